@@ -1,0 +1,36 @@
+//! `extraction_slice`: the ledger. What resume reads.
+
+use crate::column::Column;
+use crate::table::{Source, Table, TimeOf};
+
+/// The ledger: one row per slice that was done, failed or skipped.
+pub static EXTRACTION_SLICE: Table = Table::new(
+    "extraction_slice",
+    Source::Bookkeeping,
+    &[
+        Column::text("run_id").required().doc("The run."),
+        Column::text("source").required().doc("`dataverse` or `graph`."),
+        Column::text("table_name").required().doc("The table that was read."),
+        Column::text("scope").required().doc("The Graph user; else empty."),
+        Column::text("clock")
+            .required()
+            .doc("The column that the window is about: `createdon`, `modifiedon` or `createdDateTime`."),
+        Column::instant("window_start").required().doc("Start of the window, included."),
+        Column::instant("window_end").doc("End of the window, excluded."),
+        Column::instant("as_of").doc("The service's time before the first request of the slice."),
+        Column::instant("done_until").doc("The watermark of the scope after this row: everything before it was read."),
+        Column::instant("finished_at").doc("When the slice ended."),
+        Column::text("status").doc("`done`, `failed` or `skipped`."),
+        Column::int64("pages").doc("Pages received."),
+        Column::int64("rows").doc("Rows received."),
+        Column::int64("rejected").doc("Values that did not fit."),
+        Column::int64("requests").doc("Requests made, retries included."),
+        Column::decimal("throttled_seconds").doc("Time spent waiting because the service said so."),
+        Column::text("selection").doc("What was asked for: columns, app classes."),
+        Column::text("reason").doc("Why it failed or was skipped."),
+        Column::text("token").doc("The change tracking token, where one was given."),
+    ],
+)
+.doc("The ledger: which windows of which tables were read, and how that ended.")
+.key(&["run_id", "source", "table_name", "scope", "clock", "window_start"])
+.time(TimeOf::Unpartitioned("finished_at"));

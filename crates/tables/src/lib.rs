@@ -1,0 +1,48 @@
+//! What exists: tables, columns, choice sets, weeks, and what follows from them.
+//!
+//! A [`Table`] is one `static` value. Everything else is derived from it by walking [`TABLES`]: the Arrow schema and the
+//! Parquet settings ([`Layout`]), what is selected on the wire, the decoders, the Delta schema, SQL registration, the
+//! emulator's rows and metadata, and the documentation.
+//!
+//! ```
+//! use copilot_lake_tables::{TABLES, Week, table};
+//! let events = table("msdyn_copilotevent").expect("a known table");
+//! assert!(TABLES.len() >= 5);
+//! assert_eq!(events.layout().schema().field(0).name(), "msdyn_copiloteventid");
+//! assert_eq!(Week::from_partition_id("20250622-20250628-100230203").unwrap().to_string(), "2025-06-22");
+//! ```
+
+mod choice;
+mod column;
+mod dataverse;
+mod instant;
+mod lake;
+mod layout;
+mod table;
+mod week;
+
+pub use choice::{AI_AGENT, ChoiceSet, INTERACTION_TYPE, SCENARIO_TYPE};
+pub use column::{Column, JsonColumn, Type};
+pub use dataverse::COPILOT_EVENT;
+pub use instant::Instant;
+pub use lake::{EXTRACTION_RUN, EXTRACTION_SLICE, PAYLOAD, REJECTED_RECORD};
+pub use layout::{Field, Layout, Origin};
+pub use table::{Source, Table, TimeOf};
+pub use week::Week;
+
+/// The version of the lake's layout; within one version columns are only added.
+pub const SCHEMA_VERSION: u32 = 1;
+
+/// The partition column of every table that has weeks: a `DATE` in the path, never inside a file.
+pub const WEEK_START: &str = "week_start";
+
+/// Every table of the lake, in the order in which the documentation lists them.
+pub static TABLES: &[&Table] = &[&COPILOT_EVENT, &PAYLOAD, &EXTRACTION_RUN, &EXTRACTION_SLICE, &REJECTED_RECORD];
+
+/// The table of that name.
+pub fn table(name: &str) -> Option<&'static Table> {
+    TABLES.iter().find(|table| table.name == name).copied()
+}
+
+#[cfg(test)]
+mod tests;

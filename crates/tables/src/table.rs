@@ -1,0 +1,115 @@
+//! Tables: a source, a key, a week, a version and columns.
+
+use std::sync::OnceLock;
+
+use crate::column::{Column, Type};
+use crate::layout::Layout;
+
+/// Where a table's rows come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A Dataverse table: mirrored column by column.
+    Dataverse {
+        /// The name in URLs.
+        entity_set: &'static str,
+        /// Kept in Cosmos DB: partitioned, no order by several columns.
+        elastic: bool,
+    },
+    /// Made from another table's rows.
+    Derived,
+    /// Written by the program about its own work.
+    Bookkeeping,
+}
+
+/// What decides a row's week, and so its `row_time`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TimeOf {
+    /// The instant in this column.
+    Column(&'static str),
+    /// The first date of `partitionid`, else the instant in this column.
+    PartitionIdOr(&'static str),
+    /// The row that it was derived from.
+    Parent,
+    /// The table is not partitioned; its files are sorted by this column.
+    Unpartitioned(&'static str),
+}
+
+/// A table of the lake: one `static` value from which everything else follows.
+#[derive(Debug)]
+pub struct Table {
+    /// The name in the lake; for a mirror the service's logical name.
+    pub name: &'static str,
+    /// One sentence for the reader of the lake.
+    pub doc: &'static str,
+    /// Where its rows come from.
+    pub source: Source,
+    /// The columns that identify a row.
+    pub key: &'static [&'static str],
+    /// What decides a row's week.
+    pub time: TimeOf,
+    /// The columns that tell the newer of two versions of a row, most significant first. Empty: the row written last
+    /// wins, if any value differs.
+    pub version: &'static [&'static str],
+    /// The source's columns in the order of storage: keys, times, codes and ids first, long text last.
+    pub columns: &'static [Column],
+    layout: OnceLock<Layout>,
+}
+
+impl Table {
+    pub(crate) const fn new(name: &'static str, source: Source, columns: &'static [Column]) -> Self {
+        Self { name, doc: "", source, key: &[], time: TimeOf::Parent, version: &[], columns, layout: OnceLock::new() }
+    }
+
+    pub(crate) const fn doc(mut self, text: &'static str) -> Self {
+        self.doc = text;
+        self
+    }
+
+    pub(crate) const fn key(mut self, columns: &'static [&'static str]) -> Self {
+        self.key = columns;
+        self
+    }
+
+    pub(crate) const fn time(mut self, time: TimeOf) -> Self {
+        self.time = time;
+        self
+    }
+
+    pub(crate) const fn version(mut self, columns: &'static [&'static str]) -> Self {
+        self.version = columns;
+        self
+    }
+
+    /// Every stored column in order, with its Arrow schema and Parquet settings.
+    pub fn layout(&'static self) -> &'static Layout {
+        self.layout.get_or_init(|| Layout::of(self))
+    }
+
+    /// Whether its files lie in `week_start=...` folders.
+    pub fn is_partitioned(&self) -> bool {
+        !matches!(self.time, TimeOf::Unpartitioned(_))
+    }
+
+    /// Whether its rows are a service's rows: they have `deleted_at`, and unknown properties in `extra_json`.
+    pub fn is_mirror(&self) -> bool {
+        matches!(self.source, Source::Dataverse { .. })
+    }
+
+    /// The name that `source` columns of the bookkeeping tables give its service.
+    pub fn source_name(&self) -> &'static str {
+        match self.source {
+            Source::Dataverse { .. } => "dataverse",
+            Source::Derived | Source::Bookkeeping => "lake",
+        }
+    }
+
+    /// The column of that name.
+    pub fn column(&self, name: &str) -> Option<&'static Column> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The columns whose bytes are fetched apart.
+    pub fn files(&self) -> impl Iterator<Item = &'static Column> {
+        self.columns.iter().filter(|column| matches!(column.ty, Type::File))
+    }
+}

@@ -1,0 +1,115 @@
+//! Rules that hold for every table of the registry, and the calendar.
+
+use std::collections::BTreeSet;
+
+use crate::{AI_AGENT, INTERACTION_TYPE, Instant, Origin, SCENARIO_TYPE, TABLES, TimeOf, Week};
+
+#[test]
+fn names_are_unique_and_plain() {
+    let mut tables = BTreeSet::new();
+    for table in TABLES {
+        assert!(tables.insert(table.name), "table {} twice", table.name);
+        let mut fields = BTreeSet::new();
+        for field in table.layout().fields() {
+            assert!(fields.insert(&field.name), "{}.{} twice", table.name, field.name);
+            assert!(
+                field.name.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'_'),
+                "{}.{} is not letters, digits, _",
+                table.name,
+                field.name
+            );
+        }
+    }
+}
+
+#[test]
+fn everything_is_documented() {
+    for table in TABLES {
+        assert!(table.doc.ends_with('.'), "{} has no sentence", table.name);
+        for field in table.layout().fields() {
+            assert!(field.doc.ends_with('.'), "{}.{} has no sentence", table.name, field.name);
+        }
+    }
+}
+
+#[test]
+fn keys_versions_and_times_name_columns() {
+    for table in TABLES {
+        let layout = table.layout();
+        assert!(!table.key.is_empty(), "{} has no key", table.name);
+        let required: Vec<_> = table.columns.iter().filter(|c| c.required).map(|c| c.name).collect();
+        assert_eq!(required, table.key, "{}: the key is what is required", table.name);
+        assert_eq!(layout.key(), (0..table.key.len()).collect::<Vec<_>>(), "{}: keys first", table.name);
+        for name in table.version {
+            assert!(layout.position(name).is_some(), "{}: no version column {name}", table.name);
+        }
+        if let TimeOf::Column(name) | TimeOf::PartitionIdOr(name) | TimeOf::Unpartitioned(name) = table.time {
+            assert!(layout.position(name).is_some(), "{}: no time column {name}", table.name);
+        }
+        assert_eq!(table.is_partitioned(), layout.position("row_time").is_some(), "{}", table.name);
+        assert!(matches!(layout.fields().last().map(|f| f.origin), Some(Origin::ExtraJson)), "{}", table.name);
+    }
+}
+
+#[test]
+fn choice_sets_are_sorted_and_complete() {
+    for (set, count) in [(&SCENARIO_TYPE, 25), (&INTERACTION_TYPE, 28), (&AI_AGENT, 4)] {
+        assert_eq!(set.options.len(), count, "{}", set.name);
+        assert!(set.options.is_sorted_by(|a, b| a.0 < b.0), "{}", set.name);
+    }
+    assert_eq!(SCENARIO_TYPE.label(100_230_321), Some("Enrich record"));
+    assert_eq!(INTERACTION_TYPE.label(100_230_321), Some("EmailDrafted"));
+    assert_eq!(SCENARIO_TYPE.label(1), None);
+}
+
+#[test]
+fn weeks_run_from_sunday() {
+    for (instant, week) in [
+        ("2025-06-28T23:59:59Z", "2025-06-22"),
+        ("2025-06-29T00:00:00Z", "2025-06-29"),
+        ("2024-12-31T23:59:59.999999Z", "2024-12-29"),
+        ("2025-01-01T00:00:00Z", "2024-12-29"),
+        ("1970-01-01T00:00:00Z", "1969-12-28"),
+        ("1970-01-04T00:00:00Z", "1970-01-04"),
+        ("1753-01-01T00:00:00Z", "1752-12-31"),
+    ] {
+        assert_eq!(Week::of(Instant::parse(instant).unwrap()).to_string(), week, "{instant}");
+    }
+    assert_eq!(Week::UNKNOWN.to_string(), "1970-01-04");
+}
+
+#[test]
+fn partition_ids_name_a_week_or_nothing() {
+    let week = |text| Week::from_partition_id(text).map(|week| week.to_string());
+    assert_eq!(week("20250622-20250628-100230203").as_deref(), Some("2025-06-22"));
+    assert_eq!(week("20250624-20250628-100230203").as_deref(), Some("2025-06-22"), "a Tuesday lies in its week");
+    for other in
+        ["", "c49dc43b-9804-f011-bae2-6045bd014292", "20250632-20250638-1", "20250622-20250628", "2025062é-20250628-1"]
+    {
+        assert_eq!(week(other), None, "{other}");
+    }
+}
+
+#[test]
+fn instants_read_every_offset_and_fraction() {
+    let micros = |text| Instant::parse(text).map(|instant| instant.0);
+    assert_eq!(micros("1970-01-01T00:00:00Z"), Some(0));
+    assert_eq!(micros("1970-01-01T00:00:00.1Z"), Some(100_000));
+    assert_eq!(micros("1970-01-01T00:00:00.123456789Z"), Some(123_456));
+    assert_eq!(micros("1970-01-01T02:00:00+02:00"), Some(0));
+    assert_eq!(micros("1969-12-31T18:30:00-05:30"), Some(0));
+    assert_eq!(micros("1970-01-02"), Some(86_400_000_000));
+    for wrong in [
+        "",
+        "1970-01-01T00:00:00",
+        "2025-02-29T00:00:00Z",
+        "2025-01-01T24:00:00Z",
+        "2025-01-01T00:00:00.Z",
+        "2023-05-01Z06:00:00",
+    ] {
+        assert_eq!(micros(wrong), None, "{wrong}");
+    }
+    for text in ["2025-06-22T08:00:34Z", "1753-01-01T00:00:00Z", "2025-06-22T08:00:34.000001Z"] {
+        assert_eq!(Instant::parse(text).unwrap().to_string(), text);
+    }
+}
