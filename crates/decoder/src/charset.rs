@@ -1,0 +1,320 @@
+//! Recognises what the bytes of a File are: base64 around text, UTF-16LE or UTF-8, in which order.
+//!
+//! The services document a charset for some scenarios and say nothing of the transport, so the bytes decide:
+//! a JSON envelope, then base64 (up to twice), then a byte-order mark or the NUL pattern of UTF-16LE, else UTF-8. Where
+//! both readings are possible, the documented charset is the tie-break. No character is ever replaced.
+
+use encoding_rs::mem::{convert_utf16_to_str, utf16_valid_up_to};
+use memchr::memmem;
+use serde::Deserialize;
+
+/// The charset that the service documents for a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Charset {
+    /// Documented for ask a question, suggested responses and mail.
+    Utf16Le,
+    /// Documented for case and conversation summaries.
+    Utf8,
+    /// Nothing is documented.
+    Unknown,
+}
+
+impl Charset {
+    /// The charset documented for a scenario's text ("Download Copilot transcripts and interaction data").
+    pub fn of_scenario(code: Option<i32>) -> Self {
+        match code {
+            Some(100_230_201 | 100_230_202 | 100_230_203 | 100_230_211) => Self::Utf16Le,
+            Some(100_230_205 | 100_230_206) => Self::Utf8,
+            _ => Self::Unknown,
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// There is a text.
+    Decoded,
+    /// There are no bytes.
+    Empty,
+    /// The bytes are no text in any known form.
+    Undecodable,
+}
+
+/// What was recognised.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Outcome<'a> {
+    /// How it ended.
+    pub status: Status,
+    /// What was undone, outermost first, such as `base64+utf-16le`.
+    pub encoding: &'a str,
+    /// The text without its byte-order mark, when decoded.
+    pub text: Option<&'a str>,
+    /// Why not, when undecodable.
+    pub reason: Option<&'static str>,
+}
+
+/// Decodes one payload after another into buffers that it keeps.
+#[derive(Default)]
+pub struct Recogniser {
+    /// The bytes behind base64, aligned for UTF-16.
+    words: Vec<u16>,
+    /// The same for base64 within base64.
+    inner: Vec<u16>,
+    utf8: String,
+    envelope: String,
+    encoding: String,
+}
+
+/// Below this length a word such as `Done` could be base64 by accident.
+const ACCIDENT: usize = 16;
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "@odata.context")]
+    _context: serde::de::IgnoredAny,
+    #[serde(borrow)]
+    value: Option<std::borrow::Cow<'a, str>>,
+}
+
+impl Recogniser {
+    /// Recognises and decodes the bytes of a File.
+    pub fn recognise<'a>(&'a mut self, bytes: &'a [u8], documented: Charset) -> Outcome<'a> {
+        self.encoding.clear();
+        let Self { words, inner, utf8, envelope, encoding } = self;
+        let mut outer = bytes;
+        if let Some(found) = unwrap_envelope(bytes) {
+            encoding.push_str("json+");
+            *envelope = found;
+            outer = envelope.as_bytes();
+        }
+        if outer.is_empty() {
+            return Outcome { status: Status::Empty, encoding: "", text: None, reason: None };
+        }
+        // (decoded bytes, in which buffer): base64 may lie within base64.
+        let first = match decode_base64(outer, words) {
+            Base64::Decoded(length) => Some(length),
+            Base64::Broken(reason) => return undecodable(encoding, reason),
+            Base64::Not => None,
+        };
+        let Some(length) = first else {
+            return finish_plain(words, outer, documented, utf8, encoding);
+        };
+        let accident = outer.len() < ACCIDENT && !(outer.ends_with(b"=") && documented != Charset::Unknown);
+        let mut decoded = length;
+        let mut layers = 1;
+        if length >= ACCIDENT
+            && let Base64::Decoded(second) = decode_base64(&bytemuck::cast_slice(words.as_slice())[..length], inner)
+            && form(&bytemuck::cast_slice(inner.as_slice())[..second], documented).is_ok()
+        {
+            std::mem::swap(words, inner);
+            decoded = second;
+            layers = 2;
+        }
+        let found = form(&bytemuck::cast_slice(words.as_slice())[..decoded], documented);
+        if accident && (outer.len() % 4 != 0 || !found.is_ok_and(|form| form.certain)) {
+            return finish_plain(words, outer, documented, utf8, encoding);
+        }
+        for _ in 0..layers {
+            encoding.push_str("base64+");
+        }
+        finish(words, decoded, documented, utf8, encoding)
+    }
+}
+
+/// The value of `{"@odata.context": ..., "value": "..."}`.
+fn unwrap_envelope(bytes: &[u8]) -> Option<String> {
+    if bytes.first() != Some(&b'{') || memmem::find(&bytes[..bytes.len().min(512)], b"@odata.context").is_none() {
+        return None;
+    }
+    let envelope: Envelope<'_> = serde_json::from_slice(bytes).ok()?;
+    Some(envelope.value.map(std::borrow::Cow::into_owned).unwrap_or_default())
+}
+
+enum Base64 {
+    /// So many bytes lie in the buffer.
+    Decoded(usize),
+    /// Meant as base64 and damaged.
+    Broken(&'static str),
+    /// Some other text.
+    Not,
+}
+
+fn decode_base64(text: &[u8], words: &mut Vec<u16>) -> Base64 {
+    // Most text is told from base64 by its first bytes.
+    if text.iter().take(32).any(|c| *c == b' ') || strange(&text[..text.len().min(32)]) > 1 {
+        return Base64::Not;
+    }
+    grow(words, text.len() / 4 * 3 + 3);
+    let into: &mut [u8] = bytemuck::cast_slice_mut(words.as_mut_slice());
+    if let Ok(decoded) = base64_simd::STANDARD.decode(text, base64_simd::Out::from_slice(into)) {
+        return Base64::Decoded(decoded.len());
+    }
+    // Line breaks, or no padding.
+    if let Ok(decoded) = base64_simd::forgiving_decode_to_vec(text) {
+        fill(words, &decoded);
+        return Base64::Decoded(decoded.len());
+    }
+    let strange = strange(text);
+    if text.len() < ACCIDENT || text.contains(&b' ') || strange > text.len() / 64 + 1 {
+        return Base64::Not;
+    }
+    Base64::Broken(if strange == 0 {
+        "bad base64: wrong length or padding"
+    } else {
+        "bad base64: a character outside its alphabet"
+    })
+}
+
+/// Characters that do not occur in base64, in lines or in one.
+fn strange(text: &[u8]) -> usize {
+    text.iter().filter(|c| !in_alphabet(**c) && !matches!(c, b'\r' | b'\n' | b'=')).count()
+}
+
+fn in_alphabet(c: u8) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/')
+}
+
+/// Makes room for so many bytes; what is there is not kept.
+fn grow(words: &mut Vec<u16>, bytes: usize) {
+    if words.len() * 2 < bytes {
+        words.resize(bytes.div_ceil(2), 0);
+    }
+}
+
+fn fill(words: &mut Vec<u16>, bytes: &[u8]) {
+    grow(words, bytes.len());
+    bytemuck::cast_slice_mut(words.as_mut_slice())[..bytes.len()].copy_from_slice(bytes);
+}
+
+/// A form that bytes can have.
+#[derive(Clone, Copy)]
+struct Form {
+    charset: Known,
+    /// A byte-order mark of so many bytes leads.
+    mark: usize,
+    /// Not the tie-break or a guess decided.
+    certain: bool,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Known {
+    Utf16Le,
+    Utf16Be,
+    Utf8,
+}
+
+/// Which form the bytes have. Whether UTF-16 is whole is seen when it is converted.
+fn form(bytes: &[u8], documented: Charset) -> Result<Form, &'static str> {
+    let sure = |charset, mark| Ok(Form { charset, mark, certain: true });
+    match bytes {
+        [0xff, 0xfe, ..] => return sure(Known::Utf16Le, 2),
+        [0xfe, 0xff, ..] => return sure(Known::Utf16Be, 2),
+        [0xef, 0xbb, 0xbf, rest @ ..] => {
+            simdutf8::basic::from_utf8(rest).map_err(|_| "not UTF-8 behind its byte-order mark")?;
+            return sure(Known::Utf8, 3);
+        }
+        _ => {}
+    }
+    let head = &bytes[..bytes.len().min(1024)];
+    let zeros = |from: usize| head.iter().skip(from).step_by(2).filter(|c| **c == 0).count();
+    if zeros(1) > zeros(0) {
+        return sure(Known::Utf16Le, 0);
+    }
+    let guess = |charset| Ok(Form { charset, mark: 0, certain: false });
+    if simdutf8::basic::from_utf8(bytes).is_ok() {
+        if documented == Charset::Utf16Le && bytes.len() % 2 == 0 && !reads_as_text(bytes) && is_likely_utf16(bytes) {
+            return guess(Known::Utf16Le);
+        }
+        let certain = !bytes.iter().any(|c| c.is_ascii_control() && !c.is_ascii_whitespace());
+        return Ok(Form { charset: Known::Utf8, mark: 0, certain });
+    }
+    if documented != Charset::Utf8 && bytes.len() % 2 == 0 && is_likely_utf16(bytes) {
+        return guess(Known::Utf16Le);
+    }
+    Err("neither UTF-16LE nor UTF-8")
+}
+
+/// Words with spaces between them, or JSON: nobody's UTF-16.
+fn reads_as_text(bytes: &[u8]) -> bool {
+    let spaces = bytes.iter().filter(|c| c.is_ascii_whitespace()).count();
+    let json = matches!((bytes.first(), bytes.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')));
+    json || spaces * 24 >= bytes.len()
+}
+
+/// Every unit is a letter or sign that people write: no control character, no private use, pairs whole.
+fn is_likely_utf16(bytes: &[u8]) -> bool {
+    let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+    char::decode_utf16(units).all(|c| {
+        c.is_ok_and(|c| {
+            !matches!(c, '\u{e000}'..='\u{f8ff}' | '\u{fff0}'..='\u{ffff}' | '\u{f0000}'..)
+                && (!c.is_control() || c.is_whitespace())
+        })
+    })
+}
+
+/// Converts bytes that are not base64. What is documented is the charset within base64: plain ASCII is not doubted.
+fn finish_plain<'a>(
+    words: &'a mut Vec<u16>,
+    bytes: &[u8],
+    documented: Charset,
+    utf8: &'a mut String,
+    encoding: &'a mut String,
+) -> Outcome<'a> {
+    fill(words, bytes);
+    let documented = if bytes.is_ascii() { Charset::Unknown } else { documented };
+    finish(words, bytes.len(), documented, utf8, encoding)
+}
+
+/// Converts the bytes in `words` by their form.
+fn finish<'a>(
+    words: &'a mut [u16],
+    length: usize,
+    documented: Charset,
+    utf8: &'a mut String,
+    encoding: &'a mut String,
+) -> Outcome<'a> {
+    if length == 0 {
+        return Outcome { status: Status::Empty, encoding, text: None, reason: None };
+    }
+    let found = match form(&bytemuck::cast_slice(words)[..length], documented) {
+        Ok(found) => found,
+        Err(reason) => return undecodable(encoding, reason),
+    };
+    if found.charset == Known::Utf8 {
+        encoding.push_str("utf-8");
+        let bytes: &[u8] = &bytemuck::cast_slice(words)[found.mark..length];
+        return match simdutf8::basic::from_utf8(bytes) {
+            Ok("") => Outcome { status: Status::Empty, encoding, text: None, reason: None },
+            Ok(text) => Outcome { status: Status::Decoded, encoding, text: Some(text), reason: None },
+            Err(_) => undecodable(encoding, "not UTF-8"),
+        };
+    }
+    encoding.push_str(if found.charset == Known::Utf16Le { "utf-16le" } else { "utf-16be" });
+    if length % 2 == 1 {
+        return undecodable(encoding, "odd-length UTF-16");
+    }
+    let units = &mut words[found.mark / 2..length / 2];
+    for unit in units.iter_mut() {
+        *unit = if found.charset == Known::Utf16Le { u16::from_le(*unit) } else { u16::from_be(*unit) };
+    }
+    if utf16_valid_up_to(units) < units.len() {
+        return undecodable(encoding, "half a surrogate pair in UTF-16");
+    }
+    // A unit takes at most three bytes of UTF-8.
+    if utf8.len() < units.len() * 3 {
+        *utf8 = "\0".repeat(units.len() * 3);
+    }
+    let written = convert_utf16_to_str(units, utf8.as_mut_str());
+    match &utf8[..written] {
+        "" => Outcome { status: Status::Empty, encoding, text: None, reason: None },
+        text => Outcome { status: Status::Decoded, encoding, text: Some(text), reason: None },
+    }
+}
+
+fn undecodable<'a>(encoding: &'a mut String, reason: &'static str) -> Outcome<'a> {
+    if encoding.ends_with('+') {
+        encoding.pop();
+    }
+    Outcome { status: Status::Undecodable, encoding, text: None, reason: Some(reason) }
+}

@@ -1,0 +1,164 @@
+//! Arrow builders for the columns that a service sends.
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Decimal128Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
+};
+use arrow::compute::kernels::cast_utils::parse_decimal;
+use arrow::datatypes::Decimal128Type;
+use copilot_lake_tables::{Column, Instant, Table, Type};
+
+use crate::context::JsonColumns;
+
+/// What a null means in a column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Null {
+    /// A null.
+    Null,
+    /// A missing part of the key: the empty string.
+    Empty,
+    /// The row's own id: a row without it is named by its raw text.
+    Id,
+}
+
+/// The builder of one column.
+pub(crate) enum Builder {
+    Text(StringBuilder, Null),
+    Guid(StringBuilder, Null),
+    Json(StringBuilder, JsonColumns),
+    Instant(TimestampMicrosecondBuilder),
+    Int32(Int32Builder),
+    Int64(Int64Builder),
+    Decimal(Decimal128Builder),
+    Boolean(BooleanBuilder),
+}
+
+/// A value as its column needs it.
+#[derive(Debug)]
+pub(crate) enum Value<'a> {
+    Null,
+    Text(&'a str),
+    Int(i64),
+    Boolean(bool),
+    Decimal(&'a str),
+}
+
+/// Why a value does not fit its column.
+pub(crate) type Misfit = &'static str;
+
+impl Builder {
+    pub(crate) fn new(table: &Table, column: &'static Column, rows: usize) -> Self {
+        let null = match table.key.iter().position(|name| *name == column.name) {
+            Some(0) => Null::Id,
+            Some(_) => Null::Empty,
+            None => Null::Null,
+        };
+        let text = |width: usize| StringBuilder::with_capacity(rows, rows * width);
+        match column.ty {
+            Type::Text if !column.json.is_empty() => Self::Json(text(256), JsonColumns::new(column.json, rows)),
+            Type::Text => Self::Text(text(24), null),
+            Type::Guid | Type::Lookup(_) | Type::File => Self::Guid(text(36), null),
+            Type::Instant => {
+                Self::Instant(TimestampMicrosecondBuilder::with_capacity(rows).with_data_type(column.ty.data_type()))
+            }
+            Type::Choice(_) | Type::Int32 => Self::Int32(Int32Builder::with_capacity(rows)),
+            Type::Int64 => Self::Int64(Int64Builder::with_capacity(rows)),
+            Type::Decimal => {
+                Self::Decimal(Decimal128Builder::with_capacity(rows).with_data_type(column.ty.data_type()))
+            }
+            Type::Boolean => Self::Boolean(BooleanBuilder::with_capacity(rows)),
+        }
+    }
+
+    /// Appends a value; on a misfit nothing was appended.
+    pub(crate) fn append(&mut self, value: &Value<'_>) -> Result<(), Misfit> {
+        match (&mut *self, value) {
+            (_, Value::Null) => return self.append_null(),
+            (Self::Text(builder, _), Value::Text(text)) => builder.append_value(text),
+            (Self::Guid(builder, _), Value::Text(text)) => append_guid(builder, text),
+            (Self::Json(builder, columns), Value::Text(text)) => {
+                builder.append_value(text);
+                columns.append(text);
+            }
+            (Self::Instant(builder), Value::Text(text)) => {
+                builder.append_value(Instant::parse(text).ok_or("not an instant")?.0);
+            }
+            (Self::Int32(builder), Value::Int(n)) => {
+                builder.append_value(i32::try_from(*n).map_err(|_| "above 32 bits")?);
+            }
+            (Self::Int64(builder), Value::Int(n)) => builder.append_value(*n),
+            (Self::Boolean(builder), Value::Boolean(value)) => builder.append_value(*value),
+            (Self::Decimal(builder), Value::Decimal(digits)) => {
+                builder.append_value(parse_decimal::<Decimal128Type>(digits, 38, 12).map_err(|_| "not a decimal")?);
+            }
+            _ => return Err(self.expected()),
+        }
+        Ok(())
+    }
+
+    /// Appends a null, or what stands for it in a key; refused for the row's own id.
+    pub(crate) fn append_null(&mut self) -> Result<(), Misfit> {
+        match self {
+            Self::Text(_, Null::Id) | Self::Guid(_, Null::Id) => return Err("the row has no id"),
+            Self::Text(builder, Null::Empty) | Self::Guid(builder, Null::Empty) => builder.append_value(""),
+            Self::Text(builder, Null::Null) | Self::Guid(builder, Null::Null) => builder.append_null(),
+            Self::Json(builder, columns) => {
+                builder.append_null();
+                columns.append_nulls();
+            }
+            Self::Instant(builder) => builder.append_null(),
+            Self::Int32(builder) => builder.append_null(),
+            Self::Int64(builder) => builder.append_null(),
+            Self::Decimal(builder) => builder.append_null(),
+            Self::Boolean(builder) => builder.append_null(),
+        }
+        Ok(())
+    }
+
+    /// Names the row's own id by the program, where the service gave none.
+    pub(crate) fn append_made_id(&mut self, id: &str) {
+        if let Self::Text(builder, _) | Self::Guid(builder, _) = self {
+            builder.append_value(id);
+        }
+    }
+
+    /// What the column holds, as a misfit's reason.
+    fn expected(&self) -> Misfit {
+        match self {
+            Self::Text(..) | Self::Guid(..) | Self::Json(..) => "not text",
+            Self::Instant(_) => "not an instant",
+            Self::Int32(_) | Self::Int64(_) => "not a whole number",
+            Self::Decimal(_) => "not a decimal",
+            Self::Boolean(_) => "not true or false",
+        }
+    }
+
+    pub(crate) fn finish(&mut self) -> ArrayRef {
+        match self {
+            Self::Text(builder, _) | Self::Guid(builder, _) | Self::Json(builder, _) => {
+                std::sync::Arc::new(builder.finish())
+            }
+            Self::Instant(builder) => std::sync::Arc::new(builder.finish()),
+            Self::Int32(builder) => std::sync::Arc::new(builder.finish()),
+            Self::Int64(builder) => std::sync::Arc::new(builder.finish()),
+            Self::Decimal(builder) => std::sync::Arc::new(builder.finish()),
+            Self::Boolean(builder) => std::sync::Arc::new(builder.finish()),
+        }
+    }
+}
+
+/// Appends an id: a valid GUID in lower case, anything else as it came.
+pub(crate) fn append_guid(builder: &mut StringBuilder, text: &str) {
+    if is_guid(text.as_bytes()) && text.bytes().any(|c| c.is_ascii_uppercase()) {
+        builder.append_value(text.to_ascii_lowercase());
+    } else {
+        builder.append_value(text);
+    }
+}
+
+fn is_guid(text: &[u8]) -> bool {
+    text.len() == 36
+        && text.iter().enumerate().all(|(at, c)| match at {
+            8 | 13 | 18 | 23 => *c == b'-',
+            _ => c.is_ascii_hexdigit(),
+        })
+}

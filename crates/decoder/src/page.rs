@@ -1,0 +1,184 @@
+//! Rows of a page to batches.
+
+use std::sync::Arc;
+
+use arrow::array::{
+    Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray, new_null_array,
+};
+use arrow::datatypes::Int32Type;
+use copilot_lake_tables::{Column, Instant, Origin, Table, Type, Week};
+use serde::de::Deserializer as _;
+
+use crate::careful::{RowMisfit, read_rows, without_text};
+use crate::columns::{Builder, Misfit};
+use crate::context::JsonMisfit;
+use crate::row::{Names, Rows};
+use crate::week::{row_times, split};
+use crate::{Error, Reject};
+
+/// What became of the rows of a page.
+#[derive(Debug, Default)]
+pub struct Decoded {
+    /// One batch per week, in the table's layout; rows in the order in which they came.
+    pub batches: Vec<(Week, RecordBatch)>,
+    /// Values that did not fit.
+    pub rejects: Vec<Reject>,
+    /// Rows received.
+    pub rows: u64,
+}
+
+/// Decodes the JSON array of a page's rows.
+///
+/// # Errors
+/// [`Error::NotAPage`] when the text is not a JSON array of UTF-8. Bad rows and values are rejects, not errors.
+pub fn decode_page(table: &'static Table, rows: &[u8], extracted_at: Instant) -> Result<Decoded, Error> {
+    let not_a_page = |reason: String| Error::NotAPage { table: table.name, reason };
+    // Checked once as a whole, so that no string of the page is checked again.
+    let text = simdutf8::basic::from_utf8(rows).map_err(|_| not_a_page("not UTF-8".to_owned()))?;
+    let mut columns = PageColumns::new(table, text.len());
+    let mut names = Names::new(columns.wire_columns.iter().map(|column| column.wire));
+    let mut misfits = Vec::new();
+
+    let mut json = serde_json::Deserializer::from_str(text);
+    let quick = json.deserialize_seq(Rows { columns: &mut columns, names: &mut names }).and_then(|()| json.end());
+    if quick.is_err() {
+        columns = PageColumns::new(table, text.len());
+        read_rows(text, &mut columns, &names, &mut misfits).map_err(|error| not_a_page(without_text(&error)))?;
+    }
+    columns.finish(table, extracted_at, misfits)
+}
+
+/// Builders for every column that the service sends.
+pub(crate) struct PageColumns {
+    pub(crate) wire_columns: Vec<&'static Column>,
+    pub(crate) builders: Vec<Builder>,
+    /// The position of the row's own id.
+    pub(crate) id: usize,
+    extra: StringBuilder,
+}
+
+/// Rows of this many bytes of JSON are expected; only the first sizes of buffers depend on it.
+const ROW_BYTES: usize = 1_100;
+
+impl PageColumns {
+    fn new(table: &'static Table, bytes: usize) -> Self {
+        let rows = bytes / ROW_BYTES + 1;
+        let wire_columns: Vec<_> = table.columns.iter().collect();
+        debug_assert!(wire_columns.len() < 128, "the columns of a row are counted in 128 bits");
+        let builders = wire_columns.iter().map(|column| Builder::new(table, column, rows)).collect();
+        let id = wire_columns.iter().position(|column| column.name == table.key[0]).unwrap_or(0);
+        Self { wire_columns, builders, id, extra: StringBuilder::new() }
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        arrow::array::ArrayBuilder::len(&self.extra)
+    }
+
+    /// Ends a row: what was not seen is null.
+    pub(crate) fn finish_row(&mut self, seen: u128, unknown: Option<String>) -> Result<(), Misfit> {
+        let all = (1_u128 << self.builders.len()) - 1;
+        let mut missing = all & !seen;
+        while missing != 0 {
+            let at = missing.trailing_zeros() as usize;
+            self.builders[at].append_null()?;
+            missing &= missing - 1;
+        }
+        self.extra.append_option(unknown.map(|text| text + "}"));
+        Ok(())
+    }
+
+    fn finish(
+        mut self,
+        table: &'static Table,
+        extracted_at: Instant,
+        misfits: Vec<RowMisfit>,
+    ) -> Result<Decoded, Error> {
+        let rows = self.rows();
+        let mut json = Vec::new();
+        for (column, builder) in self.wire_columns.iter().zip(&mut self.builders) {
+            if let Builder::Json(_, columns) = builder {
+                let (arrays, misfits) = columns.finish();
+                json.push((column.name, arrays, misfits));
+            }
+        }
+        let wire: Vec<ArrayRef> = self.builders.iter_mut().map(Builder::finish).collect();
+        let position = |name: &str| self.wire_columns.iter().position(|column| column.name == name);
+        let array = |name: &str| position(name).map(|at| wire[at].clone());
+        let utc = |values: Vec<i64>| Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC")) as ArrayRef;
+
+        let columns = table.layout().fields().iter().map(|field| match field.origin {
+            Origin::Column(column) => array(column.name),
+            Origin::Label(column) => array(column.name).map(|codes| labels(column, &codes)),
+            Origin::OwnerTable(column) => column.owner.map(|(user, team)| owner_table(array(user), array(team), rows)),
+            Origin::Json(column, part) => json
+                .iter()
+                .find(|(name, ..)| *name == column.name)
+                .and_then(|(_, arrays, _)| column.json.iter().position(|c| c.name == part.name).map(|at| &arrays[at]))
+                .cloned(),
+            Origin::RowTime => Some(utc(row_times(table, array, rows))),
+            Origin::ExtractedAt => Some(utc(vec![extracted_at.0; rows])),
+            Origin::DeletedAt => None,
+            Origin::ExtraJson => Some(Arc::new(self.extra.finish()) as ArrayRef),
+        });
+        let columns: Vec<ArrayRef> = columns
+            .zip(table.layout().fields())
+            .map(|(column, field)| column.unwrap_or_else(|| new_null_array(&field.ty.data_type(), rows)))
+            .collect();
+        let batch = RecordBatch::try_new(table.layout().schema().clone(), columns)
+            .map_err(|source| Error::Schema { table: table.name, source })?;
+
+        let json = json.into_iter().flat_map(|(column, _, misfits)| misfits.into_iter().map(move |m| (column, m)));
+        let rejects = rejects(table, &batch, misfits, json);
+        Ok(Decoded { batches: split(table, batch)?, rejects, rows: rows as u64 })
+    }
+}
+
+/// Names the row of every misfit by its key.
+fn rejects(
+    table: &'static Table,
+    batch: &RecordBatch,
+    misfits: Vec<RowMisfit>,
+    json: impl Iterator<Item = (&'static str, JsonMisfit)>,
+) -> Vec<Reject> {
+    let key = |row: usize| {
+        let parts = table.layout().key().iter().map(|at| batch.column(*at).as_string::<i32>().value(row));
+        parts.collect::<Vec<_>>().join("/")
+    };
+    let mut rejects: Vec<Reject> = misfits
+        .into_iter()
+        .map(|RowMisfit { row, column, reason, raw }| Reject {
+            record_key: key(row),
+            column_name: column,
+            reason,
+            raw_json: raw,
+        })
+        .collect();
+    for (text_column, misfit) in json {
+        let text = batch.column_by_name(text_column).map(|array| array.as_string::<i32>().value(misfit.row));
+        rejects.push(Reject {
+            record_key: key(misfit.row),
+            column_name: misfit.column.unwrap_or(text_column),
+            reason: misfit.reason.to_owned(),
+            raw_json: text.unwrap_or_default().to_owned(),
+        });
+    }
+    rejects
+}
+
+/// The English labels of a choice column's codes.
+fn labels(column: &Column, codes: &ArrayRef) -> ArrayRef {
+    let Type::Choice(set) = column.ty else { return new_null_array(&Type::Text.data_type(), codes.len()) };
+    let mut builder = StringBuilder::with_capacity(codes.len(), codes.len() * 16);
+    for code in codes.as_primitive::<Int32Type>() {
+        builder.append_option(code.and_then(|code| set.label(code)));
+    }
+    Arc::new(builder.finish())
+}
+
+/// The table to which each owner belongs, by which of the two lookups is filled.
+fn owner_table(user: Option<ArrayRef>, team: Option<ArrayRef>, rows: usize) -> ArrayRef {
+    let filled = |array: &Option<ArrayRef>, row| array.as_ref().is_some_and(|array| array.is_valid(row));
+    let tables =
+        (0..rows).map(|row| if filled(&user, row) { Some("systemuser") } else { filled(&team, row).then_some("team") });
+    Arc::new(tables.collect::<StringArray>())
+}

@@ -1,0 +1,213 @@
+//! The quick way through a page: each value goes straight into the builder of its column.
+//!
+//! Everything unexpected (a value of another type, a property twice, half a surrogate pair, a row without its id) ends
+//! the quick way with an error; [`crate::careful`] then reads the page again from its start.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::columns::{Builder, Misfit, Value};
+use crate::page::PageColumns;
+
+/// The names of the columns on the wire, and which one usually follows which.
+pub(crate) struct Names {
+    wires: Vec<&'static str>,
+    lookup: HashMap<&'static str, usize>,
+    /// What followed the property at this place last time: the order within a row hardly ever changes.
+    after: Vec<usize>,
+}
+
+/// The name of the annotation that leads every Dataverse row.
+const ETAG: &str = "@odata.etag";
+
+impl Names {
+    pub(crate) fn new(wires: impl Iterator<Item = &'static str>) -> Self {
+        let mut wires: Vec<_> = wires.collect();
+        let lookup = wires.iter().enumerate().map(|(at, wire)| (*wire, at)).collect();
+        wires.push(ETAG);
+        let after = vec![0; wires.len() + 1];
+        Self { wires, lookup, after }
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        self.lookup.get(name).copied()
+    }
+}
+
+/// Reads the array of rows.
+pub(crate) struct Rows<'c> {
+    pub(crate) columns: &'c mut PageColumns,
+    pub(crate) names: &'c mut Names,
+}
+
+impl<'de> Visitor<'de> for Rows<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of rows")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
+        while seq.next_element_seed(Row { columns: &mut *self.columns, names: &mut *self.names })?.is_some() {}
+        Ok(())
+    }
+}
+
+struct Row<'c> {
+    columns: &'c mut PageColumns,
+    names: &'c mut Names,
+}
+
+impl<'de> DeserializeSeed<'de> for Row<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Row<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        let Self { columns, names } = self;
+        let mut seen = 0_u128;
+        let mut unknown = None;
+        // Places: a column's position, that of the annotation, and one beyond for the start of a row.
+        let annotation = names.wires.len() - 1;
+        let mut place = names.wires.len();
+        while let Some(property) = map.next_key_seed(Name { names, guess: names.after[place] })? {
+            match property {
+                Property::Column(at) => {
+                    if seen & (1 << at) != 0 {
+                        return Err(A::Error::custom("a property twice"));
+                    }
+                    seen |= 1 << at;
+                    map.next_value_seed(ValueSeed(&mut columns.builders[at]))?;
+                    names.after[place] = at;
+                    place = at;
+                }
+                Property::Annotation => {
+                    map.next_value::<IgnoredAny>()?;
+                    names.after[place] = annotation;
+                    place = annotation;
+                }
+                Property::Unknown(name) => {
+                    let raw: &RawValue = map.next_value()?;
+                    push_unknown(&mut unknown, &name, raw.get());
+                }
+            }
+        }
+        columns.finish_row(seen, unknown).map_err(A::Error::custom)
+    }
+}
+
+/// Adds a property to the text of `extra_json`, which is closed by its row's end.
+pub(crate) fn push_unknown(extra: &mut Option<String>, name: &str, raw: &str) {
+    let text = extra.get_or_insert_with(String::new);
+    text.push(if text.is_empty() { '{' } else { ',' });
+    text.push_str(&serde_json::Value::from(name).to_string());
+    text.push(':');
+    text.push_str(raw);
+}
+
+enum Property {
+    Column(usize),
+    /// An annotation: not data.
+    Annotation,
+    Unknown(String),
+}
+
+struct Name<'n> {
+    names: &'n Names,
+    guess: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for Name<'_> {
+    type Value = Property;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Property, D::Error> {
+        deserializer.deserialize_str(self)
+    }
+}
+
+impl Visitor<'_> for Name<'_> {
+    type Value = Property;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a property name")
+    }
+
+    fn visit_str<E>(self, name: &str) -> Result<Property, E> {
+        if self.names.wires[self.guess] == name {
+            return Ok(if self.guess + 1 == self.names.wires.len() {
+                Property::Annotation
+            } else {
+                Property::Column(self.guess)
+            });
+        }
+        Ok(match self.names.column(name) {
+            Some(at) => Property::Column(at),
+            None if name.contains('@') => Property::Annotation,
+            None => Property::Unknown(name.to_owned()),
+        })
+    }
+}
+
+/// Appends the next value to a builder, whatever its type.
+struct ValueSeed<'b>(&'b mut Builder);
+
+impl ValueSeed<'_> {
+    fn append<E: serde::de::Error>(self, value: &Value<'_>) -> Result<(), E> {
+        self.0.append(value).map_err(|misfit: Misfit| E::custom(misfit))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        if matches!(self.0, Builder::Decimal(_)) {
+            // As text: a float would lose digits.
+            let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
+            let value = if raw.get() == "null" { Value::Null } else { Value::Decimal(raw.get()) };
+            return self.append(&value);
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl Visitor<'_> for ValueSeed<'_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value of the column's type")
+    }
+
+    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
+        self.append(&Value::Null)
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
+        self.append(&Value::Text(text))
+    }
+
+    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
+        self.append(&Value::Boolean(value))
+    }
+
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
+        self.append(&Value::Int(value))
+    }
+
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
+        self.append(&Value::Int(i64::try_from(value).map_err(|_| E::custom("above 64 bits"))?))
+    }
+}

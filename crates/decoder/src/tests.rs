@@ -1,0 +1,246 @@
+//! Pages and payloads, good and bad.
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use copilot_lake_tables::{COPILOT_EVENT, Instant};
+
+use crate::{Charset, Decoded, Error, Recogniser, Status, decode_page};
+
+const ID: &str = "c49dc43b-9804-f011-bae2-6045bd014292";
+const PARTITION: &str = "20250622-20250628-100230201";
+
+fn decode(rows: &str) -> Decoded {
+    decode_page(&COPILOT_EVENT, rows.as_bytes(), Instant(7)).unwrap()
+}
+
+fn row(members: &str) -> String {
+    format!(r#"{{"@odata.etag":"W/\"1\"","msdyn_copiloteventid":"{ID}","partitionid":"{PARTITION}"{members}}}"#)
+}
+
+fn text<'b>(batch: &'b RecordBatch, column: &str, row: usize) -> Option<&'b str> {
+    let array = batch.column_by_name(column).unwrap().as_string::<i32>();
+    array.is_valid(row).then(|| array.value(row))
+}
+
+fn int(batch: &RecordBatch, column: &str) -> Option<i32> {
+    batch.column_by_name(column).unwrap().as_primitive::<Int32Type>().iter().next().unwrap()
+}
+
+#[test]
+fn every_kind_of_value_lands() {
+    let decoded = decode(&format!(
+        "[{}]",
+        row(
+            r#","createdon":"2025-06-25T10:00:00Z","msdyn_scenariotype":100230201,"msdyn_aiagent":null,"versionnumber":9007199254740993,
+            "_ownerid_value":"864A96D6-6BB0-EF11-A730-000D3A59065A","_owninguser_value":"864a96d6-6bb0-ef11-a730-000d3a59065a",
+            "msdyn_interactioncontext":"{\"Transcript\":{\"Id\":\"8D1D70E6-3297-644A-4E86-00D8973223A0\",\"DataId\":\"x\"},\"ResponseStatusCode\":20000,\"Plugins\":{\"IsContentRedacted\":false},\"IsEmbed\":true,\"Filters\":{\"A\":[1]}}",
+            "msdyn_verbatim":"sch\u00f6n \"so\"","new_thing":{"a":[1, 2]},"new_other":null,"x@y.z":1"#
+        )
+    ));
+    assert_eq!((decoded.rows, decoded.rejects.len(), decoded.batches.len()), (1, 0, 1));
+    let (week, batch) = &decoded.batches[0];
+    assert_eq!(week.to_string(), "2025-06-22");
+    assert_eq!(text(batch, "msdyn_scenariotype_label", 0), Some("Ask a question"));
+    assert_eq!(text(batch, "ownerid", 0), Some("864a96d6-6bb0-ef11-a730-000d3a59065a"), "GUIDs are lower case");
+    assert_eq!(text(batch, "ownerid_table", 0), Some("systemuser"));
+    assert_eq!(text(batch, "transcript_id", 0), Some("8d1d70e6-3297-644a-4e86-00d8973223a0"));
+    assert_eq!(text(batch, "transcript_data_id", 0), Some("x"), "what is no GUID is kept as it came");
+    assert_eq!(text(batch, "msdyn_verbatim", 0), Some("schön \"so\""));
+    assert_eq!(text(batch, "extra_json", 0), Some(r#"{"new_thing":{"a":[1, 2]},"new_other":null}"#));
+    assert_eq!(int(batch, "context_response_status_code"), Some(20_000));
+    assert_eq!(int(batch, "msdyn_aiagent"), None);
+    assert!(batch.column_by_name("context_is_embed").unwrap().as_boolean().value(0));
+    assert!(!batch.column_by_name("context_is_content_redacted").unwrap().as_boolean().value(0));
+    let version = batch.column_by_name("versionnumber").unwrap().as_primitive::<Int64Type>();
+    assert_eq!(version.value(0), 9_007_199_254_740_993, "no detour through a float");
+    let time = batch.column_by_name("row_time").unwrap().as_primitive::<TimestampMicrosecondType>();
+    assert_eq!(Instant(time.value(0)).to_string(), "2025-06-25T10:00:00Z");
+    assert_eq!(batch.schema(), *COPILOT_EVENT.layout().schema());
+}
+
+#[test]
+fn misfits_are_null_and_kept_apart() {
+    let decoded = decode(&format!(
+        "[{},{}]",
+        row(
+            r#","msdyn_scenariotype":"high","versionnumber":5.0,"createdon":"soon","msdyn_verbatim":"a\ud800b","msdyn_name":["x"],
+            "msdyn_interactioncontext":"{\"IsEmbed\":\"yes\",\"OcSessionId\":\"s\"}","ttlinseconds":3000000000"#
+        ),
+        row(r#","msdyn_interactioncontext":"[1]","msdyn_interactiontype":100230301"#).replace("c49d", "d49d"),
+    ));
+    let rejects: Vec<_> = decoded
+        .rejects
+        .iter()
+        .map(|reject| (reject.column_name, reject.raw_json.as_str(), reject.record_key.as_str()))
+        .collect();
+    let (first, second) = (format!("{ID}/{PARTITION}"), format!("{ID}/{PARTITION}").replace("c49d", "d49d"));
+    let expected = [
+        ("createdon", r#""soon""#, &first),
+        ("msdyn_scenariotype", r#""high""#, &first),
+        ("ttlinseconds", "3000000000", &first),
+        ("msdyn_name", r#"["x"]"#, &first),
+        ("msdyn_verbatim", r#""a\ud800b""#, &first),
+        ("context_is_embed", r#"{"IsEmbed":"yes","OcSessionId":"s"}"#, &first),
+        ("msdyn_interactioncontext", "[1]", &second),
+    ]
+    .map(|(column, raw, key)| (column, raw, key.as_str()));
+    assert_eq!(rejects, expected);
+    let batch = &decoded.batches[0].1;
+    assert_eq!(batch.num_rows(), 2, "the rows stay");
+    assert_eq!(text(batch, "context_oc_session_id", 0), Some("s"));
+    assert_eq!(text(batch, "context_oc_session_id", 1), None);
+    assert_eq!(text(batch, "msdyn_interactioncontext", 1), Some("[1]"), "the text stays as sent");
+    assert_eq!(text(batch, "msdyn_interactiontype_label", 1), Some("ThumbsUp"));
+    assert_eq!(text(batch, "msdyn_verbatim", 0), None);
+}
+
+#[test]
+fn a_row_without_its_id_is_named_by_its_text() {
+    let decoded =
+        decode(r#"[{"partitionid":"p","createdon":"2025-06-25T10:00:00Z"},{"msdyn_copiloteventid":null},17]"#);
+    assert_eq!(decoded.rows, 3);
+    let weeks: Vec<_> = decoded.batches.iter().map(|(week, batch)| (week.to_string(), batch.num_rows())).collect();
+    assert_eq!(weeks, [("1970-01-04".to_owned(), 2), ("2025-06-22".to_owned(), 1)]);
+    for (_, batch) in &decoded.batches {
+        for row in 0..batch.num_rows() {
+            let id = text(batch, "msdyn_copiloteventid", row).unwrap();
+            assert!(id.starts_with("sha256:") && id.len() == 71, "{id}");
+        }
+    }
+    assert_eq!(text(&decoded.batches[0].1, "partitionid", 0), Some(""), "a missing part of the key is empty");
+    assert_eq!(decoded.rejects.len(), 1);
+    assert_eq!((decoded.rejects[0].column_name, decoded.rejects[0].raw_json.as_str()), ("", "17"));
+}
+
+#[test]
+fn a_row_time_lies_in_its_week() {
+    let at = |members: &str| {
+        let decoded = decode(&format!("[{}]", row(members)));
+        let batch = &decoded.batches[0].1;
+        let time = batch.column_by_name("row_time").unwrap().as_primitive::<TimestampMicrosecondType>().value(0);
+        (decoded.batches[0].0.to_string(), Instant(time).to_string())
+    };
+    let expect = |week: &str, time: &str| (week.to_owned(), time.to_owned());
+    assert_eq!(at(r#","createdon":"2025-06-28T23:59:59Z""#), expect("2025-06-22", "2025-06-28T23:59:59Z"));
+    assert_eq!(at(r#","createdon":"2025-06-29T00:00:00Z""#), expect("2025-06-22", "2025-06-22T00:00:00Z"));
+    assert_eq!(at(""), expect("2025-06-22", "2025-06-22T00:00:00Z"));
+}
+
+#[test]
+fn quick_and_careful_agree() {
+    let members = r#","createdon":"2025-06-25T10:00:00Z","msdyn_scenariotype":100230205,"new":1,"msdyn_interactioncontext":"{\"IsEmbed\":true}""#;
+    let quick = decode(&format!("[{}]", row(members)));
+    // A second row with a misfit sends the whole page the careful way.
+    let careful = decode(&format!("[{},{}]", row(members), row(r#","msdyn_scenariotype":[]"#)));
+    assert_eq!(careful.rejects.len(), 1);
+    assert_eq!(careful.batches[0].1.slice(0, 1), quick.batches[0].1);
+}
+
+#[test]
+fn what_is_no_array_is_no_page() {
+    for wrong in ["", "{}", "[", "[{]", "[{}", "[{}]x", "\u{1}"] {
+        let error = decode_page(&COPILOT_EVENT, wrong.as_bytes(), Instant(0)).unwrap_err();
+        assert!(matches!(error, Error::NotAPage { .. }), "{wrong}");
+    }
+    assert!(decode_page(&COPILOT_EVENT, b"[{\"a\":\"\xff\"}]", Instant(0)).is_err());
+    assert_eq!(decode("[]").rows, 0);
+}
+
+fn utf16(text: &str) -> Vec<u8> {
+    text.encode_utf16().flat_map(u16::to_le_bytes).collect()
+}
+
+fn base64(bytes: &[u8]) -> String {
+    base64_simd::STANDARD.encode_to_string(bytes)
+}
+
+#[test]
+fn payloads_are_recognised_by_their_bytes() {
+    let mut recogniser = Recogniser::default();
+    let text = "Grüße: „so“ 🙂 and a longer tail of plain words";
+    let envelope = format!(r#"{{"@odata.context":"c","value":"{}"}}"#, base64(&utf16(text)));
+    let marked = [&[0xff, 0xfe][..], &utf16(text)].concat();
+    let big: Vec<u8> = [0xfe, 0xff].into_iter().chain(text.encode_utf16().flat_map(u16::to_be_bytes)).collect();
+    let lines = base64(&utf16(text))
+        .as_bytes()
+        .chunks(76)
+        .map(|line| String::from_utf8(line.to_vec()).unwrap())
+        .collect::<Vec<_>>()
+        .join("\r\n");
+    for (bytes, encoding) in [
+        (base64(&utf16(text)).into_bytes(), "base64+utf-16le"),
+        (base64(base64(&utf16(text)).as_bytes()).into_bytes(), "base64+base64+utf-16le"),
+        (base64(text.as_bytes()).into_bytes(), "base64+utf-8"),
+        (text.as_bytes().to_vec(), "utf-8"),
+        (utf16(text), "utf-16le"),
+        (marked.clone(), "utf-16le"),
+        (base64(&marked).into_bytes(), "base64+utf-16le"),
+        (big, "utf-16be"),
+        ([&b"\xef\xbb\xbf"[..], text.as_bytes()].concat(), "utf-8"),
+        (envelope.into_bytes(), "json+base64+utf-16le"),
+        (lines.into_bytes(), "base64+utf-16le"),
+        (base64(text.as_bytes()).trim_end_matches('=').as_bytes().to_vec(), "base64+utf-8"),
+    ] {
+        for documented in [Charset::Utf16Le, Charset::Utf8, Charset::Unknown] {
+            let outcome = recogniser.recognise(&bytes, documented);
+            assert_eq!((outcome.text, outcome.encoding), (Some(text), encoding), "{documented:?} {outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn the_documented_charset_breaks_ties() {
+    let mut recogniser = Recogniser::default();
+    let mut read = |bytes: &[u8], documented| recogniser.recognise(bytes, documented).text.map(str::to_owned);
+    // In UTF-16LE these four bytes are also the ASCII text "`O}Y".
+    let chinese = base64(&utf16("你好"));
+    assert_eq!(read(chinese.as_bytes(), Charset::Utf16Le).as_deref(), Some("你好"));
+    assert_eq!(
+        read(base64("你好，世界，今天天气很好".as_bytes()).as_bytes(), Charset::Utf16Le).as_deref(),
+        Some("你好，世界，今天天气很好")
+    );
+    assert_eq!(
+        read(base64(&utf16("你好，世界，今天天气很好")).as_bytes(), Charset::Unknown).as_deref(),
+        Some("你好，世界，今天天气很好")
+    );
+    assert_eq!(read(base64(b"how do I book it").as_bytes(), Charset::Utf16Le).as_deref(), Some("how do I book it"));
+    assert_eq!(
+        read(base64(br#"{"a":"b","c":"d"}."#).as_bytes(), Charset::Utf8).as_deref(),
+        Some(r#"{"a":"b","c":"d"}."#)
+    );
+    for word in ["Done", "OK", "yes", "abcdefgh"] {
+        assert_eq!(read(word.as_bytes(), Charset::Unknown).as_deref(), Some(word), "a word is not base64");
+    }
+    assert_eq!(read(b"SGVsbG8=", Charset::Unknown).as_deref(), Some("Hello"));
+}
+
+#[test]
+fn what_is_no_text_is_undecodable() {
+    let mut recogniser = Recogniser::default();
+    let long = "some text that is long enough";
+    let odd = [utf16(long), vec![b'x']].concat();
+    let lone = [utf16(long), vec![0x00, 0xd8], utf16("x")].concat();
+    let mut broken = base64(&utf16(long));
+    broken.replace_range(20..21, "!");
+    let cut = &base64(&utf16(long))[..41];
+    for (bytes, reason) in [
+        (base64(&odd).into_bytes(), "odd-length UTF-16"),
+        (base64(&lone).into_bytes(), "half a surrogate pair in UTF-16"),
+        (broken.into_bytes(), "bad base64: a character outside its alphabet"),
+        (cut.as_bytes().to_vec(), "bad base64: wrong length or padding"),
+        (vec![0x80, 0x81, 0xff, 0xfe, 0x41], "neither UTF-16LE nor UTF-8"),
+    ] {
+        let outcome = recogniser.recognise(&bytes, Charset::Utf16Le);
+        assert_eq!((outcome.status, outcome.reason), (Status::Undecodable, Some(reason)), "{outcome:?}");
+        assert_eq!(outcome.text, None);
+    }
+    for empty in [
+        &b""[..],
+        b"\xef\xbb\xbf",
+        b"\xff\xfe",
+        br#"{"@odata.context":"c","value":""}"#,
+        br#"{"@odata.context":"c","value":null}"#,
+    ] {
+        assert_eq!(recogniser.recognise(empty, Charset::Unknown).status, Status::Empty, "{empty:?}");
+    }
+}
