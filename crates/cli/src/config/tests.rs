@@ -1,0 +1,167 @@
+//! Precedence, unknown keys, masking, and the table of keys as a whole.
+
+use std::path::Path;
+
+use super::key::{CLIENT_SECRET, DATAVERSE_TABLES, LAKE_URL, METHOD, OVERLAP, PAGE_SIZE, TENANT_ID};
+use super::value::Value;
+use super::*;
+use crate::exit::problem;
+
+fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("lake.toml");
+    std::fs::write(&path, text).unwrap();
+    (dir, path)
+}
+
+fn variable(name: &str, value: &str) -> Variable {
+    Variable { name: name.to_owned(), value: value.to_owned() }
+}
+
+/// The configuration of a file's text alone.
+fn load(text: &str) -> Result<Config> {
+    let (_dir, path) = file(text);
+    Config::load(Sources { file: Some(path), ..Sources::default() })
+}
+
+/// The message and hint of a file's text, with the file's own name instead of its path.
+fn complaint(text: &str) -> (String, String) {
+    let (_dir, path) = file(text);
+    let error = Config::load(Sources { file: Some(path.clone()), ..Sources::default() }).err().unwrap();
+    let problem = problem(&error);
+    assert_eq!(problem.code, crate::exit::Code::Usage);
+    (problem.message.replace(path.to_str().unwrap(), "lake.toml"), problem.hint.unwrap())
+}
+
+fn shown(config: &Config, key: &Key) -> String {
+    let setting = config.of(key).unwrap();
+    format!("{} ({})", setting.value, setting.origin)
+}
+
+#[test]
+fn flag_beats_set_beats_environment_beats_file_beats_default() {
+    let (_dir, path) = file("[dataverse]\npage_size = 10\n");
+    let sources = |level: usize| Sources {
+        file: (level >= 1).then(|| path.clone()),
+        variables: (level >= 2).then(|| variable("COPILOT_LAKE_DATAVERSE__PAGE_SIZE", "20")).into_iter().collect(),
+        set: (level >= 3).then(|| "dataverse.page_size=30".to_owned()).into_iter().collect(),
+        flags: (level >= 4).then(|| ("dataverse.page_size", "--page-size", "40".to_owned())).into_iter().collect(),
+    };
+    let wanted = ["5000 (default)", "10 (FILE line 2)", "20 (COPILOT_LAKE_DATAVERSE__PAGE_SIZE)", "30 (--set)",
+        "40 (--page-size)"];
+    for (level, wanted) in wanted.iter().enumerate() {
+        let config = Config::load(sources(level)).unwrap();
+        assert_eq!(shown(&config, &PAGE_SIZE).replace(path.to_str().unwrap(), "FILE"), *wanted);
+    }
+}
+
+#[test]
+fn a_service_overrides_the_shared_sign_in() {
+    let config = load("auth.tenant_id = 'a'\n[dataverse.auth]\ntenant_id = 'b'\n").unwrap();
+    let value = |section| config.get(section, &TENANT_ID).unwrap().value.to_string();
+    assert_eq!((value("auth"), value("dataverse.auth"), value("graph.auth")), ("a".into(), "b".into(), "a".into()));
+    assert_eq!(config.get("dataverse.auth", &METHOD).unwrap().value.to_string(), "client-secret");
+}
+
+#[test]
+fn unknown_keys_name_the_nearest_and_the_place() {
+    let (message, hint) = complaint("[lake]\n\nulr = 'x'\n");
+    assert_eq!(message, "unknown key `lake.ulr`, lake.toml line 3");
+    assert!(hint.contains("`lake.url`"), "{hint}");
+    let (message, hint) = complaint("[datavers]\nurl = 'x'\n");
+    assert_eq!(message, "unknown key `datavers`, lake.toml line 1");
+    assert!(hint.contains("`dataverse."), "{hint}");
+    let (message, _) = complaint("lake = 'x'\n");
+    assert_eq!(message, "`lake` is a section, not a key, lake.toml line 1");
+
+    let sources = Sources { variables: vec![variable("COPILOT_LAKE_AUTH_CLIENT_SECRET", "s3cret")], ..Sources::default() };
+    let problem = problem(&Config::load(sources).err().unwrap());
+    assert_eq!(problem.message, "unknown key in the environment variable `COPILOT_LAKE_AUTH_CLIENT_SECRET`");
+    assert!(problem.hint.unwrap().contains("`COPILOT_LAKE_AUTH__CLIENT_SECRET`"));
+
+    let sources = Sources { set: vec!["lake.bogus=s3cret".to_owned()], ..Sources::default() };
+    let message = super::tests::problem(&Config::load(sources).err().unwrap()).message;
+    assert_eq!(message, "unknown key `lake.bogus`, --set");
+}
+
+#[test]
+fn wrong_values_say_what_is_right() {
+    let (message, _) = complaint("[dataverse]\npage_size = 9000\n");
+    assert_eq!(message, "`dataverse.page_size` must be a whole number from 1 to 5000, but is `9000`, lake.toml line 2");
+    let (message, _) = complaint("[dataverse]\npage_size = '9'\n");
+    assert_eq!(message, "`dataverse.page_size` must be a whole number from 1 to 5000, but is `9`, lake.toml line 2");
+    let (message, _) = complaint("dataverse.overlap = '1 hour'\n");
+    assert!(message.contains("a duration such as"), "{message}");
+    let (message, _) = complaint("dataverse.payloads = 'yes'\n");
+    assert!(message.contains("must be `true` or `false`, but is `yes`"), "{message}");
+    let (message, _) = complaint("dataverse.url = 'contoso'\n");
+    assert!(message.contains("must be a URL such as"), "{message}");
+    let (message, _) = complaint("lake.url = \"oops\n");
+    assert!(message.starts_with("the configuration file is not valid TOML: "), "{message}");
+    assert!(message.ends_with("lake.toml line 1") && !message.contains("oops"), "{message}");
+}
+
+#[test]
+fn secrets_are_never_shown() {
+    let config = load("auth.client_secret = 's3cret'\nlake.options.key = 's3cret'\n").unwrap();
+    assert!(matches!(config.of(&CLIENT_SECRET).unwrap().value, Value::Secret(text) if text == "s3cret"));
+    let lines = config.effective().join("\n");
+    assert!(lines.contains("auth.client_secret = *** (") && lines.contains("lake.options.key = *** ("), "{lines}");
+    assert!(!lines.contains("s3cret"), "{lines}");
+    for text in ["auth.client_secret = ['s3cret']", "auth.authority = 'https//u:s3cret@x'", "[auth]\n s3cret \n"] {
+        let (message, hint) = complaint(text);
+        assert!(!message.contains("s3cret") && !hint.contains("s3cret"), "{message} {hint}");
+    }
+    let proxy = load("network.proxy = 'http://user:s3cret@proxy:8080'").unwrap();
+    assert!(proxy.effective().iter().any(|line| line.starts_with("network.proxy = http://***@proxy:8080/")));
+}
+
+#[test]
+fn values_of_every_kind() {
+    let config = load("[dataverse]\nsince = 2025-06-22\ntables = ['a', 'b']\noverlap = '90m'\n[lake]\nurl = './x'\n").unwrap();
+    let lake = config.of(&LAKE_URL).unwrap();
+    let Origin::File { path, line: 6 } = &lake.origin else { panic!("{}", lake.origin) };
+    assert_eq!(Path::new(&lake.value.to_string()), path.parent().unwrap().join("x"));
+    assert_eq!(config.of(&OVERLAP).unwrap().value, Value::Duration(std::time::Duration::from_secs(5400)));
+    assert_eq!(config.of(&key::DATAVERSE_SINCE).unwrap().value.to_string(), "2025-06-22T00:00:00Z");
+    let list = Value::List(vec!["a".to_owned(), "b".to_owned()]);
+    assert_eq!(config.of(&DATAVERSE_TABLES).unwrap().value, list);
+    for text in ["dataverse.tables=a, b", "dataverse.tables=[\"a\", 'b']"] {
+        let config = Config::load(Sources { set: vec![text.to_owned()], ..Sources::default() }).unwrap();
+        assert_eq!(config.of(&DATAVERSE_TABLES).unwrap().value, list);
+    }
+}
+
+#[test]
+fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
+    let refusal = |text: &str, sections: &[&str]| {
+        load(text).unwrap().refuse_unsupported(sections).err().map(|problem| problem.message)
+    };
+    let all = &["lake", "auth", "network", "dataverse", "graph"];
+    for text in ["lake.archive_raw = true", "network.ca_file = 'x'", "dataverse.deletes = 'mark'", "graph.version = 'v1.0'",
+        "auth.method = 'azure-cli'", "dataverse.auth.method = 'azure-cli'", "lake.options.region = 'x'",
+        "lake.auth.client_id = 'x'", "auth.client_certificate_file = 'x'"]
+    {
+        let message = refusal(text, all).unwrap();
+        assert!(message.contains(" is not supported yet, "), "{text}: {message}");
+    }
+    assert_eq!(refusal("lake.archive_raw = false\ndataverse.deletes = 'ignore'\nauth.method = 'client-secret'", all), None);
+    assert_eq!(refusal("graph.users = 'all'\ndataverse.deletes = 'mark'", &["lake"]), None);
+}
+
+#[test]
+fn every_key_is_documented_once_and_its_default_can_be_read() {
+    let mut names = BTreeSet::new();
+    for key in KEYS {
+        assert!(key.doc.len() > 10 && !key.doc.ends_with('.'), "{}", key.name);
+        assert!(key.default.is_none() || default(key).is_some(), "{}", key.name);
+        for name in key.names() {
+            assert!(names.insert(name.clone()), "{name} twice");
+            assert!(variable_name(&name).starts_with("COPILOT_LAKE_"));
+        }
+    }
+    // The contract's own file holds known keys only.
+    for name in ["lake.removed_files", "auth.authority", "graph.requests_per_second", "graph.model", "network.proxy"] {
+        assert!(names.contains(name), "{name}");
+    }
+}

@@ -1,0 +1,147 @@
+//! Values of the configuration: their kinds, how each is read from text, and how it is shown.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use copilot_lake_tables::Instant;
+use url::Url;
+
+use super::{duration, moment};
+
+/// What a key's value is.
+#[derive(Clone, Copy)]
+pub(crate) enum Kind {
+    /// Any text.
+    Text,
+    /// Any text that is never shown.
+    Secret,
+    /// An absolute `http://` or `https://` URL.
+    Url,
+    /// A file; relative to the configuration file that names it, else to the working directory.
+    Path,
+    /// A directory (relative as a path is), or a URL with a scheme.
+    Location,
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number of this range.
+    Whole(u64, u64),
+    /// A duration.
+    Duration,
+    /// A date, an instant or an age.
+    Moment,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+    /// Texts: a TOML array, or separated by commas.
+    List,
+}
+
+/// A value of its key's kind.
+#[derive(Clone, PartialEq)]
+pub(crate) enum Value {
+    Text(String),
+    Secret(String),
+    Url(Url),
+    Path(PathBuf),
+    Boolean(bool),
+    Whole(u64),
+    Duration(Duration),
+    Moment(Instant),
+    List(Vec<String>),
+}
+
+impl Kind {
+    /// What a value looks like: follows "must be".
+    pub(crate) fn form(self) -> String {
+        match self {
+            Self::Text | Self::Secret => "a text".to_owned(),
+            Self::Url => "a URL such as `https://contoso.crm.dynamics.com`".to_owned(),
+            Self::Path => "a file's path".to_owned(),
+            Self::Location => "a directory's path or a URL".to_owned(),
+            Self::Boolean => "`true` or `false`".to_owned(),
+            Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Duration => duration::FORM.to_owned(),
+            Self::Moment => moment::FORM.to_owned(),
+            Self::OneOf(words) => {
+                let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+                format!("one of {}", words.join(", "))
+            }
+            Self::List => "a list of texts".to_owned(),
+        }
+    }
+
+    /// Reads a value from text; `base` is the directory of the configuration file, where the text comes from one.
+    pub(crate) fn parse(self, text: &str, base: Option<&Path>) -> Option<Value> {
+        if text.is_empty() && !matches!(self, Self::List) {
+            return None;
+        }
+        match self {
+            Self::Text => Some(Value::Text(text.to_owned())),
+            Self::Secret => Some(Value::Secret(text.to_owned())),
+            Self::Url => {
+                let url = Url::parse(text).ok()?;
+                (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(Value::Url(url))
+            }
+            Self::Path => Some(Value::Path(under(base, text))),
+            Self::Location if text.contains("://") => Some(Value::Text(text.to_owned())),
+            Self::Location => Some(Value::Text(under(base, text).to_string_lossy().into_owned())),
+            Self::Boolean => text.parse().ok().map(Value::Boolean),
+            Self::Whole(least, most) => {
+                text.parse().ok().filter(|number| (least..=most).contains(number)).map(Value::Whole)
+            }
+            Self::Duration => duration::parse(text).map(Value::Duration),
+            Self::Moment => moment::parse(text, moment::now()).map(Value::Moment),
+            Self::OneOf(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
+            Self::List if text.trim_start().starts_with('[') => {
+                let mut table: toml::Table = toml::from_str(&format!("list = {text}")).ok()?;
+                table.remove("list")?.try_into().ok().map(Value::List)
+            }
+            Self::List => Some(Value::List(
+                text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect(),
+            )),
+        }
+    }
+
+    /// Whether a wrong value may be repeated in a message.
+    pub(crate) fn may_show(self, text: &str) -> bool {
+        // A URL can carry a password, and a secret may have been put in the wrong place together with one.
+        !matches!(self, Self::Secret) && !text.contains('@') && text.len() <= 80 && !text.contains('\n')
+    }
+}
+
+fn under(base: Option<&Path>, text: &str) -> PathBuf {
+    match base {
+        Some(base) if !base.as_os_str().is_empty() => base.join(text.strip_prefix("./").unwrap_or(text)),
+        _ => PathBuf::from(text),
+    }
+}
+
+impl fmt::Display for Value {
+    /// The value as a person would write it; a secret is `***`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Secret(_) => f.write_str("***"),
+            Self::Url(url) if url.username().is_empty() && url.password().is_none() => f.write_str(url.as_str()),
+            Self::Url(url) => {
+                let mut url = url.clone();
+                // Only a URL without a host refuses these, and such a URL is not accepted.
+                let _ = url.set_username("***");
+                let _ = url.set_password(None);
+                f.write_str(url.as_str())
+            }
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Boolean(value) => write!(f, "{value}"),
+            Self::Whole(number) => write!(f, "{number}"),
+            Self::Duration(value) => f.write_str(&duration::format(*value)),
+            Self::Moment(value) => write!(f, "{value}"),
+            Self::List(texts) => write!(f, "[{}]", texts.join(", ")),
+        }
+    }
+}
+
+impl fmt::Debug for Value {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}

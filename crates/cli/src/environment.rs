@@ -1,0 +1,42 @@
+//! The process's surroundings: the only file of the project that reads the environment.
+
+use std::ffi::OsStr;
+use std::io::IsTerminal;
+
+/// What the names of the program's variables begin with: `COPILOT_LAKE_SECTION__KEY`.
+pub(crate) const PREFIX: &str = "COPILOT_LAKE_";
+
+/// A variable that belongs to this program.
+#[derive(Clone)]
+pub(crate) struct Variable {
+    /// Its whole name, such as `COPILOT_LAKE_LAKE__URL`.
+    pub(crate) name: String,
+    /// Its value; it may be a secret.
+    pub(crate) value: String,
+}
+
+/// The variables that begin with [`PREFIX`], by name. An empty one counts as not set.
+pub(crate) fn variables() -> Vec<Variable> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one file that may read the environment")]
+    let mut found: Vec<_> = std::env::vars_os()
+        .filter_map(|(name, value)| {
+            let name = name.to_str().filter(|name| name.starts_with(PREFIX))?.to_owned();
+            let value = value.to_string_lossy().into_owned();
+            (!value.is_empty()).then_some(Variable { name, value })
+        })
+        .collect();
+    found.sort_by(|a, b| a.name.cmp(&b.name));
+    found
+}
+
+/// Whether stderr is a terminal on which lines can be redrawn.
+pub(crate) fn stderr_is_terminal() -> bool {
+    #[expect(clippy::disallowed_methods, reason = "this is the one file that may read the environment")]
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == OsStr::new("dumb"));
+    std::io::stderr().is_terminal() && !dumb
+}
+
+/// Whether stdout is a terminal.
+pub(crate) fn stdout_is_terminal() -> bool {
+    std::io::stdout().is_terminal()
+}

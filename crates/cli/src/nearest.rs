@@ -1,0 +1,58 @@
+//! The nearest known name to one that is not known.
+
+/// The candidate that a person most likely meant; `None` only when there are none.
+///
+/// Names may be dotted: `lake.tenant_id` is near `auth.tenant_id`, because the last parts are equal.
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let score = |candidate: &str| distance(name, candidate).min(1 + distance(last(name), last(candidate)));
+    known.into_iter().min_by_key(|candidate| (score(candidate), distance(name, candidate), candidate.len()))
+}
+
+fn last(name: &str) -> &str {
+    name.rsplit('.').next().unwrap_or(name)
+}
+
+/// Edits (insert, remove, replace, swap of neighbours) that turn one into the other, letter case ignored.
+fn distance(a: &str, b: &str) -> usize {
+    let a: Vec<char> = a.to_lowercase().chars().collect();
+    let b: Vec<char> = b.to_lowercase().chars().collect();
+    let mut before_last = vec![0; b.len() + 1];
+    let mut last: Vec<usize> = (0..=b.len()).collect();
+    for i in 1..=a.len() {
+        let mut row = vec![i; b.len() + 1];
+        for j in 1..=b.len() {
+            let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            row[j] = replace.min(last[j] + 1).min(row[j - 1] + 1);
+            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
+                row[j] = row[j].min(before_last[j - 2] + 1);
+            }
+        }
+        before_last = std::mem::replace(&mut last, row);
+    }
+    last[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_what_was_meant() {
+        let known = ["lake.url", "auth.tenant_id", "dataverse.auth.tenant_id", "dataverse.page_size", "dataverse.url"];
+        let meant = |name| nearest(name, known).unwrap();
+        assert_eq!(meant("lake.ulr"), "lake.url");
+        assert_eq!(meant("dataverse.pagesize"), "dataverse.page_size");
+        assert_eq!(meant("page_size"), "dataverse.page_size");
+        assert_eq!(meant("lake.tenant_id"), "auth.tenant_id");
+        assert_eq!(meant("datavers.url"), "dataverse.url");
+        assert_eq!(nearest("x", []), None);
+    }
+
+    #[test]
+    fn counts_edits() {
+        assert_eq!(distance("", "abc"), 3);
+        assert_eq!(distance("abc", "abc"), 0);
+        assert_eq!(distance("ABC", "acb"), 1);
+        assert_eq!(distance("kitten", "sitting"), 3);
+    }
+}
