@@ -1,1 +1,59 @@
-//! stub
+//! Turns a table and a slice into a stream of raw pages from Dataverse, and fetches the bytes of File columns.
+//!
+//! Three nouns. A [`Slice`] is a table, a scope and a window of time. A [`Page`] is one answer of the service: only its
+//! envelope is parsed, the rows stay the bytes that came. A [`Dataverse`] is the service: one identity, one pool of
+//! connections, one set of limits that pages and files share.
+//!
+//! ```no_run
+//! # async fn example(settings: copilot_lake_extractor::DataverseSettings, slice: copilot_lake_extractor::Slice)
+//! # -> Result<(), copilot_lake_extractor::Error> {
+//! use futures::TryStreamExt;
+//! let service = copilot_lake_extractor::Dataverse::new(settings)?;
+//! let mut pages = std::pin::pin!(service.pages(&slice));
+//! while let Some(page) = pages.try_next().await? {
+//!     // The next page is already on its way while these rows are decoded.
+//!     assert!(page.rows().starts_with(b"["));
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it holds to: a token goes only to the origin it was asked for; secrets, tokens and bodies reach no error, no log
+//! and no Debug; URLs are logged without their query; a link of the service is opaque; a page that is not complete is
+//! asked for again and never handed out.
+
+mod auth;
+mod backoff;
+mod body;
+mod budget;
+mod client;
+mod clock;
+mod dataverse;
+mod envelope;
+mod error;
+mod fault;
+mod files;
+mod gate;
+mod meter;
+mod origin;
+mod page;
+mod pages;
+mod permits;
+mod refusal;
+mod request;
+mod retry;
+mod secret;
+mod slice;
+mod token;
+
+pub use auth::Auth;
+pub use dataverse::{Dataverse, DataverseSettings, WhoAmI};
+pub use error::{Call, Error};
+pub use files::{File, FileAddress};
+pub use meter::Meter;
+pub use page::Page;
+pub use secret::Secret;
+pub use slice::Slice;
+
+#[cfg(test)]
+mod tests;

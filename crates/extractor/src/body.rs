@@ -1,0 +1,81 @@
+//! Bodies: read into one contiguous buffer, each byte copied once.
+
+use bytes::Bytes;
+use reqwest::Response;
+
+use crate::budget::{Budget, Reservation};
+use crate::fault::Passing;
+
+/// The largest answer that is taken for a page; more is a mistake or an attack.
+const LARGEST_PAGE: usize = 512 << 20;
+
+/// The largest body of a refusal that is looked at.
+const LARGEST_REFUSAL: usize = 64 << 10;
+
+/// What a File column holds at most (MaxSizeInKB 32768).
+pub(crate) const LARGEST_FILE: u64 = 32 << 20;
+
+/// What is assumed of a file whose size the service does not say.
+const UNKNOWN_FILE: u64 = 1 << 20;
+
+/// Why a file's body was not read to its end.
+pub(crate) enum Stopped {
+    Passing(Passing),
+    TooLarge(u64),
+}
+
+/// Reads a page. `usual` is the size that pages had so far, so that the buffer rarely grows.
+pub(crate) async fn page(mut response: Response, usual: usize) -> Result<Bytes, Passing> {
+    let declared = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let mut body = Vec::with_capacity(declared.unwrap_or(usual).min(LARGEST_PAGE));
+    while let Some(part) = response.chunk().await.map_err(|error| Passing::from(&error))? {
+        if body.len() + part.len() > LARGEST_PAGE {
+            return Err(Passing { cause: "the answer is larger than any page".to_owned(), ..Passing::default() });
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(Bytes::from(body))
+}
+
+/// Reads the beginning of a refusal; what cannot be read is taken as empty.
+pub(crate) async fn refusal(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(part)) = response.chunk().await {
+        body.extend_from_slice(&part);
+        if body.len() > LARGEST_REFUSAL {
+            break;
+        }
+    }
+    body
+}
+
+/// Reads a file, after the budget has room for it.
+pub(crate) async fn file(mut response: Response, budget: &Budget) -> Result<(Bytes, Reservation), Stopped> {
+    let passing = |cause: String| Stopped::Passing(Passing { cause, ..Passing::default() });
+    let size = response.headers().get("x-ms-file-size").and_then(|value| value.to_str().ok()?.trim().parse().ok());
+    let declared: Option<u64> = size.or(response.content_length());
+    if let Some(size) = declared.filter(|size| *size > LARGEST_FILE) {
+        return Err(Stopped::TooLarge(size));
+    }
+    let expected = declared.unwrap_or(UNKNOWN_FILE) as usize;
+    let mut room = budget.reserve(expected).await;
+    let mut body = Vec::with_capacity(expected);
+    while let Some(part) = response.chunk().await.map_err(|error| Stopped::Passing(Passing::from(&error)))? {
+        let length = body.len() + part.len();
+        if size.is_some_and(|size| length as u64 > size) {
+            return Err(passing(format!("the file is longer than its {expected} bytes")));
+        }
+        if length as u64 > LARGEST_FILE {
+            return Err(Stopped::TooLarge(length as u64));
+        }
+        if length > room.bytes() {
+            let more = (length - room.bytes()).max(UNKNOWN_FILE as usize);
+            budget.grow(&mut room, more).await;
+        }
+        body.extend_from_slice(&part);
+    }
+    if size.is_some_and(|size| body.len() as u64 != size) {
+        return Err(passing(format!("the file ended after {} of {expected} bytes", body.len())));
+    }
+    Ok((Bytes::from(body), room))
+}

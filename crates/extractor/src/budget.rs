@@ -1,0 +1,115 @@
+//! The byte budget: how many bytes of files may be in memory at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+
+/// Bytes of files in flight: read, or read and not yet dropped by who asked for them.
+pub(crate) const BUDGET: usize = 64 << 20;
+
+const UNIT: usize = 1024;
+
+/// After this long without room one file may go above the budget, so that a caller who holds files while waiting for
+/// another one (ordered buffering) goes on slowly instead of never.
+const STALL: Duration = Duration::from_secs(10);
+
+/// Room that files share, in the order in which they ask.
+#[derive(Debug)]
+pub(crate) struct Budget {
+    whole: usize,
+    units: Arc<Semaphore>,
+    overdraft: Arc<Semaphore>,
+}
+
+impl Budget {
+    pub(crate) fn new(bytes: usize) -> Self {
+        let whole = bytes / UNIT;
+        Self { whole, units: Arc::new(Semaphore::new(whole)), overdraft: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// Waits for room for that many bytes; what is larger than the whole budget waits for all of it.
+    pub(crate) async fn reserve(&self, bytes: usize) -> Reservation {
+        let mut reservation = Reservation { room: Vec::with_capacity(1), overdraft: None, bytes: 0 };
+        self.grow(&mut reservation, bytes).await;
+        reservation
+    }
+
+    /// Waits for room for that many bytes more.
+    pub(crate) async fn grow(&self, reservation: &mut Reservation, bytes: usize) {
+        reservation.bytes += bytes;
+        if reservation.overdraft.is_some() {
+            // The one that is let through must not wait again, or nobody would go on.
+            return;
+        }
+        let units = u32::try_from(bytes.div_ceil(UNIT).clamp(1, self.whole)).unwrap_or(u32::MAX);
+        let room = Arc::clone(&self.units).acquire_many_owned(units);
+        // Neither semaphore is ever closed, so both always give what was asked.
+        tokio::select! {
+            biased;
+            room = room => reservation.room.extend(room),
+            overdraft = self.overdrawn() => reservation.overdraft = overdraft.ok(),
+        }
+    }
+
+    async fn overdrawn(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+        tokio::time::sleep(STALL).await;
+        Arc::clone(&self.overdraft).acquire_owned().await
+    }
+}
+
+/// Room in the budget, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct Reservation {
+    room: Vec<OwnedSemaphorePermit>,
+    overdraft: Option<OwnedSemaphorePermit>,
+    bytes: usize,
+}
+
+impl Reservation {
+    /// How many bytes were asked for.
+    pub(crate) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::FutureExt;
+
+    #[tokio::test(start_paused = true)]
+    async fn room_is_given_back_when_a_reservation_is_dropped() {
+        let budget = Budget::new(BUDGET);
+        let first = budget.reserve(40 << 20).await;
+        let mut second = Box::pin(budget.reserve(30 << 20));
+        assert!(second.as_mut().now_or_never().is_none(), "40 + 30 MiB do not fit");
+        drop(first);
+        assert_eq!(second.await.bytes(), 30 << 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_file_above_the_whole_budget_waits_for_all_of_it() {
+        let budget = Budget::new(BUDGET);
+        let one = budget.reserve(1).await;
+        assert!(budget.reserve(BUDGET * 3).now_or_never().is_none());
+        drop(one);
+        let all = budget.reserve(BUDGET * 3).now_or_never().unwrap();
+        assert!(budget.reserve(1).now_or_never().is_none());
+        drop(all);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_holds_everything_and_waits_for_more_is_let_through_one_at_a_time() {
+        let budget = Budget::new(BUDGET);
+        let held = budget.reserve(BUDGET).await;
+        let mut above = budget.reserve(32 << 20).await;
+        budget.grow(&mut above, 1 << 20).now_or_never().unwrap();
+        assert_eq!(above.bytes(), 33 << 20);
+        assert!(tokio::time::timeout(STALL * 6, budget.reserve(1)).await.is_err(), "one overdraft at a time");
+        drop(above);
+        drop(budget.reserve(1).await);
+        drop(held);
+        assert!(budget.reserve(BUDGET).now_or_never().is_some());
+    }
+}

@@ -1,0 +1,222 @@
+//! The client: one pool of connections, and every call tried until it is answered, refused, or patience ends.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+use url::Url;
+
+use crate::auth::Auth;
+use crate::body::{self, Stopped};
+use crate::budget::{BUDGET, Budget, Reservation};
+use crate::clock::ServiceClock;
+use crate::error::Error;
+use crate::fault::{Fault, Passing};
+use crate::gate::Gate;
+use crate::meter::Counts;
+use crate::origin::{is_loopback, without_query};
+use crate::permits::Permits;
+use crate::refusal;
+use crate::request::{Ask, Kind};
+use crate::retry::{Patience, Tries};
+use crate::token::TokenCache;
+
+const CONNECT: Duration = Duration::from_secs(30);
+
+/// Without a single byte for this long, the request is tried again; the vendor's samples wait as long.
+const IDLE: Duration = Duration::from_secs(120);
+
+/// One identity at one service: everything that its requests share.
+#[derive(Debug)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    tokens: TokenCache,
+    patience: Patience,
+    permits: Permits,
+    gate: Gate,
+    budget: Budget,
+    pub(crate) clock: ServiceClock,
+    pub(crate) counts: Counts,
+    /// The service was heard at least once, so its address is right.
+    heard: AtomicBool,
+    /// About the largest of the last pages: the first guess for the next.
+    page_bytes: AtomicUsize,
+}
+
+/// A successful answer.
+pub(crate) struct Answer {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// The room that a file's bytes take.
+    pub(crate) room: Option<Reservation>,
+}
+
+/// What a call cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cost {
+    pub(crate) requests: u32,
+    pub(crate) throttled: Duration,
+}
+
+impl Client {
+    /// A client for the service at this URL. Both URLs have been found secure.
+    pub(crate) fn new(service: &Url, auth: Auth, patience: Patience) -> Result<Self, Error> {
+        auth.token_url()?;
+        let mut http = reqwest::Client::builder()
+            .user_agent(concat!("copilot-lake/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .connect_timeout(CONNECT)
+            .read_timeout(IDLE)
+            .gzip(true);
+        if is_loopback(service) && is_loopback(&auth.authority) {
+            http = http.no_proxy();
+        } else if service.scheme() == "https" && auth.authority.scheme() == "https" {
+            http = http.https_only(true);
+        }
+        let http = http.build().map_err(|_| Error::Usage {
+            what: "the HTTP client cannot be made: no usable certificates, or a bad proxy setting".to_owned(),
+        })?;
+        // The origin as it was configured: what the environment is registered as.
+        let scope = format!("{}/.default", service.origin().ascii_serialization());
+        Ok(Self {
+            http,
+            tokens: TokenCache::new(auth, scope, patience),
+            patience,
+            permits: Permits::new(),
+            gate: Gate::default(),
+            budget: Budget::new(BUDGET),
+            clock: ServiceClock::default(),
+            counts: Counts::default(),
+            heard: AtomicBool::new(false),
+            page_bytes: AtomicUsize::new(0),
+        })
+    }
+
+    /// Asks until `accept` takes an answer. What it does not take counts as an answer that was cut.
+    pub(crate) async fn get<T>(
+        &self,
+        ask: &Ask,
+        accept: impl Fn(Answer) -> Result<T, &'static str>,
+    ) -> Result<(T, Cost), Error> {
+        let mut tries = Tries::new();
+        let mut cost = Cost::default();
+        let mut token_refused = false;
+        loop {
+            let fault = match self.attempt(ask, &mut tries, &mut cost).await {
+                Ok(answer) => {
+                    let request_id = refusal::request_id(&answer.headers);
+                    match accept(answer) {
+                        Ok(accepted) => {
+                            // From now on a failure is the service's own, not a wrong address.
+                            self.heard.store(true, Ordering::Relaxed);
+                            self.permits.succeeded();
+                            return Ok((accepted, cost));
+                        }
+                        Err(reason) => Passing::bad_page(reason, StatusCode::OK.as_u16(), request_id).into(),
+                    }
+                }
+                Err(fault) => fault,
+            };
+            match fault {
+                Fault::Lasting(error) => return Err(error),
+                Fault::Token(token) if !token_refused => {
+                    debug!(url = %without_query(&ask.url), "the token is not accepted any more");
+                    self.tokens.invalidate(&token);
+                    token_refused = true;
+                }
+                Fault::Token(_) => {
+                    return Err(Error::SignInRefused {
+                        code: "status 401".to_owned(),
+                        advice: "the service does not accept a fresh token; check `dataverse.url` and `auth.tenant_id`",
+                    });
+                }
+                Fault::Passing(passing) => {
+                    token_refused = false;
+                    self.rest(ask, &tries, &mut cost, passing).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits until the next try, or gives up.
+    async fn rest(&self, ask: &Ask, tries: &Tries, cost: &mut Cost, passing: Passing) -> Result<(), Error> {
+        let unheard = passing.address && !self.heard.load(Ordering::Relaxed);
+        let most = if unheard { self.patience.tries_unheard } else { self.patience.tries };
+        let next = tries.next(&self.patience, most, passing.wait);
+        // What the service asks of one request it asks of the whole identity, even if this one gives up.
+        let asked = passing.wait.filter(|wait| passing.throttled && !wait.is_zero());
+        if let Some(asked) = asked {
+            self.counts.throttled(self.gate.close(asked.min(self.patience.time)));
+        }
+        let Some(wait) = next else {
+            let call = ask.call(tries, passing.status, passing.request_id);
+            return Err(if passing.page {
+                Error::BadPage { reason: passing.cause, call }
+            } else {
+                Error::Unreachable { cause: passing.cause, call }
+            });
+        };
+        warn!(
+            url = %without_query(&ask.url), page = ask.page, cause = passing.cause, status = passing.status,
+            request_id = passing.request_id, tries = tries.count, ?wait, "asked again after a wait"
+        );
+        if asked.is_none() {
+            tokio::time::sleep(wait).await;
+            if passing.throttled {
+                self.counts.throttled(wait);
+                cost.throttled += wait;
+            }
+        }
+        Ok(())
+    }
+
+    /// One try, with leave to be under way until its body is read.
+    async fn attempt(&self, ask: &Ask, tries: &mut Tries, cost: &mut Cost) -> Result<Answer, Fault> {
+        let _permit = self.permits.acquire().await;
+        cost.throttled += self.gate.pass().await;
+        let token = self.tokens.get(&self.http).await.map_err(Fault::Lasting)?;
+        tries.begin();
+        cost.requests += 1;
+        self.counts.request();
+        let begun = Instant::now();
+        let request = self.http.get(ask.url.clone()).headers(ask.headers()).header(AUTHORIZATION, token.header.clone());
+        let mut response = request.send().await.map_err(|error| Passing::from(&error))?;
+        self.clock.note(response.headers());
+        if let Some(hint) = response.headers().get("x-ms-dop-hint").and_then(|hint| hint.to_str().ok()?.parse().ok()) {
+            self.permits.hint(hint);
+        }
+        let status = response.status();
+        if status != StatusCode::OK {
+            self.heard.store(true, Ordering::Relaxed);
+            let headers = std::mem::take(response.headers_mut());
+            let body = body::refusal(response).await;
+            let fault = refusal::fault(ask, tries, token, (status, &headers, &body));
+            if matches!(&fault, Fault::Passing(passing) if passing.crowded) {
+                self.permits.refused(begun);
+            }
+            return Err(fault);
+        }
+        let headers = response.headers().clone();
+        match ask.kind {
+            Kind::Json => {
+                let usual = self.page_bytes.load(Ordering::Relaxed);
+                let body = body::page(response, usual).await?;
+                self.page_bytes.store(body.len().max(usual - usual / 8), Ordering::Relaxed);
+                Ok(Answer { headers, body, room: None })
+            }
+            Kind::File => match body::file(response, &self.budget).await {
+                Ok((body, room)) => Ok(Answer { headers, body, room: Some(room) }),
+                Err(Stopped::Passing(passing)) => Err(passing.into()),
+                Err(Stopped::TooLarge(size)) => {
+                    let call = ask.call(tries, Some(status.as_u16()), refusal::request_id(&headers));
+                    Err(Fault::Lasting(Error::FileTooLarge { size, call }))
+                }
+            },
+        }
+    }
+}

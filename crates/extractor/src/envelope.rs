@@ -1,0 +1,175 @@
+//! The envelope of a page: `{"@odata.context":"...","value":[rows],"@odata.nextLink":"..."}`.
+//!
+//! The rows are some 7 MB that the decoder parses anyway, so the usual answer is read from both ends: the members before
+//! `"value":[`, the last row, and the members after the last `]`. Whatever is unusual is parsed as a whole.
+
+use std::ops::Range;
+
+use memchr::{memmem, memrchr};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
+
+const LINK: &[u8] = b"@odata.nextLink";
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// What a page is beside its rows.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Envelope {
+    /// Where the array of rows is, brackets included.
+    pub(crate) rows: Range<usize>,
+    /// The link to the next page, unescaped and otherwise as it came.
+    pub(crate) next: Option<String>,
+}
+
+/// Finds the rows and the link in an answer that is a complete envelope; every other answer is an error.
+pub(crate) fn parse(body: &[u8]) -> Result<Envelope, &'static str> {
+    match from_both_ends(body) {
+        Some(envelope) => Ok(envelope),
+        None => as_a_whole(body),
+    }
+}
+
+/// The quick way; `None` where anything is unusual.
+///
+/// Why a cut answer is not taken for a complete one: the last `]` could belong to a string or to something inside a row
+/// only if the rest of that row were missing. So the last row is found by the text that every row begins with (an object
+/// and its first name: quotes inside strings are escaped, so no string holds that text), it must parse as one complete
+/// object, and the last `]` must follow it.
+fn from_both_ends(body: &[u8]) -> Option<Envelope> {
+    let mut next = None;
+    let mut head = Reader { bytes: body, at: 0 };
+    if body.starts_with(BYTE_ORDER_MARK) {
+        head.at = BYTE_ORDER_MARK.len();
+    }
+    head.byte(b'{')?;
+    loop {
+        let name = head.name()?;
+        if name == b"value" {
+            break;
+        }
+        head.member(name, &mut next)?;
+        head.byte(b',')?;
+    }
+    head.byte(b'[')?;
+    let start = head.at - 1;
+    let last = memrchr(b']', body)?;
+    if last != head.after_space() {
+        head.byte(b'{')?;
+        let row = head.at - 1;
+        if !matches!(head.name()?.first()?, b'a'..=b'z' | b'A'..=b'Z' | b'@' | b'_') {
+            return None;
+        }
+        let begin = body[row..head.at].strip_suffix(b":")?;
+        let last_row = row + memmem::rfind(body.get(row..last)?, begin)?;
+        let mut object = serde_json::Deserializer::from_slice(&body[last_row..last]).into_iter::<IgnoredAny>();
+        object.next()?.ok()?;
+        if object.next().is_some() {
+            return None;
+        }
+    }
+    let mut tail = Reader { bytes: body, at: last + 1 };
+    while tail.byte(b',').is_some() {
+        let name = tail.name()?;
+        tail.member(name, &mut next)?;
+    }
+    tail.byte(b'}')?;
+    (tail.after_space() == body.len()).then_some(Envelope { rows: start..last + 1, next })
+}
+
+/// The careful way: one pass over the whole answer.
+fn as_a_whole(body: &[u8]) -> Result<Envelope, &'static str> {
+    #[derive(Deserialize)]
+    struct Whole<'a> {
+        #[serde(borrow)]
+        value: &'a RawValue,
+        #[serde(rename = "@odata.nextLink")]
+        next: Option<String>,
+        error: Option<IgnoredAny>,
+    }
+    let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    if text.trim_ascii().is_empty() {
+        return Err("the answer is empty");
+    }
+    if !text.trim_ascii_start().starts_with(b"{") {
+        return Err("the answer is not a JSON object");
+    }
+    let whole: Whole<'_> = serde_json::from_slice(text).map_err(|error| match error.classify() {
+        serde_json::error::Category::Eof => "the answer ends before its JSON does",
+        serde_json::error::Category::Data => "the answer has no usable `value`",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "the answer is not valid JSON",
+    })?;
+    if whole.error.is_some() {
+        return Err("the answer ends with an error");
+    }
+    let rows = whole.value.get();
+    if !rows.starts_with('[') {
+        return Err("`value` is not an array");
+    }
+    let start = rows.as_ptr().addr() - body.as_ptr().addr();
+    Ok(Envelope { rows: start..start + rows.len(), next: whole.next })
+}
+
+/// Reads names and scalars from a position on.
+struct Reader<'a> {
+    bytes: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Reader<'a> {
+    fn after_space(&mut self) -> usize {
+        while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+        self.at
+    }
+
+    fn byte(&mut self, expected: u8) -> Option<()> {
+        let at = self.after_space();
+        (self.bytes.get(at) == Some(&expected)).then(|| self.at += 1)
+    }
+
+    /// A string with its quotes, unescaped.
+    fn string(&mut self) -> Option<&'a [u8]> {
+        let start = self.after_space();
+        self.byte(b'"')?;
+        loop {
+            match self.bytes.get(self.at)? {
+                b'"' => break,
+                b'\\' => self.at += 2,
+                _ => self.at += 1,
+            }
+        }
+        self.at += 1;
+        self.bytes.get(start..self.at)
+    }
+
+    /// A name and its colon. An escaped name could be any name, so it is left to the careful way.
+    fn name(&mut self) -> Option<&'a [u8]> {
+        let quoted = self.string()?;
+        let name = &quoted[1..quoted.len() - 1];
+        self.byte(b':')?;
+        (!name.contains(&b'\\') && name != b"error").then_some(name)
+    }
+
+    /// The scalar value of a member, kept if it is the link.
+    fn member(&mut self, name: &[u8], next: &mut Option<String>) -> Option<()> {
+        let start = self.after_space();
+        if self.bytes.get(start)? == &b'"' {
+            let quoted = self.string()?;
+            if name == LINK {
+                let link = serde_json::from_slice(quoted).ok()?;
+                return next.replace(link).is_none().then_some(());
+            }
+            return Some(());
+        }
+        while matches!(self.bytes.get(self.at), Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-' | b'.')) {
+            self.at += 1;
+        }
+        serde_json::from_slice::<IgnoredAny>(&self.bytes[start..self.at]).ok()?;
+        (name != LINK).then_some(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,168 @@
+//! Errors, split by what the caller does next.
+
+use std::fmt;
+use std::time::Duration;
+
+/// Why the service did not give what was asked. Never holds a secret, a token, a query or a body.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// The settings cannot work: correct them and start again.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong with which setting.
+        what: String,
+    },
+    /// `http://` to a host that is not loopback: a token would travel in the clear.
+    #[error("`{setting}` is http:// to `{host}`: only https:// is used outside loopback")]
+    Insecure {
+        /// The setting that holds the URL.
+        setting: &'static str,
+        /// The host it names.
+        host: String,
+    },
+    /// The identity service, or the service for a fresh token, does not accept the identity.
+    #[error("sign-in refused ({code}): {advice}")]
+    SignInRefused {
+        /// The vendor's code such as `AADSTS7000215`, else the OAuth error or the HTTP status.
+        code: String,
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// The identity is known, but may not read.
+    #[error("permission missing: {} ({call})", missing(.table, .privilege))]
+    PermissionMissing {
+        /// The table that was asked for, if the call was about one.
+        table: Option<&'static str>,
+        /// The privilege such as `prvReadmsdyn_copilotevent`; none: the environment has no application user for it.
+        privilege: Option<String>,
+        /// The call that was refused.
+        call: Box<Call>,
+    },
+    /// The environment has no such table.
+    #[error("the environment has no table `{}` ({call})", .table.unwrap_or("?"))]
+    TableMissing {
+        /// The table that was asked for.
+        table: Option<&'static str>,
+        /// The call that was refused.
+        call: Box<Call>,
+    },
+    /// The service answers that this row has no such file, or that there is no such row.
+    #[error("no file: {reason} ({call})")]
+    FileMissing {
+        /// Which of the two.
+        reason: &'static str,
+        /// The call that was refused.
+        call: Box<Call>,
+    },
+    /// The file is above 32 MiB, the largest that a File column holds by its definition.
+    #[error("the file is too large: {size} bytes or more ({call})")]
+    FileTooLarge {
+        /// What the service declared, else what was read until then.
+        size: u64,
+        /// The call that was answered.
+        call: Box<Call>,
+    },
+    /// A link of the service leads to another scheme, host or port; it was not followed.
+    #[error("the service's link leads to another origin, {origin}; it was not followed ({call})")]
+    ForeignLink {
+        /// Scheme, host and port of the link.
+        origin: String,
+        /// The call whose answer held the link.
+        call: Box<Call>,
+    },
+    /// The service refused the request; asking again will not help.
+    #[error("refused{}{} ({call})", dashed(.code), dashed(.message))]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+        /// The service's code such as `0x80060888`; empty when it sent none.
+        code: String,
+        /// What the service said, when it is one of its documented messages; names of columns, never values.
+        message: String,
+        /// The call that was refused.
+        call: Box<Call>,
+    },
+    /// The service could not be asked, or kept failing, until patience ended.
+    #[error("gave up: {cause} ({call})")]
+    Unreachable {
+        /// The last failure.
+        cause: String,
+        /// The call that failed.
+        call: Box<Call>,
+    },
+    /// The service keeps answering with something that is not a complete page.
+    #[error("not a complete page: {reason} ({call})")]
+    BadPage {
+        /// What is wrong with it.
+        reason: String,
+        /// The call that was answered.
+        call: Box<Call>,
+    },
+}
+
+impl Error {
+    /// The call it is about; none for settings and sign-in.
+    pub fn call(&self) -> Option<&Call> {
+        match self {
+            Self::Usage { .. } | Self::Insecure { .. } | Self::SignInRefused { .. } => None,
+            Self::PermissionMissing { call, .. }
+            | Self::TableMissing { call, .. }
+            | Self::FileMissing { call, .. }
+            | Self::FileTooLarge { call, .. }
+            | Self::ForeignLink { call, .. }
+            | Self::Refused { call, .. }
+            | Self::Unreachable { call, .. }
+            | Self::BadPage { call, .. } => Some(call),
+        }
+    }
+}
+
+/// Where an error happened: a call, and how it went.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Call {
+    /// `GET` or `POST`.
+    pub method: &'static str,
+    /// The URL without its query.
+    pub url: String,
+    /// The page of the slice, from 1; none outside a walk over pages.
+    pub page: Option<u32>,
+    /// How often it was tried.
+    pub tries: u32,
+    /// From the first try to the end of the last.
+    pub elapsed: Duration,
+    /// The last HTTP status, if there was an answer.
+    pub status: Option<u16>,
+    /// The service's id of the last request, for the vendor's support.
+    pub request_id: Option<String>,
+}
+
+impl fmt::Display for Call {
+    /// `GET https://host/path page 3: status 503, request id ..., 10 tries in 4.2 s`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.method, self.url)?;
+        if let Some(page) = self.page {
+            write!(f, " page {page}")?;
+        }
+        f.write_str(": ")?;
+        if let Some(status) = self.status {
+            write!(f, "status {status}, ")?;
+        }
+        if let Some(id) = &self.request_id {
+            write!(f, "request id {id}, ")?;
+        }
+        let plural = if self.tries == 1 { "try" } else { "tries" };
+        write!(f, "{} {plural} in {:.1} s", self.tries, self.elapsed.as_secs_f64())
+    }
+}
+
+fn missing(table: &Option<&'static str>, privilege: &Option<String>) -> String {
+    match (table, privilege) {
+        (Some(table), Some(privilege)) => format!("`{privilege}` on `{table}`"),
+        (None, Some(privilege)) => format!("`{privilege}`"),
+        (_, None) => "the environment has no application user for this app registration".to_owned(),
+    }
+}
+
+fn dashed(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text}") }
+}

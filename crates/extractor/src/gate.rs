@@ -1,0 +1,54 @@
+//! The gate: after a 429, every request of the identity waits until the service's time is over.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Until when all requests wait.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    until: Mutex<Option<Instant>>,
+}
+
+impl Gate {
+    /// Closes the gate for that long from now, and returns by how much this prolongs the pause.
+    pub(crate) fn close(&self, wait: Duration) -> Duration {
+        let now = Instant::now();
+        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = until.unwrap_or(now).max(now);
+        let after = (now + wait).max(before);
+        *until = Some(after);
+        after - before
+    }
+
+    /// Waits until the gate is open, and returns how long that took.
+    pub(crate) async fn pass(&self) -> Duration {
+        let started = Instant::now();
+        loop {
+            // Another answer may have closed it again while we slept.
+            let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
+            match until {
+                Some(until) if until > Instant::now() => tokio::time::sleep_until(until).await,
+                _ => return started.elapsed(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn every_request_waits_and_overlapping_pauses_count_once() {
+        let gate = Gate::default();
+        assert_eq!(gate.pass().await, Duration::ZERO);
+        assert_eq!(gate.close(Duration::from_secs(10)), Duration::from_secs(10));
+        assert_eq!(gate.close(Duration::from_secs(12)), Duration::from_secs(2));
+        assert_eq!(gate.close(Duration::from_secs(5)), Duration::ZERO);
+        let (one, two) = tokio::join!(gate.pass(), gate.pass());
+        assert!(one >= Duration::from_secs(12) && two >= Duration::from_secs(12));
+        assert_eq!(gate.pass().await, Duration::ZERO);
+    }
+}

@@ -1,0 +1,38 @@
+//! The meter: what was asked of the service, and how long it made us wait.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// What one identity has used so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Meter {
+    /// Requests sent, every try counted; sign-ins are not.
+    pub requests: u64,
+    /// Seconds in which the service's throttling (429) held requests back. A pause that holds all of them counts once.
+    pub throttled_seconds: f64,
+}
+
+/// The running counts behind [`Meter`].
+#[derive(Debug, Default)]
+pub(crate) struct Counts {
+    requests: AtomicU64,
+    throttled_micros: AtomicU64,
+}
+
+impl Counts {
+    pub(crate) fn request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn throttled(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        self.throttled_micros.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    pub(crate) fn read(&self) -> Meter {
+        Meter {
+            requests: self.requests.load(Ordering::Relaxed),
+            throttled_seconds: self.throttled_micros.load(Ordering::Relaxed) as f64 / 1e6,
+        }
+    }
+}

@@ -1,0 +1,87 @@
+//! Origins: where a token may go.
+
+use url::{Host, Url};
+
+use crate::error::Error;
+
+/// Whether this URL stays on this machine: 127.0.0.0/8, ::1 or `localhost`.
+pub(crate) fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        None => false,
+    }
+}
+
+/// Refuses a URL to which no token and no secret may go.
+pub(crate) fn require_secure(setting: &'static str, url: &Url) -> Result<(), Error> {
+    let usage = |what: &str| Error::Usage { what: format!("`{setting}` {what}") };
+    let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| usage("has no host"))?;
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(usage("must not hold a user name or a password"));
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_loopback(url) => Ok(()),
+        "http" => Err(Error::Insecure { setting, host: host.to_owned() }),
+        _ => Err(usage("must begin with https://")),
+    }
+}
+
+/// Whether a link leads to the scheme, host and port that the service was asked at.
+pub(crate) fn is_same(service: &Url, link: &Url) -> bool {
+    service.origin().is_tuple()
+        && service.origin() == link.origin()
+        && link.username().is_empty()
+        && link.password().is_none()
+}
+
+/// The URL without query, fragment and user: what logs and errors may show.
+pub(crate) fn without_query(url: &Url) -> String {
+    format!("{}{}", url.origin().ascii_serialization(), url.path())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn loopback_is_an_address_or_localhost() {
+        for text in ["http://127.0.0.1:1/", "http://127.8.9.1/", "http://[::1]:80/", "http://LOCALHOST/"] {
+            assert!(require_secure("dataverse.url", &url(text)).is_ok(), "{text}");
+        }
+        for text in ["http://localhost.example.com/", "http://10.0.0.1/", "http://128.0.0.1/", "http://0.0.0.0/"] {
+            assert!(matches!(require_secure("dataverse.url", &url(text)), Err(Error::Insecure { .. })), "{text}");
+        }
+        assert!(matches!(require_secure("dataverse.url", &url("ftp://localhost/")), Err(Error::Usage { .. })));
+        assert!(matches!(require_secure("dataverse.url", &url("https://a:b@example.com/")), Err(Error::Usage { .. })));
+    }
+
+    #[test]
+    fn a_link_must_have_the_same_scheme_host_and_port() {
+        let service = url("https://contoso.crm.dynamics.com/");
+        for text in ["https://contoso.crm.dynamics.com/api?x=1", "https://CONTOSO.crm.dynamics.com:443/"] {
+            assert!(is_same(&service, &url(text)), "{text}");
+        }
+        for text in [
+            "http://contoso.crm.dynamics.com/",
+            "https://contoso.crm.dynamics.com:444/",
+            "https://contoso.crm.dynamics.com.evil.example/",
+            "https://contoso.crm.dynamics.com@evil.example/",
+            "https://user@contoso.crm.dynamics.com/",
+            "data:text/plain,x",
+        ] {
+            assert!(!is_same(&service, &url(text)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_shown_has_no_query_and_no_user() {
+        assert_eq!(without_query(&url("https://u:p@h.example/a/b?token=1#f")), "https://h.example/a/b");
+    }
+}

@@ -1,0 +1,41 @@
+//! Pages: one answer of the service, its rows still the bytes that came.
+
+use std::fmt;
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+/// One complete answer with rows: the envelope is parsed, the rows are not.
+#[derive(Clone)]
+pub struct Page {
+    /// From 1, in the order of the walk.
+    pub number: u32,
+    /// The whole answer, verbatim.
+    pub body: Bytes,
+    /// Where the rows are inside `body`.
+    pub(crate) rows: Range<usize>,
+    /// Requests that it took, failed tries included.
+    pub requests: u32,
+    /// How long throttling held this page back.
+    pub throttled: Duration,
+}
+
+impl Page {
+    /// The JSON array of the rows, from `[` to `]`.
+    pub fn rows(&self) -> &[u8] {
+        &self.body[self.rows.clone()]
+    }
+}
+
+impl fmt::Debug for Page {
+    /// Never the rows: they hold what people wrote.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Page")
+            .field("number", &self.number)
+            .field("bytes", &self.body.len())
+            .field("requests", &self.requests)
+            .field("throttled", &self.throttled)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,159 @@
+//! Refusals: what an answer that is not a success means. The one place where a status becomes a fault.
+
+use std::sync::Arc;
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde::Deserialize;
+
+use crate::error::Error;
+use crate::fault::{Fault, Passing};
+use crate::request::{Ask, Kind};
+use crate::retry::{Tries, retry_after};
+use crate::token::Token;
+
+// Codes of the Dataverse Web API: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
+const NO_PROPERTY_OR_SEGMENT: &str = "0x80060888";
+const NO_ROW_OR_FILE: &str = "0x80040217";
+const NO_ROW_FOR_KEY: &str = "0x80060891";
+const PRIVILEGE_DENIED: &str = "0x80040220";
+const NOT_A_MEMBER: &str = "0x80072560";
+const SQL_TIMEOUT: &str = "0x80044151";
+const TOO_MANY_AT_ONCE: &str = "0x80072326";
+
+/// The service's id of a request, for the vendor's support.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
+    let text = headers.get("x-ms-service-request-id").or_else(|| headers.get("req_id"))?.to_str().ok()?;
+    Some(token_of(text, 64)).filter(|id| !id.is_empty())
+}
+
+/// What the answer means for the call.
+pub(crate) fn fault(
+    ask: &Ask,
+    tries: &Tries,
+    token: Arc<Token>,
+    (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
+) -> Fault {
+    let (code, message) = said(body);
+    let request_id = request_id(headers);
+    let call = || ask.call(tries, Some(status.as_u16()), request_id.clone());
+    let throttled = status == StatusCode::TOO_MANY_REQUESTS;
+    let passing = throttled
+        || status == StatusCode::REQUEST_TIMEOUT
+        || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
+        || code == SQL_TIMEOUT;
+    if passing {
+        let cause = if code.is_empty() { "the service is not available".to_owned() } else { code.clone() };
+        return Fault::Passing(Passing {
+            cause: if throttled { format!("throttled {code}").trim_end().to_owned() } else { cause },
+            status: Some(status.as_u16()),
+            request_id,
+            wait: retry_after(headers),
+            throttled,
+            crowded: throttled && code == TOO_MANY_AT_ONCE,
+            ..Passing::default()
+        });
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        return Fault::Token(token);
+    }
+    Fault::Lasting(match (status.as_u16(), code.as_str()) {
+        (403, NOT_A_MEMBER) => Error::PermissionMissing { table: ask.table, privilege: None, call: call() },
+        (403, _) if code == PRIVILEGE_DENIED || privilege(&message).is_some() => {
+            let privilege = privilege(&message).or_else(|| ask.table.map(|table| format!("prvRead{table}")));
+            Error::PermissionMissing { table: ask.table, privilege, call: call() }
+        }
+        (404, NO_PROPERTY_OR_SEGMENT) => Error::TableMissing { table: ask.table, call: call() },
+        (404, NO_ROW_OR_FILE) if ask.kind == Kind::File => {
+            let reason = if message.starts_with("No file attachment found") {
+                "the service has no file for this column of the row"
+            } else {
+                "the service has no such row, or no file for it"
+            };
+            Error::FileMissing { reason, call: call() }
+        }
+        (404, NO_ROW_FOR_KEY) if ask.kind == Kind::File => {
+            Error::FileMissing { reason: "the service has no such row", call: call() }
+        }
+        (204, _) if ask.kind == Kind::File => {
+            Error::FileMissing { reason: "the service answers without content", call: call() }
+        }
+        _ => Error::Refused { status: status.as_u16(), message: documented(&code, &message), code, call: call() },
+    })
+}
+
+/// Code and message of `{"error":{"code":"0x...","message":"..."}}`; empty where the body is something else.
+fn said(body: &[u8]) -> (String, String) {
+    #[derive(Deserialize)]
+    struct Body {
+        error: Said,
+    }
+    #[derive(Deserialize)]
+    struct Said {
+        #[serde(default)]
+        code: String,
+        #[serde(default)]
+        message: String,
+    }
+    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+    let Ok(Body { error: Said { code, message } }) = serde_json::from_slice(body) else {
+        return Default::default();
+    };
+    // Some answers carry the code as a signed decimal.
+    let code = match code.parse::<i32>() {
+        Ok(decimal) if decimal < 0 => format!("{decimal:#010x}"),
+        _ => token_of(&code, 64),
+    };
+    (code.to_ascii_lowercase(), message)
+}
+
+/// The privilege such as `prvReadmsdyn_copilotevent` that a message names.
+fn privilege(message: &str) -> Option<String> {
+    let mut words = message.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.find(|word| word.starts_with("prv") && word.len() > 3 && word.len() <= 128).map(str::to_owned)
+}
+
+/// What may be shown of a message: documented texts, of which only names of columns and types are taken over.
+fn documented(code: &str, message: &str) -> String {
+    let quoted: Vec<_> = message.split('\'').skip(1).step_by(2).map(|name| token_of(name, 128)).collect();
+    match (code, quoted.as_slice()) {
+        (NO_PROPERTY_OR_SEGMENT, [property, ty, ..]) if message.starts_with("Could not find a property named") => {
+            format!("could not find a property named '{property}' on type '{ty}'")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Only what names, codes and ids consist of: foreign text must not forge a log line.
+fn token_of(text: &str, most: usize) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')).take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_read_in_both_spellings_and_never_as_free_text() {
+        assert_eq!(said(br#"{"error":{"code":"-2147015902","message":"m"}}"#), ("0x80072322".into(), "m".into()));
+        assert_eq!(said(br#"{"error":{"code":"0X8004ABCD"}}"#).0, "0x8004abcd");
+        assert_eq!(said(b"{\"error\":{\"code\":\"a\\nb <c>\"}}").0, "abc");
+        assert_eq!(said(b"<html>"), Default::default());
+    }
+
+    #[test]
+    fn the_privilege_is_found_in_the_documented_message() {
+        let message = "Principal user (Id=1, type=8, roleCount=1, privilegeCount=2, accessMode=4), is missing \
+                       prvReadmsdyn_copilotevent privilege (Id=2) on OTC=10 for entity 'msdyn_copilotevent'.";
+        assert_eq!(privilege(message).as_deref(), Some("prvReadmsdyn_copilotevent"));
+        assert_eq!(privilege("nothing of the kind"), None);
+    }
+
+    #[test]
+    fn of_a_message_only_names_are_shown() {
+        let message = "Could not find a property named 'x' on type 'Microsoft.Dynamics.CRM.t'. What a person wrote.";
+        let shown = "could not find a property named 'x' on type 'Microsoft.Dynamics.CRM.t'";
+        assert_eq!(documented(NO_PROPERTY_OR_SEGMENT, message), shown);
+        assert_eq!(documented("0x80040203", "Invalid argument: dear customer"), "");
+    }
+}

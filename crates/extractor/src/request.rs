@@ -1,0 +1,218 @@
+//! Requests: what is asked of the Dataverse Web API, word for word.
+
+use copilot_lake_tables::{Source, Table, Type};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
+use url::Url;
+
+use crate::error::{Call, Error};
+use crate::files::FileAddress;
+use crate::origin::without_query;
+use crate::retry::Tries;
+use crate::slice::Slice;
+
+/// What a call wants back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Json,
+    File,
+}
+
+/// A call before it is tried.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) url: Url,
+    pub(crate) kind: Kind,
+    /// The table it is about.
+    pub(crate) table: Option<&'static str>,
+    /// The page of a walk, from 1.
+    pub(crate) page: Option<u32>,
+    /// Rows per page; the same for every page of a walk.
+    pub(crate) page_size: Option<u32>,
+}
+
+impl Ask {
+    /// How the call went so far.
+    pub(crate) fn call(&self, tries: &Tries, status: Option<u16>, request_id: Option<String>) -> Box<Call> {
+        Box::new(Call {
+            method: "GET",
+            url: without_query(&self.url),
+            page: self.page,
+            tries: tries.count,
+            elapsed: tries.elapsed(),
+            status,
+            request_id,
+        })
+    }
+
+    /// The headers that the vendor asks for on every request.
+    ///
+    /// <https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors>
+    pub(crate) fn headers(&self) -> HeaderMap {
+        let mut headers = HeaderMap::with_capacity(8);
+        let accept = match self.kind {
+            Kind::Json => "application/json",
+            Kind::File => "*/*",
+        };
+        headers.insert(ACCEPT, HeaderValue::from_static(accept));
+        headers.insert(HeaderName::from_static("odata-maxversion"), HeaderValue::from_static("4.0"));
+        headers.insert(HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0"));
+        headers.insert(IF_NONE_MATCH, HeaderValue::from_static("null"));
+        if let Some(Ok(prefer)) = self.page_size.map(|size| HeaderValue::try_from(format!("odata.maxpagesize={size}")))
+        {
+            headers.insert(HeaderName::from_static("prefer"), prefer);
+        }
+        headers
+    }
+}
+
+/// What is asked of a table's rows: the service's names of all its columns, separated by commas.
+pub(crate) fn selection(table: &Table) -> String {
+    table.columns.iter().map(|column| column.wire).collect::<Vec<_>>().join(",")
+}
+
+/// The first page of a slice, in the order of its clock.
+pub(crate) fn slice_url(api: &Url, slice: &Slice) -> Result<Url, Error> {
+    let (set, elastic) = entity_set(slice.table)?;
+    let (clock, start, end) = (slice.clock, slice.start, slice.end);
+    let filter = format!("{clock} ge {start} and {clock} lt {end}");
+    let select = selection(slice.table);
+    let order = order(slice.table, elastic, clock);
+    url(&format!("{api}{set}?$select={}&$filter={}&$orderby={}", encode(&select), encode(&filter), encode(&order)))
+}
+
+/// The rows in the order of this clock, only the clock itself selected.
+pub(crate) fn oldest_url(api: &Url, table: &Table, clock: &str) -> Result<Url, Error> {
+    let (set, _) = entity_set(table)?;
+    url(&format!("{api}{set}?$select={}&$orderby={}", encode(clock), encode(&format!("{clock} asc"))))
+}
+
+/// The bytes of a File column of a row.
+pub(crate) fn file_url(api: &Url, file: &FileAddress) -> Result<Url, Error> {
+    let (set, elastic) = entity_set(file.table)?;
+    let column = file.table.column(file.column).filter(|column| matches!(column.ty, Type::File));
+    let (Some(column), true) = (column, file.key.len() == file.table.key.len()) else {
+        let what = format!("`{}` of `{}` is no file, or its key is incomplete", file.column, file.table.name);
+        return Err(Error::Usage { what });
+    };
+    let mut parts = Vec::with_capacity(file.key.len());
+    for (name, value) in file.table.key.iter().zip(&file.key) {
+        let guid = file.table.column(name).is_some_and(|column| matches!(column.ty, Type::Guid));
+        // A guid stands alone; a text is quoted, with its quotes doubled.
+        let value = if guid { encode(value) } else { format!("'{}'", encode(&value.replace('\'', "''"))) };
+        parts.push(if elastic || file.key.len() > 1 { format!("{name}={value}") } else { value });
+    }
+    url(&format!("{api}{set}({})/{}/$value", parts.join(","), column.wire))
+}
+
+fn entity_set(table: &Table) -> Result<(&'static str, bool), Error> {
+    match table.source {
+        Source::Dataverse { entity_set, elastic } => Ok((entity_set, elastic)),
+        _ => Err(Error::Usage { what: format!("`{}` is not a table of Dataverse", table.name) }),
+    }
+}
+
+/// Elastic tables have no order by several columns; elsewhere the key makes the order complete.
+fn order(table: &Table, elastic: bool, clock: &str) -> String {
+    let key = table.key.iter().filter(|_| !elastic).map(|column| format!(",{column} asc"));
+    std::iter::once(format!("{clock} asc")).chain(key).collect()
+}
+
+fn url(text: &str) -> Result<Url, Error> {
+    Url::parse(text).map_err(|error| Error::Usage { what: format!("`dataverse.url` cannot be used: {error}") })
+}
+
+/// Percent-encodes everything but unreserved characters and the comma.
+fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() + text.len() / 4);
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b',' => encoded.push(byte as char),
+            _ => {
+                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+                encoded.push('%');
+                encoded.push(DIGITS[usize::from(byte >> 4)] as char);
+                encoded.push(DIGITS[usize::from(byte & 15)] as char);
+            }
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use copilot_lake_tables::{COPILOT_EVENT, Instant, PAYLOAD};
+
+    fn api() -> Url {
+        Url::parse("https://contoso.crm.dynamics.com/api/data/v9.2/").unwrap()
+    }
+
+    #[test]
+    fn a_slice_is_selected_filtered_and_ordered_by_its_clock() {
+        let at = |text| Instant::parse(text).unwrap();
+        let slice = Slice {
+            table: &COPILOT_EVENT,
+            scope: String::new(),
+            clock: "createdon",
+            start: at("2025-06-22T00:00:00Z"),
+            end: at("2025-06-29T00:00:00Z"),
+        };
+        let url = slice_url(&api(), &slice).unwrap();
+        let pairs: Vec<_> = url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        assert_eq!(url.path(), "/api/data/v9.2/msdyn_copilotevents");
+        assert_eq!(pairs[0], ("$select".to_owned(), selection(&COPILOT_EVENT)));
+        let filter = "createdon ge 2025-06-22T00:00:00Z and createdon lt 2025-06-29T00:00:00Z";
+        assert_eq!(pairs[1], ("$filter".to_owned(), filter.to_owned()));
+        assert_eq!(pairs[2], ("$orderby".to_owned(), "createdon asc".to_owned()));
+        assert!(url.as_str().contains("$filter=createdon%20ge%202025-06-22T00%3A00%3A00Z%20and"), "{url}");
+        assert_eq!(order(&COPILOT_EVENT, false, "createdon"), "createdon asc,msdyn_copiloteventid asc,partitionid asc");
+    }
+
+    #[test]
+    fn the_selection_uses_the_services_names() {
+        let selection = selection(&COPILOT_EVENT);
+        assert!(selection.starts_with("msdyn_copiloteventid,partitionid,createdon,"), "{selection}");
+        assert!(selection.contains(",_ownerid_value,") && !selection.contains(",ownerid,"));
+    }
+
+    #[test]
+    fn a_files_address_quotes_texts_and_encodes_everything() {
+        let address = |partition: &str| FileAddress {
+            table: &COPILOT_EVENT,
+            key: vec!["f9d841e5-0000-4000-8000-000000000001".to_owned(), partition.to_owned()],
+            column: "msdyn_interactiondata",
+        };
+        let path = |partition: &str| file_url(&api(), &address(partition)).unwrap().path().to_owned();
+        assert_eq!(
+            path("20250622-20250628-100230203"),
+            "/api/data/v9.2/msdyn_copilotevents(msdyn_copiloteventid=f9d841e5-0000-4000-8000-000000000001,\
+             partitionid='20250622-20250628-100230203')/msdyn_interactiondata/$value"
+        );
+        let odd = path("O'Neil/../x?y#z%20 é");
+        assert!(odd.contains("partitionid='O%27%27Neil%2F..%2Fx%3Fy%23z%2520%20%C3%A9')"), "{odd}");
+        let mut incomplete = address("p");
+        incomplete.key.pop();
+        assert!(matches!(file_url(&api(), &incomplete), Err(Error::Usage { .. })));
+        let text = FileAddress { column: "msdyn_verbatim", ..address("p") };
+        assert!(matches!(file_url(&api(), &text), Err(Error::Usage { .. })));
+        let derived = FileAddress { table: &PAYLOAD, ..address("p") };
+        assert!(matches!(file_url(&api(), &derived), Err(Error::Usage { .. })));
+    }
+
+    #[test]
+    fn every_request_carries_the_documented_headers() {
+        let mut ask = Ask { url: api(), kind: Kind::Json, table: None, page: None, page_size: Some(5000) };
+        let headers = ask.headers();
+        for (name, value) in [
+            ("accept", "application/json"),
+            ("odata-maxversion", "4.0"),
+            ("odata-version", "4.0"),
+            ("if-none-match", "null"),
+            ("prefer", "odata.maxpagesize=5000"),
+        ] {
+            assert_eq!(headers[name], value);
+        }
+        ask.page_size = None;
+        assert!(!ask.headers().contains_key("prefer"));
+    }
+}
