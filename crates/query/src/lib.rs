@@ -1,1 +1,20 @@
-//! stub
+//! Opens the lake in DataFusion: its tables as the Delta log has them, the shipped views and questions, and the
+//! functions that let the same SQL text run in DuckDB.
+//!
+//! [`Session::open`] reads the log once; questions then see that state of the lake.
+
+mod duckdb;
+mod error;
+mod getvariable;
+mod lake_table;
+mod session;
+mod shipped;
+mod standin;
+mod timezone;
+
+pub use error::Error;
+pub use session::{Rows, Session};
+pub use shipped::{Parameter, QUERIES, Shipped, VIEWS, query};
+
+#[cfg(test)]
+mod tests;

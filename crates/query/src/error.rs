@@ -1,0 +1,40 @@
+//! What can go wrong when a question is asked of the lake.
+
+use datafusion::error::DataFusionError;
+
+/// Why a question got no answer, by what the caller does next.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The text or a parameter is wrong: it cannot be planned, or a value in it cannot be read. Correct the question.
+    #[error("the query cannot be run: {0}")]
+    Question(String),
+    /// Reading or computing failed while the answer was made: a file is gone or damaged, or memory ran out.
+    #[error("the query failed: {0}")]
+    Run(String),
+}
+
+impl Error {
+    /// An error from before the first file is read.
+    pub(crate) fn planning(error: &DataFusionError) -> Self {
+        Self::Question(text(error))
+    }
+
+    /// An error from the run. Whose fault it is shows only in its kind.
+    pub(crate) fn running(error: &DataFusionError) -> Self {
+        match error.find_root() {
+            DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::SQL(..) => {
+                Self::Question(text(error))
+            }
+            _ => Self::Run(text(error)),
+        }
+    }
+}
+
+/// The innermost message on one line, without the wrappers' names and back traces.
+fn text(error: &DataFusionError) -> String {
+    let text = match error.find_root() {
+        DataFusionError::Diagnostic(_, inner) => inner.message().into_owned(),
+        root => root.message().into_owned(),
+    };
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

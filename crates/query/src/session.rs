@@ -1,0 +1,113 @@
+//! A session: the lake as its log had it at one moment, with the shipped views and functions.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use copilot_lake_tables::Table;
+use crate::standin::LakeFile;
+use datafusion::dataframe::DataFrame;
+use datafusion::execution::memory_pool::FairSpillPool;
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStore;
+use url::Url;
+
+use crate::error::Error;
+use crate::getvariable::getvariable;
+use crate::lake_table::{LakeTable, STORE};
+use crate::shipped::VIEWS;
+use crate::timezone::timezone;
+
+/// What sorts and aggregates may hold before they spill to temporary files; files being read come on top.
+const MEMORY: usize = 2 << 30;
+
+/// The lake, ready for questions. It shows the state that the log had when it was opened, and changes nothing.
+pub struct Session {
+    context: SessionContext,
+}
+
+/// An answer while it is being made: batches of these columns, in order.
+pub struct Rows {
+    /// The columns of every batch.
+    pub schema: SchemaRef,
+    /// The batches. An error ends them.
+    pub batches: BoxStream<'static, Result<RecordBatch, Error>>,
+}
+
+impl Rows {
+    /// Waits for every batch.
+    pub async fn collect(self) -> Result<Vec<RecordBatch>, Error> {
+        self.batches.try_collect().await
+    }
+}
+
+impl Session {
+    /// A session over these files, whose paths start at the store's root.
+    pub(crate) async fn over(
+        tables: Vec<(&'static Table, Vec<LakeFile>)>,
+        store: Arc<dyn ObjectStore>,
+        params: &BTreeMap<String, String>,
+    ) -> Result<Self, Error> {
+        let context = context().map_err(|error| Error::running(&error))?;
+        let root = Url::parse(STORE).map_err(|error| Error::Run(error.to_string()))?;
+        context.register_object_store(&root, store);
+        context.register_udf(getvariable(params));
+        context.register_udf(timezone());
+        for (table, files) in tables {
+            let provider = Arc::new(LakeTable::new(table, files));
+            context.register_table(table.name, provider).map_err(|error| Error::planning(&error))?;
+        }
+        for view in VIEWS {
+            let plan = context.sql(view.sql).await.map_err(|error| Error::planning(&error))?;
+            context.register_table(view.name, plan.into_view()).map_err(|error| Error::planning(&error))?;
+        }
+        Ok(Self { context })
+    }
+
+    /// The whole answer to one question, with its columns.
+    ///
+    /// The text is one statement that reads: no `CREATE`, `INSERT`, `COPY` or `SET`.
+    pub async fn sql(&self, text: &str) -> Result<(SchemaRef, Vec<RecordBatch>), Error> {
+        let rows = self.rows(text).await?;
+        Ok((Arc::clone(&rows.schema), rows.collect().await?))
+    }
+
+    /// The answer to one question while it is being made. Same text as [`Session::sql`].
+    pub async fn rows(&self, text: &str) -> Result<Rows, Error> {
+        let plan = self.plan(text).await?;
+        let stream = plan.execute_stream().await.map_err(|error| Error::planning(&error))?;
+        let schema = stream.schema();
+        Ok(Rows { schema, batches: stream.map_err(|error| Error::running(&error)).boxed() })
+    }
+
+    /// How the question would be answered: the physical plan as an indented tree, with the files that would be read.
+    pub async fn explain(&self, text: &str) -> Result<String, Error> {
+        let plan = self.plan(text).await?.create_physical_plan().await.map_err(|error| Error::planning(&error))?;
+        Ok(datafusion::physical_plan::displayable(plan.as_ref()).indent(true).to_string())
+    }
+
+    async fn plan(&self, text: &str) -> Result<DataFrame, Error> {
+        let reads_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
+        self.context.sql_with_options(text, reads_only).await.map_err(|error| Error::planning(&error))
+    }
+}
+
+fn context() -> datafusion::error::Result<SessionContext> {
+    let mut config = SessionConfig::new().with_information_schema(true);
+    let options = config.options_mut();
+    // Plain strings everywhere, so that an answer has the types that the tables declare.
+    options.execution.parquet.schema_force_view_types = false;
+    options.sql_parser.map_string_types_to_utf8view = false;
+    // Most columns are decoded only where the condition on another one is met: events are filtered by kind.
+    options.execution.parquet.pushdown_filters = true;
+    // What a cast from an instant to a date or a text means; local times come from timezone().
+    options.execution.time_zone = Some("UTC".to_owned());
+    // As in DuckDB, whatever the direction.
+    options.sql_parser.default_null_ordering = "nulls_last".to_owned();
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(MEMORY))).build_arc()?;
+    Ok(SessionContext::new_with_config_rt(config, runtime))
+}

@@ -1,0 +1,5 @@
+//! Tests over small lakes, whose files are written as the writer does.
+
+mod lake;
+mod questions;
+mod sessions;

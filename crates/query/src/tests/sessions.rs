@@ -1,0 +1,216 @@
+//! What a session shows of a lake: committed files, weeks pruned, functions as in DuckDB, errors in words.
+
+use std::fs::write;
+use std::sync::Arc;
+
+use arrow::datatypes::{DataType, Field};
+use copilot_lake_tables::{COPILOT_EVENT, EXTRACTION_RUN, TABLES, Week};
+
+use super::lake::{ASK, COPY, GENERATED, TestLake, UP, answer, batch, event, try_answer};
+use crate::{Error, QUERIES, VIEWS, query};
+
+fn three_weeks() -> TestLake {
+    TestLake::of(&[
+        event(GENERATED, ASK, "r1", "2025-06-23T10:00:00Z"),
+        event(UP, ASK, "r1", "2025-06-24T10:00:00Z"),
+        event(GENERATED, ASK, "r2", "2025-06-30T10:00:00Z"),
+        event(COPY, ASK, "r2", "2025-07-08T10:00:00Z"),
+    ])
+}
+
+/// The one value of an answer of one row and one column.
+async fn value(session: &crate::Session, sql: &str) -> String {
+    let text = answer(session, sql).await;
+    let line = text.lines().nth(3).unwrap_or_else(|| panic!("no row: {text}"));
+    line.trim_matches(['|', ' ']).to_owned()
+}
+
+#[tokio::test]
+async fn every_table_is_there_and_an_empty_lake_answers() {
+    let session = TestLake::of(&[]).session(&[]).await;
+    for table in TABLES {
+        assert_eq!(value(&session, &format!("SELECT count(*) FROM {}", table.name)).await, "0", "{}", table.name);
+        let (schema, rows) = session.sql(&format!("SELECT * FROM {}", table.name)).await.unwrap();
+        let mut fields: Vec<_> = table.layout().schema().fields().iter().cloned().collect();
+        if table.is_partitioned() {
+            fields.push(Arc::new(Field::new("week_start", DataType::Date32, false)));
+        }
+        assert_eq!(schema.fields().iter().cloned().collect::<Vec<_>>(), fields, "{}", table.name);
+        assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 0);
+    }
+    for shipped in QUERIES {
+        let (schema, rows) = session.sql(shipped.sql).await.unwrap();
+        assert!(schema.fields().len() > 5 && rows.iter().all(|batch| batch.num_rows() == 0), "{}", shipped.name);
+    }
+}
+
+#[tokio::test]
+async fn only_what_the_log_lists_is_read() {
+    let lake = three_weeks();
+    write(lake.directory.path().join("msdyn_copilotevent/week_start=2025-06-22/left.parquet"), "torn").unwrap();
+    let session = lake.session(&[]).await;
+    assert_eq!(value(&session, "SELECT count(*) FROM msdyn_copilotevent").await, "4");
+    assert_eq!(value(&session, "SELECT count(DISTINCT request_id) FROM copilot_activity").await, "2");
+}
+
+#[tokio::test]
+async fn a_condition_on_the_week_leaves_files_out_of_the_plan() {
+    let lake = three_weeks();
+    let session = lake.session(&[("from", "2025-06-29")]).await;
+    for (condition, weeks) in [
+        ("week_start = DATE '2025-06-29'", ["2025-06-29"].as_slice()),
+        ("week_start >= CAST(getvariable('from') AS DATE)", &["2025-06-29", "2025-07-06"]),
+        ("week_start <> '2025-06-29'", &["2025-06-22", "2025-07-06"]),
+        ("week_start BETWEEN '2025-06-01' AND '2025-06-28' AND scenario = 100230201", &["2025-06-22"]),
+        ("week_start > '2026-01-01'", &[]),
+        ("scenario = 100230201", &["2025-06-22", "2025-06-29", "2025-07-06"]),
+    ] {
+        let table = "(SELECT *, msdyn_scenariotype AS scenario, ownerid AS user_id FROM msdyn_copilotevent)";
+        for relation in ["copilot_activity", table] {
+            let sql = format!("SELECT user_id FROM {relation} WHERE {condition}");
+            let plan = session.explain(&sql).await.unwrap();
+            let read: Vec<_> = ["2025-06-22", "2025-06-29", "2025-07-06"]
+                .into_iter()
+                .filter(|week| plan.contains(&format!("week_start={week}/")))
+                .collect();
+            assert_eq!(read, weeks, "{condition}: {plan}");
+        }
+    }
+    assert_eq!(value(&session, "SELECT count(*) FROM copilot_activity WHERE week_start < '2025-07-01'").await, "3");
+}
+
+#[tokio::test]
+async fn counting_rows_reads_no_file() {
+    let lake = three_weeks();
+    let session = lake.session(&[]).await;
+    let plan = session.explain("SELECT count(*) FROM msdyn_copilotevent WHERE week_start < '2025-07-01'").await.unwrap();
+    assert!(!plan.contains(".parquet"), "{plan}");
+    let sql = "SELECT count(*) FROM msdyn_copilotevent WHERE week_start < '2025-07-01'";
+    assert_eq!(value(&session, sql).await, "3");
+}
+
+#[tokio::test]
+async fn a_column_that_an_older_file_lacks_is_null() {
+    let mut lake = three_weeks();
+    let old = batch(&[event(GENERATED, ASK, "r0", "2025-06-16T10:00:00Z").with(|row| row.id = "old".to_owned())]);
+    let columns: Vec<_> = (0..old.num_columns())
+        .filter(|at| !matches!(old.schema().field(*at).name().as_str(), "msdyn_aiagent" | "deleted_at" | "msdyn_verbatim"))
+        .collect();
+    lake.write(&COPILOT_EVENT, Week::parse("2025-06-15"), &old.project(&columns).unwrap());
+    let session = lake.session(&[]).await;
+    let sql = "SELECT count(*) FROM copilot_activity WHERE agent IS NULL AND verbatim IS NULL AND is_human";
+    assert_eq!(value(&session, sql).await, "5");
+    let text = answer(&session, query("feedback_rates").unwrap().sql).await;
+    assert!(text.contains("| 2025-06-15 | 100230201 | Ask a question | 1 "), "{text}");
+}
+
+#[tokio::test]
+async fn unpartitioned_tables_are_read() {
+    let mut lake = three_weeks();
+    let schema = EXTRACTION_RUN.layout().schema();
+    let fields: Vec<_> = schema.fields().iter().cloned().collect();
+    let columns = fields.iter().map(|field| match field.name().as_str() {
+        "run_id" => Arc::new(arrow::array::StringArray::from(vec!["run-1", "run-2"])) as arrow::array::ArrayRef,
+        _ => arrow::array::new_null_array(field.data_type(), 2),
+    });
+    let rows = arrow::array::RecordBatch::try_new(Arc::clone(schema), columns.collect()).unwrap();
+    lake.write(&EXTRACTION_RUN, None, &rows);
+    let session = lake.session(&[]).await;
+    assert_eq!(value(&session, "SELECT max(run_id) FROM extraction_run").await, "run-2");
+}
+
+#[tokio::test]
+async fn functions_answer_as_in_duckdb() {
+    let lake = three_weeks();
+    let session = lake.session(&[("Tz", "Asia/Kolkata")]).await;
+    for (sql, expected) in [
+        ("SELECT getvariable('tz')", "Asia/Kolkata"),
+        ("SELECT coalesce(getvariable('nothing'), 'UTC')", "UTC"),
+        ("SELECT getvariable('nothing') IS NULL", "true"),
+        ("SELECT timezone(getvariable('tz'), TIMESTAMPTZ '2025-06-22 20:00:00Z')", "2025-06-23T01:30:00"),
+        ("SELECT timezone('Europe/Berlin', TIMESTAMPTZ '2025-03-30 00:59:59Z')", "2025-03-30T01:59:59"),
+        ("SELECT timezone('Europe/Berlin', TIMESTAMPTZ '2025-03-30 01:00:00Z')", "2025-03-30T03:00:00"),
+        ("SELECT timezone('UTC', CAST(NULL AS TIMESTAMPTZ)) IS NULL", "true"),
+        ("SELECT timezone(NULL, createdon) IS NULL FROM msdyn_copilotevent LIMIT 1", "true"),
+        ("SELECT min(timezone('America/New_York', createdon)) FROM msdyn_copilotevent", "2025-06-23T06:00:00"),
+        ("SELECT arrow_typeof(timezone('UTC', max(createdon))) FROM msdyn_copilotevent", "Timestamp(µs)"),
+        ("SELECT a FROM (VALUES (1), (NULL)) t(a) ORDER BY a DESC LIMIT 1", "1"),
+    ] {
+        assert_eq!(value(&session, sql).await, expected, "{sql}");
+    }
+}
+
+#[tokio::test]
+async fn wrong_questions_are_told_from_failed_runs() {
+    let lake = three_weeks();
+    let session = lake.session(&[("tz", "Europe/Berlyn")]).await;
+    for (sql, words) in [
+        ("SELEC 1", "SELEC"),
+        ("SELECT nothing FROM copilot_activity", "nothing"),
+        ("SELECT * FROM no_table", "no_table"),
+        ("DROP VIEW copilot_activity", "DDL"),
+        ("COPY msdyn_copilotevent TO 'x.csv'", "DML"),
+        ("SET datafusion.execution.batch_size = 1", "Statement"),
+        ("SELECT timezone('UTC', week_start) FROM msdyn_copilotevent", "timezone"),
+        (query("feedback_rates").unwrap().sql, "unknown time zone 'Europe/Berlyn'"),
+    ] {
+        match try_answer(&session, sql).await {
+            Err(Error::Question(text)) => assert!(text.contains(words) && !text.contains('\n'), "{sql}: {text}"),
+            other => panic!("{sql}: {other:?}"),
+        }
+    }
+    let gone = lake.directory.path().join(&lake.files["msdyn_copilotevent"][0].path);
+    std::fs::remove_file(gone).unwrap();
+    let failed = try_answer(&session, "SELECT max(versionnumber) FROM msdyn_copilotevent").await;
+    assert!(matches!(&failed, Err(Error::Run(text)) if text.contains("week_start=2025-06-22")), "{failed:?}");
+}
+
+#[test]
+fn every_shipped_file_has_a_whole_header() {
+    for shipped in QUERIES.iter().chain(VIEWS) {
+        assert!(!shipped.title().is_empty() && shipped.title() != shipped.name, "{}", shipped.name);
+        assert!(shipped.answers().ends_with('.'), "{}", shipped.name);
+        for name in shipped.tables() {
+            let known = TABLES.iter().map(|table| table.name).chain(VIEWS.iter().map(|view| view.name));
+            assert!(known.into_iter().any(|known| known == name), "{}: table {name}", shipped.name);
+            assert!(shipped.sql.contains(&format!("FROM {name}")), "{}: {name} is not read", shipped.name);
+        }
+        assert!(!shipped.tables().is_empty(), "{}", shipped.name);
+        let asked = shipped.sql.matches("getvariable('").count();
+        let parameters = shipped.parameters();
+        assert_eq!(asked > 0, !parameters.is_empty(), "{}", shipped.name);
+        for parameter in parameters {
+            assert!(shipped.sql.contains(&format!("getvariable('{}')", parameter.name)), "{}", parameter.name);
+            assert!(parameter.doc.len() > 10, "{}", parameter.name);
+        }
+        let body: String = shipped.sql.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
+        assert!(!body.contains(';'), "{}: one statement, to be used as a subquery too", shipped.name);
+    }
+    assert_eq!(query("feedback_rates").unwrap().parameters()[0].name, "tz");
+    assert!(query("nothing").is_none());
+}
+
+#[tokio::test]
+async fn every_column_is_in_the_header() {
+    let session = TestLake::of(&[]).session(&[]).await;
+    for shipped in QUERIES.iter().chain(VIEWS) {
+        let (schema, _) = session.sql(shipped.sql).await.unwrap();
+        let said: Vec<_> = shipped
+            .section("columns")
+            .filter_map(|line| line.split_once(": "))
+            .flat_map(|(names, _)| names.split(", "))
+            .filter(|name| !name.contains(' '))
+            .collect();
+        let given: Vec<_> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        let mut given = given.as_slice();
+        for name in said {
+            let count = match name.strip_suffix('*') {
+                Some(start) => given.iter().take_while(|given| given.starts_with(start)).count(),
+                None => usize::from(given.first() == Some(&name)),
+            };
+            assert!(count > 0, "{}: {name} is not next in {given:?}", shipped.name);
+            given = &given[count..];
+        }
+        assert!(given.is_empty(), "{}: {given:?} not in the header", shipped.name);
+    }
+}
