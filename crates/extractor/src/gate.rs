@@ -22,15 +22,19 @@ impl Gate {
         after - before
     }
 
-    /// Waits until the gate is open, and returns how long that took.
+    /// Waits until the gate is open, and returns how long that took; exactly nothing when it was open.
     pub(crate) async fn pass(&self) -> Duration {
-        let started = Instant::now();
+        let mut closed: Option<Instant> = None;
         loop {
             // Another answer may have closed it again while we slept.
             let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
+            let now = Instant::now();
             match until {
-                Some(until) if until > Instant::now() => tokio::time::sleep_until(until).await,
-                _ => return started.elapsed(),
+                Some(until) if until > now => {
+                    closed.get_or_insert(now);
+                    tokio::time::sleep_until(until).await;
+                }
+                _ => return closed.map_or(Duration::ZERO, |closed| now - closed),
             }
         }
     }
