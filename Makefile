@@ -1,0 +1,38 @@
+# `make` prints the targets. Demo and tests share the dev profile, so dependencies compile once.
+export CARGO_TARGET_DIR ?= $(CURDIR)/target
+BIN := $(CARGO_TARGET_DIR)/debug/copilot-lake
+PYTHON := $(CARGO_TARGET_DIR)/python/bin/python
+
+help: ## print the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+build: ## compile everything in the dev profile
+	cargo build --workspace
+
+demo: build ## extract from the embedded emulator into ./demo-lake and print the feedback rates
+	$(BIN) demo
+
+test: build python ## run every test
+	cargo test --workspace --quiet
+
+accept: build python ## rewrite tests/expected from what the tests see; review the diff
+	COPILOT_LAKE_ACCEPT=1 cargo test -p tests --quiet
+
+check: ## format, lints with warnings denied, dependency rules
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+	cargo test -p tests --quiet tidy::
+
+bench: ## measure every stage and the whole, in the release profile
+	cargo build --release -p copilot-lake-cli
+	cargo bench -p benches
+
+release: ## the binary for real runs
+	cargo build --release -p copilot-lake-cli
+
+python: $(PYTHON).ok
+$(PYTHON).ok: tests/python/requirements.txt
+	python3 -m venv $(CARGO_TARGET_DIR)/python
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt && touch $@
+
+.PHONY: help build demo test accept check bench release python

@@ -1,0 +1,56 @@
+//! What a run is to do.
+
+use std::time::Duration;
+
+use copilot_lake_extractor::DataverseSettings;
+use copilot_lake_tables::{Instant, Table};
+use copilot_lake_writer::LakeOptions;
+use tokio::sync::watch;
+
+/// Turns true when the run is to stop: nothing new is asked for, what is complete is committed.
+pub type Stop = watch::Receiver<bool>;
+
+/// What a run is to do.
+#[derive(Debug)]
+pub struct Settings {
+    /// Where the lake is: a path or URL.
+    pub lake: String,
+    /// How it is written.
+    pub lake_options: LakeOptions,
+    /// The command, for `extraction_run`.
+    pub command: &'static str,
+    /// What to read from Dataverse.
+    pub dataverse: Option<DataverseJob>,
+    /// Which part of it.
+    pub request: Request,
+}
+
+/// What to read from Dataverse.
+#[derive(Debug)]
+pub struct DataverseJob {
+    /// The environment and how to sign in.
+    pub connection: DataverseSettings,
+    /// The Entra tenant, kept in the tables' configuration.
+    pub tenant_id: String,
+    /// The tables.
+    pub tables: Vec<&'static Table>,
+    /// Start of the first pass; the oldest row when none.
+    pub since: Option<Instant>,
+    /// Whether the bytes of File columns are fetched.
+    pub payloads: bool,
+    /// Re-read before the last window's end.
+    pub overlap: Duration,
+}
+
+/// Which part is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Request {
+    /// Read the window from here again; no watermark moves.
+    pub since: Option<Instant>,
+    /// End of that window, excluded; the run's start when none.
+    pub until: Option<Instant>,
+    /// Read everything again.
+    pub full: bool,
+    /// Start nothing after this instant, by the machine's clock.
+    pub deadline: Option<std::time::Instant>,
+}

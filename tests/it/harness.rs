@@ -1,0 +1,218 @@
+//! What the tests share: the real binary, an emulator, a lake, and its content as text.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use arrow::util::display::{ArrayFormatter, FormatOptions};
+use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
+use copilot_lake_query::Session;
+use copilot_lake_tables::{TABLES, Table};
+use copilot_lake_writer::{Lake, LakeOptions};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+/// The directory of the package.
+pub fn package() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The binary that users run, built before the tests by `make`.
+pub fn binary() -> PathBuf {
+    let here = std::env::current_exe().unwrap();
+    let profile = here.parent().and_then(Path::parent).unwrap();
+    let binary = profile.join("copilot-lake");
+    assert!(binary.exists(), "{} is missing: run `make test`, or `cargo build --workspace` first", binary.display());
+    binary
+}
+
+/// The Python environment that `make test` makes.
+pub fn python() -> PathBuf {
+    let here = std::env::current_exe().unwrap();
+    let python = here.ancestors().nth(3).unwrap().join("python/bin/python");
+    assert!(python.exists(), "{} is missing: run `make test`, or `make python` first", python.display());
+    python
+}
+
+/// An emulator, a folder for the lake, and the configuration of a run.
+pub struct World {
+    pub runtime: Runtime,
+    pub emulator: Emulator,
+    pub folder: TempDir,
+    /// Keys of the configuration beside those that every run needs, such as `dataverse.page_size`.
+    pub keys: BTreeMap<String, toml::Value>,
+}
+
+impl World {
+    pub fn new(scenario: Scenario) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let emulator = runtime.block_on(Emulator::start(([127, 0, 0, 1], 0).into(), scenario)).unwrap();
+        Self { runtime, emulator, folder: TempDir::new().unwrap(), keys: BTreeMap::new() }
+    }
+
+    pub fn parse(toml: &str) -> Self {
+        Self::new(Scenario::parse_in(toml, &package().join("fixtures")).unwrap())
+    }
+
+    pub fn lake(&self) -> PathBuf {
+        self.folder.path().join("lake")
+    }
+
+    /// Writes the configuration and gives the command that uses it.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let url = self.emulator.url().to_string();
+        let mut config = toml::Table::new();
+        let mut set = |key: &str, value: toml::Value| {
+            let (section, key) = key.split_once('.').unwrap();
+            let section = config.entry(section).or_insert_with(|| toml::Table::new().into());
+            section.as_table_mut().unwrap().insert(key.to_owned(), value);
+        };
+        set("lake.url", self.lake().to_string_lossy().into_owned().into());
+        set("auth.authority", url.clone().into());
+        set("auth.tenant_id", TENANT_ID.into());
+        set("auth.client_id", CLIENT_ID.into());
+        set("auth.client_secret", CLIENT_SECRET.into());
+        set("dataverse.url", url.into());
+        for (key, value) in &self.keys {
+            set(key, value.clone());
+        }
+        let path = self.folder.path().join("copilot-lake.toml");
+        std::fs::write(&path, config.to_string()).unwrap();
+        let mut command = Command::new(binary());
+        command.args(arguments).arg("--config").arg(path).env_clear().current_dir(self.folder.path());
+        command
+    }
+
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().unwrap()
+    }
+
+    /// Runs `extract`, which must end with this exit code; gives its summary.
+    pub fn extract(&self, arguments: &[&str], code: i32) -> serde_json::Value {
+        let summary = self.folder.path().join("summary.json");
+        let mut all = vec!["extract", "--summary", summary.to_str().unwrap()];
+        all.extend(arguments);
+        let output = self.run(&all);
+        assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+        serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap()
+    }
+
+    /// Asks the lake.
+    pub fn sql(&self, text: &str) -> Vec<Vec<String>> {
+        self.runtime.block_on(async {
+            let lake = Lake::open(self.lake().to_str().unwrap(), LakeOptions::default()).await.unwrap();
+            let session = Session::open(&lake, &BTreeMap::new()).await.unwrap();
+            let (_, batches) = session.sql(text).await.unwrap();
+            let options = FormatOptions::default().with_null("-");
+            let mut rows = Vec::new();
+            for batch in batches {
+                let columns: Vec<_> =
+                    batch.columns().iter().map(|array| ArrayFormatter::try_new(array, &options).unwrap()).collect();
+                rows.extend(
+                    (0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).to_string()).collect()),
+                );
+            }
+            rows
+        })
+    }
+
+    /// What must hold after every run that was not killed: the log and a plain listing agree, one row per key, and what the
+    /// ledger calls complete is what the service has.
+    pub fn check_lake(&self) {
+        for table in TABLES {
+            assert_eq!(self.listed(table), self.logged(table), "{}: listing and log differ", table.name);
+            let keys = table.key.join(", ");
+            let doubles = self.sql(&format!("SELECT {keys} FROM {} GROUP BY {keys} HAVING count(*) > 1", table.name));
+            assert!(doubles.is_empty(), "{}: a key twice: {doubles:?}", table.name);
+        }
+    }
+
+    /// The weeks of a table with their rows, by the lake.
+    pub fn weeks(&self, table: &str) -> BTreeMap<String, u64> {
+        let rows = self.sql(&format!("SELECT week_start, count(*) FROM {table} GROUP BY 1"));
+        rows.into_iter().map(|row| (row[0].clone(), row[1].parse().unwrap())).collect()
+    }
+
+    /// That the lake has the rows that the service has, by week.
+    pub fn check_complete(&self, table: &str) {
+        let served = self.emulator.served();
+        assert_eq!(self.weeks(table), served.tables[table].weeks, "{table}: the lake is not the service");
+    }
+
+    fn listed(&self, table: &Table) -> BTreeSet<String> {
+        let mut found = BTreeSet::new();
+        let folder = self.lake().join(table.name);
+        let mut folders = vec![folder.clone()];
+        while let Some(next) = folders.pop() {
+            for entry in std::fs::read_dir(next).unwrap() {
+                let path = entry.unwrap().path();
+                let name = path.file_name().unwrap().to_string_lossy().into_owned();
+                if path.is_dir() && name != "_delta_log" {
+                    folders.push(path);
+                } else if path.is_file() {
+                    let relative = path.strip_prefix(self.lake()).unwrap().to_string_lossy().into_owned();
+                    assert!(found.insert(relative));
+                }
+            }
+        }
+        found
+    }
+
+    fn logged(&self, table: &'static Table) -> BTreeSet<String> {
+        self.runtime.block_on(async {
+            let lake = Lake::open(self.lake().to_str().unwrap(), LakeOptions::default()).await.unwrap();
+            lake.files(table).await.unwrap().into_iter().map(|file| file.path).collect()
+        })
+    }
+
+    /// The content of the lake that a person can review.
+    pub fn describe(&self) -> String {
+        let mut text = String::new();
+        let mut section = |title: &str, sql: &str| {
+            let rows = self.sql(sql);
+            if !rows.is_empty() {
+                writeln!(text, "{title}").unwrap();
+                for row in rows {
+                    writeln!(text, "  {}", row.join(" | ")).unwrap();
+                }
+            }
+        };
+        section(
+            "events by week: rows, with a file, with extra_json",
+            "SELECT week_start, count(*), count(msdyn_interactiondata), count(extra_json) FROM msdyn_copilotevent \
+             GROUP BY 1 ORDER BY 1",
+        );
+        section(
+            "payloads: status, encoding, reason, rows, characters",
+            "SELECT status, encoding, reason, count(*), sum(character_length(text)) FROM payload GROUP BY 1, 2, 3 \
+             ORDER BY 1, 2, 3",
+        );
+        section(
+            "rejected: key, column, reason, raw",
+            "SELECT record_key, column_name, reason, substr(raw_json, 1, 200) FROM rejected_record ORDER BY 1, 2",
+        );
+        section(
+            "slices: clock, status, reason, slices, rows, rejected",
+            "SELECT clock, status, regexp_replace(reason, '127.0.0.1:[0-9]+|[0-9.]+(ms|s)\\b|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \
+             count(*), sum(rows), sum(rejected) FROM extraction_slice GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+        );
+        section("runs", "SELECT command, outcome, rows_received, rows_written, payloads, rejected FROM extraction_run ORDER BY started_at, run_id");
+        text
+    }
+}
+
+pub fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Compares with a file of `expected/`, or writes it for `make accept`.
+pub fn expect(name: &str, actual: &str) {
+    let path = package().join("expected").join(name);
+    if std::env::var_os("COPILOT_LAKE_ACCEPT").is_some() {
+        std::fs::write(&path, actual).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(actual, expected, "{} differs: if it is right, run `make accept`", path.display());
+}

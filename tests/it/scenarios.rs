@@ -1,0 +1,94 @@
+//! Every `scenarios/*.toml`, run by the real binary.
+//!
+//! A file is a scenario of the emulator (see `copilot_lake_emulator::Scenario`) and two tables of its own:
+//!
+//! ```toml
+//! [config]                      # keys of the configuration
+//! "dataverse.page_size" = 50
+//!
+//! [[run]]                       # default: one run of `extract` that ends with 0
+//! args = ["--table", "msdyn_copilotevent"]
+//! code = 0
+//! advance = true                # apply the emulator's next phase first
+//! complete = true               # afterwards the lake has every row of the service (default: when the code is 0)
+//! ```
+
+use std::fmt::Write as _;
+
+use copilot_lake_emulator::Scenario;
+use serde_json::Value;
+
+use crate::harness::{World, expect, package};
+
+fn run(name: &str) {
+    let path = package().join("scenarios").join(format!("{name}.toml"));
+    let mut file: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
+    let config = file.remove("config");
+    let runs = file.remove("run");
+    let scenario = Scenario::parse_in(&file.to_string(), &package().join("fixtures")).unwrap();
+    let mut world = World::new(scenario);
+    for (key, value) in config.iter().flat_map(|config| config.as_table().unwrap()) {
+        world.keys.insert(key.clone(), value.clone());
+    }
+    let one = toml::Value::Array(vec![toml::Table::new().into()]);
+    let mut seen = String::new();
+    for run in runs.as_ref().unwrap_or(&one).as_array().unwrap() {
+        if run.get("advance").is_some_and(|advance| advance.as_bool().unwrap()) {
+            world.emulator.advance().unwrap();
+        }
+        let arguments = run.get("args").and_then(toml::Value::as_array).into_iter().flatten();
+        let arguments: Vec<_> = arguments.map(|argument| argument.as_str().unwrap()).collect();
+        let code = run.get("code").map_or(0, |code| code.as_integer().unwrap() as i32);
+        let summary = world.extract(&arguments, code);
+        writeln!(seen, "extract {}-> {code}", arguments.iter().map(|a| format!("{a} ")).collect::<String>()).unwrap();
+        for table in summary["tables"].as_array().unwrap() {
+            let count = |key: &str| table[key].as_u64().unwrap_or_else(|| panic!("no {key} in {table}"));
+            let counts = ["slices_done", "slices_failed", "rows_received", "rows_written", "rejected", "payloads"];
+            let counts: Vec<_> = counts.iter().map(|key| format!("{key} {}", count(key))).collect();
+            writeln!(seen, "  {}: {}", table["table"].as_str().unwrap(), counts.join(", ")).unwrap();
+        }
+        world.check_lake();
+        let complete = run.get("complete").map_or(code == 0, |complete| complete.as_bool().unwrap());
+        if complete {
+            world.check_complete("msdyn_copilotevent");
+        }
+        assert_eq!(summary["outcome"], Value::from(if code == 0 { "complete" } else { "partial" }));
+    }
+    assert_eq!(world.emulator.served().retry_after_violations, 0, "a Retry-After was not kept");
+    seen.push_str(&world.describe());
+    expect(&format!("{name}.txt"), &seen);
+}
+
+macro_rules! scenarios {
+    ($($name:ident)*) => {
+        $(#[test] fn $name() { run(stringify!($name)); })*
+
+        #[test]
+        fn every_file_is_run() {
+            let names: std::collections::BTreeSet<_> = [$(stringify!($name)),*].into_iter().map(str::to_owned).collect();
+            let files = std::fs::read_dir(package().join("scenarios")).unwrap();
+            let files = files.map(|file| file.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned());
+            assert_eq!(files.collect::<std::collections::BTreeSet<_>>(), names);
+        }
+    };
+}
+
+scenarios! {
+    plain
+    full_last_page
+    short_page
+    empty_result
+    throttled_with_retry_after
+    throttled_without_retry_after
+    token_expires
+    cut_body
+    unknown_choice
+    unknown_property
+    malformed_values
+    malformed_payloads
+    duplicate_row
+    week_boundary
+    unchanged_rerun
+    changed_rows
+    failing_week
+}

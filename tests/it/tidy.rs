@@ -1,0 +1,153 @@
+//! The rules of the house, held against manifests and sources.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Directory under `crates/`, and the whole list of our crates that it may use.
+const WALLS: &[(&str, &[&str])] = &[
+    ("tables", &[]),
+    ("extractor", &["tables"]),
+    ("decoder", &["tables"]),
+    ("writer", &["tables"]),
+    ("pipeline", &["tables", "extractor", "decoder", "writer"]),
+    ("query", &["tables", "writer"]),
+    ("emulator", &["tables"]),
+    ("cli", &["tables", "extractor", "decoder", "writer", "pipeline", "query", "emulator"]),
+];
+
+/// What a crate must not use: absences are the architecture.
+const ABSENT: &[(&str, &[&str])] = &[
+    ("tables", &["arrow", "tokio", "object_store", "reqwest"]),
+    ("extractor", &["arrow", "parquet", "deltalake", "rayon"]),
+    ("decoder", &["tokio", "reqwest", "object_store", "chrono"]),
+    ("writer", &["reqwest", "datafusion"]),
+    ("pipeline", &["reqwest", "parquet", "deltalake", "datafusion"]),
+    ("emulator", &["arrow", "reqwest"]),
+];
+
+/// A file longer than this is more than one room.
+const LINES: usize = 450;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn manifest(path: &Path) -> toml::Table {
+    fs::read_to_string(path).unwrap().parse().unwrap()
+}
+
+fn dependencies(directory: &str) -> BTreeSet<String> {
+    let manifest = manifest(&root().join("crates").join(directory).join("Cargo.toml"));
+    let names = manifest.get("dependencies").and_then(toml::Value::as_table).into_iter().flatten();
+    names.map(|(name, _)| name.clone()).collect()
+}
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let mut found = Vec::new();
+    let mut folders = vec![root().join("crates"), root().join("tests"), root().join("benches")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push((path.clone(), fs::read_to_string(path).unwrap()));
+            }
+        }
+    }
+    assert!(found.len() > 50, "the sources were not found");
+    found
+}
+
+fn is_test(path: &Path) -> bool {
+    let text = path.to_string_lossy();
+    text.ends_with("tests.rs") || text.contains("/tests/") || text.contains("/benches/") || text.contains("/examples/")
+}
+
+#[test]
+fn crates_use_only_what_they_may() {
+    for (directory, may) in WALLS {
+        let allowed: BTreeSet<_> = may.iter().map(|name| format!("copilot-lake-{name}")).collect();
+        let used: BTreeSet<_> =
+            dependencies(directory).into_iter().filter(|name| name.starts_with("copilot-lake-")).collect();
+        assert!(used.is_subset(&allowed), "{directory} uses {:?}", used.difference(&allowed).collect::<Vec<_>>());
+    }
+    let on_disk: BTreeSet<_> = fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_dir())
+        .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert_eq!(on_disk, WALLS.iter().map(|(name, _)| (*name).to_owned()).collect());
+}
+
+#[test]
+fn crates_leave_out_what_they_must() {
+    for (directory, absent) in ABSENT {
+        let used = dependencies(directory);
+        for name in *absent {
+            assert!(!used.contains(*name), "{directory} uses {name}");
+        }
+    }
+}
+
+#[test]
+fn one_copy_of_the_types_that_meet() {
+    let lock = manifest(&root().join("Cargo.lock"));
+    for (name, series) in [("arrow", "59."), ("parquet", "59."), ("object_store", "0.13."), ("datafusion", "55."), ("deltalake-core", "1.1.")] {
+        let packages = lock["package"].as_array().unwrap().iter();
+        let versions: Vec<_> =
+            packages.filter(|p| p["name"].as_str() == Some(name)).map(|p| p["version"].as_str().unwrap()).collect();
+        assert_eq!(versions.len(), 1, "{name} {versions:?}");
+        assert!(versions[0].starts_with(series), "{name} {versions:?}");
+    }
+}
+
+#[test]
+fn seven_things_lie_at_the_top() {
+    let known = ["Cargo.toml", "README.md", "Makefile", "crates", "queries", "tests", "benches"];
+    // The lock file is cargo's; the others are made by running things and ignored by git.
+    let made = ["Cargo.lock", "target", "demo-lake", "lake"];
+    for entry in fs::read_dir(root()).unwrap() {
+        let name = entry.unwrap().file_name().to_string_lossy().into_owned();
+        assert!(name.starts_with('.') || known.contains(&name.as_str()) || made.contains(&name.as_str()), "{name}");
+    }
+    for name in known {
+        assert!(root().join(name).exists(), "{name} is missing");
+    }
+}
+
+#[test]
+fn files_stay_one_room() {
+    for (path, text) in sources().iter().filter(|(path, _)| !is_test(path)) {
+        let lines = text.lines().count();
+        assert!(lines <= LINES, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn sources_keep_the_rules() {
+    for (path, text) in sources().iter().filter(|(path, _)| !is_test(path)) {
+        let shown = path.display().to_string();
+        assert!(!text.contains("#[allow(") && !text.contains("#![allow("), "{shown}: a bare allow");
+        assert!(!text.contains("::prelude::*") || text.contains("rayon::prelude"), "{shown}: a glob import");
+        let in_cli = shown.contains("/crates/cli/");
+        assert!(in_cli || !(text.contains("println!(") && !text.contains("//! ```")), "{shown}: only cli prints");
+        let environment = ["env::var(", "env::vars(", "env::var_os("];
+        let reads = environment.iter().any(|call| text.contains(call));
+        assert!(!reads || shown.ends_with("/crates/cli/src/environment.rs"), "{shown}: reads the environment");
+    }
+}
+
+#[test]
+fn one_file_makes_paths() {
+    let makers: Vec<_> = sources()
+        .into_iter()
+        .filter(|(path, text)| {
+            !is_test(path) && path.to_string_lossy().contains("/writer/") && text.contains("_delta_log")
+        })
+        .map(|(path, _)| path.file_name().unwrap().to_string_lossy().into_owned())
+        .collect();
+    assert!(makers.iter().all(|name| name == "paths.rs" || name == "lib.rs"), "{makers:?}");
+}
