@@ -4,9 +4,25 @@ use std::fmt::Write;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use copilot_lake_tables::{TABLES, Table, WEEK_START};
+use copilot_lake_writer::Lake;
 use url::Url;
 
+use crate::error::Error;
 use crate::shipped::VIEWS;
+
+/// SQL text for DuckDB that makes a view per table of the lake and then the shipped views.
+///
+/// Tables are read by a plain glob, so the views follow the lake; a table without files is an empty, typed view until the
+/// script is made again. Every column that this version knows is there, null where files are older.
+pub async fn duckdb_views(lake: &Lake) -> Result<String, Error> {
+    let mut filled = Vec::new();
+    for table in TABLES {
+        if !lake.files(table).await?.is_empty() {
+            filled.push(table.name);
+        }
+    }
+    Ok(script(&location(lake.url()), |table| filled.contains(&table.name)))
+}
 
 /// The script for a lake at that place, given which tables have files.
 pub(crate) fn script(location: &str, has_files: impl Fn(&Table) -> bool) -> String {
@@ -26,11 +42,12 @@ pub(crate) fn script(location: &str, has_files: impl Fn(&Table) -> bool) -> Stri
 
 /// A view of the typed columns, united by name with the files where there are any.
 fn push_table(text: &mut String, table: &'static Table, location: Option<&str>) {
-    let fields = table.layout().schema().fields().iter().map(|field| (field.name().as_str(), duckdb_type(field.data_type())));
+    let fields =
+        table.layout().schema().fields().iter().map(|field| (field.name().as_str(), duckdb_type(field.data_type())));
     let week = table.is_partitioned().then(|| (WEEK_START, "DATE".to_owned()));
-    let columns: Vec<_> =
-        fields.chain(week).map(|(name, ty)| format!("CAST(NULL AS {ty}) AS \"{name}\"")).collect();
-    let _ = write!(text, "CREATE OR REPLACE VIEW \"{}\" AS\nSELECT\n  {}\nWHERE false", table.name, columns.join(",\n  "));
+    let columns: Vec<_> = fields.chain(week).map(|(name, ty)| format!("CAST(NULL AS {ty}) AS \"{name}\"")).collect();
+    let _ =
+        write!(text, "CREATE OR REPLACE VIEW \"{}\" AS\nSELECT\n  {}\nWHERE false", table.name, columns.join(",\n  "));
     if let Some(location) = location {
         let (glob, hive) = match table.is_partitioned() {
             true => (format!("/{WEEK_START}=*"), format!("true, hive_types = {{'{WEEK_START}': DATE}}")),

@@ -8,6 +8,9 @@ pub enum Error {
     /// The text or a parameter is wrong: it cannot be planned, or a value in it cannot be read. Correct the question.
     #[error("the query cannot be run: {0}")]
     Question(String),
+    /// The lake could not be opened, or its log could not be read.
+    #[error(transparent)]
+    Lake(#[from] copilot_lake_writer::Error),
     /// Reading or computing failed while the answer was made: a file is gone or damaged, or memory ran out.
     #[error("the query failed: {0}")]
     Run(String),

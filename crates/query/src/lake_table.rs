@@ -6,7 +6,7 @@ use arrow::array::{ArrayRef, AsArray, Date32Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use copilot_lake_tables::{Table, WEEK_START};
-use crate::standin::LakeFile;
+use copilot_lake_writer::LakeFile;
 use datafusion::catalog::{Session, TableProvider};
 use datafusion::common::stats::Precision;
 use datafusion::common::{DFSchema, Result, ScalarValue, Statistics, project_schema};
@@ -36,7 +36,7 @@ pub(crate) struct LakeTable {
 
 impl LakeTable {
     pub(crate) fn new(table: &'static Table, files: Vec<LakeFile>) -> Self {
-        let weeks = table.is_partitioned().then(|| Arc::new(Field::new(WEEK_START, DataType::Date32, false)));
+        let weeks = table.is_partitioned().then(|| Arc::new(Field::new(WEEK_START, DataType::Date32, true)));
         let schema = TableSchema::builder(Arc::clone(table.layout().schema()))
             .with_table_partition_cols(weeks.into_iter().collect::<Vec<_>>())
             .build();
@@ -51,7 +51,7 @@ impl LakeTable {
     /// The files whose week meets every condition that is about weeks only.
     fn prune(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&LakeFile>> {
         let mut files: Vec<_> = self.files.iter().collect();
-        let schema = Arc::new(Schema::new(vec![Field::new(WEEK_START, DataType::Date32, false)]));
+        let schema = Arc::new(Schema::new(vec![Field::new(WEEK_START, DataType::Date32, true)]));
         let names = DFSchema::try_from(Arc::clone(&schema))?;
         for filter in filters.iter().filter(|filter| self.is_about_weeks(filter)) {
             let weeks: Date32Array = files.iter().map(|file| file.week.map(|week| week.start_days())).collect();
@@ -73,9 +73,9 @@ impl LakeTable {
             e_tag: None,
             version: None,
         };
-        let weeks = file.week.map(|week| ScalarValue::Date32(Some(week.start_days())));
+        let week = ScalarValue::Date32(file.week.map(|week| week.start_days()));
         Ok(PartitionedFile::new_from_meta(meta)
-            .with_partition_values(weeks.into_iter().collect())
+            .with_partition_values(self.table.is_partitioned().then_some(week).into_iter().collect())
             .with_statistics(Arc::new(known)))
     }
 }
@@ -122,8 +122,8 @@ impl TableProvider for LakeTable {
         let mut known = Statistics::new_unknown(self.schema.table_schema());
         known.num_rows = files.iter().map(|file| rows(file.rows)).reduce(|a, b| a.add(&b)).unwrap_or_default();
         let files = files.into_iter().map(|file| self.partitioned_file(file)).collect::<Result<Vec<_>>>()?;
-        let source = ParquetSource::new(self.schema.clone())
-            .with_table_parquet_options(state.default_table_options().parquet);
+        let source =
+            ParquetSource::new(self.schema.clone()).with_table_parquet_options(state.default_table_options().parquet);
         let scan = FileScanConfigBuilder::new(ObjectStoreUrl::parse(STORE)?, Arc::new(source))
             .with_file_groups(FileGroup::new(files).split_files(state.config().target_partitions()))
             .with_statistics(known)

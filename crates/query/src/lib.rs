@@ -9,9 +9,9 @@ mod getvariable;
 mod lake_table;
 mod session;
 mod shipped;
-mod standin;
 mod timezone;
 
+pub use duckdb::duckdb_views;
 pub use error::Error;
 pub use session::{Rows, Session};
 pub use shipped::{Parameter, QUERIES, Shipped, VIEWS, query};

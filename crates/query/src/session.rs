@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use copilot_lake_tables::Table;
-use crate::standin::LakeFile;
+use copilot_lake_tables::{TABLES, Table};
+use copilot_lake_writer::{Lake, LakeFile};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -46,6 +46,17 @@ impl Rows {
 }
 
 impl Session {
+    /// Reads the logs of every table and registers tables, views and functions.
+    ///
+    /// `params` are what `getvariable('name')` finds in SQL.
+    pub async fn open(lake: &Lake, params: &BTreeMap<String, String>) -> Result<Self, Error> {
+        let mut tables = Vec::with_capacity(TABLES.len());
+        for table in TABLES {
+            tables.push((*table, lake.files(table).await?));
+        }
+        Self::over(tables, lake.store(), params).await
+    }
+
     /// A session over these files, whose paths start at the store's root.
     pub(crate) async fn over(
         tables: Vec<(&'static Table, Vec<LakeFile>)>,

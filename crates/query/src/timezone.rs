@@ -54,7 +54,9 @@ impl ScalarUDFImpl for Timezone {
             ColumnarValue::Array(_) => return exec_err!("timezone needs one zone for all rows"),
         };
         let Ok(zone) = name.parse::<Tz>() else {
-            return plan_err!("unknown time zone '{name}': give a name such as Europe/Berlin, or an offset such as +01:00");
+            return plan_err!(
+                "unknown time zone '{name}': give a name such as Europe/Berlin, or an offset such as +01:00"
+            );
         };
         match instant {
             ColumnarValue::Scalar(ScalarValue::TimestampMicrosecond(micros, _)) => {

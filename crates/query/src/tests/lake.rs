@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 use std::fs::{File, create_dir_all};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array};
-use copilot_lake_tables::{
-    COPILOT_EVENT, ChoiceSet, INTERACTION_TYPE, Instant, SCENARIO_TYPE, TABLES, Table, Week,
+use arrow::array::{
+    ArrayRef, Int32Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array,
 };
+use copilot_lake_tables::{COPILOT_EVENT, ChoiceSet, INTERACTION_TYPE, Instant, SCENARIO_TYPE, TABLES, Table, Week};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use object_store::local::LocalFileSystem;
 use parquet::arrow::ArrowWriter;
 use tempfile::TempDir;
 
-use crate::standin::LakeFile;
 use crate::{Error, Session};
+use copilot_lake_writer::LakeFile;
 
 pub(super) const UP: i32 = 100_230_301;
 pub(super) const DOWN: i32 = 100_230_302;

@@ -7,7 +7,7 @@ use super::lake::{
 use crate::query;
 
 /// Three weeks from 2025-06-22. Every request that is rated shows one rule.
-pub(super) fn ratings() -> Vec<Event> {
+fn ratings() -> Vec<Event> {
     let early = "2025-06-23T10:00:00Z";
     vec![
         // r1: up, then clear, then down, in an order that the server's clock gets wrong.
@@ -109,7 +109,8 @@ async fn a_row_without_time_keeps_the_week_of_its_files() {
     assert!(text.contains("| 1970-01-04 | 100230201 | Ask a question | 1 "), "{text}");
 }
 
-pub(super) fn uses() -> Vec<Event> {
+/// A week of responses and what became of them, with one late copy.
+fn uses() -> Vec<Event> {
     let at = "2025-06-23T10:00:00Z";
     vec![
         // Generated twice, copied four times (once by a second person): one response, one use, ratio above 1.

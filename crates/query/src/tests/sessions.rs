@@ -1,13 +1,15 @@
 //! What a session shows of a lake: committed files, weeks pruned, functions as in DuckDB, errors in words.
 
+use std::collections::BTreeMap;
 use std::fs::write;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
 use copilot_lake_tables::{COPILOT_EVENT, EXTRACTION_RUN, TABLES, Week};
+use copilot_lake_writer::{Find, Instance, Lake, LakeOptions};
 
 use super::lake::{ASK, COPY, GENERATED, TestLake, UP, answer, batch, event, try_answer};
-use crate::{Error, QUERIES, VIEWS, query};
+use crate::{Error, QUERIES, Session, VIEWS, duckdb_views, query};
 
 fn three_weeks() -> TestLake {
     TestLake::of(&[
@@ -19,7 +21,7 @@ fn three_weeks() -> TestLake {
 }
 
 /// The one value of an answer of one row and one column.
-async fn value(session: &crate::Session, sql: &str) -> String {
+async fn value(session: &Session, sql: &str) -> String {
     let text = answer(session, sql).await;
     let line = text.lines().nth(3).unwrap_or_else(|| panic!("no row: {text}"));
     line.trim_matches(['|', ' ']).to_owned()
@@ -33,7 +35,7 @@ async fn every_table_is_there_and_an_empty_lake_answers() {
         let (schema, rows) = session.sql(&format!("SELECT * FROM {}", table.name)).await.unwrap();
         let mut fields: Vec<_> = table.layout().schema().fields().iter().cloned().collect();
         if table.is_partitioned() {
-            fields.push(Arc::new(Field::new("week_start", DataType::Date32, false)));
+            fields.push(Arc::new(Field::new("week_start", DataType::Date32, true)));
         }
         assert_eq!(schema.fields().iter().cloned().collect::<Vec<_>>(), fields, "{}", table.name);
         assert_eq!(rows.iter().map(|batch| batch.num_rows()).sum::<usize>(), 0);
@@ -83,7 +85,8 @@ async fn a_condition_on_the_week_leaves_files_out_of_the_plan() {
 async fn counting_rows_reads_no_file() {
     let lake = three_weeks();
     let session = lake.session(&[]).await;
-    let plan = session.explain("SELECT count(*) FROM msdyn_copilotevent WHERE week_start < '2025-07-01'").await.unwrap();
+    let plan =
+        session.explain("SELECT count(*) FROM msdyn_copilotevent WHERE week_start < '2025-07-01'").await.unwrap();
     assert!(!plan.contains(".parquet"), "{plan}");
     let sql = "SELECT count(*) FROM msdyn_copilotevent WHERE week_start < '2025-07-01'";
     assert_eq!(value(&session, sql).await, "3");
@@ -94,7 +97,9 @@ async fn a_column_that_an_older_file_lacks_is_null() {
     let mut lake = three_weeks();
     let old = batch(&[event(GENERATED, ASK, "r0", "2025-06-16T10:00:00Z").with(|row| row.id = "old".to_owned())]);
     let columns: Vec<_> = (0..old.num_columns())
-        .filter(|at| !matches!(old.schema().field(*at).name().as_str(), "msdyn_aiagent" | "deleted_at" | "msdyn_verbatim"))
+        .filter(|at| {
+            !matches!(old.schema().field(*at).name().as_str(), "msdyn_aiagent" | "deleted_at" | "msdyn_verbatim")
+        })
         .collect();
     lake.write(&COPILOT_EVENT, Week::parse("2025-06-15"), &old.project(&columns).unwrap());
     let session = lake.session(&[]).await;
@@ -102,6 +107,32 @@ async fn a_column_that_an_older_file_lacks_is_null() {
     assert_eq!(value(&session, sql).await, "5");
     let text = answer(&session, query("feedback_rates").unwrap().sql).await;
     assert!(text.contains("| 2025-06-15 | 100230201 | Ask a question | 1 "), "{text}");
+}
+
+#[tokio::test]
+async fn a_lake_that_the_writer_made_is_opened_by_its_log() {
+    let directory = tempfile::TempDir::new().unwrap();
+    let lake = Lake::open(directory.path().to_str().unwrap(), LakeOptions::default()).await.unwrap();
+    let empty = Session::open(&lake, &BTreeMap::new()).await.unwrap();
+    assert_eq!(value(&empty, "SELECT count(*) FROM copilot_activity").await, "0", "no table is there yet");
+    assert!(!duckdb_views(&lake).await.unwrap().contains("read_parquet"));
+
+    lake.prepare(&Instance::default(), false).await.unwrap();
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    for (id, created) in [("e1", "2025-06-23T10:00:00Z"), ("e2", "2025-06-30T10:00:00Z")] {
+        let row = event(GENERATED, ASK, "r1", created).with(|row| row.id = id.to_owned());
+        changes.push(row.created.map(Week::of), batch(&[row])).await.unwrap();
+    }
+    assert_eq!(value(&empty, "SELECT count(*) FROM copilot_activity").await, "0", "nothing is committed");
+    changes.commit("run").await.unwrap();
+
+    let session = Session::open(&lake, &BTreeMap::new()).await.unwrap();
+    assert_eq!(value(&session, "SELECT count(*) FROM copilot_activity").await, "2");
+    let sql = "SELECT min(event_id) FROM copilot_activity WHERE week_start > '2025-06-25'";
+    assert_eq!(value(&session, sql).await, "e2");
+    let script = duckdb_views(&lake).await.unwrap();
+    assert!(script.contains(&format!("read_parquet('{}/msdyn_copilotevent/week_start", directory.path().display())));
+    assert!(!script.contains("payload/week_start"), "no payload yet");
 }
 
 #[tokio::test]
@@ -212,5 +243,23 @@ async fn every_column_is_in_the_header() {
             given = &given[count..];
         }
         assert!(given.is_empty(), "{}: {given:?} not in the header", shipped.name);
+    }
+}
+
+#[tokio::test]
+async fn answers_have_types_that_duckdb_has_too() {
+    let session = TestLake::of(&[]).session(&[]).await;
+    for shipped in QUERIES {
+        let (schema, _) = session.sql(shipped.sql).await.unwrap();
+        for field in schema.fields() {
+            let ty = match field.name().as_str() {
+                "week_start" => DataType::Date32,
+                "scenario" => DataType::Int32,
+                "scenario_label" => DataType::Utf8,
+                name if name.ends_with("_rate") || name.ends_with("_ratio") => DataType::Float64,
+                _ => DataType::Int64,
+            };
+            assert_eq!(field.data_type(), &ty, "{}.{}", shipped.name, field.name());
+        }
     }
 }
