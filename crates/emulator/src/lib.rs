@@ -1,1 +1,102 @@
-//! stub
+//! A local Dataverse and Entra token service that answers from table definitions and misbehaves on request.
+//!
+//! An [`Emulator`] has the tables that a [`Scenario`] describes: rows made from a seed, rows spelled out, faults, phases.
+//! It speaks HTTP/1.1 without TLS. Everything is derived from the definitions in `copilot-lake-tables`; meaning beyond the
+//! type is given only to made-up values. Deviations from the service: rows without `$orderby` come by creation, not by key.
+//!
+//! Beside the service's own paths it has, without sign-in:
+//! `GET /_emulator/served` ([`Served`] as JSON), `GET /_emulator/requests` ([`Request`] per line),
+//! `GET /_emulator/rows/<table>` (key, `modifiedon`, `versionnumber` and `week` of every row per line) and
+//! `POST /_emulator/advance` (the next phase).
+//!
+//! ```
+//! use copilot_lake_emulator::{Emulator, Scenario};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let scenario = Scenario::parse("[[table]]\nname = \"msdyn_copilotevent\"\nrows = 100\nweeks = 2")?;
+//! let emulator = Emulator::start(([127, 0, 0, 1], 0).into(), scenario).await?;
+//! assert_eq!(emulator.served().tables["msdyn_copilotevent"].rows, 100);
+//! emulator.stop().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod address;
+mod clock;
+mod context;
+mod emulator;
+mod explicit;
+mod fault;
+mod fields;
+mod filter;
+mod generate;
+mod limits;
+mod link;
+mod page;
+mod payload;
+mod people;
+mod query;
+mod random;
+mod render;
+mod reply;
+mod route;
+mod row;
+mod rows;
+mod scenario;
+mod served;
+mod server;
+mod session;
+mod store;
+mod text;
+mod token;
+mod walk;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+pub use emulator::Emulator;
+pub use route::Kind;
+pub use scenario::Scenario;
+pub use served::{Request, Served, TableServed};
+
+/// The only tenant.
+pub const TENANT_ID: &str = "11111111-1111-1111-1111-111111111111";
+/// The only application.
+pub const CLIENT_ID: &str = "22222222-2222-2222-2222-222222222222";
+/// Its secret. Not secret: the emulator is for trying and testing.
+pub const CLIENT_SECRET: &str = "emulator-secret";
+/// The organization that `WhoAmI` names.
+pub const ORGANIZATION_ID: &str = "66666666-6666-6666-6666-666666666666";
+
+/// What keeps an emulator from starting or advancing.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The scenario is wrong: change it.
+    #[error("scenario: {0}")]
+    Scenario(String),
+    /// A file that the scenario names, or the scenario itself, cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The address cannot be listened on: choose another.
+    #[error("cannot listen on {address}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    fn scenario(what: impl Into<String>) -> Self {
+        Self::Scenario(what.into())
+    }
+}
+
+#[cfg(test)]
+mod tests;

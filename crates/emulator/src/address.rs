@@ -1,0 +1,175 @@
+//! Single rows and single properties: the answers to addresses with a key.
+
+use bytes::Bytes;
+use copilot_lake_tables::Type;
+
+use crate::fields::Fields;
+use crate::page::Selection;
+use crate::payload::{Payload, generated};
+use crate::query::Query;
+use crate::reply::{Answer, Refusal};
+use crate::route::Key;
+use crate::rows::{Rows, key_number};
+use crate::store::Store;
+
+/// A request about one row.
+pub(crate) struct RowRequest<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) key: &'a Key,
+    /// The query string as it was sent.
+    pub(crate) query: &'a str,
+    /// `http://host:port/api/data/v9.2/`.
+    pub(crate) root: &'a str,
+}
+
+impl RowRequest<'_> {
+    /// The key's parts in the table's order. A missing partition is the id, as the service has it.
+    fn parts(&self) -> Result<Vec<String>, Refusal> {
+        let table = self.store.table;
+        let asked = url::form_urlencoded::parse(self.query.as_bytes()).find(|(name, _)| name == "partitionId");
+        let mut parts: Vec<String> = Vec::new();
+        for (number, name) in table.key.iter().enumerate() {
+            let named = self.key.iter().find(|(of, _)| of.as_deref() == Some(name));
+            let bare = self.key.iter().find(|(of, _)| number == 0 && of.is_none());
+            let part = match (named.or(bare), &asked) {
+                (Some((_, value)), _) => value.clone(),
+                (None, Some((_, partition))) if *name == "partitionid" => partition.trim_matches('\'').to_owned(),
+                (None, _) if number > 0 => parts.first().cloned().unwrap_or_default(),
+                (None, _) => return Err(Refusal::bad_request("The key of the row is incomplete.")),
+            };
+            parts.push(part);
+        }
+        let strange = self.key.iter().filter_map(|(name, _)| name.as_deref()).find(|name| !table.key.contains(name));
+        match strange {
+            Some(name) => Err(Refusal::no_property(name, table.name)),
+            None => Ok(parts),
+        }
+    }
+
+    /// The newest row of that key.
+    fn find(&self, rows: &Rows) -> Result<Bytes, Refusal> {
+        let table = self.store.table;
+        let parts = self.parts()?;
+        let wires = table.key.iter().filter_map(|name| table.column(name)).map(|column| column.wire);
+        let wires: Vec<_> = wires.collect();
+        let same = |json: &[u8]| {
+            Fields::read(json).is_ok_and(|fields| {
+                let equal = |(wire, part): (&&str, &String)| {
+                    fields.text(wire).is_some_and(|value| value.eq_ignore_ascii_case(part))
+                };
+                wires.iter().zip(&parts).all(equal)
+            })
+        };
+        let found = rows.with_key(key_number(parts.iter().map(String::as_str))).filter(|at| same(&rows.json(*at)));
+        let newest = found.max_by_key(|at| rows.modified(*at)).map(|at| rows.json(at));
+        newest.ok_or_else(|| match parts.as_slice() {
+            [id] => Refusal::new(404, "0x80040217", &format!("{} With Id = {id} Does Not Exist", table.name)),
+            _ => {
+                let message = format!("A record with the specified key values does not exist in {} entity", table.name);
+                Refusal::new(404, "0x80060891", &message)
+            }
+        })
+    }
+
+    /// Answers with the row.
+    pub(crate) fn row(&self, rows: &Rows) -> Result<Answer, Refusal> {
+        let json = self.find(rows)?;
+        let query = Query::parse(&self.query_without_partition(), self.store.view())?;
+        let mut body = Vec::new();
+        match Selection::of(&query, self.store.view()) {
+            Some(selection) => selection.write(&mut body, &json),
+            None => body.extend_from_slice(&json),
+        }
+        let columns = if query.select.is_empty() { String::new() } else { format!("({})", query.select.join(",")) };
+        let head = format!("{{\"@odata.context\":\"{}$metadata#{}{columns}/$entity\",", self.root, self.store.entity_set);
+        let rest = Bytes::from(body);
+        Ok(Answer::new(200, "application/json; odata.metadata=minimal", [Bytes::from(head), rest.slice(1.min(rest.len())..)]))
+    }
+
+    fn query_without_partition(&self) -> String {
+        let parts = self.query.split('&').filter(|part| !part.starts_with("partitionId="));
+        parts.collect::<Vec<_>>().join("&")
+    }
+
+    /// Answers with one property: as JSON, or with its value alone. Says whether it is the bytes of a File.
+    pub(crate) fn property(
+        &self,
+        rows: &Rows,
+        name: &str,
+        value: bool,
+        range: Option<&str>,
+    ) -> Result<(Answer, bool), Refusal> {
+        let column = self.store.view().column(name).map_err(|_| Refusal::no_segment(name))?;
+        let json = self.find(rows)?;
+        let fields = Fields::read(&json).map_err(|_| Refusal::new(500, "0x80040216", "The row cannot be read."))?;
+        let context = format!("{}$metadata#{}/{name}", self.root, self.store.entity_set);
+        if matches!(column.ty, Type::File) {
+            let (name, bytes) = self.file(&fields, name)?;
+            if value {
+                return Ok((stream(&name, &bytes, range), true));
+            }
+            let body = serde_json::json!({
+                "@odata.context": context,
+                "value": base64_simd::STANDARD.encode_to_string(&bytes),
+            });
+            return Ok((Answer::json(200, body.to_string()), true));
+        }
+        let raw = fields.raw(column.wire).unwrap_or("null");
+        if raw == "null" {
+            return Ok((Answer::new(204, "text/plain", []), false));
+        }
+        if value {
+            let text = fields.text(column.wire).map_or_else(|| raw.to_owned(), std::borrow::Cow::into_owned);
+            return Ok((Answer::new(200, "text/plain", [Bytes::from(text)]), false));
+        }
+        let context = serde_json::Value::String(context);
+        Ok((Answer::json(200, format!("{{\"@odata.context\":{context},\"value\":{raw}}}")), false))
+    }
+
+    /// Name and bytes of the File that a row names.
+    fn file(&self, fields: &Fields<'_>, name: &str) -> Result<(String, Bytes), Refusal> {
+        let table = self.store.table;
+        let key = table.key.first().and_then(|name| fields.text(name)).unwrap_or_default();
+        let absent = || {
+            let message = format!("No file attachment found for attribute: {name} EntityId: {key}.");
+            Refusal::new(404, "0x80040217", &message)
+        };
+        let id = fields.text(name).ok_or_else(absent)?;
+        let file_name = fields.text(&format!("{name}_name")).unwrap_or_else(|| format!("{name}.txt").into());
+        let bytes = match self.store.payload(&id) {
+            Some(Payload::Bytes(bytes)) => bytes,
+            Some(Payload::Missing) => return Err(absent()),
+            None => {
+                let scenario = fields.raw("msdyn_scenariotype").and_then(|code| code.parse().ok()).unwrap_or(0);
+                generated(&id, scenario)
+            }
+        };
+        Ok((file_name.into_owned(), bytes))
+    }
+}
+
+/// The bytes of a File as the service streams them: no Content-Length, the size in a header of its own.
+fn stream(name: &str, bytes: &Bytes, range: Option<&str>) -> Answer {
+    let wanted = range.and_then(|range| part(range, bytes.len()));
+    let (status, sent) = wanted.map_or_else(|| (200, bytes.clone()), |range| (206, bytes.slice(range)));
+    let length = sent.len();
+    let mut answer = Answer::new(status, "application/octet-stream", [sent]);
+    answer.length = false;
+    answer.header("x-ms-file-size", &bytes.len().to_string());
+    answer.header("x-ms-file-name", name);
+    answer.header("mimetype", "text/plain");
+    answer.header("content-disposition", &format!("inline; filename=\"{name}\""));
+    answer.header("access-control-expose-headers", "x-ms-file-size, x-ms-file-name, mimetype");
+    if status == 206 {
+        answer.header("x-ms-chunk-size", &length.to_string());
+    }
+    answer
+}
+
+/// Reads `bytes=0-99`; `None` for what is no single range inside the File.
+fn part(range: &str, size: usize) -> Option<std::ops::Range<usize>> {
+    let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
+    let first: usize = first.parse().ok()?;
+    let last = if last.is_empty() { size.checked_sub(1)? } else { last.parse::<usize>().ok()?.min(size.checked_sub(1)?) };
+    (first <= last).then_some(first..last + 1)
+}

@@ -1,0 +1,51 @@
+//! The JSON text of `msdyn_interactioncontext`, in the variants that were seen.
+
+use crate::random::{guid_text, mix};
+use crate::row::{AVAILABLE, Facts, GENERATED};
+
+/// The context of a row, as JSON text.
+pub(crate) fn context(facts: &Facts) -> String {
+    if facts.kind == AVAILABLE {
+        return "{}".to_owned();
+    }
+    let mut random = facts.random(0x636F_6E74);
+    let session = guid_text(mix(facts.session, 1));
+    let embed = random.chance(150);
+    let standalone = !embed && random.chance(80);
+    if facts.kind != GENERATED {
+        return format!(r#"{{"OcSessionId":"{session}","IsEmbed":{embed},"IsStandalone":{standalone}}}"#);
+    }
+    let status = random.weighted(&[(20_000, 955), (20_400, 15), (40_300, 15), (50_000, 15)]);
+    let (transcript, data) = (guid_text(mix(facts.session, 2)), guid_text(mix(facts.session, 3)));
+    let asks = facts.scenario == 100_230_201;
+    let full = random.chance(500);
+    if full {
+        let state = random.weighted(&[("GENERATED", 94), ("CANCELLED", 4), ("FAILED", 2)]);
+        let (category, sub) = random.weighted(&[
+            (("KnowledgeSearch", "KnowledgeSearch"), 60),
+            (("KnowledgeSearch", "SharePoint"), 15),
+            (("CaseData", "Summary"), 15),
+            (("Plugin", "CustomPlugin"), 10),
+        ]);
+        let auto = random.chance(300);
+        let trigger =
+            if auto { random.weighted(&[("follow-up-prompt", 7), ("customer-message", 2), ("case-open", 1)]) } else { "" };
+        let trigger = if auto { format!("\"{trigger}\"") } else { "null".to_owned() };
+        let redacted = random.chance(60);
+        let expanded = random.chance(120);
+        let suggested = !auto && random.chance(250);
+        return format!(
+            r#"{{"OcSessionId":"{session}","ResponseStatusCode":{status},"Plugins":{{"IsContentRedacted":{redacted}}},"Transcript":{{"Id":"{transcript}","DataId":"{data}"}},"Filters":{{"AgentContextFilters":[],"AutomatedFilters":[]}},"Streaming":{{"State":"{state}"}},"ResponseSource":{{"category":"{category}","subCategory":"{sub}"}},"IsAutoPrompt":{auto},"AutoPromptTrigger":{trigger},"IsAutoExpanded":{expanded},"IsSuggestedPrompt":{suggested},"IsEmbed":{embed},"IsStandalone":{standalone}}}"#
+        );
+    }
+    let filters = r#""Filters":{"AgentContextFilters":[],"DynamicFilters":{"IsApplied":false}}"#;
+    match random.below(3) {
+        0 if asks => format!(
+            r#"{{"ResponseStatusCode":{status},"Plugins":{{}},"Transcript":{{"Id":"{transcript}","DataId":"{data}"}},{filters}}}"#
+        ),
+        0 => format!("{{{filters}}}"),
+        _ => format!(
+            r#"{{"OcSessionId":"{session}","ResponseStatusCode":{status},{filters},"IsEmbed":{embed},"IsStandalone":{standalone}}}"#
+        ),
+    }
+}

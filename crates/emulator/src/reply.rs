@@ -1,0 +1,211 @@
+//! Answers: bodies of a few frames, and refusals of the documented shape.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::body::{Body, Frame, SizeHint};
+use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::{Response, StatusCode};
+
+use crate::served::InFlight;
+
+/// An error answer: status, code and message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    pub(crate) code: String,
+    pub(crate) message: String,
+    pub(crate) retry_after: Option<u64>,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: u16, code: &str, message: &str) -> Self {
+        Self { status, code: code.to_owned(), message: message.to_owned(), retry_after: None }
+    }
+
+    pub(crate) fn bad_request(message: &str) -> Self {
+        Self::new(400, "0x80060888", message)
+    }
+
+    pub(crate) fn no_property(name: &str, table: &str) -> Self {
+        Self::bad_request(&format!("Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{table}'."))
+    }
+
+    pub(crate) fn no_segment(name: &str) -> Self {
+        Self::new(404, "0x80060888", &format!("Resource not found for the segment '{name}'."))
+    }
+
+    pub(crate) fn retry_after(mut self, seconds: Option<u64>) -> Self {
+        self.retry_after = seconds;
+        self
+    }
+
+    pub(crate) fn into_answer(self) -> Answer {
+        let body = serde_json::json!({ "error": { "code": self.code, "message": self.message } });
+        let mut answer = Answer::json(self.status, body.to_string());
+        if let Some(seconds) = self.retry_after {
+            answer.header(RETRY_AFTER, &seconds.to_string());
+        }
+        answer
+    }
+}
+
+/// An answer before it goes out.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
+    pub(crate) content: Content,
+    /// Whether its length is told: the service streams Files without.
+    pub(crate) length: bool,
+}
+
+/// What an answer's body is made of.
+pub(crate) enum Content {
+    Frames(VecDeque<Bytes>),
+    /// Made while it goes out; `None` ends it.
+    Lazy(Box<dyn FnMut() -> Option<Bytes> + Send>),
+}
+
+impl std::fmt::Debug for Content {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("..")
+    }
+}
+
+/// The content type of every JSON answer.
+const JSON: &str = "application/json; odata.metadata=minimal";
+
+impl Answer {
+    pub(crate) fn new(status: u16, content_type: &'static str, frames: impl IntoIterator<Item = Bytes>) -> Self {
+        let headers = vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))];
+        Self { status, headers, content: Content::Frames(frames.into_iter().collect()), length: true }
+    }
+
+    pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Self {
+        Self::new(status, JSON, [body.into()])
+    }
+
+    pub(crate) fn lines(lines: impl FnMut() -> Option<Bytes> + Send + 'static) -> Self {
+        let content = Content::Lazy(Box::new(lines));
+        Self { content, length: false, ..Self::new(200, "application/x-ndjson", []) }
+    }
+
+    /// Adds a header; a value that no header can have is left out.
+    pub(crate) fn header(&mut self, name: impl TryInto<HeaderName>, value: &str) {
+        if let (Ok(name), Ok(value)) = (name.try_into(), HeaderValue::from_bytes(value.as_bytes())) {
+            self.headers.push((name, value));
+        }
+    }
+
+    /// The bytes of a body that is not made while it goes out.
+    fn size(&self) -> usize {
+        match &self.content {
+            Content::Frames(frames) => frames.iter().map(Bytes::len).sum(),
+            Content::Lazy(_) => 0,
+        }
+    }
+
+    /// The whole body in one piece.
+    pub(crate) fn join(&self) -> Vec<u8> {
+        match &self.content {
+            Content::Frames(frames) => frames.iter().flatten().copied().collect(),
+            Content::Lazy(_) => Vec::new(),
+        }
+    }
+
+    /// The response; `cut` ends it after half of its bytes.
+    pub(crate) fn into_response(mut self, cut: Option<Cut>, guard: Option<InFlight>) -> Response<Reply> {
+        let size = self.size();
+        let mut left = size;
+        if let Some(cut) = cut {
+            left = size / 2;
+            if cut == Cut::Length {
+                self.headers.push((CONTENT_LENGTH, HeaderValue::from(size)));
+            }
+        }
+        let length = (self.length && cut.is_none()).then_some(size as u64);
+        let mut response = Response::new(Reply { content: self.content, left, length, cut, pause: None, guard });
+        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        for (name, value) in self.headers {
+            response.headers_mut().append(name, value);
+        }
+        response
+    }
+}
+
+/// How a body breaks off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Short of its Content-Length.
+    Length,
+    /// Without its last chunk.
+    Chunked,
+}
+
+/// A response body.
+pub(crate) struct Reply {
+    content: Content,
+    /// Bytes that still go out when the body is cut.
+    left: usize,
+    length: Option<u64>,
+    cut: Option<Cut>,
+    pause: Option<Pin<Box<tokio::time::Sleep>>>,
+    guard: Option<InFlight>,
+}
+
+impl Reply {
+    fn next(&mut self) -> Option<Bytes> {
+        match &mut self.content {
+            Content::Frames(frames) => loop {
+                match frames.pop_front() {
+                    Some(frame) if frame.is_empty() => {}
+                    other => return other,
+                }
+            },
+            Content::Lazy(make) => make(),
+        }
+    }
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, std::io::Error>>> {
+        let this = self.get_mut();
+        let Some(cut) = this.cut else {
+            let next = this.next();
+            if next.is_none() {
+                this.guard = None;
+            }
+            return Poll::Ready(next.map(|frame| Ok(Frame::data(frame))));
+        };
+        if this.left > 0
+            && let Some(mut frame) = this.next()
+        {
+            frame.truncate(this.left);
+            this.left -= frame.len();
+            return Poll::Ready(Some(Ok(Frame::data(frame))));
+        }
+        // What was written must leave before the connection breaks.
+        let pause = this.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_millis(20))));
+        match pause.as_mut().poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) if cut == Cut::Length => Poll::Ready(None),
+            Poll::Ready(()) => Poll::Ready(Some(Err(std::io::Error::other("cut by the scenario")))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.cut.is_none() && matches!(&self.content, Content::Frames(frames) if frames.is_empty())
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        // After the start, what is left; hyper asks once, before it.
+        self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
+    }
+}

@@ -1,0 +1,316 @@
+//! Scenarios: the data that the emulator has and how it misbehaves, as TOML.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use copilot_lake_tables::{Instant, Source, TABLES, Table};
+use serde::{Deserialize, Deserializer};
+
+use crate::Error;
+use crate::fault::FaultSpec;
+use crate::generate::Plan;
+
+/// The data that an emulator has and how it misbehaves. Unknown keys are errors.
+///
+/// ```toml
+/// about = "a throttled scan"        # free text
+/// seed = 1                          # equal seeds give equal rows
+/// clock = 2025-11-05T12:00:00Z      # the service's time, standing still; left out: the real time
+///
+/// [token]
+/// lifetime = 3600                   # seconds
+/// requests = 100                    # a token also expires after that many requests; left out: never
+///
+/// [service]
+/// max_page = 5000                   # largest page, whatever is asked for
+/// full_page_link = false            # an exactly full last page has a link to an empty one
+/// gzip = false                      # compress answers for those who accept it
+/// dop_hint = 52                     # `x-ms-dop-hint`
+/// latency_ms = 0                    # before every answer
+/// limits = { requests = 6000, window = 300, concurrency = 52 }   # left out: none
+///
+/// [[table]]
+/// name = "msdyn_copilotevent"
+/// rows = 1000                       # generated ones
+/// weeks = 4
+/// end = 2025-11-01                  # their last day
+/// people = 40
+/// absent = false                    # the environment has no such table
+/// without = ["msdyn_aiagent"]       # the environment has no such columns
+///
+/// [[table.row]]                     # a row of its own: a generated one with values set
+/// values = { createdon = 2025-06-28T23:59:59Z, msdyn_scenariotype = 100230201 }
+/// json = { msdyn_verbatim = '"\ud800"' }     # values as JSON text
+/// nulls = ["msdyn_name"]
+/// omit = ["ttlinseconds"]                    # the property is not sent
+/// extra = { new_region = "north" }           # properties that the definition does not know
+/// payload_text = "hello"            # or payload_base64 = "...", payload_file = "fixtures/x.json"
+/// encoding = "base64+utf-16le"      # of payload_text and of a payload_file that is text; default "utf-8"; "json" may stand first
+/// bom = false
+/// payload_missing = false           # the row names a File, its bytes are 404
+/// payload_name = "interactiondata.txt"
+/// payload_column = "msdyn_interactiondata"   # default: the first File column
+/// at = 2025-06-28T23:59:59Z         # where the row stands when its own times are unusable
+///
+/// [[table.row]]
+/// raw = '{"msdyn_copiloteventid":"...","createdon":"..."}'       # sent as it is
+///
+/// [[fault]]                         # see `kind` below
+/// at = "page"                       # token, whoami, page, row, file, any
+/// number = 3                        # from the third request of that kind on; or every = 10
+/// times = 1                         # how often; default once, with `every` without end
+/// table = "msdyn_copilotevent"      # only requests for it
+/// matching = "2025-06-22"           # only requests whose decoded URL holds this
+/// kind = "429"
+/// retry_after = 1                   # seconds; left out: no header
+///
+/// [[phase]]                         # applied by `Emulator::advance`, one per call
+/// clock = 2025-11-06T12:00:00Z      # the time from now on
+/// row = [{ values = { msdyn_verbatim = "late" } }]               # made just before the clock's time; `table` names another table
+/// generate = { rows = 100 }         # `from` and `until`: when they are made; default the minute before the clock's time
+/// change = [{ position = 0, values = { msdyn_verbatim = "changed" } }]   # gets a new modifiedon and version
+/// delete = [{ every = 10 }]         # rows by `position` (in order of creation, negative from the end), `every` or `key`
+/// ```
+///
+/// Kinds of faults: `429`, `503`, `500`, `408`, `401` (each with `retry_after`, `code` and `message` where wanted), `expired_token` (the
+/// token is void from now on), `403_privilege`, `403_member`, `cut_body` (less than Content-Length), `cut_chunked`, `reset` (no answer),
+/// `not_json` (a proxy's HTML page), `slow` (`ms` before the answer), and for pages: `short_page` (at most `rows`, with a link), `empty_page`
+/// (with a link), `duplicate_row` (a page that begins with the last row of the one before), `foreign_link` (to `origin`),
+/// `expired_link` (the link that was followed is refused). The last but one need no link to follow: there is always one.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Scenario {
+    pub(crate) about: String,
+    pub(crate) seed: u64,
+    pub(crate) clock: Option<Moment>,
+    pub(crate) token: TokenSettings,
+    pub(crate) service: ServiceSettings,
+    pub(crate) table: Vec<TableData>,
+    pub(crate) fault: Vec<FaultSpec>,
+    pub(crate) phase: Vec<Phase>,
+    #[serde(skip)]
+    pub(crate) base: PathBuf,
+}
+
+/// How long tokens live.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TokenSettings {
+    pub(crate) lifetime: u64,
+    pub(crate) requests: Option<u64>,
+}
+
+/// How the service answers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServiceSettings {
+    pub(crate) max_page: usize,
+    pub(crate) full_page_link: bool,
+    pub(crate) gzip: bool,
+    pub(crate) dop_hint: u32,
+    pub(crate) latency_ms: u64,
+    pub(crate) limits: Option<Limits>,
+}
+
+/// Service protection limits of one identity.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Requests per window.
+    pub(crate) requests: usize,
+    /// Seconds.
+    pub(crate) window: u64,
+    /// Requests at the same time.
+    pub(crate) concurrency: usize,
+}
+
+/// The rows of a table.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TableData {
+    pub(crate) name: String,
+    pub(crate) rows: usize,
+    pub(crate) weeks: Option<u16>,
+    pub(crate) end: Option<Moment>,
+    pub(crate) people: Option<usize>,
+    pub(crate) absent: bool,
+    pub(crate) without: Vec<String>,
+    pub(crate) row: Vec<RowSpec>,
+}
+
+/// A row that a scenario spells out.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct RowSpec {
+    pub(crate) table: Option<String>,
+    pub(crate) position: Option<i64>,
+    pub(crate) every: Option<usize>,
+    pub(crate) key: Option<Vec<String>>,
+    pub(crate) raw: Option<String>,
+    pub(crate) at: Option<Moment>,
+    pub(crate) values: BTreeMap<String, toml::Value>,
+    pub(crate) json: BTreeMap<String, String>,
+    pub(crate) nulls: Vec<String>,
+    pub(crate) omit: Vec<String>,
+    pub(crate) extra: BTreeMap<String, toml::Value>,
+    pub(crate) payload_text: Option<String>,
+    pub(crate) payload_base64: Option<String>,
+    pub(crate) payload_file: Option<PathBuf>,
+    pub(crate) payload_missing: bool,
+    pub(crate) payload_name: Option<String>,
+    pub(crate) payload_column: Option<String>,
+    pub(crate) encoding: Option<String>,
+    pub(crate) bom: bool,
+}
+
+/// What happens at one call of `advance`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Phase {
+    pub(crate) clock: Option<Moment>,
+    pub(crate) row: Vec<RowSpec>,
+    pub(crate) change: Vec<RowSpec>,
+    pub(crate) delete: Vec<RowSpec>,
+    pub(crate) generate: Option<MoreRows>,
+}
+
+/// Rows that are generated by a phase.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MoreRows {
+    pub(crate) table: Option<String>,
+    pub(crate) rows: usize,
+    pub(crate) from: Option<Moment>,
+    pub(crate) until: Option<Moment>,
+}
+
+/// An instant or a date (its midnight UTC), as a TOML date or as text.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Moment(pub(crate) Instant);
+
+impl<'de> Deserialize<'de> for Moment {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = match toml::Value::deserialize(deserializer)? {
+            toml::Value::String(text) => text,
+            toml::Value::Datetime(datetime) => datetime.to_string(),
+            other => other.to_string(),
+        };
+        let message = || serde::de::Error::custom(format!("`{text}` is neither a date nor an instant with a zone"));
+        Instant::parse(&text).map(Self).ok_or_else(message)
+    }
+}
+
+impl Default for TokenSettings {
+    fn default() -> Self {
+        Self { lifetime: 3_600, requests: None }
+    }
+}
+
+impl Default for ServiceSettings {
+    fn default() -> Self {
+        Self { max_page: 5_000, full_page_link: false, gzip: false, dop_hint: 52, latency_ms: 0, limits: None }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { requests: 6_000, window: 300, concurrency: 52 }
+    }
+}
+
+/// Rows that one day may have: a segment's offsets have 32 bits.
+const ROWS_PER_DAY: usize = 1_000_000;
+
+impl Scenario {
+    /// Reads a scenario; files that it names are looked for in the working directory.
+    ///
+    /// # Errors
+    /// [`Error::Scenario`]: not TOML, an unknown key, table or column, or values that contradict each other.
+    pub fn parse(toml: &str) -> Result<Self, Error> {
+        Self::parse_in(toml, Path::new("."))
+    }
+
+    /// Reads a scenario; files that it names are looked for in that directory.
+    ///
+    /// # Errors
+    /// As [`Scenario::parse`].
+    pub fn parse_in(toml: &str, base: &Path) -> Result<Self, Error> {
+        let mut scenario: Self = toml::from_str(toml).map_err(|error| Error::scenario(error.to_string().trim_end()))?;
+        scenario.base = base.to_owned();
+        scenario.check()?;
+        Ok(scenario)
+    }
+
+    /// Reads a scenario file; files that it names are looked for beside it.
+    ///
+    /// # Errors
+    /// As [`Scenario::parse`], and [`Error::File`] when it cannot be read.
+    pub fn load(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(|source| Error::File { path: path.to_owned(), source })?;
+        Self::parse_in(&text, path.parent().unwrap_or(Path::new(".")))
+    }
+
+    /// What `copilot-lake demo` shows: 60,000 events in 13 weeks, no faults, no limits, no compression.
+    pub fn demo() -> Self {
+        Self::rows(60_000, 13)
+    }
+
+    /// Every Dataverse table with that many generated rows in that many weeks; no faults, no limits, no compression.
+    pub fn rows(rows: usize, weeks: u16) -> Self {
+        let data = |table: &&Table| TableData { name: table.name.to_owned(), rows, weeks: Some(weeks), ..TableData::default() };
+        Self { seed: 1, table: tables().map(|table| data(&table)).collect(), ..Self::default() }
+    }
+
+    /// What is said about a table; a table that is not named exists and is empty.
+    pub(crate) fn data(&self, table: &Table) -> TableData {
+        self.table.iter().find(|data| data.name == table.name).cloned().unwrap_or_default()
+    }
+
+    fn check(&self) -> Result<(), Error> {
+        let known = |name: &str| tables().find(|table| table.name == name);
+        for (number, data) in self.table.iter().enumerate() {
+            let table = known(&data.name).ok_or_else(|| Error::scenario(format!("no table `{}`", data.name)))?;
+            if self.table[..number].iter().any(|other| other.name == data.name) {
+                return Err(Error::scenario(format!("table `{}` twice", data.name)));
+            }
+            let plan = self.plan(data);
+            let days = (plan.last_day - plan.first_day + 1) as usize;
+            if data.rows > days * ROWS_PER_DAY / 2 {
+                return Err(Error::scenario(format!("{} rows need more than {days} days", data.rows)));
+            }
+            for name in &data.without {
+                if !table.columns.iter().any(|column| column.name == name || column.wire == name) {
+                    return Err(Error::scenario(format!("table `{}` has no column `{name}`", table.name)));
+                }
+            }
+        }
+        let named = self.fault.iter().filter_map(|fault| fault.table.as_deref());
+        let rows = self.phase.iter().flat_map(|phase| phase.row.iter().chain(&phase.change).chain(&phase.delete));
+        let generate = self.phase.iter().filter_map(|phase| phase.generate.as_ref());
+        let named = named
+            .chain(rows.filter_map(|row| row.table.as_deref()))
+            .chain(generate.filter_map(|more| more.table.as_deref()));
+        for name in named {
+            known(name).ok_or_else(|| Error::scenario(format!("no table `{name}`")))?;
+        }
+        self.fault.iter().try_for_each(FaultSpec::check)
+    }
+
+    pub(crate) fn plan(&self, data: &TableData) -> Plan {
+        // A Saturday in the past: what is written about these rows stays true.
+        let end = data.end.map_or(Instant::parse("2025-11-01").map_or(0, Instant::days), |end| end.0.days());
+        let days = i32::from(data.weeks.unwrap_or(4).max(1)) * 7;
+        Plan {
+            seed: crate::random::mix(self.seed, crate::random::hash(data.name.as_bytes())),
+            people: data.people.unwrap_or(40),
+            rows: data.rows,
+            first_day: end - days + 1,
+            last_day: end,
+        }
+    }
+}
+
+/// The tables that the emulator has: every mirror of a Dataverse table.
+pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
+    TABLES.iter().copied().filter(|table| matches!(table.source, Source::Dataverse { .. }))
+}
