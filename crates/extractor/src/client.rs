@@ -161,10 +161,13 @@ impl Client {
                 Error::Unreachable { cause: passing.cause, call }
             });
         };
-        warn!(
-            url = %without_query(&ask.url), page = ask.page, cause = passing.cause, status = passing.status,
-            request_id = passing.request_id, tries = tries.count, ?wait, "asked again after a wait"
-        );
+        let (url, cause, status) = (without_query(&ask.url), passing.cause, passing.status);
+        let (page, request_id, tries) = (ask.page, passing.request_id, tries.count);
+        if passing.throttled {
+            debug!(%url, page, cause, status, request_id, tries, ?wait, "throttled");
+        } else {
+            warn!(%url, page, cause, status, request_id, tries, ?wait, "asked again after a wait");
+        }
         if asked.is_none() {
             tokio::time::sleep(wait).await;
             if passing.throttled {

@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use copilot_lake_tables::{Instant, Table};
-use futures::{Stream, TryStreamExt};
+use futures::Stream;
 use serde::Deserialize;
 use url::Url;
 
 use crate::auth::Auth;
 use crate::client::{Answer, Client};
 use crate::clock::local_time;
-use crate::error::{Call, Error};
+use crate::error::Error;
 use crate::files::{self, File, FileAddress};
+use crate::link::Links;
 use crate::meter::Meter;
 use crate::origin::require_secure;
 use crate::page::Page;
-use crate::pages::{self, Start};
+use crate::pages;
 use crate::request::{self, Ask, Kind};
 use crate::retry::Patience;
 use crate::slice::Slice;
@@ -114,23 +115,25 @@ impl Dataverse {
     /// # Errors
     /// Those of [`Self::pages`].
     pub async fn oldest(&self, table: &'static Table, clock: &'static str) -> Result<Option<Instant>, Error> {
-        let url = request::oldest_url(&self.api, table, clock);
-        let start = url.map(|url| Start { url, table: table.name, page_size: 1 });
-        let mut pages = std::pin::pin!(pages::pages(Arc::clone(&self.client), start));
-        while let Some(page) = pages.try_next().await? {
-            // Empty pages with a link happen, and rows without a value come first.
-            let rows: Vec<serde_json::Map<String, serde_json::Value>> =
-                serde_json::from_slice(page.rows()).map_err(|_| {
-                    let (url, page) = (format!("{}{}", self.api, table.name), Some(page.number));
-                    let call = Box::new(Call { method: "GET", url, page, ..Call::default() });
-                    Error::BadPage { reason: "its rows are not JSON objects".to_owned(), call }
-                })?;
+        let mut ask = Ask::first_page(request::oldest_url(&self.api, table, clock)?, table, 1);
+        let mut links = Links::new(self.api.clone());
+        loop {
+            let (page, link) = pages::page(&self.client, &ask).await?;
+            let call = ask.call_after(page.requests);
+            let Ok(rows) = serde_json::from_slice::<Vec<serde_json::Map<String, serde_json::Value>>>(page.rows())
+            else {
+                return Err(Error::BadPage { reason: "its rows are not JSON objects".to_owned(), call });
+            };
             let mut values = rows.iter().filter_map(|row| row.get(clock)?.as_str());
-            if let Some(oldest) = values.find_map(Instant::parse) {
-                return Ok(Some(oldest));
+            match (values.find_map(Instant::parse), link) {
+                // Empty pages with a link happen, and rows without a value come first.
+                (None, Some(link)) => {
+                    ask.url = links.follow(&link, call)?;
+                    ask.page = Some(page.number + 1);
+                }
+                (oldest, _) => return Ok(oldest),
             }
         }
-        Ok(None)
     }
 
     /// The pages of a slice, in the order of its clock. The next page is on its way while the last one is handed out,
@@ -139,9 +142,9 @@ impl Dataverse {
     /// # Errors
     /// Every item can be one; [`Error::call`] says at which page.
     pub fn pages(&self, slice: &Slice) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-        let url = request::slice_url(&self.api, slice);
-        let start = url.map(|url| Start { url, table: slice.table.name, page_size: self.page_size });
-        pages::pages(Arc::clone(&self.client), start)
+        let first = request::slice_url(&self.api, slice);
+        let first = first.map(|url| Ask::first_page(url, slice.table, self.page_size));
+        pages::pages(Arc::clone(&self.client), first)
     }
 
     /// What is asked of a table's rows, for the ledger: the service's names of its columns, separated by commas.

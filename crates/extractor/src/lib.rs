@@ -34,6 +34,7 @@ mod error;
 mod fault;
 mod files;
 mod gate;
+mod link;
 mod meter;
 mod origin;
 mod page;

@@ -31,6 +31,11 @@ pub(crate) struct Ask {
 }
 
 impl Ask {
+    /// The first page of a walk.
+    pub(crate) fn first_page(url: Url, table: &Table, page_size: u32) -> Self {
+        Self { url, kind: Kind::Json, table: Some(table.name), page: Some(1), page_size: Some(page_size) }
+    }
+
     /// How the call went so far.
     pub(crate) fn call(&self, tries: &Tries, status: Option<u16>, request_id: Option<String>) -> Box<Call> {
         Box::new(Call {
@@ -42,6 +47,12 @@ impl Ask {
             status,
             request_id,
         })
+    }
+
+    /// The call, of which only the tries matter.
+    pub(crate) fn call_after(&self, tries: u32) -> Box<Call> {
+        let (method, url, page) = ("GET", without_query(&self.url), self.page);
+        Box::new(Call { method, url, page, tries, ..Call::default() })
     }
 
     /// The headers that the vendor asks for on every request.

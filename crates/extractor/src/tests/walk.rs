@@ -128,6 +128,7 @@ async fn the_oldest_row_is_found_behind_empty_pages() {
     let service = dataverse(server.url.clone());
     let oldest = service.oldest(&COPILOT_EVENT, "createdon").await.unwrap();
     assert_eq!(oldest.unwrap().to_string(), "2025-06-22T10:00:00Z");
+    assert_eq!(server.asked().len(), 3, "the link after it is not followed");
     let first = &server.asked()[0];
     assert_eq!(first.target, "/api/data/v9.2/msdyn_copilotevents?$select=createdon&$orderby=createdon%20asc");
     assert_eq!(first.header("prefer"), Some("odata.maxpagesize=1"));
