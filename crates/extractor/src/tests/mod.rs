@@ -1,5 +1,6 @@
 //! Tests against a service that answers exactly what each test says, byte by byte.
 
+mod emulator;
 mod errors;
 mod faults;
 mod files;
