@@ -17,7 +17,6 @@ pub(crate) struct Variable {
 
 /// The variables that begin with [`PREFIX`], by name. An empty one counts as not set.
 pub(crate) fn variables() -> Vec<Variable> {
-    #[expect(clippy::disallowed_methods, reason = "this is the one file that may read the environment")]
     let mut found: Vec<_> = std::env::vars_os()
         .filter_map(|(name, value)| {
             let name = name.to_str().filter(|name| name.starts_with(PREFIX))?.to_owned();
@@ -39,4 +38,10 @@ pub(crate) fn stderr_is_terminal() -> bool {
 /// Whether stdout is a terminal.
 pub(crate) fn stdout_is_terminal() -> bool {
     std::io::stdout().is_terminal()
+}
+
+/// The width of the terminal at stdout; 80 where it does not say.
+#[cfg(feature = "query")]
+pub(crate) fn terminal_columns() -> usize {
+    usize::from(console::Term::stdout().size().1)
 }

@@ -2,6 +2,12 @@
 
 use std::fmt;
 
+use copilot_lake_pipeline::{Outcome, Report};
+
+#[cfg(feature = "query")]
+use crate::nearest::nearest;
+use crate::wording::counted;
+
 /// The exit codes of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Code {
@@ -71,7 +77,122 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Code, Option<Stri
     if let Some(problem) = error.downcast_ref::<Problem>() {
         return Some((problem.code, problem.hint.clone()));
     }
-    None
+    #[cfg(feature = "query")]
+    if let Some(error) = error.downcast_ref::<copilot_lake_query::Error>() {
+        return Some(of_query(error));
+    }
+    let (code, hint) = if let Some(error) = error.downcast_ref::<copilot_lake_pipeline::Error>() {
+        match error {
+            copilot_lake_pipeline::Error::Lake(error) => of_lake(error),
+            copilot_lake_pipeline::Error::Service(error) => of_service(error),
+            copilot_lake_pipeline::Error::EmptyWindow { .. } => (Code::Usage, "`--since` must be before `--until`"),
+            copilot_lake_pipeline::Error::Decode(_) => (Code::Failed, AGAIN),
+        }
+    } else if let Some(error) = error.downcast_ref::<copilot_lake_extractor::Error>() {
+        of_service(error)
+    } else if let Some(error) = error.downcast_ref::<copilot_lake_writer::Error>() {
+        of_lake(error)
+    } else if error.is::<copilot_lake_emulator::Error>() {
+        (Code::Usage, "correct the scenario, or choose another `--listen`")
+    } else {
+        return None;
+    };
+    Some((code, Some(hint.to_owned())))
+}
+
+const AGAIN: &str = "run the same command again: it takes up the rest";
+
+fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
+    use copilot_lake_extractor::Error;
+    match error {
+        Error::Usage { .. } => (Code::Usage, "correct the configuration"),
+        Error::Insecure { .. } => (Code::Usage, "write it with https://"),
+        Error::SignInRefused { .. } => {
+            (Code::Refused, "check auth.tenant_id, auth.client_id and the secret, and that it has not expired")
+        }
+        Error::PermissionMissing { privilege: Some(_), .. } => {
+            (Code::Refused, "give the application user a security role with that privilege")
+        }
+        Error::PermissionMissing { .. } => {
+            (Code::Refused, "add an application user for this app in the Power Platform admin center")
+        }
+        Error::TableMissing { .. } => (Code::Failed, "name the tables that the environment has in `dataverse.tables`"),
+        Error::ForeignLink { .. } => (Code::Failed, "check that `dataverse.url` is the environment's own address"),
+        Error::Unreachable { .. } => {
+            (Code::Failed, "check `dataverse.url`, `auth.authority` and the network, then run it again")
+        }
+        Error::Refused { .. } | Error::FileMissing { .. } | Error::FileTooLarge { .. } | Error::BadPage { .. } => {
+            (Code::Failed, AGAIN)
+        }
+    }
+}
+
+fn of_lake(error: &copilot_lake_writer::Error) -> (Code, &'static str) {
+    use copilot_lake_writer::Error;
+    match error {
+        Error::Held { .. } => (Code::Held, "wait until it ends; one that was killed lets go by itself"),
+        Error::OtherInstance { .. } => (Code::Usage, "name a lake of its own for each environment with `--lake`"),
+        Error::NewerLake { .. } => (Code::Usage, "update copilot-lake"),
+        Error::Unsupported { .. } => (Code::Usage, "name a local directory with `--lake` or in `lake.url`"),
+        Error::Store { .. } | Error::File { .. } => {
+            (Code::Failed, "check that there is space and that this user may write there, then run it again")
+        }
+        Error::RaisedProtocol { .. } => (Code::Failed, "undo what the other tool did, or extract into another lake"),
+        _ => (Code::Failed, AGAIN),
+    }
+}
+
+/// What comes before the list of every column in a message of DataFusion.
+const FIELDS: &str = ". Valid fields are ";
+
+#[cfg(feature = "query")]
+fn of_query(error: &copilot_lake_query::Error) -> (Code, Option<String>) {
+    match error {
+        copilot_lake_query::Error::Question(text) if text.contains(FIELDS) => {
+            // DataFusion lists every column there is; the one that was meant is enough.
+            let (told, known) = text.split_once(FIELDS).unwrap_or_default();
+            let name = told.rsplit(' ').next().unwrap_or_default().replace('"', "");
+            let near = nearest(&name, known.split(", ").map(|name| name.trim_end_matches('.')));
+            let near = near.map(|near| format!("the nearest column is `{near}`; ")).unwrap_or_default();
+            (Code::Usage, Some(format!("{near}`copilot-lake tables TABLE` lists the columns of a table")))
+        }
+        copilot_lake_query::Error::Question(_) => {
+            let hint =
+                "`copilot-lake tables` lists tables and columns, `copilot-lake query --list` queries and parameters";
+            (Code::Usage, Some(hint.to_owned()))
+        }
+        _ => (Code::Failed, None),
+    }
+}
+
+/// What a run's report says that its caller must know; `None` when the run is complete.
+pub(crate) fn of_report(report: &Report) -> Option<Problem> {
+    let failed = report.total(|table| table.slices_failed);
+    let payloads = report.total(|table| table.payloads_failed);
+    let reason = report.tables.iter().find_map(|table| Some(format!(": {}, {}", table.reasons.first()?, table.table)));
+    let reason = reason.unwrap_or_default();
+    match report.outcome {
+        Outcome::Complete => None,
+        Outcome::Failed if report.permission_missing => Some(
+            Problem::new(Code::Refused, format!("a permission is missing for everything asked{reason}"))
+                .hint("give the application user a security role with that privilege"),
+        ),
+        Outcome::Failed => Some(Problem::new(Code::Failed, format!("no slice was done{reason}")).hint(AGAIN)),
+        Outcome::Partial if report.stopped && failed + payloads == 0 => Some(
+            Problem::new(Code::Partial, "stopped before everything was read; what is complete is kept").hint(AGAIN),
+        ),
+        Outcome::Partial => {
+            let mut parts = Vec::new();
+            if failed > 0 {
+                parts.push(counted(failed, "slice"));
+            }
+            if payloads > 0 {
+                parts.push(counted(payloads, "payload"));
+            }
+            let what = if parts.is_empty() { "some payloads".to_owned() } else { parts.join(" and ") };
+            Some(Problem::new(Code::Partial, format!("partial: {what} failed{reason}")).hint(AGAIN))
+        }
+    }
 }
 
 /// The chain of causes on one line, each said once.
@@ -79,6 +200,7 @@ fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+        let text = without_number(text.split(FIELDS).next().unwrap_or_default());
         if line.contains(&text) {
             continue;
         }
@@ -90,6 +212,12 @@ fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
+/// The operating system's words without its number.
+fn without_number(text: &str) -> String {
+    let Some((before, after)) = text.split_once(" (os error ") else { return text.to_owned() };
+    format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(')'))
+}
+
 /// What clap found, in the form of every other error; `None` when it is help or a version, to be printed as it is.
 pub(crate) fn of_clap(error: &clap::Error) -> Option<Problem> {
     if !error.use_stderr() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
@@ -98,7 +226,12 @@ pub(crate) fn of_clap(error: &clap::Error) -> Option<Problem> {
     let text = error.render().to_string();
     let mut message = Vec::new();
     let mut hint = None;
+    let mut command = "copilot-lake".to_owned();
     for line in text.lines().map(str::trim) {
+        if let Some(usage) = line.strip_prefix("Usage: ") {
+            let words = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-']));
+            command = words.collect::<Vec<_>>().join(" ");
+        }
         if line.starts_with("Usage:") || line.starts_with("For more information") {
             break;
         }
@@ -110,7 +243,7 @@ pub(crate) fn of_clap(error: &clap::Error) -> Option<Problem> {
             message.push(line.strip_prefix("error: ").unwrap_or(line).replace('\'', "`"));
         }
     }
-    let hint = hint.unwrap_or_else(|| "`--help` shows the flags, with an example".to_owned());
+    let hint = hint.unwrap_or_else(|| format!("`{command} --help` shows the flags, with an example"));
     Some(usage(message.join(" ")).hint(hint))
 }
 
@@ -134,6 +267,35 @@ mod tests {
         let error = Err::<(), _>(std::io::Error::other("a\n  b")).context("reading").unwrap_err();
         let problem = problem(&error);
         assert_eq!((problem.code, problem.message.as_str()), (Code::Failed, "reading: a b"));
+    }
+
+    #[cfg(feature = "query")]
+    #[test]
+    fn an_unknown_column_names_the_nearest_one_only() {
+        let text = "No field named creatdon. Valid fields are t.createdon, t.modifiedon, t.week_start.";
+        let problem = problem(&copilot_lake_query::Error::Question(text.to_owned()).into());
+        assert_eq!(problem.message, "the query cannot be run: No field named creatdon");
+        assert!(problem.hint.unwrap().starts_with("the nearest column is `t.createdon`; "));
+    }
+
+    #[test]
+    fn a_wrong_flag_is_told_like_every_other_error() {
+        use clap::Parser;
+        let told = |args: &[&str]| {
+            let problem = of_clap(&crate::args::Args::try_parse_from(args).err().unwrap()).unwrap();
+            (problem.message, problem.hint.unwrap())
+        };
+        let (message, hint) = told(&["copilot-lake", "extract", "--fulll"]);
+        assert_eq!(message, "unexpected argument `--fulll` found");
+        assert!(hint.contains("`--full`"), "{hint}");
+        let (message, hint) = told(&["copilot-lake", "extract", "--since", "1d", "--full"]);
+        assert!(message.contains("`--full`"), "{message}");
+        assert_eq!(hint, "`copilot-lake extract --help` shows the flags, with an example");
+        let (message, hint) = told(&["copilot-lake", "--log", "xml", "tables"]);
+        assert!(
+            message.starts_with("invalid value `xml`") && hint == "possible values: text, json",
+            "{message} {hint}"
+        );
     }
 
     #[test]

@@ -1,8 +1,87 @@
 //! `copilot-lake`: flags, configuration, progress, exit codes, wording.
 
+#[cfg(feature = "query")]
+mod aligned;
+mod args;
+mod commands;
 mod config;
+mod console;
 mod environment;
 mod exit;
+mod fault;
+#[cfg(feature = "query")]
+mod lake;
 mod nearest;
+#[cfg(feature = "query")]
+mod output;
+mod progress;
+mod signals;
+mod summary;
+mod wording;
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+use crate::args::{Args, Command};
+use crate::console::Console;
+use crate::exit::Code;
+
+fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => return refuse(&error),
+    };
+    let console = Console::new(&args.global);
+    fault::report_to(&console);
+    console.catch_log();
+    let code = fault::catch(|| match run(args, &console) {
+        Ok(code) => code,
+        Err(error) if exit::is_broken_pipe(&error) => Code::Complete,
+        Err(error) => {
+            let problem = exit::problem(&error);
+            console.problem(&problem);
+            problem.code
+        }
+    });
+    ExitCode::from(code as u8)
+}
+
+fn run(args: Args, console: &Console) -> Result<Code> {
+    let Args { global, command } = args;
+    match command {
+        Command::Tables(args) => return commands::tables::run(&args).map(|()| Code::Complete),
+        Command::Completions(args) => return commands::completions::run(&args).map(|()| Code::Complete),
+        _ => {}
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let result = runtime.block_on(async {
+        match command {
+            Command::Demo(args) => commands::demo::run(args, &global, console).await,
+            Command::Extract(args) => Ok(commands::extract::run(args, global, console).await),
+            #[cfg(feature = "query")]
+            Command::Query(args) => commands::query::run(args, global, console).await.map(|()| Code::Complete),
+            Command::Emulator(args) => commands::emulator::run(args, console).await.map(|()| Code::Complete),
+            Command::Tables(_) | Command::Completions(_) => Ok(Code::Complete),
+        }
+    });
+    // Work that was given up may still sit in a thread; the process does not wait for it.
+    runtime.shutdown_background();
+    result
+}
+
+/// Help and version on stdout; a wrong command line as every other error.
+fn refuse(error: &clap::Error) -> ExitCode {
+    match exit::of_clap(error) {
+        Some(problem) => {
+            Console::plain().problem(&problem);
+            ExitCode::from(problem.code as u8)
+        }
+        None => {
+            // A reader that went away has read enough.
+            let _ = error.print();
+            ExitCode::from(if error.use_stderr() { Code::Usage as u8 } else { Code::Complete as u8 })
+        }
+    }
+}

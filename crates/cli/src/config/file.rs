@@ -41,7 +41,8 @@ impl File<'_> {
 
     fn table(&self, table: &DeTable<'_>, prefix: &str, layers: &mut Layers) -> Result<()> {
         for (key, value) in table {
-            let name = if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
+            let name =
+                if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
             let origin = self.origin(key.span().start);
             match value.get_ref() {
                 DeValue::Table(inner) if layers.is_section(&name) => {

@@ -86,8 +86,7 @@ pub(crate) static METHOD: Key = Key::new(AUTH, "method", Kind::OneOf(METHODS))
     .default("client-secret")
     .doc("How to sign in to Microsoft Entra ID")
     .only(&["client-secret"]);
-const METHODS: &[&str] =
-    &["client-secret", "client-certificate", "managed-identity", "workload-identity", "azure-cli"];
+const METHODS: &[&str] = &["client-secret", "client-certificate", "managed-identity", "workload-identity", "azure-cli"];
 pub(crate) static AUTHORITY: Key =
     Key::new(AUTH, "authority", Kind::Url).default("https://login.microsoftonline.com").doc("Where to sign in");
 pub(crate) static TENANT_ID: Key = Key::new(AUTH, "tenant_id", Kind::Text).doc("The directory (tenant) id");

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
+use crate::args::Global;
 use crate::environment::{self, Variable};
 use crate::exit::{Problem, usage};
 use crate::nearest::nearest;
@@ -16,6 +17,7 @@ pub(crate) mod duration;
 mod file;
 pub(crate) mod key;
 pub(crate) mod moment;
+pub(crate) mod settings;
 mod value;
 
 pub(crate) use file::reason;
@@ -23,8 +25,8 @@ pub(crate) use file::reason;
 /// The configuration file that is read when none is named and it exists.
 pub(crate) const DEFAULT_FILE: &str = "copilot-lake.toml";
 
-/// Where a value comes from. The order is that of precedence.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// Where a value comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Origin {
     /// Nobody said anything.
     Default,
@@ -36,6 +38,19 @@ pub(crate) enum Origin {
     Set,
     /// Another flag.
     Flag(&'static str),
+}
+
+impl Origin {
+    /// Its precedence: of two, the greater one wins.
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Default => 0,
+            Self::File { .. } => 1,
+            Self::Environment(_) => 2,
+            Self::Set => 3,
+            Self::Flag(_) => 4,
+        }
+    }
 }
 
 impl fmt::Display for Origin {
@@ -77,6 +92,16 @@ pub(crate) struct Config {
 }
 
 impl Config {
+    /// What the flags, the environment and the file of this process say.
+    pub(crate) fn of_flags(global: Global) -> Result<Self> {
+        Self::load(Sources {
+            file: global.config,
+            variables: environment::variables(),
+            set: global.set,
+            flags: global.lake.map(|url| ("lake.url", "--lake", url)).into_iter().collect(),
+        })
+    }
+
     /// Reads every source; the first wrong thing is the error.
     pub(crate) fn load(sources: Sources) -> Result<Self> {
         let mut layers = Layers::new();
@@ -105,9 +130,13 @@ impl Config {
 
     /// What is said of a key in a section; of `[x.auth]`, else in `[auth]`; else its default.
     pub(crate) fn get(&self, section: &str, key: &Key) -> Option<Setting> {
-        let said = self.settings.get(&format!("{section}.{}", key.name));
-        let shared = || self.settings.get(&format!("{}.{}", key.sections[0], key.name));
-        said.or_else(shared).cloned().or_else(|| default(key))
+        let said = self.exactly(section, key);
+        said.or_else(|| self.exactly(key.sections[0], key)).cloned().or_else(|| default(key))
+    }
+
+    /// What is said of a key in this very section.
+    fn exactly(&self, section: &str, key: &Key) -> Option<&Setting> {
+        self.settings.get(&format!("{section}.{}", key.name))
     }
 
     /// The same for a key of one section.
@@ -161,7 +190,10 @@ impl Config {
         // What stands in a free section may be a store's key.
         let free = |name: &&String| FREE_SECTIONS.iter().any(|section| name.starts_with(&format!("{section}.")));
         lines.extend(
-            self.settings.iter().filter(|entry| free(&entry.0)).map(|(name, at)| format!("{name} = *** ({})", at.origin)),
+            self.settings
+                .iter()
+                .filter(|entry| free(&entry.0))
+                .map(|(name, at)| format!("{name} = *** ({})", at.origin)),
         );
         lines
     }

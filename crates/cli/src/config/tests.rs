@@ -47,8 +47,13 @@ fn flag_beats_set_beats_environment_beats_file_beats_default() {
         set: (level >= 3).then(|| "dataverse.page_size=30".to_owned()).into_iter().collect(),
         flags: (level >= 4).then(|| ("dataverse.page_size", "--page-size", "40".to_owned())).into_iter().collect(),
     };
-    let wanted = ["5000 (default)", "10 (FILE line 2)", "20 (COPILOT_LAKE_DATAVERSE__PAGE_SIZE)", "30 (--set)",
-        "40 (--page-size)"];
+    let wanted = [
+        "5000 (default)",
+        "10 (FILE line 2)",
+        "20 (COPILOT_LAKE_DATAVERSE__PAGE_SIZE)",
+        "30 (--set)",
+        "40 (--page-size)",
+    ];
     for (level, wanted) in wanted.iter().enumerate() {
         let config = Config::load(sources(level)).unwrap();
         assert_eq!(shown(&config, &PAGE_SIZE).replace(path.to_str().unwrap(), "FILE"), *wanted);
@@ -74,7 +79,8 @@ fn unknown_keys_name_the_nearest_and_the_place() {
     let (message, _) = complaint("lake = 'x'\n");
     assert_eq!(message, "`lake` is a section, not a key, lake.toml line 1");
 
-    let sources = Sources { variables: vec![variable("COPILOT_LAKE_AUTH_CLIENT_SECRET", "s3cret")], ..Sources::default() };
+    let sources =
+        Sources { variables: vec![variable("COPILOT_LAKE_AUTH_CLIENT_SECRET", "s3cret")], ..Sources::default() };
     let problem = problem(&Config::load(sources).err().unwrap());
     assert_eq!(problem.message, "unknown key in the environment variable `COPILOT_LAKE_AUTH_CLIENT_SECRET`");
     assert!(problem.hint.unwrap().contains("`COPILOT_LAKE_AUTH__CLIENT_SECRET`"));
@@ -118,7 +124,8 @@ fn secrets_are_never_shown() {
 
 #[test]
 fn values_of_every_kind() {
-    let config = load("[dataverse]\nsince = 2025-06-22\ntables = ['a', 'b']\noverlap = '90m'\n[lake]\nurl = './x'\n").unwrap();
+    let config =
+        load("[dataverse]\nsince = 2025-06-22\ntables = ['a', 'b']\noverlap = '90m'\n[lake]\nurl = './x'\n").unwrap();
     let lake = config.of(&LAKE_URL).unwrap();
     let Origin::File { path, line: 6 } = &lake.origin else { panic!("{}", lake.origin) };
     assert_eq!(Path::new(&lake.value.to_string()), path.parent().unwrap().join("x"));
@@ -138,14 +145,24 @@ fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
         load(text).unwrap().refuse_unsupported(sections).err().map(|problem| problem.message)
     };
     let all = &["lake", "auth", "network", "dataverse", "graph"];
-    for text in ["lake.archive_raw = true", "network.ca_file = 'x'", "dataverse.deletes = 'mark'", "graph.version = 'v1.0'",
-        "auth.method = 'azure-cli'", "dataverse.auth.method = 'azure-cli'", "lake.options.region = 'x'",
-        "lake.auth.client_id = 'x'", "auth.client_certificate_file = 'x'"]
-    {
+    for text in [
+        "lake.archive_raw = true",
+        "network.ca_file = 'x'",
+        "dataverse.deletes = 'mark'",
+        "graph.version = 'v1.0'",
+        "auth.method = 'azure-cli'",
+        "dataverse.auth.method = 'azure-cli'",
+        "lake.options.region = 'x'",
+        "lake.auth.client_id = 'x'",
+        "auth.client_certificate_file = 'x'",
+    ] {
         let message = refusal(text, all).unwrap();
         assert!(message.contains(" is not supported yet, "), "{text}: {message}");
     }
-    assert_eq!(refusal("lake.archive_raw = false\ndataverse.deletes = 'ignore'\nauth.method = 'client-secret'", all), None);
+    assert_eq!(
+        refusal("lake.archive_raw = false\ndataverse.deletes = 'ignore'\nauth.method = 'client-secret'", all),
+        None
+    );
     assert_eq!(refusal("graph.users = 'all'\ndataverse.deletes = 'mark'", &["lake"]), None);
 }
 

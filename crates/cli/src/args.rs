@@ -1,0 +1,289 @@
+//! The command line: every command and flag, declared once.
+
+use std::path::PathBuf;
+
+use clap::builder::styling::{AnsiColor, Styles};
+use clap::{Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::config::key;
+
+const STYLES: Styles = Styles::styled()
+    .header(AnsiColor::Green.on_default().bold())
+    .usage(AnsiColor::Green.on_default().bold())
+    .literal(AnsiColor::Cyan.on_default().bold())
+    .placeholder(AnsiColor::Cyan.on_default());
+
+/// Extract Microsoft Copilot interactions into an open lake of Parquet files.
+#[derive(Parser)]
+#[command(
+    name = "copilot-lake",
+    version,
+    styles = STYLES,
+    disable_help_subcommand = true,
+    subcommand_required = true,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  \
+        copilot-lake demo\n  \
+        copilot-lake extract --config contoso.toml --summary run.json\n  \
+        copilot-lake query feedback_rates --format csv > rates.csv\n\n\
+        Data goes to stdout, everything else to stderr. Exit codes: 0 complete, 1 failed, 2 bad usage or configuration,\n\
+        3 partial, 4 another run holds the lake, 5 sign-in refused or a permission missing.",
+    after_long_help = configuration_help(),
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Flags that every command takes.
+#[derive(clap::Args)]
+pub(crate) struct Global {
+    /// Configuration file [default: ./copilot-lake.toml if it exists].
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub(crate) config: Option<PathBuf>,
+    /// Where the lake is: a path or a URL.
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    pub(crate) lake: Option<String>,
+    /// Set a configuration key; may be repeated.
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", help_heading = "Global options")]
+    pub(crate) set: Vec<String>,
+    /// Form of what goes to stderr: lines of text, or one JSON object per event.
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value = "text",
+        value_name = "FORM",
+        help_heading = "Global options"
+    )]
+    pub(crate) log: LogFormat,
+    /// Only errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
+    pub(crate) quiet: bool,
+    /// Say more: the effective configuration, and what is done; twice for even more.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    pub(crate) verbose: u8,
+    /// No progress, neither drawn nor logged.
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) no_progress: bool,
+}
+
+/// The form of messages.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// A JSON object per line.
+    Json,
+}
+
+/// What to do.
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Try everything without an account: extract from an emulated service on this machine.
+    Demo(Demo),
+    /// Extract what is missing since the last run.
+    Extract(Extract),
+    /// Ask the lake: a shipped query or any SQL.
+    #[cfg(feature = "query")]
+    Query(Query),
+    /// The tables of the lake, or the columns of one, with documentation.
+    Tables(Tables),
+    /// Run the emulated service alone, for trying and testing.
+    Emulator(Emulator),
+    /// Print shell completions.
+    Completions(Completions),
+}
+
+/// Flags of `demo`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  copilot-lake demo --dir /tmp/demo-lake\n\n\
+    Starts the emulator on a free port of this machine, extracts everything from it, says what was written and prints\n\
+    the query `feedback_rates`. Needs no account and no network. A second demo takes up where the first ended.")]
+pub(crate) struct Demo {
+    /// Where to write the lake.
+    #[arg(long, value_name = "DIR", default_value = "./demo-lake")]
+    pub(crate) dir: PathBuf,
+}
+
+/// Flags of `extract`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  \
+    copilot-lake extract                                 what is new since the last run\n  \
+    copilot-lake extract --since 7d                      read the last seven days again\n  \
+    copilot-lake extract --deadline 06:00 --summary run.json\n\n\
+    Stopped or failed halfway? Run it again: it resumes by itself.")]
+pub(crate) struct Extract {
+    /// Only this service; may be repeated [default: every service that is configured].
+    #[arg(long, value_enum, value_name = "SERVICE")]
+    pub(crate) source: Vec<SourceName>,
+    /// Only this table; may be repeated [default: dataverse.tables].
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Vec<String>,
+    /// Read again what was created since then: a UTC date, an instant or an age such as `7d`.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Read again what was created before then.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) until: Option<String>,
+    /// Read everything again.
+    #[arg(long, conflicts_with_all = ["since", "until"])]
+    pub(crate) full: bool,
+    /// Start nothing after it: a duration such as `2h`, or a UTC clock time such as `06:00`.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) deadline: Option<String>,
+    /// Write one JSON object about the run to this file, whatever the exit code.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) summary: Option<PathBuf>,
+}
+
+/// A service.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SourceName {
+    /// Copilot for Customer Service, in Dataverse.
+    Dataverse,
+    /// Microsoft 365 Copilot, in Microsoft Graph.
+    Graph,
+}
+
+/// Flags of `query`.
+#[cfg(feature = "query")]
+#[derive(clap::Args)]
+#[command(
+    group(clap::ArgGroup::new("what").required(true).args(["name", "sql", "file", "list", "duckdb_views"])),
+    after_help = "Examples:\n  \
+    copilot-lake query --list\n  \
+    copilot-lake query scenario_usage\n  \
+    copilot-lake query --sql 'select count(*) from msdyn_copilotevent' --format json\n  \
+    copilot-lake query feedback_rates --output rates.parquet\n\n\
+    `json` is one object per line. A parameter is `getvariable('name')` in the SQL."
+)]
+pub(crate) struct Query {
+    /// A shipped query.
+    pub(crate) name: Option<String>,
+    /// Any SQL.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) sql: Option<String>,
+    /// SQL from a file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Set a parameter of the query; may be repeated.
+    #[arg(long, value_name = "NAME=VALUE")]
+    pub(crate) param: Vec<String>,
+    /// Form of the result [default: that of the output file's extension, else table].
+    #[arg(long, value_enum)]
+    pub(crate) format: Option<Format>,
+    /// Write the result to this file.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+    /// Print how the query would be run.
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// List the shipped queries.
+    #[arg(long)]
+    pub(crate) list: bool,
+    /// Print the shipped views and macros for DuckDB.
+    #[arg(long)]
+    pub(crate) duckdb_views: bool,
+}
+
+/// The form of a result.
+#[cfg(feature = "query")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Aligned columns, for reading.
+    Table,
+    /// Comma-separated, with a header.
+    Csv,
+    /// A JSON object per line.
+    Json,
+    /// A Parquet file.
+    Parquet,
+}
+
+/// Flags of `tables`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  copilot-lake tables\n  copilot-lake tables msdyn_copilotevent")]
+pub(crate) struct Tables {
+    /// Describe the columns of this table.
+    pub(crate) table: Option<String>,
+}
+
+/// Flags of `emulator`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  copilot-lake emulator --listen 127.0.0.1:8400\n\n\
+    Prints a configuration for `extract` and runs until Ctrl-C.")]
+pub(crate) struct Emulator {
+    /// Address to listen on; port 0 takes a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub(crate) listen: std::net::SocketAddr,
+    /// What to serve and how to misbehave, TOML [default: the scenario of the demo].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) scenario: Option<PathBuf>,
+}
+
+/// Flags of `completions`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Example:\n  copilot-lake completions bash > ~/.local/share/bash-completion/completions/copilot-lake"
+)]
+pub(crate) struct Completions {
+    /// The shell.
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+fn configuration_help() -> String {
+    format!(
+        "Examples:\n  \
+         copilot-lake demo\n  \
+         copilot-lake extract --config contoso.toml --summary run.json\n  \
+         copilot-lake query feedback_rates --format csv > rates.csv\n\n\
+         Data goes to stdout, everything else to stderr.\n\n\
+         Exit codes:\n  \
+         0  complete\n  \
+         1  failed, nothing done\n  \
+         2  bad usage or configuration\n  \
+         3  partial: what is done is kept, a rerun takes up the rest\n  \
+         4  another run holds the lake\n  \
+         5  sign-in refused, or a permission is missing for everything asked\n\n\
+         Configuration keys, as a TOML file has them; `--set lake.url=X` and COPILOT_LAKE_LAKE__URL=X do the same. A flag\n\
+         beats the environment, which beats the file. [dataverse.auth] overrides [auth] for that service.\n{}",
+        key::documentation()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_declaration_holds_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn every_help_has_an_example_and_every_flag_a_line() {
+        for command in Args::command().get_subcommands_mut() {
+            let help = command.render_help().to_string();
+            assert!(help.contains("Example"), "{}", command.get_name());
+            for flag in command.get_arguments() {
+                assert!(flag.get_help().is_some(), "{} {}", command.get_name(), flag.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn the_long_help_lists_the_keys() {
+        let help = Args::command().render_long_help().to_string();
+        for name in ["lake.url", "auth.client_secret_file", "dataverse.page_size"] {
+            assert!(help.contains(name), "{name}");
+        }
+        assert!(!help.contains("graph.users"));
+    }
+}

@@ -1,0 +1,199 @@
+//! `demo`: everything at once against the emulator, without an account or a network.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
+use copilot_lake_extractor::{Auth, DataverseSettings, Secret};
+use copilot_lake_pipeline::{DataverseJob, Outcome, Request, Settings};
+use copilot_lake_tables::{EXTRACTION_RUN, TABLES};
+use copilot_lake_writer::{Lake, LakeOptions};
+
+use crate::args::{Demo, Global};
+use crate::commands::extract;
+use crate::config::settings::all_tables;
+use crate::console::Console;
+use crate::exit::{self, Code, usage};
+use crate::summary::Summary;
+use crate::wording::{bytes, counted, seconds};
+
+/// Runs `demo`; tells itself how it ended.
+pub(crate) async fn run(args: Demo, global: &Global, console: &Console) -> Result<Code> {
+    let dir = args.dir.to_string_lossy().into_owned();
+    check(&args.dir, global)?;
+    let clock = std::time::Instant::now();
+    let summary = Summary::new("demo", None);
+    let emulator = Emulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Scenario::demo()).await?;
+    let url = emulator.url();
+    console.info(&format!("extracting from the emulator at {} into {dir}", url.as_str().trim_end_matches('/')));
+    let report = match extract::walk(settings(&dir, &emulator), console).await {
+        Ok(report) => report,
+        Err(error) => return Ok(summary.tell(console, None, Some(&exit::problem(&error)))),
+    };
+    emulator.stop().await;
+    let problem = exit::of_report(&report);
+    let code = summary.tell(console, Some(&report), problem.as_ref());
+    if report.outcome == Outcome::Failed {
+        return Ok(code);
+    }
+    let lake = Lake::open(&dir, LakeOptions::default()).await?;
+    console.info("");
+    for line in written(&lake).await? {
+        console.info(&line);
+    }
+    console.info(&format!("all of it in {}", seconds(clock.elapsed().as_secs_f64())));
+    console.info("");
+    #[cfg(feature = "query")]
+    show_rates(&lake, &dir, console).await?;
+    for line in next(&dir) {
+        console.info(&line);
+    }
+    Ok(code)
+}
+
+/// Stops before anything is made in a place that is somebody else's.
+fn check(dir: &Path, global: &Global) -> Result<()> {
+    let flag = if global.lake.is_some() {
+        "--lake"
+    } else if global.config.is_some() {
+        "--config"
+    } else if !global.set.is_empty() {
+        "--set"
+    } else {
+        ""
+    };
+    if !flag.is_empty() {
+        return Err(usage(format!("`demo` reads no configuration: `{flag}` has no meaning for it"))
+            .hint("`--dir` says where it writes; `extract` reads the configuration")
+            .into());
+    }
+    let is_empty = match std::fs::read_dir(dir) {
+        Ok(mut inside) => inside.next().is_none(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
+        Err(error) => {
+            return Err(usage(format!("cannot use `{}`: {}", dir.display(), crate::config::reason(&error)))
+                .hint("name a directory with `--dir`")
+                .into());
+        }
+    };
+    if !is_empty && !dir.join(EXTRACTION_RUN.name).is_dir() {
+        return Err(usage(format!("`{}` is not empty and holds no lake", dir.display()))
+            .hint("name another directory with `--dir`")
+            .into());
+    }
+    Ok(())
+}
+
+fn settings(dir: &str, emulator: &Emulator) -> Settings {
+    let connection = DataverseSettings {
+        url: emulator.url(),
+        auth: Auth {
+            authority: emulator.url(),
+            tenant_id: TENANT_ID.to_owned(),
+            client_id: CLIENT_ID.to_owned(),
+            client_secret: Secret::new(CLIENT_SECRET),
+        },
+        page_size: 5000,
+    };
+    let job = DataverseJob {
+        connection,
+        tenant_id: TENANT_ID.to_owned(),
+        tables: all_tables(),
+        since: None,
+        payloads: true,
+        overlap: Duration::from_secs(3600),
+    };
+    Settings {
+        lake: dir.to_owned(),
+        lake_options: LakeOptions::default(),
+        command: "demo",
+        dataverse: Some(job),
+        request: Request::default(),
+    }
+}
+
+/// What the lake holds, a line per table.
+async fn written(lake: &Lake) -> Result<Vec<String>> {
+    let width = TABLES.iter().map(|table| table.name.len()).max().unwrap_or_default();
+    let mut lines = Vec::new();
+    for table in TABLES {
+        let files = lake.files(table).await?;
+        let rows = files.iter().map(|file| file.rows).sum();
+        let size = files.iter().map(|file| file.size).sum();
+        let mut weeks: Vec<_> = files.iter().filter_map(|file| file.week).collect();
+        weeks.sort_unstable();
+        weeks.dedup();
+        let weeks = if weeks.is_empty() { String::new() } else { counted(weeks.len() as u64, "week") };
+        let files = counted(files.len() as u64, "file");
+        let line =
+            format!("{:<width$}  {:>9} rows  {weeks:>8}  {files:>8}  {:>10}", table.name, grouped(rows), bytes(size));
+        lines.push(line);
+    }
+    Ok(lines)
+}
+
+#[cfg(feature = "query")]
+async fn show_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
+    use copilot_lake_query::{Session, query};
+
+    use crate::args::Format;
+    use crate::output::Target;
+
+    let Some(rates) = query("feedback_rates") else { return Ok(()) };
+    let session = Session::open(lake, &std::collections::BTreeMap::new()).await?;
+    let mut sql = rates.sql.to_owned();
+    if crate::environment::stdout_is_terminal() {
+        // Every week would push what was written off the screen.
+        let all = sql.trim_end().trim_end_matches(';');
+        sql = format!(
+            "WITH rates AS (\n{all}\n) SELECT * FROM rates WHERE week_start = (SELECT max(week_start) FROM rates) ORDER BY scenario"
+        );
+        console
+            .info(&format!("feedback rates of the newest week; all: copilot-lake query feedback_rates --lake {dir}"));
+    }
+    crate::commands::query::print(&session, &sql, Target::Stdout, Some(Format::Table)).await?;
+    Ok(())
+}
+
+/// What to try next.
+fn next(dir: &str) -> Vec<String> {
+    let glob = format!("{}/msdyn_copilotevent/week_start=*/*.parquet", dir.trim_end_matches('/'));
+    let mut lines = vec![String::new(), "next:".to_owned()];
+    if cfg!(feature = "query") {
+        lines.push(format!("  copilot-lake query scenario_usage --lake {dir}"));
+    }
+    lines.push(format!("  duckdb -c \"from read_parquet('{glob}', hive_partitioning = true) limit 5\""));
+    lines.push("  copilot-lake tables msdyn_copilotevent".to_owned());
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_only_where_nothing_or_a_lake_is() {
+        let global = || Global {
+            config: None,
+            lake: None,
+            set: Vec::new(),
+            log: crate::args::LogFormat::Text,
+            quiet: false,
+            verbose: 0,
+            no_progress: false,
+        };
+        let dir = tempfile::tempdir().unwrap();
+        assert!(check(&dir.path().join("absent"), &global()).is_ok());
+        assert!(check(dir.path(), &global()).is_ok());
+        let file = dir.path().join("thesis.txt");
+        std::fs::write(&file, "").unwrap();
+        assert!(check(dir.path(), &global()).unwrap_err().to_string().contains("holds no lake"));
+        assert!(check(&file, &global()).is_err());
+        std::fs::create_dir(dir.path().join("extraction_run")).unwrap();
+        assert!(check(dir.path(), &global()).is_ok());
+        let global = Global { lake: Some("x".to_owned()), ..global() };
+        assert!(check(dir.path(), &global).unwrap_err().to_string().contains("`--lake`"));
+    }
+}

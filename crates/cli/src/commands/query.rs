@@ -1,0 +1,127 @@
+//! `query`: a shipped query or any SQL over the lake.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+
+use anyhow::Result;
+use copilot_lake_query::{QUERIES, Session, Shipped, duckdb_views};
+use futures::TryStreamExt;
+
+use crate::args::{Global, Query};
+use crate::config::{Config, reason};
+use crate::console::Console;
+use crate::exit::usage;
+use crate::lake;
+use crate::nearest::nearest;
+use crate::output::{Output, Target};
+
+/// Runs `query`.
+pub(crate) async fn run(args: Query, global: Global, console: &Console) -> Result<()> {
+    if args.list {
+        return Ok(std::io::stdout().lock().write_all(list().as_bytes())?);
+    }
+    // What can be wrong without a lake is said first.
+    let question = question(&args)?;
+    let params = params(&args, question.shipped)?;
+    let lake = lake::existing(&Config::of_flags(global)?).await?;
+    if args.duckdb_views {
+        let text = duckdb_views(&lake).await?;
+        return Ok(std::io::stdout().lock().write_all(text.as_bytes())?);
+    }
+    let session = Session::open(&lake, &params).await?;
+    if args.explain {
+        let text = session.explain(&question.sql).await?;
+        return Ok(std::io::stdout().lock().write_all(format!("{}\n", text.trim_end()).as_bytes())?);
+    }
+    let started = std::time::Instant::now();
+    let target = args.output.map_or(Target::Stdout, Target::File);
+    let rows = print(&session, &question.sql, target, args.format).await?;
+    console.debug(&format!("{rows} rows in {:.2} s", started.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// Writes the answer to a question as it is made; returns how many rows were written.
+pub(crate) async fn print(
+    session: &Session,
+    sql: &str,
+    target: Target,
+    format: Option<crate::args::Format>,
+) -> Result<usize> {
+    let mut rows = session.rows(sql).await?;
+    let mut output = Output::begin(target, format, &rows.schema)?;
+    let mut count = 0;
+    while let Some(batch) = rows.batches.try_next().await? {
+        count += batch.num_rows();
+        if !output.push(&batch)? {
+            break;
+        }
+    }
+    output.finish()?;
+    Ok(count)
+}
+
+/// What is asked.
+struct Question {
+    sql: String,
+    shipped: Option<&'static Shipped>,
+}
+
+fn question(args: &Query) -> Result<Question> {
+    let text = match (&args.name, &args.sql, &args.file) {
+        (Some(name), ..) => {
+            let Some(shipped) = copilot_lake_query::query(name) else {
+                let near = nearest(name, QUERIES.iter().map(|query| query.name)).unwrap_or_default();
+                let hint = if name.contains(' ') {
+                    "SQL goes behind `--sql`".to_owned()
+                } else {
+                    format!("the nearest is `{near}`; `copilot-lake query --list` lists them all")
+                };
+                return Err(usage(format!("no shipped query `{name}`")).hint(hint).into());
+            };
+            return Ok(Question { sql: shipped.sql.to_owned(), shipped: Some(shipped) });
+        }
+        (_, Some(sql), _) => sql.clone(),
+        (_, _, Some(file)) => std::fs::read_to_string(file).map_err(|error| {
+            usage(format!("cannot read `{}`: {}", file.display(), reason(&error))).hint("check the path after `--file`")
+        })?,
+        _ => String::new(),
+    };
+    Ok(Question { sql: text, shipped: None })
+}
+
+/// `--param name=value`; a shipped query takes only the parameters that its header names.
+fn params(args: &Query, shipped: Option<&'static Shipped>) -> Result<BTreeMap<String, String>> {
+    let known = shipped.map(Shipped::parameters);
+    let mut params = BTreeMap::new();
+    for param in &args.param {
+        let Some((name, value)) = param.split_once('=') else {
+            return Err(usage(format!("`--param` takes name=value, but is `{param}`"))
+                .hint("as in `--param tz=UTC`")
+                .into());
+        };
+        if let Some(known) = &known
+            && !known.iter().any(|parameter| parameter.name == name)
+        {
+            let names: Vec<_> = known.iter().map(|parameter| format!("`{}`", parameter.name)).collect();
+            let hint = match names.as_slice() {
+                [] => "it takes none".to_owned(),
+                names => format!("it takes {}", names.join(", ")),
+            };
+            return Err(usage(format!("the query takes no parameter `{name}`")).hint(hint).into());
+        }
+        params.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(params)
+}
+
+fn list() -> String {
+    let width = QUERIES.iter().map(|query| query.name.len()).max().unwrap_or_default();
+    let mut text = String::new();
+    for query in QUERIES {
+        text.push_str(&format!("{:<width$}  {}\n", query.name, query.title()));
+        for parameter in query.parameters() {
+            text.push_str(&format!("{:<width$}  --param {}: {}\n", "", parameter.name, parameter.doc));
+        }
+    }
+    text
+}

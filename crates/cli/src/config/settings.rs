@@ -1,0 +1,257 @@
+//! What the configuration asks for, as the settings of the crates.
+
+use anyhow::Result;
+use copilot_lake_extractor::{Auth, DataverseSettings, Secret};
+use copilot_lake_pipeline::DataverseJob;
+use copilot_lake_tables::{Source, TABLES, Table, table};
+use copilot_lake_writer::LakeOptions;
+use url::Url;
+
+use super::key::{
+    AUTHORITY, CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE, DATAVERSE_SINCE, DATAVERSE_TABLES, DATAVERSE_URL, Key,
+    LAKE_URL, OVERLAP, PAGE_SIZE, PAYLOADS, REMOVED_FILES, TENANT_ID,
+};
+use super::value::Value;
+use super::{Config, Origin, Setting, reason, variable_name};
+use crate::exit::{Problem, usage};
+use crate::nearest::nearest;
+
+/// Tables of the contract that this version does not know yet.
+const LATER_TABLES: &[&str] = &[
+    "msdyn_copilotinteraction",
+    "msdyn_copilotinteractiondata",
+    "msdyn_copilottranscript",
+    "msdyn_copilottranscriptdata",
+    "msdyn_conversationinsight",
+    "ai_interaction",
+];
+
+/// The section of the sign-in to Dataverse.
+const DATAVERSE_AUTH: &str = "dataverse.auth";
+
+/// Where the lake is, and how it is opened.
+pub(crate) fn lake(config: &Config) -> Result<(String, LakeOptions)> {
+    config.refuse_unsupported(&["lake"])?;
+    let url = text(config, "lake", &LAKE_URL)?;
+    let mut options = LakeOptions::default();
+    if let Some(Setting { value: Value::Duration(removed_files), .. }) = config.of(&REMOVED_FILES) {
+        options.removed_files = Some(removed_files);
+    }
+    Ok((url, options))
+}
+
+/// What to read from Dataverse, of these tables when some are named; `None` when it is not configured.
+pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<DataverseJob>> {
+    if !config.mentions("dataverse") {
+        return Ok(None);
+    }
+    config.refuse_unsupported(&["auth", "network", "dataverse"])?;
+    let tenant_id = text(config, DATAVERSE_AUTH, &TENANT_ID)?;
+    let connection = DataverseSettings {
+        url: url(config, "dataverse", &DATAVERSE_URL)?,
+        auth: Auth {
+            authority: url(config, DATAVERSE_AUTH, &AUTHORITY)?,
+            tenant_id: tenant_id.clone(),
+            client_id: text(config, DATAVERSE_AUTH, &CLIENT_ID)?,
+            client_secret: client_secret(config, DATAVERSE_AUTH)?,
+        },
+        page_size: match config.of(&PAGE_SIZE) {
+            Some(Setting { value: Value::Whole(rows), .. }) => u32::try_from(rows)?,
+            _ => return Err(missing("dataverse", &PAGE_SIZE).into()),
+        },
+    };
+    let since = match config.of(&DATAVERSE_SINCE) {
+        Some(Setting { value: Value::Moment(since), .. }) => Some(since),
+        _ => None,
+    };
+    let overlap = match config.of(&OVERLAP) {
+        Some(Setting { value: Value::Duration(overlap), .. }) => overlap,
+        _ => return Err(missing("dataverse", &OVERLAP).into()),
+    };
+    Ok(Some(DataverseJob {
+        connection,
+        tenant_id,
+        tables: tables(config, only)?,
+        since,
+        payloads: !matches!(config.of(&PAYLOADS), Some(Setting { value: Value::Boolean(false), .. })),
+        overlap,
+    }))
+}
+
+/// Every table that Dataverse has.
+pub(crate) fn all_tables() -> Vec<&'static Table> {
+    TABLES.iter().copied().filter(|table| matches!(table.source, Source::Dataverse { .. })).collect()
+}
+
+fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
+    let (names, said) = match config.of(&DATAVERSE_TABLES) {
+        _ if !only.is_empty() => (only.to_vec(), Origin::Flag("--table")),
+        Some(Setting { value: Value::List(names), origin }) => (names, origin),
+        _ => return Ok(all_tables()),
+    };
+    let mut tables: Vec<&'static Table> = Vec::new();
+    for name in &names {
+        let found = asked(name, &said)?;
+        if !tables.iter().any(|table| table.name == found.name) {
+            tables.push(found);
+        }
+    }
+    if tables.is_empty() {
+        return Err(usage(format!("`dataverse.tables` names no table, {said}"))
+            .hint("remove it to have all of them")
+            .into());
+    }
+    Ok(tables)
+}
+
+/// The table of Dataverse that somebody names.
+fn asked(name: &str, said: &Origin) -> Result<&'static Table, Problem> {
+    match table(name) {
+        Some(table) if matches!(table.source, Source::Dataverse { .. }) => Ok(table),
+        Some(_) => Err(usage(format!("`{name}` is made by the program and cannot be asked for, {said}"))
+            .hint("name the tables of the service; `copilot-lake tables` lists them")),
+        None if LATER_TABLES.contains(&name) => Err(usage(format!("table `{name}` is not supported yet, {said}"))
+            .hint("leave it out; `copilot-lake tables` lists those that are")),
+        None => {
+            let near = nearest(name, all_tables().iter().map(|table| table.name)).unwrap_or_default();
+            Err(usage(format!("unknown table `{name}`, {said}")).hint(format!("the nearest known one is `{near}`")))
+        }
+    }
+}
+
+/// The secret itself, or the content of the file that holds it; whoever is said with more precedence wins.
+fn client_secret(config: &Config, section: &str) -> Result<Secret> {
+    for section in [section, "auth"] {
+        let secret = config.exactly(section, &CLIENT_SECRET);
+        let file = config.exactly(section, &CLIENT_SECRET_FILE);
+        let take_file = match (secret, file) {
+            (None, None) => continue,
+            (Some(secret), Some(file)) if secret.origin.rank() == file.origin.rank() => {
+                return Err(usage(format!(
+                    "`{section}.client_secret` and `{section}.client_secret_file` are both set, {}",
+                    file.origin
+                ))
+                .hint("keep one of them")
+                .into());
+            }
+            (Some(secret), Some(file)) => file.origin.rank() > secret.origin.rank(),
+            (secret, _) => secret.is_none(),
+        };
+        match if take_file { file } else { secret } {
+            Some(Setting { value: Value::Secret(text), .. }) => return Ok(Secret::new(text.clone())),
+            Some(Setting { value: Value::Path(path), origin }) => {
+                let name = format!("{section}.{}", CLIENT_SECRET_FILE.name);
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    usage(format!("cannot read the file of `{name}`: {}, {origin}", reason(&error))).hint(format!(
+                        "put the secret alone into a file that this user can read and name it in `{name}`"
+                    ))
+                })?;
+                let text = text.trim();
+                if text.is_empty() {
+                    return Err(usage(format!("the file of `{name}` is empty, {origin}"))
+                        .hint("put the secret alone into it")
+                        .into());
+                }
+                return Ok(Secret::new(text));
+            }
+            _ => {}
+        }
+    }
+    Err(usage("`auth.client_secret` is not set")
+        .hint(format!(
+            "set {}, or name the file that holds it in auth.client_secret_file",
+            variable_name("auth.client_secret")
+        ))
+        .into())
+}
+
+fn text(config: &Config, section: &str, key: &Key) -> Result<String, Problem> {
+    match config.get(section, key) {
+        Some(Setting { value: Value::Text(text), .. }) => Ok(text),
+        _ => Err(missing(section, key)),
+    }
+}
+
+fn url(config: &Config, section: &str, key: &Key) -> Result<Url, Problem> {
+    match config.get(section, key) {
+        Some(Setting { value: Value::Url(url), .. }) => Ok(url),
+        _ => Err(missing(section, key)),
+    }
+}
+
+fn missing(section: &str, key: &Key) -> Problem {
+    let shared = if section.ends_with(".auth") { "auth" } else { section };
+    let name = format!("{shared}.{}", key.name);
+    let doc = format!("{}{}", key.doc[..1].to_lowercase(), &key.doc[1..]);
+    usage(format!("`{name}` is not set: {doc}"))
+        .hint(format!("set it in the configuration file, or as {}", variable_name(&name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Sources;
+    use super::*;
+    use crate::environment::Variable;
+
+    fn config(set: &[&str]) -> Config {
+        let set = set.iter().map(|text| (*text).to_owned()).collect();
+        Config::load(Sources { set, ..Sources::default() }).unwrap()
+    }
+
+    fn message(set: &[&str], only: &[&str]) -> String {
+        let only: Vec<_> = only.iter().map(|name| (*name).to_owned()).collect();
+        crate::exit::problem(&dataverse(&config(set), &only).unwrap_err()).message
+    }
+
+    const FULL: [&str; 4] =
+        ["dataverse.url=https://x.example", "auth.tenant_id=t", "auth.client_id=c", "auth.client_secret=s3cret"];
+
+    #[test]
+    fn a_missing_section_is_not_extracted_and_a_missing_key_is_named() {
+        assert!(dataverse(&config(&["auth.tenant_id=t"]), &[]).unwrap().is_none());
+        assert_eq!(message(&FULL[..3], &[]), "`auth.client_secret` is not set");
+        assert_eq!(message(&[FULL[0], FULL[1]], &[]), "`auth.client_id` is not set: the application (client) id");
+        assert!(message(&["dataverse.page_size=1", FULL[1]], &[]).starts_with("`dataverse.url` is not set"));
+    }
+
+    #[test]
+    fn a_job_has_what_was_said_and_the_defaults() {
+        let job = dataverse(&config(&FULL), &[]).unwrap().unwrap();
+        assert_eq!(job.connection.page_size, 5000);
+        assert_eq!(job.overlap.as_secs(), 3600);
+        assert!(job.payloads && job.since.is_none());
+        assert_eq!(job.tables.len(), all_tables().len());
+        assert!(!format!("{job:?}").contains("s3cret"));
+    }
+
+    #[test]
+    fn tables_are_known_or_named() {
+        let not_yet = LATER_TABLES.iter().find(|name| table(name).is_none());
+        if let Some(name) = not_yet {
+            assert_eq!(message(&FULL, &[name]), format!("table `{name}` is not supported yet, --table"));
+        }
+        assert_eq!(message(&FULL, &["msdyn_copilotevents"]), "unknown table `msdyn_copilotevents`, --table");
+        assert!(message(&FULL, &["payload"]).starts_with("`payload` is made by the program"));
+    }
+
+    #[test]
+    fn the_secret_comes_from_whoever_has_precedence() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        std::fs::write(&path, "of-the-file\n").unwrap();
+        let file = format!("auth.client_secret_file={}", path.display());
+        let both = crate::exit::problem(&client_secret(&config(&[&file, FULL[3]]), DATAVERSE_AUTH).unwrap_err());
+        assert!(both.message.contains("are both set") && !both.message.contains("s3cret"));
+
+        let name = "COPILOT_LAKE_AUTH__CLIENT_SECRET".to_owned();
+        let variables = vec![Variable { name, value: "of-the-environment".to_owned() }];
+        let sources = Sources { variables, set: vec![file], ..Sources::default() };
+        let secret = client_secret(&Config::load(sources).unwrap(), DATAVERSE_AUTH).unwrap();
+        assert!(secret == Secret::new("of-the-file"));
+        std::fs::remove_file(&path).unwrap();
+        let gone = config(&[&format!("auth.client_secret_file={}", path.display())]);
+        assert!(
+            crate::exit::problem(&client_secret(&gone, DATAVERSE_AUTH).unwrap_err()).message.contains("cannot read")
+        );
+    }
+}

@@ -1,0 +1,34 @@
+//! The lake that a command reads.
+
+use std::path::Path;
+
+use anyhow::Result;
+use copilot_lake_tables::EXTRACTION_RUN;
+use copilot_lake_writer::{Lake, LakeOptions};
+
+use crate::config::{Config, settings};
+use crate::exit::{Problem, usage};
+
+/// Opens the configured lake for reading; stops when there is none.
+pub(crate) async fn existing(config: &Config) -> Result<Lake> {
+    let (url, options) = settings::lake(config)?;
+    open(&url, options).await
+}
+
+/// Opens a lake for reading; stops when there is none. Nothing is made.
+pub(crate) async fn open(url: &str, options: LakeOptions) -> Result<Lake> {
+    if !url.contains("://") && !Path::new(url).exists() {
+        return Err(none(url).into());
+    }
+    let lake = Lake::open(url, options).await?;
+    // Every run leaves a row there, whatever it extracted.
+    if lake.files(&EXTRACTION_RUN).await?.is_empty() {
+        return Err(none(url).into());
+    }
+    Ok(lake)
+}
+
+fn none(url: &str) -> Problem {
+    usage(format!("no lake at `{url}`"))
+        .hint("`copilot-lake extract` or `copilot-lake demo` makes one; `--lake` names another place")
+}

@@ -1,0 +1,41 @@
+//! Ctrl-C and SIGTERM: once stops in order, twice stops at once.
+
+use std::time::Duration;
+
+use crate::console::Console;
+use crate::exit::Code;
+
+/// How long complete things have to be committed after the first signal.
+pub(crate) const GRACE: Duration = Duration::from_secs(20);
+
+/// Waits for a signal that asks to stop.
+#[cfg(unix)]
+pub(crate) async fn stop() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match signal(SignalKind::terminate()) {
+        Ok(mut terminate) => tokio::select! {
+            _ = tokio::signal::ctrl_c() => {}
+            _ = terminate.recv() => {}
+        },
+        // Without a handler the system's own, ending the process, holds.
+        Err(_) => std::future::pending().await,
+    }
+}
+
+/// Waits for a signal that asks to stop.
+#[cfg(not(unix))]
+pub(crate) async fn stop() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+/// Ends the process at the next signal.
+pub(crate) fn exit_at_the_next(console: &Console) {
+    let console = console.clone();
+    tokio::spawn(async move {
+        stop().await;
+        console.warning("stopped at once; what is committed stays, and a rerun takes up the rest");
+        std::process::exit(Code::Partial as i32);
+    });
+}
