@@ -51,7 +51,10 @@ fn token(address: SocketAddr) -> Result<String, Failure> {
     );
     let mut stream = TcpStream::connect(address)?;
     let length = form.len();
-    write!(stream, "POST /{TENANT_ID}/oauth2/v2.0/token HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n{form}")?;
+    write!(
+        stream,
+        "POST /{TENANT_ID}/oauth2/v2.0/token HTTP/1.1\r\nhost: {address}\r\ncontent-length: {length}\r\n\r\n{form}"
+    )?;
     let mut buffer = Vec::new();
     let (start, length) = exchange(&mut stream, &mut buffer)?;
     let body: serde_json::Value = serde_json::from_slice(&buffer[start..start + length])?;

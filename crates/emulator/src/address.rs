@@ -81,9 +81,14 @@ impl RowRequest<'_> {
             None => body.extend_from_slice(&json),
         }
         let columns = if query.select.is_empty() { String::new() } else { format!("({})", query.select.join(",")) };
-        let head = format!("{{\"@odata.context\":\"{}$metadata#{}{columns}/$entity\",", self.root, self.store.entity_set);
+        let head =
+            format!("{{\"@odata.context\":\"{}$metadata#{}{columns}/$entity\",", self.root, self.store.entity_set);
         let rest = Bytes::from(body);
-        Ok(Answer::new(200, "application/json; odata.metadata=minimal", [Bytes::from(head), rest.slice(1.min(rest.len())..)]))
+        Ok(Answer::new(
+            200,
+            "application/json; odata.metadata=minimal",
+            [Bytes::from(head), rest.slice(1.min(rest.len())..)],
+        ))
     }
 
     fn query_without_partition(&self) -> String {
@@ -170,6 +175,7 @@ fn stream(name: &str, bytes: &Bytes, range: Option<&str>) -> Answer {
 fn part(range: &str, size: usize) -> Option<std::ops::Range<usize>> {
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let first: usize = first.parse().ok()?;
-    let last = if last.is_empty() { size.checked_sub(1)? } else { last.parse::<usize>().ok()?.min(size.checked_sub(1)?) };
+    let last =
+        if last.is_empty() { size.checked_sub(1)? } else { last.parse::<usize>().ok()?.min(size.checked_sub(1)?) };
     (first <= last).then_some(first..last + 1)
 }

@@ -28,8 +28,11 @@ pub(crate) fn context(facts: &Facts) -> String {
             (("Plugin", "CustomPlugin"), 10),
         ]);
         let auto = random.chance(300);
-        let trigger =
-            if auto { random.weighted(&[("follow-up-prompt", 7), ("customer-message", 2), ("case-open", 1)]) } else { "" };
+        let trigger = if auto {
+            random.weighted(&[("follow-up-prompt", 7), ("customer-message", 2), ("case-open", 1)])
+        } else {
+            ""
+        };
         let trigger = if auto { format!("\"{trigger}\"") } else { "null".to_owned() };
         let redacted = random.chance(60);
         let expanded = random.chance(120);

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
 
+use crate::Error;
 use crate::clock::Clock;
 use crate::fault::Faults;
 use crate::limits::Limiter;
@@ -18,7 +19,6 @@ use crate::served::{Recorder, Request, Served};
 use crate::server::Server;
 use crate::store::Store;
 use crate::token::Tokens;
-use crate::Error;
 
 /// A running emulator. Dropping it ends it at once.
 #[derive(Debug)]

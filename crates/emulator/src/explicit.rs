@@ -116,7 +116,10 @@ impl Writer<'_> {
             }
             let column = table.columns.iter().find(|column| column.name == name || column.wire == name);
             column.map(|column| column.wire.to_owned()).ok_or_else(|| {
-                Error::scenario(format!("table `{}` has no column `{name}`; `extra` sets what it does not know", table.name))
+                Error::scenario(format!(
+                    "table `{}` has no column `{name}`; `extra` sets what it does not know",
+                    table.name
+                ))
             })
         };
         let mut overrides = Overrides::new();
@@ -174,7 +177,8 @@ impl Writer<'_> {
             }
         }
         // The id may have been set by hand.
-        let id = file.and_then(|file| overrides.get(file.wire)?.as_deref().map(|json| json.trim_matches('"').to_lowercase()));
+        let id = file
+            .and_then(|file| overrides.get(file.wire)?.as_deref().map(|json| json.trim_matches('"').to_lowercase()));
         match (id, spec.has_payload()) {
             (Some(id), true) => Ok(Some((id, self.bytes(spec)?))),
             _ => Ok(None),
@@ -188,7 +192,8 @@ impl Writer<'_> {
         let encoding = match &spec.encoding {
             None => None,
             Some(name) => Some(
-                Encoding::parse(name).ok_or_else(|| Error::scenario(format!("no encoding `{name}` such as `base64+utf-16le`")))?,
+                Encoding::parse(name)
+                    .ok_or_else(|| Error::scenario(format!("no encoding `{name}` such as `base64+utf-16le`")))?,
             ),
         };
         let encode = |text: &str| {
@@ -241,4 +246,3 @@ fn json(value: &toml::Value) -> String {
     }
     of(value).to_string()
 }
-

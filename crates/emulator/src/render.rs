@@ -61,9 +61,9 @@ impl Renderer {
         let mut columns: Vec<_> = table.columns.iter().filter(known).collect();
         // The service sends properties in an order of its own: neither the definition's nor the request's.
         columns.sort_by_key(|column| hash(column.wire.as_bytes()));
-        let properties = columns.into_iter().map(|column| {
-            (format!(",\"{}\":", column.wire).into_bytes(), column, Value::of(table, column))
-        });
+        let properties = columns
+            .into_iter()
+            .map(|column| (format!(",\"{}\":", column.wire).into_bytes(), column, Value::of(table, column)));
         Self { table, people, properties: properties.collect(), scratch: Vec::new() }
     }
 

@@ -31,7 +31,9 @@ impl Refusal {
     }
 
     pub(crate) fn no_property(name: &str, table: &str) -> Self {
-        Self::bad_request(&format!("Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{table}'."))
+        Self::bad_request(&format!(
+            "Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{table}'."
+        ))
     }
 
     pub(crate) fn no_segment(name: &str) -> Self {

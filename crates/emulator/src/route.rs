@@ -44,13 +44,20 @@ impl Kind {
 /// What a request asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
-    Token { tenant: String },
+    Token {
+        tenant: String,
+    },
     Root,
     WhoAmI,
     Page(&'static str),
     Count(&'static str),
     Row(&'static str, Key),
-    Property { table: &'static str, key: Key, name: String, value: bool },
+    Property {
+        table: &'static str,
+        key: Key,
+        name: String,
+        value: bool,
+    },
     /// A table or a function that is not there.
     Unknown(String),
     Served,

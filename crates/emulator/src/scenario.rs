@@ -257,7 +257,12 @@ impl Scenario {
 
     /// Every Dataverse table with that many generated rows in that many weeks; no faults, no limits, no compression.
     pub fn rows(rows: usize, weeks: u16) -> Self {
-        let data = |table: &&Table| TableData { name: table.name.to_owned(), rows, weeks: Some(weeks), ..TableData::default() };
+        let data = |table: &&Table| TableData {
+            name: table.name.to_owned(),
+            rows,
+            weeks: Some(weeks),
+            ..TableData::default()
+        };
         Self { seed: 1, table: tables().map(|table| data(&table)).collect(), ..Self::default() }
     }
 

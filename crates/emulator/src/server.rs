@@ -167,7 +167,8 @@ impl Server {
         let store = |name: &str| {
             let store = self.stores.iter().find(|store| store.table.name == name && !store.absent);
             store.ok_or_else(|| {
-                let set = self.stores.iter().find(|store| store.table.name == name).map_or(name, |store| store.entity_set);
+                let set =
+                    self.stores.iter().find(|store| store.table.name == name).map_or(name, |store| store.entity_set);
                 Refusal::no_segment(set)
             })
         };
@@ -214,9 +215,10 @@ impl Server {
     }
 
     fn service_document(&self, root: &str) -> Answer {
-        let sets = self.stores.iter().filter(|store| !store.absent).map(|store| {
-            serde_json::json!({ "name": store.entity_set, "kind": "EntitySet", "url": store.entity_set })
-        });
+        let sets =
+            self.stores.iter().filter(|store| !store.absent).map(
+                |store| serde_json::json!({ "name": store.entity_set, "kind": "EntitySet", "url": store.entity_set }),
+            );
         let sets: Vec<_> = sets.collect();
         let body = serde_json::json!({ "@odata.context": format!("{root}$metadata"), "value": sets });
         Answer::json(200, body.to_string())
@@ -285,11 +287,9 @@ fn refusal_of(fault: &FaultSpec) -> Option<Refusal> {
         ),
         FaultKind::NoMember => (403, "0x80072560", "The user is not a member of the organization."),
         FaultKind::Timeout => (408, "0x80044151", "SQL timeout expired."),
-        FaultKind::TooManyRequests => (
-            429,
-            "0x80072322",
-            "Number of requests exceeded the limit of 6000 over time window of 300 seconds.",
-        ),
+        FaultKind::TooManyRequests => {
+            (429, "0x80072322", "Number of requests exceeded the limit of 6000 over time window of 300 seconds.")
+        }
         FaultKind::Internal => (500, "0x80040216", "An unexpected error occurred."),
         FaultKind::Unavailable => (503, "", "The service is unavailable."),
         _ => return None,

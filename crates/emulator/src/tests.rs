@@ -60,7 +60,7 @@ impl World {
 
     pub(super) async fn with(scenario: Scenario) -> Self {
         let emulator = Emulator::start(([127, 0, 0, 1], 0).into(), scenario).await.unwrap();
-        let client = reqwest::Client::builder().no_proxy().build().unwrap();
+        let client = reqwest::Client::builder().no_proxy().no_gzip().build().unwrap();
         let mut world = Self { emulator, client, token: String::new() };
         world.sign_in().await;
         world
@@ -73,12 +73,8 @@ impl World {
 
     pub(super) async fn ask_token(&self, tenant: &str, client: &str, secret: &str) -> Got {
         let scope = format!("{}/.default", self.emulator.url());
-        let fields = [
-            ("grant_type", "client_credentials"),
-            ("client_id", client),
-            ("client_secret", secret),
-            ("scope", &scope),
-        ];
+        let fields =
+            [("grant_type", "client_credentials"), ("client_id", client), ("client_secret", secret), ("scope", &scope)];
         let form: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let url = self.emulator.url().join(&format!("{tenant}/oauth2/v2.0/token")).unwrap();
         let request = self.client.post(url).header("content-type", "application/x-www-form-urlencoded").body(form);

@@ -37,7 +37,8 @@ impl Tokens {
         let field = |name: &str| form.get(name).map_or("", String::as_str);
         let scope = field("scope");
         if tenant != TENANT_ID {
-            let text = format!("AADSTS90002: Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.");
+            let text =
+                format!("AADSTS90002: Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.");
             return refuse(400, "invalid_request", 90_002, &text);
         }
         match field("grant_type") {
@@ -120,9 +121,8 @@ fn refuse(status: u16, error: &str, code: u32, description: &str) -> Answer {
 /// The 401 of an API call without a good token.
 pub(crate) fn challenge(host: &str) -> Answer {
     let mut answer = Answer::json(401, Vec::new());
-    let value = format!(
-        "Bearer authorization_uri=http://{host}/{TENANT_ID}/oauth2/authorize, resource_id=http://{host}/"
-    );
+    let value =
+        format!("Bearer authorization_uri=http://{host}/{TENANT_ID}/oauth2/authorize, resource_id=http://{host}/");
     answer.header(hyper::header::WWW_AUTHENTICATE, &value);
     answer
 }
