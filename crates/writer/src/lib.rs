@@ -1,1 +1,41 @@
-//! stub
+//! Puts weekly record batches into sorted Parquet files on an object store and commits them to a Delta log, merged by
+//! key.
+//!
+//! A [`Lake`] is a folder of tables. [`Changes`] collect the rows of one slice in bounded memory, several at a time;
+//! [`Changes::commit`] makes them part of their table in one atomic step, after which the table has one row per key, the
+//! newest version. Nothing is to be seen of changes that are dropped.
+
+mod changes;
+mod clock;
+mod commit;
+mod data_file;
+mod error;
+mod file;
+mod keys;
+mod lake;
+mod leftovers;
+mod lock;
+mod log;
+mod memory;
+mod paths;
+mod properties;
+mod read;
+mod readers;
+mod resolve;
+mod rewrite;
+mod run;
+mod scan;
+mod schema;
+mod source;
+mod stats;
+mod store_reader;
+
+pub use changes::Changes;
+pub use commit::Committed;
+pub use error::Error;
+pub use lake::{Find, Instance, Lake, LakeFile, LakeOptions};
+pub use lock::Lock;
+pub use scan::Scan;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+//! A lake: a store, its tables, and what is known of them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use copilot_lake_tables::{SCHEMA_VERSION, TABLES, Table, Week};
+use deltalake::logstore::{StorageConfig, default_logstore};
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
+use object_store::memory::InMemory;
+use object_store::prefix::PrefixStore;
+use url::Url;
+
+use crate::changes::{Changes, Holder};
+use crate::error::Error;
+use crate::lock::Lock;
+use crate::log::{Log, State};
+use crate::memory::Memory;
+use crate::readers::Readers;
+use crate::{leftovers, paths, schema};
+
+/// How a lake is opened.
+#[derive(Debug, Clone)]
+pub struct LakeOptions {
+    /// How long files that a commit removed stay for readers of older versions; `None`: not at all in a local folder,
+    /// 7 days elsewhere.
+    pub removed_files: Option<Duration>,
+    /// Bytes of rows that wait and of row groups that are open, over all changes.
+    pub memory: usize,
+}
+
+impl Default for LakeOptions {
+    fn default() -> Self {
+        Self { removed_files: None, memory: 96 << 20 }
+    }
+}
+
+/// The source that a lake mirrors; what is not known yet is not checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Instance {
+    /// The Dataverse organization id.
+    pub organization: Option<String>,
+    /// The Microsoft Entra tenant id.
+    pub tenant: Option<String>,
+}
+
+/// How a table's row with the same key is found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Find {
+    /// The time of a key never changes: only files of the same week and time are read.
+    ByTime,
+    /// The time of a key may change: all files whose bounds allow the key are read.
+    ByKey,
+}
+
+/// A data file that is part of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LakeFile {
+    /// Within the lake: `<table>/week_start=2025-06-22/<name>.parquet`.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Rows; 0 when the log does not say.
+    pub rows: u64,
+    /// Its week; `None` in tables that are not partitioned.
+    pub week: Option<Week>,
+}
+
+/// A lake. Clones are the same lake.
+#[derive(Clone)]
+pub struct Lake {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    url: Url,
+    /// Rooted where the URL's paths are.
+    whole_store: Arc<dyn ObjectStore>,
+    /// Rooted at the lake.
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// The folder, when it is a local one.
+    pub(crate) root: Option<PathBuf>,
+    pub(crate) removed_files: Duration,
+    pub(crate) memory: Arc<Memory<Holder>>,
+    logs: Mutex<HashMap<&'static str, Arc<Log>>>,
+}
+
+impl Lake {
+    /// Opens the lake at a path, a `file://` URL, or `memory://` (gone with the last clone). Nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] for other URLs.
+    pub async fn open(url: &str, options: LakeOptions) -> Result<Self, Error> {
+        let unsupported = |reason: String| Error::Unsupported { url: url.to_owned(), reason };
+        let parsed = Url::parse(url).ok().filter(|parsed| url.contains("://") && parsed.scheme().len() > 1);
+        let (url, whole_store, root): (Url, Arc<dyn ObjectStore>, _) = match parsed {
+            Some(parsed) if parsed.scheme() == "memory" => {
+                (paths::memory_url().map_err(|e| unsupported(e.to_string()))?, Arc::new(InMemory::new()), None)
+            }
+            Some(parsed) if parsed.scheme() != "file" => {
+                return Err(unsupported(format!("scheme {} is not supported yet", parsed.scheme())));
+            }
+            parsed => {
+                let root = match parsed {
+                    Some(parsed) => parsed.to_file_path().map_err(|()| unsupported("it is not a path".to_owned()))?,
+                    None => std::path::absolute(Path::new(url)).map_err(|e| unsupported(e.to_string()))?,
+                };
+                let url = Url::from_directory_path(&root).map_err(|()| unsupported("it is not a path".to_owned()))?;
+                (url, Arc::new(LocalFileSystem::new()), Some(root))
+            }
+        };
+        let prefix = object_store::path::Path::from_url_path(url.path()).map_err(|e| unsupported(e.to_string()))?;
+        let store = Arc::new(PrefixStore::new(Arc::clone(&whole_store), prefix));
+        let kept = if root.is_some() { Duration::ZERO } else { Duration::from_hours(7 * 24) };
+        let inner = Inner {
+            url,
+            whole_store,
+            store,
+            root,
+            removed_files: options.removed_files.unwrap_or(kept),
+            memory: Arc::new(Memory::new(options.memory)),
+            logs: Mutex::default(),
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// Takes the right to write for a run, until dropped.
+    ///
+    /// # Errors
+    /// [`Error::Held`] when another run has it.
+    pub async fn lock(&self, run_id: &str) -> Result<Lock, Error> {
+        match &self.inner.root {
+            Some(root) => Lock::take(root, run_id),
+            None => Ok(Lock::none()),
+        }
+    }
+
+    /// Makes the lake ready for a run that holds the lock: reads the logs, makes tables that are missing, adds columns
+    /// that they lack.
+    ///
+    /// `leftovers`: the last run did not end, so the tables' folders are listed and files that no commit knows are
+    /// deleted.
+    ///
+    /// # Errors
+    /// [`Error::OtherInstance`] and [`Error::NewerLake`] before anything is written.
+    pub async fn prepare(&self, instance: &Instance, leftovers: bool) -> Result<(), Error> {
+        for table in TABLES {
+            if let Some(state) = self.inner.log(table).reload().await? {
+                check(table, &state, instance)?;
+            }
+        }
+        for table in TABLES {
+            let log = self.inner.log(table);
+            match log.state().await? {
+                None => log.create(instance, &self.inner.url).await?,
+                Some(state) => adapt(&log, state, instance).await?,
+            }
+            if leftovers {
+                leftovers::remove(&self.inner, &log).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Begins changes of a table. Several may be open at a time, also of one table.
+    pub fn changes(&self, table: &'static Table, find: Find) -> Changes {
+        Changes::new(Arc::clone(&self.inner), table, find)
+    }
+
+    /// The weeks that have files, ascending.
+    pub async fn weeks(&self, table: &'static Table) -> Result<Vec<Week>, Error> {
+        let state = self.inner.log(table).state().await?;
+        let files = state.iter().flat_map(|state| &state.files);
+        Ok(files.filter_map(|file| file.week).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// The files of a table as committed; none when there is no table yet.
+    pub async fn files(&self, table: &'static Table) -> Result<Vec<LakeFile>, Error> {
+        let state = self.inner.log(table).state().await?;
+        let file = |file: &Arc<crate::data_file::DataFile>| LakeFile {
+            path: file.path.to_string(),
+            size: file.size,
+            rows: file.rows.unwrap_or_default(),
+            week: file.week,
+        };
+        Ok(state.iter().flat_map(|state| &state.files).map(file).collect())
+    }
+
+    /// The store, rooted at the lake.
+    pub fn store(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(&self.inner.store)
+    }
+
+    /// Where the lake is; ends with `/`.
+    pub fn url(&self) -> &Url {
+        &self.inner.url
+    }
+}
+
+impl Inner {
+    /// The log of a table, made when first asked for.
+    pub(crate) fn log(&self, table: &'static Table) -> Arc<Log> {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        let log = logs.entry(table.name).or_insert_with(|| {
+            let store = Arc::new(PrefixStore::new(Arc::clone(&self.store), paths::table(table)));
+            let location = paths::table_url(&self.url, table);
+            let whole = Arc::clone(&self.whole_store);
+            let store = default_logstore(store, whole, &location, &StorageConfig::default());
+            let readers = Readers::new(Arc::clone(&self.store), self.root.clone());
+            Arc::new(Log::new(table, store, Arc::new(readers)))
+        });
+        Arc::clone(log)
+    }
+}
+
+/// Refuses another instance's lake and a newer program's.
+fn check(table: &'static Table, state: &State, instance: &Instance) -> Result<(), Error> {
+    let configuration = state.metadata.configuration();
+    let version = configuration.get(schema::VERSION).and_then(|text| text.parse().ok()).unwrap_or(SCHEMA_VERSION);
+    if version > SCHEMA_VERSION {
+        return Err(Error::NewerLake { table: table.name, lake: version, known: SCHEMA_VERSION });
+    }
+    let parts =
+        [("organization", schema::ORGANIZATION, &instance.organization), ("tenant", schema::TENANT, &instance.tenant)];
+    for (what, key, asked) in parts {
+        match (configuration.get(key), asked) {
+            (Some(lake), Some(asked)) if !lake.eq_ignore_ascii_case(asked) => {
+                return Err(Error::OtherInstance { what, lake: lake.clone(), asked: asked.clone() });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// Adds columns that a table lacks, and what is now known of the instance.
+async fn adapt(log: &Log, mut state: Arc<State>, instance: &Instance) -> Result<(), Error> {
+    for _ in 0..5 {
+        let mut configuration = state.metadata.configuration().clone();
+        configuration.insert(schema::VERSION.to_owned(), SCHEMA_VERSION.to_string());
+        let known = [(schema::ORGANIZATION, &instance.organization), (schema::TENANT, &instance.tenant)];
+        for (key, id) in known {
+            if let Some(id) = id {
+                configuration.entry(key.to_owned()).or_insert_with(|| id.clone());
+            }
+        }
+        let Some(metadata) = schema::changed(log.table, &state.metadata, &configuration)? else { return Ok(()) };
+        if log.set_metadata(&state, metadata).await? {
+            return Ok(());
+        }
+        let Some(now) = log.state().await? else { break };
+        check(log.table, &now, instance)?;
+        state = now;
+    }
+    Err(Error::Contended { table: log.table.name, attempts: 5 })
+}

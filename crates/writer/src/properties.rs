@@ -1,0 +1,54 @@
+//! How Parquet files are written: what follows from a table's definition.
+
+use arrow::datatypes::Schema;
+use copilot_lake_tables::{SCHEMA_VERSION, Table};
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::metadata::{KeyValue, SortingColumn};
+use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersion};
+use parquet::schema::types::ColumnPath;
+
+/// Rows of a row group at most.
+pub(crate) const ROW_GROUP_ROWS: usize = 1_048_576;
+
+/// Bytes of a row group at most, as encoded.
+const ROW_GROUP_BYTES: usize = 128 << 20;
+
+/// The settings of a file with that schema. `rows` is how many rows a row group may get: Bloom filters begin with room
+/// for as many, and shrink to what came.
+pub(crate) fn properties(table: &'static Table, schema: &Schema, rows: usize) -> WriterProperties {
+    let layout = table.layout();
+    let about = [
+        ("copilot_lake.version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("copilot_lake.table", table.name.to_owned()),
+        ("copilot_lake.schema_version", SCHEMA_VERSION.to_string()),
+    ];
+    let sorting = layout.sort().iter().filter_map(|&at| {
+        let column_idx = i32::try_from(schema.index_of(&layout.fields()[at].name).ok()?).ok()?;
+        Some(SortingColumn { column_idx, descending: false, nulls_first: true })
+    });
+    let mut properties = WriterProperties::builder()
+        .set_created_by(concat!("copilot-lake ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_writer_version(WriterVersion::PARQUET_1_0)
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_statistics_enabled(EnabledStatistics::Page)
+        .set_data_page_size_limit(1 << 20)
+        .set_data_page_row_count_limit(20_000)
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_sorting_columns(Some(sorting.collect()))
+        .set_key_value_metadata(Some(about.map(|(key, value)| KeyValue::new(key.to_owned(), value)).into()));
+    for field in layout.fields() {
+        let column = ColumnPath::from(field.name.as_str());
+        properties = properties.set_column_dictionary_enabled(column.clone(), field.dictionary);
+        if !field.dictionary {
+            properties = properties.set_column_encoding(column.clone(), Encoding::PLAIN);
+        }
+        if field.bloom {
+            properties = properties
+                .set_column_bloom_filter_enabled(column.clone(), true)
+                .set_column_bloom_filter_fpp(column.clone(), 0.01)
+                .set_column_bloom_filter_max_ndv(column, rows.clamp(1, ROW_GROUP_ROWS) as u64);
+        }
+    }
+    properties.build()
+}

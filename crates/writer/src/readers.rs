@@ -1,0 +1,85 @@
+//! Who reads the files of a table now, so that none is deleted under a reader.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use object_store::path::Path;
+use object_store::{ObjectStore, ObjectStoreExt};
+
+/// The readers of a table's files, and the removed files that wait for them to end.
+pub(crate) struct Readers {
+    store: Arc<dyn ObjectStore>,
+    /// The lake's folder, when it is a local one.
+    root: Option<PathBuf>,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    reading: usize,
+    waiting: Vec<Path>,
+}
+
+/// A reader; ends when dropped.
+pub(crate) struct Reading(Arc<Readers>);
+
+impl Readers {
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, root: Option<PathBuf>) -> Self {
+        Self { store, root, inner: Mutex::default() }
+    }
+
+    pub(crate) fn begin(self: &Arc<Self>) -> Reading {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner).reading += 1;
+        Reading(Arc::clone(self))
+    }
+
+    /// Deletes files that are no longer part of the table: now, or when the last reader has ended.
+    ///
+    /// A file that cannot be deleted is a warning: the next run that cleans up finds it.
+    pub(crate) async fn delete(&self, paths: Vec<Path>) {
+        {
+            let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+            if inner.reading > 0 {
+                inner.waiting.extend(paths);
+                return;
+            }
+        }
+        delete(&self.store, paths).await;
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut inner = self.0.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.reading -= 1;
+        if inner.reading > 0 || inner.waiting.is_empty() {
+            return;
+        }
+        let paths = std::mem::take(&mut inner.waiting);
+        drop(inner);
+        match (&self.0.root, tokio::runtime::Handle::try_current()) {
+            // At once, so that the folder equals the log when the last reader is gone.
+            (Some(root), _) => {
+                for path in paths {
+                    if let Err(error) = std::fs::remove_file(root.join(path.as_ref())) {
+                        tracing::warn!(%path, %error, "a removed file could not be deleted");
+                    }
+                }
+            }
+            (None, Ok(runtime)) => {
+                let store = Arc::clone(&self.0.store);
+                drop(runtime.spawn(async move { delete(&store, paths).await }));
+            }
+            (None, Err(_)) => {}
+        }
+    }
+}
+
+async fn delete(store: &Arc<dyn ObjectStore>, paths: Vec<Path>) {
+    for path in paths {
+        match store.delete(&path).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+            Err(error) => tracing::warn!(%path, %error, "a removed file could not be deleted"),
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! One row per key: which of the new rows, and which of the table's, give way.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hasher;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::row::{RowConverter, SortField};
+use copilot_lake_tables::{Origin, Table};
+use object_store::ObjectStore;
+
+use crate::data_file::DataFile;
+use crate::error::Error;
+use crate::keys;
+use crate::lake::Find;
+use crate::source::{Source, Version, file_keys, file_pick, projected};
+
+/// Every time there is.
+const EVER: (i64, i64) = (i64::MIN, i64::MAX);
+
+/// Where new rows may meet others: what has to be read to keep one row per key.
+pub(crate) struct Meetings {
+    /// For every source: the times at which it may meet others; `None` when it meets nobody.
+    pub(crate) sources: Vec<Option<(i64, i64)>>,
+    /// The table's files that may be met, and at which times.
+    pub(crate) files: Vec<(Arc<DataFile>, (i64, i64))>,
+}
+
+/// The rows that give way, by ascending position.
+#[derive(Default)]
+pub(crate) struct Losers {
+    /// For every source.
+    pub(crate) new: Vec<Vec<u32>>,
+    /// By file.
+    pub(crate) old: Vec<(Arc<DataFile>, Vec<u32>)>,
+    /// New rows that give way to the table's.
+    pub(crate) unchanged: u64,
+}
+
+impl Meetings {
+    /// Looks at bounds only.
+    pub(crate) fn find(find: Find, sources: &[Source], files: &[Arc<DataFile>]) -> Self {
+        let meet = |a: &Source, b: &Source| a.week() == b.week() && a.bounds().times_meet(b.bounds());
+        let mut met = Self { sources: vec![None; sources.len()], files: Vec::new() };
+        if find == Find::ByKey {
+            let any = |file: &&Arc<DataFile>| sources.iter().any(|source| source.bounds().keys_meet(&file.bounds));
+            met.files = files.iter().filter(any).map(|file| (Arc::clone(file), EVER)).collect();
+            // Even within one source a key may have several times.
+            met.sources = vec![Some(EVER); sources.len()];
+            return met;
+        }
+        for (at, source) in sources.iter().enumerate() {
+            for (other, _) in sources.iter().enumerate().filter(|(other, b)| *other != at && meet(source, b)) {
+                widen(&mut met.sources[at], common(source.bounds().time, sources[other].bounds().time));
+            }
+        }
+        for file in files {
+            let mut times = None;
+            for (at, source) in sources.iter().enumerate() {
+                if source.week() == file.week && source.bounds().times_meet(&file.bounds) {
+                    let common = common(source.bounds().time, file.bounds.time);
+                    widen(&mut met.sources[at], common);
+                    widen(&mut times, common);
+                }
+            }
+            met.files.extend(times.map(|times| (Arc::clone(file), times)));
+        }
+        met
+    }
+
+    /// Whether rows of that week and these bounds would meet a file of the table.
+    pub(crate) fn any(find: Find, source: &Source, files: &[Arc<DataFile>]) -> bool {
+        match find {
+            Find::ByKey => true,
+            Find::ByTime => {
+                files.iter().any(|file| source.week() == file.week && source.bounds().times_meet(&file.bounds))
+            }
+        }
+    }
+}
+
+fn common(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> (i64, i64) {
+    let (a, b) = (a.unwrap_or(EVER), b.unwrap_or(EVER));
+    (a.0.max(b.0), a.1.min(b.1))
+}
+
+fn widen(times: &mut Option<(i64, i64)>, by: (i64, i64)) {
+    *times = Some(times.map_or(by, |times| (times.0.min(by.0), times.1.max(by.1))));
+}
+
+/// The newest new row of a key.
+struct Newest {
+    source: u32,
+    position: u32,
+    version: Version,
+}
+
+/// A new row and a row of the table with the same key, in a table without versions: their values decide.
+struct Pair {
+    source: usize,
+    position: u32,
+    file: usize,
+    old: u32,
+}
+
+/// Finds the rows that give way.
+///
+/// The newest version stays. With equal versions the table's row stays; among new rows the first. In tables without
+/// versions the row pushed last stays, but the table's stays when no value differs except `extracted_at`.
+pub(crate) async fn resolve(
+    store: &Arc<dyn ObjectStore>,
+    table: &'static Table,
+    sources: &[Source],
+    meetings: &Meetings,
+) -> Result<Losers, Error> {
+    let versioned = !table.layout().version().is_empty();
+    let mut new = vec![Vec::new(); sources.len()];
+    let mut newest: HashMap<u128, Newest> = HashMap::new();
+    for (at, (source, times)) in sources.iter().zip(&meetings.sources).enumerate() {
+        let Some(times) = times else { continue };
+        let insert = |row: crate::source::KeyRow<'_>| {
+            let this = Newest { source: at as u32, position: row.position, version: row.version() };
+            let key = row.key();
+            let loser = match newest.get(&key) {
+                Some(before) if versioned && before.version >= this.version => this,
+                _ => match newest.insert(key, this) {
+                    Some(before) => before,
+                    None => return,
+                },
+            };
+            new[loser.source as usize].push(loser.position);
+        };
+        source.keys(store, table, *times, insert).await?;
+    }
+    let mut losers = Losers::default();
+    let mut old = vec![Vec::new(); meetings.files.len()];
+    let mut pairs = Vec::new();
+    for (at, (file, times)) in meetings.files.iter().enumerate() {
+        let meet = |row: crate::source::KeyRow<'_>| {
+            let Some(met) = newest.get(&row.key()) else { return };
+            if !versioned {
+                let (source, position) = (met.source as usize, met.position);
+                pairs.push(Pair { source, position, file: at, old: row.position });
+            } else if met.version > row.version() {
+                old[at].push(row.position);
+            } else {
+                losers.unchanged += 1;
+                new[met.source as usize].push(met.position);
+            }
+        };
+        file_keys(store, table, file, *times, meet).await?;
+    }
+    for (pair, same) in compare(store, table, sources, meetings, pairs).await? {
+        if same {
+            losers.unchanged += 1;
+            new[pair.source].push(pair.position);
+        } else {
+            old[pair.file].push(pair.old);
+        }
+    }
+    for positions in new.iter_mut().chain(&mut old) {
+        positions.sort_unstable();
+        positions.dedup();
+    }
+    losers.new = new;
+    let files = meetings.files.iter().map(|(file, _)| Arc::clone(file));
+    losers.old = files.zip(old).filter(|(_, positions)| !positions.is_empty()).collect();
+    Ok(losers)
+}
+
+/// Says of every pair whether all values are the same, except `extracted_at`.
+async fn compare(
+    store: &Arc<dyn ObjectStore>,
+    table: &'static Table,
+    sources: &[Source],
+    meetings: &Meetings,
+    pairs: Vec<Pair>,
+) -> Result<Vec<(Pair, bool)>, Error> {
+    if pairs.is_empty() {
+        return Ok(vec![]);
+    }
+    let fields = table.layout().fields().iter().enumerate();
+    let columns: Vec<usize> =
+        fields.filter(|(_, field)| !matches!(field.origin, Origin::ExtractedAt)).map(|(at, _)| at).collect();
+    let schema = projected(table, &columns);
+    let sort = schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
+    let converter = RowConverter::new(sort).map_err(Error::rows(table.name))?;
+    // Two rows are the same when their bytes are: 128 bits of them are kept.
+    let digests = |batch: &RecordBatch, to: &mut Vec<u128>| {
+        let rows = converter.convert_columns(batch.columns()).map_err(Error::rows(table.name))?;
+        to.extend(rows.iter().map(|row| keys::hash_of(|hasher| hasher.write(row.data()))));
+        Ok(())
+    };
+    let mut of_source: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    let mut of_file: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    for pair in &pairs {
+        of_source.entry(pair.source).or_default().push(pair.position);
+        of_file.entry(pair.file).or_default().push(pair.old);
+    }
+    let mut new: HashMap<(usize, u32), u128> = HashMap::new();
+    for (at, mut positions) in of_source {
+        positions.sort_unstable();
+        positions.dedup();
+        let mut found = Vec::with_capacity(positions.len());
+        sources[at].pick(store, table, &schema, &positions, |batch| digests(batch, &mut found)).await?;
+        new.extend(positions.into_iter().map(|position| (at, position)).zip(found));
+    }
+    let mut old: HashMap<(usize, u32), u128> = HashMap::new();
+    for (at, mut positions) in of_file {
+        positions.sort_unstable();
+        positions.dedup();
+        let mut found = Vec::with_capacity(positions.len());
+        let file = &meetings.files[at].0;
+        file_pick(store, file, &schema, &positions, |batch| digests(batch, &mut found)).await?;
+        old.extend(positions.into_iter().map(|position| (at, position)).zip(found));
+    }
+    let same = |pair: &Pair| new.get(&(pair.source, pair.position)) == old.get(&(pair.file, pair.old));
+    Ok(pairs.into_iter().map(|pair| (same(&pair), pair)).map(|(same, pair)| (pair, same)).collect())
+}

@@ -1,0 +1,168 @@
+//! A run: rows of one week in memory, put in order without moving them.
+
+use std::cmp::Ordering;
+
+use arrow::array::RecordBatch;
+use arrow::compute::{interleave_record_batch, take_record_batch};
+use arrow::error::ArrowError;
+use copilot_lake_tables::Table;
+
+use crate::keys::{self, OwnedKey, Values};
+
+/// Rows are handed to the encoder in batches of about this many.
+const BATCH: usize = 8_192;
+
+/// Shorter stretches of neighbouring rows are gathered, longer ones are passed on as they lie.
+const STRETCH: usize = 512;
+
+/// Rows of one week, sorted by time and key, one per key and time.
+pub(crate) struct Run {
+    batches: Vec<RecordBatch>,
+    sort: Vec<Vec<Values>>,
+    order: Vec<Row>,
+}
+
+/// A row of a run: which batch, which row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Row {
+    time: i64,
+    batch: u32,
+    row: u32,
+}
+
+impl Run {
+    /// Sorts batches. Of rows with the same time and key the newest version stays; with the same version the first one,
+    /// in tables without versions the last one.
+    pub(crate) fn new(table: &'static Table, batches: Vec<RecordBatch>) -> Result<Self, ArrowError> {
+        let layout = table.layout();
+        let of = |columns| batches.iter().map(move |batch| Values::of(batch, columns)).collect::<Result<Vec<_>, _>>();
+        let (sort, version) = (of(layout.sort())?, of(layout.version())?);
+
+        let mut order = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
+        for (batch, columns) in (0u32..).zip(&sort) {
+            let rows = 0..batches[batch as usize].num_rows();
+            order.extend(rows.map(|row| Row { time: columns[0].int(row), batch, row: row as u32 }));
+        }
+        let compare = |a: &Row, b: &Row| a.time.cmp(&b.time).then_with(|| Self::compare_keys(&sort, a, b));
+        if !order.is_sorted_by(|a, b| compare(a, b).is_lt()) {
+            // Stable: rows with the same key stay in the order in which they came.
+            order.sort_by(compare);
+            order.dedup_by(|later, earlier| {
+                let same = compare(earlier, later).is_eq();
+                if same {
+                    let (a, b) = (&version[earlier.batch as usize], &version[later.batch as usize]);
+                    let newer = keys::compare(b, later.row as usize, a, earlier.row as usize);
+                    if newer.is_gt() || (newer.is_eq() && b.is_empty()) {
+                        *earlier = *later;
+                    }
+                }
+                same
+            });
+        }
+        Ok(Self { batches, sort, order })
+    }
+
+    fn compare_keys(sort: &[Vec<Values>], a: &Row, b: &Row) -> Ordering {
+        let (left, right) = (&sort[a.batch as usize][1..], &sort[b.batch as usize][1..]);
+        keys::compare(left, a.row as usize, right, b.row as usize)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The first and the last time; `None` without rows.
+    pub(crate) fn times(&self) -> Option<(i64, i64)> {
+        Some((self.order.first()?.time, self.order.last()?.time))
+    }
+
+    /// Whether every row comes after that one.
+    pub(crate) fn comes_after(&self, last: &OwnedKey) -> bool {
+        self.order
+            .first()
+            .is_none_or(|first| last.compare(&self.sort[first.batch as usize], first.row as usize).is_lt())
+    }
+
+    /// What the last row is sorted by.
+    pub(crate) fn last(&self) -> Option<OwnedKey> {
+        self.order.last().map(|last| OwnedKey::new(&self.sort[last.batch as usize], last.row as usize))
+    }
+
+    /// Takes the rows with the greatest time away, unless all rows have it: more rows of that time may follow.
+    pub(crate) fn split_last_time(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
+        let Some((first, last)) = self.times() else { return Ok(None) };
+        if first == last {
+            return Ok(None);
+        }
+        let at = self.order.partition_point(|row| row.time < last);
+        let rest = self.order.split_off(at);
+        self.gather(&rest).map(Some)
+    }
+
+    /// Drops rows, by ascending position.
+    pub(crate) fn drop_rows(&mut self, positions: &[u32]) {
+        let mut gone = positions.iter().peekable();
+        let mut at = 0;
+        self.order.retain(|_| {
+            let drop = gone.next_if(|gone| **gone == at).is_some();
+            at += 1;
+            !drop
+        });
+    }
+
+    /// The rows at these positions, as one batch.
+    pub(crate) fn rows(&self, positions: &[u32]) -> Result<RecordBatch, ArrowError> {
+        let rows: Vec<Row> = positions.iter().map(|at| self.order[*at as usize]).collect();
+        self.gather(&rows)
+    }
+
+    /// Columns of every row: calls with the columns of a batch and the row in it, in order.
+    pub(crate) fn for_each(&self, columns: &[usize], mut call: impl FnMut(&[Values], usize)) -> Result<(), ArrowError> {
+        let values = self.batches.iter().map(|batch| Values::of(batch, columns)).collect::<Result<Vec<_>, _>>()?;
+        for row in &self.order {
+            call(&values[row.batch as usize], row.row as usize);
+        }
+        Ok(())
+    }
+
+    /// The rows in order, as batches for the encoder.
+    pub(crate) fn into_batches(self) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> {
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            if at == self.order.len() {
+                return None;
+            }
+            let stretch = self.stretch(at);
+            if stretch >= STRETCH {
+                let first = self.order[at];
+                at += stretch;
+                return Some(Ok(self.batches[first.batch as usize].slice(first.row as usize, stretch)));
+            }
+            let from = at;
+            while at < self.order.len() && at - from < BATCH {
+                let stretch = self.stretch(at);
+                if stretch >= STRETCH {
+                    break;
+                }
+                at += stretch;
+            }
+            Some(self.gather(&self.order[from..at]))
+        })
+    }
+
+    /// How many rows from there lie side by side in one batch.
+    fn stretch(&self, at: usize) -> usize {
+        let first = self.order[at];
+        let lies = |(row, n): &(&Row, u32)| row.batch == first.batch && row.row == first.row + n;
+        self.order[at..].iter().zip(0..).take_while(lies).count()
+    }
+
+    fn gather(&self, rows: &[Row]) -> Result<RecordBatch, ArrowError> {
+        if let [batch] = self.batches.as_slice() {
+            let rows = arrow::array::UInt32Array::from_iter_values(rows.iter().map(|row| row.row));
+            return take_record_batch(batch, &rows);
+        }
+        let rows: Vec<_> = rows.iter().map(|row| (row.batch as usize, row.row as usize)).collect();
+        interleave_record_batch(&self.batches.iter().collect::<Vec<_>>(), &rows)
+    }
+}

@@ -1,0 +1,130 @@
+//! The Delta form of a table: protocol, schema, configuration.
+
+use std::collections::HashMap;
+
+use arrow::datatypes::{DataType, TimeUnit};
+use copilot_lake_tables::{Field, SCHEMA_VERSION, Table, WEEK_START};
+use deltalake::kernel::{Metadata, Protocol, StructType};
+use serde_json::{Value, json};
+
+use crate::error::Error;
+use crate::lake::Instance;
+
+/// The configuration keys of a table.
+pub(crate) const ORGANIZATION: &str = "copilotLake.organization";
+pub(crate) const TENANT: &str = "copilotLake.tenant";
+pub(crate) const VERSION: &str = "copilotLake.schemaVersion";
+
+/// Reader 1, writer 2: what every engine reads, without features.
+pub(crate) fn protocol(table: &Table) -> Result<Protocol, Error> {
+    of_json(table, json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
+}
+
+/// The metadata of a new table.
+pub(crate) fn metadata(table: &'static Table, id: &str, instance: &Instance) -> Result<Metadata, Error> {
+    let mut configuration = HashMap::from([(VERSION.to_owned(), SCHEMA_VERSION.to_string())]);
+    if let Some(id) = &instance.organization {
+        configuration.insert(ORGANIZATION.to_owned(), id.clone());
+    }
+    if let Some(id) = &instance.tenant {
+        configuration.insert(TENANT.to_owned(), id.clone());
+    }
+    let partition_columns: Vec<&str> = if table.is_partitioned() { vec![WEEK_START] } else { vec![] };
+    let schema = json!({ "type": "struct", "fields": fields(table) });
+    of_json(
+        table,
+        json!({
+            "id": id,
+            "name": table.name,
+            "description": table.doc,
+            "format": { "provider": "parquet", "options": {} },
+            "schemaString": schema.to_string(),
+            "partitionColumns": partition_columns,
+            "configuration": configuration,
+            "createdTime": crate::clock::now_millis(),
+        }),
+    )
+}
+
+/// The metadata of a table with changes: columns of the definition that it lacks are added, the configuration is
+/// replaced. `None` when nothing changes.
+///
+/// A column that the definition does not know, or knows with another comment, stays as it is.
+pub(crate) fn changed(
+    table: &'static Table,
+    old: &Metadata,
+    configuration: &HashMap<String, String>,
+) -> Result<Option<Metadata>, Error> {
+    let mut value = serde_json::to_value(old).map_err(|e| corrupt(table, &e))?;
+    let text = value["schemaString"].as_str().unwrap_or_default();
+    let mut schema: Value = serde_json::from_str(text).map_err(|e| corrupt(table, &e))?;
+    let Some(present) = schema["fields"].as_array_mut() else {
+        return Err(Error::RaisedProtocol { table: table.name, reason: "its schema has no fields".to_owned() });
+    };
+    let mut added = false;
+    for field in fields(table) {
+        match present.iter().find(|old| old["name"] == field["name"]) {
+            Some(old) if old["type"] == field["type"] => {}
+            Some(old) => {
+                let reason = format!("column {} has type {}, not {}", field["name"], old["type"], field["type"]);
+                return Err(Error::RaisedProtocol { table: table.name, reason });
+            }
+            None => {
+                added = true;
+                // Old rows do not have it.
+                let mut field = field;
+                field["nullable"] = json!(true);
+                present.push(field);
+            }
+        }
+    }
+    if !added && old.configuration() == configuration {
+        return Ok(None);
+    }
+    value["schemaString"] = json!(schema.to_string());
+    value["configuration"] = json!(configuration);
+    of_json(table, value).map(Some)
+}
+
+/// The fields of the Delta schema, in order; the partition column last.
+fn fields(table: &'static Table) -> Vec<Value> {
+    let schema = table.layout().schema();
+    let field = |(field, arrow): (&Field, &std::sync::Arc<arrow::datatypes::Field>)| {
+        json!({
+            "name": field.name,
+            "type": delta_type(arrow.data_type()),
+            "nullable": arrow.is_nullable(),
+            "metadata": { "comment": field.doc },
+        })
+    };
+    let mut fields: Vec<Value> = table.layout().fields().iter().zip(schema.fields()).map(field).collect();
+    if table.is_partitioned() {
+        let doc = "The Sunday on which the row's week begins.";
+        fields.push(json!({ "name": WEEK_START, "type": "date", "nullable": true, "metadata": { "comment": doc } }));
+    }
+    fields
+}
+
+fn delta_type(ty: &DataType) -> String {
+    match ty {
+        DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => "timestamp".to_owned(),
+        DataType::Int32 => "integer".to_owned(),
+        DataType::Int64 => "long".to_owned(),
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Decimal128(digits, scale) => format!("decimal({digits},{scale})"),
+        _ => "string".to_owned(),
+    }
+}
+
+/// The schema of that metadata, for the commit's description.
+pub(crate) fn delta_schema(table: &'static Table, metadata: &Metadata) -> Result<StructType, Error> {
+    metadata.parse_schema().map_err(|source| Error::log(table.name)(source.into()))
+}
+
+fn of_json<T: serde::de::DeserializeOwned>(table: &Table, value: Value) -> Result<T, Error> {
+    serde_json::from_value(value).map_err(|e| corrupt(table, &e))
+}
+
+fn corrupt(table: &Table, reason: &serde_json::Error) -> Error {
+    Error::RaisedProtocol { table: table.name, reason: reason.to_string() }
+}

@@ -1,0 +1,226 @@
+//! Where new rows are while a commit is made: still in memory, or in a file.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::datatypes::{Schema, SchemaRef};
+use copilot_lake_tables::{Table, Week};
+use futures::TryStreamExt;
+use object_store::ObjectStore;
+use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
+
+use crate::data_file::{Bounds, DataFile};
+use crate::error::Error;
+use crate::file::Staged;
+use crate::keys::{Value, Values};
+use crate::memory::Charge;
+use crate::read::FileReader;
+use crate::run::Run;
+
+/// New rows of one week, sorted.
+pub(crate) enum Source {
+    /// In memory.
+    Run { week: Option<Week>, run: Run, bounds: Bounds, charge: Charge },
+    /// In a file that is not part of the table yet.
+    File(Staged),
+}
+
+impl Source {
+    pub(crate) fn week(&self) -> Option<Week> {
+        match self {
+            Self::Run { week, .. } => *week,
+            Self::File(staged) => staged.file.week,
+        }
+    }
+
+    pub(crate) fn bounds(&self) -> &Bounds {
+        match self {
+            Self::Run { bounds, .. } => bounds,
+            Self::File(staged) => &staged.file.bounds,
+        }
+    }
+
+    /// Finds between which keys the rows in memory lie; files know theirs.
+    pub(crate) fn bound_keys(&mut self, table: &'static Table) -> Result<(), Error> {
+        let Self::Run { run, bounds, .. } = self else { return Ok(()) };
+        let mut keys: Vec<Option<(String, String)>> = vec![None; table.key.len()];
+        let rows = run.for_each(table.layout().key(), |values, row| {
+            for (values, bounds) in values.iter().zip(&mut keys) {
+                let Value::Text(text) = values.get(row) else { continue };
+                match bounds {
+                    None => *bounds = Some((text.to_owned(), text.to_owned())),
+                    Some((low, _)) if text < low.as_str() => text.clone_into(low),
+                    Some((_, high)) if text > high.as_str() => text.clone_into(high),
+                    Some(_) => {}
+                }
+            }
+        });
+        bounds.key = keys;
+        rows.map_err(Error::rows(table.name))
+    }
+
+    /// Calls with the time, key and version columns of every row of these times, and the row's position.
+    pub(crate) async fn keys(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        table: &'static Table,
+        times: (i64, i64),
+        mut call: impl FnMut(KeyRow<'_>),
+    ) -> Result<(), Error> {
+        match self {
+            Self::File(staged) => file_keys(store, table, &staged.file, times, call).await,
+            Self::Run { run, .. } => {
+                let (columns, parts) = key_columns(table);
+                let mut position = 0;
+                let rows = run.for_each(&columns, |values, row| {
+                    let key = KeyRow { values, parts, row, position };
+                    position += 1;
+                    if (times.0..=times.1).contains(&key.time()) {
+                        call(key);
+                    }
+                });
+                rows.map_err(Error::rows(table.name))
+            }
+        }
+    }
+
+    /// The rows at these ascending positions.
+    pub(crate) async fn pick(
+        &self,
+        store: &Arc<dyn ObjectStore>,
+        table: &'static Table,
+        schema: &SchemaRef,
+        positions: &[u32],
+        mut call: impl FnMut(&RecordBatch) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        match self {
+            Self::File(staged) => file_pick(store, &staged.file, schema, positions, call).await,
+            Self::Run { run, .. } => {
+                let all = table.layout().schema();
+                let columns: Vec<usize> = schema.fields().iter().filter_map(|f| all.index_of(f.name()).ok()).collect();
+                for positions in positions.chunks(8_192) {
+                    let rows = run.rows(positions).and_then(|rows| rows.project(&columns));
+                    call(&rows.map_err(Error::rows(table.name))?)?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// A row's time, key and version.
+pub(crate) struct KeyRow<'a> {
+    values: &'a [Values],
+    parts: Parts,
+    row: usize,
+    /// The row's position in its run or file.
+    pub(crate) position: u32,
+}
+
+/// Where in the columns of a [`KeyRow`] key and version begin.
+#[derive(Clone, Copy)]
+struct Parts {
+    version: usize,
+}
+
+/// A row's version: compares as the newer one is greater.
+pub(crate) type Version = [i64; 2];
+
+impl KeyRow<'_> {
+    pub(crate) fn time(&self) -> i64 {
+        self.values[0].int(self.row)
+    }
+
+    /// 128 bits that tell the key from every other.
+    pub(crate) fn key(&self) -> u128 {
+        crate::keys::hash(&self.values[1..self.parts.version], self.row)
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        let mut version = [i64::MIN; 2];
+        for (to, from) in version.iter_mut().zip(&self.values[self.parts.version..]) {
+            *to = from.int(self.row);
+        }
+        version
+    }
+}
+
+/// Positions in the layout of time, key and version.
+fn key_columns(table: &'static Table) -> (Vec<usize>, Parts) {
+    let layout = table.layout();
+    let columns = layout.sort().iter().chain(layout.version()).copied().collect();
+    (columns, Parts { version: layout.sort().len() })
+}
+
+/// As [`Source::keys`], for a file.
+pub(crate) async fn file_keys(
+    store: &Arc<dyn ObjectStore>,
+    table: &'static Table,
+    file: &DataFile,
+    times: (i64, i64),
+    mut call: impl FnMut(KeyRow<'_>),
+) -> Result<(), Error> {
+    let reader = FileReader::open(store, file).await?;
+    let (columns, parts) = key_columns(table);
+    let schema = projected(table, &columns);
+    // A column may be named twice: once for the key and once for the version or the time.
+    let at: Vec<usize> =
+        columns.iter().filter_map(|&c| schema.index_of(&table.layout().fields()[c].name).ok()).collect();
+    for (group, first) in reader.row_groups(table, times) {
+        let mut position = first;
+        let mut batches = reader.read_as(&schema, Some(vec![group]), None)?;
+        while let Some(batch) = batches.try_next().await? {
+            let values = Values::of(&batch, &at).map_err(Error::rows(table.name))?;
+            for row in 0..batch.num_rows() {
+                let key = KeyRow { values: &values, parts, row, position };
+                position += 1;
+                if (times.0..=times.1).contains(&key.time()) {
+                    call(key);
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// As [`Source::pick`], for a file.
+pub(crate) async fn file_pick(
+    store: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+    schema: &SchemaRef,
+    positions: &[u32],
+    mut call: impl FnMut(&RecordBatch) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let reader = FileReader::open_for_rows(store, file).await?;
+    let mut batches = reader.read_as(schema, None, Some(selection(positions)))?;
+    while let Some(batch) = batches.try_next().await? {
+        call(&batch)?;
+    }
+    Ok(())
+}
+
+/// The columns at these positions, each once; nullable, since old files may lack them.
+pub(crate) fn projected(table: &'static Table, columns: &[usize]) -> SchemaRef {
+    let all = table.layout().schema();
+    let mut fields: Vec<_> = Vec::new();
+    for &at in columns {
+        let field = all.field(at).clone().with_nullable(true);
+        if !fields.contains(&field) {
+            fields.push(field);
+        }
+    }
+    Arc::new(Schema::new(fields))
+}
+
+/// Selects the rows at these ascending positions.
+fn selection(positions: &[u32]) -> RowSelection {
+    let (mut selectors, mut next): (Vec<RowSelector>, u32) = (Vec::new(), 0);
+    for &at in positions {
+        if at > next {
+            selectors.push(RowSelector::skip((at - next) as usize));
+        }
+        selectors.push(RowSelector::select(1));
+        next = at + 1;
+    }
+    selectors.into()
+}

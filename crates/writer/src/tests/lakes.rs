@@ -1,0 +1,177 @@
+//! Opening, preparing, locking and cleaning up a lake.
+
+use serde_json::Value;
+
+use super::*;
+use crate::Error;
+
+fn log_entry(root: &Path, table: &str, version: u64) -> Vec<Value> {
+    let path = root.join(table).join(format!("_delta_log/{version:020}.json"));
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[tokio::test]
+async fn a_new_lake_has_all_tables_and_no_rows() {
+    let (folder, lake) = lake().await;
+    for table in copilot_lake_tables::TABLES {
+        assert!(lake.files(table).await.unwrap().is_empty());
+        let entry = log_entry(folder.path(), table.name, 0);
+        let protocol = entry.iter().find_map(|action| action.get("protocol")).unwrap();
+        assert_eq!(protocol, &serde_json::json!({ "minReaderVersion": 1, "minWriterVersion": 2 }));
+        let metadata = entry.iter().find_map(|action| action.get("metaData")).unwrap();
+        assert_eq!(metadata["configuration"]["copilotLake.organization"], "org-1");
+        assert_eq!(metadata["configuration"]["copilotLake.schemaVersion"], "1");
+        let partitions = if table.is_partitioned() { serde_json::json!(["week_start"]) } else { serde_json::json!([]) };
+        assert_eq!(metadata["partitionColumns"], partitions);
+        let schema: Value = serde_json::from_str(metadata["schemaString"].as_str().unwrap()).unwrap();
+        assert!(schema["fields"][0]["metadata"]["comment"].as_str().is_some_and(|doc| !doc.is_empty()));
+    }
+    // Preparing again changes nothing.
+    lake.prepare(&instance(), true).await.unwrap();
+    assert!(!folder.path().join("payload/_delta_log/00000000000000000001.json").exists());
+}
+
+#[tokio::test]
+async fn opening_writes_nothing_and_reads_nothing() {
+    let folder = TempDir::new().unwrap();
+    let lake = open(&folder.path().join("not-there"), LakeOptions::default()).await;
+    assert!(lake.files(&COPILOT_EVENT).await.unwrap().is_empty());
+    assert!(!folder.path().join("not-there").exists());
+    let error = Lake::open("s3://somewhere/lake", LakeOptions::default()).await.err().unwrap();
+    assert!(matches!(error, Error::Unsupported { .. }));
+}
+
+#[tokio::test]
+async fn a_lake_survives_reopening_and_lives_in_memory_too() {
+    let (folder, first) = lake().await;
+    put(&first, &[("a", 1, 1, "a")]).await;
+    let url = first.url().to_string();
+    drop(first);
+    let again = Lake::open(&url, LakeOptions::default()).await.unwrap();
+    assert_eq!(verbatims(&again).await.len(), 1);
+    put(&again, &[("a", 1, 2, "b")]).await;
+    assert_eq!(verbatims(&again).await[0].1, "b");
+    drop(folder);
+
+    let memory = Lake::open("memory://", LakeOptions::default()).await.unwrap();
+    memory.prepare(&instance(), true).await.unwrap();
+    put(&memory, &[("a", 1, 1, "a")]).await;
+    put(&memory, &[("a", 1, 2, "b")]).await;
+    assert_eq!(verbatims(&memory).await.len(), 1);
+}
+
+#[tokio::test]
+async fn another_instance_and_a_newer_lake_are_refused() {
+    let (folder, lake) = lake().await;
+    let other = Instance { organization: Some("org-2".to_owned()), tenant: None };
+    let error = lake.prepare(&other, false).await.unwrap_err();
+    assert!(matches!(error, Error::OtherInstance { what: "organization", .. }), "{error}");
+    // What was not known is stored when it is.
+    let more = Instance { tenant: Some("tenant-1".to_owned()), ..instance() };
+    lake.prepare(&more, false).await.unwrap();
+    let error = lake.prepare(&Instance { tenant: Some("x".to_owned()), ..instance() }, false).await.unwrap_err();
+    assert!(matches!(error, Error::OtherInstance { what: "tenant", .. }), "{error}");
+
+    for (table, text) in [("payload", "\"copilotLake.schemaVersion\":\"1\"")] {
+        let path = folder.path().join(table).join("_delta_log/00000000000000000001.json");
+        let entry = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, entry.replace(text, "\"copilotLake.schemaVersion\":\"9\"")).unwrap();
+    }
+    let error = lake.prepare(&more, false).await.unwrap_err();
+    assert!(matches!(error, Error::NewerLake { table: "payload", lake: 9, known: 1 }), "{error}");
+}
+
+#[tokio::test]
+async fn missing_columns_are_added_and_read_as_null() {
+    let (folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 1, "a")]).await;
+    // As a program made it that did not know a column yet.
+    let path = folder.path().join("msdyn_copilotevent/_delta_log/00000000000000000000.json");
+    let mut entry = log_entry(folder.path(), "msdyn_copilotevent", 0);
+    for action in &mut entry {
+        let Some(metadata) = action.get_mut("metaData") else { continue };
+        let mut schema: Value = serde_json::from_str(metadata["schemaString"].as_str().unwrap()).unwrap();
+        schema["fields"].as_array_mut().unwrap().retain(|field| field["name"] != "deleted_at");
+        metadata["schemaString"] = Value::from(schema.to_string());
+    }
+    let lines: Vec<String> = entry.iter().map(Value::to_string).collect();
+    std::fs::write(&path, lines.join("\n")).unwrap();
+
+    let again = open(folder.path(), LakeOptions::default()).await;
+    again.prepare(&instance(), false).await.unwrap();
+    let added = log_entry(folder.path(), "msdyn_copilotevent", 2);
+    let metadata = added.iter().find_map(|action| action.get("metaData")).unwrap();
+    assert!(metadata["schemaString"].as_str().unwrap().contains("deleted_at"));
+    put(&again, &[("a", 1, 2, "b")]).await;
+    assert_eq!(verbatims(&again).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_raised_protocol_names_the_table() {
+    let (folder, lake) = lake().await;
+    let path = folder.path().join("payload/_delta_log/00000000000000000001.json");
+    std::fs::write(path, "{\"protocol\":{\"minReaderVersion\":2,\"minWriterVersion\":5}}").unwrap();
+    let mut changes = lake.changes(&PAYLOAD, Find::ByTime);
+    changes.push(Some(week()), payloads(&[("a", 1, "decoded")])).await.unwrap();
+    let error = changes.commit("run-1").await.unwrap_err();
+    assert!(matches!(error, Error::RaisedProtocol { table: "payload", .. }), "{error}");
+    assert!(glob(folder.path(), "payload").is_empty());
+}
+
+#[tokio::test]
+async fn one_run_holds_the_lake() {
+    let (folder, lake) = lake().await;
+    let lock = lake.lock("run-7").await.unwrap();
+    let other = open(folder.path(), LakeOptions::default()).await;
+    match other.lock("run-8").await {
+        Err(Error::Held { run_id, since }) => {
+            assert_eq!(run_id, "run-7");
+            assert!(Instant::parse(&since).is_some(), "{since}");
+        }
+        _ => panic!("two runs hold the lake"),
+    }
+    drop(lock);
+    drop(other.lock("run-8").await.unwrap());
+}
+
+#[tokio::test]
+async fn leftovers_of_a_killed_run_are_removed() {
+    let folder = TempDir::new().unwrap();
+    let options = LakeOptions { memory: 1, ..LakeOptions::default() };
+    let lake = open(folder.path(), options).await;
+    lake.prepare(&instance(), false).await.unwrap();
+    put(&lake, &[("a", 1, 1, "a")]).await;
+
+    // Killed while a file was written, and between the naming of a file and its commit.
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    changes.push(Some(week()), events(&[("b", 2, 1, "b"), ("c", 3, 1, "c")])).await.unwrap();
+    let staged = |root: &Path| walk(root).iter().filter(|path| path.to_string_lossy().contains(".parquet#")).count();
+    assert_eq!(staged(folder.path()), 1);
+    assert_glob_is_log(folder.path(), &lake).await;
+    std::mem::forget(changes);
+    let committed = folder.path().join(&logged(&lake, &COPILOT_EVENT).await[0]);
+    std::fs::copy(&committed, committed.with_file_name("part-left.parquet")).unwrap();
+    std::fs::write(folder.path().join("payload/part-left.parquet"), "cut").unwrap();
+    std::fs::write(folder.path().join("payload/_delta_log/00000000000000000001.json#1"), "cut").unwrap();
+
+    let next = open(folder.path(), LakeOptions::default()).await;
+    next.prepare(&instance(), true).await.unwrap();
+    assert_eq!(staged(folder.path()), 0);
+    assert!(!walk(folder.path()).iter().any(|path| path.to_string_lossy().contains('#')));
+    assert_glob_is_log(folder.path(), &next).await;
+    assert_eq!(verbatims(&next).await.len(), 1);
+}
+
+#[tokio::test]
+async fn dropped_changes_leave_nothing_to_be_seen() {
+    let folder = TempDir::new().unwrap();
+    let options = LakeOptions { memory: 1, ..LakeOptions::default() };
+    let lake = open(folder.path(), options).await;
+    lake.prepare(&instance(), false).await.unwrap();
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    changes.push(Some(week()), events(&[("b", 2, 1, "b"), ("c", 3, 1, "c")])).await.unwrap();
+    drop(changes);
+    assert_glob_is_log(folder.path(), &lake).await;
+    assert!(verbatims(&lake).await.is_empty());
+}
