@@ -143,6 +143,7 @@ fn of_lake(error: &copilot_lake_writer::Error) -> (Code, &'static str) {
 }
 
 /// What comes before the list of every column in a message of DataFusion.
+#[rustfmt::skip]
 const FIELDS: &str = ". Valid fields are ";
 
 #[cfg(feature = "query")]

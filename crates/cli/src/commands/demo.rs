@@ -127,9 +127,8 @@ async fn written(lake: &Lake) -> Result<Vec<String>> {
         weeks.dedup();
         let weeks = if weeks.is_empty() { String::new() } else { counted(weeks.len() as u64, "week") };
         let files = counted(files.len() as u64, "file");
-        let line =
-            format!("{:<width$}  {:>9} rows  {weeks:>8}  {files:>8}  {:>10}", table.name, grouped(rows), bytes(size));
-        lines.push(line);
+        let rows = counted(rows, "row");
+        lines.push(format!("{:<width$}  {rows:>14}  {weeks:>8}  {files:>9}  {:>10}", table.name, bytes(size)));
     }
     Ok(lines)
 }
