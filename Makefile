@@ -16,16 +16,16 @@ test: build python ## run every test
 	cargo test --workspace --quiet
 
 accept: build python ## rewrite tests/expected from what the tests see; review the diff
-	COPILOT_LAKE_ACCEPT=1 cargo test -p tests --quiet
+	COPILOT_LAKE_ACCEPT=1 cargo test --workspace --test it --quiet
 
 check: ## format, lints with warnings denied, dependency rules
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	cargo test -p tests --quiet tidy::
+	cargo test --workspace --test it --quiet -- tidy::
 
 bench: ## measure every stage and the whole, in the release profile
-	cargo build --release -p copilot-lake-cli
-	cargo bench -p benches
+	cargo build --release -p copilot-lake-cli -p benches --no-default-features
+	cargo bench -p copilot-lake-cli -p benches --no-default-features --bench '*'
 
 release: ## the binary for real runs
 	cargo build --release -p copilot-lake-cli

@@ -14,12 +14,12 @@ use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
 /// The directory of the package.
-pub fn package() -> &'static Path {
+pub(crate) fn package() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The binary that users run, built before the tests by `make`.
-pub fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     let here = std::env::current_exe().unwrap();
     let profile = here.parent().and_then(Path::parent).unwrap();
     let binary = profile.join("copilot-lake");
@@ -28,7 +28,7 @@ pub fn binary() -> PathBuf {
 }
 
 /// The Python environment that `make test` makes.
-pub fn python() -> PathBuf {
+pub(crate) fn python() -> PathBuf {
     let here = std::env::current_exe().unwrap();
     let python = here.ancestors().nth(3).unwrap().join("python/bin/python");
     assert!(python.exists(), "{} is missing: run `make test`, or `make python` first", python.display());
@@ -36,37 +36,43 @@ pub fn python() -> PathBuf {
 }
 
 /// An emulator, a folder for the lake, and the configuration of a run.
-pub struct World {
-    pub runtime: Runtime,
-    pub emulator: Emulator,
-    pub folder: TempDir,
+pub(crate) struct World {
+    pub(crate) runtime: Runtime,
+    pub(crate) emulator: Emulator,
+    pub(crate) folder: TempDir,
     /// Keys of the configuration beside those that every run needs, such as `dataverse.page_size`.
-    pub keys: BTreeMap<String, toml::Value>,
+    pub(crate) keys: BTreeMap<String, toml::Value>,
 }
 
 impl World {
-    pub fn new(scenario: Scenario) -> Self {
+    pub(crate) fn new(scenario: Scenario) -> Self {
         let runtime = Runtime::new().unwrap();
         let emulator = runtime.block_on(Emulator::start(([127, 0, 0, 1], 0).into(), scenario)).unwrap();
         Self { runtime, emulator, folder: TempDir::new().unwrap(), keys: BTreeMap::new() }
     }
 
-    pub fn parse(toml: &str) -> Self {
+    pub(crate) fn parse(toml: &str) -> Self {
         Self::new(Scenario::parse_in(toml, &package().join("fixtures")).unwrap())
     }
 
-    pub fn lake(&self) -> PathBuf {
+    pub(crate) fn lake(&self) -> PathBuf {
         self.folder.path().join("lake")
     }
 
     /// Writes the configuration and gives the command that uses it.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let url = self.emulator.url().to_string();
         let mut config = toml::Table::new();
         let mut set = |key: &str, value: toml::Value| {
             let (section, key) = key.split_once('.').unwrap();
             let section = config.entry(section).or_insert_with(|| toml::Table::new().into());
-            section.as_table_mut().unwrap().insert(key.to_owned(), value);
+            let section = section.as_table_mut().unwrap();
+            // An empty text stands for a key that is not there.
+            if value.as_str() == Some("") {
+                section.remove(key);
+            } else {
+                section.insert(key.to_owned(), value);
+            }
         };
         set("lake.url", self.lake().to_string_lossy().into_owned().into());
         set("auth.authority", url.clone().into());
@@ -84,12 +90,12 @@ impl World {
         command
     }
 
-    pub fn run(&self, arguments: &[&str]) -> Output {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
     /// Runs `extract`, which must end with this exit code; gives its summary.
-    pub fn extract(&self, arguments: &[&str], code: i32) -> serde_json::Value {
+    pub(crate) fn extract(&self, arguments: &[&str], code: i32) -> serde_json::Value {
         let summary = self.folder.path().join("summary.json");
         let mut all = vec!["extract", "--summary", summary.to_str().unwrap()];
         all.extend(arguments);
@@ -99,7 +105,7 @@ impl World {
     }
 
     /// Asks the lake.
-    pub fn sql(&self, text: &str) -> Vec<Vec<String>> {
+    pub(crate) fn sql(&self, text: &str) -> Vec<Vec<String>> {
         self.runtime.block_on(async {
             let lake = Lake::open(self.lake().to_str().unwrap(), LakeOptions::default()).await.unwrap();
             let session = Session::open(&lake, &BTreeMap::new()).await.unwrap();
@@ -119,7 +125,7 @@ impl World {
 
     /// What must hold after every run that was not killed: the log and a plain listing agree, one row per key, and what the
     /// ledger calls complete is what the service has.
-    pub fn check_lake(&self) {
+    pub(crate) fn check_lake(&self) {
         for table in TABLES {
             assert_eq!(self.listed(table), self.logged(table), "{}: listing and log differ", table.name);
             let keys = table.key.join(", ");
@@ -129,13 +135,13 @@ impl World {
     }
 
     /// The weeks of a table with their rows, by the lake.
-    pub fn weeks(&self, table: &str) -> BTreeMap<String, u64> {
+    pub(crate) fn weeks(&self, table: &str) -> BTreeMap<String, u64> {
         let rows = self.sql(&format!("SELECT week_start, count(*) FROM {table} GROUP BY 1"));
         rows.into_iter().map(|row| (row[0].clone(), row[1].parse().unwrap())).collect()
     }
 
     /// That the lake has the rows that the service has, by week.
-    pub fn check_complete(&self, table: &str) {
+    pub(crate) fn check_complete(&self, table: &str) {
         let served = self.emulator.served();
         assert_eq!(self.weeks(table), served.tables[table].weeks, "{table}: the lake is not the service");
     }
@@ -167,7 +173,7 @@ impl World {
     }
 
     /// The content of the lake that a person can review.
-    pub fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         let mut text = String::new();
         let mut section = |title: &str, sql: &str| {
             let rows = self.sql(sql);
@@ -197,17 +203,20 @@ impl World {
             "SELECT clock, status, regexp_replace(reason, '127.0.0.1:[0-9]+|[0-9.]+(ms|s)\\b|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \
              count(*), sum(rows), sum(rejected) FROM extraction_slice GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
         );
-        section("runs", "SELECT command, outcome, rows_received, rows_written, payloads, rejected FROM extraction_run ORDER BY started_at, run_id");
+        section(
+            "runs",
+            "SELECT command, outcome, rows_received, rows_written, payloads, rejected FROM extraction_run ORDER BY started_at, rows_received DESC",
+        );
         text
     }
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Compares with a file of `expected/`, or writes it for `make accept`.
-pub fn expect(name: &str, actual: &str) {
+pub(crate) fn expect(name: &str, actual: &str) {
     let path = package().join("expected").join(name);
     if std::env::var_os("COPILOT_LAKE_ACCEPT").is_some() {
         std::fs::write(&path, actual).unwrap();

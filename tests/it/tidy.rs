@@ -95,7 +95,13 @@ fn crates_leave_out_what_they_must() {
 #[test]
 fn one_copy_of_the_types_that_meet() {
     let lock = manifest(&root().join("Cargo.lock"));
-    for (name, series) in [("arrow", "59."), ("parquet", "59."), ("object_store", "0.13."), ("datafusion", "55."), ("deltalake-core", "1.1.")] {
+    for (name, series) in [
+        ("arrow", "59."),
+        ("parquet", "59."),
+        ("object_store", "0.13."),
+        ("datafusion", "55."),
+        ("deltalake-core", "1.1."),
+    ] {
         let packages = lock["package"].as_array().unwrap().iter();
         let versions: Vec<_> =
             packages.filter(|p| p["name"].as_str() == Some(name)).map(|p| p["version"].as_str().unwrap()).collect();

@@ -70,9 +70,10 @@ pub struct Recogniser {
 const ACCIDENT: usize = 16;
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Envelope<'a> {
     #[serde(rename = "@odata.context")]
-    _context: serde::de::IgnoredAny,
+    context: Option<serde::de::IgnoredAny>,
     #[serde(borrow)]
     value: Option<std::borrow::Cow<'a, str>>,
 }
@@ -83,7 +84,7 @@ impl Recogniser {
         self.encoding.clear();
         let Self { words, inner, utf8, envelope, encoding } = self;
         let mut outer = bytes;
-        if let Some(found) = unwrap_envelope(bytes) {
+        if let Some(found) = unwrap_envelope(bytes, words) {
             encoding.push_str("json+");
             *envelope = found;
             outer = envelope.as_bytes();
@@ -122,13 +123,15 @@ impl Recogniser {
     }
 }
 
-/// The value of `{"@odata.context": ..., "value": "..."}`.
-fn unwrap_envelope(bytes: &[u8]) -> Option<String> {
-    if bytes.first() != Some(&b'{') || memmem::find(&bytes[..bytes.len().min(512)], b"@odata.context").is_none() {
+/// The value of `{"@odata.context": ..., "value": "..."}`. Without the context only base64 makes it an envelope.
+fn unwrap_envelope(bytes: &[u8], scratch: &mut Vec<u16>) -> Option<String> {
+    if bytes.first() != Some(&b'{') || memmem::find(&bytes[..bytes.len().min(512)], b"\"value\"").is_none() {
         return None;
     }
     let envelope: Envelope<'_> = serde_json::from_slice(bytes).ok()?;
-    Some(envelope.value.map(std::borrow::Cow::into_owned).unwrap_or_default())
+    let value = envelope.value.unwrap_or_default();
+    let certain = envelope.context.is_some() || matches!(decode_base64(value.as_bytes(), scratch), Base64::Decoded(_));
+    certain.then(|| value.into_owned())
 }
 
 enum Base64 {

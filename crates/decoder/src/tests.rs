@@ -159,6 +159,7 @@ fn payloads_are_recognised_by_their_bytes() {
     let mut recogniser = Recogniser::default();
     let text = "Grüße: „so“ 🙂 and a longer tail of plain words";
     let envelope = format!(r#"{{"@odata.context":"c","value":"{}"}}"#, base64(&utf16(text)));
+    let bare = format!(r#"{{"value":"{}"}}"#, base64(&utf16(text)));
     let marked = [&[0xff, 0xfe][..], &utf16(text)].concat();
     let big: Vec<u8> = [0xfe, 0xff].into_iter().chain(text.encode_utf16().flat_map(u16::to_be_bytes)).collect();
     let lines = base64(&utf16(text))
@@ -178,6 +179,7 @@ fn payloads_are_recognised_by_their_bytes() {
         (big, "utf-16be"),
         ([&b"\xef\xbb\xbf"[..], text.as_bytes()].concat(), "utf-8"),
         (envelope.into_bytes(), "json+base64+utf-16le"),
+        (bare.into_bytes(), "json+base64+utf-16le"),
         (lines.into_bytes(), "base64+utf-16le"),
         (base64(text.as_bytes()).trim_end_matches('=').as_bytes().to_vec(), "base64+utf-8"),
     ] {
@@ -208,7 +210,7 @@ fn the_documented_charset_breaks_ties() {
         read(base64(br#"{"a":"b","c":"d"}."#).as_bytes(), Charset::Utf8).as_deref(),
         Some(r#"{"a":"b","c":"d"}."#)
     );
-    for word in ["Done", "OK", "yes", "abcdefgh"] {
+    for word in ["Done", "OK", "yes", "abcdefgh", r#"{"value":"a word"}"#, r#"{"value":"SGVsbG8=","other":1}"#] {
         assert_eq!(read(word.as_bytes(), Charset::Unknown).as_deref(), Some(word), "a word is not base64");
     }
     assert_eq!(read(b"SGVsbG8=", Charset::Unknown).as_deref(), Some("Hello"));

@@ -62,7 +62,9 @@ impl Encoding {
         }
         if self.json {
             let value = String::from_utf8_lossy(&bytes).into_owned();
-            bytes = serde_json::json!({ "value": value }).to_string().into_bytes();
+            bytes = serde_json::json!({ "@odata.context": "$metadata#Edm.String", "value": value })
+                .to_string()
+                .into_bytes();
         }
         Bytes::from(bytes)
     }

@@ -30,6 +30,9 @@ const CONNECT: Duration = Duration::from_secs(30);
 /// Without a single byte for this long, the request is tried again; the vendor's samples wait as long.
 const IDLE: Duration = Duration::from_secs(120);
 
+/// A shorter wait before the next try is nothing to bother the user with.
+const TOLD: Duration = Duration::from_secs(10);
+
 /// One identity at one service: everything that its requests share.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -163,8 +166,8 @@ impl Client {
         };
         let (url, cause, status) = (without_query(&ask.url), passing.cause, passing.status);
         let (page, request_id, tries) = (ask.page, passing.request_id, tries.count);
-        if passing.throttled {
-            debug!(%url, page, cause, status, request_id, tries, ?wait, "throttled");
+        if passing.throttled || wait < TOLD {
+            debug!(%url, page, cause, status, request_id, tries, ?wait, "asked again after a short wait, or throttled");
         } else {
             warn!(%url, page, cause, status, request_id, tries, ?wait, "asked again after a wait");
         }

@@ -11,6 +11,7 @@ use copilot_lake_extractor::{Dataverse, Error as ServiceError, File, FileAddress
 use copilot_lake_tables::{Column, PAYLOAD, Table, Week};
 use copilot_lake_writer::{Changes, Find, Lake, Scan};
 use futures::TryStreamExt as _;
+use tokio::task::{JoinError, JoinSet};
 
 use crate::cpu;
 use crate::error::Error;
@@ -103,7 +104,12 @@ impl Walk<'_> {
             let rows = missing(table, column, name_column, &batch, &held);
             futures::stream::iter(rows.into_iter().map(Ok))
         });
-        let fetched = missing.map_err(Error::Lake).try_flatten().map_ok(|row| fetch(table, service, row));
+        let fetched = missing.map_err(Error::Lake).try_flatten().map_ok(|row| {
+            // A task of its own, so that fetches go on while others are decoded and committed.
+            let mut task = JoinSet::new();
+            task.spawn(fetch(table, service.clone(), row));
+            async move { task.join_next().await.unwrap_or_else(|| unreachable!("one task was spawned")).unwrap_or_else(resume) }
+        });
         let mut fetched = std::pin::pin!(fetched.try_buffer_unordered(FETCHED_AT_ONCE));
         let mut together: Vec<RawPayload<FetchedFile>> = Vec::new();
         let mut together_bytes = 0;
@@ -242,7 +248,7 @@ fn missing(
     rows
 }
 
-async fn fetch(table: &'static Table, service: &Dataverse, row: SourceRow) -> Result<OnePayload, Error> {
+async fn fetch(table: &'static Table, service: Dataverse, row: SourceRow) -> Result<OnePayload, Error> {
     let mut key = vec![row.id.clone()];
     if table.key.len() > 1 {
         key.push(row.partition_id.clone());
@@ -262,6 +268,14 @@ async fn fetch(table: &'static Table, service: &Dataverse, row: SourceRow) -> Re
         Err(error) => Fetched::Failed(error.to_string()),
     };
     Ok(OnePayload(RawPayload { row, fetched }))
+}
+
+/// A panic of the task is a panic here; it is cancelled only together with this one.
+fn resume<T>(error: JoinError) -> T {
+    match error.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(error) => unreachable!("{error}"),
+    }
 }
 
 fn fingerprint(id: &str, partition_id: &str, file_id: &str) -> Fingerprint {

@@ -8,7 +8,7 @@ use parquet::errors::ParquetError;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Another run writes to the lake: stop, or wait for it.
-    #[error("run {run_id} has held the lake since {since}")]
+    #[error("another run holds the lake: {run_id}, since {since}")]
     Held {
         /// The run that holds it, as it named itself.
         run_id: String,

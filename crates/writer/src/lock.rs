@@ -32,8 +32,8 @@ impl Lock {
                 // The holder may be about to write its name: then there is none to tell.
                 let _ = file.read_to_string(&mut text);
                 let mut lines = text.lines().map(str::to_owned);
-                let run_id = lines.next().unwrap_or_else(|| "unknown".to_owned());
-                return Err(Error::Held { run_id, since: lines.next().unwrap_or_default() });
+                let run_id = lines.next().unwrap_or_else(|| "unnamed".to_owned());
+                return Err(Error::Held { run_id, since: lines.next().unwrap_or_else(|| "a moment ago".to_owned()) });
             }
             Err(TryLockError::Error(source)) => return Err(Error::File { action, source }),
         }

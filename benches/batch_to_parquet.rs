@@ -1,0 +1,45 @@
+//! How fast do batches become sorted Parquet and a commit? Throughput in bytes of the JSON that they came from.
+
+use copilot_lake_decoder::decode_page;
+use copilot_lake_tables::{COPILOT_EVENT, Instant};
+use copilot_lake_writer::{Find, Instance, Lake, LakeOptions};
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(name = "batch_to_parquet/msdyn_copilotevent/100k", sample_count = 5, sample_size = 1)]
+fn batch_to_parquet(bencher: Bencher<'_, '_>) {
+    let pages = benches::pages(100_000);
+    let bytes: usize = pages.iter().map(|page| page.rows().len()).sum();
+    let decode = |rows| decode_page(&COPILOT_EVENT, rows, Instant(0)).expect("a page").batches;
+    let batches: Vec<_> = pages.iter().flat_map(|page| decode(page.rows())).collect();
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let empty_lake = || {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lake = runtime.block_on(async {
+            let url = folder.path().to_str().expect("a path that is text");
+            let lake = Lake::open(url, LakeOptions::default()).await.expect("a lake");
+            lake.prepare(&Instance::default(), false).await.expect("tables");
+            lake
+        });
+        (folder, lake)
+    };
+    bencher
+        .counter(BytesCount::new(bytes))
+        .counter(ItemsCount::new(100_000_usize))
+        .with_inputs(empty_lake)
+        .bench_local_values(|(folder, lake)| {
+            let written = runtime.block_on(async {
+                let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+                for (week, batch) in &batches {
+                    changes.push(Some(*week), batch.clone()).await.expect("room");
+                }
+                changes.commit("bench").await.expect("a commit").rows_written
+            });
+            assert_eq!(written, 100_000);
+            folder
+        });
+}

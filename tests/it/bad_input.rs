@@ -1,0 +1,138 @@
+//! What a user gets wrong: one line that says what happened and where, one that says what to do, and the exit code.
+
+use std::fmt::Write as _;
+
+use copilot_lake_emulator::Scenario;
+
+use crate::harness::{World, expect, text};
+
+struct Case {
+    name: &'static str,
+    arguments: &'static [&'static str],
+    keys: &'static [(&'static str, &'static str)],
+    code: i32,
+}
+
+const CASES: &[Case] = &[
+    Case { name: "wrong flag", arguments: &["extract", "--fulll"], keys: &[], code: 2 },
+    Case { name: "wrong table", arguments: &["extract", "--table", "msdyn_copilotevents"], keys: &[], code: 2 },
+    Case { name: "wrong time", arguments: &["extract", "--since", "yesterday"], keys: &[], code: 2 },
+    Case {
+        name: "empty window",
+        arguments: &["extract", "--since", "2025-02-01", "--until", "2025-01-01"],
+        keys: &[],
+        code: 2,
+    },
+    Case { name: "unknown key", arguments: &["extract"], keys: &[("dataverse.page_sise", "100")], code: 2 },
+    Case { name: "bad value", arguments: &["extract"], keys: &[("dataverse.overlap", "soon")], code: 2 },
+    Case { name: "missing secret", arguments: &["extract"], keys: &[("auth.client_secret", "")], code: 2 },
+    Case { name: "wrong secret", arguments: &["extract"], keys: &[("auth.client_secret", "wrong")], code: 5 },
+    Case {
+        name: "refused connection",
+        arguments: &["extract"],
+        keys: &[("dataverse.url", "http://127.0.0.1:1")],
+        code: 1,
+    },
+    Case {
+        name: "http to a host",
+        arguments: &["extract"],
+        keys: &[("dataverse.url", "http://contoso.crm.dynamics.com")],
+        code: 2,
+    },
+    Case { name: "no lake", arguments: &["query", "feedback_rates"], keys: &[], code: 2 },
+    Case { name: "unknown query", arguments: &["query", "feedback_rate"], keys: &[], code: 2 },
+    Case { name: "an unsupported store", arguments: &["extract"], keys: &[("lake.url", "ftp://host/lake")], code: 2 },
+];
+
+#[test]
+fn messages_say_what_to_do() {
+    let mut seen = String::new();
+    for case in CASES {
+        let mut world = World::new(Scenario::rows(10, 1));
+        for (key, value) in case.keys {
+            world.keys.insert((*key).to_owned(), (*value).into());
+        }
+        let output = world.run(case.arguments);
+        let folder = world.folder.path().to_string_lossy().into_owned();
+        let emulator = world.emulator.url().to_string();
+        let message =
+            text(&output.stderr).replace(&folder, "FOLDER").replace(emulator.trim_end_matches('/'), "EMULATOR");
+        assert_eq!(output.status.code(), Some(case.code), "{}: {message}", case.name);
+        assert!(output.stdout.is_empty(), "{}: data where there is none", case.name);
+        assert!(!message.contains("emulator-secret"), "{}: the secret is shown", case.name);
+        let message = without_times(&message);
+        writeln!(seen, "{} ({}), exit {}\n{}", case.name, case.arguments.join(" "), case.code, indented(&message))
+            .unwrap();
+    }
+    expect("bad_input.txt", &seen);
+}
+
+#[test]
+fn a_link_to_another_origin_is_not_followed() {
+    let world = World::parse(
+        "clock = 2025-11-05T12:00:00Z
+        [[table]]
+        name = \"msdyn_copilotevent\"
+        rows = 100
+        weeks = 1
+        [[fault]]
+        at = \"page\"
+        number = 1
+        matching = \"createdon lt 2025-11-02\"
+        kind = \"foreign_link\"
+        origin = \"http://127.0.0.2:9\"",
+    );
+    let summary = world.extract(&["--set", "dataverse.page_size=30"], 3);
+    let reasons = summary["tables"][0]["reasons"].to_string();
+    assert!(reasons.contains("another origin"), "{reasons}");
+    world.check_lake();
+    assert!(world.weeks("msdyn_copilotevent").is_empty(), "a slice is committed as a whole");
+    world.extract(&[], 0);
+    world.check_lake();
+    world.check_complete("msdyn_copilotevent");
+}
+
+#[test]
+fn a_lake_has_one_writer() {
+    let world = World::parse(
+        "[[table]]
+        name = \"msdyn_copilotevent\"
+        rows = 50
+        weeks = 1
+        [[fault]]
+        at = \"page\"
+        number = 1
+        kind = \"slow\"
+        ms = 5000",
+    );
+    let first = world.command(&["extract", "-q"]).spawn().unwrap();
+    while !world.emulator.served().requests.contains_key("page") {
+        std::thread::yield_now();
+    }
+    let second = world.run(&["extract"]);
+    let message = text(&second.stderr);
+    assert_eq!(second.status.code(), Some(4), "{message}");
+    assert!(message.starts_with("error: another run holds the lake: 20"), "{message}");
+    assert_eq!(message.lines().count(), 2, "{message}");
+    let first = first.wait_with_output().unwrap();
+    assert!(first.status.success());
+    assert_eq!(world.sql("SELECT count(*) FROM extraction_run"), [["1"]], "the second run changes nothing");
+    world.check_lake();
+    world.check_complete("msdyn_copilotevent");
+}
+
+fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+/// Elapsed times differ from run to run.
+fn without_times(message: &str) -> String {
+    let is_time = |word: &str| {
+        let number = word.trim_end_matches([',', ')', ';']).trim_end_matches(['s', 'm', 'µ']);
+        number.len() < word.len() && number.parse::<f64>().is_ok()
+    };
+    let line = |line: &str| {
+        line.split(' ').map(|word| if is_time(word) { "TIME" } else { word }).collect::<Vec<_>>().join(" ")
+    };
+    message.lines().map(line).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,65 @@
+//! Runs that are killed at any moment and run again: nothing is missing, nothing is double.
+
+use std::process::Stdio;
+
+use copilot_lake_emulator::Scenario;
+
+use crate::harness::{World, text};
+
+/// A small generator of the moments: the same ones in every run of the test.
+struct Moments(u64);
+
+impl Moments {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}
+
+fn requests(world: &World) -> u64 {
+    world.emulator.served().requests.values().sum()
+}
+
+#[test]
+fn a_killed_run_and_its_rerun() {
+    let kills = if std::env::var_os("COPILOT_LAKE_SOAK").is_some() { 50 } else { 8 };
+    let mut world = World::new(Scenario::rows(6_000, 6));
+    world.keys.insert("dataverse.page_size".to_owned(), 200.into());
+    let mut moments = Moments(42);
+    let mut killed = 0;
+    for _ in 0..kills {
+        let until = requests(&world) + 1 + moments.next(150);
+        let mut run = world.command(&["extract", "-q"]).stderr(Stdio::null()).spawn().unwrap();
+        let ended = loop {
+            if let Some(status) = run.try_wait().unwrap() {
+                break Some(status);
+            }
+            if requests(&world) >= until {
+                // A little later than a request, or much later: commits lie between requests.
+                for _ in 0..moments.next(200_000) {
+                    std::hint::spin_loop();
+                }
+                run.kill().unwrap();
+                run.wait().unwrap();
+                break None;
+            }
+            std::thread::yield_now();
+        };
+        killed += u32::from(ended.is_none());
+    }
+    assert!(killed >= 3, "only {killed} runs were killed");
+    let output = world.run(&["extract"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    world.check_lake();
+    world.check_complete("msdyn_copilotevent");
+    let served = world.emulator.served();
+    let files = served.tables["msdyn_copilotevent"].files;
+    assert_eq!(world.sql("SELECT count(*) FROM payload WHERE status = 'decoded'"), [[files.to_string()]]);
+    let unfinished = world.sql("SELECT count(*) FROM extraction_run WHERE outcome IS NULL");
+    assert_eq!(unfinished, [[killed.to_string()]], "a killed run keeps its null");
+    let twice = world.sql(
+        "SELECT clock, window_start FROM extraction_slice WHERE clock = 'createdon' AND status = 'done' \
+         GROUP BY 1, 2 HAVING count(*) > 1",
+    );
+    assert!(twice.is_empty(), "what was done was asked again: {twice:?}");
+}
