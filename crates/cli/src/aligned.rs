@@ -79,17 +79,23 @@ impl<W: Write> Aligned<W> {
             return Ok(());
         }
         let sample = std::mem::take(&mut self.sample);
-        let widest = |at: usize| {
-            let cells = sample.iter().map(|row| width(&row[at])).max().unwrap_or_default();
-            cells.max(width(&self.names[at]))
-        };
-        let mut widths: Vec<_> = (0..self.names.len()).map(widest).collect();
+        let cells = |at: usize| sample.iter().map(|row| width(&row[at])).max().unwrap_or_default();
+        let mut widths: Vec<_> = (0..self.names.len()).map(|at| cells(at).max(width(&self.names[at]))).collect();
         if let Some((columns, _)) = self.limit {
-            fit(&mut widths, &self.right, columns);
+            // First names take several lines, then texts are cut.
+            let word = |at: usize| self.names[at].split_inclusive('_').map(width).max().unwrap_or_default();
+            fit(&mut widths, columns, |at| cells(at).max(word(at)));
+            fit(&mut widths, columns, |at| if self.right[at] { usize::MAX } else { LEAST });
         }
+        let names: Vec<_> = self.names.iter().zip(&widths).map(|(name, width)| wrap(name, *width)).collect();
         self.widths = Some(widths);
-        let names = self.names.clone();
-        self.line(&names)?;
+        let height = names.iter().map(Vec::len).max().unwrap_or_default();
+        for line in 0..height {
+            // The last words stand right above the values.
+            let part = |name: &Vec<String>| (line + name.len()).checked_sub(height).map(|at| name[at].clone());
+            let parts: Vec<_> = names.iter().map(|name| part(name).unwrap_or_default()).collect();
+            self.line(&parts)?;
+        }
         for row in &sample {
             self.line(row)?;
         }
@@ -159,14 +165,27 @@ fn clean(text: &str) -> String {
     text.split(char::is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Narrows the widest text columns until the line fits, or none can give more.
-fn fit(widths: &mut [usize], right: &[bool], columns: usize) {
+/// Narrows the widest columns, none below its floor, until the line fits or none can give more.
+fn fit(widths: &mut [usize], columns: usize, floor: impl Fn(usize) -> usize) {
+    let floors: Vec<_> = (0..widths.len()).map(floor).collect();
     let gaps = GAP.len() * widths.len().saturating_sub(1);
     while widths.iter().sum::<usize>() + gaps > columns {
-        let widest = (0..widths.len()).filter(|at| !right[*at] && widths[*at] > LEAST).max_by_key(|at| widths[*at]);
+        let widest = (0..widths.len()).filter(|at| widths[*at] > floors[*at]).max_by_key(|at| widths[*at]);
         let Some(widest) = widest else { return };
         widths[widest] -= 1;
     }
+}
+
+/// A column's name on lines of at most that width, broken behind `_`.
+fn wrap(name: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in name.split_inclusive('_') {
+        match lines.last_mut() {
+            Some(line) if width(line) + width(word) <= columns => line.push_str(word),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
 }
 
 /// The text in at most that many columns of the terminal.
@@ -221,6 +240,21 @@ mod tests {
             "2"
         );
         assert_eq!(table(None, 1), wanted);
+    }
+
+    #[test]
+    fn long_names_take_several_lines_where_they_must() {
+        let rates = RecordBatch::try_from_iter([
+            ("label", Arc::new(StringArray::from(vec!["Ask a question"])) as ArrayRef),
+            ("net_positive_rate", Arc::new(Float64Array::from(vec![0.5]))),
+        ])
+        .unwrap();
+        let mut table = Aligned::new(Vec::new(), &rates.schema(), Some((25, 10)));
+        table.push(&rates).unwrap();
+        let text = String::from_utf8(table.finish().unwrap()).unwrap();
+        let wanted = [("", "net_"), ("", "positive_"), ("label", "rate"), ("Ask a question", "0.5000")];
+        let wanted: String = wanted.iter().map(|(label, rate)| format!("{label:<14}  {rate:>9}\n")).collect();
+        assert_eq!(text, wanted);
     }
 
     #[test]

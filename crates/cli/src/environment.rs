@@ -36,6 +36,7 @@ pub(crate) fn stderr_is_terminal() -> bool {
 }
 
 /// Whether stdout is a terminal.
+#[cfg(feature = "query")]
 pub(crate) fn stdout_is_terminal() -> bool {
     std::io::stdout().is_terminal()
 }

@@ -13,7 +13,7 @@ fn last(name: &str) -> &str {
 }
 
 /// Edits (insert, remove, replace, swap of neighbours) that turn one into the other, letter case ignored.
-fn distance(a: &str, b: &str) -> usize {
+pub(crate) fn distance(a: &str, b: &str) -> usize {
     let a: Vec<char> = a.to_lowercase().chars().collect();
     let b: Vec<char> = b.to_lowercase().chars().collect();
     let mut before_last = vec![0; b.len() + 1];

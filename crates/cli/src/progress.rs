@@ -135,10 +135,12 @@ impl Progress {
         let table = state.tables.entry(name).or_insert_with(|| TableState {
             bar: self.console.bars().map(|bars| {
                 let bar = bars.add(ProgressBar::new(0));
-                let template = "{prefix}  {bar:16} {pos}/{len} slices  {wide_msg}";
+                let template = "{spinner} {prefix}  {bar:10} {pos}/{len} slices  {wide_msg}";
                 let style = ProgressStyle::with_template(template);
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
                 bar.set_prefix(name);
+                // Payloads may take long between two events: something has to move.
+                bar.enable_steady_tick(Duration::from_millis(120));
                 bar
             }),
             since: Instant::now(),

@@ -9,7 +9,7 @@ use anyhow::Result;
 use crate::args::Global;
 use crate::environment::{self, Variable};
 use crate::exit::{Problem, usage};
-use crate::nearest::nearest;
+use crate::nearest::{distance, nearest};
 use key::{FREE_SECTIONS, KEYS, Key, LATER_SECTIONS, Support};
 use value::{Kind, Value};
 
@@ -276,6 +276,10 @@ impl Layers {
         if self.find(&name).is_err() {
             let names: Vec<_> = self.known.keys().map(|known| variable_name(known)).collect();
             let known = nearest(&variable.name, names.iter().map(String::as_str)).unwrap_or_default();
+            // Without two underscores it is no key; unless it nearly is one, it is somebody else's.
+            if !path.contains("__") && distance(&variable.name, known) > 2 {
+                return Ok(());
+            }
             return Err(usage(format!("unknown key in the environment variable `{}`", variable.name))
                 .hint(format!("the nearest known one is `{known}`; sections and keys are joined by two underscores"))
                 .into());

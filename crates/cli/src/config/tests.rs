@@ -85,6 +85,12 @@ fn unknown_keys_name_the_nearest_and_the_place() {
     assert_eq!(problem.message, "unknown key in the environment variable `COPILOT_LAKE_AUTH_CLIENT_SECRET`");
     assert!(problem.hint.unwrap().contains("`COPILOT_LAKE_AUTH__CLIENT_SECRET`"));
 
+    let sources = Sources { variables: vec![variable("COPILOT_LAKE_FOO__BAR", "x")], ..Sources::default() };
+    assert!(Config::load(sources).is_err());
+    // What does not look like a key belongs to somebody else.
+    let sources = Sources { variables: vec![variable("COPILOT_LAKE_HOME", "x")], ..Sources::default() };
+    assert!(Config::load(sources).is_ok());
+
     let sources = Sources { set: vec!["lake.bogus=s3cret".to_owned()], ..Sources::default() };
     let message = super::tests::problem(&Config::load(sources).err().unwrap()).message;
     assert_eq!(message, "unknown key `lake.bogus`, --set");
