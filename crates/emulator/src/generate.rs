@@ -8,7 +8,7 @@ use copilot_lake_tables::{Instant, Week};
 use crate::people::People;
 use crate::render::Renderer;
 use crate::row::Facts;
-use crate::rows::{Row, Segment, SegmentBuilder, key_number};
+use crate::rows::{Row, Segment, SegmentBuilder};
 use crate::session::Day;
 
 /// What to make.
@@ -120,14 +120,12 @@ impl Plan {
 }
 
 /// What is known about a rendered row; its bytes are elsewhere.
-fn row(facts: &Facts, renderer: &Renderer, files: u8) -> Row {
-    let (id, partition) = (facts.id(), facts.partition());
-    let parts = renderer.table.key.iter().map(|name| if *name == "partitionid" { partition.as_str() } else { &id });
+fn row(facts: &Facts, renderer: &mut Renderer, files: u8) -> Row {
     Row {
         bytes: Vec::new(),
         created: Instant::from_seconds(facts.created).0,
         modified: Instant::from_seconds(facts.modified).0,
-        key: key_number(parts),
+        key: renderer.key(facts),
         week: facts.week(),
         files,
     }

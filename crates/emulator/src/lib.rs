@@ -24,6 +24,7 @@
 mod address;
 mod clock;
 mod context;
+mod dates;
 mod emulator;
 mod explicit;
 mod fault;

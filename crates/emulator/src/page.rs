@@ -60,9 +60,7 @@ impl PageRequest<'_> {
         let (count, next) = match walk.run(from, most) {
             Some((run, next)) if select.is_none() && before.is_none() => {
                 body = rows.frames(run.clone());
-                for at in run.clone() {
-                    rows.mark(at);
-                }
+                rows.mark_run(run.clone());
                 (run.len(), next)
             }
             _ => {

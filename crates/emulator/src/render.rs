@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use copilot_lake_tables::{Column, Instant, Table, Type};
+use copilot_lake_tables::{Column, Table, Type};
 
 use crate::context::context;
+use crate::dates::Dates;
 use crate::people::People;
 use crate::random::{guid, hash, mix};
 use crate::row::{AVAILABLE, Facts, GENERATED, ID, THUMBS_DOWN, THUMBS_UP};
@@ -16,7 +17,7 @@ pub(crate) struct Renderer {
     pub(crate) table: &'static Table,
     pub(crate) people: People,
     properties: Vec<(Vec<u8>, &'static Column, Value)>,
-    scratch: Vec<u8>,
+    dates: Dates,
 }
 
 /// What decides a value: the columns that rows of all tables share, the made-up content of some, else the type.
@@ -64,13 +65,13 @@ impl Renderer {
         let properties = columns
             .into_iter()
             .map(|column| (format!(",\"{}\":", column.wire).into_bytes(), column, Value::of(table, column)));
-        Self { table, people, properties: properties.collect(), scratch: Vec::new() }
+        Self { table, people, properties: properties.collect(), dates: Dates::default() }
     }
 
     /// A renderer of the same rows for another thread.
     pub(crate) fn fork(&self, people: People) -> Self {
         let properties = self.properties.clone();
-        Self { table: self.table, people, properties, scratch: Vec::new() }
+        Self { table: self.table, people, properties, dates: Dates::default() }
     }
 
     /// Appends the row as a JSON object; says how many Files it names.
@@ -81,10 +82,23 @@ impl Renderer {
         let mut files = 0;
         for (prefix, column, value) in &self.properties {
             out.extend_from_slice(prefix);
-            files += u8::from(write(out, &mut self.scratch, &self.people, facts, column, *value));
+            files += u8::from(write(out, &mut self.dates, &self.people, facts, column, *value));
         }
         out.push(b'}');
         files
+    }
+
+    /// The number of the key of a rendered row.
+    pub(crate) fn key(&mut self, facts: &Facts) -> u64 {
+        let mut text = Vec::with_capacity(80);
+        for name in self.table.key {
+            match *name {
+                "partitionid" => self.dates.partition(&mut text, facts.created, facts.scenario),
+                _ => guid(&mut text, mix(facts.seed, ID)),
+            }
+            text.push(b'/');
+        }
+        hash(&text)
     }
 
     /// The row with some values set by a scenario, and with its additional properties.
@@ -101,7 +115,7 @@ impl Renderer {
             match overrides.get(column.wire) {
                 None => {
                     out.extend_from_slice(prefix);
-                    write(&mut out, &mut self.scratch, &self.people, facts, column, *value);
+                    write(&mut out, &mut self.dates, &self.people, facts, column, *value);
                 }
                 Some(Some(json)) => {
                     out.extend_from_slice(prefix);
@@ -164,25 +178,24 @@ impl Value {
 }
 
 /// Writes one value; says whether it is the id of a File.
-fn write(
-    out: &mut Vec<u8>,
-    scratch: &mut Vec<u8>,
-    people: &People,
-    facts: &Facts,
-    column: &Column,
-    value: Value,
-) -> bool {
+fn write(out: &mut Vec<u8>, dates: &mut Dates, people: &People, facts: &Facts, column: &Column, value: Value) -> bool {
     let person = if facts.agent().is_some() { &people.service } else { people.get(facts.person) };
-    let team_owns = facts.session % 29 == 0;
+    let team_owns = facts.session.is_multiple_of(29);
     let rarely = |salt: u64, permille: u64| facts.random(salt).chance(permille);
     match value {
         Value::Id => quoted_guid(out, mix(facts.seed, ID)),
-        Value::Partition => quote(out, facts.partition().as_bytes()),
-        Value::Created => instant(out, facts.created),
-        Value::Modified => instant(out, facts.modified),
-        Value::Client => instant(out, facts.client),
+        Value::Partition => {
+            out.push(b'"');
+            dates.partition(out, facts.created, facts.scenario);
+            out.push(b'"');
+        }
+        Value::Created => instant(out, dates, facts.created),
+        Value::Modified => instant(out, dates, facts.modified),
+        Value::Client => instant(out, dates, facts.client),
         // Migrated rows are rare: they keep their original day and name their import.
-        Value::Overridden if rarely(11, 4) => instant(out, facts.created - facts.created.rem_euclid(86_400) - 86_400),
+        Value::Overridden if rarely(11, 4) => {
+            instant(out, dates, facts.created - facts.created.rem_euclid(86_400) - 86_400);
+        }
         Value::Import if rarely(11, 4) => number(out, 1 + (facts.seed % 9) as i64),
         Value::Version => number(out, facts.version),
         Value::Scenario => number(out, i64::from(facts.scenario)),
@@ -222,18 +235,16 @@ fn write(
             None => null(out),
         },
         Value::Context => {
-            scratch.clear();
-            scratch.extend_from_slice(context(facts).as_bytes());
             out.push(b'"');
-            for c in scratch.iter() {
-                if *c == b'"' {
+            for c in context(facts).bytes() {
+                if c == b'"' {
                     out.push(b'\\');
                 }
-                out.push(*c);
+                out.push(c);
             }
             out.push(b'"');
         }
-        Value::Typed => typed(out, people, facts, column),
+        Value::Typed => typed(out, dates, people, facts, column),
         Value::Overridden
         | Value::Import
         | Value::Request
@@ -248,7 +259,7 @@ fn write(
 }
 
 /// A value that means nothing, of the column's type.
-fn typed(out: &mut Vec<u8>, people: &People, facts: &Facts, column: &Column) {
+fn typed(out: &mut Vec<u8>, dates: &mut Dates, people: &People, facts: &Facts, column: &Column) {
     let mut random = facts.random(hash(column.name.as_bytes()));
     match column.ty {
         _ if !column.required && random.chance(100) => null(out),
@@ -257,7 +268,7 @@ fn typed(out: &mut Vec<u8>, people: &People, facts: &Facts, column: &Column) {
         Type::Choice(set) => number(out, i64::from(random.pick(set.options).0)),
         Type::Lookup(["systemuser", ..]) => quote(out, people.get(random.below(1 << 16) as u16).id.as_bytes()),
         Type::Lookup(_) => quoted_guid(out, mix(facts.session, 5)),
-        Type::Instant => instant(out, facts.created),
+        Type::Instant => instant(out, dates, facts.created),
         Type::Int32 | Type::Int64 => number(out, random.below(1_000) as i64),
         Type::Decimal => {
             number(out, random.below(1_000) as i64);
@@ -269,7 +280,7 @@ fn typed(out: &mut Vec<u8>, people: &People, facts: &Facts, column: &Column) {
 
 fn for_table(facts: &Facts) -> &'static str {
     match facts.scenario {
-        _ if facts.kind == AVAILABLE && facts.seed % 3 == 0 => "systemuser",
+        _ if facts.kind == AVAILABLE && facts.seed.is_multiple_of(3) => "systemuser",
         100_230_209 => "account",
         100_230_201 | 100_230_202 | 100_230_206 | 100_230_213 | 100_230_216 => "msdyn_ocliveworkitem",
         _ => "incident",
@@ -335,6 +346,8 @@ fn number(out: &mut Vec<u8>, value: i64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-fn instant(out: &mut Vec<u8>, seconds: i64) {
-    quote(out, Instant::from_seconds(seconds).to_string().as_bytes());
+fn instant(out: &mut Vec<u8>, dates: &mut Dates, seconds: i64) {
+    out.push(b'"');
+    dates.instant(out, seconds);
+    out.push(b'"');
 }

@@ -2,7 +2,7 @@
 
 use copilot_lake_tables::{Instant, Week};
 
-use crate::random::{Random, guid_text, mix};
+use crate::random::{Random, mix};
 
 /// The facts of a row from which everything else in it follows.
 #[derive(Debug, Clone)]
@@ -39,26 +39,15 @@ impl Facts {
         Week::of(Instant::from_seconds(self.created))
     }
 
-    /// `20250622-20250628-100230203`: first and last day of the week, then the scenario.
-    pub(crate) fn partition(&self) -> String {
-        let week = self.week();
-        let day = |days| Instant::from_days(days).to_string()[..10].replace('-', "");
-        format!("{}-{}-{}", day(week.start_days()), day(week.start_days() + 6), self.scenario)
-    }
-
-    pub(crate) fn id(&self) -> String {
-        guid_text(mix(self.seed, ID))
-    }
-
     /// Whether an autonomous agent made the row, and which.
     pub(crate) const fn agent(&self) -> Option<i32> {
         let agent = match self.scenario {
             100_230_218 => 192_350_003,
             100_230_220 => 192_350_002,
             // Written by people and by agents alike.
-            100_230_321 if self.session % 2 == 0 => 192_350_003,
-            100_230_322 if self.session % 2 == 0 => 192_350_001,
-            100_230_323 if self.session % 2 == 0 => 192_350_004,
+            100_230_321 if self.session.is_multiple_of(2) => 192_350_003,
+            100_230_322 if self.session.is_multiple_of(2) => 192_350_001,
+            100_230_323 if self.session.is_multiple_of(2) => 192_350_004,
             _ => return None,
         };
         Some(agent)

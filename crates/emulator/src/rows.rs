@@ -97,7 +97,7 @@ impl Row {
 impl SegmentBuilder {
     pub(crate) fn with_capacity(rows: usize) -> Self {
         let mut builder = Self::default();
-        builder.bytes.reserve(rows * 1_360);
+        builder.bytes.reserve(rows * 1_440);
         builder.segment.ends.reserve(rows);
         builder.segment.created.reserve(rows);
         builder.segment.modified.reserve(rows);
@@ -166,6 +166,17 @@ impl Segment {
 
     fn mark(&self, at: usize) {
         self.served[at / 64].fetch_or(1 << (at % 64), Ordering::Relaxed);
+    }
+
+    /// Marks 64 rows at a time.
+    fn mark_run(&self, range: Range<usize>) {
+        let mut at = range.start;
+        while at < range.end {
+            let end = range.end.min(at / 64 * 64 + 64);
+            let ones = u64::MAX >> (64 - (end - at));
+            self.served[at / 64].fetch_or(ones << (at % 64), Ordering::Relaxed);
+            at = end;
+        }
     }
 }
 
@@ -275,6 +286,17 @@ impl Rows {
             at = end;
         }
         frames
+    }
+
+    /// Notes that a run of rows was sent.
+    pub(crate) fn mark_run(&self, range: Range<usize>) {
+        let mut at = range.start;
+        while at < range.end {
+            let number = self.starts.partition_point(|start| *start <= at) - 1;
+            let end = range.end.min(self.starts[number + 1]);
+            self.segments[number].mark_run(at - self.starts[number]..end - self.starts[number]);
+            at = end;
+        }
     }
 
     /// Notes that a row was sent.

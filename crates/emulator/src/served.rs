@@ -135,7 +135,8 @@ impl Recorder {
         *state.served.requests.entry(kind.name()).or_default() += 1;
         *state.served.statuses.entry(status).or_default() += 1;
         state.served.rows += rows as u64;
-        if let Some(seconds) = retry_after {
+        // The token service is another one: it closes nothing here.
+        if let Some(seconds) = retry_after.filter(|_| kind != Kind::Token) {
             let until = now + Duration::from_secs(seconds);
             let until = state.closed.map_or(until, |(_, earlier)| earlier.max(until));
             state.closed = Some((now + GRACE, until));
@@ -145,6 +146,11 @@ impl Recorder {
             let (method, url) = (method.to_owned(), url.to_owned());
             state.requests.push(Request { at_ms, method, kind: kind.name(), url, status, rows });
         }
+    }
+
+    /// A number for a request: nanoseconds since the start.
+    pub(crate) fn moment(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
     }
 
     pub(crate) fn payload(&self) {

@@ -114,15 +114,14 @@ impl Server {
         let retry_after = answer.headers.iter().find(|(name, _)| *name == RETRY_AFTER);
         let retry_after = retry_after.and_then(|(_, value)| value.to_str().ok()?.parse().ok());
         self.recorder.end(kind, parts.method.as_str(), url, answer.status, rows, retry_after);
-        if gzip {
+        if gzip && answer.status == 200 {
             compress(&mut answer);
         }
         answer.header(DATE, &http_date(self.clock.now()));
         if answer.status == 200 {
             answer.header("odata-version", "4.0");
         }
-        let number = crate::random::hash(url.as_bytes());
-        answer.header("x-ms-service-request-id", &guid_text(number));
+        answer.header("x-ms-service-request-id", &guid_text(self.recorder.moment()));
         answer.header("x-ms-dop-hint", &self.settings.dop_hint.to_string());
         Ok(answer.into_response(cut, Some(guard)))
     }

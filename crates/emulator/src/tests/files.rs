@@ -133,8 +133,8 @@ async fn payloads_come_from_text_base64_and_files() {
     for row in world.get(SET).await.rows() {
         got.push(world.get(&format!("{}/msdyn_interactiondata/$value", address(&row))).await.bytes);
     }
-    let wanted: [&[u8]; 5] =
-        [b"\x00\xff\xfe", b"{\0\"\0\xf6\0\"\0:\x001\0}\0", "{\"ö\":1}".as_bytes(), br#"{"value":"WVE9PQ=="}"#, b""];
+    let envelope = br#"{"@odata.context":"$metadata#Edm.String","value":"WVE9PQ=="}"#;
+    let wanted: [&[u8]; 5] = [b"\x00\xff\xfe", b"{\0\"\0\xf6\0\"\0:\x001\0}\0", "{\"ö\":1}".as_bytes(), envelope, b""];
     assert_eq!(got, wanted);
     assert!(matches!(
         crate::Scenario::parse_in("[[table]]\nname=\"x\"", directory.path()),
