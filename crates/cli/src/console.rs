@@ -144,7 +144,9 @@ impl Console {
         if !self.shows(level) && !awaited {
             return;
         }
-        if self.json {
+        if self.json && event == "message" && text.is_empty() {
+            // A line that only parts others on a screen.
+        } else if self.json {
             let mut object = Map::new();
             object.insert("time".to_owned(), json!(moment::now().to_string()));
             object.insert("level".to_owned(), json!(level.name()));

@@ -5,7 +5,7 @@ use std::fmt;
 use copilot_lake_pipeline::{Outcome, Report};
 
 #[cfg(feature = "query")]
-use crate::nearest::nearest;
+use crate::nearest::{is_near, nearest};
 use crate::wording::counted;
 
 /// The exit codes of the contract.
@@ -154,6 +154,7 @@ fn of_query(error: &copilot_lake_query::Error) -> (Code, Option<String>) {
             let (told, known) = text.split_once(FIELDS).unwrap_or_default();
             let name = told.rsplit(' ').next().unwrap_or_default().replace('"', "");
             let near = nearest(&name, known.split(", ").map(|name| name.trim_end_matches('.')));
+            let near = near.filter(|near| is_near(&name, near));
             let near = near.map(|near| format!("the nearest column is `{near}`; ")).unwrap_or_default();
             (Code::Usage, Some(format!("{near}`copilot-lake tables TABLE` lists the columns of a table")))
         }
@@ -277,6 +278,9 @@ mod tests {
         let problem = problem(&copilot_lake_query::Error::Question(text.to_owned()).into());
         assert_eq!(problem.message, "the query cannot be run: No field named creatdon");
         assert!(problem.hint.unwrap().starts_with("the nearest column is `t.createdon`; "));
+        let text = "No field named nope. Valid fields are t.createdon, t.modifiedon, t.kind.";
+        let problem = super::problem(&copilot_lake_query::Error::Question(text.to_owned()).into());
+        assert!(problem.hint.unwrap().starts_with("`copilot-lake tables TABLE`"));
     }
 
     #[test]

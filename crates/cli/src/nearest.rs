@@ -8,6 +8,12 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     known.into_iter().min_by_key(|candidate| (score(candidate), distance(name, candidate), candidate.len()))
 }
 
+/// Whether one is likely a slip of the keyboard for the other, by their last parts.
+#[cfg(feature = "query")]
+pub(crate) fn is_near(name: &str, other: &str) -> bool {
+    distance(last(name), last(other)) <= 1 + last(name).len() / 4
+}
+
 fn last(name: &str) -> &str {
     name.rsplit('.').next().unwrap_or(name)
 }

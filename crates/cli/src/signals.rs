@@ -8,6 +8,10 @@ use crate::exit::Code;
 /// How long complete things have to be committed after the first signal.
 pub(crate) const GRACE: Duration = Duration::from_secs(20);
 
+/// Signals this soon after the first one are the same one: `timeout` and some shells send it to a process and then to
+/// its group.
+const SAME: Duration = Duration::from_millis(500);
+
 /// Waits for a signal that asks to stop.
 #[cfg(unix)]
 pub(crate) async fn stop() {
@@ -30,10 +34,11 @@ pub(crate) async fn stop() {
     }
 }
 
-/// Ends the process at the next signal.
+/// Ends the process at the next signal, half a second from now or later.
 pub(crate) fn exit_at_the_next(console: &Console) {
     let console = console.clone();
     tokio::spawn(async move {
+        tokio::time::sleep(SAME).await;
         stop().await;
         console.warning("stopped at once; what is committed stays, and a rerun takes up the rest");
         std::process::exit(Code::Partial as i32);

@@ -54,6 +54,11 @@ impl Key {
         self
     }
 
+    /// Whether nothing but its default can be asked for.
+    pub(crate) fn is_later(&self) -> bool {
+        matches!(self.support, Support::Later) || LATER_SECTIONS.contains(&self.sections[0])
+    }
+
     /// Its whole names, such as `auth.tenant_id` and `dataverse.auth.tenant_id`.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         self.sections.iter().map(|section| format!("{section}.{}", self.name))
@@ -178,8 +183,7 @@ pub(crate) static KEYS: &[&Key] = &[
 pub(crate) fn documentation() -> String {
     let mut text = String::new();
     for key in KEYS {
-        let later = LATER_SECTIONS.contains(&key.sections[0]) || matches!(key.support, Support::Later);
-        if later {
+        if key.is_later() {
             continue;
         }
         let name = format!("{}.{}", key.sections[0], key.name);

@@ -181,6 +181,8 @@ impl Config {
             for (at, name) in key.names().enumerate() {
                 let setting = self.settings.get(&name).cloned().or_else(|| default(key).filter(|_| at == 0));
                 match setting {
+                    // What cannot be asked for is told only when somebody asks for it.
+                    None | Some(Setting { origin: Origin::Default, .. }) if key.is_later() => {}
                     Some(Setting { value, origin }) => lines.push(format!("{name} = {value} ({origin})")),
                     None if at == 0 => lines.push(format!("{name} is not set")),
                     None => {}
