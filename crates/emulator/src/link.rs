@@ -50,10 +50,8 @@ pub(crate) fn extend(base: &str, next: Followed, max_page: Option<usize>) -> Str
         "<cookie page=\"{before}\"><row last=\"{}\" first=\"{}\" check=\"{signature:016x}\" /></cookie>",
         place.time, place.ties
     );
-    let outer = format!(
-        "<cookie pagenumber=\"{page}\" pagingcookie=\"{}\" istracking=\"False\" />",
-        encode(&encode(&cookie, false), false)
-    );
+    let outer =
+        format!("<cookie pagenumber=\"{page}\" pagingcookie=\"{}\" istracking=\"False\" />", encode(&cookie, false));
     let separator = if base.is_empty() { "" } else { "&" };
     format!("{base}{separator}{TOKEN}{}", encode(&outer, true))
 }
@@ -61,7 +59,7 @@ pub(crate) fn extend(base: &str, next: Followed, max_page: Option<usize>) -> Str
 fn read(token: &str) -> Option<Followed> {
     let outer = decode(token);
     let page = attribute(&outer, "pagenumber")?.parse().ok().filter(|page| *page > 1)?;
-    let cookie = decode(&decode(&attribute(&outer, "pagingcookie")?));
+    let cookie = decode(&attribute(&outer, "pagingcookie")?);
     let time = attribute(&cookie, "last")?.parse().ok()?;
     let ties = attribute(&cookie, "first")?.parse().ok()?;
     Some(Followed { page, place: Place { time, ties } })
