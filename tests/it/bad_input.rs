@@ -127,12 +127,9 @@ fn indented(text: &str) -> String {
 
 /// Elapsed times differ from run to run.
 fn without_times(message: &str) -> String {
-    let is_time = |word: &str| {
-        let number = word.trim_end_matches([',', ')', ';']).trim_end_matches(['s', 'm', 'µ']);
-        number.len() < word.len() && number.parse::<f64>().is_ok()
-    };
+    let is_time = |word: &&str| word.contains('.') && word.parse::<f64>().is_ok();
     let line = |line: &str| {
-        line.split(' ').map(|word| if is_time(word) { "TIME" } else { word }).collect::<Vec<_>>().join(" ")
+        line.split(' ').map(|word| if is_time(&word) { "TIME" } else { word }).collect::<Vec<_>>().join(" ")
     };
     message.lines().map(line).collect::<Vec<_>>().join("\n")
 }

@@ -198,6 +198,14 @@ impl World {
             "rejected: key, column, reason, raw",
             "SELECT record_key, column_name, reason, substr(raw_json, 1, 200) FROM rejected_record ORDER BY 1, 2",
         );
+        let commits = |table: &str| {
+            let log = self.lake().join(table).join("_delta_log");
+            let names = std::fs::read_dir(log).unwrap().map(|entry| entry.unwrap().file_name());
+            names.filter(|name| name.to_string_lossy().ends_with(".json")).count() - 1
+        };
+        let tables =
+            ["msdyn_copilotevent", "payload", "rejected_record"].map(|table| format!("{table} {}", commits(table)));
+        section("commits", &format!("SELECT '{}'", tables.join(", ")));
         section(
             "slices: clock, status, reason, slices, rows, rejected",
             "SELECT clock, status, regexp_replace(reason, '127.0.0.1:[0-9]+|[0-9.]+(ms|s)\\b|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \

@@ -63,3 +63,33 @@ fn a_killed_run_and_its_rerun() {
     );
     assert!(twice.is_empty(), "what was done was asked again: {twice:?}");
 }
+
+#[test]
+fn a_signal_stops_a_run_that_the_next_one_completes() {
+    let mut world = World::parse(
+        "[service]
+        latency_ms = 5
+        [[table]]
+        name = \"msdyn_copilotevent\"
+        rows = 4000
+        weeks = 4",
+    );
+    world.keys.insert("dataverse.page_size".to_owned(), 100.into());
+    for until in [70, 300] {
+        let until = requests(&world) + until;
+        let run = world.command(&["extract"]).stderr(Stdio::piped()).spawn().unwrap();
+        while requests(&world) < until {
+            std::thread::yield_now();
+        }
+        let sent = std::process::Command::new("kill").args(["-TERM", &run.id().to_string()]).status().unwrap();
+        assert!(sent.success());
+        let output = run.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+        world.check_lake();
+    }
+    world.extract(&[], 0);
+    world.check_lake();
+    world.check_complete("msdyn_copilotevent");
+    let outcomes = world.sql("SELECT outcome, count(*) FROM extraction_run GROUP BY 1 ORDER BY 1");
+    assert_eq!(outcomes, [["complete", "1"], ["partial", "2"]]);
+}

@@ -91,4 +91,8 @@ scenarios! {
     unchanged_rerun
     changed_rows
     failing_week
+    moved_rows
+    corrected_rows
+    window_again
+    wider_overlap
 }

@@ -157,3 +157,24 @@ fn one_file_makes_paths() {
         .collect();
     assert!(makers.iter().all(|name| name == "paths.rs" || name == "lib.rs"), "{makers:?}");
 }
+
+#[test]
+fn the_readme_lists_what_there_is() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.lines().count() <= 200);
+    let listed: Vec<_> = readme
+        .lines()
+        .skip_while(|line| *line != "## Tables")
+        .take_while(|line| *line != "## Queries")
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .collect();
+    let mut tables: Vec<_> = copilot_lake_tables::TABLES.iter().map(|table| table.name).collect();
+    tables.sort_unstable();
+    let mut sorted = listed.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, tables);
+    for query in copilot_lake_query::QUERIES {
+        let link = format!("[`{0}`](queries/{0}.sql)", query.name);
+        assert!(readme.contains(&link), "{link} is missing");
+    }
+}

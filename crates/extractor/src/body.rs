@@ -77,5 +77,6 @@ pub(crate) async fn file(mut response: Response, budget: &Budget) -> Result<(Byt
     if size.is_some_and(|size| body.len() as u64 != size) {
         return Err(passing(format!("the file ended after {} of {expected} bytes", body.len())));
     }
+    room.settle(body.len());
     Ok((Bytes::from(body), room))
 }

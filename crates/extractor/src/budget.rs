@@ -67,6 +67,17 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
+    /// Gives back what was reserved beyond so many bytes.
+    pub(crate) fn settle(&mut self, bytes: usize) {
+        let mut spare = self.bytes.saturating_sub(bytes) / UNIT;
+        for room in &mut self.room {
+            let part = spare.min(room.num_permits());
+            drop(room.split(part));
+            spare -= part;
+        }
+        self.bytes = self.bytes.min(bytes.max(1));
+    }
+
     /// How many bytes were asked for.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
@@ -86,6 +97,19 @@ mod tests {
         assert!(second.as_mut().now_or_never().is_none(), "40 + 30 MiB do not fit");
         drop(first);
         assert_eq!(second.await.bytes(), 30 << 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_file_did_not_need_is_given_back() {
+        let budget = Budget::new(BUDGET);
+        let mut held = Vec::new();
+        for _ in 0..1_000 {
+            let mut file = budget.reserve(1 << 20).now_or_never().expect("room: the others need little");
+            file.settle(3_000);
+            held.push(file);
+        }
+        drop(held);
+        assert!(budget.reserve(BUDGET).now_or_never().is_some());
     }
 
     #[tokio::test(start_paused = true)]

@@ -167,9 +167,9 @@ impl Client {
         let (url, cause, status) = (without_query(&ask.url), passing.cause, passing.status);
         let (page, request_id, tries) = (ask.page, passing.request_id, tries.count);
         if passing.throttled || wait < TOLD {
-            debug!(%url, page, cause, status, request_id, tries, ?wait, "asked again after a short wait, or throttled");
+            debug!(%url, page, cause, status, request_id, tries, ?wait, "asked again");
         } else {
-            warn!(%url, page, cause, status, request_id, tries, ?wait, "asked again after a wait");
+            warn!(%url, page, cause, status, request_id, tries, ?wait, "asked again after a long wait");
         }
         if asked.is_none() {
             tokio::time::sleep(wait).await;

@@ -101,9 +101,10 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Whether a run did not end: it may have left files behind.
-    pub(crate) fn has_unfinished(&self) -> bool {
-        self.started.keys().any(|run| !self.ended.contains(run))
+    /// Whether the last run did not end: it may have left files behind. One before it was cleaned up after.
+    pub(crate) fn last_is_unfinished(&self) -> bool {
+        let last = self.started.values().max();
+        self.started.iter().any(|(run, started)| Some(started) == last && !self.ended.contains(run))
     }
 
     /// The runs that a run starting now continues: the newest ones without an end, within six hours.
@@ -122,11 +123,14 @@ impl Ledger {
         &self.started
     }
 
-    /// The done windows of a table whose selection covers the present one.
-    pub(crate) async fn windows(&self, table: &Table, selection: &str) -> Vec<Window> {
+    /// The done windows of a table whose selection covers the present one, and whether there are others.
+    pub(crate) async fn windows(&self, table: &Table, selection: &str) -> (Vec<Window>, bool) {
         let windows = self.windows.lock().await;
-        let windows = windows.get(table.name).into_iter().flatten();
-        windows.filter(|(_, done)| plan::covers(done, selection)).map(|(window, _)| window.clone()).collect()
+        let Some(windows) = windows.get(table.name) else { return (vec![], false) };
+        let covering = windows.iter().filter(|(_, done)| plan::covers(done, selection));
+        let covering: Vec<_> = covering.map(|(window, _)| window.clone()).collect();
+        let others = covering.len() < windows.len();
+        (covering, others)
     }
 
     /// Says that the run started, before it does anything else. Without an end it counts as killed.
@@ -196,7 +200,7 @@ impl Ledger {
             let of_table = windows.entry(slice.table.name.to_owned()).or_default();
             of_table.push((window, row.selection.to_owned()));
             let covering = of_table.iter().filter(|(_, done)| plan::covers(done, row.selection));
-            done_until = plan::watermark(covering.map(|(window, _)| window), as_of).or(Some(as_of));
+            done_until = plan::watermark(covering.map(|(window, _)| window), as_of).or(Some(slice.start));
         }
         let count = |value: u64| Arc::new(Int64Array::from(vec![value as i64])) as ArrayRef;
         let throttled = Decimal128Array::from(vec![(row.throttled_seconds * 1e12) as i128])
@@ -226,7 +230,8 @@ impl Ledger {
     }
 
     async fn write(&self, table: &'static Table, row: Vec<(&str, ArrayRef)>, run_id: &str) -> Result<(), Error> {
-        let mut changes = self.lake.changes(table, Find::ByKey);
+        // A run keeps its start, and a slice's row is never written again.
+        let mut changes = self.lake.changes(table, Find::ByTime);
         changes.push(None, assemble(table, row)?).await?;
         changes.commit(run_id).await?;
         Ok(())

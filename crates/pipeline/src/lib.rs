@@ -7,9 +7,11 @@
 mod cpu;
 mod error;
 mod event;
+mod halt;
 mod ledger;
 mod payloads;
 mod plan;
+mod rejects;
 mod report;
 mod run;
 mod settings;

@@ -1,14 +1,15 @@
 //! The second walk: whatever the lake's rows name and `payload` does not hold, newest first.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Clock};
 
-use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::Int32Type;
-use copilot_lake_decoder::{Charset, Fetched, RawPayload, SourceRow, decode_payloads};
+use copilot_lake_decoder::{Charset, Fetched, RawPayload, SourceRow, assemble, decode_payloads};
 use copilot_lake_extractor::{Dataverse, Error as ServiceError, File, FileAddress};
-use copilot_lake_tables::{Column, PAYLOAD, Table, Week};
+use copilot_lake_tables::{Column, Instant, PAYLOAD, Table, Week};
 use copilot_lake_writer::{Changes, Find, Lake, Scan};
 use futures::TryStreamExt as _;
 use tokio::task::{JoinError, JoinSet};
@@ -16,8 +17,8 @@ use tokio::task::{JoinError, JoinSet};
 use crate::cpu;
 use crate::error::Error;
 use crate::event::{Event, Observer};
+use crate::halt::Halt;
 use crate::ledger::{instant, text};
-use crate::settings::Stop;
 
 /// Payloads fetched at the same time; the extractor's own limits lie below.
 const FETCHED_AT_ONCE: usize = 48;
@@ -36,41 +37,31 @@ pub(crate) struct Counts {
     pub(crate) stopped: bool,
 }
 
-/// Fetches, decodes and commits the payloads of a table's File columns.
+/// Fetches, decodes and commits the payloads of a table's File columns. What was got before an error is committed.
 pub(crate) async fn run(
     table: &'static Table,
     service: &Dataverse,
     lake: &Lake,
     run_id: &str,
     observe: &Observer,
-    stop: &Stop,
-) -> Result<Counts, Error> {
+    halt: &Halt,
+) -> (Counts, Result<(), Error>) {
     let mut walk = Walk {
         table,
         service,
         lake,
         run_id,
         observe,
-        changes: lake.changes(&PAYLOAD, Find::ByTime),
+        halt,
+        changes: lake.changes(&PAYLOAD, Find::ByKey),
         since_commit: Clock::now(),
         bytes: 0,
         uncommitted: Counts::default(),
         counts: Counts::default(),
     };
-    let mut weeks = lake.weeks(table).await?;
-    weeks.sort_unstable_by(|a, b| b.cmp(a));
-    for column in table.files() {
-        for week in &weeks {
-            walk.week(column, *week, stop).await?;
-            if *stop.borrow() {
-                walk.counts.stopped = true;
-                walk.commit().await?;
-                return Ok(walk.counts);
-            }
-        }
-    }
-    walk.commit().await?;
-    Ok(walk.counts)
+    let walked = walk.weeks().await;
+    let committed = walk.commit().await;
+    (walk.counts, walked.and(committed))
 }
 
 struct Walk<'a> {
@@ -79,6 +70,7 @@ struct Walk<'a> {
     lake: &'a Lake,
     run_id: &'a str,
     observe: &'a Observer,
+    halt: &'a Halt,
     changes: Changes,
     since_commit: Clock,
     bytes: usize,
@@ -86,11 +78,29 @@ struct Walk<'a> {
     counts: Counts,
 }
 
-/// Identifies a row and a file in half the memory of their texts.
+/// Identifies a row in half the memory of its key.
 type Fingerprint = (u64, u64);
 
+/// What `payload` holds of a week: the row, its File and its time.
+type Held = HashMap<Fingerprint, (u64, Instant)>;
+
 impl Walk<'_> {
-    async fn week(&mut self, column: &'static Column, week: Week, stop: &Stop) -> Result<(), Error> {
+    async fn weeks(&mut self) -> Result<(), Error> {
+        let mut weeks = self.lake.weeks(self.table).await?;
+        weeks.reverse();
+        for column in self.table.files() {
+            for week in &weeks {
+                if self.halt.is_over() {
+                    self.counts.stopped = true;
+                    return Ok(());
+                }
+                self.week(column, *week).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn week(&mut self, column: &'static Column, week: Week) -> Result<(), Error> {
         let held = self.held(column, week).await?;
         let name_column = self.table.columns.iter().map(|other| other.name).find(|name| is_name_of(name, column.name));
         let mut columns = vec!["row_time", column.name];
@@ -99,45 +109,62 @@ impl Walk<'_> {
         columns.extend(self.table.column(SCENARIO).map(|scenario| scenario.name));
         let scan = Scan { columns, week: Some(week) };
         let rows = self.lake.scan(self.table, scan).await?;
-        let (table, service) = (self.table, self.service);
+        let (table, service, halt) = (self.table, self.service, self.halt);
+        let gone = Mutex::new(Vec::new());
         let missing = rows.map_ok(|batch| {
-            let rows = missing(table, column, name_column, &batch, &held);
+            let (rows, without) = missing(table, column, name_column, &batch, &held);
+            gone.lock().unwrap_or_else(PoisonError::into_inner).extend(without);
             futures::stream::iter(rows.into_iter().map(Ok))
         });
         let fetched = missing.map_err(Error::Lake).try_flatten().map_ok(|row| {
             // A task of its own, so that fetches go on while others are decoded and committed.
             let mut task = JoinSet::new();
             task.spawn(fetch(table, service.clone(), row));
-            async move { task.join_next().await.unwrap_or_else(|| unreachable!("one task was spawned")).unwrap_or_else(resume) }
+            async move {
+                let joined = task.join_next().await;
+                joined.unwrap_or_else(|| unreachable!("one task was spawned")).unwrap_or_else(resume)
+            }
         });
         let mut fetched = std::pin::pin!(fetched.try_buffer_unordered(FETCHED_AT_ONCE));
+        let mut over = std::pin::pin!(halt.over());
         let mut together: Vec<RawPayload<FetchedFile>> = Vec::new();
         let mut together_bytes = 0;
-        let mut stopped = stop.clone();
-        loop {
+        let result = loop {
+            let due = self.since_commit + COMMITTED_AFTER;
             let next = tokio::select! {
-                next = fetched.try_next() => next?,
-                Ok(_) = stopped.wait_for(|stop| *stop) => None,
-            };
-            let Some(payload) = next else { break };
-            together_bytes += payload.bytes();
-            together.push(payload.0);
-            if together.len() >= DECODED_TOGETHER || together_bytes >= DECODED_TOGETHER_BYTES {
-                self.decode(std::mem::take(&mut together), std::mem::take(&mut together_bytes)).await?;
-                let is_due = self.since_commit.elapsed() >= COMMITTED_AFTER || self.bytes >= COMMITTED_AFTER_BYTES;
-                if is_due {
-                    self.commit().await?;
+                next = fetched.try_next() => match next {
+                    Ok(Some(payload)) => Some(payload),
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                },
+                () = tokio::time::sleep_until(due.into()) => None,
+                () = &mut over => {
+                    self.counts.stopped = true;
+                    break Ok(());
                 }
+            };
+            if let Some(payload) = next {
+                together_bytes += payload.bytes();
+                together.push(payload.0);
             }
+            if together.len() >= DECODED_TOGETHER || together_bytes >= DECODED_TOGETHER_BYTES || Clock::now() >= due {
+                self.decode(std::mem::take(&mut together), std::mem::take(&mut together_bytes)).await?;
+            }
+        };
+        self.decode(together, together_bytes).await?;
+        let gone = std::mem::take(&mut *gone.lock().unwrap_or_else(PoisonError::into_inner));
+        if !gone.is_empty() {
+            self.changes.remove(&keys(&gone)?)?;
         }
-        self.decode(together, together_bytes).await
+        result
     }
 
-    /// The files of a week that `payload` holds; failed ones are tried again.
-    async fn held(&self, column: &Column, week: Week) -> Result<HashSet<Fingerprint>, Error> {
-        let columns = vec!["source_table", "source_id", "source_partitionid", "column_name", "file_id", "status"];
+    /// What `payload` holds of a week; failed ones are tried again.
+    async fn held(&self, column: &Column, week: Week) -> Result<Held, Error> {
+        let columns =
+            vec!["source_table", "source_id", "source_partitionid", "column_name", "file_id", "status", "row_time"];
         let scan = Scan { columns, week: Some(week) };
-        let mut held = HashSet::new();
+        let mut held = HashMap::new();
         let mut batches = std::pin::pin!(self.lake.scan(&PAYLOAD, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             for row in 0..batch.num_rows() {
@@ -146,7 +173,8 @@ impl Walk<'_> {
                 if of_column && text(&batch, "status", row) != "failed" {
                     let id = text(&batch, "source_id", row);
                     let partition = text(&batch, "source_partitionid", row);
-                    held.insert(fingerprint(id, partition, text(&batch, "file_id", row)));
+                    let file = hash(&text(&batch, "file_id", row));
+                    held.insert(fingerprint(id, partition), (file, instant(&batch, "row_time", row)));
                 }
             }
         }
@@ -154,24 +182,26 @@ impl Walk<'_> {
     }
 
     async fn decode(&mut self, payloads: Vec<RawPayload<FetchedFile>>, bytes: usize) -> Result<(), Error> {
-        if payloads.is_empty() {
-            return Ok(());
+        if !payloads.is_empty() {
+            let extracted_at = self.service.service_time().await?;
+            self.uncommitted.payloads += payloads.len() as u64;
+            self.uncommitted.failed +=
+                payloads.iter().filter(|payload| matches!(payload.fetched, Fetched::Failed(_))).count() as u64;
+            // The bytes are let go as soon as they are decoded: their budget is what bounds the fetches.
+            let decoded = cpu::run(move || decode_payloads(&payloads, extracted_at)).await?;
+            for (week, batch) in decoded.batches {
+                self.changes.push(Some(week), batch).await?;
+            }
+            self.bytes += bytes;
         }
-        let extracted_at = self.service.service_time().await?;
-        self.uncommitted.payloads += payloads.len() as u64;
-        self.uncommitted.failed +=
-            payloads.iter().filter(|payload| matches!(payload.fetched, Fetched::Failed(_))).count() as u64;
-        // The bytes are let go as soon as they are decoded: their budget is what bounds the fetches.
-        let decoded = cpu::run(move || decode_payloads(&payloads, extracted_at)).await?;
-        for (week, batch) in decoded.batches {
-            self.changes.push(Some(week), batch).await?;
+        if self.since_commit.elapsed() >= COMMITTED_AFTER || self.bytes >= COMMITTED_AFTER_BYTES {
+            self.commit().await?;
         }
-        self.bytes += bytes;
         Ok(())
     }
 
     async fn commit(&mut self) -> Result<(), Error> {
-        let changes = std::mem::replace(&mut self.changes, self.lake.changes(&PAYLOAD, Find::ByTime));
+        let changes = std::mem::replace(&mut self.changes, self.lake.changes(&PAYLOAD, Find::ByKey));
         changes.commit(self.run_id).await?;
         let Counts { payloads, failed, .. } = std::mem::take(&mut self.uncommitted);
         if payloads > 0 {
@@ -213,39 +243,59 @@ impl OnePayload {
     }
 }
 
-/// The rows of a batch that name a file which is not held.
+/// The keys of rows of `payload` whose row names no File any more.
+fn keys(gone: &[SourceRow]) -> Result<RecordBatch, Error> {
+    let each =
+        |part: fn(&SourceRow) -> &str| Arc::new(StringArray::from_iter_values(gone.iter().map(part))) as ArrayRef;
+    let keys = vec![
+        ("source_table", each(|row| row.table)),
+        ("source_id", each(|row| &row.id)),
+        ("source_partitionid", each(|row| &row.partition_id)),
+        ("column_name", each(|row| row.column)),
+    ];
+    Ok(assemble(&PAYLOAD, keys)?)
+}
+
+/// The rows of a batch that name a File which is not held, and those that name none while one is held.
 fn missing(
     table: &'static Table,
     column: &'static Column,
     name_column: Option<&str>,
     batch: &RecordBatch,
-    held: &HashSet<Fingerprint>,
-) -> Vec<SourceRow> {
-    let Some(files) = batch.column_by_name(column.name) else { return Vec::new() };
+    held: &Held,
+) -> (Vec<SourceRow>, Vec<SourceRow>) {
+    let Some(files) = batch.column_by_name(column.name) else { return (vec![], vec![]) };
     let files = files.as_string::<i32>();
     let scenarios = batch.column_by_name(SCENARIO).map(|codes| codes.as_primitive::<Int32Type>());
     let partition = table.key.get(1);
-    let mut rows = Vec::new();
-    for row in (0..batch.num_rows()).filter(|row| files.is_valid(*row)) {
+    let (mut rows, mut gone) = (Vec::new(), Vec::new());
+    for row in 0..batch.num_rows() {
+        let file = files.is_valid(row).then(|| files.value(row));
+        if file.is_none() && held.is_empty() {
+            continue;
+        }
         let id = text(batch, table.key[0], row);
         let partition_id = partition.map_or("", |name| text(batch, name, row));
-        if held.contains(&fingerprint(id, partition_id, files.value(row))) {
+        let row_time = instant(batch, "row_time", row);
+        let known = held.get(&fingerprint(id, partition_id));
+        if known.copied() == file.map(|file| (hash(&file), row_time)) {
             continue;
         }
         let name = name_column.map_or("", |name| text(batch, name, row));
         let scenario = scenarios.filter(|codes| codes.is_valid(row)).map(|codes| codes.value(row));
-        rows.push(SourceRow {
+        let source = SourceRow {
             table: table.name,
             id: id.to_owned(),
             partition_id: partition_id.to_owned(),
             column: column.name,
-            file_id: files.value(row).to_owned(),
+            file_id: file.unwrap_or_default().to_owned(),
             file_name: (!name.is_empty()).then(|| name.to_owned()),
-            row_time: instant(batch, "row_time", row),
+            row_time,
             documented: Charset::of_scenario(scenario),
-        });
+        };
+        if file.is_some() { rows.push(source) } else { gone.push(source) }
     }
-    rows
+    (rows, gone)
 }
 
 async fn fetch(table: &'static Table, service: Dataverse, row: SourceRow) -> Result<OnePayload, Error> {
@@ -265,9 +315,16 @@ async fn fetch(table: &'static Table, service: Dataverse, row: SourceRow) -> Res
         Err(error @ (ServiceError::SignInRefused { .. } | ServiceError::PermissionMissing { .. })) => {
             return Err(error.into());
         }
-        Err(error) => Fetched::Failed(error.to_string()),
+        Err(error) => Fetched::Failed(without_call(&error)),
     };
     Ok(OnePayload(RawPayload { row, fetched }))
+}
+
+/// The error without tries, times and request ids: the same failure must read the same in the next run.
+fn without_call(error: &ServiceError) -> String {
+    let text = error.to_string();
+    let call = error.call().map(|call| format!(" ({call})")).unwrap_or_default();
+    text.strip_suffix(&call).unwrap_or(&text).to_owned()
 }
 
 /// A panic of the task is a panic here; it is cancelled only together with this one.
@@ -278,11 +335,12 @@ fn resume<T>(error: JoinError) -> T {
     }
 }
 
-fn fingerprint(id: &str, partition_id: &str, file_id: &str) -> Fingerprint {
-    let half = |seed: u8| {
-        let mut hasher = DefaultHasher::new();
-        (seed, id, partition_id, file_id).hash(&mut hasher);
-        hasher.finish()
-    };
-    (half(0), half(1))
+fn fingerprint(id: &str, partition_id: &str) -> Fingerprint {
+    (hash(&(0_u8, id, partition_id)), hash(&(1_u8, id, partition_id)))
+}
+
+fn hash(value: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    value.hash(&mut hasher);
+    hasher.finish()
 }

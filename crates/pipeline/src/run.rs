@@ -1,6 +1,6 @@
 //! A run from its sign-in to its report: the table of the spine, as one function.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use copilot_lake_extractor::{Dataverse, Error as ServiceError, Slice};
@@ -11,17 +11,19 @@ use tokio::sync::Mutex;
 
 use crate::error::Error;
 use crate::event::{Event, Observer};
+use crate::halt::Halt;
 use crate::ledger::{Ledger, SliceRow};
 use crate::payloads;
 use crate::plan::{self, Frame};
+use crate::rejects::Rejects;
 use crate::report::{Outcome, Report, TableReport};
-use crate::settings::{DataverseJob, Request, Settings, Stop};
-use crate::slice::{self, NotDone};
+use crate::settings::{DataverseJob, Settings, Stop};
+use crate::slice::{self, NotDone, Surroundings, Task};
 
 /// Slices in flight. Each holds a page or two, so this bounds memory; the service's own limits lie far above.
 const SLICES_IN_FLIGHT: usize = 3;
-/// After a stop, what is being committed may take this long.
-const GRACE: Duration = Duration::from_secs(20);
+/// After a stop, what is being committed may take this long; the run's end and report must fit into 20 s too.
+const GRACE: Duration = Duration::from_secs(18);
 
 /// Extracts what is missing. Slices and payloads that fail are in the report; an error means that nothing could be
 /// started, or that the lake itself could not be written.
@@ -39,20 +41,22 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let instance = Instance { organization: Some(who.organization_id.clone()), tenant: Some(job.tenant_id.clone()) };
     lake.prepare(&instance, false).await?;
     let mut ledger = Ledger::read(&lake).await?;
-    if ledger.has_unfinished() {
+    if ledger.last_is_unfinished() {
         lake.prepare(&instance, true).await?;
     }
-    let continued = if request.full { Default::default() } else { ledger.continued(started_at) };
+    let continued = if request.full { BTreeSet::new() } else { ledger.continued(started_at) };
     let now = continued.iter().filter_map(|run| ledger.started().get(run)).min().copied().unwrap_or(started_at);
+    let now = now.floor_second();
+    let window = request.window(now)?;
+    let rejects = Rejects::read(&lake).await?;
     ledger.start_run(&run_id, command, started_at).await?;
     observe(&Event::Started { run_id: run_id.clone(), continued: !continued.is_empty() });
 
-    let spine = Spine { service, lake, ledger, run_id, observe, stop, request, reports: Mutex::default() };
-    let now = now.floor_second();
-    let slices = spine.slices(&job, now, &continued).await?;
-    spine.read(slices).await?;
-    let payloads = if job.payloads { spine.payloads(&job.tables).await } else { Ok(()) };
-    spine.finish(command, started_at, clock, payloads).await
+    let halt = Halt::new(stop, request.deadline);
+    let (full, reports) = (request.full, Mutex::default());
+    let spine = Spine { service, lake, ledger, rejects, run_id, observe, halt, full, window, reports };
+    let walked = spine.walk(&job, now, &continued).await;
+    spine.finish(command, started_at, clock, walked).await
 }
 
 /// What every part of a run needs.
@@ -60,10 +64,14 @@ struct Spine {
     service: Dataverse,
     lake: Lake,
     ledger: Ledger,
+    rejects: Rejects,
     run_id: String,
     observe: Observer,
-    stop: Stop,
-    request: Request,
+    halt: Halt,
+    /// Read everything again.
+    full: bool,
+    /// Read this window again; without a start from the oldest row.
+    window: Option<(Option<Instant>, Instant)>,
     reports: Mutex<Reports>,
 }
 
@@ -71,34 +79,36 @@ struct Spine {
 struct Reports {
     tables: BTreeMap<&'static str, TableReport>,
     stopped: bool,
+    /// Something was dropped in the middle: the next run has to look for what it left.
+    dropped: bool,
     /// Slices that failed because a permission is missing.
     refused: u64,
 }
 
 impl Spine {
+    /// Rows first, then the payloads that they name.
+    async fn walk(&self, job: &DataverseJob, now: Instant, continued: &BTreeSet<String>) -> Result<(), Error> {
+        let tasks = self.tasks(job, now, continued).await?;
+        self.read(tasks).await?;
+        if job.payloads { self.payloads(&job.tables).await } else { Ok(()) }
+    }
+
     /// What is to be read: first what changed, then the first pass from the newest week back.
-    async fn slices(
-        &self,
-        job: &DataverseJob,
-        now: Instant,
-        continued: &std::collections::BTreeSet<String>,
-    ) -> Result<Vec<Slice>, Error> {
+    async fn tasks(&self, job: &DataverseJob, now: Instant, continued: &BTreeSet<String>) -> Result<Vec<Task>, Error> {
         let (mut changed, mut first_pass) = (Vec::new(), Vec::new());
         for table in &job.tables {
-            self.reports
-                .lock()
-                .await
-                .tables
-                .insert(table.name, TableReport { table: table.name, ..Default::default() });
-            let mut slices = if let Some((since, until)) = self.window(now)? {
+            let report = TableReport { table: table.name, ..TableReport::default() };
+            self.reports.lock().await.tables.insert(table.name, report);
+            let selection = Dataverse::selection(table);
+            let (windows, others) =
+                if self.full { (vec![], true) } else { self.ledger.windows(table, &selection).await };
+            let (days, weeks) = if let Some((since, until)) = self.window {
                 let since = match since {
                     Some(since) => since,
                     None => self.service.oldest(table, plan::CREATED).await?.unwrap_or(until),
                 };
-                plan::weekly(table, &[since.floor_second()..until.ceil_second()], None)
+                (vec![], plan::weekly(table, &[since.floor_second()..until.ceil_second()], None))
             } else {
-                let selection = Dataverse::selection(table);
-                let windows = if self.request.full { Vec::new() } else { self.ledger.windows(table, &selection).await };
                 let frame = Frame {
                     now,
                     continued,
@@ -117,76 +127,67 @@ impl Spine {
                 } else {
                     None
                 };
-                changed.extend(plan::daily(table, &plan.changed));
-                plan::weekly(table, &plan.first_pass, oldest)
+                (plan::daily(table, &plan.changed), plan::weekly(table, &plan.first_pass, oldest))
             };
-            let count = slices.len() + changed.iter().filter(|slice: &&Slice| slice.table.name == table.name).count();
-            (self.observe)(&Event::Planned { table: table.name, slices: count });
-            first_pass.append(&mut slices);
+            (self.observe)(&Event::Planned { table: table.name, slices: days.len() + weeks.len() });
+            let is_new = !others && self.window.is_none();
+            changed.extend(days.into_iter().map(|slice| Task { slice, is_new: false }));
+            first_pass.extend(weeks.into_iter().map(|slice| Task { slice, is_new }));
         }
         changed.append(&mut first_pass);
         Ok(changed)
     }
 
-    /// The window that the request names.
-    fn window(&self, now: Instant) -> Result<Option<(Option<Instant>, Instant)>, Error> {
-        let Request { since, until, .. } = self.request;
-        if since.is_none() && until.is_none() {
-            return Ok(None);
-        }
-        let until = until.unwrap_or(now);
-        match since {
-            Some(since) if since >= until => Err(Error::EmptyWindow { since, until }),
-            _ => Ok(Some((since, until))),
-        }
-    }
-
-    fn is_over(&self) -> bool {
-        *self.stop.borrow() || self.request.deadline.is_some_and(|deadline| std::time::Instant::now() >= deadline)
-    }
-
-    /// Reads the slices, several at a time. One that fails holds nothing else up.
-    async fn read(&self, slices: Vec<Slice>) -> Result<(), Error> {
-        let mut reading = std::pin::pin!(
-            futures::stream::iter(slices).map(|slice| self.read_one(slice)).buffer_unordered(SLICES_IN_FLIGHT)
-        );
-        let mut stop = self.stop.clone();
-        let read_all = async {
-            while let Some(done) = reading.next().await {
-                done?;
-            }
-            Ok(())
-        };
-        tokio::select! {
-            result = read_all => result,
-            () = async {
-                if stop.wait_for(|stop| *stop).await.is_err() {
-                    std::future::pending::<()>().await;
+    /// Reads the slices, several at a time. One that fails holds nothing else up; when the lake or the sign-in fails, the
+    /// others are stopped and come to an end of their own.
+    async fn read(&self, tasks: Vec<Task>) -> Result<(), Error> {
+        let reading = futures::stream::iter(tasks).map(|task| self.read_one(task)).buffer_unordered(SLICES_IN_FLIGHT);
+        let mut reading = std::pin::pin!(reading);
+        let mut failure = Ok(());
+        let mut grace = std::pin::pin!(self.halt.after(GRACE));
+        loop {
+            let next = tokio::select! {
+                next = reading.next() => next,
+                () = &mut grace => {
+                    let mut reports = self.reports.lock().await;
+                    (reports.stopped, reports.dropped) = (true, true);
+                    return failure;
                 }
-                tokio::time::sleep(GRACE).await;
-            } => {
-                self.reports.lock().await.stopped = true;
-                Ok(())
+            };
+            match next {
+                None => return failure,
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    self.halt.halt();
+                    failure = failure.and(Err(error));
+                }
             }
         }
     }
 
-    async fn read_one(&self, slice: Slice) -> Result<(), Error> {
-        if self.is_over() {
+    async fn read_one(&self, task: Task) -> Result<(), Error> {
+        if self.halt.is_over() {
             self.reports.lock().await.stopped = true;
             return Ok(());
         }
+        let around = Surroundings {
+            service: &self.service,
+            lake: &self.lake,
+            run_id: &self.run_id,
+            rejects: &self.rejects,
+            observe: &self.observe,
+            stop: &self.halt.stop(),
+        };
         let mut counts = slice::Counts::default();
-        let result =
-            slice::run(&slice, &self.service, &self.lake, &self.run_id, &self.observe, &self.stop, &mut counts).await;
+        let result = slice::run(&task, around, &mut counts).await;
+        let slice = task.slice;
         let (status, reason) = match result {
             Ok(()) => ("done", None),
             Err(NotDone::Stopped) => {
                 self.reports.lock().await.stopped = true;
                 return Ok(());
             }
-            // The lake's own failure is no slice's: there is nothing left to write to.
-            Err(NotDone::Lake(error)) => return Err(error.into()),
+            Err(NotDone::Lake(error)) if !error.is_passing() => return Err(error.into()),
             Err(error @ NotDone::Service(ServiceError::TableMissing { .. })) => ("skipped", Some(error.to_string())),
             Err(NotDone::Service(error @ ServiceError::SignInRefused { .. })) => return Err(error.into()),
             Err(error) => {
@@ -204,7 +205,7 @@ impl Spine {
             as_of: counts.as_of,
             status,
             reason: reason.clone(),
-            counts: self.request.since.is_none() && self.request.until.is_none(),
+            counts: self.window.is_none(),
             pages: counts.pages,
             rows: counts.rows,
             rejected: counts.rejected,
@@ -245,41 +246,32 @@ impl Spine {
     /// The second walk, table by table.
     async fn payloads(&self, tables: &[&'static Table]) -> Result<(), Error> {
         for table in tables.iter().filter(|table| table.files().next().is_some()) {
-            if self.is_over() {
+            if self.halt.is_over() {
                 self.reports.lock().await.stopped = true;
                 return Ok(());
             }
-            let counts =
-                payloads::run(table, &self.service, &self.lake, &self.run_id, &self.observe, &self.stop).await?;
+            let (counts, walked) =
+                payloads::run(table, &self.service, &self.lake, &self.run_id, &self.observe, &self.halt).await;
             let mut reports = self.reports.lock().await;
             reports.stopped |= counts.stopped;
             let report = reports.tables.entry(table.name).or_default();
             report.payloads += counts.payloads;
             report.payloads_failed += counts.failed;
+            walked?;
         }
         Ok(())
     }
 
-    /// Writes the run's end and makes its report.
+    /// Writes the run's end and makes its report. What ended the run early is in the report, or is the error when
+    /// nothing was done before.
     async fn finish(
         self,
         command: &str,
         started_at: Instant,
         clock: std::time::Instant,
-        payloads: Result<(), Error>,
+        walked: Result<(), Error>,
     ) -> Result<Report, Error> {
-        let Reports { tables, stopped, refused } = self.reports.into_inner();
-        let mut tables: Vec<_> = tables.into_values().collect();
-        let payloads_refused = match payloads {
-            Err(Error::Service(error)) => {
-                if let Some(report) = tables.first_mut() {
-                    report.reasons.push(format!("payloads: {error}"));
-                }
-                true
-            }
-            Err(error) => return Err(error),
-            Ok(()) => false,
-        };
+        let Reports { tables, stopped, dropped, refused } = self.reports.into_inner();
         let meter = self.service.meter();
         let mut report = Report {
             run_id: self.run_id,
@@ -289,19 +281,32 @@ impl Spine {
             seconds: clock.elapsed().as_secs_f64(),
             requests: meter.requests,
             throttled_seconds: meter.throttled_seconds,
-            tables,
+            tables: tables.into_values().collect(),
         };
+        let done = report.total(|table| table.slices_done);
         let failed = report.total(|table| table.slices_failed);
-        let payloads_failed = report.total(|table| table.payloads_failed);
-        if failed > 0 && report.total(|table| table.slices_done) == 0 {
+        if done == 0 && (failed > 0 || walked.is_err()) {
             report.outcome = Outcome::Failed;
-            report.permission_missing = refused == failed;
-        } else if failed > 0 || payloads_failed > 0 || payloads_refused || stopped {
+            report.permission_missing = failed > 0 && refused == failed;
+        } else if failed > 0 || walked.is_err() || stopped || report.total(|table| table.payloads_failed) > 0 {
             report.outcome = Outcome::Partial;
         }
-        let finished_at = self.service.service_time().await.unwrap_or(started_at);
-        self.ledger.end_run(command, started_at, finished_at, &report).await?;
-        Ok(report)
+        // Without its end the next run looks for files that this one left.
+        let lake_failed = matches!(walked, Err(Error::Lake(_)));
+        if !dropped && !lake_failed {
+            let finished_at = self.service.service_time().await.unwrap_or(started_at);
+            self.ledger.end_run(command, started_at, finished_at, &report).await?;
+        }
+        match walked {
+            Err(error) if report.outcome == Outcome::Failed => Err(error),
+            Err(error) => {
+                if let Some(table) = report.tables.last_mut() {
+                    table.reasons.push(format!("the run ended early: {error}"));
+                }
+                Ok(report)
+            }
+            Ok(()) => Ok(report),
+        }
     }
 }
 

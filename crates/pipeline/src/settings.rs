@@ -7,6 +7,8 @@ use copilot_lake_tables::{Instant, Table};
 use copilot_lake_writer::LakeOptions;
 use tokio::sync::watch;
 
+use crate::error::Error;
+
 /// Turns true when the run is to stop: nothing new is asked for, what is complete is committed.
 pub type Stop = watch::Receiver<bool>;
 
@@ -53,4 +55,15 @@ pub struct Request {
     pub full: bool,
     /// Start nothing after this instant, by the machine's clock.
     pub deadline: Option<std::time::Instant>,
+}
+
+impl Request {
+    /// The window that is asked for, if one is; without a start it begins with the oldest row.
+    pub(crate) fn window(&self, now: Instant) -> Result<Option<(Option<Instant>, Instant)>, Error> {
+        match (self.since, self.until.unwrap_or(now)) {
+            (None, _) if self.until.is_none() => Ok(None),
+            (Some(since), until) if since >= until => Err(Error::EmptyWindow { since, until }),
+            (since, until) => Ok(Some((since, until))),
+        }
+    }
 }

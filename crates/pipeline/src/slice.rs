@@ -8,11 +8,20 @@ use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::cpu;
 use crate::event::{Event, Observer};
-use crate::plan::MODIFIED;
+use crate::rejects::Rejects;
 use crate::settings::Stop;
 
 /// Pages of one slice that are decoded at the same time.
 const DECODED_AHEAD: usize = 2;
+
+/// A slice to be read.
+#[derive(Debug)]
+pub(crate) struct Task {
+    pub(crate) slice: Slice,
+    /// Its rows have not been read before, so that a known row is found by its time. Otherwise by its key: whatever moved
+    /// is found too.
+    pub(crate) is_new: bool,
+}
 
 /// What a slice received and wrote.
 #[derive(Debug, Default)]
@@ -41,24 +50,25 @@ pub(crate) enum NotDone {
     Lake(#[from] copilot_lake_writer::Error),
 }
 
+/// What a slice needs beside itself.
+pub(crate) struct Surroundings<'a> {
+    pub(crate) service: &'a Dataverse,
+    pub(crate) lake: &'a Lake,
+    pub(crate) run_id: &'a str,
+    pub(crate) rejects: &'a Rejects,
+    pub(crate) observe: &'a Observer,
+    pub(crate) stop: &'a Stop,
+}
+
 /// Reads a slice and commits it: rejects first, then the rows. Counts hold what happened even when it fails.
-pub(crate) async fn run(
-    slice: &Slice,
-    service: &Dataverse,
-    lake: &Lake,
-    run_id: &str,
-    observe: &Observer,
-    stop: &Stop,
-    counts: &mut Counts,
-) -> Result<(), NotDone> {
-    let table = slice.table;
+pub(crate) async fn run(task: &Task, around: Surroundings<'_>, counts: &mut Counts) -> Result<(), NotDone> {
+    let Surroundings { service, lake, run_id, rejects: known, observe, stop } = around;
+    let table = task.slice.table;
     counts.as_of = Some(service.service_time().await?);
-    // A row's time never changes, but a changed row may be found by its key only.
-    let find = if slice.clock == MODIFIED { Find::ByKey } else { Find::ByTime };
-    let mut changes = lake.changes(table, find);
+    let mut changes = lake.changes(table, if task.is_new { Find::ByTime } else { Find::ByKey });
     let mut rejects = lake.changes(&REJECTED_RECORD, Find::ByKey);
 
-    let decoded = service.pages(slice).map_err(NotDone::Service).map_ok(|page| async {
+    let decoded = service.pages(&task.slice).map_err(NotDone::Service).map_ok(|page| async {
         let extracted_at = service.service_time().await?;
         let (requests, throttled) = (page.requests, page.throttled);
         let decoded = cpu::run(move || decode_page(table, page.rows(), extracted_at)).await?;
@@ -83,6 +93,10 @@ pub(crate) async fn run(
             rejects.push(None, reject_batch(table, &page.rejects, run_id, extracted_at)?).await?;
         }
         for (week, batch) in page.batches {
+            // What was wrong with these rows before is gone, unless it was pushed again.
+            if let Some(keys) = known.of_rows(table, &batch)? {
+                rejects.remove(&keys)?;
+            }
             changes.push(Some(week), batch).await?;
         }
         observe(&Event::Page { table: table.name, rows: page.rows, throttled_seconds: throttled.as_secs_f64() });

@@ -60,6 +60,8 @@ pub struct Column {
     pub unique: bool,
     /// A Bloom filter helps point lookups.
     pub bloom: bool,
+    /// Says which run wrote the row: a row that differs in nothing else has not changed.
+    pub provenance: bool,
     /// What is read from the JSON object that this text column holds.
     pub json: &'static [JsonColumn],
     /// The lookups (user, team) of which the filled one says to which table this owner belongs.
@@ -81,7 +83,18 @@ pub struct JsonColumn {
 
 impl Column {
     const fn new(name: &'static str, ty: Type) -> Self {
-        Self { name, wire: name, ty, doc: "", required: false, unique: false, bloom: false, json: &[], owner: None }
+        Self {
+            name,
+            wire: name,
+            ty,
+            doc: "",
+            required: false,
+            unique: false,
+            bloom: false,
+            provenance: false,
+            json: &[],
+            owner: None,
+        }
     }
 
     pub(crate) const fn guid(name: &'static str) -> Self {
@@ -149,6 +162,11 @@ impl Column {
 
     pub(crate) const fn bloom(mut self) -> Self {
         self.bloom = true;
+        self
+    }
+
+    pub(crate) const fn provenance(mut self) -> Self {
+        self.provenance = true;
         self
     }
 

@@ -1,21 +1,21 @@
 //! Changes: the rows of one slice on their way into the lake, in bounded memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use arrow::array::{RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::take_record_batch;
 use arrow::error::ArrowError;
 use copilot_lake_tables::{Table, Week};
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::ObjectStore;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::commit::{Committed, commit};
 use crate::data_file::{Bounds, DataFile};
 use crate::error::Error;
 use crate::file::{OpenFile, Staged};
+use crate::keys::{self, Values};
 use crate::lake::{Find, Inner};
 use crate::memory::{Charge, Memory};
 use crate::resolve::Meetings;
@@ -35,12 +35,13 @@ pub struct Changes {
     table: &'static Table,
     find: Find,
     holder: Arc<Holder>,
+    /// Keys of rows that are to go.
+    gone: HashSet<u128>,
 }
 
 /// What changes hold in memory. Others that need memory make it write.
 pub(crate) struct Holder {
-    store: Arc<dyn ObjectStore>,
-    memory: Arc<Memory<Self>>,
+    lake: Arc<Inner>,
     held: Arc<AtomicUsize>,
     table: &'static Table,
     weeks: Arc<Mutex<Weeks>>,
@@ -67,15 +68,9 @@ struct WeekRows {
 
 impl Changes {
     pub(crate) fn new(lake: Arc<Inner>, table: &'static Table, find: Find) -> Self {
-        let holder = Arc::new(Holder {
-            store: Arc::clone(&lake.store),
-            memory: Arc::clone(&lake.memory),
-            held: Arc::default(),
-            table,
-            weeks: Arc::default(),
-        });
+        let holder = Arc::new(Holder { lake: Arc::clone(&lake), held: Arc::default(), table, weeks: Arc::default() });
         lake.memory.register(&holder);
-        Self { lake, table, find, holder }
+        Self { lake, table, find, holder, gone: HashSet::new() }
     }
 
     /// Takes rows of one week (`None` in tables that are not partitioned), with exactly the table's schema.
@@ -96,7 +91,7 @@ impl Changes {
             let holder = &self.holder;
             let rows = weeks.weeks.entry(week).or_insert_with(|| WeekRows {
                 batches: vec![],
-                charge: holder.memory.charge(&holder.held),
+                charge: holder.lake.memory.charge(&holder.held),
                 fresh: true,
                 file: None,
                 staged: vec![],
@@ -111,6 +106,17 @@ impl Changes {
             }
         }
         self.holder.weeks.lock().await.check()
+    }
+
+    /// Takes keys of rows that are to go, unless a row with that key is pushed. The batch has the key columns by name.
+    ///
+    /// # Errors
+    /// [`Error::Rows`] when a key column is missing.
+    pub fn remove(&mut self, keys: &RecordBatch) -> Result<(), Error> {
+        let columns = self.table.key.iter().map(|name| keys.schema().index_of(name)).collect::<Result<Vec<_>, _>>();
+        let values = columns.and_then(|columns| Values::of(keys, &columns)).map_err(Error::rows(self.table.name))?;
+        self.gone.extend((0..keys.num_rows()).map(|row| keys::hash(&values, row)));
+        Ok(())
     }
 
     fn check(&self, week: Option<Week>, batch: &RecordBatch) -> Result<(), ArrowError> {
@@ -143,7 +149,7 @@ impl Changes {
         let sources = stream::iter(weeks.weeks).map(|(week, rows)| self.sources(week, rows, &files)).buffered(WEEKS);
         let sources: Vec<Vec<Source>> = sources.try_collect().await?;
         let sources = sources.into_iter().flatten().collect();
-        commit(&self.lake, &log, self.find, sources, run_id).await
+        commit(&self.lake, &log, self.find, sources, &self.gone, run_id).await
     }
 
     /// The rows of a week, sorted.
@@ -192,8 +198,8 @@ impl Weeks {
         if waiting == 0 && open == 0 {
             return Ok(false);
         }
-        // Rows shrink about eightfold when encoded: closing row groups, which makes them small, comes late.
-        if waiting >= open / 2 {
+        // Rows shrink about eightfold when encoded, so that row groups may grow large before they have to be closed.
+        if waiting >= open / 8 {
             if let Some((&week, rows)) = self.weeks.iter_mut().max_by_key(|(_, rows)| rows.waiting()) {
                 rows.flush(holder, week).await?;
             }
@@ -240,9 +246,9 @@ impl WeekRows {
                 }
                 // More rows will follow those that are written to make room.
                 let rows = if last { run.len() } else { (run.len() * 8).clamp(1 << 14, 1 << 18) };
-                let charge = holder.memory.charge(&holder.held);
+                let charge = holder.lake.memory.charge(&holder.held);
                 let schema = Arc::clone(holder.table.layout().schema());
-                OpenFile::create(&holder.store, holder.table, week, schema, rows, charge).await?
+                OpenFile::create(&holder.lake, holder.table, week, schema, rows, charge).await?
             }
         };
         let mut file = file.write(run.into_batches()).await?;
@@ -299,12 +305,16 @@ async fn sorted(table: &'static Table, batches: Vec<RecordBatch>) -> Result<Run,
     }
 }
 
-/// The batch, copied when it is a small part of larger arrays: these would stay in memory with it.
+/// The batch without room for more rows; copied when it is a small part of larger arrays, which would stay in memory.
 fn compact(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let (schema, mut columns, rows) = batch.into_parts();
+    columns.iter_mut().for_each(ArrayRef::shrink_to_fit);
+    let batch =
+        RecordBatch::try_new_with_options(schema, columns, &RecordBatchOptions::new().with_row_count(Some(rows)))?;
     let own: usize = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
     if own >= batch.get_array_memory_size() / 2 {
         return Ok(batch);
     }
-    let rows = u32::try_from(batch.num_rows()).map_err(|e| ArrowError::ComputeError(e.to_string()))?;
+    let rows = u32::try_from(rows).map_err(|e| ArrowError::ComputeError(e.to_string()))?;
     take_record_batch(&batch, &UInt32Array::from_iter_values(0..rows))
 }

@@ -1,5 +1,6 @@
 //! The one atomic step: new rows become part of their table.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -55,12 +56,13 @@ pub(crate) async fn commit(
     log: &Log,
     find: Find,
     sources: Vec<Source>,
+    gone: &HashSet<u128>,
     run_id: &str,
 ) -> Result<Committed, Error> {
     let _writing = log.writing.lock().await;
     // Files that can be seen but are not part of the table yet.
     let mut seen = Vec::new();
-    let result = attempts(lake, log, find, sources, run_id, &mut seen).await;
+    let result = attempts(lake, log, find, sources, gone, run_id, &mut seen).await;
     if !matches!(result, Err(Error::Doubtful { .. })) {
         // After a success these are the files that lost rows to others of the same changes.
         log.readers.delete(seen).await;
@@ -73,6 +75,7 @@ async fn attempts(
     log: &Log,
     find: Find,
     mut sources: Vec<Source>,
+    gone: &HashSet<u128>,
     run_id: &str,
     seen: &mut Vec<Path>,
 ) -> Result<Committed, Error> {
@@ -82,9 +85,9 @@ async fn attempts(
             let reason = "there is no such table in the lake; it was not prepared".to_owned();
             return Err(Error::Interrupted { table: log.table.name, reason });
         };
-        let mut files = merge(lake, log, find, &state, sources, seen).await?;
+        let mut files = merge(lake, log, find, &state, sources, gone, seen).await?;
         unchanged += files.unchanged;
-        if files.new.is_empty() {
+        if files.new.is_empty() && files.gone.is_empty() {
             return Ok(Committed { rows_unchanged: unchanged, ..Committed::default() });
         }
         for staged in files.new.iter_mut().chain(&mut files.rest) {
@@ -120,28 +123,29 @@ async fn merge(
     find: Find,
     state: &State,
     mut sources: Vec<Source>,
+    gone: &HashSet<u128>,
     seen: &mut Vec<Path>,
 ) -> Result<Files, Error> {
-    let (store, table) = (&lake.store, log.table);
-    if find == Find::ByKey {
+    let table = log.table;
+    if find == Find::ByKey || !gone.is_empty() {
         for source in &mut sources {
             source.bound_keys(table)?;
         }
     }
-    let meetings = Meetings::find(find, &sources, &state.files);
+    let meetings = Meetings::find(find, &sources, &state.files, !gone.is_empty());
     let mut losers = Losers { new: vec![vec![]; sources.len()], ..Losers::default() };
-    if meetings.sources.iter().any(Option::is_some) {
+    if !meetings.files.is_empty() || meetings.sources.iter().any(Option::is_some) {
         for (source, times) in sources.iter_mut().zip(&meetings.sources) {
             if let (Source::File(staged), Some(_)) = (source, times) {
                 // It has to be read.
                 complete(staged, seen).await?;
             }
         }
-        losers = resolve(store, table, &sources, &meetings).await?;
+        losers = resolve(&lake.store, table, &sources, &meetings, gone).await?;
     }
     let new = stream::iter(sources.into_iter().zip(losers.new)).map(|(source, lost)| file_of(lake, log, source, lost));
     let new: Vec<Option<Staged>> = new.buffered(FILES).try_collect().await?;
-    let rest: Vec<_> = losers.old.iter().map(|(file, lost)| rewrite(store, &lake.memory, table, file, lost)).collect();
+    let rest: Vec<_> = losers.old.iter().map(|(file, lost)| rewrite(lake, table, file, lost)).collect();
     let rest: Vec<Option<Staged>> = stream::iter(rest).buffered(FILES).try_collect().await?;
     Ok(Files {
         new: new.into_iter().flatten().collect(),
@@ -153,10 +157,10 @@ async fn merge(
 
 /// The file of new rows, without those that gave way; `None` when none is left.
 async fn file_of(lake: &Inner, log: &Log, source: Source, lost: Vec<u32>) -> Result<Option<Staged>, Error> {
-    let (store, table) = (&lake.store, log.table);
+    let table = log.table;
     match source {
         Source::File(staged) if lost.is_empty() => Ok(Some(staged)),
-        Source::File(staged) => rewrite(store, &lake.memory, table, &staged.file, &lost).await,
+        Source::File(staged) => rewrite(lake, table, &staged.file, &lost).await,
         Source::Run { week, mut run, charge, .. } => {
             run.drop_rows(&lost);
             if run.len() == 0 {
@@ -165,7 +169,7 @@ async fn file_of(lake: &Inner, log: &Log, source: Source, lost: Vec<u32>) -> Res
             let held = Arc::new(AtomicUsize::new(0));
             let schema = Arc::clone(table.layout().schema());
             let open = lake.memory.charge(&held);
-            let file = OpenFile::create(store, table, week, schema, run.len(), open).await?;
+            let file = OpenFile::create(lake, table, week, schema, run.len(), open).await?;
             let file = file.write(run.into_batches()).await?;
             drop(charge);
             file.finish().await.map(Some)

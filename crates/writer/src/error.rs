@@ -123,6 +123,11 @@ pub enum Error {
 }
 
 impl Error {
+    /// Whether only this commit failed: nothing was changed, and the rest of the run can go on.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Contended { .. } | Self::Interrupted { .. })
+    }
+
     pub(crate) fn store(action: impl Into<String>) -> impl FnOnce(object_store::Error) -> Self {
         let action = action.into();
         move |source| Self::Store { action, source }

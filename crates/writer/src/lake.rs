@@ -11,6 +11,7 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use object_store::memory::InMemory;
 use object_store::prefix::PrefixStore;
+use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::changes::{Changes, Holder};
@@ -84,6 +85,8 @@ pub(crate) struct Inner {
     pub(crate) root: Option<PathBuf>,
     pub(crate) removed_files: Duration,
     pub(crate) memory: Arc<Memory<Holder>>,
+    /// The right to encode rows.
+    pub(crate) encoders: Arc<Semaphore>,
     logs: Mutex<HashMap<&'static str, Arc<Log>>>,
 }
 
@@ -121,6 +124,7 @@ impl Lake {
             root,
             removed_files: options.removed_files.unwrap_or(kept),
             memory: Arc::new(Memory::new(options.memory)),
+            encoders: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from))),
             logs: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -157,7 +161,8 @@ impl Lake {
                 None => log.create(instance, &self.inner.url).await?,
                 Some(state) => adapt(&log, state, instance).await?,
             }
-            if leftovers {
+            // Bookkeeping has one folder each, and is written when a run ends: what it left then is found now.
+            if leftovers || !table.is_partitioned() {
                 leftovers::remove(&self.inner, &log).await?;
             }
         }
@@ -200,6 +205,11 @@ impl Lake {
 }
 
 impl Inner {
+    /// Bytes of a part of an upload: stores want at least 5 MiB, and few requests; a local file wants little memory.
+    pub(crate) fn part_bytes(&self) -> usize {
+        if self.root.is_some() { 1 << 20 } else { 8 << 20 }
+    }
+
     /// The log of a table, made when first asked for.
     pub(crate) fn log(&self, table: &'static Table) -> Arc<Log> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);

@@ -27,8 +27,10 @@ mod run;
 mod scan;
 mod schema;
 mod source;
+mod spill;
 mod stats;
 mod store_reader;
+mod upload;
 
 pub use changes::Changes;
 pub use commit::Committed;

@@ -8,7 +8,10 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties, WriterVersi
 use parquet::schema::types::ColumnPath;
 
 /// Rows of a row group at most.
-pub(crate) const ROW_GROUP_ROWS: usize = 1_048_576;
+const ROW_GROUP_ROWS: usize = 1_048_576;
+
+/// Rows of a page at most.
+pub(crate) const PAGE_ROWS: usize = 20_000;
 
 /// Bytes of a row group at most, as encoded.
 const ROW_GROUP_BYTES: usize = 128 << 20;
@@ -32,7 +35,7 @@ pub(crate) fn properties(table: &'static Table, schema: &Schema, rows: usize) ->
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_data_page_size_limit(1 << 20)
-        .set_data_page_row_count_limit(20_000)
+        .set_data_page_row_count_limit(PAGE_ROWS)
         .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_sorting_columns(Some(sorting.collect()))

@@ -1,19 +1,20 @@
 //! One row per key: which of the new rows, and which of the table's, give way.
 
-use std::collections::{BTreeMap, HashMap};
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::Hasher;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::row::{RowConverter, SortField};
-use copilot_lake_tables::{Origin, Table};
+use copilot_lake_tables::{Field, Origin, Table};
 use object_store::ObjectStore;
 
 use crate::data_file::DataFile;
 use crate::error::Error;
 use crate::keys;
 use crate::lake::Find;
-use crate::source::{Source, Version, file_keys, file_pick, projected};
+use crate::source::{Source, Version, compare_versions, file_keys, file_pick, projected};
 
 /// Every time there is.
 const EVER: (i64, i64) = (i64::MIN, i64::MAX);
@@ -38,12 +39,13 @@ pub(crate) struct Losers {
 }
 
 impl Meetings {
-    /// Looks at bounds only.
-    pub(crate) fn find(find: Find, sources: &[Source], files: &[Arc<DataFile>]) -> Self {
+    /// Looks at bounds only. `all`: every file is met, because keys are to be removed.
+    pub(crate) fn find(find: Find, sources: &[Source], files: &[Arc<DataFile>], all: bool) -> Self {
         let meet = |a: &Source, b: &Source| a.week() == b.week() && a.bounds().times_meet(b.bounds());
         let mut met = Self { sources: vec![None; sources.len()], files: Vec::new() };
-        if find == Find::ByKey {
-            let any = |file: &&Arc<DataFile>| sources.iter().any(|source| source.bounds().keys_meet(&file.bounds));
+        if find == Find::ByKey || all {
+            let any =
+                |file: &&Arc<DataFile>| all || sources.iter().any(|source| source.bounds().keys_meet(&file.bounds));
             met.files = files.iter().filter(any).map(|file| (Arc::clone(file), EVER)).collect();
             // Even within one source a key may have several times.
             met.sources = vec![Some(EVER); sources.len()];
@@ -95,7 +97,7 @@ struct Newest {
     version: Version,
 }
 
-/// A new row and a row of the table with the same key, in a table without versions: their values decide.
+/// A new row and a row of the table with the same key and no newer version: their values decide.
 struct Pair {
     source: usize,
     position: u32,
@@ -105,13 +107,15 @@ struct Pair {
 
 /// Finds the rows that give way.
 ///
-/// The newest version stays. With equal versions the table's row stays; among new rows the first. In tables without
-/// versions the row pushed last stays, but the table's stays when no value differs except `extracted_at`.
+/// The newest version stays. With equal versions, or without any, the new row stays if a value differs that is not about
+/// the program's own work, else the table's; among new rows the first with versions, the last without. Rows of the table
+/// whose key is among `gone` give way to nothing.
 pub(crate) async fn resolve(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
     sources: &[Source],
     meetings: &Meetings,
+    gone: &HashSet<u128>,
 ) -> Result<Losers, Error> {
     let versioned = !table.layout().version().is_empty();
     let mut new = vec![Vec::new(); sources.len()];
@@ -122,7 +126,7 @@ pub(crate) async fn resolve(
             let this = Newest { source: at as u32, position: row.position, version: row.version() };
             let key = row.key();
             let loser = match newest.get(&key) {
-                Some(before) if versioned && before.version >= this.version => this,
+                Some(before) if versioned && compare_versions(before.version, this.version).is_ge() => this,
                 _ => match newest.insert(key, this) {
                     Some(before) => before,
                     None => return,
@@ -137,15 +141,23 @@ pub(crate) async fn resolve(
     let mut pairs = Vec::new();
     for (at, (file, times)) in meetings.files.iter().enumerate() {
         let meet = |row: crate::source::KeyRow<'_>| {
-            let Some(met) = newest.get(&row.key()) else { return };
-            if !versioned {
-                let (source, position) = (met.source as usize, met.position);
-                pairs.push(Pair { source, position, file: at, old: row.position });
-            } else if met.version > row.version() {
-                old[at].push(row.position);
-            } else {
-                losers.unchanged += 1;
-                new[met.source as usize].push(met.position);
+            let key = row.key();
+            let Some(met) = newest.get(&key) else {
+                if gone.contains(&key) {
+                    old[at].push(row.position);
+                }
+                return;
+            };
+            match compare_versions(met.version, row.version()) {
+                Ordering::Greater => old[at].push(row.position),
+                Ordering::Equal => {
+                    let (source, position) = (met.source as usize, met.position);
+                    pairs.push(Pair { source, position, file: at, old: row.position });
+                }
+                Ordering::Less => {
+                    losers.unchanged += 1;
+                    new[met.source as usize].push(met.position);
+                }
             }
         };
         file_keys(store, table, file, *times, meet).await?;
@@ -168,7 +180,7 @@ pub(crate) async fn resolve(
     Ok(losers)
 }
 
-/// Says of every pair whether all values are the same, except `extracted_at`.
+/// Says of every pair whether all values are the same, except those that say when and by which run the row was read.
 async fn compare(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
@@ -180,8 +192,12 @@ async fn compare(
         return Ok(vec![]);
     }
     let fields = table.layout().fields().iter().enumerate();
-    let columns: Vec<usize> =
-        fields.filter(|(_, field)| !matches!(field.origin, Origin::ExtractedAt)).map(|(at, _)| at).collect();
+    let tells = |field: &Field| match field.origin {
+        Origin::ExtractedAt => false,
+        Origin::Column(column) => !column.provenance,
+        _ => true,
+    };
+    let columns: Vec<usize> = fields.filter(|(_, field)| tells(field)).map(|(at, _)| at).collect();
     let schema = projected(table, &columns);
     let sort = schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
     let converter = RowConverter::new(sort).map_err(Error::rows(table.name))?;

@@ -7,13 +7,11 @@ use arrow::array::{BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use copilot_lake_tables::Table;
 use futures::TryStreamExt;
-use object_store::ObjectStore;
 
-use crate::changes::Holder;
 use crate::data_file::DataFile;
 use crate::error::Error;
 use crate::file::{OpenFile, Staged};
-use crate::memory::Memory;
+use crate::lake::Inner;
 use crate::read::{FileReader, Part};
 
 /// So many rows are handed to the encoder at once.
@@ -23,20 +21,19 @@ const STEP: usize = 65_536;
 ///
 /// The new file has the old one's columns: those that this program does not know are kept.
 pub(crate) async fn rewrite(
-    store: &Arc<dyn ObjectStore>,
-    memory: &Memory<Holder>,
+    lake: &Inner,
     table: &'static Table,
     old: &DataFile,
     without: &[u32],
 ) -> Result<Option<Staged>, Error> {
-    let reader = FileReader::open(store, old).await?;
+    let reader = FileReader::open(&lake.store, old).await?;
     let rows = reader.rows().saturating_sub(without.len());
     if rows == 0 {
         return Ok(None);
     }
-    let charge = memory.charge(&Arc::new(AtomicUsize::new(0)));
+    let charge = lake.memory.charge(&Arc::new(AtomicUsize::new(0)));
     let schema = Arc::clone(reader.schema());
-    let mut file = OpenFile::create(store, table, old.week, schema, rows, charge).await?;
+    let mut file = OpenFile::create(lake, table, old.week, schema, rows, charge).await?;
     let mut batches = reader.read(Part { columns: None, row_groups: None, rows: None })?;
     let mut gone = without.iter().copied().peekable();
     let (mut position, mut kept, mut step) = (0u32, Vec::new(), 0);

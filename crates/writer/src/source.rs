@@ -1,5 +1,6 @@
 //! Where new rows are while a commit is made: still in memory, or in a file.
 
+use std::cmp::Ordering;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -123,8 +124,16 @@ struct Parts {
     version: usize,
 }
 
-/// A row's version: compares as the newer one is greater.
+/// A row's version; a part that is null is [`i64::MIN`].
 pub(crate) type Version = [i64; 2];
+
+/// Which of two versions is newer. Parts that one of them lacks do not count: a time that did not fit its column must
+/// not make its row the oldest.
+pub(crate) fn compare_versions(a: Version, b: Version) -> Ordering {
+    let known = |(a, b): &(i64, i64)| *a != i64::MIN && *b != i64::MIN;
+    let parts = a.into_iter().zip(b).filter(known);
+    parts.map(|(a, b)| a.cmp(&b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+}
 
 impl KeyRow<'_> {
     pub(crate) fn time(&self) -> i64 {

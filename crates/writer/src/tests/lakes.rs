@@ -73,11 +73,10 @@ async fn another_instance_and_a_newer_lake_are_refused() {
     let error = lake.prepare(&Instance { tenant: Some("x".to_owned()), ..instance() }, false).await.unwrap_err();
     assert!(matches!(error, Error::OtherInstance { what: "tenant", .. }), "{error}");
 
-    for (table, text) in [("payload", "\"copilotLake.schemaVersion\":\"1\"")] {
-        let path = folder.path().join(table).join("_delta_log/00000000000000000001.json");
-        let entry = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, entry.replace(text, "\"copilotLake.schemaVersion\":\"9\"")).unwrap();
-    }
+    let path = folder.path().join("payload/_delta_log/00000000000000000001.json");
+    let entry = std::fs::read_to_string(&path).unwrap();
+    let newer = entry.replace("\"copilotLake.schemaVersion\":\"1\"", "\"copilotLake.schemaVersion\":\"9\"");
+    std::fs::write(&path, newer).unwrap();
     let error = lake.prepare(&more, false).await.unwrap_err();
     assert!(matches!(error, Error::NewerLake { table: "payload", lake: 9, known: 1 }), "{error}");
 }

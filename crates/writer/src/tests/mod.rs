@@ -3,6 +3,7 @@
 mod commits;
 mod files;
 mod lakes;
+mod perf;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,73 @@
+//! When a run stops: on a signal, at its deadline, or because it cannot go on.
+
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::settings::Stop;
+
+/// Tells every part of a run to stop.
+pub(crate) struct Halt {
+    /// What is under way is given up at the next good moment.
+    halted: watch::Sender<bool>,
+    deadline: Option<Instant>,
+    forward: JoinHandle<()>,
+}
+
+impl Halt {
+    pub(crate) fn new(mut stop: Stop, deadline: Option<Instant>) -> Self {
+        let (halted, _) = watch::channel(*stop.borrow());
+        let sender = halted.clone();
+        let forward = tokio::spawn(async move {
+            if stop.wait_for(|stop| *stop).await.is_ok() {
+                sender.send_replace(true);
+            }
+        });
+        Self { halted, deadline, forward }
+    }
+
+    /// Stops the run from inside.
+    pub(crate) fn halt(&self) {
+        self.halted.send_replace(true);
+    }
+
+    /// For those who can stop in the middle. The deadline is not told: what is under way then is finished.
+    pub(crate) fn stop(&self) -> Stop {
+        self.halted.subscribe()
+    }
+
+    /// Nothing new is to be started.
+    pub(crate) fn is_over(&self) -> bool {
+        *self.halted.borrow() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Waits until nothing new is to be started.
+    pub(crate) async fn over(&self) {
+        let mut halted = self.halted.subscribe();
+        let deadline = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            // The sender lives as long as this.
+            _ = halted.wait_for(|halted| *halted) => {}
+            () = deadline => {}
+        }
+    }
+
+    /// Waits until so long after a stop.
+    pub(crate) async fn after(&self, grace: Duration) {
+        let mut halted = self.halted.subscribe();
+        let _ = halted.wait_for(|halted| *halted).await;
+        tokio::time::sleep(grace).await;
+    }
+}
+
+impl Drop for Halt {
+    fn drop(&mut self) {
+        self.forward.abort();
+    }
+}

@@ -1,0 +1,59 @@
+//! What `rejected_record` held when the run started: a row that is read again replaces its rejects.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
+use copilot_lake_decoder::{Error, assemble};
+use copilot_lake_tables::{REJECTED_RECORD, Table};
+use copilot_lake_writer::{Lake, Scan};
+use futures::TryStreamExt as _;
+
+use crate::ledger::text;
+
+/// The columns that were rejected, by table and row.
+#[derive(Debug, Default)]
+pub(crate) struct Rejects {
+    columns: HashMap<String, HashMap<String, Vec<String>>>,
+}
+
+impl Rejects {
+    pub(crate) async fn read(lake: &Lake) -> Result<Self, copilot_lake_writer::Error> {
+        let scan = Scan { columns: vec!["table_name", "record_key", "column_name"], week: None };
+        let mut rejects = Self::default();
+        let mut batches = std::pin::pin!(lake.scan(&REJECTED_RECORD, scan).await?);
+        while let Some(batch) = batches.try_next().await? {
+            for row in 0..batch.num_rows() {
+                let of_table = rejects.columns.entry(text(&batch, "table_name", row).to_owned()).or_default();
+                let of_row = of_table.entry(text(&batch, "record_key", row).to_owned()).or_default();
+                of_row.push(text(&batch, "column_name", row).to_owned());
+            }
+        }
+        Ok(rejects)
+    }
+
+    /// The keys in `rejected_record` of these rows; none for nearly every batch.
+    pub(crate) fn of_rows(&self, table: &'static Table, batch: &RecordBatch) -> Result<Option<RecordBatch>, Error> {
+        let Some(known) = self.columns.get(table.name) else { return Ok(None) };
+        let key: Vec<&StringArray> = table.layout().key().iter().map(|at| batch.column(*at).as_string()).collect();
+        let (mut records, mut columns) = (Vec::new(), Vec::new());
+        for row in 0..batch.num_rows() {
+            let record = key.iter().map(|part| part.value(row)).collect::<Vec<_>>().join("/");
+            for column in known.get(&record).into_iter().flatten() {
+                records.push(record.clone());
+                columns.push(column.as_str());
+            }
+        }
+        if records.is_empty() {
+            return Ok(None);
+        }
+        let same = |text: &str| Arc::new(StringArray::from(vec![text; records.len()])) as ArrayRef;
+        let keys = vec![
+            ("source", same(table.source_name())),
+            ("table_name", same(table.name)),
+            ("record_key", Arc::new(StringArray::from_iter_values(&records)) as ArrayRef),
+            ("column_name", Arc::new(StringArray::from(columns))),
+        ];
+        assemble(&REJECTED_RECORD, keys).map(Some)
+    }
+}
