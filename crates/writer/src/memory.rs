@@ -23,11 +23,6 @@ impl<T> Memory<T> {
         Self { limit, used: Arc::default(), holders: Mutex::default() }
     }
 
-    #[cfg(test)]
-    pub(crate) fn debug(&self) -> String {
-        format!("used {} MB, {} holders", self.used.load(Ordering::Relaxed) >> 20, self.holders().len())
-    }
-
     pub(crate) fn is_over(&self) -> bool {
         self.used.load(Ordering::Relaxed) > self.limit
     }

@@ -3,7 +3,6 @@
 mod commits;
 mod files;
 mod lakes;
-mod perf;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
