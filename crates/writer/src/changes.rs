@@ -1,6 +1,6 @@
 //! Changes: the rows of one slice on their way into the lake, in bounded memory.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -15,10 +15,10 @@ use crate::commit::{Committed, commit};
 use crate::data_file::{Bounds, DataFile};
 use crate::error::Error;
 use crate::file::{OpenFile, Staged};
-use crate::keys::{self, Values};
+use crate::keys::Values;
 use crate::lake::{Find, Inner};
 use crate::memory::{Charge, Memory};
-use crate::resolve::Meetings;
+use crate::resolve::{Gone, Meetings};
 use crate::run::Run;
 use crate::source::Source;
 
@@ -36,7 +36,7 @@ pub struct Changes {
     find: Find,
     holder: Arc<Holder>,
     /// Keys of rows that are to go.
-    gone: HashSet<u128>,
+    gone: Gone,
 }
 
 /// What changes hold in memory. Others that need memory make it write.
@@ -70,7 +70,7 @@ impl Changes {
     pub(crate) fn new(lake: Arc<Inner>, table: &'static Table, find: Find) -> Self {
         let holder = Arc::new(Holder { lake: Arc::clone(&lake), held: Arc::default(), table, weeks: Arc::default() });
         lake.memory.register(&holder);
-        Self { lake, table, find, holder, gone: HashSet::new() }
+        Self { lake, table, find, holder, gone: Gone::default() }
     }
 
     /// Takes rows of one week (`None` in tables that are not partitioned), with exactly the table's schema.
@@ -115,7 +115,7 @@ impl Changes {
     pub fn remove(&mut self, keys: &RecordBatch) -> Result<(), Error> {
         let columns = self.table.key.iter().map(|name| keys.schema().index_of(name)).collect::<Result<Vec<_>, _>>();
         let values = columns.and_then(|columns| Values::of(keys, &columns)).map_err(Error::rows(self.table.name))?;
-        self.gone.extend((0..keys.num_rows()).map(|row| keys::hash(&values, row)));
+        self.gone.add(&values, keys.num_rows());
         Ok(())
     }
 

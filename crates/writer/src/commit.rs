@@ -1,6 +1,5 @@
 //! The one atomic step: new rows become part of their table.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -12,7 +11,7 @@ use crate::error::Error;
 use crate::file::{OpenFile, Staged};
 use crate::lake::{Find, Inner};
 use crate::log::{Log, Outcome, State};
-use crate::resolve::{Losers, Meetings, resolve};
+use crate::resolve::{Gone, Losers, Meetings, resolve};
 use crate::rewrite::rewrite;
 use crate::source::Source;
 
@@ -56,7 +55,7 @@ pub(crate) async fn commit(
     log: &Log,
     find: Find,
     sources: Vec<Source>,
-    gone: &HashSet<u128>,
+    gone: &Gone,
     run_id: &str,
 ) -> Result<Committed, Error> {
     let _writing = log.writing.lock().await;
@@ -75,7 +74,7 @@ async fn attempts(
     log: &Log,
     find: Find,
     mut sources: Vec<Source>,
-    gone: &HashSet<u128>,
+    gone: &Gone,
     run_id: &str,
     seen: &mut Vec<Path>,
 ) -> Result<Committed, Error> {
@@ -123,7 +122,7 @@ async fn merge(
     find: Find,
     state: &State,
     mut sources: Vec<Source>,
-    gone: &HashSet<u128>,
+    gone: &Gone,
     seen: &mut Vec<Path>,
 ) -> Result<Files, Error> {
     let table = log.table;
@@ -132,7 +131,7 @@ async fn merge(
             source.bound_keys(table)?;
         }
     }
-    let meetings = Meetings::find(find, &sources, &state.files, !gone.is_empty());
+    let meetings = Meetings::find(find, &sources, &state.files, gone);
     let mut losers = Losers { new: vec![vec![]; sources.len()], ..Losers::default() };
     if !meetings.files.is_empty() || meetings.sources.iter().any(Option::is_some) {
         for (source, times) in sources.iter_mut().zip(&meetings.sources) {

@@ -9,6 +9,7 @@ use object_store::path::Path;
 use serde_json::Value;
 
 use crate::clock::now_millis;
+use crate::keys::{self, Values};
 use crate::paths;
 
 /// A Parquet file of a table.
@@ -116,6 +117,19 @@ impl Bounds {
             bounded.then(|| Some((text("minValues", at)?.to_owned(), text("maxValues", at)?.to_owned()))).flatten()
         });
         Self { time, key: key.collect() }
+    }
+
+    /// Widens the bounds of text keys, so that they take in a row's.
+    pub(crate) fn take_in(&mut self, columns: &[Values], row: usize) {
+        for (column, bounds) in columns.iter().zip(&mut self.key) {
+            let keys::Value::Text(text) = column.get(row) else { continue };
+            match bounds {
+                None => *bounds = Some((text.to_owned(), text.to_owned())),
+                Some((low, _)) if text < low.as_str() => text.clone_into(low),
+                Some((_, high)) if text > high.as_str() => text.clone_into(high),
+                Some(_) => {}
+            }
+        }
     }
 
     /// Whether rows of both may have the same time.

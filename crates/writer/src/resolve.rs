@@ -10,9 +10,9 @@ use arrow::row::{RowConverter, SortField};
 use copilot_lake_tables::{Field, Origin, Table};
 use object_store::ObjectStore;
 
-use crate::data_file::DataFile;
+use crate::data_file::{Bounds, DataFile};
 use crate::error::Error;
-use crate::keys;
+use crate::keys::{self, Values};
 use crate::lake::Find;
 use crate::source::{Source, Version, compare_versions, file_keys, file_pick, projected};
 
@@ -38,14 +38,40 @@ pub(crate) struct Losers {
     pub(crate) unchanged: u64,
 }
 
+/// Keys of rows that are to go.
+#[derive(Default)]
+pub(crate) struct Gone {
+    keys: HashSet<u128>,
+    bounds: Bounds,
+}
+
+impl Gone {
+    /// Adds the keys in these columns.
+    pub(crate) fn add(&mut self, columns: &[Values], rows: usize) {
+        self.keys.extend((0..rows).map(|row| keys::hash(columns, row)));
+        self.bounds.key.resize(columns.len(), None);
+        for row in 0..rows {
+            self.bounds.take_in(columns, row);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    fn bounds(&self) -> Option<&Bounds> {
+        (!self.is_empty()).then_some(&self.bounds)
+    }
+}
+
 impl Meetings {
-    /// Looks at bounds only. `all`: every file is met, because keys are to be removed.
-    pub(crate) fn find(find: Find, sources: &[Source], files: &[Arc<DataFile>], all: bool) -> Self {
+    /// Looks at bounds only.
+    pub(crate) fn find(find: Find, sources: &[Source], files: &[Arc<DataFile>], gone: &Gone) -> Self {
         let meet = |a: &Source, b: &Source| a.week() == b.week() && a.bounds().times_meet(b.bounds());
         let mut met = Self { sources: vec![None; sources.len()], files: Vec::new() };
-        if find == Find::ByKey || all {
-            let any =
-                |file: &&Arc<DataFile>| all || sources.iter().any(|source| source.bounds().keys_meet(&file.bounds));
+        if find == Find::ByKey || !gone.is_empty() {
+            let bounds = || sources.iter().map(Source::bounds).chain(gone.bounds());
+            let any = |file: &&Arc<DataFile>| bounds().any(|bounds| bounds.keys_meet(&file.bounds));
             met.files = files.iter().filter(any).map(|file| (Arc::clone(file), EVER)).collect();
             // Even within one source a key may have several times.
             met.sources = vec![Some(EVER); sources.len()];
@@ -115,7 +141,7 @@ pub(crate) async fn resolve(
     table: &'static Table,
     sources: &[Source],
     meetings: &Meetings,
-    gone: &HashSet<u128>,
+    gone: &Gone,
 ) -> Result<Losers, Error> {
     let versioned = !table.layout().version().is_empty();
     let mut new = vec![Vec::new(); sources.len()];
@@ -143,7 +169,7 @@ pub(crate) async fn resolve(
         let meet = |row: crate::source::KeyRow<'_>| {
             let key = row.key();
             let Some(met) = newest.get(&key) else {
-                if gone.contains(&key) {
+                if gone.keys.contains(&key) {
                     old[at].push(row.position);
                 }
                 return;

@@ -13,7 +13,7 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use crate::data_file::{Bounds, DataFile};
 use crate::error::Error;
 use crate::file::Staged;
-use crate::keys::{Value, Values};
+use crate::keys::Values;
 use crate::memory::Charge;
 use crate::read::FileReader;
 use crate::run::Run;
@@ -44,19 +44,8 @@ impl Source {
     /// Finds between which keys the rows in memory lie; files know theirs.
     pub(crate) fn bound_keys(&mut self, table: &'static Table) -> Result<(), Error> {
         let Self::Run { run, bounds, .. } = self else { return Ok(()) };
-        let mut keys: Vec<Option<(String, String)>> = vec![None; table.key.len()];
-        let rows = run.for_each(table.layout().key(), |values, row| {
-            for (values, bounds) in values.iter().zip(&mut keys) {
-                let Value::Text(text) = values.get(row) else { continue };
-                match bounds {
-                    None => *bounds = Some((text.to_owned(), text.to_owned())),
-                    Some((low, _)) if text < low.as_str() => text.clone_into(low),
-                    Some((_, high)) if text > high.as_str() => text.clone_into(high),
-                    Some(_) => {}
-                }
-            }
-        });
-        bounds.key = keys;
+        bounds.key = vec![None; table.key.len()];
+        let rows = run.for_each(table.layout().key(), |values, row| bounds.take_in(values, row));
         rows.map_err(Error::rows(table.name))
     }
 

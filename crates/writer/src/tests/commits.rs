@@ -213,3 +213,37 @@ async fn rows_that_do_not_fit_are_refused() {
     assert!(matches!(error, crate::Error::Rows { table: "msdyn_copilotevent", .. }), "{error}");
     assert!(changes.push(None, events(&[("a", 1, 1, "")])).await.is_err());
 }
+
+#[tokio::test]
+async fn keys_that_are_to_go_take_their_rows_along() {
+    let (folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 1, "a"), ("b", 2, 1, "b")]).await;
+    put(&lake, &[("x", 100, 1, "x"), ("y", 200, 1, "y")]).await;
+    let before = logged(&lake, &COPILOT_EVENT).await;
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    changes.remove(&events(&[("a", 0, 0, ""), ("c", 0, 0, "")])).unwrap();
+    changes.push(Some(week()), events(&[("c", 3, 1, "c")])).await.unwrap();
+    let done = changes.commit("run-1").await.unwrap();
+    assert_eq!((done.rows_written, done.files_added, done.files_removed), (1, 2, 1));
+    assert_eq!(verbatims(&lake).await, owned(&[("b", "b"), ("c", "c"), ("x", "x"), ("y", "y")]));
+    assert!(logged(&lake, &COPILOT_EVENT).await.contains(&before[1]));
+
+    // Without new rows it is a commit too; what is not there changes nothing.
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    changes.remove(&events(&[("b", 0, 0, "")])).unwrap();
+    assert!(changes.commit("run-1").await.unwrap().version.is_some());
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    changes.remove(&events(&[("b", 0, 0, "")])).unwrap();
+    assert_eq!(changes.commit("run-1").await.unwrap().version, None);
+    assert_eq!(verbatims(&lake).await, owned(&[("c", "c"), ("x", "x"), ("y", "y")]));
+    assert_glob_is_log(folder.path(), &lake).await;
+}
+
+#[tokio::test]
+async fn an_equal_version_with_other_values_replaces_the_row() {
+    let (_folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 5, "as decoded then"), ("b", 2, 5, "b")]).await;
+    let done = put(&lake, &[("a", 1, 5, "as decoded now"), ("b", 2, 5, "b")]).await;
+    assert_eq!((done.rows_written, done.rows_unchanged), (1, 1));
+    assert_eq!(verbatims(&lake).await, owned(&[("a", "as decoded now"), ("b", "b")]));
+}

@@ -151,3 +151,30 @@ async fn the_log_gets_checkpoints() {
     assert_eq!(verbatims(&again).await[0].1, "b");
     assert_glob_is_log(folder.path(), &again).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pages_that_were_put_aside_come_back() {
+    let folder = TempDir::new().unwrap();
+    // Room for some batches, so that one row group grows over many steps.
+    let options = LakeOptions { memory: 48 << 20, ..LakeOptions::default() };
+    let lake = open(folder.path(), options).await;
+    lake.prepare(&instance(), false).await.unwrap();
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    let id = |n: i64| format!("{:016x}-{n:08}", (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    for page in 0..20i64 {
+        let ids: Vec<String> = (0..5_000).map(|n| id(page * 5_000 + n)).collect();
+        let rows: Vec<_> = ids.iter().zip(page * 5_000..).map(|(id, n)| (id.as_str(), n, n, id.as_str())).collect();
+        changes.push(Some(week()), events(&rows)).await.unwrap();
+    }
+    let done = changes.commit("run-1").await.unwrap();
+    assert_eq!((done.rows_written, done.files_added), (100_000, 1));
+    let files = logged(&lake, &COPILOT_EVENT).await;
+    assert_eq!(assert_sorted_and_unique(folder.path(), &files), 100_000);
+    let (batches, metadata) = read(&folder.path().join(&files[0]));
+    assert_eq!(metadata.num_row_groups(), 1);
+    let found = versions(&batches);
+    assert!((0..100_000).step_by(9_999).all(|n| found[&id(n)] == n));
+    // Nothing is left beside the tables.
+    let names = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    assert_eq!(names.count(), copilot_lake_tables::TABLES.len());
+}
