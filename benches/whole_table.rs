@@ -4,6 +4,8 @@
 //! Prints rows/s, bytes of JSON/s, CPU-seconds per million rows and the peak memory of `extract`. Rows: the first
 //! argument, default 1,000,000. Needs the release binary (`make bench` builds it).
 
+#![expect(clippy::print_stdout, reason = "a bench prints its result")]
+
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};

@@ -149,7 +149,7 @@ impl World {
     fn listed(&self, table: &Table) -> BTreeSet<String> {
         let mut found = BTreeSet::new();
         let folder = self.lake().join(table.name);
-        let mut folders = vec![folder.clone()];
+        let mut folders = vec![folder];
         while let Some(next) = folders.pop() {
             for entry in std::fs::read_dir(next).unwrap() {
                 let path = entry.unwrap().path();

@@ -93,3 +93,24 @@ fn a_signal_stops_a_run_that_the_next_one_completes() {
     let outcomes = world.sql("SELECT outcome, count(*) FROM extraction_run GROUP BY 1 ORDER BY 1");
     assert_eq!(outcomes, [["complete", "1"], ["partial", "2"]]);
 }
+
+#[test]
+fn nothing_is_started_after_the_deadline() {
+    let world = World::parse(
+        "[service]
+        latency_ms = 100
+        [[table]]
+        name = \"msdyn_copilotevent\"
+        rows = 8000
+        weeks = 4",
+    );
+    let begun = std::time::Instant::now();
+    let summary = world.extract(&["--deadline", "3s"], 3);
+    assert!(begun.elapsed().as_secs() < 6, "{:?}", begun.elapsed());
+    assert_eq!(summary["outcome"], "partial");
+    assert!(world.emulator.served().payloads < world.emulator.served().tables["msdyn_copilotevent"].files);
+    world.check_lake();
+    world.extract(&[], 0);
+    world.check_lake();
+    world.check_complete("msdyn_copilotevent");
+}

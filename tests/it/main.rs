@@ -9,6 +9,9 @@
 //! - `bad_input`: what a user gets wrong, and what the program says.
 //! - `kill`: runs that are killed and run again.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::disallowed_methods, reason = "`make accept` speaks through the environment")]
+
 mod bad_input;
 mod demo;
 mod harness;

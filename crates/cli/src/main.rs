@@ -28,6 +28,11 @@ use crate::args::{Args, Command};
 use crate::console::Console;
 use crate::exit::Code;
 
+/// Gives memory back that is no longer used; `.cargo/config.toml` says how fast and why.
+#[cfg(unix)]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,

@@ -113,7 +113,7 @@ impl Recogniser {
             layers = 2;
         }
         let found = form(&bytemuck::cast_slice(words.as_slice())[..decoded], documented);
-        if accident && (outer.len() % 4 != 0 || !found.is_ok_and(|form| form.certain)) {
+        if accident && (!outer.len().is_multiple_of(4) || !found.is_ok_and(|form| form.certain)) {
             return finish_plain(words, outer, documented, utf8, encoding);
         }
         for _ in 0..layers {
@@ -226,13 +226,17 @@ fn form(bytes: &[u8], documented: Charset) -> Result<Form, &'static str> {
     }
     let guess = |charset| Ok(Form { charset, mark: 0, certain: false });
     if simdutf8::basic::from_utf8(bytes).is_ok() {
-        if documented == Charset::Utf16Le && bytes.len() % 2 == 0 && !reads_as_text(bytes) && is_likely_utf16(bytes) {
+        if documented == Charset::Utf16Le
+            && bytes.len().is_multiple_of(2)
+            && !reads_as_text(bytes)
+            && is_likely_utf16(bytes)
+        {
             return guess(Known::Utf16Le);
         }
         let certain = !bytes.iter().any(|c| c.is_ascii_control() && !c.is_ascii_whitespace());
         return Ok(Form { charset: Known::Utf8, mark: 0, certain });
     }
-    if documented != Charset::Utf8 && bytes.len() % 2 == 0 && is_likely_utf16(bytes) {
+    if documented != Charset::Utf8 && bytes.len().is_multiple_of(2) && is_likely_utf16(bytes) {
         return guess(Known::Utf16Le);
     }
     Err("neither UTF-16LE nor UTF-8")

@@ -9,9 +9,9 @@ use copilot_lake_tables::{Column, Instant, Table, Type};
 
 use crate::context::JsonColumns;
 
-/// What a null means in a column.
+/// What a null becomes in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Null {
+pub(crate) enum Missing {
     /// A null.
     Null,
     /// A missing part of the key: the empty string.
@@ -22,8 +22,8 @@ pub(crate) enum Null {
 
 /// The builder of one column.
 pub(crate) enum Builder {
-    Text(StringBuilder, Null),
-    Guid(StringBuilder, Null),
+    Text(StringBuilder, Missing),
+    Guid(StringBuilder, Missing),
     Json(StringBuilder, JsonColumns),
     Instant(TimestampMicrosecondBuilder),
     Int32(Int32Builder),
@@ -48,9 +48,9 @@ pub(crate) type Misfit = &'static str;
 impl Builder {
     pub(crate) fn new(table: &Table, column: &'static Column, rows: usize) -> Self {
         let null = match table.key.iter().position(|name| *name == column.name) {
-            Some(0) => Null::Id,
-            Some(_) => Null::Empty,
-            None => Null::Null,
+            Some(0) => Missing::Id,
+            Some(_) => Missing::Empty,
+            None => Missing::Null,
         };
         let text = |width: usize| StringBuilder::with_capacity(rows, rows * width);
         match column.ty {
@@ -98,9 +98,9 @@ impl Builder {
     /// Appends a null, or what stands for it in a key; refused for the row's own id.
     pub(crate) fn append_null(&mut self) -> Result<(), Misfit> {
         match self {
-            Self::Text(_, Null::Id) | Self::Guid(_, Null::Id) => return Err("the row has no id"),
-            Self::Text(builder, Null::Empty) | Self::Guid(builder, Null::Empty) => builder.append_value(""),
-            Self::Text(builder, Null::Null) | Self::Guid(builder, Null::Null) => builder.append_null(),
+            Self::Text(_, Missing::Id) | Self::Guid(_, Missing::Id) => return Err("the row has no id"),
+            Self::Text(builder, Missing::Empty) | Self::Guid(builder, Missing::Empty) => builder.append_value(""),
+            Self::Text(builder, Missing::Null) | Self::Guid(builder, Missing::Null) => builder.append_null(),
             Self::Json(builder, columns) => {
                 builder.append_null();
                 columns.append_nulls();

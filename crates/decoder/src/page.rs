@@ -109,7 +109,9 @@ impl PageColumns {
         let columns = table.layout().fields().iter().map(|field| match field.origin {
             Origin::Column(column) => array(column.name),
             Origin::Label(column) => array(column.name).map(|codes| labels(column, &codes)),
-            Origin::OwnerTable(column) => column.owner.map(|(user, team)| owner_table(array(user), array(team), rows)),
+            Origin::OwnerTable(column) => {
+                column.owner.map(|(user, team)| owner_table(array(user).as_ref(), array(team).as_ref(), rows))
+            }
             Origin::Json(column, part) => json
                 .iter()
                 .find(|(name, ..)| *name == column.name)
@@ -176,9 +178,9 @@ fn labels(column: &Column, codes: &ArrayRef) -> ArrayRef {
 }
 
 /// The table to which each owner belongs, by which of the two lookups is filled.
-fn owner_table(user: Option<ArrayRef>, team: Option<ArrayRef>, rows: usize) -> ArrayRef {
-    let filled = |array: &Option<ArrayRef>, row| array.as_ref().is_some_and(|array| array.is_valid(row));
+fn owner_table(user: Option<&ArrayRef>, team: Option<&ArrayRef>, rows: usize) -> ArrayRef {
+    let filled = |array: Option<&ArrayRef>, row| array.is_some_and(|array| array.is_valid(row));
     let tables =
-        (0..rows).map(|row| if filled(&user, row) { Some("systemuser") } else { filled(&team, row).then_some("team") });
+        (0..rows).map(|row| if filled(user, row) { Some("systemuser") } else { filled(team, row).then_some("team") });
     Arc::new(tables.collect::<StringArray>())
 }

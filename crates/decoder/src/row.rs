@@ -113,7 +113,14 @@ impl<'de> Visitor<'de> for Row<'_> {
 pub(crate) fn push_unknown(extra: &mut Option<String>, name: &str, raw: &str) {
     let text = extra.get_or_insert_with(String::new);
     text.push(if text.is_empty() { '{' } else { ',' });
-    text.push_str(&serde_json::Value::from(name).to_string());
+    if name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-')) {
+        text.push('"');
+        text.push_str(name);
+        text.push('"');
+    } else {
+        // Escapes are rare enough for a copy of their own.
+        text.push_str(&serde_json::Value::from(name).to_string());
+    }
     text.push(':');
     text.push_str(raw);
 }

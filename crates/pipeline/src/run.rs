@@ -228,9 +228,9 @@ impl Spine {
         report.rejected += counts.rejected;
         if let Some(reason) = reason {
             if status == "failed" {
-                report.slices_failed += 1
+                report.slices_failed += 1;
             } else {
-                report.slices_skipped += 1
+                report.slices_skipped += 1;
             }
             report.reasons.push(format!("{window}: {reason}"));
             (self.observe)(&Event::SliceNotDone { table, window, status, reason });

@@ -79,6 +79,8 @@ pub struct JsonColumn {
     pub ty: Type,
     /// One sentence for the reader of the lake.
     pub doc: &'static str,
+    /// A Bloom filter helps point lookups.
+    pub bloom: bool,
 }
 
 impl Column {
@@ -178,6 +180,11 @@ impl Column {
 
 impl JsonColumn {
     pub(crate) const fn new(name: &'static str, ty: Type, path: &'static [&'static str], doc: &'static str) -> Self {
-        Self { name, path, ty, doc }
+        Self { name, path, ty, doc, bloom: false }
+    }
+
+    pub(crate) const fn bloom(mut self) -> Self {
+        self.bloom = true;
+        self
     }
 }

@@ -132,7 +132,7 @@ fn push_column(fields: &mut Vec<Field>, column: &'static Column) {
             doc: part.doc.to_owned(),
             origin: Origin::Json(column, part),
             dictionary: !matches!(part.ty, Type::Guid),
-            bloom: false,
+            bloom: part.bloom,
         });
     }
     fields.push(Field {

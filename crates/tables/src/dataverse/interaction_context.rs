@@ -20,7 +20,8 @@ pub(super) static INTERACTION_CONTEXT: &[JsonColumn] = &[
         Type::Guid,
         &["OcSessionId"],
         "The omnichannel session in which Copilot was used.",
-    ),
+    )
+    .bloom(),
     JsonColumn::new(
         "context_response_status_code",
         Type::Int32,
