@@ -104,7 +104,8 @@ mod tests {
         let budget = Budget::new(BUDGET);
         let mut held = Vec::new();
         for _ in 0..1_000 {
-            let mut file = budget.reserve(1 << 20).now_or_never().expect("room: the others need little");
+            let file = tokio::time::timeout(Duration::from_secs(1), budget.reserve(1 << 20)).await;
+            let mut file = file.expect("room: the others need little");
             file.settle(3_000);
             held.push(file);
         }
