@@ -27,7 +27,7 @@ const ABSENT: &[(&str, &[&str])] = &[
 ];
 
 /// A file longer than this is more than one room.
-const LINES: usize = 450;
+const LINES: usize = 400;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
