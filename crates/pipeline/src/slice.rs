@@ -11,8 +11,8 @@ use crate::event::{Event, Observer};
 use crate::rejects::Rejects;
 use crate::settings::Stop;
 
-/// Pages of one slice that are decoded at the same time.
-const DECODED_AHEAD: usize = 2;
+/// Pages of one slice that are decoded at the same time: other slices keep the cores busy, and each page takes memory.
+const DECODED_AHEAD: usize = 1;
 
 /// A slice to be read.
 #[derive(Debug)]

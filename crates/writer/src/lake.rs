@@ -34,7 +34,7 @@ pub struct LakeOptions {
 
 impl Default for LakeOptions {
     fn default() -> Self {
-        Self { removed_files: None, memory: 96 << 20 }
+        Self { removed_files: None, memory: 80 << 20 }
     }
 }
 
