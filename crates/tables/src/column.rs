@@ -64,6 +64,10 @@ pub struct Column {
     pub provenance: bool,
     /// What is read from the JSON object that this text column holds.
     pub json: &'static [JsonColumn],
+    /// A text that is no such object is itself the value of the first of `json`.
+    pub plain: bool,
+    /// The File is the transcript of a chat, decoded into messages.
+    pub transcript: bool,
     /// The lookups (user, team) of which the filled one says to which table this owner belongs.
     pub owner: Option<(&'static str, &'static str)>,
 }
@@ -95,6 +99,8 @@ impl Column {
             bloom: false,
             provenance: false,
             json: &[],
+            plain: false,
+            transcript: false,
             owner: None,
         }
     }
@@ -131,8 +137,19 @@ impl Column {
         Self::new(name, Type::Decimal)
     }
 
+    pub(crate) const fn boolean(name: &'static str) -> Self {
+        Self::new(name, Type::Boolean)
+    }
+
     pub(crate) const fn file(name: &'static str) -> Self {
         Self::new(name, Type::File).unique()
+    }
+
+    /// A File that is the transcript of a chat.
+    pub(crate) const fn transcript(name: &'static str) -> Self {
+        let mut column = Self::file(name);
+        column.transcript = true;
+        column
     }
 
     /// A text column that holds a JSON object, from which these columns are read.
@@ -140,6 +157,18 @@ impl Column {
         let mut column = Self::new(name, Type::Text).unique();
         column.json = columns;
         column
+    }
+
+    /// A text column that holds plain text, which is the first of these columns, or a JSON object that has them.
+    pub(crate) const fn text_or_json(name: &'static str, columns: &'static [JsonColumn]) -> Self {
+        let mut column = Self::json(name, columns);
+        column.plain = true;
+        column
+    }
+
+    /// The table to which the lookup of that wire name leads, as the service's annotation tells it.
+    pub(crate) const fn target(name: &'static str, annotation: &'static str) -> Self {
+        Self::text(name).wire(annotation)
     }
 
     pub(crate) const fn wire(mut self, name: &'static str) -> Self {

@@ -21,11 +21,14 @@ mod layout;
 mod table;
 mod week;
 
-pub use choice::{AI_AGENT, ChoiceSet, INTERACTION_TYPE, SCENARIO_TYPE};
+pub use choice::{AI_AGENT, ChoiceSet, INTERACTION_TYPE, Labels, SCENARIO_TYPE};
 pub use column::{Column, JsonColumn, Type};
-pub use dataverse::COPILOT_EVENT;
+pub use dataverse::{
+    CONVERSATION_INSIGHT, COPILOT_EVENT, COPILOT_INTERACTION, COPILOT_INTERACTION_DATA, COPILOT_TRANSCRIPT,
+    COPILOT_TRANSCRIPT_DATA, SYSTEM_USER,
+};
 pub use instant::Instant;
-pub use lake::{EXTRACTION_RUN, EXTRACTION_SLICE, PAYLOAD, REJECTED_RECORD};
+pub use lake::{EXTRACTION_RUN, EXTRACTION_SLICE, PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE};
 pub use layout::{Field, Layout, Origin};
 pub use table::{Source, Table, TimeOf};
 pub use week::Week;
@@ -37,7 +40,26 @@ pub const SCHEMA_VERSION: u32 = 1;
 pub const WEEK_START: &str = "week_start";
 
 /// Every table of the lake, in the order in which the documentation lists them.
-pub static TABLES: &[&Table] = &[&COPILOT_EVENT, &PAYLOAD, &EXTRACTION_RUN, &EXTRACTION_SLICE, &REJECTED_RECORD];
+pub static TABLES: &[&Table] = &[
+    &COPILOT_EVENT,
+    &COPILOT_INTERACTION,
+    &COPILOT_INTERACTION_DATA,
+    &COPILOT_TRANSCRIPT,
+    &COPILOT_TRANSCRIPT_DATA,
+    &CONVERSATION_INSIGHT,
+    &PAYLOAD,
+    &TRANSCRIPT_MESSAGE,
+    &TRANSCRIPT_SOURCE,
+    &SYSTEM_USER,
+    &EXTRACTION_RUN,
+    &EXTRACTION_SLICE,
+    &REJECTED_RECORD,
+];
+
+/// The tables that mirror those of Dataverse.
+pub fn dataverse_tables() -> impl Iterator<Item = &'static Table> {
+    TABLES.iter().copied().filter(|table| matches!(table.source, Source::Dataverse { .. }))
+}
 
 /// The table of that name.
 pub fn table(name: &str) -> Option<&'static Table> {

@@ -15,6 +15,11 @@ pub enum Source {
         /// Kept in Cosmos DB: partitioned, no order by several columns.
         elastic: bool,
     },
+    /// Rows of Dataverse that rows of its other tables name: fetched by id, a few columns under names of our own.
+    Dimension {
+        /// The name in URLs.
+        entity_set: &'static str,
+    },
     /// Made from another table's rows.
     Derived,
     /// Written by the program about its own work.
@@ -95,10 +100,23 @@ impl Table {
         matches!(self.source, Source::Dataverse { .. })
     }
 
+    /// The name in the URLs of Dataverse, for tables that it has.
+    pub fn entity_set(&self) -> Option<&'static str> {
+        match self.source {
+            Source::Dataverse { entity_set, .. } | Source::Dimension { entity_set } => Some(entity_set),
+            Source::Derived | Source::Bookkeeping => None,
+        }
+    }
+
+    /// The columns that name a person and nothing else: ids in `systemuser`.
+    pub fn people(&self) -> impl Iterator<Item = &'static Column> {
+        self.columns.iter().filter(|column| matches!(column.ty, Type::Lookup(["systemuser"])))
+    }
+
     /// The name that `source` columns of the bookkeeping tables give its service.
     pub fn source_name(&self) -> &'static str {
         match self.source {
-            Source::Dataverse { .. } => "dataverse",
+            Source::Dataverse { .. } | Source::Dimension { .. } => "dataverse",
             Source::Derived | Source::Bookkeeping => "lake",
         }
     }

@@ -2,7 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use crate::{AI_AGENT, INTERACTION_TYPE, Instant, Origin, SCENARIO_TYPE, TABLES, TimeOf, Week};
+use crate::choice::{OLDER_INTERACTION_TYPE, OLDER_SCENARIO_TYPE};
+use crate::{
+    AI_AGENT, INTERACTION_TYPE, Instant, Labels, Origin, SCENARIO_TYPE, SYSTEM_USER, TABLES, TimeOf, Type, Week,
+    dataverse_tables,
+};
 
 #[test]
 fn names_are_unique_and_plain() {
@@ -53,10 +57,22 @@ fn keys_versions_and_times_name_columns() {
 
 #[test]
 fn choice_sets_are_sorted_and_complete() {
-    for (set, count) in [(&SCENARIO_TYPE, 25), (&INTERACTION_TYPE, 28), (&AI_AGENT, 4)] {
+    let counts = [
+        (&SCENARIO_TYPE, 25),
+        (&INTERACTION_TYPE, 28),
+        (&AI_AGENT, 4),
+        (&OLDER_SCENARIO_TYPE, 20),
+        (&OLDER_INTERACTION_TYPE, 20),
+    ];
+    for (set, count) in counts {
         assert_eq!(set.options.len(), count, "{}", set.name);
+    }
+    for column in TABLES.iter().flat_map(|table| table.columns) {
+        let Type::Choice(set) = column.ty else { continue };
         assert!(set.options.is_sorted_by(|a, b| a.0 < b.0), "{}", set.name);
     }
+    assert_eq!(OLDER_INTERACTION_TYPE.label(100_230_325), Some("TemplateRecommended"));
+    assert_eq!(OLDER_INTERACTION_TYPE.label(100_230_321), None, "the older list does not have it");
     assert_eq!(SCENARIO_TYPE.label(100_230_321), Some("Enrich record"));
     assert_eq!(INTERACTION_TYPE.label(100_230_321), Some("EmailDrafted"));
     assert_eq!(SCENARIO_TYPE.label(1), None);
@@ -112,4 +128,32 @@ fn instants_read_every_offset_and_fraction() {
     for text in ["2025-06-22T08:00:34Z", "1753-01-01T00:00:00Z", "2025-06-22T08:00:34.000001Z"] {
         assert_eq!(Instant::parse(text).unwrap().to_string(), text);
     }
+}
+
+#[test]
+fn dataverse_has_six_tables_and_the_people_they_name() {
+    let columns: Vec<_> = dataverse_tables().map(|table| (table.name, table.columns.len())).collect();
+    // The counts of the vendor's reference, and the tables of two lookups that lead to several.
+    let wanted = [
+        ("msdyn_copilotevent", 28),
+        ("msdyn_copilotinteraction", 24),
+        ("msdyn_copilotinteractiondata", 22),
+        ("msdyn_copilottranscript", 62),
+        ("msdyn_copilottranscriptdata", 22),
+        ("msdyn_conversationinsight", 35),
+    ];
+    assert_eq!(columns, wanted);
+    for table in dataverse_tables() {
+        assert!(table.people().any(|column| column.name == "createdby"), "{} names no person", table.name);
+        assert!(table.people().all(|column| column.name != "ownerid"), "{}: an owner may be a team", table.name);
+    }
+    assert!(!SYSTEM_USER.is_mirror());
+    assert_eq!(SYSTEM_USER.entity_set(), Some("systemusers"));
+}
+
+#[test]
+fn labels_belong_to_a_column() {
+    let mut labels = Labels::default();
+    labels.insert("a", 1, "one");
+    assert_eq!((labels.label("a", 1), labels.label("b", 1), labels.label("a", 2)), (Some("one"), None, None));
 }

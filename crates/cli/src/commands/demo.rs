@@ -8,12 +8,11 @@ use anyhow::Result;
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
 use copilot_lake_extractor::{Auth, DataverseSettings, Secret};
 use copilot_lake_pipeline::{DataverseJob, Outcome, Request, Settings};
-use copilot_lake_tables::{EXTRACTION_RUN, TABLES};
+use copilot_lake_tables::{EXTRACTION_RUN, TABLES, dataverse_tables};
 use copilot_lake_writer::{Lake, LakeOptions};
 
 use crate::args::{Demo, Global};
 use crate::commands::extract;
-use crate::config::settings::all_tables;
 use crate::console::Console;
 use crate::exit::{self, Code, usage};
 use crate::summary::Summary;
@@ -100,7 +99,7 @@ fn settings(dir: &str, emulator: &Emulator) -> Settings {
     let job = DataverseJob {
         connection,
         tenant_id: TENANT_ID.to_owned(),
-        tables: all_tables(),
+        tables: dataverse_tables().collect(),
         since: None,
         payloads: true,
         overlap: Duration::from_secs(3600),

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use copilot_lake_extractor::{Auth, DataverseSettings, Secret};
 use copilot_lake_pipeline::DataverseJob;
-use copilot_lake_tables::{Source, TABLES, Table, table};
+use copilot_lake_tables::{Source, Table, dataverse_tables, table};
 use copilot_lake_writer::LakeOptions;
 use url::Url;
 
@@ -17,14 +17,7 @@ use crate::exit::{Problem, usage};
 use crate::nearest::nearest;
 
 /// Tables of the contract that this version does not know yet.
-const LATER_TABLES: &[&str] = &[
-    "msdyn_copilotinteraction",
-    "msdyn_copilotinteractiondata",
-    "msdyn_copilottranscript",
-    "msdyn_copilottranscriptdata",
-    "msdyn_conversationinsight",
-    "ai_interaction",
-];
+const LATER_TABLES: &[&str] = &["ai_interaction"];
 
 /// The section of the sign-in to Dataverse.
 const DATAVERSE_AUTH: &str = "dataverse.auth";
@@ -78,16 +71,11 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
     }))
 }
 
-/// Every table that Dataverse has.
-pub(crate) fn all_tables() -> Vec<&'static Table> {
-    TABLES.iter().copied().filter(|table| matches!(table.source, Source::Dataverse { .. })).collect()
-}
-
 fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
     let (names, said) = match config.of(&DATAVERSE_TABLES) {
         _ if !only.is_empty() => (only.to_vec(), Origin::Flag("--table")),
         Some(Setting { value: Value::List(names), origin }) => (names, origin),
-        _ => return Ok(all_tables()),
+        _ => return Ok(dataverse_tables().collect()),
     };
     let mut tables: Vec<&'static Table> = Vec::new();
     for name in &names {
@@ -113,7 +101,7 @@ fn asked(name: &str, said: &Origin) -> Result<&'static Table, Problem> {
         None if LATER_TABLES.contains(&name) => Err(usage(format!("table `{name}` is not supported yet, {said}"))
             .hint("leave it out; `copilot-lake tables` lists those that are")),
         None => {
-            let near = nearest(name, all_tables().iter().map(|table| table.name)).unwrap_or_default();
+            let near = nearest(name, dataverse_tables().map(|table| table.name)).unwrap_or_default();
             Err(usage(format!("unknown table `{name}`, {said}")).hint(format!("the nearest known one is `{near}`")))
         }
     }
@@ -220,7 +208,7 @@ mod tests {
         assert_eq!(job.connection.page_size, 5000);
         assert_eq!(job.overlap.as_secs(), 3600);
         assert!(job.payloads && job.since.is_none());
-        assert_eq!(job.tables.len(), all_tables().len());
+        assert_eq!(job.tables.len(), dataverse_tables().count());
         assert!(!format!("{job:?}").contains("s3cret"));
     }
 

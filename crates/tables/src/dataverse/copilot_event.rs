@@ -3,6 +3,10 @@
 //! Columns: the vendor's table reference `msdyn_copilotevent` (Copilot Event), Dynamics 365 Customer Service.
 
 use super::interaction_context::INTERACTION_CONTEXT;
+use super::shared::{
+    CLIENT_TIMESTAMP, CREATED_BY, CREATED_FOR, CREATED_ON, FOR_ID, FOR_TABLE, IMPORT, MODIFIED_BY, MODIFIED_FOR,
+    MODIFIED_ON, NAME, ORIGINAL_TIME, OWNER, OWNING_TEAM, OWNING_UNIT, OWNING_USER, REQUEST_ID, VERBATIM, VERSION,
+};
 use crate::choice::{AI_AGENT, INTERACTION_TYPE, SCENARIO_TYPE};
 use crate::column::Column;
 use crate::table::{Source, Table, TimeOf};
@@ -14,45 +18,32 @@ pub static COPILOT_EVENT: Table = Table::new(
     &[
         Column::guid("msdyn_copiloteventid").required().unique().bloom().doc("Primary key, unique within a partition."),
         Column::text("partitionid").required().doc("The partition: first and last day of the week, then the scenario."),
-        Column::instant("createdon").doc("When the row was made, by the service's clock."),
-        Column::instant("modifiedon").doc("When the row was last changed, by the service's clock."),
-        Column::instant("msdyn_clienttimestamp").doc("When it happened, by the representative's clock."),
+        CREATED_ON,
+        MODIFIED_ON,
+        CLIENT_TIMESTAMP,
         Column::choice("msdyn_scenariotype", &SCENARIO_TYPE).doc("The feature that was used."),
         Column::choice("msdyn_interactiontype", &INTERACTION_TYPE).doc("What was done with it."),
         Column::choice("msdyn_aiagent", &AI_AGENT).doc("The autonomous agent that acted; null for people."),
-        Column::text("msdyn_scenariorequestid")
-            .bloom()
-            .unique()
-            .doc("The request that a response and its feedback share."),
-        Column::lookup("createdby", &["systemuser"]).wire("_createdby_value").bloom().doc("The representative."),
-        Column::lookup("ownerid", &["systemuser", "team"])
-            .wire("_ownerid_value")
-            .owner("owninguser", "owningteam")
-            .bloom()
-            .doc("Who owns the row."),
-        Column::lookup("owninguser", &["systemuser"]).wire("_owninguser_value").doc("The owner, when it is a user."),
-        Column::lookup("owningteam", &["team"]).wire("_owningteam_value").doc("The owner, when it is a team."),
-        Column::lookup("owningbusinessunit", &["businessunit"])
-            .wire("_owningbusinessunit_value")
-            .doc("The owner's business unit."),
-        Column::lookup("modifiedby", &["systemuser"]).wire("_modifiedby_value").doc("Who changed the row last."),
-        Column::lookup("createdonbehalfby", &["systemuser"])
-            .wire("_createdonbehalfby_value")
-            .doc("Who made the row in the representative's name."),
-        Column::lookup("modifiedonbehalfby", &["systemuser"])
-            .wire("_modifiedonbehalfby_value")
-            .doc("Who changed the row in another's name."),
-        Column::text("msdyn_interactionforlogicalname").doc("The table of the row that Copilot was used for."),
-        Column::text("msdyn_interactionforid").unique().doc("The row that Copilot was used for."),
-        Column::int64("versionnumber").unique().doc("The row's version."),
+        REQUEST_ID,
+        CREATED_BY,
+        OWNER,
+        OWNING_USER,
+        OWNING_TEAM,
+        OWNING_UNIT,
+        MODIFIED_BY,
+        CREATED_FOR,
+        MODIFIED_FOR,
+        FOR_TABLE,
+        FOR_ID,
+        VERSION,
         Column::int32("ttlinseconds")
             .doc("Seconds from the last change until the service removes the row; null keeps it."),
-        Column::int32("importsequencenumber").doc("The import that made the row."),
-        Column::instant("overriddencreatedon").doc("The original time of a migrated row."),
+        IMPORT,
+        ORIGINAL_TIME,
         Column::file("msdyn_interactiondata").doc("What Copilot produced: the id of a File, decoded into `payload`."),
         Column::text("msdyn_interactiondata_name").doc("The File's name."),
-        Column::text("msdyn_name").doc("A title; mostly null."),
-        Column::text("msdyn_verbatim").doc("What the representative wrote with a rating."),
+        NAME,
+        VERBATIM,
         Column::json("msdyn_interactioncontext", INTERACTION_CONTEXT)
             .doc("How Copilot was used: a JSON object, as sent; its known keys are `context_*` and `transcript_*`."),
     ],
