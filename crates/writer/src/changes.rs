@@ -15,15 +15,18 @@ use crate::commit::{Committed, commit};
 use crate::data_file::{Bounds, DataFile};
 use crate::error::Error;
 use crate::file::{OpenFile, Staged};
-use crate::keys::Values;
+use crate::gone::Gone;
 use crate::lake::{Find, Inner};
 use crate::memory::{Charge, Memory};
-use crate::resolve::{Gone, Meetings};
+use crate::resolve::Meetings;
 use crate::run::Run;
 use crate::source::Source;
 
 /// Weeks whose rows are encoded at a time when changes are committed.
 const WEEKS: usize = 4;
+
+/// Rows of a row group to which more rows may come.
+const GROWING: std::ops::RangeInclusive<usize> = 1 << 17..=1 << 18;
 
 /// Rows of a table that become part of it together, or not at all.
 ///
@@ -70,7 +73,7 @@ impl Changes {
     pub(crate) fn new(lake: Arc<Inner>, table: &'static Table, find: Find) -> Self {
         let holder = Arc::new(Holder { lake: Arc::clone(&lake), held: Arc::default(), table, weeks: Arc::default() });
         lake.memory.register(&holder);
-        Self { lake, table, find, holder, gone: Gone::default() }
+        Self { lake, table, find, holder, gone: Gone::new(table) }
     }
 
     /// Takes rows of one week (`None` in tables that are not partitioned), with exactly the table's schema.
@@ -108,15 +111,13 @@ impl Changes {
         self.holder.weeks.lock().await.check()
     }
 
-    /// Takes keys of rows that are to go, unless a row with that key is pushed. The batch has the key columns by name.
+    /// Takes keys of rows that are to go, unless a row with that key is pushed. The batch has the key columns by name, or
+    /// the first few of them: then every row goes whose key begins with these values.
     ///
     /// # Errors
-    /// [`Error::Rows`] when a key column is missing.
+    /// [`Error::Rows`] when a key column is missing before one that is given, or all are.
     pub fn remove(&mut self, keys: &RecordBatch) -> Result<(), Error> {
-        let columns = self.table.key.iter().map(|name| keys.schema().index_of(name)).collect::<Result<Vec<_>, _>>();
-        let values = columns.and_then(|columns| Values::of(keys, &columns)).map_err(Error::rows(self.table.name))?;
-        self.gone.add(&values, keys.num_rows());
-        Ok(())
+        self.gone.add(keys).map_err(Error::rows(self.table.name))
     }
 
     fn check(&self, week: Option<Week>, batch: &RecordBatch) -> Result<(), ArrowError> {
@@ -146,10 +147,12 @@ impl Changes {
         // What meets no file of the table is encoded at once, side by side; the rest waits in memory, because most of it
         // will turn out to be known.
         let files = log.state().await?.map(|state| state.files.clone()).unwrap_or_default();
-        let sources = stream::iter(weeks.weeks).map(|(week, rows)| self.sources(week, rows, &files)).buffered(WEEKS);
+        let find = if self.gone.is_empty() { self.find } else { Find::ByKey };
+        let sources = stream::iter(weeks.weeks).map(|(week, rows)| self.sources(week, rows, find, &files));
+        let sources = sources.buffered(WEEKS);
         let sources: Vec<Vec<Source>> = sources.try_collect().await?;
         let sources = sources.into_iter().flatten().collect();
-        commit(&self.lake, &log, self.find, sources, &self.gone, run_id).await
+        commit(&self.lake, &log, find, sources, &self.gone, run_id).await
     }
 
     /// The rows of a week, sorted.
@@ -157,6 +160,7 @@ impl Changes {
         &self,
         week: Option<Week>,
         mut rows: WeekRows,
+        find: Find,
         files: &[Arc<DataFile>],
     ) -> Result<Vec<Source>, Error> {
         let run = sorted(self.table, std::mem::take(&mut rows.batches)).await?;
@@ -165,7 +169,7 @@ impl Changes {
             let bounds = Bounds { time: run.times(), key: vec![] };
             let charge = std::mem::replace(&mut rows.charge, self.lake.memory.charge(&self.holder.held));
             let source = Source::Run { week, run, bounds, charge };
-            if Meetings::any(self.find, &source, files) {
+            if Meetings::any(find, &source, files) {
                 return Ok(vec![source]);
             }
             let Source::Run { run, charge, .. } = source else { return Ok(vec![]) };
@@ -245,7 +249,7 @@ impl WeekRows {
                     self.staged.push(before.finish().await?);
                 }
                 // More rows will follow those that are written to make room.
-                let rows = if last { run.len() } else { (run.len() * 8).clamp(1 << 14, 1 << 18) };
+                let rows = if last { run.len() } else { (run.len() * 8).clamp(*GROWING.start(), *GROWING.end()) };
                 let charge = holder.lake.memory.charge(&holder.held);
                 let schema = Arc::clone(holder.table.layout().schema());
                 OpenFile::create(&holder.lake, holder.table, week, schema, rows, charge).await?

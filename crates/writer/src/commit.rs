@@ -9,9 +9,10 @@ use object_store::path::Path;
 use crate::data_file::DataFile;
 use crate::error::Error;
 use crate::file::{OpenFile, Staged};
+use crate::gone::Gone;
 use crate::lake::{Find, Inner};
 use crate::log::{Log, Outcome, State};
-use crate::resolve::{Gone, Losers, Meetings, resolve};
+use crate::resolve::{Losers, Meetings, resolve};
 use crate::rewrite::rewrite;
 use crate::source::Source;
 
@@ -126,7 +127,7 @@ async fn merge(
     seen: &mut Vec<Path>,
 ) -> Result<Files, Error> {
     let table = log.table;
-    if find == Find::ByKey || !gone.is_empty() {
+    if find == Find::ByKey {
         for source in &mut sources {
             source.bound_keys(table)?;
         }

@@ -53,7 +53,7 @@ pub(crate) struct Staged {
 }
 
 impl OpenFile {
-    /// Begins a file. `rows`: how many rows a row group may get.
+    /// Begins a file. `rows`: how many rows a row group gets at most.
     pub(crate) async fn create(
         lake: &Inner,
         table: &'static Table,

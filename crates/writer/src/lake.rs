@@ -114,7 +114,18 @@ impl Lake {
                 (url, Arc::new(LocalFileSystem::new()), Some(root))
             }
         };
-        let prefix = object_store::path::Path::from_url_path(url.path()).map_err(|e| unsupported(e.to_string()))?;
+        Self::over(url, whole_store, root, options)
+    }
+
+    /// The lake at the path of that URL in a store; `root`: the folder, when it is a local one.
+    pub(crate) fn over(
+        url: Url,
+        whole_store: Arc<dyn ObjectStore>,
+        root: Option<PathBuf>,
+        options: LakeOptions,
+    ) -> Result<Self, Error> {
+        let prefix = object_store::path::Path::from_url_path(url.path());
+        let prefix = prefix.map_err(|e| Error::Unsupported { url: url.to_string(), reason: e.to_string() })?;
         let store = Arc::new(PrefixStore::new(Arc::clone(&whole_store), prefix));
         let kept = if root.is_some() { Duration::ZERO } else { Duration::from_hours(7 * 24) };
         let inner = Inner {

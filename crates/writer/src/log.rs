@@ -3,7 +3,7 @@
 //! A commit is put under the number that follows the one it was made from, and only if nobody took that number before:
 //! every commit is checked against the whole table as it was read, and two blind appends conflict rather than double.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use copilot_lake_tables::{Table, WEEK_START, Week};
@@ -157,8 +157,8 @@ impl Log {
             self.reload().await?;
             return Ok(Outcome::Conflict);
         }
-        let gone: Vec<&Path> = remove.iter().map(|file| &file.path).collect();
-        let kept = from.files.iter().filter(|file| !gone.contains(&&file.path)).cloned();
+        let gone: HashSet<&Path> = remove.iter().map(|file| &file.path).collect();
+        let kept = from.files.iter().filter(|file| !gone.contains(&file.path)).cloned();
         let files = kept.chain(add.iter().cloned().map(Arc::new)).collect();
         let state = Arc::new(State { version, metadata: from.metadata.clone(), files });
         *self.state.lock().await = Some(Arc::clone(&state));

@@ -13,13 +13,21 @@ const ROW_GROUP_ROWS: usize = 1_048_576;
 /// Rows of a page at most.
 pub(crate) const PAGE_ROWS: usize = 20_000;
 
+/// How often a Bloom filter knows a value that it does not hold.
+const FALSE_POSITIVES: f64 = 0.01;
+
+/// The same of key columns, by which a commit finds the row groups that hold one of its keys: of a thousand keys that a
+/// row group does not hold, its filter mostly knows none.
+const FALSE_KEYS: f64 = 1e-4;
+
 /// Bytes of a row group at most, as encoded.
 const ROW_GROUP_BYTES: usize = 128 << 20;
 
-/// The settings of a file with that schema. `rows` is how many rows a row group may get: Bloom filters begin with room
-/// for as many, and shrink to what came.
+/// The settings of a file with that schema. `rows` is how many rows a row group gets at most: Bloom filters begin with
+/// room for as many, and shrink to what came.
 pub(crate) fn properties(table: &'static Table, schema: &Schema, rows: usize) -> WriterProperties {
     let layout = table.layout();
+    let rows = rows.clamp(1, ROW_GROUP_ROWS);
     let about = [
         ("copilot_lake.version", env!("CARGO_PKG_VERSION").to_owned()),
         ("copilot_lake.table", table.name.to_owned()),
@@ -36,21 +44,22 @@ pub(crate) fn properties(table: &'static Table, schema: &Schema, rows: usize) ->
         .set_statistics_enabled(EnabledStatistics::Page)
         .set_data_page_size_limit(1 << 20)
         .set_data_page_row_count_limit(PAGE_ROWS)
-        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_max_row_group_row_count(Some(rows))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
         .set_sorting_columns(Some(sorting.collect()))
         .set_key_value_metadata(Some(about.map(|(key, value)| KeyValue::new(key.to_owned(), value)).into()));
-    for field in layout.fields() {
+    for (at, field) in layout.fields().iter().enumerate() {
         let column = ColumnPath::from(field.name.as_str());
         properties = properties.set_column_dictionary_enabled(column.clone(), field.dictionary);
         if !field.dictionary {
             properties = properties.set_column_encoding(column.clone(), Encoding::PLAIN);
         }
         if field.bloom {
+            let false_positives = if layout.key().contains(&at) { FALSE_KEYS } else { FALSE_POSITIVES };
             properties = properties
                 .set_column_bloom_filter_enabled(column.clone(), true)
-                .set_column_bloom_filter_fpp(column.clone(), 0.01)
-                .set_column_bloom_filter_max_ndv(column, rows.clamp(1, ROW_GROUP_ROWS) as u64);
+                .set_column_bloom_filter_fpp(column.clone(), false_positives)
+                .set_column_bloom_filter_max_ndv(column, rows as u64);
         }
     }
     properties.build()

@@ -18,6 +18,7 @@ use parquet::file::statistics::Statistics;
 
 use crate::data_file::DataFile;
 use crate::error::Error;
+use crate::sought::Sought;
 use crate::store_reader::StoreReader;
 
 /// Rows of a batch that is read.
@@ -70,7 +71,7 @@ impl FileReader {
     /// The row groups that may hold rows of these times (both ends included), each with its first row's position.
     pub(crate) fn row_groups(&self, table: &'static Table, times: (i64, i64)) -> Vec<(usize, u32)> {
         let time = table.layout().sort().first().map(|&at| table.layout().fields()[at].name.as_str());
-        let column = time.and_then(|name| self.schema().index_of(name).ok());
+        let column = time.and_then(|name| self.leaf(name));
         let (mut groups, mut first) = (Vec::new(), 0);
         for (at, group) in self.metadata.metadata().row_groups().iter().enumerate() {
             let bounds = column.and_then(|column| time_bounds(group, column));
@@ -80,6 +81,46 @@ impl FileReader {
             first += u32::try_from(group.num_rows()).unwrap_or_default();
         }
         groups
+    }
+
+    /// Those of the row groups that may hold a row that is sought, as far as their Bloom filters tell.
+    pub(crate) async fn row_groups_of(
+        &self,
+        groups: Vec<(usize, u32)>,
+        sought: &Sought,
+    ) -> Result<Vec<(usize, u32)>, Error> {
+        let Some((name, values)) = sought.values() else { return Ok(groups) };
+        let Some(column) = self.leaf(name) else { return Ok(groups) };
+        let (reader, metadata) = (self.reader.clone(), self.metadata.clone());
+        let mut filters = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
+        let mut kept = Vec::with_capacity(groups.len());
+        for group in groups {
+            if !self.filter_pays(group.0, column, values.len()) {
+                kept.push(group);
+                continue;
+            }
+            let filter = filters.get_row_group_column_bloom_filter(group.0, column).await;
+            let filter = filter.map_err(Error::parquet(&self.reader.path))?.filter(|filter| filter.num_blocks() > 0);
+            if filter.is_none_or(|filter| values.iter().any(|value| filter.check(&**value))) {
+                kept.push(group);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// Whether a row group's Bloom filter is likely to know none of so many values that are not in the row group.
+    fn filter_pays(&self, group: usize, column: usize, values: usize) -> bool {
+        let group = self.metadata.metadata().row_group(group);
+        let Some(bytes) = group.column(column).bloom_filter_length() else { return false };
+        // The share of bits that are set, in each of the filter's eight words; every value sets one bit of each.
+        let filled = 1.0 - (-8.0 * group.num_rows() as f64 / (8.0 * f64::from(bytes))).exp();
+        values as f64 * filled.powi(8) < 1.0
+    }
+
+    /// The position of the column of that name among those that a row group lists: parts of nested ones each count.
+    fn leaf(&self, name: &str) -> Option<usize> {
+        let columns = self.metadata.parquet_schema().columns();
+        columns.iter().position(|column| column.path().parts() == [name])
     }
 
     /// Positions in the file of the columns of that schema which the file has.

@@ -1,23 +1,31 @@
 //! One row per key: which of the new rows, and which of the table's, give way.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::hash::Hasher;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::row::{RowConverter, SortField};
 use copilot_lake_tables::{Field, Origin, Table};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
-use crate::data_file::{Bounds, DataFile};
+use crate::data_file::DataFile;
 use crate::error::Error;
-use crate::keys::{self, Values};
+use crate::gone::Gone;
+use crate::keys;
 use crate::lake::Find;
-use crate::source::{Source, Version, compare_versions, file_keys, file_pick, projected};
+use crate::source::{KeyReader, KeyRow, Source, Version, compare_versions, file_pick, projected};
 
 /// Every time there is.
 const EVER: (i64, i64) = (i64::MIN, i64::MAX);
+
+/// Files of the table that are opened at a time.
+const OPENED: usize = 8;
+
+/// Files whose rows are read at a time: the columns of a row group are in memory then.
+const READ: usize = 2;
 
 /// Where new rows may meet others: what has to be read to keep one row per key.
 pub(crate) struct Meetings {
@@ -38,38 +46,12 @@ pub(crate) struct Losers {
     pub(crate) unchanged: u64,
 }
 
-/// Keys of rows that are to go.
-#[derive(Default)]
-pub(crate) struct Gone {
-    keys: HashSet<u128>,
-    bounds: Bounds,
-}
-
-impl Gone {
-    /// Adds the keys in these columns.
-    pub(crate) fn add(&mut self, columns: &[Values], rows: usize) {
-        self.keys.extend((0..rows).map(|row| keys::hash(columns, row)));
-        self.bounds.key.resize(columns.len(), None);
-        for row in 0..rows {
-            self.bounds.take_in(columns, row);
-        }
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
-    fn bounds(&self) -> Option<&Bounds> {
-        (!self.is_empty()).then_some(&self.bounds)
-    }
-}
-
 impl Meetings {
     /// Looks at bounds only.
     pub(crate) fn find(find: Find, sources: &[Source], files: &[Arc<DataFile>], gone: &Gone) -> Self {
         let meet = |a: &Source, b: &Source| a.week() == b.week() && a.bounds().times_meet(b.bounds());
         let mut met = Self { sources: vec![None; sources.len()], files: Vec::new() };
-        if find == Find::ByKey || !gone.is_empty() {
+        if find == Find::ByKey {
             let bounds = || sources.iter().map(Source::bounds).chain(gone.bounds());
             let any = |file: &&Arc<DataFile>| bounds().any(|bounds| bounds.keys_meet(&file.bounds));
             met.files = files.iter().filter(any).map(|file| (Arc::clone(file), EVER)).collect();
@@ -146,9 +128,12 @@ pub(crate) async fn resolve(
     let versioned = !table.layout().version().is_empty();
     let mut new = vec![Vec::new(); sources.len()];
     let mut newest: HashMap<u128, Newest> = HashMap::new();
+    let mut sought = gone.sought().clone();
     for (at, (source, times)) in sources.iter().zip(&meetings.sources).enumerate() {
         let Some(times) = times else { continue };
-        let insert = |row: crate::source::KeyRow<'_>| {
+        let insert = |row: KeyRow<'_>| {
+            let (columns, at_row) = row.columns();
+            sought.add(columns, at_row);
             let this = Newest { source: at as u32, position: row.position, version: row.version() };
             let key = row.key();
             let loser = match newest.get(&key) {
@@ -162,31 +147,23 @@ pub(crate) async fn resolve(
         };
         source.keys(store, table, *times, insert).await?;
     }
+    let open = |(file, times): &(Arc<DataFile>, _)| {
+        let (file, sought) = (Arc::clone(file), &sought);
+        let times = *times;
+        async move { KeyReader::open(store, table, &file, times, Some(sought)).await }
+    };
+    let opened: Vec<_> = meetings.files.iter().map(open).collect();
+    let met = stream::iter(opened).buffered(OPENED).map_ok(|file| meet(file, &newest, gone)).try_buffered(READ);
+    let met: Vec<Met> = met.try_collect().await?;
     let mut losers = Losers::default();
-    let mut old = vec![Vec::new(); meetings.files.len()];
+    let mut old = Vec::with_capacity(met.len());
     let mut pairs = Vec::new();
-    for (at, (file, times)) in meetings.files.iter().enumerate() {
-        let meet = |row: crate::source::KeyRow<'_>| {
-            let key = row.key();
-            let Some(met) = newest.get(&key) else {
-                if gone.keys.contains(&key) {
-                    old[at].push(row.position);
-                }
-                return;
-            };
-            match compare_versions(met.version, row.version()) {
-                Ordering::Greater => old[at].push(row.position),
-                Ordering::Equal => {
-                    let (source, position) = (met.source as usize, met.position);
-                    pairs.push(Pair { source, position, file: at, old: row.position });
-                }
-                Ordering::Less => {
-                    losers.unchanged += 1;
-                    new[met.source as usize].push(met.position);
-                }
-            }
-        };
-        file_keys(store, table, file, *times, meet).await?;
+    for (file, met) in met.into_iter().enumerate() {
+        old.push(met.old);
+        losers.unchanged += met.new.len() as u64;
+        met.new.into_iter().for_each(|(source, position)| new[source as usize].push(position));
+        let pair = |(source, position, old)| Pair { source: source as usize, position, file, old };
+        pairs.extend(met.equal.into_iter().map(pair));
     }
     for (pair, same) in compare(store, table, sources, meetings, pairs).await? {
         if same {
@@ -204,6 +181,38 @@ pub(crate) async fn resolve(
     let files = meetings.files.iter().map(|(file, _)| Arc::clone(file));
     losers.old = files.zip(old).filter(|(_, positions)| !positions.is_empty()).collect();
     Ok(losers)
+}
+
+/// What came of new rows that met a file's.
+#[derive(Default)]
+struct Met {
+    /// Positions in the file of rows that give way.
+    old: Vec<u32>,
+    /// Sources and positions of new rows that give way.
+    new: Vec<(u32, u32)>,
+    /// Sources and positions of new rows with an equal version, and the positions in the file of those that they met.
+    equal: Vec<(u32, u32, u32)>,
+}
+
+/// Looks in a file for the keys of new rows and of rows that are to go.
+async fn meet(file: KeyReader, newest: &HashMap<u128, Newest>, gone: &Gone) -> Result<Met, Error> {
+    let mut met = Met::default();
+    let meet = |row: KeyRow<'_>| {
+        let Some(new) = newest.get(&row.key()) else {
+            let (columns, at) = row.columns();
+            if gone.contains(columns, at) {
+                met.old.push(row.position);
+            }
+            return;
+        };
+        match compare_versions(new.version, row.version()) {
+            Ordering::Greater => met.old.push(row.position),
+            Ordering::Equal => met.equal.push((new.source, new.position, row.position)),
+            Ordering::Less => met.new.push((new.source, new.position)),
+        }
+    };
+    file.for_each(meet).await?;
+    Ok(met)
 }
 
 /// Says of every pair whether all values are the same, except those that say when and by which run the row was read.
@@ -247,15 +256,19 @@ async fn compare(
         sources[at].pick(store, table, &schema, &positions, |batch| digests(batch, &mut found)).await?;
         new.extend(positions.into_iter().map(|position| (at, position)).zip(found));
     }
-    let mut old: HashMap<(usize, u32), u128> = HashMap::new();
-    for (at, mut positions) in of_file {
+    let pick = |(at, mut positions): (usize, Vec<u32>)| {
         positions.sort_unstable();
         positions.dedup();
-        let mut found = Vec::with_capacity(positions.len());
-        let file = &meetings.files[at].0;
-        file_pick(store, file, &schema, &positions, |batch| digests(batch, &mut found)).await?;
-        old.extend(positions.into_iter().map(|position| (at, position)).zip(found));
-    }
+        let (file, schema, digests) = (Arc::clone(&meetings.files[at].0), &schema, &digests);
+        async move {
+            let mut found = Vec::with_capacity(positions.len());
+            file_pick(store, &file, schema, &positions, |batch| digests(batch, &mut found)).await?;
+            Ok::<_, Error>(positions.into_iter().map(move |position| (at, position)).zip(found))
+        }
+    };
+    let picked: Vec<_> = of_file.into_iter().map(pick).collect();
+    let picked: Vec<_> = stream::iter(picked).buffered(READ).try_collect().await?;
+    let old: HashMap<(usize, u32), u128> = picked.into_iter().flatten().collect();
     let same = |pair: &Pair| new.get(&(pair.source, pair.position)) == old.get(&(pair.file, pair.old));
     Ok(pairs.into_iter().map(|pair| (same(&pair), pair)).map(|(same, pair)| (pair, same)).collect())
 }

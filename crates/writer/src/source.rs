@@ -17,6 +17,7 @@ use crate::keys::Values;
 use crate::memory::Charge;
 use crate::read::FileReader;
 use crate::run::Run;
+use crate::sought::Sought;
 
 /// New rows of one week, sorted.
 pub(crate) enum Source {
@@ -58,7 +59,7 @@ impl Source {
         mut call: impl FnMut(KeyRow<'_>),
     ) -> Result<(), Error> {
         match self {
-            Self::File(staged) => file_keys(store, table, &staged.file, times, call).await,
+            Self::File(staged) => KeyReader::open(store, table, &staged.file, times, None).await?.for_each(call).await,
             Self::Run { run, .. } => {
                 let (columns, parts) = key_columns(table);
                 let mut position = 0;
@@ -129,9 +130,15 @@ impl KeyRow<'_> {
         self.values[0].int(self.row)
     }
 
+    /// The key's columns, and the row in them.
+    pub(crate) fn columns(&self) -> (&[Values], usize) {
+        (&self.values[1..self.parts.version], self.row)
+    }
+
     /// 128 bits that tell the key from every other.
     pub(crate) fn key(&self) -> u128 {
-        crate::keys::hash(&self.values[1..self.parts.version], self.row)
+        let (columns, row) = self.columns();
+        crate::keys::hash(columns, row)
     }
 
     pub(crate) fn version(&self) -> Version {
@@ -150,35 +157,56 @@ fn key_columns(table: &'static Table) -> (Vec<usize>, Parts) {
     (columns, Parts { version: layout.sort().len() })
 }
 
-/// As [`Source::keys`], for a file.
-pub(crate) async fn file_keys(
-    store: &Arc<dyn ObjectStore>,
+/// A file whose times, keys and versions are read.
+pub(crate) struct KeyReader {
     table: &'static Table,
-    file: &DataFile,
+    reader: FileReader,
+    /// Row groups, each with its first row's position.
+    groups: Vec<(usize, u32)>,
     times: (i64, i64),
-    mut call: impl FnMut(KeyRow<'_>),
-) -> Result<(), Error> {
-    let reader = FileReader::open(store, file).await?;
-    let (columns, parts) = key_columns(table);
-    let schema = projected(table, &columns);
-    // A column may be named twice: once for the key and once for the version or the time.
-    let at: Vec<usize> =
-        columns.iter().filter_map(|&c| schema.index_of(&table.layout().fields()[c].name).ok()).collect();
-    for (group, first) in reader.row_groups(table, times) {
-        let mut position = first;
-        let mut batches = reader.read_as(&schema, Some(vec![group]), None)?;
-        while let Some(batch) = batches.try_next().await? {
-            let values = Values::of(&batch, &at).map_err(Error::rows(table.name))?;
-            for row in 0..batch.num_rows() {
-                let key = KeyRow { values: &values, parts, row, position };
-                position += 1;
-                if (times.0..=times.1).contains(&key.time()) {
-                    call(key);
+}
+
+impl KeyReader {
+    /// Opens a file for the rows of these times. Row groups that hold nothing of what is sought may be left out.
+    pub(crate) async fn open(
+        store: &Arc<dyn ObjectStore>,
+        table: &'static Table,
+        file: &DataFile,
+        times: (i64, i64),
+        sought: Option<&Sought>,
+    ) -> Result<Self, Error> {
+        let reader = FileReader::open(store, file).await?;
+        let mut groups = reader.row_groups(table, times);
+        if let Some(sought) = sought {
+            groups = reader.row_groups_of(groups, sought).await?;
+        }
+        Ok(Self { table, reader, groups, times })
+    }
+
+    /// As [`Source::keys`].
+    pub(crate) async fn for_each(self, mut call: impl FnMut(KeyRow<'_>)) -> Result<(), Error> {
+        let Self { table, reader, groups, times } = self;
+        let (columns, parts) = key_columns(table);
+        let schema = projected(table, &columns);
+        // A column may be named twice: once for the key and once for the version or the time.
+        let at: Vec<usize> =
+            columns.iter().filter_map(|&c| schema.index_of(&table.layout().fields()[c].name).ok()).collect();
+        for (group, first) in groups {
+            let mut position = first;
+            let mut batches = reader.read_as(&schema, Some(vec![group]), None)?;
+            while let Some(batch) = batches.try_next().await? {
+                let values = Values::of(&batch, &at).map_err(Error::rows(table.name))?;
+                for row in 0..batch.num_rows() {
+                    let key = KeyRow { values: &values, parts, row, position };
+                    position += 1;
+                    if (times.0..=times.1).contains(&key.time()) {
+                        call(key);
+                    }
                 }
             }
         }
+        Ok(())
     }
-    Ok(())
 }
 
 /// As [`Source::pick`], for a file.

@@ -1,7 +1,9 @@
 //! Tests on real files.
 
 mod commits;
+mod counting;
 mod files;
+mod keys;
 mod lakes;
 
 use std::collections::BTreeMap;

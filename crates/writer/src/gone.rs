@@ -1,0 +1,69 @@
+//! Keys of rows that are to go, whole ones and beginnings.
+
+use std::collections::{BTreeMap, HashSet};
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use copilot_lake_tables::Table;
+
+use crate::data_file::Bounds;
+use crate::keys::{self, Values};
+use crate::sought::Sought;
+
+/// Keys of rows that are to go.
+pub(crate) struct Gone {
+    table: &'static Table,
+    /// By the number of leading key columns that are given.
+    keys: BTreeMap<usize, Keys>,
+    sought: Sought,
+}
+
+#[derive(Default)]
+struct Keys {
+    hashes: HashSet<u128>,
+    bounds: Bounds,
+}
+
+impl Gone {
+    pub(crate) fn new(table: &'static Table) -> Self {
+        Self { table, keys: BTreeMap::new(), sought: Sought::new(table) }
+    }
+
+    /// Adds the keys in a batch that has the first key columns by name, or all.
+    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+        let (schema, names) = (batch.schema(), self.table.key);
+        let columns: Vec<usize> = names.iter().map_while(|name| schema.index_of(name).ok()).collect();
+        let given = names.iter().filter(|name| schema.index_of(name).is_ok()).count();
+        if columns.is_empty() || columns.len() < given {
+            return Err(ArrowError::SchemaError(format!("key column {} is missing", names[columns.len()])));
+        }
+        let values = Values::of(batch, &columns)?;
+        let keys = self.keys.entry(columns.len()).or_default();
+        keys.bounds.key.resize(columns.len(), None);
+        for row in 0..batch.num_rows() {
+            keys.hashes.insert(keys::hash(&values, row));
+            keys.bounds.take_in(&values, row);
+            self.sought.add(&values, row);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bounds().next().is_none()
+    }
+
+    /// Whether a row with these key columns is to go.
+    pub(crate) fn contains(&self, key: &[Values], row: usize) -> bool {
+        self.keys.iter().any(|(&columns, keys)| keys.hashes.contains(&keys::hash(&key[..columns], row)))
+    }
+
+    /// Between which keys the rows lie that are to go.
+    pub(crate) fn bounds(&self) -> impl Iterator<Item = &Bounds> {
+        self.keys.values().filter(|keys| !keys.hashes.is_empty()).map(|keys| &keys.bounds)
+    }
+
+    /// What to look for to find them.
+    pub(crate) fn sought(&self) -> &Sought {
+        &self.sought
+    }
+}

@@ -1,0 +1,50 @@
+//! What is looked for by key: values of the key column that has a Bloom filter, which tells files without them.
+
+use std::collections::HashSet;
+
+use copilot_lake_tables::Table;
+
+use crate::keys::{Value, Values};
+
+/// More values are not kept: so many are in every file, as far as a filter can tell.
+const VALUES: usize = 1 << 15;
+
+/// Values of the first key column that has a Bloom filter, of all rows that are looked for.
+#[derive(Debug, Clone)]
+pub(crate) struct Sought {
+    /// The column's position in the key, and its name; `None` in tables without such a column.
+    column: Option<(usize, &'static str)>,
+    /// `None` when rows may be looked for whose value is not known, or too many.
+    values: Option<HashSet<Box<str>>>,
+}
+
+impl Sought {
+    pub(crate) fn new(table: &'static Table) -> Self {
+        let layout = table.layout();
+        let fields = layout.key().iter().map(|&at| &layout.fields()[at]).enumerate();
+        let column = fields.filter(|(_, field)| field.bloom).map(|(at, field)| (at, field.name.as_str())).next();
+        Self { column, values: column.is_some().then(HashSet::new) }
+    }
+
+    /// Adds a row that is looked for, by the leading columns of its key.
+    pub(crate) fn add(&mut self, key: &[Values], row: usize) {
+        let (Some((at, _)), Some(values)) = (self.column, &mut self.values) else { return };
+        // Filters know no nulls.
+        let Some(Value::Text(value)) = key.get(at).map(|column| column.get(row)) else {
+            self.values = None;
+            return;
+        };
+        if !values.contains(value) {
+            if values.len() == VALUES {
+                self.values = None;
+                return;
+            }
+            values.insert(value.into());
+        }
+    }
+
+    /// The column's name and the values; `None` when a filter can tell nothing.
+    pub(crate) fn values(&self) -> Option<(&'static str, &HashSet<Box<str>>)> {
+        Some((self.column?.1, self.values.as_ref()?))
+    }
+}

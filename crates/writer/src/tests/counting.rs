@@ -1,0 +1,77 @@
+//! A store in memory that counts the bytes that are read of every file.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use futures::stream::BoxStream;
+use object_store::memory::InMemory;
+use object_store::path::Path;
+use object_store::{
+    CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
+    PutOptions, PutPayload, PutResult, Result,
+};
+
+use crate::{Lake, LakeOptions, paths};
+
+#[derive(Debug, Default)]
+pub(super) struct Counting {
+    inner: InMemory,
+    read: Mutex<BTreeMap<String, u64>>,
+}
+
+impl Counting {
+    /// A prepared lake in such a store.
+    pub(super) async fn lake() -> (Arc<Self>, Lake) {
+        let store = Arc::new(Self::default());
+        let url = paths::memory_url().unwrap();
+        let lake = Lake::over(url, Arc::<Self>::clone(&store), None, LakeOptions::default()).unwrap();
+        lake.prepare(&super::instance(), false).await.unwrap();
+        (store, lake)
+    }
+
+    /// Bytes that were read since the last call, by path within the lake.
+    pub(super) fn take(&self) -> BTreeMap<String, u64> {
+        std::mem::take(&mut *self.read.lock().unwrap())
+    }
+}
+
+impl fmt::Display for Counting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("counting")
+    }
+}
+
+#[async_trait::async_trait]
+impl ObjectStore for Counting {
+    async fn put_opts(&self, path: &Path, payload: PutPayload, options: PutOptions) -> Result<PutResult> {
+        self.inner.put_opts(path, payload, options).await
+    }
+
+    async fn put_multipart_opts(&self, path: &Path, options: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        self.inner.put_multipart_opts(path, options).await
+    }
+
+    async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
+        let result = self.inner.get_opts(path, options).await?;
+        let name = path.as_ref().trim_start_matches("lake/").to_owned();
+        *self.read.lock().unwrap().entry(name).or_default() += result.range.end - result.range.start;
+        Ok(result)
+    }
+
+    fn delete_stream(&self, paths: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
+        self.inner.delete_stream(paths)
+    }
+
+    fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        self.inner.list(prefix)
+    }
+
+    async fn list_with_delimiter(&self, prefix: Option<&Path>) -> Result<ListResult> {
+        self.inner.list_with_delimiter(prefix).await
+    }
+
+    async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
+        self.inner.copy_opts(from, to, options).await
+    }
+}
