@@ -1,6 +1,6 @@
 //! A data file as the log knows it: where it is, and between which bounds its rows lie.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use arrow::datatypes::DataType;
 use copilot_lake_tables::{Instant, Table, WEEK_START, Week};
@@ -137,6 +137,14 @@ impl Bounds {
         match (self.time, other.time) {
             (Some(a), Some(b)) => a.0 <= b.1 && b.0 <= a.1,
             _ => true,
+        }
+    }
+
+    /// Whether a row may have one of these values in the first key column.
+    pub(crate) fn take_one_of(&self, ids: &BTreeSet<String>) -> bool {
+        match self.key.first() {
+            Some(Some((low, high))) if low <= high => ids.range(low.clone()..=high.clone()).next().is_some(),
+            _ => !ids.is_empty(),
         }
     }
 

@@ -16,16 +16,7 @@ use crate::error::Error;
 use crate::gone::Gone;
 use crate::keys;
 use crate::lake::Find;
-use crate::source::{KeyReader, KeyRow, Source, Version, compare_versions, file_pick, projected};
-
-/// Every time there is.
-const EVER: (i64, i64) = (i64::MIN, i64::MAX);
-
-/// Files of the table that are opened at a time.
-const OPENED: usize = 8;
-
-/// Files whose rows are read at a time: the columns of a row group are in memory then.
-const READ: usize = 2;
+use crate::source::{EVER, KeyReader, KeyRow, OPENED, READ, Source, Version, compare_versions, file_pick, projected};
 
 /// Where new rows may meet others: what has to be read to keep one row per key.
 pub(crate) struct Meetings {

@@ -1,6 +1,7 @@
 //! Reading a table's committed rows.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -11,7 +12,8 @@ use crate::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::Lake;
 use crate::read::FileReader;
-use crate::source::projected;
+use crate::sought::Sought;
+use crate::source::{EVER, KeyReader, OPENED, READ, file_pick, projected};
 
 /// What is read of a table.
 #[derive(Debug, Clone, Default)]
@@ -56,5 +58,40 @@ impl Lake {
         Ok(batches.try_flatten().inspect(move |_| {
             let _ = &reading;
         }))
+    }
+
+    /// Reads the committed rows whose first key column is one of these ids, as of now, with exactly the table's schema.
+    ///
+    /// Of the files that may hold one, as far as bounds and Bloom filters tell, the keys are read; of the rows that are
+    /// found, the pages that hold them.
+    ///
+    /// # Errors
+    /// Reading the log or a file.
+    pub async fn rows_of(&self, table: &'static Table, ids: &BTreeSet<String>) -> Result<Vec<RecordBatch>, Error> {
+        let (log, store) = (self.inner.log(table), &self.inner.store);
+        let _reading = log.readers.begin();
+        let state = log.state().await?;
+        let mut sought = Sought::new(table);
+        ids.iter().for_each(|id| sought.add_first(id));
+        let files = state.iter().flat_map(|state| &state.files).filter(|file| file.bounds.take_one_of(ids));
+        let open = |file: &Arc<DataFile>| {
+            let (file, sought) = (Arc::clone(file), &sought);
+            async move { Ok((KeyReader::open(store, table, &file, EVER, Some(sought)).await?, file)) }
+        };
+        let opened: Vec<_> = files.map(open).collect();
+        let pick = |(keys, file): (KeyReader, Arc<DataFile>)| async move {
+            let (mut positions, mut rows) = (Vec::new(), Vec::new());
+            keys.for_each(|row| positions.extend(row.begins_with_one_of(ids).then_some(row.position))).await?;
+            if !positions.is_empty() {
+                let keep = |batch: &RecordBatch| {
+                    rows.push(batch.clone());
+                    Ok(())
+                };
+                file_pick(store, &file, table.layout().schema(), &positions, keep).await?;
+            }
+            Ok::<_, Error>(rows)
+        };
+        let rows = stream::iter(opened).buffered(OPENED).map_ok(pick).try_buffered(READ);
+        Ok(rows.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
     }
 }

@@ -43,6 +43,14 @@ impl Sought {
         }
     }
 
+    /// Adds a value of the first key column, whatever the others are.
+    pub(crate) fn add_first(&mut self, value: &str) {
+        match (self.column, &mut self.values) {
+            (Some((0, _)), Some(values)) if values.len() < VALUES => drop(values.insert(value.into())),
+            _ => self.values = None,
+        }
+    }
+
     /// The column's name and the values; `None` when a filter can tell nothing.
     pub(crate) fn values(&self) -> Option<(&'static str, &HashSet<Box<str>>)> {
         Some((self.column?.1, self.values.as_ref()?))

@@ -1,6 +1,7 @@
 //! Where new rows are while a commit is made: still in memory, or in a file.
 
 use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -13,11 +14,20 @@ use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 use crate::data_file::{Bounds, DataFile};
 use crate::error::Error;
 use crate::file::Staged;
-use crate::keys::Values;
+use crate::keys::{Value, Values};
 use crate::memory::Charge;
 use crate::read::FileReader;
 use crate::run::Run;
 use crate::sought::Sought;
+
+/// Every time there is.
+pub(crate) const EVER: (i64, i64) = (i64::MIN, i64::MAX);
+
+/// Files of a table that are opened at a time.
+pub(crate) const OPENED: usize = 8;
+
+/// Files whose rows are read at a time: the columns of a row group are in memory then.
+pub(crate) const READ: usize = 2;
 
 /// New rows of one week, sorted.
 pub(crate) enum Source {
@@ -128,6 +138,14 @@ pub(crate) fn compare_versions(a: Version, b: Version) -> Ordering {
 impl KeyRow<'_> {
     pub(crate) fn time(&self) -> i64 {
         self.values[0].int(self.row)
+    }
+
+    /// Whether the first part of the key is one of these.
+    pub(crate) fn begins_with_one_of(&self, ids: &BTreeSet<String>) -> bool {
+        match self.values[1].get(self.row) {
+            Value::Text(id) => ids.contains(id),
+            _ => false,
+        }
     }
 
     /// The key's columns, and the row in them.

@@ -328,3 +328,49 @@ async fn a_key_without_its_beginning_is_refused() {
     // Nothing was taken.
     assert_eq!(changes.commit("run-1").await.unwrap(), crate::Committed::default());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_of_some_ids_are_read_as_they_were_pushed() {
+    let (store, lake) = Counting::lake().await;
+    let mut random = Random(3);
+    let mut first: Vec<Row> =
+        (0..12_000).map(|n| Row { id: random.id(), week: n % 3, version: 5, text: random.id() }).collect();
+    // One id in two partitions.
+    first.extend([first[0].clone(), first[0].clone()]);
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    push(&mut changes, &first[..12_000]).await;
+    let mut columns = rows_of(&first[12_000..]).columns().to_vec();
+    columns[1] = texts(&["p", "q"]);
+    let more = RecordBatch::try_new(Arc::clone(COPILOT_EVENT.layout().schema()), columns).unwrap();
+    changes.push(Some(week()), more).await.unwrap();
+    changes.commit("run-1").await.unwrap();
+    store.take();
+
+    let ids = [0, 3, 9_003].map(|at: usize| first[at].id.clone()).into_iter().chain(["none".to_owned()]).collect();
+    let found = lake.rows_of(&COPILOT_EVENT, &ids).await.unwrap();
+    assert!(found.iter().all(|batch| batch.schema() == *COPILOT_EVENT.layout().schema()));
+    let mut found: Vec<(String, String)> = found
+        .iter()
+        .flat_map(|batch| {
+            pairs(&batch.project(&[0, COPILOT_EVENT.layout().position("msdyn_verbatim").unwrap()]).unwrap())
+        })
+        .collect();
+    found.sort();
+    let mut expected: Vec<_> =
+        [0, 0, 0, 3, 9_003].map(|at: usize| (first[at].id.clone(), first[at].text.clone())).into();
+    expected.sort();
+    assert_eq!(found, expected);
+    // The files of the other weeks were not read for their rows.
+    let read = store.take();
+    let whole: Vec<u64> = lake_files(&read).map(|file| read[file]).filter(|bytes| *bytes > 84 << 10).collect();
+    assert_eq!((lake_files(&read).count(), whole.len()), (3, 1));
+
+    assert!(lake.rows_of(&COPILOT_EVENT, &BTreeSet::new()).await.unwrap().is_empty());
+    assert_eq!(store.take(), BTreeMap::new());
+    // The first key column of payloads has no filter.
+    let mut changes = lake.changes(&PAYLOAD, Find::ByTime);
+    changes.push(Some(week()), payload_keys(&[["t", "1", "", "x"], ["u", "1", "", "x"]], "decoded")).await.unwrap();
+    changes.commit("run-1").await.unwrap();
+    let found = lake.rows_of(&PAYLOAD, &BTreeSet::from(["u".to_owned()])).await.unwrap();
+    assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
+}
