@@ -76,7 +76,7 @@ pub enum Error {
         #[source]
         source: object_store::Error,
     },
-    /// The file system refused.
+    /// The file system refused, or a file of the archive is cut.
     #[error("cannot {action}: {source}")]
     File {
         /// What was tried, with the path.

@@ -1,21 +1,20 @@
 //! A lake: a store, its tables, and what is known of them.
 
 use std::collections::{BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use copilot_lake_tables::{SCHEMA_VERSION, TABLES, Table, Week};
 use deltalake::logstore::{StorageConfig, default_logstore};
 use object_store::ObjectStore;
-use object_store::local::LocalFileSystem;
-use object_store::memory::InMemory;
 use object_store::prefix::PrefixStore;
 use tokio::sync::Semaphore;
 use url::Url;
 
 use crate::changes::{Changes, Holder};
 use crate::error::Error;
+use crate::location::Location;
 use crate::lock::Lock;
 use crate::log::{Log, State};
 use crate::memory::Memory;
@@ -96,37 +95,13 @@ impl Lake {
     /// # Errors
     /// [`Error::Unsupported`] for other URLs.
     pub async fn open(url: &str, options: LakeOptions) -> Result<Self, Error> {
-        let unsupported = |reason: String| Error::Unsupported { url: url.to_owned(), reason };
-        let parsed = Url::parse(url).ok().filter(|parsed| url.contains("://") && parsed.scheme().len() > 1);
-        let (url, whole_store, root): (Url, Arc<dyn ObjectStore>, _) = match parsed {
-            Some(parsed) if parsed.scheme() == "memory" => {
-                (paths::memory_url().map_err(|e| unsupported(e.to_string()))?, Arc::new(InMemory::new()), None)
-            }
-            Some(parsed) if parsed.scheme() != "file" => {
-                return Err(unsupported(format!("scheme {} is not supported yet", parsed.scheme())));
-            }
-            parsed => {
-                let root = match parsed {
-                    Some(parsed) => parsed.to_file_path().map_err(|()| unsupported("it is not a path".to_owned()))?,
-                    None => std::path::absolute(Path::new(url)).map_err(|e| unsupported(e.to_string()))?,
-                };
-                let url = Url::from_directory_path(&root).map_err(|()| unsupported("it is not a path".to_owned()))?;
-                (url, Arc::new(LocalFileSystem::new()), Some(root))
-            }
-        };
-        Self::over(url, whole_store, root, options)
+        Self::at(Location::of(url)?, &options)
     }
 
-    /// The lake at the path of that URL in a store; `root`: the folder, when it is a local one.
-    pub(crate) fn over(
-        url: Url,
-        whole_store: Arc<dyn ObjectStore>,
-        root: Option<PathBuf>,
-        options: LakeOptions,
-    ) -> Result<Self, Error> {
-        let prefix = object_store::path::Path::from_url_path(url.path());
-        let prefix = prefix.map_err(|e| Error::Unsupported { url: url.to_string(), reason: e.to_string() })?;
-        let store = Arc::new(PrefixStore::new(Arc::clone(&whole_store), prefix));
+    /// The lake at that place.
+    pub(crate) fn at(location: Location, options: &LakeOptions) -> Result<Self, Error> {
+        let store = location.store()?;
+        let Location { url, whole_store, root } = location;
         let kept = if root.is_some() { Duration::ZERO } else { Duration::from_hours(7 * 24) };
         let inner = Inner {
             url,

@@ -5,6 +5,7 @@
 //! [`Changes::commit`] makes them part of their table in one atomic step, after which the table has one row per key, the
 //! newest version. Nothing is to be seen of changes that are dropped.
 
+mod archive;
 mod changes;
 mod clock;
 mod commit;
@@ -15,10 +16,12 @@ mod gone;
 mod keys;
 mod lake;
 mod leftovers;
+mod location;
 mod lock;
 mod log;
 mod memory;
 mod paths;
+mod probe;
 mod properties;
 mod read;
 mod readers;
@@ -34,6 +37,7 @@ mod stats;
 mod store_reader;
 mod upload;
 
+pub use archive::{Archive, ArchivedSlice, archived};
 pub use changes::Changes;
 pub use commit::Committed;
 pub use error::Error;

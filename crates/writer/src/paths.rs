@@ -11,6 +11,12 @@ pub(crate) const LOCK: &str = "_lock";
 /// The folder of a table's log, inside the table's folder.
 pub(crate) const LOG: &str = "_delta_log";
 
+/// The folder of the archive, at the root of a lake.
+const RAW: &str = "_raw";
+
+/// A part of a path that somebody else named is cut to so many characters.
+const PART: usize = 120;
+
 /// The folder of a table.
 pub(crate) fn table(table: &Table) -> Path {
     Path::from(table.name)
@@ -59,4 +65,89 @@ pub(crate) fn is_staged(name: &str) -> bool {
 /// The location of a lake in memory.
 pub(crate) fn memory_url() -> Result<Url, url::ParseError> {
     Url::parse("memory:///lake/")
+}
+
+/// A new file that says whether a lake can be written to.
+pub(crate) fn probe() -> Path {
+    Path::from(format!("_probe-{}", Uuid::new_v4().simple()))
+}
+
+/// The folder of the archive.
+pub(crate) fn raw() -> Path {
+    Path::from(RAW)
+}
+
+/// The folder of a slice in the archive.
+pub(crate) fn archive(table: &str, run_id: &str, slice: &str) -> Path {
+    Path::from_iter([RAW.to_owned(), plain(table), plain(run_id), plain(slice)])
+}
+
+/// A file of a slice in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Archived {
+    /// What the slice is.
+    Slice,
+    /// One line for every payload.
+    Index,
+    /// The body of the page of that number.
+    Page(u32),
+    /// The bytes of the payload of that number.
+    Payload(u32),
+}
+
+pub(crate) fn archived_slice(folder: &Path) -> Path {
+    folder.clone().join("slice.json")
+}
+
+pub(crate) fn archived_index(folder: &Path) -> Path {
+    folder.clone().join("index.jsonl")
+}
+
+pub(crate) fn archived_page(folder: &Path, number: u32) -> Path {
+    folder.clone().join(format!("{number}.json.zst"))
+}
+
+pub(crate) fn archived_payload(folder: &Path, number: u32) -> Path {
+    folder.clone().join(format!("{number}.bin.zst"))
+}
+
+/// What a file in the folder of a slice is; `None` when it is none of ours.
+pub(crate) fn archived(path: &Path) -> Option<Archived> {
+    let name = path.filename()?;
+    match name {
+        "slice.json" => return Some(Archived::Slice),
+        "index.jsonl" => return Some(Archived::Index),
+        _ => {}
+    }
+    let (number, kind) = name.strip_suffix(".zst").unwrap_or(name).split_once('.')?;
+    let number = number.parse().ok()?;
+    match kind {
+        "json" => Some(Archived::Page(number)),
+        "bin" => Some(Archived::Payload(number)),
+        _ => None,
+    }
+}
+
+/// Whether a file of the archive is compressed.
+pub(crate) fn is_compressed(path: &Path) -> bool {
+    path.filename().is_some_and(|name| name.ends_with(".zst"))
+}
+
+/// The folder that a file lies in.
+pub(crate) fn folder(path: &Path) -> Path {
+    let mut parts: Vec<_> = path.parts().collect();
+    parts.pop();
+    Path::from_iter(parts)
+}
+
+/// A name as a part of a path: letters, digits, `-`, `_`, `.`. One that had to be changed ends with a hash of what it
+/// was, so that two names stay two.
+fn plain(name: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !name.is_empty() && !name.starts_with('.') && name.len() <= PART && name.chars().all(safe) {
+        return name.to_owned();
+    }
+    let cut: String = name.trim_start_matches('.').chars().take(PART).map(|c| if safe(c) { c } else { '_' }).collect();
+    let hash = crate::keys::hash_of(|hasher| std::hash::Hasher::write(hasher, name.as_bytes())) as u32;
+    format!("{cut}-{hash:08x}")
 }

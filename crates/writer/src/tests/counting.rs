@@ -12,6 +12,7 @@ use object_store::{
     PutOptions, PutPayload, PutResult, Result,
 };
 
+use crate::location::Location;
 use crate::{Lake, LakeOptions, paths};
 
 #[derive(Debug, Default)]
@@ -25,7 +26,8 @@ impl Counting {
     pub(super) async fn lake() -> (Arc<Self>, Lake) {
         let store = Arc::new(Self::default());
         let url = paths::memory_url().unwrap();
-        let lake = Lake::over(url, Arc::<Self>::clone(&store), None, LakeOptions::default()).unwrap();
+        let location = Location { url, whole_store: Arc::<Self>::clone(&store), root: None };
+        let lake = Lake::at(location, &LakeOptions::default()).unwrap();
         lake.prepare(&super::instance(), false).await.unwrap();
         (store, lake)
     }

@@ -174,3 +174,22 @@ async fn dropped_changes_leave_nothing_to_be_seen() {
     assert_glob_is_log(folder.path(), &lake).await;
     assert!(verbatims(&lake).await.is_empty());
 }
+
+#[tokio::test]
+async fn probing_leaves_nothing_behind() {
+    let folder = TempDir::new().unwrap();
+    let nested = open(&folder.path().join("a/b/lake"), LakeOptions::default()).await;
+    nested.probe().await.unwrap();
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+    let lake = open(folder.path(), LakeOptions::default()).await;
+    lake.probe().await.unwrap();
+    assert!(folder.path().exists() && walk(folder.path()).is_empty());
+    Lake::open("memory://", LakeOptions::default()).await.unwrap().probe().await.unwrap();
+
+    // A file is in the way of the folder.
+    std::fs::write(folder.path().join("file"), "").unwrap();
+    let blocked = folder.path().join("file/lake");
+    let error = open(&blocked, LakeOptions::default()).await.probe().await.unwrap_err();
+    assert!(matches!(error, Error::File { .. }), "{error}");
+    assert!(error.to_string().contains(&format!("make the folder {}", blocked.display())), "{error}");
+}

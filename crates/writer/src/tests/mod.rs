@@ -1,5 +1,6 @@
 //! Tests on real files.
 
+mod archives;
 mod commits;
 mod counting;
 mod files;
