@@ -1,7 +1,7 @@
 //! What the benches measure with: real pages of the emulator, as the extractor gets them.
 
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
-use copilot_lake_extractor::{Auth, Dataverse, DataverseSettings, Page, Secret, Slice};
+use copilot_lake_extractor::{Auth, Dataverse, DataverseSettings, Page, Secret, Selection, Slice};
 use copilot_lake_tables::{COPILOT_EVENT, Instant};
 use futures::TryStreamExt as _;
 
@@ -28,7 +28,7 @@ pub fn pages(rows: usize) -> Vec<Page> {
             start: Instant::from_seconds(0),
             end: Instant::parse("2030-01-01").expect("a date"),
         };
-        let pages = service.pages(&slice).try_collect().await.expect("every page");
+        let pages = service.pages(&slice, &Selection::of(slice.table)).try_collect().await.expect("every page");
         emulator.stop().await;
         pages
     })

@@ -116,14 +116,20 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
         Error::PermissionMissing { .. } => {
             (Code::Refused, "add an application user for this app in the Power Platform admin center")
         }
+        Error::ColumnSecured { .. } => {
+            (Code::Refused, "add the application user to a column security profile that may read this column")
+        }
         Error::TableMissing { .. } => (Code::Failed, "name the tables that the environment has in `dataverse.tables`"),
         Error::ForeignLink { .. } => (Code::Failed, "check that `dataverse.url` is the environment's own address"),
         Error::Unreachable { .. } => {
             (Code::Failed, "check `dataverse.url`, `auth.authority` and the network, then run it again")
         }
-        Error::Refused { .. } | Error::FileMissing { .. } | Error::FileTooLarge { .. } | Error::BadPage { .. } => {
-            (Code::Failed, AGAIN)
-        }
+        Error::Refused { .. }
+        | Error::ColumnMissing { .. }
+        | Error::TokenExpired { .. }
+        | Error::FileMissing { .. }
+        | Error::FileTooLarge { .. }
+        | Error::BadPage { .. } => (Code::Failed, AGAIN),
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
+use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 use url::Url;
@@ -146,6 +147,12 @@ impl Client {
         }
     }
 
+    /// Asks for one JSON object; `otherwise` says what an answer of another form is.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, ask: &Ask, otherwise: &'static str) -> Result<T, Error> {
+        let accept = |answer: Answer| serde_json::from_slice(&answer.body).map_err(|_| otherwise);
+        self.get(ask, accept).await.map(|(value, _)| value)
+    }
+
     /// Waits until the next try, or gives up.
     async fn rest(&self, ask: &Ask, tries: &Tries, cost: &mut Cost, passing: Passing) -> Result<(), Error> {
         let unheard = passing.address && !self.heard.load(Ordering::Relaxed);
@@ -209,7 +216,7 @@ impl Client {
         }
         let headers = response.headers().clone();
         match ask.kind {
-            Kind::Json => {
+            Kind::Json | Kind::Changes => {
                 let usual = self.page_bytes.load(Ordering::Relaxed);
                 let body = body::page(response, usual).await?;
                 self.page_bytes.store(body.len().max(usual - usual / 8), Ordering::Relaxed);

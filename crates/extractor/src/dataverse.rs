@@ -1,25 +1,33 @@
 //! Dataverse: the service, as the pipeline sees it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use copilot_lake_tables::{Instant, Table};
+use copilot_lake_tables::{Instant, Labels, Table};
 use futures::Stream;
 use serde::Deserialize;
 use url::Url;
 
 use crate::auth::Auth;
-use crate::client::{Answer, Client};
+use crate::client::Client;
 use crate::clock::local_time;
+use crate::environment::{self, Environment};
 use crate::error::Error;
 use crate::files::{self, File, FileAddress};
-use crate::link::Links;
+use crate::key::{self, Row};
+use crate::labels;
 use crate::meter::Meter;
 use crate::origin::require_secure;
 use crate::page::Page;
 use crate::pages;
-use crate::request::{self, Ask, Kind};
+use crate::privileges::{self, Depth};
+use crate::probe;
+use crate::request::{self, Ask};
 use crate::retry::Patience;
+use crate::selection::Selection;
 use crate::slice::Slice;
+use crate::totals;
+use crate::tracking::{self, Tracking};
 
 /// Which environment, as whom, and how much at a time.
 #[derive(Debug, Clone)]
@@ -87,11 +95,7 @@ impl Dataverse {
         }
         let mut url = self.api.clone();
         url.set_path("/api/data/v9.2/WhoAmI");
-        let ask = Ask { url, kind: Kind::Json, table: None, page: None, page_size: None };
-        let accept = |answer: Answer| {
-            serde_json::from_slice::<Ids>(&answer.body).map_err(|_| "the answer to WhoAmI is not Dataverse's")
-        };
-        let (ids, _) = self.client.get(&ask, accept).await?;
+        let ids: Ids = self.client.json(&Ask::json(url), "the answer to WhoAmI is not Dataverse's").await?;
         Ok(WhoAmI {
             organization_id: ids.organization_id,
             user_id: ids.user_id,
@@ -115,41 +119,124 @@ impl Dataverse {
     /// # Errors
     /// Those of [`Self::pages`].
     pub async fn oldest(&self, table: &'static Table, clock: &'static str) -> Result<Option<Instant>, Error> {
-        let mut ask = Ask::first_page(request::oldest_url(&self.api, table, clock)?, table, 1);
-        let mut links = Links::new(self.api.clone());
-        loop {
-            let (page, link) = pages::page(&self.client, &ask).await?;
-            let call = ask.call_after(page.requests);
-            let Ok(rows) = serde_json::from_slice::<Vec<serde_json::Map<String, serde_json::Value>>>(page.rows())
-            else {
-                return Err(Error::BadPage { reason: "its rows are not JSON objects".to_owned(), call });
-            };
-            let mut values = rows.iter().filter_map(|row| row.get(clock)?.as_str());
-            match (values.find_map(Instant::parse), link) {
-                // Empty pages with a link happen, and rows without a value come first.
-                (None, Some(link)) => {
-                    ask.url = links.follow(&link, call)?;
-                    ask.page = Some(page.number + 1);
-                }
-                (oldest, _) => return Ok(oldest),
-            }
-        }
+        let url = request::oldest_url(&self.api, table, clock)?;
+        let ask = Ask::first_page(url, table, 1, &Selection::key(table));
+        // Rows without a value come first.
+        let value = |row: &Row| Instant::parse(row.get(clock)?.as_str()?);
+        pages::find(&self.client, &self.api, ask, |page| Ok(page.parsed()?.iter().find_map(value))).await
+    }
+
+    /// Which of these tables and their columns the environment has, asked by one request. Where the metadata is refused,
+    /// the definitions are taken for it: [`Environment::is_assumed`].
+    ///
+    /// # Errors
+    /// Those of sign-in, and [`Error::Unreachable`].
+    pub async fn environment(&self, tables: &[&'static Table]) -> Result<Environment, Error> {
+        environment::discover(&self.client, &self.api, tables).await
+    }
+
+    /// The English labels of a table's choice columns, by at most three requests.
+    ///
+    /// # Errors
+    /// Every way in which a call can fail.
+    pub async fn labels(&self, table: &'static Table) -> Result<Labels, Error> {
+        labels::ask(&self.client, &self.api, table).await
+    }
+
+    /// The rows of each table as the service counted them within the last day; without those that it does not tell.
+    ///
+    /// # Errors
+    /// Those of sign-in, and [`Error::Unreachable`].
+    pub async fn total_rows(&self, tables: &[&'static Table]) -> Result<BTreeMap<&'static str, u64>, Error> {
+        totals::ask(&self.client, &self.api, tables).await
+    }
+
+    /// How far each privilege of a user reaches, by its name in lower case such as `prvreadmsdyn_copilotevent`.
+    ///
+    /// # Errors
+    /// Every way in which a call can fail; [`Error::Usage`] when the id is no GUID.
+    pub async fn read_depths(&self, user_id: &str) -> Result<BTreeMap<String, Depth>, Error> {
+        privileges::ask(&self.client, &self.api, user_id).await
+    }
+
+    /// A page with one row of a table, to see whether it may be read; `None` when the identity sees no row.
+    ///
+    /// # Errors
+    /// Those of [`Self::pages`].
+    pub async fn first_row(&self, table: &'static Table, selection: &Selection) -> Result<Option<Page>, Error> {
+        probe::first_row(&self.client, &self.api, table, selection).await
+    }
+
+    /// Some row's file in this column, to see whether files may be read; `None` when none was found. Where the service
+    /// cannot filter for it, one page of rows is looked through.
+    ///
+    /// # Errors
+    /// Those of [`Self::pages`], and [`Error::ColumnSecured`].
+    pub async fn any_file(&self, table: &'static Table, column: &'static str) -> Result<Option<FileAddress>, Error> {
+        probe::any_file(&self.client, &self.api, self.page_size, table, column).await
     }
 
     /// The pages of a slice, in the order of its clock. The next page is on its way while the last one is handed out,
     /// never more than one ahead. After an error the stream ends. Polled inside a tokio runtime.
     ///
     /// # Errors
-    /// Every item can be one; [`Error::call`] says at which page.
-    pub fn pages(&self, slice: &Slice) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-        let first = request::slice_url(&self.api, slice);
-        let first = first.map(|url| Ask::first_page(url, slice.table, self.page_size));
+    /// Every item can be one; [`Error::call`] says at which page. After [`Error::ColumnMissing`] ask for the slice again,
+    /// [`Selection::without`] that column.
+    pub fn pages(
+        &self,
+        slice: &Slice,
+        selection: &Selection,
+    ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        let first = request::slice_url(&self.api, slice, selection);
+        let first = first.map(|url| vec![Ask::first_page(url, slice.table, self.page_size, selection)]);
         pages::pages(Arc::clone(&self.client), first)
     }
 
-    /// What is asked of a table's rows, for the ledger: the service's names of its columns, separated by commas.
-    pub fn selection(table: &Table) -> String {
-        request::selection(table)
+    /// The rows whose key begins with one of these ids, as many requests one after the other as their number needs. Ids
+    /// that the table does not have, or cannot have, give no row.
+    ///
+    /// # Errors
+    /// Those of [`Self::pages`].
+    pub fn rows_of(
+        &self,
+        table: &'static Table,
+        ids: &[String],
+        selection: &Selection,
+    ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        let ask = |filter: String| {
+            let url = request::rows_url(&self.api, table, selection, Some(&filter))?;
+            Ok(Ask::first_page(url, table, self.page_size, selection))
+        };
+        let calls = key::filters(table, ids).into_iter().map(ask).collect();
+        pages::pages(Arc::clone(&self.client), calls)
+    }
+
+    /// The keys of the rows that exist among those whose key begins with one of these ids.
+    ///
+    /// # Errors
+    /// Those of [`Self::pages`].
+    pub async fn existing(&self, table: &'static Table, ids: &[String]) -> Result<BTreeSet<Vec<String>>, Error> {
+        let selection = Selection::key(table);
+        let mut found = BTreeSet::new();
+        for filter in key::filters(table, ids) {
+            let url = request::rows_url(&self.api, table, &selection, Some(&filter))?;
+            let ask = Ask::first_page(url, table, self.page_size, &selection);
+            let collect = |page: &Page| {
+                found.extend(page.parsed::<Row>()?.iter().map(|row| key::of_row(table, row)));
+                Ok(None::<()>)
+            };
+            pages::find(&self.client, &self.api, ask, collect).await?;
+        }
+        Ok(found)
+    }
+
+    /// The rows that were deleted since this token was given, and the next token. Without one the table is read once, key
+    /// columns only, for its first token.
+    ///
+    /// # Errors
+    /// [`Error::TokenExpired`]: ask again without it; and those of [`Self::pages`].
+    pub async fn deleted(&self, table: &'static Table, token: Option<&str>) -> Result<Tracking, Error> {
+        tracking::read(&self.client, &self.api, self.page_size, table, token).await
     }
 
     /// The bytes of a File column, at most 32 MiB. Many may be asked for at once: they share the permits, and 64 MiB.

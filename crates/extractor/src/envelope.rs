@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
-const LINK: &[u8] = b"@odata.nextLink";
+const NEXT: &[u8] = b"@odata.nextLink";
+const DELTA: &[u8] = b"@odata.deltaLink";
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// What a page is beside its rows.
@@ -20,6 +21,15 @@ pub(crate) struct Envelope {
     pub(crate) rows: Range<usize>,
     /// The link to the next page, unescaped and otherwise as it came.
     pub(crate) next: Option<String>,
+    /// The link to later changes, likewise.
+    pub(crate) delta: Option<String>,
+}
+
+/// The links of an envelope.
+#[derive(Default)]
+struct Found {
+    next: Option<String>,
+    delta: Option<String>,
 }
 
 /// Finds the rows and the link in an answer that is a complete envelope; every other answer is an error.
@@ -37,7 +47,7 @@ pub(crate) fn parse(body: &[u8]) -> Result<Envelope, &'static str> {
 /// and its first name: quotes inside strings are escaped, so no string holds that text), it must parse as one complete
 /// object, and the last `]` must follow it.
 fn from_both_ends(body: &[u8]) -> Option<Envelope> {
-    let mut next = None;
+    let mut found = Found::default();
     let mut head = Reader { bytes: body, at: 0 };
     if body.starts_with(BYTE_ORDER_MARK) {
         head.at = BYTE_ORDER_MARK.len();
@@ -48,7 +58,7 @@ fn from_both_ends(body: &[u8]) -> Option<Envelope> {
         if name == b"value" {
             break;
         }
-        head.member(name, &mut next)?;
+        head.member(name, &mut found)?;
         head.byte(b',')?;
     }
     head.byte(b'[')?;
@@ -71,10 +81,11 @@ fn from_both_ends(body: &[u8]) -> Option<Envelope> {
     let mut tail = Reader { bytes: body, at: last + 1 };
     while tail.byte(b',').is_some() {
         let name = tail.name()?;
-        tail.member(name, &mut next)?;
+        tail.member(name, &mut found)?;
     }
     tail.byte(b'}')?;
-    (tail.after_space() == body.len()).then_some(Envelope { rows: start..last + 1, next })
+    let Found { next, delta } = found;
+    (tail.after_space() == body.len()).then_some(Envelope { rows: start..last + 1, next, delta })
 }
 
 /// The careful way: one pass over the whole answer.
@@ -85,6 +96,8 @@ fn as_a_whole(body: &[u8]) -> Result<Envelope, &'static str> {
         value: &'a RawValue,
         #[serde(rename = "@odata.nextLink")]
         next: Option<String>,
+        #[serde(rename = "@odata.deltaLink")]
+        delta: Option<String>,
         error: Option<IgnoredAny>,
     }
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
@@ -107,7 +120,7 @@ fn as_a_whole(body: &[u8]) -> Result<Envelope, &'static str> {
         return Err("`value` is not an array");
     }
     let start = rows.as_ptr().addr() - body.as_ptr().addr();
-    Ok(Envelope { rows: start..start + rows.len(), next: whole.next })
+    Ok(Envelope { rows: start..start + rows.len(), next: whole.next, delta: whole.delta })
 }
 
 /// Reads names and scalars from a position on.
@@ -152,22 +165,24 @@ impl<'a> Reader<'a> {
         (!name.contains(&b'\\') && name != b"error").then_some(name)
     }
 
-    /// The scalar value of a member, kept if it is the link.
-    fn member(&mut self, name: &[u8], next: &mut Option<String>) -> Option<()> {
+    /// The scalar value of a member, kept if it is a link.
+    fn member(&mut self, name: &[u8], found: &mut Found) -> Option<()> {
+        let link = match name {
+            NEXT => Some(&mut found.next),
+            DELTA => Some(&mut found.delta),
+            _ => None,
+        };
         let start = self.after_space();
         if self.bytes.get(start)? == &b'"' {
             let quoted = self.string()?;
-            if name == LINK {
-                let link = serde_json::from_slice(quoted).ok()?;
-                return next.replace(link).is_none().then_some(());
-            }
-            return Some(());
+            let Some(link) = link else { return Some(()) };
+            return link.replace(serde_json::from_slice(quoted).ok()?).is_none().then_some(());
         }
         while matches!(self.bytes.get(self.at), Some(b'0'..=b'9' | b'a'..=b'z' | b'A'..=b'Z' | b'+' | b'-' | b'.')) {
             self.at += 1;
         }
         serde_json::from_slice::<IgnoredAny>(&self.bytes[start..self.at]).ok()?;
-        (name != LINK).then_some(())
+        link.is_none().then_some(())
     }
 }
 

@@ -38,11 +38,42 @@ pub enum Error {
         /// The call that was refused.
         call: Box<Call>,
     },
+    /// Column security hides a column from the identity; the table's other columns may be read.
+    #[error(
+        "permission missing: the column `{column}` of `{table}` is secured, and reading it needs the read permission of \
+         a column security profile ({call})"
+    )]
+    ColumnSecured {
+        /// The table of the row.
+        table: &'static str,
+        /// The column, by its name in the lake.
+        column: &'static str,
+        /// The call that was refused.
+        call: Box<Call>,
+    },
     /// The environment has no such table.
     #[error("the environment has no table `{}` ({call})", .table.unwrap_or("?"))]
     TableMissing {
         /// The table that was asked for.
         table: Option<&'static str>,
+        /// The call that was refused.
+        call: Box<Call>,
+    },
+    /// The table has no such column: ask again without it.
+    #[error("`{table}` has no column `{column}` ({call})")]
+    ColumnMissing {
+        /// The table that was asked for.
+        table: &'static str,
+        /// The service's name of the property.
+        column: String,
+        /// The call that was refused.
+        call: Box<Call>,
+    },
+    /// The token of change tracking is too old, or the table was changed since: read without one.
+    #[error("the token for changes of `{table}` has expired ({call})")]
+    TokenExpired {
+        /// The table whose changes were asked for.
+        table: &'static str,
         /// The call that was refused.
         call: Box<Call>,
     },
@@ -106,7 +137,10 @@ impl Error {
         match self {
             Self::Usage { .. } | Self::Insecure { .. } | Self::SignInRefused { .. } => None,
             Self::PermissionMissing { call, .. }
+            | Self::ColumnSecured { call, .. }
             | Self::TableMissing { call, .. }
+            | Self::ColumnMissing { call, .. }
+            | Self::TokenExpired { call, .. }
             | Self::FileMissing { call, .. }
             | Self::FileTooLarge { call, .. }
             | Self::ForeignLink { call, .. }
@@ -114,6 +148,14 @@ impl Error {
             | Self::Unreachable { call, .. }
             | Self::BadPage { call, .. } => Some(call),
         }
+    }
+
+    /// Whether the service answered, and will go on giving this answer to this call; others may fare better.
+    pub(crate) fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused { .. } | Self::PermissionMissing { .. } | Self::TableMissing { .. } | Self::BadPage { .. }
+        )
     }
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct Passing {
     pub(crate) wait: Option<Duration>,
     /// The service throttles this identity.
     pub(crate) throttled: bool,
-    /// It does so because of too many requests at once.
+    /// It does so because requests that are under way at once are too many, or take too much of its time.
     pub(crate) crowded: bool,
     /// If nothing was ever answered, the address is probably wrong.
     pub(crate) address: bool,

@@ -9,7 +9,7 @@ use reqwest::header::HeaderMap;
 use crate::budget::Reservation;
 use crate::client::{Answer, Client};
 use crate::error::Error;
-use crate::request::{Ask, Kind, file_url};
+use crate::request::Ask;
 
 /// Which file: a File column of a row.
 #[derive(Debug, Clone)]
@@ -44,8 +44,7 @@ impl fmt::Debug for File {
 
 /// Fetches a file from the service whose Web API is at `api`.
 pub(crate) async fn fetch(client: &Client, api: &url::Url, file: &FileAddress) -> Result<File, Error> {
-    let ask =
-        Ask { url: file_url(api, file)?, kind: Kind::File, table: Some(file.table.name), page: None, page_size: None };
+    let ask = Ask::file(api, file)?;
     let accept = |answer: Answer| {
         let name = name(&answer.headers);
         Ok(File { bytes: answer.body, name, _room: answer.room })

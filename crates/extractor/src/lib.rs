@@ -1,15 +1,18 @@
 //! Turns a table and a slice into a stream of raw pages from Dataverse, and fetches the bytes of File columns.
 //!
-//! Three nouns. A [`Slice`] is a table, a scope and a window of time. A [`Page`] is one answer of the service: only its
-//! envelope is parsed, the rows stay the bytes that came. A [`Dataverse`] is the service: one identity, one pool of
-//! connections, one set of limits that pages and files share.
+//! Four nouns. A [`Slice`] is a table, a scope and a window of time; a [`Selection`] is what is asked of its rows, as far as
+//! the [`Environment`] has it. A [`Page`] is one answer of the service: only its envelope is parsed, the rows stay the
+//! bytes that came. A [`Dataverse`] is the service: one identity, one pool of connections, one set of limits that pages
+//! and files share.
 //!
 //! ```no_run
 //! # async fn example(settings: copilot_lake_extractor::DataverseSettings, slice: copilot_lake_extractor::Slice)
 //! # -> Result<(), copilot_lake_extractor::Error> {
 //! use futures::TryStreamExt;
 //! let service = copilot_lake_extractor::Dataverse::new(settings)?;
-//! let mut pages = std::pin::pin!(service.pages(&slice));
+//! let environment = service.environment(&[slice.table]).await?;
+//! let Some(presence) = environment.table(slice.table.name) else { return Ok(()) };
+//! let mut pages = std::pin::pin!(service.pages(&slice, &presence.selection));
 //! while let Some(page) = pages.try_next().await? {
 //!     // The next page is already on its way while these rows are decoded.
 //!     assert!(page.rows().starts_with(b"["));
@@ -29,32 +32,45 @@ mod budget;
 mod client;
 mod clock;
 mod dataverse;
+mod definition;
 mod envelope;
+mod environment;
 mod error;
 mod fault;
 mod files;
 mod gate;
+mod key;
+mod labels;
 mod link;
 mod meter;
 mod origin;
 mod page;
 mod pages;
 mod permits;
+mod privileges;
+mod probe;
 mod refusal;
 mod request;
 mod retry;
 mod secret;
+mod selection;
 mod slice;
 mod token;
+mod totals;
+mod tracking;
 
 pub use auth::Auth;
 pub use dataverse::{Dataverse, DataverseSettings, WhoAmI};
+pub use environment::{Environment, Presence};
 pub use error::{Call, Error};
 pub use files::{File, FileAddress};
 pub use meter::Meter;
 pub use page::Page;
+pub use privileges::Depth;
 pub use secret::Secret;
+pub use selection::Selection;
 pub use slice::Slice;
+pub use tracking::Tracking;
 
 #[cfg(test)]
 mod tests;

@@ -25,16 +25,22 @@ impl Links {
 
     /// The URL behind a link that this call's answer held.
     pub(crate) fn follow(&mut self, link: &str, call: Box<Call>) -> Result<Url, Error> {
+        let url = self.check(link, call.clone())?;
+        let mut hasher = DefaultHasher::new();
+        link.hash(&mut hasher);
+        if !self.followed.insert(hasher.finish()) {
+            return Err(Error::BadPage { reason: "its link was followed before".to_owned(), call });
+        }
+        Ok(url)
+    }
+
+    /// The URL behind a link that is not followed now.
+    pub(crate) fn check(&self, link: &str, call: Box<Call>) -> Result<Url, Error> {
         let Ok(url) = Url::parse(link) else {
             return Err(Error::BadPage { reason: "its link is not an absolute URL".to_owned(), call });
         };
         if !is_same(&self.service, &url) {
             return Err(Error::ForeignLink { origin: url.origin().ascii_serialization(), call });
-        }
-        let mut hasher = DefaultHasher::new();
-        link.hash(&mut hasher);
-        if !self.followed.insert(hasher.finish()) {
-            return Err(Error::BadPage { reason: "its link was followed before".to_owned(), call });
         }
         Ok(url)
     }

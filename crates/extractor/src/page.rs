@@ -5,6 +5,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 
 /// One complete answer with rows: the envelope is parsed, the rows are not.
 #[derive(Clone)]
@@ -25,6 +26,11 @@ impl Page {
     /// The JSON array of the rows, from `[` to `]`.
     pub fn rows(&self) -> &[u8] {
         &self.body[self.rows.clone()]
+    }
+
+    /// The rows, for the few calls that look into them.
+    pub(crate) fn parsed<T: DeserializeOwned>(&self) -> Result<Vec<T>, &'static str> {
+        serde_json::from_slice(self.rows()).map_err(|_| "its rows are not what was asked for")
     }
 }
 

@@ -5,42 +5,75 @@ use std::time::Duration;
 
 use futures::{Stream, stream};
 use tokio::task::JoinSet;
+use url::Url;
 
 use crate::client::{Answer, Client};
-use crate::envelope;
+use crate::envelope::{self, Envelope};
 use crate::error::Error;
 use crate::link::Links;
 use crate::page::Page;
 use crate::request::Ask;
 
-/// A page and the link to the next one.
-type Linked = (Page, Option<String>);
+/// A page and where it leads.
+pub(crate) struct Linked {
+    pub(crate) page: Page,
+    /// The next page.
+    pub(crate) next: Option<String>,
+    /// After the last page of change tracking: what changes from now on.
+    pub(crate) delta: Option<String>,
+}
 
 /// One page, asked for until it is complete.
 pub(crate) async fn page(client: &Client, ask: &Ask) -> Result<Linked, Error> {
     let number = ask.page.unwrap_or(1);
     let accept = |answer: Answer| {
-        let envelope = envelope::parse(&answer.body)?;
+        let Envelope { rows, next, delta } = envelope::parse(&answer.body)?;
         let (requests, throttled) = (0, Duration::ZERO);
-        Ok((Page { number, body: answer.body, rows: envelope.rows, requests, throttled }, envelope.next))
+        Ok(Linked { page: Page { number, body: answer.body, rows, requests, throttled }, next, delta })
     };
-    let ((page, link), cost) = client.get(ask, accept).await?;
-    Ok((Page { requests: cost.requests, throttled: cost.throttled, ..page }, link))
+    let (mut linked, cost) = client.get(ask, accept).await?;
+    linked.page.requests = cost.requests;
+    linked.page.throttled = cost.throttled;
+    Ok(linked)
 }
 
-/// The pages from `first` on, until an answer has no link. After an error the stream ends.
+/// Walks page by page until `look` finds what it looks for, or there is no page left.
+pub(crate) async fn find<T>(
+    client: &Client,
+    api: &Url,
+    mut ask: Ask,
+    mut look: impl FnMut(&Page) -> Result<Option<T>, &'static str>,
+) -> Result<Option<T>, Error> {
+    let mut links = Links::new(api.clone());
+    loop {
+        let Linked { page, next, .. } = self::page(client, &ask).await?;
+        let call = ask.call_after(page.requests);
+        match (look(&page), next) {
+            (Err(reason), _) => return Err(Error::BadPage { reason: reason.to_owned(), call }),
+            // Empty pages with a link happen.
+            (Ok(None), Some(next)) => {
+                ask.url = links.follow(&next, call)?;
+                ask.page = Some(page.number + 1);
+            }
+            (Ok(found), _) => return Ok(found),
+        }
+    }
+}
+
+/// The pages from the first of these calls on, until an answer has no link, then those of the next call, and so on.
+/// After an error the stream ends.
 pub(crate) fn pages(
     client: Arc<Client>,
-    first: Result<Ask, Error>,
+    calls: Result<Vec<Ask>, Error>,
 ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-    stream::try_unfold(Walk::Start(client, first), Walk::next)
+    stream::try_unfold(Walk::Start(client, calls), Walk::next)
 }
 
 /// A walk is at its start, under way with at most one page ahead of the consumer, or at an error that comes after the
 /// pages before it.
 enum Walk {
-    Start(Arc<Client>, Result<Ask, Error>),
-    UnderWay(UnderWay),
+    Start(Arc<Client>, Result<Vec<Ask>, Error>),
+    UnderWay(Box<UnderWay>),
     Stopped(Error),
     Done,
 }
@@ -50,6 +83,8 @@ struct UnderWay {
     links: Links,
     /// What is asked for now.
     ask: Ask,
+    /// What is asked for when that has no link any more.
+    calls: std::vec::IntoIter<Ask>,
     /// The one request that is under way; dropped with the walk.
     request: JoinSet<Result<Linked, Error>>,
 }
@@ -57,9 +92,11 @@ struct UnderWay {
 impl Walk {
     async fn next(self) -> Result<Option<(Page, Self)>, Error> {
         let mut walk = match self {
-            Self::Start(client, first) => {
-                let ask = first?;
-                let mut walk = UnderWay { client, links: Links::new(ask.url.clone()), ask, request: JoinSet::new() };
+            Self::Start(client, calls) => {
+                let mut calls = calls?.into_iter();
+                let Some(ask) = calls.next() else { return Ok(None) };
+                let (links, request) = (Links::new(ask.url.clone()), JoinSet::new());
+                let mut walk = Box::new(UnderWay { client, links, ask, calls, request });
                 walk.begin();
                 walk
             }
@@ -67,11 +104,11 @@ impl Walk {
             Self::Stopped(error) => return Err(error),
             Self::Done => return Ok(None),
         };
-        let (page, link) = walk.joined().await?;
-        let rest = match link.map(|link| walk.follow(&link, &page)) {
-            None => Self::Done,
-            Some(Ok(())) => Self::UnderWay(walk),
-            Some(Err(error)) => Self::Stopped(error),
+        let Linked { page, next, .. } = walk.joined().await?;
+        let rest = match walk.go_on(next.as_deref(), &page) {
+            Ok(true) => Self::UnderWay(walk),
+            Ok(false) => Self::Done,
+            Err(error) => Self::Stopped(error),
         };
         Ok(Some((page, rest)))
     }
@@ -96,11 +133,18 @@ impl UnderWay {
         }
     }
 
-    /// Begins the page behind the link of this one.
-    fn follow(&mut self, link: &str, page: &Page) -> Result<(), Error> {
-        self.ask.url = self.links.follow(link, self.ask.call_after(page.requests))?;
+    /// Begins the page behind the link of this one, or the first one of the next call; false: there is none.
+    fn go_on(&mut self, link: Option<&str>, page: &Page) -> Result<bool, Error> {
+        if let Some(link) = link {
+            self.ask.url = self.links.follow(link, self.ask.call_after(page.requests))?;
+        } else if let Some(ask) = self.calls.next() {
+            self.links = Links::new(ask.url.clone());
+            self.ask = ask;
+        } else {
+            return Ok(false);
+        }
         self.ask.page = Some(page.number + 1);
         self.begin();
-        Ok(())
+        Ok(true)
     }
 }

@@ -8,7 +8,8 @@ use tokio::time::Instant;
 /// The documented limit of concurrent requests: more are refused at once.
 const MOST: usize = 52;
 
-/// A limit that follows the service: never above its hint, halved when it says "too many", then one more per round.
+/// A limit that follows the service: never above its hint, halved when it says "too many at once" or "too much time",
+/// then one more per round.
 #[derive(Debug)]
 pub(crate) struct Permits {
     state: Mutex<State>,
@@ -73,7 +74,7 @@ impl Permits {
         self.wake(&state);
     }
 
-    /// The service refused a request begun then for too many at once. One crowd of refusals halves the limit once.
+    /// The service refused a request begun then because of those under way. One crowd of refusals halves the limit once.
     pub(crate) fn refused(&self, begun: Instant) {
         let mut state = self.lock();
         if state.halved.is_none_or(|halved| begun > halved) {

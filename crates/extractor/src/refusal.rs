@@ -20,6 +20,9 @@ const PRIVILEGE_DENIED: &str = "0x80040220";
 const NOT_A_MEMBER: &str = "0x80072560";
 const SQL_TIMEOUT: &str = "0x80044151";
 const TOO_MANY_AT_ONCE: &str = "0x80072326";
+const TOO_MUCH_TIME: &str = "0x80072321";
+const TOKEN_EXPIRED: &str = "0x80044352";
+const COLUMN_SECURED: &str = "0x8004f504";
 
 /// The service's id of a request, for the vendor's support.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
@@ -37,6 +40,11 @@ pub(crate) fn fault(
     let (code, message) = said(body);
     let request_id = request_id(headers);
     let call = || ask.call(tries, Some(status.as_u16()), request_id.clone());
+    if let (Kind::Changes, Some(table)) = (ask.kind, ask.table)
+        && (status == StatusCode::GONE || code == TOKEN_EXPIRED)
+    {
+        return Fault::Lasting(Error::TokenExpired { table, call: call() });
+    }
     let throttled = status == StatusCode::TOO_MANY_REQUESTS;
     let passing = throttled
         || status == StatusCode::REQUEST_TIMEOUT
@@ -50,12 +58,23 @@ pub(crate) fn fault(
             request_id,
             wait: retry_after(headers),
             throttled,
-            crowded: throttled && code == TOO_MANY_AT_ONCE,
+            crowded: throttled && (code == TOO_MANY_AT_ONCE || code == TOO_MUCH_TIME),
             ..Passing::default()
         });
     }
     if status == StatusCode::UNAUTHORIZED {
         return Fault::Token(token);
+    }
+    if let (Some(table), Some(column)) = (ask.table, ask.column)
+        && status == StatusCode::FORBIDDEN
+        && is_column_security(&code, &message)
+    {
+        return Fault::Lasting(Error::ColumnSecured { table, column, call: call() });
+    }
+    if let (Some(table), Some(column)) = (ask.table, missing_property(&code, &message))
+        && status == StatusCode::BAD_REQUEST
+    {
+        return Fault::Lasting(Error::ColumnMissing { table, column, call: call() });
     }
     Fault::Lasting(match (status.as_u16(), code.as_str()) {
         (403, NOT_A_MEMBER) => Error::PermissionMissing { table: ask.table, privilege: None, call: call() },
@@ -113,6 +132,24 @@ fn privilege(message: &str) -> Option<String> {
     words.find(|word| word.starts_with("prv") && word.len() > 3 && word.len() <= 128).map(str::to_owned)
 }
 
+/// Whether a refusal is about a secured column: the code, its name, or its documented message.
+fn is_column_security(code: &str, message: &str) -> bool {
+    const NAME: &str = "attributepermissionreadismissing";
+    let message = message.to_ascii_lowercase();
+    code == COLUMN_SECURED
+        || code == NAME
+        || message.contains(NAME)
+        || message.contains("read permissions to a secured field")
+}
+
+/// The property that the service does not know, of the documented message.
+fn missing_property(code: &str, message: &str) -> Option<String> {
+    let quoted =
+        message.strip_prefix("Could not find a property named '").filter(|_| code == NO_PROPERTY_OR_SEGMENT)?;
+    let (property, _) = quoted.split_once('\'')?;
+    Some(token_of(property, 128)).filter(|property| !property.is_empty())
+}
+
 /// What may be shown of a message: documented texts, of which only names of columns and types are taken over.
 fn documented(code: &str, message: &str) -> String {
     let quoted: Vec<_> = message.split('\'').skip(1).step_by(2).map(|name| token_of(name, 128)).collect();
@@ -147,6 +184,32 @@ mod tests {
                        prvReadmsdyn_copilotevent privilege (Id=2) on OTC=10 for entity 'msdyn_copilotevent'.";
         assert_eq!(privilege(message).as_deref(), Some("prvReadmsdyn_copilotevent"));
         assert_eq!(privilege("nothing of the kind"), None);
+    }
+
+    #[test]
+    fn column_security_is_told_by_code_name_or_message() {
+        for (code, message) in [
+            ("0x8004f504", ""),
+            ("attributepermissionreadismissing", ""),
+            ("", "AttributePermissionReadIsMissing"),
+            ("", "The user does not have read permissions to a secured field. The requested operation could not be"),
+        ] {
+            assert!(is_column_security(code, message), "{code} {message}");
+        }
+        assert!(!is_column_security(PRIVILEGE_DENIED, "is missing prvReadmsdyn_copilotevent privilege"));
+    }
+
+    #[test]
+    fn a_missing_property_is_a_name() {
+        let missing = |property: &str| {
+            let message = format!("Could not find a property named '{property}' on type 'Microsoft.Dynamics.CRM.t'.");
+            missing_property(NO_PROPERTY_OR_SEGMENT, &message)
+        };
+        assert_eq!(missing("_x_value").as_deref(), Some("_x_value"));
+        assert_eq!(missing("x\ny z").as_deref(), Some("xyz"));
+        assert_eq!(missing(" "), None);
+        assert_eq!(missing_property(NO_PROPERTY_OR_SEGMENT, "Resource not found for the segment 'x'."), None);
+        assert_eq!(missing_property("", "Could not find a property named 'x' on type 't'."), None);
     }
 
     #[test]

@@ -4,16 +4,22 @@ use copilot_lake_tables::{Source, Table, Type};
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use url::Url;
 
+use crate::definition::ATTRIBUTE;
 use crate::error::{Call, Error};
 use crate::files::FileAddress;
+use crate::key::is_guid;
+use crate::labels::Cast;
 use crate::origin::without_query;
 use crate::retry::Tries;
+use crate::selection::Selection;
 use crate::slice::Slice;
 
 /// What a call wants back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     Json,
+    /// A page of change tracking.
+    Changes,
     File,
 }
 
@@ -22,18 +28,45 @@ pub(crate) enum Kind {
 pub(crate) struct Ask {
     pub(crate) url: Url,
     pub(crate) kind: Kind,
-    /// The table it is about.
+    /// The table whose rows it is about.
     pub(crate) table: Option<&'static str>,
+    /// The one column that it is about.
+    pub(crate) column: Option<&'static str>,
     /// The page of a walk, from 1.
     pub(crate) page: Option<u32>,
-    /// Rows per page; the same for every page of a walk.
-    pub(crate) page_size: Option<u32>,
+    /// The `Prefer` header; the same for every page of a walk.
+    prefer: String,
 }
 
 impl Ask {
+    /// A call for one JSON object that is no page of rows.
+    pub(crate) fn json(url: Url) -> Self {
+        Self { url, kind: Kind::Json, table: None, column: None, page: None, prefer: String::new() }
+    }
+
+    /// A call for a file.
+    pub(crate) fn file(api: &Url, file: &FileAddress) -> Result<Self, Error> {
+        let (table, column) = (Some(file.table.name), Some(file.column));
+        Ok(Self { kind: Kind::File, table, column, ..Self::json(file_url(api, file)?) })
+    }
+
     /// The first page of a walk.
-    pub(crate) fn first_page(url: Url, table: &Table, page_size: u32) -> Self {
-        Self { url, kind: Kind::Json, table: Some(table.name), page: Some(1), page_size: Some(page_size) }
+    pub(crate) fn first_page(url: Url, table: &Table, page_size: u32, selection: &Selection) -> Self {
+        let mut ask = Self { table: Some(table.name), page: Some(1), ..Self::json(url) };
+        ask.prefer(&format!("odata.maxpagesize={page_size}"));
+        let annotations = selection.annotations();
+        if !annotations.is_empty() {
+            ask.prefer(&format!("odata.include-annotations=\"{}\"", annotations.join(",")));
+        }
+        ask
+    }
+
+    /// Adds a preference.
+    pub(crate) fn prefer(&mut self, preference: &str) {
+        if !self.prefer.is_empty() {
+            self.prefer.push(',');
+        }
+        self.prefer.push_str(preference);
     }
 
     /// How the call went so far.
@@ -61,40 +94,76 @@ impl Ask {
     pub(crate) fn headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
         let accept = match self.kind {
-            Kind::Json => "application/json",
+            Kind::Json | Kind::Changes => "application/json",
             Kind::File => "*/*",
         };
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         headers.insert(HeaderName::from_static("odata-maxversion"), HeaderValue::from_static("4.0"));
         headers.insert(HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0"));
         headers.insert(IF_NONE_MATCH, HeaderValue::from_static("null"));
-        if let Some(Ok(prefer)) = self.page_size.map(|size| HeaderValue::try_from(format!("odata.maxpagesize={size}")))
-        {
+        if let Some(prefer) = HeaderValue::try_from(&self.prefer).ok().filter(|prefer| !prefer.is_empty()) {
             headers.insert(HeaderName::from_static("prefer"), prefer);
         }
         headers
     }
 }
 
-/// What is asked of a table's rows: the service's names of all its columns, separated by commas.
-pub(crate) fn selection(table: &Table) -> String {
-    table.columns.iter().map(|column| column.wire).collect::<Vec<_>>().join(",")
-}
-
 /// The first page of a slice, in the order of its clock.
-pub(crate) fn slice_url(api: &Url, slice: &Slice) -> Result<Url, Error> {
-    let (set, elastic) = entity_set(slice.table)?;
+pub(crate) fn slice_url(api: &Url, slice: &Slice, selection: &Selection) -> Result<Url, Error> {
     let (clock, start, end) = (slice.clock, slice.start, slice.end);
     let filter = format!("{clock} ge {start} and {clock} lt {end}");
-    let select = selection(slice.table);
-    let order = order(slice.table, elastic, clock);
-    url(&format!("{api}{set}?$select={}&$filter={}&$orderby={}", encode(&select), encode(&filter), encode(&order)))
+    let mut rows = rows_url(api, slice.table, selection, Some(&filter))?.to_string();
+    let (_, elastic) = entity_set(slice.table)?;
+    rows.push_str("&$orderby=");
+    rows.push_str(&encode(&order(slice.table, elastic, clock)));
+    url(&rows)
+}
+
+/// The first page of rows as the service orders them, all or those that a filter lets through.
+pub(crate) fn rows_url(api: &Url, table: &Table, selection: &Selection, filter: Option<&str>) -> Result<Url, Error> {
+    let (set, _) = entity_set(table)?;
+    let filter = filter.map_or_else(String::new, |filter| format!("&$filter={}", encode(filter)));
+    url(&format!("{api}{set}?$select={}{filter}", encode(&selection.properties().join(","))))
 }
 
 /// The rows in the order of this clock, only the clock itself selected.
 pub(crate) fn oldest_url(api: &Url, table: &Table, clock: &str) -> Result<Url, Error> {
     let (set, _) = entity_set(table)?;
     url(&format!("{api}{set}?$select={}&$orderby={}", encode(clock), encode(&format!("{clock} asc"))))
+}
+
+/// The metadata of tables and their columns.
+pub(crate) fn definitions_url(api: &Url, tables: &[&'static Table]) -> Result<Url, Error> {
+    let names: Vec<_> = tables.iter().map(|table| format!("LogicalName eq '{}'", table.name)).collect();
+    let filter = encode(&names.join(" or "));
+    url(&format!(
+        "{api}EntityDefinitions?$select=LogicalName,ChangeTrackingEnabled&$filter={filter}\
+         &$expand=Attributes($select={ATTRIBUTE})"
+    ))
+}
+
+/// The options of a table's choice columns of one kind.
+pub(crate) fn choices_url(api: &Url, table: &Table, cast: Cast) -> Result<Url, Error> {
+    let (table, Cast { ty, expand }) = (table.name, cast);
+    url(&format!(
+        "{api}EntityDefinitions(LogicalName='{table}')/Attributes/Microsoft.Dynamics.CRM.{ty}\
+         ?$select=LogicalName&$expand={expand}"
+    ))
+}
+
+/// How many rows tables have.
+pub(crate) fn totals_url(api: &Url, tables: &[&'static Table]) -> Result<Url, Error> {
+    let names: Vec<_> = tables.iter().map(|table| format!("\"{}\"", table.name)).collect();
+    let names = encode(&format!("[{}]", names.join(",")));
+    url(&format!("{api}RetrieveTotalRecordCount(EntityNames=@p1)?@p1={names}"))
+}
+
+/// The privileges of a user.
+pub(crate) fn privileges_url(api: &Url, user_id: &str) -> Result<Url, Error> {
+    if !is_guid(user_id) {
+        return Err(Error::Usage { what: "the id of a user is a GUID".to_owned() });
+    }
+    url(&format!("{api}systemusers({user_id})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()"))
 }
 
 /// The bytes of a File column of a row.
@@ -116,9 +185,10 @@ pub(crate) fn file_url(api: &Url, file: &FileAddress) -> Result<Url, Error> {
 }
 
 fn entity_set(table: &Table) -> Result<(&'static str, bool), Error> {
-    match table.source {
-        Source::Dataverse { entity_set, elastic } => Ok((entity_set, elastic)),
-        _ => Err(Error::Usage { what: format!("`{}` is not a table of Dataverse", table.name) }),
+    let elastic = matches!(table.source, Source::Dataverse { elastic: true, .. });
+    match table.entity_set() {
+        Some(set) => Ok((set, elastic)),
+        None => Err(Error::Usage { what: format!("`{}` is not a table of Dataverse", table.name) }),
     }
 }
 
@@ -152,26 +222,29 @@ fn encode(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use copilot_lake_tables::{COPILOT_EVENT, Instant, PAYLOAD};
+    use copilot_lake_tables::{COPILOT_EVENT, Instant, PAYLOAD, SYSTEM_USER};
 
     fn api() -> Url {
         Url::parse("https://contoso.crm.dynamics.com/api/data/v9.2/").unwrap()
     }
 
+    fn slice(table: &'static Table, clock: &'static str) -> Slice {
+        let at = |text| Instant::parse(text).unwrap();
+        let (start, end) = (at("2025-06-22T00:00:00Z"), at("2025-06-29T00:00:00Z"));
+        Slice { table, scope: String::new(), clock, start, end }
+    }
+
+    fn pairs(url: &Url) -> Vec<(String, String)> {
+        url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+    }
+
     #[test]
     fn a_slice_is_selected_filtered_and_ordered_by_its_clock() {
-        let at = |text| Instant::parse(text).unwrap();
-        let slice = Slice {
-            table: &COPILOT_EVENT,
-            scope: String::new(),
-            clock: "createdon",
-            start: at("2025-06-22T00:00:00Z"),
-            end: at("2025-06-29T00:00:00Z"),
-        };
-        let url = slice_url(&api(), &slice).unwrap();
-        let pairs: Vec<_> = url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect();
+        let selection = Selection::of(&COPILOT_EVENT);
+        let url = slice_url(&api(), &slice(&COPILOT_EVENT, "createdon"), &selection).unwrap();
+        let pairs = pairs(&url);
         assert_eq!(url.path(), "/api/data/v9.2/msdyn_copilotevents");
-        assert_eq!(pairs[0], ("$select".to_owned(), selection(&COPILOT_EVENT)));
+        assert_eq!(pairs[0], ("$select".to_owned(), selection.text()));
         let filter = "createdon ge 2025-06-22T00:00:00Z and createdon lt 2025-06-29T00:00:00Z";
         assert_eq!(pairs[1], ("$filter".to_owned(), filter.to_owned()));
         assert_eq!(pairs[2], ("$orderby".to_owned(), "createdon asc".to_owned()));
@@ -180,10 +253,24 @@ mod tests {
     }
 
     #[test]
-    fn the_selection_uses_the_services_names() {
-        let selection = selection(&COPILOT_EVENT);
-        assert!(selection.starts_with("msdyn_copiloteventid,partitionid,createdon,"), "{selection}");
-        assert!(selection.contains(",_ownerid_value,") && !selection.contains(",ownerid,"));
+    fn people_can_be_asked_for_by_a_clock_that_is_no_column() {
+        let url = slice_url(&api(), &slice(&SYSTEM_USER, "modifiedon"), &Selection::of(&SYSTEM_USER)).unwrap();
+        assert_eq!(url.path(), "/api/data/v9.2/systemusers");
+        let [(_, select), (_, filter), (_, order)] = &pairs(&url)[..] else { panic!("{url}") };
+        let properties =
+            "systemuserid,azureactivedirectoryobjectid,_businessunitid_value,isdisabled,fullname,title".to_owned();
+        assert_eq!((select, order.as_str()), (&properties, "modifiedon asc,systemuserid asc"));
+        assert_eq!(filter, "modifiedon ge 2025-06-22T00:00:00Z and modifiedon lt 2025-06-29T00:00:00Z");
+    }
+
+    #[test]
+    fn a_users_privileges_are_asked_for_by_a_guid_only() {
+        let url = privileges_url(&api(), "f9d841e5-0000-4000-8000-000000000001").unwrap();
+        assert!(
+            url.path()
+                .ends_with("(f9d841e5-0000-4000-8000-000000000001)/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()")
+        );
+        assert!(matches!(privileges_url(&api(), "1)/x?y"), Err(Error::Usage { .. })));
     }
 
     #[test]
@@ -212,18 +299,21 @@ mod tests {
 
     #[test]
     fn every_request_carries_the_documented_headers() {
-        let mut ask = Ask { url: api(), kind: Kind::Json, table: None, page: None, page_size: Some(5000) };
+        let selection = Selection::of(&SYSTEM_USER);
+        let mut ask = Ask::first_page(api(), &SYSTEM_USER, 5_000, &selection);
+        ask.prefer("odata.track-changes");
+        let prefer = "odata.maxpagesize=5000,\
+                      odata.include-annotations=\"OData.Community.Display.V1.FormattedValue\",odata.track-changes";
         let headers = ask.headers();
         for (name, value) in [
             ("accept", "application/json"),
             ("odata-maxversion", "4.0"),
             ("odata-version", "4.0"),
             ("if-none-match", "null"),
-            ("prefer", "odata.maxpagesize=5000"),
+            ("prefer", prefer),
         ] {
             assert_eq!(headers[name], value);
         }
-        ask.page_size = None;
-        assert!(!ask.headers().contains_key("prefer"));
+        assert!(!Ask::json(api()).headers().contains_key("prefer"));
     }
 }

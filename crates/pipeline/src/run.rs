@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use copilot_lake_extractor::{Dataverse, Error as ServiceError, Slice};
+use copilot_lake_extractor::{Dataverse, Error as ServiceError, Selection, Slice};
 use copilot_lake_tables::{Instant, Table};
 use copilot_lake_writer::{Instance, Lake};
 use futures::StreamExt as _;
@@ -99,7 +99,7 @@ impl Spine {
         for table in &job.tables {
             let report = TableReport { table: table.name, ..TableReport::default() };
             self.reports.lock().await.tables.insert(table.name, report);
-            let selection = Dataverse::selection(table);
+            let selection = Selection::of(table).text();
             let (windows, others) =
                 if self.full { (vec![], true) } else { self.ledger.windows(table, &selection).await };
             let (days, weeks) = if let Some((since, until)) = self.window {
@@ -198,7 +198,7 @@ impl Spine {
             }
         };
         let finished_at = self.service.service_time().await.or(counts.as_of.ok_or(())).unwrap_or(slice.end);
-        let selection = Dataverse::selection(slice.table);
+        let selection = Selection::of(slice.table).text();
         let row = SliceRow {
             slice: &slice,
             selection: &selection,

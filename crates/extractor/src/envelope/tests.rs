@@ -1,19 +1,20 @@
 use super::*;
 
-/// What an independent parser says: the rows as a value, and the link.
-fn oracle(body: &[u8]) -> Option<(serde_json::Value, Option<String>)> {
+/// What an independent parser says: the rows as a value, and the links.
+fn oracle(body: &[u8]) -> Option<(serde_json::Value, [Option<String>; 2])> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let value: serde_json::Value = serde_json::from_slice(text).ok()?;
-    let next = value.get("@odata.nextLink").and_then(|link| link.as_str()).map(str::to_owned);
-    value.get("value").filter(|rows| rows.is_array()).map(|rows| (rows.clone(), next))
+    let link = |name: &str| value.get(name).and_then(|link| link.as_str()).map(str::to_owned);
+    let links = ["@odata.nextLink", "@odata.deltaLink"].map(link);
+    value.get("value").filter(|rows| rows.is_array()).map(|rows| (rows.clone(), links))
 }
 
 /// Asserts that both ways agree with the oracle, and whether the quick way suffices.
 fn check(body: &str, quick: bool) -> Envelope {
-    let (rows, next) = oracle(body.as_bytes()).expect("the test's own body is complete");
+    let (rows, links) = oracle(body.as_bytes()).expect("the test's own body is complete");
     let envelope = parse(body.as_bytes()).unwrap();
     let found: serde_json::Value = serde_json::from_slice(&body.as_bytes()[envelope.rows.clone()]).unwrap();
-    assert_eq!((found, &envelope.next), (rows, &next), "{body}");
+    assert_eq!((found, [envelope.next.clone(), envelope.delta.clone()]), (rows, links), "{body}");
     assert_eq!(as_a_whole(body.as_bytes()).unwrap(), envelope, "{body}");
     assert_eq!(from_both_ends(body.as_bytes()).is_some(), quick, "{body}");
     envelope
@@ -34,6 +35,19 @@ fn usual_pages_are_read_from_both_ends() {
     for empty in ["[]", "[ \n ]"] {
         assert_eq!(check(&format!(r#"{{"value":{empty},{link}}}"#), true).next, next);
     }
+}
+
+#[test]
+fn the_link_to_later_changes_is_found_at_both_ends() {
+    let delta = r#""@odata.deltaLink":"https://h.example/api?$deltatoken=919%2108%2F22\u0026x""#;
+    let expected = Some("https://h.example/api?$deltatoken=919%2108%2F22&x".to_owned());
+    for body in [format!(r#"{{"value":{ROWS},{delta}}}"#), format!(r#"{{"@odata.context":"c",{delta},"value":[]}}"#)] {
+        let envelope = check(&body, true);
+        assert_eq!((envelope.next, envelope.delta), (None, expected.clone()));
+    }
+    // Deleted rows begin otherwise than the others.
+    let mixed = r#"[{"@odata.etag":"1","a":"1"},{"@odata.context":"c","id":"1","reason":"deleted"}]"#;
+    assert_eq!(check(&format!(r#"{{"value":{mixed},{delta}}}"#), false).delta, expected);
 }
 
 #[test]

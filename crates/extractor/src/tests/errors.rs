@@ -36,11 +36,26 @@ async fn a_missing_table_is_named() {
 }
 
 #[tokio::test]
-async fn other_refusals_show_documented_text_only() {
+async fn a_missing_column_is_named_and_can_be_left_out() {
     let message =
         "Could not find a property named 'msdyn_aiagent' on type 'Microsoft.Dynamics.CRM.msdyn_copilotevent'.";
-    let text = error(400, "0x80060888", message).await.to_string();
-    assert!(text.starts_with("refused: 0x80060888: could not find a property named 'msdyn_aiagent' on type"), "{text}");
+    let error = error(400, "0x80060888", message).await;
+    assert!(error.to_string().starts_with("`msdyn_copilotevent` has no column `msdyn_aiagent` (GET "), "{error}");
+    let Error::ColumnMissing { table: "msdyn_copilotevent", column, .. } = error else { panic!("{error}") };
+    let selection = Selection::of(&COPILOT_EVENT);
+    assert!(selection.contains(&column) && !selection.without(&column).contains(&column));
+}
+
+#[tokio::test]
+async fn a_secured_column_of_rows_is_a_refusal() {
+    let error = error(403, "0x8004F504", "dear customer").await;
+    assert!(matches!(error, Error::Refused { status: 403, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn other_refusals_show_documented_text_only() {
+    let text = error(400, "0x80060888", "Something else about 'dear customer'.").await.to_string();
+    assert!(text.starts_with("refused: 0x80060888 (GET "), "{text}");
     let error = error(400, "0x80040203", "dear customer").await;
     let Error::Refused { status: 400, code, message, call } = &error else { panic!("{error}") };
     assert_eq!((code.as_str(), message.as_str()), ("0x80040203", ""));

@@ -1,6 +1,8 @@
 //! Faults that pass.
 
 use super::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 const ROWS: &str = r#"[{"@odata.etag":"1","a":"x]}"},{"@odata.etag":"2","a":"y"}]"#;
 
@@ -144,10 +146,43 @@ async fn a_server_that_is_not_dataverse_is_given_up_early() {
     assert_eq!((reason.as_str(), call.tries), ("the answer to WhoAmI is not Dataverse's", 3));
 }
 
+/// The first request is refused with this code; then 80 walks go at once. How many requests were under way at most, when
+/// the service waits until so many are.
+async fn most_under_way_after(code: &'static str, expected: usize) -> usize {
+    let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let full = Arc::new(tokio::sync::Barrier::new(expected));
+    let seen = Arc::clone(&most);
+    let server = Server::start_async(move |request| {
+        let (under_way, most, full) = (Arc::clone(&under_way), Arc::clone(&most), Arc::clone(&full));
+        async move {
+            if request.number == 1 {
+                return refusal(429, code, "").header("Retry-After", "0.01");
+            }
+            most.fetch_max(under_way.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            if (3..3 + expected).contains(&request.number) {
+                full.wait().await;
+            }
+            under_way.fetch_sub(1, Ordering::SeqCst);
+            page(&request, "[]", None)
+        }
+    })
+    .await;
+    let service = dataverse(server.url.clone());
+    walk(&service).await;
+    futures::future::join_all((0..80).map(|_| walk(&service))).await;
+    seen.load(Ordering::SeqCst)
+}
+
+#[tokio::test]
+async fn too_much_time_at_once_halves_the_requests_under_way_and_too_many_requests_do_not() {
+    // Every round of successes earns one more.
+    assert!((26..=29).contains(&most_under_way_after("0x80072321", 26).await));
+    assert!((26..=29).contains(&most_under_way_after("0x80072326", 26).await));
+    assert_eq!(most_under_way_after("0x80072322", 52).await, 52);
+}
+
 #[tokio::test]
 async fn at_most_52_requests_are_under_way() {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
     let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let full = Arc::new(tokio::sync::Barrier::new(52));
     let seen = Arc::clone(&most);

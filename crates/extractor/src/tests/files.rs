@@ -95,6 +95,21 @@ async fn a_missing_file_says_why() {
 }
 
 #[tokio::test]
+async fn a_secured_column_is_told_apart_from_a_missing_privilege() {
+    let (found, server) = fetch(|_| refusal(403, "-2147158780", "The user does not have read permissions")).await;
+    let error = found.unwrap_err();
+    let Error::ColumnSecured { table: "msdyn_copilotevent", column: "msdyn_interactiondata", .. } = error else {
+        panic!("{error}")
+    };
+    let text = "permission missing: the column `msdyn_interactiondata` of `msdyn_copilotevent` is secured";
+    assert!(error.to_string().starts_with(text) && error.to_string().contains("column security profile"), "{error}");
+    assert_eq!(server.asked().len(), 1);
+    let (found, _server) =
+        fetch(|_| refusal(403, "0x80040220", "is missing prvReadmsdyn_copilotevent privilege")).await;
+    assert!(matches!(found, Err(Error::PermissionMissing { .. })), "{found:?}");
+}
+
+#[tokio::test]
 async fn the_rooms_of_dropped_files_serve_the_next() {
     let server = Server::start(|_| file(&vec![b'x'; 30 << 20])).await;
     let service = dataverse(server.url.clone());

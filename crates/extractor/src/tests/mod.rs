@@ -1,11 +1,13 @@
 //! Tests against a service that answers exactly what each test says, byte by byte.
 
 mod emulator;
+mod environment;
 mod errors;
 mod faults;
 mod files;
 mod server;
 mod sign_in;
+mod tracking;
 mod walk;
 
 use std::time::Duration;
@@ -16,7 +18,7 @@ use url::Url;
 
 use crate::backoff::Backoff;
 use crate::retry::Patience;
-use crate::{Auth, Dataverse, DataverseSettings, Error, Page, Secret, Slice};
+use crate::{Auth, Dataverse, DataverseSettings, Error, Page, Secret, Selection, Slice};
 use server::{Reply, Request, Server};
 
 const SECRET: &str = "the-client-secret";
@@ -43,7 +45,7 @@ fn slice() -> Slice {
 }
 
 async fn walk(service: &Dataverse) -> Vec<Result<Page, Error>> {
-    service.pages(&slice()).collect().await
+    service.pages(&slice(), &Selection::of(&COPILOT_EVENT)).collect().await
 }
 
 fn rows(pages: &[Result<Page, Error>]) -> Vec<&str> {

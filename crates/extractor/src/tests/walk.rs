@@ -47,7 +47,7 @@ async fn the_next_page_is_asked_for_while_the_last_is_in_hand_and_no_further() {
     })
     .await;
     let service = dataverse(server.url.clone());
-    let mut pages = std::pin::pin!(service.pages(&slice()));
+    let mut pages = std::pin::pin!(service.pages(&slice(), &Selection::of(&COPILOT_EVENT)));
     assert!(server.asked().is_empty(), "nothing is sent before the first poll");
     pages.try_next().await.unwrap().unwrap();
     // Nobody polls the stream now.

@@ -1,0 +1,63 @@
+//! Probes: the cheapest calls that show whether something may be read.
+
+use copilot_lake_tables::{Table, Type};
+use serde_json::Value;
+use url::Url;
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::files::FileAddress;
+use crate::key::{self, Row};
+use crate::page::Page;
+use crate::pages;
+use crate::request::{self, Ask};
+use crate::selection::Selection;
+
+/// The page with one row; `None` when the table has none that this identity sees.
+pub(crate) async fn first_row(
+    client: &Client,
+    api: &Url,
+    table: &'static Table,
+    selection: &Selection,
+) -> Result<Option<Page>, Error> {
+    let ask = Ask::first_page(request::rows_url(api, table, selection, None)?, table, 1, selection);
+    pages::find(client, api, ask, |page| Ok((!page.parsed::<Row>()?.is_empty()).then(|| page.clone()))).await
+}
+
+/// Some row's file in this column; `None` when no row has one, or none among those that were looked at.
+pub(crate) async fn any_file(
+    client: &Client,
+    api: &Url,
+    page_size: u32,
+    table: &'static Table,
+    column: &'static str,
+) -> Result<Option<FileAddress>, Error> {
+    let Some(column) = table.column(column).filter(|column| matches!(column.ty, Type::File)) else {
+        return Err(Error::Usage { what: format!("`{column}` of `{}` is no file", table.name) });
+    };
+    let selection = Selection::key(table).with(column.wire);
+    let address = |page: &Page| {
+        let rows = page.parsed::<Row>()?;
+        let named = rows.iter().find(|row| row.get(column.wire).is_some_and(Value::is_string));
+        Ok(named.map(|row| FileAddress { table, key: key::of_row(table, row), column: column.name }))
+    };
+    let ask = |filter: Option<&str>, rows| {
+        let url = request::rows_url(api, table, &selection, filter)?;
+        let mut ask = Ask::first_page(url, table, rows, &selection);
+        ask.column = Some(column.name);
+        Ok(ask)
+    };
+    let filter = format!("{} ne null", column.wire);
+    match pages::find(client, api, ask(Some(&filter), 1)?, address).await {
+        // The service may not filter by such a column: the rows of one page have to do.
+        Err(Error::Refused { .. }) => {
+            let ask = ask(None, page_size)?;
+            let page = pages::page(client, &ask).await?.page;
+            address(&page).map_err(|reason: &str| Error::BadPage {
+                reason: reason.to_owned(),
+                call: ask.call_after(page.requests),
+            })
+        }
+        found => found,
+    }
+}
