@@ -1,7 +1,7 @@
 //! What the benches measure with: real pages of the emulator, as the extractor gets them.
 
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
-use copilot_lake_extractor::{Auth, Dataverse, DataverseSettings, Page, Secret, Selection, Slice};
+use copilot_lake_extractor::{Auth, Credential, Dataverse, DataverseSettings, Network, Page, Secret, Selection, Slice};
 use copilot_lake_tables::{COPILOT_EVENT, Instant};
 use futures::TryStreamExt as _;
 
@@ -17,9 +17,10 @@ pub fn pages(rows: usize) -> Vec<Page> {
             authority: emulator.url(),
             tenant_id: TENANT_ID.to_owned(),
             client_id: CLIENT_ID.to_owned(),
-            client_secret: Secret::new(CLIENT_SECRET),
+            credential: Credential::Secret(Secret::new(CLIENT_SECRET)),
         };
-        let settings = DataverseSettings { url: emulator.url(), auth, page_size: 5_000 };
+        let network = Network::default();
+        let settings = DataverseSettings { url: emulator.url(), auth, network, page_size: 5_000 };
         let service = Dataverse::new(settings).expect("settings that work");
         let slice = Slice {
             table: &COPILOT_EVENT,
@@ -28,7 +29,7 @@ pub fn pages(rows: usize) -> Vec<Page> {
             start: Instant::from_seconds(0),
             end: Instant::parse("2030-01-01").expect("a date"),
         };
-        let pages = service.pages(&slice, &Selection::of(slice.table)).try_collect().await.expect("every page");
+        let pages = service.pages(&slice).try_collect().await.expect("every page");
         emulator.stop().await;
         pages
     })

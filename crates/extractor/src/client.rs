@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 use url::Url;
 
-use crate::auth::Auth;
+use crate::auth::{Auth, SignIn};
 use crate::body::{self, Stopped};
 use crate::budget::{BUDGET, Budget, Reservation};
 use crate::clock::ServiceClock;
@@ -19,17 +19,13 @@ use crate::error::Error;
 use crate::fault::{Fault, Passing};
 use crate::gate::Gate;
 use crate::meter::Counts;
-use crate::origin::{is_loopback, without_query};
+use crate::network::Network;
+use crate::origin::without_query;
 use crate::permits::Permits;
 use crate::refusal;
 use crate::request::{Ask, Kind};
 use crate::retry::{Patience, Tries};
 use crate::token::TokenCache;
-
-const CONNECT: Duration = Duration::from_secs(30);
-
-/// Without a single byte for this long, the request is tried again; the vendor's samples wait as long.
-const IDLE: Duration = Duration::from_secs(120);
 
 /// A shorter wait before the next try is nothing to bother the user with.
 const TOLD: Duration = Duration::from_secs(10);
@@ -67,29 +63,11 @@ pub(crate) struct Cost {
 }
 
 impl Client {
-    /// A client for the service at this URL. Both URLs have been found secure.
-    pub(crate) fn new(service: &Url, auth: Auth, patience: Patience) -> Result<Self, Error> {
-        auth.token_url()?;
-        let mut http = reqwest::Client::builder()
-            .user_agent(concat!("copilot-lake/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .referer(false)
-            .connect_timeout(CONNECT)
-            .read_timeout(IDLE)
-            .gzip(true);
-        if is_loopback(service) && is_loopback(&auth.authority) {
-            http = http.no_proxy();
-        } else if service.scheme() == "https" && auth.authority.scheme() == "https" {
-            http = http.https_only(true);
-        }
-        let http = http.build().map_err(|_| Error::Usage {
-            what: "the HTTP client cannot be made: no usable certificates, or a bad proxy setting".to_owned(),
-        })?;
-        // The origin as it was configured: what the environment is registered as.
-        let scope = format!("{}/.default", service.origin().ascii_serialization());
+    /// A client for the service at this URL, which has been found secure.
+    pub(crate) fn new(service: &Url, auth: Auth, network: &Network, patience: Patience) -> Result<Self, Error> {
         Ok(Self {
-            http,
-            tokens: TokenCache::new(auth, scope, patience),
+            tokens: TokenCache::new(SignIn::new(auth, service, network)?, patience),
+            http: network.client(service)?,
             patience,
             permits: Permits::new(),
             gate: Gate::default(),
@@ -192,7 +170,7 @@ impl Client {
     async fn attempt(&self, ask: &Ask, tries: &mut Tries, cost: &mut Cost) -> Result<Answer, Fault> {
         let _permit = self.permits.acquire().await;
         cost.throttled += self.gate.pass().await;
-        let token = self.tokens.get(&self.http).await.map_err(Fault::Lasting)?;
+        let token = self.tokens.get().await.map_err(Fault::Lasting)?;
         tries.begin();
         cost.requests += 1;
         self.counts.request();

@@ -17,6 +17,7 @@ use crate::files::{self, File, FileAddress};
 use crate::key::{self, Row};
 use crate::labels;
 use crate::meter::Meter;
+use crate::network::Network;
 use crate::origin::require_secure;
 use crate::page::Page;
 use crate::pages;
@@ -36,6 +37,8 @@ pub struct DataverseSettings {
     pub url: Url,
     /// The identity.
     pub auth: Auth,
+    /// How it is reached.
+    pub network: Network,
     /// Rows per page that are asked for; the service may send fewer. At least 1, and more than 5,000 is cut to it.
     pub page_size: u32,
 }
@@ -78,7 +81,7 @@ impl Dataverse {
         api.set_query(None);
         api.set_fragment(None);
         api.set_path("/api/data/v9.2/");
-        let client = Arc::new(Client::new(&api, settings.auth, patience)?);
+        let client = Arc::new(Client::new(&api, settings.auth, &settings.network, patience)?);
         Ok(Self { client, api, page_size: settings.page_size.min(5_000) })
     }
 

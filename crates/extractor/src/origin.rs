@@ -16,17 +16,31 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
 
 /// Refuses a URL to which no token and no secret may go.
 pub(crate) fn require_secure(setting: &'static str, url: &Url) -> Result<(), Error> {
-    let usage = |what: &str| Error::Usage { what: format!("`{setting}` {what}") };
-    let host = url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| usage("has no host"))?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(usage("must not hold a user name or a password"));
-    }
+    let host = require_host(setting, url)?;
     match url.scheme() {
         "https" => Ok(()),
         "http" if is_loopback(url) => Ok(()),
         "http" => Err(Error::Insecure { setting, host: host.to_owned() }),
-        _ => Err(usage("must begin with https://")),
+        _ => Err(Error::Usage { what: format!("`{setting}` must begin with https://") }),
     }
+}
+
+/// Refuses what is not a URL of HTTP; for an endpoint of the platform, which may be `http://` anywhere.
+pub(crate) fn require_http(setting: &'static str, url: &Url) -> Result<(), Error> {
+    require_host(setting, url)?;
+    match url.scheme() {
+        "http" | "https" => Ok(()),
+        _ => Err(Error::Usage { what: format!("`{setting}` must begin with http:// or https://") }),
+    }
+}
+
+/// The host of a URL that holds neither user nor password.
+fn require_host<'a>(setting: &'static str, url: &'a Url) -> Result<&'a str, Error> {
+    let usage = |what: &str| Error::Usage { what: format!("`{setting}` {what}") };
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(usage("must not hold a user name or a password"));
+    }
+    url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| usage("has no host"))
 }
 
 /// Whether a link leads to the scheme, host and port that the service was asked at.

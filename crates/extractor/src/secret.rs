@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A secret text. Debug and Display print `***`; only the sign-in reads it.
+/// A secret text. Debug and Display print `***`; only a sign-in reads it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
@@ -17,7 +17,7 @@ impl Secret {
         self.0.is_empty()
     }
 
-    /// The text itself, for the body of a sign-in only.
+    /// The text itself, for a sign-in only.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }

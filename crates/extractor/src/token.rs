@@ -7,7 +7,7 @@ use std::time::Duration;
 use reqwest::header::HeaderValue;
 use tokio::time::Instant;
 
-use crate::auth::{Auth, sign_in};
+use crate::auth::SignIn;
 use crate::error::Error;
 use crate::retry::Patience;
 
@@ -38,8 +38,7 @@ impl fmt::Debug for Token {
 /// The token of an identity for one service.
 #[derive(Debug)]
 pub(crate) struct TokenCache {
-    auth: Auth,
-    scope: String,
+    sign_in: SignIn,
     patience: Patience,
     current: Mutex<Option<Arc<Token>>>,
     refresh: tokio::sync::Mutex<Refresh>,
@@ -55,12 +54,12 @@ struct Refresh {
 }
 
 impl TokenCache {
-    pub(crate) fn new(auth: Auth, scope: String, patience: Patience) -> Self {
-        Self { auth, scope, patience, current: Mutex::default(), refresh: tokio::sync::Mutex::default() }
+    pub(crate) fn new(sign_in: SignIn, patience: Patience) -> Self {
+        Self { sign_in, patience, current: Mutex::default(), refresh: tokio::sync::Mutex::default() }
     }
 
     /// A token that is good for a while: the kept one, or a new one that all who ask meanwhile share.
-    pub(crate) async fn get(&self, http: &reqwest::Client) -> Result<Arc<Token>, Error> {
+    pub(crate) async fn get(&self) -> Result<Arc<Token>, Error> {
         if let Some(token) = self.fresh() {
             return Ok(token);
         }
@@ -77,7 +76,7 @@ impl TokenCache {
         tokio::time::sleep(refresh.calm()).await;
         let most = if old.is_some() { 1 } else { self.patience.tries };
         let asked = Instant::now();
-        let granted = sign_in(http, &self.auth, &self.scope, &self.patience, most).await;
+        let granted = self.sign_in.token(&self.patience, most).await;
         match (granted.and_then(|granted| token(granted.token.reveal(), asked, granted.life)), old) {
             (Ok(token), _) => {
                 refresh.failed = None;
@@ -134,7 +133,7 @@ impl Refresh {
 fn token(text: &str, asked: Instant, life: Duration) -> Result<Token, Error> {
     let mut header = HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| Error::SignInRefused {
         code: "invalid token".to_owned(),
-        advice: "the authority's token cannot be sent; check `auth.authority`",
+        advice: "the token cannot be sent; check `auth.method` and `auth.authority`",
     })?;
     header.set_sensitive(true);
     // However short its life, a token serves the request it was asked for.

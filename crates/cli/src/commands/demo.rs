@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
-use copilot_lake_extractor::{Auth, DataverseSettings, Secret};
+use copilot_lake_extractor::{Auth, Credential, DataverseSettings, Network, Secret};
 use copilot_lake_pipeline::{DataverseJob, Outcome, Request, Settings};
 use copilot_lake_tables::{EXTRACTION_RUN, TABLES, dataverse_tables};
 use copilot_lake_writer::{Lake, LakeOptions};
@@ -92,8 +92,9 @@ fn settings(dir: &str, emulator: &Emulator) -> Settings {
             authority: emulator.url(),
             tenant_id: TENANT_ID.to_owned(),
             client_id: CLIENT_ID.to_owned(),
-            client_secret: Secret::new(CLIENT_SECRET),
+            credential: Credential::Secret(Secret::new(CLIENT_SECRET)),
         },
+        network: Network::default(),
         page_size: 5000,
     };
     let job = DataverseJob {

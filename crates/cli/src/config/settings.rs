@@ -1,7 +1,7 @@
 //! What the configuration asks for, as the settings of the crates.
 
 use anyhow::Result;
-use copilot_lake_extractor::{Auth, DataverseSettings, Secret};
+use copilot_lake_extractor::{Auth, Credential, DataverseSettings, Network, Secret};
 use copilot_lake_pipeline::DataverseJob;
 use copilot_lake_tables::{Source, Table, dataverse_tables, table};
 use copilot_lake_writer::LakeOptions;
@@ -46,8 +46,9 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
             authority: url(config, DATAVERSE_AUTH, &AUTHORITY)?,
             tenant_id: tenant_id.clone(),
             client_id: text(config, DATAVERSE_AUTH, &CLIENT_ID)?,
-            client_secret: client_secret(config, DATAVERSE_AUTH)?,
+            credential: Credential::Secret(client_secret(config, DATAVERSE_AUTH)?),
         },
+        network: Network::default(),
         page_size: match config.of(&PAGE_SIZE) {
             Some(Setting { value: Value::Whole(rows), .. }) => u32::try_from(rows)?,
             _ => return Err(missing("dataverse", &PAGE_SIZE).into()),

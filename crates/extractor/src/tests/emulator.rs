@@ -17,7 +17,7 @@ async fn start(more: &str) -> (Emulator, Dataverse) {
     settings.page_size = 100;
     settings.auth.tenant_id = TENANT_ID.to_owned();
     settings.auth.client_id = CLIENT_ID.to_owned();
-    settings.auth.client_secret = Secret::new(CLIENT_SECRET);
+    settings.auth.credential = Credential::Secret(Secret::new(CLIENT_SECRET));
     let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
     let service = Dataverse::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap();
     (emulator, service)

@@ -1,10 +1,15 @@
 //! Tests against a service that answers exactly what each test says, byte by byte.
 
+mod assertions;
+#[cfg(unix)]
+mod azure_cli;
 mod emulator;
 mod environment;
 mod errors;
 mod faults;
 mod files;
+mod managed;
+mod network;
 mod server;
 mod sign_in;
 mod tracking;
@@ -18,25 +23,33 @@ use url::Url;
 
 use crate::backoff::Backoff;
 use crate::retry::Patience;
-use crate::{Auth, Dataverse, DataverseSettings, Error, Page, Secret, Selection, Slice};
+use crate::{Auth, Credential, Dataverse, DataverseSettings, Error, Network, Page, Secret, Selection, Slice};
 use server::{Reply, Request, Server};
 
 const SECRET: &str = "the-client-secret";
 
 fn settings(url: Url) -> DataverseSettings {
-    let auth = Auth {
-        authority: url.clone(),
-        tenant_id: "tenant".to_owned(),
-        client_id: "client".to_owned(),
-        client_secret: Secret::new(SECRET),
-    };
-    DataverseSettings { url, auth, page_size: 3 }
+    with_credential(url, Credential::Secret(Secret::new(SECRET)))
+}
+
+fn with_credential(url: Url, credential: Credential) -> DataverseSettings {
+    let auth =
+        Auth { authority: url.clone(), tenant_id: "tenant".to_owned(), client_id: "client".to_owned(), credential };
+    DataverseSettings { url, auth, network: Network::default(), page_size: 3 }
 }
 
 /// As patient as in use, but in milliseconds.
 fn dataverse(url: Url) -> Dataverse {
+    impatient(settings(url))
+}
+
+fn impatient(settings: DataverseSettings) -> Dataverse {
     let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
-    Dataverse::with_patience(settings(url), Patience { backoff, ..Patience::documented() }).unwrap()
+    Dataverse::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap()
+}
+
+fn who_am_i() -> Reply {
+    Reply::ok(r#"{"UserId":"u","OrganizationId":"o"}"#)
 }
 
 fn slice() -> Slice {

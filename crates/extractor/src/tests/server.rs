@@ -28,13 +28,19 @@ impl Request {
         })
     }
 
+    /// The fields of a form.
+    pub(super) fn form(&self) -> Vec<(String, String)> {
+        url::form_urlencoded::parse(self.body.as_bytes()).into_owned().collect()
+    }
+
     /// `http://127.0.0.1:port`, as the client said it.
     pub(super) fn base(&self) -> String {
         format!("http://{}", self.header("host").unwrap())
     }
 
     fn is_sign_in(&self) -> bool {
-        self.target.ends_with("/oauth2/v2.0/token")
+        let path = self.target.split('?').next().unwrap_or_default();
+        ["/oauth2/v2.0/token", "/metadata/identity/oauth2/token", "/msi/token"].iter().any(|end| path.ends_with(end))
     }
 }
 

@@ -2,10 +2,6 @@
 
 use super::*;
 
-fn who_am_i() -> Reply {
-    Reply::ok(r#"{"UserId":"u","OrganizationId":"o"}"#)
-}
-
 #[tokio::test]
 async fn a_token_is_asked_for_as_documented() {
     let server = Server::start(|_| who_am_i()).await;
@@ -14,11 +10,10 @@ async fn a_token_is_asked_for_as_documented() {
     assert_eq!(asked.target, "/tenant/oauth2/v2.0/token");
     assert_eq!(asked.header("content-type"), Some("application/x-www-form-urlencoded"));
     assert_eq!(asked.header("authorization"), None);
-    let form: Vec<_> = url::form_urlencoded::parse(asked.body.as_bytes()).into_owned().collect();
     let scope = format!("{}.default", server.url);
     let expected =
         [("grant_type", "client_credentials"), ("client_id", "client"), ("client_secret", SECRET), ("scope", &scope)];
-    assert_eq!(form, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    assert_eq!(asked.form(), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }
 
 #[tokio::test]
