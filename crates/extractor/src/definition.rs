@@ -5,7 +5,8 @@
 use serde::Deserialize;
 
 /// The properties of [`Attribute`] that are asked for.
-pub(crate) const ATTRIBUTE: &str = "LogicalName,AttributeType,AttributeOf,IsValidForRead,IsSecured";
+pub(crate) const ATTRIBUTE: &str =
+    "LogicalName,AttributeType,AttributeOf,IsValidForRead,IsValidODataAttribute,IsSecured";
 
 /// A table of the environment.
 #[derive(Debug, Deserialize)]
@@ -13,8 +14,7 @@ pub(crate) const ATTRIBUTE: &str = "LogicalName,AttributeType,AttributeOf,IsVali
 pub(crate) struct Definition {
     pub(crate) logical_name: String,
     pub(crate) change_tracking_enabled: Option<bool>,
-    #[serde(default)]
-    pub(crate) attributes: Vec<Attribute>,
+    pub(crate) attributes: Option<Vec<Attribute>>,
 }
 
 /// A column of the environment.
@@ -29,6 +29,8 @@ pub(crate) struct Attribute {
     /// The attribute that this one belongs to, such as the name beside a lookup.
     pub(crate) attribute_of: Option<String>,
     pub(crate) is_valid_for_read: Option<bool>,
+    #[serde(rename = "IsValidODataAttribute")]
+    pub(crate) is_valid_odata_attribute: Option<bool>,
     /// Column security is on for it.
     pub(crate) is_secured: Option<bool>,
 }
@@ -37,7 +39,8 @@ impl Attribute {
     /// Whether rows have it as a property of its own with a value of its own.
     pub(crate) fn is_own_property(&self) -> bool {
         let plain = self.logical_name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        plain && self.is_readable() && self.attribute_of.as_ref().is_none_or(String::is_empty) && self.has_value()
+        let own = self.attribute_of.as_ref().is_none_or(String::is_empty);
+        plain && own && self.is_readable() && self.is_valid_odata_attribute != Some(false) && self.has_value()
     }
 
     pub(crate) fn is_readable(&self) -> bool {
@@ -103,6 +106,7 @@ mod tests {
             r##""AttributeType":"Virtual","@odata.type":"#Microsoft.Dynamics.CRM.ImageAttributeMetadata""##,
             r#""AttributeType":"String","AttributeOf":"owner""#,
             r#""AttributeType":"String","IsValidForRead":false"#,
+            r#""AttributeType":"String","IsValidODataAttribute":false"#,
         ] {
             assert!(!attribute(&format!(r#"{{"LogicalName":"x",{more}}}"#)).is_own_property(), "{more}");
         }

@@ -70,7 +70,7 @@ impl Presence {
     }
 
     fn of(table: &'static Table, definition: &Definition) -> Option<Self> {
-        let readable = definition.attributes.iter().filter(|attribute| attribute.is_readable());
+        let readable = definition.attributes.iter().flatten().filter(|attribute| attribute.is_readable());
         let readable: BTreeMap<&str, &Attribute> =
             readable.map(|attribute| (attribute.logical_name.as_str(), attribute)).collect();
         let has = |column: &Column| {
@@ -150,6 +150,10 @@ mod tests {
         serde_json::from_str(&text).unwrap()
     }
 
+    fn attributes(definition: &mut Definition) -> &mut Vec<Attribute> {
+        definition.attributes.as_mut().unwrap()
+    }
+
     fn presence(table: &'static Table, definition: &Definition) -> Presence {
         Presence::of(table, definition).unwrap()
     }
@@ -164,8 +168,9 @@ mod tests {
     #[test]
     fn what_the_environment_lacks_is_not_asked_for() {
         let mut definition = definition(&COPILOT_TRANSCRIPT, "");
-        definition.attributes.retain(|attribute| attribute.logical_name != "regardingobjectid");
-        definition.attributes.iter_mut().find(|a| a.logical_name == "subject").unwrap().is_valid_for_read = Some(false);
+        attributes(&mut definition).retain(|attribute| attribute.logical_name != "regardingobjectid");
+        attributes(&mut definition).iter_mut().find(|a| a.logical_name == "subject").unwrap().is_valid_for_read =
+            Some(false);
         let presence = presence(&COPILOT_TRANSCRIPT, &definition);
         assert_eq!(presence.lacks, ["regardingobjectid", "regardingobjectid_table", "subject"]);
         assert!(presence.selection.annotations().is_empty() && !presence.selection.contains("subject"));
@@ -174,9 +179,9 @@ mod tests {
     #[test]
     fn a_files_name_comes_with_the_file() {
         let mut definition = definition(&COPILOT_EVENT, "");
-        definition.attributes.retain(|attribute| attribute.logical_name != "msdyn_interactiondata_name");
+        attributes(&mut definition).retain(|attribute| attribute.logical_name != "msdyn_interactiondata_name");
         assert!(presence(&COPILOT_EVENT, &definition).lacks.is_empty());
-        definition.attributes.retain(|attribute| attribute.logical_name != "msdyn_interactiondata");
+        attributes(&mut definition).retain(|attribute| attribute.logical_name != "msdyn_interactiondata");
         let presence = presence(&COPILOT_EVENT, &definition);
         assert_eq!(presence.lacks, ["msdyn_interactiondata", "msdyn_interactiondata_name"]);
     }
@@ -199,7 +204,8 @@ mod tests {
     fn tracking_and_secured_files_are_told() {
         let mut definition = definition(&CONVERSATION_INSIGHT, "");
         definition.change_tracking_enabled = Some(true);
-        definition.attributes.iter_mut().find(|a| a.logical_name == "msdyn_insights").unwrap().is_secured = Some(true);
+        attributes(&mut definition).iter_mut().find(|a| a.logical_name == "msdyn_insights").unwrap().is_secured =
+            Some(true);
         let presence = presence(&CONVERSATION_INSIGHT, &definition);
         assert!(presence.tracks_changes);
         assert_eq!(presence.secured, ["msdyn_insights"]);
@@ -208,7 +214,7 @@ mod tests {
     #[test]
     fn metadata_without_the_key_says_nothing() {
         let mut definition = definition(&COPILOT_EVENT, "");
-        definition.attributes.clear();
+        definition.attributes = None;
         assert_eq!(Environment::of(&[&COPILOT_EVENT], &[definition]), None);
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use copilot_lake_tables::Table;
 use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use crate::client::Client;
@@ -20,7 +21,8 @@ struct Counted {
 #[serde(rename_all = "PascalCase")]
 struct Counts {
     keys: Vec<String>,
-    values: Vec<u64>,
+    /// Numbers; of anything else nothing is known.
+    values: Vec<Value>,
 }
 
 /// Asks for the rows of all tables at once, and where that is refused of each alone: one bad name fails the call.
@@ -51,6 +53,6 @@ async fn together(client: &Client, api: &Url, tables: &[&'static Table]) -> Resu
     let named = keys
         .iter()
         .zip(values)
-        .filter_map(|(name, total)| tables.iter().find(|table| table.name == name).map(|table| (table.name, total)));
+        .filter_map(|(name, total)| Some((tables.iter().find(|table| table.name == name)?.name, total.as_u64()?)));
     Ok(named.collect())
 }

@@ -46,7 +46,10 @@ async fn the_metadata_of_all_tables_is_one_request() {
     let expected = [
         ("$select", "LogicalName,ChangeTrackingEnabled"),
         ("$filter", "LogicalName eq 'msdyn_copilotevent' or LogicalName eq 'msdyn_conversationinsight'"),
-        ("$expand", "Attributes($select=LogicalName,AttributeType,AttributeOf,IsValidForRead,IsSecured)"),
+        (
+            "$expand",
+            "Attributes($select=LogicalName,AttributeType,AttributeOf,IsValidForRead,IsValidODataAttribute,IsSecured)",
+        ),
     ];
     assert_eq!(query(&asked.target), expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
     assert_eq!(asked.header("prefer"), None);
