@@ -1,7 +1,7 @@
 //! How fast do batches become sorted Parquet and a commit? Throughput in bytes of the JSON that they came from.
 
 use copilot_lake_decoder::decode_page;
-use copilot_lake_tables::{COPILOT_EVENT, Instant};
+use copilot_lake_tables::{COPILOT_EVENT, Instant, Labels};
 use copilot_lake_writer::{Find, Instance, Lake, LakeOptions};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
@@ -14,7 +14,7 @@ fn main() {
 fn batch_to_parquet(bencher: Bencher<'_, '_>) {
     let pages = benches::pages(100_000);
     let bytes: usize = pages.iter().map(|page| page.rows().len()).sum();
-    let decode = |rows| decode_page(&COPILOT_EVENT, rows, Instant(0)).expect("a page").batches;
+    let decode = |rows| decode_page(&COPILOT_EVENT, rows, Instant(0), &Labels::default()).expect("a page").batches;
     let batches: Vec<_> = pages.iter().flat_map(|page| decode(page.rows())).collect();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
     let empty_lake = || {

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use copilot_lake_decoder::decode_page;
 use copilot_lake_extractor::Page;
-use copilot_lake_tables::{COPILOT_EVENT, Instant};
+use copilot_lake_tables::{COPILOT_EVENT, Instant, Labels};
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{Bencher, black_box};
 
@@ -27,7 +27,7 @@ fn each(bencher: Bencher<'_, '_>, work: impl Fn(&[u8])) {
 #[divan::bench(name = "page_to_batch/msdyn_copilotevent/20k")]
 fn page_to_batch(bencher: Bencher<'_, '_>) {
     each(bencher, |rows| {
-        black_box(decode_page(&COPILOT_EVENT, rows, Instant(0)).expect("a page"));
+        black_box(decode_page(&COPILOT_EVENT, rows, Instant(0), &Labels::default()).expect("a page"));
     });
 }
 

@@ -109,7 +109,7 @@ fn append_raw(builder: &mut Builder, raw: &str) -> Result<(), Misfit> {
 }
 
 /// `5`, `5.0` and `5e0` are the same number.
-fn whole_number(raw: &str) -> Option<i64> {
+pub(crate) fn whole_number(raw: &str) -> Option<i64> {
     if let Ok(value) = raw.parse() {
         return Some(value);
     }
@@ -124,7 +124,7 @@ pub(crate) fn without_text(error: &serde_json::Error) -> String {
 }
 
 /// The properties of an object in order, with their raw values; a name twice counts twice.
-struct Properties<'a>(Vec<(String, &'a RawValue)>);
+pub(crate) struct Properties<'a>(pub(crate) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Properties<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -4,6 +4,7 @@
 //! a JSON envelope, then base64 (up to twice), then a byte-order mark or the NUL pattern of UTF-16LE, else UTF-8. Where
 //! both readings are possible, the documented charset is the tie-break. No character is ever replaced.
 
+use copilot_lake_tables::Column;
 use encoding_rs::mem::{convert_utf16_to_str, utf16_valid_up_to};
 use memchr::memmem;
 use serde::Deserialize;
@@ -20,9 +21,12 @@ pub enum Charset {
 }
 
 impl Charset {
-    /// The charset documented for a scenario's text ("Download Copilot transcripts and interaction data").
-    pub fn of_scenario(code: Option<i32>) -> Self {
-        match code {
+    /// The charset documented for a File column, by the scenario of its row ("Download Copilot transcripts and interaction
+    /// data").
+    pub fn of(column: &Column, scenario: Option<i32>) -> Self {
+        match scenario {
+            // A transcript is the text of ask a question.
+            _ if column.transcript => Self::Utf16Le,
             Some(100_230_201 | 100_230_202 | 100_230_203 | 100_230_211) => Self::Utf16Le,
             Some(100_230_205 | 100_230_206) => Self::Utf8,
             _ => Self::Unknown,
@@ -134,7 +138,7 @@ fn unwrap_envelope(bytes: &[u8], scratch: &mut Vec<u16>) -> Option<String> {
     certain.then(|| value.into_owned())
 }
 
-enum Base64 {
+pub(crate) enum Base64 {
     /// So many bytes lie in the buffer.
     Decoded(usize),
     /// Meant as base64 and damaged.
@@ -143,7 +147,7 @@ enum Base64 {
     Not,
 }
 
-fn decode_base64(text: &[u8], words: &mut Vec<u16>) -> Base64 {
+pub(crate) fn decode_base64(text: &[u8], words: &mut Vec<u16>) -> Base64 {
     // Most text is told from base64 by its first bytes.
     if text.iter().take(32).any(|c| *c == b' ') || strange(&text[..text.len().min(32)]) > 1 {
         return Base64::Not;
@@ -286,6 +290,10 @@ fn finish<'a>(
     }
     let found = match form(&bytemuck::cast_slice(words)[..length], documented) {
         Ok(found) => found,
+        // What is documented is believed as far as the bytes allow.
+        Err(_) if documented == Charset::Utf16Le && length.is_multiple_of(2) => {
+            Form { charset: Known::Utf16Le, mark: 0, certain: false }
+        }
         Err(reason) => return undecodable(encoding, reason),
     };
     if found.charset == Known::Utf8 {

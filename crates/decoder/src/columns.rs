@@ -1,5 +1,7 @@
 //! Arrow builders for the columns that a service sends.
 
+use std::borrow::Cow;
+
 use arrow::array::{
     ArrayRef, BooleanBuilder, Decimal128Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
@@ -54,7 +56,7 @@ impl Builder {
         };
         let text = |width: usize| StringBuilder::with_capacity(rows, rows * width);
         match column.ty {
-            Type::Text if !column.json.is_empty() => Self::Json(text(256), JsonColumns::new(column.json, rows)),
+            Type::Text if !column.json.is_empty() => Self::Json(text(256), JsonColumns::new(column, rows)),
             Type::Text => Self::Text(text(24), null),
             Type::Guid | Type::Lookup(_) | Type::File => Self::Guid(text(36), null),
             Type::Instant => {
@@ -146,12 +148,17 @@ impl Builder {
     }
 }
 
-/// Appends an id: a valid GUID in lower case, anything else as it came.
+/// Appends an id as it is stored.
 pub(crate) fn append_guid(builder: &mut StringBuilder, text: &str) {
-    if is_guid(text.as_bytes()) && text.bytes().any(|c| c.is_ascii_uppercase()) {
-        builder.append_value(text.to_ascii_lowercase());
+    builder.append_value(stored_id(text));
+}
+
+/// An id as it is stored: a valid GUID in lower case, anything else as it came.
+pub(crate) fn stored_id(text: &str) -> Cow<'_, str> {
+    if text.bytes().any(|c| c.is_ascii_uppercase()) && is_guid(text.as_bytes()) {
+        Cow::Owned(text.to_ascii_lowercase())
     } else {
-        builder.append_value(text);
+        Cow::Borrowed(text)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use arrow::array::{ArrayRef, BooleanBuilder, Int32Builder, StringBuilder};
-use copilot_lake_tables::{JsonColumn, Type};
+use copilot_lake_tables::{Column, JsonColumn, Type};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::sync::Arc;
 
@@ -12,9 +12,13 @@ use crate::columns::append_guid;
 /// Builders for the columns of one JSON text column.
 pub(crate) struct JsonColumns {
     columns: &'static [JsonColumn],
+    /// A text that is no such object is itself the value of the first column.
+    plain: bool,
     builders: Vec<Builder>,
     /// Which builders the row at hand has filled.
     filled: Vec<bool>,
+    /// Whether the object at hand has a property of any column, a null among them.
+    found: bool,
     rows: usize,
     misfits: Vec<JsonMisfit>,
 }
@@ -35,7 +39,8 @@ enum Builder {
 }
 
 impl JsonColumns {
-    pub(crate) fn new(columns: &'static [JsonColumn], rows: usize) -> Self {
+    pub(crate) fn new(column: &'static Column, rows: usize) -> Self {
+        let columns = column.json;
         let builders = columns.iter().map(|column| match column.ty {
             Type::Guid => Builder::Guid(StringBuilder::with_capacity(rows, rows * 36)),
             Type::Int32 => Builder::Int32(Int32Builder::with_capacity(rows)),
@@ -44,26 +49,44 @@ impl JsonColumns {
         });
         let builders = builders.collect::<Vec<_>>();
         let filled = vec![false; builders.len()];
-        Self { columns, builders, filled, rows: 0, misfits: Vec::new() }
+        Self { columns, plain: column.plain, builders, filled, found: false, rows: 0, misfits: Vec::new() }
     }
 
     pub(crate) fn append(&mut self, text: &str) {
-        if text != "{}" {
-            let mut json = serde_json::Deserializer::from_str(text);
-            let read = json.deserialize_map(ObjectVisitor { into: self, path: Path::default() });
-            if read.and_then(|()| json.end()).is_err() {
-                self.fail_row();
-            }
+        if self.plain {
+            self.append_plain(text);
+        } else if text != "{}" && self.read(text).is_err() {
+            self.take_back_row();
+            self.misfits.push(JsonMisfit { row: self.rows, column: None, reason: "not a JSON object" });
         }
         self.finish_row();
+    }
+
+    /// A person's words, or an object made for programs: only an object with a known property is the latter.
+    fn append_plain(&mut self, text: &str) {
+        let has_columns = text.trim_start().starts_with('{') && self.read(text).is_ok() && self.found;
+        if !has_columns {
+            self.take_back_row();
+            if let (Some(Builder::Text(first)), false) = (self.builders.first_mut(), text.is_empty()) {
+                first.append_value(text);
+                self.filled[0] = true;
+            }
+        }
+    }
+
+    fn read(&mut self, text: &str) -> Result<(), serde_json::Error> {
+        self.found = false;
+        let mut json = serde_json::Deserializer::from_str(text);
+        json.deserialize_map(ObjectVisitor { into: self, path: Path::default() })?;
+        json.end()
     }
 
     pub(crate) fn append_nulls(&mut self) {
         self.finish_row();
     }
 
-    /// The text is no JSON object: whatever was read of it does not count.
-    fn fail_row(&mut self) {
+    /// The text is not what it seemed: whatever was read of it does not count.
+    fn take_back_row(&mut self) {
         let row = self.rows;
         for (builder, filled) in self.builders.iter_mut().zip(&mut self.filled) {
             if *filled {
@@ -71,8 +94,9 @@ impl JsonColumns {
                 *filled = false;
             }
         }
-        self.misfits.retain(|misfit| misfit.row != row);
-        self.misfits.push(JsonMisfit { row, column: None, reason: "not a JSON object" });
+        while self.misfits.last().is_some_and(|misfit| misfit.row == row) {
+            self.misfits.pop();
+        }
     }
 
     fn finish_row(&mut self) {
@@ -167,7 +191,10 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
                 Target::Nothing => {
                     map.next_value::<IgnoredAny>()?;
                 }
-                Target::Column(column) => map.next_value_seed(Leaf { into: &mut *self.into, column })?,
+                Target::Column(column) => {
+                    self.into.found = true;
+                    map.next_value_seed(Leaf { into: &mut *self.into, column })?;
+                }
                 Target::Object(name) => {
                     let mut path = Path { names, depth: depth + 1 };
                     path.names[depth] = name;

@@ -5,7 +5,8 @@
 //! - [`decode_page`]: the JSON array of a page's rows -> [`Decoded`]. A seed writes each value straight into the Arrow
 //!   builder of its column; a page that holds anything unexpected is read again carefully, value by value, so that what
 //!   does not fit becomes a [`Reject`] with its raw text and a null in a row that stays.
-//! - [`decode_payloads`]: bytes of File columns -> rows of `payload`.
+//! - [`decode_payloads`]: bytes of File columns -> rows of `payload`, and of `transcript_message` and `transcript_source`
+//!   where the File is a transcript.
 //! - [`assemble`]: named arrays -> a batch with exactly the columns of a table.
 
 mod assemble;
@@ -17,12 +18,13 @@ mod page;
 mod payload;
 mod reject;
 mod row;
+mod transcript;
 mod week;
 
 pub use assemble::assemble;
 pub use charset::{Charset, Outcome, Recogniser, Status};
 pub use page::{Decoded, decode_page};
-pub use payload::{Fetched, RawPayload, SourceRow, decode_payloads};
+pub use payload::{DecodedPayloads, Fetched, RawPayload, SourceRow, decode_payloads};
 pub use reject::{Reject, reject_batch};
 
 /// Why bytes could not be decoded at all; everything smaller is a [`Reject`].

@@ -6,7 +6,7 @@ use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::datatypes::Int32Type;
-use copilot_lake_tables::{Column, Instant, Origin, Table, Type, Week};
+use copilot_lake_tables::{Column, Instant, Labels, Origin, Table, Type, Week};
 use serde::de::Deserializer as _;
 
 use crate::careful::{RowMisfit, read_rows, without_text};
@@ -19,19 +19,27 @@ use crate::{Error, Reject};
 /// What became of the rows of a page.
 #[derive(Debug, Default)]
 pub struct Decoded {
-    /// One batch per week, in the table's layout; rows in the order in which they came.
+    /// One batch per week, in the table's layout; rows in the order in which they came. The rows of a table without weeks
+    /// are one batch of [`Week::UNKNOWN`].
     pub batches: Vec<(Week, RecordBatch)>,
     /// Values that did not fit.
     pub rejects: Vec<Reject>,
     /// Rows received.
     pub rows: u64,
+    /// A choice code has a label neither in the catalogue nor in the labels given: they may be out of date.
+    pub unlabelled: bool,
 }
 
-/// Decodes the JSON array of a page's rows.
+/// Decodes the JSON array of a page's rows. The labels are the service's, for codes that the catalogue does not know.
 ///
 /// # Errors
 /// [`Error::NotAPage`] when the text is not a JSON array of UTF-8. Bad rows and values are rejects, not errors.
-pub fn decode_page(table: &'static Table, rows: &[u8], extracted_at: Instant) -> Result<Decoded, Error> {
+pub fn decode_page(
+    table: &'static Table,
+    rows: &[u8],
+    extracted_at: Instant,
+    labels: &Labels,
+) -> Result<Decoded, Error> {
     let not_a_page = |reason: String| Error::NotAPage { table: table.name, reason };
     // Checked once as a whole, so that no string of the page is checked again.
     let text = simdutf8::basic::from_utf8(rows).map_err(|_| not_a_page("not UTF-8".to_owned()))?;
@@ -45,7 +53,7 @@ pub fn decode_page(table: &'static Table, rows: &[u8], extracted_at: Instant) ->
         columns = PageColumns::new(table, text.len());
         read_rows(text, &mut columns, &names, &mut misfits).map_err(|error| not_a_page(without_text(&error)))?;
     }
-    columns.finish(table, extracted_at, misfits)
+    columns.finish(table, extracted_at, labels, misfits)
 }
 
 /// Builders for every column that the service sends.
@@ -91,6 +99,7 @@ impl PageColumns {
         mut self,
         table: &'static Table,
         extracted_at: Instant,
+        labels: &Labels,
         misfits: Vec<RowMisfit>,
     ) -> Result<Decoded, Error> {
         let rows = self.rows();
@@ -106,9 +115,14 @@ impl PageColumns {
         let array = |name: &str| position(name).map(|at| wire[at].clone());
         let utc = |values: Vec<i64>| Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC")) as ArrayRef;
 
+        let mut unlabelled = false;
         let columns = table.layout().fields().iter().map(|field| match field.origin {
             Origin::Column(column) => array(column.name),
-            Origin::Label(column) => array(column.name).map(|codes| labels(column, &codes)),
+            Origin::Label(column) => array(column.name).map(|codes| {
+                let found = label(column, &codes, labels);
+                unlabelled |= found.null_count() > codes.null_count();
+                found
+            }),
             Origin::OwnerTable(column) => {
                 column.owner.map(|(user, team)| owner_table(array(user).as_ref(), array(team).as_ref(), rows))
             }
@@ -131,7 +145,7 @@ impl PageColumns {
 
         let json = json.into_iter().flat_map(|(column, _, misfits)| misfits.into_iter().map(move |m| (column, m)));
         let rejects = rejects(table, &batch, misfits, json);
-        Ok(Decoded { batches: split(table, batch)?, rejects, rows: rows as u64 })
+        Ok(Decoded { batches: split(table, batch)?, rejects, rows: rows as u64, unlabelled })
     }
 }
 
@@ -167,12 +181,12 @@ fn rejects(
     rejects
 }
 
-/// The English labels of a choice column's codes.
-fn labels(column: &Column, codes: &ArrayRef) -> ArrayRef {
+/// The labels of a choice column's codes: the catalogue's, else the service's.
+fn label(column: &Column, codes: &ArrayRef, labels: &Labels) -> ArrayRef {
     let Type::Choice(set) = column.ty else { return new_null_array(&Type::Text.data_type(), codes.len()) };
     let mut builder = StringBuilder::with_capacity(codes.len(), codes.len() * 16);
     for code in codes.as_primitive::<Int32Type>() {
-        builder.append_option(code.and_then(|code| set.label(code)));
+        builder.append_option(code.and_then(|code| set.label(code).or_else(|| labels.label(column.name, code))));
     }
     Arc::new(builder.finish())
 }

@@ -1,8 +1,12 @@
 //! Pages and payloads, good and bad.
 
+mod definitions;
+mod summaries;
+mod transcripts;
+
 use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
-use copilot_lake_tables::{COPILOT_EVENT, Instant};
+use copilot_lake_tables::{COPILOT_EVENT, Instant, Labels};
 
 use crate::{Charset, Decoded, Error, Recogniser, Status, decode_page};
 
@@ -10,7 +14,7 @@ const ID: &str = "c49dc43b-9804-f011-bae2-6045bd014292";
 const PARTITION: &str = "20250622-20250628-100230201";
 
 fn decode(rows: &str) -> Decoded {
-    decode_page(&COPILOT_EVENT, rows.as_bytes(), Instant(7)).unwrap()
+    decode_page(&COPILOT_EVENT, rows.as_bytes(), Instant(7), &Labels::default()).unwrap()
 }
 
 fn row(members: &str) -> String {
@@ -139,10 +143,10 @@ fn quick_and_careful_agree() {
 #[test]
 fn what_is_no_array_is_no_page() {
     for wrong in ["", "{}", "[", "[{]", "[{}", "[{}]x", "\u{1}"] {
-        let error = decode_page(&COPILOT_EVENT, wrong.as_bytes(), Instant(0)).unwrap_err();
+        let error = decode_page(&COPILOT_EVENT, wrong.as_bytes(), Instant(0), &Labels::default()).unwrap_err();
         assert!(matches!(error, Error::NotAPage { .. }), "{wrong}");
     }
-    assert!(decode_page(&COPILOT_EVENT, b"[{\"a\":\"\xff\"}]", Instant(0)).is_err());
+    assert!(decode_page(&COPILOT_EVENT, b"[{\"a\":\"\xff\"}]", Instant(0), &Labels::default()).is_err());
     assert_eq!(decode("[]").rows, 0);
 }
 

@@ -189,7 +189,7 @@ impl Walk<'_> {
                 payloads.iter().filter(|payload| matches!(payload.fetched, Fetched::Failed(_))).count() as u64;
             // The bytes are let go as soon as they are decoded: their budget is what bounds the fetches.
             let decoded = cpu::run(move || decode_payloads(&payloads, extracted_at)).await?;
-            for (week, batch) in decoded.batches {
+            for (week, batch) in decoded.payloads {
                 self.changes.push(Some(week), batch).await?;
             }
             self.bytes += bytes;
@@ -291,7 +291,7 @@ fn missing(
             file_id: file.unwrap_or_default().to_owned(),
             file_name: (!name.is_empty()).then(|| name.to_owned()),
             row_time,
-            documented: Charset::of_scenario(scenario),
+            documented: Charset::of(column, scenario),
         };
         if file.is_some() { rows.push(source) } else { gone.push(source) }
     }

@@ -1,8 +1,8 @@
 //! One slice: pages from the service, batches on rayon, files, one commit.
 
 use copilot_lake_decoder::{decode_page, reject_batch};
-use copilot_lake_extractor::{Dataverse, Selection, Slice};
-use copilot_lake_tables::{Instant, REJECTED_RECORD};
+use copilot_lake_extractor::{Dataverse, Slice};
+use copilot_lake_tables::{Instant, Labels, REJECTED_RECORD};
 use copilot_lake_writer::{Find, Lake};
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -68,10 +68,10 @@ pub(crate) async fn run(task: &Task, around: Surroundings<'_>, counts: &mut Coun
     let mut changes = lake.changes(table, if task.is_new { Find::ByTime } else { Find::ByKey });
     let mut rejects = lake.changes(&REJECTED_RECORD, Find::ByKey);
 
-    let decoded = service.pages(&task.slice, &Selection::of(table)).map_err(NotDone::Service).map_ok(|page| async {
+    let decoded = service.pages(&task.slice).map_err(NotDone::Service).map_ok(|page| async {
         let extracted_at = service.service_time().await?;
         let (requests, throttled) = (page.requests, page.throttled);
-        let decoded = cpu::run(move || decode_page(table, page.rows(), extracted_at)).await?;
+        let decoded = cpu::run(move || decode_page(table, page.rows(), extracted_at, &Labels::default())).await?;
         Ok((decoded, extracted_at, requests, throttled))
     });
     let mut decoded = std::pin::pin!(decoded.try_buffered(DECODED_AHEAD));

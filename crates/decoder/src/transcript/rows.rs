@@ -1,0 +1,246 @@
+//! Transcripts to rows of `transcript_message` and `transcript_source`.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use arrow::array::{
+    ArrayRef, BooleanBuilder, Int32Builder, RecordBatch, StringBuilder, TimestampMicrosecondArray,
+    TimestampMicrosecondBuilder,
+};
+use copilot_lake_tables::{Instant, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, Week};
+
+use super::{Chat, Message, Misfit, Place, Source, Text, Unknown};
+use crate::columns::stored_id;
+use crate::row::push_unknown;
+use crate::week::split;
+use crate::{Error, Reject, assemble};
+
+/// The rows of several transcripts.
+#[derive(Default)]
+pub(crate) struct TranscriptRows {
+    messages: MessageRows,
+    sources: SourceRows,
+    rejects: Vec<(&'static Table, Reject)>,
+}
+
+/// What became of transcripts.
+pub(crate) struct Finished {
+    pub(crate) messages: Vec<(Week, RecordBatch)>,
+    pub(crate) sources: Vec<(Week, RecordBatch)>,
+    pub(crate) rejects: Vec<(&'static Table, Reject)>,
+}
+
+/// What is said once of a chat may take so many times its text in the rows of its messages, and that much in any case:
+/// a text made to fill the memory is no transcript.
+const REPEATED: usize = 16;
+const REPEATED_BYTES: usize = 4 << 20;
+
+impl TranscriptRows {
+    /// Adds the rows of a transcript, under its id as it is stored and at its row's time.
+    ///
+    /// # Errors
+    /// Why the text is no transcript, without the text; nothing was added.
+    pub(crate) fn append(&mut self, id: &str, row_time: Instant, text: &str) -> Result<(), String> {
+        let transcript = super::read(text)?;
+        let messages = &transcript.messages;
+        if transcript.chat.bytes().saturating_mul(messages.len()) > text.len() * REPEATED + REPEATED_BYTES {
+            return Err("its context is too long to be repeated".to_owned());
+        }
+        let names = message_ids(messages);
+        for (message, name) in messages.iter().zip(&names) {
+            self.messages.append(id, name, row_time, &transcript.chat, message);
+            for source in message.sources.iter().flatten() {
+                self.sources.append(id, name, row_time, source);
+            }
+        }
+        let name = |index: usize| match messages.binary_search_by_key(&index, |message| message.index) {
+            Ok(at) => names[at].clone(),
+            Err(_) => Cow::Owned(made_id(index)),
+        };
+        for Misfit { place, column, reason, raw } in transcript.misfits {
+            let (table, record_key) = match place {
+                // Said once, though null in every row: the first one stands for them.
+                Place::Chat => match names.first() {
+                    Some(first) => (&TRANSCRIPT_MESSAGE, format!("{id}/{first}")),
+                    None => continue,
+                },
+                Place::Message(index) => (&TRANSCRIPT_MESSAGE, format!("{id}/{}", name(index))),
+                Place::Source(index, position) => (&TRANSCRIPT_SOURCE, format!("{id}/{}/{position}", name(index))),
+            };
+            let (reason, raw_json) = (reason.to_owned(), raw.to_owned());
+            self.rejects.push((table, Reject { record_key, column_name: column, reason, raw_json }));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn finish(self, extracted_at: Instant) -> Result<Finished, Error> {
+        let Self { messages, sources, rejects } = self;
+        Ok(Finished { messages: messages.finish(extracted_at)?, sources: sources.finish(extracted_at)?, rejects })
+    }
+}
+
+/// The id of each message: its own, else one that is made from its place.
+fn message_ids<'m>(messages: &'m [Message<'_>]) -> Vec<Cow<'m, str>> {
+    let mut seen = HashSet::with_capacity(messages.len());
+    let ids = messages.iter().map(|message| {
+        let own = message.id.as_ref().map(|id| stored_id(id.as_str()));
+        match own.filter(|id| !id.is_empty() && !is_made(id)) {
+            Some(id) if seen.insert(id.clone()) => id,
+            _ => Cow::Owned(made_id(message.index)),
+        }
+    });
+    ids.collect()
+}
+
+fn made_id(index: usize) -> String {
+    format!("#{index}")
+}
+
+/// An id that could be mistaken for a made one would not stay unique.
+fn is_made(id: &str) -> bool {
+    id.strip_prefix('#').is_some_and(|digits| digits.bytes().all(|c| c.is_ascii_digit()))
+}
+
+impl Chat<'_> {
+    fn bytes(&self) -> usize {
+        let parts = [&self.chat_id, &self.session_id, &self.entity_id, &self.entity_name];
+        parts.into_iter().flatten().map(|text| text.as_str().len()).sum()
+    }
+}
+
+/// What rows of both tables have.
+#[derive(Default)]
+struct CommonRows {
+    transcript_data_id: StringBuilder,
+    message_id: StringBuilder,
+    row_time: Vec<i64>,
+    extra_json: StringBuilder,
+}
+
+impl CommonRows {
+    fn append(&mut self, id: &str, message_id: &str, row_time: Instant, extra: Option<String>) {
+        self.transcript_data_id.append_value(id);
+        self.message_id.append_value(message_id);
+        self.row_time.push(row_time.0);
+        self.extra_json.append_option(extra.map(|text| text + "}"));
+    }
+
+    fn finish(mut self, extracted_at: Instant) -> Vec<(&'static str, ArrayRef)> {
+        let utc = |values: Vec<i64>| Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC")) as ArrayRef;
+        let rows = self.row_time.len();
+        vec![
+            ("transcript_data_id", Arc::new(self.transcript_data_id.finish())),
+            ("message_id", Arc::new(self.message_id.finish())),
+            ("row_time", utc(self.row_time)),
+            ("extracted_at", utc(vec![extracted_at.0; rows])),
+            ("extra_json", Arc::new(self.extra_json.finish())),
+        ]
+    }
+}
+
+#[derive(Default)]
+struct MessageRows {
+    common: CommonRows,
+    sent_at: TimestampMicrosecondBuilder,
+    sequence: Int32Builder,
+    role: StringBuilder,
+    request_id: StringBuilder,
+    chat_id: StringBuilder,
+    session_id: StringBuilder,
+    entity_id: StringBuilder,
+    entity_name: StringBuilder,
+    is_activity_error: BooleanBuilder,
+    source_count: Int32Builder,
+    customer_intent: StringBuilder,
+    message: StringBuilder,
+}
+
+impl MessageRows {
+    fn append(&mut self, id: &str, message_id: &str, row_time: Instant, chat: &Chat<'_>, message: &Message<'_>) {
+        let context = message.context.as_ref();
+        let mut extra = extra(&message.unknown);
+        for (name, raw) in context.map(|context| &context.unknown).into_iter().flatten() {
+            push_unknown(&mut extra, &format!("context.{name}"), raw);
+        }
+        self.common.append(id, message_id, row_time, extra);
+        self.sent_at.append_option(message.sent_at.map(|sent_at| sent_at.0.0));
+        self.sequence.append_option(message.sequence);
+        append_text(&mut self.role, message.role.as_ref());
+        append_id(&mut self.request_id, message.request_id.as_ref());
+        append_id(&mut self.chat_id, chat.chat_id.as_ref());
+        append_text(&mut self.session_id, chat.session_id.as_ref());
+        append_text(&mut self.entity_id, chat.entity_id.as_ref());
+        append_text(&mut self.entity_name, chat.entity_name.as_ref());
+        self.is_activity_error.append_option(message.is_activity_error);
+        self.source_count.append_option(message.source_count);
+        append_text(&mut self.customer_intent, context.and_then(|context| context.customer_intent.as_ref()));
+        append_text(&mut self.message, message.text.as_ref());
+    }
+
+    fn finish(mut self, extracted_at: Instant) -> Result<Vec<(Week, RecordBatch)>, Error> {
+        let mut named = self.common.finish(extracted_at);
+        named.push(("sent_at", Arc::new(self.sent_at.finish().with_timezone("UTC"))));
+        named.push(("sequence", Arc::new(self.sequence.finish())));
+        named.push(("is_activity_error", Arc::new(self.is_activity_error.finish())));
+        named.push(("source_count", Arc::new(self.source_count.finish())));
+        let texts = [
+            ("role", &mut self.role),
+            ("request_id", &mut self.request_id),
+            ("chat_id", &mut self.chat_id),
+            ("session_id", &mut self.session_id),
+            ("entity_id", &mut self.entity_id),
+            ("entity_name", &mut self.entity_name),
+            ("customer_intent", &mut self.customer_intent),
+            ("message", &mut self.message),
+        ];
+        named.extend(texts.map(|(name, builder)| (name, Arc::new(builder.finish()) as ArrayRef)));
+        split(&TRANSCRIPT_MESSAGE, assemble(&TRANSCRIPT_MESSAGE, named)?)
+    }
+}
+
+#[derive(Default)]
+struct SourceRows {
+    common: CommonRows,
+    position: Int32Builder,
+    source_id: StringBuilder,
+    source: StringBuilder,
+    title: StringBuilder,
+}
+
+impl SourceRows {
+    fn append(&mut self, id: &str, message_id: &str, row_time: Instant, source: &Source<'_>) {
+        self.common.append(id, message_id, row_time, extra(&source.unknown));
+        // Its text has far fewer bytes than an i32 counts.
+        self.position.append_value(source.position as i32);
+        append_id(&mut self.source_id, source.id.as_ref());
+        append_text(&mut self.source, source.source.as_ref());
+        append_text(&mut self.title, source.title.as_ref());
+    }
+
+    fn finish(mut self, extracted_at: Instant) -> Result<Vec<(Week, RecordBatch)>, Error> {
+        let mut named = self.common.finish(extracted_at);
+        named.push(("position", Arc::new(self.position.finish())));
+        named.push(("source_id", Arc::new(self.source_id.finish())));
+        named.push(("source", Arc::new(self.source.finish())));
+        named.push(("title", Arc::new(self.title.finish())));
+        split(&TRANSCRIPT_SOURCE, assemble(&TRANSCRIPT_SOURCE, named)?)
+    }
+}
+
+/// The text of `extra_json`, to be closed.
+fn extra(unknown: &Unknown<'_>) -> Option<String> {
+    let mut extra = None;
+    for (name, raw) in unknown {
+        push_unknown(&mut extra, name, raw);
+    }
+    extra
+}
+
+fn append_text(builder: &mut StringBuilder, text: Option<&Text<'_>>) {
+    builder.append_option(text.map(Text::as_str));
+}
+
+fn append_id(builder: &mut StringBuilder, id: Option<&Text<'_>>) {
+    builder.append_option(id.map(|id| stored_id(id.as_str())));
+}
