@@ -225,7 +225,9 @@ fn form(bytes: &[u8], documented: Charset) -> Result<Form, &'static str> {
     }
     let head = &bytes[..bytes.len().min(1024)];
     let zeros = |from: usize| head.iter().skip(from).step_by(2).filter(|c| **c == 0).count();
-    if zeros(1) > zeros(0) {
+    let high = zeros(1);
+    // A few of them may be characters of UTF-8.
+    if high > zeros(0) && (high * 8 >= head.len() || simdutf8::basic::from_utf8(bytes).is_err()) {
         return sure(Known::Utf16Le, 0);
     }
     let guess = |charset| Ok(Form { charset, mark: 0, certain: false });

@@ -1,6 +1,8 @@
 //! Pages and payloads, good and bad.
 
+mod corpora;
 mod definitions;
+mod oracle;
 mod summaries;
 mod transcripts;
 
