@@ -1,5 +1,6 @@
 //! A table of the lake for DataFusion: the files that its log has committed, read as Parquet.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, Date32Array, RecordBatch};
@@ -17,7 +18,7 @@ use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, Pa
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
 use datafusion::execution::object_store::ObjectStoreUrl;
-use datafusion::logical_expr::{Expr, TableProviderFilterPushDown};
+use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
 use datafusion::physical_plan::empty::EmptyExec;
 use object_store::ObjectMeta;
@@ -96,6 +97,15 @@ impl TableProvider for LakeTable {
 
     fn table_type(&self) -> TableType {
         TableType::Base
+    }
+
+    /// Nothing, where there are no files: a join with it is then left out of the plan.
+    fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
+        if !self.files.is_empty() {
+            return None;
+        }
+        let schema = Arc::new(DFSchema::try_from(self.schema()).ok()?);
+        Some(Cow::Owned(LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema })))
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {

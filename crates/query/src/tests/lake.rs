@@ -30,10 +30,12 @@ pub(super) const ASK: i32 = 100_230_201;
 pub(super) const EMAIL: i32 = 100_230_203;
 pub(super) const AUTONOMOUS: i32 = 100_230_218;
 
-/// An event; what is not said is plain: the representative `ann`, no client time, version 1.
+/// A row of either store, or of the older one's feedback; what is not said is plain: owned by the representative `ann`,
+/// no client time, version 1.
 #[derive(Clone)]
 pub(super) struct Event {
     pub(super) id: String,
+    pub(super) partition: &'static str,
     pub(super) kind: Option<i32>,
     pub(super) scenario: Option<i32>,
     pub(super) request: Option<&'static str>,
@@ -41,6 +43,8 @@ pub(super) struct Event {
     pub(super) client: Option<Instant>,
     pub(super) version: i64,
     pub(super) user: &'static str,
+    pub(super) maker: Option<&'static str>,
+    pub(super) data: Option<&'static str>,
     pub(super) verbatim: Option<&'static str>,
     pub(super) agent: Option<i32>,
     pub(super) deleted: bool,
@@ -49,6 +53,7 @@ pub(super) struct Event {
 pub(super) fn event(kind: i32, scenario: i32, request: &'static str, created: &str) -> Event {
     Event {
         id: String::new(),
+        partition: "p",
         kind: Some(kind),
         scenario: Some(scenario),
         request: Some(request).filter(|request| !request.is_empty()),
@@ -56,6 +61,8 @@ pub(super) fn event(kind: i32, scenario: i32, request: &'static str, created: &s
         client: None,
         version: 1,
         user: "ann",
+        maker: None,
+        data: None,
         verbatim: None,
         agent: None,
         deleted: false,
@@ -83,6 +90,11 @@ impl Event {
         self
     }
 
+    /// Its user; the empty text stands for nobody.
+    fn owner(&self) -> Option<&'static str> {
+        Some(self.user).filter(|user| !user.is_empty())
+    }
+
     fn week(&self) -> Week {
         self.created.map_or(Week::UNKNOWN, Week::of)
     }
@@ -95,9 +107,15 @@ pub(super) struct TestLake {
 }
 
 impl TestLake {
-    /// One file per week.
+    /// Rows of the newer store.
     pub(super) fn of(events: &[Event]) -> Self {
         let mut lake = Self { directory: TempDir::new().unwrap(), files: BTreeMap::new() };
+        lake.add(&COPILOT_EVENT, events);
+        lake
+    }
+
+    /// One more file per week of these rows.
+    pub(super) fn add(&mut self, table: &'static Table, events: &[Event]) {
         let mut weeks: BTreeMap<Week, Vec<Event>> = BTreeMap::new();
         for (at, event) in events.iter().enumerate() {
             let mut event = event.clone();
@@ -107,9 +125,8 @@ impl TestLake {
             weeks.entry(event.week()).or_default().push(event);
         }
         for (week, events) in weeks {
-            lake.write(&COPILOT_EVENT, Some(week), &batch(&events));
+            self.write(table, Some(week), &rows(table, &events));
         }
-        lake
     }
 
     pub(super) fn write(&mut self, table: &'static Table, week: Option<Week>, batch: &RecordBatch) {
@@ -147,8 +164,13 @@ pub(super) async fn try_answer(session: &Session, sql: &str) -> Result<String, E
     Ok(pretty_format_batches(&batches).unwrap().to_string())
 }
 
-/// The events as the decoder would hand them on: every column of the table, labels filled in.
+/// Events of the newer store as the decoder would hand them on.
 pub(super) fn batch(events: &[Event]) -> RecordBatch {
+    rows(&COPILOT_EVENT, events)
+}
+
+/// Every column of the table, labels filled in.
+fn rows(table: &'static Table, events: &[Event]) -> RecordBatch {
     fn text<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
         Arc::new(values.collect::<StringArray>())
     }
@@ -159,10 +181,10 @@ pub(super) fn batch(events: &[Event]) -> RecordBatch {
     let label = |set: &'static ChoiceSet, code: fn(&Event) -> Option<i32>| {
         text(events.iter().map(|event| code(event).and_then(|code| set.label(code))))
     };
-    let schema = COPILOT_EVENT.layout().schema();
+    let schema = table.layout().schema();
     let arrays = schema.fields().iter().map(|field| match field.name().as_str() {
-        "msdyn_copiloteventid" => text(events.iter().map(|event| Some(event.id.as_str()))),
-        "partitionid" => text(events.iter().map(|_| Some("p"))),
+        name if name == table.key[0] => text(events.iter().map(|event| Some(event.id.as_str()))),
+        "partitionid" => text(events.iter().map(|event| Some(event.partition))),
         "createdon" => instants(events.iter().map(|event| event.created)),
         "row_time" | "extracted_at" => {
             instants(events.iter().map(|event| event.created.or(Some(Week::UNKNOWN.start()))))
@@ -175,7 +197,12 @@ pub(super) fn batch(events: &[Event]) -> RecordBatch {
         "msdyn_interactiontype_label" => label(&INTERACTION_TYPE, |event| event.kind),
         "msdyn_aiagent" => Arc::new(events.iter().map(|event| event.agent).collect::<Int32Array>()),
         "msdyn_scenariorequestid" => text(events.iter().map(|event| event.request)),
-        "ownerid" => text(events.iter().map(|event| Some(event.user))),
+        "createdby" if table.column("ownerid").is_none() => text(events.iter().map(Event::owner)),
+        "createdby" => text(events.iter().map(|event| event.maker)),
+        "msdyn_interactiondataid" => text(events.iter().map(|event| event.data)),
+        "context_streaming_state" => text(events.iter().map(|_| Some(table.name))),
+        "ownerid" => text(events.iter().map(Event::owner)),
+        "transcript_data_id" => text(events.iter().map(|event| event.request)),
         "versionnumber" => Arc::new(events.iter().map(|event| Some(event.version)).collect::<Int64Array>()),
         "msdyn_verbatim" => text(events.iter().map(|event| event.verbatim)),
         _ => new_null_array(field.data_type(), events.len()),

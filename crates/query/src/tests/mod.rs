@@ -1,5 +1,6 @@
 //! Tests over small lakes, whose files are written as the writer does.
 
+mod activity;
 mod duckdb;
 mod lake;
 mod questions;
