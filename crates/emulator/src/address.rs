@@ -4,12 +4,13 @@ use bytes::Bytes;
 use copilot_lake_tables::Type;
 
 use crate::fields::Fields;
-use crate::page::Selection;
-use crate::payload::{Payload, generated};
-use crate::query::Query;
+use crate::payload::Payload;
+use crate::privilege::{missing, secured};
+use crate::query::{Preferences, Query};
 use crate::reply::{Answer, Refusal};
 use crate::route::Key;
 use crate::rows::{Rows, key_number};
+use crate::shape::Shape;
 use crate::store::Store;
 
 /// A request about one row.
@@ -18,6 +19,7 @@ pub(crate) struct RowRequest<'a> {
     pub(crate) key: &'a Key,
     /// The query string as it was sent.
     pub(crate) query: &'a str,
+    pub(crate) preferences: &'a Preferences,
     /// `http://host:port/api/data/v9.2/`.
     pub(crate) root: &'a str,
 }
@@ -62,6 +64,11 @@ impl RowRequest<'_> {
         };
         let found = rows.with_key(key_number(parts.iter().map(String::as_str))).filter(|at| same(&rows.json(*at)));
         let newest = found.max_by_key(|at| rows.modified(*at)).map(|at| rows.json(at));
+        if let (Some(own), Some(json)) = (self.store.own_rows(), &newest)
+            && !Fields::read(json).is_ok_and(|fields| own.matches(&fields))
+        {
+            return Err(missing(table.name, self.store.type_code()));
+        }
         newest.ok_or_else(|| match parts.as_slice() {
             [id] => Refusal::new(404, "0x80040217", &format!("{} With Id = {id} Does Not Exist", table.name)),
             _ => {
@@ -74,10 +81,11 @@ impl RowRequest<'_> {
     /// Answers with the row.
     pub(crate) fn row(&self, rows: &Rows) -> Result<Answer, Refusal> {
         let json = self.find(rows)?;
-        let query = Query::parse(&self.query_without_partition(), self.store.view())?;
+        let view = self.store.view();
+        let query = Query::parse(&self.query_without_partition(), &view)?;
         let mut body = Vec::new();
-        match Selection::of(&query, self.store.view()) {
-            Some(selection) => selection.write(&mut body, &json),
+        match Shape::of(&query, &view, &self.preferences.annotations, &self.store.people) {
+            Some(shape) => shape.write(&mut body, &json),
             None => body.extend_from_slice(&json),
         }
         let columns = if query.select.is_empty() { String::new() } else { format!("({})", query.select.join(",")) };
@@ -105,6 +113,9 @@ impl RowRequest<'_> {
         range: Option<&str>,
     ) -> Result<(Answer, bool), Refusal> {
         let column = self.store.view().column(name).map_err(|_| Refusal::no_segment(name))?;
+        if self.store.is_secured(column) {
+            return Err(secured());
+        }
         let json = self.find(rows)?;
         let fields = Fields::read(&json).map_err(|_| Refusal::new(500, "0x80040216", "The row cannot be read."))?;
         let context = format!("{}$metadata#{}/{name}", self.root, self.store.entity_set);
@@ -141,14 +152,8 @@ impl RowRequest<'_> {
         };
         let id = fields.text(name).ok_or_else(absent)?;
         let file_name = fields.text(&format!("{name}_name")).unwrap_or_else(|| format!("{name}.txt").into());
-        let bytes = match self.store.payload(&id) {
-            Some(Payload::Bytes(bytes)) => bytes,
-            Some(Payload::Missing) => return Err(absent()),
-            None => {
-                let scenario = fields.raw("msdyn_scenariotype").and_then(|code| code.parse().ok()).unwrap_or(0);
-                generated(&id, scenario)
-            }
-        };
+        let scenario = fields.raw("msdyn_scenariotype").map(|code| code.parse().unwrap_or(0));
+        let Payload::Bytes(bytes) = self.store.payload(name, &id, scenario) else { return Err(absent()) };
         Ok((file_name.into_owned(), bytes))
     }
 }

@@ -1,10 +1,21 @@
 //! The JSON text of `msdyn_interactioncontext`, in the variants that were seen.
 
 use crate::random::{guid_text, mix};
-use crate::row::{AVAILABLE, Facts, GENERATED};
+use crate::row::{ASK, AVAILABLE, Facts, GENERATED, Identity};
+
+/// Which responses name the chat that they belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chat {
+    /// Whether there is one is not known: some variants name it.
+    Unknown,
+    /// There is one: it is named.
+    Kept,
+    /// There is none.
+    Absent,
+}
 
 /// The context of a row, as JSON text.
-pub(crate) fn context(facts: &Facts) -> String {
+pub(crate) fn context(facts: &Facts, chat: Chat) -> String {
     if facts.kind == AVAILABLE {
         return "{}".to_owned();
     }
@@ -16,8 +27,13 @@ pub(crate) fn context(facts: &Facts) -> String {
         return format!(r#"{{"OcSessionId":"{session}","IsEmbed":{embed},"IsStandalone":{standalone}}}"#);
     }
     let status = random.weighted(&[(20_000, 955), (20_400, 15), (40_300, 15), (50_000, 15)]);
-    let (transcript, data) = (guid_text(mix(facts.session, 2)), guid_text(mix(facts.session, 3)));
-    let asks = facts.scenario == 100_230_201;
+    let transcript = if chat == Chat::Absent {
+        String::new()
+    } else {
+        let id = |identity: Identity| guid_text(identity.seed(facts));
+        format!(r#""Transcript":{{"Id":"{}","DataId":"{}"}},"#, id(Identity::Transcript), id(Identity::Messages))
+    };
+    let asks = facts.scenario == ASK;
     let full = random.chance(500);
     if full {
         let state = random.weighted(&[("GENERATED", 94), ("CANCELLED", 4), ("FAILED", 2)]);
@@ -38,14 +54,14 @@ pub(crate) fn context(facts: &Facts) -> String {
         let expanded = random.chance(120);
         let suggested = !auto && random.chance(250);
         return format!(
-            r#"{{"OcSessionId":"{session}","ResponseStatusCode":{status},"Plugins":{{"IsContentRedacted":{redacted}}},"Transcript":{{"Id":"{transcript}","DataId":"{data}"}},"Filters":{{"AgentContextFilters":[],"AutomatedFilters":[]}},"Streaming":{{"State":"{state}"}},"ResponseSource":{{"category":"{category}","subCategory":"{sub}"}},"IsAutoPrompt":{auto},"AutoPromptTrigger":{trigger},"IsAutoExpanded":{expanded},"IsSuggestedPrompt":{suggested},"IsEmbed":{embed},"IsStandalone":{standalone}}}"#
+            r#"{{"OcSessionId":"{session}","ResponseStatusCode":{status},"Plugins":{{"IsContentRedacted":{redacted}}},{transcript}"Filters":{{"AgentContextFilters":[],"AutomatedFilters":[]}},"Streaming":{{"State":"{state}"}},"ResponseSource":{{"category":"{category}","subCategory":"{sub}"}},"IsAutoPrompt":{auto},"AutoPromptTrigger":{trigger},"IsAutoExpanded":{expanded},"IsSuggestedPrompt":{suggested},"IsEmbed":{embed},"IsStandalone":{standalone}}}"#
         );
     }
     let filters = r#""Filters":{"AgentContextFilters":[],"DynamicFilters":{"IsApplied":false}}"#;
     match random.below(3) {
-        0 if asks => format!(
-            r#"{{"ResponseStatusCode":{status},"Plugins":{{}},"Transcript":{{"Id":"{transcript}","DataId":"{data}"}},{filters}}}"#
-        ),
+        variant if chat == Chat::Kept || (variant == 0 && asks) => {
+            format!(r#"{{"ResponseStatusCode":{status},"Plugins":{{}},{transcript}{filters}}}"#)
+        }
         0 => format!("{{{filters}}}"),
         _ => format!(
             r#"{{"OcSessionId":"{session}","ResponseStatusCode":{status},{filters},"IsEmbed":{embed},"IsStandalone":{standalone}}}"#

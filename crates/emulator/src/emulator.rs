@@ -51,6 +51,7 @@ impl Emulator {
                 clock,
                 settings: scenario.service,
                 phases: Mutex::new(scenario.phase.into()),
+                own_origin: format!("http://{address}"),
             })
         });
         let server = made.await.map_err(|error| Error::scenario(error.to_string()))??;

@@ -3,17 +3,19 @@
 use std::path::Path;
 
 use bytes::Bytes;
-use copilot_lake_tables::{Column, Instant};
+use copilot_lake_tables::{Column, Instant, Source};
 
 use crate::Error;
 use crate::fields::Fields;
 use crate::generate::version;
+use crate::json::string;
 use crate::payload::{Encoding, Payload};
 use crate::random::{Random, guid_text, hash, mix};
-use crate::render::{Overrides, Renderer, string};
+use crate::render::{Overrides, Renderer};
 use crate::row::{Facts, GENERATED};
 use crate::rows::Row;
-use crate::scenario::RowSpec;
+use crate::specs::RowSpec;
+use crate::world::Versions;
 
 /// A row and what its File answers, by the File's id.
 pub(crate) type Written = (Row, Option<(String, Payload)>);
@@ -21,6 +23,8 @@ pub(crate) type Written = (Row, Option<(String, Payload)>);
 /// Writes the rows of a table that a scenario spells out.
 pub(crate) struct Writer<'a> {
     pub(crate) renderer: &'a mut Renderer,
+    /// The counter of the table's database; an elastic table has none.
+    pub(crate) versions: Option<&'a Versions>,
     /// Where files lie that rows name.
     pub(crate) base: &'a Path,
     pub(crate) seed: u64,
@@ -52,15 +56,23 @@ impl Writer<'_> {
             created,
             client: own_time("msdyn_clienttimestamp").map_or(created, seconds),
             modified,
-            version: number("versionnumber").unwrap_or_else(|| version(modified, ordinal as i64)),
+            version: number("versionnumber").unwrap_or_else(|| self.version(modified, ordinal)),
             scenario: number("msdyn_scenariotype").and_then(|code| i32::try_from(code).ok()).unwrap_or(100_230_201),
             kind: number("msdyn_interactiontype").and_then(|code| i32::try_from(code).ok()).unwrap_or(GENERATED),
             request: random.next() | 1,
             session: random.next(),
-            person: random.below(1 << 16) as u16,
+            person: match table.source {
+                // A new person is none of those that there are.
+                Source::Dimension { .. } => u16::MAX,
+                _ => random.below(1 << 16) as u16,
+            },
         };
         let bytes = self.renderer.render_with(&facts, &overrides);
         Ok((Row::read(table, bytes, time).map_err(wrong)?, payload))
+    }
+
+    fn version(&self, modified: i64, ordinal: u64) -> i64 {
+        self.versions.map_or_else(|| version(modified, (ordinal % 1_000) as i64), Versions::next)
     }
 
     /// An existing row with values set; it is modified at `time` and gets a new version unless the scenario says otherwise.
@@ -72,7 +84,7 @@ impl Writer<'_> {
         let has_payload = spec.has_payload();
         let payload = if has_payload { self.payload(spec, seed, &mut overrides)? } else { None };
         let modified = time.0.div_euclid(1_000_000);
-        let version = version(modified, (seed % 1_000) as i64);
+        let version = self.version(modified, seed);
         let mut default = |name: &str, json: String| {
             overrides.entry(name.to_owned()).or_insert(Some(json));
         };

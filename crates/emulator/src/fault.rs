@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::route::Kind;
+use crate::tracking::DELTA;
 
 /// A fault as a scenario writes it.
 #[derive(Debug, Clone, Deserialize)]
@@ -46,6 +47,9 @@ pub(crate) enum At {
     Page,
     Row,
     File,
+    Metadata,
+    Tracking,
+    Count,
     Any,
 }
 
@@ -78,6 +82,7 @@ pub(crate) enum FaultKind {
     DuplicateRow,
     ForeignLink,
     ExpiredLink,
+    ExpiredDelta,
 }
 
 /// A fault and how often its request was seen.
@@ -97,8 +102,11 @@ impl FaultSpec {
         match (self.number, self.every) {
             (Some(0), _) | (_, Some(0)) => Err(Error::scenario("faults count requests from 1")),
             (Some(_), Some(_)) | (None, None) => Err(Error::scenario("a fault needs either `number` or `every`")),
-            _ if self.is_of_pages() && self.at != At::Page => {
-                Err(Error::scenario(format!("{:?} happens at = \"page\" only", self.kind)))
+            _ if self.kind == FaultKind::ExpiredDelta && self.at != At::Tracking => {
+                Err(Error::scenario("expired_delta happens at = \"tracking\" only"))
+            }
+            _ if self.is_of_pages() && !matches!(self.at, At::Page | At::Tracking) => {
+                Err(Error::scenario(format!("{:?} happens at = \"page\" or \"tracking\" only", self.kind)))
             }
             _ => Ok(()),
         }
@@ -122,7 +130,7 @@ impl Faults {
     }
 
     /// Counts a request and says what goes wrong with it. `url` is decoded.
-    pub(crate) fn due(&self, kind: Kind, table: Option<&str>, url: &str, follows_link: bool) -> Vec<&FaultSpec> {
+    pub(crate) fn due(&self, kind: Kind, table: Option<&str>, url: &str) -> Vec<&FaultSpec> {
         let concerns = |spec: &FaultSpec| {
             let at = match spec.at {
                 At::Token => kind == Kind::Token,
@@ -130,11 +138,15 @@ impl Faults {
                 At::Page => kind == Kind::Page,
                 At::Row => kind == Kind::Row,
                 At::File => kind == Kind::File,
+                At::Metadata => kind == Kind::Metadata,
+                At::Tracking => kind == Kind::Tracking,
+                At::Count => kind == Kind::Count,
                 At::Any => true,
             };
             at && (spec.table.is_none() || spec.table.as_deref() == table)
                 && spec.matching.as_ref().is_none_or(|part| url.contains(part))
-                && (follows_link || !spec.needs_link())
+                && (url.contains("$skiptoken=") || !spec.needs_link())
+                && (url.contains(DELTA) || spec.kind != FaultKind::ExpiredDelta)
         };
         let mut due = Vec::new();
         for armed in self.0.iter().filter(|armed| concerns(&armed.spec)) {

@@ -15,11 +15,12 @@ use crate::session::Day;
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     pub(crate) seed: u64,
-    pub(crate) people: usize,
     pub(crate) rows: usize,
     /// The first and the last day, in days since the Unix epoch.
     pub(crate) first_day: i32,
     pub(crate) last_day: i32,
+    /// Whether only what the older store's choices know happens.
+    pub(crate) older: bool,
 }
 
 /// Versions count milliseconds from here, so that they grow with the time of modification.
@@ -36,7 +37,7 @@ pub(crate) const fn version(modified: i64, ordinal: i64) -> i64 {
 }
 
 /// Makes all rows in order of creation. Equal plans give equal rows, whatever the number of threads.
-pub(crate) fn generate(plan: &Plan, renderer: &Renderer) -> Vec<Arc<Segment>> {
+pub(crate) fn generate(plan: &Plan, people: &People, renderer: &Renderer) -> Vec<Arc<Segment>> {
     let days = plan.rows_per_day();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut filled = SEGMENT_ROWS;
@@ -50,17 +51,42 @@ pub(crate) fn generate(plan: &Plan, renderer: &Renderer) -> Vec<Arc<Segment>> {
             group.push(day);
         }
     }
+    in_parallel(&groups, renderer, |group, renderer| {
+        let facts = group.iter().map(|day| {
+            let mut facts = plan.day(*day, &days, people).facts();
+            for (ordinal, facts) in facts.iter_mut().enumerate() {
+                facts.version = version(facts.modified, ordinal as i64);
+            }
+            facts
+        });
+        segment(facts.map(Vec::into_iter), group.iter().map(|day| days[*day]).sum(), renderer)
+    })
+}
+
+/// Renders rows whose facts are known, in the order given: that of creation.
+pub(crate) fn render(facts: &[Facts], renderer: &Renderer) -> Vec<Arc<Segment>> {
+    let groups: Vec<_> = facts.chunks(SEGMENT_ROWS).collect();
+    in_parallel(&groups, renderer, |group, renderer| segment([group.iter().cloned()], group.len(), renderer))
+}
+
+/// A segment per group, in their order.
+fn in_parallel<G: Sync>(
+    groups: &[G],
+    renderer: &Renderer,
+    segment: impl Fn(&G, &mut Renderer) -> Segment + Sync,
+) -> Vec<Arc<Segment>> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Arc<Segment>)>> = Mutex::new(Vec::with_capacity(groups.len()));
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(groups.len());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let mut renderer = renderer.fork(People::new(plan.seed, plan.people));
-                while let Some(group) = groups.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let segment = Arc::new(plan.segment(group, &days, &mut renderer));
-                    let number = group.first().copied().unwrap_or(0);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((number, segment));
+                let mut renderer = renderer.clone();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(group) = groups.get(number) else { break };
+                    let made = Arc::new(segment(group, &mut renderer));
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((number, made));
                 }
             });
         }
@@ -68,6 +94,19 @@ pub(crate) fn generate(plan: &Plan, renderer: &Renderer) -> Vec<Arc<Segment>> {
     let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_by_key(|(number, _)| *number);
     done.into_iter().map(|(_, segment)| segment).collect()
+}
+
+fn segment<I: Iterator<Item = Facts>>(
+    days: impl IntoIterator<Item = I>,
+    rows: usize,
+    renderer: &mut Renderer,
+) -> Segment {
+    let mut builder = SegmentBuilder::with_capacity(rows);
+    for facts in days.into_iter().flatten() {
+        let files = renderer.render(&mut builder.bytes, &facts);
+        builder.end_row(&row(&facts, renderer, files));
+    }
+    builder.finish()
 }
 
 impl Plan {
@@ -96,26 +135,24 @@ impl Plan {
         rows.collect()
     }
 
-    fn segment(&self, days: &[usize], rows: &[usize], renderer: &mut Renderer) -> Segment {
-        let mut builder = SegmentBuilder::with_capacity(days.iter().map(|day| rows[*day]).sum());
-        let people = People::new(self.seed, self.people);
-        for number in days {
-            let start = i64::from(self.first_day + *number as i32) * DAY;
-            let day = Day {
-                seed: self.seed,
-                start,
-                end: start + DAY,
-                rows: rows[*number],
-                follows: *number > 0 && rows[*number - 1] > 4,
-                people: &people,
-            };
-            for (ordinal, mut facts) in day.facts().into_iter().enumerate() {
-                facts.version = version(facts.modified, ordinal as i64);
-                let files = renderer.render(&mut builder.bytes, &facts);
-                builder.end_row(&row(&facts, renderer, files));
-            }
+    /// A day of the plan, counted from its first.
+    fn day<'a>(&self, number: usize, rows: &[usize], people: &'a People) -> Day<'a> {
+        let start = i64::from(self.first_day + number as i32) * DAY;
+        Day {
+            seed: self.seed,
+            start,
+            end: start + DAY,
+            rows: rows[number],
+            follows: number > 0 && rows[number - 1] > 4,
+            older: self.older,
+            people,
         }
-        builder.finish()
+    }
+
+    /// The facts of all rows in order of creation, day by day. Versions are not set yet.
+    pub(crate) fn days<'a>(&'a self, people: &'a People) -> impl Iterator<Item = Vec<Facts>> + 'a {
+        let rows = self.rows_per_day();
+        (0..rows.len()).map(move |number| self.day(number, &rows, people).facts())
     }
 }
 

@@ -22,8 +22,12 @@
 //! ```
 
 mod address;
+mod assertion;
+mod changes;
 mod clock;
+mod columns;
 mod context;
+mod data;
 mod dates;
 mod emulator;
 mod explicit;
@@ -31,11 +35,18 @@ mod fault;
 mod fields;
 mod filter;
 mod generate;
+mod json;
 mod limits;
 mod link;
+mod links;
+mod managed;
+mod metadata;
+mod own;
 mod page;
 mod payload;
 mod people;
+mod privilege;
+mod prose;
 mod query;
 mod random;
 mod render;
@@ -47,10 +58,17 @@ mod scenario;
 mod served;
 mod server;
 mod session;
+mod settings;
+mod shape;
+mod specs;
 mod store;
 mod text;
 mod token;
+mod total;
+mod tracking;
+mod value;
 mod walk;
+mod world;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -62,10 +80,22 @@ pub use served::{Request, Served, TableServed};
 
 /// The only tenant.
 pub const TENANT_ID: &str = "11111111-1111-1111-1111-111111111111";
-/// The only application.
+/// The application that is signed in.
 pub const CLIENT_ID: &str = "22222222-2222-2222-2222-222222222222";
 /// Its secret. Not secret: the emulator is for trying and testing.
 pub const CLIENT_SECRET: &str = "emulator-secret";
+/// Another application, for those that have one per service.
+pub const CLIENT_ID_2: &str = "77777777-7777-7777-7777-777777777777";
+/// Its secret.
+pub const CLIENT_SECRET_2: &str = "emulator-secret-2";
+/// A token of a foreign issuer that is accepted instead of a secret, by every application.
+pub const FEDERATED_TOKEN: &str = "emulator-federated-token";
+/// What App Service gives its programs to send as `X-IDENTITY-HEADER`.
+pub const IDENTITY_HEADER: &str = "emulator-identity-header";
+/// The user that both applications are, as `WhoAmI` names it.
+pub const USER_ID: &str = "33333333-3333-3333-3333-333333333333";
+/// The business unit that `WhoAmI` names.
+pub(crate) const UNIT_ID: &str = "55555555-5555-5555-5555-555555555555";
 /// The organization that `WhoAmI` names.
 pub const ORGANIZATION_ID: &str = "66666666-6666-6666-6666-666666666666";
 

@@ -20,6 +20,8 @@ pub(crate) struct Followed {
     /// The number of the page that it led to; the first one is 1.
     pub(crate) page: u32,
     pub(crate) place: Place,
+    /// Of a read that ends with a token: the stamp that it will have.
+    pub(crate) tracking: Option<u64>,
 }
 
 const TOKEN: &str = "$skiptoken=";
@@ -42,16 +44,19 @@ pub(crate) fn split(query: &str, max_page: Option<usize>) -> Result<(&str, Optio
 
 /// The query string that leads to a page.
 pub(crate) fn extend(base: &str, next: Followed, max_page: Option<usize>) -> String {
-    let Followed { page, place } = next;
-    let signed = format!("{base} {page} {} {} {max_page:?}", place.time, place.ties);
+    let Followed { page, place, tracking } = next;
+    let signed = format!("{base} {page} {} {} {max_page:?} {tracking:?}", place.time, place.ties);
     let signature = mix(hash(signed.as_bytes()), 0x6C69_6E6B);
     let before = page - 1;
     let cookie = format!(
-        "<cookie page=\"{before}\"><row last=\"{}\" first=\"{}\" check=\"{signature:016x}\" /></cookie>",
-        place.time, place.ties
+        "<cookie page=\"{before}\"><row last=\"{}\" first=\"{}\"{} check=\"{signature:016x}\" /></cookie>",
+        place.time,
+        place.ties,
+        tracking.map_or_else(String::new, |stamp| format!(" stamp=\"{stamp}\"")),
     );
-    let outer =
-        format!("<cookie pagenumber=\"{page}\" pagingcookie=\"{}\" istracking=\"False\" />", encode(&cookie, false));
+    let is_tracking = if tracking.is_some() { "True" } else { "False" };
+    let cookie = encode(&cookie, false);
+    let outer = format!("<cookie pagenumber=\"{page}\" pagingcookie=\"{cookie}\" istracking=\"{is_tracking}\" />");
     let separator = if base.is_empty() { "" } else { "&" };
     format!("{base}{separator}{TOKEN}{}", encode(&outer, true))
 }
@@ -62,7 +67,8 @@ fn read(token: &str) -> Option<Followed> {
     let cookie = decode(&attribute(&outer, "pagingcookie")?);
     let time = attribute(&cookie, "last")?.parse().ok()?;
     let ties = attribute(&cookie, "first")?.parse().ok()?;
-    Some(Followed { page, place: Place { time, ties } })
+    let tracking = attribute(&cookie, "stamp").and_then(|stamp| stamp.parse().ok());
+    Some(Followed { page, place: Place { time, ties }, tracking })
 }
 
 fn attribute(text: &str, name: &str) -> Option<String> {
@@ -93,7 +99,7 @@ fn encode(text: &str, outer: bool) -> String {
 mod tests {
     use super::{Followed, Place, extend, split};
 
-    const NEXT: Followed = Followed { page: 2, place: Place { time: 1_750_000_000_000_000, ties: 3 } };
+    const NEXT: Followed = Followed { page: 2, place: Place { time: 1_750_000_000_000_000, ties: 3 }, tracking: None };
 
     #[test]
     fn a_link_comes_back_only_as_it_was() {
@@ -112,5 +118,7 @@ mod tests {
     fn a_query_without_a_token_is_its_own_base() {
         assert_eq!(split("$top=1", None), Ok(("$top=1", None)));
         assert_eq!(split(&extend("", NEXT, None), None), Ok(("", Some(NEXT))));
+        let tracking = Followed { tracking: Some(7), ..NEXT };
+        assert_eq!(split(&extend("", tracking, None), None), Ok(("", Some(tracking))));
     }
 }

@@ -4,7 +4,9 @@ use base64_simd::STANDARD;
 use bytes::Bytes;
 
 use crate::people::Language;
-use crate::random::{Random, hash};
+use crate::prose;
+use crate::random::{Random, hash, mix};
+use crate::row::{ASK, Facts, GENERATED};
 use crate::text;
 
 /// What a File column answers.
@@ -73,26 +75,61 @@ impl Encoding {
 /// Scenarios whose text the vendor documents as UTF-16LE: ask a question, suggested responses, mails.
 const UTF16: &[i64] = &[100_230_201, 100_230_202, 100_230_203, 100_230_211, 100_230_216];
 
-/// The bytes of a generated File: half a kilobyte to six of text, encoded as the scenario's documentation says, mostly.
-pub(crate) fn generated(file_id: &str, scenario: i64) -> Bytes {
-    let mut random = Random::new(hash(file_id.as_bytes()));
+/// The bytes of a generated File, encoded as the documentation says, mostly. `chat` is what a chat's File is made from.
+pub(crate) fn generated(column: &str, file_id: &str, scenario: Option<i64>, chat: Option<&Facts>) -> Bytes {
+    let number = hash(file_id.as_bytes());
+    let mut random = Random::new(number);
+    match column {
+        "msdyn_transcriptdata" => {
+            let text = chat.map_or_else(|| prose::transcript(&unknown(number)), prose::transcript);
+            let bom = random.chance(80);
+            Encoding { json: false, base64: u8::from(!random.chance(60)), utf16: true, bom }.encode(&text)
+        }
+        "msdyn_insights" | "msdyn_transcriptwithinsights" => {
+            let text = prose::insights(&mut random);
+            Encoding { json: false, base64: u8::from(random.chance(400)), utf16: false, bom: false }.encode(&text)
+        }
+        _ => content(&mut random, scenario),
+    }
+}
+
+/// The facts of a chat that no row was made for.
+const fn unknown(number: u64) -> Facts {
+    let time = 1_760_000_000 + (number % 1_000_000) as i64;
+    Facts {
+        seed: number,
+        created: time,
+        client: time,
+        modified: time,
+        version: 0,
+        scenario: ASK,
+        kind: GENERATED,
+        request: mix(number, 1) | 1,
+        session: mix(number, 2),
+        person: 0,
+    }
+}
+
+/// Half a kilobyte to six of text.
+fn content(random: &mut Random, scenario: Option<i64>) -> Bytes {
     let language = random.weighted(&[(Language::English, 6), (Language::German, 3), (Language::French, 1)]);
     // Short texts are the rule.
     let most = random.weighted(&[(1_000, 5), (2_500, 3), (6_000, 2)]);
     let length = 500 + random.below(most - 500) as usize;
-    let response = text::passage(&mut random, language, length);
+    let response = text::passage(random, language, length);
     let text = if random.chance(600) {
-        let prompt = text::prompt(&mut random, language);
+        let prompt = text::prompt(random, language);
         let mut json = b"{\"prompt\":".to_vec();
-        crate::render::string(&mut json, prompt);
+        crate::json::string(&mut json, prompt);
         json.extend_from_slice(b",\"response\":");
-        crate::render::string(&mut json, &response);
+        crate::json::string(&mut json, &response);
         json.push(b'}');
         String::from_utf8_lossy(&json).into_owned()
     } else {
         response
     };
-    let utf16 = UTF16.contains(&scenario);
     let (base64, bom) = random.weighted(&[((1, false), 85), ((1, true), 5), ((0, false), 7), ((0, true), 3)]);
+    // Rows of the older store do not say what they are.
+    let utf16 = scenario.map_or_else(|| random.chance(500), |scenario| UTF16.contains(&scenario));
     Encoding { json: false, base64, utf16, bom }.encode(&text)
 }

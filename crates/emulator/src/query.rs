@@ -1,10 +1,14 @@
 //! Query options and preferences of a request for rows.
 
+use std::sync::Arc;
+
 use copilot_lake_tables::{Column, Table};
 use url::form_urlencoded;
 
+use crate::columns::Columns;
 use crate::filter::{Compare, Filter, Literal, Operator};
 use crate::reply::Refusal;
+use crate::tracking::DELTA;
 
 /// What a request for rows asks for.
 #[derive(Debug, Clone, Default)]
@@ -18,29 +22,28 @@ pub(crate) struct Query {
     pub(crate) then: Vec<(&'static Column, bool)>,
     pub(crate) top: Option<usize>,
     pub(crate) count: bool,
+    /// The token of a read of changes.
+    pub(crate) delta: Option<String>,
 }
 
 /// The table as it is seen by a request: with the columns that the environment has.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct View<'a> {
+#[derive(Debug, Clone)]
+pub(crate) struct View {
     pub(crate) table: &'static Table,
     pub(crate) elastic: bool,
-    pub(crate) without: &'a [String],
+    pub(crate) columns: Arc<Columns>,
 }
 
-impl View<'_> {
+impl View {
     /// The column of that wire name.
     pub(crate) fn column(&self, wire: &str) -> Result<&'static Column, Refusal> {
-        let known = |column: &&Column| {
-            column.wire == wire && !self.without.iter().any(|name| name == column.wire || name == column.name)
-        };
-        self.table.columns.iter().find(known).ok_or_else(|| Refusal::no_property(wire, self.table.name))
+        self.columns.find(wire).ok_or_else(|| Refusal::no_property(wire, self.table.name))
     }
 }
 
 impl Query {
     /// Reads the query string of a collection, without its `$skiptoken`.
-    pub(crate) fn parse(text: &str, view: View<'_>) -> Result<Self, Refusal> {
+    pub(crate) fn parse(text: &str, view: &View) -> Result<Self, Refusal> {
         let mut query = Self::default();
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             match name.as_ref() {
@@ -59,6 +62,7 @@ impl Query {
                     operator: Operator::Equal,
                     literal: Literal::Text(value.trim_matches('\'').to_lowercase()),
                 })),
+                DELTA => query.delta = Some(value.into_owned()),
                 "$expand" if view.elastic => {
                     return Err(Refusal::new(400, "0x80048d0b", "Link entities are not supported."));
                 }
@@ -74,7 +78,8 @@ impl Query {
         Ok(query)
     }
 
-    fn and(&mut self, filter: Filter) {
+    /// Adds a condition.
+    pub(crate) fn and(&mut self, filter: Filter) {
         self.filter = Some(match self.filter.take() {
             None => filter,
             Some(Filter::And(mut all)) => {
@@ -85,7 +90,7 @@ impl Query {
         });
     }
 
-    fn order_by(&mut self, text: &str, view: View<'_>) -> Result<(), Refusal> {
+    fn order_by(&mut self, text: &str, view: &View) -> Result<(), Refusal> {
         let mut keys = Vec::new();
         for key in text.split(',') {
             let mut words = key.split_whitespace();
@@ -118,16 +123,65 @@ fn number(name: &str, value: &str) -> Result<usize, Refusal> {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Preferences {
     pub(crate) max_page: Option<usize>,
+    pub(crate) annotations: Annotations,
+    pub(crate) track: bool,
+}
+
+/// The annotations that are asked for: names, of which `*` may be the end.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Annotations(Vec<String>);
+
+impl Annotations {
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(crate) fn wants(&self, name: &str) -> bool {
+        self.0.iter().any(|asked| match asked.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => asked == name,
+        })
+    }
 }
 
 impl Preferences {
     pub(crate) fn parse<'a>(lines: impl Iterator<Item = &'a str>) -> Self {
         let mut preferences = Self::default();
-        for part in lines.flat_map(|line| line.split(',')) {
-            if let Some(size) = part.trim().strip_prefix("odata.maxpagesize=") {
-                preferences.max_page = size.trim().parse().ok().filter(|size| *size > 0);
+        for part in lines.flat_map(parts) {
+            let (name, value) = part.split_once('=').map_or((part, ""), |(name, value)| (name.trim(), value.trim()));
+            match name.trim() {
+                "odata.maxpagesize" => preferences.max_page = value.parse().ok().filter(|size| *size > 0),
+                "odata.track-changes" => preferences.track = true,
+                "odata.include-annotations" => {
+                    let names = value.trim_matches('"').split(',').map(|name| name.trim().to_owned());
+                    preferences.annotations.0.extend(names.filter(|name| !name.is_empty()));
+                }
+                _ => {}
             }
         }
         preferences
     }
+
+    /// What `Preference-Applied` tells.
+    pub(crate) fn applied(&self) -> String {
+        let mut applied = Vec::new();
+        applied.extend(self.max_page.map(|size| format!("odata.maxpagesize={size}")));
+        if !self.annotations.is_empty() {
+            applied.push(format!("odata.include-annotations=\"{}\"", self.annotations.0.join(",")));
+        }
+        if self.track {
+            applied.push("odata.track-changes".to_owned());
+        }
+        applied.join(",")
+    }
+}
+
+/// The preferences of a line: split at commas outside quotes.
+fn parts(line: &str) -> Vec<&str> {
+    let mut quoted = false;
+    line.split(|c| {
+        quoted ^= c == '"';
+        c == ',' && !quoted
+    })
+    .collect()
 }

@@ -19,11 +19,13 @@ pub(crate) struct Refusal {
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) retry_after: Option<u64>,
+    /// Whether a property was named that the metadata does not list.
+    pub(crate) unlisted: bool,
 }
 
 impl Refusal {
     pub(crate) fn new(status: u16, code: &str, message: &str) -> Self {
-        Self { status, code: code.to_owned(), message: message.to_owned(), retry_after: None }
+        Self { status, code: code.to_owned(), message: message.to_owned(), retry_after: None, unlisted: false }
     }
 
     pub(crate) fn bad_request(message: &str) -> Self {
@@ -31,9 +33,8 @@ impl Refusal {
     }
 
     pub(crate) fn no_property(name: &str, table: &str) -> Self {
-        Self::bad_request(&format!(
-            "Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{table}'."
-        ))
+        let message = format!("Could not find a property named '{name}' on type 'Microsoft.Dynamics.CRM.{table}'.");
+        Self { unlisted: true, ..Self::bad_request(&message) }
     }
 
     pub(crate) fn no_segment(name: &str) -> Self {
@@ -42,6 +43,13 @@ impl Refusal {
 
     pub(crate) fn retry_after(mut self, seconds: Option<u64>) -> Self {
         self.retry_after = seconds;
+        self
+    }
+
+    /// The refusal with another code or message.
+    pub(crate) fn instead(mut self, code: Option<&str>, message: Option<&str>) -> Self {
+        self.code = code.unwrap_or(&self.code).to_owned();
+        self.message = message.unwrap_or(&self.message).to_owned();
         self
     }
 

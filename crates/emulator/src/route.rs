@@ -1,7 +1,8 @@
 //! Paths: what a request asks for.
 
-use copilot_lake_tables::{Source, Table};
+use copilot_lake_tables::Table;
 
+use crate::managed::Host;
 use crate::scenario::tables;
 
 /// The kind of a request, as it is counted.
@@ -13,10 +14,16 @@ pub enum Kind {
     WhoAmI,
     /// A page of a table.
     Page,
+    /// A page of a read that tracks changes.
+    Tracking,
     /// One row.
     Row,
-    /// The number of rows of a table.
+    /// The number of rows of a table, or of several.
     Count,
+    /// What tables and columns there are.
+    Metadata,
+    /// What the application user may read.
+    Privileges,
     /// The bytes of a File, or another single property.
     File,
     /// The emulator's own paths.
@@ -33,7 +40,10 @@ impl Kind {
             Self::WhoAmI => "whoami",
             Self::Page => "page",
             Self::Row => "row",
+            Self::Tracking => "tracking",
             Self::Count => "count",
+            Self::Metadata => "metadata",
+            Self::Privileges => "privileges",
             Self::File => "file",
             Self::Own => "own",
             Self::Other => "other",
@@ -47,8 +57,16 @@ pub(crate) enum Route {
     Token {
         tenant: String,
     },
+    /// The token of a managed identity.
+    Managed(Host),
     Root,
     WhoAmI,
+    /// A question about tables and columns: the path's parts, decoded.
+    Metadata(Vec<String>),
+    /// The privileges of a user.
+    Privileges(String),
+    /// The numbers of rows of several tables.
+    TotalCount(String),
     Page(&'static str),
     Count(&'static str),
     Row(&'static str, Key),
@@ -80,6 +98,8 @@ impl Route {
             ["_emulator", "advance"] => Self::Advance,
             ["_emulator", "rows", table] => Self::Rows((*table).to_owned()),
             [tenant, "oauth2", "v2.0", "token"] => Self::Token { tenant: (*tenant).to_owned() },
+            ["metadata", "identity", "oauth2", "token"] => Self::Managed(Host::Machine),
+            ["msi", "token"] => Self::Managed(Host::AppService),
             ["api", "data", "v9.0" | "v9.1" | "v9.2", rest @ ..] => Self::of_data(rest),
             _ => Self::Other,
         }
@@ -88,6 +108,12 @@ impl Route {
     fn of_data(parts: &[&str]) -> Self {
         let Some((first, rest)) = parts.split_first() else { return Self::Root };
         let first = decode(first);
+        if first == "EntityDefinitions" || first.starts_with("EntityDefinitions(") {
+            return Self::Metadata(parts.iter().map(|part| decode(part)).collect());
+        }
+        if first.starts_with("RetrieveTotalRecordCount(") {
+            return Self::TotalCount(first);
+        }
         let (name, key) = match first.split_once('(') {
             Some((name, key)) => (name.to_owned(), key.strip_suffix(')').and_then(parse_key)),
             None => (first.clone(), Some(Vec::new())),
@@ -104,6 +130,9 @@ impl Route {
         match rest {
             [] | [""] if keyed => Self::Row(table, key),
             [] | [""] => Self::Page(table),
+            [function] if keyed && decode(function) == "Microsoft.Dynamics.CRM.RetrieveUserPrivileges()" => {
+                Self::Privileges(key.into_iter().next().map(|(_, id)| id).unwrap_or_default())
+            }
             ["$count"] if !keyed => Self::Count(table),
             [name] if keyed => Self::Property { table, key, name: decode(name), value: false },
             [name, "$value"] if keyed => Self::Property { table, key, name: decode(name), value: true },
@@ -113,10 +142,12 @@ impl Route {
 
     pub(crate) const fn kind(&self) -> Kind {
         match self {
-            Self::Token { .. } => Kind::Token,
+            Self::Token { .. } | Self::Managed(_) => Kind::Token,
+            Self::Metadata(_) => Kind::Metadata,
+            Self::Privileges(_) => Kind::Privileges,
             Self::WhoAmI => Kind::WhoAmI,
             Self::Page(_) => Kind::Page,
-            Self::Count(_) => Kind::Count,
+            Self::Count(_) | Self::TotalCount(_) => Kind::Count,
             Self::Row(..) => Kind::Row,
             Self::Property { .. } => Kind::File,
             Self::Served | Self::Requests | Self::Rows(_) | Self::Advance => Kind::Own,
@@ -134,11 +165,11 @@ impl Route {
 }
 
 fn table_of_set(set: &str) -> Option<&'static Table> {
-    tables().find(|table| matches!(table.source, Source::Dataverse { entity_set, .. } if entity_set == set))
+    tables().find(|table| table.entity_set() == Some(set))
 }
 
 /// Reads `a=<guid>,b='text'` or a bare guid.
-fn parse_key(text: &str) -> Option<Key> {
+pub(crate) fn parse_key(text: &str) -> Option<Key> {
     let mut parts = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {

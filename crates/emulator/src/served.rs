@@ -10,11 +10,12 @@ use serde::Serialize;
 
 use crate::route::Kind;
 use crate::rows::Rows;
+use crate::token::APPLICATIONS;
 
 /// What an emulator was asked for and has sent until now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Served {
-    /// Requests by kind: `token`, `whoami`, `page`, `row`, `count`, `file`, `other`.
+    /// Requests by kind: `token`, `whoami`, `metadata`, `privileges`, `count`, `page`, `tracking`, `row`, `file`, `other`.
     pub requests: BTreeMap<&'static str, u64>,
     /// Answers by status; 0 for a connection that was cut before an answer.
     pub statuses: BTreeMap<u16, u64>,
@@ -26,6 +27,12 @@ pub struct Served {
     pub faults: u64,
     /// Requests that came before the `Retry-After` of an earlier answer was over.
     pub retry_after_violations: u64,
+    /// Requests that named a column which the metadata does not list.
+    pub columns_unlisted: u64,
+    /// Requests that were refused because they passed a limit of the service.
+    pub limits_passed: u64,
+    /// Rows that phases deleted.
+    pub deleted: u64,
     /// The most requests at the same time.
     pub concurrency_max: u64,
     /// By table name.
@@ -45,6 +52,8 @@ pub struct TableServed {
     pub rows_served: u64,
     /// The same by week.
     pub weeks_served: BTreeMap<String, u64>,
+    /// Rows that phases deleted.
+    pub deleted: u64,
 }
 
 /// A request as it was recorded.
@@ -62,6 +71,8 @@ pub struct Request {
     pub status: u16,
     /// Rows in the page.
     pub rows: usize,
+    /// The client id of the application that the token was given to, or that asks for one; `None` when it is unknown.
+    pub application: Option<&'static str>,
 }
 
 /// Requests beyond that many are counted, not kept.
@@ -75,61 +86,90 @@ const GRACE: Duration = Duration::from_millis(100);
 pub(crate) struct Recorder {
     started: Instant,
     now: Arc<AtomicU64>,
+    /// The same of each application, and at the end of none.
+    now_of: [Arc<AtomicU64>; IDENTITIES],
     most: AtomicU64,
     state: Mutex<State>,
+}
+
+/// The applications, and at the end whoever is none of them.
+const IDENTITIES: usize = APPLICATIONS.len() + 1;
+
+const fn identity(application: Option<usize>) -> usize {
+    match application {
+        Some(application) if application < IDENTITIES => application,
+        _ => IDENTITIES - 1,
+    }
+}
+
+/// An answer as it is noted.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) kind: Kind,
+    pub(crate) application: Option<usize>,
+    pub(crate) status: u16,
+    pub(crate) rows: usize,
+    pub(crate) retry_after: Option<u64>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     served: Served,
     requests: Vec<Request>,
-    /// No request may come between these moments.
-    closed: Option<(Instant, Instant)>,
+    /// No request of that application may come between these moments.
+    closed: [Option<(Instant, Instant)>; IDENTITIES],
 }
 
 /// A request that is being answered; counts down when the answer has gone out.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    now: Arc<AtomicU64>,
+    now: [Arc<AtomicU64>; 2],
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.now.fetch_sub(1, Ordering::Relaxed);
+        for now in &self.now {
+            now.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
 impl Recorder {
     pub(crate) fn new() -> Self {
-        let now = Arc::new(AtomicU64::new(0));
-        Self { started: Instant::now(), now, most: AtomicU64::new(0), state: Mutex::new(State::default()) }
+        Self {
+            started: Instant::now(),
+            now: Arc::default(),
+            now_of: Default::default(),
+            most: AtomicU64::new(0),
+            state: Mutex::new(State::default()),
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that a request begins; says how many there are now.
-    pub(crate) fn begin(&self) -> (InFlight, u64) {
-        let now = self.now.fetch_add(1, Ordering::Relaxed) + 1;
-        self.most.fetch_max(now, Ordering::Relaxed);
-        (InFlight { now: Arc::clone(&self.now) }, now)
+    /// Notes that a request begins; says how many of that application there are now.
+    pub(crate) fn begin(&self, application: Option<usize>) -> (InFlight, u64) {
+        let all = self.now.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(all, Ordering::Relaxed);
+        let now_of = &self.now_of[identity(application)];
+        let now = now_of.fetch_add(1, Ordering::Relaxed) + 1;
+        (InFlight { now: [Arc::clone(&self.now), Arc::clone(now_of)] }, now)
     }
 
-    /// Notes that an identity asks, after a `Retry-After` perhaps too early.
-    pub(crate) fn arrival(&self) {
+    /// Notes that an application asks, after a `Retry-After` perhaps too early.
+    pub(crate) fn arrival(&self, application: Option<usize>) {
         let now = Instant::now();
         let mut state = self.state();
-        if state.closed.is_some_and(|(from, until)| from < now && now < until) {
+        if state.closed[identity(application)].is_some_and(|(from, until)| from < now && now < until) {
             state.served.retry_after_violations += 1;
         }
     }
 
-    /// Notes an answer and how many rows it has.
-    pub(crate) fn end(&self, kind: Kind, method: &str, url: &str, status: u16, rows: usize, retry_after: Option<u64>) {
-        if kind == Kind::Own {
-            return;
-        }
+    /// Notes an answer.
+    pub(crate) fn end(&self, method: &str, url: &str, answered: &Answered) {
+        let Answered { kind, application, status, rows, retry_after } = *answered;
         let now = Instant::now();
         let mut state = self.state();
         *state.served.requests.entry(kind.name()).or_default() += 1;
@@ -138,14 +178,24 @@ impl Recorder {
         // The token service is another one: it closes nothing here.
         if let Some(seconds) = retry_after.filter(|_| kind != Kind::Token) {
             let until = now + Duration::from_secs(seconds);
-            let until = state.closed.map_or(until, |(_, earlier)| earlier.max(until));
-            state.closed = Some((now + GRACE, until));
+            let closed = &mut state.closed[identity(application)];
+            let until = closed.map_or(until, |(_, earlier)| earlier.max(until));
+            *closed = Some((now + GRACE, until));
         }
         if state.requests.len() < REQUESTS_KEPT {
             let at_ms = now.duration_since(self.started).as_millis() as u64;
             let (method, url) = (method.to_owned(), url.to_owned());
-            state.requests.push(Request { at_ms, method, kind: kind.name(), url, status, rows });
+            let application = application.and_then(|at| APPLICATIONS.get(at)).map(|(id, _)| *id);
+            state.requests.push(Request { at_ms, method, kind: kind.name(), url, status, rows, application });
         }
+    }
+
+    pub(crate) fn column_unlisted(&self) {
+        self.state().served.columns_unlisted += 1;
+    }
+
+    pub(crate) fn limit_passed(&self) {
+        self.state().served.limits_passed += 1;
     }
 
     /// A number for a request: nanoseconds since the start.

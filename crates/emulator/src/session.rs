@@ -72,7 +72,17 @@ pub(crate) struct Day<'a> {
     pub(crate) rows: usize,
     /// Whether the day before had sessions whose rating may arrive today.
     pub(crate) follows: bool,
+    /// Whether only what the older store's choices know happens.
+    pub(crate) older: bool,
     pub(crate) people: &'a People,
+}
+
+/// The scenarios that the older store has: the first ones.
+const OLDER_SCENARIOS: usize = 20;
+
+/// Whether the older store's choices know an interaction.
+pub(crate) const fn is_older(kind: i32) -> bool {
+    matches!(kind, 100_230_301..=100_230_319 | 100_230_325)
 }
 
 impl Day<'_> {
@@ -106,7 +116,7 @@ impl Day<'_> {
 
     fn session(&self, number: u64, facts: &mut Vec<Facts>) {
         let mut random = Random::new(mix(mix(self.seed, self.start as u64), number));
-        let scenario = random.weighted(SCENARIOS);
+        let scenario = random.weighted(if self.older { &SCENARIOS[..OLDER_SCENARIOS] } else { SCENARIOS });
         // The first session is always a response without a rating: tomorrow's late rating is for it.
         let first = number == 0;
         let available = !first && random.chance(AVAILABLE_SHARE * 2);
@@ -144,7 +154,7 @@ impl Day<'_> {
         }
         push(GENERATED, 0, &mut random);
         for (kind, permille) in actions(scenario) {
-            if random.chance(*permille) {
+            if random.chance(*permille) && (!self.older || is_older(*kind)) {
                 let wait = random.below(25) as i64;
                 push(*kind, wait, &mut random);
             }

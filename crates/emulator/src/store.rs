@@ -3,21 +3,29 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use copilot_lake_tables::{Instant, Source, Table};
+use copilot_lake_tables::{Column, Instant, SYSTEM_USER, Source, Table};
 
 use crate::Error;
+use crate::changes::{Change, Changes};
 use crate::clock::Clock;
+use crate::columns::Columns;
 use crate::explicit::Writer;
-use crate::generate::{Plan, generate, version};
-use crate::payload::Payload;
+use crate::fields::Fields;
+use crate::filter::{Compare, Filter, Literal, Operator};
+use crate::generate::{Plan, generate, render, version};
+use crate::payload::{Payload, generated};
 use crate::people::People;
 use crate::query::View;
+use crate::random::{hash, mix};
 use crate::render::Renderer;
+use crate::row::GENERATED;
 use crate::rows::{Row, Rows, key_number};
-use crate::scenario::{MoreRows, Phase, RowSpec, Scenario, TableData, tables};
+use crate::scenario::{Scenario, tables};
 use crate::session::Day;
+use crate::specs::{Depth, MoreRows, Phase, RowSpec};
+use crate::world::{EVENTS, Versions, World};
 
 /// A table: its rows, and the Files that a scenario spells out.
 #[derive(Debug)]
@@ -26,12 +34,21 @@ pub(crate) struct Store {
     pub(crate) entity_set: &'static str,
     pub(crate) elastic: bool,
     pub(crate) absent: bool,
-    without: Vec<String>,
+    /// Whether changes are tracked.
+    pub(crate) tracked: bool,
+    /// How far the application may read.
+    pub(crate) depth: Depth,
+    /// Columns that the application may not read.
+    secured: Vec<String>,
+    changes: Mutex<Changes>,
+    pub(crate) people: Arc<People>,
+    columns: RwLock<Arc<Columns>>,
     plan: Plan,
     base: PathBuf,
     rows: RwLock<Arc<Rows>>,
     payloads: RwLock<HashMap<String, Payload>>,
     renderer: Mutex<Renderer>,
+    versions: Arc<Versions>,
     /// Explicit rows until now: each has its own seed.
     written: AtomicU64,
 }
@@ -44,27 +61,35 @@ fn whole<T>(lock: Result<T, PoisonError<T>>) -> T {
 impl Store {
     /// Every table of a scenario with its rows.
     pub(crate) fn all(scenario: &Scenario, clock: &Clock) -> Result<Vec<Self>, Error> {
-        tables().map(|table| Self::new(table, scenario, clock)).collect()
+        let world = World::new(scenario);
+        tables().map(|table| Self::new(table, scenario, &world, clock)).collect()
     }
 
-    fn new(table: &'static Table, scenario: &Scenario, clock: &Clock) -> Result<Self, Error> {
-        let Source::Dataverse { entity_set, elastic } = table.source else {
-            return Err(Error::scenario(format!("`{}` is no table of Dataverse", table.name)));
-        };
-        let data = TableData { name: table.name.to_owned(), ..scenario.data(table) };
+    fn new(table: &'static Table, scenario: &Scenario, world: &World, clock: &Clock) -> Result<Self, Error> {
+        let data = scenario.data(table.name);
         let plan = scenario.plan(&data);
-        let renderer = Renderer::new(table, People::new(plan.seed, plan.people), &data.without);
-        let rows = Rows::new(generate(&plan, &renderer));
+        let columns = Columns::of(table, &data);
+        let renderer = Renderer::new(table, columns.all(), &world.people, &world.links);
+        let segments = match table.name {
+            EVENTS => generate(&plan, &world.people, &renderer),
+            _ => render(world.facts(table), &renderer),
+        };
         let store = Self {
             table,
-            entity_set,
-            elastic,
+            entity_set: table.entity_set().unwrap_or(table.name),
+            elastic: matches!(table.source, Source::Dataverse { elastic: true, .. }),
             absent: data.absent,
-            without: data.without,
+            tracked: data.tracked.unwrap_or(table.name == EVENTS),
+            depth: scenario.depth(table.name),
+            secured: data.secured,
+            changes: Mutex::default(),
+            people: Arc::clone(&world.people),
+            columns: RwLock::new(Arc::new(columns)),
             base: scenario.base.clone(),
-            rows: RwLock::new(Arc::new(rows)),
+            rows: RwLock::new(Arc::new(Rows::new(segments))),
             payloads: RwLock::default(),
             renderer: Mutex::new(renderer),
+            versions: Arc::clone(&world.versions),
             written: AtomicU64::new(0),
             plan,
         };
@@ -80,18 +105,44 @@ impl Store {
     }
 
     /// The table with the columns that the environment has.
-    pub(crate) fn view(&self) -> View<'_> {
-        View { table: self.table, elastic: self.elastic, without: &self.without }
+    pub(crate) fn view(&self) -> View {
+        View { table: self.table, elastic: self.elastic, columns: Arc::clone(&*whole(self.columns.read())) }
     }
 
-    /// What a File answers that a scenario spelled out; `None` for a generated one.
-    pub(crate) fn payload(&self, file_id: &str) -> Option<Payload> {
-        whole(self.payloads.read()).get(&file_id.to_lowercase()).cloned()
+    /// What happened to the rows until now.
+    pub(crate) fn changes(&self) -> MutexGuard<'_, Changes> {
+        whole(self.changes.lock())
+    }
+
+    /// What rows must fulfil for a caller who may read the own ones only. A table without owners has no own rows.
+    pub(crate) fn own_rows(&self) -> Option<Filter> {
+        let owner = self.table.column("ownerid").filter(|_| self.depth == Depth::Basic)?;
+        let literal = Literal::Text(crate::USER_ID.to_owned());
+        Some(Filter::Compare(Compare { column: owner, operator: Operator::Equal, literal }))
+    }
+
+    pub(crate) fn is_secured(&self, column: &Column) -> bool {
+        self.secured.iter().any(|name| name == column.name || name == column.wire)
+    }
+
+    /// The number by which the service knows the table.
+    pub(crate) fn type_code(&self) -> u32 {
+        if self.table.name == SYSTEM_USER.name { 8 } else { 10_000 + (hash(self.table.name.as_bytes()) % 1_000) as u32 }
+    }
+
+    /// What a File answers: spelled out by the scenario, or generated. `scenario` is what the row says of itself.
+    pub(crate) fn payload(&self, column: &str, file_id: &str, scenario: Option<i64>) -> Payload {
+        let written = whole(self.payloads.read()).get(&file_id.to_lowercase()).cloned();
+        written.unwrap_or_else(|| {
+            let renderer = whole(self.renderer.lock());
+            Payload::Bytes(generated(column, file_id, scenario, renderer.chat(file_id)))
+        })
     }
 
     fn with_writer<T>(&self, work: impl FnOnce(&mut Writer<'_>) -> T) -> T {
         let mut renderer = whole(self.renderer.lock());
-        work(&mut Writer { renderer: &mut renderer, base: &self.base, seed: self.plan.seed })
+        let versions = (!self.elastic).then_some(&*self.versions);
+        work(&mut Writer { renderer: &mut renderer, versions, base: &self.base, seed: self.plan.seed })
     }
 
     fn keep(&self, (row, payload): (Row, Option<(String, Payload)>)) -> Row {
@@ -125,9 +176,13 @@ impl Store {
         let rows = self.rows();
         let mut remove = Vec::new();
         let mut insert = Vec::new();
+        let mut changes = Vec::new();
         for spec in phase.delete.iter().filter(|spec| mine(&spec.table)) {
             remove.extend(self.select(&rows, spec)?);
         }
+        remove.sort_unstable();
+        remove.dedup();
+        let deleted: Vec<_> = remove.iter().map(|at| Change::Delete(self.id(&rows.json(*at)))).collect();
         for spec in phase.change.iter().filter(|spec| mine(&spec.table)) {
             for at in self.select(&rows, spec)? {
                 let changed = self.with_writer(|writer| writer.change(&rows.row(at), spec, time))?;
@@ -138,13 +193,28 @@ impl Store {
         for spec in phase.row.iter().filter(|spec| mine(&spec.table)) {
             insert.push(self.write(spec, time)?);
         }
-        if let Some(more) = phase.generate.as_ref().filter(|more| mine(&more.table)) {
+        for more in phase.generate.iter().filter(|more| mine(&more.table)) {
             self.generate(more, time, &mut insert);
         }
         remove.sort_unstable();
         remove.dedup();
+        insert.sort_by_key(|row| row.modified);
+        changes.extend(insert.iter().map(|row| Change::Upsert(row.key)));
+        changes.extend(deleted);
+        let columns: Vec<_> = phase.column.iter().filter(|column| mine(&column.table)).collect();
+        if !columns.is_empty() {
+            let mut known = whole(self.columns.write());
+            columns.iter().for_each(|column| Arc::make_mut(&mut known).add(column));
+        }
         self.edit(remove, insert, clock);
+        self.changes().phase(changes.into_iter(), !columns.is_empty());
         Ok(())
+    }
+
+    /// The id of a row.
+    fn id(&self, json: &[u8]) -> String {
+        let wire = self.table.key.first().copied().unwrap_or_default();
+        Fields::read(json).ok().and_then(|fields| fields.text(wire).map(|id| id.into_owned())).unwrap_or_default()
     }
 
     /// The rows that a change or a deletion is about.
@@ -173,18 +243,32 @@ impl Store {
         let from = more.from.map_or(until.plus_seconds(-60), |from| from.0);
         let (from, until) = (seconds(from), seconds(until).max(seconds(from) + 1));
         let mut renderer = whole(self.renderer.lock());
-        let people = People::new(self.plan.seed, self.plan.people);
         // A day of its own, squeezed into the interval.
         let number = self.written.fetch_add(1, Ordering::Relaxed);
-        let seed = crate::random::mix(self.plan.seed, 0x6D6F_7265 + number);
-        let day = Day { seed, start: 0, end: DAY, rows: more.rows, follows: false, people: &people };
+        let day = Day {
+            seed: mix(self.plan.seed, 0x6D6F_7265 + number),
+            start: 0,
+            end: DAY,
+            rows: more.rows,
+            follows: false,
+            older: self.plan.older,
+            people: &self.people,
+        };
         let mut bytes = Vec::new();
         for (ordinal, mut facts) in day.facts().into_iter().enumerate() {
             let place = |second: i64| from + second.clamp(0, DAY - 1) * (until - from) / DAY;
             facts.created = place(facts.created);
             facts.client = facts.created;
             facts.modified = place(facts.modified).max(facts.created);
-            facts.version = version(facts.modified, ordinal as i64);
+            facts.version = match self.elastic {
+                true => version(facts.modified, ordinal as i64),
+                false => self.versions.next(),
+            };
+            if !self.elastic && !self.plan.older {
+                // Rows of the other tables stand for sessions of their own.
+                facts.session = facts.seed;
+                facts.kind = GENERATED;
+            }
             bytes.clear();
             renderer.render(&mut bytes, &facts);
             let created = Instant::from_seconds(facts.created);

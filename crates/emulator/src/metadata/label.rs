@@ -1,0 +1,48 @@
+//! Labels and options in the shape of the metadata service.
+
+use serde_json::{Value, json};
+
+/// English.
+const ENGLISH: i32 = 1_033;
+
+/// A text in English and in the caller's language.
+pub(super) fn label(text: &str, language: i32) -> Value {
+    let of =
+        |text: String, code: i32| json!({ "Label": text, "LanguageCode": code, "IsManaged": true, "HasChanged": null });
+    let english = of(text.to_owned(), ENGLISH);
+    if language == ENGLISH {
+        return json!({ "LocalizedLabels": [english], "UserLocalizedLabel": english });
+    }
+    let own = of(format!("{text} ({language})"), language);
+    json!({ "LocalizedLabels": [own, english], "UserLocalizedLabel": own })
+}
+
+/// A set of options.
+pub(super) fn option_set(name: &str, is_global: bool, kind: &str, options: &[(i32, &str)], language: i32) -> Value {
+    let one = |(code, text): &(i32, &str)| {
+        let mut option = json!({
+            "Value": code, "Color": null, "IsManaged": true, "ExternalValue": "", "ParentValues": [], "Tag": null,
+            "IsHidden": false, "MetadataId": null, "HasChanged": null,
+            "Label": label(text, language), "Description": { "LocalizedLabels": [], "UserLocalizedLabel": null },
+        });
+        if kind == "Status" {
+            // A status counts from 1, its state from 0.
+            option["@odata.type"] = "#Microsoft.Dynamics.CRM.StatusOptionMetadata".into();
+            option["State"] = (code - 1).into();
+        }
+        option
+    };
+    json!({
+        "MetadataId": crate::random::guid_text(crate::random::hash(name.as_bytes())), "Name": name, "IsGlobal": is_global,
+        "OptionSetType": kind, "IsCustomOptionSet": true, "Options": options.iter().map(one).collect::<Vec<_>>(),
+    })
+}
+
+/// Yes and no.
+pub(super) fn boolean_set(name: &str, language: i32) -> Value {
+    let option = |code: i32, text: &str| json!({ "Value": code, "Label": label(text, language) });
+    json!({
+        "MetadataId": crate::random::guid_text(crate::random::hash(name.as_bytes())), "Name": name, "IsGlobal": false,
+        "OptionSetType": "Boolean", "TrueOption": option(1, "Yes"), "FalseOption": option(0, "No"),
+    })
+}

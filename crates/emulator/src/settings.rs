@@ -1,0 +1,68 @@
+//! How the service of a scenario answers.
+
+use serde::Deserialize;
+
+/// How long tokens live.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct TokenSettings {
+    pub(crate) lifetime: u64,
+    pub(crate) requests: Option<u64>,
+}
+
+/// How the service answers.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ServiceSettings {
+    pub(crate) max_page: usize,
+    pub(crate) full_page_link: bool,
+    pub(crate) gzip: bool,
+    pub(crate) dop_hint: u32,
+    pub(crate) latency_ms: u64,
+    pub(crate) elastic_count: bool,
+    pub(crate) language: i32,
+    pub(crate) limits: Option<Limits>,
+}
+
+/// Service protection limits of one identity.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Limits {
+    /// Requests per window.
+    pub(crate) requests: usize,
+    /// Seconds.
+    pub(crate) window: u64,
+    /// Requests at the same time.
+    pub(crate) concurrency: usize,
+    /// Seconds of execution per window.
+    pub(crate) execution: u64,
+    /// How long every request is said to take.
+    pub(crate) ms_per_request: u64,
+}
+
+impl Default for TokenSettings {
+    fn default() -> Self {
+        Self { lifetime: 3_600, requests: None }
+    }
+}
+
+impl Default for ServiceSettings {
+    fn default() -> Self {
+        Self {
+            max_page: 5_000,
+            full_page_link: false,
+            gzip: false,
+            dop_hint: 52,
+            latency_ms: 0,
+            elastic_count: true,
+            language: 1_033,
+            limits: None,
+        }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { requests: 6_000, window: 300, concurrency: 52, execution: 1_200, ms_per_request: 0 }
+    }
+}
