@@ -1,8 +1,12 @@
 //! A local Dataverse and Entra token service that answers from table definitions and misbehaves on request.
 //!
 //! An [`Emulator`] has the tables that a [`Scenario`] describes: rows made from a seed, rows spelled out, faults, phases.
-//! It speaks HTTP/1.1 without TLS. Everything is derived from the definitions in `copilot-lake-tables`; meaning beyond the
+//! It speaks HTTP/1.1 without TLS; behind a proxy that ends TLS, links have the scheme and the host of `X-Forwarded-Proto` and
+//! `X-Forwarded-Host`. Everything is derived from the definitions in `copilot-lake-tables`; meaning beyond the
 //! type is given only to made-up values. Deviations from the service: rows without `$orderby` come by creation, not by key.
+//!
+//! Tokens: `POST /<tenant>/oauth2/v2.0/token` for a secret or a client assertion, `GET /metadata/identity/oauth2/token` as on a
+//! virtual machine, `GET /msi/token` as in App Service. A token is good at the origin that it was asked for.
 //!
 //! Beside the service's own paths it has, without sign-in:
 //! `GET /_emulator/served` ([`Served`] as JSON), `GET /_emulator/requests` ([`Request`] per line),

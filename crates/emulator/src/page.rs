@@ -41,6 +41,10 @@ impl PageRequest<'_> {
         if self.fault(FaultKind::ExpiredLink).is_some() {
             return Err(Refusal::bad_request("The paging cookie has expired."));
         }
+        let begins = followed.is_none() && self.preferences.track;
+        if begins {
+            self.check_tracking(base)?;
+        }
         let query = self.parse(base)?;
         if let Some(token) = &query.delta {
             return self.changed(base, token, &query, followed);
@@ -48,11 +52,7 @@ impl PageRequest<'_> {
         // The stamp before the rows: what happens in between comes again.
         let tracking = match followed {
             Some(followed) => followed.tracking,
-            None if self.preferences.track => {
-                self.check_tracking(base)?;
-                Some(self.store.changes().stamp())
-            }
-            None => None,
+            None => begins.then(|| self.store.changes().stamp()),
         };
         let rows = &*self.store.rows();
         let walk = Walk::new(rows, &query);

@@ -29,16 +29,27 @@ use crate::world::{EVENTS, INTERACTIONS};
 /// gzip = false                      # compress answers for those who accept it
 /// dop_hint = 52                     # `x-ms-dop-hint`
 /// latency_ms = 0                    # before every answer
-/// limits = { requests = 6000, window = 300, concurrency = 52 }   # left out: none
+/// elastic_count = true              # RetrieveTotalRecordCount counts elastic tables
+/// language = 1033                   # the caller's: labels come in it and in English
+/// # Of each application; left out: none. `execution` is seconds per window, in which a request is said to take `ms_per_request`.
+/// limits = { requests = 6000, window = 300, concurrency = 52, execution = 1200, ms_per_request = 0 }
 ///
 /// [[table]]
 /// name = "msdyn_copilotevent"
 /// rows = 1000                       # generated ones
 /// weeks = 4
-/// end = 2025-11-01                  # their last day
-/// people = 40
+/// end = 2025-11-01                  # their last day; older interactions end where events begin unless this is said
+/// people = 40                       # the largest of all tables counts: they are the rows of `systemuser`, with the agents' user
 /// absent = false                    # the environment has no such table
 /// without = ["msdyn_aiagent"]       # the environment has no such columns
+/// tracked = true                    # changes are tracked; left out: only those of msdyn_copilotevent
+/// secured = ["msdyn_interactiondata"]        # columns whose values and Files are refused one by one
+///
+/// [[table.column]]                  # a column that the definition does not know: null in rows unless `extra` sets it
+/// name = "new_region"
+/// type = "Choice"                   # Guid, Text, Choice, Lookup, Instant, Int32, Int64, Decimal, Boolean, File
+/// options = [{ value = 7, label = "North" }] # without `type`: more options of a known column
+/// targets = ["account"]             # of a Lookup, whose property is `_new_region_value`
 ///
 /// [[table.row]]                     # a row of its own: a generated one with values set
 /// values = { createdon = 2025-06-28T23:59:59Z, msdyn_scenariotype = 100230201 }
@@ -57,8 +68,12 @@ use crate::world::{EVENTS, INTERACTIONS};
 /// [[table.row]]
 /// raw = '{"msdyn_copiloteventid":"...","createdon":"..."}'       # sent as it is
 ///
+/// [[privilege]]                     # what the application may read; left out: everything
+/// table = "msdyn_copilotevent"
+/// depth = "Basic"                   # its own rows; "Global": all; "none": 403
+///
 /// [[fault]]                         # see `kind` below
-/// at = "page"                       # token, whoami, page, row, file, any
+/// at = "page"                       # token, whoami, metadata, count, page, tracking, row, file, any
 /// number = 3                        # from the third request of that kind on; or every = 10
 /// times = 1                         # how often; default once, with `every` without end
 /// table = "msdyn_copilotevent"      # only requests for it
@@ -66,19 +81,25 @@ use crate::world::{EVENTS, INTERACTIONS};
 /// kind = "429"
 /// retry_after = 1                   # seconds; left out: no header
 ///
-/// [[phase]]                         # applied by `Emulator::advance`, one per call
+/// [[phase]]                         # applied by `Emulator::advance`, one per call; what names no `table` is about the first
 /// clock = 2025-11-06T12:00:00Z      # the time from now on
-/// row = [{ values = { msdyn_verbatim = "late" } }]               # made just before the clock's time; `table` names another table
-/// generate = { rows = 100 }         # `from` and `until`: when they are made; default the minute before the clock's time
+/// row = [{ values = { msdyn_verbatim = "late" } }]               # made just before the clock's time
+/// generate = { rows = 100 }         # or several; `from` and `until`: when they are made; default the minute before the clock's time
 /// change = [{ position = 0, values = { msdyn_verbatim = "changed" } }]   # gets a new modifiedon and version
 /// delete = [{ every = 10 }]         # rows by `position` (in order of creation, negative from the end), `every` or `key`
+/// column = [{ table = "msdyn_copilotevent", name = "new_region", type = "Text" }]        # voids the tokens of change tracking
 /// ```
 ///
+/// Generated rows of several tables belong together: contexts name chats that are there, older interactions their content,
+/// insights conversations of events. One older interaction in 20 is also an event: the first events again. Where no other table
+/// has rows, contexts of events name chats all the same. Rows that a phase generates for other tables stand alone.
+///
 /// Kinds of faults: `429`, `503`, `500`, `408`, `401` (each with `retry_after`, `code` and `message` where wanted), `expired_token` (the
-/// token is void from now on), `403_privilege`, `403_member`, `cut_body` (less than Content-Length), `cut_chunked`, `reset` (no answer),
-/// `not_json` (a proxy's HTML page), `slow` (`ms` before the answer), and for pages: `short_page` (at most `rows`, with a link), `empty_page`
-/// (with a link), `duplicate_row` (a page that begins with the last row of the one before), `foreign_link` (to `origin`),
-/// `expired_link` (the link that was followed is refused). The last but one need no link to follow: there is always one.
+/// token is void from now on), `403_privilege` (for the table that is asked), `403_member`, `cut_body` (less than Content-Length),
+/// `cut_chunked`, `reset` (no answer), `not_json` (a proxy's HTML page), `slow` (`ms` before the answer), and for pages and tracking reads:
+/// `short_page` (at most `rows`, with a link), `empty_page` (with a link), `duplicate_row` (a page that begins with the last row of the one
+/// before), `foreign_link` (to `origin`), `expired_link` (the link that was followed is refused), `expired_delta` (at "tracking" only:
+/// the token is refused). `foreign_link` needs no link to follow: there is always one.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scenario {
@@ -181,9 +202,9 @@ impl Scenario {
             let knows = |name: &str| table.columns.iter().any(|column| column.name == name || column.wire == name);
             let named = data.without.iter().chain(&data.secured).map(String::as_str);
             // A column without a type is a known one that gets options.
-            let named =
+            let mut named =
                 named.chain(data.column.iter().filter(|column| column.ty.is_none()).map(|column| &*column.name));
-            for name in named.filter(|name| !knows(name)) {
+            if let Some(name) = named.find(|name| !knows(name)) {
                 return Err(Error::scenario(format!("table `{}` has no column `{name}`", table.name)));
             }
             if let Some(column) = data.column.iter().find(|column| column.ty.is_some() && knows(&column.name)) {

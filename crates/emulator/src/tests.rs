@@ -1,12 +1,17 @@
 //! The emulator over HTTP, as a client sees it.
 
+mod access;
 mod data;
 mod faults;
 mod files;
 mod filters;
+mod identities;
+mod links;
+mod metadata;
 mod pages;
 mod phases;
 mod sign_in;
+mod tracking;
 
 use std::path::Path;
 
@@ -72,9 +77,14 @@ impl World {
     }
 
     pub(super) async fn ask_token(&self, tenant: &str, client: &str, secret: &str) -> Got {
+        self.ask_token_with(tenant, &[("client_id", client), ("client_secret", secret)]).await
+    }
+
+    /// Asks for a token with these fields beside those that every request has; a later scope replaces the own one.
+    pub(super) async fn ask_token_with(&self, tenant: &str, fields: &[(&str, &str)]) -> Got {
         let scope = format!("{}/.default", self.emulator.url());
-        let fields =
-            [("grant_type", "client_credentials"), ("client_id", client), ("client_secret", secret), ("scope", &scope)];
+        let common = [("grant_type", "client_credentials"), ("scope", scope.as_str())];
+        let fields = common.iter().chain(fields);
         let form: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let url = self.emulator.url().join(&format!("{tenant}/oauth2/v2.0/token")).unwrap();
         let request = self.client.post(url).header("content-type", "application/x-www-form-urlencoded").body(form);
@@ -126,6 +136,14 @@ async fn read(request: reqwest::RequestBuilder) -> Result<Got, reqwest::Error> {
 /// A scenario with that many generated events in two weeks.
 pub(super) fn events(rows: usize) -> String {
     format!("[[table]]\nname = \"msdyn_copilotevent\"\nrows = {rows}\nweeks = 2\n")
+}
+
+/// A scenario with that many generated rows of every table.
+pub(super) fn all(rows: usize) -> String {
+    let table = |table: &copilot_lake_tables::Table| {
+        format!("[[table]]\nname = \"{}\"\nrows = {rows}\nweeks = 2\n", table.name)
+    };
+    copilot_lake_tables::dataverse_tables().map(table).collect()
 }
 
 /// The ids of rows.

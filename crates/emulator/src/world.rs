@@ -68,7 +68,7 @@ impl World {
         let asked = responses.iter().filter(|facts| facts.scenario == ASK);
         let chats =
             choose(asked.cloned().collect(), wanted, |facts| mix(facts.session, 31), &plan(TRANSCRIPTS), &people);
-        let transcripts: Vec<_> = chats.iter().take(rows(TRANSCRIPTS)).cloned().map(begun_earlier).collect();
+        let transcripts: Vec<_> = chats.iter().take(rows(TRANSCRIPTS)).map(begun_earlier).collect();
         let messages: Vec<_> = chats.iter().take(rows(MESSAGES)).cloned().collect();
 
         let written = |facts: &Facts| verbatim(facts, &people).is_some();
@@ -80,7 +80,7 @@ impl World {
 
         let talked = responses.iter().filter(|facts| facts.for_table() == CONVERSATION).cloned().collect();
         let insights = choose(talked, rows(INSIGHTS), |facts| mix(facts.session, 33), &plan(INSIGHTS), &people);
-        let insights: Vec<_> = insights.into_iter().map(made_later).collect();
+        let insights: Vec<_> = insights.iter().map(made_later).collect();
 
         let both = match (rows(TRANSCRIPTS), rows(MESSAGES)) {
             (0, _) | (_, 0) => wanted,
@@ -170,16 +170,16 @@ fn choose(
 }
 
 /// A chat begins before its first response, on the same day.
-fn begun_earlier(facts: Facts) -> Facts {
+fn begun_earlier(facts: &Facts) -> Facts {
     let created = (facts.created - 30).max(facts.created - facts.created.rem_euclid(DAY));
-    Facts { created, ..facts }
+    Facts { created, ..facts.clone() }
 }
 
 /// An insight is made after a conversation, on the same day.
-fn made_later(facts: Facts) -> Facts {
+fn made_later(facts: &Facts) -> Facts {
     let end = facts.created - facts.created.rem_euclid(DAY) + DAY - 1;
     let created = (facts.created + 60 + (facts.seed % 1_800) as i64).min(end);
-    Facts { created, modified: facts.modified.max(created), ..facts }
+    Facts { created, modified: facts.modified.max(created), ..facts.clone() }
 }
 
 /// Everyone's row. Accounts are older than what is done with them.

@@ -65,7 +65,7 @@ fn holds(condition: &str, properties: &Map<String, Value>) -> bool {
     let equal = match (quoted, literal.trim()) {
         (Some((text, _)), _) => value.as_str() == Some(text),
         (None, "null") => value.is_null(),
-        (None, other) => value.to_string() == other,
+        (None, other) => serde_json::from_str::<Value>(other).is_ok_and(|literal| literal == *value),
     };
     match operator {
         "eq" => equal,
