@@ -152,7 +152,9 @@ impl RowRequest<'_> {
         };
         let id = fields.text(name).ok_or_else(absent)?;
         let file_name = fields.text(&format!("{name}_name")).unwrap_or_else(|| format!("{name}.txt").into());
-        let scenario = fields.raw("msdyn_scenariotype").map(|code| code.parse().unwrap_or(0));
+        let tells = table.column("msdyn_scenariotype").is_some();
+        let scenario = fields.raw("msdyn_scenariotype").and_then(|code| code.parse().ok()).unwrap_or(0);
+        let scenario = tells.then_some(scenario);
         let Payload::Bytes(bytes) = self.store.payload(name, &id, scenario) else { return Err(absent()) };
         Ok((file_name.into_owned(), bytes))
     }

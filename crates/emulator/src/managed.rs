@@ -35,7 +35,7 @@ impl Tokens {
                 return (refuse(400, "bad_request_102", "Header X-Forwarded-For is not allowed"), None);
             }
             Host::AppService if header("x-identity-header") != Some(IDENTITY_HEADER) => {
-                return (refuse(401, "unauthorized", "The X-IDENTITY-HEADER is missing or wrong"), None);
+                return (refuse(403, "forbidden", "The X-IDENTITY-HEADER is missing or wrong"), None);
             }
             Host::Machine | Host::AppService => {}
         }
@@ -46,7 +46,13 @@ impl Tokens {
             return (refuse(400, "bad_request_101", "Required query variable 'resource' is missing"), None);
         };
         let identity = field("client_id").map_or(Some(0), |id| application(&id));
-        let Some(identity) = identity else { return (refuse(400, "invalid_request", "Identity not found"), None) };
+        let Some(identity) = identity else {
+            let answer = match host {
+                Host::Machine => refuse(400, "invalid_request", "Identity not found"),
+                Host::AppService => unknown_identity(),
+            };
+            return (answer, None);
+        };
         let (token, lifetime) = self.make(identity, &resource);
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut body = serde_json::json!({
@@ -60,6 +66,13 @@ impl Tokens {
         }
         (Answer::new(200, "application/json; charset=utf-8", [body.to_string().into()]), Some(identity))
     }
+}
+
+/// App Service has a shape of its own for this.
+fn unknown_identity() -> Answer {
+    let message = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.";
+    let body = serde_json::json!({ "statusCode": 400, "message": message, "correlationId": crate::TENANT_ID });
+    Answer::new(400, "application/json; charset=utf-8", [body.to_string().into()])
 }
 
 fn refuse(status: u16, error: &str, description: &str) -> Answer {

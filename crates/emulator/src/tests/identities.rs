@@ -64,7 +64,7 @@ async fn a_machine_gets_a_token_without_a_secret() {
         (machine, &[("metadata", "true")], 400),
         (format!("{base}metadata/identity/oauth2/token?resource={base}"), &[("metadata", "true")], 400),
         (format!("{service}{resource}"), &[("x-identity-header", IDENTITY_HEADER)], 200),
-        (format!("{service}{resource}"), &[("x-identity-header", "other")], 401),
+        (format!("{service}{resource}"), &[("x-identity-header", "other")], 403),
         (format!("{service}{resource}&client_id={CLIENT_ID_2}"), &[("x-identity-header", IDENTITY_HEADER)], 200),
         (format!("{service}{resource}&client_id=unknown"), &[("x-identity-header", IDENTITY_HEADER)], 400),
     ] {

@@ -246,3 +246,37 @@ async fn annotations_come_only_when_they_are_asked_for() {
     assert!(row["_createdby_value@OData.Community.Display.V1.FormattedValue"].is_string());
     assert_eq!(row["_createdby_value@Microsoft.Dynamics.CRM.associatednavigationproperty"], "createdby");
 }
+
+#[tokio::test]
+async fn phases_count_versions_on() {
+    let phase = r#"
+        [[phase]]
+        clock = 2025-11-06T12:00:00Z
+        generate = [{ table = "msdyn_copilottranscript", rows = 20 }, { table = "msdyn_copilotinteraction", rows = 30 }]
+        row = [{ table = "msdyn_copilotinteractiondata", values = { msdyn_verbatim = "late" }, payload_text = "late" }]
+        change = [{ table = "msdyn_conversationinsight", position = 0, values = { msdyn_copilotsummary = "new" } }]
+    "#;
+    let world = World::new(&format!("clock = 2025-11-05T12:00:00Z\n{}{phase}", all(100))).await;
+    let sets = [
+        ("msdyn_copilottranscripts", 20),
+        ("msdyn_copilotinteractions", 30),
+        ("msdyn_copilotinteractiondatas", 1),
+        ("msdyn_conversationinsights", 1),
+    ];
+    let newest = |rows: &[Value]| rows.iter().map(|row| row["versionnumber"].as_i64().unwrap()).max().unwrap();
+    let mut before = 0;
+    for (set, _) in sets {
+        before = before.max(newest(&rows(&world, set).await));
+    }
+    world.emulator.advance().unwrap();
+    let mut versions = BTreeSet::new();
+    for (set, count) in sets {
+        let since = rows(&world, &format!("{set}?$filter=modifiedon%20ge%202025-11-06T00:00:00Z")).await;
+        assert_eq!(since.len(), count, "{set}");
+        for row in &since {
+            assert_eq!(row["@odata.etag"], format!("W/\"{}\"", row["versionnumber"]));
+            let version = row["versionnumber"].as_i64().unwrap();
+            assert!(version > before && versions.insert(version), "{set}");
+        }
+    }
+}
