@@ -108,6 +108,15 @@ impl Table {
         }
     }
 
+    /// The privilege that reading its rows from Dataverse needs.
+    pub fn read_privilege(&self) -> String {
+        match self.source {
+            // The schema name is capitalised and differs from the logical name for the oldest tables alone.
+            Source::Dimension { entity_set: "systemusers" } => "prvReadUser".to_owned(),
+            _ => format!("prvRead{}", self.name),
+        }
+    }
+
     /// The columns that name a person and nothing else: ids in `systemuser`.
     pub fn people(&self) -> impl Iterator<Item = &'static Column> {
         self.columns.iter().filter(|column| matches!(column.ty, Type::Lookup(["systemuser"])))

@@ -13,7 +13,9 @@ pub static EXTRACTION_RUN: Table = Table::new(
         Column::instant("finished_at").doc("When it ended; null while it runs and after it was killed."),
         Column::text("version").doc("The program's version."),
         Column::text("command").doc("The command, such as `extract`."),
-        Column::text("outcome").doc("`complete`, `partial` or `failed`; null until the end: a killed run keeps it."),
+        Column::text("outcome").doc(
+            "`complete`, `partial` or `failed`, `replayed` when only an archive tells of it; null until the end: a killed run keeps it.",
+        ),
         Column::int64("slices_done").doc("Slices that were committed."),
         Column::int64("slices_failed").doc("Slices that failed, with a reason in `extraction_slice`."),
         Column::int64("slices_skipped").doc("Slices that could not be read and did not have to be."),

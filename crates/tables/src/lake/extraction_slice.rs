@@ -12,9 +12,9 @@ pub static EXTRACTION_SLICE: Table = Table::new(
         Column::text("source").required().doc("`dataverse` or `graph`."),
         Column::text("table_name").required().doc("The table that was read."),
         Column::text("scope").required().doc("The Graph user; else empty."),
-        Column::text("clock")
-            .required()
-            .doc("The column that the window is about: `createdon`, `modifiedon` or `createdDateTime`."),
+        Column::text("clock").required().doc(
+            "What the window is about: `createdon`, `modifiedon`, `createdDateTime`, or `tracking` for deletions.",
+        ),
         Column::instant("window_start").required().doc("Start of the window, included."),
         Column::instant("window_end").doc("End of the window, excluded."),
         Column::instant("as_of").doc("The service's time before the first request of the slice."),

@@ -10,7 +10,7 @@ pub static REJECTED_RECORD: Table = Table::new(
     &[
         Column::text("source").required().doc("`dataverse` or `graph`."),
         Column::text("table_name").required().doc("The table of the row."),
-        Column::text("record_key").required().unique().doc("The row's key, its parts joined by `/`."),
+        Column::text("record_key").required().unique().bloom().doc("The row's key, its parts joined by `/`."),
         Column::text("column_name").required().doc("The column that is null in the row."),
         Column::text("run_id").provenance().doc("The run that found it."),
         Column::text("reason").doc("Why the value did not fit."),
