@@ -134,7 +134,11 @@ impl Client {
     /// Waits until the next try, or gives up.
     async fn rest(&self, ask: &Ask, tries: &Tries, cost: &mut Cost, passing: Passing) -> Result<(), Error> {
         let unheard = passing.address && !self.heard.load(Ordering::Relaxed);
-        let most = if unheard { self.patience.tries_unheard } else { self.patience.tries };
+        let most = match ask.kind {
+            _ if unheard => self.patience.tries_unheard,
+            Kind::File => self.patience.tries_of_file,
+            Kind::Json | Kind::Changes => self.patience.tries,
+        };
         let next = tries.next(&self.patience, most, passing.wait);
         // What the service asks of one request it asks of the whole identity, even if this one gives up.
         let asked = passing.wait.filter(|wait| passing.throttled && !wait.is_zero());

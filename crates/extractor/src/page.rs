@@ -5,6 +5,8 @@ use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
+
+use crate::envelope;
 use serde::de::DeserializeOwned;
 
 /// One complete answer with rows: the envelope is parsed, the rows are not.
@@ -23,6 +25,15 @@ pub struct Page {
 }
 
 impl Page {
+    /// The page that an answer holds which was kept.
+    ///
+    /// # Errors
+    /// Why it is no complete page.
+    pub fn read(number: u32, body: Bytes) -> Result<Self, &'static str> {
+        let rows = envelope::parse(&body)?.rows;
+        Ok(Self { number, body, rows, requests: 0, throttled: Duration::ZERO })
+    }
+
     /// The JSON array of the rows, from `[` to `]`.
     pub fn rows(&self) -> &[u8] {
         &self.body[self.rows.clone()]

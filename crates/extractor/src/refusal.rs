@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use copilot_lake_tables::table;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde::Deserialize;
@@ -79,7 +80,7 @@ pub(crate) fn fault(
     Fault::Lasting(match (status.as_u16(), code.as_str()) {
         (403, NOT_A_MEMBER) => Error::PermissionMissing { table: ask.table, privilege: None, call: call() },
         (403, _) if code == PRIVILEGE_DENIED || privilege(&message).is_some() => {
-            let privilege = privilege(&message).or_else(|| ask.table.map(|table| format!("prvRead{table}")));
+            let privilege = privilege(&message).or_else(|| Some(table(ask.table?)?.read_privilege()));
             Error::PermissionMissing { table: ask.table, privilege, call: call() }
         }
         (404, NO_PROPERTY_OR_SEGMENT) => Error::TableMissing { table: ask.table, call: call() },

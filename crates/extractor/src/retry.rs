@@ -12,6 +12,8 @@ use crate::backoff::Backoff;
 pub(crate) struct Patience {
     /// Tries in all.
     pub(crate) tries: u32,
+    /// Tries of a file: one that fails is tried again by the next run, and until then holds a place of others.
+    pub(crate) tries_of_file: u32,
     /// Tries while nothing was ever answered and the failure looks like a wrong address.
     pub(crate) tries_unheard: u32,
     /// No try begins later than this after the first.
@@ -22,7 +24,13 @@ pub(crate) struct Patience {
 
 impl Patience {
     pub(crate) const fn documented() -> Self {
-        Self { tries: 10, tries_unheard: 3, time: Duration::from_secs(15 * 60), backoff: Backoff::documented() }
+        Self {
+            tries: 10,
+            tries_of_file: 5,
+            tries_unheard: 3,
+            time: Duration::from_secs(15 * 60),
+            backoff: Backoff::documented(),
+        }
     }
 }
 
