@@ -26,6 +26,7 @@ pub use charset::{Charset, Outcome, Recogniser, Status};
 pub use page::{Decoded, decode_page};
 pub use payload::{DecodedPayloads, Fetched, RawPayload, SourceRow, decode_payloads};
 pub use reject::{Reject, reject_batch};
+pub use week::by_week;
 
 /// Why bytes could not be decoded at all; everything smaller is a [`Reject`].
 #[derive(Debug, thiserror::Error)]

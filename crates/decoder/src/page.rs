@@ -13,7 +13,7 @@ use crate::careful::{RowMisfit, read_rows, without_text};
 use crate::columns::{Builder, Misfit};
 use crate::context::JsonMisfit;
 use crate::row::{Names, Rows};
-use crate::week::{row_times, split};
+use crate::week::{by_week, row_times};
 use crate::{Error, Reject};
 
 /// What became of the rows of a page.
@@ -145,7 +145,7 @@ impl PageColumns {
 
         let json = json.into_iter().flat_map(|(column, _, misfits)| misfits.into_iter().map(move |m| (column, m)));
         let rejects = rejects(table, &batch, misfits, json);
-        Ok(Decoded { batches: split(table, batch)?, rejects, rows: rows as u64, unlabelled })
+        Ok(Decoded { batches: by_week(table, batch)?, rejects, rows: rows as u64, unlabelled })
     }
 }
 

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use crate::charset::{Charset, Outcome, Recogniser, Status};
 use crate::columns::stored_id;
 use crate::transcript::{Finished, TranscriptRows};
-use crate::week::split;
+use crate::week::by_week;
 use crate::{Error, Reject, assemble};
 
 /// The row that names a File.
@@ -235,6 +235,6 @@ impl PayloadRows {
         named.push(("row_time", utc(self.row_time)));
         named.push(("extracted_at", utc(vec![extracted_at.0; rows])));
         debug_assert!(named.iter().all(|(_, array)| array.len() == rows), "one value per payload");
-        split(&PAYLOAD, assemble(&PAYLOAD, named)?)
+        by_week(&PAYLOAD, assemble(&PAYLOAD, named)?)
     }
 }

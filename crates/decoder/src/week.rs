@@ -37,7 +37,10 @@ pub(crate) fn row_times(table: &Table, column: impl Fn(&str) -> Option<ArrayRef>
 
 /// Splits a batch by the week of `row_time`, keeping the order of rows within a week. Tables without weeks have one
 /// batch, of [`Week::UNKNOWN`]; no rows make no batch.
-pub(crate) fn split(table: &'static Table, batch: RecordBatch) -> Result<Vec<(Week, RecordBatch)>, Error> {
+///
+/// # Errors
+/// None in practice: the batch has the table's columns.
+pub fn by_week(table: &'static Table, batch: RecordBatch) -> Result<Vec<(Week, RecordBatch)>, Error> {
     let Some(column) = batch.column_by_name("row_time") else {
         let has_rows = batch.num_rows() > 0;
         return Ok(has_rows.then_some((Week::UNKNOWN, batch)).into_iter().collect());

@@ -13,7 +13,7 @@ use copilot_lake_tables::{Instant, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table,
 use super::{Chat, Message, Misfit, Place, Source, Text, Unknown};
 use crate::columns::stored_id;
 use crate::row::push_unknown;
-use crate::week::split;
+use crate::week::by_week;
 use crate::{Error, Reject, assemble};
 
 /// The rows of several transcripts.
@@ -195,7 +195,7 @@ impl MessageRows {
             ("message", &mut self.message),
         ];
         named.extend(texts.map(|(name, builder)| (name, Arc::new(builder.finish()) as ArrayRef)));
-        split(&TRANSCRIPT_MESSAGE, assemble(&TRANSCRIPT_MESSAGE, named)?)
+        by_week(&TRANSCRIPT_MESSAGE, assemble(&TRANSCRIPT_MESSAGE, named)?)
     }
 }
 
@@ -224,7 +224,7 @@ impl SourceRows {
         named.push(("source_id", Arc::new(self.source_id.finish())));
         named.push(("source", Arc::new(self.source.finish())));
         named.push(("title", Arc::new(self.title.finish())));
-        split(&TRANSCRIPT_SOURCE, assemble(&TRANSCRIPT_SOURCE, named)?)
+        by_week(&TRANSCRIPT_SOURCE, assemble(&TRANSCRIPT_SOURCE, named)?)
     }
 }
 
