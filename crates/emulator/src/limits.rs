@@ -8,6 +8,9 @@ use crate::reply::Refusal;
 use crate::settings::Limits;
 use crate::token::APPLICATIONS;
 
+/// The code of the limit that a client can keep without being told.
+pub(crate) const TOO_MANY_AT_ONCE: &str = "0x80072326";
+
 /// Counts the requests of every application.
 #[derive(Debug)]
 pub(crate) struct Limiter {
@@ -25,7 +28,7 @@ impl Limiter {
         let (Some(limits), Some(recent)) = (&self.limits, self.recent.get(application)) else { return Ok(()) };
         if now > limits.concurrency as u64 {
             let message = format!("Number of concurrent requests exceeded the limit of {}.", limits.concurrency);
-            return Err(Refusal::new(429, "0x80072326", &message).retry_after(Some(1)));
+            return Err(Refusal::new(429, TOO_MANY_AT_ONCE, &message).retry_after(Some(1)));
         }
         let window = Duration::from_secs(limits.window);
         let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);

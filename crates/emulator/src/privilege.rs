@@ -1,5 +1,6 @@
 //! What the application user may read.
 
+use copilot_lake_tables::Table;
 use serde_json::json;
 
 use crate::USER_ID;
@@ -10,7 +11,7 @@ use crate::store::Store;
 
 /// The privilege that reading a table needs.
 pub(crate) fn privilege_name(table: &str) -> String {
-    format!("prvRead{table}")
+    copilot_lake_tables::table(table).map_or_else(|| format!("prvRead{table}"), Table::read_privilege)
 }
 
 pub(crate) fn privilege_id(table: &str) -> String {

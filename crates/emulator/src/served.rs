@@ -29,7 +29,7 @@ pub struct Served {
     pub retry_after_violations: u64,
     /// Requests that named a column which the metadata does not list.
     pub columns_unlisted: u64,
-    /// Requests that were refused because they passed a limit of the service.
+    /// Requests that were refused because too many were under way at once.
     pub limits_passed: u64,
     /// Rows that phases deleted.
     pub deleted: u64,
