@@ -85,8 +85,14 @@ pub(crate) enum LogFormat {
 pub(crate) enum Command {
     /// Try everything without an account: extract from an emulated service on this machine.
     Demo(Demo),
+    /// Test configuration, sign-in, permissions and lake, and say what to grant.
+    Check(Check),
+    /// Say what `extract` would fetch, with calls and hours; changes nothing.
+    Plan(Plan),
     /// Extract what is missing since the last run.
     Extract(Extract),
+    /// Decode archived pages again into the lake, without calling a service.
+    Replay(Replay),
     /// Ask the lake: a shipped query or any SQL.
     #[cfg(feature = "query")]
     Query(Query),
@@ -138,6 +144,39 @@ pub(crate) struct Extract {
     /// Write one JSON object about the run to this file, whatever the exit code.
     #[arg(long, value_name = "FILE")]
     pub(crate) summary: Option<PathBuf>,
+}
+
+/// Flags of `check`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  copilot-lake check\n  copilot-lake check -v --read-only\n\n\
+    Makes the cheapest calls there are: signs in, reads the metadata, one row and one payload of each table, and writes\n\
+    and removes one file in the lake. `-v` lists the effective configuration and where each value comes from.")]
+pub(crate) struct Check {
+    /// Do not write to the lake.
+    #[arg(long)]
+    pub(crate) read_only: bool,
+}
+
+/// Flags of `plan`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  copilot-lake plan --table msdyn_copilotevent")]
+pub(crate) struct Plan {
+    /// Only this table; may be repeated [default: dataverse.tables].
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Vec<String>,
+    /// As if everything were read again.
+    #[arg(long)]
+    pub(crate) full: bool,
+}
+
+/// Flags of `replay`.
+#[derive(clap::Args)]
+#[command(after_help = "Example:\n  copilot-lake replay ./lake/_raw --lake ./lake-again\n\n\
+    Reads what `lake.archive_raw = true` kept. The same archive gives equal rows.")]
+pub(crate) struct Replay {
+    /// A lake, its `_raw`, or a folder below; a path or a URL.
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) path: Vec<String>,
 }
 
 /// A service.

@@ -82,6 +82,8 @@ impl Console {
             Level::Trace => (LevelFilter::TRACE, LevelFilter::INFO),
         };
         let filter = Targets::new().with_default(others).with_target("copilot_lake", ours);
+        // It says what the error says that follows from it.
+        let filter = filter.with_target("rustls_platform_verifier", LevelFilter::OFF);
         let log = LogLayer { console: Arc::new(self.clone()) };
         // It fails only where a subscriber is already there, which then has the log.
         let _ = tracing_subscriber::registry().with(log.with_filter(filter)).try_init();

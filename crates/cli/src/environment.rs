@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 
 /// What the names of the program's variables begin with: `COPILOT_LAKE_SECTION__KEY`.
 pub(crate) const PREFIX: &str = "COPILOT_LAKE_";
@@ -26,6 +27,30 @@ pub(crate) fn variables() -> Vec<Variable> {
         .collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     found
+}
+
+/// What the platform says of the identity that it gives to the process.
+pub(crate) struct PlatformIdentity {
+    /// Where a managed identity's tokens are asked for, and the header that proves the process.
+    pub(crate) endpoint: Option<String>,
+    pub(crate) header: Option<String>,
+    /// Workload identity federation.
+    pub(crate) token_file: Option<PathBuf>,
+    pub(crate) tenant_id: Option<String>,
+    pub(crate) client_id: Option<String>,
+}
+
+/// Reads the variables that Azure's platforms set.
+pub(crate) fn platform_identity() -> PlatformIdentity {
+    #[expect(clippy::disallowed_methods, reason = "this is the one file that may read the environment")]
+    let of = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    PlatformIdentity {
+        endpoint: of("IDENTITY_ENDPOINT"),
+        header: of("IDENTITY_HEADER"),
+        token_file: of("AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
+        tenant_id: of("AZURE_TENANT_ID"),
+        client_id: of("AZURE_CLIENT_ID"),
+    }
 }
 
 /// Whether stderr is a terminal on which lines can be redrawn.

@@ -86,6 +86,12 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Code, Option<Stri
             copilot_lake_pipeline::Error::Lake(error) => of_lake(error),
             copilot_lake_pipeline::Error::Service(error) => of_service(error),
             copilot_lake_pipeline::Error::EmptyWindow { .. } => (Code::Usage, "`--since` must be before `--until`"),
+            copilot_lake_pipeline::Error::NothingArchived { .. } => {
+                (Code::Usage, "name a lake that `lake.archive_raw = true` was set for, or its `_raw`")
+            }
+            copilot_lake_pipeline::Error::Archive { .. } => {
+                (Code::Failed, "leave out the folder that is named, or restore it from its origin")
+            }
             copilot_lake_pipeline::Error::Decode(_) => (Code::Failed, AGAIN),
         }
     } else if let Some(error) = error.downcast_ref::<copilot_lake_extractor::Error>() {
@@ -121,6 +127,10 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
         }
         Error::TableMissing { .. } => (Code::Failed, "name the tables that the environment has in `dataverse.tables`"),
         Error::ForeignLink { .. } => (Code::Failed, "check that `dataverse.url` is the environment's own address"),
+        Error::Unreachable { cause, .. } if cause.contains("certificate") => (
+            Code::Failed,
+            "where the network opens TLS, name the certificate of its authority in `network.ca_file`, then run it again",
+        ),
         Error::Unreachable { .. } => {
             (Code::Failed, "check `dataverse.url`, `auth.authority` and the network, then run it again")
         }

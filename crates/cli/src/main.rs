@@ -64,6 +64,9 @@ fn run(args: Args, console: &Console) -> Result<Code> {
     let result = runtime.block_on(async {
         match command {
             Command::Demo(args) => commands::demo::run(args, &global, console).await,
+            Command::Check(args) => commands::check::run(&args, global, console).await,
+            Command::Plan(args) => commands::plan::run(&args, global, console).await.map(|()| Code::Complete),
+            Command::Replay(args) => Ok(commands::replay::run(args, global, console).await),
             Command::Extract(args) => Ok(commands::extract::run(args, global, console).await),
             #[cfg(feature = "query")]
             Command::Query(args) => commands::query::run(args, global, console).await.map(|()| Code::Complete),

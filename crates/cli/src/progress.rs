@@ -66,6 +66,9 @@ impl Progress {
             Event::SliceNotDone { table, window, status, reason } => {
                 (Level::Warning, format!("{table} {window} {status}: {reason}"))
             }
+            Event::Deleted { table, rows } => {
+                (Level::Debug, format!("{table}: {} are gone at the service", counted(*rows, "row")))
+            }
             Event::Payloads { table, payloads, failed } => {
                 (Level::Debug, format!("{table}: {}, {} failed", counted(*payloads, "payload"), grouped(*failed)))
             }
@@ -105,6 +108,7 @@ impl Progress {
         let mut state = self.state();
         match event {
             Event::Started { .. } => state.started = true,
+            Event::Deleted { .. } => {}
             Event::Planned { table, slices } => {
                 let table = self.table(&mut state, table);
                 table.slices += *slices as u64;

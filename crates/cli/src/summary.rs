@@ -127,6 +127,7 @@ fn line(table: &TableReport) -> String {
             parts.push(counted(number, what));
         }
     };
+    some(table.rows_deleted, "deleted row");
     some(table.payloads_failed, "failed payload");
     some(table.rejected, "rejected value");
     format!("{}: {}", table.table, parts.join(", "))

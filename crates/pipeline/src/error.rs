@@ -1,6 +1,11 @@
 //! Why a run ended without a report.
 
-use copilot_lake_tables::Instant;
+use std::path::PathBuf;
+
+use arrow::error::ArrowError;
+use copilot_lake_tables::{Instant, Table};
+
+use crate::ingest::NotDone;
 
 /// Why a run could not be started or finished; what fails for one slice is in the report.
 #[derive(Debug, thiserror::Error)]
@@ -14,6 +19,18 @@ pub enum Error {
     /// A batch could not be built.
     #[error(transparent)]
     Decode(#[from] copilot_lake_decoder::Error),
+    /// There is nothing to replay.
+    #[error("no archived slice at {}", .paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))]
+    NothingArchived {
+        /// Where it was looked for.
+        paths: Vec<PathBuf>,
+    },
+    /// An archived slice cannot be replayed.
+    #[error("the archive cannot be replayed: {what}")]
+    Archive {
+        /// Which slice, and why.
+        what: String,
+    },
     /// The request names a window that is empty.
     #[error("the window from {since} to {until} is empty")]
     EmptyWindow {
@@ -22,4 +39,23 @@ pub enum Error {
         /// Its end.
         until: Instant,
     },
+}
+
+impl From<NotDone> for Error {
+    fn from(error: NotDone) -> Self {
+        match error {
+            NotDone::Service(error) => error.into(),
+            NotDone::Decode(error) => error.into(),
+            NotDone::Lake(error) => error.into(),
+            NotDone::Archive(what) => Self::Archive { what },
+            NotDone::Stopped => Self::Archive { what: "it was stopped".to_owned() },
+        }
+    }
+}
+
+impl Error {
+    /// Batches of a table that do not fit together: a mistake in the program.
+    pub(crate) fn rows(table: &'static Table) -> impl Fn(ArrowError) -> Self {
+        move |source| Self::Decode(copilot_lake_decoder::Error::Schema { table: table.name, source })
+    }
 }

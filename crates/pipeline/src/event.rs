@@ -53,6 +53,13 @@ pub enum Event {
         /// Why.
         reason: String,
     },
+    /// Rows were found to be gone at the service.
+    Deleted {
+        /// The table.
+        table: &'static str,
+        /// How many were marked or removed.
+        rows: u64,
+    },
     /// Payloads were committed.
     Payloads {
         /// The table whose rows name them.

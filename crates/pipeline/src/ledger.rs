@@ -15,6 +15,7 @@ use futures::TryStreamExt as _;
 use tokio::sync::Mutex;
 
 use crate::error::Error;
+use crate::ingest::Counts;
 use crate::plan::{self, Window};
 use crate::report::{Outcome, Report};
 
@@ -28,23 +29,34 @@ pub(crate) struct Ledger {
     ended: BTreeSet<String>,
     /// Done windows that count for watermarks, with their selection, per table.
     windows: Mutex<BTreeMap<String, Vec<(Window, String)>>>,
+    /// The last done window of each table and clock.
+    marks: Mutex<BTreeMap<(String, String), Mark>>,
+}
+
+/// Where the reading of a table by one of its clocks ended last.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    pub(crate) run_id: String,
+    /// The end of its window.
+    pub(crate) end: Instant,
+    /// The change tracking token that it gave.
+    pub(crate) token: Option<String>,
+    finished_at: Instant,
 }
 
 /// The row that a slice leaves.
 pub(crate) struct SliceRow<'a> {
     pub(crate) slice: &'a Slice,
     pub(crate) selection: &'a str,
-    pub(crate) as_of: Option<Instant>,
     pub(crate) status: &'static str,
     pub(crate) reason: Option<String>,
     /// Whether the window counts for watermarks: not when it was asked for by `--since` or `--until`.
     pub(crate) counts: bool,
-    pub(crate) pages: u64,
-    pub(crate) rows: u64,
-    pub(crate) rejected: u64,
-    pub(crate) requests: u64,
-    pub(crate) throttled_seconds: f64,
+    /// The change tracking token that was given.
+    pub(crate) token: Option<&'a str>,
     pub(crate) finished_at: Instant,
+    /// What was received.
+    pub(crate) received: &'a Counts,
 }
 
 impl Ledger {
@@ -54,7 +66,8 @@ impl Ledger {
             lake: lake.clone(),
             started: BTreeMap::new(),
             ended: BTreeSet::new(),
-            windows: Mutex::new(BTreeMap::new()),
+            windows: Mutex::default(),
+            marks: Mutex::default(),
         };
         let scan = Scan { columns: vec!["run_id", "started_at", "outcome"], week: None };
         let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_RUN, scan).await?);
@@ -77,15 +90,27 @@ impl Ledger {
             "done_until",
             "status",
             "selection",
+            "finished_at",
+            "token",
         ];
         let scan = Scan { columns, week: None };
-        let windows = ledger.windows.get_mut();
+        let (windows, marks) = (ledger.windows.get_mut(), ledger.marks.get_mut());
         let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_SLICE, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             let counts = batch.column_by_name("done_until").map(Arc::clone);
             for row in 0..batch.num_rows() {
-                let is_done = text(&batch, "status", row) == "done";
-                if is_done && counts.as_ref().is_some_and(|column| column.is_valid(row)) {
+                if text(&batch, "status", row) != "done" {
+                    continue;
+                }
+                let token = Some(text(&batch, "token", row)).filter(|token| !token.is_empty());
+                let mark = Mark {
+                    run_id: text(&batch, "run_id", row).to_owned(),
+                    end: instant(&batch, "window_end", row),
+                    token: token.map(str::to_owned),
+                    finished_at: instant(&batch, "finished_at", row),
+                };
+                remember(marks, text(&batch, "table_name", row), text(&batch, "clock", row), mark);
+                if counts.as_ref().is_some_and(|column| column.is_valid(row)) {
                     let window = Window {
                         run_id: text(&batch, "run_id", row).to_owned(),
                         clock: text(&batch, "clock", row).to_owned(),
@@ -133,10 +158,30 @@ impl Ledger {
         (covering, others)
     }
 
+    /// Where the reading of a table by that clock ended last.
+    pub(crate) async fn mark(&self, table: &str, clock: &str) -> Option<Mark> {
+        self.marks.lock().await.get(&(table.to_owned(), clock.to_owned())).cloned()
+    }
+
+    /// Whether no run started between these two.
+    pub(crate) fn is_before(&self, run_id: &str, next: &str) -> bool {
+        let before = self.started.keys().filter(|run| run.as_str() < next).max();
+        before.is_some_and(|before| before == run_id)
+    }
+
     /// Says that the run started, before it does anything else. Without an end it counts as killed.
     pub(crate) async fn start_run(&mut self, run_id: &str, command: &str, started_at: Instant) -> Result<(), Error> {
-        self.write_run(run_id, command, started_at, None).await?;
+        self.write_run(run_id, command, started_at, None, None).await?;
         self.started.insert(run_id.to_owned(), started_at);
+        Ok(())
+    }
+
+    /// Takes in a run of which only the archive tells.
+    pub(crate) async fn learn_run(&mut self, run_id: &str, started_at: Instant) -> Result<(), Error> {
+        if !self.started.contains_key(run_id) {
+            self.write_run(run_id, "extract", started_at, Some("replayed"), None).await?;
+            self.started.insert(run_id.to_owned(), started_at);
+        }
         Ok(())
     }
 
@@ -148,7 +193,8 @@ impl Ledger {
         finished_at: Instant,
         report: &Report,
     ) -> Result<(), Error> {
-        self.write_run(&report.run_id, command, started_at, Some((finished_at, report))).await
+        let outcome = Some(Outcome::name(report.outcome));
+        self.write_run(&report.run_id, command, started_at, outcome, Some((finished_at, report))).await
     }
 
     async fn write_run(
@@ -156,12 +202,12 @@ impl Ledger {
         run_id: &str,
         command: &str,
         started_at: Instant,
+        outcome: Option<&str>,
         end: Option<(Instant, &Report)>,
     ) -> Result<(), Error> {
         let count = |of: fn(&Report) -> u64| {
             Arc::new(Int64Array::from(vec![end.map(|(_, report)| of(report) as i64)])) as ArrayRef
         };
-        let outcome = end.map(|(_, report): (_, &Report)| Outcome::name(report.outcome));
         let row = vec![
             ("run_id", one(Some(run_id))),
             ("started_at", utc(Some(started_at))),
@@ -180,15 +226,35 @@ impl Ledger {
             ("requests", count(|report| report.requests)),
             ("extracted_at", utc(Some(end.map_or(started_at, |(at, _)| at)))),
         ];
-        self.write(&EXTRACTION_RUN, row, run_id).await
+        // A run keeps its start.
+        self.write(&EXTRACTION_RUN, row, run_id, Find::ByTime).await
     }
 
     /// Writes a slice's row. It comes after the commit of its data: that is what makes it true.
     pub(crate) async fn record(&self, run_id: &str, row: &SliceRow<'_>) -> Result<(), Error> {
-        let slice = row.slice;
+        // A slice's row is never written again by its own run.
+        self.record_by(run_id, row, Find::ByTime).await
+    }
+
+    /// Writes a slice's row, which may be there already.
+    pub(crate) async fn record_again(&self, run_id: &str, row: &SliceRow<'_>) -> Result<(), Error> {
+        self.record_by(run_id, row, Find::ByKey).await
+    }
+
+    async fn record_by(&self, run_id: &str, row: &SliceRow<'_>, find: Find) -> Result<(), Error> {
+        let (slice, received) = (row.slice, row.received);
         let mut done_until = None;
+        if row.status == "done" {
+            let mark = Mark {
+                run_id: run_id.to_owned(),
+                end: slice.end,
+                token: row.token.map(str::to_owned),
+                finished_at: row.finished_at,
+            };
+            remember(&mut *self.marks.lock().await, slice.table.name, slice.clock, mark);
+        }
         if row.status == "done" && row.counts {
-            let as_of = row.as_of.unwrap_or(row.finished_at);
+            let as_of = received.as_of.unwrap_or(row.finished_at);
             let window = Window {
                 run_id: run_id.to_owned(),
                 clock: slice.clock.to_owned(),
@@ -203,7 +269,7 @@ impl Ledger {
             done_until = plan::watermark(covering.map(|(window, _)| window), as_of).or(Some(slice.start));
         }
         let count = |value: u64| Arc::new(Int64Array::from(vec![value as i64])) as ArrayRef;
-        let throttled = Decimal128Array::from(vec![(row.throttled_seconds * 1e12) as i128])
+        let throttled = Decimal128Array::from(vec![(received.throttled_seconds * 1e12) as i128])
             .with_data_type(copilot_lake_tables::Type::Decimal.data_type());
         let columns = vec![
             ("run_id", one(Some(run_id))),
@@ -213,28 +279,42 @@ impl Ledger {
             ("clock", one(Some(slice.clock))),
             ("window_start", utc(Some(slice.start))),
             ("window_end", utc(Some(slice.end))),
-            ("as_of", utc(row.as_of)),
+            ("as_of", utc(received.as_of)),
             ("done_until", utc(done_until)),
             ("finished_at", utc(Some(row.finished_at))),
             ("status", one(Some(row.status))),
-            ("pages", count(row.pages)),
-            ("rows", count(row.rows)),
-            ("rejected", count(row.rejected)),
-            ("requests", count(row.requests)),
+            ("pages", count(received.pages)),
+            ("rows", count(received.rows)),
+            ("rejected", count(received.rejected)),
+            ("requests", count(received.requests)),
             ("throttled_seconds", Arc::new(throttled)),
             ("selection", one(Some(row.selection))),
             ("reason", one(row.reason.as_deref())),
+            ("token", one(row.token)),
             ("extracted_at", utc(Some(row.finished_at))),
         ];
-        self.write(&EXTRACTION_SLICE, columns, run_id).await
+        self.write(&EXTRACTION_SLICE, columns, run_id, find).await
     }
 
-    async fn write(&self, table: &'static Table, row: Vec<(&str, ArrayRef)>, run_id: &str) -> Result<(), Error> {
-        // A run keeps its start, and a slice's row is never written again.
-        let mut changes = self.lake.changes(table, Find::ByTime);
+    async fn write(
+        &self,
+        table: &'static Table,
+        row: Vec<(&str, ArrayRef)>,
+        run_id: &str,
+        find: Find,
+    ) -> Result<(), Error> {
+        let mut changes = self.lake.changes(table, find);
         changes.push(None, assemble(table, row)?).await?;
         changes.commit(run_id).await?;
         Ok(())
+    }
+}
+
+/// Keeps the later of two marks.
+fn remember(marks: &mut BTreeMap<(String, String), Mark>, table: &str, clock: &str, mark: Mark) {
+    let kept = marks.entry((table.to_owned(), clock.to_owned())).or_insert_with(|| mark.clone());
+    if kept.finished_at <= mark.finished_at {
+        *kept = mark;
     }
 }
 

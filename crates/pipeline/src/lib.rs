@@ -4,21 +4,37 @@
 //! batches on rayon, files and one commit per slice, then the slice's ledger row; after the rows the payloads that they
 //! name walk the same way. The ledger is the only state: a run that was killed is continued by the next one.
 
+mod archive;
+mod check;
 mod cpu;
+mod deletes;
+mod derived;
 mod error;
+mod estimate;
 mod event;
 mod halt;
+mod ingest;
+mod labels;
 mod ledger;
+mod named_files;
 mod payloads;
+mod people;
 mod plan;
+mod read;
 mod rejects;
+mod replay;
 mod report;
 mod run;
+mod schema;
 mod settings;
 mod slice;
+mod spine;
 
+pub use check::{Finding, check};
 pub use error::Error;
+pub use estimate::{CALLS_PER_HOUR, Estimate, TableEstimate, estimate};
 pub use event::{Event, Observer};
+pub use replay::{Replay, replay};
 pub use report::{Outcome, Report, TableReport};
 pub use run::run;
-pub use settings::{DataverseJob, Request, Settings, Stop};
+pub use settings::{DataverseJob, Deletes, Request, Settings, Stop};

@@ -12,7 +12,7 @@ pub(crate) const CREATED: &str = "createdon";
 pub(crate) const MODIFIED: &str = "modifiedon";
 
 /// Dataverse keeps no earlier time: the first pass ends here when its start is not configured.
-const BEGINNING: Instant = Instant::from_days(-79_257);
+pub(crate) const BEGINNING: Instant = Instant::from_days(-79_257);
 const DAY: i64 = 86_400;
 
 /// A window of one table that was read and committed.

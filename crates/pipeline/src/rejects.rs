@@ -1,6 +1,6 @@
 //! What `rejected_record` held when the run started: a row that is read again replaces its rejects.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
@@ -14,7 +14,7 @@ use crate::ledger::text;
 /// The columns that were rejected, by table and row.
 #[derive(Debug, Default)]
 pub(crate) struct Rejects {
-    columns: HashMap<String, HashMap<String, Vec<String>>>,
+    columns: HashMap<String, BTreeMap<String, Vec<String>>>,
 }
 
 impl Rejects {
@@ -44,16 +44,38 @@ impl Rejects {
                 columns.push(column.as_str());
             }
         }
-        if records.is_empty() {
-            return Ok(None);
-        }
-        let same = |text: &str| Arc::new(StringArray::from(vec![text; records.len()])) as ArrayRef;
-        let keys = vec![
-            ("source", same(table.source_name())),
-            ("table_name", same(table.name)),
-            ("record_key", Arc::new(StringArray::from_iter_values(&records)) as ArrayRef),
-            ("column_name", Arc::new(StringArray::from(columns))),
-        ];
-        assemble(&REJECTED_RECORD, keys).map(Some)
+        keys(table, &records, columns)
     }
+
+    /// The keys in `rejected_record` of all rows of a derived table whose key begins with one of these.
+    pub(crate) fn below(&self, table: &'static Table, parents: &[String]) -> Result<Option<RecordBatch>, Error> {
+        let Some(known) = self.columns.get(table.name) else { return Ok(None) };
+        let (mut records, mut columns) = (Vec::new(), Vec::new());
+        for parent in parents {
+            let start = format!("{parent}/");
+            for (record, of_record) in known.range(start.clone()..).take_while(|(record, _)| record.starts_with(&start))
+            {
+                for column in of_record {
+                    records.push(record.clone());
+                    columns.push(column.as_str());
+                }
+            }
+        }
+        keys(table, &records, columns)
+    }
+}
+
+/// The keys of these rejects; none when there are none.
+fn keys(table: &'static Table, records: &[String], columns: Vec<&str>) -> Result<Option<RecordBatch>, Error> {
+    if records.is_empty() {
+        return Ok(None);
+    }
+    let same = |text: &str| Arc::new(StringArray::from(vec![text; records.len()])) as ArrayRef;
+    let keys = vec![
+        ("source", same(table.source_name())),
+        ("table_name", same(table.name)),
+        ("record_key", Arc::new(StringArray::from_iter_values(records)) as ArrayRef),
+        ("column_name", Arc::new(StringArray::from(columns))),
+    ];
+    assemble(&REJECTED_RECORD, keys).map(Some)
 }

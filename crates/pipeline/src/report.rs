@@ -63,6 +63,8 @@ pub struct TableReport {
     pub rows_received: u64,
     /// Rows that were new or changed.
     pub rows_written: u64,
+    /// Rows that were marked or removed because the service does not have them any more.
+    pub rows_deleted: u64,
     /// Values that did not fit.
     pub rejected: u64,
     /// Files added.

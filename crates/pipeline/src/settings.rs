@@ -19,6 +19,8 @@ pub struct Settings {
     pub lake: String,
     /// How it is written.
     pub lake_options: LakeOptions,
+    /// Pages and payloads are kept for replay.
+    pub archive_raw: bool,
     /// The command, for `extraction_run`.
     pub command: &'static str,
     /// What to read from Dataverse.
@@ -32,8 +34,8 @@ pub struct Settings {
 pub struct DataverseJob {
     /// The environment and how to sign in.
     pub connection: DataverseSettings,
-    /// The Entra tenant, kept in the tables' configuration.
-    pub tenant_id: String,
+    /// The Entra tenant, kept in the tables' configuration; none where the sign-in does not name it.
+    pub tenant_id: Option<String>,
     /// The tables.
     pub tables: Vec<&'static Table>,
     /// Start of the first pass; the oldest row when none.
@@ -42,6 +44,36 @@ pub struct DataverseJob {
     pub payloads: bool,
     /// Re-read before the last window's end.
     pub overlap: Duration,
+    /// What happens to rows that the service does not have any more.
+    pub deletes: Deletes,
+}
+
+/// What happens to rows that the service does not have any more, where it tracks changes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Deletes {
+    /// They stay.
+    #[default]
+    Ignore,
+    /// They get a `deleted_at`.
+    Mark,
+    /// They go, with what was made from them.
+    Remove,
+}
+
+impl Deletes {
+    /// The word in the configuration.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Ignore => "ignore",
+            Self::Mark => "mark",
+            Self::Remove => "remove",
+        }
+    }
+
+    /// Reads the word in the configuration.
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Ignore, Self::Mark, Self::Remove].into_iter().find(|deletes| deletes.name() == name)
+    }
 }
 
 /// Which part is asked for.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
 use copilot_lake_extractor::{Auth, Credential, DataverseSettings, Network, Secret};
-use copilot_lake_pipeline::{DataverseJob, Outcome, Request, Settings};
+use copilot_lake_pipeline::{DataverseJob, Deletes, Outcome, Request, Settings};
 use copilot_lake_tables::{EXTRACTION_RUN, TABLES, dataverse_tables};
 use copilot_lake_writer::{Lake, LakeOptions};
 
@@ -99,15 +99,17 @@ fn settings(dir: &str, emulator: &Emulator) -> Settings {
     };
     let job = DataverseJob {
         connection,
-        tenant_id: TENANT_ID.to_owned(),
+        tenant_id: Some(TENANT_ID.to_owned()),
         tables: dataverse_tables().collect(),
         since: None,
         payloads: true,
         overlap: Duration::from_secs(3600),
+        deletes: Deletes::Ignore,
     };
     Settings {
         lake: dir.to_owned(),
         lake_options: LakeOptions::default(),
+        archive_raw: false,
         command: "demo",
         dataverse: Some(job),
         request: Request::default(),

@@ -55,22 +55,48 @@ pub(crate) async fn walk(settings: Settings, console: &Console) -> Result<Report
 
 fn settings(args: &Extract, global: Global, console: &Console) -> Result<Settings> {
     let request = request(args)?;
+    if args.source.contains(&SourceName::Graph) {
+        return Err(usage("`--source graph` is not supported yet").hint("use `--source dataverse`").into());
+    }
+    let graph = args.source.is_empty();
+    configured_for("extract", &args.table, request, global, console, graph)
+}
+
+/// What the configuration says that a command is to do.
+pub(crate) fn configured(
+    command: &'static str,
+    tables: &[String],
+    request: Request,
+    global: Global,
+    console: &Console,
+) -> Result<Settings> {
+    configured_for(command, tables, request, global, console, true)
+}
+
+/// The same; `graph`: whether Graph is asked for where it is configured.
+fn configured_for(
+    command: &'static str,
+    tables: &[String],
+    request: Request,
+    global: Global,
+    console: &Console,
+    graph: bool,
+) -> Result<Settings> {
     let config = Config::of_flags(global)?;
     for line in config.effective() {
         console.debug(&line);
     }
-    let asked = |source| args.source.is_empty() || args.source.contains(&source);
-    if args.source.contains(&SourceName::Graph) {
-        return Err(usage("`--source graph` is not supported yet").hint("use `--source dataverse`").into());
-    }
-    if asked(SourceName::Graph) {
+    if graph {
         config.refuse_unsupported(&["graph"]).map_err(|problem| match problem.hint {
-            Some(hint) => usage(problem.message).hint(format!("{hint}, or pass `--source dataverse`")),
+            Some(hint) if command == "extract" => {
+                usage(problem.message).hint(format!("{hint}, or pass `--source dataverse`"))
+            }
+            Some(hint) => usage(problem.message).hint(hint),
             None => problem,
         })?;
     }
     let (lake, lake_options) = settings::lake(&config)?;
-    let Some(dataverse) = settings::dataverse(&config, &args.table)? else {
+    let Some(dataverse) = settings::dataverse(&config, tables)? else {
         return Err(usage("no service is configured")
             .hint(
                 "name the environment in `dataverse.url`, in ./copilot-lake.toml or as COPILOT_LAKE_DATAVERSE__URL; \
@@ -78,7 +104,8 @@ fn settings(args: &Extract, global: Global, console: &Console) -> Result<Setting
             )
             .into());
     };
-    Ok(Settings { lake, lake_options, command: "extract", dataverse: Some(dataverse), request })
+    let archive_raw = settings::archive_raw(&config);
+    Ok(Settings { lake, lake_options, archive_raw, command, dataverse: Some(dataverse), request })
 }
 
 fn request(args: &Extract) -> Result<Request, Problem> {

@@ -2,17 +2,6 @@
 
 use super::value::Kind;
 
-/// Whether this version of the program can do what a key asks for.
-#[derive(Clone, Copy)]
-pub(crate) enum Support {
-    /// Yes.
-    Built,
-    /// Not yet: every value but the default is refused.
-    Later,
-    /// Only these words; the others are refused.
-    Only(&'static [&'static str]),
-}
-
 /// A key: a name in one section, or in several of which the later ones override the first for one service.
 pub(crate) struct Key {
     /// Where it may stand; a default belongs to the first.
@@ -25,13 +14,13 @@ pub(crate) struct Key {
     pub(crate) default: Option<&'static str>,
     /// What it means: one or two short clauses.
     pub(crate) doc: &'static str,
-    /// Whether it can be asked for.
-    pub(crate) support: Support,
+    /// Not built yet: every value but the default is refused.
+    later: bool,
 }
 
 impl Key {
     const fn new(section: &'static [&'static str], name: &'static str, kind: Kind) -> Self {
-        Self { sections: section, name, kind, default: None, doc: "", support: Support::Built }
+        Self { sections: section, name, kind, default: None, doc: "", later: false }
     }
 
     const fn default(mut self, text: &'static str) -> Self {
@@ -45,18 +34,13 @@ impl Key {
     }
 
     const fn later(mut self) -> Self {
-        self.support = Support::Later;
-        self
-    }
-
-    const fn only(mut self, words: &'static [&'static str]) -> Self {
-        self.support = Support::Only(words);
+        self.later = true;
         self
     }
 
     /// Whether nothing but its default can be asked for.
     pub(crate) fn is_later(&self) -> bool {
-        matches!(self.support, Support::Later) || LATER_SECTIONS.contains(&self.sections[0])
+        self.later || LATER_SECTIONS.contains(&self.sections[0])
     }
 
     /// Its whole names, such as `auth.tenant_id` and `dataverse.auth.tenant_id`.
@@ -82,15 +66,12 @@ pub(crate) static LAKE_URL: Key = Key::new(LAKE, "url", Kind::Location)
     .doc("Where the lake is: a path or file://; a relative path starts at the configuration file");
 pub(crate) static REMOVED_FILES: Key = Key::new(LAKE, "removed_files", Kind::Duration)
     .doc("How long files removed from the log stay for readers of older versions; else 0s for a path, 7d for stores");
-static ARCHIVE_RAW: Key = Key::new(LAKE, "archive_raw", Kind::Boolean)
-    .default("false")
-    .doc("Keep raw pages and payloads under _raw/")
-    .later();
+pub(crate) static ARCHIVE_RAW: Key =
+    Key::new(LAKE, "archive_raw", Kind::Boolean).default("false").doc("Keep raw pages and payloads under _raw/");
 
 pub(crate) static METHOD: Key = Key::new(AUTH, "method", Kind::OneOf(METHODS))
     .default("client-secret")
-    .doc("How to sign in to Microsoft Entra ID")
-    .only(&["client-secret"]);
+    .doc("How to sign in to Microsoft Entra ID: one of the words below");
 const METHODS: &[&str] = &["client-secret", "client-certificate", "managed-identity", "workload-identity", "azure-cli"];
 pub(crate) static AUTHORITY: Key =
     Key::new(AUTH, "authority", Kind::Url).default("https://login.microsoftonline.com").doc("Where to sign in");
@@ -100,16 +81,16 @@ pub(crate) static CLIENT_SECRET: Key =
     Key::new(AUTH, "client_secret", Kind::Secret).doc("The application's secret; better in a file or the environment");
 pub(crate) static CLIENT_SECRET_FILE: Key =
     Key::new(AUTH, "client_secret_file", Kind::Path).doc("The file that holds the application's secret");
-static CLIENT_CERTIFICATE_FILE: Key =
-    Key::new(AUTH, "client_certificate_file", Kind::Path).doc("The application's certificate and private key").later();
-static CLIENT_CERTIFICATE_PASSWORD_FILE: Key = Key::new(AUTH, "client_certificate_password_file", Kind::Path)
-    .doc("The file that holds the certificate's password")
-    .later();
+pub(crate) static CLIENT_CERTIFICATE_FILE: Key =
+    Key::new(AUTH, "client_certificate_file", Kind::Path).doc("The application's certificate and private key, PEM");
+pub(crate) static CLIENT_CERTIFICATE_PASSWORD_FILE: Key =
+    Key::new(AUTH, "client_certificate_password_file", Kind::Path)
+        .doc("The file that holds the private key's password");
 
-static PROXY: Key =
-    Key::new(NETWORK, "proxy", Kind::Url).doc("The proxy of every request; else HTTPS_PROXY and NO_PROXY").later();
-static CA_FILE: Key =
-    Key::new(NETWORK, "ca_file", Kind::Path).doc("Certificates to trust beside the system's, PEM").later();
+pub(crate) static PROXY: Key =
+    Key::new(NETWORK, "proxy", Kind::Url).doc("The proxy of every request; else HTTPS_PROXY and NO_PROXY");
+pub(crate) static CA_FILE: Key =
+    Key::new(NETWORK, "ca_file", Kind::Path).doc("Certificates to trust beside the system's, PEM");
 
 pub(crate) static DATAVERSE_URL: Key =
     Key::new(DATAVERSE, "url", Kind::Url).doc("The environment, such as https://contoso.crm.dynamics.com");
@@ -123,10 +104,9 @@ pub(crate) static PAYLOADS: Key =
     Key::new(DATAVERSE, "payloads", Kind::Boolean).default("true").doc("Fetch and decode File columns");
 pub(crate) static OVERLAP: Key =
     Key::new(DATAVERSE, "overlap", Kind::Duration).default("1h").doc("Read again before the last window's end");
-static DELETES: Key = Key::new(DATAVERSE, "deletes", Kind::OneOf(&["ignore", "mark", "remove"]))
+pub(crate) static DELETES: Key = Key::new(DATAVERSE, "deletes", Kind::OneOf(&["ignore", "mark", "remove"]))
     .default("ignore")
-    .doc("What to do with rows that are gone at the service")
-    .only(&["ignore"]);
+    .doc("Rows that are gone at the service: ignore, mark or remove; where change tracking is enabled");
 
 static GRAPH_URL: Key =
     Key::new(GRAPH, "url", Kind::Url).default("https://graph.microsoft.com").doc("The Microsoft Graph endpoint");

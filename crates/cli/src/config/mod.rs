@@ -10,7 +10,7 @@ use crate::args::Global;
 use crate::environment::{self, Variable};
 use crate::exit::{Problem, usage};
 use crate::nearest::{distance, nearest};
-use key::{FREE_SECTIONS, KEYS, Key, LATER_SECTIONS, Support};
+use key::{FREE_SECTIONS, KEYS, Key, LATER_SECTIONS};
 use value::{Kind, Value};
 
 pub(crate) mod duration;
@@ -18,6 +18,7 @@ mod file;
 pub(crate) mod key;
 pub(crate) mod moment;
 pub(crate) mod settings;
+mod sign_in;
 mod value;
 
 pub(crate) use file::reason;
@@ -157,18 +158,8 @@ impl Config {
             }
             let Some(key) = KEYS.iter().find(|key| key.names().any(|known| known == *name)) else { continue };
             let is_default = default(key).is_some_and(|default| default.value == setting.value);
-            match key.support {
-                Support::Later if !is_default => {
-                    return Err(unsupported(&format!("`{name}`"), &setting.origin).hint(format!("remove `{name}`")));
-                }
-                Support::Only(words) if !words.contains(&setting.value.to_string().as_str()) => {
-                    let asked = format!("`{name}` = `{}`", setting.value);
-                    let can: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-                    return Err(
-                        unsupported(&asked, &setting.origin).hint(format!("this version can do {}", can.join(", ")))
-                    );
-                }
-                _ => {}
+            if key.is_later() && !is_default {
+                return Err(unsupported(&format!("`{name}`"), &setting.origin).hint(format!("remove `{name}`")));
             }
         }
         Ok(())

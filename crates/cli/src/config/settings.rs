@@ -1,18 +1,18 @@
 //! What the configuration asks for, as the settings of the crates.
 
 use anyhow::Result;
-use copilot_lake_extractor::{Auth, Credential, DataverseSettings, Network, Secret};
-use copilot_lake_pipeline::DataverseJob;
+use copilot_lake_extractor::{DataverseSettings, Network};
+use copilot_lake_pipeline::{DataverseJob, Deletes};
 use copilot_lake_tables::{Source, Table, dataverse_tables, table};
 use copilot_lake_writer::LakeOptions;
 use url::Url;
 
 use super::key::{
-    AUTHORITY, CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE, DATAVERSE_SINCE, DATAVERSE_TABLES, DATAVERSE_URL, Key,
-    LAKE_URL, OVERLAP, PAGE_SIZE, PAYLOADS, REMOVED_FILES, TENANT_ID,
+    ARCHIVE_RAW, CA_FILE, DATAVERSE_SINCE, DATAVERSE_TABLES, DATAVERSE_URL, DELETES, Key, LAKE_URL, OVERLAP, PAGE_SIZE,
+    PAYLOADS, PROXY, REMOVED_FILES,
 };
 use super::value::Value;
-use super::{Config, Origin, Setting, reason, variable_name};
+use super::{Config, Origin, Setting, reason, sign_in, variable_name};
 use crate::exit::{Problem, usage};
 use crate::nearest::nearest;
 
@@ -39,16 +39,12 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
         return Ok(None);
     }
     config.refuse_unsupported(&["auth", "network", "dataverse"])?;
-    let tenant_id = text(config, DATAVERSE_AUTH, &TENANT_ID)?;
+    let auth = sign_in::auth(config, DATAVERSE_AUTH)?;
+    let tenant_id = Some(auth.tenant_id.clone()).filter(|tenant| !tenant.is_empty());
     let connection = DataverseSettings {
         url: url(config, "dataverse", &DATAVERSE_URL)?,
-        auth: Auth {
-            authority: url(config, DATAVERSE_AUTH, &AUTHORITY)?,
-            tenant_id: tenant_id.clone(),
-            client_id: text(config, DATAVERSE_AUTH, &CLIENT_ID)?,
-            credential: Credential::Secret(client_secret(config, DATAVERSE_AUTH)?),
-        },
-        network: Network::default(),
+        auth,
+        network: network(config)?,
         page_size: match config.of(&PAGE_SIZE) {
             Some(Setting { value: Value::Whole(rows), .. }) => u32::try_from(rows)?,
             _ => return Err(missing("dataverse", &PAGE_SIZE).into()),
@@ -62,6 +58,10 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
         Some(Setting { value: Value::Duration(overlap), .. }) => overlap,
         _ => return Err(missing("dataverse", &OVERLAP).into()),
     };
+    let deletes = match config.of(&DELETES) {
+        Some(Setting { value: Value::Text(word), .. }) => Deletes::parse(&word).unwrap_or_default(),
+        _ => Deletes::default(),
+    };
     Ok(Some(DataverseJob {
         connection,
         tenant_id,
@@ -69,7 +69,29 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
         since,
         payloads: !matches!(config.of(&PAYLOADS), Some(Setting { value: Value::Boolean(false), .. })),
         overlap,
+        deletes,
     }))
+}
+
+/// Whether raw pages and payloads are kept.
+pub(crate) fn archive_raw(config: &Config) -> bool {
+    matches!(config.of(&ARCHIVE_RAW), Some(Setting { value: Value::Boolean(true), .. }))
+}
+
+/// How services are reached.
+fn network(config: &Config) -> Result<Network> {
+    let proxy = match config.of(&PROXY) {
+        Some(Setting { value: Value::Url(url), .. }) => Some(url),
+        _ => None,
+    };
+    let ca = match config.of(&CA_FILE) {
+        Some(Setting { value: Value::Path(path), origin }) => Some(std::fs::read(&path).map_err(|error| {
+            usage(format!("cannot read the file of `network.ca_file`: {}, {origin}", reason(&error)))
+                .hint("name a PEM file that this user can read, or remove the key")
+        })?),
+        _ => None,
+    };
+    Ok(Network { proxy, ca })
 }
 
 fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
@@ -108,60 +130,14 @@ fn asked(name: &str, said: &Origin) -> Result<&'static Table, Problem> {
     }
 }
 
-/// The secret itself, or the content of the file that holds it; whoever is said with more precedence wins.
-fn client_secret(config: &Config, section: &str) -> Result<Secret> {
-    for section in [section, "auth"] {
-        let secret = config.exactly(section, &CLIENT_SECRET);
-        let file = config.exactly(section, &CLIENT_SECRET_FILE);
-        let take_file = match (secret, file) {
-            (None, None) => continue,
-            (Some(secret), Some(file)) if secret.origin.rank() == file.origin.rank() => {
-                return Err(usage(format!(
-                    "`{section}.client_secret` and `{section}.client_secret_file` are both set, {}",
-                    file.origin
-                ))
-                .hint("keep one of them")
-                .into());
-            }
-            (Some(secret), Some(file)) => file.origin.rank() > secret.origin.rank(),
-            (secret, _) => secret.is_none(),
-        };
-        match if take_file { file } else { secret } {
-            Some(Setting { value: Value::Secret(text), .. }) => return Ok(Secret::new(text.clone())),
-            Some(Setting { value: Value::Path(path), origin }) => {
-                let name = format!("{section}.{}", CLIENT_SECRET_FILE.name);
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    usage(format!("cannot read the file of `{name}`: {}, {origin}", reason(&error))).hint(format!(
-                        "put the secret alone into a file that this user can read and name it in `{name}`"
-                    ))
-                })?;
-                let text = text.trim();
-                if text.is_empty() {
-                    return Err(usage(format!("the file of `{name}` is empty, {origin}"))
-                        .hint("put the secret alone into it")
-                        .into());
-                }
-                return Ok(Secret::new(text));
-            }
-            _ => {}
-        }
-    }
-    Err(usage("`auth.client_secret` is not set")
-        .hint(format!(
-            "set {}, or name the file that holds it in auth.client_secret_file",
-            variable_name("auth.client_secret")
-        ))
-        .into())
-}
-
-fn text(config: &Config, section: &str, key: &Key) -> Result<String, Problem> {
+pub(super) fn text(config: &Config, section: &str, key: &Key) -> Result<String, Problem> {
     match config.get(section, key) {
         Some(Setting { value: Value::Text(text), .. }) => Ok(text),
         _ => Err(missing(section, key)),
     }
 }
 
-fn url(config: &Config, section: &str, key: &Key) -> Result<Url, Problem> {
+pub(super) fn url(config: &Config, section: &str, key: &Key) -> Result<Url, Problem> {
     match config.get(section, key) {
         Some(Setting { value: Value::Url(url), .. }) => Ok(url),
         _ => Err(missing(section, key)),
@@ -180,7 +156,6 @@ fn missing(section: &str, key: &Key) -> Problem {
 mod tests {
     use super::super::Sources;
     use super::*;
-    use crate::environment::Variable;
 
     fn config(set: &[&str]) -> Config {
         let set = set.iter().map(|text| (*text).to_owned()).collect();
@@ -221,26 +196,5 @@ mod tests {
         }
         assert_eq!(message(&FULL, &["msdyn_copilotevents"]), "unknown table `msdyn_copilotevents`, --table");
         assert!(message(&FULL, &["payload"]).starts_with("`payload` is made by the program"));
-    }
-
-    #[test]
-    fn the_secret_comes_from_whoever_has_precedence() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("secret");
-        std::fs::write(&path, "of-the-file\n").unwrap();
-        let file = format!("auth.client_secret_file={}", path.display());
-        let both = crate::exit::problem(&client_secret(&config(&[&file, FULL[3]]), DATAVERSE_AUTH).unwrap_err());
-        assert!(both.message.contains("are both set") && !both.message.contains("s3cret"));
-
-        let name = "COPILOT_LAKE_AUTH__CLIENT_SECRET".to_owned();
-        let variables = vec![Variable { name, value: "of-the-environment".to_owned() }];
-        let sources = Sources { variables, set: vec![file], ..Sources::default() };
-        let secret = client_secret(&Config::load(sources).unwrap(), DATAVERSE_AUTH).unwrap();
-        assert!(secret == Secret::new("of-the-file"));
-        std::fs::remove_file(&path).unwrap();
-        let gone = config(&[&format!("auth.client_secret_file={}", path.display())]);
-        assert!(
-            crate::exit::problem(&client_secret(&gone, DATAVERSE_AUTH).unwrap_err()).message.contains("cannot read")
-        );
     }
 }

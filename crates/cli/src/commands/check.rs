@@ -1,0 +1,134 @@
+//! `check`: configuration, sign-in, permissions and lake, before anything is extracted.
+
+use anyhow::Result;
+use copilot_lake_pipeline::{Finding, Request};
+use serde_json::{Map, Value, json};
+
+use crate::args::{Check, Global};
+use crate::commands::extract;
+use crate::console::{Console, Level};
+use crate::exit::{Code, Problem};
+use crate::wording::listed;
+
+/// Runs `check`.
+pub(crate) async fn run(args: &Check, global: Global, console: &Console) -> Result<Code> {
+    let settings = extract::configured("check", &[], Request::default(), global, console)?;
+    let mut tell = |finding: &Finding| told(console, finding);
+    let findings = copilot_lake_pipeline::check(settings, args.read_only, &mut tell).await?;
+    console.info("rows that an administrator moved to long-term retention cannot be read through the Web API");
+    let missing = findings.iter().filter(|finding| finding.is_missing()).count() as u64;
+    if missing == 0 {
+        console.info("ok");
+        return Ok(Code::Complete);
+    }
+    let readable = |finding: &Finding| matches!(finding, Finding::Readable { .. } | Finding::SomeRows { .. });
+    let refused = |finding: &Finding| matches!(finding, Finding::NotReadable { .. });
+    let code = match () {
+        () if findings.iter().any(|finding| matches!(finding, Finding::LakeNotWritable { .. })) => Code::Failed,
+        () if findings.iter().any(refused) && !findings.iter().any(readable) => Code::Refused,
+        () => Code::Partial,
+    };
+    let problem = Problem::new(code, format!("{} missing", crate::wording::counted(missing, "thing")));
+    Err(problem.hint("grant what is named above, then run `copilot-lake check` again").into())
+}
+
+/// Says what was found.
+fn told(console: &Console, finding: &Finding) {
+    let (level, text) = words(finding);
+    let mut fields = Map::new();
+    fields.insert("ok".to_owned(), Value::from(!finding.is_missing()));
+    if let Some(table) = table(finding) {
+        fields.insert("table".to_owned(), json!(table));
+    }
+    console.event(level, "finding", &text, fields);
+}
+
+const fn table(finding: &Finding) -> Option<&'static str> {
+    match finding {
+        Finding::NoTable { table }
+        | Finding::NoColumns { table, .. }
+        | Finding::Readable { table, .. }
+        | Finding::SomeRows { table, .. }
+        | Finding::NotReadable { table, .. }
+        | Finding::FilesReadable { table, .. }
+        | Finding::FilesNotReadable { table, .. }
+        | Finding::NotTracked { table } => Some(table),
+        Finding::SignedIn { .. }
+        | Finding::MetadataAssumed
+        | Finding::LakeWritable
+        | Finding::LakeNotTried
+        | Finding::LakeNotWritable { .. } => None,
+    }
+}
+
+fn privilege(name: &str) -> String {
+    copilot_lake_tables::table(name).map(copilot_lake_tables::Table::read_privilege).unwrap_or_default()
+}
+
+/// What a finding says, and what to do about it.
+fn words(finding: &Finding) -> (Level, String) {
+    match finding {
+        Finding::SignedIn { user_id, organization_id } => {
+            (Level::Info, format!("sign-in: ok, as user {user_id} of organization {organization_id}"))
+        }
+        Finding::MetadataAssumed => (
+            Level::Warning,
+            "the environment's metadata cannot be read: every table and column of the definitions is asked for"
+                .to_owned(),
+        ),
+        Finding::NoTable { table } => {
+            (Level::Warning, format!("{table}: the environment has no such table; it is skipped"))
+        }
+        Finding::NoColumns { table, columns } => {
+            (Level::Warning, format!("{table}: the environment has no {}; null in the lake", listed(columns)))
+        }
+        Finding::Readable { table, depth: Some(_) } => (Level::Info, format!("{table}: ok, every row")),
+        Finding::Readable { table, depth: None } => (
+            Level::Info,
+            format!(
+                "{table}: ok; whether every row can be read is not known: grant {} at depth Global (Organization)",
+                privilege(table)
+            ),
+        ),
+        Finding::SomeRows { table, depth } => (
+            Level::Error,
+            format!(
+                "{table}: only own rows and those near them can be read (depth {depth:?}), others are left out without an \
+                 error; grant {} at depth Global (Organization) to the application user's security role",
+                privilege(table)
+            ),
+        ),
+        Finding::NotReadable { table, reason } => (
+            Level::Error,
+            format!(
+                "{table}: cannot be read: {reason}; grant {} at depth Global (Organization) to the application \
+                 user's security role",
+                privilege(table)
+            ),
+        ),
+        Finding::FilesReadable { table, column, tried: true } => {
+            (Level::Info, format!("{table}: ok, payloads of {column}"))
+        }
+        Finding::FilesReadable { table, column, tried: false } => {
+            (Level::Info, format!("{table}: no payload of {column} to try yet"))
+        }
+        Finding::FilesNotReadable { table, column, reason } => (
+            Level::Error,
+            format!(
+                "{table}: payloads of {column} cannot be read: {reason}; add the application user to a column security \
+                 profile that may read {column}"
+            ),
+        ),
+        Finding::NotTracked { table } => (
+            Level::Warning,
+            format!(
+                "{table}: the service does not track changes of it, so deletions are not found; an administrator can enable it"
+            ),
+        ),
+        Finding::LakeWritable => (Level::Info, "lake: ok, a file was written and removed".to_owned()),
+        Finding::LakeNotTried => (Level::Info, "lake: not tried".to_owned()),
+        Finding::LakeNotWritable { reason } => {
+            (Level::Error, format!("lake: {reason}; check that there is space and that this user may write there"))
+        }
+    }
+}

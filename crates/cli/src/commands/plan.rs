@@ -1,0 +1,84 @@
+//! `plan`: what `extract` would fetch.
+
+use std::io::Write;
+
+use anyhow::Result;
+use copilot_lake_pipeline::{CALLS_PER_HOUR, Estimate, Request};
+
+use crate::args::{Global, Plan};
+use crate::commands::extract;
+use crate::console::Console;
+use crate::wording::{counted, grouped, seconds};
+
+/// Runs `plan`.
+pub(crate) async fn run(args: &Plan, global: Global, console: &Console) -> Result<()> {
+    let request = Request { full: args.full, ..Request::default() };
+    let settings = extract::configured("plan", &args.table, request, global, console)?;
+    let estimate = copilot_lake_pipeline::estimate(settings).await?;
+    std::io::stdout().lock().write_all(text(&estimate).as_bytes())?;
+    Ok(())
+}
+
+fn text(estimate: &Estimate) -> String {
+    let head = ["TABLE", "SLICES", "ROWS", "IN LAKE", "PAGES", "PAYLOADS"].map(str::to_owned);
+    let mut rows = vec![head];
+    for table in &estimate.tables {
+        let service = match (table.absent, table.rows) {
+            (true, _) => "no such table".to_owned(),
+            (false, Some(rows)) => grouped(rows),
+            (false, None) => "unknown".to_owned(),
+        };
+        let payloads = grouped(table.payloads_known + table.payloads_expected);
+        rows.push([
+            table.table.to_owned(),
+            grouped(table.slices),
+            service,
+            grouped(table.rows_in_lake),
+            grouped(table.page_calls),
+            payloads,
+        ]);
+    }
+    let widths: [usize; 6] = std::array::from_fn(|at| rows.iter().map(|row| row[at].len()).max().unwrap_or_default());
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(widths).enumerate();
+        let cells = cells.map(|(at, (cell, width))| match at {
+            0 => format!("{cell:<width$}"),
+            _ => format!("{cell:>width$}"),
+        });
+        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
+        text.push('\n');
+    }
+    let took = seconds((estimate.hours() * 3600.0).max(0.1));
+    text.push_str(&format!(
+        "\n{}, {took} at {} calls an hour. The service's counts may be a day old; payloads of rows that are still to be\nread are estimated.\n",
+        counted(estimate.calls(), "call"),
+        grouped(CALLS_PER_HOUR),
+    ));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use copilot_lake_pipeline::TableEstimate;
+
+    use super::*;
+
+    #[test]
+    fn says_calls_and_hours() {
+        let known = TableEstimate {
+            table: "t",
+            slices: 13,
+            rows: Some(1_000_000),
+            page_calls: 213,
+            payloads_expected: 287_787,
+            ..TableEstimate::default()
+        };
+        let absent = TableEstimate { table: "u", absent: true, ..TableEstimate::default() };
+        let text = text(&Estimate { tables: vec![known, absent] });
+        assert!(text.starts_with("TABLE  SLICES           ROWS  IN LAKE  PAGES  PAYLOADS\n"), "{text}");
+        assert!(text.contains("\nt          13      1,000,000        0    213   287,787\n"), "{text}");
+        assert!(text.contains("no such table"), "{text}");
+        assert!(text.contains("\n288,000 calls, 4 h 0 min at 72,000 calls an hour."), "{text}");
+    }
+}

@@ -1,0 +1,47 @@
+//! `replay`: archived pages and payloads into a lake, without a service.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::args::{Global, Replay};
+use crate::config::{Config, settings};
+use crate::console::Console;
+use crate::exit::{self, Code};
+use crate::progress::Progress;
+use crate::signals;
+use crate::summary::Summary;
+
+/// Runs `replay`; tells itself how it ended.
+pub(crate) async fn run(args: Replay, global: Global, console: &Console) -> Code {
+    let summary = Summary::new("replay", None);
+    match replay(args, global, console).await {
+        Ok(report) => summary.tell(console, Some(&report), exit::of_report(&report).as_ref()),
+        Err(error) => summary.tell(console, None, Some(&exit::problem(&error))),
+    }
+}
+
+async fn replay(args: Replay, global: Global, console: &Console) -> Result<copilot_lake_pipeline::Report> {
+    let config = Config::of_flags(global)?;
+    let (lake, lake_options) = settings::lake(&config)?;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let progress = Arc::new(Progress::new(console.clone()));
+    let observer = Arc::clone(&progress);
+    let replay = copilot_lake_pipeline::Replay { lake, lake_options, paths: args.path };
+    let run = copilot_lake_pipeline::replay(replay, Arc::new(move |event| observer.observe(event)), stopped);
+    let signal = async {
+        signals::stop().await;
+        console.warning("stopping after the slice at hand; Ctrl-C again stops at once");
+        signals::exit_at_the_next(console);
+        // The receiver is gone only when the replay is over.
+        let _ = stop.send(true);
+        std::future::pending::<()>().await;
+    };
+    let result = tokio::select! {
+        report = run => report.map_err(anyhow::Error::from),
+        () = signal => unreachable!("it waits for the replay"),
+        () = progress.log() => unreachable!("it ends with the replay"),
+    };
+    progress.finish();
+    result
+}

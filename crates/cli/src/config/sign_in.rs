@@ -1,0 +1,175 @@
+//! Signing in, as the configuration says: one identity, and what proves it.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use copilot_lake_extractor::{Auth, Credential, Secret};
+
+use super::key::{
+    AUTHORITY, CLIENT_CERTIFICATE_FILE, CLIENT_CERTIFICATE_PASSWORD_FILE, CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE,
+    METHOD, TENANT_ID,
+};
+use super::settings::{text, url};
+use super::value::Value;
+use super::{Config, Setting, reason, variable_name};
+use crate::environment;
+use crate::exit::usage;
+
+/// The identity for a service: what its own section says, else `[auth]`.
+pub(super) fn auth(config: &Config, section: &str) -> Result<Auth> {
+    let optional = |key| text(config, section, key).unwrap_or_default();
+    let authority = url(config, section, &AUTHORITY)?;
+    let method = optional(&METHOD);
+    let of_application = matches!(method.as_str(), "client-secret" | "client-certificate" | "workload-identity");
+    let platform = environment::platform_identity();
+    // The platform's own words count where the configuration says nothing.
+    let named = |key, by_platform: Option<String>| match (text(config, section, key), by_platform) {
+        (Ok(text), _) => Ok(text),
+        (Err(_), Some(text)) if method == "workload-identity" => Ok(text),
+        (Err(missing), _) if of_application => Err(missing),
+        (Err(_), _) => Ok(String::new()),
+    };
+    let tenant_id = named(&TENANT_ID, platform.tenant_id)?;
+    let client_id = named(&CLIENT_ID, platform.client_id)?;
+    let credential = match method.as_str() {
+        "client-certificate" => Credential::Certificate {
+            file: path(config, section, &CLIENT_CERTIFICATE_FILE)?.ok_or_else(|| {
+                usage("`auth.client_certificate_file` is not set")
+                    .hint("name a PEM file with certificate and private key")
+            })?,
+            password: path(config, section, &CLIENT_CERTIFICATE_PASSWORD_FILE)?
+                .map(|path| secret_of(&path, "auth.client_certificate_password_file"))
+                .transpose()?,
+        },
+        "managed-identity" => {
+            let endpoint = platform.endpoint.map(|text| text.parse()).transpose();
+            let endpoint = endpoint.map_err(|_| {
+                usage("the environment variable `IDENTITY_ENDPOINT` is no URL")
+                    .hint("the platform sets it; unset it elsewhere")
+            })?;
+            Credential::ManagedIdentity { endpoint, header: platform.header.map(Secret::new) }
+        }
+        "workload-identity" => Credential::WorkloadIdentity {
+            token_file: platform.token_file.ok_or_else(|| {
+                usage("the environment variable `AZURE_FEDERATED_TOKEN_FILE` is not set")
+                    .hint("the platform sets it where workload identity federation is enabled for the pod or job")
+            })?,
+        },
+        "azure-cli" => Credential::AzureCli { program: PathBuf::from(if cfg!(windows) { "az.cmd" } else { "az" }) },
+        _ => Credential::Secret(client_secret(config, section)?),
+    };
+    Ok(Auth { authority, tenant_id, client_id, credential })
+}
+
+fn path(config: &Config, section: &str, key: &super::Key) -> Result<Option<PathBuf>> {
+    match config.get(section, key) {
+        Some(Setting { value: Value::Path(path), .. }) => Ok(Some(path)),
+        _ => Ok(None),
+    }
+}
+
+fn secret_of(path: &std::path::Path, name: &str) -> Result<Secret> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        usage(format!("cannot read the file of `{name}`: {}", reason(&error)))
+            .hint("name a file that this user can read and that holds nothing else")
+    })?;
+    Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
+}
+
+/// The secret itself, or the content of the file that holds it; whoever is said with more precedence wins.
+fn client_secret(config: &Config, section: &str) -> Result<Secret> {
+    for section in [section, "auth"] {
+        let secret = config.exactly(section, &CLIENT_SECRET);
+        let file = config.exactly(section, &CLIENT_SECRET_FILE);
+        let take_file = match (secret, file) {
+            (None, None) => continue,
+            (Some(secret), Some(file)) if secret.origin.rank() == file.origin.rank() => {
+                return Err(usage(format!(
+                    "`{section}.client_secret` and `{section}.client_secret_file` are both set, {}",
+                    file.origin
+                ))
+                .hint("keep one of them")
+                .into());
+            }
+            (Some(secret), Some(file)) => file.origin.rank() > secret.origin.rank(),
+            (secret, _) => secret.is_none(),
+        };
+        match if take_file { file } else { secret } {
+            Some(Setting { value: Value::Secret(text), .. }) => return Ok(Secret::new(text.clone())),
+            Some(Setting { value: Value::Path(path), origin }) => {
+                let name = format!("{section}.{}", CLIENT_SECRET_FILE.name);
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    usage(format!("cannot read the file of `{name}`: {}, {origin}", reason(&error))).hint(format!(
+                        "put the secret alone into a file that this user can read and name it in `{name}`"
+                    ))
+                })?;
+                let text = text.trim();
+                if text.is_empty() {
+                    return Err(usage(format!("the file of `{name}` is empty, {origin}"))
+                        .hint("put the secret alone into it")
+                        .into());
+                }
+                return Ok(Secret::new(text));
+            }
+            _ => {}
+        }
+    }
+    Err(usage("`auth.client_secret` is not set")
+        .hint(format!(
+            "set {}, or name the file that holds it in auth.client_secret_file",
+            variable_name("auth.client_secret")
+        ))
+        .into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Sources;
+    use super::*;
+    use crate::environment::Variable;
+
+    const SECRET: &str = "auth.client_secret=s3cret";
+
+    fn config(set: &[&str]) -> Config {
+        let set = set.iter().map(|text| (*text).to_owned()).collect();
+        Config::load(Sources { set, ..Sources::default() }).unwrap()
+    }
+
+    #[test]
+    fn a_method_asks_for_what_it_needs_and_nothing_else() {
+        let auth = |set: &[&str]| auth(&config(set), "dataverse.auth");
+        let cli = auth(&["auth.method=azure-cli"]).unwrap();
+        assert!(matches!(cli.credential, Credential::AzureCli { .. }) && cli.tenant_id.is_empty());
+        assert!(matches!(
+            auth(&["auth.method=managed-identity"]).unwrap().credential,
+            Credential::ManagedIdentity { .. }
+        ));
+        let message = |set: &[&str]| crate::exit::problem(&auth(set).unwrap_err()).message;
+        let app = ["auth.tenant_id=t", "auth.client_id=c", "auth.method=client-certificate"];
+        assert_eq!(message(&app), "`auth.client_certificate_file` is not set");
+        assert!(message(&["auth.method=client-certificate"]).starts_with("`auth.tenant_id` is not set"));
+        let own = ["auth.method=azure-cli", "dataverse.auth.method=client-secret", app[0], app[1], SECRET];
+        assert!(matches!(auth(&own).unwrap().credential, Credential::Secret(_)), "the service's own section counts");
+    }
+
+    #[test]
+    fn the_secret_comes_from_whoever_has_precedence() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("secret");
+        std::fs::write(&path, "of-the-file\n").unwrap();
+        let file = format!("auth.client_secret_file={}", path.display());
+        let both = crate::exit::problem(&client_secret(&config(&[&file, SECRET]), "dataverse.auth").unwrap_err());
+        assert!(both.message.contains("are both set") && !both.message.contains("s3cret"));
+
+        let name = "COPILOT_LAKE_AUTH__CLIENT_SECRET".to_owned();
+        let variables = vec![Variable { name, value: "of-the-environment".to_owned() }];
+        let sources = Sources { variables, set: vec![file], ..Sources::default() };
+        let secret = client_secret(&Config::load(sources).unwrap(), "dataverse.auth").unwrap();
+        assert!(secret == Secret::new("of-the-file"));
+        std::fs::remove_file(&path).unwrap();
+        let gone = config(&[&format!("auth.client_secret_file={}", path.display())]);
+        assert!(
+            crate::exit::problem(&client_secret(&gone, "dataverse.auth").unwrap_err()).message.contains("cannot read")
+        );
+    }
+}

@@ -1,0 +1,194 @@
+//! `check`: what a run needs, tried with the cheapest calls there are.
+
+use copilot_lake_extractor::{Dataverse, Depth, Environment, Error as ServiceError};
+use copilot_lake_tables::{SYSTEM_USER, Table};
+use copilot_lake_writer::Lake;
+
+use crate::error::Error;
+use crate::settings::{DataverseJob, Deletes, Settings};
+
+/// Something that was found, good or bad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The sign-in works, and the environment knows the identity.
+    SignedIn {
+        /// The user or application user.
+        user_id: String,
+        /// The environment's organization.
+        organization_id: String,
+    },
+    /// The metadata could not be read: the definitions are taken for granted.
+    MetadataAssumed,
+    /// The environment does not have the table: its slices are skipped.
+    NoTable {
+        /// The table.
+        table: &'static str,
+    },
+    /// The environment does not have these columns: they stay null.
+    NoColumns {
+        /// The table.
+        table: &'static str,
+        /// The columns, by their names in the lake.
+        columns: Vec<&'static str>,
+    },
+    /// All rows of the table can be read.
+    Readable {
+        /// The table.
+        table: &'static str,
+        /// The depth of the privilege, where it could be told.
+        depth: Option<Depth>,
+    },
+    /// Only some rows of the table can be read, and the service does not say so when it leaves others out.
+    SomeRows {
+        /// The table.
+        table: &'static str,
+        /// The depth of the privilege.
+        depth: Depth,
+    },
+    /// The table cannot be read.
+    NotReadable {
+        /// The table.
+        table: &'static str,
+        /// What the service said.
+        reason: String,
+    },
+    /// Payloads of the column can be read.
+    FilesReadable {
+        /// The table.
+        table: &'static str,
+        /// The File column.
+        column: &'static str,
+        /// Whether one was fetched; else there is none to try.
+        tried: bool,
+    },
+    /// Payloads of the column cannot be read.
+    FilesNotReadable {
+        /// The table.
+        table: &'static str,
+        /// The File column.
+        column: &'static str,
+        /// What the service said.
+        reason: String,
+    },
+    /// Deletions are to be found, and the service does not track changes of the table.
+    NotTracked {
+        /// The table.
+        table: &'static str,
+    },
+    /// The lake can be written.
+    LakeWritable,
+    /// The lake was not tried, as asked.
+    LakeNotTried,
+    /// The lake cannot be written.
+    LakeNotWritable {
+        /// What the store said.
+        reason: String,
+    },
+}
+
+impl Finding {
+    /// Whether a run would not get everything that is asked for.
+    pub const fn is_missing(&self) -> bool {
+        matches!(
+            self,
+            Self::NotReadable { .. }
+                | Self::SomeRows { .. }
+                | Self::FilesNotReadable { .. }
+                | Self::LakeNotWritable { .. }
+        )
+    }
+}
+
+/// Tries what a run needs; every finding is told as soon as it is known.
+///
+/// # Errors
+/// Only what keeps everything else from being tried: the sign-in, the service's address, an unusable lake URL.
+pub async fn check(settings: Settings, read_only: bool, tell: &mut dyn FnMut(&Finding)) -> Result<Vec<Finding>, Error> {
+    let lake = Lake::open(&settings.lake, settings.lake_options).await?;
+    let mut findings = Vec::new();
+    let mut found = |finding: Finding| {
+        tell(&finding);
+        findings.push(finding);
+    };
+    if let Some(job) = &settings.dataverse {
+        dataverse(job, &mut found).await?;
+    }
+    if read_only {
+        found(Finding::LakeNotTried);
+    } else {
+        found(match lake.probe().await {
+            Ok(()) => Finding::LakeWritable,
+            Err(error) => Finding::LakeNotWritable { reason: error.to_string() },
+        });
+    }
+    Ok(findings)
+}
+
+async fn dataverse(job: &DataverseJob, found: &mut impl FnMut(Finding)) -> Result<(), Error> {
+    let service = Dataverse::new(job.connection.clone())?;
+    let who = service.who_am_i().await?;
+    found(Finding::SignedIn { user_id: who.user_id.clone(), organization_id: who.organization_id });
+    let mut tables = job.tables.clone();
+    tables.push(&SYSTEM_USER);
+    let environment = service.environment(&tables).await?;
+    if environment.is_assumed() {
+        found(Finding::MetadataAssumed);
+    }
+    // Not everybody may ask what they may do: then the rows have to tell.
+    let depths = service.read_depths(&who.user_id).await.ok().filter(|depths| !depths.is_empty());
+    for table in tables {
+        let depth = depths.as_ref().map(|depths| depths.get(&table.read_privilege().to_lowercase()).copied());
+        of_table(&service, &environment, job, (table, depth), found).await;
+    }
+    Ok(())
+}
+
+async fn of_table(
+    service: &Dataverse,
+    environment: &Environment,
+    job: &DataverseJob,
+    (table, depth): (&'static Table, Option<Option<Depth>>),
+    found: &mut impl FnMut(Finding),
+) {
+    let name = table.name;
+    let Some(presence) = environment.table(name) else {
+        found(Finding::NoTable { table: name });
+        return;
+    };
+    if !presence.lacks.is_empty() {
+        found(Finding::NoColumns { table: name, columns: presence.lacks.clone() });
+    }
+    if let Err(error) = service.first_row(table, &presence.selection).await {
+        found(Finding::NotReadable { table: name, reason: error.to_string() });
+        return;
+    }
+    found(match depth {
+        Some(Some(depth)) if depth < Depth::Global => Finding::SomeRows { table: name, depth },
+        depth => Finding::Readable { table: name, depth: depth.flatten() },
+    });
+    let wants_deletes = job.deletes != Deletes::Ignore && table.is_mirror();
+    if wants_deletes && !presence.tracks_changes {
+        found(Finding::NotTracked { table: name });
+    }
+    if !job.payloads {
+        return;
+    }
+    let lacks = |column: &str| presence.lacks.contains(&column);
+    for column in table.files().map(|column| column.name).filter(|column| !lacks(column)) {
+        found(match file(service, table, column).await {
+            Ok(tried) => Finding::FilesReadable { table: name, column, tried },
+            Err(error) => Finding::FilesNotReadable { table: name, column, reason: error.to_string() },
+        });
+    }
+}
+
+/// Fetches one payload of a column; `false` when there is none.
+async fn file(service: &Dataverse, table: &'static Table, column: &'static str) -> Result<bool, ServiceError> {
+    let Some(address) = service.any_file(table, column).await? else { return Ok(false) };
+    match service.file(&address).await {
+        Ok(_) => Ok(true),
+        // The row or its File went in between: nobody refused it.
+        Err(ServiceError::FileMissing { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}

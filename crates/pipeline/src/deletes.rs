@@ -1,0 +1,209 @@
+//! Rows that the service does not have any more: found by change tracking, marked or removed.
+//!
+//! A table's first tracking read comes before its first slice, so that whatever is read afterwards and then deleted is
+//! told. Later reads come after the rows. A token that has expired only starts a new one: what was deleted in between is
+//! not found.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
+use arrow::compute::filter_record_batch;
+use copilot_lake_decoder::by_week;
+use copilot_lake_extractor::{Error as ServiceError, Slice};
+use copilot_lake_tables::{Instant, Table};
+use copilot_lake_writer::{Find, Lake};
+
+use crate::archive::TRACKING;
+use crate::derived;
+use crate::error::Error;
+use crate::event::Event;
+use crate::ingest::Counts;
+use crate::ledger::SliceRow;
+use crate::settings::Deletes;
+use crate::spine::Spine;
+
+/// Rows that are looked at together.
+const TOGETHER: usize = 10_000;
+
+/// Starts tracking where it has not started yet.
+pub(crate) async fn start(spine: &Spine, tables: &[&'static Table]) -> Result<(), Error> {
+    for table in tracked(spine, tables) {
+        if spine.halt.is_over() {
+            spine.stopped().await;
+            return Ok(());
+        }
+        if spine.ledger.mark(table.name, TRACKING).await.and_then(|mark| mark.token).is_none() {
+            read(spine, table, None, Deletes::Ignore).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Marks or removes what was deleted since the last read.
+pub(crate) async fn apply(spine: &Spine, tables: &[&'static Table], deletes: Deletes) -> Result<(), Error> {
+    for table in tracked(spine, tables) {
+        if spine.halt.is_over() {
+            spine.stopped().await;
+            return Ok(());
+        }
+        let mark = spine.ledger.mark(table.name, TRACKING).await;
+        let Some(mark) = mark.filter(|mark| mark.run_id != spine.run_id) else { continue };
+        let Some(token) = mark.token else { continue };
+        read(spine, table, Some((token, mark.end)), deletes).await?;
+    }
+    Ok(())
+}
+
+fn tracked<'t>(spine: &'t Spine, tables: &'t [&'static Table]) -> impl Iterator<Item = &'static Table> + 't {
+    let tracks = |table: &&&'static Table| spine.schema.presence(table).is_some_and(|presence| presence.tracks_changes);
+    tables.iter().filter(tracks).copied()
+}
+
+/// One tracking read with what follows from it; a failure of the service is in the ledger and the report.
+async fn read(
+    spine: &Spine,
+    table: &'static Table,
+    since: Option<(String, Instant)>,
+    deletes: Deletes,
+) -> Result<(), Error> {
+    let as_of = spine.service.service_time().await?;
+    let (token, start) = since.map_or((None, as_of), |(token, start)| (Some(token), start));
+    let slice = Slice { table, scope: String::new(), clock: TRACKING, start, end: as_of };
+    let mut counts = Counts { as_of: Some(as_of), ..Counts::default() };
+    let mut expired = None;
+    let tracking = match spine.service.deleted(table, token.as_deref()).await {
+        Err(error @ ServiceError::TokenExpired { .. }) => {
+            tracing::warn!(
+                table = table.name,
+                "the change tracking token has expired: deletions since then are not found"
+            );
+            expired = Some(format!("{error}: a new token was started, deletions before it are not found"));
+            spine.service.deleted(table, None).await
+        }
+        other => other,
+    };
+    let tracking = match tracking {
+        Ok(tracking) => tracking,
+        Err(error @ ServiceError::SignInRefused { .. }) => return Err(error.into()),
+        Err(error) => {
+            let reason = Some(error.to_string());
+            record(spine, &slice, "failed", reason.clone(), None, &counts).await?;
+            spine.report(&slice, "failed", reason, &counts).await;
+            return Ok(());
+        }
+    };
+    counts.pages = tracking.pages;
+    counts.requests = tracking.requests;
+    let deleted = if expired.is_some() { vec![] } else { tracking.deleted };
+    let gone = gone(spine, table, deleted, deletes).await?;
+    if let Some(kept) = &spine.archive {
+        let keys = gone.iter().flat_map(|batch| derived::keys_of(table, batch)).collect();
+        kept.gone(spine, &slice, (keys, deletes.name(), &tracking.token), &counts).await?;
+    }
+    let rows = forget(&spine.lake, &spine.run_id, table, &gone, (deletes, as_of)).await?;
+    record(spine, &slice, "done", expired, Some(&tracking.token), &counts).await?;
+    let mut reports = spine.reports.lock().await;
+    reports.of(table.name).rows_deleted += rows;
+    (spine.observe)(&Event::Deleted { table: table.name, rows });
+    Ok(())
+}
+
+async fn record(
+    spine: &Spine,
+    slice: &Slice,
+    status: &'static str,
+    reason: Option<String>,
+    token: Option<&str>,
+    counts: &Counts,
+) -> Result<(), Error> {
+    let row = SliceRow {
+        slice,
+        selection: &slice.table.key.join(","),
+        status,
+        reason,
+        counts: false,
+        token,
+        finished_at: spine.service.service_time().await?,
+        received: counts,
+    };
+    spine.ledger.record(&spine.run_id, &row).await
+}
+
+/// The lake's rows that the service says are deleted and, asked again, does not have.
+async fn gone(
+    spine: &Spine,
+    table: &'static Table,
+    deleted: Vec<String>,
+    deletes: Deletes,
+) -> Result<Vec<RecordBatch>, Error> {
+    let ids: BTreeSet<String> = deleted.into_iter().map(|id| id.to_ascii_lowercase()).collect();
+    let ids: Vec<String> = ids.into_iter().collect();
+    let mut gone = Vec::new();
+    for ids in ids.chunks(TOGETHER) {
+        let rows = spine.lake.rows_of(table, &ids.iter().cloned().collect()).await?;
+        let found: BTreeSet<String> = rows
+            .iter()
+            .flat_map(|batch| derived::keys_of(table, batch))
+            .filter_map(|key| key.into_iter().next())
+            .collect();
+        let found: Vec<String> = found.into_iter().collect();
+        if found.is_empty() {
+            continue;
+        }
+        // A deleted entry names the id alone: another row may have it, and a row may have come back.
+        let existing = spine.service.existing(table, &found).await?;
+        for batch in rows {
+            let marked = batch.column_by_name("deleted_at").map(Arc::clone);
+            let keys = derived::keys_of(table, &batch);
+            let is_gone = keys.iter().enumerate().map(|(row, key)| {
+                let known = deletes == Deletes::Mark && marked.as_ref().is_some_and(|marked| marked.is_valid(row));
+                Some(!known && !existing.contains(key))
+            });
+            let is_gone: BooleanArray = is_gone.collect();
+            if is_gone.true_count() > 0 {
+                gone.push(filter_record_batch(&batch, &is_gone).map_err(Error::rows(table))?);
+            }
+        }
+    }
+    Ok(gone)
+}
+
+/// Marks or removes rows; says how many.
+pub(crate) async fn forget(
+    lake: &Lake,
+    run_id: &str,
+    table: &'static Table,
+    gone: &[RecordBatch],
+    (deletes, as_of): (Deletes, Instant),
+) -> Result<u64, Error> {
+    let rows = gone.iter().map(RecordBatch::num_rows).sum::<usize>() as u64;
+    if rows == 0 || deletes == Deletes::Ignore {
+        return Ok(0);
+    }
+    let mut changes = lake.changes(table, Find::ByKey);
+    for batch in gone {
+        if deletes == Deletes::Mark {
+            for (week, batch) in by_week(table, marked(table, batch, as_of)?)? {
+                changes.push(Some(week), batch).await?;
+            }
+        } else {
+            derived::remove(lake, run_id, table, &derived::keys_of(table, batch)).await?;
+            changes.remove(batch)?;
+        }
+    }
+    changes.commit(run_id).await?;
+    Ok(rows)
+}
+
+/// The rows with the time at which they were found to be gone.
+fn marked(table: &'static Table, batch: &RecordBatch, as_of: Instant) -> Result<RecordBatch, Error> {
+    let at =
+        || Arc::new(TimestampMicrosecondArray::from_value(as_of.0, batch.num_rows()).with_timezone("UTC")) as ArrayRef;
+    let columns = batch.columns().iter().zip(table.layout().fields());
+    let columns = columns.map(|(column, field)| match field.name.as_str() {
+        "deleted_at" | "extracted_at" => at(),
+        _ => Arc::clone(column),
+    });
+    RecordBatch::try_new(table.layout().schema().clone(), columns.collect()).map_err(Error::rows(table))
+}

@@ -1,0 +1,167 @@
+//! `plan`: what `extract` would fetch, with calls and hours at the documented limits. Changes nothing.
+
+use std::collections::BTreeSet;
+
+use arrow::array::Array;
+use copilot_lake_extractor::Dataverse;
+use copilot_lake_tables::{Table, Week};
+use copilot_lake_writer::{Lake, Scan};
+use futures::TryStreamExt as _;
+
+use crate::error::Error;
+use crate::ledger::Ledger;
+use crate::named_files::{self, Gone, Unit};
+use crate::plan::{self, Frame};
+use crate::schema::Schema;
+use crate::settings::{DataverseJob, Request, Settings};
+
+/// Requests that one identity may make in an hour: 6,000 in five minutes.
+///
+/// <https://learn.microsoft.com/power-apps/developer/data-platform/api-limits>
+pub const CALLS_PER_HOUR: u64 = 72_000;
+
+/// What `extract` would fetch.
+#[derive(Debug, Clone, Default)]
+pub struct Estimate {
+    /// The same per table.
+    pub tables: Vec<TableEstimate>,
+}
+
+/// What `extract` would fetch of a table.
+#[derive(Debug, Clone, Default)]
+pub struct TableEstimate {
+    /// The table.
+    pub table: &'static str,
+    /// Whether the environment does not have it.
+    pub absent: bool,
+    /// Slices to read.
+    pub slices: u64,
+    /// Rows that the service says it has; its count may be a day old. None: it does not say.
+    pub rows: Option<u64>,
+    /// Rows that the lake has.
+    pub rows_in_lake: u64,
+    /// Pages to read, at least.
+    pub page_calls: u64,
+    /// Payloads that rows of the lake name and it does not have.
+    pub payloads_known: u64,
+    /// Payloads of rows that are still to be read, about.
+    pub payloads_expected: u64,
+}
+
+impl Estimate {
+    /// Calls in all.
+    pub fn calls(&self) -> u64 {
+        self.tables.iter().map(|table| table.page_calls + table.payloads_known + table.payloads_expected).sum()
+    }
+
+    /// Hours at the documented limits, if nothing else were in the way.
+    pub fn hours(&self) -> f64 {
+        self.calls() as f64 / CALLS_PER_HOUR as f64
+    }
+}
+
+/// Says what `extract` would fetch.
+///
+/// # Errors
+/// Those of the sign-in, of the metadata and of reading the lake.
+pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
+    let lake = Lake::open(&settings.lake, settings.lake_options).await?;
+    let Some(job) = settings.dataverse else { return Ok(Estimate::default()) };
+    let service = Dataverse::new(job.connection.clone())?;
+    let who = service.who_am_i().await?;
+    let ledger = Ledger::read(&lake).await?;
+    let Request { full, .. } = settings.request;
+    let continued = if full { BTreeSet::new() } else { ledger.continued(who.service_time) };
+    let now = continued.iter().filter_map(|run| ledger.started().get(run)).min().copied();
+    let now = now.unwrap_or(who.service_time).floor_second();
+    let window = settings.request.window(now)?;
+    let schema = Schema::new(service.environment(&job.tables).await?);
+    let totals = service.total_rows(&job.tables).await?;
+    let mut estimate = Estimate::default();
+    for table in &job.tables {
+        let mut of_table =
+            TableEstimate { table: table.name, rows: totals.get(table.name).copied(), ..Default::default() };
+        if let Some(selection) = schema.selection(table) {
+            let windows = if full { vec![] } else { ledger.windows(table, &selection.text()).await.0 };
+            let frame = Frame {
+                now,
+                continued: &continued,
+                started: ledger.started(),
+                since: job.since,
+                overlap_seconds: job.overlap.as_secs() as i64,
+            };
+            let plan = plan::plan(&windows, &frame);
+            let (slices, is_first) = if let Some((since, until)) = window {
+                let since = match since {
+                    Some(since) => since,
+                    None => service.oldest(table, plan::CREATED).await?.unwrap_or(until),
+                };
+                (plan::weekly(table, &[since.floor_second()..until.ceil_second()], None).len(), false)
+            } else {
+                let oldest = match plan::needs_oldest(&plan) {
+                    true => service.oldest(table, plan::CREATED).await?,
+                    false => None,
+                };
+                let weeks = plan::weekly(table, &plan.first_pass, oldest);
+                (plan.changed.len() + weeks.len(), !plan.first_pass.is_empty())
+            };
+            of_table.slices = slices as u64;
+            of_lake(&lake, table, &job, &mut of_table).await?;
+            let left = if !is_first {
+                0
+            } else if full {
+                of_table.rows.unwrap_or_default()
+            } else {
+                of_table.rows.unwrap_or_default().saturating_sub(of_table.rows_in_lake)
+            };
+            // Every slice takes a call, and its last page is seldom full.
+            of_table.page_calls = of_table.slices + left / u64::from(job.connection.page_size.max(1));
+            if job.payloads {
+                of_table.payloads_expected = (left as f64 * share(&lake, table).await?) as u64;
+            }
+        } else {
+            of_table.absent = true;
+        }
+        estimate.tables.push(of_table);
+    }
+    Ok(estimate)
+}
+
+/// Counts what the lake has of a table, and which payloads it lacks.
+async fn of_lake(
+    lake: &Lake,
+    table: &'static Table,
+    job: &DataverseJob,
+    of_table: &mut TableEstimate,
+) -> Result<(), Error> {
+    of_table.rows_in_lake = lake.files(table).await?.iter().map(|file| file.rows).sum();
+    if !job.payloads {
+        return Ok(());
+    }
+    for week in lake.weeks(table).await? {
+        for column in table.files() {
+            let missing = named_files::missing(lake, Unit { table, column, week }, &Gone::default()).await?;
+            let mut missing = std::pin::pin!(missing);
+            while missing.try_next().await?.is_some() {
+                of_table.payloads_known += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How many Files a row names on average, by the newest week of the lake; one for each File column when there is none.
+async fn share(lake: &Lake, table: &'static Table) -> Result<f64, Error> {
+    let columns: Vec<_> = table.files().map(|column| column.name).collect();
+    let most = columns.len() as f64;
+    let Some(week) = lake.weeks(table).await?.last().copied().filter(|week| *week != Week::UNKNOWN) else {
+        return Ok(most);
+    };
+    let (mut rows, mut files) = (0, 0);
+    let mut batches = std::pin::pin!(lake.scan(table, Scan { columns, week: Some(week) }).await?);
+    while let Some(batch) = batches.try_next().await? {
+        rows += batch.num_rows();
+        files += batch.columns().iter().map(|column| column.len() - column.null_count()).sum::<usize>();
+    }
+    Ok(if rows == 0 { most } else { files as f64 / rows as f64 })
+}

@@ -1,0 +1,163 @@
+//! Rows: which slices are to be read, and reading them several at a time.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
+use copilot_lake_tables::{Instant, Table};
+use futures::StreamExt as _;
+
+use crate::error::Error;
+use crate::event::Event;
+use crate::ingest::{Counts, NotDone};
+use crate::ledger::SliceRow;
+use crate::plan::{self, Frame};
+use crate::settings::DataverseJob;
+use crate::slice::{self, Task};
+use crate::spine::Spine;
+
+/// Slices in flight. Each holds a page or two, so this bounds memory; the service's own limits lie far above.
+const SLICES_IN_FLIGHT: usize = 3;
+/// After a stop, what is being committed may take this long; the run's end and report must fit into 20 s too.
+const GRACE: Duration = Duration::from_secs(18);
+
+/// What is to be read: first what changed, then the first pass from the newest week back.
+pub(crate) async fn tasks(
+    spine: &Spine,
+    job: &DataverseJob,
+    now: Instant,
+    continued: &BTreeSet<String>,
+) -> Result<Vec<Task>, Error> {
+    let (mut changed, mut first_pass) = (Vec::new(), Vec::new());
+    for table in &job.tables {
+        spine.reports.lock().await.of(table.name);
+        let Some(selection) = spine.schema.selection(table) else {
+            skip(spine, table, job.since.unwrap_or(plan::BEGINNING), now).await?;
+            continue;
+        };
+        let (windows, others) =
+            if spine.full { (vec![], true) } else { spine.ledger.windows(table, &selection.text()).await };
+        let (days, weeks) = if let Some((since, until)) = spine.window {
+            let since = match since {
+                Some(since) => since,
+                None => spine.service.oldest(table, plan::CREATED).await?.unwrap_or(until),
+            };
+            (vec![], plan::weekly(table, &[since.floor_second()..until.ceil_second()], None))
+        } else {
+            let frame = Frame {
+                now,
+                continued,
+                started: spine.ledger.started(),
+                since: job.since,
+                overlap_seconds: job.overlap.as_secs() as i64,
+            };
+            let plan = plan::plan(&windows, &frame);
+            let oldest = if plan::needs_oldest(&plan) { oldest(spine, table).await? } else { None };
+            (plan::daily(table, &plan.changed), plan::weekly(table, &plan.first_pass, oldest))
+        };
+        (spine.observe)(&Event::Planned { table: table.name, slices: days.len() + weeks.len() });
+        let is_new = !others && spine.window.is_none();
+        changed.extend(days.into_iter().map(|slice| Task { slice, is_new: false }));
+        first_pass.extend(weeks.into_iter().map(|slice| Task { slice, is_new }));
+    }
+    // The newest week of every table first.
+    first_pass.sort_by_key(|task| std::cmp::Reverse(task.slice.end));
+    changed.append(&mut first_pass);
+    Ok(changed)
+}
+
+/// The time of a table's oldest row, for the first pass.
+async fn oldest(spine: &Spine, table: &'static Table) -> Result<Option<Instant>, Error> {
+    match spine.service.oldest(table, plan::CREATED).await {
+        Ok(oldest) => Ok(oldest),
+        // The table's slices will tell.
+        Err(ServiceError::TableMissing { .. } | ServiceError::PermissionMissing { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Notes that the environment does not have a table.
+async fn skip(spine: &Spine, table: &'static Table, start: Instant, end: Instant) -> Result<(), Error> {
+    let slice = Slice { table, scope: String::new(), clock: plan::CREATED, start, end };
+    let reason = Some("the environment has no such table".to_owned());
+    let counts = Counts { as_of: Some(end), ..Counts::default() };
+    note(spine, &slice, &Selection::of(table).text(), ("skipped", reason), &counts).await
+}
+
+/// Reads the slices, several at a time. One that fails holds nothing else up; when the lake or the sign-in fails, the
+/// others are stopped and come to an end of their own.
+pub(crate) async fn run(spine: &Spine, tasks: Vec<Task>) -> Result<(), Error> {
+    let reading = futures::stream::iter(tasks).map(|task| one(spine, task)).buffer_unordered(SLICES_IN_FLIGHT);
+    let mut reading = std::pin::pin!(reading);
+    let mut failure = Ok(());
+    let mut grace = std::pin::pin!(spine.halt.after(GRACE));
+    loop {
+        let next = tokio::select! {
+            next = reading.next() => next,
+            () = &mut grace => {
+                let mut reports = spine.reports.lock().await;
+                (reports.stopped, reports.dropped) = (true, true);
+                return failure;
+            }
+        };
+        match next {
+            None => return failure,
+            Some(Ok(())) => {}
+            Some(Err(error)) => {
+                spine.halt.halt();
+                failure = failure.and(Err(error));
+            }
+        }
+    }
+}
+
+async fn one(spine: &Spine, task: Task) -> Result<(), Error> {
+    if spine.halt.is_over() {
+        spine.stopped().await;
+        return Ok(());
+    }
+    let mut counts = Counts::default();
+    let (selection, result) = slice::run(&task, spine, &mut counts).await;
+    let slice = task.slice;
+    let ended = match result {
+        Ok(()) => ("done", None),
+        Err(NotDone::Stopped) => {
+            spine.stopped().await;
+            return Ok(());
+        }
+        Err(NotDone::Lake(error)) if !error.is_passing() => return Err(error.into()),
+        Err(error @ NotDone::Service(ServiceError::TableMissing { .. })) => ("skipped", Some(error.to_string())),
+        Err(NotDone::Service(error @ ServiceError::SignInRefused { .. })) => return Err(error.into()),
+        Err(error) => {
+            if matches!(error, NotDone::Service(ServiceError::PermissionMissing { .. })) {
+                spine.reports.lock().await.refused += 1;
+            }
+            ("failed", Some(error.to_string()))
+        }
+    };
+    note(spine, &slice, &selection.text(), ended, &counts).await
+}
+
+/// Writes a slice's ledger row and reports it.
+async fn note(
+    spine: &Spine,
+    slice: &Slice,
+    selection: &str,
+    (status, reason): (&'static str, Option<String>),
+    counts: &Counts,
+) -> Result<(), Error> {
+    let now = spine.service.service_time().await;
+    let row = SliceRow {
+        slice,
+        selection,
+        status,
+        reason: reason.clone(),
+        counts: spine.window.is_none(),
+        token: None,
+        finished_at: now.ok().or(counts.as_of).unwrap_or(slice.end),
+        received: counts,
+    };
+    spine.ledger.record(&spine.run_id, &row).await?;
+    spine.report(slice, status, reason, counts).await;
+    Ok(())
+}
