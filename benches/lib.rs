@@ -1,5 +1,7 @@
 //! What the benches measure with: real pages of the emulator, as the extractor gets them.
 
+pub mod process;
+
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
 use copilot_lake_extractor::{Auth, Credential, Dataverse, DataverseSettings, Network, Page, Secret, Selection, Slice};
 use copilot_lake_tables::{COPILOT_EVENT, Instant};
@@ -19,8 +21,7 @@ pub fn pages(rows: usize) -> Vec<Page> {
             client_id: CLIENT_ID.to_owned(),
             credential: Credential::Secret(Secret::new(CLIENT_SECRET)),
         };
-        let network = Network::default();
-        let settings = DataverseSettings { url: emulator.url(), auth, network, page_size: 5_000 };
+        let settings = DataverseSettings { url: emulator.url(), auth, network: Network::default(), page_size: 5_000 };
         let service = Dataverse::new(settings).expect("settings that work");
         let slice = Slice {
             table: &COPILOT_EVENT,
@@ -29,7 +30,7 @@ pub fn pages(rows: usize) -> Vec<Page> {
             start: Instant::from_seconds(0),
             end: Instant::parse("2030-01-01").expect("a date"),
         };
-        let pages = service.pages(&slice).try_collect().await.expect("every page");
+        let pages = service.pages(&slice, &Selection::of(&COPILOT_EVENT)).try_collect().await.expect("every page");
         emulator.stop().await;
         pages
     })
