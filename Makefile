@@ -15,6 +15,9 @@ demo: build ## extract from the embedded emulator into ./demo-lake and print the
 test: build python ## run every test
 	cargo test --workspace --quiet
 
+soak: build python ## the long form of the tests that kill runs and change rows
+	COPILOT_LAKE_SOAK=1 cargo test --workspace --test it --quiet -- kill:: mutation::
+
 accept: build python ## rewrite tests/expected from what the tests see; review the diff
 	COPILOT_LAKE_ACCEPT=1 cargo test --workspace --test it --quiet
 
@@ -35,4 +38,4 @@ $(PYTHON).ok: tests/python/requirements.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/python
 	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt && touch $@
 
-.PHONY: help build demo test accept check bench release python
+.PHONY: help build demo test accept check bench release python soak

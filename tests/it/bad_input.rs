@@ -77,19 +77,20 @@ fn a_link_to_another_origin_is_not_followed() {
         weeks = 1
         [[fault]]
         at = \"page\"
+        table = \"msdyn_copilotevent\"
         number = 1
         matching = \"createdon lt 2025-11-02\"
         kind = \"foreign_link\"
         origin = \"http://127.0.0.2:9\"",
     );
     let summary = world.extract(&["--set", "dataverse.page_size=30"], 3);
-    let reasons = summary["tables"][0]["reasons"].to_string();
+    let reasons = summary["tables"].to_string();
     assert!(reasons.contains("another origin"), "{reasons}");
     world.check_lake();
     assert!(world.weeks("msdyn_copilotevent").is_empty(), "a slice is committed as a whole");
     world.extract(&[], 0);
     world.check_lake();
-    world.check_complete("msdyn_copilotevent");
+    world.check_complete();
 }
 
 #[test]
@@ -118,11 +119,24 @@ fn a_lake_has_one_writer() {
     assert!(first.status.success());
     assert_eq!(world.sql("SELECT count(*) FROM extraction_run"), [["1"]], "the second run changes nothing");
     world.check_lake();
-    world.check_complete("msdyn_copilotevent");
+    world.check_complete();
 }
 
 fn indented(text: &str) -> String {
     text.lines().map(|line| format!("  {line}\n")).collect()
+}
+
+/// Without what differs from run to run: elapsed times and the service's request ids.
+pub(crate) fn without_ids(message: &str) -> String {
+    let is_id = |word: &str| {
+        let word = word.trim_end_matches(',');
+        word.len() == 36 && word.bytes().filter(|c| *c == b'-').count() == 4
+    };
+    let line = |line: &str| {
+        let words = line.split(' ').map(|word| if is_id(word) { "ID" } else { word });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    without_times(&message.lines().map(line).collect::<Vec<_>>().join("\n"))
 }
 
 /// Elapsed times differ from run to run.

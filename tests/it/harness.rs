@@ -1,14 +1,16 @@
 //! What the tests share: the real binary, an emulator, a lake, and its content as text.
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
 use copilot_lake_query::Session;
-use copilot_lake_tables::{TABLES, Table};
+use copilot_lake_tables::{SYSTEM_USER, TABLES, Table, dataverse_tables};
 use copilot_lake_writer::{Lake, LakeOptions};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -42,13 +44,15 @@ pub(crate) struct World {
     pub(crate) folder: TempDir,
     /// Keys of the configuration beside those that every run needs, such as `dataverse.page_size`.
     pub(crate) keys: BTreeMap<String, toml::Value>,
+    /// Of lakes as they were after the last run: planning the views takes long in the dev profile.
+    sessions: RefCell<BTreeMap<PathBuf, Session>>,
 }
 
 impl World {
     pub(crate) fn new(scenario: Scenario) -> Self {
         let runtime = Runtime::new().unwrap();
         let emulator = runtime.block_on(Emulator::start(([127, 0, 0, 1], 0).into(), scenario)).unwrap();
-        Self { runtime, emulator, folder: TempDir::new().unwrap(), keys: BTreeMap::new() }
+        Self { runtime, emulator, folder: TempDir::new().unwrap(), keys: BTreeMap::new(), sessions: RefCell::default() }
     }
 
     pub(crate) fn parse(toml: &str) -> Self {
@@ -61,6 +65,7 @@ impl World {
 
     /// Writes the configuration and gives the command that uses it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        self.sessions.borrow_mut().clear();
         let url = self.emulator.url().to_string();
         let mut config = toml::Table::new();
         let mut set = |key: &str, value: toml::Value| {
@@ -106,25 +111,30 @@ impl World {
 
     /// Asks the lake.
     pub(crate) fn sql(&self, text: &str) -> Vec<Vec<String>> {
-        self.runtime.block_on(async {
-            let lake = Lake::open(self.lake().to_str().unwrap(), LakeOptions::default()).await.unwrap();
-            let session = Session::open(&lake, &BTreeMap::new()).await.unwrap();
-            let (_, batches) = session.sql(text).await.unwrap();
-            let options = FormatOptions::default().with_null("-");
-            let mut rows = Vec::new();
-            for batch in batches {
-                let columns: Vec<_> =
-                    batch.columns().iter().map(|array| ArrayFormatter::try_new(array, &options).unwrap()).collect();
-                rows.extend(
-                    (0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).to_string()).collect()),
-                );
-            }
-            rows
-        })
+        self.sql_of(&self.lake(), text)
     }
 
-    /// What must hold after every run that was not killed: the log and a plain listing agree, one row per key, and what the
-    /// ledger calls complete is what the service has.
+    /// Asks another lake.
+    pub(crate) fn sql_of(&self, lake: &Path, text: &str) -> Vec<Vec<String>> {
+        let mut sessions = self.sessions.borrow_mut();
+        let session = sessions.entry(lake.to_owned()).or_insert_with(|| {
+            self.runtime.block_on(async {
+                let lake = Lake::open(lake.to_str().unwrap(), LakeOptions::default()).await.unwrap();
+                Session::open(&lake, &BTreeMap::new()).await.unwrap()
+            })
+        });
+        let (_, batches) = self.runtime.block_on(session.sql(text)).unwrap();
+        let options = FormatOptions::default().with_null("-");
+        let mut rows = Vec::new();
+        for batch in batches {
+            let columns: Vec<_> =
+                batch.columns().iter().map(|array| ArrayFormatter::try_new(array, &options).unwrap()).collect();
+            rows.extend((0..batch.num_rows()).map(|row| columns.iter().map(|c| c.value(row).to_string()).collect()));
+        }
+        rows
+    }
+
+    /// What must hold after every run that was not killed: the log and a plain listing agree, and a key has one row.
     pub(crate) fn check_lake(&self) {
         for table in TABLES {
             assert_eq!(self.listed(table), self.logged(table), "{}: listing and log differ", table.name);
@@ -140,10 +150,38 @@ impl World {
         rows.into_iter().map(|row| (row[0].clone(), row[1].parse().unwrap())).collect()
     }
 
-    /// That the lake has the rows that the service has, by week.
-    pub(crate) fn check_complete(&self, table: &str) {
+    /// That the lake has the rows that the service has, by table and week, and a payload for every File that they name.
+    pub(crate) fn check_complete(&self) {
         let served = self.emulator.served();
-        assert_eq!(self.weeks(table), served.tables[table].weeks, "{table}: the lake is not the service");
+        for (table, of_table) in &served.tables {
+            if *table == SYSTEM_USER.name {
+                continue;
+            }
+            assert_eq!(self.weeks(table), of_table.weeks, "{table}: the lake is not the service");
+            let payloads = self.sql(&format!("SELECT count(*) FROM payload WHERE source_table = '{table}'"));
+            assert_eq!(payloads, [[of_table.files.to_string()]], "{table}: payloads");
+        }
+    }
+
+    /// Key (its parts joined by `/`) and version of every row that the service has now.
+    pub(crate) fn rows(&self, table: &str) -> BTreeMap<String, String> {
+        let url = self.emulator.url();
+        let mut stream = std::net::TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).unwrap();
+        write!(stream, "GET /_emulator/rows/{table} HTTP/1.0\r\nHost: emulator\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let mut rows = BTreeMap::new();
+        for line in answer.lines().filter(|line| line.starts_with('{')) {
+            let row: serde_json::Value = serde_json::from_str(line).unwrap();
+            let key: Vec<_> = row["key"].as_array().unwrap().iter().map(|part| part.as_str().unwrap()).collect();
+            let version = row["versionnumber"].to_string();
+            let kept = rows.entry(key.join("/")).or_insert_with(|| version.clone());
+            // The newest of rows with one key counts.
+            if version.parse::<i64>().unwrap() > kept.parse().unwrap() {
+                *kept = version;
+            }
+        }
+        rows
     }
 
     fn listed(&self, table: &Table) -> BTreeSet<String> {
@@ -184,15 +222,33 @@ impl World {
                 }
             }
         };
+        for table in dataverse_tables() {
+            let files: Vec<_> = table.files().map(|column| format!("count({})", column.name)).collect();
+            let files = if files.is_empty() { "0".to_owned() } else { files.join(" + ") };
+            let sql = format!(
+                "SELECT week_start, count(*), {files}, count(extra_json), count(deleted_at) FROM {} GROUP BY 1 ORDER BY 1",
+                table.name
+            );
+            section(&format!("{} by week: rows, files, with extra_json, deleted", table.name), &sql);
+        }
         section(
-            "events by week: rows, with a file, with extra_json",
-            "SELECT week_start, count(*), count(msdyn_interactiondata), count(extra_json) FROM msdyn_copilotevent \
-             GROUP BY 1 ORDER BY 1",
+            "payloads: table, status, encoding, reason, rows, characters",
+            "SELECT source_table, status, encoding, reason, count(*), sum(character_length(text)) FROM payload \
+             GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4",
         );
         section(
-            "payloads: status, encoding, reason, rows, characters",
-            "SELECT status, encoding, reason, count(*), sum(character_length(text)) FROM payload GROUP BY 1, 2, 3 \
-             ORDER BY 1, 2, 3",
+            "scenarios that the catalogue does not know: code, label",
+            "SELECT DISTINCT msdyn_scenariotype, msdyn_scenariotype_label FROM msdyn_copilotevent \
+             WHERE msdyn_scenariotype > 100230899 ORDER BY 1",
+        );
+        section(
+            "transcripts: chats, messages, of bots, sources",
+            "SELECT count(DISTINCT transcript_data_id), count(*), count(*) FILTER (WHERE role = 'bot'), sum(source_count) \
+             FROM transcript_message HAVING count(*) > 0",
+        );
+        section(
+            "people: rows, with a business unit",
+            "SELECT count(*), count(business_unit) FROM systemuser HAVING count(*) > 0",
         );
         section(
             "rejected: key, column, reason, raw",
@@ -207,9 +263,10 @@ impl World {
             ["msdyn_copilotevent", "payload", "rejected_record"].map(|table| format!("{table} {}", commits(table)));
         section("commits", &format!("SELECT '{}'", tables.join(", ")));
         section(
-            "slices: clock, status, reason, slices, rows, rejected",
-            "SELECT clock, status, regexp_replace(reason, '127.0.0.1:[0-9]+|[0-9.]+(ms|s)\\b|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \
-             count(*), sum(rows), sum(rejected) FROM extraction_slice GROUP BY 1, 2, 3 ORDER BY 1, 2, 3",
+            "slices with rows or reasons: table, clock, status, reason, slices, rows, rejected",
+            "SELECT table_name, clock, status, regexp_replace(reason, '127.0.0.1:[0-9]+|[0-9.]+(ms|s)\\b|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \
+             count(*), sum(rows), sum(rejected) FROM extraction_slice WHERE rows > 0 OR status <> 'done' GROUP BY 1, 2, 3, 4 \
+             ORDER BY 1, 2, 3, 4",
         );
         section(
             "runs",
@@ -217,6 +274,21 @@ impl World {
         );
         text
     }
+}
+
+/// Small numbers that follow from a seed: the same ones in every run of a test.
+pub(crate) struct Numbers(pub(crate) u64);
+
+impl Numbers {
+    pub(crate) fn next(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}
+
+/// Whether the long form of a test is asked for: `make soak`.
+pub(crate) fn is_soak() -> bool {
+    std::env::var_os("COPILOT_LAKE_SOAK").is_some()
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -4,17 +4,8 @@ use std::process::Stdio;
 
 use copilot_lake_emulator::Scenario;
 
-use crate::harness::{World, text};
-
-/// A small generator of the moments: the same ones in every run of the test.
-struct Moments(u64);
-
-impl Moments {
-    fn next(&mut self, below: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % below
-    }
-}
+use crate::harness::{Numbers, World, is_soak, text};
+use crate::mutation::check_equal;
 
 fn requests(world: &World) -> u64 {
     world.emulator.served().requests.values().sum()
@@ -22,13 +13,13 @@ fn requests(world: &World) -> u64 {
 
 #[test]
 fn a_killed_run_and_its_rerun() {
-    let kills = if std::env::var_os("COPILOT_LAKE_SOAK").is_some() { 50 } else { 8 };
-    let mut world = World::new(Scenario::rows(6_000, 6));
+    let kills = if is_soak() { 50 } else { 8 };
+    let mut world = World::new(Scenario::rows(4_000, 6));
     world.keys.insert("dataverse.page_size".to_owned(), 200.into());
-    let mut moments = Moments(42);
+    let mut moments = Numbers(42);
     let mut killed = 0;
     for _ in 0..kills {
-        let until = requests(&world) + 1 + moments.next(150);
+        let until = requests(&world) + 1 + moments.next(300);
         let mut run = world.command(&["extract", "-q"]).stderr(Stdio::null()).spawn().unwrap();
         let ended = loop {
             if let Some(status) = run.try_wait().unwrap() {
@@ -51,14 +42,14 @@ fn a_killed_run_and_its_rerun() {
     let output = world.run(&["extract"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     world.check_lake();
-    world.check_complete("msdyn_copilotevent");
-    let served = world.emulator.served();
-    let files = served.tables["msdyn_copilotevent"].files;
-    assert_eq!(world.sql("SELECT count(*) FROM payload WHERE status = 'decoded'"), [[files.to_string()]]);
+    world.check_complete();
+    check_equal(&world, copilot_lake_tables::dataverse_tables());
+    let failed = world.sql("SELECT count(*) FROM payload WHERE status = 'failed'");
+    assert_eq!(failed, [["0"]]);
     let unfinished = world.sql("SELECT count(*) FROM extraction_run WHERE outcome IS NULL");
     assert_eq!(unfinished, [[killed.to_string()]], "a killed run keeps its null");
     let twice = world.sql(
-        "SELECT clock, window_start FROM extraction_slice WHERE clock = 'createdon' AND status = 'done' \
+        "SELECT table_name, window_start FROM extraction_slice WHERE clock = 'createdon' AND status = 'done' \
          GROUP BY 1, 2 HAVING count(*) > 1",
     );
     assert!(twice.is_empty(), "what was done was asked again: {twice:?}");
@@ -89,7 +80,7 @@ fn a_signal_stops_a_run_that_the_next_one_completes() {
     }
     world.extract(&[], 0);
     world.check_lake();
-    world.check_complete("msdyn_copilotevent");
+    world.check_complete();
     let outcomes = world.sql("SELECT outcome, count(*) FROM extraction_run GROUP BY 1 ORDER BY 1");
     assert_eq!(outcomes, [["complete", "1"], ["partial", "2"]]);
 }
@@ -112,5 +103,5 @@ fn nothing_is_started_after_the_deadline() {
     world.check_lake();
     world.extract(&[], 0);
     world.check_lake();
-    world.check_complete("msdyn_copilotevent");
+    world.check_complete();
 }

@@ -8,15 +8,27 @@
 //! - `demo`: the demo, as a newcomer sees it.
 //! - `bad_input`: what a user gets wrong, and what the program says.
 //! - `kill`: runs that are killed and run again.
+//! - `faults`: every fault at every stage, and several together.
+//! - `mutation`: random histories of rows that are made, changed and deleted between runs.
+//! - `checked`: `check` and `plan`.
+//! - `replayed`: an archive that is decoded again.
+//! - `identities`: every way to sign in.
+//! - `proxy`: a network with a proxy that opens TLS.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "`make accept` speaks through the environment")]
 
 mod bad_input;
+mod checked;
 mod demo;
+mod faults;
 mod harness;
+mod identities;
 mod kill;
+mod mutation;
+mod proxy;
 mod readers;
+mod replayed;
 mod samples;
 mod scenarios;
 mod tidy;

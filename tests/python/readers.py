@@ -63,6 +63,9 @@ def check_glob():
                 f"SELECT count(*), count(DISTINCT ({', '.join(keys)})) FROM {glob(table)}"
             ).fetchone()
             assert rows == distinct, f"{table}: {rows} rows, {distinct} keys"
+    people = served["tables"].pop("systemuser")
+    rows = connection.execute(f"SELECT count(*), count(full_name) FROM {glob('systemuser')}").fetchone()
+    assert 0 < rows[0] == rows[1] <= people["rows"], f"{rows} people of {people['rows']}"
     for table, expected in served["tables"].items():
         weeks = {}
         if files(table):

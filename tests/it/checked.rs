@@ -1,0 +1,82 @@
+//! `check` and `plan`: what is missing is named, with what to grant; nothing is changed.
+
+use std::fmt::Write as _;
+
+use copilot_lake_emulator::Scenario;
+
+use crate::harness::{World, expect, text};
+
+const LACKING: &str = "seed = 2
+    clock = 2025-11-05T12:00:00Z
+    [[table]]
+    name = \"msdyn_copilotevent\"
+    rows = 30
+    weeks = 1
+    without = [\"msdyn_aiagent\"]
+    secured = [\"msdyn_interactiondata\"]
+    [[table]]
+    name = \"msdyn_copilotinteraction\"
+    absent = true
+    [[table]]
+    name = \"msdyn_conversationinsight\"
+    rows = 10
+    weeks = 1
+    [[table]]
+    name = \"msdyn_copilottranscript\"
+    rows = 10
+    weeks = 1
+    [[privilege]]
+    table = \"msdyn_conversationinsight\"
+    depth = \"none\"
+    [[privilege]]
+    table = \"msdyn_copilottranscript\"
+    depth = \"Basic\"";
+
+fn shown(world: &World, arguments: &[&str], code: i32) -> String {
+    let output = world.run(arguments);
+    let message = format!("{}{}", text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(code), "{message}");
+    let message = message.replace(world.emulator.url().as_str().trim_end_matches('/'), "EMULATOR");
+    crate::bad_input::without_ids(&message)
+}
+
+#[test]
+fn what_is_missing_is_named_with_what_to_grant() {
+    let mut world = World::new(Scenario::parse(LACKING).unwrap());
+    world.keys.insert("dataverse.deletes".to_owned(), "mark".into());
+    let mut seen = shown(&world, &["check"], 3);
+    assert!(!world.lake().exists(), "check leaves nothing behind");
+    writeln!(seen, "\nextract").unwrap();
+    let summary = world.extract(&[], 3);
+    for table in summary["tables"].as_array().unwrap() {
+        for reason in table["reasons"].as_array().unwrap() {
+            // Which of many equal calls came first differs from run to run.
+            let reason = reason.as_str().unwrap().split(" (GET ").next().unwrap();
+            writeln!(seen, "{}: {reason}", table["table"].as_str().unwrap()).unwrap();
+        }
+    }
+    expect("check.txt", &seen);
+    assert_eq!(world.emulator.served().columns_unlisted, 0);
+}
+
+#[test]
+fn a_complete_environment_is_ok() {
+    let world = World::new(Scenario::rows(200, 2));
+    let seen = shown(&world, &["check"], 0);
+    assert!(seen.contains("msdyn_copilotevent: ok, every row") && seen.ends_with("\nok"), "{seen}");
+    let requests = world.emulator.served().requests.clone();
+    assert!(requests.values().sum::<u64>() < 40, "{requests:?}");
+}
+
+#[test]
+fn a_plan_changes_nothing_and_knows_the_rest() {
+    let mut world = World::new(Scenario::rows(2_000, 4));
+    world.keys.insert("dataverse.page_size".to_owned(), 100.into());
+    let first = shown(&world, &["plan"], 0);
+    assert!(first.contains("2,000") && !world.lake().exists(), "{first}");
+    world.extract(&["--set", "dataverse.payloads=false"], 0);
+    let files = world.emulator.served().tables["msdyn_copilotevent"].files;
+    let second = shown(&world, &["plan", "--table", "msdyn_copilotevent"], 0);
+    let line = second.lines().find(|line| line.starts_with("msdyn_copilotevent")).unwrap();
+    assert!(line.ends_with(&files.to_string()), "{files} payloads are left: {line}");
+}
