@@ -82,18 +82,5 @@ fn column(spec: &ColumnSpec, ty: ColumnType) -> &'static Column {
         ColumnType::File => Type::File,
     };
     let wire = if matches!(ty, Type::Lookup(_)) { text(&format!("_{name}_value")) } else { name };
-    Box::leak(Box::new(Column {
-        name,
-        wire,
-        ty,
-        doc: "Added by the scenario.",
-        required: false,
-        unique: false,
-        bloom: false,
-        provenance: false,
-        json: &[],
-        plain: false,
-        transcript: false,
-        owner: None,
-    }))
+    Box::leak(Box::new(Column { wire, doc: "Added by the scenario.", ..Column::new(name, ty) }))
 }

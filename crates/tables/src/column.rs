@@ -88,7 +88,9 @@ pub struct JsonColumn {
 }
 
 impl Column {
-    const fn new(name: &'static str, ty: Type) -> Self {
+    /// A column that the wire names as the lake does, without anything that a builder below adds.
+    #[must_use]
+    pub const fn new(name: &'static str, ty: Type) -> Self {
         Self {
             name,
             wire: name,

@@ -39,10 +39,11 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
         return Ok(None);
     }
     config.refuse_unsupported(&["auth", "network", "dataverse"])?;
+    let url = url(config, "dataverse", &DATAVERSE_URL)?;
     let auth = sign_in::auth(config, DATAVERSE_AUTH)?;
     let tenant_id = Some(auth.tenant_id.clone()).filter(|tenant| !tenant.is_empty());
     let connection = DataverseSettings {
-        url: url(config, "dataverse", &DATAVERSE_URL)?,
+        url,
         auth,
         network: network(config)?,
         page_size: match config.of(&PAGE_SIZE) {
