@@ -55,6 +55,8 @@ struct Weeks {
     weeks: BTreeMap<Option<Week>, WeekRows>,
     /// Why rows that were taken are lost, when writing failed.
     failure: Option<Error>,
+    /// Rows are lost: nothing more is taken or committed.
+    lost: bool,
 }
 
 /// The rows of one week.
@@ -90,7 +92,7 @@ impl Changes {
         let batch = compact(batch).map_err(Error::rows(self.table.name))?;
         {
             let mut weeks = self.holder.weeks.lock().await;
-            weeks.check()?;
+            weeks.check(self.table.name)?;
             let holder = &self.holder;
             let rows = weeks.weeks.entry(week).or_insert_with(|| WeekRows {
                 batches: vec![],
@@ -108,7 +110,7 @@ impl Changes {
                 break;
             }
         }
-        self.holder.weeks.lock().await.check()
+        self.holder.weeks.lock().await.check(self.table.name)
     }
 
     /// Takes keys of rows that are to go, unless a row with that key is pushed. The batch has the key columns by name, or
@@ -143,7 +145,7 @@ impl Changes {
     pub async fn commit(self, run_id: &str) -> Result<Committed, Error> {
         let log = self.lake.log(self.table);
         let mut weeks = std::mem::take(&mut *self.holder.weeks.lock().await);
-        weeks.check()?;
+        weeks.check(self.table.name)?;
         // What meets no file of the table is encoded at once, side by side; the rest waits in memory, because most of it
         // will turn out to be known.
         let files = log.state().await?.map(|state| state.files.clone()).unwrap_or_default();
@@ -187,9 +189,12 @@ impl Changes {
 }
 
 impl Weeks {
-    fn check(&mut self) -> Result<(), Error> {
+    fn check(&mut self, table: &'static str) -> Result<(), Error> {
         match self.failure.take() {
             Some(failure) => Err(failure),
+            None if self.lost => {
+                Err(Error::Interrupted { table, reason: "rows before could not be written".to_owned() })
+            }
             None => Ok(()),
         }
     }
@@ -284,7 +289,7 @@ async fn relieve(memory: &Memory<Holder>) -> bool {
 }
 
 async fn relieve_one(holder: Arc<Holder>, mut weeks: OwnedMutexGuard<Weeks>) -> bool {
-    if weeks.failure.is_some() {
+    if weeks.lost {
         return false;
     }
     match weeks.relieve(&holder).await {
@@ -292,7 +297,7 @@ async fn relieve_one(holder: Arc<Holder>, mut weeks: OwnedMutexGuard<Weeks>) -> 
         Err(failure) => {
             // The memory goes with the rows; whoever pushed them hears of it.
             weeks.weeks.clear();
-            weeks.failure = Some(failure);
+            (weeks.failure, weeks.lost) = (Some(failure), true);
             true
         }
     }
