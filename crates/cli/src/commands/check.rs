@@ -21,11 +21,15 @@ pub(crate) async fn run(args: &Check, global: Global, console: &Console) -> Resu
         console.info("ok");
         return Ok(Code::Complete);
     }
+    // Of what is extracted: people's names do not make up for it.
+    let asked = |finding: &&Finding| table(finding) != Some(copilot_lake_tables::SYSTEM_USER.name);
     let readable = |finding: &Finding| matches!(finding, Finding::Readable { .. } | Finding::SomeRows { .. });
     let refused = |finding: &Finding| matches!(finding, Finding::NotReadable { .. });
     let code = match () {
         () if findings.iter().any(|finding| matches!(finding, Finding::LakeNotWritable { .. })) => Code::Failed,
-        () if findings.iter().any(refused) && !findings.iter().any(readable) => Code::Refused,
+        () if findings.iter().filter(asked).any(refused) && !findings.iter().filter(asked).any(readable) => {
+            Code::Refused
+        }
         () => Code::Partial,
     };
     let problem = Problem::new(code, format!("{} missing", crate::wording::counted(missing, "thing")));
