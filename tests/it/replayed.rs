@@ -15,7 +15,7 @@ fn an_archive_gives_an_equal_lake_without_a_request() {
         weeks = 2
         tracked = true
         [[table.row]]
-        values = { createdon = 2025-10-28T10:00:00Z }
+        values = { msdyn_copiloteventid = \"00000000-0000-0000-0000-0000000000aa\", partitionid = \"p\" }
         json = { msdyn_aiagent = '\"somebody\"' }
         [[table]]
         name = \"msdyn_copilotinteraction\"
@@ -27,7 +27,10 @@ fn an_archive_gives_an_equal_lake_without_a_request() {
         weeks = 2
         [[phase]]
         clock = 2025-11-06T12:00:00Z
-        change = [{ position = 3, values = { msdyn_verbatim = \"changed\" } }]
+        change = [
+            { position = 3, values = { msdyn_verbatim = \"changed\" } },
+            { key = [\"00000000-0000-0000-0000-0000000000aa\", \"p\"], json = { msdyn_aiagent = '1' } },
+        ]
         delete = [{ position = 7 }]
         row = [{ values = { msdyn_verbatim = \"new\" } }]";
     let mut world = World::new(Scenario::parse(scenario).unwrap());
