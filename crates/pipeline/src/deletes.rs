@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ingest::Counts;
 use crate::ledger::SliceRow;
+use crate::rejects::Rejects;
 use crate::settings::Deletes;
 use crate::spine::Spine;
 
@@ -87,6 +88,9 @@ async fn read(
         Ok(tracking) => tracking,
         Err(error @ ServiceError::SignInRefused { .. }) => return Err(error.into()),
         Err(error) => {
+            if matches!(error, ServiceError::PermissionMissing { .. }) {
+                spine.reports.lock().await.refused += 1;
+            }
             let reason = Some(error.to_string());
             record(spine, &slice, "failed", reason.clone(), None, &counts).await?;
             spine.report(&slice, "failed", reason, &counts).await;
@@ -101,7 +105,7 @@ async fn read(
         let keys = gone.iter().flat_map(|batch| derived::keys_of(table, batch)).collect();
         kept.gone(spine, &slice, (keys, deletes.name(), &tracking.token), &counts).await?;
     }
-    let rows = forget(&spine.lake, &spine.run_id, table, &gone, (deletes, as_of)).await?;
+    let rows = forget(&spine.lake, &spine.run_id, &spine.rejects, table, &gone, (deletes, as_of)).await?;
     record(spine, &slice, "done", expired, Some(&tracking.token), &counts).await?;
     let mut reports = spine.reports.lock().await;
     reports.of(table.name).rows_deleted += rows;
@@ -173,6 +177,7 @@ async fn gone(
 pub(crate) async fn forget(
     lake: &Lake,
     run_id: &str,
+    rejects: &Rejects,
     table: &'static Table,
     gone: &[RecordBatch],
     (deletes, as_of): (Deletes, Instant),
@@ -188,7 +193,7 @@ pub(crate) async fn forget(
                 changes.push(Some(week), batch).await?;
             }
         } else {
-            derived::remove(lake, run_id, table, &derived::keys_of(table, batch)).await?;
+            derived::remove(lake, run_id, rejects, table, &derived::keys_of(table, batch)).await?;
             changes.remove(batch)?;
         }
     }

@@ -7,6 +7,7 @@ use copilot_lake_tables::{PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRI
 use copilot_lake_writer::{Changes, Find, Lake};
 
 use crate::error::Error;
+use crate::rejects::Rejects;
 
 /// A column of the same text.
 fn same(text: &str, rows: usize) -> ArrayRef {
@@ -41,16 +42,20 @@ pub(crate) fn replace_messages(
 pub(crate) async fn remove(
     lake: &Lake,
     run_id: &str,
+    rejects: &Rejects,
     table: &'static Table,
     gone: &[Vec<String>],
 ) -> Result<(), Error> {
     let rows = gone.len();
+    let mut of_derived = Vec::new();
     let part = |at: usize| texts(gone.iter().map(move |key| key.get(at).map_or("", String::as_str)));
     if table.files().any(|column| column.transcript) {
         for derived in [&TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE] {
             let mut changes = lake.changes(derived, Find::ByKey);
             changes.remove(&keys(derived, vec![part(0)])?)?;
             changes.commit(run_id).await?;
+            let ids: Vec<String> = gone.iter().filter_map(|key| key.first().cloned()).collect();
+            of_derived.extend(rejects.below(derived, &ids)?);
         }
     }
     if table.files().next().is_some() {
@@ -61,6 +66,9 @@ pub(crate) async fn remove(
     let mut changes = lake.changes(&REJECTED_RECORD, Find::ByKey);
     let records = texts(gone.iter().map(|key| key.join("/")));
     changes.remove(&keys(&REJECTED_RECORD, vec![same(table.source_name(), rows), same(table.name, rows), records])?)?;
+    for keys in &of_derived {
+        changes.remove(keys)?;
+    }
     changes.commit(run_id).await?;
     Ok(())
 }

@@ -81,6 +81,7 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     for table in &job.tables {
         let mut of_table =
             TableEstimate { table: table.name, rows: totals.get(table.name).copied(), ..Default::default() };
+        schema.settle(&service, table).await;
         if let Some(selection) = schema.selection(table) {
             let windows = if full { vec![] } else { ledger.windows(table, &selection.text()).await.0 };
             let frame = Frame {

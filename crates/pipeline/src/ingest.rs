@@ -96,12 +96,17 @@ impl Ingest<'_> {
             let (page, extracted_at, requests, throttled) = page?;
             counts.pages += 1;
             counts.rows += page.rows;
-            counts.rejected += page.rejects.len() as u64;
             counts.requests += u64::from(requests);
             counts.throttled_seconds += throttled.as_secs_f64();
-            if !page.rejects.is_empty() {
-                let batch = reject_batch(self.table, &page.rejects, self.run_id, extracted_at)?;
+            let mut refused = page.rejects;
+            refused.retain(|reject| {
+                reject.column_name.is_empty() || self.only.is_none_or(|only| only.contains(&reject.record_key))
+            });
+            counts.rejected += refused.len() as u64;
+            if !refused.is_empty() {
+                let batch = reject_batch(self.table, &refused, self.run_id, extracted_at)?;
                 rejects.push(None, batch).await?;
+                self.rejects.learn(self.table, &refused);
             }
             let (rows, throttled) = (page.rows, throttled.as_secs_f64());
             for (week, batch) in page.batches {
@@ -119,9 +124,9 @@ impl Ingest<'_> {
     /// Decodes a page; again when labels have to be asked for first.
     async fn decode(&self, page: Page, extracted_at: Instant) -> Result<Decoded, NotDone> {
         let labels = self.labels.known(self.table).await;
-        let decoded = self.decode_with(page.clone(), extracted_at, labels).await?;
+        let decoded = self.decode_with(page.clone(), extracted_at, Arc::clone(&labels)).await?;
         if decoded.unlabelled
-            && let Some(labels) = self.labels.more(self.table).await
+            && let Some(labels) = self.labels.more(self.table, &labels).await
         {
             return self.decode_with(page, extracted_at, labels).await;
         }

@@ -30,12 +30,13 @@ impl LabelCache {
         self.known.lock().await.insert(table.name, Arc::new(labels));
     }
 
-    /// The labels for a table of which a code has none; `None` when nothing more is to be had.
-    pub(crate) async fn more(&self, table: &'static Table) -> Option<Arc<Labels>> {
+    /// The labels for a table of which a code has none in those that were `used`; `None` when nothing more is to be had.
+    pub(crate) async fn more(&self, table: &'static Table, used: &Arc<Labels>) -> Option<Arc<Labels>> {
         let service = self.service.as_ref()?;
         let mut known = self.known.lock().await;
-        if known.contains_key(table.name) {
-            return None;
+        if let Some(labels) = known.get(table.name) {
+            // Another slice may have asked meanwhile.
+            return (!Arc::ptr_eq(labels, used)).then(|| Arc::clone(labels));
         }
         let labels = match service.labels(table).await {
             Ok(labels) => labels,

@@ -165,8 +165,9 @@ impl Ledger {
 
     /// Whether no run started between these two.
     pub(crate) fn is_before(&self, run_id: &str, next: &str) -> bool {
-        let before = self.started.keys().filter(|run| run.as_str() < next).max();
-        before.is_some_and(|before| before == run_id)
+        let Some(start) = self.started.get(next) else { return false };
+        let earlier = self.started.iter().map(|(run, at)| (at, run.as_str())).filter(|run| *run < (start, next));
+        earlier.max().is_some_and(|(_, before)| before == run_id)
     }
 
     /// Says that the run started, before it does anything else. Without an end it counts as killed.

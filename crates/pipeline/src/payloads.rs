@@ -25,8 +25,8 @@ use crate::spine::Spine;
 /// Payloads fetched at the same time; the extractor's own limits lie below.
 const FETCHED_AT_ONCE: usize = 48;
 /// Payloads that are decoded together, by number and by bytes.
-const DECODED_TOGETHER: usize = 512;
-const DECODED_TOGETHER_BYTES: usize = 8 << 20;
+pub(crate) const DECODED_TOGETHER: usize = 512;
+pub(crate) const DECODED_TOGETHER_BYTES: usize = 8 << 20;
 /// What a crash may cost: payloads are committed after this time or this many bytes.
 const COMMITTED_AFTER: Duration = Duration::from_secs(60);
 const COMMITTED_AFTER_BYTES: usize = 64 << 20;
@@ -44,6 +44,10 @@ pub(crate) async fn run(spine: &Spine, tables: &[&'static Table]) -> Result<(), 
         uncommitted: BTreeMap::new(),
     };
     let walked = walk.walk(tables).await;
+    if matches!(walked, Err(Error::Lake(_) | Error::Decode(_))) {
+        // What was taken is not whole: a payload that is committed is not asked for again.
+        return walked;
+    }
     let committed = walk.commit().await;
     walked.and(committed)
 }
@@ -109,11 +113,11 @@ impl Walk<'_> {
             }
             if together.len() >= DECODED_TOGETHER || together_bytes >= DECODED_TOGETHER_BYTES || Clock::now() >= due {
                 self.decode(std::mem::take(&mut together), std::mem::take(&mut together_bytes)).await?;
-                self.part.forget(&gone.take())?;
+                self.part.forget(&spine.rejects, &gone.take())?;
             }
         };
         self.decode(together, together_bytes).await?;
-        self.part.forget(&gone.take())?;
+        self.part.forget(&spine.rejects, &gone.take())?;
         self.refused.report(spine).await;
         result
     }
@@ -208,6 +212,7 @@ impl Part {
         for (table, reject) in &decoded.rejects {
             let batch = reject_batch(table, std::slice::from_ref(reject), run_id, extracted_at)?;
             self.rejects.push(None, batch).await?;
+            rejects.learn(table, std::slice::from_ref(reject));
         }
         for (week, batch) in decoded.messages {
             self.messages.push(Some(week), batch).await?;
@@ -232,7 +237,7 @@ impl Part {
     }
 
     /// Takes rows that name no File any more: their payloads go.
-    fn forget(&mut self, gone: &[SourceRow]) -> Result<(), Error> {
+    fn forget(&mut self, rejects: &Rejects, gone: &[SourceRow]) -> Result<(), Error> {
         if gone.is_empty() {
             return Ok(());
         }
@@ -242,7 +247,7 @@ impl Part {
             table.and_then(|table| table.column(row.column)).is_some_and(|column| column.transcript)
         };
         let transcripts: Vec<String> = gone.iter().filter(transcript).map(|row| row.id.clone()).collect();
-        derived::replace_messages(&mut self.messages, &mut self.sources, &transcripts)
+        self.replace(rejects, &transcripts)
     }
 
     /// Commits what is made from payloads before them: a payload proves that its messages are there.

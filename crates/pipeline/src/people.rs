@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use arrow::array::AsArray;
 use copilot_lake_extractor::{Error as ServiceError, Slice};
-use copilot_lake_tables::{Instant, SYSTEM_USER, Table};
+use copilot_lake_tables::{Instant, SYSTEM_USER, dataverse_tables};
 use copilot_lake_writer::{Find, Lake, Scan};
 use futures::{StreamExt as _, TryStreamExt as _};
 
@@ -17,14 +17,15 @@ use crate::spine::Spine;
 
 /// Reads whom rows name and the lake does not know, and who changed. What fails is in the ledger and the report: rows do
 /// not depend on it.
-pub(crate) async fn run(spine: &Spine, tables: &[&'static Table], now: Instant, overlap: i64) -> Result<(), Error> {
+pub(crate) async fn run(spine: &Spine, now: Instant, overlap: i64) -> Result<(), Error> {
+    spine.schema.settle(&spine.service, &SYSTEM_USER).await;
     let Some(selection) = spine.schema.selection(&SYSTEM_USER) else { return Ok(()) };
     let mark = spine.ledger.mark(SYSTEM_USER.name, MODIFIED).await;
     // When another run came in between, what it named was not collected here.
     let is_next = mark.as_ref().is_some_and(|mark| spine.ledger.is_before(&mark.run_id, &spine.run_id));
     let mut named = spine.named.take();
     if !is_next {
-        named.extend(all_named(spine, tables).await?);
+        named.extend(all_named(spine).await?);
     }
     let known = known(&spine.lake).await?;
     let mut unknown: Vec<String> = named.difference(&known).cloned().collect();
@@ -117,8 +118,9 @@ pub(crate) async fn known(lake: &Lake) -> Result<HashSet<String>, Error> {
 }
 
 /// Whom the lake's rows name.
-async fn all_named(spine: &Spine, tables: &[&'static Table]) -> Result<HashSet<String>, Error> {
-    for table in tables {
+async fn all_named(spine: &Spine) -> Result<HashSet<String>, Error> {
+    // Of all tables: the mark that is left counts for the whole lake, whatever this run reads.
+    for table in dataverse_tables() {
         let scan = Scan { columns: table.people().map(|column| column.name).collect(), week: None };
         let mut batches = std::pin::pin!(spine.lake.scan(table, scan).await?);
         while let Some(batch) = batches.try_next().await? {

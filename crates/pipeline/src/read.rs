@@ -31,6 +31,7 @@ pub(crate) async fn tasks(
     let (mut changed, mut first_pass) = (Vec::new(), Vec::new());
     for table in &job.tables {
         spine.reports.lock().await.of(table.name);
+        spine.schema.settle(&spine.service, table).await;
         let Some(selection) = spine.schema.selection(table) else {
             skip(spine, table, job.since.unwrap_or(plan::BEGINNING), now).await?;
             continue;
@@ -38,11 +39,9 @@ pub(crate) async fn tasks(
         let (windows, others) =
             if spine.full { (vec![], true) } else { spine.ledger.windows(table, &selection.text()).await };
         let (days, weeks) = if let Some((since, until)) = spine.window {
-            let since = match since {
-                Some(since) => since,
-                None => spine.service.oldest(table, plan::CREATED).await?.unwrap_or(until),
-            };
-            (vec![], plan::weekly(table, &[since.floor_second()..until.ceil_second()], None))
+            let oldest = if since.is_none() { oldest(spine, table).await? } else { None };
+            let since = since.unwrap_or(plan::BEGINNING);
+            (vec![], plan::weekly(table, &[since.floor_second()..until.ceil_second()], oldest))
         } else {
             let frame = Frame {
                 now,
@@ -70,9 +69,12 @@ pub(crate) async fn tasks(
 async fn oldest(spine: &Spine, table: &'static Table) -> Result<Option<Instant>, Error> {
     match spine.service.oldest(table, plan::CREATED).await {
         Ok(oldest) => Ok(oldest),
-        // The table's slices will tell.
-        Err(ServiceError::TableMissing { .. } | ServiceError::PermissionMissing { .. }) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(error @ ServiceError::SignInRefused { .. }) => Err(error.into()),
+        // The table's slices will tell; the other tables are read.
+        Err(error) => {
+            tracing::warn!(table = table.name, %error, "the oldest row could not be asked for");
+            Ok(None)
+        }
     }
 }
 

@@ -1,10 +1,10 @@
-//! What `rejected_record` held when the run started: a row that is read again replaces its rejects.
+//! What `rejected_record` holds, so that a row that is read again replaces its rejects.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-use copilot_lake_decoder::{Error, assemble};
+use copilot_lake_decoder::{Error, Reject, assemble};
 use copilot_lake_tables::{REJECTED_RECORD, Table};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
@@ -14,27 +14,46 @@ use crate::ledger::text;
 /// The columns that were rejected, by table and row.
 #[derive(Debug, Default)]
 pub(crate) struct Rejects {
-    columns: HashMap<String, BTreeMap<String, Vec<String>>>,
+    columns: Mutex<Columns>,
 }
+
+type Columns = HashMap<String, BTreeMap<String, Vec<String>>>;
 
 impl Rejects {
     pub(crate) async fn read(lake: &Lake) -> Result<Self, copilot_lake_writer::Error> {
         let scan = Scan { columns: vec!["table_name", "record_key", "column_name"], week: None };
-        let mut rejects = Self::default();
+        let mut columns = Columns::new();
         let mut batches = std::pin::pin!(lake.scan(&REJECTED_RECORD, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             for row in 0..batch.num_rows() {
-                let of_table = rejects.columns.entry(text(&batch, "table_name", row).to_owned()).or_default();
+                let of_table = columns.entry(text(&batch, "table_name", row).to_owned()).or_default();
                 let of_row = of_table.entry(text(&batch, "record_key", row).to_owned()).or_default();
                 of_row.push(text(&batch, "column_name", row).to_owned());
             }
         }
-        Ok(rejects)
+        Ok(Self { columns: Mutex::new(columns) })
+    }
+
+    /// Takes in rejects of this run: what it reads later may replace them.
+    pub(crate) fn learn(&self, table: &'static Table, rejects: &[Reject]) {
+        let mut columns = self.columns();
+        let of_table = columns.entry(table.name.to_owned()).or_default();
+        for reject in rejects {
+            let of_row = of_table.entry(reject.record_key.clone()).or_default();
+            if !of_row.iter().any(|column| column == reject.column_name) {
+                of_row.push(reject.column_name.to_owned());
+            }
+        }
+    }
+
+    fn columns(&self) -> MutexGuard<'_, Columns> {
+        self.columns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The keys in `rejected_record` of these rows; none for nearly every batch.
     pub(crate) fn of_rows(&self, table: &'static Table, batch: &RecordBatch) -> Result<Option<RecordBatch>, Error> {
-        let Some(known) = self.columns.get(table.name) else { return Ok(None) };
+        let columns_of = self.columns();
+        let Some(known) = columns_of.get(table.name) else { return Ok(None) };
         let key: Vec<&StringArray> = table.layout().key().iter().map(|at| batch.column(*at).as_string()).collect();
         let (mut records, mut columns) = (Vec::new(), Vec::new());
         for row in 0..batch.num_rows() {
@@ -49,7 +68,8 @@ impl Rejects {
 
     /// The keys in `rejected_record` of all rows of a derived table whose key begins with one of these.
     pub(crate) fn below(&self, table: &'static Table, parents: &[String]) -> Result<Option<RecordBatch>, Error> {
-        let Some(known) = self.columns.get(table.name) else { return Ok(None) };
+        let columns_of = self.columns();
+        let Some(known) = columns_of.get(table.name) else { return Ok(None) };
         let (mut records, mut columns) = (Vec::new(), Vec::new());
         for parent in parents {
             let start = format!("{parent}/");

@@ -18,7 +18,7 @@ use crate::event::{Event, Observer};
 use crate::ingest::{Counts, Ingest, Named, NotDone};
 use crate::labels::LabelCache;
 use crate::ledger::{Ledger, SliceRow};
-use crate::payloads::Part;
+use crate::payloads::{DECODED_TOGETHER, DECODED_TOGETHER_BYTES, Part};
 use crate::plan::{CREATED, MODIFIED};
 use crate::rejects::Rejects;
 use crate::report::{Outcome, Report, TableReport};
@@ -37,9 +37,6 @@ pub struct Replay {
     pub paths: Vec<String>,
 }
 
-/// Payloads that are decoded together.
-const TOGETHER: usize = 256;
-
 /// Decodes archived pages and payloads again, in the order in which they were read.
 pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Report, Error> {
     let clock = std::time::Instant::now();
@@ -52,6 +49,10 @@ pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Rep
     let Some((first, _)) = slices.first() else {
         return Err(Error::NothingArchived { paths: replay.paths.iter().map(PathBuf::from).collect() });
     };
+    // The organization is the environment; a tenant is not known to every way of signing in.
+    if let Some((other, _)) = slices.iter().find(|(about, _)| about.organization != first.organization) {
+        return Err(Error::Archive { what: format!("run {} is of another environment", other.run_id) });
+    }
     let instance = Instance { organization: first.organization.clone(), tenant: first.tenant.clone() };
     slices.sort_by(|(a, _), (b, _)| a.finished_at.cmp(&b.finished_at));
 
@@ -65,9 +66,6 @@ pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Rep
         lake.prepare(&instance, true).await?;
     }
     for (about, _) in &slices {
-        if (&about.organization, &about.tenant) != (&instance.organization, &instance.tenant) {
-            return Err(Error::Archive { what: format!("run {} is of another environment", about.run_id) });
-        }
         ledger.learn_run(&about.run_id, instant(&about.started_at)?).await?;
     }
     ledger.start_run(&run, "replay", started_at).await?;
@@ -247,7 +245,7 @@ impl Into<'_> {
             gone.push(filter_record_batch(&batch, &is_gone).map_err(Error::rows(table))?);
         }
         let how = (Deletes::parse(&about.deletes).unwrap_or_default(), instant(&about.as_of)?);
-        let rows = deletes::forget(&self.lake, &self.run, table, &gone, how).await?;
+        let rows = deletes::forget(&self.lake, &self.run, &self.rejects, table, &gone, how).await?;
         self.report(table.name).rows_deleted += rows;
         Ok(())
     }
@@ -261,17 +259,22 @@ impl Into<'_> {
         // A batch is decoded with one time.
         for lines in lines.chunk_by(|a, b| a.extracted_at == b.extracted_at) {
             let extracted_at = instant(&lines[0].extracted_at)?;
-            for lines in lines.chunks(TOGETHER) {
-                let mut payloads = Vec::with_capacity(lines.len());
-                for line in lines {
+            let mut lines = lines.iter().peekable();
+            while lines.peek().is_some() {
+                let (mut payloads, mut held) = (Vec::new(), 0);
+                while payloads.len() < DECODED_TOGETHER
+                    && held < DECODED_TOGETHER_BYTES
+                    && let Some(line) = lines.next()
+                {
                     let bytes = match line.number {
                         Some(number) => Some(slice.payload(number).await?),
                         None => None,
                     };
+                    held += bytes.as_ref().map_or(0, |bytes| bytes.len());
                     let payload = line.payload(bytes);
-                    payloads.push(payload.ok_or_else(|| wrong(slice, "it names a column that is not known"))?);
-                    let table = payloads[payloads.len() - 1].row.table;
-                    self.report(table).payloads += 1;
+                    let payload = payload.ok_or_else(|| wrong(slice, "it names a column that is not known"))?;
+                    self.report(payload.row.table).payloads += 1;
+                    payloads.push(payload);
                 }
                 let decoded = cpu::run(move || decode_payloads(&payloads, extracted_at)).await?;
                 part.push(&self.rejects, &self.run, decoded, extracted_at).await?;

@@ -90,7 +90,7 @@ impl Spine {
             self.stopped().await;
             return Ok(());
         }
-        people::run(self, &job.tables, now, job.overlap.as_secs() as i64).await?;
+        people::run(self, now, job.overlap.as_secs() as i64).await?;
         if job.payloads { payloads::run(self, &job.tables).await } else { Ok(()) }
     }
 
@@ -119,7 +119,9 @@ impl Spine {
         let is_asked = |table: &&TableReport| table.table != SYSTEM_USER.name;
         let count = |of: fn(&TableReport) -> u64| report.tables.iter().filter(is_asked).map(of).sum::<u64>();
         let (done, failed) = (count(|table| table.slices_done), count(|table| table.slices_failed));
-        if done == 0 && (failed > 0 || walked.is_err()) {
+        // An environment without any of the tables is hardly the one that was meant.
+        let skipped_all = count(|table| table.slices_skipped) > 0 && !stopped;
+        if done == 0 && (failed > 0 || walked.is_err() || skipped_all) {
             report.outcome = Outcome::Failed;
             report.permission_missing = failed > 0 && refused == failed;
         } else if report.total(|table| table.slices_failed) > 0

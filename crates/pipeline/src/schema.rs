@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use copilot_lake_extractor::{Environment, Presence, Selection};
+use copilot_lake_extractor::{Dataverse, Environment, Error, Presence, Selection};
 use copilot_lake_tables::Table;
 
 /// What is asked of each table.
@@ -29,14 +29,26 @@ impl Schema {
         corrected.get(table.name).or_else(|| Some(&self.presence(table)?.selection)).cloned()
     }
 
-    /// Asks for this property no more. `false`: it was not asked for.
-    pub(crate) fn forget(&self, table: &'static Table, property: &str) -> bool {
-        let Some(selection) = self.selection(table) else { return false };
-        let without = selection.without(property);
-        if without == selection {
-            return false;
+    /// Finds out what a table's rows have where the metadata was refused: what is planned is what will be asked for, so
+    /// that the next run knows it again. Any other refusal is told by what reads the table.
+    pub(crate) async fn settle(&self, service: &Dataverse, table: &'static Table) {
+        while self.environment.is_assumed()
+            && let Some(selection) = self.selection(table)
+            && let Err(Error::ColumnMissing { column, .. }) = service.first_row(table, &selection).await
+            && self.forget(table, &column, &selection)
+        {}
+    }
+
+    /// Asks for this property no more. `false`: it was not in what was asked for. Of slices that were refused side by side
+    /// each one is to ask again.
+    pub(crate) fn forget(&self, table: &'static Table, property: &str, asked: &Selection) -> bool {
+        if let Some(selection) = self.selection(table) {
+            let without = selection.without(property);
+            if without != selection {
+                tracing::warn!(table = table.name, property, "the environment has no such column; it is left out");
+                self.corrected.lock().unwrap_or_else(PoisonError::into_inner).insert(table.name, without);
+            }
         }
-        self.corrected.lock().unwrap_or_else(PoisonError::into_inner).insert(table.name, without);
-        true
+        asked.without(property) != *asked
     }
 }

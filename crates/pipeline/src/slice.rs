@@ -26,10 +26,7 @@ pub(crate) async fn run(task: &Task, spine: &Spine, counts: &mut Counts) -> (Sel
         match read(task, &selection, spine, counts).await {
             // The metadata listed it, or was not to be had: the rows come without it.
             Err(NotDone::Service(ServiceError::ColumnMissing { column, .. }))
-                if spine.schema.forget(table, &column) =>
-            {
-                tracing::warn!(table = table.name, column, "the environment has no such column; it is left out");
-            }
+                if spine.schema.forget(table, &column, &selection) => {}
             result => return (selection, result),
         }
     }
