@@ -1,6 +1,6 @@
 //! A lake: a store, its tables, and what is known of them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -179,6 +179,41 @@ impl Lake {
         Ok(state.iter().flat_map(|state| &state.files).map(file).collect())
     }
 
+    /// What the files of each week are: as long as none came and none went, the same number.
+    pub async fn week_prints(&self, table: &'static Table) -> Result<BTreeMap<Week, u64>, Error> {
+        let state = self.inner.log(table).state().await?;
+        let mut prints = BTreeMap::new();
+        for file in state.iter().flat_map(|state| &state.files) {
+            if let Some(week) = file.week {
+                let print: &mut u64 = prints.entry(week).or_default();
+                *print = print.wrapping_add(fnv1a(file.path.as_ref()));
+            }
+        }
+        Ok(prints)
+    }
+
+    /// The notes that were left about a table, by name.
+    pub async fn notes(&self, table: &'static Table) -> Result<BTreeMap<String, String>, Error> {
+        let state = self.inner.log(table).state().await?;
+        let configuration = state.iter().flat_map(|state| state.metadata.configuration());
+        let note = |(key, text): (&String, &String)| Some((key.strip_prefix(schema::NOTE)?.to_owned(), text.clone()));
+        Ok(configuration.filter_map(note).collect())
+    }
+
+    /// Leaves notes about a table, in its configuration. Best effort: when somebody else commits meanwhile, they are not
+    /// there.
+    pub async fn set_notes(&self, table: &'static Table, notes: BTreeMap<String, String>) -> Result<(), Error> {
+        let log = self.inner.log(table);
+        let _writing = log.writing.lock().await;
+        let Some(state) = log.state().await? else { return Ok(()) };
+        let mut configuration = state.metadata.configuration().clone();
+        configuration.extend(notes.into_iter().map(|(name, text)| (format!("{}{name}", schema::NOTE), text)));
+        if let Some(metadata) = schema::changed(table, &state.metadata, &configuration)? {
+            log.set_metadata(&state, metadata).await?;
+        }
+        Ok(())
+    }
+
     /// The store, rooted at the lake.
     pub fn store(&self) -> Arc<dyn ObjectStore> {
         Arc::clone(&self.inner.store)
@@ -209,6 +244,11 @@ impl Inner {
         });
         Arc::clone(log)
     }
+}
+
+/// A hash that every build computes alike.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// Refuses another instance's lake and a newer program's.

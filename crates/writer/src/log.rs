@@ -122,11 +122,22 @@ impl Log {
     pub(crate) async fn set_metadata(&self, from: &State, metadata: Metadata) -> Result<bool, Error> {
         let fields = schema::delta_schema(self.table, &metadata)?;
         let known = schema::delta_schema(self.table, &from.metadata)?;
-        let fields = fields.fields().filter(|field| known.field(field.name()).is_none()).cloned().collect();
-        let operation = DeltaOperation::AddColumn { fields };
+        let fields: Vec<_> = fields.fields().filter(|field| known.field(field.name()).is_none()).cloned().collect();
+        let operation = if fields.is_empty() {
+            let is_new = |(key, text): &(&String, &String)| from.metadata.configuration().get(*key) != Some(text);
+            let properties = metadata.configuration().iter().filter(is_new);
+            let properties = properties.map(|(key, text)| (key.clone(), text.clone())).collect();
+            DeltaOperation::SetTableProperties { properties }
+        } else {
+            DeltaOperation::AddColumn { fields }
+        };
         let bytes = self.bytes(vec![Action::Metadata(metadata)], operation, Some(from.version), &HashMap::new())?;
-        let won = self.put(from.version + 1, bytes).await?;
+        let version = from.version + 1;
+        let won = self.put(version, bytes).await?;
         self.reload().await?;
+        if won {
+            self.checkpoint_after(version).await;
+        }
         Ok(won)
     }
 
@@ -162,13 +173,18 @@ impl Log {
         let files = kept.chain(add.iter().cloned().map(Arc::new)).collect();
         let state = Arc::new(State { version, metadata: from.metadata.clone(), files });
         *self.state.lock().await = Some(Arc::clone(&state));
+        self.checkpoint_after(version).await;
+        Ok(Outcome::Committed(state))
+    }
+
+    /// Writes a checkpoint when it is time for one.
+    async fn checkpoint_after(&self, version: u64) {
         if (version + 1).is_multiple_of(CHECKPOINT)
             && let Err(error) = self.checkpoint().await
         {
             // The table is as good without it; the next one comes.
             tracing::warn!(table = self.table.name, version, %error, "no checkpoint was written");
         }
-        Ok(Outcome::Committed(state))
     }
 
     /// Writes a checkpoint, and removes log files that are older than the table's retention (30 days by default).

@@ -14,6 +14,8 @@ use crate::lake::Instance;
 pub(crate) const ORGANIZATION: &str = "copilotLake.organization";
 pub(crate) const TENANT: &str = "copilotLake.tenant";
 pub(crate) const VERSION: &str = "copilotLake.schemaVersion";
+/// What the names of notes begin with.
+pub(crate) const NOTE: &str = "copilotLake.note.";
 
 /// Reader 1, writer 2: what every engine reads, without features.
 pub(crate) fn protocol(table: &Table) -> Result<Protocol, Error> {
