@@ -72,6 +72,8 @@ pub(crate) struct PageTime {
     pub(crate) extracted_at: String,
 }
 
+/// The status of a line about a row that names no File any more.
+const GONE: &str = "gone";
 /// The version of [`SliceFile`] and [`PayloadLine`].
 pub(crate) const VERSION: u32 = 1;
 
@@ -93,7 +95,7 @@ pub(crate) struct PayloadLine {
     /// The charset that is documented for it: `utf-16le`, `utf-8` or nothing.
     pub(crate) documented: String,
     pub(crate) extracted_at: String,
-    /// What there is instead of bytes: `missing`, `too_large`, `failed`.
+    /// What there is instead of bytes: `missing`, `too_large`, `failed`; `gone` when the row names no File any more.
     pub(crate) status: Option<String>,
     pub(crate) size: Option<u64>,
     pub(crate) reason: Option<String>,
@@ -190,12 +192,12 @@ impl Kept {
         &self,
         spine: &Spine,
         slice: &Slice,
-        (keys, deletes, token): (Vec<Vec<String>>, &str, &str),
+        (keys, deletes, token): (&[Vec<String>], &str, &str),
         counts: &Counts,
     ) -> Result<(), Error> {
         let as_of = counts.as_of.unwrap_or(slice.end);
         let mut about = self.slice_file(spine, slice, &slice.table.key.join(","), as_of);
-        (about.gone, about.deletes, about.token) = (keys, deletes.to_owned(), Some(token.to_owned()));
+        (about.gone, about.deletes, about.token) = (keys.to_vec(), deletes.to_owned(), Some(token.to_owned()));
         (about.counts, about.pages_read, about.requests) = (false, counts.pages, counts.requests);
         let name = format!("{}-{}", slice.clock, compact(as_of));
         spine.lake.archive(slice.table.name, &spine.run_id, &name).finish(json(&about), String::new()).await
@@ -245,6 +247,15 @@ impl PayloadArchive {
         Ok(())
     }
 
+    /// Keeps which rows name no File any more.
+    pub(crate) fn keep_gone(&mut self, rows: &[SourceRow], extracted_at: Instant) {
+        for row in rows {
+            let line = PayloadLine { status: Some(GONE.to_owned()), ..PayloadLine::of(row, extracted_at) };
+            self.index.push_str(&json(&line));
+            self.index.push('\n');
+        }
+    }
+
     /// Says that the part is whole.
     pub(crate) async fn finish(self, finished_at: Instant) -> Result<(), Error> {
         let about = SliceFile { finished_at: finished_at.to_string(), ..self.about };
@@ -272,17 +283,31 @@ impl PayloadLine {
         }
     }
 
-    /// The payload that the line describes, with these bytes; `None` for what this program does not know.
-    pub(crate) fn payload(&self, bytes: Option<Bytes>) -> Option<RawPayload<Bytes>> {
-        let table = copilot_lake_tables::table(&self.source_table)?;
-        let column = table.files().find(|column| column.name == self.column)?;
-        let fetched = match (bytes, self.status.as_deref()) {
+    /// Whether the row names no File any more.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.status.as_deref() == Some(GONE)
+    }
+
+    /// Whether the File could not be fetched.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.status.as_deref() == Some("failed")
+    }
+
+    /// What was fetched, with these bytes.
+    pub(crate) fn fetched(&self, bytes: Option<Bytes>) -> Fetched<Bytes> {
+        match (bytes, self.status.as_deref()) {
             (Some(bytes), _) => Fetched::Bytes(bytes, self.service_name.clone()),
             (None, Some("too_large")) => Fetched::TooLarge(self.size.unwrap_or_default()),
             (None, Some("failed")) => Fetched::Failed(self.reason.clone().unwrap_or_default()),
             (None, _) => Fetched::Missing,
-        };
-        let row = SourceRow {
+        }
+    }
+
+    /// The row that the line is about; `None` for what this program does not know.
+    pub(crate) fn row(&self) -> Option<SourceRow> {
+        let table = copilot_lake_tables::table(&self.source_table)?;
+        let column = table.files().find(|column| column.name == self.column)?;
+        Some(SourceRow {
             table: table.name,
             id: self.source_id.clone(),
             partition_id: self.source_partitionid.clone(),
@@ -291,8 +316,7 @@ impl PayloadLine {
             file_name: self.row_name.clone(),
             row_time: Instant::parse(&self.row_time)?,
             documented: charset(&self.documented),
-        };
-        Some(RawPayload { row, fetched })
+        })
     }
 }
 

@@ -176,6 +176,11 @@ async fn of_table(
     let lacks = |column: &str| presence.lacks.contains(&column);
     for column in table.files().map(|column| column.name).filter(|column| !lacks(column)) {
         found(match file(service, table, column).await {
+            // Values of a secured column are left out of rows, without an error.
+            Ok(false) if presence.secured.contains(&column) => {
+                let reason = "the column is secured and no row shows a File in it".to_owned();
+                Finding::FilesNotReadable { table: name, column, reason }
+            }
             Ok(tried) => Finding::FilesReadable { table: name, column, tried },
             Err(error) => Finding::FilesNotReadable { table: name, column, reason: error.to_string() },
         });

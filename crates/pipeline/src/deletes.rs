@@ -4,7 +4,7 @@
 //! told. Later reads come after the rows. A token that has expired only starts a new one: what was deleted in between is
 //! not found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, TimestampMicrosecondArray};
@@ -19,7 +19,7 @@ use crate::derived;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ingest::Counts;
-use crate::ledger::SliceRow;
+use crate::ledger::{SliceRow, instant};
 use crate::rejects::Rejects;
 use crate::settings::Deletes;
 use crate::spine::Spine;
@@ -102,10 +102,10 @@ async fn read(
     let deleted = if expired.is_some() { vec![] } else { tracking.deleted };
     let gone = gone(spine, table, deleted, deletes).await?;
     if let Some(kept) = &spine.archive {
-        let keys = gone.iter().flat_map(|batch| derived::keys_of(table, batch)).collect();
-        kept.gone(spine, &slice, (keys, deletes.name(), &tracking.token), &counts).await?;
+        kept.gone(spine, &slice, (&gone, deletes.name(), &tracking.token), &counts).await?;
     }
-    let rows = forget(&spine.lake, &spine.run_id, &spine.rejects, table, &gone, (deletes, as_of)).await?;
+    let how = Forget { deletes, as_of, seen_until: None };
+    let rows = forget(&spine.lake, &spine.run_id, &spine.rejects, table, &gone, &how).await?;
     record(spine, &slice, "done", expired, Some(&tracking.token), &counts).await?;
     let mut reports = spine.reports.lock().await;
     reports.of(table.name).rows_deleted += rows;
@@ -134,70 +134,86 @@ async fn record(
     spine.ledger.record(&spine.run_id, &row).await
 }
 
-/// The lake's rows that the service says are deleted and, asked again, does not have.
+/// The keys of the lake's rows that the service says are deleted and, asked again, does not have.
 async fn gone(
     spine: &Spine,
     table: &'static Table,
     deleted: Vec<String>,
     deletes: Deletes,
-) -> Result<Vec<RecordBatch>, Error> {
+) -> Result<Vec<Vec<String>>, Error> {
     let ids: BTreeSet<String> = deleted.into_iter().map(|id| id.to_ascii_lowercase()).collect();
     let ids: Vec<String> = ids.into_iter().collect();
     let mut gone = Vec::new();
     for ids in ids.chunks(TOGETHER) {
-        let rows = spine.lake.rows_of(table, &ids.iter().cloned().collect()).await?;
-        let found: BTreeSet<String> = rows
-            .iter()
-            .flat_map(|batch| derived::keys_of(table, batch))
-            .filter_map(|key| key.into_iter().next())
-            .collect();
-        let found: Vec<String> = found.into_iter().collect();
-        if found.is_empty() {
-            continue;
+        let mut keys = Vec::new();
+        for batch in spine.lake.rows_of(table, &ids.iter().cloned().collect()).await? {
+            let of_batch = derived::keys_of(table, &batch).into_iter().enumerate();
+            keys.extend(of_batch.filter(|(row, _)| !is_marked(&batch, *row, deletes)).map(|(_, key)| key));
         }
-        // A deleted entry names the id alone: another row may have it, and a row may have come back.
-        let existing = spine.service.existing(table, &found).await?;
-        for batch in rows {
-            let marked = batch.column_by_name("deleted_at").map(Arc::clone);
-            let keys = derived::keys_of(table, &batch);
-            let is_gone = keys.iter().enumerate().map(|(row, key)| {
-                let known = deletes == Deletes::Mark && marked.as_ref().is_some_and(|marked| marked.is_valid(row));
-                Some(!known && !existing.contains(key))
-            });
-            let is_gone: BooleanArray = is_gone.collect();
-            if is_gone.true_count() > 0 {
-                gone.push(filter_record_batch(&batch, &is_gone).map_err(Error::rows(table))?);
-            }
+        let found: BTreeSet<&String> = keys.iter().filter_map(|key| key.first()).collect();
+        let found: Vec<String> = found.into_iter().cloned().collect();
+        if !found.is_empty() {
+            // A deleted entry names the id alone: another row may have it, and a row may have come back.
+            let existing = spine.service.existing(table, &found).await?;
+            gone.extend(keys.into_iter().filter(|key| !existing.contains(key)));
         }
     }
     Ok(gone)
 }
 
-/// Marks or removes rows; says how many.
+/// Whether a row has its mark already.
+fn is_marked(batch: &RecordBatch, row: usize, deletes: Deletes) -> bool {
+    deletes == Deletes::Mark && batch.column_by_name("deleted_at").is_some_and(|marks| marks.is_valid(row))
+}
+
+/// How rows are forgotten that the service does not have any more.
+pub(crate) struct Forget {
+    pub(crate) deletes: Deletes,
+    /// When they were found to be gone.
+    pub(crate) as_of: Instant,
+    /// Rows that were read later stay.
+    pub(crate) seen_until: Option<Instant>,
+}
+
+/// Marks or removes the rows of these keys; says how many.
 pub(crate) async fn forget(
     lake: &Lake,
     run_id: &str,
     rejects: &Rejects,
     table: &'static Table,
-    gone: &[RecordBatch],
-    (deletes, as_of): (Deletes, Instant),
+    gone: &[Vec<String>],
+    how: &Forget,
 ) -> Result<u64, Error> {
-    let rows = gone.iter().map(RecordBatch::num_rows).sum::<usize>() as u64;
-    if rows == 0 || deletes == Deletes::Ignore {
-        return Ok(0);
+    let mut rows = 0;
+    if how.deletes == Deletes::Ignore {
+        return Ok(rows);
     }
-    let mut changes = lake.changes(table, Find::ByKey);
-    for batch in gone {
-        if deletes == Deletes::Mark {
-            for (week, batch) in by_week(table, marked(table, batch, as_of)?)? {
-                changes.push(Some(week), batch).await?;
+    for keys in gone.chunks(TOGETHER) {
+        let ids = keys.iter().filter_map(|key| key.first().cloned()).collect();
+        let keys: HashSet<&Vec<String>> = keys.iter().collect();
+        let mut changes = lake.changes(table, Find::ByKey);
+        for batch in lake.rows_of(table, &ids).await? {
+            let is_gone = derived::keys_of(table, &batch).into_iter().enumerate().map(|(row, key)| {
+                let is_later = how.seen_until.is_some_and(|until| instant(&batch, "extracted_at", row) > until);
+                Some(keys.contains(&key) && !is_later && !is_marked(&batch, row, how.deletes))
+            });
+            let is_gone: BooleanArray = is_gone.collect();
+            let batch = filter_record_batch(&batch, &is_gone).map_err(Error::rows(table))?;
+            if batch.num_rows() == 0 {
+                continue;
             }
-        } else {
-            derived::remove(lake, run_id, rejects, table, &derived::keys_of(table, batch)).await?;
-            changes.remove(batch)?;
+            rows += batch.num_rows() as u64;
+            if how.deletes == Deletes::Mark {
+                for (week, batch) in by_week(table, marked(table, &batch, how.as_of)?)? {
+                    changes.push(Some(week), batch).await?;
+                }
+            } else {
+                derived::remove(lake, run_id, rejects, table, &derived::keys_of(table, &batch)).await?;
+                changes.remove(&batch)?;
+            }
         }
+        changes.commit(run_id).await?;
     }
-    changes.commit(run_id).await?;
     Ok(rows)
 }
 

@@ -10,10 +10,11 @@ use futures::TryStreamExt as _;
 
 use crate::error::Error;
 use crate::ledger::Ledger;
-use crate::named_files::{self, Gone, Unit};
+use crate::named_files::{self, Gone};
 use crate::plan::{self, Frame};
 use crate::schema::Schema;
 use crate::settings::{DataverseJob, Request, Settings};
+use crate::whole::Whole;
 
 /// Requests that one identity may make in an hour: 6,000 in five minutes.
 ///
@@ -71,7 +72,7 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     let who = service.who_am_i().await?;
     let ledger = Ledger::read(&lake).await?;
     let Request { full, .. } = settings.request;
-    let continued = if full { BTreeSet::new() } else { ledger.continued(who.service_time) };
+    let continued = if full { BTreeSet::new() } else { ledger.continued(settings.command, who.service_time) };
     let now = continued.iter().filter_map(|run| ledger.started().get(run)).min().copied();
     let now = now.unwrap_or(who.service_time).floor_second();
     let window = settings.request.window(now)?;
@@ -139,14 +140,12 @@ async fn of_lake(
     if !job.payloads {
         return Ok(());
     }
-    for week in lake.weeks(table).await? {
-        for column in table.files() {
-            let missing = named_files::missing(lake, Unit { table, column, week }, &Gone::default()).await?;
-            let mut missing = std::pin::pin!(missing);
-            while missing.try_next().await?.is_some() {
-                of_table.payloads_known += 1;
-            }
-        }
+    let tables = [table];
+    let whole = Whole::read(lake, &tables).await?;
+    let missing = named_files::missing(lake, &tables, &whole, &Gone::default()).await?;
+    let mut missing = std::pin::pin!(missing);
+    while missing.try_next().await?.is_some() {
+        of_table.payloads_known += 1;
     }
     Ok(())
 }

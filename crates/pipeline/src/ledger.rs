@@ -1,11 +1,11 @@
 //! The ledger: which runs there were, which windows are done, and the rows that say so.
 
+mod rows;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use arrow::array::{
-    Array, ArrayRef, AsArray, Decimal128Array, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray,
-};
+use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::TimestampMicrosecondType;
 use copilot_lake_decoder::assemble;
 use copilot_lake_extractor::Slice;
@@ -14,6 +14,7 @@ use copilot_lake_writer::{Find, Lake, Scan};
 use futures::TryStreamExt as _;
 use tokio::sync::Mutex;
 
+use self::rows::Row;
 use crate::error::Error;
 use crate::ingest::Counts;
 use crate::plan::{self, Window};
@@ -21,14 +22,20 @@ use crate::report::{Outcome, Report};
 
 /// A run that did not end is continued by one that starts within this time.
 const CONTINUED_WITHIN_SECONDS: i64 = 6 * 3600;
+/// The command of a replay.
+pub(crate) const REPLAY: &str = "replay";
+/// What the command of a run that reads everything again ends with.
+pub(crate) const FULL: &str = " --full";
 
 /// What the ledger held when the run started, and what the run has added since.
 pub(crate) struct Ledger {
     lake: Lake,
     started: BTreeMap<String, Instant>,
     ended: BTreeSet<String>,
-    /// Done windows that count for watermarks, with their selection, per table.
-    windows: Mutex<BTreeMap<String, Vec<(Window, String)>>>,
+    /// The command of each run.
+    commands: BTreeMap<String, String>,
+    /// Done windows that count for watermarks, per table and selection.
+    windows: Mutex<BTreeMap<String, BTreeMap<String, Vec<Window>>>>,
     /// The last done window of each table and clock.
     marks: Mutex<BTreeMap<(String, String), Mark>>,
 }
@@ -66,10 +73,11 @@ impl Ledger {
             lake: lake.clone(),
             started: BTreeMap::new(),
             ended: BTreeSet::new(),
+            commands: BTreeMap::new(),
             windows: Mutex::default(),
             marks: Mutex::default(),
         };
-        let scan = Scan { columns: vec!["run_id", "started_at", "outcome"], week: None };
+        let scan = Scan { columns: vec!["run_id", "started_at", "command", "outcome"], week: None };
         let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_RUN, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             for row in 0..batch.num_rows() {
@@ -77,6 +85,7 @@ impl Ledger {
                 if batch.column_by_name("outcome").is_some_and(|outcome| outcome.is_valid(row)) {
                     ledger.ended.insert(run_id.clone());
                 }
+                ledger.commands.insert(run_id.clone(), text(&batch, "command", row).to_owned());
                 ledger.started.insert(run_id, instant(&batch, "started_at", row));
             }
         }
@@ -118,27 +127,32 @@ impl Ledger {
                         end: instant(&batch, "window_end", row),
                         as_of: instant(&batch, "as_of", row),
                     };
-                    let selection = text(&batch, "selection", row).to_owned();
-                    windows.entry(text(&batch, "table_name", row).to_owned()).or_default().push((window, selection));
+                    let (table, selection) = (text(&batch, "table_name", row), text(&batch, "selection", row));
+                    of_selection(windows, table, selection).push(window);
                 }
             }
         }
         Ok(ledger)
     }
 
-    /// Whether the last run did not end: it may have left files behind. One before it was cleaned up after.
-    pub(crate) fn last_is_unfinished(&self) -> bool {
-        let last = self.started.values().max();
-        self.started.iter().any(|(run, started)| Some(started) == last && !self.ended.contains(run))
+    /// Whether a run did not end lately: it may have left files behind. One before was cleaned up after by the next.
+    pub(crate) fn has_unfinished(&self) -> bool {
+        // Replays go by another clock than extractions, so that the order of runs is known only roughly.
+        let Some(last) = self.started.values().max() else { return false };
+        let lately = last.plus_seconds(-CONTINUED_WITHIN_SECONDS);
+        self.started.iter().any(|(run, started)| *started >= lately && !self.ended.contains(run))
     }
 
-    /// The runs that a run starting now continues: the newest ones without an end, within six hours.
-    pub(crate) fn continued(&self, now: Instant) -> BTreeSet<String> {
-        let mut runs: Vec<_> = self.started.iter().collect();
+    /// The runs that a run of that command starting now continues: the newest ones without an end, within six hours.
+    pub(crate) fn continued(&self, command: &str, now: Instant) -> BTreeSet<String> {
+        let command_of = |run: &str| self.commands.get(run).map_or("", String::as_str);
+        let mut runs: Vec<_> = self.started.iter().filter(|(run, _)| command_of(run) != REPLAY).collect();
         runs.sort_by_key(|(_, started)| std::cmp::Reverse(**started));
         let earliest = now.plus_seconds(-CONTINUED_WITHIN_SECONDS);
         runs.into_iter()
             .take_while(|(run, started)| !self.ended.contains(*run) && **started >= earliest)
+            // What was read before is no part of reading everything again.
+            .take_while(|(run, _)| !command.ends_with(FULL) || command_of(run).ends_with(FULL))
             .map(|(run, _)| run.clone())
             .collect()
     }
@@ -152,9 +166,9 @@ impl Ledger {
     pub(crate) async fn windows(&self, table: &Table, selection: &str) -> (Vec<Window>, bool) {
         let windows = self.windows.lock().await;
         let Some(windows) = windows.get(table.name) else { return (vec![], false) };
-        let covering = windows.iter().filter(|(_, done)| plan::covers(done, selection));
-        let covering: Vec<_> = covering.map(|(window, _)| window.clone()).collect();
-        let others = covering.len() < windows.len();
+        let covering = windows.iter().filter(|(done, _)| plan::covers(done, selection));
+        let covering: Vec<_> = covering.flat_map(|(_, windows)| windows).cloned().collect();
+        let others = covering.len() < windows.values().map(Vec::len).sum();
         (covering, others)
     }
 
@@ -172,7 +186,8 @@ impl Ledger {
 
     /// Says that the run started, before it does anything else. Without an end it counts as killed.
     pub(crate) async fn start_run(&mut self, run_id: &str, command: &str, started_at: Instant) -> Result<(), Error> {
-        self.write_run(run_id, command, started_at, None, None).await?;
+        self.write_run(run_id, rows::run(run_id, command, started_at, None, None)).await?;
+        self.commands.insert(run_id.to_owned(), command.to_owned());
         self.started.insert(run_id.to_owned(), started_at);
         Ok(())
     }
@@ -180,7 +195,7 @@ impl Ledger {
     /// Takes in a run of which only the archive tells.
     pub(crate) async fn learn_run(&mut self, run_id: &str, started_at: Instant) -> Result<(), Error> {
         if !self.started.contains_key(run_id) {
-            self.write_run(run_id, "extract", started_at, Some("replayed"), None).await?;
+            self.write_run(run_id, rows::run(run_id, "extract", started_at, Some("replayed"), None)).await?;
             self.started.insert(run_id.to_owned(), started_at);
         }
         Ok(())
@@ -195,40 +210,8 @@ impl Ledger {
         report: &Report,
     ) -> Result<(), Error> {
         let outcome = Some(Outcome::name(report.outcome));
-        self.write_run(&report.run_id, command, started_at, outcome, Some((finished_at, report))).await
-    }
-
-    async fn write_run(
-        &self,
-        run_id: &str,
-        command: &str,
-        started_at: Instant,
-        outcome: Option<&str>,
-        end: Option<(Instant, &Report)>,
-    ) -> Result<(), Error> {
-        let count = |of: fn(&Report) -> u64| {
-            Arc::new(Int64Array::from(vec![end.map(|(_, report)| of(report) as i64)])) as ArrayRef
-        };
-        let row = vec![
-            ("run_id", one(Some(run_id))),
-            ("started_at", utc(Some(started_at))),
-            ("finished_at", utc(end.map(|(at, _)| at))),
-            ("version", one(Some(env!("CARGO_PKG_VERSION")))),
-            ("command", one(Some(command))),
-            ("outcome", one(outcome)),
-            ("slices_done", count(|report| report.total(|table| table.slices_done))),
-            ("slices_failed", count(|report| report.total(|table| table.slices_failed))),
-            ("slices_skipped", count(|report| report.total(|table| table.slices_skipped))),
-            ("rows_received", count(|report| report.total(|table| table.rows_received))),
-            ("rows_written", count(|report| report.total(|table| table.rows_written))),
-            ("payloads", count(|report| report.total(|table| table.payloads))),
-            ("payloads_failed", count(|report| report.total(|table| table.payloads_failed))),
-            ("rejected", count(|report| report.total(|table| table.rejected))),
-            ("requests", count(|report| report.requests)),
-            ("extracted_at", utc(Some(end.map_or(started_at, |(at, _)| at)))),
-        ];
-        // A run keeps its start.
-        self.write(&EXTRACTION_RUN, row, run_id, Find::ByTime).await
+        let row = rows::run(&report.run_id, command, started_at, outcome, Some((finished_at, report)));
+        self.write_run(&report.run_id, row).await
     }
 
     /// Writes a slice's row. It comes after the commit of its data: that is what makes it true.
@@ -263,52 +246,38 @@ impl Ledger {
                 end: slice.end,
                 as_of,
             };
-            let mut windows = self.windows.lock().await;
-            let of_table = windows.entry(slice.table.name.to_owned()).or_default();
-            of_table.push((window, row.selection.to_owned()));
-            let covering = of_table.iter().filter(|(_, done)| plan::covers(done, row.selection));
-            done_until = plan::watermark(covering.map(|(window, _)| window), as_of).or(Some(slice.start));
+            of_selection(&mut *self.windows.lock().await, slice.table.name, row.selection).push(window);
+            let (windows, _) = self.windows(slice.table, row.selection).await;
+            done_until = plan::watermark(windows.iter(), as_of).or(Some(slice.start));
         }
-        let count = |value: u64| Arc::new(Int64Array::from(vec![value as i64])) as ArrayRef;
-        let throttled = Decimal128Array::from(vec![(received.throttled_seconds * 1e12) as i128])
-            .with_data_type(copilot_lake_tables::Type::Decimal.data_type());
-        let columns = vec![
-            ("run_id", one(Some(run_id))),
-            ("source", one(Some(slice.table.source_name()))),
-            ("table_name", one(Some(slice.table.name))),
-            ("scope", one(Some(&slice.scope))),
-            ("clock", one(Some(slice.clock))),
-            ("window_start", utc(Some(slice.start))),
-            ("window_end", utc(Some(slice.end))),
-            ("as_of", utc(received.as_of)),
-            ("done_until", utc(done_until)),
-            ("finished_at", utc(Some(row.finished_at))),
-            ("status", one(Some(row.status))),
-            ("pages", count(received.pages)),
-            ("rows", count(received.rows)),
-            ("rejected", count(received.rejected)),
-            ("requests", count(received.requests)),
-            ("throttled_seconds", Arc::new(throttled)),
-            ("selection", one(Some(row.selection))),
-            ("reason", one(row.reason.as_deref())),
-            ("token", one(row.token)),
-            ("extracted_at", utc(Some(row.finished_at))),
-        ];
+        let columns = rows::slice(run_id, row, done_until);
         self.write(&EXTRACTION_SLICE, columns, run_id, find).await
     }
 
-    async fn write(
-        &self,
-        table: &'static Table,
-        row: Vec<(&str, ArrayRef)>,
-        run_id: &str,
-        find: Find,
-    ) -> Result<(), Error> {
+    /// Writes a run's row. A run keeps its start.
+    async fn write_run(&self, run_id: &str, row: Row) -> Result<(), Error> {
+        self.write(&EXTRACTION_RUN, row, run_id, Find::ByTime).await
+    }
+
+    async fn write(&self, table: &'static Table, row: Row, run_id: &str, find: Find) -> Result<(), Error> {
         let mut changes = self.lake.changes(table, find);
         changes.push(None, assemble(table, row)?).await?;
         changes.commit(run_id).await?;
         Ok(())
     }
+}
+
+/// The windows of a table and selection.
+fn of_selection<'w>(
+    windows: &'w mut BTreeMap<String, BTreeMap<String, Vec<Window>>>,
+    table: &str,
+    selection: &str,
+) -> &'w mut Vec<Window> {
+    if !windows.get(table).is_some_and(|of_table| of_table.contains_key(selection)) {
+        windows.entry(table.to_owned()).or_default().insert(selection.to_owned(), vec![]);
+    }
+    let found = windows.get_mut(table).and_then(|of_table| of_table.get_mut(selection));
+    found.unwrap_or_else(|| unreachable!("it was put there"))
 }
 
 /// Keeps the later of two marks.
@@ -317,14 +286,6 @@ fn remember(marks: &mut BTreeMap<(String, String), Mark>, table: &str, clock: &s
     if kept.finished_at <= mark.finished_at {
         *kept = mark;
     }
-}
-
-fn one(text: Option<&str>) -> ArrayRef {
-    Arc::new(StringArray::from(vec![text]))
-}
-
-fn utc(at: Option<Instant>) -> ArrayRef {
-    Arc::new(TimestampMicrosecondArray::from(vec![at.map(|at| at.0)]).with_timezone("UTC"))
 }
 
 /// The text in a column, empty when null.
@@ -337,4 +298,59 @@ pub(crate) fn text<'b>(batch: &'b RecordBatch, column: &str, row: usize) -> &'b 
 pub(crate) fn instant(batch: &RecordBatch, column: &str, row: usize) -> Instant {
     let array = batch.column_by_name(column).map(|array| array.as_primitive::<TimestampMicrosecondType>());
     Instant(array.filter(|array| array.is_valid(row)).map_or(0, |array| array.value(row)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use copilot_lake_writer::LakeOptions;
+
+    fn at(text: &str) -> Instant {
+        Instant::parse(text).unwrap()
+    }
+
+    /// A ledger with runs: name, command, start, whether it ended.
+    async fn ledger(runs: &[(&str, &str, &str, bool)]) -> Ledger {
+        let lake = Lake::open("memory://", LakeOptions::default()).await.unwrap();
+        let mut ledger = Ledger::read(&lake).await.unwrap();
+        for (run, command, start, ended) in runs {
+            ledger.started.insert((*run).to_owned(), at(start));
+            ledger.commands.insert((*run).to_owned(), (*command).to_owned());
+            ledger.ended.extend(ended.then(|| (*run).to_owned()));
+        }
+        ledger
+    }
+
+    fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
+        names.map(str::to_owned).into()
+    }
+
+    #[tokio::test]
+    async fn what_was_killed_lately_is_continued() {
+        let ledger = ledger(&[
+            ("a", "extract", "2025-11-05T07:00:00Z", true),
+            ("b", "extract", "2025-11-05T08:00:00Z", false),
+            ("c", "extract --full", "2025-11-05T09:00:00Z", false),
+            ("d", "replay", "2025-11-05T10:00:00Z", false),
+        ])
+        .await;
+        let now = at("2025-11-05T11:00:00Z");
+        assert_eq!(ledger.continued("extract", now), names(["b", "c"]), "a replay ends no chain");
+        assert_eq!(ledger.continued("extract --full", now), names(["c"]), "what was read before is read again");
+        assert_eq!(ledger.continued("extract", at("2025-11-05T14:30:00Z")), names(["c"]), "within six hours");
+        assert!(ledger.has_unfinished());
+    }
+
+    #[tokio::test]
+    async fn runs_are_in_the_order_of_their_starts() {
+        let ledger = ledger(&[
+            ("z", "extract", "2025-11-05T07:00:00Z", true),
+            ("y", "replay", "2025-11-05T08:00:00Z", true),
+            ("x", "extract", "2025-11-05T09:00:00Z", true),
+        ])
+        .await;
+        assert!(ledger.is_before("y", "x") && ledger.is_before("z", "y"));
+        assert!(!ledger.is_before("z", "x") && !ledger.is_before("x", "y"));
+        assert!(!ledger.has_unfinished());
+    }
 }

@@ -17,6 +17,7 @@ mod ingest;
 mod labels;
 mod ledger;
 mod named_files;
+mod part;
 mod payloads;
 mod people;
 mod plan;
@@ -29,6 +30,7 @@ mod schema;
 mod settings;
 mod slice;
 mod spine;
+mod whole;
 
 pub use check::{Finding, check};
 pub use error::Error;

@@ -1,6 +1,6 @@
 //! Which Files rows name and `payload` does not hold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,13 +13,14 @@ use futures::{Stream, TryStreamExt as _};
 
 use crate::error::Error;
 use crate::ledger::{instant, text};
+use crate::whole::Whole;
 
 /// A File column of a table in one week.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Unit {
-    pub(crate) table: &'static Table,
-    pub(crate) column: &'static Column,
-    pub(crate) week: Week,
+struct Unit {
+    table: &'static Table,
+    column: &'static Column,
+    week: Week,
 }
 
 /// Rows whose File was taken away while `payload` holds one. Clones are the same list.
@@ -35,29 +36,119 @@ impl Gone {
 /// Identifies a row in half the memory of its key.
 type Fingerprint = (u64, u64);
 
-/// What `payload` holds of a unit: the row, its File and its time.
-type Held = HashMap<Fingerprint, (u64, Instant)>;
+/// What `payload` holds of one week, by table and File column; failed ones are not held.
+#[derive(Debug, Default)]
+pub(crate) struct Held(BTreeMap<String, BTreeMap<String, HeldFiles>>);
+
+/// The Files of one column that are held.
+type HeldFiles = HashMap<Fingerprint, HeldFile>;
+
+/// A File that is held.
+#[derive(Debug, Clone, Copy)]
+struct HeldFile {
+    /// The hash of its id.
+    file: u64,
+    row_time: Instant,
+    extracted_at: Instant,
+}
+
+impl Held {
+    /// Reads what the lake holds of a week.
+    pub(crate) async fn read(lake: &Lake, week: Week) -> Result<Self, Error> {
+        let columns = vec![
+            "source_table",
+            "source_id",
+            "source_partitionid",
+            "column_name",
+            "file_id",
+            "status",
+            "row_time",
+            "extracted_at",
+        ];
+        let scan = Scan { columns, week: Some(week) };
+        let mut held = Self::default();
+        let mut batches = std::pin::pin!(lake.scan(&PAYLOAD, scan).await?);
+        while let Some(batch) = batches.try_next().await? {
+            for row in 0..batch.num_rows() {
+                if text(&batch, "status", row) == "failed" {
+                    continue;
+                }
+                let id = fingerprint(text(&batch, "source_id", row), text(&batch, "source_partitionid", row));
+                let file = HeldFile {
+                    file: hash(&text(&batch, "file_id", row)),
+                    row_time: instant(&batch, "row_time", row),
+                    extracted_at: instant(&batch, "extracted_at", row),
+                };
+                held.column(text(&batch, "source_table", row), text(&batch, "column_name", row)).insert(id, file);
+            }
+        }
+        Ok(held)
+    }
+
+    fn column(&mut self, table: &str, column: &str) -> &mut HeldFiles {
+        if !self.0.get(table).is_some_and(|columns| columns.contains_key(column)) {
+            self.0.entry(table.to_owned()).or_default().insert(column.to_owned(), HeldFiles::new());
+        }
+        let found = self.0.get_mut(table).and_then(|columns| columns.get_mut(column));
+        found.unwrap_or_else(|| unreachable!("it was put there"))
+    }
+
+    fn of(&self, table: &str, column: &str) -> Option<&HeldFiles> {
+        self.0.get(table)?.get(column)
+    }
+
+    /// When the File of a row was fetched, if one is held.
+    pub(crate) fn extracted_at(&self, row: &SourceRow) -> Option<Instant> {
+        let of_column = self.of(row.table, row.column)?;
+        of_column.get(&fingerprint(&row.id, &row.partition_id)).map(|held| held.extracted_at)
+    }
+}
 
 /// The column that says which charset is documented.
 const SCENARIO: &str = "msdyn_scenariotype";
 
-/// The rows of a unit that name a File which is not held; those that name none while one is held go to `gone`.
-pub(crate) async fn missing(
+/// The rows that name a File which is not held, newest week first, but for weeks that are known to be whole; those that
+/// name none while one is held go to `gone`.
+pub(crate) async fn missing<'a>(
+    lake: &'a Lake,
+    tables: &'a [&'static Table],
+    whole: &Whole,
+    gone: &Gone,
+) -> Result<impl Stream<Item = Result<SourceRow, Error>> + use<'a>, Error> {
+    let mut weeks = BTreeSet::new();
+    for table in tables {
+        weeks.extend(lake.weeks(table).await?.into_iter().filter(|week| !whole.is_whole(table, *week)));
+    }
+    let gone = gone.clone();
+    let weeks = futures::stream::iter(weeks.into_iter().rev().map(Ok::<_, Error>));
+    let units = weeks.and_then(move |week| async move {
+        let held = Arc::new(Held::read(lake, week).await?);
+        let columns = tables.iter().flat_map(|table| table.files().map(|column| (*table, column)));
+        let units = columns.map(move |(table, column)| Ok((Unit { table, column, week }, Arc::clone(&held))));
+        Ok(futures::stream::iter(units))
+    });
+    let missing = units.try_flatten().and_then(move |(unit, held)| {
+        let gone = gone.clone();
+        async move { of_unit(lake, unit, held, gone).await }
+    });
+    Ok(missing.try_flatten())
+}
+
+async fn of_unit(
     lake: &Lake,
     unit: Unit,
-    gone: &Gone,
+    held: Arc<Held>,
+    gone: Gone,
 ) -> Result<impl Stream<Item = Result<SourceRow, Error>> + use<>, Error> {
     let Unit { table, column, week } = unit;
-    let held = held(lake, unit).await?;
     let name_column = table.columns.iter().map(|other| other.name).find(|name| is_name_of(name, column.name));
     let mut columns = vec!["row_time", column.name, "deleted_at"];
     columns.extend(table.key);
     columns.extend(name_column);
     columns.extend(table.column(SCENARIO).map(|scenario| scenario.name));
     let rows = lake.scan(table, Scan { columns, week: Some(week) }).await?;
-    let gone = gone.clone();
     let missing = rows.map_err(Error::Lake).map_ok(move |batch| {
-        let (rows, without) = of_batch(unit, name_column, &batch, &held);
+        let (rows, without) = of_batch(unit, name_column, &batch, held.of(table.name, column.name));
         gone.0.lock().unwrap_or_else(PoisonError::into_inner).extend(without);
         futures::stream::iter(rows.into_iter().map(Ok))
     });
@@ -69,34 +160,12 @@ fn is_name_of(name: &str, file: &str) -> bool {
     name.strip_prefix(file).is_some_and(|rest| rest == "_name")
 }
 
-/// What `payload` holds of a unit; failed ones are tried again.
-async fn held(lake: &Lake, unit: Unit) -> Result<Held, Error> {
-    let columns =
-        vec!["source_table", "source_id", "source_partitionid", "column_name", "file_id", "status", "row_time"];
-    let scan = Scan { columns, week: Some(unit.week) };
-    let mut held = HashMap::new();
-    let mut batches = std::pin::pin!(lake.scan(&PAYLOAD, scan).await?);
-    while let Some(batch) = batches.try_next().await? {
-        for row in 0..batch.num_rows() {
-            let of_unit = text(&batch, "source_table", row) == unit.table.name
-                && text(&batch, "column_name", row) == unit.column.name;
-            if of_unit && text(&batch, "status", row) != "failed" {
-                let id = text(&batch, "source_id", row);
-                let partition = text(&batch, "source_partitionid", row);
-                let file = hash(&text(&batch, "file_id", row));
-                held.insert(fingerprint(id, partition), (file, instant(&batch, "row_time", row)));
-            }
-        }
-    }
-    Ok(held)
-}
-
 /// The rows of a batch that name a File which is not held, and those that name none while one is held.
 fn of_batch(
     unit: Unit,
     name_column: Option<&str>,
     batch: &RecordBatch,
-    held: &Held,
+    held: Option<&HeldFiles>,
 ) -> (Vec<SourceRow>, Vec<SourceRow>) {
     let Unit { table, column, .. } = unit;
     let Some(files) = batch.column_by_name(column.name) else { return (vec![], vec![]) };
@@ -109,14 +178,14 @@ fn of_batch(
         let file = files.is_valid(row).then(|| files.value(row));
         // What the service does not have any more is not fetched, and what was fetched of it stays.
         let is_deleted = deleted.is_some_and(|deleted| deleted.is_valid(row));
-        if is_deleted || (file.is_none() && held.is_empty()) {
+        if is_deleted || (file.is_none() && held.is_none()) {
             continue;
         }
         let id = text(batch, table.key[0], row);
         let partition_id = partition.map_or("", |name| text(batch, name, row));
         let row_time = instant(batch, "row_time", row);
-        let known = held.get(&fingerprint(id, partition_id));
-        if known.copied() == file.map(|file| (hash(&file), row_time)) {
+        let known = held.and_then(|held| held.get(&fingerprint(id, partition_id)));
+        if known.map(|held| (held.file, held.row_time)) == file.map(|file| (hash(&file), row_time)) {
             continue;
         }
         let name = name_column.map_or("", |name| text(batch, name, row));

@@ -4,23 +4,21 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant as Clock};
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use copilot_lake_decoder::{Fetched, RawPayload, SourceRow, assemble, decode_payloads, reject_batch};
+use copilot_lake_decoder::{Fetched, RawPayload, SourceRow, decode_payloads};
 use copilot_lake_extractor::{Dataverse, Error as ServiceError, File, FileAddress, Slice};
-use copilot_lake_tables::{PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table};
-use copilot_lake_writer::{Changes, Find, Lake};
+use copilot_lake_tables::{Instant, PAYLOAD, Table, Week};
 use futures::TryStreamExt as _;
 use tokio::task::{JoinError, JoinSet};
 
 use crate::archive::PayloadArchive;
 use crate::cpu;
-use crate::derived;
 use crate::error::Error;
 use crate::event::Event;
-use crate::named_files::{self, Gone, Unit};
+use crate::named_files::{self, Gone};
+use crate::part::Part;
 use crate::plan::CREATED;
-use crate::rejects::Rejects;
 use crate::spine::Spine;
+use crate::whole::Whole;
 
 /// Payloads fetched at the same time; the extractor's own limits lie below.
 const FETCHED_AT_ONCE: usize = 48;
@@ -42,14 +40,25 @@ pub(crate) async fn run(spine: &Spine, tables: &[&'static Table]) -> Result<(), 
         since_commit: Clock::now(),
         bytes: 0,
         uncommitted: BTreeMap::new(),
+        lacking: BTreeSet::new(),
+        readable: BTreeMap::new(),
     };
-    let walked = walk.walk(tables).await;
+    let tables: Vec<_> = tables.iter().copied().filter(|table| table.files().next().is_some()).collect();
+    let walked = walk.walk(&tables).await;
     if matches!(walked, Err(Error::Lake(_) | Error::Decode(_))) {
         // What was taken is not whole: a payload that is committed is not asked for again.
-        return walked;
+        return walked.map(drop);
     }
     let committed = walk.commit().await;
-    walked.and(committed)
+    if walked? {
+        committed?;
+        let refused = walk.refused.report(spine).await;
+        let noted: Vec<_> = tables.into_iter().filter(|table| !refused.contains(table.name)).collect();
+        Whole::note(&spine.lake, &noted, &walk.lacking).await?;
+        return Ok(());
+    }
+    walk.refused.report(spine).await;
+    committed
 }
 
 struct Walk<'a> {
@@ -61,6 +70,10 @@ struct Walk<'a> {
     since_commit: Clock,
     bytes: usize,
     uncommitted: BTreeMap<&'static str, Counts>,
+    /// Weeks with a payload that was not got.
+    lacking: BTreeSet<(&'static str, Week)>,
+    /// Secured columns, and whether a row shows a File in them.
+    readable: BTreeMap<(&'static str, &'static str), bool>,
 }
 
 /// What was got of a table.
@@ -71,16 +84,14 @@ struct Counts {
 }
 
 impl Walk<'_> {
-    async fn walk(&mut self, tables: &[&'static Table]) -> Result<(), Error> {
+    /// `false`: it was stopped before its end.
+    async fn walk(&mut self, tables: &[&'static Table]) -> Result<bool, Error> {
         let (spine, refused) = (self.spine, self.refused.clone());
         let gone = Gone::default();
-        let units = units(&spine.lake, tables).await?;
-        let missing = futures::stream::iter(units.into_iter().map(Ok)).and_then(|unit| {
-            let gone = gone.clone();
-            async move { named_files::missing(&spine.lake, unit, &gone).await }
-        });
+        let whole = if spine.full { Whole::default() } else { Whole::read(&spine.lake, tables).await? };
+        let missing = named_files::missing(&spine.lake, tables, &whole, &gone).await?;
         // One stream over all weeks: a File that is tried again and again holds up no other.
-        let fetched = missing.try_flatten().map_ok(|row| {
+        let fetched = missing.map_ok(|row| {
             // A task of its own, so that fetches go on while others are decoded and committed.
             let mut task = JoinSet::new();
             task.spawn(fetch(spine.service.clone(), row, refused.clone()));
@@ -98,13 +109,13 @@ impl Walk<'_> {
             let next = tokio::select! {
                 next = fetched.try_next() => match next {
                     Ok(Some(payload)) => payload,
-                    Ok(None) => break Ok(()),
+                    Ok(None) => break Ok(true),
                     Err(error) => break Err(error),
                 },
                 () = tokio::time::sleep_until(due.into()) => None,
                 () = &mut over => {
                     spine.stopped().await;
-                    break Ok(());
+                    break Ok(false);
                 }
             };
             if let Some(payload) = next {
@@ -113,13 +124,62 @@ impl Walk<'_> {
             }
             if together.len() >= DECODED_TOGETHER || together_bytes >= DECODED_TOGETHER_BYTES || Clock::now() >= due {
                 self.decode(std::mem::take(&mut together), std::mem::take(&mut together_bytes)).await?;
-                self.part.forget(&spine.rejects, &gone.take())?;
+                self.forget(gone.take()).await?;
             }
         };
         self.decode(together, together_bytes).await?;
-        self.part.forget(&spine.rejects, &gone.take())?;
-        self.refused.report(spine).await;
+        self.forget(gone.take()).await?;
         result
+    }
+
+    /// Lets the payloads of rows go that name no File any more.
+    async fn forget(&mut self, mut gone: Vec<SourceRow>) -> Result<(), Error> {
+        let columns: BTreeSet<_> = gone.iter().map(|row| (row.table, row.column)).collect();
+        for column in columns {
+            if !self.shows_files(column).await {
+                gone.retain(|row| (row.table, row.column) != column);
+            }
+        }
+        if gone.is_empty() {
+            return Ok(());
+        }
+        let extracted_at = self.spine.service.service_time().await?;
+        if let Some(archive) = self.archive(extracted_at) {
+            archive.keep_gone(&gone, extracted_at);
+        }
+        self.part.forget(&self.spine.rejects, &gone)
+    }
+
+    /// Whether rows show what they name: of a secured column the service may hide it from who may not read it.
+    async fn shows_files(&mut self, (table, column): (&'static str, &'static str)) -> bool {
+        let Some(table) = copilot_lake_tables::table(table) else { return false };
+        if !self.spine.schema.presence(table).is_some_and(|presence| presence.secured.contains(&column)) {
+            return true;
+        }
+        if let Some(shown) = self.readable.get(&(table.name, column)) {
+            return *shown;
+        }
+        let shown = matches!(self.spine.service.any_file(table, column).await, Ok(Some(_)));
+        if !shown {
+            tracing::warn!(
+                table = table.name,
+                column,
+                "the column is secured and no row shows a File in it any more: what was fetched stays"
+            );
+        }
+        self.readable.insert((table.name, column), shown);
+        shown
+    }
+
+    /// The archive of what is not committed yet; `None` when nothing is kept.
+    fn archive(&mut self, extracted_at: Instant) -> Option<&mut PayloadArchive> {
+        if self.archive.is_none() {
+            let (start, end) = (extracted_at, extracted_at);
+            let slice = Slice { table: &PAYLOAD, scope: String::new(), clock: CREATED, start, end };
+            self.parts += 1;
+            self.archive = PayloadArchive::begin(self.spine, &slice, self.parts, extracted_at);
+        }
+        self.archive.as_mut()
     }
 
     async fn decode(&mut self, payloads: Vec<RawPayload<FetchedFile>>, bytes: usize) -> Result<(), Error> {
@@ -128,15 +188,12 @@ impl Walk<'_> {
             for payload in &payloads {
                 let counts = self.uncommitted.entry(payload.row.table).or_default();
                 counts.payloads += 1;
-                counts.failed += u64::from(matches!(payload.fetched, Fetched::Failed(_)));
+                if matches!(payload.fetched, Fetched::Failed(_)) {
+                    counts.failed += 1;
+                    self.lacking.insert((payload.row.table, Week::of(payload.row.row_time)));
+                }
             }
-            if self.archive.is_none() {
-                let (start, end) = (extracted_at, extracted_at);
-                let slice = Slice { table: &PAYLOAD, scope: String::new(), clock: CREATED, start, end };
-                self.parts += 1;
-                self.archive = PayloadArchive::begin(self.spine, &slice, self.parts, extracted_at);
-            }
-            if let Some(archive) = &mut self.archive {
+            if let Some(archive) = self.archive(extracted_at) {
                 archive.keep(&payloads, extracted_at).await?;
             }
             // The bytes are let go as soon as they are decoded: their budget is what bounds the fetches.
@@ -170,108 +227,6 @@ impl Walk<'_> {
     }
 }
 
-/// File columns by week, newest first.
-async fn units(lake: &Lake, tables: &[&'static Table]) -> Result<Vec<Unit>, Error> {
-    let mut units = Vec::new();
-    for table in tables {
-        for week in lake.weeks(table).await? {
-            units.extend(table.files().map(|column| Unit { table, column, week }));
-        }
-    }
-    units.sort_by_key(|unit| std::cmp::Reverse(unit.week));
-    Ok(units)
-}
-
-/// Payloads that are committed together, with what is made from them.
-pub(crate) struct Part {
-    payloads: Changes,
-    messages: Changes,
-    sources: Changes,
-    rejects: Changes,
-}
-
-impl Part {
-    pub(crate) fn new(lake: &Lake) -> Self {
-        Self {
-            payloads: lake.changes(&PAYLOAD, Find::ByKey),
-            messages: lake.changes(&TRANSCRIPT_MESSAGE, Find::ByKey),
-            sources: lake.changes(&TRANSCRIPT_SOURCE, Find::ByKey),
-            rejects: lake.changes(&REJECTED_RECORD, Find::ByKey),
-        }
-    }
-
-    /// Takes decoded payloads: older messages of their transcripts go.
-    pub(crate) async fn push(
-        &mut self,
-        rejects: &Rejects,
-        run_id: &str,
-        decoded: copilot_lake_decoder::DecodedPayloads,
-        extracted_at: copilot_lake_tables::Instant,
-    ) -> Result<(), Error> {
-        self.replace(rejects, &decoded.transcripts)?;
-        for (table, reject) in &decoded.rejects {
-            let batch = reject_batch(table, std::slice::from_ref(reject), run_id, extracted_at)?;
-            self.rejects.push(None, batch).await?;
-            rejects.learn(table, std::slice::from_ref(reject));
-        }
-        for (week, batch) in decoded.messages {
-            self.messages.push(Some(week), batch).await?;
-        }
-        for (week, batch) in decoded.sources {
-            self.sources.push(Some(week), batch).await?;
-        }
-        for (week, batch) in decoded.payloads {
-            self.payloads.push(Some(week), batch).await?;
-        }
-        Ok(())
-    }
-
-    fn replace(&mut self, rejects: &Rejects, transcripts: &[String]) -> Result<(), Error> {
-        derived::replace_messages(&mut self.messages, &mut self.sources, transcripts)?;
-        for table in [&TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE] {
-            if let Some(keys) = rejects.below(table, transcripts)? {
-                self.rejects.remove(&keys)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes rows that name no File any more: their payloads go.
-    fn forget(&mut self, rejects: &Rejects, gone: &[SourceRow]) -> Result<(), Error> {
-        if gone.is_empty() {
-            return Ok(());
-        }
-        self.payloads.remove(&keys(gone)?)?;
-        let transcript = |row: &&SourceRow| {
-            let table = copilot_lake_tables::table(row.table);
-            table.and_then(|table| table.column(row.column)).is_some_and(|column| column.transcript)
-        };
-        let transcripts: Vec<String> = gone.iter().filter(transcript).map(|row| row.id.clone()).collect();
-        self.replace(rejects, &transcripts)
-    }
-
-    /// Commits what is made from payloads before them: a payload proves that its messages are there.
-    pub(crate) async fn commit(self, run_id: &str) -> Result<(), Error> {
-        for changes in [self.sources, self.messages, self.rejects, self.payloads] {
-            changes.commit(run_id).await?;
-        }
-        Ok(())
-    }
-}
-
-/// The keys of rows of `payload` whose row names no File any more.
-fn keys(gone: &[SourceRow]) -> Result<RecordBatch, Error> {
-    let each =
-        |part: fn(&SourceRow) -> &str| Arc::new(StringArray::from_iter_values(gone.iter().map(part))) as ArrayRef;
-    let keys = vec![
-        ("source_table", each(|row| row.table)),
-        ("source_id", each(|row| &row.id)),
-        ("source_partitionid", each(|row| &row.partition_id)),
-        ("column_name", each(|row| row.column)),
-    ];
-    Ok(assemble(&PAYLOAD, keys)?)
-}
-
 /// The bytes of a fetched file; its permit in the extractor's budget is given back when it is dropped.
 struct FetchedFile(File);
 
@@ -302,17 +257,18 @@ impl Refused {
         refused.entry((row.table, row.column)).or_insert_with(|| error.to_string());
     }
 
-    /// A column that may not be read is a failure of its table, told once.
-    async fn report(&self, spine: &Spine) {
+    /// A column that may not be read is a failure of its table, told once. Returns these tables.
+    async fn report(&self, spine: &Spine) -> BTreeSet<&'static str> {
         let refused = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let mut reports = spine.reports.lock().await;
         let tables: BTreeSet<_> = refused.keys().map(|(table, _)| *table).collect();
-        for table in tables {
+        for table in &tables {
             reports.of(table).payloads_failed += 1;
         }
         for ((table, column), reason) in refused {
             reports.of(table).reasons.push(format!("payloads of {column}: {reason}"));
         }
+        tables
     }
 }
 

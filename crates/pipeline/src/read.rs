@@ -36,8 +36,11 @@ pub(crate) async fn tasks(
             skip(spine, table, job.since.unwrap_or(plan::BEGINNING), now).await?;
             continue;
         };
-        let (windows, others) =
-            if spine.full { (vec![], true) } else { spine.ledger.windows(table, &selection.text()).await };
+        let (mut windows, mut others) = spine.ledger.windows(table, &selection.text()).await;
+        if spine.full {
+            others = true;
+            windows.retain(|window| continued.contains(&window.run_id));
+        }
         let (days, weeks) = if let Some((since, until)) = spine.window {
             let oldest = if since.is_none() { oldest(spine, table).await? } else { None };
             let since = since.unwrap_or(plan::BEGINNING);

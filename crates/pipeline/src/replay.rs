@@ -1,30 +1,30 @@
 //! Replay: archived pages and payloads into a lake, without a request.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 
-use arrow::array::BooleanArray;
-use arrow::compute::filter_record_batch;
-use copilot_lake_decoder::decode_payloads;
+use copilot_lake_decoder::{RawPayload, SourceRow, decode_payloads};
 use copilot_lake_extractor::{Page, Slice};
-use copilot_lake_tables::{Instant, Labels, SYSTEM_USER, Table, table};
+use copilot_lake_tables::{Instant, Labels, PAYLOAD, SYSTEM_USER, Table, Week, table};
 use copilot_lake_writer::{ArchivedSlice, Find, Instance, Lake, LakeOptions, archived};
 use futures::{StreamExt as _, TryStreamExt as _};
-use tokio::sync::watch;
 
 use crate::archive::{PAYLOADS, PayloadLine, SliceFile, TRACKING, VERSION};
+use crate::deletes::{self, Forget};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::ingest::{Counts, Ingest, Named, NotDone};
 use crate::labels::LabelCache;
-use crate::ledger::{Ledger, SliceRow};
-use crate::payloads::{DECODED_TOGETHER, DECODED_TOGETHER_BYTES, Part};
+use crate::ledger::{Ledger, REPLAY, SliceRow};
+use crate::named_files::Held;
+use crate::part::Part;
+use crate::payloads::{DECODED_TOGETHER, DECODED_TOGETHER_BYTES};
 use crate::plan::{CREATED, MODIFIED};
 use crate::rejects::Rejects;
 use crate::report::{Outcome, Report, TableReport};
 use crate::run::{local_time, run_id};
 use crate::settings::{Deletes, Stop};
-use crate::{cpu, deletes, derived, people};
+use crate::{cpu, people};
 
 /// What a replay is to do.
 #[derive(Debug)]
@@ -62,34 +62,38 @@ pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Rep
     let _lock = lake.lock(&run).await?;
     lake.prepare(&instance, false).await?;
     let mut ledger = Ledger::read(&lake).await?;
-    if ledger.last_is_unfinished() {
+    if ledger.has_unfinished() {
         lake.prepare(&instance, true).await?;
     }
     for (about, _) in &slices {
         ledger.learn_run(&about.run_id, instant(&about.started_at)?).await?;
     }
-    ledger.start_run(&run, "replay", started_at).await?;
+    ledger.start_run(&run, REPLAY, started_at).await?;
     observe(&Event::Started { run_id: run.clone(), continued: false });
 
     let mut reports = BTreeMap::new();
     let rejects = Rejects::read(&lake).await?;
-    let (_keep, never) = watch::channel(false);
-    let mut into = Into { lake, ledger, rejects, run, observe, stop: never, reports: &mut reports };
+    let had_payloads = !lake.weeks(&PAYLOAD).await?.is_empty();
+    let mut into =
+        Into { lake, ledger, rejects, run, observe, stop: stop.clone(), had_payloads, reports: &mut reports };
     let mut stopped = false;
-    let mut walked = Ok(());
     for (about, slice) in &slices {
-        if *stop.borrow() {
-            stopped = true;
-            break;
-        }
-        walked = into.slice(about, slice).await;
-        if walked.is_err() {
-            break;
+        match into.slice(about, slice).await {
+            _ if *stop.borrow() => {
+                stopped = true;
+                break;
+            }
+            Ok(()) => {}
+            // What is damaged holds nothing else up.
+            Err(Error::Archive { what }) => into.failed(about, what),
+            Err(error) => return Err(error),
         }
     }
     let (run, ledger) = (into.run, into.ledger);
-    let outcome = match (&walked, stopped) {
-        (Ok(()), false) => Outcome::Complete,
+    let count = |of: fn(&TableReport) -> u64| reports.values().map(of).sum::<u64>();
+    let outcome = match (count(|table| table.slices_failed), count(|table| table.slices_done + table.payloads)) {
+        (1.., 0) => Outcome::Failed,
+        (0, _) if !stopped => Outcome::Complete,
         _ => Outcome::Partial,
     };
     let report = Report {
@@ -102,8 +106,7 @@ pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Rep
         throttled_seconds: 0.0,
         tables: reports.into_values().collect(),
     };
-    walked?;
-    ledger.end_run("replay", started_at, local_time(), &report).await?;
+    ledger.end_run(REPLAY, started_at, local_time(), &report).await?;
     Ok(report)
 }
 
@@ -120,6 +123,11 @@ fn wrong(slice: &ArchivedSlice, what: &str) -> Error {
     Error::Archive { what: format!("{}: {what}", slice.path) }
 }
 
+/// A file of the archive that cannot be read.
+fn damaged(error: &copilot_lake_writer::Error) -> Error {
+    Error::Archive { what: error.to_string() }
+}
+
 fn instant(text: &str) -> Result<Instant, Error> {
     Instant::parse(text).ok_or_else(|| Error::Archive { what: format!("`{text}` is no instant") })
 }
@@ -132,6 +140,8 @@ struct Into<'a> {
     run: String,
     observe: Observer,
     stop: Stop,
+    /// The lake had payloads before: some may be newer than the archive's.
+    had_payloads: bool,
     reports: &'a mut BTreeMap<&'static str, TableReport>,
 }
 
@@ -186,6 +196,16 @@ impl Into<'_> {
         Ok(())
     }
 
+    /// Notes that a slice could not be replayed.
+    fn failed(&mut self, about: &SliceFile, reason: String) {
+        let known = table(&about.table).map_or(PAYLOAD.name, |table| table.name);
+        let window = format!("{} {} to {}", about.clock, about.window_start, about.window_end);
+        let report = self.report(known);
+        report.slices_failed += 1;
+        report.reasons.push(reason.clone());
+        (self.observe)(&Event::SliceNotDone { table: known, window, status: "failed", reason });
+    }
+
     fn report(&mut self, table: &'static str) -> &mut TableReport {
         self.reports.entry(table).or_insert_with(|| TableReport { table, ..TableReport::default() })
     }
@@ -222,7 +242,7 @@ impl Into<'_> {
             stop: &self.stop,
         };
         let pages = futures::stream::iter(&about.pages).map(Ok).and_then(|time| async move {
-            let body = slice.page(time.number).await?;
+            let body = slice.page(time.number).await.map_err(|error| NotDone::Archive(error.to_string()))?;
             let at = Instant::parse(&time.extracted_at);
             let page = Page::read(time.number, body).ok().zip(at);
             page.ok_or_else(|| NotDone::Archive(format!("{}: page {} is damaged", slice.path, time.number)))
@@ -236,50 +256,69 @@ impl Into<'_> {
 
     /// Rows that the service did not have any more.
     async fn gone(&mut self, table: &'static Table, about: &SliceFile) -> Result<(), Error> {
-        let keys: HashSet<&Vec<String>> = about.gone.iter().collect();
-        let ids = about.gone.iter().filter_map(|key| key.first().cloned()).collect();
-        let mut gone = Vec::new();
-        for batch in self.lake.rows_of(table, &ids).await? {
-            let is_gone: BooleanArray =
-                derived::keys_of(table, &batch).iter().map(|key| Some(keys.contains(key))).collect();
-            gone.push(filter_record_batch(&batch, &is_gone).map_err(Error::rows(table))?);
-        }
-        let how = (Deletes::parse(&about.deletes).unwrap_or_default(), instant(&about.as_of)?);
-        let rows = deletes::forget(&self.lake, &self.run, &self.rejects, table, &gone, how).await?;
+        let as_of = instant(&about.as_of)?;
+        let deletes = Deletes::parse(&about.deletes).unwrap_or_default();
+        let how = Forget { deletes, as_of, seen_until: Some(as_of) };
+        let rows = deletes::forget(&self.lake, &self.run, &self.rejects, table, &about.gone, &how).await?;
         self.report(table.name).rows_deleted += rows;
         Ok(())
     }
 
     async fn payloads(&mut self, slice: &ArchivedSlice) -> Result<(), Error> {
-        let index = slice.index().await?;
-        let lines = index.lines().map(serde_json::from_str::<PayloadLine>);
-        let lines = lines.collect::<Result<Vec<_>, _>>();
-        let lines = lines.map_err(|error| wrong(slice, &format!("its index cannot be read: {error}")))?;
+        let index = slice.index().await.map_err(|error| damaged(&error))?;
+        let mut lines = Vec::new();
+        for line in index.lines() {
+            let line: Result<PayloadLine, _> = serde_json::from_str(line);
+            let line = line.map_err(|error| wrong(slice, &format!("its index cannot be read: {error}")))?;
+            let row = line.row().ok_or_else(|| wrong(slice, "it names a column that is not known"))?;
+            lines.push((instant(&line.extracted_at)?, row, line));
+        }
+        self.keep_newer(&mut lines).await?;
         let mut part = Part::new(&self.lake);
         // A batch is decoded with one time.
-        for lines in lines.chunk_by(|a, b| a.extracted_at == b.extracted_at) {
-            let extracted_at = instant(&lines[0].extracted_at)?;
+        for lines in lines.chunk_by(|a, b| a.0 == b.0) {
+            let extracted_at = lines[0].0;
             let mut lines = lines.iter().peekable();
             while lines.peek().is_some() {
-                let (mut payloads, mut held) = (Vec::new(), 0);
+                let (mut payloads, mut gone, mut held) = (Vec::new(), Vec::new(), 0);
                 while payloads.len() < DECODED_TOGETHER
                     && held < DECODED_TOGETHER_BYTES
-                    && let Some(line) = lines.next()
+                    && let Some((_, row, line)) = lines.next()
                 {
+                    let row = row.clone();
+                    if line.is_gone() {
+                        gone.push(row);
+                        continue;
+                    }
                     let bytes = match line.number {
-                        Some(number) => Some(slice.payload(number).await?),
+                        Some(number) => Some(slice.payload(number).await.map_err(|error| damaged(&error))?),
                         None => None,
                     };
                     held += bytes.as_ref().map_or(0, |bytes| bytes.len());
-                    let payload = line.payload(bytes);
-                    let payload = payload.ok_or_else(|| wrong(slice, "it names a column that is not known"))?;
-                    self.report(payload.row.table).payloads += 1;
-                    payloads.push(payload);
+                    self.report(row.table).payloads += 1;
+                    payloads.push(RawPayload { row, fetched: line.fetched(bytes) });
                 }
                 let decoded = cpu::run(move || decode_payloads(&payloads, extracted_at)).await?;
                 part.push(&self.rejects, &self.run, decoded, extracted_at).await?;
+                part.forget(&self.rejects, &gone)?;
             }
         }
         part.commit(&self.run).await
+    }
+
+    /// Leaves out what the lake has from a later time, and failures where it has something.
+    async fn keep_newer(&self, lines: &mut Vec<(Instant, SourceRow, PayloadLine)>) -> Result<(), Error> {
+        if !self.had_payloads {
+            return Ok(());
+        }
+        let weeks: BTreeSet<Week> = lines.iter().map(|(_, row, _)| Week::of(row.row_time)).collect();
+        for week in weeks {
+            let held = Held::read(&self.lake, week).await?;
+            lines.retain(|(at, row, line)| {
+                let later = |held: Instant| held > *at || line.is_failed();
+                Week::of(row.row_time) != week || !held.extracted_at(row).is_some_and(later)
+            });
+        }
+        Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::event::{Event, Observer};
 use crate::halt::Halt;
 use crate::ingest::Named;
 use crate::labels::LabelCache;
-use crate::ledger::Ledger;
+use crate::ledger::{FULL, Ledger};
 use crate::rejects::Rejects;
 use crate::report::{Outcome, Report, TableReport};
 use crate::schema::Schema;
@@ -37,10 +37,11 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let instance = Instance { organization: Some(who.organization_id.clone()), tenant: job.tenant_id.clone() };
     lake.prepare(&instance, false).await?;
     let mut ledger = Ledger::read(&lake).await?;
-    if ledger.last_is_unfinished() {
+    if ledger.has_unfinished() {
         lake.prepare(&instance, true).await?;
     }
-    let continued = if request.full { BTreeSet::new() } else { ledger.continued(started_at) };
+    let command = if request.full { format!("{command}{FULL}") } else { command.to_owned() };
+    let continued = ledger.continued(&command, started_at);
     let now = continued.iter().filter_map(|run| ledger.started().get(run)).min().copied().unwrap_or(started_at);
     let now = now.floor_second();
     let window = request.window(now)?;
@@ -48,7 +49,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let mut asked: Vec<&'static Table> = job.tables.clone();
     asked.push(&SYSTEM_USER);
     let environment = service.environment(&asked).await?;
-    ledger.start_run(&run_id, command, started_at).await?;
+    ledger.start_run(&run_id, &command, started_at).await?;
     observe(&Event::Started { run_id: run_id.clone(), continued: !continued.is_empty() });
 
     let kept = Kept { organization: instance.organization, tenant: instance.tenant };
@@ -70,7 +71,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
         window,
     };
     let walked = spine.walk(&job, now, &continued).await;
-    spine.finish(command, started_at, clock, walked).await
+    spine.finish(&command, started_at, clock, walked).await
 }
 
 impl Spine {
