@@ -60,6 +60,21 @@ fn what_is_missing_is_named_with_what_to_grant() {
 }
 
 #[test]
+fn a_secured_column_in_which_no_row_shows_a_file_is_named() {
+    let world = World::parse(
+        "[[table]]
+        name = \"msdyn_copilotevent\"
+        secured = [\"msdyn_interactiondata\"]
+        [[table.row]]
+        nulls = [\"msdyn_interactiondata\", \"msdyn_interactiondata_name\"]",
+    );
+    let seen = shown(&world, &["check"], 3);
+    let line = "payloads of msdyn_interactiondata cannot be read: the column is secured and no row shows a File in it; add \
+                the application user to a column security profile that may read msdyn_interactiondata";
+    assert!(seen.contains(line), "{seen}");
+}
+
+#[test]
 fn a_complete_environment_is_ok() {
     let world = World::new(Scenario::rows(200, 2));
     let seen = shown(&world, &["check"], 0);

@@ -1,5 +1,7 @@
 //! Raw pages and payloads are kept, and decoded again into an equal lake without a request.
 
+use std::path::{Path, PathBuf};
+
 use copilot_lake_emulator::Scenario;
 use copilot_lake_tables::TABLES;
 
@@ -17,6 +19,12 @@ fn an_archive_gives_an_equal_lake_without_a_request() {
         [[table.row]]
         values = { msdyn_copiloteventid = \"00000000-0000-0000-0000-0000000000aa\", partitionid = \"p\" }
         json = { msdyn_aiagent = '\"somebody\"' }
+        [[table.row]]
+        values = { msdyn_copiloteventid = \"00000000-0000-0000-0000-0000000000bb\", partitionid = \"p\" }
+        payload_text = \"taken away\"
+        [[table.row]]
+        values = { msdyn_copiloteventid = \"00000000-0000-0000-0000-0000000000cc\", partitionid = \"p\" }
+        payload_text = \"the first\"
         [[table]]
         name = \"msdyn_copilotinteraction\"
         rows = 60
@@ -30,6 +38,8 @@ fn an_archive_gives_an_equal_lake_without_a_request() {
         change = [
             { position = 3, values = { msdyn_verbatim = \"changed\" } },
             { key = [\"00000000-0000-0000-0000-0000000000aa\", \"p\"], json = { msdyn_aiagent = '1' } },
+            { key = [\"00000000-0000-0000-0000-0000000000bb\", \"p\"], nulls = [\"msdyn_interactiondata\", \"msdyn_interactiondata_name\"] },
+            { key = [\"00000000-0000-0000-0000-0000000000cc\", \"p\"], payload_text = \"the second\" },
         ]
         delete = [{ position = 7 }]
         row = [{ values = { msdyn_verbatim = \"new\" } }]";
@@ -48,19 +58,28 @@ fn an_archive_gives_an_equal_lake_without_a_request() {
     let output = world.run(&["replay", from.to_str().unwrap(), "--lake", &to]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert_eq!(world.emulator.served().requests.values().sum::<u64>(), asked, "a service was asked");
-
-    for table in TABLES.iter().filter(|table| !table.name.starts_with("extraction_")) {
-        let provenance = table.columns.iter().find(|column| column.provenance).map(|column| column.name);
-        let fields = table.layout().fields().iter().map(|field| field.name.as_str());
-        let columns: Vec<_> =
-            fields.filter(|name| Some(*name) != provenance).map(|name| format!("\"{name}\"")).collect();
-        let sql = format!("SELECT {} FROM {} ORDER BY {}", columns.join(", "), table.name, table.key.join(", "));
-        let (first, second) = (world.sql(&sql), world.sql_of(&again, &sql));
-        assert_eq!(first, second, "{}", table.name);
-    }
+    assert_equal(&world, &again);
     let windows = "SELECT table_name, clock, window_start, window_end, as_of, selection, status, rows, pages, token \
-                   FROM extraction_slice ORDER BY 1, 2, 3";
+                   FROM extraction_slice ORDER BY 1, 2, 3, 5, 8, 9, 4";
     assert_eq!(world.sql(windows), world.sql_of(&again, windows), "the ledger");
+
+    // The archive of the first run alone takes nothing back that the lake has from the second one.
+    let now = |world: &World| {
+        let payload = world.sql_of(&again, "SELECT text FROM payload WHERE source_id LIKE '%0000000000cc'");
+        let row = world.sql_of(&again, "SELECT count(*) FROM msdyn_copilotevent WHERE msdyn_verbatim = 'changed'");
+        (payload, row)
+    };
+    let before = now(&world);
+    assert_eq!(before.0, [["the second"]]);
+    let first = of_first_run(&from);
+    let mut arguments = vec!["replay", "--lake", &to];
+    arguments.extend(first.iter().map(|path| path.to_str().unwrap()));
+    let output = world.run(&arguments);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(now(&world), before);
+    let output = world.run(&["replay", from.to_str().unwrap(), "--lake", &to]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_equal(&world, &again);
 
     // Once more changes nothing.
     let files = |world: &World| world.sql_of(&again, "SELECT count(*) FROM msdyn_copilotevent");
@@ -69,4 +88,50 @@ fn an_archive_gives_an_equal_lake_without_a_request() {
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains(" 0 new or changed"), "{}", text(&output.stderr));
     assert_eq!(files(&world), before);
+}
+
+#[test]
+fn a_damaged_slice_of_the_archive_holds_nothing_else_up() {
+    let mut world = World::new(Scenario::rows(300, 3));
+    world.keys.insert("lake.archive_raw".to_owned(), true.into());
+    world.extract(&[], 0);
+    let runs = of_first_run(&world.lake().join("_raw"));
+    let run = runs.iter().find(|path| path.parent().unwrap().ends_with("msdyn_copilotevent")).unwrap();
+    let files = |folder: &Path| std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let pages = files(run).flat_map(|slice| files(&slice).collect::<Vec<_>>());
+    let pages = pages.filter(|path| path.to_string_lossy().contains("1.json"));
+    let page = pages.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
+    std::fs::write(&page, "damaged").unwrap();
+
+    let again = world.folder.path().join("again");
+    let (from, to) = (world.lake().join("_raw"), again.to_string_lossy().into_owned());
+    let output = world.run(&["replay", from.to_str().unwrap(), "--lake", &to]);
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    assert!(message.contains(page.file_name().unwrap().to_str().unwrap()) || message.contains("page 1"), "{message}");
+    let rows =
+        |lake: &Path| world.sql_of(lake, "SELECT count(*) FROM msdyn_copilotevent")[0][0].parse::<u64>().unwrap();
+    let (all, some) = (rows(&world.lake()), rows(&again));
+    assert!(0 < some && some < all, "{some} of {all}");
+}
+
+/// The folders of a run in an archive, of all tables.
+fn of_first_run(raw: &Path) -> Vec<PathBuf> {
+    let folders = |path: &Path| std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
+    let runs: Vec<_> = folders(raw).iter().flat_map(|table| folders(table)).collect();
+    let first = runs.iter().map(|path| path.file_name().unwrap().to_owned()).min().unwrap();
+    runs.into_iter().filter(|path| path.file_name().unwrap() == first).collect()
+}
+
+/// That two lakes hold equal rows, but for which run wrote them.
+fn assert_equal(world: &World, again: &Path) {
+    for table in TABLES.iter().filter(|table| !table.name.starts_with("extraction_")) {
+        let provenance = table.columns.iter().find(|column| column.provenance).map(|column| column.name);
+        let fields = table.layout().fields().iter().map(|field| field.name.as_str());
+        let columns: Vec<_> =
+            fields.filter(|name| Some(*name) != provenance).map(|name| format!("\"{name}\"")).collect();
+        let sql = format!("SELECT {} FROM {} ORDER BY {}", columns.join(", "), table.name, table.key.join(", "));
+        let (first, second) = (world.sql(&sql), world.sql_of(again, &sql));
+        assert_eq!(first, second, "{}", table.name);
+    }
 }
