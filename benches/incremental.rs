@@ -1,7 +1,8 @@
 //! What does a run cost that finds little new? A lake of many rows, then 1,000 new and 100 changed ones.
 //!
-//! Prints seconds, CPU-seconds, requests, files that were rewritten and peak memory of the second run, and what a run
-//! costs that finds nothing. Rows: the first argument, default 1,000,000. Needs the release binary.
+//! The changed rows are spread over the whole year first, so that most files hold one, and lie in the last week then.
+//! Prints seconds, CPU-seconds, requests, files that were added and peak memory of each run, and what a run costs that
+//! finds nothing. Rows: the first argument, default 1,000,000. Needs the release binary.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
@@ -16,6 +17,11 @@ fn main() {
     let folder = tempfile::tempdir().expect("a folder");
     let scenario = folder.path().join("scenario.toml");
     let every = rows / 100;
+    let last = rows / 52;
+    let recent: Vec<_> = (1..=100)
+        .map(|number| format!("{{ position = -{}, values = {{ msdyn_verbatim = \"recent\" }} }}", number * last / 100))
+        .collect();
+    let recent = recent.join(", ");
     let text = format!(
         "clock = 2025-11-05T12:00:00Z
         [[table]]
@@ -27,7 +33,11 @@ fn main() {
         generate = {{ rows = 1000, from = 2025-11-05T12:00:00Z }}
         change = [{{ every = {every}, values = {{ msdyn_verbatim = \"changed\" }} }}]
         [[phase]]
-        clock = 2025-11-06T13:00:00Z
+        clock = 2025-11-06T18:00:00Z
+        generate = {{ rows = 1000, from = 2025-11-06T13:00:00Z }}
+        change = [{recent}]
+        [[phase]]
+        clock = 2025-11-07T00:00:00Z
         "
     );
     std::fs::write(&scenario, text).expect("a scenario file");
@@ -35,7 +45,7 @@ fn main() {
     let lake = folder.path().join("lake");
     let first = extract(&binary, &emulator.url, &lake, &[]);
     println!("incremental/first/{rows}: {:.1} s, peak memory {} MiB", first.seconds, first.mebibytes);
-    for what in ["1,100 rows", "nothing"] {
+    for what in ["1,100 rows, changed ones of the year", "1,100 rows, changed ones of the last week", "nothing"] {
         emulator.ask("POST", "/_emulator/advance");
         let before = requests(&emulator);
         let summary = folder.path().join("summary.json");
