@@ -5,11 +5,10 @@ use std::borrow::Cow;
 use arrow::array::{
     ArrayRef, BooleanBuilder, Decimal128Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
-use arrow::compute::kernels::cast_utils::parse_decimal;
-use arrow::datatypes::Decimal128Type;
 use copilot_lake_tables::{Column, Instant, Table, Type};
 
 use crate::context::JsonColumns;
+use crate::decimal;
 
 /// What a null becomes in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +89,7 @@ impl Builder {
             (Self::Int64(builder), Value::Int(n)) => builder.append_value(*n),
             (Self::Boolean(builder), Value::Boolean(value)) => builder.append_value(*value),
             (Self::Decimal(builder), Value::Decimal(digits)) => {
-                builder.append_value(parse_decimal::<Decimal128Type>(digits, 38, 12).map_err(|_| "not a decimal")?);
+                builder.append_value(decimal::parse(digits).ok_or("not a decimal")?);
             }
             _ => return Err(self.expected()),
         }

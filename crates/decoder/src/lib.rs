@@ -14,6 +14,7 @@ mod careful;
 mod charset;
 mod columns;
 mod context;
+mod decimal;
 mod page;
 mod payload;
 mod reject;
