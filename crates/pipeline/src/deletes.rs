@@ -191,7 +191,7 @@ pub(crate) async fn forget(
     for keys in gone.chunks(TOGETHER) {
         let ids = keys.iter().filter_map(|key| key.first().cloned()).collect();
         let keys: HashSet<&Vec<String>> = keys.iter().collect();
-        let mut changes = lake.changes(table, Find::ByKey);
+        let (mut changes, mut removed) = (lake.changes(table, Find::ByKey), Vec::new());
         for batch in lake.rows_of(table, &ids).await? {
             let is_gone = derived::keys_of(table, &batch).into_iter().enumerate().map(|(row, key)| {
                 let is_later = how.seen_until.is_some_and(|until| instant(&batch, "extracted_at", row) > until);
@@ -208,9 +208,12 @@ pub(crate) async fn forget(
                     changes.push(Some(week), batch).await?;
                 }
             } else {
-                derived::remove(lake, run_id, rejects, table, &derived::keys_of(table, &batch)).await?;
+                removed.extend(derived::keys_of(table, &batch));
                 changes.remove(&batch)?;
             }
+        }
+        if !removed.is_empty() {
+            derived::remove(lake, run_id, rejects, table, &removed).await?;
         }
         changes.commit(run_id).await?;
     }

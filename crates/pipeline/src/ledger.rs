@@ -137,22 +137,28 @@ impl Ledger {
 
     /// Whether a run did not end lately: it may have left files behind. One before was cleaned up after by the next.
     pub(crate) fn has_unfinished(&self) -> bool {
-        // Replays go by another clock than extractions, so that the order of runs is known only roughly.
-        let Some(last) = self.started.values().max() else { return false };
-        let lately = last.plus_seconds(-CONTINUED_WITHIN_SECONDS);
-        self.started.iter().any(|(run, started)| *started >= lately && !self.ended.contains(run))
+        // Replays go by another clock than extractions: each kind is compared with its own.
+        [true, false].into_iter().any(|is_replay| {
+            let of_kind = self.started.iter().filter(|(run, _)| (self.command_of(run) == REPLAY) == is_replay);
+            let Some(last) = of_kind.clone().map(|(_, started)| *started).max() else { return false };
+            let lately = last.plus_seconds(-CONTINUED_WITHIN_SECONDS);
+            of_kind.clone().any(|(run, started)| *started >= lately && !self.ended.contains(run))
+        })
+    }
+
+    fn command_of(&self, run: &str) -> &str {
+        self.commands.get(run).map_or("", String::as_str)
     }
 
     /// The runs that a run of that command starting now continues: the newest ones without an end, within six hours.
     pub(crate) fn continued(&self, command: &str, now: Instant) -> BTreeSet<String> {
-        let command_of = |run: &str| self.commands.get(run).map_or("", String::as_str);
-        let mut runs: Vec<_> = self.started.iter().filter(|(run, _)| command_of(run) != REPLAY).collect();
+        let mut runs: Vec<_> = self.started.iter().filter(|(run, _)| self.command_of(run) != REPLAY).collect();
         runs.sort_by_key(|(_, started)| std::cmp::Reverse(**started));
         let earliest = now.plus_seconds(-CONTINUED_WITHIN_SECONDS);
         runs.into_iter()
             .take_while(|(run, started)| !self.ended.contains(*run) && **started >= earliest)
             // What was read before is no part of reading everything again.
-            .take_while(|(run, _)| !command.ends_with(FULL) || command_of(run).ends_with(FULL))
+            .take_while(|(run, _)| !command.ends_with(FULL) || self.command_of(run).ends_with(FULL))
             .map(|(run, _)| run.clone())
             .collect()
     }

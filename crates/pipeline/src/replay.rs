@@ -78,17 +78,20 @@ pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Rep
         Into { lake, ledger, rejects, run, observe, stop: stop.clone(), had_payloads, reports: &mut reports };
     let mut stopped = false;
     for (about, slice) in &slices {
+        stopped = *stop.borrow();
+        if stopped {
+            break;
+        }
         match into.slice(about, slice).await {
-            _ if *stop.borrow() => {
-                stopped = true;
-                break;
-            }
             Ok(()) => {}
+            // It was given up in the middle.
+            Err(Error::Archive { .. }) if *stop.borrow() => {}
             // What is damaged holds nothing else up.
             Err(Error::Archive { what }) => into.failed(about, what),
             Err(error) => return Err(error),
         }
     }
+    stopped |= *stop.borrow();
     let (run, ledger) = (into.run, into.ledger);
     let count = |of: fn(&TableReport) -> u64| reports.values().map(of).sum::<u64>();
     let outcome = match (count(|table| table.slices_failed), count(|table| table.slices_done + table.payloads)) {
