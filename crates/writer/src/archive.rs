@@ -148,7 +148,8 @@ async fn slice(store: Arc<dyn ObjectStore>, folder: Path, files: Vec<Path>) -> R
     if !described {
         return Ok(None);
     }
-    let slice_json = text(&store, &paths::archived_slice(&folder)).await?;
+    // What is damaged is for whoever reads it to tell.
+    let slice_json = String::from_utf8_lossy(&read(&store, paths::archived_slice(&folder)).await?).into_owned();
     Ok(Some(ArchivedSlice { path: folder.to_string(), store, folder, slice_json, has_index, pages, payloads }))
 }
 
@@ -169,6 +170,11 @@ impl ArchivedSlice {
     /// The numbers of its pages, ascending.
     pub fn page_numbers(&self) -> Vec<u32> {
         self.pages.keys().copied().collect()
+    }
+
+    /// The numbers of its payloads, ascending.
+    pub fn payload_numbers(&self) -> Vec<u32> {
+        self.payloads.keys().copied().collect()
     }
 
     /// The body of a page.

@@ -149,7 +149,7 @@ impl Changes {
         // What meets no file of the table is encoded at once, side by side; the rest waits in memory, because most of it
         // will turn out to be known.
         let files = log.state().await?.map(|state| state.files.clone()).unwrap_or_default();
-        let find = if self.gone.is_empty() { self.find } else { Find::ByKey };
+        let find = if self.gone.is_empty() || self.find == Find::Again { self.find } else { Find::ByKey };
         let sources = stream::iter(weeks.weeks).map(|(week, rows)| self.sources(week, rows, find, &files));
         let sources = sources.buffered(WEEKS);
         let sources: Vec<Vec<Source>> = sources.try_collect().await?;

@@ -127,7 +127,7 @@ async fn merge(
     seen: &mut Vec<Path>,
 ) -> Result<Files, Error> {
     let table = log.table;
-    if find == Find::ByKey {
+    if find != Find::ByTime {
         for source in &mut sources {
             source.bound_keys(table)?;
         }
@@ -141,7 +141,7 @@ async fn merge(
                 complete(staged, seen).await?;
             }
         }
-        losers = resolve(&lake.store, table, &sources, &meetings, gone).await?;
+        losers = resolve(&lake.store, table, find, &sources, &meetings, gone).await?;
     }
     let new = stream::iter(sources.into_iter().zip(losers.new)).map(|(source, lost)| file_of(lake, log, source, lost));
     let new: Vec<Option<Staged>> = new.buffered(FILES).try_collect().await?;

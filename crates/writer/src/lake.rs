@@ -53,6 +53,8 @@ pub enum Find {
     ByTime,
     /// The time of a key may change: all files whose bounds allow the key are read.
     ByKey,
+    /// As by key, for rows that were read before and come again: of equal versions the reading that is later stays.
+    Again,
 }
 
 /// A data file that is part of a table.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::Hasher;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
+use arrow::array::{AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
 use arrow::row::{RowConverter, SortField};
 use copilot_lake_tables::{Field, Origin, Table};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -42,7 +43,7 @@ impl Meetings {
     pub(crate) fn find(find: Find, sources: &[Source], files: &[Arc<DataFile>], gone: &Gone) -> Self {
         let meet = |a: &Source, b: &Source| a.week() == b.week() && a.bounds().times_meet(b.bounds());
         let mut met = Self { sources: vec![None; sources.len()], files: Vec::new() };
-        if find == Find::ByKey {
+        if find != Find::ByTime {
             let bounds = || sources.iter().map(Source::bounds).chain(gone.bounds());
             let any = |file: &&Arc<DataFile>| bounds().any(|bounds| bounds.keys_meet(&file.bounds));
             met.files = files.iter().filter(any).map(|file| (Arc::clone(file), EVER)).collect();
@@ -72,7 +73,7 @@ impl Meetings {
     /// Whether rows of that week and these bounds would meet a file of the table.
     pub(crate) fn any(find: Find, source: &Source, files: &[Arc<DataFile>]) -> bool {
         match find {
-            Find::ByKey => true,
+            Find::ByKey | Find::Again => true,
             Find::ByTime => {
                 files.iter().any(|file| source.week() == file.week && source.bounds().times_meet(&file.bounds))
             }
@@ -107,11 +108,13 @@ struct Pair {
 /// Finds the rows that give way.
 ///
 /// The newest version stays. With equal versions, or without any, the new row stays if a value differs that is not about
-/// the program's own work, else the table's; among new rows the first with versions, the last without. Rows of the table
-/// whose key is among `gone` give way to nothing.
+/// the program's own work, else the table's; among new rows the first with versions, the last without. By
+/// [`Find::Again`] a row of the table that was read later stays in any case. Rows of the table whose key is among `gone`
+/// give way to nothing.
 pub(crate) async fn resolve(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
+    find: Find,
     sources: &[Source],
     meetings: &Meetings,
     gone: &Gone,
@@ -156,8 +159,8 @@ pub(crate) async fn resolve(
         let pair = |(source, position, old)| Pair { source: source as usize, position, file, old };
         pairs.extend(met.equal.into_iter().map(pair));
     }
-    for (pair, same) in compare(store, table, sources, meetings, pairs).await? {
-        if same {
+    for (pair, new_row, old_row) in compare(store, table, sources, meetings, pairs).await? {
+        if new_row.digest == old_row.digest || (find == Find::Again && new_row.extracted_at < old_row.extracted_at) {
             losers.unchanged += 1;
             new[pair.source].push(pair.position);
         } else {
@@ -206,14 +209,22 @@ async fn meet(file: KeyReader, newest: &HashMap<u128, Newest>, gone: &Gone) -> R
     Ok(met)
 }
 
-/// Says of every pair whether all values are the same, except those that say when and by which run the row was read.
+/// What decides between two rows with equal versions.
+#[derive(Debug, Clone, Copy, Default)]
+struct Values {
+    /// Of all values except those that say when and by which run the row was read.
+    digest: u128,
+    extracted_at: i64,
+}
+
+/// The values of every pair: of the new row, and of the table's.
 async fn compare(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
     sources: &[Source],
     meetings: &Meetings,
     pairs: Vec<Pair>,
-) -> Result<Vec<(Pair, bool)>, Error> {
+) -> Result<Vec<(Pair, Values, Values)>, Error> {
     if pairs.is_empty() {
         return Ok(vec![]);
     }
@@ -223,14 +234,20 @@ async fn compare(
         Origin::Column(column) => !column.provenance,
         _ => true,
     };
-    let columns: Vec<usize> = fields.filter(|(_, field)| tells(field)).map(|(at, _)| at).collect();
+    let mut columns: Vec<usize> = fields.filter(|(_, field)| tells(field)).map(|(at, _)| at).collect();
+    let telling = columns.len();
+    columns.extend(table.layout().position("extracted_at"));
     let schema = projected(table, &columns);
-    let sort = schema.fields().iter().map(|field| SortField::new(field.data_type().clone())).collect();
+    let sort = schema.fields().iter().take(telling).map(|field| SortField::new(field.data_type().clone())).collect();
     let converter = RowConverter::new(sort).map_err(Error::rows(table.name))?;
     // Two rows are the same when their bytes are: 128 bits of them are kept.
-    let digests = |batch: &RecordBatch, to: &mut Vec<u128>| {
-        let rows = converter.convert_columns(batch.columns()).map_err(Error::rows(table.name))?;
-        to.extend(rows.iter().map(|row| keys::hash_of(|hasher| hasher.write(row.data()))));
+    let values = |batch: &RecordBatch, to: &mut Vec<Values>| {
+        let rows = converter.convert_columns(&batch.columns()[..telling]).map_err(Error::rows(table.name))?;
+        let times = batch.columns()[telling].as_primitive::<TimestampMicrosecondType>().values();
+        to.extend(rows.iter().zip(times).map(|(row, extracted_at)| Values {
+            digest: keys::hash_of(|hasher| hasher.write(row.data())),
+            extracted_at: *extracted_at,
+        }));
         Ok(())
     };
     let mut of_source: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
@@ -239,27 +256,31 @@ async fn compare(
         of_source.entry(pair.source).or_default().push(pair.position);
         of_file.entry(pair.file).or_default().push(pair.old);
     }
-    let mut new: HashMap<(usize, u32), u128> = HashMap::new();
+    let mut new: HashMap<(usize, u32), Values> = HashMap::new();
     for (at, mut positions) in of_source {
         positions.sort_unstable();
         positions.dedup();
         let mut found = Vec::with_capacity(positions.len());
-        sources[at].pick(store, table, &schema, &positions, |batch| digests(batch, &mut found)).await?;
+        sources[at].pick(store, table, &schema, &positions, |batch| values(batch, &mut found)).await?;
         new.extend(positions.into_iter().map(|position| (at, position)).zip(found));
     }
     let pick = |(at, mut positions): (usize, Vec<u32>)| {
         positions.sort_unstable();
         positions.dedup();
-        let (file, schema, digests) = (Arc::clone(&meetings.files[at].0), &schema, &digests);
+        let (file, schema, values) = (Arc::clone(&meetings.files[at].0), &schema, &values);
         async move {
             let mut found = Vec::with_capacity(positions.len());
-            file_pick(store, &file, schema, &positions, |batch| digests(batch, &mut found)).await?;
+            file_pick(store, &file, schema, &positions, |batch| values(batch, &mut found)).await?;
             Ok::<_, Error>(positions.into_iter().map(move |position| (at, position)).zip(found))
         }
     };
     let picked: Vec<_> = of_file.into_iter().map(pick).collect();
     let picked: Vec<_> = stream::iter(picked).buffered(READ).try_collect().await?;
-    let old: HashMap<(usize, u32), u128> = picked.into_iter().flatten().collect();
-    let same = |pair: &Pair| new.get(&(pair.source, pair.position)) == old.get(&(pair.file, pair.old));
-    Ok(pairs.into_iter().map(|pair| (same(&pair), pair)).map(|(same, pair)| (pair, same)).collect())
+    let old: HashMap<(usize, u32), Values> = picked.into_iter().flatten().collect();
+    let of = |values: &HashMap<(usize, u32), Values>, at| values.get(&at).copied().unwrap_or_default();
+    let with_values = pairs.into_iter().map(|pair| {
+        let (new, old) = (of(&new, (pair.source, pair.position)), of(&old, (pair.file, pair.old)));
+        (pair, new, old)
+    });
+    Ok(with_values.collect())
 }
