@@ -22,7 +22,7 @@ use crate::origin::require_secure;
 use crate::page::Page;
 use crate::pages;
 use crate::privileges::{self, Depth};
-use crate::probe;
+use crate::probe::{self, AnyFile};
 use crate::request::{self, Ask};
 use crate::retry::Patience;
 use crate::selection::Selection;
@@ -170,12 +170,12 @@ impl Dataverse {
         probe::first_row(&self.client, &self.api, table, selection).await
     }
 
-    /// Some row's file in this column, to see whether files may be read; `None` when none was found. Where the service
-    /// cannot filter for it, one page of rows is looked through.
+    /// Some row's File in this column, to see whether Files may be read. Where the service cannot filter for it, one page
+    /// of rows is looked through.
     ///
     /// # Errors
     /// Those of [`Self::pages`], and [`Error::ColumnSecured`].
-    pub async fn any_file(&self, table: &'static Table, column: &'static str) -> Result<Option<FileAddress>, Error> {
+    pub async fn any_file(&self, table: &'static Table, column: &'static str) -> Result<AnyFile, Error> {
         probe::any_file(&self.client, &self.api, self.page_size, table, column).await
     }
 

@@ -69,6 +69,8 @@ pub use meter::Meter;
 pub use network::Network;
 pub use page::Page;
 pub use privileges::Depth;
+pub use probe::AnyFile;
+
 pub use secret::Secret;
 pub use selection::Selection;
 pub use slice::Slice;

@@ -24,14 +24,25 @@ pub(crate) async fn first_row(
     pages::find(client, api, ask, |page| Ok((!page.parsed::<Row>()?.is_empty()).then(|| page.clone()))).await
 }
 
-/// Some row's file in this column; `None` when no row has one, or none among those that were looked at.
+/// What a search for some row's File in a column found.
+#[derive(Debug, Clone)]
+pub enum AnyFile {
+    /// This one.
+    At(FileAddress),
+    /// No row shows one.
+    None,
+    /// The service could not be asked for it, and no row of one page shows one.
+    NotSeen,
+}
+
+/// Some row's File in this column.
 pub(crate) async fn any_file(
     client: &Client,
     api: &Url,
     page_size: u32,
     table: &'static Table,
     column: &'static str,
-) -> Result<Option<FileAddress>, Error> {
+) -> Result<AnyFile, Error> {
     let Some(column) = table.column(column).filter(|column| matches!(column.ty, Type::File)) else {
         return Err(Error::Usage { what: format!("`{column}` of `{}` is no file", table.name) });
     };
@@ -53,11 +64,12 @@ pub(crate) async fn any_file(
         Err(Error::Refused { .. }) => {
             let ask = ask(None, page_size)?;
             let page = pages::page(client, &ask).await?.page;
-            address(&page).map_err(|reason: &str| Error::BadPage {
+            let found = address(&page).map_err(|reason: &str| Error::BadPage {
                 reason: reason.to_owned(),
                 call: ask.call_after(page.requests),
-            })
+            });
+            Ok(found?.map_or(AnyFile::NotSeen, AnyFile::At))
         }
-        found => found,
+        found => Ok(found?.map_or(AnyFile::None, AnyFile::At)),
     }
 }

@@ -1,7 +1,7 @@
 //! What the environment has: metadata, labels, totals, privileges, first rows.
 
 use super::*;
-use crate::Depth;
+use crate::{AnyFile, Depth};
 use copilot_lake_tables::{CONVERSATION_INSIGHT, COPILOT_INTERACTION, SYSTEM_USER, Table};
 
 const USER: &str = "f9d841e5-0000-4000-8000-000000000009";
@@ -197,7 +197,8 @@ async fn the_first_row_is_found_behind_empty_pages() {
 async fn a_row_with_a_file_is_found_by_filter_or_by_looking() {
     const ROW: &str = r#"{"msdyn_copiloteventid":"F9D841E5-0000-4000-8000-000000000001","partitionid":"p'1","msdyn_interactiondata":"x"}"#;
     let server = Server::start(|request| page(&request, &format!("[{ROW}]"), None)).await;
-    let found = dataverse(server.url.clone()).any_file(&COPILOT_EVENT, "msdyn_interactiondata").await.unwrap().unwrap();
+    let found = dataverse(server.url.clone()).any_file(&COPILOT_EVENT, "msdyn_interactiondata").await.unwrap();
+    let AnyFile::At(found) = found else { panic!("{found:?}") };
     assert_eq!(found.key, ["f9d841e5-0000-4000-8000-000000000001", "p'1"]);
     let asked = &server.asked()[0];
     let expected = [
@@ -213,7 +214,8 @@ async fn a_row_with_a_file_is_found_by_filter_or_by_looking() {
     })
     .await;
     let service = dataverse(server.url.clone());
-    let found = service.any_file(&COPILOT_EVENT, "msdyn_interactiondata").await.unwrap().unwrap();
+    let found = service.any_file(&COPILOT_EVENT, "msdyn_interactiondata").await.unwrap();
+    let AnyFile::At(found) = found else { panic!("{found:?}") };
     assert_eq!(found.key[1], "p'1");
     assert_eq!(query(&server.asked()[1].target).len(), 1);
     assert_eq!(server.asked()[1].header("prefer"), Some("odata.maxpagesize=3"));
