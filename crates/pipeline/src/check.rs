@@ -1,6 +1,6 @@
 //! `check`: what a run needs, tried with the cheapest calls there are.
 
-use copilot_lake_extractor::{Dataverse, Depth, Environment, Error as ServiceError};
+use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError};
 use copilot_lake_tables::{SYSTEM_USER, Table};
 use copilot_lake_writer::Lake;
 
@@ -158,10 +158,13 @@ async fn of_table(
     if !presence.lacks.is_empty() {
         found(Finding::NoColumns { table: name, columns: presence.lacks.clone() });
     }
-    if let Err(error) = service.first_row(table, &presence.selection).await {
-        found(Finding::NotReadable { table: name, reason: error.to_string() });
-        return;
-    }
+    let has_rows = match service.first_row(table, &presence.selection).await {
+        Ok(page) => page.is_some(),
+        Err(error) => {
+            found(Finding::NotReadable { table: name, reason: error.to_string() });
+            return;
+        }
+    };
     found(match depth {
         Some(Some(depth)) if depth < Depth::Global => Finding::SomeRows { table: name, depth },
         depth => Finding::Readable { table: name, depth: depth.flatten() },
@@ -177,7 +180,7 @@ async fn of_table(
     for column in table.files().map(|column| column.name).filter(|column| !lacks(column)) {
         found(match file(service, table, column).await {
             // Values of a secured column are left out of rows, without an error.
-            Ok(false) if presence.secured.contains(&column) => {
+            Ok(false) if has_rows && presence.secured.contains(&column) => {
                 let reason = "the column is secured and no row shows a File in it".to_owned();
                 Finding::FilesNotReadable { table: name, column, reason }
             }
@@ -189,7 +192,7 @@ async fn of_table(
 
 /// Fetches one payload of a column; `false` when there is none.
 async fn file(service: &Dataverse, table: &'static Table, column: &'static str) -> Result<bool, ServiceError> {
-    let Some(address) = service.any_file(table, column).await? else { return Ok(false) };
+    let AnyFile::At(address) = service.any_file(table, column).await? else { return Ok(false) };
     match service.file(&address).await {
         Ok(_) => Ok(true),
         // The row or its File went in between: nobody refused it.

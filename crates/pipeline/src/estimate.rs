@@ -1,7 +1,5 @@
 //! `plan`: what `extract` would fetch, with calls and hours at the documented limits. Changes nothing.
 
-use std::collections::BTreeSet;
-
 use arrow::array::Array;
 use copilot_lake_extractor::Dataverse;
 use copilot_lake_tables::{Table, Week};
@@ -72,7 +70,8 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     let who = service.who_am_i().await?;
     let ledger = Ledger::read(&lake).await?;
     let Request { full, .. } = settings.request;
-    let continued = if full { BTreeSet::new() } else { ledger.continued(settings.command, who.service_time) };
+    let command = settings.request.command("extract");
+    let continued = ledger.continued(&command, who.service_time);
     let now = continued.iter().filter_map(|run| ledger.started().get(run)).min().copied();
     let now = now.unwrap_or(who.service_time).floor_second();
     let window = settings.request.window(now)?;
@@ -84,7 +83,8 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
             TableEstimate { table: table.name, rows: totals.get(table.name).copied(), ..Default::default() };
         schema.settle(&service, table).await;
         if let Some(selection) = schema.selection(table) {
-            let windows = if full { vec![] } else { ledger.windows(table, &selection.text()).await.0 };
+            let (mut windows, _) = ledger.windows(table, &selection.text()).await;
+            windows.retain(|window| !full || continued.contains(&window.run_id));
             let frame = Frame {
                 now,
                 continued: &continued,

@@ -78,7 +78,8 @@ impl Ingest<'_> {
         mut each: impl FnMut(u64, f64),
     ) -> Result<Ready, NotDone> {
         let mut changes = self.lake.changes(self.table, self.find);
-        let mut rejects = self.lake.changes(&REJECTED_RECORD, Find::ByKey);
+        let find = if self.find == Find::Again { Find::Again } else { Find::ByKey };
+        let mut rejects = self.lake.changes(&REJECTED_RECORD, find);
         let decoded = pages.map_ok(|(page, extracted_at)| async move {
             let (requests, throttled) = (page.requests, page.throttled);
             let decoded = self.decode(page, extracted_at).await?;
@@ -106,12 +107,12 @@ impl Ingest<'_> {
             if !refused.is_empty() {
                 let batch = reject_batch(self.table, &refused, self.run_id, extracted_at)?;
                 rejects.push(None, batch).await?;
-                self.rejects.learn(self.table, &refused);
+                self.rejects.learn(self.table, &refused, extracted_at);
             }
             let (rows, throttled) = (page.rows, throttled.as_secs_f64());
             for (week, batch) in page.batches {
                 // What was wrong with these rows before is gone, unless it was pushed again.
-                if let Some(keys) = self.rejects.of_rows(self.table, &batch)? {
+                if let Some(keys) = self.rejects.of_rows(self.table, &batch, extracted_at, self.find)? {
                     rejects.remove(&keys)?;
                 }
                 changes.push(self.week(week), self.wanted(batch)?).await?;

@@ -22,6 +22,7 @@ use crate::report::{Outcome, Report};
 
 /// A run that did not end is continued by one that starts within this time.
 const CONTINUED_WITHIN_SECONDS: i64 = 6 * 3600;
+const DAY: i64 = 86_400;
 /// The command of a replay.
 pub(crate) const REPLAY: &str = "replay";
 /// What the command of a run that reads everything again ends with.
@@ -31,9 +32,12 @@ pub(crate) const FULL: &str = " --full";
 pub(crate) struct Ledger {
     lake: Lake,
     started: BTreeMap<String, Instant>,
-    ended: BTreeSet<String>,
+    /// How each run ended that did.
+    outcomes: BTreeMap<String, String>,
     /// The command of each run.
     commands: BTreeMap<String, String>,
+    /// When each run finished its last slice.
+    active: BTreeMap<String, Instant>,
     /// Done windows that count for watermarks, per table and selection.
     windows: Mutex<BTreeMap<String, BTreeMap<String, Vec<Window>>>>,
     /// The last done window of each table and clock.
@@ -72,8 +76,9 @@ impl Ledger {
         let mut ledger = Self {
             lake: lake.clone(),
             started: BTreeMap::new(),
-            ended: BTreeSet::new(),
+            outcomes: BTreeMap::new(),
             commands: BTreeMap::new(),
+            active: BTreeMap::new(),
             windows: Mutex::default(),
             marks: Mutex::default(),
         };
@@ -83,7 +88,7 @@ impl Ledger {
             for row in 0..batch.num_rows() {
                 let run_id = text(&batch, "run_id", row).to_owned();
                 if batch.column_by_name("outcome").is_some_and(|outcome| outcome.is_valid(row)) {
-                    ledger.ended.insert(run_id.clone());
+                    ledger.outcomes.insert(run_id.clone(), text(&batch, "outcome", row).to_owned());
                 }
                 ledger.commands.insert(run_id.clone(), text(&batch, "command", row).to_owned());
                 ledger.started.insert(run_id, instant(&batch, "started_at", row));
@@ -108,6 +113,11 @@ impl Ledger {
         while let Some(batch) = batches.try_next().await? {
             let counts = batch.column_by_name("done_until").map(Arc::clone);
             for row in 0..batch.num_rows() {
+                let (run, at) = (text(&batch, "run_id", row), instant(&batch, "finished_at", row));
+                match ledger.active.get_mut(run) {
+                    Some(last) => *last = at.max(*last),
+                    None => drop(ledger.active.insert(run.to_owned(), at)),
+                }
                 if text(&batch, "status", row) != "done" {
                     continue;
                 }
@@ -137,28 +147,44 @@ impl Ledger {
 
     /// Whether a run did not end lately: it may have left files behind. One before was cleaned up after by the next.
     pub(crate) fn has_unfinished(&self) -> bool {
-        // Replays go by another clock than extractions: each kind is compared with its own.
-        [true, false].into_iter().any(|is_replay| {
-            let of_kind = self.started.iter().filter(|(run, _)| (self.command_of(run) == REPLAY) == is_replay);
-            let Some(last) = of_kind.clone().map(|(_, started)| *started).max() else { return false };
-            let lately = last.plus_seconds(-CONTINUED_WITHIN_SECONDS);
-            of_kind.clone().any(|(run, started)| *started >= lately && !self.ended.contains(run))
+        let is_replay = |run: &str| self.command_of(run) == REPLAY;
+        let ended = self.started.iter().filter(|(run, _)| self.outcomes.contains_key(*run));
+        self.started.iter().filter(|(run, _)| !self.outcomes.contains_key(*run)).any(|(run, started)| {
+            // Replays go by another clock than extractions: of those only a day says which came later.
+            let later = |other: &str| if is_replay(other) == is_replay(run) { CONTINUED_WITHIN_SECONDS } else { DAY };
+            !ended.clone().any(|(other, at)| *at > started.plus_seconds(later(other)))
         })
+    }
+
+    /// Whether the last of these runs ended, though before it was through.
+    pub(crate) fn is_last_ended(&self, runs: &BTreeSet<String>) -> bool {
+        let last = runs.iter().max_by_key(|run| self.started.get(*run));
+        last.is_some_and(|run| self.outcomes.contains_key(run))
     }
 
     fn command_of(&self, run: &str) -> &str {
         self.commands.get(run).map_or("", String::as_str)
     }
 
-    /// The runs that a run of that command starting now continues: the newest ones without an end, within six hours.
+    /// The runs that a run of that command starting now continues, of which none was idle for longer than six hours: the
+    /// newest ones without an end. A run that reads everything again continues those that did too, also when they ended
+    /// before they were through; what others read is no part of it.
     pub(crate) fn continued(&self, command: &str, now: Instant) -> BTreeSet<String> {
-        let mut runs: Vec<_> = self.started.iter().filter(|(run, _)| self.command_of(run) != REPLAY).collect();
+        let is_full = command.ends_with(FULL);
+        let is_of_kind = |run: &str| {
+            let command = self.command_of(run);
+            command != REPLAY && (!is_full || command.ends_with(FULL))
+        };
+        let mut runs: Vec<_> = self.started.iter().filter(|(run, _)| is_of_kind(run)).collect();
         runs.sort_by_key(|(_, started)| std::cmp::Reverse(**started));
         let earliest = now.plus_seconds(-CONTINUED_WITHIN_SECONDS);
+        let is_open = |run: &str| match self.outcomes.get(run) {
+            None => true,
+            Some(outcome) => is_full && outcome == Outcome::Partial.name(),
+        };
+        let last_active = |run: &str, started: Instant| self.active.get(run).map_or(started, |at| started.max(*at));
         runs.into_iter()
-            .take_while(|(run, started)| !self.ended.contains(*run) && **started >= earliest)
-            // What was read before is no part of reading everything again.
-            .take_while(|(run, _)| !command.ends_with(FULL) || self.command_of(run).ends_with(FULL))
+            .take_while(|(run, started)| is_open(run) && last_active(run, **started) >= earliest)
             .map(|(run, _)| run.clone())
             .collect()
     }
@@ -307,56 +333,4 @@ pub(crate) fn instant(batch: &RecordBatch, column: &str, row: usize) -> Instant 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use copilot_lake_writer::LakeOptions;
-
-    fn at(text: &str) -> Instant {
-        Instant::parse(text).unwrap()
-    }
-
-    /// A ledger with runs: name, command, start, whether it ended.
-    async fn ledger(runs: &[(&str, &str, &str, bool)]) -> Ledger {
-        let lake = Lake::open("memory://", LakeOptions::default()).await.unwrap();
-        let mut ledger = Ledger::read(&lake).await.unwrap();
-        for (run, command, start, ended) in runs {
-            ledger.started.insert((*run).to_owned(), at(start));
-            ledger.commands.insert((*run).to_owned(), (*command).to_owned());
-            ledger.ended.extend(ended.then(|| (*run).to_owned()));
-        }
-        ledger
-    }
-
-    fn names<const N: usize>(names: [&str; N]) -> BTreeSet<String> {
-        names.map(str::to_owned).into()
-    }
-
-    #[tokio::test]
-    async fn what_was_killed_lately_is_continued() {
-        let ledger = ledger(&[
-            ("a", "extract", "2025-11-05T07:00:00Z", true),
-            ("b", "extract", "2025-11-05T08:00:00Z", false),
-            ("c", "extract --full", "2025-11-05T09:00:00Z", false),
-            ("d", "replay", "2025-11-05T10:00:00Z", false),
-        ])
-        .await;
-        let now = at("2025-11-05T11:00:00Z");
-        assert_eq!(ledger.continued("extract", now), names(["b", "c"]), "a replay ends no chain");
-        assert_eq!(ledger.continued("extract --full", now), names(["c"]), "what was read before is read again");
-        assert_eq!(ledger.continued("extract", at("2025-11-05T14:30:00Z")), names(["c"]), "within six hours");
-        assert!(ledger.has_unfinished());
-    }
-
-    #[tokio::test]
-    async fn runs_are_in_the_order_of_their_starts() {
-        let ledger = ledger(&[
-            ("z", "extract", "2025-11-05T07:00:00Z", true),
-            ("y", "replay", "2025-11-05T08:00:00Z", true),
-            ("x", "extract", "2025-11-05T09:00:00Z", true),
-        ])
-        .await;
-        assert!(ledger.is_before("y", "x") && ledger.is_before("z", "y"));
-        assert!(!ledger.is_before("z", "x") && !ledger.is_before("x", "y"));
-        assert!(!ledger.has_unfinished());
-    }
-}
+mod tests;

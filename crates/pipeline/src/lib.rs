@@ -2,7 +2,8 @@
 //!
 //! [`run`] reads as the spine of the house: slices from the configuration and the ledger, pages from the service,
 //! batches on rayon, files and one commit per slice, then the slice's ledger row; after the rows the payloads that they
-//! name walk the same way. The ledger is the only state: a run that was killed is continued by the next one.
+//! name walk the same way. The ledger is the only state that resume reads: a run that was killed is continued by the next
+//! one.
 
 mod archive;
 mod check;

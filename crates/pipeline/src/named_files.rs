@@ -36,7 +36,7 @@ impl Gone {
 /// Identifies a row in half the memory of its key.
 type Fingerprint = (u64, u64);
 
-/// What `payload` holds of one week, by table and File column; failed ones are not held.
+/// What `payload` holds of one week, by table and File column.
 #[derive(Debug, Default)]
 pub(crate) struct Held(BTreeMap<String, BTreeMap<String, HeldFiles>>);
 
@@ -46,8 +46,8 @@ type HeldFiles = HashMap<Fingerprint, HeldFile>;
 /// A File that is held.
 #[derive(Debug, Clone, Copy)]
 struct HeldFile {
-    /// The hash of its id.
-    file: u64,
+    /// The hash of its id; none of a File that could not be fetched, which is tried again.
+    file: Option<u64>,
     row_time: Instant,
     extracted_at: Instant,
 }
@@ -70,12 +70,9 @@ impl Held {
         let mut batches = std::pin::pin!(lake.scan(&PAYLOAD, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             for row in 0..batch.num_rows() {
-                if text(&batch, "status", row) == "failed" {
-                    continue;
-                }
                 let id = fingerprint(text(&batch, "source_id", row), text(&batch, "source_partitionid", row));
                 let file = HeldFile {
-                    file: hash(&text(&batch, "file_id", row)),
+                    file: (text(&batch, "status", row) != "failed").then(|| hash(&text(&batch, "file_id", row))),
                     row_time: instant(&batch, "row_time", row),
                     extracted_at: instant(&batch, "extracted_at", row),
                 };
@@ -100,7 +97,8 @@ impl Held {
     /// When the File of a row was fetched, if one is held.
     pub(crate) fn extracted_at(&self, row: &SourceRow) -> Option<Instant> {
         let of_column = self.of(row.table, row.column)?;
-        of_column.get(&fingerprint(&row.id, &row.partition_id)).map(|held| held.extracted_at)
+        let held = of_column.get(&fingerprint(&row.id, &row.partition_id))?;
+        held.file.is_some().then_some(held.extracted_at)
     }
 }
 
@@ -185,7 +183,7 @@ fn of_batch(
         let partition_id = partition.map_or("", |name| text(batch, name, row));
         let row_time = instant(batch, "row_time", row);
         let known = held.and_then(|held| held.get(&fingerprint(id, partition_id)));
-        if known.map(|held| (held.file, held.row_time)) == file.map(|file| (hash(&file), row_time)) {
+        if known.map(|held| (held.file, held.row_time)) == file.map(|file| (Some(hash(&file)), row_time)) {
             continue;
         }
         let name = name_column.map_or("", |name| text(batch, name, row));

@@ -20,12 +20,13 @@ pub(crate) struct Part {
 }
 
 impl Part {
-    pub(crate) fn new(lake: &Lake) -> Self {
+    /// `find`: by key, or again.
+    pub(crate) fn new(lake: &Lake, find: Find) -> Self {
         Self {
-            payloads: lake.changes(&PAYLOAD, Find::ByKey),
-            messages: lake.changes(&TRANSCRIPT_MESSAGE, Find::ByKey),
-            sources: lake.changes(&TRANSCRIPT_SOURCE, Find::ByKey),
-            rejects: lake.changes(&REJECTED_RECORD, Find::ByKey),
+            payloads: lake.changes(&PAYLOAD, find),
+            messages: lake.changes(&TRANSCRIPT_MESSAGE, find),
+            sources: lake.changes(&TRANSCRIPT_SOURCE, find),
+            rejects: lake.changes(&REJECTED_RECORD, find),
         }
     }
 
@@ -41,7 +42,7 @@ impl Part {
         for (table, reject) in &decoded.rejects {
             let batch = reject_batch(table, std::slice::from_ref(reject), run_id, extracted_at)?;
             self.rejects.push(None, batch).await?;
-            rejects.learn(table, std::slice::from_ref(reject));
+            rejects.learn(table, std::slice::from_ref(reject), extracted_at);
         }
         for (week, batch) in decoded.messages {
             self.messages.push(Some(week), batch).await?;

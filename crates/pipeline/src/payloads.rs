@@ -7,6 +7,7 @@ use std::time::{Duration, Instant as Clock};
 use copilot_lake_decoder::{Fetched, RawPayload, SourceRow, decode_payloads};
 use copilot_lake_extractor::{Dataverse, Error as ServiceError, File, FileAddress, Slice};
 use copilot_lake_tables::{Instant, PAYLOAD, Table, Week};
+use copilot_lake_writer::Find;
 use futures::TryStreamExt as _;
 use tokio::task::{JoinError, JoinSet};
 
@@ -17,6 +18,7 @@ use crate::event::Event;
 use crate::named_files::{self, Gone};
 use crate::part::Part;
 use crate::plan::CREATED;
+use crate::schema::Shows;
 use crate::spine::Spine;
 use crate::whole::Whole;
 
@@ -31,37 +33,36 @@ const COMMITTED_AFTER_BYTES: usize = 64 << 20;
 
 /// Fetches, decodes and commits the payloads of the tables' File columns. What was got before an error is committed.
 pub(crate) async fn run(spine: &Spine, tables: &[&'static Table]) -> Result<(), Error> {
+    let tables: Vec<_> = tables.iter().copied().filter(|table| table.files().next().is_some()).collect();
     let mut walk = Walk {
         spine,
         refused: Refused::default(),
-        part: Part::new(&spine.lake),
+        part: Part::new(&spine.lake, Find::ByKey),
         archive: None,
         parts: 0,
         since_commit: Clock::now(),
         bytes: 0,
         uncommitted: BTreeMap::new(),
         lacking: BTreeSet::new(),
-        readable: BTreeMap::new(),
+        hidden: BTreeSet::new(),
+        whole: Whole::read(&spine.lake, &tables).await?,
     };
-    let tables: Vec<_> = tables.iter().copied().filter(|table| table.files().next().is_some()).collect();
     let walked = walk.walk(&tables).await;
     if matches!(walked, Err(Error::Lake(_) | Error::Decode(_))) {
         // What was taken is not whole: a payload that is committed is not asked for again.
         return walked.map(drop);
     }
     let committed = walk.commit().await;
+    let refused = walk.refused.report(spine).await;
+    committed?;
     if walked? {
-        committed?;
-        let refused = walk.refused.report(spine).await;
         let noted: Vec<_> = tables.into_iter().filter(|table| !refused.contains(table.name)).collect();
         // Without the note the next run looks at these weeks once more.
-        if let Err(error) = Whole::note(&spine.lake, &noted, &walk.lacking).await {
+        if let Err(error) = walk.whole.note(&spine.lake, &noted, &walk.lacking).await {
             tracing::warn!(%error, "which weeks have all their payloads could not be noted");
         }
-        return Ok(());
     }
-    walk.refused.report(spine).await;
-    committed
+    Ok(())
 }
 
 struct Walk<'a> {
@@ -75,8 +76,10 @@ struct Walk<'a> {
     uncommitted: BTreeMap<&'static str, Counts>,
     /// Weeks with a payload that was not got.
     lacking: BTreeSet<(&'static str, Week)>,
-    /// Secured columns, and whether a row shows a File in them.
-    readable: BTreeMap<(&'static str, &'static str), bool>,
+    /// Columns that may not be read.
+    hidden: BTreeSet<(&'static str, &'static str)>,
+    /// Weeks that had all their payloads before.
+    whole: Whole,
 }
 
 /// What was got of a table.
@@ -91,8 +94,9 @@ impl Walk<'_> {
     async fn walk(&mut self, tables: &[&'static Table]) -> Result<bool, Error> {
         let (spine, refused) = (self.spine, self.refused.clone());
         let gone = Gone::default();
-        let whole = if spine.full { Whole::default() } else { Whole::read(&spine.lake, tables).await? };
-        let missing = named_files::missing(&spine.lake, tables, &whole, &gone).await?;
+        let nothing = Whole::default();
+        let whole = if spine.full { &nothing } else { &self.whole };
+        let missing = named_files::missing(&spine.lake, tables, whole, &gone).await?;
         // One stream over all weeks: a File that is tried again and again holds up no other.
         let fetched = missing.map_ok(|row| {
             // A task of its own, so that fetches go on while others are decoded and committed.
@@ -136,11 +140,13 @@ impl Walk<'_> {
     }
 
     /// Lets the payloads of rows go that name no File any more.
-    async fn forget(&mut self, mut gone: Vec<SourceRow>) -> Result<(), Error> {
-        let columns: BTreeSet<_> = gone.iter().map(|row| (row.table, row.column)).collect();
-        for column in columns {
-            if !self.shows_files(column).await {
-                gone.retain(|row| (row.table, row.column) != column);
+    async fn forget(&mut self, rows: Vec<SourceRow>) -> Result<(), Error> {
+        let mut gone = Vec::with_capacity(rows.len());
+        for row in rows {
+            match self.is_gone(&row).await? {
+                Some(true) => gone.push(row),
+                Some(false) => {}
+                None => drop(self.lacking.insert((row.table, Week::of(row.row_time)))),
             }
         }
         if gone.is_empty() {
@@ -153,25 +159,26 @@ impl Walk<'_> {
         self.part.forget(&self.spine.rejects, &gone)
     }
 
-    /// Whether rows show what they name: of a secured column the service may hide it from who may not read it.
-    async fn shows_files(&mut self, (table, column): (&'static str, &'static str)) -> bool {
-        let Some(table) = copilot_lake_tables::table(table) else { return false };
-        if !self.spine.schema.presence(table).is_some_and(|presence| presence.secured.contains(&column)) {
-            return true;
+    /// Whether a File is gone that its row does not name; `None` when that cannot be told now. Of a column that is hidden
+    /// what was fetched stays: its rows are read again once it is shown.
+    async fn is_gone(&mut self, row: &SourceRow) -> Result<Option<bool>, Error> {
+        let Some(table) = copilot_lake_tables::table(row.table) else { return Ok(Some(false)) };
+        match self.spine.schema.shows_files(table, row.column) {
+            Shows::Everything => return Ok(Some(true)),
+            Shows::Nothing => return Ok(Some(false)),
+            Shows::Perhaps if self.hidden.contains(&(row.table, row.column)) => return Ok(Some(false)),
+            Shows::Perhaps if self.spine.halt.is_over() => return Ok(None),
+            Shows::Perhaps => {}
         }
-        if let Some(shown) = self.readable.get(&(table.name, column)) {
-            return *shown;
+        match self.spine.service.file(&address(table, row)).await {
+            Err(ServiceError::FileMissing { .. }) => Ok(Some(true)),
+            Err(error @ ServiceError::SignInRefused { .. }) => Err(error.into()),
+            Err(ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. }) => {
+                self.hidden.insert((row.table, row.column));
+                Ok(Some(false))
+            }
+            _ => Ok(None),
         }
-        let shown = matches!(self.spine.service.any_file(table, column).await, Ok(Some(_)));
-        if !shown {
-            tracing::warn!(
-                table = table.name,
-                column,
-                "the column is secured and no row shows a File in it any more: what was fetched stays"
-            );
-        }
-        self.readable.insert((table.name, column), shown);
-        shown
     }
 
     /// The archive of what is not committed yet; `None` when nothing is kept.
@@ -215,7 +222,7 @@ impl Walk<'_> {
         if let Some(archive) = self.archive.take() {
             archive.finish(self.spine.service.service_time().await?).await?;
         }
-        let part = std::mem::replace(&mut self.part, Part::new(&self.spine.lake));
+        let part = std::mem::replace(&mut self.part, Part::new(&self.spine.lake, Find::ByKey));
         part.commit(&self.spine.run_id).await?;
         let mut reports = self.spine.reports.lock().await;
         for (table, Counts { payloads, failed }) in std::mem::take(&mut self.uncommitted) {
@@ -280,12 +287,7 @@ async fn fetch(service: Dataverse, row: SourceRow, refused: Refused) -> Result<O
     let Some(table) = copilot_lake_tables::table(row.table).filter(|_| !refused.contains(&row)) else {
         return Ok(None);
     };
-    let mut key = vec![row.id.clone()];
-    if table.key.len() > 1 {
-        key.push(row.partition_id.clone());
-    }
-    let address = FileAddress { table, key, column: row.column };
-    let fetched = match service.file(&address).await {
+    let fetched = match service.file(&address(table, &row)).await {
         Ok(file) => {
             let name = file.name.clone();
             Fetched::Bytes(FetchedFile(file), name)
@@ -302,6 +304,14 @@ async fn fetch(service: Dataverse, row: SourceRow, refused: Refused) -> Result<O
         Err(error) => Fetched::Failed(without_call(&error)),
     };
     Ok(Some(RawPayload { row, fetched }))
+}
+
+fn address(table: &'static Table, row: &SourceRow) -> FileAddress {
+    let mut key = vec![row.id.clone()];
+    if table.key.len() > 1 {
+        key.push(row.partition_id.clone());
+    }
+    FileAddress { table, key, column: row.column }
 }
 
 /// The error without tries, times and request ids: the same failure must read the same in the next run.

@@ -1,6 +1,7 @@
 //! Rows: which slices are to be read, and reading them several at a time.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 use std::time::Duration;
 
 use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
@@ -42,9 +43,13 @@ pub(crate) async fn tasks(
             windows.retain(|window| continued.contains(&window.run_id));
         }
         let (days, weeks) = if let Some((since, until)) = spine.window {
-            let oldest = if since.is_none() { oldest(spine, table).await? } else { None };
-            let since = since.unwrap_or(plan::BEGINNING);
-            (vec![], plan::weekly(table, &[since.floor_second()..until.ceil_second()], oldest))
+            let window = since.unwrap_or(plan::BEGINNING).floor_second()..until.ceil_second();
+            let oldest = if since.is_none() { oldest(spine, table, window.clone()).await } else { Ok(None) };
+            match oldest {
+                Ok(oldest) => (vec![], plan::weekly(table, &[window], oldest)),
+                Err(None) => continue,
+                Err(Some(error)) => return Err(error),
+            }
         } else {
             let frame = Frame {
                 now,
@@ -54,8 +59,17 @@ pub(crate) async fn tasks(
                 overlap_seconds: job.overlap.as_secs() as i64,
             };
             let plan = plan::plan(&windows, &frame);
-            let oldest = if plan::needs_oldest(&plan) { oldest(spine, table).await? } else { None };
-            (plan::daily(table, &plan.changed), plan::weekly(table, &plan.first_pass, oldest))
+            let days = plan::daily(table, &plan.changed);
+            let weeks = match plan.first_pass.last() {
+                Some(first) if plan::needs_oldest(&plan) => match oldest(spine, table, first.clone()).await {
+                    Ok(oldest) => plan::weekly(table, &plan.first_pass, oldest),
+                    // What changed is read all the same.
+                    Err(None) => vec![],
+                    Err(Some(error)) => return Err(error),
+                },
+                _ => plan::weekly(table, &plan.first_pass, None),
+            };
+            (days, weeks)
         };
         (spine.observe)(&Event::Planned { table: table.name, slices: days.len() + weeks.len() });
         let is_new = !others && spine.window.is_none();
@@ -68,15 +82,34 @@ pub(crate) async fn tasks(
     Ok(changed)
 }
 
-/// The time of a table's oldest row, for the first pass.
-async fn oldest(spine: &Spine, table: &'static Table) -> Result<Option<Instant>, Error> {
-    match spine.service.oldest(table, plan::CREATED).await {
-        Ok(oldest) => Ok(oldest),
-        Err(error @ ServiceError::SignInRefused { .. }) => Err(error.into()),
-        // The table's slices will tell; the other tables are read.
-        Err(error) => {
-            tracing::warn!(table = table.name, %error, "the oldest row could not be asked for");
-            Ok(None)
+/// The time of a table's oldest row, for the first pass. When it cannot be told, the table's slice is noted as failed:
+/// `Err`, with the error where nothing else can be read either.
+async fn oldest(
+    spine: &Spine,
+    table: &'static Table,
+    window: Range<Instant>,
+) -> Result<Option<Instant>, Option<Error>> {
+    let error = match spine.service.oldest(table, plan::CREATED).await {
+        Ok(oldest) => return Ok(oldest),
+        Err(error @ ServiceError::SignInRefused { .. }) => return Err(Some(error.into())),
+        Err(error) => error,
+    };
+    let ended = ended(spine, error.into()).await;
+    let slice = Slice { table, scope: String::new(), clock: plan::CREATED, start: window.start, end: window.end };
+    let counts = Counts { as_of: Some(window.end), ..Counts::default() };
+    let selection = spine.schema.selection(table).unwrap_or_else(|| Selection::of(table));
+    Err(note(spine, &slice, &selection.text(), ended, &counts).await.err())
+}
+
+/// The status and reason of a slice that was not done.
+async fn ended(spine: &Spine, error: NotDone) -> (&'static str, Option<String>) {
+    match error {
+        NotDone::Service(ServiceError::TableMissing { .. }) => ("skipped", Some(error.to_string())),
+        error => {
+            if matches!(error, NotDone::Service(ServiceError::PermissionMissing { .. })) {
+                spine.reports.lock().await.refused += 1;
+            }
+            ("failed", Some(error.to_string()))
         }
     }
 }
@@ -131,14 +164,8 @@ async fn one(spine: &Spine, task: Task) -> Result<(), Error> {
             return Ok(());
         }
         Err(NotDone::Lake(error)) if !error.is_passing() => return Err(error.into()),
-        Err(error @ NotDone::Service(ServiceError::TableMissing { .. })) => ("skipped", Some(error.to_string())),
         Err(NotDone::Service(error @ ServiceError::SignInRefused { .. })) => return Err(error.into()),
-        Err(error) => {
-            if matches!(error, NotDone::Service(ServiceError::PermissionMissing { .. })) {
-                spine.reports.lock().await.refused += 1;
-            }
-            ("failed", Some(error.to_string()))
-        }
+        Err(error) => ended(spine, error).await,
     };
     note(spine, &slice, &selection.text(), ended, &counts).await
 }

@@ -5,43 +5,43 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use copilot_lake_decoder::{Error, Reject, assemble};
-use copilot_lake_tables::{REJECTED_RECORD, Table};
-use copilot_lake_writer::{Lake, Scan};
+use copilot_lake_tables::{Instant, REJECTED_RECORD, Table};
+use copilot_lake_writer::{Find, Lake, Scan};
 use futures::TryStreamExt as _;
 
-use crate::ledger::text;
+use crate::ledger::{instant, text};
 
-/// The columns that were rejected, by table and row.
+/// The columns that were rejected and when, by table and row.
 #[derive(Debug, Default)]
 pub(crate) struct Rejects {
     columns: Mutex<Columns>,
 }
 
-type Columns = HashMap<String, BTreeMap<String, Vec<String>>>;
+type Columns = HashMap<String, BTreeMap<String, Vec<(String, Instant)>>>;
 
 impl Rejects {
     pub(crate) async fn read(lake: &Lake) -> Result<Self, copilot_lake_writer::Error> {
-        let scan = Scan { columns: vec!["table_name", "record_key", "column_name"], week: None };
+        let scan = Scan { columns: vec!["table_name", "record_key", "column_name", "extracted_at"], week: None };
         let mut columns = Columns::new();
         let mut batches = std::pin::pin!(lake.scan(&REJECTED_RECORD, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             for row in 0..batch.num_rows() {
                 let of_table = columns.entry(text(&batch, "table_name", row).to_owned()).or_default();
                 let of_row = of_table.entry(text(&batch, "record_key", row).to_owned()).or_default();
-                of_row.push(text(&batch, "column_name", row).to_owned());
+                of_row.push((text(&batch, "column_name", row).to_owned(), instant(&batch, "extracted_at", row)));
             }
         }
         Ok(Self { columns: Mutex::new(columns) })
     }
 
     /// Takes in rejects of this run: what it reads later may replace them.
-    pub(crate) fn learn(&self, table: &'static Table, rejects: &[Reject]) {
+    pub(crate) fn learn(&self, table: &'static Table, rejects: &[Reject], extracted_at: Instant) {
         let mut columns = self.columns();
         let of_table = columns.entry(table.name.to_owned()).or_default();
         for reject in rejects {
             let of_row = of_table.entry(reject.record_key.clone()).or_default();
-            if !of_row.iter().any(|column| column == reject.column_name) {
-                of_row.push(reject.column_name.to_owned());
+            if !of_row.iter().any(|(column, _)| column == reject.column_name) {
+                of_row.push((reject.column_name.to_owned(), extracted_at));
             }
         }
     }
@@ -50,15 +50,23 @@ impl Rejects {
         self.columns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The keys in `rejected_record` of these rows; none for nearly every batch.
-    pub(crate) fn of_rows(&self, table: &'static Table, batch: &RecordBatch) -> Result<Option<RecordBatch>, Error> {
+    /// The keys in `rejected_record` of what these rows had before they were read; none for nearly every batch.
+    pub(crate) fn of_rows(
+        &self,
+        table: &'static Table,
+        batch: &RecordBatch,
+        extracted_at: Instant,
+        find: Find,
+    ) -> Result<Option<RecordBatch>, Error> {
         let columns_of = self.columns();
         let Some(known) = columns_of.get(table.name) else { return Ok(None) };
         let key: Vec<&StringArray> = table.layout().key().iter().map(|at| batch.column(*at).as_string()).collect();
         let (mut records, mut columns) = (Vec::new(), Vec::new());
         for row in 0..batch.num_rows() {
             let record = key.iter().map(|part| part.value(row)).collect::<Vec<_>>().join("/");
-            for column in known.get(&record).into_iter().flatten() {
+            let before = known.get(&record).into_iter().flatten();
+            // Of rows that come again the lake may have a later reading.
+            for (column, _) in before.filter(|(_, at)| find != Find::Again || *at <= extracted_at) {
                 records.push(record.clone());
                 columns.push(column.as_str());
             }
@@ -75,7 +83,7 @@ impl Rejects {
             let start = format!("{parent}/");
             for (record, of_record) in known.range(start.clone()..).take_while(|(record, _)| record.starts_with(&start))
             {
-                for column in of_record {
+                for (column, _) in of_record {
                     records.push(record.clone());
                     columns.push(column.as_str());
                 }

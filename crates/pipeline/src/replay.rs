@@ -40,13 +40,19 @@ pub struct Replay {
 /// Decodes archived pages and payloads again, in the order in which they were read.
 pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Report, Error> {
     let clock = std::time::Instant::now();
-    let mut slices = Vec::new();
+    let (mut slices, mut unread) = (Vec::new(), Vec::new());
     for path in &replay.paths {
         for slice in archived(path).await? {
-            slices.push((read_about(&slice)?, slice));
+            match read_about(&slice) {
+                Ok(about) => slices.push((about, slice)),
+                Err(error) => unread.push(error),
+            }
         }
     }
     let Some((first, _)) = slices.first() else {
+        if let Some(error) = unread.pop() {
+            return Err(error);
+        }
         return Err(Error::NothingArchived { paths: replay.paths.iter().map(PathBuf::from).collect() });
     };
     // The organization is the environment; a tenant is not known to every way of signing in.
@@ -77,6 +83,12 @@ pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Rep
     let mut into =
         Into { lake, ledger, rejects, run, observe, stop: stop.clone(), had_payloads, reports: &mut reports };
     let mut stopped = false;
+    for error in unread {
+        // Nothing says of which table.
+        let report = into.report(PAYLOAD.name);
+        report.slices_failed += 1;
+        report.reasons.push(error.to_string());
+    }
     for (about, slice) in &slices {
         stopped = *stop.borrow();
         if stopped {
@@ -94,7 +106,10 @@ pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Rep
     stopped |= *stop.borrow();
     let (run, ledger) = (into.run, into.ledger);
     let count = |of: fn(&TableReport) -> u64| reports.values().map(of).sum::<u64>();
-    let outcome = match (count(|table| table.slices_failed), count(|table| table.slices_done + table.payloads)) {
+    let outcome = match (
+        count(|table| table.slices_failed + table.payloads_failed),
+        count(|table| table.slices_done + table.payloads),
+    ) {
         (1.., 0) => Outcome::Failed,
         (0, _) if !stopped => Outcome::Complete,
         _ => Outcome::Partial,
@@ -235,7 +250,7 @@ impl Into<'_> {
         };
         let ingest = Ingest {
             table,
-            find: Find::ByKey,
+            find: Find::Again,
             lake: &self.lake,
             run_id: &self.run,
             rejects: &self.rejects,
@@ -276,8 +291,13 @@ impl Into<'_> {
             let row = line.row().ok_or_else(|| wrong(slice, "it names a column that is not known"))?;
             lines.push((instant(&line.extracted_at)?, row, line));
         }
+        let listed: BTreeSet<u32> = lines.iter().filter_map(|(_, _, line)| line.number).collect();
+        if let Some(number) = slice.payload_numbers().into_iter().find(|number| !listed.contains(number)) {
+            return Err(wrong(slice, &format!("its index does not list payload {number}")));
+        }
         self.keep_newer(&mut lines).await?;
-        let mut part = Part::new(&self.lake);
+        let mut done = BTreeMap::new();
+        let mut part = Part::new(&self.lake, Find::Again);
         // A batch is decoded with one time.
         for lines in lines.chunk_by(|a, b| a.0 == b.0) {
             let extracted_at = lines[0].0;
@@ -294,11 +314,19 @@ impl Into<'_> {
                         continue;
                     }
                     let bytes = match line.number {
-                        Some(number) => Some(slice.payload(number).await.map_err(|error| damaged(&error))?),
+                        Some(number) => match slice.payload(number).await {
+                            Ok(bytes) => Some(bytes),
+                            Err(error) => {
+                                let report = self.report(row.table);
+                                report.payloads_failed += 1;
+                                report.reasons.push(damaged(&error).to_string());
+                                continue;
+                            }
+                        },
                         None => None,
                     };
                     held += bytes.as_ref().map_or(0, |bytes| bytes.len());
-                    self.report(row.table).payloads += 1;
+                    *done.entry(row.table).or_insert(0) += 1;
                     payloads.push(RawPayload { row, fetched: line.fetched(bytes) });
                 }
                 let decoded = cpu::run(move || decode_payloads(&payloads, extracted_at)).await?;
@@ -306,7 +334,11 @@ impl Into<'_> {
                 part.forget(&self.rejects, &gone)?;
             }
         }
-        part.commit(&self.run).await
+        part.commit(&self.run).await?;
+        for (table, payloads) in done {
+            self.report(table).payloads += payloads;
+        }
+        Ok(())
     }
 
     /// Leaves out what the lake has from a later time, and failures where it has something.

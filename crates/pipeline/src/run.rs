@@ -13,7 +13,7 @@ use crate::event::{Event, Observer};
 use crate::halt::Halt;
 use crate::ingest::Named;
 use crate::labels::LabelCache;
-use crate::ledger::{FULL, Ledger};
+use crate::ledger::Ledger;
 use crate::rejects::Rejects;
 use crate::report::{Outcome, Report, TableReport};
 use crate::schema::Schema;
@@ -40,7 +40,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     if ledger.has_unfinished() {
         lake.prepare(&instance, true).await?;
     }
-    let command = if request.full { format!("{command}{FULL}") } else { command.to_owned() };
+    let command = request.command(command);
     let continued = ledger.continued(&command, started_at);
     let now = continued.iter().filter_map(|run| ledger.started().get(run)).min().copied().unwrap_or(started_at);
     let now = now.floor_second();
@@ -82,7 +82,13 @@ impl Spine {
         if deletes != Deletes::Ignore {
             deletes::start(self, &job.tables).await?;
         }
-        let tasks = read::tasks(self, job, now, continued).await?;
+        let mut tasks = read::tasks(self, job, now, continued).await?;
+        // Whoever reads everything again takes up what was stopped; when nothing of it is left, it begins anew.
+        let (mut now, none) = (now, BTreeSet::new());
+        if self.full && tasks.is_empty() && self.ledger.is_last_ended(continued) {
+            now = self.started_at.floor_second();
+            tasks = read::tasks(self, job, now, &none).await?;
+        }
         read::run(self, tasks).await?;
         if deletes != Deletes::Ignore {
             deletes::apply(self, &job.tables, deletes).await?;
@@ -121,7 +127,8 @@ impl Spine {
         let count = |of: fn(&TableReport) -> u64| report.tables.iter().filter(is_asked).map(of).sum::<u64>();
         let (done, failed) = (count(|table| table.slices_done), count(|table| table.slices_failed));
         // An environment without any of the tables is hardly the one that was meant.
-        let skipped_all = count(|table| table.slices_skipped) > 0 && !stopped;
+        let mut asked = report.tables.iter().filter(is_asked).peekable();
+        let skipped_all = !stopped && asked.peek().is_some() && asked.all(|table| table.slices_skipped > 0);
         if done == 0 && (failed > 0 || walked.is_err() || skipped_all) {
             report.outcome = Outcome::Failed;
             report.permission_missing = failed > 0 && refused == failed;

@@ -8,6 +8,7 @@ use copilot_lake_writer::LakeOptions;
 use tokio::sync::watch;
 
 use crate::error::Error;
+use crate::ledger::FULL;
 
 /// Turns true when the run is to stop: nothing new is asked for, what is complete is committed.
 pub type Stop = watch::Receiver<bool>;
@@ -90,6 +91,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// The command with what makes it another one, for `extraction_run`.
+    pub(crate) fn command(&self, command: &str) -> String {
+        if self.full { format!("{command}{FULL}") } else { command.to_owned() }
+    }
+
     /// The window that is asked for, if one is; without a start it begins with the oldest row.
     pub(crate) fn window(&self, now: Instant) -> Result<Option<(Option<Instant>, Instant)>, Error> {
         match (self.since, self.until.unwrap_or(now)) {

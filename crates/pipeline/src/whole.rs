@@ -8,38 +8,49 @@ use copilot_lake_writer::{Error, Lake};
 /// What the weeks of a table and of its payloads are, by [`Lake::week_prints`].
 type Prints = BTreeMap<Week, u64>;
 
-/// The weeks that an earlier run found whole, as far as they are unchanged.
+/// Which weeks an earlier run found whole, and what the tables' weeks were when this was read.
 #[derive(Debug, Default)]
-pub(crate) struct Whole(BTreeMap<&'static str, BTreeSet<Week>>);
+pub(crate) struct Whole {
+    weeks: BTreeMap<&'static str, BTreeSet<Week>>,
+    rows: BTreeMap<&'static str, Prints>,
+}
 
 impl Whole {
     /// What earlier runs noted about these tables.
     pub(crate) async fn read(lake: &Lake, tables: &[&'static Table]) -> Result<Self, Error> {
         let notes = lake.notes(&PAYLOAD).await?;
-        let mut whole = BTreeMap::new();
+        let mut whole = Self::default();
         for table in tables {
             let noted = notes.get(&note_name(table)).map(|note| parse(note)).unwrap_or_default();
-            let unchanged = prints(lake, table).await?.into_iter().filter(|(week, now)| noted.get(week) == Some(now));
-            whole.insert(table.name, unchanged.map(|(week, _)| week).collect());
+            let rows = lake.week_prints(table).await?;
+            let now = with_payloads(lake, &rows).await?;
+            let unchanged = now.into_iter().filter(|(week, now)| noted.get(week) == Some(now));
+            whole.weeks.insert(table.name, unchanged.map(|(week, _)| week).collect());
+            whole.rows.insert(table.name, rows);
         }
-        Ok(Self(whole))
+        Ok(whole)
     }
 
     pub(crate) fn is_whole(&self, table: &Table, week: Week) -> bool {
-        self.0.get(table.name).is_some_and(|weeks| weeks.contains(&week))
+        self.weeks.get(table.name).is_some_and(|weeks| weeks.contains(&week))
     }
 
-    /// Notes that all weeks of these tables are whole but those.
+    /// Notes that all weeks of these tables are whole but those, and those whose rows somebody else has changed since.
     pub(crate) async fn note(
+        &self,
         lake: &Lake,
         tables: &[&'static Table],
         lacking: &BTreeSet<(&'static str, Week)>,
     ) -> Result<(), Error> {
         let (known, mut notes) = (lake.notes(&PAYLOAD).await?, BTreeMap::new());
         for table in tables {
-            let weeks =
-                prints(lake, table).await?.into_iter().filter(|(week, _)| !lacking.contains(&(table.name, *week)));
-            let weeks: Vec<_> = weeks.map(|(week, print)| format!("{week}:{print:016x}")).collect();
+            let mut rows = lake.week_prints(table).await?;
+            let seen = self.rows.get(table.name);
+            rows.retain(|week, print| {
+                seen.is_some_and(|seen| seen.get(week) == Some(print)) && !lacking.contains(&(table.name, *week))
+            });
+            let weeks = with_payloads(lake, &rows).await?;
+            let weeks: Vec<_> = weeks.into_iter().map(|(week, print)| format!("{week}:{print:016x}")).collect();
             if !weeks.is_empty() || known.contains_key(&note_name(table)) {
                 notes.insert(note_name(table), weeks.join(" "));
             }
@@ -53,13 +64,11 @@ fn note_name(table: &Table) -> String {
 }
 
 /// The weeks of a table, each with what its files and those of its payloads are.
-async fn prints(lake: &Lake, table: &'static Table) -> Result<Prints, Error> {
+async fn with_payloads(lake: &Lake, rows: &Prints) -> Result<Prints, Error> {
     let payloads = lake.week_prints(&PAYLOAD).await?;
-    let mut prints = lake.week_prints(table).await?;
-    for (week, print) in &mut prints {
-        *print = print.rotate_left(1) ^ payloads.get(week).copied().unwrap_or_default();
-    }
-    Ok(prints)
+    let both =
+        |(week, print): (&Week, &u64)| (*week, print.rotate_left(1) ^ payloads.get(week).copied().unwrap_or_default());
+    Ok(rows.iter().map(both).collect())
 }
 
 fn parse(note: &str) -> Prints {
@@ -108,18 +117,26 @@ mod tests {
             let whole = Whole::read(&lake, &tables).await.unwrap();
             [first, last].map(|week| whole.is_whole(&COPILOT_EVENT, week))
         };
+        let note = async |lacking: &BTreeSet<_>| {
+            Whole::read(&lake, &tables).await.unwrap().note(&lake, &tables, lacking).await.unwrap();
+        };
         assert_eq!(whole().await, [false, false], "nothing was noted");
 
-        Whole::note(&lake, &tables, &BTreeSet::from([(COPILOT_EVENT.name, last)])).await.unwrap();
+        note(&BTreeSet::from([(COPILOT_EVENT.name, last)])).await;
         assert_eq!(whole().await, [true, false], "the last week lacks a payload");
-        Whole::note(&lake, &tables, &BTreeSet::new()).await.unwrap();
+        note(&BTreeSet::new()).await;
         assert_eq!(whole().await, [true, true]);
 
         put(&lake, &COPILOT_EVENT, "c", new).await;
         assert_eq!(whole().await, [true, false], "a row came");
-        Whole::note(&lake, &tables, &BTreeSet::new()).await.unwrap();
+        note(&BTreeSet::new()).await;
         put(&lake, &PAYLOAD, "a", old).await;
         assert_eq!(whole().await, [false, true], "a payload came");
+
+        let before = Whole::read(&lake, &tables).await.unwrap();
+        put(&lake, &COPILOT_EVENT, "d", old).await;
+        before.note(&lake, &tables, &BTreeSet::new()).await.unwrap();
+        assert_eq!(whole().await, [false, true], "a row came while payloads were looked for");
 
         // The note is in the table's log, where another process finds it.
         let state = Whole::read(&lake, &[]).await.unwrap();
