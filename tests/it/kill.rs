@@ -70,6 +70,68 @@ fn a_killed_run_and_its_rerun() {
 }
 
 #[test]
+fn a_rerun_that_has_only_payloads_left_is_complete() {
+    let mut world = World::parse(
+        "[[table]]
+        name = \"msdyn_copilotevent\"
+        rows = 1000
+        weeks = 2
+        [[table]]
+        name = \"msdyn_copilotinteraction\"
+        absent = true",
+    );
+    let tables = ["msdyn_copilotevent", "msdyn_copilotinteraction"].map(toml::Value::from);
+    world.keys.insert("dataverse.tables".to_owned(), tables.to_vec().into());
+    let mut run = world.command(&["extract", "-q"]).stderr(Stdio::null()).spawn().unwrap();
+    while world.emulator.served().requests.get("file").is_none_or(|files| *files < 20) {
+        assert!(run.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::yield_now();
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let summary = world.extract(&[], 0);
+    assert_eq!(summary["outcome"], "complete", "{summary}");
+    world.check_complete();
+}
+
+#[test]
+fn reading_everything_again_goes_on_where_it_was_killed() {
+    let mut world = World::parse(
+        "[service]
+        latency_ms = 5
+        [[table]]
+        name = \"msdyn_copilotevent\"
+        rows = 4000
+        weeks = 10",
+    );
+    world.keys.insert("dataverse.page_size".to_owned(), 100.into());
+    world.keys.insert("dataverse.payloads".to_owned(), false.into());
+    world.extract(&[], 0);
+    let until = requests(&world) + 30;
+    let mut run = world.command(&["extract", "--full"]).stderr(Stdio::null()).spawn().unwrap();
+    while requests(&world) < until {
+        assert!(run.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::yield_now();
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+    world.extract(&["--full"], 0);
+    let slices = world.sql(
+        "SELECT count(*), count(DISTINCT window_start), count(DISTINCT run_id) FROM extraction_slice \
+         JOIN extraction_run USING (run_id) \
+         WHERE command = 'extract --full' AND table_name = 'msdyn_copilotevent' AND clock = 'createdon'",
+    );
+    let [slices, windows, runs] = slices[0].as_slice() else { panic!("{slices:?}") };
+    assert_eq!((slices, runs.as_str()), (windows, "2"), "every week once, by both runs");
+    world.check_lake();
+    // The next one has nothing to take up.
+    let summary = world.extract(&["--full"], 0);
+    let tables = summary["tables"].as_array().unwrap();
+    let events = tables.iter().find(|table| table["table"] == "msdyn_copilotevent").unwrap();
+    assert_eq!(events["rows_received"], 4000, "{summary}");
+}
+
+#[test]
 fn a_signal_stops_a_run_that_the_next_one_completes() {
     let mut world = World::parse(
         "[service]
