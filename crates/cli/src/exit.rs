@@ -150,6 +150,7 @@ fn of_lake(error: &copilot_lake_writer::Error) -> (Code, &'static str) {
         Error::OtherInstance { .. } => (Code::Usage, "name a lake of its own for each environment with `--lake`"),
         Error::NewerLake { .. } => (Code::Usage, "update copilot-lake"),
         Error::Unsupported { .. } => (Code::Usage, "name a local directory with `--lake` or in `lake.url`"),
+        Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => (Code::Usage, "check the path"),
         Error::Store { .. } | Error::File { .. } => {
             (Code::Failed, "check that there is space and that this user may write there, then run it again")
         }
