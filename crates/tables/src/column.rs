@@ -48,7 +48,7 @@ impl Type {
 pub struct Column {
     /// The name in the lake: the logical name.
     pub name: &'static str,
-    /// The name of the property in the service's JSON.
+    /// The name of the property in the service's JSON; empty where the value is made from others.
     pub wire: &'static str,
     /// What it holds.
     pub ty: Type,
@@ -176,6 +176,11 @@ impl Column {
     pub(crate) const fn wire(mut self, name: &'static str) -> Self {
         self.wire = name;
         self
+    }
+
+    /// Made from other properties, or from their insides.
+    pub(crate) const fn made(self) -> Self {
+        self.wire("")
     }
 
     pub(crate) const fn doc(mut self, text: &'static str) -> Self {

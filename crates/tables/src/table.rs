@@ -20,6 +20,8 @@ pub enum Source {
         /// The name in URLs.
         entity_set: &'static str,
     },
+    /// Read through Microsoft Graph.
+    Graph,
     /// Made from another table's rows.
     Derived,
     /// Written by the program about its own work.
@@ -104,7 +106,7 @@ impl Table {
     pub fn entity_set(&self) -> Option<&'static str> {
         match self.source {
             Source::Dataverse { entity_set, .. } | Source::Dimension { entity_set } => Some(entity_set),
-            Source::Derived | Source::Bookkeeping => None,
+            Source::Graph | Source::Derived | Source::Bookkeeping => None,
         }
     }
 
@@ -126,6 +128,7 @@ impl Table {
     pub fn source_name(&self) -> &'static str {
         match self.source {
             Source::Dataverse { .. } | Source::Dimension { .. } => "dataverse",
+            Source::Graph => "graph",
             Source::Derived | Source::Bookkeeping => "lake",
         }
     }
