@@ -76,7 +76,7 @@ fn read_row(raw: &str, columns: &mut PageColumns, names: &Names, misfits: &mut V
     debug_assert!(finished.is_ok(), "the id was the only column that refuses a null");
 }
 
-fn sha256(raw: &str) -> String {
+pub(crate) fn sha256(raw: &str) -> String {
     let mut id = "sha256:".to_owned();
     for byte in Sha256::digest(raw.as_bytes()) {
         let written = write!(id, "{byte:02x}");
@@ -85,7 +85,7 @@ fn sha256(raw: &str) -> String {
     id
 }
 
-fn append_raw(builder: &mut Builder, raw: &str) -> Result<(), Misfit> {
+pub(crate) fn append_raw(builder: &mut Builder, raw: &str) -> Result<(), Misfit> {
     let first = raw.as_bytes().first().copied().unwrap_or(b' ');
     if matches!(builder, Builder::Decimal(_)) && (first == b'-' || first.is_ascii_digit()) {
         return builder.append(&Value::Decimal(raw));

@@ -7,6 +7,8 @@
 //!   does not fit becomes a [`Reject`] with its raw text and a null in a row that stays.
 //! - [`decode_payloads`]: bytes of File columns -> rows of `payload`, and of `transcript_message` and `transcript_source`
 //!   where the File is a transcript.
+//! - [`decode_interactions`]: the JSON array of a page of Microsoft 365 Copilot -> rows of `ai_interaction` and its child
+//!   tables.
 //! - [`assemble`]: named arrays -> a batch with exactly the columns of a table.
 
 mod assemble;
@@ -15,6 +17,7 @@ mod charset;
 mod columns;
 mod context;
 mod decimal;
+mod interaction;
 mod page;
 mod payload;
 mod reject;
@@ -24,6 +27,7 @@ mod week;
 
 pub use assemble::assemble;
 pub use charset::{Charset, Outcome, Recogniser, Status};
+pub use interaction::{DecodedInteractions, decode_interactions};
 pub use page::{Decoded, decode_page};
 pub use payload::{DecodedPayloads, Fetched, RawPayload, SourceRow, decode_payloads};
 pub use reject::{Reject, reject_batch};

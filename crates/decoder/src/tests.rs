@@ -2,6 +2,7 @@
 
 mod corpora;
 mod definitions;
+mod interactions;
 mod oracle;
 mod summaries;
 mod transcripts;

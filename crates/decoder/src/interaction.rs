@@ -1,0 +1,251 @@
+//! Interactions of Microsoft 365 Copilot: a page of `getAllEnterpriseInteractions` to rows of `ai_interaction` and its
+//! child tables.
+//!
+//! The service's answer is paced far below what a core can read, so that there is one way through it: value by value,
+//! with the raw text of what does not fit.
+
+mod card;
+mod rows;
+mod text;
+
+use arrow::array::RecordBatch;
+use copilot_lake_tables::{
+    AI_INTERACTION, AI_INTERACTION_ATTACHMENT, AI_INTERACTION_CONTEXT, AI_INTERACTION_LINK, AI_INTERACTION_MENTION,
+    Instant, Table, Week,
+};
+use serde_json::value::RawValue;
+
+use crate::careful::{Properties, sha256, without_text};
+use crate::columns::stored_id;
+use crate::{Error, Reject};
+use rows::{Cell, Row, TableRows};
+use text::Attachment;
+
+/// What became of the interactions of a page.
+#[derive(Debug, Default)]
+pub struct DecodedInteractions {
+    /// Batches by table and week, children before `ai_interaction`.
+    pub batches: Vec<(&'static Table, Week, RecordBatch)>,
+    /// Values that did not fit.
+    pub rejects: Vec<(&'static Table, Reject)>,
+    /// Interactions received.
+    pub rows: u64,
+}
+
+/// The child tables, by the property that holds their rows, and the column that counts them.
+const CHILDREN: [(&str, &Table, &str); 4] = [
+    ("attachments", &AI_INTERACTION_ATTACHMENT, "attachment_count"),
+    ("contexts", &AI_INTERACTION_CONTEXT, "context_count"),
+    ("links", &AI_INTERACTION_LINK, "link_count"),
+    ("mentions", &AI_INTERACTION_MENTION, "mention_count"),
+];
+
+/// Decodes the JSON array of a page of a user's history.
+///
+/// # Errors
+/// [`Error::NotAPage`] when the text is not a JSON array of UTF-8. Bad rows and values are rejects, not errors.
+pub fn decode_interactions(user_id: &str, rows: &[u8], extracted_at: Instant) -> Result<DecodedInteractions, Error> {
+    let not_a_page = |reason: String| Error::NotAPage { table: AI_INTERACTION.name, reason };
+    let text = simdutf8::basic::from_utf8(rows).map_err(|_| not_a_page("not UTF-8".to_owned()))?;
+    let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| not_a_page(without_text(&error)))?;
+    let mut page = Page::new();
+    for raw in &raw {
+        page.interaction(&stored_id(user_id), raw.get());
+    }
+    page.finish(raw.len() as u64, extracted_at)
+}
+
+/// The rows of a page, by table.
+struct Page {
+    interactions: TableRows,
+    children: [TableRows; 4],
+}
+
+impl Page {
+    fn new() -> Self {
+        Self {
+            interactions: TableRows::new(&AI_INTERACTION),
+            children: CHILDREN.map(|(_, table, _)| TableRows::new(table)),
+        }
+    }
+
+    fn interaction(&mut self, user_id: &str, raw: &str) {
+        let mut row = Row::new(&AI_INTERACTION);
+        let mut arrays: [Vec<&RawValue>; 4] = Default::default();
+        let mut content_type = None;
+        match serde_json::from_str::<Properties<'_>>(raw) {
+            Ok(Properties(properties)) => {
+                for (name, value) in properties {
+                    let value = value.get();
+                    match name.as_str() {
+                        "from" => from(&mut row, value),
+                        "body" => content_type = body(&mut row, value),
+                        _ => {
+                            if let Some(at) = CHILDREN.iter().position(|(property, ..)| *property == name) {
+                                arrays[at] = array(&mut row, CHILDREN[at].2, value);
+                            } else {
+                                row.property(&name, value);
+                            }
+                        }
+                    }
+                }
+            }
+            Err(error) => row.refuse("", format!("not a row: {}", without_text(&error)), raw),
+        }
+        row.set("user_id", Cell::Text(user_id.to_owned()));
+        if !row.is_filled("session_id") {
+            row.set("session_id", Cell::Text(String::new()));
+        }
+        if !row.is_filled("interaction_id") {
+            row.set("interaction_id", Cell::Text(sha256(raw)));
+        }
+        let app = row.text("app_class").map(|class| app(&class).to_owned());
+        if let Some(app) = app {
+            row.set("app", Cell::Text(app));
+        }
+        let row_time = row.instant("created_at").unwrap_or(Week::UNKNOWN.start());
+        let key = ["user_id", "session_id", "interaction_id"].map(|part| row.text(part).unwrap_or_default());
+        let mut attachments = Vec::new();
+        for (at, elements) in arrays.iter().enumerate() {
+            for (position, element) in elements.iter().enumerate() {
+                let child = child(CHILDREN[at].1, &key, position, element.get());
+                if at == 0 {
+                    attachments.push(Attachment {
+                        id: child.text("attachment_id").unwrap_or_default(),
+                        content_type: child.text("content_type").unwrap_or_default(),
+                        content: child.text("content").unwrap_or_default(),
+                    });
+                }
+                self.children[at].append(child, row_time);
+            }
+        }
+        if let Some(content) = row.text("body_content") {
+            let is_html = content_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("html"));
+            row.set("text", Cell::Text(text::readable(&content, is_html, &attachments)));
+        }
+        self.interactions.append(row, row_time);
+    }
+
+    fn finish(self, rows: u64, extracted_at: Instant) -> Result<DecodedInteractions, Error> {
+        let mut decoded = DecodedInteractions { rows, ..DecodedInteractions::default() };
+        for table_rows in self.children.into_iter().chain([self.interactions]) {
+            let table = table_rows.table;
+            let (batches, rejects) = table_rows.finish(extracted_at)?;
+            decoded.batches.extend(batches.into_iter().map(|(week, batch)| (table, week, batch)));
+            decoded.rejects.extend(rejects.into_iter().map(|reject| (table, reject)));
+        }
+        Ok(decoded)
+    }
+}
+
+/// The elements of an array, and how many there are.
+fn array<'a>(row: &mut Row<'a>, count: &'static str, raw: &'a str) -> Vec<&'a RawValue> {
+    match serde_json::from_str::<Option<Vec<&RawValue>>>(raw) {
+        Ok(elements) => {
+            if let Some(elements) = &elements {
+                row.set(count, Cell::Int(elements.len() as i64));
+            }
+            elements.unwrap_or_default()
+        }
+        Err(_) => {
+            row.refuse(count, "not an array".to_owned(), raw);
+            vec![]
+        }
+    }
+}
+
+/// A row of a child table.
+fn child<'a>(table: &'static Table, key: &[String; 3], position: usize, raw: &'a str) -> Row<'a> {
+    let mut row = Row::new(table);
+    match serde_json::from_str::<Properties<'_>>(raw) {
+        Ok(Properties(properties)) => {
+            for (name, value) in properties {
+                if name == "mentioned" && table.name == AI_INTERACTION_MENTION.name {
+                    mentioned(&mut row, value.get());
+                } else {
+                    row.property(&name, value.get());
+                }
+            }
+        }
+        Err(_) => row.refuse("", "not an object".to_owned(), raw),
+    }
+    for (column, part) in ["user_id", "session_id", "interaction_id"].into_iter().zip(key) {
+        row.set(column, Cell::Text(part.clone()));
+    }
+    // A page has far fewer elements than an i32 counts.
+    row.set("position", Cell::Int(position as i64));
+    row
+}
+
+/// Where a conversation happened: what follows the common part of the class.
+fn app(class: &str) -> &str {
+    const COMMON: [&str; 2] = ["IPM.SkypeTeams.Message.Copilot.", "IPM.SkypeTeams.Message."];
+    COMMON.iter().find_map(|common| class.strip_prefix(common)).unwrap_or(class)
+}
+
+/// Reads `body`; returns its content type.
+fn body<'a>(row: &mut Row<'a>, raw: &'a str) -> Option<String> {
+    let columns = [("contentType", "body_content_type"), ("content", "body_content")];
+    nested(row, "body_content", "body", raw, |row, name, value| {
+        let column = columns.iter().find(|(property, _)| *property == name);
+        column.is_some_and(|(_, column)| row.set_raw(column, value))
+    });
+    row.text("body_content_type")
+}
+
+/// Reads `from`: of its identities the one that is filled.
+fn from<'a>(row: &mut Row<'a>, raw: &'a str) {
+    let names = ["from_kind", "from_id", "from_display_name"];
+    nested(row, "from_kind", "from", raw, |row, kind, value| identity(row, names, "from", kind, value));
+}
+
+/// Reads `mentioned` of a mention.
+fn mentioned<'a>(row: &mut Row<'a>, raw: &'a str) {
+    let names = ["mentioned_kind", "mentioned_id", "mentioned_display_name"];
+    nested(row, "mentioned_kind", "mentioned", raw, |row, kind, value| identity(row, names, "mentioned", kind, value));
+}
+
+/// Reads one identity of a set; `false`: its place is taken, or it is none.
+fn identity<'a>(row: &mut Row<'a>, names: [&'static str; 3], set: &str, kind: &str, raw: &'a str) -> bool {
+    if raw == "null" {
+        return true;
+    }
+    let [kind_column, id, display_name] = names;
+    let is_known = matches!(kind, "user" | "application" | "device" | "conversation" | "tag");
+    if !is_known || row.is_filled(kind_column) {
+        return false;
+    }
+    row.set(kind_column, Cell::Text(kind.to_owned()));
+    // A device has been seen as its name alone.
+    if raw.starts_with('"') {
+        return row.set_raw(display_name, raw);
+    }
+    nested(row, kind_column, &format!("{set}.{kind}"), raw, |row, name, value| match name {
+        "id" => row.set_raw(id, value),
+        "displayName" => row.set_raw(display_name, value),
+        "tenantId" if set == "from" => row.set_raw("from_tenant_id", value),
+        _ if set == "from" && name.ends_with("IdentityType") => row.set_raw("from_identity_type", value),
+        _ => false,
+    });
+    true
+}
+
+/// Reads a nested object: properties that `take` does not take go to `extra_json` with their path.
+fn nested<'a>(
+    row: &mut Row<'a>,
+    column: &'static str,
+    path: &str,
+    raw: &'a str,
+    mut take: impl FnMut(&mut Row<'a>, &str, &'a str) -> bool,
+) {
+    match serde_json::from_str::<Option<Properties<'_>>>(raw) {
+        Ok(properties) => {
+            for (name, value) in properties.into_iter().flat_map(|Properties(properties)| properties) {
+                if !take(row, &name, value.get()) {
+                    row.unknown(&format!("{path}.{name}"), value.get());
+                }
+            }
+        }
+        Err(_) => row.refuse(column, "not an object".to_owned(), raw),
+    }
+}

@@ -1,0 +1,166 @@
+//! Rows of one table, put together value by value.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringBuilder, TimestampMicrosecondArray};
+use copilot_lake_tables::{Instant, Table, Type, Week};
+
+use crate::careful::append_raw;
+use crate::columns::{Builder, Value};
+use crate::row::push_unknown;
+use crate::week::by_week;
+use crate::{Error, Reject, assemble};
+
+/// A value of a row.
+pub(super) enum Cell<'a> {
+    /// As it came.
+    Raw(&'a str),
+    Text(String),
+    Int(i64),
+}
+
+/// A row while it is read.
+pub(super) struct Row<'a> {
+    table: &'static Table,
+    cells: Vec<Option<Cell<'a>>>,
+    extra: Option<String>,
+    misfits: Vec<Misfit>,
+}
+
+/// A value that does not fit, before its row's key is known.
+struct Misfit {
+    column: &'static str,
+    reason: String,
+    raw: String,
+}
+
+impl<'a> Row<'a> {
+    pub(super) fn new(table: &'static Table) -> Self {
+        let cells = table.columns.iter().map(|_| None).collect();
+        Self { table, cells, extra: None, misfits: vec![] }
+    }
+
+    fn position(&self, column: &str) -> Option<usize> {
+        self.table.columns.iter().position(|known| known.name == column)
+    }
+
+    pub(super) fn set(&mut self, column: &str, cell: Cell<'a>) {
+        if let Some(at) = self.position(column) {
+            self.cells[at] = Some(cell);
+        }
+    }
+
+    /// Takes a value as it came; always `true`.
+    pub(super) fn set_raw(&mut self, column: &str, raw: &'a str) -> bool {
+        self.set(column, Cell::Raw(raw));
+        true
+    }
+
+    /// Takes a property: into the column of that wire name, else into `extra_json`.
+    pub(super) fn property(&mut self, name: &str, raw: &'a str) {
+        match self.table.columns.iter().position(|column| !name.is_empty() && column.wire == name) {
+            Some(at) => self.cells[at] = Some(Cell::Raw(raw)),
+            None => self.unknown(name, raw),
+        }
+    }
+
+    /// Takes a property that the definition does not know; annotations stay out.
+    pub(super) fn unknown(&mut self, path: &str, raw: &str) {
+        if !path.contains('@') {
+            push_unknown(&mut self.extra, path, raw);
+        }
+    }
+
+    /// Notes a value that does not fit a column.
+    pub(super) fn refuse(&mut self, column: &'static str, reason: String, raw: &str) {
+        self.misfits.push(Misfit { column, reason, raw: raw.to_owned() });
+    }
+
+    /// Whether the column has a value that it can hold.
+    pub(super) fn is_filled(&self, column: &str) -> bool {
+        self.text(column).is_some()
+    }
+
+    /// The text in a column.
+    pub(super) fn text(&self, column: &str) -> Option<String> {
+        match self.cells[self.position(column)?].as_ref()? {
+            Cell::Raw(raw) => serde_json::from_str(raw).ok()?,
+            Cell::Text(text) => Some(text.clone()),
+            Cell::Int(_) => None,
+        }
+    }
+
+    /// The instant in a column.
+    pub(super) fn instant(&self, column: &str) -> Option<Instant> {
+        Instant::parse(&self.text(column)?)
+    }
+}
+
+/// Batches by week, and the values that did not fit.
+pub(super) type Finished = (Vec<(Week, RecordBatch)>, Vec<Reject>);
+
+/// The rows of one table.
+pub(super) struct TableRows {
+    pub(super) table: &'static Table,
+    builders: Vec<Builder>,
+    extra: StringBuilder,
+    row_time: Vec<i64>,
+    /// Misfits by row.
+    misfits: Vec<(usize, Misfit)>,
+}
+
+impl TableRows {
+    pub(super) fn new(table: &'static Table) -> Self {
+        let builders = table.columns.iter().map(|column| Builder::new(table, column, 100)).collect();
+        Self { table, builders, extra: StringBuilder::new(), row_time: vec![], misfits: vec![] }
+    }
+
+    pub(super) fn append(&mut self, row: Row<'_>, row_time: Instant) {
+        let at = self.row_time.len();
+        self.misfits.extend(row.misfits.into_iter().map(|misfit| (at, misfit)));
+        for ((column, builder), cell) in self.table.columns.iter().zip(&mut self.builders).zip(row.cells) {
+            let appended = match &cell {
+                None => builder.append_null(),
+                Some(Cell::Raw(raw)) => append_raw(builder, raw),
+                Some(Cell::Text(text)) => builder.append(&Value::Text(text)),
+                Some(Cell::Int(value)) => builder.append(&Value::Int(*value)),
+            };
+            if let Err(reason) = appended {
+                if let Some(Cell::Raw(raw)) = cell {
+                    let misfit = Misfit { column: column.name, reason: reason.to_owned(), raw: raw.to_owned() };
+                    self.misfits.push((at, misfit));
+                }
+                let appended = builder.append_null();
+                debug_assert!(appended.is_ok(), "the key is given");
+            }
+        }
+        self.extra.append_option(row.extra.map(|text| text + "}"));
+        self.row_time.push(row_time.0);
+    }
+
+    pub(super) fn finish(mut self, extracted_at: Instant) -> Result<Finished, Error> {
+        let rows = self.row_time.len();
+        let utc = |values: Vec<i64>| Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC")) as ArrayRef;
+        let columns = self.table.columns.iter().zip(&mut self.builders);
+        let mut named: Vec<_> = columns.map(|(column, builder)| (column.name, builder.finish())).collect();
+        named.push(("row_time", utc(self.row_time)));
+        named.push(("extracted_at", utc(vec![extracted_at.0; rows])));
+        named.push(("extra_json", Arc::new(self.extra.finish())));
+        let batch = assemble(self.table, named)?;
+        let key = |row: usize| {
+            let parts = self.table.layout().key().iter().map(|at| match self.table.layout().fields()[*at].ty {
+                Type::Int32 => batch.column(*at).as_primitive::<arrow::datatypes::Int32Type>().value(row).to_string(),
+                _ => batch.column(*at).as_string::<i32>().value(row).to_owned(),
+            });
+            parts.collect::<Vec<_>>().join("/")
+        };
+        let rejects = self.misfits.into_iter().map(|(row, Misfit { column, reason, raw })| Reject {
+            record_key: key(row),
+            column_name: column,
+            reason,
+            raw_json: raw,
+        });
+        let rejects = rejects.collect();
+        Ok((by_week(self.table, batch)?, rejects))
+    }
+}
