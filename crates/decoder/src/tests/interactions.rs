@@ -206,5 +206,5 @@ fn html_reads_as_text() {
         assert!(text.contains(part), "{part}: {text}");
     }
     assert!(!text.contains('<') && text.lines().all(|line| line.len() < 200), "{text}");
-    assert_eq!(text_of("html", &"<div>".repeat(20_000), &json!([])), "", "nested as deep as can be");
+    assert_eq!(text_of("html", &"<div>".repeat(4_000), &json!([])), "", "nested as deep as can be");
 }
