@@ -11,6 +11,17 @@ fn requests(world: &World) -> u64 {
     world.emulator.served().requests.values().sum()
 }
 
+/// Runs a command and kills it at that moment, which comes before its end.
+fn kill_when(world: &World, arguments: &[&str], is_time: impl Fn(&World) -> bool) {
+    let mut run = world.command(arguments).stderr(Stdio::null()).spawn().unwrap();
+    while !is_time(world) {
+        assert!(run.try_wait().unwrap().is_none(), "it ended before it was killed");
+        std::thread::yield_now();
+    }
+    run.kill().unwrap();
+    run.wait().unwrap();
+}
+
 #[test]
 fn a_killed_run_and_its_rerun() {
     let kills = if is_soak() { 50 } else { 8 };
@@ -82,13 +93,9 @@ fn a_rerun_that_has_only_payloads_left_is_complete() {
     );
     let tables = ["msdyn_copilotevent", "msdyn_copilotinteraction"].map(toml::Value::from);
     world.keys.insert("dataverse.tables".to_owned(), tables.to_vec().into());
-    let mut run = world.command(&["extract", "-q"]).stderr(Stdio::null()).spawn().unwrap();
-    while world.emulator.served().requests.get("file").is_none_or(|files| *files < 20) {
-        assert!(run.try_wait().unwrap().is_none(), "it ended before it was killed");
-        std::thread::yield_now();
-    }
-    run.kill().unwrap();
-    run.wait().unwrap();
+    kill_when(&world, &["extract"], |world| {
+        world.emulator.served().requests.get("file").is_some_and(|files| *files >= 20)
+    });
     let summary = world.extract(&[], 0);
     assert_eq!(summary["outcome"], "complete", "{summary}");
     world.check_complete();
@@ -108,13 +115,7 @@ fn reading_everything_again_goes_on_where_it_was_killed() {
     world.keys.insert("dataverse.payloads".to_owned(), false.into());
     world.extract(&[], 0);
     let until = requests(&world) + 30;
-    let mut run = world.command(&["extract", "--full"]).stderr(Stdio::null()).spawn().unwrap();
-    while requests(&world) < until {
-        assert!(run.try_wait().unwrap().is_none(), "it ended before it was killed");
-        std::thread::yield_now();
-    }
-    run.kill().unwrap();
-    run.wait().unwrap();
+    kill_when(&world, &["extract", "--full"], |world| requests(world) >= until);
     world.extract(&["--full"], 0);
     let slices = world.sql(
         "SELECT count(*), count(DISTINCT window_start), count(DISTINCT run_id) FROM extraction_slice \
