@@ -93,12 +93,8 @@ impl Page {
             Err(error) => row.refuse("", format!("not a row: {}", without_text(&error)), raw),
         }
         row.set("user_id", Cell::Text(user_id.to_owned()));
-        if !row.is_filled("session_id") {
-            row.set("session_id", Cell::Text(String::new()));
-        }
-        if !row.is_filled("interaction_id") {
-            row.set("interaction_id", Cell::Text(sha256(raw)));
-        }
+        row.fill("session_id", String::new);
+        row.fill("interaction_id", || sha256(raw));
         let app = row.text("app_class").map(|class| app(&class).to_owned());
         if let Some(app) = app {
             row.set("app", Cell::Text(app));

@@ -76,6 +76,21 @@ impl<'a> Row<'a> {
         self.misfits.push(Misfit { column, reason, raw: raw.to_owned() });
     }
 
+    /// Fills a part of the key that has no text; what came in its place does not fit.
+    pub(super) fn fill(&mut self, column: &'static str, text: impl FnOnce() -> String) {
+        if self.is_filled(column) {
+            return;
+        }
+        let at = self.position(column);
+        if let Some(Some(Cell::Raw(raw))) = at.map(|at| &self.cells[at])
+            && *raw != "null"
+        {
+            let raw = (*raw).to_owned();
+            self.refuse(column, "not text".to_owned(), &raw);
+        }
+        self.set(column, Cell::Text(text()));
+    }
+
     /// Whether the column has a value that it can hold.
     pub(super) fn is_filled(&self, column: &str) -> bool {
         self.text(column).is_some()

@@ -131,7 +131,7 @@ fn what_does_not_fit_is_rejected_and_the_row_stays() {
     let decoded = decode(&json!([
         { "id": "1", "sessionId": "s", "createdDateTime": "soon", "from": "somebody", "links": {}, "mentions": [7], "locale": 3 },
         { "id": "2", "from": { "device": "a phone", "user": { "id": "u" } } },
-        { "createdDateTime": "2025-01-01T00:00:00Z" },
+        { "createdDateTime": "2025-01-01T00:00:00Z", "id": 5 },
         "no row",
     ]));
     assert_eq!(decoded.rows, 4);
@@ -147,6 +147,7 @@ fn what_does_not_fit_is_rejected_and_the_row_stays() {
         ("ai_interaction", "", "\"no row\""),
         ("ai_interaction", "created_at", "\"soon\""),
         ("ai_interaction", "from_kind", "\"somebody\""),
+        ("ai_interaction", "interaction_id", "5"),
         ("ai_interaction", "link_count", "{}"),
         ("ai_interaction", "locale", "3"),
         ("ai_interaction_mention", "", "7"),
