@@ -41,6 +41,7 @@ pub(crate) enum Value<'a> {
     Int(i64),
     Boolean(bool),
     Decimal(&'a str),
+    Instant(Instant),
 }
 
 /// Why a value does not fit its column.
@@ -83,6 +84,7 @@ impl Builder {
             (Self::Instant(builder), Value::Text(text)) => {
                 builder.append_value(Instant::parse(text).ok_or("not an instant")?.0);
             }
+            (Self::Instant(builder), Value::Instant(instant)) => builder.append_value(instant.0),
             (Self::Int32(builder), Value::Int(n)) => {
                 builder.append_value(i32::try_from(*n).map_err(|_| "above 32 bits")?);
             }

@@ -5,7 +5,6 @@
 //! with the raw text of what does not fit.
 
 mod card;
-mod rows;
 mod text;
 
 use arrow::array::RecordBatch;
@@ -17,8 +16,8 @@ use serde_json::value::RawValue;
 
 use crate::careful::{Properties, sha256, without_text};
 use crate::columns::stored_id;
+use crate::table_rows::{Cell, Row, TableRows};
 use crate::{Error, Reject};
-use rows::{Cell, Row, TableRows};
 use text::Attachment;
 
 /// What became of the interactions of a page.

@@ -9,6 +9,7 @@
 //!   where the File is a transcript.
 //! - [`decode_interactions`]: the JSON array of a page of Microsoft 365 Copilot -> rows of `ai_interaction` and its child
 //!   tables.
+//! - [`decode_users`]: the JSON array of a page of people -> rows of `graph_user`, and who may have a history.
 //! - [`assemble`]: named arrays -> a batch with exactly the columns of a table.
 
 mod assemble;
@@ -22,7 +23,9 @@ mod page;
 mod payload;
 mod reject;
 mod row;
+mod table_rows;
 mod transcript;
+mod user;
 mod week;
 
 pub use assemble::assemble;
@@ -31,6 +34,7 @@ pub use interaction::{DecodedInteractions, decode_interactions};
 pub use page::{Decoded, decode_page};
 pub use payload::{DecodedPayloads, Fetched, RawPayload, SourceRow, decode_payloads};
 pub use reject::{Reject, reject_batch};
+pub use user::{COPILOT_PLAN_ID, DecodedUsers, User, decode_users};
 pub use week::by_week;
 
 /// Why bytes could not be decoded at all; everything smaller is a [`Reject`].

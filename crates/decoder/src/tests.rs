@@ -6,9 +6,12 @@ mod interactions;
 mod oracle;
 mod summaries;
 mod transcripts;
+mod users;
+
+use std::collections::BTreeMap;
 
 use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::{Int32Type, Int64Type, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 use copilot_lake_tables::{COPILOT_EVENT, Instant, Labels};
 
 use crate::{Charset, Decoded, Error, Recogniser, Status, decode_page};
@@ -27,6 +30,23 @@ fn row(members: &str) -> String {
 fn text<'b>(batch: &'b RecordBatch, column: &str, row: usize) -> Option<&'b str> {
     let array = batch.column_by_name(column).unwrap().as_string::<i32>();
     array.is_valid(row).then(|| array.value(row))
+}
+
+/// The rows of a batch, as text by column; nulls are left out.
+fn of_batch(batch: &RecordBatch) -> Vec<BTreeMap<String, String>> {
+    let mut rows = vec![BTreeMap::new(); batch.num_rows()];
+    for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
+        for (at, row) in rows.iter_mut().enumerate().filter(|(at, _)| column.is_valid(*at)) {
+            let text = match field.data_type() {
+                DataType::Utf8 => column.as_string::<i32>().value(at).to_owned(),
+                DataType::Int32 => column.as_primitive::<Int32Type>().value(at).to_string(),
+                DataType::Boolean => column.as_boolean().value(at).to_string(),
+                _ => Instant(column.as_primitive::<TimestampMicrosecondType>().value(at)).to_string(),
+            };
+            row.insert(field.name().clone(), text);
+        }
+    }
+    rows
 }
 
 fn int(batch: &RecordBatch, column: &str) -> Option<i32> {

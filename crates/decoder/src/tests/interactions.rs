@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use arrow::array::{Array, RecordBatch};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
 use copilot_lake_tables::{Instant, Week};
 use serde_json::{Value, json};
 
+use super::of_batch;
 use crate::{DecodedInteractions, decode_interactions};
 
 const USER: &str = "4DB02E4B-D144-400E-B194-53253A34C5BE";
@@ -20,18 +19,6 @@ fn decode(rows: &Value) -> DecodedInteractions {
 fn rows(decoded: &DecodedInteractions, table: &str) -> Vec<BTreeMap<String, String>> {
     let of_table = decoded.batches.iter().filter(|(of, ..)| of.name == table);
     of_table.flat_map(|(_, _, batch)| of_batch(batch)).collect()
-}
-
-fn of_batch(batch: &RecordBatch) -> Vec<BTreeMap<String, String>> {
-    let options = FormatOptions::default();
-    let (schema, row_count) = (batch.schema(), batch.num_rows());
-    let value = |row: usize, at: usize| {
-        let column = batch.column(at);
-        let text =
-            column.is_valid(row).then(|| ArrayFormatter::try_new(column, &options).unwrap().value(row).to_string());
-        text.map(|text| (schema.field(at).name().clone(), text))
-    };
-    (0..row_count).map(|row| (0..batch.num_columns()).filter_map(|at| value(row, at)).collect()).collect()
 }
 
 fn text_of(content_type: &str, content: &str, attachments: &Value) -> String {
@@ -81,8 +68,8 @@ fn every_value_of_an_interaction_arrives() {
         ("session_id", "19:a@thread.v2"),
         ("interaction_id", "1731701801008"),
         ("request_id", "7336770c-fb25-48ac-8303-4493ad11ed71"),
-        ("created_at", "2024-11-15T20:16:41.008Z"),
-        ("row_time", "2024-11-15T20:16:41.008Z"),
+        ("created_at", "2024-11-15T20:16:41.008000Z"),
+        ("row_time", "2024-11-15T20:16:41.008000Z"),
         ("interaction_type", "aiResponse"),
         ("conversation_type", "appchat"),
         ("app_class", "IPM.SkypeTeams.Message.Copilot.Teams"),

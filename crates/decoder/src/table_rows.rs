@@ -12,15 +12,17 @@ use crate::week::by_week;
 use crate::{Error, Reject, assemble};
 
 /// A value of a row.
-pub(super) enum Cell<'a> {
+pub(crate) enum Cell<'a> {
     /// As it came.
     Raw(&'a str),
     Text(String),
     Int(i64),
+    Boolean(bool),
+    Instant(Instant),
 }
 
 /// A row while it is read.
-pub(super) struct Row<'a> {
+pub(crate) struct Row<'a> {
     table: &'static Table,
     cells: Vec<Option<Cell<'a>>>,
     extra: Option<String>,
@@ -35,7 +37,7 @@ struct Misfit {
 }
 
 impl<'a> Row<'a> {
-    pub(super) fn new(table: &'static Table) -> Self {
+    pub(crate) fn new(table: &'static Table) -> Self {
         let cells = table.columns.iter().map(|_| None).collect();
         Self { table, cells, extra: None, misfits: vec![] }
     }
@@ -44,20 +46,20 @@ impl<'a> Row<'a> {
         self.table.columns.iter().position(|known| known.name == column)
     }
 
-    pub(super) fn set(&mut self, column: &str, cell: Cell<'a>) {
+    pub(crate) fn set(&mut self, column: &str, cell: Cell<'a>) {
         if let Some(at) = self.position(column) {
             self.cells[at] = Some(cell);
         }
     }
 
     /// Takes a value as it came; always `true`.
-    pub(super) fn set_raw(&mut self, column: &str, raw: &'a str) -> bool {
+    pub(crate) fn set_raw(&mut self, column: &str, raw: &'a str) -> bool {
         self.set(column, Cell::Raw(raw));
         true
     }
 
     /// Takes a property: into the column of that wire name, else into `extra_json`.
-    pub(super) fn property(&mut self, name: &str, raw: &'a str) {
+    pub(crate) fn property(&mut self, name: &str, raw: &'a str) {
         match self.table.columns.iter().position(|column| !name.is_empty() && column.wire == name) {
             Some(at) => self.cells[at] = Some(Cell::Raw(raw)),
             None => self.unknown(name, raw),
@@ -65,19 +67,19 @@ impl<'a> Row<'a> {
     }
 
     /// Takes a property that the definition does not know; annotations stay out.
-    pub(super) fn unknown(&mut self, path: &str, raw: &str) {
+    pub(crate) fn unknown(&mut self, path: &str, raw: &str) {
         if !path.contains('@') {
             push_unknown(&mut self.extra, path, raw);
         }
     }
 
     /// Notes a value that does not fit a column.
-    pub(super) fn refuse(&mut self, column: &'static str, reason: String, raw: &str) {
+    pub(crate) fn refuse(&mut self, column: &'static str, reason: String, raw: &str) {
         self.misfits.push(Misfit { column, reason, raw: raw.to_owned() });
     }
 
     /// Fills a part of the key that has no text; what came in its place does not fit.
-    pub(super) fn fill(&mut self, column: &'static str, text: impl FnOnce() -> String) {
+    pub(crate) fn fill(&mut self, column: &'static str, text: impl FnOnce() -> String) {
         if self.is_filled(column) {
             return;
         }
@@ -92,31 +94,31 @@ impl<'a> Row<'a> {
     }
 
     /// Whether the column has a value that it can hold.
-    pub(super) fn is_filled(&self, column: &str) -> bool {
+    pub(crate) fn is_filled(&self, column: &str) -> bool {
         self.text(column).is_some()
     }
 
     /// The text in a column.
-    pub(super) fn text(&self, column: &str) -> Option<String> {
+    pub(crate) fn text(&self, column: &str) -> Option<String> {
         match self.cells[self.position(column)?].as_ref()? {
             Cell::Raw(raw) => serde_json::from_str(raw).ok()?,
             Cell::Text(text) => Some(text.clone()),
-            Cell::Int(_) => None,
+            Cell::Int(_) | Cell::Boolean(_) | Cell::Instant(_) => None,
         }
     }
 
     /// The instant in a column.
-    pub(super) fn instant(&self, column: &str) -> Option<Instant> {
+    pub(crate) fn instant(&self, column: &str) -> Option<Instant> {
         Instant::parse(&self.text(column)?)
     }
 }
 
 /// Batches by week, and the values that did not fit.
-pub(super) type Finished = (Vec<(Week, RecordBatch)>, Vec<Reject>);
+pub(crate) type Finished = (Vec<(Week, RecordBatch)>, Vec<Reject>);
 
 /// The rows of one table.
-pub(super) struct TableRows {
-    pub(super) table: &'static Table,
+pub(crate) struct TableRows {
+    pub(crate) table: &'static Table,
     builders: Vec<Builder>,
     extra: StringBuilder,
     row_time: Vec<i64>,
@@ -125,12 +127,12 @@ pub(super) struct TableRows {
 }
 
 impl TableRows {
-    pub(super) fn new(table: &'static Table) -> Self {
+    pub(crate) fn new(table: &'static Table) -> Self {
         let builders = table.columns.iter().map(|column| Builder::new(table, column, 100)).collect();
         Self { table, builders, extra: StringBuilder::new(), row_time: vec![], misfits: vec![] }
     }
 
-    pub(super) fn append(&mut self, row: Row<'_>, row_time: Instant) {
+    pub(crate) fn append(&mut self, row: Row<'_>, row_time: Instant) {
         let at = self.row_time.len();
         self.misfits.extend(row.misfits.into_iter().map(|misfit| (at, misfit)));
         for ((column, builder), cell) in self.table.columns.iter().zip(&mut self.builders).zip(row.cells) {
@@ -139,6 +141,8 @@ impl TableRows {
                 Some(Cell::Raw(raw)) => append_raw(builder, raw),
                 Some(Cell::Text(text)) => builder.append(&Value::Text(text)),
                 Some(Cell::Int(value)) => builder.append(&Value::Int(*value)),
+                Some(Cell::Boolean(value)) => builder.append(&Value::Boolean(*value)),
+                Some(Cell::Instant(instant)) => builder.append(&Value::Instant(*instant)),
             };
             if let Err(reason) = appended {
                 if let Some(Cell::Raw(raw)) = cell {
@@ -153,12 +157,14 @@ impl TableRows {
         self.row_time.push(row_time.0);
     }
 
-    pub(super) fn finish(mut self, extracted_at: Instant) -> Result<Finished, Error> {
+    pub(crate) fn finish(mut self, extracted_at: Instant) -> Result<Finished, Error> {
         let rows = self.row_time.len();
         let utc = |values: Vec<i64>| Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC")) as ArrayRef;
         let columns = self.table.columns.iter().zip(&mut self.builders);
         let mut named: Vec<_> = columns.map(|(column, builder)| (column.name, builder.finish())).collect();
-        named.push(("row_time", utc(self.row_time)));
+        if self.table.is_partitioned() {
+            named.push(("row_time", utc(self.row_time)));
+        }
         named.push(("extracted_at", utc(vec![extracted_at.0; rows])));
         named.push(("extra_json", Arc::new(self.extra.finish())));
         let batch = assemble(self.table, named)?;
