@@ -1,165 +1,120 @@
-//! Refusals: what an answer that is not a success means. The one place where a status becomes a fault.
+//! Refusals: what an answer that is not a success says, before a service's own meaning is read into it.
+
+mod dataverse;
+mod graph;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use copilot_lake_tables::table;
 use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
-use serde::Deserialize;
+use serde_json::Value;
 
-use crate::error::Error;
+use crate::error::Call;
 use crate::fault::{Fault, Passing};
-use crate::request::{Ask, Kind};
+use crate::request::Ask;
 use crate::retry::{Tries, retry_after};
 use crate::token::Token;
 
-// Codes of the Dataverse Web API: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
-const NO_PROPERTY_OR_SEGMENT: &str = "0x80060888";
-const NO_ROW_OR_FILE: &str = "0x80040217";
-const NO_ROW_FOR_KEY: &str = "0x80060891";
-const PRIVILEGE_DENIED: &str = "0x80040220";
-const NOT_A_MEMBER: &str = "0x80072560";
-const SQL_TIMEOUT: &str = "0x80044151";
-const TOO_MANY_AT_ONCE: &str = "0x80072326";
-const TOO_MUCH_TIME: &str = "0x80072321";
-const TOKEN_EXPIRED: &str = "0x80044352";
-const COLUMN_SECURED: &str = "0x8004f504";
+pub(crate) use dataverse::fault as of_dataverse;
+pub(crate) use graph::fault as of_graph;
+
+/// Where services put their id of a request.
+const REQUEST_IDS: [&str; 3] = ["x-ms-service-request-id", "req_id", "request-id"];
+
+/// An answer that is not a success.
+pub(crate) struct Refusal<'a> {
+    ask: &'a Ask,
+    tries: &'a Tries,
+    token: Arc<Token>,
+    status: StatusCode,
+    wait: Option<Duration>,
+    said: Said,
+}
+
+/// What the body of a refusal says; empty where it is something else.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Said {
+    code: String,
+    /// To be looked at and never shown: it may repeat what a person wrote.
+    message: String,
+    request_id: Option<String>,
+}
+
+impl<'a> Refusal<'a> {
+    pub(crate) fn read(
+        ask: &'a Ask,
+        tries: &'a Tries,
+        token: Arc<Token>,
+        (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
+    ) -> Self {
+        let mut said = Said::read(body);
+        said.request_id = request_id(headers).or(said.request_id);
+        Self { ask, tries, token, status, wait: retry_after(headers), said }
+    }
+
+    fn is(&self, status: StatusCode) -> bool {
+        self.status == status
+    }
+
+    /// The call that was refused.
+    fn call(&self) -> Box<Call> {
+        self.ask.call(self.tries, Some(self.status.as_u16()), self.said.request_id.clone())
+    }
+
+    /// Whether the status alone says that it may pass.
+    fn passes(&self) -> bool {
+        self.is(StatusCode::TOO_MANY_REQUESTS)
+            || self.is(StatusCode::REQUEST_TIMEOUT)
+            || (self.status.is_server_error() && !self.is(StatusCode::NOT_IMPLEMENTED))
+    }
+
+    /// A failure that may pass, with the code as its service spells it.
+    fn passing(&self, code: &str) -> Passing {
+        let throttled = self.is(StatusCode::TOO_MANY_REQUESTS);
+        let cause = match (throttled, code) {
+            (true, code) => format!("throttled {code}").trim_end().to_owned(),
+            (false, "") => "the service is not available".to_owned(),
+            (false, code) => code.to_owned(),
+        };
+        Passing {
+            cause,
+            status: Some(self.status.as_u16()),
+            request_id: self.said.request_id.clone(),
+            wait: self.wait,
+            throttled,
+            ..Passing::default()
+        }
+    }
+
+    /// The service does not accept the token.
+    fn token(self) -> Fault {
+        Fault::Token(self.token)
+    }
+}
+
+impl Said {
+    /// Reads `{"error":{"code":"...","message":"...","innerError":{"code":"...","request-id":"..."}}}`, in both spellings
+    /// of the inner one. Its code counts where the outer one says nothing.
+    fn read(body: &[u8]) -> Self {
+        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
+        let Ok(body) = serde_json::from_slice::<Value>(body) else { return Self::default() };
+        let error = &body["error"];
+        let inner = if error["innerError"].is_object() { &error["innerError"] } else { &error["innererror"] };
+        let text = |value: &Value| value.as_str().map(|text| token_of(text, 64)).filter(|text| !text.is_empty());
+        let code = text(&error["code"]).filter(|code| code != "UnknownError");
+        Self {
+            code: code.or_else(|| text(&inner["code"])).or_else(|| text(&error["code"])).unwrap_or_default(),
+            message: error["message"].as_str().unwrap_or_default().to_owned(),
+            request_id: text(&inner["request-id"]),
+        }
+    }
+}
 
 /// The service's id of a request, for the vendor's support.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("x-ms-service-request-id").or_else(|| headers.get("req_id"))?.to_str().ok()?;
+    let text = REQUEST_IDS.iter().find_map(|name| headers.get(*name))?.to_str().ok()?;
     Some(token_of(text, 64)).filter(|id| !id.is_empty())
-}
-
-/// What the answer means for the call.
-pub(crate) fn fault(
-    ask: &Ask,
-    tries: &Tries,
-    token: Arc<Token>,
-    (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
-) -> Fault {
-    let (code, message) = said(body);
-    let request_id = request_id(headers);
-    let call = || ask.call(tries, Some(status.as_u16()), request_id.clone());
-    if let (Kind::Changes, Some(table)) = (ask.kind, ask.table)
-        && (status == StatusCode::GONE || code == TOKEN_EXPIRED)
-    {
-        return Fault::Lasting(Error::TokenExpired { table, call: call() });
-    }
-    let throttled = status == StatusCode::TOO_MANY_REQUESTS;
-    let passing = throttled
-        || status == StatusCode::REQUEST_TIMEOUT
-        || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
-        || code == SQL_TIMEOUT;
-    if passing {
-        let cause = if code.is_empty() { "the service is not available".to_owned() } else { code.clone() };
-        return Fault::Passing(Passing {
-            cause: if throttled { format!("throttled {code}").trim_end().to_owned() } else { cause },
-            status: Some(status.as_u16()),
-            request_id,
-            wait: retry_after(headers),
-            throttled,
-            crowded: throttled && (code == TOO_MANY_AT_ONCE || code == TOO_MUCH_TIME),
-            ..Passing::default()
-        });
-    }
-    if status == StatusCode::UNAUTHORIZED {
-        return Fault::Token(token);
-    }
-    if let (Some(table), Some(column)) = (ask.table, ask.column)
-        && status == StatusCode::FORBIDDEN
-        && is_column_security(&code, &message)
-    {
-        return Fault::Lasting(Error::ColumnSecured { table, column, call: call() });
-    }
-    if let (Some(table), Some(column)) = (ask.table, missing_property(&code, &message))
-        && status == StatusCode::BAD_REQUEST
-    {
-        return Fault::Lasting(Error::ColumnMissing { table, column, call: call() });
-    }
-    Fault::Lasting(match (status.as_u16(), code.as_str()) {
-        (403, NOT_A_MEMBER) => Error::PermissionMissing { table: ask.table, privilege: None, call: call() },
-        (403, _) if code == PRIVILEGE_DENIED || privilege(&message).is_some() => {
-            let privilege = privilege(&message).or_else(|| Some(table(ask.table?)?.read_privilege()));
-            Error::PermissionMissing { table: ask.table, privilege, call: call() }
-        }
-        (404, NO_PROPERTY_OR_SEGMENT) => Error::TableMissing { table: ask.table, call: call() },
-        (404, NO_ROW_OR_FILE) if ask.kind == Kind::File => {
-            let reason = if message.starts_with("No file attachment found") {
-                "the service has no file for this column of the row"
-            } else {
-                "the service has no such row, or no file for it"
-            };
-            Error::FileMissing { reason, call: call() }
-        }
-        (404, NO_ROW_FOR_KEY) if ask.kind == Kind::File => {
-            Error::FileMissing { reason: "the service has no such row", call: call() }
-        }
-        (204, _) if ask.kind == Kind::File => {
-            Error::FileMissing { reason: "the service answers without content", call: call() }
-        }
-        _ => Error::Refused { status: status.as_u16(), message: documented(&code, &message), code, call: call() },
-    })
-}
-
-/// Code and message of `{"error":{"code":"0x...","message":"..."}}`; empty where the body is something else.
-fn said(body: &[u8]) -> (String, String) {
-    #[derive(Deserialize)]
-    struct Body {
-        error: Said,
-    }
-    #[derive(Deserialize)]
-    struct Said {
-        #[serde(default)]
-        code: String,
-        #[serde(default)]
-        message: String,
-    }
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let Ok(Body { error: Said { code, message } }) = serde_json::from_slice(body) else {
-        return Default::default();
-    };
-    // Some answers carry the code as a signed decimal.
-    let code = match code.parse::<i32>() {
-        Ok(decimal) if decimal < 0 => format!("{decimal:#010x}"),
-        _ => token_of(&code, 64),
-    };
-    (code.to_ascii_lowercase(), message)
-}
-
-/// The privilege such as `prvReadmsdyn_copilotevent` that a message names.
-fn privilege(message: &str) -> Option<String> {
-    let mut words = message.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-    words.find(|word| word.starts_with("prv") && word.len() > 3 && word.len() <= 128).map(str::to_owned)
-}
-
-/// Whether a refusal is about a secured column: the code, its name, or its documented message.
-fn is_column_security(code: &str, message: &str) -> bool {
-    const NAME: &str = "attributepermissionreadismissing";
-    let message = message.to_ascii_lowercase();
-    code == COLUMN_SECURED
-        || code == NAME
-        || message.contains(NAME)
-        || message.contains("read permissions to a secured field")
-}
-
-/// The property that the service does not know, of the documented message.
-fn missing_property(code: &str, message: &str) -> Option<String> {
-    let quoted =
-        message.strip_prefix("Could not find a property named '").filter(|_| code == NO_PROPERTY_OR_SEGMENT)?;
-    let (property, _) = quoted.split_once('\'')?;
-    Some(token_of(property, 128)).filter(|property| !property.is_empty())
-}
-
-/// What may be shown of a message: documented texts, of which only names of columns and types are taken over.
-fn documented(code: &str, message: &str) -> String {
-    let quoted: Vec<_> = message.split('\'').skip(1).step_by(2).map(|name| token_of(name, 128)).collect();
-    match (code, quoted.as_slice()) {
-        (NO_PROPERTY_OR_SEGMENT, [property, ty, ..]) if message.starts_with("Could not find a property named") => {
-            format!("could not find a property named '{property}' on type '{ty}'")
-        }
-        _ => String::new(),
-    }
 }
 
 /// Only what names, codes and ids consist of: foreign text must not forge a log line.
@@ -172,52 +127,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_read_in_both_spellings_and_never_as_free_text() {
-        assert_eq!(said(br#"{"error":{"code":"-2147015902","message":"m"}}"#), ("0x80072322".into(), "m".into()));
-        assert_eq!(said(br#"{"error":{"code":"0X8004ABCD"}}"#).0, "0x8004abcd");
-        assert_eq!(said(b"{\"error\":{\"code\":\"a\\nb <c>\"}}").0, "abc");
-        assert_eq!(said(b"<html>"), Default::default());
-    }
-
-    #[test]
-    fn the_privilege_is_found_in_the_documented_message() {
-        let message = "Principal user (Id=1, type=8, roleCount=1, privilegeCount=2, accessMode=4), is missing \
-                       prvReadmsdyn_copilotevent privilege (Id=2) on OTC=10 for entity 'msdyn_copilotevent'.";
-        assert_eq!(privilege(message).as_deref(), Some("prvReadmsdyn_copilotevent"));
-        assert_eq!(privilege("nothing of the kind"), None);
-    }
-
-    #[test]
-    fn column_security_is_told_by_code_name_or_message() {
-        for (code, message) in [
-            ("0x8004f504", ""),
-            ("attributepermissionreadismissing", ""),
-            ("", "AttributePermissionReadIsMissing"),
-            ("", "The user does not have read permissions to a secured field. The requested operation could not be"),
-        ] {
-            assert!(is_column_security(code, message), "{code} {message}");
+    fn what_is_said_is_code_and_message_in_every_spelling() {
+        let said = |body: &str| Said::read(body.as_bytes());
+        let plain = said(r#"{"error":{"code":"TooManyRequests","message":"m"}}"#);
+        assert_eq!((plain.code.as_str(), plain.message.as_str(), plain.request_id), ("TooManyRequests", "m", None));
+        for name in ["innerError", "innererror"] {
+            for outer in ["", "UnknownError"] {
+                let inner = r#"{"code":"429","request-id":"r-1","date":"2026-01-01T00:00:00"}"#;
+                let said = said(&format!(r#"{{"error":{{"code":"{outer}","message":"","{name}":{inner}}}}}"#));
+                assert_eq!((said.code.as_str(), said.request_id.as_deref()), ("429", Some("r-1")));
+            }
         }
-        assert!(!is_column_security(PRIVILEGE_DENIED, "is missing prvReadmsdyn_copilotevent privilege"));
-    }
-
-    #[test]
-    fn a_missing_property_is_a_name() {
-        let missing = |property: &str| {
-            let message = format!("Could not find a property named '{property}' on type 'Microsoft.Dynamics.CRM.t'.");
-            missing_property(NO_PROPERTY_OR_SEGMENT, &message)
-        };
-        assert_eq!(missing("_x_value").as_deref(), Some("_x_value"));
-        assert_eq!(missing("x\ny z").as_deref(), Some("xyz"));
-        assert_eq!(missing(" "), None);
-        assert_eq!(missing_property(NO_PROPERTY_OR_SEGMENT, "Resource not found for the segment 'x'."), None);
-        assert_eq!(missing_property("", "Could not find a property named 'x' on type 't'."), None);
-    }
-
-    #[test]
-    fn of_a_message_only_names_are_shown() {
-        let message = "Could not find a property named 'x' on type 'Microsoft.Dynamics.CRM.t'. What a person wrote.";
-        let shown = "could not find a property named 'x' on type 'Microsoft.Dynamics.CRM.t'";
-        assert_eq!(documented(NO_PROPERTY_OR_SEGMENT, message), shown);
-        assert_eq!(documented("0x80040203", "Invalid argument: dear customer"), "");
+        assert_eq!(said(r#"{"error":{"code":"UnknownError","innerError":{}}}"#).code, "UnknownError");
+        assert_eq!(said("{\"error\":{\"code\":\"a\\nb <c>\",\"message\":null}}").code, "abc");
+        assert_eq!(said(&format!(r#"{{"error":{{"code":"{}"}}}}"#, "x".repeat(99))).code.len(), 64);
+        for odd in ["<html>", "[]", "{}", r#"{"error":"invalid"}"#, r#"{"error":{"code":7}}"#, ""] {
+            assert_eq!(said(odd), Said::default(), "{odd}");
+        }
     }
 }
