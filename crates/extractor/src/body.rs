@@ -9,6 +9,9 @@ use crate::fault::Passing;
 /// The largest answer that is taken for a page; more is a mistake or an attack.
 const LARGEST_PAGE: usize = 512 << 20;
 
+/// The least room that a page is given before it is read.
+const PART_OF_PAGE: usize = 64 << 10;
+
 /// The largest body of a refusal that is looked at.
 const LARGEST_REFUSAL: usize = 64 << 10;
 
@@ -24,17 +27,40 @@ pub(crate) enum Stopped {
     TooLarge(u64),
 }
 
-/// Reads a page. `usual` is the size that pages had so far, so that the buffer rarely grows.
-pub(crate) async fn page(mut response: Response, usual: usize) -> Result<Bytes, Passing> {
+/// Reads a page. `usual` is the size that pages had so far, so that the buffer rarely grows. With a budget it is read
+/// when there is room for it.
+pub(crate) async fn page(
+    mut response: Response,
+    usual: usize,
+    budget: Option<&Budget>,
+) -> Result<(Bytes, Option<Reservation>), Passing> {
     let declared = response.content_length().and_then(|length| usize::try_from(length).ok());
-    let mut body = Vec::with_capacity(declared.unwrap_or(usual).min(LARGEST_PAGE));
+    let expected = declared.unwrap_or(usual).min(LARGEST_PAGE);
+    let mut room = match budget {
+        Some(budget) => Some((budget, budget.reserve(expected.max(PART_OF_PAGE)).await)),
+        None => None,
+    };
+    let mut body = Vec::with_capacity(expected);
     while let Some(part) = response.chunk().await.map_err(|error| Passing::from(&error))? {
-        if body.len() + part.len() > LARGEST_PAGE {
+        let length = body.len() + part.len();
+        if length > LARGEST_PAGE {
             return Err(Passing { cause: "the answer is larger than any page".to_owned(), ..Passing::default() });
+        }
+        if let Some((budget, room)) = &mut room
+            && length > room.bytes()
+        {
+            // As the buffer grows: by half of itself at least.
+            budget.grow(room, (length - room.bytes()).max(length / 2)).await;
+            body.reserve_exact(room.bytes() - body.len());
         }
         body.extend_from_slice(&part);
     }
-    Ok(Bytes::from(body))
+    let room = room.map(|(_, mut room)| {
+        body.shrink_to_fit();
+        room.settle(body.len());
+        room
+    });
+    Ok((Bytes::from(body), room))
 }
 
 /// Reads the beginning of a refusal; what cannot be read is taken as empty.

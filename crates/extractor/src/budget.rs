@@ -1,11 +1,11 @@
-//! The byte budget: how many bytes of files may be in memory at once.
+//! The byte budget: how many bytes of files, or of pages of histories, may be in memory at once.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// Bytes of files in flight: read, or read and not yet dropped by who asked for them.
+/// Bytes in flight: read, or read and not yet dropped by who asked for them.
 pub(crate) const BUDGET: usize = 64 << 20;
 
 const UNIT: usize = 1024;
@@ -14,7 +14,7 @@ const UNIT: usize = 1024;
 /// another one (ordered buffering) goes on slowly instead of never.
 const STALL: Duration = Duration::from_secs(10);
 
-/// Room that files share, in the order in which they ask.
+/// Room that files or pages share, in the order in which they ask.
 #[derive(Debug)]
 pub(crate) struct Budget {
     whole: usize,

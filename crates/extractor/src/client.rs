@@ -1,5 +1,6 @@
 //! The client: one pool of connections, and every call tried until it is answered, refused, or patience ends.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -15,17 +16,19 @@ use crate::auth::{Auth, SignIn};
 use crate::body::{self, Stopped};
 use crate::budget::{BUDGET, Budget, Reservation};
 use crate::clock::ServiceClock;
+use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::fault::{Fault, Passing};
 use crate::gate::Gate;
 use crate::meter::Counts;
 use crate::network::Network;
-use crate::origin::without_query;
-use crate::permits::Permits;
-use crate::refusal;
+use crate::origin::shown;
+use crate::pacer::Pacer;
+use crate::permits::{Permit, Permits};
+use crate::refusal::{self, Refusal};
 use crate::request::{Ask, Kind};
 use crate::retry::{Patience, Tries};
-use crate::token::TokenCache;
+use crate::token::{Token, TokenCache};
 
 /// A shorter wait before the next try is nothing to bother the user with.
 const TOLD: Duration = Duration::from_secs(10);
@@ -33,12 +36,12 @@ const TOLD: Duration = Duration::from_secs(10);
 /// One identity at one service: everything that its requests share.
 #[derive(Debug)]
 pub(crate) struct Client {
+    dialect: &'static Dialect,
     http: reqwest::Client,
-    tokens: TokenCache,
-    patience: Patience,
-    permits: Permits,
+    pub(crate) tokens: TokenCache,
+    limits: Limits,
     gate: Gate,
-    budget: Budget,
+    pub(crate) budget: Budget,
     pub(crate) clock: ServiceClock,
     pub(crate) counts: Counts,
     /// The service was heard at least once, so its address is right.
@@ -47,11 +50,20 @@ pub(crate) struct Client {
     page_bytes: AtomicUsize,
 }
 
+/// How hard the service may be asked.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub(crate) patience: Patience,
+    pub(crate) permits: Permits,
+    /// For the calls that have a pace.
+    pub(crate) pacer: Option<Pacer>,
+}
+
 /// A successful answer.
 pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// The room that a file's bytes take.
+    /// The room that its bytes take, where they are bounded.
     pub(crate) room: Option<Reservation>,
 }
 
@@ -64,12 +76,18 @@ pub(crate) struct Cost {
 
 impl Client {
     /// A client for the service at this URL, which has been found secure.
-    pub(crate) fn new(service: &Url, auth: Auth, network: &Network, patience: Patience) -> Result<Self, Error> {
+    pub(crate) fn new(
+        dialect: &'static Dialect,
+        service: &Url,
+        auth: Auth,
+        network: &Network,
+        limits: Limits,
+    ) -> Result<Self, Error> {
         Ok(Self {
-            tokens: TokenCache::new(SignIn::new(auth, service, network)?, patience),
+            dialect,
+            tokens: TokenCache::new(SignIn::new(auth, service, network)?, limits.patience),
             http: network.client(service)?,
-            patience,
-            permits: Permits::new(),
+            limits,
             gate: Gate::default(),
             budget: Budget::new(BUDGET),
             clock: ServiceClock::default(),
@@ -96,7 +114,7 @@ impl Client {
                         Ok(accepted) => {
                             // From now on a failure is the service's own, not a wrong address.
                             self.heard.store(true, Ordering::Relaxed);
-                            self.permits.succeeded();
+                            self.limits.permits.succeeded();
                             return Ok((accepted, cost));
                         }
                         Err(reason) => Passing::bad_page(reason, StatusCode::OK.as_u16(), request_id).into(),
@@ -107,19 +125,17 @@ impl Client {
             match fault {
                 Fault::Lasting(error) => return Err(error),
                 Fault::Token(token) if !token_refused => {
-                    debug!(url = %without_query(&ask.url), "the token is not accepted any more");
+                    debug!(url = %shown(&ask.url), "the token is not accepted any more");
                     self.tokens.invalidate(&token);
                     token_refused = true;
                 }
                 Fault::Token(_) => {
-                    return Err(Error::SignInRefused {
-                        code: "status 401".to_owned(),
-                        advice: "the service does not accept a fresh token; check `dataverse.url` and `auth.tenant_id`",
-                    });
+                    let advice = self.dialect.unaccepted;
+                    return Err(Error::SignInRefused { code: "status 401".to_owned(), advice });
                 }
                 Fault::Passing(passing) => {
                     token_refused = false;
-                    self.rest(ask, &tries, &mut cost, passing).await?;
+                    self.rest(ask, &tries, passing).await?;
                 }
             }
         }
@@ -132,18 +148,21 @@ impl Client {
     }
 
     /// Waits until the next try, or gives up.
-    async fn rest(&self, ask: &Ask, tries: &Tries, cost: &mut Cost, passing: Passing) -> Result<(), Error> {
+    async fn rest(&self, ask: &Ask, tries: &Tries, passing: Passing) -> Result<(), Error> {
         let unheard = passing.address && !self.heard.load(Ordering::Relaxed);
+        let patience = &self.limits.patience;
         let most = match ask.kind {
-            _ if unheard => self.patience.tries_unheard,
-            Kind::File => self.patience.tries_of_file,
-            Kind::Json | Kind::Changes => self.patience.tries,
+            _ if unheard => patience.tries_unheard,
+            _ if passing.own => patience.tries_few,
+            Kind::File => patience.tries_few,
+            _ => patience.tries,
         };
-        let next = tries.next(&self.patience, most, passing.wait);
+        let next = tries.next(patience, most, passing.wait);
         // What the service asks of one request it asks of the whole identity, even if this one gives up.
-        let asked = passing.wait.filter(|wait| passing.throttled && !wait.is_zero());
-        if let Some(asked) = asked {
-            self.counts.throttled(self.gate.close(asked.min(self.patience.time)));
+        let asked = passing.wait.filter(|wait| !wait.is_zero()).or(next);
+        if passing.throttled {
+            let pause = asked.unwrap_or_else(|| patience.backoff.wait(tries.count));
+            self.counts.throttled(self.gate.close(pause.min(patience.time)));
         }
         let Some(wait) = next else {
             let call = ask.call(tries, passing.status, passing.request_id);
@@ -153,58 +172,52 @@ impl Client {
                 Error::Unreachable { cause: passing.cause, call }
             });
         };
-        let (url, cause, status) = (without_query(&ask.url), passing.cause, passing.status);
+        let (url, cause, status) = (shown(&ask.url), passing.cause, passing.status);
         let (page, request_id, tries) = (ask.page, passing.request_id, tries.count);
         if passing.throttled || wait < TOLD {
             debug!(%url, page, cause, status, request_id, tries, ?wait, "asked again");
         } else {
             warn!(%url, page, cause, status, request_id, tries, ?wait, "asked again after a long wait");
         }
-        if asked.is_none() {
+        // The gate holds a throttled request back together with all others.
+        if !passing.throttled {
             tokio::time::sleep(wait).await;
-            if passing.throttled {
-                self.counts.throttled(wait);
-                cost.throttled += wait;
-            }
         }
         Ok(())
     }
 
     /// One try, with leave to be under way until its body is read.
     async fn attempt(&self, ask: &Ask, tries: &mut Tries, cost: &mut Cost) -> Result<Answer, Fault> {
-        let _permit = self.permits.acquire().await;
-        cost.throttled += self.gate.pass().await;
-        let token = self.tokens.get().await.map_err(Fault::Lasting)?;
+        let (_permit, token) = self.leave(ask, cost).await.map_err(Fault::Lasting)?;
         tries.begin();
         cost.requests += 1;
         self.counts.request();
         let begun = Instant::now();
-        let request = self.http.get(ask.url.clone()).headers(ask.headers()).header(AUTHORIZATION, token.header.clone());
+        let request = self
+            .http
+            .get(ask.url.clone())
+            .headers((self.dialect.headers)(ask))
+            .header(AUTHORIZATION, token.header.clone());
         let mut response = request.send().await.map_err(|error| Passing::from(&error))?;
         self.clock.note(response.headers());
         if let Some(hint) = response.headers().get("x-ms-dop-hint").and_then(|hint| hint.to_str().ok()?.parse().ok()) {
-            self.permits.hint(hint);
+            self.limits.permits.hint(hint);
         }
         let status = response.status();
         if status != StatusCode::OK {
             self.heard.store(true, Ordering::Relaxed);
             let headers = std::mem::take(response.headers_mut());
             let body = body::refusal(response).await;
-            let fault = refusal::fault(ask, tries, token, (status, &headers, &body));
-            if matches!(&fault, Fault::Passing(passing) if passing.crowded) {
-                self.permits.refused(begun);
+            let fault = (self.dialect.fault)(Refusal::read(ask, tries, token, (status, &headers, &body)));
+            if let Fault::Passing(passing) = &fault {
+                self.yield_to(ask, passing, begun);
             }
             return Err(fault);
         }
         let headers = response.headers().clone();
-        match ask.kind {
-            Kind::Json | Kind::Changes => {
-                let usual = self.page_bytes.load(Ordering::Relaxed);
-                let body = body::page(response, usual).await?;
-                self.page_bytes.store(body.len().max(usual - usual / 8), Ordering::Relaxed);
-                Ok(Answer { headers, body, room: None })
-            }
-            Kind::File => match body::file(response, &self.budget).await {
+        let budget = Some(&self.budget).filter(|_| ask.kind.is_bounded());
+        match (ask.kind, budget) {
+            (Kind::File, Some(budget)) => match body::file(response, budget).await {
                 Ok((body, room)) => Ok(Answer { headers, body, room: Some(room) }),
                 Err(Stopped::Passing(passing)) => Err(passing.into()),
                 Err(Stopped::TooLarge(size)) => {
@@ -212,6 +225,48 @@ impl Client {
                     Err(Fault::Lasting(Error::FileTooLarge { size, call }))
                 }
             },
+            (_, budget) => {
+                let usual = self.page_bytes.load(Ordering::Relaxed);
+                let (body, room) = body::page(response, usual, budget).await?;
+                self.page_bytes.store(body.len().max(usual - usual / 8), Ordering::Relaxed);
+                Ok(Answer { headers, body, room })
+            }
+        }
+    }
+
+    /// Leave to be under way, when it is this request's turn. What has a pace takes its turn last of all, so that the pace
+    /// is that of the requests that leave.
+    async fn leave(&self, ask: &Ask, cost: &mut Cost) -> Result<(Permit<'_>, Arc<Token>), Error> {
+        let permit = self.limits.permits.acquire().await;
+        cost.throttled += self.gate.pass().await;
+        let Some(pacer) = self.limits.pacer.as_ref().filter(|_| ask.kind.is_paced()) else {
+            return Ok((permit, self.tokens.get().await?));
+        };
+        let paused = self.gate.paused();
+        let mut turn = pacer.queue().await;
+        let token = loop {
+            if !self.gate.pass().await.is_zero() {
+                turn.restart();
+            }
+            let token = self.tokens.get().await?;
+            turn.come().await;
+            // Someone's answer may have closed it meanwhile.
+            if self.gate.is_open() {
+                break token;
+            }
+        };
+        turn.take();
+        cost.throttled += self.gate.paused() - paused;
+        Ok((permit, token))
+    }
+
+    /// Asks for less where the service says that a request, begun then, was too much.
+    fn yield_to(&self, ask: &Ask, passing: &Passing, begun: Instant) {
+        if passing.crowded {
+            self.limits.permits.refused(begun);
+        }
+        if let Some(pacer) = self.limits.pacer.as_ref().filter(|_| passing.throttled && ask.kind.is_paced()) {
+            pacer.throttled(begun, passing.wait.unwrap_or_default());
         }
     }
 }

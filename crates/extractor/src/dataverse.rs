@@ -9,8 +9,9 @@ use serde::Deserialize;
 use url::Url;
 
 use crate::auth::Auth;
-use crate::client::Client;
+use crate::client::{Client, Limits};
 use crate::clock::local_time;
+use crate::dialect;
 use crate::environment::{self, Environment};
 use crate::error::Error;
 use crate::files::{self, File, FileAddress};
@@ -21,6 +22,7 @@ use crate::network::Network;
 use crate::origin::require_secure;
 use crate::page::Page;
 use crate::pages;
+use crate::permits::{self, Permits};
 use crate::privileges::{self, Depth};
 use crate::probe::{self, AnyFile};
 use crate::request::{self, Ask};
@@ -81,7 +83,8 @@ impl Dataverse {
         api.set_query(None);
         api.set_fragment(None);
         api.set_path("/api/data/v9.2/");
-        let client = Arc::new(Client::new(&api, settings.auth, &settings.network, patience)?);
+        let limits = Limits { patience, permits: Permits::new(permits::DATAVERSE), pacer: None };
+        let client = Arc::new(Client::new(&dialect::DATAVERSE, &api, settings.auth, &settings.network, limits)?);
         Ok(Self { client, api, page_size: settings.page_size.min(5_000) })
     }
 

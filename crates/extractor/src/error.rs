@@ -33,7 +33,8 @@ pub enum Error {
     PermissionMissing {
         /// The table that was asked for, if the call was about one.
         table: Option<&'static str>,
-        /// The privilege such as `prvReadmsdyn_copilotevent`; none: the environment has no application user for it.
+        /// The privilege such as `prvReadmsdyn_copilotevent`, or the application permission of Graph such as
+        /// `User.Read.All`; none: the environment has no application user for it.
         privilege: Option<String>,
         /// The call that was refused.
         call: Box<Call>,
@@ -48,6 +49,25 @@ pub enum Error {
         table: &'static str,
         /// The column, by its name in the lake.
         column: &'static str,
+        /// The call that was refused.
+        call: Box<Call>,
+    },
+    /// The service refuses the filter of a history, as some tenants do: ask again without one, and keep what is inside the
+    /// window.
+    #[error("the service refuses the filter ({call})")]
+    FilterRefused {
+        /// The call that was refused.
+        call: Box<Call>,
+    },
+    /// The service refuses this one user: skip it and go on with others.
+    #[error("the user is refused{}{} ({call})", dashed(.code), dashed(.reason))]
+    UserRefused {
+        /// 403, or 404: no such user, or none with a history.
+        status: u16,
+        /// The service's code such as `ResourceNotFound`; empty when it sent none.
+        code: String,
+        /// What is known of that code and its message, in our words; else empty.
+        reason: &'static str,
         /// The call that was refused.
         call: Box<Call>,
     },
@@ -138,6 +158,8 @@ impl Error {
             Self::Usage { .. } | Self::Insecure { .. } | Self::SignInRefused { .. } => None,
             Self::PermissionMissing { call, .. }
             | Self::ColumnSecured { call, .. }
+            | Self::FilterRefused { call }
+            | Self::UserRefused { call, .. }
             | Self::TableMissing { call, .. }
             | Self::ColumnMissing { call, .. }
             | Self::TokenExpired { call, .. }
@@ -154,7 +176,12 @@ impl Error {
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self,
-            Self::Refused { .. } | Self::PermissionMissing { .. } | Self::TableMissing { .. } | Self::BadPage { .. }
+            Self::Refused { .. }
+                | Self::PermissionMissing { .. }
+                | Self::FilterRefused { .. }
+                | Self::UserRefused { .. }
+                | Self::TableMissing { .. }
+                | Self::BadPage { .. }
         )
     }
 }

@@ -34,6 +34,8 @@ pub(crate) struct Passing {
     pub(crate) throttled: bool,
     /// It does so because requests that are under way at once are too many, or take too much of its time.
     pub(crate) crowded: bool,
+    /// The failure may be this request's own, so that few tries are enough.
+    pub(crate) own: bool,
     /// If nothing was ever answered, the address is probably wrong.
     pub(crate) address: bool,
     /// An answer came, but not a complete page.

@@ -8,18 +8,35 @@ use tokio::time::Instant;
 /// Until when all requests wait.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
-    until: Mutex<Option<Instant>>,
+    pause: Mutex<Pause>,
+}
+
+#[derive(Debug, Default)]
+struct Pause {
+    until: Option<Instant>,
+    /// All pauses so far, those that overlap counted once.
+    total: Duration,
 }
 
 impl Gate {
     /// Closes the gate for that long from now, and returns by how much this prolongs the pause.
     pub(crate) fn close(&self, wait: Duration) -> Duration {
         let now = Instant::now();
-        let mut until = self.until.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = until.unwrap_or(now).max(now);
+        let mut pause = self.lock();
+        let before = pause.until.unwrap_or(now).max(now);
         let after = (now + wait).max(before);
-        *until = Some(after);
+        pause.until = Some(after);
+        pause.total += after - before;
         after - before
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.lock().until.is_none_or(|until| until <= Instant::now())
+    }
+
+    /// How long all pauses together last that were begun so far.
+    pub(crate) fn paused(&self) -> Duration {
+        self.lock().total
     }
 
     /// Waits until the gate is open, and returns how long that took; exactly nothing when it was open.
@@ -27,7 +44,7 @@ impl Gate {
         let mut closed: Option<Instant> = None;
         loop {
             // Another answer may have closed it again while we slept.
-            let until = *self.until.lock().unwrap_or_else(PoisonError::into_inner);
+            let until = self.lock().until;
             let now = Instant::now();
             match until {
                 Some(until) if until > now => {
@@ -37,6 +54,10 @@ impl Gate {
                 _ => return closed.map_or(Duration::ZERO, |closed| now - closed),
             }
         }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Pause> {
+        self.pause.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

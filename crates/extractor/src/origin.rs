@@ -3,6 +3,7 @@
 use url::{Host, Url};
 
 use crate::error::Error;
+use crate::key::is_guid;
 
 /// Whether this URL stays on this machine: 127.0.0.0/8, ::1 or `localhost`.
 pub(crate) fn is_loopback(url: &Url) -> bool {
@@ -51,10 +52,30 @@ pub(crate) fn is_same(service: &Url, link: &Url) -> bool {
         && link.password().is_none()
 }
 
-/// The URL without query, fragment and user: what logs and errors may show.
-pub(crate) fn without_query(url: &Url) -> String {
-    format!("{}{}", url.origin().ascii_serialization(), url.path())
+/// What logs and errors may show of a URL: no query, fragment or user, and no id of a person or a group.
+pub(crate) fn shown(url: &Url) -> String {
+    let mut shown = url.origin().ascii_serialization();
+    let mut before = "";
+    for (at, segment) in url.path().split('/').enumerate() {
+        if at > 0 {
+            shown.push('/');
+        }
+        // The first GUID of a sign-in is the tenant's.
+        let id = segment.contains('@') || segment.contains("%40") || (at > 1 && is_guid(segment));
+        let named = NAMED.iter().any(|name| before.eq_ignore_ascii_case(name)) && !segment.is_empty();
+        let keyed = segment.split_once('(').filter(|(set, _)| NAMED.iter().any(|name| set.eq_ignore_ascii_case(name)));
+        match keyed {
+            Some((set, _)) => shown.extend([set, "(***)"]),
+            None if id || named => shown.push_str("***"),
+            None => shown.push_str(segment),
+        }
+        before = segment;
+    }
+    shown
 }
+
+/// The sets whose members are people, or groups of them.
+const NAMED: [&str; 2] = ["users", "groups"];
 
 #[cfg(test)]
 mod tests {
@@ -96,6 +117,24 @@ mod tests {
 
     #[test]
     fn what_is_shown_has_no_query_and_no_user() {
-        assert_eq!(without_query(&url("https://u:p@h.example/a/b?token=1#f")), "https://h.example/a/b");
+        assert_eq!(shown(&url("https://u:p@h.example/a/b?token=1#f")), "https://h.example/a/b");
+        assert_eq!(shown(&url("https://h.example")), "https://h.example/");
+    }
+
+    #[test]
+    fn what_is_shown_names_nobody() {
+        const ID: &str = "f9d841e5-0000-4000-8000-000000000001";
+        let path = |path: &str| shown(&url(&format!("https://h.example{path}"))).split_off("https://h.example".len());
+        assert_eq!(path(&format!("/v1.0/copilot/USERS/{ID}/x?$top=1")), "/v1.0/copilot/USERS/***/x");
+        assert_eq!(path("/v1.0/users/ada%40example.org"), "/v1.0/users/***");
+        assert_eq!(path("/v1.0/users('ada@example.org')/x"), "/v1.0/users(***)/x");
+        assert_eq!(path(&format!("/v1.0/groups/{ID}/transitiveMembers")), "/v1.0/groups/***/transitiveMembers");
+        assert_eq!(path(&format!("/v1.0/directoryObjects/{ID}")), "/v1.0/directoryObjects/***");
+        assert_eq!(path("/v1.0/x/ada@example.org"), "/v1.0/x/***");
+        for plain in
+            ["/v1.0/users", "/v1.0/users/", &format!("/{ID}/oauth2/v2.0/token"), &format!("/api/systemusers({ID})")]
+        {
+            assert_eq!(path(plain), plain);
+        }
     }
 }

@@ -2,14 +2,18 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::budget::Reservation;
 use crate::envelope;
 use serde::de::DeserializeOwned;
 
 /// One complete answer with rows: the envelope is parsed, the rows are not.
+///
+/// The pages of a history count against the 64 MiB that they may take in memory together until they are dropped.
 #[derive(Clone)]
 pub struct Page {
     /// From 1, in the order of the walk.
@@ -22,6 +26,8 @@ pub struct Page {
     pub requests: u32,
     /// How long throttling held this page back.
     pub throttled: Duration,
+    /// The room that it takes, where pages are bounded: given back with the last clone.
+    pub(crate) _room: Option<Arc<Reservation>>,
 }
 
 impl Page {
@@ -31,7 +37,7 @@ impl Page {
     /// Why it is no complete page.
     pub fn read(number: u32, body: Bytes) -> Result<Self, &'static str> {
         let rows = envelope::parse(&body)?.rows;
-        Ok(Self { number, body, rows, requests: 0, throttled: Duration::ZERO })
+        Ok(Self { number, body, rows, requests: 0, throttled: Duration::ZERO, _room: None })
     }
 
     /// The JSON array of the rows, from `[` to `]`.

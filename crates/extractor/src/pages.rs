@@ -1,4 +1,4 @@
-//! The walk over pages: the next one is asked for while the consumer works on the last.
+//! The walk over pages: one by one, or the next one asked for while the consumer works on the last.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,11 @@ pub(crate) async fn page(client: &Client, ask: &Ask) -> Result<Linked, Error> {
     let accept = |answer: Answer| {
         let Envelope { rows, next, delta } = envelope::parse(&answer.body)?;
         let (requests, throttled) = (0, Duration::ZERO);
-        Ok(Linked { page: Page { number, body: answer.body, rows, requests, throttled }, next, delta })
+        Ok(Linked {
+            page: Page { number, body: answer.body, rows, requests, throttled, _room: answer.room.map(Arc::new) },
+            next,
+            delta,
+        })
     };
     let (mut linked, cost) = client.get(ask, accept).await?;
     linked.page.requests = cost.requests;
@@ -66,13 +70,39 @@ pub(crate) fn pages(
     client: Arc<Client>,
     calls: Result<Vec<Ask>, Error>,
 ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-    stream::try_unfold(Walk::Start(client, calls), Walk::next)
+    walk(client, calls, Gait { ahead: true, most: u32::MAX })
+}
+
+/// The same from one call on, each page asked for only when the consumer wants it, and not more than `most` of them.
+pub(crate) fn one_by_one(
+    client: Arc<Client>,
+    call: Result<Ask, Error>,
+    most: u32,
+) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+    walk(client, call.map(|ask| vec![ask]), Gait { ahead: false, most })
+}
+
+fn walk(
+    client: Arc<Client>,
+    calls: Result<Vec<Ask>, Error>,
+    gait: Gait,
+) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+    stream::try_unfold(Walk::Start(client, calls, gait), Walk::next)
+}
+
+/// How a walk goes.
+#[derive(Clone, Copy)]
+struct Gait {
+    /// The next page is on its way while the consumer works on the last.
+    ahead: bool,
+    /// More pages than that are a mistake of the service.
+    most: u32,
 }
 
 /// A walk is at its start, under way with at most one page ahead of the consumer, or at an error that comes after the
 /// pages before it.
 enum Walk {
-    Start(Arc<Client>, Result<Vec<Ask>, Error>),
+    Start(Arc<Client>, Result<Vec<Ask>, Error>, Gait),
     UnderWay(Box<UnderWay>),
     Stopped(Error),
     Done,
@@ -80,6 +110,7 @@ enum Walk {
 
 struct UnderWay {
     client: Arc<Client>,
+    gait: Gait,
     links: Links,
     /// What is asked for now.
     ask: Ask,
@@ -92,13 +123,11 @@ struct UnderWay {
 impl Walk {
     async fn next(self) -> Result<Option<(Page, Self)>, Error> {
         let mut walk = match self {
-            Self::Start(client, calls) => {
+            Self::Start(client, calls, gait) => {
                 let mut calls = calls?.into_iter();
                 let Some(ask) = calls.next() else { return Ok(None) };
                 let (links, request) = (Links::new(ask.url.clone()), JoinSet::new());
-                let mut walk = Box::new(UnderWay { client, links, ask, calls, request });
-                walk.begin();
-                walk
+                Box::new(UnderWay { client, gait, links, ask, calls, request })
             }
             Self::UnderWay(walk) => walk,
             Self::Stopped(error) => return Err(error),
@@ -122,6 +151,9 @@ impl UnderWay {
     }
 
     async fn joined(&mut self) -> Result<Linked, Error> {
+        if self.request.is_empty() {
+            self.begin();
+        }
         match self.request.join_next().await {
             Some(Ok(result)) => result,
             Some(Err(failed)) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
@@ -143,8 +175,14 @@ impl UnderWay {
         } else {
             return Ok(false);
         }
+        if page.number >= self.gait.most {
+            let reason = format!("there is still a next one after {} pages", page.number);
+            return Err(Error::BadPage { reason, call: self.ask.call_after(page.requests) });
+        }
         self.ask.page = Some(page.number + 1);
-        self.begin();
+        if self.gait.ahead {
+            self.begin();
+        }
         Ok(true)
     }
 }

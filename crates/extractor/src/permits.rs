@@ -5,13 +5,15 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// The documented limit of concurrent requests: more are refused at once.
-const MOST: usize = 52;
+/// Dataverse's documented limit of concurrent requests: more are refused at once.
+pub(crate) const DATAVERSE: usize = 52;
 
 /// A limit that follows the service: never above its hint, halved when it says "too many at once" or "too much time",
 /// then one more per round.
 #[derive(Debug)]
 pub(crate) struct Permits {
+    /// However many the service recommends.
+    most: usize,
     state: Mutex<State>,
     freed: Notify,
 }
@@ -20,7 +22,7 @@ pub(crate) struct Permits {
 struct State {
     under_way: usize,
     limit: usize,
-    /// What the service recommends, at most [`MOST`].
+    /// What the service recommends.
     cap: usize,
     /// Answers since the limit last changed: a full round of them earns one more.
     succeeded: usize,
@@ -28,9 +30,9 @@ struct State {
 }
 
 impl Permits {
-    pub(crate) fn new() -> Self {
-        let state = State { under_way: 0, limit: MOST, cap: MOST, succeeded: 0, halved: None };
-        Self { state: Mutex::new(state), freed: Notify::new() }
+    pub(crate) fn new(most: usize) -> Self {
+        let state = State { under_way: 0, limit: most, cap: most, succeeded: 0, halved: None };
+        Self { most, state: Mutex::new(state), freed: Notify::new() }
     }
 
     /// Waits for a permit; it is given back when dropped.
@@ -51,7 +53,7 @@ impl Permits {
 
     /// Takes the service's recommendation (`x-ms-dop-hint`).
     pub(crate) fn hint(&self, recommended: usize) {
-        let cap = recommended.clamp(1, MOST);
+        let cap = recommended.clamp(1, self.most);
         let mut state = self.lock();
         if cap != state.cap {
             // A limit that was never halved follows the hint in both directions.
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn the_hint_is_a_cap_within_one_and_the_documented_limit() {
-        let permits = Permits::new();
+        let permits = Permits::new(DATAVERSE);
         assert_eq!(take_all(&permits).len(), 52);
         for (hint, limit) in [(4, 4), (0, 1), (1_000, 52)] {
             permits.hint(hint);
@@ -129,7 +131,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_crowd_of_refusals_halves_once_and_success_recovers_one_by_one() {
-        let permits = Permits::new();
+        let permits = Permits::new(DATAVERSE);
         let begun = Instant::now();
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
         for _ in 0..10 {
@@ -151,7 +153,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_permit_given_back_wakes_the_next() {
-        let permits = Permits::new();
+        let permits = Permits::new(DATAVERSE);
         permits.hint(1);
         let first = permits.acquire().await;
         let mut second = Box::pin(permits.acquire());

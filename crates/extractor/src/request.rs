@@ -1,4 +1,4 @@
-//! Requests: what is asked of the Dataverse Web API, word for word.
+//! Requests: calls before they are tried, and what is asked of the Dataverse Web API, word for word.
 
 use copilot_lake_tables::{Source, Table, Type};
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
@@ -9,7 +9,7 @@ use crate::error::{Call, Error};
 use crate::files::FileAddress;
 use crate::key::is_guid;
 use crate::labels::Cast;
-use crate::origin::without_query;
+use crate::origin::shown;
 use crate::retry::Tries;
 use crate::selection::Selection;
 use crate::slice::Slice;
@@ -17,10 +17,33 @@ use crate::slice::Slice;
 /// What a call wants back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// An object, or a page of rows of Dataverse.
     Json,
     /// A page of change tracking.
     Changes,
     File,
+    /// A page of users of the directory.
+    Users,
+    /// A page of users in a group.
+    Members,
+    /// One user of the directory.
+    User,
+    /// A page of one user's history. `filtered`: the walk began with a filter.
+    History {
+        filtered: bool,
+    },
+}
+
+impl Kind {
+    /// Whether its bytes count against the budget, for many of them wait at once.
+    pub(crate) fn is_bounded(self) -> bool {
+        matches!(self, Self::File | Self::History { .. })
+    }
+
+    /// Whether it leaves at the tenant's pace.
+    pub(crate) fn is_paced(self) -> bool {
+        matches!(self, Self::History { .. })
+    }
 }
 
 /// A call before it is tried.
@@ -61,6 +84,11 @@ impl Ask {
         ask
     }
 
+    /// The first page of a walk that needs no preference.
+    pub(crate) fn page_of(url: Url, table: &Table, kind: Kind) -> Self {
+        Self { kind, table: Some(table.name), page: Some(1), ..Self::json(url) }
+    }
+
     /// Adds a preference.
     pub(crate) fn prefer(&mut self, preference: &str) {
         if !self.prefer.is_empty() {
@@ -73,7 +101,7 @@ impl Ask {
     pub(crate) fn call(&self, tries: &Tries, status: Option<u16>, request_id: Option<String>) -> Box<Call> {
         Box::new(Call {
             method: "GET",
-            url: without_query(&self.url),
+            url: shown(&self.url),
             page: self.page,
             tries: tries.count,
             elapsed: tries.elapsed(),
@@ -84,19 +112,21 @@ impl Ask {
 
     /// The call, of which only the tries matter.
     pub(crate) fn call_after(&self, tries: u32) -> Box<Call> {
-        let (method, url, page) = ("GET", without_query(&self.url), self.page);
+        let (method, url, page) = ("GET", shown(&self.url), self.page);
         Box::new(Call { method, url, page, tries, ..Call::default() })
     }
 
-    /// The headers that the vendor asks for on every request.
+    /// The headers of a request to Graph.
+    pub(crate) fn graph_headers(&self) -> HeaderMap {
+        HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))])
+    }
+
+    /// The headers that the vendor asks for on every request to Dataverse.
     ///
     /// <https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors>
-    pub(crate) fn headers(&self) -> HeaderMap {
+    pub(crate) fn dataverse_headers(&self) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(8);
-        let accept = match self.kind {
-            Kind::Json | Kind::Changes => "application/json",
-            Kind::File => "*/*",
-        };
+        let accept = if self.kind == Kind::File { "*/*" } else { "application/json" };
         headers.insert(ACCEPT, HeaderValue::from_static(accept));
         headers.insert(HeaderName::from_static("odata-maxversion"), HeaderValue::from_static("4.0"));
         headers.insert(HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0"));
@@ -203,7 +233,7 @@ fn url(text: &str) -> Result<Url, Error> {
 }
 
 /// Percent-encodes everything but unreserved characters and the comma.
-fn encode(text: &str) -> String {
+pub(crate) fn encode(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len() + text.len() / 4);
     for byte in text.bytes() {
         match byte {
@@ -304,7 +334,7 @@ mod tests {
         ask.prefer("odata.track-changes");
         let prefer = "odata.maxpagesize=5000,\
                       odata.include-annotations=\"OData.Community.Display.V1.FormattedValue\",odata.track-changes";
-        let headers = ask.headers();
+        let headers = ask.dataverse_headers();
         for (name, value) in [
             ("accept", "application/json"),
             ("odata-maxversion", "4.0"),
@@ -314,6 +344,6 @@ mod tests {
         ] {
             assert_eq!(headers[name], value);
         }
-        assert!(!Ask::json(api()).headers().contains_key("prefer"));
+        assert!(!Ask::json(api()).dataverse_headers().contains_key("prefer"));
     }
 }

@@ -12,8 +12,9 @@ use crate::backoff::Backoff;
 pub(crate) struct Patience {
     /// Tries in all.
     pub(crate) tries: u32,
-    /// Tries of a file: one that fails is tried again by the next run, and until then holds a place of others.
-    pub(crate) tries_of_file: u32,
+    /// Tries of what may be at fault itself, such as a file: the next run tries again what fails, and until then it holds
+    /// a place of others.
+    pub(crate) tries_few: u32,
     /// Tries while nothing was ever answered and the failure looks like a wrong address.
     pub(crate) tries_unheard: u32,
     /// No try begins later than this after the first.
@@ -26,7 +27,7 @@ impl Patience {
     pub(crate) const fn documented() -> Self {
         Self {
             tries: 10,
-            tries_of_file: 5,
+            tries_few: 5,
             tries_unheard: 3,
             time: Duration::from_secs(15 * 60),
             backoff: Backoff::documented(),

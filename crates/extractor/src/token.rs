@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::auth::SignIn;
 use crate::error::Error;
+use crate::graph::TokenClaims;
 use crate::retry::Patience;
 
 /// A token is replaced this long before its end, or a tenth of its life if that is shorter.
@@ -27,6 +28,14 @@ pub(crate) struct Token {
     pub(crate) header: HeaderValue,
     fresh_until: Instant,
     expires: Instant,
+}
+
+impl Token {
+    /// What it says about itself.
+    pub(crate) fn claims(&self) -> TokenClaims {
+        let text = self.header.to_str().ok().and_then(|header| header.strip_prefix("Bearer "));
+        TokenClaims::read(text.unwrap_or_default())
+    }
 }
 
 impl fmt::Debug for Token {

@@ -145,11 +145,11 @@ fn advice(proof: &Proof, number: &str, error: &str) -> &'static str {
         ("700016", ..) => "the tenant does not know the application; check `auth.client_id` and `auth.tenant_id`",
         ("90002" | "900023", ..) => "there is no such tenant; check `auth.tenant_id` and `auth.authority`",
         ("500011" | "650057", ..) => {
-            "the tenant does not know the environment; check `dataverse.url` and `auth.tenant_id`"
+            "the tenant does not know the service; check `dataverse.url` or `graph.url`, and `auth.tenant_id`"
         }
         ("7000112", ..) => "the application is disabled; an administrator must enable it",
         ("53003" | "530031" | "530034", ..) => "a conditional access policy blocks the application",
-        (_, "invalid_scope", _) => "the environment is not accepted as a scope; check `dataverse.url`",
+        (_, "invalid_scope", _) => "the service is not accepted as a scope; check `dataverse.url` or `graph.url`",
         (_, "invalid_client", Proof::Certificate { .. }) => {
             "the client id or the certificate is not accepted; check both, and whether the certificate is uploaded"
         }

@@ -70,7 +70,9 @@ impl AzureCli {
 fn refused(status: Option<i32>, complaint: &str) -> Error {
     let number = number(complaint);
     let advice = match number.as_str() {
-        "500011" | "650057" => "the tenant does not know the environment; check `dataverse.url` and `auth.tenant_id`",
+        "500011" | "650057" => {
+            "the tenant does not know the service; check `dataverse.url` or `graph.url`, and `auth.tenant_id`"
+        }
         "65001" | "65002" => "the Azure CLI may not ask for this service in the tenant; an administrator must consent",
         "90002" | "900023" => "there is no such tenant; check `auth.tenant_id`",
         _ => "run `az login` as the user who runs this program, then try again",

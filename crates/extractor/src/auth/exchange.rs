@@ -11,7 +11,7 @@ use super::managed::{self, Machine};
 use crate::body;
 use crate::error::{Call, Error};
 use crate::fault::Passing;
-use crate::origin::without_query;
+use crate::origin::shown;
 use crate::retry::{Patience, Tries, date, retry_after};
 
 /// Who gives tokens, and what it is asked.
@@ -38,8 +38,8 @@ impl Exchange {
     /// Asks at most `most` times.
     pub(super) async fn token(&self, patience: &Patience, most: u32) -> Result<Granted, Error> {
         let (method, url, patience) = match &self.giver {
-            Giver::Entra(app) => ("POST", without_query(&app.url), *patience),
-            Giver::Machine(machine) => ("GET", without_query(&machine.url), managed::patience(patience)),
+            Giver::Entra(app) => ("POST", shown(&app.url), *patience),
+            Giver::Machine(machine) => ("GET", shown(&machine.url), managed::patience(patience)),
         };
         let mut heard = false;
         let mut tries = Tries::new();

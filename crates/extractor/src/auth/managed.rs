@@ -90,7 +90,7 @@ pub(super) fn refused(status: u16, body: &[u8]) -> Error {
         }
         (403, ..) => "the endpoint does not let this program in; check IDENTITY_HEADER and the machine's firewall",
         (_, "500011" | "650057", _) | (_, _, "invalid_resource") => {
-            "the tenant does not know the environment; check `dataverse.url`"
+            "the tenant does not know the service; check `dataverse.url` or `graph.url`"
         }
         (_, _, "identity_not_found") => MISSING,
         _ if unknown => MISSING,
@@ -140,7 +140,7 @@ mod tests {
             assert!(!text.contains("hunter2"), "{text}");
         }
         let text = shown(400, r#"{"error":"invalid_resource","error_description":"AADSTS500011: The resource"}"#);
-        assert!(text.starts_with("sign-in refused (AADSTS500011): the tenant does not know the environment"), "{text}");
+        assert!(text.starts_with("sign-in refused (AADSTS500011): the tenant does not know the service"), "{text}");
         assert!(shown(401, "").contains("Azure Arc"));
         assert!(shown(403, "").contains("IDENTITY_HEADER"));
         assert!(shown(418, "<html>").starts_with("sign-in refused (status 418): the endpoint does not answer like"));

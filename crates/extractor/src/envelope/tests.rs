@@ -79,6 +79,7 @@ fn a_page_cut_anywhere_is_an_error() {
         format!(r#"{{{link},"value":{ROWS},"z":12}}"#),
         r#"{"value":[]}"#.to_owned(),
         r#"{"value":[{"a":"{\"a\":1}]}","b":"]}"},{"a":"]}","b":"{\"a\":1}]}"}]}"#.to_owned(),
+        r#"{"value":[{"id":1,"m":[{"id":2}]},{"id":3,"m":[{"id":4}]}]}"#.to_owned(),
         r#"{"value":[{"a":1,"b":[1]},{"a":1,"b":[{"c":1}]},{"a":[1],"b":[[]]}]}"#.to_owned(),
     ];
     for page in pages {

@@ -8,6 +8,10 @@ mod environment;
 mod errors;
 mod faults;
 mod files;
+mod graph_pace;
+mod graph_refusals;
+mod graph_sign_in;
+mod graph_walk;
 mod managed;
 mod network;
 mod server;
@@ -23,7 +27,10 @@ use url::Url;
 
 use crate::backoff::Backoff;
 use crate::retry::Patience;
-use crate::{Auth, Credential, Dataverse, DataverseSettings, Error, Network, Page, Secret, Selection, Slice};
+use crate::{
+    Auth, Credential, Dataverse, DataverseSettings, Error, Graph, GraphSettings, HistoryAsk, Network, Page, Secret,
+    Selection, Slice,
+};
 use server::{Reply, Request, Server};
 
 const SECRET: &str = "the-client-secret";
@@ -46,6 +53,33 @@ fn dataverse(url: Url) -> Dataverse {
 fn impatient(settings: DataverseSettings) -> Dataverse {
     let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
     Dataverse::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap()
+}
+
+fn graph_settings(url: Url) -> GraphSettings {
+    let DataverseSettings { url, auth, network, .. } = settings(url);
+    GraphSettings { url, version: "v1.0".to_owned(), auth, network, requests_per_second: 1e6, model: None }
+}
+
+/// As patient as in use, but in milliseconds, and without a pace to speak of.
+fn graph(url: Url) -> Graph {
+    graph_of(graph_settings(url))
+}
+
+fn graph_of(settings: GraphSettings) -> Graph {
+    let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
+    Graph::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap()
+}
+
+/// A user of Graph, who must not be seen in errors and logs.
+const PERSON: &str = "f9d841e5-0000-4000-8000-00000000beef";
+
+fn june() -> HistoryAsk {
+    let Slice { start, end, .. } = slice();
+    HistoryAsk { app_classes: Vec::new(), window: Some(start..end) }
+}
+
+async fn history(service: &Graph) -> Vec<Result<Page, Error>> {
+    service.history(PERSON, &june()).collect().await
 }
 
 fn who_am_i() -> Reply {

@@ -1,17 +1,12 @@
-//! Refusals: what an answer that is not a success means. The one place where a status becomes a fault.
-
-use std::sync::Arc;
+//! Refusals of Dataverse. The one place where its statuses and codes become faults.
 
 use copilot_lake_tables::table;
 use reqwest::StatusCode;
-use reqwest::header::HeaderMap;
-use serde::Deserialize;
 
+use super::{Refusal, token_of};
 use crate::error::Error;
 use crate::fault::{Fault, Passing};
-use crate::request::{Ask, Kind};
-use crate::retry::{Tries, retry_after};
-use crate::token::Token;
+use crate::request::Kind;
 
 // Codes of the Dataverse Web API: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
 const NO_PROPERTY_OR_SEGMENT: &str = "0x80060888";
@@ -25,62 +20,40 @@ const TOO_MUCH_TIME: &str = "0x80072321";
 const TOKEN_EXPIRED: &str = "0x80044352";
 const COLUMN_SECURED: &str = "0x8004f504";
 
-/// The service's id of a request, for the vendor's support.
-pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
-    let text = headers.get("x-ms-service-request-id").or_else(|| headers.get("req_id"))?.to_str().ok()?;
-    Some(token_of(text, 64)).filter(|id| !id.is_empty())
-}
-
 /// What the answer means for the call.
-pub(crate) fn fault(
-    ask: &Ask,
-    tries: &Tries,
-    token: Arc<Token>,
-    (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
-) -> Fault {
-    let (code, message) = said(body);
-    let request_id = request_id(headers);
-    let call = || ask.call(tries, Some(status.as_u16()), request_id.clone());
+pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
+    let code = spelled(&refusal.said.code);
+    let message = refusal.said.message.as_str();
+    let (ask, status) = (refusal.ask, refusal.status);
+    let call = || refusal.call();
     if let (Kind::Changes, Some(table)) = (ask.kind, ask.table)
         && (status == StatusCode::GONE || code == TOKEN_EXPIRED)
     {
         return Fault::Lasting(Error::TokenExpired { table, call: call() });
     }
-    let throttled = status == StatusCode::TOO_MANY_REQUESTS;
-    let passing = throttled
-        || status == StatusCode::REQUEST_TIMEOUT
-        || (status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED)
-        || code == SQL_TIMEOUT;
-    if passing {
-        let cause = if code.is_empty() { "the service is not available".to_owned() } else { code.clone() };
-        return Fault::Passing(Passing {
-            cause: if throttled { format!("throttled {code}").trim_end().to_owned() } else { cause },
-            status: Some(status.as_u16()),
-            request_id,
-            wait: retry_after(headers),
-            throttled,
-            crowded: throttled && (code == TOO_MANY_AT_ONCE || code == TOO_MUCH_TIME),
-            ..Passing::default()
-        });
+    if refusal.passes() || code == SQL_TIMEOUT {
+        let passing = refusal.passing(&code);
+        let crowded = passing.throttled && (code == TOO_MANY_AT_ONCE || code == TOO_MUCH_TIME);
+        return Fault::Passing(Passing { crowded, ..passing });
     }
     if status == StatusCode::UNAUTHORIZED {
-        return Fault::Token(token);
+        return refusal.token();
     }
     if let (Some(table), Some(column)) = (ask.table, ask.column)
         && status == StatusCode::FORBIDDEN
-        && is_column_security(&code, &message)
+        && is_column_security(&code, message)
     {
         return Fault::Lasting(Error::ColumnSecured { table, column, call: call() });
     }
-    if let (Some(table), Some(column)) = (ask.table, missing_property(&code, &message))
+    if let (Some(table), Some(column)) = (ask.table, missing_property(&code, message))
         && status == StatusCode::BAD_REQUEST
     {
         return Fault::Lasting(Error::ColumnMissing { table, column, call: call() });
     }
     Fault::Lasting(match (status.as_u16(), code.as_str()) {
         (403, NOT_A_MEMBER) => Error::PermissionMissing { table: ask.table, privilege: None, call: call() },
-        (403, _) if code == PRIVILEGE_DENIED || privilege(&message).is_some() => {
-            let privilege = privilege(&message).or_else(|| Some(table(ask.table?)?.read_privilege()));
+        (403, _) if code == PRIVILEGE_DENIED || privilege(message).is_some() => {
+            let privilege = privilege(message).or_else(|| Some(table(ask.table?)?.read_privilege()));
             Error::PermissionMissing { table: ask.table, privilege, call: call() }
         }
         (404, NO_PROPERTY_OR_SEGMENT) => Error::TableMissing { table: ask.table, call: call() },
@@ -98,33 +71,16 @@ pub(crate) fn fault(
         (204, _) if ask.kind == Kind::File => {
             Error::FileMissing { reason: "the service answers without content", call: call() }
         }
-        _ => Error::Refused { status: status.as_u16(), message: documented(&code, &message), code, call: call() },
+        _ => Error::Refused { status: status.as_u16(), message: documented(&code, message), code, call: call() },
     })
 }
 
-/// Code and message of `{"error":{"code":"0x...","message":"..."}}`; empty where the body is something else.
-fn said(body: &[u8]) -> (String, String) {
-    #[derive(Deserialize)]
-    struct Body {
-        error: Said,
-    }
-    #[derive(Deserialize)]
-    struct Said {
-        #[serde(default)]
-        code: String,
-        #[serde(default)]
-        message: String,
-    }
-    let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-    let Ok(Body { error: Said { code, message } }) = serde_json::from_slice(body) else {
-        return Default::default();
-    };
-    // Some answers carry the code as a signed decimal.
-    let code = match code.parse::<i32>() {
+/// A code as the constants above spell it: some answers carry it as a signed decimal.
+fn spelled(code: &str) -> String {
+    match code.parse::<i32>() {
         Ok(decimal) if decimal < 0 => format!("{decimal:#010x}"),
-        _ => token_of(&code, 64),
-    };
-    (code.to_ascii_lowercase(), message)
+        _ => code.to_ascii_lowercase(),
+    }
 }
 
 /// The privilege such as `prvReadmsdyn_copilotevent` that a message names.
@@ -162,21 +118,14 @@ fn documented(code: &str, message: &str) -> String {
     }
 }
 
-/// Only what names, codes and ids consist of: foreign text must not forge a log line.
-fn token_of(text: &str, most: usize) -> String {
-    text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')).take(most).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn codes_are_read_in_both_spellings_and_never_as_free_text() {
-        assert_eq!(said(br#"{"error":{"code":"-2147015902","message":"m"}}"#), ("0x80072322".into(), "m".into()));
-        assert_eq!(said(br#"{"error":{"code":"0X8004ABCD"}}"#).0, "0x8004abcd");
-        assert_eq!(said(b"{\"error\":{\"code\":\"a\\nb <c>\"}}").0, "abc");
-        assert_eq!(said(b"<html>"), Default::default());
+    fn codes_are_read_in_both_spellings() {
+        assert_eq!(spelled("-2147015902"), "0x80072322");
+        assert_eq!(spelled("0X8004ABCD"), "0x8004abcd");
     }
 
     #[test]

@@ -1,0 +1,210 @@
+//! Graph: the service, as the pipeline sees it.
+
+mod claims;
+mod request;
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use copilot_lake_tables::Instant;
+use futures::Stream;
+use serde::de::IgnoredAny;
+use url::Url;
+
+use crate::auth::Auth;
+use crate::client::{Answer, Client, Limits};
+use crate::clock::local_time;
+use crate::dialect;
+use crate::error::Error;
+use crate::meter::Meter;
+use crate::network::Network;
+use crate::origin::require_secure;
+use crate::pacer::Pacer;
+use crate::page::Page;
+use crate::pages;
+use crate::permits::Permits;
+use crate::request::Ask;
+use crate::retry::Patience;
+
+pub use claims::TokenClaims;
+
+/// More pages of one user are a mistake of the service: ten million interactions.
+const PAGES_OF_USER: u32 = 100_000;
+
+/// How many requests of a second may be under way, so that answers may take 3 s without loss of pace.
+const SECONDS_UNDER_WAY: f64 = 4.0;
+
+/// Which tenant, as whom, and how fast.
+#[derive(Debug, Clone)]
+pub struct GraphSettings {
+    /// `https://graph.microsoft.com`, or the root of another cloud; `http://` only to loopback. Its path is not used.
+    pub url: Url,
+    /// `v1.0` or `beta`.
+    pub version: String,
+    /// The identity; for histories an application's.
+    pub auth: Auth,
+    /// How it is reached.
+    pub network: Network,
+    /// Requests for histories, every try counted. 30 are documented per tenant, of which 83 % can be sustained.
+    pub requests_per_second: f64,
+    /// The payment model that is passed through, `A` or `B`; none is not sent.
+    pub model: Option<String>,
+}
+
+/// A tenant of Microsoft Graph and one identity in it. Clones share connections, token, pace and limits.
+#[derive(Clone, Debug)]
+pub struct Graph {
+    pub(crate) client: Arc<Client>,
+    /// `<url>/<version>/`.
+    api: Url,
+    model: Option<String>,
+}
+
+/// What is asked of a user's history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryAsk {
+    /// Only interactions of these apps, as the service spells them; empty means all. Not sent without a window.
+    pub app_classes: Vec<String>,
+    /// The half-open window `[start, end)` of `createdDateTime`, in whole seconds; `None` asks for everything, unfiltered.
+    ///
+    /// The service's bounds both exclude, and compare finer than they are written: the second before `start` is asked for
+    /// too. What comes of it is the caller's to drop or to keep.
+    pub window: Option<Range<Instant>>,
+}
+
+impl Graph {
+    /// Prepares everything; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Error::Insecure`] and [`Error::Usage`].
+    pub fn new(settings: GraphSettings) -> Result<Self, Error> {
+        Self::with_patience(settings, Patience::documented())
+    }
+
+    pub(crate) fn with_patience(settings: GraphSettings, patience: Patience) -> Result<Self, Error> {
+        let GraphSettings { url: mut api, version, auth, network, requests_per_second: rate, model } = settings;
+        require_secure("graph.url", &api)?;
+        if !matches!(version.as_str(), "v1.0" | "beta") {
+            return Err(Error::Usage { what: "`graph.version` must be `v1.0` or `beta`".to_owned() });
+        }
+        let pacer = Pacer::new(rate).ok_or_else(|| Error::Usage {
+            what: "`graph.requests_per_second` must be a number above 0, and at least one request in an hour"
+                .to_owned(),
+        })?;
+        api.set_query(None);
+        api.set_fragment(None);
+        api.set_path(&format!("/{version}/"));
+        // A float becomes the nearest whole number that there is.
+        let under_way = ((rate * SECONDS_UNDER_WAY).ceil() as usize).clamp(16, 512);
+        let limits = Limits { patience, permits: Permits::new(under_way), pacer: Some(pacer) };
+        let client = Arc::new(Client::new(&dialect::GRAPH, &api, auth, &network, limits)?);
+        Ok(Self { client, api, model })
+    }
+
+    /// Signs in, and says what the token permits.
+    ///
+    /// # Errors
+    /// Those of sign-in.
+    pub async fn token(&self) -> Result<TokenClaims, Error> {
+        Ok(self.client.tokens.get().await?.claims())
+    }
+
+    /// The service's clock: the `Date` of its last answer, advanced by what passed since, never ahead of it. Asks for one
+    /// user's id when there was no answer yet; that this is refused does not matter.
+    ///
+    /// # Errors
+    /// Those of sign-in, and [`Error::Unreachable`].
+    pub async fn service_time(&self) -> Result<Instant, Error> {
+        if let Some(now) = self.client.clock.now() {
+            return Ok(now);
+        }
+        match pages::page(&self.client, &request::anyone(&self.api)?).await {
+            Err(error) if !error.is_refusal() => Err(error),
+            _ => Ok(self.client.clock.now().unwrap_or_else(local_time)),
+        }
+    }
+
+    /// All users of the directory: what `graph_user` knows of them, and `assignedPlans`. The next page is on its way while
+    /// the last one is handed out. Not held to the pace of histories.
+    ///
+    /// # Errors
+    /// Every item can be one; after it the stream ends. [`Error::PermissionMissing`] names `User.Read.All`.
+    pub fn users(&self) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        self.list(request::users(&self.api))
+    }
+
+    /// The users in a group and in the groups inside it, as [`Self::users`] gives them.
+    ///
+    /// # Errors
+    /// Those of [`Self::users`], but [`Error::PermissionMissing`] names `GroupMember.Read.All`; [`Error::Usage`] when the
+    /// id is no GUID; [`Error::Refused`] with status 404 when there is no such group.
+    pub fn members(&self, group_id: &str) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        self.list(request::members(&self.api, group_id))
+    }
+
+    /// The users that were deleted and can still be restored, as [`Self::users`] gives them.
+    ///
+    /// # Errors
+    /// Those of [`Self::users`].
+    pub fn deleted_users(&self) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        self.list(request::deleted_users(&self.api))
+    }
+
+    /// One user, as [`Self::users`] gives them: a page with one row, `{"value":[...]}` put around what the service sent.
+    ///
+    /// # Errors
+    /// [`Error::UserRefused`], with status 404 when there is no such user; [`Error::Usage`] when the text can be neither
+    /// id nor principal name; and those of [`Self::users`].
+    pub async fn user(&self, id_or_name: &str) -> Result<Page, Error> {
+        let ask = request::user(&self.api, id_or_name)?;
+        let (mut page, cost) = self.client.get(&ask, |answer| page_of_one(&answer)).await?;
+        (page.requests, page.throttled) = (cost.requests, cost.throttled);
+        Ok(page)
+    }
+
+    /// The pages of one user's history. Each is asked for when the stream is polled for it and not before, so that one
+    /// request of a user is under way at a time; short and empty pages happen, and no order is promised. A page counts
+    /// against the 64 MiB that pages may take in memory together until it is dropped.
+    ///
+    /// # Errors
+    /// Every item can be one; after it the stream ends, and what came before it is no complete window.
+    /// [`Error::FilterRefused`]: ask again without a window. [`Error::UserRefused`]: skip the user.
+    /// [`Error::PermissionMissing`] and [`Error::SignInRefused`] hold for every user. [`Error::BadPage`] after 100,000
+    /// pages.
+    pub fn history(&self, user_id: &str, ask: &HistoryAsk) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        let first = request::history(&self.api, user_id, ask, self.model.as_deref());
+        pages::one_by_one(Arc::clone(&self.client), first, PAGES_OF_USER)
+    }
+
+    /// A page with one interaction of a user, or none, to see whether histories may be read.
+    ///
+    /// # Errors
+    /// Those of [`Self::history`].
+    pub async fn first_history_page(&self, user_id: &str) -> Result<Page, Error> {
+        let ask = request::first_interaction(&self.api, user_id, self.model.as_deref())?;
+        Ok(pages::page(&self.client, &ask).await?.page)
+    }
+
+    /// What was used so far.
+    pub fn meter(&self) -> Meter {
+        self.client.counts.read()
+    }
+
+    fn list(&self, first: Result<Ask, Error>) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        pages::pages(Arc::clone(&self.client), first.map(|ask| vec![ask]))
+    }
+}
+
+/// The page whose only row is the object of this answer.
+fn page_of_one(answer: &Answer) -> Result<Page, &'static str> {
+    const BEFORE: &[u8] = b"{\"value\":[";
+    let object = answer.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&answer.body).trim_ascii();
+    if !object.starts_with(b"{") || serde_json::from_slice::<IgnoredAny>(object).is_err() {
+        return Err("the answer is not a user");
+    }
+    let body = Bytes::from([BEFORE, object, b"]}"].concat());
+    let rows = BEFORE.len() - 1..body.len() - 1;
+    Ok(Page { number: 1, body, rows, requests: 0, throttled: Duration::ZERO, _room: None })
+}

@@ -1,0 +1,167 @@
+//! Requests: what is asked of Microsoft Graph, word for word.
+
+use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER};
+use url::Url;
+
+use super::HistoryAsk;
+use crate::error::Error;
+use crate::key::is_guid;
+use crate::request::{Ask, Kind, encode};
+
+/// Users per page: the most that the directory gives.
+const USERS: u32 = 999;
+
+/// Interactions per page: what the vendor recommends.
+const INTERACTIONS: u32 = 100;
+
+/// The plans of users, from which the pipeline tells who is licensed.
+const PLANS: &str = "assignedPlans";
+
+/// Everyone in the directory.
+pub(super) fn users(api: &Url) -> Result<Ask, Error> {
+    list(api, "users", Kind::Users)
+}
+
+/// Everyone who was deleted and can be restored.
+pub(super) fn deleted_users(api: &Url) -> Result<Ask, Error> {
+    list(api, "directory/deletedItems/microsoft.graph.user", Kind::Users)
+}
+
+/// Everyone in a group and in the groups inside it.
+pub(super) fn members(api: &Url, group_id: &str) -> Result<Ask, Error> {
+    if !is_guid(group_id) {
+        return Err(Error::Usage { what: "the id of a group is a GUID".to_owned() });
+    }
+    list(api, &format!("groups/{group_id}/transitiveMembers/microsoft.graph.user"), Kind::Members)
+}
+
+/// One user.
+pub(super) fn user(api: &Url, id_or_name: &str) -> Result<Ask, Error> {
+    let url = url(&format!("{api}users/{}?$select={}", segment(id_or_name)?, properties()))?;
+    let mut ask = Ask::page_of(url, &GRAPH_USER, Kind::User);
+    ask.page = None;
+    Ok(ask)
+}
+
+/// One user's id: the cheapest call there is.
+pub(super) fn anyone(api: &Url) -> Result<Ask, Error> {
+    Ok(Ask::page_of(url(&format!("{api}users?$top=1&$select=id"))?, &GRAPH_USER, Kind::Users))
+}
+
+/// The first page of a user's history.
+pub(super) fn history(api: &Url, user_id: &str, ask: &HistoryAsk, model: Option<&str>) -> Result<Ask, Error> {
+    let filter = filter(ask);
+    let kind = Kind::History { filtered: filter.is_some() };
+    let filter = filter.map_or_else(String::new, |filter| format!("&$filter={}", encode(&filter)));
+    interactions(api, user_id, INTERACTIONS, &filter, model, kind)
+}
+
+/// A page with one interaction of a user, whichever it is.
+pub(super) fn first_interaction(api: &Url, user_id: &str, model: Option<&str>) -> Result<Ask, Error> {
+    interactions(api, user_id, 1, "", model, Kind::History { filtered: false })
+}
+
+fn interactions(api: &Url, user_id: &str, top: u32, more: &str, model: Option<&str>, kind: Kind) -> Result<Ask, Error> {
+    let user = segment(user_id)?;
+    let model = model.map_or_else(String::new, |model| format!("&model={}", encode(model)));
+    let path = "interactionHistory/getAllEnterpriseInteractions";
+    let url = url(&format!("{api}copilot/users/{user}/{path}?$top={top}{more}{model}"))?;
+    Ok(Ask::page_of(url, &AI_INTERACTION, kind))
+}
+
+/// The filter word for word; both bounds exclude, so the lower one is a second earlier.
+fn filter(ask: &HistoryAsk) -> Option<String> {
+    let window = ask.window.as_ref()?;
+    let (after, before) = (window.start.floor_second().plus_seconds(-1), window.end.ceil_second());
+    let time = format!("createdDateTime gt {after} and createdDateTime lt {before}");
+    let classes: Vec<_> =
+        ask.app_classes.iter().map(|class| format!("appClass eq '{}'", class.replace('\'', "''"))).collect();
+    Some(match classes.as_slice() {
+        [] => time,
+        [class] => format!("{class} and {time}"),
+        classes => format!("({}) and {time}", classes.join(" or ")),
+    })
+}
+
+fn list(api: &Url, path: &str, kind: Kind) -> Result<Ask, Error> {
+    let url = url(&format!("{api}{path}?$select={}&$top={USERS}", properties()))?;
+    Ok(Ask::page_of(url, &GRAPH_USER, kind))
+}
+
+/// What is selected of users: all that the table knows, and the plans.
+fn properties() -> String {
+    let known = GRAPH_USER.columns.iter().map(|column| column.wire).filter(|wire| !wire.is_empty());
+    known.chain([PLANS]).collect::<Vec<_>>().join(",")
+}
+
+/// An id or a name as one segment of a path. What would leave the segment is refused: servers decode before they look.
+fn segment(text: &str) -> Result<String, Error> {
+    let leaves = |c: char| matches!(c, '/' | '\\') || c.is_control();
+    if matches!(text, "" | "." | "..") || text.contains(leaves) {
+        return Err(Error::Usage { what: "the id or name of a user is one word without slashes".to_owned() });
+    }
+    Ok(encode(text))
+}
+
+fn url(text: &str) -> Result<Url, Error> {
+    Url::parse(text).map_err(|error| Error::Usage { what: format!("`graph.url` cannot be used: {error}") })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use copilot_lake_tables::Instant;
+
+    fn api() -> Url {
+        Url::parse("https://graph.microsoft.com/v1.0/").unwrap()
+    }
+
+    fn ask(app_classes: &[&str]) -> HistoryAsk {
+        let at = |text| Instant::parse(text).unwrap();
+        let window = Some(at("2025-06-22T00:00:00Z")..at("2025-06-29T00:00:00Z"));
+        HistoryAsk { app_classes: app_classes.iter().map(|class| (*class).to_owned()).collect(), window }
+    }
+
+    #[test]
+    fn the_window_is_strict_and_in_whole_seconds() {
+        let time = "createdDateTime gt 2025-06-21T23:59:59Z and createdDateTime lt 2025-06-29T00:00:00Z";
+        assert_eq!(filter(&ask(&[])).unwrap(), time);
+        assert_eq!(filter(&ask(&["A'b"])).unwrap(), format!("appClass eq 'A''b' and {time}"));
+        let two = format!("(appClass eq 'A' or appClass eq 'B') and {time}");
+        assert_eq!(filter(&ask(&["A", "B"])).unwrap(), two);
+        assert_eq!(filter(&HistoryAsk { window: None, ..ask(&["A"]) }), None);
+        let mut finer = ask(&[]);
+        let window = finer.window.as_mut().unwrap();
+        (window.start.0, window.end.0) = (window.start.0 + 1, window.end.0 - 1);
+        assert_eq!(filter(&finer).unwrap(), time, "never less than was asked for");
+    }
+
+    #[test]
+    fn a_name_is_one_segment_and_cannot_leave_it() {
+        let path = |name: &str| user(&api(), name).map(|ask| ask.url.path().to_owned());
+        assert_eq!(path("a'b#EXT#@x.y").unwrap(), "/v1.0/users/a%27b%23EXT%23%40x.y");
+        assert_eq!(path("%2e%2e").unwrap(), "/v1.0/users/%252e%252e");
+        assert_eq!(path("a?b é").unwrap(), "/v1.0/users/a%3Fb%20%C3%A9");
+        for bad in ["", ".", "..", "a/b", "../x", "a\\b", "a\nb"] {
+            assert!(matches!(path(bad), Err(Error::Usage { .. })), "{bad:?}");
+            assert!(history(&api(), bad, &ask(&[]), None).is_err(), "{bad:?}");
+        }
+        for bad in ["", "x", "f9d841e5-0000-4000-8000-000000000001/x"] {
+            assert!(matches!(members(&api(), bad), Err(Error::Usage { .. })), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn users_are_asked_for_with_all_that_the_table_knows_and_their_plans() {
+        let properties = properties();
+        assert!(properties.starts_with("id,accountEnabled,userPrincipalName,"), "{properties}");
+        assert!(properties.ends_with(",employeeType,assignedPlans") && !properties.contains(",,"), "{properties}");
+        let url = users(&api()).unwrap().url;
+        assert_eq!(url.as_str(), format!("https://graph.microsoft.com/v1.0/users?$select={properties}&$top=999"));
+        let url = history(&api(), "u", &ask(&["A"]), Some("B&x")).unwrap().url;
+        let pairs: Vec<_> = url.query_pairs().collect();
+        assert_eq!((&*pairs[0].0, &*pairs[0].1), ("$top", "100"));
+        assert_eq!((&*pairs[1].0, &*pairs[1].1), ("$filter", filter(&ask(&["A"])).unwrap().as_str()));
+        assert_eq!((&*pairs[2].0, &*pairs[2].1), ("model", "B&x"));
+    }
+}

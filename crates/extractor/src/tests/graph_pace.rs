@@ -1,0 +1,73 @@
+//! The pace of a tenant, and the pauses that all its requests share.
+
+use super::*;
+
+async fn throttled_once(retry_after: Option<&'static str>) {
+    let server = Server::start(move |request| match (request.number, retry_after) {
+        (1, Some(wait)) => refusal(429, "TooManyRequests", "").header("Retry-After", wait),
+        (1, None) => refusal(429, "TooManyRequests", ""),
+        _ => page(&request, "[]", None),
+    })
+    .await;
+    let mut settings = graph_settings(server.url.clone());
+    settings.requests_per_second = 1_000.0;
+    let backoff = Backoff { first: Duration::from_millis(200), ..Backoff::documented() };
+    let service = Graph::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap();
+    let first = tokio::spawn({
+        let service = service.clone();
+        async move { history(&service).await }
+    });
+    server.until_asked(1).await;
+    // The pause begins when the answer has been read: until then others may still be sent.
+    while service.meter().throttled_seconds == 0.0 {
+        tokio::task::yield_now().await;
+    }
+    let users = service.users();
+    let (second, users) = tokio::join!(history(&service), users.collect::<Vec<_>>());
+    for page in [&second[0], &users[0]].map(|page| page.as_ref().unwrap()) {
+        assert!(page.throttled > Duration::ZERO && page.requests == 1, "{page:?} was not the one that was refused");
+    }
+    let first = first.await.unwrap().pop().unwrap().unwrap();
+    assert!(first.throttled > Duration::ZERO && first.requests == 2, "{first:?}");
+    let total = service.meter().throttled_seconds;
+    assert!((0.09..0.21).contains(&total), "a shared pause counts once: {total}");
+}
+
+#[tokio::test]
+async fn a_pause_that_the_service_names_holds_everyone_back() {
+    throttled_once(Some("0.2")).await;
+}
+
+#[tokio::test]
+async fn a_pause_that_the_service_does_not_name_holds_everyone_back() {
+    throttled_once(None).await;
+}
+
+#[tokio::test]
+async fn a_tenant_that_stays_throttled_fails_the_walk_and_is_never_empty() {
+    let server = Server::start(|_| refusal(429, "TooManyRequests", "").header("Retry-After", "0.001")).await;
+    let pages = history(&graph(server.url.clone())).await;
+    let [Err(Error::Unreachable { cause, call })] = pages.as_slice() else { panic!("{pages:?}") };
+    assert_eq!((cause.as_str(), call.tries, call.status), ("throttled TooManyRequests", 10, Some(429)));
+}
+
+#[tokio::test]
+async fn histories_are_paced_with_their_retries_and_people_are_not() {
+    let server = Server::start(|request| match request.number {
+        3 => refusal(503, "", ""),
+        _ => page(&request, "[]", None),
+    })
+    .await;
+    let mut settings = graph_settings(server.url.clone());
+    settings.requests_per_second = 50.0;
+    let service = graph_of(settings);
+    let begun = tokio::time::Instant::now();
+    futures::future::join_all((0..30).map(|_| service.users().collect::<Vec<_>>())).await;
+    let people = begun.elapsed();
+    let begun = tokio::time::Instant::now();
+    futures::future::join_all((0..10).map(|_| history(&service))).await;
+    // Eleven requests are ten intervals.
+    assert!(begun.elapsed() >= Duration::from_millis(195), "{:?}", begun.elapsed());
+    assert!(people < Duration::from_millis(580), "{people:?}");
+    assert_eq!(server.asked().len(), 41);
+}

@@ -1,0 +1,93 @@
+//! Signing in to Graph, and what its tokens say.
+
+use super::*;
+use crate::TokenClaims;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+/// A server whose tokens carry these claims.
+async fn start(claims: &'static str, answer: impl Fn(Request) -> Reply + Send + Sync + 'static) -> Server {
+    let token = format!("e30.{}.c2lnbmF0dXJl", BASE64_URL_SAFE_NO_PAD.encode(claims));
+    let token = move |_| Reply::ok(format!(r#"{{"access_token":"{token}","expires_in":3600}}"#));
+    Server::start_with(move |request| std::future::ready(answer(request)), token).await
+}
+
+#[tokio::test]
+async fn what_a_token_permits_is_told_without_a_request_to_the_service() {
+    let claims = r#"{"tid":"72f988bf","roles":["User.Read.All"],"aud":"https://graph.microsoft.com"}"#;
+    let server = start(claims, |request| page(&request, "[]", None)).await;
+    let service = graph(server.url.clone());
+    let token = service.token().await.unwrap();
+    let roles = Some(vec!["User.Read.All".to_owned()]);
+    assert_eq!(token, TokenClaims { roles, tenant_id: Some("72f988bf".to_owned()) });
+    assert!(token.lacks("AiEnterpriseInteraction.Read.All") && !token.lacks("User.Read.All"));
+    service.users().collect::<Vec<_>>().await;
+    assert_eq!((server.asked().len(), server.signed_in().len()), (1, 1), "the same token");
+    let scope = format!("{}.default", server.url);
+    assert!(server.signed_in()[0].form().contains(&("scope".to_owned(), scope)));
+
+    let opaque = Server::start(|request| page(&request, "[]", None)).await;
+    assert_eq!(graph(opaque.url.clone()).token().await.unwrap(), TokenClaims::default());
+}
+
+#[tokio::test]
+async fn a_refusal_with_a_token_that_lacks_the_role_is_a_missing_permission() {
+    let refused = |_| refusal(403, "Forbidden", "");
+    let server = start(r#"{"roles":["User.Read.All"]}"#, refused).await;
+    let service = graph(server.url.clone());
+    let error = history(&service).await.pop().unwrap().unwrap_err();
+    let Error::PermissionMissing { privilege, .. } = &error else { panic!("{error}") };
+    assert_eq!(privilege.as_deref(), Some("AiEnterpriseInteraction.Read.All"));
+    let error = service.user(PERSON).await.unwrap_err();
+    assert!(matches!(error, Error::UserRefused { status: 403, .. }), "{error}");
+
+    let server = start(r#"{"roles":["AiEnterpriseInteraction.Read.All"]}"#, refused).await;
+    let error = history(&graph(server.url.clone())).await.pop().unwrap().unwrap_err();
+    assert!(matches!(error, Error::UserRefused { status: 403, .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_token_that_is_refused_is_replaced_once() {
+    let server = Server::start(|request| match request.header("authorization") {
+        Some("Bearer token-2") => page(&request, "[]", None),
+        _ => Reply::new(401, ""),
+    })
+    .await;
+    assert_eq!(rows(&history(&graph(server.url.clone())).await), ["[]"]);
+    assert_eq!(server.signed_in().len(), 2);
+
+    let server = Server::start(|_| Reply::new(401, "")).await;
+    let error = history(&graph(server.url.clone())).await.pop().unwrap().unwrap_err();
+    let text = error.to_string();
+    assert!(text.starts_with("sign-in refused (status 401): ") && text.contains("`graph.url`"), "{text}");
+    assert!(!text.contains("dataverse"), "{text}");
+    assert_eq!((server.asked().len(), server.signed_in().len()), (2, 2));
+}
+
+#[tokio::test]
+async fn settings_that_cannot_work_are_refused() {
+    let settings = |url: &str| graph_settings(Url::parse(url).unwrap());
+    let error = Graph::new(settings("http://graph.microsoft.com")).unwrap_err();
+    assert!(matches!(error, Error::Insecure { setting: "graph.url", .. }), "{error}");
+    let good = settings("https://graph.microsoft.com");
+    assert!(Graph::new(good.clone()).is_ok());
+    for rate in [0.0, -1.0, f64::NAN, f64::INFINITY, 1e-300, 1e-9] {
+        let error = Graph::new(GraphSettings { requests_per_second: rate, ..good.clone() }).unwrap_err();
+        assert!(matches!(&error, Error::Usage { what } if what.contains("requests_per_second")), "{rate}: {error}");
+    }
+    for version in ["", "v1.0/../beta", "v2.0"] {
+        let error = Graph::new(GraphSettings { version: version.to_owned(), ..good.clone() }).unwrap_err();
+        assert!(matches!(&error, Error::Usage { what } if what.contains("`graph.version`")), "{version}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_that_is_shown_holds_secret_token_or_person() {
+    let server = Server::start(|request| page(&request, r#"[{"id":"hunter2"}]"#, None)).await;
+    let service = graph(server.url.clone());
+    let pages = history(&service).await;
+    let shown = format!("{service:?} {:#?} {pages:?}", graph_settings(server.url.clone()));
+    for secret in [SECRET, "token-1", PERSON, "hunter2"] {
+        assert!(!shown.contains(secret), "{shown}");
+    }
+}
