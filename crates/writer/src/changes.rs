@@ -114,7 +114,8 @@ impl Changes {
     }
 
     /// Takes keys of rows that are to go, unless a row with that key is pushed. The batch has the key columns by name, or
-    /// the first few of them: then every row goes whose key begins with these values.
+    /// the first few of them: then every row goes whose key begins with these values. With the column that files are sorted
+    /// by, rows are looked for between the least and the greatest of its times alone.
     ///
     /// # Errors
     /// [`Error::Rows`] when a key column is missing before one that is given, or all are.
@@ -149,7 +150,7 @@ impl Changes {
         // What meets no file of the table is encoded at once, side by side; the rest waits in memory, because most of it
         // will turn out to be known.
         let files = log.state().await?.map(|state| state.files.clone()).unwrap_or_default();
-        let find = if self.gone.is_empty() || self.find == Find::Again { self.find } else { Find::ByKey };
+        let find = if self.gone.has_times() || self.find == Find::Again { self.find } else { Find::ByKey };
         let sources = stream::iter(weeks.weeks).map(|(week, rows)| self.sources(week, rows, find, &files));
         let sources = sources.buffered(WEEKS);
         let sources: Vec<Vec<Source>> = sources.try_collect().await?;

@@ -148,6 +148,14 @@ impl Bounds {
         }
     }
 
+    /// Whether a row may have this value in the key column at that place.
+    pub(crate) fn take(&self, at: usize, value: &str) -> bool {
+        match self.key.get(at) {
+            Some(Some((low, high))) => (low.as_str()..=high.as_str()).contains(&value),
+            _ => true,
+        }
+    }
+
     /// Whether rows of both may have the same key.
     pub(crate) fn keys_meet(&self, other: &Self) -> bool {
         self.key.iter().zip(&other.key).all(|pair| match pair {

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use arrow::array::RecordBatch;
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use copilot_lake_tables::Table;
 
@@ -29,7 +30,7 @@ impl Gone {
         Self { table, keys: BTreeMap::new(), sought: Sought::new(table) }
     }
 
-    /// Adds the keys in a batch that has the first key columns by name, or all.
+    /// Adds the keys in a batch that has the first key columns by name, or all; and perhaps the times of the rows.
     pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
         let (schema, names) = (batch.schema(), self.table.key);
         let columns: Vec<usize> = names.iter().map_while(|name| schema.index_of(name).ok()).collect();
@@ -38,18 +39,20 @@ impl Gone {
             return Err(ArrowError::SchemaError(format!("key column {} is missing", names[columns.len()])));
         }
         let values = Values::of(batch, &columns)?;
+        let times = times(self.table, batch);
         let keys = self.keys.entry(columns.len()).or_default();
         keys.bounds.key.resize(columns.len(), None);
+        keys.bounds.time = match (keys.hashes.is_empty(), keys.bounds.time, times) {
+            (true, _, times) => times,
+            (false, Some(before), Some(times)) => Some((before.0.min(times.0), before.1.max(times.1))),
+            _ => None,
+        };
         for row in 0..batch.num_rows() {
             keys.hashes.insert(keys::hash(&values, row));
             keys.bounds.take_in(&values, row);
             self.sought.add(&values, row);
         }
         Ok(())
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.bounds().next().is_none()
     }
 
     /// Whether a row with these key columns is to go.
@@ -62,8 +65,21 @@ impl Gone {
         self.keys.values().filter(|keys| !keys.hashes.is_empty()).map(|keys| &keys.bounds)
     }
 
+    /// Whether the times of all of them are known.
+    pub(crate) fn has_times(&self) -> bool {
+        self.bounds().all(|bounds| bounds.time.is_some())
+    }
+
     /// What to look for to find them.
     pub(crate) fn sought(&self) -> &Sought {
         &self.sought
     }
+}
+
+/// Between which times the rows lie whose keys these are; `None` where the batch does not say.
+fn times(table: &'static Table, batch: &RecordBatch) -> Option<(i64, i64)> {
+    let layout = table.layout();
+    let column = batch.column_by_name(&layout.fields()[*layout.sort().first()?].name)?;
+    let column = column.as_primitive_opt::<TimestampMicrosecondType>().filter(|column| column.null_count() == 0)?;
+    Some((arrow::compute::min(column)?, arrow::compute::max(column)?))
 }

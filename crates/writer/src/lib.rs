@@ -43,7 +43,7 @@ pub use commit::Committed;
 pub use error::Error;
 pub use lake::{Find, Instance, Lake, LakeFile, LakeOptions};
 pub use lock::Lock;
-pub use scan::Scan;
+pub use scan::{FileRows, Scan};
 
 #[cfg(test)]
 mod tests;

@@ -65,6 +65,9 @@ impl Meetings {
                     widen(&mut times, common);
                 }
             }
+            for bounds in gone.bounds().filter(|bounds| bounds.times_meet(&file.bounds)) {
+                widen(&mut times, common(bounds.time, file.bounds.time));
+            }
             met.files.extend(times.map(|times| (Arc::clone(file), times)));
         }
         met

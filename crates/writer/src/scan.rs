@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use copilot_lake_tables::{Table, Week};
+use copilot_lake_tables::{Instant, Table, Week};
+use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
 use crate::data_file::DataFile;
@@ -22,6 +23,16 @@ pub struct Scan {
     pub columns: Vec<&'static str>,
     /// Only this week.
     pub week: Option<Week>,
+    /// Only files that may hold rows with this value in this key column; they may hold others.
+    pub key: Option<(&'static str, &'static str)>,
+}
+
+/// The rows of a file.
+pub struct FileRows {
+    /// No row is newer, by the time that files are sorted by; `None` when nothing is known.
+    pub newest: Option<Instant>,
+    /// The rows by ascending time, in batches of at most 8,192.
+    pub batches: BoxStream<'static, Result<RecordBatch, Error>>,
 }
 
 impl Lake {
@@ -37,11 +48,27 @@ impl Lake {
         table: &'static Table,
         scan: Scan,
     ) -> Result<impl Stream<Item = Result<RecordBatch, Error>> + Send + use<>, Error> {
+        Ok(self.scan_files(table, scan).await?.map_ok(|file| file.batches).try_flatten())
+    }
+
+    /// As [`Lake::scan`], file by file: one that is not asked for is not opened.
+    ///
+    /// # Errors
+    /// As [`Lake::scan`].
+    pub async fn scan_files(
+        &self,
+        table: &'static Table,
+        scan: Scan,
+    ) -> Result<impl Stream<Item = Result<FileRows, Error>> + Send + use<>, Error> {
         let log = self.inner.log(table);
         let reading = log.readers.begin();
         let state = log.state().await?;
         let mut files: Vec<Arc<DataFile>> = state.iter().flat_map(|state| &state.files).cloned().collect();
         files.retain(|file| scan.week.is_none_or(|week| file.week == Some(week)));
+        if let Some((column, value)) = scan.key {
+            let at = table.key.iter().position(|name| *name == column);
+            files.retain(|file| at.is_none_or(|at| file.bounds.take(at, value)));
+        }
         files.sort_by_key(|file| Reverse(file.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low))));
         let layout = table.layout();
         let columns: Vec<usize> = if scan.columns.is_empty() {
@@ -51,11 +78,15 @@ impl Lake {
         };
         let schema = projected(table, &columns);
         let store = self.store();
-        let batches = stream::iter(files).then(move |file| {
+        let files = stream::iter(files).then(move |file| {
             let (store, schema) = (Arc::clone(&store), Arc::clone(&schema));
-            async move { FileReader::open(&store, &file).await?.read_as(&schema, None, None) }
+            async move {
+                let newest = file.bounds.time.map(|(_, high)| Instant(high));
+                let batches = FileReader::open(&store, &file).await?.read_as(&schema, None, None)?;
+                Ok(FileRows { newest, batches })
+            }
         });
-        Ok(batches.try_flatten().inspect(move |_| {
+        Ok(files.inspect(move |_| {
             let _ = &reading;
         }))
     }

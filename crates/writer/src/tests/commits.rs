@@ -106,7 +106,7 @@ async fn without_versions_values_decide() {
 }
 
 async fn rows_as_is(lake: &Lake, column: &'static str) -> Vec<i64> {
-    let scan = Scan { columns: vec!["source_id", column], week: None };
+    let scan = Scan { columns: vec!["source_id", column], ..Scan::default() };
     let batches: Vec<RecordBatch> = lake.scan(&PAYLOAD, scan).await.unwrap().try_collect().await.unwrap();
     let values = batches.iter().flat_map(|batch| batch.column(1).as_primitive::<TimestampMicrosecondType>().values());
     values.copied().collect()
@@ -175,7 +175,7 @@ async fn a_reader_keeps_removed_files_until_it_is_dropped() {
     let (folder, lake) = lake().await;
     put(&lake, &[("a", 1, 1, "first")]).await;
     let before = logged(&lake, &COPILOT_EVENT).await;
-    let scan = Scan { columns: vec!["msdyn_copiloteventid", "msdyn_verbatim"], week: Some(week()) };
+    let scan = Scan { columns: vec!["msdyn_copiloteventid", "msdyn_verbatim"], week: Some(week()), ..Scan::default() };
     let stream = lake.scan(&COPILOT_EVENT, scan).await.unwrap();
     put(&lake, &[("a", 1, 2, "second")]).await;
     assert!(folder.path().join(&before[0]).exists());

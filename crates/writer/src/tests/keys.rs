@@ -71,7 +71,7 @@ async fn held(lake: &Lake) -> BTreeMap<String, Row> {
     let mut held = BTreeMap::new();
     for week in 0..8 {
         let columns = vec!["msdyn_copiloteventid", "versionnumber", "msdyn_verbatim"];
-        let scan = Scan { columns, week: Some(nth_week(week)) };
+        let scan = Scan { columns, week: Some(nth_week(week)), ..Scan::default() };
         let batches: Vec<RecordBatch> = lake.scan(&COPILOT_EVENT, scan).await.unwrap().try_collect().await.unwrap();
         for batch in batches {
             let (ids, texts) = (batch.column(0).as_string::<i32>(), batch.column(2).as_string::<i32>());
@@ -267,7 +267,7 @@ fn payload_keys(rows: &[[&str; 4]], status: &str) -> RecordBatch {
 
 /// The keys of all payloads, their parts joined.
 async fn all_payload_keys(lake: &Lake) -> Vec<String> {
-    let scan = Scan { columns: PAYLOAD.key.to_vec(), week: None };
+    let scan = Scan { columns: PAYLOAD.key.to_vec(), ..Scan::default() };
     let batches: Vec<RecordBatch> = lake.scan(&PAYLOAD, scan).await.unwrap().try_collect().await.unwrap();
     let part = |batch: &RecordBatch, at: usize, row: usize| batch.column(at).as_string::<i32>().value(row).to_owned();
     let key = |batch: &RecordBatch, row| [0, 1, 2, 3].map(|at| part(batch, at, row)).concat();

@@ -123,7 +123,7 @@ async fn put(lake: &Lake, rows: &[(&str, i64, i64, &str)]) -> crate::Committed {
 
 /// Every row of the table as the log has it: a key column and a value column.
 async fn rows(lake: &Lake, table: &'static Table, key: &'static str, value: &'static str) -> Vec<(String, String)> {
-    let scan = Scan { columns: vec![key, value], week: None };
+    let scan = Scan { columns: vec![key, value], ..Scan::default() };
     let batches: Vec<RecordBatch> = lake.scan(table, scan).await.unwrap().try_collect().await.unwrap();
     let mut rows: Vec<_> = batches.iter().flat_map(pairs).collect();
     rows.sort();
