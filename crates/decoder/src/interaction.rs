@@ -5,6 +5,7 @@
 //! with the raw text of what does not fit.
 
 mod card;
+mod history;
 mod text;
 
 use arrow::array::RecordBatch;
@@ -15,10 +16,12 @@ use copilot_lake_tables::{
 use serde_json::value::RawValue;
 
 use crate::careful::{Properties, sha256, without_text};
-use crate::columns::stored_id;
 use crate::table_rows::{Cell, Row, TableRows};
 use crate::{Error, Reject};
+use history::Meeting;
 use text::Attachment;
+
+pub use history::{History, Keep};
 
 /// What became of the interactions of a page.
 #[derive(Debug, Default)]
@@ -29,6 +32,8 @@ pub struct DecodedInteractions {
     pub rejects: Vec<(&'static Table, Reject)>,
     /// Interactions received.
     pub rows: u64,
+    /// A row came before in other words: what belongs to it may be less now.
+    pub differs: bool,
 }
 
 /// The child tables, by the property that holds their rows, and the column that counts them.
@@ -39,25 +44,19 @@ const CHILDREN: [(&str, &Table, &str); 4] = [
     ("mentions", &AI_INTERACTION_MENTION, "mention_count"),
 ];
 
-/// Decodes the JSON array of a page of a user's history.
+/// Decodes the JSON array of a page of a user's history, as if it were the first.
 ///
 /// # Errors
-/// [`Error::NotAPage`] when the text is not a JSON array of UTF-8. Bad rows and values are rejects, not errors.
+/// As [`History::decode`].
 pub fn decode_interactions(user_id: &str, rows: &[u8], extracted_at: Instant) -> Result<DecodedInteractions, Error> {
-    let not_a_page = |reason: String| Error::NotAPage { table: AI_INTERACTION.name, reason };
-    let text = simdutf8::basic::from_utf8(rows).map_err(|_| not_a_page("not UTF-8".to_owned()))?;
-    let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| not_a_page(without_text(&error)))?;
-    let mut page = Page::new();
-    for raw in &raw {
-        page.interaction(&stored_id(user_id), raw.get());
-    }
-    page.finish(raw.len() as u64, extracted_at)
+    History::new(user_id, None).decode(rows, extracted_at)
 }
 
 /// The rows of a page, by table.
 struct Page {
     interactions: TableRows,
     children: [TableRows; 4],
+    differs: bool,
 }
 
 impl Page {
@@ -65,10 +64,22 @@ impl Page {
         Self {
             interactions: TableRows::new(&AI_INTERACTION),
             children: CHILDREN.map(|(_, table, _)| TableRows::new(table)),
+            differs: false,
         }
     }
 
-    fn interaction(&mut self, user_id: &str, raw: &str) {
+    fn decode(history: &mut History, rows: &[u8], extracted_at: Instant) -> Result<DecodedInteractions, Error> {
+        let not_a_page = |reason: String| Error::NotAPage { table: AI_INTERACTION.name, reason };
+        let text = simdutf8::basic::from_utf8(rows).map_err(|_| not_a_page("not UTF-8".to_owned()))?;
+        let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| not_a_page(without_text(&error)))?;
+        let mut page = Self::new();
+        for raw in &raw {
+            page.interaction(history, raw.get());
+        }
+        page.finish(raw.len() as u64, extracted_at)
+    }
+
+    fn interaction(&mut self, history: &mut History, raw: &str) {
         let mut row = Row::new(&AI_INTERACTION);
         let mut arrays: [Vec<&RawValue>; 4] = Default::default();
         let mut content_type = None;
@@ -91,15 +102,21 @@ impl Page {
             }
             Err(error) => row.refuse("", format!("not a row: {}", without_text(&error)), raw),
         }
-        row.set("user_id", Cell::Text(user_id.to_owned()));
+        row.set("user_id", Cell::Text(history.user_id().to_owned()));
         row.fill("session_id", String::new);
         row.fill("interaction_id", || sha256(raw));
         let app = row.text("app_class").map(|class| app(&class).to_owned());
         if let Some(app) = app {
             row.set("app", Cell::Text(app));
         }
-        let row_time = row.instant("created_at").unwrap_or(Week::UNKNOWN.start());
+        let created_at = row.instant("created_at");
+        let row_time = created_at.unwrap_or(Week::UNKNOWN.start());
         let key = ["user_id", "session_id", "interaction_id"].map(|part| row.text(part).unwrap_or_default());
+        match history.meet(&key, created_at, row.text("app_class").as_deref(), raw) {
+            Meeting::New => {}
+            Meeting::Differs => self.differs = true,
+            Meeting::Same | Meeting::NotWanted => return,
+        }
         let mut attachments = Vec::new();
         for (at, elements) in arrays.iter().enumerate() {
             for (position, element) in elements.iter().enumerate() {
@@ -122,7 +139,7 @@ impl Page {
     }
 
     fn finish(self, rows: u64, extracted_at: Instant) -> Result<DecodedInteractions, Error> {
-        let mut decoded = DecodedInteractions { rows, ..DecodedInteractions::default() };
+        let mut decoded = DecodedInteractions { rows, differs: self.differs, ..DecodedInteractions::default() };
         for table_rows in self.children.into_iter().chain([self.interactions]) {
             let table = table_rows.table;
             let (batches, rejects) = table_rows.finish(extracted_at)?;

@@ -6,7 +6,7 @@ use copilot_lake_tables::{Instant, Week};
 use serde_json::{Value, json};
 
 use super::of_batch;
-use crate::{DecodedInteractions, decode_interactions};
+use crate::{DecodedInteractions, History, Keep, decode_interactions};
 
 const USER: &str = "4DB02E4B-D144-400E-B194-53253A34C5BE";
 const CARD: &str = "application/vnd.microsoft.card.adaptive";
@@ -195,4 +195,39 @@ fn html_reads_as_text() {
     }
     assert!(!text.contains('<') && text.lines().all(|line| line.len() < 200), "{text}");
     assert_eq!(text_of("html", &"<div>".repeat(4_000), &json!([])), "", "nested as deep as can be");
+}
+
+#[test]
+fn a_row_that_comes_again_is_taken_once_and_one_in_other_words_is_told() {
+    let row = |session: &str, text: &str| json!({ "id": "1", "sessionId": session, "body": { "content": text } });
+    let at = Instant::parse("2025-11-05T12:00:00Z").unwrap();
+    let mut history = History::new(USER, None);
+    let mut page = |rows: Value| history.decode(rows.to_string().as_bytes(), at).unwrap();
+    let first = page(json!([row("a", "x"), row("b", "x"), row("a", "x")]));
+    assert_eq!((rows(&first, "ai_interaction").len(), first.rows, first.differs), (2, 3, false));
+    let second = page(json!([row("b", "x"), row("c", "x")]));
+    assert_eq!((rows(&second, "ai_interaction").len(), second.rows, second.differs), (1, 2, false));
+    let third = page(json!([row("b", "y")]));
+    assert_eq!((rows(&third, "ai_interaction").len(), third.differs), (1, true));
+}
+
+#[test]
+fn what_was_read_without_a_filter_is_kept_within_the_window() {
+    let at = |text: &str| Instant::parse(text).unwrap();
+    let keep = Keep { window: at("2025-11-01")..at("2025-11-02"), app_classes: vec!["A".to_owned()] };
+    let mut history = History::new(USER, Some(keep));
+    let row = |id: &str, class: &str, time: Value| json!({ "id": id, "appClass": class, "createdDateTime": time, "contexts": [{}], "locale": 7 });
+    let page = json!([
+        row("before", "A", json!("2025-10-31T23:59:59.999Z")),
+        row("first", "A", json!("2025-11-01T00:00:00Z")),
+        row("other", "B", json!("2025-11-01T00:00:00Z")),
+        row("end", "A", json!("2025-11-02T00:00:00Z")),
+        row("never", "A", json!("soon")),
+    ]);
+    let decoded = history.decode(page.to_string().as_bytes(), at("2025-11-05")).unwrap();
+    let mut ids: Vec<_> = rows(&decoded, "ai_interaction").iter().map(|row| row["interaction_id"].clone()).collect();
+    ids.sort();
+    assert_eq!(ids, ["first", "never"]);
+    assert_eq!(rows(&decoded, "ai_interaction_context").len(), 2);
+    assert!(decoded.rejects.iter().all(|(_, reject)| !reject.record_key.contains("before")), "{:?}", decoded.rejects);
 }

@@ -1,0 +1,84 @@
+//! A user's history, page by page: what is kept of it, and what comes again.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
+use std::ops::Range;
+
+use copilot_lake_tables::Instant;
+
+use super::{DecodedInteractions, Page};
+use crate::Error;
+use crate::columns::stored_id;
+
+/// Which rows are kept of a history that was read without a filter. Rows without a usable time are.
+#[derive(Debug, Clone)]
+pub struct Keep {
+    /// When they were created.
+    pub window: Range<Instant>,
+    /// Their app classes; all when empty.
+    pub app_classes: Vec<String>,
+}
+
+/// The history of a user, page by page. The service walks folders by offset, so that rows may come again: one that was
+/// decoded before in the same words is left out.
+#[derive(Debug)]
+pub struct History {
+    user_id: String,
+    keep: Option<Keep>,
+    /// Hashes of the keys of rows that came, and of their words.
+    seen: HashMap<u64, u64>,
+    state: RandomState,
+}
+
+impl History {
+    /// Nothing was read yet; without `keep` all rows are kept.
+    pub fn new(user_id: &str, keep: Option<Keep>) -> Self {
+        Self { user_id: stored_id(user_id).into_owned(), keep, seen: HashMap::new(), state: RandomState::new() }
+    }
+
+    /// Decodes the JSON array of the next page.
+    ///
+    /// # Errors
+    /// [`Error::NotAPage`] when the text is not a JSON array of UTF-8. Bad rows and values are rejects, not errors.
+    pub fn decode(&mut self, rows: &[u8], extracted_at: Instant) -> Result<DecodedInteractions, Error> {
+        Page::decode(self, rows, extracted_at)
+    }
+
+    pub(super) fn user_id(&self) -> &str {
+        &self.user_id
+    }
+
+    /// What becomes of a row with this key, time and class.
+    pub(super) fn meet(
+        &mut self,
+        key: &[String; 3],
+        created_at: Option<Instant>,
+        app_class: Option<&str>,
+        raw: &str,
+    ) -> Meeting {
+        if let Some(Keep { window, app_classes }) = &self.keep {
+            let is_outside = created_at.is_some_and(|at| !window.contains(&at));
+            let is_other = !app_classes.is_empty() && !app_classes.iter().any(|class| Some(&**class) == app_class);
+            if is_outside || is_other {
+                return Meeting::NotWanted;
+            }
+        }
+        let (key, words) = (self.state.hash_one(key), self.state.hash_one(raw));
+        match self.seen.insert(key, words) {
+            None => Meeting::New,
+            Some(before) if before == words => Meeting::Same,
+            Some(_) => Meeting::Differs,
+        }
+    }
+}
+
+/// What becomes of a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meeting {
+    New,
+    /// It came before in the same words.
+    Same,
+    /// It came before in other words.
+    Differs,
+    NotWanted,
+}
