@@ -161,6 +161,9 @@ pub(crate) struct Check {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake plan --table msdyn_copilotevent")]
 pub(crate) struct Plan {
+    /// Only this service; may be repeated [default: every service that is configured].
+    #[arg(long, value_enum, value_name = "SERVICE")]
+    pub(crate) source: Vec<SourceName>,
     /// Only this table; may be repeated [default: dataverse.tables].
     #[arg(long, value_name = "TABLE")]
     pub(crate) table: Vec<String>,

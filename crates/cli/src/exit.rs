@@ -3,6 +3,7 @@
 use std::fmt;
 
 use copilot_lake_pipeline::{Outcome, Report};
+use copilot_lake_tables::AI_INTERACTION;
 
 #[cfg(feature = "query")]
 use crate::nearest::{is_near, nearest};
@@ -92,6 +93,7 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Code, Option<Stri
             copilot_lake_pipeline::Error::Archive { .. } => {
                 (Code::Failed, "leave out the folder that is named, or restore it from its origin")
             }
+            copilot_lake_pipeline::Error::RoleMissing { .. } => (Code::Refused, GRANT_ROLE),
             copilot_lake_pipeline::Error::Decode(_) => (Code::Failed, AGAIN),
         }
     } else if let Some(error) = error.downcast_ref::<copilot_lake_extractor::Error>() {
@@ -106,6 +108,7 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Code, Option<Stri
     Some((code, Some(hint.to_owned())))
 }
 
+const GRANT_ROLE: &str = "grant the application this permission of Microsoft Graph, as an administrator, with admin consent; sign-ins use it within an hour";
 const AGAIN: &str = "run the same command again: it takes up the rest";
 
 fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
@@ -116,6 +119,7 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
         Error::SignInRefused { .. } => {
             (Code::Refused, "check auth.tenant_id, auth.client_id and the secret, and that it has not expired")
         }
+        Error::PermissionMissing { privilege: Some(role), .. } if role.ends_with(".All") => (Code::Refused, GRANT_ROLE),
         Error::PermissionMissing { privilege: Some(_), .. } => {
             (Code::Refused, "give the application user a security role with that privilege")
         }
@@ -134,7 +138,11 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
         Error::Unreachable { .. } => {
             (Code::Failed, "check `dataverse.url`, `auth.authority` and the network, then run it again")
         }
+        Error::UserRefused { .. } => {
+            (Code::Failed, "check the users and groups that `graph.users` and `graph.exclude` name")
+        }
         Error::Refused { .. }
+        | Error::FilterRefused { .. }
         | Error::ColumnMissing { .. }
         | Error::TokenExpired { .. }
         | Error::FileMissing { .. }
@@ -188,14 +196,21 @@ fn of_query(error: &copilot_lake_query::Error) -> (Code, Option<String>) {
 pub(crate) fn of_report(report: &Report) -> Option<Problem> {
     let failed = report.total(|table| table.slices_failed);
     let payloads = report.total(|table| table.payloads_failed);
+    let of_graph = report.tables.iter().filter(|table| table.table == AI_INTERACTION.name);
+    let skipped = of_graph.map(|table| table.slices_skipped).sum::<u64>();
     let reason = report.tables.iter().find_map(|table| Some(format!(": {}, {}", table.reasons.first()?, table.table)));
     let reason = reason.unwrap_or_default();
     match report.outcome {
         Outcome::Complete => None,
-        Outcome::Failed if report.permission_missing => Some(
-            Problem::new(Code::Refused, format!("a permission is missing for everything asked{reason}"))
-                .hint("give the application user a security role with that privilege"),
-        ),
+        Outcome::Failed if report.permission_missing => {
+            let problem = Problem::new(Code::Refused, format!("a permission is missing for everything asked{reason}"));
+            Some(problem.hint(if report.tables.iter().any(|table| table.table == AI_INTERACTION.name) {
+                "grant the application AiEnterpriseInteraction.Read.All, with admin consent; where its token has it, the \
+                 service refuses this tenant"
+            } else {
+                "give the application user a security role with that privilege"
+            }))
+        }
         Outcome::Failed => Some(Problem::new(Code::Failed, format!("no slice was done{reason}")).hint(AGAIN)),
         Outcome::Partial if report.stopped && failed + payloads == 0 => Some(
             Problem::new(Code::Partial, "stopped before everything was read; what is complete is kept").hint(AGAIN),
@@ -207,6 +222,11 @@ pub(crate) fn of_report(report: &Report) -> Option<Problem> {
             }
             if payloads > 0 {
                 parts.push(counted(payloads, "payload"));
+            }
+            if parts.is_empty() && skipped > 0 {
+                let problem =
+                    format!("partial: {} skipped, more than 5 % of the scope{reason}", counted(skipped, "user"));
+                return Some(Problem::new(Code::Partial, problem).hint("`extraction_slice` says who and why"));
             }
             let what = if parts.is_empty() { "some payloads".to_owned() } else { parts.join(" and ") };
             Some(Problem::new(Code::Partial, format!("partial: {what} failed{reason}")).hint(AGAIN))

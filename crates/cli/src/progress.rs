@@ -66,6 +66,19 @@ impl Progress {
             Event::SliceNotDone { table, window, status, reason } => {
                 (Level::Warning, format!("{table} {window} {status}: {reason}"))
             }
+            Event::SlicesEnded { table, done, failed, skipped, rows_received, rows_written } => {
+                let (done, failed, skipped) = (counted(*done, "slice"), grouped(*failed), grouped(*skipped));
+                let (received, written) = (counted(*rows_received, "row"), grouped(*rows_written));
+                let text = format!(
+                    "{table}: {done} done, {failed} failed, {skipped} skipped; {received}, {written} new or changed"
+                );
+                (Level::Debug, text)
+            }
+            Event::SlicesNotDone { table, status, reason, slices } => {
+                // A few without a mailbox are nothing to act on.
+                let level = if *status == "failed" { Level::Warning } else { Level::Info };
+                (level, format!("{table}: {} {status}: {reason}", counted(*slices, "slice")))
+            }
             Event::Deleted { table, rows } => {
                 (Level::Debug, format!("{table}: {} are gone at the service", counted(*rows, "row")))
             }
@@ -108,7 +121,10 @@ impl Progress {
         let mut state = self.state();
         match event {
             Event::Started { .. } => state.started = true,
-            Event::Deleted { .. } => {}
+            Event::Deleted { .. } | Event::SlicesNotDone { .. } => {}
+            Event::SlicesEnded { table, done, failed, skipped, .. } => {
+                self.table(&mut state, table).ended += done + failed + skipped;
+            }
             Event::Planned { table, slices } => {
                 let table = self.table(&mut state, table);
                 table.slices += *slices as u64;

@@ -10,7 +10,7 @@ use copilot_lake_writer::{Archive, Error};
 use serde::{Deserialize, Serialize};
 
 use crate::ingest::Counts;
-use crate::spine::Spine;
+use crate::spine::{DataverseSpine, Spine};
 
 /// The folder of payloads, beside those of tables.
 pub(crate) const PAYLOADS: &str = "payload";
@@ -131,7 +131,7 @@ impl PageArchive {
     /// Says that the slice is whole: without this nobody replays it.
     pub(crate) async fn finish(
         self,
-        spine: &Spine,
+        spine: &DataverseSpine<'_>,
         table: &'static Table,
         ids: &[String],
         counts: &Counts,

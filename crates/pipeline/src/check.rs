@@ -1,11 +1,14 @@
 //! `check`: what a run needs, tried with the cheapest calls there are.
 
-use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError};
+use copilot_lake_decoder::decode_users;
+use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError, Graph};
 use copilot_lake_tables::{SYSTEM_USER, Table};
 use copilot_lake_writer::Lake;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::error::Error;
-use crate::settings::{DataverseJob, Deletes, Settings};
+use crate::services::{GROUPS_ROLE, HISTORY_ROLE, USERS_ROLE};
+use crate::settings::{DataverseJob, Deletes, GraphJob, Settings, Who};
 
 /// Something that was found, good or bad.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +78,38 @@ pub enum Finding {
         /// The table.
         table: &'static str,
     },
+    /// The sign-in to Graph works; the roles in its token, where they can be read.
+    SignedInToGraph {
+        /// Application permissions that were granted.
+        roles: Option<Vec<String>>,
+    },
+    /// A permission of Graph is not granted.
+    RoleMissing {
+        /// The permission.
+        role: &'static str,
+        /// What it is needed for.
+        what: &'static str,
+    },
+    /// Users can be read.
+    UsersReadable {
+        /// On the first page.
+        users: u64,
+    },
+    /// Users cannot be read.
+    UsersNotReadable {
+        /// What the service said.
+        reason: String,
+    },
+    /// A user's history can be read.
+    HistoryReadable {
+        /// Whether there was somebody to try it with.
+        tried: bool,
+    },
+    /// No user's history that was tried can be read.
+    HistoryNotReadable {
+        /// What the service said.
+        reason: String,
+    },
     /// The lake can be written.
     LakeWritable,
     /// The lake was not tried, as asked.
@@ -94,6 +129,9 @@ impl Finding {
             Self::NotReadable { .. }
                 | Self::SomeRows { .. }
                 | Self::FilesNotReadable { .. }
+                | Self::RoleMissing { .. }
+                | Self::UsersNotReadable { .. }
+                | Self::HistoryNotReadable { .. }
                 | Self::LakeNotWritable { .. }
         )
     }
@@ -112,6 +150,9 @@ pub async fn check(settings: Settings, read_only: bool, tell: &mut dyn FnMut(&Fi
     };
     if let Some(job) = &settings.dataverse {
         dataverse(job, &mut found).await?;
+    }
+    if let Some(job) = &settings.graph {
+        graph(job, &mut found).await?;
     }
     if read_only {
         found(Finding::LakeNotTried);
@@ -199,4 +240,58 @@ async fn file(service: &Dataverse, table: &'static Table, column: &'static str) 
         Err(ServiceError::FileMissing { .. }) => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Histories that are tried until one can be read: a user may have no mailbox.
+const USERS_TRIED: usize = 5;
+
+async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Error> {
+    let service = Graph::new(job.connection.clone())?;
+    let claims = service.token().await?;
+    let has = |role: &str| claims.roles.as_ref().is_none_or(|roles| roles.iter().any(|granted| granted == role));
+    let lists_users = job.users.iter().any(|who| !matches!(who, Who::Group(_)));
+    let has_groups = job.users.iter().chain(&job.exclude).any(|who| matches!(who, Who::Group(_)));
+    let needed = [
+        (HISTORY_ROLE, "histories", true),
+        (USERS_ROLE, "users", lists_users),
+        (GROUPS_ROLE, "members of groups", has_groups),
+    ];
+    found(Finding::SignedInToGraph { roles: claims.roles.clone() });
+    for (role, what, is_needed) in needed {
+        if is_needed && !has(role) {
+            found(Finding::RoleMissing { role, what });
+        }
+    }
+    let page = match job.users.first() {
+        Some(Who::Group(id)) => service.members(id).boxed().try_next().await,
+        Some(Who::User(name)) => service.user(name).await.map(Some),
+        _ => service.users().boxed().try_next().await,
+    };
+    let users = match page {
+        Ok(page) => {
+            let now = service.service_time().await?;
+            page.map(|page| decode_users(page.rows(), now, |_| now)).transpose()?.unwrap_or_default()
+        }
+        Err(error) => {
+            found(Finding::UsersNotReadable { reason: error.to_string() });
+            return Ok(());
+        }
+    };
+    found(Finding::UsersReadable { users: users.rows });
+    let everyone = !job.users.contains(&Who::Licensed);
+    let mut refusal = None;
+    for user in users.users.iter().filter(|user| everyone || user.is_licensed).take(USERS_TRIED) {
+        match service.first_history_page(&user.id).await {
+            Ok(_) => {
+                found(Finding::HistoryReadable { tried: true });
+                return Ok(());
+            }
+            Err(error) => refusal = Some(error.to_string()),
+        }
+    }
+    found(match refusal {
+        Some(reason) => Finding::HistoryNotReadable { reason },
+        None => Finding::HistoryReadable { tried: false },
+    });
+    Ok(())
 }

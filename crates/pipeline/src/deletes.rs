@@ -22,13 +22,13 @@ use crate::ingest::Counts;
 use crate::ledger::{SliceRow, instant};
 use crate::rejects::Rejects;
 use crate::settings::Deletes;
-use crate::spine::Spine;
+use crate::spine::DataverseSpine;
 
 /// Rows that are looked at together.
 const TOGETHER: usize = 10_000;
 
 /// Starts tracking where it has not started yet.
-pub(crate) async fn start(spine: &Spine, tables: &[&'static Table]) -> Result<(), Error> {
+pub(crate) async fn start(spine: &DataverseSpine<'_>, tables: &[&'static Table]) -> Result<(), Error> {
     for table in tracked(spine, tables) {
         if spine.halt.is_over() {
             spine.stopped().await;
@@ -42,7 +42,11 @@ pub(crate) async fn start(spine: &Spine, tables: &[&'static Table]) -> Result<()
 }
 
 /// Marks or removes what was deleted since the last read.
-pub(crate) async fn apply(spine: &Spine, tables: &[&'static Table], deletes: Deletes) -> Result<(), Error> {
+pub(crate) async fn apply(
+    spine: &DataverseSpine<'_>,
+    tables: &[&'static Table],
+    deletes: Deletes,
+) -> Result<(), Error> {
     for table in tracked(spine, tables) {
         if spine.halt.is_over() {
             spine.stopped().await;
@@ -56,14 +60,17 @@ pub(crate) async fn apply(spine: &Spine, tables: &[&'static Table], deletes: Del
     Ok(())
 }
 
-fn tracked<'t>(spine: &'t Spine, tables: &'t [&'static Table]) -> impl Iterator<Item = &'static Table> + 't {
+fn tracked<'t>(
+    spine: &'t DataverseSpine<'_>,
+    tables: &'t [&'static Table],
+) -> impl Iterator<Item = &'static Table> + 't {
     let tracks = |table: &&&'static Table| spine.schema.presence(table).is_some_and(|presence| presence.tracks_changes);
     tables.iter().filter(tracks).copied()
 }
 
 /// One tracking read with what follows from it; a failure of the service is in the ledger and the report.
 async fn read(
-    spine: &Spine,
+    spine: &DataverseSpine<'_>,
     table: &'static Table,
     since: Option<(String, Instant)>,
     deletes: Deletes,
@@ -114,7 +121,7 @@ async fn read(
 }
 
 async fn record(
-    spine: &Spine,
+    spine: &DataverseSpine<'_>,
     slice: &Slice,
     status: &'static str,
     reason: Option<String>,
@@ -136,7 +143,7 @@ async fn record(
 
 /// The keys of the lake's rows that the service says are deleted and, asked again, does not have.
 async fn gone(
-    spine: &Spine,
+    spine: &DataverseSpine<'_>,
     table: &'static Table,
     deleted: Vec<String>,
     deletes: Deletes,

@@ -16,6 +16,12 @@ pub enum Error {
     /// The service could not be reached or refused the sign-in.
     #[error(transparent)]
     Service(#[from] copilot_lake_extractor::Error),
+    /// The token for Graph does not have the permission that is needed for everyone.
+    #[error("the application permission {role} is not granted: the token does not have it")]
+    RoleMissing {
+        /// The permission.
+        role: &'static str,
+    },
     /// A batch could not be built.
     #[error(transparent)]
     Decode(#[from] copilot_lake_decoder::Error),

@@ -2,16 +2,18 @@
 
 use arrow::array::Array;
 use copilot_lake_extractor::Dataverse;
-use copilot_lake_tables::{Table, Week};
+use copilot_lake_tables::{AI_INTERACTION, Instant, Table, Week};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
 use crate::error::Error;
+use crate::graph;
 use crate::ledger::Ledger;
 use crate::named_files::{self, Gone};
 use crate::plan::{self, Frame};
 use crate::schema::Schema;
-use crate::settings::{DataverseJob, Request, Settings};
+use crate::services::Services;
+use crate::settings::{DataverseJob, Settings};
 use crate::whole::Whole;
 
 /// Requests that one identity may make in an hour: 6,000 in five minutes.
@@ -22,8 +24,36 @@ pub const CALLS_PER_HOUR: u64 = 72_000;
 /// What `extract` would fetch.
 #[derive(Debug, Clone, Default)]
 pub struct Estimate {
-    /// The same per table.
+    /// Of Dataverse, per table.
     pub tables: Vec<TableEstimate>,
+    /// Of Graph.
+    pub graph: Option<GraphEstimate>,
+}
+
+/// What `extract` would ask of Graph.
+#[derive(Debug, Clone, Default)]
+pub struct GraphEstimate {
+    /// Users in scope.
+    pub users: u64,
+    /// Of those whose history is due.
+    pub due: u64,
+    /// Names in the configuration that the directory does not know.
+    pub unknown: u64,
+    /// Interactions that the lake has.
+    pub rows_in_lake: u64,
+    /// Pages of users, at no documented rate.
+    pub user_calls: u64,
+    /// Pages of histories, at least: as many as last time, and one of each user who was not read before.
+    pub history_calls: u64,
+    /// History requests per second, as configured.
+    pub requests_per_second: f64,
+}
+
+impl GraphEstimate {
+    /// Hours at the configured rate, if nothing else were in the way.
+    pub fn hours(&self) -> f64 {
+        self.history_calls as f64 / self.requests_per_second / 3600.0
+    }
 }
 
 /// What `extract` would fetch of a table.
@@ -48,7 +78,7 @@ pub struct TableEstimate {
 }
 
 impl Estimate {
-    /// Calls in all.
+    /// Calls to Dataverse in all.
     pub fn calls(&self) -> u64 {
         self.tables.iter().map(|table| table.page_calls + table.payloads_known + table.payloads_expected).sum()
     }
@@ -64,35 +94,69 @@ impl Estimate {
 /// # Errors
 /// Those of the sign-in, of the metadata and of reading the lake.
 pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
-    let lake = Lake::open(&settings.lake, settings.lake_options).await?;
-    let Some(job) = settings.dataverse else { return Ok(Estimate::default()) };
-    let service = Dataverse::new(job.connection.clone())?;
-    let who = service.who_am_i().await?;
+    let Settings { lake, lake_options, dataverse, graph, request, .. } = settings;
+    let lake = Lake::open(&lake, lake_options).await?;
+    let services = Services::new(dataverse.as_ref(), graph.as_ref())?;
+    let Some((started_at, _)) = services.sign_in(dataverse.as_ref(), graph.as_ref()).await? else {
+        return Ok(Estimate::default());
+    };
     let ledger = Ledger::read(&lake).await?;
-    let Request { full, .. } = settings.request;
-    let command = settings.request.command("extract");
-    let continued = ledger.continued(&command, who.service_time);
+    let command = request.command("extract");
+    let continued = ledger.continued(&command, started_at);
     let now = continued.iter().filter_map(|run| ledger.started().get(run)).min().copied();
-    let now = now.unwrap_or(who.service_time).floor_second();
-    let window = settings.request.window(now)?;
+    let now = now.unwrap_or(started_at).floor_second();
+    let (full, window) = (request.full, request.window(now)?);
+    let mut estimate = Estimate::default();
+    if let (Some(job), Some(service)) = (&dataverse, &services.dataverse) {
+        let frame = Frame {
+            now,
+            continued: &continued,
+            started: ledger.started(),
+            since: job.since,
+            overlap_seconds: job.overlap.as_secs() as i64,
+        };
+        estimate.tables = of_dataverse((job, service), &lake, &ledger, &frame, (full, window)).await?;
+    }
+    if let (Some(job), Some(service)) = (&graph, &services.graph) {
+        let is_last_ended = ledger.is_last_ended(&continued);
+        let (continued, after_kill) = (&continued, ledger.has_unfinished());
+        let walk = graph::Walk { service, job, now, started_at, full, window, continued, after_kill, is_last_ended };
+        estimate.graph = Some(of_graph(&walk, &lake).await?);
+    }
+    Ok(estimate)
+}
+
+async fn of_graph(walk: &graph::Walk<'_>, lake: &Lake) -> Result<GraphEstimate, Error> {
+    let (due, _) = walk.due(lake, None).await?;
+    Ok(GraphEstimate {
+        users: due.users,
+        due: due.tasks.len() as u64,
+        unknown: due.unknown.len() as u64,
+        rows_in_lake: lake.files(&AI_INTERACTION).await?.iter().map(|file| file.rows).sum(),
+        user_calls: due.pages,
+        history_calls: due.tasks.iter().map(|task| task.pages_before.unwrap_or_default().max(1)).sum(),
+        requests_per_second: walk.job.connection.requests_per_second,
+    })
+}
+
+async fn of_dataverse(
+    (job, service): (&DataverseJob, &Dataverse),
+    lake: &Lake,
+    ledger: &Ledger,
+    frame: &Frame<'_>,
+    (full, window): (bool, Option<(Option<Instant>, Instant)>),
+) -> Result<Vec<TableEstimate>, Error> {
     let schema = Schema::new(service.environment(&job.tables).await?);
     let totals = service.total_rows(&job.tables).await?;
-    let mut estimate = Estimate::default();
+    let mut estimates = Vec::new();
     for table in &job.tables {
         let mut of_table =
             TableEstimate { table: table.name, rows: totals.get(table.name).copied(), ..Default::default() };
-        schema.settle(&service, table).await;
+        schema.settle(service, table).await;
         if let Some(selection) = schema.selection(table) {
             let (mut windows, _) = ledger.windows(table, &selection.text()).await;
-            windows.retain(|window| !full || continued.contains(&window.run_id));
-            let frame = Frame {
-                now,
-                continued: &continued,
-                started: ledger.started(),
-                since: job.since,
-                overlap_seconds: job.overlap.as_secs() as i64,
-            };
-            let plan = plan::plan(&windows, &frame);
+            windows.retain(|window| !full || frame.continued.contains(&window.run_id));
+            let plan = plan::plan(&windows, frame);
             let (slices, is_first) = if let Some((since, until)) = window {
                 let since = match since {
                     Some(since) => since,
@@ -108,7 +172,7 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
                 (plan.changed.len() + weeks.len(), !plan.first_pass.is_empty())
             };
             of_table.slices = slices as u64;
-            of_lake(&lake, table, &job, &mut of_table).await?;
+            of_lake(lake, table, job, &mut of_table).await?;
             let left = if !is_first {
                 0
             } else if full {
@@ -119,14 +183,14 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
             // Every slice takes a call, and its last page is seldom full.
             of_table.page_calls = of_table.slices + left / u64::from(job.connection.page_size.max(1));
             if job.payloads {
-                of_table.payloads_expected = (left as f64 * share(&lake, table).await?) as u64;
+                of_table.payloads_expected = (left as f64 * share(lake, table).await?) as u64;
             }
         } else {
             of_table.absent = true;
         }
-        estimate.tables.push(of_table);
+        estimates.push(of_table);
     }
-    Ok(estimate)
+    Ok(estimates)
 }
 
 /// Counts what the lake has of a table, and which payloads it lacks.
@@ -158,7 +222,7 @@ async fn share(lake: &Lake, table: &'static Table) -> Result<f64, Error> {
         return Ok(most);
     };
     let (mut rows, mut files) = (0, 0);
-    let mut batches = std::pin::pin!(lake.scan(table, Scan { columns, week: Some(week) }).await?);
+    let mut batches = std::pin::pin!(lake.scan(table, Scan { columns, week: Some(week), ..Scan::default() }).await?);
     while let Some(batch) = batches.try_next().await? {
         rows += batch.num_rows();
         files += batch.columns().iter().map(|column| column.len() - column.null_count()).sum::<usize>();

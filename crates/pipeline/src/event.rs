@@ -42,6 +42,21 @@ pub enum Event {
         /// Rows that were new or changed.
         rows_written: u64,
     },
+    /// Slices of a table ended, and what is complete of them was committed.
+    SlicesEnded {
+        /// The table.
+        table: &'static str,
+        /// How many were done.
+        done: u64,
+        /// How many failed.
+        failed: u64,
+        /// How many were skipped.
+        skipped: u64,
+        /// Rows received.
+        rows_received: u64,
+        /// Rows that were new or changed.
+        rows_written: u64,
+    },
     /// A slice failed or was skipped; the others go on.
     SliceNotDone {
         /// The table.
@@ -52,6 +67,17 @@ pub enum Event {
         status: &'static str,
         /// Why.
         reason: String,
+    },
+    /// So many slices failed or were skipped for the same reason; told once for each.
+    SlicesNotDone {
+        /// The table.
+        table: &'static str,
+        /// `failed` or `skipped`.
+        status: &'static str,
+        /// Why.
+        reason: String,
+        /// How many, so far.
+        slices: u64,
     },
     /// Rows were found to be gone at the service.
     Deleted {

@@ -23,6 +23,8 @@ use crate::report::{Outcome, Report};
 /// A run that did not end is continued by one that starts within this time.
 const CONTINUED_WITHIN_SECONDS: i64 = 6 * 3600;
 const DAY: i64 = 86_400;
+/// What `source` says of slices that are planned from all rows of the ledger.
+const DATAVERSE: &str = "dataverse";
 /// The command of a replay.
 pub(crate) const REPLAY: &str = "replay";
 /// What the command of a run that reads everything again ends with.
@@ -82,7 +84,7 @@ impl Ledger {
             windows: Mutex::default(),
             marks: Mutex::default(),
         };
-        let scan = Scan { columns: vec!["run_id", "started_at", "command", "outcome"], week: None };
+        let scan = Scan { columns: vec!["run_id", "started_at", "command", "outcome"], ..Scan::default() };
         let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_RUN, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             for row in 0..batch.num_rows() {
@@ -96,6 +98,7 @@ impl Ledger {
         }
         let columns = vec![
             "run_id",
+            "source",
             "table_name",
             "clock",
             "window_start",
@@ -107,18 +110,16 @@ impl Ledger {
             "finished_at",
             "token",
         ];
-        let scan = Scan { columns, week: None };
+        // Of users the newest rows are enough: whoever needs them reads them.
+        let scan = Scan { columns, key: Some(("source", DATAVERSE)), ..Scan::default() };
         let (windows, marks) = (ledger.windows.get_mut(), ledger.marks.get_mut());
         let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_SLICE, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             let counts = batch.column_by_name("done_until").map(Arc::clone);
             for row in 0..batch.num_rows() {
                 let (run, at) = (text(&batch, "run_id", row), instant(&batch, "finished_at", row));
-                match ledger.active.get_mut(run) {
-                    Some(last) => *last = at.max(*last),
-                    None => drop(ledger.active.insert(run.to_owned(), at)),
-                }
-                if text(&batch, "status", row) != "done" {
+                note_active(&mut ledger.active, run, at);
+                if text(&batch, "source", row) != DATAVERSE || text(&batch, "status", row) != "done" {
                     continue;
                 }
                 let token = Some(text(&batch, "token", row)).filter(|token| !token.is_empty());
@@ -142,7 +143,30 @@ impl Ledger {
                 }
             }
         }
+        ledger.read_active().await?;
         Ok(ledger)
+    }
+
+    /// Reads when runs without an end finished the slices of their last users.
+    async fn read_active(&mut self) -> Result<(), Error> {
+        let mut runs: Vec<_> = self.started.iter().collect();
+        runs.sort_by_key(|(_, started)| std::cmp::Reverse(**started));
+        let open = runs.into_iter().take_while(|(run, _)| !self.outcomes.contains_key(*run));
+        let Some(first) = open.map(|(_, started)| *started).last() else { return Ok(()) };
+        let columns = vec!["run_id", "finished_at"];
+        let scan = Scan { columns, key: Some(("source", "graph")), ..Scan::default() };
+        let mut files = std::pin::pin!(self.lake.scan_files(&EXTRACTION_SLICE, scan).await?);
+        while let Some(mut file) = files.try_next().await? {
+            if file.newest.is_some_and(|newest| newest < first) {
+                break;
+            }
+            while let Some(batch) = file.batches.try_next().await? {
+                for row in 0..batch.num_rows() {
+                    note_active(&mut self.active, text(&batch, "run_id", row), instant(&batch, "finished_at", row));
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Whether a run did not end lately: it may have left files behind. One before was cleaned up after by the next.
@@ -282,8 +306,20 @@ impl Ledger {
             let (windows, _) = self.windows(slice.table, row.selection).await;
             done_until = plan::watermark(windows.iter(), as_of).or(Some(slice.start));
         }
-        let columns = rows::slice(run_id, row, done_until);
+        let columns = rows::slices(run_id, &[(row, done_until)]);
         self.write(&EXTRACTION_SLICE, columns, run_id, find).await
+    }
+
+    /// Writes the rows of slices that were committed together, each with the watermark after it.
+    pub(crate) async fn record_all(
+        &self,
+        run_id: &str,
+        rows: &[(&SliceRow<'_>, Option<Instant>)],
+    ) -> Result<(), Error> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        self.write(&EXTRACTION_SLICE, rows::slices(run_id, rows), run_id, Find::ByTime).await
     }
 
     /// Writes a run's row. A run keeps its start.
@@ -310,6 +346,14 @@ fn of_selection<'w>(
     }
     let found = windows.get_mut(table).and_then(|of_table| of_table.get_mut(selection));
     found.unwrap_or_else(|| unreachable!("it was put there"))
+}
+
+/// Notes that a run finished a slice then.
+fn note_active(active: &mut BTreeMap<String, Instant>, run: &str, at: Instant) {
+    match active.get_mut(run) {
+        Some(last) => *last = at.max(*last),
+        None => drop(active.insert(run.to_owned(), at)),
+    }
 }
 
 /// Keeps the later of two marks.

@@ -65,7 +65,7 @@ impl Held {
             "row_time",
             "extracted_at",
         ];
-        let scan = Scan { columns, week: Some(week) };
+        let scan = Scan { columns, week: Some(week), ..Scan::default() };
         let mut held = Self::default();
         let mut batches = std::pin::pin!(lake.scan(&PAYLOAD, scan).await?);
         while let Some(batch) = batches.try_next().await? {
@@ -144,7 +144,7 @@ async fn of_unit(
     columns.extend(table.key);
     columns.extend(name_column);
     columns.extend(table.column(SCENARIO).map(|scenario| scenario.name));
-    let rows = lake.scan(table, Scan { columns, week: Some(week) }).await?;
+    let rows = lake.scan(table, Scan { columns, week: Some(week), ..Scan::default() }).await?;
     let missing = rows.map_err(Error::Lake).map_ok(move |batch| {
         let (rows, without) = of_batch(unit, name_column, &batch, held.of(table.name, column.name));
         gone.0.lock().unwrap_or_else(PoisonError::into_inner).extend(without);

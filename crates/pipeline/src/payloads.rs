@@ -19,7 +19,7 @@ use crate::named_files::{self, Gone};
 use crate::part::Part;
 use crate::plan::CREATED;
 use crate::schema::Shows;
-use crate::spine::Spine;
+use crate::spine::DataverseSpine;
 use crate::whole::Whole;
 
 /// Payloads fetched at the same time; the extractor's own limits lie below.
@@ -32,7 +32,7 @@ const COMMITTED_AFTER: Duration = Duration::from_secs(60);
 const COMMITTED_AFTER_BYTES: usize = 64 << 20;
 
 /// Fetches, decodes and commits the payloads of the tables' File columns. What was got before an error is committed.
-pub(crate) async fn run(spine: &Spine, tables: &[&'static Table]) -> Result<(), Error> {
+pub(crate) async fn run(spine: &DataverseSpine<'_>, tables: &[&'static Table]) -> Result<(), Error> {
     let tables: Vec<_> = tables.iter().copied().filter(|table| table.files().next().is_some()).collect();
     let mut walk = Walk {
         spine,
@@ -66,7 +66,7 @@ pub(crate) async fn run(spine: &Spine, tables: &[&'static Table]) -> Result<(), 
 }
 
 struct Walk<'a> {
-    spine: &'a Spine,
+    spine: &'a DataverseSpine<'a>,
     refused: Refused,
     part: Part,
     archive: Option<PayloadArchive>,
@@ -268,7 +268,7 @@ impl Refused {
     }
 
     /// A column that may not be read is a failure of its table, told once. Returns these tables.
-    async fn report(&self, spine: &Spine) -> BTreeSet<&'static str> {
+    async fn report(&self, spine: &DataverseSpine<'_>) -> BTreeSet<&'static str> {
         let refused = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let mut reports = spine.reports.lock().await;
         let tables: BTreeSet<_> = refused.keys().map(|(table, _)| *table).collect();

@@ -13,11 +13,11 @@ use crate::error::Error;
 use crate::ingest::{Counts, Ingest, NotDone};
 use crate::ledger::SliceRow;
 use crate::plan::MODIFIED;
-use crate::spine::Spine;
+use crate::spine::DataverseSpine;
 
 /// Reads whom rows name and the lake does not know, and who changed. What fails is in the ledger and the report: rows do
 /// not depend on it.
-pub(crate) async fn run(spine: &Spine, now: Instant, overlap: i64) -> Result<(), Error> {
+pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) -> Result<(), Error> {
     spine.schema.settle(&spine.service, &SYSTEM_USER).await;
     let Some(selection) = spine.schema.selection(&SYSTEM_USER) else { return Ok(()) };
     let mark = spine.ledger.mark(SYSTEM_USER.name, MODIFIED).await;
@@ -64,7 +64,7 @@ pub(crate) async fn run(spine: &Spine, now: Instant, overlap: i64) -> Result<(),
 }
 
 async fn read(
-    spine: &Spine,
+    spine: &DataverseSpine<'_>,
     slice: &Slice,
     selection: &copilot_lake_extractor::Selection,
     (known, unknown): (&HashSet<String>, &[String]),
@@ -109,7 +109,7 @@ async fn read(
 /// The ids that the lake has.
 pub(crate) async fn known(lake: &Lake) -> Result<HashSet<String>, Error> {
     let mut known = HashSet::new();
-    let scan = Scan { columns: vec![SYSTEM_USER.key[0]], week: None };
+    let scan = Scan { columns: vec![SYSTEM_USER.key[0]], ..Scan::default() };
     let mut batches = std::pin::pin!(lake.scan(&SYSTEM_USER, scan).await?);
     while let Some(batch) = batches.try_next().await? {
         known.extend(batch.column(0).as_string::<i32>().iter().flatten().map(str::to_owned));
@@ -118,10 +118,10 @@ pub(crate) async fn known(lake: &Lake) -> Result<HashSet<String>, Error> {
 }
 
 /// Whom the lake's rows name.
-async fn all_named(spine: &Spine) -> Result<HashSet<String>, Error> {
+async fn all_named(spine: &DataverseSpine<'_>) -> Result<HashSet<String>, Error> {
     // Of all tables: the mark that is left counts for the whole lake, whatever this run reads.
     for table in dataverse_tables() {
-        let scan = Scan { columns: table.people().map(|column| column.name).collect(), week: None };
+        let scan = Scan { columns: table.people().map(|column| column.name).collect(), ..Scan::default() };
         let mut batches = std::pin::pin!(spine.lake.scan(table, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             spine.named.take_in(table, &batch);

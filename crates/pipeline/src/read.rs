@@ -15,7 +15,7 @@ use crate::ledger::SliceRow;
 use crate::plan::{self, Frame};
 use crate::settings::DataverseJob;
 use crate::slice::{self, Task};
-use crate::spine::Spine;
+use crate::spine::DataverseSpine;
 
 /// Slices in flight. Each holds a page or two, so this bounds memory; the service's own limits lie far above.
 const SLICES_IN_FLIGHT: usize = 3;
@@ -24,7 +24,7 @@ const GRACE: Duration = Duration::from_secs(18);
 
 /// What is to be read: first what changed, then the first pass from the newest week back.
 pub(crate) async fn tasks(
-    spine: &Spine,
+    spine: &DataverseSpine<'_>,
     job: &DataverseJob,
     now: Instant,
     continued: &BTreeSet<String>,
@@ -85,7 +85,7 @@ pub(crate) async fn tasks(
 /// The time of a table's oldest row, for the first pass. When it cannot be told, the table's slice is noted as failed:
 /// `Err`, with the error where nothing else can be read either.
 async fn oldest(
-    spine: &Spine,
+    spine: &DataverseSpine<'_>,
     table: &'static Table,
     window: Range<Instant>,
 ) -> Result<Option<Instant>, Option<Error>> {
@@ -102,7 +102,7 @@ async fn oldest(
 }
 
 /// The status and reason of a slice that was not done.
-async fn ended(spine: &Spine, error: NotDone) -> (&'static str, Option<String>) {
+async fn ended(spine: &DataverseSpine<'_>, error: NotDone) -> (&'static str, Option<String>) {
     match error {
         NotDone::Service(ServiceError::TableMissing { .. }) => ("skipped", Some(error.to_string())),
         error => {
@@ -115,7 +115,7 @@ async fn ended(spine: &Spine, error: NotDone) -> (&'static str, Option<String>) 
 }
 
 /// Notes that the environment does not have a table.
-async fn skip(spine: &Spine, table: &'static Table, start: Instant, end: Instant) -> Result<(), Error> {
+async fn skip(spine: &DataverseSpine<'_>, table: &'static Table, start: Instant, end: Instant) -> Result<(), Error> {
     let slice = Slice { table, scope: String::new(), clock: plan::CREATED, start, end };
     let reason = Some("the environment has no such table".to_owned());
     let counts = Counts { as_of: Some(end), ..Counts::default() };
@@ -124,7 +124,7 @@ async fn skip(spine: &Spine, table: &'static Table, start: Instant, end: Instant
 
 /// Reads the slices, several at a time. One that fails holds nothing else up; when the lake or the sign-in fails, the
 /// others are stopped and come to an end of their own.
-pub(crate) async fn run(spine: &Spine, tasks: Vec<Task>) -> Result<(), Error> {
+pub(crate) async fn run(spine: &DataverseSpine<'_>, tasks: Vec<Task>) -> Result<(), Error> {
     let reading = futures::stream::iter(tasks).map(|task| one(spine, task)).buffer_unordered(SLICES_IN_FLIGHT);
     let mut reading = std::pin::pin!(reading);
     let mut failure = Ok(());
@@ -149,7 +149,7 @@ pub(crate) async fn run(spine: &Spine, tasks: Vec<Task>) -> Result<(), Error> {
     }
 }
 
-async fn one(spine: &Spine, task: Task) -> Result<(), Error> {
+async fn one(spine: &DataverseSpine<'_>, task: Task) -> Result<(), Error> {
     if spine.halt.is_over() {
         spine.stopped().await;
         return Ok(());
@@ -172,7 +172,7 @@ async fn one(spine: &Spine, task: Task) -> Result<(), Error> {
 
 /// Writes a slice's ledger row and reports it.
 async fn note(
-    spine: &Spine,
+    spine: &DataverseSpine<'_>,
     slice: &Slice,
     selection: &str,
     (status, reason): (&'static str, Option<String>),

@@ -21,7 +21,7 @@ type Columns = HashMap<String, BTreeMap<String, Vec<(String, Instant)>>>;
 
 impl Rejects {
     pub(crate) async fn read(lake: &Lake) -> Result<Self, copilot_lake_writer::Error> {
-        let scan = Scan { columns: vec!["table_name", "record_key", "column_name", "extracted_at"], week: None };
+        let scan = Scan { columns: vec!["table_name", "record_key", "column_name", "extracted_at"], ..Scan::default() };
         let mut columns = Columns::new();
         let mut batches = std::pin::pin!(lake.scan(&REJECTED_RECORD, scan).await?);
         while let Some(batch) = batches.try_next().await? {

@@ -1,10 +1,10 @@
 //! A run from its sign-in to its report: the table of the spine, as one function.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
-use copilot_lake_extractor::Dataverse;
-use copilot_lake_tables::{Instant, SYSTEM_USER, Table};
-use copilot_lake_writer::{Instance, Lake};
+use copilot_lake_tables::{AI_INTERACTION, Instant, SYSTEM_USER, Source, Table, table};
+use copilot_lake_writer::Lake;
 use tokio::sync::Mutex;
 
 use crate::archive::Kept;
@@ -17,27 +17,31 @@ use crate::ledger::Ledger;
 use crate::rejects::Rejects;
 use crate::report::{Outcome, Report, TableReport};
 use crate::schema::Schema;
+use crate::services::Services;
 use crate::settings::{DataverseJob, Deletes, Settings, Stop};
-use crate::spine::{Reports, Spine};
-use crate::{deletes, payloads, people, read};
+use crate::spine::{DataverseSpine, Reports, Spine};
+use crate::{deletes, graph, payloads, people, read};
+
+/// A run that leaves out more of those in scope is not complete.
+const SKIPPED: f64 = 0.05;
 
 /// Extracts what is missing. Slices and payloads that fail are in the report; an error means that nothing could be
 /// started, or that the lake itself could not be written.
 pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Report, Error> {
     let clock = std::time::Instant::now();
-    let Settings { lake, lake_options, archive_raw, command, dataverse, request } = settings;
+    let Settings { lake, lake_options, archive_raw, command, dataverse, graph, request } = settings;
     let lake = Lake::open(&lake, lake_options).await?;
-    let Some(job) = dataverse else { return Ok(nothing_to_do(clock)) };
-    let service = Dataverse::new(job.connection.clone())?;
-    let who = service.who_am_i().await?;
-    let started_at = who.service_time;
+    let services = Services::new(dataverse.as_ref(), graph.as_ref())?;
+    let Some((started_at, instance)) = services.sign_in(dataverse.as_ref(), graph.as_ref()).await? else {
+        return Ok(nothing_to_do(clock));
+    };
     let run_id = run_id(started_at);
 
     let _lock = lake.lock(&run_id).await?;
-    let instance = Instance { organization: Some(who.organization_id.clone()), tenant: job.tenant_id.clone() };
     lake.prepare(&instance, false).await?;
     let mut ledger = Ledger::read(&lake).await?;
-    if ledger.has_unfinished() {
+    let after_kill = ledger.has_unfinished();
+    if after_kill {
         lake.prepare(&instance, true).await?;
     }
     let command = request.command(command);
@@ -46,22 +50,24 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let now = now.floor_second();
     let window = request.window(now)?;
     let rejects = Rejects::read(&lake).await?;
-    let mut asked: Vec<&'static Table> = job.tables.clone();
-    asked.push(&SYSTEM_USER);
-    let environment = service.environment(&asked).await?;
+    let environment = match (&services.dataverse, &dataverse) {
+        (Some(service), Some(job)) => {
+            let mut asked: Vec<&'static Table> = job.tables.clone();
+            asked.push(&SYSTEM_USER);
+            Some((service.clone(), service.environment(&asked).await?))
+        }
+        _ => None,
+    };
     ledger.start_run(&run_id, &command, started_at).await?;
     observe(&Event::Started { run_id: run_id.clone(), continued: !continued.is_empty() });
 
     let kept = Kept { organization: instance.organization, tenant: instance.tenant };
     let spine = Spine {
-        schema: Schema::new(environment),
-        labels: LabelCache::new(Some(service.clone())),
-        named: Named::default(),
+        services,
         archive: archive_raw.then_some(kept),
-        halt: Halt::new(stop, request.deadline),
+        halt: Arc::new(Halt::new(stop, request.deadline)),
         full: request.full,
         reports: Mutex::default(),
-        service,
         lake,
         ledger,
         rejects,
@@ -70,11 +76,32 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
         observe,
         window,
     };
-    let walked = spine.walk(&job, now, &continued).await;
-    spine.finish(&command, started_at, clock, walked).await
+    // The services have limits of their own: neither waits for the other.
+    let (of_dataverse, of_graph) = tokio::join!(
+        spine.guarded(async {
+            let (Some(job), Some((service, environment))) = (&dataverse, environment) else { return Ok(()) };
+            let spine = DataverseSpine {
+                spine: &spine,
+                schema: Schema::new(environment),
+                labels: LabelCache::new(Some(service.clone())),
+                named: Named::default(),
+                service,
+            };
+            spine.walk(job, now, &continued).await
+        }),
+        spine.guarded(async {
+            let (Some(job), Some(service)) = (&graph, &spine.services.graph) else { return Ok(()) };
+            let is_last_ended = spine.ledger.is_last_ended(&continued);
+            let (full, continued) = (spine.full, &continued);
+            let walk =
+                graph::Walk { service, job, now, started_at, full, window, continued, after_kill, is_last_ended };
+            graph::run(&spine, &walk).await
+        }),
+    );
+    spine.finish(&command, started_at, clock, of_dataverse.and(of_graph)).await
 }
 
-impl Spine {
+impl DataverseSpine<'_> {
     /// Rows first, then what was deleted, the people whom rows name, and the payloads.
     async fn walk(&self, job: &DataverseJob, now: Instant, continued: &BTreeSet<String>) -> Result<(), Error> {
         // Deletions are about everything up to now: a run over a window, or over everything again, finds none.
@@ -100,6 +127,17 @@ impl Spine {
         people::run(self, now, job.overlap.as_secs() as i64).await?;
         if job.payloads { payloads::run(self, &job.tables).await } else { Ok(()) }
     }
+}
+
+impl Spine {
+    /// One service's part of the run. When the lake fails, the others stop too.
+    async fn guarded(&self, part: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+        let result = part.await;
+        if let Err(Error::Lake(_)) = &result {
+            self.halt.halt();
+        }
+        result
+    }
 
     /// Writes the run's end and makes its report. What ended the run early is in the report, or is the error when
     /// nothing was done before.
@@ -111,7 +149,7 @@ impl Spine {
         walked: Result<(), Error>,
     ) -> Result<Report, Error> {
         let Reports { tables, stopped, dropped, refused } = self.reports.into_inner();
-        let meter = self.service.meter();
+        let meter = self.services.meter();
         let mut report = Report {
             run_id: self.run_id,
             outcome: Outcome::Complete,
@@ -122,19 +160,28 @@ impl Spine {
             throttled_seconds: meter.throttled_seconds,
             tables: tables.into_values().collect(),
         };
-        // The people whom rows name are no reason to call a run without rows a success.
-        let is_asked = |table: &&TableReport| table.table != SYSTEM_USER.name;
+        // Who rows name or is in scope is no reason to call a run without rows a success.
+        let is_asked = |report: &&TableReport| {
+            let asked =
+                |table: &Table| matches!(table.source, Source::Dataverse { .. }) || *table.name == *AI_INTERACTION.name;
+            table(report.table).is_some_and(asked)
+        };
         let count = |of: fn(&TableReport) -> u64| report.tables.iter().filter(is_asked).map(of).sum::<u64>();
         let (done, failed) = (count(|table| table.slices_done), count(|table| table.slices_failed));
         // An environment without any of the tables is hardly the one that was meant.
         let mut asked = report.tables.iter().filter(is_asked).peekable();
         let skipped_all = !stopped && asked.peek().is_some() && asked.all(|table| table.slices_skipped > 0);
+        let many_skipped = report.tables.iter().any(|table| {
+            let scope = table.slices_done + table.slices_failed + table.slices_skipped;
+            table.table == AI_INTERACTION.name && table.slices_skipped as f64 > SKIPPED * scope as f64
+        });
         if done == 0 && (failed > 0 || walked.is_err() || skipped_all) {
             report.outcome = Outcome::Failed;
             report.permission_missing = failed > 0 && refused == failed;
         } else if report.total(|table| table.slices_failed) > 0
             || walked.is_err()
             || stopped
+            || many_skipped
             || report.total(|table| table.payloads_failed) > 0
         {
             report.outcome = Outcome::Partial;
@@ -142,7 +189,7 @@ impl Spine {
         // Without its end the next run looks for files that this one left.
         let lake_failed = matches!(walked, Err(Error::Lake(_)));
         if !dropped && !lake_failed {
-            let finished_at = self.service.service_time().await.unwrap_or(started_at);
+            let finished_at = self.services.service_time().await.ok().flatten().unwrap_or(started_at);
             self.ledger.end_run(command, started_at, finished_at, &report).await?;
         }
         match walked {

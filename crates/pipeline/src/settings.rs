@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use copilot_lake_extractor::DataverseSettings;
+use copilot_lake_extractor::{DataverseSettings, GraphSettings};
 use copilot_lake_tables::{Instant, Table};
 use copilot_lake_writer::LakeOptions;
 use tokio::sync::watch;
@@ -26,6 +26,8 @@ pub struct Settings {
     pub command: &'static str,
     /// What to read from Dataverse.
     pub dataverse: Option<DataverseJob>,
+    /// What to read from Graph.
+    pub graph: Option<GraphJob>,
     /// Which part of it.
     pub request: Request,
 }
@@ -47,6 +49,50 @@ pub struct DataverseJob {
     pub overlap: Duration,
     /// What happens to rows that the service does not have any more.
     pub deletes: Deletes,
+}
+
+/// What to read from Microsoft Graph.
+#[derive(Debug)]
+pub struct GraphJob {
+    /// The tenant, how to sign in, and at which pace.
+    pub connection: GraphSettings,
+    /// The Entra tenant, where neither the sign-in nor the token names it.
+    pub tenant_id: Option<String>,
+    /// Whose history is read: everyone whom one of these means.
+    pub users: Vec<Who>,
+    /// Whose history is never asked for, whatever `users` says.
+    pub exclude: Vec<Who>,
+    /// Start of the first window.
+    pub since: Instant,
+    /// Re-read before the last window's end.
+    pub overlap: Duration,
+    /// Only these app classes; all when none.
+    pub app_classes: Vec<String>,
+}
+
+/// Some users of a tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Who {
+    /// Everyone.
+    All,
+    /// Those whose service plan for Copilot is enabled.
+    Licensed,
+    /// The members of a group, and of groups in it, by its object id.
+    Group(String),
+    /// One user, by object id or principal name.
+    User(String),
+}
+
+impl Who {
+    /// Reads the word in the configuration.
+    pub fn parse(text: &str) -> Self {
+        match text.split_once(':') {
+            Some((word, id)) if word.trim().eq_ignore_ascii_case("group") => Self::Group(id.trim().to_owned()),
+            _ if text.eq_ignore_ascii_case("all") => Self::All,
+            _ if text.eq_ignore_ascii_case("licensed") => Self::Licensed,
+            _ => Self::User(text.to_owned()),
+        }
+    }
 }
 
 /// What happens to rows that the service does not have any more, where it tracks changes.

@@ -7,7 +7,7 @@ use futures::TryStreamExt as _;
 use crate::archive::PageArchive;
 use crate::event::Event;
 use crate::ingest::{Counts, Ingest, NotDone};
-use crate::spine::Spine;
+use crate::spine::DataverseSpine;
 
 /// A slice to be read.
 #[derive(Debug)]
@@ -19,7 +19,11 @@ pub(crate) struct Task {
 }
 
 /// Reads a slice and commits it; says what was asked for. Counts hold what happened even when it fails.
-pub(crate) async fn run(task: &Task, spine: &Spine, counts: &mut Counts) -> (Selection, Result<(), NotDone>) {
+pub(crate) async fn run(
+    task: &Task,
+    spine: &DataverseSpine<'_>,
+    counts: &mut Counts,
+) -> (Selection, Result<(), NotDone>) {
     let table = task.slice.table;
     loop {
         let selection = spine.schema.selection(table).unwrap_or_else(|| Selection::of(table));
@@ -32,7 +36,12 @@ pub(crate) async fn run(task: &Task, spine: &Spine, counts: &mut Counts) -> (Sel
     }
 }
 
-async fn read(task: &Task, selection: &Selection, spine: &Spine, counts: &mut Counts) -> Result<(), NotDone> {
+async fn read(
+    task: &Task,
+    selection: &Selection,
+    spine: &DataverseSpine<'_>,
+    counts: &mut Counts,
+) -> Result<(), NotDone> {
     let (table, service) = (task.slice.table, &spine.service);
     let as_of = service.service_time().await?;
     counts.as_of = Some(as_of);

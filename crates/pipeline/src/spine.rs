@@ -1,6 +1,8 @@
 //! The spine of a run: what all its parts share, and what they report.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
+use std::sync::Arc;
 
 use copilot_lake_extractor::{Dataverse, Slice};
 use copilot_lake_tables::Instant;
@@ -16,21 +18,18 @@ use crate::ledger::Ledger;
 use crate::rejects::Rejects;
 use crate::report::TableReport;
 use crate::schema::Schema;
+use crate::services::Services;
 
 /// What every part of a run needs.
 pub(crate) struct Spine {
-    pub(crate) service: Dataverse,
+    pub(crate) services: Services,
     pub(crate) lake: Lake,
     pub(crate) ledger: Ledger,
     pub(crate) rejects: Rejects,
     pub(crate) run_id: String,
     pub(crate) started_at: Instant,
     pub(crate) observe: Observer,
-    pub(crate) halt: Halt,
-    pub(crate) schema: Schema,
-    pub(crate) labels: LabelCache,
-    /// The people whom rows of this run name.
-    pub(crate) named: Named,
+    pub(crate) halt: Arc<Halt>,
     /// What is kept for replay; nothing without it.
     pub(crate) archive: Option<Kept>,
     /// Read everything again.
@@ -38,6 +37,24 @@ pub(crate) struct Spine {
     /// Read this window again; without a start from the oldest row.
     pub(crate) window: Option<(Option<Instant>, Instant)>,
     pub(crate) reports: Mutex<Reports>,
+}
+
+/// The spine, with what only the tables of Dataverse need.
+pub(crate) struct DataverseSpine<'s> {
+    pub(crate) spine: &'s Spine,
+    pub(crate) service: Dataverse,
+    pub(crate) schema: Schema,
+    pub(crate) labels: LabelCache,
+    /// The people whom rows of this run name.
+    pub(crate) named: Named,
+}
+
+impl Deref for DataverseSpine<'_> {
+    type Target = Spine;
+
+    fn deref(&self) -> &Spine {
+        self.spine
+    }
 }
 
 /// What the parts of a run report.
@@ -66,7 +83,10 @@ impl Spine {
 
     /// The service's time, as text; that other one when it cannot be told.
     pub(crate) async fn now(&self, otherwise: &str) -> String {
-        self.service.service_time().await.map_or_else(|_| otherwise.to_owned(), |now| now.to_string())
+        match self.services.service_time().await {
+            Ok(Some(now)) => now.to_string(),
+            _ => otherwise.to_owned(),
+        }
     }
 
     /// Reports how a slice ended.

@@ -8,11 +8,11 @@ use crate::args::{Check, Global};
 use crate::commands::extract;
 use crate::console::{Console, Level};
 use crate::exit::{Code, Problem};
-use crate::wording::listed;
+use crate::wording::{counted, listed};
 
 /// Runs `check`.
 pub(crate) async fn run(args: &Check, global: Global, console: &Console) -> Result<Code> {
-    let settings = extract::configured("check", &[], Request::default(), global, console)?;
+    let settings = extract::configured("check", (&[], &[]), Request::default(), global, console)?;
     let mut tell = |finding: &Finding| told(console, finding);
     let findings = copilot_lake_pipeline::check(settings, args.read_only, &mut tell).await?;
     console.info("rows that an administrator moved to long-term retention cannot be read through the Web API");
@@ -23,8 +23,21 @@ pub(crate) async fn run(args: &Check, global: Global, console: &Console) -> Resu
     }
     // Of what is extracted: people's names do not make up for it.
     let asked = |finding: &&Finding| table(finding) != Some(copilot_lake_tables::SYSTEM_USER.name);
-    let readable = |finding: &Finding| matches!(finding, Finding::Readable { .. } | Finding::SomeRows { .. });
-    let refused = |finding: &Finding| matches!(finding, Finding::NotReadable { .. });
+    let readable = |finding: &Finding| {
+        matches!(
+            finding,
+            Finding::Readable { .. } | Finding::SomeRows { .. } | Finding::HistoryReadable { tried: true }
+        )
+    };
+    let refused = |finding: &Finding| {
+        matches!(
+            finding,
+            Finding::NotReadable { .. }
+                | Finding::RoleMissing { .. }
+                | Finding::UsersNotReadable { .. }
+                | Finding::HistoryNotReadable { .. }
+        )
+    };
     let code = match () {
         () if findings.iter().any(|finding| matches!(finding, Finding::LakeNotWritable { .. })) => Code::Failed,
         () if findings.iter().filter(asked).any(refused) && !findings.iter().filter(asked).any(readable) => {
@@ -32,7 +45,7 @@ pub(crate) async fn run(args: &Check, global: Global, console: &Console) -> Resu
         }
         () => Code::Partial,
     };
-    let problem = Problem::new(code, format!("{} missing", crate::wording::counted(missing, "thing")));
+    let problem = Problem::new(code, format!("{} missing", counted(missing, "thing")));
     Err(problem.hint("grant what is named above, then run `copilot-lake check` again").into())
 }
 
@@ -57,7 +70,11 @@ const fn table(finding: &Finding) -> Option<&'static str> {
         | Finding::FilesReadable { table, .. }
         | Finding::FilesNotReadable { table, .. }
         | Finding::NotTracked { table } => Some(table),
+        Finding::HistoryReadable { .. } | Finding::HistoryNotReadable { .. } => Some("ai_interaction"),
+        Finding::UsersReadable { .. } | Finding::UsersNotReadable { .. } => Some("graph_user"),
         Finding::SignedIn { .. }
+        | Finding::SignedInToGraph { .. }
+        | Finding::RoleMissing { .. }
         | Finding::MetadataAssumed
         | Finding::LakeWritable
         | Finding::LakeNotTried
@@ -127,6 +144,32 @@ fn words(finding: &Finding) -> (Level, String) {
             Level::Warning,
             format!(
                 "{table}: the service does not track changes of it, so deletions are not found; an administrator can enable it"
+            ),
+        ),
+        Finding::SignedInToGraph { roles: Some(roles) } => (
+            Level::Info,
+            format!("sign-in to Graph: ok, with {}", listed(&roles.iter().map(String::as_str).collect::<Vec<_>>())),
+        ),
+        Finding::SignedInToGraph { roles: None } => {
+            (Level::Info, "sign-in to Graph: ok; the token does not show its permissions".to_owned())
+        }
+        Finding::RoleMissing { role, what } => (
+            Level::Error,
+            format!("graph: {what} cannot be read: grant the application permission {role}, with admin consent"),
+        ),
+        Finding::UsersReadable { users } => {
+            (Level::Info, format!("graph_user: ok, {} on the first page", counted(*users, "user")))
+        }
+        Finding::UsersNotReadable { reason } => (Level::Error, format!("graph_user: cannot be read: {reason}")),
+        Finding::HistoryReadable { tried: true } => (Level::Info, "ai_interaction: ok, a history was read".to_owned()),
+        Finding::HistoryReadable { tried: false } => {
+            (Level::Warning, "ai_interaction: nobody on the first page is in scope; no history was tried".to_owned())
+        }
+        Finding::HistoryNotReadable { reason } => (
+            Level::Error,
+            format!(
+                "ai_interaction: no history that was tried can be read: {reason}; grant the application permission \
+                 AiEnterpriseInteraction.Read.All, with admin consent"
             ),
         ),
         Finding::LakeWritable => (Level::Info, "lake: ok, a file was written and removed".to_owned()),

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
-use copilot_lake_extractor::{Auth, Credential, DataverseSettings, Network, Secret};
-use copilot_lake_pipeline::{DataverseJob, Deletes, Outcome, Request, Settings};
-use copilot_lake_tables::{EXTRACTION_RUN, TABLES, dataverse_tables};
+use copilot_lake_extractor::{Auth, Credential, DataverseSettings, GraphSettings, Network, Secret};
+use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, Outcome, Request, Settings, Who};
+use copilot_lake_tables::{EXTRACTION_RUN, Instant, TABLES, dataverse_tables};
 use copilot_lake_writer::{Lake, LakeOptions};
 
 use crate::args::{Demo, Global};
@@ -86,32 +86,51 @@ fn check(dir: &Path, global: &Global) -> Result<()> {
 }
 
 fn settings(dir: &str, emulator: &Emulator) -> Settings {
-    let connection = DataverseSettings {
-        url: emulator.url(),
-        auth: Auth {
-            authority: emulator.url(),
-            tenant_id: TENANT_ID.to_owned(),
-            client_id: CLIENT_ID.to_owned(),
-            credential: Credential::Secret(Secret::new(CLIENT_SECRET)),
-        },
-        network: Network::default(),
-        page_size: 5000,
+    let auth = Auth {
+        authority: emulator.url(),
+        tenant_id: TENANT_ID.to_owned(),
+        client_id: CLIENT_ID.to_owned(),
+        credential: Credential::Secret(Secret::new(CLIENT_SECRET)),
     };
-    let job = DataverseJob {
-        connection,
-        tenant_id: Some(TENANT_ID.to_owned()),
+    let (url, network, tenant_id) = (emulator.url(), Network::default(), Some(TENANT_ID.to_owned()));
+    let dataverse = DataverseJob {
+        connection: DataverseSettings {
+            url: url.clone(),
+            auth: auth.clone(),
+            network: network.clone(),
+            page_size: 5000,
+        },
+        tenant_id: tenant_id.clone(),
         tables: dataverse_tables().collect(),
         since: None,
         payloads: true,
         overlap: Duration::from_secs(3600),
         deletes: Deletes::Ignore,
     };
+    let graph = GraphJob {
+        connection: GraphSettings {
+            url,
+            version: "v1.0".to_owned(),
+            auth,
+            network,
+            // The emulator has no limit of its own here.
+            requests_per_second: 1000.0,
+            model: None,
+        },
+        tenant_id,
+        users: vec![Who::Licensed],
+        exclude: vec![],
+        since: Instant::from_days(0),
+        overlap: Duration::from_secs(24 * 3600),
+        app_classes: vec![],
+    };
     Settings {
         lake: dir.to_owned(),
         lake_options: LakeOptions::default(),
         archive_raw: false,
         command: "demo",
-        dataverse: Some(job),
+        dataverse: Some(dataverse),
+        graph: Some(graph),
         request: Request::default(),
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use copilot_lake_pipeline::{Report, Request, Settings};
+use copilot_lake_tables::AI_INTERACTION;
 
 use crate::args::{Extract, Global, SourceName};
 use crate::config::{Config, moment, settings};
@@ -55,57 +56,51 @@ pub(crate) async fn walk(settings: Settings, console: &Console) -> Result<Report
 
 fn settings(args: &Extract, global: Global, console: &Console) -> Result<Settings> {
     let request = request(args)?;
-    if args.source.contains(&SourceName::Graph) {
-        return Err(usage("`--source graph` is not supported yet").hint("use `--source dataverse`").into());
-    }
-    let graph = args.source.is_empty();
-    configured_for("extract", &args.table, request, global, console, graph)
+    configured("extract", (&args.source, &args.table), request, global, console)
 }
 
-/// What the configuration says that a command is to do.
+/// What the configuration says that a command is to do, with these services and tables when some are named.
 pub(crate) fn configured(
     command: &'static str,
-    tables: &[String],
+    (sources, tables): (&[SourceName], &[String]),
     request: Request,
     global: Global,
     console: &Console,
-) -> Result<Settings> {
-    configured_for(command, tables, request, global, console, true)
-}
-
-/// The same; `graph`: whether Graph is asked for where it is configured.
-fn configured_for(
-    command: &'static str,
-    tables: &[String],
-    request: Request,
-    global: Global,
-    console: &Console,
-    graph: bool,
 ) -> Result<Settings> {
     let config = Config::of_flags(global)?;
     for line in config.effective() {
         console.debug(&line);
     }
-    if graph {
-        config.refuse_unsupported(&["graph"]).map_err(|problem| match problem.hint {
-            Some(hint) if command == "extract" => {
-                usage(problem.message).hint(format!("{hint}, or pass `--source dataverse`"))
-            }
-            Some(hint) => usage(problem.message).hint(hint),
-            None => problem,
-        })?;
-    }
     let (lake, lake_options) = settings::lake(&config)?;
-    let Some(dataverse) = settings::dataverse(&config, tables)? else {
-        return Err(usage("no service is configured")
-            .hint(
-                "name the environment in `dataverse.url`, in ./copilot-lake.toml or as COPILOT_LAKE_DATAVERSE__URL; \
-                 `copilot-lake demo` needs none",
-            )
-            .into());
+    let is_asked = |source, names_it: &dyn Fn(&String) -> bool| {
+        (sources.is_empty() || sources.contains(&source)) && (tables.is_empty() || tables.iter().any(names_it))
     };
+    let of_graph = |name: &String| *name == AI_INTERACTION.name;
+    let wants_dataverse = is_asked(SourceName::Dataverse, &|name| !of_graph(name));
+    let wants_graph = is_asked(SourceName::Graph, &of_graph);
+    let dataverse = if wants_dataverse { settings::dataverse(&config, tables)? } else { None };
+    let graph = if wants_graph { settings::graph(&config)? } else { None };
+    for (source, section) in [(SourceName::Dataverse, "dataverse"), (SourceName::Graph, "graph")] {
+        if sources.contains(&source) && !config.mentions(section) {
+            return Err(usage(format!("`--source {section}` is asked for, and there is no section [{section}]"))
+                .hint("`copilot-lake --help` lists the keys")
+                .into());
+        }
+    }
+    if dataverse.is_none() && graph.is_none() {
+        let problem = if config.mentions("dataverse") || config.mentions("graph") {
+            usage("`--source` and `--table` leave nothing to read of the services that are configured")
+                .hint("leave one of them out")
+        } else {
+            usage("no service is configured").hint(
+                "name the environment in `dataverse.url`, or whose history to read in `graph.users`, in \
+                 ./copilot-lake.toml or as COPILOT_LAKE_DATAVERSE__URL; `copilot-lake demo` needs none",
+            )
+        };
+        return Err(problem.into());
+    }
     let archive_raw = settings::archive_raw(&config);
-    Ok(Settings { lake, lake_options, archive_raw, command, dataverse: Some(dataverse), request })
+    Ok(Settings { lake, lake_options, archive_raw, command, dataverse, graph, request })
 }
 
 fn request(args: &Extract) -> Result<Request, Problem> {

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use copilot_lake_pipeline::{CALLS_PER_HOUR, Estimate, Request};
+use copilot_lake_pipeline::{CALLS_PER_HOUR, Estimate, GraphEstimate, Request};
 
 use crate::args::{Global, Plan};
 use crate::commands::extract;
@@ -13,13 +13,46 @@ use crate::wording::{counted, grouped, seconds};
 /// Runs `plan`.
 pub(crate) async fn run(args: &Plan, global: Global, console: &Console) -> Result<()> {
     let request = Request { full: args.full, ..Request::default() };
-    let settings = extract::configured("plan", &args.table, request, global, console)?;
+    let settings = extract::configured("plan", (&args.source, &args.table), request, global, console)?;
     let estimate = copilot_lake_pipeline::estimate(settings).await?;
     std::io::stdout().lock().write_all(text(&estimate).as_bytes())?;
     Ok(())
 }
 
 fn text(estimate: &Estimate) -> String {
+    let mut text = String::new();
+    if !estimate.tables.is_empty() {
+        text.push_str(&of_dataverse(estimate));
+    }
+    if let Some(graph) = &estimate.graph {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        text.push_str(&of_graph(graph));
+    }
+    text
+}
+
+fn of_graph(graph: &GraphEstimate) -> String {
+    let unknown = match graph.unknown {
+        0 => String::new(),
+        unknown => format!(", {} of the names that are listed unknown", grouped(unknown)),
+    };
+    let took = seconds((graph.hours() * 3600.0).max(0.1));
+    format!(
+        "ai_interaction: {} in scope, {} due{unknown}; {} in the lake\n\
+         {} for users, and {} for histories at least: {took} at {} a second. Histories that were not read before may\n\
+         have more pages than one.\n",
+        counted(graph.users, "user"),
+        grouped(graph.due),
+        counted(graph.rows_in_lake, "row"),
+        counted(graph.user_calls, "call"),
+        counted(graph.history_calls, "call"),
+        graph.requests_per_second,
+    )
+}
+
+fn of_dataverse(estimate: &Estimate) -> String {
     let head = ["TABLE", "SLICES", "ROWS", "IN LAKE", "PAGES", "PAYLOADS"].map(str::to_owned);
     let mut rows = vec![head];
     for table in &estimate.tables {
@@ -65,6 +98,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn says_users_requests_and_hours() {
+        let graph = GraphEstimate {
+            users: 200_000,
+            due: 199_000,
+            unknown: 1,
+            rows_in_lake: 5,
+            user_calls: 201,
+            history_calls: 398_000,
+            requests_per_second: 24.0,
+        };
+        let text = text(&Estimate { tables: vec![], graph: Some(graph) });
+        assert!(text.starts_with("ai_interaction: 200,000 users in scope, 199,000 due, 1 of the names"), "{text}");
+        assert!(text.contains("398,000 calls for histories at least: 4 h 36 min at 24 a second"), "{text}");
+    }
+
+    #[test]
     fn says_calls_and_hours() {
         let known = TableEstimate {
             table: "t",
@@ -75,7 +124,7 @@ mod tests {
             ..TableEstimate::default()
         };
         let absent = TableEstimate { table: "u", absent: true, ..TableEstimate::default() };
-        let text = text(&Estimate { tables: vec![known, absent] });
+        let text = text(&Estimate { tables: vec![known, absent], graph: None });
         assert!(text.starts_with("TABLE  SLICES           ROWS  IN LAKE  PAGES  PAYLOADS\n"), "{text}");
         assert!(text.contains("\nt          13      1,000,000        0    213   287,787\n"), "{text}");
         assert!(text.contains("no such table"), "{text}");

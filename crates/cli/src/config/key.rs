@@ -14,13 +14,11 @@ pub(crate) struct Key {
     pub(crate) default: Option<&'static str>,
     /// What it means: one or two short clauses.
     pub(crate) doc: &'static str,
-    /// Not built yet: every value but the default is refused.
-    later: bool,
 }
 
 impl Key {
     const fn new(section: &'static [&'static str], name: &'static str, kind: Kind) -> Self {
-        Self { sections: section, name, kind, default: None, doc: "", later: false }
+        Self { sections: section, name, kind, default: None, doc: "" }
     }
 
     const fn default(mut self, text: &'static str) -> Self {
@@ -33,14 +31,9 @@ impl Key {
         self
     }
 
-    const fn later(mut self) -> Self {
-        self.later = true;
-        self
-    }
-
     /// Whether nothing but its default can be asked for.
     pub(crate) fn is_later(&self) -> bool {
-        self.later || LATER_SECTIONS.contains(&self.sections[0])
+        LATER_SECTIONS.contains(&self.sections[0])
     }
 
     /// Its whole names, such as `auth.tenant_id` and `dataverse.auth.tenant_id`.
@@ -53,7 +46,7 @@ impl Key {
 pub(crate) const FREE_SECTIONS: &[&str] = &["lake.options"];
 
 /// Sections of which nothing is built yet.
-pub(crate) const LATER_SECTIONS: &[&str] = &["graph", "lake.auth", "lake.options"];
+pub(crate) const LATER_SECTIONS: &[&str] = &["lake.auth", "lake.options"];
 
 const LAKE: &[&str] = &["lake"];
 const AUTH: &[&str] = &["auth", "dataverse.auth", "graph.auth", "lake.auth"];
@@ -108,23 +101,25 @@ pub(crate) static DELETES: Key = Key::new(DATAVERSE, "deletes", Kind::OneOf(&["i
     .default("ignore")
     .doc("Rows that are gone at the service: ignore, mark or remove; where change tracking is enabled");
 
-static GRAPH_URL: Key =
+pub(crate) static GRAPH_URL: Key =
     Key::new(GRAPH, "url", Kind::Url).default("https://graph.microsoft.com").doc("The Microsoft Graph endpoint");
-static GRAPH_VERSION: Key =
+pub(crate) static GRAPH_VERSION: Key =
     Key::new(GRAPH, "version", Kind::OneOf(&["v1.0", "beta"])).default("v1.0").doc("The API's version");
-static GRAPH_USERS: Key =
-    Key::new(GRAPH, "users", Kind::List).doc("licensed, all, group:<id>, or ids and principal names").later();
-static GRAPH_EXCLUDE: Key =
-    Key::new(GRAPH, "exclude", Kind::List).default("").doc("Ids, principal names or group:<id> never asked for");
-static GRAPH_SINCE: Key = Key::new(GRAPH, "since", Kind::Moment).doc("Start of the first window").later();
-static GRAPH_RATE: Key = Key::new(GRAPH, "requests_per_second", Kind::Whole(1, 1000))
+pub(crate) static GRAPH_USERS: Key = Key::new(GRAPH, "users", Kind::List)
+    .doc("Whose history is read: licensed, all, group:<id>, or ids and principal names");
+pub(crate) static GRAPH_EXCLUDE: Key = Key::new(GRAPH, "exclude", Kind::List)
+    .default("")
+    .doc("Ids, principal names or group:<id> that are never asked for");
+pub(crate) static GRAPH_SINCE: Key =
+    Key::new(GRAPH, "since", Kind::Moment).doc("Start of the first window: a UTC date, an instant or an age");
+pub(crate) static GRAPH_RATE: Key = Key::new(GRAPH, "requests_per_second", Kind::Whole(1, 1000))
     .default("24")
     .doc("Requests per second; 30 are documented, of which 83 % are sustained");
-static GRAPH_OVERLAP: Key =
+pub(crate) static GRAPH_OVERLAP: Key =
     Key::new(GRAPH, "overlap", Kind::Duration).default("24h").doc("Read again before the last window's end");
-static GRAPH_APP_CLASSES: Key =
+pub(crate) static GRAPH_APP_CLASSES: Key =
     Key::new(GRAPH, "app_classes", Kind::List).default("").doc("Only these app classes, as the service spells them");
-static GRAPH_MODEL: Key = Key::new(GRAPH, "model", Kind::Text).doc("The billing model, passed through").later();
+pub(crate) static GRAPH_MODEL: Key = Key::new(GRAPH, "model", Kind::Text).doc("The billing model, passed through");
 
 /// Every key, in the order in which the documentation lists them.
 pub(crate) static KEYS: &[&Key] = &[

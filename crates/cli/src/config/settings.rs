@@ -1,26 +1,27 @@
 //! What the configuration asks for, as the settings of the crates.
 
+use std::time::Duration;
+
 use anyhow::Result;
-use copilot_lake_extractor::{DataverseSettings, Network};
-use copilot_lake_pipeline::{DataverseJob, Deletes};
-use copilot_lake_tables::{Source, Table, dataverse_tables, table};
+use copilot_lake_extractor::{DataverseSettings, GraphSettings, Network};
+use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, Who};
+use copilot_lake_tables::{AI_INTERACTION, Instant, Source, Table, dataverse_tables, table};
 use copilot_lake_writer::LakeOptions;
 use url::Url;
 
 use super::key::{
-    ARCHIVE_RAW, CA_FILE, DATAVERSE_SINCE, DATAVERSE_TABLES, DATAVERSE_URL, DELETES, Key, LAKE_URL, OVERLAP, PAGE_SIZE,
-    PAYLOADS, PROXY, REMOVED_FILES,
+    ARCHIVE_RAW, CA_FILE, DATAVERSE_SINCE, DATAVERSE_TABLES, DATAVERSE_URL, DELETES, GRAPH_APP_CLASSES, GRAPH_EXCLUDE,
+    GRAPH_MODEL, GRAPH_OVERLAP, GRAPH_RATE, GRAPH_SINCE, GRAPH_URL, GRAPH_USERS, GRAPH_VERSION, Key, LAKE_URL, OVERLAP,
+    PAGE_SIZE, PAYLOADS, PROXY, REMOVED_FILES,
 };
 use super::value::Value;
 use super::{Config, Origin, Setting, reason, sign_in, variable_name};
 use crate::exit::{Problem, usage};
 use crate::nearest::nearest;
 
-/// Tables of the contract that this version does not know yet.
-const LATER_TABLES: &[&str] = &["ai_interaction"];
-
-/// The section of the sign-in to Dataverse.
+/// The sections of the sign-in to each service.
 const DATAVERSE_AUTH: &str = "dataverse.auth";
+const GRAPH_AUTH: &str = "graph.auth";
 
 /// Where the lake is, and how it is opened.
 pub(crate) fn lake(config: &Config) -> Result<(String, LakeOptions)> {
@@ -51,14 +52,7 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
             _ => return Err(missing("dataverse", &PAGE_SIZE).into()),
         },
     };
-    let since = match config.of(&DATAVERSE_SINCE) {
-        Some(Setting { value: Value::Moment(since), .. }) => Some(since),
-        _ => None,
-    };
-    let overlap = match config.of(&OVERLAP) {
-        Some(Setting { value: Value::Duration(overlap), .. }) => overlap,
-        _ => return Err(missing("dataverse", &OVERLAP).into()),
-    };
+    let (since, overlap) = (moment(config, &DATAVERSE_SINCE).ok(), duration(config, &OVERLAP)?);
     let deletes = match config.of(&DELETES) {
         Some(Setting { value: Value::Text(word), .. }) => Deletes::parse(&word).unwrap_or_default(),
         _ => Deletes::default(),
@@ -71,6 +65,48 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
         payloads: !matches!(config.of(&PAYLOADS), Some(Setting { value: Value::Boolean(false), .. })),
         overlap,
         deletes,
+    }))
+}
+
+/// What to read from Microsoft Graph; `None` when it is not configured.
+pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
+    if !config.mentions("graph") {
+        return Ok(None);
+    }
+    config.refuse_unsupported(&["auth", "network", "graph"])?;
+    let auth = sign_in::auth(config, GRAPH_AUTH)?;
+    let tenant_id = Some(auth.tenant_id.clone()).filter(|tenant| !tenant.is_empty());
+    let connection = GraphSettings {
+        url: url(config, "graph", &GRAPH_URL)?,
+        version: text(config, "graph", &GRAPH_VERSION)?,
+        auth,
+        network: network(config)?,
+        requests_per_second: match config.of(&GRAPH_RATE) {
+            Some(Setting { value: Value::Whole(rate), .. }) => rate as f64,
+            _ => return Err(missing("graph", &GRAPH_RATE).into()),
+        },
+        model: text(config, "graph", &GRAPH_MODEL).ok(),
+    };
+    let users: Vec<Who> = list(config, &GRAPH_USERS).iter().map(|text| Who::parse(text)).collect();
+    if users.is_empty() {
+        return Err(usage("`graph.users` is not set: whose history is to be read")
+            .hint("say \"licensed\", \"all\", \"group:<id>\", or list ids and principal names")
+            .into());
+    }
+    let exclude: Vec<Who> = list(config, &GRAPH_EXCLUDE).iter().map(|text| Who::parse(text)).collect();
+    if exclude.iter().any(|who| matches!(who, Who::All | Who::Licensed)) {
+        return Err(usage("`graph.exclude` names ids, principal names or group:<id>, not `all` or `licensed`")
+            .hint("leave out the section [graph] when nobody's history is to be read")
+            .into());
+    }
+    Ok(Some(GraphJob {
+        connection,
+        tenant_id,
+        users,
+        exclude,
+        since: moment(config, &GRAPH_SINCE)?,
+        overlap: duration(config, &GRAPH_OVERLAP)?,
+        app_classes: list(config, &GRAPH_APP_CLASSES),
     }))
 }
 
@@ -97,7 +133,10 @@ fn network(config: &Config) -> Result<Network> {
 
 fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
     let (names, said) = match config.of(&DATAVERSE_TABLES) {
-        _ if !only.is_empty() => (only.to_vec(), Origin::Flag("--table")),
+        _ if !only.is_empty() => {
+            let of_dataverse = only.iter().filter(|name| *name != AI_INTERACTION.name);
+            (of_dataverse.cloned().collect(), Origin::Flag("--table"))
+        }
         Some(Setting { value: Value::List(names), origin }) => (names, origin),
         _ => return Ok(dataverse_tables().collect()),
     };
@@ -122,8 +161,6 @@ fn asked(name: &str, said: &Origin) -> Result<&'static Table, Problem> {
         Some(table) if matches!(table.source, Source::Dataverse { .. }) => Ok(table),
         Some(_) => Err(usage(format!("`{name}` is made by the program and cannot be asked for, {said}"))
             .hint("name the tables of the service; `copilot-lake tables` lists them")),
-        None if LATER_TABLES.contains(&name) => Err(usage(format!("table `{name}` is not supported yet, {said}"))
-            .hint("leave it out; `copilot-lake tables` lists those that are")),
         None => {
             let near = nearest(name, dataverse_tables().map(|table| table.name)).unwrap_or_default();
             Err(usage(format!("unknown table `{name}`, {said}")).hint(format!("the nearest known one is `{near}`")))
@@ -135,6 +172,27 @@ pub(super) fn text(config: &Config, section: &str, key: &Key) -> Result<String, 
     match config.get(section, key) {
         Some(Setting { value: Value::Text(text), .. }) => Ok(text),
         _ => Err(missing(section, key)),
+    }
+}
+
+fn moment(config: &Config, key: &Key) -> Result<Instant, Problem> {
+    match config.of(key) {
+        Some(Setting { value: Value::Moment(moment), .. }) => Ok(moment),
+        _ => Err(missing(key.sections[0], key)),
+    }
+}
+
+fn duration(config: &Config, key: &Key) -> Result<Duration, Problem> {
+    match config.of(key) {
+        Some(Setting { value: Value::Duration(duration), .. }) => Ok(duration),
+        _ => Err(missing(key.sections[0], key)),
+    }
+}
+
+fn list(config: &Config, key: &Key) -> Vec<String> {
+    match config.of(key) {
+        Some(Setting { value: Value::List(texts), .. }) => texts,
+        _ => Vec::new(),
     }
 }
 
@@ -190,11 +248,28 @@ mod tests {
     }
 
     #[test]
+    fn graph_says_whose_history_and_since_when() {
+        let with = |set: &[&str]| {
+            let all: Vec<&str> = FULL[1..].iter().chain(set).copied().collect();
+            graph(&config(&all))
+        };
+        let message = |set: &[&str]| crate::exit::problem(&with(set).unwrap_err()).message;
+        assert!(with(&[]).unwrap().is_none());
+        assert_eq!(message(&["graph.since=2025-01-01"]), "`graph.users` is not set: whose history is to be read");
+        assert!(message(&["graph.users=all"]).starts_with("`graph.since` is not set"));
+        let exclude = ["graph.users=all", "graph.since=1d", "graph.exclude=licensed"];
+        assert!(message(&exclude).starts_with("`graph.exclude` names"));
+        let users = "graph.users=group:11111111-1111-1111-1111-111111111111, Bob@contoso.example";
+        let job = with(&[users, "graph.since=2025-01-01", "graph.model=B"]).unwrap().unwrap();
+        let group = Who::Group("11111111-1111-1111-1111-111111111111".to_owned());
+        assert_eq!(job.users, [group, Who::User("Bob@contoso.example".to_owned())]);
+        assert_eq!((job.connection.requests_per_second, job.overlap.as_secs()), (24.0, 86_400));
+        assert_eq!(job.connection.model.as_deref(), Some("B"));
+        assert_eq!(with(&["graph.users=licensed", "graph.since=1d"]).unwrap().unwrap().users, [Who::Licensed]);
+    }
+
+    #[test]
     fn tables_are_known_or_named() {
-        let not_yet = LATER_TABLES.iter().find(|name| table(name).is_none());
-        if let Some(name) = not_yet {
-            assert_eq!(message(&FULL, &[name]), format!("table `{name}` is not supported yet, --table"));
-        }
         assert_eq!(message(&FULL, &["msdyn_copilotevents"]), "unknown table `msdyn_copilotevents`, --table");
         assert!(message(&FULL, &["payload"]).starts_with("`payload` is made by the program"));
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
 use copilot_lake_tables::{Instant, Type};
 
+use crate::ingest::Counts;
 use crate::ledger::SliceRow;
 use crate::report::Report;
 
@@ -40,32 +41,45 @@ pub(super) fn run(
     ]
 }
 
-/// The row of a slice.
-pub(super) fn slice(run_id: &str, row: &SliceRow<'_>, done_until: Option<Instant>) -> Row {
-    let (slice, received) = (row.slice, row.received);
-    let throttled = Decimal128Array::from(vec![(received.throttled_seconds * 1e12) as i128])
-        .with_data_type(Type::Decimal.data_type());
+/// The rows of slices, each with its watermark.
+pub(super) fn slices(run_id: &str, rows: &[(&SliceRow<'_>, Option<Instant>)]) -> Row {
+    fn texts<'r>(
+        rows: &'r [(&SliceRow<'_>, Option<Instant>)],
+        of: impl Fn(&'r SliceRow<'_>) -> Option<&'r str>,
+    ) -> ArrayRef {
+        Arc::new(rows.iter().map(|(row, _)| of(row)).collect::<StringArray>())
+    }
+    let times = |of: &dyn Fn(&SliceRow<'_>) -> Option<Instant>| -> ArrayRef {
+        let times = rows.iter().map(|(row, _)| of(row).map(|at| at.0));
+        Arc::new(times.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
+    };
+    let counts = |of: &dyn Fn(&Counts) -> u64| -> ArrayRef {
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|(row, _)| of(row.received) as i64)))
+    };
+    let throttled = rows.iter().map(|(row, _)| (row.received.throttled_seconds * 1e12) as i128);
+    let throttled = Decimal128Array::from_iter_values(throttled).with_data_type(Type::Decimal.data_type());
+    let done_until = rows.iter().map(|(_, done_until)| done_until.map(|at| at.0));
     vec![
-        ("run_id", text(Some(run_id))),
-        ("source", text(Some(slice.table.source_name()))),
-        ("table_name", text(Some(slice.table.name))),
-        ("scope", text(Some(&slice.scope))),
-        ("clock", text(Some(slice.clock))),
-        ("window_start", utc(Some(slice.start))),
-        ("window_end", utc(Some(slice.end))),
-        ("as_of", utc(received.as_of)),
-        ("done_until", utc(done_until)),
-        ("finished_at", utc(Some(row.finished_at))),
-        ("status", text(Some(row.status))),
-        ("pages", integer(Some(received.pages))),
-        ("rows", integer(Some(received.rows))),
-        ("rejected", integer(Some(received.rejected))),
-        ("requests", integer(Some(received.requests))),
+        ("run_id", texts(rows, |_| Some(run_id))),
+        ("source", texts(rows, |row| Some(row.slice.table.source_name()))),
+        ("table_name", texts(rows, |row| Some(row.slice.table.name))),
+        ("scope", texts(rows, |row| Some(&row.slice.scope))),
+        ("clock", texts(rows, |row| Some(row.slice.clock))),
+        ("window_start", times(&|row| Some(row.slice.start))),
+        ("window_end", times(&|row| Some(row.slice.end))),
+        ("as_of", times(&|row| row.received.as_of)),
+        ("done_until", Arc::new(done_until.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))),
+        ("finished_at", times(&|row| Some(row.finished_at))),
+        ("status", texts(rows, |row| Some(row.status))),
+        ("pages", counts(&|counts| counts.pages)),
+        ("rows", counts(&|counts| counts.rows)),
+        ("rejected", counts(&|counts| counts.rejected)),
+        ("requests", counts(&|counts| counts.requests)),
         ("throttled_seconds", Arc::new(throttled)),
-        ("selection", text(Some(row.selection))),
-        ("reason", text(row.reason.as_deref())),
-        ("token", text(row.token)),
-        ("extracted_at", utc(Some(row.finished_at))),
+        ("selection", texts(rows, |row| Some(row.selection))),
+        ("reason", texts(rows, |row| row.reason.as_deref())),
+        ("token", texts(rows, |row| row.token)),
+        ("extracted_at", times(&|row| Some(row.finished_at))),
     ]
 }
 

@@ -1,0 +1,120 @@
+//! What the ledger says of each user: until when the history was read, and how the last try ended.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::array::{Array, AsArray, RecordBatch, StringArray};
+use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
+use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_SLICE, Instant};
+use copilot_lake_writer::{Lake, Scan};
+use futures::TryStreamExt as _;
+
+use super::asked::Asked;
+use crate::error::Error;
+
+/// The newest row of a user.
+#[derive(Debug, Clone)]
+pub(crate) struct Mark {
+    /// Everything before it was read; none when nothing was.
+    pub(crate) until: Option<Instant>,
+    /// What was asked for until then.
+    pub(crate) asked: Option<Arc<Asked>>,
+    /// The end of the last window, whether or not it was read.
+    pub(crate) window_end: Instant,
+    pub(crate) failed: bool,
+    pub(crate) skipped: bool,
+    /// Whether a run wrote it that the present one continues.
+    pub(crate) is_continued: bool,
+    pub(crate) pages: u64,
+    finished_at: i64,
+}
+
+/// The newest rows, by user. A file is opened only as long as a user is sought who was known by then.
+///
+/// `sought`: the users, each with when it was first in scope; none: never before, so that there is no row.
+pub(crate) async fn read(
+    lake: &Lake,
+    sought: &HashMap<String, Option<Instant>>,
+    continued: &BTreeSet<String>,
+) -> Result<HashMap<String, Mark>, Error> {
+    let mut known: Vec<(Instant, &str)> = sought.iter().filter_map(|(id, first)| Some(((*first)?, &**id))).collect();
+    known.sort_unstable();
+    let mut missing = known.into_iter().peekable();
+    let columns = vec![
+        "run_id",
+        "table_name",
+        "scope",
+        "window_end",
+        "done_until",
+        "finished_at",
+        "status",
+        "pages",
+        "selection",
+    ];
+    let scan = Scan { columns, key: Some(("source", AI_INTERACTION.source_name())), ..Scan::default() };
+    let mut reader = Reader { sought, continued, marks: HashMap::new(), asked: BTreeMap::new() };
+    let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
+    while let Some(mut file) = files.try_next().await? {
+        while missing.next_if(|(_, id)| reader.marks.contains_key(*id)).is_some() {}
+        let Some((first_seen, _)) = missing.peek() else { break };
+        if file.newest.is_some_and(|newest| newest < *first_seen) {
+            break;
+        }
+        while let Some(batch) = file.batches.try_next().await? {
+            reader.batch(&batch);
+        }
+    }
+    Ok(reader.marks)
+}
+
+struct Reader<'a> {
+    sought: &'a HashMap<String, Option<Instant>>,
+    continued: &'a BTreeSet<String>,
+    marks: HashMap<String, Mark>,
+    /// What was asked is the same in nearly every row.
+    asked: BTreeMap<String, Option<Arc<Asked>>>,
+}
+
+impl Reader<'_> {
+    fn batch(&mut self, batch: &RecordBatch) {
+        let text = |at: usize| -> &StringArray { batch.column(at).as_string() };
+        let time = |at: usize| batch.column(at).as_primitive::<TimestampMicrosecondType>();
+        let (run_id, table, scope) = (text(0), text(1), text(2));
+        let (window_end, done_until, finished_at) = (time(3), time(4), time(5));
+        let (status, pages, selection) = (text(6), batch.column(7).as_primitive::<Int64Type>(), text(8));
+        for row in 0..batch.num_rows() {
+            let user = scope.value(row);
+            if table.value(row) != AI_INTERACTION.name || !self.sought.contains_key(user) {
+                continue;
+            }
+            let at = finished_at.value(row);
+            let before = self.marks.get_mut(user);
+            if before.as_ref().is_some_and(|before| before.finished_at > at) {
+                continue;
+            }
+            let mark = Mark {
+                until: done_until.is_valid(row).then(|| Instant(done_until.value(row))),
+                asked: asked(&mut self.asked, selection.value(row)),
+                window_end: Instant(window_end.value(row)),
+                failed: status.value(row) == "failed",
+                skipped: status.value(row) == "skipped",
+                is_continued: self.continued.contains(run_id.value(row)),
+                pages: u64::try_from(pages.value(row)).unwrap_or_default(),
+                finished_at: at,
+            };
+            match before {
+                Some(before) => *before = mark,
+                None => drop(self.marks.insert(user.to_owned(), mark)),
+            }
+        }
+    }
+}
+
+fn asked(known: &mut BTreeMap<String, Option<Arc<Asked>>>, text: &str) -> Option<Arc<Asked>> {
+    if let Some(asked) = known.get(text) {
+        return asked.clone();
+    }
+    let asked = Asked::parse(text).map(Arc::new);
+    known.insert(text.to_owned(), asked.clone());
+    asked
+}
