@@ -3,15 +3,18 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use arrow::array::{Array as _, AsArray as _, StringArray};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
 use copilot_lake_query::Session;
-use copilot_lake_tables::{SYSTEM_USER, TABLES, Table, dataverse_tables};
-use copilot_lake_writer::{Lake, LakeOptions};
+use copilot_lake_tables::{AI_INTERACTION, SYSTEM_USER, TABLES, Table, dataverse_tables};
+use copilot_lake_writer::{Lake, LakeOptions, Scan};
+use futures::TryStreamExt as _;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
@@ -85,9 +88,14 @@ impl World {
         set("auth.client_id", CLIENT_ID.into());
         set("auth.client_secret", CLIENT_SECRET.into());
         set("dataverse.url", url.into());
+        if self.keys.keys().any(|key| key.starts_with("graph.")) {
+            set("graph.url", self.emulator.url().to_string().into());
+        }
         for (key, value) in &self.keys {
             set(key, value.clone());
         }
+        // A section without keys is not mentioned.
+        config.retain(|_, section| section.as_table().is_none_or(|section| !section.is_empty()));
         let path = self.folder.path().join("copilot-lake.toml");
         std::fs::write(&path, config.to_string()).unwrap();
         let mut command = Command::new(binary());
@@ -153,6 +161,9 @@ impl World {
     /// That the lake has the rows that the service has, by table and week, and a payload for every File that they name.
     pub(crate) fn check_complete(&self) {
         let served = self.emulator.served();
+        if served.graph.is_some() && self.keys.contains_key("graph.users") {
+            self.check_histories(&self.users_read());
+        }
         for (table, of_table) in &served.tables {
             if *table == SYSTEM_USER.name {
                 continue;
@@ -161,6 +172,56 @@ impl World {
             let payloads = self.sql(&format!("SELECT count(*) FROM payload WHERE source_table = '{table}'"));
             assert_eq!(payloads, [[of_table.files.to_string()]], "{table}: payloads");
         }
+    }
+
+    /// A run of Graph alone: whose history, and since when.
+    pub(crate) fn of_graph(mut self, users: &str, since: &str) -> Self {
+        for (key, value) in [("dataverse.url", ""), ("graph.users", users), ("graph.since", since)] {
+            self.keys.insert(key.to_owned(), value.into());
+        }
+        self.keys.insert("graph.requests_per_second".to_owned(), 1000.into());
+        self
+    }
+
+    /// Users whose history the ledger says was read.
+    pub(crate) fn users_read(&self) -> BTreeSet<String> {
+        let rows = self.sql("SELECT DISTINCT scope FROM extraction_slice WHERE source = 'graph' AND status = 'done'");
+        rows.into_iter().map(|row| row[0].clone()).collect()
+    }
+
+    /// Users whose history the ledger says was read by a run that the next one continues.
+    pub(crate) fn users_done_by_open_runs(&self) -> BTreeSet<String> {
+        self.sessions.borrow_mut().clear();
+        let rows = self.sql(
+            "SELECT DISTINCT scope FROM extraction_slice WHERE source = 'graph' AND status = 'done' AND run_id IN \
+             (SELECT run_id FROM extraction_run WHERE started_at > coalesce((SELECT max(started_at) FROM extraction_run \
+             WHERE outcome IS NOT NULL), TIMESTAMP '1970-01-01') AND outcome IS NULL)",
+        );
+        rows.into_iter().map(|row| row[0].clone()).collect()
+    }
+
+    /// That the lake has every interaction of these users, as the service has it now, and no other.
+    pub(crate) fn check_histories(&self, users: &BTreeSet<String>) {
+        let mut service = Prints::default();
+        self.emulator.interactions(&mut |of| {
+            if users.contains(of.user_id) {
+                service.add([of.user_id, of.session_id, of.id, of.interaction_type, of.app_class, of.body]);
+            }
+        });
+        let columns = vec!["user_id", "session_id", "interaction_id", "interaction_type", "app_class", "body_content"];
+        let mut lake = Prints::default();
+        self.runtime.block_on(async {
+            let of = Lake::open(self.lake().to_str().unwrap(), LakeOptions::default()).await.unwrap();
+            let scan = Scan { columns, ..Scan::default() };
+            let mut batches = std::pin::pin!(of.scan(&AI_INTERACTION, scan).await.unwrap());
+            while let Some(batch) = batches.try_next().await.unwrap() {
+                let columns: Vec<&StringArray> = batch.columns().iter().map(|column| column.as_string()).collect();
+                let text = |at: usize, row| if columns[at].is_valid(row) { columns[at].value(row) } else { "" };
+                (0..batch.num_rows()).for_each(|row| lake.add(std::array::from_fn(|at| text(at, row))));
+            }
+        });
+        assert_eq!(lake.rows, service.rows, "the lake does not have as many interactions as the service");
+        assert_eq!(lake, service, "an interaction differs");
     }
 
     /// Key (its parts joined by `/`) and version of every row that the service has now.
@@ -251,6 +312,26 @@ impl World {
             "SELECT count(*), count(business_unit) FROM systemuser HAVING count(*) > 0",
         );
         section(
+            "interactions by week: rows, people, prompts, with text, attachments, contexts, links, mentions",
+            "SELECT week_start, count(*), count(DISTINCT user_id), count(*) FILTER (WHERE interaction_type = 'userPrompt'), \
+             count(text), sum(attachment_count), sum(context_count), sum(link_count), sum(mention_count) \
+             FROM ai_interaction GROUP BY 1 ORDER BY 1",
+        );
+        for table in ["attachment", "context", "link", "mention"] {
+            let sql = format!("SELECT count(*) FROM ai_interaction_{table} HAVING count(*) > 0");
+            section(&format!("rows of ai_interaction_{table}"), &sql);
+        }
+        section(
+            "people in scope: rows, enabled, licensed",
+            "SELECT count(*), count(*) FILTER (WHERE account_enabled), count(*) FILTER (WHERE has_copilot_license) \
+             FROM graph_user HAVING count(*) > 0",
+        );
+        section(
+            "histories: windows, status, reason, users, slices",
+            "SELECT window_start, window_end, done_until, status, regexp_replace(reason, '127.0.0.1:[0-9]+|[0-9.]+(ms|s)\\b|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \
+             count(DISTINCT scope), count(*) FROM extraction_slice WHERE source = 'graph' GROUP BY 1, 2, 3, 4, 5 ORDER BY 2, 1, 3, 4, 5",
+        );
+        section(
             "rejected: key, column, reason, raw",
             "SELECT record_key, column_name, reason, substr(raw_json, 1, 200) FROM rejected_record ORDER BY 1, 2",
         );
@@ -265,7 +346,7 @@ impl World {
         section(
             "slices with rows or reasons: table, clock, status, reason, slices, rows, rejected",
             "SELECT table_name, clock, status, regexp_replace(reason, '127.0.0.1:[0-9]+|[0-9.]+(ms|s)\\b|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \
-             count(*), sum(rows), sum(rejected) FROM extraction_slice WHERE rows > 0 OR status <> 'done' GROUP BY 1, 2, 3, 4 \
+             count(*), sum(rows), sum(rejected) FROM extraction_slice WHERE source <> 'graph' AND (rows > 0 OR status <> 'done') GROUP BY 1, 2, 3, 4 \
              ORDER BY 1, 2, 3, 4",
         );
         section(
@@ -273,6 +354,22 @@ impl World {
             "SELECT command, outcome, rows_received, rows_written, payloads, rejected FROM extraction_run ORDER BY rows_received DESC, rows_written DESC, outcome",
         );
         text
+    }
+}
+
+/// How many rows there are, and the sum of their hashes: equal for equal rows in any order.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Prints {
+    rows: u64,
+    sum: u64,
+}
+
+impl Prints {
+    fn add(&mut self, row: [&str; 6]) {
+        let mut hasher = DefaultHasher::new();
+        row.hash(&mut hasher);
+        self.rows += 1;
+        self.sum = self.sum.wrapping_add(hasher.finish());
     }
 }
 

@@ -9,6 +9,7 @@
 //! - `bad_input`: what a user gets wrong, and what the program says.
 //! - `kill`: runs that are killed and run again.
 //! - `faults`: every fault at every stage, and several together.
+//! - `graph`: histories of Microsoft 365 Copilot.
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
 //! - `replayed`: an archive that is decoded again.
@@ -22,6 +23,7 @@ mod bad_input;
 mod checked;
 mod demo;
 mod faults;
+mod graph;
 mod harness;
 mod identities;
 mod kill;

@@ -72,6 +72,10 @@ fn run(name: &str) {
     assert_eq!(served.retry_after_violations, 0, "a Retry-After was not kept");
     assert_eq!(served.limits_passed, 0, "a limit was passed");
     assert_eq!(served.columns_unlisted, 0, "a column was asked for that its metadata does not list");
+    if let Some(graph) = &served.graph {
+        assert_eq!(graph.at_once, 0, "two requests for one history at once");
+        assert_eq!(graph.links_altered, 0, "a link was not followed as it came");
+    }
     seen.push_str(&world.describe());
     expect(&format!("{name}.txt"), &seen);
 }
@@ -122,4 +126,11 @@ scenarios! {
     failing_payload
     people_change
     limits_kept
+    graph_licensed
+    graph_late_rows
+    graph_failed_page
+    graph_refused_filter
+    graph_refused_users
+    graph_odd_pages
+    graph_deleted_users
 }

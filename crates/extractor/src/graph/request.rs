@@ -19,12 +19,13 @@ const PLANS: &str = "assignedPlans";
 
 /// Everyone in the directory.
 pub(super) fn users(api: &Url) -> Result<Ask, Error> {
-    list(api, "users", Kind::Users)
+    list(api, "users", &properties(), Kind::Users)
 }
 
 /// Everyone who was deleted and can be restored.
 pub(super) fn deleted_users(api: &Url) -> Result<Ask, Error> {
-    list(api, "directory/deletedItems/microsoft.graph.user", Kind::Users)
+    let properties = format!("{},deletedDateTime", properties());
+    list(api, "directory/deletedItems/microsoft.graph.user", &properties, Kind::Users)
 }
 
 /// Everyone in a group and in the groups inside it.
@@ -32,7 +33,7 @@ pub(super) fn members(api: &Url, group_id: &str) -> Result<Ask, Error> {
     if !is_guid(group_id) {
         return Err(Error::Usage { what: "the id of a group is a GUID".to_owned() });
     }
-    list(api, &format!("groups/{group_id}/transitiveMembers/microsoft.graph.user"), Kind::Members)
+    list(api, &format!("groups/{group_id}/transitiveMembers/microsoft.graph.user"), &properties(), Kind::Members)
 }
 
 /// One user.
@@ -83,8 +84,8 @@ fn filter(ask: &HistoryAsk) -> Option<String> {
     })
 }
 
-fn list(api: &Url, path: &str, kind: Kind) -> Result<Ask, Error> {
-    let url = url(&format!("{api}{path}?$select={}&$top={USERS}", properties()))?;
+fn list(api: &Url, path: &str, properties: &str, kind: Kind) -> Result<Ask, Error> {
+    let url = url(&format!("{api}{path}?$select={properties}&$top={USERS}"))?;
     Ok(Ask::page_of(url, &GRAPH_USER, kind))
 }
 
