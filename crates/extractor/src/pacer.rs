@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep_until};
+use tracing::warn;
 
 /// The slowest pace that makes sense.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(3600);
@@ -75,6 +76,9 @@ impl Pacer {
         }
         let sustained = last.is_some_and(|last| now - last <= slowness.wait + SUSTAINED);
         let part = if sustained { (part * SLOWER).max(SLOWEST) } else { part };
+        if sustained {
+            warn!(percent = (part * 100.0).round(), "throttling goes on: the pace is slower for a while");
+        }
         *slowness = Slowness { throttled: Some(now), wait: wait.min(LONGEST_INTERVAL), part };
     }
 

@@ -166,7 +166,8 @@ impl Graph {
 
     /// The pages of one user's history. Each is asked for when the stream is polled for it and not before, so that one
     /// request of a user is under way at a time; short and empty pages happen, and no order is promised. A page counts
-    /// against the 64 MiB that pages may take in memory together until it is dropped.
+    /// against the 64 MiB that pages may take in memory together until it is dropped: do not keep pages while waiting for
+    /// others, or each of those comes 10 s late.
     ///
     /// # Errors
     /// Every item can be one; after it the stream ends, and what came before it is no complete window.
