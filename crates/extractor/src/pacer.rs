@@ -17,7 +17,8 @@ const MADE_UP: Duration = Duration::from_millis(30);
 /// Lateness that is forgiven when a request came too late for its time: less than an interval, so nothing is saved up.
 const FORGIVEN: Duration = Duration::from_millis(5);
 
-/// A 429 within this time after the wait for another one says that the rate is too high, and not only that something else was busy.
+/// A 429 within this time after the wait for another one says that the rate is too high, and not only that something else
+/// was busy.
 const SUSTAINED: Duration = Duration::from_secs(60);
 
 /// What such a 429 leaves of the rate: the vendor sustains 83 % of a documented limit.

@@ -69,6 +69,23 @@ async fn histories_are_paced_with_their_retries() {
 }
 
 #[tokio::test]
+async fn after_a_pause_requests_leave_at_the_pace_again_and_not_at_once() {
+    let server = Server::start(|request| match request.number {
+        1 => refusal(429, "TooManyRequests", "").header("Retry-After", "0.3"),
+        _ => page(&request, "[]", None),
+    })
+    .await;
+    let mut settings = graph_settings(server.url.clone());
+    settings.requests_per_second = 100.0;
+    let service = graph_of(settings);
+    let begun = tokio::time::Instant::now();
+    futures::future::join_all((0..30).map(|_| history(&service))).await;
+    assert_eq!(server.asked().len(), 31);
+    // The pause, and thirty intervals before and after it of which a few may be made up for.
+    assert!(begun.elapsed() >= Duration::from_millis(300 + 300 - 70), "{:?}", begun.elapsed());
+}
+
+#[tokio::test]
 async fn people_are_not_paced() {
     let server = Server::start(|request| page(&request, "[]", None)).await;
     let mut settings = graph_settings(server.url.clone());
