@@ -153,8 +153,8 @@ impl Client {
         let patience = &self.limits.patience;
         let most = match ask.kind {
             _ if unheard => patience.tries_unheard,
-            _ if passing.own => patience.tries_few,
             Kind::File => patience.tries_few,
+            _ if passing.own => patience.tries_few,
             _ => patience.tries,
         };
         let next = tries.next(patience, most, passing.wait);

@@ -72,8 +72,10 @@ mod tests {
         assert_eq!(gate.close(Duration::from_secs(10)), Duration::from_secs(10));
         assert_eq!(gate.close(Duration::from_secs(12)), Duration::from_secs(2));
         assert_eq!(gate.close(Duration::from_secs(5)), Duration::ZERO);
+        assert!(!gate.is_open());
         let (one, two) = tokio::join!(gate.pass(), gate.pass());
         assert!(one >= Duration::from_secs(12) && two >= Duration::from_secs(12));
+        assert!(gate.is_open() && gate.paused() == Duration::from_secs(12));
         assert_eq!(gate.pass().await, Duration::ZERO);
     }
 }

@@ -1,9 +1,11 @@
-//! Turns a table and a slice into a stream of raw pages from Dataverse, and fetches the bytes of File columns.
+//! Turns a table and a slice into a stream of raw pages from Dataverse or Microsoft Graph, and fetches the bytes of File
+//! columns.
 //!
 //! Four nouns. A [`Slice`] is a table, a scope and a window of time; a [`Selection`] is what is asked of its rows, as far as
 //! the [`Environment`] has it. A [`Page`] is one answer of the service: only its envelope is parsed, the rows stay the
 //! bytes that came. A [`Dataverse`] is the service: one identity, one pool of connections, one set of limits that pages
-//! and files share.
+//! and files share. A [`Graph`] is the same for a tenant of Microsoft Graph: people, and each one's history at the pace that
+//! the tenant allows.
 //!
 //! ```no_run
 //! # async fn example(settings: copilot_lake_extractor::DataverseSettings, slice: copilot_lake_extractor::Slice)
@@ -22,7 +24,7 @@
 //! ```
 //!
 //! What it holds to: a token goes only to the origin it was asked for; secrets, tokens and bodies reach no error, no log
-//! and no Debug; URLs are logged without their query; a link of the service is opaque; a page that is not complete is
+//! and no Debug; URLs are logged without their query and without the ids of people and groups; a link of the service is opaque; a page that is not complete is
 //! asked for again and never handed out.
 
 mod auth;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep_until};
+use tracing::warn;
 
 /// The slowest pace that makes sense.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(3600);
@@ -16,7 +17,8 @@ const MADE_UP: Duration = Duration::from_millis(30);
 /// Lateness that is forgiven when a request came too late for its time: less than an interval, so nothing is saved up.
 const FORGIVEN: Duration = Duration::from_millis(5);
 
-/// A 429 within this time after the wait for another one says that the rate is too high, and not only that something else was busy.
+/// A 429 within this time after the wait for another one says that the rate is too high, and not only that something else
+/// was busy.
 const SUSTAINED: Duration = Duration::from_secs(60);
 
 /// What such a 429 leaves of the rate: the vendor sustains 83 % of a documented limit.
@@ -75,6 +77,9 @@ impl Pacer {
         }
         let sustained = last.is_some_and(|last| now - last <= slowness.wait + SUSTAINED);
         let part = if sustained { (part * SLOWER).max(SLOWEST) } else { part };
+        if sustained {
+            warn!(percent = (part * 100.0).round(), "throttling goes on: the pace is slower for a while");
+        }
         *slowness = Slowness { throttled: Some(now), wait: wait.min(LONGEST_INTERVAL), part };
     }
 

@@ -176,7 +176,7 @@ impl UnderWay {
             return Ok(false);
         }
         if page.number >= self.gait.most {
-            let reason = format!("there is still a next one after {} pages", page.number);
+            let reason = format!("its link leads on after {} pages", page.number);
             return Err(Error::BadPage { reason, call: self.ask.call_after(page.requests) });
         }
         self.ask.page = Some(page.number + 1);

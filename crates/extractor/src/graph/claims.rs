@@ -5,8 +5,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a token says about itself, read without verifying it: good for advice, not for trust. The service may send tokens
-/// that say nothing.
+/// What a token says about itself, read without verifying it: good for advice, not for trust. The service may send
+/// tokens that say nothing.
 ///
 /// <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

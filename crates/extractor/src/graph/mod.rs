@@ -67,10 +67,11 @@ pub struct Graph {
 pub struct HistoryAsk {
     /// Only interactions of these apps, as the service spells them; empty means all. Not sent without a window.
     pub app_classes: Vec<String>,
-    /// The half-open window `[start, end)` of `createdDateTime`, in whole seconds; `None` asks for everything, unfiltered.
+    /// The half-open window `[start, end)` of `createdDateTime`, in whole seconds; `None` asks for everything,
+    /// unfiltered.
     ///
-    /// The service's bounds both exclude, and compare finer than they are written: the second before `start` is asked for
-    /// too. What comes of it is the caller's to drop or to keep.
+    /// The service's bounds both exclude, and compare finer than they are written: the second before `start` is asked
+    /// for too. What comes of it is the caller's to drop or to keep.
     pub window: Option<Range<Instant>>,
 }
 
@@ -111,8 +112,8 @@ impl Graph {
         Ok(self.client.tokens.get().await?.claims())
     }
 
-    /// The service's clock: the `Date` of its last answer, advanced by what passed since, never ahead of it. Asks for one
-    /// user's id when there was no answer yet; that this is refused does not matter.
+    /// The service's clock: the `Date` of its last answer, advanced by what passed since, never ahead of it. Asks for
+    /// one user's id when there was no answer yet; that this is refused does not matter.
     ///
     /// # Errors
     /// Those of sign-in, and [`Error::Unreachable`].
@@ -126,8 +127,8 @@ impl Graph {
         }
     }
 
-    /// All users of the directory: what `graph_user` knows of them, and `assignedPlans`. The next page is on its way while
-    /// the last one is handed out. Not held to the pace of histories.
+    /// All users of the directory: what `graph_user` knows of them, and `assignedPlans`. The next page is on its way
+    /// while the last one is handed out. Not held to the pace of histories.
     ///
     /// # Errors
     /// Every item can be one; after it the stream ends. [`Error::PermissionMissing`] names `User.Read.All`.
@@ -138,8 +139,8 @@ impl Graph {
     /// The users in a group and in the groups inside it, as [`Self::users`] gives them.
     ///
     /// # Errors
-    /// Those of [`Self::users`], but [`Error::PermissionMissing`] names `GroupMember.Read.All`; [`Error::Usage`] when the
-    /// id is no GUID; [`Error::Refused`] with status 404 when there is no such group.
+    /// Those of [`Self::users`], but [`Error::PermissionMissing`] names `GroupMember.Read.All`; [`Error::Usage`] when
+    /// the id is no GUID; [`Error::Refused`] with status 404 when there is no such group.
     pub fn members(&self, group_id: &str) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         self.list(request::members(&self.api, group_id))
     }
@@ -152,11 +153,12 @@ impl Graph {
         self.list(request::deleted_users(&self.api))
     }
 
-    /// One user, as [`Self::users`] gives them: a page with one row, `{"value":[...]}` put around what the service sent.
+    /// One user, as [`Self::users`] gives them: a page with one row, `{"value":[...]}` put around what the service
+    /// sent.
     ///
     /// # Errors
-    /// [`Error::UserRefused`], with status 404 when there is no such user; [`Error::Usage`] when the text can be neither
-    /// id nor principal name; and those of [`Self::users`].
+    /// [`Error::UserRefused`], with status 404 when there is no such user; [`Error::Usage`] when the text can be
+    /// neither id nor principal name; and those of [`Self::users`].
     pub async fn user(&self, id_or_name: &str) -> Result<Page, Error> {
         let ask = request::user(&self.api, id_or_name)?;
         let (mut page, cost) = self.client.get(&ask, |answer| page_of_one(&answer)).await?;
@@ -166,7 +168,8 @@ impl Graph {
 
     /// The pages of one user's history. Each is asked for when the stream is polled for it and not before, so that one
     /// request of a user is under way at a time; short and empty pages happen, and no order is promised. A page counts
-    /// against the 64 MiB that pages may take in memory together until it is dropped.
+    /// against the 64 MiB that pages may take in memory together until it is dropped: do not keep pages while waiting
+    /// for others, or each of those comes 10 s late.
     ///
     /// # Errors
     /// Every item can be one; after it the stream ends, and what came before it is no complete window.

@@ -138,7 +138,7 @@ async fn pages_without_end_are_an_error() {
     );
     let pages: Vec<_> = crate::pages::one_by_one(Arc::clone(&service.client), Ok(ask), 3).collect().await;
     let [Ok(_), Ok(_), Ok(_), Err(Error::BadPage { reason, call })] = pages.as_slice() else { panic!("{pages:?}") };
-    assert_eq!((reason.as_str(), call.page), ("there is still a next one after 3 pages", Some(3)));
+    assert_eq!((reason.as_str(), call.page), ("its link leads on after 3 pages", Some(3)));
     assert_eq!(server.asked().len(), 3);
 }
 
