@@ -13,6 +13,8 @@ use url::Url;
 use crate::Error;
 use crate::clock::Clock;
 use crate::fault::Faults;
+use crate::graph::Graph;
+use crate::graph::ledger::{self, Interaction};
 use crate::limits::Limiter;
 use crate::scenario::Scenario;
 use crate::served::{Recorder, Request, Served};
@@ -31,7 +33,7 @@ pub struct Emulator {
 impl Emulator {
     /// Makes the rows of a scenario and listens; port 0 takes a free one.
     ///
-    /// Memory: about 1.3 KB per row, all of them are rendered ahead. Must be called inside a tokio runtime, on whose workers
+    /// Memory: about 1.3 KB per row, all of them are rendered ahead; interactions of Graph need next to none. Must be called inside a tokio runtime, on whose workers
     /// requests are answered.
     ///
     /// # Errors
@@ -42,9 +44,12 @@ impl Emulator {
         let made = tokio::task::spawn_blocking(move || {
             let clock = Clock::new(scenario.clock.map(|clock| clock.0));
             let stores = Store::all(&scenario, &clock)?;
+            let graph = scenario.graph.as_ref();
+            let graph = graph.map(|spec| Graph::new(spec, scenario.seed, Scenario::usual_end(), &clock)).transpose()?;
             Ok::<_, Error>(Server {
                 stores,
-                tokens: Tokens::new(scenario.token),
+                tokens: Tokens::new(scenario.token, scenario.graph.map(|spec| spec.roles)),
+                graph,
                 faults: Faults::new(&scenario.fault),
                 limiter: Limiter::new(scenario.service.limits.clone()),
                 recorder: Recorder::new(),
@@ -77,6 +82,16 @@ impl Emulator {
     /// The requests until now in order of their answers; the first 100,000 are kept.
     pub fn requests(&self) -> Vec<Request> {
         self.server.recorder.requests()
+    }
+
+    /// Calls for every interaction of every user that can be read now, those of meetings once for each who was there. By user,
+    /// and of a user in the order in which pages have them.
+    pub fn interactions(&self, each: &mut dyn FnMut(&Interaction<'_>)) {
+        let Some(graph) = &self.server.graph else { return };
+        let (tenant, present) = (graph.tenant(), graph.present(self.server.clock.now()));
+        for user in 0..tenant.people.len() as u32 {
+            ledger::interactions(&tenant, user, present, each);
+        }
     }
 
     /// Applies the scenario's next phase; says how many are left. Without one nothing happens.

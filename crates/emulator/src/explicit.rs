@@ -244,7 +244,7 @@ impl RowSpec {
 }
 
 /// A TOML value as JSON; dates become text.
-fn json(value: &toml::Value) -> String {
+pub(crate) fn json(value: &toml::Value) -> String {
     fn of(value: &toml::Value) -> serde_json::Value {
         match value {
             toml::Value::String(text) => text.as_str().into(),

@@ -50,7 +50,18 @@ pub(crate) enum At {
     Metadata,
     Tracking,
     Count,
+    History,
+    Users,
+    User,
+    Members,
+    Deleted,
     Any,
+}
+
+impl At {
+    const fn is_of_pages(self) -> bool {
+        matches!(self, Self::Page | Self::Tracking | Self::History | Self::Users | Self::Members | Self::Deleted)
+    }
 }
 
 /// What goes wrong.
@@ -105,8 +116,9 @@ impl FaultSpec {
             _ if self.kind == FaultKind::ExpiredDelta && self.at != At::Tracking => {
                 Err(Error::scenario("expired_delta happens at = \"tracking\" only"))
             }
-            _ if self.is_of_pages() && !matches!(self.at, At::Page | At::Tracking) => {
-                Err(Error::scenario(format!("{:?} happens at = \"page\" or \"tracking\" only", self.kind)))
+            _ if self.is_of_pages() && !self.at.is_of_pages() => {
+                let at = "\"page\", \"tracking\", \"history\", \"users\", \"members\" or \"deleted\"";
+                Err(Error::scenario(format!("{:?} happens at = {at} only", self.kind)))
             }
             _ => Ok(()),
         }
@@ -141,6 +153,11 @@ impl Faults {
                 At::Metadata => kind == Kind::Metadata,
                 At::Tracking => kind == Kind::Tracking,
                 At::Count => kind == Kind::Count,
+                At::History => kind == Kind::History,
+                At::Users => kind == Kind::Users,
+                At::User => kind == Kind::User,
+                At::Members => kind == Kind::Members,
+                At::Deleted => kind == Kind::Deleted,
                 At::Any => true,
             };
             at && (spec.table.is_none() || spec.table.as_deref() == table)

@@ -39,6 +39,7 @@ mod fault;
 mod fields;
 mod filter;
 mod generate;
+mod graph;
 mod json;
 mod limits;
 mod link;
@@ -78,6 +79,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use emulator::Emulator;
+pub use graph::ledger::{GraphServed, Interaction};
 pub use route::Kind;
 pub use scenario::Scenario;
 pub use served::{Request, Served, TableServed};

@@ -33,6 +33,11 @@ impl Server {
                     Some(Bytes::from(line))
                 })
             }
+            (Route::GraphInteractions | Route::GraphUsers, &Method::GET) => match &self.graph {
+                Some(graph) if *route == Route::GraphUsers => graph.user_lines(),
+                Some(graph) => graph.interaction_lines(self.clock.now()),
+                None => Refusal::no_segment("graph").into_answer(),
+            },
             (Route::Rows(name), &Method::GET) => match self.stores.iter().find(|store| store.table.name == name) {
                 Some(store) => row_lines(store),
                 None => Refusal::no_segment(name).into_answer(),
@@ -45,11 +50,15 @@ impl Server {
     pub(crate) fn advance(&self) -> Result<usize, Error> {
         let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(phase) = phases.pop_front() {
+            let before = self.clock.now();
             if let Some(clock) = phase.clock {
                 self.clock.fix(clock.0);
             }
             for (number, store) in self.stores.iter().enumerate() {
                 store.apply(&phase, number == 0, &self.clock)?;
+            }
+            if let (Some(graph), Some(phase)) = (&self.graph, &phase.graph) {
+                graph.advance(phase, before, self.clock.now())?;
             }
         }
         Ok(phases.len())
@@ -62,6 +71,7 @@ impl Server {
             served.deleted += deleted;
             served.tables.insert(store.table.name, TableServed { deleted, ..TableServed::count(&store.rows()) });
         }
+        served.graph = self.graph.as_ref().map(|graph| graph.served(self.clock.now()));
         served
     }
 }

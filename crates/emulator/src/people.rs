@@ -36,10 +36,10 @@ pub(crate) struct People {
     names: HashMap<String, String>,
 }
 
-const FIRST: &[&str] = &[
+pub(crate) const FIRST: &[&str] = &[
     "Amira", "Jonas", "Chloé", "Marta", "Tariq", "Sofía", "Björn", "Wanjiru", "Luca", "Hana", "Émile", "Priya", "Oskar",
 ];
-const LAST: &[&str] = &[
+pub(crate) const LAST: &[&str] = &[
     "Okafor",
     "Lindqvist",
     "Müller",

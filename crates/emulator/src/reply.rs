@@ -99,6 +99,12 @@ impl Answer {
         Self::new(status, JSON, [body.into()])
     }
 
+    /// The answer with another body.
+    pub(crate) fn with(mut self, frames: impl IntoIterator<Item = Bytes>) -> Self {
+        self.content = Content::Frames(frames.into_iter().collect());
+        self
+    }
+
     pub(crate) fn lines(lines: impl FnMut() -> Option<Bytes> + Send + 'static) -> Self {
         let content = Content::Lazy(Box::new(lines));
         Self { content, length: false, ..Self::new(200, "application/x-ndjson", []) }

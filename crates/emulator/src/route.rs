@@ -2,6 +2,7 @@
 
 use copilot_lake_tables::Table;
 
+use crate::graph::call::GraphCall;
 use crate::managed::Host;
 use crate::scenario::tables;
 
@@ -26,6 +27,16 @@ pub enum Kind {
     Privileges,
     /// The bytes of a File, or another single property.
     File,
+    /// A page of a user's interactions, of Microsoft Graph.
+    History,
+    /// A page of users.
+    Users,
+    /// One user.
+    User,
+    /// A page of a group's members.
+    Members,
+    /// A page of users who were deleted.
+    Deleted,
     /// The emulator's own paths.
     Own,
     /// Everything else.
@@ -33,6 +44,11 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether it is a kind of Microsoft Graph.
+    pub(crate) const fn is_of_graph(self) -> bool {
+        matches!(self, Self::History | Self::Users | Self::User | Self::Members | Self::Deleted)
+    }
+
     /// The name in `/_emulator/served`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -45,6 +61,11 @@ impl Kind {
             Self::Metadata => "metadata",
             Self::Privileges => "privileges",
             Self::File => "file",
+            Self::History => "history",
+            Self::Users => "users",
+            Self::User => "user",
+            Self::Members => "members",
+            Self::Deleted => "deleted",
             Self::Own => "own",
             Self::Other => "other",
         }
@@ -82,6 +103,9 @@ pub(crate) enum Route {
     Requests,
     Rows(String),
     Advance,
+    Graph(GraphCall),
+    GraphInteractions,
+    GraphUsers,
     Other,
 }
 
@@ -96,12 +120,14 @@ impl Route {
             ["_emulator", "served"] => Self::Served,
             ["_emulator", "requests"] => Self::Requests,
             ["_emulator", "advance"] => Self::Advance,
+            ["_emulator", "graph", "interactions"] => Self::GraphInteractions,
+            ["_emulator", "graph", "users"] => Self::GraphUsers,
             ["_emulator", "rows", table] => Self::Rows((*table).to_owned()),
             [tenant, "oauth2", "v2.0", "token"] => Self::Token { tenant: (*tenant).to_owned() },
             ["metadata", "identity", "oauth2", "token"] => Self::Managed(Host::Machine),
             ["msi", "token"] => Self::Managed(Host::AppService),
             ["api", "data", "v9.0" | "v9.1" | "v9.2", rest @ ..] => Self::of_data(rest),
-            _ => Self::Other,
+            parts => GraphCall::of(parts).map_or(Self::Other, Self::Graph),
         }
     }
 
@@ -150,7 +176,13 @@ impl Route {
             Self::Count(_) | Self::TotalCount(_) => Kind::Count,
             Self::Row(..) => Kind::Row,
             Self::Property { .. } => Kind::File,
-            Self::Served | Self::Requests | Self::Rows(_) | Self::Advance => Kind::Own,
+            Self::Graph(call) => call.kind(),
+            Self::Served
+            | Self::Requests
+            | Self::Rows(_)
+            | Self::Advance
+            | Self::GraphInteractions
+            | Self::GraphUsers => Kind::Own,
             Self::Root | Self::Unknown(_) | Self::Other => Kind::Other,
         }
     }

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::Error;
 use crate::fault::FaultSpec;
 use crate::generate::Plan;
+use crate::graph::spec::GraphSpec;
 use crate::settings::{ServiceSettings, TokenSettings};
 use crate::specs::{Depth, Moment, Phase, PrivilegeSpec, TableData};
 use crate::world::{EVENTS, INTERACTIONS};
@@ -112,6 +113,7 @@ pub struct Scenario {
     pub(crate) privilege: Vec<PrivilegeSpec>,
     pub(crate) fault: Vec<FaultSpec>,
     pub(crate) phase: Vec<Phase>,
+    pub(crate) graph: Option<GraphSpec>,
     #[serde(skip)]
     pub(crate) base: PathBuf,
 }
@@ -148,9 +150,10 @@ impl Scenario {
         Self::parse_in(&text, path.parent().unwrap_or(Path::new(".")))
     }
 
-    /// What `copilot-lake demo` shows: 60,000 events in 13 weeks and what belongs to them, no faults, no limits, no compression.
+    /// What `copilot-lake demo` shows: 60,000 events in 13 weeks and what belongs to them, 12,000 interactions of 200 users in as
+    /// many weeks, no faults, no limits, no compression.
     pub fn demo() -> Self {
-        Self::rows(60_000, 13)
+        Self { graph: Self::tenant(200, 12_000).graph, ..Self::rows(60_000, 13) }
     }
 
     /// That many generated events in that many weeks, and rows of the other tables in proportion: older interactions a fifth
@@ -169,6 +172,11 @@ impl Scenario {
             ..TableData::default()
         };
         Self { seed: 1, table: dataverse_tables().map(data).collect(), ..Self::default() }
+    }
+
+    /// A tenant of Microsoft Graph alone: that many users with that many interactions in 13 weeks; no faults, no limits.
+    pub fn tenant(users: u32, interactions: u32) -> Self {
+        Self { seed: 1, graph: Some(GraphSpec { users, interactions, ..GraphSpec::default() }), ..Self::default() }
     }
 
     /// What is said about a table; a table that is not named exists and is empty.
@@ -211,6 +219,11 @@ impl Scenario {
                 return Err(Error::scenario(format!("`{}` has a type already", column.name)));
             }
         }
+        self.graph.iter().try_for_each(GraphSpec::check)?;
+        for graph in self.phase.iter().filter_map(|phase| phase.graph.as_ref()) {
+            graph.check()?;
+            self.graph.as_ref().ok_or_else(|| Error::scenario("a phase of `graph` needs [graph]"))?;
+        }
         for name in self.named() {
             known(name).ok_or_else(|| Error::scenario(format!("no table `{name}`")))?;
         }
@@ -229,9 +242,14 @@ impl Scenario {
         faults.chain(phases).chain(self.privilege.iter().map(|privilege| privilege.table.as_str()))
     }
 
-    pub(crate) fn plan(&self, data: &TableData) -> Plan {
+    /// The last day of generated rows unless a scenario says another.
+    pub(crate) fn usual_end() -> i32 {
         // A Saturday in the past: what is written about these rows stays true.
-        let usual = Instant::parse("2025-11-01").map_or(0, Instant::days);
+        Instant::parse("2025-11-01").map_or(0, Instant::days)
+    }
+
+    pub(crate) fn plan(&self, data: &TableData) -> Plan {
+        let usual = Self::usual_end();
         let older = data.name == INTERACTIONS;
         let end = match data.end {
             Some(end) => end.0.days(),

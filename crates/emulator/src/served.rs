@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use copilot_lake_tables::Week;
 use serde::Serialize;
 
+use crate::graph::ledger::GraphServed;
 use crate::route::Kind;
 use crate::rows::Rows;
 use crate::token::APPLICATIONS;
@@ -15,11 +16,12 @@ use crate::token::APPLICATIONS;
 /// What an emulator was asked for and has sent until now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Served {
-    /// Requests by kind: `token`, `whoami`, `metadata`, `privileges`, `count`, `page`, `tracking`, `row`, `file`, `other`.
+    /// Requests by kind: `token`, `whoami`, `metadata`, `privileges`, `count`, `page`, `tracking`, `row`, `file`,
+    /// `history`, `users`, `user`, `members`, `deleted`, `other`.
     pub requests: BTreeMap<&'static str, u64>,
     /// Answers by status; 0 for a connection that was cut before an answer.
     pub statuses: BTreeMap<u16, u64>,
-    /// Rows in pages, repeated ones counted each time.
+    /// Rows in pages of tables, repeated ones counted each time.
     pub rows: u64,
     /// Files that were sent.
     pub payloads: u64,
@@ -37,6 +39,9 @@ pub struct Served {
     pub concurrency_max: u64,
     /// By table name.
     pub tables: BTreeMap<&'static str, TableServed>,
+    /// Of Microsoft Graph, where the scenario has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub graph: Option<GraphServed>,
 }
 
 /// The rows of a table; rows with the same key count once, in the week of the newest.
@@ -73,6 +78,9 @@ pub struct Request {
     pub rows: usize,
     /// The client id of the application that the token was given to, or that asks for one; `None` when it is unknown.
     pub application: Option<&'static str>,
+    /// Of Microsoft Graph: the object id of whom it is about, or what the address has instead of one that exists.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
 }
 
 /// Requests beyond that many are counted, not kept.
@@ -102,6 +110,17 @@ const fn identity(application: Option<usize>) -> usize {
     }
 }
 
+/// What closes for itself alone when it is asked too much: Dataverse, the directory, histories.
+const SERVICES: usize = 3;
+
+const fn service(kind: Kind) -> usize {
+    match kind {
+        Kind::History => 2,
+        kind if kind.is_of_graph() => 1,
+        _ => 0,
+    }
+}
+
 /// An answer as it is noted.
 #[derive(Debug)]
 pub(crate) struct Answered {
@@ -110,14 +129,15 @@ pub(crate) struct Answered {
     pub(crate) status: u16,
     pub(crate) rows: usize,
     pub(crate) retry_after: Option<u64>,
+    pub(crate) user: Option<String>,
 }
 
 #[derive(Debug, Default)]
 struct State {
     served: Served,
     requests: Vec<Request>,
-    /// No request of that application may come between these moments.
-    closed: [Option<(Instant, Instant)>; IDENTITIES],
+    /// No request of that application to a service may come between these moments.
+    closed: [[Option<(Instant, Instant)>; SERVICES]; IDENTITIES],
 }
 
 /// A request that is being answered; counts down when the answer has gone out.
@@ -159,26 +179,26 @@ impl Recorder {
     }
 
     /// Notes that an application asks, after a `Retry-After` perhaps too early.
-    pub(crate) fn arrival(&self, application: Option<usize>) {
+    pub(crate) fn arrival(&self, application: Option<usize>, kind: Kind) {
         let now = Instant::now();
         let mut state = self.state();
-        if state.closed[identity(application)].is_some_and(|(from, until)| from < now && now < until) {
+        if state.closed[identity(application)][service(kind)].is_some_and(|(from, until)| from < now && now < until) {
             state.served.retry_after_violations += 1;
         }
     }
 
     /// Notes an answer.
-    pub(crate) fn end(&self, method: &str, url: &str, answered: &Answered) {
-        let Answered { kind, application, status, rows, retry_after } = *answered;
+    pub(crate) fn end(&self, method: &str, url: &str, answered: Answered) {
+        let Answered { kind, application, status, rows, retry_after, user } = answered;
         let now = Instant::now();
         let mut state = self.state();
         *state.served.requests.entry(kind.name()).or_default() += 1;
         *state.served.statuses.entry(status).or_default() += 1;
-        state.served.rows += rows as u64;
+        state.served.rows += if kind.is_of_graph() { 0 } else { rows as u64 };
         // The token service is another one: it closes nothing here.
         if let Some(seconds) = retry_after.filter(|_| kind != Kind::Token) {
             let until = now + Duration::from_secs(seconds);
-            let closed = &mut state.closed[identity(application)];
+            let closed = &mut state.closed[identity(application)][service(kind)];
             let until = closed.map_or(until, |(_, earlier)| earlier.max(until));
             *closed = Some((now + GRACE, until));
         }
@@ -186,7 +206,7 @@ impl Recorder {
             let at_ms = now.duration_since(self.started).as_millis() as u64;
             let (method, url) = (method.to_owned(), url.to_owned());
             let application = application.and_then(|at| APPLICATIONS.get(at)).map(|(id, _)| *id);
-            state.requests.push(Request { at_ms, method, kind: kind.name(), url, status, rows, application });
+            state.requests.push(Request { at_ms, method, kind: kind.name(), url, status, rows, application, user });
         }
     }
 

@@ -14,6 +14,7 @@ use hyper::{Method, Request, Response};
 use crate::clock::{Clock, http_date};
 use crate::data::Asked;
 use crate::fault::{FaultKind, Faults};
+use crate::graph::{Asking, Graph};
 use crate::limits::Limiter;
 use crate::query::Preferences;
 use crate::random::guid_text;
@@ -30,6 +31,7 @@ use crate::tracking::DELTA;
 #[derive(Debug)]
 pub(crate) struct Server {
     pub(crate) stores: Vec<Store>,
+    pub(crate) graph: Option<Graph>,
     pub(crate) settings: ServiceSettings,
     pub(crate) tokens: Tokens,
     pub(crate) faults: Faults,
@@ -49,7 +51,10 @@ pub(crate) struct Reset;
 impl Server {
     /// Answers one request.
     pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Reply>, Reset> {
-        let route = Route::of(request.uri().path());
+        let route = match (Route::of(request.uri().path()), &self.graph) {
+            (Route::Graph(_), None) => Route::Other,
+            (route, _) => route,
+        };
         if route.kind() == Kind::Own {
             return Ok(self.answer_own(&route, request.method()).into_response(None, None));
         }
@@ -66,18 +71,20 @@ impl Server {
             Kind::Page if tracks => Kind::Tracking,
             kind => kind,
         };
+        let (user, asking) = self.person(&route);
         let faults = self.faults.due(kind, route.table(), &decoded);
         let has = |kind: FaultKind| faults.iter().any(|fault| fault.kind == kind);
         if kind != Kind::Token {
-            self.recorder.arrival(application);
+            self.recorder.arrival(application, kind);
         }
         let slow = faults.iter().filter(|fault| fault.kind == FaultKind::Slow).map(|fault| fault.ms).sum::<u64>();
         if slow + self.settings.latency_ms > 0 {
             tokio::time::sleep(Duration::from_millis(slow + self.settings.latency_ms)).await;
         }
         let end = |application, status, rows, retry_after| {
-            let answered = Answered { kind, application, status, rows, retry_after };
-            self.recorder.end(parts.method.as_str(), url, &answered);
+            let user = user.clone();
+            let answered = Answered { kind, application, status, rows, retry_after, user };
+            self.recorder.end(parts.method.as_str(), url, answered);
         };
         if has(FaultKind::Reset) {
             end(application, 0, 0, None);
@@ -107,6 +114,8 @@ impl Server {
             let (answer, holder) = self.token(&route, &parts, &form, &asked);
             application = holder;
             (answer, 0)
+        } else if let (Route::Graph(call), Some(graph)) = (&route, &self.graph) {
+            self.graph_answer(graph, call, &parts.method, &parts.headers, parts.uri.path(), &asked)
         } else {
             match self.data(&route, &parts.method, &asked) {
                 Ok(answered) => answered,
@@ -117,6 +126,8 @@ impl Server {
         let retry_after = answer.headers.iter().find(|(name, _)| *name == RETRY_AFTER);
         let retry_after = retry_after.and_then(|(_, value)| value.to_str().ok()?.parse().ok());
         end(application, answer.status, rows, retry_after);
+        // Before it goes out: who has it all may ask again before this is noticed here.
+        drop(asking);
         let accepts = text(&parts, ACCEPT_ENCODING.as_str()).is_some_and(|accepted| accepted.contains("gzip"));
         if self.settings.gzip && accepts && answer.status == 200 {
             compress(&mut answer);
@@ -125,9 +136,19 @@ impl Server {
         if answer.status == 200 {
             answer.header("odata-version", "4.0");
         }
-        answer.header("x-ms-service-request-id", &guid_text(self.recorder.moment()));
-        answer.header("x-ms-dop-hint", &self.settings.dop_hint.to_string());
+        if !kind.is_of_graph() {
+            answer.header("x-ms-service-request-id", &guid_text(self.recorder.moment()));
+            answer.header("x-ms-dop-hint", &self.settings.dop_hint.to_string());
+        }
         Ok(answer.into_response(cut, Some(guard)))
+    }
+
+    /// Whom of a tenant a request is about, by object id where there is one, and that their history is being asked for.
+    fn person(&self, route: &Route) -> (Option<String>, Option<Asking>) {
+        let (Route::Graph(call), Some(graph)) = (route, &self.graph) else { return (None, None) };
+        let Some(name) = call.user() else { return (None, None) };
+        let asking = if call.kind() == Kind::History { graph.asking(name) } else { None };
+        (Some(graph.id_of(name).unwrap_or_else(|| name.to_owned())), asking)
     }
 
     /// Answers a request for a token, and says for which application.

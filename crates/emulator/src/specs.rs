@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use copilot_lake_tables::Instant;
 use serde::{Deserialize, Deserializer};
 
+use crate::graph::spec::GraphPhase;
+
 /// The rows of a table.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -119,6 +121,7 @@ pub(crate) struct Phase {
     #[serde(deserialize_with = "one_or_many")]
     pub(crate) generate: Vec<MoreRows>,
     pub(crate) column: Vec<ColumnSpec>,
+    pub(crate) graph: Option<GraphPhase>,
 }
 
 fn one_or_many<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<MoreRows>, D::Error> {

@@ -5,6 +5,11 @@ mod data;
 mod faults;
 mod files;
 mod filters;
+mod graph_directory;
+mod graph_faults;
+mod graph_history;
+mod graph_rows;
+mod graph_time;
 mod identities;
 mod links;
 mod metadata;
@@ -112,6 +117,27 @@ impl World {
         read(request).await
     }
 
+    /// A call of Microsoft Graph: a path behind `/v1.0/`, or a whole URL.
+    pub(super) async fn graph(&self, path: &str) -> Got {
+        match path.starts_with("http://") {
+            true => self.get(path).await,
+            false => self.get(&format!("{}v1.0/{path}", self.emulator.url())).await,
+        }
+    }
+
+    /// Follows links of Microsoft Graph to the end; every page's rows.
+    pub(super) async fn graph_walk(&self, path: &str) -> Vec<Vec<Value>> {
+        let mut next = Some(path.to_owned());
+        let mut pages = Vec::new();
+        while let Some(path) = next {
+            let got = self.graph(&path).await;
+            pages.push(got.rows());
+            next = got.link();
+            assert!(pages.len() < 10_000, "pages without end");
+        }
+        pages
+    }
+
     /// Follows links to the end; every page's rows.
     pub(super) async fn walk(&self, path: &str, page_size: usize) -> Vec<Vec<Value>> {
         let prefer = format!("odata.maxpagesize={page_size}");
@@ -144,6 +170,17 @@ pub(super) fn all(rows: usize) -> String {
         format!("[[table]]\nname = \"{}\"\nrows = {rows}\nweeks = 2\n", table.name)
     };
     copilot_lake_tables::dataverse_tables().map(table).collect()
+}
+
+/// The path of a person's history.
+pub(super) fn history(user: &str) -> String {
+    format!("copilot/users/{user}/interactionHistory/getAllEnterpriseInteractions")
+}
+
+/// The ids of everyone in the emulator's tenant.
+pub(super) async fn people(world: &World) -> Vec<Value> {
+    let got = world.get(&format!("{}_emulator/graph/users", world.emulator.url())).await;
+    String::from_utf8(got.bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 /// The ids of rows.

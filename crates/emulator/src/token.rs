@@ -4,8 +4,9 @@
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use base64_simd::URL_SAFE_NO_PAD;
 use url::form_urlencoded;
 
 use crate::assertion::check;
@@ -21,6 +22,8 @@ pub(crate) const APPLICATIONS: [(&str, &str); 2] = [(CLIENT_ID, CLIENT_SECRET), 
 #[derive(Debug)]
 pub(crate) struct Tokens {
     settings: TokenSettings,
+    /// What the applications may do; `None`: nothing is said about it.
+    roles: Option<Vec<String>>,
     given: Mutex<HashMap<String, Token>>,
 }
 
@@ -43,8 +46,8 @@ pub(crate) fn application(id: &str) -> Option<usize> {
 }
 
 impl Tokens {
-    pub(crate) fn new(settings: TokenSettings) -> Self {
-        Self { settings, given: Mutex::new(HashMap::new()) }
+    pub(crate) fn new(settings: TokenSettings, roles: Option<Vec<String>>) -> Self {
+        Self { settings, roles, given: Mutex::new(HashMap::new()) }
     }
 
     /// Answers a request for a token, and says for which application; `form` is its body, `url` where it was sent.
@@ -119,11 +122,28 @@ impl Tokens {
     pub(crate) fn make(&self, application: usize, audience: &str) -> (String, u64) {
         let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
         let number = given.len() as u64 + 1;
-        let token = format!("emulator.{number}.{:016x}", mix(hash(audience.as_bytes()), number));
+        let token = self.signed(application, audience, number);
         let until = Instant::now() + Duration::from_secs(self.settings.lifetime);
         let made = Token { until, requests_left: self.settings.requests, application, audience: origin(audience) };
         given.insert(token.clone(), made);
         (token, self.settings.lifetime.saturating_sub(u64::from(self.settings.lifetime > 1)))
+    }
+
+    /// A JSON Web Token, whose signature nobody can check.
+    fn signed(&self, application: usize, audience: &str, number: u64) -> String {
+        // The clients' clock is the real one, whatever the scenario's is.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mut claims = serde_json::json!({
+            "aud": audience, "iss": format!("https://sts.windows.net/{TENANT_ID}/"), "iat": now, "nbf": now,
+            "exp": now + self.settings.lifetime, "appid": APPLICATIONS[application].0, "tid": TENANT_ID, "ver": "1.0",
+        });
+        if let Some(roles) = &self.roles {
+            claims["roles"] = roles.clone().into();
+        }
+        let part = |bytes: &[u8]| URL_SAFE_NO_PAD.encode_to_string(bytes);
+        let header = part(br#"{"typ":"JWT","alg":"RS256","kid":"emulator"}"#);
+        let signature = part(format!("{number}.{:016x}", mix(hash(audience.as_bytes()), number)).as_bytes());
+        format!("{header}.{}.{signature}", part(claims.to_string().as_bytes()))
     }
 
     /// Whether the token of an `Authorization` header is good for one more request to one of these origins.

@@ -1,0 +1,153 @@
+//! Histories: pages that walk over the folders of a mailbox.
+
+use base64_simd::STANDARD;
+use url::form_urlencoded;
+
+use crate::fault::FaultKind;
+use crate::graph::answer::GraphAsked;
+use crate::graph::app::FOLDERS;
+use crate::graph::filter::HistoryFilter;
+use crate::graph::row::Renderer;
+use crate::graph::tenant::Tenant;
+use crate::graph::walk::{Present, Walk};
+use crate::reply::{Answer, Refusal};
+
+/// Interactions per page unless `$top` says otherwise, and the most.
+const USUAL: usize = 10;
+const MOST: usize = 100;
+
+/// A request for the history of a person.
+pub(crate) struct HistoryRequest<'a> {
+    pub(crate) tenant: &'a Tenant,
+    pub(crate) user: u32,
+    pub(crate) asked: &'a GraphAsked<'a>,
+    pub(crate) present: Present,
+    pub(crate) whole_seconds: bool,
+    pub(crate) refuse_filters: bool,
+}
+
+/// The query options of a request.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Options {
+    top: Option<usize>,
+    filter: Option<String>,
+    model: Option<String>,
+    place: Option<Place>,
+}
+
+/// Where a page begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Place {
+    folder: usize,
+    skip: usize,
+}
+
+impl HistoryRequest<'_> {
+    /// Answers with a page; says how many interactions it has, and whether its link was written anew by the client.
+    pub(crate) fn answer(&self) -> Result<(Answer, usize, bool), Refusal> {
+        let options = Options::parse(self.asked.query)?;
+        if self.asked.fault(FaultKind::ExpiredLink).is_some() {
+            return Err(bad_request("The skip token has expired."));
+        }
+        let filter = match &options.filter {
+            Some(_) if self.refuse_filters => {
+                return Err(bad_request("Missing 'createdDateTime' value in the filter of the request."));
+            }
+            Some(text) => HistoryFilter::parse(text, self.whole_seconds)?,
+            None => HistoryFilter::ALL,
+        };
+        let place = options.place.unwrap_or(Place { folder: 0, skip: 0 });
+        let altered = options.place.is_some() && options.write(place) != self.asked.query;
+        if place.folder >= self.tenant.folders {
+            return Err(bad_request("The skip token names no folder of the mailbox."));
+        }
+        let again = place.skip > 0 && self.asked.fault(FaultKind::DuplicateRow).is_some();
+        let most = self.asked.most(options.top.unwrap_or(USUAL));
+        let skip = place.skip - usize::from(again);
+        let mut walk = Walk::new(self.tenant, self.user, place.folder, &filter, self.present).skip(skip);
+        let mut renderer = Renderer::new(self.tenant);
+        let mut rows = Vec::with_capacity(most * 1_500);
+        let mut count = 0;
+        for found in walk.by_ref().take(most + usize::from(again)) {
+            if count > 0 {
+                rows.push(b',');
+            }
+            count += 1;
+            renderer.write(&mut rows, &found);
+        }
+        let next = match walk.next() {
+            Some(_) => Some(Place { skip: skip + count, ..place }),
+            None if place.folder + 1 < self.tenant.folders => Some(Place { folder: place.folder + 1, skip: 0 }),
+            None => self.asked.fault(FaultKind::ForeignLink).map(|_| place),
+        };
+        let next = next.map(|place| format!("{}?{}", self.asked.url, options.write(place)));
+        let head = format!(
+            "{{\"@odata.context\":\"{}$metadata#Collection(microsoft.graph.aiInteraction)\",\"@odata.count\":{count},",
+            self.asked.root
+        );
+        Ok((self.asked.envelope(head.into_bytes(), next, rows), count, altered))
+    }
+}
+
+impl Options {
+    fn parse(query: &str) -> Result<Self, Refusal> {
+        let mut options = Self::default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match name.as_ref() {
+                "$top" => {
+                    let top = value.parse().ok().filter(|top| (1..=MOST).contains(top));
+                    let message = format!("The value '{value}' of $top must be between 1 and {MOST}.");
+                    options.top = Some(top.ok_or_else(|| bad_request(&message))?);
+                }
+                "$filter" => options.filter = Some(value.into_owned()),
+                "$skiptoken" => {
+                    let place = Place::parse(&value).ok_or_else(|| bad_request("The skip token is not valid."))?;
+                    options.place = Some(place);
+                }
+                "model" if matches!(value.as_ref(), "A" | "B") => options.model = Some(value.into_owned()),
+                other => return Err(bad_request(&format!("The query option '{other}' is not supported."))),
+            }
+        }
+        Ok(options)
+    }
+
+    /// The query of a link, as the service writes it.
+    fn write(&self, place: Place) -> String {
+        let mut parts = Vec::new();
+        parts.extend(self.model.as_ref().map(|model| format!("model={model}")));
+        parts.extend(self.top.map(|top| format!("$top={top}")));
+        parts.extend(self.filter.as_ref().map(|filter| format!("$filter={}", encode(filter))));
+        let Place { folder, skip } = place;
+        let token = format!("SkipValue={skip}#MailboxFolder=MailFolders/{}", FOLDERS[folder]);
+        parts.push(format!("$skiptoken={}", encode(&STANDARD.encode_to_string(token))));
+        parts.join("&")
+    }
+}
+
+impl Place {
+    fn parse(token: &str) -> Option<Self> {
+        let text = String::from_utf8(STANDARD.decode_to_vec(token).ok()?).ok()?;
+        let (skip, folder) = text.strip_prefix("SkipValue=")?.split_once("#MailboxFolder=MailFolders/")?;
+        let folder = FOLDERS.iter().position(|known| *known == folder)?;
+        Some(Self { folder, skip: skip.parse().ok()? })
+    }
+}
+
+/// Encodes as the service does: spaces as `+`, everything else in lower case.
+fn encode(text: &str) -> String {
+    use std::fmt::Write;
+    let mut out = String::with_capacity(text.len() * 2);
+    for c in text.bytes() {
+        // Writing to a string cannot fail.
+        let _ = match c {
+            b' ' => out.write_char('+'),
+            _ if c.is_ascii_alphanumeric() || b"-_.!*()".contains(&c) => out.write_char(char::from(c)),
+            _ => write!(out, "%{c:02x}"),
+        };
+    }
+    out
+}
+
+fn bad_request(message: &str) -> Refusal {
+    Refusal::new(400, "BadRequest", message)
+}

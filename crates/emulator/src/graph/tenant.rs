@@ -1,0 +1,267 @@
+//! A tenant as it is at one moment: people, groups, and what follows of their interactions.
+
+use std::collections::{BTreeSet, HashMap};
+
+use copilot_lake_tables::Instant;
+
+use crate::Error;
+use crate::graph::app::share;
+use crate::graph::block::{BLOCK, Strand, Whose};
+use crate::graph::hours::work;
+use crate::graph::person::{Licence, Person};
+use crate::graph::spec::{GraphSpec, GroupSpec, UserSpec, Who};
+use crate::graph::spelled::Spelled;
+use crate::random::{Random, hash, mix};
+
+/// The state of a tenant.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Tenant {
+    pub(crate) seed: u64,
+    pub(crate) folders: usize,
+    pub(crate) people: Vec<Person>,
+    /// People by the numbers of their ids and principal names.
+    index: HashMap<u64, u32>,
+    batches: Vec<Batch>,
+    /// Interactions that the scenario spells out, by person.
+    pub(crate) spelled: HashMap<u32, Vec<Spelled>>,
+    groups: Vec<GroupSpec>,
+}
+
+/// Interactions that were generated together.
+#[derive(Debug, Clone)]
+struct Batch {
+    seed: u64,
+    /// As work.
+    from: i64,
+    until: i64,
+    /// Of every person.
+    quotas: Vec<Quota>,
+}
+
+/// How many interactions of a batch somebody has.
+#[derive(Debug, Clone, Copy, Default)]
+struct Quota {
+    own: u32,
+    /// The number of the meeting that they were in, from 1; 0: none.
+    meeting: u32,
+}
+
+/// People who meet.
+const PARTY: u32 = 5;
+
+/// There is a meeting per so many interactions.
+const MEETING_PER: u32 = 400;
+
+/// The shortest time between somebody's interactions on average, in milliseconds.
+const SHORTEST: i64 = 4_000;
+
+impl Tenant {
+    /// The tenant of a scenario; `seed` is the scenario's, `end` the last moment of generated interactions.
+    pub(crate) fn new(spec: &GraphSpec, seed: u64, end: Instant) -> Result<Self, Error> {
+        let seed = mix(seed, 0x6772_6170);
+        let mut tenant = Self { seed, folders: spec.folders, ..Self::default() };
+        for number in 0..spec.users {
+            tenant.people.push(generated(spec, mix(seed, 10_000_000 + u64::from(number)), end));
+        }
+        for user in &spec.user {
+            tenant.user(user)?;
+        }
+        tenant.index();
+        let from = end.plus_seconds(-i64::from(spec.days) * 86_400);
+        tenant.generate(spec.interactions, spec.quiet, from, end)?;
+        for group in &spec.group {
+            tenant.group(group)?;
+        }
+        Ok(tenant)
+    }
+
+    fn index(&mut self) {
+        self.index.clear();
+        for (at, person) in self.people.iter().enumerate() {
+            let at = at as u32;
+            self.index.insert(hash(person.principal_name(at).as_bytes()), at);
+            self.index.insert(hash(person.id().as_bytes()), at);
+        }
+    }
+
+    /// The number of a person by object id or principal name.
+    pub(crate) fn find(&self, name: &str) -> Option<u32> {
+        self.index.get(&hash(name.as_bytes())).copied()
+    }
+
+    /// The number of a person whom a scenario names.
+    pub(crate) fn who(&self, who: &Who) -> Result<u32, Error> {
+        let found = match who {
+            Who::Index(at) => Some(*at).filter(|at| (*at as usize) < self.people.len()),
+            Who::Name(name) => self.find(name),
+        };
+        found.ok_or_else(|| Error::scenario(format!("no user {who:?}")))
+    }
+
+    /// Adds or changes a person.
+    fn user(&mut self, spec: &UserSpec) -> Result<(), Error> {
+        let known = match spec.index {
+            Some(at) => Some(self.who(&Who::Index(at))?),
+            None => spec.id.as_ref().and_then(|id| self.find(id)),
+        };
+        let at = known.unwrap_or_else(|| {
+            let seed = mix(self.seed, 20_000_000 + self.people.len() as u64);
+            let person = Person { seed, licence: Licence::Full, enabled: true, deleted: None, fresh: None, spec: None };
+            self.people.push(person);
+            self.people.len() as u32 - 1
+        });
+        self.people[at as usize].apply(spec);
+        Ok(())
+    }
+
+    /// Adds or changes people after the start.
+    pub(crate) fn users(&mut self, specs: &[UserSpec]) -> Result<(), Error> {
+        specs.iter().try_for_each(|spec| self.user(spec))?;
+        self.index();
+        Ok(())
+    }
+
+    /// Adds a group, or replaces the one of that id.
+    pub(crate) fn group(&mut self, spec: &GroupSpec) -> Result<(), Error> {
+        for who in &spec.members {
+            self.who(who)?;
+        }
+        self.groups.retain(|group| !group.id.eq_ignore_ascii_case(&spec.id));
+        self.groups.push(spec.clone());
+        Ok(())
+    }
+
+    /// The people in a group and in groups that are its members, each once; `None`: there is no such group.
+    pub(crate) fn members(&self, group: &str) -> Option<BTreeSet<u32>> {
+        let named = |id: &str| self.groups.iter().find(|group| group.id.eq_ignore_ascii_case(id));
+        let mut open = vec![named(group)?];
+        let mut seen = Vec::new();
+        let mut members = BTreeSet::new();
+        while let Some(group) = open.pop() {
+            // Groups may be members of each other.
+            if seen.contains(&&group.id) {
+                continue;
+            }
+            seen.push(&group.id);
+            let count = self.people.len() as u32;
+            members.extend(group.members.iter().filter_map(|who| self.who(who).ok()));
+            members.extend(0..group.first.min(count));
+            members.extend((0..group.every.map_or(0, |_| count)).step_by(group.every.unwrap_or(1).max(1) as usize));
+            open.extend(group.groups.iter().filter_map(|id| named(id)));
+        }
+        members.retain(|at| self.people[*at as usize].deleted.is_none());
+        Some(members)
+    }
+
+    /// The ids of the groups.
+    pub(crate) fn group_ids(&self) -> impl Iterator<Item = &str> {
+        self.groups.iter().map(|group| group.id.as_str())
+    }
+
+    /// Generates interactions of everyone in an interval, those of meetings included.
+    pub(crate) fn generate(&mut self, rows: u32, quiet: f64, from: Instant, until: Instant) -> Result<(), Error> {
+        let number = self.batches.len() as u64;
+        // Who was given a number of their own once gets no others.
+        let exact = |person: &Person| person.spec.as_ref().is_some_and(|spec| spec.interactions.is_some());
+        let said = |person: &Person| person.fresh.or_else(|| exact(person).then_some(0));
+        let mut weights: Vec<_> = self.people.iter().map(|person| weight(person, quiet)).collect();
+        if weights.iter().all(|weight| *weight == 0) {
+            weights.fill(1);
+        }
+        let mut quotas = vec![Quota::default(); self.people.len()];
+        let mut met = 0;
+        for meeting in 0..(self.people.len() as u32 / PARTY).min(rows / MEETING_PER) {
+            for at in meeting * PARTY..(meeting + 1) * PARTY {
+                let at = at as usize;
+                if weights[at] > 0 && said(&self.people[at]).is_none() {
+                    quotas[at].meeting = meeting + 1;
+                    met += BLOCK as u32;
+                }
+            }
+        }
+        for (weight, person) in weights.iter_mut().zip(&self.people) {
+            // Who has a number of their own takes no part.
+            *weight = if said(person).is_some() { 0 } else { *weight };
+        }
+        let total = weights.iter().sum::<u64>().max(1);
+        let share = |weight: u64| u128::from(weight) * u128::from(rows.saturating_sub(met)) / u128::from(total);
+        let mut sum = 0;
+        for ((quota, weight), person) in quotas.iter_mut().zip(&weights).zip(&self.people) {
+            let before = share(sum);
+            sum += weight;
+            quota.own = said(person).unwrap_or((share(sum) - before) as u32);
+        }
+        self.people.iter_mut().for_each(|person| person.fresh = None);
+        let (from, until) = (from.0.div_euclid(1_000), until.0.div_euclid(1_000));
+        let most = quotas.iter().map(|quota| i64::from(quota.own)).max().unwrap_or(0);
+        if most > 0 && (until - from) / most < SHORTEST {
+            return Err(Error::scenario(format!("[graph]: {most} interactions of one user need more time")));
+        }
+        self.batches.push(Batch { seed: mix(self.seed, number), from: work(from), until: work(until), quotas });
+        Ok(())
+    }
+
+    /// The generated interactions of a person in a folder.
+    pub(crate) fn strands(&self, user: u32, folder: usize) -> impl Iterator<Item = Strand> {
+        let seed = self.people[user as usize].seed;
+        self.batches.iter().flat_map(move |batch| {
+            let quota = batch.quotas.get(user as usize).copied().unwrap_or_default();
+            let Batch { from, until, .. } = *batch;
+            let rows = share(quota.own, seed, folder, self.folders);
+            let own = Strand {
+                seed: mix(mix(batch.seed, seed), folder as u64),
+                rows,
+                from,
+                until,
+                whose: Whose::Own { asker: user, folder },
+            };
+            let meeting = quota.meeting.checked_sub(1).filter(|_| folder == 0).map(|meeting| Strand {
+                seed: mix(batch.seed, 0x6D65_6574 + u64::from(meeting)),
+                rows: BLOCK as u32,
+                from,
+                until,
+                whose: Whose::Meeting { first: meeting * PARTY, people: PARTY },
+            });
+            [Some(own), meeting].into_iter().flatten().filter(|strand| strand.rows > 0)
+        })
+    }
+}
+
+fn generated(spec: &GraphSpec, seed: u64, end: Instant) -> Person {
+    let mut random = Random::new(mix(seed, 0x7065_7273));
+    let mut yes = |share: f64| random.below(10_000) < (share * 10_000.0).round() as u64;
+    let (enabled, deleted) = (!yes(spec.disabled), yes(spec.deleted));
+    let mut at = random.below(10_000) as f64 / 10_000.0;
+    let mut licence = Licence::Without;
+    for (share, kind) in [
+        (spec.licensed, Licence::Full),
+        (spec.suspended, Licence::Suspended),
+        (spec.free, Licence::Free),
+        (spec.other, Licence::Other),
+    ] {
+        if at < share {
+            licence = kind;
+            break;
+        }
+        at -= share;
+    }
+    // Some so long ago that they are listed no more.
+    let deleted = deleted.then(|| end.floor_second().plus_seconds(-(random.below(40 * 86_400) as i64)));
+    Person { seed, licence, enabled, deleted, fresh: None, spec: None }
+}
+
+/// How much somebody does, compared with others.
+fn weight(person: &Person, quiet: f64) -> u64 {
+    let mut random = Random::new(mix(person.seed, 0x7765_6967));
+    if random.below(10_000) < (quiet * 10_000.0).round() as u64 {
+        return 0;
+    }
+    let weight = (16 + random.below(16)) << random.below(6);
+    match person.licence {
+        _ if person.deleted.is_some() => weight / 4,
+        Licence::Full => weight,
+        // They had a licence once.
+        Licence::Suspended | Licence::Other => weight / 4,
+        Licence::Free | Licence::Without => 0,
+    }
+}
