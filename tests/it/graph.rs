@@ -201,13 +201,13 @@ fn a_killed_run_and_its_rerun() {
         deleted = 0.0\nlate = { share = 0.0 }",
     );
     let mut world = world.of_graph("licensed", "2025-07-01");
-    world.keys.insert("graph.requests_per_second".to_owned(), 200.into());
+    world.keys.insert("graph.requests_per_second".to_owned(), 100.into());
     let mut moments = Numbers(42);
     let (mut killed, mut spared) = (0, 0);
     for _ in 0..kills {
         let (before, begun) = (world.emulator.requests().len(), requests(&world));
         let done: BTreeSet<String> = if killed > 0 { world.users_done_by_open_runs() } else { BTreeSet::new() };
-        let until = 100 + moments.next(1200);
+        let until = 100 + moments.next(700);
         let mut run = world.command(&["extract", "-q"]).stderr(Stdio::null()).spawn().unwrap();
         let ended = loop {
             if let Some(status) = run.try_wait().unwrap() {

@@ -36,7 +36,7 @@ const TABLES: [&Table; 5] = [
 ];
 
 /// The first commit of a run comes so soon, the others after twice the time each.
-const FIRST_COMMIT: Duration = Duration::from_secs(2);
+const FIRST_COMMIT: Duration = Duration::from_secs(1);
 /// A run that is killed repeats no more than this.
 const LAST_COMMIT: Duration = Duration::from_secs(5 * 60);
 /// More rows are not kept uncommitted.
