@@ -5,6 +5,8 @@
 //! with the raw text of what does not fit.
 
 mod card;
+mod decorator;
+mod html;
 mod text;
 
 use arrow::array::RecordBatch;
@@ -32,7 +34,7 @@ pub struct DecodedInteractions {
 }
 
 /// The child tables, by the property that holds their rows, and the column that counts them.
-const CHILDREN: [(&str, &Table, &str); 4] = [
+pub(crate) const CHILDREN: [(&str, &Table, &str); 4] = [
     ("attachments", &AI_INTERACTION_ATTACHMENT, "attachment_count"),
     ("contexts", &AI_INTERACTION_CONTEXT, "context_count"),
     ("links", &AI_INTERACTION_LINK, "link_count"),
@@ -70,26 +72,28 @@ impl Page {
 
     fn interaction(&mut self, user_id: &str, raw: &str) {
         let mut row = Row::new(&AI_INTERACTION);
-        let mut arrays: [Vec<&RawValue>; 4] = Default::default();
-        let mut content_type = None;
+        // A name twice counts once: the value that came last.
+        let (mut sender, mut content) = ("null", "null");
+        let mut arrays = ["null"; CHILDREN.len()];
         match serde_json::from_str::<Properties<'_>>(raw) {
             Ok(Properties(properties)) => {
                 for (name, value) in properties {
                     let value = value.get();
-                    match name.as_str() {
-                        "from" => from(&mut row, value),
-                        "body" => content_type = body(&mut row, value),
-                        _ => {
-                            if let Some(at) = CHILDREN.iter().position(|(property, ..)| *property == name) {
-                                arrays[at] = array(&mut row, CHILDREN[at].2, value);
-                            } else {
-                                row.property(&name, value);
-                            }
-                        }
+                    match (name.as_str(), CHILDREN.iter().position(|(property, ..)| *property == name)) {
+                        (_, Some(at)) => arrays[at] = value,
+                        ("from", _) => sender = value,
+                        ("body", _) => content = value,
+                        _ => row.property(&name, value),
                     }
                 }
             }
             Err(error) => row.refuse("", format!("not a row: {}", without_text(&error)), raw),
+        }
+        from(&mut row, sender);
+        let content_type = body(&mut row, content);
+        let mut elements: [Vec<&RawValue>; CHILDREN.len()] = Default::default();
+        for (at, (_, _, count)) in CHILDREN.into_iter().enumerate() {
+            elements[at] = array(&mut row, count, arrays[at]);
         }
         row.set("user_id", Cell::Text(user_id.to_owned()));
         row.fill("session_id", String::new);
@@ -101,7 +105,7 @@ impl Page {
         let row_time = row.instant("created_at").unwrap_or(Week::UNKNOWN.start());
         let key = ["user_id", "session_id", "interaction_id"].map(|part| row.text(part).unwrap_or_default());
         let mut attachments = Vec::new();
-        for (at, elements) in arrays.iter().enumerate() {
+        for (at, elements) in elements.iter().enumerate() {
             for (position, element) in elements.iter().enumerate() {
                 let child = child(CHILDREN[at].1, &key, position, element.get());
                 if at == 0 {
@@ -202,11 +206,11 @@ fn mentioned<'a>(row: &mut Row<'a>, raw: &'a str) {
 
 /// Reads one identity of a set; `false`: its place is taken, or it is none.
 fn identity<'a>(row: &mut Row<'a>, names: [&'static str; 3], set: &str, kind: &str, raw: &'a str) -> bool {
-    if raw == "null" {
-        return true;
-    }
     let [kind_column, id, display_name] = names;
     let is_known = matches!(kind, "user" | "application" | "device" | "conversation" | "tag");
+    if is_known && raw == "null" {
+        return true;
+    }
     if !is_known || row.is_filled(kind_column) {
         return false;
     }
@@ -215,11 +219,13 @@ fn identity<'a>(row: &mut Row<'a>, names: [&'static str; 3], set: &str, kind: &s
     if raw.starts_with('"') {
         return row.set_raw(display_name, raw);
     }
-    nested(row, kind_column, &format!("{set}.{kind}"), raw, |row, name, value| match name {
+    nested(row, id, &format!("{set}.{kind}"), raw, |row, name, value| match name {
         "id" => row.set_raw(id, value),
         "displayName" => row.set_raw(display_name, value),
         "tenantId" if set == "from" => row.set_raw("from_tenant_id", value),
-        _ if set == "from" && name.ends_with("IdentityType") => row.set_raw("from_identity_type", value),
+        _ if set == "from" && name.strip_suffix("IdentityType") == Some(kind) => {
+            row.set_raw("from_identity_type", value)
+        }
         _ => false,
     });
     true
