@@ -5,7 +5,9 @@
 //! with the raw text of what does not fit.
 
 mod card;
+mod decorator;
 mod history;
+mod html;
 mod text;
 
 use arrow::array::RecordBatch;
@@ -23,7 +25,7 @@ use text::Attachment;
 
 pub use history::{History, Keep};
 
-/// What became of the interactions of a page.
+/// What became of interactions.
 #[derive(Debug, Default)]
 pub struct DecodedInteractions {
     /// Batches by table and week, children before `ai_interaction`.
@@ -37,7 +39,7 @@ pub struct DecodedInteractions {
 }
 
 /// The child tables, by the property that holds their rows, and the column that counts them.
-const CHILDREN: [(&str, &Table, &str); 4] = [
+pub(crate) const CHILDREN: [(&str, &Table, &str); 4] = [
     ("attachments", &AI_INTERACTION_ATTACHMENT, "attachment_count"),
     ("contexts", &AI_INTERACTION_CONTEXT, "context_count"),
     ("links", &AI_INTERACTION_LINK, "link_count"),
@@ -47,60 +49,80 @@ const CHILDREN: [(&str, &Table, &str); 4] = [
 /// Decodes the JSON array of a page of a user's history, as if it were the first.
 ///
 /// # Errors
-/// As [`History::decode`].
+/// As [`Interactions::add`].
 pub fn decode_interactions(user_id: &str, rows: &[u8], extracted_at: Instant) -> Result<DecodedInteractions, Error> {
-    History::new(user_id, None).decode(rows, extracted_at)
+    let mut interactions = Interactions::default();
+    interactions.add(&mut History::new(user_id, None), rows)?;
+    interactions.finish(extracted_at)
 }
 
-/// The rows of a page, by table.
-struct Page {
+/// Rows of histories, page by page, until they are taken.
+pub struct Interactions {
     interactions: TableRows,
-    children: [TableRows; 4],
+    children: [TableRows; CHILDREN.len()],
+    rows: u64,
     differs: bool,
 }
 
-impl Page {
-    fn new() -> Self {
+impl Default for Interactions {
+    fn default() -> Self {
         Self {
             interactions: TableRows::new(&AI_INTERACTION),
             children: CHILDREN.map(|(_, table, _)| TableRows::new(table)),
+            rows: 0,
             differs: false,
         }
     }
+}
 
-    fn decode(history: &mut History, rows: &[u8], extracted_at: Instant) -> Result<DecodedInteractions, Error> {
+impl Interactions {
+    /// Decodes the JSON array of the next page of a history.
+    ///
+    /// # Errors
+    /// [`Error::NotAPage`] when the text is not a JSON array of UTF-8: nothing is taken then. Bad rows and values are
+    /// rejects, not errors.
+    pub fn add(&mut self, history: &mut History, rows: &[u8]) -> Result<(), Error> {
         let not_a_page = |reason: String| Error::NotAPage { table: AI_INTERACTION.name, reason };
         let text = simdutf8::basic::from_utf8(rows).map_err(|_| not_a_page("not UTF-8".to_owned()))?;
         let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| not_a_page(without_text(&error)))?;
-        let mut page = Self::new();
+        let rejects = self.rejects();
         for raw in &raw {
-            page.interaction(history, raw.get());
+            self.interaction(history, raw.get());
         }
-        page.finish(raw.len() as u64, extracted_at)
+        self.rows += raw.len() as u64;
+        history.count(raw.len() as u64, self.rejects() - rejects);
+        Ok(())
+    }
+
+    fn rejects(&self) -> u64 {
+        let tables = self.children.iter().chain([&self.interactions]);
+        tables.map(|table| table.misfits() as u64).sum()
     }
 
     fn interaction(&mut self, history: &mut History, raw: &str) {
         let mut row = Row::new(&AI_INTERACTION);
-        let mut arrays: [Vec<&RawValue>; 4] = Default::default();
-        let mut content_type = None;
+        // A name twice counts once: the value that came last.
+        let (mut sender, mut content) = ("null", "null");
+        let mut arrays = ["null"; CHILDREN.len()];
         match serde_json::from_str::<Properties<'_>>(raw) {
             Ok(Properties(properties)) => {
                 for (name, value) in properties {
                     let value = value.get();
-                    match name.as_str() {
-                        "from" => from(&mut row, value),
-                        "body" => content_type = body(&mut row, value),
-                        _ => {
-                            if let Some(at) = CHILDREN.iter().position(|(property, ..)| *property == name) {
-                                arrays[at] = array(&mut row, CHILDREN[at].2, value);
-                            } else {
-                                row.property(&name, value);
-                            }
-                        }
+                    match (name.as_str(), CHILDREN.iter().position(|(property, ..)| *property == name)) {
+                        (_, Some(at)) => arrays[at] = value,
+                        ("from", _) => sender = value,
+                        ("body", _) => content = value,
+                        _ => row.property(&name, value),
                     }
                 }
             }
             Err(error) => row.refuse("", format!("not a row: {}", without_text(&error)), raw),
+        }
+        from(&mut row, sender);
+        let content_type = body(&mut row, content);
+        let mut elements: [Vec<&RawValue>; CHILDREN.len()] = Default::default();
+        for (at, (_, _, count)) in CHILDREN.into_iter().enumerate() {
+            elements[at] = array(&mut row, count, arrays[at]);
         }
         row.set("user_id", Cell::Text(history.user_id().to_owned()));
         row.fill("session_id", String::new);
@@ -118,7 +140,7 @@ impl Page {
             Meeting::Same | Meeting::NotWanted => return,
         }
         let mut attachments = Vec::new();
-        for (at, elements) in arrays.iter().enumerate() {
+        for (at, elements) in elements.iter().enumerate() {
             for (position, element) in elements.iter().enumerate() {
                 let child = child(CHILDREN[at].1, &key, position, element.get());
                 if at == 0 {
@@ -138,8 +160,13 @@ impl Page {
         self.interactions.append(row, row_time);
     }
 
-    fn finish(self, rows: u64, extracted_at: Instant) -> Result<DecodedInteractions, Error> {
-        let mut decoded = DecodedInteractions { rows, differs: self.differs, ..DecodedInteractions::default() };
+    /// The rows, all as of that time.
+    ///
+    /// # Errors
+    /// None in practice: the columns are built for the schema.
+    pub fn finish(self, extracted_at: Instant) -> Result<DecodedInteractions, Error> {
+        let (rows, differs) = (self.rows, self.differs);
+        let mut decoded = DecodedInteractions { rows, differs, ..DecodedInteractions::default() };
         for table_rows in self.children.into_iter().chain([self.interactions]) {
             let table = table_rows.table;
             let (batches, rejects) = table_rows.finish(extracted_at)?;
@@ -219,11 +246,11 @@ fn mentioned<'a>(row: &mut Row<'a>, raw: &'a str) {
 
 /// Reads one identity of a set; `false`: its place is taken, or it is none.
 fn identity<'a>(row: &mut Row<'a>, names: [&'static str; 3], set: &str, kind: &str, raw: &'a str) -> bool {
-    if raw == "null" {
-        return true;
-    }
     let [kind_column, id, display_name] = names;
     let is_known = matches!(kind, "user" | "application" | "device" | "conversation" | "tag");
+    if is_known && raw == "null" {
+        return true;
+    }
     if !is_known || row.is_filled(kind_column) {
         return false;
     }
@@ -232,11 +259,13 @@ fn identity<'a>(row: &mut Row<'a>, names: [&'static str; 3], set: &str, kind: &s
     if raw.starts_with('"') {
         return row.set_raw(display_name, raw);
     }
-    nested(row, kind_column, &format!("{set}.{kind}"), raw, |row, name, value| match name {
+    nested(row, id, &format!("{set}.{kind}"), raw, |row, name, value| match name {
         "id" => row.set_raw(id, value),
         "displayName" => row.set_raw(display_name, value),
         "tenantId" if set == "from" => row.set_raw("from_tenant_id", value),
-        _ if set == "from" && name.ends_with("IdentityType") => row.set_raw("from_identity_type", value),
+        _ if set == "from" && name.strip_suffix("IdentityType") == Some(kind) => {
+            row.set_raw("from_identity_type", value)
+        }
         _ => false,
     });
     true

@@ -30,7 +30,7 @@ mod week;
 
 pub use assemble::assemble;
 pub use charset::{Charset, Outcome, Recogniser, Status};
-pub use interaction::{DecodedInteractions, History, Keep, decode_interactions};
+pub use interaction::{DecodedInteractions, History, Interactions, Keep, decode_interactions};
 pub use page::{Decoded, decode_page};
 pub use payload::{DecodedPayloads, Fetched, RawPayload, SourceRow, decode_payloads};
 pub use reject::{Reject, reject_batch};

@@ -78,17 +78,20 @@ impl<'a> Row<'a> {
         self.misfits.push(Misfit { column, reason, raw: raw.to_owned() });
     }
 
-    /// Fills a part of the key that has no text; what came in its place does not fit.
+    /// Fills a part of the key that says nothing; what came in its place and is no text does not fit.
     pub(crate) fn fill(&mut self, column: &'static str, text: impl FnOnce() -> String) {
-        if self.is_filled(column) {
+        let found = self.text(column);
+        if found.as_ref().is_some_and(|text| !text.is_empty()) {
             return;
         }
         let at = self.position(column);
         if let Some(Some(Cell::Raw(raw))) = at.map(|at| &self.cells[at])
+            && found.is_none()
             && *raw != "null"
         {
-            let raw = (*raw).to_owned();
-            self.refuse(column, "not text".to_owned(), &raw);
+            let (raw, is_text) = ((*raw).to_owned(), raw.starts_with('"'));
+            let reason = if is_text { "half a surrogate pair" } else { "not text" };
+            self.refuse(column, reason.to_owned(), &raw);
         }
         self.set(column, Cell::Text(text()));
     }
@@ -155,6 +158,11 @@ impl TableRows {
         }
         self.extra.append_option(row.extra.map(|text| text + "}"));
         self.row_time.push(row_time.0);
+    }
+
+    /// How many values did not fit.
+    pub(crate) fn misfits(&self) -> usize {
+        self.misfits.len()
     }
 
     pub(crate) fn finish(mut self, extracted_at: Instant) -> Result<Finished, Error> {

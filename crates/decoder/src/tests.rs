@@ -2,8 +2,11 @@
 
 mod corpora;
 mod definitions;
+mod html;
 mod interactions;
 mod oracle;
+mod random;
+mod samples;
 mod summaries;
 mod transcripts;
 mod users;
@@ -30,6 +33,12 @@ fn row(members: &str) -> String {
 fn text<'b>(batch: &'b RecordBatch, column: &str, row: usize) -> Option<&'b str> {
     let array = batch.column_by_name(column).unwrap().as_string::<i32>();
     array.is_valid(row).then(|| array.value(row))
+}
+
+/// Whether the long form of a test is asked for: `make soak`.
+#[expect(clippy::disallowed_methods, reason = "`make soak` speaks through the environment")]
+fn is_soak() -> bool {
+    std::env::var_os("COPILOT_LAKE_SOAK").is_some()
 }
 
 /// The rows of a batch, as text by column; nulls are left out.

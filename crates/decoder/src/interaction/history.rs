@@ -6,8 +6,6 @@ use std::ops::Range;
 
 use copilot_lake_tables::Instant;
 
-use super::{DecodedInteractions, Page};
-use crate::Error;
 use crate::columns::stored_id;
 
 /// Which rows are kept of a history that was read without a filter. Rows without a usable time are.
@@ -28,20 +26,29 @@ pub struct History {
     /// Hashes of the keys of rows that came, and of their words.
     seen: HashMap<u64, u64>,
     state: RandomState,
+    rows: u64,
+    rejected: u64,
 }
 
 impl History {
     /// Nothing was read yet; without `keep` all rows are kept.
     pub fn new(user_id: &str, keep: Option<Keep>) -> Self {
-        Self { user_id: stored_id(user_id).into_owned(), keep, seen: HashMap::new(), state: RandomState::new() }
+        Self { user_id: stored_id(user_id).into_owned(), keep, seen: HashMap::new(), state: RandomState::new(), rows: 0, rejected: 0 }
     }
 
-    /// Decodes the JSON array of the next page.
-    ///
-    /// # Errors
-    /// [`Error::NotAPage`] when the text is not a JSON array of UTF-8. Bad rows and values are rejects, not errors.
-    pub fn decode(&mut self, rows: &[u8], extracted_at: Instant) -> Result<DecodedInteractions, Error> {
-        Page::decode(self, rows, extracted_at)
+    /// Rows that were received.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Values of them that did not fit.
+    pub fn rejected(&self) -> u64 {
+        self.rejected
+    }
+
+    pub(super) fn count(&mut self, rows: u64, rejected: u64) {
+        self.rows += rows;
+        self.rejected += rejected;
     }
 
     pub(super) fn user_id(&self) -> &str {

@@ -1,6 +1,8 @@
 //! What a person would read of an interaction.
 
-use super::card;
+use std::collections::HashMap;
+
+use super::{card, html};
 
 /// An attachment of an interaction.
 pub(super) struct Attachment {
@@ -9,17 +11,18 @@ pub(super) struct Attachment {
     pub(super) content: String,
 }
 
-/// Stand in a body for the attachment whose place is between them: characters that no text has.
-const OPEN: char = '\u{E000}';
-const CLOSE: char = '\u{E001}';
-
-/// Columns of a line that no text has: lines are not broken.
-const WIDTH: usize = 1 << 16;
+/// Stand in a body for the attachment whose place is between them: code points that are no characters.
+const OPEN: char = '\u{FDD0}';
+const CLOSE: char = '\u{FDD1}';
 
 /// The body with placeholders replaced by the text of their adaptive card, HTML turned into text.
 pub(super) fn readable(content: &str, is_html: bool, attachments: &[Attachment]) -> String {
     let (marked, named) = mark(content);
-    let plain = if is_html { of_html(&marked) } else { marked };
+    let plain = if is_html { html::text(&marked) } else { marked };
+    let mut places: HashMap<&str, usize> = HashMap::new();
+    for (at, attachment) in attachments.iter().enumerate() {
+        places.entry(&attachment.id).or_insert(at);
+    }
     let mut shown = vec![false; attachments.len()];
     let mut text = String::with_capacity(plain.len());
     let mut rest = plain.as_str();
@@ -27,10 +30,10 @@ pub(super) fn readable(content: &str, is_html: bool, attachments: &[Attachment])
         text.push_str(before);
         let Some((number, after)) = after.split_once(CLOSE) else { break };
         let id = number.parse::<usize>().ok().and_then(|number| named.get(number));
-        let at = id.and_then(|id| attachments.iter().position(|attachment| attachment.id == *id));
-        if let Some(at) = at {
-            shown[at] = true;
-            text.push_str(&of_card(&attachments[at]).unwrap_or_default());
+        // A card that is named again is not shown again.
+        if let Some(at) = id.and_then(|id| places.get(id)).filter(|at| !shown[**at]) {
+            shown[*at] = true;
+            text.push_str(&of_card(&attachments[*at]).unwrap_or_default());
         }
         rest = after;
     }
@@ -49,41 +52,46 @@ fn of_card(attachment: &Attachment) -> Option<String> {
 }
 
 /// Puts a mark in place of each placeholder, escaped or not, and gives the ids that they name.
-fn mark(content: &str) -> (String, Vec<String>) {
-    const FORMS: [(&str, &str); 2] =
-        [("<attachment id=", "</attachment>"), ("&lt;attachment id=", "&lt;/attachment&gt;")];
+fn mark(content: &str) -> (String, Vec<&str>) {
+    const NAME: &str = "attachment id=";
+    const FORMS: [[&str; 3]; 2] = [["<", ">", "</attachment>"], ["&lt;", "&gt;", "&lt;/attachment&gt;"]];
     let (mut marked, mut ids) = (String::with_capacity(content.len()), Vec::new());
     let mut rest = content;
-    loop {
-        let found = FORMS.iter().filter_map(|(open, close)| Some((rest.find(open)?, *open, *close))).min();
-        let Some((start, open, close)) = found else { break };
-        let inside = &rest[start + open.len()..];
-        let Some(end) = inside.find(close) else { break };
-        marked.extend(rest[..start].chars().filter(|c| !matches!(*c, OPEN | CLOSE)));
-        marked.push(OPEN);
-        marked.push_str(&ids.len().to_string());
-        marked.push(CLOSE);
-        ids.push(id(&inside[..end]).to_owned());
-        rest = &inside[end + close.len()..];
+    // Forms of which no tag ends any more: they are not looked for to the end again and again.
+    let mut endless = [false; FORMS.len()];
+    while let Some((before, inside)) = rest.split_once(NAME) {
+        let form = (0..FORMS.len()).find(|form| before.ends_with(FORMS[*form][0]) && !endless[*form]);
+        let tag = form.and_then(|form| {
+            let tag = inside.split_once(FORMS[form][1]);
+            endless[form] = tag.is_none();
+            tag.map(|(attribute, after)| (FORMS[form], attribute, after))
+        });
+        if let Some(([start, _, end], attribute, after)) = tag {
+            push(&mut marked, before.strip_suffix(start).unwrap_or(before));
+            marked.extend([OPEN.to_string(), ids.len().to_string(), CLOSE.to_string()]);
+            ids.push(id(attribute));
+            rest = after.trim_start().strip_prefix(end).unwrap_or(after);
+        } else {
+            push(&mut marked, before);
+            marked.push_str(NAME);
+            rest = inside;
+        }
     }
-    marked.extend(rest.chars().filter(|c| !matches!(*c, OPEN | CLOSE)));
+    push(&mut marked, rest);
     (marked, ids)
+}
+
+/// Adds text that could hold what stands for marks.
+fn push(marked: &mut String, text: &str) {
+    marked.extend(text.chars().filter(|c| !matches!(*c, OPEN | CLOSE)));
 }
 
 /// The id between its quotes, which may be escaped.
 fn id(attribute: &str) -> &str {
-    for quote in ["&quot;", "\"", "'"] {
+    for quote in ["&quot;", "&#34;", "\"", "'"] {
         if let Some((id, _)) = attribute.strip_prefix(quote).and_then(|rest| rest.split_once(quote)) {
             return id;
         }
     }
-    attribute
-}
-
-/// HTML as text: headings, lists and tables stay readable; of links the text.
-fn of_html(html: &str) -> String {
-    let rendered = html2text::config::with_decorator(html2text::render::TrivialDecorator::new())
-        .no_table_borders()
-        .string_from_read(html.as_bytes(), WIDTH);
-    rendered.unwrap_or_else(|_| html.to_owned())
+    attribute.trim_end_matches([' ', '/'])
 }

@@ -66,7 +66,7 @@ struct Case {
 }
 
 /// SplitMix64: the same cases in every run.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
     fn next(&mut self) -> u64 {
@@ -77,7 +77,7 @@ impl Random {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, end: usize) -> usize {
+    pub(super) fn below(&mut self, end: usize) -> usize {
         (self.next() % end as u64) as usize
     }
 
@@ -87,7 +87,7 @@ impl Random {
     }
 
     /// Words in several scripts, as people write them.
-    fn text(&mut self) -> String {
+    pub(super) fn text(&mut self) -> String {
         let scripts: [&[char]; 6] = [
             &['a', 'e', 'i', 'n', 'r', 's', 't', 'Q', '7'],
             &['ä', 'ß', 'é', 'ø', 'u', 'm'],

@@ -1,46 +1,55 @@
 //! Reading histories: many users at once, of each one page after the other.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
-use arrow::array::RecordBatch;
-use copilot_lake_decoder::{DecodedInteractions, History, Keep};
-use copilot_lake_extractor::{Error as ServiceError, Graph, HistoryAsk};
+use copilot_lake_decoder::{Error as DecodeError, History, Keep};
+use copilot_lake_extractor::{Error as ServiceError, Graph, HistoryAsk, Page};
 use copilot_lake_tables::Instant;
 use futures::{StreamExt as _, stream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 
 use super::window::Task;
-use crate::cpu;
 use crate::halt::Halt;
 use crate::ingest::{Counts, NotDone};
 
 /// Users whose history is read at the same time, for each request per second: so long may an answer take.
 const SECONDS_IN_FLIGHT: f64 = 3.0;
-/// Bytes of decoded rows that wait while others are committed.
-const WAITING: usize = 32 << 20;
+/// Bytes of pages that wait while others are decoded and committed.
+const WAITING: usize = 16 << 20;
 const UNIT: usize = 1 << 10;
 
 /// What is heard of a user.
 pub(crate) enum Heard {
     /// A page.
-    Page(Box<HeardPage>),
+    Page(HeardPage),
     /// The history was read to its end, or is given up.
-    End(Task, Box<Ended>),
+    End(Box<Ended>),
 }
 
-/// A page of a user's history, decoded.
+/// A history while its pages are decoded.
+pub(crate) struct Decoding {
+    pub(crate) history: History,
+    /// Why a page could not be decoded.
+    pub(crate) broken: Option<DecodeError>,
+}
+
+/// A page of a user's history.
 pub(crate) struct HeardPage {
-    pub(crate) decoded: DecodedInteractions,
+    pub(crate) history: Arc<Mutex<Decoding>>,
+    pub(crate) page: Page,
     pub(crate) extracted_at: Instant,
-    /// The lake may have rows before this time.
+    pub(crate) user: Arc<str>,
+    /// The lake may have rows of the user before this time.
     pub(crate) reread_until: Instant,
-    pub(crate) throttled_seconds: f64,
     _room: Option<OwnedSemaphorePermit>,
 }
 
 /// How the reading of a history ended.
 pub(crate) struct Ended {
+    pub(crate) task: Task,
+    /// What became of its pages, once they are decoded.
+    pub(crate) history: Arc<Mutex<Decoding>>,
     pub(crate) counts: Counts,
     pub(crate) finished_at: Instant,
     /// The tenant refused the filter: everything was read, and what is in the window kept.
@@ -93,18 +102,18 @@ impl Reader {
 
     async fn one(&self, task: Task, tell: &mpsc::UnboundedSender<Heard>) {
         let mut counts = Counts::default();
-        let mut unfiltered = self.unfiltered.load(Ordering::Relaxed);
-        let mut result = self.walk(&task, unfiltered, &mut counts, tell).await;
-        if let (Err(NotDone::Service(ServiceError::FilterRefused { .. })), false) = (&result, unfiltered) {
+        let unfiltered = self.unfiltered.load(Ordering::Relaxed);
+        let mut reading = self.walk(&task, unfiltered, &mut counts, tell).await;
+        if matches!(reading.result, Err(NotDone::Service(ServiceError::FilterRefused { .. }))) && !unfiltered {
             // From now on nobody is asked with one.
             self.unfiltered.store(true, Ordering::Relaxed);
-            unfiltered = true;
-            result = self.walk(&task, true, &mut counts, tell).await;
+            reading = self.walk(&task, true, &mut counts, tell).await;
         }
+        let Reading { history, unfiltered, result } = reading;
         let finished_at = self.service.service_time().await.ok().or(counts.as_of).unwrap_or(task.end);
-        let ended = Ended { counts, finished_at, unfiltered, result };
+        let ended = Ended { task, history, counts, finished_at, unfiltered, result };
         // Nobody listens any more when the run is given up.
-        drop(tell.send(Heard::End(task, Box::new(ended))));
+        drop(tell.send(Heard::End(Box::new(ended))));
     }
 
     async fn walk(
@@ -113,13 +122,26 @@ impl Reader {
         unfiltered: bool,
         counts: &mut Counts,
         tell: &mpsc::UnboundedSender<Heard>,
-    ) -> Result<(), NotDone> {
-        counts.as_of.get_or_insert(self.service.service_time().await?);
+    ) -> Reading {
         let window = task.start..task.end;
         let keep = unfiltered.then(|| Keep { window: window.clone(), app_classes: self.app_classes.clone() });
+        let history = Arc::new(Mutex::new(Decoding { history: History::new(&task.user, keep), broken: None }));
         let ask = HistoryAsk { app_classes: self.app_classes.clone(), window: (!unfiltered).then_some(window) };
-        let mut history = History::new(&task.user, keep);
-        let mut pages = std::pin::pin!(self.service.history(&task.user, &ask));
+        let result = self.pages(task, &ask, &history, counts, tell).await;
+        Reading { history, unfiltered, result }
+    }
+
+    async fn pages(
+        &self,
+        task: &Task,
+        ask: &HistoryAsk,
+        history: &Arc<Mutex<Decoding>>,
+        counts: &mut Counts,
+        tell: &mpsc::UnboundedSender<Heard>,
+    ) -> Result<(), NotDone> {
+        counts.as_of.get_or_insert(self.service.service_time().await?);
+        let user: Arc<str> = task.user.as_str().into();
+        let mut pages = std::pin::pin!(self.service.history(&task.user, ask));
         while let Some(page) = pages.next().await {
             let page = match page {
                 Ok(page) => page,
@@ -128,36 +150,31 @@ impl Reader {
                     return Err(error.into());
                 }
             };
-            let extracted_at = self.service.service_time().await?;
             counts.pages += 1;
             counts.requests += u64::from(page.requests);
             counts.throttled_seconds += page.throttled.as_secs_f64();
-            let throttled_seconds = page.throttled.as_secs_f64();
-            let (decoder, decoded) = cpu::run(move || {
-                let decoded = history.decode(page.rows(), extracted_at);
-                (history, decoded)
-            })
-            .await;
-            history = decoder;
-            let decoded = decoded?;
-            counts.rows += decoded.rows;
-            counts.rejected += decoded.rejects.len() as u64;
-            let room = self.room(&decoded).await;
-            let reread_until = task.reread_until;
-            let page = HeardPage { decoded, extracted_at, reread_until, throttled_seconds, _room: room };
-            if tell.send(Heard::Page(Box::new(page))).is_err() {
+            let extracted_at = self.service.service_time().await?;
+            let room = self.room(page.body.len()).await;
+            let (history, user, reread_until) = (Arc::clone(history), Arc::clone(&user), task.reread_until);
+            let page = HeardPage { history, page, extracted_at, user, reread_until, _room: room };
+            if tell.send(Heard::Page(page)).is_err() {
                 return Err(NotDone::Stopped);
             }
         }
         Ok(())
     }
 
-    /// Waits until there is room for these rows beside those that wait.
-    async fn room(&self, decoded: &DecodedInteractions) -> Option<OwnedSemaphorePermit> {
-        let bytes = |batch: &RecordBatch| batch.get_array_memory_size();
-        let bytes: usize = decoded.batches.iter().map(|(_, _, batch)| bytes(batch)).sum();
+    /// Waits until there is room for so many bytes beside those that wait.
+    async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
         let units = (bytes / UNIT).clamp(1, WAITING / UNIT) as u32;
         // It is never closed.
         Arc::clone(&self.room).acquire_many_owned(units).await.ok()
     }
+}
+
+/// One walk over a history.
+struct Reading {
+    history: Arc<Mutex<Decoding>>,
+    unfiltered: bool,
+    result: Result<(), NotDone>,
 }

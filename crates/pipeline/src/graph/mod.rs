@@ -1,6 +1,7 @@
 //! Microsoft 365 Copilot: who is in scope, then the history of each, many users at a time, committed together.
 
 mod asked;
+mod bundle;
 mod history;
 mod marks;
 mod pending;
@@ -14,10 +15,12 @@ use std::time::Duration;
 use copilot_lake_extractor::{Error as ServiceError, Graph};
 use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, Instant};
 use copilot_lake_writer::Lake;
+use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use self::asked::Asked;
+use self::bundle::bundles;
 use self::history::{Ended, Heard, Reader};
 use self::marks::Mark;
 use self::pending::{Outcome, Pending};
@@ -160,36 +163,35 @@ pub(crate) async fn run(spine: &Spine, walk: &Walk<'_>) -> Result<(), Error> {
 /// Takes what is heard and commits it, by time and size.
 async fn collect(
     spine: &Spine,
-    mut heard: mpsc::UnboundedReceiver<Heard>,
+    heard: mpsc::UnboundedReceiver<Heard>,
     mut pending: Pending<'_>,
 ) -> Result<(), Error> {
     let mut luck = Luck::default();
     let mut failure = None;
-    while failure.is_none() {
+    let mut bundles = Box::pin(bundles(heard));
+    while failure.is_none() && !luck.is_refused(REFUSED) {
         let next = tokio::select! {
-            next = heard.recv() => next,
+            next = bundles.next() => next,
             () = tokio::time::sleep_until(pending.due()) => {
                 pending.commit().await?;
                 continue;
             }
         };
-        match next {
-            None => break,
-            Some(Heard::Page(page)) => pending.page(*page).await?,
-            Some(Heard::End(task, ended)) => match luck.outcome(task, *ended) {
-                Ok(Some(outcome)) => pending.ended(outcome),
-                Ok(None) => {}
-                Err(error) => failure = Some(error),
-            },
-        }
-        if luck.is_refused(REFUSED) {
-            break;
+        let Some(bundle) = next else { break };
+        let mut bundle = bundle?;
+        let ended = std::mem::take(&mut bundle.ended);
+        pending.rows(bundle).await?;
+        for end in ended {
+            match luck.outcome(end) {
+                Ok(outcome) => outcome.into_iter().for_each(|outcome| pending.ended(outcome)),
+                Err(error) => failure = failure.or(Some(error)),
+            }
         }
         if pending.is_due() {
             pending.commit().await?;
         }
     }
-    drop(heard);
+    drop(bundles);
     if luck.is_refused(1) {
         // It is the application that is refused, not the users.
         let mut refused = 0;
@@ -223,8 +225,8 @@ impl Luck {
     }
 
     /// The status and reason of a slice; an error where nobody else can be read either.
-    fn outcome(&mut self, task: Task, ended: Ended) -> Result<Option<Outcome>, ServiceError> {
-        let Ended { counts, finished_at, unfiltered, result } = ended;
+    fn outcome(&mut self, ended: Ended) -> Result<Option<Outcome>, ServiceError> {
+        let Ended { task, counts, finished_at, unfiltered, result, .. } = ended;
         let mut forbidden = false;
         let (status, reason) = match result {
             Ok(()) => {

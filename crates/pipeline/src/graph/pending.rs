@@ -1,6 +1,7 @@
 //! What was read and is not committed yet: rows of many users, and how their slices ended.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
@@ -15,7 +16,7 @@ use copilot_lake_tables::{
 use copilot_lake_writer::{Changes, Find};
 use futures::future::try_join_all;
 
-use super::history::HeardPage;
+use super::bundle::Bundle;
 use super::window::Task;
 use crate::error::Error;
 use crate::event::Event;
@@ -97,56 +98,65 @@ impl<'s> Pending<'s> {
         self.rows >= ROWS || tokio::time::Instant::now() >= self.due
     }
 
-    /// Takes a page.
-    pub(crate) async fn page(&mut self, page: HeardPage) -> Result<(), Error> {
-        if page.decoded.differs {
+    /// Takes rows that were decoded together.
+    pub(crate) async fn rows(&mut self, bundle: Bundle) -> Result<(), Error> {
+        let Bundle { decoded, extracted_at: at, reread_until, throttled_seconds, .. } = bundle;
+        if decoded.differs {
             // What came first of these rows must be there before what belongs to it can go.
             self.commit().await?;
         }
-        let reread_until = if page.decoded.differs { Instant(i64::MAX) } else { page.reread_until };
-        let (rejects, run_id, at) = (&self.spine.rejects, &self.spine.run_id, page.extracted_at);
+        let may_be_there = |user: &str, time: Instant| {
+            decoded.differs || reread_until.get(user).is_none_or(|reread_until| time < *reread_until)
+        };
+        let (rejects, run_id) = (&self.spine.rejects, &self.spine.run_id);
         let mut refused: BTreeMap<usize, Vec<Reject>> = BTreeMap::new();
-        for (table, reject) in page.decoded.rejects {
+        for (table, reject) in decoded.rejects {
             refused.entry(place(table)).or_default().push(reject);
         }
         for (place, refused) in refused {
             self.rejected.push(None, reject_batch(TABLES[place], &refused, run_id, at)?).await?;
             rejects.learn(TABLES[place], &refused, at);
         }
-        for (table, week, batch) in page.decoded.batches {
+        for (table, week, batch) in decoded.batches {
             if let Some(keys) = rejects.of_rows(table, &batch, at, self.find)? {
                 self.rejected.remove(&keys)?;
             }
             if table.name == AI_INTERACTION.name {
                 self.rows += batch.num_rows() as u64;
-                self.replace_children(&batch, reread_until)?;
+                self.replace_children(&batch, &may_be_there)?;
             }
             self.changes[place(table)].push(Some(week), batch).await?;
         }
-        let (rows, throttled_seconds) = (page.decoded.rows, page.throttled_seconds);
-        (self.spine.observe)(&Event::Page { table: AI_INTERACTION.name, rows, throttled_seconds });
+        if decoded.rows > 0 {
+            let rows = decoded.rows;
+            (self.spine.observe)(&Event::Page { table: AI_INTERACTION.name, rows, throttled_seconds });
+        }
         Ok(())
     }
 
     /// Lets what belongs to rows go that the lake may have and that is not pushed again.
-    fn replace_children(&mut self, batch: &RecordBatch, before: Instant) -> Result<(), Error> {
+    fn replace_children(
+        &mut self,
+        batch: &RecordBatch,
+        may_be_there: &dyn Fn(&str, Instant) -> bool,
+    ) -> Result<(), Error> {
         let Some(time) = batch.column_by_name("row_time") else { return Ok(()) };
-        let times = time.as_primitive::<TimestampMicrosecondType>();
-        let is_before: BooleanArray = times.values().iter().map(|time| Some(*time < before.0)).collect();
-        if !is_before.has_true() {
+        let times = time.as_primitive::<TimestampMicrosecondType>().values();
+        let users = batch.column(AI_INTERACTION.layout().key()[0]).as_string::<i32>();
+        let met = (0..batch.num_rows()).map(|row| Some(may_be_there(users.value(row), Instant(times[row]))));
+        let met: BooleanArray = met.collect();
+        if !met.has_true() {
             return Ok(());
         }
-        let error = Error::rows(&AI_INTERACTION);
         let names = AI_INTERACTION.key.iter().copied().chain((self.find == Find::ByTime).then_some("row_time"));
-        let columns = names.filter_map(|name| Some((name, std::sync::Arc::clone(batch.column_by_name(name)?))));
-        let keys = RecordBatch::try_from_iter(columns).and_then(|keys| filter_record_batch(&keys, &is_before));
-        let keys = keys.map_err(error)?;
+        let columns = names.filter_map(|name| Some((name, Arc::clone(batch.column_by_name(name)?))));
+        let keys = RecordBatch::try_from_iter(columns).and_then(|keys| filter_record_batch(&keys, &met));
+        let keys = keys.map_err(Error::rows(&AI_INTERACTION))?;
         let parts: Vec<_> = (0..AI_INTERACTION.key.len()).map(|at| keys.column(at).as_string::<i32>()).collect();
         let parent = |row| parts.iter().map(|part| part.value(row)).collect::<Vec<_>>().join("/");
         let parents: Vec<String> = (0..keys.num_rows()).map(parent).collect();
-        for (table, changes) in
-            TABLES.iter().zip(&mut self.changes).filter(|(table, _)| table.name != AI_INTERACTION.name)
-        {
+        let children = TABLES.iter().zip(&mut self.changes).filter(|(table, _)| table.name != AI_INTERACTION.name);
+        for (table, changes) in children {
             changes.remove(&keys)?;
             if let Some(keys) = self.spine.rejects.below(table, &parents)? {
                 self.rejected.remove(&keys)?;

@@ -1,0 +1,78 @@
+//! Bundles: what was heard of several users, decoded together, so that batches are worth their while.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+
+use copilot_lake_decoder::{DecodedInteractions, Error, Interactions};
+use copilot_lake_tables::Instant;
+use futures::{Stream, StreamExt as _, stream};
+use tokio::sync::mpsc;
+
+use super::history::{Ended, Heard, HeardPage};
+use crate::cpu;
+use crate::ingest::NotDone;
+
+/// More is not decoded together.
+const BYTES: usize = 1 << 20;
+/// Bundles that are decoded while one is committed.
+const AHEAD: usize = 2;
+
+/// What was heard together: the pages of those who ended are in it, or were in one before.
+pub(crate) struct Bundle {
+    pub(crate) decoded: DecodedInteractions,
+    pub(crate) extracted_at: Instant,
+    /// Before which time the lake may have rows, by user.
+    pub(crate) reread_until: HashMap<Arc<str>, Instant>,
+    pub(crate) throttled_seconds: f64,
+    pub(crate) ended: Vec<Ended>,
+}
+
+/// Decodes what is heard, in its order: what has come until the decoder is free is one bundle.
+pub(crate) fn bundles(
+    heard: mpsc::UnboundedReceiver<Heard>,
+) -> impl Stream<Item = Result<Bundle, Error>> {
+    let next = |mut heard: mpsc::UnboundedReceiver<Heard>| async move {
+        let (mut pages, mut ended, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut next = heard.recv().await;
+        while let Some(of_user) = next {
+            match of_user {
+                Heard::Page(page) => {
+                    bytes += page.page.body.len();
+                    pages.push(page);
+                }
+                Heard::End(end) => ended.push(*end),
+            }
+            next = if bytes < BYTES { heard.try_recv().ok() } else { None };
+        }
+        if pages.is_empty() && ended.is_empty() { None } else { Some(((pages, ended), heard)) }
+    };
+    stream::unfold(heard, next).map(|(pages, ended)| decode(pages, ended)).buffered(AHEAD)
+}
+
+async fn decode(pages: Vec<HeardPage>, mut ended: Vec<Ended>) -> Result<Bundle, Error> {
+    cpu::run(move || {
+        let mut interactions = Interactions::default();
+        let (mut extracted_at, mut throttled_seconds) = (Instant(0), 0.0);
+        let mut reread_until = HashMap::new();
+        for heard in pages {
+            let HeardPage { history, page, user, .. } = heard;
+            extracted_at = extracted_at.max(heard.extracted_at);
+            throttled_seconds += page.throttled.as_secs_f64();
+            let mut decoding = history.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = interactions.add(&mut decoding.history, page.rows()) {
+                decoding.broken = Some(error);
+            }
+            reread_until.insert(user, heard.reread_until);
+        }
+        for end in &mut ended {
+            let mut decoding = end.history.lock().unwrap_or_else(PoisonError::into_inner);
+            (end.counts.rows, end.counts.rejected) = (decoding.history.rows(), decoding.history.rejected());
+            if let Some(error) = decoding.broken.take() {
+                end.result = Err(NotDone::Decode(error));
+            }
+        }
+        let decoded = interactions.finish(extracted_at)?;
+        Ok(Bundle { decoded, extracted_at, reread_until, throttled_seconds, ended })
+    })
+    .await
+}
