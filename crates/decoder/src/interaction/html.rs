@@ -10,7 +10,7 @@ const WIDTH: usize = 1 << 16;
 /// Nested deeper than what people write. The library takes time by the square of the depth.
 const DEPTH: usize = 200;
 
-/// Columns or rows that a cell may span.
+/// Columns that a cell may span.
 const SPAN: usize = 50;
 
 /// Rows times columns of a table, and lines times bytes of text of what has a table: cells are padded to their column.
@@ -47,7 +47,7 @@ pub(super) fn text(html: &str) -> String {
 
 fn render(html: &str) -> Option<String> {
     let config = html2text::config::with_decorator(Lists).no_table_borders();
-    // The library is not made for hostile tables; a body must not end a run.
+    // The library panics at some tables that nobody writes; a body must not end a run.
     let rendered = catch_unwind(AssertUnwindSafe(|| config.string_from_read(html.as_bytes(), html.len().max(WIDTH))));
     rendered.ok()?.ok()
 }
@@ -84,6 +84,9 @@ fn is_tame(html: &str) -> bool {
             return false;
         }
         has_table |= tag.is("table");
+        if tag.is("ol") && !tag.counts_little() {
+            return false;
+        }
         if tag.is("tr") {
             (rows, cells) = (rows + 1, 0);
         } else if tag.is_any(&["td", "th"]) {
@@ -165,14 +168,21 @@ impl Tag<'_> {
         }
     }
 
-    /// Whether a cell takes no more rows and columns than tables have.
+    /// Whether a cell takes one row and not many columns: the library panics at some that overlap.
     fn spans_little(&self) -> bool {
         let attributes = self.attributes.to_ascii_lowercase();
-        attributes.split("span").skip(1).all(|rest| {
-            let digits = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '"' | '\''));
-            let digits = digits.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-            digits.parse::<usize>().is_ok_and(|span| (1..=SPAN).contains(&span))
+        attributes.match_indices("span").all(|(at, name)| {
+            let value = attributes[at + name.len()..]
+                .trim_start_matches(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '"' | '\''));
+            let digits = value.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+            let most = if attributes[..at].ends_with("row") { 1 } else { SPAN };
+            digits.parse::<usize>().is_ok_and(|span| (1..=most).contains(&span))
         })
+    }
+
+    /// Whether a list counts from a number that leaves room for others: the library adds to it.
+    fn counts_little(&self) -> bool {
+        self.attribute("start").is_none_or(|start| start.parse::<i32>().is_ok())
     }
 }
 

@@ -124,14 +124,14 @@ impl Random {
 
     /// A text as a JSON string, some of its characters escaped.
     fn quoted(&mut self, text: &str) -> String {
-        if !self.chance(20) {
+        if !self.chance(10) {
             return Value::from(text).to_string();
         }
         text.encode_utf16().fold("\"".to_owned(), |quoted, unit| quoted + &format!("\\u{unit:04x}")) + "\""
     }
 
     fn words(&mut self) -> String {
-        match self.below(4) {
+        match self.below(8) {
             0 => self.text(),
             _ => self.one(&WORDS).to_owned(),
         }
@@ -311,7 +311,7 @@ impl Random {
             let (raw, want) = if self.chance(30) {
                 self.value(Type::Text)
             } else {
-                let content: String = (0..self.below(12)).map(|_| self.one(&HTML).to_owned() + &self.words()).collect();
+                let content: String = (0..self.below(6)).map(|_| self.one(&HTML).to_owned() + &self.words()).collect();
                 (self.quoted(&content), Ok(Some(content)))
             };
             row.want("body_content", &raw, want);
