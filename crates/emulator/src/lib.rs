@@ -1,4 +1,4 @@
-//! A local Dataverse and Entra token service that answers from table definitions and misbehaves on request.
+//! A local Dataverse, Microsoft Graph and Entra token service that answers from table definitions and misbehaves on request.
 //!
 //! An [`Emulator`] has the tables that a [`Scenario`] describes: rows made from a seed, rows spelled out, faults, phases.
 //! It speaks HTTP/1.1 without TLS; behind a proxy that ends TLS, links have the scheme and the host of `X-Forwarded-Proto` and
@@ -8,9 +8,15 @@
 //! Tokens: `POST /<tenant>/oauth2/v2.0/token` for a secret or a client assertion, `GET /metadata/identity/oauth2/token` as on a
 //! virtual machine, `GET /msi/token` as in App Service. A token is good at the origin that it was asked for.
 //!
+//! Microsoft Graph is at `/v1.0` and `/beta` of the same address: users, members of groups, deleted users, and histories of
+//! interactions with Copilot. Its tokens say what the application may do. Two folders of a mailbox are made up.
+//!
 //! Beside the service's own paths it has, without sign-in:
 //! `GET /_emulator/served` ([`Served`] as JSON), `GET /_emulator/requests` ([`Request`] per line),
-//! `GET /_emulator/rows/<table>` (key, `modifiedon`, `versionnumber` and `week` of every row per line) and
+//! `GET /_emulator/rows/<table>` (key, `modifiedon`, `versionnumber` and `week` of every row per line),
+//! `GET /_emulator/graph/users` (a user as JSON per line), `GET /_emulator/graph/interactions` (user, session, id,
+//! `createdDateTime`, `interactionType`, `appClass` and the FNV-1a-64 of the body's content in hex, of every interaction that can
+//! be read now per line, between tabs) and
 //! `POST /_emulator/advance` (the next phase).
 //!
 //! ```

@@ -74,7 +74,8 @@ use crate::world::{EVENTS, INTERACTIONS};
 /// depth = "Basic"                   # its own rows; "Global": all; "none": 403
 ///
 /// [[fault]]                         # see `kind` below
-/// at = "page"                       # token, whoami, metadata, count, page, tracking, row, file, any
+/// at = "page"                       # token, whoami, metadata, count, page, tracking, row, file, history, users, user, members,
+///                                   # deleted, any
 /// number = 3                        # from the third request of that kind on; or every = 10
 /// times = 1                         # how often; default once, with `every` without end
 /// table = "msdyn_copilotevent"      # only requests for it
@@ -89,7 +90,68 @@ use crate::world::{EVENTS, INTERACTIONS};
 /// change = [{ position = 0, values = { msdyn_verbatim = "changed" } }]   # gets a new modifiedon and version
 /// delete = [{ every = 10 }]         # rows by `position` (in order of creation, negative from the end), `every` or `key`
 /// column = [{ table = "msdyn_copilotevent", name = "new_region", type = "Text" }]        # voids the tokens of change tracking
+///
+/// [graph]                           # Microsoft Graph, at /v1.0 and /beta; left out: its paths are 404
+/// users = 200                       # generated ones
+/// interactions = 12000              # of all of them together, spread unevenly; those of a meeting count for each who was there
+/// days = 91
+/// end = 2025-11-01                  # their last day
+/// licensed = 0.75                   # shares of users by plan: the plan that histories require, enabled;
+/// suspended = 0.05                  # the same, suspended;
+/// free = 0.1                        # the free chat only;
+/// other = 0.05                      # plans named after Copilot without the one that counts; the rest has none of these
+/// disabled = 0.04                   # users whose account may not sign in
+/// deleted = 0.02                    # users who were deleted in the 40 days before `end`
+/// quiet = 0.15                      # users without interactions; those who never had a licence have none anyway
+/// late = { share = 0.02, hours = 6 }         # interactions that can be read only that long (at least half of it) after they were made
+/// folders = 2                       # mailbox folders that a history walks over, up to 4
+/// roles = ["AiEnterpriseInteraction.Read.All", "User.Read.All", "GroupMember.Read.All"]      # of every token
+/// whole_seconds = false             # finer times in filters are refused
+/// refuse_filters = false            # every filter is refused
+/// everyone_forbidden = false        # every history is refused with 403
+/// refuse_unlicensed = false         # histories of users without the plan are refused with 403
+/// # Of histories, of each application, in real time; left out: none. Over `window` seconds only the share `sustained` of the rate is
+/// # good; `retry_after = false`: refusals do not say how long to wait.
+/// limits = { requests_per_second = 30, sustained = 0.83, window = 30, retry_after = true }
+///
+/// [[graph.user]]                    # a licensed user of its own, behind the generated ones; with `index`: a generated one changed
+/// index = 3
+/// id = "99999999-0000-0000-0000-000000000001"
+/// upn = "ada@contoso.example"
+/// licensed = true
+/// plans = [{ id = "3f30311c-6b1e-48a4-ab79-725b469da960", status = "Enabled", service = "x", assigned = 2025-01-01 }]       # no others
+/// enabled = true
+/// deleted = 2025-10-30T08:00:00Z
+/// interactions = 12                 # exactly, beside `graph.interactions`, and none of meetings
+/// values = { department = "Sales" } # properties as they are sent
+/// status = 403                      # the answer to every request for their history, with `code` and `message` where wanted
+///
+/// [[graph.group]]
+/// id = "aaaaaaaa-0000-0000-0000-000000000001"
+/// members = [0, "ada@contoso.example"]       # users by number, object id or principal name
+/// first = 50                        # and so many from the first on
+/// every = 10                        # and every so many-th
+/// groups = ["aaaaaaaa-0000-0000-0000-000000000002"]  # and everyone in these groups
+///
+/// [[graph.interaction]]             # a generated one with values set
+/// user = 0                          # in whose history: by number, object id or principal name
+/// values = { createdDateTime = "2025-10-30T10:00:00.25Z", interactionType = "aiResponse", appClass = "IPM.SkypeTeams.Message.Copilot.Word" }
+/// json = { sessionId = 'null' }     # values as JSON text
+/// omit = ["requestId"]              # properties that are not sent
+/// raw = '{"id":"..."}'              # instead of all that: sent as it is
+/// arrives = 2025-10-30T16:00:00Z    # when it can be read; left out: when it was made
+/// at = 2025-10-30T10:00:00Z         # when it was made, when its values do not say it
+/// folder = "TeamChat"               # TeamsMessagesData, TeamChat, CopilotMessages, ConnectedAIApps; left out: that of its appClass
+///
+/// [phase.graph]                     # in a [[phase]]; `user`, `group` and `interaction` as above
+/// interactions = 100                # generated ones of all users between the clock before and the new one less a minute, or `from` and `until`
+/// user = [{ index = 1, deleted = 2025-11-06T08:00:00Z }, { index = 2, licensed = false }]    # without a known `index` or `id`: a new one
+/// group = [{ id = "aaaaaaaa-0000-0000-0000-000000000001", members = [0] }]   # instead of what was there
 /// ```
+///
+/// Ids of interactions are the milliseconds of their time: they repeat across sessions and users, and sometimes across two sessions of
+/// one user; user, session and id together are unique. A history's pages are newest first in each folder, by offset; the token of a link
+/// says the folder and the offset, as the service's does. A filter that joins `appClass` by `or` with something else is refused.
 ///
 /// Generated rows of several tables belong together: contexts name chats that are there, older interactions their content,
 /// insights conversations of events. One older interaction in 20 is also an event: the first events again. Where no other table
@@ -97,7 +159,8 @@ use crate::world::{EVENTS, INTERACTIONS};
 ///
 /// Kinds of faults: `429`, `503`, `500`, `408`, `401` (each with `retry_after`, `code` and `message` where wanted), `expired_token` (the
 /// token is void from now on), `403_privilege` (for the table that is asked), `403_member`, `cut_body` (less than Content-Length),
-/// `cut_chunked`, `reset` (no answer), `not_json` (a proxy's HTML page), `slow` (`ms` before the answer), and for pages and tracking reads:
+/// `cut_chunked`, `reset` (no answer), `not_json` (a proxy's HTML page), `slow` (`ms` before the answer), and for pages, tracking reads and
+/// lists of Microsoft Graph:
 /// `short_page` (at most `rows`, with a link), `empty_page` (with a link), `duplicate_row` (a page that begins with the last row of the one
 /// before), `foreign_link` (to `origin`), `expired_link` (the link that was followed is refused), `expired_delta` (at "tracking" only:
 /// the token is refused). `foreign_link` needs no link to follow: there is always one.

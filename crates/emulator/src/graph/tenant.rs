@@ -256,7 +256,7 @@ fn weight(person: &Person, quiet: f64) -> u64 {
     if random.below(10_000) < (quiet * 10_000.0).round() as u64 {
         return 0;
     }
-    let weight = (16 + random.below(16)) << random.below(6);
+    let weight = (16 + random.below(16)) << random.below(8);
     match person.licence {
         _ if person.deleted.is_some() => weight / 4,
         Licence::Full => weight,
