@@ -5,9 +5,6 @@ use std::time::Duration;
 
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-/// Bytes in flight: read, or read and not yet dropped by who asked for them.
-pub(crate) const BUDGET: usize = 64 << 20;
-
 const UNIT: usize = 1024;
 
 /// After this long without room one file may go above the budget, so that a caller who holds files while waiting for
@@ -87,6 +84,8 @@ impl Reservation {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const BUDGET: usize = 64 << 20;
     use futures::FutureExt;
 
     #[tokio::test(start_paused = true)]

@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::auth::{Auth, SignIn};
 use crate::body::{self, Stopped};
-use crate::budget::{BUDGET, Budget, Reservation};
+use crate::budget::{Budget, Reservation};
 use crate::clock::ServiceClock;
 use crate::dialect::Dialect;
 use crate::error::Error;
@@ -57,6 +57,8 @@ pub(crate) struct Limits {
     pub(crate) permits: Permits,
     /// For the calls that have a pace.
     pub(crate) pacer: Option<Pacer>,
+    /// Bytes of bounded answers in memory.
+    pub(crate) budget: usize,
 }
 
 /// A successful answer.
@@ -87,9 +89,9 @@ impl Client {
             dialect,
             tokens: TokenCache::new(SignIn::new(auth, service, network)?, limits.patience),
             http: network.client(service)?,
-            limits,
             gate: Gate::default(),
-            budget: Budget::new(BUDGET),
+            budget: Budget::new(limits.budget),
+            limits,
             clock: ServiceClock::default(),
             counts: Counts::default(),
             heard: AtomicBool::new(false),

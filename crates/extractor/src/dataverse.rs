@@ -32,6 +32,9 @@ use crate::slice::Slice;
 use crate::totals;
 use crate::tracking::{self, Tracking};
 
+/// Bytes of files in flight: read, or read and not yet dropped by who asked for them.
+pub(crate) const FILES: usize = 64 << 20;
+
 /// Which environment, as whom, and how much at a time.
 #[derive(Debug, Clone)]
 pub struct DataverseSettings {
@@ -83,7 +86,7 @@ impl Dataverse {
         api.set_query(None);
         api.set_fragment(None);
         api.set_path("/api/data/v9.2/");
-        let limits = Limits { patience, permits: Permits::new(permits::DATAVERSE), pacer: None };
+        let limits = Limits { patience, permits: Permits::new(permits::DATAVERSE), pacer: None, budget: FILES };
         let client = Arc::new(Client::new(&dialect::DATAVERSE, &api, settings.auth, &settings.network, limits)?);
         Ok(Self { client, api, page_size: settings.page_size.min(5_000) })
     }

@@ -113,6 +113,11 @@ impl Changes {
         self.holder.weeks.lock().await.check(self.table.name)
     }
 
+    /// From now on rows with the same key are found that way.
+    pub fn find_by(&mut self, find: Find) {
+        self.find = find;
+    }
+
     /// Takes keys of rows that are to go, unless a row with that key is pushed. The batch has the key columns by name, or
     /// the first few of them: then every row goes whose key begins with these values. With the column that files are sorted
     /// by, rows are looked for between the least and the greatest of its times alone.
@@ -150,7 +155,11 @@ impl Changes {
         // What meets no file of the table is encoded at once, side by side; the rest waits in memory, because most of it
         // will turn out to be known.
         let files = log.state().await?.map(|state| state.files.clone()).unwrap_or_default();
-        let find = if self.gone.has_times() || self.find == Find::Again { self.find } else { Find::ByKey };
+        let find = match self.find {
+            Find::New if !self.gone.is_empty() => Find::ByTime,
+            find => find,
+        };
+        let find = if self.gone.has_times() || find == Find::Again { find } else { Find::ByKey };
         let sources = stream::iter(weeks.weeks).map(|(week, rows)| self.sources(week, rows, find, &files));
         let sources = sources.buffered(WEEKS);
         let sources: Vec<Vec<Source>> = sources.try_collect().await?;

@@ -127,7 +127,7 @@ async fn merge(
     seen: &mut Vec<Path>,
 ) -> Result<Files, Error> {
     let table = log.table;
-    if find != Find::ByTime {
+    if matches!(find, Find::ByKey | Find::Again) {
         for source in &mut sources {
             source.bound_keys(table)?;
         }

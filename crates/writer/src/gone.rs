@@ -55,6 +55,10 @@ impl Gone {
         Ok(())
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bounds().next().is_none()
+    }
+
     /// Whether a row with these key columns is to go.
     pub(crate) fn contains(&self, key: &[Values], row: usize) -> bool {
         self.keys.iter().any(|(&columns, keys)| keys.hashes.contains(&keys::hash(&key[..columns], row)))

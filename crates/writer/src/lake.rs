@@ -49,6 +49,8 @@ pub struct Instance {
 /// How a table's row with the same key is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Find {
+    /// There is none, and no key comes twice: nothing is read.
+    New,
     /// The time of a key never changes: only files of the same week and time are read.
     ByTime,
     /// The time of a key may change: all files whose bounds allow the key are read.

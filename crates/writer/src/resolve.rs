@@ -43,6 +43,9 @@ impl Meetings {
     pub(crate) fn find(find: Find, sources: &[Source], files: &[Arc<DataFile>], gone: &Gone) -> Self {
         let meet = |a: &Source, b: &Source| a.week() == b.week() && a.bounds().times_meet(b.bounds());
         let mut met = Self { sources: vec![None; sources.len()], files: Vec::new() };
+        if find == Find::New {
+            return met;
+        }
         if find != Find::ByTime {
             let bounds = || sources.iter().map(Source::bounds).chain(gone.bounds());
             let any = |file: &&Arc<DataFile>| bounds().any(|bounds| bounds.keys_meet(&file.bounds));
@@ -76,6 +79,7 @@ impl Meetings {
     /// Whether rows of that week and these bounds would meet a file of the table.
     pub(crate) fn any(find: Find, source: &Source, files: &[Arc<DataFile>]) -> bool {
         match find {
+            Find::New => false,
             Find::ByKey | Find::Again => true,
             Find::ByTime => {
                 files.iter().any(|file| source.week() == file.week && source.bounds().times_meet(&file.bounds))

@@ -33,6 +33,9 @@ pub use claims::TokenClaims;
 /// More pages of one user are a mistake of the service: ten million interactions.
 const PAGES_OF_USER: u32 = 100_000;
 
+/// Bytes of pages of histories in memory: under way, or not yet dropped by who asked for them.
+pub(crate) const PAGES: usize = 24 << 20;
+
 /// How many requests of a second may be under way, so that answers may take 3 s without loss of pace.
 const SECONDS_UNDER_WAY: f64 = 4.0;
 
@@ -99,7 +102,7 @@ impl Graph {
         api.set_path(&format!("/{version}/"));
         // A float becomes the nearest whole number that there is.
         let under_way = ((rate * SECONDS_UNDER_WAY).ceil() as usize).clamp(16, 512);
-        let limits = Limits { patience, permits: Permits::new(under_way), pacer: Some(pacer) };
+        let limits = Limits { patience, permits: Permits::new(under_way), pacer: Some(pacer), budget: PAGES };
         let client = Arc::new(Client::new(&dialect::GRAPH, &api, auth, &network, limits)?);
         Ok(Self { client, api, model })
     }
@@ -168,7 +171,7 @@ impl Graph {
 
     /// The pages of one user's history. Each is asked for when the stream is polled for it and not before, so that one
     /// request of a user is under way at a time; short and empty pages happen, and no order is promised. A page counts
-    /// against the 64 MiB that pages may take in memory together until it is dropped: do not keep pages while waiting
+    /// against the 24 MiB that pages may take in memory together until it is dropped: do not keep pages while waiting
     /// for others, or each of those comes 10 s late.
     ///
     /// # Errors

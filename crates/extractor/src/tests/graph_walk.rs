@@ -89,7 +89,7 @@ async fn a_history_is_asked_for_as_its_consumer_goes_and_no_further() {
 
 #[tokio::test]
 async fn a_page_of_a_history_takes_room_until_its_last_clone_is_dropped() {
-    let rows = format!(r#"[{{"id":"{}"}}]"#, "x".repeat(20 << 20));
+    let rows = format!(r#"[{{"id":"{}"}}]"#, "x".repeat(7 << 20));
     let server = Server::start(move |request| page(&request, &rows, None)).await;
     let service = graph(server.url.clone());
     let fits = |bytes: usize| service.client.budget.reserve(bytes).now_or_never().is_some();
@@ -98,13 +98,13 @@ async fn a_page_of_a_history_takes_room_until_its_last_clone_is_dropped() {
         held.push(history(&service).await.remove(0).unwrap());
     }
     let clone = held[0].clone();
-    assert!(fits(3 << 20) && !fits(4 << 20), "60 of 64 MiB are taken, and a little");
+    assert!(fits(2 << 20) && !fits(4 << 20), "21 of 24 MiB are taken, and a little");
     held.remove(0);
     assert!(!fits(4 << 20), "the clone has the same bytes");
     drop(clone);
-    assert!(fits(23 << 20) && !fits(24 << 20));
+    assert!(fits(9 << 20) && !fits(11 << 20));
     drop(held);
-    assert!(fits(crate::budget::BUDGET));
+    assert!(fits(crate::graph::PAGES));
 }
 
 #[tokio::test]

@@ -10,7 +10,6 @@ use tokio::sync::mpsc;
 
 use super::history::{Ended, Heard, HeardPage};
 use crate::cpu;
-use crate::ingest::NotDone;
 
 /// More is not decoded together.
 const BYTES: usize = 1 << 20;
@@ -49,7 +48,7 @@ pub(crate) fn bundles(
     stream::unfold(heard, next).map(|(pages, ended)| decode(pages, ended)).buffered(AHEAD)
 }
 
-async fn decode(pages: Vec<HeardPage>, mut ended: Vec<Ended>) -> Result<Bundle, Error> {
+async fn decode(pages: Vec<HeardPage>, ended: Vec<Ended>) -> Result<Bundle, Error> {
     cpu::run(move || {
         let mut interactions = Interactions::default();
         let (mut extracted_at, mut throttled_seconds) = (Instant(0), 0.0);
@@ -63,13 +62,6 @@ async fn decode(pages: Vec<HeardPage>, mut ended: Vec<Ended>) -> Result<Bundle, 
                 decoding.broken = Some(error);
             }
             reread_until.insert(user, heard.reread_until);
-        }
-        for end in &mut ended {
-            let mut decoding = end.history.lock().unwrap_or_else(PoisonError::into_inner);
-            (end.counts.rows, end.counts.rejected) = (decoding.history.rows(), decoding.history.rejected());
-            if let Some(error) = decoding.broken.take() {
-                end.result = Err(NotDone::Decode(error));
-            }
         }
         let decoded = interactions.finish(extracted_at)?;
         Ok(Bundle { decoded, extracted_at, reread_until, throttled_seconds, ended })

@@ -1,13 +1,13 @@
 //! Reading histories: many users at once, of each one page after the other.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use copilot_lake_decoder::{Error as DecodeError, History, Keep};
 use copilot_lake_extractor::{Error as ServiceError, Graph, HistoryAsk, Page};
 use copilot_lake_tables::Instant;
 use futures::{StreamExt as _, stream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::mpsc;
 
 use super::window::Task;
 use crate::halt::Halt;
@@ -15,9 +15,6 @@ use crate::ingest::{Counts, NotDone};
 
 /// Users whose history is read at the same time, for each request per second: so long may an answer take.
 const SECONDS_IN_FLIGHT: f64 = 3.0;
-/// Bytes of pages that wait while others are decoded and committed.
-const WAITING: usize = 16 << 20;
-const UNIT: usize = 1 << 10;
 
 /// What is heard of a user.
 pub(crate) enum Heard {
@@ -42,7 +39,6 @@ pub(crate) struct HeardPage {
     pub(crate) user: Arc<str>,
     /// The lake may have rows of the user before this time.
     pub(crate) reread_until: Instant,
-    _room: Option<OwnedSemaphorePermit>,
 }
 
 /// How the reading of a history ended.
@@ -57,6 +53,19 @@ pub(crate) struct Ended {
     pub(crate) result: Result<(), NotDone>,
 }
 
+impl Ended {
+    /// Takes in what became of the pages. All of them must have been decoded.
+    pub(crate) fn settle(mut self) -> Self {
+        let mut decoding = self.history.lock().unwrap_or_else(PoisonError::into_inner);
+        (self.counts.rows, self.counts.rejected) = (decoding.history.rows(), decoding.history.rejected());
+        if let Some(error) = decoding.broken.take() {
+            self.result = Err(NotDone::Decode(error));
+        }
+        drop(decoding);
+        self
+    }
+}
+
 /// Reads histories.
 pub(crate) struct Reader {
     pub(crate) service: Graph,
@@ -66,13 +75,11 @@ pub(crate) struct Reader {
     unfiltered: AtomicBool,
     /// Nobody was begun with since the run was to stop.
     stopped: AtomicBool,
-    room: Arc<Semaphore>,
 }
 
 impl Reader {
     pub(crate) fn new(service: Graph, app_classes: Vec<String>, halt: Arc<Halt>) -> Self {
-        let room = Arc::new(Semaphore::new(WAITING / UNIT));
-        Self { service, app_classes, halt, unfiltered: AtomicBool::new(false), stopped: AtomicBool::new(false), room }
+        Self { service, app_classes, halt, unfiltered: AtomicBool::new(false), stopped: AtomicBool::new(false) }
     }
 
     /// Whether somebody was left out because the run was to stop.
@@ -82,7 +89,7 @@ impl Reader {
 
     /// Reads all of them, and tells what is heard. Ends early when nobody listens, or the run is to stop.
     pub(crate) async fn read(&self, tasks: Vec<Task>, requests_per_second: f64, tell: mpsc::UnboundedSender<Heard>) {
-        let at_once = (requests_per_second * SECONDS_IN_FLIGHT).ceil().clamp(16.0, 512.0) as usize;
+        let at_once = (requests_per_second * SECONDS_IN_FLIGHT).ceil().clamp(16.0, 96.0) as usize;
         let reading = stream::iter(tasks).for_each_concurrent(at_once, |task| async {
             if self.halt.is_over() {
                 self.stopped.store(true, Ordering::Relaxed);
@@ -154,21 +161,13 @@ impl Reader {
             counts.requests += u64::from(page.requests);
             counts.throttled_seconds += page.throttled.as_secs_f64();
             let extracted_at = self.service.service_time().await?;
-            let room = self.room(page.body.len()).await;
             let (history, user, reread_until) = (Arc::clone(history), Arc::clone(&user), task.reread_until);
-            let page = HeardPage { history, page, extracted_at, user, reread_until, _room: room };
+            let page = HeardPage { history, page, extracted_at, user, reread_until };
             if tell.send(Heard::Page(page)).is_err() {
                 return Err(NotDone::Stopped);
             }
         }
         Ok(())
-    }
-
-    /// Waits until there is room for so many bytes beside those that wait.
-    async fn room(&self, bytes: usize) -> Option<OwnedSemaphorePermit> {
-        let units = (bytes / UNIT).clamp(1, WAITING / UNIT) as u32;
-        // It is never closed.
-        Arc::clone(&self.room).acquire_many_owned(units).await.ok()
     }
 }
 

@@ -182,7 +182,7 @@ async fn collect(
         let ended = std::mem::take(&mut bundle.ended);
         pending.rows(bundle).await?;
         for end in ended {
-            match luck.outcome(end) {
+            match luck.outcome(end.settle()) {
                 Ok(outcome) => outcome.into_iter().for_each(|outcome| pending.ended(outcome)),
                 Err(error) => failure = failure.or(Some(error)),
             }

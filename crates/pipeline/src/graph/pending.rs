@@ -60,7 +60,10 @@ pub(crate) struct Outcome {
 /// What is to be committed together.
 pub(crate) struct Pending<'s> {
     spine: &'s Spine,
+    /// How rows are found that are there already.
     find: Find,
+    /// Whether rows were taken that may be there.
+    may_meet: bool,
     changes: Vec<Changes>,
     rejected: Changes,
     outcomes: Vec<Outcome>,
@@ -77,7 +80,8 @@ impl<'s> Pending<'s> {
         let find = if spine.full || spine.window.is_some() { Find::ByKey } else { Find::ByTime };
         Self {
             find,
-            changes: TABLES.iter().map(|table| spine.lake.changes(table, find)).collect(),
+            may_meet: false,
+            changes: TABLES.iter().map(|table| spine.lake.changes(table, Find::New)).collect(),
             rejected: spine.lake.changes(&REJECTED_RECORD, Find::ByKey),
             outcomes: Vec::new(),
             rows: 0,
@@ -148,6 +152,7 @@ impl<'s> Pending<'s> {
         if !met.has_true() {
             return Ok(());
         }
+        self.may_meet = true;
         let names = AI_INTERACTION.key.iter().copied().chain((self.find == Find::ByTime).then_some("row_time"));
         let columns = names.filter_map(|name| Some((name, Arc::clone(batch.column_by_name(name)?))));
         let keys = RecordBatch::try_from_iter(columns).and_then(|keys| filter_record_batch(&keys, &met));
@@ -178,8 +183,11 @@ impl<'s> Pending<'s> {
     /// Commits rejects, then the rows, then the ledger.
     pub(crate) async fn commit(&mut self) -> Result<(), Error> {
         let (spine, run_id) = (self.spine, &self.spine.run_id);
-        let fresh = |table| spine.lake.changes(table, self.find);
-        let changes = std::mem::replace(&mut self.changes, TABLES.map(fresh).into());
+        let fresh = |table| spine.lake.changes(table, Find::New);
+        let mut changes = std::mem::replace(&mut self.changes, TABLES.map(fresh).into());
+        if std::mem::take(&mut self.may_meet) {
+            changes.iter_mut().for_each(|changes| changes.find_by(self.find));
+        }
         let rejected = std::mem::replace(&mut self.rejected, spine.lake.changes(&REJECTED_RECORD, Find::ByKey));
         rejected.commit(run_id).await?;
         let mut changes: Vec<_> = TABLES.iter().zip(changes).collect();
