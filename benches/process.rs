@@ -29,32 +29,41 @@ pub struct Used {
     pub mebibytes: u64,
 }
 
-/// Runs `extract` into a lake, without payloads.
+/// Runs `extract` of Dataverse into a lake, without payloads.
 ///
 /// # Panics
 /// When it fails.
 pub fn extract(binary: &Path, url: &str, lake: &Path, more: &[&str]) -> Used {
-    let set = |key: &str, value: &str| [String::from("--set"), format!("{key}={value}")];
-    let arguments = [
-        set("auth.authority", url),
-        set("auth.tenant_id", TENANT_ID),
-        set("auth.client_id", CLIENT_ID),
-        set("dataverse.url", url),
-        set("dataverse.payloads", "false"),
-    ];
+    run(binary, "extract", url, lake, &[("dataverse.url", url), ("dataverse.payloads", "false")], more)
+}
+
+/// Runs a command over the histories of everyone licensed, since 2025-07-01.
+///
+/// # Panics
+/// When it fails.
+pub fn of_graph(binary: &Path, command: &str, url: &str, lake: &Path, requests_per_second: u32) -> Used {
+    let rate = requests_per_second.to_string();
+    let settings =
+        [("graph.url", url), ("graph.users", "licensed"), ("graph.since", "2025-07-01"), ("graph.requests_per_second", &rate)];
+    run(binary, command, url, lake, &settings, &[])
+}
+
+fn run(binary: &Path, command: &str, url: &str, lake: &Path, settings: &[(&str, &str)], more: &[&str]) -> Used {
+    let auth = [("auth.authority", url), ("auth.tenant_id", TENANT_ID), ("auth.client_id", CLIENT_ID)];
+    let settings = auth.iter().chain(settings).flat_map(|(key, value)| ["--set".to_owned(), format!("{key}={value}")]);
     let begun = Instant::now();
-    let mut extract = Command::new(binary)
-        .args(["extract", "-q", "--no-progress", "--lake"])
+    let mut process = Command::new(binary)
+        .args([command, "-q", "--no-progress", "--lake"])
         .arg(lake)
-        .args(arguments.iter().flatten())
+        .args(settings)
         .args(more)
         .env("COPILOT_LAKE_AUTH__CLIENT_SECRET", CLIENT_SECRET)
         .current_dir(lake.parent().expect("a folder"))
         .spawn()
-        .expect("extract starts");
-    let used = extract.wait4().expect("extract ends");
+        .expect("the command starts");
+    let used = process.wait4().expect("the command ends");
     let seconds = begun.elapsed().as_secs_f64();
-    assert!(used.status.success(), "extract failed");
+    assert!(used.status.success(), "{command} failed");
     let cpu = (used.rusage.utime + used.rusage.stime).as_secs_f64();
     Used { seconds, cpu, mebibytes: used.rusage.maxrss >> 20 }
 }

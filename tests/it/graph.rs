@@ -233,3 +233,37 @@ fn a_killed_run_and_its_rerun() {
     world.check_histories(&users);
     assert_eq!(world.emulator.served().graph.unwrap().at_once, 0);
 }
+
+#[test]
+fn check_and_plan_say_what_a_run_would_meet() {
+    let world = tenant("users = 30\ninteractions = 900\nlicensed = 1.0\ndeleted = 0.0\nquiet = 0.0");
+    let world = world.of_graph("licensed", "2025-08-01");
+    let output = world.run(&["check"]);
+    let told = text(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    for line in [
+        "sign-in to Graph: ok, with AiEnterpriseInteraction.Read.All, User.Read.All and GroupMember.Read.All",
+        "graph_user: ok, 30 users on the first page",
+        "ai_interaction: ok, a history was read",
+        "lake: ok",
+    ] {
+        assert!(told.contains(line), "{line}: {told}");
+    }
+    let kinds = world.emulator.served().requests;
+    assert_eq!((kinds["history"], kinds["users"]), (1, 1), "the cheapest calls there are");
+    let output = world.run(&["plan"]);
+    let plan = text(&output.stdout);
+    assert!(plan.starts_with("ai_interaction: 30 users in scope, 30 due; 0 rows in the lake"), "{plan}");
+    assert!(!world.lake().exists(), "plan changes nothing");
+    let from = world.emulator.requests().len();
+    world.extract(&[], 0);
+    let calls = histories(&world, from).len();
+    let plan = text(&world.run(&["plan"]).stdout);
+    assert!(plan.contains(&format!("{calls} calls for histories at least")), "as many as last time: {plan}");
+
+    let world = tenant("users = 3\ninteractions = 9\nroles = [\"User.Read.All\"]").of_graph("all", "2025-08-01");
+    let output = world.run(&["check"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{told}");
+    assert!(told.contains("grant the application permission AiEnterpriseInteraction.Read.All"), "{told}");
+}

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use copilot_lake_tables::{AI_INTERACTION, Instant, SYSTEM_USER, Source, Table, table};
 use copilot_lake_writer::Lake;
 use tokio::sync::Mutex;
+use tracing::warn;
 
 use crate::archive::Kept;
 use crate::error::Error;
@@ -22,6 +23,8 @@ use crate::settings::{DataverseJob, Deletes, Settings, Stop};
 use crate::spine::{DataverseSpine, Reports, Spine};
 use crate::{deletes, graph, payloads, people, read};
 
+/// Memory for rows of histories: their five tables have open files of many weeks, each with buffers of its own.
+const HISTORIES: usize = 48 << 20;
 /// A run that leaves out more of those in scope is not complete.
 const SKIPPED: f64 = 0.05;
 
@@ -29,7 +32,13 @@ const SKIPPED: f64 = 0.05;
 /// started, or that the lake itself could not be written.
 pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Report, Error> {
     let clock = std::time::Instant::now();
-    let Settings { lake, lake_options, archive_raw, command, dataverse, graph, request } = settings;
+    let Settings { lake, mut lake_options, archive_raw, command, dataverse, graph, request } = settings;
+    if graph.is_some() {
+        lake_options.memory = lake_options.memory.min(HISTORIES);
+        if archive_raw {
+            warn!("pages of Graph are not kept: `lake.archive_raw` is about Dataverse alone");
+        }
+    }
     let lake = Lake::open(&lake, lake_options).await?;
     let services = Services::new(dataverse.as_ref(), graph.as_ref())?;
     let Some((started_at, instance)) = services.sign_in(dataverse.as_ref(), graph.as_ref()).await? else {
