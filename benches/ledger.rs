@@ -28,8 +28,7 @@ fn main() {
     let binary = binary();
     let folder = tempfile::tempdir().expect("a folder");
     let scenario = folder.path().join("scenario.toml");
-    let text =
-        format!("clock = 2025-11-05T12:00:00Z\n[graph]\nusers = {users}\nlicensed = 1.0\ndeleted = 0.0\n");
+    let text = format!("clock = 2025-11-05T12:00:00Z\n[graph]\nusers = {users}\nlicensed = 1.0\ndeleted = 0.0\n");
     std::fs::write(&scenario, text).expect("a scenario file");
     let emulator = EmulatorProcess::start(&binary, &scenario);
     let people = emulator.ask("GET", "/_emulator/graph/users");

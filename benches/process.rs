@@ -43,8 +43,12 @@ pub fn extract(binary: &Path, url: &str, lake: &Path, more: &[&str]) -> Used {
 /// When it fails.
 pub fn of_graph(binary: &Path, command: &str, url: &str, lake: &Path, requests_per_second: u32) -> Used {
     let rate = requests_per_second.to_string();
-    let settings =
-        [("graph.url", url), ("graph.users", "licensed"), ("graph.since", "2025-07-01"), ("graph.requests_per_second", &rate)];
+    let settings = [
+        ("graph.url", url),
+        ("graph.users", "licensed"),
+        ("graph.since", "2025-07-01"),
+        ("graph.requests_per_second", &rate),
+    ];
     run(binary, command, url, lake, &settings, &[])
 }
 

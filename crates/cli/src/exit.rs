@@ -130,13 +130,15 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
             (Code::Refused, "add the application user to a column security profile that may read this column")
         }
         Error::TableMissing { .. } => (Code::Failed, "name the tables that the environment has in `dataverse.tables`"),
-        Error::ForeignLink { .. } => (Code::Failed, "check that `dataverse.url` is the environment's own address"),
+        Error::ForeignLink { .. } => {
+            (Code::Failed, "check that `dataverse.url` is the environment's own address, and `graph.url` that of Graph")
+        }
         Error::Unreachable { cause, .. } if cause.contains("certificate") => (
             Code::Failed,
             "where the network opens TLS, name the certificate of its authority in `network.ca_file`, then run it again",
         ),
         Error::Unreachable { .. } => {
-            (Code::Failed, "check `dataverse.url`, `auth.authority` and the network, then run it again")
+            (Code::Failed, "check `dataverse.url`, `graph.url`, `auth.authority` and the network, then run it again")
         }
         Error::UserRefused { .. } => {
             (Code::Failed, "check the users and groups that `graph.users` and `graph.exclude` name")
@@ -204,7 +206,7 @@ pub(crate) fn of_report(report: &Report) -> Option<Problem> {
         Outcome::Complete => None,
         Outcome::Failed if report.permission_missing => {
             let problem = Problem::new(Code::Refused, format!("a permission is missing for everything asked{reason}"));
-            Some(problem.hint(if report.tables.iter().any(|table| table.table == AI_INTERACTION.name) {
+            Some(problem.hint(if report.tables.iter().any(|table| table.table == AI_INTERACTION.name && table.slices_failed > 0) {
                 "grant the application AiEnterpriseInteraction.Read.All, with admin consent; where its token has it, the \
                  service refuses this tenant"
             } else {

@@ -248,7 +248,6 @@ const USERS_TRIED: usize = 5;
 async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Error> {
     let service = Graph::new(job.connection.clone())?;
     let claims = service.token().await?;
-    let has = |role: &str| claims.roles.as_ref().is_none_or(|roles| roles.iter().any(|granted| granted == role));
     let lists_users = job.users.iter().any(|who| !matches!(who, Who::Group(_)));
     let has_groups = job.users.iter().chain(&job.exclude).any(|who| matches!(who, Who::Group(_)));
     let needed = [
@@ -258,7 +257,7 @@ async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Er
     ];
     found(Finding::SignedInToGraph { roles: claims.roles.clone() });
     for (role, what, is_needed) in needed {
-        if is_needed && !has(role) {
+        if is_needed && claims.lacks(role) {
             found(Finding::RoleMissing { role, what });
         }
     }

@@ -12,7 +12,7 @@ use crate::ledger::Ledger;
 use crate::named_files::{self, Gone};
 use crate::plan::{self, Frame};
 use crate::schema::Schema;
-use crate::services::Services;
+use crate::services::{Services, SignedIn};
 use crate::settings::{DataverseJob, Settings};
 use crate::whole::Whole;
 
@@ -43,7 +43,7 @@ pub struct GraphEstimate {
     pub rows_in_lake: u64,
     /// Pages of users, at no documented rate.
     pub user_calls: u64,
-    /// Pages of histories, at least: as many as last time, and one of each user who was not read before.
+    /// Pages of histories, at least: as dense as last time, and one of each user who was not read before.
     pub history_calls: u64,
     /// History requests per second, as configured.
     pub requests_per_second: f64,
@@ -97,9 +97,13 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     let Settings { lake, lake_options, dataverse, graph, request, .. } = settings;
     let lake = Lake::open(&lake, lake_options).await?;
     let services = Services::new(dataverse.as_ref(), graph.as_ref())?;
-    let Some((started_at, _)) = services.sign_in(dataverse.as_ref(), graph.as_ref()).await? else {
+    let Some(signed_in) = services.sign_in(dataverse.as_ref(), graph.as_ref()).await? else {
         return Ok(Estimate::default());
     };
+    let SignedIn { started_at, refused, .. } = signed_in;
+    if let Some(error) = refused.into_iter().flatten().next() {
+        return Err(error);
+    }
     let ledger = Ledger::read(&lake).await?;
     let command = request.command("extract");
     let continued = ledger.continued(&command, started_at);
@@ -119,8 +123,8 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     }
     if let (Some(job), Some(service)) = (&graph, &services.graph) {
         let is_last_ended = ledger.is_last_ended(&continued);
-        let (continued, after_kill) = (&continued, ledger.has_unfinished());
-        let walk = graph::Walk { service, job, now, started_at, full, window, continued, after_kill, is_last_ended };
+        let (continued, last_run) = (&continued, ledger.last_run());
+        let walk = graph::Walk { service, job, now, started_at, full, window, continued, last_run, is_last_ended };
         estimate.graph = Some(of_graph(&walk, &lake).await?);
     }
     Ok(estimate)
@@ -134,7 +138,7 @@ async fn of_graph(walk: &graph::Walk<'_>, lake: &Lake) -> Result<GraphEstimate, 
         unknown: due.unknown.len() as u64,
         rows_in_lake: lake.files(&AI_INTERACTION).await?.iter().map(|file| file.rows).sum(),
         user_calls: due.pages,
-        history_calls: due.tasks.iter().map(|task| task.pages_before.unwrap_or_default().max(1)).sum(),
+        history_calls: due.tasks.iter().map(|task| task.pages_expected).sum(),
         requests_per_second: walk.job.connection.requests_per_second,
     })
 }

@@ -147,11 +147,14 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Reads when runs without an end finished the slices of their last users.
+    /// Reads when runs that may be continued finished the slices of their last users.
     async fn read_active(&mut self) -> Result<(), Error> {
         let mut runs: Vec<_> = self.started.iter().collect();
         runs.sort_by_key(|(_, started)| std::cmp::Reverse(**started));
-        let open = runs.into_iter().take_while(|(run, _)| !self.outcomes.contains_key(*run));
+        let open = runs.into_iter().take_while(|(run, _)| match self.outcomes.get(*run) {
+            None => true,
+            Some(outcome) => outcome == Outcome::Partial.name() && self.command_of(run).ends_with(FULL),
+        });
         let Some(first) = open.map(|(_, started)| *started).last() else { return Ok(()) };
         let columns = vec!["run_id", "finished_at"];
         let scan = Scan { columns, key: Some(("source", "graph")), ..Scan::default() };
@@ -211,6 +214,12 @@ impl Ledger {
             .take_while(|(run, started)| is_open(run) && last_active(run, **started) >= earliest)
             .map(|(run, _)| run.clone())
             .collect()
+    }
+
+    /// The run that started last; none when two did at the same time.
+    pub(crate) fn last_run(&self) -> Option<&str> {
+        let (run, started) = self.started.iter().max_by_key(|(_, started)| **started)?;
+        (self.started.values().filter(|other| *other == started).count() == 1).then_some(run)
     }
 
     /// When each run started.

@@ -18,7 +18,7 @@ use crate::ledger::Ledger;
 use crate::rejects::Rejects;
 use crate::report::{Outcome, Report, TableReport};
 use crate::schema::Schema;
-use crate::services::Services;
+use crate::services::{Services, SignedIn};
 use crate::settings::{DataverseJob, Deletes, Settings, Stop};
 use crate::spine::{DataverseSpine, Reports, Spine};
 use crate::{deletes, graph, payloads, people, read};
@@ -41,16 +41,17 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     }
     let lake = Lake::open(&lake, lake_options).await?;
     let services = Services::new(dataverse.as_ref(), graph.as_ref())?;
-    let Some((started_at, instance)) = services.sign_in(dataverse.as_ref(), graph.as_ref()).await? else {
+    let Some(signed_in) = services.sign_in(dataverse.as_ref(), graph.as_ref()).await? else {
         return Ok(nothing_to_do(clock));
     };
+    let SignedIn { started_at, instance, refused } = signed_in;
     let run_id = run_id(started_at);
 
     let _lock = lake.lock(&run_id).await?;
     lake.prepare(&instance, false).await?;
     let mut ledger = Ledger::read(&lake).await?;
-    let after_kill = ledger.has_unfinished();
-    if after_kill {
+    let last_run = ledger.last_run().map(str::to_owned);
+    if ledger.has_unfinished() {
         lake.prepare(&instance, true).await?;
     }
     let command = request.command(command);
@@ -59,8 +60,9 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let now = now.floor_second();
     let window = request.window(now)?;
     let rejects = Rejects::read(&lake).await?;
+    let [dataverse_refused, graph_refused] = refused;
     let environment = match (&services.dataverse, &dataverse) {
-        (Some(service), Some(job)) => {
+        (Some(service), Some(job)) if dataverse_refused.is_none() => {
             let mut asked: Vec<&'static Table> = job.tables.clone();
             asked.push(&SYSTEM_USER);
             Some((service.clone(), service.environment(&asked).await?))
@@ -87,7 +89,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     };
     // The services have limits of their own: neither waits for the other.
     let (of_dataverse, of_graph) = tokio::join!(
-        spine.guarded(async {
+        spine.guarded(dataverse_refused, async {
             let (Some(job), Some((service, environment))) = (&dataverse, environment) else { return Ok(()) };
             let spine = DataverseSpine {
                 spine: &spine,
@@ -98,16 +100,15 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
             };
             spine.walk(job, now, &continued).await
         }),
-        spine.guarded(async {
+        spine.guarded(graph_refused, async {
             let (Some(job), Some(service)) = (&graph, &spine.services.graph) else { return Ok(()) };
             let is_last_ended = spine.ledger.is_last_ended(&continued);
-            let (full, continued) = (spine.full, &continued);
-            let walk =
-                graph::Walk { service, job, now, started_at, full, window, continued, after_kill, is_last_ended };
+            let (full, continued, last_run) = (spine.full, &continued, last_run.as_deref());
+            let walk = graph::Walk { service, job, now, started_at, full, window, continued, last_run, is_last_ended };
             graph::run(&spine, &walk).await
         }),
     );
-    spine.finish(&command, started_at, clock, of_dataverse.and(of_graph)).await
+    spine.finish((&command, continued.is_empty()), started_at, clock, [of_dataverse, of_graph]).await
 }
 
 impl DataverseSpine<'_> {
@@ -139,9 +140,14 @@ impl DataverseSpine<'_> {
 }
 
 impl Spine {
-    /// One service's part of the run. When the lake fails, the others stop too.
-    async fn guarded(&self, part: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-        let result = part.await;
+    /// One service's part of the run, unless it refused the sign-in. When the lake fails, the others stop too.
+    async fn guarded(
+        &self,
+        refused: Option<Error>,
+        part: impl Future<Output = Result<(), Error>>,
+    ) -> Result<(), Error> {
+        let result = refused.map_or(Ok(()), Err);
+        let result = if result.is_ok() { part.await } else { result };
         if let Err(Error::Lake(_)) = &result {
             self.halt.halt();
         }
@@ -152,12 +158,14 @@ impl Spine {
     /// nothing was done before.
     async fn finish(
         self,
-        command: &str,
+        (command, is_whole): (&str, bool),
         started_at: Instant,
         clock: std::time::Instant,
-        walked: Result<(), Error>,
+        walked: [Result<(), Error>; 2],
     ) -> Result<Report, Error> {
-        let Reports { tables, stopped, dropped, refused } = self.reports.into_inner();
+        let Reports { tables, stopped, dropped, refused, in_scope } = self.reports.into_inner();
+        let lake_failed = walked.iter().any(|result| matches!(result, Err(Error::Lake(_))));
+        let has_failed = walked.iter().any(Result::is_err);
         let meter = self.services.meter();
         let mut report = Report {
             run_id: self.run_id,
@@ -179,16 +187,16 @@ impl Spine {
         let (done, failed) = (count(|table| table.slices_done), count(|table| table.slices_failed));
         // An environment without any of the tables is hardly the one that was meant.
         let mut asked = report.tables.iter().filter(is_asked).peekable();
-        let skipped_all = !stopped && asked.peek().is_some() && asked.all(|table| table.slices_skipped > 0);
-        let many_skipped = report.tables.iter().any(|table| {
-            let scope = table.slices_done + table.slices_failed + table.slices_skipped;
-            table.table == AI_INTERACTION.name && table.slices_skipped as f64 > SKIPPED * scope as f64
-        });
-        if done == 0 && (failed > 0 || walked.is_err() || skipped_all) {
+        let skipped_all = is_whole && !stopped && asked.peek().is_some() && asked.all(|table| table.slices_skipped > 0);
+        let many_skipped = report
+            .tables
+            .iter()
+            .any(|table| table.table == AI_INTERACTION.name && table.slices_skipped as f64 > SKIPPED * in_scope as f64);
+        if done == 0 && (failed > 0 || has_failed || skipped_all) {
             report.outcome = Outcome::Failed;
             report.permission_missing = failed > 0 && refused == failed;
         } else if report.total(|table| table.slices_failed) > 0
-            || walked.is_err()
+            || has_failed
             || stopped
             || many_skipped
             || report.total(|table| table.payloads_failed) > 0
@@ -196,21 +204,35 @@ impl Spine {
             report.outcome = Outcome::Partial;
         }
         // Without its end the next run looks for files that this one left.
-        let lake_failed = matches!(walked, Err(Error::Lake(_)));
         if !dropped && !lake_failed {
             let finished_at = self.services.service_time().await.ok().flatten().unwrap_or(started_at);
             self.ledger.end_run(command, started_at, finished_at, &report).await?;
         }
-        match walked {
-            Err(error) if report.outcome == Outcome::Failed => Err(error),
-            Err(error) => {
-                if let Some(table) = report.tables.last_mut() {
-                    table.reasons.push(format!("the run ended early: {error}"));
-                }
-                Ok(report)
-            }
-            Ok(()) => Ok(report),
+        // What ended both is told by the lake's own error, if it has one.
+        let mut errors: Vec<_> =
+            walked.into_iter().enumerate().filter_map(|(at, result)| Some((at, result.err()?))).collect();
+        errors.sort_by_key(|(_, error)| !matches!(error, Error::Lake(_)));
+        if report.outcome == Outcome::Failed && !errors.is_empty() {
+            return Err(errors.swap_remove(0).1);
         }
+        for (service, error) in errors {
+            let is_of_graph = |table: &TableReport| table.table == AI_INTERACTION.name;
+            let mut tables = report.tables.iter_mut();
+            let table = if service == 0 {
+                tables.rfind(|table| !is_of_graph(table))
+            } else {
+                tables.find(|table| is_of_graph(table))
+            };
+            let reason = format!("the run ended early: {error}");
+            match table {
+                Some(table) => table.reasons.push(reason),
+                None => {
+                    let table = if service == 0 { SYSTEM_USER.name } else { AI_INTERACTION.name };
+                    report.tables.push(TableReport { table, reasons: vec![reason], ..TableReport::default() });
+                }
+            }
+        }
+        Ok(report)
     }
 }
 

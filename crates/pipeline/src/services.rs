@@ -1,8 +1,9 @@
 //! The services that a run reads from.
 
-use copilot_lake_extractor::{Dataverse, Error as ServiceError, Graph, Meter};
+use copilot_lake_extractor::{Dataverse, Error as ServiceError, Graph, Meter, TokenClaims};
 use copilot_lake_tables::Instant;
 use copilot_lake_writer::Instance;
+use uuid::Uuid;
 
 use crate::error::Error;
 use crate::settings::{DataverseJob, GraphJob};
@@ -31,37 +32,53 @@ impl Services {
         })
     }
 
-    /// Signs in to all of them: the time by the first one's clock, and which instance they are.
+    /// Signs in to all of them. One that refuses does not keep the other from being read.
+    ///
+    /// # Errors
+    /// Those of the first service, when there is no other one.
     pub(crate) async fn sign_in(
         &self,
         dataverse: Option<&DataverseJob>,
         graph: Option<&GraphJob>,
-    ) -> Result<Option<(Instant, Instance)>, Error> {
-        let mut instance = Instance { organization: None, tenant: dataverse.and_then(|job| job.tenant_id.clone()) };
-        let mut time = None;
+    ) -> Result<Option<SignedIn>, Error> {
+        let tenant = |id: &Option<String>| id.clone().filter(|id| Uuid::try_parse(id).is_ok());
+        let mut instance = Instance { organization: None, tenant: dataverse.and_then(|job| tenant(&job.tenant_id)) };
+        let (mut times, mut refused) = (Vec::new(), [None, None]);
         if let Some(service) = &self.dataverse {
-            let who = service.who_am_i().await?;
-            (instance.organization, time) = (Some(who.organization_id), Some(who.service_time));
+            match service.who_am_i().await {
+                Ok(who) => {
+                    instance.organization = Some(who.organization_id);
+                    times.push(who.service_time);
+                }
+                Err(error) => refused[0] = Some(error.into()),
+            }
         }
         if let (Some(service), Some(job)) = (&self.graph, graph) {
-            let claims = service.token().await?;
-            if claims.roles.as_ref().is_some_and(|roles| !roles.iter().any(|role| role == HISTORY_ROLE)) {
-                return Err(Error::RoleMissing { role: HISTORY_ROLE });
-            }
-            instance.tenant = claims.tenant_id.or_else(|| job.tenant_id.clone()).or(instance.tenant);
-            if time.is_none() {
-                time = Some(service.service_time().await?);
+            match sign_in_to_graph(service).await {
+                Ok((claims, time)) => {
+                    instance.tenant = claims.tenant_id.or_else(|| tenant(&job.tenant_id)).or(instance.tenant);
+                    times.push(time);
+                }
+                Err(error) => refused[1] = Some(error),
             }
         }
-        Ok(time.map(|time| (time, instance)))
+        let Some(started_at) = times.first().copied() else {
+            return refused.into_iter().flatten().next().map_or(Ok(None), Err);
+        };
+        Ok(Some(SignedIn { started_at, instance, refused }))
     }
 
     /// The time by the first service's clock.
     pub(crate) async fn service_time(&self) -> Result<Option<Instant>, ServiceError> {
-        match (&self.dataverse, &self.graph) {
-            (Some(dataverse), _) => dataverse.service_time().await.map(Some),
-            (None, Some(graph)) => graph.service_time().await.map(Some),
-            (None, None) => Ok(None),
+        let Some(dataverse) = &self.dataverse else {
+            return match &self.graph {
+                Some(graph) => graph.service_time().await.map(Some),
+                None => Ok(None),
+            };
+        };
+        match (dataverse.service_time().await, &self.graph) {
+            (Err(_), Some(graph)) => graph.service_time().await.map(Some),
+            (time, _) => time.map(Some),
         }
     }
 
@@ -73,4 +90,22 @@ impl Services {
             throttled_seconds: sum.throttled_seconds + meter.throttled_seconds,
         })
     }
+}
+
+/// What signing in told.
+pub(crate) struct SignedIn {
+    /// The time by the first service's clock.
+    pub(crate) started_at: Instant,
+    pub(crate) instance: Instance,
+    /// Why Dataverse, and Graph, cannot be read.
+    pub(crate) refused: [Option<Error>; 2],
+}
+
+async fn sign_in_to_graph(service: &Graph) -> Result<(TokenClaims, Instant), Error> {
+    let claims = service.token().await?;
+    if claims.lacks(HISTORY_ROLE) {
+        return Err(Error::RoleMissing { role: HISTORY_ROLE });
+    }
+    let time = service.service_time().await?;
+    Ok((claims, time))
 }

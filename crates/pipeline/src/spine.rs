@@ -64,6 +64,8 @@ pub(crate) struct Reports {
     pub(crate) stopped: bool,
     /// Something was dropped in the middle: the next run has to look for what it left.
     pub(crate) dropped: bool,
+    /// Users whose history is to be read, whether or not it is due.
+    pub(crate) in_scope: u64,
     /// Slices that failed because a permission is missing.
     pub(crate) refused: u64,
 }

@@ -33,7 +33,14 @@ pub struct History {
 impl History {
     /// Nothing was read yet; without `keep` all rows are kept.
     pub fn new(user_id: &str, keep: Option<Keep>) -> Self {
-        Self { user_id: stored_id(user_id).into_owned(), keep, seen: HashMap::new(), state: RandomState::new(), rows: 0, rejected: 0 }
+        Self {
+            user_id: stored_id(user_id).into_owned(),
+            keep,
+            seen: HashMap::new(),
+            state: RandomState::new(),
+            rows: 0,
+            rejected: 0,
+        }
     }
 
     /// Rows that were received.

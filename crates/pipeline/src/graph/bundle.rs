@@ -27,9 +27,7 @@ pub(crate) struct Bundle {
 }
 
 /// Decodes what is heard, in its order: what has come until the decoder is free is one bundle.
-pub(crate) fn bundles(
-    heard: mpsc::UnboundedReceiver<Heard>,
-) -> impl Stream<Item = Result<Bundle, Error>> {
+pub(crate) fn bundles(heard: mpsc::UnboundedReceiver<Heard>) -> impl Stream<Item = Result<Bundle, Error>> {
     let next = |mut heard: mpsc::UnboundedReceiver<Heard>| async move {
         let (mut pages, mut ended, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut next = heard.recv().await;

@@ -71,6 +71,8 @@ pub(crate) struct Reader {
     pub(crate) service: Graph,
     pub(crate) app_classes: Vec<String>,
     pub(crate) halt: Arc<Halt>,
+    /// A filter was accepted: whoever is refused one is alone with that.
+    filtered: AtomicBool,
     /// The tenant refuses filters.
     unfiltered: AtomicBool,
     /// Nobody was begun with since the run was to stop.
@@ -79,7 +81,8 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(service: Graph, app_classes: Vec<String>, halt: Arc<Halt>) -> Self {
-        Self { service, app_classes, halt, unfiltered: AtomicBool::new(false), stopped: AtomicBool::new(false) }
+        let [filtered, unfiltered, stopped] = [const { AtomicBool::new(false) }; 3];
+        Self { service, app_classes, halt, filtered, unfiltered, stopped }
     }
 
     /// Whether somebody was left out because the run was to stop.
@@ -112,9 +115,11 @@ impl Reader {
         let unfiltered = self.unfiltered.load(Ordering::Relaxed);
         let mut reading = self.walk(&task, unfiltered, &mut counts, tell).await;
         if matches!(reading.result, Err(NotDone::Service(ServiceError::FilterRefused { .. }))) && !unfiltered {
-            // From now on nobody is asked with one.
-            self.unfiltered.store(true, Ordering::Relaxed);
             reading = self.walk(&task, true, &mut counts, tell).await;
+            if reading.result.is_ok() && !self.filtered.load(Ordering::Relaxed) {
+                // From now on nobody is asked with one.
+                self.unfiltered.store(true, Ordering::Relaxed);
+            }
         }
         let Reading { history, unfiltered, result } = reading;
         let finished_at = self.service.service_time().await.ok().or(counts.as_of).unwrap_or(task.end);
@@ -157,6 +162,9 @@ impl Reader {
                     return Err(error.into());
                 }
             };
+            if ask.window.is_some() {
+                self.filtered.store(true, Ordering::Relaxed);
+            }
             counts.pages += 1;
             counts.requests += u64::from(page.requests);
             counts.throttled_seconds += page.throttled.as_secs_f64();

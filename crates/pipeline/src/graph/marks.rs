@@ -12,6 +12,9 @@ use futures::TryStreamExt as _;
 use super::asked::Asked;
 use crate::error::Error;
 
+/// The clocks of two services may differ by so many seconds.
+const SLACK: i64 = 3600;
+
 /// The newest row of a user.
 #[derive(Debug, Clone)]
 pub(crate) struct Mark {
@@ -19,12 +22,15 @@ pub(crate) struct Mark {
     pub(crate) until: Option<Instant>,
     /// What was asked for until then.
     pub(crate) asked: Option<Arc<Asked>>,
-    /// The end of the last window, whether or not it was read.
+    /// The last window, whether or not it was read.
+    pub(crate) window_start: Instant,
     pub(crate) window_end: Instant,
     pub(crate) failed: bool,
     pub(crate) skipped: bool,
     /// Whether a run wrote it that the present one continues.
     pub(crate) is_continued: bool,
+    /// Whether the last run wrote it: nothing of the user was read since.
+    pub(crate) is_last: bool,
     pub(crate) pages: u64,
     finished_at: i64,
 }
@@ -36,6 +42,7 @@ pub(crate) async fn read(
     lake: &Lake,
     sought: &HashMap<String, Option<Instant>>,
     continued: &BTreeSet<String>,
+    last_run: Option<&str>,
 ) -> Result<HashMap<String, Mark>, Error> {
     let mut known: Vec<(Instant, &str)> = sought.iter().filter_map(|(id, first)| Some(((*first)?, &**id))).collect();
     known.sort_unstable();
@@ -50,14 +57,15 @@ pub(crate) async fn read(
         "status",
         "pages",
         "selection",
+        "window_start",
     ];
     let scan = Scan { columns, key: Some(("source", AI_INTERACTION.source_name())), ..Scan::default() };
-    let mut reader = Reader { sought, continued, marks: HashMap::new(), asked: BTreeMap::new() };
+    let mut reader = Reader { sought, continued, last_run, marks: HashMap::new(), asked: BTreeMap::new() };
     let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
     while let Some(mut file) = files.try_next().await? {
         while missing.next_if(|(_, id)| reader.marks.contains_key(*id)).is_some() {}
         let Some((first_seen, _)) = missing.peek() else { break };
-        if file.newest.is_some_and(|newest| newest < *first_seen) {
+        if file.newest.is_some_and(|newest| newest < first_seen.plus_seconds(-SLACK)) {
             break;
         }
         while let Some(batch) = file.batches.try_next().await? {
@@ -67,9 +75,18 @@ pub(crate) async fn read(
     Ok(reader.marks)
 }
 
+/// About when the last slice of a user ended; none: there was none.
+pub(crate) async fn newest(lake: &Lake) -> Result<Option<Instant>, Error> {
+    let key = Some(("source", AI_INTERACTION.source_name()));
+    let scan = Scan { columns: vec!["source"], key, ..Scan::default() };
+    let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
+    Ok(files.try_next().await?.and_then(|file| file.newest))
+}
+
 struct Reader<'a> {
     sought: &'a HashMap<String, Option<Instant>>,
     continued: &'a BTreeSet<String>,
+    last_run: Option<&'a str>,
     marks: HashMap<String, Mark>,
     /// What was asked is the same in nearly every row.
     asked: BTreeMap<String, Option<Arc<Asked>>>,
@@ -82,6 +99,7 @@ impl Reader<'_> {
         let (run_id, table, scope) = (text(0), text(1), text(2));
         let (window_end, done_until, finished_at) = (time(3), time(4), time(5));
         let (status, pages, selection) = (text(6), batch.column(7).as_primitive::<Int64Type>(), text(8));
+        let window_start = time(9);
         for row in 0..batch.num_rows() {
             let user = scope.value(row);
             if table.value(row) != AI_INTERACTION.name || !self.sought.contains_key(user) {
@@ -95,10 +113,12 @@ impl Reader<'_> {
             let mark = Mark {
                 until: done_until.is_valid(row).then(|| Instant(done_until.value(row))),
                 asked: asked(&mut self.asked, selection.value(row)),
+                window_start: Instant(window_start.value(row)),
                 window_end: Instant(window_end.value(row)),
                 failed: status.value(row) == "failed",
                 skipped: status.value(row) == "skipped",
                 is_continued: self.continued.contains(run_id.value(row)),
+                is_last: self.last_run == Some(run_id.value(row)),
                 pages: u64::try_from(pages.value(row)).unwrap_or_default(),
                 finished_at: at,
             };

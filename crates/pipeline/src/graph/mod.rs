@@ -24,8 +24,8 @@ use self::bundle::bundles;
 use self::history::{Ended, Heard, Reader};
 use self::marks::Mark;
 use self::pending::{Outcome, Pending};
-use self::scope::{Resolver, Scope, UserRows};
-use self::window::{Frame, Task};
+use self::scope::{Known, Member, Resolver, Scope, UserRows};
+use self::window::{Frame, Of, Task};
 use crate::error::Error;
 use crate::event::Event;
 use crate::ingest::NotDone;
@@ -34,6 +34,7 @@ use crate::spine::Spine;
 
 /// After a stop, what is being committed may take this long.
 const GRACE: Duration = Duration::from_secs(18);
+const DAY: i64 = 86_400;
 /// When so many users were refused and nobody was read, it is not about the users.
 const REFUSED: usize = 100;
 /// When so many slices failed one after the other, the service is not there.
@@ -50,8 +51,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) window: Option<(Option<Instant>, Instant)>,
     /// Runs that did not end and are continued.
     pub(crate) continued: &'a BTreeSet<String>,
-    /// Whether the last run did not end.
-    pub(crate) after_kill: bool,
+    /// The run before, where it can be told.
+    pub(crate) last_run: Option<&'a str>,
     /// Whether the runs that are continued ended, though before they were through.
     pub(crate) is_last_ended: bool,
 }
@@ -71,8 +72,16 @@ impl Walk<'_> {
     /// Finds out whose history is due, and for which window: who was read least recently comes first.
     pub(crate) async fn due(&self, lake: &Lake, rows: Option<UserRows<'_>>) -> Result<(Due, u64), Error> {
         let known = Arc::new(scope::known(lake).await?);
-        let resolver =
-            Resolver { service: self.service, job: self.job, known: Arc::clone(&known), now: self.started_at, rows };
+        let week_ago = self.started_at.plus_seconds(-7 * DAY);
+        let resolver = Resolver {
+            service: self.service,
+            job: self.job,
+            known: Arc::clone(&known),
+            now: self.started_at,
+            // Runs since then asked whoever was deleted before; a slice that failed is tried for a week.
+            deleted_since: marks::newest(lake).await?.map(|last| last.plus_seconds(-DAY).min(week_ago)),
+            rows,
+        };
         let (scope, rows) = resolver.resolve().await?;
         let written = match rows {
             Some(rows) => rows.commit().await?,
@@ -80,20 +89,19 @@ impl Walk<'_> {
         };
         let sought: HashMap<String, Option<Instant>> =
             scope.users.keys().map(|id| (id.clone(), known.get(id).copied())).collect();
-        drop(known);
-        let marks = marks::read(lake, &sought, self.continued).await?;
-        let mut tasks = self.tasks(&scope, &marks, self.now);
+        let marks = marks::read(lake, &sought, self.continued, self.last_run).await?;
+        let mut tasks = self.tasks(&scope, &known, &marks, self.now);
         // Whoever reads everything again takes up what was stopped; when nothing of it is left, it begins anew.
         if self.full && tasks.is_empty() && self.is_last_ended {
             let mut marks = marks;
             marks.values_mut().for_each(|mark| mark.is_continued = false);
-            tasks = self.tasks(&scope, &marks, self.started_at.floor_second());
+            tasks = self.tasks(&scope, &known, &marks, self.started_at.floor_second());
         }
         let Scope { users, unknown, pages } = scope;
         Ok((Due { tasks, unknown, users: users.len() as u64, pages }, written))
     }
 
-    fn tasks(&self, scope: &Scope, marks: &HashMap<String, Mark>, now: Instant) -> Vec<Task> {
+    fn tasks(&self, scope: &Scope, known: &Known, marks: &HashMap<String, Mark>, now: Instant) -> Vec<Task> {
         let app_classes = self.job.app_classes.iter().cloned().collect();
         let frame = Frame {
             now,
@@ -101,17 +109,26 @@ impl Walk<'_> {
             full: self.full,
             window: self.window,
             asked: Arc::new(Asked { since: self.job.since.floor_second(), app_classes }),
-            after_kill: self.after_kill,
         };
         // Who was deleted is asked once more.
-        let is_over = |mark: &Mark, deleted: Instant| !mark.failed && mark.window_end >= deleted;
-        let task = |(user, deleted): (&String, &Option<Instant>)| {
+        let is_over = |mark: &Mark, deleted: Instant| {
+            mark.until.is_some_and(|until| until >= deleted) || (mark.skipped && mark.window_end >= deleted)
+        };
+        let task = |(user, member): (&String, &Member)| {
             let mark = marks.get(user);
-            let over = mark.zip(*deleted).is_some_and(|(mark, deleted)| is_over(mark, deleted));
-            if over { None } else { window::task(user.clone(), mark, &frame) }
+            if mark.zip(member.deleted_at).is_some_and(|(mark, deleted)| is_over(mark, deleted)) {
+                return None;
+            }
+            let of = Of { is_licensed: member.is_licensed, is_known: known.contains_key(user) };
+            window::task(user.clone(), of, mark, &frame)
         };
         let mut tasks: Vec<Task> = scope.users.iter().filter_map(task).filter(|task| task.start < task.end).collect();
-        tasks.sort_unstable_by(|a, b| (a.until, &a.user).cmp(&(b.until, &b.user)));
+        if !tasks.iter().any(|task| task.is_expected) {
+            tasks.iter_mut().for_each(|task| task.is_expected = true);
+        }
+        // Those of whom nothing is expected come last: what they answer says nothing about the others.
+        let order = |task: &Task| (!task.is_expected, task.until);
+        tasks.sort_unstable_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.user.cmp(&b.user)));
         tasks
     }
 }
@@ -120,9 +137,17 @@ impl Walk<'_> {
 pub(crate) async fn run(spine: &Spine, walk: &Walk<'_>) -> Result<(), Error> {
     spine.reports.lock().await.of(AI_INTERACTION.name);
     let rows = UserRows::new(&spine.lake, &spine.rejects, &spine.run_id);
-    let (due, written) = walk.due(&spine.lake, Some(rows)).await?;
+    let (due, written) = tokio::select! {
+        due = walk.due(&spine.lake, Some(rows)) => due?,
+        // Nobody was asked for yet.
+        () = spine.halt.over() => {
+            spine.stopped().await;
+            return Ok(());
+        }
+    };
     {
         let mut reports = spine.reports.lock().await;
+        reports.in_scope = due.users + due.unknown.len() as u64;
         let report = reports.of(GRAPH_USER.name);
         (report.pages, report.rows_written) = (due.pages, written);
     }
@@ -141,18 +166,23 @@ pub(crate) async fn run(spine: &Spine, walk: &Walk<'_>) -> Result<(), Error> {
         let reader = Arc::clone(&reader);
         async move { reader.read(due.tasks, rate, tell).await }
     });
+    // Of a run that only takes up what is left, nothing can be told about everyone.
+    let is_whole = walk.continued.is_empty();
     let result = tokio::select! {
-        result = collect(spine, heard, pending) => result,
+        result = collect(spine, heard, pending, is_whole) => result,
         () = spine.halt.after(GRACE) => {
             let mut reports = spine.reports.lock().await;
             (reports.stopped, reports.dropped) = (true, true);
             Ok(())
         }
     };
-    if let Some(Err(failed)) = reading.try_join_next()
-        && failed.is_panic()
-    {
-        std::panic::resume_unwind(failed.into_panic());
+    reading.abort_all();
+    while let Some(joined) = reading.join_next().await {
+        if let Err(failed) = joined
+            && failed.is_panic()
+        {
+            std::panic::resume_unwind(failed.into_panic());
+        }
     }
     if reader.was_stopped() {
         spine.stopped().await;
@@ -165,11 +195,12 @@ async fn collect(
     spine: &Spine,
     heard: mpsc::UnboundedReceiver<Heard>,
     mut pending: Pending<'_>,
+    is_whole: bool,
 ) -> Result<(), Error> {
     let mut luck = Luck::default();
     let mut failure = None;
     let mut bundles = Box::pin(bundles(heard));
-    while failure.is_none() && !luck.is_refused(REFUSED) {
+    while failure.is_none() && !luck.is_hopeless() {
         let next = tokio::select! {
             next = bundles.next() => next,
             () = tokio::time::sleep_until(pending.due()) => {
@@ -192,15 +223,11 @@ async fn collect(
         }
     }
     drop(bundles);
-    if luck.is_refused(1) {
+    if is_whole && !spine.halt.is_over() && luck.is_refused() {
         // It is the application that is refused, not the users.
-        let mut refused = 0;
-        for outcome in pending.outcomes_mut().iter_mut().filter(|outcome| outcome.forbidden) {
-            outcome.status = "failed";
-            refused += 1;
-        }
-        spine.reports.lock().await.refused += refused;
+        spine.reports.lock().await.refused += pending.fail_refused();
     }
+    pending.settle_refused();
     pending.commit().await?;
     pending.report_reasons().await;
     failure.map_or(Ok(()), |error| Err(error.into()))
@@ -210,8 +237,10 @@ async fn collect(
 #[derive(Default)]
 struct Luck {
     done: usize,
-    /// Users that were refused with 403.
+    /// Users who were refused with 403.
     forbidden: usize,
+    /// Those of them of whom a history was expected.
+    forbidden_unexpectedly: usize,
     /// Slices that ended otherwise.
     others: usize,
     /// Slices that failed since one was done.
@@ -219,9 +248,14 @@ struct Luck {
 }
 
 impl Luck {
-    /// Whether at least so many users were refused, and nothing else happened.
-    fn is_refused(&self, least: usize) -> bool {
-        self.forbidden >= least && self.done + self.others == 0
+    /// Whether hardly anything else happened than that users were refused.
+    fn is_refused(&self) -> bool {
+        self.done == 0 && self.forbidden > self.others
+    }
+
+    /// Whether that is known before everyone was asked.
+    fn is_hopeless(&self) -> bool {
+        self.done == 0 && self.others == 0 && self.forbidden_unexpectedly >= REFUSED
     }
 
     /// The status and reason of a slice; an error where nobody else can be read either.
@@ -239,11 +273,12 @@ impl Luck {
             Err(NotDone::Service(error)) if holds_for_everyone(&error) => return Err(error),
             Err(NotDone::Service(error @ ServiceError::UserRefused { .. })) => {
                 forbidden = matches!(&error, ServiceError::UserRefused { status: 403, .. });
-                *(if forbidden { &mut self.forbidden } else { &mut self.others }) += 1;
+                self.skipped(&task, forbidden);
                 ("skipped", Some(error.to_string()))
             }
             Err(NotDone::Service(error @ ServiceError::PermissionMissing { .. })) => {
-                (forbidden, self.forbidden) = (true, self.forbidden + 1);
+                forbidden = true;
+                self.skipped(&task, forbidden);
                 ("skipped", Some(error.to_string()))
             }
             Err(error) => {
@@ -259,13 +294,16 @@ impl Luck {
         };
         Ok(Some(Outcome { task, status, reason, forbidden, counts, finished_at }))
     }
+
+    fn skipped(&mut self, task: &Task, forbidden: bool) {
+        *(if forbidden { &mut self.forbidden } else { &mut self.others }) += 1;
+        self.forbidden_unexpectedly += usize::from(forbidden && task.is_expected);
+    }
 }
 
 /// Whether nobody else can be read either.
 fn holds_for_everyone(error: &ServiceError) -> bool {
-    // 412: the API takes no token of a person.
-    let is_delegated = |error: &ServiceError| error.call().is_some_and(|call| call.status == Some(412));
-    matches!(error, ServiceError::SignInRefused { .. } | ServiceError::Usage { .. }) || is_delegated(error)
+    matches!(error, ServiceError::SignInRefused { .. } | ServiceError::Usage { .. })
 }
 
 /// The slice of a name that the directory does not know.
@@ -279,7 +317,8 @@ fn unknown(name: String, walk: &Walk<'_>) -> Outcome {
         asked,
         asked_before: None,
         reread_until: walk.now,
-        pages_before: None,
+        pages_expected: 0,
+        is_expected: false,
     };
     Outcome {
         task,

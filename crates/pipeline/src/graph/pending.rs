@@ -42,6 +42,8 @@ const FIRST_COMMIT: Duration = Duration::from_secs(1);
 const LAST_COMMIT: Duration = Duration::from_secs(5 * 60);
 /// More rows are not kept uncommitted.
 const ROWS: u64 = 500_000;
+/// So many refused users wait until somebody is read.
+const REFUSED_WAITING: usize = 10_000;
 /// Reasons that a report tells one by one.
 const REASONS: usize = 20;
 
@@ -67,6 +69,9 @@ pub(crate) struct Pending<'s> {
     changes: Vec<Changes>,
     rejected: Changes,
     outcomes: Vec<Outcome>,
+    /// Users who were refused before anybody was read: it may be the application that is refused.
+    refused: Vec<Outcome>,
+    read_somebody: bool,
     rows: u64,
     wait: Duration,
     due: tokio::time::Instant,
@@ -84,6 +89,8 @@ impl<'s> Pending<'s> {
             changes: TABLES.iter().map(|table| spine.lake.changes(table, Find::New)).collect(),
             rejected: spine.lake.changes(&REJECTED_RECORD, Find::ByKey),
             outcomes: Vec::new(),
+            refused: Vec::new(),
+            read_somebody: false,
             rows: 0,
             wait: FIRST_COMMIT,
             due: tokio::time::Instant::now() + FIRST_COMMIT,
@@ -172,12 +179,30 @@ impl<'s> Pending<'s> {
 
     /// Takes a slice that is over.
     pub(crate) fn ended(&mut self, outcome: Outcome) {
+        if outcome.forbidden && self.outcomes_may_wait() {
+            self.refused.push(outcome);
+            return;
+        }
+        if outcome.status == "done" {
+            self.read_somebody = true;
+            self.outcomes.append(&mut self.refused);
+        }
         self.outcomes.push(outcome);
     }
 
-    /// Slices that are over and not in the ledger yet.
-    pub(crate) fn outcomes_mut(&mut self) -> &mut [Outcome] {
-        &mut self.outcomes
+    fn outcomes_may_wait(&self) -> bool {
+        !self.read_somebody && self.refused.len() < REFUSED_WAITING
+    }
+
+    /// Says of the users who were refused that they failed: it is about the application. Returns how many there are.
+    pub(crate) fn fail_refused(&mut self) -> u64 {
+        self.refused.iter_mut().for_each(|outcome| outcome.status = "failed");
+        self.refused.len() as u64
+    }
+
+    /// Lets the users who were refused go with the next commit.
+    pub(crate) fn settle_refused(&mut self) {
+        self.outcomes.append(&mut self.refused);
     }
 
     /// Commits rejects, then the rows, then the ledger.

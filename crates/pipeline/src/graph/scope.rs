@@ -1,6 +1,6 @@
 //! The scope: whose history is read, from the configuration, the directory and whom the lake knows.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use arrow::array::{AsArray, BooleanArray, RecordBatch};
@@ -25,12 +25,19 @@ pub(crate) type Known = HashMap<String, Instant>;
 /// Whose history is to be read.
 #[derive(Debug, Default)]
 pub(crate) struct Scope {
-    /// By object id; of those who are deleted, when that was.
-    pub(crate) users: HashMap<String, Option<Instant>>,
+    /// By object id.
+    pub(crate) users: HashMap<String, Member>,
     /// Names in the configuration that the directory does not know.
     pub(crate) unknown: Vec<String>,
     /// Pages of users that were read.
     pub(crate) pages: u64,
+}
+
+/// Somebody in scope.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Member {
+    pub(crate) is_licensed: bool,
+    pub(crate) deleted_at: Option<Instant>,
 }
 
 /// Reads whom the lake knows.
@@ -86,6 +93,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) known: Arc<Known>,
     /// When the run started: users whom the lake does not know are in scope since then.
     pub(crate) now: Instant,
+    /// Whoever was deleted before was asked once more by an earlier run.
+    pub(crate) deleted_since: Option<Instant>,
     /// Takes the rows of those in scope.
     pub(crate) rows: Option<UserRows<'a>>,
 }
@@ -152,18 +161,27 @@ impl<'a> Resolver<'a> {
             let keep: Vec<bool> = decoded.users.iter().map(is_kept).collect();
             scope.pages += 1;
             let kept = decoded.users.iter().zip(&keep).filter(|(_, keep)| **keep);
-            scope.users.extend(kept.map(|(user, _)| (user.id.clone(), None)));
-            if let (Some(rows), Some(batch)) = (&mut self.rows, decoded.batch.take()) {
-                let batch = filter_record_batch(&batch, &BooleanArray::from(keep))
-                    .map_err(|source| copilot_lake_decoder::Error::Schema { table: GRAPH_USER.name, source })?;
-                rows.push(batch, &decoded, at).await?;
-            }
+            let member = |user: &User| Member { is_licensed: user.is_licensed, deleted_at: None };
+            scope.users.extend(kept.map(|(user, _)| (user.id.clone(), member(user))));
+            self.keep(&mut decoded, keep, at).await?;
         }
         Ok(())
     }
 
+    /// Takes the rows of these users.
+    async fn keep(&mut self, decoded: &mut DecodedUsers, keep: Vec<bool>, at: Instant) -> Result<(), NotDone> {
+        let (Some(rows), Some(batch)) = (&mut self.rows, decoded.batch.take()) else { return Ok(()) };
+        let kept = decoded.users.iter().zip(&keep).filter(|(_, keep)| **keep);
+        let ids: HashSet<&str> = kept.map(|(user, _)| user.id.as_str()).collect();
+        // Of others nothing is stored.
+        decoded.rejects.retain(|reject| ids.contains(reject.record_key.as_str()));
+        let batch = filter_record_batch(&batch, &BooleanArray::from(keep))
+            .map_err(|source| copilot_lake_decoder::Error::Schema { table: GRAPH_USER.name, source })?;
+        rows.push(batch, decoded, at).await
+    }
+
     /// Takes users whom the lake knows, or the configuration names, and who were deleted since.
-    async fn take_deleted(&self, scope: &mut Scope, excluded: &Names, missing: &mut Names) -> Result<(), NotDone> {
+    async fn take_deleted(&mut self, scope: &mut Scope, excluded: &Names, missing: &mut Names) -> Result<(), NotDone> {
         if self.known.is_empty() && missing.is_empty() {
             return Ok(());
         }
@@ -180,13 +198,23 @@ impl<'a> Resolver<'a> {
                 Err(error) => return Err(error.into()),
             };
             scope.pages += 1;
-            for user in self.decode(page, self.now).await?.users {
-                let is_named = names_of(&user).filter(|name| missing.remove(name)).count() > 0;
-                let is_excluded = names_of(&user).any(|name| excluded.contains(&name));
-                if (is_named || self.known.contains_key(&user.id)) && !is_excluded {
-                    scope.users.entry(user.id).or_insert(Some(user.deleted_at.unwrap_or(self.now)));
+            let mut decoded = self.decode(page, self.now).await?;
+            let mut keep = Vec::with_capacity(decoded.users.len());
+            for user in &decoded.users {
+                let is_named = names_of(user).filter(|name| missing.remove(name)).count() > 0;
+                let is_excluded = names_of(user).any(|name| excluded.contains(&name));
+                let is_known = self.known.contains_key(&user.id);
+                let deleted_at = user.deleted_at.unwrap_or(self.now);
+                let is_late = self.deleted_since.is_none_or(|since| deleted_at >= since);
+                let is_taken = (is_named || is_known && is_late) && !is_excluded;
+                if is_taken {
+                    let member = Member { is_licensed: true, deleted_at: Some(deleted_at) };
+                    scope.users.entry(user.id.clone()).or_insert(member);
                 }
+                // Of whom the lake knows it keeps what they were.
+                keep.push(is_taken && !is_known);
             }
+            self.keep(&mut decoded, keep, self.now).await?;
         }
     }
 

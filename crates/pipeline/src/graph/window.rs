@@ -19,8 +19,6 @@ pub(crate) struct Frame {
     pub(crate) window: Option<(Option<Instant>, Instant)>,
     /// What is asked for: its `since` is the start of the first window.
     pub(crate) asked: Arc<Asked>,
-    /// Whether the last run did not end: it may have left rows that no row of the ledger tells of.
-    pub(crate) after_kill: bool,
 }
 
 /// A user's history in a window.
@@ -37,37 +35,57 @@ pub(crate) struct Task {
     pub(crate) asked_before: Option<Arc<Asked>>,
     /// The lake may have rows before this time.
     pub(crate) reread_until: Instant,
-    /// Pages of the last window.
-    pub(crate) pages_before: Option<u64>,
+    /// Pages that the window has, going by the last one.
+    pub(crate) pages_expected: u64,
+    /// Whether there is a history to be read, for all that is known: the user is licensed, and the last window was read.
+    pub(crate) is_expected: bool,
+}
+
+/// What is known of a user beside the ledger.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Of {
+    pub(crate) is_licensed: bool,
+    /// Whether the user was in scope before: runs may have read what no row of the ledger tells of.
+    pub(crate) is_known: bool,
 }
 
 /// What is to be read of a user; `None` when a run that is continued has read it.
-pub(crate) fn task(user: String, mark: Option<&Mark>, frame: &Frame) -> Option<Task> {
+pub(crate) fn task(user: String, of: Of, mark: Option<&Mark>, frame: &Frame) -> Option<Task> {
+    let covers = |mark: &&Mark| mark.asked.as_ref().is_some_and(|done| done.covers(&frame.asked));
     let settled = |mark: &Mark| {
-        let done = mark.until.is_some_and(|until| until >= frame.now) && !mark.failed;
+        let done = mark.until.is_some_and(|until| until >= frame.now) && !mark.failed && covers(&mark);
         mark.is_continued && (done || (mark.skipped && mark.window_end >= frame.now))
     };
     if frame.window.is_none() && mark.is_some_and(settled) {
         return None;
     }
-    let chain = mark.and_then(|mark| Some((mark.until?, mark.asked.as_ref()?)));
-    let covered = chain.filter(|(_, done)| !frame.full && done.covers(&frame.asked));
+    let chain = mark.filter(covers).filter(|_| !frame.full).and_then(|mark| mark.until.zip(mark.asked.as_ref()));
     let since = frame.asked.since;
-    let (start, end, asked) = match (frame.window, covered) {
+    let (start, end, asked) = match (frame.window, chain) {
         (Some((start, end)), _) => (start.unwrap_or(since).floor_second(), end.ceil_second(), Arc::clone(&frame.asked)),
         (None, Some((until, done))) => {
-            let start = until.plus_seconds(-frame.overlap_seconds).floor_second().max(since).min(frame.now);
+            let start = until.plus_seconds(-frame.overlap_seconds).floor_second();
+            // A start that is configured later than what was read leaves no gap.
+            let start = if since <= until { start.max(since) } else { start };
             // The chain goes on where it began.
             let asked = Asked { since: done.since, app_classes: frame.asked.app_classes.clone() };
-            (start, frame.now, if asked == *frame.asked { Arc::clone(&frame.asked) } else { Arc::new(asked) })
+            let asked = if asked == *frame.asked { Arc::clone(&frame.asked) } else { Arc::new(asked) };
+            (start.min(frame.now), frame.now, asked)
         }
         (None, None) => (since, frame.now, Arc::clone(&frame.asked)),
     };
-    let reread_until = if frame.after_kill || frame.full || frame.window.is_some() {
-        end
-    } else {
-        mark.map_or(start, |mark| mark.window_end)
+    // Whatever was read without a row of the ledger may be there: by a run that was stopped or killed, or under a row that
+    // a later one hides.
+    let reread_until = match mark {
+        _ if frame.full || frame.window.is_some() => end,
+        Some(mark) => match mark.until {
+            Some(until) if mark.is_last && !mark.failed && until >= mark.window_end => until,
+            _ => end,
+        },
+        None if of.is_known => end,
+        None => start,
     };
+    let was_left_out = mark.is_some_and(|mark| mark.skipped || mark.failed);
     Some(Task {
         user,
         start,
@@ -76,6 +94,103 @@ pub(crate) fn task(user: String, mark: Option<&Mark>, frame: &Frame) -> Option<T
         asked,
         asked_before: mark.and_then(|mark| mark.asked.clone()),
         reread_until,
-        pages_before: mark.map(|mark| mark.pages),
+        pages_expected: mark.map_or(1, |mark| expected(mark, end.0 - start.0)),
+        is_expected: of.is_licensed && !was_left_out,
     })
+}
+
+/// Pages of a window of that length, as dense as the last one.
+fn expected(mark: &Mark, micros: i64) -> u64 {
+    let before = (mark.window_end.0 - mark.window_start.0).max(1);
+    let pages = mark.pages as f64 * micros as f64 / before as f64;
+    (pages.ceil() as u64).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Instant {
+        Instant::parse(text).unwrap()
+    }
+
+    fn asked(since: &str) -> Arc<Asked> {
+        Arc::new(Asked { since: at(since), app_classes: std::collections::BTreeSet::new() })
+    }
+
+    fn frame(since: &str) -> Frame {
+        Frame { now: at("2025-11-06"), overlap_seconds: 86_400, full: false, window: None, asked: asked(since) }
+    }
+
+    fn mark(until: Option<&str>, window: (&str, &str)) -> Mark {
+        Mark {
+            until: until.map(at),
+            asked: Some(asked("2025-10-01")),
+            window_start: at(window.0),
+            window_end: at(window.1),
+            failed: false,
+            skipped: false,
+            is_continued: false,
+            is_last: true,
+            pages: 4,
+            finished_at: 0,
+        }
+    }
+
+    const USER: Of = Of { is_licensed: true, is_known: true };
+
+    fn of(mark: Option<&Mark>, frame: &Frame) -> Option<(String, String, String)> {
+        let task = task("u".to_owned(), USER, mark, frame)?;
+        Some((task.start.to_string(), task.end.to_string(), task.reread_until.to_string()))
+    }
+
+    fn texts(texts: [&str; 3]) -> Option<(String, String, String)> {
+        let [a, b, c] = texts.map(|text| at(text).to_string());
+        Some((a, b, c))
+    }
+
+    #[test]
+    fn a_first_window_begins_where_it_is_said_and_a_later_one_a_little_before_the_last() {
+        let task = task("u".to_owned(), Of { is_known: false, ..USER }, None, &frame("2025-10-01")).unwrap();
+        assert_eq!((task.start, task.reread_until), (at("2025-10-01"), at("2025-10-01")), "nothing can be there");
+        let done = mark(Some("2025-11-05"), ("2025-11-03", "2025-11-05"));
+        assert_eq!(of(Some(&done), &frame("2025-10-01")), texts(["2025-11-04", "2025-11-06", "2025-11-05"]));
+        assert_eq!(of(None, &frame("2025-10-01")), texts(["2025-10-01", "2025-11-06", "2025-11-06"]), "known, no row");
+    }
+
+    #[test]
+    fn what_a_row_does_not_vouch_for_may_be_there() {
+        let frame = frame("2025-10-01");
+        let again = texts(["2025-11-04", "2025-11-06", "2025-11-06"]);
+        let done = || mark(Some("2025-11-05"), ("2025-11-03", "2025-11-05"));
+        assert_eq!(of(Some(&Mark { is_last: false, ..done() }), &frame), again, "another run came after it");
+        assert_eq!(of(Some(&Mark { failed: true, ..done() }), &frame), again);
+        let window = mark(Some("2025-11-05"), ("2025-10-20", "2025-10-21"));
+        assert_eq!(of(Some(&window), &frame), texts(["2025-11-04", "2025-11-06", "2025-11-05"]), "--since, --until");
+        let ahead = mark(Some("2025-11-05"), ("2025-11-04", "2025-11-06"));
+        assert_eq!(of(Some(&ahead), &frame), again);
+    }
+
+    #[test]
+    fn a_start_after_the_watermark_leaves_no_gap() {
+        let done = mark(Some("2025-10-20"), ("2025-10-19", "2025-10-20"));
+        assert_eq!(of(Some(&done), &frame("2025-11-01")), texts(["2025-10-19", "2025-11-06", "2025-10-20"]));
+        let earlier = frame("2025-09-01");
+        assert_eq!(of(Some(&done), &earlier), texts(["2025-09-01", "2025-11-06", "2025-10-20"]), "earlier history");
+    }
+
+    #[test]
+    fn what_a_continued_run_settled_is_not_asked_again() {
+        let frame = frame("2025-10-01");
+        let done = Mark { is_continued: true, ..mark(Some("2025-11-06"), ("2025-11-04", "2025-11-06")) };
+        assert_eq!(of(Some(&done), &frame), None);
+        assert!(
+            of(Some(&Mark { asked: Some(asked("2025-10-30")), ..done.clone() }), &frame).is_some(),
+            "less was asked"
+        );
+        let skipped = Mark { until: None, skipped: true, ..done.clone() };
+        assert_eq!(of(Some(&skipped), &frame), None);
+        assert!(of(Some(&Mark { skipped: false, failed: true, ..skipped }), &frame).is_some());
+        assert!(of(Some(&Mark { is_continued: false, ..done }), &frame).is_some());
+    }
 }
