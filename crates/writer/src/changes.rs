@@ -119,13 +119,21 @@ impl Changes {
     }
 
     /// Takes keys of rows that are to go, unless a row with that key is pushed. The batch has the key columns by name, or
-    /// the first few of them: then every row goes whose key begins with these values. With the column that files are sorted
-    /// by, rows are looked for between the least and the greatest of its times alone.
+    /// the first few of them: then every row goes whose key begins with these values.
     ///
     /// # Errors
     /// [`Error::Rows`] when a key column is missing before one that is given, or all are.
     pub fn remove(&mut self, keys: &RecordBatch) -> Result<(), Error> {
-        self.gone.add(keys).map_err(Error::rows(self.table.name))
+        self.gone.add(keys, false).map_err(Error::rows(self.table.name))
+    }
+
+    /// As [`Changes::remove`], for rows whose times are known: the batch also has the column that files are sorted by, and
+    /// rows are looked for between the least and the greatest of its times alone.
+    ///
+    /// # Errors
+    /// As [`Changes::remove`].
+    pub fn remove_within(&mut self, keys: &RecordBatch) -> Result<(), Error> {
+        self.gone.add(keys, true).map_err(Error::rows(self.table.name))
     }
 
     fn check(&self, week: Option<Week>, batch: &RecordBatch) -> Result<(), ArrowError> {

@@ -30,8 +30,8 @@ impl Gone {
         Self { table, keys: BTreeMap::new(), sought: Sought::new(table) }
     }
 
-    /// Adds the keys in a batch that has the first key columns by name, or all; and perhaps the times of the rows.
-    pub(crate) fn add(&mut self, batch: &RecordBatch) -> Result<(), ArrowError> {
+    /// Adds the keys in a batch that has the first key columns by name, or all; and the rows' times, where `timed`.
+    pub(crate) fn add(&mut self, batch: &RecordBatch, timed: bool) -> Result<(), ArrowError> {
         let (schema, names) = (batch.schema(), self.table.key);
         let columns: Vec<usize> = names.iter().map_while(|name| schema.index_of(name).ok()).collect();
         let given = names.iter().filter(|name| schema.index_of(name).is_ok()).count();
@@ -39,7 +39,7 @@ impl Gone {
             return Err(ArrowError::SchemaError(format!("key column {} is missing", names[columns.len()])));
         }
         let values = Values::of(batch, &columns)?;
-        let times = times(self.table, batch);
+        let times = if timed { times(self.table, batch) } else { None };
         let keys = self.keys.entry(columns.len()).or_default();
         keys.bounds.key.resize(columns.len(), None);
         keys.bounds.time = match (keys.hashes.is_empty(), keys.bounds.time, times) {

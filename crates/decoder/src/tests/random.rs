@@ -487,7 +487,10 @@ fn check_rejects<'r>(
 /// One page of interactions; how many rows and rejects it had.
 fn check_interactions(seed: u64) -> (usize, usize) {
     let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
-    let (texts, rows): (Vec<_>, Vec<_>) = (0..=random.below(18)).map(|_| random.interaction()).unzip();
+    // What comes again in the same words is taken once.
+    let mut seen = std::collections::HashSet::new();
+    let made = (0..=random.below(18)).map(|_| random.interaction());
+    let (texts, rows): (Vec<_>, Vec<_>) = made.filter(|(text, _)| seen.insert(text.clone())).unzip();
     let page = format!(" [{}] ", texts.join(" ,"));
     let shown = || format!("seed {seed}: {page}");
     let decoded = decode_interactions(USER, page.as_bytes(), NOW).unwrap();

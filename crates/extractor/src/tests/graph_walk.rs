@@ -161,7 +161,7 @@ async fn people_are_listed_by_directory_by_group_and_by_what_was_deleted() {
         format!("/v1.0/users{select}"),
         "/v1.0/users?$skiptoken=x".to_owned(),
         format!("/v1.0/groups/{PERSON}/transitiveMembers/microsoft.graph.user{select}"),
-        format!("/v1.0/directory/deletedItems/microsoft.graph.user{select}"),
+        format!("/v1.0/directory/deletedItems/microsoft.graph.user{}", select.replace('&', ",deletedDateTime&")),
     ];
     assert_eq!(targets, expected);
     let pages: Vec<_> = service.members("../users").collect().await;

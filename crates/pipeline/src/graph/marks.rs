@@ -32,7 +32,7 @@ pub(crate) struct Mark {
     /// Whether the last run wrote it: nothing of the user was read since.
     pub(crate) is_last: bool,
     pub(crate) pages: u64,
-    finished_at: i64,
+    pub(crate) finished_at: i64,
 }
 
 /// The newest rows, by user. A file is opened only as long as a user is sought who was known by then.

@@ -169,7 +169,10 @@ impl<'s> Pending<'s> {
         let parents: Vec<String> = (0..keys.num_rows()).map(parent).collect();
         let children = TABLES.iter().zip(&mut self.changes).filter(|(table, _)| table.name != AI_INTERACTION.name);
         for (table, changes) in children {
-            changes.remove(&keys)?;
+            match self.find {
+                Find::ByTime => changes.remove_within(&keys)?,
+                _ => changes.remove(&keys)?,
+            }
             if let Some(keys) = self.spine.rejects.below(table, &parents)? {
                 self.rejected.remove(&keys)?;
             }

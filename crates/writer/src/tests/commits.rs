@@ -215,6 +215,30 @@ async fn rows_that_do_not_fit_are_refused() {
 }
 
 #[tokio::test]
+async fn keys_that_are_to_go_are_looked_for_at_their_times() {
+    let (folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 1, "a"), ("b", 2, 1, "b")]).await;
+    put(&lake, &[("a2", 100, 1, "x"), ("y", 200, 1, "y")]).await;
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    changes.remove_within(&events(&[("a", 1, 0, ""), ("y", 3, 0, "")])).unwrap();
+    changes.push(Some(week()), events(&[("c", 50, 1, "c")])).await.unwrap();
+    let done = changes.commit("run-1").await.unwrap();
+    assert_eq!((done.rows_written, done.files_added, done.files_removed), (1, 2, 1));
+    assert_eq!(verbatims(&lake).await, owned(&[("a2", "x"), ("b", "b"), ("c", "c"), ("y", "y")]), "y has another time");
+    // What is new is not looked for, unless something is to go.
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::New);
+    changes.push(Some(week()), events(&[("d", 60, 1, "d")])).await.unwrap();
+    changes.commit("run-1").await.unwrap();
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::New);
+    changes.find_by(Find::ByTime);
+    changes.push(Some(week()), events(&[("d", 60, 2, "again")])).await.unwrap();
+    changes.commit("run-1").await.unwrap();
+    let now = verbatims(&lake).await;
+    assert!(now.contains(&("d".to_owned(), "again".to_owned())) && now.len() == 5, "{now:?}");
+    assert_glob_is_log(folder.path(), &lake).await;
+}
+
+#[tokio::test]
 async fn keys_that_are_to_go_take_their_rows_along() {
     let (folder, lake) = lake().await;
     put(&lake, &[("a", 1, 1, "a"), ("b", 2, 1, "b")]).await;
