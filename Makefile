@@ -16,10 +16,11 @@ test: build python ## run every test
 	cargo test --workspace --quiet
 
 soak: build python ## the long form of the tests that kill runs and change rows
-	COPILOT_LAKE_SOAK=1 cargo test --workspace --test it --quiet -- kill:: mutation::
+	COPILOT_LAKE_SOAK=1 cargo test --workspace --test it --quiet -- kill:: mutation:: graph_runs::
+	COPILOT_LAKE_SOAK=1 cargo test --workspace --lib --quiet -- random::
 
 accept: build python ## rewrite tests/expected from what the tests see; review the diff
-	COPILOT_LAKE_ACCEPT=1 cargo test --workspace --test it --quiet
+	COPILOT_LAKE_ACCEPT=1 cargo test --workspace --lib --test it --quiet
 
 check: ## format, lints with warnings denied, dependency rules
 	cargo fmt --all --check

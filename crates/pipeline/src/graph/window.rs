@@ -182,15 +182,12 @@ mod tests {
     #[test]
     fn what_a_continued_run_settled_is_not_asked_again() {
         let frame = frame("2025-10-01");
-        let done = Mark { is_continued: true, ..mark(Some("2025-11-06"), ("2025-11-04", "2025-11-06")) };
-        assert_eq!(of(Some(&done), &frame), None);
-        assert!(
-            of(Some(&Mark { asked: Some(asked("2025-10-30")), ..done.clone() }), &frame).is_some(),
-            "less was asked"
-        );
-        let skipped = Mark { until: None, skipped: true, ..done.clone() };
-        assert_eq!(of(Some(&skipped), &frame), None);
-        assert!(of(Some(&Mark { skipped: false, failed: true, ..skipped }), &frame).is_some());
-        assert!(of(Some(&Mark { is_continued: false, ..done }), &frame).is_some());
+        let done = || Mark { is_continued: true, ..mark(Some("2025-11-06"), ("2025-11-04", "2025-11-06")) };
+        assert_eq!(of(Some(&done()), &frame), None);
+        assert!(of(Some(&Mark { asked: Some(asked("2025-10-30")), ..done() }), &frame).is_some(), "less was asked");
+        let skipped = || Mark { until: None, skipped: true, ..done() };
+        assert_eq!(of(Some(&skipped()), &frame), None);
+        assert!(of(Some(&Mark { skipped: false, failed: true, ..skipped() }), &frame).is_some());
+        assert!(of(Some(&Mark { is_continued: false, ..done() }), &frame).is_some());
     }
 }
