@@ -24,7 +24,7 @@ fn under_way(world: &World, arguments: &[&str], until: u64) -> Child {
 /// At a limit of the emulator's: nearly as fast as is allowed, hardly ever refused.
 #[test]
 fn a_tenant_is_read_at_the_pace_that_is_asked_for() {
-    let (users, interactions, rate) = if is_soak() { (20_000, 1_000_000, 400) } else { (150, 2_000, 50) };
+    let (users, interactions, rate) = if is_soak() { (20_000, 1_000_000, 150) } else { (150, 2_000, 50) };
     let world = World::parse(&format!(
         "seed = 7\n[graph]\nusers = {users}\ninteractions = {interactions}\nlicensed = 1.0\ndeleted = 0.0
         late = {{ share = 0.0 }}\nlimits = {{ requests_per_second = {} }}\n[service]\nlatency_ms = 20",

@@ -46,11 +46,13 @@ pub(crate) const CHILDREN: [(&str, &Table, &str); 4] = [
     ("mentions", &AI_INTERACTION_MENTION, "mention_count"),
 ];
 
-/// Decodes the JSON array of a page of a user's history, as if it were the first.
-///
-/// # Errors
-/// As [`Interactions::add`].
-pub fn decode_interactions(user_id: &str, rows: &[u8], extracted_at: Instant) -> Result<DecodedInteractions, Error> {
+/// The rows of one page, as if it were the only one.
+#[cfg(test)]
+pub(crate) fn decode_interactions(
+    user_id: &str,
+    rows: &[u8],
+    extracted_at: Instant,
+) -> Result<DecodedInteractions, Error> {
     let mut interactions = Interactions::default();
     interactions.add(&mut History::new(user_id, None), rows)?;
     interactions.finish(extracted_at)

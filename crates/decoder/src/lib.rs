@@ -7,7 +7,7 @@
 //!   does not fit becomes a [`Reject`] with its raw text and a null in a row that stays.
 //! - [`decode_payloads`]: bytes of File columns -> rows of `payload`, and of `transcript_message` and `transcript_source`
 //!   where the File is a transcript.
-//! - [`decode_interactions`]: the JSON array of a page of Microsoft 365 Copilot -> rows of `ai_interaction` and its child
+//! - [`Interactions`]: the JSON arrays of pages of Microsoft 365 Copilot -> rows of `ai_interaction` and its child
 //!   tables.
 //! - [`decode_users`]: the JSON array of a page of people -> rows of `graph_user`, and who may have a history.
 //! - [`assemble`]: named arrays -> a batch with exactly the columns of a table.
@@ -30,7 +30,9 @@ mod week;
 
 pub use assemble::assemble;
 pub use charset::{Charset, Outcome, Recogniser, Status};
-pub use interaction::{DecodedInteractions, History, Interactions, Keep, decode_interactions};
+#[cfg(test)]
+pub(crate) use interaction::decode_interactions;
+pub use interaction::{DecodedInteractions, History, Interactions, Keep};
 pub use page::{Decoded, decode_page};
 pub use payload::{DecodedPayloads, Fetched, RawPayload, SourceRow, decode_payloads};
 pub use reject::{Reject, reject_batch};

@@ -40,6 +40,8 @@ struct Options {
 struct Place {
     folder: usize,
     skip: usize,
+    /// Pages without anything new that came before this one at the same place: their links differ.
+    empty: usize,
 }
 
 impl HistoryRequest<'_> {
@@ -56,7 +58,7 @@ impl HistoryRequest<'_> {
             Some(text) => HistoryFilter::parse(text, self.whole_seconds)?,
             None => HistoryFilter::ALL,
         };
-        let place = options.place.unwrap_or(Place { folder: 0, skip: 0 });
+        let place = options.place.unwrap_or(Place { folder: 0, skip: 0, empty: 0 });
         let altered = options.place.is_some() && options.write(place) != self.asked.query;
         if place.folder >= self.tenant.folders {
             return Err(bad_request("The skip token names no folder of the mailbox."));
@@ -76,8 +78,11 @@ impl HistoryRequest<'_> {
             renderer.write(&mut rows, &found);
         }
         let next = match walk.next() {
-            Some(_) => Some(Place { skip: skip + count, ..place }),
-            None if place.folder + 1 < self.tenant.folders => Some(Place { folder: place.folder + 1, skip: 0 }),
+            Some(_) if skip + count == place.skip => Some(Place { empty: place.empty + 1, ..place }),
+            Some(_) => Some(Place { skip: skip + count, empty: 0, ..place }),
+            None if place.folder + 1 < self.tenant.folders => {
+                Some(Place { folder: place.folder + 1, skip: 0, empty: 0 })
+            }
             None => self.asked.fault(FaultKind::ForeignLink).map(|_| place),
         };
         let next = next.map(|place| format!("{}?{}", self.asked.url, options.write(place)));
@@ -117,8 +122,11 @@ impl Options {
         parts.extend(self.model.as_ref().map(|model| format!("model={model}")));
         parts.extend(self.top.map(|top| format!("$top={top}")));
         parts.extend(self.filter.as_ref().map(|filter| format!("$filter={}", encode(filter))));
-        let Place { folder, skip } = place;
-        let token = format!("SkipValue={skip}#MailboxFolder=MailFolders/{}", FOLDERS[folder]);
+        let Place { folder, skip, empty } = place;
+        let mut token = format!("SkipValue={skip}#MailboxFolder=MailFolders/{}", FOLDERS[folder]);
+        if empty > 0 {
+            token.push_str(&format!("#Empty={empty}"));
+        }
         parts.push(format!("$skiptoken={}", encode(&STANDARD.encode_to_string(token))));
         parts.join("&")
     }
@@ -128,8 +136,9 @@ impl Place {
     fn parse(token: &str) -> Option<Self> {
         let text = String::from_utf8(STANDARD.decode_to_vec(token).ok()?).ok()?;
         let (skip, folder) = text.strip_prefix("SkipValue=")?.split_once("#MailboxFolder=MailFolders/")?;
+        let (folder, empty) = folder.split_once("#Empty=").unwrap_or((folder, "0"));
         let folder = FOLDERS.iter().position(|known| *known == folder)?;
-        Some(Self { folder, skip: skip.parse().ok()? })
+        Some(Self { folder, skip: skip.parse().ok()?, empty: empty.parse().ok()? })
     }
 }
 
