@@ -10,6 +10,7 @@ use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
 use super::asked::Asked;
+use super::scope::Member;
 use crate::error::Error;
 
 /// The clocks of two services may differ by so many seconds.
@@ -35,18 +36,13 @@ pub(crate) struct Mark {
     pub(crate) finished_at: i64,
 }
 
-/// The newest rows, by user. A file is opened only as long as a user is sought who was known by then.
-///
-/// `sought`: the users, each with when it was first in scope; none: never before, so that there is no row.
+/// Gives users their newest rows. A file is opened only as long as a user has none who was known by then.
 pub(crate) async fn read(
     lake: &Lake,
-    sought: &HashMap<String, Option<Instant>>,
+    users: &mut HashMap<String, Member>,
     continued: &BTreeSet<String>,
     last_run: Option<&str>,
-) -> Result<HashMap<String, Mark>, Error> {
-    let mut known: Vec<(Instant, &str)> = sought.iter().filter_map(|(id, first)| Some(((*first)?, &**id))).collect();
-    known.sort_unstable();
-    let mut missing = known.into_iter().peekable();
+) -> Result<(), Error> {
     let columns = vec![
         "run_id",
         "table_name",
@@ -60,11 +56,11 @@ pub(crate) async fn read(
         "window_start",
     ];
     let scan = Scan { columns, key: Some(("source", AI_INTERACTION.source_name())), ..Scan::default() };
-    let mut reader = Reader { sought, continued, last_run, marks: HashMap::new(), asked: BTreeMap::new() };
+    let mut reader = Reader { users, continued, last_run, asked: BTreeMap::new() };
     let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
     while let Some(mut file) = files.try_next().await? {
-        while missing.next_if(|(_, id)| reader.marks.contains_key(*id)).is_some() {}
-        let Some((first_seen, _)) = missing.peek() else { break };
+        let missing = reader.users.values().filter(|member| member.mark.is_none());
+        let Some(first_seen) = missing.filter_map(|member| member.first_seen).min() else { break };
         if file.newest.is_some_and(|newest| newest < first_seen.plus_seconds(-SLACK)) {
             break;
         }
@@ -72,7 +68,7 @@ pub(crate) async fn read(
             reader.batch(&batch);
         }
     }
-    Ok(reader.marks)
+    Ok(())
 }
 
 /// About when the last slice of a user ended; none: there was none.
@@ -84,10 +80,9 @@ pub(crate) async fn newest(lake: &Lake) -> Result<Option<Instant>, Error> {
 }
 
 struct Reader<'a> {
-    sought: &'a HashMap<String, Option<Instant>>,
+    users: &'a mut HashMap<String, Member>,
     continued: &'a BTreeSet<String>,
     last_run: Option<&'a str>,
-    marks: HashMap<String, Mark>,
     /// What was asked is the same in nearly every row.
     asked: BTreeMap<String, Option<Arc<Asked>>>,
 }
@@ -101,16 +96,15 @@ impl Reader<'_> {
         let (status, pages, selection) = (text(6), batch.column(7).as_primitive::<Int64Type>(), text(8));
         let window_start = time(9);
         for row in 0..batch.num_rows() {
-            let user = scope.value(row);
-            if table.value(row) != AI_INTERACTION.name || !self.sought.contains_key(user) {
+            if table.value(row) != AI_INTERACTION.name {
                 continue;
             }
+            let Some(member) = self.users.get_mut(scope.value(row)) else { continue };
             let at = finished_at.value(row);
-            let before = self.marks.get_mut(user);
-            if before.as_ref().is_some_and(|before| before.finished_at > at) {
+            if member.mark.as_ref().is_some_and(|before| before.finished_at > at) {
                 continue;
             }
-            let mark = Mark {
+            member.mark = Some(Mark {
                 until: done_until.is_valid(row).then(|| Instant(done_until.value(row))),
                 asked: asked(&mut self.asked, selection.value(row)),
                 window_start: Instant(window_start.value(row)),
@@ -121,11 +115,7 @@ impl Reader<'_> {
                 is_last: self.last_run == Some(run_id.value(row)),
                 pages: u64::try_from(pages.value(row)).unwrap_or_default(),
                 finished_at: at,
-            };
-            match before {
-                Some(before) => *before = mark,
-                None => drop(self.marks.insert(user.to_owned(), mark)),
-            }
+            });
         }
     }
 }

@@ -24,7 +24,7 @@ use self::bundle::bundles;
 use self::history::{Ended, Heard, Reader};
 use self::marks::Mark;
 use self::pending::{Outcome, Pending};
-use self::scope::{Known, Member, Resolver, Scope, UserRows};
+use self::scope::{Member, Resolver, Scope, UserRows};
 use self::window::{Frame, Of, Task};
 use crate::error::Error;
 use crate::event::Event;
@@ -83,46 +83,44 @@ impl Walk<'_> {
             rows,
         };
         let (scope, rows) = resolver.resolve().await?;
+        drop(known);
         let written = match rows {
             Some(rows) => rows.commit().await?,
             None => 0,
         };
-        let sought: HashMap<String, Option<Instant>> =
-            scope.users.keys().map(|id| (id.clone(), known.get(id).copied())).collect();
-        let marks = marks::read(lake, &sought, self.continued, self.last_run).await?;
-        let mut tasks = self.tasks(&scope, &known, &marks, self.now);
+        let Scope { users: mut members, unknown, pages } = scope;
+        marks::read(lake, &mut members, self.continued, self.last_run).await?;
+        let users = members.len() as u64;
+        let mut now = self.now;
         // Whoever reads everything again takes up what was stopped; when nothing of it is left, it begins anew.
-        if self.full && tasks.is_empty() && self.is_last_ended {
-            let mut marks = marks;
-            marks.values_mut().for_each(|mark| mark.is_continued = false);
-            tasks = self.tasks(&scope, &known, &marks, self.started_at.floor_second());
+        if self.full && self.is_last_ended && !self.any_left(&members, now) {
+            members.values_mut().filter_map(|member| member.mark.as_mut()).for_each(|mark| mark.is_continued = false);
+            now = self.started_at.floor_second();
         }
-        let Scope { users, unknown, pages } = scope;
-        Ok((Due { tasks, unknown, users: users.len() as u64, pages }, written))
+        let tasks = self.tasks(members, now);
+        Ok((Due { tasks, unknown, users, pages }, written))
     }
 
-    fn tasks(&self, scope: &Scope, known: &Known, marks: &HashMap<String, Mark>, now: Instant) -> Vec<Task> {
+    fn any_left(&self, members: &HashMap<String, Member>, now: Instant) -> bool {
+        let frame = self.frame(now);
+        members.iter().any(|(user, member)| task(user.clone(), member, &frame).is_some())
+    }
+
+    fn frame(&self, now: Instant) -> Frame {
         let app_classes = self.job.app_classes.iter().cloned().collect();
-        let frame = Frame {
+        Frame {
             now,
             overlap_seconds: self.job.overlap.as_secs() as i64,
             full: self.full,
             window: self.window,
             asked: Arc::new(Asked { since: self.job.since.floor_second(), app_classes }),
-        };
-        // Who was deleted is asked once more.
-        let is_over = |mark: &Mark, deleted: Instant| {
-            mark.until.is_some_and(|until| until >= deleted) || (mark.skipped && mark.window_end >= deleted)
-        };
-        let task = |(user, member): (&String, &Member)| {
-            let mark = marks.get(user);
-            if mark.zip(member.deleted_at).is_some_and(|(mark, deleted)| is_over(mark, deleted)) {
-                return None;
-            }
-            let of = Of { is_licensed: member.is_licensed, is_known: known.contains_key(user) };
-            window::task(user.clone(), of, mark, &frame)
-        };
-        let mut tasks: Vec<Task> = scope.users.iter().filter_map(task).filter(|task| task.start < task.end).collect();
+        }
+    }
+
+    fn tasks(&self, members: HashMap<String, Member>, now: Instant) -> Vec<Task> {
+        let frame = self.frame(now);
+        let mut tasks: Vec<Task> =
+            members.into_iter().filter_map(|(user, member)| task(user, &member, &frame)).collect();
         if !tasks.iter().any(|task| task.is_expected) {
             tasks.iter_mut().for_each(|task| task.is_expected = true);
         }
@@ -131,6 +129,20 @@ impl Walk<'_> {
         tasks.sort_unstable_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.user.cmp(&b.user)));
         tasks
     }
+}
+
+/// What is to be read of a member; `None`: nothing.
+fn task(user: String, member: &Member, frame: &Frame) -> Option<Task> {
+    // Who was deleted is asked once more.
+    let is_over = |mark: &Mark, deleted: Instant| {
+        mark.until.is_some_and(|until| until >= deleted) || (mark.skipped && mark.window_end >= deleted)
+    };
+    let mark = member.mark.as_ref();
+    if mark.zip(member.deleted_at).is_some_and(|(mark, deleted)| is_over(mark, deleted)) {
+        return None;
+    }
+    let of = Of { is_licensed: member.is_licensed, is_known: member.first_seen.is_some() };
+    window::task(user, of, mark, frame).filter(|task| task.start < task.end)
 }
 
 /// Reads what is due. Slices that fail or are skipped are in the ledger and the report.

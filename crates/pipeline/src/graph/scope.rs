@@ -13,6 +13,7 @@ use copilot_lake_writer::{Changes, Find, Lake, Scan};
 use futures::{Stream, TryStreamExt as _, stream};
 use tracing::warn;
 
+use super::marks::Mark;
 use crate::cpu;
 use crate::error::Error;
 use crate::ingest::NotDone;
@@ -34,10 +35,14 @@ pub(crate) struct Scope {
 }
 
 /// Somebody in scope.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) struct Member {
     pub(crate) is_licensed: bool,
     pub(crate) deleted_at: Option<Instant>,
+    /// When the lake had the user first in scope; none: it does not know the user.
+    pub(crate) first_seen: Option<Instant>,
+    /// What the ledger says, once it is read.
+    pub(crate) mark: Option<Mark>,
 }
 
 /// Reads whom the lake knows.
@@ -161,11 +166,14 @@ impl<'a> Resolver<'a> {
             let keep: Vec<bool> = decoded.users.iter().map(is_kept).collect();
             scope.pages += 1;
             let kept = decoded.users.iter().zip(&keep).filter(|(_, keep)| **keep);
-            let member = |user: &User| Member { is_licensed: user.is_licensed, deleted_at: None };
-            scope.users.extend(kept.map(|(user, _)| (user.id.clone(), member(user))));
+            scope.users.extend(kept.map(|(user, _)| (user.id.clone(), self.member(user, user.is_licensed, None))));
             self.keep(&mut decoded, keep, at).await?;
         }
         Ok(())
+    }
+
+    fn member(&self, user: &User, is_licensed: bool, deleted_at: Option<Instant>) -> Member {
+        Member { is_licensed, deleted_at, first_seen: self.known.get(&user.id).copied(), mark: None }
     }
 
     /// Takes the rows of these users.
@@ -208,7 +216,7 @@ impl<'a> Resolver<'a> {
                 let is_late = self.deleted_since.is_none_or(|since| deleted_at >= since);
                 let is_taken = (is_named || is_known && is_late) && !is_excluded;
                 if is_taken {
-                    let member = Member { is_licensed: true, deleted_at: Some(deleted_at) };
+                    let member = self.member(user, true, Some(deleted_at));
                     scope.users.entry(user.id.clone()).or_insert(member);
                 }
                 // Of whom the lake knows it keeps what they were.
