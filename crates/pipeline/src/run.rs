@@ -146,8 +146,10 @@ impl Spine {
         refused: Option<Error>,
         part: impl Future<Output = Result<(), Error>>,
     ) -> Result<(), Error> {
-        let result = refused.map_or(Ok(()), Err);
-        let result = if result.is_ok() { part.await } else { result };
+        let result = match refused {
+            Some(error) => Err(error),
+            None => part.await,
+        };
         if let Err(Error::Lake(_)) = &result {
             self.halt.halt();
         }

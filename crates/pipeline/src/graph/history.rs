@@ -15,6 +15,8 @@ use crate::ingest::{Counts, NotDone};
 
 /// Users whose history is read at the same time, for each request per second: so long may an answer take.
 const SECONDS_IN_FLIGHT: f64 = 3.0;
+/// As few and as many users as that, whatever the pace: each may hold a page.
+const USERS: (f64, f64) = (16.0, 96.0);
 
 /// What is heard of a user.
 pub(crate) enum Heard {
@@ -68,9 +70,9 @@ impl Ended {
 
 /// Reads histories.
 pub(crate) struct Reader {
-    pub(crate) service: Graph,
-    pub(crate) app_classes: Vec<String>,
-    pub(crate) halt: Arc<Halt>,
+    service: Graph,
+    app_classes: Vec<String>,
+    halt: Arc<Halt>,
     /// A filter was accepted: whoever is refused one is alone with that.
     filtered: AtomicBool,
     /// The tenant refuses filters.
@@ -92,7 +94,7 @@ impl Reader {
 
     /// Reads all of them, and tells what is heard. Ends early when nobody listens, or the run is to stop.
     pub(crate) async fn read(&self, tasks: Vec<Task>, requests_per_second: f64, tell: mpsc::UnboundedSender<Heard>) {
-        let at_once = (requests_per_second * SECONDS_IN_FLIGHT).ceil().clamp(16.0, 96.0) as usize;
+        let at_once = (requests_per_second * SECONDS_IN_FLIGHT).ceil().clamp(USERS.0, USERS.1) as usize;
         let reading = stream::iter(tasks).for_each_concurrent(at_once, |task| async {
             if self.halt.is_over() {
                 self.stopped.store(true, Ordering::Relaxed);
