@@ -5,7 +5,7 @@
 
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
-use benches::process::{EmulatorProcess, binary, of_graph};
+use benches::process::{EmulatorProcess, ask, binary, of_graph};
 use serde_json::Value;
 
 /// Above what can be reached.
@@ -24,7 +24,7 @@ fn main() {
     std::fs::write(&scenario, text).expect("a scenario file");
     let emulator = EmulatorProcess::start(&binary, &scenario);
     let used = of_graph(&binary, "extract", &emulator.url, &folder.path().join("lake"), RATE);
-    let served: Value = serde_json::from_str(&emulator.ask("GET", "/_emulator/served")).expect("JSON");
+    let served: Value = serde_json::from_str(&ask(&emulator.url, "GET", "/_emulator/served")).expect("JSON");
     let requests = served["requests"]["history"].as_f64().expect("a count");
     println!(
         "histories/{users}/{interactions}: {:.1} s, {:.0} rows/s, {:.0} requests/s, {:.1} CPU-s, peak memory {} MiB",

@@ -8,7 +8,7 @@
 
 use std::path::Path;
 
-use benches::process::{EmulatorProcess, Used, binary, extract};
+use benches::process::{EmulatorProcess, Used, ask, binary, extract};
 use serde_json::Value;
 
 fn main() {
@@ -46,7 +46,7 @@ fn main() {
     let first = extract(&binary, &emulator.url, &lake, &[]);
     println!("incremental/first/{rows}: {:.1} s, peak memory {} MiB", first.seconds, first.mebibytes);
     for what in ["1,100 rows, changed ones of the year", "1,100 rows, changed ones of the last week", "nothing"] {
-        emulator.ask("POST", "/_emulator/advance");
+        ask(&emulator.url, "POST", "/_emulator/advance");
         let before = requests(&emulator);
         let summary = folder.path().join("summary.json");
         let used = extract(&binary, &emulator.url, &lake, &["--summary", summary.to_str().expect("a path")]);
@@ -55,7 +55,7 @@ fn main() {
 }
 
 fn requests(emulator: &EmulatorProcess) -> u64 {
-    let served: Value = serde_json::from_str(&emulator.ask("GET", "/_emulator/served")).expect("JSON");
+    let served: Value = serde_json::from_str(&ask(&emulator.url, "GET", "/_emulator/served")).expect("JSON");
     served["requests"].as_object().expect("counts").values().filter_map(Value::as_u64).sum()
 }
 

@@ -5,14 +5,16 @@
 //! on a lake without a ledger: the difference is what the ledger costs. Users and days: the first two arguments, default
 //! 200,000 and 365. The third, default all: of so many days, the last ones, everyone has a row, of earlier ones a hundredth,
 //! in as many files: making 73 million rows takes long, and they are not read. Needs the release binary.
+//!
+//! The lake is made by a process of its own: Linux counts the memory of whoever starts a process to that one's peak.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 
-use std::path::Path;
+use std::process::Command;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
-use benches::process::{EmulatorProcess, binary, of_graph};
+use benches::process::{EmulatorProcess, ask, binary, of_graph};
 use copilot_lake_decoder::assemble;
 use copilot_lake_emulator::TENANT_ID;
 use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, GRAPH_USER, Instant, Table};
@@ -20,39 +22,48 @@ use copilot_lake_writer::{Find, Instance, Lake, LakeOptions};
 use serde_json::Value;
 
 const DAY: i64 = 86_400;
+/// The first argument of the process that makes the lake; where people are listed, and its path follow.
+const FILL: &str = "fill";
 /// Commits of a day.
 const COMMITS: usize = 10;
 
 fn main() {
-    let mut numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let mut numbers = arguments.iter().filter_map(|argument| argument.parse::<usize>().ok());
     let (users, days) = (numbers.next().unwrap_or(200_000), numbers.next().unwrap_or(365));
     let whole_days = numbers.next().unwrap_or(days);
+    if let [first, url, lake, ..] = arguments.as_slice()
+        && first == FILL
+    {
+        let people = ask(url, "GET", "/_emulator/graph/users");
+        let id = |line: &str| Some(serde_json::from_str::<Value>(line).ok()?["id"].as_str()?.to_owned());
+        let ids: Vec<String> = people.lines().filter_map(id).collect();
+        assert_eq!(ids.len(), users, "the emulator lists everyone");
+        let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+        return runtime.block_on(fill(lake, &ids, days, whole_days));
+    }
     let binary = binary();
     let folder = tempfile::tempdir().expect("a folder");
     let scenario = folder.path().join("scenario.toml");
     let text = format!("clock = 2025-11-05T12:00:00Z\n[graph]\nusers = {users}\nlicensed = 1.0\ndeleted = 0.0\n");
     std::fs::write(&scenario, text).expect("a scenario file");
     let emulator = EmulatorProcess::start(&binary, &scenario);
-    let people = emulator.ask("GET", "/_emulator/graph/users");
-    let id = |line: &str| Some(serde_json::from_str::<Value>(line).ok()?["id"].as_str()?.to_owned());
-    let ids: Vec<String> = people.lines().filter_map(id).collect();
-    assert_eq!(ids.len(), users, "the emulator lists everyone");
-
-    let empty = folder.path().join("empty");
+    let (empty, lake) = (folder.path().join("empty"), folder.path().join("lake"));
     let without = of_graph(&binary, "plan", &emulator.url, &empty, 24);
-    let lake = folder.path().join("lake");
-    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let rows = runtime.block_on(fill(&lake, &ids, days, whole_days));
+
+    let mut filling = Command::new(std::env::current_exe().expect("a path"));
+    filling.args([FILL, &emulator.url]).arg(&lake).args([users, days, whole_days].map(|number| number.to_string()));
+    assert!(filling.status().expect("it starts").success(), "the lake is made");
     let with = of_graph(&binary, "plan", &emulator.url, &lake, 24);
     println!(
-        "ledger/{users}/{days}: {:.2} s and {} MiB with {} rows, {:.2} s and {} MiB without a ledger",
-        with.seconds, with.mebibytes, rows, without.seconds, without.mebibytes,
+        "ledger/{users}/{days}: {:.2} s and {} MiB with a ledger, {:.2} s and {} MiB without",
+        with.seconds, with.mebibytes, without.seconds, without.mebibytes,
     );
 }
 
-/// The lake after so many days; returns the rows of its ledger.
-async fn fill(path: &Path, ids: &[String], days: usize, whole_days: usize) -> usize {
-    let lake = Lake::open(path.to_str().expect("a path"), LakeOptions::default()).await.expect("a lake");
+/// Makes the lake after so many days.
+async fn fill(path: &str, ids: &[String], days: usize, whole_days: usize) {
+    let lake = Lake::open(path, LakeOptions::default()).await.expect("a lake");
     let instance = Instance { organization: None, tenant: Some(TENANT_ID.to_owned()) };
     lake.prepare(&instance, false).await.expect("tables");
     let now = Instant::parse("2025-11-05T06:00:00Z").expect("an instant");
@@ -63,13 +74,11 @@ async fn fill(path: &Path, ids: &[String], days: usize, whole_days: usize) -> us
         ("extracted_at", times(first, ids.len())),
     ];
     commit(&lake, &GRAPH_USER, users).await;
-    let mut all = 0;
     for day in 0..days {
         let start = first.plus_seconds(DAY * day as i64);
         let run = format!("run-{day:04}");
         let part = if day + whole_days < days { ids.len() / 100 } else { ids.len() };
         let ids = &ids[..part];
-        all += part;
         for (at, ids) in ids.chunks(part.div_ceil(COMMITS)).enumerate() {
             let rows = ids.len();
             let same = |text: &'static str| texts(std::iter::repeat_n(text, rows));
@@ -108,7 +117,6 @@ async fn fill(path: &Path, ids: &[String], days: usize, whole_days: usize) -> us
         ];
         commit(&lake, &EXTRACTION_RUN, row).await;
     }
-    all
 }
 
 async fn commit(lake: &Lake, table: &'static Table, columns: Vec<(&'static str, ArrayRef)>) {

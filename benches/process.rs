@@ -25,7 +25,7 @@ pub struct Used {
     pub seconds: f64,
     /// User and system.
     pub cpu: f64,
-    /// The peak of its memory.
+    /// The peak of its memory, or of the memory of whoever started it, if that is more: Linux counts so.
     pub mebibytes: u64,
 }
 
@@ -103,19 +103,17 @@ impl EmulatorProcess {
     }
 }
 
-impl EmulatorProcess {
-    /// Asks one of its own paths; gives the answer's body.
-    ///
-    /// # Panics
-    /// When it does not answer.
-    pub fn ask(&self, method: &str, path: &str) -> String {
-        let address = self.url.strip_prefix("http://").expect("a loopback address");
-        let mut stream = std::net::TcpStream::connect(address).expect("a connection");
-        write!(stream, "{method} {path} HTTP/1.0\r\nHost: emulator\r\nContent-Length: 0\r\n\r\n").expect("a request");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("an answer");
-        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
-    }
+/// Asks the emulator at `url` for one of its own paths; gives the answer's body.
+///
+/// # Panics
+/// When it does not answer.
+pub fn ask(url: &str, method: &str, path: &str) -> String {
+    let address = url.strip_prefix("http://").expect("a loopback address");
+    let mut stream = std::net::TcpStream::connect(address).expect("a connection");
+    write!(stream, "{method} {path} HTTP/1.0\r\nHost: emulator\r\nContent-Length: 0\r\n\r\n").expect("a request");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).expect("an answer");
+    answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
 }
 
 impl Drop for EmulatorProcess {
