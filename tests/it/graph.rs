@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use copilot_lake_emulator::Request;
 
-use crate::harness::{World, text};
+use crate::harness::{World, of_table, text};
 
 fn tenant(toml: &str) -> World {
     World::parse(&format!("clock = 2025-11-05T12:00:00Z\n[graph]\nlate = {{ share = 0.0 }}\n{toml}"))
@@ -37,6 +37,20 @@ pub(crate) fn asked(world: &World, from: usize) -> BTreeSet<String> {
     histories(world, from).into_iter().filter_map(|request| request.user).collect()
 }
 
+/// The windows that were asked for: after and before which second.
+fn windows(world: &World, from: usize) -> BTreeSet<(String, String)> {
+    let bound = |url: &str, sign: &str| {
+        let (_, after) = url.split_once(&format!("createdDateTime {sign} "))?;
+        Some(after.split([' ', '&']).next()?.to_owned())
+    };
+    let window = |url: &str| Some((bound(url, "gt")?, bound(url, "lt")?));
+    histories(world, from).iter().map(|request| window(&request.url).expect("both bounds")).collect()
+}
+
+fn one_window(after: &str, before: &str) -> BTreeSet<(String, String)> {
+    [(after.to_owned(), before.to_owned())].into()
+}
+
 #[test]
 fn a_scope_is_groups_and_names_and_exclude_wins() {
     const GROUP: &str = "00000000-0000-4000-8000-0000000000a1";
@@ -66,7 +80,7 @@ fn a_scope_is_groups_and_names_and_exclude_wins() {
     world.keys.insert("graph.exclude".to_owned(), list(&[&format!("group:{OUT}"), "user3@contoso.example", &id(6)]));
     let summary = world.extract(&[], 3);
     assert_eq!(asked(&world, 0), [0, 1, 5].map(id).into(), "excluded ones are never asked for");
-    let of = &summary["tables"].as_array().unwrap().iter().find(|table| table["table"] == "ai_interaction").unwrap();
+    let of = of_table(&summary, "ai_interaction");
     assert_eq!((&of["slices_done"], &of["slices_skipped"]), (&3.into(), &1.into()), "{summary}");
     let skipped = world.sql("SELECT scope, reason FROM extraction_slice WHERE status = 'skipped'");
     assert_eq!(skipped, [["nobody@contoso.example", "the directory has no such user"]]);
@@ -119,13 +133,7 @@ fn windows_have_both_bounds_in_whole_seconds_and_text_and_ids_reach_no_log() {
     for id in ids {
         assert!(!told.contains(&id), "{id} is in the log: {told}");
     }
-    for request in histories(&world, 0) {
-        let url = request.url;
-        assert!(
-            url.contains("createdDateTime gt 2025-07-31T23:59:59Z and createdDateTime lt 2025-11-05T12:00:00Z"),
-            "{url}"
-        );
-    }
+    assert_eq!(windows(&world, 0), one_window("2025-07-31T23:59:59Z", "2025-11-05T12:00:00Z"));
 }
 
 #[test]
@@ -136,18 +144,17 @@ fn a_window_is_read_again_and_moves_no_watermark() {
     let users = world.users_read();
     let from = world.emulator.requests().len();
     world.extract(&["--since", "2025-10-20", "--until", "2025-10-21"], 0);
-    let again = histories(&world, from);
-    assert!(again.iter().all(|request| request.url.contains("2025-10-21T00:00:00Z")), "{again:?}");
+    assert_eq!(windows(&world, from), one_window("2025-10-19T23:59:59Z", "2025-10-21T00:00:00Z"));
     world.check_histories(&users);
     let marks = world.sql("SELECT DISTINCT done_until FROM extraction_slice WHERE source = 'graph'");
     assert_eq!(marks, [["2025-11-05T12:00:00Z"]], "each row has the watermark");
     let from = world.emulator.requests().len();
     world.extract(&[], 0);
-    let next = histories(&world, from);
-    assert!(next.iter().all(|request| request.url.contains("2025-11-04T11")), "the overlap of a day: {next:?}");
+    let overlap = one_window("2025-11-04T11:59:59Z", "2025-11-05T12:00:00Z");
+    assert_eq!(windows(&world, from), overlap, "of a day");
     let from = world.emulator.requests().len();
     world.extract(&["--full"], 0);
-    assert!(histories(&world, from).iter().all(|request| request.url.contains("2025-09-30T23")));
+    assert_eq!(windows(&world, from), one_window("2025-09-30T23:59:59Z", "2025-11-05T12:00:00Z"));
     world.check_histories(&users);
     world.check_lake();
 }
@@ -168,7 +175,7 @@ fn more_classes_or_an_earlier_start_read_what_is_missing() {
     let from = world.emulator.requests().len();
     world.keys.insert("graph.since".to_owned(), "2025-10-28".into());
     world.extract(&[], 0);
-    assert!(histories(&world, from).iter().all(|request| request.url.contains("2025-11-04T11")));
+    assert_eq!(windows(&world, from), one_window("2025-11-04T11:59:59Z", "2025-11-05T12:00:00Z"));
 }
 
 #[test]
@@ -223,7 +230,7 @@ fn many_who_are_refused_keep_nobody_else_from_being_read() {
     for _ in 0..2 {
         world.emulator.advance().unwrap_or_default();
         let summary = world.extract(&[], 3);
-        let of = summary["tables"].as_array().unwrap().iter().find(|table| table["table"] == "ai_interaction").unwrap();
+        let of = of_table(&summary, "ai_interaction");
         assert_eq!((&of["slices_done"], &of["slices_skipped"]), (&40.into(), &150.into()), "{summary}");
         world.check_histories(&world.users_read());
         world.check_lake();

@@ -143,7 +143,24 @@ fn what_a_killed_run_left_is_met_after_a_run_of_the_other_service() {
 fn one_service_that_refuses_keeps_the_other_from_nothing() {
     let world = both(&BOTH.replace("[graph]", "[graph]\nroles = [\"User.Read.All\"]"));
     let summary = world.extract(&[], 3);
-    assert!(summary.to_string().contains("AiEnterpriseInteraction.Read.All is not granted"), "{summary}");
+    let early = &summary["ended_early"];
+    assert_eq!((early.as_array().unwrap().len(), &early[0]["source"]), (1, &"graph".into()), "{summary}");
+    let told = summary["error"].as_str().unwrap();
+    assert!(told.starts_with("partial: graph was given up: ") && !told.contains("failed"), "{told}");
+    assert!(told.contains("AiEnterpriseInteraction.Read.All is not granted"), "{told}");
+    assert!(summary["hint"].as_str().unwrap().contains("admin consent"), "{summary}");
     assert_eq!(world.sql("SELECT count(*) FROM msdyn_copilotevent"), [["200"]]);
     assert_eq!(histories(&world, 0).len(), 0);
+
+    let mut world = both(BOTH);
+    world.keys.insert("graph.requests_per_second".to_owned(), 1000.into());
+    world.keys.insert("dataverse.auth.client_secret".to_owned(), "another".into());
+    let summary = world.extract(&[], 3);
+    assert_eq!(summary["ended_early"][0]["source"], "dataverse", "{summary}");
+    let told = summary["error"].as_str().unwrap();
+    assert!(told.starts_with("partial: dataverse was given up: ") && !told.contains("another"), "{told}");
+    assert!(summary["hint"].as_str().unwrap().contains("auth.client_id"), "{summary}");
+    let users = world.users_read();
+    assert_eq!(users.len(), 300);
+    world.check_histories(&users);
 }

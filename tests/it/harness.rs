@@ -388,6 +388,12 @@ pub(crate) fn is_soak() -> bool {
     std::env::var_os("COPILOT_LAKE_SOAK").is_some()
 }
 
+/// What a summary says of a table.
+pub(crate) fn of_table<'s>(summary: &'s serde_json::Value, table: &str) -> &'s serde_json::Value {
+    let mut tables = summary["tables"].as_array().unwrap().iter();
+    tables.find(|of| of["table"] == table).unwrap_or_else(|| panic!("{table} is not in {summary}"))
+}
+
 pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

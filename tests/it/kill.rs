@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use copilot_lake_emulator::Scenario;
 
-use crate::harness::{Numbers, World, is_soak, text};
+use crate::harness::{Numbers, World, is_soak, of_table, text};
 use crate::mutation::check_equal;
 
 fn requests(world: &World) -> u64 {
@@ -127,9 +127,7 @@ fn reading_everything_again_goes_on_where_it_was_killed() {
     world.check_lake();
     // The next one has nothing to take up.
     let summary = world.extract(&["--full"], 0);
-    let tables = summary["tables"].as_array().unwrap();
-    let events = tables.iter().find(|table| table["table"] == "msdyn_copilotevent").unwrap();
-    assert_eq!(events["rows_received"], 4000, "{summary}");
+    assert_eq!(of_table(&summary, "msdyn_copilotevent")["rows_received"], 4000, "{summary}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use copilot_lake_pipeline::{Outcome, Report};
+use copilot_lake_pipeline::{EndedEarly, Outcome, Report, TableReport};
 use copilot_lake_tables::AI_INTERACTION;
 
 #[cfg(feature = "query")]
@@ -196,44 +196,61 @@ fn of_query(error: &copilot_lake_query::Error) -> (Code, Option<String>) {
 
 /// What a run's report says that its caller must know; `None` when the run is complete.
 pub(crate) fn of_report(report: &Report) -> Option<Problem> {
-    let failed = report.total(|table| table.slices_failed);
-    let payloads = report.total(|table| table.payloads_failed);
-    let of_graph = report.tables.iter().filter(|table| table.table == AI_INTERACTION.name);
-    let skipped = of_graph.map(|table| table.slices_skipped).sum::<u64>();
-    let reason = report.tables.iter().find_map(|table| Some(format!(": {}, {}", table.reasons.first()?, table.table)));
-    let reason = reason.unwrap_or_default();
+    let of_users = |table: &&TableReport| table.table == AI_INTERACTION.name;
+    let users = report.tables.iter().find(of_users);
     match report.outcome {
         Outcome::Complete => None,
         Outcome::Failed if report.permission_missing => {
-            let problem = Problem::new(Code::Refused, format!("a permission is missing for everything asked{reason}"));
-            Some(problem.hint(if report.tables.iter().any(|table| table.table == AI_INTERACTION.name && table.slices_failed > 0) {
+            let told = format!("a permission is missing for everything asked{}", first_reason(report));
+            let hint = if users.is_some_and(|users| users.slices_failed > 0) {
                 "grant the application AiEnterpriseInteraction.Read.All, with admin consent; where its token has it, the \
                  service refuses this tenant"
             } else {
                 "give the application user a security role with that privilege"
-            }))
+            };
+            Some(Problem::new(Code::Refused, told).hint(hint))
         }
-        Outcome::Failed => Some(Problem::new(Code::Failed, format!("no slice was done{reason}")).hint(AGAIN)),
-        Outcome::Partial if report.stopped && failed + payloads == 0 => Some(
-            Problem::new(Code::Partial, "stopped before everything was read; what is complete is kept").hint(AGAIN),
-        ),
-        Outcome::Partial => {
-            let mut parts = Vec::new();
-            if failed > 0 {
-                parts.push(counted(failed, "slice"));
-            }
-            if payloads > 0 {
-                parts.push(counted(payloads, "payload"));
-            }
-            if parts.is_empty() && skipped > 0 {
-                let problem =
-                    format!("partial: {} skipped, more than 5 % of the scope{reason}", counted(skipped, "user"));
-                return Some(Problem::new(Code::Partial, problem).hint("`extraction_slice` says who and why"));
-            }
-            let what = if parts.is_empty() { "some payloads".to_owned() } else { parts.join(" and ") };
-            Some(Problem::new(Code::Partial, format!("partial: {what} failed{reason}")).hint(AGAIN))
+        Outcome::Failed => {
+            Some(Problem::new(Code::Failed, format!("no slice was done{}", first_reason(report))).hint(AGAIN))
         }
+        Outcome::Partial => Some(partial(report, users.map_or(0, |users| users.slices_skipped))),
     }
+}
+
+/// What is missing of a run that did some of it.
+fn partial(report: &Report, users_skipped: u64) -> Problem {
+    let (failed, payloads) = (report.total(|table| table.slices_failed), report.total(|table| table.payloads_failed));
+    let mut parts = Vec::new();
+    let mut hint = AGAIN.to_owned();
+    for EndedEarly { source, error } in &report.ended_early {
+        parts.push(format!("{source} was given up: {error}"));
+        hint = known(error).and_then(|(_, hint)| hint).unwrap_or(hint);
+    }
+    let counts = [(failed, "slice"), (payloads, "payload")].into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<_> = counts.map(|(count, what)| counted(count, what)).collect();
+    if !counts.is_empty() {
+        parts.push(format!("{} failed{}", counts.join(" and "), first_reason(report)));
+    }
+    if report.too_many_skipped {
+        if parts.is_empty() {
+            "`extraction_slice` says who and why".clone_into(&mut hint);
+        }
+        let skipped = counted(users_skipped, "user");
+        let reason = if counts.is_empty() { first_reason(report) } else { String::new() };
+        parts.push(format!("{skipped} skipped, more than 5 % of the scope{reason}"));
+    }
+    let told = if parts.is_empty() {
+        "stopped before everything was read; what is complete is kept".to_owned()
+    } else {
+        format!("partial: {}", parts.join("; "))
+    };
+    Problem::new(Code::Partial, told).hint(hint)
+}
+
+/// The first of the reasons that tables tell.
+fn first_reason(report: &Report) -> String {
+    let first = |table: &TableReport| Some(format!(": {}, {}", table.reasons.first()?, table.table));
+    report.tables.iter().find_map(first).unwrap_or_default()
 }
 
 /// The chain of causes on one line, each said once.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use copilot_lake_pipeline::Event;
+use copilot_lake_pipeline::{Event, Status};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
@@ -64,7 +64,7 @@ impl Progress {
                 (Level::Debug, format!("{table} {window}: {received}, {written} new or changed"))
             }
             Event::SliceNotDone { table, window, status, reason } => {
-                (Level::Warning, format!("{table} {window} {status}: {reason}"))
+                (Level::Warning, format!("{table} {window} {}: {reason}", status.name()))
             }
             Event::SlicesEnded { table, done, failed, skipped, rows_received, rows_written } => {
                 let (done, failed, skipped) = (counted(*done, "slice"), grouped(*failed), grouped(*skipped));
@@ -76,8 +76,8 @@ impl Progress {
             }
             Event::SlicesNotDone { table, status, reason, slices } => {
                 // A few without a mailbox are nothing to act on.
-                let level = if *status == "failed" { Level::Warning } else { Level::Info };
-                (level, format!("{table}: {} {status}: {reason}", counted(*slices, "slice")))
+                let level = if *status == Status::Failed { Level::Warning } else { Level::Info };
+                (level, format!("{table}: {} {}: {reason}", counted(*slices, "slice"), status.name()))
             }
             Event::Deleted { table, rows } => {
                 (Level::Debug, format!("{table}: {} are gone at the service", counted(*rows, "row")))

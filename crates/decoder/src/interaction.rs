@@ -10,11 +10,10 @@ mod history;
 mod html;
 mod text;
 
+use std::collections::HashSet;
+
 use arrow::array::RecordBatch;
-use copilot_lake_tables::{
-    AI_INTERACTION, AI_INTERACTION_ATTACHMENT, AI_INTERACTION_CONTEXT, AI_INTERACTION_LINK, AI_INTERACTION_MENTION,
-    Instant, Table, Week,
-};
+use copilot_lake_tables::{AI_INTERACTION, AI_INTERACTION_MENTION, INTERACTION_CHILDREN, Instant, Table, Week};
 use serde_json::value::RawValue;
 
 use crate::careful::{Properties, sha256, without_text};
@@ -25,7 +24,7 @@ use text::Attachment;
 
 pub use history::{History, Keep};
 
-/// What became of interactions.
+/// What became of interactions: of each, one version.
 #[derive(Debug, Default)]
 pub struct DecodedInteractions {
     /// Batches by table and week, children before `ai_interaction`.
@@ -38,15 +37,15 @@ pub struct DecodedInteractions {
     pub differs: bool,
 }
 
-/// The child tables, by the property that holds their rows, and the column that counts them.
-pub(crate) const CHILDREN: [(&str, &Table, &str); 4] = [
-    ("attachments", &AI_INTERACTION_ATTACHMENT, "attachment_count"),
-    ("contexts", &AI_INTERACTION_CONTEXT, "context_count"),
-    ("links", &AI_INTERACTION_LINK, "link_count"),
-    ("mentions", &AI_INTERACTION_MENTION, "mention_count"),
+/// The properties that hold the rows of [`INTERACTION_CHILDREN`], in their order, and the columns that count them.
+pub(crate) const CHILDREN: [(&str, &str); 4] = [
+    ("attachments", "attachment_count"),
+    ("contexts", "context_count"),
+    ("links", "link_count"),
+    ("mentions", "mention_count"),
 ];
 
-/// The rows of one page, as if it were the only one.
+/// The rows of one page in which nothing comes twice in other words, as if it were the only one.
 #[cfg(test)]
 pub(crate) fn decode_interactions(
     user_id: &str,
@@ -55,22 +54,35 @@ pub(crate) fn decode_interactions(
 ) -> Result<DecodedInteractions, Error> {
     let mut interactions = Interactions::default();
     interactions.add(&mut History::new(user_id, None), rows)?;
-    interactions.finish(extracted_at)
+    let mut parts = interactions.finish(extracted_at)?;
+    assert_eq!(parts.len(), 1, "a row came in other words");
+    Ok(parts.remove(0))
 }
 
 /// Rows of histories, page by page, until they are taken.
+#[derive(Default)]
 pub struct Interactions {
+    /// What came before a row of the next part in other words.
+    before: Vec<Part>,
+    part: Part,
+}
+
+/// Rows, of each interaction one version.
+struct Part {
     interactions: TableRows,
     children: [TableRows; CHILDREN.len()],
+    /// Hashes of the keys.
+    keys: HashSet<u64>,
     rows: u64,
     differs: bool,
 }
 
-impl Default for Interactions {
+impl Default for Part {
     fn default() -> Self {
         Self {
             interactions: TableRows::new(&AI_INTERACTION),
-            children: CHILDREN.map(|(_, table, _)| TableRows::new(table)),
+            children: INTERACTION_CHILDREN.map(TableRows::new),
+            keys: HashSet::new(),
             rows: 0,
             differs: false,
         }
@@ -91,13 +103,14 @@ impl Interactions {
         for raw in &raw {
             self.interaction(history, raw.get());
         }
-        self.rows += raw.len() as u64;
+        self.part.rows += raw.len() as u64;
         history.count(raw.len() as u64, self.rejects() - rejects);
         Ok(())
     }
 
     fn rejects(&self) -> u64 {
-        let tables = self.children.iter().chain([&self.interactions]);
+        let parts = self.before.iter().chain([&self.part]);
+        let tables = parts.flat_map(|part| part.children.iter().chain([&part.interactions]));
         tables.map(|table| table.misfits() as u64).sum()
     }
 
@@ -123,7 +136,7 @@ impl Interactions {
         from(&mut row, sender);
         let content_type = body(&mut row, content);
         let mut elements: [Vec<&RawValue>; CHILDREN.len()] = Default::default();
-        for (at, (_, _, count)) in CHILDREN.into_iter().enumerate() {
+        for (at, (_, count)) in CHILDREN.into_iter().enumerate() {
             elements[at] = array(&mut row, count, arrays[at]);
         }
         row.set("user_id", Cell::Text(history.user_id().to_owned()));
@@ -137,14 +150,20 @@ impl Interactions {
         let row_time = created_at.unwrap_or(Week::UNKNOWN.start());
         let key = ["user_id", "session_id", "interaction_id"].map(|part| row.text(part).unwrap_or_default());
         match history.meet(&key, created_at, row.text("app_class").as_deref(), raw) {
-            Meeting::New => {}
-            Meeting::Differs => self.differs = true,
+            Meeting::New(key) => drop(self.part.keys.insert(key)),
+            Meeting::Differs(key) => {
+                if !self.part.keys.insert(key) {
+                    self.before.push(std::mem::take(&mut self.part));
+                    self.part.keys.insert(key);
+                }
+                self.part.differs = true;
+            }
             Meeting::Same | Meeting::NotWanted => return,
         }
         let mut attachments = Vec::new();
         for (at, elements) in elements.iter().enumerate() {
             for (position, element) in elements.iter().enumerate() {
-                let child = child(CHILDREN[at].1, &key, position, element.get());
+                let child = child(INTERACTION_CHILDREN[at], &key, position, element.get());
                 if at == 0 {
                     attachments.push(Attachment {
                         id: child.text("attachment_id").unwrap_or_default(),
@@ -152,21 +171,28 @@ impl Interactions {
                         content: child.text("content").unwrap_or_default(),
                     });
                 }
-                self.children[at].append(child, row_time);
+                self.part.children[at].append(child, row_time);
             }
         }
         if let Some(content) = row.text("body_content") {
             let is_html = content_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("html"));
             row.set("text", Cell::Text(text::readable(&content, is_html, &attachments)));
         }
-        self.interactions.append(row, row_time);
+        self.part.interactions.append(row, row_time);
     }
 
-    /// The rows, all as of that time.
+    /// The rows, all as of that time, in parts that follow one another: what differs from an earlier row in the lake, or in
+    /// the parts before, replaces it.
     ///
     /// # Errors
     /// None in practice: the columns are built for the schema.
-    pub fn finish(self, extracted_at: Instant) -> Result<DecodedInteractions, Error> {
+    pub fn finish(self, extracted_at: Instant) -> Result<Vec<DecodedInteractions>, Error> {
+        self.before.into_iter().chain([self.part]).map(|part| part.finish(extracted_at)).collect()
+    }
+}
+
+impl Part {
+    fn finish(self, extracted_at: Instant) -> Result<DecodedInteractions, Error> {
         let (rows, differs) = (self.rows, self.differs);
         let mut decoded = DecodedInteractions { rows, differs, ..DecodedInteractions::default() };
         for table_rows in self.children.into_iter().chain([self.interactions]) {

@@ -12,6 +12,7 @@ use serde::de::Deserializer as _;
 use crate::careful::{RowMisfit, read_rows, without_text};
 use crate::columns::{Builder, Misfit};
 use crate::context::JsonMisfit;
+use crate::reject::record_key;
 use crate::row::{Names, Rows};
 use crate::week::{by_week, row_times};
 use crate::{Error, Reject};
@@ -156,14 +157,10 @@ fn rejects(
     misfits: Vec<RowMisfit>,
     json: impl Iterator<Item = (&'static str, JsonMisfit)>,
 ) -> Vec<Reject> {
-    let key = |row: usize| {
-        let parts = table.layout().key().iter().map(|at| batch.column(*at).as_string::<i32>().value(row));
-        parts.collect::<Vec<_>>().join("/")
-    };
     let mut rejects: Vec<Reject> = misfits
         .into_iter()
         .map(|RowMisfit { row, column, reason, raw }| Reject {
-            record_key: key(row),
+            record_key: record_key(table, batch, row),
             column_name: column,
             reason,
             raw_json: raw,
@@ -172,7 +169,7 @@ fn rejects(
     for (text_column, misfit) in json {
         let text = batch.column_by_name(text_column).map(|array| array.as_string::<i32>().value(misfit.row));
         rejects.push(Reject {
-            record_key: key(misfit.row),
+            record_key: record_key(table, batch, misfit.row),
             column_name: misfit.column.unwrap_or(text_column),
             reason: misfit.reason.to_owned(),
             raw_json: text.unwrap_or_default().to_owned(),

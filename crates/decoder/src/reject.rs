@@ -1,8 +1,10 @@
 //! Values that did not fit: rows of `rejected_record`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::datatypes::Int32Type;
 use copilot_lake_tables::{Instant, REJECTED_RECORD, Table};
 
 use crate::{Error, assemble};
@@ -18,6 +20,15 @@ pub struct Reject {
     pub reason: String,
     /// The value as it came.
     pub raw_json: String,
+}
+
+/// How `rejected_record` names a row of a batch in the table's layout: the parts of its key joined by `/`.
+pub fn record_key(table: &'static Table, batch: &RecordBatch, row: usize) -> String {
+    let part = |at: &usize| match batch.column(*at).as_primitive_opt::<Int32Type>() {
+        Some(numbers) => Cow::Owned(numbers.value(row).to_string()),
+        None => Cow::Borrowed(batch.column(*at).as_string::<i32>().value(row)),
+    };
+    table.layout().key().iter().map(part).collect::<Vec<_>>().join("/")
 }
 
 /// The rejects of a table's rows as rows of `rejected_record`.

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringBuilder, TimestampMicrosecondArray};
-use copilot_lake_tables::{Instant, Table, Type, Week};
+use arrow::array::{ArrayRef, RecordBatch, StringBuilder, TimestampMicrosecondArray};
+use copilot_lake_tables::{Instant, Table, Week};
 
 use crate::careful::append_raw;
 use crate::columns::{Builder, Value};
+use crate::reject::record_key;
 use crate::row::push_unknown;
 use crate::week::by_week;
 use crate::{Error, Reject, assemble};
@@ -176,15 +177,8 @@ impl TableRows {
         named.push(("extracted_at", utc(vec![extracted_at.0; rows])));
         named.push(("extra_json", Arc::new(self.extra.finish())));
         let batch = assemble(self.table, named)?;
-        let key = |row: usize| {
-            let parts = self.table.layout().key().iter().map(|at| match self.table.layout().fields()[*at].ty {
-                Type::Int32 => batch.column(*at).as_primitive::<arrow::datatypes::Int32Type>().value(row).to_string(),
-                _ => batch.column(*at).as_string::<i32>().value(row).to_owned(),
-            });
-            parts.collect::<Vec<_>>().join("/")
-        };
         let rejects = self.misfits.into_iter().map(|(row, Misfit { column, reason, raw })| Reject {
-            record_key: key(row),
+            record_key: record_key(self.table, &batch, row),
             column_name: column,
             reason,
             raw_json: raw,

@@ -172,6 +172,13 @@ impl Error {
         }
     }
 
+    /// What happened, without the tries, times and request ids of the call: the same failure reads the same each time.
+    pub fn without_call(&self) -> String {
+        let text = self.to_string();
+        let call = self.call().map(|call| format!(" ({call})")).unwrap_or_default();
+        text.strip_suffix(&call).unwrap_or(&text).to_owned()
+    }
+
     /// Whether the service answered, and will go on giving this answer to this call; others may fare better.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(

@@ -19,8 +19,9 @@ use crate::derived;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ingest::Counts;
-use crate::ledger::{SliceRow, instant};
+use crate::ledger::{SliceRow, Watermark, instant};
 use crate::rejects::Rejects;
+use crate::report::Status;
 use crate::settings::Deletes;
 use crate::spine::DataverseSpine;
 
@@ -98,9 +99,9 @@ async fn read(
             if matches!(error, ServiceError::PermissionMissing { .. }) {
                 spine.reports.lock().await.refused += 1;
             }
-            let reason = Some(error.to_string());
-            record(spine, &slice, "failed", reason.clone(), None, &counts).await?;
-            spine.report(&slice, "failed", reason, &counts).await;
+            let failed = (Status::Failed, Some(error.to_string()));
+            let row = record(spine, slice, failed, None, counts).await?;
+            spine.report(row).await;
             return Ok(());
         }
     };
@@ -113,7 +114,7 @@ async fn read(
     }
     let how = Forget { deletes, as_of, seen_until: None };
     let rows = forget(&spine.lake, &spine.run_id, &spine.rejects, table, &gone, &how).await?;
-    record(spine, &slice, "done", expired, Some(&tracking.token), &counts).await?;
+    record(spine, slice, (Status::Done, expired), Some(tracking.token), counts).await?;
     let mut reports = spine.reports.lock().await;
     reports.of(table.name).rows_deleted += rows;
     (spine.observe)(&Event::Deleted { table: table.name, rows });
@@ -122,23 +123,16 @@ async fn read(
 
 async fn record(
     spine: &DataverseSpine<'_>,
-    slice: &Slice,
-    status: &'static str,
-    reason: Option<String>,
-    token: Option<&str>,
-    counts: &Counts,
-) -> Result<(), Error> {
-    let row = SliceRow {
-        slice,
-        selection: &slice.table.key.join(","),
-        status,
-        reason,
-        counts: false,
-        token,
-        finished_at: spine.service.service_time().await?,
-        received: counts,
-    };
-    spine.ledger.record(&spine.run_id, &row).await
+    slice: Slice,
+    (status, reason): (Status, Option<String>),
+    token: Option<String>,
+    received: Counts,
+) -> Result<SliceRow, Error> {
+    let selection = slice.table.key.join(",");
+    let (watermark, finished_at) = (Watermark::None, spine.service.service_time().await?);
+    let row = SliceRow { slice, selection, status, reason, watermark, token, finished_at, received };
+    spine.ledger.record(&spine.run_id, &row).await?;
+    Ok(row)
 }
 
 /// The keys of the lake's rows that the service says are deleted and, asked again, does not have.

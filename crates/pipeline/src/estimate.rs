@@ -2,13 +2,13 @@
 
 use arrow::array::Array;
 use copilot_lake_extractor::Dataverse;
-use copilot_lake_tables::{AI_INTERACTION, Instant, Table, Week};
+use copilot_lake_tables::{AI_INTERACTION, Table, Week};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
 use crate::error::Error;
 use crate::graph;
-use crate::ledger::Ledger;
+use crate::ledger::{Continued, Ledger};
 use crate::named_files::{self, Gone};
 use crate::plan::{self, Frame};
 use crate::schema::Schema;
@@ -100,31 +100,27 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     let Some(signed_in) = services.sign_in(dataverse.as_ref(), graph.as_ref()).await? else {
         return Ok(Estimate::default());
     };
-    let SignedIn { started_at, refused, .. } = signed_in;
-    if let Some(error) = refused.into_iter().flatten().next() {
+    let SignedIn { started_at, dataverse_refused, graph_refused, .. } = signed_in;
+    if let Some(error) = dataverse_refused.or(graph_refused) {
         return Err(error);
     }
     let ledger = Ledger::read(&lake).await?;
     let command = request.command("extract");
     let continued = ledger.continued(&command, started_at);
-    let now = continued.iter().filter_map(|run| ledger.started().get(run)).min().copied();
-    let now = now.unwrap_or(started_at).floor_second();
-    let (full, window) = (request.full, request.window(now)?);
+    let (full, window) = (request.full, request.window(continued.now)?);
     let mut estimate = Estimate::default();
     if let (Some(job), Some(service)) = (&dataverse, &services.dataverse) {
-        let frame = Frame {
-            now,
-            continued: &continued,
-            started: ledger.started(),
-            since: job.since,
-            overlap_seconds: job.overlap.as_secs() as i64,
+        let tables = of_dataverse((job, service), &lake, &ledger, &continued, full).await?;
+        estimate.tables = match continued.anew(full) {
+            Some(anew) if tables.iter().all(|table| table.slices == 0) => {
+                of_dataverse((job, service), &lake, &ledger, &anew, full).await?
+            }
+            _ => tables,
         };
-        estimate.tables = of_dataverse((job, service), &lake, &ledger, &frame, (full, window)).await?;
     }
     if let (Some(job), Some(service)) = (&graph, &services.graph) {
-        let is_last_ended = ledger.is_last_ended(&continued);
         let (continued, last_run) = (&continued, ledger.last_run());
-        let walk = graph::Walk { service, job, now, started_at, full, window, continued, last_run, is_last_ended };
+        let walk = graph::Walk { service, job, full, window, continued, last_run };
         estimate.graph = Some(of_graph(&walk, &lake).await?);
     }
     Ok(estimate)
@@ -147,8 +143,8 @@ async fn of_dataverse(
     (job, service): (&DataverseJob, &Dataverse),
     lake: &Lake,
     ledger: &Ledger,
-    frame: &Frame<'_>,
-    (full, window): (bool, Option<(Option<Instant>, Instant)>),
+    continued: &Continued,
+    full: bool,
 ) -> Result<Vec<TableEstimate>, Error> {
     let schema = Schema::new(service.environment(&job.tables).await?);
     let totals = service.total_rows(&job.tables).await?;
@@ -159,25 +155,16 @@ async fn of_dataverse(
         schema.settle(service, table).await;
         if let Some(selection) = schema.selection(table) {
             let (mut windows, _) = ledger.windows(table, &selection.text()).await;
-            windows.retain(|window| !full || frame.continued.contains(&window.run_id));
-            let plan = plan::plan(&windows, frame);
-            let (slices, is_first) = if let Some((since, until)) = window {
-                let since = match since {
-                    Some(since) => since,
-                    None => service.oldest(table, plan::CREATED).await?.unwrap_or(until),
-                };
-                (plan::weekly(table, &[since.floor_second()..until.ceil_second()], None).len(), false)
-            } else {
-                let oldest = match plan::needs_oldest(&plan) {
-                    true => service.oldest(table, plan::CREATED).await?,
-                    false => None,
-                };
-                let weeks = plan::weekly(table, &plan.first_pass, oldest);
-                (plan.changed.len() + weeks.len(), !plan.first_pass.is_empty())
+            windows.retain(|window| !full || continued.runs.contains(&window.run_id));
+            let plan = plan::plan(&windows, &Frame::of(job, ledger, continued));
+            let oldest = match plan::needs_oldest(&plan) {
+                true => service.oldest(table, plan::CREATED).await?,
+                false => None,
             };
-            of_table.slices = slices as u64;
+            let weeks = plan::weekly(table, &plan.first_pass, oldest);
+            of_table.slices = (plan.changed.len() + weeks.len()) as u64;
             of_lake(lake, table, job, &mut of_table).await?;
-            let left = if !is_first {
+            let left = if plan.first_pass.is_empty() {
                 0
             } else if full {
                 of_table.rows.unwrap_or_default()

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use crate::report::Status;
+
 /// Something that happened. No event holds a secret or people's text.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
@@ -64,7 +66,7 @@ pub enum Event {
         /// Its window.
         window: String,
         /// `failed` or `skipped`.
-        status: &'static str,
+        status: Status,
         /// Why.
         reason: String,
     },
@@ -73,7 +75,7 @@ pub enum Event {
         /// The table.
         table: &'static str,
         /// `failed` or `skipped`.
-        status: &'static str,
+        status: Status,
         /// Why.
         reason: String,
         /// How many, so far.

@@ -1,8 +1,9 @@
 //! The ledger: which runs there were, which windows are done, and the rows that say so.
 
+mod continued;
 mod rows;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch};
@@ -14,15 +15,13 @@ use copilot_lake_writer::{Find, Lake, Scan};
 use futures::TryStreamExt as _;
 use tokio::sync::Mutex;
 
+pub(crate) use self::continued::Continued;
 use self::rows::Row;
 use crate::error::Error;
 use crate::ingest::Counts;
 use crate::plan::{self, Window};
-use crate::report::{Outcome, Report};
+use crate::report::{Outcome, Report, Status};
 
-/// A run that did not end is continued by one that starts within this time.
-const CONTINUED_WITHIN_SECONDS: i64 = 6 * 3600;
-const DAY: i64 = 86_400;
 /// What `source` says of slices that are planned from all rows of the ledger.
 const DATAVERSE: &str = "dataverse";
 /// The command of a replay.
@@ -58,18 +57,29 @@ pub(crate) struct Mark {
 }
 
 /// The row that a slice leaves.
-pub(crate) struct SliceRow<'a> {
-    pub(crate) slice: &'a Slice,
-    pub(crate) selection: &'a str,
-    pub(crate) status: &'static str,
+#[derive(Debug)]
+pub(crate) struct SliceRow {
+    pub(crate) slice: Slice,
+    pub(crate) selection: String,
+    pub(crate) status: Status,
     pub(crate) reason: Option<String>,
-    /// Whether the window counts for watermarks: not when it was asked for by `--since` or `--until`.
-    pub(crate) counts: bool,
+    pub(crate) watermark: Watermark,
     /// The change tracking token that was given.
-    pub(crate) token: Option<&'a str>,
+    pub(crate) token: Option<String>,
     pub(crate) finished_at: Instant,
     /// What was received.
-    pub(crate) received: &'a Counts,
+    pub(crate) received: Counts,
+}
+
+/// Until when everything is read, after a slice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Watermark {
+    /// The window says nothing about that: it was asked for by `--since` or `--until`, or watermarks are not gone by.
+    None,
+    /// As the table's done windows say, with this one if it is done.
+    OfWindows,
+    /// This, as the slice's own scope says.
+    At(Option<Instant>),
 }
 
 impl Ledger {
@@ -119,7 +129,7 @@ impl Ledger {
             for row in 0..batch.num_rows() {
                 let (run, at) = (text(&batch, "run_id", row), instant(&batch, "finished_at", row));
                 note_active(&mut ledger.active, run, at);
-                if text(&batch, "source", row) != DATAVERSE || text(&batch, "status", row) != "done" {
+                if text(&batch, "source", row) != DATAVERSE || text(&batch, "status", row) != Status::Done.name() {
                     continue;
                 }
                 let token = Some(text(&batch, "token", row)).filter(|token| !token.is_empty());
@@ -170,50 +180,6 @@ impl Ledger {
             }
         }
         Ok(())
-    }
-
-    /// Whether a run did not end lately: it may have left files behind. One before was cleaned up after by the next.
-    pub(crate) fn has_unfinished(&self) -> bool {
-        let is_replay = |run: &str| self.command_of(run) == REPLAY;
-        let ended = self.started.iter().filter(|(run, _)| self.outcomes.contains_key(*run));
-        self.started.iter().filter(|(run, _)| !self.outcomes.contains_key(*run)).any(|(run, started)| {
-            // Replays go by another clock than extractions: of those only a day says which came later.
-            let later = |other: &str| if is_replay(other) == is_replay(run) { CONTINUED_WITHIN_SECONDS } else { DAY };
-            !ended.clone().any(|(other, at)| *at > started.plus_seconds(later(other)))
-        })
-    }
-
-    /// Whether the last of these runs ended, though before it was through.
-    pub(crate) fn is_last_ended(&self, runs: &BTreeSet<String>) -> bool {
-        let last = runs.iter().max_by_key(|run| self.started.get(*run));
-        last.is_some_and(|run| self.outcomes.contains_key(run))
-    }
-
-    fn command_of(&self, run: &str) -> &str {
-        self.commands.get(run).map_or("", String::as_str)
-    }
-
-    /// The runs that a run of that command starting now continues, of which none was idle for longer than six hours: the
-    /// newest ones without an end. A run that reads everything again continues those that did too, also when they ended
-    /// before they were through; what others read is no part of it.
-    pub(crate) fn continued(&self, command: &str, now: Instant) -> BTreeSet<String> {
-        let is_full = command.ends_with(FULL);
-        let is_of_kind = |run: &str| {
-            let command = self.command_of(run);
-            command != REPLAY && (!is_full || command.ends_with(FULL))
-        };
-        let mut runs: Vec<_> = self.started.iter().filter(|(run, _)| is_of_kind(run)).collect();
-        runs.sort_by_key(|(_, started)| std::cmp::Reverse(**started));
-        let earliest = now.plus_seconds(-CONTINUED_WITHIN_SECONDS);
-        let is_open = |run: &str| match self.outcomes.get(run) {
-            None => true,
-            Some(outcome) => is_full && outcome == Outcome::Partial.name(),
-        };
-        let last_active = |run: &str, started: Instant| self.active.get(run).map_or(started, |at| started.max(*at));
-        runs.into_iter()
-            .take_while(|(run, started)| is_open(run) && last_active(run, **started) >= earliest)
-            .map(|(run, _)| run.clone())
-            .collect()
     }
 
     /// The run that started last; none when two did at the same time.
@@ -280,30 +246,30 @@ impl Ledger {
     }
 
     /// Writes a slice's row. It comes after the commit of its data: that is what makes it true.
-    pub(crate) async fn record(&self, run_id: &str, row: &SliceRow<'_>) -> Result<(), Error> {
+    pub(crate) async fn record(&self, run_id: &str, row: &SliceRow) -> Result<(), Error> {
         // A slice's row is never written again by its own run.
         self.record_by(run_id, row, Find::ByTime).await
     }
 
     /// Writes a slice's row, which may be there already.
-    pub(crate) async fn record_again(&self, run_id: &str, row: &SliceRow<'_>) -> Result<(), Error> {
+    pub(crate) async fn record_again(&self, run_id: &str, row: &SliceRow) -> Result<(), Error> {
         self.record_by(run_id, row, Find::ByKey).await
     }
 
-    async fn record_by(&self, run_id: &str, row: &SliceRow<'_>, find: Find) -> Result<(), Error> {
-        let (slice, received) = (row.slice, row.received);
-        let mut done_until = None;
-        if row.status == "done" {
+    async fn record_by(&self, run_id: &str, row: &SliceRow, find: Find) -> Result<(), Error> {
+        let slice = &row.slice;
+        if row.status == Status::Done {
             let mark = Mark {
                 run_id: run_id.to_owned(),
                 end: slice.end,
-                token: row.token.map(str::to_owned),
+                token: row.token.clone(),
                 finished_at: row.finished_at,
             };
             remember(&mut *self.marks.lock().await, slice.table.name, slice.clock, mark);
         }
-        if row.status == "done" && row.counts {
-            let as_of = received.as_of.unwrap_or(row.finished_at);
+        let mut done_until = None;
+        if row.status == Status::Done && row.watermark == Watermark::OfWindows {
+            let as_of = row.received.as_of.unwrap_or(row.finished_at);
             let window = Window {
                 run_id: run_id.to_owned(),
                 clock: slice.clock.to_owned(),
@@ -311,24 +277,22 @@ impl Ledger {
                 end: slice.end,
                 as_of,
             };
-            of_selection(&mut *self.windows.lock().await, slice.table.name, row.selection).push(window);
-            let (windows, _) = self.windows(slice.table, row.selection).await;
+            of_selection(&mut *self.windows.lock().await, slice.table.name, &row.selection).push(window);
+            let (windows, _) = self.windows(slice.table, &row.selection).await;
             done_until = plan::watermark(windows.iter(), as_of).or(Some(slice.start));
         }
         let columns = rows::slices(run_id, &[(row, done_until)]);
         self.write(&EXTRACTION_SLICE, columns, run_id, find).await
     }
 
-    /// Writes the rows of slices that were committed together, each with the watermark after it.
-    pub(crate) async fn record_all(
-        &self,
-        run_id: &str,
-        rows: &[(&SliceRow<'_>, Option<Instant>)],
-    ) -> Result<(), Error> {
+    /// Writes the rows of slices that were committed together and whose scopes say until when they are read.
+    pub(crate) async fn record_all(&self, run_id: &str, rows: impl Iterator<Item = &SliceRow>) -> Result<(), Error> {
+        let done_until = |row: &SliceRow| if let Watermark::At(at) = row.watermark { at } else { None };
+        let rows: Vec<_> = rows.map(|row| (row, done_until(row))).collect();
         if rows.is_empty() {
             return Ok(());
         }
-        self.write(&EXTRACTION_SLICE, rows::slices(run_id, rows), run_id, Find::ByTime).await
+        self.write(&EXTRACTION_SLICE, rows::slices(run_id, &rows), run_id, Find::ByTime).await
     }
 
     /// Writes a run's row. A run keeps its start.

@@ -40,6 +40,6 @@ pub use error::Error;
 pub use estimate::{CALLS_PER_HOUR, Estimate, GraphEstimate, TableEstimate, estimate};
 pub use event::{Event, Observer};
 pub use replay::{Replay, replay};
-pub use report::{Outcome, Report, TableReport};
+pub use report::{EndedEarly, Outcome, Report, Status, TableReport};
 pub use run::run;
 pub use settings::{DataverseJob, Deletes, GraphJob, Request, Settings, Stop, Who};

@@ -301,7 +301,7 @@ async fn fetch(service: Dataverse, row: SourceRow, refused: Refused) -> Result<O
             refused.add(&row, &error);
             return Ok(None);
         }
-        Err(error) => Fetched::Failed(without_call(&error)),
+        Err(error) => Fetched::Failed(error.without_call()),
     };
     Ok(Some(RawPayload { row, fetched }))
 }
@@ -312,13 +312,6 @@ fn address(table: &'static Table, row: &SourceRow) -> FileAddress {
         key.push(row.partition_id.clone());
     }
     FileAddress { table, key, column: row.column }
-}
-
-/// The error without tries, times and request ids: the same failure must read the same in the next run.
-fn without_call(error: &ServiceError) -> String {
-    let text = error.to_string();
-    let call = error.call().map(|call| format!(" ({call})")).unwrap_or_default();
-    text.strip_suffix(&call).unwrap_or(&text).to_owned()
 }
 
 /// A panic of the task is a panic here; it is cancelled only together with this one.

@@ -11,8 +11,9 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use crate::archive::PageArchive;
 use crate::error::Error;
 use crate::ingest::{Counts, Ingest, NotDone};
-use crate::ledger::SliceRow;
+use crate::ledger::{SliceRow, Watermark};
 use crate::plan::MODIFIED;
+use crate::report::Status;
 use crate::spine::DataverseSpine;
 
 /// Reads whom rows name and the lake does not know, and who changed. What fails is in the ledger and the report: rows do
@@ -37,7 +38,7 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) 
     let mut counts = Counts { as_of: Some(as_of), ..Counts::default() };
     let result = read(spine, &slice, &selection, (&known, &unknown), &mut counts).await;
     let (status, reason) = match result {
-        Ok(()) => ("done", None),
+        Ok(()) => (Status::Done, None),
         Err(NotDone::Stopped) => {
             spine.stopped().await;
             return Ok(());
@@ -45,21 +46,23 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) 
         Err(NotDone::Lake(error)) if !error.is_passing() => return Err(error.into()),
         Err(NotDone::Service(error @ ServiceError::SignInRefused { .. })) => return Err(error.into()),
         // Names are a comfort: without the permission everything else is complete.
-        Err(NotDone::Service(error @ ServiceError::PermissionMissing { .. })) => ("skipped", Some(error.to_string())),
-        Err(error) => ("failed", Some(error.to_string())),
+        Err(NotDone::Service(error @ ServiceError::PermissionMissing { .. })) => {
+            (Status::Skipped, Some(error.to_string()))
+        }
+        Err(error) => (Status::Failed, Some(error.to_string())),
     };
     let row = SliceRow {
-        slice: &slice,
-        selection: &selection.text(),
+        slice,
+        selection: selection.text(),
         status,
-        reason: reason.clone(),
-        counts: false,
+        reason,
+        watermark: Watermark::None,
         token: None,
         finished_at: spine.service.service_time().await?,
-        received: &counts,
+        received: counts,
     };
     spine.ledger.record(&spine.run_id, &row).await?;
-    spine.report(&slice, status, reason, &counts).await;
+    spine.report(row).await;
     Ok(())
 }
 

@@ -6,6 +6,9 @@ use std::ops::Range;
 use copilot_lake_extractor::Slice;
 use copilot_lake_tables::{Instant, Table, Week};
 
+use crate::ledger::{Continued, Ledger};
+use crate::settings::DataverseJob;
+
 /// The clock of the first pass.
 pub(crate) const CREATED: &str = "createdon";
 /// The clock of later passes.
@@ -37,6 +40,19 @@ pub(crate) struct Frame<'a> {
     /// Start of the first pass, when configured.
     pub(crate) since: Option<Instant>,
     pub(crate) overlap_seconds: i64,
+}
+
+impl<'a> Frame<'a> {
+    /// For a run of that job.
+    pub(crate) fn of(job: &DataverseJob, ledger: &'a Ledger, continued: &'a Continued) -> Self {
+        Self {
+            now: continued.now,
+            continued: &continued.runs,
+            started: ledger.started(),
+            since: job.since,
+            overlap_seconds: job.overlap.as_secs() as i64,
+        }
+    }
 }
 
 /// What is left to read of a table.

@@ -1,6 +1,5 @@
 //! Rows: which slices are to be read, and reading them several at a time.
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -11,8 +10,9 @@ use futures::StreamExt as _;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ingest::{Counts, NotDone};
-use crate::ledger::SliceRow;
+use crate::ledger::{Continued, SliceRow, Watermark};
 use crate::plan::{self, Frame};
+use crate::report::Status;
 use crate::settings::DataverseJob;
 use crate::slice::{self, Task};
 use crate::spine::DataverseSpine;
@@ -26,21 +26,20 @@ const GRACE: Duration = Duration::from_secs(18);
 pub(crate) async fn tasks(
     spine: &DataverseSpine<'_>,
     job: &DataverseJob,
-    now: Instant,
-    continued: &BTreeSet<String>,
+    continued: &Continued,
 ) -> Result<Vec<Task>, Error> {
     let (mut changed, mut first_pass) = (Vec::new(), Vec::new());
     for table in &job.tables {
         spine.reports.lock().await.of(table.name);
         spine.schema.settle(&spine.service, table).await;
         let Some(selection) = spine.schema.selection(table) else {
-            skip(spine, table, job.since.unwrap_or(plan::BEGINNING), now).await?;
+            skip(spine, table, job.since.unwrap_or(plan::BEGINNING), continued.now).await?;
             continue;
         };
         let (mut windows, mut others) = spine.ledger.windows(table, &selection.text()).await;
         if spine.full {
             others = true;
-            windows.retain(|window| continued.contains(&window.run_id));
+            windows.retain(|window| continued.runs.contains(&window.run_id));
         }
         let (days, weeks) = if let Some((since, until)) = spine.window {
             let window = since.unwrap_or(plan::BEGINNING).floor_second()..until.ceil_second();
@@ -51,14 +50,7 @@ pub(crate) async fn tasks(
                 Err(Some(error)) => return Err(error),
             }
         } else {
-            let frame = Frame {
-                now,
-                continued,
-                started: spine.ledger.started(),
-                since: job.since,
-                overlap_seconds: job.overlap.as_secs() as i64,
-            };
-            let plan = plan::plan(&windows, &frame);
+            let plan = plan::plan(&windows, &Frame::of(job, &spine.ledger, continued));
             let days = plan::daily(table, &plan.changed);
             let weeks = match plan.first_pass.last() {
                 Some(first) if plan::needs_oldest(&plan) => match oldest(spine, table, first.clone()).await {
@@ -98,18 +90,18 @@ async fn oldest(
     let slice = Slice { table, scope: String::new(), clock: plan::CREATED, start: window.start, end: window.end };
     let counts = Counts { as_of: Some(window.end), ..Counts::default() };
     let selection = spine.schema.selection(table).unwrap_or_else(|| Selection::of(table));
-    Err(note(spine, &slice, &selection.text(), ended, &counts).await.err())
+    Err(note(spine, slice, &selection, ended, counts).await.err())
 }
 
 /// The status and reason of a slice that was not done.
-async fn ended(spine: &DataverseSpine<'_>, error: NotDone) -> (&'static str, Option<String>) {
+async fn ended(spine: &DataverseSpine<'_>, error: NotDone) -> (Status, Option<String>) {
     match error {
-        NotDone::Service(ServiceError::TableMissing { .. }) => ("skipped", Some(error.to_string())),
+        NotDone::Service(ServiceError::TableMissing { .. }) => (Status::Skipped, Some(error.to_string())),
         error => {
             if matches!(error, NotDone::Service(ServiceError::PermissionMissing { .. })) {
                 spine.reports.lock().await.refused += 1;
             }
-            ("failed", Some(error.to_string()))
+            (Status::Failed, Some(error.to_string()))
         }
     }
 }
@@ -119,7 +111,7 @@ async fn skip(spine: &DataverseSpine<'_>, table: &'static Table, start: Instant,
     let slice = Slice { table, scope: String::new(), clock: plan::CREATED, start, end };
     let reason = Some("the environment has no such table".to_owned());
     let counts = Counts { as_of: Some(end), ..Counts::default() };
-    note(spine, &slice, &Selection::of(table).text(), ("skipped", reason), &counts).await
+    note(spine, slice, &Selection::of(table), (Status::Skipped, reason), counts).await
 }
 
 /// Reads the slices, several at a time. One that fails holds nothing else up; when the lake or the sign-in fails, the
@@ -158,7 +150,7 @@ async fn one(spine: &DataverseSpine<'_>, task: Task) -> Result<(), Error> {
     let (selection, result) = slice::run(&task, spine, &mut counts).await;
     let slice = task.slice;
     let ended = match result {
-        Ok(()) => ("done", None),
+        Ok(()) => (Status::Done, None),
         Err(NotDone::Stopped) => {
             spine.stopped().await;
             return Ok(());
@@ -167,29 +159,23 @@ async fn one(spine: &DataverseSpine<'_>, task: Task) -> Result<(), Error> {
         Err(NotDone::Service(error @ ServiceError::SignInRefused { .. })) => return Err(error.into()),
         Err(error) => ended(spine, error).await,
     };
-    note(spine, &slice, &selection.text(), ended, &counts).await
+    note(spine, slice, &selection, ended, counts).await
 }
 
 /// Writes a slice's ledger row and reports it.
 async fn note(
     spine: &DataverseSpine<'_>,
-    slice: &Slice,
-    selection: &str,
-    (status, reason): (&'static str, Option<String>),
-    counts: &Counts,
+    slice: Slice,
+    selection: &Selection,
+    (status, reason): (Status, Option<String>),
+    received: Counts,
 ) -> Result<(), Error> {
     let now = spine.service.service_time().await;
-    let row = SliceRow {
-        slice,
-        selection,
-        status,
-        reason: reason.clone(),
-        counts: spine.window.is_none(),
-        token: None,
-        finished_at: now.ok().or(counts.as_of).unwrap_or(slice.end),
-        received: counts,
-    };
+    let finished_at = now.ok().or(received.as_of).unwrap_or(slice.end);
+    let watermark = if spine.window.is_none() { Watermark::OfWindows } else { Watermark::None };
+    let selection = selection.text();
+    let row = SliceRow { slice, selection, status, reason, watermark, token: None, finished_at, received };
     spine.ledger.record(&spine.run_id, &row).await?;
-    spine.report(slice, status, reason, counts).await;
+    spine.report(row).await;
     Ok(())
 }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
-use copilot_lake_decoder::{Error, Reject, assemble};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
+use copilot_lake_decoder::{Error, Reject, assemble, record_key};
 use copilot_lake_tables::{Instant, REJECTED_RECORD, Table};
 use copilot_lake_writer::{Find, Lake, Scan};
 use futures::TryStreamExt as _;
@@ -60,10 +60,9 @@ impl Rejects {
     ) -> Result<Option<RecordBatch>, Error> {
         let columns_of = self.columns();
         let Some(known) = columns_of.get(table.name) else { return Ok(None) };
-        let key: Vec<&StringArray> = table.layout().key().iter().map(|at| batch.column(*at).as_string()).collect();
         let (mut records, mut columns) = (Vec::new(), Vec::new());
         for row in 0..batch.num_rows() {
-            let record = key.iter().map(|part| part.value(row)).collect::<Vec<_>>().join("/");
+            let record = record_key(table, batch, row);
             let before = known.get(&record).into_iter().flatten();
             // Of rows that come again the lake may have a later reading.
             for (column, _) in before.filter(|(_, at)| find != Find::Again || *at <= extracted_at) {

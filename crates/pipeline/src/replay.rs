@@ -15,13 +15,13 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::ingest::{Counts, Ingest, Named, NotDone};
 use crate::labels::LabelCache;
-use crate::ledger::{Ledger, REPLAY, SliceRow};
+use crate::ledger::{Ledger, REPLAY, SliceRow, Watermark};
 use crate::named_files::Held;
 use crate::part::Part;
 use crate::payloads::{DECODED_TOGETHER, DECODED_TOGETHER_BYTES};
 use crate::plan::{CREATED, MODIFIED};
 use crate::rejects::Rejects;
-use crate::report::{Outcome, Report, TableReport};
+use crate::report::{Outcome, Report, Status, TableReport};
 use crate::run::{local_time, run_id};
 use crate::settings::{Deletes, Stop};
 use crate::{cpu, people};
@@ -115,14 +115,11 @@ pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Rep
         _ => Outcome::Partial,
     };
     let report = Report {
-        run_id: run,
         outcome,
         stopped,
-        permission_missing: false,
         seconds: clock.elapsed().as_secs_f64(),
-        requests: 0,
-        throttled_seconds: 0.0,
         tables: reports.into_values().collect(),
+        ..Report::new(run)
     };
     ledger.end_run(REPLAY, started_at, local_time(), &report).await?;
     Ok(report)
@@ -191,16 +188,17 @@ impl Into<'_> {
             end: instant(&about.window_end)?,
         };
         let row = SliceRow {
-            slice: &of,
-            selection: &about.selection,
-            status: "done",
+            slice: of,
+            selection: about.selection.clone(),
+            status: Status::Done,
             reason: None,
-            counts: about.counts,
-            token: about.token.as_deref(),
+            watermark: if about.counts { Watermark::OfWindows } else { Watermark::None },
+            token: about.token.clone(),
             finished_at: instant(&about.finished_at)?,
-            received: &counts,
+            received: counts,
         };
         self.ledger.record_again(&about.run_id, &row).await?;
+        let SliceRow { slice: of, received: counts, .. } = row;
         let report = self.report(table.name);
         report.slices_done += 1;
         report.pages += counts.pages;
@@ -221,7 +219,7 @@ impl Into<'_> {
         let report = self.report(known);
         report.slices_failed += 1;
         report.reasons.push(reason.clone());
-        (self.observe)(&Event::SliceNotDone { table: known, window, status: "failed", reason });
+        (self.observe)(&Event::SliceNotDone { table: known, window, status: Status::Failed, reason });
     }
 
     fn report(&mut self, table: &'static str) -> &mut TableReport {

@@ -1,6 +1,12 @@
 //! What a run did.
 
-use serde::Serialize;
+use copilot_lake_tables::{AI_INTERACTION, table};
+use serde::{Serialize, Serializer};
+
+use crate::error::Error;
+
+/// A run that leaves out more of those in scope is not complete.
+const SKIPPED: f64 = 0.05;
 
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -25,8 +31,36 @@ impl Outcome {
     }
 }
 
+/// How a slice ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// It is in the lake.
+    Done,
+    /// It is not, or not all of it; the next run tries again.
+    Failed,
+    /// It could not be read and does not have to be.
+    Skipped,
+}
+
+impl Status {
+    /// The word in `extraction_slice`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::Skipped => "skipped",
+        }
+    }
+
+    /// Reads that word.
+    pub(crate) fn parse(name: &str) -> Option<Self> {
+        [Self::Done, Self::Failed, Self::Skipped].into_iter().find(|status| status.name() == name)
+    }
+}
+
 /// What a run did.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Serialize)]
 pub struct Report {
     /// The run.
     pub run_id: String,
@@ -36,6 +70,10 @@ pub struct Report {
     pub stopped: bool,
     /// Whether every slice failed because a permission is missing.
     pub permission_missing: bool,
+    /// Whether so many users were skipped that the run is not complete.
+    pub too_many_skipped: bool,
+    /// The services of which not everything was tried, and why.
+    pub ended_early: Vec<EndedEarly>,
     /// Seconds from start to end.
     pub seconds: f64,
     /// Requests to the service, retries included.
@@ -44,6 +82,34 @@ pub struct Report {
     pub throttled_seconds: f64,
     /// The same per table.
     pub tables: Vec<TableReport>,
+}
+
+/// A service that was given up.
+#[derive(Debug, Serialize)]
+pub struct EndedEarly {
+    /// As in the column `source` of `extraction_slice`.
+    pub source: &'static str,
+    /// Why.
+    #[serde(rename = "reason", serialize_with = "as_text")]
+    pub error: Error,
+}
+
+fn as_text<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(error)
+}
+
+/// What decides how a run ended, beside what was done for each table.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Circumstances {
+    pub(crate) stopped: bool,
+    /// A service was given up.
+    pub(crate) ended_early: bool,
+    /// Everything was due, not only what another run had left.
+    pub(crate) is_whole: bool,
+    /// Slices that failed because a permission is missing.
+    pub(crate) refused: u64,
+    /// Users whose history is to be read, whether or not it is due.
+    pub(crate) in_scope: u64,
 }
 
 /// What a run did for one table.
@@ -78,8 +144,95 @@ pub struct TableReport {
 }
 
 impl Report {
+    /// What a run is called that did nothing: complete.
+    pub(crate) fn new(run_id: String) -> Self {
+        Self {
+            run_id,
+            outcome: Outcome::Complete,
+            stopped: false,
+            permission_missing: false,
+            too_many_skipped: false,
+            ended_early: Vec::new(),
+            seconds: 0.0,
+            requests: 0,
+            throttled_seconds: 0.0,
+            tables: Vec::new(),
+        }
+    }
+
+    /// Says how the run ended, going by what was done for each table.
+    pub(crate) fn judge(&mut self, of: &Circumstances) {
+        // Who rows name or is in scope is no reason to call a run without rows a success.
+        let is_asked = |report: &&TableReport| table(report.table).is_some_and(|table| table.is_sliced());
+        let count = |of: fn(&TableReport) -> u64| self.tables.iter().filter(is_asked).map(of).sum::<u64>();
+        let (done, failed) = (count(|table| table.slices_done), count(|table| table.slices_failed));
+        let mut asked = self.tables.iter().filter(is_asked).peekable();
+        // An environment without any of the tables is hardly the one that was meant.
+        let all_skipped =
+            of.is_whole && !of.stopped && asked.peek().is_some() && asked.all(|table| table.slices_skipped > 0);
+        let is_of_users = |report: &&TableReport| report.table == AI_INTERACTION.name;
+        let skipped = self.tables.iter().find(is_of_users).map_or(0, |report| report.slices_skipped);
+        self.stopped = of.stopped;
+        self.too_many_skipped = skipped as f64 > SKIPPED * of.in_scope as f64;
+        let is_partial = self.total(|table| table.slices_failed + table.payloads_failed) > 0
+            || of.ended_early
+            || of.stopped
+            || self.too_many_skipped;
+        self.outcome = match done {
+            0 if failed > 0 || of.ended_early || all_skipped => Outcome::Failed,
+            _ if is_partial => Outcome::Partial,
+            _ => Outcome::Complete,
+        };
+        self.permission_missing = self.outcome == Outcome::Failed && failed > 0 && of.refused == failed;
+    }
+
     /// A total over the tables.
     pub fn total(&self, of: fn(&TableReport) -> u64) -> u64 {
         self.tables.iter().map(of).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(tables: Vec<TableReport>, of: Circumstances) -> (Outcome, bool, bool) {
+        let mut report = Report { tables, ..Report::new(String::new()) };
+        report.judge(&of);
+        (report.outcome, report.permission_missing, report.too_many_skipped)
+    }
+
+    fn of(table: &'static str, [done, failed, skipped]: [u64; 3]) -> TableReport {
+        TableReport {
+            table,
+            slices_done: done,
+            slices_failed: failed,
+            slices_skipped: skipped,
+            ..TableReport::default()
+        }
+    }
+
+    #[test]
+    fn the_outcome_follows_from_what_was_done() {
+        use Outcome::{Complete, Failed, Partial};
+        let whole = Circumstances { is_whole: true, in_scope: 100, ..Circumstances::default() };
+        let (events, users, people) = ("msdyn_copilotevent", "ai_interaction", "systemuser");
+        let cases = [
+            (vec![], whole, (Complete, false, false)),
+            (vec![of(events, [3, 0, 0])], whole, (Complete, false, false)),
+            (vec![of(events, [3, 1, 0])], whole, (Partial, false, false)),
+            (vec![of(events, [0, 2, 0]), of(people, [1, 0, 0])], whole, (Failed, false, false)),
+            (vec![of(events, [0, 2, 0])], Circumstances { refused: 2, ..whole }, (Failed, true, false)),
+            (vec![of(events, [0, 0, 1])], whole, (Failed, false, false)),
+            (vec![of(events, [0, 0, 1])], Circumstances { is_whole: false, ..whole }, (Complete, false, false)),
+            (vec![of(users, [95, 0, 5])], whole, (Complete, false, false)),
+            (vec![of(users, [94, 0, 6])], whole, (Partial, false, true)),
+            (vec![of(users, [94, 0, 0])], Circumstances { ended_early: true, ..whole }, (Partial, false, false)),
+            (vec![], Circumstances { ended_early: true, ..whole }, (Failed, false, false)),
+            (vec![], Circumstances { stopped: true, ..whole }, (Partial, false, false)),
+        ];
+        for (tables, of, expected) in cases {
+            assert_eq!(judged(tables.clone(), of), expected, "{tables:?} {of:?}");
+        }
     }
 }

@@ -43,14 +43,14 @@ impl Services {
     ) -> Result<Option<SignedIn>, Error> {
         let tenant = |id: &Option<String>| id.clone().filter(|id| Uuid::try_parse(id).is_ok());
         let mut instance = Instance { organization: None, tenant: dataverse.and_then(|job| tenant(&job.tenant_id)) };
-        let (mut times, mut refused) = (Vec::new(), [None, None]);
+        let (mut times, mut dataverse_refused, mut graph_refused) = (Vec::new(), None, None);
         if let Some(service) = &self.dataverse {
             match service.who_am_i().await {
                 Ok(who) => {
                     instance.organization = Some(who.organization_id);
                     times.push(who.service_time);
                 }
-                Err(error) => refused[0] = Some(error.into()),
+                Err(error) => dataverse_refused = Some(error.into()),
             }
         }
         if let (Some(service), Some(job)) = (&self.graph, graph) {
@@ -59,13 +59,13 @@ impl Services {
                     instance.tenant = claims.tenant_id.or_else(|| tenant(&job.tenant_id)).or(instance.tenant);
                     times.push(time);
                 }
-                Err(error) => refused[1] = Some(error),
+                Err(error) => graph_refused = Some(error),
             }
         }
         let Some(started_at) = times.first().copied() else {
-            return refused.into_iter().flatten().next().map_or(Ok(None), Err);
+            return dataverse_refused.or(graph_refused).map_or(Ok(None), Err);
         };
-        Ok(Some(SignedIn { started_at, instance, refused }))
+        Ok(Some(SignedIn { started_at, instance, dataverse_refused, graph_refused }))
     }
 
     /// The time by the first service's clock.
@@ -97,8 +97,10 @@ pub(crate) struct SignedIn {
     /// The time by the first service's clock.
     pub(crate) started_at: Instant,
     pub(crate) instance: Instance,
-    /// Why Dataverse, and Graph, cannot be read.
-    pub(crate) refused: [Option<Error>; 2],
+    /// Why Dataverse cannot be read.
+    pub(crate) dataverse_refused: Option<Error>,
+    /// Why Graph cannot be read.
+    pub(crate) graph_refused: Option<Error>,
 }
 
 async fn sign_in_to_graph(service: &Graph) -> Result<(TokenClaims, Instant), Error> {

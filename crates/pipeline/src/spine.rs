@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
-use copilot_lake_extractor::{Dataverse, Slice};
+use copilot_lake_extractor::Dataverse;
 use copilot_lake_tables::Instant;
 use copilot_lake_writer::Lake;
 use tokio::sync::Mutex;
@@ -12,11 +12,11 @@ use tokio::sync::Mutex;
 use crate::archive::Kept;
 use crate::event::{Event, Observer};
 use crate::halt::Halt;
-use crate::ingest::{Counts, Named};
+use crate::ingest::Named;
 use crate::labels::LabelCache;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, SliceRow};
 use crate::rejects::Rejects;
-use crate::report::TableReport;
+use crate::report::{Status, TableReport};
 use crate::schema::Schema;
 use crate::services::Services;
 
@@ -92,7 +92,8 @@ impl Spine {
     }
 
     /// Reports how a slice ended.
-    pub(crate) async fn report(&self, slice: &Slice, status: &'static str, reason: Option<String>, counts: &Counts) {
+    pub(crate) async fn report(&self, row: SliceRow) {
+        let SliceRow { slice, status, reason, received: counts, .. } = row;
         let table = slice.table.name;
         let window = format!("{} {} to {}", slice.clock, slice.start, slice.end);
         let mut reports = self.reports.lock().await;
@@ -101,7 +102,7 @@ impl Spine {
         report.rows_received += counts.rows;
         report.rejected += counts.rejected;
         if let Some(reason) = reason {
-            if status == "failed" {
+            if status == Status::Failed {
                 report.slices_failed += 1;
             } else {
                 report.slices_skipped += 1;

@@ -133,6 +133,11 @@ impl Table {
         }
     }
 
+    /// Whether runs read it slice by slice because somebody asks for it: others come with those.
+    pub fn is_sliced(&self) -> bool {
+        matches!(self.source, Source::Dataverse { .. }) || self.name == crate::AI_INTERACTION.name
+    }
+
     /// The column of that name.
     pub fn column(&self, name: &str) -> Option<&'static Column> {
         self.columns.iter().find(|column| column.name == name)

@@ -79,20 +79,20 @@ impl History {
         }
         let (key, words) = (self.state.hash_one(key), self.state.hash_one(raw));
         match self.seen.insert(key, words) {
-            None => Meeting::New,
+            None => Meeting::New(key),
             Some(before) if before == words => Meeting::Same,
-            Some(_) => Meeting::Differs,
+            Some(_) => Meeting::Differs(key),
         }
     }
 }
 
-/// What becomes of a row.
+/// What becomes of a row, with a hash of its key if it is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meeting {
-    New,
+    New(u64),
     /// It came before in the same words.
     Same,
     /// It came before in other words.
-    Differs,
+    Differs(u64),
     NotWanted,
 }

@@ -196,10 +196,16 @@ fn html_reads_as_text() {
     assert!(!text.contains('<') && text.lines().all(|line| line.len() < 200), "{text}");
 }
 
-fn page_of(history: &mut History, rows: &Value, at: Instant) -> DecodedInteractions {
+fn parts_of(history: &mut History, pages: &[Value], at: Instant) -> Vec<DecodedInteractions> {
     let mut interactions = Interactions::default();
-    interactions.add(history, rows.to_string().as_bytes()).unwrap();
+    pages.iter().for_each(|rows| interactions.add(history, rows.to_string().as_bytes()).unwrap());
     interactions.finish(at).unwrap()
+}
+
+fn page_of(history: &mut History, rows: &Value, at: Instant) -> DecodedInteractions {
+    let mut parts = parts_of(history, std::slice::from_ref(rows), at);
+    assert_eq!(parts.len(), 1);
+    parts.remove(0)
 }
 
 #[test]
@@ -214,6 +220,25 @@ fn a_row_that_comes_again_is_taken_once_and_one_in_other_words_is_told() {
     assert_eq!((rows(&second, "ai_interaction").len(), second.rows, second.differs), (1, 2, false));
     let third = page(json!([row("b", "y")]));
     assert_eq!((rows(&third, "ai_interaction").len(), third.differs), (1, true));
+}
+
+#[test]
+fn versions_of_a_row_that_are_decoded_together_follow_one_another() {
+    let row = |id: &str, links: Value| json!({ "id": id, "sessionId": "s", "links": links, "locale": 7 });
+    let at = Instant::parse("2025-11-05T12:00:00Z").unwrap();
+    let mut history = History::new(USER, None);
+    let pages = [
+        json!([row("1", json!([{}, {}])), row("2", json!([{}]))]),
+        json!([row("2", json!([{}])), row("1", json!([{}])), row("3", json!([]))]),
+        json!([row("1", json!([])), row("2", json!([]))]),
+    ];
+    let parts = parts_of(&mut history, &pages, at);
+    let sizes = parts.iter().map(|part| {
+        let children = rows(part, "ai_interaction_link").len();
+        (rows(part, "ai_interaction").len(), children, part.rejects.len(), part.rows, part.differs)
+    });
+    assert_eq!(sizes.collect::<Vec<_>>(), [(2, 3, 2, 2, false), (2, 1, 2, 3, true), (2, 0, 2, 2, true)]);
+    assert_eq!((history.rows(), history.rejected()), (7, 6));
 }
 
 #[test]

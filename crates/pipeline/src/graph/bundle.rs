@@ -18,9 +18,10 @@ const AHEAD: usize = 2;
 
 /// What was heard together: the pages of those who ended are in it, or were in one before.
 pub(crate) struct Bundle {
-    pub(crate) decoded: DecodedInteractions,
+    /// Parts that follow one another.
+    pub(crate) decoded: Vec<DecodedInteractions>,
     pub(crate) extracted_at: Instant,
-    /// Before which time the lake may have rows, by user.
+    /// Before which time the lake may have rows, by user; whoever is not named has none there.
     pub(crate) reread_until: HashMap<Arc<str>, Instant>,
     pub(crate) throttled_seconds: f64,
     pub(crate) ended: Vec<Ended>,
@@ -59,7 +60,9 @@ async fn decode(pages: Vec<HeardPage>, ended: Vec<Ended>) -> Result<Bundle, Erro
             if let Err(error) = interactions.add(&mut decoding.history, page.rows()) {
                 decoding.broken = Some(error);
             }
-            reread_until.insert(user, heard.reread_until);
+            if heard.may_meet {
+                reread_until.insert(user, heard.reread_until);
+            }
         }
         let decoded = interactions.finish(extracted_at)?;
         Ok(Bundle { decoded, extracted_at, reread_until, throttled_seconds, ended })

@@ -41,6 +41,8 @@ pub(crate) struct HeardPage {
     pub(crate) user: Arc<str>,
     /// The lake may have rows of the user before this time.
     pub(crate) reread_until: Instant,
+    /// Whether it may have any.
+    pub(crate) may_meet: bool,
 }
 
 /// How the reading of a history ended.
@@ -171,8 +173,9 @@ impl Reader {
             counts.requests += u64::from(page.requests);
             counts.throttled_seconds += page.throttled.as_secs_f64();
             let extracted_at = self.service.service_time().await?;
-            let (history, user, reread_until) = (Arc::clone(history), Arc::clone(&user), task.reread_until);
-            let page = HeardPage { history, page, extracted_at, user, reread_until };
+            let (history, user) = (Arc::clone(history), Arc::clone(&user));
+            let (reread_until, may_meet) = (task.reread_until, task.may_meet());
+            let page = HeardPage { history, page, extracted_at, user, reread_until, may_meet };
             if tell.send(Heard::Page(page)).is_err() {
                 return Err(NotDone::Stopped);
             }

@@ -12,6 +12,7 @@ use futures::TryStreamExt as _;
 use super::asked::Asked;
 use super::scope::Member;
 use crate::error::Error;
+use crate::report::Status;
 
 /// The clocks of two services may differ by so many seconds.
 const SLACK: i64 = 3600;
@@ -26,8 +27,8 @@ pub(crate) struct Mark {
     /// The last window, whether or not it was read.
     pub(crate) window_start: Instant,
     pub(crate) window_end: Instant,
-    pub(crate) failed: bool,
-    pub(crate) skipped: bool,
+    /// How reading that window ended.
+    pub(crate) status: Status,
     /// Whether a run wrote it that the present one continues.
     pub(crate) is_continued: bool,
     /// Whether the last run wrote it: nothing of the user was read since.
@@ -109,8 +110,7 @@ impl Reader<'_> {
                 asked: asked(&mut self.asked, selection.value(row)),
                 window_start: Instant(window_start.value(row)),
                 window_end: Instant(window_end.value(row)),
-                failed: status.value(row) == "failed",
-                skipped: status.value(row) == "skipped",
+                status: Status::parse(status.value(row)).unwrap_or(Status::Failed),
                 is_continued: self.continued.contains(run_id.value(row)),
                 is_last: self.last_run == Some(run_id.value(row)),
                 pages: u64::try_from(pages.value(row)).unwrap_or_default(),

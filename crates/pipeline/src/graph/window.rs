@@ -1,11 +1,13 @@
 //! Which window of a user's history is to be read: pure, from the ledger's newest row and the run's request.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use copilot_lake_tables::Instant;
 
 use super::asked::Asked;
 use super::marks::Mark;
+use crate::report::Status;
 
 /// What planning needs beside a user's mark.
 #[derive(Debug)]
@@ -39,6 +41,31 @@ pub(crate) struct Task {
     pub(crate) pages_expected: u64,
     /// Whether there is a history to be read, for all that is known: the user is licensed, and the last window was read.
     pub(crate) is_expected: bool,
+    /// Whether the directory has deleted the user.
+    pub(crate) is_deleted: bool,
+}
+
+impl Task {
+    /// Of a user of whom nothing is known.
+    pub(crate) fn unread(user: String, window: Range<Instant>, asked: Arc<Asked>) -> Self {
+        Self {
+            user,
+            start: window.start,
+            end: window.end,
+            until: None,
+            asked,
+            asked_before: None,
+            reread_until: window.start,
+            pages_expected: 1,
+            is_expected: false,
+            is_deleted: false,
+        }
+    }
+
+    /// Whether the lake may have anything of the user.
+    pub(crate) fn may_meet(&self) -> bool {
+        self.until.is_some() || self.reread_until > self.start
+    }
 }
 
 /// What is known of a user beside the ledger.
@@ -47,14 +74,16 @@ pub(crate) struct Of {
     pub(crate) is_licensed: bool,
     /// Whether the user was in scope before: runs may have read what no row of the ledger tells of.
     pub(crate) is_known: bool,
+    /// Whether the directory has deleted the user.
+    pub(crate) is_deleted: bool,
 }
 
 /// What is to be read of a user; `None` when a run that is continued has read it.
 pub(crate) fn task(user: String, of: Of, mark: Option<&Mark>, frame: &Frame) -> Option<Task> {
     let covers = |mark: &&Mark| mark.asked.as_ref().is_some_and(|done| done.covers(&frame.asked));
     let settled = |mark: &Mark| {
-        let done = mark.until.is_some_and(|until| until >= frame.now) && !mark.failed && covers(&mark);
-        mark.is_continued && (done || (mark.skipped && mark.window_end >= frame.now))
+        let done = mark.until.is_some_and(|until| until >= frame.now) && mark.status != Status::Failed && covers(&mark);
+        mark.is_continued && (done || (mark.status == Status::Skipped && mark.window_end >= frame.now))
     };
     if frame.window.is_none() && mark.is_some_and(settled) {
         return None;
@@ -79,23 +108,21 @@ pub(crate) fn task(user: String, of: Of, mark: Option<&Mark>, frame: &Frame) -> 
     let reread_until = match mark {
         _ if frame.full || frame.window.is_some() => end,
         Some(mark) => match mark.until {
-            Some(until) if mark.is_last && !mark.failed && until >= mark.window_end => until,
+            Some(until) if mark.is_last && mark.status != Status::Failed && until >= mark.window_end => until,
             _ => end,
         },
         None if of.is_known => end,
         None => start,
     };
-    let was_left_out = mark.is_some_and(|mark| mark.skipped || mark.failed);
+    let was_left_out = mark.is_some_and(|mark| mark.status != Status::Done);
     Some(Task {
-        user,
-        start,
-        end,
         until: mark.and_then(|mark| mark.until),
-        asked,
         asked_before: mark.and_then(|mark| mark.asked.clone()),
         reread_until,
         pages_expected: mark.map_or(1, |mark| expected(mark, end.0 - start.0)),
         is_expected: of.is_licensed && !was_left_out,
+        is_deleted: of.is_deleted,
+        ..Task::unread(user, start..end, asked)
     })
 }
 
@@ -128,8 +155,7 @@ mod tests {
             asked: Some(asked("2025-10-01")),
             window_start: at(window.0),
             window_end: at(window.1),
-            failed: false,
-            skipped: false,
+            status: Status::Done,
             is_continued: false,
             is_last: true,
             pages: 4,
@@ -137,7 +163,7 @@ mod tests {
         }
     }
 
-    const USER: Of = Of { is_licensed: true, is_known: true };
+    const USER: Of = Of { is_licensed: true, is_known: true, is_deleted: false };
 
     fn of(mark: Option<&Mark>, frame: &Frame) -> Option<(String, String, String)> {
         let task = task("u".to_owned(), USER, mark, frame)?;
@@ -164,7 +190,7 @@ mod tests {
         let again = texts(["2025-11-04", "2025-11-06", "2025-11-06"]);
         let done = || mark(Some("2025-11-05"), ("2025-11-03", "2025-11-05"));
         assert_eq!(of(Some(&Mark { is_last: false, ..done() }), &frame), again, "another run came after it");
-        assert_eq!(of(Some(&Mark { failed: true, ..done() }), &frame), again);
+        assert_eq!(of(Some(&Mark { status: Status::Failed, ..done() }), &frame), again);
         let window = mark(Some("2025-11-05"), ("2025-10-20", "2025-10-21"));
         assert_eq!(of(Some(&window), &frame), texts(["2025-11-04", "2025-11-06", "2025-11-05"]), "--since, --until");
         let ahead = mark(Some("2025-11-05"), ("2025-11-04", "2025-11-06"));
@@ -185,9 +211,9 @@ mod tests {
         let done = || Mark { is_continued: true, ..mark(Some("2025-11-06"), ("2025-11-04", "2025-11-06")) };
         assert_eq!(of(Some(&done()), &frame), None);
         assert!(of(Some(&Mark { asked: Some(asked("2025-10-30")), ..done() }), &frame).is_some(), "less was asked");
-        let skipped = || Mark { until: None, skipped: true, ..done() };
+        let skipped = || Mark { until: None, status: Status::Skipped, ..done() };
         assert_eq!(of(Some(&skipped()), &frame), None);
-        assert!(of(Some(&Mark { skipped: false, failed: true, ..skipped() }), &frame).is_some());
+        assert!(of(Some(&Mark { status: Status::Failed, ..skipped() }), &frame).is_some());
         assert!(of(Some(&Mark { is_continued: false, ..done() }), &frame).is_some());
     }
 }

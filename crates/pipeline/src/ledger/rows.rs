@@ -42,19 +42,16 @@ pub(super) fn run(
 }
 
 /// The rows of slices, each with its watermark.
-pub(super) fn slices(run_id: &str, rows: &[(&SliceRow<'_>, Option<Instant>)]) -> Row {
-    fn texts<'r>(
-        rows: &'r [(&SliceRow<'_>, Option<Instant>)],
-        of: impl Fn(&'r SliceRow<'_>) -> Option<&'r str>,
-    ) -> ArrayRef {
+pub(super) fn slices(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) -> Row {
+    fn texts<'r>(rows: &'r [(&SliceRow, Option<Instant>)], of: impl Fn(&'r SliceRow) -> Option<&'r str>) -> ArrayRef {
         Arc::new(rows.iter().map(|(row, _)| of(row)).collect::<StringArray>())
     }
-    let times = |of: &dyn Fn(&SliceRow<'_>) -> Option<Instant>| -> ArrayRef {
+    let times = |of: &dyn Fn(&SliceRow) -> Option<Instant>| -> ArrayRef {
         let times = rows.iter().map(|(row, _)| of(row).map(|at| at.0));
         Arc::new(times.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
     };
     let counts = |of: &dyn Fn(&Counts) -> u64| -> ArrayRef {
-        Arc::new(Int64Array::from_iter_values(rows.iter().map(|(row, _)| of(row.received) as i64)))
+        Arc::new(Int64Array::from_iter_values(rows.iter().map(|(row, _)| of(&row.received) as i64)))
     };
     let throttled = rows.iter().map(|(row, _)| (row.received.throttled_seconds * 1e12) as i128);
     let throttled = Decimal128Array::from_iter_values(throttled).with_data_type(Type::Decimal.data_type());
@@ -70,15 +67,15 @@ pub(super) fn slices(run_id: &str, rows: &[(&SliceRow<'_>, Option<Instant>)]) ->
         ("as_of", times(&|row| row.received.as_of)),
         ("done_until", Arc::new(done_until.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))),
         ("finished_at", times(&|row| Some(row.finished_at))),
-        ("status", texts(rows, |row| Some(row.status))),
+        ("status", texts(rows, |row| Some(row.status.name()))),
         ("pages", counts(&|counts| counts.pages)),
         ("rows", counts(&|counts| counts.rows)),
         ("rejected", counts(&|counts| counts.rejected)),
         ("requests", counts(&|counts| counts.requests)),
         ("throttled_seconds", Arc::new(throttled)),
-        ("selection", texts(rows, |row| Some(row.selection))),
+        ("selection", texts(rows, |row| Some(&row.selection))),
         ("reason", texts(rows, |row| row.reason.as_deref())),
-        ("token", texts(rows, |row| row.token)),
+        ("token", texts(rows, |row| row.token.as_deref())),
         ("extracted_at", times(&|row| Some(row.finished_at))),
     ]
 }

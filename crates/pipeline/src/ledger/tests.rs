@@ -1,5 +1,7 @@
 //! Which runs are continued, and in which order they were.
 
+use std::collections::BTreeSet;
+
 use super::*;
 use copilot_lake_writer::LakeOptions;
 
@@ -35,12 +37,12 @@ async fn what_was_killed_lately_is_continued() {
     ])
     .await;
     let now = at("2025-11-05T11:00:00Z");
-    assert_eq!(ledger.continued("extract", now), names(["b", "c"]), "a replay ends no chain");
-    assert_eq!(ledger.continued("extract --full", now), names(["c"]), "what was read before is read again");
+    assert_eq!(ledger.continued("extract", now).runs, names(["b", "c"]), "a replay ends no chain");
+    assert_eq!(ledger.continued("extract --full", now).runs, names(["c"]), "what was read before is read again");
     let later = at("2025-11-05T14:30:00Z");
-    assert_eq!(ledger.continued("extract", later), names(["c"]), "within six hours");
+    assert_eq!(ledger.continued("extract", later).runs, names(["c"]), "within six hours");
     ledger.active.insert("b".to_owned(), at("2025-11-05T08:50:00Z"));
-    assert_eq!(ledger.continued("extract", later), names(["b", "c"]), "of its last slice");
+    assert_eq!(ledger.continued("extract", later).runs, names(["b", "c"]), "of its last slice");
     assert!(ledger.has_unfinished());
 }
 
@@ -54,10 +56,16 @@ async fn reading_everything_again_goes_on_after_a_stop() {
     ])
     .await;
     let now = at("2025-11-05T10:00:00Z");
-    assert_eq!(ledger.continued("extract --full", now), names(["b", "d"]));
-    assert_eq!(ledger.continued("extract", now), names(["d"]));
+    assert_eq!(ledger.continued("extract --full", now).runs, names(["b", "d"]));
+    assert_eq!(ledger.continued("extract", now).runs, names(["d"]));
+    let full = ledger.continued("extract --full", now);
+    assert_eq!((full.now, full.anew(true)), (at("2025-11-05T07:00:00Z"), None), "the last one was killed");
     ledger.outcomes.insert("d".to_owned(), "partial".to_owned());
-    assert_eq!(ledger.continued("extract", now), names([]), "it ended");
+    let full = ledger.continued("extract --full", now);
+    let anew = full.anew(true).unwrap();
+    assert_eq!((anew.now, anew.runs), (now, names([])), "what was stopped may have been through");
+    assert_eq!(full.anew(false), None);
+    assert_eq!(ledger.continued("extract", now).runs, names([]), "it ended");
 }
 
 #[tokio::test]

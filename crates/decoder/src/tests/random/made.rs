@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use copilot_lake_tables::{AI_INTERACTION, Instant, Table, Type};
 use serde_json::Value;
 
+use copilot_lake_tables::INTERACTION_CHILDREN;
+
 use crate::interaction::CHILDREN;
 use crate::tests::interactions::CARD;
 use crate::tests::oracle::Random;
@@ -391,7 +393,7 @@ impl Random {
             };
             members.push((name.to_owned(), raw));
         }
-        for (at, (name, table, count)) in CHILDREN.into_iter().enumerate() {
+        for (at, ((name, count), table)) in CHILDREN.into_iter().zip(INTERACTION_CHILDREN).enumerate() {
             let raw = match self.below(20) {
                 0 => continue,
                 1 => "null".to_owned(),
