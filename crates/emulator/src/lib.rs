@@ -85,7 +85,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use emulator::Emulator;
-pub use graph::ledger::{GraphServed, Interaction};
+pub use graph::served::{GraphServed, Interaction};
 pub use route::Kind;
 pub use scenario::Scenario;
 pub use served::{Request, Served, TableServed};
