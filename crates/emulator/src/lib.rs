@@ -75,6 +75,7 @@ mod specs;
 mod store;
 mod text;
 mod token;
+mod tokens;
 mod total;
 mod tracking;
 mod value;
