@@ -39,6 +39,7 @@ mod columns;
 mod context;
 mod data;
 mod dates;
+mod due;
 mod emulator;
 mod explicit;
 mod fault;
