@@ -10,7 +10,7 @@ use crate::graph::block::Made;
 use crate::graph::row::Renderer;
 use crate::graph::spec::InteractionSpec;
 use crate::graph::tenant::Tenant;
-use crate::json::string;
+use crate::json::Object;
 use crate::random::mix;
 
 /// An interaction that was spelled out, as it is sent.
@@ -82,26 +82,19 @@ impl Tenant {
         };
         let mut usual = Vec::new();
         Renderer::new(self).made(&mut usual, &made);
-        let mut bytes = vec![b'{'];
-        let mut push = |name: &str, raw: &str| {
-            if bytes.len() > 1 {
-                bytes.push(b',');
-            }
-            string(&mut bytes, name);
-            bytes.push(b':');
-            bytes.extend_from_slice(raw.as_bytes());
-        };
+        let mut bytes = Vec::new();
+        let mut object = Object::new(&mut bytes);
         for (name, raw) in Fields::read(&usual)?.iter() {
             if spec.omit.iter().any(|omitted| omitted == name) {
                 continue;
             }
             let said = values.iter().position(|(of, _)| of == name).map(|at| values.remove(at));
-            push(name, said.as_ref().map_or(raw, |(_, value)| value));
+            object.push(name, said.as_ref().map_or(raw, |(_, value)| value));
         }
         for (name, value) in &values {
-            push(name, value);
+            object.push(name, value);
         }
-        bytes.push(b'}');
+        object.end();
         Ok(bytes)
     }
 }
