@@ -1,10 +1,10 @@
 //! Calls of the Web API: sign-in and limits first, then what the route asks for.
 
-use bytes::Bytes;
 use hyper::Method;
 
 use crate::address::RowRequest;
-use crate::fault::{FaultKind, FaultSpec};
+use crate::due::Due;
+use crate::fault::FaultKind;
 use crate::limits::TOO_MANY_AT_ONCE;
 use crate::metadata::MetadataRequest;
 use crate::page::PageRequest;
@@ -30,7 +30,7 @@ pub(crate) struct Asked<'a> {
     pub(crate) query: &'a str,
     pub(crate) range: Option<&'a str>,
     pub(crate) preferences: Preferences,
-    pub(crate) faults: Vec<&'a FaultSpec>,
+    pub(crate) faults: Due<'a>,
     /// `http://host:port/api/data/v9.2/`.
     pub(crate) root: String,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Asked<'a> {
 impl Server {
     /// Answers a call of the Web API, and says how many rows the answer has. A refusal with 401 is a challenge.
     pub(crate) fn data(&self, route: &Route, method: &Method, asked: &Asked<'_>) -> Result<(Answer, usize), Refusal> {
-        if asked.faults.iter().any(|fault| fault.kind == FaultKind::ExpiredToken) {
+        if asked.faults.has(FaultKind::ExpiredToken) {
             self.tokens.expire(asked.authorization);
         }
         if !self.tokens.accept(asked.authorization, &[&asked.origin, asked.own_origin]) {
@@ -50,12 +50,11 @@ impl Server {
                 self.recorder.limit_passed();
             }
         })?;
-        if let Some(refusal) = asked.faults.iter().find_map(|fault| self.refusal_of(fault, route)) {
+        if let Some(refusal) = asked.faults.refusal(|kind| self.refusal_of(kind, route)) {
             return Err(refusal);
         }
-        if asked.faults.iter().any(|fault| fault.kind == FaultKind::NotJson) {
-            let page = Bytes::from_static(b"<html><body><h1>Sign in to the network</h1></body></html>");
-            return Ok((Answer::new(200, "text/html", [page]), 0));
+        if let Some(page) = asked.faults.not_json() {
+            return Ok((page, 0));
         }
         if method != Method::GET {
             return Err(Refusal::new(405, "0x80060888", "The emulator's tables can be read only."));
@@ -144,17 +143,14 @@ impl Server {
     }
 
     /// The refusal that a fault is, when it is one.
-    pub(crate) fn refusal_of(&self, fault: &FaultSpec, route: &Route) -> Option<Refusal> {
-        let (status, code, message) = match fault.kind {
+    pub(crate) fn refusal_of(&self, fault: FaultKind, route: &Route) -> Option<Refusal> {
+        let (status, code, message) = match fault {
             FaultKind::Unauthorized => (401, "", ""),
             FaultKind::NoPrivilege => {
                 // Calls about no table fail for that of the first.
                 let about = |store: &&Store| route.table().is_none_or(|name| store.table.name == name);
                 let store = self.stores.iter().find(about)?;
-                let refusal = missing(store.table.name, store.type_code());
-                return Some(
-                    refusal.instead(fault.code.as_deref(), fault.message.as_deref()).retry_after(fault.retry_after),
-                );
+                return Some(missing(store.table.name, store.type_code()));
             }
             FaultKind::NoMember => (403, "0x80072560", "The user is not a member of the organization."),
             FaultKind::Timeout => (408, "0x80044151", "SQL timeout expired."),
@@ -165,8 +161,7 @@ impl Server {
             FaultKind::Unavailable => (503, "", "The service is unavailable."),
             _ => return None,
         };
-        let refusal = Refusal::new(status, code, message);
-        Some(refusal.instead(fault.code.as_deref(), fault.message.as_deref()).retry_after(fault.retry_after))
+        Some(Refusal::new(status, code, message))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::Error;
 use crate::clock::Clock;
 use crate::fault::Faults;
 use crate::graph::Graph;
-use crate::graph::ledger::{self, Interaction};
+use crate::graph::served::{Interaction, interactions};
 use crate::limits::Limiter;
 use crate::scenario::Scenario;
 use crate::served::{Recorder, Request, Served};
@@ -90,7 +90,7 @@ impl Emulator {
         let Some(graph) = &self.server.graph else { return };
         let (tenant, present) = (graph.tenant(), graph.present(self.server.clock.now()));
         for user in 0..tenant.people.len() as u32 {
-            ledger::interactions(&tenant, user, present, each);
+            interactions(&tenant, user, present, each);
         }
     }
 

@@ -8,7 +8,7 @@ use copilot_lake_tables::{Column, Instant, Source};
 use crate::Error;
 use crate::fields::Fields;
 use crate::generate::version;
-use crate::json::string;
+use crate::json::{Object, string};
 use crate::payload::{Encoding, Payload};
 use crate::random::{Random, guid_text, hash, mix};
 use crate::render::{Overrides, Renderer};
@@ -92,19 +92,12 @@ impl Writer<'_> {
         default("versionnumber", version.to_string());
         default("@odata.etag", format!("\"W/\\\"{version}\\\"\""));
         let fields = Fields::read(&old.bytes).map_err(wrong)?;
-        let mut bytes = vec![b'{'];
-        let mut push = |name: &str, raw: &str| {
-            if bytes.len() > 1 {
-                bytes.push(b',');
-            }
-            string(&mut bytes, name);
-            bytes.push(b':');
-            bytes.extend_from_slice(raw.as_bytes());
-        };
+        let mut bytes = Vec::new();
+        let mut object = Object::new(&mut bytes);
         for (name, raw) in fields.iter() {
             match overrides.remove(name) {
-                None => push(name, raw),
-                Some(Some(json)) => push(name, &json),
+                None => object.push(name, raw),
+                Some(Some(json)) => object.push(name, &json),
                 Some(None) => {}
             }
         }
@@ -112,10 +105,10 @@ impl Writer<'_> {
             // A column that the environment does not have stays away.
             let missing = table.columns.iter().any(|column| column.wire == name) && fields.raw(name).is_none();
             if let (Some(json), false) = (json, missing && !spec.names(name)) {
-                push(name, json);
+                object.push(name, json);
             }
         }
-        bytes.push(b'}');
+        object.end();
         Ok((Row::read(table, bytes, Instant(old.created)).map_err(wrong)?, payload))
     }
 

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::Deserialize;
 
 use crate::Error;
+use crate::due::Due;
 use crate::route::Kind;
 use crate::tracking::DELTA;
 
@@ -142,7 +143,7 @@ impl Faults {
     }
 
     /// Counts a request and says what goes wrong with it. `url` is decoded.
-    pub(crate) fn due(&self, kind: Kind, table: Option<&str>, url: &str) -> Vec<&FaultSpec> {
+    pub(crate) fn due(&self, kind: Kind, table: Option<&str>, url: &str) -> Due<'_> {
         let concerns = |spec: &FaultSpec| {
             let at = match spec.at {
                 At::Token => kind == Kind::Token,
@@ -177,7 +178,7 @@ impl Faults {
                 due.push(&armed.spec);
             }
         }
-        due
+        Due::new(due)
     }
 
     /// How many faults happened.

@@ -6,7 +6,7 @@ use copilot_lake_tables::{Column, Instant, Type};
 
 use crate::fields::Fields;
 use crate::reply::Refusal;
-use crate::route::unquote;
+use crate::tokens::Tokens;
 
 /// A condition on a row.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,9 +67,9 @@ impl Bounds {
 impl Filter {
     /// Reads the decoded text of `$filter`; `find` knows the columns by wire name.
     pub(crate) fn parse(text: &str, find: &dyn Fn(&str) -> Result<&'static Column, Refusal>) -> Result<Self, Refusal> {
-        let mut parser = Parser { rest: text, find };
+        let mut parser = Parser { tokens: Tokens::new(text, ENDS), find };
         let filter = parser.any()?;
-        if parser.rest.trim().is_empty() { Ok(filter) } else { Err(parser.unexpected()) }
+        if parser.tokens.left().is_empty() { Ok(filter) } else { Err(parser.unexpected()) }
     }
 
     /// The conditions that must all hold.
@@ -140,15 +140,18 @@ impl Compare {
     }
 }
 
+/// What ends a word.
+const ENDS: &[char] = &[' ', '(', ')'];
+
 struct Parser<'a> {
-    rest: &'a str,
+    tokens: Tokens<'a>,
     find: &'a dyn Fn(&str) -> Result<&'static Column, Refusal>,
 }
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     fn any(&mut self) -> Result<Filter, Refusal> {
         let mut any = vec![self.all()?];
-        while self.word("or") {
+        while self.tokens.take_word("or") {
             any.push(self.all()?);
         }
         Ok(if any.len() == 1 { any.remove(0) } else { Filter::Or(any) })
@@ -162,7 +165,7 @@ impl<'a> Parser<'a> {
                 Filter::And(parts) => all.extend(parts),
                 other => all.push(other),
             }
-            if !self.word("and") {
+            if !self.tokens.take_word("and") {
                 break;
             }
         }
@@ -170,22 +173,19 @@ impl<'a> Parser<'a> {
     }
 
     fn one(&mut self) -> Result<Filter, Refusal> {
-        if self.word("not") {
+        if self.tokens.take_word("not") {
             return Ok(Filter::Not(Box::new(self.one()?)));
         }
-        if let Some(inside) = self.rest.trim_start().strip_prefix('(') {
-            self.rest = inside;
+        if self.tokens.take('(') {
             let filter = self.any()?;
-            let closed = self.rest.trim_start().strip_prefix(')');
-            self.rest = closed.ok_or_else(|| self.unexpected())?;
-            return Ok(filter);
+            return if self.tokens.take(')') { Ok(filter) } else { Err(self.unexpected()) };
         }
-        let name = self.token();
+        let name = self.tokens.word();
         if name.is_empty() {
             return Err(self.unexpected());
         }
         let column = (self.find)(name)?;
-        let operator = match self.token() {
+        let operator = match self.tokens.word() {
             "eq" => Operator::Equal,
             "ne" => Operator::NotEqual,
             "lt" => Operator::Less,
@@ -208,15 +208,16 @@ impl<'a> Parser<'a> {
                 column.wire
             ))
         };
-        if let Some(quoted) = self.rest.trim_start().strip_prefix('\'') {
-            let (text, rest) = unquote(quoted).ok_or_else(|| syntax("unterminated string"))?;
-            self.rest = rest;
+        if let Some(text) = self.tokens.quoted() {
             return match column.ty {
                 Type::Text => Ok(Literal::Text(text.to_lowercase())),
                 _ => Err(mismatch(&format!("'{text}'"))),
             };
         }
-        let text = self.token();
+        if self.tokens.take('\'') {
+            return Err(syntax("unterminated string"));
+        }
+        let text = self.tokens.word();
         let literal = match column.ty {
             _ if text == "null" => Some(Literal::Null),
             Type::Instant if text.len() > 10 => Instant::parse(text).map(Literal::Instant),
@@ -229,26 +230,8 @@ impl<'a> Parser<'a> {
         literal.ok_or_else(|| mismatch(text))
     }
 
-    /// The next run of characters up to a space or a parenthesis.
-    fn token(&mut self) -> &'a str {
-        let text = self.rest.trim_start();
-        let end = text.find([' ', '(', ')']).unwrap_or(text.len());
-        self.rest = &text[end..];
-        &text[..end]
-    }
-
-    /// Takes that word when it is next.
-    fn word(&mut self, word: &str) -> bool {
-        let before = self.rest;
-        let found = self.token() == word;
-        if !found {
-            self.rest = before;
-        }
-        found
-    }
-
     fn unexpected(&self) -> Refusal {
-        syntax(&format!("unexpected '{}'", self.rest.trim()))
+        syntax(&format!("unexpected '{}'", self.tokens.left()))
     }
 }
 

@@ -74,6 +74,33 @@ pub(crate) fn instant(out: &mut Vec<u8>, dates: &mut Dates, seconds: i64) {
     out.push(b'"');
 }
 
+/// An object that is being appended.
+pub(crate) struct Object<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+}
+
+impl<'a> Object<'a> {
+    pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
+        out.push(b'{');
+        Self { start: out.len(), out }
+    }
+
+    /// Appends a property; `raw` is its value as JSON.
+    pub(crate) fn push(&mut self, name: &str, raw: &str) {
+        if self.out.len() > self.start {
+            self.out.push(b',');
+        }
+        string(self.out, name);
+        self.out.push(b':');
+        self.out.extend_from_slice(raw.as_bytes());
+    }
+
+    pub(crate) fn end(self) {
+        self.out.push(b'}');
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

@@ -1,4 +1,4 @@
-//! What only the emulator has: its counters, its ledger of rows, and the next phase.
+//! What only the emulator has: its counters, its list of rows, and the next phase.
 
 use std::sync::PoisonError;
 

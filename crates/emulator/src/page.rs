@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use copilot_lake_tables::Instant;
 
-use crate::fault::{FaultKind, FaultSpec};
+use crate::due::Due;
+use crate::fault::FaultKind;
 use crate::link::{Followed, extend, split};
 use crate::query::{Preferences, Query, View};
 use crate::reply::{Answer, Refusal};
@@ -22,23 +23,16 @@ pub(crate) struct PageRequest<'a> {
     /// The query string as it was sent.
     pub(crate) query: &'a str,
     pub(crate) preferences: &'a Preferences,
-    pub(crate) faults: &'a [&'a FaultSpec],
+    pub(crate) faults: &'a Due<'a>,
     pub(crate) settings: &'a ServiceSettings,
     pub(crate) now: Instant,
 }
 
-/// Where `foreign_link` leads unless the scenario says otherwise.
-const FOREIGN: &str = "http://foreign.example";
-
 impl PageRequest<'_> {
-    pub(crate) fn fault(&self, kind: FaultKind) -> Option<&FaultSpec> {
-        self.faults.iter().copied().find(|fault| fault.kind == kind)
-    }
-
     /// Answers with a page, and says how many rows it has. Rows that are sent are marked.
     pub(crate) fn answer(&self) -> Result<(Answer, usize), Refusal> {
         let (base, followed) = split(self.query, self.preferences.max_page)?;
-        if self.fault(FaultKind::ExpiredLink).is_some() {
+        if self.faults.has(FaultKind::ExpiredLink) {
             return Err(Refusal::bad_request("The paging cookie has expired."));
         }
         let begins = followed.is_none() && self.preferences.track;
@@ -58,7 +52,8 @@ impl PageRequest<'_> {
         let walk = Walk::new(rows, &query);
         let from = followed.map_or(0, |followed| walk.step(followed.place));
         let (most, top) = self.most(&query);
-        let before = self.fault(FaultKind::DuplicateRow).and_then(|_| from.checked_sub(1)).map(|step| walk.row(step));
+        let before =
+            from.checked_sub(1).filter(|_| self.faults.has(FaultKind::DuplicateRow)).map(|step| walk.row(step));
         let shape = Shape::of(&query, self.view, &self.preferences.annotations, &self.store.people);
 
         let mut body = Vec::new();
@@ -87,7 +82,7 @@ impl PageRequest<'_> {
         let link = match (link, tracking) {
             (Some(link), _) => Some(("nextLink", link)),
             (None, Some(stamp)) => Some(("deltaLink", self.delta_link(base, stamp))),
-            (None, None) if self.fault(FaultKind::ForeignLink).is_some() => {
+            (None, None) if self.faults.has(FaultKind::ForeignLink) => {
                 Some(("nextLink", format!("{}{}", self.root, self.store.entity_set)))
             }
             (None, None) => None,
@@ -97,7 +92,7 @@ impl PageRequest<'_> {
         frames.append(&mut body);
         frames.push(match link {
             Some((name, link)) => {
-                let link = serde_json::Value::String(self.elsewhere(link));
+                let link = serde_json::Value::String(self.faults.elsewhere(link));
                 Bytes::from(format!("],\"@odata.{name}\":{link}}}"))
             }
             None => Bytes::from_static(b"]}"),
@@ -122,20 +117,7 @@ impl PageRequest<'_> {
             most = most.min(asked);
             top = Some(asked);
         }
-        if let Some(short) = self.fault(FaultKind::ShortPage) {
-            most = most.min(short.rows.unwrap_or(1));
-        }
-        if self.fault(FaultKind::EmptyPage).is_some() {
-            most = 0;
-        }
-        (most, top)
-    }
-
-    /// The link, or one that leads to another origin where a fault says so.
-    pub(crate) fn elsewhere(&self, link: String) -> String {
-        let Some(fault) = self.fault(FaultKind::ForeignLink) else { return link };
-        let path = link.find("/api/").map_or("", |at| &link[at..]);
-        format!("{}{path}", fault.origin.as_deref().unwrap_or(FOREIGN))
+        (self.faults.most(most), top)
     }
 
     pub(crate) fn page(&self, frames: impl IntoIterator<Item = Bytes>) -> Answer {

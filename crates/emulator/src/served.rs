@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use copilot_lake_tables::Week;
 use serde::Serialize;
 
-use crate::graph::ledger::GraphServed;
+use crate::graph::served::GraphServed;
 use crate::route::Kind;
 use crate::rows::Rows;
 use crate::token::APPLICATIONS;

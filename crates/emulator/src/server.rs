@@ -73,26 +73,25 @@ impl Server {
         };
         let (user, asking) = self.person(&route);
         let faults = self.faults.due(kind, route.table(), &decoded);
-        let has = |kind: FaultKind| faults.iter().any(|fault| fault.kind == kind);
         if kind != Kind::Token {
             self.recorder.arrival(application, kind);
         }
-        let slow = faults.iter().filter(|fault| fault.kind == FaultKind::Slow).map(|fault| fault.ms).sum::<u64>();
-        if slow + self.settings.latency_ms > 0 {
-            tokio::time::sleep(Duration::from_millis(slow + self.settings.latency_ms)).await;
+        let ms = faults.ms() + self.settings.latency_ms;
+        if ms > 0 {
+            tokio::time::sleep(Duration::from_millis(ms)).await;
         }
         let end = |application, status, rows, retry_after| {
             let user = user.clone();
             let answered = Answered { kind, application, status, rows, retry_after, user };
             self.recorder.end(parts.method.as_str(), url, answered);
         };
-        if has(FaultKind::Reset) {
+        if faults.has(FaultKind::Reset) {
             end(application, 0, 0, None);
             return Err(Reset);
         }
         let cut = match () {
-            () if has(FaultKind::CutBody) => Some(Cut::Length),
-            () if has(FaultKind::CutChunked) => Some(Cut::Chunked),
+            () if faults.has(FaultKind::CutBody) => Some(Cut::Length),
+            () if faults.has(FaultKind::CutChunked) => Some(Cut::Chunked),
             () => None,
         };
         let version = parts.uri.path().split('/').nth(3).filter(|part| part.starts_with('v')).unwrap_or("v9.2");
@@ -153,7 +152,7 @@ impl Server {
 
     /// Answers a request for a token, and says for which application.
     fn token(&self, route: &Route, parts: &Parts, form: &[u8], asked: &Asked<'_>) -> (Answer, Option<usize>) {
-        if let Some(refusal) = asked.faults.iter().find_map(|fault| self.refusal_of(fault, route)) {
+        if let Some(refusal) = asked.faults.refusal(|kind| self.refusal_of(kind, route)) {
             return (refusal.into_answer(), None);
         }
         match (route, &parts.method) {

@@ -3,7 +3,7 @@
 use copilot_lake_tables::{Column, Instant, Type};
 
 use crate::fields::Fields;
-use crate::json::string;
+use crate::json::{Object, string};
 use crate::people::People;
 use crate::query::{Annotations, Query, View};
 
@@ -43,29 +43,20 @@ impl<'a> Shape<'a> {
             out.extend_from_slice(json);
             return;
         };
-        out.push(b'{');
-        let start = out.len();
-        let mut push = |name: &str, raw: &str| {
-            if out.len() > start {
-                out.push(b',');
-            }
-            string(out, name);
-            out.push(b':');
-            out.extend_from_slice(raw.as_bytes());
-        };
+        let mut object = Object::new(out);
         for (name, raw) in fields.iter().filter(|(name, _)| !self.without.contains(name)) {
             if let Some(column) = self.view.columns.find(name).filter(|_| !self.annotations.is_empty() && raw != "null")
             {
                 for annotation in [TARGET, NAVIGATION, FORMATTED] {
                     let name = format!("{name}@{annotation}");
                     if let Some(raw) = self.annotation(&fields, column, annotation, &name) {
-                        push(&name, &raw);
+                        object.push(&name, &raw);
                     }
                 }
             }
-            push(name, raw);
+            object.push(name, raw);
         }
-        out.push(b'}');
+        object.end();
     }
 
     /// The annotation of a value as JSON, when it is asked for and there is one.

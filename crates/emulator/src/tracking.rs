@@ -63,7 +63,7 @@ impl PageRequest<'_> {
         let number = token.split_once('!').and_then(|(number, _)| number.parse::<u64>().ok());
         let stamp = number.and_then(|number| number.checked_sub(FIRST));
         let stamp = stamp.ok_or_else(|| Refusal::bad_request("The delta token is not valid."))?;
-        match self.fault(FaultKind::ExpiredDelta).is_some() || self.store.changes().is_void(stamp) {
+        match self.faults.has(FaultKind::ExpiredDelta) || self.store.changes().is_void(stamp) {
             true => Err(expired()),
             false => Ok(stamp),
         }
@@ -130,7 +130,7 @@ impl PageRequest<'_> {
             None => ("@odata.deltaLink", self.delta_link(base, until)),
         };
         let head = self.head(query, "/$delta", None);
-        let tail = format!("],\"{}\":{}}}", link.0, serde_json::Value::String(self.elsewhere(link.1)));
+        let tail = format!("],\"{}\":{}}}", link.0, serde_json::Value::String(self.faults.elsewhere(link.1)));
         Ok((self.page([head, Bytes::from(body), Bytes::from(tail)]), count))
     }
 

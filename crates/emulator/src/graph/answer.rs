@@ -5,7 +5,8 @@ use hyper::{HeaderMap, Method};
 use serde_json::json;
 
 use crate::data::Asked;
-use crate::fault::{FaultKind, FaultSpec};
+use crate::due::Due;
+use crate::fault::FaultKind;
 use crate::graph::Graph;
 use crate::graph::call::{GraphCall, What};
 use crate::graph::directory::{PeopleRequest, missing};
@@ -18,9 +19,6 @@ use crate::reply::{Answer, Refusal};
 use crate::server::Server;
 use crate::token::challenge;
 
-/// Where `foreign_link` leads unless the scenario says otherwise.
-const FOREIGN: &str = "http://foreign.example";
-
 /// What a call of Graph is about, beside its path.
 pub(crate) struct GraphAsked<'a> {
     /// `http://host:port/v1.0/`.
@@ -28,29 +26,7 @@ pub(crate) struct GraphAsked<'a> {
     /// The address without its query.
     pub(crate) url: String,
     pub(crate) query: &'a str,
-    faults: &'a [&'a FaultSpec],
-}
-
-impl GraphAsked<'_> {
-    pub(crate) fn fault(&self, kind: FaultKind) -> Option<&FaultSpec> {
-        self.faults.iter().copied().find(|fault| fault.kind == kind)
-    }
-
-    /// The most rows of the page.
-    pub(crate) fn most(&self, top: usize) -> usize {
-        match (self.fault(FaultKind::EmptyPage), self.fault(FaultKind::ShortPage)) {
-            (Some(_), _) => 0,
-            (None, Some(short)) => top.min(short.rows.unwrap_or(1)),
-            (None, None) => top,
-        }
-    }
-
-    /// The link, or one that leads to another origin where a fault says so.
-    pub(crate) fn elsewhere(&self, link: String) -> String {
-        let Some(fault) = self.fault(FaultKind::ForeignLink) else { return link };
-        let path = link.find("://").and_then(|at| link[at + 3..].find('/').map(|path| &link[at + 3 + path..]));
-        format!("{}{}", fault.origin.as_deref().unwrap_or(FOREIGN), path.unwrap_or_default())
-    }
+    pub(crate) faults: &'a Due<'a>,
 }
 
 impl Server {
@@ -97,7 +73,7 @@ impl Server {
         path: &str,
         asked: &Asked<'_>,
     ) -> Result<(Answer, usize), Refusal> {
-        if asked.faults.iter().any(|fault| fault.kind == FaultKind::ExpiredToken) {
+        if asked.faults.has(FaultKind::ExpiredToken) {
             self.tokens.expire(asked.authorization);
         }
         if !self.tokens.accept(asked.authorization, &[&asked.origin, asked.own_origin]) {
@@ -106,12 +82,11 @@ impl Server {
         if matches!(call.what, What::History(_)) {
             graph.throttle.check(asked.application.unwrap_or_default()).inspect_err(|_| graph.throttled())?;
         }
-        if let Some(refusal) = asked.faults.iter().find_map(|fault| refusal_of(fault)) {
+        if let Some(refusal) = asked.faults.refusal(refusal_of) {
             return Err(refusal);
         }
-        if asked.faults.iter().any(|fault| fault.kind == FaultKind::NotJson) {
-            let page = Bytes::from_static(b"<html><body><h1>Sign in to the network</h1></body></html>");
-            return Ok((Answer::new(200, "text/html", [page]), 0));
+        if let Some(page) = asked.faults.not_json() {
+            return Ok((page, 0));
         }
         let role = match &call.what {
             What::History(_) => HISTORY_ROLE,
@@ -191,8 +166,8 @@ fn unauthorized() -> Refusal {
 }
 
 /// The refusal that a fault is, when it is one.
-fn refusal_of(fault: &FaultSpec) -> Option<Refusal> {
-    let refusal = match fault.kind {
+fn refusal_of(fault: FaultKind) -> Option<Refusal> {
+    Some(match fault {
         FaultKind::Unauthorized => unauthorized(),
         FaultKind::NoPrivilege | FaultKind::NoMember => forbidden(),
         FaultKind::Timeout => Refusal::new(408, "RequestTimeout", "The request timed out."),
@@ -200,6 +175,5 @@ fn refusal_of(fault: &FaultSpec) -> Option<Refusal> {
         FaultKind::Internal => Refusal::new(500, "InternalServerError", "Failed to execute request."),
         FaultKind::Unavailable => Refusal::new(503, "ServiceUnavailable", "The service is unavailable."),
         _ => return None,
-    };
-    Some(refusal.instead(fault.code.as_deref(), fault.message.as_deref()).retry_after(fault.retry_after))
+    })
 }

@@ -11,7 +11,7 @@ pub(crate) const BLOCK: usize = 8;
 
 /// An interaction before it is rendered.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Item {
+pub(crate) struct Made {
     pub(crate) seed: u64,
     /// Milliseconds since the Unix epoch: its id.
     pub(crate) ms: i64,
@@ -26,7 +26,7 @@ pub(crate) struct Item {
     pub(crate) asker: u32,
 }
 
-impl Item {
+impl Made {
     /// Microseconds since the Unix epoch.
     pub(crate) const fn created(&self) -> i64 {
         self.ms * 1_000 + self.ticks as i64 / 10
@@ -89,7 +89,7 @@ impl Strand {
         let round = if wide { random.weighted(&[(1_000, 15), (100, 15), (10, 10), (1, 40), (0, 20)]) } else { 1 };
         let scheduled = wide && random.chance(125);
         let alone = random.chance(8);
-        let mut block = Block { items: [None; BLOCK], rows };
+        let mut block = Block { made: [None; BLOCK], rows };
         let mut state = Turns::new(self.whose, seed);
         let (mut gap, mut last) = (0, (start, 0));
         for at in 0..rows {
@@ -116,7 +116,7 @@ impl Strand {
             last = (ms, ticks);
             let session = if alone && state.may_be_alone() { 0 } else { turn.session };
             let Turn { response, request, app, asker, .. } = turn;
-            block.items[at] = Some(Item { seed, ms, ticks, response, session, request, app, asker });
+            block.made[at] = Some(Made { seed, ms, ticks, response, session, request, app, asker });
         }
         block
     }
@@ -125,7 +125,7 @@ impl Strand {
 /// The interactions of a block.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Block {
-    items: [Option<Item>; BLOCK],
+    made: [Option<Made>; BLOCK],
     rows: usize,
 }
 
@@ -134,8 +134,8 @@ impl Block {
         self.rows
     }
 
-    pub(crate) fn get(&self, at: usize) -> Option<&Item> {
-        self.items.get(at)?.as_ref()
+    pub(crate) fn get(&self, at: usize) -> Option<&Made> {
+        self.made.get(at)?.as_ref()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::graph::app::Shape;
-use crate::graph::block::Item;
+use crate::graph::block::Made;
 use crate::graph::phrases::{heading, language, passage, prompt, sentence, title};
 use crate::json::string;
 use crate::people::Language;
@@ -45,9 +45,9 @@ pub(crate) struct Cite {
 }
 
 /// The id of the meeting's thread.
-pub(crate) fn thread(out: &mut String, item: &Item) {
+pub(crate) fn thread(out: &mut String, made: &Made) {
     // Writing to a string cannot fail.
-    let _ = write!(out, "19:meeting_{:016x}{:016x}@thread.v2", mix(item.session, 1), mix(item.session, 2));
+    let _ = write!(out, "19:meeting_{:016x}{:016x}@thread.v2", mix(made.session, 1), mix(made.session, 2));
 }
 
 pub(crate) fn card_id(out: &mut String, seed: u64) {
@@ -55,13 +55,13 @@ pub(crate) fn card_id(out: &mut String, seed: u64) {
 }
 
 /// Appends the body's content to an empty text.
-pub(crate) fn content(out: &mut String, item: &Item) -> Body {
-    let random = &mut item.random(1);
-    let language = language(item.asker);
-    if item.response { response(out, item, random, language) } else { asked(out, item, random, language) }
+pub(crate) fn content(out: &mut String, made: &Made) -> Body {
+    let random = &mut made.random(1);
+    let language = language(made.asker);
+    if made.response { response(out, made, random, language) } else { asked(out, made, random, language) }
 }
 
-fn asked(out: &mut String, item: &Item, random: &mut Random, language: Language) -> Body {
+fn asked(out: &mut String, made: &Made, random: &mut Random, language: Language) -> Body {
     let mut body = Body::text();
     match random.below(100) {
         // Prompts that applications make by themselves.
@@ -84,30 +84,30 @@ fn asked(out: &mut String, item: &Item, random: &mut Random, language: Language)
         }
         _ => out.push_str(prompt(random, language)),
     }
-    if item.app.shape == Shape::Meeting && random.chance(300) {
+    if made.app.shape == Shape::Meeting && random.chance(300) {
         body.attached = Attached::Meeting;
-        placeholder(out, body.attached, item, false);
+        placeholder(out, body.attached, made, false);
     }
     body
 }
 
-fn response(out: &mut String, item: &Item, random: &mut Random, language: Language) -> Body {
+fn response(out: &mut String, made: &Made, random: &mut Random, language: Language) -> Body {
     let mut body = Body::text();
     if random.chance(25) {
         return body;
     }
-    match item.app.shape {
+    match made.app.shape {
         Shape::Meeting => {
             let length = 80 + random.below(500);
             passage(out, random, language, length);
             body.attached = Attached::Meeting;
-            placeholder(out, body.attached, item, random.chance(300));
+            placeholder(out, body.attached, made, random.chance(300));
         }
         Shape::Card if random.chance(800) => {
             let escaped = random.chance(350);
             body.html = !escaped;
-            body.attached = Attached::Card(mix(item.seed, 3));
-            placeholder(out, body.attached, item, escaped);
+            body.attached = Attached::Card(mix(made.seed, 3));
+            placeholder(out, body.attached, made, escaped);
         }
         Shape::Html => {
             body.html = true;
@@ -125,7 +125,7 @@ fn response(out: &mut String, item: &Item, random: &mut Random, language: Langua
 }
 
 /// Appends the placeholder of what is attached; the service escapes some although the type is text.
-fn placeholder(out: &mut String, attached: Attached, item: &Item, escaped: bool) {
+fn placeholder(out: &mut String, attached: Attached, made: &Made, escaped: bool) {
     let (open, close) = if escaped {
         ("&lt;attachment id=&quot;", "&quot;&gt;&lt;/attachment&gt;")
     } else {
@@ -134,7 +134,7 @@ fn placeholder(out: &mut String, attached: Attached, item: &Item, escaped: bool)
     out.push_str(open);
     match attached {
         Attached::Card(seed) => card_id(out, seed),
-        _ => thread(out, item),
+        _ => thread(out, made),
     }
     out.push_str(close);
 }
@@ -168,8 +168,8 @@ fn html(out: &mut String, random: &mut Random, language: Language) {
 }
 
 /// What an answer cites. Only cards do.
-pub(crate) fn cites(item: &Item) -> Vec<Cite> {
-    let mut random = item.random(2);
+pub(crate) fn cites(made: &Made) -> Vec<Cite> {
+    let mut random = made.random(2);
     let count = 1 + random.below(3);
     let cite = |_| {
         let (seed, meeting, title) = (random.next(), random.chance(600), title(&mut random));
@@ -181,7 +181,7 @@ pub(crate) fn cites(item: &Item) -> Vec<Cite> {
             ),
             false => format!(
                 "https://contoso-my.sharepoint.com/personal/u{}/Documents/file-{:08x}.docx?web=1",
-                item.asker, seed as u32
+                made.asker, seed as u32
             ),
         };
         Cite { title: title.to_owned(), meeting, url, seed }
@@ -190,11 +190,11 @@ pub(crate) fn cites(item: &Item) -> Vec<Cite> {
 }
 
 /// Appends an adaptive card: the same text twice, with links and citations and with footnotes.
-pub(crate) fn card(out: &mut Vec<u8>, item: &Item) {
-    let language = language(item.asker);
-    let cites = cites(item);
+pub(crate) fn card(out: &mut Vec<u8>, made: &Made) {
+    let language = language(made.asker);
+    let cites = cites(made);
     let block = |footnotes: bool| {
-        let mut random = item.random(4);
+        let mut random = made.random(4);
         let mut text = String::with_capacity(700);
         text.push_str(sentence(&mut random, language));
         text.push('\n');

@@ -45,7 +45,7 @@ impl PeopleRequest<'_> {
     /// Answers with a page, and says how many people it has.
     pub(crate) fn page(&self, what: &What) -> Result<(Answer, usize), Refusal> {
         let (base, from) = self.followed()?;
-        if self.asked.fault(FaultKind::ExpiredLink).is_some() {
+        if self.asked.faults.has(FaultKind::ExpiredLink) {
             let message = "The specified page token value has expired and can no longer be included in your request.";
             return Err(Refusal::new(400, "Directory_ExpiredPageToken", message));
         }
@@ -60,10 +60,10 @@ impl PeopleRequest<'_> {
             (_, Some(members), deleted) => deleted.is_none() && members.contains(&at),
             (_, None, deleted) => deleted.is_none(),
         };
-        let most = self.asked.most(top);
+        let most = self.asked.faults.most(top);
         let count = self.tenant.people.len() as u32;
         let before = (0..from).rev().find(|at| listed(*at));
-        let again = before.filter(|_| self.asked.fault(FaultKind::DuplicateRow).is_some());
+        let again = before.filter(|_| self.asked.faults.has(FaultKind::DuplicateRow));
         let mut rest = (from..count).filter(|at| listed(*at)).peekable();
         let mut body = Vec::new();
         let mut rows = 0;
@@ -75,7 +75,7 @@ impl PeopleRequest<'_> {
             write(&mut body, &self.tenant.people[at as usize], at, &select);
         }
         let next = rest.next().map(|at| self.link(base, at));
-        let next = next.or_else(|| self.asked.fault(FaultKind::ForeignLink).map(|_| self.link(base, count)));
+        let next = next.or_else(|| self.asked.faults.has(FaultKind::ForeignLink).then(|| self.link(base, count)));
         let head =
             format!("{{\"@odata.context\":\"{}$metadata#users({})\",", self.asked.root, select.join(",")).into_bytes();
         Ok((self.asked.envelope(head, next, body), rows))
@@ -137,7 +137,7 @@ pub(crate) fn missing(name: &str) -> Refusal {
 impl GraphAsked<'_> {
     pub(crate) fn envelope(&self, mut head: Vec<u8>, next: Option<String>, rows: Vec<u8>) -> Answer {
         if let Some(link) = next {
-            let link = serde_json::Value::String(self.elsewhere(link));
+            let link = serde_json::Value::String(self.faults.elsewhere(link));
             head.extend_from_slice(format!("\"@odata.nextLink\":{link},").as_bytes());
         }
         head.extend_from_slice(b"\"value\":[");

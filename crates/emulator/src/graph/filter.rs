@@ -3,7 +3,7 @@
 use copilot_lake_tables::Instant;
 
 use crate::reply::Refusal;
-use crate::route::unquote;
+use crate::tokens::Tokens;
 
 /// Which interactions are asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,9 +26,9 @@ impl HistoryFilter {
 
     /// Reads the decoded text; `whole_seconds`: finer times are refused.
     pub(crate) fn parse(text: &str, whole_seconds: bool) -> Result<Self, Refusal> {
-        let mut parser = Parser { rest: text, whole_seconds };
+        let mut parser = Parser { tokens: Tokens::new(text, ENDS), whole_seconds };
         let node = parser.any()?;
-        if !parser.rest.trim().is_empty() {
+        if !parser.tokens.left().is_empty() {
             return Err(parser.unexpected());
         }
         let parts = match node {
@@ -78,12 +78,15 @@ impl Node {
     }
 }
 
+/// What ends a word.
+const ENDS: &[char] = &[' ', '(', ')', '\''];
+
 struct Parser<'a> {
-    rest: &'a str,
+    tokens: Tokens<'a>,
     whole_seconds: bool,
 }
 
-impl<'a> Parser<'a> {
+impl Parser<'_> {
     fn any(&mut self) -> Result<Node, Refusal> {
         let mut any = Vec::new();
         loop {
@@ -91,7 +94,7 @@ impl<'a> Parser<'a> {
                 Node::Or(more) => any.extend(more),
                 one => any.push(one),
             }
-            if !self.word("or") {
+            if !self.tokens.take_word("or") {
                 break;
             }
         }
@@ -105,7 +108,7 @@ impl<'a> Parser<'a> {
                 Node::And(more) => all.extend(more),
                 one => all.push(one),
             }
-            if !self.word("and") {
+            if !self.tokens.take_word("and") {
                 break;
             }
         }
@@ -113,14 +116,12 @@ impl<'a> Parser<'a> {
     }
 
     fn one(&mut self) -> Result<Node, Refusal> {
-        if let Some(inside) = self.rest.trim_start().strip_prefix('(') {
-            self.rest = inside;
+        if self.tokens.take('(') {
             let node = self.any()?;
-            self.rest = self.rest.trim_start().strip_prefix(')').ok_or_else(|| self.unexpected())?;
-            return Ok(node);
+            return if self.tokens.take(')') { Ok(node) } else { Err(self.unexpected()) };
         }
-        let name = self.token();
-        let operator = self.token();
+        let name = self.tokens.word();
+        let operator = self.tokens.word();
         let kind = match operator {
             "eq" => "Equal",
             "ne" => "NotEqual",
@@ -143,37 +144,18 @@ impl<'a> Parser<'a> {
     }
 
     fn instant(&mut self) -> Result<i64, Refusal> {
-        let text = self.token();
+        let text = self.tokens.word();
         let at = Instant::parse(text).filter(|_| text.len() > 10);
         let at = at.filter(|_| !(self.whole_seconds && text.contains('.')));
         at.map(|at| at.0).ok_or_else(|| invalid(&format!("'{text}' is not a time that is supported")))
     }
 
     fn text(&mut self) -> Result<String, Refusal> {
-        let quoted = self.rest.trim_start().strip_prefix('\'').and_then(unquote);
-        let (text, rest) = quoted.ok_or_else(|| self.unexpected())?;
-        self.rest = rest;
-        Ok(text)
-    }
-
-    fn token(&mut self) -> &'a str {
-        let text = self.rest.trim_start();
-        let end = text.find([' ', '(', ')', '\'']).unwrap_or(text.len());
-        self.rest = &text[end..];
-        &text[..end]
-    }
-
-    fn word(&mut self, word: &str) -> bool {
-        let before = self.rest;
-        let found = self.token() == word;
-        if !found {
-            self.rest = before;
-        }
-        found
+        self.tokens.quoted().ok_or_else(|| self.unexpected())
     }
 
     fn unexpected(&self) -> Refusal {
-        invalid(&format!("unexpected '{}'", self.rest.trim()))
+        invalid(&format!("unexpected '{}'", self.tokens.left()))
     }
 }
 

@@ -48,7 +48,7 @@ impl HistoryRequest<'_> {
     /// Answers with a page; says how many interactions it has, and whether its link was written anew by the client.
     pub(crate) fn answer(&self) -> Result<(Answer, usize, bool), Refusal> {
         let options = Options::parse(self.asked.query)?;
-        if self.asked.fault(FaultKind::ExpiredLink).is_some() {
+        if self.asked.faults.has(FaultKind::ExpiredLink) {
             return Err(bad_request("The skip token has expired."));
         }
         let filter = match &options.filter {
@@ -63,8 +63,8 @@ impl HistoryRequest<'_> {
         if place.folder >= self.tenant.folders {
             return Err(bad_request("The skip token names no folder of the mailbox."));
         }
-        let again = place.skip > 0 && self.asked.fault(FaultKind::DuplicateRow).is_some();
-        let most = self.asked.most(options.top.unwrap_or(USUAL));
+        let again = place.skip > 0 && self.asked.faults.has(FaultKind::DuplicateRow);
+        let most = self.asked.faults.most(options.top.unwrap_or(USUAL));
         let skip = place.skip - usize::from(again);
         let mut walk = Walk::new(self.tenant, self.user, place.folder, &filter, self.present).skip(skip);
         let mut renderer = Renderer::new(self.tenant);
@@ -83,7 +83,7 @@ impl HistoryRequest<'_> {
             None if place.folder + 1 < self.tenant.folders => {
                 Some(Place { folder: place.folder + 1, skip: 0, empty: 0 })
             }
-            None => self.asked.fault(FaultKind::ForeignLink).map(|_| place),
+            None => self.asked.faults.has(FaultKind::ForeignLink).then_some(place),
         };
         let next = next.map(|place| format!("{}?{}", self.asked.url, options.write(place)));
         let head = format!(

@@ -7,6 +7,7 @@ use crate::people::{FIRST, LAST};
 use crate::random::{Random, guid, guid_text, mix};
 
 /// The service plan that histories require.
+// The emulator's own spelling, shared with no client: as an oracle of its own it finds a wrong one.
 pub(crate) const BUSINESS_CHAT: &str = "3f30311c-6b1e-48a4-ab79-725b469da960";
 
 /// Which plans somebody has.

@@ -6,7 +6,7 @@ use crate::explicit::json;
 use crate::graph::person::Person;
 use crate::graph::phrases::{language, locale};
 use crate::graph::plans::{assigned_licenses, assigned_plans};
-use crate::json::string;
+use crate::json::Object;
 use crate::random::{Random, mix};
 use crate::reply::Refusal;
 
@@ -54,18 +54,12 @@ pub(crate) fn select(text: Option<&str>) -> Result<Vec<&'static str>, Refusal> {
 
 /// Appends a person; `index` is the person's number.
 pub(crate) fn write(out: &mut Vec<u8>, person: &Person, index: u32, select: &[&str]) {
-    out.push(b'{');
-    for (at, name) in select.iter().enumerate() {
-        if at > 0 {
-            out.push(b',');
-        }
-        string(out, name);
-        out.push(b':');
+    let mut object = Object::new(out);
+    for name in select {
         let said = person.spec.as_ref().and_then(|spec| spec.values.get(*name));
-        let value = said.map_or_else(|| value(person, index, name).to_string(), json);
-        out.extend_from_slice(value.as_bytes());
+        object.push(name, &said.map_or_else(|| value(person, index, name).to_string(), json));
     }
-    out.push(b'}');
+    object.end();
 }
 
 fn value(person: &Person, index: u32, name: &str) -> Value {

@@ -3,7 +3,7 @@
 use crate::TENANT_ID;
 use crate::dates::Dates;
 use crate::graph::app::Shape;
-use crate::graph::block::Item;
+use crate::graph::block::Made;
 use crate::graph::body::{self, Attached, Body, card, card_id, cites};
 use crate::graph::phrases::{language, locale, title};
 use crate::graph::tenant::Tenant;
@@ -32,22 +32,22 @@ impl<'a> Renderer<'a> {
     /// Appends an interaction.
     pub(crate) fn write(&mut self, out: &mut Vec<u8>, found: &Found<'_>) {
         match found {
-            Found::Made(item) => self.item(out, item),
+            Found::Made(made) => self.made(out, made),
             Found::Spelled(spelled) => out.extend_from_slice(&spelled.json),
         }
     }
 
     /// The content of a generated interaction's body.
-    pub(crate) fn content(&mut self, item: &Item) -> &str {
+    pub(crate) fn content(&mut self, made: &Made) -> &str {
         self.content.clear();
-        body::content(&mut self.content, item);
+        body::content(&mut self.content, made);
         &self.content
     }
 
     /// Appends `createdDateTime`: as many digits as it needs.
-    pub(crate) fn created(&mut self, out: &mut Vec<u8>, item: &Item) {
-        self.dates.instant(out, item.ms.div_euclid(1_000));
-        let fraction = item.ms.rem_euclid(1_000) * 10_000 + i64::from(item.ticks);
+    pub(crate) fn created(&mut self, out: &mut Vec<u8>, made: &Made) {
+        self.dates.instant(out, made.ms.div_euclid(1_000));
+        let fraction = made.ms.rem_euclid(1_000) * 10_000 + i64::from(made.ticks);
         if fraction > 0 {
             let digits = format!("{fraction:07}");
             out.pop();
@@ -57,14 +57,14 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    pub(crate) fn item(&mut self, out: &mut Vec<u8>, item: &Item) {
+    pub(crate) fn made(&mut self, out: &mut Vec<u8>, made: &Made) {
         self.content.clear();
-        let body = body::content(&mut self.content, item);
-        let mut random = item.random(10);
+        let body = body::content(&mut self.content, made);
+        let mut random = made.random(10);
         out.extend_from_slice(b"{\"id\":\"");
-        number(out, item.ms);
+        number(out, made.ms);
         out.extend_from_slice(b"\",\"sessionId\":");
-        match item.session {
+        match made.session {
             0 => out.extend_from_slice(b"null"),
             session => {
                 out.push(b'"');
@@ -77,39 +77,39 @@ impl<'a> Renderer<'a> {
             1 => {}
             _ => {
                 out.extend_from_slice(b",\"requestId\":");
-                quoted_guid(out, item.request);
+                quoted_guid(out, made.request);
             }
         }
-        field(out, "appClass", item.app.class);
-        field(out, "interactionType", if item.response { "aiResponse" } else { "userPrompt" });
-        field(out, "conversationType", item.app.conversation());
+        field(out, "appClass", made.app.class);
+        field(out, "interactionType", if made.response { "aiResponse" } else { "userPrompt" });
+        field(out, "conversationType", made.app.conversation());
         out.extend_from_slice(b",\"etag\":\"");
-        number(out, item.ms);
+        number(out, made.ms);
         out.extend_from_slice(b"\",\"createdDateTime\":\"");
-        self.created(out, item);
+        self.created(out, made);
         out.push(b'"');
-        field(out, "locale", locale(language(item.asker)));
+        field(out, "locale", locale(language(made.asker)));
         out.extend_from_slice(b",\"contexts\":[");
-        self.contexts(out, item, &mut random);
+        self.contexts(out, made, &mut random);
         out.extend_from_slice(b"],\"from\":{\"@odata.type\":\"#microsoft.graph.chatMessageFromIdentitySet\",");
-        self.from(out, item, &mut random);
+        self.from(out, made, &mut random);
         out.extend_from_slice(b"},\"body\":{\"contentType\":");
         out.extend_from_slice(if body.html { b"\"html\"" } else { b"\"text\"" });
         out.extend_from_slice(b",\"content\":");
         string(out, &self.content);
         out.extend_from_slice(b"},\"attachments\":[");
-        self.attachment(out, item, body.attached);
+        self.attachment(out, made, body.attached);
         out.extend_from_slice(b"],\"links\":[");
         if matches!(body.attached, Attached::Card(_)) {
-            links(out, item);
+            links(out, made);
         }
         out.extend_from_slice(b"],\"mentions\":[");
-        self.mention(out, item, body);
+        self.mention(out, made, body);
         out.push(b']');
         // What the documentation does not know.
         if random.chance(5) {
             out.extend_from_slice(b",\"sensitivityLabelId\":");
-            quoted_guid(out, item.seed);
+            quoted_guid(out, made.seed);
             out.extend_from_slice(b",\"usage\":{\"tokens\":");
             number(out, random.below(4_000) as i64);
             out.push(b'}');
@@ -118,19 +118,19 @@ impl<'a> Renderer<'a> {
     }
 
     /// What it is about. Responses about meetings mostly do not say.
-    fn contexts(&mut self, out: &mut Vec<u8>, item: &Item, random: &mut Random) {
-        if item.app.shape == Shape::Meeting {
-            if item.response && random.chance(600) {
+    fn contexts(&mut self, out: &mut Vec<u8>, made: &Made, random: &mut Random) {
+        if made.app.shape == Shape::Meeting {
+            if made.response && random.chance(600) {
                 return;
             }
             out.extend_from_slice(b"{\"contextReference\":\"https://microsoft.teams.com/threads/");
-            self.thread(out, item);
+            self.thread(out, made);
             out.extend_from_slice(b"\",\"displayName\":\"Teams Meeting Copilot\",\"contextType\":\"TeamsMeeting\"}");
             return;
         }
-        let Some(kind) = item.app.file else { return };
+        let Some(kind) = made.app.file else { return };
         // The same file for all of a session.
-        let mut random = Random::new(mix(item.session, 0x6669_6C65));
+        let mut random = Random::new(mix(made.session, 0x6669_6C65));
         let (file, title) = (random.next() as u32, title(&mut random));
         let url = format!("https://contoso.sharepoint.com/sites/Office/Documents/file-{file:08x}.{kind}");
         out.extend_from_slice(b"{\"contextReference\":");
@@ -141,33 +141,33 @@ impl<'a> Renderer<'a> {
         out.push(b'}');
     }
 
-    fn thread(&mut self, out: &mut Vec<u8>, item: &Item) {
+    fn thread(&mut self, out: &mut Vec<u8>, made: &Made) {
         self.text.clear();
-        body::thread(&mut self.text, item);
+        body::thread(&mut self.text, made);
         out.extend_from_slice(self.text.as_bytes());
     }
 
     /// Who wrote it. The order of the names differs between prompts and responses, as the service's does.
-    fn from(&self, out: &mut Vec<u8>, item: &Item, random: &mut Random) {
+    fn from(&self, out: &mut Vec<u8>, made: &Made, random: &mut Random) {
         let device: &[u8] = match random.below(1_000) {
             0..=39 => b"\"Windows 11 desktop\"",
             40..=49 => b"{\"id\":null,\"displayName\":\"iPhone\"}",
             _ => b"null",
         };
-        if item.response {
+        if made.response {
             out.extend_from_slice(b"\"device\":");
             out.extend_from_slice(device);
             out.extend_from_slice(b",\"user\":null,\"application\":{");
             out.extend_from_slice(b"\"@odata.type\":\"#microsoft.graph.teamworkApplicationIdentity\",\"id\":");
             quote(out, COPILOT_APP);
-            field(out, "displayName", item.app.name);
+            field(out, "displayName", made.app.name);
             out.extend_from_slice(b",\"applicationIdentityType\":\"bot\"}");
             return;
         }
         out.extend_from_slice(b"\"application\":null,\"device\":");
         out.extend_from_slice(device);
         out.extend_from_slice(b",\"user\":");
-        self.user(out, item.asker, None);
+        self.user(out, made.asker, None);
     }
 
     /// Somebody's identity; who has no name is called by the address in Teams.
@@ -192,15 +192,15 @@ impl<'a> Renderer<'a> {
         out.push(b'}');
     }
 
-    fn attachment(&mut self, out: &mut Vec<u8>, item: &Item, attached: Attached) {
+    fn attachment(&mut self, out: &mut Vec<u8>, made: &Made, attached: Attached) {
         match attached {
             Attached::Nothing => {}
             Attached::Meeting => {
                 out.extend_from_slice(b"{\"attachmentId\":\"");
-                self.thread(out, item);
+                self.thread(out, made);
                 out.extend_from_slice(b"\",\"contentType\":\"reference\",\"contentUrl\":\"");
                 out.extend_from_slice(b"https://microsoft.teams.com/threads/");
-                self.thread(out, item);
+                self.thread(out, made);
                 out.extend_from_slice(b"\",\"content\":null,\"name\":\"Teams Meeting Copilot\"}");
             }
             Attached::Card(seed) => {
@@ -211,21 +211,21 @@ impl<'a> Renderer<'a> {
                 out.extend_from_slice(b"\",\"contentType\":\"application/vnd.microsoft.card.adaptive\",");
                 out.extend_from_slice(b"\"contentUrl\":null,\"content\":");
                 self.card.clear();
-                card(&mut self.card, item);
+                card(&mut self.card, made);
                 string(out, std::str::from_utf8(&self.card).unwrap_or_default());
                 out.extend_from_slice(b",\"name\":null}");
             }
         }
     }
 
-    fn mention(&self, out: &mut Vec<u8>, item: &Item, body: Body) {
+    fn mention(&self, out: &mut Vec<u8>, made: &Made, body: Body) {
         if !body.mentions {
             return;
         }
         out.extend_from_slice(b"{\"mentionId\":0,\"mentionText\":\"Priya M\xC3\xBCller\",\"mentioned\":{");
         out.extend_from_slice(b"\"@odata.type\":\"#microsoft.graph.aiInteractionMentionedIdentitySet\",");
         out.extend_from_slice(b"\"application\":null,\"device\":null,\"user\":");
-        self.user(out, item.asker / 2, Some("Priya Müller"));
+        self.user(out, made.asker / 2, Some("Priya Müller"));
         out.extend_from_slice(b",\"conversation\":null,\"tag\":null}}");
     }
 }
@@ -244,9 +244,9 @@ fn field(out: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 /// What an answer cites: meetings twice, as an event and as a meeting.
-fn links(out: &mut Vec<u8>, item: &Item) {
+fn links(out: &mut Vec<u8>, made: &Made) {
     let mut first = true;
-    for cite in cites(item) {
+    for cite in cites(made) {
         let kinds: &[&str] = if cite.meeting { &["Event", "Meeting"] } else { &["File"] };
         for kind in kinds {
             out.extend_from_slice(if first { b"{\"linkUrl\":\"" } else { b",{\"linkUrl\":\"" });

@@ -8,6 +8,8 @@ use crate::Error;
 use crate::graph::app::FOLDERS;
 use crate::specs::Moment;
 
+// The emulator's own spelling of the roles, shared with no client: as an oracle of its own it finds a wrong one.
+
 /// The role that histories need.
 pub(crate) const HISTORY_ROLE: &str = "AiEnterpriseInteraction.Read.All";
 /// The role that people need.

@@ -6,11 +6,11 @@ use crate::Error;
 use crate::explicit::json;
 use crate::fields::Fields;
 use crate::graph::app::App;
-use crate::graph::block::Item;
+use crate::graph::block::Made;
 use crate::graph::row::Renderer;
 use crate::graph::spec::InteractionSpec;
 use crate::graph::tenant::Tenant;
-use crate::json::string;
+use crate::json::Object;
 use crate::random::mix;
 
 /// An interaction that was spelled out, as it is sent.
@@ -70,7 +70,7 @@ impl Tenant {
         let created = said("createdDateTime").and_then(|text| Instant::parse(&text)).unwrap_or(time);
         let count: usize = self.spelled.values().map(Vec::len).sum();
         let seed = mix(self.seed, 0x7370_656C + count as u64);
-        let item = Item {
+        let made = Made {
             seed,
             ms: created.0.div_euclid(1_000),
             ticks: (created.0.rem_euclid(1_000) * 10) as u16,
@@ -80,28 +80,21 @@ impl Tenant {
             app: App::of(&said("appClass").unwrap_or_default()),
             asker: user,
         };
-        let mut made = Vec::new();
-        Renderer::new(self).item(&mut made, &item);
-        let mut bytes = vec![b'{'];
-        let mut push = |name: &str, raw: &str| {
-            if bytes.len() > 1 {
-                bytes.push(b',');
-            }
-            string(&mut bytes, name);
-            bytes.push(b':');
-            bytes.extend_from_slice(raw.as_bytes());
-        };
-        for (name, raw) in Fields::read(&made)?.iter() {
+        let mut usual = Vec::new();
+        Renderer::new(self).made(&mut usual, &made);
+        let mut bytes = Vec::new();
+        let mut object = Object::new(&mut bytes);
+        for (name, raw) in Fields::read(&usual)?.iter() {
             if spec.omit.iter().any(|omitted| omitted == name) {
                 continue;
             }
             let said = values.iter().position(|(of, _)| of == name).map(|at| values.remove(at));
-            push(name, said.as_ref().map_or(raw, |(_, value)| value));
+            object.push(name, said.as_ref().map_or(raw, |(_, value)| value));
         }
         for (name, value) in &values {
-            push(name, value);
+            object.push(name, value);
         }
-        bytes.push(b'}');
+        object.end();
         Ok(bytes)
     }
 }

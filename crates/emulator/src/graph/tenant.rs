@@ -21,7 +21,7 @@ pub(crate) struct Tenant {
     pub(crate) people: Vec<Person>,
     /// People by the numbers of their ids and principal names.
     index: HashMap<u64, u32>,
-    batches: Vec<Batch>,
+    waves: Vec<Wave>,
     /// Interactions that the scenario spells out, by person.
     pub(crate) spelled: HashMap<u32, Vec<Spelled>>,
     groups: Vec<GroupSpec>,
@@ -29,7 +29,7 @@ pub(crate) struct Tenant {
 
 /// Interactions that were generated together.
 #[derive(Debug, Clone)]
-struct Batch {
+struct Wave {
     seed: u64,
     /// As work.
     from: i64,
@@ -38,7 +38,7 @@ struct Batch {
     quotas: Vec<Quota>,
 }
 
-/// How many interactions of a batch somebody has.
+/// How many interactions of a wave somebody has.
 #[derive(Debug, Clone, Copy, Default)]
 struct Quota {
     own: u32,
@@ -160,7 +160,7 @@ impl Tenant {
 
     /// Generates interactions of everyone in an interval, those of meetings included.
     pub(crate) fn generate(&mut self, rows: u32, quiet: f64, from: Instant, until: Instant) -> Result<(), Error> {
-        let number = self.batches.len() as u64;
+        let number = self.waves.len() as u64;
         // Who was given a number of their own once gets no others.
         let exact = |person: &Person| person.spec.as_ref().is_some_and(|spec| spec.interactions.is_some());
         let said = |person: &Person| person.fresh.or_else(|| exact(person).then_some(0));
@@ -197,26 +197,26 @@ impl Tenant {
         if most > 0 && (until - from) / most < SHORTEST {
             return Err(Error::scenario(format!("[graph]: {most} interactions of one user need more time")));
         }
-        self.batches.push(Batch { seed: mix(self.seed, number), from: work(from), until: work(until), quotas });
+        self.waves.push(Wave { seed: mix(self.seed, number), from: work(from), until: work(until), quotas });
         Ok(())
     }
 
     /// The generated interactions of a person in a folder.
     pub(crate) fn strands(&self, user: u32, folder: usize) -> impl Iterator<Item = Strand> {
         let seed = self.people[user as usize].seed;
-        self.batches.iter().flat_map(move |batch| {
-            let quota = batch.quotas.get(user as usize).copied().unwrap_or_default();
-            let Batch { from, until, .. } = *batch;
+        self.waves.iter().flat_map(move |wave| {
+            let quota = wave.quotas.get(user as usize).copied().unwrap_or_default();
+            let Wave { from, until, .. } = *wave;
             let rows = share(quota.own, seed, folder, self.folders);
             let own = Strand {
-                seed: mix(mix(batch.seed, seed), folder as u64),
+                seed: mix(mix(wave.seed, seed), folder as u64),
                 rows,
                 from,
                 until,
                 whose: Whose::Own { asker: user, folder },
             };
             let meeting = quota.meeting.checked_sub(1).filter(|_| folder == 0).map(|meeting| Strand {
-                seed: mix(batch.seed, 0x6D65_6574 + u64::from(meeting)),
+                seed: mix(wave.seed, 0x6D65_6574 + u64::from(meeting)),
                 rows: BLOCK as u32,
                 from,
                 until,

@@ -2,7 +2,7 @@
 
 use copilot_lake_tables::Instant;
 
-use crate::graph::block::{Block, Item, Strand};
+use crate::graph::block::{Block, Made, Strand};
 use crate::graph::filter::HistoryFilter;
 use crate::graph::spec::Late;
 use crate::graph::spelled::Spelled;
@@ -11,7 +11,7 @@ use crate::graph::tenant::Tenant;
 /// An interaction that was found.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Found<'a> {
-    Made(Item),
+    Made(Made),
     Spelled(&'a Spelled),
 }
 
@@ -24,13 +24,13 @@ pub(crate) struct Present {
 
 impl Present {
     /// When a generated interaction can be read, in microseconds.
-    fn arrives(&self, item: &Item) -> i64 {
-        let mut random = item.random(0x6C61_7465);
+    fn arrives(&self, made: &Made) -> i64 {
+        let mut random = made.random(0x6C61_7465);
         if random.below(10_000) >= (self.late.share * 10_000.0).round() as u64 {
-            return item.created();
+            return made.created();
         }
         let longest = (self.late.hours * 3_600.0) as i64;
-        item.created() + (longest - random.below(longest as u64 / 2 + 1) as i64) * 1_000_000
+        made.created() + (longest - random.below(longest as u64 / 2 + 1) as i64) * 1_000_000
     }
 }
 
@@ -73,7 +73,7 @@ impl Along {
         });
     }
 
-    fn newest(&self) -> Option<&Item> {
+    fn newest(&self) -> Option<&Made> {
         let (block, left) = self.block.as_ref()?;
         block.get(left.checked_sub(1)?)
     }
@@ -104,22 +104,22 @@ impl<'a> Walk<'a> {
 
     /// The newest interaction that is left, whether it is wanted or not.
     fn step(&mut self) -> Option<Found<'a>> {
-        let newest = |along: &Along| along.newest().map(Item::created);
-        let made = self.strands.iter().enumerate().filter_map(|(at, along)| Some((newest(along)?, at))).max();
-        match (made, self.spelled.split_last()) {
-            (made, Some((last, rest))) if made.is_none_or(|(created, _)| last.created >= created) => {
+        let created = |along: &Along| along.newest().map(Made::created);
+        let newest = self.strands.iter().enumerate().filter_map(|(at, along)| Some((created(along)?, at))).max();
+        match (newest, self.spelled.split_last()) {
+            (newest, Some((last, rest))) if newest.is_none_or(|(created, _)| last.created >= created) => {
                 self.spelled = rest;
                 Some(Found::Spelled(last))
             }
             (Some((created, at)), _) => {
                 let along = &mut self.strands[at];
-                let item = *along.newest()?;
+                let made = *along.newest()?;
                 along.pass();
                 if created <= self.filter.after {
                     // What is left of it is older.
                     self.strands.swap_remove(at);
                 }
-                Some(Found::Made(item))
+                Some(Found::Made(made))
             }
             (None, _) => None,
         }
@@ -128,8 +128,8 @@ impl<'a> Walk<'a> {
     fn wanted(&self, found: &Found<'_>) -> bool {
         let now = self.present.now.0;
         match found {
-            Found::Made(item) => {
-                self.filter.matches(item.created(), item.app.class) && self.present.arrives(item) <= now
+            Found::Made(made) => {
+                self.filter.matches(made.created(), made.app.class) && self.present.arrives(made) <= now
             }
             Found::Spelled(spelled) => {
                 spelled.folder == self.folder

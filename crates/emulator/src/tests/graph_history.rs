@@ -15,7 +15,7 @@ fn key(row: &Value) -> (String, String) {
 }
 
 /// What the emulator says there is: user, session and id.
-fn ledger(world: &World) -> BTreeSet<(String, String, String)> {
+fn told(world: &World) -> BTreeSet<(String, String, String)> {
     let mut all = BTreeSet::new();
     world.emulator.interactions(&mut |row| {
         let new = all.insert((row.user_id.to_owned(), row.session_id.to_owned(), row.id.to_owned()));
@@ -27,7 +27,7 @@ fn ledger(world: &World) -> BTreeSet<(String, String, String)> {
 #[tokio::test]
 async fn pages_walk_over_folders_and_find_everything() {
     let world = World::new(&tenant(40, 4_000, "folders = 3\nlate = { share = 0.0 }")).await;
-    let there = ledger(&world);
+    let there = told(&world);
     assert_eq!(there.len(), 4_000);
     let (mut sent, mut empty, mut short) = (BTreeSet::new(), 0, 0);
     let (mut reordered, mut pages_of) = (false, Vec::new());
@@ -189,7 +189,7 @@ async fn ids_and_sessions_repeat() {
 }
 
 #[tokio::test]
-async fn the_ledger_is_told_over_http() {
+async fn interactions_are_told_over_http() {
     let world = World::new(&tenant(5, 200, "")).await;
     let got = world.get(&format!("{}_emulator/graph/interactions", world.emulator.url())).await;
     let text = String::from_utf8(got.bytes).unwrap();

@@ -79,24 +79,24 @@ pub(crate) fn interactions(tenant: &Tenant, user: u32, present: Present, each: &
     for folder in 0..tenant.folders {
         for found in Walk::new(tenant, user, folder, &HistoryFilter::ALL, present) {
             match found {
-                Found::Made(item) => {
+                Found::Made(made) => {
                     session.clear();
-                    if item.session > 0 {
-                        session_id(&mut session, item.session);
+                    if made.session > 0 {
+                        session_id(&mut session, made.session);
                     }
                     number_text.clear();
-                    number(&mut number_text, item.ms);
+                    number(&mut number_text, made.ms);
                     created.clear();
-                    renderer.created(&mut created, &item);
+                    renderer.created(&mut created, &made);
                     let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
                     each(&Interaction {
                         user_id: &id,
                         session_id: text(&session),
                         id: text(&number_text),
                         created: text(&created),
-                        interaction_type: if item.response { "aiResponse" } else { "userPrompt" },
-                        app_class: item.app.class,
-                        body: renderer.content(&item),
+                        interaction_type: if made.response { "aiResponse" } else { "userPrompt" },
+                        app_class: made.app.class,
+                        body: renderer.content(&made),
                     });
                 }
                 Found::Spelled(spelled) => {
