@@ -6,7 +6,8 @@ use copilot_lake_emulator::Request;
 
 use crate::harness::{World, of_table, text};
 
-fn tenant(toml: &str) -> World {
+/// A tenant, in which nothing comes late.
+pub(crate) fn tenant(toml: &str) -> World {
     World::parse(&format!("clock = 2025-11-05T12:00:00Z\n[graph]\nlate = {{ share = 0.0 }}\n{toml}"))
 }
 
@@ -162,20 +163,27 @@ fn a_window_is_read_again_and_moves_no_watermark() {
 #[test]
 fn more_classes_or_an_earlier_start_read_what_is_missing() {
     const WORD: &str = "IPM.SkypeTeams.Message.Copilot.Word";
-    let mut world = tenant("users = 4\ninteractions = 900\nlicensed = 1.0\ndays = 20\nend = 2025-11-04\nquiet = 0.0");
+    // Which of two runs came last is told by the clock: it must go on.
+    let phases = (1..4).map(|n| format!("[[phase]]\nclock = 2025-11-05T12:{n}0:00Z\n")).collect::<String>();
+    let mut world = tenant(&format!(
+        "users = 4\ninteractions = 900\nlicensed = 1.0\ndays = 20\nend = 2025-11-04\nquiet = 0.0\n{phases}"
+    ));
     world = world.of_graph("all", "2025-10-28");
     world.keys.insert("graph.app_classes".to_owned(), toml::Value::from(vec![WORD]));
     world.extract(&[], 0);
     assert_eq!(world.sql("SELECT DISTINCT app FROM ai_interaction"), [["Word"]]);
     world.keys.remove("graph.app_classes");
+    world.emulator.advance().unwrap();
     world.extract(&[], 0);
     world.keys.insert("graph.since".to_owned(), "2025-10-01".into());
+    world.emulator.advance().unwrap();
     world.extract(&[], 0);
     world.check_histories(&world.users_read());
     let from = world.emulator.requests().len();
     world.keys.insert("graph.since".to_owned(), "2025-10-28".into());
+    world.emulator.advance().unwrap();
     world.extract(&[], 0);
-    assert_eq!(windows(&world, from), one_window("2025-11-04T11:59:59Z", "2025-11-05T12:00:00Z"));
+    assert_eq!(windows(&world, from), one_window("2025-11-04T12:19:59Z", "2025-11-05T12:30:00Z"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn requests(world: &World) -> u64 {
 }
 
 /// A run that has made so many requests, and goes on.
-fn under_way(world: &World, arguments: &[&str], until: u64) -> Child {
+pub(crate) fn under_way(world: &World, arguments: &[&str], until: u64) -> Child {
     let begun = requests(world);
     let mut run = world.command(arguments).stderr(Stdio::null()).spawn().unwrap();
     while requests(world) - begun < until {

@@ -9,7 +9,7 @@
 //! - `bad_input`: what a user gets wrong, and what the program says.
 //! - `kill`: runs that are killed and run again.
 //! - `faults`: every fault at every stage, and several together.
-//! - `graph`, `graph_runs`: histories of Microsoft 365 Copilot.
+//! - `graph`, `graph_rows`, `graph_runs`, `graph_users`: histories of Microsoft 365 Copilot.
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
 //! - `replayed`: an archive that is decoded again.
@@ -24,7 +24,9 @@ mod checked;
 mod demo;
 mod faults;
 mod graph;
+mod graph_rows;
 mod graph_runs;
+mod graph_users;
 mod harness;
 mod identities;
 mod kill;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use arrow::array::{
     ArrayRef, BooleanBuilder, Decimal128Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
-use copilot_lake_tables::{Column, Instant, Table, Type};
+use copilot_lake_tables::{Column, Instant, Table, Type, is_guid};
 
 use crate::context::JsonColumns;
 use crate::decimal;
@@ -156,17 +156,9 @@ pub(crate) fn append_guid(builder: &mut StringBuilder, text: &str) {
 
 /// An id as it is stored: a valid GUID in lower case, anything else as it came.
 pub(crate) fn stored_id(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|c| c.is_ascii_uppercase()) && is_guid(text.as_bytes()) {
+    if text.bytes().any(|c| c.is_ascii_uppercase()) && is_guid(text) {
         Cow::Owned(text.to_ascii_lowercase())
     } else {
         Cow::Borrowed(text)
     }
-}
-
-fn is_guid(text: &[u8]) -> bool {
-    text.len() == 36
-        && text.iter().enumerate().all(|(at, c)| match at {
-            8 | 13 | 18 | 23 => *c == b'-',
-            _ => c.is_ascii_hexdigit(),
-        })
 }

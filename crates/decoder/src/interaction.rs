@@ -174,9 +174,11 @@ impl Interactions {
                 self.part.children[at].append(child, row_time);
             }
         }
-        if let Some(content) = row.text("body_content") {
-            let is_html = content_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("html"));
-            row.set("text", Cell::Text(text::readable(&content, is_html, &attachments)));
+        let content = row.text("body_content");
+        let is_html = content_type.as_deref().is_some_and(|kind| kind.eq_ignore_ascii_case("html"));
+        let text = text::readable(content.as_deref().unwrap_or_default(), is_html, &attachments);
+        if content.is_some() || !text.is_empty() {
+            row.set("text", Cell::Text(text));
         }
         self.part.interactions.append(row, row_time);
     }

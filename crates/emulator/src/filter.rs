@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use copilot_lake_tables::{Column, Instant, Type};
+use copilot_lake_tables::{Column, Instant, Type, is_guid};
 
 use crate::fields::Fields;
 use crate::reply::Refusal;
@@ -237,13 +237,4 @@ impl Parser<'_> {
 
 fn syntax(what: &str) -> Refusal {
     Refusal::bad_request(&format!("Syntax error in the $filter expression: {what}."))
-}
-
-/// Whether the text is a GUID as URLs have it: 36 characters, no braces, no quotes.
-pub(crate) fn is_guid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, c)| match at {
-            8 | 13 | 18 | 23 => c == b'-',
-            _ => c.is_ascii_hexdigit(),
-        })
 }

@@ -124,7 +124,7 @@ use crate::world::{EVENTS, INTERACTIONS};
 /// deleted = 2025-10-30T08:00:00Z
 /// interactions = 12                 # exactly, beside `graph.interactions`, and none of meetings
 /// values = { department = "Sales" } # properties as they are sent
-/// status = 403                      # the answer to every request for their history, with `code` and `message` where wanted
+/// status = 403                      # the answer to every request for their history, with `code` and `message` where wanted; 200: as usual
 ///
 /// [[graph.group]]
 /// id = "aaaaaaaa-0000-0000-0000-000000000001"

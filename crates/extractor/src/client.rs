@@ -61,6 +61,9 @@ pub(crate) struct Limits {
     pub(crate) budget: usize,
 }
 
+/// No service asks for a longer pause.
+const LONGEST: Duration = Duration::from_hours(24);
+
 /// A successful answer.
 pub(crate) struct Answer {
     pub(crate) headers: HeaderMap,
@@ -163,8 +166,11 @@ impl Client {
         // What the service asks of one request it asks of the whole identity, even if this one gives up.
         let asked = passing.wait.filter(|wait| !wait.is_zero()).or(next);
         if passing.throttled {
-            let pause = asked.unwrap_or_else(|| patience.backoff.wait(tries.count));
-            self.counts.throttled(self.gate.close(pause.min(patience.time)));
+            let pause = asked.unwrap_or_else(|| patience.backoff.wait(tries.count)).min(LONGEST);
+            let prolonged = self.gate.close(pause);
+            if pause <= patience.time {
+                self.counts.throttled(prolonged);
+            }
         }
         let Some(wait) = next else {
             let call = ask.call(tries, passing.status, passing.request_id);
@@ -236,18 +242,26 @@ impl Client {
         }
     }
 
+    /// Waits while the service wants no requests; gives up when that takes longer than a call is worth.
+    async fn pass(&self, ask: &Ask) -> Result<Duration, Error> {
+        self.gate.pass(self.limits.patience.time).await.map_err(|left| {
+            let cause = format!("the service wants no requests for {} s", left.as_secs());
+            Error::Unreachable { cause, call: ask.call_after(0) }
+        })
+    }
+
     /// Leave to be under way, when it is this request's turn. What has a pace takes its turn last of all, so that the pace
     /// is that of the requests that leave.
     async fn leave(&self, ask: &Ask, cost: &mut Cost) -> Result<(Permit<'_>, Arc<Token>), Error> {
         let permit = self.limits.permits.acquire().await;
-        cost.throttled += self.gate.pass().await;
+        cost.throttled += self.pass(ask).await?;
         let Some(pacer) = self.limits.pacer.as_ref().filter(|_| ask.kind.is_paced()) else {
             return Ok((permit, self.tokens.get().await?));
         };
         let paused = self.gate.paused();
         let mut turn = pacer.queue().await;
         let token = loop {
-            if !self.gate.pass().await.is_zero() {
+            if !self.pass(ask).await?.is_zero() {
                 turn.restart();
             }
             let token = self.tokens.get().await?;

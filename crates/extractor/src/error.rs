@@ -71,6 +71,12 @@ pub enum Error {
         /// The call that was refused.
         call: Box<Call>,
     },
+    /// The directory has no such group.
+    #[error("the directory has no such group ({call})")]
+    GroupMissing {
+        /// The call that was refused.
+        call: Box<Call>,
+    },
     /// The environment has no such table.
     #[error("the environment has no table `{}` ({call})", .table.unwrap_or("?"))]
     TableMissing {
@@ -160,6 +166,7 @@ impl Error {
             | Self::ColumnSecured { call, .. }
             | Self::FilterRefused { call }
             | Self::UserRefused { call, .. }
+            | Self::GroupMissing { call }
             | Self::TableMissing { call, .. }
             | Self::ColumnMissing { call, .. }
             | Self::TokenExpired { call, .. }
@@ -187,6 +194,7 @@ impl Error {
                 | Self::PermissionMissing { .. }
                 | Self::FilterRefused { .. }
                 | Self::UserRefused { .. }
+                | Self::GroupMissing { .. }
                 | Self::TableMissing { .. }
                 | Self::BadPage { .. }
         )
@@ -202,7 +210,7 @@ pub struct Call {
     pub url: String,
     /// The page of the slice, from 1; none outside a walk over pages.
     pub page: Option<u32>,
-    /// How often it was tried.
+    /// How often it was tried; 0 when what came before it forbade that.
     pub tries: u32,
     /// From the first try to the end of the last.
     pub elapsed: Duration,
@@ -226,8 +234,11 @@ impl fmt::Display for Call {
         if let Some(id) = &self.request_id {
             write!(f, "request id {id}, ")?;
         }
-        let plural = if self.tries == 1 { "try" } else { "tries" };
-        write!(f, "{} {plural} in {:.1} s", self.tries, self.elapsed.as_secs_f64())
+        match self.tries {
+            0 => f.write_str("not tried"),
+            1 => write!(f, "1 try in {:.1} s", self.elapsed.as_secs_f64()),
+            tries => write!(f, "{tries} tries in {:.1} s", self.elapsed.as_secs_f64()),
+        }
     }
 }
 

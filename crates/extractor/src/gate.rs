@@ -39,19 +39,21 @@ impl Gate {
         self.lock().total
     }
 
-    /// Waits until the gate is open, and returns how long that took; exactly nothing when it was open.
-    pub(crate) async fn pass(&self) -> Duration {
+    /// Waits until the gate is open, and returns how long that took; exactly nothing when it was open. `Err`: it stays
+    /// closed for longer than `most`, so long.
+    pub(crate) async fn pass(&self, most: Duration) -> Result<Duration, Duration> {
         let mut closed: Option<Instant> = None;
         loop {
             // Another answer may have closed it again while we slept.
             let until = self.lock().until;
             let now = Instant::now();
             match until {
+                Some(until) if until - now > most => return Err(until - now),
                 Some(until) if until > now => {
                     closed.get_or_insert(now);
                     tokio::time::sleep_until(until).await;
                 }
-                _ => return closed.map_or(Duration::ZERO, |closed| now - closed),
+                _ => return Ok(closed.map_or(Duration::ZERO, |closed| now - closed)),
             }
         }
     }
@@ -68,14 +70,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn every_request_waits_and_overlapping_pauses_count_once() {
         let gate = Gate::default();
-        assert_eq!(gate.pass().await, Duration::ZERO);
+        const MOST: Duration = Duration::from_secs(60);
+        assert_eq!(gate.pass(MOST).await, Ok(Duration::ZERO));
         assert_eq!(gate.close(Duration::from_secs(10)), Duration::from_secs(10));
         assert_eq!(gate.close(Duration::from_secs(12)), Duration::from_secs(2));
         assert_eq!(gate.close(Duration::from_secs(5)), Duration::ZERO);
         assert!(!gate.is_open());
-        let (one, two) = tokio::join!(gate.pass(), gate.pass());
-        assert!(one >= Duration::from_secs(12) && two >= Duration::from_secs(12));
+        let (one, two) = tokio::join!(gate.pass(MOST), gate.pass(MOST));
+        assert!(one.unwrap() >= Duration::from_secs(12) && two.unwrap() >= Duration::from_secs(12));
         assert!(gate.is_open() && gate.paused() == Duration::from_secs(12));
-        assert_eq!(gate.pass().await, Duration::ZERO);
+        assert_eq!(gate.pass(MOST).await, Ok(Duration::ZERO));
+        gate.close(Duration::from_secs(61));
+        assert_eq!(gate.pass(MOST).await, Err(Duration::from_secs(61)), "nobody waits for that");
     }
 }

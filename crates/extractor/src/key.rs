@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use copilot_lake_tables::{Column, Table, Type};
+use copilot_lake_tables::{Column, Table, Type, is_guid};
 use serde_json::{Map, Value};
 
 /// A row as its JSON has it.
@@ -35,15 +35,6 @@ pub(crate) fn filters(table: &'static Table, ids: &[String]) -> Vec<String> {
     };
     let terms: Vec<_> = ids.iter().map(|id| format!("{} eq {id}", column.wire)).collect();
     terms.chunks(ROWS_PER_REQUEST).map(|terms| terms.join(" or ")).collect()
-}
-
-/// Whether a text has the form of a GUID: only such a text may stand in a URL without quotes.
-pub(crate) fn is_guid(text: &str) -> bool {
-    text.len() == 36
-        && text.bytes().enumerate().all(|(at, byte)| match at {
-            8 | 13 | 18 | 23 => byte == b'-',
-            _ => byte.is_ascii_hexdigit(),
-        })
 }
 
 #[cfg(test)]

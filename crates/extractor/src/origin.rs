@@ -1,9 +1,9 @@
 //! Origins: where a token may go.
 
+use copilot_lake_tables::is_guid;
 use url::{Host, Url};
 
 use crate::error::Error;
-use crate::key::is_guid;
 
 /// Whether this URL stays on this machine: 127.0.0.0/8, ::1 or `localhost`.
 pub(crate) fn is_loopback(url: &Url) -> bool {

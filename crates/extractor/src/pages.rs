@@ -165,10 +165,11 @@ impl UnderWay {
         }
     }
 
-    /// Begins the page behind the link of this one, or the first one of the next call; false: there is none.
+    /// Begins the page behind the link of this one, or the first one of the next call; false: there is none. Its errors
+    /// count no tries: the page has told its own.
     fn go_on(&mut self, link: Option<&str>, page: &Page) -> Result<bool, Error> {
         if let Some(link) = link {
-            self.ask.url = self.links.follow(link, self.ask.call_after(page.requests))?;
+            self.ask.url = self.links.follow(link, self.ask.call_after(0))?;
         } else if let Some(ask) = self.calls.next() {
             self.links = Links::new(ask.url.clone());
             self.ask = ask;
@@ -177,7 +178,7 @@ impl UnderWay {
         }
         if page.number >= self.gait.most {
             let reason = format!("its link leads on after {} pages", page.number);
-            return Err(Error::BadPage { reason, call: self.ask.call_after(page.requests) });
+            return Err(Error::BadPage { reason, call: self.ask.call_after(0) });
         }
         self.ask.page = Some(page.number + 1);
         if self.gait.ahead {

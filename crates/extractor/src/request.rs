@@ -1,13 +1,12 @@
 //! Requests: calls before they are tried, and what is asked of the Dataverse Web API, word for word.
 
-use copilot_lake_tables::{Source, Table, Type};
+use copilot_lake_tables::{Source, Table, Type, is_guid};
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
 use url::Url;
 
 use crate::definition::ATTRIBUTE;
 use crate::error::{Call, Error};
 use crate::files::FileAddress;
-use crate::key::is_guid;
 use crate::labels::Cast;
 use crate::origin::shown;
 use crate::retry::Tries;

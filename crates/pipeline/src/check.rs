@@ -1,12 +1,12 @@
 //! `check`: what a run needs, tried with the cheapest calls there are.
 
-use copilot_lake_decoder::decode_users;
-use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError, Graph};
+use copilot_lake_decoder::{User, decode_users};
+use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError, Graph, HistoryAsk};
 use copilot_lake_tables::{SYSTEM_USER, Table};
 use copilot_lake_writer::Lake;
-use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::error::Error;
+use crate::graph;
 use crate::services::{GROUPS_ROLE, HISTORY_ROLE, USERS_ROLE};
 use crate::settings::{DataverseJob, Deletes, GraphJob, Settings, Who};
 
@@ -109,7 +109,11 @@ pub enum Finding {
     HistoryNotReadable {
         /// What the service said.
         reason: String,
+        /// The permission that it needs, where that may be missing.
+        role: Option<&'static str>,
     },
+    /// The tenant refuses the filter by time: whole histories are read, and what is in the window is kept.
+    FilterRefused,
     /// The lake can be written.
     LakeWritable,
     /// The lake was not tried, as asked.
@@ -244,6 +248,7 @@ async fn file(service: &Dataverse, table: &'static Table, column: &'static str) 
 
 /// Histories that are tried until one can be read: a user may have no mailbox.
 const USERS_TRIED: usize = 5;
+const DAY: i64 = 86_400;
 
 async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Error> {
     let service = Graph::new(job.connection.clone())?;
@@ -262,34 +267,56 @@ async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Er
         }
     }
     let page = match job.users.first() {
-        Some(Who::Group(id)) => service.members(id).boxed().try_next().await,
-        Some(Who::User(name)) => service.user(name).await.map(Some),
-        _ => service.users().boxed().try_next().await,
+        Some(Who::Group(id)) => service.first_users_page(Some(id)).await,
+        Some(Who::User(name)) => service.user(name).await,
+        _ => service.first_users_page(None).await,
     };
-    let users = match page {
-        Ok(page) => {
-            let now = service.service_time().await?;
-            page.map(|page| decode_users(page.rows(), now, |_| now)).transpose()?.unwrap_or_default()
-        }
+    let page = match page {
+        Ok(page) => page,
         Err(error) => {
             found(Finding::UsersNotReadable { reason: error.to_string() });
             return Ok(());
         }
     };
+    let now = service.service_time().await?;
+    let users = decode_users(page.rows(), now, |_| now)?;
     found(Finding::UsersReadable { users: users.rows });
+    let excluded = match graph::excluded(&service, job).await {
+        Ok(excluded) => excluded,
+        Err(error) => {
+            found(Finding::UsersNotReadable { reason: error.to_string() });
+            return Ok(());
+        }
+    };
     let everyone = !job.users.contains(&Who::Licensed);
+    let is_in_scope =
+        |user: &&User| (everyone || user.is_licensed) && !graph::names_of(user).any(|name| excluded.contains(&name));
     let mut refusal = None;
-    for user in users.users.iter().filter(|user| everyone || user.is_licensed).take(USERS_TRIED) {
-        match service.first_history_page(&user.id).await {
+    for user in users.users.iter().filter(is_in_scope).take(USERS_TRIED) {
+        let mut ask = HistoryAsk { app_classes: job.app_classes.clone(), window: Some(now.plus_seconds(-DAY)..now) };
+        let mut page = service.first_history_page(&user.id, &ask).await;
+        if let Err(ServiceError::FilterRefused { .. }) = page {
+            ask.window = None;
+            page = service.first_history_page(&user.id, &ask).await;
+        }
+        match page {
             Ok(_) => {
                 found(Finding::HistoryReadable { tried: true });
+                if ask.window.is_none() {
+                    found(Finding::FilterRefused);
+                }
                 return Ok(());
             }
-            Err(error) => refusal = Some(error.to_string()),
+            Err(error) => refusal = Some(error),
         }
     }
     found(match refusal {
-        Some(reason) => Finding::HistoryNotReadable { reason },
+        Some(error) => {
+            let reason = error.to_string();
+            let is_missing =
+                matches!(error, ServiceError::PermissionMissing { .. } | ServiceError::UserRefused { reason: "", .. });
+            Finding::HistoryNotReadable { reason, role: is_missing.then_some(HISTORY_ROLE) }
+        }
         None => Finding::HistoryReadable { tried: false },
     });
     Ok(())

@@ -7,6 +7,9 @@ use tokio::task::JoinHandle;
 
 use crate::settings::Stop;
 
+/// After a stop, what is being committed may take this long; the run's end and report must fit into 20 s too.
+const GRACE: Duration = Duration::from_secs(18);
+
 /// Tells every part of a run to stop.
 pub(crate) struct Halt {
     /// What is under way is given up at the next good moment.
@@ -58,11 +61,11 @@ impl Halt {
         }
     }
 
-    /// Waits until so long after a stop.
-    pub(crate) async fn after(&self, grace: Duration) {
+    /// Waits until, after a stop, what is being committed has had its time.
+    pub(crate) async fn grace_over(&self) {
         let mut halted = self.halted.subscribe();
         let _ = halted.wait_for(|halted| *halted).await;
-        tokio::time::sleep(grace).await;
+        tokio::time::sleep(GRACE).await;
     }
 }
 

@@ -265,7 +265,7 @@ impl Ledger {
                 token: row.token.clone(),
                 finished_at: row.finished_at,
             };
-            remember(&mut *self.marks.lock().await, slice.table.name, slice.clock, mark);
+            self.marks.lock().await.insert((slice.table.name.to_owned(), slice.clock.to_owned()), mark);
         }
         let mut done_until = None;
         if row.status == Status::Done && row.watermark == Watermark::OfWindows {
@@ -329,10 +329,10 @@ fn note_active(active: &mut BTreeMap<String, Instant>, run: &str, at: Instant) {
     }
 }
 
-/// Keeps the later of two marks.
+/// Keeps the later of two marks; of the same time the one that came first here, which was written last.
 fn remember(marks: &mut BTreeMap<(String, String), Mark>, table: &str, clock: &str, mark: Mark) {
     let kept = marks.entry((table.to_owned(), clock.to_owned())).or_insert_with(|| mark.clone());
-    if kept.finished_at <= mark.finished_at {
+    if kept.finished_at < mark.finished_at {
         *kept = mark;
     }
 }

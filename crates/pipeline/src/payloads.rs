@@ -1,7 +1,7 @@
 //! The second walk: whatever the lake's rows name and `payload` does not hold, newest first.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock};
 
 use copilot_lake_decoder::{Fetched, RawPayload, SourceRow, decode_payloads};
@@ -36,7 +36,7 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, tables: &[&'static Table]) -
     let tables: Vec<_> = tables.iter().copied().filter(|table| table.files().next().is_some()).collect();
     let mut walk = Walk {
         spine,
-        refused: Refused::default(),
+        unreadable: Unreadable::default(),
         part: Part::new(&spine.lake, Find::ByKey),
         archive: None,
         parts: 0,
@@ -44,7 +44,6 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, tables: &[&'static Table]) -
         bytes: 0,
         uncommitted: BTreeMap::new(),
         lacking: BTreeSet::new(),
-        hidden: BTreeSet::new(),
         whole: Whole::read(&spine.lake, &tables).await?,
     };
     let walked = walk.walk(&tables).await;
@@ -53,7 +52,7 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, tables: &[&'static Table]) -
         return walked.map(drop);
     }
     let committed = walk.commit().await;
-    let refused = walk.refused.report(spine).await;
+    let refused = walk.unreadable.report(spine).await;
     committed?;
     if walked? {
         let noted: Vec<_> = tables.into_iter().filter(|table| !refused.contains(table.name)).collect();
@@ -67,24 +66,22 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, tables: &[&'static Table]) -
 
 struct Walk<'a> {
     spine: &'a DataverseSpine<'a>,
-    refused: Refused,
+    unreadable: Unreadable,
     part: Part,
     archive: Option<PayloadArchive>,
     parts: u32,
     since_commit: Clock,
     bytes: usize,
-    uncommitted: BTreeMap<&'static str, Counts>,
+    uncommitted: BTreeMap<&'static str, Got>,
     /// Weeks with a payload that was not got.
     lacking: BTreeSet<(&'static str, Week)>,
-    /// Columns that may not be read.
-    hidden: BTreeSet<(&'static str, &'static str)>,
     /// Weeks that had all their payloads before.
     whole: Whole,
 }
 
 /// What was got of a table.
 #[derive(Debug, Default)]
-struct Counts {
+struct Got {
     payloads: u64,
     failed: u64,
 }
@@ -92,7 +89,7 @@ struct Counts {
 impl Walk<'_> {
     /// `false`: it was stopped before its end.
     async fn walk(&mut self, tables: &[&'static Table]) -> Result<bool, Error> {
-        let (spine, refused) = (self.spine, self.refused.clone());
+        let (spine, unreadable) = (self.spine, self.unreadable.clone());
         let gone = Gone::default();
         let nothing = Whole::default();
         let whole = if spine.full { &nothing } else { &self.whole };
@@ -101,7 +98,7 @@ impl Walk<'_> {
         let fetched = missing.map_ok(|row| {
             // A task of its own, so that fetches go on while others are decoded and committed.
             let mut task = JoinSet::new();
-            task.spawn(fetch(spine.service.clone(), row, refused.clone()));
+            task.spawn(fetch(spine.service.clone(), row, unreadable.clone()));
             async move {
                 let joined = task.join_next().await;
                 joined.unwrap_or_else(|| unreachable!("one task was spawned")).unwrap_or_else(resume)
@@ -166,15 +163,15 @@ impl Walk<'_> {
         match self.spine.schema.shows_files(table, row.column) {
             Shows::Everything => return Ok(Some(true)),
             Shows::Nothing => return Ok(Some(false)),
-            Shows::Perhaps if self.hidden.contains(&(row.table, row.column)) => return Ok(Some(false)),
+            Shows::Perhaps if self.unreadable.contains(row, false) => return Ok(Some(false)),
             Shows::Perhaps if self.spine.halt.is_over() => return Ok(None),
             Shows::Perhaps => {}
         }
         match self.spine.service.file(&address(table, row)).await {
             Err(ServiceError::FileMissing { .. }) => Ok(Some(true)),
             Err(error @ ServiceError::SignInRefused { .. }) => Err(error.into()),
-            Err(ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. }) => {
-                self.hidden.insert((row.table, row.column));
+            Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. })) => {
+                self.unreadable.note(row, &error, false);
                 Ok(Some(false))
             }
             _ => Ok(None),
@@ -225,7 +222,7 @@ impl Walk<'_> {
         let part = std::mem::replace(&mut self.part, Part::new(&self.spine.lake, Find::ByKey));
         part.commit(&self.spine.run_id).await?;
         let mut reports = self.spine.reports.lock().await;
-        for (table, Counts { payloads, failed }) in std::mem::take(&mut self.uncommitted) {
+        for (table, Got { payloads, failed }) in std::mem::take(&mut self.uncommitted) {
             let report = reports.of(table);
             report.payloads += payloads;
             report.payloads_failed += failed;
@@ -253,29 +250,41 @@ fn size(payload: &RawPayload<FetchedFile>) -> usize {
     }
 }
 
-/// File columns that may not be read, with the refusal. Clones are the same list.
+/// File columns that may not be read, each with the refusal, and whether a payload of it was wanted. Clones are the same
+/// list.
 #[derive(Clone, Default)]
-struct Refused(Arc<Mutex<BTreeMap<(&'static str, &'static str), String>>>);
+struct Unreadable(Arc<Mutex<UnreadableColumns>>);
 
-impl Refused {
-    fn contains(&self, row: &SourceRow) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&(row.table, row.column))
+type UnreadableColumns = BTreeMap<(&'static str, &'static str), (String, bool)>;
+
+impl Unreadable {
+    fn columns(&self) -> MutexGuard<'_, UnreadableColumns> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn add(&self, row: &SourceRow, error: &ServiceError) {
-        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.entry((row.table, row.column)).or_insert_with(|| error.to_string());
+    /// Whether a row's column may not be read, as is known; and whether its payload is wanted.
+    fn contains(&self, row: &SourceRow, wanted: bool) -> bool {
+        let mut columns = self.columns();
+        let known = columns.get_mut(&(row.table, row.column));
+        known.map(|(_, was_wanted)| *was_wanted |= wanted).is_some()
     }
 
-    /// A column that may not be read is a failure of its table, told once. Returns these tables.
+    /// Takes in that a row's column may not be read.
+    fn note(&self, row: &SourceRow, error: &ServiceError, wanted: bool) {
+        let mut columns = self.columns();
+        columns.entry((row.table, row.column)).or_insert_with(|| (error.to_string(), false)).1 |= wanted;
+    }
+
+    /// A column whose payloads were wanted is a failure of its table, told once. Returns these tables.
     async fn report(&self, spine: &DataverseSpine<'_>) -> BTreeSet<&'static str> {
-        let refused = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let columns = std::mem::take(&mut *self.columns());
+        let refused: Vec<_> = columns.into_iter().filter(|(_, (_, wanted))| *wanted).collect();
         let mut reports = spine.reports.lock().await;
-        let tables: BTreeSet<_> = refused.keys().map(|(table, _)| *table).collect();
+        let tables: BTreeSet<_> = refused.iter().map(|((table, _), _)| *table).collect();
         for table in &tables {
             reports.of(table).payloads_failed += 1;
         }
-        for ((table, column), reason) in refused {
+        for ((table, column), (reason, _)) in refused {
             reports.of(table).reasons.push(format!("payloads of {column}: {reason}"));
         }
         tables
@@ -283,8 +292,12 @@ impl Refused {
 }
 
 /// Fetches a File; `None` when its column may not be read.
-async fn fetch(service: Dataverse, row: SourceRow, refused: Refused) -> Result<Option<RawPayload<FetchedFile>>, Error> {
-    let Some(table) = copilot_lake_tables::table(row.table).filter(|_| !refused.contains(&row)) else {
+async fn fetch(
+    service: Dataverse,
+    row: SourceRow,
+    unreadable: Unreadable,
+) -> Result<Option<RawPayload<FetchedFile>>, Error> {
+    let Some(table) = copilot_lake_tables::table(row.table).filter(|_| !unreadable.contains(&row, true)) else {
         return Ok(None);
     };
     let fetched = match service.file(&address(table, &row)).await {
@@ -298,7 +311,7 @@ async fn fetch(service: Dataverse, row: SourceRow, refused: Refused) -> Result<O
         Err(error @ ServiceError::SignInRefused { .. }) => return Err(error.into()),
         // Nothing else of this column will be got.
         Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. })) => {
-            refused.add(&row, &error);
+            unreadable.note(&row, &error, true);
             return Ok(None);
         }
         Err(error) => Fetched::Failed(error.without_call()),

@@ -1,7 +1,6 @@
 //! Rows: which slices are to be read, and reading them several at a time.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
 use copilot_lake_tables::{Instant, Table};
@@ -19,8 +18,6 @@ use crate::spine::DataverseSpine;
 
 /// Slices in flight. Each holds a page or two, so this bounds memory; the service's own limits lie far above.
 const SLICES_IN_FLIGHT: usize = 3;
-/// After a stop, what is being committed may take this long; the run's end and report must fit into 20 s too.
-const GRACE: Duration = Duration::from_secs(18);
 
 /// What is to be read: first what changed, then the first pass from the newest week back.
 pub(crate) async fn tasks(
@@ -120,13 +117,12 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, tasks: Vec<Task>) -> Result<
     let reading = futures::stream::iter(tasks).map(|task| one(spine, task)).buffer_unordered(SLICES_IN_FLIGHT);
     let mut reading = std::pin::pin!(reading);
     let mut failure = Ok(());
-    let mut grace = std::pin::pin!(spine.halt.after(GRACE));
+    let mut grace = std::pin::pin!(spine.halt.grace_over());
     loop {
         let next = tokio::select! {
             next = reading.next() => next,
             () = &mut grace => {
-                let mut reports = spine.reports.lock().await;
-                (reports.stopped, reports.dropped) = (true, true);
+                spine.dropped().await;
                 return failure;
             }
         };

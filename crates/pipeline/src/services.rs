@@ -1,9 +1,8 @@
 //! The services that a run reads from.
 
-use copilot_lake_extractor::{Dataverse, Error as ServiceError, Graph, Meter, TokenClaims};
-use copilot_lake_tables::Instant;
+use copilot_lake_extractor::{Auth, Dataverse, Error as ServiceError, Graph, Meter, TokenClaims};
+use copilot_lake_tables::{Instant, is_guid};
 use copilot_lake_writer::Instance;
-use uuid::Uuid;
 
 use crate::error::Error;
 use crate::settings::{DataverseJob, GraphJob};
@@ -41,8 +40,10 @@ impl Services {
         dataverse: Option<&DataverseJob>,
         graph: Option<&GraphJob>,
     ) -> Result<Option<SignedIn>, Error> {
-        let tenant = |id: &Option<String>| id.clone().filter(|id| Uuid::try_parse(id).is_ok());
-        let mut instance = Instance { organization: None, tenant: dataverse.and_then(|job| tenant(&job.tenant_id)) };
+        // A tenant may be named by any of its domains instead: the lake knows it by its id.
+        let tenant = |auth: &Auth| Some(auth.tenant_id.clone()).filter(|id| is_guid(id));
+        let of_dataverse = dataverse.and_then(|job| tenant(&job.connection.auth));
+        let mut instance = Instance { organization: None, tenant: of_dataverse };
         let (mut times, mut dataverse_refused, mut graph_refused) = (Vec::new(), None, None);
         if let Some(service) = &self.dataverse {
             match service.who_am_i().await {
@@ -56,7 +57,7 @@ impl Services {
         if let (Some(service), Some(job)) = (&self.graph, graph) {
             match sign_in_to_graph(service).await {
                 Ok((claims, time)) => {
-                    instance.tenant = claims.tenant_id.or_else(|| tenant(&job.tenant_id)).or(instance.tenant);
+                    instance.tenant = claims.tenant_id.or_else(|| tenant(&job.connection.auth)).or(instance.tenant);
                     times.push(time);
                 }
                 Err(error) => graph_refused = Some(error),

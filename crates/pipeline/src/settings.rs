@@ -37,8 +37,6 @@ pub struct Settings {
 pub struct DataverseJob {
     /// The environment and how to sign in.
     pub connection: DataverseSettings,
-    /// The Entra tenant, kept in the tables' configuration; none where the sign-in does not name it.
-    pub tenant_id: Option<String>,
     /// The tables.
     pub tables: Vec<&'static Table>,
     /// Start of the first pass; the oldest row when none.
@@ -56,8 +54,6 @@ pub struct DataverseJob {
 pub struct GraphJob {
     /// The tenant, how to sign in, and at which pace.
     pub connection: GraphSettings,
-    /// The Entra tenant, where neither the sign-in nor the token names it.
-    pub tenant_id: Option<String>,
     /// Whose history is read: everyone whom one of these means.
     pub users: Vec<Who>,
     /// Whose history is never asked for, whatever `users` says.

@@ -83,6 +83,12 @@ impl Spine {
         self.reports.lock().await.stopped = true;
     }
 
+    /// Notes that the run was stopped in the middle of something.
+    pub(crate) async fn dropped(&self) {
+        let mut reports = self.reports.lock().await;
+        (reports.stopped, reports.dropped) = (true, true);
+    }
+
     /// The service's time, as text; that other one when it cannot be told.
     pub(crate) async fn now(&self, otherwise: &str) -> String {
         match self.services.service_time().await {

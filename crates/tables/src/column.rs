@@ -87,6 +87,16 @@ pub struct JsonColumn {
     pub bloom: bool,
 }
 
+/// Whether a text has the form of a GUID, as values of [`Type::Guid`] have: 36 characters, no braces. Such a text may
+/// stand in a URL without quotes, and is stored in lower case.
+pub fn is_guid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}
+
 impl Column {
     /// A column that the wire names as the lake does, without anything that a builder below adds.
     #[must_use]

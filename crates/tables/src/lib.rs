@@ -23,7 +23,7 @@ mod table;
 mod week;
 
 pub use choice::{AI_AGENT, ChoiceSet, INTERACTION_TYPE, Labels, SCENARIO_TYPE};
-pub use column::{Column, JsonColumn, Type};
+pub use column::{Column, JsonColumn, Type, is_guid};
 pub use dataverse::{
     CONVERSATION_INSIGHT, COPILOT_EVENT, COPILOT_INTERACTION, COPILOT_INTERACTION_DATA, COPILOT_TRANSCRIPT,
     COPILOT_TRANSCRIPT_DATA, SYSTEM_USER,

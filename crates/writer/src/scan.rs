@@ -36,7 +36,8 @@ pub struct FileRows {
 }
 
 impl Lake {
-    /// Reads committed rows, as of now: the file with the newest rows first, within a file by ascending time.
+    /// Reads committed rows, as of now: the file with the newest rows first, of equal ones the one that was written last;
+    /// within a file by ascending time.
     ///
     /// Batches have at most 8,192 rows; all columns are nullable. Files that a commit of this process removes meanwhile
     /// stay until the stream is dropped.
@@ -69,7 +70,9 @@ impl Lake {
             let at = table.key.iter().position(|name| *name == column);
             files.retain(|file| at.is_none_or(|at| file.bounds.take(at, value)));
         }
-        files.sort_by_key(|file| Reverse(file.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low))));
+        // Of files with the same bounds the one that was written last comes first.
+        let newest = |file: &DataFile| file.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low));
+        files.sort_by_key(|file| Reverse((newest(file), file.modified)));
         let layout = table.layout();
         let columns: Vec<usize> = if scan.columns.is_empty() {
             (0..layout.fields().len()).collect()

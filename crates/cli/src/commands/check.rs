@@ -2,6 +2,7 @@
 
 use anyhow::Result;
 use copilot_lake_pipeline::{Finding, Request};
+use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, SYSTEM_USER};
 use serde_json::{Map, Value, json};
 
 use crate::args::{Check, Global};
@@ -22,7 +23,7 @@ pub(crate) async fn run(args: &Check, global: Global, console: &Console) -> Resu
         return Ok(Code::Complete);
     }
     // Of what is extracted: people's names do not make up for it.
-    let asked = |finding: &&Finding| table(finding) != Some(copilot_lake_tables::SYSTEM_USER.name);
+    let asked = |finding: &&Finding| table(finding) != Some(SYSTEM_USER.name);
     let readable = |finding: &Finding| {
         matches!(
             finding,
@@ -46,7 +47,7 @@ pub(crate) async fn run(args: &Check, global: Global, console: &Console) -> Resu
         () => Code::Partial,
     };
     let problem = Problem::new(code, format!("{} missing", counted(missing, "thing")));
-    Err(problem.hint("grant what is named above, then run `copilot-lake check` again").into())
+    Err(problem.hint("mend what is named above, then run `copilot-lake check` again").into())
 }
 
 /// Says what was found.
@@ -70,8 +71,10 @@ const fn table(finding: &Finding) -> Option<&'static str> {
         | Finding::FilesReadable { table, .. }
         | Finding::FilesNotReadable { table, .. }
         | Finding::NotTracked { table } => Some(table),
-        Finding::HistoryReadable { .. } | Finding::HistoryNotReadable { .. } => Some("ai_interaction"),
-        Finding::UsersReadable { .. } | Finding::UsersNotReadable { .. } => Some("graph_user"),
+        Finding::HistoryReadable { .. } | Finding::HistoryNotReadable { .. } | Finding::FilterRefused => {
+            Some(AI_INTERACTION.name)
+        }
+        Finding::UsersReadable { .. } | Finding::UsersNotReadable { .. } => Some(GRAPH_USER.name),
         Finding::SignedIn { .. }
         | Finding::SignedInToGraph { .. }
         | Finding::RoleMissing { .. }
@@ -160,17 +163,24 @@ fn words(finding: &Finding) -> (Level, String) {
         Finding::UsersReadable { users } => {
             (Level::Info, format!("graph_user: ok, {} on the first page", counted(*users, "user")))
         }
-        Finding::UsersNotReadable { reason } => (Level::Error, format!("graph_user: cannot be read: {reason}")),
+        Finding::UsersNotReadable { reason } => (
+            Level::Error,
+            format!("graph_user: cannot be read: {reason}; see `graph.users`, `graph.exclude` and the permissions"),
+        ),
         Finding::HistoryReadable { tried: true } => (Level::Info, "ai_interaction: ok, a history was read".to_owned()),
         Finding::HistoryReadable { tried: false } => {
             (Level::Warning, "ai_interaction: nobody on the first page is in scope; no history was tried".to_owned())
         }
-        Finding::HistoryNotReadable { reason } => (
-            Level::Error,
-            format!(
-                "ai_interaction: no history that was tried can be read: {reason}; grant the application permission \
-                 AiEnterpriseInteraction.Read.All, with admin consent"
-            ),
+        Finding::HistoryNotReadable { reason, role } => {
+            let grant = role.map(|role| format!("; grant the application permission {role}, with admin consent"));
+            let grant = grant.unwrap_or_default();
+            (Level::Error, format!("ai_interaction: no history that was tried can be read: {reason}{grant}"))
+        }
+        Finding::FilterRefused => (
+            Level::Warning,
+            "ai_interaction: the tenant refuses the filter by time; whole histories are read, and what is in the window \
+             is kept"
+                .to_owned(),
         ),
         Finding::LakeWritable => (Level::Info, "lake: ok, a file was written and removed".to_owned()),
         Finding::LakeNotTried => (Level::Info, "lake: not tried".to_owned()),

@@ -2,17 +2,16 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
-use std::time::Duration;
 
 use anyhow::Result;
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
-use copilot_lake_extractor::{Auth, Credential, DataverseSettings, GraphSettings, Network, Secret};
-use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, Outcome, Request, Settings, Who};
-use copilot_lake_tables::{EXTRACTION_RUN, Instant, TABLES, dataverse_tables};
+use copilot_lake_pipeline::{Outcome, Request, Settings};
+use copilot_lake_tables::{EXTRACTION_RUN, TABLES};
 use copilot_lake_writer::{Lake, LakeOptions};
 
 use crate::args::{Demo, Global};
 use crate::commands::extract;
+use crate::config::{Config, Sources, settings};
 use crate::console::Console;
 use crate::exit::{self, Code, usage};
 use crate::summary::Summary;
@@ -27,7 +26,7 @@ pub(crate) async fn run(args: Demo, global: &Global, console: &Console) -> Resul
     let emulator = Emulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Scenario::demo()).await?;
     let url = emulator.url();
     console.info(&format!("extracting from the emulator at {} into {dir}", url.as_str().trim_end_matches('/')));
-    let report = match extract::walk(settings(&dir, &emulator), console).await {
+    let report = match extract::walk(settings(&dir, &emulator)?, console).await {
         Ok(report) => report,
         Err(error) => return Ok(summary.tell(console, None, Some(&exit::problem(&error)))),
     };
@@ -85,54 +84,31 @@ fn check(dir: &Path, global: &Global) -> Result<()> {
     Ok(())
 }
 
-fn settings(dir: &str, emulator: &Emulator) -> Settings {
-    let auth = Auth {
-        authority: emulator.url(),
-        tenant_id: TENANT_ID.to_owned(),
-        client_id: CLIENT_ID.to_owned(),
-        credential: Credential::Secret(Secret::new(CLIENT_SECRET)),
-    };
-    let (url, network, tenant_id) = (emulator.url(), Network::default(), Some(TENANT_ID.to_owned()));
-    let dataverse = DataverseJob {
-        connection: DataverseSettings {
-            url: url.clone(),
-            auth: auth.clone(),
-            network: network.clone(),
-            page_size: 5000,
-        },
-        tenant_id: tenant_id.clone(),
-        tables: dataverse_tables().collect(),
-        since: None,
-        payloads: true,
-        overlap: Duration::from_secs(3600),
-        deletes: Deletes::Ignore,
-    };
-    let graph = GraphJob {
-        connection: GraphSettings {
-            url,
-            version: "v1.0".to_owned(),
-            auth,
-            network,
-            // The emulator has no limit of its own here.
-            requests_per_second: 1000.0,
-            model: None,
-        },
-        tenant_id,
-        users: vec![Who::Licensed],
-        exclude: vec![],
-        since: Instant::from_days(0),
-        overlap: Duration::from_secs(24 * 3600),
-        app_classes: vec![],
-    };
-    Settings {
+fn settings(dir: &str, emulator: &Emulator) -> Result<Settings> {
+    let url = emulator.url();
+    let set = [
+        ("auth.authority", url.as_str()),
+        ("auth.tenant_id", TENANT_ID),
+        ("auth.client_id", CLIENT_ID),
+        ("auth.client_secret", CLIENT_SECRET),
+        ("dataverse.url", url.as_str()),
+        ("graph.url", url.as_str()),
+        ("graph.users", "licensed"),
+        ("graph.since", "1970-01-01"),
+        // The emulator has no limit of its own here.
+        ("graph.requests_per_second", "1000"),
+    ];
+    let set = set.map(|(key, value)| format!("{key}={value}")).into();
+    let config = Config::load(Sources { set, ..Sources::default() })?;
+    Ok(Settings {
         lake: dir.to_owned(),
         lake_options: LakeOptions::default(),
         archive_raw: false,
         command: "demo",
-        dataverse: Some(dataverse),
-        graph: Some(graph),
+        dataverse: settings::dataverse(&config, &[])?,
+        graph: settings::graph(&config)?,
         request: Request::default(),
-    }
+    })
 }
 
 /// What the lake holds, a line per table.

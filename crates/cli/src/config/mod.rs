@@ -69,7 +69,7 @@ impl fmt::Display for Origin {
 /// What is read: in the order of rising precedence.
 #[derive(Default)]
 pub(crate) struct Sources {
-    /// `--config`; else `./copilot-lake.toml`, when it exists.
+    /// A file.
     pub(crate) file: Option<PathBuf>,
     /// The program's variables.
     pub(crate) variables: Vec<Variable>,
@@ -93,10 +93,12 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// What the flags, the environment and the file of this process say.
+    /// What the flags, the environment and the file of this process say: that of `--config`, else
+    /// `./copilot-lake.toml`, when it exists.
     pub(crate) fn of_flags(global: Global) -> Result<Self> {
+        let usual = Path::new(DEFAULT_FILE);
         Self::load(Sources {
-            file: global.config,
+            file: global.config.or_else(|| usual.exists().then(|| usual.to_owned())),
             variables: environment::variables(),
             set: global.set,
             flags: global.lake.map(|url| ("lake.url", "--lake", url)).into_iter().collect(),
@@ -106,10 +108,8 @@ impl Config {
     /// Reads every source; the first wrong thing is the error.
     pub(crate) fn load(sources: Sources) -> Result<Self> {
         let mut layers = Layers::new();
-        match &sources.file {
-            Some(path) => file::read(path, &mut layers)?,
-            None if Path::new(DEFAULT_FILE).exists() => file::read(Path::new(DEFAULT_FILE), &mut layers)?,
-            None => {}
+        if let Some(path) = &sources.file {
+            file::read(path, &mut layers)?;
         }
         for variable in sources.variables {
             layers.variable(variable)?;

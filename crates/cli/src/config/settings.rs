@@ -42,7 +42,6 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
     config.refuse_unsupported(&["auth", "network", "dataverse"])?;
     let url = url(config, "dataverse", &DATAVERSE_URL)?;
     let auth = sign_in::auth(config, DATAVERSE_AUTH)?;
-    let tenant_id = Some(auth.tenant_id.clone()).filter(|tenant| !tenant.is_empty());
     let connection = DataverseSettings {
         url,
         auth,
@@ -59,7 +58,6 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
     };
     Ok(Some(DataverseJob {
         connection,
-        tenant_id,
         tables: tables(config, only)?,
         since,
         payloads: !matches!(config.of(&PAYLOADS), Some(Setting { value: Value::Boolean(false), .. })),
@@ -75,7 +73,6 @@ pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
     }
     config.refuse_unsupported(&["auth", "network", "graph"])?;
     let auth = sign_in::auth(config, GRAPH_AUTH)?;
-    let tenant_id = Some(auth.tenant_id.clone()).filter(|tenant| !tenant.is_empty());
     let connection = GraphSettings {
         url: url(config, "graph", &GRAPH_URL)?,
         version: text(config, "graph", &GRAPH_VERSION)?,
@@ -101,7 +98,6 @@ pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
     }
     Ok(Some(GraphJob {
         connection,
-        tenant_id,
         users,
         exclude,
         since: moment(config, &GRAPH_SINCE)?,
@@ -159,6 +155,10 @@ fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
 fn asked(name: &str, said: &Origin) -> Result<&'static Table, Problem> {
     match table(name) {
         Some(table) if matches!(table.source, Source::Dataverse { .. }) => Ok(table),
+        Some(table) if table.source_name() == AI_INTERACTION.source_name() => {
+            Err(usage(format!("`{name}` is no table of Dataverse, {said}"))
+                .hint("`--table ai_interaction` reads all that Graph has; the section [graph] says whose"))
+        }
         Some(_) => Err(usage(format!("`{name}` is made by the program and cannot be asked for, {said}"))
             .hint("name the tables of the service; `copilot-lake tables` lists them")),
         None => {

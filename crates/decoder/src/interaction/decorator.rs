@@ -36,6 +36,14 @@ impl TextDecorator for Lists {
         String::new()
     }
 
+    fn decorate_superscript_start(&self) -> (String, ()) {
+        NOTHING
+    }
+
+    fn decorate_superscript_end(&self) -> String {
+        String::new()
+    }
+
     fn decorate_strikeout_start(&self) -> (String, ()) {
         NOTHING
     }

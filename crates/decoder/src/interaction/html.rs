@@ -30,12 +30,13 @@ const FORMATTING: [&str; 14] =
     ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
 
 /// Elements that stay within a line.
-const INLINE: [&str; 12] = ["abbr", "cite", "del", "img", "ins", "kbd", "label", "mark", "q", "span", "sub", "sup"];
+const INLINE: [&str; 13] =
+    ["abbr", "at", "cite", "del", "img", "ins", "kbd", "label", "mark", "q", "span", "sub", "sup"];
 
 /// HTML as text: headings, lists and tables stay readable; of links the text.
 pub(super) fn text(html: &str) -> String {
-    let text = if is_tame(html) { render(html) } else { None };
-    // The library leaves out what it does not know where it stands: captions, feet of tables, text between items.
+    let text = if is_tame(html) { render(&eased(html)) } else { None };
+    // The library leaves out what it does not know where it stands, such as text between items.
     let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).count();
     let flat = || render(&flat(html));
     match text {
@@ -46,10 +47,30 @@ pub(super) fn text(html: &str) -> String {
 }
 
 fn render(html: &str) -> Option<String> {
-    let config = html2text::config::with_decorator(Lists).no_table_borders();
+    let config = html2text::config::with_decorator(Lists).no_table_borders().unicode_strikeout(false);
     // The library panics at some tables that nobody writes; a body must not end a run.
     let rendered = catch_unwind(AssertUnwindSafe(|| config.string_from_read(html.as_bytes(), html.len().max(WIDTH))));
     rendered.ok()?.ok()
+}
+
+/// The same in elements that the library does not leave out: captions are paragraphs, which a parser puts before the
+/// table, feet of tables are bodies, and images are what they say.
+fn eased(html: &str) -> String {
+    const OTHERS: [(&str, &str); 2] = [("caption", "p"), ("tfoot", "tbody")];
+    let mut eased = String::with_capacity(html.len());
+    for piece in Pieces(html) {
+        match piece {
+            Piece::Text(text) => eased.push_str(text),
+            Piece::Tag(tag) if tag.is("img") => eased.push_str(&tag.alternative()),
+            Piece::Tag(tag) => {
+                let other = OTHERS.iter().find(|(name, _)| tag.is(name));
+                let name = other.map_or(tag.name, |(_, other)| other);
+                let end = if tag.is_end { "/" } else { "" };
+                eased.extend(["<", end, name, tag.attributes, ">"]);
+            }
+        }
+    }
+    eased
 }
 
 /// Whether the library renders this in time and memory that grow with its length.
@@ -125,7 +146,7 @@ fn flat(html: &str) -> String {
                 is_line_start &= text.trim_ascii().is_empty();
             }
             Piece::Tag(tag) if tag.is("img") => {
-                flat.push_str(&tag.attribute("alt").unwrap_or_default().replace('<', "&lt;"));
+                flat.push_str(&tag.alternative());
                 is_line_start = false;
             }
             Piece::Tag(tag) if tag.is_any(&["td", "th"]) => flat.push_str(if is_line_start { "" } else { " " }),
@@ -166,6 +187,11 @@ impl Tag<'_> {
             quote @ ('"' | '\'') => value[1..].split(quote).next(),
             _ => value.split_ascii_whitespace().next(),
         }
+    }
+
+    /// What an image says, as text of HTML.
+    fn alternative(&self) -> String {
+        self.attribute("alt").unwrap_or_default().replace('<', "&lt;")
     }
 
     /// Whether a cell takes one row and not many columns: the library panics at some that overlap.

@@ -131,7 +131,7 @@ impl Server {
         let user = tenant.find(name).ok_or_else(|| missing(name))?;
         let person = &tenant.people[user as usize];
         if let Some(refusal) = person.spec.as_ref().and_then(|spec| {
-            let usual = match spec.status? {
+            let usual = match spec.status.filter(|status| *status != 200)? {
                 404 => missing(name),
                 403 => forbidden(),
                 status => Refusal::new(status, "UnknownError", ""),

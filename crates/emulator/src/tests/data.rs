@@ -28,7 +28,9 @@ async fn rows_have_exactly_the_columns_of_the_definition() {
             for column in &columns {
                 let value = &row[column.wire];
                 let fits = match column.ty {
-                    Type::Guid | Type::Lookup(_) | Type::File => value.as_str().is_some_and(crate::filter::is_guid),
+                    Type::Guid | Type::Lookup(_) | Type::File => {
+                        value.as_str().is_some_and(copilot_lake_tables::is_guid)
+                    }
                     Type::Text => value.is_string(),
                     Type::Instant => value.as_str().and_then(Instant::parse).is_some(),
                     Type::Choice(set) => value.as_i64().is_some_and(|code| set.label(code as i32).is_some()),

@@ -36,8 +36,10 @@ const PAGES_OF_USER: u32 = 100_000;
 /// Bytes of pages of histories in memory: under way, or not yet dropped by who asked for them.
 pub(crate) const PAGES: usize = 24 << 20;
 
-/// How many requests of a second may be under way, so that answers may take 3 s without loss of pace.
-const SECONDS_UNDER_WAY: f64 = 4.0;
+/// So long may answers take without loss of pace: as many requests as that many seconds allow are under way at once.
+const SECONDS_UNDER_WAY: f64 = 3.0;
+/// As few and as many requests as that, whatever the pace: each may hold a page.
+const UNDER_WAY: (f64, f64) = (16.0, 96.0);
 
 /// Which tenant, as whom, and how fast.
 #[derive(Debug, Clone)]
@@ -63,6 +65,7 @@ pub struct Graph {
     /// `<url>/<version>/`.
     api: Url,
     model: Option<String>,
+    at_once: usize,
 }
 
 /// What is asked of a user's history.
@@ -100,11 +103,10 @@ impl Graph {
         api.set_query(None);
         api.set_fragment(None);
         api.set_path(&format!("/{version}/"));
-        // A float becomes the nearest whole number that there is.
-        let under_way = ((rate * SECONDS_UNDER_WAY).ceil() as usize).clamp(16, 512);
-        let limits = Limits { patience, permits: Permits::new(under_way), pacer: Some(pacer), budget: PAGES };
+        let at_once = (rate * SECONDS_UNDER_WAY).ceil().clamp(UNDER_WAY.0, UNDER_WAY.1) as usize;
+        let limits = Limits { patience, permits: Permits::new(at_once), pacer: Some(pacer), budget: PAGES };
         let client = Arc::new(Client::new(&dialect::GRAPH, &api, auth, &network, limits)?);
-        Ok(Self { client, api, model })
+        Ok(Self { client, api, model, at_once })
     }
 
     /// Signs in, and says what the token permits.
@@ -134,7 +136,7 @@ impl Graph {
     /// while the last one is handed out. Not held to the pace of histories.
     ///
     /// # Errors
-    /// Every item can be one; after it the stream ends. [`Error::PermissionMissing`] names `User.Read.All`.
+    /// Every page can be one; after it the stream ends. [`Error::PermissionMissing`] names `User.Read.All`.
     pub fn users(&self) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         self.list(request::users(&self.api))
     }
@@ -143,9 +145,21 @@ impl Graph {
     ///
     /// # Errors
     /// Those of [`Self::users`], but [`Error::PermissionMissing`] names `GroupMember.Read.All`; [`Error::Usage`] when
-    /// the id is no GUID; [`Error::Refused`] with status 404 when there is no such group.
+    /// the id is no GUID; [`Error::GroupMissing`].
     pub fn members(&self, group_id: &str) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         self.list(request::members(&self.api, group_id))
+    }
+
+    /// The first page of what [`Self::users`] gives, or [`Self::members`] of that group: to see whether they may be read.
+    ///
+    /// # Errors
+    /// Those of the two.
+    pub async fn first_users_page(&self, group_id: Option<&str>) -> Result<Page, Error> {
+        let ask = match group_id {
+            Some(id) => request::members(&self.api, id)?,
+            None => request::users(&self.api)?,
+        };
+        Ok(pages::page(&self.client, &ask).await?.page)
     }
 
     /// The users that were deleted and can still be restored, as [`Self::users`] gives them.
@@ -175,7 +189,7 @@ impl Graph {
     /// for others, or each of those comes 10 s late.
     ///
     /// # Errors
-    /// Every item can be one; after it the stream ends, and what came before it is no complete window.
+    /// Every page can be one; after it the stream ends, and what came before it is no complete window.
     /// [`Error::FilterRefused`]: ask again without a window. [`Error::UserRefused`]: skip the user.
     /// [`Error::PermissionMissing`] and [`Error::SignInRefused`] hold for every user. [`Error::BadPage`] after 100,000
     /// pages.
@@ -184,12 +198,17 @@ impl Graph {
         pages::one_by_one(Arc::clone(&self.client), first, PAGES_OF_USER)
     }
 
-    /// A page with one interaction of a user, or none, to see whether histories may be read.
+    /// How many histories are best read at the same time: more only wait for each other.
+    pub fn at_once(&self) -> usize {
+        self.at_once
+    }
+
+    /// A page with one interaction of a user, or none, to see whether histories may be read and filters are taken.
     ///
     /// # Errors
     /// Those of [`Self::history`].
-    pub async fn first_history_page(&self, user_id: &str) -> Result<Page, Error> {
-        let ask = request::first_interaction(&self.api, user_id, self.model.as_deref())?;
+    pub async fn first_history_page(&self, user_id: &str, ask: &HistoryAsk) -> Result<Page, Error> {
+        let ask = request::first_interaction(&self.api, user_id, ask, self.model.as_deref())?;
         Ok(pages::page(&self.client, &ask).await?.page)
     }
 

@@ -1,11 +1,10 @@
 //! Requests: what is asked of Microsoft Graph, word for word.
 
-use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER};
+use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, is_guid};
 use url::Url;
 
 use super::HistoryAsk;
 use crate::error::Error;
-use crate::key::is_guid;
 use crate::request::{Ask, Kind, encode};
 
 /// Users per page: the most that the directory gives.
@@ -51,22 +50,21 @@ pub(super) fn anyone(api: &Url) -> Result<Ask, Error> {
 
 /// The first page of a user's history.
 pub(super) fn history(api: &Url, user_id: &str, ask: &HistoryAsk, model: Option<&str>) -> Result<Ask, Error> {
-    let filter = filter(ask);
+    interactions(api, user_id, INTERACTIONS, ask, model)
+}
+
+/// A page with one interaction of the same, whichever it is.
+pub(super) fn first_interaction(api: &Url, user_id: &str, ask: &HistoryAsk, model: Option<&str>) -> Result<Ask, Error> {
+    interactions(api, user_id, 1, ask, model)
+}
+
+fn interactions(api: &Url, user_id: &str, top: u32, ask: &HistoryAsk, model: Option<&str>) -> Result<Ask, Error> {
+    let (user, filter) = (segment(user_id)?, filter(ask));
     let kind = Kind::History { filtered: filter.is_some() };
     let filter = filter.map_or_else(String::new, |filter| format!("&$filter={}", encode(&filter)));
-    interactions(api, user_id, INTERACTIONS, &filter, model, kind)
-}
-
-/// A page with one interaction of a user, whichever it is.
-pub(super) fn first_interaction(api: &Url, user_id: &str, model: Option<&str>) -> Result<Ask, Error> {
-    interactions(api, user_id, 1, "", model, Kind::History { filtered: false })
-}
-
-fn interactions(api: &Url, user_id: &str, top: u32, more: &str, model: Option<&str>, kind: Kind) -> Result<Ask, Error> {
-    let user = segment(user_id)?;
     let model = model.map_or_else(String::new, |model| format!("&model={}", encode(model)));
     let path = "interactionHistory/getAllEnterpriseInteractions";
-    let url = url(&format!("{api}copilot/users/{user}/{path}?$top={top}{more}{model}"))?;
+    let url = url(&format!("{api}copilot/users/{user}/{path}?$top={top}{filter}{model}"))?;
     Ok(Ask::page_of(url, &AI_INTERACTION, kind))
 }
 

@@ -44,6 +44,7 @@ pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
             let reason = reason(&code, &message);
             Error::UserRefused { status, code, reason, call }
         }
+        (404, _) if kind == Kind::Members => Error::GroupMissing { call },
         (status, _) => Error::Refused { status, code, message: String::new(), call },
     })
 }

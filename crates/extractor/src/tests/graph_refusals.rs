@@ -101,7 +101,7 @@ async fn a_missing_permission_is_named() {
     }
     let server = Server::start(|_| refused(404, "Request_ResourceNotFound", TEXT)).await;
     let error = graph(server.url.clone()).members(PERSON).try_collect::<Vec<_>>().await.unwrap_err();
-    assert!(matches!(&error, Error::Refused { status: 404, .. }), "{error}");
+    assert!(matches!(&error, Error::GroupMissing { .. }), "{error}");
     assert!(error.to_string().contains("/v1.0/groups/***/transitiveMembers/"), "{error}");
 }
 

@@ -13,11 +13,6 @@ use super::window::Task;
 use crate::halt::Halt;
 use crate::ingest::{Counts, NotDone};
 
-/// Users whose history is read at the same time, for each request per second: so long may an answer take.
-const SECONDS_IN_FLIGHT: f64 = 3.0;
-/// As few and as many users as that, whatever the pace: each may hold a page.
-const USERS: (f64, f64) = (16.0, 96.0);
-
 /// What is heard of a user.
 pub(crate) enum Heard {
     /// A page.
@@ -95,9 +90,8 @@ impl Reader {
     }
 
     /// Reads all of them, and tells what is heard. Ends early when nobody listens, or the run is to stop.
-    pub(crate) async fn read(&self, tasks: Vec<Task>, requests_per_second: f64, tell: mpsc::UnboundedSender<Heard>) {
-        let at_once = (requests_per_second * SECONDS_IN_FLIGHT).ceil().clamp(USERS.0, USERS.1) as usize;
-        let reading = stream::iter(tasks).for_each_concurrent(at_once, |task| async {
+    pub(crate) async fn read(&self, tasks: Vec<Task>, tell: mpsc::UnboundedSender<Heard>) {
+        let reading = stream::iter(tasks).for_each_concurrent(self.service.at_once(), |task| async {
             if self.halt.is_over() {
                 self.stopped.store(true, Ordering::Relaxed);
                 return;
@@ -140,8 +134,11 @@ impl Reader {
         tell: &mpsc::UnboundedSender<Heard>,
     ) -> Reading {
         let window = task.start..task.end;
-        let keep = unfiltered.then(|| Keep { window: window.clone(), app_classes: self.app_classes.clone() });
-        let history = Arc::new(Mutex::new(Decoding { history: History::new(&task.user, keep), broken: None }));
+        // Bounds of a filter are whole seconds that exclude: a little more comes than the window. Classes are compared as
+        // the service does, where it does.
+        let app_classes = if unfiltered { self.app_classes.clone() } else { vec![] };
+        let keep = Keep { window: window.clone(), app_classes };
+        let history = Arc::new(Mutex::new(Decoding { history: History::new(&task.user, Some(keep)), broken: None }));
         let ask = HistoryAsk { app_classes: self.app_classes.clone(), window: (!unfiltered).then_some(window) };
         let result = self.pages(task, &ask, &history, counts, tell).await;
         Reading { history, unfiltered, result }

@@ -19,7 +19,7 @@ const FAILED: usize = 100;
 const WAITING: usize = 10_000;
 
 /// A slice that is over.
-pub(crate) struct Outcome {
+pub(crate) struct EndedSlice {
     pub(crate) row: SliceRow,
     /// The reason without the call that ended so: what many users have in common.
     pub(crate) in_short: Option<String>,
@@ -40,7 +40,7 @@ pub(crate) struct Luck {
     /// Slices that failed since one was done.
     failed_in_a_row: usize,
     /// Users who were refused before anybody was read.
-    waiting: Vec<Outcome>,
+    waiting: Vec<EndedSlice>,
 }
 
 impl Luck {
@@ -55,7 +55,7 @@ impl Luck {
 
     /// What can be said now that a slice is over: those who were refused wait until somebody is read. An error where
     /// nobody else can be read either.
-    pub(crate) fn take(&mut self, ended: Ended) -> Result<Vec<Outcome>, ServiceError> {
+    pub(crate) fn take(&mut self, ended: Ended) -> Result<Vec<EndedSlice>, ServiceError> {
         let forbidden = self.forbidden;
         let Some(outcome) = self.outcome(ended)? else { return Ok(vec![]) };
         if self.forbidden > forbidden && self.done == 0 && self.waiting.len() < WAITING {
@@ -69,7 +69,7 @@ impl Luck {
 
     /// What is left to be said, and of how many users it is that they failed because the application is refused: when
     /// everyone was asked and hardly anything else happened.
-    pub(crate) fn finish(mut self, everyone_was_asked: bool) -> (Vec<Outcome>, u64) {
+    pub(crate) fn finish(mut self, everyone_was_asked: bool) -> (Vec<EndedSlice>, u64) {
         let is_refused = everyone_was_asked && self.done == 0 && self.forbidden > self.others;
         if !is_refused && !self.is_hopeless() {
             return (self.waiting, 0);
@@ -79,7 +79,7 @@ impl Luck {
         (self.waiting, refused)
     }
 
-    fn outcome(&mut self, ended: Ended) -> Result<Option<Outcome>, ServiceError> {
+    fn outcome(&mut self, ended: Ended) -> Result<Option<EndedSlice>, ServiceError> {
         let Ended { task, counts, finished_at, unfiltered, result, .. } = ended;
         let error = match result {
             Ok(()) => {
@@ -135,7 +135,7 @@ impl Luck {
         (reason, in_short): (Option<String>, Option<String>),
         finished_at: Instant,
         received: Counts,
-    ) -> Outcome {
+    ) -> EndedSlice {
         let slice = Slice {
             table: &AI_INTERACTION,
             scope: task.user.clone(),
@@ -153,7 +153,7 @@ impl Luck {
         };
         let watermark = Watermark::At(until);
         let row = SliceRow { slice, selection, status, reason, watermark, token: None, finished_at, received };
-        Outcome { row, in_short }
+        EndedSlice { row, in_short }
     }
 }
 

@@ -17,9 +17,12 @@ use crate::report::Status;
 /// The clocks of two services may differ by so many seconds.
 const SLACK: i64 = 3600;
 
+/// So many of the newest rows are looked through for those who were deleted long ago.
+const LOOKED_THROUGH: usize = 500_000;
+
 /// The newest row of a user.
 #[derive(Debug, Clone)]
-pub(crate) struct Mark {
+pub(crate) struct LastSlice {
     /// Everything before it was read; none when nothing was.
     pub(crate) until: Option<Instant>,
     /// What was asked for until then.
@@ -37,39 +40,45 @@ pub(crate) struct Mark {
     pub(crate) finished_at: i64,
 }
 
-/// Gives users their newest rows. A file is opened only as long as a user has none who was known by then.
-pub(crate) async fn read(
-    lake: &Lake,
-    users: &mut HashMap<String, Member>,
-    continued: &BTreeSet<String>,
-    last_run: Option<&str>,
-) -> Result<(), Error> {
-    let columns = vec![
-        "run_id",
-        "table_name",
-        "scope",
-        "window_end",
-        "done_until",
-        "finished_at",
-        "status",
-        "pages",
-        "selection",
-        "window_start",
-    ];
-    let scan = Scan { columns, key: Some(("source", AI_INTERACTION.source_name())), ..Scan::default() };
-    let mut reader = Reader { users, continued, last_run, asked: BTreeMap::new() };
-    let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
-    while let Some(mut file) = files.try_next().await? {
-        let missing = reader.users.values().filter(|member| member.mark.is_none());
-        let Some(first_seen) = missing.filter_map(|member| member.first_seen).min() else { break };
-        if file.newest.is_some_and(|newest| newest < first_seen.plus_seconds(-SLACK)) {
-            break;
+/// How the ledger is read.
+pub(crate) struct Reading<'a> {
+    /// The runs that the present one continues.
+    pub(crate) continued: &'a BTreeSet<String>,
+    pub(crate) last_run: Option<&'a str>,
+    /// Whoever was deleted before was probably asked once more since: nobody looks far for that.
+    pub(crate) deleted_since: Option<Instant>,
+}
+
+impl Reading<'_> {
+    /// Gives users their newest rows. A file is opened only as long as a user has none who was known by then. Who was
+    /// deleted long ago and has none in the newest files goes.
+    pub(crate) async fn of(&self, lake: &Lake, users: &mut HashMap<String, Member>) -> Result<(), Error> {
+        let names = COLUMNS.to_vec();
+        let scan = Scan { columns: names, key: Some(("source", AI_INTERACTION.source_name())), ..Scan::default() };
+        let mut reader = Reader { users, reading: self, asked: BTreeMap::new() };
+        let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
+        let mut rows = 0;
+        while let Some(mut file) = files.try_next().await? {
+            let is_looked_for = |member: &&Member| rows < LOOKED_THROUGH || !self.is_long_gone(member);
+            let missing = reader.users.values().filter(|member| member.mark.is_none()).filter(is_looked_for);
+            let Some(first_seen) = missing.filter_map(|member| member.first_seen).min() else { break };
+            if file.newest.is_some_and(|newest| newest < first_seen.plus_seconds(-SLACK)) {
+                break;
+            }
+            while let Some(batch) = file.batches.try_next().await? {
+                rows += batch.num_rows();
+                reader.batch(&batch);
+            }
         }
-        while let Some(batch) = file.batches.try_next().await? {
-            reader.batch(&batch);
+        if rows >= LOOKED_THROUGH {
+            users.retain(|_, member| member.mark.is_some() || !self.is_long_gone(member));
         }
+        Ok(())
     }
-    Ok(())
+
+    fn is_long_gone(&self, member: &Member) -> bool {
+        member.deleted_at.zip(self.deleted_since).is_some_and(|(deleted_at, since)| deleted_at < since)
+    }
 }
 
 /// About when the last slice of a user ended; none: there was none.
@@ -80,10 +89,23 @@ pub(crate) async fn newest(lake: &Lake) -> Result<Option<Instant>, Error> {
     Ok(files.try_next().await?.and_then(|file| file.newest))
 }
 
+/// What is read of the ledger, in the order of [`Reader::batch`].
+const COLUMNS: [&str; 10] = [
+    "run_id",
+    "table_name",
+    "scope",
+    "window_end",
+    "done_until",
+    "finished_at",
+    "status",
+    "pages",
+    "selection",
+    "window_start",
+];
+
 struct Reader<'a> {
     users: &'a mut HashMap<String, Member>,
-    continued: &'a BTreeSet<String>,
-    last_run: Option<&'a str>,
+    reading: &'a Reading<'a>,
     /// What was asked is the same in nearly every row.
     asked: BTreeMap<String, Option<Arc<Asked>>>,
 }
@@ -102,17 +124,18 @@ impl Reader<'_> {
             }
             let Some(member) = self.users.get_mut(scope.value(row)) else { continue };
             let at = finished_at.value(row);
-            if member.mark.as_ref().is_some_and(|before| before.finished_at > at) {
+            // Files come with the newest first: of rows of the same time the one that was written last counts.
+            if member.mark.as_ref().is_some_and(|before| before.finished_at >= at) {
                 continue;
             }
-            member.mark = Some(Mark {
+            member.mark = Some(LastSlice {
                 until: done_until.is_valid(row).then(|| Instant(done_until.value(row))),
                 asked: asked(&mut self.asked, selection.value(row)),
                 window_start: Instant(window_start.value(row)),
                 window_end: Instant(window_end.value(row)),
                 status: Status::parse(status.value(row)).unwrap_or(Status::Failed),
-                is_continued: self.continued.contains(run_id.value(row)),
-                is_last: self.last_run == Some(run_id.value(row)),
+                is_continued: self.reading.continued.contains(run_id.value(row)),
+                is_last: self.reading.last_run == Some(run_id.value(row)),
                 pages: u64::try_from(pages.value(row)).unwrap_or_default(),
                 finished_at: at,
             });

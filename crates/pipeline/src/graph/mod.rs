@@ -11,7 +11,6 @@ mod window;
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use copilot_lake_extractor::Graph;
 use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, Instant};
@@ -19,15 +18,17 @@ use copilot_lake_writer::Lake;
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
+use tracing::warn;
 
 use self::asked::Asked;
 use self::bundle::bundles;
 use self::history::{Heard, Reader};
-use self::luck::{Luck, Outcome};
-use self::marks::Mark;
+use self::luck::{EndedSlice, Luck};
+use self::marks::LastSlice;
 use self::pending::Pending;
 use self::scope::{Member, Resolver, Scope, UserRows};
-use self::window::{Frame, Of, Task};
+pub(crate) use self::scope::{excluded, names_of};
+use self::window::{Frame, Standing, Task};
 use crate::error::Error;
 use crate::event::Event;
 use crate::ingest::Counts;
@@ -36,8 +37,6 @@ use crate::report::Status;
 use crate::settings::GraphJob;
 use crate::spine::Spine;
 
-/// After a stop, what is being committed may take this long.
-const GRACE: Duration = Duration::from_secs(18);
 const DAY: i64 = 86_400;
 /// What a run, or a plan, goes by.
 pub(crate) struct Walk<'a> {
@@ -66,16 +65,8 @@ impl Walk<'_> {
     pub(crate) async fn due(&self, lake: &Lake, rows: Option<UserRows<'_>>) -> Result<(Due, u64), Error> {
         let known = Arc::new(scope::known(lake).await?);
         let started_at = self.continued.started_at;
-        let week_ago = started_at.plus_seconds(-7 * DAY);
-        let resolver = Resolver {
-            service: self.service,
-            job: self.job,
-            known: Arc::clone(&known),
-            now: started_at,
-            // Runs since then asked whoever was deleted before; a slice that failed is tried for a week.
-            deleted_since: marks::newest(lake).await?.map(|last| last.plus_seconds(-DAY).min(week_ago)),
-            rows,
-        };
+        let resolver =
+            Resolver { service: self.service, job: self.job, known: Arc::clone(&known), now: started_at, rows };
         let (scope, rows) = resolver.resolve().await?;
         drop(known);
         let written = match rows {
@@ -83,7 +74,14 @@ impl Walk<'_> {
             None => 0,
         };
         let Scope { users: mut members, unknown, pages } = scope;
-        marks::read(lake, &mut members, &self.continued.runs, self.last_run).await?;
+        let last = marks::newest(lake).await?;
+        let reading = marks::Reading {
+            continued: &self.continued.runs,
+            last_run: self.last_run,
+            // Runs since then asked whoever was deleted before.
+            deleted_since: last.map(|last| last.plus_seconds(-DAY).min(started_at.plus_seconds(-7 * DAY))),
+        };
+        reading.of(lake, &mut members).await?;
         let users = members.len() as u64;
         let mut now = self.continued.now;
         if let Some(anew) = self.continued.anew(self.full)
@@ -136,7 +134,7 @@ impl Walk<'_> {
 /// What is to be read of a member; `None`: nothing.
 fn task(user: String, member: &Member, frame: &Frame) -> Option<Task> {
     // Who was deleted is asked once more.
-    let is_over = |mark: &Mark, deleted: Instant| {
+    let is_over = |mark: &LastSlice, deleted: Instant| {
         mark.until.is_some_and(|until| until >= deleted)
             || (mark.status == Status::Skipped && mark.window_end >= deleted)
     };
@@ -144,7 +142,7 @@ fn task(user: String, member: &Member, frame: &Frame) -> Option<Task> {
     if mark.zip(member.deleted_at).is_some_and(|(mark, deleted)| is_over(mark, deleted)) {
         return None;
     }
-    let of = Of {
+    let of = Standing {
         is_licensed: member.is_licensed,
         is_known: member.first_seen.is_some(),
         is_deleted: member.deleted_at.is_some(),
@@ -173,23 +171,24 @@ pub(crate) async fn run(spine: &Spine, walk: &Walk<'_>) -> Result<(), Error> {
     let table = AI_INTERACTION.name;
     let (mut pending, luck) = (Pending::new(spine).await?, Luck::new(walk.window.is_some()));
     pending.ended(due.unknown.into_iter().map(|name| unknown(name, walk, &luck)).collect());
+    if due.users == 0 {
+        warn!("nobody is in scope: no user is whom `graph.users` means, or `graph.exclude` leaves nobody");
+    }
     (spine.observe)(&Event::Planned { table, slices: due.tasks.len() });
 
     let (tell, heard) = mpsc::unbounded_channel();
     let reader = Arc::new(Reader::new(walk.service.clone(), walk.job.app_classes.clone(), Arc::clone(&spine.halt)));
     let mut reading = JoinSet::new();
-    let rate = walk.job.connection.requests_per_second;
     reading.spawn({
         let reader = Arc::clone(&reader);
-        async move { reader.read(due.tasks, rate, tell).await }
+        async move { reader.read(due.tasks, tell).await }
     });
     // Of a run that only takes up what is left, nothing can be told about everyone.
     let is_whole = walk.continued.runs.is_empty();
     let result = tokio::select! {
         result = collect(spine, heard, pending, luck, is_whole) => result,
-        () = spine.halt.after(GRACE) => {
-            let mut reports = spine.reports.lock().await;
-            (reports.stopped, reports.dropped) = (true, true);
+        () = spine.halt.grace_over() => {
+            spine.dropped().await;
             Ok(())
         }
     };
@@ -249,7 +248,7 @@ async fn collect(
 }
 
 /// The slice of a name that the directory does not know.
-fn unknown(name: String, walk: &Walk<'_>, luck: &Luck) -> Outcome {
+fn unknown(name: String, walk: &Walk<'_>, luck: &Luck) -> EndedSlice {
     let frame = walk.frame(walk.continued.now);
     let (start, end) = (frame.asked.since.min(frame.now), frame.now);
     let task = Task::unread(name, start..end, frame.asked);

@@ -13,7 +13,7 @@ use copilot_lake_writer::{Changes, Find, Lake};
 use futures::future::try_join_all;
 
 use super::bundle::Bundle;
-use super::luck::Outcome;
+use super::luck::EndedSlice;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ingest::Counts;
@@ -44,7 +44,7 @@ pub(crate) struct Pending<'s> {
     interactions: Changes,
     children: Vec<(&'static Table, Changes)>,
     rejected: Changes,
-    outcomes: Vec<Outcome>,
+    outcomes: Vec<EndedSlice>,
     rows: u64,
     wait: Duration,
     due: tokio::time::Instant,
@@ -174,7 +174,7 @@ impl<'s> Pending<'s> {
     }
 
     /// Takes slices that are over.
-    pub(crate) fn ended(&mut self, outcomes: Vec<Outcome>) {
+    pub(crate) fn ended(&mut self, outcomes: Vec<EndedSlice>) {
         self.outcomes.extend(outcomes);
     }
 
@@ -220,7 +220,7 @@ impl<'s> Pending<'s> {
     }
 
     /// Reports slices that are in the ledger now.
-    async fn tell(&mut self, outcomes: &[Outcome], rows_written: u64) {
+    async fn tell(&mut self, outcomes: &[EndedSlice], rows_written: u64) {
         let table = AI_INTERACTION.name;
         let of = |status| outcomes.iter().filter(|outcome| outcome.row.status == status).count() as u64;
         let (done, failed, skipped) = (of(Status::Done), of(Status::Failed), of(Status::Skipped));
@@ -240,7 +240,7 @@ impl<'s> Pending<'s> {
             (self.spine.observe)(&Event::SlicesEnded { table, done, failed, skipped, rows_received, rows_written });
         }
         let mut not_done: BTreeMap<(Status, &str), u64> = BTreeMap::new();
-        for Outcome { row, in_short } in outcomes.iter().filter(|outcome| outcome.row.status != Status::Done) {
+        for EndedSlice { row, in_short } in outcomes.iter().filter(|outcome| outcome.row.status != Status::Done) {
             *not_done.entry((row.status, in_short.as_deref().unwrap_or_default())).or_default() += 1;
         }
         for ((status, reason), slices) in not_done {

@@ -13,7 +13,7 @@ use copilot_lake_writer::{Changes, Find, Lake, Scan};
 use futures::{Stream, TryStreamExt as _, stream};
 use tracing::warn;
 
-use super::marks::Mark;
+use super::marks::LastSlice;
 use crate::cpu;
 use crate::error::Error;
 use crate::ingest::NotDone;
@@ -42,7 +42,7 @@ pub(crate) struct Member {
     /// When the lake had the user first in scope; none: it does not know the user.
     pub(crate) first_seen: Option<Instant>,
     /// What the ledger says, once it is read.
-    pub(crate) mark: Option<Mark>,
+    pub(crate) mark: Option<LastSlice>,
 }
 
 /// Reads whom the lake knows.
@@ -98,27 +98,31 @@ pub(crate) struct Resolver<'a> {
     pub(crate) known: Arc<Known>,
     /// When the run started: users whom the lake does not know are in scope since then.
     pub(crate) now: Instant,
-    /// Whoever was deleted before was asked once more by an earlier run.
-    pub(crate) deleted_since: Option<Instant>,
     /// Takes the rows of those in scope.
     pub(crate) rows: Option<UserRows<'a>>,
 }
 
 /// Object ids and principal names, in lower case.
-type Names = BTreeSet<String>;
+pub(crate) type Names = BTreeSet<String>;
+
+/// Who is never asked for: by the configuration, and by what the directory says of its groups.
+pub(crate) async fn excluded(service: &Graph, job: &GraphJob) -> Result<Names, NotDone> {
+    let mut excluded = names(&job.exclude);
+    for id in groups(&job.exclude) {
+        let mut members = std::pin::pin!(service.members(id));
+        while let Some(page) = members.try_next().await? {
+            let decoded = cpu::run(move || decode_users(page.rows(), Instant(0), |_| Instant(0))).await?;
+            excluded.extend(decoded.users.into_iter().map(|user| user.id));
+        }
+    }
+    Ok(excluded)
+}
 
 impl<'a> Resolver<'a> {
     /// Whoever is in scope, excluded ones left out. The rows are the caller's to commit.
     pub(crate) async fn resolve(mut self) -> Result<(Scope, Option<UserRows<'a>>), NotDone> {
         let (job, service) = (self.job, self.service);
-        let mut excluded = names(&job.exclude);
-        for id in groups(&job.exclude) {
-            let mut members = std::pin::pin!(service.members(id));
-            while let Some(page) = members.try_next().await? {
-                let decoded = self.decode(page, self.now).await?;
-                excluded.extend(decoded.users.into_iter().map(|user| user.id));
-            }
-        }
+        let excluded = excluded(service, job).await?;
         let mut scope = Scope::default();
         let (all, licensed) = (job.users.contains(&Who::All), job.users.contains(&Who::Licensed));
         let mut missing = names(&job.users);
@@ -213,8 +217,7 @@ impl<'a> Resolver<'a> {
                 let is_excluded = names_of(user).any(|name| excluded.contains(&name));
                 let is_known = self.known.contains_key(&user.id);
                 let deleted_at = user.deleted_at.unwrap_or(self.now);
-                let is_late = self.deleted_since.is_none_or(|since| deleted_at >= since);
-                let is_taken = (is_named || is_known && is_late) && !is_excluded;
+                let is_taken = (is_named || is_known) && !is_excluded;
                 if is_taken {
                     let member = self.member(user, true, Some(deleted_at));
                     scope.users.entry(user.id.clone()).or_insert(member);
@@ -244,7 +247,7 @@ fn groups(who: &[Who]) -> impl Iterator<Item = &str> {
 }
 
 /// What a user may be named by: the object id, and the principal name, before which a deleted user has the id.
-fn names_of(user: &User) -> impl Iterator<Item = String> {
+pub(crate) fn names_of(user: &User) -> impl Iterator<Item = String> {
     let name = user.principal_name.as_deref().map(str::to_lowercase);
     let id = user.id.replace('-', "");
     let before = name.as_deref().and_then(|name| Some(name.strip_prefix(&id)?.to_owned()));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use copilot_lake_tables::Instant;
 
 use super::asked::Asked;
-use super::marks::Mark;
+use super::marks::LastSlice;
 use crate::report::Status;
 
 /// What planning needs beside a user's mark.
@@ -70,7 +70,7 @@ impl Task {
 
 /// What is known of a user beside the ledger.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Of {
+pub(crate) struct Standing {
     pub(crate) is_licensed: bool,
     /// Whether the user was in scope before: runs may have read what no row of the ledger tells of.
     pub(crate) is_known: bool,
@@ -79,9 +79,9 @@ pub(crate) struct Of {
 }
 
 /// What is to be read of a user; `None` when a run that is continued has read it.
-pub(crate) fn task(user: String, of: Of, mark: Option<&Mark>, frame: &Frame) -> Option<Task> {
-    let covers = |mark: &&Mark| mark.asked.as_ref().is_some_and(|done| done.covers(&frame.asked));
-    let settled = |mark: &Mark| {
+pub(crate) fn task(user: String, of: Standing, mark: Option<&LastSlice>, frame: &Frame) -> Option<Task> {
+    let covers = |mark: &&LastSlice| mark.asked.as_ref().is_some_and(|done| done.covers(&frame.asked));
+    let settled = |mark: &LastSlice| {
         let done = mark.until.is_some_and(|until| until >= frame.now) && mark.status != Status::Failed && covers(&mark);
         mark.is_continued && (done || (mark.status == Status::Skipped && mark.window_end >= frame.now))
     };
@@ -127,7 +127,7 @@ pub(crate) fn task(user: String, of: Of, mark: Option<&Mark>, frame: &Frame) -> 
 }
 
 /// Pages of a window of that length, as dense as the last one.
-fn expected(mark: &Mark, micros: i64) -> u64 {
+fn expected(mark: &LastSlice, micros: i64) -> u64 {
     let before = (mark.window_end.0 - mark.window_start.0).max(1);
     let pages = mark.pages as f64 * micros as f64 / before as f64;
     (pages.ceil() as u64).max(1)
@@ -149,8 +149,8 @@ mod tests {
         Frame { now: at("2025-11-06"), overlap_seconds: 86_400, full: false, window: None, asked: asked(since) }
     }
 
-    fn mark(until: Option<&str>, window: (&str, &str)) -> Mark {
-        Mark {
+    fn mark(until: Option<&str>, window: (&str, &str)) -> LastSlice {
+        LastSlice {
             until: until.map(at),
             asked: Some(asked("2025-10-01")),
             window_start: at(window.0),
@@ -163,9 +163,9 @@ mod tests {
         }
     }
 
-    const USER: Of = Of { is_licensed: true, is_known: true, is_deleted: false };
+    const USER: Standing = Standing { is_licensed: true, is_known: true, is_deleted: false };
 
-    fn of(mark: Option<&Mark>, frame: &Frame) -> Option<(String, String, String)> {
+    fn of(mark: Option<&LastSlice>, frame: &Frame) -> Option<(String, String, String)> {
         let task = task("u".to_owned(), USER, mark, frame)?;
         Some((task.start.to_string(), task.end.to_string(), task.reread_until.to_string()))
     }
@@ -177,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_first_window_begins_where_it_is_said_and_a_later_one_a_little_before_the_last() {
-        let task = task("u".to_owned(), Of { is_known: false, ..USER }, None, &frame("2025-10-01")).unwrap();
+        let task = task("u".to_owned(), Standing { is_known: false, ..USER }, None, &frame("2025-10-01")).unwrap();
         assert_eq!((task.start, task.reread_until), (at("2025-10-01"), at("2025-10-01")), "nothing can be there");
         let done = mark(Some("2025-11-05"), ("2025-11-03", "2025-11-05"));
         assert_eq!(of(Some(&done), &frame("2025-10-01")), texts(["2025-11-04", "2025-11-06", "2025-11-05"]));
@@ -189,8 +189,8 @@ mod tests {
         let frame = frame("2025-10-01");
         let again = texts(["2025-11-04", "2025-11-06", "2025-11-06"]);
         let done = || mark(Some("2025-11-05"), ("2025-11-03", "2025-11-05"));
-        assert_eq!(of(Some(&Mark { is_last: false, ..done() }), &frame), again, "another run came after it");
-        assert_eq!(of(Some(&Mark { status: Status::Failed, ..done() }), &frame), again);
+        assert_eq!(of(Some(&LastSlice { is_last: false, ..done() }), &frame), again, "another run came after it");
+        assert_eq!(of(Some(&LastSlice { status: Status::Failed, ..done() }), &frame), again);
         let window = mark(Some("2025-11-05"), ("2025-10-20", "2025-10-21"));
         assert_eq!(of(Some(&window), &frame), texts(["2025-11-04", "2025-11-06", "2025-11-05"]), "--since, --until");
         let ahead = mark(Some("2025-11-05"), ("2025-11-04", "2025-11-06"));
@@ -208,12 +208,15 @@ mod tests {
     #[test]
     fn what_a_continued_run_settled_is_not_asked_again() {
         let frame = frame("2025-10-01");
-        let done = || Mark { is_continued: true, ..mark(Some("2025-11-06"), ("2025-11-04", "2025-11-06")) };
+        let done = || LastSlice { is_continued: true, ..mark(Some("2025-11-06"), ("2025-11-04", "2025-11-06")) };
         assert_eq!(of(Some(&done()), &frame), None);
-        assert!(of(Some(&Mark { asked: Some(asked("2025-10-30")), ..done() }), &frame).is_some(), "less was asked");
-        let skipped = || Mark { until: None, status: Status::Skipped, ..done() };
+        assert!(
+            of(Some(&LastSlice { asked: Some(asked("2025-10-30")), ..done() }), &frame).is_some(),
+            "less was asked"
+        );
+        let skipped = || LastSlice { until: None, status: Status::Skipped, ..done() };
         assert_eq!(of(Some(&skipped()), &frame), None);
-        assert!(of(Some(&Mark { status: Status::Failed, ..skipped() }), &frame).is_some());
-        assert!(of(Some(&Mark { is_continued: false, ..done() }), &frame).is_some());
+        assert!(of(Some(&LastSlice { status: Status::Failed, ..skipped() }), &frame).is_some());
+        assert!(of(Some(&LastSlice { is_continued: false, ..done() }), &frame).is_some());
     }
 }

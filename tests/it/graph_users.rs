@@ -1,0 +1,139 @@
+//! Users who are refused, excluded, new or gone, and what is told about them.
+
+use crate::graph::{asked, histories, tenant};
+use crate::graph_runs::under_way;
+use crate::harness::{World, of_table, text};
+
+/// So many users from that number on, who are answered so.
+fn refused(from: usize, users: usize, more: &str) -> String {
+    let id = |n: usize| format!("00000000-0000-4000-8000-{n:012}");
+    (from..from + users).map(|n| format!("[[graph.user]]\nindex = {n}\nid = \"{}\"\n{more}\n", id(n))).collect()
+}
+
+#[test]
+fn an_application_that_is_refused_is_told_by_a_run_that_continues_another() {
+    let world = tenant("users = 3000\nlicensed = 1.0\ndeleted = 0.0\neveryone_forbidden = true");
+    let mut world = world.of_graph("licensed", "2025-08-01");
+    world.keys.insert("graph.requests_per_second".to_owned(), 60.into());
+    let mut run = under_way(&world, &["extract", "-q"], 30);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    world.keys.insert("graph.requests_per_second".to_owned(), 1000.into());
+    let output = world.run(&["extract"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(5), "{told}");
+    assert!(told.contains("AiEnterpriseInteraction.Read.All"), "{told}");
+    let rows = world.sql("SELECT DISTINCT status, done_until FROM extraction_slice WHERE source = 'graph'");
+    assert_eq!(rows, [["failed", "-"]], "nobody is taken for one without a history");
+}
+
+#[test]
+fn new_users_who_are_refused_keep_those_from_nothing_who_were_read() {
+    // Of the first hundred and twenty nothing was read when they are refused, with a reason of theirs and without.
+    let (later, reason) = (refused(0, 60, "licensed = false"), refused(60, 60, "licensed = false"));
+    let refused = (0..120).map(|n| {
+        let message = if n < 60 { "" } else { "code = 'MailboxNotEnabledForRESTAPI', " };
+        format!("{{ index = {n}, licensed = true, status = 403, {message}enabled = true }}")
+    });
+    let refused = refused.collect::<Vec<_>>().join(", ");
+    let world = tenant(&format!(
+        "users = 150\ninteractions = 900\nlicensed = 1.0\ndeleted = 0.0\nquiet = 0.0\nend = 2025-11-05\n{later}{reason}
+        [[phase]]\nclock = 2025-11-06T12:00:00Z\ngraph = {{ interactions = 300, user = [{refused}] }}"
+    ));
+    let world = world.of_graph("licensed", "2025-08-01");
+    world.extract(&[], 0);
+    assert_eq!(world.users_read().len(), 30);
+    world.emulator.advance().unwrap();
+    let summary = world.extract(&[], 3);
+    let of = of_table(&summary, "ai_interaction");
+    assert_eq!((&of["slices_done"], &of["slices_skipped"]), (&30.into(), &120.into()), "{summary}");
+    assert!(summary["error"].as_str().unwrap().starts_with("partial: 120 users skipped, more than 5 %"), "{summary}");
+    world.check_histories(&world.users_read());
+}
+
+#[test]
+fn a_deleted_user_who_could_not_be_read_is_tried_until_the_directory_forgets() {
+    const LEAVER: &str = "00000000-0000-4000-8000-0000000000b2";
+    let phase = |clock: &str, user: &str| format!("[[phase]]\nclock = {clock}\ngraph = {{ user = [{user}] }}\n");
+    let (fails, healed) = (format!("{{ id = '{LEAVER}', status = 400, deleted = 2025-11-06T10:00:00Z }}"), 200);
+    let world = tenant(&format!(
+        "users = 5\ninteractions = 300\nlicensed = 1.0\ndeleted = 0.0\nquiet = 0.0\nend = 2025-11-04
+        [[graph.user]]\nindex = 1\nid = \"{LEAVER}\"
+        [[graph.interaction]]\nuser = 1\nvalues = {{ createdDateTime = \"2025-11-06T09:00:00Z\" }}\n{}{}{}{}",
+        phase("2025-11-06T12:00:00Z", &fails),
+        phase("2025-11-14T12:00:00Z", ""),
+        phase("2025-11-22T12:00:00Z", &format!("{{ id = '{LEAVER}', status = {healed} }}")),
+        phase("2025-11-23T12:00:00Z", ""),
+    ));
+    let world = world.of_graph("licensed", "2025-07-01");
+    world.extract(&[], 0);
+    for _ in 0..2 {
+        world.emulator.advance().unwrap();
+        world.extract(&[], 3);
+    }
+    world.emulator.advance().unwrap();
+    world.extract(&[], 0);
+    let users = world.users_read();
+    assert_eq!(users.len(), 5);
+    world.check_histories(&users);
+    // Now that everything is read, nobody asks again.
+    world.emulator.advance().unwrap();
+    let from = world.emulator.requests().len();
+    world.extract(&[], 0);
+    assert!(!asked(&world, from).contains(LEAVER) && asked(&world, from).len() == 4);
+}
+
+#[test]
+fn check_asks_for_nobody_who_is_excluded() {
+    const GROUP: &str = "00000000-0000-4000-8000-0000000000a1";
+    let mut world = tenant(&format!(
+        "users = 4\ninteractions = 40\nlicensed = 1.0\ndeleted = 0.0\n{}
+        [[graph.group]]\nid = \"{GROUP}\"\nmembers = [1]",
+        refused(0, 4, "")
+    ));
+    world = world.of_graph("all", "2025-08-01");
+    let id = |n: usize| format!("00000000-0000-4000-8000-{n:012}");
+    world.keys.insert("graph.exclude".to_owned(), toml::Value::from(vec![id(0), format!("group:{GROUP}")]));
+    let output = world.run(&["check"]);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_eq!(asked(&world, 0), [id(2)].into());
+    assert!(histories(&world, 0).iter().all(|request| request.url.contains("createdDateTime gt ")));
+}
+
+#[test]
+fn check_says_that_filters_are_refused() {
+    let world = tenant("users = 4\ninteractions = 40\nlicensed = 1.0\ndeleted = 0.0\nrefuse_filters = true");
+    let output = world.of_graph("all", "2025-08-01").run(&["check"]);
+    let told = text(&output.stderr);
+    assert!(output.status.success() && told.contains("the tenant refuses the filter by time"), "{told}");
+
+    let status = refused(0, 4, "status = 403\ncode = \"MailboxNotEnabledForRESTAPI\"");
+    let world = tenant(&format!("users = 4\nlicensed = 1.0\ndeleted = 0.0\n{status}"));
+    let output = world.of_graph("all", "2025-08-01").run(&["check"]);
+    let told = text(&output.stderr);
+    assert!(told.contains("no mailbox") && !told.contains("grant the application permission"), "{told}");
+}
+
+#[test]
+fn a_group_that_is_not_there_is_told_with_the_keys_that_may_name_it() {
+    const GROUP: &str = "group:00000000-0000-4000-8000-0000000000a9";
+    for key in ["graph.users", "graph.exclude"] {
+        let mut world: World = tenant("users = 4\nlicensed = 1.0").of_graph("all", "2025-08-01");
+        world.keys.insert(key.to_owned(), toml::Value::from(vec![GROUP]));
+        for command in ["extract", "check"] {
+            let output = world.run(&[command]);
+            let told = text(&output.stderr);
+            assert!(!output.status.success() && told.contains("the directory has no such group"), "{told}");
+            assert!(told.contains("graph.users") && told.contains("graph.exclude"), "{told}");
+        }
+        assert_eq!(histories(&world, 0).len(), 0);
+    }
+}
+
+#[test]
+fn nobody_in_scope_is_told() {
+    let world = tenant("users = 4\ninteractions = 10\nlicensed = 0.0").of_graph("licensed", "2025-08-01");
+    let output = world.run(&["extract"]);
+    let told = text(&output.stderr);
+    assert!(output.status.success() && told.contains("nobody is in scope"), "{told}");
+}
