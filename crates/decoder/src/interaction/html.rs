@@ -53,10 +53,10 @@ fn render(html: &str) -> Option<String> {
     rendered.ok()?.ok()
 }
 
-/// The same in elements that the library does not leave out: captions are paragraphs, which a parser puts before the
-/// table, feet of tables are bodies, and images are what they say.
+/// The same in elements that the library does not leave out: captions are lines, which a parser puts before the table,
+/// feet of tables are bodies, and images are what they say.
 fn eased(html: &str) -> String {
-    const OTHERS: [(&str, &str); 2] = [("caption", "p"), ("tfoot", "tbody")];
+    const OTHERS: [(&str, &str); 2] = [("caption", "div"), ("tfoot", "tbody")];
     let mut eased = String::with_capacity(html.len());
     for piece in Pieces(html) {
         match piece {

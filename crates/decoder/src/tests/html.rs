@@ -66,11 +66,20 @@ fn length_costs_no_minutes() {
 #[test]
 fn what_the_library_leaves_out_is_there() {
     let text = html("<title>no</title><table><caption>Boats</caption><tr><td>Ann<td>2<tfoot><tr><td>all<td>3</table>");
-    assert_eq!(text, "Boats\nAnn 2\nall 3");
+    assert_eq!(text, "Boats\n\nAnn 2\nall 3");
     assert_eq!(html("<ol>first<li>one</ol><dl>second<dt>a<dd>b</dl>"), "first\none\nsecond\na\nb");
     assert_eq!(html("<style>p{}</style><script>a</b>c</script><p>x<!-- y --></p>"), "x");
     assert_eq!(html("<ol start=3><li>one<li>two</ol><ul><li>three</ul>"), "3. one\n4. two\n- three");
     assert_eq!(html("<ol start=9223372036854775807><li>one<li>two</ol>").matches(['o', 'w']).count(), 3);
+}
+
+#[test]
+fn what_stands_beside_keeps_its_structure() {
+    let table = "<table><caption>Sales</caption><tr><td>a<td>1</table><ul><li>k</ul>";
+    assert_eq!(html(table), "Sales\n\na 1\n- k");
+    assert_eq!(html("<img alt=\"Chart\"><ol><li>one<li>two</ol>"), "Chart\n1. one\n2. two");
+    assert_eq!(html("Hi <at>Ada</at> and <at>Bob</at>"), "Hi Ada and Bob");
+    assert_eq!(html("<s>50</s> <del>60</del> x<sup>2</sup>"), "50 60 x2");
 }
 
 #[test]

@@ -100,6 +100,9 @@ fn check_interactions(seed: u64) -> (usize, usize) {
             let is_plain = !is_html && !content.contains("attachment") && !content.contains(['\u{fdd0}', '\u{fdd1}']);
             assert!(!is_plain || content.trim().is_empty() || text == content.trim(), "{}", shown());
             row.columns.insert("text", text.clone());
+        } else if let Some(text) = found.get("text") {
+            assert!(!row.children[0].is_empty(), "of a card {}", shown());
+            row.columns.insert("text", text.clone());
         }
         let key = compare(found, row, &AI_INTERACTION, &shown);
         let part = |name: &'static str| (name, found[name].clone());
