@@ -79,7 +79,7 @@ fn what_stands_beside_keeps_its_structure() {
     assert_eq!(html(table), "Sales\n\na 1\n- k");
     assert_eq!(html("<img alt=\"Chart\"><ol><li>one<li>two</ol>"), "Chart\n1. one\n2. two");
     assert_eq!(html("Hi <at>Ada</at> and <at>Bob</at>"), "Hi Ada and Bob");
-    assert_eq!(html("<s>50</s> <del>60</del> x<sup>2</sup>"), "50 60 x2");
+    assert_eq!(html("<s>50</s> <del>60</del> x<sup>2</sup>"), "50 60 x²");
 }
 
 #[test]
