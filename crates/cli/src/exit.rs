@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use copilot_lake_extractor::role;
 use copilot_lake_pipeline::{EndedEarly, Outcome, Report, TableReport};
-use copilot_lake_tables::AI_INTERACTION;
+use copilot_lake_tables::{AI_INTERACTION, table};
 
 #[cfg(feature = "query")]
 use crate::nearest::{is_near, nearest};
@@ -119,7 +120,9 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
         Error::SignInRefused { .. } => {
             (Code::Refused, "check auth.tenant_id, auth.client_id and the secret, and that it has not expired")
         }
-        Error::PermissionMissing { privilege: Some(role), .. } if role.ends_with(".All") => (Code::Refused, GRANT_ROLE),
+        Error::PermissionMissing { privilege: Some(_), table: Some(name), .. } if is_of_graph(name) => {
+            (Code::Refused, GRANT_ROLE)
+        }
         Error::PermissionMissing { privilege: Some(_), .. } => {
             (Code::Refused, "give the application user a security role with that privilege")
         }
@@ -151,6 +154,11 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
         | Error::FileTooLarge { .. }
         | Error::BadPage { .. } => (Code::Failed, AGAIN),
     }
+}
+
+/// Whether a table is read through Graph.
+fn is_of_graph(name: &str) -> bool {
+    table(name).is_some_and(|table| table.source_name() == AI_INTERACTION.source_name())
 }
 
 fn of_lake(error: &copilot_lake_writer::Error) -> (Code, &'static str) {
@@ -203,10 +211,13 @@ pub(crate) fn of_report(report: &Report) -> Option<Problem> {
         Outcome::Failed if report.permission_missing => {
             let told = format!("a permission is missing for everything asked{}", first_reason(report));
             let hint = if users.is_some_and(|users| users.slices_failed > 0) {
-                "grant the application AiEnterpriseInteraction.Read.All, with admin consent; where its token has it, the \
-                 service refuses this tenant"
+                let role = role::HISTORIES;
+                format!(
+                    "grant the application {role}, with admin consent; where its token has it, the service refuses this \
+                     tenant"
+                )
             } else {
-                "give the application user a security role with that privilege"
+                "give the application user a security role with that privilege".to_owned()
             };
             Some(Problem::new(Code::Refused, told).hint(hint))
         }

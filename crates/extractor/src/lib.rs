@@ -70,7 +70,7 @@ pub use dataverse::{Dataverse, DataverseSettings, WhoAmI};
 pub use environment::{Environment, Presence};
 pub use error::{Call, Error};
 pub use files::{File, FileAddress};
-pub use graph::{Graph, GraphSettings, HistoryAsk, TokenClaims};
+pub use graph::{Graph, GraphSettings, HistoryAsk, TokenClaims, role};
 pub use meter::Meter;
 pub use network::Network;
 pub use page::Page;

@@ -1,13 +1,12 @@
 //! `check`: what a run needs, tried with the cheapest calls there are.
 
 use copilot_lake_decoder::{User, decode_users};
-use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError, Graph, HistoryAsk};
+use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError, Graph, HistoryAsk, role};
 use copilot_lake_tables::{SYSTEM_USER, Table};
 use copilot_lake_writer::Lake;
 
 use crate::error::Error;
 use crate::graph;
-use crate::services::{GROUPS_ROLE, HISTORY_ROLE, USERS_ROLE};
 use crate::settings::{DataverseJob, Deletes, GraphJob, Settings, Who};
 
 /// Something that was found, good or bad.
@@ -256,9 +255,9 @@ async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Er
     let lists_users = job.users.iter().any(|who| !matches!(who, Who::Group(_)));
     let has_groups = job.users.iter().chain(&job.exclude).any(|who| matches!(who, Who::Group(_)));
     let needed = [
-        (HISTORY_ROLE, "histories", true),
-        (USERS_ROLE, "users", lists_users),
-        (GROUPS_ROLE, "members of groups", has_groups),
+        (role::HISTORIES, "histories", true),
+        (role::USERS, "users", lists_users),
+        (role::MEMBERS, "members of groups", has_groups),
     ];
     found(Finding::SignedInToGraph { roles: claims.roles.clone() });
     for (role, what, is_needed) in needed {
@@ -315,7 +314,7 @@ async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Er
             let reason = error.to_string();
             let is_missing =
                 matches!(error, ServiceError::PermissionMissing { .. } | ServiceError::UserRefused { reason: "", .. });
-            Finding::HistoryNotReadable { reason, role: is_missing.then_some(HISTORY_ROLE) }
+            Finding::HistoryNotReadable { reason, role: is_missing.then_some(role::HISTORIES) }
         }
         None => Finding::HistoryReadable { tried: false },
     });

@@ -1,20 +1,11 @@
 //! The services that a run reads from.
 
-use copilot_lake_extractor::{Auth, Dataverse, Error as ServiceError, Graph, Meter, TokenClaims};
+use copilot_lake_extractor::{Auth, Dataverse, Error as ServiceError, Graph, Meter, TokenClaims, role};
 use copilot_lake_tables::{Instant, is_guid};
 use copilot_lake_writer::Instance;
 
 use crate::error::Error;
 use crate::settings::{DataverseJob, GraphJob};
-
-/// The application permission that reading histories needs.
-///
-/// <https://learn.microsoft.com/graph/api/aiinteractionhistory-getallenterpriseinteractions>
-pub(crate) const HISTORY_ROLE: &str = "AiEnterpriseInteraction.Read.All";
-/// The one that reading users needs.
-pub(crate) const USERS_ROLE: &str = "User.Read.All";
-/// The one that reading members of groups needs.
-pub(crate) const GROUPS_ROLE: &str = "GroupMember.Read.All";
 
 /// The services that a run reads from.
 pub(crate) struct Services {
@@ -106,8 +97,8 @@ pub(crate) struct SignedIn {
 
 async fn sign_in_to_graph(service: &Graph) -> Result<(TokenClaims, Instant), Error> {
     let claims = service.token().await?;
-    if claims.lacks(HISTORY_ROLE) {
-        return Err(Error::RoleMissing { role: HISTORY_ROLE });
+    if claims.lacks(role::HISTORIES) {
+        return Err(Error::RoleMissing { role: role::HISTORIES });
     }
     let time = service.service_time().await?;
     Ok((claims, time))

@@ -30,6 +30,18 @@ use crate::retry::Patience;
 
 pub use claims::TokenClaims;
 
+/// The application permissions that are needed.
+///
+/// <https://learn.microsoft.com/graph/permissions-reference>
+pub mod role {
+    /// To read histories.
+    pub const HISTORIES: &str = "AiEnterpriseInteraction.Read.All";
+    /// To read users.
+    pub const USERS: &str = "User.Read.All";
+    /// To read members of groups.
+    pub const MEMBERS: &str = "GroupMember.Read.All";
+}
+
 /// More pages of one user are a mistake of the service: ten million interactions.
 const PAGES_OF_USER: u32 = 100_000;
 

@@ -7,6 +7,7 @@ use reqwest::StatusCode;
 use super::Refusal;
 use crate::error::Error;
 use crate::fault::{Fault, Passing};
+use crate::graph::role;
 use crate::request::Kind;
 
 const DENIED: &str = "Authorization_RequestDenied";
@@ -33,7 +34,7 @@ pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
     }
     let (table, call) = (refusal.ask.table, refusal.call());
     let one = matches!(kind, Kind::History { .. } | Kind::User);
-    Fault::Lasting(match (status.as_u16(), role(kind)) {
+    Fault::Lasting(match (status.as_u16(), role_of(kind)) {
         (403, Some(role)) if code == DENIED || refusal.token.claims().lacks(role) => {
             Error::PermissionMissing { table, privilege: Some(role.to_owned()), call }
         }
@@ -50,11 +51,11 @@ pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
 }
 
 /// The application permission that a call needs.
-fn role(kind: Kind) -> Option<&'static str> {
+fn role_of(kind: Kind) -> Option<&'static str> {
     match kind {
-        Kind::History { .. } => Some("AiEnterpriseInteraction.Read.All"),
-        Kind::Users | Kind::User => Some("User.Read.All"),
-        Kind::Members => Some("GroupMember.Read.All"),
+        Kind::History { .. } => Some(role::HISTORIES),
+        Kind::Users | Kind::User => Some(role::USERS),
+        Kind::Members => Some(role::MEMBERS),
         Kind::Json | Kind::Changes | Kind::File => None,
     }
 }
