@@ -37,6 +37,24 @@ fn values_that_fit_no_column_of_a_child_are_rejects_and_hold_nobody_up() {
 }
 
 #[test]
+fn rows_that_come_again_in_other_words_make_no_commits_of_their_own() {
+    let row = |user: u32, n: u32| {
+        format!(
+            "[[graph.interaction]]\nuser = {user}\nvalues = {{ id = \"5\", sessionId = \"s\", createdDateTime = \
+             \"2025-11-03T10:00:00Z\", locale = \"x{n}\" }}\n"
+        )
+    };
+    let twice: String = (0..60).flat_map(|user| [row(user, 1), row(user, 2)]).collect();
+    let world = tenant(&format!("users = 60\ninteractions = 600\nlicensed = 1.0\ndeleted = 0.0\nquiet = 0.0\n{twice}"));
+    let world = world.of_graph("all", "2025-07-01");
+    world.extract(&[], 0);
+    assert_eq!(world.sql("SELECT count(*) FROM ai_interaction WHERE interaction_id = '5'"), [["60"]]);
+    let log = std::fs::read_dir(world.lake().join("ai_interaction/_delta_log")).unwrap().count();
+    assert!(log < 15, "{log} commits");
+    world.check_lake();
+}
+
+#[test]
 fn a_key_whose_time_is_another_leaves_its_old_week() {
     let row = |time: &str, links: &str| {
         format!(

@@ -28,6 +28,55 @@ fn an_application_that_is_refused_is_told_by_a_run_that_continues_another() {
 }
 
 #[test]
+fn a_few_users_who_are_all_refused_are_told_by_a_run_that_continues_another() {
+    let world = tenant("users = 50\nlicensed = 1.0\ndeleted = 0.0\neveryone_forbidden = true");
+    let mut world = world.of_graph("licensed", "2025-08-01");
+    world.keys.insert("graph.requests_per_second".to_owned(), 20.into());
+    let mut run = under_way(&world, &["extract", "-q"], 5);
+    run.kill().unwrap();
+    run.wait().unwrap();
+    world.keys.insert("graph.requests_per_second".to_owned(), 1000.into());
+    let output = world.run(&["extract"]);
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(5) && told.contains("AiEnterpriseInteraction.Read.All"), "{told}");
+}
+
+#[test]
+fn users_without_a_mailbox_are_no_missing_permission() {
+    let users = refused(0, 3, "status = 403\ncode = \"MailboxNotEnabledForRESTAPI\"");
+    let world = tenant(&format!("users = 3\nlicensed = 1.0\ndeleted = 0.0\n{users}")).of_graph("all", "2025-08-01");
+    let output = world.run(&["extract"]);
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && !told.contains("AiEnterprise"), "{told}");
+    assert_eq!(world.sql("SELECT DISTINCT status FROM extraction_slice"), [["skipped"]]);
+}
+
+#[test]
+fn an_application_that_is_refused_is_told_though_somebody_has_no_mailbox() {
+    let first = refused(0, 1, "status = 404");
+    let rest = refused(1, 599, "status = 403");
+    let world = tenant(&format!("users = 600\nlicensed = 1.0\ndeleted = 0.0\n{first}{rest}"));
+    let world = world.of_graph("all", "2025-08-01");
+    let output = world.run(&["extract"]);
+    assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
+    assert!(histories(&world, 0).len() < 300, "{} were asked for", histories(&world, 0).len());
+}
+
+#[test]
+fn long_histories_are_no_missing_permission_while_others_are_refused() {
+    // Behind those who can be read.
+    let users = refused(0, 150, "status = 403").replace("\"00000000-", "\"ffffffff-");
+    let world = tenant(&format!(
+        "users = 156\ninteractions = 12000\nlicensed = 1.0\ndeleted = 0.0\nquiet = 0.0\nend = 2025-11-04\n{users}"
+    ));
+    let world = world.of_graph("all", "2025-07-01");
+    let summary = world.extract(&[], 3);
+    let of = of_table(&summary, "ai_interaction");
+    assert_eq!((&of["slices_done"], &of["slices_skipped"]), (&6.into(), &150.into()), "{summary}");
+    world.check_histories(&world.users_read());
+}
+
+#[test]
 fn new_users_who_are_refused_keep_those_from_nothing_who_were_read() {
     // Of the first hundred and twenty nothing was read when they are refused, with a reason of theirs and without.
     let (later, reason) = (refused(0, 60, "licensed = false"), refused(60, 60, "licensed = false"));
@@ -35,10 +84,15 @@ fn new_users_who_are_refused_keep_those_from_nothing_who_were_read() {
         let message = if n < 60 { "" } else { "code = 'MailboxNotEnabledForRESTAPI', " };
         format!("{{ index = {n}, licensed = true, status = 403, {message}enabled = true }}")
     });
-    let refused = refused.collect::<Vec<_>>().join(", ");
+    // Of somebody who was read and is gone nothing can be told either.
+    const GONE: &str = "00000000-0000-4000-8000-0000000000b3";
+    let gone = format!("{{ id = '{GONE}', status = 403, deleted = 2025-11-06T08:00:00Z }}");
+    let refused = refused.chain([gone]).collect::<Vec<_>>().join(", ");
+    let late = "{ user = 148, values = { createdDateTime = '2025-11-06T10:00:00Z' } }";
     let world = tenant(&format!(
         "users = 150\ninteractions = 900\nlicensed = 1.0\ndeleted = 0.0\nquiet = 0.0\nend = 2025-11-05\n{later}{reason}
-        [[phase]]\nclock = 2025-11-06T12:00:00Z\ngraph = {{ interactions = 300, user = [{refused}] }}"
+        [[graph.user]]\nindex = 149\nid = \"{GONE}\"
+        [[phase]]\nclock = 2025-11-06T12:00:00Z\ngraph = {{ user = [{refused}], interaction = [{late}] }}"
     ));
     let world = world.of_graph("licensed", "2025-08-01");
     world.extract(&[], 0);
@@ -46,8 +100,8 @@ fn new_users_who_are_refused_keep_those_from_nothing_who_were_read() {
     world.emulator.advance().unwrap();
     let summary = world.extract(&[], 3);
     let of = of_table(&summary, "ai_interaction");
-    assert_eq!((&of["slices_done"], &of["slices_skipped"]), (&30.into(), &120.into()), "{summary}");
-    assert!(summary["error"].as_str().unwrap().starts_with("partial: 120 users skipped, more than 5 %"), "{summary}");
+    assert_eq!((&of["slices_done"], &of["slices_skipped"]), (&29.into(), &121.into()), "{summary}");
+    assert!(summary["error"].as_str().unwrap().starts_with("partial: 121 users skipped, more than 5 %"), "{summary}");
     world.check_histories(&world.users_read());
 }
 

@@ -143,6 +143,9 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
         Error::Unreachable { .. } => {
             (Code::Failed, "check `dataverse.url`, `graph.url`, `auth.authority` and the network, then run it again")
         }
+        Error::Paused { .. } => {
+            (Code::Failed, "run the same command again when that time is over: it takes up the rest")
+        }
         Error::UserRefused { .. } | Error::GroupMissing { .. } => {
             (Code::Failed, "check the users and groups that `graph.users` and `graph.exclude` name")
         }

@@ -10,7 +10,7 @@ mod history;
 mod html;
 mod text;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use arrow::array::RecordBatch;
 use copilot_lake_tables::{AI_INTERACTION, AI_INTERACTION_MENTION, INTERACTION_CHILDREN, Instant, Table, Week};
@@ -31,10 +31,12 @@ pub struct DecodedInteractions {
     pub batches: Vec<(&'static Table, Week, RecordBatch)>,
     /// Values that did not fit.
     pub rejects: Vec<(&'static Table, Reject)>,
-    /// Interactions received.
+    /// Interactions received, told by the first part.
     pub rows: u64,
-    /// A row came before in other words: what belongs to it may be less now.
+    /// The rows came before in other words: what belongs to them may be less now.
     pub differs: bool,
+    /// Hashes of the keys, alike within a history.
+    pub keys: HashSet<u64>,
 }
 
 /// The properties that hold the rows of [`INTERACTION_CHILDREN`], in their order, and the columns that count them.
@@ -62,19 +64,18 @@ pub(crate) fn decode_interactions(
 /// Rows of histories, page by page, until they are taken.
 #[derive(Default)]
 pub struct Interactions {
-    /// What came before a row of the next part in other words.
-    before: Vec<Part>,
-    part: Part,
+    /// What came for the first time, then what came before in other words: the second version of each, the third.
+    parts: Vec<Part>,
+    /// In which part the last version of each interaction is, by a hash of its key.
+    places: HashMap<u64, usize>,
+    rows: u64,
 }
 
 /// Rows, of each interaction one version.
 struct Part {
     interactions: TableRows,
     children: [TableRows; CHILDREN.len()],
-    /// Hashes of the keys.
     keys: HashSet<u64>,
-    rows: u64,
-    differs: bool,
 }
 
 impl Default for Part {
@@ -83,8 +84,6 @@ impl Default for Part {
             interactions: TableRows::new(&AI_INTERACTION),
             children: INTERACTION_CHILDREN.map(TableRows::new),
             keys: HashSet::new(),
-            rows: 0,
-            differs: false,
         }
     }
 }
@@ -103,14 +102,13 @@ impl Interactions {
         for raw in &raw {
             self.interaction(history, raw.get());
         }
-        self.part.rows += raw.len() as u64;
+        self.rows += raw.len() as u64;
         history.count(raw.len() as u64, self.rejects() - rejects);
         Ok(())
     }
 
     fn rejects(&self) -> u64 {
-        let parts = self.before.iter().chain([&self.part]);
-        let tables = parts.flat_map(|part| part.children.iter().chain([&part.interactions]));
+        let tables = self.parts.iter().flat_map(|part| part.children.iter().chain([&part.interactions]));
         tables.map(|table| table.misfits() as u64).sum()
     }
 
@@ -149,17 +147,18 @@ impl Interactions {
         let created_at = row.instant("created_at");
         let row_time = created_at.unwrap_or(Week::UNKNOWN.start());
         let key = ["user_id", "session_id", "interaction_id"].map(|part| row.text(part).unwrap_or_default());
-        match history.meet(&key, created_at, row.text("app_class").as_deref(), raw) {
-            Meeting::New(key) => drop(self.part.keys.insert(key)),
-            Meeting::Differs(key) => {
-                if !self.part.keys.insert(key) {
-                    self.before.push(std::mem::take(&mut self.part));
-                    self.part.keys.insert(key);
-                }
-                self.part.differs = true;
-            }
+        let (hash, place) = match history.meet(&key, created_at, row.text("app_class").as_deref(), raw) {
+            Meeting::New(key) => (key, 0),
+            // What came before it may be in the lake, or in a part before.
+            Meeting::Differs(key) => (key, self.places.get(&key).map_or(1, |place| place + 1)),
             Meeting::Same | Meeting::NotWanted => return,
+        };
+        self.places.insert(hash, place);
+        while self.parts.len() <= place {
+            self.parts.push(Part::default());
         }
+        let part = &mut self.parts[place];
+        part.keys.insert(hash);
         let mut attachments = Vec::new();
         for (at, elements) in elements.iter().enumerate() {
             for (position, element) in elements.iter().enumerate() {
@@ -171,7 +170,7 @@ impl Interactions {
                         content: child.text("content").unwrap_or_default(),
                     });
                 }
-                self.part.children[at].append(child, row_time);
+                part.children[at].append(child, row_time);
             }
         }
         let content = row.text("body_content");
@@ -180,24 +179,32 @@ impl Interactions {
         if content.is_some() || !text.is_empty() {
             row.set("text", Cell::Text(text));
         }
-        self.part.interactions.append(row, row_time);
+        part.interactions.append(row, row_time);
     }
 
-    /// The rows, all as of that time, in parts that follow one another: what differs from an earlier row in the lake, or in
-    /// the parts before, replaces it.
+    /// The rows, all as of that time, in parts that follow one another: the first has what came for the first time, rows of
+    /// the others replace earlier ones in the lake or in the parts before.
     ///
     /// # Errors
     /// None in practice: the columns are built for the schema.
     pub fn finish(self, extracted_at: Instant) -> Result<Vec<DecodedInteractions>, Error> {
-        self.before.into_iter().chain([self.part]).map(|part| part.finish(extracted_at)).collect()
+        let mut parts = self.parts;
+        if parts.is_empty() {
+            parts.push(Part::default());
+        }
+        let decoded = parts.into_iter().enumerate().map(|(place, part)| {
+            let rows = if place == 0 { self.rows } else { 0 };
+            Ok(DecodedInteractions { rows, differs: place > 0, ..part.finish(extracted_at)? })
+        });
+        decoded.collect()
     }
 }
 
 impl Part {
     fn finish(self, extracted_at: Instant) -> Result<DecodedInteractions, Error> {
-        let (rows, differs) = (self.rows, self.differs);
-        let mut decoded = DecodedInteractions { rows, differs, ..DecodedInteractions::default() };
-        for table_rows in self.children.into_iter().chain([self.interactions]) {
+        let Self { interactions, children, keys } = self;
+        let mut decoded = DecodedInteractions { keys, ..DecodedInteractions::default() };
+        for table_rows in children.into_iter().chain([interactions]) {
             let table = table_rows.table;
             let (batches, rejects) = table_rows.finish(extracted_at)?;
             decoded.batches.extend(batches.into_iter().map(|(week, batch)| (table, week, batch)));

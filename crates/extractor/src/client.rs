@@ -168,9 +168,11 @@ impl Client {
         if passing.throttled {
             let pause = asked.unwrap_or_else(|| patience.backoff.wait(tries.count)).min(LONGEST);
             let prolonged = self.gate.close(pause);
-            if pause <= patience.time {
-                self.counts.throttled(prolonged);
+            if pause > patience.time {
+                warn!(seconds = pause.as_secs(), "the service wants no requests for a long time");
+                return Err(Error::Paused { left: pause, call: ask.call(tries, passing.status, passing.request_id) });
             }
+            self.counts.throttled(prolonged);
         }
         let Some(wait) = next else {
             let call = ask.call(tries, passing.status, passing.request_id);
@@ -244,10 +246,7 @@ impl Client {
 
     /// Waits while the service wants no requests; gives up when that takes longer than a call is worth.
     async fn pass(&self, ask: &Ask) -> Result<Duration, Error> {
-        self.gate.pass(self.limits.patience.time).await.map_err(|left| {
-            let cause = format!("the service wants no requests for {} s", left.as_secs());
-            Error::Unreachable { cause, call: ask.call_after(0) }
-        })
+        self.gate.pass(self.limits.patience.time).await.map_err(|left| Error::Paused { left, call: ask.call_after(0) })
     }
 
     /// Leave to be under way, when it is this request's turn. What has a pace takes its turn last of all, so that the pace

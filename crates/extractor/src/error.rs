@@ -147,6 +147,15 @@ pub enum Error {
         /// The call that failed.
         call: Box<Call>,
     },
+    /// After a 429 the service wants no requests of this identity for longer than a call is worth; nothing is sent until
+    /// then.
+    #[error("the service wants no requests for a long time ({call})")]
+    Paused {
+        /// For so long.
+        left: Duration,
+        /// The call that was not made, or was answered so.
+        call: Box<Call>,
+    },
     /// The service keeps answering with something that is not a complete page.
     #[error("not a complete page: {reason} ({call})")]
     BadPage {
@@ -175,6 +184,7 @@ impl Error {
             | Self::ForeignLink { call, .. }
             | Self::Refused { call, .. }
             | Self::Unreachable { call, .. }
+            | Self::Paused { call, .. }
             | Self::BadPage { call, .. } => Some(call),
         }
     }
@@ -184,6 +194,11 @@ impl Error {
         let text = self.to_string();
         let call = self.call().map(|call| format!(" ({call})")).unwrap_or_default();
         text.strip_suffix(&call).unwrap_or(&text).to_owned()
+    }
+
+    /// Whether no other call of this identity will fare better, for now or at all.
+    pub fn holds_for_all(&self) -> bool {
+        matches!(self, Self::Usage { .. } | Self::SignInRefused { .. } | Self::Paused { .. })
     }
 
     /// Whether the service answered, and will go on giving this answer to this call; others may fare better.

@@ -312,8 +312,10 @@ async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Er
     found(match refusal {
         Some(error) => {
             let reason = error.to_string();
-            let is_missing =
-                matches!(error, ServiceError::PermissionMissing { .. } | ServiceError::UserRefused { reason: "", .. });
+            let is_missing = matches!(
+                error,
+                ServiceError::PermissionMissing { .. } | ServiceError::UserRefused { status: 403, reason: "", .. }
+            );
             Finding::HistoryNotReadable { reason, role: is_missing.then_some(role::HISTORIES) }
         }
         None => Finding::HistoryReadable { tried: false },

@@ -94,7 +94,7 @@ async fn read(
     };
     let tracking = match tracking {
         Ok(tracking) => tracking,
-        Err(error @ ServiceError::SignInRefused { .. }) => return Err(error.into()),
+        Err(error) if error.holds_for_all() => return Err(error.into()),
         Err(error) => {
             if matches!(error, ServiceError::PermissionMissing { .. }) {
                 spine.reports.lock().await.refused += 1;

@@ -169,7 +169,7 @@ impl Walk<'_> {
         }
         match self.spine.service.file(&address(table, row)).await {
             Err(ServiceError::FileMissing { .. }) => Ok(Some(true)),
-            Err(error @ ServiceError::SignInRefused { .. }) => Err(error.into()),
+            Err(error) if error.holds_for_all() => Err(error.into()),
             Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. })) => {
                 self.unreadable.note(row, &error, false);
                 Ok(Some(false))
@@ -308,7 +308,7 @@ async fn fetch(
         Err(ServiceError::FileMissing { .. }) => Fetched::Missing,
         Err(ServiceError::FileTooLarge { size, .. }) => Fetched::TooLarge(size),
         // Nothing else will be got either.
-        Err(error @ ServiceError::SignInRefused { .. }) => return Err(error.into()),
+        Err(error) if error.holds_for_all() => return Err(error.into()),
         // Nothing else of this column will be got.
         Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. })) => {
             unreadable.note(&row, &error, true);

@@ -80,7 +80,7 @@ async fn oldest(
 ) -> Result<Option<Instant>, Option<Error>> {
     let error = match spine.service.oldest(table, plan::CREATED).await {
         Ok(oldest) => return Ok(oldest),
-        Err(error @ ServiceError::SignInRefused { .. }) => return Err(Some(error.into())),
+        Err(error) if error.holds_for_all() => return Err(Some(error.into())),
         Err(error) => error,
     };
     let ended = ended(spine, error.into()).await;
@@ -152,7 +152,7 @@ async fn one(spine: &DataverseSpine<'_>, task: Task) -> Result<(), Error> {
             return Ok(());
         }
         Err(NotDone::Lake(error)) if !error.is_passing() => return Err(error.into()),
-        Err(NotDone::Service(error @ ServiceError::SignInRefused { .. })) => return Err(error.into()),
+        Err(NotDone::Service(error)) if error.holds_for_all() => return Err(error.into()),
         Err(error) => ended(spine, error).await,
     };
     note(spine, slice, &selection, ended, counts).await

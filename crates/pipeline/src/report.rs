@@ -179,7 +179,7 @@ impl Report {
             || of.stopped
             || self.too_many_skipped;
         self.outcome = match done {
-            0 if failed > 0 || of.ended_early || all_skipped => Outcome::Failed,
+            0 if of.ended_early || all_skipped || (failed > 0 && !of.stopped) => Outcome::Failed,
             _ if is_partial => Outcome::Partial,
             _ => Outcome::Complete,
         };
@@ -230,6 +230,7 @@ mod tests {
             (vec![of(users, [94, 0, 0])], Circumstances { ended_early: true, ..whole }, (Partial, false, false)),
             (vec![], Circumstances { ended_early: true, ..whole }, (Failed, false, false)),
             (vec![], Circumstances { stopped: true, ..whole }, (Partial, false, false)),
+            (vec![of(events, [0, 1, 0])], Circumstances { stopped: true, ..whole }, (Partial, false, false)),
         ];
         for (tables, of, expected) in cases {
             assert_eq!(judged(tables.clone(), of), expected, "{tables:?} {of:?}");

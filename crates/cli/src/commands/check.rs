@@ -36,7 +36,7 @@ pub(crate) async fn run(args: &Check, global: Global, console: &Console) -> Resu
             Finding::NotReadable { .. }
                 | Finding::RoleMissing { .. }
                 | Finding::UsersNotReadable { .. }
-                | Finding::HistoryNotReadable { .. }
+                | Finding::HistoryNotReadable { role: Some(_), .. }
         )
     };
     let code = match () {

@@ -35,7 +35,8 @@ const INLINE: [&str; 13] =
 
 /// HTML as text: headings, lists and tables stay readable; of links the text.
 pub(super) fn text(html: &str) -> String {
-    let text = if is_tame(html) { render(&eased(html)) } else { None };
+    let eased = eased(html);
+    let text = if is_tame(&eased) { render(&eased) } else { None };
     // The library leaves out what it does not know where it stands, such as text between items.
     let letters = |text: &str| text.chars().filter(|c| c.is_alphabetic()).count();
     let flat = || render(&flat(html));

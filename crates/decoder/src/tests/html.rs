@@ -50,6 +50,7 @@ fn length_costs_no_minutes() {
     assert_eq!(html(&lines).lines().count(), 20_000);
     let paragraphs = html(&"<p>a paragraph</p>".repeat(10_000));
     assert_eq!(paragraphs.lines().filter(|line| !line.is_empty()).count(), 10_000);
+    assert_eq!(html(&format!("{}the end", "<caption>".repeat(30_000))), "the end");
     let unclosed = html(&"<p>a paragraph <li>one <td>".repeat(10_000));
     assert_eq!(unclosed.matches("a paragraph").count(), 10_000);
     let image = format!("before <img src=\"data:image/png;base64,{}\" alt=\"a cat\"> after", "A".repeat(1_000_000));

@@ -23,6 +23,7 @@ pub(crate) struct Bundle {
     pub(crate) extracted_at: Instant,
     /// Before which time the lake may have rows, by user; whoever is not named has none there.
     pub(crate) reread_until: HashMap<Arc<str>, Instant>,
+    pub(crate) pages: usize,
     pub(crate) throttled_seconds: f64,
     pub(crate) ended: Vec<Ended>,
 }
@@ -52,6 +53,7 @@ async fn decode(pages: Vec<HeardPage>, ended: Vec<Ended>) -> Result<Bundle, Erro
         let mut interactions = Interactions::default();
         let (mut extracted_at, mut throttled_seconds) = (Instant(0), 0.0);
         let mut reread_until = HashMap::new();
+        let count = pages.len();
         for heard in pages {
             let HeardPage { history, page, user, .. } = heard;
             extracted_at = extracted_at.max(heard.extracted_at);
@@ -65,7 +67,7 @@ async fn decode(pages: Vec<HeardPage>, ended: Vec<Ended>) -> Result<Bundle, Erro
             }
         }
         let decoded = interactions.finish(extracted_at)?;
-        Ok(Bundle { decoded, extracted_at, reread_until, throttled_seconds, ended })
+        Ok(Bundle { decoded, extracted_at, reread_until, pages: count, throttled_seconds, ended })
     })
     .await
 }

@@ -30,13 +30,15 @@ pub(crate) struct EndedSlice {
 pub(crate) struct Luck {
     /// Whether a window was asked for: no watermark moves.
     is_window: bool,
-    done: usize,
-    /// Users who were refused with 403.
-    forbidden: usize,
-    /// Those of them of whom a history was expected, and of whom the service gave no reason of their own.
-    forbidden_unexpectedly: usize,
-    /// Slices that ended otherwise.
+    /// A page of a history came: histories may be read.
+    answered: bool,
+    /// Users who were refused with 403, without a reason of theirs.
+    refused: usize,
+    /// Those of them of whom a history was expected.
+    refused_unexpectedly: usize,
+    /// Users who were skipped for a reason of theirs.
     others: usize,
+    failed: usize,
     /// Slices that failed since one was done.
     failed_in_a_row: usize,
     /// Users who were refused before anybody was read.
@@ -48,33 +50,38 @@ impl Luck {
         Self { is_window, ..Self::default() }
     }
 
-    /// Whether it is the application that is refused, as is known before everyone was asked.
-    pub(crate) fn is_hopeless(&self) -> bool {
-        self.done == 0 && self.others == 0 && self.forbidden_unexpectedly >= REFUSED
+    /// Takes in that a page of a history came.
+    pub(crate) fn answered(&mut self) {
+        self.answered = true;
     }
 
-    /// What can be said now that a slice is over: those who were refused wait until somebody is read. An error where
+    /// Whether it is the application that is refused, as is known before everyone was asked.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        !self.answered && self.failed == 0 && self.refused_unexpectedly >= REFUSED
+    }
+
+    /// What can be said now that a slice is over: those who were refused wait until a history is read. An error where
     /// nobody else can be read either.
     pub(crate) fn take(&mut self, ended: Ended) -> Result<Vec<EndedSlice>, ServiceError> {
-        let forbidden = self.forbidden;
-        let Some(outcome) = self.outcome(ended)? else { return Ok(vec![]) };
-        if self.forbidden > forbidden && self.done == 0 && self.waiting.len() < WAITING {
-            self.waiting.push(outcome);
+        let refused = self.refused;
+        let Some(slice) = self.outcome(ended)? else { return Ok(vec![]) };
+        if self.refused > refused && !self.answered && self.waiting.len() < WAITING {
+            self.waiting.push(slice);
             return Ok(vec![]);
         }
-        let mut said = if self.done > 0 { std::mem::take(&mut self.waiting) } else { vec![] };
-        said.push(outcome);
+        let mut said = if self.answered { std::mem::take(&mut self.waiting) } else { vec![] };
+        said.push(slice);
         Ok(said)
     }
 
     /// What is left to be said, and of how many users it is that they failed because the application is refused: when
     /// everyone was asked and hardly anything else happened.
     pub(crate) fn finish(mut self, everyone_was_asked: bool) -> (Vec<EndedSlice>, u64) {
-        let is_refused = everyone_was_asked && self.done == 0 && self.forbidden > self.others;
+        let is_refused = everyone_was_asked && !self.answered && self.refused > self.others + self.failed;
         if !is_refused && !self.is_hopeless() {
             return (self.waiting, 0);
         }
-        self.waiting.iter_mut().for_each(|outcome| outcome.row.status = Status::Failed);
+        self.waiting.iter_mut().for_each(|slice| slice.row.status = Status::Failed);
         let refused = self.waiting.len() as u64;
         (self.waiting, refused)
     }
@@ -83,7 +90,6 @@ impl Luck {
         let Ended { task, counts, finished_at, unfiltered, result, .. } = ended;
         let error = match result {
             Ok(()) => {
-                self.done += 1;
                 self.failed_in_a_row = 0;
                 let said = "the tenant refuses the filter: everything was read, and what is in the window kept";
                 let reason = unfiltered.then(|| said.to_owned());
@@ -93,15 +99,12 @@ impl Luck {
             Err(error) => error,
         };
         let status = match &error {
-            NotDone::Service(service) if holds_for_everyone(service) => return Err(service.clone()),
-            NotDone::Service(ServiceError::UserRefused { status: 403, reason, .. }) => {
-                self.forbidden += 1;
-                self.forbidden_unexpectedly += usize::from(task.is_expected && reason.is_empty());
-                Status::Skipped
-            }
-            NotDone::Service(ServiceError::PermissionMissing { .. }) => {
-                self.forbidden += 1;
-                self.forbidden_unexpectedly += usize::from(task.is_expected);
+            NotDone::Service(service) if service.holds_for_all() => return Err(service.clone()),
+            NotDone::Service(
+                ServiceError::UserRefused { status: 403, reason: "", .. } | ServiceError::PermissionMissing { .. },
+            ) => {
+                self.refused += 1;
+                self.refused_unexpectedly += usize::from(task.is_expected);
                 Status::Skipped
             }
             NotDone::Service(ServiceError::UserRefused { .. }) => {
@@ -109,7 +112,7 @@ impl Luck {
                 Status::Skipped
             }
             other => {
-                self.others += 1;
+                self.failed += 1;
                 self.failed_in_a_row += 1;
                 if let NotDone::Service(service @ ServiceError::Unreachable { .. }) = other
                     && self.failed_in_a_row >= FAILED
@@ -155,9 +158,4 @@ impl Luck {
         let row = SliceRow { slice, selection, status, reason, watermark, token: None, finished_at, received };
         EndedSlice { row, in_short }
     }
-}
-
-/// Whether nobody else can be read either.
-fn holds_for_everyone(error: &ServiceError) -> bool {
-    matches!(error, ServiceError::SignInRefused { .. } | ServiceError::Usage { .. })
 }

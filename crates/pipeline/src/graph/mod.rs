@@ -24,7 +24,6 @@ use self::asked::Asked;
 use self::bundle::bundles;
 use self::history::{Heard, Reader};
 use self::luck::{EndedSlice, Luck};
-use self::marks::LastSlice;
 use self::pending::Pending;
 use self::scope::{Member, Resolver, Scope, UserRows};
 pub(crate) use self::scope::{excluded, names_of};
@@ -82,6 +81,7 @@ impl Walk<'_> {
             deleted_since: last.map(|last| last.plus_seconds(-DAY).min(started_at.plus_seconds(-7 * DAY))),
         };
         reading.of(lake, &mut members).await?;
+        members.retain(|_, member| !is_over(member));
         let users = members.len() as u64;
         let mut now = self.continued.now;
         if let Some(anew) = self.continued.anew(self.full)
@@ -122,32 +122,33 @@ impl Walk<'_> {
         let order = |task: &Task| (!task.is_deleted, !task.is_expected, task.until);
         tasks.sort_unstable_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.user.cmp(&b.user)));
         // Some who were read before come first of all: when all of them are refused, it is not about them.
-        let was_read = |task: &Task| task.is_expected && task.until.is_some();
-        if let Some(first) = tasks.iter().position(was_read) {
-            let some = tasks[first..].iter().take(luck::REFUSED).take_while(|task| was_read(task)).count();
-            tasks[..first + some].rotate_right(some);
-        }
-        tasks
+        let mut some = 0;
+        let (mut first, others): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| {
+            let is_first = some < luck::REFUSED && task.is_expected && task.until.is_some();
+            some += usize::from(is_first);
+            is_first
+        });
+        first.extend(others);
+        first
     }
+}
+
+/// Whether it is somebody who was deleted and has been asked once more since.
+fn is_over(member: &Member) -> bool {
+    member.mark.as_ref().zip(member.deleted_at).is_some_and(|(mark, deleted)| {
+        mark.until.is_some_and(|until| until >= deleted)
+            || (mark.status == Status::Skipped && mark.window_end >= deleted)
+    })
 }
 
 /// What is to be read of a member; `None`: nothing.
 fn task(user: String, member: &Member, frame: &Frame) -> Option<Task> {
-    // Who was deleted is asked once more.
-    let is_over = |mark: &LastSlice, deleted: Instant| {
-        mark.until.is_some_and(|until| until >= deleted)
-            || (mark.status == Status::Skipped && mark.window_end >= deleted)
-    };
-    let mark = member.mark.as_ref();
-    if mark.zip(member.deleted_at).is_some_and(|(mark, deleted)| is_over(mark, deleted)) {
-        return None;
-    }
     let of = Standing {
         is_licensed: member.is_licensed,
         is_known: member.first_seen.is_some(),
         is_deleted: member.deleted_at.is_some(),
     };
-    window::task(user, of, mark, frame).filter(|task| task.start < task.end)
+    window::task(user, of, member.mark.as_ref(), frame).filter(|task| task.start < task.end)
 }
 
 /// Reads what is due. Slices that fail or are skipped are in the ledger and the report.
@@ -175,6 +176,8 @@ pub(crate) async fn run(spine: &Spine, walk: &Walk<'_>) -> Result<(), Error> {
         warn!("nobody is in scope: no user is whom `graph.users` means, or `graph.exclude` leaves nobody");
     }
     (spine.observe)(&Event::Planned { table, slices: due.tasks.len() });
+    // Of a run that takes up what another left, nothing can be told about everyone.
+    let is_whole = walk.continued.runs.is_empty() || due.tasks.len() as u64 == due.users;
 
     let (tell, heard) = mpsc::unbounded_channel();
     let reader = Arc::new(Reader::new(walk.service.clone(), walk.job.app_classes.clone(), Arc::clone(&spine.halt)));
@@ -183,8 +186,6 @@ pub(crate) async fn run(spine: &Spine, walk: &Walk<'_>) -> Result<(), Error> {
         let reader = Arc::clone(&reader);
         async move { reader.read(due.tasks, tell).await }
     });
-    // Of a run that only takes up what is left, nothing can be told about everyone.
-    let is_whole = walk.continued.runs.is_empty();
     let result = tokio::select! {
         result = collect(spine, heard, pending, luck, is_whole) => result,
         () = spine.halt.grace_over() => {
@@ -227,6 +228,9 @@ async fn collect(
         let Some(bundle) = next else { break };
         let mut bundle = bundle?;
         let ended = std::mem::take(&mut bundle.ended);
+        if bundle.pages > 0 {
+            luck.answered();
+        }
         pending.rows(bundle).await?;
         for end in ended {
             match luck.take(end.settle()) {
@@ -239,7 +243,7 @@ async fn collect(
         }
     }
     drop(bundles);
-    let (outcomes, refused) = luck.finish(is_whole && !spine.halt.is_over());
+    let (outcomes, refused) = luck.finish(is_whole && failure.is_none() && !spine.halt.is_over());
     spine.reports.lock().await.refused += refused;
     pending.ended(outcomes);
     pending.commit().await?;

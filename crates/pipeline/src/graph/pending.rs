@@ -1,6 +1,6 @@
 //! What was read and is not committed yet: rows of many users, and how their slices ended.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ const LAST_COMMIT: Duration = Duration::from_secs(5 * 60);
 /// Rows whose time is another than before are looked for in lakes of so many: each commit reads their keys. The service
 /// makes an interaction's id of its time, so that they are not to be expected.
 const LOOKED_THROUGH: u64 = 10_000_000;
+/// More rows that came before in other words do not wait for a commit.
+const LATER: usize = 10_000;
 /// More rows are not kept uncommitted.
 const ROWS: u64 = 500_000;
 /// Reasons that a report tells one by one.
@@ -45,6 +47,9 @@ pub(crate) struct Pending<'s> {
     children: Vec<(&'static Table, Changes)>,
     rejected: Changes,
     outcomes: Vec<EndedSlice>,
+    /// Parts with rows that came before in other words, each key once: they are committed after what came before.
+    later: Vec<(DecodedInteractions, Instant)>,
+    later_keys: HashSet<u64>,
     rows: u64,
     wait: Duration,
     due: tokio::time::Instant,
@@ -67,6 +72,8 @@ impl<'s> Pending<'s> {
             children: children(lake),
             rejected: lake.changes(&REJECTED_RECORD, Find::ByKey),
             outcomes: Vec::new(),
+            later: Vec::new(),
+            later_keys: HashSet::new(),
             rows: 0,
             wait: FIRST_COMMIT,
             due: tokio::time::Instant::now() + FIRST_COMMIT,
@@ -89,18 +96,20 @@ impl<'s> Pending<'s> {
     pub(crate) async fn rows(&mut self, bundle: Bundle) -> Result<(), Error> {
         let Bundle { decoded, extracted_at, reread_until, throttled_seconds, .. } = bundle;
         let rows = decoded.iter().map(|part| part.rows).sum();
+        let by_key = self.find == Find::ByKey;
+        let may_be_there = |user: &str, time: Instant| {
+            reread_until.get(user).is_some_and(|reread_until| by_key || time < *reread_until)
+        };
         for part in decoded {
-            if part.differs {
-                // What came first of these rows must be there before what belongs to it can go.
-                self.commit().await?;
+            if !part.differs {
+                self.part(part, extracted_at, &may_be_there).await?;
+                continue;
             }
-            let (differs, by_key) = (part.differs, self.find == Find::ByKey);
-            let may_be_there = |user: &str, time: Instant| {
-                differs || reread_until.get(user).is_some_and(|reread_until| by_key || time < *reread_until)
-            };
-            // Its time may be another, too.
-            self.may_differ |= differs;
-            self.part(part, extracted_at, &may_be_there).await?;
+            if self.later_keys.len() >= LATER || !self.later_keys.is_disjoint(&part.keys) {
+                self.flush().await?;
+            }
+            self.later_keys.extend(&part.keys);
+            self.later.push((part, extracted_at));
         }
         if rows > 0 {
             (self.spine.observe)(&Event::Page { table: AI_INTERACTION.name, rows, throttled_seconds });
@@ -178,15 +187,31 @@ impl<'s> Pending<'s> {
         self.outcomes.extend(outcomes);
     }
 
-    /// Commits rejects, then the rows, then the ledger.
+    /// Commits, and says when that is due next.
     pub(crate) async fn commit(&mut self) -> Result<(), Error> {
-        let written = self.commit_rows().await?;
+        self.flush().await?;
+        self.wait = (self.wait * 2).min(LAST_COMMIT);
+        self.due = tokio::time::Instant::now() + self.wait;
+        Ok(())
+    }
+
+    /// Commits rejects, then the rows, then the ledger.
+    async fn flush(&mut self) -> Result<(), Error> {
+        let mut written = self.commit_rows().await?;
+        self.later_keys.clear();
+        let later = std::mem::take(&mut self.later);
+        if !later.is_empty() {
+            // What came first of these rows is there now, so that what belongs to it can go. Its time may have been another.
+            for (part, extracted_at) in later {
+                self.part(part, extracted_at, &|_, _| true).await?;
+            }
+            self.may_differ = true;
+            written += self.commit_rows().await?;
+        }
         let outcomes = std::mem::take(&mut self.outcomes);
         self.spine.ledger.record_all(&self.spine.run_id, outcomes.iter().map(|outcome| &outcome.row)).await?;
         self.tell(&outcomes, written).await;
         self.rows = 0;
-        self.wait = (self.wait * 2).min(LAST_COMMIT);
-        self.due = tokio::time::Instant::now() + self.wait;
         Ok(())
     }
 

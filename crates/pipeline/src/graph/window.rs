@@ -120,7 +120,7 @@ pub(crate) fn task(user: String, of: Standing, mark: Option<&LastSlice>, frame: 
         asked_before: mark.and_then(|mark| mark.asked.clone()),
         reread_until,
         pages_expected: mark.map_or(1, |mark| expected(mark, end.0 - start.0)),
-        is_expected: of.is_licensed && !was_left_out,
+        is_expected: of.is_licensed && !of.is_deleted && !was_left_out,
         is_deleted: of.is_deleted,
         ..Task::unread(user, start..end, asked)
     })
