@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
 
 use crate::graph::{asked, histories};
-use crate::harness::{Numbers, World, is_soak};
+use crate::harness::{Numbers, World, is_soak, of_table, text};
 
 fn requests(world: &World) -> u64 {
     world.emulator.served().requests.values().sum()
@@ -87,7 +87,13 @@ fn a_killed_run_and_its_rerun() {
     assert_eq!(world.emulator.served().graph.unwrap().at_once, 0);
 }
 
-#[cfg(unix)]
+/// Sends the signal that stops a run, and waits for its end.
+fn stop(mut run: Child) {
+    let stopped = std::process::Command::new("kill").arg(run.id().to_string()).status().unwrap();
+    assert!(stopped.success());
+    assert_eq!(run.wait().unwrap().code(), Some(3));
+}
+
 #[test]
 fn a_stopped_first_pass_and_its_rerun_double_nothing() {
     let world = World::parse(
@@ -97,10 +103,7 @@ fn a_stopped_first_pass_and_its_rerun_double_nothing() {
     let mut world = world.of_graph("licensed", "2025-07-01");
     world.keys.insert("graph.requests_per_second".to_owned(), 60.into());
     for until in [30, 90] {
-        let mut run = under_way(&world, &["extract", "-q"], until);
-        let stopped = std::process::Command::new("kill").arg(run.id().to_string()).status().unwrap();
-        assert!(stopped.success());
-        assert_eq!(run.wait().unwrap().code(), Some(3));
+        stop(under_way(&world, &["extract", "-q"], until));
         world.check_lake();
     }
     world.keys.insert("graph.requests_per_second".to_owned(), 1000.into());
@@ -137,6 +140,30 @@ fn what_a_killed_run_left_is_met_after_a_run_of_the_other_service() {
     world.check_lake();
     world.check_complete();
     assert_eq!(world.users_read().len(), 300);
+}
+
+#[test]
+fn everything_is_read_again_once_though_one_service_was_not_through() {
+    let mut world =
+        both(&format!("{BOTH}[[phase]]\nclock = 2025-11-05T12:10:00Z\n[[phase]]\nclock = 2025-11-05T12:20:00Z"));
+    let received =
+        |summary: &serde_json::Value, table: &str| of_table(summary, table)["rows_received"].as_u64().unwrap();
+    world.keys.insert("graph.requests_per_second".to_owned(), 1000.into());
+    world.extract(&[], 0);
+    world.emulator.advance().unwrap();
+    world.keys.insert("graph.requests_per_second".to_owned(), 20.into());
+    let run = under_way(&world, &["extract", "-q", "--full"], 250);
+    stop(run);
+    world.keys.insert("graph.requests_per_second".to_owned(), 1000.into());
+    world.emulator.advance().unwrap();
+    let plan = text(&world.run(&["plan", "--full"]).stdout);
+    assert!(plan.lines().any(|line| line.starts_with("msdyn_copilotevent") && line.contains(" 0 ")), "{plan}");
+    let summary = world.extract(&["--full"], 0);
+    assert_eq!(received(&summary, "msdyn_copilotevent"), 0, "it was through: {summary}");
+    assert!(received(&summary, "ai_interaction") > 0, "{summary}");
+    let summary = world.extract(&["--full"], 0);
+    assert_eq!(received(&summary, "msdyn_copilotevent"), 200, "{summary}");
+    world.check_lake();
 }
 
 #[test]

@@ -109,6 +109,11 @@ fn lines(report: &Report) -> Vec<String> {
 }
 
 fn line(table: &TableReport) -> String {
+    let is_sliced = copilot_lake_tables::table(table.table).is_none_or(|table| table.is_sliced());
+    if !is_sliced && table.slices_done + table.slices_failed + table.slices_skipped + table.rows_received == 0 {
+        // Its rows come with those of another.
+        return format!("{}: {} new or changed", table.table, counted(table.rows_written, "row"));
+    }
     let mut parts = vec![format!("{} done", counted(table.slices_done, "slice"))];
     let mut some = |number: u64, what: &str| {
         if number > 0 {
@@ -142,6 +147,8 @@ mod tests {
         let table =
             TableReport { table: "t", slices_done: 1, rows_received: 2000, rows_written: 5, ..TableReport::default() };
         assert_eq!(line(&table), "t: 1 slice done, 2,000 rows received, 5 new or changed");
+        let child = TableReport { table: "ai_interaction_link", rows_written: 1, ..TableReport::default() };
+        assert_eq!(line(&child), "ai_interaction_link: 1 row new or changed");
         let table = TableReport { slices_failed: 2, payloads: 7, payloads_failed: 1, rejected: 3, ..table };
         assert_eq!(
             line(&table),

@@ -2,13 +2,14 @@
 
 use arrow::array::Array;
 use copilot_lake_extractor::Dataverse;
-use copilot_lake_tables::{AI_INTERACTION, Table, Week};
+use copilot_lake_tables::{AI_INTERACTION, SYSTEM_USER, Table, Week};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
 use crate::error::Error;
 use crate::graph;
 use crate::ledger::{Continued, Ledger};
+use crate::left::Left;
 use crate::named_files::{self, Gone};
 use crate::plan::{self, Frame};
 use crate::schema::Schema;
@@ -109,19 +110,20 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     let continued = ledger.continued(&command, started_at);
     let (full, window) = (request.full, request.window(continued.now)?);
     let mut estimate = Estimate::default();
+    let left = Left::of([]);
     if let (Some(job), Some(service)) = (&dataverse, &services.dataverse) {
-        let tables = of_dataverse((job, service), &lake, &ledger, &continued, full).await?;
-        estimate.tables = match continued.anew(full) {
-            Some(anew) if tables.iter().all(|table| table.slices == 0) => {
-                of_dataverse((job, service), &lake, &ledger, &anew, full).await?
-            }
-            _ => tables,
-        };
+        estimate.tables = of_dataverse((job, service), &lake, &ledger, &continued, full).await?;
+        left.say(SYSTEM_USER.source_name(), estimate.tables.iter().any(|table| table.slices > 0));
     }
     if let (Some(job), Some(service)) = (&graph, &services.graph) {
-        let (continued, last_run) = (&continued, ledger.last_run());
-        let walk = graph::Walk { service, job, full, window, continued, last_run };
+        let (continued, last_run, left) = (&continued, ledger.last_run(), &left);
+        let walk = graph::Walk { service, job, full, window, continued, last_run, left };
         estimate.graph = Some(of_graph(&walk, &lake).await?);
+    }
+    if let (Some(job), Some(service), Some(anew)) = (&dataverse, &services.dataverse, continued.anew(full))
+        && left.is_nothing().await
+    {
+        estimate.tables = of_dataverse((job, service), &lake, &ledger, &anew, full).await?;
     }
     Ok(estimate)
 }

@@ -18,6 +18,7 @@ mod halt;
 mod ingest;
 mod labels;
 mod ledger;
+mod left;
 mod named_files;
 mod part;
 mod payloads;

@@ -14,6 +14,7 @@ use crate::halt::Halt;
 use crate::ingest::Named;
 use crate::labels::LabelCache;
 use crate::ledger::{Continued, Ledger};
+use crate::left::Left;
 use crate::rejects::Rejects;
 use crate::report::{Circumstances, EndedEarly, Outcome, Report};
 use crate::schema::Schema;
@@ -80,6 +81,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
         started_at,
         observe,
         window,
+        left: Left::of([SYSTEM_USER.source_name(), AI_INTERACTION.source_name()]),
     };
     // The services have limits of their own: neither waits for the other.
     let (of_dataverse, of_graph) = tokio::join!(
@@ -97,7 +99,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
         spine.guarded(AI_INTERACTION.source_name(), graph_refused, async {
             let (Some(job), Some(service)) = (&graph, &spine.services.graph) else { return Ok(()) };
             let (full, continued, last_run) = (spine.full, &continued, last_run.as_deref());
-            let walk = graph::Walk { service, job, full, window, continued, last_run };
+            let walk = graph::Walk { service, job, full, window, continued, last_run, left: &spine.left };
             graph::run(&spine, &walk).await
         }),
     );
@@ -114,9 +116,16 @@ impl DataverseSpine<'_> {
             deletes::start(self, &job.tables).await?;
         }
         let mut tasks = read::tasks(self, job, continued).await?;
-        let anew = continued.anew(self.full).filter(|_| tasks.is_empty());
-        if let Some(anew) = &anew {
-            tasks = read::tasks(self, job, anew).await?;
+        let mut anew = continued.anew(self.full);
+        if anew.is_some() {
+            self.left.say(SYSTEM_USER.source_name(), !tasks.is_empty());
+            anew = anew.filter(|_| tasks.is_empty());
+        }
+        if let Some(begun) = &anew {
+            match self.left.is_nothing().await {
+                true => tasks = read::tasks(self, job, begun).await?,
+                false => anew = None,
+            }
         }
         read::run(self, tasks).await?;
         if deletes != Deletes::Ignore {
@@ -143,6 +152,8 @@ impl Spine {
             Some(error) => Err(error),
             None => part.await,
         };
+        // Who did not get so far has nothing that the other would have to wait for.
+        self.left.say(source, false);
         let error = result.err()?;
         if let Error::Lake(_) = &error {
             self.halt.halt();

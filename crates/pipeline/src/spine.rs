@@ -15,6 +15,7 @@ use crate::halt::Halt;
 use crate::ingest::Named;
 use crate::labels::LabelCache;
 use crate::ledger::{Ledger, SliceRow};
+use crate::left::Left;
 use crate::rejects::Rejects;
 use crate::report::{Status, TableReport};
 use crate::schema::Schema;
@@ -37,6 +38,8 @@ pub(crate) struct Spine {
     /// Read this window again; without a start from the oldest row.
     pub(crate) window: Option<(Option<Instant>, Instant)>,
     pub(crate) reports: Mutex<Reports>,
+    /// What is left of what was stopped.
+    pub(crate) left: Left,
 }
 
 /// The spine, with what only the tables of Dataverse need.

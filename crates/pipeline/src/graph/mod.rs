@@ -32,6 +32,7 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ingest::Counts;
 use crate::ledger::Continued;
+use crate::left::Left;
 use crate::report::Status;
 use crate::settings::GraphJob;
 use crate::spine::Spine;
@@ -46,6 +47,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) continued: &'a Continued,
     /// The run before, where it can be told.
     pub(crate) last_run: Option<&'a str>,
+    /// What services have left of what was stopped.
+    pub(crate) left: &'a Left,
 }
 
 /// What is to be read.
@@ -84,11 +87,15 @@ impl Walk<'_> {
         members.retain(|_, member| !is_over(member));
         let users = members.len() as u64;
         let mut now = self.continued.now;
-        if let Some(anew) = self.continued.anew(self.full)
-            && !self.any_left(&members, now)
-        {
-            members.values_mut().filter_map(|member| member.mark.as_mut()).for_each(|mark| mark.is_continued = false);
-            now = anew.now;
+        if let Some(anew) = self.continued.anew(self.full) {
+            self.left.say(AI_INTERACTION.source_name(), self.any_left(&members, now));
+            if self.left.is_nothing().await {
+                members
+                    .values_mut()
+                    .filter_map(|member| member.mark.as_mut())
+                    .for_each(|mark| mark.is_continued = false);
+                now = anew.now;
+            }
         }
         let tasks = self.tasks(members, now);
         Ok((Due { tasks, unknown, users, pages }, written))

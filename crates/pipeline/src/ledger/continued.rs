@@ -25,8 +25,8 @@ pub(crate) struct Continued {
 }
 
 impl Continued {
-    /// What a run that reads everything again goes by when nothing is left of what was stopped: it begins anew. `None`: it
-    /// has nothing to do then.
+    /// What a run that reads everything again goes by when no service has anything left of what was stopped: it begins
+    /// anew. `None`: it has nothing to do then.
     pub(crate) fn anew(&self, full: bool) -> Option<Self> {
         let (runs, now) = (BTreeSet::new(), self.started_at.floor_second());
         (full && self.is_last_ended).then_some(Self { runs, now, started_at: self.started_at, is_last_ended: false })
