@@ -35,7 +35,7 @@ pub struct DecodedInteractions {
     pub rows: u64,
     /// The rows came before in other words: what belongs to them may be less now.
     pub differs: bool,
-    /// Hashes of the keys, alike within a history.
+    /// Hashes of the keys of rows that came before in other words, alike within a history.
     pub keys: HashSet<u64>,
 }
 
@@ -158,7 +158,9 @@ impl Interactions {
             self.parts.push(Part::default());
         }
         let part = &mut self.parts[place];
-        part.keys.insert(hash);
+        if place > 0 {
+            part.keys.insert(hash);
+        }
         let mut attachments = Vec::new();
         for (at, elements) in elements.iter().enumerate() {
             for (position, element) in elements.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use copilot_lake_decoder::{User, decode_users};
 use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError, Graph, HistoryAsk, role};
-use copilot_lake_tables::{SYSTEM_USER, Table};
+use copilot_lake_tables::{Instant, SYSTEM_USER, Table};
 use copilot_lake_writer::Lake;
 
 use crate::error::Error;
@@ -247,7 +247,6 @@ async fn file(service: &Dataverse, table: &'static Table, column: &'static str) 
 
 /// Histories that are tried until one can be read: a user may have no mailbox.
 const USERS_TRIED: usize = 5;
-const DAY: i64 = 86_400;
 
 async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Error> {
     let service = Graph::new(job.connection.clone())?;
@@ -292,7 +291,10 @@ async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Er
         |user: &&User| (everyone || user.is_licensed) && !graph::names_of(user).any(|name| excluded.contains(&name));
     let mut refusal = None;
     for user in users.users.iter().filter(is_in_scope).take(USERS_TRIED) {
-        let mut ask = HistoryAsk { app_classes: job.app_classes.clone(), window: Some(now.plus_seconds(-DAY)..now) };
+        let mut ask = HistoryAsk {
+            app_classes: job.app_classes.clone(),
+            window: Some(now.plus_seconds(-Instant::DAY_SECONDS)..now),
+        };
         let mut page = service.first_history_page(&user.id, &ask).await;
         if let Err(ServiceError::FilterRefused { .. }) = page {
             ask.window = None;

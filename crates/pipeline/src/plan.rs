@@ -16,7 +16,6 @@ pub(crate) const MODIFIED: &str = "modifiedon";
 
 /// Dataverse keeps no earlier time: the first pass ends here when its start is not configured.
 pub(crate) const BEGINNING: Instant = Instant::from_days(-79_257);
-const DAY: i64 = 86_400;
 
 /// A window of one table that was read and committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,7 +78,7 @@ pub(crate) fn plan(windows: &[Window], frame: &Frame<'_>) -> Plan {
     if let Some(watermark) = watermark(windows.iter().filter(is_before), end) {
         let mut at = watermark.plus_seconds(-frame.overlap_seconds).floor_second();
         while at < frame.now {
-            let until = at.plus_seconds(DAY).min(frame.now);
+            let until = at.plus_seconds(Instant::DAY_SECONDS).min(frame.now);
             let done = of(MODIFIED).filter(|window| !is_before(window)).map(|window| window.start..window.end);
             if !subtract(at..until, done).is_empty() {
                 changed.push(at..until);

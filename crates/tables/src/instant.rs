@@ -10,6 +10,9 @@ const SECOND: i64 = 1_000_000;
 const DAY: i64 = 86_400 * SECOND;
 
 impl Instant {
+    /// Seconds of a day.
+    pub const DAY_SECONDS: i64 = 86_400;
+
     /// Seconds since the Unix epoch.
     pub const fn from_seconds(seconds: i64) -> Self {
         Self(seconds * SECOND)

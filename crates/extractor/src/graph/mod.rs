@@ -203,8 +203,8 @@ impl Graph {
     /// # Errors
     /// Every page can be one; after it the stream ends, and what came before it is no complete window.
     /// [`Error::FilterRefused`]: ask again without a window. [`Error::UserRefused`]: skip the user.
-    /// [`Error::PermissionMissing`], and what [`Error::holds_for_all`] says, hold for every user. [`Error::BadPage`] after 100,000
-    /// pages.
+    /// [`Error::PermissionMissing`], and what [`Error::holds_for_all`] says, hold for every user. [`Error::BadPage`]
+    /// after 100,000 pages.
     pub fn history(&self, user_id: &str, ask: &HistoryAsk) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         let first = request::history(&self.api, user_id, ask, self.model.as_deref());
         pages::one_by_one(Arc::clone(&self.client), first, PAGES_OF_USER)

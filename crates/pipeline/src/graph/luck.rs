@@ -21,7 +21,7 @@ const WAITING: usize = 10_000;
 /// A slice that is over.
 pub(crate) struct EndedSlice {
     pub(crate) row: SliceRow,
-    /// The reason without the call that ended so: what many users have in common.
+    /// The reason without the call that ended so, of what is not done: what many users have in common.
     pub(crate) in_short: Option<String>,
 }
 
@@ -93,7 +93,7 @@ impl Luck {
                 self.failed_in_a_row = 0;
                 let said = "the tenant refuses the filter: everything was read, and what is in the window kept";
                 let reason = unfiltered.then(|| said.to_owned());
-                return Ok(Some(self.said(&task, Status::Done, (reason.clone(), reason), finished_at, counts)));
+                return Ok(Some(self.said(&task, Status::Done, (reason, None), finished_at, counts)));
             }
             Err(NotDone::Stopped) => return Ok(None),
             Err(error) => error,

@@ -18,7 +18,7 @@ use crate::report::Status;
 const SLACK: i64 = 3600;
 
 /// So many of the newest rows are looked through for those who were deleted long ago.
-const LOOKED_THROUGH: usize = 500_000;
+const LOOKED_BACK: usize = 500_000;
 
 /// The newest row of a user.
 #[derive(Debug, Clone)]
@@ -59,7 +59,7 @@ impl Reading<'_> {
         let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
         let mut rows = 0;
         while let Some(mut file) = files.try_next().await? {
-            let is_looked_for = |member: &&Member| rows < LOOKED_THROUGH || !self.is_long_gone(member);
+            let is_looked_for = |member: &&Member| rows < LOOKED_BACK || !self.is_long_gone(member);
             let missing = reader.users.values().filter(|member| member.mark.is_none()).filter(is_looked_for);
             let Some(first_seen) = missing.filter_map(|member| member.first_seen).min() else { break };
             if file.newest.is_some_and(|newest| newest < first_seen.plus_seconds(-SLACK)) {
@@ -70,7 +70,7 @@ impl Reading<'_> {
                 reader.batch(&batch);
             }
         }
-        if rows >= LOOKED_THROUGH {
+        if rows >= LOOKED_BACK {
             users.retain(|_, member| member.mark.is_some() || !self.is_long_gone(member));
         }
         Ok(())

@@ -37,7 +37,6 @@ use crate::report::Status;
 use crate::settings::GraphJob;
 use crate::spine::Spine;
 
-const DAY: i64 = 86_400;
 /// What a run, or a plan, goes by.
 pub(crate) struct Walk<'a> {
     pub(crate) service: &'a Graph,
@@ -81,7 +80,9 @@ impl Walk<'_> {
             continued: &self.continued.runs,
             last_run: self.last_run,
             // Runs since then asked whoever was deleted before.
-            deleted_since: last.map(|last| last.plus_seconds(-DAY).min(started_at.plus_seconds(-7 * DAY))),
+            deleted_since: last.map(|last| {
+                last.plus_seconds(-Instant::DAY_SECONDS).min(started_at.plus_seconds(-7 * Instant::DAY_SECONDS))
+            }),
         };
         reading.of(lake, &mut members).await?;
         members.retain(|_, member| !is_over(member));

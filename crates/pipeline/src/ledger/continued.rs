@@ -9,7 +9,6 @@ use crate::report::Outcome;
 
 /// A run that did not end is continued by one that starts within this time.
 const CONTINUED_WITHIN_SECONDS: i64 = 6 * 3600;
-const DAY: i64 = 86_400;
 
 /// The runs that a run continues, and the time that it goes by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,7 +39,9 @@ impl Ledger {
         let ended = self.started.iter().filter(|(run, _)| self.outcomes.contains_key(*run));
         self.started.iter().filter(|(run, _)| !self.outcomes.contains_key(*run)).any(|(run, started)| {
             // Replays go by another clock than extractions: of those only a day says which came later.
-            let later = |other: &str| if is_replay(other) == is_replay(run) { CONTINUED_WITHIN_SECONDS } else { DAY };
+            let later = |other: &str| {
+                if is_replay(other) == is_replay(run) { CONTINUED_WITHIN_SECONDS } else { Instant::DAY_SECONDS }
+            };
             !ended.clone().any(|(other, at)| *at > started.plus_seconds(later(other)))
         })
     }
