@@ -33,7 +33,7 @@ fn batch_to_parquet(bencher: Bencher<'_, '_>) {
         .with_inputs(empty_lake)
         .bench_local_values(|(folder, lake)| {
             let written = runtime.block_on(async {
-                let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+                let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
                 for (week, batch) in &batches {
                     changes.push(Some(*week), batch.clone()).await.expect("room");
                 }

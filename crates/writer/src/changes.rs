@@ -11,16 +11,16 @@ use copilot_lake_tables::{Table, Week};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::commit::{Committed, commit};
+use crate::commit::{Commit, Committed};
 use crate::data_file::{Bounds, DataFile};
 use crate::error::Error;
 use crate::file::{OpenFile, Staged};
 use crate::gone::Gone;
 use crate::lake::{Find, Inner};
 use crate::memory::{Charge, Memory};
-use crate::resolve::Meetings;
+use crate::merge::carry::Carry;
 use crate::run::Run;
-use crate::source::Source;
+use crate::source::{FileKeys, Source};
 
 /// Weeks whose rows are encoded at a time when changes are committed.
 const WEEKS: usize = 4;
@@ -40,6 +40,14 @@ pub struct Changes {
     holder: Arc<Holder>,
     /// Keys of rows that are to go.
     gone: Gone,
+    /// What new rows keep of those that they replace; nothing without it.
+    carry: Option<Carry>,
+}
+
+/// Changes whose rows are in order, ready to be committed.
+pub struct SortedChanges {
+    lake: Arc<Inner>,
+    commit: Commit,
 }
 
 /// What changes hold in memory. Others that need memory make it write.
@@ -75,7 +83,7 @@ impl Changes {
     pub(crate) fn new(lake: Arc<Inner>, table: &'static Table, find: Find) -> Self {
         let holder = Arc::new(Holder { lake: Arc::clone(&lake), held: Arc::default(), table, weeks: Arc::default() });
         lake.memory.register(&holder);
-        Self { lake, table, find, holder, gone: Gone::new(table) }
+        Self { lake, table, find, holder, gone: Gone::new(table), carry: None }
     }
 
     /// Takes rows of one week (`None` in tables that are not partitioned), with exactly the table's schema.
@@ -113,9 +121,9 @@ impl Changes {
         self.holder.weeks.lock().await.check(self.table.name)
     }
 
-    /// From now on rows with the same key are found that way.
-    pub fn find_by(&mut self, find: Find) {
-        self.find = find;
+    /// From now on rows that replace others are made of both by that.
+    pub fn carry(&mut self, carry: Carry) {
+        self.carry = Some(carry);
     }
 
     /// Takes keys of rows that are to go, unless a row with that key is pushed. The batch has the key columns by name, or
@@ -157,22 +165,35 @@ impl Changes {
     /// # Errors
     /// Nothing is committed, except perhaps on [`Error::Doubtful`].
     pub async fn commit(self, run_id: &str) -> Result<Committed, Error> {
+        self.sort().await?.commit(run_id).await
+    }
+
+    /// Puts the rows in order, for [`SortedChanges::commit`].
+    ///
+    /// # Errors
+    /// Errors of writing, also of rows taken before.
+    pub async fn sort(self) -> Result<SortedChanges, Error> {
         let log = self.lake.log(self.table);
+        let files = log.state().await?.map(|state| state.files.clone()).unwrap_or_default();
+        let find = if self.find == Find::New && !self.gone.is_empty() { Find::ByKey } else { self.find };
+        let sources = self.all_sources(find, &files).await?;
+        let Self { lake, gone, carry, .. } = self;
+        Ok(SortedChanges { lake, commit: Commit { log, find, sources, gone, carry, seen: vec![] } })
+    }
+
+    /// The rows in order, whatever the table has.
+    pub(crate) async fn into_sources(self) -> Result<Vec<Source>, Error> {
+        self.all_sources(Find::New, &[]).await
+    }
+
+    async fn all_sources(&self, find: Find, files: &[Arc<DataFile>]) -> Result<Vec<Source>, Error> {
         let mut weeks = std::mem::take(&mut *self.holder.weeks.lock().await);
         weeks.check(self.table.name)?;
         // What meets no file of the table is encoded at once, side by side; the rest waits in memory, because most of it
         // will turn out to be known.
-        let files = log.state().await?.map(|state| state.files.clone()).unwrap_or_default();
-        let find = match self.find {
-            Find::New if !self.gone.is_empty() => Find::ByTime,
-            find => find,
-        };
-        let find = if self.gone.has_times() || find == Find::Again { find } else { Find::ByKey };
-        let sources = stream::iter(weeks.weeks).map(|(week, rows)| self.sources(week, rows, find, &files));
-        let sources = sources.buffered(WEEKS);
-        let sources: Vec<Vec<Source>> = sources.try_collect().await?;
-        let sources = sources.into_iter().flatten().collect();
-        commit(&self.lake, &log, find, sources, &self.gone, run_id).await
+        let sources = stream::iter(weeks.weeks).map(|(week, rows)| self.sources(week, rows, find, files));
+        let sources: Vec<Vec<Source>> = sources.buffered(WEEKS).try_collect().await?;
+        Ok(sources.into_iter().flatten().collect())
     }
 
     /// The rows of a week, sorted.
@@ -184,25 +205,43 @@ impl Changes {
         files: &[Arc<DataFile>],
     ) -> Result<Vec<Source>, Error> {
         let run = sorted(self.table, std::mem::take(&mut rows.batches)).await?;
-        let mut waiting = None;
+        let charge = || self.lake.memory.charge(&self.holder.held);
+        let mut keys = None;
         if rows.file.is_none() && rows.staged.is_empty() {
             let bounds = Bounds { time: run.times(), key: vec![] };
-            let charge = std::mem::replace(&mut rows.charge, self.lake.memory.charge(&self.holder.held));
-            let source = Source::Run { week, run, bounds, charge };
-            if Meetings::any(find, &source, files) {
-                return Ok(vec![source]);
+            if find != Find::New && files.iter().any(|file| week == file.week && bounds.times_meet(&file.bounds)) {
+                let charge = std::mem::replace(&mut rows.charge, charge());
+                return Ok(vec![Source::Run { week, run, charge }]);
             }
-            let Source::Run { run, charge, .. } = source else { return Ok(vec![]) };
-            waiting = Some(charge);
-            rows.append(&self.holder, week, run, true).await?;
-        } else {
-            rows.append(&self.holder, week, run, true).await?;
+            // The rows go to one file, and their keys stay at hand.
+            keys = Some(FileKeys::of(self.table, &run, charge()).map_err(Error::rows(self.table.name))?);
         }
-        drop(waiting);
+        rows.append(&self.holder, week, run, true).await?;
         if let Some(file) = rows.file.take() {
             rows.staged.push(file.finish().await?);
         }
-        Ok(rows.staged.into_iter().map(Source::File).collect())
+        if rows.staged.len() > 1 {
+            keys = None;
+        }
+        Ok(rows.staged.into_iter().map(|staged| Source::File { staged, keys: keys.take() }).collect())
+    }
+}
+
+impl SortedChanges {
+    /// The keys and times of rows that the table has, in whatever version, and that were pushed.
+    ///
+    /// # Errors
+    /// Reading the log or a file.
+    pub async fn existing(&mut self) -> Result<Vec<RecordBatch>, Error> {
+        self.commit.existing(&self.lake).await
+    }
+
+    /// As [`Changes::commit`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn commit(self, run_id: &str) -> Result<Committed, Error> {
+        self.commit.run(&self.lake, run_id).await
     }
 }
 

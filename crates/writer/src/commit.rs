@@ -3,20 +3,27 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
+use arrow::array::RecordBatch;
+use copilot_lake_tables::Table;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
+use crate::changes::Changes;
 use crate::data_file::DataFile;
 use crate::error::Error;
 use crate::file::{OpenFile, Staged};
 use crate::gone::Gone;
 use crate::lake::{Find, Inner};
 use crate::log::{Log, Outcome, State};
-use crate::resolve::{Losers, Meetings, resolve};
+use crate::merge::carry::{Carried, Carry};
+use crate::merge::lookup::{Found, Lookup};
+use crate::merge::new_rows::{NewRows, Suspects};
+use crate::merge::resolve::{Losers, ascending, resolve};
+use crate::merge::table_keys::TableKeys;
 use crate::rewrite::rewrite;
-use crate::source::Source;
+use crate::source::{Source, file_pick, projected};
 
-/// So often a commit is tried again when somebody else's came first.
+/// Commit attempts before giving up on a contended table.
 const ATTEMPTS: usize = 8;
 
 /// Files that are written at a time.
@@ -39,6 +46,17 @@ pub struct Committed {
     pub bytes: u64,
 }
 
+/// What is to be committed to a table.
+pub(crate) struct Commit {
+    pub(crate) log: Arc<Log>,
+    pub(crate) find: Find,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) gone: Gone,
+    pub(crate) carry: Option<Carry>,
+    /// Files that can be seen but are not part of the table yet.
+    pub(crate) seen: Vec<Path>,
+}
+
 /// The files of a commit.
 struct Files {
     /// Of new rows.
@@ -46,123 +64,196 @@ struct Files {
     /// Of the table's rows, without those that gave way.
     rest: Vec<Staged>,
     /// What `rest` replaces.
-    gone: Vec<Arc<DataFile>>,
+    replaced: Vec<Arc<DataFile>>,
     unchanged: u64,
 }
 
-/// Commits new rows. One commit of a table is made at a time; the others wait here.
-pub(crate) async fn commit(
-    lake: &Inner,
-    log: &Log,
-    find: Find,
-    sources: Vec<Source>,
-    gone: &Gone,
-    run_id: &str,
-) -> Result<Committed, Error> {
-    let _writing = log.writing.lock().await;
-    // Files that can be seen but are not part of the table yet.
-    let mut seen = Vec::new();
-    let result = attempts(lake, log, find, sources, gone, run_id, &mut seen).await;
-    if !matches!(result, Err(Error::Doubtful { .. })) {
-        // After a success these are the files that lost rows to others of the same changes.
-        log.readers.delete(seen).await;
+impl Commit {
+    /// Commits. One commit of a table is made at a time; the others wait here.
+    pub(crate) async fn run(mut self, lake: &Arc<Inner>, run_id: &str) -> Result<Committed, Error> {
+        let log = Arc::clone(&self.log);
+        let mut keys = log.writing.lock().await;
+        let result = self.attempts(lake, run_id, &mut keys).await;
+        if !matches!(result, Err(Error::Doubtful { .. })) {
+            // After a success these are the files that lost rows to others of the same changes.
+            log.readers.delete(self.seen).await;
+        }
+        result
     }
-    result
-}
 
-async fn attempts(
-    lake: &Inner,
-    log: &Log,
-    find: Find,
-    mut sources: Vec<Source>,
-    gone: &Gone,
-    run_id: &str,
-    seen: &mut Vec<Path>,
-) -> Result<Committed, Error> {
-    let mut unchanged = 0;
-    for _ in 0..ATTEMPTS {
-        let Some(state) = log.state().await? else {
-            let reason = "there is no such table in the lake; it was not prepared".to_owned();
-            return Err(Error::Interrupted { table: log.table.name, reason });
+    /// The keys and times of the table's rows with the keys of these.
+    pub(crate) async fn existing(&mut self, lake: &Inner) -> Result<Vec<RecordBatch>, Error> {
+        let log = Arc::clone(&self.log);
+        let mut keys = log.writing.lock().await;
+        let Some(state) = log.state().await? else { return Ok(vec![]) };
+        self.complete_unread().await?;
+        let suspects = match keys.filter(lake, &state, self.rows()).await? {
+            Some(filter) => Suspects::of(&lake.store, log.table, &self.sources, |key| filter.contains(key)).await?,
+            None => Suspects::All,
         };
-        let mut files = merge(lake, log, find, &state, sources, gone, seen).await?;
-        unchanged += files.unchanged;
-        if files.new.is_empty() && files.gone.is_empty() {
-            return Ok(Committed { rows_unchanged: unchanged, ..Committed::default() });
+        let nothing = Gone::new(log.table);
+        let new = NewRows::read(&lake.store, log.table, &self.sources, &suspects, nothing.sought().clone()).await?;
+        let mut positions = vec![Vec::new(); state.files.len()];
+        for found in self.lookup(lake, &state, &nothing).find(&new).await?.matches {
+            positions[found.file as usize].push(found.old);
         }
-        for staged in files.new.iter_mut().chain(&mut files.rest) {
-            complete(staged, seen).await?;
+        let schema = projected(log.table, log.table.layout().sort());
+        let mut existing = Vec::new();
+        for (file, positions) in state.files.iter().zip(positions).filter(|(_, positions)| !positions.is_empty()) {
+            let keep = |batch: &RecordBatch| {
+                existing.push(batch.clone());
+                Ok(())
+            };
+            file_pick(&lake.store, file, &schema, &ascending(positions), keep).await?;
         }
-        let add: Vec<DataFile> = files.new.iter().chain(&files.rest).map(|staged| staged.file.clone()).collect();
-        match log.commit(&state, &add, &files.gone, run_id).await? {
-            Outcome::Committed(state) => {
-                seen.retain(|path| !add.iter().any(|file| file.path == *path));
-                if lake.removed_files.is_zero() {
-                    log.readers.delete(files.gone.iter().map(|file| file.path.clone()).collect()).await;
-                }
-                return Ok(Committed {
-                    version: i64::try_from(state.version).ok(),
-                    rows_written: files.new.iter().filter_map(|staged| staged.file.rows).sum(),
-                    rows_unchanged: unchanged,
-                    files_added: add.len(),
-                    files_removed: files.gone.len(),
-                    bytes: add.iter().map(|file| file.size).sum(),
-                });
-            }
-            // What was read may no longer be true: only the new rows are kept.
-            Outcome::Conflict => sources = files.new.into_iter().map(Source::File).collect(),
-        }
+        Ok(existing)
     }
-    Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
-}
 
-/// Takes out rows so that every key stays once, and writes what is still in memory.
-async fn merge(
-    lake: &Inner,
-    log: &Log,
-    find: Find,
-    state: &State,
-    mut sources: Vec<Source>,
-    gone: &Gone,
-    seen: &mut Vec<Path>,
-) -> Result<Files, Error> {
-    let table = log.table;
-    if matches!(find, Find::ByKey | Find::Again) {
-        for source in &mut sources {
-            source.bound_keys(table)?;
-        }
+    fn rows(&self) -> u64 {
+        self.sources.iter().map(Source::rows).sum()
     }
-    let meetings = Meetings::find(find, &sources, &state.files, gone);
-    let mut losers = Losers { new: vec![vec![]; sources.len()], ..Losers::default() };
-    if !meetings.files.is_empty() || meetings.sources.iter().any(Option::is_some) {
-        for (source, times) in sources.iter_mut().zip(&meetings.sources) {
-            if let (Source::File(staged), Some(_)) = (source, times) {
-                // It has to be read.
-                complete(staged, seen).await?;
+
+    fn lookup<'a>(&'a self, lake: &'a Inner, state: &'a State, gone: &'a Gone) -> Lookup<'a> {
+        Lookup { store: &lake.store, table: self.log.table, sources: &self.sources, files: &state.files, gone }
+    }
+
+    /// Gives files their names that have to be read for their keys.
+    async fn complete_unread(&mut self) -> Result<(), Error> {
+        for source in self.sources.iter_mut().filter(|source| !source.has_keys()) {
+            if let Source::File { staged, .. } = source {
+                complete(staged, &mut self.seen).await?;
             }
         }
-        losers = resolve(&lake.store, table, find, &sources, &meetings, gone).await?;
+        Ok(())
     }
-    let new = stream::iter(sources.into_iter().zip(losers.new)).map(|(source, lost)| file_of(lake, log, source, lost));
-    let new: Vec<Option<Staged>> = new.buffered(FILES).try_collect().await?;
-    let rest: Vec<_> = losers.old.iter().map(|(file, lost)| rewrite(lake, table, file, lost)).collect();
-    let rest: Vec<Option<Staged>> = stream::iter(rest).buffered(FILES).try_collect().await?;
-    Ok(Files {
-        new: new.into_iter().flatten().collect(),
-        rest: rest.into_iter().flatten().collect(),
-        gone: losers.old.into_iter().map(|(file, _)| file).collect(),
-        unchanged: losers.unchanged,
-    })
+
+    async fn attempts(&mut self, lake: &Arc<Inner>, run_id: &str, keys: &mut TableKeys) -> Result<Committed, Error> {
+        let log = Arc::clone(&self.log);
+        let mut unchanged = 0;
+        for _ in 0..ATTEMPTS {
+            let Some(state) = log.state().await? else {
+                let reason = "there is no such table in the lake; it was not prepared".to_owned();
+                return Err(Error::Interrupted { table: log.table.name, reason });
+            };
+            let mut files = self.merge(lake, &state, keys).await?;
+            unchanged += files.unchanged;
+            if files.new.is_empty() && files.replaced.is_empty() {
+                return Ok(Committed { rows_unchanged: unchanged, ..Committed::default() });
+            }
+            for staged in files.new.iter_mut().chain(&mut files.rest) {
+                complete(staged, &mut self.seen).await?;
+            }
+            let add: Vec<DataFile> = files.new.iter().chain(&files.rest).map(|staged| staged.file.clone()).collect();
+            match log.commit(keys, &state, &add, &files.replaced, run_id).await? {
+                Outcome::Committed(state) => {
+                    self.seen.retain(|path| !add.iter().any(|file| file.path == *path));
+                    if lake.removed_files.is_zero() {
+                        log.readers.delete(files.replaced.iter().map(|file| file.path.clone()).collect()).await;
+                    }
+                    return Ok(Committed {
+                        version: i64::try_from(state.version).ok(),
+                        rows_written: files.new.iter().filter_map(|staged| staged.file.rows).sum(),
+                        rows_unchanged: unchanged,
+                        files_added: add.len(),
+                        files_removed: files.replaced.len(),
+                        bytes: add.iter().map(|file| file.size).sum(),
+                    });
+                }
+                // What was read may no longer be true: only the new rows are kept.
+                Outcome::Conflict => {
+                    self.sources = files.new.into_iter().map(|staged| Source::File { staged, keys: None }).collect();
+                }
+            }
+        }
+        Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
+    }
+
+    /// Takes out rows so that every key stays once, and writes what is still in memory.
+    async fn merge(&mut self, lake: &Arc<Inner>, state: &State, keys: &mut TableKeys) -> Result<Files, Error> {
+        let table = self.log.table;
+        let mut made = Vec::new();
+        let losers = match self.find {
+            Find::New => {
+                if let Some(filter) = keys.known(state) {
+                    self.complete_unread().await?;
+                    Suspects::of(&lake.store, table, &self.sources, |key| filter.insert(key)).await?;
+                }
+                Losers::new(vec![vec![]; self.sources.len()])
+            }
+            Find::ByKey | Find::Again => {
+                self.complete_unread().await?;
+                let suspects = match keys.filter(lake, state, self.rows()).await? {
+                    Some(filter) => Suspects::of(&lake.store, table, &self.sources, |key| filter.insert(key)).await?,
+                    None => Suspects::All,
+                };
+                let sought = self.gone.sought().clone();
+                let new = NewRows::read(&lake.store, table, &self.sources, &suspects, sought).await?;
+                let found = self.lookup(lake, state, &self.gone).find(&new).await?;
+                self.resolve(lake, state, new, found, &mut made).await?
+            }
+        };
+        let sources = std::mem::take(&mut self.sources);
+        let with_losers = sources.into_iter().zip(losers.new).chain(made.into_iter().map(|source| (source, vec![])));
+        let mut new = Vec::new();
+        for (mut source, superseded) in with_losers {
+            if let (Source::File { staged, .. }, false) = (&mut source, superseded.is_empty()) {
+                // It has to be read.
+                complete(staged, &mut self.seen).await?;
+            }
+            new.push(file_of(lake, table, source, superseded));
+        }
+        let new: Vec<Option<Staged>> = stream::iter(new).buffered(FILES).try_collect().await?;
+        let replaced: Vec<_> = losers.old.keys().map(|file| Arc::clone(&state.files[*file])).collect();
+        let rest = replaced.iter().zip(losers.old.values()).map(|(file, rows)| rewrite(lake, table, file, rows));
+        let rest: Vec<Option<Staged>> = stream::iter(rest.collect::<Vec<_>>()).buffered(FILES).try_collect().await?;
+        Ok(Files {
+            new: new.into_iter().flatten().collect(),
+            rest: rest.into_iter().flatten().collect(),
+            replaced,
+            unchanged: losers.unchanged,
+        })
+    }
+
+    /// Decides which rows give way; rows that keep something of those that they replace are `made`.
+    async fn resolve(
+        &mut self,
+        lake: &Arc<Inner>,
+        state: &State,
+        new: NewRows,
+        found: Found,
+        made: &mut Vec<Source>,
+    ) -> Result<Losers, Error> {
+        let (table, losers) = (self.log.table, Losers::new(new.superseded));
+        let is_read: std::collections::BTreeSet<u32> = found.matches.iter().map(|found| found.source).collect();
+        for at in is_read {
+            if let Source::File { staged, .. } = &mut self.sources[at as usize] {
+                complete(staged, &mut self.seen).await?;
+            }
+        }
+        let (store, files) = (&lake.store, &state.files[..]);
+        let Some(carry) = &self.carry else {
+            return resolve(store, table, self.find, &self.sources, files, found, losers).await;
+        };
+        let carried = Carried { store, table, find: self.find, sources: &self.sources, files, carry };
+        let mut changes = Changes::new(Arc::clone(lake), table, Find::New);
+        let losers = carried.resolve(found, losers, &mut changes).await?;
+        made.extend(changes.into_sources().await?);
+        Ok(losers)
+    }
 }
 
 /// The file of new rows, without those that gave way; `None` when none is left.
-async fn file_of(lake: &Inner, log: &Log, source: Source, lost: Vec<u32>) -> Result<Option<Staged>, Error> {
-    let table = log.table;
+async fn file_of(
+    lake: &Inner,
+    table: &'static Table,
+    source: Source,
+    superseded: Vec<u32>,
+) -> Result<Option<Staged>, Error> {
     match source {
-        Source::File(staged) if lost.is_empty() => Ok(Some(staged)),
-        Source::File(staged) => rewrite(lake, table, &staged.file, &lost).await,
+        Source::File { staged, .. } if superseded.is_empty() => Ok(Some(staged)),
+        Source::File { staged, .. } => rewrite(lake, table, &staged.file, &superseded).await,
         Source::Run { week, mut run, charge, .. } => {
-            run.drop_rows(&lost);
+            run.drop_rows(&superseded);
             if run.len() == 0 {
                 return Ok(None);
             }

@@ -119,6 +119,11 @@ impl Bounds {
         Self { time, key: key.collect() }
     }
 
+    /// Bounds of keys of so many columns, of no row yet.
+    pub(crate) fn of_keys(columns: usize) -> Self {
+        Self { time: None, key: vec![None; columns] }
+    }
+
     /// Widens the bounds of text keys, so that they take in a row's.
     pub(crate) fn take_in(&mut self, columns: &[Values], row: usize) {
         for (column, bounds) in columns.iter().zip(&mut self.key) {

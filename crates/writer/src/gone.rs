@@ -14,8 +14,8 @@ use crate::sought::Sought;
 /// Keys of rows that are to go.
 pub(crate) struct Gone {
     table: &'static Table,
-    /// By the number of leading key columns that are given.
-    keys: BTreeMap<usize, Keys>,
+    /// By the number of leading key columns that are given, and whether times are.
+    keys: BTreeMap<(usize, bool), Keys>,
     sought: Sought,
 }
 
@@ -40,13 +40,12 @@ impl Gone {
         }
         let values = Values::of(batch, &columns)?;
         let times = if timed { times(self.table, batch) } else { None };
-        let keys = self.keys.entry(columns.len()).or_default();
+        let keys = self.keys.entry((columns.len(), times.is_some())).or_default();
         keys.bounds.key.resize(columns.len(), None);
-        keys.bounds.time = match (keys.hashes.is_empty(), keys.bounds.time, times) {
-            (true, _, times) => times,
-            (false, Some(before), Some(times)) => Some((before.0.min(times.0), before.1.max(times.1))),
-            _ => None,
-        };
+        if let Some(times) = times {
+            let before = keys.bounds.time.unwrap_or(times);
+            keys.bounds.time = Some((before.0.min(times.0), before.1.max(times.1)));
+        }
         for row in 0..batch.num_rows() {
             keys.hashes.insert(keys::hash(&values, row));
             keys.bounds.take_in(&values, row);
@@ -59,19 +58,17 @@ impl Gone {
         self.bounds().next().is_none()
     }
 
-    /// Whether a row with these key columns is to go.
-    pub(crate) fn contains(&self, key: &[Values], row: usize) -> bool {
-        self.keys.iter().any(|(&columns, keys)| keys.hashes.contains(&keys::hash(&key[..columns], row)))
+    /// Whether a row with these key columns and that time is to go.
+    pub(crate) fn contains(&self, key: &[Values], row: usize, time: i64) -> bool {
+        self.keys.iter().any(|(&(columns, _), keys)| {
+            keys.bounds.time.is_none_or(|(low, high)| (low..=high).contains(&time))
+                && keys.hashes.contains(&keys::hash(&key[..columns], row))
+        })
     }
 
     /// Between which keys the rows lie that are to go.
     pub(crate) fn bounds(&self) -> impl Iterator<Item = &Bounds> {
         self.keys.values().filter(|keys| !keys.hashes.is_empty()).map(|keys| &keys.bounds)
-    }
-
-    /// Whether the times of all of them are known.
-    pub(crate) fn has_times(&self) -> bool {
-        self.bounds().all(|bounds| bounds.time.is_some())
     }
 
     /// What to look for to find them.

@@ -18,6 +18,7 @@ use crate::location::Location;
 use crate::lock::Lock;
 use crate::log::{Log, State};
 use crate::memory::Memory;
+use crate::merge::key_filter::FilterBudget;
 use crate::readers::Readers;
 use crate::{leftovers, paths, schema};
 
@@ -51,9 +52,7 @@ pub struct Instance {
 pub enum Find {
     /// There is none, and no key comes twice: nothing is read.
     New,
-    /// The time of a key never changes: only files of the same week and time are read.
-    ByTime,
-    /// The time of a key may change: all files whose bounds allow the key are read.
+    /// By its key, whatever its week and time.
     ByKey,
     /// As by key, for rows that were read before and come again: of equal versions the reading that is later stays.
     Again,
@@ -90,6 +89,8 @@ pub(crate) struct Inner {
     pub(crate) memory: Arc<Memory<Holder>>,
     /// The right to encode rows.
     pub(crate) encoders: Arc<Semaphore>,
+    /// Memory of key filters.
+    pub(crate) filter_budget: FilterBudget,
     logs: Mutex<HashMap<&'static str, Arc<Log>>>,
 }
 
@@ -115,6 +116,7 @@ impl Lake {
             removed_files: options.removed_files.unwrap_or(kept),
             memory: Arc::new(Memory::new(options.memory)),
             encoders: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from))),
+            filter_budget: FilterBudget::default(),
             logs: Mutex::default(),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -208,12 +210,14 @@ impl Lake {
     /// there.
     pub async fn set_notes(&self, table: &'static Table, notes: BTreeMap<String, String>) -> Result<(), Error> {
         let log = self.inner.log(table);
-        let _writing = log.writing.lock().await;
+        let mut keys = log.writing.lock().await;
         let Some(state) = log.state().await? else { return Ok(()) };
         let mut configuration = state.metadata.configuration().clone();
         configuration.extend(notes.into_iter().map(|(name, text)| (format!("{}{name}", schema::NOTE), text)));
         if let Some(metadata) = schema::changed(table, &state.metadata, &configuration)? {
-            log.set_metadata(&state, metadata).await?;
+            if log.set_metadata(&state, metadata).await? {
+                keys.committed(state.version + 1);
+            }
         }
         Ok(())
     }

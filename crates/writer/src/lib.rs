@@ -20,12 +20,12 @@ mod location;
 mod lock;
 mod log;
 mod memory;
+mod merge;
 mod paths;
 mod probe;
 mod properties;
 mod read;
 mod readers;
-mod resolve;
 mod rewrite;
 mod run;
 mod scan;
@@ -38,11 +38,12 @@ mod store_reader;
 mod upload;
 
 pub use archive::{Archive, ArchivedSlice, archived};
-pub use changes::Changes;
+pub use changes::{Changes, SortedChanges};
 pub use commit::Committed;
 pub use error::Error;
 pub use lake::{Find, Instance, Lake, LakeFile, LakeOptions};
 pub use lock::Lock;
+pub use merge::carry::Carry;
 pub use scan::{FileRows, Scan};
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use uuid::Uuid;
 use crate::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::Instance;
+use crate::merge::table_keys::TableKeys;
 use crate::readers::Readers;
 use crate::{paths, schema};
 
@@ -33,7 +34,7 @@ pub(crate) struct Log {
     store: LogStoreRef,
     state: Mutex<Option<Arc<State>>>,
     /// Held from reading what is committed until the commit that follows from it: one commit of a table at a time.
-    pub(crate) writing: Mutex<()>,
+    pub(crate) writing: Mutex<TableKeys>,
     /// Streams that read the table's files now.
     pub(crate) readers: Arc<Readers>,
 }
@@ -41,6 +42,7 @@ pub(crate) struct Log {
 /// What is committed.
 #[derive(Debug)]
 pub(crate) struct State {
+    pub(crate) table: &'static Table,
     pub(crate) version: u64,
     pub(crate) metadata: Metadata,
     pub(crate) files: Vec<Arc<DataFile>>,
@@ -56,7 +58,7 @@ pub(crate) enum Outcome {
 
 impl Log {
     pub(crate) fn new(table: &'static Table, store: LogStoreRef, readers: Arc<Readers>) -> Self {
-        Self { table, store, state: Mutex::new(None), writing: Mutex::new(()), readers }
+        Self { table, store, state: Mutex::new(None), writing: Mutex::default(), readers }
     }
 
     /// What is committed; `None` when there is no table yet.
@@ -99,7 +101,7 @@ impl Log {
             Arc::new(DataFile::new(self.table, path, week, size, file.modification_time(), file.stats()))
         });
         let files = files.collect();
-        Ok(Some(State { version: snapshot.version(), metadata: snapshot.metadata().clone(), files }))
+        Ok(Some(State { table: self.table, version: snapshot.version(), metadata: snapshot.metadata().clone(), files }))
     }
 
     /// Makes the table, without rows.
@@ -143,9 +145,10 @@ impl Log {
 
     /// Commits files to a table as it was read in `from`.
     ///
-    /// The caller holds `writing`. On an error nothing was committed, except perhaps on [`Error::Doubtful`].
+    /// `keys` is what `writing` guards. On an error nothing was committed, except perhaps on [`Error::Doubtful`].
     pub(crate) async fn commit(
         &self,
+        keys: &mut TableKeys,
         from: &State,
         add: &[DataFile],
         remove: &[Arc<DataFile>],
@@ -171,8 +174,9 @@ impl Log {
         let gone: HashSet<&Path> = remove.iter().map(|file| &file.path).collect();
         let kept = from.files.iter().filter(|file| !gone.contains(&file.path)).cloned();
         let files = kept.chain(add.iter().cloned().map(Arc::new)).collect();
-        let state = Arc::new(State { version, metadata: from.metadata.clone(), files });
+        let state = Arc::new(State { table: self.table, version, metadata: from.metadata.clone(), files });
         *self.state.lock().await = Some(Arc::clone(&state));
+        keys.committed(version);
         self.checkpoint_after(version).await;
         Ok(Outcome::Committed(state))
     }

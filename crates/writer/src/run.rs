@@ -8,6 +8,7 @@ use arrow::error::ArrowError;
 use copilot_lake_tables::Table;
 
 use crate::keys::{self, OwnedKey, Values};
+use crate::merge::version::Version;
 
 /// Rows are handed to the encoder in batches of about this many.
 const BATCH: usize = 8_192;
@@ -50,9 +51,9 @@ impl Run {
             order.dedup_by(|later, earlier| {
                 let same = compare(earlier, later).is_eq();
                 if same {
-                    let (a, b) = (&version[earlier.batch as usize], &version[later.batch as usize]);
-                    let newer = keys::compare(b, later.row as usize, a, earlier.row as usize);
-                    if newer.is_gt() || (newer.is_eq() && b.is_empty()) {
+                    let of = |row: &Row| Version::of(&version[row.batch as usize], row.row as usize);
+                    let newer = of(later).compare(of(earlier));
+                    if newer.is_gt() || (newer.is_eq() && layout.version().is_empty()) {
                         *earlier = *later;
                     }
                 }
@@ -86,6 +87,18 @@ impl Run {
     /// What the last row is sorted by.
     pub(crate) fn last(&self) -> Option<OwnedKey> {
         self.order.last().map(|last| OwnedKey::new(&self.sort[last.batch as usize], last.row as usize))
+    }
+
+    /// The same rows with these columns of their batches alone.
+    pub(crate) fn project(&self, columns: &[usize]) -> Result<Self, ArrowError> {
+        let batches = self.batches.iter().map(|batch| batch.project(columns)).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { batches, sort: self.sort.clone(), order: self.order.clone() })
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn memory(&self) -> usize {
+        let batches: usize = self.batches.iter().map(RecordBatch::get_array_memory_size).sum();
+        batches + self.order.len() * size_of::<Row>()
     }
 
     /// Takes the rows with the greatest time away, unless all rows have it: more rows of that time may follow.

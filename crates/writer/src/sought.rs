@@ -9,7 +9,7 @@ use crate::keys::{Value, Values};
 /// More values are not kept: so many are in every file, as far as a filter can tell.
 const VALUES: usize = 1 << 15;
 
-/// Values of the first key column that has a Bloom filter, of all rows that are looked for.
+/// Values of the last key column that has a Bloom filter, which tells the most, of all rows that are looked for.
 #[derive(Debug, Clone)]
 pub(crate) struct Sought {
     /// The column's position in the key, and its name; `None` in tables without such a column.
@@ -22,7 +22,7 @@ impl Sought {
     pub(crate) fn new(table: &'static Table) -> Self {
         let layout = table.layout();
         let fields = layout.key().iter().map(|&at| &layout.fields()[at]).enumerate();
-        let column = fields.filter(|(_, field)| field.bloom).map(|(at, field)| (at, field.name.as_str())).next();
+        let column = fields.filter(|(_, field)| field.bloom).map(|(at, field)| (at, field.name.as_str())).next_back();
         Self { column, values: column.is_some().then(HashSet::new) }
     }
 

@@ -1,21 +1,23 @@
 //! Where new rows are while a commit is made: still in memory, or in a file.
 
-use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
 use copilot_lake_tables::{Table, Week};
-use futures::TryStreamExt;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use parquet::arrow::arrow_reader::{RowSelection, RowSelector};
 
-use crate::data_file::{Bounds, DataFile};
+use crate::data_file::DataFile;
 use crate::error::Error;
 use crate::file::Staged;
 use crate::keys::{Value, Values};
 use crate::memory::Charge;
+use crate::merge::version::Version;
 use crate::read::FileReader;
 use crate::run::Run;
 use crate::sought::Sought;
@@ -32,32 +34,47 @@ pub(crate) const READ: usize = 2;
 /// New rows of one week, sorted.
 pub(crate) enum Source {
     /// In memory.
-    Run { week: Option<Week>, run: Run, bounds: Bounds, charge: Charge },
+    Run { week: Option<Week>, run: Run, charge: Charge },
     /// In a file that is not part of the table yet.
-    File(Staged),
+    File { staged: Staged, keys: Option<FileKeys> },
+}
+
+/// The keys of a file's rows, kept when the file was written.
+pub(crate) struct FileKeys {
+    /// Their time, key and version.
+    run: Run,
+    /// What they take of the lake's memory.
+    _charge: Charge,
+}
+
+impl FileKeys {
+    /// The keys of rows that are about to be written, all of them to one file.
+    pub(crate) fn of(table: &'static Table, run: &Run, mut charge: Charge) -> Result<Self, ArrowError> {
+        let run = run.project(&key_columns(table).0)?;
+        charge.set(run.memory());
+        Ok(Self { run, _charge: charge })
+    }
 }
 
 impl Source {
     pub(crate) fn week(&self) -> Option<Week> {
         match self {
             Self::Run { week, .. } => *week,
-            Self::File(staged) => staged.file.week,
+            Self::File { staged, .. } => staged.file.week,
         }
     }
 
-    pub(crate) fn bounds(&self) -> &Bounds {
+    /// How many rows there are.
+    pub(crate) fn rows(&self) -> u64 {
         match self {
-            Self::Run { bounds, .. } => bounds,
-            Self::File(staged) => &staged.file.bounds,
+            Self::Run { run, .. } => run.len() as u64,
+            Self::File { staged, .. } => staged.file.rows.unwrap_or_default(),
         }
     }
 
-    /// Finds between which keys the rows in memory lie; files know theirs.
-    pub(crate) fn bound_keys(&mut self, table: &'static Table) -> Result<(), Error> {
-        let Self::Run { run, bounds, .. } = self else { return Ok(()) };
-        bounds.key = vec![None; table.key.len()];
-        let rows = run.for_each(table.layout().key(), |values, row| bounds.take_in(values, row));
-        rows.map_err(Error::rows(table.name))
+    /// Whether the keys can be read without the file.
+    pub(crate) fn has_keys(&self) -> bool {
+        !matches!(self, Self::File { keys: None, .. })
     }
 
     /// Calls with the time, key and version columns of every row of these times, and the row's position.
@@ -68,19 +85,17 @@ impl Source {
         times: (i64, i64),
         mut call: impl FnMut(KeyRow<'_>),
     ) -> Result<(), Error> {
+        let (columns, parts) = key_columns(table);
         match self {
-            Self::File(staged) => KeyReader::open(store, table, &staged.file, times, None).await?.for_each(call).await,
+            Self::File { staged, keys: None } => {
+                KeyReader::open(store, table, &staged.file, times, None).await?.for_each(call).await
+            }
+            Self::File { keys: Some(keys), .. } => {
+                let columns: Vec<usize> = (0..columns.len()).collect();
+                for_each_key(&keys.run, &columns, parts, times, &mut call).map_err(Error::rows(table.name))
+            }
             Self::Run { run, .. } => {
-                let (columns, parts) = key_columns(table);
-                let mut position = 0;
-                let rows = run.for_each(&columns, |values, row| {
-                    let key = KeyRow { values, parts, row, position };
-                    position += 1;
-                    if (times.0..=times.1).contains(&key.time()) {
-                        call(key);
-                    }
-                });
-                rows.map_err(Error::rows(table.name))
+                for_each_key(run, &columns, parts, times, &mut call).map_err(Error::rows(table.name))
             }
         }
     }
@@ -95,7 +110,7 @@ impl Source {
         mut call: impl FnMut(&RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error> {
         match self {
-            Self::File(staged) => file_pick(store, &staged.file, schema, positions, call).await,
+            Self::File { staged, .. } => file_pick(store, &staged.file, schema, positions, call).await,
             Self::Run { run, .. } => {
                 let all = table.layout().schema();
                 let columns: Vec<usize> = schema.fields().iter().filter_map(|f| all.index_of(f.name()).ok()).collect();
@@ -124,15 +139,21 @@ struct Parts {
     version: usize,
 }
 
-/// A row's version; a part that is null is [`i64::MIN`].
-pub(crate) type Version = [i64; 2];
-
-/// Which of two versions is newer. Parts that one of them lacks do not count: a time that did not fit its column must
-/// not make its row the oldest.
-pub(crate) fn compare_versions(a: Version, b: Version) -> Ordering {
-    let known = |(a, b): &(i64, i64)| *a != i64::MIN && *b != i64::MIN;
-    let parts = a.into_iter().zip(b).filter(known);
-    parts.map(|(a, b)| a.cmp(&b)).find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+fn for_each_key(
+    run: &Run,
+    columns: &[usize],
+    parts: Parts,
+    times: (i64, i64),
+    call: &mut impl FnMut(KeyRow<'_>),
+) -> Result<(), ArrowError> {
+    let mut position = 0;
+    run.for_each(columns, |values, row| {
+        let key = KeyRow { values, parts, row, position };
+        position += 1;
+        if (times.0..=times.1).contains(&key.time()) {
+            call(key);
+        }
+    })
 }
 
 impl KeyRow<'_> {
@@ -160,11 +181,7 @@ impl KeyRow<'_> {
     }
 
     pub(crate) fn version(&self) -> Version {
-        let mut version = [i64::MIN; 2];
-        for (to, from) in version.iter_mut().zip(&self.values[self.parts.version..]) {
-            *to = from.int(self.row);
-        }
-        version
+        Version::of(&self.values[self.parts.version..], self.row)
     }
 }
 
@@ -225,6 +242,22 @@ impl KeyReader {
         }
         Ok(())
     }
+}
+
+/// The hashes of a file's keys, batch by batch, in its order.
+pub(crate) async fn key_hashes(
+    store: &Arc<dyn ObjectStore>,
+    table: &'static Table,
+    file: &DataFile,
+) -> Result<BoxStream<'static, Result<Vec<u128>, Error>>, Error> {
+    let reader = FileReader::open(store, file).await?;
+    let schema = projected(table, table.layout().key());
+    let columns: Vec<usize> = (0..schema.fields().len()).collect();
+    let hashes = move |batch: RecordBatch| {
+        let values = Values::of(&batch, &columns).map_err(Error::rows(table.name))?;
+        Ok((0..batch.num_rows()).map(|row| crate::keys::hash(&values, row)).collect())
+    };
+    Ok(reader.read_as(&schema, None, None)?.map(move |batch| batch.and_then(&hashes)).boxed())
 }
 
 /// As [`Source::pick`], for a file.

@@ -118,7 +118,7 @@ async fn a_lake_that_the_writer_made_is_opened_by_its_log() {
     assert!(!duckdb_views(&lake).await.unwrap().contains("read_parquet"));
 
     lake.prepare(&Instance::default(), false).await.unwrap();
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
     for (id, created) in [("e1", "2025-06-23T10:00:00Z"), ("e2", "2025-06-30T10:00:00Z")] {
         let row = event(GENERATED, ASK, "r1", created).with(|row| row.id = id.to_owned());
         changes.push(row.created.map(Week::of), batch(&[row])).await.unwrap();

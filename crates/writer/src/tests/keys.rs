@@ -145,7 +145,7 @@ async fn random_changes_give_what_a_map_would() {
             .collect();
         // An empty key is a key.
         first[7].id = String::new();
-        let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+        let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
         push(&mut changes, &first).await;
         changes.commit("run-1").await.unwrap();
         apply(&mut model, &first, &[]);
@@ -181,7 +181,7 @@ async fn a_file_that_holds_none_of_the_keys_is_not_read_for_its_rows() {
     let mut random = Random(1);
     let first: Vec<Row> =
         (0..24_000).map(|n| Row { id: random.id(), week: n % 6, version: 5, text: random.id() }).collect();
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
     push(&mut changes, &first).await;
     changes.commit("run-1").await.unwrap();
     let files = lake.files(&COPILOT_EVENT).await.unwrap();
@@ -214,7 +214,7 @@ async fn a_file_that_holds_none_of_the_keys_is_not_read_for_its_rows() {
     check(nth_week(2));
 
     // A row that goes by the beginning of its key.
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
     changes.remove(&rows_of(&first[4..5]).project(&[0]).unwrap()).unwrap();
     let done = changes.commit("run-1").await.unwrap();
     assert_eq!((done.files_added, done.files_removed), (1, 1));
@@ -235,7 +235,7 @@ async fn the_filter_of_a_key_rarely_errs() {
     let mut random = Random(2);
     let rows: Vec<Row> =
         (0..30_000).map(|_| Row { id: random.id(), week: 0, version: 1, text: String::new() }).collect();
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
     push(&mut changes, &rows).await;
     changes.commit("run-1").await.unwrap();
     let path = folder.path().join(&logged(&lake, &COPILOT_EVENT).await[0]);
@@ -281,7 +281,7 @@ async fn all_payload_keys(lake: &Lake) -> Vec<String> {
 async fn the_beginning_of_a_key_takes_all_its_rows_along() {
     let (folder, lake) = lake().await;
     let put = async |rows: &[[&str; 4]], status, remove: &[RecordBatch]| {
-        let mut changes = lake.changes(&PAYLOAD, Find::ByTime);
+        let mut changes = lake.changes(&PAYLOAD, Find::ByKey);
         for keys in remove {
             changes.remove(keys).unwrap();
         }
@@ -319,7 +319,7 @@ async fn the_beginning_of_a_key_takes_all_its_rows_along() {
 #[tokio::test]
 async fn a_key_without_its_beginning_is_refused() {
     let (_folder, lake) = lake().await;
-    let mut changes = lake.changes(&PAYLOAD, Find::ByTime);
+    let mut changes = lake.changes(&PAYLOAD, Find::ByKey);
     let keys = payload_keys(&[["t", "1", "", "x"]], "");
     for columns in [vec![], vec![1], vec![0, 2, 3]] {
         let error = changes.remove(&keys.project(&columns).unwrap()).unwrap_err();
@@ -337,7 +337,7 @@ async fn rows_of_some_ids_are_read_as_they_were_pushed() {
         (0..12_000).map(|n| Row { id: random.id(), week: n % 3, version: 5, text: random.id() }).collect();
     // One id in two partitions.
     first.extend([first[0].clone(), first[0].clone()]);
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
     push(&mut changes, &first[..12_000]).await;
     let mut columns = rows_of(&first[12_000..]).columns().to_vec();
     columns[1] = texts(&["p", "q"]);
@@ -368,7 +368,7 @@ async fn rows_of_some_ids_are_read_as_they_were_pushed() {
     assert!(lake.rows_of(&COPILOT_EVENT, &BTreeSet::new()).await.unwrap().is_empty());
     assert_eq!(store.take(), BTreeMap::new());
     // The first key column of payloads has no filter.
-    let mut changes = lake.changes(&PAYLOAD, Find::ByTime);
+    let mut changes = lake.changes(&PAYLOAD, Find::ByKey);
     changes.push(Some(week()), payload_keys(&[["t", "1", "", "x"], ["u", "1", "", "x"]], "decoded")).await.unwrap();
     changes.commit("run-1").await.unwrap();
     let found = lake.rows_of(&PAYLOAD, &BTreeSet::from(["u".to_owned()])).await.unwrap();

@@ -111,7 +111,7 @@ async fn a_raised_protocol_names_the_table() {
     let (folder, lake) = lake().await;
     let path = folder.path().join("payload/_delta_log/00000000000000000001.json");
     std::fs::write(path, "{\"protocol\":{\"minReaderVersion\":2,\"minWriterVersion\":5}}").unwrap();
-    let mut changes = lake.changes(&PAYLOAD, Find::ByTime);
+    let mut changes = lake.changes(&PAYLOAD, Find::ByKey);
     changes.push(Some(week()), payloads(&[("a", 1, "decoded")])).await.unwrap();
     let error = changes.commit("run-1").await.unwrap_err();
     assert!(matches!(error, Error::RaisedProtocol { table: "payload", .. }), "{error}");
@@ -143,7 +143,7 @@ async fn leftovers_of_a_killed_run_are_removed() {
     put(&lake, &[("a", 1, 1, "a")]).await;
 
     // Killed while a file was written, and between the naming of a file and its commit.
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
     changes.push(Some(week()), events(&[("b", 2, 1, "b"), ("c", 3, 1, "c")])).await.unwrap();
     let staged = |root: &Path| walk(root).iter().filter(|path| path.to_string_lossy().contains(".parquet#")).count();
     assert_eq!(staged(folder.path()), 1);
@@ -168,7 +168,7 @@ async fn dropped_changes_leave_nothing_to_be_seen() {
     let options = LakeOptions { memory: 1, ..LakeOptions::default() };
     let lake = open(folder.path(), options).await;
     lake.prepare(&instance(), false).await.unwrap();
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
     changes.push(Some(week()), events(&[("b", 2, 1, "b"), ("c", 3, 1, "c")])).await.unwrap();
     drop(changes);
     assert_glob_is_log(folder.path(), &lake).await;

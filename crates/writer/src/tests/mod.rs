@@ -116,7 +116,7 @@ fn slices(rows: &[(&str, i64, &str)]) -> RecordBatch {
 
 /// Commits one batch of events of the week.
 async fn put(lake: &Lake, rows: &[(&str, i64, i64, &str)]) -> crate::Committed {
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByTime);
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
     changes.push(Some(week()), events(rows)).await.unwrap();
     changes.commit("run-1").await.unwrap()
 }

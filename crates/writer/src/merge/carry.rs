@@ -1,0 +1,120 @@
+//! Rows that keep something of the row that they replace: what their reading did not cover.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, interleave_record_batch, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use copilot_lake_tables::Table;
+use object_store::ObjectStore;
+
+use crate::changes::Changes;
+use crate::data_file::DataFile;
+use crate::error::Error;
+use crate::lake::Find;
+use crate::merge::lookup::{Found, Match};
+use crate::merge::resolve::{Losers, ascending, stays};
+use crate::merge::values::ValueReader;
+use crate::source::{Source, file_pick};
+
+/// Makes the rows to be stored from new rows and, side by side, the table's rows of the same keys that they replace. Both
+/// batches have the table's columns, as has the one that is returned.
+pub type Carry = Arc<dyn Fn(&RecordBatch, &RecordBatch) -> Result<RecordBatch, ArrowError> + Send + Sync>;
+
+/// Pairs that are looked at together: two batches of whole rows are in memory.
+const TOGETHER: usize = 2_048;
+
+/// As [`resolve`](crate::merge::resolve::resolve), for rows that keep something of what they replace: such a row gives way
+/// to the one that is made of both.
+pub(crate) struct Carried<'a> {
+    pub(crate) store: &'a Arc<dyn ObjectStore>,
+    pub(crate) table: &'static Table,
+    pub(crate) find: Find,
+    pub(crate) sources: &'a [Source],
+    pub(crate) files: &'a [Arc<DataFile>],
+    pub(crate) carry: &'a Carry,
+}
+
+impl Carried<'_> {
+    /// Decides; the rows that are made go to `made`.
+    pub(crate) async fn resolve(
+        &self,
+        found: Found,
+        mut losers: Losers,
+        made: &mut Changes,
+    ) -> Result<Losers, Error> {
+        losers.old = found.gone;
+        let (older, mut pairs): (Vec<_>, Vec<_>) =
+            found.matches.into_iter().partition(|found| found.order == Ordering::Less);
+        older.iter().for_each(|found| losers.keep_old(found));
+        pairs.sort_unstable_by_key(|pair| (pair.source, pair.position));
+        let reader = ValueReader::new(self.table)?;
+        for pairs in pairs.chunk_by(|a, b| a.source == b.source).flat_map(|of_source| of_source.chunks(TOGETHER)) {
+            let source = &self.sources[pairs[0].source as usize];
+            let (new, old) = (self.new_rows(source, pairs).await?, self.old_rows(pairs).await?);
+            let rows = (self.carry)(&new, &old).map_err(Error::rows(self.table.name))?;
+            let mut kept = Vec::new();
+            let values = reader.read(&rows)?.into_iter().zip(reader.read(&old)?);
+            for ((row, found), (new, old)) in (0..).zip(pairs).zip(values) {
+                if found.order == Ordering::Equal && stays(self.find, new, old) {
+                    losers.keep_old(found);
+                } else {
+                    losers.keep_new(found);
+                    losers.new[found.source as usize].push(found.position);
+                    kept.push(row);
+                }
+            }
+            if !kept.is_empty() {
+                let rows = take_record_batch(&rows, &UInt32Array::from(kept)).map_err(Error::rows(self.table.name))?;
+                made.push(source.week(), rows).await?;
+            }
+        }
+        Ok(losers.finish())
+    }
+
+    fn schema(&self) -> &SchemaRef {
+        self.table.layout().schema()
+    }
+
+    /// The new rows of pairs.
+    async fn new_rows(&self, source: &Source, pairs: &[Match]) -> Result<RecordBatch, Error> {
+        let error = Error::rows(self.table.name);
+        let positions = ascending(pairs.iter().map(|pair| pair.position).collect());
+        let mut found = Vec::new();
+        source.pick(self.store, self.table, self.schema(), &positions, |batch| keep(&mut found, batch)).await?;
+        let rows = concat_batches(self.schema(), &found).map_err(&error)?;
+        // A key that is double in the table has one new row.
+        let at = pairs.iter().map(|pair| positions.partition_point(|position| *position < pair.position) as u32);
+        take_record_batch(&rows, &UInt32Array::from_iter_values(at)).map_err(&error)
+    }
+
+    /// The table's rows of pairs.
+    async fn old_rows(&self, pairs: &[Match]) -> Result<RecordBatch, Error> {
+        let error = Error::rows(self.table.name);
+        let mut of_file: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for pair in pairs {
+            of_file.entry(pair.file).or_default().push(pair.old);
+        }
+        // The batch of each file, and where its rows are in that.
+        let (mut batches, mut at) = (Vec::with_capacity(of_file.len()), BTreeMap::new());
+        for (file, positions) in of_file {
+            let positions = ascending(positions);
+            let mut found = Vec::new();
+            let files = &self.files[file as usize];
+            file_pick(self.store, files, self.schema(), &positions, |batch| keep(&mut found, batch)).await?;
+            at.extend((0..).zip(positions).map(|(row, position)| ((file, position), (batches.len(), row))));
+            batches.push(concat_batches(self.schema(), &found).map_err(&error)?);
+        }
+        let places: Vec<(usize, usize)> =
+            pairs.iter().filter_map(|pair| at.get(&(pair.file, pair.old))).copied().collect();
+        interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places).map_err(&error)
+    }
+}
+
+fn keep(to: &mut Vec<RecordBatch>, batch: &RecordBatch) -> Result<(), Error> {
+    to.push(batch.clone());
+    Ok(())
+}

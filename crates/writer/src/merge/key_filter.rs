@@ -1,0 +1,140 @@
+//! Which keys a table may hold: a Bloom filter in bounded memory, built from the table's key columns when many commits or
+//! many rows would otherwise each search its files.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use parquet::bloom_filter::Sbbf;
+
+/// Bytes of the key filters of a lake at most. Half of them hold 10 million keys of one table at a false-positive rate below 1 %.
+pub(crate) const FILTER_BYTES: usize = 32 << 20;
+
+/// Bytes per key, for a false-positive rate below 1e-3 over all layers.
+const KEY_BYTES: usize = 3;
+
+/// Bytes of a filter's block.
+const BLOCK_BYTES: usize = 32;
+
+/// Bytes of a layer at least; a layer that is added has four times as many as the one before.
+const LAYER_BYTES: usize = 64 << 10;
+const GROWTH: usize = 4;
+
+/// Memory that the key filters of a lake share.
+#[derive(Debug, Clone)]
+pub(crate) struct FilterBudget(Arc<AtomicUsize>);
+
+impl Default for FilterBudget {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(FILTER_BYTES)))
+    }
+}
+
+impl FilterBudget {
+    /// Takes at most that many bytes, and at most half of what is left: other tables need some too. `None` when less than a
+    /// layer is left.
+    fn take(&self, wanted: usize) -> Option<usize> {
+        let share = |left: usize| wanted.min(left / 2).max(LAYER_BYTES) / BLOCK_BYTES * BLOCK_BYTES;
+        let take = |left: usize| left.checked_sub(share(left));
+        self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok().map(share)
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// The keys of a table, as far as a filter can tell: never misses one, rarely takes another for one.
+pub(crate) struct KeyFilter {
+    budget: FilterBudget,
+    /// Every layer but the last is full.
+    layers: Vec<Layer>,
+}
+
+struct Layer {
+    filter: Sbbf,
+    bytes: usize,
+    /// Keys of which there is room at the intended false-positive rate.
+    room: usize,
+}
+
+impl KeyFilter {
+    /// An empty filter with room for that many keys.
+    pub(crate) fn new(budget: FilterBudget, keys: usize) -> Self {
+        let mut filter = Self { budget, layers: Vec::new() };
+        filter.grow(keys * KEY_BYTES);
+        filter
+    }
+
+    /// Whether the table may hold a key, by its hash.
+    pub(crate) fn contains(&self, key: u128) -> bool {
+        let bytes = key.to_le_bytes();
+        self.layers.is_empty() || self.layers.iter().any(|layer| layer.filter.check(&bytes[..]))
+    }
+
+    /// Adds a key. Whether the table may have held it before.
+    pub(crate) fn insert(&mut self, key: u128) -> bool {
+        if !self.layers.is_empty() && self.contains(key) {
+            return true;
+        }
+        let (room, size) = self.layers.last().map_or((0, 0), |layer| (layer.room, layer.bytes));
+        if room == 0 {
+            self.grow(size * GROWTH);
+        }
+        match self.layers.last_mut() {
+            Some(layer) => {
+                layer.filter.insert(&key.to_le_bytes()[..]);
+                // Without memory for another layer the last one errs more often.
+                layer.room = layer.room.saturating_sub(1);
+                false
+            }
+            // Nothing can be told.
+            None => true,
+        }
+    }
+
+    fn grow(&mut self, wanted: usize) {
+        if let Some(bytes) = self.budget.take(wanted) {
+            self.layers.push(Layer { filter: Sbbf::new(&vec![0; bytes]), bytes, room: bytes / KEY_BYTES });
+        }
+    }
+}
+
+impl Drop for KeyFilter {
+    fn drop(&mut self) {
+        self.budget.give_back(self.layers.iter().map(|layer| layer.bytes).sum());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A hash as good as any, of a number.
+    fn key(n: u64) -> u128 {
+        crate::keys::hash_of(|hasher| std::hash::Hasher::write_u64(hasher, n))
+    }
+
+    #[test]
+    fn no_key_is_missed_and_few_are_taken_for_others() {
+        let mut filter = KeyFilter::new(FilterBudget::default(), 0);
+        let known = (0..1_200_000).filter(|n| filter.insert(key(*n))).count();
+        assert!(known < 1_200, "{known} of 1,200,000 were taken for others while the filter grew");
+        assert!(filter.layers.len() > 1);
+        assert!((0..1_200_000).all(|n| filter.insert(key(n))));
+    }
+
+    #[test]
+    fn filters_share_their_memory_and_give_it_back() {
+        let budget = FilterBudget::default();
+        let large = KeyFilter::new(budget.clone(), 10_000_000);
+        assert_eq!(large.layers[0].bytes, FILTER_BYTES / 2);
+        let others: Vec<_> = (0..20).map(|_| KeyFilter::new(budget.clone(), 3_000_000)).collect();
+        assert!(budget.0.load(Ordering::Relaxed) < LAYER_BYTES);
+        let mut last = KeyFilter::new(budget.clone(), 100);
+        assert!(last.insert(1), "without memory nothing can be told");
+        drop(others);
+        assert!(!last.insert(1) && last.insert(1));
+        drop((large, last));
+        assert_eq!(budget.0.load(Ordering::Relaxed), FILTER_BYTES);
+    }
+}

@@ -1,0 +1,14 @@
+//! Merging by key: which of the new rows and which of the table's rows stay. Knows keys, versions and files; knows no
+//! service.
+//!
+//! [`NewRows`](new_rows::NewRows) are the new rows that the table may hold already, [`lookup`] finds the table's rows with
+//! the same keys, [`resolve`] decides which of them give way.
+
+pub(crate) mod carry;
+pub(crate) mod key_filter;
+pub(crate) mod lookup;
+pub(crate) mod new_rows;
+pub(crate) mod resolve;
+pub(crate) mod table_keys;
+pub(crate) mod values;
+pub(crate) mod version;

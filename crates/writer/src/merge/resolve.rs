@@ -1,0 +1,142 @@
+//! One row per key: which of the new rows, and which of the table's, give way.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use copilot_lake_tables::Table;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectStore;
+
+use crate::data_file::DataFile;
+use crate::error::Error;
+use crate::lake::Find;
+use crate::merge::lookup::{Found, Match};
+use crate::merge::values::{ValueReader, Values};
+use crate::source::{READ, Source, file_pick};
+
+/// The rows that give way, by ascending position.
+#[derive(Debug, Default)]
+pub(crate) struct Losers {
+    /// For every source.
+    pub(crate) new: Vec<Vec<u32>>,
+    /// By the file's place in the table.
+    pub(crate) old: BTreeMap<usize, Vec<u32>>,
+    /// New rows that give way to the table's.
+    pub(crate) unchanged: u64,
+}
+
+impl Losers {
+    /// Begins with the new rows that are superseded by other new ones.
+    pub(crate) fn new(superseded: Vec<Vec<u32>>) -> Self {
+        Self { new: superseded, ..Self::default() }
+    }
+
+    /// The new row gives way.
+    pub(crate) fn keep_old(&mut self, found: &Match) {
+        self.unchanged += 1;
+        self.new[found.source as usize].push(found.position);
+    }
+
+    /// The table's row gives way.
+    pub(crate) fn keep_new(&mut self, found: &Match) {
+        self.old.entry(found.file as usize).or_default().push(found.old);
+    }
+
+    /// Puts positions in order.
+    pub(crate) fn finish(mut self) -> Self {
+        for positions in self.new.iter_mut().chain(self.old.values_mut()) {
+            positions.sort_unstable();
+            positions.dedup();
+        }
+        self
+    }
+}
+
+/// What a comparison of equal versions comes to.
+pub(crate) fn stays(find: Find, new: Values, old: Values) -> bool {
+    new.digest == old.digest || (find == Find::Again && new.extracted_at < old.extracted_at)
+}
+
+/// Decides by version, and by values where versions are equal.
+///
+/// The newest version stays. With equal versions, or without any, the new row stays if a value differs that is not about
+/// the program's own work, else the table's. By [`Find::Again`] a row of the table that was read later stays in any case.
+/// Rows that are to go give way to nothing.
+pub(crate) async fn resolve(
+    store: &Arc<dyn ObjectStore>,
+    table: &'static Table,
+    find: Find,
+    sources: &[Source],
+    files: &[Arc<DataFile>],
+    found: Found,
+    mut losers: Losers,
+) -> Result<Losers, Error> {
+    losers.old = found.gone;
+    let mut equal = Vec::new();
+    for found in found.matches {
+        match found.order {
+            Ordering::Greater => losers.keep_new(&found),
+            Ordering::Less => losers.keep_old(&found),
+            Ordering::Equal => equal.push(found),
+        }
+    }
+    for (found, new, old) in compare(store, table, sources, files, equal).await? {
+        if stays(find, new, old) { losers.keep_old(&found) } else { losers.keep_new(&found) }
+    }
+    Ok(losers.finish())
+}
+
+/// The values of every pair: of the new row, and of the table's.
+async fn compare(
+    store: &Arc<dyn ObjectStore>,
+    table: &'static Table,
+    sources: &[Source],
+    files: &[Arc<DataFile>],
+    pairs: Vec<Match>,
+) -> Result<Vec<(Match, Values, Values)>, Error> {
+    if pairs.is_empty() {
+        return Ok(vec![]);
+    }
+    let reader = ValueReader::new(table)?;
+    let mut of_source: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let mut of_file: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    for pair in &pairs {
+        of_source.entry(pair.source).or_default().push(pair.position);
+        of_file.entry(pair.file).or_default().push(pair.old);
+    }
+    let mut new: HashMap<(u32, u32), Values> = HashMap::new();
+    for (at, positions) in of_source {
+        let positions = ascending(positions);
+        let mut found = Vec::with_capacity(positions.len());
+        let read = |batch: &_| reader.read(batch).map(|values| found.extend(values));
+        sources[at as usize].pick(store, table, &reader.schema, &positions, read).await?;
+        new.extend(positions.into_iter().map(|position| (at, position)).zip(found));
+    }
+    let pick = |(at, positions): (u32, Vec<u32>)| {
+        let (file, reader) = (Arc::clone(&files[at as usize]), &reader);
+        async move {
+            let positions = ascending(positions);
+            let mut found = Vec::with_capacity(positions.len());
+            let read = |batch: &_| reader.read(batch).map(|values| found.extend(values));
+            file_pick(store, &file, &reader.schema, &positions, read).await?;
+            Ok::<_, Error>(positions.into_iter().map(move |position| (at, position)).zip(found))
+        }
+    };
+    let picked: Vec<_> = of_file.into_iter().map(pick).collect();
+    let picked: Vec<_> = stream::iter(picked).buffered(READ).try_collect().await?;
+    let old: HashMap<(u32, u32), Values> = picked.into_iter().flatten().collect();
+    let of = |values: &HashMap<(u32, u32), Values>, at| values.get(&at).copied().unwrap_or_default();
+    let with_values = pairs.into_iter().map(|pair| {
+        let (new, old) = (of(&new, (pair.source, pair.position)), of(&old, (pair.file, pair.old)));
+        (pair, new, old)
+    });
+    Ok(with_values.collect())
+}
+
+/// The positions in order, each once.
+pub(crate) fn ascending(mut positions: Vec<u32>) -> Vec<u32> {
+    positions.sort_unstable();
+    positions.dedup();
+    positions
+}

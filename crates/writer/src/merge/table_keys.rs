@@ -1,0 +1,74 @@
+//! What the commits of a table hand on to each other: which keys the table may hold.
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::error::Error;
+use crate::lake::Inner;
+use crate::log::State;
+use crate::merge::key_filter::KeyFilter;
+use crate::source::{OPENED, READ, key_hashes};
+
+/// Commits that search the table's files for their keys; from then on one filter of all keys is cheaper.
+const SEARCHES: u32 = 2;
+
+/// Rows whose keys are searched in the table's files; of more, the files' own filters tell too little.
+const SEARCHED_ROWS: u64 = 1 << 15;
+
+/// The keys of a table, as far as they are known. Whoever holds it is the one who commits.
+#[derive(Default)]
+pub(crate) struct TableKeys {
+    filter: Option<KeyFilter>,
+    /// The version whose keys the filter has.
+    version: u64,
+    searches: u32,
+}
+
+impl TableKeys {
+    /// The filter of the table's keys, made when it pays to merge that many rows; `None` when it does not.
+    pub(crate) async fn filter(
+        &mut self,
+        lake: &Inner,
+        state: &State,
+        rows: u64,
+    ) -> Result<Option<&mut KeyFilter>, Error> {
+        if self.version != state.version {
+            // Somebody else has committed.
+            self.filter = None;
+        }
+        if self.filter.is_none() {
+            self.searches += 1;
+            if !state.files.is_empty() && rows <= SEARCHED_ROWS && self.searches <= SEARCHES {
+                return Ok(None);
+            }
+            self.filter = Some(build(lake, state).await?);
+            self.version = state.version;
+        }
+        Ok(self.filter.as_mut())
+    }
+
+    /// The filter, if there is one for this version.
+    pub(crate) fn known(&mut self, state: &State) -> Option<&mut KeyFilter> {
+        self.filter.as_mut().filter(|_| self.version == state.version)
+    }
+
+    /// Takes in a commit of this process: the keys of its rows are in the filter.
+    pub(crate) fn committed(&mut self, version: u64) {
+        if version == self.version + 1 {
+            self.version = version;
+        }
+    }
+}
+
+/// Reads the keys of all files.
+async fn build(lake: &Inner, state: &State) -> Result<KeyFilter, Error> {
+    let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
+    let mut filter = KeyFilter::new(lake.filter_budget.clone(), usize::try_from(rows).unwrap_or(usize::MAX / 4));
+    let files: Vec<_> = state.files.iter().map(|file| key_hashes(&lake.store, state.table, file)).collect();
+    let mut files = stream::iter(files).buffer_unordered(OPENED).try_flatten_unordered(READ);
+    while let Some(hashes) = files.try_next().await? {
+        for hash in hashes {
+            filter.insert(hash);
+        }
+    }
+    Ok(filter)
+}
