@@ -62,6 +62,12 @@ impl World {
         Self::new(Scenario::parse_in(toml, &package().join("fixtures")).unwrap())
     }
 
+    /// Goes on with another emulator over the same lake.
+    pub(crate) fn serve(&mut self, toml: &str) {
+        let scenario = Scenario::parse_in(toml, &package().join("fixtures")).unwrap();
+        self.emulator = self.runtime.block_on(Emulator::start(([127, 0, 0, 1], 0).into(), scenario)).unwrap();
+    }
+
     pub(crate) fn lake(&self) -> PathBuf {
         self.folder.path().join("lake")
     }

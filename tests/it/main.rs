@@ -7,6 +7,7 @@
 //! - `readers`: the lake read by DuckDB, pyarrow and deltalake for Python.
 //! - `demo`: the demo, as a newcomer sees it.
 //! - `bad_input`: what a user gets wrong, and what the program says.
+//! - `keys`: each key once, whatever moves; what was not asked for stays.
 //! - `kill`: runs that are killed and run again.
 //! - `faults`: every fault at every stage, and several together.
 //! - `graph`, `graph_rows`, `graph_runs`, `graph_users`: histories of Microsoft 365 Copilot.
@@ -29,6 +30,7 @@ mod graph_runs;
 mod graph_users;
 mod harness;
 mod identities;
+mod keys;
 mod kill;
 mod mutation;
 mod proxy;

@@ -43,6 +43,21 @@ impl Selection {
         self.wires.iter().any(|wire| property_of(wire) == property)
     }
 
+    /// Whether exactly that is asked for, a property or an annotation.
+    pub fn names(&self, wire: &str) -> bool {
+        self.wires.iter().any(|known| known == wire)
+    }
+
+    /// Everything that is asked for.
+    pub fn wires(&self) -> impl Iterator<Item = &str> {
+        self.wires.iter().map(String::as_str)
+    }
+
+    /// Reads what [`Selection::text`] wrote.
+    pub fn parse(text: &str) -> Self {
+        Self { wires: text.split(',').map(str::to_owned).collect() }
+    }
+
     /// All names, separated by commas: what the ledger keeps.
     pub fn text(&self) -> String {
         self.wires.join(",")

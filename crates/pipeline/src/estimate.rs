@@ -116,8 +116,8 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
         left.say(SYSTEM_USER.source_name(), estimate.tables.iter().any(|table| table.slices > 0));
     }
     if let (Some(job), Some(service)) = (&graph, &services.graph) {
-        let (continued, last_run, left) = (&continued, ledger.last_run(), &left);
-        let walk = graph::Walk { service, job, full, window, continued, last_run, left };
+        let (continued, left) = (&continued, &left);
+        let walk = graph::Walk { service, job, full, window, continued, left };
         estimate.graph = Some(of_graph(&walk, &lake).await?);
     }
     if let (Some(job), Some(service), Some(anew)) = (&dataverse, &services.dataverse, continued.anew(full))
@@ -156,7 +156,7 @@ async fn of_dataverse(
             TableEstimate { table: table.name, rows: totals.get(table.name).copied(), ..Default::default() };
         schema.settle(service, table).await;
         if let Some(selection) = schema.selection(table) {
-            let (mut windows, _) = ledger.windows(table, &selection.text()).await;
+            let mut windows = ledger.windows(table, &selection.text()).await;
             windows.retain(|window| !full || continued.runs.contains(&window.run_id));
             let plan = plan::plan(&windows, &Frame::of(job, ledger, continued));
             let oldest = match plan::needs_oldest(&plan) {

@@ -11,6 +11,7 @@ use copilot_lake_tables::{Instant, Labels, REJECTED_RECORD, Table, Week};
 use copilot_lake_writer::{Changes, Find, Lake};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
+use crate::coverage::Coverage;
 use crate::cpu;
 use crate::labels::LabelCache;
 use crate::rejects::Rejects;
@@ -58,6 +59,8 @@ pub(crate) struct Ingest<'a> {
     pub(crate) run_id: &'a str,
     pub(crate) rejects: &'a Rejects,
     pub(crate) labels: &'a LabelCache,
+    /// What the pages cover of the table's rows.
+    pub(crate) coverage: Coverage,
     /// Takes the ids of the people whom rows name.
     pub(crate) named: &'a Named,
     /// Only rows with one of these ids.
@@ -87,6 +90,7 @@ impl Ingest<'_> {
         });
         let mut decoded = std::pin::pin!(decoded.try_buffered(DECODED_AHEAD));
         let mut stopped = self.stop.clone();
+        let mut unlabelled = false;
         loop {
             let next = tokio::select! {
                 next = decoded.next() => next,
@@ -109,6 +113,7 @@ impl Ingest<'_> {
                 rejects.push(None, batch).await?;
                 self.rejects.learn(self.table, &refused, extracted_at);
             }
+            unlabelled |= page.unlabelled;
             let (rows, throttled) = (page.rows, throttled.as_secs_f64());
             for (week, batch) in page.batches {
                 // What was wrong with these rows before is gone, unless it was pushed again.
@@ -118,6 +123,9 @@ impl Ingest<'_> {
                 changes.push(self.week(week), self.wanted(batch)?).await?;
             }
             each(rows, throttled);
+        }
+        if let Some(carry) = self.coverage.carry(self.table, unlabelled) {
+            changes.carry(carry);
         }
         Ok(Ready { rejects, changes })
     }

@@ -182,25 +182,16 @@ impl Ledger {
         Ok(())
     }
 
-    /// The run that started last; none when two did at the same time.
-    pub(crate) fn last_run(&self) -> Option<&str> {
-        let (run, started) = self.started.iter().max_by_key(|(_, started)| **started)?;
-        (self.started.values().filter(|other| *other == started).count() == 1).then_some(run)
-    }
-
     /// When each run started.
     pub(crate) fn started(&self) -> &BTreeMap<String, Instant> {
         &self.started
     }
 
-    /// The done windows of a table whose selection covers the present one, and whether there are others.
-    pub(crate) async fn windows(&self, table: &Table, selection: &str) -> (Vec<Window>, bool) {
+    /// The done windows of a table whose selection covers the present one.
+    pub(crate) async fn windows(&self, table: &Table, selection: &str) -> Vec<Window> {
         let windows = self.windows.lock().await;
-        let Some(windows) = windows.get(table.name) else { return (vec![], false) };
-        let covering = windows.iter().filter(|(done, _)| plan::covers(done, selection));
-        let covering: Vec<_> = covering.flat_map(|(_, windows)| windows).cloned().collect();
-        let others = covering.len() < windows.values().map(Vec::len).sum();
-        (covering, others)
+        let covering = windows.get(table.name).into_iter().flatten().filter(|(done, _)| plan::covers(done, selection));
+        covering.flat_map(|(_, windows)| windows).cloned().collect()
     }
 
     /// Where the reading of a table by that clock ended last.
@@ -248,7 +239,7 @@ impl Ledger {
     /// Writes a slice's row. It comes after the commit of its data: that is what makes it true.
     pub(crate) async fn record(&self, run_id: &str, row: &SliceRow) -> Result<(), Error> {
         // A slice's row is never written again by its own run.
-        self.record_by(run_id, row, Find::ByTime).await
+        self.record_by(run_id, row, Find::ByKey).await
     }
 
     /// Writes a slice's row, which may be there already.
@@ -278,7 +269,7 @@ impl Ledger {
                 as_of,
             };
             of_selection(&mut *self.windows.lock().await, slice.table.name, &row.selection).push(window);
-            let (windows, _) = self.windows(slice.table, &row.selection).await;
+            let windows = self.windows(slice.table, &row.selection).await;
             done_until = plan::watermark(windows.iter(), as_of).or(Some(slice.start));
         }
         let columns = rows::slices(run_id, &[(row, done_until)]);
@@ -292,12 +283,12 @@ impl Ledger {
         if rows.is_empty() {
             return Ok(());
         }
-        self.write(&EXTRACTION_SLICE, rows::slices(run_id, &rows), run_id, Find::ByTime).await
+        self.write(&EXTRACTION_SLICE, rows::slices(run_id, &rows), run_id, Find::ByKey).await
     }
 
     /// Writes a run's row. A run keeps its start.
     async fn write_run(&self, run_id: &str, row: Row) -> Result<(), Error> {
-        self.write(&EXTRACTION_RUN, row, run_id, Find::ByTime).await
+        self.write(&EXTRACTION_RUN, row, run_id, Find::ByKey).await
     }
 
     async fn write(&self, table: &'static Table, row: Row, run_id: &str, find: Find) -> Result<(), Error> {

@@ -7,6 +7,7 @@
 
 mod archive;
 mod check;
+mod coverage;
 mod cpu;
 mod deletes;
 mod derived;

@@ -83,6 +83,7 @@ async fn read(
         run_id: &spine.run_id,
         rejects: &spine.rejects,
         labels: &spine.labels,
+        coverage: spine.schema.coverage(&SYSTEM_USER, selection),
         named: &spine.named,
         only: Some(&wanted),
         stop: &spine.halt.stop(),

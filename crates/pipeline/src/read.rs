@@ -13,7 +13,7 @@ use crate::ledger::{Continued, SliceRow, Watermark};
 use crate::plan::{self, Frame};
 use crate::report::Status;
 use crate::settings::DataverseJob;
-use crate::slice::{self, Task};
+use crate::slice;
 use crate::spine::DataverseSpine;
 
 /// Slices in flight. Each holds a page or two, so this bounds memory; the service's own limits lie far above.
@@ -24,7 +24,7 @@ pub(crate) async fn tasks(
     spine: &DataverseSpine<'_>,
     job: &DataverseJob,
     continued: &Continued,
-) -> Result<Vec<Task>, Error> {
+) -> Result<Vec<Slice>, Error> {
     let (mut changed, mut first_pass) = (Vec::new(), Vec::new());
     for table in &job.tables {
         spine.reports.lock().await.of(table.name);
@@ -33,9 +33,8 @@ pub(crate) async fn tasks(
             skip(spine, table, job.since.unwrap_or(plan::BEGINNING), continued.now).await?;
             continue;
         };
-        let (mut windows, mut others) = spine.ledger.windows(table, &selection.text()).await;
+        let mut windows = spine.ledger.windows(table, &selection.text()).await;
         if spine.full {
-            others = true;
             windows.retain(|window| continued.runs.contains(&window.run_id));
         }
         let (days, weeks) = if let Some((since, until)) = spine.window {
@@ -61,12 +60,11 @@ pub(crate) async fn tasks(
             (days, weeks)
         };
         (spine.observe)(&Event::Planned { table: table.name, slices: days.len() + weeks.len() });
-        let is_new = !others && spine.window.is_none();
-        changed.extend(days.into_iter().map(|slice| Task { slice, is_new: false }));
-        first_pass.extend(weeks.into_iter().map(|slice| Task { slice, is_new }));
+        changed.extend(days);
+        first_pass.extend(weeks);
     }
     // The newest week of every table first.
-    first_pass.sort_by_key(|task| std::cmp::Reverse(task.slice.end));
+    first_pass.sort_by_key(|slice: &Slice| std::cmp::Reverse(slice.end));
     changed.append(&mut first_pass);
     Ok(changed)
 }
@@ -113,8 +111,8 @@ async fn skip(spine: &DataverseSpine<'_>, table: &'static Table, start: Instant,
 
 /// Reads the slices, several at a time. One that fails holds nothing else up; when the lake or the sign-in fails, the
 /// others are stopped and come to an end of their own.
-pub(crate) async fn run(spine: &DataverseSpine<'_>, tasks: Vec<Task>) -> Result<(), Error> {
-    let reading = futures::stream::iter(tasks).map(|task| one(spine, task)).buffer_unordered(SLICES_IN_FLIGHT);
+pub(crate) async fn run(spine: &DataverseSpine<'_>, slices: Vec<Slice>) -> Result<(), Error> {
+    let reading = futures::stream::iter(slices).map(|slice| one(spine, slice)).buffer_unordered(SLICES_IN_FLIGHT);
     let mut reading = std::pin::pin!(reading);
     let mut failure = Ok(());
     let mut grace = std::pin::pin!(spine.halt.grace_over());
@@ -137,14 +135,13 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, tasks: Vec<Task>) -> Result<
     }
 }
 
-async fn one(spine: &DataverseSpine<'_>, task: Task) -> Result<(), Error> {
+async fn one(spine: &DataverseSpine<'_>, slice: Slice) -> Result<(), Error> {
     if spine.halt.is_over() {
         spine.stopped().await;
         return Ok(());
     }
     let mut counts = Counts::default();
-    let (selection, result) = slice::run(&task, spine, &mut counts).await;
-    let slice = task.slice;
+    let (selection, result) = slice::run(&slice, spine, &mut counts).await;
     let ended = match result {
         Ok(()) => (Status::Done, None),
         Err(NotDone::Stopped) => {

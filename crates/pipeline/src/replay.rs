@@ -4,12 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use copilot_lake_decoder::{RawPayload, SourceRow, decode_payloads};
-use copilot_lake_extractor::{Page, Slice};
+use copilot_lake_extractor::{Page, Selection, Slice};
 use copilot_lake_tables::{Instant, Labels, PAYLOAD, SYSTEM_USER, Table, Week, table};
 use copilot_lake_writer::{ArchivedSlice, Find, Instance, Lake, LakeOptions, archived};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::archive::{PAYLOADS, PayloadLine, SliceFile, TRACKING, VERSION};
+use crate::coverage::Coverage;
 use crate::deletes::{self, Forget};
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -246,6 +247,10 @@ impl Into<'_> {
         } else {
             None
         };
+        let selection = Selection::parse(&about.selection);
+        // Of a selection that names nothing unknown the archive does not say whether there was any.
+        let known = Selection::of(table);
+        let asks_more = selection.wires().any(|wire| !known.names(wire));
         let ingest = Ingest {
             table,
             find: Find::Again,
@@ -253,6 +258,7 @@ impl Into<'_> {
             run_id: &self.run,
             rejects: &self.rejects,
             labels: &cache,
+            coverage: Coverage::of(table, &selection, asks_more),
             named: &Named::default(),
             only: only.as_ref(),
             stop: &self.stop,

@@ -48,7 +48,6 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let _lock = lake.lock(&run_id).await?;
     lake.prepare(&instance, false).await?;
     let mut ledger = Ledger::read(&lake).await?;
-    let last_run = ledger.last_run().map(str::to_owned);
     if ledger.has_unfinished() {
         lake.prepare(&instance, true).await?;
     }
@@ -98,8 +97,8 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
         }),
         spine.guarded(AI_INTERACTION.source_name(), graph_refused, async {
             let (Some(job), Some(service)) = (&graph, &spine.services.graph) else { return Ok(()) };
-            let (full, continued, last_run) = (spine.full, &continued, last_run.as_deref());
-            let walk = graph::Walk { service, job, full, window, continued, last_run, left: &spine.left };
+            let (full, continued) = (spine.full, &continued);
+            let walk = graph::Walk { service, job, full, window, continued, left: &spine.left };
             graph::run(&spine, &walk).await
         }),
     );

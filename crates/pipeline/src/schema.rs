@@ -6,6 +6,8 @@ use std::sync::{Mutex, PoisonError};
 use copilot_lake_extractor::{AnyFile, Dataverse, Environment, Error, Presence, Selection};
 use copilot_lake_tables::Table;
 
+use crate::coverage::Coverage;
+
 /// What rows say of the Files in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Shows {
@@ -46,6 +48,11 @@ impl Schema {
             (true, true) => Shows::Perhaps,
             (true, false) => Shows::Everything,
         }
+    }
+
+    /// What a reading of that selection covers of a table's rows.
+    pub(crate) fn coverage(&self, table: &'static Table, selection: &Selection) -> Coverage {
+        Coverage::of(table, selection, !self.environment.is_assumed())
     }
 
     /// What is asked of a table's rows; `None` when the environment has no such table.

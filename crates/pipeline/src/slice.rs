@@ -9,25 +9,16 @@ use crate::event::Event;
 use crate::ingest::{Counts, Ingest, NotDone};
 use crate::spine::DataverseSpine;
 
-/// A slice to be read.
-#[derive(Debug)]
-pub(crate) struct Task {
-    pub(crate) slice: Slice,
-    /// Its rows have not been read before, so that a known row is found by its time. Otherwise by its key: whatever moved
-    /// is found too.
-    pub(crate) is_new: bool,
-}
-
 /// Reads a slice and commits it; says what was asked for. Counts hold what happened even when it fails.
 pub(crate) async fn run(
-    task: &Task,
+    slice: &Slice,
     spine: &DataverseSpine<'_>,
     counts: &mut Counts,
 ) -> (Selection, Result<(), NotDone>) {
-    let table = task.slice.table;
+    let table = slice.table;
     loop {
         let selection = spine.schema.selection(table).unwrap_or_else(|| Selection::of(table));
-        match read(task, &selection, spine, counts).await {
+        match read(slice, &selection, spine, counts).await {
             // The metadata listed it, or was not to be had: the rows come without it.
             Err(NotDone::Service(ServiceError::ColumnMissing { column, .. }))
                 if spine.schema.forget(table, &column, &selection) => {}
@@ -37,17 +28,17 @@ pub(crate) async fn run(
 }
 
 async fn read(
-    task: &Task,
+    slice: &Slice,
     selection: &Selection,
     spine: &DataverseSpine<'_>,
     counts: &mut Counts,
 ) -> Result<(), NotDone> {
-    let (table, service) = (task.slice.table, &spine.service);
+    let (table, service) = (slice.table, &spine.service);
     let as_of = service.service_time().await?;
     counts.as_of = Some(as_of);
-    let archive = PageArchive::begin(spine, &task.slice, selection, as_of);
+    let archive = PageArchive::begin(spine, slice, selection, as_of);
     let kept = archive.as_ref();
-    let pages = service.pages(&task.slice, selection).map_err(NotDone::Service).and_then(|page| async move {
+    let pages = service.pages(slice, selection).map_err(NotDone::Service).and_then(|page| async move {
         let extracted_at = service.service_time().await?;
         if let Some(archive) = kept {
             archive.page(page.number, &page.body, extracted_at).await?;
@@ -56,11 +47,12 @@ async fn read(
     });
     let ingest = Ingest {
         table,
-        find: if task.is_new { Find::ByTime } else { Find::ByKey },
+        find: Find::ByKey,
         lake: &spine.lake,
         run_id: &spine.run_id,
         rejects: &spine.rejects,
         labels: &spine.labels,
+        coverage: spine.schema.coverage(table, selection),
         named: &spine.named,
         only: None,
         stop: &spine.halt.stop(),

@@ -1,7 +1,6 @@
 //! Bundles: what was heard of several users, decoded together, so that batches are worth their while.
 
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::PoisonError;
 
 use copilot_lake_decoder::{DecodedInteractions, Error, Interactions};
 use copilot_lake_tables::Instant;
@@ -21,8 +20,6 @@ pub(crate) struct Bundle {
     /// Parts that follow one another.
     pub(crate) decoded: Vec<DecodedInteractions>,
     pub(crate) extracted_at: Instant,
-    /// Before which time the lake may have rows, by user; whoever is not named has none there.
-    pub(crate) reread_until: HashMap<Arc<str>, Instant>,
     pub(crate) pages: usize,
     pub(crate) throttled_seconds: f64,
     pub(crate) ended: Vec<Ended>,
@@ -52,22 +49,18 @@ async fn decode(pages: Vec<HeardPage>, ended: Vec<Ended>) -> Result<Bundle, Erro
     cpu::run(move || {
         let mut interactions = Interactions::default();
         let (mut extracted_at, mut throttled_seconds) = (Instant(0), 0.0);
-        let mut reread_until = HashMap::new();
         let count = pages.len();
         for heard in pages {
-            let HeardPage { history, page, user, .. } = heard;
-            extracted_at = extracted_at.max(heard.extracted_at);
+            let HeardPage { history, page, extracted_at: at } = heard;
+            extracted_at = extracted_at.max(at);
             throttled_seconds += page.throttled.as_secs_f64();
             let mut decoding = history.lock().unwrap_or_else(PoisonError::into_inner);
             if let Err(error) = interactions.add(&mut decoding.history, page.rows()) {
                 decoding.broken = Some(error);
             }
-            if heard.may_meet {
-                reread_until.insert(user, heard.reread_until);
-            }
         }
         let decoded = interactions.finish(extracted_at)?;
-        Ok(Bundle { decoded, extracted_at, reread_until, pages: count, throttled_seconds, ended })
+        Ok(Bundle { decoded, extracted_at, pages: count, throttled_seconds, ended })
     })
     .await
 }

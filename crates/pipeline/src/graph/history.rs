@@ -33,11 +33,6 @@ pub(crate) struct HeardPage {
     pub(crate) history: Arc<Mutex<Decoding>>,
     pub(crate) page: Page,
     pub(crate) extracted_at: Instant,
-    pub(crate) user: Arc<str>,
-    /// The lake may have rows of the user before this time.
-    pub(crate) reread_until: Instant,
-    /// Whether it may have any.
-    pub(crate) may_meet: bool,
 }
 
 /// How the reading of a history ended.
@@ -153,7 +148,6 @@ impl Reader {
         tell: &mpsc::UnboundedSender<Heard>,
     ) -> Result<(), NotDone> {
         counts.as_of.get_or_insert(self.service.service_time().await?);
-        let user: Arc<str> = task.user.as_str().into();
         let mut pages = std::pin::pin!(self.service.history(&task.user, ask));
         while let Some(page) = pages.next().await {
             let page = match page {
@@ -170,9 +164,7 @@ impl Reader {
             counts.requests += u64::from(page.requests);
             counts.throttled_seconds += page.throttled.as_secs_f64();
             let extracted_at = self.service.service_time().await?;
-            let (history, user) = (Arc::clone(history), Arc::clone(&user));
-            let (reread_until, may_meet) = (task.reread_until, task.may_meet());
-            let page = HeardPage { history, page, extracted_at, user, reread_until, may_meet };
+            let page = HeardPage { history: Arc::clone(history), page, extracted_at };
             if tell.send(Heard::Page(page)).is_err() {
                 return Err(NotDone::Stopped);
             }

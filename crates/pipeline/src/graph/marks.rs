@@ -34,8 +34,6 @@ pub(crate) struct LastSlice {
     pub(crate) status: Status,
     /// Whether a run wrote it that the present one continues.
     pub(crate) is_continued: bool,
-    /// Whether the last run wrote it: nothing of the user was read since.
-    pub(crate) is_last: bool,
     pub(crate) pages: u64,
     pub(crate) finished_at: i64,
 }
@@ -44,7 +42,6 @@ pub(crate) struct LastSlice {
 pub(crate) struct Reading<'a> {
     /// The runs that the present one continues.
     pub(crate) continued: &'a BTreeSet<String>,
-    pub(crate) last_run: Option<&'a str>,
     /// Whoever was deleted before was probably asked once more since: nobody looks far for that.
     pub(crate) deleted_since: Option<Instant>,
 }
@@ -135,7 +132,6 @@ impl Reader<'_> {
                 window_end: Instant(window_end.value(row)),
                 status: Status::parse(status.value(row)).unwrap_or(Status::Failed),
                 is_continued: self.reading.continued.contains(run_id.value(row)),
-                is_last: self.reading.last_run == Some(run_id.value(row)),
                 pages: u64::try_from(pages.value(row)).unwrap_or_default(),
                 finished_at: at,
             });

@@ -44,8 +44,6 @@ pub(crate) struct Walk<'a> {
     pub(crate) full: bool,
     pub(crate) window: Option<(Option<Instant>, Instant)>,
     pub(crate) continued: &'a Continued,
-    /// The run before, where it can be told.
-    pub(crate) last_run: Option<&'a str>,
     /// What services have left of what was stopped.
     pub(crate) left: &'a Left,
 }
@@ -78,7 +76,6 @@ impl Walk<'_> {
         let last = marks::newest(lake).await?;
         let reading = marks::Reading {
             continued: &self.continued.runs,
-            last_run: self.last_run,
             // Runs since then asked whoever was deleted before.
             deleted_since: last.map(|last| {
                 last.plus_seconds(-Instant::DAY_SECONDS).min(started_at.plus_seconds(-7 * Instant::DAY_SECONDS))
@@ -153,7 +150,6 @@ fn is_over(member: &Member) -> bool {
 fn task(user: String, member: &Member, frame: &Frame) -> Option<Task> {
     let of = Standing {
         is_licensed: member.is_licensed,
-        is_known: member.first_seen.is_some(),
         is_deleted: member.deleted_at.is_some(),
     };
     window::task(user, of, member.mark.as_ref(), frame).filter(|task| task.start < task.end)
@@ -178,7 +174,7 @@ pub(crate) async fn run(spine: &Spine, walk: &Walk<'_>) -> Result<(), Error> {
         (report.pages, report.rows_written) = (due.pages, written);
     }
     let table = AI_INTERACTION.name;
-    let (mut pending, luck) = (Pending::new(spine).await?, Luck::new(walk.window.is_some()));
+    let (mut pending, luck) = (Pending::new(spine), Luck::new(walk.window.is_some()));
     pending.ended(due.unknown.into_iter().map(|name| unknown(name, walk, &luck)).collect());
     if due.users == 0 {
         warn!("nobody is in scope: no user is whom `graph.users` means, or `graph.exclude` leaves nobody");

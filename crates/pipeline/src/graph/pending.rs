@@ -1,12 +1,9 @@
 //! What was read and is not committed yet: rows of many users, and how their slices ended.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
-use arrow::compute::filter_record_batch;
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::{AsArray, RecordBatch};
 use copilot_lake_decoder::{DecodedInteractions, Reject, reject_batch};
 use copilot_lake_tables::{AI_INTERACTION, INTERACTION_CHILDREN, Instant, REJECTED_RECORD, Table};
 use copilot_lake_writer::{Changes, Find, Lake};
@@ -24,9 +21,6 @@ use crate::spine::Spine;
 const FIRST_COMMIT: Duration = Duration::from_secs(1);
 /// A run that is killed repeats no more than this.
 const LAST_COMMIT: Duration = Duration::from_secs(5 * 60);
-/// Rows whose time is another than before are looked for in lakes of so many: each commit reads their keys. The service
-/// makes an interaction's id of its time, so that they are not to be expected.
-const LOOKED_THROUGH: u64 = 10_000_000;
 /// More rows that came before in other words do not wait for a commit.
 const LATER: usize = 10_000;
 /// More rows are not kept uncommitted.
@@ -37,12 +31,6 @@ const REASONS: usize = 20;
 /// What is to be committed together.
 pub(crate) struct Pending<'s> {
     spine: &'s Spine,
-    /// How rows are found that are there already.
-    find: Find,
-    /// Whether rows were taken that may be there.
-    may_meet: bool,
-    /// Whether rows were taken that came before in other words: their time may have been another.
-    may_differ: bool,
     interactions: Changes,
     children: Vec<(&'static Table, Changes)>,
     rejected: Changes,
@@ -58,17 +46,10 @@ pub(crate) struct Pending<'s> {
 }
 
 impl<'s> Pending<'s> {
-    pub(crate) async fn new(spine: &'s Spine) -> Result<Self, Error> {
+    pub(crate) fn new(spine: &'s Spine) -> Self {
         let lake = &spine.lake;
-        let rows: u64 = lake.files(&AI_INTERACTION).await?.iter().map(|file| file.rows).sum();
-        // A window that is read again may meet rows whose time was another. Else that is not to be expected, and looked for
-        // only where it costs little.
-        let by_key = spine.full || spine.window.is_some() || rows <= LOOKED_THROUGH;
-        Ok(Self {
-            find: if by_key { Find::ByKey } else { Find::ByTime },
-            may_meet: false,
-            may_differ: false,
-            interactions: lake.changes(&AI_INTERACTION, Find::New),
+        Self {
+            interactions: lake.changes(&AI_INTERACTION, Find::ByKey),
             children: children(lake),
             rejected: lake.changes(&REJECTED_RECORD, Find::ByKey),
             outcomes: Vec::new(),
@@ -79,7 +60,7 @@ impl<'s> Pending<'s> {
             due: tokio::time::Instant::now() + FIRST_COMMIT,
             reasons: BTreeMap::new(),
             spine,
-        })
+        }
     }
 
     /// When the next commit is due.
@@ -94,15 +75,11 @@ impl<'s> Pending<'s> {
 
     /// Takes rows that were decoded together.
     pub(crate) async fn rows(&mut self, bundle: Bundle) -> Result<(), Error> {
-        let Bundle { decoded, extracted_at, reread_until, throttled_seconds, .. } = bundle;
+        let Bundle { decoded, extracted_at, throttled_seconds, .. } = bundle;
         let rows = decoded.iter().map(|part| part.rows).sum();
-        let by_key = self.find == Find::ByKey;
-        let may_be_there = |user: &str, time: Instant| {
-            reread_until.get(user).is_some_and(|reread_until| by_key || time < *reread_until)
-        };
         for part in decoded {
             if !part.differs {
-                self.part(part, extracted_at, &may_be_there).await?;
+                self.part(part, extracted_at).await?;
                 continue;
             }
             if self.later_keys.len() >= LATER || !self.later_keys.is_disjoint(&part.keys) {
@@ -117,12 +94,7 @@ impl<'s> Pending<'s> {
         Ok(())
     }
 
-    async fn part(
-        &mut self,
-        decoded: DecodedInteractions,
-        at: Instant,
-        may_be_there: &(dyn Fn(&str, Instant) -> bool + Sync),
-    ) -> Result<(), Error> {
+    async fn part(&mut self, decoded: DecodedInteractions, at: Instant) -> Result<(), Error> {
         let (rejects, run_id) = (&self.spine.rejects, &self.spine.run_id);
         let mut refused: BTreeMap<&str, (&'static Table, Vec<Reject>)> = BTreeMap::new();
         for (table, reject) in decoded.rejects {
@@ -133,50 +105,15 @@ impl<'s> Pending<'s> {
             rejects.learn(table, &refused, at);
         }
         for (table, week, batch) in decoded.batches {
-            if let Some(keys) = rejects.of_rows(table, &batch, at, self.find)? {
+            if let Some(keys) = rejects.of_rows(table, &batch, at, Find::ByKey)? {
                 self.rejected.remove(&keys)?;
             }
             match self.children.iter_mut().find(|(child, _)| child.name == table.name) {
                 Some((_, changes)) => changes.push(Some(week), batch).await?,
                 None => {
                     self.rows += batch.num_rows() as u64;
-                    self.replace_children(&batch, may_be_there)?;
                     self.interactions.push(Some(week), batch).await?;
                 }
-            }
-        }
-        Ok(())
-    }
-
-    /// Lets what belongs to rows go that the lake may have and that is not pushed again.
-    fn replace_children(
-        &mut self,
-        batch: &RecordBatch,
-        may_be_there: &(dyn Fn(&str, Instant) -> bool + Sync),
-    ) -> Result<(), Error> {
-        let Some(time) = batch.column_by_name("row_time") else { return Ok(()) };
-        let times = time.as_primitive::<TimestampMicrosecondType>().values();
-        let users = batch.column(AI_INTERACTION.layout().key()[0]).as_string::<i32>();
-        let met = (0..batch.num_rows()).map(|row| Some(may_be_there(users.value(row), Instant(times[row]))));
-        let met: BooleanArray = met.collect();
-        if !met.has_true() {
-            return Ok(());
-        }
-        self.may_meet = true;
-        let names = AI_INTERACTION.key.iter().copied().chain((self.find == Find::ByTime).then_some("row_time"));
-        let columns = names.filter_map(|name| Some((name, Arc::clone(batch.column_by_name(name)?))));
-        let keys = RecordBatch::try_from_iter(columns).and_then(|keys| filter_record_batch(&keys, &met));
-        let keys = keys.map_err(Error::rows(&AI_INTERACTION))?;
-        let parts: Vec<_> = (0..AI_INTERACTION.key.len()).map(|at| keys.column(at).as_string::<i32>()).collect();
-        let parent = |row| parts.iter().map(|part| part.value(row)).collect::<Vec<_>>().join("/");
-        let parents: Vec<String> = (0..keys.num_rows()).map(parent).collect();
-        for (table, changes) in &mut self.children {
-            match self.find {
-                Find::ByTime => changes.remove_within(&keys)?,
-                _ => changes.remove(&keys)?,
-            }
-            if let Some(keys) = self.spine.rejects.below(table, &parents)? {
-                self.rejected.remove(&keys)?;
             }
         }
         Ok(())
@@ -201,11 +138,10 @@ impl<'s> Pending<'s> {
         self.later_keys.clear();
         let later = std::mem::take(&mut self.later);
         if !later.is_empty() {
-            // What came first of these rows is there now, so that what belongs to it can go. Its time may have been another.
+            // What came first of these rows is there now, so that they replace it.
             for (part, extracted_at) in later {
-                self.part(part, extracted_at, &|_, _| true).await?;
+                self.part(part, extracted_at).await?;
             }
-            self.may_differ = true;
             written += self.commit_rows().await?;
         }
         let outcomes = std::mem::take(&mut self.outcomes);
@@ -219,13 +155,12 @@ impl<'s> Pending<'s> {
     /// changed.
     async fn commit_rows(&mut self) -> Result<u64, Error> {
         let (lake, run_id) = (&self.spine.lake, &self.spine.run_id);
-        let mut interactions = std::mem::replace(&mut self.interactions, lake.changes(&AI_INTERACTION, Find::New));
+        let interactions = std::mem::replace(&mut self.interactions, lake.changes(&AI_INTERACTION, Find::ByKey));
         let mut children = std::mem::replace(&mut self.children, children(lake));
-        let rejected = std::mem::replace(&mut self.rejected, lake.changes(&REJECTED_RECORD, Find::ByKey));
-        let find = if std::mem::take(&mut self.may_differ) { Find::ByKey } else { self.find };
-        if std::mem::take(&mut self.may_meet) {
-            interactions.find_by(find);
-            children.iter_mut().for_each(|(_, changes)| changes.find_by(find));
+        let mut rejected = std::mem::replace(&mut self.rejected, lake.changes(&REJECTED_RECORD, Find::ByKey));
+        let mut interactions = interactions.sort().await?;
+        for parents in interactions.existing().await? {
+            self.replace_children(&parents, &mut children, &mut rejected)?;
         }
         rejected.commit(run_id).await?;
         let children = children
@@ -242,6 +177,26 @@ impl<'s> Pending<'s> {
             written = committed.rows_written;
         }
         Ok(written)
+    }
+
+    /// Lets what belongs to rows that the lake has go, unless it is pushed again.
+    fn replace_children(
+        &self,
+        parents: &RecordBatch,
+        children: &mut [(&'static Table, Changes)],
+        rejected: &mut Changes,
+    ) -> Result<(), Error> {
+        let key = AI_INTERACTION.key.iter().filter_map(|name| parents.column_by_name(name));
+        let parts: Vec<_> = key.map(|column| column.as_string::<i32>()).collect();
+        let record_key = |row| parts.iter().map(|part| part.value(row)).collect::<Vec<_>>().join("/");
+        let record_keys: Vec<String> = (0..parents.num_rows()).map(record_key).collect();
+        for (table, changes) in children {
+            changes.remove_within(parents)?;
+            if let Some(keys) = self.spine.rejects.below(table, &record_keys)? {
+                rejected.remove(&keys)?;
+            }
+        }
+        Ok(())
     }
 
     /// Reports slices that are in the ledger now.
@@ -299,5 +254,5 @@ impl<'s> Pending<'s> {
 
 /// Changes of what belongs to interactions.
 fn children(lake: &Lake) -> Vec<(&'static Table, Changes)> {
-    INTERACTION_CHILDREN.into_iter().map(|table| (table, lake.changes(table, Find::New))).collect()
+    INTERACTION_CHILDREN.into_iter().map(|table| (table, lake.changes(table, Find::ByKey))).collect()
 }

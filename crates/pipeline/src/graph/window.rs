@@ -35,8 +35,6 @@ pub(crate) struct Task {
     pub(crate) asked: Arc<Asked>,
     /// What the watermark before is about.
     pub(crate) asked_before: Option<Arc<Asked>>,
-    /// The lake may have rows before this time.
-    pub(crate) reread_until: Instant,
     /// Pages that the window has, going by the last one.
     pub(crate) pages_expected: u64,
     /// Whether there is a history to be read, for all that is known: the user is licensed, and the last window was read.
@@ -55,16 +53,10 @@ impl Task {
             until: None,
             asked,
             asked_before: None,
-            reread_until: window.start,
             pages_expected: 1,
             is_expected: false,
             is_deleted: false,
         }
-    }
-
-    /// Whether the lake may have anything of the user.
-    pub(crate) fn may_meet(&self) -> bool {
-        self.until.is_some() || self.reread_until > self.start
     }
 }
 
@@ -72,8 +64,6 @@ impl Task {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Standing {
     pub(crate) is_licensed: bool,
-    /// Whether the user was in scope before: runs may have read what no row of the ledger tells of.
-    pub(crate) is_known: bool,
     /// Whether the directory has deleted the user.
     pub(crate) is_deleted: bool,
 }
@@ -103,22 +93,10 @@ pub(crate) fn task(user: String, of: Standing, mark: Option<&LastSlice>, frame: 
         }
         (None, None) => (since, frame.now, Arc::clone(&frame.asked)),
     };
-    // Whatever was read without a row of the ledger may be there: by a run that was stopped or killed, or under a row that
-    // a later one hides.
-    let reread_until = match mark {
-        _ if frame.full || frame.window.is_some() => end,
-        Some(mark) => match mark.until {
-            Some(until) if mark.is_last && mark.status != Status::Failed && until >= mark.window_end => until,
-            _ => end,
-        },
-        None if of.is_known => end,
-        None => start,
-    };
     let was_left_out = mark.is_some_and(|mark| mark.status != Status::Done);
     Some(Task {
         until: mark.and_then(|mark| mark.until),
         asked_before: mark.and_then(|mark| mark.asked.clone()),
-        reread_until,
         pages_expected: mark.map_or(1, |mark| expected(mark, end.0 - start.0)),
         is_expected: of.is_licensed && !of.is_deleted && !was_left_out,
         is_deleted: of.is_deleted,
@@ -157,52 +135,36 @@ mod tests {
             window_end: at(window.1),
             status: Status::Done,
             is_continued: false,
-            is_last: true,
             pages: 4,
             finished_at: 0,
         }
     }
 
-    const USER: Standing = Standing { is_licensed: true, is_known: true, is_deleted: false };
+    const USER: Standing = Standing { is_licensed: true, is_deleted: false };
 
-    fn of(mark: Option<&LastSlice>, frame: &Frame) -> Option<(String, String, String)> {
+    fn of(mark: Option<&LastSlice>, frame: &Frame) -> Option<(String, String)> {
         let task = task("u".to_owned(), USER, mark, frame)?;
-        Some((task.start.to_string(), task.end.to_string(), task.reread_until.to_string()))
+        Some((task.start.to_string(), task.end.to_string()))
     }
 
-    fn texts(texts: [&str; 3]) -> Option<(String, String, String)> {
-        let [a, b, c] = texts.map(|text| at(text).to_string());
-        Some((a, b, c))
+    fn texts(texts: [&str; 2]) -> Option<(String, String)> {
+        let [a, b] = texts.map(|text| at(text).to_string());
+        Some((a, b))
     }
 
     #[test]
     fn a_first_window_begins_where_it_is_said_and_a_later_one_a_little_before_the_last() {
-        let task = task("u".to_owned(), Standing { is_known: false, ..USER }, None, &frame("2025-10-01")).unwrap();
-        assert_eq!((task.start, task.reread_until), (at("2025-10-01"), at("2025-10-01")), "nothing can be there");
+        assert_eq!(of(None, &frame("2025-10-01")), texts(["2025-10-01", "2025-11-06"]));
         let done = mark(Some("2025-11-05"), ("2025-11-03", "2025-11-05"));
-        assert_eq!(of(Some(&done), &frame("2025-10-01")), texts(["2025-11-04", "2025-11-06", "2025-11-05"]));
-        assert_eq!(of(None, &frame("2025-10-01")), texts(["2025-10-01", "2025-11-06", "2025-11-06"]), "known, no row");
-    }
-
-    #[test]
-    fn what_a_row_does_not_vouch_for_may_be_there() {
-        let frame = frame("2025-10-01");
-        let again = texts(["2025-11-04", "2025-11-06", "2025-11-06"]);
-        let done = || mark(Some("2025-11-05"), ("2025-11-03", "2025-11-05"));
-        assert_eq!(of(Some(&LastSlice { is_last: false, ..done() }), &frame), again, "another run came after it");
-        assert_eq!(of(Some(&LastSlice { status: Status::Failed, ..done() }), &frame), again);
-        let window = mark(Some("2025-11-05"), ("2025-10-20", "2025-10-21"));
-        assert_eq!(of(Some(&window), &frame), texts(["2025-11-04", "2025-11-06", "2025-11-05"]), "--since, --until");
-        let ahead = mark(Some("2025-11-05"), ("2025-11-04", "2025-11-06"));
-        assert_eq!(of(Some(&ahead), &frame), again);
+        assert_eq!(of(Some(&done), &frame("2025-10-01")), texts(["2025-11-04", "2025-11-06"]));
     }
 
     #[test]
     fn a_start_after_the_watermark_leaves_no_gap() {
         let done = mark(Some("2025-10-20"), ("2025-10-19", "2025-10-20"));
-        assert_eq!(of(Some(&done), &frame("2025-11-01")), texts(["2025-10-19", "2025-11-06", "2025-10-20"]));
+        assert_eq!(of(Some(&done), &frame("2025-11-01")), texts(["2025-10-19", "2025-11-06"]));
         let earlier = frame("2025-09-01");
-        assert_eq!(of(Some(&done), &earlier), texts(["2025-09-01", "2025-11-06", "2025-10-20"]), "earlier history");
+        assert_eq!(of(Some(&done), &earlier), texts(["2025-09-01", "2025-11-06"]), "earlier history");
     }
 
     #[test]
