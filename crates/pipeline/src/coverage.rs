@@ -63,9 +63,7 @@ impl Coverage {
                 Origin::Label(column) => {
                     let codes = |batch: &RecordBatch| batch.column_by_name(column.name).map(Arc::clone);
                     match (codes(new), codes(old)) {
-                        (Some(new_codes), Some(old_codes)) => {
-                            label(new_values, old_values, &new_codes, &old_codes)
-                        }
+                        (Some(new_codes), Some(old_codes)) => label(new_values, old_values, &new_codes, &old_codes),
                         _ => Ok(Arc::clone(new_values)),
                     }
                 }

@@ -148,10 +148,7 @@ fn is_over(member: &Member) -> bool {
 
 /// What is to be read of a member; `None`: nothing.
 fn task(user: String, member: &Member, frame: &Frame) -> Option<Task> {
-    let of = Standing {
-        is_licensed: member.is_licensed,
-        is_deleted: member.deleted_at.is_some(),
-    };
+    let of = Standing { is_licensed: member.is_licensed, is_deleted: member.deleted_at.is_some() };
     window::task(user, of, member.mark.as_ref(), frame).filter(|task| task.start < task.end)
 }
 

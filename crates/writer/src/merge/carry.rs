@@ -40,12 +40,7 @@ pub(crate) struct Carried<'a> {
 
 impl Carried<'_> {
     /// Decides; the rows that are made go to `made`.
-    pub(crate) async fn resolve(
-        &self,
-        found: Found,
-        mut losers: Losers,
-        made: &mut Changes,
-    ) -> Result<Losers, Error> {
+    pub(crate) async fn resolve(&self, found: Found, mut losers: Losers, made: &mut Changes) -> Result<Losers, Error> {
         losers.old = found.gone;
         let (older, mut pairs): (Vec<_>, Vec<_>) =
             found.matches.into_iter().partition(|found| found.order == Ordering::Less);

@@ -6,12 +6,25 @@ use super::counting::Counting;
 use super::*;
 
 /// A row of a test: id, week (so many after the first), version, a text.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Row {
     id: String,
     week: i64,
     version: i64,
+    /// The parts of the version that the row has: its time, its number.
+    has: [bool; 2],
     text: String,
+}
+
+impl Row {
+    fn seconds(&self) -> i64 {
+        self.week * WEEK + self.version * 977 % WEEK
+    }
+
+    /// Whether the version is newer than another's: by the first part that both have and that differs.
+    fn is_newer_than(&self, other: &Self) -> bool {
+        (0..2).any(|part| self.has[part] && other.has[part]) && self.version > other.version
+    }
 }
 
 const WEEK: i64 = 7 * 86_400;
@@ -44,16 +57,17 @@ impl Random {
     }
 }
 
-/// Rows without a time of change: their version alone counts.
 fn rows_of(rows: &[Row]) -> RecordBatch {
     let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-    let seconds = |row: &Row| row.week * WEEK + row.version * 977 % WEEK;
+    let times_of_change = rows.iter().map(|row| row.has[0].then_some(row.version * 1_000_000));
+    let numbers = rows.iter().map(|row| row.has[1].then_some(row.version));
     batch(
         &COPILOT_EVENT,
         &[
             ("msdyn_copiloteventid", texts(&ids)),
-            ("row_time", times(rows.iter().map(|row| at(seconds(row))))),
-            ("versionnumber", Arc::new(Int64Array::from_iter_values(rows.iter().map(|row| row.version)))),
+            ("row_time", times(rows.iter().map(|row| at(row.seconds())))),
+            ("modifiedon", Arc::new(TimestampMicrosecondArray::from_iter(times_of_change).with_timezone("UTC"))),
+            ("versionnumber", Arc::new(Int64Array::from_iter(numbers))),
             ("msdyn_verbatim", texts(&rows.iter().map(|row| row.text.as_str()).collect::<Vec<_>>())),
         ],
     )
@@ -70,15 +84,18 @@ async fn push(changes: &mut crate::Changes, rows: &[Row]) {
 async fn held(lake: &Lake) -> BTreeMap<String, Row> {
     let mut held = BTreeMap::new();
     for week in 0..8 {
-        let columns = vec!["msdyn_copiloteventid", "versionnumber", "msdyn_verbatim"];
+        let columns = vec!["msdyn_copiloteventid", "versionnumber", "msdyn_verbatim", "modifiedon"];
         let scan = Scan { columns, week: Some(nth_week(week)), ..Scan::default() };
         let batches: Vec<RecordBatch> = lake.scan(&COPILOT_EVENT, scan).await.unwrap().try_collect().await.unwrap();
         for batch in batches {
             let (ids, texts) = (batch.column(0).as_string::<i32>(), batch.column(2).as_string::<i32>());
-            let versions = batch.column(1).as_primitive::<Int64Type>();
+            let numbers = batch.column(1).as_primitive::<Int64Type>();
+            let changed = batch.column(3).as_primitive::<TimestampMicrosecondType>();
             for at in 0..batch.num_rows() {
                 let (id, text) = (ids.value(at).to_owned(), texts.value(at).to_owned());
-                let row = Row { id: id.clone(), week, version: versions.value(at), text };
+                let has = [changed.is_valid(at), numbers.is_valid(at)];
+                let version = if has[1] { numbers.value(at) } else { changed.value(at) / 1_000_000 };
+                let row = Row { id: id.clone(), week, version, has, text };
                 assert_eq!(held.insert(id, row), None, "a key twice");
             }
         }
@@ -96,13 +113,18 @@ fn change(random: &mut Random, model: &BTreeMap<String, Row>, round: u64) -> (Ve
         let row = known[random.below(known.len() as u64) as usize];
         let text = format!("{round}-{n}");
         let week = random.below(8) as i64;
+        let has = [[true, true], [true, false], [false, true]][random.below(3) as usize];
         match random.below(6) {
-            0 => changed.push(Row { id: random.id(), week, version: 5, text }),
-            1 => changed.push(Row { version: row.version + 1, text, ..row.clone() }),
-            2 => changed.push(Row { version: row.version + 1, week, text, ..row.clone() }),
-            3 => changed.push(Row { version: row.version - 1, week, text, ..row.clone() }),
+            0 => changed.push(Row { id: random.id(), week, version: 5, has, text }),
+            1 => changed.push(Row { version: row.version + 1, has, text, ..row.clone() }),
+            2 => changed.push(Row { version: row.version + 1, week, has, text, ..row.clone() }),
+            3 => changed.push(Row { version: row.version - 1, week, has, text, ..row.clone() }),
             4 => changed.push(row.clone()),
             _ => gone.push(row.id.clone()),
+        }
+        // Of three rows that share no part of their version with each other none is the newest.
+        if changed.last().is_some_and(|last| changed.iter().filter(|row| row.id == last.id).count() > 2) {
+            changed.pop();
         }
     }
     (changed, gone)
@@ -118,13 +140,13 @@ fn apply(model: &mut BTreeMap<String, Row>, changed: &[Row], gone: &[String]) {
     let mut newest: BTreeMap<&str, &Row> = BTreeMap::new();
     for row in changed {
         match newest.get(row.id.as_str()) {
-            Some(before) if before.version >= row.version => {}
+            Some(before) if !row.is_newer_than(before) => {}
             _ => drop(newest.insert(&row.id, row)),
         }
     }
     for row in newest.into_values() {
         match model.get(&row.id) {
-            Some(before) if before.version > row.version => {}
+            Some(before) if before.is_newer_than(row) => {}
             _ => drop(model.insert(row.id.clone(), row.clone())),
         }
     }
@@ -141,7 +163,13 @@ async fn random_changes_give_what_a_map_would() {
         let mut random = Random(seed);
         let mut model = BTreeMap::new();
         let mut first: Vec<Row> = (0..200)
-            .map(|n| Row { id: random.id(), week: random.below(8) as i64, version: 5, text: n.to_string() })
+            .map(|n| Row {
+                id: random.id(),
+                week: random.below(8) as i64,
+                version: 5,
+                has: [true, true],
+                text: n.to_string(),
+            })
             .collect();
         // An empty key is a key.
         first[7].id = String::new();
@@ -155,11 +183,10 @@ async fn random_changes_give_what_a_map_would() {
                 let empty = &model[""];
                 changed.push(Row { version: empty.version + 1, week: 7 - empty.week, ..empty.clone() });
             }
-            // Two versions of a row in one week come in the order of the push.
-            changed.sort_by_key(|row| row.week);
+            // Rows are merged in the order of their times.
+            changed.sort_by_key(Row::seconds);
             let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
-            let keys: Vec<Row> =
-                gone.iter().map(|id| Row { id: id.clone(), week: 0, version: 0, text: String::new() }).collect();
+            let keys: Vec<Row> = gone.iter().map(|id| Row { id: id.clone(), ..Row::default() }).collect();
             changes.remove(&rows_of(&keys)).unwrap();
             push(&mut changes, &changed).await;
             changes.commit("run-1").await.unwrap();
@@ -179,8 +206,9 @@ async fn random_changes_give_what_a_map_would() {
 async fn a_file_that_holds_none_of_the_keys_is_not_read_for_its_rows() {
     let (store, lake) = Counting::lake().await;
     let mut random = Random(1);
-    let first: Vec<Row> =
-        (0..24_000).map(|n| Row { id: random.id(), week: n % 6, version: 5, text: random.id() }).collect();
+    let first: Vec<Row> = (0..24_000)
+        .map(|n| Row { id: random.id(), week: n % 6, version: 5, has: [false, true], text: random.id() })
+        .collect();
     let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
     push(&mut changes, &first).await;
     changes.commit("run-1").await.unwrap();
@@ -206,7 +234,13 @@ async fn a_file_that_holds_none_of_the_keys_is_not_read_for_its_rows() {
     // A row that moves from the third week to the sixth, and new ones.
     store.take();
     let mut changed = vec![Row { version: 6, week: 5, ..first[2].clone() }];
-    changed.extend((0..20).map(|_| Row { id: random.id(), week: 5, version: 1, text: String::new() }));
+    changed.extend((0..20).map(|_| Row {
+        id: random.id(),
+        week: 5,
+        version: 1,
+        has: [false, true],
+        text: String::new(),
+    }));
     let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
     push(&mut changes, &changed).await;
     let done = changes.commit("run-1").await.unwrap();
@@ -234,7 +268,7 @@ async fn the_filter_of_a_key_rarely_errs() {
     let (folder, lake) = lake().await;
     let mut random = Random(2);
     let rows: Vec<Row> =
-        (0..30_000).map(|_| Row { id: random.id(), week: 0, version: 1, text: String::new() }).collect();
+        (0..30_000).map(|_| Row { id: random.id(), version: 1, has: [false, true], ..Row::default() }).collect();
     let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
     push(&mut changes, &rows).await;
     changes.commit("run-1").await.unwrap();
@@ -333,8 +367,9 @@ async fn a_key_without_its_beginning_is_refused() {
 async fn rows_of_some_ids_are_read_as_they_were_pushed() {
     let (store, lake) = Counting::lake().await;
     let mut random = Random(3);
-    let mut first: Vec<Row> =
-        (0..12_000).map(|n| Row { id: random.id(), week: n % 3, version: 5, text: random.id() }).collect();
+    let mut first: Vec<Row> = (0..12_000)
+        .map(|n| Row { id: random.id(), week: n % 3, version: 5, has: [false, true], text: random.id() })
+        .collect();
     // One id in two partitions.
     first.extend([first[0].clone(), first[0].clone()]);
     let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
