@@ -5,6 +5,7 @@
 //! the same keys, [`resolve`] decides which of them give way.
 
 pub(crate) mod carry;
+pub(crate) mod heal;
 pub(crate) mod key_filter;
 pub(crate) mod lookup;
 pub(crate) mod new_rows;

@@ -409,3 +409,34 @@ async fn rows_of_some_ids_are_read_as_they_were_pushed() {
     let found = lake.rows_of(&PAYLOAD, &BTreeSet::from(["u".to_owned()])).await.unwrap();
     assert_eq!(found.iter().map(RecordBatch::num_rows).sum::<usize>(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_are_double_are_healed() {
+    let (folder, lake) = lake().await;
+    let row = |id: &str, week, version, text: &str| Row {
+        id: id.to_owned(),
+        week,
+        version,
+        has: [true, true],
+        text: text.to_owned(),
+    };
+    // As a commit left them that did not look.
+    for rows in [
+        vec![row("a", 0, 1, "old"), row("b", 0, 1, "b"), row("c", 1, 3, "newest")],
+        vec![row("a", 1, 2, "new"), row("c", 2, 2, "older"), row("d", 2, 1, "d")],
+        vec![row("c", 3, 1, "oldest"), row("d", 4, 1, "written later")],
+    ] {
+        let mut changes = lake.changes(&COPILOT_EVENT, Find::New);
+        push(&mut changes, &rows).await;
+        changes.commit("run-1").await.unwrap();
+    }
+    let log = lake.inner.log(&COPILOT_EVENT);
+    assert_eq!(crate::merge::heal::remove_doubles(&lake.inner, &log, "run-2").await.unwrap(), 4);
+    let held = held(&lake).await;
+    let texts: Vec<_> = held.values().map(|row| (row.id.as_str(), row.text.as_str())).collect();
+    assert_eq!(texts, [("a", "new"), ("b", "b"), ("c", "newest"), ("d", "written later")]);
+    assert_glob_is_log(folder.path(), &lake).await;
+    let version = log.state().await.unwrap().unwrap().version;
+    assert_eq!(crate::merge::heal::remove_doubles(&lake.inner, &log, "run-3").await.unwrap(), 0);
+    assert_eq!(log.state().await.unwrap().unwrap().version, version, "there was nothing to do");
+}
