@@ -7,6 +7,7 @@
 //! - `readers`: the lake read by DuckDB, pyarrow and deltalake for Python.
 //! - `demo`: the demo, as a newcomer sees it.
 //! - `bad_input`: what a user gets wrong, and what the program says.
+//! - `ledger`: how many files bookkeeping has, and what reading it costs.
 //! - `kill`: runs that are killed and run again.
 //! - `faults`: every fault at every stage, and several together.
 //! - `graph`, `graph_rows`, `graph_runs`, `graph_users`: histories of Microsoft 365 Copilot.
@@ -30,6 +31,7 @@ mod graph_users;
 mod harness;
 mod identities;
 mod kill;
+mod ledger;
 mod mutation;
 mod proxy;
 mod readers;

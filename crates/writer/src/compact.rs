@@ -251,8 +251,7 @@ impl Cursor {
 mod tests {
     use super::*;
 
-    const RULE: Compaction =
-        Compaction { week: None, key: None, max_rows: 10_000, few_rows: 100, max_files: 50 };
+    const RULE: Compaction = Compaction { week: None, key: None, max_rows: 10_000, few_rows: 100, max_files: 50 };
 
     #[test]
     fn few_rows_always_join_the_newest_file() {

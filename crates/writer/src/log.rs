@@ -171,7 +171,8 @@ impl Log {
         remove: &[Arc<DataFile>],
         run_id: &str,
     ) -> Result<Outcome, Error> {
-        let removes = remove.iter().map(|file| Action::Remove(Remove { data_change: false, ..file.remove(self.table) }));
+        let removes =
+            remove.iter().map(|file| Action::Remove(Remove { data_change: false, ..file.remove(self.table) }));
         let adds = add.iter().map(|file| Action::Add(Add { data_change: false, ..file.add(self.table) }));
         let target_size = add.iter().map(|file| i64::try_from(file.size).unwrap_or(i64::MAX)).max().unwrap_or_default();
         let operation = DeltaOperation::Optimize { predicate: None, target_size };

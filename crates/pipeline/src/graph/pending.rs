@@ -17,6 +17,7 @@ use super::luck::EndedSlice;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ingest::Counts;
+use crate::rejects::Parents;
 use crate::report::Status;
 use crate::spine::Spine;
 
@@ -46,6 +47,8 @@ pub(crate) struct Pending<'s> {
     interactions: Changes,
     children: Vec<(&'static Table, Changes)>,
     rejected: Changes,
+    /// Rows whose children may have rejects.
+    replaced: Parents,
     outcomes: Vec<EndedSlice>,
     /// Parts with rows that came before in other words, each key once: they are committed after what came before.
     later: Vec<(DecodedInteractions, Instant)>,
@@ -71,6 +74,7 @@ impl<'s> Pending<'s> {
             interactions: lake.changes(&AI_INTERACTION, Find::New),
             children: children(lake),
             rejected: lake.changes(&REJECTED_RECORD, Find::ByKey),
+            replaced: Parents::new(),
             outcomes: Vec::new(),
             later: Vec::new(),
             later_keys: HashSet::new(),
@@ -130,17 +134,17 @@ impl<'s> Pending<'s> {
         }
         for (table, refused) in refused.into_values() {
             self.rejected.push(None, reject_batch(table, &refused, run_id, at)?).await?;
-            rejects.learn(table, &refused, at);
+            rejects.learn(table, &refused);
         }
         for (table, week, batch) in decoded.batches {
-            if let Some(keys) = rejects.of_rows(table, &batch, at, self.find)? {
+            if let Some(keys) = rejects.of_rows(table, &batch).await? {
                 self.rejected.remove(&keys)?;
             }
             match self.children.iter_mut().find(|(child, _)| child.name == table.name) {
                 Some((_, changes)) => changes.push(Some(week), batch).await?,
                 None => {
                     self.rows += batch.num_rows() as u64;
-                    self.replace_children(&batch, may_be_there)?;
+                    self.replace_children(&batch, may_be_there).await?;
                     self.interactions.push(Some(week), batch).await?;
                 }
             }
@@ -149,7 +153,7 @@ impl<'s> Pending<'s> {
     }
 
     /// Lets what belongs to rows go that the lake may have and that is not pushed again.
-    fn replace_children(
+    async fn replace_children(
         &mut self,
         batch: &RecordBatch,
         may_be_there: &(dyn Fn(&str, Instant) -> bool + Sync),
@@ -175,9 +179,7 @@ impl<'s> Pending<'s> {
                 Find::ByTime => changes.remove_within(&keys)?,
                 _ => changes.remove(&keys)?,
             }
-            if let Some(keys) = self.spine.rejects.below(table, &parents)? {
-                self.rejected.remove(&keys)?;
-            }
+            self.spine.rejects.note_parents(table, &parents, &mut self.replaced).await?;
         }
         Ok(())
     }
@@ -221,7 +223,10 @@ impl<'s> Pending<'s> {
         let (lake, run_id) = (&self.spine.lake, &self.spine.run_id);
         let mut interactions = std::mem::replace(&mut self.interactions, lake.changes(&AI_INTERACTION, Find::New));
         let mut children = std::mem::replace(&mut self.children, children(lake));
-        let rejected = std::mem::replace(&mut self.rejected, lake.changes(&REJECTED_RECORD, Find::ByKey));
+        let mut rejected = std::mem::replace(&mut self.rejected, lake.changes(&REJECTED_RECORD, Find::ByKey));
+        for keys in self.spine.rejects.below(&std::mem::take(&mut self.replaced)).await? {
+            rejected.remove(&keys)?;
+        }
         let find = if std::mem::take(&mut self.may_differ) { Find::ByKey } else { self.find };
         if std::mem::take(&mut self.may_meet) {
             interactions.find_by(find);
