@@ -8,6 +8,7 @@
 //! - `demo`: the demo, as a newcomer sees it.
 //! - `bad_input`: what a user gets wrong, and what the program says.
 //! - `keys`: each key once, whatever moves; what was not asked for stays.
+//! - `ledger`: how many files bookkeeping has, and what reading it costs.
 //! - `kill`: runs that are killed and run again.
 //! - `faults`: every fault at every stage, and several together.
 //! - `graph`, `graph_rows`, `graph_runs`, `graph_users`: histories of Microsoft 365 Copilot.
@@ -32,6 +33,7 @@ mod harness;
 mod identities;
 mod keys;
 mod kill;
+mod ledger;
 mod mutation;
 mod proxy;
 mod readers;

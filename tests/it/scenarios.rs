@@ -111,6 +111,7 @@ scenarios! {
     week_boundary
     unchanged_rerun
     changed_rows
+    older_version_again
     failing_week
     moved_rows
     corrected_rows
@@ -118,6 +119,7 @@ scenarios! {
     wider_overlap
     six_tables
     missing_table_and_column
+    absent_table_again
     custom_columns
     deleted_rows_mark
     deleted_rows_remove

@@ -1,9 +1,10 @@
 //! Values that did not fit: rows of `rejected_record`.
 
 use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray, TimestampMicrosecondArray};
+use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use arrow::datatypes::Int32Type;
 use copilot_lake_tables::{Instant, REJECTED_RECORD, Table};
 
@@ -23,12 +24,48 @@ pub struct Reject {
 }
 
 /// How `rejected_record` names a row of a batch in the table's layout: the parts of its key joined by `/`.
-pub fn record_key(table: &'static Table, batch: &RecordBatch, row: usize) -> String {
+pub(crate) fn record_key(table: &'static Table, batch: &RecordBatch, row: usize) -> String {
     let part = |at: &usize| match batch.column(*at).as_primitive_opt::<Int32Type>() {
         Some(numbers) => Cow::Owned(numbers.value(row).to_string()),
         None => Cow::Borrowed(batch.column(*at).as_string::<i32>().value(row)),
     };
     table.layout().key().iter().map(part).collect::<Vec<_>>().join("/")
+}
+
+/// The keys of a batch's rows, as [`record_key`] gives them one by one.
+pub struct RecordKeys<'b> {
+    parts: Vec<KeyPart<'b>>,
+}
+
+enum KeyPart<'b> {
+    Text(&'b StringArray),
+    Number(&'b Int32Array),
+}
+
+impl<'b> RecordKeys<'b> {
+    /// Those of a batch in the table's layout.
+    pub fn of(table: &'static Table, batch: &'b RecordBatch) -> Self {
+        let part = |at: &usize| match batch.column(*at).as_primitive_opt::<Int32Type>() {
+            Some(numbers) => KeyPart::Number(numbers),
+            None => KeyPart::Text(batch.column(*at).as_string()),
+        };
+        Self { parts: table.layout().key().iter().map(part).collect() }
+    }
+
+    /// Writes a row's key over a text that is used again and again.
+    pub fn read(&self, row: usize, key: &mut String) {
+        key.clear();
+        for (at, part) in self.parts.iter().enumerate() {
+            if at > 0 {
+                key.push('/');
+            }
+            match part {
+                KeyPart::Text(texts) => key.push_str(texts.value(row)),
+                // Writing to a text does not fail.
+                KeyPart::Number(numbers) => drop(write!(key, "{}", numbers.value(row))),
+            }
+        }
+    }
 }
 
 /// The rejects of a table's rows as rows of `rejected_record`.

@@ -39,7 +39,8 @@ pub(crate) async fn start(spine: &DataverseSpine<'_>, tables: &[&'static Table])
             read(spine, table, None, Deletes::Ignore).await?;
         }
     }
-    Ok(())
+    // Before the first row: what is read and then deleted must be told after a kill, too.
+    spine.ledger.flush(&spine.run_id).await
 }
 
 /// Marks or removes what was deleted since the last read.

@@ -5,16 +5,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
-use copilot_lake_decoder::{Decoded, decode_page, reject_batch};
+use copilot_lake_decoder::{Decoded, decode_page};
 use copilot_lake_extractor::Page;
-use copilot_lake_tables::{Instant, Labels, REJECTED_RECORD, Table, Week};
+use copilot_lake_tables::{Instant, Labels, Table, Week};
 use copilot_lake_writer::{Changes, Find, Lake};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
 use crate::coverage::Coverage;
 use crate::cpu;
 use crate::labels::LabelCache;
-use crate::rejects::Rejects;
+use crate::rejects::{Rejects, RowRejects};
 use crate::settings::Stop;
 
 /// Pages of one slice that are decoded at the same time: other slices keep the cores busy, and each page takes memory.
@@ -79,10 +79,9 @@ impl Ingest<'_> {
         pages: impl Stream<Item = Result<Received, NotDone>>,
         counts: &mut Counts,
         mut each: impl FnMut(u64, f64),
-    ) -> Result<Ready, NotDone> {
+    ) -> Result<Ready<'_>, NotDone> {
         let mut changes = self.lake.changes(self.table, self.find);
-        let find = if self.find == Find::Again { Find::Again } else { Find::ByKey };
-        let mut rejects = self.lake.changes(&REJECTED_RECORD, find);
+        let mut rejects = RowRejects::new(self.lake, self.rejects, self.table, self.find, self.run_id);
         let decoded = pages.map_ok(|(page, extracted_at)| async move {
             let (requests, throttled) = (page.requests, page.throttled);
             let decoded = self.decode(page, extracted_at).await?;
@@ -108,19 +107,13 @@ impl Ingest<'_> {
                 reject.column_name.is_empty() || self.only.is_none_or(|only| only.contains(&reject.record_key))
             });
             counts.rejected += refused.len() as u64;
-            if !refused.is_empty() {
-                let batch = reject_batch(self.table, &refused, self.run_id, extracted_at)?;
-                rejects.push(None, batch).await?;
-                self.rejects.learn(self.table, &refused, extracted_at);
-            }
             unlabelled |= page.unlabelled;
             let (rows, throttled) = (page.rows, throttled.as_secs_f64());
-            for (week, batch) in page.batches {
-                // What was wrong with these rows before is gone, unless it was pushed again.
-                if let Some(keys) = self.rejects.of_rows(self.table, &batch, extracted_at, self.find)? {
-                    rejects.remove(&keys)?;
-                }
-                changes.push(self.week(week), self.wanted(batch)?).await?;
+            let batches = page.batches.into_iter().map(|(week, batch)| Ok((week, self.wanted(batch)?)));
+            let batches = batches.collect::<Result<Vec<_>, NotDone>>()?;
+            rejects.take(&batches, refused, extracted_at).await?;
+            for (week, batch) in batches {
+                changes.push(self.week(week), batch).await?;
             }
             each(rows, throttled);
         }
@@ -168,15 +161,15 @@ impl Ingest<'_> {
 }
 
 /// Rows that are read and not yet committed.
-pub(crate) struct Ready {
-    rejects: Changes,
+pub(crate) struct Ready<'a> {
+    rejects: RowRejects<'a>,
     changes: Changes,
 }
 
-impl Ready {
+impl Ready<'_> {
     /// Commits rejects first, then the rows: a row proves that its rejects are there.
     pub(crate) async fn commit(self, run_id: &str, counts: &mut Counts) -> Result<(), NotDone> {
-        self.rejects.commit(run_id).await?;
+        self.rejects.commit().await?;
         let committed = self.changes.commit(run_id).await?;
         counts.rows_written += committed.rows_written;
         counts.files_added += committed.files_added as u64;

@@ -1,6 +1,7 @@
 //! The ledger: which runs there were, which windows are done, and the rows that say so.
 
 mod continued;
+mod groups;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -16,6 +17,7 @@ use futures::TryStreamExt as _;
 use tokio::sync::Mutex;
 
 pub(crate) use self::continued::Continued;
+use self::groups::Groups;
 use self::rows::Row;
 use crate::error::Error;
 use crate::ingest::Counts;
@@ -24,6 +26,8 @@ use crate::report::{Outcome, Report, Status};
 
 /// What `source` says of slices that are planned from all rows of the ledger.
 const DATAVERSE: &str = "dataverse";
+/// The same of users' slices.
+const GRAPH: &str = "graph";
 /// The command of a replay.
 pub(crate) const REPLAY: &str = "replay";
 /// What the command of a run that reads everything again ends with.
@@ -32,6 +36,8 @@ pub(crate) const FULL: &str = " --full";
 /// What the ledger held when the run started, and what the run has added since.
 pub(crate) struct Ledger {
     lake: Lake,
+    /// Rows of this run that may not be committed yet.
+    groups: Groups,
     started: BTreeMap<String, Instant>,
     /// How each run ended that did.
     outcomes: BTreeMap<String, String>,
@@ -87,6 +93,7 @@ impl Ledger {
     pub(crate) async fn read(lake: &Lake) -> Result<Self, Error> {
         let mut ledger = Self {
             lake: lake.clone(),
+            groups: Groups::new(lake.clone()),
             started: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             commands: BTreeMap::new(),
@@ -167,7 +174,7 @@ impl Ledger {
         });
         let Some(first) = open.map(|(_, started)| *started).last() else { return Ok(()) };
         let columns = vec!["run_id", "finished_at"];
-        let scan = Scan { columns, key: Some(("source", "graph")), ..Scan::default() };
+        let scan = Scan { columns, key: Some(("source", GRAPH)), ..Scan::default() };
         let mut files = std::pin::pin!(self.lake.scan_files(&EXTRACTION_SLICE, scan).await?);
         while let Some(mut file) = files.try_next().await? {
             if file.newest.is_some_and(|newest| newest < first) {
@@ -208,7 +215,8 @@ impl Ledger {
 
     /// Says that the run started, before it does anything else. Without an end it counts as killed.
     pub(crate) async fn start_run(&mut self, run_id: &str, command: &str, started_at: Instant) -> Result<(), Error> {
-        self.write_run(run_id, rows::run(run_id, command, started_at, None, None)).await?;
+        self.groups.fold_runs(run_id).await;
+        self.write_run(run_id, rows::run(run_id, command, started_at, None, None), Find::New).await?;
         self.commands.insert(run_id.to_owned(), command.to_owned());
         self.started.insert(run_id.to_owned(), started_at);
         Ok(())
@@ -217,13 +225,13 @@ impl Ledger {
     /// Takes in a run of which only the archive tells.
     pub(crate) async fn learn_run(&mut self, run_id: &str, started_at: Instant) -> Result<(), Error> {
         if !self.started.contains_key(run_id) {
-            self.write_run(run_id, rows::run(run_id, "extract", started_at, Some("replayed"), None)).await?;
+            self.write_run(run_id, rows::run(run_id, "extract", started_at, Some("replayed"), None), Find::New).await?;
             self.started.insert(run_id.to_owned(), started_at);
         }
         Ok(())
     }
 
-    /// Says how the run ended.
+    /// Says how the run ended, after everything else.
     pub(crate) async fn end_run(
         &self,
         command: &str,
@@ -231,23 +239,25 @@ impl Ledger {
         finished_at: Instant,
         report: &Report,
     ) -> Result<(), Error> {
+        self.flush(&report.run_id).await?;
+        self.groups.fold_slices(&report.run_id).await;
         let outcome = Some(Outcome::name(report.outcome));
         let row = rows::run(&report.run_id, command, started_at, outcome, Some((finished_at, report)));
-        self.write_run(&report.run_id, row).await
+        self.write_run(&report.run_id, row, Find::ByKey).await
     }
 
-    /// Writes a slice's row. It comes after the commit of its data: that is what makes it true.
-    pub(crate) async fn record(&self, run_id: &str, row: &SliceRow) -> Result<(), Error> {
-        // A slice's row is never written again by its own run.
-        self.record_by(run_id, row, Find::ByKey).await
+    /// Takes a slice's row, which is committed soon. It comes after the commit of its data: that is what makes it true.
+    /// `false`: the run had recorded the slice before, and this row replaces that one.
+    pub(crate) async fn record(&self, run_id: &str, row: &SliceRow) -> Result<bool, Error> {
+        self.record_by(run_id, row, false).await
     }
 
-    /// Writes a slice's row, which may be there already.
-    pub(crate) async fn record_again(&self, run_id: &str, row: &SliceRow) -> Result<(), Error> {
-        self.record_by(run_id, row, Find::ByKey).await
+    /// As [`Ledger::record`], for a row that the lake may have already.
+    pub(crate) async fn record_again(&self, run_id: &str, row: &SliceRow) -> Result<bool, Error> {
+        self.record_by(run_id, row, true).await
     }
 
-    async fn record_by(&self, run_id: &str, row: &SliceRow, find: Find) -> Result<(), Error> {
+    async fn record_by(&self, run_id: &str, row: &SliceRow, known: bool) -> Result<bool, Error> {
         let slice = &row.slice;
         if row.status == Status::Done {
             let mark = Mark {
@@ -272,28 +282,40 @@ impl Ledger {
             let windows = self.windows(slice.table, &row.selection).await;
             done_until = plan::watermark(windows.iter(), as_of).or(Some(slice.start));
         }
-        let columns = rows::slices(run_id, &[(row, done_until)]);
-        self.write(&EXTRACTION_SLICE, columns, run_id, find).await
+        self.take(run_id, &[(row, done_until)], known).await
     }
 
-    /// Writes the rows of slices that were committed together and whose scopes say until when they are read.
+    /// Takes the rows of slices that were committed together and whose scopes say until when they are read.
     pub(crate) async fn record_all(&self, run_id: &str, rows: impl Iterator<Item = &SliceRow>) -> Result<(), Error> {
         let done_until = |row: &SliceRow| if let Watermark::At(at) = row.watermark { at } else { None };
         let rows: Vec<_> = rows.map(|row| (row, done_until(row))).collect();
         if rows.is_empty() {
             return Ok(());
         }
-        self.write(&EXTRACTION_SLICE, rows::slices(run_id, &rows), run_id, Find::ByKey).await
+        self.take(run_id, &rows, false).await.map(drop)
+    }
+
+    async fn take(&self, run_id: &str, rows: &[(&SliceRow, Option<Instant>)], known: bool) -> Result<bool, Error> {
+        let Some((first, _)) = rows.first() else { return Ok(true) };
+        let source = first.slice.table.source_name();
+        let batch = assemble(&EXTRACTION_SLICE, rows::slices(run_id, rows))?;
+        self.groups.take(source, batch, rows.iter().map(|(row, _)| rows::key(run_id, row)), known, run_id).await
+    }
+
+    /// Commits all rows that were taken: for what must not happen before they are durable.
+    pub(crate) async fn flush(&self, run_id: &str) -> Result<(), Error> {
+        self.groups.flush(run_id).await
+    }
+
+    /// Does work to its end; rows that it records are committed meanwhile when they have waited long enough.
+    pub(crate) async fn while_committing<T>(&self, run_id: &str, work: impl Future<Output = T>) -> T {
+        self.groups.while_committing(run_id, work).await
     }
 
     /// Writes a run's row. A run keeps its start.
-    async fn write_run(&self, run_id: &str, row: Row) -> Result<(), Error> {
-        self.write(&EXTRACTION_RUN, row, run_id, Find::ByKey).await
-    }
-
-    async fn write(&self, table: &'static Table, row: Row, run_id: &str, find: Find) -> Result<(), Error> {
-        let mut changes = self.lake.changes(table, find);
-        changes.push(None, assemble(table, row)?).await?;
+    async fn write_run(&self, run_id: &str, row: Row, find: Find) -> Result<(), Error> {
+        let mut changes = self.lake.changes(&EXTRACTION_RUN, find);
+        changes.push(None, assemble(&EXTRACTION_RUN, row)?).await?;
         changes.commit(run_id).await?;
         Ok(())
     }

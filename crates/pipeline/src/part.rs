@@ -9,7 +9,7 @@ use copilot_lake_writer::{Changes, Find, Lake};
 
 use crate::derived;
 use crate::error::Error;
-use crate::rejects::Rejects;
+use crate::rejects::{Parents, Rejects};
 
 /// Payloads that are committed together, with what is made from them.
 pub(crate) struct Part {
@@ -17,6 +17,8 @@ pub(crate) struct Part {
     messages: Changes,
     sources: Changes,
     rejects: Changes,
+    /// Transcripts whose messages and sources may have rejects.
+    replaced: Parents,
 }
 
 impl Part {
@@ -27,6 +29,7 @@ impl Part {
             messages: lake.changes(&TRANSCRIPT_MESSAGE, find),
             sources: lake.changes(&TRANSCRIPT_SOURCE, find),
             rejects: lake.changes(&REJECTED_RECORD, find),
+            replaced: Parents::new(),
         }
     }
 
@@ -38,11 +41,11 @@ impl Part {
         decoded: DecodedPayloads,
         extracted_at: Instant,
     ) -> Result<(), Error> {
-        self.replace(rejects, &decoded.transcripts)?;
+        self.replace(rejects, &decoded.transcripts).await?;
         for (table, reject) in &decoded.rejects {
             let batch = reject_batch(table, std::slice::from_ref(reject), run_id, extracted_at)?;
             self.rejects.push(None, batch).await?;
-            rejects.learn(table, std::slice::from_ref(reject), extracted_at);
+            rejects.learn(table, std::slice::from_ref(reject));
         }
         for (week, batch) in decoded.messages {
             self.messages.push(Some(week), batch).await?;
@@ -56,18 +59,16 @@ impl Part {
         Ok(())
     }
 
-    fn replace(&mut self, rejects: &Rejects, transcripts: &[String]) -> Result<(), Error> {
+    async fn replace(&mut self, rejects: &Rejects, transcripts: &[String]) -> Result<(), Error> {
         derived::replace_messages(&mut self.messages, &mut self.sources, transcripts)?;
         for table in [&TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE] {
-            if let Some(keys) = rejects.below(table, transcripts)? {
-                self.rejects.remove(&keys)?;
-            }
+            rejects.note_parents(table, transcripts, &mut self.replaced).await?;
         }
         Ok(())
     }
 
     /// Takes rows that name no File any more: their payloads go.
-    pub(crate) fn forget(&mut self, rejects: &Rejects, gone: &[SourceRow]) -> Result<(), Error> {
+    pub(crate) async fn forget(&mut self, rejects: &Rejects, gone: &[SourceRow]) -> Result<(), Error> {
         if gone.is_empty() {
             return Ok(());
         }
@@ -77,11 +78,14 @@ impl Part {
             table.and_then(|table| table.column(row.column)).is_some_and(|column| column.transcript)
         };
         let transcripts: Vec<String> = gone.iter().filter(transcript).map(|row| row.id.clone()).collect();
-        self.replace(rejects, &transcripts)
+        self.replace(rejects, &transcripts).await
     }
 
     /// Commits what is made from payloads before them: a payload proves that its messages are there.
-    pub(crate) async fn commit(self, run_id: &str) -> Result<(), Error> {
+    pub(crate) async fn commit(mut self, rejects: &Rejects, run_id: &str) -> Result<(), Error> {
+        for keys in rejects.below(&self.replaced).await? {
+            self.rejects.remove(&keys)?;
+        }
         for changes in [self.sources, self.messages, self.rejects, self.payloads] {
             changes.commit(run_id).await?;
         }

@@ -153,7 +153,7 @@ impl Walk<'_> {
         if let Some(archive) = self.archive(extracted_at) {
             archive.keep_gone(&gone, extracted_at);
         }
-        self.part.forget(&self.spine.rejects, &gone)
+        self.part.forget(&self.spine.rejects, &gone).await
     }
 
     /// Whether a File is gone that its row does not name; `None` when that cannot be told now. Of a column that is hidden
@@ -220,7 +220,7 @@ impl Walk<'_> {
             archive.finish(self.spine.service.service_time().await?).await?;
         }
         let part = std::mem::replace(&mut self.part, Part::new(&self.spine.lake, Find::ByKey));
-        part.commit(&self.spine.run_id).await?;
+        part.commit(&self.spine.rejects, &self.spine.run_id).await?;
         let mut reports = self.spine.reports.lock().await;
         for (table, Got { payloads, failed }) in std::mem::take(&mut self.uncommitted) {
             let report = reports.of(table);

@@ -168,7 +168,9 @@ async fn note(
     let watermark = if spine.window.is_none() { Watermark::OfWindows } else { Watermark::None };
     let selection = selection.text();
     let row = SliceRow { slice, selection, status, reason, watermark, token: None, finished_at, received };
-    spine.ledger.record(&spine.run_id, &row).await?;
-    spine.report(row).await;
+    // What is planned anew is skipped anew, and told once.
+    if spine.ledger.record(&spine.run_id, &row).await? || row.status != Status::Skipped {
+        spine.report(row).await;
+    }
     Ok(())
 }

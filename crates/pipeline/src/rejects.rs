@@ -1,108 +1,143 @@
-//! What `rejected_record` holds, so that a row that is read again replaces its rejects.
+//! Which rows have rejects, so that a row that is read again replaces them: `rejected_record` is read for those alone.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+mod known;
+mod of_rows;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
-use copilot_lake_decoder::{Error, Reject, assemble, record_key};
-use copilot_lake_tables::{Instant, REJECTED_RECORD, Table};
-use copilot_lake_writer::{Find, Lake, Scan};
+use copilot_lake_decoder::{Error as DecodeError, RecordKeys, Reject};
+use copilot_lake_tables::{REJECTED_RECORD, Table};
+use copilot_lake_writer::{Error as LakeError, Lake, Scan};
 use futures::TryStreamExt as _;
+use tokio::sync::OnceCell;
 
-use crate::ledger::{instant, text};
+use self::known::{Known, hash, parent};
+pub(crate) use self::of_rows::RowRejects;
+use crate::error::Error;
+use crate::ingest::NotDone;
+use crate::ledger::text;
 
-/// The columns that were rejected and when, by table and row.
-#[derive(Debug, Default)]
+/// Which rows have rejects: in the lake as it was when the first row came, and by this run.
 pub(crate) struct Rejects {
-    columns: Mutex<Columns>,
+    lake: Lake,
+    known: OnceCell<Known>,
+    /// Hashes of the keys of rows that were rejected by this run, by table.
+    learned: Mutex<HashMap<&'static str, HashSet<u64>>>,
 }
 
-type Columns = HashMap<String, BTreeMap<String, Vec<(String, Instant)>>>;
+/// Rows with the keys of what belongs to them, by derived table.
+pub(crate) type Parents = BTreeMap<&'static str, BTreeSet<String>>;
 
 impl Rejects {
-    pub(crate) async fn read(lake: &Lake) -> Result<Self, copilot_lake_writer::Error> {
-        let scan = Scan { columns: vec!["table_name", "record_key", "column_name", "extracted_at"], ..Scan::default() };
-        let mut columns = Columns::new();
-        let mut batches = std::pin::pin!(lake.scan(&REJECTED_RECORD, scan).await?);
-        while let Some(batch) = batches.try_next().await? {
-            for row in 0..batch.num_rows() {
-                let of_table = columns.entry(text(&batch, "table_name", row).to_owned()).or_default();
-                let of_row = of_table.entry(text(&batch, "record_key", row).to_owned()).or_default();
-                of_row.push((text(&batch, "column_name", row).to_owned(), instant(&batch, "extracted_at", row)));
-            }
-        }
-        Ok(Self { columns: Mutex::new(columns) })
+    /// Those of a lake, which is read when the first row comes.
+    pub(crate) fn of(lake: &Lake) -> Self {
+        Self { lake: lake.clone(), known: OnceCell::new(), learned: Mutex::default() }
     }
 
     /// Takes in rejects of this run: what it reads later may replace them.
-    pub(crate) fn learn(&self, table: &'static Table, rejects: &[Reject], extracted_at: Instant) {
-        let mut columns = self.columns();
-        let of_table = columns.entry(table.name.to_owned()).or_default();
-        for reject in rejects {
-            let of_row = of_table.entry(reject.record_key.clone()).or_default();
-            if !of_row.iter().any(|(column, _)| column == reject.column_name) {
-                of_row.push((reject.column_name.to_owned(), extracted_at));
-            }
+    pub(crate) fn learn(&self, table: &'static Table, rejects: &[Reject]) {
+        let hashes: Vec<u64> = rejects
+            .iter()
+            .flat_map(|reject| [Some(&*reject.record_key), parent(table, &reject.record_key)])
+            .flatten()
+            .map(hash)
+            .collect();
+        let mut learned = self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        learned.entry(table.name).or_default().extend(hashes);
+    }
+
+    /// Which of these rows, or of what belongs to them, may have rejects; `None`: none of the table's. The rows are given
+    /// by how many they are, and what reads the key of one of them.
+    async fn marked(
+        &self,
+        table: &'static Table,
+        rows: usize,
+        read: impl Fn(usize, &mut String),
+    ) -> Result<Option<Vec<bool>>, LakeError> {
+        let known = self.known.get_or_try_init(|| Known::read(&self.lake)).await?.of(table);
+        let learned = || self.learned.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_empty() && !learned().contains_key(table.name) {
+            return Ok(None);
         }
+        let mut key = String::new();
+        let hashes: Vec<u64> = (0..rows)
+            .map(|row| {
+                read(row, &mut key);
+                hash(&key)
+            })
+            .collect();
+        let mut marked: Vec<bool> = hashes.iter().map(|hash| known.binary_search(hash).is_ok()).collect();
+        if let Some(learned) = learned().get(table.name) {
+            marked.iter_mut().zip(&hashes).for_each(|(marked, hash)| *marked |= learned.contains(hash));
+        }
+        Ok(Some(marked))
     }
 
-    fn columns(&self) -> MutexGuard<'_, Columns> {
-        self.columns.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The keys in `rejected_record` of what these rows had before they were read; none for nearly every batch.
-    pub(crate) fn of_rows(
+    /// The keys in `rejected_record` under which these rows may have rejects; none for nearly every batch.
+    pub(crate) async fn of_rows(
         &self,
         table: &'static Table,
         batch: &RecordBatch,
-        extracted_at: Instant,
-        find: Find,
-    ) -> Result<Option<RecordBatch>, Error> {
-        let columns_of = self.columns();
-        let Some(known) = columns_of.get(table.name) else { return Ok(None) };
-        let (mut records, mut columns) = (Vec::new(), Vec::new());
-        for row in 0..batch.num_rows() {
-            let record = record_key(table, batch, row);
-            let before = known.get(&record).into_iter().flatten();
-            // Of rows that come again the lake may have a later reading.
-            for (column, _) in before.filter(|(_, at)| find != Find::Again || *at <= extracted_at) {
-                records.push(record.clone());
-                columns.push(column.as_str());
-            }
-        }
-        keys(table, &records, columns)
+    ) -> Result<Option<RecordBatch>, NotDone> {
+        let keys = RecordKeys::of(table, batch);
+        let read = |row, key: &mut String| keys.read(row, key);
+        let Some(marked) = self.marked(table, batch.num_rows(), read).await? else { return Ok(None) };
+        let records = marked.iter().enumerate().filter(|(_, marked)| **marked);
+        let records = records.map(|(row, _)| {
+            let mut key = String::new();
+            keys.read(row, &mut key);
+            key
+        });
+        Ok(keys_of(table, &records.collect::<Vec<_>>())?)
     }
 
-    /// The keys in `rejected_record` of all rows of a derived table whose key begins with one of these.
-    pub(crate) fn below(&self, table: &'static Table, parents: &[String]) -> Result<Option<RecordBatch>, Error> {
-        let columns_of = self.columns();
-        let Some(known) = columns_of.get(table.name) else { return Ok(None) };
-        let (mut records, mut columns) = (Vec::new(), Vec::new());
-        for parent in parents {
-            let start = format!("{parent}/");
-            for (record, of_record) in known.range(start.clone()..).take_while(|(record, _)| record.starts_with(&start))
-            {
-                for (column, _) in of_record {
-                    records.push(record.clone());
-                    columns.push(column.as_str());
-                }
+    /// Adds those of these rows that something may belong to which has rejects, in a derived table.
+    pub(crate) async fn note_parents(
+        &self,
+        table: &'static Table,
+        rows: &[String],
+        parents: &mut Parents,
+    ) -> Result<(), Error> {
+        let read = |row: usize, key: &mut String| rows[row].clone_into(key);
+        if let Some(marked) = self.marked(table, rows.len(), read).await? {
+            let noted = rows.iter().zip(marked).filter(|(_, marked)| *marked).map(|(row, _)| row.clone());
+            parents.entry(table.name).or_default().extend(noted);
+        }
+        Ok(())
+    }
+
+    /// The keys in `rejected_record` of what belongs to these rows.
+    pub(crate) async fn below(&self, parents: &Parents) -> Result<Vec<RecordBatch>, Error> {
+        let mut found = Vec::new();
+        for (name, parents) in parents.iter().filter(|(_, parents)| !parents.is_empty()) {
+            let Some(table) = copilot_lake_tables::table(name) else { continue };
+            let columns = vec!["table_name", "record_key"];
+            let scan = Scan { columns, key: Some(("table_name", table.name)), ..Scan::default() };
+            let mut batches = std::pin::pin!(self.lake.scan(&REJECTED_RECORD, scan).await?);
+            while let Some(batch) = batches.try_next().await? {
+                let of_table = (0..batch.num_rows()).filter(|row| text(&batch, "table_name", *row) == table.name);
+                let records = of_table.map(|row| text(&batch, "record_key", row));
+                let is_below = |record: &&str| parent(table, record).is_some_and(|parent| parents.contains(parent));
+                found.extend(keys_of(table, &records.filter(is_below).collect::<Vec<_>>())?);
             }
         }
-        keys(table, &records, columns)
+        Ok(found)
     }
 }
 
-/// The keys of these rejects; none when there are none.
-fn keys(table: &'static Table, records: &[String], columns: Vec<&str>) -> Result<Option<RecordBatch>, Error> {
+/// The beginnings of the keys of these rows' rejects, whatever the column; none when there are no rows.
+fn keys_of(table: &'static Table, records: &[impl AsRef<str>]) -> Result<Option<RecordBatch>, DecodeError> {
     if records.is_empty() {
         return Ok(None);
     }
     let same = |text: &str| Arc::new(StringArray::from(vec![text; records.len()])) as ArrayRef;
-    let keys = vec![
+    let columns = [
         ("source", same(table.source_name())),
         ("table_name", same(table.name)),
         ("record_key", Arc::new(StringArray::from_iter_values(records)) as ArrayRef),
-        ("column_name", Arc::new(StringArray::from(columns))),
     ];
-    assemble(&REJECTED_RECORD, keys).map(Some)
+    let error = |source| DecodeError::Schema { table: REJECTED_RECORD.name, source };
+    RecordBatch::try_from_iter(columns).map(Some).map_err(error)
 }

@@ -79,7 +79,7 @@ pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Rep
     observe(&Event::Started { run_id: run.clone(), continued: false });
 
     let mut reports = BTreeMap::new();
-    let rejects = Rejects::read(&lake).await?;
+    let rejects = Rejects::of(&lake);
     let had_payloads = !lake.weeks(&PAYLOAD).await?.is_empty();
     let mut into =
         Into { lake, ledger, rejects, run, observe, stop: stop.clone(), had_payloads, reports: &mut reports };
@@ -101,7 +101,8 @@ pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Rep
             Err(Error::Archive { .. }) if *stop.borrow() => {}
             // What is damaged holds nothing else up.
             Err(Error::Archive { what }) => into.failed(about, what),
-            Err(error) => return Err(error),
+            // What was replayed before is true.
+            Err(error) => return into.ledger.flush(&into.run).await.and(Err(error)),
         }
     }
     stopped |= *stop.borrow();
@@ -335,10 +336,10 @@ impl Into<'_> {
                 }
                 let decoded = cpu::run(move || decode_payloads(&payloads, extracted_at)).await?;
                 part.push(&self.rejects, &self.run, decoded, extracted_at).await?;
-                part.forget(&self.rejects, &gone)?;
+                part.forget(&self.rejects, &gone).await?;
             }
         }
-        part.commit(&self.run).await?;
+        part.commit(&self.rejects, &self.run).await?;
         for (table, payloads) in done {
             self.report(table).payloads += payloads;
         }

@@ -54,7 +54,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let command = request.command(command);
     let continued = ledger.continued(&command, started_at);
     let window = request.window(continued.now)?;
-    let rejects = Rejects::read(&lake).await?;
+    let rejects = Rejects::of(&lake);
     let environment = match (&services.dataverse, &dataverse) {
         (Some(service), Some(job)) if dataverse_refused.is_none() => {
             let mut asked: Vec<&'static Table> = job.tables.clone();
@@ -83,25 +83,28 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
         left: Left::of([SYSTEM_USER.source_name(), AI_INTERACTION.source_name()]),
     };
     // The services have limits of their own: neither waits for the other.
-    let (of_dataverse, of_graph) = tokio::join!(
-        spine.guarded(SYSTEM_USER.source_name(), dataverse_refused, async {
-            let (Some(job), Some((service, environment))) = (&dataverse, environment) else { return Ok(()) };
-            let spine = DataverseSpine {
-                spine: &spine,
-                schema: Schema::new(environment),
-                labels: LabelCache::new(Some(service.clone())),
-                named: Named::default(),
-                service,
-            };
-            spine.walk(job, &continued).await
-        }),
-        spine.guarded(AI_INTERACTION.source_name(), graph_refused, async {
-            let (Some(job), Some(service)) = (&graph, &spine.services.graph) else { return Ok(()) };
-            let (full, continued) = (spine.full, &continued);
-            let walk = graph::Walk { service, job, full, window, continued, left: &spine.left };
-            graph::run(&spine, &walk).await
-        }),
-    );
+    let parts = async {
+        tokio::join!(
+            spine.guarded(SYSTEM_USER.source_name(), dataverse_refused, async {
+                let (Some(job), Some((service, environment))) = (&dataverse, environment) else { return Ok(()) };
+                let spine = DataverseSpine {
+                    spine: &spine,
+                    schema: Schema::new(environment),
+                    labels: LabelCache::new(Some(service.clone())),
+                    named: Named::default(),
+                    service,
+                };
+                spine.walk(job, &continued).await
+            }),
+            spine.guarded(AI_INTERACTION.source_name(), graph_refused, async {
+                let (Some(job), Some(service)) = (&graph, &spine.services.graph) else { return Ok(()) };
+                let (full, continued) = (spine.full, &continued);
+                let walk = graph::Walk { service, job, full, window, continued, left: &spine.left };
+                graph::run(&spine, &walk).await
+            }),
+        )
+    };
+    let (of_dataverse, of_graph) = spine.ledger.while_committing(&spine.run_id, parts).await;
     let ended_early = [of_dataverse, of_graph].into_iter().flatten().collect();
     spine.finish((&command, continued.runs.is_empty()), started_at, clock, ended_early).await
 }
@@ -185,6 +188,8 @@ impl Spine {
         if !dropped && !lake_failed {
             let finished_at = self.services.service_time().await.ok().flatten().unwrap_or(started_at);
             self.ledger.end_run(command, started_at, finished_at, &report).await?;
+        } else if let Err(error) = self.ledger.flush(&report.run_id).await {
+            warn!(%error, "slices that were done last will be read again");
         }
         // What ended both is told by the lake's own error, if it has one.
         ended_early.sort_by_key(|ended| !matches!(ended.error, Error::Lake(_)));

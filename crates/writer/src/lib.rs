@@ -9,6 +9,7 @@ mod archive;
 mod changes;
 mod clock;
 mod commit;
+mod compact;
 mod data_file;
 mod error;
 mod file;
@@ -30,21 +31,25 @@ mod rewrite;
 mod run;
 mod scan;
 mod schema;
+mod small_file;
 mod sought;
 mod source;
 mod spill;
 mod stats;
 mod store_reader;
 mod upload;
+mod versions;
 
 pub use archive::{Archive, ArchivedSlice, archived};
 pub use changes::{Changes, SortedChanges};
 pub use commit::Committed;
+pub use compact::Compaction;
 pub use error::Error;
 pub use lake::{Find, Instance, Lake, LakeFile, LakeOptions};
 pub use lock::Lock;
 pub use merge::carry::Carry;
 pub use scan::{FileRows, Scan};
+pub use versions::{RowVersion, version_columns};
 
 #[cfg(test)]
 mod tests;

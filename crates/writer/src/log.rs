@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use copilot_lake_tables::{Table, WEEK_START, Week};
 use deltalake::kernel::transaction::{CommitData, TransactionError};
-use deltalake::kernel::{Action, EagerSnapshot, Metadata, Protocol};
+use deltalake::kernel::{Action, Add, EagerSnapshot, Metadata, Protocol, Remove};
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError};
@@ -156,7 +156,6 @@ impl Log {
     ) -> Result<Outcome, Error> {
         let removes = remove.iter().map(|file| Action::Remove(file.remove(self.table)));
         let adds = add.iter().map(|file| Action::Add(file.add(self.table)));
-        let actions = removes.chain(adds).collect();
         let operation = DeltaOperation::Merge {
             predicate: None,
             merge_predicate: Some(format!("equal {}", self.table.key.join(", "))),
@@ -164,6 +163,36 @@ impl Log {
             not_matched_predicates: vec![],
             not_matched_by_source_predicates: vec![],
         };
+        self.replace(keys, from, (add, remove), removes.chain(adds).collect(), operation, run_id).await
+    }
+
+    /// Commits files with the same rows as those that they replace, as [`Log::commit`] does.
+    pub(crate) async fn commit_compaction(
+        &self,
+        keys: &mut TableKeys,
+        from: &State,
+        add: &[DataFile],
+        remove: &[Arc<DataFile>],
+        run_id: &str,
+    ) -> Result<Outcome, Error> {
+        let removes =
+            remove.iter().map(|file| Action::Remove(Remove { data_change: false, ..file.remove(self.table) }));
+        let adds = add.iter().map(|file| Action::Add(Add { data_change: false, ..file.add(self.table) }));
+        let target_size = add.iter().map(|file| i64::try_from(file.size).unwrap_or(i64::MAX)).max().unwrap_or_default();
+        let operation = DeltaOperation::Optimize { predicate: None, target_size };
+        self.replace(keys, from, (add, remove), removes.chain(adds).collect(), operation, run_id).await
+    }
+
+    /// Commits these actions, which add and remove these files.
+    async fn replace(
+        &self,
+        keys: &mut TableKeys,
+        from: &State,
+        (add, remove): (&[DataFile], &[Arc<DataFile>]),
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+        run_id: &str,
+    ) -> Result<Outcome, Error> {
         let more = HashMap::from([("copilotLake.run".to_owned(), json!(run_id))]);
         let bytes = self.bytes(actions, operation, Some(from.version), &more)?;
         let version = from.version + 1;

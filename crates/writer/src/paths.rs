@@ -57,6 +57,13 @@ pub(crate) fn is_data_file(name: &str) -> bool {
     name.ends_with(".parquet")
 }
 
+/// Whether [`data_file`] made the name of a file.
+pub(crate) fn is_own(path: &Path) -> bool {
+    let is_hex = |part: &str, length: usize| part.len() == length && part.bytes().all(|c| c.is_ascii_hexdigit());
+    let name = path.filename().and_then(|name| name.strip_prefix("part-")?.strip_suffix(".parquet"));
+    name.and_then(|name| name.split_once('-')).is_some_and(|(time, id)| is_hex(time, 12) && is_hex(id, 32))
+}
+
 /// Whether a local file is not finished: `<name>#<n>`.
 pub(crate) fn is_staged(name: &str) -> bool {
     name.rsplit_once('#').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()))

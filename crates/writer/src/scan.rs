@@ -12,7 +12,7 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use crate::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::Lake;
-use crate::read::FileReader;
+use crate::small_file::rows_of;
 use crate::sought::Sought;
 use crate::source::{EVER, KeyReader, OPENED, READ, file_pick, projected};
 
@@ -52,7 +52,7 @@ impl Lake {
         Ok(self.scan_files(table, scan).await?.map_ok(|file| file.batches).try_flatten())
     }
 
-    /// As [`Lake::scan`], file by file: one that is not asked for is not opened.
+    /// As [`Lake::scan`], file by file: a few small ones are read ahead, another is opened when its rows are asked for.
     ///
     /// # Errors
     /// As [`Lake::scan`].
@@ -81,15 +81,15 @@ impl Lake {
         };
         let schema = projected(table, &columns);
         let store = self.store();
-        let files = stream::iter(files).then(move |file| {
+        let files = stream::iter(files).map(move |file| {
             let (store, schema) = (Arc::clone(&store), Arc::clone(&schema));
             async move {
                 let newest = file.bounds.time.map(|(_, high)| Instant(high));
-                let batches = FileReader::open(&store, &file).await?.read_as(&schema, None, None)?;
+                let batches = rows_of(&store, &file, &schema, false).await?.unwrap_or_else(|| stream::empty().boxed());
                 Ok(FileRows { newest, batches })
             }
         });
-        Ok(files.inspect(move |_| {
+        Ok(files.buffered(OPENED).inspect(move |_| {
             let _ = &reading;
         }))
     }

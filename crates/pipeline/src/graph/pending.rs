@@ -14,6 +14,7 @@ use super::luck::EndedSlice;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ingest::Counts;
+use crate::rejects::Parents;
 use crate::report::Status;
 use crate::spine::Spine;
 
@@ -102,10 +103,10 @@ impl<'s> Pending<'s> {
         }
         for (table, refused) in refused.into_values() {
             self.rejected.push(None, reject_batch(table, &refused, run_id, at)?).await?;
-            rejects.learn(table, &refused, at);
+            rejects.learn(table, &refused);
         }
         for (table, week, batch) in decoded.batches {
-            if let Some(keys) = rejects.of_rows(table, &batch, at, Find::ByKey)? {
+            if let Some(keys) = rejects.of_rows(table, &batch).await? {
                 self.rejected.remove(&keys)?;
             }
             match self.children.iter_mut().find(|(child, _)| child.name == table.name) {
@@ -159,8 +160,12 @@ impl<'s> Pending<'s> {
         let mut children = std::mem::replace(&mut self.children, children(lake));
         let mut rejected = std::mem::replace(&mut self.rejected, lake.changes(&REJECTED_RECORD, Find::ByKey));
         let mut interactions = interactions.sort().await?;
+        let mut replaced = Parents::new();
         for parents in interactions.existing().await? {
-            self.replace_children(&parents, &mut children, &mut rejected)?;
+            self.replace_children(&parents, &mut children, &mut replaced).await?;
+        }
+        for keys in self.spine.rejects.below(&replaced).await? {
+            rejected.remove(&keys)?;
         }
         rejected.commit(run_id).await?;
         let children = children
@@ -180,11 +185,11 @@ impl<'s> Pending<'s> {
     }
 
     /// Lets what belongs to rows that the lake has go, unless it is pushed again.
-    fn replace_children(
+    async fn replace_children(
         &self,
         parents: &RecordBatch,
         children: &mut [(&'static Table, Changes)],
-        rejected: &mut Changes,
+        replaced: &mut Parents,
     ) -> Result<(), Error> {
         let key = AI_INTERACTION.key.iter().filter_map(|name| parents.column_by_name(name));
         let parts: Vec<_> = key.map(|column| column.as_string::<i32>()).collect();
@@ -192,9 +197,7 @@ impl<'s> Pending<'s> {
         let record_keys: Vec<String> = (0..parents.num_rows()).map(record_key).collect();
         for (table, changes) in children {
             changes.remove_within(parents)?;
-            if let Some(keys) = self.spine.rejects.below(table, &record_keys)? {
-                rejected.remove(&keys)?;
-            }
+            self.spine.rejects.note_parents(table, &record_keys, replaced).await?;
         }
         Ok(())
     }

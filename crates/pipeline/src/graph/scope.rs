@@ -76,9 +76,9 @@ impl<'s> UserRows<'s> {
         if !decoded.rejects.is_empty() {
             let batch = reject_batch(&GRAPH_USER, &decoded.rejects, self.run_id, at)?;
             self.rejected.push(None, batch).await?;
-            self.rejects.learn(&GRAPH_USER, &decoded.rejects, at);
+            self.rejects.learn(&GRAPH_USER, &decoded.rejects);
         }
-        if let Some(keys) = self.rejects.of_rows(&GRAPH_USER, &batch, at, Find::ByKey)? {
+        if let Some(keys) = self.rejects.of_rows(&GRAPH_USER, &batch).await? {
             self.rejected.remove(&keys)?;
         }
         Ok(self.users.push(None, batch).await?)

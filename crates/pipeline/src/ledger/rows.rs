@@ -1,8 +1,10 @@
 //! The rows of the bookkeeping tables, column by column.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, TimestampMicrosecondArray};
+use copilot_lake_extractor::Slice;
 use copilot_lake_tables::{Instant, Type};
 
 use crate::ingest::Counts;
@@ -78,6 +80,14 @@ pub(super) fn slices(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) -> Row
         ("token", texts(rows, |row| row.token.as_deref())),
         ("extracted_at", times(&|row| Some(row.finished_at))),
     ]
+}
+
+/// Tells the key of a slice's row from others.
+pub(super) fn key(run_id: &str, row: &SliceRow) -> u64 {
+    let Slice { table, scope, clock, start, .. } = &row.slice;
+    let mut hasher = DefaultHasher::new();
+    (run_id, table.source_name(), table.name, scope, clock, start.0).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn text(text: Option<&str>) -> ArrayRef {

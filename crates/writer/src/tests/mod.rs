@@ -2,6 +2,7 @@
 
 mod archives;
 mod commits;
+mod compaction;
 mod counting;
 mod files;
 mod keys;

@@ -1,0 +1,140 @@
+//! Which version of a row a table has.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use arrow::error::ArrowError;
+use copilot_lake_tables::{Instant, Table, Week};
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectStore;
+
+use crate::data_file::{Bounds, DataFile};
+use crate::error::Error;
+use crate::keys::{self, Values};
+use crate::lake::Lake;
+use crate::read::FileReader;
+use crate::sought::Sought;
+use crate::merge::version::Version;
+use crate::source::{EVER, READ, projected};
+
+/// What decides between two rows with one key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RowVersion {
+    version: Version,
+    /// When the row was read.
+    pub extracted_at: Instant,
+}
+
+impl RowVersion {
+    /// Those of every row of a batch, which has the table's version columns and `extracted_at` by name.
+    ///
+    /// # Errors
+    /// [`Error::Rows`] when such a column is missing.
+    pub fn of(table: &'static Table, batch: &RecordBatch) -> Result<Vec<Self>, Error> {
+        let layout = table.layout();
+        let names = layout.version().iter().map(|&at| layout.fields()[at].name.as_str());
+        let columns = by_name(batch, names.chain(["extracted_at"])).map_err(Error::rows(table.name))?;
+        Ok((0..batch.num_rows()).map(|row| Self::at(&columns, row)).collect())
+    }
+
+    /// The columns of the version, then `extracted_at`.
+    fn at(columns: &[Values], row: usize) -> Self {
+        let (versions, time) = columns.split_at(columns.len() - 1);
+        Self { version: Version::of(versions, row), extracted_at: Instant(time[0].int(row)) }
+    }
+
+    /// Which of two versions is newer, whenever they were read. Equal in tables without versions.
+    pub fn compare(self, other: Self) -> Ordering {
+        self.version.compare(other.version)
+    }
+}
+
+/// The names of the columns that [`RowVersion::of`] and [`Lake::versions_of`] need.
+pub fn version_columns(table: &'static Table) -> impl Iterator<Item = &'static str> {
+    let layout = table.layout();
+    let columns = layout.key().iter().chain(layout.version()).map(|&at| layout.fields()[at].name.as_str());
+    columns.chain(["extracted_at"])
+}
+
+impl Lake {
+    /// The committed versions of the rows with these keys, one for each row of the batch, which has the key columns by
+    /// name. Only files of these weeks are looked at.
+    ///
+    /// Of the files that may hold one, as far as bounds and Bloom filters tell, the keys and versions are read.
+    ///
+    /// # Errors
+    /// Reading the log or a file.
+    pub async fn versions_of(
+        &self,
+        table: &'static Table,
+        rows: &RecordBatch,
+        weeks: &BTreeSet<Week>,
+    ) -> Result<Vec<Option<RowVersion>>, Error> {
+        let mut found = vec![None; rows.num_rows()];
+        let key = by_name(rows, table.key.iter().copied()).map_err(Error::rows(table.name))?;
+        let (mut wanted, mut sought): (HashMap<u128, Vec<usize>>, _) = (HashMap::new(), Sought::new(table));
+        let mut bounds = Bounds::of_keys(table.key.len());
+        for row in 0..rows.num_rows() {
+            wanted.entry(keys::hash(&key, row)).or_default().push(row);
+            sought.add(&key, row);
+            bounds.take_in(&key, row);
+        }
+        if wanted.is_empty() {
+            return Ok(found);
+        }
+        let log = self.inner.log(table);
+        let _reading = log.readers.begin();
+        let state = log.state().await?;
+        let is_of_week = |file: &DataFile| file.week.is_none_or(|week| weeks.contains(&week));
+        let files = state.iter().flat_map(|state| &state.files);
+        let files = files.filter(|file| is_of_week(file) && file.bounds.keys_meet(&bounds));
+        let looks: Vec<_> = files.map(|file| look(&self.inner.store, table, file, &sought, &wanted)).collect();
+        let looks: Vec<Vec<_>> = stream::iter(looks).buffered(READ).try_collect().await?;
+        for (key, version) in looks.into_iter().flatten() {
+            for row in &wanted[&key] {
+                let of_row: &mut Option<RowVersion> = &mut found[*row];
+                if of_row.is_none_or(|before| before.compare(version).is_lt()) {
+                    *of_row = Some(version);
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+/// The versions in a file of the rows that are wanted.
+async fn look(
+    store: &Arc<dyn ObjectStore>,
+    table: &'static Table,
+    file: &DataFile,
+    sought: &Sought,
+    wanted: &HashMap<u128, Vec<usize>>,
+) -> Result<Vec<(u128, RowVersion)>, Error> {
+    let layout = table.layout();
+    let columns: Vec<usize> = version_columns(table).filter_map(|name| layout.position(name)).collect();
+    let schema = projected(table, &columns);
+    let reader = FileReader::open(store, file).await?;
+    let groups = reader.row_groups_of(reader.row_groups(table, EVER), sought).await?;
+    let mut found = Vec::new();
+    if groups.is_empty() {
+        return Ok(found);
+    }
+    let groups = groups.into_iter().map(|(at, _)| at).collect();
+    let mut batches = reader.read_as(&schema, Some(groups), None)?;
+    while let Some(batch) = batches.try_next().await? {
+        let key = by_name(&batch, table.key.iter().copied()).map_err(Error::rows(table.name))?;
+        let versions = RowVersion::of(table, &batch)?;
+        let rows = versions.into_iter().enumerate().map(|(row, version)| (keys::hash(&key, row), version));
+        found.extend(rows.filter(|(key, _)| wanted.contains_key(key)));
+    }
+    Ok(found)
+}
+
+/// The columns of a batch with these names.
+fn by_name<'n>(batch: &RecordBatch, names: impl Iterator<Item = &'n str>) -> Result<Vec<Values>, ArrowError> {
+    let schema = batch.schema();
+    let columns: Vec<usize> = names.map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
+    Values::of(batch, &columns)
+}
