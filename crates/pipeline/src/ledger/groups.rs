@@ -152,6 +152,9 @@ impl Groups {
     }
 
     async fn commit(&self, state: &mut State, run_id: &str) -> Result<(), Error> {
+        if state.schedule.due.is_none() {
+            return Ok(());
+        }
         for group in state.groups.values_mut().filter(|group| !group.batches.is_empty()) {
             let find = if group.may_meet { Find::ByKey } else { Find::New };
             // If this is given up, or fails, nobody knows whether it was taken.

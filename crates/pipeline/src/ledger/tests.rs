@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use copilot_lake_writer::LakeOptions;
+use copilot_lake_tables::{COPILOT_EVENT, COPILOT_INTERACTION};
+use copilot_lake_writer::{Instance, LakeOptions};
 
 fn at(text: &str) -> Instant {
     Instant::parse(text).unwrap()
@@ -79,4 +80,91 @@ async fn runs_are_in_the_order_of_their_starts() {
     assert!(ledger.is_before("y", "x") && ledger.is_before("z", "y"));
     assert!(!ledger.is_before("z", "x") && !ledger.is_before("x", "y"));
     assert!(!ledger.has_unfinished());
+}
+
+/// An empty lake with all tables.
+async fn lake() -> Lake {
+    let lake = Lake::open("memory://", LakeOptions::default()).await.unwrap();
+    lake.prepare(&Instance::default(), false).await.unwrap();
+    lake
+}
+
+/// The row of a slice that begins and ends then.
+fn row(table: &'static Table, start: &str, finished_at: &str, status: Status) -> SliceRow {
+    let (start, end) = (at(start), at(start).plus_seconds(60));
+    SliceRow {
+        slice: Slice { table, scope: String::new(), clock: plan::MODIFIED, start, end },
+        selection: "a,b".to_owned(),
+        status,
+        reason: None,
+        watermark: Watermark::OfWindows,
+        token: None,
+        finished_at: at(finished_at),
+        received: Counts::default(),
+    }
+}
+
+/// Table, start and end of every slice, by time.
+async fn recorded(lake: &Lake) -> Vec<(String, Instant, Instant)> {
+    let scan = Scan { columns: vec!["table_name", "window_start", "finished_at"], ..Scan::default() };
+    let batches: Vec<RecordBatch> = lake.scan(&EXTRACTION_SLICE, scan).await.unwrap().try_collect().await.unwrap();
+    let row = |batch: &RecordBatch, row| {
+        (
+            text(batch, "table_name", row).to_owned(),
+            instant(batch, "window_start", row),
+            instant(batch, "finished_at", row),
+        )
+    };
+    let rows = batches.iter().flat_map(|batch| (0..batch.num_rows()).map(move |at| row(batch, at)));
+    let mut rows: Vec<_> = rows.collect();
+    rows.sort_by_key(|(.., finished_at)| *finished_at);
+    rows
+}
+
+#[tokio::test]
+async fn a_slice_that_is_recorded_again_has_one_row() {
+    let lake = lake().await;
+    let ledger = Ledger::read(&lake).await.unwrap();
+    let skipped = |finished_at| row(&COPILOT_EVENT, "2025-11-05T00:00:00Z", finished_at, Status::Skipped);
+    assert!(ledger.record("r", &skipped("2025-11-05T12:00:00Z")).await.unwrap());
+    let other = row(&COPILOT_INTERACTION, "2025-11-05T00:00:00Z", "2025-11-05T12:00:01Z", Status::Done);
+    assert!(ledger.record("r", &other).await.unwrap());
+    assert_eq!(recorded(&lake).await, [], "they wait");
+    assert!(!ledger.record("r", &skipped("2025-11-05T12:00:02Z")).await.unwrap());
+    ledger.flush("r").await.unwrap();
+    let start = at("2025-11-05T00:00:00Z");
+    let of = |table: &Table, finished_at| (table.name.to_owned(), start, at(finished_at));
+    let first = of(&COPILOT_INTERACTION, "2025-11-05T12:00:01Z");
+    assert_eq!(recorded(&lake).await, [first.clone(), of(&COPILOT_EVENT, "2025-11-05T12:00:02Z")]);
+    // Also when it is committed by then.
+    assert!(!ledger.record("r", &skipped("2025-11-05T12:00:03Z")).await.unwrap());
+    ledger.flush("r").await.unwrap();
+    assert_eq!(recorded(&lake).await, [first, of(&COPILOT_EVENT, "2025-11-05T12:00:03Z")]);
+}
+
+#[tokio::test]
+async fn groups_are_one_file_each_and_are_folded_together() {
+    let lake = lake().await;
+    let mut ledger = Ledger::read(&lake).await.unwrap();
+    ledger.start_run("r", "extract", at("2025-11-05T00:00:00Z")).await.unwrap();
+    let mut most = 0;
+    for group in 0..40 {
+        for slice in 0..5 {
+            let start = at("2025-11-05T00:00:00Z").plus_seconds(group * 300 + slice * 60).to_string();
+            let finished = at("2025-11-05T12:00:00Z").plus_seconds(group * 5 + slice).to_string();
+            ledger.record("r", &row(&COPILOT_EVENT, &start, &finished, Status::Done)).await.unwrap();
+        }
+        ledger.flush("r").await.unwrap();
+        most = most.max(lake.files(&EXTRACTION_SLICE).await.unwrap().len());
+    }
+    assert_eq!(most, 16, "fifteen, and the one into which those before were folded");
+    let report = Report::new("r".to_owned());
+    ledger.end_run("extract", at("2025-11-05T00:00:00Z"), at("2025-11-05T13:00:00Z"), &report).await.unwrap();
+    assert_eq!(lake.files(&EXTRACTION_SLICE).await.unwrap().len(), 1);
+    assert_eq!(recorded(&lake).await.len(), 200);
+    let again = Ledger::read(&lake).await.unwrap();
+    let (mut windows, others) = again.windows(&COPILOT_EVENT, "a,b").await;
+    windows.sort_by_key(|window| window.start);
+    assert_eq!((windows.len(), others), (200, false));
+    assert_eq!(windows[199].end, at("2025-11-05T03:20:00Z"));
 }

@@ -3,11 +3,10 @@
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
 
+use arrow::array::AsArray as _;
 use copilot_lake_tables::{INTERACTION_CHILDREN, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table};
 use copilot_lake_writer::{Error, Lake, Scan};
 use futures::TryStreamExt as _;
-
-use crate::ledger::text;
 
 /// Ascending hashes of the keys of rows with rejects, by table; of derived tables also those of the rows to which they
 /// belong.
@@ -19,11 +18,17 @@ impl Known {
         let mut known = Self::default();
         let scan = Scan { columns: vec!["table_name", "record_key"], ..Scan::default() };
         let mut batches = std::pin::pin!(lake.scan(&REJECTED_RECORD, scan).await?);
+        // Neighbours mostly are of the same table.
+        let mut last: Option<&'static Table> = None;
         while let Some(batch) = batches.try_next().await? {
+            let (names, records) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
             for row in 0..batch.num_rows() {
-                // Neighbours mostly are of the same table.
-                let Some(table) = copilot_lake_tables::table(text(&batch, "table_name", row)) else { continue };
-                known.add(table, text(&batch, "record_key", row));
+                if last.is_none_or(|table| table.name != names.value(row)) {
+                    last = copilot_lake_tables::table(names.value(row));
+                }
+                if let Some(table) = last {
+                    known.add(table, records.value(row));
+                }
             }
         }
         known.settle();
