@@ -184,6 +184,18 @@ impl Dataverse {
         probe::any_file(&self.client, &self.api, self.page_size, table, column).await
     }
 
+    /// How many rows one page of a table has, and how many Files they name in these columns.
+    ///
+    /// # Errors
+    /// Those of [`Self::pages`].
+    pub async fn count_files(
+        &self,
+        table: &'static Table,
+        columns: &[&'static str],
+    ) -> Result<(usize, usize), Error> {
+        probe::count_files(&self.client, &self.api, table, columns).await
+    }
+
     /// The pages of a slice, in the order of its clock. The next page is on its way while the last one is handed out,
     /// never more than one ahead. After an error the stream ends. Polled inside a tokio runtime.
     ///
