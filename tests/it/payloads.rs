@@ -105,5 +105,8 @@ fn a_name_outside_ascii_is_stored_as_people_read_it() {
     world.extract(&[], 0);
     let names = world.sql("SELECT file_name FROM payload ORDER BY source_id");
     assert_eq!(names, [["Transkript ä.json"], ["100% sure.txt"]]);
-    assert_eq!(names, world.sql("SELECT msdyn_interactiondata_name FROM msdyn_copilotevent ORDER BY msdyn_copiloteventid"));
+    assert_eq!(
+        names,
+        world.sql("SELECT msdyn_interactiondata_name FROM msdyn_copilotevent ORDER BY msdyn_copiloteventid")
+    );
 }

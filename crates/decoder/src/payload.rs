@@ -150,8 +150,7 @@ fn decode_task<B: AsRef<[u8]>>(payloads: &[RawPayload<B>], extracted_at: Instant
                     _ => None,
                 };
                 let undecodable = outcome.reason.map(str::to_owned);
-                let reasons: Vec<_> =
-                    other_size.into_iter().chain(undecodable.or(not_a_transcript)).collect();
+                let reasons: Vec<_> = other_size.into_iter().chain(undecodable.or(not_a_transcript)).collect();
                 let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
                 rows.append_bytes(row, name.as_deref(), bytes, &outcome, reason.as_deref());
             }

@@ -185,8 +185,7 @@ impl<'a> Walk<'a> {
 
 /// The rows that match, in an order of their own.
 fn listed(rows: &Rows, query: &Query, filter: Option<&Filter>) -> (Along, Vec<Filter>) {
-    let mut listed: Vec<u32> =
-        (0..rows.len()).filter(|at| matches(rows, *at, filter)).map(|at| at as u32).collect();
+    let mut listed: Vec<u32> = (0..rows.len()).filter(|at| matches(rows, *at, filter)).map(|at| at as u32).collect();
     sort(rows, &mut listed, query);
     (Along::Listed(listed), Vec::new())
 }

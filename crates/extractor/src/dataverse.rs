@@ -188,11 +188,7 @@ impl Dataverse {
     ///
     /// # Errors
     /// Those of [`Self::pages`].
-    pub async fn count_files(
-        &self,
-        table: &'static Table,
-        columns: &[&'static str],
-    ) -> Result<(usize, usize), Error> {
+    pub async fn count_files(&self, table: &'static Table, columns: &[&'static str]) -> Result<(usize, usize), Error> {
         probe::count_files(&self.client, &self.api, table, columns).await
     }
 

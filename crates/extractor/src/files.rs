@@ -76,11 +76,13 @@ pub(crate) async fn fetch(client: &Client, api: &Url, file: &FileAddress) -> Res
         Ok((file, _)) => Ok(file),
         Err(Error::FileTooLarge { size, .. }) if size <= LARGEST_FILE => large(client, api, file, size).await,
         // So the service may say that a file is too large for one answer.
-        Err(refused @ Error::Refused { status: 400 | 413, .. }) => match in_parts(client, api, file, LARGEST_FILE).await {
-            Ok(Some(file)) => Ok(file),
-            Ok(None) | Err(Error::Refused { .. }) => Err(refused),
-            Err(error) => Err(error),
-        },
+        Err(refused @ Error::Refused { status: 400 | 413, .. }) => {
+            match in_parts(client, api, file, LARGEST_FILE).await {
+                Ok(Some(file)) => Ok(file),
+                Ok(None) | Err(Error::Refused { .. }) => Err(refused),
+                Err(error) => Err(error),
+            }
+        }
         Err(error) => Err(of_file(error)),
     }
 }

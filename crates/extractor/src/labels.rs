@@ -81,7 +81,8 @@ struct Text {
 
 impl Texts {
     fn label(&self, language: u32) -> Option<&str> {
-        let mut of_language = self.localized_labels.iter().flatten().filter(|text| text.language_code == Some(language));
+        let mut of_language =
+            self.localized_labels.iter().flatten().filter(|text| text.language_code == Some(language));
         of_language.find_map(|text| text.label.as_deref())
     }
 }
@@ -151,9 +152,9 @@ fn needs_base_language(found: &[Found]) -> bool {
     found.iter().any(|(column, code, texts)| {
         let is_known = matches!(column.ty, Type::Choice(set) if set.label(*code).is_some());
         let has_any = texts.localized_labels.iter().flatten().any(|text| text.label.is_some());
-        let in_english = found.iter().any(|(of, other, texts)| {
-            of.name == column.name && other == code && texts.label(ENGLISH).is_some()
-        });
+        let in_english = found
+            .iter()
+            .any(|(of, other, texts)| of.name == column.name && other == code && texts.label(ENGLISH).is_some());
         !is_known && has_any && !in_english
     })
 }

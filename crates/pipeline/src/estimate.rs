@@ -185,7 +185,8 @@ async fn of_dataverse(
             let tracks = schema.presence(table).is_some_and(|presence| presence.tracks_changes);
             if job.deletes != Deletes::Ignore && tracks && !full {
                 let mark = ledger.mark(table.name, TRACKING).await;
-                let keys = if mark.is_some_and(|mark| mark.token.is_some()) { 0 } else { of_table.rows.unwrap_or_default() };
+                let keys =
+                    if mark.is_some_and(|mark| mark.token.is_some()) { 0 } else { of_table.rows.unwrap_or_default() };
                 of_table.page_calls += pages(1, keys, job.connection.page_size);
             }
             if job.payloads && rows.new > 0 {
@@ -213,7 +214,11 @@ struct Rows {
 }
 
 /// About how many rows a plan is about, as if they were made evenly since the oldest one.
-fn rows(of_table: &TableEstimate, plan: &Plan, (oldest, since, now): (Option<Instant>, Option<Instant>, Instant)) -> Rows {
+fn rows(
+    of_table: &TableEstimate,
+    plan: &Plan,
+    (oldest, since, now): (Option<Instant>, Option<Instant>, Instant),
+) -> Rows {
     let total = of_table.rows.unwrap_or_default();
     let within = |start: Instant, end: Instant| {
         let oldest = oldest.unwrap_or(now).min(now);

@@ -96,10 +96,8 @@ fn client_secret(config: &Config, section: &str) -> Result<Secret> {
             Some(Setting { value: Value::Secret(text), .. }) => return Ok(Secret::new(text.clone())),
             Some(Setting { value: Value::Path(path), origin }) => {
                 let name = format!("{section}.{}", CLIENT_SECRET_FILE.name);
-                let hint =
-                    format!("put the secret alone into a file that this user can read and name it in `{name}`");
-                let text =
-                    text_file::read(path, &format!("the file of `{name}`"), &format!(", {origin}"), &hint)?;
+                let hint = format!("put the secret alone into a file that this user can read and name it in `{name}`");
+                let text = text_file::read(path, &format!("the file of `{name}`"), &format!(", {origin}"), &hint)?;
                 let text = text.trim();
                 if text.is_empty() {
                     return Err(usage(format!("the file of `{name}` is empty, {origin}"))
@@ -164,7 +162,8 @@ mod tests {
         let secret = client_secret(&Config::load(sources).unwrap(), "dataverse.auth").unwrap();
         assert!(secret == Secret::new("of-the-file"));
         std::fs::write(&path, "\u{feff}of-the-editor\r\n").unwrap();
-        let marked = client_secret(&config(&[&format!("auth.client_secret_file={}", path.display())]), "dataverse.auth");
+        let marked =
+            client_secret(&config(&[&format!("auth.client_secret_file={}", path.display())]), "dataverse.auth");
         assert!(marked.unwrap() == Secret::new("of-the-editor"));
         let password = secret_of(&path, "auth.client_certificate_password_file").unwrap();
         assert!(password == Secret::new("of-the-editor"));

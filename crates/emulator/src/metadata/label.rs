@@ -21,9 +21,7 @@ pub(super) fn label(text: &str, language: i32) -> Value {
 
 /// Labels by language, and which of them the caller sees.
 fn labels_by_language(labels: &BTreeMap<String, String>, language: i32) -> Value {
-    let of = |(code, text): (&String, &String)| {
-        json!({ "Label": text, "LanguageCode": code.parse::<i32>().ok(), "IsManaged": true, "HasChanged": null })
-    };
+    let of = |(code, text): (&String, &String)| json!({ "Label": text, "LanguageCode": code.parse::<i32>().ok(), "IsManaged": true, "HasChanged": null });
     let own = labels.get_key_value(&language.to_string()).map(of);
     json!({ "LocalizedLabels": labels.iter().map(of).collect::<Vec<_>>(), "UserLocalizedLabel": own })
 }

@@ -168,7 +168,10 @@ async fn files_are_late_large_of_another_size_and_have_names_in_every_script() {
     assert_eq!(part.header("x-ms-file-name"), "Transkript%20%C3%A4.json");
     assert_eq!(world.get_with(&path(0), &[("range", "bytes=5000000-5000001")]).await.status, 416);
     let other = world.get(&path(1)).await;
-    assert_eq!((other.bytes.len(), other.header("x-ms-file-size"), other.header("x-ms-file-name")), (5, "9", "50%25.txt"));
+    assert_eq!(
+        (other.bytes.len(), other.header("x-ms-file-size"), other.header("x-ms-file-name")),
+        (5, "9", "50%25.txt")
+    );
     assert_eq!(world.get(&path(2)).await.status, 404);
     world.emulator.advance().unwrap();
     assert_eq!(world.get(&path(2)).await.bytes, b"hello");

@@ -154,7 +154,8 @@ async fn labels_come_in_the_languages_that_a_scenario_says() {
     let columns = names(&value(&world.get(&format!("{cast}?$expand=OptionSet")).await));
     let options = columns["msdyn_scenariotype"]["OptionSet"]["Options"].as_array().unwrap();
     let label = &options.iter().find(|option| option["Value"] == 100_230_999).unwrap()["Label"];
-    let languages: Vec<_> = label["LocalizedLabels"].as_array().unwrap().iter().map(|label| &label["LanguageCode"]).collect();
+    let languages: Vec<_> =
+        label["LocalizedLabels"].as_array().unwrap().iter().map(|label| &label["LanguageCode"]).collect();
     assert_eq!(languages, [1_031, 1_036]);
     assert_eq!(label["UserLocalizedLabel"]["Label"], "Neuf");
     let organizations = value(&world.get("organizations?$select=languagecode").await);

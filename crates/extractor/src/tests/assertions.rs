@@ -54,7 +54,8 @@ async fn files_that_editors_of_windows_saved_are_read_or_said_to_be_utf_16() {
     let server = Server::start(|_| who_am_i()).await;
     let folder = tempfile::tempdir().unwrap();
     let token_file = write(&folder, "\u{feff}of-the-platform\r\n");
-    let settings = || with_credential(server.url.clone(), Credential::WorkloadIdentity { token_file: token_file.clone() });
+    let settings =
+        || with_credential(server.url.clone(), Credential::WorkloadIdentity { token_file: token_file.clone() });
     impatient(settings()).who_am_i().await.unwrap();
     assert_eq!(field(&server.signed_in()[0], "client_assertion"), "of-the-platform");
     let utf_16: Vec<u8> = "\u{feff}of-the-platform".encode_utf16().flat_map(u16::to_le_bytes).collect();

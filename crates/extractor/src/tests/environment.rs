@@ -236,9 +236,7 @@ async fn a_code_without_an_english_label_gets_the_base_languages_which_is_asked_
         let texts = [label("eins", 1031), label("un", 1036)].join(",");
         let option = format!(r#"{{"Value":7,"Label":{{"LocalizedLabels":[{texts}]}}}}"#);
         let column = "msdyn_scenariotype";
-        Reply::ok(format!(
-            r#"{{"value":[{{"LogicalName":"{column}","OptionSet":{{"Options":[{option}]}}}}]}}"#
-        ))
+        Reply::ok(format!(r#"{{"value":[{{"LogicalName":"{column}","OptionSet":{{"Options":[{option}]}}}}]}}"#))
     })
     .await;
     let service = dataverse(server.url.clone());
@@ -273,13 +271,13 @@ async fn an_answer_with_a_byte_order_mark_is_read_everywhere() {
         move |request: Request| {
             std::future::ready(match request.target.as_str() {
                 target if target.contains("WhoAmI") => marked(r#"{"UserId":"u","OrganizationId":"o"}"#),
-                target if target.contains("EntityDefinitions?") => {
-                    marked(r#"{"value":[{"LogicalName":"msdyn_copilotevent","Attributes":[
-                        {"LogicalName":"msdyn_copiloteventid"},{"LogicalName":"partitionid"}]}]}"#)
-                }
-                target if target.contains("RetrieveTotalRecordCount") => marked(
-                    r#"{"EntityRecordCountCollection":{"Keys":["msdyn_copilotevent"],"Values":[3]}}"#,
+                target if target.contains("EntityDefinitions?") => marked(
+                    r#"{"value":[{"LogicalName":"msdyn_copilotevent","Attributes":[
+                        {"LogicalName":"msdyn_copiloteventid"},{"LogicalName":"partitionid"}]}]}"#,
                 ),
+                target if target.contains("RetrieveTotalRecordCount") => {
+                    marked(r#"{"EntityRecordCountCollection":{"Keys":["msdyn_copilotevent"],"Values":[3]}}"#)
+                }
                 target if target.contains("/Attributes/") => marked(
                     r#"{"value":[{"LogicalName":"msdyn_scenariotype","OptionSet":{"Options":[{"Value":7,"Label":{
                         "LocalizedLabels":[{"Label":"seven","LanguageCode":1033}]}}]}}]}"#,
