@@ -102,8 +102,8 @@ impl Walk<'_> {
             task.spawn(fetch(spine.service.clone(), row, unreadable.clone()));
             async move {
                 let joined = task.join_next().await;
-                let payload = joined.unwrap_or_else(|| unreachable!("one task was spawned")).unwrap_or_else(resume)?;
-                Ok(payload.map(|payload| (payload, may_come)))
+                let fetched = joined.unwrap_or_else(|| unreachable!("one task was spawned")).unwrap_or_else(resume);
+                fetched.map(|payload| payload.map(|payload| (payload, may_come)))
             }
         });
         let mut fetched = std::pin::pin!(fetched.try_buffer_unordered(FETCHED_AT_ONCE));
