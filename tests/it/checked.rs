@@ -98,7 +98,7 @@ fn a_plan_changes_nothing_and_knows_the_rest() {
 
 /// The calls that a plan says, and those that the run after it made.
 fn planned(world: &World, arguments: &[&str]) -> (u64, u64) {
-    let plan = shown(world, &[&["plan"], arguments].concat(), 0);
+    let plan = shown(world, &[&["plan"][..], arguments].concat(), 0);
     let line = plan.lines().find(|line| line.contains(" calls, ")).unwrap_or_else(|| panic!("{plan}"));
     let calls = line.split(' ').next().unwrap().replace(',', "").parse().unwrap();
     let summary = world.extract(arguments, 0);

@@ -8,14 +8,9 @@ fn payloads(world: &World) -> Vec<Vec<String>> {
 }
 
 fn row(id: u8, created: &str, more: &str) -> String {
-    format!(
-        "[[table.row]]
-        values = {{ msdyn_copiloteventid = \"00000000-0000-4000-8000-0000000000{id:02}\", partitionid = \"p\",
-                    createdon = {created}, modifiedon = {created} }}
-        payload_text = \"hello\"
-        {more}
-        "
-    )
+    let key = format!("msdyn_copiloteventid = \"00000000-0000-4000-8000-0000000000{id:02}\", partitionid = \"p\"");
+    let values = format!("{{ {key}, createdon = {created}, modifiedon = {created} }}");
+    format!("[[table.row]]\nvalues = {values}\npayload_text = \"hello\"\n{more}\n")
 }
 
 const EVENTS: &str = "seed = 7\nclock = 2025-11-05T12:00:00Z\n[[table]]\nname = \"msdyn_copilotevent\"\n";

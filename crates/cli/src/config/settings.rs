@@ -243,7 +243,8 @@ mod tests {
         let path = dir.path().join("corp.pem");
         let pem = "\u{feff}-----BEGIN CERTIFICATE-----\n";
         std::fs::write(&path, pem.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()).unwrap();
-        let set = [&FULL[..], &[&format!("network.ca_file={}", path.display())]].concat();
+        let ca_file = format!("network.ca_file={}", path.display());
+        let set: Vec<&str> = FULL.iter().copied().chain([ca_file.as_str()]).collect();
         let problem = crate::exit::problem(&dataverse(&config(&set), &[]).unwrap_err());
         let named = format!("the file of `network.ca_file`, `{}`, is UTF-16, --set", path.display());
         assert_eq!(problem.message, named);
