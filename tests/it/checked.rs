@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use copilot_lake_emulator::Scenario;
 
-use crate::harness::{World, expect, text};
+use crate::harness::{World, expect, of_table, text};
 
 const LACKING: &str = "seed = 2
     clock = 2025-11-05T12:00:00Z
@@ -94,4 +94,42 @@ fn a_plan_changes_nothing_and_knows_the_rest() {
     let second = shown(&world, &["plan", "--table", "msdyn_copilotevent"], 0);
     let line = second.lines().find(|line| line.starts_with("msdyn_copilotevent")).unwrap();
     assert!(line.ends_with(&files.to_string()), "{files} payloads are left: {line}");
+}
+
+/// The calls that a plan says, and those that the run after it made.
+fn planned(world: &World, arguments: &[&str]) -> (u64, u64) {
+    let plan = shown(world, &[&["plan"][..], arguments].concat(), 0);
+    let line = plan.lines().find(|line| line.contains(" calls, ")).unwrap_or_else(|| panic!("{plan}"));
+    let calls = line.split(' ').next().unwrap().replace(',', "").parse().unwrap();
+    let summary = world.extract(arguments, 0);
+    (calls, summary["requests"].as_u64().unwrap())
+}
+
+#[test]
+fn the_calls_of_a_plan_are_about_those_of_the_run() {
+    let mut scenario = String::from("seed = 1\nclock = 2025-11-05T12:00:00Z\n");
+    for (table, rows) in [
+        ("msdyn_copilotevent", 3_000),
+        ("msdyn_copilotinteraction", 600),
+        ("msdyn_copilotinteractiondata", 200),
+        ("msdyn_copilottranscript", 150),
+        ("msdyn_copilottranscriptdata", 150),
+        ("msdyn_conversationinsight", 150),
+    ] {
+        scenario.push_str(&format!("[[table]]\nname = \"{table}\"\nrows = {rows}\nweeks = 6\n"));
+    }
+    scenario.push_str("[[phase]]\nclock = 2025-11-07T12:00:00Z\ngenerate = { rows = 120 }\n");
+    let mut world = World::parse(&scenario);
+    world.keys.insert("dataverse.page_size".to_owned(), 500.into());
+    let near = |what: &str, (said, made): (u64, u64)| {
+        assert!(said.abs_diff(made) <= made / 5 + 12, "{what}: {said} calls were said, {made} were made");
+    };
+    near("the first run", planned(&world, &[]));
+    let payloads: u64 = world.sql("SELECT count(*) FROM payload")[0][0].parse().unwrap();
+    assert!(payloads > 1_000, "{payloads}");
+    near("everything again", planned(&world, &["--full"]));
+    world.emulator.advance().unwrap();
+    near("what changed", planned(&world, &[]));
+    let summary = world.extract(&[], 0);
+    assert_eq!(of_table(&summary, "msdyn_copilotevent")["payloads"], 0);
 }

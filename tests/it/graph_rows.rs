@@ -37,6 +37,23 @@ fn values_that_fit_no_column_of_a_child_are_rejects_and_hold_nobody_up() {
 }
 
 #[test]
+fn interactions_that_the_service_dates_outside_the_window_are_kept_once() {
+    // Its bounds exclude, so that the second before the window is asked for too.
+    let world = tenant(
+        "users = 2\ninteractions = 60\nlicensed = 1.0\ndeleted = 0.0\nquiet = 0.0
+        [[graph.interaction]]\nuser = 0
+        values = { id = \"7\", sessionId = \"s\", createdDateTime = \"2025-07-31T23:59:59.5Z\" }",
+    );
+    let world = world.of_graph("all", "2025-08-01");
+    for arguments in [&[][..], &["--since", "2025-08-01"], &[], &["--full"]] {
+        world.extract(arguments, 0);
+        assert_eq!(world.sql("SELECT count(*) FROM ai_interaction WHERE interaction_id = '7'"), [["1"]]);
+        world.check_histories(&world.users_read());
+        world.check_lake();
+    }
+}
+
+#[test]
 fn rows_that_come_again_in_other_words_make_no_commits_of_their_own() {
     let row = |user: u32, n: u32| {
         format!(

@@ -12,6 +12,8 @@
 //! - `kill`: runs that are killed and run again.
 //! - `faults`: every fault at every stage, and several together.
 //! - `graph`, `graph_rows`, `graph_runs`, `graph_users`: histories of Microsoft 365 Copilot.
+//! - `payloads`: Files that come late, in parts, under other names, or in another size than is declared.
+//! - `timeless`: rows without a time, and codes without an English label.
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
 //! - `replayed`: an archive that is decoded again.
@@ -35,9 +37,11 @@ mod keys;
 mod kill;
 mod ledger;
 mod mutation;
+mod payloads;
 mod proxy;
 mod readers;
 mod replayed;
 mod samples;
 mod scenarios;
 mod tidy;
+mod timeless;

@@ -88,7 +88,8 @@ impl Recogniser {
         self.encoding.clear();
         let Self { words, inner, utf8, envelope, encoding } = self;
         let mut outer = bytes;
-        if let Some(found) = unwrap_envelope(bytes, words) {
+        // An answer with a byte-order mark is one all the same.
+        if let Some(found) = unwrap_envelope(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes), words) {
             encoding.push_str("json+");
             *envelope = found;
             outer = envelope.as_bytes();

@@ -39,12 +39,24 @@ pub struct SourceRow {
 pub enum Fetched<B> {
     /// Its bytes, and its name by the service.
     Bytes(B, Option<String>),
+    /// The same, and the size that the service declares, which is not theirs.
+    OtherSize(B, Option<String>, u64),
     /// The service has no such File.
     Missing,
     /// It is larger than the service allows such a File to be.
     TooLarge(u64),
     /// It was tried and not got, for this reason.
     Failed(String),
+}
+
+impl<B> Fetched<B> {
+    /// The bytes that were got, if any were.
+    pub fn bytes(&self) -> Option<&B> {
+        match self {
+            Self::Bytes(bytes, _) | Self::OtherSize(bytes, ..) => Some(bytes),
+            Self::Missing | Self::TooLarge(_) | Self::Failed(_) => None,
+        }
+    }
 }
 
 /// A File on its way into `payload`.
@@ -104,9 +116,7 @@ fn tasks<B: AsRef<[u8]>>(payloads: &[RawPayload<B>]) -> Vec<&[RawPayload<B>]> {
     let mut tasks = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (at, payload) in payloads.iter().enumerate() {
-        if let Fetched::Bytes(fetched, _) = &payload.fetched {
-            bytes += fetched.as_ref().len();
-        }
+        bytes += payload.fetched.bytes().map_or(0, |fetched| fetched.as_ref().len());
         let end = at + 1;
         if end - start == TASK || bytes >= TASK_BYTES || end == payloads.len() {
             tasks.push(&payloads[start..end]);
@@ -125,7 +135,7 @@ fn decode_task<B: AsRef<[u8]>>(payloads: &[RawPayload<B>], extracted_at: Instant
         let column = copilot_lake_tables::table(row.table).and_then(|table| table.column(row.column));
         let transcript = column.is_some_and(|column| column.transcript).then(|| stored_id(&row.id));
         match fetched {
-            Fetched::Bytes(bytes, name) => {
+            Fetched::Bytes(bytes, name) | Fetched::OtherSize(bytes, name, _) => {
                 let bytes = bytes.as_ref();
                 let outcome = recogniser.recognise(bytes, row.documented);
                 let read = match (&transcript, outcome.text) {
@@ -133,7 +143,16 @@ fn decode_task<B: AsRef<[u8]>>(payloads: &[RawPayload<B>], extracted_at: Instant
                     _ => Ok(()),
                 };
                 let not_a_transcript = read.err().map(|reason| format!("not a transcript: {reason}"));
-                rows.append_bytes(row, name.as_deref(), bytes, &outcome, not_a_transcript.as_deref());
+                let other_size = match fetched {
+                    Fetched::OtherSize(_, _, size) => {
+                        Some(format!("the service declares {size} bytes and sends {}", bytes.len()))
+                    }
+                    _ => None,
+                };
+                let undecodable = outcome.reason.map(str::to_owned);
+                let reasons: Vec<_> = other_size.into_iter().chain(undecodable.or(not_a_transcript)).collect();
+                let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
+                rows.append_bytes(row, name.as_deref(), bytes, &outcome, reason.as_deref());
             }
             Fetched::Missing => {
                 rows.append_nothing(row, "missing", None, "the service answers that there is no such file");
@@ -194,7 +213,7 @@ impl PayloadRows {
             Status::Undecodable => "undecodable",
         });
         self.encoding.append_option((!outcome.encoding.is_empty()).then_some(outcome.encoding));
-        self.reason.append_option(outcome.reason.or(reason));
+        self.reason.append_option(reason);
         self.text.append_option(outcome.text);
         if outcome.status == Status::Undecodable {
             self.raw_base64.append_value(base64_simd::STANDARD.encode_to_string(bytes));

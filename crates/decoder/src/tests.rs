@@ -214,6 +214,7 @@ fn payloads_are_recognised_by_their_bytes() {
         (base64(&marked).into_bytes(), "base64+utf-16le"),
         (big, "utf-16be"),
         ([&b"\xef\xbb\xbf"[..], text.as_bytes()].concat(), "utf-8"),
+        (format!("\u{feff}{envelope}").into_bytes(), "json+base64+utf-16le"),
         (envelope.into_bytes(), "json+base64+utf-16le"),
         (bare.into_bytes(), "json+base64+utf-16le"),
         (lines.into_bytes(), "base64+utf-16le"),

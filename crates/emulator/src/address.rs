@@ -1,7 +1,10 @@
 //! Single rows and single properties: the answers to addresses with a key.
 
+use std::borrow::Cow;
+
 use bytes::Bytes;
-use copilot_lake_tables::Type;
+use copilot_lake_tables::{Instant, Type};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::fields::Fields;
 use crate::payload::Payload;
@@ -10,8 +13,23 @@ use crate::query::{Preferences, Query};
 use crate::reply::{Answer, Refusal};
 use crate::route::Key;
 use crate::rows::{Rows, key_number};
+use crate::settings::Ranges;
 use crate::shape::Shape;
 use crate::store::Store;
+
+/// The most that one answer with a part of a File has.
+const PART: usize = 4 << 20;
+
+/// What is encoded of a File's name.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// How the bytes of a File are asked for.
+pub(crate) struct FileWanted<'a> {
+    /// The header `Range`.
+    pub(crate) range: Option<&'a str>,
+    pub(crate) ranges: Ranges,
+    pub(crate) now: Instant,
+}
 
 /// A request about one row.
 pub(crate) struct RowRequest<'a> {
@@ -110,7 +128,7 @@ impl RowRequest<'_> {
         rows: &Rows,
         name: &str,
         value: bool,
-        range: Option<&str>,
+        wanted: &FileWanted<'_>,
     ) -> Result<(Answer, bool), Refusal> {
         let column = self.store.view().column(name).map_err(|_| Refusal::no_segment(name))?;
         if self.store.is_secured(column) {
@@ -120,9 +138,9 @@ impl RowRequest<'_> {
         let fields = Fields::read(&json).map_err(|_| Refusal::new(500, "0x80040216", "The row cannot be read."))?;
         let context = format!("{}$metadata#{}/{name}", self.root, self.store.entity_set);
         if matches!(column.ty, Type::File) {
-            let (name, bytes) = self.file(&fields, name)?;
+            let (name, bytes, size) = self.file(&fields, name, wanted.now)?;
             if value {
-                return Ok((stream(&name, &bytes, range), true));
+                return Ok((stream(&name, &bytes, size, wanted)?, true));
             }
             let body = serde_json::json!({
                 "@odata.context": context,
@@ -142,8 +160,8 @@ impl RowRequest<'_> {
         Ok((Answer::json(200, format!("{{\"@odata.context\":{context},\"value\":{raw}}}")), false))
     }
 
-    /// Name and bytes of the File that a row names.
-    fn file(&self, fields: &Fields<'_>, name: &str) -> Result<(String, Bytes), Refusal> {
+    /// Name, bytes and declared size of the File that a row names.
+    fn file(&self, fields: &Fields<'_>, name: &str, now: Instant) -> Result<(String, Bytes, u64), Refusal> {
         let table = self.store.table;
         let key = table.key.first().and_then(|name| fields.text(name)).unwrap_or_default();
         let absent = || {
@@ -155,34 +173,59 @@ impl RowRequest<'_> {
         let tells = table.column("msdyn_scenariotype").is_some();
         let scenario = fields.raw("msdyn_scenariotype").and_then(|code| code.parse().ok()).unwrap_or(0);
         let scenario = tells.then_some(scenario);
-        let Payload::Bytes(bytes) = self.store.payload(name, &id, scenario) else { return Err(absent()) };
-        Ok((file_name.into_owned(), bytes))
+        let Payload { bytes, from, size } = self.store.payload(name, &id, scenario);
+        let bytes = bytes.filter(|_| from.is_none_or(|from| from <= now)).ok_or_else(absent)?;
+        let size = size.unwrap_or(bytes.len() as u64);
+        Ok((file_name.into_owned(), bytes, size))
     }
 }
 
 /// The bytes of a File as the service streams them: no Content-Length, the size in a header of its own.
-fn stream(name: &str, bytes: &Bytes, range: Option<&str>) -> Answer {
-    let wanted = range.and_then(|range| part(range, bytes.len()));
-    let (status, sent) = wanted.map_or_else(|| (200, bytes.clone()), |range| (206, bytes.slice(range)));
+fn stream(name: &str, bytes: &Bytes, size: u64, wanted: &FileWanted<'_>) -> Result<Answer, Refusal> {
+    let range = match (wanted.range, wanted.ranges) {
+        (None, _) | (_, Ranges::Ignored) => None,
+        (Some(_), Ranges::Refused) => {
+            let message = "Downloading in multiple chunks is not supported for the files stored in the database.";
+            return Err(Refusal::new(400, "0x80090017", message));
+        }
+        (Some(range), Ranges::Served) => {
+            let behind = || Refusal::new(416, "", "The requested range is not satisfiable.");
+            Some(part(range, bytes.len()).ok_or_else(behind)?)
+        }
+    };
+    let (status, sent) = match &range {
+        None => (200, bytes.clone()),
+        Some(range) => (206, bytes.slice(range.clone())),
+    };
     let length = sent.len();
     let mut answer = Answer::new(status, "application/octet-stream", [sent]);
     answer.length = false;
-    answer.header("x-ms-file-size", &bytes.len().to_string());
-    answer.header("x-ms-file-name", name);
+    let name = sent_name(name);
+    answer.header("x-ms-file-size", &size.to_string());
+    answer.header("x-ms-file-name", &name);
     answer.header("mimetype", "text/plain");
     answer.header("content-disposition", &format!("inline; filename=\"{name}\""));
     answer.header("access-control-expose-headers", "x-ms-file-size, x-ms-file-name, mimetype");
-    if status == 206 {
+    if let Some(range) = range {
         answer.header("x-ms-chunk-size", &length.to_string());
+        answer.header("content-range", &format!("bytes {}-{}/{size}", range.start, range.end - 1));
     }
-    answer
+    Ok(answer)
 }
 
-/// Reads `bytes=0-99`; `None` for what is no single range inside the File.
+/// A File's name as a header has it: percent-encoded outside ASCII.
+fn sent_name(name: &str) -> Cow<'_, str> {
+    match name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%') {
+        true => name.into(),
+        false => utf8_percent_encode(name, ENCODED).into(),
+    }
+}
+
+/// Reads `bytes=0-99`, of which at most 4 MiB are served; `None` for what is no single range inside the File.
 fn part(range: &str, size: usize) -> Option<std::ops::Range<usize>> {
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let first: usize = first.parse().ok()?;
     let last =
         if last.is_empty() { size.checked_sub(1)? } else { last.parse::<usize>().ok()?.min(size.checked_sub(1)?) };
-    (first <= last).then_some(first..last + 1)
+    (first <= last).then_some(first..(last + 1).min(first + PART))
 }

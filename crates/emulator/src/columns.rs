@@ -1,5 +1,7 @@
 //! The columns that an environment has of a table: those of the definition, without some, with others that a scenario adds.
 
+use std::collections::BTreeMap;
+
 use copilot_lake_tables::{COPILOT_EVENT, ChoiceSet, Column, Table, Type};
 
 use crate::render::SHARED;
@@ -59,9 +61,20 @@ impl Columns {
         let Type::Choice(set) = column.ty else { return Vec::new() };
         let added = self.options.iter().filter(|(of, _)| of == column.name || of == column.wire);
         let mut options: Vec<(i32, &str)> = set.options.iter().map(|(code, label)| (*code, *label)).collect();
-        options.extend(added.map(|(_, option)| (option.value, option.label.as_str())));
+        let added = added.map(|(_, option)| match option.labels.values().next() {
+            Some(label) if option.label.is_empty() => (option.value, label.as_str()),
+            _ => (option.value, option.label.as_str()),
+        });
+        options.extend(added);
         options.sort_unstable();
         options
+    }
+
+    /// The labels of an option by language, where a scenario says them.
+    pub(crate) fn labels(&self, column: &Column, code: i32) -> Option<&BTreeMap<String, String>> {
+        let mut of_column = self.options.iter().filter(|(of, _)| of == column.name || of == column.wire);
+        let (_, option) = of_column.find(|(_, option)| option.value == code)?;
+        (!option.labels.is_empty()).then_some(&option.labels)
     }
 }
 

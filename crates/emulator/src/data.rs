@@ -2,7 +2,7 @@
 
 use hyper::Method;
 
-use crate::address::RowRequest;
+use crate::address::{FileWanted, RowRequest};
 use crate::due::Due;
 use crate::fault::FaultKind;
 use crate::limits::TOO_MANY_AT_ONCE;
@@ -69,6 +69,7 @@ impl Server {
     fn routed(&self, route: &Route, asked: &Asked<'_>) -> Result<(Answer, usize), Refusal> {
         match route {
             Route::WhoAmI => Ok((who_am_i(&asked.root), 0)),
+            Route::Organizations => Ok((organizations(&asked.root, self.settings.base_language), 0)),
             Route::Page(name) => {
                 let store = self.store(name)?;
                 self.page_request(store, &store.view(), asked).answer()
@@ -84,7 +85,8 @@ impl Server {
             Route::Property { table, key, name, value } => {
                 let store = self.store(table)?;
                 let request = row_request(store, key, asked);
-                let (answer, file) = request.property(&store.rows(), name, *value, asked.range)?;
+                let wanted = FileWanted { range: asked.range, ranges: self.settings.ranges, now: self.clock.now() };
+                let (answer, file) = request.property(&store.rows(), name, *value, &wanted)?;
                 if file {
                     self.recorder.payload();
                 }
@@ -167,6 +169,15 @@ impl Server {
 
 fn row_request<'a>(store: &'a Store, key: &'a Key, asked: &'a Asked<'_>) -> RowRequest<'a> {
     RowRequest { store, key, query: asked.query, preferences: &asked.preferences, root: &asked.root }
+}
+
+/// The organization, as far as it is asked for.
+fn organizations(root: &str, language: i32) -> Answer {
+    let body = serde_json::json!({
+        "@odata.context": format!("{root}$metadata#organizations(languagecode)"),
+        "value": [{ "languagecode": language, "organizationid": crate::ORGANIZATION_ID }],
+    });
+    Answer::json(200, body.to_string())
 }
 
 fn who_am_i(root: &str) -> Answer {

@@ -185,15 +185,15 @@ impl Writer<'_> {
         let id = file
             .and_then(|file| overrides.get(file.wire)?.as_deref().map(|json| json.trim_matches('"').to_lowercase()));
         match (id, spec.has_payload()) {
-            (Some(id), true) => Ok(Some((id, self.bytes(spec)?))),
+            (Some(id), true) => {
+                let bytes = if spec.payload_missing { None } else { Some(self.bytes(spec)?) };
+                Ok(Some((id, Payload { bytes, from: spec.payload_from.map(|from| from.0), size: spec.payload_size })))
+            }
             _ => Ok(None),
         }
     }
 
-    fn bytes(&self, spec: &RowSpec) -> Result<Payload, Error> {
-        if spec.payload_missing {
-            return Ok(Payload::Missing);
-        }
+    fn bytes(&self, spec: &RowSpec) -> Result<Bytes, Error> {
         let encoding = match &spec.encoding {
             None => None,
             Some(name) => Some(
@@ -206,19 +206,19 @@ impl Writer<'_> {
             Encoding { bom: spec.bom, ..encoding.unwrap_or(plain) }.encode(text)
         };
         if let Some(text) = &spec.payload_text {
-            return Ok(Payload::Bytes(encode(text)));
+            return Ok(encode(&text.repeat(spec.payload_repeat.unwrap_or(1))));
         }
         if let Some(base64) = &spec.payload_base64 {
             let bytes = base64_simd::STANDARD.decode_to_vec(base64);
-            return Ok(Payload::Bytes(bytes.map_err(|_| Error::scenario("payload_base64 is not base64"))?.into()));
+            return Ok(bytes.map_err(|_| Error::scenario("payload_base64 is not base64"))?.into());
         }
         let path = self.base.join(spec.payload_file.as_deref().unwrap_or(Path::new("")));
         let bytes = std::fs::read(&path).map_err(|source| Error::File { path: path.clone(), source })?;
         match (&encoding, String::from_utf8(bytes)) {
-            (Some(_), Ok(text)) => Ok(Payload::Bytes(encode(&text))),
+            (Some(_), Ok(text)) => Ok(encode(&text)),
             (Some(_), Err(_)) => Err(Error::scenario(format!("{} is no text to encode", path.display()))),
-            (None, Ok(text)) => Ok(Payload::Bytes(Bytes::from(text))),
-            (None, Err(error)) => Ok(Payload::Bytes(Bytes::from(error.into_bytes()))),
+            (None, Ok(text)) => Ok(Bytes::from(text)),
+            (None, Err(error)) => Ok(Bytes::from(error.into_bytes())),
         }
     }
 }

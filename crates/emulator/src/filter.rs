@@ -72,6 +72,37 @@ impl Filter {
         if parser.tokens.left().is_empty() { Ok(filter) } else { Err(parser.unexpected()) }
     }
 
+    /// The same without alternatives that ask for a null, and without conditions that exclude one, where `has_nulls` says
+    /// that the column has none. `None`: it holds for every row.
+    pub(crate) fn without_vain(&self, has_nulls: &dyn Fn(&str) -> bool) -> Option<Self> {
+        let about_null = |filter: &Self, of: Operator| {
+            matches!(filter, Self::Compare(Compare { column, operator, literal: Literal::Null })
+                if *operator == of && !has_nulls(column.wire))
+        };
+        match self {
+            Self::Or(any) => {
+                let in_vain = |part: &&Self| part.all().iter().any(|one| about_null(one, Operator::Equal));
+                let mut any: Vec<_> =
+                    any.iter().filter(|part| !in_vain(part)).map(|part| part.without_vain(has_nulls)).collect();
+                match any.len() {
+                    1 => any.remove(0),
+                    _ => any.into_iter().collect::<Option<_>>().map(Self::Or),
+                }
+            }
+            Self::And(all) => {
+                let mut kept = Vec::new();
+                for part in all.iter().filter_map(|part| part.without_vain(has_nulls)) {
+                    match part {
+                        Self::And(parts) => kept.extend(parts),
+                        other => kept.push(other),
+                    }
+                }
+                (!kept.is_empty()).then_some(Self::And(kept))
+            }
+            other => (!about_null(other, Operator::NotEqual)).then(|| other.clone()),
+        }
+    }
+
     /// The conditions that must all hold.
     fn all(&self) -> &[Self] {
         match self {

@@ -165,5 +165,6 @@ fn row(facts: &Facts, renderer: &mut Renderer, files: u8) -> Row {
         key: renderer.key(facts),
         week: facts.week(),
         files,
+        lacks: 0,
     }
 }

@@ -2,6 +2,7 @@
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
+use copilot_lake_tables::Instant;
 
 use crate::people::Language;
 use crate::prose;
@@ -10,11 +11,14 @@ use crate::row::{ASK, Facts, GENERATED};
 use crate::text;
 
 /// What a File column answers.
-#[derive(Debug, Clone)]
-pub(crate) enum Payload {
-    Bytes(Bytes),
-    /// The row names a File that is not there.
-    Missing,
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Payload {
+    /// None: the row names a File that is not there.
+    pub(crate) bytes: Option<Bytes>,
+    /// Before that it is not there either.
+    pub(crate) from: Option<Instant>,
+    /// What is declared in place of its own size.
+    pub(crate) size: Option<u64>,
 }
 
 /// A charset, and what is wrapped around it.

@@ -84,6 +84,8 @@ pub(crate) enum Route {
     WhoAmI,
     /// A question about tables and columns: the path's parts, decoded.
     Metadata(Vec<String>),
+    /// The organization.
+    Organizations,
     /// The privileges of a user.
     Privileges(String),
     /// The numbers of rows of several tables.
@@ -149,6 +151,7 @@ impl Route {
             return match first.as_str() {
                 "" => Self::Root,
                 "WhoAmI" | "WhoAmI()" => Self::WhoAmI,
+                "organizations" => Self::Organizations,
                 _ => Self::Unknown(name),
             };
         };
@@ -169,7 +172,7 @@ impl Route {
     pub(crate) const fn kind(&self) -> Kind {
         match self {
             Self::Token { .. } | Self::Managed(_) => Kind::Token,
-            Self::Metadata(_) => Kind::Metadata,
+            Self::Metadata(_) | Self::Organizations => Kind::Metadata,
             Self::Privileges(_) => Kind::Privileges,
             Self::WhoAmI => Kind::WhoAmI,
             Self::Page(_) => Kind::Page,

@@ -23,7 +23,12 @@ pub(crate) struct Row {
     pub(crate) week: Week,
     /// How many Files it names.
     pub(crate) files: u8,
+    /// Which of its [`CLOCKS`] are null, one bit each.
+    pub(crate) lacks: u8,
 }
+
+/// The clocks by which rows are asked for.
+pub(crate) const CLOCKS: [&str; 2] = ["createdon", "modifiedon"];
 
 /// A run of rows in order of creation.
 #[derive(Debug, Default)]
@@ -37,6 +42,7 @@ pub(crate) struct Segment {
     keys: Vec<u64>,
     weeks: Vec<u16>,
     files: Vec<u8>,
+    lacks: Vec<u8>,
     /// One bit per row: whether it was sent.
     served: Vec<AtomicU64>,
 }
@@ -56,6 +62,8 @@ pub(crate) struct Rows {
     starts: Vec<usize>,
     /// Row numbers in order of modification.
     by_modified: Vec<u32>,
+    /// Rows that lack each of the [`CLOCKS`], in order of creation.
+    lacking: [Vec<u32>; CLOCKS.len()],
     /// Key number and row number, made when first asked for.
     by_key: OnceLock<Vec<(u64, u32)>>,
 }
@@ -90,7 +98,10 @@ impl Row {
             TimeOf::Parent => None,
         };
         let files = table.files().filter(|file| fields.text(file.wire).is_some()).count() as u8;
-        Ok(Self { created: created.0, modified: modified.0, key, week: week.unwrap_or(Week::UNKNOWN), files, bytes })
+        let is_null = |name: &str| fields.raw(name).is_none_or(|raw| raw == "null");
+        let lacks = CLOCKS.iter().enumerate().map(|(bit, clock)| u8::from(is_null(clock)) << bit).sum();
+        let week = week.unwrap_or(Week::UNKNOWN);
+        Ok(Self { created: created.0, modified: modified.0, key, week, files, lacks, bytes })
     }
 }
 
@@ -104,6 +115,7 @@ impl SegmentBuilder {
         builder.segment.keys.reserve(rows);
         builder.segment.weeks.reserve(rows);
         builder.segment.files.reserve(rows);
+        builder.segment.lacks.reserve(rows);
         builder
     }
 
@@ -122,6 +134,7 @@ impl SegmentBuilder {
         segment.keys.push(row.key);
         segment.weeks.push((row.week.start_days().max(0) / 7) as u16);
         segment.files.push(row.files);
+        segment.lacks.push(row.lacks);
     }
 
     pub(crate) fn finish(mut self) -> Segment {
@@ -152,6 +165,7 @@ impl Segment {
             key: self.keys[at],
             week: self.week(at),
             files: self.files[at],
+            lacks: self.lacks[at],
         }
     }
 
@@ -187,7 +201,12 @@ impl Rows {
         for segment in &segments {
             starts.push(starts[starts.len() - 1] + segment.len());
         }
-        let mut rows = Self { segments, starts, by_modified: Vec::new(), by_key: OnceLock::new() };
+        let lacking = Default::default();
+        let mut rows = Self { segments, starts, by_modified: Vec::new(), lacking, by_key: OnceLock::new() };
+        let lacks: Vec<u8> = rows.segments.iter().flat_map(|segment| &segment.lacks).copied().collect();
+        for (bit, lacking) in rows.lacking.iter_mut().enumerate() {
+            lacking.extend((0_u32..).zip(&lacks).filter(|(_, lacks)| *lacks >> bit & 1 == 1).map(|(at, _)| at));
+        }
         let modified: Vec<i64> = rows.segments.iter().flat_map(|segment| &segment.modified).copied().collect();
         let mut order: Vec<u32> = (0..rows.len() as u32).collect();
         // Nearly sorted already: most rows are never modified.
@@ -239,6 +258,11 @@ impl Rows {
     /// Row numbers in order of modification.
     pub(crate) fn by_modified(&self) -> &[u32] {
         &self.by_modified
+    }
+
+    /// The rows that have no value of a clock.
+    pub(crate) fn lacking(&self, clock: &str) -> &[u32] {
+        CLOCKS.iter().position(|of| *of == clock).map_or(&[], |bit| &self.lacking[bit])
     }
 
     /// How many rows were created before that time.

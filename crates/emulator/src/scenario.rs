@@ -32,6 +32,8 @@ use crate::world::{EVENTS, INTERACTIONS};
 /// latency_ms = 0                    # before every answer
 /// elastic_count = true              # RetrieveTotalRecordCount counts elastic tables
 /// language = 1033                   # the caller's: labels come in it and in English
+/// base_language = 1033              # the organization's
+/// ranges = "served"                 # parts of Files, of 4 MiB at most; "refused", as of Files in the database; "ignored": all is sent
 /// # Of each application; left out: none. `execution` is seconds per window, in which a request is said to take `ms_per_request`.
 /// limits = { requests = 6000, window = 300, concurrency = 52, execution = 1200, ms_per_request = 0 }
 ///
@@ -49,7 +51,8 @@ use crate::world::{EVENTS, INTERACTIONS};
 /// [[table.column]]                  # a column that the definition does not know: null in rows unless `extra` sets it
 /// name = "new_region"
 /// type = "Choice"                   # Guid, Text, Choice, Lookup, Instant, Int32, Int64, Decimal, Boolean, File
-/// options = [{ value = 7, label = "North" }] # without `type`: more options of a known column
+/// options = [{ value = 7, label = "North" }] # without `type`: more options of a known column; in place of `label`
+///                                   # `labels = { 1031 = "Nord" }`: by language, and no others
 /// targets = ["account"]             # of a Lookup, whose property is `_new_region_value`
 ///
 /// [[table.row]]                     # a row of its own: a generated one with values set
@@ -62,9 +65,12 @@ use crate::world::{EVENTS, INTERACTIONS};
 /// encoding = "base64+utf-16le"      # of payload_text and of a payload_file that is text; default "utf-8"; "json" may stand first
 /// bom = false
 /// payload_missing = false           # the row names a File, its bytes are 404
+/// payload_from = 2025-11-05T12:00:00Z        # they are before that
+/// payload_repeat = 1                # payload_text so many times
+/// payload_size = 5                  # what is declared in place of its own size
 /// payload_name = "interactiondata.txt"
 /// payload_column = "msdyn_interactiondata"   # default: the first File column
-/// at = 2025-06-28T23:59:59Z         # where the row stands when its own times are unusable
+/// at = 2025-06-28T23:59:59Z         # where the row stands when its own times are unusable; a time that is null matches no range
 ///
 /// [[table.row]]
 /// raw = '{"msdyn_copiloteventid":"...","createdon":"..."}'       # sent as it is
@@ -198,6 +204,7 @@ impl Scenario {
     /// # Errors
     /// As [`Scenario::parse`].
     pub fn parse_in(toml: &str, base: &Path) -> Result<Self, Error> {
+        let toml = toml.trim_start_matches('\u{feff}');
         let mut scenario: Self = toml::from_str(toml).map_err(|error| Error::scenario(error.to_string().trim_end()))?;
         scenario.base = base.to_owned();
         scenario.check()?;

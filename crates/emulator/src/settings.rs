@@ -21,7 +21,21 @@ pub(crate) struct ServiceSettings {
     pub(crate) latency_ms: u64,
     pub(crate) elastic_count: bool,
     pub(crate) language: i32,
+    pub(crate) base_language: i32,
+    pub(crate) ranges: Ranges,
     pub(crate) limits: Option<Limits>,
+}
+
+/// What becomes of a request for a part of a File.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Ranges {
+    /// It is answered with at most 4 MiB.
+    Served,
+    /// It is refused, as for Files in the database.
+    Refused,
+    /// It is answered with all of the File.
+    Ignored,
 }
 
 /// Service protection limits of one identity.
@@ -56,6 +70,8 @@ impl Default for ServiceSettings {
             latency_ms: 0,
             elastic_count: true,
             language: 1_033,
+            base_language: 1_033,
+            ranges: Ranges::Served,
             limits: None,
         }
     }

@@ -57,12 +57,16 @@ pub(crate) enum ColumnType {
     File,
 }
 
-/// A code and its label.
+/// A code and its label, or its labels by language.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct OptionSpec {
     pub(crate) value: i32,
+    #[serde(default)]
     pub(crate) label: String,
+    /// By the number of the language; no others.
+    #[serde(default)]
+    pub(crate) labels: BTreeMap<String, String>,
 }
 
 /// How far the application may read a table.
@@ -104,6 +108,9 @@ pub(crate) struct RowSpec {
     pub(crate) payload_base64: Option<String>,
     pub(crate) payload_file: Option<PathBuf>,
     pub(crate) payload_missing: bool,
+    pub(crate) payload_from: Option<Moment>,
+    pub(crate) payload_repeat: Option<usize>,
+    pub(crate) payload_size: Option<u64>,
     pub(crate) payload_name: Option<String>,
     pub(crate) payload_column: Option<String>,
     pub(crate) encoding: Option<String>,

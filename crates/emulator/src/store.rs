@@ -135,7 +135,8 @@ impl Store {
         let written = whole(self.payloads.read()).get(&file_id.to_lowercase()).cloned();
         written.unwrap_or_else(|| {
             let renderer = whole(self.renderer.lock());
-            Payload::Bytes(generated(column, file_id, scenario, renderer.chat(file_id)))
+            let bytes = Some(generated(column, file_id, scenario, renderer.chat(file_id)));
+            Payload { bytes, ..Payload::default() }
         })
     }
 

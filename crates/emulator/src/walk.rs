@@ -9,7 +9,7 @@ use crate::fields::Fields;
 use crate::filter::Filter;
 use crate::link::Place;
 use crate::query::Query;
-use crate::rows::Rows;
+use crate::rows::{CLOCKS, Rows};
 
 /// A walk over rows: steps from 0, each of them a row, some of which the rest of the filter leaves out.
 #[derive(Debug)]
@@ -19,6 +19,8 @@ pub(crate) struct Walk<'a> {
     descends: bool,
     /// What remains of the filter.
     rest: Option<Filter>,
+    /// Rows that have no value of the clock stand among the others and match no range of it.
+    skipped: &'a [u32],
 }
 
 #[derive(Debug)]
@@ -31,8 +33,12 @@ enum Along {
 
 impl<'a> Walk<'a> {
     /// The walk of a query. Without an order rows come by time of creation, or of modification when only that is filtered.
+    ///
+    /// As OData has it: a null matches no range, and comes first in ascending order.
     pub(crate) fn new(rows: &'a Rows, query: &Query) -> Self {
-        let narrow = |column| match &query.filter {
+        let has_nulls = |wire: &str| !CLOCKS.contains(&wire) || !rows.lacking(wire).is_empty();
+        let filter = query.filter.as_ref().and_then(|filter| filter.without_vain(&has_nulls));
+        let narrow = |column| match &filter {
             Some(filter) => filter.narrow(column),
             None => (crate::filter::Bounds::ALL, Vec::new()),
         };
@@ -45,7 +51,12 @@ impl<'a> Walk<'a> {
             None => "createdon",
         };
         let descends = query.order.is_some_and(|(_, descends)| descends);
+        let within = if clock == "modifiedon" { modified } else { created };
+        let nulls_come = !bounded(within) && query.order.is_some();
         let (along, rest) = match clock {
+            clock if CLOCKS.contains(&clock) && nulls_come && !rows.lacking(clock).is_empty() => {
+                listed(rows, query, filter.as_ref())
+            }
             "createdon" => {
                 let start = rows.created_before(created.from);
                 (Along::Created(start..rows.created_before(created.until).max(start)), without_created)
@@ -54,13 +65,9 @@ impl<'a> Walk<'a> {
                 let start = rows.modified_before(modified.from);
                 (Along::Modified(start..rows.modified_before(modified.until).max(start)), without_modified)
             }
-            _ => {
-                let matching = (0..rows.len()).filter(|at| matches(rows, *at, query.filter.as_ref()));
-                let mut listed: Vec<u32> = matching.map(|at| at as u32).collect();
-                sort(rows, &mut listed, query);
-                (Along::Listed(listed), Vec::new())
-            }
+            _ => listed(rows, query, filter.as_ref()),
         };
+        let skipped = if bounded(within) && !matches!(along, Along::Listed(_)) { rows.lacking(clock) } else { &[] };
         let rest = match rest.len() {
             0 => None,
             1 => rest.into_iter().next(),
@@ -68,7 +75,7 @@ impl<'a> Walk<'a> {
         };
         // A list is in its final order.
         let descends = descends && !matches!(along, Along::Listed(_));
-        Self { rows, along, descends, rest }
+        Self { rows, along, descends, rest, skipped }
     }
 
     fn range(&self) -> Range<usize> {
@@ -84,9 +91,9 @@ impl<'a> Walk<'a> {
 
     /// How many rows match.
     pub(crate) fn count(&self) -> usize {
-        match self.rest {
-            None => self.len(),
-            Some(_) => (0..self.len()).filter(|step| self.matches(*step)).count(),
+        match (&self.rest, self.skipped) {
+            (None, []) => self.len(),
+            _ => (0..self.len()).filter(|step| self.matches(*step)).count(),
         }
     }
 
@@ -107,7 +114,8 @@ impl<'a> Walk<'a> {
     }
 
     fn matches(&self, step: usize) -> bool {
-        matches(self.rows, self.row(step), self.rest.as_ref())
+        let row = self.row(step);
+        self.skipped.binary_search(&(row as u32)).is_err() && matches(self.rows, row, self.rest.as_ref())
     }
 
     /// Up to `most` rows from a step on, and the step after the last of them; `None` when no more rows match.
@@ -128,7 +136,9 @@ impl<'a> Walk<'a> {
 
     /// The rows of `most` steps as one run in order of creation, when they are one.
     pub(crate) fn run(&self, from: usize, most: usize) -> Option<(Range<usize>, Option<usize>)> {
-        let (Along::Created(range), false, None) = (&self.along, self.descends, &self.rest) else { return None };
+        let (Along::Created(range), false, None, []) = (&self.along, self.descends, &self.rest, self.skipped) else {
+            return None;
+        };
         let end = self.len().min(from.saturating_add(most));
         let from = from.min(end);
         Some((range.start + from..range.start + end, (end < self.len()).then_some(end)))
@@ -171,6 +181,13 @@ impl<'a> Walk<'a> {
             Along::Created(_) | Along::Listed(_) => self.rows.created_before(time),
         }
     }
+}
+
+/// The rows that match, in an order of their own.
+fn listed(rows: &Rows, query: &Query, filter: Option<&Filter>) -> (Along, Vec<Filter>) {
+    let mut listed: Vec<u32> = (0..rows.len()).filter(|at| matches(rows, *at, filter)).map(|at| at as u32).collect();
+    sort(rows, &mut listed, query);
+    (Along::Listed(listed), Vec::new())
 }
 
 fn matches(rows: &Rows, at: usize, filter: Option<&Filter>) -> bool {

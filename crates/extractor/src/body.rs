@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use reqwest::Response;
+use reqwest::header::HeaderMap;
 
 use crate::budget::{Budget, Reservation};
 use crate::fault::Passing;
@@ -75,34 +76,54 @@ pub(crate) async fn refusal(mut response: Response) -> Vec<u8> {
     body
 }
 
-/// Reads a file, after the budget has room for it.
-pub(crate) async fn file(mut response: Response, budget: &Budget) -> Result<(Bytes, Reservation), Stopped> {
-    let passing = |cause: String| Stopped::Passing(Passing { cause, ..Passing::default() });
-    let size = response.headers().get("x-ms-file-size").and_then(|value| value.to_str().ok()?.trim().parse().ok());
-    let declared: Option<u64> = size.or(response.content_length());
-    if let Some(size) = declared.filter(|size| *size > LARGEST_FILE) {
+/// The size of a file that the service declares.
+pub(crate) fn declared(headers: &HeaderMap) -> Option<u64> {
+    headers.get("x-ms-file-size")?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Reads a file of at most so many bytes, after the budget has room for it; without a budget there is room already.
+pub(crate) async fn file(
+    mut response: Response,
+    budget: Option<&Budget>,
+    most: u64,
+) -> Result<(Bytes, Option<Reservation>), Stopped> {
+    let size = declared(response.headers()).or(response.content_length());
+    if let Some(size) = size.filter(|size| *size > most) {
         return Err(Stopped::TooLarge(size));
     }
-    let expected = declared.unwrap_or(UNKNOWN_FILE) as usize;
-    let mut room = budget.reserve(expected).await;
+    let expected = size.unwrap_or(UNKNOWN_FILE) as usize;
+    let mut room = match budget {
+        Some(budget) => Some((budget, budget.reserve(expected).await)),
+        None => None,
+    };
     let mut body = Vec::with_capacity(expected);
     while let Some(part) = response.chunk().await.map_err(|error| Stopped::Passing(Passing::from(&error)))? {
         let length = body.len() + part.len();
-        if size.is_some_and(|size| length as u64 > size) {
-            return Err(passing(format!("the file is longer than its {expected} bytes")));
-        }
-        if length as u64 > LARGEST_FILE {
+        if length as u64 > most {
             return Err(Stopped::TooLarge(length as u64));
         }
-        if length > room.bytes() {
-            let more = (length - room.bytes()).max(UNKNOWN_FILE as usize);
-            budget.grow(&mut room, more).await;
+        if let Some((budget, room)) = &mut room
+            && length > room.bytes()
+        {
+            budget.grow(room, (length - room.bytes()).max(UNKNOWN_FILE as usize)).await;
         }
         body.extend_from_slice(&part);
     }
-    if size.is_some_and(|size| body.len() as u64 != size) {
-        return Err(passing(format!("the file ended after {} of {expected} bytes", body.len())));
-    }
-    room.settle(body.len());
+    let room = room.map(|(_, mut room)| {
+        room.settle(body.len());
+        room
+    });
     Ok((Bytes::from(body), room))
+}
+
+/// Reads a part of a file that is at most so long; there is room for it already.
+pub(crate) async fn part(mut response: Response, most: u64) -> Result<Bytes, Passing> {
+    let mut body = Vec::with_capacity(most as usize);
+    while let Some(part) = response.chunk().await.map_err(|error| Passing::from(&error))? {
+        if (body.len() + part.len()) as u64 > most {
+            return Err(Passing { cause: "the part is longer than was asked for".to_owned(), ..Passing::default() });
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(Bytes::from(body))
 }

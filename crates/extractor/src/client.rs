@@ -20,13 +20,14 @@ use crate::dialect::Dialect;
 use crate::error::Error;
 use crate::fault::{Fault, Passing};
 use crate::gate::Gate;
+use crate::json;
 use crate::meter::Counts;
 use crate::network::Network;
 use crate::origin::shown;
 use crate::pacer::Pacer;
 use crate::permits::{Permit, Permits};
 use crate::refusal::{self, Refusal};
-use crate::request::{Ask, Kind};
+use crate::request::{Ask, Kind, Portion};
 use crate::retry::{Patience, Tries};
 use crate::token::{Token, TokenCache};
 
@@ -66,6 +67,8 @@ const LONGEST: Duration = Duration::from_hours(24);
 
 /// A successful answer.
 pub(crate) struct Answer {
+    /// 200, or 206 for a part of a file.
+    pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// The room that its bytes take, where they are bounded.
@@ -148,7 +151,7 @@ impl Client {
 
     /// Asks for one JSON object; `otherwise` says what an answer of another form is.
     pub(crate) async fn json<T: DeserializeOwned>(&self, ask: &Ask, otherwise: &'static str) -> Result<T, Error> {
-        let accept = |answer: Answer| serde_json::from_slice(&answer.body).map_err(|_| otherwise);
+        let accept = |answer: Answer| json::from_slice(&answer.body).map_err(|_| otherwise);
         self.get(ask, accept).await.map(|(value, _)| value)
     }
 
@@ -214,7 +217,8 @@ impl Client {
             self.limits.permits.hint(hint);
         }
         let status = response.status();
-        if status != StatusCode::OK {
+        let is_part = matches!(ask.portion, Portion::Part(_)) && status == StatusCode::PARTIAL_CONTENT;
+        if status != StatusCode::OK && !is_part {
             self.heard.store(true, Ordering::Relaxed);
             let headers = std::mem::take(response.headers_mut());
             let body = body::refusal(response).await;
@@ -227,19 +231,30 @@ impl Client {
         let headers = response.headers().clone();
         let budget = Some(&self.budget).filter(|_| ask.kind.is_bounded());
         match (ask.kind, budget) {
-            (Kind::File, Some(budget)) => match body::file(response, budget).await {
-                Ok((body, room)) => Ok(Answer { headers, body, room: Some(room) }),
-                Err(Stopped::Passing(passing)) => Err(passing.into()),
-                Err(Stopped::TooLarge(size)) => {
-                    let call = ask.call(tries, Some(status.as_u16()), refusal::request_id(&headers));
-                    Err(Fault::Lasting(Error::FileTooLarge { size, call }))
+            (Kind::File, budget) => {
+                let read = match &ask.portion {
+                    Portion::Part(range) if is_part => {
+                        let body = body::part(response, range.end - range.start).await;
+                        body.map(|body| (body, None)).map_err(Stopped::Passing)
+                    }
+                    // Whoever asks for parts has taken room for all of them.
+                    Portion::Part(_) => body::file(response, None, body::LARGEST_FILE).await,
+                    Portion::Whole { most } => body::file(response, budget, *most).await,
+                };
+                match read {
+                    Ok((body, room)) => Ok(Answer { status, headers, body, room }),
+                    Err(Stopped::Passing(passing)) => Err(passing.into()),
+                    Err(Stopped::TooLarge(size)) => {
+                        let call = ask.call(tries, Some(status.as_u16()), refusal::request_id(&headers));
+                        Err(Fault::Lasting(Error::FileTooLarge { size, call }))
+                    }
                 }
-            },
+            }
             (_, budget) => {
                 let usual = self.page_bytes.load(Ordering::Relaxed);
                 let (body, room) = body::page(response, usual, budget).await?;
                 self.page_bytes.store(body.len().max(usual - usual / 8), Ordering::Relaxed);
-                Ok(Answer { headers, body, room })
+                Ok(Answer { status, headers, body, room })
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::environment::{self, Environment};
 use crate::error::Error;
 use crate::files::{self, File, FileAddress};
 use crate::key::{self, Row};
-use crate::labels;
+use crate::labels::{self, BaseLanguage};
 use crate::meter::Meter;
 use crate::network::Network;
 use crate::origin::require_secure;
@@ -55,6 +55,7 @@ pub struct Dataverse {
     /// `<url>/api/data/v9.2/`.
     api: Url,
     page_size: u32,
+    base_language: Arc<BaseLanguage>,
 }
 
 /// Who asks, and where.
@@ -88,7 +89,7 @@ impl Dataverse {
         api.set_path("/api/data/v9.2/");
         let limits = Limits { patience, permits: Permits::new(permits::DATAVERSE), pacer: None, budget: FILES };
         let client = Arc::new(Client::new(&dialect::DATAVERSE, &api, settings.auth, &settings.network, limits)?);
-        Ok(Self { client, api, page_size: settings.page_size.min(5_000) })
+        Ok(Self { client, api, page_size: settings.page_size.min(5_000), base_language: Arc::default() })
     }
 
     /// The identity and the environment: the cheapest call that needs both.
@@ -128,9 +129,7 @@ impl Dataverse {
     /// # Errors
     /// Those of [`Self::pages`].
     pub async fn oldest(&self, table: &'static Table, clock: &'static str) -> Result<Option<Instant>, Error> {
-        let url = request::oldest_url(&self.api, table, clock)?;
-        let ask = Ask::first_page(url, table, 1, &Selection::key(table));
-        // Rows without a value come first.
+        let ask = request::oldest_ask(&self.api, table, clock)?;
         let value = |row: &Row| Instant::parse(row.get(clock)?.as_str()?);
         pages::find(&self.client, &self.api, ask, |page| Ok(page.parsed()?.iter().find_map(value))).await
     }
@@ -144,12 +143,12 @@ impl Dataverse {
         environment::discover(&self.client, &self.api, tables).await
     }
 
-    /// The English labels of a table's choice columns, by at most three requests.
+    /// The labels of a table's choice columns: in English, else in the organization's base language. At most four requests.
     ///
     /// # Errors
     /// Every way in which a call can fail.
     pub async fn labels(&self, table: &'static Table) -> Result<Labels, Error> {
-        labels::ask(&self.client, &self.api, table).await
+        labels::ask(&self.client, &self.api, table, &self.base_language).await
     }
 
     /// The rows of each table as the service counted them within the last day; without those that it does not tell.
@@ -185,6 +184,14 @@ impl Dataverse {
         probe::any_file(&self.client, &self.api, self.page_size, table, column).await
     }
 
+    /// How many rows one page of a table has, and how many Files they name in these columns.
+    ///
+    /// # Errors
+    /// Those of [`Self::pages`].
+    pub async fn count_files(&self, table: &'static Table, columns: &[&'static str]) -> Result<(usize, usize), Error> {
+        probe::count_files(&self.client, &self.api, table, columns).await
+    }
+
     /// The pages of a slice, in the order of its clock. The next page is on its way while the last one is handed out,
     /// never more than one ahead. After an error the stream ends. Polled inside a tokio runtime.
     ///
@@ -196,9 +203,8 @@ impl Dataverse {
         slice: &Slice,
         selection: &Selection,
     ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-        let first = request::slice_url(&self.api, slice, selection);
-        let first = first.map(|url| vec![Ask::first_page(url, slice.table, self.page_size, selection)]);
-        pages::pages(Arc::clone(&self.client), first)
+        let first = request::slice_ask(&self.api, slice, selection, self.page_size);
+        pages::pages(Arc::clone(&self.client), first.map(|ask| vec![ask]))
     }
 
     /// The rows whose key begins with one of these ids, as many requests one after the other as their number needs. Ids

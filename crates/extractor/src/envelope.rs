@@ -10,10 +10,11 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::value::RawValue;
 
+use crate::json::{BYTE_ORDER_MARK, without_mark};
+
 const ETAG: &[u8] = b"@odata.etag";
 const NEXT: &[u8] = b"@odata.nextLink";
 const DELTA: &[u8] = b"@odata.deltaLink";
-const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// What a page is beside its rows.
 #[derive(Debug, PartialEq, Eq)]
@@ -102,7 +103,7 @@ fn as_a_whole(body: &[u8]) -> Result<Envelope, &'static str> {
         delta: Option<String>,
         error: Option<IgnoredAny>,
     }
-    let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let text = without_mark(body);
     if text.trim_ascii().is_empty() {
         return Err("the answer is empty");
     }

@@ -43,6 +43,7 @@ mod fault;
 mod files;
 mod gate;
 mod graph;
+mod json;
 mod key;
 mod labels;
 mod link;
@@ -61,6 +62,7 @@ mod retry;
 mod secret;
 mod selection;
 mod slice;
+mod text_file;
 mod token;
 mod totals;
 mod tracking;
@@ -80,6 +82,7 @@ pub use probe::AnyFile;
 pub use secret::Secret;
 pub use selection::Selection;
 pub use slice::Slice;
+pub use text_file::{NotText, text_of};
 pub use tracking::Tracking;
 
 #[cfg(test)]

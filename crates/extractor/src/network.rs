@@ -3,10 +3,12 @@
 use std::fmt;
 use std::time::Duration;
 
+use memchr::memmem;
 use reqwest::{Certificate, Client, ClientBuilder, Proxy};
 use url::Url;
 
 use crate::error::Error;
+use crate::json::BYTE_ORDER_MARK;
 use crate::origin::is_loopback;
 
 const CONNECT: Duration = Duration::from_secs(30);
@@ -63,7 +65,8 @@ impl Network {
             .read_timeout(IDLE)
             .gzip(true);
         let Some(pem) = &self.ca else { return Ok(builder) };
-        match Certificate::from_pem_bundle(pem) {
+        // Files of Windows editors have marks in front, also where several of them were put together.
+        match Certificate::from_pem_bundle(&without_marks(pem)) {
             Ok(certificates) if !certificates.is_empty() => Ok(builder.tls_certs_merge(certificates)),
             _ => Err(usage("`network.ca_file` holds no certificate in PEM, or one that is cut")),
         }
@@ -77,6 +80,17 @@ impl Network {
             })
         })
     }
+}
+
+/// The same without any byte-order mark.
+fn without_marks(pem: &[u8]) -> Vec<u8> {
+    let (mut clean, mut from) = (Vec::with_capacity(pem.len()), 0);
+    for mark in memmem::find_iter(pem, BYTE_ORDER_MARK) {
+        clean.extend_from_slice(&pem[from..mark]);
+        from = mark + BYTE_ORDER_MARK.len();
+    }
+    clean.extend_from_slice(&pem[from..]);
+    clean
 }
 
 fn through(proxy: &Url) -> Result<Proxy, Error> {
@@ -126,5 +140,15 @@ mod tests {
         }
         let two = concat!(include_str!("tests/keys/certificate.pem"), include_str!("tests/keys/other.pem"));
         client(two.as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn certificates_behind_byte_order_marks_are_not_left_out() {
+        let (one, two) = (include_str!("tests/keys/certificate.pem"), include_str!("tests/keys/other.pem"));
+        let marked = without_marks(format!("\u{feff}{one}\u{feff}{two}").as_bytes());
+        assert_eq!(marked, format!("{one}{two}").into_bytes());
+        let service = url("https://contoso.crm.dynamics.com");
+        let ca = Some(format!("\u{feff}{one}").into_bytes());
+        Network { proxy: None, ca }.client(&service).unwrap();
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures::{Stream, stream};
 use tokio::task::JoinSet;
+use tracing::warn;
 use url::Url;
 
 use crate::client::{Answer, Client};
@@ -35,7 +36,13 @@ pub(crate) async fn page(client: &Client, ask: &Ask) -> Result<Linked, Error> {
             delta,
         })
     };
-    let (mut linked, cost) = client.get(ask, accept).await?;
+    let (mut linked, cost) = match (client.get(ask, &accept).await, ask.plain()) {
+        (Err(error @ Error::Refused { status: 400 | 501, .. }), Some(plain)) => {
+            warn!(%error, "the service does not take the question for rows without a time: it is asked without them");
+            client.get(&plain, &accept).await?
+        }
+        (got, _) => got?,
+    };
     linked.page.requests = cost.requests;
     linked.page.throttled = cost.throttled;
     Ok(linked)
@@ -57,6 +64,7 @@ pub(crate) async fn find<T>(
             // Empty pages with a link happen.
             (Ok(None), Some(next)) => {
                 ask.url = links.follow(&next, call)?;
+                ask.otherwise = None;
                 ask.page = Some(page.number + 1);
             }
             (Ok(found), _) => return Ok(found),
@@ -170,6 +178,7 @@ impl UnderWay {
     fn go_on(&mut self, link: Option<&str>, page: &Page) -> Result<bool, Error> {
         if let Some(link) = link {
             self.ask.url = self.links.follow(link, self.ask.call_after(0))?;
+            self.ask.otherwise = None;
         } else if let Some(ask) = self.calls.next() {
             self.links = Links::new(ask.url.clone());
             self.ask = ask;

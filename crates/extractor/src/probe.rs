@@ -24,6 +24,27 @@ pub(crate) async fn first_row(
     pages::find(client, api, ask, |page| Ok((!page.parsed::<Row>()?.is_empty()).then(|| page.clone()))).await
 }
 
+/// Rows of a page, of which a share is to be told.
+const SAMPLE: u32 = 500;
+
+/// How many rows one page has, and how many Files they name in these columns.
+pub(crate) async fn count_files(
+    client: &Client,
+    api: &Url,
+    table: &'static Table,
+    columns: &[&'static str],
+) -> Result<(usize, usize), Error> {
+    let wires: Vec<_> = columns.iter().filter_map(|name| table.column(name)).map(|column| column.wire).collect();
+    let selection = wires.iter().fold(Selection::key(table), |selection, wire| selection.with(wire));
+    let ask = Ask::first_page(request::rows_url(api, table, &selection, None)?, table, SAMPLE, &selection);
+    let count = |page: &Page| {
+        let rows = page.parsed::<Row>()?;
+        let named = |row: &Row| wires.iter().filter(|wire| row.get(**wire).is_some_and(Value::is_string)).count();
+        Ok((!rows.is_empty()).then(|| (rows.len(), rows.iter().map(named).sum())))
+    };
+    Ok(pages::find(client, api, ask, count).await?.unwrap_or_default())
+}
+
 /// What a search for some row's File in a column found.
 #[derive(Debug, Clone)]
 pub enum AnyFile {

@@ -1,9 +1,12 @@
 //! Requests: calls before they are tried, and what is asked of the Dataverse Web API, word for word.
 
-use copilot_lake_tables::{Source, Table, Type, is_guid};
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH};
+use std::ops::Range;
+
+use copilot_lake_tables::{Source, Table, Type, Week, is_guid};
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RANGE};
 use url::Url;
 
+use crate::body::LARGEST_FILE;
 use crate::definition::ATTRIBUTE;
 use crate::error::{Call, Error};
 use crate::files::FileAddress;
@@ -45,6 +48,15 @@ impl Kind {
     }
 }
 
+/// How much of a file a call asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Portion {
+    /// All of it, unless it is larger than that.
+    Whole { most: u64 },
+    /// These bytes, as far as there are so many.
+    Part(Range<u64>),
+}
+
 /// A call before it is tried.
 #[derive(Debug, Clone)]
 pub(crate) struct Ask {
@@ -56,6 +68,10 @@ pub(crate) struct Ask {
     pub(crate) column: Option<&'static str>,
     /// The page of a walk, from 1.
     pub(crate) page: Option<u32>,
+    /// Of a file.
+    pub(crate) portion: Portion,
+    /// What is asked for where the service refuses this as no valid question.
+    pub(crate) otherwise: Option<Url>,
     /// The `Prefer` header; the same for every page of a walk.
     prefer: String,
 }
@@ -63,13 +79,15 @@ pub(crate) struct Ask {
 impl Ask {
     /// A call for one JSON object that is no page of rows.
     pub(crate) fn json(url: Url) -> Self {
-        Self { url, kind: Kind::Json, table: None, column: None, page: None, prefer: String::new() }
+        let portion = Portion::Whole { most: LARGEST_FILE };
+        let prefer = String::new();
+        Self { url, kind: Kind::Json, table: None, column: None, page: None, portion, otherwise: None, prefer }
     }
 
     /// A call for a file.
-    pub(crate) fn file(api: &Url, file: &FileAddress) -> Result<Self, Error> {
+    pub(crate) fn file(api: &Url, file: &FileAddress, portion: Portion) -> Result<Self, Error> {
         let (table, column) = (Some(file.table.name), Some(file.column));
-        Ok(Self { kind: Kind::File, table, column, ..Self::json(file_url(api, file)?) })
+        Ok(Self { kind: Kind::File, table, column, portion, ..Self::json(file_url(api, file)?) })
     }
 
     /// The first page of a walk.
@@ -86,6 +104,12 @@ impl Ask {
     /// The first page of a walk that needs no preference.
     pub(crate) fn page_of(url: Url, table: &Table, kind: Kind) -> Self {
         Self { kind, table: Some(table.name), page: Some(1), ..Self::json(url) }
+    }
+
+    /// The call without what the service may refuse as no valid question.
+    pub(crate) fn plain(&self) -> Option<Self> {
+        let url = self.otherwise.clone()?;
+        Some(Self { url, otherwise: None, ..self.clone() })
     }
 
     /// Adds a preference.
@@ -130,6 +154,11 @@ impl Ask {
         headers.insert(HeaderName::from_static("odata-maxversion"), HeaderValue::from_static("4.0"));
         headers.insert(HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0"));
         headers.insert(IF_NONE_MATCH, HeaderValue::from_static("null"));
+        if let Portion::Part(range) = &self.portion
+            && let Ok(range) = HeaderValue::try_from(format!("bytes={}-{}", range.start, range.end - 1))
+        {
+            headers.insert(RANGE, range);
+        }
         if let Some(prefer) = HeaderValue::try_from(&self.prefer).ok().filter(|prefer| !prefer.is_empty()) {
             headers.insert(HeaderName::from_static("prefer"), prefer);
         }
@@ -137,16 +166,42 @@ impl Ask {
     }
 }
 
-/// The first page of a slice, in the order of its clock.
-pub(crate) fn slice_url(api: &Url, slice: &Slice, selection: &Selection) -> Result<Url, Error> {
+/// The first page of a slice, in the order of its clock, and what is asked for where rows without a value of it cannot be.
+pub(crate) fn slice_ask(api: &Url, slice: &Slice, selection: &Selection, page_size: u32) -> Result<Ask, Error> {
     let (clock, start, end) = (slice.clock, slice.start, slice.end);
-    let filter = format!("{clock} ge {start} and {clock} lt {end}");
-    let mut rows = rows_url(api, slice.table, selection, Some(&filter))?.to_string();
+    let window = format!("{clock} ge {start} and {clock} lt {end}");
     let (_, elastic) = entity_set(slice.table)?;
-    rows.push_str("&$orderby=");
-    rows.push_str(&encode(&order(slice.table, elastic, clock)));
-    url(&rows)
+    let slice_url = |filter: &str| {
+        let rows = rows_url(api, slice.table, selection, Some(filter))?;
+        url(&format!("{rows}&$orderby={}", encode(&order(slice.table, elastic, clock))))
+    };
+    let plain = slice_url(&window)?;
+    let Some(timeless) = timeless(slice) else {
+        return Ok(Ask::first_page(plain, slice.table, page_size, selection));
+    };
+    let ask = Ask::first_page(slice_url(&format!("({window}) or ({timeless})"))?, slice.table, page_size, selection);
+    Ok(Ask { otherwise: Some(plain), ..ask })
 }
+
+/// Which rows belong to a slice although they have no value of its clock; `None`: no row does. A null matches no range.
+///
+/// Rows without a time of creation belong to the week of 1970-01-04: whoever asks for its first instant asks for them.
+/// Rows that do not say when they were modified changed when they were created, as far as is known.
+fn timeless(slice: &Slice) -> Option<String> {
+    let (clock, start, end) = (slice.clock, slice.start, slice.end);
+    let has = |name: &str| slice.table.column(name).is_some();
+    match clock {
+        CREATED if has(CREATED) => (start..end).contains(&Week::UNKNOWN.start()).then(|| format!("{CREATED} eq null")),
+        MODIFIED if has(CREATED) && has(MODIFIED) => {
+            Some(format!("{MODIFIED} eq null and ({CREATED} eq null or ({CREATED} ge {start} and {CREATED} lt {end}))"))
+        }
+        _ => None,
+    }
+}
+
+/// The clocks of slices.
+const CREATED: &str = "createdon";
+const MODIFIED: &str = "modifiedon";
 
 /// The first page of rows as the service orders them, all or those that a filter lets through.
 pub(crate) fn rows_url(api: &Url, table: &Table, selection: &Selection, filter: Option<&str>) -> Result<Url, Error> {
@@ -155,10 +210,21 @@ pub(crate) fn rows_url(api: &Url, table: &Table, selection: &Selection, filter: 
     url(&format!("{api}{set}?$select={}{filter}", encode(&selection.properties().join(","))))
 }
 
-/// The rows in the order of this clock, only the clock itself selected.
-pub(crate) fn oldest_url(api: &Url, table: &Table, clock: &str) -> Result<Url, Error> {
+/// The rows in the order of this clock, only the clock itself selected: those that have a value of it, where the service
+/// can be asked that; else those without one come first.
+pub(crate) fn oldest_ask(api: &Url, table: &Table, clock: &str) -> Result<Ask, Error> {
     let (set, _) = entity_set(table)?;
-    url(&format!("{api}{set}?$select={}&$orderby={}", encode(clock), encode(&format!("{clock} asc"))))
+    let oldest_url = |filter: &str| {
+        let order = encode(&format!("{clock} asc"));
+        url(&format!("{api}{set}?$select={}{filter}&$orderby={order}", encode(clock)))
+    };
+    let ask = Ask::first_page(
+        oldest_url(&format!("&$filter={}", encode(&format!("{clock} ne null"))))?,
+        table,
+        1,
+        &Selection::key(table),
+    );
+    Ok(Ask { otherwise: Some(oldest_url("")?), ..ask })
 }
 
 /// The metadata of tables and their columns.
@@ -178,6 +244,11 @@ pub(crate) fn choices_url(api: &Url, table: &Table, cast: Cast) -> Result<Url, E
         "{api}EntityDefinitions(LogicalName='{table}')/Attributes/Microsoft.Dynamics.CRM.{ty}\
          ?$select=LogicalName&$expand={expand}"
     ))
+}
+
+/// The language that the organization was made with.
+pub(crate) fn language_url(api: &Url) -> Result<Url, Error> {
+    url(&format!("{api}organizations?$select=languagecode"))
 }
 
 /// How many rows tables have.
@@ -249,100 +320,4 @@ pub(crate) fn encode(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use copilot_lake_tables::{COPILOT_EVENT, Instant, PAYLOAD, SYSTEM_USER};
-
-    fn api() -> Url {
-        Url::parse("https://contoso.crm.dynamics.com/api/data/v9.2/").unwrap()
-    }
-
-    fn slice(table: &'static Table, clock: &'static str) -> Slice {
-        let at = |text| Instant::parse(text).unwrap();
-        let (start, end) = (at("2025-06-22T00:00:00Z"), at("2025-06-29T00:00:00Z"));
-        Slice { table, scope: String::new(), clock, start, end }
-    }
-
-    fn pairs(url: &Url) -> Vec<(String, String)> {
-        url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
-    }
-
-    #[test]
-    fn a_slice_is_selected_filtered_and_ordered_by_its_clock() {
-        let selection = Selection::of(&COPILOT_EVENT);
-        let url = slice_url(&api(), &slice(&COPILOT_EVENT, "createdon"), &selection).unwrap();
-        let pairs = pairs(&url);
-        assert_eq!(url.path(), "/api/data/v9.2/msdyn_copilotevents");
-        assert_eq!(pairs[0], ("$select".to_owned(), selection.text()));
-        let filter = "createdon ge 2025-06-22T00:00:00Z and createdon lt 2025-06-29T00:00:00Z";
-        assert_eq!(pairs[1], ("$filter".to_owned(), filter.to_owned()));
-        assert_eq!(pairs[2], ("$orderby".to_owned(), "createdon asc".to_owned()));
-        assert!(url.as_str().contains("$filter=createdon%20ge%202025-06-22T00%3A00%3A00Z%20and"), "{url}");
-        assert_eq!(order(&COPILOT_EVENT, false, "createdon"), "createdon asc,msdyn_copiloteventid asc,partitionid asc");
-    }
-
-    #[test]
-    fn people_can_be_asked_for_by_a_clock_that_is_no_column() {
-        let url = slice_url(&api(), &slice(&SYSTEM_USER, "modifiedon"), &Selection::of(&SYSTEM_USER)).unwrap();
-        assert_eq!(url.path(), "/api/data/v9.2/systemusers");
-        let [(_, select), (_, filter), (_, order)] = &pairs(&url)[..] else { panic!("{url}") };
-        let properties =
-            "systemuserid,azureactivedirectoryobjectid,_businessunitid_value,isdisabled,fullname,title".to_owned();
-        assert_eq!((select, order.as_str()), (&properties, "modifiedon asc,systemuserid asc"));
-        assert_eq!(filter, "modifiedon ge 2025-06-22T00:00:00Z and modifiedon lt 2025-06-29T00:00:00Z");
-    }
-
-    #[test]
-    fn a_users_privileges_are_asked_for_by_a_guid_only() {
-        let url = privileges_url(&api(), "f9d841e5-0000-4000-8000-000000000001").unwrap();
-        assert!(
-            url.path()
-                .ends_with("(f9d841e5-0000-4000-8000-000000000001)/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()")
-        );
-        assert!(matches!(privileges_url(&api(), "1)/x?y"), Err(Error::Usage { .. })));
-    }
-
-    #[test]
-    fn a_files_address_quotes_texts_and_encodes_everything() {
-        let address = |partition: &str| FileAddress {
-            table: &COPILOT_EVENT,
-            key: vec!["f9d841e5-0000-4000-8000-000000000001".to_owned(), partition.to_owned()],
-            column: "msdyn_interactiondata",
-        };
-        let path = |partition: &str| file_url(&api(), &address(partition)).unwrap().path().to_owned();
-        assert_eq!(
-            path("20250622-20250628-100230203"),
-            "/api/data/v9.2/msdyn_copilotevents(msdyn_copiloteventid=f9d841e5-0000-4000-8000-000000000001,\
-             partitionid='20250622-20250628-100230203')/msdyn_interactiondata/$value"
-        );
-        let odd = path("O'Neil/../x?y#z%20 é");
-        assert!(odd.contains("partitionid='O%27%27Neil%2F..%2Fx%3Fy%23z%2520%20%C3%A9')"), "{odd}");
-        let mut incomplete = address("p");
-        incomplete.key.pop();
-        assert!(matches!(file_url(&api(), &incomplete), Err(Error::Usage { .. })));
-        let text = FileAddress { column: "msdyn_verbatim", ..address("p") };
-        assert!(matches!(file_url(&api(), &text), Err(Error::Usage { .. })));
-        let derived = FileAddress { table: &PAYLOAD, ..address("p") };
-        assert!(matches!(file_url(&api(), &derived), Err(Error::Usage { .. })));
-    }
-
-    #[test]
-    fn every_request_carries_the_documented_headers() {
-        let selection = Selection::of(&SYSTEM_USER);
-        let mut ask = Ask::first_page(api(), &SYSTEM_USER, 5_000, &selection);
-        ask.prefer("odata.track-changes");
-        let prefer = "odata.maxpagesize=5000,\
-                      odata.include-annotations=\"OData.Community.Display.V1.FormattedValue\",odata.track-changes";
-        let headers = ask.dataverse_headers();
-        for (name, value) in [
-            ("accept", "application/json"),
-            ("odata-maxversion", "4.0"),
-            ("odata-version", "4.0"),
-            ("if-none-match", "null"),
-            ("prefer", prefer),
-        ] {
-            assert_eq!(headers[name], value);
-        }
-        assert!(!Ask::json(api()).dataverse_headers().contains_key("prefer"));
-    }
-}
+mod tests;

@@ -97,6 +97,7 @@ pub(crate) struct PayloadLine {
     pub(crate) extracted_at: String,
     /// What there is instead of bytes: `missing`, `too_large`, `failed`; `gone` when the row names no File any more.
     pub(crate) status: Option<String>,
+    /// The size that the service declares, where it is not that of the bytes.
     pub(crate) size: Option<u64>,
     pub(crate) reason: Option<String>,
 }
@@ -231,9 +232,12 @@ impl PayloadArchive {
         for payload in payloads {
             let mut line = PayloadLine::of(&payload.row, extracted_at);
             match &payload.fetched {
-                Fetched::Bytes(bytes, name) => {
+                Fetched::Bytes(bytes, name) | Fetched::OtherSize(bytes, name, _) => {
                     self.archive.payload(self.next, Bytes::copy_from_slice(bytes.as_ref())).await?;
                     (line.number, line.service_name) = (Some(self.next), name.clone());
+                    if let Fetched::OtherSize(_, _, size) = &payload.fetched {
+                        line.size = Some(*size);
+                    }
                     self.next += 1;
                 }
                 Fetched::Missing => line.status = Some("missing".to_owned()),
@@ -296,7 +300,10 @@ impl PayloadLine {
     /// What was fetched, with these bytes.
     pub(crate) fn fetched(&self, bytes: Option<Bytes>) -> Fetched<Bytes> {
         match (bytes, self.status.as_deref()) {
-            (Some(bytes), _) => Fetched::Bytes(bytes, self.service_name.clone()),
+            (Some(bytes), _) => match self.size {
+                Some(size) => Fetched::OtherSize(bytes, self.service_name.clone(), size),
+                None => Fetched::Bytes(bytes, self.service_name.clone()),
+            },
             (None, Some("too_large")) => Fetched::TooLarge(self.size.unwrap_or_default()),
             (None, Some("failed")) => Fetched::Failed(self.reason.clone().unwrap_or_default()),
             (None, _) => Fetched::Missing,

@@ -1,26 +1,33 @@
 //! `plan`: what `extract` would fetch, with calls and hours at the documented limits. Changes nothing.
 
 use arrow::array::Array;
-use copilot_lake_extractor::Dataverse;
-use copilot_lake_tables::{AI_INTERACTION, SYSTEM_USER, Table, Week};
+use copilot_lake_extractor::{Dataverse, Selection};
+use copilot_lake_tables::{AI_INTERACTION, Instant, SYSTEM_USER, Table};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
+use crate::archive::TRACKING;
 use crate::error::Error;
 use crate::graph;
 use crate::ledger::{Continued, Ledger};
 use crate::left::Left;
-use crate::named_files::{self, Gone};
-use crate::plan::{self, Frame};
+use crate::named_files::{self, Again, Gone};
+use crate::plan::{self, Frame, Plan};
 use crate::schema::Schema;
 use crate::services::{Services, SignedIn};
-use crate::settings::{DataverseJob, Settings};
+use crate::settings::{DataverseJob, Deletes, Settings};
 use crate::whole::Whole;
 
 /// Requests that one identity may make in an hour: 6,000 in five minutes.
 ///
 /// <https://learn.microsoft.com/power-apps/developer/data-platform/api-limits>
 pub const CALLS_PER_HOUR: u64 = 72_000;
+
+/// Calls that every run makes: who asks, what the environment has, and people who are new or changed.
+const OTHER_CALLS: u64 = 4;
+
+/// Rows of the lake that say how many Files a row names.
+const SAMPLE: usize = 10_000;
 
 /// What `extract` would fetch.
 #[derive(Debug, Clone, Default)]
@@ -29,6 +36,8 @@ pub struct Estimate {
     pub tables: Vec<TableEstimate>,
     /// Of Graph.
     pub graph: Option<GraphEstimate>,
+    /// Calls to Dataverse about no table alone: who asks, what the environment has, the people whom rows name.
+    pub other_calls: u64,
 }
 
 /// What `extract` would ask of Graph.
@@ -70,9 +79,9 @@ pub struct TableEstimate {
     pub rows: Option<u64>,
     /// Rows that the lake has.
     pub rows_in_lake: u64,
-    /// Pages to read, at least.
+    /// Pages to read, about.
     pub page_calls: u64,
-    /// Payloads that rows of the lake name and it does not have.
+    /// Payloads that rows of the lake name and it does not have, or that are asked for again.
     pub payloads_known: u64,
     /// Payloads of rows that are still to be read, about.
     pub payloads_expected: u64,
@@ -81,7 +90,8 @@ pub struct TableEstimate {
 impl Estimate {
     /// Calls to Dataverse in all.
     pub fn calls(&self) -> u64 {
-        self.tables.iter().map(|table| table.page_calls + table.payloads_known + table.payloads_expected).sum()
+        let of_table = |table: &TableEstimate| table.page_calls + table.payloads_known + table.payloads_expected;
+        self.other_calls + self.tables.iter().map(of_table).sum::<u64>()
     }
 
     /// Hours at the documented limits, if nothing else were in the way.
@@ -113,6 +123,7 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     let left = Left::of([]);
     if let (Some(job), Some(service)) = (&dataverse, &services.dataverse) {
         estimate.tables = of_dataverse((job, service), &lake, &ledger, &continued, full).await?;
+        estimate.other_calls = OTHER_CALLS;
         left.say(SYSTEM_USER.source_name(), estimate.tables.iter().any(|table| table.slices > 0));
     }
     if let (Some(job), Some(service)) = (&graph, &services.graph) {
@@ -150,6 +161,7 @@ async fn of_dataverse(
 ) -> Result<Vec<TableEstimate>, Error> {
     let schema = Schema::new(service.environment(&job.tables).await?);
     let totals = service.total_rows(&job.tables).await?;
+    let again = Again { full, now: service.service_time().await? };
     let mut estimates = Vec::new();
     for table in &job.tables {
         let mut of_table =
@@ -159,24 +171,28 @@ async fn of_dataverse(
             let mut windows = ledger.windows(table, &selection.text()).await;
             windows.retain(|window| !full || continued.runs.contains(&window.run_id));
             let plan = plan::plan(&windows, &Frame::of(job, ledger, continued));
-            let oldest = match plan::needs_oldest(&plan) {
+            let needs_oldest = plan::needs_oldest(&plan);
+            let oldest = match needs_oldest || job.since.is_some() {
                 true => service.oldest(table, plan::CREATED).await?,
                 false => None,
             };
-            let weeks = plan::weekly(table, &plan.first_pass, oldest);
+            let weeks = plan::weekly(table, &plan.first_pass, oldest.filter(|_| needs_oldest));
             of_table.slices = (plan.changed.len() + weeks.len()) as u64;
-            of_lake(lake, table, job, &mut of_table).await?;
-            let left = if plan.first_pass.is_empty() {
-                0
-            } else if full {
-                of_table.rows.unwrap_or_default()
-            } else {
-                of_table.rows.unwrap_or_default().saturating_sub(of_table.rows_in_lake)
-            };
-            // Every slice takes a call, and its last page is seldom full.
-            of_table.page_calls = of_table.slices + left / u64::from(job.connection.page_size.max(1));
-            if job.payloads {
-                of_table.payloads_expected = (left as f64 * share(lake, table).await?) as u64;
+            of_lake(lake, table, job, again, &mut of_table).await?;
+            let rows = rows(&of_table, &plan, (oldest, job.since, continued.now));
+            let to_read = if full { rows.first_pass } else { rows.first_pass.min(rows.new) + rows.changed };
+            of_table.page_calls = u64::from(needs_oldest) + pages(of_table.slices, to_read, job.connection.page_size);
+            let tracks = schema.presence(table).is_some_and(|presence| presence.tracks_changes);
+            if job.deletes != Deletes::Ignore && tracks && !full {
+                let mark = ledger.mark(table.name, TRACKING).await;
+                let keys =
+                    if mark.is_some_and(|mark| mark.token.is_some()) { 0 } else { of_table.rows.unwrap_or_default() };
+                of_table.page_calls += pages(1, keys, job.connection.page_size);
+            }
+            if job.payloads && rows.new > 0 {
+                let files = schema.selection(table).map(|asked| files(table, &asked)).unwrap_or_default();
+                let share = share((lake, service), table, &files).await?;
+                of_table.payloads_expected = (rows.new as f64 * share) as u64;
             }
         } else {
             of_table.absent = true;
@@ -186,11 +202,53 @@ async fn of_dataverse(
     Ok(estimates)
 }
 
+/// Rows that a run reads.
+#[derive(Debug, PartialEq, Eq)]
+struct Rows {
+    /// In the windows of the first pass.
+    first_pass: u64,
+    /// Changed ones that the lake does not have.
+    changed: u64,
+    /// That the lake does not have, in all.
+    new: u64,
+}
+
+/// About how many rows a plan is about, as if they were made evenly since the oldest one.
+fn rows(
+    of_table: &TableEstimate,
+    plan: &Plan,
+    (oldest, since, now): (Option<Instant>, Option<Instant>, Instant),
+) -> Rows {
+    let total = of_table.rows.unwrap_or_default();
+    let within = |start: Instant, end: Instant| {
+        let oldest = oldest.unwrap_or(now).min(now);
+        let covered = (end.min(now).0 - start.max(oldest).0).max(0);
+        (total as f64 * covered as f64 / (now.0 - oldest.0).max(1) as f64).round() as u64
+    };
+    // Without a start that is configured, all that there are.
+    let in_scope = since.map_or(total, |since| within(since, now));
+    let new = in_scope.saturating_sub(of_table.rows_in_lake);
+    let first_pass = plan.first_pass.iter().map(|window| within(window.start, window.end)).sum();
+    Rows { first_pass, changed: if plan.first_pass.is_empty() { new } else { 0 }, new }
+}
+
+/// About how many pages slices with so many rows have: each at least one, of which the last is seldom full.
+fn pages(slices: u64, rows: u64, page_size: u32) -> u64 {
+    let full = rows / u64::from(page_size.max(1));
+    slices + full - slices.min(full) / 2
+}
+
+/// The File columns that are asked for.
+fn files(table: &'static Table, asked: &Selection) -> Vec<&'static str> {
+    table.files().filter(|column| asked.contains(column.wire)).map(|column| column.name).collect()
+}
+
 /// Counts what the lake has of a table, and which payloads it lacks.
 async fn of_lake(
     lake: &Lake,
     table: &'static Table,
     job: &DataverseJob,
+    again: Again,
     of_table: &mut TableEstimate,
 ) -> Result<(), Error> {
     of_table.rows_in_lake = lake.files(table).await?.iter().map(|file| file.rows).sum();
@@ -198,8 +256,8 @@ async fn of_lake(
         return Ok(());
     }
     let tables = [table];
-    let whole = Whole::read(lake, &tables).await?;
-    let missing = named_files::missing(lake, &tables, &whole, &Gone::default()).await?;
+    let whole = if again.full { Whole::default() } else { Whole::read(lake, &tables).await? };
+    let missing = named_files::missing(lake, &tables, &whole, &Gone::default(), again).await?;
     let mut missing = std::pin::pin!(missing);
     while missing.try_next().await?.is_some() {
         of_table.payloads_known += 1;
@@ -207,18 +265,63 @@ async fn of_lake(
     Ok(())
 }
 
-/// How many Files a row names on average, by the newest week of the lake; one for each File column when there is none.
-async fn share(lake: &Lake, table: &'static Table) -> Result<f64, Error> {
-    let columns: Vec<_> = table.files().map(|column| column.name).collect();
-    let most = columns.len() as f64;
-    let Some(week) = lake.weeks(table).await?.last().copied().filter(|week| *week != Week::UNKNOWN) else {
-        return Ok(most);
-    };
-    let (mut rows, mut files) = (0, 0);
-    let mut batches = std::pin::pin!(lake.scan(table, Scan { columns, week: Some(week), ..Scan::default() }).await?);
-    while let Some(batch) = batches.try_next().await? {
-        rows += batch.num_rows();
-        files += batch.columns().iter().map(|column| column.len() - column.null_count()).sum::<usize>();
+/// How many Files of these columns a row names on average: by the newest weeks of the lake, else by a page of the service;
+/// one for each column where it has none to show.
+async fn share(
+    (lake, service): (&Lake, &Dataverse),
+    table: &'static Table,
+    columns: &[&'static str],
+) -> Result<f64, Error> {
+    // Without columns everything would be counted.
+    if columns.is_empty() {
+        return Ok(0.0);
     }
-    Ok(if rows == 0 { most } else { files as f64 / rows as f64 })
+    let (mut rows, mut files) = (0, 0);
+    for week in lake.weeks(table).await?.into_iter().rev() {
+        let scan = Scan { columns: columns.to_vec(), week: Some(week), ..Scan::default() };
+        let mut batches = std::pin::pin!(lake.scan(table, scan).await?);
+        while let Some(batch) = batches.try_next().await? {
+            rows += batch.num_rows();
+            files += batch.columns().iter().map(|column| column.len() - column.null_count()).sum::<usize>();
+        }
+        if rows >= SAMPLE {
+            break;
+        }
+    }
+    if rows == 0 {
+        (rows, files) = service.count_files(table, columns).await?;
+    }
+    Ok(if rows == 0 { columns.len() as f64 } else { files as f64 / rows as f64 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Instant {
+        Instant::parse(text).unwrap()
+    }
+
+    #[test]
+    fn rows_are_those_of_the_windows_that_the_lake_does_not_have() {
+        let (oldest, now) = (Some(at("2025-01-01")), at("2025-01-11"));
+        let of = |rows, rows_in_lake| TableEstimate { rows: Some(rows), rows_in_lake, ..TableEstimate::default() };
+        let plan = |first_pass| Plan { first_pass, ..Plan::default() };
+        let all = plan(vec![plan::BEGINNING..now]);
+        assert_eq!(rows(&of(1_000, 0), &all, (oldest, None, now)), Rows { first_pass: 1_000, changed: 0, new: 1_000 });
+        let since = Some(at("2025-01-06"));
+        let half = plan(vec![at("2025-01-06")..now]);
+        assert_eq!(rows(&of(1_000, 0), &half, (oldest, since, now)), Rows { first_pass: 500, changed: 0, new: 500 });
+        let done = plan(vec![]);
+        assert_eq!(rows(&of(1_000, 990), &done, (None, None, now)), Rows { first_pass: 0, changed: 10, new: 10 });
+        // What is older than the start that is configured is never read.
+        assert_eq!(rows(&of(1_000, 500), &done, (oldest, since, now)), Rows { first_pass: 0, changed: 0, new: 0 });
+        assert_eq!(rows(&of(0, 0), &all, (None, None, now)), Rows { first_pass: 0, changed: 0, new: 0 });
+    }
+
+    #[test]
+    fn a_slice_has_a_page_at_least() {
+        assert_eq!((pages(57, 2_000, 100), pages(6, 0, 5_000), pages(4, 1_000_000, 5_000)), (67, 6, 202));
+        assert_eq!(pages(0, 0, 0), 0);
+    }
 }

@@ -48,6 +48,8 @@ type HeldFiles = HashMap<Fingerprint, HeldFile>;
 struct HeldFile {
     /// The hash of its id; none of a File that could not be fetched, which is tried again.
     file: Option<u64>,
+    /// The service had no such File.
+    missing: bool,
     row_time: Instant,
     extracted_at: Instant,
 }
@@ -71,8 +73,10 @@ impl Held {
         while let Some(batch) = batches.try_next().await? {
             for row in 0..batch.num_rows() {
                 let id = fingerprint(text(&batch, "source_id", row), text(&batch, "source_partitionid", row));
+                let status = text(&batch, "status", row);
                 let file = HeldFile {
-                    file: (text(&batch, "status", row) != "failed").then(|| hash(&text(&batch, "file_id", row))),
+                    file: (status != "failed").then(|| hash(&text(&batch, "file_id", row))),
+                    missing: status == "missing",
                     row_time: instant(&batch, "row_time", row),
                     extracted_at: instant(&batch, "extracted_at", row),
                 };
@@ -105,6 +109,36 @@ impl Held {
 /// The column that says which charset is documented.
 const SCENARIO: &str = "msdyn_scenariotype";
 
+/// Which Files are asked for again of which the service had nothing: reads of an elastic table lag behind its rows.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Again {
+    /// All of them.
+    pub(crate) full: bool,
+    /// The time by the service's clock.
+    pub(crate) now: Instant,
+}
+
+/// So long after its row's time a File that is missing may still come.
+const MAY_COME_WITHIN_SECONDS: i64 = 7 * Instant::DAY_SECONDS;
+
+impl Again {
+    /// Whether the File of a row may still come when it is missing: by the latest of its times.
+    fn may_come(self, batch: &RecordBatch, row: usize) -> bool {
+        let latest = ROW_TIMES.iter().map(|name| instant(batch, name, row)).max().unwrap_or(Instant(0));
+        self.now < latest.plus_seconds(MAY_COME_WITHIN_SECONDS)
+    }
+}
+
+/// When a row was made or changed.
+const ROW_TIMES: [&str; 3] = ["row_time", "createdon", "modifiedon"];
+
+/// A row that names a File which is not held.
+pub(crate) struct Named {
+    pub(crate) row: SourceRow,
+    /// When the service has no such File yet, it may have one later.
+    pub(crate) may_come: bool,
+}
+
 /// The rows that name a File which is not held, newest week first, but for weeks that are known to be whole; those that
 /// name none while one is held go to `gone`.
 pub(crate) async fn missing<'a>(
@@ -112,7 +146,8 @@ pub(crate) async fn missing<'a>(
     tables: &'a [&'static Table],
     whole: &Whole,
     gone: &Gone,
-) -> Result<impl Stream<Item = Result<SourceRow, Error>> + use<'a>, Error> {
+    again: Again,
+) -> Result<impl Stream<Item = Result<Named, Error>> + use<'a>, Error> {
     let mut weeks = BTreeSet::new();
     for table in tables {
         weeks.extend(lake.weeks(table).await?.into_iter().filter(|week| !whole.is_whole(table, *week)));
@@ -127,7 +162,7 @@ pub(crate) async fn missing<'a>(
     });
     let missing = units.try_flatten().and_then(move |(unit, held)| {
         let gone = gone.clone();
-        async move { of_unit(lake, unit, held, gone).await }
+        async move { of_unit(lake, unit, held, (gone, again)).await }
     });
     Ok(missing.try_flatten())
 }
@@ -136,17 +171,18 @@ async fn of_unit(
     lake: &Lake,
     unit: Unit,
     held: Arc<Held>,
-    gone: Gone,
-) -> Result<impl Stream<Item = Result<SourceRow, Error>> + use<>, Error> {
+    (gone, again): (Gone, Again),
+) -> Result<impl Stream<Item = Result<Named, Error>> + use<>, Error> {
     let Unit { table, column, week } = unit;
     let name_column = table.columns.iter().map(|other| other.name).find(|name| is_name_of(name, column.name));
-    let mut columns = vec!["row_time", column.name, "deleted_at"];
+    let mut columns = vec![column.name, "deleted_at"];
+    columns.extend(ROW_TIMES.iter().filter(|name| **name == "row_time" || table.column(name).is_some()));
     columns.extend(table.key);
     columns.extend(name_column);
     columns.extend(table.column(SCENARIO).map(|scenario| scenario.name));
     let rows = lake.scan(table, Scan { columns, week: Some(week), ..Scan::default() }).await?;
     let missing = rows.map_err(Error::Lake).map_ok(move |batch| {
-        let (rows, without) = of_batch(unit, name_column, &batch, held.of(table.name, column.name));
+        let (rows, without) = of_batch(unit, name_column, &batch, held.of(table.name, column.name), again);
         gone.0.lock().unwrap_or_else(PoisonError::into_inner).extend(without);
         futures::stream::iter(rows.into_iter().map(Ok))
     });
@@ -164,7 +200,8 @@ fn of_batch(
     name_column: Option<&str>,
     batch: &RecordBatch,
     held: Option<&HeldFiles>,
-) -> (Vec<SourceRow>, Vec<SourceRow>) {
+    again: Again,
+) -> (Vec<Named>, Vec<SourceRow>) {
     let Unit { table, column, .. } = unit;
     let Some(files) = batch.column_by_name(column.name) else { return (vec![], vec![]) };
     let files = files.as_string::<i32>();
@@ -183,7 +220,11 @@ fn of_batch(
         let partition_id = partition.map_or("", |name| text(batch, name, row));
         let row_time = instant(batch, "row_time", row);
         let known = held.and_then(|held| held.get(&fingerprint(id, partition_id)));
-        if known.map(|held| (held.file, held.row_time)) == file.map(|file| (Some(hash(&file)), row_time)) {
+        let may_come = again.may_come(batch, row);
+        let is_asked_again = known.is_some_and(|held| held.missing && (again.full || may_come));
+        if !is_asked_again
+            && known.map(|held| (held.file, held.row_time)) == file.map(|file| (Some(hash(&file)), row_time))
+        {
             continue;
         }
         let name = name_column.map_or("", |name| text(batch, name, row));
@@ -198,7 +239,7 @@ fn of_batch(
             row_time,
             documented: Charset::of(column, scenario),
         };
-        if file.is_some() { rows.push(source) } else { gone.push(source) }
+        if file.is_some() { rows.push(Named { row: source, may_come }) } else { gone.push(source) }
     }
     (rows, gone)
 }

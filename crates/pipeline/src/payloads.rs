@@ -15,7 +15,7 @@ use crate::archive::PayloadArchive;
 use crate::cpu;
 use crate::error::Error;
 use crate::event::Event;
-use crate::named_files::{self, Gone};
+use crate::named_files::{self, Again, Gone, Named};
 use crate::part::Part;
 use crate::plan::CREATED;
 use crate::schema::Shows;
@@ -93,15 +93,17 @@ impl Walk<'_> {
         let gone = Gone::default();
         let nothing = Whole::default();
         let whole = if spine.full { &nothing } else { &self.whole };
-        let missing = named_files::missing(&spine.lake, tables, whole, &gone).await?;
+        let again = Again { full: spine.full, now: spine.service.service_time().await? };
+        let missing = named_files::missing(&spine.lake, tables, whole, &gone, again).await?;
         // One stream over all weeks: a File that is tried again and again holds up no other.
-        let fetched = missing.map_ok(|row| {
+        let fetched = missing.map_ok(|Named { row, may_come }| {
             // A task of its own, so that fetches go on while others are decoded and committed.
             let mut task = JoinSet::new();
             task.spawn(fetch(spine.service.clone(), row, unreadable.clone()));
             async move {
                 let joined = task.join_next().await;
-                joined.unwrap_or_else(|| unreachable!("one task was spawned")).unwrap_or_else(resume)
+                let fetched = joined.unwrap_or_else(|| unreachable!("one task was spawned")).unwrap_or_else(resume);
+                fetched.map(|payload| payload.map(|payload| (payload, may_come)))
             }
         });
         let mut fetched = std::pin::pin!(fetched.try_buffer_unordered(FETCHED_AT_ONCE));
@@ -122,7 +124,10 @@ impl Walk<'_> {
                     break Ok(false);
                 }
             };
-            if let Some(payload) = next {
+            if let Some((payload, may_come)) = next {
+                if may_come && matches!(payload.fetched, Fetched::Missing) {
+                    self.lacking.insert((payload.row.table, Week::of(payload.row.row_time)));
+                }
                 together_bytes += size(&payload);
                 together.push(payload);
             }
@@ -244,10 +249,7 @@ impl AsRef<[u8]> for FetchedFile {
 }
 
 fn size(payload: &RawPayload<FetchedFile>) -> usize {
-    match &payload.fetched {
-        Fetched::Bytes(file, _) => file.0.bytes.len(),
-        Fetched::Missing | Fetched::TooLarge(_) | Fetched::Failed(_) => 0,
-    }
+    payload.fetched.bytes().map_or(0, |file| file.0.bytes.len())
 }
 
 /// File columns that may not be read, each with the refusal, and whether a payload of it was wanted. Clones are the same
@@ -303,7 +305,10 @@ async fn fetch(
     let fetched = match service.file(&address(table, &row)).await {
         Ok(file) => {
             let name = file.name.clone();
-            Fetched::Bytes(FetchedFile(file), name)
+            match file.other_size {
+                Some(size) => Fetched::OtherSize(FetchedFile(file), name, size),
+                None => Fetched::Bytes(FetchedFile(file), name),
+            }
         }
         Err(ServiceError::FileMissing { .. }) => Fetched::Missing,
         Err(ServiceError::FileTooLarge { size, .. }) => Fetched::TooLarge(size),

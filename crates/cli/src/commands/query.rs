@@ -8,7 +8,7 @@ use copilot_lake_query::{QUERIES, Session, Shipped, duckdb_views};
 use futures::TryStreamExt;
 
 use crate::args::{Global, Query};
-use crate::config::{Config, reason};
+use crate::config::{Config, text_file};
 use crate::console::Console;
 use crate::exit::usage;
 use crate::lake;
@@ -81,9 +81,9 @@ fn question(args: &Query) -> Result<Question> {
             return Ok(Question { sql: shipped.sql.to_owned(), shipped: Some(shipped) });
         }
         (_, Some(sql), _) => sql.clone(),
-        (_, _, Some(file)) => std::fs::read_to_string(file).map_err(|error| {
-            usage(format!("cannot read `{}`: {}", file.display(), reason(&error))).hint("check the path after `--file`")
-        })?,
+        (_, _, Some(file)) => {
+            text_file::read(file, &format!("`{}`", file.display()), "", "check the path after `--file`")?
+        }
         _ => String::new(),
     };
     Ok(Question { sql: text, shipped: None })

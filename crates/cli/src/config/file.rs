@@ -7,7 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::value::{Kind, Value};
-use super::{Layers, Origin};
+use super::{Layers, Origin, text_file};
 use crate::exit::usage;
 
 /// Puts the file's values into the layers.
@@ -15,10 +15,8 @@ use crate::exit::usage;
 /// No message quotes the file's text: a line may hold a secret.
 pub(super) fn read(path: &Path, layers: &mut Layers) -> Result<()> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        usage(format!("cannot read the configuration file `{shown}`: {}", reason(&error)))
-            .hint("check the path given with `--config`, or leave it out to use ./copilot-lake.toml when there is one")
-    })?;
+    let hint = "check the path given with `--config`, or leave it out to use ./copilot-lake.toml when there is one";
+    let text = text_file::read(path, &format!("the configuration file `{shown}`"), "", hint)?;
     let root = DeTable::parse(&text).map_err(|error| {
         let line = error.span().map(|span| line(&text, span.start)).unwrap_or(1);
         let message = error.message().lines().collect::<Vec<_>>().join(", ");
@@ -93,11 +91,4 @@ impl File<'_> {
 /// The line of a byte, from 1.
 fn line(text: &str, at: usize) -> usize {
     1 + text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count()
-}
-
-/// The operating system's words without its error number.
-pub(crate) fn reason(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    text.to_lowercase()
 }

@@ -19,9 +19,10 @@ pub(crate) mod key;
 pub(crate) mod moment;
 pub(crate) mod settings;
 mod sign_in;
+pub(crate) mod text_file;
 mod value;
 
-pub(crate) use file::reason;
+pub(crate) use text_file::reason;
 
 /// The configuration file that is read when none is named and it exists.
 pub(crate) const DEFAULT_FILE: &str = "copilot-lake.toml";

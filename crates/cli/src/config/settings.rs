@@ -15,7 +15,7 @@ use super::key::{
     PAGE_SIZE, PAYLOADS, PROXY, REMOVED_FILES,
 };
 use super::value::Value;
-use super::{Config, Origin, Setting, reason, sign_in, variable_name};
+use super::{Config, Origin, Setting, sign_in, text_file, variable_name};
 use crate::exit::{Problem, usage};
 use crate::nearest::nearest;
 
@@ -118,10 +118,10 @@ fn network(config: &Config) -> Result<Network> {
         _ => None,
     };
     let ca = match config.of(&CA_FILE) {
-        Some(Setting { value: Value::Path(path), origin }) => Some(std::fs::read(&path).map_err(|error| {
-            usage(format!("cannot read the file of `network.ca_file`: {}, {origin}", reason(&error)))
-                .hint("name a PEM file that this user can read, or remove the key")
-        })?),
+        Some(Setting { value: Value::Path(path), origin }) => {
+            let hint = "name a PEM file that this user can read, or remove the key";
+            Some(text_file::read_pem(&path, "the file of `network.ca_file`", &format!(", {origin}"), hint)?)
+        }
         _ => None,
     };
     Ok(Network { proxy, ca })
@@ -235,6 +235,22 @@ mod tests {
         assert_eq!(message(&FULL[..3], &[]), "`auth.client_secret` is not set");
         assert_eq!(message(&[FULL[0], FULL[1]], &[]), "`auth.client_id` is not set: the application (client) id");
         assert!(message(&["dataverse.page_size=1", FULL[1]], &[]).starts_with("`dataverse.url` is not set"));
+    }
+
+    #[test]
+    fn a_ca_file_in_utf_16_is_named_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("corp.pem");
+        let pem = "\u{feff}-----BEGIN CERTIFICATE-----\n";
+        std::fs::write(&path, pem.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()).unwrap();
+        let ca_file = format!("network.ca_file={}", path.display());
+        let set: Vec<&str> = FULL.iter().copied().chain([ca_file.as_str()]).collect();
+        let problem = crate::exit::problem(&dataverse(&config(&set), &[]).unwrap_err());
+        let named = format!("the file of `network.ca_file`, `{}`, is UTF-16, --set", path.display());
+        assert_eq!(problem.message, named);
+        std::fs::write(&path, pem).unwrap();
+        let marked = dataverse(&config(&set), &[]).unwrap().unwrap();
+        assert_eq!(marked.connection.network.ca.unwrap(), pem.as_bytes(), "the certificates are looked for behind it");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::key::{
 };
 use super::settings::{text, url};
 use super::value::Value;
-use super::{Config, Setting, reason, variable_name};
+use super::{Config, Setting, text_file, variable_name};
 use crate::environment;
 use crate::exit::usage;
 
@@ -69,10 +69,8 @@ fn path(config: &Config, section: &str, key: &super::Key) -> Result<Option<PathB
 }
 
 fn secret_of(path: &std::path::Path, name: &str) -> Result<Secret> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        usage(format!("cannot read the file of `{name}`: {}", reason(&error)))
-            .hint("name a file that this user can read and that holds nothing else")
-    })?;
+    let hint = "name a file that this user can read and that holds nothing else";
+    let text = text_file::read(path, &format!("the file of `{name}`"), "", hint)?;
     Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 
@@ -98,11 +96,8 @@ fn client_secret(config: &Config, section: &str) -> Result<Secret> {
             Some(Setting { value: Value::Secret(text), .. }) => return Ok(Secret::new(text.clone())),
             Some(Setting { value: Value::Path(path), origin }) => {
                 let name = format!("{section}.{}", CLIENT_SECRET_FILE.name);
-                let text = std::fs::read_to_string(path).map_err(|error| {
-                    usage(format!("cannot read the file of `{name}`: {}, {origin}", reason(&error))).hint(format!(
-                        "put the secret alone into a file that this user can read and name it in `{name}`"
-                    ))
-                })?;
+                let hint = format!("put the secret alone into a file that this user can read and name it in `{name}`");
+                let text = text_file::read(path, &format!("the file of `{name}`"), &format!(", {origin}"), &hint)?;
                 let text = text.trim();
                 if text.is_empty() {
                     return Err(usage(format!("the file of `{name}` is empty, {origin}"))
@@ -166,6 +161,18 @@ mod tests {
         let sources = Sources { variables, set: vec![file], ..Sources::default() };
         let secret = client_secret(&Config::load(sources).unwrap(), "dataverse.auth").unwrap();
         assert!(secret == Secret::new("of-the-file"));
+        std::fs::write(&path, "\u{feff}of-the-editor\r\n").unwrap();
+        let marked =
+            client_secret(&config(&[&format!("auth.client_secret_file={}", path.display())]), "dataverse.auth");
+        assert!(marked.unwrap() == Secret::new("of-the-editor"));
+        let password = secret_of(&path, "auth.client_certificate_password_file").unwrap();
+        assert!(password == Secret::new("of-the-editor"));
+        std::fs::write(&path, "s3cret".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>()).unwrap();
+        let utf_16 = config(&[&format!("auth.client_secret_file={}", path.display())]);
+        let problem = crate::exit::problem(&client_secret(&utf_16, "dataverse.auth").unwrap_err());
+        let named = format!("the file of `auth.client_secret_file`, `{}`, is UTF-16, --set", path.display());
+        assert_eq!(problem.message, named);
+        assert!(problem.hint.unwrap().starts_with("save it as UTF-8"));
         std::fs::remove_file(&path).unwrap();
         let gone = config(&[&format!("auth.client_secret_file={}", path.display())]);
         assert!(

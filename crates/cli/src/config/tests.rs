@@ -39,6 +39,19 @@ fn shown(config: &Config, key: &Key) -> String {
 }
 
 #[test]
+fn a_file_that_an_editor_of_windows_saved_is_read_or_said_to_be_utf_16() {
+    let config = load("\u{feff}[dataverse]\r\npage_size = 10\r\n").unwrap();
+    assert!(shown(&config, &PAGE_SIZE).starts_with("10 ("));
+    let (_dir, path) = file("");
+    let utf_16: Vec<u8> = "\u{feff}[lake]\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(&path, utf_16).unwrap();
+    let error = Config::load(Sources { file: Some(path.clone()), ..Sources::default() }).err().unwrap();
+    let Problem { message, hint, .. } = problem(&error);
+    assert_eq!(message, format!("the configuration file `{}` is UTF-16", path.display()));
+    assert!(hint.unwrap().starts_with("save it as UTF-8: in Notepad"));
+}
+
+#[test]
 fn flag_beats_set_beats_environment_beats_file_beats_default() {
     let (_dir, path) = file("[dataverse]\npage_size = 10\n");
     let sources = |level: usize| Sources {

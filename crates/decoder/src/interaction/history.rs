@@ -8,8 +8,7 @@ use copilot_lake_tables::Instant;
 
 use crate::columns::stored_id;
 
-/// Which rows are kept of a history: of one that was read without a filter, or with one whose bounds are coarser. Rows
-/// without a usable time are.
+/// Which rows are kept of a history that was read without a filter. Rows without a usable time are.
 #[derive(Debug, Clone)]
 pub struct Keep {
     /// When they were created.

@@ -233,6 +233,7 @@ fn payloads_keep_their_order_whatever_they_are() {
     payloads[4].fetched = Fetched::Failed("tired".to_owned());
     payloads[5].fetched = Fetched::TooLarge(99);
     payloads[6].fetched = Fetched::Bytes(vec![0x80], None);
+    payloads[9].fetched = Fetched::OtherSize(body.clone(), None, 7);
     payloads[7].row.table = "msdyn_copilotevent";
     payloads[7].row.column = "msdyn_interactiondata";
     payloads[8].row.row_time = Instant(0);
@@ -248,6 +249,9 @@ fn payloads_keep_their_order_whatever_they_are() {
     let statuses: Vec<_> = column(payload, "status").into_iter().flatten().skip(2).take(5).collect();
     assert_eq!(statuses, ["decoded", "missing", "failed", "too_large", "undecodable"]);
     assert!(payload.column_by_name("raw_base64").unwrap().is_valid(6));
+    let reasons: Vec<_> = decoded.payloads.iter().flat_map(|(_, batch)| column(batch, "reason")).flatten().collect();
+    let other_size = format!("the service declares 7 bytes and sends {}", body.len());
+    assert!(reasons.contains(&other_size.as_str()), "{reasons:?}");
 }
 
 #[test]

@@ -205,7 +205,8 @@ fn of_column(store: &Store, columns: &Columns, column: &'static Column, language
     if let Type::Choice(set) = column.ty {
         // The newer store's choices are shared by the whole environment.
         let is_global = store.elastic && !columns.is_added(column);
-        let options = option_set(set.name, is_global, code, &columns.options(column), language);
+        let labels = |code| columns.labels(column, code);
+        let options = option_set((set.name, is_global, code), &columns.options(column), labels, language);
         let global = if is_global { options.clone() } else { Value::Null };
         made.sets = vec![("OptionSet", options), ("GlobalOptionSet", global)];
     } else if matches!(column.ty, Type::Boolean) {

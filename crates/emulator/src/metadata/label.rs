@@ -1,5 +1,7 @@
 //! Labels and options in the shape of the metadata service.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 /// English.
@@ -17,13 +19,26 @@ pub(super) fn label(text: &str, language: i32) -> Value {
     json!({ "LocalizedLabels": [own, english], "UserLocalizedLabel": own })
 }
 
-/// A set of options.
-pub(super) fn option_set(name: &str, is_global: bool, kind: &str, options: &[(i32, &str)], language: i32) -> Value {
+/// Labels by language, and which of them the caller sees.
+fn labels_by_language(labels: &BTreeMap<String, String>, language: i32) -> Value {
+    let of = |(code, text): (&String, &String)| json!({ "Label": text, "LanguageCode": code.parse::<i32>().ok(), "IsManaged": true, "HasChanged": null });
+    let own = labels.get_key_value(&language.to_string()).map(of);
+    json!({ "LocalizedLabels": labels.iter().map(of).collect::<Vec<_>>(), "UserLocalizedLabel": own })
+}
+
+/// A set of options. `labels` are those of a code by language, where a scenario says them.
+pub(super) fn option_set<'l>(
+    (name, is_global, kind): (&str, bool, &str),
+    options: &[(i32, &str)],
+    labels: impl Fn(i32) -> Option<&'l BTreeMap<String, String>>,
+    language: i32,
+) -> Value {
     let one = |(code, text): &(i32, &str)| {
+        let label = labels(*code).map_or_else(|| label(text, language), |labels| labels_by_language(labels, language));
         let mut option = json!({
             "Value": code, "Color": null, "IsManaged": true, "ExternalValue": "", "ParentValues": [], "Tag": null,
             "IsHidden": false, "MetadataId": null, "HasChanged": null,
-            "Label": label(text, language), "Description": { "LocalizedLabels": [], "UserLocalizedLabel": null },
+            "Label": label, "Description": { "LocalizedLabels": [], "UserLocalizedLabel": null },
         });
         if kind == "Status" {
             // A status counts from 1, its state from 0.

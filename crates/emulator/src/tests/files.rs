@@ -141,3 +141,45 @@ async fn payloads_come_from_text_base64_and_files() {
         Err(crate::Error::Scenario(_))
     ));
 }
+
+#[tokio::test]
+async fn files_are_late_large_of_another_size_and_have_names_in_every_script() {
+    let scenario = |service: &str| {
+        format!(
+            "clock = 2025-11-05T12:00:00Z
+            {service}
+            [[table]]
+            name = \"msdyn_copilotevent\"
+            row = [
+                {{ payload_text = \"hello\", payload_repeat = 1000000, payload_name = \"Transkript ä.json\" }},
+                {{ payload_text = \"hello\", payload_size = 9, payload_name = \"50%.txt\" }},
+                {{ payload_text = \"hello\", payload_from = 2025-11-05T13:00:00Z }},
+            ]
+            [[phase]]
+            clock = 2025-11-05T13:00:00Z"
+        )
+    };
+    let world = World::new(&scenario("")).await;
+    let rows = world.get(SET).await.rows();
+    let path = |row: usize| format!("{}/msdyn_interactiondata/$value", address(&rows[row]));
+    let part = world.get_with(&path(0), &[("range", "bytes=0-9999999")]).await;
+    assert_eq!((part.status, part.bytes.len()), (206, 4 << 20), "no more than that is sent at once");
+    assert_eq!(part.header("content-range"), "bytes 0-4194303/5000000");
+    assert_eq!(part.header("x-ms-file-name"), "Transkript%20%C3%A4.json");
+    assert_eq!(world.get_with(&path(0), &[("range", "bytes=5000000-5000001")]).await.status, 416);
+    let other = world.get(&path(1)).await;
+    assert_eq!(
+        (other.bytes.len(), other.header("x-ms-file-size"), other.header("x-ms-file-name")),
+        (5, "9", "50%25.txt")
+    );
+    assert_eq!(world.get(&path(2)).await.status, 404);
+    world.emulator.advance().unwrap();
+    assert_eq!(world.get(&path(2)).await.bytes, b"hello");
+    for (ranges, status) in [("refused", 400), ("ignored", 200)] {
+        let world = World::new(&scenario(&format!("[service]\nranges = \"{ranges}\""))).await;
+        let row = world.get(SET).await.rows().remove(0);
+        let path = format!("{}/msdyn_interactiondata/$value", address(&row));
+        assert_eq!(world.get_with(&path, &[("range", "bytes=0-9")]).await.status, status);
+        assert_eq!(world.get(&path).await.bytes.len(), 5_000_000);
+    }
+}

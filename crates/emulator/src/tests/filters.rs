@@ -80,3 +80,51 @@ async fn wrong_conditions_are_refused() {
         assert_eq!((got.status, got.error().1.as_str()), (400, "0x80060888"), "{filter}");
     }
 }
+
+#[tokio::test]
+async fn a_null_matches_no_range_and_comes_first() {
+    let world = World::new(
+        "[[table]]
+        name = \"msdyn_copilotevent\"
+        [[table.row]]
+        values = { msdyn_name = \"a\", createdon = 2025-10-28T10:00:00Z, modifiedon = 2025-10-28T11:00:00Z }
+        [[table.row]]
+        values = { msdyn_name = \"b\", modifiedon = 2025-10-28T12:00:00Z }
+        nulls = [\"createdon\"]
+        at = 2025-10-28T10:00:00Z
+        [[table.row]]
+        values = { msdyn_name = \"c\", createdon = 2025-10-29T10:00:00Z }
+        nulls = [\"modifiedon\"]",
+    )
+    .await;
+    let names = async |query: &str| {
+        let rows = world.get(&format!("{SET}?{}", query.replace(' ', "%20"))).await.rows();
+        rows.iter().map(|row| row["msdyn_name"].as_str().unwrap().to_owned()).collect::<String>()
+    };
+    let of_creation = "createdon ge 2025-10-01T00:00:00Z and createdon lt 2025-11-01T00:00:00Z";
+    assert_eq!(names(&format!("$filter={of_creation}")).await, "ac");
+    assert_eq!(names(&format!("$filter={of_creation}&$orderby=createdon asc")).await, "ac");
+    assert_eq!(names(&format!("$filter={of_creation}&$orderby=createdon desc")).await, "ca");
+    assert_eq!(names(&format!("$filter=({of_creation}) or (createdon eq null)&$orderby=createdon asc")).await, "bac");
+    assert_eq!(names("$filter=createdon eq null").await, "b");
+    assert_eq!(names("$filter=createdon ne null&$orderby=createdon asc").await, "ac");
+    assert_eq!(names("$orderby=createdon asc").await, "bac");
+    assert_eq!(names("$orderby=modifiedon asc").await, "cab");
+    let of_change = "modifiedon ge 2025-10-01T00:00:00Z and modifiedon lt 2025-11-01T00:00:00Z";
+    assert_eq!(names(&format!("$filter={of_change}&$orderby=modifiedon asc")).await, "ab");
+    let created = "modifiedon eq null and (createdon eq null or (createdon ge 2025-10-29T00:00:00Z))";
+    assert_eq!(names(&format!("$filter=({of_change}) or ({created})&$orderby=modifiedon asc")).await, "cab");
+}
+
+#[tokio::test]
+async fn alternatives_about_nulls_cost_nothing_where_there_are_none() {
+    let world = World::new(&events(600)).await;
+    let all = world.get(SET).await.rows();
+    let made = |row: &Value| row["createdon"].as_str().unwrap().to_owned();
+    let day = "2025-10-28T00:00:00Z";
+    let filter = format!("(createdon ge {day}) or (createdon eq null)");
+    let n = check(&world, &all, &filter, |row| made(row).as_str() >= day).await;
+    assert!(n > 0);
+    check(&world, &all, "createdon ne null", |_| true).await;
+    check(&world, &all, "createdon eq null or createdon eq null and modifiedon ne null", |_| false).await;
+}

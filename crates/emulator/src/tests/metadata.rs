@@ -138,6 +138,31 @@ async fn options_have_labels() {
 }
 
 #[tokio::test]
+async fn labels_come_in_the_languages_that_a_scenario_says() {
+    let world = World::new(
+        "[service]
+        language = 1036
+        base_language = 1031
+        [[table]]
+        name = \"msdyn_copilotevent\"
+        [[table.column]]
+        name = \"msdyn_scenariotype\"
+        options = [{ value = 100230999, labels = { 1031 = \"Neu\", 1036 = \"Neuf\" } }]",
+    )
+    .await;
+    let cast = "EntityDefinitions(LogicalName='msdyn_copilotevent')/Attributes/Microsoft.Dynamics.CRM.PicklistAttributeMetadata";
+    let columns = names(&value(&world.get(&format!("{cast}?$expand=OptionSet")).await));
+    let options = columns["msdyn_scenariotype"]["OptionSet"]["Options"].as_array().unwrap();
+    let label = &options.iter().find(|option| option["Value"] == 100_230_999).unwrap()["Label"];
+    let languages: Vec<_> =
+        label["LocalizedLabels"].as_array().unwrap().iter().map(|label| &label["LanguageCode"]).collect();
+    assert_eq!(languages, [1_031, 1_036]);
+    assert_eq!(label["UserLocalizedLabel"]["Label"], "Neuf");
+    let organizations = value(&world.get("organizations?$select=languagecode").await);
+    assert_eq!(organizations[0]["languagecode"], 1_031);
+}
+
+#[tokio::test]
 async fn what_is_not_there_is_refused() {
     let world = World::new(SCENARIO).await;
     for (path, status) in [

@@ -2,14 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
-use chrono::{Local, NaiveDateTime};
+use chrono::{FixedOffset, Local, NaiveDate, NaiveDateTime, NaiveTime, Timelike};
+use copilot_lake_tables::Instant;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::json;
 use crate::secret::Secret;
 
 /// Longer is no promise to rely on; managed identities promise exactly so much.
 const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
+
+/// The life of a token whose end is not told, or in no form that is known: it is asked for anew soon.
+const UNKNOWN_LIFE: Duration = Duration::from_secs(5 * 60);
 
 /// What a sign-in gives.
 pub(crate) struct Granted {
@@ -31,18 +36,55 @@ impl Granted {
             #[serde(rename = "expiresOn")]
             expires_local: Option<String>,
         }
-        let answer: Answer = serde_json::from_slice(body).ok()?;
-        // Version 1 endpoints send numbers as text.
-        let number = |value: &Value| value.as_u64().or_else(|| value.as_str()?.parse().ok());
+        let answer: Answer = json::from_slice(body).ok()?;
         let until = |seconds: u64| {
             let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
             Some(end.duration_since(now).unwrap_or_default())
         };
-        let life = (answer.expires_in.as_ref().and_then(number).map(Duration::from_secs))
-            .or_else(|| until(answer.expires_on.as_ref().and_then(number)?))
-            .or_else(|| until(local(&answer.expires_local?)?))?;
+        let life = (answer.expires_in.as_ref().and_then(count).map(Duration::from_secs))
+            .or_else(|| until(answer.expires_on.as_ref().and_then(moment)?))
+            .or_else(|| until(local(&answer.expires_local?)?))
+            .unwrap_or(UNKNOWN_LIFE);
         (!answer.access_token.is_empty()).then_some(Self { token: answer.access_token, life: life.min(LONGEST_LIFE) })
     }
+}
+
+/// A number, which version 1 endpoints send as text.
+fn count(value: &Value) -> Option<u64> {
+    let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
+    (number >= 0.0).then_some(number as u64)
+}
+
+/// Seconds since 1970: a number, or a date in one of the forms that platforms have.
+fn moment(value: &Value) -> Option<u64> {
+    let date = || {
+        let text = value.as_str()?.trim();
+        let iso = text.replacen(' ', "T", 1);
+        let iso = Instant::parse(&iso).or_else(|| Instant::parse(&format!("{iso}Z")));
+        let of_http = || httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok();
+        let seconds = iso.map(|at| at.0.div_euclid(1_000_000)).or_else(|| american(text));
+        seconds.and_then(|seconds| u64::try_from(seconds).ok()).or_else(|| Some(of_http()?.as_secs()))
+    };
+    count(value).or_else(date)
+}
+
+/// Seconds since 1970 of `9/14/2017 5:00:00 PM +00:00`, as App Service sends it. Some send the hours of a whole day with
+/// the halves of one; without an offset it is UTC.
+fn american(text: &str) -> Option<i64> {
+    let mut words = text.split_whitespace().peekable();
+    let date = NaiveDate::parse_from_str(words.next()?, "%m/%d/%Y").ok()?;
+    let time = NaiveTime::parse_from_str(words.next()?, "%H:%M:%S").ok()?;
+    let half = words.next_if(|word| word.eq_ignore_ascii_case("AM") || word.eq_ignore_ascii_case("PM"));
+    let hour = match half {
+        Some(half) if half.eq_ignore_ascii_case("PM") && time.hour() < 12 => time.hour() + 12,
+        Some(half) if half.eq_ignore_ascii_case("AM") && time.hour() == 12 => 0,
+        _ => time.hour(),
+    };
+    let offset = match words.next() {
+        None | Some("Z" | "UTC" | "GMT") => 0,
+        Some(offset) => offset.parse::<FixedOffset>().ok()?.local_minus_utc(),
+    };
+    Some(date.and_time(time.with_hour(hour)?).and_utc().timestamp() - i64::from(offset))
 }
 
 /// Seconds since 1970; of an hour that the clocks repeat the first.
@@ -70,7 +112,7 @@ impl Refusal {
             #[serde(default)]
             error_description: String,
         }
-        let Answer { error, error_description: description } = serde_json::from_slice(body).ok()?;
+        let Answer { error, error_description: description } = json::from_slice(body).ok()?;
         let error = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
         Some(Self { error, number: number(&description), description })
     }
@@ -103,12 +145,53 @@ mod tests {
         assert_eq!(life(r#","expires_on":"1750003600""#), Some(3600));
         assert_eq!(life(r#","expires_on":1750003600,"expiresOn":"2001-01-01 00:00:00.000000""#), Some(3600));
         assert_eq!(life(r#","expires_on":1749999999"#), Some(0), "it is over");
-        assert_eq!(life(r#","expires_on":18446744073709551615"#), None);
         assert_eq!(life(r#","expires_in":999999999"#), Some(86_400));
-        assert_eq!(life(r#","expires_in":null,"expires_on":"soon","expiresOn":"later""#), None);
-        assert_eq!(life(""), None);
+        assert_eq!(life(r#","expires_in":3599.9,"expires_on":"1""#), Some(3599));
+        assert!(Granted::read(b"\xEF\xBB\xBF{\"access_token\":\"t\",\"expires_in\":9}", now).is_some());
         assert!(Granted::read(br#"{"access_token":"","expires_in":3599}"#, now).is_none());
         assert!(Granted::read(br#"{"expires_in":3599}"#, now).is_none());
+    }
+
+    #[test]
+    fn the_end_may_be_a_date_in_every_form_that_platforms_have() {
+        // 2025-06-15T15:06:40Z
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_750_000_000);
+        for end in [
+            "2025-06-15T16:06:40Z",
+            "2025-06-15T18:06:40.0000000+02:00",
+            "2025-06-15T16:06:40",
+            "2025-06-15 16:06:40+00:00",
+            "06/15/2025 16:06:40 +00:00",
+            "6/15/2025 4:06:40 PM +00:00",
+            "06/15/2025 16:06:40 PM +00:00",
+            "6/15/2025 4:06:40 pm",
+            "6/15/2025 6:06:40 PM +02:00",
+            "Sun, 15 Jun 2025 16:06:40 GMT",
+            " 1750003600 ",
+            "1750003600.5",
+        ] {
+            let body = format!(r#"{{"access_token":"t","expires_on":"{end}","resource":"r"}}"#);
+            let granted = Granted::read(body.as_bytes(), now).unwrap();
+            assert_eq!(granted.life.as_secs(), 3600, "{end}");
+        }
+        assert_eq!(american("6/15/2025 12:00:00 AM"), american("6/15/2025 0:00:00"));
+        assert_eq!((american("15/6/2025 1:00:00"), american("6/15/2025"), american("")), (None, None, None));
+    }
+
+    #[test]
+    fn a_token_with_an_unknown_end_has_a_short_life() {
+        for rest in [
+            "",
+            r#","expires_in":null"#,
+            r#","expires_on":"""#,
+            r#","expires_in":null,"expires_on":"soon","expiresOn":"later""#,
+            r#","expires_in":-1,"expires_on":{}"#,
+            r#","expires_on":18446744073709551615"#,
+        ] {
+            let body = format!(r#"{{"access_token":"t"{rest}}}"#);
+            let granted = Granted::read(body.as_bytes(), SystemTime::now()).unwrap();
+            assert_eq!(granted.life, UNKNOWN_LIFE, "{rest}");
+        }
     }
 
     #[test]

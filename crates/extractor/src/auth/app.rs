@@ -114,8 +114,8 @@ pub(super) fn check_tenant(tenant_id: &str) -> Result<(), Error> {
 
 /// The token that the platform puts into the file, and replaces there before it expires.
 fn federated_token(path: &Path) -> Result<Secret, Error> {
-    let bytes = file::read("AZURE_FEDERATED_TOKEN_FILE", path)?;
-    let token = std::str::from_utf8(&bytes).unwrap_or_default().trim();
+    let text = file::read_text("AZURE_FEDERATED_TOKEN_FILE", path)?;
+    let token = text.trim();
     if token.is_empty() {
         return Err(usage("the file of `AZURE_FEDERATED_TOKEN_FILE` holds no token"));
     }

@@ -18,6 +18,7 @@ use url::Url;
 use super::file;
 use crate::error::Error;
 use crate::secret::Secret;
+use crate::text_file::{NotText, text_of};
 
 /// For how long an assertion is good: as long as the vendor advises at most.
 const LIFE: Duration = Duration::from_secs(10 * 60);
@@ -67,7 +68,10 @@ impl Certificate {
 
 fn parse(bytes: &[u8], password: Option<&Secret>) -> Result<Certificate, &'static str> {
     const CONVERT: &str = "is not PEM; convert it: openssl pkcs12 -in x.pfx -out x.pem -nodes";
-    let text = std::str::from_utf8(bytes).map_err(|_| CONVERT)?;
+    let text = text_of(bytes).map_err(|not_text| match not_text {
+        NotText::Utf16 => "is UTF-16; save it as UTF-8",
+        NotText::NotUtf8 => CONVERT,
+    })?;
     let sections = sections(text)?;
     if sections.is_empty() {
         return Err(CONVERT);
@@ -139,7 +143,8 @@ mod tests {
         let der = sections(OWN).unwrap().remove(0).1;
         let windows = PKCS8.replace('\n', "\r\n");
         let bag = format!("Bag Attributes\n    localKeyID: 01\nKey Attributes: <No Attributes>\n{PKCS8}");
-        for key in [PKCS8, PKCS1, ENCRYPTED, &windows, &bag] {
+        let marked = format!("\u{feff}{PKCS8}");
+        for key in [PKCS8, PKCS1, ENCRYPTED, &windows, &bag, &marked] {
             for parts in [[OTHER, key, OWN], [key, OTHER, OWN], [OWN, OTHER, key]] {
                 let certificate = parse(parts.concat().as_bytes(), Some(&Secret::new("open-sesame"))).unwrap();
                 assert!(certificate.der == der);
@@ -160,6 +165,8 @@ mod tests {
         assert!(refusal(&[OWN, &PKCS1.replace("RSA PRIVATE", "PRIVATE")], None).contains("not RSA of 2,048"));
         assert!(refusal(&[OWN, &PKCS8[..300]], None).contains("cut"));
         assert!(refusal(&[OWN, &PKCS8.replace('M', "?")], None).contains("not base64"));
+        let utf_16: Vec<u8> = [OWN, PKCS8].concat().encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert_eq!(parse(&utf_16, None).err().unwrap(), "is UTF-16; save it as UTF-8");
         for no_pem in [b"\x30\x82\x09\xef\x02\x01\x03".as_slice(), b"hunter2", b""] {
             assert!(parse(no_pem, None).err().unwrap().contains("openssl pkcs12 -in x.pfx -out x.pem -nodes"));
         }

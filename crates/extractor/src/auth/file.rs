@@ -3,6 +3,16 @@
 use std::path::Path;
 
 use crate::error::Error;
+use crate::text_file::text_of;
+
+/// The text of the file that `setting` names, without its byte-order mark.
+pub(super) fn read_text(setting: &str, path: &Path) -> Result<String, Error> {
+    let bytes = read(setting, path)?;
+    let text = text_of(&bytes).map_err(|not_text| Error::Usage {
+        what: format!("`{}`, the file of `{setting}`, {not_text}", path.display()),
+    });
+    text.map(str::to_owned)
+}
 
 /// The bytes of the file that `setting` names.
 pub(super) fn read(setting: &str, path: &Path) -> Result<Vec<u8>, Error> {

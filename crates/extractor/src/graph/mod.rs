@@ -18,6 +18,7 @@ use crate::client::{Answer, Client, Limits};
 use crate::clock::local_time;
 use crate::dialect;
 use crate::error::Error;
+use crate::json::without_mark;
 use crate::meter::Meter;
 use crate::network::Network;
 use crate::origin::require_secure;
@@ -237,7 +238,7 @@ impl Graph {
 /// The page whose only row is the object of this answer.
 fn page_of_one(answer: &Answer) -> Result<Page, &'static str> {
     const BEFORE: &[u8] = b"{\"value\":[";
-    let object = answer.body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(&answer.body).trim_ascii();
+    let object = without_mark(&answer.body).trim_ascii();
     if !object.starts_with(b"{") || serde_json::from_slice::<IgnoredAny>(object).is_err() {
         return Err("the answer is not a user");
     }

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::error::Call;
 use crate::fault::{Fault, Passing};
+use crate::json;
 use crate::request::Ask;
 use crate::retry::{Tries, retry_after};
 use crate::token::Token;
@@ -97,8 +98,7 @@ impl Said {
     /// Reads `{"error":{"code":"...","message":"...","innerError":{"code":"...","request-id":"..."}}}`, in both spellings
     /// of the inner one. Its code counts where the outer one says nothing.
     fn read(body: &[u8]) -> Self {
-        let body = body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body);
-        let Ok(body) = serde_json::from_slice::<Value>(body) else { return Self::default() };
+        let Ok(body) = json::from_slice::<Value>(body) else { return Self::default() };
         let error = &body["error"];
         let inner = if error["innerError"].is_object() { &error["innerError"] } else { &error["innererror"] };
         let text = |value: &Value| value.as_str().map(|text| token_of(text, 64)).filter(|text| !text.is_empty());
@@ -139,6 +139,7 @@ mod tests {
             }
         }
         assert_eq!(said(r#"{"error":{"code":"UnknownError","innerError":{}}}"#).code, "UnknownError");
+        assert_eq!(said("\u{feff}{\"error\":{\"code\":\"c\"}}").code, "c");
         assert_eq!(said("{\"error\":{\"code\":\"a\\nb <c>\",\"message\":null}}").code, "abc");
         assert_eq!(said(&format!(r#"{{"error":{{"code":"{}"}}}}"#, "x".repeat(99))).code.len(), 64);
         for odd in ["<html>", "[]", "{}", r#"{"error":"invalid"}"#, r#"{"error":{"code":7}}"#, ""] {

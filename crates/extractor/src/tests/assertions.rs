@@ -50,6 +50,22 @@ fn second(request: &Request) -> Reply {
 }
 
 #[tokio::test]
+async fn files_that_editors_of_windows_saved_are_read_or_said_to_be_utf_16() {
+    let server = Server::start(|_| who_am_i()).await;
+    let folder = tempfile::tempdir().unwrap();
+    let token_file = write(&folder, "\u{feff}of-the-platform\r\n");
+    let settings =
+        || with_credential(server.url.clone(), Credential::WorkloadIdentity { token_file: token_file.clone() });
+    impatient(settings()).who_am_i().await.unwrap();
+    assert_eq!(field(&server.signed_in()[0], "client_assertion"), "of-the-platform");
+    let utf_16: Vec<u8> = "\u{feff}of-the-platform".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    std::fs::write(&token_file, utf_16).unwrap();
+    let Err(Error::Usage { what }) = Dataverse::new(settings()) else { panic!("it is not UTF-8") };
+    let file = token_file.display();
+    assert_eq!(what, format!("`{file}`, the file of `AZURE_FEDERATED_TOKEN_FILE`, is UTF-16; save it as UTF-8"));
+}
+
+#[tokio::test]
 async fn a_certificate_signs_an_assertion_as_documented_and_a_new_one_for_every_sign_in() {
     let server = Server::start(|request| second(&request)).await;
     let folder = tempfile::tempdir().unwrap();

@@ -225,3 +225,85 @@ async fn a_row_with_a_file_is_found_by_filter_or_by_looking() {
     let error = dataverse(server.url.clone()).any_file(&COPILOT_EVENT, "msdyn_interactiondata").await.unwrap_err();
     assert!(matches!(error, Error::ColumnSecured { column: "msdyn_interactiondata", .. }), "{error}");
 }
+
+#[tokio::test]
+async fn a_code_without_an_english_label_gets_the_base_languages_which_is_asked_for_once() {
+    let server = Server::start(|request| {
+        if request.target.contains("/organizations?") {
+            return Reply::ok(r#"{"value":[{"languagecode":1031}]}"#);
+        }
+        let label = |text: &str, code| format!(r#"{{"Label":"{text}","LanguageCode":{code}}}"#);
+        let texts = [label("eins", 1031), label("un", 1036)].join(",");
+        let option = format!(r#"{{"Value":7,"Label":{{"LocalizedLabels":[{texts}]}}}}"#);
+        let column = "msdyn_scenariotype";
+        Reply::ok(format!(r#"{{"value":[{{"LogicalName":"{column}","OptionSet":{{"Options":[{option}]}}}}]}}"#))
+    })
+    .await;
+    let service = dataverse(server.url.clone());
+    for table in [&COPILOT_EVENT, &COPILOT_INTERACTION] {
+        let labels = service.labels(table).await.unwrap();
+        assert_eq!(labels.label("msdyn_scenariotype", 7), Some("eins"));
+    }
+    let asked = server.asked().iter().filter(|asked| asked.target.contains("organizations")).count();
+    assert_eq!(asked, 1);
+    assert_eq!(server.asked()[1].target, "/api/data/v9.2/organizations?$select=languagecode");
+}
+
+#[tokio::test]
+async fn without_the_base_language_labels_are_in_english() {
+    let server = Server::start(|request| match request.target.contains("/organizations?") {
+        true => refusal(403, "0x80040220", "is missing prvReadOrganization privilege"),
+        false => Reply::ok(
+            r#"{"value":[{"LogicalName":"msdyn_scenariotype","OptionSet":{"Options":[
+                {"Value":7,"Label":{"LocalizedLabels":[{"Label":"eins","LanguageCode":1031}]}},
+                {"Value":8,"Label":{"LocalizedLabels":[{"Label":"eight","LanguageCode":1033}]}}]}}]}"#,
+        ),
+    })
+    .await;
+    let labels = dataverse(server.url.clone()).labels(&COPILOT_EVENT).await.unwrap();
+    assert_eq!((labels.label("msdyn_scenariotype", 7), labels.label("msdyn_scenariotype", 8)), (None, Some("eight")));
+}
+
+#[tokio::test]
+async fn an_answer_with_a_byte_order_mark_is_read_everywhere() {
+    let marked = |text: &str| Reply::ok(format!("\u{feff}{text}"));
+    let server = Server::start_with(
+        move |request: Request| {
+            std::future::ready(match request.target.as_str() {
+                target if target.contains("WhoAmI") => marked(r#"{"UserId":"u","OrganizationId":"o"}"#),
+                target if target.contains("EntityDefinitions?") => marked(
+                    r#"{"value":[{"LogicalName":"msdyn_copilotevent","Attributes":[
+                        {"LogicalName":"msdyn_copiloteventid"},{"LogicalName":"partitionid"}]}]}"#,
+                ),
+                target if target.contains("RetrieveTotalRecordCount") => {
+                    marked(r#"{"EntityRecordCountCollection":{"Keys":["msdyn_copilotevent"],"Values":[3]}}"#)
+                }
+                target if target.contains("/Attributes/") => marked(
+                    r#"{"value":[{"LogicalName":"msdyn_scenariotype","OptionSet":{"Options":[{"Value":7,"Label":{
+                        "LocalizedLabels":[{"Label":"seven","LanguageCode":1033}]}}]}}]}"#,
+                ),
+                target if target.ends_with("$value") => {
+                    let error = r#"{"error":{"code":"0x80040217","message":"No file attachment found"}}"#;
+                    Reply::new(404, format!("\u{feff}{error}"))
+                }
+                _ => marked(r#"{"value":[{"@odata.etag":"1","createdon":"2025-06-22T10:00:00Z"}]}"#),
+            })
+        },
+        |_| Reply::ok("\u{feff}{\"access_token\":\"t\",\"expires_in\":3600}"),
+    )
+    .await;
+    let service = dataverse(server.url.clone());
+    assert_eq!(service.who_am_i().await.unwrap().user_id, "u");
+    let environment = service.environment(&[&COPILOT_EVENT]).await.unwrap();
+    assert!(!environment.is_assumed());
+    assert_eq!(service.total_rows(&[&COPILOT_EVENT]).await.unwrap()["msdyn_copilotevent"], 3);
+    let labels = service.labels(&COPILOT_EVENT).await.unwrap();
+    assert_eq!(labels.label("msdyn_scenariotype", 7), Some("seven"));
+    assert!(service.oldest(&COPILOT_EVENT, "createdon").await.unwrap().is_some());
+    assert_eq!(walk(&service).await.len(), 1);
+    let key = vec![USER.to_owned(), "p".to_owned()];
+    let address = crate::FileAddress { table: &COPILOT_EVENT, key, column: "msdyn_interactiondata" };
+    let error = service.file(&address).await.unwrap_err();
+    let Error::FileMissing { reason, .. } = &error else { panic!("{error}") };
+    assert_eq!(*reason, "the service has no file for this column of the row");
+}

@@ -57,13 +57,105 @@ async fn a_file_of_another_size_than_declared_is_asked_again() {
         assert_eq!(&found.unwrap().bytes[..], b"12345");
         assert_eq!(server.asked().len(), 3);
     }
-    let (found, server) = fetch(|_| Reply::ok("12345").header("x-ms-file-size", "6")).await;
+    // Never twice alike: it is cut on the way.
+    let other = |number: usize| Reply::ok(&b"123456789"[..number]).header("x-ms-file-size", "10");
+    let (found, server) = fetch(other).await;
     let error = found.unwrap_err();
-    assert!(
-        matches!(&error, Error::Unreachable { cause, .. } if cause == "the file ended after 5 of 6 bytes"),
-        "{error}"
-    );
-    assert_eq!(server.asked().len(), 5);
+    let expected = "the file does not have the size that the service says";
+    assert!(matches!(&error, Error::Unreachable { cause, .. } if cause == expected), "{error}");
+    assert_eq!(server.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_file_of_another_size_that_comes_twice_alike_is_kept() {
+    for size in ["6", "4", "0"] {
+        let (found, server) = fetch(move |_| Reply::ok("12345").header("x-ms-file-size", size)).await;
+        let found = found.unwrap();
+        assert_eq!((&found.bytes[..], found.other_size), (&b"12345"[..], size.parse().ok()));
+        assert_eq!(server.asked().len(), 2);
+    }
+    let (found, _server) = fetch(|_| file(b"12345")).await;
+    assert_eq!(found.unwrap().other_size, None);
+}
+
+#[tokio::test]
+async fn a_name_outside_ascii_is_decoded_where_it_is_utf_8() {
+    for (sent, name) in [
+        ("Transkript%20%C3%A4.json", "Transkript ä.json"),
+        ("100% sure.txt", "100% sure.txt"),
+        ("latin%E4.txt", "latin%E4.txt"),
+        ("plain.txt", "plain.txt"),
+    ] {
+        let (found, _server) = fetch(move |_| Reply::ok("x").header("x-ms-file-name", sent)).await;
+        assert_eq!(found.unwrap().name.as_deref(), Some(name));
+    }
+}
+
+/// Serves a file in parts of what is asked for.
+fn served(request: &Request, bytes: &[u8]) -> Reply {
+    let Some(range) = request.header("range") else { return file(bytes) };
+    let (start, end) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')).unwrap();
+    let (start, end): (usize, usize) = (start.parse().unwrap(), end.parse().unwrap());
+    let part = bytes.get(start..bytes.len().min(end + 1)).unwrap_or_default();
+    let header = format!("bytes {start}-{}/{}", start + part.len(), bytes.len());
+    Reply::new(206, part).header("x-ms-file-size", bytes.len().to_string()).header("Content-Range", header)
+}
+
+fn large() -> Vec<u8> {
+    (0..(17 << 20) as u32).map(|n| (n >> 12) as u8).collect()
+}
+
+async fn fetch_by(answer: impl Fn(Request) -> Reply + Send + Sync + 'static) -> (Result<File, Error>, Server) {
+    let server = Server::start(answer).await;
+    (dataverse(server.url.clone()).file(&address()).await, server)
+}
+
+#[tokio::test]
+async fn a_file_above_16_mib_comes_in_parts_of_which_each_is_tried_alone() {
+    let (found, server) = fetch_by(|request| match request.number {
+        3 => served(&request, &large()).cut(100),
+        5 => Reply::new(503, ""),
+        _ => served(&request, &large()),
+    })
+    .await;
+    let found = found.unwrap();
+    assert!(found.bytes == large() && found.other_size.is_none());
+    let ranges: Vec<_> = server.asked().iter().map(|asked| asked.header("range").map(str::to_owned)).collect();
+    let range = |part: usize| Some(format!("bytes={}-{}", part << 22, (part + 1 << 22) - 1));
+    let expected = [None, range(0), range(1), range(1), range(2), range(2), range(3), range(4)];
+    assert_eq!(ranges, expected);
+}
+
+#[tokio::test]
+async fn a_large_file_comes_whole_where_the_service_serves_no_parts() {
+    let message = "Downloading in multiple chunks is not supported for the files stored in the database.";
+    let (found, server) = fetch_by(move |request| match request.header("range") {
+        Some(_) => refusal(400, "0x80090017", message),
+        None => file(&large()),
+    })
+    .await;
+    assert!(found.unwrap().bytes == large());
+    assert_eq!(server.asked().len(), 3);
+    let (found, server) = fetch_by(|_| file(&large())).await;
+    let found = found.unwrap();
+    assert!(found.bytes == large() && found.name.as_deref() == Some("summary.txt"));
+    assert_eq!(server.asked().len(), 2, "the answer to the first part is all of it");
+    let (found, _server) = fetch_by(|request| match request.header("range") {
+        Some(_) => served(&request, &large()),
+        None => refusal(413, "", "too large"),
+    })
+    .await;
+    assert!(found.unwrap().bytes == large());
+}
+
+#[tokio::test]
+async fn a_file_that_changes_while_it_comes_in_parts_is_not_put_together() {
+    let (found, _server) = fetch_by(|request| {
+        let shorter = large().len() - request.number;
+        served(&request, &large()[..shorter])
+    })
+    .await;
+    assert!(matches!(found, Err(Error::Unreachable { .. })), "{found:?}");
 }
 
 #[tokio::test]

@@ -86,6 +86,21 @@ async fn imds_is_asked_again_while_it_is_updated_busy_or_broken() {
 }
 
 #[tokio::test]
+async fn an_answer_of_older_platforms_is_used() {
+    for end in [r#","expires_on":"9/14/2035 5:00:00 PM +00:00""#, r#","expires_on":"2035-09-14T17:00:00Z""#, ""] {
+        let server = Server::start_with(
+            |_| std::future::ready(who_am_i()),
+            move |_| Reply::ok(format!("\u{feff}{{\"access_token\":\"t\"{end}}}")),
+        )
+        .await;
+        let service = impatient(app_service(&server));
+        service.who_am_i().await.unwrap();
+        service.who_am_i().await.unwrap();
+        assert_eq!(server.signed_in().len(), 1, "{end}");
+    }
+}
+
+#[tokio::test]
 async fn an_identity_that_the_machine_does_not_have_is_refused_at_once() {
     let refuse = |_| Reply::new(400, r#"{"error":"invalid_request","error_description":"Identity not found hunter2"}"#);
     let server = Server::start_with(|_| std::future::ready(who_am_i()), refuse).await;

@@ -130,11 +130,30 @@ async fn the_oldest_row_is_found_behind_empty_pages() {
     assert_eq!(oldest.unwrap().to_string(), "2025-06-22T10:00:00Z");
     assert_eq!(server.asked().len(), 3, "the link after it is not followed");
     let first = &server.asked()[0];
-    assert_eq!(first.target, "/api/data/v9.2/msdyn_copilotevents?$select=createdon&$orderby=createdon%20asc");
+    let filter = "$filter=createdon%20ne%20null";
+    let target = format!("/api/data/v9.2/msdyn_copilotevents?$select=createdon&{filter}&$orderby=createdon%20asc");
+    assert_eq!(first.target, target);
     assert_eq!(first.header("prefer"), Some("odata.maxpagesize=1"));
 
     let empty = Server::start(|request| page(&request, "[]", None)).await;
     assert_eq!(dataverse(empty.url.clone()).oldest(&COPILOT_EVENT, "createdon").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn where_the_service_takes_no_question_for_nulls_it_is_asked_without_one() {
+    let server = Server::start(|request| match request.target.contains("null") {
+        true => refusal(400, "0x80060888", "An error has occurred."),
+        false if request.target.contains("skip") => page(&request, "[2]", None),
+        false => page(&request, "[1]", Some("/api/data/v9.2/x?$skiptoken=skip")),
+    })
+    .await;
+    let service = dataverse(server.url.clone());
+    let changed = Slice { clock: "modifiedon", ..slice() };
+    let pages: Vec<_> = service.pages(&changed, &Selection::of(&COPILOT_EVENT)).collect().await;
+    assert_eq!(rows(&pages), ["[1]", "[2]"]);
+    assert_eq!(server.asked().len(), 3);
+    assert!(service.oldest(&COPILOT_EVENT, "createdon").await.is_err(), "rows are no numbers");
+    assert_eq!(server.asked().len(), 5);
 }
 
 #[tokio::test]

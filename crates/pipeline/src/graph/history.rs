@@ -129,11 +129,9 @@ impl Reader {
         tell: &mpsc::UnboundedSender<Heard>,
     ) -> Reading {
         let window = task.start..task.end;
-        // Bounds of a filter are whole seconds that exclude: a little more comes than the window. Classes are compared as
-        // the service does, where it does.
-        let app_classes = if unfiltered { self.app_classes.clone() } else { vec![] };
-        let keep = Keep { window: window.clone(), app_classes };
-        let history = Arc::new(Mutex::new(Decoding { history: History::new(&task.user, Some(keep)), broken: None }));
+        // What the service sends to a filter is kept, whatever its time: of a window again, or never shown otherwise.
+        let keep = unfiltered.then(|| Keep { window: window.clone(), app_classes: self.app_classes.clone() });
+        let history = Arc::new(Mutex::new(Decoding { history: History::new(&task.user, keep), broken: None }));
         let ask = HistoryAsk { app_classes: self.app_classes.clone(), window: (!unfiltered).then_some(window) };
         let result = self.pages(task, &ask, &history, counts, tell).await;
         Reading { history, unfiltered, result }
