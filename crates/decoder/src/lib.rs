@@ -18,6 +18,7 @@ mod charset;
 mod columns;
 mod context;
 mod decimal;
+mod extra;
 mod interaction;
 mod page;
 mod payload;
