@@ -11,6 +11,7 @@ use crate::columns::{Builder, Misfit, Value};
 use crate::extra::{EXTRA_JSON, Extra, Refused};
 use crate::page::PageColumns;
 use crate::row::Names;
+use crate::whole::whole_number;
 
 /// A value that does not fit, before its row's key is known.
 pub(crate) struct RowMisfit {
@@ -111,30 +112,6 @@ pub(crate) fn append_raw(builder: &mut Builder, raw: &str) -> Result<(), Misfit>
             None => Err("not a whole number of 64 bits"),
         },
     }
-}
-
-/// Reads a JSON value as a whole number of 64 bits, exactly: `5`, `5.0`, `50e-1` and `5e0` are the same one.
-pub(crate) fn whole_number(raw: &str) -> Option<i64> {
-    if let Ok(value) = raw.parse() {
-        return Some(value);
-    }
-    let (is_negative, number) = raw.strip_prefix('-').map_or((false, raw), |number| (true, number));
-    // Of JSON values only numbers begin like this, so that the rest is well-formed.
-    if !number.starts_with(|first: char| first.is_ascii_digit()) {
-        return None;
-    }
-    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
-    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    let digits = format!("{whole}{fraction}");
-    let significant = digits.trim_end_matches('0');
-    if significant.is_empty() {
-        return Some(0);
-    }
-    // So many zeros follow the last digit that is none.
-    let zeros = (digits.len() - significant.len()) as i64 - fraction.len() as i64;
-    let zeros = u32::try_from(exponent.parse::<i64>().ok()?.checked_add(zeros)?).ok()?;
-    let value = significant.parse::<i128>().ok()?.checked_mul(10_i128.checked_pow(zeros)?)?;
-    i64::try_from(if is_negative { -value } else { value }).ok()
 }
 
 /// The kind and place of a syntax error; its text could quote the row.

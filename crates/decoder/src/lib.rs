@@ -28,6 +28,7 @@ mod table_rows;
 mod transcript;
 mod user;
 mod week;
+mod whole;
 
 pub use assemble::assemble;
 pub use charset::{Charset, Outcome, Recogniser, Status};

@@ -3,8 +3,9 @@
 use serde_json::value::RawValue;
 
 use super::{Chat, Context, Message, Misfit, Place, SentAt, Source, Text, Transcript};
-use crate::careful::{Properties, whole_number, without_text};
+use crate::careful::{Properties, without_text};
 use crate::extra::Extra;
+use crate::whole::whole_number;
 
 pub(super) fn read(text: &str) -> Result<Transcript<'_>, String> {
     let ([messages, chat], _) = known(text, ["messages", "context"]).map_err(|error| without_text(&error))?;

@@ -25,6 +25,8 @@ struct Writer {
     text: String,
     /// Line feeds before whatever is written next.
     breaks: usize,
+    /// Whether an end of a paragraph made them.
+    is_margin: bool,
     /// Whether a space comes before it.
     space: bool,
     /// Nothing was written since the text had this length: lines do not break yet.
@@ -67,7 +69,11 @@ impl Writer {
             Role::Preformatted | Role::Verbatim => self.verbatim += 1,
             Role::LineBreak => self.line_break(),
             Role::Quotation => self.word("\u{201c}"),
-            Role::Attachment(id) => self.word(&format!("<attachment id=\"{id}\"></attachment>")),
+            // The place is that of its card: whoever has it knows it by this.
+            Role::Attachment(id) => {
+                let id = id.replace(['<', '>', '"'], "");
+                self.word(&format!("<attachment id=\"{id}\"></attachment>"));
+            }
             Role::Superscript => {
                 if let Some(raised) = only_text.and_then(raised) {
                     self.word(&raised);
@@ -110,14 +116,20 @@ impl Writer {
             Role::Block | Role::Table | Role::Row | Role::List(_) | Role::Item(_) | Role::Indented => 1,
             _ => return,
         };
-        if self.text.len() > self.held {
-            self.breaks = self.breaks.max(breaks);
+        if self.text.len() <= self.held {
+            return;
+        }
+        if self.breaks < breaks {
+            (self.breaks, self.is_margin) = (breaks, breaks > 1);
+        } else if self.is_margin && matches!(role, Role::List(_)) && !is_end {
+            // What a paragraph announces follows it closely.
+            (self.breaks, self.is_margin) = (breaks, false);
         }
     }
 
     fn line_break(&mut self) {
         if self.text.len() > self.held {
-            self.breaks += 1;
+            (self.breaks, self.is_margin) = (self.breaks + 1, false);
         }
     }
 
