@@ -105,6 +105,7 @@ scenarios! {
     cut_body
     unknown_choice
     unknown_property
+    spoilt_property
     malformed_values
     malformed_payloads
     duplicate_row

@@ -8,8 +8,10 @@ use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use crate::columns::{Builder, Misfit, Value};
+use crate::extra::{EXTRA_JSON, Extra, Refused};
 use crate::page::PageColumns;
-use crate::row::{Names, push_unknown};
+use crate::row::Names;
+use crate::whole::whole_number;
 
 /// A value that does not fit, before its row's key is known.
 pub(crate) struct RowMisfit {
@@ -36,16 +38,16 @@ pub(crate) fn read_rows(
 fn read_row(raw: &str, columns: &mut PageColumns, names: &Names, misfits: &mut Vec<RowMisfit>) {
     let row = columns.rows();
     let mut values: Vec<Option<&RawValue>> = vec![None; columns.builders.len()];
-    let mut unknown = None;
+    let mut extra = Extra::default();
     match serde_json::from_str::<Properties<'_>>(raw) {
-        Ok(Properties(properties)) => {
+        Ok(Properties(properties, broken)) => {
             for (name, value) in properties {
-                if let Some(at) = names.column(&name) {
-                    values[at] = Some(value);
-                } else if !name.contains('@') {
-                    push_unknown(&mut unknown, &name, value.get());
+                match names.column(&name) {
+                    Some(at) => values[at] = Some(value),
+                    None => extra.push(name, value.get()),
                 }
             }
+            broken.into_iter().for_each(|(name, value)| extra.push_broken(name, value.get()));
         }
         Err(error) => {
             let reason = format!("not a row: {}", without_text(&error));
@@ -72,7 +74,11 @@ fn read_row(raw: &str, columns: &mut PageColumns, names: &Names, misfits: &mut V
         columns.builders[id].append_made_id(&sha256(raw));
         seen |= 1 << id;
     }
-    let finished = columns.finish_row(seen, unknown);
+    let (extra, refused) = extra.finish();
+    if let Some(Refused { reason, raw }) = refused {
+        misfits.push(RowMisfit { row, column: EXTRA_JSON, reason: reason.to_owned(), raw });
+    }
+    let finished = columns.finish_row(seen, extra);
     debug_assert!(finished.is_ok(), "the id was the only column that refuses a null");
 }
 
@@ -108,23 +114,14 @@ pub(crate) fn append_raw(builder: &mut Builder, raw: &str) -> Result<(), Misfit>
     }
 }
 
-/// `5`, `5.0` and `5e0` are the same number.
-pub(crate) fn whole_number(raw: &str) -> Option<i64> {
-    if let Ok(value) = raw.parse() {
-        return Some(value);
-    }
-    let value: f64 = raw.parse().ok()?;
-    // Above 2^53 a float no longer names one whole number.
-    (value.fract() == 0.0 && value.abs() <= 9_007_199_254_740_992.0).then_some(value as i64)
-}
-
 /// The kind and place of a syntax error; its text could quote the row.
 pub(crate) fn without_text(error: &serde_json::Error) -> String {
     format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
 }
 
-/// The properties of an object in order, with their raw values; a name twice counts twice.
-pub(crate) struct Properties<'a>(pub(crate) Vec<(String, &'a RawValue)>);
+/// The properties of an object in order, with their raw values; a name twice counts twice. Then those whose names hold half
+/// a surrogate pair, escaped as in JSON.
+pub(crate) struct Properties<'a>(pub(crate) Vec<(String, &'a RawValue)>, pub(crate) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for Properties<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -142,10 +139,61 @@ impl<'de> Visitor<'de> for PropertiesVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Properties<'de>, A::Error> {
-        let mut properties = Vec::new();
-        while let Some(property) = map.next_entry()? {
-            properties.push(property);
+        let (mut properties, mut broken) = (Vec::new(), Vec::new());
+        while let Some((name, value)) = map.next_entry()? {
+            match name {
+                Name::Text(name) => properties.push((name, value)),
+                Name::Broken(name) => broken.push((name, value)),
+            }
         }
-        Ok(Properties(properties))
+        Ok(Properties(properties, broken))
     }
+}
+
+enum Name {
+    Text(String),
+    Broken(String),
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // As bytes: text that holds half a surrogate pair would end the whole object.
+        deserializer.deserialize_bytes(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl Visitor<'_> for NameVisitor {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a property name")
+    }
+
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<Name, E> {
+        Ok(match str::from_utf8(name) {
+            Ok(name) => Name::Text(name.to_owned()),
+            Err(_) => Name::Broken(escaped(name)),
+        })
+    }
+}
+
+/// Text as inside a JSON string, where halves of surrogate pairs are encoded as if they were characters.
+fn escaped(name: &[u8]) -> String {
+    let mut escaped = String::new();
+    let inside = |text: &[u8]| {
+        let quoted = serde_json::Value::from(String::from_utf8_lossy(text)).to_string();
+        quoted[1..quoted.len() - 1].to_owned()
+    };
+    let mut rest = name;
+    while let Err(error) = str::from_utf8(rest) {
+        let (text, half) = rest.split_at(error.valid_up_to());
+        escaped.push_str(&inside(text));
+        let bits = |at: usize| u32::from(half.get(at).copied().unwrap_or_default()) & 0x3f;
+        let unit = 0xd000 | bits(1) << 6 | bits(2);
+        rest = half.get(3..).unwrap_or_default();
+        escaped.push_str(&format!("\\u{unit:04x}"));
+    }
+    escaped + &inside(rest)
 }

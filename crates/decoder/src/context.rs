@@ -1,13 +1,16 @@
 //! Columns read from inside a text column that holds a JSON object.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanBuilder, Int32Builder, StringBuilder};
 use copilot_lake_tables::{Column, JsonColumn, Type};
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use std::sync::Arc;
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
 
 use crate::columns::append_guid;
+use crate::whole::whole_number;
 
 /// Builders for the columns of one JSON text column.
 pub(crate) struct JsonColumns {
@@ -125,6 +128,17 @@ impl JsonColumns {
 }
 
 impl Builder {
+    /// Appends a JSON value, if it has the column's type.
+    fn append(&mut self, raw: &str) -> Option<()> {
+        match self {
+            Self::Text(builder) => builder.append_value(text(raw)?),
+            Self::Guid(builder) => append_guid(builder, &text(raw)?),
+            Self::Int32(builder) => builder.append_value(i32::try_from(whole_number(raw)?).ok()?),
+            Self::Boolean(builder) => builder.append_value(raw.parse().ok()?),
+        }
+        Some(())
+    }
+
     fn append_null(&mut self) {
         match self {
             Self::Text(builder) | Self::Guid(builder) => builder.append_null(),
@@ -216,7 +230,8 @@ impl<'de> DeserializeSeed<'de> for Name<'_> {
     type Value = Target;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Target, D::Error> {
-        deserializer.deserialize_str(self)
+        // As bytes: half a surrogate pair in a name is that name's alone.
+        deserializer.deserialize_bytes(self)
     }
 }
 
@@ -227,10 +242,10 @@ impl Visitor<'_> for Name<'_> {
         f.write_str("a property name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Target, E> {
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<Target, E> {
         let depth = self.path.len();
         for (at, column) in self.columns.iter().enumerate() {
-            if column.path.get(depth).is_some_and(|part| *part == name) && column.path[..depth] == *self.path {
+            if column.path.get(depth).is_some_and(|part| part.as_bytes() == name) && column.path[..depth] == *self.path {
                 let target = if column.path.len() == depth + 1 {
                     Target::Column(at)
                 } else {
@@ -250,48 +265,11 @@ impl<'de> DeserializeSeed<'de> for Nested<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Nested<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
-        self.0.visit_map(map)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(())
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(())
+        let raw: &'de RawValue = Deserialize::deserialize(deserializer)?;
+        if !raw.get().starts_with('{') {
+            return Ok(());
+        }
+        serde_json::Deserializer::from_str(raw.get()).deserialize_map(self.0).map_err(D::Error::custom)
     }
 }
 
@@ -301,82 +279,29 @@ struct Leaf<'c> {
     column: usize,
 }
 
-impl Leaf<'_> {
-    /// Fills the column through `fill`, which says whether the value has its type.
-    fn fill<E: serde::de::Error>(self, fill: impl FnOnce(&mut Builder) -> bool) -> Result<(), E> {
-        if self.into.filled[self.column] {
-            return Err(E::custom("a property twice"));
-        }
-        if fill(&mut self.into.builders[self.column]) {
-            self.into.filled[self.column] = true;
-        } else {
-            self.into.misfit(self.column, "not of the column's type");
-        }
-        Ok(())
-    }
-}
-
 impl<'de> DeserializeSeed<'de> for Leaf<'_> {
     type Value = ();
 
+    /// Read as it came: what does not fit is this column's alone.
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
+        let raw: &'de RawValue = Deserialize::deserialize(deserializer)?;
+        let Self { into, column } = self;
+        if raw.get() == "null" {
+            return Ok(());
+        }
+        if into.filled[column] {
+            return Err(D::Error::custom("a property twice"));
+        }
+        match into.builders[column].append(raw.get()) {
+            Some(()) => into.filled[column] = true,
+            None => into.misfit(column, "not of the column's type"),
+        }
+        Ok(())
     }
 }
 
-impl<'de> Visitor<'de> for Leaf<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("any JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(())
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        self.fill(|builder| {
-            match builder {
-                Builder::Text(builder) => builder.append_value(text),
-                Builder::Guid(builder) => append_guid(builder, text),
-                Builder::Int32(_) | Builder::Boolean(_) => return false,
-            }
-            true
-        })
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
-        self.fill(|builder| {
-            let Builder::Boolean(builder) = builder else { return false };
-            builder.append_value(value);
-            true
-        })
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        self.fill(|builder| {
-            let (Builder::Int32(builder), Ok(value)) = (builder, i32::try_from(value)) else { return false };
-            builder.append_value(value);
-            true
-        })
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        self.visit_i64(i64::try_from(value).unwrap_or(i64::MAX))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, _: f64) -> Result<(), E> {
-        self.fill(|_| false)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        self.fill(|_| false)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element::<IgnoredAny>()?.is_some() {}
-        self.fill(|_| false)
-    }
+/// The text of a JSON string; none when it is no string, or holds half a surrogate pair.
+fn text(raw: &str) -> Option<Cow<'_, str>> {
+    let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if inside.contains('\\') { serde_json::from_str(raw).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }
 }

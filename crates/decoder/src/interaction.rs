@@ -5,15 +5,14 @@
 //! with the raw text of what does not fit.
 
 mod card;
-mod decorator;
 mod history;
-mod html;
+pub(crate) mod html;
 mod text;
 
 use std::collections::{HashMap, HashSet};
 
 use arrow::array::RecordBatch;
-use copilot_lake_tables::{AI_INTERACTION, AI_INTERACTION_MENTION, INTERACTION_CHILDREN, Instant, Table, Week};
+use copilot_lake_tables::{AI_INTERACTION, AI_INTERACTION_ATTACHMENT, AI_INTERACTION_MENTION, INTERACTION_CHILDREN, Instant, Table, Week};
 use serde_json::value::RawValue;
 
 use crate::careful::{Properties, sha256, without_text};
@@ -118,7 +117,8 @@ impl Interactions {
         let (mut sender, mut content) = ("null", "null");
         let mut arrays = ["null"; CHILDREN.len()];
         match serde_json::from_str::<Properties<'_>>(raw) {
-            Ok(Properties(properties)) => {
+            Ok(Properties(properties, broken)) => {
+                broken.into_iter().for_each(|(name, value)| row.broken(name, value.get()));
                 for (name, value) in properties {
                     let value = value.get();
                     match (name.as_str(), CHILDREN.iter().position(|(property, ..)| *property == name)) {
@@ -236,12 +236,17 @@ fn array<'a>(row: &mut Row<'a>, count: &'static str, raw: &'a str) -> Vec<&'a Ra
 fn child<'a>(table: &'static Table, key: &[String; 3], position: usize, raw: &'a str) -> Row<'a> {
     let mut row = Row::new(table);
     match serde_json::from_str::<Properties<'_>>(raw) {
-        Ok(Properties(properties)) => {
+        Ok(Properties(properties, broken)) => {
+            broken.into_iter().for_each(|(name, value)| row.broken(name, value.get()));
             for (name, value) in properties {
-                if name == "mentioned" && table.name == AI_INTERACTION_MENTION.name {
-                    mentioned(&mut row, value.get());
-                } else {
-                    row.property(&name, value.get());
+                let value = value.get();
+                match (table.name, name.as_str()) {
+                    (name, "mentioned") if name == AI_INTERACTION_MENTION.name => mentioned(&mut row, value),
+                    // A card may come as the object itself.
+                    (name, "content") if name == AI_INTERACTION_ATTACHMENT.name && value.starts_with('{') => {
+                        row.set("content", Cell::Text(value.to_owned()));
+                    }
+                    (_, name) => row.property(name, value),
                 }
             }
         }
@@ -319,12 +324,14 @@ fn nested<'a>(
     mut take: impl FnMut(&mut Row<'a>, &str, &'a str) -> bool,
 ) {
     match serde_json::from_str::<Option<Properties<'_>>>(raw) {
-        Ok(properties) => {
-            for (name, value) in properties.into_iter().flat_map(|Properties(properties)| properties) {
+        Ok(None) => {}
+        Ok(Some(Properties(properties, broken))) => {
+            for (name, value) in properties {
                 if !take(row, &name, value.get()) {
-                    row.unknown(&format!("{path}.{name}"), value.get());
+                    row.unknown(format!("{path}.{name}"), value.get());
                 }
             }
+            broken.into_iter().for_each(|(name, value)| row.broken(format!("{path}.{name}"), value.get()));
         }
         Err(_) => row.refuse(column, "not an object".to_owned(), raw),
     }

@@ -18,6 +18,7 @@ mod charset;
 mod columns;
 mod context;
 mod decimal;
+mod extra;
 mod interaction;
 mod page;
 mod payload;
@@ -27,6 +28,7 @@ mod table_rows;
 mod transcript;
 mod user;
 mod week;
+mod whole;
 
 pub use assemble::assemble;
 pub use charset::{Charset, Outcome, Recogniser, Status};

@@ -84,7 +84,7 @@ impl PageColumns {
     }
 
     /// Ends a row: what was not seen is null.
-    pub(crate) fn finish_row(&mut self, seen: u128, unknown: Option<String>) -> Result<(), Misfit> {
+    pub(crate) fn finish_row(&mut self, seen: u128, extra: Option<String>) -> Result<(), Misfit> {
         let all = (1_u128 << self.builders.len()) - 1;
         let mut missing = all & !seen;
         while missing != 0 {
@@ -92,7 +92,7 @@ impl PageColumns {
             self.builders[at].append_null()?;
             missing &= missing - 1;
         }
-        self.extra.append_option(unknown.map(|text| text + "}"));
+        self.extra.append_option(extra);
         Ok(())
     }
 

@@ -10,6 +10,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess
 use serde_json::value::RawValue;
 
 use crate::columns::{Builder, Misfit, Value};
+use crate::extra::Extra;
 use crate::page::PageColumns;
 
 /// The names of the columns on the wire, and which one usually follows which.
@@ -79,7 +80,7 @@ impl<'de> Visitor<'de> for Row<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Self { columns, names } = self;
         let mut seen = 0_u128;
-        let mut unknown = None;
+        let mut extra = Extra::default();
         // Places: a column's position, that of the annotation, and one beyond for the start of a row.
         let annotation = names.wires.len() - 1;
         let mut place = names.wires.len();
@@ -100,29 +101,17 @@ impl<'de> Visitor<'de> for Row<'_> {
                     place = annotation;
                 }
                 Property::Unknown(name) => {
-                    let raw: &RawValue = map.next_value()?;
-                    push_unknown(&mut unknown, &name, raw.get());
+                    let raw: &'de RawValue = map.next_value()?;
+                    extra.push(name, raw.get());
                 }
             }
         }
-        columns.finish_row(seen, unknown).map_err(A::Error::custom)
+        let (extra, refused) = extra.finish();
+        if let Some(refused) = refused {
+            return Err(A::Error::custom(refused.reason));
+        }
+        columns.finish_row(seen, extra).map_err(A::Error::custom)
     }
-}
-
-/// Adds a property to the text of `extra_json`, which is closed by its row's end.
-pub(crate) fn push_unknown(extra: &mut Option<String>, name: &str, raw: &str) {
-    let text = extra.get_or_insert_with(String::new);
-    text.push(if text.is_empty() { '{' } else { ',' });
-    if name.bytes().all(|c| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-')) {
-        text.push('"');
-        text.push_str(name);
-        text.push('"');
-    } else {
-        // Escapes are rare enough for a copy of their own.
-        text.push_str(&serde_json::Value::from(name).to_string());
-    }
-    text.push(':');
-    text.push_str(raw);
 }
 
 enum Property {

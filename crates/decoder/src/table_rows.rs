@@ -7,8 +7,8 @@ use copilot_lake_tables::{Instant, Table, Week};
 
 use crate::careful::append_raw;
 use crate::columns::{Builder, Value};
+use crate::extra::{EXTRA_JSON, Extra, Refused};
 use crate::reject::record_key;
-use crate::row::push_unknown;
 use crate::week::by_week;
 use crate::{Error, Reject, assemble};
 
@@ -26,7 +26,7 @@ pub(crate) enum Cell<'a> {
 pub(crate) struct Row<'a> {
     table: &'static Table,
     cells: Vec<Option<Cell<'a>>>,
-    extra: Option<String>,
+    extra: Extra<'a>,
     misfits: Vec<Misfit>,
 }
 
@@ -40,7 +40,7 @@ struct Misfit {
 impl<'a> Row<'a> {
     pub(crate) fn new(table: &'static Table) -> Self {
         let cells = table.columns.iter().map(|_| None).collect();
-        Self { table, cells, extra: None, misfits: vec![] }
+        Self { table, cells, extra: Extra::default(), misfits: vec![] }
     }
 
     fn position(&self, column: &str) -> Option<usize> {
@@ -63,15 +63,18 @@ impl<'a> Row<'a> {
     pub(crate) fn property(&mut self, name: &str, raw: &'a str) {
         match self.table.columns.iter().position(|column| !name.is_empty() && column.wire == name) {
             Some(at) => self.cells[at] = Some(Cell::Raw(raw)),
-            None => self.unknown(name, raw),
+            None => self.unknown(name.to_owned(), raw),
         }
     }
 
     /// Takes a property that the definition does not know; annotations stay out.
-    pub(crate) fn unknown(&mut self, path: &str, raw: &str) {
-        if !path.contains('@') {
-            push_unknown(&mut self.extra, path, raw);
-        }
+    pub(crate) fn unknown(&mut self, path: String, raw: &'a str) {
+        self.extra.push(path, raw);
+    }
+
+    /// Takes a property whose name holds half a surrogate pair, escaped as in JSON.
+    pub(crate) fn broken(&mut self, path: String, raw: &'a str) {
+        self.extra.push_broken(path, raw);
     }
 
     /// Notes a value that does not fit a column.
@@ -157,7 +160,11 @@ impl TableRows {
                 debug_assert!(appended.is_ok(), "the key is given");
             }
         }
-        self.extra.append_option(row.extra.map(|text| text + "}"));
+        let (extra, refused) = row.extra.finish();
+        if let Some(Refused { reason, raw }) = refused {
+            self.misfits.push((at, Misfit { column: EXTRA_JSON, reason: reason.to_owned(), raw }));
+        }
+        self.extra.append_option(extra);
         self.row_time.push(row_time.0);
     }
 

@@ -1,5 +1,6 @@
 //! Pages and payloads, good and bad.
 
+mod browser;
 mod corpora;
 mod definitions;
 mod html;
@@ -17,7 +18,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 use copilot_lake_tables::{COPILOT_EVENT, Instant, Labels};
 
-use crate::{Charset, Decoded, Error, Recogniser, Status, decode_page};
+use crate::{Charset, Decoded, Error, Recogniser, Reject, Status, decode_page};
 
 const ID: &str = "c49dc43b-9804-f011-bae2-6045bd014292";
 const PARTITION: &str = "20250622-20250628-100230201";
@@ -128,6 +129,78 @@ fn misfits_are_null_and_kept_apart() {
     assert_eq!(text(batch, "msdyn_interactioncontext", 1), Some("[1]"), "the text stays as sent");
     assert_eq!(text(batch, "msdyn_interactiontype_label", 1), Some("ThumbsUp"));
     assert_eq!(text(batch, "msdyn_verbatim", 0), None);
+}
+
+#[test]
+fn a_property_that_spoils_the_json_is_refused_and_the_others_stay() {
+    let spoilt = row(
+        r#","createdon":"2025-06-25T10:00:00Z","new_note":"cut emoji \ud83d","new_dup":1,"new_dup":2,"half \ud800":3,
+        "new_deep":{"a":["\udc00"]},"new_big":1e999,"new \u0022x\u0022":[{"a":1,"a":2}]"#,
+    );
+    let decoded = decode(&format!("[{},{}]", row(r#","new_note":"fine""#).replace("c49d", "d49d"), spoilt));
+    assert_eq!((decoded.rows, decoded.batches.len(), decoded.rejects.len()), (2, 1, 1));
+    let batch = &decoded.batches[0].1;
+    assert_eq!(text(batch, "extra_json", 0), Some(r#"{"new_note":"fine"}"#));
+    let extra = text(batch, "extra_json", 1).unwrap();
+    assert_eq!(extra, r#"{"new_dup":2,"new \"x\"":[{"a":1,"a":2}]}"#);
+    assert!(serde_json::from_str::<serde_json::Value>(extra).is_ok());
+    assert_eq!(text(batch, "msdyn_copiloteventid", 1), Some(ID), "the row stays");
+    let Reject { record_key, column_name, reason, raw_json } = &decoded.rejects[0];
+    assert_eq!((record_key.as_str(), *column_name), (format!("{ID}/{PARTITION}").as_str(), "extra_json"));
+    assert_eq!(reason, "half a surrogate pair");
+    let refused = r#"{"new_note":"cut emoji \ud83d","new_deep":{"a":["\udc00"]},"new_big":1e999,"half \ud800":3}"#;
+    assert_eq!(raw_json, refused);
+}
+
+#[test]
+fn whole_numbers_are_read_exactly_however_they_are_written() {
+    for (raw, version, ttl) in [
+        ("9007199254740993.0", Some(9_007_199_254_740_993), None),
+        ("9007199254740993e0", Some(9_007_199_254_740_993), None),
+        ("900719925474099300E-2", Some(9_007_199_254_740_993), None),
+        ("-9223372036854775808.000", Some(i64::MIN), None),
+        ("9.223372036854775807e18", Some(i64::MAX), None),
+        ("9223372036854775808.0", None, None),
+        ("9223372036854775808", None, None),
+        ("1e19", None, None),
+        ("1e-999999999999999999999", None, None),
+        ("0e999999999999999999999", Some(0), Some(0)),
+        ("-0", Some(0), Some(0)),
+        ("-0.0", Some(0), Some(0)),
+        ("2147483647.0", Some(2_147_483_647), Some(i32::MAX)),
+        ("-2.147483648e9", Some(-2_147_483_648), Some(i32::MIN)),
+        ("2147483648.0", Some(2_147_483_648), None),
+        ("20.00000000000000000000001", None, None),
+        ("0.000000000000000000000000000000000000000000005e45", Some(5), Some(5)),
+    ] {
+        let context = format!(r#"{{\"ResponseStatusCode\":{raw},\"OcSessionId\":\"s\"}}"#);
+        let members =
+            format!(r#","versionnumber":{raw},"ttlinseconds":{raw},"msdyn_interactioncontext":"{context}""#);
+        let decoded = decode(&format!("[{}]", row(&members)));
+        let batch = &decoded.batches[0].1;
+        let found = batch.column_by_name("versionnumber").unwrap().as_primitive::<Int64Type>().iter().next().unwrap();
+        assert_eq!((found, int(batch, "ttlinseconds")), (version, ttl), "{raw}");
+        assert_eq!(int(batch, "context_response_status_code"), ttl, "{raw} in a context");
+        assert_eq!(text(batch, "context_oc_session_id", 0), Some("s"));
+        let mut refused: Vec<_> = decoded.rejects.iter().map(|reject| reject.column_name).collect();
+        refused.sort_unstable();
+        let expected = [
+            (ttl.is_none(), "context_response_status_code"),
+            (ttl.is_none(), "ttlinseconds"),
+            (version.is_none(), "versionnumber"),
+        ];
+        let expected: Vec<_> = expected.into_iter().filter(|(is_none, _)| *is_none).map(|(_, column)| column).collect();
+        assert_eq!(refused, expected, "{raw}");
+    }
+}
+
+#[test]
+fn a_value_of_a_context_that_does_not_fit_is_its_own() {
+    let context = r#"{\"OcSessionId\":\"a\\ud800\",\"IsEmbed\":1e999,\"\\ud800\":1,\"Plugins\":1e999,\"IsStandalone\":true,\"x\":1e999}"#;
+    let decoded = decode(&format!("[{}]", row(&format!(r#","msdyn_interactioncontext":"{context}""#))));
+    let columns: Vec<_> = decoded.rejects.iter().map(|reject| reject.column_name).collect();
+    assert_eq!(columns, ["context_oc_session_id", "context_is_embed"]);
+    assert!(decoded.batches[0].1.column_by_name("context_is_standalone").unwrap().as_boolean().value(0));
 }
 
 #[test]

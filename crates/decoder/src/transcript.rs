@@ -13,6 +13,8 @@ use std::borrow::Cow;
 use copilot_lake_tables::Instant;
 use serde::Deserialize;
 
+use crate::extra::Extra;
+
 pub(crate) use rows::{Finished, TranscriptRows};
 
 /// A transcript as it was read.
@@ -46,14 +48,14 @@ struct Message<'a> {
     sources: Option<Vec<Source<'a>>>,
     /// Null where there are sources that could not be read.
     source_count: Option<i32>,
-    unknown: Unknown<'a>,
+    extra: Extra<'a>,
 }
 
 /// What is said of a message beside it: its `context`.
 #[derive(Default)]
 struct Context<'a> {
     customer_intent: Option<Text<'a>>,
-    unknown: Unknown<'a>,
+    extra: Extra<'a>,
 }
 
 #[derive(Default)]
@@ -63,11 +65,8 @@ struct Source<'a> {
     id: Option<Text<'a>>,
     title: Option<Text<'a>>,
     source: Option<Text<'a>>,
-    unknown: Unknown<'a>,
+    extra: Extra<'a>,
 }
-
-/// Names and raw values of the properties that the definition does not know.
-type Unknown<'a> = Vec<(Cow<'a, str>, &'a str)>;
 
 /// Text that borrows wherever it holds no escape.
 #[derive(Deserialize)]
@@ -113,13 +112,6 @@ enum Place {
     Message(usize),
     /// The source of a message, by index and position.
     Source(usize, usize),
-}
-
-/// Adds a property that the definition does not know; annotations stay out.
-fn push_unknown<'a>(unknown: &mut Unknown<'a>, name: Cow<'a, str>, raw: &'a str) {
-    if !name.contains('@') {
-        unknown.push((name, raw));
-    }
 }
 
 /// Reads a transcript.

@@ -80,7 +80,7 @@ pub fn decode_users(
 
 /// A row and its person, or why it is none.
 fn user(raw: &str) -> Result<(Row<'_>, User), String> {
-    let Properties(properties) =
+    let Properties(properties, broken) =
         serde_json::from_str(raw).map_err(|error| format!("not a row: {}", without_text(&error)))?;
     let mut row = Row::new(&GRAPH_USER);
     let (mut assigned, mut deleted) = ("null", "null");
@@ -91,6 +91,7 @@ fn user(raw: &str) -> Result<(Row<'_>, User), String> {
             name => row.property(name, value.get()),
         }
     }
+    broken.into_iter().for_each(|(name, value)| row.broken(name, value.get()));
     let id = row.text("user_id").filter(|id| !id.is_empty()).ok_or("a user without an id")?;
     let user = User {
         id: stored_id(&id).into_owned(),

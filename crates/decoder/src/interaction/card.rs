@@ -2,7 +2,6 @@
 
 use std::collections::HashSet;
 
-use serde::Deserialize;
 use serde_json::Value;
 
 /// The content type of an adaptive card.
@@ -15,32 +14,39 @@ const REPEATED: &str = "MessageTextField";
 struct Block {
     id: Option<String>,
     text: String,
+    /// Whether it stands for something that is no text.
+    stands_for: bool,
 }
 
 /// The text that a card shows; `None` when it shows none.
 pub(super) fn text(content: &str) -> Option<String> {
     let mut blocks = Vec::new();
-    match read(content).or_else(|| read(&mended(content))) {
-        Some(body) => body.iter().for_each(|element| collect(element, &mut blocks)),
-        None => blocks = texts(&mended(content)),
+    let card = serde_json::from_str::<Value>(content).or_else(|_| serde_json::from_str(&mended(content)));
+    match &card {
+        Ok(card) => elements(card, "body").for_each(|element| collect(element, &mut blocks)),
+        // Nested deeper than JSON is read, or cut.
+        Err(_) => blocks = texts(&mended(content)),
     }
-    let unnamed = || blocks.iter().filter(|block| block.id.is_none());
+    let unnamed = || blocks.iter().filter(|block| block.id.is_none() && !block.stands_for);
     let said = Words::of(unnamed());
-    let is_repeated = |block: &Block| said.repeat(block) || unnamed().any(|other| other.text == block.text);
-    let shown = blocks.iter().filter(|block| block.id.as_deref() != Some(REPEATED) || !is_repeated(block));
+    let unnamed: HashSet<&str> = unnamed().map(|block| block.text.trim()).collect();
+    let is_repeated = |block: &Block| said.repeat(block) || unnamed.contains(block.text.trim());
+    let mut texts: HashSet<&str> =
+        blocks.iter().filter(|block| !block.stands_for).map(|block| block.text.trim()).collect();
+    let shown = blocks.iter().filter(|block| match block.id.as_deref() {
+        _ if block.stands_for => texts.insert(block.text.trim()),
+        Some(REPEATED) => !is_repeated(block),
+        _ => true,
+    });
     let text = shown.map(|block| block.text.trim()).filter(|text| !text.is_empty());
     let text = text.collect::<Vec<_>>().join("\n\n");
-    (!text.is_empty()).then_some(text)
-}
-
-/// The elements of a card; `None` when it is no card, or one that is nested deeper than JSON is read.
-fn read(content: &str) -> Option<Vec<Value>> {
-    #[derive(Deserialize)]
-    struct Card {
-        #[serde(default)]
-        body: Vec<Value>,
+    if !text.is_empty() {
+        return Some(text);
     }
-    serde_json::from_str(content).ok().map(|Card { body }| body)
+    // What stands for the whole card, where nothing of it is text.
+    let card = card.ok()?;
+    let others = ["fallbackText", "speak"].into_iter().filter_map(|name| card.get(name)?.as_str());
+    others.map(str::trim).find(|text| !text.is_empty()).map(str::to_owned)
 }
 
 /// JSON with a replacement character in place of each half of a surrogate pair.
@@ -63,19 +69,23 @@ fn mended(content: &str) -> String {
     mended
 }
 
-/// Every `text` of what cannot be read as a card: nested too deep, or cut.
+/// Every text of what cannot be read as a card.
 fn texts(content: &str) -> Vec<Block> {
     let mut blocks = Vec::new();
     let mut rest = content;
-    let mut is_key = false;
+    let mut key = None;
     while let Some((between, string)) = rest.find('"').map(|at| rest.split_at(at)) {
         let Some(end) = end_of_string(string) else { break };
         let (string, after) = string.split_at(end);
         let is_value = between.trim() == ":";
-        if is_value && is_key {
-            blocks.extend(serde_json::from_str(string).ok().map(|text| Block { id: None, text }));
+        if is_value && let Some(stands_for) = key {
+            blocks.extend(serde_json::from_str(string).ok().map(|text| Block { id: None, text, stands_for }));
         }
-        is_key = !is_value && string == "\"text\"";
+        key = match string {
+            "\"text\"" | "\"codeSnippet\"" if !is_value => Some(false),
+            "\"altText\"" if !is_value => Some(true),
+            _ => None,
+        };
         rest = after;
     }
     blocks
@@ -98,27 +108,41 @@ fn end_of_string(text: &str) -> Option<usize> {
 /// Collects the text of an element and of those inside it, in the order in which they are shown.
 fn collect(element: &Value, blocks: &mut Vec<Block>) {
     let text = |name: &str| element.get(name).and_then(Value::as_str);
-    match text("type") {
-        Some("TextBlock" | "TextRun") => {
-            let id = text("id").map(str::to_owned);
-            blocks.extend(text("text").map(|text| Block { id, text: text.to_owned() }));
+    let mut push = |text: String, stands_for: bool| {
+        let id = element.get("id").and_then(Value::as_str).map(str::to_owned);
+        blocks.push(Block { id, text, stands_for });
+    };
+    match text("type").unwrap_or_default() {
+        "TextBlock" | "TextRun" | "Badge" => text("text").into_iter().for_each(|text| push(text.to_owned(), false)),
+        "RichTextBlock" => {
+            let parts = elements(element, "inlines").filter_map(|part| {
+                let text = |name: &str| part.get(name).and_then(Value::as_str);
+                part.as_str().or_else(|| text("text")).or_else(|| text("altText"))
+            });
+            push(parts.collect(), false);
         }
-        Some("RichTextBlock") => {
-            let parts = element.get("inlines").and_then(Value::as_array).into_iter().flatten();
-            let parts = parts.filter_map(|part| part.as_str().or_else(|| part.get("text")?.as_str()));
-            blocks.push(Block { id: text("id").map(str::to_owned), text: parts.collect() });
-        }
-        Some("FactSet") => {
-            for fact in element.get("facts").and_then(Value::as_array).into_iter().flatten() {
+        "CodeBlock" => text("codeSnippet").into_iter().for_each(|text| push(text.to_owned(), false)),
+        "FactSet" => {
+            for fact in elements(element, "facts") {
                 let part = |name: &str| fact.get(name).and_then(Value::as_str).unwrap_or_default();
-                blocks.push(Block { id: None, text: format!("{}: {}", part("title"), part("value")) });
+                blocks.push(Block { id: None, text: format!("{}: {}", part("title"), part("value")), stands_for: false });
             }
         }
-        _ => {}
+        kind if kind.starts_with("Input.") => {
+            let shown = ["label", "title"].into_iter().filter_map(text);
+            shown.for_each(|text| push(text.to_owned(), false));
+        }
+        // Images, media, charts: whatever says what stands for it.
+        _ => text("altText").into_iter().for_each(|text| push(text.to_owned(), true)),
     }
-    for inside in ["items", "columns", "body", "rows", "cells"] {
-        element.get(inside).and_then(Value::as_array).into_iter().flatten().for_each(|inner| collect(inner, blocks));
+    for inside in ["items", "columns", "body", "rows", "cells", "images", "pages"] {
+        elements(element, inside).for_each(|inner| collect(inner, blocks));
     }
+}
+
+/// The elements of an array inside an element.
+fn elements<'e>(element: &'e Value, name: &str) -> impl Iterator<Item = &'e Value> {
+    element.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
 /// The words of texts, without links and footnotes.

@@ -1,5 +1,6 @@
 //! What a person would read of an interaction.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::{card, html};
@@ -15,10 +16,10 @@ pub(super) struct Attachment {
 const OPEN: char = '\u{FDD0}';
 const CLOSE: char = '\u{FDD1}';
 
-/// The body with placeholders replaced by the text of their adaptive card, HTML turned into text.
+/// The body, HTML turned into text, with placeholders replaced by the text of their adaptive card.
 pub(super) fn readable(content: &str, is_html: bool, attachments: &[Attachment]) -> String {
-    let (marked, named) = mark(content);
-    let plain = if is_html { html::text(&marked) } else { marked };
+    let content = if is_html { Cow::Owned(html::text(content)) } else { Cow::Borrowed(content) };
+    let (plain, named) = mark(&content);
     let mut places: HashMap<&str, usize> = HashMap::new();
     for (at, attachment) in attachments.iter().enumerate() {
         places.entry(&attachment.id).or_insert(at);

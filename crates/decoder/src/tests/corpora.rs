@@ -92,6 +92,34 @@ fn json_files_as_pages() {
 }
 
 #[test]
+fn json_files_as_unknown_properties() {
+    for (name, bytes) in json_files() {
+        let members = [&br#","new":"#[..], &bytes, br#","sure":[1]"#].concat();
+        let page = |rows: &[u8]| decode_page(&COPILOT_EVENT, rows, Instant(0), &Labels::default());
+        let Ok(members) = String::from_utf8(members) else { continue };
+        let Ok(decoded) = page(format!("[{}]", super::row(&members)).as_bytes()) else {
+            assert!(kind(&name, &bytes) != Kind::Object && kind(&name, &bytes) != Kind::Value, "{name}");
+            continue;
+        };
+        let batch = &decoded.batches[0].1;
+        // Whatever it is: the row is there, and what is said of it is JSON.
+        let extra: Value = serde_json::from_str(text(batch, "extra_json", 0).unwrap()).unwrap();
+        assert_eq!((decoded.rows, &extra["sure"]), (1, &json!([1])), "{name}");
+        let raw = str::from_utf8(&bytes).unwrap();
+        match serde_json::from_str::<Value>(raw) {
+            Ok(value) => assert_eq!((&extra["new"], decoded.rejects.len()), (&value, 0), "{name}"),
+            Err(_) if kind(&name, &bytes) == Kind::Either => {
+                let columns: Vec<_> = decoded.rejects.iter().map(|reject| reject.column_name).collect();
+                assert_eq!((columns.as_slice(), extra.get("new")), (&["extra_json"][..], None), "{name}");
+                assert!(decoded.rejects[0].raw_json.contains(raw.trim()), "{name}");
+            }
+            // Broken alone, and more than one property here.
+            Err(_) => {}
+        }
+    }
+}
+
+#[test]
 fn json_files_as_contexts() {
     for (name, bytes) in json_files() {
         let Ok(context) = str::from_utf8(&bytes) else { continue };

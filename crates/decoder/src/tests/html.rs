@@ -32,8 +32,8 @@ fn depth_costs_no_text_and_no_minutes() {
         let deep = format!("before {}the end &amp; more", tags.repeat(count));
         let text = html(&deep);
         assert!(text.starts_with("before") && text.ends_with("the end & more"), "{tags}: {text:.200}");
-        // As deep as the library is asked to go, and closed as it should be.
-        for count in [20, 99, 199, 201] {
+        // About as deep as elements are kept.
+        for count in [20, 62, 63, 64, 65, 126, 127, 128, 129, 201] {
             let text = html(&format!("before {}the end &amp; more", tags.repeat(count)));
             assert!(text.contains("before") && text.contains("the end & more"), "{count} {tags}: {text:.200}");
         }
@@ -65,13 +65,15 @@ fn length_costs_no_minutes() {
 }
 
 #[test]
-fn what_the_library_leaves_out_is_there() {
+fn what_stands_beside_is_there() {
     let text = html("<title>no</title><table><caption>Boats</caption><tr><td>Ann<td>2<tfoot><tr><td>all<td>3</table>");
     assert_eq!(text, "Boats\n\nAnn 2\nall 3");
-    assert_eq!(html("<ol>first<li>one</ol><dl>second<dt>a<dd>b</dl>"), "first\none\nsecond\na\nb");
+    assert_eq!(html("<ol>first<li>one</ol><dl>second<dt>a<dd>b</dl>"), "first\n1. one\nsecond\na\n  b");
     assert_eq!(html("<style>p{}</style><script>a</b>c</script><p>x<!-- y --></p>"), "x");
     assert_eq!(html("<ol start=3><li>one<li>two</ol><ul><li>three</ul>"), "3. one\n4. two\n- three");
-    assert_eq!(html("<ol start=9223372036854775807><li>one<li>two</ol>").matches(['o', 'w']).count(), 3);
+    assert_eq!(html("<ol start=9223372036854775807><li>one<li>two</ol>"), "1. one\n2. two");
+    assert_eq!(html("<ol start=' -1x'><li>one<li value=7>two<li>three</ol>"), "-1. one\n7. two\n8. three");
+    assert_eq!(html("<ol><li>one<ul><li>a<li>b<br>c</ul><li><ul><li>d</ul><li></ol>e"), "1. one\n   - a\n   - b\n     c\n2. - d\ne");
 }
 
 #[test]

@@ -186,6 +186,63 @@ fn placeholders_become_their_cards_once() {
 }
 
 #[test]
+fn cards_are_read_whole_whether_text_or_object() {
+    let shown = json!({
+        "type": "AdaptiveCard",
+        "fallbackText": "shown by nobody",
+        "body": [
+            { "type": "Image", "url": "https://i", "altText": "A chart of sales" },
+            { "type": "ImageSet", "images": [{ "type": "Image", "altText": "A boat" }, { "url": "https://j" }] },
+            { "type": "TextBlock", "text": "Sales rose." },
+            { "type": "Image", "altText": "Sales rose." },
+            { "type": "Image", "altText": "A boat" },
+            { "type": "CodeBlock", "codeSnippet": "fn main() {}\n", "language": "Rust" },
+            { "type": "Table", "rows": [{ "type": "TableRow", "cells": [{ "type": "TableCell", "items": [
+                { "type": "RichTextBlock", "inlines": ["rich ", { "type": "TextRun", "text": "text" }] },
+            ] }] }] },
+            { "type": "Carousel", "pages": [{ "items": [{ "type": "Badge", "text": "New" }] }] },
+            { "type": "Media", "altText": "A film", "sources": [] },
+            { "type": "Input.Toggle", "id": "t", "title": "I agree" },
+        ],
+    });
+    let text = "A chart of sales\n\nA boat\n\nSales rose.\n\nfn main() {}\n\nrich text\n\nNew\n\nA film\n\nI agree";
+    let silent = json!({ "body": [{ "type": "Container" }], "fallbackText": " Please look ", "speak": "x" });
+    for (card, text) in [(shown, text), (silent, "Please look")] {
+        for content in [json!(card.to_string()), card.clone()] {
+            let row = json!([{ "id": "1", "body": { "contentType": "html", "content": "<attachment id=\"a\"></attachment>" },
+                "attachments": [{ "attachmentId": "a", "contentType": CARD, "content": content }] }]);
+            let decoded = decode(&row);
+            assert_eq!(rows(&decoded, "ai_interaction")[0]["text"], text);
+            assert_eq!(rows(&decoded, "ai_interaction_attachment")[0]["content"], card.to_string(), "kept as it came");
+            assert!(decoded.rejects.is_empty());
+        }
+    }
+    let cut = json!([{ "attachmentId": "a", "contentType": CARD, "content":
+        r#"{"body":[{"type":"CodeBlock","codeSnippet":"one"},{"type":"Image","altText":"two"},{"type":"TextBl"# }]);
+    assert_eq!(text_of("text", "", &cut), "one\n\ntwo");
+}
+
+#[test]
+fn what_spoils_the_json_is_refused_wherever_it_is() {
+    let page = r#"[{"id":"1","sessionId":"s","new":"\ud800","half \udc00":1,"same":1,"same":2,
+        "from":{"user":{"id":"u","odd":"\ud800"}},"body":{"content":"x","big":1e999,"\ud83d\ud83d\u0041":true},
+        "links":[{"linkUrl":"l","new":["\ud83d"]},{"linkUrl":"m","new":"\ud83d\ude42"}]}]"#;
+    let decoded = decode_interactions(USER, page.as_bytes(), Instant(0)).unwrap();
+    let row = &rows(&decoded, "ai_interaction")[0];
+    assert_eq!((row["extra_json"].as_str(), row["from_id"].as_str()), (r#"{"same":2}"#, "u"));
+    let links = rows(&decoded, "ai_interaction_link");
+    assert_eq!((links[0].get("extra_json"), links[1]["extra_json"].as_str()), (None, r#"{"new":"\ud83d\ude42"}"#));
+    let refused: Vec<_> =
+        decoded.rejects.iter().map(|(table, reject)| (table.name, reject.column_name, reject.raw_json.as_str())).collect();
+    let of_row = r#"{"half \udc00":1,"new":"\ud800","from.user.odd":"\ud800","body.big":1e999,"body.\ud83d\ud83dA":true}"#;
+    let expected = [
+        ("ai_interaction_link", "extra_json", r#"{"new":["\ud83d"]}"#),
+        ("ai_interaction", "extra_json", of_row),
+    ];
+    assert_eq!(refused, expected);
+}
+
+#[test]
 fn html_reads_as_text() {
     let html = "<h2>Plan</h2><p>First &amp; <b>second</b>.</p><ul><li>one</li><li>two</li></ul>\
                 <table><tr><th>Who</th><th>What</th></tr><tr><td>Ann</td><td>Budget</td></tr></table>";

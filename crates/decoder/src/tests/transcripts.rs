@@ -263,3 +263,30 @@ fn a_transcript_is_documented_as_utf_16() {
     assert_eq!(Charset::of(other, Some(100_230_203)), Charset::Utf16Le);
     assert_eq!(Charset::of(other, None), Charset::Unknown);
 }
+
+#[test]
+fn what_spoils_the_json_is_refused_and_numbers_are_exact() {
+    let decoded = decode(
+        r#"{"messages":[{"id":"a","message":"m","sequence":7.0,"timestamp":17110527600001e-1,"new":"\ud83d","n":1,"n":[2],
+        "context":{"customerIntent":"i","other":1e999,"\udc00":null},"sources":[{"id":"s","x":"\ud83d\ude42","y":"\ude42"}]},
+        {"id":"b","sequence":2147483648.0,"timestamp":1711052760000.0},{"id":"c","sequence":0.5,"timestamp":"5e0"}]}"#,
+    );
+    let (messages, sources) = (&decoded.messages[0].1, &decoded.sources[0].1);
+    assert_eq!(column(messages, "extra_json"), [Some(r#"{"n":[2]}"#), None, None]);
+    assert_eq!(column(sources, "extra_json"), [Some(r#"{"x":"\ud83d\ude42"}"#)]);
+    assert_eq!(column(messages, "customer_intent"), [Some("i"), None, None]);
+    assert_eq!(ints(messages, "sequence"), [Some(7), None, None]);
+    assert_eq!(instants(messages, "sent_at"), [None, Some("2024-03-21T20:26:00Z".to_owned()), None]);
+    let refused: Vec<_> = rejects(&decoded).into_iter().map(|(_, key, column, _, raw)| (key, column, raw)).collect();
+    for expected in [
+        ("a", "extra_json", r#"{"new":"\ud83d","context.other":1e999,"context.\udc00":null}"#),
+        ("a/0", "extra_json", r#"{"y":"\ude42"}"#),
+        ("a", "sent_at", "17110527600001e-1"),
+        ("b", "sequence", "2147483648.0"),
+        ("c", "sequence", "0.5"),
+        ("c", "sent_at", "\"5e0\""),
+    ] {
+        assert!(refused.contains(&expected), "{expected:?} {refused:?}");
+    }
+    assert_eq!(refused.len(), 6);
+}

@@ -1,11 +1,11 @@
 //! The careful way through a transcript: value by value, with the raw text of what does not fit.
 
-use std::borrow::Cow;
-
 use serde_json::value::RawValue;
 
-use super::{Chat, Context, Message, Misfit, Place, SentAt, Source, Text, Transcript, Unknown, push_unknown};
-use crate::careful::{Properties, whole_number, without_text};
+use super::{Chat, Context, Message, Misfit, Place, SentAt, Source, Text, Transcript};
+use crate::careful::{Properties, without_text};
+use crate::extra::Extra;
+use crate::whole::whole_number;
 
 pub(super) fn read(text: &str) -> Result<Transcript<'_>, String> {
     let ([messages, chat], _) = known(text, ["messages", "context"]).map_err(|error| without_text(&error))?;
@@ -22,17 +22,18 @@ pub(super) fn read(text: &str) -> Result<Transcript<'_>, String> {
 fn known<'a, const N: usize>(
     object: &'a str,
     names: [&str; N],
-) -> Result<([Option<&'a str>; N], Unknown<'a>), serde_json::Error> {
-    let Properties(properties) = serde_json::from_str(object)?;
+) -> Result<([Option<&'a str>; N], Extra<'a>), serde_json::Error> {
+    let Properties(properties, broken) = serde_json::from_str(object)?;
     let mut values = [None; N];
-    let mut unknown = Vec::new();
+    let mut extra = Extra::default();
     for (name, value) in properties {
         match names.iter().position(|known| *known == name) {
             Some(at) => values[at] = Some(value.get()),
-            None => push_unknown(&mut unknown, Cow::Owned(name), value.get()),
+            None => extra.push(name, value.get()),
         }
     }
-    Ok((values, unknown))
+    broken.into_iter().for_each(|(name, value)| extra.push_broken(name, value.get()));
+    Ok((values, extra))
 }
 
 struct Careful<'a> {
@@ -71,7 +72,7 @@ impl<'a> Careful<'a> {
         const NAMES: [&str; 9] =
             ["id", "requestId", "message", "sequence", "user", "timestamp", "isActivityError", "context", "sources"];
         let place = Place::Message(index);
-        let Ok((values, unknown)) = known(raw, NAMES) else {
+        let Ok((values, extra)) = known(raw, NAMES) else {
             self.misfits.push(Misfit { place, column: "", reason: NOT_AN_OBJECT, raw });
             return None;
         };
@@ -85,13 +86,13 @@ impl<'a> Careful<'a> {
             role: self.value(place, "role", user, text),
             sent_at: self.value(place, "sent_at", timestamp, sent_at),
             is_activity_error: self.value(place, "is_activity_error", is_activity_error, boolean),
-            unknown,
+            extra,
             ..Message::default()
         };
         let read = |raw| known(raw, ["customerIntent"]).map_err(|_| NOT_AN_OBJECT);
-        if let Some(([intent], unknown)) = self.value(place, "customer_intent", context, read) {
+        if let Some(([intent], extra)) = self.value(place, "customer_intent", context, read) {
             let customer_intent = self.value(place, "customer_intent", intent, text);
-            message.context = Some(Context { customer_intent, unknown });
+            message.context = Some(Context { customer_intent, extra });
         }
         let read = |raw| serde_json::from_str::<Vec<&'a RawValue>>(raw).map_err(|_| "not an array");
         let listed = self.value(place, "source_count", sources, read);
@@ -106,7 +107,7 @@ impl<'a> Careful<'a> {
 
     fn source(&mut self, index: usize, position: usize, raw: &'a str) -> Option<Source<'a>> {
         let place = Place::Source(index, position);
-        let Ok(([id, title, source], unknown)) = known(raw, ["id", "title", "source"]) else {
+        let Ok(([id, title, source], extra)) = known(raw, ["id", "title", "source"]) else {
             self.misfits.push(Misfit { place, column: "", reason: NOT_AN_OBJECT, raw });
             return None;
         };
@@ -115,7 +116,7 @@ impl<'a> Careful<'a> {
             id: self.value(place, "source_id", id, text),
             title: self.value(place, "title", title, text),
             source: self.value(place, "source", source, text),
-            unknown,
+            extra,
         })
     }
 }

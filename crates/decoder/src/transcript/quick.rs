@@ -7,7 +7,8 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Chat, Context, Message, SentAt, Source, Text, Transcript, Unknown, push_unknown};
+use super::{Chat, Context, Message, SentAt, Source, Text, Transcript};
+use crate::extra::Extra;
 
 pub(super) fn read(text: &str) -> Result<Transcript<'_>, serde_json::Error> {
     let Object(root): Object<Root<'_>> = serde_json::from_str(text)?;
@@ -117,7 +118,7 @@ impl<'a> Properties<'a> for Message<'a> {
             "sources" => fill_with(&mut self.sources, map, |sources: Vec<Object<Source<'a>>>| {
                 sources.into_iter().map(|Object(source)| source).collect()
             }),
-            _ => keep(&mut self.unknown, name, map),
+            _ => keep(&mut self.extra, name, map),
         }
     }
 }
@@ -126,7 +127,7 @@ impl<'a> Properties<'a> for Context<'a> {
     fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
         match &*name {
             "customerIntent" => fill(&mut self.customer_intent, map),
-            _ => keep(&mut self.unknown, name, map),
+            _ => keep(&mut self.extra, name, map),
         }
     }
 }
@@ -137,14 +138,14 @@ impl<'a> Properties<'a> for Source<'a> {
             "id" => fill(&mut self.id, map),
             "title" => fill(&mut self.title, map),
             "source" => fill(&mut self.source, map),
-            _ => keep(&mut self.unknown, name, map),
+            _ => keep(&mut self.extra, name, map),
         }
     }
 }
 
-fn keep<'a, A: MapAccess<'a>>(unknown: &mut Unknown<'a>, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
+fn keep<'a, A: MapAccess<'a>>(extra: &mut Extra<'a>, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
     let raw: &'a RawValue = map.next_value()?;
-    push_unknown(unknown, name, raw.get());
+    extra.push(name, raw.get());
     Ok(())
 }
 

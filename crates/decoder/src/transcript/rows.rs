@@ -10,9 +10,9 @@ use arrow::array::{
 };
 use copilot_lake_tables::{Instant, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, Week};
 
-use super::{Chat, Message, Misfit, Place, Source, Text, Unknown};
+use super::{Chat, Message, Misfit, Place, Source, Text};
 use crate::columns::stored_id;
-use crate::row::push_unknown;
+use crate::extra::{EXTRA_JSON, Extra, Refused};
 use crate::week::by_week;
 use crate::{Error, Reject, assemble};
 
@@ -43,15 +43,19 @@ impl TranscriptRows {
     /// Why the text is no transcript, without the text; nothing was added.
     pub(crate) fn append(&mut self, id: &str, row_time: Instant, text: &str) -> Result<(), String> {
         let transcript = super::read(text)?;
-        let messages = &transcript.messages;
+        let mut messages = transcript.messages;
         if transcript.chat.bytes().saturating_mul(messages.len()) > text.len() * REPEATED + REPEATED_BYTES {
             return Err("its context is too long to be repeated".to_owned());
         }
-        let names = message_ids(messages);
-        for (message, name) in messages.iter().zip(&names) {
-            self.messages.append(id, name, row_time, &transcript.chat, message);
+        let extras: Vec<_> = messages.iter_mut().map(Message::take_extra).collect();
+        let names = message_ids(&messages);
+        for ((message, name), extra) in messages.iter().zip(&names).zip(extras) {
+            let extra = self.extra(&extra, &TRANSCRIPT_MESSAGE, || format!("{id}/{name}"));
+            self.messages.append(id, name, row_time, &transcript.chat, message, extra);
             for source in message.sources.iter().flatten() {
-                self.sources.append(id, name, row_time, source);
+                let key = || format!("{id}/{name}/{}", source.position);
+                let extra = self.extra(&source.extra, &TRANSCRIPT_SOURCE, key);
+                self.sources.append(id, name, row_time, source, extra);
             }
         }
         let name = |index: usize| match messages.binary_search_by_key(&index, |message| message.index) {
@@ -72,6 +76,16 @@ impl TranscriptRows {
             self.rejects.push((table, Reject { record_key, column_name: column, reason, raw_json }));
         }
         Ok(())
+    }
+
+    /// The text of `extra_json`; what spoils it is a reject.
+    fn extra(&mut self, extra: &Extra<'_>, table: &'static Table, key: impl FnOnce() -> String) -> Option<String> {
+        let (extra, refused) = extra.finish();
+        if let Some(Refused { reason, raw }) = refused {
+            let reason = reason.to_owned();
+            self.rejects.push((table, Reject { record_key: key(), column_name: EXTRA_JSON, reason, raw_json: raw }));
+        }
+        extra
     }
 
     pub(crate) fn finish(self, extracted_at: Instant) -> Result<Finished, Error> {
@@ -102,6 +116,17 @@ fn is_made(id: &str) -> bool {
     id.strip_prefix('#').is_some_and(|digits| digits.bytes().all(|c| c.is_ascii_digit()))
 }
 
+impl<'a> Message<'a> {
+    /// What the definition does not know of the message, its context among it.
+    fn take_extra(&mut self) -> Extra<'a> {
+        let mut extra = std::mem::take(&mut self.extra);
+        if let Some(context) = &mut self.context {
+            extra.push_nested("context", std::mem::take(&mut context.extra));
+        }
+        extra
+    }
+}
+
 impl Chat<'_> {
     fn bytes(&self) -> usize {
         let parts = [&self.chat_id, &self.session_id, &self.entity_id, &self.entity_name];
@@ -123,7 +148,7 @@ impl CommonRows {
         self.transcript_data_id.append_value(id);
         self.message_id.append_value(message_id);
         self.row_time.push(row_time.0);
-        self.extra_json.append_option(extra.map(|text| text + "}"));
+        self.extra_json.append_option(extra);
     }
 
     fn finish(mut self, extracted_at: Instant) -> Vec<(&'static str, ArrayRef)> {
@@ -157,12 +182,16 @@ struct MessageRows {
 }
 
 impl MessageRows {
-    fn append(&mut self, id: &str, message_id: &str, row_time: Instant, chat: &Chat<'_>, message: &Message<'_>) {
+    fn append(
+        &mut self,
+        id: &str,
+        message_id: &str,
+        row_time: Instant,
+        chat: &Chat<'_>,
+        message: &Message<'_>,
+        extra: Option<String>,
+    ) {
         let context = message.context.as_ref();
-        let mut extra = extra(&message.unknown);
-        for (name, raw) in context.map(|context| &context.unknown).into_iter().flatten() {
-            push_unknown(&mut extra, &format!("context.{name}"), raw);
-        }
         self.common.append(id, message_id, row_time, extra);
         self.sent_at.append_option(message.sent_at.map(|sent_at| sent_at.0.0));
         self.sequence.append_option(message.sequence);
@@ -209,8 +238,15 @@ struct SourceRows {
 }
 
 impl SourceRows {
-    fn append(&mut self, id: &str, message_id: &str, row_time: Instant, source: &Source<'_>) {
-        self.common.append(id, message_id, row_time, extra(&source.unknown));
+    fn append(
+        &mut self,
+        id: &str,
+        message_id: &str,
+        row_time: Instant,
+        source: &Source<'_>,
+        extra: Option<String>,
+    ) {
+        self.common.append(id, message_id, row_time, extra);
         // Its text has far fewer bytes than an i32 counts.
         self.position.append_value(source.position as i32);
         append_id(&mut self.source_id, source.id.as_ref());
@@ -226,15 +262,6 @@ impl SourceRows {
         named.push(("title", Arc::new(self.title.finish())));
         by_week(&TRANSCRIPT_SOURCE, assemble(&TRANSCRIPT_SOURCE, named)?)
     }
-}
-
-/// The text of `extra_json`, to be closed.
-fn extra(unknown: &Unknown<'_>) -> Option<String> {
-    let mut extra = None;
-    for (name, raw) in unknown {
-        push_unknown(&mut extra, name, raw);
-    }
-    extra
 }
 
 fn append_text(builder: &mut StringBuilder, text: Option<&Text<'_>>) {

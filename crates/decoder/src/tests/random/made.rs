@@ -22,7 +22,9 @@ pub(super) struct Row {
     /// Column and raw text of what does not fit.
     pub(super) rejects: Vec<(&'static str, String)>,
     /// What the definition does not know.
-    pub(super) extra: Vec<(String, String)>,
+    pub(super) extra: Members,
+    /// Values whose names hold half a surrogate pair.
+    pub(super) broken: Vec<String>,
     pub(super) children: [Vec<Row>; 4],
 }
 
@@ -37,13 +39,40 @@ impl Row {
 
     pub(super) fn unknown(&mut self, name: String, raw: &str) {
         if !name.contains('@') {
+            // Of a name that comes twice the last value counts.
+            self.extra.retain(|(before, _)| *before != name);
             self.extra.push((name, raw.to_owned()));
+        }
+    }
+
+    /// What is to be in `extra_json`, and what is to be refused: what serde_json does not read, and what is nested too deep.
+    pub(super) fn extra(&self) -> [Members; 2] {
+        let is_whole = |raw: &str| {
+            let inside = format!("{}{raw}{}", "[".repeat(27), "]".repeat(27));
+            serde_json::from_str::<Value>(&inside).is_ok()
+        };
+        let mut parts = [Members::new(), Members::new()];
+        for (name, raw) in &self.extra {
+            parts[usize::from(!is_whole(raw))].push((name.clone(), raw.clone()));
+        }
+        parts[1].extend(self.broken.iter().map(|raw| ("\u{fffd}".to_owned(), raw.clone())));
+        parts.iter_mut().for_each(|part| part.sort());
+        parts
+    }
+
+    /// Takes the properties that the definition does not know, in the order in which they come.
+    pub(super) fn strangers(&mut self, members: &Members) {
+        for (name, raw) in members.iter().filter(|(name, _)| STRANGERS.contains(&name.as_str())) {
+            self.unknown(name.clone(), raw);
         }
     }
 }
 
 /// Properties of an object, in order.
 pub(super) type Members = Vec<(String, String)>;
+
+/// Names that no table knows.
+const STRANGERS: [&str; 6] = ["newThing", "x.y", "\u{fc}nknown \"q\"", "", "a@odata.type", "@odata.etag"];
 
 pub(super) const WRONG: [&str; 14] = [
     "5",
@@ -211,9 +240,8 @@ impl Random {
     }
 
     pub(super) fn strangers(&mut self, members: &mut Members) {
-        const NAMES: [&str; 6] = ["newThing", "x.y", "ünknown \"q\"", "", "a@odata.type", "@odata.etag"];
         while self.chance(20) {
-            let (name, raw) = (self.one(&NAMES).to_owned(), self.value(Type::Text).0);
+            let (name, raw) = (self.one(&STRANGERS).to_owned(), self.value(Type::Text).0);
             members.push((name, raw));
         }
     }
@@ -339,11 +367,22 @@ impl Random {
         let mut row = Row::default();
         if self.chance(5) {
             let raw = self.one(&["null", "5", "\"x\"", "[]", r#"{"\ud800":1}"#]).to_owned();
-            row.rejects.push(("", raw.clone()));
+            if raw.starts_with('{') {
+                row.broken.push("1".to_owned());
+            } else {
+                row.rejects.push(("", raw.clone()));
+            }
             return (raw, row);
         }
         let mut members: Members = Vec::new();
         let names = self.columns(table, &mut row, &mut members);
+        if table.name.ends_with("attachment") {
+            // A card may come as the object itself.
+            if let Some((_, raw)) = members.iter().find(|(name, raw)| name == "content" && raw.starts_with('{')) {
+                row.rejects.retain(|(column, _)| *column != "content");
+                row.columns.insert("content", raw.clone());
+            }
+        }
         if table.name.ends_with("attachment") && self.chance(60) {
             members.retain(|(name, _)| !matches!(name.as_str(), "attachmentId" | "contentType" | "content"));
             row.rejects.retain(|(column, _)| !matches!(*column, "attachment_id" | "content_type" | "content"));
@@ -362,10 +401,9 @@ impl Random {
                 self.identities(&mut row, "mentioned", ["mentioned_kind", "mentioned_id", "mentioned_display_name"]);
             members.push(("mentioned".to_owned(), raw));
         }
-        let known = members.len();
         self.strangers(&mut members);
-        members[known..].iter().for_each(|(name, raw)| row.unknown(name.clone(), raw));
         self.shuffle(&mut members);
+        row.strangers(&members);
         self.repeat(&mut members, &names);
         (self.object(&members), row)
     }
@@ -374,7 +412,12 @@ impl Random {
         let mut row = Row::default();
         if self.chance(2) {
             let raw = self.one(&["null", "5", "\"x\"", "[]", r#"{"\ud800":1,"id":"x"}"#]).to_owned();
-            row.rejects.push(("", raw.clone()));
+            if raw.starts_with('{') {
+                row.broken.push("1".to_owned());
+                row.columns.insert("interaction_id", "x".to_owned());
+            } else {
+                row.rejects.push(("", raw.clone()));
+            }
             return (raw, row);
         }
         let mut members: Members = Vec::new();
@@ -411,10 +454,9 @@ impl Random {
             };
             members.push((name.to_owned(), raw));
         }
-        let known = members.len();
         self.strangers(&mut members);
-        members[known..].iter().for_each(|(name, raw)| row.unknown(name.clone(), raw));
         self.shuffle(&mut members);
+        row.strangers(&members);
         let names: Vec<_> =
             names.into_iter().chain(["from", "body", "attachments", "contexts", "links", "mentions"]).collect();
         self.repeat(&mut members, &names);

@@ -1,0 +1,148 @@
+//! Tokens to html5ever's tree builder, without those that would cost it more than their length.
+//!
+//! The tree builder looks through all open elements again and again, so that time grows with the square of their
+//! number; and it opens formatting elements again in each paragraph until they are closed, so that memory does. No
+//! text depends on either: formatting elements become `span`, and of elements nested deeper than [`DEPTH`] only the
+//! lines remain.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use html5ever::interface::Tracer;
+use html5ever::tendril::StrTendril;
+use html5ever::tokenizer::{Tag, TagKind, Token, TokenSink, TokenSinkResult};
+use html5ever::tree_builder::{TreeBuilder, TreeBuilderOpts};
+use html5ever::{LocalName, local_name};
+
+use super::roles::{CHILDLESS, FORMATTING, has_lines};
+use super::tree::{Element, Tree};
+
+/// Open elements, at most: some more than people's mail has after many replies.
+const DEPTH: usize = 128;
+
+pub(super) type Answer = TokenSinkResult<Rc<Element>>;
+
+/// Builds a tree from tokens.
+pub(super) struct Builder {
+    builder: TreeBuilder<Rc<Element>, Tree>,
+    /// How many elements of a name were left out and have not ended.
+    left_out: RefCell<HashMap<LocalName, usize>>,
+}
+
+impl Builder {
+    pub(super) fn new() -> Self {
+        let tree = Tree::new();
+        let context = tree.context();
+        // Nobody runs scripts here: what is meant for that case is shown.
+        let options = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
+        let builder = TreeBuilder::new_for_fragment(tree, context, None, options);
+        Self { builder, left_out: RefCell::default() }
+    }
+
+    /// The tree of all tokens.
+    pub(super) fn finish(self) -> Tree {
+        self.forward(Token::EOFToken);
+        self.builder.sink
+    }
+
+    /// Whether markup is that of SVG or MathML at the moment.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.builder.adjusted_current_node_present_but_not_in_html_namespace()
+    }
+
+    pub(super) fn send(&self, token: Token) -> Answer {
+        // The number of the line is only for errors.
+        self.builder.process_token(token, 1)
+    }
+
+    pub(super) fn text(&self, text: &str) {
+        for (at, part) in text.split('\0').enumerate() {
+            if at > 0 {
+                self.forward(Token::NullCharacterToken);
+            }
+            if !part.is_empty() {
+                self.forward(Token::CharacterTokens(StrTendril::from_slice(part)));
+            }
+        }
+    }
+
+    /// A comment, whose words nobody reads.
+    pub(super) fn comment(&self) {
+        self.forward(Token::CommentToken(StrTendril::new()));
+    }
+
+    /// A tag; the answer says how what follows a start tag is to be read.
+    pub(super) fn tag(&self, mut tag: Tag) -> Answer {
+        if is(&tag.name, &FORMATTING) {
+            // These two are elements of SVG, too. Other ones end it, as a `span` does.
+            let is_own = match &*tag.name {
+                "a" => true,
+                "font" => tag.kind == TagKind::EndTag || tag.attrs.is_empty(),
+                _ => false,
+            };
+            if !(is_own && self.is_foreign()) {
+                (tag.name, tag.attrs) = (local_name!("span"), vec![]);
+            }
+        }
+        let mut left_out = self.left_out.borrow_mut();
+        let is_left_out = match tag.kind {
+            TagKind::EndTag => match left_out.get_mut(&tag.name) {
+                Some(count) if *count > 0 => {
+                    *count -= 1;
+                    true
+                }
+                _ => false,
+            },
+            TagKind::StartTag => {
+                let stays_open = self.is_foreign() || !is(&tag.name, &CHILDLESS);
+                let is_left_out = stays_open && self.depth() >= DEPTH;
+                if is_left_out && !tag.self_closing {
+                    *left_out.entry(tag.name.clone()).or_default() += 1;
+                }
+                is_left_out
+            }
+        };
+        if !is_left_out {
+            return self.send(Token::TagToken(tag));
+        }
+        if has_lines(&tag.name) {
+            for kind in [TagKind::StartTag, TagKind::EndTag] {
+                let (name, attrs) = (local_name!("div"), vec![]);
+                let tag = Tag { kind, name, self_closing: false, attrs, had_duplicate_attributes: false };
+                self.forward(Token::TagToken(tag));
+            }
+        }
+        if is(&tag.name, &["td", "th"]) {
+            self.forward(Token::CharacterTokens(StrTendril::from_char(' ')));
+        }
+        TokenSinkResult::Continue
+    }
+
+    /// Sends a token after which everything is read as before.
+    fn forward(&self, token: Token) {
+        let answer = self.send(token);
+        debug_assert!(matches!(answer, TokenSinkResult::Continue), "few tags change how text is read, and they came as such");
+    }
+
+    /// How many elements are open, or a few more.
+    fn depth(&self) -> usize {
+        let count = Count(Cell::new(0));
+        self.builder.trace_handles(&count);
+        count.0.get()
+    }
+}
+
+fn is(name: &LocalName, names: &[&str]) -> bool {
+    names.contains(&&**name)
+}
+
+struct Count(Cell<usize>);
+
+impl Tracer for Count {
+    type Handle = Rc<Element>;
+
+    fn trace_handle(&self, _: &Rc<Element>) {
+        self.0.set(self.0.get() + 1);
+    }
+}

@@ -1,0 +1,288 @@
+//! The nodes of a document, as html5ever's tree builder arranges them.
+//!
+//! Nodes are numbers with links to their neighbours: each change takes the same time however many there are, and
+//! neither walking nor dropping them needs a stack.
+
+use std::borrow::Cow;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use html5ever::interface::{ElementFlags, NodeOrText, QuirksMode, TreeSink};
+use html5ever::tendril::StrTendril;
+use html5ever::{Attribute, ExpandedName, QualName};
+
+use super::roles::{Role, role};
+
+/// The number of a node.
+pub(super) type Id = u32;
+
+/// No node.
+const NONE: Id = Id::MAX;
+
+/// The node under which everything is that is shown.
+pub(super) const DOCUMENT: Id = 0;
+
+/// An element as the tree builder knows it.
+#[derive(Debug)]
+pub(super) struct Element {
+    id: Id,
+    name: QualName,
+    /// Whether HTML goes on inside this element of MathML.
+    is_integration_point: bool,
+}
+
+/// What a node is.
+#[derive(Debug)]
+pub(super) enum Content {
+    Element(Role),
+    Text(StrTendril),
+}
+
+#[derive(Debug)]
+struct Node {
+    content: Content,
+    parent: Id,
+    previous: Id,
+    next: Id,
+    first: Id,
+    last: Id,
+}
+
+/// A document while it is built, and afterwards.
+#[derive(Debug)]
+pub(super) struct Tree {
+    nodes: RefCell<Vec<Node>>,
+    document: Rc<Element>,
+    /// Stands for comments and for what templates hold: never shown.
+    nowhere: Rc<Element>,
+    /// How often the tree builder asked for an element's name: the measure of its work.
+    lookups: Cell<u64>,
+}
+
+impl Tree {
+    pub(super) fn new() -> Self {
+        let nodes = RefCell::new(Vec::new());
+        let [document, nowhere] = [DOCUMENT, DOCUMENT + 1].map(|id| {
+            nodes.borrow_mut().push(Node::new(Content::Element(Role::Inline)));
+            let name = QualName::new(None, html5ever::ns!(html), html5ever::local_name!("div"));
+            Rc::new(Element { id, name, is_integration_point: false })
+        });
+        Self { nodes, document, nowhere, lookups: Cell::new(0) }
+    }
+
+    /// Nodes that were made, and names that were looked up.
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn work(&self) -> u64 {
+        self.lookups.get() + self.nodes.borrow().len() as u64
+    }
+
+    /// The element in whose place the markup stands.
+    pub(super) fn context(&self) -> Rc<Element> {
+        self.nowhere.clone()
+    }
+
+    /// Calls `visit` for each node in order, elements again where they end. It says whether to go into an element.
+    pub(super) fn walk(&self, mut visit: impl FnMut(Visit<'_>) -> bool) {
+        let nodes = self.nodes.borrow();
+        let mut at = DOCUMENT;
+        loop {
+            let node = &nodes[at as usize];
+            let goes_in = match &node.content {
+                Content::Text(text) => {
+                    visit(Visit::Text(text));
+                    false
+                }
+                Content::Element(role) => {
+                    let only_text = (node.first == node.last).then(|| nodes.get(node.first as usize)).flatten();
+                    let only_text = only_text.and_then(|child| match &child.content {
+                        Content::Text(text) => Some(&**text),
+                        Content::Element(_) => None,
+                    });
+                    visit(Visit::Start(role, only_text))
+                }
+            };
+            if goes_in && node.first != NONE {
+                at = node.first;
+                continue;
+            }
+            // The next one in order: of the innermost element that has one.
+            loop {
+                let node = &nodes[at as usize];
+                if let Content::Element(role) = &node.content {
+                    visit(Visit::End(role));
+                }
+                if at == DOCUMENT {
+                    return;
+                }
+                if node.next != NONE {
+                    at = node.next;
+                    break;
+                }
+                at = node.parent;
+            }
+        }
+    }
+
+    /// Puts a node or text under a parent, before a child of it or as the last one.
+    fn insert(&self, parent: Id, before: Id, child: NodeOrText<Rc<Element>>) {
+        let nodes = &mut *self.nodes.borrow_mut();
+        let previous = if before == NONE { nodes[parent as usize].last } else { nodes[before as usize].previous };
+        let id = match child {
+            NodeOrText::AppendNode(element) if element.id == self.nowhere.id => return,
+            NodeOrText::AppendNode(element) => {
+                detach(nodes, element.id);
+                element.id
+            }
+            NodeOrText::AppendText(text) => {
+                if let Some(Node { content: Content::Text(before), .. }) = nodes.get_mut(previous as usize) {
+                    before.push_tendril(&text);
+                    return;
+                }
+                nodes.push(Node::new(Content::Text(text)));
+                number(nodes.len() - 1)
+            }
+        };
+        // Detaching it may have moved the neighbour.
+        let previous = if before == NONE { nodes[parent as usize].last } else { nodes[before as usize].previous };
+        link(nodes, parent, previous, id);
+        link(nodes, parent, id, before);
+        nodes[id as usize].parent = parent;
+    }
+}
+
+/// What a walk comes by.
+pub(super) enum Visit<'t> {
+    /// An element, and its text if that is all it holds.
+    Start(&'t Role, Option<&'t str>),
+    Text(&'t str),
+    End(&'t Role),
+}
+
+impl Node {
+    fn new(content: Content) -> Self {
+        Self { content, parent: NONE, previous: NONE, next: NONE, first: NONE, last: NONE }
+    }
+}
+
+/// A body of 2^32 nodes would have come in more bytes than a page may have.
+fn number(at: usize) -> Id {
+    Id::try_from(at).unwrap_or(NONE)
+}
+
+/// Makes two nodes neighbours; none before is the first place of the parent, none after its last.
+fn link(nodes: &mut [Node], parent: Id, before: Id, after: Id) {
+    match before {
+        NONE => nodes[parent as usize].first = after,
+        _ => nodes[before as usize].next = after,
+    }
+    match after {
+        NONE => nodes[parent as usize].last = before,
+        _ => nodes[after as usize].previous = before,
+    }
+}
+
+fn detach(nodes: &mut [Node], id: Id) {
+    let Node { parent, previous, next, .. } = nodes[id as usize];
+    if parent != NONE {
+        link(nodes, parent, previous, next);
+    }
+    let node = &mut nodes[id as usize];
+    (node.parent, node.previous, node.next) = (NONE, NONE, NONE);
+}
+
+impl TreeSink for Tree {
+    type Handle = Rc<Element>;
+    type Output = Self;
+    type ElemName<'a> = ExpandedName<'a>;
+
+    fn finish(self) -> Self {
+        self
+    }
+
+    fn parse_error(&self, _: Cow<'static, str>) {}
+
+    fn get_document(&self) -> Rc<Element> {
+        self.document.clone()
+    }
+
+    fn elem_name<'a>(&'a self, target: &'a Rc<Element>) -> ExpandedName<'a> {
+        self.lookups.set(self.lookups.get() + 1);
+        target.name.expanded()
+    }
+
+    fn create_element(&self, name: QualName, attributes: Vec<Attribute>, flags: ElementFlags) -> Rc<Element> {
+        let mut nodes = self.nodes.borrow_mut();
+        let id = number(nodes.len());
+        nodes.push(Node::new(Content::Element(role(&name, attributes))));
+        Rc::new(Element { id, name, is_integration_point: flags.mathml_annotation_xml_integration_point })
+    }
+
+    fn create_comment(&self, _: StrTendril) -> Rc<Element> {
+        self.nowhere.clone()
+    }
+
+    fn create_pi(&self, _: StrTendril, _: StrTendril) -> Rc<Element> {
+        self.nowhere.clone()
+    }
+
+    fn append(&self, parent: &Rc<Element>, child: NodeOrText<Rc<Element>>) {
+        self.insert(parent.id, NONE, child);
+    }
+
+    fn append_based_on_parent_node(
+        &self,
+        element: &Rc<Element>,
+        previous: &Rc<Element>,
+        child: NodeOrText<Rc<Element>>,
+    ) {
+        let parent = self.nodes.borrow()[element.id as usize].parent;
+        match parent {
+            NONE => self.insert(previous.id, NONE, child),
+            parent => self.insert(parent, element.id, child),
+        }
+    }
+
+    fn append_doctype_to_document(&self, _: StrTendril, _: StrTendril, _: StrTendril) {}
+
+    fn get_template_contents(&self, _: &Rc<Element>) -> Rc<Element> {
+        self.nowhere.clone()
+    }
+
+    fn same_node(&self, x: &Rc<Element>, y: &Rc<Element>) -> bool {
+        x.id == y.id
+    }
+
+    fn set_quirks_mode(&self, _: QuirksMode) {}
+
+    fn append_before_sibling(&self, sibling: &Rc<Element>, child: NodeOrText<Rc<Element>>) {
+        let parent = self.nodes.borrow()[sibling.id as usize].parent;
+        if parent != NONE {
+            self.insert(parent, sibling.id, child);
+        }
+    }
+
+    fn add_attrs_if_missing(&self, _: &Rc<Element>, _: Vec<Attribute>) {}
+
+    fn remove_from_parent(&self, target: &Rc<Element>) {
+        detach(&mut self.nodes.borrow_mut(), target.id);
+    }
+
+    fn reparent_children(&self, node: &Rc<Element>, parent: &Rc<Element>) {
+        let nodes = &mut *self.nodes.borrow_mut();
+        loop {
+            let first = nodes[node.id as usize].first;
+            if first == NONE {
+                return;
+            }
+            detach(nodes, first);
+            let last = nodes[parent.id as usize].last;
+            link(nodes, parent.id, last, first);
+            link(nodes, parent.id, first, NONE);
+            nodes[first as usize].parent = parent.id;
+        }
+    }
+
+    fn is_mathml_annotation_xml_integration_point(&self, element: &Rc<Element>) -> bool {
+        element.is_integration_point
+    }
+}
