@@ -16,9 +16,11 @@ mod gone;
 mod keys;
 mod lake;
 mod leftovers;
+mod listing;
 mod location;
 mod lock;
 mod log;
+mod lost;
 mod memory;
 mod paths;
 mod probe;
@@ -35,15 +37,18 @@ mod source;
 mod spill;
 mod stats;
 mod store_reader;
+mod survey;
 mod upload;
 
 pub use archive::{Archive, ArchivedSlice, archived};
 pub use changes::Changes;
 pub use commit::Committed;
-pub use error::Error;
+pub use error::{Error, Remedy};
 pub use lake::{Find, Instance, Lake, LakeFile, LakeOptions};
 pub use lock::Lock;
+pub use lost::{Extent, Lost};
 pub use scan::{FileRows, Scan};
+pub use survey::{Absent, Survey};
 
 #[cfg(test)]
 mod tests;

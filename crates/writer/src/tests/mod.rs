@@ -4,6 +4,7 @@ mod archives;
 mod commits;
 mod counting;
 mod files;
+mod foreign;
 mod keys;
 mod lakes;
 
