@@ -117,7 +117,7 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     }
     if let (Some(job), Some(service)) = (&graph, &services.graph) {
         let (continued, last_run, left) = (&continued, ledger.last_run(), &left);
-        let walk = graph::Walk { service, job, full, window, continued, last_run, left };
+        let walk = graph::Walk { service, job, full, window, lost: None, continued, last_run, left };
         estimate.graph = Some(of_graph(&walk, &lake).await?);
     }
     if let (Some(job), Some(service), Some(anew)) = (&dataverse, &services.dataverse, continued.anew(full))

@@ -14,6 +14,7 @@ use futures::future::try_join_all;
 
 use super::bundle::Bundle;
 use super::luck::EndedSlice;
+use crate::condition::tables_of_graph;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ingest::Counts;
@@ -63,7 +64,8 @@ impl<'s> Pending<'s> {
         let rows: u64 = lake.files(&AI_INTERACTION).await?.iter().map(|file| file.rows).sum();
         // A window that is read again may meet rows whose time was another. Else that is not to be expected, and looked for
         // only where it costs little.
-        let by_key = spine.full || spine.window.is_some() || rows <= LOOKED_THROUGH;
+        let is_lost = tables_of_graph().any(|table| spine.lost.contains_key(table.name));
+        let by_key = spine.full || spine.window.is_some() || is_lost || rows <= LOOKED_THROUGH;
         Ok(Self {
             find: if by_key { Find::ByKey } else { Find::ByTime },
             may_meet: false,
