@@ -165,7 +165,12 @@ async fn of_dataverse(
             };
             let weeks = plan::weekly(table, &plan.first_pass, oldest);
             of_table.slices = (plan.changed.len() + weeks.len()) as u64;
-            of_lake(lake, table, job, &mut of_table).await?;
+            match of_lake(lake, table, job, &mut of_table).await {
+                Err(Error::Lake(error)) if error.stops_table().is_some() => {
+                    tracing::warn!(%error, "not everything that the lake has can be counted");
+                }
+                counted => counted?,
+            }
             let left = if plan.first_pass.is_empty() {
                 0
             } else if full {
@@ -176,7 +181,11 @@ async fn of_dataverse(
             // Every slice takes a call, and its last page is seldom full.
             of_table.page_calls = of_table.slices + left / u64::from(job.connection.page_size.max(1));
             if job.payloads {
-                of_table.payloads_expected = (left as f64 * share(lake, table).await?) as u64;
+                let share = match share(lake, table).await {
+                    Err(Error::Lake(error)) if error.stops_table().is_some() => table.files().count() as f64,
+                    share => share?,
+                };
+                of_table.payloads_expected = (left as f64 * share) as u64;
             }
         } else {
             of_table.absent = true;
