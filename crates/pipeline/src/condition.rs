@@ -40,11 +40,11 @@ pub(crate) fn is_bookkeeping(table: &Table) -> bool {
 }
 
 /// Makes the lake ready for a run that holds the lock. `repair`: what is lost is taken out of the logs and noted, as found
-/// at that time.
+/// by that run, which started then.
 ///
 /// # Errors
 /// A bookkeeping table that cannot be written, and what concerns the lake as a whole.
-pub(crate) async fn open(lake: &Lake, instance: &Instance, repair: Option<Instant>) -> Result<Condition, Error> {
+pub(crate) async fn open(lake: &Lake, instance: &Instance, repair: Option<(&str, Instant)>) -> Result<Condition, Error> {
     let Survey { absent, stopped, has_rows } = lake.survey(instance).await?;
     let mut stopped: BTreeMap<_, _> = stopped.into_iter().map(|(table, error)| (table.name, error)).collect();
     bookkeeping(lake, instance, repair, (&absent, &mut stopped, has_rows)).await?;
@@ -53,7 +53,7 @@ pub(crate) async fn open(lake: &Lake, instance: &Instance, repair: Option<Instan
     let mut tables: Vec<_> = TABLES.iter().copied().filter(|table| !is_bookkeeping(table)).collect();
     for (table, error) in not_there(lake, &absent).await? {
         match (&error, repair) {
-            (LakeError::Damaged { .. }, Some(found_at)) => match lake.repair(instance, table, found_at).await {
+            (LakeError::Damaged { .. }, Some(found)) => match lake.repair(instance, table, found).await {
                 Ok(_) => {}
                 Err(error) => drop(stopped.insert(table.name, only_of_table(error)?)),
             },
@@ -63,11 +63,11 @@ pub(crate) async fn open(lake: &Lake, instance: &Instance, repair: Option<Instan
     tables.retain(|table| !stopped.contains_key(table.name));
     let lists = repair.is_some() || ledger.has_unfinished() || !ledger.is_last_complete();
     for (table, error) in lake.ready(instance, &tables, lists).await? {
-        let Some(found_at) = repair.filter(|_| matches!(error, LakeError::Damaged { .. })) else {
+        let Some(found) = repair.filter(|_| matches!(error, LakeError::Damaged { .. })) else {
             stopped.insert(table.name, error);
             continue;
         };
-        lake.repair(instance, table, found_at).await?;
+        lake.repair(instance, table, found).await?;
         stopped.extend(lake.ready(instance, &[table], true).await?.into_iter().map(|(table, error)| (table.name, error)));
     }
     let mut lost = BTreeMap::new();
@@ -117,32 +117,34 @@ fn only_of_table(error: LakeError) -> Result<LakeError, Error> {
 async fn bookkeeping(
     lake: &Lake,
     instance: &Instance,
-    repair: Option<Instant>,
+    repair: Option<(&str, Instant)>,
     (absent, stopped, has_rows): (&[Absent], &mut BTreeMap<&'static str, LakeError>, bool),
 ) -> Result<(), Error> {
     let tables: Vec<_> = TABLES.iter().copied().filter(|table| is_bookkeeping(table)).collect();
     if let Some(error) = tables.iter().find_map(|table| stopped.remove(table.name)) {
         return Err(error.into());
     }
-    let absent_one = absent.iter().find(|absent| is_bookkeeping(absent.table));
-    let mut damage = absent_one.filter(|_| has_rows).map(lost_table);
-    if let (None, Some(error)) = (&damage, absent_one.and_then(|absent| absent.not_a_table(lake))) {
+    let of_bookkeeping: Vec<_> = absent.iter().filter(|absent| is_bookkeeping(absent.table)).collect();
+    // Of a lake without rows nothing can be lost.
+    let is_foreign = |absent: &&&Absent| !has_rows || !absent.is_own;
+    if let Some(error) = of_bookkeeping.iter().filter(is_foreign).find_map(|absent| absent.not_a_table(lake)) {
         return Err(error.into());
     }
+    let mut damage = of_bookkeeping.first().filter(|_| has_rows).map(|absent| lost_table(absent));
     if damage.is_none() {
         damage = lake.ready(instance, &tables, false).await?.into_iter().next().map(|(_, error)| error);
     }
     let Some(error) = damage else { return Ok(()) };
-    let Some(found_at) = repair.filter(|_| matches!(error, LakeError::Damaged { .. })) else { return Err(error.into()) };
+    let Some(found) = repair.filter(|_| matches!(error, LakeError::Damaged { .. })) else { return Err(error.into()) };
     // Before the rows that say what was read: a repair that is killed begins again.
     let is_there = |table: &Table| !absent.iter().any(|absent| absent.table.name == table.name);
     let of_rows = dataverse_tables().chain([&SYSTEM_USER, &AI_INTERACTION, &TRANSCRIPT_MESSAGE]);
     for table in of_rows.filter(|table| is_there(table) && !stopped.contains_key(table.name)) {
-        lake.read_again(table, found_at).await?;
+        lake.read_again(table, found).await?;
     }
     for &table in &tables {
         let is_lost = !is_there(table) || lake.check_files(table).await.is_err();
-        if is_lost && lake.repair(instance, table, found_at).await? {
+        if is_lost && lake.repair(instance, table, found).await? {
             lake.recovered(table).await?;
         }
     }

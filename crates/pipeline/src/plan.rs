@@ -93,11 +93,12 @@ pub(crate) fn plan(windows: &[Window], frame: &Frame<'_>) -> Plan {
 impl Plan {
     /// Adds what the lake has lost and no run has read again since.
     pub(crate) fn add_lost(&mut self, lost: &Lost, windows: &[Window], frame: &Frame<'_>) {
-        for range in lost_ranges(lost, windows, frame) {
+        let is_since = |run: &str| is_since(lost, run, frame);
+        for range in lost_ranges(lost, windows, frame, &is_since) {
             self.first_pass.extend(subtract(range, self.first_pass.clone().into_iter()));
         }
         self.first_pass.sort_by_key(|range| std::cmp::Reverse(range.start));
-        for range in lost_changes(lost, windows, frame) {
+        for range in lost_changes(lost, windows, frame, &is_since) {
             for mut rest in subtract(range, self.changed.clone().into_iter()) {
                 while rest.start < rest.end {
                     let until = rest.start.plus_seconds(Instant::DAY_SECONDS).min(rest.end);
@@ -110,27 +111,43 @@ impl Plan {
     }
 }
 
-/// Whether everything that the lake has lost of a table was read again.
-pub(crate) fn is_recovered(lost: &Lost, windows: &[Window], frame: &Frame<'_>) -> bool {
-    lost_ranges(lost, windows, frame).is_empty() && lost_changes(lost, windows, frame).is_empty()
+/// Whether everything that the lake has lost of a table was read again, at the end of that run.
+pub(crate) fn is_recovered(lost: &Lost, windows: &[Window], frame: &Frame<'_>, run_id: &str) -> bool {
+    let is_since = |run: &str| run == run_id || is_since(lost, run, frame);
+    lost_ranges(lost, windows, frame, &is_since).is_empty() && lost_changes(lost, windows, frame, &is_since).is_empty()
+}
+
+/// Whether a run read what is there now: the one that found something to be lost, or a later one.
+fn is_since(lost: &Lost, run: &str, frame: &Frame<'_>) -> bool {
+    run == lost.found_by || frame.started.get(run).is_some_and(|start| *start > lost.found_at)
 }
 
 /// The windows of `createdon` in which rows are lost and that no run has read since.
-fn lost_ranges(lost: &Lost, windows: &[Window], frame: &Frame<'_>) -> Vec<Range<Instant>> {
+fn lost_ranges(
+    lost: &Lost,
+    windows: &[Window],
+    frame: &Frame<'_>,
+    is_since: &dyn Fn(&str) -> bool,
+) -> Vec<Range<Instant>> {
     let whole: Vec<_> = match &lost.extent {
         Extent::Everything => vec![frame.since.unwrap_or(BEGINNING).floor_second()..frame.now],
         Extent::Weeks(weeks) => weeks.values().map(|times| times.start..times.end.min(frame.now)).collect(),
     };
     let mut left: Vec<Range<Instant>> = Vec::new();
     for range in whole {
-        let covered: Vec<_> = read_since(lost, windows, frame, CREATED).chain(left.iter().cloned()).collect();
+        let covered: Vec<_> = read_since(windows, CREATED, is_since).chain(left.iter().cloned()).collect();
         left.extend(subtract(range, covered.into_iter()));
     }
     left
 }
 
 /// The windows of `modifiedon` in which rows are lost: those that were made before the first pass begins came so.
-fn lost_changes(lost: &Lost, windows: &[Window], frame: &Frame<'_>) -> Vec<Range<Instant>> {
+fn lost_changes(
+    lost: &Lost,
+    windows: &[Window],
+    frame: &Frame<'_>,
+    is_since: &dyn Fn(&str) -> bool,
+) -> Vec<Range<Instant>> {
     if lost.extent != Extent::Everything || frame.since.is_none() {
         return vec![];
     }
@@ -138,19 +155,17 @@ fn lost_changes(lost: &Lost, windows: &[Window], frame: &Frame<'_>) -> Vec<Range
         return vec![];
     };
     let start = start.plus_seconds(-frame.overlap_seconds).floor_second();
-    subtract(start..frame.now, read_since(lost, windows, frame, MODIFIED))
+    subtract(start..frame.now, read_since(windows, MODIFIED, is_since))
 }
 
-/// The windows of that clock that runs have read since something was found to be lost.
+/// The windows of that clock that these runs have read.
 fn read_since<'a>(
-    lost: &'a Lost,
     windows: &'a [Window],
-    frame: &'a Frame<'_>,
     clock: &'a str,
+    is_since: &'a dyn Fn(&str) -> bool,
 ) -> impl Iterator<Item = Range<Instant>> + 'a {
-    let is_since = |window: &&Window| frame.started.get(&window.run_id).is_some_and(|start| *start >= lost.found_at);
-    let of_clock = windows.iter().filter(move |window| window.clock == clock);
-    of_clock.filter(is_since).map(|window| window.start..window.end)
+    let of_clock = windows.iter().filter(move |window| window.clock == clock && is_since(&window.run_id));
+    of_clock.map(|window| window.start..window.end)
 }
 
 /// Until when everything that changed was read: the end of the gapless chain of `modifiedon` windows that begins with
@@ -388,14 +403,14 @@ mod tests {
         let frame = frame(&world, "2025-07-05", since);
         let mut plan = plan(&world.windows, &frame);
         plan.add_lost(lost, &world.windows, &frame);
-        (texts(&plan.first_pass), texts(&plan.changed), is_recovered(lost, &world.windows, &frame))
+        (texts(&plan.first_pass), texts(&plan.changed), is_recovered(lost, &world.windows, &frame, "d"))
     }
 
     #[test]
     fn lost_weeks_are_read_again_once() {
         let times = at("2025-06-08")..at("2025-06-15");
         let weeks = BTreeMap::from([(Week::of(times.start), times)]);
-        let lost = Lost { found_at: at("2025-07-04"), extent: Extent::Weeks(weeks) };
+        let lost = Lost { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Weeks(weeks) };
         let daily = |starts: &[&str]| -> Vec<String> {
             let day = |start: &&str| {
                 format!("{start}/{}", at(start).plus_seconds(Instant::DAY_SECONDS).min(at("2025-07-05")))
@@ -415,7 +430,7 @@ mod tests {
 
     #[test]
     fn a_lost_table_is_read_again_with_what_changed_before_its_first_pass_begins() {
-        let lost = Lost { found_at: at("2025-07-04"), extent: Extent::Everything };
+        let lost = Lost { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Everything };
         let (first_pass, changed, recovered) = with_lost(&lost, vec![], Some("2025-06-01"));
         assert_eq!(first_pass, ["2025-06-01T00:00:00Z/2025-07-05T00:00:00Z"]);
         assert_eq!((changed[0].as_str(), changed.len(), recovered), ("2025-06-30T23:00:00Z/2025-07-01T23:00:00Z", 5, false));

@@ -87,7 +87,7 @@ pub(crate) async fn settle_lost(
         let Some(lost) = spine.lost.get(table.name) else { continue };
         let Some(selection) = spine.schema.selection(table) else { continue };
         let (windows, _) = spine.ledger.windows(table, &selection.text()).await;
-        if plan::is_recovered(lost, &windows, &Frame::of(job, &spine.ledger, continued)) {
+        if plan::is_recovered(lost, &windows, &Frame::of(job, &spine.ledger, continued), &spine.run_id) {
             spine.lake.recovered(table).await?;
         }
     }

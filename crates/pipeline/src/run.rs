@@ -47,7 +47,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let run_id = run_id(started_at);
 
     let _lock = lake.lock(&run_id).await?;
-    let repair = request.repair.then(|| started_at.floor_second());
+    let repair = request.repair.then_some((run_id.as_str(), started_at));
     let Condition { mut ledger, stopped: tables_stopped, lost } = condition::open(&lake, &instance, repair).await?;
     let last_run = ledger.last_run().map(str::to_owned);
     let command = request.command(command);

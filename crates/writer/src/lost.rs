@@ -12,8 +12,10 @@ use crate::data_file::DataFile;
 /// Rows that a table has lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
-    /// When that was found: what was read since is there.
+    /// When the run started that found it: what was read by that run or by a later one is there.
     pub found_at: Instant,
+    /// That run.
+    pub found_by: String,
     /// Which rows.
     pub extent: Extent,
 }
@@ -29,20 +31,20 @@ pub enum Extent {
 
 impl Lost {
     /// What is lost with these files.
-    pub(crate) fn of(table: &'static Table, files: &[impl AsRef<DataFile>], found_at: Instant) -> Self {
+    pub(crate) fn of(table: &'static Table, files: &[impl AsRef<DataFile>], found: (&str, Instant)) -> Self {
         let mut weeks = BTreeMap::new();
         for file in files {
             match of_file(table, file.as_ref()) {
                 Some((week, times)) => widen(&mut weeks, week, times),
-                None => return Self { found_at, extent: Extent::Everything },
+                None => return Self::everything(found),
             }
         }
-        Self { found_at, extent: Extent::Weeks(weeks) }
+        Self { extent: Extent::Weeks(weeks), ..Self::everything(found) }
     }
 
     /// All rows.
-    pub(crate) const fn everything(found_at: Instant) -> Self {
-        Self { found_at, extent: Extent::Everything }
+    pub(crate) fn everything((found_by, found_at): (&str, Instant)) -> Self {
+        Self { found_at, found_by: found_by.to_owned(), extent: Extent::Everything }
     }
 
     /// Both.
@@ -60,7 +62,7 @@ impl Lost {
 
     /// As a note; [`Lost::parse`] reads it.
     pub(crate) fn text(&self) -> String {
-        let mut text = self.found_at.to_string();
+        let mut text = format!("{} {}", self.found_at, self.found_by);
         match &self.extent {
             Extent::Everything => text.push_str(" everything"),
             Extent::Weeks(weeks) => {
@@ -76,6 +78,7 @@ impl Lost {
     pub(crate) fn parse(text: &str) -> Self {
         let mut parts = text.split(' ');
         let found_at = parts.next().and_then(Instant::parse).unwrap_or(Instant(i64::MAX));
+        let found_by = parts.next().unwrap_or_default().to_owned();
         let week = |part: &str| {
             let mut parts = part.split('/');
             let (week, start, end) = (parts.next()?, parts.next()?, parts.next()?);
@@ -83,7 +86,7 @@ impl Lost {
         };
         let weeks: Option<BTreeMap<_, _>> = parts.map(week).collect();
         let weeks = weeks.filter(|weeks| !weeks.is_empty());
-        Self { found_at, extent: weeks.map_or(Extent::Everything, Extent::Weeks) }
+        Self { found_at, found_by, extent: weeks.map_or(Extent::Everything, Extent::Weeks) }
     }
 }
 
@@ -121,7 +124,7 @@ mod tests {
     }
 
     fn found(table: &'static Table, files: &[Arc<DataFile>]) -> String {
-        let lost = Lost::of(table, files, Instant::parse("2025-11-05T12:00:00Z").unwrap());
+        let lost = Lost::of(table, files, ("r", Instant::parse("2025-11-05T12:00:00Z").unwrap()));
         assert_eq!(Lost::parse(&lost.text()), lost);
         lost.text()
     }
@@ -137,18 +140,18 @@ mod tests {
         let week = Some("2025-06-22");
         assert_eq!(
             found(&COPILOT_EVENT, &[file(&COPILOT_EVENT, week, &inside)]),
-            "2025-11-05T12:00:00Z 2025-06-22/2025-06-22T00:00:00Z/2025-06-29T00:00:00Z"
+            "2025-11-05T12:00:00Z r 2025-06-22/2025-06-22T00:00:00Z/2025-06-29T00:00:00Z"
         );
         let outside = stats("2025-06-20T10:00:00.123Z", "2025-06-24T10:00:00.123Z");
         assert_eq!(
             found(&COPILOT_EVENT, &[file(&COPILOT_EVENT, week, &inside), file(&COPILOT_EVENT, week, &outside)]),
-            "2025-11-05T12:00:00Z 2025-06-22/2025-06-20T10:00:00Z/2025-06-29T00:00:00Z"
+            "2025-11-05T12:00:00Z r 2025-06-22/2025-06-20T10:00:00Z/2025-06-29T00:00:00Z"
         );
         assert_eq!(
             found(&PAYLOAD, &[file(&PAYLOAD, week, "{}")]),
-            "2025-11-05T12:00:00Z 2025-06-22/2025-06-22T00:00:00Z/2025-06-29T00:00:00Z"
+            "2025-11-05T12:00:00Z r 2025-06-22/2025-06-22T00:00:00Z/2025-06-29T00:00:00Z"
         );
-        let everything = "2025-11-05T12:00:00Z everything";
+        let everything = "2025-11-05T12:00:00Z r everything";
         assert_eq!(found(&COPILOT_EVENT, &[file(&COPILOT_EVENT, week, "{}")]), everything, "no statistics");
         let unknown = Week::UNKNOWN.to_string();
         assert_eq!(found(&COPILOT_EVENT, &[file(&COPILOT_EVENT, Some(&unknown), &inside)]), everything);
@@ -158,12 +161,12 @@ mod tests {
     #[test]
     fn what_was_lost_before_is_lost_too() {
         let (a, b) = (
-            Lost::parse("2025-11-05T12:00:00Z 2025-06-22/2025-06-22T00:00:00Z/2025-06-29T00:00:00Z"),
-            Lost::parse("2025-11-04T12:00:00Z 2025-06-29/2025-06-29T00:00:00Z/2025-07-06T00:00:00Z"),
+            Lost::parse("2025-11-05T12:00:00Z r 2025-06-22/2025-06-22T00:00:00Z/2025-06-29T00:00:00Z"),
+            Lost::parse("2025-11-04T12:00:00Z q 2025-06-29/2025-06-29T00:00:00Z/2025-07-06T00:00:00Z"),
         );
         assert_eq!(
             a.clone().and(Some(b)).text(),
-            "2025-11-05T12:00:00Z 2025-06-22/2025-06-22T00:00:00Z/2025-06-29T00:00:00Z \
+            "2025-11-05T12:00:00Z r 2025-06-22/2025-06-22T00:00:00Z/2025-06-29T00:00:00Z \
              2025-06-29/2025-06-29T00:00:00Z/2025-07-06T00:00:00Z"
         );
         assert_eq!(a.and(Some(Lost::parse("damaged"))).extent, Extent::Everything);

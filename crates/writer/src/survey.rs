@@ -151,7 +151,7 @@ impl Lake {
     }
 
     /// Takes files that are not there out of a table, or makes a table anew that is not there, and notes what is to be
-    /// read again, in one commit. `false`: nothing was missing.
+    /// read again, in one commit, with the run that found it and its start. `false`: nothing was missing.
     ///
     /// # Errors
     /// [`Error::NotATable`] when its folder holds files of others; reading or writing the log.
@@ -159,7 +159,7 @@ impl Lake {
         &self,
         instance: &Instance,
         table: &'static Table,
-        found_at: Instant,
+        found: (&str, Instant),
     ) -> Result<bool, Error> {
         let log = self.inner.log(table);
         if log.state().await?.is_none() {
@@ -170,21 +170,21 @@ impl Lake {
             for file in listing::list(&self.inner, table).await?.iter().filter(|file| !file.is_log) {
                 leftovers::delete(&self.inner, &file.path).await?;
             }
-            let note = (LOST.to_owned(), Lost::everything(found_at).text());
+            let note = (LOST.to_owned(), Lost::everything(found).text());
             log.create(instance, &self.inner.url, [note]).await?;
             return Ok(true);
         }
         let missing = leftovers::missing(&self.inner, &log).await?;
         let is_missing = !missing.is_empty();
         if is_missing {
-            self.note_lost(&log, Lost::of(table, &missing, found_at), &missing).await?;
+            self.note_lost(&log, Lost::of(table, &missing, found), &missing).await?;
         }
         Ok(is_missing)
     }
 
     /// Notes that all rows of a table are to be read again.
-    pub async fn read_again(&self, table: &'static Table, found_at: Instant) -> Result<(), Error> {
-        self.note_lost(&self.inner.log(table), Lost::everything(found_at), &[]).await
+    pub async fn read_again(&self, table: &'static Table, found: (&str, Instant)) -> Result<(), Error> {
+        self.note_lost(&self.inner.log(table), Lost::everything(found), &[]).await
     }
 
     async fn note_lost(&self, log: &Log, lost: Lost, files: &[Arc<DataFile>]) -> Result<(), Error> {

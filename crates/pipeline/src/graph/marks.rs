@@ -36,6 +36,8 @@ pub(crate) struct LastSlice {
     pub(crate) is_continued: bool,
     /// Whether the last run wrote it: nothing of the user was read since.
     pub(crate) is_last: bool,
+    /// Whether the run wrote it that found out what the lake has lost.
+    pub(crate) is_of_repair: bool,
     pub(crate) pages: u64,
     pub(crate) finished_at: i64,
 }
@@ -45,6 +47,8 @@ pub(crate) struct Reading<'a> {
     /// The runs that the present one continues.
     pub(crate) continued: &'a BTreeSet<String>,
     pub(crate) last_run: Option<&'a str>,
+    /// The run that found out what the lake has lost.
+    pub(crate) repair: Option<&'a str>,
     /// Whoever was deleted before was probably asked once more since: nobody looks far for that.
     pub(crate) deleted_since: Option<Instant>,
 }
@@ -136,6 +140,7 @@ impl Reader<'_> {
                 status: Status::parse(status.value(row)).unwrap_or(Status::Failed),
                 is_continued: self.reading.continued.contains(run_id.value(row)),
                 is_last: self.reading.last_run == Some(run_id.value(row)),
+                is_of_repair: self.reading.repair == Some(run_id.value(row)),
                 pages: u64::try_from(pages.value(row)).unwrap_or_default(),
                 finished_at: at,
             });

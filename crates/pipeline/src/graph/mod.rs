@@ -83,6 +83,7 @@ impl Walk<'_> {
         let reading = marks::Reading {
             continued: &self.continued.runs,
             last_run: self.last_run,
+            repair: self.lost.as_ref().map(|lost| lost.found_by.as_str()),
             // Runs since then asked whoever was deleted before.
             deleted_since: last.map(|last| {
                 last.plus_seconds(-Instant::DAY_SECONDS).min(started_at.plus_seconds(-7 * Instant::DAY_SECONDS))
@@ -119,7 +120,7 @@ impl Walk<'_> {
             full: self.full,
             window: self.window,
             asked: Arc::new(Asked { since: self.job.since.floor_second(), app_classes }),
-            lost: self.lost,
+            lost: self.lost.clone(),
         }
     }
 

@@ -30,27 +30,29 @@ pub(crate) struct Frame {
 }
 
 /// Rows that the lake has lost, of whomever.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Lost {
     /// None is older.
     pub(crate) since: Instant,
-    /// When that was found: what was read since is there.
+    /// When the run started that found it: what was read since, by that run or a later one, is there.
     pub(crate) found_at: Instant,
+    /// That run.
+    pub(crate) found_by: String,
 }
 
 impl Lost {
     /// What a run has to read again, of all tables that histories are written to.
     pub(crate) fn of(tables: &BTreeMap<&'static str, copilot_lake_writer::Lost>, job: &GraphJob) -> Option<Self> {
-        let of_graph = tables_of_graph().filter_map(|table| tables.get(table.name));
-        of_graph.map(|lost| Self { since: oldest(lost, job), found_at: lost.found_at }).reduce(|a, b| Self {
-            since: a.since.min(b.since),
-            found_at: a.found_at.max(b.found_at),
-        })
+        let of_graph: Vec<_> = tables_of_graph().filter_map(|table| tables.get(table.name)).collect();
+        let last = of_graph.iter().max_by_key(|lost| lost.found_at)?;
+        let since = of_graph.iter().map(|lost| oldest(lost, job)).min()?;
+        Some(Self { since, found_at: last.found_at, found_by: last.found_by.clone() })
     }
 
     /// Whether a user's history was read again.
     fn is_settled(&self, mark: &LastSlice) -> bool {
-        mark.finished_at >= self.found_at.0 && mark.status == Status::Done && mark.window_start <= self.since
+        let is_since = mark.finished_at > self.found_at.0 || mark.is_of_repair;
+        is_since && mark.status == Status::Done && mark.window_start <= self.since
     }
 }
 
@@ -124,7 +126,7 @@ pub(crate) fn task(user: String, of: Standing, mark: Option<&LastSlice>, frame: 
         let done = mark.until.is_some_and(|until| until >= frame.now) && mark.status != Status::Failed && covers(&mark);
         mark.is_continued && (done || (mark.status == Status::Skipped && mark.window_end >= frame.now))
     };
-    let lost = frame.lost.filter(|lost| !mark.is_some_and(|mark| lost.is_settled(mark)));
+    let lost = frame.lost.as_ref().filter(|lost| !mark.is_some_and(|mark| lost.is_settled(mark)));
     if frame.window.is_none() && lost.is_none() && mark.is_some_and(settled) {
         return None;
     }
@@ -201,6 +203,7 @@ mod tests {
             status: Status::Done,
             is_continued: false,
             is_last: true,
+            is_of_repair: false,
             pages: 4,
             finished_at: 0,
         }
@@ -242,7 +245,8 @@ mod tests {
 
     #[test]
     fn what_is_lost_is_read_again_once() {
-        let lost = Some(Lost { since: at("2025-10-12"), found_at: at("2025-11-05T12:00:00Z") });
+        let (since, found_at) = (at("2025-10-12"), at("2025-11-05T12:00:00Z"));
+        let lost = Some(Lost { since, found_at, found_by: "run".to_owned() });
         let frame = Frame { lost, ..frame("2025-10-01") };
         let done = mark(Some("2025-11-05"), ("2025-11-03", "2025-11-05"));
         assert_eq!(of(Some(&done), &frame), texts(["2025-10-12", "2025-11-06", "2025-11-06"]));

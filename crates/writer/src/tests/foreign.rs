@@ -128,7 +128,7 @@ async fn files_without_a_log_are_somebody_elses() {
     let told = format!("the folder {}/systemuser/ holds systemuser/mine.parquet", folder.path().display());
     assert!(error.to_string().starts_with(&told), "{error}");
     assert_eq!((error.remedy(), error.stops_table()), (Some(Remedy::MoveAway), Some("systemuser")));
-    assert!(lake.repair(&instance(), &SYSTEM_USER, at(0)).await.is_err());
+    assert!(lake.repair(&instance(), &SYSTEM_USER, ("run-2", at(0))).await.is_err());
     let others: Vec<_> = TABLES.iter().copied().filter(|table| table.name != "systemuser").collect();
     assert!(lake.ready(&instance(), &others, true).await.unwrap().is_empty());
     assert_eq!(walk(mine.parent().unwrap()), [mine], "nothing was written beside it");
@@ -196,8 +196,8 @@ async fn lost_files_stop_the_table_until_it_is_repaired() {
     let error = scan.try_collect::<Vec<_>>().await.unwrap_err();
     assert_eq!(error.stops_table(), Some("msdyn_copilotevent"), "{error}");
 
-    assert!(next.repair(&instance(), &COPILOT_EVENT, at(0)).await.unwrap());
-    assert!(!next.repair(&instance(), &COPILOT_EVENT, at(0)).await.unwrap(), "once");
+    assert!(next.repair(&instance(), &COPILOT_EVENT, ("run-2", at(0))).await.unwrap());
+    assert!(!next.repair(&instance(), &COPILOT_EVENT, ("run-2", at(0))).await.unwrap(), "once");
     assert!(next.ready(&instance(), TABLES, true).await.unwrap().is_empty());
     assert_eq!(verbatims(&next).await, [("c".to_owned(), "c".to_owned())]);
     // Another process knows what is to be read again.
@@ -217,7 +217,7 @@ async fn a_cut_file_and_a_lost_table_are_repaired() {
     std::fs::File::options().write(true).open(&file).unwrap().set_len(100).unwrap();
     let next = open(folder.path(), LakeOptions::default()).await;
     assert_eq!(next.ready(&instance(), TABLES, true).await.unwrap().len(), 1);
-    assert!(next.repair(&instance(), &COPILOT_EVENT, at(0)).await.unwrap());
+    assert!(next.repair(&instance(), &COPILOT_EVENT, ("run-2", at(0))).await.unwrap());
     next.prepare(&instance(), true).await.unwrap();
     assert_glob_is_log(folder.path(), &next).await;
 
@@ -227,7 +227,7 @@ async fn a_cut_file_and_a_lost_table_are_repaired() {
     let survey = next.survey(&instance()).await.unwrap();
     let absent: BTreeSet<_> = survey.absent.iter().map(|absent| (absent.table.name, absent.is_own)).collect();
     assert_eq!(absent, BTreeSet::from([("msdyn_copilotevent", true)]));
-    assert!(next.repair(&instance(), &COPILOT_EVENT, at(0)).await.unwrap());
+    assert!(next.repair(&instance(), &COPILOT_EVENT, ("run-2", at(0))).await.unwrap());
     assert_eq!(next.lost(&COPILOT_EVENT).await.unwrap().unwrap().extent, Extent::Everything);
     assert!(verbatims(&next).await.is_empty());
     assert_glob_is_log(folder.path(), &next).await;
