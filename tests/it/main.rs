@@ -16,6 +16,8 @@
 //! - `timeless`: rows without a time, and codes without an English label.
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
+//! - `damaged`: lakes of which something is gone.
+//! - `foreign`: other tools that compact, delete and constrain tables of the lake.
 //! - `replayed`: an archive that is decoded again.
 //! - `identities`: every way to sign in.
 //! - `proxy`: a network with a proxy that opens TLS.
@@ -25,8 +27,10 @@
 
 mod bad_input;
 mod checked;
+mod damaged;
 mod demo;
 mod faults;
+mod foreign;
 mod graph;
 mod graph_rows;
 mod graph_runs;

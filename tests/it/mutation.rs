@@ -29,7 +29,7 @@ pub(crate) fn check_equal(world: &World, tables: impl Iterator<Item = &'static T
 }
 
 /// A scenario with that many phases, each of which makes, changes and deletes rows of every table.
-fn history(seed: u64, phases: usize, deletes: bool) -> String {
+pub(crate) fn history(seed: u64, phases: usize, deletes: bool) -> String {
     let mut numbers = Numbers(seed);
     let mut text = format!("seed = {seed}\nclock = 2025-11-05T12:00:00Z\n");
     for (at, table) in dataverse_tables().enumerate() {

@@ -120,6 +120,7 @@ pub(crate) struct Demo {
 #[command(after_help = "Examples:\n  \
     copilot-lake extract                                 what is new since the last run\n  \
     copilot-lake extract --since 7d                      read the last seven days again\n  \
+    copilot-lake extract --repair                        read again what the lake has lost\n  \
     copilot-lake extract --deadline 06:00 --summary run.json\n\n\
     Stopped or failed halfway? Run it again: it resumes by itself.")]
 pub(crate) struct Extract {
@@ -138,6 +139,9 @@ pub(crate) struct Extract {
     /// Read everything again.
     #[arg(long, conflicts_with_all = ["since", "until"])]
     pub(crate) full: bool,
+    /// Read again what the lake has lost: tables and files that are gone, and what is made from them.
+    #[arg(long, conflicts_with_all = ["since", "until"])]
+    pub(crate) repair: bool,
     /// Start nothing after it: a duration such as `2h`, or a UTC clock time such as `06:00`.
     #[arg(long, value_name = "TIME")]
     pub(crate) deadline: Option<String>,
@@ -150,7 +154,7 @@ pub(crate) struct Extract {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  copilot-lake check\n  copilot-lake check -v --read-only\n\n\
     Makes the cheapest calls there are: signs in, reads the metadata, one row and one payload of each table, and writes\n\
-    and removes one file in the lake. `-v` lists the effective configuration and where each value comes from.")]
+    and removes one file in the lake, whose tables are looked through for files that are gone. `-v` lists the effective configuration and where each value comes from.")]
 pub(crate) struct Check {
     /// Do not write to the lake.
     #[arg(long)]

@@ -3,8 +3,9 @@
 use std::fmt;
 
 use copilot_lake_extractor::role;
-use copilot_lake_pipeline::{EndedEarly, Outcome, Report, TableReport};
+use copilot_lake_pipeline::{EndedEarly, Outcome, Report, StoppedTable, TableReport};
 use copilot_lake_tables::{AI_INTERACTION, table};
+use copilot_lake_writer::Remedy;
 
 #[cfg(feature = "query")]
 use crate::nearest::{is_near, nearest};
@@ -175,8 +176,24 @@ fn of_lake(error: &copilot_lake_writer::Error) -> (Code, &'static str) {
         Error::Store { .. } | Error::File { .. } => {
             (Code::Failed, "check that there is space and that this user may write there, then run it again")
         }
-        Error::RaisedProtocol { .. } => (Code::Failed, "undo what the other tool did, or extract into another lake"),
-        _ => (Code::Failed, AGAIN),
+        error => (Code::Failed, error.remedy().map_or(AGAIN, remedy)),
+    }
+}
+
+/// What to do about a table that is not written.
+pub(crate) const fn remedy(remedy: Remedy) -> &'static str {
+    match remedy {
+        Remedy::Repair => "`copilot-lake extract --repair` reads again what is gone",
+        Remedy::PurgeDeletionVectors => {
+            "in Spark or Fabric set the table's property `delta.enableDeletionVectors` to false, then run `REORG TABLE ... \
+             APPLY (PURGE)` and `ALTER TABLE ... DROP FEATURE deletionVectors TRUNCATE HISTORY`; or move the table's \
+             folder away, and `copilot-lake extract --repair` makes it anew"
+        }
+        Remedy::MakeAnew => {
+            "move the table's folder away, and `copilot-lake extract --repair` makes it anew and reads its rows again; or \
+             undo it with the tool that did it, such as by `ALTER TABLE ... DROP FEATURE`"
+        }
+        Remedy::MoveAway => "move these files away, or name another lake with `--lake`, then run it again",
     }
 }
 
@@ -201,7 +218,14 @@ fn of_query(error: &copilot_lake_query::Error) -> (Code, Option<String>) {
                 "`copilot-lake tables` lists tables and columns, `copilot-lake query --list` queries and parameters";
             (Code::Usage, Some(hint.to_owned()))
         }
-        _ => (Code::Failed, None),
+        copilot_lake_query::Error::Lake(error) => {
+            let (code, hint) = of_lake(error);
+            (code, Some(hint.to_owned()))
+        }
+        copilot_lake_query::Error::Table { remedy: of_table, .. } => {
+            (Code::Failed, of_table.map(|of_table| remedy(of_table).to_owned()))
+        }
+        copilot_lake_query::Error::Run(_) => (Code::Failed, None),
     }
 }
 
@@ -240,6 +264,14 @@ fn partial(report: &Report, users_skipped: u64) -> Problem {
         parts.push(format!("{source} was given up: {error}"));
         hint = known(error).and_then(|(_, hint)| hint).unwrap_or(hint);
     }
+    for StoppedTable { error, .. } in &report.stopped_tables {
+        parts.push(error.to_string());
+    }
+    if let Some(of_table) = report.stopped_tables.iter().find_map(|of| of.error.remedy()) {
+        remedy(of_table).clone_into(&mut hint);
+    }
+    // They are told already.
+    let failed = failed.saturating_sub(report.stopped_tables.len() as u64);
     let counts = [(failed, "slice"), (payloads, "payload")].into_iter().filter(|(count, _)| *count > 0);
     let counts: Vec<_> = counts.map(|(count, what)| counted(count, what)).collect();
     if !counts.is_empty() {
@@ -263,8 +295,9 @@ fn partial(report: &Report, users_skipped: u64) -> Problem {
 
 /// The first of the reasons that tables tell.
 fn first_reason(report: &Report) -> String {
+    let is_stopped = |table: &&TableReport| report.stopped_tables.iter().any(|stopped| stopped.table == table.table);
     let first = |table: &TableReport| Some(format!(": {}, {}", table.reasons.first()?, table.table));
-    report.tables.iter().find_map(first).unwrap_or_default()
+    report.tables.iter().filter(|table| !is_stopped(table)).find_map(first).unwrap_or_default()
 }
 
 /// The chain of causes on one line, each said once.

@@ -3,8 +3,9 @@
 use copilot_lake_decoder::{User, decode_users};
 use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError, Graph, HistoryAsk, role};
 use copilot_lake_tables::{Instant, SYSTEM_USER, Table};
-use copilot_lake_writer::Lake;
+use copilot_lake_writer::{Lake, Remedy};
 
+use crate::condition;
 use crate::error::Error;
 use crate::graph;
 use crate::settings::{DataverseJob, Deletes, GraphJob, Settings, Who};
@@ -115,6 +116,15 @@ pub enum Finding {
     FilterRefused,
     /// The lake can be written.
     LakeWritable,
+    /// A table of the lake is damaged, or another tool changed it.
+    TableUnusable {
+        /// The table.
+        table: &'static str,
+        /// What is wrong.
+        reason: String,
+        /// What helps.
+        remedy: Option<Remedy>,
+    },
     /// The lake was not tried, as asked.
     LakeNotTried,
     /// The lake cannot be written.
@@ -136,6 +146,7 @@ impl Finding {
                 | Self::UsersNotReadable { .. }
                 | Self::HistoryNotReadable { .. }
                 | Self::LakeNotWritable { .. }
+                | Self::TableUnusable { .. }
         )
     }
 }
@@ -164,6 +175,11 @@ pub async fn check(settings: Settings, read_only: bool, tell: &mut dyn FnMut(&Fi
             Ok(()) => Finding::LakeWritable,
             Err(error) => Finding::LakeNotWritable { reason: error.to_string() },
         });
+    }
+    for error in condition::look(&lake).await? {
+        if let Some(table) = condition::table_of(&error) {
+            found(Finding::TableUnusable { table: table.name, reason: error.to_string(), remedy: error.remedy() });
+        }
     }
     Ok(findings)
 }

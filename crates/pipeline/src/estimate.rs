@@ -128,7 +128,7 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     }
     if let (Some(job), Some(service)) = (&graph, &services.graph) {
         let (continued, left) = (&continued, &left);
-        let walk = graph::Walk { service, job, full, window, continued, left };
+        let walk = graph::Walk { service, job, full, window, lost: None, continued, left };
         estimate.graph = Some(of_graph(&walk, &lake).await?);
     }
     if let (Some(job), Some(service), Some(anew)) = (&dataverse, &services.dataverse, continued.anew(full))
@@ -178,7 +178,12 @@ async fn of_dataverse(
             };
             let weeks = plan::weekly(table, &plan.first_pass, oldest.filter(|_| needs_oldest));
             of_table.slices = (plan.changed.len() + weeks.len()) as u64;
-            of_lake(lake, table, job, again, &mut of_table).await?;
+            match of_lake(lake, table, job, again, &mut of_table).await {
+                Err(Error::Lake(error)) if error.stops_table().is_some() => {
+                    tracing::warn!(%error, "not everything that the lake has can be counted");
+                }
+                counted => counted?,
+            }
             let rows = rows(&of_table, &plan, (oldest, job.since, continued.now));
             let to_read = if full { rows.first_pass } else { rows.first_pass.min(rows.new) + rows.changed };
             of_table.page_calls = u64::from(needs_oldest) + pages(of_table.slices, to_read, job.connection.page_size);
@@ -191,7 +196,10 @@ async fn of_dataverse(
             }
             if job.payloads && rows.new > 0 {
                 let files = schema.selection(table).map(|asked| files(table, &asked)).unwrap_or_default();
-                let share = share((lake, service), table, &files).await?;
+                let share = match share((lake, service), table, &files).await {
+                    Err(Error::Lake(error)) if error.stops_table().is_some() => files.len() as f64,
+                    share => share?,
+                };
                 of_table.payloads_expected = (rows.new as f64 * share) as u64;
             }
         } else {

@@ -7,6 +7,7 @@
 
 mod archive;
 mod check;
+mod condition;
 mod coverage;
 mod cpu;
 mod deletes;
@@ -26,6 +27,7 @@ mod payloads;
 mod people;
 mod plan;
 mod read;
+mod redecode;
 mod rejects;
 mod replay;
 mod report;
@@ -42,6 +44,6 @@ pub use error::Error;
 pub use estimate::{CALLS_PER_HOUR, Estimate, GraphEstimate, TableEstimate, estimate};
 pub use event::{Event, Observer};
 pub use replay::{Replay, replay};
-pub use report::{EndedEarly, Outcome, Report, Status, TableReport};
+pub use report::{EndedEarly, Outcome, Report, Status, StoppedTable, TableReport};
 pub use run::run;
 pub use settings::{DataverseJob, Deletes, GraphJob, Request, Settings, Stop, Who};

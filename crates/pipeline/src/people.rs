@@ -25,11 +25,13 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) 
     // When another run came in between, what it named was not collected here.
     let is_next = mark.as_ref().is_some_and(|mark| spine.ledger.is_before(&mark.run_id, &spine.run_id));
     let mut named = spine.named.take();
-    if !is_next {
+    let is_lost = spine.lost.contains_key(SYSTEM_USER.name);
+    if !is_next || is_lost {
         named.extend(all_named(spine).await?);
     }
     let known = known(&spine.lake).await?;
-    let mut unknown: Vec<String> = named.difference(&known).cloned().collect();
+    let is_unknown = |id: &&String| is_lost || !known.contains(*id);
+    let mut unknown: Vec<String> = named.iter().filter(is_unknown).cloned().collect();
     unknown.sort_unstable();
     let since = mark.map_or(now, |mark| mark.end.plus_seconds(-overlap).min(now));
     let slice = Slice { table: &SYSTEM_USER, scope: String::new(), clock: MODIFIED, start: since, end: now };
@@ -62,7 +64,11 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) 
         received: counts,
     };
     spine.ledger.record(&spine.run_id, &row).await?;
+    let is_done = row.status == Status::Done;
     spine.report(row).await;
+    if is_lost && is_done {
+        spine.lake.recovered(&SYSTEM_USER).await?;
+    }
     Ok(())
 }
 
@@ -124,7 +130,7 @@ pub(crate) async fn known(lake: &Lake) -> Result<HashSet<String>, Error> {
 /// Whom the lake's rows name.
 async fn all_named(spine: &DataverseSpine<'_>) -> Result<HashSet<String>, Error> {
     // Of all tables: the mark that is left counts for the whole lake, whatever this run reads.
-    for table in dataverse_tables() {
+    for table in spine.written(&dataverse_tables().collect::<Vec<_>>()).await {
         let scan = Scan { columns: table.people().map(|column| column.name).collect(), ..Scan::default() };
         let mut batches = std::pin::pin!(spine.lake.scan(table, scan).await?);
         while let Some(batch) = batches.try_next().await? {

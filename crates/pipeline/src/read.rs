@@ -26,7 +26,7 @@ pub(crate) async fn tasks(
     continued: &Continued,
 ) -> Result<Vec<Slice>, Error> {
     let (mut changed, mut first_pass) = (Vec::new(), Vec::new());
-    for table in &job.tables {
+    for table in spine.written(&job.tables).await {
         spine.reports.lock().await.of(table.name);
         spine.schema.settle(&spine.service, table).await;
         let Some(selection) = spine.schema.selection(table) else {
@@ -37,6 +37,7 @@ pub(crate) async fn tasks(
         if spine.full {
             windows.retain(|window| continued.runs.contains(&window.run_id));
         }
+        let lost = spine.lost.get(table.name);
         let (days, weeks) = if let Some((since, until)) = spine.window {
             let window = since.unwrap_or(plan::BEGINNING).floor_second()..until.ceil_second();
             let oldest = if since.is_none() { oldest(spine, table, window.clone()).await } else { Ok(None) };
@@ -46,7 +47,11 @@ pub(crate) async fn tasks(
                 Err(Some(error)) => return Err(error),
             }
         } else {
-            let plan = plan::plan(&windows, &Frame::of(job, &spine.ledger, continued));
+            let frame = Frame::of(job, &spine.ledger, continued);
+            let mut plan = plan::plan(&windows, &frame);
+            if let Some(lost) = lost {
+                plan.add_lost(lost, &windows, &frame);
+            }
             let days = plan::daily(table, &plan.changed);
             let weeks = match plan.first_pass.last() {
                 Some(first) if plan::needs_oldest(&plan) => match oldest(spine, table, first.clone()).await {
@@ -67,6 +72,23 @@ pub(crate) async fn tasks(
     first_pass.sort_by_key(|slice: &Slice| std::cmp::Reverse(slice.end));
     changed.append(&mut first_pass);
     Ok(changed)
+}
+
+/// Notes which tables have read again all that they had lost.
+pub(crate) async fn settle_lost(
+    spine: &DataverseSpine<'_>,
+    job: &DataverseJob,
+    continued: &Continued,
+) -> Result<(), Error> {
+    for table in spine.written(&job.tables).await {
+        let Some(lost) = spine.lost.get(table.name) else { continue };
+        let Some(selection) = spine.schema.selection(table) else { continue };
+        let windows = spine.ledger.windows(table, &selection.text()).await;
+        if plan::is_recovered(lost, &windows, &Frame::of(job, &spine.ledger, continued), &spine.run_id) {
+            spine.lake.recovered(table).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The time of a table's oldest row, for the first pass. When it cannot be told, the table's slice is noted as failed:
@@ -140,6 +162,9 @@ async fn one(spine: &DataverseSpine<'_>, slice: Slice) -> Result<(), Error> {
         spine.stopped().await;
         return Ok(());
     }
+    if spine.is_any_stopped([slice.table]).await {
+        return Ok(());
+    }
     let mut counts = Counts::default();
     let (selection, result) = slice::run(&slice, spine, &mut counts).await;
     let ended = match result {
@@ -148,6 +173,7 @@ async fn one(spine: &DataverseSpine<'_>, slice: Slice) -> Result<(), Error> {
             spine.stopped().await;
             return Ok(());
         }
+        Err(NotDone::Lake(error)) if error.stops_table().is_some() => return spine.stop_table(error).await,
         Err(NotDone::Lake(error)) if !error.is_passing() => return Err(error.into()),
         Err(NotDone::Service(error)) if error.holds_for_all() => return Err(error.into()),
         Err(error) => ended(spine, error).await,

@@ -10,6 +10,7 @@ use copilot_lake_writer::{ArchivedSlice, Find, Instance, Lake, LakeOptions, arch
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::archive::{PAYLOADS, PayloadLine, SliceFile, TRACKING, VERSION};
+use crate::condition::{self, Condition};
 use crate::coverage::Coverage;
 use crate::deletes::{self, Forget};
 use crate::error::Error;
@@ -67,10 +68,10 @@ pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Rep
     let run = run_id(started_at);
     let lake = Lake::open(&replay.lake, replay.lake_options).await?;
     let _lock = lake.lock(&run).await?;
-    lake.prepare(&instance, false).await?;
-    let mut ledger = Ledger::read(&lake).await?;
-    if ledger.has_unfinished() {
-        lake.prepare(&instance, true).await?;
+    let Condition { mut ledger, stopped, .. } = condition::open(&lake, &instance, None).await?;
+    // It may need any of them.
+    if let Some(error) = stopped.into_values().next() {
+        return Err(error.into());
     }
     for (about, _) in &slices {
         ledger.learn_run(&about.run_id, instant(&about.started_at)?).await?;

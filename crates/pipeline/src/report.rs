@@ -74,6 +74,8 @@ pub struct Report {
     pub too_many_skipped: bool,
     /// The services of which not everything was tried, and why.
     pub ended_early: Vec<EndedEarly>,
+    /// The tables that were not written; each counts as a slice of its own that failed.
+    pub stopped_tables: Vec<StoppedTable>,
     /// Seconds from start to end.
     pub seconds: f64,
     /// Requests to the service, retries included.
@@ -95,6 +97,20 @@ pub struct EndedEarly {
 }
 
 fn as_text<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(error)
+}
+
+/// A table that was not written: it is damaged, or another tool changed it.
+#[derive(Debug, Serialize)]
+pub struct StoppedTable {
+    /// The table.
+    pub table: &'static str,
+    /// Why.
+    #[serde(rename = "reason", serialize_with = "lake_error_as_text")]
+    pub error: copilot_lake_writer::Error,
+}
+
+fn lake_error_as_text<S: Serializer>(error: &copilot_lake_writer::Error, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_str(error)
 }
 
@@ -153,6 +169,7 @@ impl Report {
             permission_missing: false,
             too_many_skipped: false,
             ended_early: Vec::new(),
+            stopped_tables: Vec::new(),
             seconds: 0.0,
             requests: 0,
             throttled_seconds: 0.0,
@@ -166,6 +183,9 @@ impl Report {
         let is_asked = |report: &&TableReport| table(report.table).is_some_and(|table| table.is_sliced());
         let count = |of: fn(&TableReport) -> u64| self.tables.iter().filter(is_asked).map(of).sum::<u64>();
         let (done, failed) = (count(|table| table.slices_done), count(|table| table.slices_failed));
+        // A table that is not written keeps no other from being read, nor is it about what was asked for.
+        let stopped = self.stopped_tables.iter().filter(|of| table(of.table).is_some_and(|table| table.is_sliced()));
+        let failed_otherwise = failed.saturating_sub(stopped.count() as u64);
         let mut asked = self.tables.iter().filter(is_asked).peekable();
         // An environment without any of the tables is hardly the one that was meant.
         let all_skipped =
@@ -179,7 +199,7 @@ impl Report {
             || of.stopped
             || self.too_many_skipped;
         self.outcome = match done {
-            0 if of.ended_early || all_skipped || (failed > 0 && !of.stopped) => Outcome::Failed,
+            0 if of.ended_early || all_skipped || (failed_otherwise > 0 && !of.stopped) => Outcome::Failed,
             _ if is_partial => Outcome::Partial,
             _ => Outcome::Complete,
         };
@@ -210,6 +230,22 @@ mod tests {
             slices_skipped: skipped,
             ..TableReport::default()
         }
+    }
+
+    #[test]
+    fn a_table_that_is_not_written_makes_a_run_partial() {
+        let error = || copilot_lake_writer::Error::Damaged { table: "msdyn_copilotevent", what: String::new() };
+        let judged = |tables, stopped: usize| {
+            let stopped = (0..stopped).map(|_| StoppedTable { table: "msdyn_copilotevent", error: error() });
+            let mut report =
+                Report { tables, stopped_tables: stopped.collect(), ..Report::new(String::new()) };
+            report.judge(&Circumstances { is_whole: true, ..Circumstances::default() });
+            report.outcome
+        };
+        let (events, others) = ("msdyn_copilotevent", "msdyn_copilottranscript");
+        assert_eq!(judged(vec![of(events, [0, 1, 0])], 1), Outcome::Partial);
+        assert_eq!(judged(vec![of(events, [0, 1, 0]), of(others, [1, 0, 0])], 1), Outcome::Partial);
+        assert_eq!(judged(vec![of(events, [0, 1, 0]), of(others, [0, 1, 0])], 1), Outcome::Failed);
     }
 
     #[test]

@@ -8,20 +8,21 @@ use tokio::sync::Mutex;
 use tracing::warn;
 
 use crate::archive::Kept;
+use crate::condition::{self, Condition};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::halt::Halt;
 use crate::ingest::Named;
 use crate::labels::LabelCache;
-use crate::ledger::{Continued, Ledger};
+use crate::ledger::Continued;
 use crate::left::Left;
 use crate::rejects::Rejects;
-use crate::report::{Circumstances, EndedEarly, Outcome, Report};
+use crate::report::{Circumstances, EndedEarly, Outcome, Report, StoppedTable};
 use crate::schema::Schema;
 use crate::services::{Services, SignedIn};
 use crate::settings::{DataverseJob, Deletes, Settings, Stop};
 use crate::spine::{DataverseSpine, Reports, Spine};
-use crate::{deletes, graph, payloads, people, read};
+use crate::{deletes, graph, payloads, people, read, redecode};
 
 /// Memory for rows of histories: their five tables have open files of many weeks, each with buffers of its own.
 const HISTORIES: usize = 48 << 20;
@@ -46,11 +47,8 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let run_id = run_id(started_at);
 
     let _lock = lake.lock(&run_id).await?;
-    lake.prepare(&instance, false).await?;
-    let mut ledger = Ledger::read(&lake).await?;
-    if ledger.has_unfinished() {
-        lake.prepare(&instance, true).await?;
-    }
+    let repair = request.repair.then_some((run_id.as_str(), started_at));
+    let Condition { mut ledger, stopped: tables_stopped, lost } = condition::open(&lake, &instance, repair).await?;
     let command = request.command(command);
     let continued = ledger.continued(&command, started_at);
     let window = request.window(continued.now)?;
@@ -72,6 +70,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
         archive: archive_raw.then_some(kept),
         halt: Arc::new(Halt::new(stop, request.deadline)),
         full: request.full,
+        lost,
         reports: Mutex::default(),
         lake,
         ledger,
@@ -82,6 +81,9 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
         window,
         left: Left::of([SYSTEM_USER.source_name(), AI_INTERACTION.source_name()]),
     };
+    for error in tables_stopped.into_values() {
+        spine.stop_table(error).await?;
+    }
     // The services have limits of their own: neither waits for the other.
     let parts = async {
         tokio::join!(
@@ -98,9 +100,13 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
             }),
             spine.guarded(AI_INTERACTION.source_name(), graph_refused, async {
                 let (Some(job), Some(service)) = (&graph, &spine.services.graph) else { return Ok(()) };
+                if spine.is_any_stopped(condition::tables_of_graph()).await {
+                    return Ok(());
+                }
+                let lost = graph::Lost::of(&spine.lost, job);
                 let (full, continued) = (spine.full, &continued);
-                let walk = graph::Walk { service, job, full, window, continued, left: &spine.left };
-                graph::run(&spine, &walk).await
+                let walk = graph::Walk { service, job, full, window, lost, continued, left: &spine.left };
+                spine.stop_table_of(graph::run(&spine, &walk).await).await
             }),
         )
     };
@@ -114,8 +120,9 @@ impl DataverseSpine<'_> {
     async fn walk(&self, job: &DataverseJob, continued: &Continued) -> Result<(), Error> {
         // Deletions are about everything up to now: a run over a window, or over everything again, finds none.
         let deletes = if self.full || self.window.is_some() { Deletes::Ignore } else { job.deletes };
+        let written = self.written(&job.tables).await;
         if deletes != Deletes::Ignore {
-            deletes::start(self, &job.tables).await?;
+            self.stop_table_of(deletes::start(self, &written).await).await?;
         }
         let mut tasks = read::tasks(self, job, continued).await?;
         let mut anew = continued.anew(self.full);
@@ -130,15 +137,28 @@ impl DataverseSpine<'_> {
             }
         }
         read::run(self, tasks).await?;
+        read::settle_lost(self, job, continued).await?;
         if deletes != Deletes::Ignore {
-            deletes::apply(self, &job.tables, deletes).await?;
+            let written = self.written(&job.tables).await;
+            self.stop_table_of(deletes::apply(self, &written, deletes).await).await?;
         }
         if self.halt.is_over() {
             self.stopped().await;
             return Ok(());
         }
-        people::run(self, anew.as_ref().unwrap_or(continued).now, job.overlap.as_secs() as i64).await?;
-        if job.payloads { payloads::run(self, &job.tables).await } else { Ok(()) }
+        if !self.is_any_stopped([&SYSTEM_USER]).await {
+            let now = anew.as_ref().unwrap_or(continued).now;
+            self.stop_table_of(people::run(self, now, job.overlap.as_secs() as i64).await).await?;
+        }
+        if self.is_any_stopped(condition::TABLES_OF_PAYLOADS).await {
+            return Ok(());
+        }
+        self.stop_table_of(redecode::run(self).await).await?;
+        if !job.payloads {
+            return Ok(());
+        }
+        let written = self.written(&job.tables).await;
+        self.stop_table_of(payloads::run(self, &written).await).await
     }
 }
 
@@ -172,13 +192,14 @@ impl Spine {
         clock: std::time::Instant,
         mut ended_early: Vec<EndedEarly>,
     ) -> Result<Report, Error> {
-        let Reports { tables, stopped, dropped, refused, in_scope } = self.reports.into_inner();
+        let Reports { tables, stopped, dropped, refused, in_scope, tables_stopped } = self.reports.into_inner();
         let meter = self.services.meter();
         let mut report = Report {
             seconds: clock.elapsed().as_secs_f64(),
             requests: meter.requests,
             throttled_seconds: meter.throttled_seconds,
             tables: tables.into_values().collect(),
+            stopped_tables: tables_stopped.into_iter().map(|(table, error)| StoppedTable { table, error }).collect(),
             ..Report::new(self.run_id)
         };
         let has_ended = !ended_early.is_empty();

@@ -128,6 +128,8 @@ pub struct Request {
     pub until: Option<Instant>,
     /// Read everything again.
     pub full: bool,
+    /// Read again what the lake has lost.
+    pub repair: bool,
     /// Start nothing after this instant, by the machine's clock.
     pub deadline: Option<std::time::Instant>,
 }
@@ -135,7 +137,8 @@ pub struct Request {
 impl Request {
     /// The command with what makes it another one, for `extraction_run`.
     pub(crate) fn command(&self, command: &str) -> String {
-        if self.full { format!("{command}{FULL}") } else { command.to_owned() }
+        let (repair, full) = (if self.repair { " --repair" } else { "" }, if self.full { FULL } else { "" });
+        format!("{command}{repair}{full}")
     }
 
     /// The window that is asked for, if one is; without a start it begins with the oldest row.

@@ -5,11 +5,13 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use copilot_lake_extractor::Dataverse;
-use copilot_lake_tables::Instant;
-use copilot_lake_writer::Lake;
+use copilot_lake_tables::{Instant, Table};
+use copilot_lake_writer::{Error as LakeError, Lake, Lost};
 use tokio::sync::Mutex;
 
 use crate::archive::Kept;
+use crate::condition;
+use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::halt::Halt;
 use crate::ingest::Named;
@@ -37,6 +39,8 @@ pub(crate) struct Spine {
     pub(crate) full: bool,
     /// Read this window again; without a start from the oldest row.
     pub(crate) window: Option<(Option<Instant>, Instant)>,
+    /// What tables have lost and is to be read again.
+    pub(crate) lost: BTreeMap<&'static str, Lost>,
     pub(crate) reports: Mutex<Reports>,
     /// What is left of what was stopped.
     pub(crate) left: Left,
@@ -71,6 +75,8 @@ pub(crate) struct Reports {
     pub(crate) in_scope: u64,
     /// Slices that failed because a permission is missing.
     pub(crate) refused: u64,
+    /// Tables that are not written, and why.
+    pub(crate) tables_stopped: BTreeMap<&'static str, LakeError>,
 }
 
 impl Reports {
@@ -90,6 +96,41 @@ impl Spine {
     pub(crate) async fn dropped(&self) {
         let mut reports = self.reports.lock().await;
         (reports.stopped, reports.dropped) = (true, true);
+    }
+
+    /// Takes in that a table is not written any more. The error comes back when the run cannot go on without the table.
+    pub(crate) async fn stop_table(&self, error: LakeError) -> Result<(), Error> {
+        let table = condition::table_of(&error).filter(|table| !condition::is_bookkeeping(table));
+        let Some(table) = table else { return Err(error.into()) };
+        let mut reports = self.reports.lock().await;
+        if !reports.tables_stopped.contains_key(table.name) {
+            tracing::warn!(%error, "the table is not written");
+            let report = reports.of(table.name);
+            report.slices_failed += 1;
+            report.reasons.push(error.to_string());
+            reports.tables_stopped.insert(table.name, error);
+        }
+        Ok(())
+    }
+
+    /// As [`Spine::stop_table`] with the error of a part of the run, where it is about a table.
+    pub(crate) async fn stop_table_of(&self, result: Result<(), Error>) -> Result<(), Error> {
+        match result {
+            Err(Error::Lake(error)) if error.stops_table().is_some() => self.stop_table(error).await,
+            result => result,
+        }
+    }
+
+    /// Whether one of these tables is not written.
+    pub(crate) async fn is_any_stopped(&self, tables: impl IntoIterator<Item = &'static Table>) -> bool {
+        let reports = self.reports.lock().await;
+        tables.into_iter().any(|table| reports.tables_stopped.contains_key(table.name))
+    }
+
+    /// Those of these tables that are written.
+    pub(crate) async fn written(&self, tables: &[&'static Table]) -> Vec<&'static Table> {
+        let reports = self.reports.lock().await;
+        tables.iter().copied().filter(|table| !reports.tables_stopped.contains_key(table.name)).collect()
     }
 
     /// The service's time, as text; that other one when it cannot be told.

@@ -1,5 +1,8 @@
 //! What can go wrong when a question is asked of the lake.
 
+use std::sync::Arc;
+
+use copilot_lake_writer::Remedy;
 use datafusion::error::DataFusionError;
 
 /// Why a question got no answer, by what the caller does next.
@@ -11,6 +14,14 @@ pub enum Error {
     /// The lake could not be opened, or its log could not be read.
     #[error(transparent)]
     Lake(#[from] copilot_lake_writer::Error),
+    /// A table that the question is about cannot be read; others can.
+    #[error("{reason}")]
+    Table {
+        /// Which one, and why.
+        reason: String,
+        /// What helps.
+        remedy: Option<Remedy>,
+    },
     /// Reading or computing failed while the answer was made: a file is gone or damaged, or memory ran out.
     #[error("the query failed: {0}")]
     Run(String),
@@ -19,11 +30,26 @@ pub enum Error {
 impl Error {
     /// An error from before the first file is read.
     pub(crate) fn planning(error: &DataFusionError) -> Self {
-        Self::Question(text(error))
+        Self::of_table(error).unwrap_or_else(|| Self::Question(text(error)))
+    }
+
+    /// The error of a table that cannot be read.
+    fn of_table(error: &DataFusionError) -> Option<Self> {
+        let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+        while let Some(error) = next {
+            if let Some(error) = error.downcast_ref::<Arc<copilot_lake_writer::Error>>() {
+                return Some(Self::Table { reason: error.to_string(), remedy: error.remedy() });
+            }
+            next = error.source();
+        }
+        None
     }
 
     /// An error from the run. Whose fault it is shows only in its kind.
     pub(crate) fn running(error: &DataFusionError) -> Self {
+        if let Some(error) = Self::of_table(error) {
+            return error;
+        }
         match error.find_root() {
             DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::SQL(..) => {
                 Self::Question(text(error))

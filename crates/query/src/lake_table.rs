@@ -17,6 +17,7 @@ use datafusion::datasource::listing::helpers::expr_applicable_for_cols;
 use datafusion::datasource::physical_plan::{FileGroup, FileScanConfigBuilder, ParquetSource};
 use datafusion::datasource::source::DataSourceExec;
 use datafusion::datasource::table_schema::TableSchema;
+use datafusion::error::DataFusionError;
 use datafusion::execution::object_store::ObjectStoreUrl;
 use datafusion::logical_expr::{EmptyRelation, Expr, LogicalPlan, TableProviderFilterPushDown};
 use datafusion::physical_plan::ExecutionPlan;
@@ -33,6 +34,8 @@ pub(crate) struct LakeTable {
     table: &'static Table,
     schema: TableSchema,
     files: Vec<LakeFile>,
+    /// Why it cannot be read.
+    unreadable: Option<Arc<copilot_lake_writer::Error>>,
 }
 
 impl LakeTable {
@@ -41,7 +44,12 @@ impl LakeTable {
         let schema = TableSchema::builder(Arc::clone(table.layout().schema()))
             .with_table_partition_cols(weeks.into_iter().collect::<Vec<_>>())
             .build();
-        Self { table, schema, files }
+        Self { table, schema, files, unreadable: None }
+    }
+
+    /// A table whose log cannot be read: whoever asks it for rows is told why.
+    pub(crate) fn unreadable(table: &'static Table, error: copilot_lake_writer::Error) -> Self {
+        Self { unreadable: Some(Arc::new(error)), ..Self::new(table, vec![]) }
     }
 
     /// Whether a condition is about nothing but the week, so that it is settled by leaving files out.
@@ -101,7 +109,7 @@ impl TableProvider for LakeTable {
 
     /// Nothing, where there are no files: a join with it is then left out of the plan.
     fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
-        if !self.files.is_empty() {
+        if !self.files.is_empty() || self.unreadable.is_some() {
             return None;
         }
         let schema = Arc::new(DFSchema::try_from(self.schema()).ok()?);
@@ -125,6 +133,9 @@ impl TableProvider for LakeTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
+        if let Some(error) = &self.unreadable {
+            return Err(DataFusionError::External(Box::new(Arc::clone(error))));
+        }
         let files = self.prune(state, filters)?;
         if files.is_empty() {
             return Ok(Arc::new(EmptyExec::new(project_schema(&self.schema(), projection)?)));

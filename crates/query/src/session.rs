@@ -52,14 +52,25 @@ impl Session {
     pub async fn open(lake: &Lake, params: &BTreeMap<String, String>) -> Result<Self, Error> {
         let mut tables = Vec::with_capacity(TABLES.len());
         for table in TABLES {
-            tables.push((*table, lake.files(table).await?));
+            tables.push((*table, lake.files(table).await));
         }
-        Self::over(tables, lake.store(), params).await
+        Self::of_tables(tables, lake.store(), params).await
     }
 
     /// A session over these files, whose paths start at the store's root.
+    #[cfg(test)]
     pub(crate) async fn over(
         tables: Vec<(&'static Table, Vec<LakeFile>)>,
+        store: Arc<dyn ObjectStore>,
+        params: &BTreeMap<String, String>,
+    ) -> Result<Self, Error> {
+        let tables = tables.into_iter().map(|(table, files)| (table, Ok(files))).collect();
+        Self::of_tables(tables, store, params).await
+    }
+
+    /// Registers tables; one that cannot be read fails the questions about it.
+    async fn of_tables(
+        tables: Vec<(&'static Table, Result<Vec<LakeFile>, copilot_lake_writer::Error>)>,
         store: Arc<dyn ObjectStore>,
         params: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
@@ -69,7 +80,12 @@ impl Session {
         context.register_udf(getvariable(params));
         context.register_udf(timezone());
         for (table, files) in tables {
-            let provider = Arc::new(LakeTable::new(table, files));
+            let provider = Arc::new(match files {
+                Ok(files) => LakeTable::new(table, files),
+                Err(error @ copilot_lake_writer::Error::Log { .. }) => LakeTable::unreadable(table, error),
+                Err(error) if error.stops_table().is_some() => LakeTable::unreadable(table, error),
+                Err(error) => return Err(error.into()),
+            });
             context.register_table(table.name, provider).map_err(|error| Error::planning(&error))?;
         }
         for view in VIEWS {

@@ -35,13 +35,39 @@ pub enum Error {
         /// The newest schema version that this program knows.
         known: u32,
     },
-    /// Another tool raised the protocol or changed the shape of the table: nothing more can be written to it.
+    /// Another tool raised the protocol or changed the shape of the table: it can be read, and not written.
     #[error("table {table} was changed by another tool: {reason}")]
     RaisedProtocol {
         /// The table.
         table: &'static str,
         /// What it demands now.
         reason: String,
+    },
+    /// Another tool gave the table a feature that its readers must know: it can be neither read nor written.
+    #[error("table {table} cannot be read since another tool changed it: its readers must know {}", .features.join(", "))]
+    UnknownFeatures {
+        /// The table.
+        table: &'static str,
+        /// The features, as Delta Lake names them.
+        features: Vec<String>,
+    },
+    /// The folder of the table holds files and no log: they are somebody else's, and nothing is written there.
+    #[error("the folder {folder} holds {file} and no Delta log: it is not table {table} of a lake, and stays as it is")]
+    NotATable {
+        /// The table.
+        table: &'static str,
+        /// Its folder.
+        folder: String,
+        /// One of the files.
+        file: String,
+    },
+    /// The table, or files that its log names, are gone: it is not written before that is repaired.
+    #[error("table {table} is damaged: {what}")]
+    Damaged {
+        /// The table.
+        table: &'static str,
+        /// What is missing.
+        what: String,
     },
     /// Another tool kept committing to the table: try the slice again later.
     #[error("table {table}: commits of another tool kept coming first, {attempts} times")]
@@ -122,7 +148,44 @@ pub enum Error {
     },
 }
 
+/// What helps a table that is not written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// What is gone is read again.
+    Repair,
+    /// Deletion vectors are turned off and purged by the tool that made them.
+    PurgeDeletionVectors,
+    /// The folder is moved away, and the table made anew.
+    MakeAnew,
+    /// Files that are not the lake's are moved away.
+    MoveAway,
+}
+
 impl Error {
+    /// The table that this is about, when only that one cannot be written and the others can.
+    pub fn stops_table(&self) -> Option<&'static str> {
+        match self {
+            Self::RaisedProtocol { table, .. }
+            | Self::UnknownFeatures { table, .. }
+            | Self::NotATable { table, .. }
+            | Self::Damaged { table, .. } => Some(table),
+            _ => None,
+        }
+    }
+
+    /// What helps, where the table alone has to be mended.
+    pub fn remedy(&self) -> Option<Remedy> {
+        match self {
+            Self::UnknownFeatures { features, .. } if features.iter().any(|feature| feature == "deletionVectors") => {
+                Some(Remedy::PurgeDeletionVectors)
+            }
+            Self::RaisedProtocol { .. } | Self::UnknownFeatures { .. } | Self::Log { .. } => Some(Remedy::MakeAnew),
+            Self::NotATable { .. } => Some(Remedy::MoveAway),
+            Self::Damaged { .. } => Some(Remedy::Repair),
+            _ => None,
+        }
+    }
+
     /// Whether only this commit failed: nothing was changed, and the rest of the run can go on.
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Contended { .. } | Self::Interrupted { .. })
@@ -144,10 +207,31 @@ impl Error {
 
     pub(crate) fn parquet(path: &object_store::path::Path) -> impl Fn(ParquetError) -> Self + use<> {
         let path = path.to_string();
-        move |source| Self::Parquet { path: path.clone(), source }
+        move |source| {
+            let table = path.split('/').next().and_then(copilot_lake_tables::table).filter(|_| is_not_found(&source));
+            match table {
+                Some(table) => Self::Damaged { table: table.name, what: format!("{path} is not there") },
+                None => Self::Parquet { path: path.clone(), source },
+            }
+        }
     }
 
     pub(crate) fn rows(table: &'static str) -> impl Fn(ArrowError) -> Self {
         move |source| Self::Rows { table, source }
     }
+}
+
+/// Whether the file is not there.
+fn is_not_found(error: &ParquetError) -> bool {
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if matches!(error.downcast_ref(), Some(object_store::Error::NotFound { .. })) {
+            return true;
+        }
+        next = match error.downcast_ref() {
+            Some(ParquetError::External(inner)) => Some(inner.as_ref()),
+            _ => error.source(),
+        };
+    }
+    false
 }

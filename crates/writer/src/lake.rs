@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use copilot_lake_tables::{SCHEMA_VERSION, TABLES, Table, Week};
+use copilot_lake_tables::{SCHEMA_VERSION, Table, Week};
 use deltalake::logstore::{StorageConfig, default_logstore};
 use object_store::ObjectStore;
 use object_store::prefix::PrefixStore;
@@ -20,7 +20,7 @@ use crate::log::{Log, State};
 use crate::memory::Memory;
 use crate::merge::key_filter::FilterBudget;
 use crate::readers::Readers;
-use crate::{leftovers, paths, schema};
+use crate::{paths, schema};
 
 /// How a lake is opened.
 #[derive(Debug, Clone)]
@@ -78,7 +78,7 @@ pub struct Lake {
 }
 
 pub(crate) struct Inner {
-    url: Url,
+    pub(crate) url: Url,
     /// Rooted where the URL's paths are.
     whole_store: Arc<dyn ObjectStore>,
     /// Rooted at the lake.
@@ -131,34 +131,6 @@ impl Lake {
             Some(root) => Lock::take(root, run_id),
             None => Ok(Lock::none()),
         }
-    }
-
-    /// Makes the lake ready for a run that holds the lock: reads the logs, makes tables that are missing, adds columns
-    /// that they lack.
-    ///
-    /// `leftovers`: the last run did not end, so the tables' folders are listed and files that no commit knows are
-    /// deleted.
-    ///
-    /// # Errors
-    /// [`Error::OtherInstance`] and [`Error::NewerLake`] before anything is written.
-    pub async fn prepare(&self, instance: &Instance, leftovers: bool) -> Result<(), Error> {
-        for table in TABLES {
-            if let Some(state) = self.inner.log(table).reload().await? {
-                check(table, &state, instance)?;
-            }
-        }
-        for table in TABLES {
-            let log = self.inner.log(table);
-            match log.state().await? {
-                None => log.create(instance, &self.inner.url).await?,
-                Some(state) => adapt(&log, state, instance).await?,
-            }
-            // Bookkeeping has one folder each, and is written when a run ends: what it left then is found now.
-            if leftovers || !table.is_partitioned() {
-                leftovers::remove(&self.inner, &log).await?;
-            }
-        }
-        Ok(())
     }
 
     /// Begins changes of a table. Several may be open at a time, also of one table.
@@ -248,7 +220,7 @@ impl Inner {
             let whole = Arc::clone(&self.whole_store);
             let store = default_logstore(store, whole, &location, &StorageConfig::default());
             let readers = Readers::new(Arc::clone(&self.store), self.root.clone());
-            Arc::new(Log::new(table, store, Arc::new(readers)))
+            Arc::new(Log::new(table, store, Arc::new(readers), !self.removed_files.is_zero()))
         });
         Arc::clone(log)
     }
@@ -260,7 +232,7 @@ fn fnv1a(text: &str) -> u64 {
 }
 
 /// Refuses another instance's lake and a newer program's.
-fn check(table: &'static Table, state: &State, instance: &Instance) -> Result<(), Error> {
+pub(crate) fn check(table: &'static Table, state: &State, instance: &Instance) -> Result<(), Error> {
     let configuration = state.metadata.configuration();
     let version = configuration.get(schema::VERSION).and_then(|text| text.parse().ok()).unwrap_or(SCHEMA_VERSION);
     if version > SCHEMA_VERSION {
@@ -280,7 +252,7 @@ fn check(table: &'static Table, state: &State, instance: &Instance) -> Result<()
 }
 
 /// Adds columns that a table lacks, and what is now known of the instance.
-async fn adapt(log: &Log, mut state: Arc<State>, instance: &Instance) -> Result<(), Error> {
+pub(crate) async fn adapt(log: &Log, mut state: Arc<State>, instance: &Instance) -> Result<(), Error> {
     for _ in 0..5 {
         let mut configuration = state.metadata.configuration().clone();
         configuration.insert(schema::VERSION.to_owned(), SCHEMA_VERSION.to_string());

@@ -17,9 +17,11 @@ mod gone;
 mod keys;
 mod lake;
 mod leftovers;
+mod listing;
 mod location;
 mod lock;
 mod log;
+mod lost;
 mod memory;
 mod merge;
 mod paths;
@@ -37,6 +39,7 @@ mod source;
 mod spill;
 mod stats;
 mod store_reader;
+mod survey;
 mod upload;
 mod versions;
 
@@ -44,11 +47,13 @@ pub use archive::{Archive, ArchivedSlice, archived};
 pub use changes::{Changes, SortedChanges};
 pub use commit::Committed;
 pub use compact::Compaction;
-pub use error::Error;
+pub use error::{Error, Remedy};
 pub use lake::{Find, Instance, Lake, LakeFile, LakeOptions};
 pub use lock::Lock;
+pub use lost::{Extent, Lost};
 pub use merge::carry::Carry;
 pub use scan::{FileRows, Scan};
+pub use survey::{Absent, Survey};
 pub use versions::{RowVersion, version_columns};
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use copilot_lake_tables::{Table, WEEK_START, Week};
 use deltalake::kernel::transaction::{CommitData, TransactionError};
@@ -13,8 +14,9 @@ use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
 use object_store::path::Path;
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
@@ -28,6 +30,11 @@ use crate::{paths, schema};
 /// So many commits lie between two checkpoints.
 const CHECKPOINT: u64 = 100;
 
+/// What commits of this program say of themselves: the run, and whether the folder holds nothing but the files of this
+/// version, as far as its writer knows.
+const RUN: &str = "copilotLake.run";
+const CLEAN: &str = "copilotLake.clean";
+
 /// The log of one table. Loaded once, then kept in step with this process's commits.
 pub(crate) struct Log {
     pub(crate) table: &'static Table,
@@ -37,6 +44,11 @@ pub(crate) struct Log {
     pub(crate) writing: Mutex<TableKeys>,
     /// Streams that read the table's files now.
     pub(crate) readers: Arc<Readers>,
+    /// Whether files that a commit removes stay for readers of older versions.
+    keeps_removed: bool,
+    /// Whether the folder may hold files that are no part of the table: another tool committed, or what was removed is
+    /// kept, and the folder was not listed since. The next run lists it.
+    is_unclean: AtomicBool,
 }
 
 /// What is committed.
@@ -46,6 +58,8 @@ pub(crate) struct State {
     pub(crate) version: u64,
     pub(crate) metadata: Metadata,
     pub(crate) files: Vec<Arc<DataFile>>,
+    /// Why this program must not write to the table.
+    pub(crate) unwritable: Option<String>,
 }
 
 /// How a commit ended.
@@ -57,8 +71,9 @@ pub(crate) enum Outcome {
 }
 
 impl Log {
-    pub(crate) fn new(table: &'static Table, store: LogStoreRef, readers: Arc<Readers>) -> Self {
-        Self { table, store, state: Mutex::new(None), writing: Mutex::default(), readers }
+    pub(crate) fn new(table: &'static Table, store: LogStoreRef, readers: Arc<Readers>, keeps_removed: bool) -> Self {
+        let is_unclean = AtomicBool::new(true);
+        Self { table, store, state: Mutex::new(None), writing: Mutex::default(), readers, keeps_removed, is_unclean }
     }
 
     /// What is committed; `None` when there is no table yet.
@@ -86,12 +101,7 @@ impl Log {
             Err(DeltaTableError::NotATable(_)) => return Ok(None),
             Err(source) => return Err(error(source)),
         };
-        let protocol = snapshot.protocol();
-        let (reader, writer) = (protocol.min_reader_version(), protocol.min_writer_version());
-        if reader > 1 || writer > 2 {
-            let reason = format!("it demands reader version {reader} and writer version {writer}, not 1 and 2");
-            return Err(Error::RaisedProtocol { table: self.table.name, reason });
-        }
+        let unwritable = schema::demands(self.table, snapshot.protocol())?;
         let log = snapshot.try_log_data().map_err(&error)?;
         let files = log.iter().map(|file| {
             let path = paths::in_lake(self.table, &file.object_store_path());
@@ -101,13 +111,20 @@ impl Log {
             Arc::new(DataFile::new(self.table, path, week, size, file.modification_time(), file.stats()))
         });
         let files = files.collect();
-        Ok(Some(State { table: self.table, version: snapshot.version(), metadata: snapshot.metadata().clone(), files }))
+        let (version, metadata) = (snapshot.version(), snapshot.metadata().clone());
+        Ok(Some(State { table: self.table, version, metadata, files, unwritable }))
     }
 
-    /// Makes the table, without rows.
-    pub(crate) async fn create(&self, instance: &Instance, lake: &url::Url) -> Result<(), Error> {
+    /// Makes the table, without rows, with these notes in its configuration.
+    pub(crate) async fn create(
+        &self,
+        instance: &Instance,
+        lake: &url::Url,
+        notes: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), Error> {
         let protocol: Protocol = schema::protocol(self.table)?;
-        let metadata = schema::metadata(self.table, &Uuid::new_v4().to_string(), instance)?;
+        let metadata = schema::metadata(self.table, &Uuid::new_v4().to_string(), instance, notes)?;
+        self.note_listed(true);
         let operation = DeltaOperation::Create {
             mode: SaveMode::ErrorIfExists,
             location: paths::table_url(lake, self.table),
@@ -133,14 +150,66 @@ impl Log {
         } else {
             DeltaOperation::AddColumn { fields }
         };
-        let bytes = self.bytes(vec![Action::Metadata(metadata)], operation, Some(from.version), &HashMap::new())?;
+        self.put_actions(from, vec![Action::Metadata(metadata)], operation).await
+    }
+
+    /// Takes files out that are not there, and replaces the metadata. `false`: somebody else's commit came first.
+    pub(crate) async fn take_out(
+        &self,
+        from: &State,
+        files: &[Arc<DataFile>],
+        metadata: Metadata,
+    ) -> Result<bool, Error> {
+        let removes = files.iter().map(|file| Action::Remove(file.remove(self.table)));
+        let actions = removes.chain([Action::Metadata(metadata)]).collect();
+        self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
+    }
+
+    /// Says of files what they are, where another tool said it wrongly. When somebody else's commit comes first, the next
+    /// run does.
+    pub(crate) async fn mend(&self, from: &State, files: &[DataFile]) -> Result<(), Error> {
+        let add = |file: &DataFile| Action::Add(Add { data_change: false, ..file.add(self.table) });
+        let actions = files.iter().map(add).collect();
+        self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await.map(drop)
+    }
+
+    /// Commits to a table as it was read in `from`, and reads it again. `false`: somebody else's commit came first.
+    async fn put_actions(
+        &self,
+        from: &State,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+    ) -> Result<bool, Error> {
+        self.check_writable(from)?;
+        let bytes = self.bytes(actions, operation, Some(from.version), &HashMap::new())?;
         let version = from.version + 1;
         let won = self.put(version, bytes).await?;
+        if !won {
+            self.note_listed(false);
+        }
         self.reload().await?;
         if won {
             self.checkpoint_after(version).await;
         }
         Ok(won)
+    }
+
+    pub(crate) fn check_writable(&self, state: &State) -> Result<(), Error> {
+        let refuse = |reason: &String| Err(Error::RaisedProtocol { table: self.table.name, reason: reason.clone() });
+        state.unwritable.as_ref().map_or(Ok(()), refuse)
+    }
+
+    /// Whether the newest commit is this program's, and says that nothing else is in the folder.
+    pub(crate) async fn is_clean(&self, state: &State) -> Result<bool, Error> {
+        let entry = self.store.read_commit_entry(state.version).await.map_err(Error::log(self.table.name))?;
+        let is_clean = entry.is_some_and(|entry| commit_info(&entry).is_some_and(|info| info[CLEAN] == true));
+        self.note_listed(is_clean);
+        Ok(is_clean)
+    }
+
+    /// Notes whether the folder is known to hold nothing but the table's files.
+    pub(crate) fn note_listed(&self, is_clean: bool) {
+        self.is_unclean.store(!is_clean, Ordering::Relaxed);
     }
 
     /// Commits files to a table as it was read in `from`.
@@ -193,17 +262,23 @@ impl Log {
         operation: DeltaOperation,
         run_id: &str,
     ) -> Result<Outcome, Error> {
-        let more = HashMap::from([("copilotLake.run".to_owned(), json!(run_id))]);
+        self.check_writable(from)?;
+        if self.keeps_removed && !remove.is_empty() {
+            self.note_listed(false);
+        }
+        let more = HashMap::from([(RUN.to_owned(), json!(run_id))]);
         let bytes = self.bytes(actions, operation, Some(from.version), &more)?;
         let version = from.version + 1;
         if !self.put(version, bytes).await? {
+            self.note_listed(false);
             self.reload().await?;
             return Ok(Outcome::Conflict);
         }
         let gone: HashSet<&Path> = remove.iter().map(|file| &file.path).collect();
         let kept = from.files.iter().filter(|file| !gone.contains(&file.path)).cloned();
         let files = kept.chain(add.iter().cloned().map(Arc::new)).collect();
-        let state = Arc::new(State { table: self.table, version, metadata: from.metadata.clone(), files });
+        let metadata = from.metadata.clone();
+        let state = Arc::new(State { table: self.table, version, metadata, files, unwritable: None });
         *self.state.lock().await = Some(Arc::clone(&state));
         keys.committed(version);
         self.checkpoint_after(version).await;
@@ -243,6 +318,28 @@ impl Log {
         removed.try_collect().await.map_err(&error)
     }
 
+    /// As [`Log::removed`], by the log's entries that are still there: a checkpoint forgets what was removed long before.
+    pub(crate) async fn removed_by_entries(&self) -> Result<Vec<(Path, i64)>, Error> {
+        let (store, mut removed) = (self.store.object_store(None), Vec::new());
+        let error = |source: object_store::Error| Error::log(self.table.name)(source.into());
+        let entries: Vec<_> = store.list(Some(self.store.log_path())).try_collect().await.map_err(error)?;
+        for entry in entries.into_iter().filter(|entry| entry.location.as_ref().ends_with(".json")) {
+            let bytes = match store.get(&entry.location).await {
+                Ok(found) => found.bytes().await.map_err(error)?,
+                Err(object_store::Error::NotFound { .. }) => continue,
+                Err(source) => return Err(error(source)),
+            };
+            for line in bytes.split(|byte| *byte == b'\n') {
+                let Ok(mut action) = serde_json::from_slice::<Value>(line) else { continue };
+                let remove = action["remove"].take();
+                let Some(path) = remove["path"].as_str().and_then(|path| Path::from_url_path(path).ok()) else { continue };
+                let at = remove["deletionTimestamp"].as_i64().unwrap_or(i64::MAX);
+                removed.push((paths::in_lake(self.table, &path), at));
+            }
+        }
+        Ok(removed)
+    }
+
     fn bytes(
         &self,
         actions: Vec<Action>,
@@ -254,6 +351,7 @@ impl Log {
         // Said to other writers, which check their commits against ours: the whole table was read.
         about.insert("isBlindAppend".to_owned(), json!(false));
         about.insert("isolationLevel".to_owned(), json!("Serializable"));
+        about.insert(CLEAN.to_owned(), json!(!self.is_unclean.load(Ordering::Relaxed)));
         if let Some(version) = read {
             about.insert("readVersion".to_owned(), json!(version));
         }
@@ -281,4 +379,18 @@ impl Log {
             Err(error) => Err(Error::Doubtful { table: self.table.name, reason: format!("{failure}; then {error}") }),
         }
     }
+}
+
+/// Whether a log entry, perhaps cut, is one that this program made.
+pub(crate) fn is_own_entry(entry: &[u8]) -> bool {
+    let first = entry.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let first = String::from_utf8_lossy(first);
+    first.starts_with("{\"commitInfo\"") && [RUN, CLEAN].iter().any(|key| first.contains(&format!("\"{key}\":")))
+}
+
+/// What a log entry says of its commit.
+fn commit_info(entry: &[u8]) -> Option<Value> {
+    let actions = entry.split(|byte| *byte == b'\n');
+    let is_info = |line: &&[u8]| line.starts_with(b"{\"commitInfo\"");
+    actions.filter(is_info).find_map(|line| Some(serde_json::from_slice::<Value>(line).ok()?["commitInfo"].take()))
 }

@@ -35,7 +35,7 @@ pub(crate) fn table_url(lake: &Url, table: &Table) -> Url {
 pub(crate) fn data_file(table: &Table, week: Option<Week>) -> Path {
     let name = format!("part-{:012x}-{}.parquet", crate::clock::now_millis(), Uuid::new_v4().simple());
     match week {
-        Some(week) => Path::from_iter([table.name.to_owned(), format!("{WEEK_START}={week}"), name]),
+        Some(week) => Path::from_iter([table.name.to_owned(), week_folder(week), name]),
         None => Path::from_iter([table.name.to_owned(), name]),
     }
 }
@@ -51,10 +51,23 @@ pub(crate) fn in_lake(table: &Table, path: &Path) -> Path {
     Path::from_iter(std::iter::once(table.name.into()).chain(path.parts()))
 }
 
-/// Whether a file name in a table's folder is a data file, finished or staged.
-pub(crate) fn is_data_file(name: &str) -> bool {
+/// Whether a file in a table's folder has a name that [`data_file`] makes, finished or staged: no other tool makes such
+/// names.
+pub(crate) fn is_own_data_file(name: &str) -> bool {
     let name = if is_staged(name) { name.rsplit_once('#').map_or(name, |(name, _)| name) } else { name };
-    name.ends_with(".parquet")
+    let parts = name.strip_prefix("part-").and_then(|name| name.strip_suffix(".parquet")?.split_once('-'));
+    let is_hex = |text: &str| text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+    parts.is_some_and(|(time, id)| time.len() == 12 && id.len() == 32 && is_hex(time) && is_hex(id))
+}
+
+/// Whether tools that read a table's folder pass by what has this name: files and folders of tools' own.
+pub(crate) fn is_hidden(name: &str) -> bool {
+    name.starts_with(['_', '.'])
+}
+
+/// The folder of a week, inside the table's folder.
+pub(crate) fn week_folder(week: Week) -> String {
+    format!("{WEEK_START}={week}")
 }
 
 /// Whether [`data_file`] made the name of a file.
@@ -157,4 +170,29 @@ fn plain(name: &str) -> String {
     let cut: String = name.trim_start_matches('.').chars().take(PART).map(|c| if safe(c) { c } else { '_' }).collect();
     let hash = crate::keys::hash_of(|hasher| std::hash::Hasher::write(hasher, name.as_bytes())) as u32;
     format!("{cut}-{hash:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use copilot_lake_tables::PAYLOAD;
+
+    use super::*;
+
+    #[test]
+    fn own_names_are_told_from_those_of_other_tools() {
+        let own = data_file(&PAYLOAD, Week::parse("2025-06-22"));
+        let own = own.filename().unwrap();
+        assert!(is_own_data_file(own) && is_own_data_file(&format!("{own}#1")), "{own}");
+        for other in [
+            "part-00000-11111111-2222-3333-4444-555555555555-c000.zstd.parquet",
+            "part-00001-0f6d2a5e-8b5c-4d0e-9d57-3c1f3f0c8a11-c000.snappy.parquet#1",
+            &own.replace("part-", "compacted-"),
+            &own.to_uppercase(),
+            &format!("{own}.crc"),
+            &format!("x{own}"),
+            "mine.parquet",
+        ] {
+            assert!(!is_own_data_file(other), "{other}");
+        }
+    }
 }

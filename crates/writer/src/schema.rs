@@ -22,16 +22,52 @@ pub(crate) fn protocol(table: &Table) -> Result<Protocol, Error> {
     of_json(table, json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
 }
 
+/// What a protocol demands that this program does not meet: `Some` says why the table must not be written.
+///
+/// # Errors
+/// [`Error::UnknownFeatures`] when it must not be read either.
+pub(crate) fn demands(table: &'static Table, protocol: &Protocol) -> Result<Option<String>, Error> {
+    let said = serde_json::to_value(protocol).map_err(|e| corrupt(table, &e))?;
+    let features = |key: &str| -> Vec<String> {
+        let features = said[key].as_array().into_iter().flatten();
+        features.filter_map(|feature| Some(feature.as_str()?.to_owned())).collect()
+    };
+    let (reader, writer) = (protocol.min_reader_version(), protocol.min_writer_version());
+    let (readers, writers) = (features("readerFeatures"), features("writerFeatures"));
+    match reader {
+        ..=1 => {}
+        2 => return Err(Error::UnknownFeatures { table: table.name, features: vec!["columnMapping".to_owned()] }),
+        // From there on features are listed one by one.
+        3 if readers.is_empty() => {}
+        3 => return Err(Error::UnknownFeatures { table: table.name, features: readers }),
+        _ => {
+            let features = vec![format!("reader version {reader}")];
+            return Err(Error::UnknownFeatures { table: table.name, features });
+        }
+    }
+    if writer <= 2 && reader <= 1 {
+        return Ok(None);
+    }
+    let listed = if writers.is_empty() { String::new() } else { format!(" ({})", writers.join(", ")) };
+    Ok(Some(format!("it demands writer version {writer}{listed}, and this program writes 2")))
+}
+
 /// The metadata of a new table.
-pub(crate) fn metadata(table: &'static Table, id: &str, instance: &Instance) -> Result<Metadata, Error> {
+pub(crate) fn metadata(
+    table: &'static Table,
+    id: &str,
+    instance: &Instance,
+    notes: impl IntoIterator<Item = (String, String)>,
+) -> Result<Metadata, Error> {
     let mut configuration = HashMap::from([(VERSION.to_owned(), SCHEMA_VERSION.to_string())]);
+    configuration.extend(notes.into_iter().map(|(name, text)| (format!("{NOTE}{name}"), text)));
     if let Some(id) = &instance.organization {
         configuration.insert(ORGANIZATION.to_owned(), id.clone());
     }
     if let Some(id) = &instance.tenant {
         configuration.insert(TENANT.to_owned(), id.clone());
     }
-    let partition_columns: Vec<&str> = if table.is_partitioned() { vec![WEEK_START] } else { vec![] };
+    let partition_columns = partition_columns(table);
     let schema = json!({ "type": "struct", "fields": fields(table) });
     of_json(
         table,
@@ -58,6 +94,10 @@ pub(crate) fn changed(
     configuration: &HashMap<String, String>,
 ) -> Result<Option<Metadata>, Error> {
     let mut value = serde_json::to_value(old).map_err(|e| corrupt(table, &e))?;
+    if value["partitionColumns"] != json!(partition_columns(table)) {
+        let reason = format!("it is partitioned by {}", value["partitionColumns"]);
+        return Err(Error::RaisedProtocol { table: table.name, reason });
+    }
     let text = value["schemaString"].as_str().unwrap_or_default();
     let mut schema: Value = serde_json::from_str(text).map_err(|e| corrupt(table, &e))?;
     let Some(present) = schema["fields"].as_array_mut() else {
@@ -86,6 +126,10 @@ pub(crate) fn changed(
     value["schemaString"] = json!(schema.to_string());
     value["configuration"] = json!(configuration);
     of_json(table, value).map(Some)
+}
+
+fn partition_columns(table: &Table) -> &'static [&'static str] {
+    if table.is_partitioned() { &[WEEK_START] } else { &[] }
 }
 
 /// The fields of the Delta schema, in order; the partition column last.
@@ -129,4 +173,32 @@ fn of_json<T: serde::de::DeserializeOwned>(table: &Table, value: Value) -> Resul
 
 fn corrupt(table: &Table, reason: &serde_json::Error) -> Error {
     Error::RaisedProtocol { table: table.name, reason: reason.to_string() }
+}
+
+#[cfg(test)]
+mod tests {
+    use copilot_lake_tables::PAYLOAD;
+
+    use super::*;
+
+    #[test]
+    fn readers_and_writers_are_refused_for_what_concerns_them() {
+        let of = |protocol: Value| match demands(&PAYLOAD, &of_json(&PAYLOAD, protocol).unwrap()) {
+            Ok(None) => "read and write".to_owned(),
+            Ok(Some(reason)) => reason,
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(of(json!({ "minReaderVersion": 1, "minWriterVersion": 2 })), "read and write");
+        assert_eq!(
+            of(json!({ "minReaderVersion": 1, "minWriterVersion": 3 })),
+            "it demands writer version 3, and this program writes 2"
+        );
+        let features = json!({ "minReaderVersion": 1, "minWriterVersion": 7, "writerFeatures": ["checkConstraints"] });
+        assert_eq!(of(features), "it demands writer version 7 (checkConstraints), and this program writes 2");
+        let vectors = json!({ "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"],
+            "writerFeatures": ["deletionVectors"] });
+        assert!(of(vectors).ends_with("its readers must know deletionVectors"));
+        let mapping = json!({ "minReaderVersion": 2, "minWriterVersion": 5 });
+        assert!(of(mapping).ends_with("its readers must know columnMapping"));
+    }
 }

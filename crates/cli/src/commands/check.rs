@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use crate::args::{Check, Global};
 use crate::commands::extract;
 use crate::console::{Console, Level};
-use crate::exit::{Code, Problem};
+use crate::exit::{self, Code, Problem};
 use crate::wording::{counted, listed};
 
 /// Runs `check`.
@@ -70,6 +70,7 @@ const fn table(finding: &Finding) -> Option<&'static str> {
         | Finding::NotReadable { table, .. }
         | Finding::FilesReadable { table, .. }
         | Finding::FilesNotReadable { table, .. }
+        | Finding::TableUnusable { table, .. }
         | Finding::NotTracked { table } => Some(table),
         Finding::HistoryReadable { .. } | Finding::HistoryNotReadable { .. } | Finding::FilterRefused => {
             Some(AI_INTERACTION.name)
@@ -182,6 +183,10 @@ fn words(finding: &Finding) -> (Level, String) {
              is kept"
                 .to_owned(),
         ),
+        Finding::TableUnusable { reason, remedy, .. } => {
+            let hint = remedy.map(|remedy| format!("; {}", exit::remedy(remedy))).unwrap_or_default();
+            (Level::Error, format!("{reason}{hint}"))
+        }
         Finding::LakeWritable => (Level::Info, "lake: ok, a file was written and removed".to_owned()),
         Finding::LakeNotTried => (Level::Info, "lake: not tried".to_owned()),
         Finding::LakeNotWritable { reason } => {

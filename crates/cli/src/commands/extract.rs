@@ -132,7 +132,7 @@ fn request(args: &Extract) -> Result<Request, Problem> {
             std::time::Instant::now().checked_add(std::time::Duration::from_micros(left))
         }
     };
-    Ok(Request { since, until, full: args.full, deadline })
+    Ok(Request { since, until, full: args.full, repair: args.repair, deadline })
 }
 
 #[cfg(test)]
@@ -146,6 +146,7 @@ mod tests {
             since: None,
             until: None,
             full: false,
+            repair: false,
             deadline: None,
             summary: None,
         };

@@ -27,7 +27,9 @@ use self::luck::{EndedSlice, Luck};
 use self::pending::Pending;
 use self::scope::{Member, Resolver, Scope, UserRows};
 pub(crate) use self::scope::{excluded, names_of};
+pub(crate) use self::window::Lost;
 use self::window::{Frame, Standing, Task};
+use crate::condition::tables_of_graph;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ingest::Counts;
@@ -43,6 +45,8 @@ pub(crate) struct Walk<'a> {
     pub(crate) job: &'a GraphJob,
     pub(crate) full: bool,
     pub(crate) window: Option<(Option<Instant>, Instant)>,
+    /// What the lake has lost of histories.
+    pub(crate) lost: Option<Lost>,
     pub(crate) continued: &'a Continued,
     /// What services have left of what was stopped.
     pub(crate) left: &'a Left,
@@ -76,13 +80,14 @@ impl Walk<'_> {
         let last = marks::newest(lake).await?;
         let reading = marks::Reading {
             continued: &self.continued.runs,
+            repair: self.lost.as_ref().map(|lost| lost.found_by.as_str()),
             // Runs since then asked whoever was deleted before.
             deleted_since: last.map(|last| {
                 last.plus_seconds(-Instant::DAY_SECONDS).min(started_at.plus_seconds(-7 * Instant::DAY_SECONDS))
             }),
         };
         reading.of(lake, &mut members).await?;
-        members.retain(|_, member| !is_over(member));
+        members.retain(|_, member| self.lost.is_some() || !is_over(member));
         let users = members.len() as u64;
         let mut now = self.continued.now;
         if let Some(anew) = self.continued.anew(self.full) {
@@ -112,6 +117,7 @@ impl Walk<'_> {
             full: self.full,
             window: self.window,
             asked: Arc::new(Asked { since: self.job.since.floor_second(), app_classes }),
+            lost: self.lost.clone(),
         }
     }
 
@@ -205,7 +211,14 @@ pub(crate) async fn run(spine: &Spine, walk: &Walk<'_>) -> Result<(), Error> {
     if reader.was_stopped() {
         spine.stopped().await;
     }
-    result
+    result?;
+    let is_all_read = !spine.halt.is_over() && spine.reports.lock().await.of(table).slices_failed == 0;
+    if walk.lost.is_some() && walk.window.is_none() && is_all_read {
+        for table in tables_of_graph().filter(|table| spine.lost.contains_key(table.name)) {
+            spine.lake.recovered(table).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Takes what is heard and commits it, by time and size.

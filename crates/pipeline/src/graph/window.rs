@@ -1,13 +1,17 @@
 //! Which window of a user's history is to be read: pure, from the ledger's newest row and the run's request.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use copilot_lake_tables::Instant;
+use copilot_lake_writer::Extent;
 
 use super::asked::Asked;
 use super::marks::LastSlice;
+use crate::condition::tables_of_graph;
 use crate::report::Status;
+use crate::settings::GraphJob;
 
 /// What planning needs beside a user's mark.
 #[derive(Debug)]
@@ -21,6 +25,43 @@ pub(crate) struct Frame {
     pub(crate) window: Option<(Option<Instant>, Instant)>,
     /// What is asked for: its `since` is the start of the first window.
     pub(crate) asked: Arc<Asked>,
+    /// What the lake has lost.
+    pub(crate) lost: Option<Lost>,
+}
+
+/// Rows that the lake has lost, of whomever.
+#[derive(Debug, Clone)]
+pub(crate) struct Lost {
+    /// None is older.
+    pub(crate) since: Instant,
+    /// When the run started that found it: what was read since, by that run or a later one, is there.
+    pub(crate) found_at: Instant,
+    /// That run.
+    pub(crate) found_by: String,
+}
+
+impl Lost {
+    /// What a run has to read again, of all tables that histories are written to.
+    pub(crate) fn of(tables: &BTreeMap<&'static str, copilot_lake_writer::Lost>, job: &GraphJob) -> Option<Self> {
+        let of_graph: Vec<_> = tables_of_graph().filter_map(|table| tables.get(table.name)).collect();
+        let last = of_graph.iter().max_by_key(|lost| lost.found_at)?;
+        let since = of_graph.iter().map(|lost| oldest(lost, job)).min()?;
+        Some(Self { since, found_at: last.found_at, found_by: last.found_by.clone() })
+    }
+
+    /// Whether a user's history was read again.
+    fn is_settled(&self, mark: &LastSlice) -> bool {
+        let is_since = mark.finished_at > self.found_at.0 || mark.is_of_repair;
+        is_since && mark.status == Status::Done && mark.window_start <= self.since
+    }
+}
+
+fn oldest(lost: &copilot_lake_writer::Lost, job: &GraphJob) -> Instant {
+    let first = match &lost.extent {
+        Extent::Everything => None,
+        Extent::Weeks(weeks) => weeks.values().map(|times| times.start).min(),
+    };
+    first.unwrap_or(job.since).floor_second()
 }
 
 /// A user's history in a window.
@@ -75,7 +116,8 @@ pub(crate) fn task(user: String, of: Standing, mark: Option<&LastSlice>, frame: 
         let done = mark.until.is_some_and(|until| until >= frame.now) && mark.status != Status::Failed && covers(&mark);
         mark.is_continued && (done || (mark.status == Status::Skipped && mark.window_end >= frame.now))
     };
-    if frame.window.is_none() && mark.is_some_and(settled) {
+    let lost = frame.lost.as_ref().filter(|lost| !mark.is_some_and(|mark| lost.is_settled(mark)));
+    if frame.window.is_none() && lost.is_none() && mark.is_some_and(settled) {
         return None;
     }
     let chain = mark.filter(covers).filter(|_| !frame.full).and_then(|mark| mark.until.zip(mark.asked.as_ref()));
@@ -86,6 +128,8 @@ pub(crate) fn task(user: String, of: Standing, mark: Option<&LastSlice>, frame: 
             let start = until.plus_seconds(-frame.overlap_seconds).floor_second();
             // A start that is configured later than what was read leaves no gap.
             let start = if since <= until { start.max(since) } else { start };
+            // What is lost is read with what is new.
+            let start = lost.map_or(start, |lost| start.min(lost.since));
             // The chain goes on where it began.
             let asked = Asked { since: done.since, app_classes: frame.asked.app_classes.clone() };
             let asked = if asked == *frame.asked { Arc::clone(&frame.asked) } else { Arc::new(asked) };
@@ -124,7 +168,8 @@ mod tests {
     }
 
     fn frame(since: &str) -> Frame {
-        Frame { now: at("2025-11-06"), overlap_seconds: 86_400, full: false, window: None, asked: asked(since) }
+        let asked = asked(since);
+        Frame { now: at("2025-11-06"), overlap_seconds: 86_400, full: false, window: None, asked, lost: None }
     }
 
     fn mark(until: Option<&str>, window: (&str, &str)) -> LastSlice {
@@ -135,6 +180,7 @@ mod tests {
             window_end: at(window.1),
             status: Status::Done,
             is_continued: false,
+            is_of_repair: false,
             pages: 4,
             finished_at: 0,
         }
@@ -157,6 +203,22 @@ mod tests {
         assert_eq!(of(None, &frame("2025-10-01")), texts(["2025-10-01", "2025-11-06"]));
         let done = mark(Some("2025-11-05"), ("2025-11-03", "2025-11-05"));
         assert_eq!(of(Some(&done), &frame("2025-10-01")), texts(["2025-11-04", "2025-11-06"]));
+    }
+
+    #[test]
+    fn what_is_lost_is_read_again_once() {
+        let (since, found_at) = (at("2025-10-12"), at("2025-11-05T12:00:00Z"));
+        let lost = Some(Lost { since, found_at, found_by: "run".to_owned() });
+        let frame = Frame { lost, ..frame("2025-10-01") };
+        let done = mark(Some("2025-11-05"), ("2025-11-03", "2025-11-05"));
+        assert_eq!(of(Some(&done), &frame), texts(["2025-10-12", "2025-11-06"]));
+        let continued = LastSlice { is_continued: true, ..mark(Some("2025-11-06"), ("2025-11-04", "2025-11-06")) };
+        assert_eq!(of(Some(&continued), &frame), texts(["2025-10-12", "2025-11-06"]));
+        let finished_at = at("2025-11-05T13:00:00Z").0;
+        let again = LastSlice { finished_at, ..mark(Some("2025-11-06"), ("2025-10-12", "2025-11-06")) };
+        assert_eq!(of(Some(&again), &frame), texts(["2025-11-05", "2025-11-06"]));
+        let failed = LastSlice { status: Status::Failed, ..again };
+        assert_eq!(of(Some(&failed), &frame), texts(["2025-10-12", "2025-11-06"]));
     }
 
     #[test]

@@ -46,6 +46,12 @@ impl Ledger {
         })
     }
 
+    /// Whether the run that started last did everything, or there is none.
+    pub(crate) fn is_last_complete(&self) -> bool {
+        let last = self.started.iter().max_by_key(|(_, started)| **started).map(|(run, _)| run);
+        last.is_none_or(|run| self.outcomes.get(run).is_some_and(|outcome| outcome == Outcome::Complete.name()))
+    }
+
     pub(super) fn command_of(&self, run: &str) -> &str {
         self.commands.get(run).map_or("", String::as_str)
     }

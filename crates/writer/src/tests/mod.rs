@@ -5,6 +5,7 @@ mod commits;
 mod compaction;
 mod counting;
 mod files;
+mod foreign;
 mod keys;
 mod lakes;
 

@@ -1,0 +1,94 @@
+//! Messages of transcripts that the lake has lost: decoded again from the texts in `payload`, without a request.
+
+use std::collections::BTreeSet;
+
+use arrow::array::{Array, RecordBatch};
+use copilot_lake_decoder::{Charset, Fetched, RawPayload, SourceRow, decode_payloads};
+use copilot_lake_tables::{Column, PAYLOAD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, Week, dataverse_tables};
+use copilot_lake_writer::{Extent, Find, Scan};
+use futures::TryStreamExt as _;
+
+use crate::cpu;
+use crate::error::Error;
+use crate::ledger::{instant, text};
+use crate::part::Part;
+use crate::spine::DataverseSpine;
+
+/// Says that a text is UTF-8.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
+/// Decodes messages and sources again where some were lost. Files that `payload` does not hold are the second walk's.
+pub(crate) async fn run(spine: &DataverseSpine<'_>) -> Result<(), Error> {
+    // Which payloads are lost shows when rows name them.
+    if spine.lost.contains_key(PAYLOAD.name) {
+        spine.lake.recovered(&PAYLOAD).await?;
+    }
+    let derived = [&TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE].map(|table| (table, spine.lost.get(table.name)));
+    if derived.iter().all(|(_, lost)| lost.is_none()) {
+        return Ok(());
+    }
+    let mut weeks = BTreeSet::new();
+    for (_, lost) in &derived {
+        match lost.map(|lost| &lost.extent) {
+            Some(Extent::Everything) => weeks.extend(spine.lake.weeks(&PAYLOAD).await?),
+            Some(Extent::Weeks(of_table)) => weeks.extend(of_table.keys().copied()),
+            None => {}
+        }
+    }
+    for week in weeks.into_iter().rev() {
+        if spine.halt.is_over() {
+            spine.stopped().await;
+            return Ok(());
+        }
+        of_week(spine, week).await?;
+    }
+    for (table, _) in derived.into_iter().filter(|(_, lost)| lost.is_some()) {
+        spine.lake.recovered(table).await?;
+    }
+    Ok(())
+}
+
+async fn of_week(spine: &DataverseSpine<'_>, week: Week) -> Result<(), Error> {
+    let columns = vec!["source_table", "source_id", "column_name", "file_id", "row_time", "text"];
+    let scan = Scan { columns, week: Some(week), ..Scan::default() };
+    let mut part = Part::new(&spine.lake, Find::ByKey);
+    let mut batches = std::pin::pin!(spine.lake.scan(&PAYLOAD, scan).await?);
+    while let Some(batch) = batches.try_next().await? {
+        let payloads: Vec<_> = (0..batch.num_rows()).filter_map(|row| transcript(&batch, row)).collect();
+        if payloads.is_empty() {
+            continue;
+        }
+        let extracted_at = spine.service.service_time().await?;
+        let mut decoded = cpu::run(move || decode_payloads(&payloads, extracted_at)).await?;
+        // They are there already.
+        decoded.payloads.clear();
+        part.push(&spine.rejects, &spine.run_id, decoded, extracted_at).await?;
+    }
+    part.commit(&spine.rejects, &spine.run_id).await
+}
+
+/// A transcript as if it had just been fetched; `None` for other payloads, and for those without a text.
+fn transcript(batch: &RecordBatch, row: usize) -> Option<RawPayload<Vec<u8>>> {
+    let is_text = batch.column_by_name("text").is_some_and(|column| column.is_valid(row));
+    let (table, column) = column_of(text(batch, "source_table", row), text(batch, "column_name", row))?;
+    if !is_text || !column.transcript {
+        return None;
+    }
+    let row_of = SourceRow {
+        table: table.name,
+        id: text(batch, "source_id", row).to_owned(),
+        partition_id: String::new(),
+        column: column.name,
+        file_id: text(batch, "file_id", row).to_owned(),
+        file_name: None,
+        row_time: instant(batch, "row_time", row),
+        documented: Charset::Utf8,
+    };
+    let bytes = [MARK, text(batch, "text", row).as_bytes()].concat();
+    Some(RawPayload { row: row_of, fetched: Fetched::Bytes(bytes, None) })
+}
+
+fn column_of(table: &str, column: &str) -> Option<(&'static Table, &'static Column)> {
+    let table = dataverse_tables().find(|known| known.name == table)?;
+    Some((table, table.column(column)?))
+}

@@ -1,0 +1,234 @@
+//! Other tools that write to a lake's tables, and what is missing of them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use copilot_lake_tables::{SYSTEM_USER, TABLES};
+use serde_json::{Value, json};
+
+use super::*;
+use crate::{Error, Extent, Remedy};
+
+const FOREIGN: &str = "part-00000-11111111-2222-3333-4444-555555555555-c000.zstd.parquet";
+
+/// Puts a log entry as another tool would.
+fn commit(root: &Path, table: &str, actions: &[Value]) {
+    let log = root.join(table).join("_delta_log");
+    let entries = std::fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let version = entries.filter(|name| name.ends_with(".json")).count();
+    let info = json!({ "commitInfo": { "operation": "OPTIMIZE", "timestamp": now() } });
+    let lines: Vec<String> = std::iter::once(&info).chain(actions).map(Value::to_string).collect();
+    std::fs::write(log.join(format!("{version:020}.json")), lines.join("\n")).unwrap();
+}
+
+fn now() -> i64 {
+    crate::clock::now_millis()
+}
+
+/// Writes a file of another tool, with the rows of the table's only file; returns that one's path in the table.
+async fn write_foreign(root: &Path, lake: &Lake) -> String {
+    let files = logged(lake, &COPILOT_EVENT).await;
+    let old = files[0].strip_prefix("msdyn_copilotevent/").unwrap().to_owned();
+    std::fs::copy(root.join(&files[0]), root.join(&files[0]).with_file_name(FOREIGN)).unwrap();
+    old
+}
+
+fn remove(path: &str, at: i64) -> Value {
+    json!({ "remove": { "path": path, "dataChange": false, "deletionTimestamp": at } })
+}
+
+fn add(path: &str, size: u64) -> Value {
+    json!({ "add": { "path": path, "partitionValues": { "week_start": "2025-06-22" }, "size": size,
+        "modificationTime": now(), "dataChange": false } })
+}
+
+fn foreign_path() -> String {
+    format!("week_start=2025-06-22/{FOREIGN}")
+}
+
+#[tokio::test]
+async fn a_file_of_another_tool_waits_for_its_commit_and_the_replaced_one_goes() {
+    let (folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 1, "a"), ("b", 2, 1, "b")]).await;
+    let old = write_foreign(folder.path(), &lake).await;
+    let next = open(folder.path(), LakeOptions::default()).await;
+    next.prepare(&instance(), true).await.unwrap();
+    assert_eq!(glob(folder.path(), "msdyn_copilotevent").len(), 2, "nobody knows whether it will be committed");
+
+    // Its log says a size that is not the file's.
+    commit(folder.path(), "msdyn_copilotevent", &[remove(&old, now()), add(&foreign_path(), 10_000)]);
+    let next = open(folder.path(), LakeOptions::default()).await;
+    next.prepare(&instance(), false).await.unwrap();
+    assert_glob_is_log(folder.path(), &next).await;
+    assert_eq!(logged(&next, &COPILOT_EVENT).await, [format!("msdyn_copilotevent/{}", foreign_path())]);
+    assert_eq!(verbatims(&next).await.len(), 2);
+
+    // What one of our commits removes goes with it, whoever wrote it.
+    put(&next, &[("a", 1, 2, "new")]).await;
+    assert_glob_is_log(folder.path(), &next).await;
+    assert!(!logged(&next, &COPILOT_EVENT).await[0].contains(FOREIGN));
+}
+
+#[tokio::test]
+async fn what_another_tool_removed_waits_as_long_as_asked() {
+    let folder = TempDir::new().unwrap();
+    let options = || LakeOptions { removed_files: Some(Duration::from_hours(24)), ..LakeOptions::default() };
+    let lake = open(folder.path(), options()).await;
+    lake.prepare(&instance(), false).await.unwrap();
+    put(&lake, &[("a", 1, 1, "a"), ("b", 2, 1, "b")]).await;
+    let old = write_foreign(folder.path(), &lake).await;
+    let an_hour_ago = now() - 3_600_000;
+    commit(folder.path(), "msdyn_copilotevent", &[remove(&old, an_hour_ago), add(&foreign_path(), 10_000)]);
+    let next = open(folder.path(), options()).await;
+    next.prepare(&instance(), false).await.unwrap();
+    assert_eq!(glob(folder.path(), "msdyn_copilotevent").len(), 2, "a day is not over");
+    put(&next, &[("c", 3, 1, "c")]).await;
+    // The time is over for a run that keeps files for less: our commit in between hides nothing.
+    let options = LakeOptions { removed_files: Some(Duration::from_mins(30)), ..LakeOptions::default() };
+    let next = open(folder.path(), options).await;
+    next.prepare(&instance(), false).await.unwrap();
+    assert_glob_is_log(folder.path(), &next).await;
+}
+
+#[tokio::test]
+async fn folders_are_listed_after_commits_of_other_tools_only() {
+    let (folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 1, "a")]).await;
+    let file = folder.path().join(&logged(&lake, &COPILOT_EVENT).await[0]);
+    let orphan = file.with_file_name(crate::paths::data_file(&COPILOT_EVENT, None).filename().unwrap());
+    let is_listed = async || {
+        std::fs::write(&orphan, "").unwrap();
+        open(folder.path(), LakeOptions::default()).await.prepare(&instance(), false).await.unwrap();
+        !orphan.exists()
+    };
+    assert!(!is_listed().await, "the newest commit is ours");
+    commit(folder.path(), "msdyn_copilotevent", &[]);
+    assert!(is_listed().await);
+    let next = open(folder.path(), LakeOptions::default()).await;
+    next.prepare(&instance(), false).await.unwrap();
+    put(&next, &[("b", 2, 1, "b")]).await;
+    assert!(!is_listed().await, "it was listed before our commit");
+    // It comes while a run writes: our later commits do not hide it.
+    commit(folder.path(), "msdyn_copilotevent", &[]);
+    put(&next, &[("c", 3, 1, "c")]).await;
+    put(&next, &[("d", 4, 1, "d")]).await;
+    assert!(is_listed().await);
+}
+
+#[tokio::test]
+async fn files_without_a_log_are_somebody_elses() {
+    let folder = TempDir::new().unwrap();
+    let mine = folder.path().join("systemuser/mine.parquet");
+    std::fs::create_dir(mine.parent().unwrap()).unwrap();
+    std::fs::write(&mine, "mine").unwrap();
+    let lake = open(folder.path(), LakeOptions::default()).await;
+    let survey = lake.survey(&instance()).await.unwrap();
+    let absent = survey.absent.iter().find(|absent| absent.table.name == "systemuser").unwrap();
+    let error = absent.not_a_table(&lake).unwrap();
+    let told = format!("the folder {}/systemuser/ holds systemuser/mine.parquet", folder.path().display());
+    assert!(error.to_string().starts_with(&told), "{error}");
+    assert_eq!((error.remedy(), error.stops_table()), (Some(Remedy::MoveAway), Some("systemuser")));
+    assert!(lake.repair(&instance(), &SYSTEM_USER, ("run-2", at(0))).await.is_err());
+    let others: Vec<_> = TABLES.iter().copied().filter(|table| table.name != "systemuser").collect();
+    assert!(lake.ready(&instance(), &others, true).await.unwrap().is_empty());
+    assert_eq!(walk(mine.parent().unwrap()), [mine], "nothing was written beside it");
+}
+
+#[tokio::test]
+async fn a_raised_protocol_stops_its_table_alone() {
+    let (folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 1, "a")]).await;
+    let raise = |table: &str, protocol: Value| commit(folder.path(), table, &[json!({ "protocol": protocol })]);
+    raise("msdyn_copilotevent", json!({ "minReaderVersion": 1, "minWriterVersion": 3 }));
+    let vectors = json!(["deletionVectors"]);
+    raise(
+        "payload",
+        json!({ "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": vectors, "writerFeatures": vectors }),
+    );
+    let next = open(folder.path(), LakeOptions::default()).await;
+    let survey = next.survey(&instance()).await.unwrap();
+    let stopped: Vec<_> = survey.stopped.iter().map(|(table, error)| (table.name, error.remedy())).collect();
+    let expected =
+        [("msdyn_copilotevent", Some(Remedy::MakeAnew)), ("payload", Some(Remedy::PurgeDeletionVectors))];
+    assert_eq!(stopped, expected);
+    assert_eq!(verbatims(&next).await.len(), 1, "a constraint concerns no reader");
+    assert!(matches!(next.files(&PAYLOAD).await, Err(Error::UnknownFeatures { table: "payload", .. })));
+    let mut changes = next.changes(&COPILOT_EVENT, Find::ByKey);
+    changes.push(Some(week()), events(&[("a", 1, 2, "b")])).await.unwrap();
+    let error = changes.commit("run-1").await.unwrap_err();
+    assert!(matches!(error, Error::RaisedProtocol { table: "msdyn_copilotevent", .. }), "{error}");
+    assert_eq!(glob(folder.path(), "msdyn_copilotevent").len(), 1);
+}
+
+#[tokio::test]
+async fn another_shape_stops_its_table() {
+    let (folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 1, "a")]).await;
+    let log = folder.path().join("msdyn_copilotevent/_delta_log");
+    let entry = std::fs::read_to_string(log.join("00000000000000000000.json")).unwrap();
+    let actions = entry.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let mut metadata = actions.into_iter().find_map(|mut action| action.get_mut("metaData").map(Value::take)).unwrap();
+    metadata["partitionColumns"] = json!([]);
+    commit(folder.path(), "msdyn_copilotevent", &[json!({ "metaData": metadata })]);
+    let survey = open(folder.path(), LakeOptions::default()).await.survey(&instance()).await.unwrap();
+    let [(_, error)] = &survey.stopped[..] else { panic!("{survey:?}") };
+    assert!(error.to_string().ends_with("it is partitioned by []"), "{error}");
+}
+
+#[tokio::test]
+async fn lost_files_stop_the_table_until_it_is_repaired() {
+    let (folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 1, "a"), ("b", 2, 1, "b")]).await;
+    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    changes.push(Some(week().next()), events(&[("c", 8 * 86_400, 1, "c")])).await.unwrap();
+    changes.commit("run-1").await.unwrap();
+    std::fs::remove_dir_all(folder.path().join("msdyn_copilotevent/week_start=2025-06-22")).unwrap();
+
+    let next = open(folder.path(), LakeOptions::default()).await;
+    let stopped = next.ready(&instance(), TABLES, false).await.unwrap();
+    let [(_, error)] = &stopped[..] else { panic!("{stopped:?}") };
+    let told = "table msdyn_copilotevent is damaged: 1 of its 2 files are not there or cut of the week 2025-06-22, \
+                msdyn_copilotevent/week_start=2025-06-22/part-";
+    assert!(error.to_string().starts_with(told), "{error}");
+    assert!(matches!(next.check_files(&COPILOT_EVENT).await, Err(Error::Damaged { .. })));
+    // A read finds it too.
+    let scan = next.scan(&COPILOT_EVENT, Scan::default()).await.unwrap();
+    let error = scan.try_collect::<Vec<_>>().await.unwrap_err();
+    assert_eq!(error.stops_table(), Some("msdyn_copilotevent"), "{error}");
+
+    assert!(next.repair(&instance(), &COPILOT_EVENT, ("run-2", at(0))).await.unwrap());
+    assert!(!next.repair(&instance(), &COPILOT_EVENT, ("run-2", at(0))).await.unwrap(), "once");
+    assert!(next.ready(&instance(), TABLES, true).await.unwrap().is_empty());
+    assert_eq!(verbatims(&next).await, [("c".to_owned(), "c".to_owned())]);
+    // Another process knows what is to be read again.
+    let other = open(folder.path(), LakeOptions::default()).await;
+    let Extent::Weeks(weeks) = other.lost(&COPILOT_EVENT).await.unwrap().unwrap().extent else { panic!() };
+    assert_eq!(weeks.into_keys().collect::<Vec<_>>(), [week()]);
+    other.recovered(&COPILOT_EVENT).await.unwrap();
+    let last = open(folder.path(), LakeOptions::default()).await;
+    assert_eq!(last.lost(&COPILOT_EVENT).await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_cut_file_and_a_lost_table_are_repaired() {
+    let (folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 1, "a")]).await;
+    let file = folder.path().join(&logged(&lake, &COPILOT_EVENT).await[0]);
+    std::fs::File::options().write(true).open(&file).unwrap().set_len(100).unwrap();
+    let next = open(folder.path(), LakeOptions::default()).await;
+    assert_eq!(next.ready(&instance(), TABLES, true).await.unwrap().len(), 1);
+    assert!(next.repair(&instance(), &COPILOT_EVENT, ("run-2", at(0))).await.unwrap());
+    next.prepare(&instance(), true).await.unwrap();
+    assert_glob_is_log(folder.path(), &next).await;
+
+    put(&next, &[("b", 1, 1, "b")]).await;
+    std::fs::remove_dir_all(folder.path().join("msdyn_copilotevent/_delta_log")).unwrap();
+    let next = open(folder.path(), LakeOptions::default()).await;
+    let survey = next.survey(&instance()).await.unwrap();
+    let absent: BTreeSet<_> = survey.absent.iter().map(|absent| (absent.table.name, absent.is_own)).collect();
+    assert_eq!(absent, BTreeSet::from([("msdyn_copilotevent", true)]));
+    assert!(next.repair(&instance(), &COPILOT_EVENT, ("run-2", at(0))).await.unwrap());
+    assert_eq!(next.lost(&COPILOT_EVENT).await.unwrap().unwrap().extent, Extent::Everything);
+    assert!(verbatims(&next).await.is_empty());
+    assert_glob_is_log(folder.path(), &next).await;
+}

@@ -1,0 +1,151 @@
+//! Other tools that compact, delete, vacuum and constrain tables of the lake between runs, and files of others in it.
+
+use std::process::Command;
+
+use copilot_lake_emulator::Scenario;
+use copilot_lake_tables::{TABLES, dataverse_tables, table};
+
+use crate::harness::{World, package, python, text};
+use crate::mutation::{check_equal, history};
+
+/// Lets another tool work on a table.
+fn foreign(world: &World, table: &str, arguments: &[&str]) -> String {
+    let script = package().join("python/foreign.py");
+    let output = Command::new(python()).arg(script).arg(world.lake().join(table)).args(arguments).output().unwrap();
+    assert!(output.status.success(), "{table} {arguments:?}: {}", text(&output.stderr));
+    text(&output.stdout).trim().to_owned()
+}
+
+/// A lake with files of several runs in its weeks.
+fn grown(seed: u64) -> World {
+    let world = World::parse(&history(seed, 6, false));
+    let _ = world.run(&["extract", "-q"]);
+    for _ in 0..3 {
+        world.emulator.advance().unwrap();
+        let _ = world.run(&["extract", "-q"]);
+    }
+    world.extract(&[], 0);
+    world
+}
+
+fn stderr(world: &World, arguments: &[&str], code: i32) -> String {
+    let output = world.run(arguments);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{told}");
+    told
+}
+
+#[test]
+fn after_another_tools_commits_a_glob_equals_the_log() {
+    let world = grown(5);
+    let mut compacted = 0;
+    for table in TABLES {
+        compacted += foreign(&world, table.name, &["compact"]).parse::<u64>().unwrap();
+    }
+    assert!(compacted > 10, "{compacted} files were compacted");
+    world.extract(&[], 0);
+    world.check_lake();
+    check_equal(&world, dataverse_tables());
+
+    for (table, column) in [("msdyn_copilotevent", "msdyn_copiloteventid"), ("payload", "source_id")] {
+        assert_ne!(foreign(&world, table, &["zorder", column]), "0");
+    }
+    world.emulator.advance().unwrap();
+    world.extract(&[], 0);
+    world.check_lake();
+    check_equal(&world, dataverse_tables());
+    world.check_complete();
+
+    // Nothing that vacuum finds is missed, and what it leaves is a lake.
+    for table in TABLES {
+        assert_eq!(foreign(&world, table.name, &["vacuum"]), "0", "{}", table.name);
+    }
+    let gone = foreign(&world, "msdyn_copilotinteraction", &["delete", "importsequencenumber is null"]);
+    assert_ne!(gone, "0");
+    world.emulator.advance().unwrap();
+    world.extract(&[], 0);
+    world.check_lake();
+    check_equal(&world, dataverse_tables().filter(|table| table.name != "msdyn_copilotinteraction"));
+    world.extract(&["--full"], 0);
+    world.check_lake();
+    check_equal(&world, dataverse_tables());
+}
+
+#[test]
+fn a_file_that_is_not_committed_yet_waits_for_its_commit() {
+    let world = World::new(Scenario::rows(300, 2));
+    world.extract(&[], 0);
+    let state = world.folder.path().join("state.json");
+    let state = state.to_str().unwrap();
+    foreign(&world, "extraction_slice", &["write", state]);
+    world.extract(&[], 0);
+    let before = world.sql("SELECT count(*) FROM extraction_slice")[0][0].clone();
+    foreign(&world, "extraction_slice", &["commit", state]);
+    world.extract(&[], 0);
+    world.check_lake();
+    let after = world.sql("SELECT count(*) FROM extraction_slice")[0][0].clone();
+    assert!(after.parse::<u64>().unwrap() > before.parse().unwrap(), "{before} {after}");
+    check_equal(&world, dataverse_tables().filter(|table| table.name == "msdyn_copilotevent"));
+}
+
+#[test]
+fn a_constraint_stops_its_table_alone_and_no_question() {
+    let world = grown(6);
+    foreign(&world, "msdyn_copilotevent", &["constraint", "ids", "msdyn_copiloteventid is not null"]);
+    world.emulator.advance().unwrap();
+    let told = stderr(&world, &["extract"], 3);
+    assert!(told.contains("table msdyn_copilotevent was changed by another tool: it demands writer version"), "{told}");
+    assert!(told.contains("move the table's folder away, and `copilot-lake extract --repair` makes it anew"), "{told}");
+    check_equal(&world, dataverse_tables().filter(|table| table.name != "msdyn_copilotevent"));
+    for question in ["--list", "scenario_usage"] {
+        stderr(&world, &["query", question], 0);
+    }
+    stderr(&world, &["query", "--sql", "SELECT count(*) FROM msdyn_copilotevent"], 0);
+    stderr(&world, &["plan"], 0);
+    assert!(stderr(&world, &["check"], 3).contains("table msdyn_copilotevent was changed by another tool"));
+
+    // What the hint says can be done.
+    std::fs::rename(world.lake().join("msdyn_copilotevent"), world.folder.path().join("away")).unwrap();
+    world.extract(&["--repair"], 0);
+    world.check_lake();
+    check_equal(&world, dataverse_tables());
+    world.check_complete();
+}
+
+#[test]
+fn deletion_vectors_are_refused_for_reading_and_stop_no_other_table() {
+    let world = World::new(Scenario::rows(300, 2));
+    world.extract(&[], 0);
+    let log = world.lake().join("payload/_delta_log");
+    let version = std::fs::read_dir(&log).unwrap().count();
+    let protocol = r#"{"protocol":{"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["deletionVectors"],"writerFeatures":["deletionVectors"]}}"#;
+    std::fs::write(log.join(format!("{version:020}.json")), protocol).unwrap();
+    let told = stderr(&world, &["query", "--sql", "SELECT count(*) FROM payload"], 1);
+    assert!(told.contains("table payload cannot be read") && told.contains("APPLY (PURGE)"), "{told}");
+    stderr(&world, &["query", "--sql", "SELECT count(*) FROM msdyn_copilotevent"], 0);
+    let told = stderr(&world, &["extract"], 3);
+    assert!(told.contains("table payload cannot be read") && told.contains("APPLY (PURGE)"), "{told}");
+}
+
+#[test]
+fn files_without_a_log_are_left_alone() {
+    let world = World::new(Scenario::rows(300, 2));
+    let mine = world.lake().join("systemuser/mine.parquet");
+    std::fs::create_dir_all(mine.parent().unwrap()).unwrap();
+    std::fs::write(&mine, "mine").unwrap();
+    let told = stderr(&world, &["extract"], 3);
+    let line = format!("the folder {}/ holds systemuser/mine.parquet and no Delta log", mine.parent().unwrap().display());
+    assert!(told.contains(&line) && told.contains("move these files away"), "{told}");
+    assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
+    assert_eq!(std::fs::read_dir(mine.parent().unwrap()).unwrap().count(), 1);
+    check_equal(&world, dataverse_tables().filter(|table| table.name == "msdyn_copilotevent"));
+    // Bookkeeping is needed by every run.
+    let world = World::new(Scenario::rows(10, 1));
+    let folder = world.lake().join("rejected_record");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("mine.parquet"), "mine").unwrap();
+    let told = stderr(&world, &["extract"], 1);
+    assert!(told.contains("holds rejected_record/mine.parquet"), "{told}");
+    assert_eq!(std::fs::read(folder.join("mine.parquet")).unwrap(), b"mine");
+    assert!(table("rejected_record").is_some());
+}

@@ -1,0 +1,61 @@
+"""What another tool does to a table of a lake.
+
+usage: foreign.py TABLE_FOLDER compact | zorder COLUMN | vacuum | delete PREDICATE | constraint NAME EXPRESSION
+       foreign.py TABLE_FOLDER write STATE    writes a compacted file, as OPTIMIZE does before its commit
+       foreign.py TABLE_FOLDER commit STATE   commits it
+"""
+
+import json
+import os
+import sys
+import time
+
+import pyarrow
+import pyarrow.parquet
+from deltalake import DeltaTable
+
+folder, action, *rest = sys.argv[1:]
+table = DeltaTable(folder)
+NAME = "part-00000-11111111-2222-3333-4444-555555555555-c000.zstd.parquet"
+
+
+def write(state):
+    files = [os.path.basename(uri) for uri in table.file_uris()]
+    rows = pyarrow.concat_tables([pyarrow.parquet.read_table(os.path.join(folder, name)) for name in files])
+    pyarrow.parquet.write_table(rows, os.path.join(folder, NAME))
+    with open(state, "w") as file:
+        json.dump(files, file)
+
+
+def commit(state):
+    with open(state) as file:
+        files = json.load(file)
+    now = int(time.time() * 1000)
+    removed = {"dataChange": False, "deletionTimestamp": now}
+    actions = [{"remove": {"path": name, **removed}} for name in files]
+    # As some writers do, it says a size that is not the file's.
+    added = {"path": NAME, "partitionValues": {}, "size": 10000, "modificationTime": now, "dataChange": False}
+    actions.append({"add": added})
+    actions.append({"commitInfo": {"operation": "OPTIMIZE", "timestamp": now}})
+    path = os.path.join(folder, "_delta_log", f"{table.version() + 1:020}.json")
+    with open(path, "x") as file:
+        file.write("\n".join(json.dumps(action) for action in actions) + "\n")
+
+
+match action:
+    case "compact":
+        print(table.optimize.compact()["numFilesRemoved"])
+    case "zorder":
+        print(table.optimize.z_order(rest)["numFilesRemoved"])
+    case "vacuum":
+        print(len(table.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)))
+    case "delete":
+        print(table.delete(rest[0])["num_deleted_rows"])
+    case "constraint":
+        table.alter.add_constraint({rest[0]: rest[1]})
+    case "write":
+        write(*rest)
+    case "commit":
+        commit(*rest)
+    case _:
+        sys.exit(__doc__)
