@@ -8,6 +8,8 @@
 //! - `demo`: the demo, as a newcomer sees it.
 //! - `bad_input`: what a user gets wrong, and what the program says.
 //! - `kill`: runs that are killed and run again.
+//! - `power_cut`: what a disk may hold after a power cut, opened and completed (`preload`, `disk`).
+//! - `places`: lakes in places with odd names, and on a file system without hard links.
 //! - `faults`: every fault at every stage, and several together.
 //! - `graph`, `graph_rows`, `graph_runs`, `graph_users`: histories of Microsoft 365 Copilot.
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
@@ -22,6 +24,7 @@
 mod bad_input;
 mod checked;
 mod demo;
+mod disk;
 mod faults;
 mod graph;
 mod graph_rows;
@@ -31,6 +34,9 @@ mod harness;
 mod identities;
 mod kill;
 mod mutation;
+mod places;
+mod power_cut;
+mod preload;
 mod proxy;
 mod readers;
 mod replayed;

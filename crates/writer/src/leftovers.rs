@@ -1,7 +1,6 @@
 //! What a killed run left behind: files that no commit knows.
 
 use std::collections::HashSet;
-use std::path::Path as FilePath;
 
 use futures::TryStreamExt;
 use object_store::path::Path;
@@ -12,6 +11,7 @@ use crate::error::Error;
 use crate::lake::Inner;
 use crate::log::Log;
 use crate::paths;
+use crate::storage::LocalStore;
 
 /// Deletes data files of a table that are neither part of it nor kept for readers of older versions, finished ones and
 /// staged ones: a plain glob then equals the log.
@@ -26,10 +26,10 @@ pub(crate) async fn remove(lake: &Inner, log: &Log) -> Result<(), Error> {
         let removed = log.removed().await?.into_iter().filter(|(_, at)| *at >= since);
         kept.extend(removed.map(|(path, _)| path.to_string()));
     }
-    match &lake.root {
-        Some(root) => {
+    match &lake.local {
+        Some(local) => {
             let folder = paths::table(log.table).to_string();
-            remove_files(root, &folder, &kept).map_err(Error::file(format!("clean up {folder}")))
+            remove_files(local, &folder, &kept).map_err(Error::file(format!("clean up {folder}")))
         }
         None => {
             let folder = paths::table(log.table);
@@ -48,15 +48,15 @@ pub(crate) async fn remove(lake: &Inner, log: &Log) -> Result<(), Error> {
 }
 
 /// The store hides staged files, so local folders are walked.
-fn remove_files(root: &FilePath, folder: &str, kept: &HashSet<String>) -> std::io::Result<()> {
-    for entry in std::fs::read_dir(root.join(folder))? {
+fn remove_files(local: &LocalStore, folder: &str, kept: &HashSet<String>) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(local.root().join(folder))? {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
         let path = format!("{folder}/{name}");
         if entry.file_type()?.is_dir() {
-            remove_files(root, &path, kept)?;
+            remove_files(local, &path, kept)?;
         } else if is_leftover(&path, kept) {
-            std::fs::remove_file(entry.path())?;
+            local.remove(&entry.path())?;
             tracing::info!(%path, "deleted a file of a run that did not end");
         }
     }

@@ -34,6 +34,7 @@ mod sought;
 mod source;
 mod spill;
 mod stats;
+mod storage;
 mod store_reader;
 mod upload;
 

@@ -193,3 +193,30 @@ async fn probing_leaves_nothing_behind() {
     assert!(matches!(error, Error::File { .. }), "{error}");
     assert!(error.to_string().contains(&format!("make the folder {}", blocked.display())), "{error}");
 }
+
+#[tokio::test]
+async fn a_lake_may_lie_anywhere() {
+    let folder = TempDir::new().unwrap();
+    let names = ["100%20off", "per%cent", "%25", "a b", "lake#1", "what?", "größe/ä", "[a-z]*", "it's", "absent/../up"];
+    for (at, name) in names.into_iter().enumerate() {
+        let root = folder.path().join(name);
+        let lake = open(&root, LakeOptions::default()).await;
+        let root = lake.url().to_file_path().unwrap();
+        lake.probe().await.unwrap();
+        lake.prepare(&instance(), false).await.unwrap();
+        // In the first, so many that there is a checkpoint, which is read afterwards.
+        let versions = if at == 0 { 101 } else { 2 };
+        for version in 1..=versions {
+            put(&lake, &[("a", 1, version, "a")]).await;
+        }
+        for place in [root.to_str().unwrap(), lake.url().as_str()] {
+            let again = Lake::open(place, LakeOptions::default()).await.unwrap();
+            assert_eq!(verbatims(&again).await, [("a".to_owned(), "a".to_owned())], "{name}");
+        }
+        let log = root.join("msdyn_copilotevent/_delta_log");
+        assert_eq!(log.join("_last_checkpoint").exists(), at == 0);
+        lake.prepare(&instance(), true).await.unwrap();
+        assert_glob_is_log(&root, &lake).await;
+    }
+    assert!(folder.path().join("up/payload/_delta_log").is_dir());
+}
