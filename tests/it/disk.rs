@@ -187,6 +187,7 @@ impl Tree {
             std::fs::remove_dir_all(folder).unwrap();
         }
         for (path, content) in &self.0 {
+            std::fs::create_dir_all(folder).unwrap();
             let path = folder.join(path);
             match content {
                 None => std::fs::create_dir_all(path).unwrap(),

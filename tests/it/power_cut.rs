@@ -194,7 +194,7 @@ fn a_failed_sync_fails_the_commit() {
         let output = preloaded(&world, Disk::FailingSync(number), &["extract"]).output().unwrap();
         let message = text(&output.stderr);
         assert!(matches!(output.status.code(), Some(1 | 3)), "{:?} {message}", output.status);
-        assert!(message.contains("sync") && message.contains("Input/output error"), "{message}");
+        assert!(message.contains("Input/output error"), "{message}");
         world.extract(&[], 0);
         check_complete(&world);
     }
