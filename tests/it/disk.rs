@@ -99,8 +99,12 @@ impl Journal {
     /// What the disk holds when the power goes after so many steps.
     pub(crate) fn after_cut(&self, cut: usize, reached: Reached) -> Tree {
         let steps = &self.steps[..cut];
-        let synced: HashMap<Node, usize> =
-            steps.iter().enumerate().filter(|(_, (_, step))| matches!(step, Step::Sync)).map(|(at, (n, _))| (*n, at)).collect();
+        let synced: HashMap<Node, usize> = steps
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, step))| matches!(step, Step::Sync))
+            .map(|(at, (n, _))| (*n, at))
+            .collect();
         let mut numbers = Numbers(match reached {
             Reached::Some(seed) => seed,
             _ => 0,
@@ -227,7 +231,8 @@ impl Reader<'_> {
             (kind, _) => panic!("{kind:?} is no kind of record"),
         };
         let Some(step) = step else { return };
-        let shown = |bytes: &[u8]| path(bytes).strip_prefix(self.root).map_or(String::new(), |p| p.display().to_string());
+        let shown =
+            |bytes: &[u8]| path(bytes).strip_prefix(self.root).map_or(String::new(), |p| p.display().to_string());
         self.journal.told.push(match kind {
             'W' | 'T' => format!("{kind} {offset} {} bytes", b.len()),
             _ => format!("{kind} {} {}", shown(a), shown(b)).trim_end().to_owned(),

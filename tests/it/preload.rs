@@ -25,6 +25,8 @@ static LIBRARY: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
 pub(crate) enum Disk<'a> {
     /// Every change is appended to that file.
     Journal(&'a Path),
+    /// The same, until the program is dead after so many of them.
+    JournalUntil(&'a Path, u32),
     /// There are no hard links.
     WithoutLinks,
     /// The sync of that number fails, counted from 1.
@@ -37,6 +39,7 @@ pub(crate) fn preloaded(world: &World, disk: Disk<'_>, arguments: &[&str]) -> Co
     command.env("LD_PRELOAD", &LIBRARY.1).env("DISK_ROOT", world.folder.path());
     match disk {
         Disk::Journal(path) => command.env("DISK_JOURNAL", path),
+        Disk::JournalUntil(path, last) => command.env("DISK_JOURNAL", path).env("DISK_DIE", last.to_string()),
         Disk::WithoutLinks => command.env("DISK_REFUSE", "link"),
         Disk::FailingSync(number) => command.env("DISK_FAIL_SYNC", number.to_string()),
     };

@@ -2,6 +2,7 @@
  *
  * DISK_ROOT       the folder; what lies elsewhere is left alone
  * DISK_JOURNAL    a file to which every change and every sync is appended, in order (see tests/it/disk.rs)
+ * DISK_DIE        the number of the record after which the program is dead, from 1
  * DISK_REFUSE     "link": hard links are refused, as file systems do that have none
  * DISK_FAIL_SYNC  the number of the sync that fails, from 1
  *
@@ -29,7 +30,7 @@ static char root[PATH];
 static size_t root_length;
 static int journal = -1;
 static int refuse_links;
-static long fail_sync;
+static long fail_sync, die;
 
 static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 
@@ -40,6 +41,8 @@ __attribute__((constructor)) static void start(void) {
     root_length = strlen(root);
     text = getenv("DISK_JOURNAL");
     if (text) journal = REAL(open)(text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    text = getenv("DISK_DIE");
+    die = text ? atol(text) : 0;
     text = getenv("DISK_REFUSE");
     refuse_links = text && !strcmp(text, "link");
     text = getenv("DISK_FAIL_SYNC");
@@ -92,6 +95,7 @@ static void record(char kind, uint64_t inode, uint64_t offset, const void *a, si
     put(head, sizeof head);
     put(a, a_length);
     put(b, b_length);
+    if (die && --die == 0) _exit(137);
 }
 
 static void record_paths(char kind, uint64_t inode, const char *a, const char *b) {

@@ -119,6 +119,19 @@ async fn a_raised_protocol_names_the_table() {
 }
 
 #[tokio::test]
+async fn an_empty_log_entry_changes_nothing() {
+    let (folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 1, "a")]).await;
+    // As a commit leaves it that is cut short where no link and no rename refuses to replace.
+    std::fs::write(folder.path().join("msdyn_copilotevent/_delta_log/00000000000000000002.json"), "").unwrap();
+    let again = open(folder.path(), LakeOptions::default()).await;
+    again.prepare(&instance(), true).await.unwrap();
+    assert_eq!(put(&again, &[("b", 2, 1, "b")]).await.version, Some(3));
+    assert_eq!(verbatims(&again).await.len(), 2);
+    assert_glob_is_log(folder.path(), &again).await;
+}
+
+#[tokio::test]
 async fn one_run_holds_the_lake() {
     let (folder, lake) = lake().await;
     let lock = lake.lock("run-7").await.unwrap();
