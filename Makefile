@@ -16,7 +16,7 @@ test: build python ## run every test
 	cargo test --workspace --quiet
 
 soak: build python ## the long form of the tests that kill runs and change rows
-	COPILOT_LAKE_SOAK=1 cargo test --workspace --test it --quiet -- kill:: mutation:: graph_runs::
+	COPILOT_LAKE_SOAK=1 cargo test --workspace --test it --quiet -- kill:: mutation:: graph_runs:: power_cut::
 	COPILOT_LAKE_SOAK=1 cargo test --workspace --lib --quiet -- random::
 
 accept: build python ## rewrite tests/expected from what the tests see; review the diff

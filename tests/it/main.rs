@@ -10,6 +10,8 @@
 //! - `keys`: each key once, whatever moves; what was not asked for stays.
 //! - `ledger`: how many files bookkeeping has, and what reading it costs.
 //! - `kill`: runs that are killed and run again.
+//! - `power_cut`: what a disk may hold after a power cut, opened and completed (`preload`, `disk`).
+//! - `places`: lakes in places with odd names, and on a file system without hard links.
 //! - `faults`: every fault at every stage, and several together.
 //! - `graph`, `graph_rows`, `graph_runs`, `graph_users`: histories of Microsoft 365 Copilot.
 //! - `payloads`: Files that come late, in parts, under other names, or in another size than is declared.
@@ -29,6 +31,7 @@ mod bad_input;
 mod checked;
 mod damaged;
 mod demo;
+mod disk;
 mod faults;
 mod foreign;
 mod graph;
@@ -42,6 +45,9 @@ mod kill;
 mod ledger;
 mod mutation;
 mod payloads;
+mod places;
+mod power_cut;
+mod preload;
 mod proxy;
 mod readers;
 mod replayed;

@@ -28,6 +28,15 @@ pub(crate) fn listed(names: &[&str]) -> String {
     }
 }
 
+/// A path as a shell takes it: in quotes where it has more than plain characters.
+pub(crate) fn quoted(path: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '%' | '+' | ':' | '\\');
+    if !path.is_empty() && path.chars().all(plain) {
+        return path.to_owned();
+    }
+    format!("'{}'", path.replace('\'', "'\\''"))
+}
+
 /// Bytes in the unit in which they have one to four digits.
 pub(crate) fn bytes(number: u64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
@@ -61,6 +70,7 @@ mod tests {
         assert_eq!([counted(1, "row"), counted(2000, "row")], ["1 row", "2,000 rows"]);
         assert_eq!([listed(&["a"]), listed(&["a", "b", "c"])], ["a", "a, b and c"]);
         assert_eq!([0, 1023, 1536, 5 << 30].map(bytes), ["0 bytes", "1023 bytes", "1.5 KiB", "5.0 GiB"]);
+        assert_eq!(["../a_b", "a b's"].map(quoted), ["../a_b", "'a b'\\''s'"]);
         assert_eq!([0.44, 59.0, 130.0, 12_000.0].map(seconds), ["0.4 s", "59 s", "2 min", "3 h 20 min"]);
     }
 }

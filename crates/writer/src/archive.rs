@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::lake::Lake;
 use crate::location::Location;
 use crate::paths::{self, Archived};
+use crate::storage::LocalStore;
 
 /// Slices whose description is read at a time.
 const SLICES: usize = 8;
@@ -20,6 +21,8 @@ const SLICES: usize = 8;
 /// What is kept of one slice of a table, while it is written. Nothing counts before [`Archive::finish`].
 pub struct Archive {
     store: Arc<dyn ObjectStore>,
+    /// The same store, when it is a local folder.
+    local: Option<LocalStore>,
     folder: Path,
     /// Files of this slice: what lies beside them is of an attempt that failed.
     written: Mutex<BTreeSet<Path>>,
@@ -43,7 +46,7 @@ impl Lake {
     /// `slice` names it within the run; characters that are not safe in a path are replaced.
     pub fn archive(&self, table: &str, run_id: &str, slice: &str) -> Archive {
         let folder = paths::archive(table, run_id, slice);
-        Archive { store: self.store(), folder, written: Mutex::default() }
+        Archive { store: self.store(), local: self.inner.local.clone(), folder, written: Mutex::default() }
     }
 }
 
@@ -73,7 +76,13 @@ impl Archive {
             self.put(paths::archived_index(&self.folder), index.into()).await?;
         }
         self.remove_strays().await?;
-        self.put(paths::archived_slice(&self.folder), slice_json.into()).await
+        let path = paths::archived_slice(&self.folder);
+        let error = || Error::store(format!("write {path}"));
+        if let Some(local) = &self.local {
+            let written = self.written.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            local.sync(&written).await.map_err(error())?;
+        }
+        self.store.put(&path, slice_json.into()).await.map(drop).map_err(error())
     }
 
     async fn put_compressed(&self, path: Path, bytes: Bytes) -> Result<(), Error> {
@@ -82,8 +91,10 @@ impl Archive {
         self.put(path, compressed.into()).await
     }
 
+    /// Keeps a file that becomes durable with the slice: there may be very many.
     async fn put(&self, path: Path, bytes: Bytes) -> Result<(), Error> {
-        self.store.put(&path, bytes.into()).await.map_err(Error::store(format!("write {path}")))?;
+        let store = self.local.as_ref().map_or_else(|| Arc::clone(&self.store), LocalStore::without_sync);
+        store.put(&path, bytes.into()).await.map_err(Error::store(format!("write {path}")))?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
         Ok(())
     }
@@ -112,12 +123,12 @@ impl Archive {
 pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
     let location = Location::of(path_or_url)?;
     let action = format!("read the archive at {path_or_url}");
-    let Some(root) = &location.root else {
+    let Some(local) = &location.local else {
         let reason = "nothing is kept there".to_owned();
         return Err(Error::Unsupported { url: path_or_url.to_owned(), reason });
     };
-    std::fs::metadata(root).map_err(Error::file(action.clone()))?;
-    let store = location.store()?;
+    std::fs::metadata(local.root()).map_err(Error::file(action.clone()))?;
+    let store = Arc::clone(&location.store);
     // In a lake the tables are many more files than the archive.
     let top = store.list_with_delimiter(None).await.map_err(Error::store(action.clone()))?;
     let raw = paths::raw();

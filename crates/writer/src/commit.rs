@@ -140,9 +140,7 @@ impl Commit {
             if files.new.is_empty() && files.replaced.is_empty() {
                 return Ok(Committed { rows_unchanged: unchanged, ..Committed::default() });
             }
-            for staged in files.new.iter_mut().chain(&mut files.rest) {
-                complete(staged, &mut self.seen).await?;
-            }
+            complete_all(files.new.iter_mut().chain(&mut files.rest), &mut self.seen).await?;
             let add: Vec<DataFile> = files.new.iter().chain(&files.rest).map(|staged| staged.file.clone()).collect();
             match log.commit(keys, &state, &add, &files.replaced, run_id).await? {
                 Outcome::Committed(state) => {
@@ -266,6 +264,15 @@ async fn file_of(
             file.finish().await.map(Some)
         }
     }
+}
+
+/// Gives files their names, several at a time, and remembers them in case the commit fails.
+async fn complete_all(files: impl Iterator<Item = &mut Staged>, seen: &mut Vec<Path>) -> Result<(), Error> {
+    let files: Vec<&mut Staged> = files.filter(|staged| !staged.is_complete()).collect();
+    seen.extend(files.iter().map(|staged| staged.file.path.clone()));
+    let completed = stream::iter(files).map(Staged::complete).buffer_unordered(FILES);
+    // All of them end before an error is told: none may get its name after the others were deleted.
+    completed.collect::<Vec<_>>().await.into_iter().collect()
 }
 
 /// Gives a file its name, and remembers it in case the commit fails.

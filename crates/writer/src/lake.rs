@@ -20,6 +20,7 @@ use crate::log::{Log, State};
 use crate::memory::Memory;
 use crate::merge::key_filter::FilterBudget;
 use crate::readers::Readers;
+use crate::storage::LocalStore;
 use crate::{paths, schema};
 
 /// How a lake is opened.
@@ -79,10 +80,12 @@ pub struct Lake {
 
 pub(crate) struct Inner {
     pub(crate) url: Url,
-    /// Rooted where the URL's paths are.
-    whole_store: Arc<dyn ObjectStore>,
+    /// The root of `store`, as logs are told.
+    store_url: Url,
     /// Rooted at the lake.
     pub(crate) store: Arc<dyn ObjectStore>,
+    /// The same store, when it is a local folder.
+    pub(crate) local: Option<LocalStore>,
     /// The folder, when it is a local one.
     pub(crate) root: Option<PathBuf>,
     pub(crate) removed_files: Duration,
@@ -105,13 +108,16 @@ impl Lake {
 
     /// The lake at that place.
     pub(crate) fn at(location: Location, options: &LakeOptions) -> Result<Self, Error> {
-        let store = location.store()?;
-        let Location { url, whole_store, root } = location;
+        let Location { url, store, local } = location;
+        let store_url = paths::store_url();
+        let store_url = store_url.map_err(|e| Error::Unsupported { url: url.to_string(), reason: e.to_string() })?;
+        let root = local.as_ref().map(|local| local.root().to_owned());
         let kept = if root.is_some() { Duration::ZERO } else { Duration::from_hours(7 * 24) };
         let inner = Inner {
             url,
-            whole_store,
+            store_url,
             store,
+            local,
             root,
             removed_files: options.removed_files.unwrap_or(kept),
             memory: Arc::new(Memory::new(options.memory)),
@@ -216,10 +222,9 @@ impl Inner {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let log = logs.entry(table.name).or_insert_with(|| {
             let store = Arc::new(PrefixStore::new(Arc::clone(&self.store), paths::table(table)));
-            let location = paths::table_url(&self.url, table);
-            let whole = Arc::clone(&self.whole_store);
-            let store = default_logstore(store, whole, &location, &StorageConfig::default());
-            let readers = Readers::new(Arc::clone(&self.store), self.root.clone());
+            let location = paths::table_url(&self.store_url, table);
+            let store = default_logstore(store, Arc::clone(&self.store), &location, &StorageConfig::default());
+            let readers = Readers::new(Arc::clone(&self.store), self.local.clone());
             Arc::new(Log::new(table, store, Arc::new(readers), !self.removed_files.is_zero()))
         });
         Arc::clone(log)

@@ -185,9 +185,9 @@ fn is_own_entry(lake: &Inner, file: &Listed) -> bool {
 }
 
 pub(crate) async fn delete(lake: &Inner, path: &str) -> Result<(), Error> {
-    match &lake.root {
+    match &lake.local {
         // The store hides files that are not finished.
-        Some(root) => std::fs::remove_file(root.join(path)).map_err(Error::file(format!("delete {path}"))),
+        Some(local) => local.remove(&local.root().join(path)).map_err(Error::file(format!("delete {path}"))),
         None => lake.store.delete(&Path::from(path)).await.map_err(Error::store(format!("delete {path}"))),
     }
 }

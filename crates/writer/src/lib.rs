@@ -38,6 +38,7 @@ mod sought;
 mod source;
 mod spill;
 mod stats;
+mod storage;
 mod store_reader;
 mod survey;
 mod upload;

@@ -9,6 +9,7 @@ use copilot_lake_tables::Instant;
 use crate::clock::now_millis;
 use crate::error::Error;
 use crate::paths::LOCK;
+use crate::storage::make_folders;
 
 /// The right to write to a lake; given back when dropped, also by the system when the process is killed.
 #[derive(Debug)]
@@ -22,7 +23,7 @@ impl Lock {
     pub(crate) fn take(root: &Path, run_id: &str) -> Result<Self, Error> {
         let path = root.join(LOCK);
         let action = format!("lock {}", path.display());
-        std::fs::create_dir_all(root).map_err(Error::file(action.clone()))?;
+        make_folders(root).map_err(Error::file(format!("make the folder {}", root.display())))?;
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = file.map_err(Error::file(action.clone()))?;
         match file.try_lock() {

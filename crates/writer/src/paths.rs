@@ -82,14 +82,33 @@ pub(crate) fn is_staged(name: &str) -> bool {
     name.rsplit_once('#').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()))
 }
 
+/// The temporary name of a local file until it is finished.
+pub(crate) fn staged(file: &std::path::Path, number: u32) -> std::path::PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!("#{number}"));
+    name.into()
+}
+
+/// The root of a lake's own store, as the log of a table is told.
+///
+/// The lake's place is not part of it: deltalake decodes percent signs in it that were never encoded.
+pub(crate) fn store_url() -> Result<Url, url::ParseError> {
+    Url::parse("lake:///")
+}
+
 /// The location of a lake in memory.
 pub(crate) fn memory_url() -> Result<Url, url::ParseError> {
     Url::parse("memory:///lake/")
 }
 
-/// A new file that says whether a lake can be written to.
+/// A new folder for files that say whether a lake can be written to.
 pub(crate) fn probe() -> Path {
     Path::from(format!("_probe-{}", Uuid::new_v4().simple()))
+}
+
+/// A file in it.
+pub(crate) fn probe_file(folder: &Path, name: &str) -> Path {
+    folder.clone().join(name)
 }
 
 /// The folder of the archive.

@@ -1,16 +1,17 @@
 //! Who reads the files of a table now, so that none is deleted under a reader.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
+use crate::storage::LocalStore;
+
 /// The readers of a table's files, and the removed files that wait for them to end.
 pub(crate) struct Readers {
     store: Arc<dyn ObjectStore>,
-    /// The lake's folder, when it is a local one.
-    root: Option<PathBuf>,
+    /// The same store, when it is a local folder.
+    local: Option<LocalStore>,
     inner: Mutex<Inner>,
 }
 
@@ -24,8 +25,8 @@ struct Inner {
 pub(crate) struct Reading(Arc<Readers>);
 
 impl Readers {
-    pub(crate) fn new(store: Arc<dyn ObjectStore>, root: Option<PathBuf>) -> Self {
-        Self { store, root, inner: Mutex::default() }
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, local: Option<LocalStore>) -> Self {
+        Self { store, local, inner: Mutex::default() }
     }
 
     pub(crate) fn begin(self: &Arc<Self>) -> Reading {
@@ -57,12 +58,15 @@ impl Drop for Reading {
         }
         let paths = std::mem::take(&mut inner.waiting);
         drop(inner);
-        match (&self.0.root, tokio::runtime::Handle::try_current()) {
+        match (&self.0.local, tokio::runtime::Handle::try_current()) {
             // At once, so that the folder equals the log when the last reader is gone.
-            (Some(root), _) => {
+            (Some(local), _) => {
                 for path in paths {
-                    if let Err(error) = std::fs::remove_file(root.join(path.as_ref())) {
-                        tracing::warn!(%path, %error, "a removed file could not be deleted");
+                    match local.remove(&local.root().join(path.as_ref())) {
+                        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                            tracing::warn!(%path, %error, "a removed file could not be deleted");
+                        }
+                        _ => {}
                     }
                 }
             }

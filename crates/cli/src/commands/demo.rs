@@ -15,7 +15,7 @@ use crate::config::{Config, Sources, settings};
 use crate::console::Console;
 use crate::exit::{self, Code, usage};
 use crate::summary::Summary;
-use crate::wording::{bytes, counted, seconds};
+use crate::wording::{bytes, counted, quoted, seconds};
 
 /// Runs `demo`; tells itself how it ended.
 pub(crate) async fn run(args: Demo, global: &Global, console: &Console) -> Result<Code> {
@@ -146,8 +146,10 @@ async fn show_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
         sql = format!(
             "WITH rates AS (\n{all}\n) SELECT * FROM rates WHERE week_start = (SELECT max(week_start) FROM rates) ORDER BY scenario"
         );
-        console
-            .info(&format!("feedback rates of the newest week; all: copilot-lake query feedback_rates --lake {dir}"));
+        console.info(&format!(
+            "feedback rates of the newest week; all: copilot-lake query feedback_rates --lake {}",
+            quoted(dir)
+        ));
     }
     crate::commands::query::print(&session, &sql, Target::Stdout, Some(Format::Table)).await?;
     Ok(())
@@ -158,7 +160,7 @@ fn next(dir: &str) -> Vec<String> {
     let glob = format!("{}/msdyn_copilotevent/week_start=*/*.parquet", dir.trim_end_matches('/'));
     let mut lines = vec![String::new(), "next:".to_owned()];
     if cfg!(feature = "query") {
-        lines.push(format!("  copilot-lake query scenario_usage --lake {dir}"));
+        lines.push(format!("  copilot-lake query scenario_usage --lake {}", quoted(dir)));
     }
     lines.push(format!("  duckdb -c \"from read_parquet('{glob}', hive_partitioning = true) limit 5\""));
     lines.push("  copilot-lake tables msdyn_copilotevent".to_owned());

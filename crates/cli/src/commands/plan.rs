@@ -108,7 +108,7 @@ mod tests {
             history_calls: 398_000,
             requests_per_second: 24.0,
         };
-        let text = text(&Estimate { tables: vec![], graph: Some(graph) });
+        let text = text(&Estimate { graph: Some(graph), ..Estimate::default() });
         assert!(text.starts_with("ai_interaction: 200,000 users in scope, 199,000 due, 1 of the names"), "{text}");
         assert!(text.contains("398,000 calls for histories at least: 4 h 36 min at 24 a second"), "{text}");
     }
@@ -124,7 +124,7 @@ mod tests {
             ..TableEstimate::default()
         };
         let absent = TableEstimate { table: "u", absent: true, ..TableEstimate::default() };
-        let text = text(&Estimate { tables: vec![known, absent], graph: None });
+        let text = text(&Estimate { tables: vec![known, absent], ..Estimate::default() });
         assert!(text.starts_with("TABLE  SLICES           ROWS  IN LAKE  PAGES  PAYLOADS\n"), "{text}");
         assert!(text.contains("\nt          13      1,000,000        0    213   287,787\n"), "{text}");
         assert!(text.contains("no such table"), "{text}");

@@ -26,7 +26,7 @@ impl Counting {
     pub(super) async fn lake() -> (Arc<Self>, Lake) {
         let store = Arc::new(Self::default());
         let url = paths::memory_url().unwrap();
-        let location = Location { url, whole_store: Arc::<Self>::clone(&store), root: None };
+        let location = Location { url, store: Arc::<Self>::clone(&store), local: None };
         let lake = Lake::at(location, &LakeOptions::default()).unwrap();
         lake.prepare(&super::instance(), false).await.unwrap();
         (store, lake)
@@ -56,8 +56,7 @@ impl ObjectStore for Counting {
 
     async fn get_opts(&self, path: &Path, options: GetOptions) -> Result<GetResult> {
         let result = self.inner.get_opts(path, options).await?;
-        let name = path.as_ref().trim_start_matches("lake/").to_owned();
-        *self.read.lock().unwrap().entry(name).or_default() += result.range.end - result.range.start;
+        *self.read.lock().unwrap().entry(path.to_string()).or_default() += result.range.end - result.range.start;
         Ok(result)
     }
 

@@ -107,6 +107,19 @@ async fn missing_columns_are_added_and_read_as_null() {
 }
 
 #[tokio::test]
+async fn an_empty_log_entry_changes_nothing() {
+    let (folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 1, "a")]).await;
+    // As a commit leaves it that is cut short where no link and no rename refuses to replace.
+    std::fs::write(folder.path().join("msdyn_copilotevent/_delta_log/00000000000000000002.json"), "").unwrap();
+    let again = open(folder.path(), LakeOptions::default()).await;
+    again.prepare(&instance(), true).await.unwrap();
+    assert_eq!(put(&again, &[("b", 2, 1, "b")]).await.version, Some(3));
+    assert_eq!(verbatims(&again).await.len(), 2);
+    assert_glob_is_log(folder.path(), &again).await;
+}
+
+#[tokio::test]
 async fn one_run_holds_the_lake() {
     let (folder, lake) = lake().await;
     let lock = lake.lock("run-7").await.unwrap();
@@ -184,4 +197,31 @@ async fn probing_leaves_nothing_behind() {
     let error = open(&blocked, LakeOptions::default()).await.probe().await.unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
     assert!(error.to_string().contains(&format!("make the folder {}", blocked.display())), "{error}");
+}
+
+#[tokio::test]
+async fn a_lake_may_lie_anywhere() {
+    let folder = TempDir::new().unwrap();
+    let names = ["100%20off", "per%cent", "%25", "a b", "lake#1", "what?", "größe/ä", "[a-z]*", "it's", "absent/../up"];
+    for (at, name) in names.into_iter().enumerate() {
+        let root = folder.path().join(name);
+        let lake = open(&root, LakeOptions::default()).await;
+        let root = lake.url().to_file_path().unwrap();
+        lake.probe().await.unwrap();
+        lake.prepare(&instance(), false).await.unwrap();
+        // In the first, so many that there is a checkpoint, which is read afterwards.
+        let versions = if at == 0 { 101 } else { 2 };
+        for version in 1..=versions {
+            put(&lake, &[("a", 1, version, "a")]).await;
+        }
+        for place in [root.to_str().unwrap(), lake.url().as_str()] {
+            let again = Lake::open(place, LakeOptions::default()).await.unwrap();
+            assert_eq!(verbatims(&again).await, [("a".to_owned(), "a".to_owned())], "{name}");
+        }
+        let log = root.join("msdyn_copilotevent/_delta_log");
+        assert_eq!(log.join("_last_checkpoint").exists(), at == 0);
+        lake.prepare(&instance(), true).await.unwrap();
+        assert_glob_is_log(&root, &lake).await;
+    }
+    assert!(folder.path().join("up/payload/_delta_log").is_dir());
 }

@@ -1,0 +1,128 @@
+//! Folders whose entries are not durable yet.
+//!
+//! The data of a file is durable when the file was synced; that it has a name in a folder, or no longer has one, when the
+//! folder was. The same holds for a folder's own name in the one above.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io::{ErrorKind, Result as IoResult};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use object_store::Result;
+
+use super::{NAME, error};
+
+/// The folders of a store, and which of them have to be synced.
+#[derive(Debug)]
+pub(super) struct Folders {
+    root: PathBuf,
+    changed: Mutex<Changed>,
+    /// Held while folders are synced: who finds nothing to sync must know that others have ended.
+    syncing: Mutex<()>,
+    /// The sync that failed, in words.
+    failure: OnceLock<String>,
+}
+
+#[derive(Debug)]
+struct Changed {
+    /// To be synced.
+    folders: BTreeSet<PathBuf>,
+    /// Known to have a durable name, all the way up.
+    durable: HashSet<PathBuf>,
+}
+
+impl Folders {
+    pub(super) fn new(root: PathBuf) -> Self {
+        // Above the root's parent nothing is made by this store.
+        let durable = root.parent().map(Path::to_owned).into_iter().collect();
+        Self {
+            root,
+            changed: Mutex::new(Changed { folders: BTreeSet::new(), durable }),
+            syncing: Mutex::new(()),
+            failure: OnceLock::new(),
+        }
+    }
+
+    /// Notes that a folder got or lost an entry. Those that it lies in are noted too, the first time: who made it may have
+    /// been killed before it was durable.
+    pub(super) fn note_change(&self, folder: &Path) {
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        for folder in folder.ancestors() {
+            changed.folders.insert(folder.to_owned());
+            if changed.durable.contains(folder) {
+                break;
+            }
+        }
+    }
+
+    /// Waits until every change noted so far is durable.
+    pub(super) fn sync(&self) -> Result<()> {
+        let _syncing = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.check()?;
+        let folders = {
+            let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+            std::mem::take(&mut changed.folders)
+        };
+        for folder in &folders {
+            if let Err(source) = self.sync_one(folder) {
+                let failure = error("sync the folder", folder)(source);
+                let _ = self.failure.set(failure.to_string());
+                return Err(failure);
+            }
+        }
+        let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+        changed.durable.extend(folders);
+        Ok(())
+    }
+
+    /// Fails once a sync has failed: what the system shows then may never reach the disk, whatever a later sync says.
+    pub(super) fn check(&self) -> Result<()> {
+        match self.failure.get() {
+            Some(failure) => {
+                let source = format!("nothing more is read or written after a failed sync: {failure}").into();
+                Err(object_store::Error::Generic { store: NAME, source })
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn sync_one(&self, folder: &Path) -> IoResult<()> {
+        match sync_folder(folder) {
+            // Somebody else's folder, in which this user may make entries and not list them.
+            Err(source) if source.kind() == ErrorKind::PermissionDenied && !folder.starts_with(&self.root) => Ok(()),
+            // It was removed meanwhile.
+            Err(source) if source.kind() == ErrorKind::NotFound => Ok(()),
+            synced => synced,
+        }
+    }
+}
+
+/// Makes a folder and those that it lies in, each of them durable. Returns the ones that were not there, the innermost
+/// first.
+pub(crate) fn make_folders(folder: &Path) -> IoResult<Vec<PathBuf>> {
+    let missing: Vec<PathBuf> = folder.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
+    std::fs::create_dir_all(folder)?;
+    for made in &missing {
+        let above = made.parent().unwrap_or(made);
+        match sync_folder(above) {
+            Err(source) if source.kind() != ErrorKind::PermissionDenied => return Err(source),
+            _ => {}
+        }
+    }
+    Ok(missing)
+}
+
+#[cfg(unix)]
+fn sync_folder(folder: &Path) -> IoResult<()> {
+    match std::fs::File::open(folder)?.sync_all() {
+        // The file system has no such thing.
+        Err(source) if matches!(source.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+        synced => synced,
+    }
+}
+
+/// Elsewhere a folder cannot be opened, and its entries are durable with the file system's journal.
+#[cfg(not(unix))]
+fn sync_folder(_: &Path) -> IoResult<()> {
+    Ok(())
+}
