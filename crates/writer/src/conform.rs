@@ -21,12 +21,11 @@ pub(crate) fn conform(name: &str, column: &ArrayRef, to: &DataType) -> Result<Ar
         (DataType::Dictionary(_, values), _) => {
             strict(column, values).and_then(|values: ArrayRef| conform(name, &values, to))
         }
-        (DataType::Timestamp(unit, _), DataType::Timestamp(TimeUnit::Microsecond, Some(zone))) => {
-            micros(column, *unit).map(|micros| {
+        (DataType::Timestamp(unit, _), DataType::Timestamp(TimeUnit::Microsecond, Some(zone))) => micros(column, *unit)
+            .map(|micros| {
                 let instants = micros.reinterpret_cast::<TimestampMicrosecondType>();
                 Arc::new(instants.with_timezone(Arc::clone(zone))) as ArrayRef
-            })
-        }
+            }),
         (from, DataType::Int32 | DataType::Int64 | DataType::Decimal128(..)) if from.is_integer() => strict(column, to),
         (from, DataType::Decimal128(..)) if from.is_decimal() => decimals(column, to),
         (
@@ -105,7 +104,10 @@ mod tests {
             assert_eq!(&conform("t", &times, &instant()).unwrap(), &micros, "{}", times.data_type());
         }
         let millis: ArrayRef = Arc::new(TimestampMillisecondArray::from(vec![1_500]));
-        assert_eq!(conform("t", &millis, &instant()).unwrap().as_primitive::<TimestampMicrosecondType>().value(0), 1_500_000);
+        assert_eq!(
+            conform("t", &millis, &instant()).unwrap().as_primitive::<TimestampMicrosecondType>().value(0),
+            1_500_000
+        );
 
         let plain: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None, Some("b")]));
         let dictionary: DictionaryArray<Int32Type> = vec![Some("a"), None, Some("b")].into_iter().collect();

@@ -45,7 +45,8 @@ async fn complete_statistics(lake: &Inner, log: &Log, indexed: &[String]) -> Res
     let mut lost = 0;
     while lost < ATTEMPTS {
         let Some(state) = log.state().await? else { return Ok(()) };
-        let lacks = |file: &&Arc<DataFile>| !done.contains(&file.path) && !stats::are_complete(file.stats.as_deref(), indexed);
+        let lacks =
+            |file: &&Arc<DataFile>| !done.contains(&file.path) && !stats::are_complete(file.stats.as_deref(), indexed);
         let files: Vec<Arc<DataFile>> = state.files.iter().filter(lacks).take(FILES).cloned().collect();
         if files.is_empty() {
             return Ok(());

@@ -197,7 +197,10 @@ impl FileReader {
     }
 
     /// The row groups of a part, and whether a column that a row group lists is asked for.
-    fn chosen<'a>(&'a self, part: &'a Part) -> (impl Iterator<Item = &'a RowGroupMetaData>, impl Fn(usize) -> bool + Copy) {
+    fn chosen<'a>(
+        &'a self,
+        part: &'a Part,
+    ) -> (impl Iterator<Item = &'a RowGroupMetaData>, impl Fn(usize) -> bool + Copy) {
         let groups = self.footer().row_groups().iter().enumerate();
         let groups = groups.filter(|(at, _)| part.row_groups.as_ref().is_none_or(|groups| groups.contains(at)));
         let schema = self.metadata.parquet_schema();

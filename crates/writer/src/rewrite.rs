@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::{SortColumn, SortOptions, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch};
+use arrow::compute::{
+    SortColumn, SortOptions, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch,
+};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use copilot_lake_tables::Table;
@@ -75,7 +77,9 @@ impl Shape {
                 from.push(at);
             }
         }
-        for (at, unknown) in old.fields().iter().enumerate().filter(|(_, field)| layout.position(field.name()).is_none()) {
+        for (at, unknown) in
+            old.fields().iter().enumerate().filter(|(_, field)| layout.position(field.name()).is_none())
+        {
             fields.push(Arc::clone(unknown));
             from.push(at);
         }
@@ -184,7 +188,8 @@ impl Rewrite<'_> {
         let rows = self.in_order(&batches).map_err(|error| self.error(error))?;
         drop(batches);
         let step = (rows.num_rows() * STEP / rows.get_array_memory_size().max(1)).clamp(1, 8_192);
-        let batches = (0..rows.num_rows()).step_by(step).map(move |at| Ok(rows.slice(at, step.min(rows.num_rows() - at))));
+        let batches =
+            (0..rows.num_rows()).step_by(step).map(move |at| Ok(rows.slice(at, step.min(rows.num_rows() - at))));
         let file = self.create(Order::Sorted).await?;
         file.write(batches).await?.finish().await
     }

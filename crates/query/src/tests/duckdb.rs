@@ -29,7 +29,9 @@ fn a_table_has_its_files_or_is_empty_and_typed() {
         (*table, Reach::Files(files))
     });
     let text = script("/our lake's", DuckdbViews::Files, &tables.collect::<Vec<_>>());
-    assert!(text.lines().take_while(|line| line.starts_with("--")).any(|line| line.contains("again after each extract")));
+    assert!(
+        text.lines().take_while(|line| line.starts_with("--")).any(|line| line.contains("again after each extract"))
+    );
     assert!(text.contains("\nSET VARIABLE copilot_lake = '/our lake''s';\n"), "{text}");
     assert!(text.contains(
         "SET VARIABLE msdyn_copilotevent_files = [\n  'msdyn_copilotevent/week_start=2025-06-22/a''b.parquet',\n];\n"
@@ -51,9 +53,8 @@ fn a_table_has_its_files_or_is_empty_and_typed() {
 
 #[test]
 fn the_form_over_the_log_names_no_file() {
-    let tables: Vec<_> = TABLES.iter().map(|table| {
-        (*table, if table.name == COPILOT_EVENT.name { Reach::Log } else { Reach::Nowhere })
-    });
+    let tables: Vec<_> =
+        TABLES.iter().map(|table| (*table, if table.name == COPILOT_EVENT.name { Reach::Log } else { Reach::Nowhere }));
     let text = script("/lake", DuckdbViews::Delta, &tables.collect::<Vec<_>>());
     assert!(text.contains("delta_scan(getvariable('copilot_lake') || '/msdyn_copilotevent')"), "{text}");
     assert_eq!(text.matches("delta_scan(").count(), 1);

@@ -36,7 +36,8 @@ fn write_foreign(root: &Path, name: &str, batch: &RecordBatch, properties: Optio
 
 /// Events as some tools write them: nanoseconds without a zone, large strings, wide integers, a column of their own.
 fn foreign_events(rows: &[(&str, i64, i64, &str)]) -> RecordBatch {
-    let nanos = || Arc::new(TimestampNanosecondArray::from_iter_values(rows.iter().map(|row| at(row.1).0 * 1_000))) as ArrayRef;
+    let nanos =
+        || Arc::new(TimestampNanosecondArray::from_iter_values(rows.iter().map(|row| at(row.1).0 * 1_000))) as ArrayRef;
     let large = |values: Vec<&str>| Arc::new(LargeStringArray::from(values)) as ArrayRef;
     let columns: Vec<(&str, ArrayRef)> = vec![
         ("their_note", large(vec!["kept"; rows.len()])),
@@ -98,7 +99,8 @@ async fn a_foreign_file_gets_the_lakes_types_and_its_order() {
     let expected = [("a", "one"), ("b", "changed"), ("c", "three"), ("d", "four")];
     assert_eq!(verbatims(&lake).await, expected.map(|(id, text)| (id.to_owned(), text.to_owned())));
     let files = logged(&lake, &COPILOT_EVENT).await;
-    let (rest, metadata) = files.iter().map(|file| read(&root.join(file))).find(|(rows, _)| rows[0].num_rows() == 3).unwrap();
+    let (rest, metadata) =
+        files.iter().map(|file| read(&root.join(file))).find(|(rows, _)| rows[0].num_rows() == 3).unwrap();
     let rest = &rest[0];
     assert_layout_types(rest);
     assert!(is_sorted(rest) && declares_order(&metadata));
@@ -141,7 +143,8 @@ async fn an_order_that_a_file_declares_falsely_is_not_declared_again() {
     let (folder, lake) = lake().await;
     let root = folder.path();
     let layout = COPILOT_EVENT.layout();
-    let sorting = layout.sort().iter().map(|&at| SortingColumn { column_idx: at as i32, descending: false, nulls_first: true });
+    let sorting =
+        layout.sort().iter().map(|&at| SortingColumn { column_idx: at as i32, descending: false, nulls_first: true });
     let properties = WriterProperties::builder()
         .set_created_by("copilot-lake 0.1.0".to_owned())
         .set_sorting_columns(Some(sorting.collect()))
@@ -212,9 +215,17 @@ fn write_int96(root: &Path, name: &str, rows: &[(&str, Instant, i64)]) {
         let mut next = group.next_column().unwrap().unwrap();
         let def = Some(there.as_slice());
         match column {
-            0 => next.typed::<ByteArrayType>().write_batch(&rows.iter().map(|row| text(row.0)).collect::<Vec<_>>(), def, None),
+            0 => next.typed::<ByteArrayType>().write_batch(
+                &rows.iter().map(|row| text(row.0)).collect::<Vec<_>>(),
+                def,
+                None,
+            ),
             1 => next.typed::<ByteArrayType>().write_batch(&vec![text("20250622-20250628-1"); rows.len()], def, None),
-            2 => next.typed::<Int96Type>().write_batch(&rows.iter().map(|row| wide(row.1)).collect::<Vec<_>>(), def, None),
+            2 => next.typed::<Int96Type>().write_batch(
+                &rows.iter().map(|row| wide(row.1)).collect::<Vec<_>>(),
+                def,
+                None,
+            ),
             3 => next.typed::<Int96Type>().write_batch(&vec![wide(far); rows.len()], def, None),
             _ => next.typed::<Int64Column>().write_batch(&rows.iter().map(|row| row.2).collect::<Vec<_>>(), def, None),
         }
@@ -250,7 +261,10 @@ async fn timestamps_of_96_bits_are_read_and_rewritten_as_instants() {
     let (rest, metadata) = only_file(root, &lake).await;
     assert_layout_types(&rest);
     assert!(declares_order(&metadata));
-    assert_eq!(times(vec![rest.project(&[2, rest.schema().index_of("msdyn_clienttimestamp").unwrap()]).unwrap()]), (vec![before.0], vec![far]));
+    assert_eq!(
+        times(vec![rest.project(&[2, rest.schema().index_of("msdyn_clienttimestamp").unwrap()]).unwrap()]),
+        (vec![before.0], vec![far])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -268,7 +282,8 @@ async fn a_large_row_group_is_read_page_by_page() {
     };
     let ids: Vec<String> = (0..768i64).map(|n| format!("{n:05}")).collect();
     let values: Vec<String> = (0..768).map(text).collect();
-    let rows: Vec<_> = ids.iter().zip(&values).zip(0..).map(|((id, text), n)| (id.as_str(), n, 1, text.as_str())).collect();
+    let rows: Vec<_> =
+        ids.iter().zip(&values).zip(0..).map(|((id, text), n)| (id.as_str(), n, 1, text.as_str())).collect();
     write_foreign(root, "theirs.parquet", &foreign_events(&rows), None);
     commit_foreign(root, "theirs.parquet", 1, rows.len());
     drop(lake);
