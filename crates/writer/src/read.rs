@@ -81,14 +81,18 @@ impl FileReader {
         self.footer().file_metadata().created_by().is_some_and(|by| by.starts_with(properties::CREATED_BY))
     }
 
-    /// Whether every row group says that it is sorted by these columns, in this order.
-    pub(crate) fn declares(&self, sort: &[usize]) -> bool {
+    /// Whether every row group says that it is sorted by the columns of these names, in this order.
+    pub(crate) fn declares<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> bool {
+        let leaves = self.metadata.parquet_schema().columns();
+        let is_column = |declared: &SortingColumn, name: &str| {
+            let leaf = usize::try_from(declared.column_idx).ok().and_then(|at| leaves.get(at));
+            leaf.is_some_and(|leaf| leaf.path().parts() == [name]) && !declared.descending && declared.nulls_first
+        };
         self.footer().row_groups().iter().all(|group| {
             let declared = group.sorting_columns().map(Vec::as_slice).unwrap_or_default();
-            let matches = |(declared, at): (&SortingColumn, &usize)| {
-                usize::try_from(declared.column_idx) == Ok(*at) && !declared.descending && declared.nulls_first
-            };
-            declared.len() == sort.len() && declared.iter().zip(sort).all(matches)
+            let mut names = names.clone();
+            declared.iter().all(|column| names.next().is_some_and(|name| is_column(column, name)))
+                && names.next().is_none()
         })
     }
 

@@ -49,10 +49,12 @@ pub(crate) async fn rewrite(
     {
         return Ok(Some(staged));
     }
-    match rewrite.fits_in_memory() {
-        true => rewrite.sorted().await.map(Some),
-        false => rewrite.copied(Order::Unknown).await,
+    if rewrite.fits_in_memory()
+        && let Some(staged) = rewrite.sorted().await?
+    {
+        return Ok(Some(staged));
     }
+    rewrite.copied(Order::Unknown).await
 }
 
 /// The columns of the new file.
@@ -109,12 +111,18 @@ struct Rewrite<'a> {
 impl Rewrite<'_> {
     /// Whether the old file says so, and this program wrote it.
     fn is_sorted(&self) -> bool {
-        self.reader.is_ours() && self.reader.declares(self.table.layout().sort()) && self.shape.sort.is_some()
+        let layout = self.table.layout();
+        let names = layout.sort().iter().map(|&at| layout.fields()[at].name.as_str());
+        self.reader.is_ours() && self.reader.declares(names) && self.shape.sort.is_some()
     }
 
+    /// Whether its values do, as far as the footer tells.
     fn fits_in_memory(&self) -> bool {
-        let limit = (self.lake.memory.limit() / SORTED_PART) as u64;
-        self.shape.sort.is_some() && self.reader.value_bytes() <= limit
+        self.shape.sort.is_some() && self.reader.value_bytes() <= self.sorted_bytes() as u64
+    }
+
+    fn sorted_bytes(&self) -> usize {
+        self.lake.memory.limit() / SORTED_PART
     }
 
     /// The rows that stay, in the old order.
@@ -174,8 +182,8 @@ impl Rewrite<'_> {
         file.finish().await.map(Some)
     }
 
-    /// The new file, with the rows in order.
-    async fn sorted(&self) -> Result<Staged, Error> {
+    /// The new file, with the rows in order; `None` when they are more bytes than the footer told.
+    async fn sorted(&self) -> Result<Option<Staged>, Error> {
         let mut held = self.lake.memory.charge(&Arc::new(AtomicUsize::new(0)));
         let mut batches = Vec::new();
         let mut rows = self.rows()?;
@@ -183,6 +191,9 @@ impl Rewrite<'_> {
             // Once more for the rows in order.
             held.set(held.bytes() + 2 * batch.get_array_memory_size());
             batches.push(batch);
+            if held.bytes() > 4 * self.sorted_bytes() {
+                return Ok(None);
+            }
         }
         drop(rows);
         let rows = self.in_order(&batches).map_err(|error| self.error(error))?;
@@ -191,7 +202,7 @@ impl Rewrite<'_> {
         let batches =
             (0..rows.num_rows()).step_by(step).map(move |at| Ok(rows.slice(at, step.min(rows.num_rows() - at))));
         let file = self.create(Order::Sorted).await?;
-        file.write(batches).await?.finish().await
+        file.write(batches).await?.finish().await.map(Some)
     }
 
     fn in_order(&self, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
