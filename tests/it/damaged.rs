@@ -25,7 +25,10 @@ fn named(world: &World, arguments: &[&str], table: &str) {
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{told}");
     let named = format!("table {table} is damaged: ");
-    assert!(told.contains(&named) && told.contains("`copilot-lake extract --repair` reads again what is gone"), "{told}");
+    assert!(
+        told.contains(&named) && told.contains("`copilot-lake extract --repair` reads again what is gone"),
+        "{told}"
+    );
 }
 
 fn check_repaired(world: &World) {
@@ -170,7 +173,8 @@ fn without_its_bookkeeping_a_lake_is_refused_and_everything_read_again() {
 
 #[test]
 fn lost_histories_are_read_again() {
-    let world = tenant("users = 20\ninteractions = 800\nlicensed = 1.0\ndays = 40\nend = 2025-11-04").of_graph("all", "2025-09-01");
+    let world = tenant("users = 20\ninteractions = 800\nlicensed = 1.0\ndays = 40\nend = 2025-11-04")
+        .of_graph("all", "2025-09-01");
     world.extract(&[], 0);
     world.check_complete();
     let check = || {

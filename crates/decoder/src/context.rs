@@ -245,7 +245,8 @@ impl Visitor<'_> for Name<'_> {
     fn visit_bytes<E>(self, name: &[u8]) -> Result<Target, E> {
         let depth = self.path.len();
         for (at, column) in self.columns.iter().enumerate() {
-            if column.path.get(depth).is_some_and(|part| part.as_bytes() == name) && column.path[..depth] == *self.path {
+            if column.path.get(depth).is_some_and(|part| part.as_bytes() == name) && column.path[..depth] == *self.path
+            {
                 let target = if column.path.len() == depth + 1 {
                     Target::Column(at)
                 } else {

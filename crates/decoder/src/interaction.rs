@@ -12,7 +12,9 @@ mod text;
 use std::collections::{HashMap, HashSet};
 
 use arrow::array::RecordBatch;
-use copilot_lake_tables::{AI_INTERACTION, AI_INTERACTION_ATTACHMENT, AI_INTERACTION_MENTION, INTERACTION_CHILDREN, Instant, Table, Week};
+use copilot_lake_tables::{
+    AI_INTERACTION, AI_INTERACTION_ATTACHMENT, AI_INTERACTION_MENTION, INTERACTION_CHILDREN, Instant, Table, Week,
+};
 use serde_json::value::RawValue;
 
 use crate::careful::{Properties, sha256, without_text};

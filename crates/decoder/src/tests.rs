@@ -174,8 +174,7 @@ fn whole_numbers_are_read_exactly_however_they_are_written() {
         ("0.000000000000000000000000000000000000000000005e45", Some(5), Some(5)),
     ] {
         let context = format!(r#"{{\"ResponseStatusCode\":{raw},\"OcSessionId\":\"s\"}}"#);
-        let members =
-            format!(r#","versionnumber":{raw},"ttlinseconds":{raw},"msdyn_interactioncontext":"{context}""#);
+        let members = format!(r#","versionnumber":{raw},"ttlinseconds":{raw},"msdyn_interactioncontext":"{context}""#);
         let decoded = decode(&format!("[{}]", row(&members)));
         let batch = &decoded.batches[0].1;
         let found = batch.column_by_name("versionnumber").unwrap().as_primitive::<Int64Type>().iter().next().unwrap();

@@ -433,7 +433,10 @@ mod tests {
         let lost = Lost { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Everything };
         let (first_pass, changed, recovered) = with_lost(&lost, vec![], Some("2025-06-01"));
         assert_eq!(first_pass, ["2025-06-01T00:00:00Z/2025-07-05T00:00:00Z"]);
-        assert_eq!((changed[0].as_str(), changed.len(), recovered), ("2025-06-30T23:00:00Z/2025-07-01T23:00:00Z", 5, false));
+        assert_eq!(
+            (changed[0].as_str(), changed.len(), recovered),
+            ("2025-06-30T23:00:00Z/2025-07-01T23:00:00Z", 5, false)
+        );
         let (first_pass, changed, _) = with_lost(&lost, vec![], None);
         assert_eq!(first_pass, [format!("{BEGINNING}/2025-07-05T00:00:00Z")]);
         assert_eq!(changed.len(), 3);

@@ -151,6 +151,11 @@ impl Lake {
         Ok(files.filter_map(|file| file.week).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
+    /// Whether the lake has that table, be it empty.
+    pub async fn has(&self, table: &'static Table) -> Result<bool, Error> {
+        Ok(self.inner.log(table).state().await?.is_some())
+    }
+
     /// The files of a table as committed; none when there is no table yet.
     pub async fn files(&self, table: &'static Table) -> Result<Vec<LakeFile>, Error> {
         let state = self.inner.log(table).state().await?;

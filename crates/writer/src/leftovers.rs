@@ -76,7 +76,8 @@ pub(crate) async fn remove(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>>
         return Ok(folder.missing);
     }
     if !folder.misjudged.is_empty() {
-        log.mend(&folder.state, &folder.misjudged).await?;
+        // When somebody else's commit comes first, the next run does it.
+        log.restate(&folder.state, &folder.misjudged).await?;
     }
     let (kept_since, removed) = (kept_since(lake), folder.removed(lake, log).await?);
     let mut waits = false;

@@ -62,6 +62,17 @@ pub(crate) struct State {
     pub(crate) unwritable: Option<String>,
 }
 
+/// Whose the newest commit of a table is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Newest {
+    /// This program's, and it says that nothing but the table's files is in the folder.
+    Clean,
+    /// This program's.
+    Own,
+    /// Another tool's.
+    Foreign,
+}
+
 /// How a commit ended.
 pub(crate) enum Outcome {
     /// It is part of the table.
@@ -165,21 +176,16 @@ impl Log {
         self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
     }
 
-    /// Says of files what they are, where another tool said it wrongly. When somebody else's commit comes first, the next
-    /// run does.
-    pub(crate) async fn mend(&self, from: &State, files: &[DataFile]) -> Result<(), Error> {
+    /// Says of files what the log said wrongly or in part; their rows stay what they are. `false`: somebody else's commit
+    /// came first.
+    pub(crate) async fn restate(&self, from: &State, files: &[DataFile]) -> Result<bool, Error> {
         let add = |file: &DataFile| Action::Add(Add { data_change: false, ..file.add(self.table) });
         let actions = files.iter().map(add).collect();
-        self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await.map(drop)
+        self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
     }
 
     /// Commits to a table as it was read in `from`, and reads it again. `false`: somebody else's commit came first.
-    async fn put_actions(
-        &self,
-        from: &State,
-        actions: Vec<Action>,
-        operation: DeltaOperation,
-    ) -> Result<bool, Error> {
+    async fn put_actions(&self, from: &State, actions: Vec<Action>, operation: DeltaOperation) -> Result<bool, Error> {
         self.check_writable(from)?;
         let bytes = self.bytes(actions, operation, Some(from.version), &HashMap::new())?;
         let version = from.version + 1;
@@ -199,12 +205,16 @@ impl Log {
         state.unwritable.as_ref().map_or(Ok(()), refuse)
     }
 
-    /// Whether the newest commit is this program's, and says that nothing else is in the folder.
-    pub(crate) async fn is_clean(&self, state: &State) -> Result<bool, Error> {
+    /// Whose the newest commit is.
+    pub(crate) async fn newest(&self, state: &State) -> Result<Newest, Error> {
         let entry = self.store.read_commit_entry(state.version).await.map_err(Error::log(self.table.name))?;
-        let is_clean = entry.is_some_and(|entry| commit_info(&entry).is_some_and(|info| info[CLEAN] == true));
-        self.note_listed(is_clean);
-        Ok(is_clean)
+        let newest = match entry.as_deref().and_then(commit_info) {
+            Some(info) if info[CLEAN] == true => Newest::Clean,
+            Some(info) if info[CLEAN] == false || info[RUN].is_string() => Newest::Own,
+            _ => Newest::Foreign,
+        };
+        self.note_listed(newest == Newest::Clean);
+        Ok(newest)
     }
 
     /// Notes whether the folder is known to hold nothing but the table's files.
@@ -332,7 +342,9 @@ impl Log {
             for line in bytes.split(|byte| *byte == b'\n') {
                 let Ok(mut action) = serde_json::from_slice::<Value>(line) else { continue };
                 let remove = action["remove"].take();
-                let Some(path) = remove["path"].as_str().and_then(|path| Path::from_url_path(path).ok()) else { continue };
+                let Some(path) = remove["path"].as_str().and_then(|path| Path::from_url_path(path).ok()) else {
+                    continue;
+                };
                 let at = remove["deletionTimestamp"].as_i64().unwrap_or(i64::MAX);
                 removed.push((paths::in_lake(self.table, &path), at));
             }

@@ -8,9 +8,10 @@ use copilot_lake_tables::{Instant, TABLES, Table};
 use crate::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::{Instance, Lake, adapt, check};
-use crate::log::{Log, State};
+use crate::log::{Log, Newest, State};
 use crate::lost::Lost;
-use crate::{leftovers, listing, paths, schema};
+use crate::merge::heal;
+use crate::{leftovers, listing, migrate, paths, schema};
 
 /// The note that says what a table has lost.
 const LOST: &str = "lost";
@@ -107,11 +108,17 @@ impl Lake {
         let Some(state) = log.state().await? else { return log.create(instance, &self.inner.url, []).await };
         // Bookkeeping has one folder each, and is written when a run ends: what it left then is found now.
         let lists = lists || !table.is_partitioned();
-        if !log.is_clean(&state).await? || lists || self.lacks_a_folder(&state) {
+        let newest = log.newest(&state).await?;
+        if newest != Newest::Clean || lists || self.lacks_a_folder(&state) {
             let missing = leftovers::remove(&self.inner, &log).await?;
             if !missing.is_empty() {
                 return Err(damaged(table, &missing, state.files.len()));
             }
+        }
+        let Some(state) = log.state().await? else { return Ok(()) };
+        migrate::migrate(&self.inner, &log, schema::version(&state.metadata)).await?;
+        if newest == Newest::Foreign {
+            heal::remove_doubles(&self.inner, &log).await?;
         }
         let Some(state) = log.state().await? else { return Ok(()) };
         adapt(&log, state, instance).await

@@ -14,9 +14,9 @@ use crate::data_file::{Bounds, DataFile};
 use crate::error::Error;
 use crate::keys::{self, Values};
 use crate::lake::Lake;
+use crate::merge::version::Version;
 use crate::read::FileReader;
 use crate::sought::Sought;
-use crate::merge::version::Version;
 use crate::source::{EVER, READ, projected};
 
 /// What decides between two rows with one key.

@@ -15,6 +15,9 @@ use crate::merge::version::Version;
 use crate::rewrite::rewrite;
 use crate::source::{EVER, KeyReader, KeyRow, OPENED, READ, key_hashes};
 
+/// What such a commit says instead of a run.
+const RUN: &str = "double keys";
+
 /// A row whose key may be there several times.
 struct Copy {
     file: usize,
@@ -27,7 +30,7 @@ struct Copy {
 /// Removes all rows of a key but the newest. Says how many were removed.
 ///
 /// All keys are read once; where some may be double, once more.
-pub(crate) async fn remove_doubles(lake: &Inner, log: &Log, run_id: &str) -> Result<u64, Error> {
+pub(crate) async fn remove_doubles(lake: &Inner, log: &Log) -> Result<u64, Error> {
     let mut keys = log.writing.lock().await;
     let Some(state) = log.state().await? else { return Ok(0) };
     let superseded = superseded(copies(lake, &state).await?);
@@ -42,7 +45,7 @@ pub(crate) async fn remove_doubles(lake: &Inner, log: &Log, run_id: &str) -> Res
         staged.complete().await?;
     }
     let add: Vec<_> = rewritten.iter().flatten().map(|staged| staged.file.clone()).collect();
-    let outcome = log.commit(&mut keys, &state, &add, &files, run_id).await;
+    let outcome = log.commit(&mut keys, &state, &add, &files, RUN).await;
     match outcome {
         Ok(Outcome::Committed(_)) => {
             if lake.removed_files.is_zero() {

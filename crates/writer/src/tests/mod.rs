@@ -8,6 +8,8 @@ mod files;
 mod foreign;
 mod keys;
 mod lakes;
+mod rewrites;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

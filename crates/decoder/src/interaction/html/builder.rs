@@ -122,7 +122,10 @@ impl Builder {
     /// Sends a token after which everything is read as before.
     fn forward(&self, token: Token) {
         let answer = self.send(token);
-        debug_assert!(matches!(answer, TokenSinkResult::Continue), "few tags change how text is read, and they came as such");
+        debug_assert!(
+            matches!(answer, TokenSinkResult::Continue),
+            "few tags change how text is read, and they came as such"
+        );
     }
 
     /// How many elements are open, or a few more.
