@@ -183,7 +183,11 @@ mod tests {
         let some = |text: &str| Some(text.to_owned());
         assert_eq!(finish(&[]), (None, None));
         assert_eq!(finish(&[("a@b", "1"), ("@c", "2")]), (None, None));
-        assert_eq!(finish(&[("a", "1"), ("b", "2"), ("a", "3")]), (some(r#"{"b":2,"a":3}"#), None), "the last one counts");
+        assert_eq!(
+            finish(&[("a", "1"), ("b", "2"), ("a", "3")]),
+            (some(r#"{"b":2,"a":3}"#), None),
+            "the last one counts"
+        );
         let half = [r#""\ud83d""#, r#""\ude42\ud83d""#, r#"{"\udc00":1}"#, r#"[["x\\\ud800"]]"#, r#""\ud83d\u0041""#];
         for raw in half.into_iter().chain(["1e999", "[-1e309]", r#"{"a":{"b":123e400}}"#]) {
             let (text, refused) = finish(&[("a", "1"), ("b\"", raw), ("c", "2")]);

@@ -125,7 +125,11 @@ fn collect(element: &Value, blocks: &mut Vec<Block>) {
         "FactSet" => {
             for fact in elements(element, "facts") {
                 let part = |name: &str| fact.get(name).and_then(Value::as_str).unwrap_or_default();
-                blocks.push(Block { id: None, text: format!("{}: {}", part("title"), part("value")), stands_for: false });
+                blocks.push(Block {
+                    id: None,
+                    text: format!("{}: {}", part("title"), part("value")),
+                    stands_for: false,
+                });
             }
         }
         kind if kind.starts_with("Input.") => {

@@ -73,7 +73,10 @@ fn what_stands_beside_is_there() {
     assert_eq!(html("<ol start=3><li>one<li>two</ol><ul><li>three</ul>"), "3. one\n4. two\n- three");
     assert_eq!(html("<ol start=9223372036854775807><li>one<li>two</ol>"), "1. one\n2. two");
     assert_eq!(html("<ol start=' -1x'><li>one<li value=7>two<li>three</ol>"), "-1. one\n7. two\n8. three");
-    assert_eq!(html("<ol><li>one<ul><li>a<li>b<br>c</ul><li><ul><li>d</ul><li></ol>e"), "1. one\n   - a\n   - b\n     c\n2. - d\ne");
+    assert_eq!(
+        html("<ol><li>one<ul><li>a<li>b<br>c</ul><li><ul><li>d</ul><li></ol>e"),
+        "1. one\n   - a\n   - b\n     c\n2. - d\ne"
+    );
 }
 
 #[test]

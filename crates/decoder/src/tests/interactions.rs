@@ -232,13 +232,15 @@ fn what_spoils_the_json_is_refused_wherever_it_is() {
     assert_eq!((row["extra_json"].as_str(), row["from_id"].as_str()), (r#"{"same":2}"#, "u"));
     let links = rows(&decoded, "ai_interaction_link");
     assert_eq!((links[0].get("extra_json"), links[1]["extra_json"].as_str()), (None, r#"{"new":"\ud83d\ude42"}"#));
-    let refused: Vec<_> =
-        decoded.rejects.iter().map(|(table, reject)| (table.name, reject.column_name, reject.raw_json.as_str())).collect();
-    let of_row = r#"{"half \udc00":1,"new":"\ud800","from.user.odd":"\ud800","body.big":1e999,"body.\ud83d\ud83dA":true}"#;
-    let expected = [
-        ("ai_interaction_link", "extra_json", r#"{"new":["\ud83d"]}"#),
-        ("ai_interaction", "extra_json", of_row),
-    ];
+    let refused: Vec<_> = decoded
+        .rejects
+        .iter()
+        .map(|(table, reject)| (table.name, reject.column_name, reject.raw_json.as_str()))
+        .collect();
+    let of_row =
+        r#"{"half \udc00":1,"new":"\ud800","from.user.odd":"\ud800","body.big":1e999,"body.\ud83d\ud83dA":true}"#;
+    let expected =
+        [("ai_interaction_link", "extra_json", r#"{"new":["\ud83d"]}"#), ("ai_interaction", "extra_json", of_row)];
     assert_eq!(refused, expected);
 }
 

@@ -43,7 +43,8 @@ fn compare(found: &BTreeMap<String, String>, row: &Row, table: &'static Table, s
 fn properties(text: &str) -> Members {
     let Properties(whole, broken) = serde_json::from_str(text).unwrap();
     let broken = broken.into_iter().map(|(_, raw)| ("\u{fffd}".to_owned(), raw));
-    let mut properties: Members = whole.into_iter().chain(broken).map(|(name, raw)| (name, raw.get().to_owned())).collect();
+    let mut properties: Members =
+        whole.into_iter().chain(broken).map(|(name, raw)| (name, raw.get().to_owned())).collect();
     properties.sort();
     properties
 }
@@ -59,11 +60,7 @@ fn rejects_of(row: &Row, key: &str) -> Vec<Misfit> {
     values.chain(extra).collect()
 }
 
-fn check_rejects<'r>(
-    found: impl Iterator<Item = &'r Reject>,
-    mut expected: Vec<Misfit>,
-    shown: &dyn Fn() -> String,
-) {
+fn check_rejects<'r>(found: impl Iterator<Item = &'r Reject>, mut expected: Vec<Misfit>, shown: &dyn Fn() -> String) {
     let raw = |reject: &Reject| match reject.column_name {
         "extra_json" => Err(properties(&reject.raw_json)),
         _ => Ok(reject.raw_json.clone()),

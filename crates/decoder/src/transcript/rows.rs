@@ -238,14 +238,7 @@ struct SourceRows {
 }
 
 impl SourceRows {
-    fn append(
-        &mut self,
-        id: &str,
-        message_id: &str,
-        row_time: Instant,
-        source: &Source<'_>,
-        extra: Option<String>,
-    ) {
+    fn append(&mut self, id: &str, message_id: &str, row_time: Instant, source: &Source<'_>, extra: Option<String>) {
         self.common.append(id, message_id, row_time, extra);
         // Its text has far fewer bytes than an i32 counts.
         self.position.append_value(source.position as i32);

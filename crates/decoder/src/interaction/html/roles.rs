@@ -51,8 +51,8 @@ pub(super) const FORMATTING: [&str; 14] =
 /// Elements of HTML that hold no others: void ones, and those whose markup is text.
 pub(super) const CHILDLESS: [&str; 26] = [
     "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "iframe", "img", "image", "input",
-    "keygen", "link", "meta", "noembed", "noframes", "param", "script", "source", "style", "textarea", "title", "track",
-    "wbr",
+    "keygen", "link", "meta", "noembed", "noframes", "param", "script", "source", "style", "textarea", "title",
+    "track", "wbr",
 ];
 
 /// The role of an element.
@@ -60,7 +60,9 @@ pub(super) fn role(name: &QualName, attributes: Vec<Attribute>) -> Role {
     let local = &*name.local;
     if name.ns != ns!(html) {
         return match local {
-            "annotation" | "annotation-xml" | "defs" | "desc" | "metadata" | "script" | "style" | "title" => Role::Hidden,
+            "annotation" | "annotation-xml" | "defs" | "desc" | "metadata" | "script" | "style" | "title" => {
+                Role::Hidden
+            }
             _ => Role::Inline,
         };
     }
@@ -69,8 +71,8 @@ pub(super) fn role(name: &QualName, attributes: Vec<Attribute>) -> Role {
         return Role::Hidden;
     }
     match local {
-        "area" | "audio" | "canvas" | "datalist" | "head" | "iframe" | "meter" | "noembed" | "noframes" | "progress"
-        | "script" | "style" | "template" | "title" | "video" => Role::Hidden,
+        "area" | "audio" | "canvas" | "datalist" | "head" | "iframe" | "meter" | "noembed" | "noframes"
+        | "progress" | "script" | "style" | "template" | "title" | "video" => Role::Hidden,
         "br" => Role::LineBreak,
         "blockquote" | "caption" | "figure" | "h1" | "h2" | "h3" | "h4" | "h5" | "h6" | "hr" | "p" => Role::Paragraph,
         "listing" | "plaintext" | "pre" | "xmp" => Role::Preformatted,
@@ -82,9 +84,9 @@ pub(super) fn role(name: &QualName, attributes: Vec<Attribute>) -> Role {
         "table" => Role::Table,
         "tr" => Role::Row,
         "td" | "th" => Role::Cell,
-        "address" | "article" | "aside" | "body" | "center" | "details" | "dialog" | "div" | "dl" | "dt" | "fieldset"
-        | "figcaption" | "footer" | "form" | "header" | "hgroup" | "html" | "legend" | "main" | "nav" | "optgroup"
-        | "option" | "search" | "section" | "summary" => Role::Block,
+        "address" | "article" | "aside" | "body" | "center" | "details" | "dialog" | "div" | "dl" | "dt"
+        | "fieldset" | "figcaption" | "footer" | "form" | "header" | "hgroup" | "html" | "legend" | "main" | "nav"
+        | "optgroup" | "option" | "search" | "section" | "summary" => Role::Block,
         "sup" => Role::Superscript,
         "q" => Role::Quotation,
         "attachment" => attributes.take("id").map_or(Role::Inline, Role::Attachment),

@@ -9,7 +9,7 @@ use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::states::RawKind;
 use html5ever::tokenizer::{Tag, TagKind, TokenSinkResult};
 use html5ever::{Attribute, LocalName, QualName, ns};
-use memchr::{memchr, memchr2, memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memmem};
 
 use super::builder::{Answer, Builder};
 use super::references::decoded;
@@ -222,7 +222,8 @@ fn without_nul(text: &str) -> Cow<'_, str> {
 /// Whether text is a tag's name and something that ends it.
 fn is_tag(text: &[u8], name: &[u8]) -> bool {
     let is_end = |byte: &u8| matches!(byte, b'\t' | b'\n' | 0xc | b' ' | b'/' | b'>');
-    text.get(..name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name)) && text.get(name.len()).is_some_and(is_end)
+    text.get(..name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name))
+        && text.get(name.len()).is_some_and(is_end)
 }
 
 /// Where the tag that ends a script begins. One inside a comment that opens another script is none.
