@@ -22,6 +22,8 @@ pub(crate) struct JsonColumns {
     filled: Vec<bool>,
     /// Whether the object at hand has a property of any column, a null among them.
     found: bool,
+    /// Whether it has a name with control characters, which JSON has as escapes alone.
+    has_controls: bool,
     rows: usize,
     misfits: Vec<JsonMisfit>,
 }
@@ -52,7 +54,16 @@ impl JsonColumns {
         });
         let builders = builders.collect::<Vec<_>>();
         let filled = vec![false; builders.len()];
-        Self { columns, plain: column.plain, builders, filled, found: false, rows: 0, misfits: Vec::new() }
+        Self {
+            columns,
+            plain: column.plain,
+            builders,
+            filled,
+            found: false,
+            has_controls: false,
+            rows: 0,
+            misfits: Vec::new(),
+        }
     }
 
     pub(crate) fn append(&mut self, text: &str) {
@@ -78,10 +89,15 @@ impl JsonColumns {
     }
 
     fn read(&mut self, text: &str) -> Result<(), serde_json::Error> {
-        self.found = false;
+        (self.found, self.has_controls) = (false, false);
         let mut json = serde_json::Deserializer::from_str(text);
         json.deserialize_map(ObjectVisitor { into: self, path: Path::default() })?;
-        json.end()
+        json.end()?;
+        if self.has_controls {
+            // Names are read as bytes, and those without a check.
+            serde_json::from_str::<&RawValue>(text)?;
+        }
+        Ok(())
     }
 
     pub(crate) fn append_nulls(&mut self) {
@@ -189,6 +205,8 @@ enum Target {
     Column(usize),
     Object(&'static str),
     Nothing,
+    /// Nothing, and its name has control characters.
+    Controls,
 }
 
 impl<'de> Visitor<'de> for ObjectVisitor<'_> {
@@ -203,6 +221,10 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
         while let Some(target) = map.next_key_seed(Name { columns: self.into.columns, path: &names[..depth] })? {
             match target {
                 Target::Nothing => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+                Target::Controls => {
+                    self.into.has_controls = true;
                     map.next_value::<IgnoredAny>()?;
                 }
                 Target::Column(column) => {
@@ -255,7 +277,7 @@ impl Visitor<'_> for Name<'_> {
                 return Ok(target);
             }
         }
-        Ok(Target::Nothing)
+        Ok(if name.iter().any(u8::is_ascii_control) { Target::Controls } else { Target::Nothing })
     }
 }
 

@@ -12,9 +12,7 @@ mod text;
 use std::collections::{HashMap, HashSet};
 
 use arrow::array::RecordBatch;
-use copilot_lake_tables::{
-    AI_INTERACTION, AI_INTERACTION_ATTACHMENT, AI_INTERACTION_MENTION, INTERACTION_CHILDREN, Instant, Table, Week,
-};
+use copilot_lake_tables::{AI_INTERACTION, AI_INTERACTION_MENTION, INTERACTION_CHILDREN, Instant, Table, Week};
 use serde_json::value::RawValue;
 
 use crate::careful::{Properties, sha256, without_text};
@@ -241,18 +239,20 @@ fn child<'a>(table: &'static Table, key: &[String; 3], position: usize, raw: &'a
         Ok(Properties(properties, broken)) => {
             broken.into_iter().for_each(|(name, value)| row.broken(name, value.get()));
             for (name, value) in properties {
-                let value = value.get();
-                match (table.name, name.as_str()) {
-                    (name, "mentioned") if name == AI_INTERACTION_MENTION.name => mentioned(&mut row, value),
-                    // A card may come as the object itself.
-                    (name, "content") if name == AI_INTERACTION_ATTACHMENT.name && value.starts_with('{') => {
-                        row.set("content", Cell::Text(value.to_owned()));
-                    }
-                    (_, name) => row.property(name, value),
+                if name == "mentioned" && table.name == AI_INTERACTION_MENTION.name {
+                    mentioned(&mut row, value.get());
+                } else {
+                    row.property(&name, value.get());
                 }
             }
         }
         Err(_) => row.refuse("", "not an object".to_owned(), raw),
+    }
+    // A card may come as the object itself.
+    if let Some(card) = row.raw("content").filter(|content| content.starts_with('{'))
+        && row.text("content_type").as_deref() == Some(card::CARD)
+    {
+        row.set("content", Cell::Text(card.to_owned()));
     }
     for (column, part) in ["user_id", "session_id", "interaction_id"].into_iter().zip(key) {
         row.set(column, Cell::Text(part.clone()));

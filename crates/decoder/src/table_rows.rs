@@ -105,6 +105,14 @@ impl<'a> Row<'a> {
         self.text(column).is_some()
     }
 
+    /// What came for a column.
+    pub(crate) fn raw(&self, column: &str) -> Option<&'a str> {
+        match self.cells[self.position(column)?].as_ref()? {
+            Cell::Raw(raw) => Some(*raw),
+            _ => None,
+        }
+    }
+
     /// The text in a column.
     pub(crate) fn text(&self, column: &str) -> Option<String> {
         match self.cells[self.position(column)?].as_ref()? {

@@ -200,6 +200,12 @@ fn a_value_of_a_context_that_does_not_fit_is_its_own() {
     let columns: Vec<_> = decoded.rejects.iter().map(|reject| reject.column_name).collect();
     assert_eq!(columns, ["context_oc_session_id", "context_is_embed"]);
     assert!(decoded.batches[0].1.column_by_name("context_is_standalone").unwrap().as_boolean().value(0));
+    // Control characters are none of JSON's unless they are escaped, in names as well.
+    for (name, refused) in [(r"\\n", 0), (r"\n", 1), (r"\u007f", 0)] {
+        let context = format!(r#"{{\"OcSessionId\":\"a\",\"x{name}\":{{\"y\":1}}}}"#);
+        let decoded = decode(&format!("[{}]", row(&format!(r#","msdyn_interactioncontext":"{context}""#))));
+        assert_eq!(decoded.rejects.len(), refused, "{name}");
+    }
 }
 
 #[test]

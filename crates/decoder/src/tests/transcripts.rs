@@ -289,4 +289,7 @@ fn what_spoils_the_json_is_refused_and_numbers_are_exact() {
         assert!(refused.contains(&expected), "{expected:?} {refused:?}");
     }
     assert_eq!(refused.len(), 6);
+    let messages = r#""messages":[{"id":"a","sequence":1.0}]}"#;
+    assert_eq!(decode(&format!("{{\"x\\n\":1,{messages}")).messages.len(), 1);
+    assert!(decode(&format!("{{\"x\n\":1,{messages}")).messages.is_empty(), "a control character is none of JSON's");
 }

@@ -8,7 +8,9 @@ use crate::extra::Extra;
 use crate::whole::whole_number;
 
 pub(super) fn read(text: &str) -> Result<Transcript<'_>, String> {
-    let ([messages, chat], _) = known(text, ["messages", "context"]).map_err(|error| without_text(&error))?;
+    // Names are read as bytes, and without a check: whether all is JSON is seen first.
+    let text: &RawValue = serde_json::from_str(text).map_err(|error| without_text(&error))?;
+    let ([messages, chat], _) = known(text.get(), ["messages", "context"]).map_err(|error| without_text(&error))?;
     let messages = messages.ok_or("it has no messages")?;
     let messages: Vec<&RawValue> = serde_json::from_str(messages).map_err(|_| "its messages are not an array")?;
     let mut careful = Careful { misfits: Vec::new() };

@@ -28,6 +28,10 @@ pub(super) struct Builder {
     builder: TreeBuilder<Rc<Element>, Tree>,
     /// How many elements of a name were left out and have not ended.
     left_out: RefCell<HashMap<LocalName, usize>>,
+    /// Whether as many elements are open as may be: known until a tag is sent.
+    is_full: Cell<bool>,
+    /// Whether lines were left since the last text that have nothing on them.
+    is_apart: Cell<bool>,
 }
 
 impl Builder {
@@ -37,7 +41,7 @@ impl Builder {
         // Nobody runs scripts here: what is meant for that case is shown.
         let options = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
         let builder = TreeBuilder::new_for_fragment(tree, context, None, options);
-        Self { builder, left_out: RefCell::default() }
+        Self { builder, left_out: RefCell::default(), is_full: Cell::new(false), is_apart: Cell::new(false) }
     }
 
     /// The tree of all tokens.
@@ -57,6 +61,7 @@ impl Builder {
     }
 
     pub(super) fn text(&self, text: &str) {
+        self.is_apart.set(self.is_apart.get() && text.is_empty());
         for (at, part) in text.split('\0').enumerate() {
             if at > 0 {
                 self.forward(Token::NullCharacterToken);
@@ -96,7 +101,7 @@ impl Builder {
             },
             TagKind::StartTag => {
                 let stays_open = self.is_foreign() || !is(&tag.name, &CHILDLESS);
-                let is_left_out = stays_open && self.depth() >= DEPTH;
+                let is_left_out = stays_open && self.is_full();
                 if is_left_out && !tag.self_closing {
                     *left_out.entry(tag.name.clone()).or_default() += 1;
                 }
@@ -104,9 +109,11 @@ impl Builder {
             }
         };
         if !is_left_out {
+            self.is_full.set(false);
+            self.is_apart.set(false);
             return self.send(Token::TagToken(tag));
         }
-        if has_lines(&tag.name) {
+        if has_lines(&tag.name) && !self.is_apart.replace(true) {
             for kind in [TagKind::StartTag, TagKind::EndTag] {
                 let (name, attrs) = (local_name!("div"), vec![]);
                 let tag = Tag { kind, name, self_closing: false, attrs, had_duplicate_attributes: false };
@@ -128,11 +135,14 @@ impl Builder {
         );
     }
 
-    /// How many elements are open, or a few more.
-    fn depth(&self) -> usize {
-        let count = Count(Cell::new(0));
-        self.builder.trace_handles(&count);
-        count.0.get()
+    fn is_full(&self) -> bool {
+        if !self.is_full.get() {
+            // Some more than are open: what the tree builder keeps beside them, too.
+            let count = Count(Cell::new(0));
+            self.builder.trace_handles(&count);
+            self.is_full.set(count.0.get() >= DEPTH);
+        }
+        self.is_full.get()
     }
 }
 

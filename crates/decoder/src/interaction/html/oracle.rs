@@ -47,6 +47,14 @@ impl TokenSink for Sink {
                 });
                 self.0.tag(Tag { attrs, had_duplicate_attributes: false, ..tag })
             }
+            Token::CharacterTokens(text) => {
+                self.0.text(&text);
+                TokenSinkResult::Continue
+            }
+            Token::NullCharacterToken => {
+                self.0.text("\0");
+                TokenSinkResult::Continue
+            }
             Token::EOFToken => TokenSinkResult::Continue,
             token => self.0.send(token),
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use copilot_lake_tables::{AI_INTERACTION, Instant, Table, Type};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use copilot_lake_tables::INTERACTION_CHILDREN;
 
@@ -376,13 +377,6 @@ impl Random {
         }
         let mut members: Members = Vec::new();
         let names = self.columns(table, &mut row, &mut members);
-        if table.name.ends_with("attachment") {
-            // A card may come as the object itself.
-            if let Some((_, raw)) = members.iter().find(|(name, raw)| name == "content" && raw.starts_with('{')) {
-                row.rejects.retain(|(column, _)| *column != "content");
-                row.columns.insert("content", raw.clone());
-            }
-        }
         if table.name.ends_with("attachment") && self.chance(60) {
             members.retain(|(name, _)| !matches!(name.as_str(), "attachmentId" | "contentType" | "content"));
             row.rejects.retain(|(column, _)| !matches!(*column, "attachment_id" | "content_type" | "content"));
@@ -392,7 +386,9 @@ impl Random {
                 ("contentType", "content_type", CARD),
                 ("content", "content", card.as_str()),
             ] {
-                members.push((name.to_owned(), self.quoted(text)));
+                // A card may come as the object itself.
+                let is_object = name == "content" && self.chance(30) && serde_json::from_str::<&RawValue>(text).is_ok();
+                members.push((name.to_owned(), if is_object { text.to_owned() } else { self.quoted(text) }));
                 row.columns.insert(column, text.to_owned());
             }
         }
