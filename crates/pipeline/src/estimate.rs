@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::graph;
 use crate::ledger::{Continued, Ledger};
 use crate::left::Left;
-use crate::named_files::{self, Again, Gone};
+use crate::named_files::{self, Gone, RetryMissing};
 use crate::plan::{self, Frame, Plan};
 use crate::schema::Schema;
 use crate::services::{Services, SignedIn};
@@ -161,7 +161,7 @@ async fn of_dataverse(
 ) -> Result<Vec<TableEstimate>, Error> {
     let schema = Schema::new(service.environment(&job.tables).await?);
     let totals = service.total_rows(&job.tables).await?;
-    let again = Again { full, now: service.service_time().await? };
+    let again = RetryMissing { full, now: service.service_time().await? };
     let mut estimates = Vec::new();
     for table in &job.tables {
         let mut of_table =
@@ -256,7 +256,7 @@ async fn of_lake(
     lake: &Lake,
     table: &'static Table,
     job: &DataverseJob,
-    again: Again,
+    again: RetryMissing,
     of_table: &mut TableEstimate,
 ) -> Result<(), Error> {
     of_table.rows_in_lake = lake.files(table).await?.iter().map(|file| file.rows).sum();

@@ -111,7 +111,7 @@ const SCENARIO: &str = "msdyn_scenariotype";
 
 /// Which Files are asked for again of which the service had nothing: reads of an elastic table lag behind its rows.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Again {
+pub(crate) struct RetryMissing {
     /// All of them.
     pub(crate) full: bool,
     /// The time by the service's clock.
@@ -121,7 +121,7 @@ pub(crate) struct Again {
 /// So long after its row's time a File that is missing may still come.
 const MAY_COME_WITHIN_SECONDS: i64 = 7 * Instant::DAY_SECONDS;
 
-impl Again {
+impl RetryMissing {
     /// Whether the File of a row may still come when it is missing: by the latest of its times.
     fn may_come(self, batch: &RecordBatch, row: usize) -> bool {
         let latest = ROW_TIMES.iter().map(|name| instant(batch, name, row)).max().unwrap_or(Instant(0));
@@ -133,7 +133,7 @@ impl Again {
 const ROW_TIMES: [&str; 3] = ["row_time", "createdon", "modifiedon"];
 
 /// A row that names a File which is not held.
-pub(crate) struct Named {
+pub(crate) struct NamedFile {
     pub(crate) row: SourceRow,
     /// When the service has no such File yet, it may have one later.
     pub(crate) may_come: bool,
@@ -146,8 +146,8 @@ pub(crate) async fn missing<'a>(
     tables: &'a [&'static Table],
     whole: &Whole,
     gone: &Gone,
-    again: Again,
-) -> Result<impl Stream<Item = Result<Named, Error>> + use<'a>, Error> {
+    again: RetryMissing,
+) -> Result<impl Stream<Item = Result<NamedFile, Error>> + use<'a>, Error> {
     let mut weeks = BTreeSet::new();
     for table in tables {
         weeks.extend(lake.weeks(table).await?.into_iter().filter(|week| !whole.is_whole(table, *week)));
@@ -171,8 +171,8 @@ async fn of_unit(
     lake: &Lake,
     unit: Unit,
     held: Arc<Held>,
-    (gone, again): (Gone, Again),
-) -> Result<impl Stream<Item = Result<Named, Error>> + use<>, Error> {
+    (gone, again): (Gone, RetryMissing),
+) -> Result<impl Stream<Item = Result<NamedFile, Error>> + use<>, Error> {
     let Unit { table, column, week } = unit;
     let name_column = table.columns.iter().map(|other| other.name).find(|name| is_name_of(name, column.name));
     let mut columns = vec![column.name, "deleted_at"];
@@ -200,8 +200,8 @@ fn of_batch(
     name_column: Option<&str>,
     batch: &RecordBatch,
     held: Option<&HeldFiles>,
-    again: Again,
-) -> (Vec<Named>, Vec<SourceRow>) {
+    again: RetryMissing,
+) -> (Vec<NamedFile>, Vec<SourceRow>) {
     let Unit { table, column, .. } = unit;
     let Some(files) = batch.column_by_name(column.name) else { return (vec![], vec![]) };
     let files = files.as_string::<i32>();
@@ -239,7 +239,7 @@ fn of_batch(
             row_time,
             documented: Charset::of(column, scenario),
         };
-        if file.is_some() { rows.push(Named { row: source, may_come }) } else { gone.push(source) }
+        if file.is_some() { rows.push(NamedFile { row: source, may_come }) } else { gone.push(source) }
     }
     (rows, gone)
 }

@@ -15,7 +15,7 @@ use crate::archive::PayloadArchive;
 use crate::cpu;
 use crate::error::Error;
 use crate::event::Event;
-use crate::named_files::{self, Again, Gone, Named};
+use crate::named_files::{self, Gone, NamedFile, RetryMissing};
 use crate::part::Part;
 use crate::plan::CREATED;
 use crate::schema::Shows;
@@ -93,10 +93,10 @@ impl Walk<'_> {
         let gone = Gone::default();
         let nothing = Whole::default();
         let whole = if spine.full { &nothing } else { &self.whole };
-        let again = Again { full: spine.full, now: spine.service.service_time().await? };
+        let again = RetryMissing { full: spine.full, now: spine.service.service_time().await? };
         let missing = named_files::missing(&spine.lake, tables, whole, &gone, again).await?;
         // One stream over all weeks: a File that is tried again and again holds up no other.
-        let fetched = missing.map_ok(|Named { row, may_come }| {
+        let fetched = missing.map_ok(|NamedFile { row, may_come }| {
             // A task of its own, so that fetches go on while others are decoded and committed.
             let mut task = JoinSet::new();
             task.spawn(fetch(spine.service.clone(), row, unreadable.clone()));
