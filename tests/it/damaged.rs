@@ -25,7 +25,10 @@ fn named(world: &World, arguments: &[&str], table: &str) {
     let told = text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{told}");
     let named = format!("table {table} is damaged: ");
-    assert!(told.contains(&named) && told.contains("`copilot-lake extract --repair` reads again what is gone"), "{told}");
+    assert!(
+        told.contains(&named) && told.contains("`copilot-lake extract --repair` reads again what is gone"),
+        "{told}"
+    );
 }
 
 fn check_repaired(world: &World) {
@@ -80,6 +83,21 @@ fn a_lost_week_is_named_and_the_other_tables_go_on() {
     let used = pages(&world) - before;
     assert!(used < 40, "{used} pages: only a week is read again");
     check_whole(&world);
+    check_repaired(&world);
+}
+
+#[test]
+fn a_missing_file_is_found_by_whoever_reads_it() {
+    let world = of_all_tables();
+    let folder = world.lake().join(week(&world, "msdyn_copilottranscript"));
+    for entry in std::fs::read_dir(folder).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    // Its folder is there, and nobody else has been at it: the start does not look.
+    for arguments in [&["extract", "--full"][..], &["extract"]] {
+        named(&world, arguments, "msdyn_copilottranscript");
+        check_equal(&world, dataverse_tables().filter(|table| table.name != "msdyn_copilottranscript"));
+    }
     check_repaired(&world);
 }
 
@@ -170,7 +188,8 @@ fn without_its_bookkeeping_a_lake_is_refused_and_everything_read_again() {
 
 #[test]
 fn lost_histories_are_read_again() {
-    let world = tenant("users = 20\ninteractions = 800\nlicensed = 1.0\ndays = 40\nend = 2025-11-04").of_graph("all", "2025-09-01");
+    let world = tenant("users = 20\ninteractions = 800\nlicensed = 1.0\ndays = 40\nend = 2025-11-04")
+        .of_graph("all", "2025-09-01");
     world.extract(&[], 0);
     world.check_complete();
     let check = || {

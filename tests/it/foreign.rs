@@ -134,7 +134,8 @@ fn files_without_a_log_are_left_alone() {
     std::fs::create_dir_all(mine.parent().unwrap()).unwrap();
     std::fs::write(&mine, "mine").unwrap();
     let told = stderr(&world, &["extract"], 3);
-    let line = format!("the folder {}/ holds systemuser/mine.parquet and no Delta log", mine.parent().unwrap().display());
+    let line =
+        format!("the folder {}/ holds systemuser/mine.parquet and no Delta log", mine.parent().unwrap().display());
     assert!(told.contains(&line) && told.contains("move these files away"), "{told}");
     assert_eq!(std::fs::read(&mine).unwrap(), b"mine");
     assert_eq!(std::fs::read_dir(mine.parent().unwrap()).unwrap().count(), 1);

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
 use copilot_lake_tables::{
-    AI_INTERACTION, EXTRACTION_SLICE, GRAPH_USER, INTERACTION_CHILDREN, Instant, PAYLOAD, SYSTEM_USER,
-    Source, TABLES, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, dataverse_tables,
+    AI_INTERACTION, EXTRACTION_SLICE, GRAPH_USER, INTERACTION_CHILDREN, Instant, PAYLOAD, SYSTEM_USER, Source, TABLES,
+    TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, dataverse_tables,
 };
 use copilot_lake_writer::{Absent, Error as LakeError, Instance, Lake, Lost, Scan, Survey};
 use futures::TryStreamExt as _;
@@ -44,7 +44,11 @@ pub(crate) fn is_bookkeeping(table: &Table) -> bool {
 ///
 /// # Errors
 /// A bookkeeping table that cannot be written, and what concerns the lake as a whole.
-pub(crate) async fn open(lake: &Lake, instance: &Instance, repair: Option<(&str, Instant)>) -> Result<Condition, Error> {
+pub(crate) async fn open(
+    lake: &Lake,
+    instance: &Instance,
+    repair: Option<(&str, Instant)>,
+) -> Result<Condition, Error> {
     let Survey { absent, stopped, has_rows } = lake.survey(instance).await?;
     let mut stopped: BTreeMap<_, _> = stopped.into_iter().map(|(table, error)| (table.name, error)).collect();
     bookkeeping(lake, instance, repair, (&absent, &mut stopped, has_rows)).await?;
@@ -68,7 +72,8 @@ pub(crate) async fn open(lake: &Lake, instance: &Instance, repair: Option<(&str,
             continue;
         };
         lake.repair(instance, table, found).await?;
-        stopped.extend(lake.ready(instance, &[table], true).await?.into_iter().map(|(table, error)| (table.name, error)));
+        stopped
+            .extend(lake.ready(instance, &[table], true).await?.into_iter().map(|(table, error)| (table.name, error)));
     }
     let mut lost = BTreeMap::new();
     for table in tables.into_iter().filter(|table| !stopped.contains_key(table.name)) {

@@ -237,8 +237,7 @@ mod tests {
         let error = || copilot_lake_writer::Error::Damaged { table: "msdyn_copilotevent", what: String::new() };
         let judged = |tables, stopped: usize| {
             let stopped = (0..stopped).map(|_| StoppedTable { table: "msdyn_copilotevent", error: error() });
-            let mut report =
-                Report { tables, stopped_tables: stopped.collect(), ..Report::new(String::new()) };
+            let mut report = Report { tables, stopped_tables: stopped.collect(), ..Report::new(String::new()) };
             report.judge(&Circumstances { is_whole: true, ..Circumstances::default() });
             report.outcome
         };

@@ -171,12 +171,7 @@ impl Log {
     }
 
     /// Commits to a table as it was read in `from`, and reads it again. `false`: somebody else's commit came first.
-    async fn put_actions(
-        &self,
-        from: &State,
-        actions: Vec<Action>,
-        operation: DeltaOperation,
-    ) -> Result<bool, Error> {
+    async fn put_actions(&self, from: &State, actions: Vec<Action>, operation: DeltaOperation) -> Result<bool, Error> {
         self.check_writable(from)?;
         let bytes = self.bytes(actions, operation, Some(from.version), &HashMap::new())?;
         let version = from.version + 1;
@@ -297,7 +292,9 @@ impl Log {
             for line in bytes.split(|byte| *byte == b'\n') {
                 let Ok(mut action) = serde_json::from_slice::<Value>(line) else { continue };
                 let remove = action["remove"].take();
-                let Some(path) = remove["path"].as_str().and_then(|path| Path::from_url_path(path).ok()) else { continue };
+                let Some(path) = remove["path"].as_str().and_then(|path| Path::from_url_path(path).ok()) else {
+                    continue;
+                };
                 let at = remove["deletionTimestamp"].as_i64().unwrap_or(i64::MAX);
                 removed.push((paths::in_lake(self.table, &path), at));
             }
