@@ -87,6 +87,21 @@ fn a_lost_week_is_named_and_the_other_tables_go_on() {
 }
 
 #[test]
+fn a_missing_file_is_found_by_whoever_reads_it() {
+    let world = of_all_tables();
+    let folder = world.lake().join(week(&world, "msdyn_copilottranscript"));
+    for entry in std::fs::read_dir(folder).unwrap() {
+        std::fs::remove_file(entry.unwrap().path()).unwrap();
+    }
+    // Its folder is there, and nobody else has been at it: the start does not look.
+    for arguments in [&["extract", "--full"][..], &["extract"]] {
+        named(&world, arguments, "msdyn_copilottranscript");
+        check_equal(&world, dataverse_tables().filter(|table| table.name != "msdyn_copilottranscript"));
+    }
+    check_repaired(&world);
+}
+
+#[test]
 fn a_repair_that_does_not_get_through_is_taken_up_by_the_next_run() {
     let world = World::parse(
         "seed = 4

@@ -5,10 +5,10 @@ use std::fmt;
 use copilot_lake_extractor::role;
 use copilot_lake_pipeline::{EndedEarly, Outcome, Report, StoppedTable, TableReport};
 use copilot_lake_tables::{AI_INTERACTION, table};
-use copilot_lake_writer::Remedy;
 
 #[cfg(feature = "query")]
 use crate::nearest::{is_near, nearest};
+use crate::remedy::remedy;
 use crate::wording::counted;
 
 /// The exit codes of the contract.
@@ -177,23 +177,6 @@ fn of_lake(error: &copilot_lake_writer::Error) -> (Code, &'static str) {
             (Code::Failed, "check that there is space and that this user may write there, then run it again")
         }
         error => (Code::Failed, error.remedy().map_or(AGAIN, remedy)),
-    }
-}
-
-/// What to do about a table that is not written.
-pub(crate) const fn remedy(remedy: Remedy) -> &'static str {
-    match remedy {
-        Remedy::Repair => "`copilot-lake extract --repair` reads again what is gone",
-        Remedy::PurgeDeletionVectors => {
-            "in Spark or Fabric set the table's property `delta.enableDeletionVectors` to false, then run `REORG TABLE ... \
-             APPLY (PURGE)` and `ALTER TABLE ... DROP FEATURE deletionVectors TRUNCATE HISTORY`; or move the table's \
-             folder away, and `copilot-lake extract --repair` makes it anew"
-        }
-        Remedy::MakeAnew => {
-            "move the table's folder away, and `copilot-lake extract --repair` makes it anew and reads its rows again; or \
-             undo it with the tool that did it, such as by `ALTER TABLE ... DROP FEATURE`"
-        }
-        Remedy::MoveAway => "move these files away, or name another lake with `--lake`, then run it again",
     }
 }
 

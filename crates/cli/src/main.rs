@@ -15,6 +15,7 @@ mod nearest;
 #[cfg(feature = "query")]
 mod output;
 mod progress;
+mod remedy;
 mod signals;
 mod summary;
 mod wording;

@@ -27,6 +27,7 @@ mod payloads;
 mod people;
 mod plan;
 mod read;
+mod recovery;
 mod redecode;
 mod rejects;
 mod replay;

@@ -11,6 +11,7 @@ use crate::event::Event;
 use crate::ingest::{Counts, NotDone};
 use crate::ledger::{Continued, SliceRow, Watermark};
 use crate::plan::{self, Frame};
+use crate::recovery;
 use crate::report::Status;
 use crate::settings::DataverseJob;
 use crate::slice;
@@ -84,7 +85,7 @@ pub(crate) async fn settle_lost(
         let Some(lost) = spine.lost.get(table.name) else { continue };
         let Some(selection) = spine.schema.selection(table) else { continue };
         let windows = spine.ledger.windows(table, &selection.text()).await;
-        if plan::is_recovered(lost, &windows, &Frame::of(job, &spine.ledger, continued), &spine.run_id) {
+        if recovery::is_recovered(lost, &windows, &Frame::of(job, &spine.ledger, continued), &spine.run_id) {
             spine.lake.recovered(table).await?;
         }
     }

@@ -148,6 +148,12 @@ impl Folder {
                 None => missing.push(Arc::clone(file)),
             }
         }
+        if !missing.is_empty() {
+            // Whoever only looks holds no lock: what a commit has just removed is not missing.
+            let now = log.reload().await?;
+            let is_named = |file: &Arc<DataFile>| now.iter().flat_map(|now| &now.files).any(|of| of.path == file.path);
+            missing.retain(is_named);
+        }
         let named = state.files.iter().map(|file| file.path.to_string()).collect();
         Ok(Some(Self { state, listed, named, missing, misjudged }))
     }

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use crate::args::{Check, Global};
 use crate::commands::extract;
 use crate::console::{Console, Level};
-use crate::exit::{self, Code, Problem};
+use crate::exit::{Code, Problem};
+use crate::remedy::remedy as words_of;
 use crate::wording::{counted, listed};
 
 /// Runs `check`.
@@ -184,7 +185,7 @@ fn words(finding: &Finding) -> (Level, String) {
                 .to_owned(),
         ),
         Finding::TableUnusable { reason, remedy, .. } => {
-            let hint = remedy.map(|remedy| format!("; {}", exit::remedy(remedy))).unwrap_or_default();
+            let hint = remedy.map(|remedy| format!("; {}", words_of(remedy))).unwrap_or_default();
             (Level::Error, format!("{reason}{hint}"))
         }
         Finding::LakeWritable => (Level::Info, "lake: ok, a file was written and removed".to_owned()),

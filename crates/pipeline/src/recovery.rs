@@ -1,0 +1,164 @@
+//! Which windows are read again because the lake has lost their rows: pure, from the note in the table's log and the
+//! ledger's windows.
+
+use std::ops::Range;
+
+use copilot_lake_tables::Instant;
+use copilot_lake_writer::{Extent, Lost};
+
+use crate::plan::{BEGINNING, CREATED, Frame, MODIFIED, Plan, Window, subtract, watermark};
+
+impl Plan {
+    /// Adds what the lake has lost and no run has read again since.
+    pub(crate) fn add_lost(&mut self, lost: &Lost, windows: &[Window], frame: &Frame<'_>) {
+        let is_since = |run: &str| is_since(lost, run, frame);
+        for range in lost_ranges(lost, windows, frame, &is_since) {
+            self.first_pass.extend(subtract(range, self.first_pass.clone().into_iter()));
+        }
+        self.first_pass.sort_by_key(|range| std::cmp::Reverse(range.start));
+        for range in lost_changes(lost, windows, frame, &is_since) {
+            for mut rest in subtract(range, self.changed.clone().into_iter()) {
+                while rest.start < rest.end {
+                    let until = rest.start.plus_seconds(Instant::DAY_SECONDS).min(rest.end);
+                    self.changed.push(rest.start..until);
+                    rest.start = until;
+                }
+            }
+        }
+        self.changed.sort_by_key(|range| range.start);
+    }
+}
+
+/// Whether everything that the lake has lost of a table was read again, at the end of that run.
+pub(crate) fn is_recovered(lost: &Lost, windows: &[Window], frame: &Frame<'_>, run_id: &str) -> bool {
+    let is_since = |run: &str| run == run_id || is_since(lost, run, frame);
+    lost_ranges(lost, windows, frame, &is_since).is_empty() && lost_changes(lost, windows, frame, &is_since).is_empty()
+}
+
+/// Whether a run read what is there now: the one that found something to be lost, or a later one.
+fn is_since(lost: &Lost, run: &str, frame: &Frame<'_>) -> bool {
+    run == lost.found_by || frame.started.get(run).is_some_and(|start| *start > lost.found_at)
+}
+
+/// The windows of `createdon` in which rows are lost and that no run has read since.
+fn lost_ranges(
+    lost: &Lost,
+    windows: &[Window],
+    frame: &Frame<'_>,
+    is_since: &dyn Fn(&str) -> bool,
+) -> Vec<Range<Instant>> {
+    let whole: Vec<_> = match &lost.extent {
+        Extent::Everything => vec![frame.since.unwrap_or(BEGINNING).floor_second()..frame.now],
+        Extent::Weeks(weeks) => weeks.values().map(|times| times.start..times.end.min(frame.now)).collect(),
+    };
+    let mut left: Vec<Range<Instant>> = Vec::new();
+    for range in whole {
+        let covered: Vec<_> = read_since(windows, CREATED, is_since).chain(left.iter().cloned()).collect();
+        left.extend(subtract(range, covered.into_iter()));
+    }
+    left
+}
+
+/// The windows of `modifiedon` in which rows are lost: those that were made before the first pass begins came so.
+fn lost_changes(
+    lost: &Lost,
+    windows: &[Window],
+    frame: &Frame<'_>,
+    is_since: &dyn Fn(&str) -> bool,
+) -> Vec<Range<Instant>> {
+    if lost.extent != Extent::Everything || frame.since.is_none() {
+        return vec![];
+    }
+    let Some(start) = watermark(windows.iter().filter(|window| window.clock == CREATED), frame.now) else {
+        return vec![];
+    };
+    let start = start.plus_seconds(-frame.overlap_seconds).floor_second();
+    subtract(start..frame.now, read_since(windows, MODIFIED, is_since))
+}
+
+/// The windows of that clock that these runs have read.
+fn read_since<'a>(
+    windows: &'a [Window],
+    clock: &'a str,
+    is_since: &'a dyn Fn(&str) -> bool,
+) -> impl Iterator<Item = Range<Instant>> + 'a {
+    let of_clock = windows.iter().filter(move |window| window.clock == clock && is_since(&window.run_id));
+    of_clock.map(|window| window.start..window.end)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use copilot_lake_tables::Week;
+
+    use super::*;
+    use crate::plan::plan;
+
+    fn at(text: &str) -> Instant {
+        Instant::parse(text).unwrap()
+    }
+
+    fn window(run: &str, clock: &str, start: &str, end: &str, as_of: &str) -> Window {
+        let (start, end, as_of) = (at(start), at(end), at(as_of));
+        Window { run_id: run.to_owned(), clock: clock.to_owned(), start, end, as_of }
+    }
+
+    fn texts(ranges: &[Range<Instant>]) -> Vec<String> {
+        ranges.iter().map(|range| format!("{}/{}", range.start, range.end)).collect()
+    }
+
+    /// A lake whose first pass is done, and what is planned when that is lost.
+    fn with_lost(lost: &Lost, more: Vec<Window>, since: Option<&str>) -> (Vec<String>, Vec<String>, bool) {
+        let mut windows = vec![
+            window("a", CREATED, "2025-06-01", "2025-07-01", "2025-07-01"),
+            window("b", MODIFIED, "2025-06-30T23:00:00Z", "2025-07-03", "2025-07-03"),
+        ];
+        windows.extend(more);
+        let runs = [("a", "2025-07-01"), ("b", "2025-07-03"), ("c", "2025-07-04"), ("d", "2025-07-05")];
+        let started = runs.into_iter().map(|(run, start)| (run.to_owned(), at(start))).collect();
+        let (now, since, continued) = (at("2025-07-05"), since.map(at), BTreeSet::new());
+        let frame = Frame { now, continued: &continued, started: &started, since, overlap_seconds: 3600 };
+        let mut plan = plan(&windows, &frame);
+        plan.add_lost(lost, &windows, &frame);
+        (texts(&plan.first_pass), texts(&plan.changed), is_recovered(lost, &windows, &frame, "d"))
+    }
+
+    #[test]
+    fn lost_weeks_are_read_again_once() {
+        let times = at("2025-06-08")..at("2025-06-15");
+        let weeks = BTreeMap::from([(Week::of(times.start), times)]);
+        let lost = Lost { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Weeks(weeks) };
+        let daily = |starts: &[&str]| -> Vec<String> {
+            let day = |start: &&str| {
+                format!("{start}/{}", at(start).plus_seconds(Instant::DAY_SECONDS).min(at("2025-07-05")))
+            };
+            starts.iter().map(day).collect()
+        };
+        let since = Some("2025-06-01");
+        let changed = daily(&["2025-07-02T23:00:00Z", "2025-07-03T23:00:00Z", "2025-07-04T23:00:00Z"]);
+        let week = vec!["2025-06-08T00:00:00Z/2025-06-15T00:00:00Z".to_owned()];
+        assert_eq!(with_lost(&lost, vec![], since), (week, changed.clone(), false));
+        let part = window("c", CREATED, "2025-06-08", "2025-06-12", "2025-07-04");
+        let rest = vec!["2025-06-12T00:00:00Z/2025-06-15T00:00:00Z".to_owned()];
+        assert_eq!(with_lost(&lost, vec![part.clone()], since), (rest, changed.clone(), false));
+        let other = window("d", CREATED, "2025-06-12", "2025-06-15", "2025-07-05");
+        assert_eq!(with_lost(&lost, vec![part, other], since), (vec![], changed, true), "watermarks do not move");
+    }
+
+    #[test]
+    fn a_lost_table_is_read_again_with_what_changed_before_its_first_pass_begins() {
+        let lost = Lost { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Everything };
+        let (first_pass, changed, recovered) = with_lost(&lost, vec![], Some("2025-06-01"));
+        assert_eq!(first_pass, ["2025-06-01T00:00:00Z/2025-07-05T00:00:00Z"]);
+        assert_eq!(
+            (changed[0].as_str(), changed.len(), recovered),
+            ("2025-06-30T23:00:00Z/2025-07-01T23:00:00Z", 5, false)
+        );
+        let (first_pass, changed, _) = with_lost(&lost, vec![], None);
+        assert_eq!(first_pass, [format!("{BEGINNING}/2025-07-05T00:00:00Z")]);
+        assert_eq!(changed.len(), 3);
+        let all = window("c", CREATED, "1000-01-01", "2025-07-05", "2025-07-04");
+        assert!(with_lost(&lost, vec![all], None).2);
+    }
+}
