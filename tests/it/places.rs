@@ -43,7 +43,7 @@ fn paths_go_up() {
 
 #[test]
 fn a_place_may_have_any_name() {
-    for name in ["100%20off", "per%cent", "a b#1?", "größe's [x]*"] {
+    for name in ["100%20off", "per%cent #1?", "größe's [x]*"] {
         let mut world = world();
         let place = world.folder.path().join(name).to_string_lossy().into_owned();
         world.keys.insert("lake.url".to_owned(), format!("./{name}").into());
