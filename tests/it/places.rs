@@ -11,7 +11,7 @@ fn world() -> World {
     World::new(Scenario::rows(60, 2))
 }
 
-fn succeeds(output: Output, what: &str) -> String {
+fn succeeds(output: &Output, what: &str) -> String {
     assert!(output.status.success(), "{what}: {}", text(&output.stderr));
     text(&output.stdout)
 }
@@ -26,7 +26,7 @@ fn paths_go_up() {
         drop(world.command(&[]));
         let mut command = Command::new(binary());
         command.args(arguments).args(["--config", "../copilot-lake.toml"]).env_clear().current_dir(&inner);
-        succeeds(command.output().unwrap(), &format!("{arguments:?}"))
+        succeeds(&command.output().unwrap(), &format!("{arguments:?}"))
     };
     let count = ["query", "--sql", "SELECT count(*) AS rows FROM msdyn_copilotevent", "--format", "csv"];
     world.keys.insert("lake.url".to_owned(), "./lake".into());
@@ -43,12 +43,12 @@ fn paths_go_up() {
 
 #[test]
 fn a_place_may_have_any_name() {
-    for name in ["100%20off", "per%cent", "a b#1?", "größe's [x]*"] {
+    for name in ["100%20off", "per%cent #1?", "größe's [x]*"] {
         let mut world = world();
         let place = world.folder.path().join(name).to_string_lossy().into_owned();
         world.keys.insert("lake.url".to_owned(), format!("./{name}").into());
         world.keys.insert("lake.archive_raw".to_owned(), true.into());
-        let run = |arguments: &[&str]| succeeds(world.run(arguments), &format!("{name}: {arguments:?}"));
+        let run = |arguments: &[&str]| succeeds(&world.run(arguments), &format!("{name}: {arguments:?}"));
         run(&["check"]);
         run(&["extract"]);
         // What is there is read, and nothing is double.
@@ -63,7 +63,7 @@ fn a_place_may_have_any_name() {
         let script = "import duckdb; c = duckdb.connect(); c.execute(open('views.sql').read()); \
                       print(c.execute('SELECT count(*) FROM msdyn_copilotevent').fetchone()[0])";
         let output = Command::new(python()).args(["-c", script]).current_dir(world.folder.path()).output().unwrap();
-        assert_eq!(succeeds(output, name), "60\n");
+        assert_eq!(succeeds(&output, name), "60\n");
     }
 }
 
@@ -72,7 +72,7 @@ fn a_file_system_without_hard_links_holds_a_lake() {
     let world = world();
     for arguments in [&["check"][..], &["extract"], &["extract", "--full"]] {
         let output = preloaded(&world, Disk::WithoutLinks, arguments).output().unwrap();
-        succeeds(output, &format!("{arguments:?}"));
+        succeeds(&output, &format!("{arguments:?}"));
     }
     world.check_lake();
     world.check_complete();
