@@ -35,7 +35,6 @@ pub(crate) use interaction::decode_interactions;
 pub use interaction::{DecodedInteractions, History, Interactions, Keep};
 pub use page::{Decoded, decode_page};
 pub use payload::{DecodedPayloads, Fetched, RawPayload, SourceRow, decode_payloads};
-pub(crate) use reject::record_key;
 pub use reject::{RecordKeys, Reject, reject_batch};
 pub use user::{COPILOT_PLAN_ID, DecodedUsers, User, decode_users};
 pub use week::by_week;

@@ -24,7 +24,7 @@ pub struct Reject {
 }
 
 /// How `rejected_record` names a row of a batch in the table's layout: the parts of its key joined by `/`.
-pub fn record_key(table: &'static Table, batch: &RecordBatch, row: usize) -> String {
+pub(crate) fn record_key(table: &'static Table, batch: &RecordBatch, row: usize) -> String {
     let part = |at: &usize| match batch.column(*at).as_primitive_opt::<Int32Type>() {
         Some(numbers) => Cow::Owned(numbers.value(row).to_string()),
         None => Cow::Borrowed(batch.column(*at).as_string::<i32>().value(row)),

@@ -169,6 +169,7 @@ struct Merge {
     table: &'static Table,
     /// Before these times no row lies of the files that are not open yet.
     waiting: VecDeque<i64>,
+    /// The one with the next row is the last.
     open: Vec<Cursor>,
 }
 
@@ -184,45 +185,36 @@ impl Merge {
     /// Whether the next file may have the next row.
     fn needs_next(&self) -> bool {
         let Some(low) = self.waiting.front() else { return false };
-        self.open.iter().all(|cursor| *low <= cursor.sort[0].int(cursor.at))
+        self.open.last().is_none_or(|cursor| *low <= cursor.sort[0].int(cursor.at))
     }
 
     async fn add(&mut self, batches: BoxStream<'static, Result<RecordBatch, Error>>) -> Result<(), Error> {
         let schema = Arc::clone(self.table.layout().schema());
         let mut cursor = Cursor { batches, batch: RecordBatch::new_empty(schema), sort: vec![], at: 0 };
         if cursor.fill(self.table).await? {
-            self.open.push(cursor);
+            self.insert(cursor);
         }
         Ok(())
     }
 
+    fn insert(&mut self, cursor: Cursor) {
+        let at = self.open.partition_point(|other| cursor.is_before(other));
+        self.open.insert(at, cursor);
+    }
+
     /// The next rows, with the columns that they are sorted by.
     async fn next(&mut self) -> Result<Option<(RecordBatch, Vec<Values>)>, Error> {
-        let (mut first, mut second): (Option<usize>, Option<usize>) = (None, None);
-        for (at, cursor) in self.open.iter().enumerate() {
-            let before = |other: Option<usize>| other.is_none_or(|other| cursor.is_before(&self.open[other]));
-            if before(first) {
-                (first, second) = (Some(at), first);
-            } else if before(second) {
-                second = Some(at);
-            }
-        }
-        let Some(first) = first else { return Ok(None) };
-        let cursor = &self.open[first];
+        let Some(mut cursor) = self.open.pop() else { return Ok(None) };
         let rows: Vec<usize> = (cursor.at + 1..cursor.batch.num_rows()).collect();
         let is_next = |row: &usize| {
             self.waiting.front().is_none_or(|low| cursor.sort[0].int(*row) < *low)
-                && second.is_none_or(|other| {
-                    let other = &self.open[other];
-                    keys::compare(&cursor.sort, *row, &other.sort, other.at).is_le()
-                })
+                && self.open.last().is_none_or(|other| keys::compare(&cursor.sort, *row, &other.sort, other.at).is_le())
         };
         let count = 1 + rows.partition_point(is_next);
-        let cursor = &mut self.open[first];
         let batch = cursor.batch.slice(cursor.at, count);
         cursor.at += count;
-        if cursor.at == cursor.batch.num_rows() && !cursor.fill(self.table).await? {
-            self.open.swap_remove(first);
+        if cursor.at < cursor.batch.num_rows() || cursor.fill(self.table).await? {
+            self.insert(cursor);
         }
         let sort = Values::of(&batch, self.table.layout().sort()).map_err(Error::rows(self.table.name))?;
         Ok(Some((batch, sort)))

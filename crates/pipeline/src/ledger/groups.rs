@@ -23,7 +23,7 @@ const COMMITS: usize = 16;
 
 /// Which files of a source's slices are folded together. Readers look for the newest row of each user: they have to read
 /// little more than the last run wrote. Rows of the services stay apart, so that neither is read for the other.
-const SLICES: Compaction = Compaction { week: None, key: None, max_rows: 250_000, few_rows: 1_000, max_files: 512 };
+const SLICES: Compaction = Compaction { week: None, key: None, max_rows: 250_000, few_rows: 1_000, max_files: 256 };
 /// The same of `extraction_run`, which is read as a whole.
 const RUNS: Compaction = Compaction { max_rows: 1_000_000, ..SLICES };
 
