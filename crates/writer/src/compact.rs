@@ -1,6 +1,7 @@
 //! Compaction: neighbouring files of a table become one file with the same rows.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -102,7 +103,14 @@ fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Ve
     let ours = files.iter().rposition(|file| !is_ours(file)).map_or(0, |at| at + 1);
     let files = files.split_off(ours);
     let rows: Vec<u64> = files.iter().map(|file| file.rows.unwrap_or_default()).collect();
-    files[files.len() - newest(&rows, of)..].to_vec()
+    files[neighbours(&rows, of)].to_vec()
+}
+
+/// Which files become one, of files with so many rows, by ascending time: the newest ones for which that pays. Files that
+/// came late, with times of before, lie between others.
+fn neighbours(rows: &[u64], of: &Compaction) -> Range<usize> {
+    let mut ranges = (0..=rows.len()).rev().map(|end| end - newest(&rows[..end], of)..end);
+    ranges.find(|files| files.len() > 1).unwrap_or_default()
 }
 
 /// How many of the newest files become one, of files with so many rows, by ascending time; one or none: nothing is to be
@@ -269,16 +277,25 @@ mod tests {
     }
 
     #[test]
+    fn files_that_came_late_do_not_stay_small() {
+        assert_eq!(neighbours(&[7, 7, 7, 1_001, 7], &RULE), 0..4);
+        assert_eq!(neighbours(&[1_001, 7, 7], &RULE), 1..3);
+        assert_eq!(neighbours(&[1_001, 7], &RULE), 0..0);
+        assert_eq!(neighbours(&[], &RULE), 0..0);
+    }
+
+    #[test]
     fn files_stay_few_and_rows_are_seldom_written_again() {
         // A thousand runs of ten rows each.
         let (mut files, mut written) = (Vec::new(), 0);
         for _ in 0..1_000 {
             files.push(10);
-            let count = newest(&files, &RULE);
-            if count > 1 {
-                let one: u64 = files.drain(files.len() - count..).sum();
+            let range = neighbours(&files, &RULE);
+            if !range.is_empty() {
+                let at = range.start;
+                let one: u64 = files.drain(range).sum();
                 written += one;
-                files.push(one);
+                files.insert(at, one);
             }
             assert!(files.len() <= 10, "{files:?}");
         }
