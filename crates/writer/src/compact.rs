@@ -136,7 +136,7 @@ async fn merge(lake: &Arc<Inner>, table: &'static Table, old: &[Arc<DataFile>]) 
     let rows = old.iter().filter_map(|file| file.rows).sum::<u64>();
     let charge = lake.memory.charge(&Arc::new(AtomicUsize::new(0)));
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let mut out = OpenFile::create(lake, table, None.or(old[0].week), Arc::clone(schema), rows, charge).await?;
+    let mut out = OpenFile::create(lake, table, old[0].week, Arc::clone(schema), rows, charge).await?;
     let mut merge = Merge { table, waiting: files.iter().map(|file| low(file)).collect(), open: Vec::new() };
     let opened = stream::iter(files).map(|file| {
         let (store, schema) = (Arc::clone(&lake.store), Arc::clone(schema));
