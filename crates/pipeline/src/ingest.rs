@@ -14,7 +14,8 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use crate::coverage::Coverage;
 use crate::cpu;
 use crate::labels::LabelCache;
-use crate::rejects::{Rejects, RowRejects};
+use crate::rejects::Rejects;
+use crate::rejects::of_rows::RowRejects;
 use crate::settings::Stop;
 
 /// Pages of one slice that are decoded at the same time: other slices keep the cores busy, and each page takes memory.

@@ -1,7 +1,7 @@
 //! Which rows have rejects, so that a row that is read again replaces them: `rejected_record` is read for those alone.
 
 mod known;
-mod of_rows;
+pub(crate) mod of_rows;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,6 @@ use futures::TryStreamExt as _;
 use tokio::sync::OnceCell;
 
 use self::known::{Known, hash, parent};
-pub(crate) use self::of_rows::RowRejects;
 use crate::error::Error;
 use crate::ingest::NotDone;
 use crate::ledger::text;

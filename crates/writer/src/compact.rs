@@ -1,6 +1,7 @@
 //! Compaction: neighbouring files of a table become one file with the same rows.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
@@ -102,7 +103,14 @@ fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Ve
     let ours = files.iter().rposition(|file| !is_ours(file)).map_or(0, |at| at + 1);
     let files = files.split_off(ours);
     let rows: Vec<u64> = files.iter().map(|file| file.rows.unwrap_or_default()).collect();
-    files[files.len() - newest(&rows, of)..].to_vec()
+    files[neighbours(&rows, of)].to_vec()
+}
+
+/// Which files become one, of files with so many rows, by ascending time: the newest ones for which that pays. Files that
+/// came late, with times of before, lie between others.
+fn neighbours(rows: &[u64], of: &Compaction) -> Range<usize> {
+    let mut ranges = (0..=rows.len()).rev().map(|end| end - newest(&rows[..end], of)..end);
+    ranges.find(|files| files.len() > 1).unwrap_or_default()
 }
 
 /// How many of the newest files become one, of files with so many rows, by ascending time; one or none: nothing is to be
@@ -128,7 +136,7 @@ async fn merge(lake: &Arc<Inner>, table: &'static Table, old: &[Arc<DataFile>]) 
     let rows = old.iter().filter_map(|file| file.rows).sum::<u64>();
     let charge = lake.memory.charge(&Arc::new(AtomicUsize::new(0)));
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let mut out = OpenFile::create(lake, table, None.or(old[0].week), Arc::clone(schema), rows, charge).await?;
+    let mut out = OpenFile::create(lake, table, old[0].week, Arc::clone(schema), rows, charge).await?;
     let mut merge = Merge { table, waiting: files.iter().map(|file| low(file)).collect(), open: Vec::new() };
     let opened = stream::iter(files).map(|file| {
         let (store, schema) = (Arc::clone(&lake.store), Arc::clone(schema));
@@ -169,6 +177,7 @@ struct Merge {
     table: &'static Table,
     /// Before these times no row lies of the files that are not open yet.
     waiting: VecDeque<i64>,
+    /// The one with the next row is the last.
     open: Vec<Cursor>,
 }
 
@@ -184,45 +193,36 @@ impl Merge {
     /// Whether the next file may have the next row.
     fn needs_next(&self) -> bool {
         let Some(low) = self.waiting.front() else { return false };
-        self.open.iter().all(|cursor| *low <= cursor.sort[0].int(cursor.at))
+        self.open.last().is_none_or(|cursor| *low <= cursor.sort[0].int(cursor.at))
     }
 
     async fn add(&mut self, batches: BoxStream<'static, Result<RecordBatch, Error>>) -> Result<(), Error> {
         let schema = Arc::clone(self.table.layout().schema());
         let mut cursor = Cursor { batches, batch: RecordBatch::new_empty(schema), sort: vec![], at: 0 };
         if cursor.fill(self.table).await? {
-            self.open.push(cursor);
+            self.insert(cursor);
         }
         Ok(())
     }
 
+    fn insert(&mut self, cursor: Cursor) {
+        let at = self.open.partition_point(|other| cursor.is_before(other));
+        self.open.insert(at, cursor);
+    }
+
     /// The next rows, with the columns that they are sorted by.
     async fn next(&mut self) -> Result<Option<(RecordBatch, Vec<Values>)>, Error> {
-        let (mut first, mut second): (Option<usize>, Option<usize>) = (None, None);
-        for (at, cursor) in self.open.iter().enumerate() {
-            let before = |other: Option<usize>| other.is_none_or(|other| cursor.is_before(&self.open[other]));
-            if before(first) {
-                (first, second) = (Some(at), first);
-            } else if before(second) {
-                second = Some(at);
-            }
-        }
-        let Some(first) = first else { return Ok(None) };
-        let cursor = &self.open[first];
+        let Some(mut cursor) = self.open.pop() else { return Ok(None) };
         let rows: Vec<usize> = (cursor.at + 1..cursor.batch.num_rows()).collect();
         let is_next = |row: &usize| {
             self.waiting.front().is_none_or(|low| cursor.sort[0].int(*row) < *low)
-                && second.is_none_or(|other| {
-                    let other = &self.open[other];
-                    keys::compare(&cursor.sort, *row, &other.sort, other.at).is_le()
-                })
+                && self.open.last().is_none_or(|other| keys::compare(&cursor.sort, *row, &other.sort, other.at).is_le())
         };
         let count = 1 + rows.partition_point(is_next);
-        let cursor = &mut self.open[first];
         let batch = cursor.batch.slice(cursor.at, count);
         cursor.at += count;
-        if cursor.at == cursor.batch.num_rows() && !cursor.fill(self.table).await? {
-            self.open.swap_remove(first);
+        if cursor.at < cursor.batch.num_rows() || cursor.fill(self.table).await? {
+            self.insert(cursor);
         }
         let sort = Values::of(&batch, self.table.layout().sort()).map_err(Error::rows(self.table.name))?;
         Ok(Some((batch, sort)))
@@ -277,16 +277,25 @@ mod tests {
     }
 
     #[test]
+    fn files_that_came_late_do_not_stay_small() {
+        assert_eq!(neighbours(&[7, 7, 7, 1_001, 7], &RULE), 0..4);
+        assert_eq!(neighbours(&[1_001, 7, 7], &RULE), 1..3);
+        assert_eq!(neighbours(&[1_001, 7], &RULE), 0..0);
+        assert_eq!(neighbours(&[], &RULE), 0..0);
+    }
+
+    #[test]
     fn files_stay_few_and_rows_are_seldom_written_again() {
         // A thousand runs of ten rows each.
         let (mut files, mut written) = (Vec::new(), 0);
         for _ in 0..1_000 {
             files.push(10);
-            let count = newest(&files, &RULE);
-            if count > 1 {
-                let one: u64 = files.drain(files.len() - count..).sum();
+            let range = neighbours(&files, &RULE);
+            if !range.is_empty() {
+                let at = range.start;
+                let one: u64 = files.drain(range).sum();
                 written += one;
-                files.push(one);
+                files.insert(at, one);
             }
             assert!(files.len() <= 10, "{files:?}");
         }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE};
+use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_RUN, EXTRACTION_SLICE, SYSTEM_USER};
 use copilot_lake_writer::{Compaction, Find, Lake};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::Instant;
@@ -23,7 +23,7 @@ const COMMITS: usize = 16;
 
 /// Which files of a source's slices are folded together. Readers look for the newest row of each user: they have to read
 /// little more than the last run wrote. Rows of the services stay apart, so that neither is read for the other.
-const SLICES: Compaction = Compaction { week: None, key: None, max_rows: 250_000, few_rows: 1_000, max_files: 512 };
+const SLICES: Compaction = Compaction { week: None, key: None, max_rows: 250_000, few_rows: 1_000, max_files: 256 };
 /// The same of `extraction_run`, which is read as a whole.
 const RUNS: Compaction = Compaction { max_rows: 1_000_000, ..SLICES };
 
@@ -181,7 +181,7 @@ impl Groups {
 
     async fn fold(&self, state: &mut State, run_id: &str) {
         state.commits = 0;
-        for source in [super::DATAVERSE, super::GRAPH] {
+        for source in [SYSTEM_USER.source_name(), AI_INTERACTION.source_name()] {
             let of = Compaction { key: Some(("source", source)), ..SLICES };
             // The ledger is as good without it.
             if let Err(error) = self.lake.compact(&EXTRACTION_SLICE, &of, run_id).await {

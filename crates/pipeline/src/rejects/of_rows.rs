@@ -199,3 +199,6 @@ fn changes(lake: &Lake, find: Find) -> Changes {
     let find = if find == Find::Again { Find::Again } else { Find::ByKey };
     lake.changes(&REJECTED_RECORD, find)
 }
+
+#[cfg(test)]
+mod tests;
