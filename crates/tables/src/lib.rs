@@ -39,7 +39,7 @@ pub use table::{Source, Table, TimeOf};
 pub use week::Week;
 
 /// The version of the lake's layout; within one version columns are only added.
-pub const SCHEMA_VERSION: u32 = 1;
+pub const SCHEMA_VERSION: u32 = 2;
 
 /// The partition column of every table that has weeks: a `DATE` in the path, never inside a file.
 pub const WEEK_START: &str = "week_start";

@@ -22,7 +22,7 @@ use crate::lake::Inner;
 use crate::memory::Charge;
 use crate::spill::Spill;
 use crate::upload::{PartWriter, Upload};
-use crate::{paths, properties, stats};
+use crate::{paths, properties, schema, stats};
 
 /// A file is closed when it has as many bytes.
 const FILE_BYTES: usize = 512 << 20;
@@ -37,6 +37,8 @@ pub(crate) struct OpenFile {
     week: Option<Week>,
     path: Path,
     schema: SchemaRef,
+    /// Names of the columns of which the log keeps statistics.
+    indexed: Vec<String>,
     writer: ArrowWriter<PartWriter>,
     upload: Upload,
     charge: Charge,
@@ -46,6 +48,14 @@ pub(crate) struct OpenFile {
     encoders: Arc<Semaphore>,
 }
 
+/// What is known of the order of a file's rows, and declared in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// By time and key, as the table's definition has it.
+    Sorted,
+    Unknown,
+}
+
 /// A file that is written but not yet to be seen. Dropping it takes the upload back.
 pub(crate) struct Staged {
     pub(crate) file: DataFile,
@@ -53,7 +63,7 @@ pub(crate) struct Staged {
 }
 
 impl OpenFile {
-    /// Begins a file. `rows`: how many rows a row group gets at most.
+    /// Begins a file of sorted rows. `rows`: how many rows a row group gets at most.
     pub(crate) async fn create(
         lake: &Inner,
         table: &'static Table,
@@ -62,8 +72,21 @@ impl OpenFile {
         rows: usize,
         charge: Charge,
     ) -> Result<Self, Error> {
+        Self::create_in(Order::Sorted, lake, table, week, schema, rows, charge).await
+    }
+
+    /// As [`OpenFile::create`], for rows in that order.
+    pub(crate) async fn create_in(
+        order: Order,
+        lake: &Inner,
+        table: &'static Table,
+        week: Option<Week>,
+        schema: SchemaRef,
+        rows: usize,
+        charge: Charge,
+    ) -> Result<Self, Error> {
         let path = paths::data_file(table, week);
-        let properties = properties::properties(table, &schema, rows);
+        let properties = properties::properties(table, &schema, rows, order == Order::Sorted);
         // Without the embedded Arrow schema: readers see plain types.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let options = options.with_page_store_factory(Arc::new(Spill::new(lake.root.clone())));
@@ -72,7 +95,11 @@ impl OpenFile {
         let writer = ArrowWriter::try_new_with_options(parts, Arc::clone(&schema), options);
         let writer = writer.map_err(Error::parquet(&path))?;
         let encoders = Arc::clone(&lake.encoders);
-        Ok(Self { table, week, path, schema, writer, upload, charge, last: None, encoders })
+        let indexed = match lake.log(table).state().await? {
+            Some(state) => schema::indexed(table, &state.metadata)?,
+            None => schema::first_indexed(table),
+        };
+        Ok(Self { table, week, path, schema, indexed, writer, upload, charge, last: None, encoders })
     }
 
     /// Whether it is long enough.
@@ -109,7 +136,7 @@ impl OpenFile {
         self,
         encode: impl FnOnce(&mut ArrowWriter<PartWriter>) -> Result<T, ParquetError> + Send + 'static,
     ) -> Result<(Self, T), Error> {
-        let Self { table, week, path, schema, mut writer, mut upload, mut charge, last, encoders } = self;
+        let Self { table, week, path, schema, indexed, mut writer, mut upload, mut charge, last, encoders } = self;
         let Ok(encoder) = Arc::clone(&encoders).acquire_owned().await else {
             return Err(Error::Interrupted { table: table.name, reason: "no encoder is left".to_owned() });
         };
@@ -121,7 +148,7 @@ impl OpenFile {
         let encoded = upload.while_made(encoded).await.map_err(Error::store(format!("write {path}")))?;
         let (writer, made) = joined(table, &path, encoded)?;
         charge.set(open_bytes(&writer, &schema) + writer.inner().memory());
-        Ok((Self { table, week, path, schema, writer, upload, charge, last, encoders }, made))
+        Ok((Self { table, week, path, schema, indexed, writer, upload, charge, last, encoders }, made))
     }
 
     /// Writes the footer. Nobody sees the file before [`Staged::complete`].
@@ -130,7 +157,7 @@ impl OpenFile {
         let rest = this.writer.inner_mut().take_rest();
         this.upload.put(rest).await.map_err(Error::store(format!("write {}", this.path)))?;
         let size = this.writer.bytes_written() as u64;
-        let stats = stats::stats(&this.schema, &metadata);
+        let stats = stats::stats(&this.indexed, &this.schema, &metadata);
         let file = DataFile::new(this.table, this.path, this.week, size, now_millis(), Some(stats));
         Ok(Staged { file, upload: Some(this.upload) })
     }

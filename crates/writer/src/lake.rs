@@ -19,7 +19,7 @@ use crate::lock::Lock;
 use crate::log::{Log, State};
 use crate::memory::Memory;
 use crate::readers::Readers;
-use crate::{leftovers, paths, schema};
+use crate::{leftovers, migrate, paths, schema};
 
 /// How a lake is opened.
 #[derive(Debug, Clone)]
@@ -131,8 +131,8 @@ impl Lake {
         }
     }
 
-    /// Makes the lake ready for a run that holds the lock: reads the logs, makes tables that are missing, adds columns
-    /// that they lack.
+    /// Makes the lake ready for a run that holds the lock: reads the logs, makes tables that are missing, mends those that
+    /// an older program made, adds columns that they lack.
     ///
     /// `leftovers`: the last run did not end, so the tables' folders are listed and files that no commit knows are
     /// deleted.
@@ -149,7 +149,11 @@ impl Lake {
             let log = self.inner.log(table);
             match log.state().await? {
                 None => log.create(instance, &self.inner.url).await?,
-                Some(state) => adapt(&log, state, instance).await?,
+                Some(state) => {
+                    migrate::migrate(&self.inner, &log, schema::version(&state.metadata)).await?;
+                    let state = log.state().await?.unwrap_or(state);
+                    adapt(&log, state, instance).await?;
+                }
             }
             // Bookkeeping has one folder each, and is written when a run ends: what it left then is found now.
             if leftovers || !table.is_partitioned() {
@@ -169,6 +173,11 @@ impl Lake {
         let state = self.inner.log(table).state().await?;
         let files = state.iter().flat_map(|state| &state.files);
         Ok(files.filter_map(|file| file.week).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    /// Whether the lake has that table, be it empty.
+    pub async fn has(&self, table: &'static Table) -> Result<bool, Error> {
+        Ok(self.inner.log(table).state().await?.is_some())
     }
 
     /// The files of a table as committed; none when there is no table yet.

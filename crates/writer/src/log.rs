@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use copilot_lake_tables::{Table, WEEK_START, Week};
 use deltalake::kernel::transaction::{CommitData, TransactionError};
-use deltalake::kernel::{Action, EagerSnapshot, Metadata, Protocol};
+use deltalake::kernel::{Action, Add, EagerSnapshot, Metadata, Protocol};
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError};
@@ -132,6 +132,21 @@ impl Log {
             DeltaOperation::AddColumn { fields }
         };
         let bytes = self.bytes(vec![Action::Metadata(metadata)], operation, Some(from.version), &HashMap::new())?;
+        let version = from.version + 1;
+        let won = self.put(version, bytes).await?;
+        self.reload().await?;
+        if won {
+            self.checkpoint_after(version).await;
+        }
+        Ok(won)
+    }
+
+    /// Says of files what the log said wrongly or in part; their rows stay what they are. `false`: somebody else's commit
+    /// came first.
+    pub(crate) async fn restate(&self, from: &State, files: &[DataFile]) -> Result<bool, Error> {
+        let add = |file: &DataFile| Action::Add(Add { data_change: false, ..file.add(self.table) });
+        let actions = files.iter().map(add).collect();
+        let bytes = self.bytes(actions, DeltaOperation::FileSystemCheck {}, Some(from.version), &HashMap::new())?;
         let version = from.version + 1;
         let won = self.put(version, bytes).await?;
         self.reload().await?;

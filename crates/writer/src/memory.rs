@@ -23,6 +23,11 @@ impl<T> Memory<T> {
         Self { limit, used: Arc::default(), holders: Mutex::default() }
     }
 
+    /// Bytes that may be held.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
     pub(crate) fn is_over(&self) -> bool {
         self.used.load(Ordering::Relaxed) > self.limit
     }

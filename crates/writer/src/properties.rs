@@ -23,9 +23,12 @@ const FALSE_KEYS: f64 = 1e-4;
 /// Bytes of a row group at most, as encoded.
 const ROW_GROUP_BYTES: usize = 128 << 20;
 
+/// What files of this program say of who wrote them, before the version.
+pub(crate) const CREATED_BY: &str = "copilot-lake ";
+
 /// The settings of a file with that schema. `rows` is how many rows a row group gets at most: Bloom filters begin with
-/// room for as many, and shrink to what came.
-pub(crate) fn properties(table: &'static Table, schema: &Schema, rows: usize) -> WriterProperties {
+/// room for as many, and shrink to what came. `sorted`: rows come in the table's order, and the file says so.
+pub(crate) fn properties(table: &'static Table, schema: &Schema, rows: usize, sorted: bool) -> WriterProperties {
     let layout = table.layout();
     let rows = rows.clamp(1, ROW_GROUP_ROWS);
     let about = [
@@ -38,7 +41,7 @@ pub(crate) fn properties(table: &'static Table, schema: &Schema, rows: usize) ->
         Some(SortingColumn { column_idx, descending: false, nulls_first: true })
     });
     let mut properties = WriterProperties::builder()
-        .set_created_by(concat!("copilot-lake ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_created_by(format!("{CREATED_BY}{}", env!("CARGO_PKG_VERSION")))
         .set_writer_version(WriterVersion::PARQUET_1_0)
         .set_compression(Compression::ZSTD(ZstdLevel::default()))
         .set_statistics_enabled(EnabledStatistics::Page)
@@ -46,7 +49,7 @@ pub(crate) fn properties(table: &'static Table, schema: &Schema, rows: usize) ->
         .set_data_page_row_count_limit(PAGE_ROWS)
         .set_max_row_group_row_count(Some(rows))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-        .set_sorting_columns(Some(sorting.collect()))
+        .set_sorting_columns(sorted.then(|| sorting.collect()))
         .set_key_value_metadata(Some(about.map(|(key, value)| KeyValue::new(key.to_owned(), value)).into()));
     for (at, field) in layout.fields().iter().enumerate() {
         let column = ColumnPath::from(field.name.as_str());

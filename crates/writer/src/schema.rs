@@ -17,6 +17,9 @@ pub(crate) const VERSION: &str = "copilotLake.schemaVersion";
 /// What the names of notes begin with.
 pub(crate) const NOTE: &str = "copilotLake.note.";
 
+/// Of so many leading columns the log keeps statistics, unless a table's configuration says otherwise.
+const INDEXED: usize = 32;
+
 /// Reader 1, writer 2: what every engine reads, without features.
 pub(crate) fn protocol(table: &Table) -> Result<Protocol, Error> {
     of_json(table, json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
@@ -86,6 +89,31 @@ pub(crate) fn changed(
     value["schemaString"] = json!(schema.to_string());
     value["configuration"] = json!(configuration);
     of_json(table, value).map(Some)
+}
+
+/// Names of the columns of which the log of a table with that metadata keeps statistics: the first 32, unless the table's
+/// configuration says otherwise.
+pub(crate) fn indexed(table: &'static Table, metadata: &Metadata) -> Result<Vec<String>, Error> {
+    let configuration = metadata.configuration();
+    if let Some(names) = configuration.get("delta.dataSkippingStatsColumns") {
+        return Ok(names.split(',').map(|name| name.trim().trim_matches('`').to_owned()).collect());
+    }
+    let columns = configuration.get("delta.dataSkippingNumIndexedCols").and_then(|text| text.parse::<i64>().ok());
+    // -1: all.
+    let columns = columns.map_or(INDEXED, |columns| usize::try_from(columns).unwrap_or(usize::MAX));
+    let schema = delta_schema(table, metadata)?;
+    let names = schema.fields().map(|field| field.name());
+    Ok(names.filter(|name| *name != WEEK_START).take(columns).cloned().collect())
+}
+
+/// The same of a table that is not made yet.
+pub(crate) fn first_indexed(table: &'static Table) -> Vec<String> {
+    table.layout().fields().iter().take(INDEXED).map(|field| field.name.clone()).collect()
+}
+
+/// The version of the layout that a table has; tables of the first one did not always say it.
+pub(crate) fn version(metadata: &Metadata) -> u32 {
+    metadata.configuration().get(VERSION).and_then(|text| text.parse().ok()).unwrap_or(1)
 }
 
 /// The fields of the Delta schema, in order; the partition column last.

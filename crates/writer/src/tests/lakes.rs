@@ -21,7 +21,7 @@ async fn a_new_lake_has_all_tables_and_no_rows() {
         assert_eq!(protocol, &serde_json::json!({ "minReaderVersion": 1, "minWriterVersion": 2 }));
         let metadata = entry.iter().find_map(|action| action.get("metaData")).unwrap();
         assert_eq!(metadata["configuration"]["copilotLake.organization"], "org-1");
-        assert_eq!(metadata["configuration"]["copilotLake.schemaVersion"], "1");
+        assert_eq!(metadata["configuration"]["copilotLake.schemaVersion"], "2");
         let partitions = if table.is_partitioned() { serde_json::json!(["week_start"]) } else { serde_json::json!([]) };
         assert_eq!(metadata["partitionColumns"], partitions);
         let schema: Value = serde_json::from_str(metadata["schemaString"].as_str().unwrap()).unwrap();
@@ -75,7 +75,7 @@ async fn another_instance_and_a_newer_lake_are_refused() {
 
     let path = folder.path().join("payload/_delta_log/00000000000000000001.json");
     let entry = std::fs::read_to_string(&path).unwrap();
-    let newer = entry.replace("\"copilotLake.schemaVersion\":\"1\"", "\"copilotLake.schemaVersion\":\"9\"");
+    let newer = entry.replace("\"copilotLake.schemaVersion\":\"2\"", "\"copilotLake.schemaVersion\":\"9\"");
     std::fs::write(&path, newer).unwrap();
     let error = lake.prepare(&more, false).await.unwrap_err();
     assert!(matches!(error, Error::NewerLake { table: "payload", lake: 9, known: 1 }), "{error}");

@@ -6,6 +6,8 @@ mod counting;
 mod files;
 mod keys;
 mod lakes;
+mod rewrites;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
