@@ -200,7 +200,8 @@ pub(crate) enum SourceName {
     copilot-lake query --list\n  \
     copilot-lake query scenario_usage\n  \
     copilot-lake query --sql 'select count(*) from msdyn_copilotevent' --format json\n  \
-    copilot-lake query feedback_rates --output rates.parquet\n\n\
+    copilot-lake query feedback_rates --output rates.parquet\n  \
+    copilot-lake query --duckdb-views > views.sql\n\n\
     `json` is one object per line. A parameter is `getvariable('name')` in the SQL."
 )]
 pub(crate) struct Query {
@@ -227,9 +228,19 @@ pub(crate) struct Query {
     /// List the shipped queries.
     #[arg(long)]
     pub(crate) list: bool,
-    /// Print the shipped views and macros for DuckDB.
-    #[arg(long)]
-    pub(crate) duckdb_views: bool,
+    /// Print the lake's tables and the shipped views for DuckDB: over the files of this moment, or over the log.
+    #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "files")]
+    pub(crate) duckdb_views: Option<DuckdbForm>,
+}
+
+/// What views for DuckDB read.
+#[cfg(feature = "query")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DuckdbForm {
+    /// The files that the log names now: print them again after each extract.
+    Files,
+    /// The log, by DuckDB's extension `delta`: they follow every extract.
+    Delta,
 }
 
 /// The form of a result.

@@ -4,35 +4,75 @@ use std::fmt::Write;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use copilot_lake_tables::{TABLES, Table, WEEK_START};
-use copilot_lake_writer::Lake;
+use copilot_lake_writer::{Lake, LakeFile};
 use url::Url;
 
 use crate::error::Error;
 use crate::shipped::VIEWS;
 
-/// SQL text for DuckDB that makes a view per table of the lake and then the shipped views.
-///
-/// Tables are read by a plain glob, so the views follow the lake; a table without files is an empty, typed view until the
-/// script is made again. Every column that this version knows is there, null where files are older.
-pub async fn duckdb_views(lake: &Lake) -> Result<String, Error> {
-    let mut filled = Vec::new();
-    for table in TABLES {
-        if !lake.files(table).await?.is_empty() {
-            filled.push(table.name);
-        }
-    }
-    Ok(script(&location(lake.url()), |table| filled.contains(&table.name)))
+/// The variable that says where the lake is.
+const PLACE: &str = "copilot_lake";
+
+/// How the views of a DuckDB script find the files of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DuckdbViews {
+    /// By a list in the script: what the log named when it was made.
+    Files,
+    /// By the log itself, with DuckDB's extension `delta`.
+    Delta,
 }
 
-/// The script for a lake at that place, given which tables have files.
-pub(crate) fn script(location: &str, has_files: impl Fn(&Table) -> bool) -> String {
-    let mut text = String::from(
-        "-- The lake's tables and the shipped views, for DuckDB. Parameters of the shipped queries are variables:\n\
-         -- SET VARIABLE tz = 'Europe/Berlin';\n",
-    );
+/// What a script knows of a table.
+pub(crate) enum Reach {
+    /// These files, by their paths within the lake.
+    Files(Vec<String>),
+    /// Its log.
+    Log,
+    /// The lake does not have it.
+    Nowhere,
+}
+
+/// SQL text for DuckDB that makes a view per table of the lake and then the shipped views.
+///
+/// Every column that this version knows is there and typed, null where files are older; a table without files is an
+/// empty view.
+pub async fn duckdb_views(lake: &Lake, views: DuckdbViews) -> Result<String, Error> {
+    let mut tables = Vec::with_capacity(TABLES.len());
     for table in TABLES {
+        let reach = match views {
+            DuckdbViews::Files => {
+                let files: Vec<LakeFile> = lake.files(table).await?;
+                Reach::Files(files.into_iter().map(|file| file.path).collect())
+            }
+            DuckdbViews::Delta if lake.has(table).await? => Reach::Log,
+            DuckdbViews::Delta => Reach::Nowhere,
+        };
+        tables.push((*table, reach));
+    }
+    Ok(script(&location(lake.url()), views, &tables))
+}
+
+/// The script for a lake at that place.
+pub(crate) fn script(place: &str, views: DuckdbViews, tables: &[(&'static Table, Reach)]) -> String {
+    let mut text = String::from(match views {
+        DuckdbViews::Files => {
+            "-- The lake's tables and the shipped views, for DuckDB: as they were when this was printed. Print and run it\n\
+             -- again after each extract (copilot-lake query --duckdb-views): a later run replaces files.\n\
+             -- The files are those that the log names; a glob over the folder may find others, which another tool replaced.\n"
+        }
+        DuckdbViews::Delta => {
+            "-- The lake's tables and the shipped views, for DuckDB with its extension delta (INSTALL delta; LOAD delta;):\n\
+             -- views over the log, which follow every extract.\n"
+        }
+    });
+    text.push_str(
+        "-- Parameters of the shipped queries are variables: SET VARIABLE tz = 'Europe/Berlin';\n\
+         -- This one says where the lake is; after a move, set it anew:\n",
+    );
+    let _ = writeln!(text, "SET VARIABLE {PLACE} = {};", quoted(place));
+    for (table, reach) in tables {
         text.push('\n');
-        push_table(&mut text, table, has_files(table).then_some(location));
+        push_table(&mut text, table, reach);
     }
     for view in VIEWS {
         let _ = write!(text, "\nCREATE OR REPLACE VIEW {} AS\n{};\n", view.name, view.sql.trim_end());
@@ -40,27 +80,48 @@ pub(crate) fn script(location: &str, has_files: impl Fn(&Table) -> bool) -> Stri
     text
 }
 
-/// A view of the typed columns, united by name with the files where there are any.
-fn push_table(text: &mut String, table: &'static Table, location: Option<&str>) {
+/// A view of exactly the table's columns, typed, united by name with what is read where there is something.
+fn push_table(text: &mut String, table: &'static Table, reach: &Reach) {
     let fields =
         table.layout().schema().fields().iter().map(|field| (field.name().as_str(), duckdb_type(field.data_type())));
     let week = table.is_partitioned().then(|| (WEEK_START, "DATE".to_owned()));
-    let columns: Vec<_> = fields.chain(week).map(|(name, ty)| format!("CAST(NULL AS {ty}) AS \"{name}\"")).collect();
-    let _ =
-        write!(text, "CREATE OR REPLACE VIEW \"{}\" AS\nSELECT\n  {}\nWHERE false", table.name, columns.join(",\n  "));
-    if let Some(location) = location {
-        let (glob, hive) = match table.is_partitioned() {
-            true => (format!("/{WEEK_START}=*"), format!("true, hive_types = {{'{WEEK_START}': DATE}}")),
-            false => (String::new(), "false".to_owned()),
-        };
-        let _ = write!(
-            text,
-            "\nUNION ALL BY NAME\nSELECT * FROM read_parquet('{location}/{}{glob}/*.parquet', union_by_name = true, \
-             hive_partitioning = {hive})",
-            table.name
-        );
-    }
-    text.push_str(";\n");
+    let fields: Vec<_> = fields.chain(week).collect();
+    let read = match reach {
+        Reach::Nowhere => None,
+        Reach::Log => Some(format!("delta_scan(getvariable('{PLACE}') || '/{}')", table.name)),
+        Reach::Files(files) => {
+            let _ = write!(text, "SET VARIABLE {}_files = [", table.name);
+            for file in files {
+                let _ = write!(text, "\n  {},", quoted(file));
+            }
+            text.push_str(if files.is_empty() { "];\n" } else { "\n];\n" });
+            let hive = match table.is_partitioned() {
+                true => format!("true, hive_types = {{'{WEEK_START}': DATE}}"),
+                false => "false".to_owned(),
+            };
+            // Paths are patterns to DuckDB: characters that mean something in them are put in brackets.
+            let paths = format!(
+                "[regexp_replace(getvariable('{PLACE}') || '/' || file, '([*?\\[])', '[\\1]', 'g') \
+                 FOR file IN getvariable('{}_files')]",
+                table.name
+            );
+            let read = format!("read_parquet({paths},\n    union_by_name = true, hive_partitioning = {hive})");
+            (!files.is_empty()).then_some(read)
+        }
+    };
+    let typed: Vec<_> = fields.iter().map(|(name, ty)| format!("CAST(NULL AS {ty}) AS \"{name}\"")).collect();
+    let typed = format!("SELECT\n    {}\n  WHERE false", typed.join(",\n    "));
+    let Some(read) = read else {
+        let _ = writeln!(text, "CREATE OR REPLACE VIEW \"{}\" AS\n  {typed};", table.name);
+        return;
+    };
+    let names: Vec<_> = fields.iter().map(|(name, _)| format!("\"{name}\"")).collect();
+    let _ = writeln!(
+        text,
+        "CREATE OR REPLACE VIEW \"{}\" AS\nSELECT\n  {}\nFROM (\n  {typed}\n  UNION ALL BY NAME\n  SELECT * FROM {read}\n);",
+        table.name,
+        names.join(",\n  ")
+    );
 }
 
 fn duckdb_type(ty: &DataType) -> String {
@@ -76,23 +137,15 @@ fn duckdb_type(ty: &DataType) -> String {
     }
 }
 
-/// The lake's place as DuckDB writes it, ready to stand in quotes and in a glob: a path for a local one.
+/// The lake's place as DuckDB writes it: a path for a local one.
 pub(crate) fn location(url: &Url) -> String {
     let place = match url.to_file_path() {
         Ok(path) if url.scheme() == "file" => path.to_string_lossy().into_owned(),
         _ => url.as_str().to_owned(),
     };
-    let mut text = String::with_capacity(place.len());
-    for c in place.trim_end_matches('/').chars() {
-        match c {
-            '\'' => text.push_str("''"),
-            '*' | '?' | '[' => {
-                text.push('[');
-                text.push(c);
-                text.push(']');
-            }
-            c => text.push(c),
-        }
-    }
-    text
+    place.trim_end_matches('/').to_owned()
+}
+
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "''"))
 }

@@ -11,7 +11,7 @@ mod session;
 mod shipped;
 mod timezone;
 
-pub use duckdb::duckdb_views;
+pub use duckdb::{DuckdbViews, duckdb_views};
 pub use error::Error;
 pub use session::{Rows, Session};
 pub use shipped::{Parameter, QUERIES, Shipped, VIEWS, query};

@@ -115,6 +115,8 @@ fn context() -> datafusion::error::Result<SessionContext> {
     options.sql_parser.map_string_types_to_utf8view = false;
     // Most columns are decoded only where the condition on another one is met: events are filtered by kind.
     options.execution.parquet.pushdown_filters = true;
+    // Nanoseconds, the default, end in the year 2262.
+    options.execution.parquet.coerce_int96 = Some("us".to_owned());
     // What a cast from an instant to a date or a text means; local times come from timezone().
     options.execution.time_zone = Some("UTC".to_owned());
     // As in DuckDB, whatever the direction.

@@ -155,12 +155,11 @@ async fn show_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
 
 /// What to try next.
 fn next(dir: &str) -> Vec<String> {
-    let glob = format!("{}/msdyn_copilotevent/week_start=*/*.parquet", dir.trim_end_matches('/'));
     let mut lines = vec![String::new(), "next:".to_owned()];
     if cfg!(feature = "query") {
         lines.push(format!("  copilot-lake query scenario_usage --lake {dir}"));
+        lines.push(format!("  copilot-lake query --lake {dir} --duckdb-views > views.sql && duckdb -init views.sql"));
     }
-    lines.push(format!("  duckdb -c \"from read_parquet('{glob}', hive_partitioning = true) limit 5\""));
     lines.push("  copilot-lake tables msdyn_copilotevent".to_owned());
     lines
 }

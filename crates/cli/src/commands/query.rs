@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use anyhow::Result;
-use copilot_lake_query::{QUERIES, Session, Shipped, duckdb_views};
+use copilot_lake_query::{DuckdbViews, QUERIES, Session, Shipped, duckdb_views};
 use futures::TryStreamExt;
 
-use crate::args::{Global, Query};
+use crate::args::{DuckdbForm, Global, Query};
 use crate::config::{Config, reason};
 use crate::console::Console;
 use crate::exit::usage;
@@ -24,8 +24,12 @@ pub(crate) async fn run(args: Query, global: Global, console: &Console) -> Resul
     let question = question(&args)?;
     let params = params(&args, question.shipped)?;
     let lake = lake::existing(&Config::of_flags(global)?).await?;
-    if args.duckdb_views {
-        let text = duckdb_views(&lake).await?;
+    if let Some(form) = args.duckdb_views {
+        let views = match form {
+            DuckdbForm::Files => DuckdbViews::Files,
+            DuckdbForm::Delta => DuckdbViews::Delta,
+        };
+        let text = duckdb_views(&lake, views).await?;
         return Ok(std::io::stdout().lock().write_all(text.as_bytes())?);
     }
     let session = Session::open(&lake, &params).await?;

@@ -3,15 +3,14 @@
 use copilot_lake_tables::{COPILOT_EVENT, TABLES};
 use url::Url;
 
-use crate::VIEWS;
-use crate::duckdb::{location, script};
+use crate::duckdb::{DuckdbViews, Reach, location, script};
 
 #[test]
-fn places_are_paths_or_urls_that_survive_quotes_and_globs() {
+fn places_are_paths_or_urls() {
     for (url, place) in [
         ("file:///data/lake", "/data/lake"),
         ("file:///data/lake/", "/data/lake"),
-        ("file:///data/our%20lake's%20%5Bnew%5D%3F", "/data/our lake''s [[]new][?]"),
+        ("file:///data/our%20lake's%20%5Bnew%5D%3F", "/data/our lake's [new]?"),
         ("s3://company/lake/", "s3://company/lake"),
         (
             "abfss://space@onelake.dfs.fabric.microsoft.com/a.Lakehouse/Tables",
@@ -23,26 +22,41 @@ fn places_are_paths_or_urls_that_survive_quotes_and_globs() {
 }
 
 #[test]
-fn tables_without_files_are_empty_and_typed() {
-    let text = script("/lake", |table| table.name == COPILOT_EVENT.name);
-    let statements: Vec<_> = text.split_inclusive(";\n\n").collect();
-    assert_eq!(statements.len(), TABLES.len() + VIEWS.len() + 1, "the line about variables ends alike");
-    for (table, statement) in TABLES.iter().zip(&statements[1..]) {
-        assert!(statement.starts_with(&format!("CREATE OR REPLACE VIEW \"{}\" AS", table.name)), "{statement}");
+fn a_table_has_its_files_or_is_empty_and_typed() {
+    let file = "msdyn_copilotevent/week_start=2025-06-22/a'b.parquet";
+    let tables: Vec<_> = TABLES.iter().map(|table| {
+        let files = if table.name == COPILOT_EVENT.name { vec![file.to_owned()] } else { vec![] };
+        (*table, Reach::Files(files))
+    });
+    let text = script("/our lake's", DuckdbViews::Files, &tables.collect::<Vec<_>>());
+    assert!(
+        text.lines().take_while(|line| line.starts_with("--")).any(|line| line.contains("again after each extract"))
+    );
+    assert!(text.contains("\nSET VARIABLE copilot_lake = '/our lake''s';\n"), "{text}");
+    assert!(text.contains(
+        "SET VARIABLE msdyn_copilotevent_files = [\n  'msdyn_copilotevent/week_start=2025-06-22/a''b.parquet',\n];\n"
+    ));
+    for table in TABLES {
+        let start = text.find(&format!("CREATE OR REPLACE VIEW \"{}\" AS\n", table.name)).unwrap();
+        let statement = text[start..].split(";\n").next().unwrap();
         for field in table.layout().fields() {
             assert!(statement.contains(&format!(" AS \"{}\"", field.name)), "{}.{}", table.name, field.name);
         }
         assert_eq!(statement.contains(" AS \"week_start\""), table.is_partitioned(), "{}", table.name);
         assert_eq!(statement.contains("read_parquet"), table.name == COPILOT_EVENT.name, "{}", table.name);
+        assert!(text.contains(&format!("SET VARIABLE {}_files = [", table.name)), "{}", table.name);
     }
-    let glob = "read_parquet('/lake/msdyn_copilotevent/week_start=*/*.parquet', union_by_name = true, \
-                hive_partitioning = true, hive_types = {'week_start': DATE})";
-    assert!(statements[1].contains(glob), "{}", statements[1]);
-    assert!(statements[1].contains("CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS \"createdon\""));
-    assert!(statements[1].contains("CAST(NULL AS INTEGER) AS \"msdyn_scenariotype\""));
+    assert!(text.contains("union_by_name = true, hive_partitioning = true, hive_types = {'week_start': DATE})"));
+    assert!(text.contains("CAST(NULL AS TIMESTAMP WITH TIME ZONE) AS \"createdon\""));
+    assert!(text.contains("CAST(NULL AS INTEGER) AS \"msdyn_scenariotype\""));
+}
 
-    let all = script("/lake", |_| true);
-    assert!(
-        all.contains("read_parquet('/lake/extraction_run/*.parquet', union_by_name = true, hive_partitioning = false)")
-    );
+#[test]
+fn the_form_over_the_log_names_no_file() {
+    let tables: Vec<_> =
+        TABLES.iter().map(|table| (*table, if table.name == COPILOT_EVENT.name { Reach::Log } else { Reach::Nowhere }));
+    let text = script("/lake", DuckdbViews::Delta, &tables.collect::<Vec<_>>());
+    assert!(text.contains("delta_scan(getvariable('copilot_lake') || '/msdyn_copilotevent')"), "{text}");
+    assert_eq!(text.matches("delta_scan(").count(), 1);
+    assert!(!text.contains("read_parquet") && !text.contains("_files"));
 }
