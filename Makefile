@@ -35,8 +35,9 @@ release: ## the binary for real runs
 	cargo build --release -p copilot-lake-cli
 
 python: $(PYTHON).ok
-$(PYTHON).ok: tests/python/requirements.txt
-	python3 -m venv $(CARGO_TARGET_DIR)/python
-	$(PYTHON) -m pip install --quiet --disable-pip-version-check -r tests/python/requirements.txt && touch $@
+PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+$(PYTHON).ok: tests/python/requirements.txt tests/python/delta.txt
+	python3 -m venv $(CARGO_TARGET_DIR)/python && $(PIP) -r tests/python/requirements.txt
+	$(PIP) --upgrade --target $(CARGO_TARGET_DIR)/python/delta -r tests/python/delta.txt && touch $@
 
 .PHONY: help build demo test accept check bench release python soak
