@@ -100,7 +100,10 @@ impl Groups {
         run_id: &str,
     ) -> Result<bool, Error> {
         let mut state = self.state.lock().await;
-        let is_new = keys.fold(true, |is_new, key| state.taken.insert(key) && is_new);
+        let mut is_new = true;
+        for key in keys {
+            is_new &= state.taken.insert(key);
+        }
         if state.schedule.take(rows.num_rows(), Instant::now()) {
             self.begun.notify_one();
         }
