@@ -197,10 +197,10 @@ impl Lake {
         let Some(state) = log.state().await? else { return Ok(()) };
         let mut configuration = state.metadata.configuration().clone();
         configuration.extend(notes.into_iter().map(|(name, text)| (format!("{}{name}", schema::NOTE), text)));
-        if let Some(metadata) = schema::changed(table, &state.metadata, &configuration)? {
-            if log.set_metadata(&state, metadata).await? {
-                keys.committed(state.version + 1);
-            }
+        if let Some(metadata) = schema::changed(table, &state.metadata, &configuration)?
+            && log.set_metadata(&state, metadata).await?
+        {
+            keys.committed(state.version + 1);
         }
         Ok(())
     }

@@ -82,7 +82,7 @@ impl FileReader {
     }
 
     /// Whether every row group says that it is sorted by the columns of these names, in this order.
-    pub(crate) fn declares<'a>(&self, names: impl Iterator<Item = &'a str> + Clone) -> bool {
+    pub(crate) fn declares(&self, names: &[&str]) -> bool {
         let leaves = self.metadata.parquet_schema().columns();
         let is_column = |declared: &SortingColumn, name: &str| {
             let leaf = usize::try_from(declared.column_idx).ok().and_then(|at| leaves.get(at));
@@ -90,9 +90,7 @@ impl FileReader {
         };
         self.footer().row_groups().iter().all(|group| {
             let declared = group.sorting_columns().map(Vec::as_slice).unwrap_or_default();
-            let mut names = names.clone();
-            declared.iter().all(|column| names.next().is_some_and(|name| is_column(column, name)))
-                && names.next().is_none()
+            declared.len() == names.len() && declared.iter().zip(names).all(|(column, name)| is_column(column, name))
         })
     }
 

@@ -112,8 +112,8 @@ impl Rewrite<'_> {
     /// Whether the old file says so, and this program wrote it.
     fn is_sorted(&self) -> bool {
         let layout = self.table.layout();
-        let names = layout.sort().iter().map(|&at| layout.fields()[at].name.as_str());
-        self.reader.is_ours() && self.reader.declares(names) && self.shape.sort.is_some()
+        let names: Vec<_> = layout.sort().iter().map(|&at| layout.fields()[at].name.as_str()).collect();
+        self.reader.is_ours() && self.reader.declares(&names) && self.shape.sort.is_some()
     }
 
     /// Whether its values do, as far as the footer tells.
