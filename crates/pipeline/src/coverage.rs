@@ -111,8 +111,10 @@ mod tests {
         Arc::new(StringArray::from(values.to_vec()))
     }
 
-    /// Events of these codes, labels, verbatims and unknown properties.
-    fn events(rows: &[(Option<i32>, Option<&str>, Option<&str>, Option<&str>)]) -> RecordBatch {
+    /// An event's code, label, verbatim and unknown properties.
+    type Event<'t> = (Option<i32>, Option<&'t str>, Option<&'t str>, Option<&'t str>);
+
+    fn events(rows: &[Event<'_>]) -> RecordBatch {
         let ids = vec![Some(""); rows.len()];
         let columns = vec![
             ("msdyn_copiloteventid", texts(&ids)),

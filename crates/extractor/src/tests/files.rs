@@ -121,7 +121,7 @@ async fn a_file_above_16_mib_comes_in_parts_of_which_each_is_tried_alone() {
     let found = found.unwrap();
     assert!(found.bytes == large() && found.other_size.is_none());
     let ranges: Vec<_> = server.asked().iter().map(|asked| asked.header("range").map(str::to_owned)).collect();
-    let range = |part: usize| Some(format!("bytes={}-{}", part << 22, (part + 1 << 22) - 1));
+    let range = |part: usize| Some(format!("bytes={}-{}", part << 22, ((part + 1) << 22) - 1));
     let expected = [None, range(0), range(1), range(1), range(2), range(2), range(3), range(4)];
     assert_eq!(ranges, expected);
 }

@@ -24,7 +24,7 @@ fn places_are_paths_or_urls() {
 #[test]
 fn a_table_has_its_files_or_is_empty_and_typed() {
     let file = "msdyn_copilotevent/week_start=2025-06-22/a'b.parquet";
-    let tables: Vec<_> = TABLES.iter().map(|table| {
+    let tables = TABLES.iter().map(|table| {
         let files = if table.name == COPILOT_EVENT.name { vec![file.to_owned()] } else { vec![] };
         (*table, Reach::Files(files))
     });
@@ -53,7 +53,7 @@ fn a_table_has_its_files_or_is_empty_and_typed() {
 
 #[test]
 fn the_form_over_the_log_names_no_file() {
-    let tables: Vec<_> =
+    let tables =
         TABLES.iter().map(|table| (*table, if table.name == COPILOT_EVENT.name { Reach::Log } else { Reach::Nowhere }));
     let text = script("/lake", DuckdbViews::Delta, &tables.collect::<Vec<_>>());
     assert!(text.contains("delta_scan(getvariable('copilot_lake') || '/msdyn_copilotevent')"), "{text}");

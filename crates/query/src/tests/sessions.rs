@@ -9,7 +9,7 @@ use copilot_lake_tables::{COPILOT_EVENT, EXTRACTION_RUN, TABLES, Week};
 use copilot_lake_writer::{Find, Instance, Lake, LakeOptions};
 
 use super::lake::{ASK, COPY, GENERATED, TestLake, UP, answer, batch, event, try_answer};
-use crate::{Error, QUERIES, Session, VIEWS, duckdb_views, query};
+use crate::{DuckdbViews, Error, QUERIES, Session, VIEWS, duckdb_views, query};
 
 fn three_weeks() -> TestLake {
     TestLake::of(&[
@@ -115,7 +115,7 @@ async fn a_lake_that_the_writer_made_is_opened_by_its_log() {
     let lake = Lake::open(directory.path().to_str().unwrap(), LakeOptions::default()).await.unwrap();
     let empty = Session::open(&lake, &BTreeMap::new()).await.unwrap();
     assert_eq!(value(&empty, "SELECT count(*) FROM copilot_activity").await, "0", "no table is there yet");
-    assert!(!duckdb_views(&lake).await.unwrap().contains("read_parquet"));
+    assert!(!duckdb_views(&lake, DuckdbViews::Files).await.unwrap().contains(".parquet"));
 
     lake.prepare(&Instance::default(), false).await.unwrap();
     let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
@@ -130,8 +130,9 @@ async fn a_lake_that_the_writer_made_is_opened_by_its_log() {
     assert_eq!(value(&session, "SELECT count(*) FROM copilot_activity").await, "2");
     let sql = "SELECT min(event_id) FROM copilot_activity WHERE week_start > '2025-06-25'";
     assert_eq!(value(&session, sql).await, "e2");
-    let script = duckdb_views(&lake).await.unwrap();
-    assert!(script.contains(&format!("read_parquet('{}/msdyn_copilotevent/week_start", directory.path().display())));
+    let script = duckdb_views(&lake, DuckdbViews::Files).await.unwrap();
+    assert!(script.contains(&directory.path().display().to_string()), "where the lake is");
+    assert!(script.contains("'msdyn_copilotevent/week_start=2025-06-29/part-"), "{script}");
     assert!(!script.contains("payload/week_start"), "no payload yet");
 }
 
