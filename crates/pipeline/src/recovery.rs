@@ -156,7 +156,8 @@ mod tests {
             ("2025-06-30T23:00:00Z/2025-07-01T23:00:00Z", 5, false)
         );
         let (first_pass, changed, _) = with_lost(&lost, vec![], None);
-        assert_eq!(first_pass, [format!("{BEGINNING}/2025-07-05T00:00:00Z")]);
+        let before = format!("{BEGINNING}/2025-06-01T00:00:00Z");
+        assert_eq!(first_pass, ["2025-06-01T00:00:00Z/2025-07-05T00:00:00Z", &before], "what was never read, too");
         assert_eq!(changed.len(), 3);
         let all = window("c", CREATED, "1000-01-01", "2025-07-05", "2025-07-04");
         assert!(with_lost(&lost, vec![all], None).2);

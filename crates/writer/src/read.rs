@@ -257,7 +257,7 @@ pub(crate) fn shaped(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBa
 }
 
 /// The metadata of a file whose timestamps of 96 bits are read as microseconds, UTC: nanoseconds reach to the year 2262.
-fn with_micros(metadata: ArrowReaderMetadata) -> Result<ArrowReaderMetadata, ParquetError> {
+pub(crate) fn with_micros(metadata: ArrowReaderMetadata) -> Result<ArrowReaderMetadata, ParquetError> {
     let schema = metadata.parquet_schema();
     let columns = schema.columns().iter().enumerate().filter(|(_, column)| column.path().parts().len() == 1);
     let wide = columns.filter(|(_, column)| column.physical_type() == PhysicalType::INT96);

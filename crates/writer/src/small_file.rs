@@ -11,14 +11,14 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::{ObjectStore, ObjectStoreExt};
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use parquet::errors::ParquetError;
 use parquet::file::metadata::ParquetMetaData;
 use parquet::file::statistics::Statistics;
 
 use crate::data_file::DataFile;
 use crate::error::Error;
-use crate::read::{FileReader, shaped};
+use crate::read::{FileReader, shaped, with_micros};
 
 /// A file of at most so many bytes and rows is small: several of them are decoded ahead, rows with long texts included.
 const BYTES: u64 = 64 << 10;
@@ -58,7 +58,8 @@ async fn small(
     let decode = move || {
         // As in `FileReader`: what other writers embed does not matter.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
-        let builder = ParquetRecordBatchReaderBuilder::try_new_with_options(bytes, options)?;
+        let metadata = ArrowReaderMetadata::load(&bytes, options).and_then(with_micros)?;
+        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata);
         let of_file = builder.schema().fields();
         if whole && of_file.iter().any(|field| schema.index_of(field.name()).is_err()) {
             return Ok(None);

@@ -78,7 +78,7 @@ async fn another_instance_and_a_newer_lake_are_refused() {
     let newer = entry.replace("\"copilotLake.schemaVersion\":\"2\"", "\"copilotLake.schemaVersion\":\"9\"");
     std::fs::write(&path, newer).unwrap();
     let error = lake.prepare(&more, false).await.unwrap_err();
-    assert!(matches!(error, Error::NewerLake { table: "payload", lake: 9, known: 1 }), "{error}");
+    assert!(matches!(error, Error::NewerLake { table: "payload", lake: 9, known: 2 }), "{error}");
 }
 
 #[tokio::test]

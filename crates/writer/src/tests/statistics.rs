@@ -159,7 +159,7 @@ async fn statistics_of_an_older_lake_are_completed_once() {
     assert!(entry.contains("\"dataChange\":false") && !entry.contains("\"dataChange\":true"), "{entry}");
     assert!(!entry.contains("\"remove\""), "{entry}");
     assert_eq!(logged(&lake, &GRAPH_USER).await, files);
-    assert_eq!(super::rows(&lake, &GRAPH_USER, "user_id", "user_id").await.len(), 3);
+    assert_eq!(super::rows(&lake, &GRAPH_USER, "user_id", "display_name").await.len(), 3);
     assert_glob_is_log(root, &lake).await;
 
     // The next run has nothing to do.
@@ -226,5 +226,5 @@ async fn files_of_other_tools_keep_their_statistics() {
     let lake = open(root, LakeOptions::default()).await;
     lake.prepare(&instance(), false).await.unwrap();
     assert!(stats_of(root, "graph_user", 2).is_empty(), "nothing but the version is changed");
-    assert_eq!(super::rows(&lake, &GRAPH_USER, "user_id", "user_id").await.len(), 1);
+    assert_eq!(super::rows(&lake, &GRAPH_USER, "user_id", "display_name").await.len(), 1);
 }
