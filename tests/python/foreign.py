@@ -48,7 +48,10 @@ match action:
     case "zorder":
         print(table.optimize.z_order(rest)["numFilesRemoved"])
     case "vacuum":
-        print(len(table.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)))
+        # It lists what was removed from the log, whether or not it is still there.
+        found = table.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True)
+        print(sum(os.path.exists(os.path.join(folder, name)) for name in found))
+        table.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
     case "delete":
         print(table.delete(rest[0])["num_deleted_rows"])
     case "constraint":

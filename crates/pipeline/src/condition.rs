@@ -53,6 +53,7 @@ pub(crate) async fn open(
     let mut stopped: BTreeMap<_, _> = stopped.into_iter().map(|(table, error)| (table.name, error)).collect();
     bookkeeping(lake, instance, repair, (&absent, &mut stopped, has_rows)).await?;
     let ledger = Ledger::read(lake).await?;
+    let repair = repair.map(|(run_id, started_at)| (run_id, ledger.next_start(started_at)));
 
     let mut tables: Vec<_> = TABLES.iter().copied().filter(|table| !is_bookkeeping(table)).collect();
     for (table, error) in not_there(lake, &absent).await? {

@@ -24,6 +24,9 @@ use crate::ingest::Counts;
 use crate::plan::{self, Window};
 use crate::report::{Outcome, Report, Status};
 
+/// Runs whose starts lie no further apart may be told apart by the ledger alone.
+const SAME_MOMENT_SECONDS: i64 = 60;
+
 /// What `source` says of slices that are planned from all rows of the ledger.
 const DATAVERSE: &str = "dataverse";
 /// The same of users' slices.
@@ -187,6 +190,14 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// A start that comes after all earlier runs', although they may have begun in the same moment of a service's clock.
+    /// Runs that began later by far have another clock.
+    pub(crate) fn next_start(&self, started_at: Instant) -> Instant {
+        let near = started_at.plus_seconds(SAME_MOMENT_SECONDS);
+        let last = self.started.values().filter(|start| **start < near).max();
+        last.map_or(started_at, |last| started_at.max(Instant(last.0 + 1)))
     }
 
     /// When each run started.

@@ -49,6 +49,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let _lock = lake.lock(&run_id).await?;
     let repair = request.repair.then_some((run_id.as_str(), started_at));
     let Condition { mut ledger, stopped: tables_stopped, lost } = condition::open(&lake, &instance, repair).await?;
+    let started_at = ledger.next_start(started_at);
     let command = request.command(command);
     let continued = ledger.continued(&command, started_at);
     let window = request.window(continued.now)?;
@@ -103,7 +104,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
                 if spine.is_any_stopped(condition::tables_of_graph()).await {
                     return Ok(());
                 }
-                let lost = graph::Lost::of(&spine.lost, job);
+                let lost = graph::Lost::of(&spine.lost, job, spine.ledger.started());
                 let (full, continued) = (spine.full, &continued);
                 let walk = graph::Walk { service, job, full, window, lost, continued, left: &spine.left };
                 spine.stop_table_of(graph::run(&spine, &walk).await).await

@@ -34,8 +34,8 @@ pub(crate) struct LastSlice {
     pub(crate) status: Status,
     /// Whether a run wrote it that the present one continues.
     pub(crate) is_continued: bool,
-    /// Whether the run wrote it that found out what the lake has lost.
-    pub(crate) is_of_repair: bool,
+    /// Whether the run wrote it that found out what the lake has lost, or a later one.
+    pub(crate) is_after_loss: bool,
     pub(crate) pages: u64,
     pub(crate) finished_at: i64,
 }
@@ -44,8 +44,8 @@ pub(crate) struct LastSlice {
 pub(crate) struct Reading<'a> {
     /// The runs that the present one continues.
     pub(crate) continued: &'a BTreeSet<String>,
-    /// The run that found out what the lake has lost.
-    pub(crate) repair: Option<&'a str>,
+    /// The run that found out what the lake has lost, and all later ones.
+    pub(crate) since_loss: Option<&'a BTreeSet<String>>,
     /// Whoever was deleted before was probably asked once more since: nobody looks far for that.
     pub(crate) deleted_since: Option<Instant>,
 }
@@ -136,7 +136,7 @@ impl Reader<'_> {
                 window_end: Instant(window_end.value(row)),
                 status: Status::parse(status.value(row)).unwrap_or(Status::Failed),
                 is_continued: self.reading.continued.contains(run_id.value(row)),
-                is_of_repair: self.reading.repair == Some(run_id.value(row)),
+                is_after_loss: self.reading.since_loss.is_some_and(|runs| runs.contains(run_id.value(row))),
                 pages: u64::try_from(pages.value(row)).unwrap_or_default(),
                 finished_at: at,
             });

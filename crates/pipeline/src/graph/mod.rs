@@ -80,7 +80,7 @@ impl Walk<'_> {
         let last = marks::newest(lake).await?;
         let reading = marks::Reading {
             continued: &self.continued.runs,
-            repair: self.lost.as_ref().map(|lost| lost.found_by.as_str()),
+            since_loss: self.lost.as_ref().map(|lost| &lost.read_by),
             // Runs since then asked whoever was deleted before.
             deleted_since: last.map(|last| {
                 last.plus_seconds(-Instant::DAY_SECONDS).min(started_at.plus_seconds(-7 * Instant::DAY_SECONDS))

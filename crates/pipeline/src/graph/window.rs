@@ -1,6 +1,6 @@
 //! Which window of a user's history is to be read: pure, from the ledger's newest row and the run's request.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -34,25 +34,27 @@ pub(crate) struct Frame {
 pub(crate) struct Lost {
     /// None is older.
     pub(crate) since: Instant,
-    /// When the run started that found it: what was read since, by that run or a later one, is there.
-    pub(crate) found_at: Instant,
-    /// That run.
-    pub(crate) found_by: String,
+    /// The run that found it, and all later ones: what they have read is there.
+    pub(crate) read_by: BTreeSet<String>,
 }
 
 impl Lost {
     /// What a run has to read again, of all tables that histories are written to.
-    pub(crate) fn of(tables: &BTreeMap<&'static str, copilot_lake_writer::Lost>, job: &GraphJob) -> Option<Self> {
+    pub(crate) fn of(
+        tables: &BTreeMap<&'static str, copilot_lake_writer::Lost>,
+        job: &GraphJob,
+        started: &BTreeMap<String, Instant>,
+    ) -> Option<Self> {
         let of_graph: Vec<_> = tables_of_graph().filter_map(|table| tables.get(table.name)).collect();
         let last = of_graph.iter().max_by_key(|lost| lost.found_at)?;
         let since = of_graph.iter().map(|lost| oldest(lost, job)).min()?;
-        Some(Self { since, found_at: last.found_at, found_by: last.found_by.clone() })
+        let later = started.iter().filter(|(_, start)| **start > last.found_at).map(|(run, _)| run.clone());
+        Some(Self { since, read_by: later.chain([last.found_by.clone()]).collect() })
     }
 
     /// Whether a user's history was read again.
     fn is_settled(&self, mark: &LastSlice) -> bool {
-        let is_since = mark.finished_at > self.found_at.0 || mark.is_of_repair;
-        is_since && mark.status == Status::Done && mark.window_start <= self.since
+        mark.is_after_loss && mark.status == Status::Done && mark.window_start <= self.since
     }
 }
 
@@ -180,7 +182,7 @@ mod tests {
             window_end: at(window.1),
             status: Status::Done,
             is_continued: false,
-            is_of_repair: false,
+            is_after_loss: false,
             pages: 4,
             finished_at: 0,
         }
@@ -207,15 +209,13 @@ mod tests {
 
     #[test]
     fn what_is_lost_is_read_again_once() {
-        let (since, found_at) = (at("2025-10-12"), at("2025-11-05T12:00:00Z"));
-        let lost = Some(Lost { since, found_at, found_by: "run".to_owned() });
+        let lost = Some(Lost { since: at("2025-10-12"), read_by: BTreeSet::from(["run".to_owned()]) });
         let frame = Frame { lost, ..frame("2025-10-01") };
         let done = mark(Some("2025-11-05"), ("2025-11-03", "2025-11-05"));
         assert_eq!(of(Some(&done), &frame), texts(["2025-10-12", "2025-11-06"]));
         let continued = LastSlice { is_continued: true, ..mark(Some("2025-11-06"), ("2025-11-04", "2025-11-06")) };
         assert_eq!(of(Some(&continued), &frame), texts(["2025-10-12", "2025-11-06"]));
-        let finished_at = at("2025-11-05T13:00:00Z").0;
-        let again = LastSlice { finished_at, ..mark(Some("2025-11-06"), ("2025-10-12", "2025-11-06")) };
+        let again = LastSlice { is_after_loss: true, ..mark(Some("2025-11-06"), ("2025-10-12", "2025-11-06")) };
         assert_eq!(of(Some(&again), &frame), texts(["2025-11-05", "2025-11-06"]));
         let failed = LastSlice { status: Status::Failed, ..again };
         assert_eq!(of(Some(&failed), &frame), texts(["2025-10-12", "2025-11-06"]));
