@@ -137,7 +137,7 @@ fn a_ledger_of_many_files_is_read_and_folded_together() {
     let before = files(&world).1;
     let (mebibytes, seconds) = used(&world);
     let after = files(&world).1;
-    assert!(after + 299 <= before, "{before} files, then {after}");
+    assert!(after + 250 <= before, "{before} files, then {after}");
     assert!(mebibytes <= 256 && seconds < 60.0, "{mebibytes} MiB, {seconds:.1} s");
     world.check_lake();
     let sql = "SELECT count(*) FROM extraction_slice WHERE run_id LIKE 'older-%'";
