@@ -188,7 +188,7 @@ impl Folder {
 /// Whether a log entry that is not finished is this program's. No run writes one now.
 fn is_own_entry(lake: &Inner, file: &Listed) -> bool {
     let text = lake.root.as_ref().and_then(|root| std::fs::read(root.join(&file.path)).ok());
-    text.is_some_and(|text| crate::log::is_own_entry(&text))
+    text.is_some_and(|text| crate::commit_info::is_own_entry(&text))
 }
 
 pub(crate) async fn delete(lake: &Inner, path: &str) -> Result<(), Error> {

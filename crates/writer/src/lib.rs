@@ -9,6 +9,7 @@ mod archive;
 mod changes;
 mod clock;
 mod commit;
+mod commit_info;
 mod compact;
 mod conform;
 mod data_file;

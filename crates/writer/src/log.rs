@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
+use crate::commit_info::{CLEAN, Newest, RUN};
 use crate::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::Instance;
@@ -29,11 +30,6 @@ use crate::{paths, schema};
 
 /// So many commits lie between two checkpoints.
 const CHECKPOINT: u64 = 100;
-
-/// What commits of this program say of themselves: the run, and whether the folder holds nothing but the files of this
-/// version, as far as its writer knows.
-const RUN: &str = "copilotLake.run";
-const CLEAN: &str = "copilotLake.clean";
 
 /// The log of one table. Loaded once, then kept in step with this process's commits.
 pub(crate) struct Log {
@@ -60,17 +56,6 @@ pub(crate) struct State {
     pub(crate) files: Vec<Arc<DataFile>>,
     /// Why this program must not write to the table.
     pub(crate) unwritable: Option<String>,
-}
-
-/// Whose the newest commit of a table is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Newest {
-    /// This program's, and it says that nothing but the table's files is in the folder.
-    Clean,
-    /// This program's.
-    Own,
-    /// Another tool's.
-    Foreign,
 }
 
 /// How a commit ended.
@@ -208,11 +193,7 @@ impl Log {
     /// Whose the newest commit is.
     pub(crate) async fn newest(&self, state: &State) -> Result<Newest, Error> {
         let entry = self.store.read_commit_entry(state.version).await.map_err(Error::log(self.table.name))?;
-        let newest = match entry.as_deref().and_then(commit_info) {
-            Some(info) if info[CLEAN] == true => Newest::Clean,
-            Some(info) if info[CLEAN] == false || info[RUN].is_string() => Newest::Own,
-            _ => Newest::Foreign,
-        };
+        let newest = entry.as_deref().map_or(Newest::Foreign, Newest::of);
         self.note_listed(newest == Newest::Clean);
         Ok(newest)
     }
@@ -391,18 +372,4 @@ impl Log {
             Err(error) => Err(Error::Doubtful { table: self.table.name, reason: format!("{failure}; then {error}") }),
         }
     }
-}
-
-/// Whether a log entry, perhaps cut, is one that this program made.
-pub(crate) fn is_own_entry(entry: &[u8]) -> bool {
-    let first = entry.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let first = String::from_utf8_lossy(first);
-    first.starts_with("{\"commitInfo\"") && [RUN, CLEAN].iter().any(|key| first.contains(&format!("\"{key}\":")))
-}
-
-/// What a log entry says of its commit.
-fn commit_info(entry: &[u8]) -> Option<Value> {
-    let actions = entry.split(|byte| *byte == b'\n');
-    let is_info = |line: &&[u8]| line.starts_with(b"{\"commitInfo\"");
-    actions.filter(is_info).find_map(|line| Some(serde_json::from_slice::<Value>(line).ok()?["commitInfo"].take()))
 }

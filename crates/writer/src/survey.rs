@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use copilot_lake_tables::{Instant, TABLES, Table};
 
+use crate::commit_info::Newest;
 use crate::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::{Instance, Lake, adapt, check};
-use crate::log::{Log, Newest, State};
+use crate::log::{Log, State};
 use crate::lost::Lost;
 use crate::merge::heal;
 use crate::{leftovers, listing, migrate, paths, schema};
