@@ -72,7 +72,10 @@ pub(crate) async fn open(
             stopped.insert(table.name, error);
             continue;
         };
-        lake.repair(instance, table, found).await?;
+        if let Err(error) = lake.repair(instance, table, found).await {
+            stopped.insert(table.name, only_of_table(error)?);
+            continue;
+        }
         stopped
             .extend(lake.ready(instance, &[table], true).await?.into_iter().map(|(table, error)| (table.name, error)));
     }

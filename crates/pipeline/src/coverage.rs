@@ -38,8 +38,8 @@ impl Coverage {
         Self { fields: table.layout().fields().iter().map(|field| covered(field.origin)).collect(), unknown }
     }
 
-    /// Whether rows have to be made of new and old ones.
-    fn is_whole(&self) -> bool {
+    /// Whether every column was asked for.
+    pub(crate) fn is_whole(&self) -> bool {
         self.fields.iter().all(|covered| *covered)
     }
 

@@ -82,7 +82,8 @@ impl Ingest<'_> {
         mut each: impl FnMut(u64, f64),
     ) -> Result<Ready<'_>, NotDone> {
         let mut changes = self.lake.changes(self.table, self.find);
-        let mut rejects = RowRejects::new(self.lake, self.rejects, self.table, self.find, self.run_id);
+        let mut rejects =
+            RowRejects::new(self.lake, self.rejects, self.table, self.find, self.run_id, self.coverage.is_whole());
         let decoded = pages.map_ok(|(page, extracted_at)| async move {
             let (requests, throttled) = (page.requests, page.throttled);
             let decoded = self.decode(page, extracted_at).await?;

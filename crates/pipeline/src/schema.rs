@@ -52,7 +52,9 @@ impl Schema {
 
     /// What a reading of that selection covers of a table's rows.
     pub(crate) fn coverage(&self, table: &'static Table, selection: &Selection) -> Coverage {
-        Coverage::of(table, selection, !self.environment.is_assumed())
+        // What was refused since is not what the environment lists.
+        let is_corrected = self.corrected.lock().unwrap_or_else(PoisonError::into_inner).contains_key(table.name);
+        Coverage::of(table, selection, !self.environment.is_assumed() && !is_corrected)
     }
 
     /// What is asked of a table's rows; `None` when the environment has no such table.
@@ -71,7 +73,7 @@ impl Schema {
         {}
         // What may not be read is null in rows, without an error. Left out of what is asked, it is read once it is shown.
         for column in self.presence(table).map(|presence| presence.secured.clone()).unwrap_or_default() {
-            if matches!(service.any_file(table, column).await, Ok(AnyFile::None)) {
+            if matches!(service.any_file(table, column).await, Ok(AnyFile::None) | Err(_)) {
                 tracing::warn!(
                     table = table.name,
                     column,

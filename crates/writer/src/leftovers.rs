@@ -55,7 +55,8 @@ fn fate(file: Facts<'_>, kept_since: Option<i64>) -> Fate {
 
 /// Whether a log entry without its final name goes: no writer is about to give it that.
 fn is_dead_entry(name: &str, newest: u64, is_ours: bool, age_millis: i64) -> bool {
-    let version = name.split('.').next().and_then(|version| version.parse::<u64>().ok());
+    // A checkpoint of that version may still be written.
+    let version = name.split_once(".json#").and_then(|(version, _)| version.parse::<u64>().ok());
     let is_taken = version.is_some_and(|version| version <= newest);
     paths::is_staged(name) && (is_taken || is_ours || age_millis >= STAGED_ENTRY_MILLIS)
 }
@@ -239,6 +240,7 @@ mod tests {
     fn an_entry_that_somebody_may_finish_stays() {
         let cases = [
             ("00000000000000000007.json#1", false, 0, true),
+            ("00000000000000000007.checkpoint.parquet#1", false, 0, false),
             ("00000000000000000008.json#1", false, 0, false),
             ("00000000000000000008.json#1", true, 0, true),
             ("00000000000000000008.json#1", false, STAGED_ENTRY_MILLIS, true),

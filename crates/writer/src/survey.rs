@@ -175,7 +175,8 @@ impl Lake {
             if let (false, Some(error)) = (absent.is_own, absent.not_a_table(self)) {
                 return Err(error);
             }
-            for file in listing::list(&self.inner, table).await?.iter().filter(|file| !file.is_log) {
+            let is_left = |file: &&listing::Listed| !file.is_log && paths::is_own_data_file(&file.name);
+            for file in listing::list(&self.inner, table).await?.iter().filter(is_left) {
                 leftovers::delete(&self.inner, &file.path).await?;
             }
             let note = (LOST.to_owned(), Lost::everything(found).text());

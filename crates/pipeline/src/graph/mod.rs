@@ -212,8 +212,13 @@ pub(crate) async fn run(spine: &Spine, walk: &Walk<'_>) -> Result<(), Error> {
         spine.stopped().await;
     }
     result?;
-    let is_all_read = !spine.halt.is_over() && spine.reports.lock().await.of(table).slices_failed == 0;
-    if walk.lost.is_some() && walk.window.is_none() && is_all_read {
+    let is_all_read = {
+        let mut reports = spine.reports.lock().await;
+        let report = reports.of(table);
+        // Who was skipped has not been read again: the note stays for them.
+        !spine.halt.is_over() && report.slices_failed == 0 && report.slices_skipped == 0
+    };
+    if walk.window.is_none() && is_all_read {
         for table in tables_of_graph().filter(|table| spine.lost.contains_key(table.name)) {
             spine.lake.recovered(table).await?;
         }

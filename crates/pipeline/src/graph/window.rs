@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use copilot_lake_tables::Instant;
+use copilot_lake_tables::{GRAPH_USER, Instant};
 use copilot_lake_writer::Extent;
 
 use super::asked::Asked;
@@ -45,7 +45,9 @@ impl Lost {
         job: &GraphJob,
         started: &BTreeMap<String, Instant>,
     ) -> Option<Self> {
-        let of_graph: Vec<_> = tables_of_graph().filter_map(|table| tables.get(table.name)).collect();
+        // People are read in every run.
+        let of_histories = tables_of_graph().filter(|table| table.name != GRAPH_USER.name);
+        let of_graph: Vec<_> = of_histories.filter_map(|table| tables.get(table.name)).collect();
         let last = of_graph.iter().max_by_key(|lost| lost.found_at)?;
         let since = of_graph.iter().map(|lost| oldest(lost, job)).min()?;
         let later = started.iter().filter(|(_, start)| **start > last.found_at).map(|(run, _)| run.clone());
@@ -137,7 +139,10 @@ pub(crate) fn task(user: String, of: Standing, mark: Option<&LastSlice>, frame: 
             let asked = if asked == *frame.asked { Arc::clone(&frame.asked) } else { Arc::new(asked) };
             (start.min(frame.now), frame.now, asked)
         }
-        (None, None) => (since, frame.now, Arc::clone(&frame.asked)),
+        (None, None) => {
+            let start = lost.map_or(since, |lost| since.min(lost.since));
+            (start, frame.now, Arc::clone(&frame.asked))
+        }
     };
     let was_left_out = mark.is_some_and(|mark| mark.status != Status::Done);
     Some(Task {

@@ -28,6 +28,8 @@ pub(crate) struct RowRejects<'a> {
     table: &'static Table,
     find: Find,
     run_id: &'a str,
+    /// Whether the rows have every column: then what was wrong with them before is gone.
+    is_whole: bool,
     changes: Changes,
     waiting: Vec<Waiting>,
     waiting_bytes: usize,
@@ -54,10 +56,11 @@ impl<'a> RowRejects<'a> {
         table: &'static Table,
         find: Find,
         run_id: &'a str,
+        is_whole: bool,
     ) -> Self {
         let changes = changes(lake, find);
         let (waiting, newest, pushed) = (Vec::new(), HashMap::new(), HashSet::new());
-        Self { lake, rejects, table, find, run_id, changes, waiting, waiting_bytes: 0, newest, pushed }
+        Self { lake, rejects, table, find, run_id, is_whole, changes, waiting, waiting_bytes: 0, newest, pushed }
     }
 
     /// Takes the rows of a page, and what was rejected of them.
@@ -154,7 +157,9 @@ impl<'a> RowRejects<'a> {
             self.pushed.clear();
         }
         let records: Vec<&String> = staying.keys().collect();
-        if let Some(keys) = keys_of(self.table, &records)? {
+        if self.is_whole
+            && let Some(keys) = keys_of(self.table, &records)?
+        {
             self.changes.remove(&keys)?;
         }
         let mut by_time: BTreeMap<Instant, Vec<Reject>> = BTreeMap::new();

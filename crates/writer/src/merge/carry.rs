@@ -24,8 +24,8 @@ use crate::source::{Source, file_pick};
 /// batches have the table's columns, as has the one that is returned.
 pub type Carry = Arc<dyn Fn(&RecordBatch, &RecordBatch) -> Result<RecordBatch, ArrowError> + Send + Sync>;
 
-/// Pairs that are looked at together: two batches of whole rows are in memory.
-const TOGETHER: usize = 2_048;
+/// Pairs that are looked at together: two batches of whole rows are in memory, which may hold long texts.
+const TOGETHER: usize = 256;
 
 /// As [`resolve`](crate::merge::resolve::resolve), for rows that keep something of what they replace: such a row gives way
 /// to the one that is made of both.
@@ -51,16 +51,23 @@ impl Carried<'_> {
             let source = &self.sources[pairs[0].source as usize];
             let (new, old) = (self.new_rows(source, pairs).await?, self.old_rows(pairs).await?);
             let rows = (self.carry)(&new, &old).map_err(Error::rows(self.table.name))?;
-            let mut kept = Vec::new();
+            let mut kept: Vec<u32> = Vec::new();
             let values = reader.read(&rows)?.into_iter().zip(reader.read(&old)?);
-            for ((row, found), (new, old)) in (0..).zip(pairs).zip(values) {
+            let mut last = None;
+            for ((row, found), (new, old)) in (0_u32..).zip(pairs).zip(values) {
                 if found.order == Ordering::Equal && stays(self.find, new, old) {
                     losers.keep_old(found);
+                    // Its row is in the table.
+                    kept.retain(|row: &u32| pairs[*row as usize].position != found.position);
                 } else {
                     losers.keep_new(found);
                     losers.new[found.source as usize].push(found.position);
-                    kept.push(row);
+                    // A key that is double in the table is there once afterwards.
+                    if last != Some(found.position) {
+                        kept.push(row);
+                    }
                 }
+                last = Some(found.position);
             }
             if !kept.is_empty() {
                 let rows = take_record_batch(&rows, &UInt32Array::from(kept)).map_err(Error::rows(self.table.name))?;

@@ -18,6 +18,12 @@ use crate::source::{EVER, KeyReader, KeyRow, OPENED, READ, key_hashes};
 /// What such a commit says instead of a run.
 const RUN: &str = "double keys";
 
+/// Attempts before giving up on a table to which another tool keeps committing.
+const ATTEMPTS: usize = 3;
+
+/// Rows whose keys are looked at together: of so many the filter rarely errs.
+const PART_ROWS: u64 = 4_000_000;
+
 /// A row whose key may be there several times.
 struct Copy {
     file: usize,
@@ -29,48 +35,68 @@ struct Copy {
 
 /// Removes all rows of a key but the newest. Says how many were removed.
 ///
-/// All keys are read once; where some may be double, once more.
+/// All keys are read once; where some may be double, once more: of large tables a part of the keys at a time.
 pub(crate) async fn remove_doubles(lake: &Inner, log: &Log) -> Result<u64, Error> {
     let mut keys = log.writing.lock().await;
-    let Some(state) = log.state().await? else { return Ok(0) };
-    let superseded = superseded(copies(lake, &state).await?);
-    if superseded.is_empty() {
-        return Ok(0);
-    }
-    let removed = superseded.values().map(|positions| positions.len() as u64).sum();
-    let files: Vec<_> = superseded.keys().map(|file| Arc::clone(&state.files[*file])).collect();
-    let rewritten = files.iter().zip(superseded.values()).map(|(file, rows)| rewrite(lake, log.table, file, rows));
-    let mut rewritten: Vec<_> = stream::iter(rewritten.collect::<Vec<_>>()).buffered(READ).try_collect().await?;
-    for staged in rewritten.iter_mut().flatten() {
-        staged.complete().await?;
-    }
-    let add: Vec<_> = rewritten.iter().flatten().map(|staged| staged.file.clone()).collect();
-    let outcome = log.commit(&mut keys, &state, &add, &files, RUN).await;
-    match outcome {
-        Ok(Outcome::Committed(_)) => {
-            if lake.removed_files.is_zero() {
-                log.readers.delete(files.iter().map(|file| file.path.clone()).collect()).await;
+    for _ in 0..ATTEMPTS {
+        let Some(state) = log.state().await? else { return Ok(0) };
+        let superseded = all_superseded(lake, &state).await?;
+        if superseded.is_empty() {
+            return Ok(0);
+        }
+        let removed = superseded.values().map(|positions| positions.len() as u64).sum();
+        let files: Vec<_> = superseded.keys().map(|file| Arc::clone(&state.files[*file])).collect();
+        let rewritten = files.iter().zip(superseded.values()).map(|(file, rows)| rewrite(lake, log.table, file, rows));
+        let mut rewritten: Vec<_> = stream::iter(rewritten.collect::<Vec<_>>()).buffered(READ).try_collect().await?;
+        for staged in rewritten.iter_mut().flatten() {
+            staged.complete().await?;
+        }
+        let add: Vec<_> = rewritten.iter().flatten().map(|staged| staged.file.clone()).collect();
+        match log.commit(&mut keys, &state, &add, &files, RUN).await {
+            Ok(Outcome::Committed(_)) => {
+                if lake.removed_files.is_zero() {
+                    log.readers.delete(files.iter().map(|file| file.path.clone()).collect()).await;
+                }
+                let table = log.table.name;
+                tracing::warn!(table, rows = removed, "rows whose keys were there twice were removed");
+                return Ok(removed);
             }
-            tracing::warn!(table = log.table.name, rows = removed, "rows whose keys were there twice were removed");
-            Ok(removed)
+            Ok(Outcome::Conflict) => log.readers.delete(add.into_iter().map(|file| file.path).collect()).await,
+            Err(error) => {
+                if !matches!(error, Error::Doubtful { .. }) {
+                    log.readers.delete(add.into_iter().map(|file| file.path).collect()).await;
+                }
+                return Err(error);
+            }
         }
-        Ok(Outcome::Conflict) => {
-            log.readers.delete(add.into_iter().map(|file| file.path).collect()).await;
-            Err(Error::Contended { table: log.table.name, attempts: 1 })
-        }
-        Err(error) => Err(error),
     }
+    Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
+}
+
+/// The positions of rows that give way, by file.
+async fn all_superseded(lake: &Inner, state: &State) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
+    let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
+    let parts = u128::from(rows / PART_ROWS + 1);
+    let mut all: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    for part in 0..parts {
+        for (file, positions) in superseded(copies(lake, state, part, parts).await?) {
+            all.entry(file).or_default().extend(positions);
+        }
+    }
+    all.values_mut().for_each(|positions| positions.sort_unstable());
+    Ok(all)
 }
 
 /// The rows whose keys may be there several times, by key.
-async fn copies(lake: &Inner, state: &State) -> Result<HashMap<u128, Vec<Copy>>, Error> {
+async fn copies(lake: &Inner, state: &State, part: u128, parts: u128) -> Result<HashMap<u128, Vec<Copy>>, Error> {
     let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
-    let mut seen = KeyFilter::new(lake.filter_budget.clone(), usize::try_from(rows).unwrap_or(usize::MAX / 4));
+    let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
     let mut copies: HashMap<u128, Vec<Copy>> = HashMap::new();
     let files: Vec<_> = state.files.iter().map(|file| key_hashes(&lake.store, state.table, file)).collect();
     let mut files = stream::iter(files).buffer_unordered(OPENED).try_flatten_unordered(READ);
     while let Some(hashes) = files.try_next().await? {
-        copies.extend(hashes.into_iter().filter(|hash| seen.insert(*hash)).map(|hash| (hash, vec![])));
+        let of_part = hashes.into_iter().filter(|hash| hash % parts == part);
+        copies.extend(of_part.filter(|hash| seen.insert(*hash)).map(|hash| (hash, vec![])));
     }
     if copies.is_empty() {
         return Ok(copies);
@@ -87,7 +113,7 @@ async fn copies(lake: &Inner, state: &State) -> Result<HashMap<u128, Vec<Copy>>,
     Ok(copies)
 }
 
-/// The positions of rows that give way, by file.
+/// Those of these copies, by file.
 fn superseded(copies: HashMap<u128, Vec<Copy>>) -> BTreeMap<usize, Vec<u32>> {
     let mut superseded: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for copies in copies.into_values() {
@@ -100,6 +126,5 @@ fn superseded(copies: HashMap<u128, Vec<Copy>>) -> BTreeMap<usize, Vec<u32>> {
             superseded.entry(copy.file).or_default().push(copy.position);
         }
     }
-    superseded.values_mut().for_each(|positions| positions.sort_unstable());
     superseded
 }

@@ -30,11 +30,11 @@ impl Default for FilterBudget {
 }
 
 impl FilterBudget {
-    /// Takes at most that many bytes, and at most half of what is left: other tables need some too. `None` when less than a
-    /// layer is left.
-    fn take(&self, wanted: usize) -> Option<usize> {
+    /// Takes at most that many bytes, and at most half of what is left: other tables need some too. `None` when that is less
+    /// than `least`.
+    fn take(&self, wanted: usize, least: usize) -> Option<usize> {
         let share = |left: usize| wanted.min(left / 2).max(LAYER_BYTES) / BLOCK_BYTES * BLOCK_BYTES;
-        let take = |left: usize| left.checked_sub(share(left));
+        let take = |left: usize| left.checked_sub(share(left)).filter(|_| share(left) >= least);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok().map(share)
     }
 
@@ -76,14 +76,17 @@ impl KeyFilter {
         if !self.layers.is_empty() && self.contains(key) {
             return true;
         }
-        let (room, size) = self.layers.last().map_or((0, 0), |layer| (layer.room, layer.bytes));
-        if room == 0 {
+        if self.layers.last().is_none_or(|layer| layer.room == 0) {
+            let size: usize = self.layers.iter().map(|layer| layer.bytes).sum();
             self.grow(size * GROWTH);
         }
-        match self.layers.last_mut() {
+        let has_room = self.layers.last().is_some_and(|layer| layer.room > 0);
+        // Without memory for a layer that is worth its while the largest one errs more often.
+        let layer =
+            if has_room { self.layers.last_mut() } else { self.layers.iter_mut().max_by_key(|layer| layer.bytes) };
+        match layer {
             Some(layer) => {
                 layer.filter.insert(&key.to_le_bytes()[..]);
-                // Without memory for another layer the last one errs more often.
                 layer.room = layer.room.saturating_sub(1);
                 false
             }
@@ -93,7 +96,8 @@ impl KeyFilter {
     }
 
     fn grow(&mut self, wanted: usize) {
-        if let Some(bytes) = self.budget.take(wanted) {
+        let size: usize = self.layers.iter().map(|layer| layer.bytes).sum();
+        if let Some(bytes) = self.budget.take(wanted, (size / 2).max(LAYER_BYTES)) {
             self.layers.push(Layer { filter: Sbbf::new(&vec![0; bytes]), bytes, room: bytes / KEY_BYTES });
         }
     }

@@ -32,7 +32,7 @@ async fn lake() -> Lake {
 /// wait.
 async fn read(lake: &Lake, rejects: &Rejects, pages: Vec<(i64, &str)>, find: Find, settle: bool) {
     let table = &COPILOT_INTERACTION;
-    let mut of_rows = RowRejects::new(lake, rejects, table, find, "run");
+    let mut of_rows = RowRejects::new(lake, rejects, table, find, "run", true);
     let mut changes = lake.changes(table, find);
     for (version, more) in pages {
         let decoded = page(version, more);
