@@ -39,8 +39,13 @@ impl Coverage {
     }
 
     /// Whether every column was asked for.
-    pub(crate) fn is_whole(&self) -> bool {
+    fn is_whole(&self) -> bool {
         self.fields.iter().all(|covered| *covered)
+    }
+
+    /// Whether every column that the definition knows was asked for: all but unknown properties.
+    pub(crate) fn has_known(&self) -> bool {
+        self.fields.iter().filter(|covered| !**covered).count() <= usize::from(!self.unknown)
     }
 
     /// How rows of this reading are made from what was read and what they replace; `None` when they are as they were read.

@@ -83,7 +83,7 @@ impl Ingest<'_> {
     ) -> Result<Ready<'_>, NotDone> {
         let mut changes = self.lake.changes(self.table, self.find);
         let mut rejects =
-            RowRejects::new(self.lake, self.rejects, self.table, self.find, self.run_id, self.coverage.is_whole());
+            RowRejects::new(self.lake, self.rejects, self.table, self.find, self.run_id, self.coverage.has_known());
         let decoded = pages.map_ok(|(page, extracted_at)| async move {
             let (requests, throttled) = (page.requests, page.throttled);
             let decoded = self.decode(page, extracted_at).await?;
