@@ -11,9 +11,10 @@ use crate::error::Error;
 use crate::lake::Inner;
 use crate::log::{Log, Outcome, State};
 use crate::merge::key_filter::KeyFilter;
+use crate::merge::table_keys::for_each_key;
 use crate::merge::version::Version;
 use crate::rewrite::rewrite;
-use crate::source::{EVER, KeyReader, KeyRow, OPENED, READ, key_hashes};
+use crate::source::{EVER, KeyReader, KeyRow, READ};
 
 /// What such a commit says instead of a run.
 const RUN: &str = "double keys";
@@ -25,7 +26,7 @@ const ATTEMPTS: usize = 3;
 const PART_ROWS: u64 = 4_000_000;
 
 /// A row whose key may be there several times.
-struct Copy {
+struct Occurrence {
     file: usize,
     position: u32,
     version: Version,
@@ -88,16 +89,16 @@ async fn all_superseded(lake: &Inner, state: &State) -> Result<BTreeMap<usize, V
 }
 
 /// The rows whose keys may be there several times, by key.
-async fn copies(lake: &Inner, state: &State, part: u128, parts: u128) -> Result<HashMap<u128, Vec<Copy>>, Error> {
+async fn copies(lake: &Inner, state: &State, part: u128, parts: u128) -> Result<HashMap<u128, Vec<Occurrence>>, Error> {
     let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
     let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
-    let mut copies: HashMap<u128, Vec<Copy>> = HashMap::new();
-    let files: Vec<_> = state.files.iter().map(|file| key_hashes(&lake.store, state.table, file)).collect();
-    let mut files = stream::iter(files).buffer_unordered(OPENED).try_flatten_unordered(READ);
-    while let Some(hashes) = files.try_next().await? {
-        let of_part = hashes.into_iter().filter(|hash| hash % parts == part);
-        copies.extend(of_part.filter(|hash| seen.insert(*hash)).map(|hash| (hash, vec![])));
-    }
+    let mut copies: HashMap<u128, Vec<Occurrence>> = HashMap::new();
+    let look = |hash: u128| {
+        if hash % parts == part && seen.insert(hash) {
+            copies.insert(hash, vec![]);
+        }
+    };
+    for_each_key(lake, state, look).await?;
     if copies.is_empty() {
         return Ok(copies);
     }
@@ -105,7 +106,7 @@ async fn copies(lake: &Inner, state: &State, part: u128, parts: u128) -> Result<
         let take = |row: KeyRow<'_>| {
             if let Some(copies) = copies.get_mut(&row.key()) {
                 let (position, version) = (row.position, row.version());
-                copies.push(Copy { file: at, position, version, written: file.modified });
+                copies.push(Occurrence { file: at, position, version, written: file.modified });
             }
         };
         KeyReader::open(&lake.store, state.table, file, EVER, None).await?.for_each(take).await?;
@@ -114,10 +115,10 @@ async fn copies(lake: &Inner, state: &State, part: u128, parts: u128) -> Result<
 }
 
 /// Those of these copies, by file.
-fn superseded(copies: HashMap<u128, Vec<Copy>>) -> BTreeMap<usize, Vec<u32>> {
+fn superseded(copies: HashMap<u128, Vec<Occurrence>>) -> BTreeMap<usize, Vec<u32>> {
     let mut superseded: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for copies in copies.into_values() {
-        let newer = |a: &Copy, b: &Copy| match a.version.compare(b.version) {
+        let newer = |a: &Occurrence, b: &Occurrence| match a.version.compare(b.version) {
             Ordering::Equal => (a.written, a.file, a.position) > (b.written, b.file, b.position),
             order => order.is_gt(),
         };

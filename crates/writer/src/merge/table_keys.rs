@@ -63,12 +63,19 @@ impl TableKeys {
 async fn build(lake: &Inner, state: &State) -> Result<KeyFilter, Error> {
     let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
     let mut filter = KeyFilter::new(lake.filter_budget.clone(), usize::try_from(rows).unwrap_or(usize::MAX / 4));
+    let insert = |hash| {
+        filter.insert(hash);
+    };
+    for_each_key(lake, state, insert).await?;
+    Ok(filter)
+}
+
+/// Calls with the hash of every key in the table's files, in no order.
+pub(crate) async fn for_each_key(lake: &Inner, state: &State, mut call: impl FnMut(u128)) -> Result<(), Error> {
     let files: Vec<_> = state.files.iter().map(|file| key_hashes(&lake.store, state.table, file)).collect();
     let mut files = stream::iter(files).buffer_unordered(OPENED).try_flatten_unordered(READ);
     while let Some(hashes) = files.try_next().await? {
-        for hash in hashes {
-            filter.insert(hash);
-        }
+        hashes.into_iter().for_each(&mut call);
     }
-    Ok(filter)
+    Ok(())
 }
