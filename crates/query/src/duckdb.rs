@@ -4,10 +4,10 @@ use std::fmt::Write;
 
 use arrow::datatypes::{DataType, TimeUnit};
 use copilot_lake_tables::{TABLES, Table, WEEK_START};
-use copilot_lake_writer::{Lake, LakeFile};
+use copilot_lake_writer::Lake;
 use url::Url;
 
-use crate::error::Error;
+use crate::error::{Error, is_of_table};
 use crate::shipped::VIEWS;
 
 /// The variable that says where the lake is.
@@ -30,22 +30,23 @@ pub(crate) enum Reach {
     Log,
     /// The lake does not have it.
     Nowhere,
+    /// It cannot be read, for this reason.
+    Unreadable(String),
 }
 
 /// SQL text for DuckDB that makes a view per table of the lake and then the shipped views.
 ///
 /// Every column that this version knows is there and typed, null where files are older; a table without files is an
-/// empty view.
+/// empty view. A table that cannot be read is a view that says why when it is asked.
 pub async fn duckdb_views(lake: &Lake, views: DuckdbViews) -> Result<String, Error> {
     let mut tables = Vec::with_capacity(TABLES.len());
     for table in TABLES {
-        let reach = match views {
-            DuckdbViews::Files => {
-                let files: Vec<LakeFile> = lake.files(table).await?;
-                Reach::Files(files.into_iter().map(|file| file.path).collect())
-            }
-            DuckdbViews::Delta if lake.has(table).await? => Reach::Log,
-            DuckdbViews::Delta => Reach::Nowhere,
+        let reach = match lake.files(table).await {
+            Ok(files) if views == DuckdbViews::Files => Reach::Files(files.into_iter().map(|file| file.path).collect()),
+            Ok(_) if lake.has(table).await? => Reach::Log,
+            Ok(_) => Reach::Nowhere,
+            Err(error) if is_of_table(&error) => Reach::Unreadable(error.to_string()),
+            Err(error) => return Err(error.into()),
         };
         tables.push((*table, reach));
     }
@@ -87,7 +88,7 @@ fn push_table(text: &mut String, table: &'static Table, reach: &Reach) {
     let week = table.is_partitioned().then(|| (WEEK_START, "DATE".to_owned()));
     let fields: Vec<_> = fields.chain(week).collect();
     let read = match reach {
-        Reach::Nowhere => None,
+        Reach::Nowhere | Reach::Unreadable(_) => None,
         Reach::Log => Some(format!("delta_scan(getvariable('{PLACE}') || '/{}')", table.name)),
         Reach::Files(files) => {
             let _ = write!(text, "SET VARIABLE {}_files = [", table.name);
@@ -111,6 +112,10 @@ fn push_table(text: &mut String, table: &'static Table, reach: &Reach) {
     };
     let typed: Vec<_> = fields.iter().map(|(name, ty)| format!("CAST(NULL AS {ty}) AS \"{name}\"")).collect();
     let typed = format!("SELECT\n    {}\n  WHERE false", typed.join(",\n    "));
+    if let Reach::Unreadable(reason) = reach {
+        let _ = writeln!(text, "CREATE OR REPLACE VIEW \"{}\" AS\n  {typed} OR error({});", table.name, quoted(reason));
+        return;
+    }
     let Some(read) = read else {
         let _ = writeln!(text, "CREATE OR REPLACE VIEW \"{}\" AS\n  {typed};", table.name);
         return;

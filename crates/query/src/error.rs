@@ -27,6 +27,11 @@ pub enum Error {
     Run(String),
 }
 
+/// Whether an error is about one table, which cannot be read; others can.
+pub(crate) fn is_of_table(error: &copilot_lake_writer::Error) -> bool {
+    error.stops_table().is_some() || matches!(error, copilot_lake_writer::Error::Log { .. })
+}
+
 impl Error {
     /// An error from before the first file is read.
     pub(crate) fn planning(error: &DataFusionError) -> Self {

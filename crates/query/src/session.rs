@@ -16,7 +16,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use url::Url;
 
-use crate::error::Error;
+use crate::error::{Error, is_of_table};
 use crate::getvariable::getvariable;
 use crate::lake_table::{LakeTable, STORE};
 use crate::shipped::VIEWS;
@@ -82,8 +82,7 @@ impl Session {
         for (table, files) in tables {
             let provider = Arc::new(match files {
                 Ok(files) => LakeTable::new(table, files),
-                Err(error @ copilot_lake_writer::Error::Log { .. }) => LakeTable::unreadable(table, error),
-                Err(error) if error.stops_table().is_some() => LakeTable::unreadable(table, error),
+                Err(error) if is_of_table(&error) => LakeTable::unreadable(table, error),
                 Err(error) => return Err(error.into()),
             });
             context.register_table(table.name, provider).map_err(|error| Error::planning(&error))?;

@@ -60,3 +60,9 @@ fn the_form_over_the_log_names_no_file() {
     assert_eq!(text.matches("delta_scan(").count(), 1);
     assert!(!text.contains("read_parquet") && !text.contains("_files"));
 }
+
+#[test]
+fn a_table_that_cannot_be_read_says_why_when_it_is_asked() {
+    let text = script("/lake", DuckdbViews::Files, &[(&COPILOT_EVENT, Reach::Unreadable("it's raised".to_owned()))]);
+    assert!(text.contains("\n  WHERE false OR error('it''s raised');\n"), "{text}");
+}
