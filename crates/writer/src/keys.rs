@@ -1,11 +1,12 @@
 //! Values of sort and key columns, compared without copying.
 
 use std::cmp::Ordering;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::Hash;
 
 use arrow::array::{Array, ArrayRef, AsArray, Int32Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
+use siphasher::sip128::{Hasher128, SipHasher13};
 
 /// A column of a batch that can be compared.
 #[derive(Clone)]
@@ -81,15 +82,11 @@ pub(crate) fn hash(columns: &[Values], row: usize) -> u128 {
     hash_of(|hasher| columns.iter().for_each(|column| column.get(row).hash(hasher)))
 }
 
-/// 128 bits of whatever is written: two hashes with different beginnings.
-pub(crate) fn hash_of(write: impl Fn(&mut DefaultHasher)) -> u128 {
-    let half = |salt: u8| {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u8(salt);
-        write(&mut hasher);
-        u128::from(hasher.finish())
-    };
-    half(0) << 64 | half(1)
+/// 128 bits of whatever is written.
+pub(crate) fn hash_of(write: impl FnOnce(&mut SipHasher13)) -> u128 {
+    let mut hasher = SipHasher13::new();
+    write(&mut hasher);
+    hasher.finish128().into()
 }
 
 impl OwnedKey {

@@ -1,7 +1,10 @@
 //! Every path inside a lake is made here.
 
+use std::hash::Hasher;
+
 use copilot_lake_tables::{Table, WEEK_START, Week};
 use object_store::path::Path;
+use siphasher::sip::SipHasher13;
 use url::Url;
 use uuid::Uuid;
 
@@ -187,7 +190,11 @@ fn plain(name: &str) -> String {
         return name.to_owned();
     }
     let cut: String = name.trim_start_matches('.').chars().take(PART).map(|c| if safe(c) { c } else { '_' }).collect();
-    let hash = crate::keys::hash_of(|hasher| std::hash::Hasher::write(hasher, name.as_bytes())) as u32;
+    // The same for ever: it is looked for again under this name.
+    let mut hasher = SipHasher13::new();
+    hasher.write_u8(1);
+    hasher.write(name.as_bytes());
+    let hash = hasher.finish() as u32;
     format!("{cut}-{hash:08x}")
 }
 

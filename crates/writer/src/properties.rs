@@ -13,12 +13,12 @@ const ROW_GROUP_ROWS: usize = 1_048_576;
 /// Rows of a page at most.
 pub(crate) const PAGE_ROWS: usize = 20_000;
 
-/// How often a Bloom filter knows a value that it does not hold.
+/// The false-positive rate of Bloom filters.
 const FALSE_POSITIVES: f64 = 0.01;
 
-/// The same of key columns, by which a commit finds the row groups that hold one of its keys: of a thousand keys that a
-/// row group does not hold, its filter mostly knows none.
-const FALSE_KEYS: f64 = 1e-4;
+/// The false-positive rate of Bloom filters of key columns, by which a commit finds the row groups that hold one of its
+/// keys: of a thousand keys that a row group does not hold, its filter mostly takes none for one of them.
+pub(crate) const FALSE_KEYS: f64 = 1e-4;
 
 /// Bytes of a row group at most, as encoded.
 const ROW_GROUP_BYTES: usize = 128 << 20;

@@ -23,7 +23,7 @@ use crate::conform::conform;
 use crate::data_file::DataFile;
 use crate::error::Error;
 use crate::page_reader::PageReader;
-use crate::properties;
+use crate::properties::{self, FALSE_KEYS};
 use crate::sought::Sought;
 use crate::store_reader::StoreReader;
 
@@ -130,12 +130,15 @@ impl FileReader {
         sought: &Sought,
     ) -> Result<Vec<(usize, u32)>, Error> {
         let Some((name, values)) = sought.values() else { return Ok(groups) };
-        let Some(column) = self.leaf(name) else { return Ok(groups) };
+        // Of so many a filter takes some for values of its row group, whatever that holds.
+        let Some(column) = self.leaf(name).filter(|_| values.len() as f64 * FALSE_KEYS < 1.0) else {
+            return Ok(groups);
+        };
         let (reader, metadata) = (self.reader.clone(), self.metadata.clone());
         let mut filters = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
         let mut kept = Vec::with_capacity(groups.len());
         for group in groups {
-            if !self.filter_pays(group.0, column, values.len()) {
+            if self.metadata.metadata().row_group(group.0).column(column).bloom_filter_offset().is_none() {
                 kept.push(group);
                 continue;
             }
@@ -146,15 +149,6 @@ impl FileReader {
             }
         }
         Ok(kept)
-    }
-
-    /// Whether a row group's Bloom filter is likely to know none of so many values that are not in the row group.
-    fn filter_pays(&self, group: usize, column: usize, values: usize) -> bool {
-        let group = self.metadata.metadata().row_group(group);
-        let Some(bytes) = group.column(column).bloom_filter_length() else { return false };
-        // The share of bits that are set, in each of the filter's eight words; every value sets one bit of each.
-        let filled = 1.0 - (-8.0 * group.num_rows() as f64 / (8.0 * f64::from(bytes))).exp();
-        values as f64 * filled.powi(8) < 1.0
     }
 
     /// The position of the column of that name among those that a row group lists: parts of nested ones each count.

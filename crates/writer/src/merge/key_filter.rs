@@ -73,9 +73,11 @@ impl KeyFilter {
 
     /// Adds a key. Whether the table may have held it before.
     pub(crate) fn insert(&mut self, key: u128) -> bool {
-        if !self.layers.is_empty() && self.contains(key) {
-            return true;
-        }
+        !self.layers.is_empty() && self.contains(key) || !self.add(key)
+    }
+
+    /// Adds a key that is new, as far as it matters. `false`: there is no memory to tell it by.
+    pub(crate) fn add(&mut self, key: u128) -> bool {
         if self.layers.last().is_none_or(|layer| layer.room == 0) {
             let size: usize = self.layers.iter().map(|layer| layer.bytes).sum();
             self.grow(size * GROWTH);
@@ -88,10 +90,9 @@ impl KeyFilter {
             Some(layer) => {
                 layer.filter.insert(&key.to_le_bytes()[..]);
                 layer.room = layer.room.saturating_sub(1);
-                false
+                true
             }
-            // Nothing can be told.
-            None => true,
+            None => false,
         }
     }
 

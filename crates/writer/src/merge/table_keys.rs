@@ -64,7 +64,7 @@ async fn build(lake: &Inner, state: &State) -> Result<KeyFilter, Error> {
     let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
     let mut filter = KeyFilter::new(lake.filter_budget.clone(), usize::try_from(rows).unwrap_or(usize::MAX / 4));
     let insert = |hash| {
-        filter.insert(hash);
+        filter.add(hash);
     };
     for_each_key(lake, state, insert).await?;
     Ok(filter)
