@@ -35,6 +35,11 @@ impl Rejects {
         Self { lake: lake.clone(), known: OnceCell::new(), learned: Mutex::default() }
     }
 
+    /// Whether the lake had rejects of a row when the first row came.
+    fn had(&self, table: &'static Table, record_key: &str) -> bool {
+        self.known.get().is_some_and(|known| known.of(table).binary_search(&hash(record_key)).is_ok())
+    }
+
     /// Takes in rejects of this run: what it reads later may replace them.
     pub(crate) fn learn(&self, table: &'static Table, rejects: &[Reject]) {
         let hashes: Vec<u64> = rejects

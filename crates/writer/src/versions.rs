@@ -60,7 +60,7 @@ pub fn version_columns(table: &'static Table) -> impl Iterator<Item = &'static s
 
 impl Lake {
     /// The committed versions of the rows with these keys, one for each row of the batch, which has the key columns by
-    /// name. Only files of these weeks are looked at.
+    /// name. With `weeks` only files of these are looked at.
     ///
     /// Of the files that may hold one, as far as bounds and Bloom filters tell, the keys and versions are read.
     ///
@@ -70,7 +70,7 @@ impl Lake {
         &self,
         table: &'static Table,
         rows: &RecordBatch,
-        weeks: &BTreeSet<Week>,
+        weeks: Option<&BTreeSet<Week>>,
     ) -> Result<Vec<Option<RowVersion>>, Error> {
         let mut found = vec![None; rows.num_rows()];
         let key = by_name(rows, table.key.iter().copied()).map_err(Error::rows(table.name))?;
@@ -87,7 +87,7 @@ impl Lake {
         let log = self.inner.log(table);
         let _reading = log.readers.begin();
         let state = log.state().await?;
-        let is_of_week = |file: &DataFile| file.week.is_none_or(|week| weeks.contains(&week));
+        let is_of_week = |file: &DataFile| file.week.zip(weeks).is_none_or(|(week, weeks)| weeks.contains(&week));
         let files = state.iter().flat_map(|state| &state.files);
         let files = files.filter(|file| is_of_week(file) && file.bounds.keys_meet(&bounds));
         let looks: Vec<_> = files.map(|file| look(&self.inner.store, table, file, &sought, &wanted)).collect();

@@ -133,16 +133,14 @@ impl<'a> RowRejects<'a> {
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
         let in_lake = self.in_lake(&waiting).await?;
-        let is_versioned = !self.table.layout().version().is_empty();
         let mut staying: BTreeMap<String, (Instant, Arc<Vec<Reject>>)> = BTreeMap::new();
         let mut in_lake = in_lake.into_iter();
         for Waiting { rows, records, rejects, .. } in waiting {
             let versions = RowVersion::of(self.table, &rows)?;
             for ((record, rejects), version) in records.into_iter().zip(rejects).zip(versions) {
                 let (hash, lake) = (hash(&record), in_lake.next().flatten());
-                // Of equal versions the first one stays, without versions the last.
-                let gives_way =
-                    self.newest.get(&hash).is_some_and(|before| is_versioned && before.compare(version).is_ge());
+                // Of equal versions the last one stays.
+                let gives_way = self.newest.get(&hash).is_some_and(|before| before.compare(version).is_gt());
                 if gives_way || lake.is_some_and(|lake| self.gives_way(version, lake)) {
                     continue;
                 }
@@ -177,8 +175,8 @@ impl<'a> RowRejects<'a> {
 
     /// What the lake has of each of the waiting rows.
     ///
-    /// Only files of their weeks are looked at: a first pass would look at all that came before. A row that moved to
-    /// another week did so by a newer version.
+    /// Files of their weeks are looked at first: a first pass would look at all that came before. A row whose rejects the
+    /// lake has may have moved to another week since.
     async fn in_lake(&self, waiting: &[Waiting]) -> Result<Vec<Option<RowVersion>>, NotDone> {
         let is_versioned = !self.table.layout().version().is_empty();
         let Some(first) = waiting.first().filter(|_| is_versioned || self.find == Find::Again) else {
@@ -187,7 +185,18 @@ impl<'a> RowRejects<'a> {
         let error = |source| DecodeError::Schema { table: self.table.name, source };
         let rows = concat_batches(&first.rows.schema(), waiting.iter().map(|waiting| &waiting.rows)).map_err(error)?;
         let weeks: BTreeSet<Week> = waiting.iter().map(|waiting| waiting.week).collect();
-        Ok(self.lake.versions_of(self.table, &rows, &weeks).await?)
+        let mut versions = self.lake.versions_of(self.table, &rows, Some(&weeks)).await?;
+        let records = waiting.iter().flat_map(|waiting| &waiting.records);
+        let elsewhere = versions.iter().zip(records).enumerate();
+        let elsewhere =
+            elsewhere.filter(|(_, (found, record))| found.is_none() && self.rejects.had(self.table, record));
+        let elsewhere: Vec<u32> = elsewhere.map(|(at, _)| at as u32).collect();
+        if !elsewhere.is_empty() {
+            let rows = take_record_batch(&rows, &UInt32Array::from(elsewhere.clone())).map_err(error)?;
+            let found = self.lake.versions_of(self.table, &rows, None).await?;
+            elsewhere.into_iter().zip(found).for_each(|(at, found)| versions[at as usize] = found);
+        }
+        Ok(versions)
     }
 
     /// Whether a row gives way to the lake's, as the commit will decide.

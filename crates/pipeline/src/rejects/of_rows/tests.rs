@@ -12,8 +12,10 @@ const ID: &str = "00000000-0000-4000-8000-000000000001";
 
 /// A page of one row in that version, with these other properties.
 fn page(version: i64, more: &str) -> Decoded {
+    // The row moves by a week every ten versions.
+    let day = 20 + version / 10 * 7;
     let row = format!(
-        "[{{\"msdyn_copilotinteractionid\":\"{ID}\",\"createdon\":\"2025-10-27T10:00:00Z\",\"versionnumber\":{version}{more}}}]"
+        "[{{\"msdyn_copilotinteractionid\":\"{ID}\",\"createdon\":\"2025-10-{day}T10:00:00Z\",\"versionnumber\":{version}{more}}}]"
     );
     decode_page(&COPILOT_INTERACTION, row.as_bytes(), at(version), &Labels::default()).unwrap()
 }
