@@ -159,8 +159,8 @@ impl Changes {
 
     /// Makes the rows part of the table: one row per key afterwards, the newest version.
     ///
-    /// Rows that the table has already, in an equal version (in tables without versions: with equal values but for
-    /// `extracted_at`), change nothing. Without any other row there is no commit.
+    /// Rows that the table has already, in a newer version or with equal values but for `extracted_at`, change nothing.
+    /// Without any other row there is no commit.
     ///
     /// # Errors
     /// Nothing is committed, except perhaps on [`Error::Doubtful`].

@@ -344,7 +344,8 @@ impl Log {
         // Said to other writers, which check their commits against ours: the whole table was read.
         about.insert("isBlindAppend".to_owned(), json!(false));
         about.insert("isolationLevel".to_owned(), json!("Serializable"));
-        about.insert(CLEAN.to_owned(), json!(!self.is_unclean.load(Ordering::Relaxed)));
+        let is_clean = !self.is_unclean.load(Ordering::Relaxed) && !self.readers.has_left();
+        about.insert(CLEAN.to_owned(), json!(is_clean));
         if let Some(version) = read {
             about.insert("readVersion".to_owned(), json!(version));
         }

@@ -1,5 +1,6 @@
 //! Who reads the files of a table now, so that none is deleted under a reader.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use object_store::path::Path;
@@ -13,6 +14,8 @@ pub(crate) struct Readers {
     /// The same store, when it is a local folder.
     local: Option<LocalStore>,
     inner: Mutex<Inner>,
+    /// Whether a removed file is still in the folder, because it could not be deleted.
+    has_left: AtomicBool,
 }
 
 #[derive(Default)]
@@ -26,7 +29,7 @@ pub(crate) struct Reading(Arc<Readers>);
 
 impl Readers {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, local: Option<LocalStore>) -> Self {
-        Self { store, local, inner: Mutex::default() }
+        Self { store, local, inner: Mutex::default(), has_left: AtomicBool::new(false) }
     }
 
     pub(crate) fn begin(self: &Arc<Self>) -> Reading {
@@ -36,7 +39,7 @@ impl Readers {
 
     /// Deletes files that are no longer part of the table: now, or when the last reader has ended.
     ///
-    /// A file that cannot be deleted is a warning: the next run that cleans up finds it.
+    /// A file that cannot be deleted is a warning, and the next run lists the folder.
     pub(crate) async fn delete(&self, paths: Vec<Path>) {
         {
             let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -45,7 +48,26 @@ impl Readers {
                 return;
             }
         }
-        delete(&self.store, paths).await;
+        self.delete_now(paths).await;
+    }
+
+    async fn delete_now(&self, paths: Vec<Path>) {
+        for path in paths {
+            match self.store.delete(&path).await {
+                Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => self.note_left(&path, &error),
+            }
+        }
+    }
+
+    fn note_left(&self, path: &Path, error: &dyn std::fmt::Display) {
+        self.has_left.store(true, Ordering::Relaxed);
+        tracing::warn!(%path, %error, "a removed file could not be deleted");
+    }
+
+    /// Whether a file that is no longer part of the table is still in its folder.
+    pub(crate) fn has_left(&self) -> bool {
+        self.has_left.load(Ordering::Relaxed)
     }
 }
 
@@ -63,27 +85,16 @@ impl Drop for Reading {
             (Some(local), _) => {
                 for path in paths {
                     match local.remove(&local.root().join(path.as_ref())) {
-                        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                            tracing::warn!(%path, %error, "a removed file could not be deleted");
-                        }
+                        Err(error) if error.kind() != std::io::ErrorKind::NotFound => self.0.note_left(&path, &error),
                         _ => {}
                     }
                 }
             }
             (None, Ok(runtime)) => {
-                let store = Arc::clone(&self.0.store);
-                drop(runtime.spawn(async move { delete(&store, paths).await }));
+                let readers = Arc::clone(&self.0);
+                drop(runtime.spawn(async move { readers.delete_now(paths).await }));
             }
             (None, Err(_)) => {}
-        }
-    }
-}
-
-async fn delete(store: &Arc<dyn ObjectStore>, paths: Vec<Path>) {
-    for path in paths {
-        match store.delete(&path).await {
-            Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(error) => tracing::warn!(%path, %error, "a removed file could not be deleted"),
         }
     }
 }

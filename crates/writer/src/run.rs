@@ -32,8 +32,7 @@ pub(crate) struct Row {
 }
 
 impl Run {
-    /// Sorts batches. Of rows with the same time and key the newest version stays; with the same version the first one,
-    /// in tables without versions the last one.
+    /// Sorts batches. Of rows with the same time and key the newest version stays, of equal versions the last one.
     pub(crate) fn new(table: &'static Table, batches: Vec<RecordBatch>) -> Result<Self, ArrowError> {
         let layout = table.layout();
         let of = |columns| batches.iter().map(move |batch| Values::of(batch, columns)).collect::<Result<Vec<_>, _>>();
@@ -53,7 +52,7 @@ impl Run {
                 if same {
                     let of = |row: &Row| Version::of(&version[row.batch as usize], row.row as usize);
                     let newer = of(later).compare(of(earlier));
-                    if newer.is_gt() || (newer.is_eq() && layout.version().is_empty()) {
+                    if newer.is_ge() {
                         *earlier = *later;
                     }
                 }

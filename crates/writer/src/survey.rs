@@ -97,6 +97,8 @@ impl Lake {
         for &table in tables {
             match self.ready_one(instance, table, lists).await {
                 Ok(()) => {}
+                // What could not be mended beside another writer is mended by the next run.
+                Err(error @ Error::Contended { .. }) => stopped.push((table, error)),
                 Err(error) if error.stops_table() == Some(table.name) => stopped.push((table, error)),
                 Err(error) => return Err(error),
             }

@@ -73,8 +73,7 @@ impl Suspects {
 }
 
 impl NewRows {
-    /// Finds the newest of the rows with each key. With equal versions the first row counts, in tables without versions the
-    /// last one. `sought`: what is looked for besides.
+    /// Finds the newest of the rows with each key, of equal versions the last one. `sought`: what is looked for besides.
     pub(crate) async fn read(
         store: &Arc<dyn ObjectStore>,
         table: &'static Table,
@@ -91,14 +90,13 @@ impl NewRows {
         if matches!(suspects, Suspects::Some(keys) if keys.is_empty()) {
             return Ok(this);
         }
-        let is_versioned = !table.layout().version().is_empty();
         for (at, source) in sources.iter().enumerate() {
-            source.keys(store, table, EVER, |row| this.insert(at, &row, suspects, is_versioned)).await?;
+            source.keys(store, table, EVER, |row| this.insert(at, &row, suspects)).await?;
         }
         Ok(this)
     }
 
-    fn insert(&mut self, source: usize, row: &KeyRow<'_>, suspects: &Suspects, is_versioned: bool) {
+    fn insert(&mut self, source: usize, row: &KeyRow<'_>, suspects: &Suspects) {
         let key = row.key();
         if !suspects.contain(key) {
             return;
@@ -110,7 +108,7 @@ impl NewRows {
         let (position, version) = (row.position, row.version());
         let this = Newest { source: source as u32, position, version, is_found: AtomicBool::new(false) };
         let superseded = match self.by_key.get(&key) {
-            Some(before) if is_versioned && before.version.compare(version).is_ge() => this,
+            Some(before) if before.version.compare(version).is_gt() => this,
             _ => match self.by_key.insert(key, this) {
                 Some(before) => before,
                 None => return,

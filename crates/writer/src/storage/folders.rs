@@ -63,15 +63,20 @@ impl Folders {
             let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut changed.folders)
         };
-        for folder in &folders {
-            if let Err(source) = self.sync_one(folder) {
-                let failure = error("sync the folder", folder)(source);
-                let _ = self.failure.set(failure.to_string());
-                return Err(failure);
+        let mut synced = Vec::with_capacity(folders.len());
+        for folder in folders {
+            match self.sync_one(&folder) {
+                Ok(true) => synced.push(folder),
+                Ok(false) => {}
+                Err(source) => {
+                    let failure = error("sync the folder", &folder)(source);
+                    let _ = self.failure.set(failure.to_string());
+                    return Err(failure);
+                }
             }
         }
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-        changed.durable.extend(folders);
+        changed.durable.extend(synced);
         Ok(())
     }
 
@@ -86,13 +91,13 @@ impl Folders {
         }
     }
 
-    fn sync_one(&self, folder: &Path) -> IoResult<()> {
+    /// `false`: it was removed meanwhile, and may be made again.
+    fn sync_one(&self, folder: &Path) -> IoResult<bool> {
         match sync_folder(folder) {
             // Somebody else's folder, in which this user may make entries and not list them.
-            Err(source) if source.kind() == ErrorKind::PermissionDenied && !folder.starts_with(&self.root) => Ok(()),
-            // It was removed meanwhile.
-            Err(source) if source.kind() == ErrorKind::NotFound => Ok(()),
-            synced => synced,
+            Err(source) if source.kind() == ErrorKind::PermissionDenied && !folder.starts_with(&self.root) => Ok(true),
+            Err(source) if source.kind() == ErrorKind::NotFound => Ok(false),
+            synced => synced.map(|()| true),
         }
     }
 }

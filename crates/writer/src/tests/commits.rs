@@ -38,7 +38,7 @@ async fn rows_are_sorted_and_the_newest_of_a_key_stays() {
     }
     let done = changes.commit("run-1").await.unwrap();
     assert_eq!(done.rows_written, 4);
-    assert_eq!(verbatims(&lake).await, owned(&[("a", "new"), ("b", "b"), ("c", "c"), ("d", "d")]));
+    assert_eq!(verbatims(&lake).await, owned(&[("a", "new"), ("b", "b"), ("c", "same version, later"), ("d", "d")]));
     assert_eq!(assert_sorted_and_unique(folder.path(), &logged(&lake, &COPILOT_EVENT).await), 4);
 }
 

@@ -136,11 +136,11 @@ fn apply(model: &mut BTreeMap<String, Row>, changed: &[Row], gone: &[String]) {
             model.remove(id);
         }
     }
-    // Among new rows of one version the first counts, and then it replaces the lake's.
+    // Of equal versions the last one counts, whether it came with the first or later.
     let mut newest: BTreeMap<&str, &Row> = BTreeMap::new();
     for row in changed {
         match newest.get(row.id.as_str()) {
-            Some(before) if !row.is_newer_than(before) => {}
+            Some(before) if before.is_newer_than(row) => {}
             _ => drop(newest.insert(&row.id, row)),
         }
     }
