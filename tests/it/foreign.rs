@@ -5,7 +5,7 @@ use std::process::Command;
 use copilot_lake_emulator::Scenario;
 use copilot_lake_tables::{TABLES, dataverse_tables};
 
-use crate::harness::{World, package, python, text};
+use crate::harness::{Numbers, World, package, python, text};
 use crate::mutation::{check_equal, history};
 
 /// Lets another tool work on a table.
@@ -14,6 +14,33 @@ fn foreign(world: &World, table: &str, arguments: &[&str]) -> String {
     let output = Command::new(python()).arg(script).arg(world.lake().join(table)).args(arguments).output().unwrap();
     assert!(output.status.success(), "{table} {arguments:?}: {}", text(&output.stderr));
     text(&output.stdout).trim().to_owned()
+}
+
+/// Lets another tool compact, reorder or vacuum that many tables, whichever the numbers say.
+pub(crate) fn disturb(world: &World, numbers: &mut Numbers, tables: usize) {
+    for _ in 0..tables {
+        let table = TABLES[numbers.next(TABLES.len() as u64) as usize];
+        let action: &[&str] = match numbers.next(3) {
+            0 => &["compact"],
+            1 => &["zorder", table.key[0]],
+            _ => &["vacuum"],
+        };
+        // A run that was killed early has not made every table.
+        if world.lake().join(table.name).join("_delta_log").exists() {
+            foreign(world, table.name, action);
+        }
+    }
+}
+
+/// Lets another tool delete rows of some tables, which reading everything again brings back.
+pub(crate) fn delete_and_read_again(world: &World) {
+    for table in ["msdyn_copilotevent", "msdyn_copilotinteraction"] {
+        assert_ne!(foreign(world, table, &["delete", "versionnumber % 2 = 0"]), "0");
+    }
+    world.extract(&["--full"], 0);
+    world.check_lake();
+    check_equal(world, dataverse_tables());
+    world.check_complete();
 }
 
 /// A lake with files of several runs in its weeks.
@@ -123,6 +150,7 @@ fn deletion_vectors_are_refused_for_reading_and_stop_no_other_table() {
     let told = stderr(&world, &["query", "--sql", "SELECT count(*) FROM payload"], 1);
     assert!(told.contains("table payload cannot be read") && told.contains("APPLY (PURGE)"), "{told}");
     stderr(&world, &["query", "--sql", "SELECT count(*) FROM msdyn_copilotevent"], 0);
+    stderr(&world, &["query", "--duckdb-views"], 0);
     let told = stderr(&world, &["extract"], 3);
     assert!(told.contains("table payload cannot be read") && told.contains("APPLY (PURGE)"), "{told}");
 }

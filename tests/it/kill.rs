@@ -4,6 +4,7 @@ use std::process::Stdio;
 
 use copilot_lake_emulator::Scenario;
 
+use crate::foreign::{delete_and_read_again, disturb};
 use crate::harness::{Numbers, World, is_soak, of_table, text};
 use crate::mutation::check_equal;
 
@@ -31,7 +32,10 @@ fn a_killed_run_and_its_rerun() {
     let pages = |world: &World| world.emulator.served().requests.get("page").copied();
     // Runs that were killed, those of them that had asked for a page, and runs that ended before.
     let (mut killed, mut begun, mut completed) = (0, 0, 0);
-    for _ in 0..kills {
+    for kill in 0..kills {
+        if kill % 4 == 3 {
+            disturb(&world, &mut moments, 2);
+        }
         let before = pages(&world);
         let until = requests(&world) + 1 + moments.next(300);
         let mut run = world.command(&["extract", "-q"]).stderr(Stdio::null()).spawn().unwrap();
@@ -78,6 +82,7 @@ fn a_killed_run_and_its_rerun() {
          GROUP BY 1, 2 HAVING count(*) > 1",
     );
     assert!(twice.is_empty(), "what was done was asked again: {twice:?}");
+    delete_and_read_again(&world);
 }
 
 #[test]

@@ -8,6 +8,9 @@ use copilot_lake_tables::dataverse_tables;
 
 use crate::harness::{World, package, python, text};
 
+/// Filters that are asked in one query.
+const TOGETHER: usize = 100;
+
 /// Runs a script of `python/`, which must end well.
 fn script(name: &str, arguments: &[&Path]) {
     let python = python();
@@ -30,7 +33,7 @@ fn print(world: &World, arguments: &[&str], name: &str) {
 
 #[test]
 fn every_filter_finds_its_rows_in_every_reader() {
-    let rows = dataverse_tables().map(|table| format!("[[table]]\nname = \"{}\"\nrows = 300\nweeks = 3\n", table.name));
+    let rows = dataverse_tables().map(|table| format!("[[table]]\nname = \"{}\"\nrows = 200\nweeks = 2\n", table.name));
     let mut world = World::parse(&format!("{}[graph]\nusers = 20\ninteractions = 300\n", rows.collect::<String>()));
     for (key, value) in [("graph.users", "licensed"), ("graph.since", "1970-01-01")] {
         world.keys.insert(key.to_owned(), value.into());
@@ -42,6 +45,9 @@ fn every_filter_finds_its_rows_in_every_reader() {
     for state in ["plain", "checkpoint", "optimize"] {
         print(&world, &["query", "--duckdb-views"], "views.sql");
         script("filters.py", &[&world.lake(), Path::new(state), &views, &filters]);
+        if state == "plain" {
+            continue;
+        }
 
         // Files that OPTIMIZE replaced are still in the folder: the views read what the log names.
         print(&world, &["query", "--duckdb-views"], "views.sql");
@@ -51,10 +57,15 @@ fn every_filter_finds_its_rows_in_every_reader() {
 
         let asked: Vec<serde_json::Value> = serde_json::from_slice(&std::fs::read(&filters).unwrap()).unwrap();
         assert!(asked.len() > 1_000, "{}", asked.len());
-        for each in asked {
-            let (table, sql) = (each["table"].as_str().unwrap(), each["sql"].as_str().unwrap());
-            let found = world.sql(&format!("SELECT count(*) FROM {table} WHERE {sql}"));
-            assert_eq!(found, [[each["rows"].to_string()]], "{state}: {table} WHERE {sql}");
+        for together in asked.chunks(TOGETHER) {
+            let parts = together.iter().enumerate().map(|(at, each)| {
+                let (table, sql) = (each["table"].as_str().unwrap(), each["sql"].as_str().unwrap());
+                format!("SELECT {at}, count(*) FROM {table} WHERE {sql}")
+            });
+            let found = world.sql(&format!("{} ORDER BY 1", parts.collect::<Vec<_>>().join(" UNION ALL ")));
+            for (each, row) in together.iter().zip(found) {
+                assert_eq!(row[1], each["rows"].to_string(), "{state}: {each}");
+            }
         }
     }
 }

@@ -52,17 +52,15 @@ def literal(value):
     raise TypeError(value)
 
 
-SIGNS = {"=": "__eq__", "<": "__lt__", "<=": "__le__", ">": "__gt__", ">=": "__ge__", "<>": "__ne__"}
+SIGNS = {"=": "__eq__", "<": "__lt__", ">=": "__ge__"}
 
 
 def filters_of(values):
-    """Operators and operands for a column with these values, ascending."""
-    yield from [("null", None), ("not null", None)]
+    """Operators and operands for a column with these values, ascending: each bound of the statistics decides in one."""
+    yield ("null", None)
     if values:
         low, middle, high = values[0], values[len(values) // 2], values[-1]
-        yield from [("=", low), ("=", middle), ("=", high), ("<>", low)]
-        yield from [("<", middle), ("<=", low), (">", low), (">=", high), (">", high), ("<", low)]
-        yield from [("in", [middle]), ("in", [low, high])]
+        yield from [("=", low), ("=", high), ("<", middle), (">=", middle), ("in", [low, high])]
 
 
 def expected(column, operator, operand):
@@ -70,8 +68,6 @@ def expected(column, operator, operand):
     match operator:
         case "null":
             return len(column) - len(there)
-        case "not null":
-            return len(there)
         case "in":
             return sum(value in operand for value in there)
     return sum(getattr(value, SIGNS[operator])(operand) for value in there)
@@ -79,8 +75,8 @@ def expected(column, operator, operand):
 
 def as_sql(name, operator, operand):
     match operator:
-        case "null" | "not null":
-            return f'"{name}" IS {operator.upper()}'
+        case "null":
+            return f'"{name}" IS NULL'
         case "in":
             return f'"{name}" IN ({", ".join(map(literal, operand))})'
     return f'"{name}" {operator} {literal(operand)}'
@@ -91,8 +87,6 @@ def as_arrow(field, operator, operand):
     match operator:
         case "null":
             return column.is_null()
-        case "not null":
-            return column.is_valid()
         case "in":
             return column.isin(pyarrow.array(operand, field.type))
     return getattr(column, SIGNS[operator])(pyarrow.scalar(operand, field.type))
@@ -103,8 +97,6 @@ def as_polars(name, dtype, operator, operand):
     match operator:
         case "null":
             return column.is_null()
-        case "not null":
-            return column.is_not_null()
         case "in":
             return column.is_in(polars.lit(polars.Series(operand, dtype=dtype).implode()))
     return getattr(column, SIGNS[operator])(polars.lit(operand, dtype=dtype))
@@ -136,7 +128,8 @@ for table in tables:
 
 connection = duckdb.connect()
 connection.execute("SET TimeZone = 'UTC'")
-connection.execute(pathlib.Path(views).read_text()) if state != "optimize" else None
+if state == "plain":
+    connection.execute(pathlib.Path(views).read_text())
 wrong, everything = [], []
 for table in tables:
     delta = DeltaTable(str(lake / table))
@@ -155,12 +148,15 @@ for table in tables:
     dataset = delta.to_pyarrow_dataset()
     arrow = [dataset.count_rows(filter=as_arrow(rows.schema.field(each["column"]), *each["by"])) for each in filters]
     compare(table, "deltalake", filters, arrow)
+    compare(table, "Polars over the log", filters, ask_polars(polars.scan_delta(str(lake / table)), filters))
+    if state == "checkpoint":
+        # The files are what they were.
+        continue
     connection.register("log", dataset)
     compare(table, "DuckDB over pyarrow", filters, ask_duckdb(connection, "log", filters))
     connection.unregister("log")
-    if state != "optimize":
+    if state == "plain":
         compare(table, "DuckDB over files", filters, ask_duckdb(connection, f'"{table}"', filters))
-    compare(table, "Polars over the log", filters, ask_polars(polars.scan_delta(str(lake / table)), filters))
     files = polars.scan_parquet(delta.file_uris(), hive_partitioning="week_start" in rows.schema.names)
     compare(table, "Polars over files", filters, ask_polars(files, filters))
 
