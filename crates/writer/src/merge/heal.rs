@@ -14,7 +14,7 @@ use crate::merge::key_filter::KeyFilter;
 use crate::merge::table_keys::for_each_key;
 use crate::merge::version::Version;
 use crate::rewrite::rewrite;
-use crate::source::{EVER, KeyReader, KeyRow, READ};
+use crate::source::{KeyRow, READ, for_each_row_of};
 
 /// What such a commit says instead of a run.
 const RUN: &str = "double keys";
@@ -24,6 +24,9 @@ const ATTEMPTS: usize = 3;
 
 /// Rows whose keys are looked at together: of so many the filter rarely errs.
 const PART_ROWS: u64 = 4_000_000;
+
+/// Of so few rows all keys are kept, which spares reading them twice.
+const FEW_ROWS: u64 = 100_000;
 
 /// A row whose key may be there several times.
 struct Occurrence {
@@ -91,26 +94,29 @@ async fn all_superseded(lake: &Inner, state: &State) -> Result<BTreeMap<usize, V
 /// The rows whose keys may be there several times, by key.
 async fn copies(lake: &Inner, state: &State, part: u128, parts: u128) -> Result<HashMap<u128, Vec<Occurrence>>, Error> {
     let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
-    let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
     let mut copies: HashMap<u128, Vec<Occurrence>> = HashMap::new();
-    let look = |hash: u128| {
-        if hash % parts == part && seen.insert(hash) {
-            copies.insert(hash, vec![]);
-        }
-    };
-    for_each_key(lake, state, look).await?;
-    if copies.is_empty() {
-        return Ok(copies);
-    }
-    for (at, file) in state.files.iter().enumerate() {
-        let take = |row: KeyRow<'_>| {
-            if let Some(copies) = copies.get_mut(&row.key()) {
-                let (position, version) = (row.position, row.version());
-                copies.push(Occurrence { file: at, position, version, written: file.modified });
+    let are_few = rows <= FEW_ROWS;
+    if !are_few {
+        let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
+        let look = |hash: u128| {
+            if hash % parts == part && seen.insert(hash) {
+                copies.insert(hash, vec![]);
             }
         };
-        KeyReader::open(&lake.store, state.table, file, EVER, None).await?.for_each(take).await?;
+        for_each_key(lake, state, look).await?;
+        if copies.is_empty() {
+            return Ok(copies);
+        }
     }
+    let take = |file: usize, row: KeyRow<'_>| {
+        let key = row.key();
+        if are_few || copies.contains_key(&key) {
+            let (position, version) = (row.position, row.version());
+            let copy = Occurrence { file, position, version, written: state.files[file].modified };
+            copies.entry(key).or_default().push(copy);
+        }
+    };
+    for_each_row_of(&lake.store, state.table, &state.files, take).await?;
     Ok(copies)
 }
 
