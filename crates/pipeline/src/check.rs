@@ -5,9 +5,9 @@ use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as Se
 use copilot_lake_tables::{Instant, SYSTEM_USER, Table};
 use copilot_lake_writer::{Lake, Remedy};
 
-use crate::condition;
 use crate::error::Error;
 use crate::graph;
+use crate::run::condition;
 use crate::settings::{DataverseJob, Deletes, GraphJob, Settings, Who};
 
 /// Something that was found, good or bad.

@@ -6,17 +6,17 @@ use copilot_lake_tables::{AI_INTERACTION, Instant, SYSTEM_USER, Table};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
-use crate::archive::TRACKING;
+use crate::dataverse::plan::{self, Frame, Plan};
+use crate::dataverse::schema::Schema;
 use crate::error::Error;
 use crate::graph;
 use crate::ledger::{Continued, Ledger};
-use crate::left::Left;
-use crate::named_files::{self, Gone, RetryMissing};
-use crate::plan::{self, Frame, Plan};
-use crate::schema::Schema;
-use crate::services::{Services, SignedIn};
+use crate::payloads::named_files::{self, Gone, RetryMissing};
+use crate::payloads::whole::Whole;
+use crate::replay::archive::TRACKING;
+use crate::run::restart_barrier::Left;
+use crate::run::services::{Services, SignedIn};
 use crate::settings::{DataverseJob, Deletes, Settings};
-use crate::whole::Whole;
 
 /// Requests that one identity may make in an hour: 6,000 in five minutes.
 ///

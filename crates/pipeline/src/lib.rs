@@ -5,40 +5,19 @@
 //! name walk the same way. The ledger is the only state that resume reads: a run that was killed is continued by the next
 //! one.
 
-mod archive;
 mod check;
-mod condition;
-mod coverage;
 mod cpu;
-mod deletes;
-mod derived;
+mod dataverse;
 mod error;
 mod estimate;
 mod event;
 mod graph;
-mod halt;
-mod ingest;
-mod labels;
 mod ledger;
-mod left;
-mod named_files;
-mod part;
 mod payloads;
-mod people;
-mod plan;
-mod read;
-mod recovery;
-mod redecode;
-mod rejects;
 mod replay;
 mod report;
 mod run;
-mod schema;
-mod services;
 mod settings;
-mod slice;
-mod spine;
-mod whole;
 
 pub use check::{Finding, check};
 pub use error::Error;

@@ -10,8 +10,8 @@ use futures::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use super::window::Task;
-use crate::halt::Halt;
-use crate::ingest::{Counts, NotDone};
+use crate::dataverse::ingest::{Counts, NotDone};
+use crate::run::shutdown::Halt;
 
 /// What is heard of a user.
 pub(crate) enum Heard {

@@ -1,12 +1,12 @@
 //! Microsoft 365 Copilot: who is in scope, then the history of each, many users at a time, committed together.
 
-mod asked;
 mod bundle;
+mod circuit_breaker;
 mod history;
-mod luck;
-mod marks;
 mod pending;
 mod scope;
+mod selection;
+mod watermarks;
 mod window;
 
 use std::collections::HashMap;
@@ -20,24 +20,24 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tracing::warn;
 
-use self::asked::Asked;
 use self::bundle::bundles;
+use self::circuit_breaker::{EndedSlice, Luck};
 use self::history::{Heard, Reader};
-use self::luck::{EndedSlice, Luck};
 use self::pending::Pending;
 use self::scope::{Member, Resolver, Scope, UserRows};
 pub(crate) use self::scope::{excluded, names_of};
+use self::selection::Asked;
 pub(crate) use self::window::Lost;
 use self::window::{Frame, Standing, Task};
-use crate::condition::tables_of_graph;
+use crate::dataverse::ingest::Counts;
 use crate::error::Error;
 use crate::event::Event;
-use crate::ingest::Counts;
 use crate::ledger::Continued;
-use crate::left::Left;
 use crate::report::Status;
+use crate::run::condition::tables_of_graph;
+use crate::run::context::Spine;
+use crate::run::restart_barrier::Left;
 use crate::settings::GraphJob;
-use crate::spine::Spine;
 
 /// What a run, or a plan, goes by.
 pub(crate) struct Walk<'a> {
@@ -77,8 +77,8 @@ impl Walk<'_> {
             None => 0,
         };
         let Scope { users: mut members, unknown, pages } = scope;
-        let last = marks::newest(lake).await?;
-        let reading = marks::Reading {
+        let last = watermarks::newest(lake).await?;
+        let reading = watermarks::Reading {
             continued: &self.continued.runs,
             since_loss: self.lost.as_ref().map(|lost| &lost.read_by),
             // Runs since then asked whoever was deleted before.
@@ -135,7 +135,7 @@ impl Walk<'_> {
         // Some who were read before come first of all: when all of them are refused, it is not about them.
         let mut some = 0;
         let (mut first, others): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|task| {
-            let is_first = some < luck::REFUSED && task.is_expected && task.until.is_some();
+            let is_first = some < circuit_breaker::REFUSED && task.is_expected && task.until.is_some();
             some += usize::from(is_first);
             is_first
         });

@@ -10,13 +10,13 @@ use copilot_lake_writer::{Changes, Find, Lake};
 use futures::future::try_join_all;
 
 use super::bundle::Bundle;
-use super::luck::EndedSlice;
+use super::circuit_breaker::EndedSlice;
+use crate::dataverse::ingest::Counts;
 use crate::error::Error;
 use crate::event::Event;
-use crate::ingest::Counts;
-use crate::rejects::Parents;
+use crate::ledger::rejects::Parents;
 use crate::report::Status;
-use crate::spine::Spine;
+use crate::run::context::Spine;
 
 /// The first commit of a run comes so soon, the others after twice the time each.
 const FIRST_COMMIT: Duration = Duration::from_secs(1);

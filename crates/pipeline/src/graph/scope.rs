@@ -13,11 +13,11 @@ use copilot_lake_writer::{Changes, Find, Lake, Scan};
 use futures::{Stream, TryStreamExt as _, stream};
 use tracing::warn;
 
-use super::marks::LastSlice;
+use super::watermarks::LastSlice;
 use crate::cpu;
+use crate::dataverse::ingest::NotDone;
 use crate::error::Error;
-use crate::ingest::NotDone;
-use crate::rejects::Rejects;
+use crate::ledger::rejects::Rejects;
 use crate::settings::{GraphJob, Who};
 
 /// When each user of the lake was first in scope, by id.

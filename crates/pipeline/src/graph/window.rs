@@ -7,10 +7,10 @@ use std::sync::Arc;
 use copilot_lake_tables::{GRAPH_USER, Instant};
 use copilot_lake_writer::Extent;
 
-use super::asked::Asked;
-use super::marks::LastSlice;
-use crate::condition::tables_of_graph;
+use super::selection::Asked;
+use super::watermarks::LastSlice;
 use crate::report::Status;
+use crate::run::condition::tables_of_graph;
 use crate::settings::GraphJob;
 
 /// What planning needs beside a user's mark.

@@ -7,7 +7,7 @@ use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, Timestamp
 use copilot_lake_extractor::Slice;
 use copilot_lake_tables::{Instant, Type};
 
-use crate::ingest::Counts;
+use crate::dataverse::ingest::Counts;
 use crate::ledger::SliceRow;
 use crate::report::Report;
 

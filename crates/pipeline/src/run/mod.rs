@@ -1,4 +1,10 @@
-//! A run from its sign-in to its report: the table of the spine, as one function.
+//! A run from its sign-in to its report, and what its parts share.
+
+pub(crate) mod condition;
+pub(crate) mod context;
+pub(crate) mod restart_barrier;
+pub(crate) mod services;
+pub(crate) mod shutdown;
 
 use std::sync::Arc;
 
@@ -7,22 +13,24 @@ use copilot_lake_writer::Lake;
 use tokio::sync::Mutex;
 use tracing::warn;
 
-use crate::archive::Kept;
-use crate::condition::{self, Condition};
+use self::condition::Condition;
+use self::context::{DataverseSpine, Reports, Spine};
+use self::restart_barrier::Left;
+use self::services::{Services, SignedIn};
+use self::shutdown::Halt;
+use crate::dataverse::ingest::Named;
+use crate::dataverse::labels::LabelCache;
+use crate::dataverse::schema::Schema;
+use crate::dataverse::{deletes, people, slices};
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::halt::Halt;
-use crate::ingest::Named;
-use crate::labels::LabelCache;
 use crate::ledger::Continued;
-use crate::left::Left;
-use crate::rejects::Rejects;
+use crate::ledger::rejects::Rejects;
+use crate::payloads::redecode;
+use crate::replay::archive::Kept;
 use crate::report::{Circumstances, EndedEarly, Outcome, Report, StoppedTable};
-use crate::schema::Schema;
-use crate::services::{Services, SignedIn};
 use crate::settings::{DataverseJob, Deletes, Settings, Stop};
-use crate::spine::{DataverseSpine, Reports, Spine};
-use crate::{deletes, graph, payloads, people, read, redecode};
+use crate::{graph, payloads};
 
 /// Memory for rows of histories: their five tables have open files of many weeks, each with buffers of its own.
 const HISTORIES: usize = 48 << 20;
@@ -125,7 +133,7 @@ impl DataverseSpine<'_> {
         if deletes != Deletes::Ignore {
             self.stop_table_of(deletes::start(self, &written).await).await?;
         }
-        let mut tasks = read::tasks(self, job, continued).await?;
+        let mut tasks = slices::tasks(self, job, continued).await?;
         let mut anew = continued.anew(self.full);
         if anew.is_some() {
             self.left.say(SYSTEM_USER.source_name(), !tasks.is_empty());
@@ -133,12 +141,12 @@ impl DataverseSpine<'_> {
         }
         if let Some(begun) = &anew {
             match self.left.is_nothing().await {
-                true => tasks = read::tasks(self, job, begun).await?,
+                true => tasks = slices::tasks(self, job, begun).await?,
                 false => anew = None,
             }
         }
-        read::run(self, tasks).await?;
-        read::settle_lost(self, job, continued).await?;
+        slices::run(self, tasks).await?;
+        slices::settle_lost(self, job, continued).await?;
         if deletes != Deletes::Ignore {
             let written = self.written(&job.tables).await;
             self.stop_table_of(deletes::apply(self, &written, deletes).await).await?;

@@ -5,7 +5,7 @@ use copilot_lake_tables::{AI_INTERACTION, Instant};
 
 use super::history::Ended;
 use super::window::Task;
-use crate::ingest::{Counts, NotDone};
+use crate::dataverse::ingest::{Counts, NotDone};
 use crate::ledger::{SliceRow, Watermark};
 use crate::report::Status;
 

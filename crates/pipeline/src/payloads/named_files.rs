@@ -13,7 +13,7 @@ use futures::{Stream, TryStreamExt as _};
 
 use crate::error::Error;
 use crate::ledger::{instant, text};
-use crate::whole::Whole;
+use crate::payloads::whole::Whole;
 
 /// A File column of a table in one week.
 #[derive(Debug, Clone, Copy)]

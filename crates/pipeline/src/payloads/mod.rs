@@ -1,5 +1,11 @@
 //! The second walk: whatever the lake's rows name and `payload` does not hold, newest first.
 
+pub(crate) mod changes;
+pub(crate) mod derived;
+pub(crate) mod named_files;
+pub(crate) mod redecode;
+pub(crate) mod whole;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock};
@@ -11,16 +17,16 @@ use copilot_lake_writer::Find;
 use futures::TryStreamExt as _;
 use tokio::task::{JoinError, JoinSet};
 
-use crate::archive::PayloadArchive;
+use self::changes::Part;
+use self::named_files::{Gone, NamedFile, RetryMissing};
+use self::whole::Whole;
 use crate::cpu;
+use crate::dataverse::plan::CREATED;
+use crate::dataverse::schema::Shows;
 use crate::error::Error;
 use crate::event::Event;
-use crate::named_files::{self, Gone, NamedFile, RetryMissing};
-use crate::part::Part;
-use crate::plan::CREATED;
-use crate::schema::Shows;
-use crate::spine::DataverseSpine;
-use crate::whole::Whole;
+use crate::replay::archive::PayloadArchive;
+use crate::run::context::DataverseSpine;
 
 /// Payloads fetched at the same time; the extractor's own limits lie below.
 const FETCHED_AT_ONCE: usize = 48;

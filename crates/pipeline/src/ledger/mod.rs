@@ -1,7 +1,10 @@
 //! The ledger: which runs there were, which windows are done, and the rows that say so.
 
-mod continued;
 mod groups;
+mod reject_index;
+pub(crate) mod rejects;
+mod restart;
+pub(crate) mod row_rejects;
 mod rows;
 
 use std::collections::BTreeMap;
@@ -16,12 +19,12 @@ use copilot_lake_writer::{Find, Lake, Scan};
 use futures::TryStreamExt as _;
 use tokio::sync::Mutex;
 
-pub(crate) use self::continued::Continued;
 use self::groups::Groups;
+pub(crate) use self::restart::Continued;
 use self::rows::Row;
+use crate::dataverse::ingest::Counts;
+use crate::dataverse::plan::{self, Window};
 use crate::error::Error;
-use crate::ingest::Counts;
-use crate::plan::{self, Window};
 use crate::report::{Outcome, Report, Status};
 
 /// Runs whose starts lie no further apart may be told apart by the ledger alone.

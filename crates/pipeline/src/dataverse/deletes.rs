@@ -14,16 +14,16 @@ use copilot_lake_extractor::{Error as ServiceError, Slice};
 use copilot_lake_tables::{Instant, Table};
 use copilot_lake_writer::{Find, Lake};
 
-use crate::archive::TRACKING;
-use crate::derived;
+use crate::dataverse::ingest::Counts;
 use crate::error::Error;
 use crate::event::Event;
-use crate::ingest::Counts;
+use crate::ledger::rejects::Rejects;
 use crate::ledger::{SliceRow, Watermark, instant};
-use crate::rejects::Rejects;
+use crate::payloads::derived;
+use crate::replay::archive::TRACKING;
 use crate::report::Status;
+use crate::run::context::DataverseSpine;
 use crate::settings::Deletes;
-use crate::spine::DataverseSpine;
 
 /// Rows that are looked at together.
 const TOGETHER: usize = 10_000;

@@ -1,4 +1,6 @@
-//! Replay: archived pages and payloads into a lake, without a request.
+//! Replay: archived pages and payloads into a lake, without a request; and the archive that a run keeps for that.
+
+pub(crate) mod archive;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -9,24 +11,25 @@ use copilot_lake_tables::{Instant, Labels, PAYLOAD, SYSTEM_USER, Table, Week, ta
 use copilot_lake_writer::{ArchivedSlice, Find, Instance, Lake, LakeOptions, archived};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::archive::{PAYLOADS, PayloadLine, SliceFile, TRACKING, VERSION};
-use crate::condition::{self, Condition};
-use crate::coverage::Coverage;
-use crate::deletes::{self, Forget};
+use self::archive::{PAYLOADS, PayloadLine, SliceFile, TRACKING, VERSION};
+use crate::cpu;
+use crate::dataverse::coverage::Coverage;
+use crate::dataverse::deletes::{self, Forget};
+use crate::dataverse::ingest::{Counts, Ingest, Named, NotDone};
+use crate::dataverse::labels::LabelCache;
+use crate::dataverse::people;
+use crate::dataverse::plan::{CREATED, MODIFIED};
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::ingest::{Counts, Ingest, Named, NotDone};
-use crate::labels::LabelCache;
+use crate::ledger::rejects::Rejects;
 use crate::ledger::{Ledger, REPLAY, SliceRow, Watermark};
-use crate::named_files::Held;
-use crate::part::Part;
+use crate::payloads::changes::Part;
+use crate::payloads::named_files::Held;
 use crate::payloads::{DECODED_TOGETHER, DECODED_TOGETHER_BYTES};
-use crate::plan::{CREATED, MODIFIED};
-use crate::rejects::Rejects;
 use crate::report::{Outcome, Report, Status, TableReport};
+use crate::run::condition::{self, Condition};
 use crate::run::{local_time, run_id};
 use crate::settings::{Deletes, Stop};
-use crate::{cpu, people};
 
 /// What a replay is to do.
 #[derive(Debug)]

@@ -4,10 +4,10 @@ use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
 use copilot_lake_writer::Find;
 use futures::TryStreamExt as _;
 
-use crate::archive::PageArchive;
+use crate::dataverse::ingest::{Counts, Ingest, NotDone};
 use crate::event::Event;
-use crate::ingest::{Counts, Ingest, NotDone};
-use crate::spine::DataverseSpine;
+use crate::replay::archive::PageArchive;
+use crate::run::context::DataverseSpine;
 
 /// Reads a slice and commits it; says what was asked for. Counts hold what happened even when it fails.
 pub(crate) async fn run(

@@ -11,11 +11,11 @@ use copilot_lake_tables::{Instant, Labels, Table, Week};
 use copilot_lake_writer::{Changes, Find, Lake};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
-use crate::coverage::Coverage;
 use crate::cpu;
-use crate::labels::LabelCache;
-use crate::rejects::Rejects;
-use crate::rejects::of_rows::RowRejects;
+use crate::dataverse::coverage::Coverage;
+use crate::dataverse::labels::LabelCache;
+use crate::ledger::rejects::Rejects;
+use crate::ledger::row_rejects::RowRejects;
 use crate::settings::Stop;
 
 /// Pages of one slice that are decoded at the same time: other slices keep the cores busy, and each page takes memory.

@@ -7,7 +7,7 @@ use copilot_lake_tables::{PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRI
 use copilot_lake_writer::{Changes, Find, Lake};
 
 use crate::error::Error;
-use crate::rejects::{Parents, Rejects};
+use crate::ledger::rejects::{Parents, Rejects};
 
 /// A column of the same text.
 fn same(text: &str, rows: usize) -> ArrayRef {

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use copilot_lake_extractor::{AnyFile, Dataverse, Environment, Error, Presence, Selection};
 use copilot_lake_tables::Table;
 
-use crate::coverage::Coverage;
+use crate::dataverse::coverage::Coverage;
 
 /// What rows say of the Files in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,16 +6,16 @@ use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
 use copilot_lake_tables::{Instant, Table};
 use futures::StreamExt as _;
 
+use crate::dataverse::ingest::{Counts, NotDone};
+use crate::dataverse::plan::{self, Frame};
+use crate::dataverse::recovery;
+use crate::dataverse::slice;
 use crate::error::Error;
 use crate::event::Event;
-use crate::ingest::{Counts, NotDone};
 use crate::ledger::{Continued, SliceRow, Watermark};
-use crate::plan::{self, Frame};
-use crate::recovery;
 use crate::report::Status;
+use crate::run::context::DataverseSpine;
 use crate::settings::DataverseJob;
-use crate::slice;
-use crate::spine::DataverseSpine;
 
 /// Slices in flight. Each holds a page or two, so this bounds memory; the service's own limits lie far above.
 const SLICES_IN_FLIGHT: usize = 3;

@@ -10,9 +10,9 @@ use copilot_lake_decoder::{Error as DecodeError, RecordKeys, Reject, reject_batc
 use copilot_lake_tables::{Instant, REJECTED_RECORD, Table, Week};
 use copilot_lake_writer::{Changes, Find, Lake, RowVersion, version_columns};
 
-use super::known::hash;
-use super::{Rejects, keys_of};
-use crate::ingest::NotDone;
+use super::reject_index::hash;
+use super::rejects::{Rejects, keys_of};
+use crate::dataverse::ingest::NotDone;
 
 /// More rows with rejects, or bytes of them, do not wait until it is known which stay.
 const ROWS: usize = 10_000;

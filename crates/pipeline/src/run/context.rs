@@ -9,19 +9,19 @@ use copilot_lake_tables::{Instant, Table};
 use copilot_lake_writer::{Error as LakeError, Lake, Lost};
 use tokio::sync::Mutex;
 
-use crate::archive::Kept;
-use crate::condition;
+use crate::dataverse::ingest::Named;
+use crate::dataverse::labels::LabelCache;
+use crate::dataverse::schema::Schema;
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::halt::Halt;
-use crate::ingest::Named;
-use crate::labels::LabelCache;
+use crate::ledger::rejects::Rejects;
 use crate::ledger::{Ledger, SliceRow};
-use crate::left::Left;
-use crate::rejects::Rejects;
+use crate::replay::archive::Kept;
 use crate::report::{Status, TableReport};
-use crate::schema::Schema;
-use crate::services::Services;
+use crate::run::condition;
+use crate::run::restart_barrier::Left;
+use crate::run::services::Services;
+use crate::run::shutdown::Halt;
 
 /// What every part of a run needs.
 pub(crate) struct Spine {

@@ -7,9 +7,9 @@ use copilot_lake_decoder::{DecodedPayloads, SourceRow, assemble, reject_batch};
 use copilot_lake_tables::{Instant, PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE};
 use copilot_lake_writer::{Changes, Find, Lake};
 
-use crate::derived;
 use crate::error::Error;
-use crate::rejects::{Parents, Rejects};
+use crate::ledger::rejects::{Parents, Rejects};
+use crate::payloads::derived;
 
 /// Payloads that are committed together, with what is made from them.
 pub(crate) struct Part {

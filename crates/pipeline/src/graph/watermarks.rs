@@ -9,8 +9,8 @@ use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_SLICE, Instant};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
-use super::asked::Asked;
 use super::scope::Member;
+use super::selection::Asked;
 use crate::error::Error;
 use crate::report::Status;
 

@@ -9,8 +9,8 @@ use copilot_lake_tables::{Instant, Labels, Table};
 use copilot_lake_writer::{Archive, Error};
 use serde::{Deserialize, Serialize};
 
-use crate::ingest::Counts;
-use crate::spine::{DataverseSpine, Spine};
+use crate::dataverse::ingest::Counts;
+use crate::run::context::{DataverseSpine, Spine};
 
 /// The folder of payloads, beside those of tables.
 pub(crate) const PAYLOADS: &str = "payload";

@@ -6,7 +6,7 @@ use std::ops::Range;
 use copilot_lake_tables::Instant;
 use copilot_lake_writer::{Extent, Lost};
 
-use crate::plan::{BEGINNING, CREATED, Frame, MODIFIED, Plan, Window, subtract, watermark};
+use crate::dataverse::plan::{BEGINNING, CREATED, Frame, MODIFIED, Plan, Window, subtract, watermark};
 
 impl Plan {
     /// Adds what the lake has lost and no run has read again since.
@@ -93,7 +93,7 @@ mod tests {
     use copilot_lake_tables::Week;
 
     use super::*;
-    use crate::plan::plan;
+    use crate::dataverse::plan::plan;
 
     fn at(text: &str) -> Instant {
         Instant::parse(text).unwrap()

@@ -11,8 +11,8 @@ use futures::TryStreamExt as _;
 use crate::cpu;
 use crate::error::Error;
 use crate::ledger::{instant, text};
-use crate::part::Part;
-use crate::spine::DataverseSpine;
+use crate::payloads::changes::Part;
+use crate::run::context::DataverseSpine;
 
 /// Says that a text is UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";

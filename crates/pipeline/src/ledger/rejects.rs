@@ -1,8 +1,5 @@
 //! Which rows have rejects, so that a row that is read again replaces them: `rejected_record` is read for those alone.
 
-mod known;
-pub(crate) mod of_rows;
-
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -13,9 +10,9 @@ use copilot_lake_writer::{Error as LakeError, Lake, Scan};
 use futures::TryStreamExt as _;
 use tokio::sync::OnceCell;
 
-use self::known::{Known, hash, parent};
+use super::reject_index::{Known, hash, parent};
+use crate::dataverse::ingest::NotDone;
 use crate::error::Error;
-use crate::ingest::NotDone;
 use crate::ledger::text;
 
 /// Which rows have rejects: in the lake as it was when the first row came, and by this run.
@@ -54,7 +51,7 @@ impl Rejects {
 
     /// Which of these rows, or of what belongs to them, may have rejects; `None`: none of the table's. The rows are given
     /// by how many they are, and what reads the key of one of them.
-    async fn marked(
+    pub(super) async fn marked(
         &self,
         table: &'static Table,
         rows: usize,
@@ -132,7 +129,7 @@ impl Rejects {
 }
 
 /// The beginnings of the keys of these rows' rejects, whatever the column; none when there are no rows.
-fn keys_of(table: &'static Table, records: &[impl AsRef<str>]) -> Result<Option<RecordBatch>, DecodeError> {
+pub(super) fn keys_of(table: &'static Table, records: &[impl AsRef<str>]) -> Result<Option<RecordBatch>, DecodeError> {
     if records.is_empty() {
         return Ok(None);
     }

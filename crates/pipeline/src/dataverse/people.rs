@@ -8,13 +8,13 @@ use copilot_lake_tables::{Instant, SYSTEM_USER, dataverse_tables};
 use copilot_lake_writer::{Find, Lake, Scan};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::archive::PageArchive;
+use crate::dataverse::ingest::{Counts, Ingest, NotDone};
+use crate::dataverse::plan::MODIFIED;
 use crate::error::Error;
-use crate::ingest::{Counts, Ingest, NotDone};
 use crate::ledger::{SliceRow, Watermark};
-use crate::plan::MODIFIED;
+use crate::replay::archive::PageArchive;
 use crate::report::Status;
-use crate::spine::DataverseSpine;
+use crate::run::context::DataverseSpine;
 
 /// Reads whom rows name and the lake does not know, and who changed. What fails is in the ledger and the report: rows do
 /// not depend on it.
