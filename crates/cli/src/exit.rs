@@ -3,7 +3,7 @@
 use std::fmt;
 
 use copilot_lake_extractor::role;
-use copilot_lake_pipeline::{EndedEarly, Outcome, Report, StoppedTable, TableReport};
+use copilot_lake_pipeline::{EndedEarly, Report, RunOutcome, StoppedTable, TableReport};
 use copilot_lake_tables::{AI_INTERACTION, table};
 
 #[cfg(feature = "query")]
@@ -217,8 +217,8 @@ pub(crate) fn of_report(report: &Report) -> Option<Problem> {
     let of_users = |table: &&TableReport| table.table == AI_INTERACTION.name;
     let users = report.tables.iter().find(of_users);
     match report.outcome {
-        Outcome::Complete => None,
-        Outcome::Failed if report.permission_missing => {
+        RunOutcome::Complete => None,
+        RunOutcome::Failed if report.permission_missing => {
             let told = format!("a permission is missing for everything asked{}", first_reason(report));
             let hint = if users.is_some_and(|users| users.slices_failed > 0) {
                 let role = role::HISTORIES;
@@ -231,10 +231,10 @@ pub(crate) fn of_report(report: &Report) -> Option<Problem> {
             };
             Some(Problem::new(Code::Refused, told).hint(hint))
         }
-        Outcome::Failed => {
+        RunOutcome::Failed => {
             Some(Problem::new(Code::Failed, format!("no slice was done{}", first_reason(report))).hint(AGAIN))
         }
-        Outcome::Partial => Some(partial(report, users.map_or(0, |users| users.slices_skipped))),
+        RunOutcome::Partial => Some(partial(report, users.map_or(0, |users| users.slices_skipped))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use copilot_lake_pipeline::{Event, Status};
+use copilot_lake_pipeline::{Event, SliceStatus};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
@@ -76,7 +76,7 @@ impl Progress {
             }
             Event::SlicesNotDone { table, status, reason, slices } => {
                 // A few without a mailbox are nothing to act on.
-                let level = if *status == Status::Failed { Level::Warning } else { Level::Info };
+                let level = if *status == SliceStatus::Failed { Level::Warning } else { Level::Info };
                 (level, format!("{table}: {} {}: {reason}", counted(*slices, "slice"), status.name()))
             }
             Event::Deleted { table, rows } => {

@@ -8,7 +8,7 @@ use copilot_lake_writer::{Lake, Remedy};
 use crate::error::Error;
 use crate::graph;
 use crate::run::condition;
-use crate::settings::{DataverseJob, Deletes, GraphJob, Settings, Who};
+use crate::settings::{DataverseJob, Deletes, GraphJob, Settings, UserSelector};
 
 /// Something that was found, good or bad.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -267,8 +267,8 @@ const USERS_TRIED: usize = 5;
 async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Error> {
     let service = Graph::new(job.connection.clone())?;
     let claims = service.token().await?;
-    let lists_users = job.users.iter().any(|who| !matches!(who, Who::Group(_)));
-    let has_groups = job.users.iter().chain(&job.exclude).any(|who| matches!(who, Who::Group(_)));
+    let lists_users = job.users.iter().any(|who| !matches!(who, UserSelector::Group(_)));
+    let has_groups = job.users.iter().chain(&job.exclude).any(|who| matches!(who, UserSelector::Group(_)));
     let needed = [
         (role::HISTORIES, "histories", true),
         (role::USERS, "users", lists_users),
@@ -281,8 +281,8 @@ async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Er
         }
     }
     let page = match job.users.first() {
-        Some(Who::Group(id)) => service.first_users_page(Some(id)).await,
-        Some(Who::User(name)) => service.user(name).await,
+        Some(UserSelector::Group(id)) => service.first_users_page(Some(id)).await,
+        Some(UserSelector::User(name)) => service.user(name).await,
         _ => service.first_users_page(None).await,
     };
     let page = match page {
@@ -302,7 +302,7 @@ async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Er
             return Ok(());
         }
     };
-    let everyone = !job.users.contains(&Who::Licensed);
+    let everyone = !job.users.contains(&UserSelector::Licensed);
     let is_in_scope =
         |user: &&User| (everyone || user.is_licensed) && !graph::names_of(user).any(|name| excluded.contains(&name));
     let mut refusal = None;

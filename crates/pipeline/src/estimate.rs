@@ -105,7 +105,7 @@ impl Estimate {
 /// # Errors
 /// Those of the sign-in, of the metadata and of reading the lake.
 pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
-    let Settings { lake, lake_options, dataverse, graph, request, .. } = settings;
+    let Settings { lake, lake_options, dataverse, graph, options, .. } = settings;
     let lake = Lake::open(&lake, lake_options).await?;
     let services = Services::new(dataverse.as_ref(), graph.as_ref())?;
     let Some(signed_in) = services.sign_in(dataverse.as_ref(), graph.as_ref()).await? else {
@@ -116,9 +116,9 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
         return Err(error);
     }
     let ledger = Ledger::read(&lake).await?;
-    let command = request.command("extract");
+    let command = options.command("extract");
     let continued = ledger.continued(&command, started_at);
-    let (full, window) = (request.full, request.window(continued.now)?);
+    let (full, window) = (options.full, options.window(continued.now)?);
     let mut estimate = Estimate::default();
     let left = Left::of([]);
     if let (Some(job), Some(service)) = (&dataverse, &services.dataverse) {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::report::Status;
+use crate::report::SliceStatus;
 
 /// Something that happened. No event holds a secret or people's text.
 #[derive(Debug, Clone, Serialize)]
@@ -66,7 +66,7 @@ pub enum Event {
         /// Its window.
         window: String,
         /// `failed` or `skipped`.
-        status: Status,
+        status: SliceStatus,
         /// Why.
         reason: String,
     },
@@ -75,7 +75,7 @@ pub enum Event {
         /// The table.
         table: &'static str,
         /// `failed` or `skipped`.
-        status: Status,
+        status: SliceStatus,
         /// Why.
         reason: String,
         /// How many, so far.

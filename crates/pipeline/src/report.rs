@@ -11,7 +11,7 @@ const SKIPPED: f64 = 0.05;
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Outcome {
+pub enum RunOutcome {
     /// Everything that was asked for is in the lake.
     Complete,
     /// Some slices or payloads failed, or the run was stopped; a rerun takes up the rest.
@@ -20,7 +20,7 @@ pub enum Outcome {
     Failed,
 }
 
-impl Outcome {
+impl RunOutcome {
     /// The word in `extraction_run` and in the report.
     pub const fn name(self) -> &'static str {
         match self {
@@ -34,7 +34,7 @@ impl Outcome {
 /// How a slice ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Status {
+pub enum SliceStatus {
     /// It is in the lake.
     Done,
     /// It is not, or not all of it; the next run tries again.
@@ -43,7 +43,7 @@ pub enum Status {
     Skipped,
 }
 
-impl Status {
+impl SliceStatus {
     /// The word in `extraction_slice`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -65,7 +65,7 @@ pub struct Report {
     /// The run.
     pub run_id: String,
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: RunOutcome,
     /// Whether a signal or the deadline stopped it.
     pub stopped: bool,
     /// Whether every slice failed because a permission is missing.
@@ -164,7 +164,7 @@ impl Report {
     pub(crate) fn new(run_id: String) -> Self {
         Self {
             run_id,
-            outcome: Outcome::Complete,
+            outcome: RunOutcome::Complete,
             stopped: false,
             permission_missing: false,
             too_many_skipped: false,
@@ -199,11 +199,11 @@ impl Report {
             || of.stopped
             || self.too_many_skipped;
         self.outcome = match done {
-            0 if of.ended_early || all_skipped || (failed_otherwise > 0 && !of.stopped) => Outcome::Failed,
-            _ if is_partial => Outcome::Partial,
-            _ => Outcome::Complete,
+            0 if of.ended_early || all_skipped || (failed_otherwise > 0 && !of.stopped) => RunOutcome::Failed,
+            _ if is_partial => RunOutcome::Partial,
+            _ => RunOutcome::Complete,
         };
-        self.permission_missing = self.outcome == Outcome::Failed && failed > 0 && of.refused == failed;
+        self.permission_missing = self.outcome == RunOutcome::Failed && failed > 0 && of.refused == failed;
     }
 
     /// A total over the tables.
@@ -216,7 +216,7 @@ impl Report {
 mod tests {
     use super::*;
 
-    fn judged(tables: Vec<TableReport>, of: Circumstances) -> (Outcome, bool, bool) {
+    fn judged(tables: Vec<TableReport>, of: Circumstances) -> (RunOutcome, bool, bool) {
         let mut report = Report { tables, ..Report::new(String::new()) };
         report.judge(&of);
         (report.outcome, report.permission_missing, report.too_many_skipped)
@@ -242,14 +242,14 @@ mod tests {
             report.outcome
         };
         let (events, others) = ("msdyn_copilotevent", "msdyn_copilottranscript");
-        assert_eq!(judged(vec![of(events, [0, 1, 0])], 1), Outcome::Partial);
-        assert_eq!(judged(vec![of(events, [0, 1, 0]), of(others, [1, 0, 0])], 1), Outcome::Partial);
-        assert_eq!(judged(vec![of(events, [0, 1, 0]), of(others, [0, 1, 0])], 1), Outcome::Failed);
+        assert_eq!(judged(vec![of(events, [0, 1, 0])], 1), RunOutcome::Partial);
+        assert_eq!(judged(vec![of(events, [0, 1, 0]), of(others, [1, 0, 0])], 1), RunOutcome::Partial);
+        assert_eq!(judged(vec![of(events, [0, 1, 0]), of(others, [0, 1, 0])], 1), RunOutcome::Failed);
     }
 
     #[test]
     fn the_outcome_follows_from_what_was_done() {
-        use Outcome::{Complete, Failed, Partial};
+        use RunOutcome::{Complete, Failed, Partial};
         let whole = Circumstances { is_whole: true, in_scope: 100, ..Circumstances::default() };
         let (events, users, people) = ("msdyn_copilotevent", "ai_interaction", "systemuser");
         let cases = [

@@ -29,7 +29,7 @@ pub struct Settings {
     /// What to read from Graph.
     pub graph: Option<GraphJob>,
     /// Which part of it.
-    pub request: Request,
+    pub options: RunOptions,
 }
 
 /// What to read from Dataverse.
@@ -55,9 +55,9 @@ pub struct GraphJob {
     /// The tenant, how to sign in, and at which pace.
     pub connection: GraphSettings,
     /// Whose history is read: everyone whom one of these means.
-    pub users: Vec<Who>,
+    pub users: Vec<UserSelector>,
     /// Whose history is never asked for, whatever `users` says.
-    pub exclude: Vec<Who>,
+    pub exclude: Vec<UserSelector>,
     /// Start of the first window.
     pub since: Instant,
     /// Re-read before the last window's end.
@@ -68,7 +68,7 @@ pub struct GraphJob {
 
 /// Some users of a tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Who {
+pub enum UserSelector {
     /// Everyone.
     All,
     /// Those whose service plan for Copilot is enabled.
@@ -79,7 +79,7 @@ pub enum Who {
     User(String),
 }
 
-impl Who {
+impl UserSelector {
     /// Reads the word in the configuration.
     pub fn parse(text: &str) -> Self {
         match text.split_once(':') {
@@ -121,7 +121,7 @@ impl Deletes {
 
 /// Which part is asked for.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Request {
+pub struct RunOptions {
     /// Read the window from here again; no watermark moves.
     pub since: Option<Instant>,
     /// End of that window, excluded; the run's start when none.
@@ -134,7 +134,7 @@ pub struct Request {
     pub deadline: Option<std::time::Instant>,
 }
 
-impl Request {
+impl RunOptions {
     /// The command with what makes it another one, for `extraction_run`.
     pub(crate) fn command(&self, command: &str) -> String {
         let (repair, full) = (if self.repair { " --repair" } else { "" }, if self.full { FULL } else { "" });

@@ -1,7 +1,7 @@
 //! `check`: configuration, sign-in, permissions and lake, before anything is extracted.
 
 use anyhow::Result;
-use copilot_lake_pipeline::{Finding, Request};
+use copilot_lake_pipeline::{Finding, RunOptions};
 use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, SYSTEM_USER};
 use serde_json::{Map, Value, json};
 
@@ -14,7 +14,7 @@ use crate::wording::{counted, listed};
 
 /// Runs `check`.
 pub(crate) async fn run(args: &Check, global: Global, console: &Console) -> Result<Code> {
-    let settings = extract::configured("check", (&[], &[]), Request::default(), global, console)?;
+    let settings = extract::configured("check", (&[], &[]), RunOptions::default(), global, console)?;
     let mut tell = |finding: &Finding| told(console, finding);
     let findings = copilot_lake_pipeline::check(settings, args.read_only, &mut tell).await?;
     console.info("rows that an administrator moved to long-term retention cannot be read through the Web API");

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
-use copilot_lake_pipeline::{Outcome, Request, Settings};
+use copilot_lake_pipeline::{RunOptions, RunOutcome, Settings};
 use copilot_lake_tables::{EXTRACTION_RUN, TABLES};
 use copilot_lake_writer::{Lake, LakeOptions};
 
@@ -33,7 +33,7 @@ pub(crate) async fn run(args: Demo, global: &Global, console: &Console) -> Resul
     emulator.stop().await;
     let problem = exit::of_report(&report);
     let code = summary.tell(console, Some(&report), problem.as_ref());
-    if report.outcome == Outcome::Failed {
+    if report.outcome == RunOutcome::Failed {
         return Ok(code);
     }
     let lake = Lake::open(&dir, LakeOptions::default()).await?;
@@ -107,7 +107,7 @@ fn settings(dir: &str, emulator: &Emulator) -> Result<Settings> {
         command: "demo",
         dataverse: settings::dataverse(&config, &[])?,
         graph: settings::graph(&config)?,
-        request: Request::default(),
+        options: RunOptions::default(),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use copilot_lake_pipeline::{Report, Request, Settings};
+use copilot_lake_pipeline::{Report, RunOptions, Settings};
 use copilot_lake_tables::AI_INTERACTION;
 
 use crate::args::{Extract, Global, SourceName};
@@ -55,15 +55,15 @@ pub(crate) async fn walk(settings: Settings, console: &Console) -> Result<Report
 }
 
 fn settings(args: &Extract, global: Global, console: &Console) -> Result<Settings> {
-    let request = request(args)?;
-    configured("extract", (&args.source, &args.table), request, global, console)
+    let options = options(args)?;
+    configured("extract", (&args.source, &args.table), options, global, console)
 }
 
 /// What the configuration says that a command is to do, with these services and tables when some are named.
 pub(crate) fn configured(
     command: &'static str,
     (sources, tables): (&[SourceName], &[String]),
-    request: Request,
+    options: RunOptions,
     global: Global,
     console: &Console,
 ) -> Result<Settings> {
@@ -100,10 +100,10 @@ pub(crate) fn configured(
         return Err(problem.into());
     }
     let archive_raw = settings::archive_raw(&config);
-    Ok(Settings { lake, lake_options, archive_raw, command, dataverse, graph, request })
+    Ok(Settings { lake, lake_options, archive_raw, command, dataverse, graph, options })
 }
 
-fn request(args: &Extract) -> Result<Request, Problem> {
+fn options(args: &Extract) -> Result<RunOptions, Problem> {
     let now = moment::now();
     let time = |flag: &str, text: &Option<String>| match text {
         None => Ok(None),
@@ -132,7 +132,7 @@ fn request(args: &Extract) -> Result<Request, Problem> {
             std::time::Instant::now().checked_add(std::time::Duration::from_micros(left))
         }
     };
-    Ok(Request { since, until, full: args.full, repair: args.repair, deadline })
+    Ok(RunOptions { since, until, full: args.full, repair: args.repair, deadline })
 }
 
 #[cfg(test)]
@@ -157,7 +157,7 @@ mod tests {
     #[test]
     fn windows_and_deadlines() {
         let at = |text: &str| copilot_lake_tables::Instant::parse(text);
-        let found = request(&args(|args| {
+        let found = options(&args(|args| {
             args.since = Some("2025-06-22".to_owned());
             args.until = Some("2025-06-29T12:00:00Z".to_owned());
             args.deadline = Some("2h".to_owned());
@@ -167,15 +167,15 @@ mod tests {
         let left = found.deadline.unwrap().duration_since(std::time::Instant::now()).as_secs();
         assert!((7190..=7200).contains(&left), "{left}");
 
-        let empty = request(&args(|args| {
+        let empty = options(&args(|args| {
             args.since = Some("2025-06-22".to_owned());
             args.until = args.since.clone();
         }));
         assert!(empty.unwrap_err().message.ends_with("is empty"));
         for text in ["yesterday", "7"] {
-            assert_eq!(request(&args(|args| args.since = Some(text.to_owned()))).unwrap_err().code, Code::Usage);
+            assert_eq!(options(&args(|args| args.since = Some(text.to_owned()))).unwrap_err().code, Code::Usage);
         }
-        let over = request(&args(|args| args.deadline = Some("2025-01-01T00:00:00Z".to_owned())));
+        let over = options(&args(|args| args.deadline = Some("2025-01-01T00:00:00Z".to_owned())));
         assert!(over.unwrap_err().message.ends_with("is over"));
     }
 }

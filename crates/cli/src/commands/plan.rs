@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use copilot_lake_pipeline::{CALLS_PER_HOUR, Estimate, GraphEstimate, Request};
+use copilot_lake_pipeline::{CALLS_PER_HOUR, Estimate, GraphEstimate, RunOptions};
 
 use crate::args::{Global, Plan};
 use crate::commands::extract;
@@ -12,8 +12,8 @@ use crate::wording::{counted, grouped, seconds};
 
 /// Runs `plan`.
 pub(crate) async fn run(args: &Plan, global: Global, console: &Console) -> Result<()> {
-    let request = Request { full: args.full, ..Request::default() };
-    let settings = extract::configured("plan", (&args.source, &args.table), request, global, console)?;
+    let options = RunOptions { full: args.full, ..RunOptions::default() };
+    let settings = extract::configured("plan", (&args.source, &args.table), options, global, console)?;
     let estimate = copilot_lake_pipeline::estimate(settings).await?;
     std::io::stdout().lock().write_all(text(&estimate).as_bytes())?;
     Ok(())

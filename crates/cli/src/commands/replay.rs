@@ -27,7 +27,7 @@ async fn replay(args: Replay, global: Global, console: &Console) -> Result<copil
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let progress = Arc::new(Progress::new(console.clone()));
     let observer = Arc::clone(&progress);
-    let replay = copilot_lake_pipeline::Replay { lake, lake_options, paths: args.path };
+    let replay = copilot_lake_pipeline::ReplaySettings { lake, lake_options, paths: args.path };
     let run = copilot_lake_pipeline::replay(replay, Arc::new(move |event| observer.observe(event)), stopped);
     let signal = async {
         signals::stop().await;

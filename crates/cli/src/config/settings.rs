@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use copilot_lake_extractor::{DataverseSettings, GraphSettings, Network};
-use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, Who};
+use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, UserSelector};
 use copilot_lake_tables::{AI_INTERACTION, Instant, Source, Table, dataverse_tables, table};
 use copilot_lake_writer::LakeOptions;
 use url::Url;
@@ -84,14 +84,15 @@ pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
         },
         model: text(config, "graph", &GRAPH_MODEL).ok(),
     };
-    let users: Vec<Who> = list(config, &GRAPH_USERS).iter().map(|text| Who::parse(text)).collect();
+    let users: Vec<UserSelector> = list(config, &GRAPH_USERS).iter().map(|text| UserSelector::parse(text)).collect();
     if users.is_empty() {
         return Err(usage("`graph.users` is not set: whose history is to be read")
             .hint("say \"licensed\", \"all\", \"group:<id>\", or list ids and principal names")
             .into());
     }
-    let exclude: Vec<Who> = list(config, &GRAPH_EXCLUDE).iter().map(|text| Who::parse(text)).collect();
-    if exclude.iter().any(|who| matches!(who, Who::All | Who::Licensed)) {
+    let exclude: Vec<UserSelector> =
+        list(config, &GRAPH_EXCLUDE).iter().map(|text| UserSelector::parse(text)).collect();
+    if exclude.iter().any(|who| matches!(who, UserSelector::All | UserSelector::Licensed)) {
         return Err(usage("`graph.exclude` names ids, principal names or group:<id>, not `all` or `licensed`")
             .hint("leave out the section [graph] when nobody's history is to be read")
             .into());
@@ -277,11 +278,11 @@ mod tests {
         assert!(message(&exclude).starts_with("`graph.exclude` names"));
         let users = "graph.users=group:11111111-1111-1111-1111-111111111111, Bob@contoso.example";
         let job = with(&[users, "graph.since=2025-01-01", "graph.model=B"]).unwrap().unwrap();
-        let group = Who::Group("11111111-1111-1111-1111-111111111111".to_owned());
-        assert_eq!(job.users, [group, Who::User("Bob@contoso.example".to_owned())]);
+        let group = UserSelector::Group("11111111-1111-1111-1111-111111111111".to_owned());
+        assert_eq!(job.users, [group, UserSelector::User("Bob@contoso.example".to_owned())]);
         assert_eq!((job.connection.requests_per_second, job.overlap.as_secs()), (24.0, 86_400));
         assert_eq!(job.connection.model.as_deref(), Some("B"));
-        assert_eq!(with(&["graph.users=licensed", "graph.since=1d"]).unwrap().unwrap().users, [Who::Licensed]);
+        assert_eq!(with(&["graph.users=licensed", "graph.since=1d"]).unwrap().unwrap().users, [UserSelector::Licensed]);
     }
 
     #[test]

@@ -21,7 +21,7 @@ use crate::ledger::rejects::Rejects;
 use crate::ledger::{SliceRow, Watermark, instant};
 use crate::payloads::derived;
 use crate::replay::archive::TRACKING;
-use crate::report::Status;
+use crate::report::SliceStatus;
 use crate::run::context::DataverseSpine;
 use crate::settings::Deletes;
 
@@ -100,7 +100,7 @@ async fn read(
             if matches!(error, ServiceError::PermissionMissing { .. }) {
                 spine.reports.lock().await.refused += 1;
             }
-            let failed = (Status::Failed, Some(error.to_string()));
+            let failed = (SliceStatus::Failed, Some(error.to_string()));
             let row = record(spine, slice, failed, None, counts).await?;
             spine.report(row).await;
             return Ok(());
@@ -115,7 +115,7 @@ async fn read(
     }
     let how = Forget { deletes, as_of, seen_until: None };
     let rows = forget(&spine.lake, &spine.run_id, &spine.rejects, table, &gone, &how).await?;
-    record(spine, slice, (Status::Done, expired), Some(tracking.token), counts).await?;
+    record(spine, slice, (SliceStatus::Done, expired), Some(tracking.token), counts).await?;
     let mut reports = spine.reports.lock().await;
     reports.of(table.name).rows_deleted += rows;
     (spine.observe)(&Event::Deleted { table: table.name, rows });
@@ -125,7 +125,7 @@ async fn read(
 async fn record(
     spine: &DataverseSpine<'_>,
     slice: Slice,
-    (status, reason): (Status, Option<String>),
+    (status, reason): (SliceStatus, Option<String>),
     token: Option<String>,
     received: Counts,
 ) -> Result<SliceRow, Error> {

@@ -13,7 +13,7 @@ use crate::dataverse::plan::MODIFIED;
 use crate::error::Error;
 use crate::ledger::{SliceRow, Watermark};
 use crate::replay::archive::PageArchive;
-use crate::report::Status;
+use crate::report::SliceStatus;
 use crate::run::context::DataverseSpine;
 
 /// Reads whom rows name and the lake does not know, and who changed. What fails is in the ledger and the report: rows do
@@ -40,7 +40,7 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) 
     let mut counts = Counts { as_of: Some(as_of), ..Counts::default() };
     let result = read(spine, &slice, &selection, (&known, &unknown), &mut counts).await;
     let (status, reason) = match result {
-        Ok(()) => (Status::Done, None),
+        Ok(()) => (SliceStatus::Done, None),
         Err(NotDone::Stopped) => {
             spine.stopped().await;
             return Ok(());
@@ -49,9 +49,9 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) 
         Err(NotDone::Service(error)) if error.holds_for_all() => return Err(error.into()),
         // Names are a comfort: without the permission everything else is complete.
         Err(NotDone::Service(error @ ServiceError::PermissionMissing { .. })) => {
-            (Status::Skipped, Some(error.to_string()))
+            (SliceStatus::Skipped, Some(error.to_string()))
         }
-        Err(error) => (Status::Failed, Some(error.to_string())),
+        Err(error) => (SliceStatus::Failed, Some(error.to_string())),
     };
     let row = SliceRow {
         slice,
@@ -64,7 +64,7 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) 
         received: counts,
     };
     spine.ledger.record(&spine.run_id, &row).await?;
-    let is_done = row.status == Status::Done;
+    let is_done = row.status == SliceStatus::Done;
     spine.report(row).await;
     if is_lost && is_done {
         spine.lake.recovered(&SYSTEM_USER).await?;

@@ -13,7 +13,7 @@ use crate::dataverse::slice;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::{Continued, SliceRow, Watermark};
-use crate::report::Status;
+use crate::report::SliceStatus;
 use crate::run::context::DataverseSpine;
 use crate::settings::DataverseJob;
 
@@ -112,14 +112,14 @@ async fn oldest(
 }
 
 /// The status and reason of a slice that was not done.
-async fn ended(spine: &DataverseSpine<'_>, error: NotDone) -> (Status, Option<String>) {
+async fn ended(spine: &DataverseSpine<'_>, error: NotDone) -> (SliceStatus, Option<String>) {
     match error {
-        NotDone::Service(ServiceError::TableMissing { .. }) => (Status::Skipped, Some(error.to_string())),
+        NotDone::Service(ServiceError::TableMissing { .. }) => (SliceStatus::Skipped, Some(error.to_string())),
         error => {
             if matches!(error, NotDone::Service(ServiceError::PermissionMissing { .. })) {
                 spine.reports.lock().await.refused += 1;
             }
-            (Status::Failed, Some(error.to_string()))
+            (SliceStatus::Failed, Some(error.to_string()))
         }
     }
 }
@@ -129,7 +129,7 @@ async fn skip(spine: &DataverseSpine<'_>, table: &'static Table, start: Instant,
     let slice = Slice { table, scope: String::new(), clock: plan::CREATED, start, end };
     let reason = Some("the environment has no such table".to_owned());
     let counts = Counts { as_of: Some(end), ..Counts::default() };
-    note(spine, slice, &Selection::of(table), (Status::Skipped, reason), counts).await
+    note(spine, slice, &Selection::of(table), (SliceStatus::Skipped, reason), counts).await
 }
 
 /// Reads the slices, several at a time. One that fails holds nothing else up; when the lake or the sign-in fails, the
@@ -169,7 +169,7 @@ async fn one(spine: &DataverseSpine<'_>, slice: Slice) -> Result<(), Error> {
     let mut counts = Counts::default();
     let (selection, result) = slice::run(&slice, spine, &mut counts).await;
     let ended = match result {
-        Ok(()) => (Status::Done, None),
+        Ok(()) => (SliceStatus::Done, None),
         Err(NotDone::Stopped) => {
             spine.stopped().await;
             return Ok(());
@@ -187,7 +187,7 @@ async fn note(
     spine: &DataverseSpine<'_>,
     slice: Slice,
     selection: &Selection,
-    (status, reason): (Status, Option<String>),
+    (status, reason): (SliceStatus, Option<String>),
     received: Counts,
 ) -> Result<(), Error> {
     let now = spine.service.service_time().await;
@@ -196,7 +196,7 @@ async fn note(
     let selection = selection.text();
     let row = SliceRow { slice, selection, status, reason, watermark, token: None, finished_at, received };
     // What is planned anew is skipped anew, and told once.
-    if spine.ledger.record(&spine.run_id, &row).await? || row.status != Status::Skipped {
+    if spine.ledger.record(&spine.run_id, &row).await? || row.status != SliceStatus::Skipped {
         spine.report(row).await;
     }
     Ok(())

@@ -7,7 +7,7 @@ use super::history::Ended;
 use super::window::Task;
 use crate::dataverse::ingest::{Counts, NotDone};
 use crate::ledger::{SliceRow, Watermark};
-use crate::report::Status;
+use crate::report::SliceStatus;
 
 /// The clock of the windows.
 const CREATED: &str = "createdDateTime";
@@ -81,7 +81,7 @@ impl Luck {
         if !is_refused && !self.is_hopeless() {
             return (self.waiting, 0);
         }
-        self.waiting.iter_mut().for_each(|slice| slice.row.status = Status::Failed);
+        self.waiting.iter_mut().for_each(|slice| slice.row.status = SliceStatus::Failed);
         let refused = self.waiting.len() as u64;
         (self.waiting, refused)
     }
@@ -93,7 +93,7 @@ impl Luck {
                 self.failed_in_a_row = 0;
                 let said = "the tenant refuses the filter: everything was read, and what is in the window kept";
                 let reason = unfiltered.then(|| said.to_owned());
-                return Ok(Some(self.said(&task, Status::Done, (reason, None), finished_at, counts)));
+                return Ok(Some(self.said(&task, SliceStatus::Done, (reason, None), finished_at, counts)));
             }
             Err(NotDone::Stopped) => return Ok(None),
             Err(error) => error,
@@ -105,11 +105,11 @@ impl Luck {
             ) => {
                 self.refused += 1;
                 self.refused_unexpectedly += usize::from(task.is_expected);
-                Status::Skipped
+                SliceStatus::Skipped
             }
             NotDone::Service(ServiceError::UserRefused { .. }) => {
                 self.others += 1;
-                Status::Skipped
+                SliceStatus::Skipped
             }
             other => {
                 self.failed += 1;
@@ -119,7 +119,7 @@ impl Luck {
                 {
                     return Err(service.clone());
                 }
-                Status::Failed
+                SliceStatus::Failed
             }
         };
         let in_short = match &error {
@@ -134,7 +134,7 @@ impl Luck {
     pub(crate) fn said(
         &self,
         task: &Task,
-        status: Status,
+        status: SliceStatus,
         (reason, in_short): (Option<String>, Option<String>),
         finished_at: Instant,
         received: Counts,
@@ -146,7 +146,7 @@ impl Luck {
             start: task.start,
             end: task.end,
         };
-        let (selection, until) = if status == Status::Done && !self.is_window {
+        let (selection, until) = if status == SliceStatus::Done && !self.is_window {
             // What was read before does not become unread.
             let until = task.until.filter(|_| task.asked_before.as_deref() == Some(&*task.asked));
             (task.asked.to_string(), Some(until.map_or(task.end, |until| until.max(task.end))))

@@ -33,7 +33,7 @@ use crate::dataverse::ingest::Counts;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::Continued;
-use crate::report::Status;
+use crate::report::SliceStatus;
 use crate::run::condition::tables_of_graph;
 use crate::run::context::Spine;
 use crate::run::restart_barrier::Left;
@@ -148,7 +148,7 @@ impl Walk<'_> {
 fn is_over(member: &Member) -> bool {
     member.mark.as_ref().zip(member.deleted_at).is_some_and(|(mark, deleted)| {
         mark.until.is_some_and(|until| until >= deleted)
-            || (mark.status == Status::Skipped && mark.window_end >= deleted)
+            || (mark.status == SliceStatus::Skipped && mark.window_end >= deleted)
     })
 }
 
@@ -277,5 +277,5 @@ fn unknown(name: String, walk: &Walk<'_>, luck: &Luck) -> EndedSlice {
     let task = Task::unread(name, start..end, frame.asked);
     let reason = Some("the directory has no such user".to_owned());
     let counts = Counts { as_of: Some(end), ..Counts::default() };
-    luck.said(&task, Status::Skipped, (reason.clone(), reason), end, counts)
+    luck.said(&task, SliceStatus::Skipped, (reason.clone(), reason), end, counts)
 }

@@ -15,7 +15,7 @@ use crate::dataverse::ingest::Counts;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::rejects::Parents;
-use crate::report::Status;
+use crate::report::SliceStatus;
 use crate::run::context::Spine;
 
 /// The first commit of a run comes so soon, the others after twice the time each.
@@ -43,7 +43,7 @@ pub(crate) struct Pending<'s> {
     wait: Duration,
     due: tokio::time::Instant,
     /// How often each reason was given.
-    reasons: BTreeMap<(Status, String), u64>,
+    reasons: BTreeMap<(SliceStatus, String), u64>,
 }
 
 impl<'s> Pending<'s> {
@@ -206,7 +206,7 @@ impl<'s> Pending<'s> {
     async fn tell(&mut self, outcomes: &[EndedSlice], rows_written: u64) {
         let table = AI_INTERACTION.name;
         let of = |status| outcomes.iter().filter(|outcome| outcome.row.status == status).count() as u64;
-        let (done, failed, skipped) = (of(Status::Done), of(Status::Failed), of(Status::Skipped));
+        let (done, failed, skipped) = (of(SliceStatus::Done), of(SliceStatus::Failed), of(SliceStatus::Skipped));
         let sum = |of: fn(&Counts) -> u64| outcomes.iter().map(|outcome| of(&outcome.row.received)).sum::<u64>();
         let rows_received = sum(|counts| counts.rows);
         {
@@ -222,8 +222,8 @@ impl<'s> Pending<'s> {
         if !outcomes.is_empty() {
             (self.spine.observe)(&Event::SlicesEnded { table, done, failed, skipped, rows_received, rows_written });
         }
-        let mut not_done: BTreeMap<(Status, &str), u64> = BTreeMap::new();
-        for EndedSlice { row, in_short } in outcomes.iter().filter(|outcome| outcome.row.status != Status::Done) {
+        let mut not_done: BTreeMap<(SliceStatus, &str), u64> = BTreeMap::new();
+        for EndedSlice { row, in_short } in outcomes.iter().filter(|outcome| outcome.row.status != SliceStatus::Done) {
             *not_done.entry((row.status, in_short.as_deref().unwrap_or_default())).or_default() += 1;
         }
         for ((status, reason), slices) in not_done {
@@ -244,7 +244,7 @@ impl<'s> Pending<'s> {
         let mut reasons: Vec<_> = self.reasons.into_iter().collect();
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let more = reasons.len().saturating_sub(REASONS);
-        let line = |((status, reason), count): ((Status, String), u64)| match (status.name(), count) {
+        let line = |((status, reason), count): ((SliceStatus, String), u64)| match (status.name(), count) {
             (status, 1) => format!("1 user {status}: {reason}"),
             (status, _) => format!("{count} users {status}: {reason}"),
         };

@@ -18,7 +18,7 @@ use crate::cpu;
 use crate::dataverse::ingest::NotDone;
 use crate::error::Error;
 use crate::ledger::rejects::Rejects;
-use crate::settings::{GraphJob, Who};
+use crate::settings::{GraphJob, UserSelector};
 
 /// When each user of the lake was first in scope, by id.
 pub(crate) type Known = HashMap<String, Instant>;
@@ -124,7 +124,7 @@ impl<'a> Resolver<'a> {
         let (job, service) = (self.job, self.service);
         let excluded = excluded(service, job).await?;
         let mut scope = Scope::default();
-        let (all, licensed) = (job.users.contains(&Who::All), job.users.contains(&Who::Licensed));
+        let (all, licensed) = (job.users.contains(&UserSelector::All), job.users.contains(&UserSelector::Licensed));
         let mut missing = names(&job.users);
         if all || licensed {
             let named = missing.clone();
@@ -237,13 +237,15 @@ impl<'a> Resolver<'a> {
 }
 
 /// The users whom these mean one by one.
-fn names(who: &[Who]) -> Names {
-    who.iter().filter_map(|who| if let Who::User(name) = who { Some(name.to_lowercase()) } else { None }).collect()
+fn names(who: &[UserSelector]) -> Names {
+    who.iter()
+        .filter_map(|who| if let UserSelector::User(name) = who { Some(name.to_lowercase()) } else { None })
+        .collect()
 }
 
 /// The groups among these.
-fn groups(who: &[Who]) -> impl Iterator<Item = &str> {
-    who.iter().filter_map(|who| if let Who::Group(id) = who { Some(&**id) } else { None })
+fn groups(who: &[UserSelector]) -> impl Iterator<Item = &str> {
+    who.iter().filter_map(|who| if let UserSelector::Group(id) = who { Some(&**id) } else { None })
 }
 
 /// What a user may be named by: the object id, and the principal name, before which a deleted user has the id.

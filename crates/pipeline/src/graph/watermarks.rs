@@ -12,7 +12,7 @@ use futures::TryStreamExt as _;
 use super::scope::Member;
 use super::selection::Asked;
 use crate::error::Error;
-use crate::report::Status;
+use crate::report::SliceStatus;
 
 /// The clocks of two services may differ by so many seconds.
 const SLACK: i64 = 3600;
@@ -31,7 +31,7 @@ pub(crate) struct LastSlice {
     pub(crate) window_start: Instant,
     pub(crate) window_end: Instant,
     /// How reading that window ended.
-    pub(crate) status: Status,
+    pub(crate) status: SliceStatus,
     /// Whether a run wrote it that the present one continues.
     pub(crate) is_continued: bool,
     /// Whether the run wrote it that found out what the lake has lost, or a later one.
@@ -134,7 +134,7 @@ impl Reader<'_> {
                 asked: asked(&mut self.asked, selection.value(row)),
                 window_start: Instant(window_start.value(row)),
                 window_end: Instant(window_end.value(row)),
-                status: Status::parse(status.value(row)).unwrap_or(Status::Failed),
+                status: SliceStatus::parse(status.value(row)).unwrap_or(SliceStatus::Failed),
                 is_continued: self.reading.continued.contains(run_id.value(row)),
                 is_after_loss: self.reading.since_loss.is_some_and(|runs| runs.contains(run_id.value(row))),
                 pages: u64::try_from(pages.value(row)).unwrap_or_default(),

@@ -9,7 +9,7 @@ use copilot_lake_writer::Extent;
 
 use super::selection::Asked;
 use super::watermarks::LastSlice;
-use crate::report::Status;
+use crate::report::SliceStatus;
 use crate::run::condition::tables_of_graph;
 use crate::settings::GraphJob;
 
@@ -56,7 +56,7 @@ impl Lost {
 
     /// Whether a user's history was read again.
     fn is_settled(&self, mark: &LastSlice) -> bool {
-        mark.is_after_loss && mark.status == Status::Done && mark.window_start <= self.since
+        mark.is_after_loss && mark.status == SliceStatus::Done && mark.window_start <= self.since
     }
 }
 
@@ -117,8 +117,9 @@ pub(crate) struct Standing {
 pub(crate) fn task(user: String, of: Standing, mark: Option<&LastSlice>, frame: &Frame) -> Option<Task> {
     let covers = |mark: &&LastSlice| mark.asked.as_ref().is_some_and(|done| done.covers(&frame.asked));
     let settled = |mark: &LastSlice| {
-        let done = mark.until.is_some_and(|until| until >= frame.now) && mark.status != Status::Failed && covers(&mark);
-        mark.is_continued && (done || (mark.status == Status::Skipped && mark.window_end >= frame.now))
+        let done =
+            mark.until.is_some_and(|until| until >= frame.now) && mark.status != SliceStatus::Failed && covers(&mark);
+        mark.is_continued && (done || (mark.status == SliceStatus::Skipped && mark.window_end >= frame.now))
     };
     let lost = frame.lost.as_ref().filter(|lost| !mark.is_some_and(|mark| lost.is_settled(mark)));
     if frame.window.is_none() && lost.is_none() && mark.is_some_and(settled) {
@@ -144,7 +145,7 @@ pub(crate) fn task(user: String, of: Standing, mark: Option<&LastSlice>, frame: 
             (start, frame.now, Arc::clone(&frame.asked))
         }
     };
-    let was_left_out = mark.is_some_and(|mark| mark.status != Status::Done);
+    let was_left_out = mark.is_some_and(|mark| mark.status != SliceStatus::Done);
     Some(Task {
         until: mark.and_then(|mark| mark.until),
         asked_before: mark.and_then(|mark| mark.asked.clone()),
@@ -185,7 +186,7 @@ mod tests {
             asked: Some(asked("2025-10-01")),
             window_start: at(window.0),
             window_end: at(window.1),
-            status: Status::Done,
+            status: SliceStatus::Done,
             is_continued: false,
             is_after_loss: false,
             pages: 4,
@@ -222,7 +223,7 @@ mod tests {
         assert_eq!(of(Some(&continued), &frame), texts(["2025-10-12", "2025-11-06"]));
         let again = LastSlice { is_after_loss: true, ..mark(Some("2025-11-06"), ("2025-10-12", "2025-11-06")) };
         assert_eq!(of(Some(&again), &frame), texts(["2025-11-05", "2025-11-06"]));
-        let failed = LastSlice { status: Status::Failed, ..again };
+        let failed = LastSlice { status: SliceStatus::Failed, ..again };
         assert_eq!(of(Some(&failed), &frame), texts(["2025-10-12", "2025-11-06"]));
     }
 
@@ -243,9 +244,9 @@ mod tests {
             of(Some(&LastSlice { asked: Some(asked("2025-10-30")), ..done() }), &frame).is_some(),
             "less was asked"
         );
-        let skipped = || LastSlice { until: None, status: Status::Skipped, ..done() };
+        let skipped = || LastSlice { until: None, status: SliceStatus::Skipped, ..done() };
         assert_eq!(of(Some(&skipped()), &frame), None);
-        assert!(of(Some(&LastSlice { status: Status::Failed, ..skipped() }), &frame).is_some());
+        assert!(of(Some(&LastSlice { status: SliceStatus::Failed, ..skipped() }), &frame).is_some());
         assert!(of(Some(&LastSlice { is_continued: false, ..done() }), &frame).is_some());
     }
 }

@@ -25,7 +25,7 @@ use self::rows::Row;
 use crate::dataverse::ingest::Counts;
 use crate::dataverse::plan::{self, Window};
 use crate::error::Error;
-use crate::report::{Outcome, Report, Status};
+use crate::report::{Report, RunOutcome, SliceStatus};
 
 /// Runs whose starts lie no further apart may be told apart by the ledger alone.
 const SAME_MOMENT_SECONDS: i64 = 60;
@@ -73,7 +73,7 @@ pub(crate) struct Mark {
 pub(crate) struct SliceRow {
     pub(crate) slice: Slice,
     pub(crate) selection: String,
-    pub(crate) status: Status,
+    pub(crate) status: SliceStatus,
     pub(crate) reason: Option<String>,
     pub(crate) watermark: Watermark,
     /// The change tracking token that was given.
@@ -142,7 +142,7 @@ impl Ledger {
             for row in 0..batch.num_rows() {
                 let (run, at) = (text(&batch, "run_id", row), instant(&batch, "finished_at", row));
                 note_active(&mut ledger.active, run, at);
-                if text(&batch, "source", row) != DATAVERSE || text(&batch, "status", row) != Status::Done.name() {
+                if text(&batch, "source", row) != DATAVERSE || text(&batch, "status", row) != SliceStatus::Done.name() {
                     continue;
                 }
                 let token = Some(text(&batch, "token", row)).filter(|token| !token.is_empty());
@@ -176,7 +176,7 @@ impl Ledger {
         runs.sort_by_key(|(_, started)| std::cmp::Reverse(**started));
         let open = runs.into_iter().take_while(|(run, _)| match self.outcomes.get(*run) {
             None => true,
-            Some(outcome) => outcome == Outcome::Partial.name() && self.command_of(run).ends_with(FULL),
+            Some(outcome) => outcome == RunOutcome::Partial.name() && self.command_of(run).ends_with(FULL),
         });
         let Some(first) = open.map(|(_, started)| *started).last() else { return Ok(()) };
         let columns = vec!["run_id", "finished_at"];
@@ -255,7 +255,7 @@ impl Ledger {
     ) -> Result<(), Error> {
         self.flush(&report.run_id).await?;
         self.groups.fold_slices(&report.run_id).await;
-        let outcome = Some(Outcome::name(report.outcome));
+        let outcome = Some(RunOutcome::name(report.outcome));
         let row = rows::run(&report.run_id, command, started_at, outcome, Some((finished_at, report)));
         self.write_run(&report.run_id, row, Find::ByKey).await
     }
@@ -273,7 +273,7 @@ impl Ledger {
 
     async fn record_by(&self, run_id: &str, row: &SliceRow, known: bool) -> Result<bool, Error> {
         let slice = &row.slice;
-        if row.status == Status::Done {
+        if row.status == SliceStatus::Done {
             let mark = Mark {
                 run_id: run_id.to_owned(),
                 end: slice.end,
@@ -283,7 +283,7 @@ impl Ledger {
             self.marks.lock().await.insert((slice.table.name.to_owned(), slice.clock.to_owned()), mark);
         }
         let mut done_until = None;
-        if row.status == Status::Done && row.watermark == Watermark::OfWindows {
+        if row.status == SliceStatus::Done && row.watermark == Watermark::OfWindows {
             let as_of = row.received.as_of.unwrap_or(row.finished_at);
             let window = Window {
                 run_id: run_id.to_owned(),

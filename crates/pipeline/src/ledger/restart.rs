@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use copilot_lake_tables::Instant;
 
 use super::{FULL, Ledger, REPLAY};
-use crate::report::Outcome;
+use crate::report::RunOutcome;
 
 /// A run that did not end is continued by one that starts within this time.
 const CONTINUED_WITHIN_SECONDS: i64 = 6 * 3600;
@@ -49,7 +49,7 @@ impl Ledger {
     /// Whether the run that started last did everything, or there is none.
     pub(crate) fn is_last_complete(&self) -> bool {
         let last = self.started.iter().max_by_key(|(_, started)| **started).map(|(run, _)| run);
-        last.is_none_or(|run| self.outcomes.get(run).is_some_and(|outcome| outcome == Outcome::Complete.name()))
+        last.is_none_or(|run| self.outcomes.get(run).is_some_and(|outcome| outcome == RunOutcome::Complete.name()))
     }
 
     pub(super) fn command_of(&self, run: &str) -> &str {
@@ -78,7 +78,7 @@ impl Ledger {
         let earliest = now.plus_seconds(-CONTINUED_WITHIN_SECONDS);
         let is_open = |run: &str| match self.outcomes.get(run) {
             None => true,
-            Some(outcome) => is_full && outcome == Outcome::Partial.name(),
+            Some(outcome) => is_full && outcome == RunOutcome::Partial.name(),
         };
         let last_active = |run: &str, started: Instant| self.active.get(run).map_or(started, |at| started.max(*at));
         runs.into_iter()

@@ -90,7 +90,7 @@ async fn lake() -> Lake {
 }
 
 /// The row of a slice that begins and ends then.
-fn row(table: &'static Table, start: &str, finished_at: &str, status: Status) -> SliceRow {
+fn row(table: &'static Table, start: &str, finished_at: &str, status: SliceStatus) -> SliceRow {
     let (start, end) = (at(start), at(start).plus_seconds(60));
     SliceRow {
         slice: Slice { table, scope: String::new(), clock: plan::MODIFIED, start, end },
@@ -125,9 +125,9 @@ async fn recorded(lake: &Lake) -> Vec<(String, Instant, Instant)> {
 async fn a_slice_that_is_recorded_again_has_one_row() {
     let lake = lake().await;
     let ledger = Ledger::read(&lake).await.unwrap();
-    let skipped = |finished_at| row(&COPILOT_EVENT, "2025-11-05T00:00:00Z", finished_at, Status::Skipped);
+    let skipped = |finished_at| row(&COPILOT_EVENT, "2025-11-05T00:00:00Z", finished_at, SliceStatus::Skipped);
     assert!(ledger.record("r", &skipped("2025-11-05T12:00:00Z")).await.unwrap());
-    let other = row(&COPILOT_INTERACTION, "2025-11-05T00:00:00Z", "2025-11-05T12:00:01Z", Status::Done);
+    let other = row(&COPILOT_INTERACTION, "2025-11-05T00:00:00Z", "2025-11-05T12:00:01Z", SliceStatus::Done);
     assert!(ledger.record("r", &other).await.unwrap());
     assert_eq!(recorded(&lake).await, [], "they wait");
     assert!(!ledger.record("r", &skipped("2025-11-05T12:00:02Z")).await.unwrap());
@@ -152,7 +152,7 @@ async fn groups_are_one_file_each_and_are_folded_together() {
         for slice in 0..5 {
             let start = at("2025-11-05T00:00:00Z").plus_seconds(group * 300 + slice * 60).to_string();
             let finished = at("2025-11-05T12:00:00Z").plus_seconds(group * 5 + slice).to_string();
-            ledger.record("r", &row(&COPILOT_EVENT, &start, &finished, Status::Done)).await.unwrap();
+            ledger.record("r", &row(&COPILOT_EVENT, &start, &finished, SliceStatus::Done)).await.unwrap();
         }
         ledger.flush("r").await.unwrap();
         most = most.max(lake.files(&EXTRACTION_SLICE).await.unwrap().len());

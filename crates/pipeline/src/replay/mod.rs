@@ -26,14 +26,14 @@ use crate::ledger::{Ledger, REPLAY, SliceRow, Watermark};
 use crate::payloads::changes::Part;
 use crate::payloads::named_files::Held;
 use crate::payloads::{DECODED_TOGETHER, DECODED_TOGETHER_BYTES};
-use crate::report::{Outcome, Report, Status, TableReport};
+use crate::report::{Report, RunOutcome, SliceStatus, TableReport};
 use crate::run::condition::{self, Condition};
 use crate::run::{local_time, run_id};
 use crate::settings::{Deletes, Stop};
 
 /// What a replay is to do.
 #[derive(Debug)]
-pub struct Replay {
+pub struct ReplaySettings {
     /// Where the lake is.
     pub lake: String,
     /// How it is written.
@@ -43,7 +43,7 @@ pub struct Replay {
 }
 
 /// Decodes archived pages and payloads again, in the order in which they were read.
-pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Report, Error> {
+pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Result<Report, Error> {
     let clock = std::time::Instant::now();
     let (mut slices, mut unread) = (Vec::new(), Vec::new());
     for path in &replay.paths {
@@ -116,9 +116,9 @@ pub async fn replay(replay: Replay, observe: Observer, stop: Stop) -> Result<Rep
         count(|table| table.slices_failed + table.payloads_failed),
         count(|table| table.slices_done + table.payloads),
     ) {
-        (1.., 0) => Outcome::Failed,
-        (0, _) if !stopped => Outcome::Complete,
-        _ => Outcome::Partial,
+        (1.., 0) => RunOutcome::Failed,
+        (0, _) if !stopped => RunOutcome::Complete,
+        _ => RunOutcome::Partial,
     };
     let report = Report {
         outcome,
@@ -196,7 +196,7 @@ impl Into<'_> {
         let row = SliceRow {
             slice: of,
             selection: about.selection.clone(),
-            status: Status::Done,
+            status: SliceStatus::Done,
             reason: None,
             watermark: if about.counts { Watermark::OfWindows } else { Watermark::None },
             token: about.token.clone(),
@@ -225,7 +225,7 @@ impl Into<'_> {
         let report = self.report(known);
         report.slices_failed += 1;
         report.reasons.push(reason.clone());
-        (self.observe)(&Event::SliceNotDone { table: known, window, status: Status::Failed, reason });
+        (self.observe)(&Event::SliceNotDone { table: known, window, status: SliceStatus::Failed, reason });
     }
 
     fn report(&mut self, table: &'static str) -> &mut TableReport {

@@ -16,7 +16,7 @@ use futures::TryStreamExt as _;
 
 use crate::error::Error;
 use crate::ledger::{Ledger, text};
-use crate::report::Status;
+use crate::report::SliceStatus;
 
 /// What a run finds.
 pub(crate) struct Condition {
@@ -198,7 +198,7 @@ async fn known_by_ledger(lake: &Lake) -> Result<BTreeSet<&'static str>, Error> {
     while let Some(batch) = batches.try_next().await? {
         let rows = batch.column(2).as_primitive::<Int64Type>();
         for row in (0..batch.num_rows()).filter(|row| rows.is_valid(*row) && rows.value(*row) > 0) {
-            if text(&batch, "status", row) == Status::Done.name()
+            if text(&batch, "status", row) == SliceStatus::Done.name()
                 && let Some(table) = copilot_lake_tables::table(text(&batch, "table_name", row))
                 && known.insert(table.name)
                 && table.files().next().is_some()

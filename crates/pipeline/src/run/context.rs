@@ -17,7 +17,7 @@ use crate::event::{Event, Observer};
 use crate::ledger::rejects::Rejects;
 use crate::ledger::{Ledger, SliceRow};
 use crate::replay::archive::Kept;
-use crate::report::{Status, TableReport};
+use crate::report::{SliceStatus, TableReport};
 use crate::run::condition;
 use crate::run::restart_barrier::Left;
 use crate::run::services::Services;
@@ -152,7 +152,7 @@ impl Spine {
         report.rows_received += counts.rows;
         report.rejected += counts.rejected;
         if let Some(reason) = reason {
-            if status == Status::Failed {
+            if status == SliceStatus::Failed {
                 report.slices_failed += 1;
             } else {
                 report.slices_skipped += 1;

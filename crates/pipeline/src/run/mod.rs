@@ -28,7 +28,7 @@ use crate::ledger::Continued;
 use crate::ledger::rejects::Rejects;
 use crate::payloads::redecode;
 use crate::replay::archive::Kept;
-use crate::report::{Circumstances, EndedEarly, Outcome, Report, StoppedTable};
+use crate::report::{Circumstances, EndedEarly, Report, RunOutcome, StoppedTable};
 use crate::settings::{DataverseJob, Deletes, Settings, Stop};
 use crate::{graph, payloads};
 
@@ -39,7 +39,7 @@ const HISTORIES: usize = 48 << 20;
 /// started, or that the lake itself could not be written.
 pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Report, Error> {
     let clock = std::time::Instant::now();
-    let Settings { lake, mut lake_options, archive_raw, command, dataverse, graph, request } = settings;
+    let Settings { lake, mut lake_options, archive_raw, command, dataverse, graph, options } = settings;
     if graph.is_some() {
         lake_options.memory = lake_options.memory.min(HISTORIES);
         if archive_raw {
@@ -55,12 +55,12 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let run_id = run_id(started_at);
 
     let _lock = lake.lock(&run_id).await?;
-    let repair = request.repair.then_some((run_id.as_str(), started_at));
+    let repair = options.repair.then_some((run_id.as_str(), started_at));
     let Condition { mut ledger, stopped: tables_stopped, lost } = condition::open(&lake, &instance, repair).await?;
     let started_at = ledger.next_start(started_at);
-    let command = request.command(command);
+    let command = options.command(command);
     let continued = ledger.continued(&command, started_at);
-    let window = request.window(continued.now)?;
+    let window = options.window(continued.now)?;
     let rejects = Rejects::of(&lake);
     let environment = match (&services.dataverse, &dataverse) {
         (Some(service), Some(job)) if dataverse_refused.is_none() => {
@@ -77,8 +77,8 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let spine = Spine {
         services,
         archive: archive_raw.then_some(kept),
-        halt: Arc::new(Halt::new(stop, request.deadline)),
-        full: request.full,
+        halt: Arc::new(Halt::new(stop, options.deadline)),
+        full: options.full,
         lost,
         reports: Mutex::default(),
         lake,
@@ -223,7 +223,7 @@ impl Spine {
         }
         // What ended both is told by the lake's own error, if it has one.
         ended_early.sort_by_key(|ended| !matches!(ended.error, Error::Lake(_)));
-        if report.outcome == Outcome::Failed && has_ended {
+        if report.outcome == RunOutcome::Failed && has_ended {
             return Err(ended_early.swap_remove(0).error);
         }
         report.ended_early = ended_early;
