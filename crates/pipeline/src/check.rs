@@ -155,18 +155,22 @@ impl Finding {
 ///
 /// # Errors
 /// Only what keeps everything else from being tried: the sign-in, the service's address, an unusable lake URL.
-pub async fn check(settings: Settings, read_only: bool, tell: &mut dyn FnMut(&Finding)) -> Result<Vec<Finding>, Error> {
+pub async fn check(
+    settings: Settings,
+    read_only: bool,
+    report: &mut dyn FnMut(&Finding),
+) -> Result<Vec<Finding>, Error> {
     let lake = Lake::open(&settings.lake, settings.lake_options).await?;
     let mut findings = Vec::new();
     let mut found = |finding: Finding| {
-        tell(&finding);
+        report(&finding);
         findings.push(finding);
     };
     if let Some(job) = &settings.dataverse {
-        dataverse(job, &mut found).await?;
+        check_dataverse(job, &mut found).await?;
     }
     if let Some(job) = &settings.graph {
-        graph(job, &mut found).await?;
+        check_graph(job, &mut found).await?;
     }
     if read_only {
         found(Finding::LakeNotTried);
@@ -176,7 +180,7 @@ pub async fn check(settings: Settings, read_only: bool, tell: &mut dyn FnMut(&Fi
             Err(error) => Finding::LakeNotWritable { reason: error.to_string() },
         });
     }
-    for error in condition::look(&lake).await? {
+    for error in condition::inspect(&lake).await? {
         if let Some(table) = condition::table_of(&error) {
             found(Finding::TableUnusable { table: table.name, reason: error.to_string(), remedy: error.remedy() });
         }
@@ -184,7 +188,7 @@ pub async fn check(settings: Settings, read_only: bool, tell: &mut dyn FnMut(&Fi
     Ok(findings)
 }
 
-async fn dataverse(job: &DataverseJob, found: &mut impl FnMut(Finding)) -> Result<(), Error> {
+async fn check_dataverse(job: &DataverseJob, found: &mut impl FnMut(Finding)) -> Result<(), Error> {
     let service = Dataverse::new(job.connection.clone())?;
     let who = service.who_am_i().await?;
     found(Finding::SignedIn { user_id: who.user_id.clone(), organization_id: who.organization_id });
@@ -198,12 +202,12 @@ async fn dataverse(job: &DataverseJob, found: &mut impl FnMut(Finding)) -> Resul
     let depths = service.read_depths(&who.user_id).await.ok().filter(|depths| !depths.is_empty());
     for table in tables {
         let depth = depths.as_ref().map(|depths| depths.get(&table.read_privilege().to_lowercase()).copied());
-        of_table(&service, &environment, job, (table, depth), found).await;
+        check_table(&service, &environment, job, (table, depth), found).await;
     }
     Ok(())
 }
 
-async fn of_table(
+async fn check_table(
     service: &Dataverse,
     environment: &Environment,
     job: &DataverseJob,
@@ -238,7 +242,7 @@ async fn of_table(
     }
     let lacks = |column: &str| presence.lacks.contains(&column);
     for column in table.files().map(|column| column.name).filter(|column| !lacks(column)) {
-        found(match file(service, table, column).await {
+        found(match check_file(service, table, column).await {
             // Values of a secured column are left out of rows, without an error.
             Ok(false) if has_rows && presence.secured.contains(&column) => {
                 let reason = "the column is secured and no row shows a File in it".to_owned();
@@ -251,7 +255,7 @@ async fn of_table(
 }
 
 /// Fetches one payload of a column; `false` when there is none.
-async fn file(service: &Dataverse, table: &'static Table, column: &'static str) -> Result<bool, ServiceError> {
+async fn check_file(service: &Dataverse, table: &'static Table, column: &'static str) -> Result<bool, ServiceError> {
     let AnyFile::At(address) = service.any_file(table, column).await? else { return Ok(false) };
     match service.file(&address).await {
         Ok(_) => Ok(true),
@@ -264,7 +268,7 @@ async fn file(service: &Dataverse, table: &'static Table, column: &'static str) 
 /// Histories that are tried until one can be read: a user may have no mailbox.
 const USERS_TRIED: usize = 5;
 
-async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Error> {
+async fn check_graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Error> {
     let service = Graph::new(job.connection.clone())?;
     let claims = service.token().await?;
     let lists_users = job.users.iter().any(|who| !matches!(who, UserSelector::Group(_)));
@@ -295,7 +299,7 @@ async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Er
     let now = service.service_time().await?;
     let users = decode_users(page.rows(), now, |_| now)?;
     found(Finding::UsersReadable { users: users.rows });
-    let excluded = match graph::excluded(&service, job).await {
+    let excluded = match graph::excluded_names(&service, job).await {
         Ok(excluded) => excluded,
         Err(error) => {
             found(Finding::UsersNotReadable { reason: error.to_string() });

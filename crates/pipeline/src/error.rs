@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use arrow::error::ArrowError;
 use copilot_lake_tables::{Instant, Table};
 
-use crate::dataverse::ingest::NotDone;
+use crate::dataverse::ingest::SliceError;
 
 /// Why a run could not be started or finished; what fails for one slice is in the report.
 #[derive(Debug, thiserror::Error)]
@@ -47,14 +47,14 @@ pub enum Error {
     },
 }
 
-impl From<NotDone> for Error {
-    fn from(error: NotDone) -> Self {
+impl From<SliceError> for Error {
+    fn from(error: SliceError) -> Self {
         match error {
-            NotDone::Service(error) => error.into(),
-            NotDone::Decode(error) => error.into(),
-            NotDone::Lake(error) => error.into(),
-            NotDone::Archive(what) => Self::Archive { what },
-            NotDone::Stopped => Self::Archive { what: "it was stopped".to_owned() },
+            SliceError::Service(error) => error.into(),
+            SliceError::Decode(error) => error.into(),
+            SliceError::Lake(error) => error.into(),
+            SliceError::Archive(what) => Self::Archive { what },
+            SliceError::Stopped => Self::Archive { what: "it was stopped".to_owned() },
         }
     }
 }

@@ -6,15 +6,15 @@ use copilot_lake_tables::{AI_INTERACTION, Instant, SYSTEM_USER, Table};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
-use crate::dataverse::plan::{self, Frame, Plan};
+use crate::dataverse::plan::{self, PlanInput, SlicePlan};
 use crate::dataverse::schema::Schema;
 use crate::error::Error;
 use crate::graph;
-use crate::ledger::{Continued, Ledger};
-use crate::payloads::named_files::{self, Gone, RetryMissing};
+use crate::ledger::{Ledger, Restart};
+use crate::payloads::named_files::{self, ClearedFiles, RetryMissing};
 use crate::payloads::whole::Whole;
 use crate::replay::archive::TRACKING;
-use crate::run::restart_barrier::Left;
+use crate::run::restart_barrier::RestartBarrier;
 use crate::run::services::{Services, SignedIn};
 use crate::settings::{DataverseJob, Deletes, Settings};
 
@@ -81,7 +81,7 @@ pub struct TableEstimate {
     pub rows_in_lake: u64,
     /// Pages to read, about.
     pub page_calls: u64,
-    /// Payloads that rows of the lake name and it does not have, or that are asked for again.
+    /// Payloads that rows of the lake name and it does not have, or that are asked for retry.
     pub payloads_known: u64,
     /// Payloads of rows that are still to be read, about.
     pub payloads_expected: u64,
@@ -90,8 +90,8 @@ pub struct TableEstimate {
 impl Estimate {
     /// Calls to Dataverse in all.
     pub fn calls(&self) -> u64 {
-        let of_table = |table: &TableEstimate| table.page_calls + table.payloads_known + table.payloads_expected;
-        self.other_calls + self.tables.iter().map(of_table).sum::<u64>()
+        let estimate = |table: &TableEstimate| table.page_calls + table.payloads_known + table.payloads_expected;
+        self.other_calls + self.tables.iter().map(estimate).sum::<u64>()
     }
 
     /// Hours at the documented limits, if nothing else were in the way.
@@ -117,82 +117,82 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     }
     let ledger = Ledger::read(&lake).await?;
     let command = options.command("extract");
-    let continued = ledger.continued(&command, started_at);
-    let (full, window) = (options.full, options.window(continued.now)?);
+    let restart = ledger.restart(&command, started_at);
+    let (full, window) = (options.full, options.window(restart.now)?);
     let mut estimate = Estimate::default();
-    let left = Left::of([]);
+    let restart_barrier = RestartBarrier::new([]);
     if let (Some(job), Some(service)) = (&dataverse, &services.dataverse) {
-        estimate.tables = of_dataverse((job, service), &lake, &ledger, &continued, full).await?;
+        estimate.tables = estimate_dataverse((job, service), &lake, &ledger, &restart, full).await?;
         estimate.other_calls = OTHER_CALLS;
-        left.say(SYSTEM_USER.source_name(), estimate.tables.iter().any(|table| table.slices > 0));
+        restart_barrier.declare(SYSTEM_USER.source_name(), estimate.tables.iter().any(|table| table.slices > 0));
     }
     if let (Some(job), Some(service)) = (&graph, &services.graph) {
-        let (continued, left) = (&continued, &left);
-        let walk = graph::Walk { service, job, full, window, lost: None, continued, left };
-        estimate.graph = Some(of_graph(&walk, &lake).await?);
+        let (restart, restart_barrier) = (&restart, &restart_barrier);
+        let walk = graph::HistoryWalk { service, job, full, window, lost: None, restart, restart_barrier };
+        estimate.graph = Some(estimate_graph(&walk, &lake).await?);
     }
-    if let (Some(job), Some(service), Some(anew)) = (&dataverse, &services.dataverse, continued.anew(full))
-        && left.is_nothing().await
+    if let (Some(job), Some(service), Some(fresh)) = (&dataverse, &services.dataverse, restart.fresh(full))
+        && restart_barrier.nothing_pending().await
     {
-        estimate.tables = of_dataverse((job, service), &lake, &ledger, &anew, full).await?;
+        estimate.tables = estimate_dataverse((job, service), &lake, &ledger, &fresh, full).await?;
     }
     Ok(estimate)
 }
 
-async fn of_graph(walk: &graph::Walk<'_>, lake: &Lake) -> Result<GraphEstimate, Error> {
-    let (due, _) = walk.due(lake, None).await?;
+async fn estimate_graph(walk: &graph::HistoryWalk<'_>, lake: &Lake) -> Result<GraphEstimate, Error> {
+    let (work, _) = walk.plan(lake, None).await?;
     Ok(GraphEstimate {
-        users: due.users,
-        due: due.tasks.len() as u64,
-        unknown: due.unknown.len() as u64,
+        users: work.users,
+        due: work.tasks.len() as u64,
+        unknown: work.unknown.len() as u64,
         rows_in_lake: lake.files(&AI_INTERACTION).await?.iter().map(|file| file.rows).sum(),
-        user_calls: due.pages,
-        history_calls: due.tasks.iter().map(|task| task.pages_expected).sum(),
+        user_calls: work.pages,
+        history_calls: work.tasks.iter().map(|task| task.pages_expected).sum(),
         requests_per_second: walk.job.connection.requests_per_second,
     })
 }
 
-async fn of_dataverse(
+async fn estimate_dataverse(
     (job, service): (&DataverseJob, &Dataverse),
     lake: &Lake,
     ledger: &Ledger,
-    continued: &Continued,
+    restart: &Restart,
     full: bool,
 ) -> Result<Vec<TableEstimate>, Error> {
     let schema = Schema::new(service.environment(&job.tables).await?);
     let totals = service.total_rows(&job.tables).await?;
-    let again = RetryMissing { full, now: service.service_time().await? };
+    let retry = RetryMissing { full, now: service.service_time().await? };
     let mut estimates = Vec::new();
     for table in &job.tables {
-        let mut of_table =
+        let mut estimate =
             TableEstimate { table: table.name, rows: totals.get(table.name).copied(), ..Default::default() };
         schema.settle(service, table).await;
         if let Some(selection) = schema.selection(table) {
             let mut windows = ledger.windows(table, &selection.text()).await;
-            windows.retain(|window| !full || continued.runs.contains(&window.run_id));
-            let plan = plan::plan(&windows, &Frame::of(job, ledger, continued));
+            windows.retain(|window| !full || restart.runs.contains(&window.run_id));
+            let plan = plan::plan(&windows, &PlanInput::new(job, ledger, restart));
             let needs_oldest = plan::needs_oldest(&plan);
             let oldest = match needs_oldest || job.since.is_some() {
                 true => service.oldest(table, plan::CREATED).await?,
                 false => None,
             };
             let weeks = plan::weekly(table, &plan.first_pass, oldest.filter(|_| needs_oldest));
-            of_table.slices = (plan.changed.len() + weeks.len()) as u64;
-            match of_lake(lake, table, job, again, &mut of_table).await {
+            estimate.slices = (plan.changed.len() + weeks.len()) as u64;
+            match count_in_lake(lake, table, job, retry, &mut estimate).await {
                 Err(Error::Lake(error)) if error.stops_table().is_some() => {
                     tracing::warn!(%error, "not everything that the lake has can be counted");
                 }
                 counted => counted?,
             }
-            let rows = rows(&of_table, &plan, (oldest, job.since, continued.now));
+            let rows = rows(&estimate, &plan, (oldest, job.since, restart.now));
             let to_read = if full { rows.first_pass } else { rows.first_pass.min(rows.new) + rows.changed };
-            of_table.page_calls = u64::from(needs_oldest) + pages(of_table.slices, to_read, job.connection.page_size);
+            estimate.page_calls = u64::from(needs_oldest) + pages(estimate.slices, to_read, job.connection.page_size);
             let tracks = schema.presence(table).is_some_and(|presence| presence.tracks_changes);
             if job.deletes != Deletes::Ignore && tracks && !full {
-                let mark = ledger.mark(table.name, TRACKING).await;
+                let last = ledger.last_window(table.name, TRACKING).await;
                 let keys =
-                    if mark.is_some_and(|mark| mark.token.is_some()) { 0 } else { of_table.rows.unwrap_or_default() };
-                of_table.page_calls += pages(1, keys, job.connection.page_size);
+                    if last.is_some_and(|last| last.token.is_some()) { 0 } else { estimate.rows.unwrap_or_default() };
+                estimate.page_calls += pages(1, keys, job.connection.page_size);
             }
             if job.payloads && rows.new > 0 {
                 let files = schema.selection(table).map(|asked| files(table, &asked)).unwrap_or_default();
@@ -200,19 +200,19 @@ async fn of_dataverse(
                     Err(Error::Lake(error)) if error.stops_table().is_some() => files.len() as f64,
                     share => share?,
                 };
-                of_table.payloads_expected = (rows.new as f64 * share) as u64;
+                estimate.payloads_expected = (rows.new as f64 * share) as u64;
             }
         } else {
-            of_table.absent = true;
+            estimate.absent = true;
         }
-        estimates.push(of_table);
+        estimates.push(estimate);
     }
     Ok(estimates)
 }
 
 /// Rows that a run reads.
 #[derive(Debug, PartialEq, Eq)]
-struct Rows {
+struct RowEstimate {
     /// In the windows of the first pass.
     first_pass: u64,
     /// Changed ones that the lake does not have.
@@ -223,11 +223,11 @@ struct Rows {
 
 /// About how many rows a plan is about, as if they were made evenly since the oldest one.
 fn rows(
-    of_table: &TableEstimate,
-    plan: &Plan,
+    estimate: &TableEstimate,
+    plan: &SlicePlan,
     (oldest, since, now): (Option<Instant>, Option<Instant>, Instant),
-) -> Rows {
-    let total = of_table.rows.unwrap_or_default();
+) -> RowEstimate {
+    let total = estimate.rows.unwrap_or_default();
     let within = |start: Instant, end: Instant| {
         let oldest = oldest.unwrap_or(now).min(now);
         let covered = (end.min(now).0 - start.max(oldest).0).max(0);
@@ -235,9 +235,9 @@ fn rows(
     };
     // Without a start that is configured, all that there are.
     let in_scope = since.map_or(total, |since| within(since, now));
-    let new = in_scope.saturating_sub(of_table.rows_in_lake);
+    let new = in_scope.saturating_sub(estimate.rows_in_lake);
     let first_pass = plan.first_pass.iter().map(|window| within(window.start, window.end)).sum();
-    Rows { first_pass, changed: if plan.first_pass.is_empty() { new } else { 0 }, new }
+    RowEstimate { first_pass, changed: if plan.first_pass.is_empty() { new } else { 0 }, new }
 }
 
 /// About how many pages slices with so many rows have: each at least one, of which the last is seldom full.
@@ -252,23 +252,23 @@ fn files(table: &'static Table, asked: &Selection) -> Vec<&'static str> {
 }
 
 /// Counts what the lake has of a table, and which payloads it lacks.
-async fn of_lake(
+async fn count_in_lake(
     lake: &Lake,
     table: &'static Table,
     job: &DataverseJob,
-    again: RetryMissing,
-    of_table: &mut TableEstimate,
+    retry: RetryMissing,
+    estimate: &mut TableEstimate,
 ) -> Result<(), Error> {
-    of_table.rows_in_lake = lake.files(table).await?.iter().map(|file| file.rows).sum();
+    estimate.rows_in_lake = lake.files(table).await?.iter().map(|file| file.rows).sum();
     if !job.payloads {
         return Ok(());
     }
     let tables = [table];
-    let whole = if again.full { Whole::default() } else { Whole::read(lake, &tables).await? };
-    let missing = named_files::missing(lake, &tables, &whole, &Gone::default(), again).await?;
+    let whole = if retry.full { Whole::default() } else { Whole::read(lake, &tables).await? };
+    let missing = named_files::missing(lake, &tables, &whole, &ClearedFiles::default(), retry).await?;
     let mut missing = std::pin::pin!(missing);
     while missing.try_next().await?.is_some() {
-        of_table.payloads_known += 1;
+        estimate.payloads_known += 1;
     }
     Ok(())
 }
@@ -314,17 +314,29 @@ mod tests {
     fn rows_are_those_of_the_windows_that_the_lake_does_not_have() {
         let (oldest, now) = (Some(at("2025-01-01")), at("2025-01-11"));
         let of = |rows, rows_in_lake| TableEstimate { rows: Some(rows), rows_in_lake, ..TableEstimate::default() };
-        let plan = |first_pass| Plan { first_pass, ..Plan::default() };
+        let plan = |first_pass| SlicePlan { first_pass, ..SlicePlan::default() };
         let all = plan(vec![plan::BEGINNING..now]);
-        assert_eq!(rows(&of(1_000, 0), &all, (oldest, None, now)), Rows { first_pass: 1_000, changed: 0, new: 1_000 });
+        assert_eq!(
+            rows(&of(1_000, 0), &all, (oldest, None, now)),
+            RowEstimate { first_pass: 1_000, changed: 0, new: 1_000 }
+        );
         let since = Some(at("2025-01-06"));
         let half = plan(vec![at("2025-01-06")..now]);
-        assert_eq!(rows(&of(1_000, 0), &half, (oldest, since, now)), Rows { first_pass: 500, changed: 0, new: 500 });
+        assert_eq!(
+            rows(&of(1_000, 0), &half, (oldest, since, now)),
+            RowEstimate { first_pass: 500, changed: 0, new: 500 }
+        );
         let done = plan(vec![]);
-        assert_eq!(rows(&of(1_000, 990), &done, (None, None, now)), Rows { first_pass: 0, changed: 10, new: 10 });
+        assert_eq!(
+            rows(&of(1_000, 990), &done, (None, None, now)),
+            RowEstimate { first_pass: 0, changed: 10, new: 10 }
+        );
         // What is older than the start that is configured is never read.
-        assert_eq!(rows(&of(1_000, 500), &done, (oldest, since, now)), Rows { first_pass: 0, changed: 0, new: 0 });
-        assert_eq!(rows(&of(0, 0), &all, (None, None, now)), Rows { first_pass: 0, changed: 0, new: 0 });
+        assert_eq!(
+            rows(&of(1_000, 500), &done, (oldest, since, now)),
+            RowEstimate { first_pass: 0, changed: 0, new: 0 }
+        );
+        assert_eq!(rows(&of(0, 0), &all, (None, None, now)), RowEstimate { first_pass: 0, changed: 0, new: 0 });
     }
 
     #[test]

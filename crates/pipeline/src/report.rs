@@ -121,7 +121,7 @@ pub(crate) struct Circumstances {
     /// A service was given up.
     pub(crate) ended_early: bool,
     /// Everything was due, not only what another run had left.
-    pub(crate) is_whole: bool,
+    pub(crate) everything_due: bool,
     /// Slices that failed because a permission is missing.
     pub(crate) refused: u64,
     /// Users whose history is to be read, whether or not it is due.
@@ -189,7 +189,7 @@ impl Report {
         let mut asked = self.tables.iter().filter(is_asked).peekable();
         // An environment without any of the tables is hardly the one that was meant.
         let all_skipped =
-            of.is_whole && !of.stopped && asked.peek().is_some() && asked.all(|table| table.slices_skipped > 0);
+            of.everything_due && !of.stopped && asked.peek().is_some() && asked.all(|table| table.slices_skipped > 0);
         let is_of_users = |report: &&TableReport| report.table == AI_INTERACTION.name;
         let skipped = self.tables.iter().find(is_of_users).map_or(0, |report| report.slices_skipped);
         self.stopped = of.stopped;
@@ -238,7 +238,7 @@ mod tests {
         let judged = |tables, stopped: usize| {
             let stopped = (0..stopped).map(|_| StoppedTable { table: "msdyn_copilotevent", error: error() });
             let mut report = Report { tables, stopped_tables: stopped.collect(), ..Report::new(String::new()) };
-            report.judge(&Circumstances { is_whole: true, ..Circumstances::default() });
+            report.judge(&Circumstances { everything_due: true, ..Circumstances::default() });
             report.outcome
         };
         let (events, others) = ("msdyn_copilotevent", "msdyn_copilottranscript");
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn the_outcome_follows_from_what_was_done() {
         use RunOutcome::{Complete, Failed, Partial};
-        let whole = Circumstances { is_whole: true, in_scope: 100, ..Circumstances::default() };
+        let whole = Circumstances { everything_due: true, in_scope: 100, ..Circumstances::default() };
         let (events, users, people) = ("msdyn_copilotevent", "ai_interaction", "systemuser");
         let cases = [
             (vec![], whole, (Complete, false, false)),
@@ -259,7 +259,7 @@ mod tests {
             (vec![of(events, [0, 2, 0]), of(people, [1, 0, 0])], whole, (Failed, false, false)),
             (vec![of(events, [0, 2, 0])], Circumstances { refused: 2, ..whole }, (Failed, true, false)),
             (vec![of(events, [0, 0, 1])], whole, (Failed, false, false)),
-            (vec![of(events, [0, 0, 1])], Circumstances { is_whole: false, ..whole }, (Complete, false, false)),
+            (vec![of(events, [0, 0, 1])], Circumstances { everything_due: false, ..whole }, (Complete, false, false)),
             (vec![of(users, [95, 0, 5])], whole, (Complete, false, false)),
             (vec![of(users, [94, 0, 6])], whole, (Partial, false, true)),
             (vec![of(users, [94, 0, 0])], Circumstances { ended_early: true, ..whole }, (Partial, false, false)),

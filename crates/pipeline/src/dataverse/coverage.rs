@@ -23,15 +23,15 @@ pub(crate) struct Coverage {
 
 impl Coverage {
     /// What a reading of that selection covers. `unknown`: the environment was asked what else it has.
-    pub(crate) fn of(table: &'static Table, selection: &Selection, unknown: bool) -> Self {
-        let asked = |column: &Column| column.wire.is_empty() || selection.names(column.wire);
-        let asked_owner = |column: &Column| {
+    pub(crate) fn new(table: &'static Table, selection: &Selection, unknown: bool) -> Self {
+        let is_selected = |column: &Column| column.wire.is_empty() || selection.names(column.wire);
+        let is_owner_selected = |column: &Column| {
             let of_owner = column.owner.into_iter().flat_map(|(user, team)| [user, team]);
-            asked(column) && of_owner.filter_map(|name| table.column(name)).all(asked)
+            is_selected(column) && of_owner.filter_map(|name| table.column(name)).all(is_selected)
         };
         let covered = |origin: Origin| match origin {
-            Origin::Column(column) | Origin::Label(column) | Origin::Json(column, _) => asked(column),
-            Origin::OwnerTable(column) => asked_owner(column),
+            Origin::Column(column) | Origin::Label(column) | Origin::Json(column, _) => is_selected(column),
+            Origin::OwnerTable(column) => is_owner_selected(column),
             Origin::RowTime | Origin::ExtractedAt | Origin::DeletedAt => true,
             Origin::ExtraJson => unknown,
         };
@@ -39,31 +39,36 @@ impl Coverage {
     }
 
     /// Whether every column was asked for.
-    fn is_whole(&self) -> bool {
+    fn is_complete(&self) -> bool {
         self.fields.iter().all(|covered| *covered)
     }
 
     /// Whether every column that the definition knows was asked for: all but unknown properties.
-    pub(crate) fn has_known(&self) -> bool {
+    pub(crate) fn has_known_columns(&self) -> bool {
         self.fields.iter().filter(|covered| !**covered).count() <= usize::from(!self.unknown)
     }
 
     /// How rows of this reading are made from what was read and what they replace; `None` when they are as they were read.
     /// `unlabelled`: codes came whose labels could not be had.
     pub(crate) fn carry(&self, table: &'static Table, unlabelled: bool) -> Option<Carry> {
-        if self.is_whole() && !unlabelled {
+        if self.is_complete() && !unlabelled {
             return None;
         }
         let this = self.clone();
-        Some(Arc::new(move |new, old| this.carried(table, new, old)))
+        Some(Arc::new(move |new, old| this.carry_over(table, new, old)))
     }
 
-    fn carried(&self, table: &'static Table, new: &RecordBatch, old: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    fn carry_over(
+        &self,
+        table: &'static Table,
+        new: &RecordBatch,
+        old: &RecordBatch,
+    ) -> Result<RecordBatch, ArrowError> {
         let fields = table.layout().fields().iter().zip(&self.fields).enumerate();
         let columns = fields.map(|(at, (field, covered))| {
             let (new_values, old_values) = (new.column(at), old.column(at));
             match field.origin {
-                Origin::ExtraJson if !covered => Ok(merged(new_values.as_string(), old_values.as_string())),
+                Origin::ExtraJson if !covered => Ok(merge_texts(new_values.as_string(), old_values.as_string())),
                 _ if !covered => Ok(Arc::clone(old_values)),
                 Origin::Label(column) => {
                     let codes = |batch: &RecordBatch| batch.column_by_name(column.name).map(Arc::clone);
@@ -87,20 +92,20 @@ fn label(new: &ArrayRef, old: &ArrayRef, new_codes: &ArrayRef, old_codes: &Array
 }
 
 /// Unknown properties: the new ones, and the old ones of other names.
-fn merged(new: &StringArray, old: &StringArray) -> ArrayRef {
+fn merge_texts(new: &StringArray, old: &StringArray) -> ArrayRef {
     let value = |array: &StringArray, row: usize| array.is_valid(row).then(|| array.value(row).to_owned());
     let rows = (0..new.len()).map(|row| match (value(new, row), value(old, row)) {
-        (Some(new), Some(old)) => Some(merged_objects(&new, &old).unwrap_or(new)),
+        (Some(new), Some(old)) => Some(merge_objects(&new, &old).unwrap_or(new)),
         (new, old) => new.or(old),
     });
     Arc::new(rows.collect::<StringArray>())
 }
 
 /// The properties of two JSON objects; `None` when one is none.
-fn merged_objects(new: &str, old: &str) -> Option<String> {
-    type Object<'j> = BTreeMap<String, &'j RawValue>;
-    let new: Object<'_> = serde_json::from_str(new).ok()?;
-    let mut both: Object<'_> = serde_json::from_str(old).ok()?;
+fn merge_objects(new: &str, old: &str) -> Option<String> {
+    type RawObject<'j> = BTreeMap<String, &'j RawValue>;
+    let new: RawObject<'_> = serde_json::from_str(new).ok()?;
+    let mut both: RawObject<'_> = serde_json::from_str(old).ok()?;
     both.extend(new);
     serde_json::to_string(&both).ok()
 }
@@ -139,23 +144,23 @@ mod tests {
     #[test]
     fn a_whole_reading_carries_nothing() {
         let all = Selection::of(&COPILOT_EVENT);
-        assert!(Coverage::of(&COPILOT_EVENT, &all, true).carry(&COPILOT_EVENT, false).is_none());
-        assert!(Coverage::of(&COPILOT_EVENT, &all, true).carry(&COPILOT_EVENT, true).is_some());
-        assert!(Coverage::of(&COPILOT_EVENT, &all, false).carry(&COPILOT_EVENT, false).is_some());
+        assert!(Coverage::new(&COPILOT_EVENT, &all, true).carry(&COPILOT_EVENT, false).is_none());
+        assert!(Coverage::new(&COPILOT_EVENT, &all, true).carry(&COPILOT_EVENT, true).is_some());
+        assert!(Coverage::new(&COPILOT_EVENT, &all, false).carry(&COPILOT_EVENT, false).is_some());
         let less = all.without("msdyn_verbatim");
-        assert!(Coverage::of(&COPILOT_EVENT, &less, true).carry(&COPILOT_EVENT, false).is_some());
+        assert!(Coverage::new(&COPILOT_EVENT, &less, true).carry(&COPILOT_EVENT, false).is_some());
     }
 
     #[test]
     fn what_was_not_asked_for_stays() {
         let less = Selection::of(&COPILOT_EVENT).without("msdyn_verbatim");
-        let coverage = Coverage::of(&COPILOT_EVENT, &less, false);
+        let coverage = Coverage::new(&COPILOT_EVENT, &less, false);
         let new = events(&[(Some(7), None, None, Some(r#"{"b":2}"#)), (Some(8), None, None, None)]);
         let old = events(&[
             (Some(7), Some("seven"), Some("said"), Some(r#"{"a":1,"b":1}"#)),
             (Some(7), Some("seven"), None, Some(r#"{"a":1}"#)),
         ]);
-        let rows = coverage.carried(&COPILOT_EVENT, &new, &old).unwrap();
+        let rows = coverage.carry_over(&COPILOT_EVENT, &new, &old).unwrap();
         assert_eq!(column(&rows, "msdyn_scenariotype_label"), [Some("seven"), None], "of another code");
         assert_eq!(column(&rows, "msdyn_verbatim"), [Some("said"), None]);
         assert_eq!(column(&rows, "extra_json"), [Some(r#"{"a":1,"b":2}"#), Some(r#"{"a":1}"#)]);
@@ -165,9 +170,9 @@ mod tests {
 
     #[test]
     fn what_was_asked_for_is_as_it_was_read() {
-        let coverage = Coverage::of(&COPILOT_EVENT, &Selection::of(&COPILOT_EVENT), true);
+        let coverage = Coverage::new(&COPILOT_EVENT, &Selection::of(&COPILOT_EVENT), true);
         let new = events(&[(None, None, None, None), (Some(7), Some("new"), Some("x"), Some("{}"))]);
         let old = events(&[(Some(7), Some("seven"), Some("said"), Some(r#"{"a":1}"#)); 2]);
-        assert_eq!(coverage.carried(&COPILOT_EVENT, &new, &old).unwrap(), new);
+        assert_eq!(coverage.carry_over(&COPILOT_EVENT, &new, &old).unwrap(), new);
     }
 }

@@ -14,7 +14,7 @@ use copilot_lake_extractor::{Error as ServiceError, Slice};
 use copilot_lake_tables::{Instant, Table};
 use copilot_lake_writer::{Find, Lake};
 
-use crate::dataverse::ingest::Counts;
+use crate::dataverse::ingest::SliceCounts;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::rejects::Rejects;
@@ -22,74 +22,75 @@ use crate::ledger::{SliceRow, Watermark, instant};
 use crate::payloads::derived;
 use crate::replay::archive::TRACKING;
 use crate::report::SliceStatus;
-use crate::run::context::DataverseSpine;
+use crate::run::context::DataverseContext;
 use crate::settings::Deletes;
 
 /// Rows that are looked at together.
 const TOGETHER: usize = 10_000;
 
 /// Starts tracking where it has not started yet.
-pub(crate) async fn start(spine: &DataverseSpine<'_>, tables: &[&'static Table]) -> Result<(), Error> {
-    for table in tracked(spine, tables) {
-        if spine.halt.is_over() {
-            spine.stopped().await;
+pub(crate) async fn start_tracking(context: &DataverseContext<'_>, tables: &[&'static Table]) -> Result<(), Error> {
+    for table in tracked_tables(context, tables) {
+        if context.run.shutdown.is_requested() {
+            context.run.note_stopped().await;
             return Ok(());
         }
-        if spine.ledger.mark(table.name, TRACKING).await.and_then(|mark| mark.token).is_none() {
-            read(spine, table, None, Deletes::Ignore).await?;
+        if context.run.ledger.last_window(table.name, TRACKING).await.and_then(|last| last.token).is_none() {
+            track(context, table, None, Deletes::Ignore).await?;
         }
     }
     // Before the first row: what is read and then deleted must be told after a kill, too.
-    spine.ledger.flush(&spine.run_id).await
+    context.run.ledger.flush(&context.run.run_id).await
 }
 
 /// Marks or removes what was deleted since the last read.
-pub(crate) async fn apply(
-    spine: &DataverseSpine<'_>,
+pub(crate) async fn apply_deletions(
+    context: &DataverseContext<'_>,
     tables: &[&'static Table],
     deletes: Deletes,
 ) -> Result<(), Error> {
-    for table in tracked(spine, tables) {
-        if spine.halt.is_over() {
-            spine.stopped().await;
+    for table in tracked_tables(context, tables) {
+        if context.run.shutdown.is_requested() {
+            context.run.note_stopped().await;
             return Ok(());
         }
-        let mark = spine.ledger.mark(table.name, TRACKING).await;
-        let Some(mark) = mark.filter(|mark| mark.run_id != spine.run_id) else { continue };
-        let Some(token) = mark.token else { continue };
-        read(spine, table, Some((token, mark.end)), deletes).await?;
+        let last = context.run.ledger.last_window(table.name, TRACKING).await;
+        let Some(last) = last.filter(|last| last.run_id != context.run.run_id) else { continue };
+        let Some(token) = last.token else { continue };
+        track(context, table, Some((token, last.end)), deletes).await?;
     }
     Ok(())
 }
 
-fn tracked<'t>(
-    spine: &'t DataverseSpine<'_>,
+fn tracked_tables<'t>(
+    context: &'t DataverseContext<'_>,
     tables: &'t [&'static Table],
 ) -> impl Iterator<Item = &'static Table> + 't {
-    let tracks = |table: &&&'static Table| spine.schema.presence(table).is_some_and(|presence| presence.tracks_changes);
+    let tracks =
+        |table: &&&'static Table| context.schema.presence(table).is_some_and(|presence| presence.tracks_changes);
     tables.iter().filter(tracks).copied()
 }
 
 /// One tracking read with what follows from it; a failure of the service is in the ledger and the report.
-async fn read(
-    spine: &DataverseSpine<'_>,
+async fn track(
+    context: &DataverseContext<'_>,
     table: &'static Table,
     since: Option<(String, Instant)>,
     deletes: Deletes,
 ) -> Result<(), Error> {
-    let as_of = spine.service.service_time().await?;
+    let as_of = context.service.service_time().await?;
     let (token, start) = since.map_or((None, as_of), |(token, start)| (Some(token), start));
     let slice = Slice { table, scope: String::new(), clock: TRACKING, start, end: as_of };
-    let mut counts = Counts { as_of: Some(as_of), ..Counts::default() };
+    let mut counts = SliceCounts { as_of: Some(as_of), ..SliceCounts::default() };
     let mut expired = None;
-    let tracking = match spine.service.deleted(table, token.as_deref()).await {
+    let tracking = match context.service.deleted(table, token.as_deref()).await {
         Err(error @ ServiceError::TokenExpired { .. }) => {
             tracing::warn!(
                 table = table.name,
                 "the change tracking token has expired: deletions since then are not found"
             );
             expired = Some(format!("{error}: a new token was started, deletions before it are not found"));
-            spine.service.deleted(table, None).await
+            context.service.deleted(table, None).await
         }
         other => other,
     };
@@ -98,47 +99,47 @@ async fn read(
         Err(error) if error.holds_for_all() => return Err(error.into()),
         Err(error) => {
             if matches!(error, ServiceError::PermissionMissing { .. }) {
-                spine.reports.lock().await.refused += 1;
+                context.run.reports.lock().await.refused += 1;
             }
             let failed = (SliceStatus::Failed, Some(error.to_string()));
-            let row = record(spine, slice, failed, None, counts).await?;
-            spine.report(row).await;
+            let row = record_tracking(context, slice, failed, None, counts).await?;
+            context.run.report(row).await;
             return Ok(());
         }
     };
     counts.pages = tracking.pages;
     counts.requests = tracking.requests;
     let deleted = if expired.is_some() { vec![] } else { tracking.deleted };
-    let gone = gone(spine, table, deleted, deletes).await?;
-    if let Some(kept) = &spine.archive {
-        kept.gone(spine, &slice, (&gone, deletes.name(), &tracking.token), &counts).await?;
+    let gone = confirmed_deletions(context, table, deleted, deletes).await?;
+    if let Some(identity) = &context.run.archive {
+        identity.archive_deletions(context.run, &slice, (&gone, deletes.name(), &tracking.token), &counts).await?;
     }
-    let how = Forget { deletes, as_of, seen_until: None };
-    let rows = forget(&spine.lake, &spine.run_id, &spine.rejects, table, &gone, &how).await?;
-    record(spine, slice, (SliceStatus::Done, expired), Some(tracking.token), counts).await?;
-    let mut reports = spine.reports.lock().await;
-    reports.of(table.name).rows_deleted += rows;
-    (spine.observe)(&Event::Deleted { table: table.name, rows });
+    let how = Deletion { deletes, as_of, seen_until: None };
+    let rows = delete_rows(&context.run.lake, &context.run.run_id, &context.run.rejects, table, &gone, &how).await?;
+    record_tracking(context, slice, (SliceStatus::Done, expired), Some(tracking.token), counts).await?;
+    let mut reports = context.run.reports.lock().await;
+    reports.table(table.name).rows_deleted += rows;
+    (context.run.observe)(&Event::Deleted { table: table.name, rows });
     Ok(())
 }
 
-async fn record(
-    spine: &DataverseSpine<'_>,
+async fn record_tracking(
+    context: &DataverseContext<'_>,
     slice: Slice,
     (status, reason): (SliceStatus, Option<String>),
     token: Option<String>,
-    received: Counts,
+    received: SliceCounts,
 ) -> Result<SliceRow, Error> {
     let selection = slice.table.key.join(",");
-    let (watermark, finished_at) = (Watermark::None, spine.service.service_time().await?);
+    let (watermark, finished_at) = (Watermark::None, context.service.service_time().await?);
     let row = SliceRow { slice, selection, status, reason, watermark, token, finished_at, received };
-    spine.ledger.record(&spine.run_id, &row).await?;
+    context.run.ledger.record(&context.run.run_id, &row).await?;
     Ok(row)
 }
 
 /// The keys of the lake's rows that the service says are deleted and, asked again, does not have.
-async fn gone(
-    spine: &DataverseSpine<'_>,
+async fn confirmed_deletions(
+    context: &DataverseContext<'_>,
     table: &'static Table,
     deleted: Vec<String>,
     deletes: Deletes,
@@ -148,15 +149,15 @@ async fn gone(
     let mut gone = Vec::new();
     for ids in ids.chunks(TOGETHER) {
         let mut keys = Vec::new();
-        for batch in spine.lake.rows_of(table, &ids.iter().cloned().collect()).await? {
+        for batch in context.run.lake.rows_of(table, &ids.iter().cloned().collect()).await? {
             let of_batch = derived::keys_of(table, &batch).into_iter().enumerate();
-            keys.extend(of_batch.filter(|(row, _)| !is_marked(&batch, *row, deletes)).map(|(_, key)| key));
+            keys.extend(of_batch.filter(|(row, _)| !is_marked_deleted(&batch, *row, deletes)).map(|(_, key)| key));
         }
         let found: BTreeSet<&String> = keys.iter().filter_map(|key| key.first()).collect();
         let found: Vec<String> = found.into_iter().cloned().collect();
         if !found.is_empty() {
             // A deleted entry names the id alone: another row may have it, and a row may have come back.
-            let existing = spine.service.existing(table, &found).await?;
+            let existing = context.service.existing(table, &found).await?;
             gone.extend(keys.into_iter().filter(|key| !existing.contains(key)));
         }
     }
@@ -164,12 +165,12 @@ async fn gone(
 }
 
 /// Whether a row has its mark already.
-fn is_marked(batch: &RecordBatch, row: usize, deletes: Deletes) -> bool {
+fn is_marked_deleted(batch: &RecordBatch, row: usize, deletes: Deletes) -> bool {
     deletes == Deletes::Mark && batch.column_by_name("deleted_at").is_some_and(|marks| marks.is_valid(row))
 }
 
 /// How rows are forgotten that the service does not have any more.
-pub(crate) struct Forget {
+pub(crate) struct Deletion {
     pub(crate) deletes: Deletes,
     /// When they were found to be gone.
     pub(crate) as_of: Instant,
@@ -178,13 +179,13 @@ pub(crate) struct Forget {
 }
 
 /// Marks or removes the rows of these keys; says how many.
-pub(crate) async fn forget(
+pub(crate) async fn delete_rows(
     lake: &Lake,
     run_id: &str,
     rejects: &Rejects,
     table: &'static Table,
     gone: &[Vec<String>],
-    how: &Forget,
+    how: &Deletion,
 ) -> Result<u64, Error> {
     let mut rows = 0;
     if how.deletes == Deletes::Ignore {
@@ -197,7 +198,7 @@ pub(crate) async fn forget(
         for batch in lake.rows_of(table, &ids).await? {
             let is_gone = derived::keys_of(table, &batch).into_iter().enumerate().map(|(row, key)| {
                 let is_later = how.seen_until.is_some_and(|until| instant(&batch, "extracted_at", row) > until);
-                Some(keys.contains(&key) && !is_later && !is_marked(&batch, row, how.deletes))
+                Some(keys.contains(&key) && !is_later && !is_marked_deleted(&batch, row, how.deletes))
             });
             let is_gone: BooleanArray = is_gone.collect();
             let batch = filter_record_batch(&batch, &is_gone).map_err(Error::rows(table))?;
@@ -206,7 +207,7 @@ pub(crate) async fn forget(
             }
             rows += batch.num_rows() as u64;
             if how.deletes == Deletes::Mark {
-                for (week, batch) in by_week(table, marked(table, &batch, how.as_of)?)? {
+                for (week, batch) in by_week(table, mark_deleted(table, &batch, how.as_of)?)? {
                     changes.push(Some(week), batch).await?;
                 }
             } else {
@@ -223,7 +224,7 @@ pub(crate) async fn forget(
 }
 
 /// The rows with the time at which they were found to be gone.
-fn marked(table: &'static Table, batch: &RecordBatch, as_of: Instant) -> Result<RecordBatch, Error> {
+fn mark_deleted(table: &'static Table, batch: &RecordBatch, as_of: Instant) -> Result<RecordBatch, Error> {
     let at =
         || Arc::new(TimestampMicrosecondArray::from_value(as_of.0, batch.num_rows()).with_timezone("UTC")) as ArrayRef;
     let columns = batch.columns().iter().zip(table.layout().fields());

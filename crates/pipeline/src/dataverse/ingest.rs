@@ -23,7 +23,7 @@ const DECODED_AHEAD: usize = 1;
 
 /// What was received and written.
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
+pub(crate) struct SliceCounts {
     pub(crate) as_of: Option<Instant>,
     pub(crate) pages: u64,
     pub(crate) rows: u64,
@@ -36,7 +36,7 @@ pub(crate) struct Counts {
 
 /// Why a slice was not done.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum NotDone {
+pub(crate) enum SliceError {
     /// The run was stopped; the slice leaves no trace.
     #[error("stopped")]
     Stopped,
@@ -63,27 +63,33 @@ pub(crate) struct Ingest<'a> {
     /// What the pages cover of the table's rows.
     pub(crate) coverage: Coverage,
     /// Takes the ids of the people whom rows name.
-    pub(crate) named: &'a Named,
+    pub(crate) named: &'a NamedPeople,
     /// Only rows with one of these ids.
     pub(crate) only: Option<&'a HashSet<String>>,
     pub(crate) stop: &'a Stop,
 }
 
 /// A page and when it was received.
-pub(crate) type Received = (Page, Instant);
+pub(crate) type ReceivedPage = (Page, Instant);
 
 impl Ingest<'_> {
     /// Reads pages to their end. Counts hold what happened even when it fails; `each` is called for every page with its
     /// rows and how many seconds it was throttled.
     pub(crate) async fn read(
         &self,
-        pages: impl Stream<Item = Result<Received, NotDone>>,
-        counts: &mut Counts,
+        pages: impl Stream<Item = Result<ReceivedPage, SliceError>>,
+        counts: &mut SliceCounts,
         mut each: impl FnMut(u64, f64),
-    ) -> Result<Ready<'_>, NotDone> {
+    ) -> Result<UncommittedSlice<'_>, SliceError> {
         let mut changes = self.lake.changes(self.table, self.find);
-        let mut rejects =
-            RowRejects::new(self.lake, self.rejects, self.table, self.find, self.run_id, self.coverage.has_known());
+        let mut rejects = RowRejects::new(
+            self.lake,
+            self.rejects,
+            self.table,
+            self.find,
+            self.run_id,
+            self.coverage.has_known_columns(),
+        );
         let decoded = pages.map_ok(|(page, extracted_at)| async move {
             let (requests, throttled) = (page.requests, page.throttled);
             let decoded = self.decode(page, extracted_at).await?;
@@ -96,7 +102,7 @@ impl Ingest<'_> {
             let next = tokio::select! {
                 next = decoded.next() => next,
                 // A run whose stop can no longer be told goes on.
-                Ok(_) = stopped.wait_for(|stop| *stop) => return Err(NotDone::Stopped),
+                Ok(_) = stopped.wait_for(|stop| *stop) => return Err(SliceError::Stopped),
             };
             let Some(page) = next else { break };
             let (page, extracted_at, requests, throttled) = page?;
@@ -112,21 +118,21 @@ impl Ingest<'_> {
             unlabelled |= page.unlabelled;
             let (rows, throttled) = (page.rows, throttled.as_secs_f64());
             let batches = page.batches.into_iter().map(|(week, batch)| Ok((week, self.wanted(batch)?)));
-            let batches = batches.collect::<Result<Vec<_>, NotDone>>()?;
-            rejects.take(&batches, refused, extracted_at).await?;
+            let batches = batches.collect::<Result<Vec<_>, SliceError>>()?;
+            rejects.push(&batches, refused, extracted_at).await?;
             for (week, batch) in batches {
-                changes.push(self.week(week), batch).await?;
+                changes.push(self.partition(week), batch).await?;
             }
             each(rows, throttled);
         }
         if let Some(carry) = self.coverage.carry(self.table, unlabelled) {
             changes.carry(carry);
         }
-        Ok(Ready { rejects, changes })
+        Ok(UncommittedSlice { rejects, changes })
     }
 
     /// Decodes a page; again when labels have to be asked for first.
-    async fn decode(&self, page: Page, extracted_at: Instant) -> Result<Decoded, NotDone> {
+    async fn decode(&self, page: Page, extracted_at: Instant) -> Result<Decoded, SliceError> {
         let labels = self.labels.known(self.table).await;
         let decoded = self.decode_with(page.clone(), extracted_at, Arc::clone(&labels)).await?;
         if decoded.unlabelled
@@ -137,23 +143,23 @@ impl Ingest<'_> {
         Ok(decoded)
     }
 
-    async fn decode_with(&self, page: Page, extracted_at: Instant, labels: Arc<Labels>) -> Result<Decoded, NotDone> {
+    async fn decode_with(&self, page: Page, extracted_at: Instant, labels: Arc<Labels>) -> Result<Decoded, SliceError> {
         let (table, named) = (self.table, self.named.clone());
-        let decoded = cpu::run(move || {
+        let decoded = cpu::run_on_rayon(move || {
             let decoded = decode_page(table, page.rows(), extracted_at, &labels)?;
             for (_, batch) in &decoded.batches {
-                named.take_in(table, batch);
+                named.collect(table, batch);
             }
             Ok(decoded)
         });
-        decoded.await.map_err(NotDone::Decode)
+        decoded.await.map_err(SliceError::Decode)
     }
 
-    fn week(&self, week: Week) -> Option<Week> {
+    fn partition(&self, week: Week) -> Option<Week> {
         self.table.is_partitioned().then_some(week)
     }
 
-    fn wanted(&self, batch: RecordBatch) -> Result<RecordBatch, NotDone> {
+    fn wanted(&self, batch: RecordBatch) -> Result<RecordBatch, SliceError> {
         let Some(only) = self.only else { return Ok(batch) };
         let ids = batch.column(self.table.layout().key()[0]).as_string::<i32>();
         let wanted: BooleanArray = ids.iter().map(|id| Some(id.is_some_and(|id| only.contains(id)))).collect();
@@ -163,14 +169,14 @@ impl Ingest<'_> {
 }
 
 /// Rows that are read and not yet committed.
-pub(crate) struct Ready<'a> {
+pub(crate) struct UncommittedSlice<'a> {
     rejects: RowRejects<'a>,
     changes: Changes,
 }
 
-impl Ready<'_> {
+impl UncommittedSlice<'_> {
     /// Commits rejects first, then the rows: a row proves that its rejects are there.
-    pub(crate) async fn commit(self, run_id: &str, counts: &mut Counts) -> Result<(), NotDone> {
+    pub(crate) async fn commit(self, run_id: &str, counts: &mut SliceCounts) -> Result<(), SliceError> {
         self.rejects.commit().await?;
         let committed = self.changes.commit(run_id).await?;
         counts.rows_written += committed.rows_written;
@@ -181,11 +187,11 @@ impl Ready<'_> {
 
 /// The ids of people whom rows name. Clones are the same set.
 #[derive(Clone, Default)]
-pub(crate) struct Named(Arc<Mutex<HashSet<String>>>);
+pub(crate) struct NamedPeople(Arc<Mutex<HashSet<String>>>);
 
-impl Named {
+impl NamedPeople {
     /// Adds whom these rows name.
-    pub(crate) fn take_in(&self, table: &'static Table, batch: &RecordBatch) {
+    pub(crate) fn collect(&self, table: &'static Table, batch: &RecordBatch) {
         let columns: Vec<_> = table.people().filter_map(|column| batch.column_by_name(column.name)).collect();
         if columns.is_empty() {
             return;
@@ -205,7 +211,7 @@ impl Named {
     }
 
     /// Takes what was collected.
-    pub(crate) fn take(&self) -> HashSet<String> {
+    pub(crate) fn drain(&self) -> HashSet<String> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -8,47 +8,47 @@ use copilot_lake_tables::{Instant, SYSTEM_USER, dataverse_tables};
 use copilot_lake_writer::{Find, Lake, Scan};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::dataverse::ingest::{Counts, Ingest, NotDone};
+use crate::dataverse::ingest::{Ingest, SliceCounts, SliceError};
 use crate::dataverse::plan::MODIFIED;
 use crate::error::Error;
 use crate::ledger::{SliceRow, Watermark};
 use crate::replay::archive::PageArchive;
 use crate::report::SliceStatus;
-use crate::run::context::DataverseSpine;
+use crate::run::context::DataverseContext;
 
 /// Reads whom rows name and the lake does not know, and who changed. What fails is in the ledger and the report: rows do
 /// not depend on it.
-pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) -> Result<(), Error> {
-    spine.schema.settle(&spine.service, &SYSTEM_USER).await;
-    let Some(selection) = spine.schema.selection(&SYSTEM_USER) else { return Ok(()) };
-    let mark = spine.ledger.mark(SYSTEM_USER.name, MODIFIED).await;
+pub(crate) async fn read_people(context: &DataverseContext<'_>, now: Instant, overlap: i64) -> Result<(), Error> {
+    context.schema.settle(&context.service, &SYSTEM_USER).await;
+    let Some(selection) = context.schema.selection(&SYSTEM_USER) else { return Ok(()) };
+    let last = context.run.ledger.last_window(SYSTEM_USER.name, MODIFIED).await;
     // When another run came in between, what it named was not collected here.
-    let is_next = mark.as_ref().is_some_and(|mark| spine.ledger.is_before(&mark.run_id, &spine.run_id));
-    let mut named = spine.named.take();
-    let is_lost = spine.lost.contains_key(SYSTEM_USER.name);
+    let is_next = last.as_ref().is_some_and(|last| context.run.ledger.is_before(&last.run_id, &context.run.run_id));
+    let mut named = context.named.drain();
+    let is_lost = context.run.lost.contains_key(SYSTEM_USER.name);
     if !is_next || is_lost {
-        named.extend(all_named(spine).await?);
+        named.extend(all_named(context).await?);
     }
-    let known = known(&spine.lake).await?;
+    let known = known_ids(&context.run.lake).await?;
     let is_unknown = |id: &&String| is_lost || !known.contains(*id);
     let mut unknown: Vec<String> = named.iter().filter(is_unknown).cloned().collect();
     unknown.sort_unstable();
-    let since = mark.map_or(now, |mark| mark.end.plus_seconds(-overlap).min(now));
+    let since = last.map_or(now, |last| last.end.plus_seconds(-overlap).min(now));
     let slice = Slice { table: &SYSTEM_USER, scope: String::new(), clock: MODIFIED, start: since, end: now };
 
-    let as_of = spine.service.service_time().await?;
-    let mut counts = Counts { as_of: Some(as_of), ..Counts::default() };
-    let result = read(spine, &slice, &selection, (&known, &unknown), &mut counts).await;
+    let as_of = context.service.service_time().await?;
+    let mut counts = SliceCounts { as_of: Some(as_of), ..SliceCounts::default() };
+    let result = read_pages(context, &slice, &selection, (&known, &unknown), &mut counts).await;
     let (status, reason) = match result {
         Ok(()) => (SliceStatus::Done, None),
-        Err(NotDone::Stopped) => {
-            spine.stopped().await;
+        Err(SliceError::Stopped) => {
+            context.run.note_stopped().await;
             return Ok(());
         }
-        Err(NotDone::Lake(error)) if !error.is_passing() => return Err(error.into()),
-        Err(NotDone::Service(error)) if error.holds_for_all() => return Err(error.into()),
+        Err(SliceError::Lake(error)) if !error.is_passing() => return Err(error.into()),
+        Err(SliceError::Service(error)) if error.holds_for_all() => return Err(error.into()),
         // Names are a comfort: without the permission everything else is complete.
-        Err(NotDone::Service(error @ ServiceError::PermissionMissing { .. })) => {
+        Err(SliceError::Service(error @ ServiceError::PermissionMissing { .. })) => {
             (SliceStatus::Skipped, Some(error.to_string()))
         }
         Err(error) => (SliceStatus::Failed, Some(error.to_string())),
@@ -60,64 +60,64 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) 
         reason,
         watermark: Watermark::None,
         token: None,
-        finished_at: spine.service.service_time().await?,
+        finished_at: context.service.service_time().await?,
         received: counts,
     };
-    spine.ledger.record(&spine.run_id, &row).await?;
+    context.run.ledger.record(&context.run.run_id, &row).await?;
     let is_done = row.status == SliceStatus::Done;
-    spine.report(row).await;
+    context.run.report(row).await;
     if is_lost && is_done {
-        spine.lake.recovered(&SYSTEM_USER).await?;
+        context.run.lake.recovered(&SYSTEM_USER).await?;
     }
     Ok(())
 }
 
-async fn read(
-    spine: &DataverseSpine<'_>,
+async fn read_pages(
+    context: &DataverseContext<'_>,
     slice: &Slice,
     selection: &copilot_lake_extractor::Selection,
     (known, unknown): (&HashSet<String>, &[String]),
-    counts: &mut Counts,
-) -> Result<(), NotDone> {
-    let archive = PageArchive::begin(spine, slice, selection, counts.as_of.unwrap_or(slice.end));
+    counts: &mut SliceCounts,
+) -> Result<(), SliceError> {
+    let archive = PageArchive::begin(context.run, slice, selection, counts.as_of.unwrap_or(slice.end));
     let kept = archive.as_ref();
     let wanted: HashSet<String> = known.iter().chain(unknown).cloned().collect();
     let ingest = Ingest {
         table: &SYSTEM_USER,
         find: Find::ByKey,
-        lake: &spine.lake,
-        run_id: &spine.run_id,
-        rejects: &spine.rejects,
-        labels: &spine.labels,
-        coverage: spine.schema.coverage(&SYSTEM_USER, selection),
-        named: &spine.named,
+        lake: &context.run.lake,
+        run_id: &context.run.run_id,
+        rejects: &context.run.rejects,
+        labels: &context.labels,
+        coverage: context.schema.coverage(&SYSTEM_USER, selection),
+        named: &context.named,
         only: Some(&wanted),
-        stop: &spine.halt.stop(),
+        stop: &context.run.shutdown.subscribe(),
     };
-    let changed = (slice.start < slice.end && !known.is_empty()).then(|| spine.service.pages(slice, selection));
+    let changed = (slice.start < slice.end && !known.is_empty()).then(|| context.service.pages(slice, selection));
     let changed = futures::stream::iter(changed).flatten();
-    let new = spine.service.rows_of(&SYSTEM_USER, unknown, selection);
+    let new = context.service.rows_of(&SYSTEM_USER, unknown, selection);
     let mut number = 0;
-    let pages = changed.chain(new).map_err(NotDone::Service).and_then(move |page| {
+    let pages = changed.chain(new).map_err(SliceError::Service).and_then(move |page| {
         // Both walks count from one.
         number += 1;
         async move {
-            let extracted_at = spine.service.service_time().await?;
+            let extracted_at = context.service.service_time().await?;
             if let Some(archive) = kept {
-                archive.page(number, &page.body, extracted_at).await?;
+                archive.push_page(number, &page.body, extracted_at).await?;
             }
             Ok((page, extracted_at))
         }
     });
     let ready = ingest.read(pages, counts, |_, _| {}).await?;
     if let Some(archive) = archive {
-        archive.finish(spine, &SYSTEM_USER, unknown, counts).await?;
+        archive.finish(context, &SYSTEM_USER, unknown, counts).await?;
     }
-    ready.commit(&spine.run_id, counts).await
+    ready.commit(&context.run.run_id, counts).await
 }
 
 /// The ids that the lake has.
-pub(crate) async fn known(lake: &Lake) -> Result<HashSet<String>, Error> {
+pub(crate) async fn known_ids(lake: &Lake) -> Result<HashSet<String>, Error> {
     let mut known = HashSet::new();
     let scan = Scan { columns: vec![SYSTEM_USER.key[0]], ..Scan::default() };
     let mut batches = std::pin::pin!(lake.scan(&SYSTEM_USER, scan).await?);
@@ -128,14 +128,14 @@ pub(crate) async fn known(lake: &Lake) -> Result<HashSet<String>, Error> {
 }
 
 /// Whom the lake's rows name.
-async fn all_named(spine: &DataverseSpine<'_>) -> Result<HashSet<String>, Error> {
+async fn all_named(context: &DataverseContext<'_>) -> Result<HashSet<String>, Error> {
     // Of all tables: the mark that is left counts for the whole lake, whatever this run reads.
-    for table in spine.written(&dataverse_tables().collect::<Vec<_>>()).await {
+    for table in context.run.written(&dataverse_tables().collect::<Vec<_>>()).await {
         let scan = Scan { columns: table.people().map(|column| column.name).collect(), ..Scan::default() };
-        let mut batches = std::pin::pin!(spine.lake.scan(table, scan).await?);
+        let mut batches = std::pin::pin!(context.run.lake.scan(table, scan).await?);
         while let Some(batch) = batches.try_next().await? {
-            spine.named.take_in(table, &batch);
+            context.named.collect(table, &batch);
         }
     }
-    Ok(spine.named.take())
+    Ok(context.named.drain())
 }

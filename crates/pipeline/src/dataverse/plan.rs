@@ -6,7 +6,7 @@ use std::ops::Range;
 use copilot_lake_extractor::Slice;
 use copilot_lake_tables::{Instant, Table, Week};
 
-use crate::ledger::{Continued, Ledger};
+use crate::ledger::{Ledger, Restart};
 use crate::settings::DataverseJob;
 
 /// The clock of the first pass.
@@ -19,7 +19,7 @@ pub(crate) const BEGINNING: Instant = Instant::from_days(-79_257);
 
 /// A window of one table that was read and committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Window {
+pub(crate) struct DoneWindow {
     pub(crate) run_id: String,
     pub(crate) clock: String,
     pub(crate) start: Instant,
@@ -29,11 +29,11 @@ pub(crate) struct Window {
 
 /// What planning needs beside the windows.
 #[derive(Debug)]
-pub(crate) struct Frame<'a> {
+pub(crate) struct PlanInput<'a> {
     /// The start of the run, or of the one that it continues, in whole seconds of the service's clock.
     pub(crate) now: Instant,
-    /// Runs that did not end and are continued: what they did is not asked again.
-    pub(crate) continued: &'a BTreeSet<String>,
+    /// Runs that did not end and are resumed: what they did is not asked again.
+    pub(crate) resumed: &'a BTreeSet<String>,
     /// When each run of the ledger started.
     pub(crate) started: &'a BTreeMap<String, Instant>,
     /// Start of the first pass, when configured.
@@ -41,12 +41,12 @@ pub(crate) struct Frame<'a> {
     pub(crate) overlap_seconds: i64,
 }
 
-impl<'a> Frame<'a> {
+impl<'a> PlanInput<'a> {
     /// For a run of that job.
-    pub(crate) fn of(job: &DataverseJob, ledger: &'a Ledger, continued: &'a Continued) -> Self {
+    pub(crate) fn new(job: &DataverseJob, ledger: &'a Ledger, restart: &'a Restart) -> Self {
         Self {
-            now: continued.now,
-            continued: &continued.runs,
+            now: restart.now,
+            resumed: &restart.runs,
             started: ledger.started(),
             since: job.since,
             overlap_seconds: job.overlap.as_secs() as i64,
@@ -56,7 +56,7 @@ impl<'a> Frame<'a> {
 
 /// What is left to read of a table.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Plan {
+pub(crate) struct SlicePlan {
     /// Windows of `modifiedon`, oldest first.
     pub(crate) changed: Vec<Range<Instant>>,
     /// What the first pass has not read, newest first, not yet cut into weeks.
@@ -64,34 +64,34 @@ pub(crate) struct Plan {
 }
 
 /// What is left to read of a table, of which `windows` are done for a selection that covers the present one.
-pub(crate) fn plan(windows: &[Window], frame: &Frame<'_>) -> Plan {
-    let of = |clock: &'static str| windows.iter().filter(move |window| window.clock == clock);
-    let is_before = |window: &&Window| !frame.continued.contains(&window.run_id);
+pub(crate) fn plan(windows: &[DoneWindow], input: &PlanInput<'_>) -> SlicePlan {
+    let by_clock = |clock: &'static str| windows.iter().filter(move |window| window.clock == clock);
+    let is_before = |window: &&DoneWindow| !input.resumed.contains(&window.run_id);
 
     // The first pass ends where the run that began it started: later rows are found by their modifiedon.
-    let end = of(CREATED).filter_map(|window| frame.started.get(&window.run_id)).min();
-    let end = end.map_or(frame.now, |start| start.floor_second().min(frame.now));
-    let start = frame.since.unwrap_or(BEGINNING).floor_second();
-    let first_pass = subtract(start..end, of(CREATED).map(|window| window.start..window.end));
+    let end = by_clock(CREATED).filter_map(|window| input.started.get(&window.run_id)).min();
+    let end = end.map_or(input.now, |start| start.floor_second().min(input.now));
+    let start = input.since.unwrap_or(BEGINNING).floor_second();
+    let first_pass = subtract(start..end, by_clock(CREATED).map(|window| window.start..window.end));
 
     let mut changed = Vec::new();
     if let Some(watermark) = watermark(windows.iter().filter(is_before), end) {
-        let mut at = watermark.plus_seconds(-frame.overlap_seconds).floor_second();
-        while at < frame.now {
-            let until = at.plus_seconds(Instant::DAY_SECONDS).min(frame.now);
-            let done = of(MODIFIED).filter(|window| !is_before(window)).map(|window| window.start..window.end);
+        let mut at = watermark.plus_seconds(-input.overlap_seconds).floor_second();
+        while at < input.now {
+            let until = at.plus_seconds(Instant::DAY_SECONDS).min(input.now);
+            let done = by_clock(MODIFIED).filter(|window| !is_before(window)).map(|window| window.start..window.end);
             if !subtract(at..until, done).is_empty() {
                 changed.push(at..until);
             }
             at = until;
         }
     }
-    Plan { changed, first_pass }
+    SlicePlan { changed, first_pass }
 }
 
 /// Until when everything that changed was read: the end of the gapless chain of `modifiedon` windows that begins with
 /// the first pass. None before the first pass has begun.
-pub(crate) fn watermark<'w>(windows: impl Iterator<Item = &'w Window>, first_pass_end: Instant) -> Option<Instant> {
+pub(crate) fn watermark<'w>(windows: impl Iterator<Item = &'w DoneWindow>, first_pass_end: Instant) -> Option<Instant> {
     let (first, mut later): (Vec<_>, Vec<_>) = windows.partition(|window| window.clock == CREATED);
     let mut watermark = first.iter().map(|window| window.as_of).min()?.min(first_pass_end);
     later.sort_by_key(|window| window.start);
@@ -107,23 +107,23 @@ pub(crate) fn watermark<'w>(windows: impl Iterator<Item = &'w Window>, first_pas
 pub(crate) fn subtract(whole: Range<Instant>, covered: impl Iterator<Item = Range<Instant>>) -> Vec<Range<Instant>> {
     let mut covered: Vec<_> = covered.collect();
     covered.sort_by_key(|range| range.start);
-    let mut left = Vec::new();
+    let mut gaps = Vec::new();
     let mut at = whole.start;
     for range in covered {
         if range.start > at && at < whole.end {
-            left.push(at..range.start.min(whole.end));
+            gaps.push(at..range.start.min(whole.end));
         }
         at = at.max(range.end);
     }
     if at < whole.end {
-        left.push(at..whole.end);
+        gaps.push(at..whole.end);
     }
-    left.reverse();
-    left
+    gaps.reverse();
+    gaps
 }
 
 /// Whether the oldest row must be asked for: the first pass has no configured start and has not reached its end.
-pub(crate) fn needs_oldest(plan: &Plan) -> bool {
+pub(crate) fn needs_oldest(plan: &SlicePlan) -> bool {
     plan.first_pass.last().is_some_and(|range| range.start == BEGINNING)
 }
 
@@ -171,35 +171,35 @@ mod tests {
         Instant::parse(text).unwrap()
     }
 
-    fn window(run: &str, clock: &str, start: &str, end: &str, as_of: &str) -> Window {
+    fn window(run: &str, clock: &str, start: &str, end: &str, as_of: &str) -> DoneWindow {
         let (start, end, as_of) = (at(start), at(end), at(as_of));
-        Window { run_id: run.to_owned(), clock: clock.to_owned(), start, end, as_of }
+        DoneWindow { run_id: run.to_owned(), clock: clock.to_owned(), start, end, as_of }
     }
 
     struct World {
-        windows: Vec<Window>,
+        windows: Vec<DoneWindow>,
         started: BTreeMap<String, Instant>,
-        continued: BTreeSet<String>,
+        resumed: BTreeSet<String>,
     }
 
     impl World {
-        fn plan(&self, now: &str, since: Option<&str>) -> Plan {
-            let frame = Frame {
+        fn plan(&self, now: &str, since: Option<&str>) -> SlicePlan {
+            let input = PlanInput {
                 now: at(now),
-                continued: &self.continued,
+                resumed: &self.resumed,
                 started: &self.started,
                 since: since.map(at),
                 overlap_seconds: 3600,
             };
-            plan(&self.windows, &frame)
+            plan(&self.windows, &input)
         }
     }
 
-    fn world(windows: Vec<Window>, started: &[(&str, &str)], continued: &[&str]) -> World {
+    fn world(windows: Vec<DoneWindow>, started: &[(&str, &str)], resumed: &[&str]) -> World {
         World {
             windows,
             started: started.iter().map(|(run, start)| ((*run).to_owned(), at(start))).collect(),
-            continued: continued.iter().map(|run| (*run).to_owned()).collect(),
+            resumed: resumed.iter().map(|run| (*run).to_owned()).collect(),
         }
     }
 

@@ -6,17 +6,17 @@ use std::ops::Range;
 use copilot_lake_tables::Instant;
 use copilot_lake_writer::{Extent, Lost};
 
-use crate::dataverse::plan::{BEGINNING, CREATED, Frame, MODIFIED, Plan, Window, subtract, watermark};
+use crate::dataverse::plan::{BEGINNING, CREATED, DoneWindow, MODIFIED, PlanInput, SlicePlan, subtract, watermark};
 
-impl Plan {
+impl SlicePlan {
     /// Adds what the lake has lost and no run has read again since.
-    pub(crate) fn add_lost(&mut self, lost: &Lost, windows: &[Window], frame: &Frame<'_>) {
-        let is_since = |run: &str| is_since(lost, run, frame);
-        for range in lost_ranges(lost, windows, frame, &is_since) {
+    pub(crate) fn add_lost(&mut self, lost: &Lost, windows: &[DoneWindow], input: &PlanInput<'_>) {
+        let is_since = |run: &str| is_since(lost, run, input);
+        for range in lost_ranges(lost, windows, input, &is_since) {
             self.first_pass.extend(subtract(range, self.first_pass.clone().into_iter()));
         }
         self.first_pass.sort_by_key(|range| std::cmp::Reverse(range.start));
-        for range in lost_changes(lost, windows, frame, &is_since) {
+        for range in lost_changes(lost, windows, input, &is_since) {
             for mut rest in subtract(range, self.changed.clone().into_iter()) {
                 while rest.start < rest.end {
                     let until = rest.start.plus_seconds(Instant::DAY_SECONDS).min(rest.end);
@@ -30,55 +30,55 @@ impl Plan {
 }
 
 /// Whether everything that the lake has lost of a table was read again, at the end of that run.
-pub(crate) fn is_recovered(lost: &Lost, windows: &[Window], frame: &Frame<'_>, run_id: &str) -> bool {
-    let is_since = |run: &str| run == run_id || is_since(lost, run, frame);
-    lost_ranges(lost, windows, frame, &is_since).is_empty() && lost_changes(lost, windows, frame, &is_since).is_empty()
+pub(crate) fn is_recovered(lost: &Lost, windows: &[DoneWindow], input: &PlanInput<'_>, run_id: &str) -> bool {
+    let is_since = |run: &str| run == run_id || is_since(lost, run, input);
+    lost_ranges(lost, windows, input, &is_since).is_empty() && lost_changes(lost, windows, input, &is_since).is_empty()
 }
 
 /// Whether a run read what is there now: the one that found something to be lost, or a later one.
-fn is_since(lost: &Lost, run: &str, frame: &Frame<'_>) -> bool {
-    run == lost.found_by || frame.started.get(run).is_some_and(|start| *start > lost.found_at)
+fn is_since(lost: &Lost, run: &str, input: &PlanInput<'_>) -> bool {
+    run == lost.found_by || input.started.get(run).is_some_and(|start| *start > lost.found_at)
 }
 
 /// The windows of `createdon` in which rows are lost and that no run has read since.
 fn lost_ranges(
     lost: &Lost,
-    windows: &[Window],
-    frame: &Frame<'_>,
+    windows: &[DoneWindow],
+    input: &PlanInput<'_>,
     is_since: &dyn Fn(&str) -> bool,
 ) -> Vec<Range<Instant>> {
     let whole: Vec<_> = match &lost.extent {
-        Extent::Everything => vec![frame.since.unwrap_or(BEGINNING).floor_second()..frame.now],
-        Extent::Weeks(weeks) => weeks.values().map(|times| times.start..times.end.min(frame.now)).collect(),
+        Extent::Everything => vec![input.since.unwrap_or(BEGINNING).floor_second()..input.now],
+        Extent::Weeks(weeks) => weeks.values().map(|times| times.start..times.end.min(input.now)).collect(),
     };
-    let mut left: Vec<Range<Instant>> = Vec::new();
+    let mut gaps: Vec<Range<Instant>> = Vec::new();
     for range in whole {
-        let covered: Vec<_> = read_since(windows, CREATED, is_since).chain(left.iter().cloned()).collect();
-        left.extend(subtract(range, covered.into_iter()));
+        let covered: Vec<_> = read_since(windows, CREATED, is_since).chain(gaps.iter().cloned()).collect();
+        gaps.extend(subtract(range, covered.into_iter()));
     }
-    left
+    gaps
 }
 
 /// The windows of `modifiedon` in which rows are lost: those that were made before the first pass begins came so.
 fn lost_changes(
     lost: &Lost,
-    windows: &[Window],
-    frame: &Frame<'_>,
+    windows: &[DoneWindow],
+    input: &PlanInput<'_>,
     is_since: &dyn Fn(&str) -> bool,
 ) -> Vec<Range<Instant>> {
-    if lost.extent != Extent::Everything || frame.since.is_none() {
+    if lost.extent != Extent::Everything || input.since.is_none() {
         return vec![];
     }
-    let Some(start) = watermark(windows.iter().filter(|window| window.clock == CREATED), frame.now) else {
+    let Some(start) = watermark(windows.iter().filter(|window| window.clock == CREATED), input.now) else {
         return vec![];
     };
-    let start = start.plus_seconds(-frame.overlap_seconds).floor_second();
-    subtract(start..frame.now, read_since(windows, MODIFIED, is_since))
+    let start = start.plus_seconds(-input.overlap_seconds).floor_second();
+    subtract(start..input.now, read_since(windows, MODIFIED, is_since))
 }
 
 /// The windows of that clock that these runs have read.
 fn read_since<'a>(
-    windows: &'a [Window],
+    windows: &'a [DoneWindow],
     clock: &'a str,
     is_since: &'a dyn Fn(&str) -> bool,
 ) -> impl Iterator<Item = Range<Instant>> + 'a {
@@ -99,9 +99,9 @@ mod tests {
         Instant::parse(text).unwrap()
     }
 
-    fn window(run: &str, clock: &str, start: &str, end: &str, as_of: &str) -> Window {
+    fn window(run: &str, clock: &str, start: &str, end: &str, as_of: &str) -> DoneWindow {
         let (start, end, as_of) = (at(start), at(end), at(as_of));
-        Window { run_id: run.to_owned(), clock: clock.to_owned(), start, end, as_of }
+        DoneWindow { run_id: run.to_owned(), clock: clock.to_owned(), start, end, as_of }
     }
 
     fn texts(ranges: &[Range<Instant>]) -> Vec<String> {
@@ -109,7 +109,7 @@ mod tests {
     }
 
     /// A lake whose first pass is done, and what is planned when that is lost.
-    fn with_lost(lost: &Lost, more: Vec<Window>, since: Option<&str>) -> (Vec<String>, Vec<String>, bool) {
+    fn with_lost(lost: &Lost, more: Vec<DoneWindow>, since: Option<&str>) -> (Vec<String>, Vec<String>, bool) {
         let mut windows = vec![
             window("a", CREATED, "2025-06-01", "2025-07-01", "2025-07-01"),
             window("b", MODIFIED, "2025-06-30T23:00:00Z", "2025-07-03", "2025-07-03"),
@@ -117,11 +117,11 @@ mod tests {
         windows.extend(more);
         let runs = [("a", "2025-07-01"), ("b", "2025-07-03"), ("c", "2025-07-04"), ("d", "2025-07-05")];
         let started = runs.into_iter().map(|(run, start)| (run.to_owned(), at(start))).collect();
-        let (now, since, continued) = (at("2025-07-05"), since.map(at), BTreeSet::new());
-        let frame = Frame { now, continued: &continued, started: &started, since, overlap_seconds: 3600 };
-        let mut plan = plan(&windows, &frame);
-        plan.add_lost(lost, &windows, &frame);
-        (texts(&plan.first_pass), texts(&plan.changed), is_recovered(lost, &windows, &frame, "d"))
+        let (now, since, resumed) = (at("2025-07-05"), since.map(at), BTreeSet::new());
+        let input = PlanInput { now, resumed: &resumed, started: &started, since, overlap_seconds: 3600 };
+        let mut plan = plan(&windows, &input);
+        plan.add_lost(lost, &windows, &input);
+        (texts(&plan.first_pass), texts(&plan.changed), is_recovered(lost, &windows, &input, "d"))
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::dataverse::coverage::Coverage;
 
 /// What rows say of the Files in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shows {
+pub(crate) enum FileVisibility {
     /// What there is.
     Everything,
     /// What may be read, or nothing: the service has to be asked.
@@ -37,16 +37,16 @@ impl Schema {
     }
 
     /// Whether rows that show no File in a column have none: it was asked for, and is not one that may be hidden.
-    pub(crate) fn shows_files(&self, table: &'static Table, column: &str) -> Shows {
+    pub(crate) fn shows_files(&self, table: &'static Table, column: &str) -> FileVisibility {
         let is_asked = self
             .selection(table)
             .is_some_and(|asked| table.column(column).is_some_and(|column| asked.contains(column.wire)));
         let may_hide = self.environment.is_assumed()
             || self.presence(table).is_some_and(|presence| presence.secured.contains(&column));
         match (is_asked, may_hide) {
-            (false, _) => Shows::Nothing,
-            (true, true) => Shows::Perhaps,
-            (true, false) => Shows::Everything,
+            (false, _) => FileVisibility::Nothing,
+            (true, true) => FileVisibility::Perhaps,
+            (true, false) => FileVisibility::Everything,
         }
     }
 
@@ -54,7 +54,7 @@ impl Schema {
     pub(crate) fn coverage(&self, table: &'static Table, selection: &Selection) -> Coverage {
         // What was refused since is not what the environment lists.
         let is_corrected = self.corrected.lock().unwrap_or_else(PoisonError::into_inner).contains_key(table.name);
-        Coverage::of(table, selection, !self.environment.is_assumed() && !is_corrected)
+        Coverage::new(table, selection, !self.environment.is_assumed() && !is_corrected)
     }
 
     /// What is asked of a table's rows; `None` when the environment has no such table.
@@ -71,7 +71,7 @@ impl Schema {
             && let Err(Error::ColumnMissing { column, .. }) = service.first_row(table, &selection).await
             && self.forget(table, &column, &selection)
         {}
-        // What may not be read is null in rows, without an error. Left out of what is asked, it is read once it is shown.
+        // What may not be read is null in rows, without an error. RestartBarrier out of what is asked, it is read once it is shown.
         for column in self.presence(table).map(|presence| presence.secured.clone()).unwrap_or_default() {
             if matches!(service.any_file(table, column).await, Ok(AnyFile::None)) {
                 tracing::warn!(

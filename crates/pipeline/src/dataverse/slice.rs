@@ -4,66 +4,66 @@ use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
 use copilot_lake_writer::Find;
 use futures::TryStreamExt as _;
 
-use crate::dataverse::ingest::{Counts, Ingest, NotDone};
+use crate::dataverse::ingest::{Ingest, SliceCounts, SliceError};
 use crate::event::Event;
 use crate::replay::archive::PageArchive;
-use crate::run::context::DataverseSpine;
+use crate::run::context::DataverseContext;
 
 /// Reads a slice and commits it; says what was asked for. Counts hold what happened even when it fails.
-pub(crate) async fn run(
+pub(crate) async fn read_slice(
     slice: &Slice,
-    spine: &DataverseSpine<'_>,
-    counts: &mut Counts,
-) -> (Selection, Result<(), NotDone>) {
+    context: &DataverseContext<'_>,
+    counts: &mut SliceCounts,
+) -> (Selection, Result<(), SliceError>) {
     let table = slice.table;
     loop {
-        let selection = spine.schema.selection(table).unwrap_or_else(|| Selection::of(table));
-        match read(slice, &selection, spine, counts).await {
+        let selection = context.schema.selection(table).unwrap_or_else(|| Selection::of(table));
+        match read_once(slice, &selection, context, counts).await {
             // The metadata listed it, or was not to be had: the rows come without it.
-            Err(NotDone::Service(ServiceError::ColumnMissing { column, .. }))
-                if spine.schema.forget(table, &column, &selection) => {}
+            Err(SliceError::Service(ServiceError::ColumnMissing { column, .. }))
+                if context.schema.forget(table, &column, &selection) => {}
             result => return (selection, result),
         }
     }
 }
 
-async fn read(
+async fn read_once(
     slice: &Slice,
     selection: &Selection,
-    spine: &DataverseSpine<'_>,
-    counts: &mut Counts,
-) -> Result<(), NotDone> {
-    let (table, service) = (slice.table, &spine.service);
+    context: &DataverseContext<'_>,
+    counts: &mut SliceCounts,
+) -> Result<(), SliceError> {
+    let (table, service) = (slice.table, &context.service);
     let as_of = service.service_time().await?;
     counts.as_of = Some(as_of);
-    let archive = PageArchive::begin(spine, slice, selection, as_of);
+    let archive = PageArchive::begin(context.run, slice, selection, as_of);
     let kept = archive.as_ref();
-    let pages = service.pages(slice, selection).map_err(NotDone::Service).and_then(|page| async move {
+    let pages = service.pages(slice, selection).map_err(SliceError::Service).and_then(|page| async move {
         let extracted_at = service.service_time().await?;
         if let Some(archive) = kept {
-            archive.page(page.number, &page.body, extracted_at).await?;
+            archive.push_page(page.number, &page.body, extracted_at).await?;
         }
         Ok((page, extracted_at))
     });
     let ingest = Ingest {
         table,
         find: Find::ByKey,
-        lake: &spine.lake,
-        run_id: &spine.run_id,
-        rejects: &spine.rejects,
-        labels: &spine.labels,
-        coverage: spine.schema.coverage(table, selection),
-        named: &spine.named,
+        lake: &context.run.lake,
+        run_id: &context.run.run_id,
+        rejects: &context.run.rejects,
+        labels: &context.labels,
+        coverage: context.schema.coverage(table, selection),
+        named: &context.named,
         only: None,
-        stop: &spine.halt.stop(),
+        stop: &context.run.shutdown.subscribe(),
     };
     let each = |rows, throttled_seconds| {
-        (spine.observe)(&Event::Page { table: table.name, rows, throttled_seconds });
+        (context.run.observe)(&Event::Page { table: table.name, rows, throttled_seconds });
     };
     let ready = ingest.read(pages, counts, each).await?;
     // Before the commit: what the lake has can be replayed.
     if let Some(archive) = archive {
-        archive.finish(spine, table, &[], counts).await?;
+        archive.finish(context, table, &[], counts).await?;
     }
-    ready.commit(&spine.run_id, counts).await
+    ready.commit(&context.run.run_id, counts).await
 }

@@ -6,56 +6,56 @@ use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
 use copilot_lake_tables::{Instant, Table};
 use futures::StreamExt as _;
 
-use crate::dataverse::ingest::{Counts, NotDone};
-use crate::dataverse::plan::{self, Frame};
+use crate::dataverse::ingest::{SliceCounts, SliceError};
+use crate::dataverse::plan::{self, PlanInput};
 use crate::dataverse::recovery;
 use crate::dataverse::slice;
 use crate::error::Error;
 use crate::event::Event;
-use crate::ledger::{Continued, SliceRow, Watermark};
+use crate::ledger::{Restart, SliceRow, Watermark};
 use crate::report::SliceStatus;
-use crate::run::context::DataverseSpine;
+use crate::run::context::DataverseContext;
 use crate::settings::DataverseJob;
 
 /// Slices in flight. Each holds a page or two, so this bounds memory; the service's own limits lie far above.
 const SLICES_IN_FLIGHT: usize = 3;
 
 /// What is to be read: first what changed, then the first pass from the newest week back.
-pub(crate) async fn tasks(
-    spine: &DataverseSpine<'_>,
+pub(crate) async fn plan_slices(
+    context: &DataverseContext<'_>,
     job: &DataverseJob,
-    continued: &Continued,
+    restart: &Restart,
 ) -> Result<Vec<Slice>, Error> {
     let (mut changed, mut first_pass) = (Vec::new(), Vec::new());
-    for table in spine.written(&job.tables).await {
-        spine.reports.lock().await.of(table.name);
-        spine.schema.settle(&spine.service, table).await;
-        let Some(selection) = spine.schema.selection(table) else {
-            skip(spine, table, job.since.unwrap_or(plan::BEGINNING), continued.now).await?;
+    for table in context.run.written(&job.tables).await {
+        context.run.reports.lock().await.table(table.name);
+        context.schema.settle(&context.service, table).await;
+        let Some(selection) = context.schema.selection(table) else {
+            record_missing_table(context, table, job.since.unwrap_or(plan::BEGINNING), restart.now).await?;
             continue;
         };
-        let mut windows = spine.ledger.windows(table, &selection.text()).await;
-        if spine.full {
-            windows.retain(|window| continued.runs.contains(&window.run_id));
+        let mut windows = context.run.ledger.windows(table, &selection.text()).await;
+        if context.run.full {
+            windows.retain(|window| restart.runs.contains(&window.run_id));
         }
-        let lost = spine.lost.get(table.name);
-        let (days, weeks) = if let Some((since, until)) = spine.window {
+        let lost = context.run.lost.get(table.name);
+        let (days, weeks) = if let Some((since, until)) = context.run.window {
             let window = since.unwrap_or(plan::BEGINNING).floor_second()..until.ceil_second();
-            let oldest = if since.is_none() { oldest(spine, table, window.clone()).await } else { Ok(None) };
+            let oldest = if since.is_none() { oldest_row(context, table, window.clone()).await } else { Ok(None) };
             match oldest {
                 Ok(oldest) => (vec![], plan::weekly(table, &[window], oldest)),
                 Err(None) => continue,
                 Err(Some(error)) => return Err(error),
             }
         } else {
-            let frame = Frame::of(job, &spine.ledger, continued);
-            let mut plan = plan::plan(&windows, &frame);
+            let input = PlanInput::new(job, &context.run.ledger, restart);
+            let mut plan = plan::plan(&windows, &input);
             if let Some(lost) = lost {
-                plan.add_lost(lost, &windows, &frame);
+                plan.add_lost(lost, &windows, &input);
             }
             let days = plan::daily(table, &plan.changed);
             let weeks = match plan.first_pass.last() {
-                Some(first) if plan::needs_oldest(&plan) => match oldest(spine, table, first.clone()).await {
+                Some(first) if plan::needs_oldest(&plan) => match oldest_row(context, table, first.clone()).await {
                     Ok(oldest) => plan::weekly(table, &plan.first_pass, oldest),
                     // What changed is read all the same.
                     Err(None) => vec![],
@@ -65,7 +65,7 @@ pub(crate) async fn tasks(
             };
             (days, weeks)
         };
-        (spine.observe)(&Event::Planned { table: table.name, slices: days.len() + weeks.len() });
+        (context.run.observe)(&Event::Planned { table: table.name, slices: days.len() + weeks.len() });
         changed.extend(days);
         first_pass.extend(weeks);
     }
@@ -77,16 +77,21 @@ pub(crate) async fn tasks(
 
 /// Notes which tables have read again all that they had lost.
 pub(crate) async fn settle_lost(
-    spine: &DataverseSpine<'_>,
+    context: &DataverseContext<'_>,
     job: &DataverseJob,
-    continued: &Continued,
+    restart: &Restart,
 ) -> Result<(), Error> {
-    for table in spine.written(&job.tables).await {
-        let Some(lost) = spine.lost.get(table.name) else { continue };
-        let Some(selection) = spine.schema.selection(table) else { continue };
-        let windows = spine.ledger.windows(table, &selection.text()).await;
-        if recovery::is_recovered(lost, &windows, &Frame::of(job, &spine.ledger, continued), &spine.run_id) {
-            spine.lake.recovered(table).await?;
+    for table in context.run.written(&job.tables).await {
+        let Some(lost) = context.run.lost.get(table.name) else { continue };
+        let Some(selection) = context.schema.selection(table) else { continue };
+        let windows = context.run.ledger.windows(table, &selection.text()).await;
+        if recovery::is_recovered(
+            lost,
+            &windows,
+            &PlanInput::new(job, &context.run.ledger, restart),
+            &context.run.run_id,
+        ) {
+            context.run.lake.recovered(table).await?;
         }
     }
     Ok(())
@@ -94,30 +99,30 @@ pub(crate) async fn settle_lost(
 
 /// The time of a table's oldest row, for the first pass. When it cannot be told, the table's slice is noted as failed:
 /// `Err`, with the error where nothing else can be read either.
-async fn oldest(
-    spine: &DataverseSpine<'_>,
+async fn oldest_row(
+    context: &DataverseContext<'_>,
     table: &'static Table,
     window: Range<Instant>,
 ) -> Result<Option<Instant>, Option<Error>> {
-    let error = match spine.service.oldest(table, plan::CREATED).await {
+    let error = match context.service.oldest(table, plan::CREATED).await {
         Ok(oldest) => return Ok(oldest),
         Err(error) if error.holds_for_all() => return Err(Some(error.into())),
         Err(error) => error,
     };
-    let ended = ended(spine, error.into()).await;
+    let ended = failure_status(context, error.into()).await;
     let slice = Slice { table, scope: String::new(), clock: plan::CREATED, start: window.start, end: window.end };
-    let counts = Counts { as_of: Some(window.end), ..Counts::default() };
-    let selection = spine.schema.selection(table).unwrap_or_else(|| Selection::of(table));
-    Err(note(spine, slice, &selection, ended, counts).await.err())
+    let counts = SliceCounts { as_of: Some(window.end), ..SliceCounts::default() };
+    let selection = context.schema.selection(table).unwrap_or_else(|| Selection::of(table));
+    Err(record(context, slice, &selection, ended, counts).await.err())
 }
 
 /// The status and reason of a slice that was not done.
-async fn ended(spine: &DataverseSpine<'_>, error: NotDone) -> (SliceStatus, Option<String>) {
+async fn failure_status(context: &DataverseContext<'_>, error: SliceError) -> (SliceStatus, Option<String>) {
     match error {
-        NotDone::Service(ServiceError::TableMissing { .. }) => (SliceStatus::Skipped, Some(error.to_string())),
+        SliceError::Service(ServiceError::TableMissing { .. }) => (SliceStatus::Skipped, Some(error.to_string())),
         error => {
-            if matches!(error, NotDone::Service(ServiceError::PermissionMissing { .. })) {
-                spine.reports.lock().await.refused += 1;
+            if matches!(error, SliceError::Service(ServiceError::PermissionMissing { .. })) {
+                context.run.reports.lock().await.refused += 1;
             }
             (SliceStatus::Failed, Some(error.to_string()))
         }
@@ -125,25 +130,31 @@ async fn ended(spine: &DataverseSpine<'_>, error: NotDone) -> (SliceStatus, Opti
 }
 
 /// Notes that the environment does not have a table.
-async fn skip(spine: &DataverseSpine<'_>, table: &'static Table, start: Instant, end: Instant) -> Result<(), Error> {
+async fn record_missing_table(
+    context: &DataverseContext<'_>,
+    table: &'static Table,
+    start: Instant,
+    end: Instant,
+) -> Result<(), Error> {
     let slice = Slice { table, scope: String::new(), clock: plan::CREATED, start, end };
     let reason = Some("the environment has no such table".to_owned());
-    let counts = Counts { as_of: Some(end), ..Counts::default() };
-    note(spine, slice, &Selection::of(table), (SliceStatus::Skipped, reason), counts).await
+    let counts = SliceCounts { as_of: Some(end), ..SliceCounts::default() };
+    record(context, slice, &Selection::of(table), (SliceStatus::Skipped, reason), counts).await
 }
 
 /// Reads the slices, several at a time. One that fails holds nothing else up; when the lake or the sign-in fails, the
 /// others are stopped and come to an end of their own.
-pub(crate) async fn run(spine: &DataverseSpine<'_>, slices: Vec<Slice>) -> Result<(), Error> {
-    let reading = futures::stream::iter(slices).map(|slice| one(spine, slice)).buffer_unordered(SLICES_IN_FLIGHT);
+pub(crate) async fn read_slices(context: &DataverseContext<'_>, slices: Vec<Slice>) -> Result<(), Error> {
+    let reading =
+        futures::stream::iter(slices).map(|slice| read_and_record(context, slice)).buffer_unordered(SLICES_IN_FLIGHT);
     let mut reading = std::pin::pin!(reading);
     let mut failure = Ok(());
-    let mut grace = std::pin::pin!(spine.halt.grace_over());
+    let mut grace = std::pin::pin!(context.run.shutdown.grace_period_over());
     loop {
         let next = tokio::select! {
             next = reading.next() => next,
             () = &mut grace => {
-                spine.dropped().await;
+                context.run.note_aborted().await;
                 return failure;
             }
         };
@@ -151,53 +162,53 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, slices: Vec<Slice>) -> Resul
             None => return failure,
             Some(Ok(())) => {}
             Some(Err(error)) => {
-                spine.halt.halt();
+                context.run.shutdown.request();
                 failure = failure.and(Err(error));
             }
         }
     }
 }
 
-async fn one(spine: &DataverseSpine<'_>, slice: Slice) -> Result<(), Error> {
-    if spine.halt.is_over() {
-        spine.stopped().await;
+async fn read_and_record(context: &DataverseContext<'_>, slice: Slice) -> Result<(), Error> {
+    if context.run.shutdown.is_requested() {
+        context.run.note_stopped().await;
         return Ok(());
     }
-    if spine.is_any_stopped([slice.table]).await {
+    if context.run.is_any_stopped([slice.table]).await {
         return Ok(());
     }
-    let mut counts = Counts::default();
-    let (selection, result) = slice::run(&slice, spine, &mut counts).await;
+    let mut counts = SliceCounts::default();
+    let (selection, result) = slice::read_slice(&slice, context, &mut counts).await;
     let ended = match result {
         Ok(()) => (SliceStatus::Done, None),
-        Err(NotDone::Stopped) => {
-            spine.stopped().await;
+        Err(SliceError::Stopped) => {
+            context.run.note_stopped().await;
             return Ok(());
         }
-        Err(NotDone::Lake(error)) if error.stops_table().is_some() => return spine.stop_table(error).await,
-        Err(NotDone::Lake(error)) if !error.is_passing() => return Err(error.into()),
-        Err(NotDone::Service(error)) if error.holds_for_all() => return Err(error.into()),
-        Err(error) => ended(spine, error).await,
+        Err(SliceError::Lake(error)) if error.stops_table().is_some() => return context.run.stop_table(error).await,
+        Err(SliceError::Lake(error)) if !error.is_passing() => return Err(error.into()),
+        Err(SliceError::Service(error)) if error.holds_for_all() => return Err(error.into()),
+        Err(error) => failure_status(context, error).await,
     };
-    note(spine, slice, &selection, ended, counts).await
+    record(context, slice, &selection, ended, counts).await
 }
 
 /// Writes a slice's ledger row and reports it.
-async fn note(
-    spine: &DataverseSpine<'_>,
+async fn record(
+    context: &DataverseContext<'_>,
     slice: Slice,
     selection: &Selection,
     (status, reason): (SliceStatus, Option<String>),
-    received: Counts,
+    received: SliceCounts,
 ) -> Result<(), Error> {
-    let now = spine.service.service_time().await;
+    let now = context.service.service_time().await;
     let finished_at = now.ok().or(received.as_of).unwrap_or(slice.end);
-    let watermark = if spine.window.is_none() { Watermark::OfWindows } else { Watermark::None };
+    let watermark = if context.run.window.is_none() { Watermark::OfWindows } else { Watermark::None };
     let selection = selection.text();
     let row = SliceRow { slice, selection, status, reason, watermark, token: None, finished_at, received };
-    // What is planned anew is skipped anew, and told once.
-    if spine.ledger.record(&spine.run_id, &row).await? || row.status != SliceStatus::Skipped {
-        spine.report(row).await;
+    // What is planned fresh is skipped fresh, and told once.
+    if context.run.ledger.record(&context.run.run_id, &row).await? || row.status != SliceStatus::Skipped {
+        context.run.report(row).await;
     }
     Ok(())
 }

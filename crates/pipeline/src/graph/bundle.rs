@@ -7,7 +7,7 @@ use copilot_lake_tables::Instant;
 use futures::{Stream, StreamExt as _, stream};
 use tokio::sync::mpsc;
 
-use super::history::{Ended, Heard, HeardPage};
+use super::history::{EndedHistory, HistoryEvent, HistoryPage};
 use crate::cpu;
 
 /// More is not decoded together.
@@ -22,21 +22,21 @@ pub(crate) struct Bundle {
     pub(crate) extracted_at: Instant,
     pub(crate) pages: usize,
     pub(crate) throttled_seconds: f64,
-    pub(crate) ended: Vec<Ended>,
+    pub(crate) ended: Vec<EndedHistory>,
 }
 
 /// Decodes what is heard, in its order: what has come until the decoder is free is one bundle.
-pub(crate) fn bundles(heard: mpsc::UnboundedReceiver<Heard>) -> impl Stream<Item = Result<Bundle, Error>> {
-    let next = |mut heard: mpsc::UnboundedReceiver<Heard>| async move {
+pub(crate) fn bundles(heard: mpsc::UnboundedReceiver<HistoryEvent>) -> impl Stream<Item = Result<Bundle, Error>> {
+    let next = |mut heard: mpsc::UnboundedReceiver<HistoryEvent>| async move {
         let (mut pages, mut ended, mut bytes) = (Vec::new(), Vec::new(), 0);
         let mut next = heard.recv().await;
         while let Some(of_user) = next {
             match of_user {
-                Heard::Page(page) => {
+                HistoryEvent::Page(page) => {
                     bytes += page.page.body.len();
                     pages.push(page);
                 }
-                Heard::End(end) => ended.push(*end),
+                HistoryEvent::End(end) => ended.push(*end),
             }
             next = if bytes < BYTES { heard.try_recv().ok() } else { None };
         }
@@ -45,13 +45,13 @@ pub(crate) fn bundles(heard: mpsc::UnboundedReceiver<Heard>) -> impl Stream<Item
     stream::unfold(heard, next).map(|(pages, ended)| decode(pages, ended)).buffered(AHEAD)
 }
 
-async fn decode(pages: Vec<HeardPage>, ended: Vec<Ended>) -> Result<Bundle, Error> {
-    cpu::run(move || {
+async fn decode(pages: Vec<HistoryPage>, ended: Vec<EndedHistory>) -> Result<Bundle, Error> {
+    cpu::run_on_rayon(move || {
         let mut interactions = Interactions::default();
         let (mut extracted_at, mut throttled_seconds) = (Instant(0), 0.0);
         let count = pages.len();
         for heard in pages {
-            let HeardPage { history, page, extracted_at: at } = heard;
+            let HistoryPage { history, page, extracted_at: at } = heard;
             extracted_at = extracted_at.max(at);
             throttled_seconds += page.throttled.as_secs_f64();
             let mut decoding = history.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,9 +3,9 @@
 use copilot_lake_extractor::{Error as ServiceError, Slice};
 use copilot_lake_tables::{AI_INTERACTION, Instant};
 
-use super::history::Ended;
-use super::window::Task;
-use crate::dataverse::ingest::{Counts, NotDone};
+use super::history::EndedHistory;
+use super::window::HistoryTask;
+use crate::dataverse::ingest::{SliceCounts, SliceError};
 use crate::ledger::{SliceRow, Watermark};
 use crate::report::SliceStatus;
 
@@ -27,7 +27,7 @@ pub(crate) struct EndedSlice {
 
 /// How the slices of a run ended so far.
 #[derive(Default)]
-pub(crate) struct Luck {
+pub(crate) struct CircuitBreaker {
     /// Whether a window was asked for: no watermark moves.
     is_window: bool,
     /// A page of a history came: histories may be read.
@@ -45,7 +45,7 @@ pub(crate) struct Luck {
     waiting: Vec<EndedSlice>,
 }
 
-impl Luck {
+impl CircuitBreaker {
     pub(crate) fn new(is_window: bool) -> Self {
         Self { is_window, ..Self::default() }
     }
@@ -62,7 +62,7 @@ impl Luck {
 
     /// What can be said now that a slice is over: those who were refused wait until a history is read. An error where
     /// nobody else can be read either.
-    pub(crate) fn take(&mut self, ended: Ended) -> Result<Vec<EndedSlice>, ServiceError> {
+    pub(crate) fn take(&mut self, ended: EndedHistory) -> Result<Vec<EndedSlice>, ServiceError> {
         let refused = self.refused;
         let Some(slice) = self.outcome(ended)? else { return Ok(vec![]) };
         if self.refused > refused && !self.answered && self.waiting.len() < WAITING {
@@ -86,8 +86,8 @@ impl Luck {
         (self.waiting, refused)
     }
 
-    fn outcome(&mut self, ended: Ended) -> Result<Option<EndedSlice>, ServiceError> {
-        let Ended { task, counts, finished_at, unfiltered, result, .. } = ended;
+    fn outcome(&mut self, ended: EndedHistory) -> Result<Option<EndedSlice>, ServiceError> {
+        let EndedHistory { task, counts, finished_at, unfiltered, result, .. } = ended;
         let error = match result {
             Ok(()) => {
                 self.failed_in_a_row = 0;
@@ -95,26 +95,26 @@ impl Luck {
                 let reason = unfiltered.then(|| said.to_owned());
                 return Ok(Some(self.said(&task, SliceStatus::Done, (reason, None), finished_at, counts)));
             }
-            Err(NotDone::Stopped) => return Ok(None),
+            Err(SliceError::Stopped) => return Ok(None),
             Err(error) => error,
         };
         let status = match &error {
-            NotDone::Service(service) if service.holds_for_all() => return Err(service.clone()),
-            NotDone::Service(
+            SliceError::Service(service) if service.holds_for_all() => return Err(service.clone()),
+            SliceError::Service(
                 ServiceError::UserRefused { status: 403, reason: "", .. } | ServiceError::PermissionMissing { .. },
             ) => {
                 self.refused += 1;
                 self.refused_unexpectedly += usize::from(task.is_expected);
                 SliceStatus::Skipped
             }
-            NotDone::Service(ServiceError::UserRefused { .. }) => {
+            SliceError::Service(ServiceError::UserRefused { .. }) => {
                 self.others += 1;
                 SliceStatus::Skipped
             }
             other => {
                 self.failed += 1;
                 self.failed_in_a_row += 1;
-                if let NotDone::Service(service @ ServiceError::Unreachable { .. }) = other
+                if let SliceError::Service(service @ ServiceError::Unreachable { .. }) = other
                     && self.failed_in_a_row >= FAILED
                 {
                     return Err(service.clone());
@@ -123,7 +123,7 @@ impl Luck {
             }
         };
         let in_short = match &error {
-            NotDone::Service(service) => service.without_call(),
+            SliceError::Service(service) => service.without_call(),
             other => other.to_string(),
         };
         let reason = (Some(error.to_string()), Some(in_short));
@@ -133,11 +133,11 @@ impl Luck {
     /// What is said of a user's slice, with a reason in full and in short.
     pub(crate) fn said(
         &self,
-        task: &Task,
+        task: &HistoryTask,
         status: SliceStatus,
         (reason, in_short): (Option<String>, Option<String>),
         finished_at: Instant,
-        received: Counts,
+        received: SliceCounts,
     ) -> EndedSlice {
         let slice = Slice {
             table: &AI_INTERACTION,

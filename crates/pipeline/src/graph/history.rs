@@ -9,51 +9,51 @@ use copilot_lake_tables::Instant;
 use futures::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 
-use super::window::Task;
-use crate::dataverse::ingest::{Counts, NotDone};
-use crate::run::shutdown::Halt;
+use super::window::HistoryTask;
+use crate::dataverse::ingest::{SliceCounts, SliceError};
+use crate::run::shutdown::Shutdown;
 
 /// What is heard of a user.
-pub(crate) enum Heard {
+pub(crate) enum HistoryEvent {
     /// A page.
-    Page(HeardPage),
+    Page(HistoryPage),
     /// The history was read to its end, or is given up.
-    End(Box<Ended>),
+    End(Box<EndedHistory>),
 }
 
 /// A history while its pages are decoded.
-pub(crate) struct Decoding {
+pub(crate) struct HistoryDecoding {
     pub(crate) history: History,
     /// Why a page could not be decoded.
     pub(crate) broken: Option<DecodeError>,
 }
 
 /// A page of a user's history.
-pub(crate) struct HeardPage {
-    pub(crate) history: Arc<Mutex<Decoding>>,
+pub(crate) struct HistoryPage {
+    pub(crate) history: Arc<Mutex<HistoryDecoding>>,
     pub(crate) page: Page,
     pub(crate) extracted_at: Instant,
 }
 
 /// How the reading of a history ended.
-pub(crate) struct Ended {
-    pub(crate) task: Task,
+pub(crate) struct EndedHistory {
+    pub(crate) task: HistoryTask,
     /// What became of its pages, once they are decoded.
-    pub(crate) history: Arc<Mutex<Decoding>>,
-    pub(crate) counts: Counts,
+    pub(crate) history: Arc<Mutex<HistoryDecoding>>,
+    pub(crate) counts: SliceCounts,
     pub(crate) finished_at: Instant,
     /// The tenant refused the filter: everything was read, and what is in the window kept.
     pub(crate) unfiltered: bool,
-    pub(crate) result: Result<(), NotDone>,
+    pub(crate) result: Result<(), SliceError>,
 }
 
-impl Ended {
+impl EndedHistory {
     /// Takes in what became of the pages. All of them must have been decoded.
     pub(crate) fn settle(mut self) -> Self {
         let mut decoding = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         (self.counts.rows, self.counts.rejected) = (decoding.history.rows(), decoding.history.rejected());
         if let Some(error) = decoding.broken.take() {
-            self.result = Err(NotDone::Decode(error));
+            self.result = Err(SliceError::Decode(error));
         }
         drop(decoding);
         self
@@ -61,10 +61,10 @@ impl Ended {
 }
 
 /// Reads histories.
-pub(crate) struct Reader {
+pub(crate) struct HistoryReader {
     service: Graph,
     app_classes: Vec<String>,
-    halt: Arc<Halt>,
+    shutdown: Arc<Shutdown>,
     /// A filter was accepted: whoever is refused one is alone with that.
     filtered: AtomicBool,
     /// The tenant refuses filters.
@@ -73,10 +73,10 @@ pub(crate) struct Reader {
     stopped: AtomicBool,
 }
 
-impl Reader {
-    pub(crate) fn new(service: Graph, app_classes: Vec<String>, halt: Arc<Halt>) -> Self {
+impl HistoryReader {
+    pub(crate) fn new(service: Graph, app_classes: Vec<String>, shutdown: Arc<Shutdown>) -> Self {
         let [filtered, unfiltered, stopped] = [const { AtomicBool::new(false) }; 3];
-        Self { service, app_classes, halt, filtered, unfiltered, stopped }
+        Self { service, app_classes, shutdown, filtered, unfiltered, stopped }
     }
 
     /// Whether somebody was left out because the run was to stop.
@@ -85,13 +85,13 @@ impl Reader {
     }
 
     /// Reads all of them, and tells what is heard. Ends early when nobody listens, or the run is to stop.
-    pub(crate) async fn read(&self, tasks: Vec<Task>, tell: mpsc::UnboundedSender<Heard>) {
+    pub(crate) async fn read(&self, tasks: Vec<HistoryTask>, tell: mpsc::UnboundedSender<HistoryEvent>) {
         let reading = stream::iter(tasks).for_each_concurrent(self.service.at_once(), |task| async {
-            if self.halt.is_over() {
+            if self.shutdown.is_requested() {
                 self.stopped.store(true, Ordering::Relaxed);
                 return;
             }
-            let mut stop = self.halt.stop();
+            let mut stop = self.shutdown.subscribe();
             tokio::select! {
                 () = self.one(task, &tell) => {}
                 Ok(_) = stop.wait_for(|stop| *stop) => self.stopped.store(true, Ordering::Relaxed),
@@ -103,11 +103,11 @@ impl Reader {
         }
     }
 
-    async fn one(&self, task: Task, tell: &mpsc::UnboundedSender<Heard>) {
-        let mut counts = Counts::default();
+    async fn one(&self, task: HistoryTask, tell: &mpsc::UnboundedSender<HistoryEvent>) {
+        let mut counts = SliceCounts::default();
         let unfiltered = self.unfiltered.load(Ordering::Relaxed);
         let mut reading = self.walk(&task, unfiltered, &mut counts, tell).await;
-        if matches!(reading.result, Err(NotDone::Service(ServiceError::FilterRefused { .. }))) && !unfiltered {
+        if matches!(reading.result, Err(SliceError::Service(ServiceError::FilterRefused { .. }))) && !unfiltered {
             reading = self.walk(&task, true, &mut counts, tell).await;
             if reading.result.is_ok() && !self.filtered.load(Ordering::Relaxed) {
                 // From now on nobody is asked with one.
@@ -116,22 +116,22 @@ impl Reader {
         }
         let Reading { history, unfiltered, result } = reading;
         let finished_at = self.service.service_time().await.ok().or(counts.as_of).unwrap_or(task.end);
-        let ended = Ended { task, history, counts, finished_at, unfiltered, result };
+        let ended = EndedHistory { task, history, counts, finished_at, unfiltered, result };
         // Nobody listens any more when the run is given up.
-        drop(tell.send(Heard::End(Box::new(ended))));
+        drop(tell.send(HistoryEvent::End(Box::new(ended))));
     }
 
     async fn walk(
         &self,
-        task: &Task,
+        task: &HistoryTask,
         unfiltered: bool,
-        counts: &mut Counts,
-        tell: &mpsc::UnboundedSender<Heard>,
+        counts: &mut SliceCounts,
+        tell: &mpsc::UnboundedSender<HistoryEvent>,
     ) -> Reading {
         let window = task.start..task.end;
         // What the service sends to a filter is kept, whatever its time: of a window again, or never shown otherwise.
         let keep = unfiltered.then(|| Keep { window: window.clone(), app_classes: self.app_classes.clone() });
-        let history = Arc::new(Mutex::new(Decoding { history: History::new(&task.user, keep), broken: None }));
+        let history = Arc::new(Mutex::new(HistoryDecoding { history: History::new(&task.user, keep), broken: None }));
         let ask = HistoryAsk { app_classes: self.app_classes.clone(), window: (!unfiltered).then_some(window) };
         let result = self.pages(task, &ask, &history, counts, tell).await;
         Reading { history, unfiltered, result }
@@ -139,12 +139,12 @@ impl Reader {
 
     async fn pages(
         &self,
-        task: &Task,
+        task: &HistoryTask,
         ask: &HistoryAsk,
-        history: &Arc<Mutex<Decoding>>,
-        counts: &mut Counts,
-        tell: &mpsc::UnboundedSender<Heard>,
-    ) -> Result<(), NotDone> {
+        history: &Arc<Mutex<HistoryDecoding>>,
+        counts: &mut SliceCounts,
+        tell: &mpsc::UnboundedSender<HistoryEvent>,
+    ) -> Result<(), SliceError> {
         counts.as_of.get_or_insert(self.service.service_time().await?);
         let mut pages = std::pin::pin!(self.service.history(&task.user, ask));
         while let Some(page) = pages.next().await {
@@ -162,9 +162,9 @@ impl Reader {
             counts.requests += u64::from(page.requests);
             counts.throttled_seconds += page.throttled.as_secs_f64();
             let extracted_at = self.service.service_time().await?;
-            let page = HeardPage { history: Arc::clone(history), page, extracted_at };
-            if tell.send(Heard::Page(page)).is_err() {
-                return Err(NotDone::Stopped);
+            let page = HistoryPage { history: Arc::clone(history), page, extracted_at };
+            if tell.send(HistoryEvent::Page(page)).is_err() {
+                return Err(SliceError::Stopped);
             }
         }
         Ok(())
@@ -173,7 +173,7 @@ impl Reader {
 
 /// One walk over a history.
 struct Reading {
-    history: Arc<Mutex<Decoding>>,
+    history: Arc<Mutex<HistoryDecoding>>,
     unfiltered: bool,
-    result: Result<(), NotDone>,
+    result: Result<(), SliceError>,
 }

@@ -11,12 +11,12 @@ use futures::future::try_join_all;
 
 use super::bundle::Bundle;
 use super::circuit_breaker::EndedSlice;
-use crate::dataverse::ingest::Counts;
+use crate::dataverse::ingest::SliceCounts;
 use crate::error::Error;
 use crate::event::Event;
-use crate::ledger::rejects::Parents;
+use crate::ledger::rejects::RejectParents;
 use crate::report::SliceStatus;
-use crate::run::context::Spine;
+use crate::run::context::RunContext;
 
 /// The first commit of a run comes so soon, the others after twice the time each.
 const FIRST_COMMIT: Duration = Duration::from_secs(1);
@@ -30,8 +30,8 @@ const ROWS: u64 = 500_000;
 const REASONS: usize = 20;
 
 /// What is to be committed together.
-pub(crate) struct Pending<'s> {
-    spine: &'s Spine,
+pub(crate) struct PendingHistories<'s> {
+    run: &'s RunContext,
     interactions: Changes,
     children: Vec<(&'static Table, Changes)>,
     rejected: Changes,
@@ -46,9 +46,9 @@ pub(crate) struct Pending<'s> {
     reasons: BTreeMap<(SliceStatus, String), u64>,
 }
 
-impl<'s> Pending<'s> {
-    pub(crate) fn new(spine: &'s Spine) -> Self {
-        let lake = &spine.lake;
+impl<'s> PendingHistories<'s> {
+    pub(crate) fn new(run: &'s RunContext) -> Self {
+        let lake = &run.lake;
         Self {
             interactions: lake.changes(&AI_INTERACTION, Find::ByKey),
             children: children(lake),
@@ -60,7 +60,7 @@ impl<'s> Pending<'s> {
             wait: FIRST_COMMIT,
             due: tokio::time::Instant::now() + FIRST_COMMIT,
             reasons: BTreeMap::new(),
-            spine,
+            run,
         }
     }
 
@@ -90,13 +90,13 @@ impl<'s> Pending<'s> {
             self.later.push((part, extracted_at));
         }
         if rows > 0 {
-            (self.spine.observe)(&Event::Page { table: AI_INTERACTION.name, rows, throttled_seconds });
+            (self.run.observe)(&Event::Page { table: AI_INTERACTION.name, rows, throttled_seconds });
         }
         Ok(())
     }
 
     async fn part(&mut self, decoded: DecodedInteractions, at: Instant) -> Result<(), Error> {
-        let (rejects, run_id) = (&self.spine.rejects, &self.spine.run_id);
+        let (rejects, run_id) = (&self.run.rejects, &self.run.run_id);
         let mut refused: BTreeMap<&str, (&'static Table, Vec<Reject>)> = BTreeMap::new();
         for (table, reject) in decoded.rejects {
             refused.entry(table.name).or_insert_with(|| (table, vec![])).1.push(reject);
@@ -146,7 +146,7 @@ impl<'s> Pending<'s> {
             written += self.commit_rows().await?;
         }
         let outcomes = std::mem::take(&mut self.outcomes);
-        self.spine.ledger.record_all(&self.spine.run_id, outcomes.iter().map(|outcome| &outcome.row)).await?;
+        self.run.ledger.record_all(&self.run.run_id, outcomes.iter().map(|outcome| &outcome.row)).await?;
         self.tell(&outcomes, written).await;
         self.rows = 0;
         Ok(())
@@ -155,16 +155,16 @@ impl<'s> Pending<'s> {
     /// Commits children first, so that nobody sees a parent without them. Returns how many interactions were new or
     /// changed.
     async fn commit_rows(&mut self) -> Result<u64, Error> {
-        let (lake, run_id) = (&self.spine.lake, &self.spine.run_id);
+        let (lake, run_id) = (&self.run.lake, &self.run.run_id);
         let interactions = std::mem::replace(&mut self.interactions, lake.changes(&AI_INTERACTION, Find::ByKey));
         let mut children = std::mem::replace(&mut self.children, children(lake));
         let mut rejected = std::mem::replace(&mut self.rejected, lake.changes(&REJECTED_RECORD, Find::ByKey));
         let mut interactions = interactions.sort().await?;
-        let mut replaced = Parents::new();
+        let mut replaced = RejectParents::new();
         for parents in interactions.existing().await? {
             self.replace_children(&parents, &mut children, &mut replaced).await?;
         }
-        for keys in self.spine.rejects.below(&replaced).await? {
+        for keys in self.run.rejects.keys_below(&replaced).await? {
             rejected.remove(&keys)?;
         }
         rejected.commit(run_id).await?;
@@ -173,10 +173,10 @@ impl<'s> Pending<'s> {
             .map(|(table, changes)| async move { changes.commit(run_id).await.map(|committed| (table, committed)) });
         let mut committed = try_join_all(children).await?;
         committed.push((&AI_INTERACTION, interactions.commit(run_id).await?));
-        let mut reports = self.spine.reports.lock().await;
+        let mut reports = self.run.reports.lock().await;
         let mut written = 0;
         for (table, committed) in committed {
-            let report = reports.of(table.name);
+            let report = reports.table(table.name);
             report.rows_written += committed.rows_written;
             report.files_added += committed.files_added as u64;
             written = committed.rows_written;
@@ -189,7 +189,7 @@ impl<'s> Pending<'s> {
         &self,
         parents: &RecordBatch,
         children: &mut [(&'static Table, Changes)],
-        replaced: &mut Parents,
+        replaced: &mut RejectParents,
     ) -> Result<(), Error> {
         let key = AI_INTERACTION.key.iter().filter_map(|name| parents.column_by_name(name));
         let parts: Vec<_> = key.map(|column| column.as_string::<i32>()).collect();
@@ -197,7 +197,7 @@ impl<'s> Pending<'s> {
         let record_keys: Vec<String> = (0..parents.num_rows()).map(record_key).collect();
         for (table, changes) in children {
             changes.remove_within(parents)?;
-            self.spine.rejects.note_parents(table, &record_keys, replaced).await?;
+            self.run.rejects.collect_parents(table, &record_keys, replaced).await?;
         }
         Ok(())
     }
@@ -207,11 +207,11 @@ impl<'s> Pending<'s> {
         let table = AI_INTERACTION.name;
         let of = |status| outcomes.iter().filter(|outcome| outcome.row.status == status).count() as u64;
         let (done, failed, skipped) = (of(SliceStatus::Done), of(SliceStatus::Failed), of(SliceStatus::Skipped));
-        let sum = |of: fn(&Counts) -> u64| outcomes.iter().map(|outcome| of(&outcome.row.received)).sum::<u64>();
+        let sum = |of: fn(&SliceCounts) -> u64| outcomes.iter().map(|outcome| of(&outcome.row.received)).sum::<u64>();
         let rows_received = sum(|counts| counts.rows);
         {
-            let mut reports = self.spine.reports.lock().await;
-            let report = reports.of(table);
+            let mut reports = self.run.reports.lock().await;
+            let report = reports.table(table);
             report.slices_done += done;
             report.slices_failed += failed;
             report.slices_skipped += skipped;
@@ -220,7 +220,7 @@ impl<'s> Pending<'s> {
             report.rows_received += rows_received;
         }
         if !outcomes.is_empty() {
-            (self.spine.observe)(&Event::SlicesEnded { table, done, failed, skipped, rows_received, rows_written });
+            (self.run.observe)(&Event::SlicesEnded { table, done, failed, skipped, rows_received, rows_written });
         }
         let mut not_done: BTreeMap<(SliceStatus, &str), u64> = BTreeMap::new();
         for EndedSlice { row, in_short } in outcomes.iter().filter(|outcome| outcome.row.status != SliceStatus::Done) {
@@ -231,7 +231,7 @@ impl<'s> Pending<'s> {
             let count = self.reasons.entry((status, reason.to_owned())).or_default();
             if *count == 0 && known < REASONS {
                 let reason = reason.to_owned();
-                (self.spine.observe)(&Event::SlicesNotDone { table, status, reason, slices });
+                (self.run.observe)(&Event::SlicesNotDone { table, status, reason, slices });
             }
             *count += slices;
         }
@@ -239,8 +239,8 @@ impl<'s> Pending<'s> {
 
     /// Says at the end why slices were not done.
     pub(crate) async fn report_reasons(self) {
-        let mut reports = self.spine.reports.lock().await;
-        let report = reports.of(AI_INTERACTION.name);
+        let mut reports = self.run.reports.lock().await;
+        let report = reports.table(AI_INTERACTION.name);
         let mut reasons: Vec<_> = self.reasons.into_iter().collect();
         reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let more = reasons.len().saturating_sub(REASONS);

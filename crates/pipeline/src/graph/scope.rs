@@ -13,22 +13,22 @@ use copilot_lake_writer::{Changes, Find, Lake, Scan};
 use futures::{Stream, TryStreamExt as _, stream};
 use tracing::warn;
 
-use super::watermarks::LastSlice;
+use super::watermarks::ScopeState;
 use crate::cpu;
-use crate::dataverse::ingest::NotDone;
+use crate::dataverse::ingest::SliceError;
 use crate::error::Error;
 use crate::ledger::rejects::Rejects;
 use crate::settings::{GraphJob, UserSelector};
 
 /// When each user of the lake was first in scope, by id.
-pub(crate) type Known = HashMap<String, Instant>;
+pub(crate) type KnownUsers = HashMap<String, Instant>;
 
 /// Whose history is to be read.
 #[derive(Debug, Default)]
 pub(crate) struct Scope {
     /// By object id.
-    pub(crate) users: HashMap<String, Member>,
-    /// Names in the configuration that the directory does not know.
+    pub(crate) users: HashMap<String, ScopeMember>,
+    /// UserNames in the configuration that the directory does not know.
     pub(crate) unknown: Vec<String>,
     /// Pages of users that were read.
     pub(crate) pages: u64,
@@ -36,18 +36,18 @@ pub(crate) struct Scope {
 
 /// Somebody in scope.
 #[derive(Debug)]
-pub(crate) struct Member {
+pub(crate) struct ScopeMember {
     pub(crate) is_licensed: bool,
     pub(crate) deleted_at: Option<Instant>,
     /// When the lake had the user first in scope; none: it does not know the user.
     pub(crate) first_seen: Option<Instant>,
     /// What the ledger says, once it is read.
-    pub(crate) mark: Option<LastSlice>,
+    pub(crate) state: Option<ScopeState>,
 }
 
 /// Reads whom the lake knows.
-pub(crate) async fn known(lake: &Lake) -> Result<Known, Error> {
-    let mut known = Known::new();
+pub(crate) async fn known_users(lake: &Lake) -> Result<KnownUsers, Error> {
+    let mut known = KnownUsers::new();
     let scan = Scan { columns: vec!["user_id", "first_seen_at"], ..Scan::default() };
     let mut batches = std::pin::pin!(lake.scan(&GRAPH_USER, scan).await?);
     while let Some(batch) = batches.try_next().await? {
@@ -72,7 +72,7 @@ impl<'s> UserRows<'s> {
         Self { users: changes(&GRAPH_USER), rejected: changes(&REJECTED_RECORD), rejects, run_id }
     }
 
-    async fn push(&mut self, batch: RecordBatch, decoded: &DecodedUsers, at: Instant) -> Result<(), NotDone> {
+    async fn push(&mut self, batch: RecordBatch, decoded: &DecodedUsers, at: Instant) -> Result<(), SliceError> {
         if !decoded.rejects.is_empty() {
             let batch = reject_batch(&GRAPH_USER, &decoded.rejects, self.run_id, at)?;
             self.rejected.push(None, batch).await?;
@@ -95,7 +95,7 @@ impl<'s> UserRows<'s> {
 pub(crate) struct Resolver<'a> {
     pub(crate) service: &'a Graph,
     pub(crate) job: &'a GraphJob,
-    pub(crate) known: Arc<Known>,
+    pub(crate) known: Arc<KnownUsers>,
     /// When the run started: users whom the lake does not know are in scope since then.
     pub(crate) now: Instant,
     /// Takes the rows of those in scope.
@@ -103,15 +103,15 @@ pub(crate) struct Resolver<'a> {
 }
 
 /// Object ids and principal names, in lower case.
-pub(crate) type Names = BTreeSet<String>;
+pub(crate) type UserNames = BTreeSet<String>;
 
 /// Who is never asked for: by the configuration, and by what the directory says of its groups.
-pub(crate) async fn excluded(service: &Graph, job: &GraphJob) -> Result<Names, NotDone> {
+pub(crate) async fn excluded_names(service: &Graph, job: &GraphJob) -> Result<UserNames, SliceError> {
     let mut excluded = names(&job.exclude);
     for id in groups(&job.exclude) {
         let mut members = std::pin::pin!(service.members(id));
         while let Some(page) = members.try_next().await? {
-            let decoded = cpu::run(move || decode_users(page.rows(), Instant(0), |_| Instant(0))).await?;
+            let decoded = cpu::run_on_rayon(move || decode_users(page.rows(), Instant(0), |_| Instant(0))).await?;
             excluded.extend(decoded.users.into_iter().map(|user| user.id));
         }
     }
@@ -120,19 +120,19 @@ pub(crate) async fn excluded(service: &Graph, job: &GraphJob) -> Result<Names, N
 
 impl<'a> Resolver<'a> {
     /// Whoever is in scope, excluded ones left out. The rows are the caller's to commit.
-    pub(crate) async fn resolve(mut self) -> Result<(Scope, Option<UserRows<'a>>), NotDone> {
+    pub(crate) async fn resolve(mut self) -> Result<(Scope, Option<UserRows<'a>>), SliceError> {
         let (job, service) = (self.job, self.service);
-        let excluded = excluded(service, job).await?;
+        let excluded = excluded_names(service, job).await?;
         let mut scope = Scope::default();
         let (all, licensed) = (job.users.contains(&UserSelector::All), job.users.contains(&UserSelector::Licensed));
         let mut missing = names(&job.users);
         if all || licensed {
             let named = missing.clone();
             let wants = |user: &User| all || user.is_licensed || names_of(user).any(|name| named.contains(&name));
-            self.take(service.users(), &mut scope, &excluded, wants).await?;
+            self.add_users(service.users(), &mut scope, &excluded, wants).await?;
         }
         for id in groups(&job.users) {
-            self.take(service.members(id), &mut scope, &excluded, |_| true).await?;
+            self.add_users(service.members(id), &mut scope, &excluded, |_| true).await?;
         }
         for name in names(&job.users).difference(&excluded) {
             if scope.users.contains_key(name) {
@@ -142,26 +142,26 @@ impl<'a> Resolver<'a> {
             match service.user(name).await {
                 Ok(page) => {
                     missing.remove(name);
-                    self.take(stream::iter([Ok(page)]), &mut scope, &excluded, |_| true).await?;
+                    self.add_users(stream::iter([Ok(page)]), &mut scope, &excluded, |_| true).await?;
                 }
                 Err(ServiceError::UserRefused { status: 404, .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }
         missing.retain(|name| !excluded.contains(name));
-        self.take_deleted(&mut scope, &excluded, &mut missing).await?;
+        self.add_deleted_users(&mut scope, &excluded, &mut missing).await?;
         scope.unknown = missing.into_iter().collect();
         Ok((scope, self.rows))
     }
 
     /// Takes those of these users who are wanted.
-    async fn take(
+    async fn add_users(
         &mut self,
         pages: impl Stream<Item = Result<Page, ServiceError>>,
         scope: &mut Scope,
-        excluded: &Names,
+        excluded: &UserNames,
         wants: impl Fn(&User) -> bool,
-    ) -> Result<(), NotDone> {
+    ) -> Result<(), SliceError> {
         let mut pages = std::pin::pin!(pages);
         while let Some(page) = pages.try_next().await? {
             let at = self.service.service_time().await?;
@@ -171,17 +171,17 @@ impl<'a> Resolver<'a> {
             scope.pages += 1;
             let kept = decoded.users.iter().zip(&keep).filter(|(_, keep)| **keep);
             scope.users.extend(kept.map(|(user, _)| (user.id.clone(), self.member(user, user.is_licensed, None))));
-            self.keep(&mut decoded, keep, at).await?;
+            self.push_rows(&mut decoded, keep, at).await?;
         }
         Ok(())
     }
 
-    fn member(&self, user: &User, is_licensed: bool, deleted_at: Option<Instant>) -> Member {
-        Member { is_licensed, deleted_at, first_seen: self.known.get(&user.id).copied(), mark: None }
+    fn member(&self, user: &User, is_licensed: bool, deleted_at: Option<Instant>) -> ScopeMember {
+        ScopeMember { is_licensed, deleted_at, first_seen: self.known.get(&user.id).copied(), state: None }
     }
 
     /// Takes the rows of these users.
-    async fn keep(&mut self, decoded: &mut DecodedUsers, keep: Vec<bool>, at: Instant) -> Result<(), NotDone> {
+    async fn push_rows(&mut self, decoded: &mut DecodedUsers, keep: Vec<bool>, at: Instant) -> Result<(), SliceError> {
         let (Some(rows), Some(batch)) = (&mut self.rows, decoded.batch.take()) else { return Ok(()) };
         let kept = decoded.users.iter().zip(&keep).filter(|(_, keep)| **keep);
         let ids: HashSet<&str> = kept.map(|(user, _)| user.id.as_str()).collect();
@@ -193,7 +193,12 @@ impl<'a> Resolver<'a> {
     }
 
     /// Takes users whom the lake knows, or the configuration names, and who were deleted since.
-    async fn take_deleted(&mut self, scope: &mut Scope, excluded: &Names, missing: &mut Names) -> Result<(), NotDone> {
+    async fn add_deleted_users(
+        &mut self,
+        scope: &mut Scope,
+        excluded: &UserNames,
+        missing: &mut UserNames,
+    ) -> Result<(), SliceError> {
         if self.known.is_empty() && missing.is_empty() {
             return Ok(());
         }
@@ -225,19 +230,19 @@ impl<'a> Resolver<'a> {
                 // Of whom the lake knows it keeps what they were.
                 keep.push(is_taken && !is_known);
             }
-            self.keep(&mut decoded, keep, self.now).await?;
+            self.push_rows(&mut decoded, keep, self.now).await?;
         }
     }
 
-    async fn decode(&self, page: Page, at: Instant) -> Result<DecodedUsers, NotDone> {
+    async fn decode(&self, page: Page, at: Instant) -> Result<DecodedUsers, SliceError> {
         let (known, now) = (Arc::clone(&self.known), self.now);
         let first_seen = move |id: &str| known.get(id).copied().unwrap_or(now);
-        Ok(cpu::run(move || decode_users(page.rows(), at, first_seen)).await?)
+        Ok(cpu::run_on_rayon(move || decode_users(page.rows(), at, first_seen)).await?)
     }
 }
 
 /// The users whom these mean one by one.
-fn names(who: &[UserSelector]) -> Names {
+fn names(who: &[UserSelector]) -> UserNames {
     who.iter()
         .filter_map(|who| if let UserSelector::User(name) = who { Some(name.to_lowercase()) } else { None })
         .collect()

@@ -7,7 +7,7 @@ use copilot_lake_tables::Instant;
 
 /// From when on, and which app classes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct HistorySelection {
     /// Where the gapless chain of windows begins.
     pub(crate) since: Instant,
     /// All when empty.
@@ -16,7 +16,7 @@ pub(crate) struct Asked {
 
 const SINCE: &str = "since=";
 
-impl Asked {
+impl HistorySelection {
     /// Reads what [`fmt::Display`] wrote; `None` for other texts.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split(',');
@@ -32,7 +32,7 @@ impl Asked {
     }
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for HistorySelection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{SINCE}{}", self.since)?;
         self.app_classes.iter().try_for_each(|class| write!(f, ",{class}"))
@@ -43,18 +43,18 @@ impl fmt::Display for Asked {
 mod tests {
     use super::*;
 
-    fn asked(since: &str, classes: &[&str]) -> Asked {
+    fn asked(since: &str, classes: &[&str]) -> HistorySelection {
         let app_classes = classes.iter().map(|class| (*class).to_owned()).collect();
-        Asked { since: Instant::parse(since).unwrap(), app_classes }
+        HistorySelection { since: Instant::parse(since).unwrap(), app_classes }
     }
 
     #[test]
     fn is_read_as_it_was_written() {
         for asked in [asked("2025-01-01", &[]), asked("2025-01-01T10:00:00Z", &["A.Word", "A.Excel"])] {
-            assert_eq!(Asked::parse(&asked.to_string()), Some(asked));
+            assert_eq!(HistorySelection::parse(&asked.to_string()), Some(asked));
         }
         assert_eq!(asked("2025-01-01", &["B", "A"]).to_string(), "since=2025-01-01T00:00:00Z,A,B");
-        assert_eq!(Asked::parse("msdyn_copiloteventid,createdon"), None);
+        assert_eq!(HistorySelection::parse("msdyn_copiloteventid,createdon"), None);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_SLICE, Instant};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
-use super::scope::Member;
-use super::selection::Asked;
+use super::scope::ScopeMember;
+use super::selection::HistorySelection;
 use crate::error::Error;
 use crate::report::SliceStatus;
 
@@ -22,18 +22,18 @@ const LOOKED_BACK: usize = 500_000;
 
 /// The newest row of a user.
 #[derive(Debug, Clone)]
-pub(crate) struct LastSlice {
+pub(crate) struct ScopeState {
     /// Everything before it was read; none when nothing was.
     pub(crate) until: Option<Instant>,
     /// What was asked for until then.
-    pub(crate) asked: Option<Arc<Asked>>,
+    pub(crate) asked: Option<Arc<HistorySelection>>,
     /// The last window, whether or not it was read.
     pub(crate) window_start: Instant,
     pub(crate) window_end: Instant,
     /// How reading that window ended.
     pub(crate) status: SliceStatus,
     /// Whether a run wrote it that the present one continues.
-    pub(crate) is_continued: bool,
+    pub(crate) is_resumed: bool,
     /// Whether the run wrote it that found out what the lake has lost, or a later one.
     pub(crate) is_after_loss: bool,
     pub(crate) pages: u64,
@@ -41,56 +41,56 @@ pub(crate) struct LastSlice {
 }
 
 /// How the ledger is read.
-pub(crate) struct Reading<'a> {
+pub(crate) struct StateQuery<'a> {
     /// The runs that the present one continues.
-    pub(crate) continued: &'a BTreeSet<String>,
+    pub(crate) resumed: &'a BTreeSet<String>,
     /// The run that found out what the lake has lost, and all later ones.
     pub(crate) since_loss: Option<&'a BTreeSet<String>>,
     /// Whoever was deleted before was probably asked once more since: nobody looks far for that.
     pub(crate) deleted_since: Option<Instant>,
 }
 
-impl Reading<'_> {
+impl StateQuery<'_> {
     /// Gives users their newest rows. A file is opened only as long as a user has none who was known by then. Who was
     /// deleted long ago and has none in the newest files goes.
-    pub(crate) async fn of(&self, lake: &Lake, users: &mut HashMap<String, Member>) -> Result<(), Error> {
+    pub(crate) async fn read_into(&self, lake: &Lake, users: &mut HashMap<String, ScopeMember>) -> Result<(), Error> {
         let names = COLUMNS.to_vec();
         let scan = Scan { columns: names, key: Some(("source", AI_INTERACTION.source_name())), ..Scan::default() };
-        let mut reader = Reader { users, reading: self, asked: BTreeMap::new() };
+        let mut reader = StateReader { users, query: self, asked: BTreeMap::new() };
         let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
         let mut rows = 0;
         while let Some(mut file) = files.try_next().await? {
-            let is_looked_for = |member: &&Member| rows < LOOKED_BACK || !self.is_long_gone(member);
-            let missing = reader.users.values().filter(|member| member.mark.is_none()).filter(is_looked_for);
+            let is_looked_for = |member: &&ScopeMember| rows < LOOKED_BACK || !self.is_long_gone(member);
+            let missing = reader.users.values().filter(|member| member.state.is_none()).filter(is_looked_for);
             let Some(first_seen) = missing.filter_map(|member| member.first_seen).min() else { break };
             if file.newest.is_some_and(|newest| newest < first_seen.plus_seconds(-SLACK)) {
                 break;
             }
             while let Some(batch) = file.batches.try_next().await? {
                 rows += batch.num_rows();
-                reader.batch(&batch);
+                reader.push(&batch);
             }
         }
         if rows >= LOOKED_BACK {
-            users.retain(|_, member| member.mark.is_some() || !self.is_long_gone(member));
+            users.retain(|_, member| member.state.is_some() || !self.is_long_gone(member));
         }
         Ok(())
     }
 
-    fn is_long_gone(&self, member: &Member) -> bool {
+    fn is_long_gone(&self, member: &ScopeMember) -> bool {
         member.deleted_at.zip(self.deleted_since).is_some_and(|(deleted_at, since)| deleted_at < since)
     }
 }
 
 /// About when the last slice of a user ended; none: there was none.
-pub(crate) async fn newest(lake: &Lake) -> Result<Option<Instant>, Error> {
+pub(crate) async fn newest_slice(lake: &Lake) -> Result<Option<Instant>, Error> {
     let key = Some(("source", AI_INTERACTION.source_name()));
     let scan = Scan { columns: vec!["source"], key, ..Scan::default() };
     let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
     Ok(files.try_next().await?.and_then(|file| file.newest))
 }
 
-/// What is read of the ledger, in the order of [`Reader::batch`].
+/// What is read of the ledger, in the order of [`StateReader::push`].
 const COLUMNS: [&str; 10] = [
     "run_id",
     "table_name",
@@ -104,15 +104,15 @@ const COLUMNS: [&str; 10] = [
     "window_start",
 ];
 
-struct Reader<'a> {
-    users: &'a mut HashMap<String, Member>,
-    reading: &'a Reading<'a>,
+struct StateReader<'a> {
+    users: &'a mut HashMap<String, ScopeMember>,
+    query: &'a StateQuery<'a>,
     /// What was asked is the same in nearly every row.
-    asked: BTreeMap<String, Option<Arc<Asked>>>,
+    asked: BTreeMap<String, Option<Arc<HistorySelection>>>,
 }
 
-impl Reader<'_> {
-    fn batch(&mut self, batch: &RecordBatch) {
+impl StateReader<'_> {
+    fn push(&mut self, batch: &RecordBatch) {
         let text = |at: usize| -> &StringArray { batch.column(at).as_string() };
         let time = |at: usize| batch.column(at).as_primitive::<TimestampMicrosecondType>();
         let (run_id, table, scope) = (text(0), text(1), text(2));
@@ -126,17 +126,17 @@ impl Reader<'_> {
             let Some(member) = self.users.get_mut(scope.value(row)) else { continue };
             let at = finished_at.value(row);
             // Files come with the newest first: of rows of the same time the one that was written last counts.
-            if member.mark.as_ref().is_some_and(|before| before.finished_at >= at) {
+            if member.state.as_ref().is_some_and(|before| before.finished_at >= at) {
                 continue;
             }
-            member.mark = Some(LastSlice {
+            member.state = Some(ScopeState {
                 until: done_until.is_valid(row).then(|| Instant(done_until.value(row))),
                 asked: asked(&mut self.asked, selection.value(row)),
                 window_start: Instant(window_start.value(row)),
                 window_end: Instant(window_end.value(row)),
                 status: SliceStatus::parse(status.value(row)).unwrap_or(SliceStatus::Failed),
-                is_continued: self.reading.continued.contains(run_id.value(row)),
-                is_after_loss: self.reading.since_loss.is_some_and(|runs| runs.contains(run_id.value(row))),
+                is_resumed: self.query.resumed.contains(run_id.value(row)),
+                is_after_loss: self.query.since_loss.is_some_and(|runs| runs.contains(run_id.value(row))),
                 pages: u64::try_from(pages.value(row)).unwrap_or_default(),
                 finished_at: at,
             });
@@ -144,11 +144,11 @@ impl Reader<'_> {
     }
 }
 
-fn asked(known: &mut BTreeMap<String, Option<Arc<Asked>>>, text: &str) -> Option<Arc<Asked>> {
+fn asked(known: &mut BTreeMap<String, Option<Arc<HistorySelection>>>, text: &str) -> Option<Arc<HistorySelection>> {
     if let Some(asked) = known.get(text) {
         return asked.clone();
     }
-    let asked = Asked::parse(text).map(Arc::new);
+    let asked = HistorySelection::parse(text).map(Arc::new);
     known.insert(text.to_owned(), asked.clone());
     asked
 }

@@ -28,17 +28,17 @@ const SLICES: Compaction = Compaction { week: None, key: None, max_rows: 250_000
 const RUNS: Compaction = Compaction { max_rows: 1_000_000, ..SLICES };
 
 /// Rows that wait to be committed, by source.
-pub(super) struct Groups {
+pub(super) struct CommitQueue {
     lake: Lake,
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     /// Told when rows begin to wait.
-    begun: Notify,
+    waiting: Notify,
 }
 
 #[derive(Default)]
-struct State {
-    groups: BTreeMap<&'static str, Group>,
-    schedule: Schedule,
+struct QueueState {
+    groups: BTreeMap<&'static str, CommitGroup>,
+    schedule: CommitSchedule,
     /// Keys of rows that were taken.
     taken: HashSet<u64>,
     /// Commits since files were folded together.
@@ -46,29 +46,29 @@ struct State {
 }
 
 #[derive(Default)]
-struct Group {
+struct CommitGroup {
     batches: Vec<RecordBatch>,
     /// Whether the table may have one of them already.
-    may_meet: bool,
+    may_exist: bool,
 }
 
 /// When rows are due that wait.
 #[derive(Debug)]
-struct Schedule {
+struct CommitSchedule {
     wait: Duration,
     due: Option<Instant>,
     rows: usize,
 }
 
-impl Default for Schedule {
+impl Default for CommitSchedule {
     fn default() -> Self {
         Self { wait: FIRST_WAIT, due: None, rows: 0 }
     }
 }
 
-impl Schedule {
+impl CommitSchedule {
     /// `true`: they are the first ones to wait.
-    fn take(&mut self, rows: usize, now: Instant) -> bool {
+    fn add(&mut self, rows: usize, now: Instant) -> bool {
         let is_first = self.due.is_none();
         self.due.get_or_insert(now + self.wait);
         self.rows += rows;
@@ -79,19 +79,19 @@ impl Schedule {
         self.rows >= ROWS || self.due.is_some_and(|due| due <= now)
     }
 
-    fn committed(&mut self) {
+    fn reset(&mut self) {
         *self = Self { wait: (self.wait * 2).min(LAST_WAIT), due: None, rows: 0 };
     }
 }
 
-impl Groups {
+impl CommitQueue {
     pub(super) fn new(lake: Lake) -> Self {
-        Self { lake, state: Mutex::default(), begun: Notify::new() }
+        Self { lake, state: Mutex::default(), waiting: Notify::new() }
     }
 
     /// Takes rows with these keys. Those that are `known` may be in the table already, of whatever run. `false`: a row with
     /// one of these keys was taken before, which this one replaces.
-    pub(super) async fn take(
+    pub(super) async fn push(
         &self,
         source: &'static str,
         rows: RecordBatch,
@@ -104,11 +104,11 @@ impl Groups {
         for key in keys {
             is_new &= state.taken.insert(key);
         }
-        if state.schedule.take(rows.num_rows(), Instant::now()) {
-            self.begun.notify_one();
+        if state.schedule.add(rows.num_rows(), Instant::now()) {
+            self.waiting.notify_one();
         }
         let group = state.groups.entry(source).or_default();
-        group.may_meet |= known || !is_new;
+        group.may_exist |= known || !is_new;
         group.batches.push(rows);
         if state.schedule.is_due(Instant::now()) {
             self.commit(&mut state, run_id).await?;
@@ -146,7 +146,7 @@ impl Groups {
 
     /// Waits until rows that wait are due.
     async fn due(&self) {
-        self.begun.notified().await;
+        self.waiting.notified().await;
         // They may have been committed meanwhile.
         let due = self.state.lock().await.schedule.due;
         if let Some(due) = due {
@@ -154,35 +154,35 @@ impl Groups {
         }
     }
 
-    async fn commit(&self, state: &mut State, run_id: &str) -> Result<(), Error> {
+    async fn commit(&self, state: &mut QueueState, run_id: &str) -> Result<(), Error> {
         if state.schedule.due.is_none() {
             return Ok(());
         }
         for group in state.groups.values_mut().filter(|group| !group.batches.is_empty()) {
-            let find = if group.may_meet { Find::ByKey } else { Find::New };
+            let find = if group.may_exist { Find::ByKey } else { Find::New };
             // If this is given up, or fails, nobody knows whether it was taken.
-            group.may_meet = true;
+            group.may_exist = true;
             let mut changes = self.lake.changes(&EXTRACTION_SLICE, find);
             for batch in &group.batches {
                 changes.push(None, batch.clone()).await?;
             }
             changes.commit(run_id).await?;
-            *group = Group::default();
+            *group = CommitGroup::default();
             state.commits += 1;
         }
-        state.schedule.committed();
+        state.schedule.reset();
         if state.commits >= COMMITS {
-            self.fold(state, run_id).await;
+            self.compact(state, run_id).await;
         }
         Ok(())
     }
 
     /// Folds small files of slices together.
-    pub(super) async fn fold_slices(&self, run_id: &str) {
-        self.fold(&mut *self.state.lock().await, run_id).await;
+    pub(super) async fn compact_slices(&self, run_id: &str) {
+        self.compact(&mut *self.state.lock().await, run_id).await;
     }
 
-    async fn fold(&self, state: &mut State, run_id: &str) {
+    async fn compact(&self, state: &mut QueueState, run_id: &str) {
         state.commits = 0;
         for source in [SYSTEM_USER.source_name(), AI_INTERACTION.source_name()] {
             let of = Compaction { key: Some(("source", source)), ..SLICES };
@@ -194,7 +194,7 @@ impl Groups {
     }
 
     /// Folds small files of runs together.
-    pub(super) async fn fold_runs(&self, run_id: &str) {
+    pub(super) async fn compact_runs(&self, run_id: &str) {
         if let Err(error) = self.lake.compact(&EXTRACTION_RUN, &RUNS, run_id).await {
             warn!(%error, "files of `extraction_run` were not folded together");
         }
@@ -207,19 +207,19 @@ mod tests {
 
     #[test]
     fn rows_are_due_by_time_and_by_size() {
-        let (mut schedule, now) = (Schedule::default(), Instant::now());
+        let (mut schedule, now) = (CommitSchedule::default(), Instant::now());
         let after = |seconds| now + Duration::from_secs(seconds);
         assert!(!schedule.is_due(after(1_000)), "nothing waits");
-        assert!(schedule.take(1, now));
-        assert!(!schedule.take(1, after(1)), "the first one's time counts");
+        assert!(schedule.add(1, now));
+        assert!(!schedule.add(1, after(1)), "the first one's time counts");
         assert!(!schedule.is_due(now) && schedule.is_due(after(1)));
-        schedule.committed();
-        assert!(schedule.take(1, after(2)));
+        schedule.reset();
+        assert!(schedule.add(1, after(2)));
         assert!(!schedule.is_due(after(3)) && schedule.is_due(after(4)), "twice as long");
-        schedule.take(ROWS, after(2));
+        schedule.add(ROWS, after(2));
         assert!(schedule.is_due(after(2)));
-        (0..20).for_each(|_| schedule.committed());
-        schedule.take(1, now);
+        (0..20).for_each(|_| schedule.reset());
+        schedule.add(1, now);
         assert!(!schedule.is_due(after(59)) && schedule.is_due(after(60)), "no longer than a minute");
     }
 }

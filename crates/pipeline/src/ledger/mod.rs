@@ -19,11 +19,11 @@ use copilot_lake_writer::{Find, Lake, Scan};
 use futures::TryStreamExt as _;
 use tokio::sync::Mutex;
 
-use self::groups::Groups;
-pub(crate) use self::restart::Continued;
-use self::rows::Row;
-use crate::dataverse::ingest::Counts;
-use crate::dataverse::plan::{self, Window};
+use self::groups::CommitQueue;
+pub(crate) use self::restart::Restart;
+use self::rows::NamedArrays;
+use crate::dataverse::ingest::SliceCounts;
+use crate::dataverse::plan::{self, DoneWindow};
 use crate::error::Error;
 use crate::report::{Report, RunOutcome, SliceStatus};
 
@@ -43,7 +43,7 @@ pub(crate) const FULL: &str = " --full";
 pub(crate) struct Ledger {
     lake: Lake,
     /// Rows of this run that may not be committed yet.
-    groups: Groups,
+    queue: CommitQueue,
     started: BTreeMap<String, Instant>,
     /// How each run ended that did.
     outcomes: BTreeMap<String, String>,
@@ -52,14 +52,14 @@ pub(crate) struct Ledger {
     /// When each run finished its last slice.
     active: BTreeMap<String, Instant>,
     /// Done windows that count for watermarks, per table and selection.
-    windows: Mutex<BTreeMap<String, BTreeMap<String, Vec<Window>>>>,
+    windows: Mutex<BTreeMap<String, BTreeMap<String, Vec<DoneWindow>>>>,
     /// The last done window of each table and clock.
-    marks: Mutex<BTreeMap<(String, String), Mark>>,
+    last_windows: Mutex<BTreeMap<(String, String), LastWindow>>,
 }
 
 /// Where the reading of a table by one of its clocks ended last.
 #[derive(Debug, Clone)]
-pub(crate) struct Mark {
+pub(crate) struct LastWindow {
     pub(crate) run_id: String,
     /// The end of its window.
     pub(crate) end: Instant,
@@ -80,7 +80,7 @@ pub(crate) struct SliceRow {
     pub(crate) token: Option<String>,
     pub(crate) finished_at: Instant,
     /// What was received.
-    pub(crate) received: Counts,
+    pub(crate) received: SliceCounts,
 }
 
 /// Until when everything is read, after a slice.
@@ -99,13 +99,13 @@ impl Ledger {
     pub(crate) async fn read(lake: &Lake) -> Result<Self, Error> {
         let mut ledger = Self {
             lake: lake.clone(),
-            groups: Groups::new(lake.clone()),
+            queue: CommitQueue::new(lake.clone()),
             started: BTreeMap::new(),
             outcomes: BTreeMap::new(),
             commands: BTreeMap::new(),
             active: BTreeMap::new(),
             windows: Mutex::default(),
-            marks: Mutex::default(),
+            last_windows: Mutex::default(),
         };
         let scan = Scan { columns: vec!["run_id", "started_at", "command", "outcome"], ..Scan::default() };
         let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_RUN, scan).await?);
@@ -135,7 +135,7 @@ impl Ledger {
         ];
         // Of users the newest rows are enough: whoever needs them reads them.
         let scan = Scan { columns, key: Some(("source", DATAVERSE)), ..Scan::default() };
-        let (windows, marks) = (ledger.windows.get_mut(), ledger.marks.get_mut());
+        let (windows, last_windows) = (ledger.windows.get_mut(), ledger.last_windows.get_mut());
         let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_SLICE, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             let counts = batch.column_by_name("done_until").map(Arc::clone);
@@ -146,15 +146,15 @@ impl Ledger {
                     continue;
                 }
                 let token = Some(text(&batch, "token", row)).filter(|token| !token.is_empty());
-                let mark = Mark {
+                let last_window = LastWindow {
                     run_id: text(&batch, "run_id", row).to_owned(),
                     end: instant(&batch, "window_end", row),
                     token: token.map(str::to_owned),
                     finished_at: instant(&batch, "finished_at", row),
                 };
-                remember(marks, text(&batch, "table_name", row), text(&batch, "clock", row), mark);
+                keep_latest(last_windows, text(&batch, "table_name", row), text(&batch, "clock", row), last_window);
                 if counts.as_ref().is_some_and(|column| column.is_valid(row)) {
-                    let window = Window {
+                    let window = DoneWindow {
                         run_id: text(&batch, "run_id", row).to_owned(),
                         clock: text(&batch, "clock", row).to_owned(),
                         start: instant(&batch, "window_start", row),
@@ -162,7 +162,7 @@ impl Ledger {
                         as_of: instant(&batch, "as_of", row),
                     };
                     let (table, selection) = (text(&batch, "table_name", row), text(&batch, "selection", row));
-                    of_selection(windows, table, selection).push(window);
+                    windows_of(windows, table, selection).push(window);
                 }
             }
         }
@@ -209,15 +209,15 @@ impl Ledger {
     }
 
     /// The done windows of a table whose selection covers the present one.
-    pub(crate) async fn windows(&self, table: &Table, selection: &str) -> Vec<Window> {
+    pub(crate) async fn windows(&self, table: &Table, selection: &str) -> Vec<DoneWindow> {
         let windows = self.windows.lock().await;
         let covering = windows.get(table.name).into_iter().flatten().filter(|(done, _)| plan::covers(done, selection));
         covering.flat_map(|(_, windows)| windows).cloned().collect()
     }
 
     /// Where the reading of a table by that clock ended last.
-    pub(crate) async fn mark(&self, table: &str, clock: &str) -> Option<Mark> {
-        self.marks.lock().await.get(&(table.to_owned(), clock.to_owned())).cloned()
+    pub(crate) async fn last_window(&self, table: &str, clock: &str) -> Option<LastWindow> {
+        self.last_windows.lock().await.get(&(table.to_owned(), clock.to_owned())).cloned()
     }
 
     /// Whether no run started between these two.
@@ -229,7 +229,7 @@ impl Ledger {
 
     /// Says that the run started, before it does anything else. Without an end it counts as killed.
     pub(crate) async fn start_run(&mut self, run_id: &str, command: &str, started_at: Instant) -> Result<(), Error> {
-        self.groups.fold_runs(run_id).await;
+        self.queue.compact_runs(run_id).await;
         self.write_run(run_id, rows::run(run_id, command, started_at, None, None), Find::New).await?;
         self.commands.insert(run_id.to_owned(), command.to_owned());
         self.started.insert(run_id.to_owned(), started_at);
@@ -237,7 +237,7 @@ impl Ledger {
     }
 
     /// Takes in a run of which only the archive tells.
-    pub(crate) async fn learn_run(&mut self, run_id: &str, started_at: Instant) -> Result<(), Error> {
+    pub(crate) async fn adopt_run(&mut self, run_id: &str, started_at: Instant) -> Result<(), Error> {
         if !self.started.contains_key(run_id) {
             self.write_run(run_id, rows::run(run_id, "extract", started_at, Some("replayed"), None), Find::New).await?;
             self.started.insert(run_id.to_owned(), started_at);
@@ -254,7 +254,7 @@ impl Ledger {
         report: &Report,
     ) -> Result<(), Error> {
         self.flush(&report.run_id).await?;
-        self.groups.fold_slices(&report.run_id).await;
+        self.queue.compact_slices(&report.run_id).await;
         let outcome = Some(RunOutcome::name(report.outcome));
         let row = rows::run(&report.run_id, command, started_at, outcome, Some((finished_at, report)));
         self.write_run(&report.run_id, row, Find::ByKey).await
@@ -274,29 +274,29 @@ impl Ledger {
     async fn record_by(&self, run_id: &str, row: &SliceRow, known: bool) -> Result<bool, Error> {
         let slice = &row.slice;
         if row.status == SliceStatus::Done {
-            let mark = Mark {
+            let last_window = LastWindow {
                 run_id: run_id.to_owned(),
                 end: slice.end,
                 token: row.token.clone(),
                 finished_at: row.finished_at,
             };
-            self.marks.lock().await.insert((slice.table.name.to_owned(), slice.clock.to_owned()), mark);
+            self.last_windows.lock().await.insert((slice.table.name.to_owned(), slice.clock.to_owned()), last_window);
         }
         let mut done_until = None;
         if row.status == SliceStatus::Done && row.watermark == Watermark::OfWindows {
             let as_of = row.received.as_of.unwrap_or(row.finished_at);
-            let window = Window {
+            let window = DoneWindow {
                 run_id: run_id.to_owned(),
                 clock: slice.clock.to_owned(),
                 start: slice.start,
                 end: slice.end,
                 as_of,
             };
-            of_selection(&mut *self.windows.lock().await, slice.table.name, &row.selection).push(window);
+            windows_of(&mut *self.windows.lock().await, slice.table.name, &row.selection).push(window);
             let windows = self.windows(slice.table, &row.selection).await;
             done_until = plan::watermark(windows.iter(), as_of).or(Some(slice.start));
         }
-        self.take(run_id, &[(row, done_until)], known).await
+        self.enqueue(run_id, &[(row, done_until)], known).await
     }
 
     /// Takes the rows of slices that were committed together and whose scopes say until when they are read.
@@ -306,28 +306,28 @@ impl Ledger {
         if rows.is_empty() {
             return Ok(());
         }
-        self.take(run_id, &rows, false).await.map(drop)
+        self.enqueue(run_id, &rows, false).await.map(drop)
     }
 
-    async fn take(&self, run_id: &str, rows: &[(&SliceRow, Option<Instant>)], known: bool) -> Result<bool, Error> {
+    async fn enqueue(&self, run_id: &str, rows: &[(&SliceRow, Option<Instant>)], known: bool) -> Result<bool, Error> {
         let Some((first, _)) = rows.first() else { return Ok(true) };
         let source = first.slice.table.source_name();
         let batch = assemble(&EXTRACTION_SLICE, rows::slices(run_id, rows))?;
-        self.groups.take(source, batch, rows.iter().map(|(row, _)| rows::key(run_id, row)), known, run_id).await
+        self.queue.push(source, batch, rows.iter().map(|(row, _)| rows::key(run_id, row)), known, run_id).await
     }
 
     /// Commits all rows that were taken: for what must not happen before they are durable.
     pub(crate) async fn flush(&self, run_id: &str) -> Result<(), Error> {
-        self.groups.flush(run_id).await
+        self.queue.flush(run_id).await
     }
 
     /// Does work to its end; rows that it records are committed meanwhile when they have waited long enough.
     pub(crate) async fn while_committing<T>(&self, run_id: &str, work: impl Future<Output = T>) -> T {
-        self.groups.while_committing(run_id, work).await
+        self.queue.while_committing(run_id, work).await
     }
 
     /// Writes a run's row. A run keeps its start.
-    async fn write_run(&self, run_id: &str, row: Row, find: Find) -> Result<(), Error> {
+    async fn write_run(&self, run_id: &str, row: NamedArrays, find: Find) -> Result<(), Error> {
         let mut changes = self.lake.changes(&EXTRACTION_RUN, find);
         changes.push(None, assemble(&EXTRACTION_RUN, row)?).await?;
         changes.commit(run_id).await?;
@@ -336,11 +336,11 @@ impl Ledger {
 }
 
 /// The windows of a table and selection.
-fn of_selection<'w>(
-    windows: &'w mut BTreeMap<String, BTreeMap<String, Vec<Window>>>,
+fn windows_of<'w>(
+    windows: &'w mut BTreeMap<String, BTreeMap<String, Vec<DoneWindow>>>,
     table: &str,
     selection: &str,
-) -> &'w mut Vec<Window> {
+) -> &'w mut Vec<DoneWindow> {
     if !windows.get(table).is_some_and(|of_table| of_table.contains_key(selection)) {
         windows.entry(table.to_owned()).or_default().insert(selection.to_owned(), vec![]);
     }
@@ -356,11 +356,16 @@ fn note_active(active: &mut BTreeMap<String, Instant>, run: &str, at: Instant) {
     }
 }
 
-/// Keeps the later of two marks; of the same time the one that came first here, which was written last.
-fn remember(marks: &mut BTreeMap<(String, String), Mark>, table: &str, clock: &str, mark: Mark) {
-    let kept = marks.entry((table.to_owned(), clock.to_owned())).or_insert_with(|| mark.clone());
-    if kept.finished_at < mark.finished_at {
-        *kept = mark;
+/// Keeps the later of two last_windows; of the same time the one that came first here, which was written last.
+fn keep_latest(
+    last_windows: &mut BTreeMap<(String, String), LastWindow>,
+    table: &str,
+    clock: &str,
+    last_window: LastWindow,
+) {
+    let kept = last_windows.entry((table.to_owned(), clock.to_owned())).or_insert_with(|| last_window.clone());
+    if kept.finished_at < last_window.finished_at {
+        *kept = last_window;
     }
 }
 

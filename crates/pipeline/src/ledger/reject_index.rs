@@ -11,9 +11,9 @@ use futures::TryStreamExt as _;
 /// Ascending hashes of the keys of rows with rejects, by table; of derived tables also those of the rows to which they
 /// belong.
 #[derive(Debug, Default)]
-pub(super) struct Known(HashMap<&'static str, Vec<u64>>);
+pub(super) struct RejectIndex(HashMap<&'static str, Vec<u64>>);
 
-impl Known {
+impl RejectIndex {
     pub(super) async fn read(lake: &Lake) -> Result<Self, Error> {
         let mut known = Self::default();
         let scan = Scan { columns: vec!["table_name", "record_key"], ..Scan::default() };
@@ -48,7 +48,7 @@ impl Known {
         }
     }
 
-    pub(super) fn of(&self, table: &'static Table) -> &[u64] {
+    pub(super) fn hashes(&self, table: &'static Table) -> &[u64] {
         self.0.get(table.name).map_or(&[], Vec::as_slice)
     }
 }
@@ -82,18 +82,18 @@ mod tests {
 
     #[test]
     fn rows_and_those_to_which_they_belong_are_known() {
-        let mut known = Known::default();
+        let mut known = RejectIndex::default();
         known.add(&COPILOT_EVENT, "b/p");
         known.add(&COPILOT_EVENT, "a/p");
         known.add(&COPILOT_EVENT, "a/p");
         known.add(&TRANSCRIPT_SOURCE, "t/m/with/slashes/3");
         known.add(&AI_INTERACTION_LINK, "user/19:a/b@thread/1/0");
         known.settle();
-        let has = |table, key: &str| known.of(table).binary_search(&hash(key)).is_ok();
-        assert_eq!(known.of(&COPILOT_EVENT).len(), 2);
+        let has = |table, key: &str| known.hashes(table).binary_search(&hash(key)).is_ok();
+        assert_eq!(known.hashes(&COPILOT_EVENT).len(), 2);
         assert!(has(&COPILOT_EVENT, "a/p") && has(&COPILOT_EVENT, "b/p") && !has(&COPILOT_EVENT, "a"));
         assert!(has(&TRANSCRIPT_SOURCE, "t") && has(&TRANSCRIPT_SOURCE, "t/m/with/slashes/3"));
         assert!(has(&AI_INTERACTION_LINK, "user/19:a/b@thread/1"));
-        assert!(known.of(&TRANSCRIPT_MESSAGE).is_empty());
+        assert!(known.hashes(&TRANSCRIPT_MESSAGE).is_empty());
     }
 }

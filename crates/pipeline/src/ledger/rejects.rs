@@ -10,31 +10,31 @@ use copilot_lake_writer::{Error as LakeError, Lake, Scan};
 use futures::TryStreamExt as _;
 use tokio::sync::OnceCell;
 
-use super::reject_index::{Known, hash, parent};
-use crate::dataverse::ingest::NotDone;
+use super::reject_index::{RejectIndex, hash, parent};
+use crate::dataverse::ingest::SliceError;
 use crate::error::Error;
 use crate::ledger::text;
 
 /// Which rows have rejects: in the lake as it was when the first row came, and by this run.
 pub(crate) struct Rejects {
     lake: Lake,
-    known: OnceCell<Known>,
+    known: OnceCell<RejectIndex>,
     /// Hashes of the keys of rows that were rejected by this run, by table.
     learned: Mutex<HashMap<&'static str, HashSet<u64>>>,
 }
 
 /// Rows with the keys of what belongs to them, by derived table.
-pub(crate) type Parents = BTreeMap<&'static str, BTreeSet<String>>;
+pub(crate) type RejectParents = BTreeMap<&'static str, BTreeSet<String>>;
 
 impl Rejects {
     /// Those of a lake, which is read when the first row comes.
-    pub(crate) fn of(lake: &Lake) -> Self {
+    pub(crate) fn new(lake: &Lake) -> Self {
         Self { lake: lake.clone(), known: OnceCell::new(), learned: Mutex::default() }
     }
 
     /// Whether the lake had rejects of a row when the first row came.
     fn had(&self, table: &'static Table, record_key: &str) -> bool {
-        self.known.get().is_some_and(|known| known.of(table).binary_search(&hash(record_key)).is_ok())
+        self.known.get().is_some_and(|known| known.hashes(table).binary_search(&hash(record_key)).is_ok())
     }
 
     /// Takes in rejects of this run: what it reads later may replace them.
@@ -57,7 +57,7 @@ impl Rejects {
         rows: usize,
         read: impl Fn(usize, &mut String),
     ) -> Result<Option<Vec<bool>>, LakeError> {
-        let known = self.known.get_or_try_init(|| Known::read(&self.lake)).await?.of(table);
+        let known = self.known.get_or_try_init(|| RejectIndex::read(&self.lake)).await?.hashes(table);
         let learned = || self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_empty() && !learned().contains_key(table.name) {
             return Ok(None);
@@ -81,7 +81,7 @@ impl Rejects {
         &self,
         table: &'static Table,
         batch: &RecordBatch,
-    ) -> Result<Option<RecordBatch>, NotDone> {
+    ) -> Result<Option<RecordBatch>, SliceError> {
         let keys = RecordKeys::of(table, batch);
         let read = |row, key: &mut String| keys.read(row, key);
         let Some(marked) = self.marked(table, batch.num_rows(), read).await? else { return Ok(None) };
@@ -95,11 +95,11 @@ impl Rejects {
     }
 
     /// Adds those of these rows that something may belong to which has rejects, in a derived table.
-    pub(crate) async fn note_parents(
+    pub(crate) async fn collect_parents(
         &self,
         table: &'static Table,
         rows: &[String],
-        parents: &mut Parents,
+        parents: &mut RejectParents,
     ) -> Result<(), Error> {
         let read = |row: usize, key: &mut String| rows[row].clone_into(key);
         if let Some(marked) = self.marked(table, rows.len(), read).await? {
@@ -110,7 +110,7 @@ impl Rejects {
     }
 
     /// The keys in `rejected_record` of what belongs to these rows.
-    pub(crate) async fn below(&self, parents: &Parents) -> Result<Vec<RecordBatch>, Error> {
+    pub(crate) async fn keys_below(&self, parents: &RejectParents) -> Result<Vec<RecordBatch>, Error> {
         let mut found = Vec::new();
         for (name, parents) in parents.iter().filter(|(_, parents)| !parents.is_empty()) {
             let Some(table) = copilot_lake_tables::table(name) else { continue };

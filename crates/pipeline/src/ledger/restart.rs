@@ -12,7 +12,7 @@ const CONTINUED_WITHIN_SECONDS: i64 = 6 * 3600;
 
 /// The runs that a run continues, and the time that it goes by.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Continued {
+pub(crate) struct Restart {
     /// What they did is not asked again.
     pub(crate) runs: BTreeSet<String>,
     /// The start of the first of them, or of the run itself, in whole seconds of the service's clock.
@@ -23,10 +23,10 @@ pub(crate) struct Continued {
     is_last_ended: bool,
 }
 
-impl Continued {
+impl Restart {
     /// What a run that reads everything again goes by when no service has anything left of what was stopped: it begins
-    /// anew. `None`: it has nothing to do then.
-    pub(crate) fn anew(&self, full: bool) -> Option<Self> {
+    /// fresh. `None`: it has nothing to do then.
+    pub(crate) fn fresh(&self, full: bool) -> Option<Self> {
         let (runs, now) = (BTreeSet::new(), self.started_at.floor_second());
         (full && self.is_last_ended).then_some(Self { runs, now, started_at: self.started_at, is_last_ended: false })
     }
@@ -59,15 +59,15 @@ impl Ledger {
     /// The runs that a run of that command starting now continues, of which none was idle for longer than six hours: the
     /// newest ones without an end. A run that reads everything again continues those that did too, also when they ended
     /// before they were through; what others read is no part of it.
-    pub(crate) fn continued(&self, command: &str, started_at: Instant) -> Continued {
-        let runs = self.continued_runs(command, started_at);
+    pub(crate) fn restart(&self, command: &str, started_at: Instant) -> Restart {
+        let runs = self.resumed_runs(command, started_at);
         let last = runs.iter().max_by_key(|run| self.started.get(*run));
         let is_last_ended = last.is_some_and(|run| self.outcomes.contains_key(run));
         let now = runs.iter().filter_map(|run| self.started.get(run)).min().unwrap_or(&started_at).floor_second();
-        Continued { runs, now, started_at, is_last_ended }
+        Restart { runs, now, started_at, is_last_ended }
     }
 
-    fn continued_runs(&self, command: &str, now: Instant) -> BTreeSet<String> {
+    fn resumed_runs(&self, command: &str, now: Instant) -> BTreeSet<String> {
         let is_full = command.ends_with(FULL);
         let is_of_kind = |run: &str| {
             let command = self.command_of(run);

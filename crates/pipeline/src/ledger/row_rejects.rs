@@ -12,7 +12,7 @@ use copilot_lake_writer::{Changes, Find, Lake, RowVersion, version_columns};
 
 use super::reject_index::hash;
 use super::rejects::{Rejects, keys_of};
-use crate::dataverse::ingest::NotDone;
+use crate::dataverse::ingest::SliceError;
 
 /// More rows with rejects, or bytes of them, do not wait until it is known which stay.
 const ROWS: usize = 10_000;
@@ -29,9 +29,9 @@ pub(crate) struct RowRejects<'a> {
     find: Find,
     run_id: &'a str,
     /// Whether the rows have every column: then what was wrong with them before is gone.
-    is_whole: bool,
+    has_all_columns: bool,
     changes: Changes,
-    waiting: Vec<Waiting>,
+    waiting: Vec<UnsettledRows>,
     waiting_bytes: usize,
     /// The newest version that came of each row that has, or had, rejects.
     newest: HashMap<u64, RowVersion>,
@@ -40,7 +40,7 @@ pub(crate) struct RowRejects<'a> {
 }
 
 /// Rows of a batch that have rejects, now or in the lake.
-struct Waiting {
+struct UnsettledRows {
     week: Week,
     /// Their keys and versions.
     rows: RecordBatch,
@@ -56,20 +56,20 @@ impl<'a> RowRejects<'a> {
         table: &'static Table,
         find: Find,
         run_id: &'a str,
-        is_whole: bool,
+        has_all_columns: bool,
     ) -> Self {
         let changes = changes(lake, find);
         let (waiting, newest, pushed) = (Vec::new(), HashMap::new(), HashSet::new());
-        Self { lake, rejects, table, find, run_id, is_whole, changes, waiting, waiting_bytes: 0, newest, pushed }
+        Self { lake, rejects, table, find, run_id, has_all_columns, changes, waiting, waiting_bytes: 0, newest, pushed }
     }
 
     /// Takes the rows of a page, and what was rejected of them.
-    pub(crate) async fn take(
+    pub(crate) async fn push(
         &mut self,
         batches: &[(Week, RecordBatch)],
         rejects: Vec<Reject>,
         extracted_at: Instant,
-    ) -> Result<(), NotDone> {
+    ) -> Result<(), SliceError> {
         self.rejects.learn(self.table, &rejects);
         self.waiting_bytes += rejects.iter().map(|reject| reject.raw_json.len()).sum::<usize>();
         let mut of_rows: HashMap<String, (Arc<Vec<Reject>>, bool)> = HashMap::new();
@@ -106,7 +106,7 @@ impl<'a> RowRejects<'a> {
                 .project(&columns.into_iter().collect::<Vec<_>>())
                 .and_then(|batch| take_record_batch(&batch, &UInt32Array::from(rows)))
                 .map_err(error)?;
-            self.waiting.push(Waiting { week: *week, rows, records, rejects });
+            self.waiting.push(UnsettledRows { week: *week, rows, records, rejects });
         }
         // Of what is no row at all nothing else is known.
         let others = of_rows.into_values().filter(|(_, is_taken)| !is_taken);
@@ -122,26 +122,26 @@ impl<'a> RowRejects<'a> {
     }
 
     /// Commits what stays.
-    pub(crate) async fn commit(mut self) -> Result<(), NotDone> {
+    pub(crate) async fn commit(mut self) -> Result<(), SliceError> {
         self.settle().await?;
         self.changes.commit(self.run_id).await?;
         Ok(())
     }
 
     /// Decides which of the waiting rows stay: their rejects replace those that the lake has.
-    async fn settle(&mut self) -> Result<(), NotDone> {
+    async fn settle(&mut self) -> Result<(), SliceError> {
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
-        let in_lake = self.in_lake(&waiting).await?;
+        let in_lake = self.versions_in_lake(&waiting).await?;
         let mut staying: BTreeMap<String, (Instant, Arc<Vec<Reject>>)> = BTreeMap::new();
         let mut in_lake = in_lake.into_iter();
-        for Waiting { rows, records, rejects, .. } in waiting {
+        for UnsettledRows { rows, records, rejects, .. } in waiting {
             let versions = RowVersion::of(self.table, &rows)?;
             for ((record, rejects), version) in records.into_iter().zip(rejects).zip(versions) {
                 let (hash, lake) = (hash(&record), in_lake.next().flatten());
                 // Of equal versions the last one stays.
-                let gives_way = self.newest.get(&hash).is_some_and(|before| before.compare(version).is_gt());
-                if gives_way || lake.is_some_and(|lake| self.gives_way(version, lake)) {
+                let is_older = self.newest.get(&hash).is_some_and(|before| before.compare(version).is_gt());
+                if is_older || lake.is_some_and(|lake| self.is_superseded(version, lake)) {
                     continue;
                 }
                 self.newest.insert(hash, version);
@@ -155,7 +155,7 @@ impl<'a> RowRejects<'a> {
             self.pushed.clear();
         }
         let records: Vec<&String> = staying.keys().collect();
-        if self.is_whole
+        if self.has_all_columns
             && let Some(keys) = keys_of(self.table, &records)?
         {
             self.changes.remove(&keys)?;
@@ -177,7 +177,7 @@ impl<'a> RowRejects<'a> {
     ///
     /// Files of their weeks are looked at first: a first pass would look at all that came before. A row whose rejects the
     /// lake has may have moved to another week since.
-    async fn in_lake(&self, waiting: &[Waiting]) -> Result<Vec<Option<RowVersion>>, NotDone> {
+    async fn versions_in_lake(&self, waiting: &[UnsettledRows]) -> Result<Vec<Option<RowVersion>>, SliceError> {
         let is_versioned = !self.table.layout().version().is_empty();
         let Some(first) = waiting.first().filter(|_| is_versioned || self.find == Find::Again) else {
             return Ok(vec![]);
@@ -200,7 +200,7 @@ impl<'a> RowRejects<'a> {
     }
 
     /// Whether a row gives way to the lake's, as the commit will decide.
-    fn gives_way(&self, row: RowVersion, lake: RowVersion) -> bool {
+    fn is_superseded(&self, row: RowVersion, lake: RowVersion) -> bool {
         match row.compare(lake) {
             Ordering::Less => true,
             Ordering::Equal => self.find == Find::Again && row.extracted_at < lake.extracted_at,

@@ -7,12 +7,12 @@ use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, Timestamp
 use copilot_lake_extractor::Slice;
 use copilot_lake_tables::{Instant, Type};
 
-use crate::dataverse::ingest::Counts;
+use crate::dataverse::ingest::SliceCounts;
 use crate::ledger::SliceRow;
 use crate::report::Report;
 
 /// A row, one array per column.
-pub(super) type Row = Vec<(&'static str, ArrayRef)>;
+pub(super) type NamedArrays = Vec<(&'static str, ArrayRef)>;
 
 /// The row of a run, with its end when it has one.
 pub(super) fn run(
@@ -21,7 +21,7 @@ pub(super) fn run(
     started_at: Instant,
     outcome: Option<&str>,
     end: Option<(Instant, &Report)>,
-) -> Row {
+) -> NamedArrays {
     let count = |of: fn(&Report) -> u64| integer(end.map(|(_, report)| of(report)));
     vec![
         ("run_id", text(Some(run_id))),
@@ -44,7 +44,7 @@ pub(super) fn run(
 }
 
 /// The rows of slices, each with its watermark.
-pub(super) fn slices(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) -> Row {
+pub(super) fn slices(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) -> NamedArrays {
     fn texts<'r>(rows: &'r [(&SliceRow, Option<Instant>)], of: impl Fn(&'r SliceRow) -> Option<&'r str>) -> ArrayRef {
         Arc::new(rows.iter().map(|(row, _)| of(row)).collect::<StringArray>())
     }
@@ -52,7 +52,7 @@ pub(super) fn slices(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) -> Row
         let times = rows.iter().map(|(row, _)| of(row).map(|at| at.0));
         Arc::new(times.collect::<TimestampMicrosecondArray>().with_timezone("UTC"))
     };
-    let counts = |of: &dyn Fn(&Counts) -> u64| -> ArrayRef {
+    let counts = |of: &dyn Fn(&SliceCounts) -> u64| -> ArrayRef {
         Arc::new(Int64Array::from_iter_values(rows.iter().map(|(row, _)| of(&row.received) as i64)))
     };
     let throttled = rows.iter().map(|(row, _)| (row.received.throttled_seconds * 1e12) as i128);

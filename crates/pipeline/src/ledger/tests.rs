@@ -38,12 +38,12 @@ async fn what_was_killed_lately_is_continued() {
     ])
     .await;
     let now = at("2025-11-05T11:00:00Z");
-    assert_eq!(ledger.continued("extract", now).runs, names(["b", "c"]), "a replay ends no chain");
-    assert_eq!(ledger.continued("extract --full", now).runs, names(["c"]), "what was read before is read again");
+    assert_eq!(ledger.restart("extract", now).runs, names(["b", "c"]), "a replay ends no chain");
+    assert_eq!(ledger.restart("extract --full", now).runs, names(["c"]), "what was read before is read again");
     let later = at("2025-11-05T14:30:00Z");
-    assert_eq!(ledger.continued("extract", later).runs, names(["c"]), "within six hours");
+    assert_eq!(ledger.restart("extract", later).runs, names(["c"]), "within six hours");
     ledger.active.insert("b".to_owned(), at("2025-11-05T08:50:00Z"));
-    assert_eq!(ledger.continued("extract", later).runs, names(["b", "c"]), "of its last slice");
+    assert_eq!(ledger.restart("extract", later).runs, names(["b", "c"]), "of its last slice");
     assert!(ledger.has_unfinished());
 }
 
@@ -57,16 +57,16 @@ async fn reading_everything_again_goes_on_after_a_stop() {
     ])
     .await;
     let now = at("2025-11-05T10:00:00Z");
-    assert_eq!(ledger.continued("extract --full", now).runs, names(["b", "d"]));
-    assert_eq!(ledger.continued("extract", now).runs, names(["d"]));
-    let full = ledger.continued("extract --full", now);
-    assert_eq!((full.now, full.anew(true)), (at("2025-11-05T07:00:00Z"), None), "the last one was killed");
+    assert_eq!(ledger.restart("extract --full", now).runs, names(["b", "d"]));
+    assert_eq!(ledger.restart("extract", now).runs, names(["d"]));
+    let full = ledger.restart("extract --full", now);
+    assert_eq!((full.now, full.fresh(true)), (at("2025-11-05T07:00:00Z"), None), "the last one was killed");
     ledger.outcomes.insert("d".to_owned(), "partial".to_owned());
-    let full = ledger.continued("extract --full", now);
-    let anew = full.anew(true).unwrap();
-    assert_eq!((anew.now, anew.runs), (now, names([])), "what was stopped may have been through");
-    assert_eq!(full.anew(false), None);
-    assert_eq!(ledger.continued("extract", now).runs, names([]), "it ended");
+    let full = ledger.restart("extract --full", now);
+    let fresh = full.fresh(true).unwrap();
+    assert_eq!((fresh.now, fresh.runs), (now, names([])), "what was stopped may have been through");
+    assert_eq!(full.fresh(false), None);
+    assert_eq!(ledger.restart("extract", now).runs, names([]), "it ended");
 }
 
 #[tokio::test]
@@ -100,7 +100,7 @@ fn row(table: &'static Table, start: &str, finished_at: &str, status: SliceStatu
         watermark: Watermark::OfWindows,
         token: None,
         finished_at: at(finished_at),
-        received: Counts::default(),
+        received: SliceCounts::default(),
     }
 }
 

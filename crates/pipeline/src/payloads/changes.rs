@@ -8,20 +8,20 @@ use copilot_lake_tables::{Instant, PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE,
 use copilot_lake_writer::{Changes, Find, Lake};
 
 use crate::error::Error;
-use crate::ledger::rejects::{Parents, Rejects};
+use crate::ledger::rejects::{RejectParents, Rejects};
 use crate::payloads::derived;
 
 /// Payloads that are committed together, with what is made from them.
-pub(crate) struct Part {
+pub(crate) struct PayloadChanges {
     payloads: Changes,
     messages: Changes,
     sources: Changes,
     rejects: Changes,
     /// Transcripts whose messages and sources may have rejects.
-    replaced: Parents,
+    replaced: RejectParents,
 }
 
-impl Part {
+impl PayloadChanges {
     /// `find`: by key, or again.
     pub(crate) fn new(lake: &Lake, find: Find) -> Self {
         Self {
@@ -29,7 +29,7 @@ impl Part {
             messages: lake.changes(&TRANSCRIPT_MESSAGE, find),
             sources: lake.changes(&TRANSCRIPT_SOURCE, find),
             rejects: lake.changes(&REJECTED_RECORD, find),
-            replaced: Parents::new(),
+            replaced: RejectParents::new(),
         }
     }
 
@@ -41,7 +41,7 @@ impl Part {
         decoded: DecodedPayloads,
         extracted_at: Instant,
     ) -> Result<(), Error> {
-        self.replace(rejects, &decoded.transcripts).await?;
+        self.replace_messages(rejects, &decoded.transcripts).await?;
         for (table, reject) in &decoded.rejects {
             let batch = reject_batch(table, std::slice::from_ref(reject), run_id, extracted_at)?;
             self.rejects.push(None, batch).await?;
@@ -59,31 +59,31 @@ impl Part {
         Ok(())
     }
 
-    async fn replace(&mut self, rejects: &Rejects, transcripts: &[String]) -> Result<(), Error> {
+    async fn replace_messages(&mut self, rejects: &Rejects, transcripts: &[String]) -> Result<(), Error> {
         derived::replace_messages(&mut self.messages, &mut self.sources, transcripts)?;
         for table in [&TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE] {
-            rejects.note_parents(table, transcripts, &mut self.replaced).await?;
+            rejects.collect_parents(table, transcripts, &mut self.replaced).await?;
         }
         Ok(())
     }
 
     /// Takes rows that name no File any more: their payloads go.
-    pub(crate) async fn forget(&mut self, rejects: &Rejects, gone: &[SourceRow]) -> Result<(), Error> {
+    pub(crate) async fn remove_cleared(&mut self, rejects: &Rejects, gone: &[SourceRow]) -> Result<(), Error> {
         if gone.is_empty() {
             return Ok(());
         }
-        self.payloads.remove(&keys(gone)?)?;
+        self.payloads.remove(&payload_keys(gone)?)?;
         let transcript = |row: &&SourceRow| {
             let table = copilot_lake_tables::table(row.table);
             table.and_then(|table| table.column(row.column)).is_some_and(|column| column.transcript)
         };
         let transcripts: Vec<String> = gone.iter().filter(transcript).map(|row| row.id.clone()).collect();
-        self.replace(rejects, &transcripts).await
+        self.replace_messages(rejects, &transcripts).await
     }
 
     /// Commits what is made from payloads before them: a payload proves that its messages are there.
     pub(crate) async fn commit(mut self, rejects: &Rejects, run_id: &str) -> Result<(), Error> {
-        for keys in rejects.below(&self.replaced).await? {
+        for keys in rejects.keys_below(&self.replaced).await? {
             self.rejects.remove(&keys)?;
         }
         for changes in [self.sources, self.messages, self.rejects, self.payloads] {
@@ -94,7 +94,7 @@ impl Part {
 }
 
 /// The keys of rows of `payload` whose row names no File any more.
-fn keys(gone: &[SourceRow]) -> Result<RecordBatch, Error> {
+fn payload_keys(gone: &[SourceRow]) -> Result<RecordBatch, Error> {
     let each =
         |part: fn(&SourceRow) -> &str| Arc::new(StringArray::from_iter_values(gone.iter().map(part))) as ArrayRef;
     let keys = vec![

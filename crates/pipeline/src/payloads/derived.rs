@@ -7,7 +7,7 @@ use copilot_lake_tables::{PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRI
 use copilot_lake_writer::{Changes, Find, Lake};
 
 use crate::error::Error;
-use crate::ledger::rejects::{Parents, Rejects};
+use crate::ledger::rejects::{RejectParents, Rejects};
 
 /// A column of the same text.
 fn same(text: &str, rows: usize) -> ArrayRef {
@@ -47,7 +47,7 @@ pub(crate) async fn remove(
     gone: &[Vec<String>],
 ) -> Result<(), Error> {
     let rows = gone.len();
-    let mut parents = Parents::new();
+    let mut parents = RejectParents::new();
     let part = |at: usize| texts(gone.iter().map(move |key| key.get(at).map_or("", String::as_str)));
     if table.files().any(|column| column.transcript) {
         for derived in [&TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE] {
@@ -55,7 +55,7 @@ pub(crate) async fn remove(
             changes.remove(&keys(derived, vec![part(0)])?)?;
             changes.commit(run_id).await?;
             let ids: Vec<String> = gone.iter().filter_map(|key| key.first().cloned()).collect();
-            rejects.note_parents(derived, &ids, &mut parents).await?;
+            rejects.collect_parents(derived, &ids, &mut parents).await?;
         }
     }
     if table.files().next().is_some() {
@@ -66,7 +66,7 @@ pub(crate) async fn remove(
     let mut changes = lake.changes(&REJECTED_RECORD, Find::ByKey);
     let records = texts(gone.iter().map(|key| key.join("/")));
     changes.remove(&keys(&REJECTED_RECORD, vec![same(table.source_name(), rows), same(table.name, rows), records])?)?;
-    for keys in rejects.below(&parents).await? {
+    for keys in rejects.keys_below(&parents).await? {
         changes.remove(&keys)?;
     }
     changes.commit(run_id).await?;

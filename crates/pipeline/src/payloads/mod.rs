@@ -17,16 +17,16 @@ use copilot_lake_writer::Find;
 use futures::TryStreamExt as _;
 use tokio::task::{JoinError, JoinSet};
 
-use self::changes::Part;
-use self::named_files::{Gone, NamedFile, RetryMissing};
+use self::changes::PayloadChanges;
+use self::named_files::{ClearedFiles, NamedFile, RetryMissing};
 use self::whole::Whole;
 use crate::cpu;
 use crate::dataverse::plan::CREATED;
-use crate::dataverse::schema::Shows;
+use crate::dataverse::schema::FileVisibility;
 use crate::error::Error;
 use crate::event::Event;
 use crate::replay::archive::PayloadArchive;
-use crate::run::context::DataverseSpine;
+use crate::run::context::DataverseContext;
 
 /// Payloads fetched at the same time; the extractor's own limits lie below.
 const FETCHED_AT_ONCE: usize = 48;
@@ -38,74 +38,74 @@ const COMMITTED_AFTER: Duration = Duration::from_secs(60);
 const COMMITTED_AFTER_BYTES: usize = 64 << 20;
 
 /// Fetches, decodes and commits the payloads of the tables' File columns. What was got before an error is committed.
-pub(crate) async fn run(spine: &DataverseSpine<'_>, tables: &[&'static Table]) -> Result<(), Error> {
+pub(crate) async fn fetch_payloads(context: &DataverseContext<'_>, tables: &[&'static Table]) -> Result<(), Error> {
     let tables: Vec<_> = tables.iter().copied().filter(|table| table.files().next().is_some()).collect();
-    let mut walk = Walk {
-        spine,
-        unreadable: Unreadable::default(),
-        part: Part::new(&spine.lake, Find::ByKey),
+    let mut walk = PayloadWalk {
+        context,
+        unreadable: UnreadableColumns::default(),
+        changes: PayloadChanges::new(&context.run.lake, Find::ByKey),
         archive: None,
-        parts: 0,
+        archives: 0,
         since_commit: Clock::now(),
         bytes: 0,
         uncommitted: BTreeMap::new(),
-        lacking: BTreeSet::new(),
-        whole: Whole::read(&spine.lake, &tables).await?,
+        incomplete: BTreeSet::new(),
+        whole: Whole::read(&context.run.lake, &tables).await?,
     };
-    let walked = walk.walk(&tables).await;
+    let walked = walk.fetch_all(&tables).await;
     if matches!(walked, Err(Error::Lake(_) | Error::Decode(_))) {
         // What was taken is not whole: a payload that is committed is not asked for again.
         return walked.map(drop);
     }
     let committed = walk.commit().await;
-    let refused = walk.unreadable.report(spine).await;
+    let refused = walk.unreadable.report(context).await;
     committed?;
     if walked? {
         let noted: Vec<_> = tables.into_iter().filter(|table| !refused.contains(table.name)).collect();
         // Without the note the next run looks at these weeks once more.
-        if let Err(error) = walk.whole.note(&spine.lake, &noted, &walk.lacking).await {
+        if let Err(error) = walk.whole.note(&context.run.lake, &noted, &walk.incomplete).await {
             tracing::warn!(%error, "which weeks have all their payloads could not be noted");
         }
     }
     Ok(())
 }
 
-struct Walk<'a> {
-    spine: &'a DataverseSpine<'a>,
-    unreadable: Unreadable,
-    part: Part,
+struct PayloadWalk<'a> {
+    context: &'a DataverseContext<'a>,
+    unreadable: UnreadableColumns,
+    changes: PayloadChanges,
     archive: Option<PayloadArchive>,
-    parts: u32,
+    archives: u32,
     since_commit: Clock,
     bytes: usize,
-    uncommitted: BTreeMap<&'static str, Got>,
+    uncommitted: BTreeMap<&'static str, FetchCounts>,
     /// Weeks with a payload that was not got.
-    lacking: BTreeSet<(&'static str, Week)>,
+    incomplete: BTreeSet<(&'static str, Week)>,
     /// Weeks that had all their payloads before.
     whole: Whole,
 }
 
 /// What was got of a table.
 #[derive(Debug, Default)]
-struct Got {
+struct FetchCounts {
     payloads: u64,
     failed: u64,
 }
 
-impl Walk<'_> {
+impl PayloadWalk<'_> {
     /// `false`: it was stopped before its end.
-    async fn walk(&mut self, tables: &[&'static Table]) -> Result<bool, Error> {
-        let (spine, unreadable) = (self.spine, self.unreadable.clone());
-        let gone = Gone::default();
+    async fn fetch_all(&mut self, tables: &[&'static Table]) -> Result<bool, Error> {
+        let (context, unreadable) = (self.context, self.unreadable.clone());
+        let cleared = ClearedFiles::default();
         let nothing = Whole::default();
-        let whole = if spine.full { &nothing } else { &self.whole };
-        let again = RetryMissing { full: spine.full, now: spine.service.service_time().await? };
-        let missing = named_files::missing(&spine.lake, tables, whole, &gone, again).await?;
+        let whole = if context.run.full { &nothing } else { &self.whole };
+        let retry = RetryMissing { full: context.run.full, now: context.service.service_time().await? };
+        let missing = named_files::missing(&context.run.lake, tables, whole, &cleared, retry).await?;
         // One stream over all weeks: a File that is tried again and again holds up no other.
         let fetched = missing.map_ok(|NamedFile { row, may_come }| {
             // A task of its own, so that fetches go on while others are decoded and committed.
             let mut task = JoinSet::new();
-            task.spawn(fetch(spine.service.clone(), row, unreadable.clone()));
+            task.spawn(fetch_file(context.service.clone(), row, unreadable.clone()));
             async move {
                 let joined = task.join_next().await;
                 let fetched = joined.unwrap_or_else(|| unreachable!("one task was spawned")).unwrap_or_else(resume);
@@ -113,7 +113,7 @@ impl Walk<'_> {
             }
         });
         let mut fetched = std::pin::pin!(fetched.try_buffer_unordered(FETCHED_AT_ONCE));
-        let mut over = std::pin::pin!(spine.halt.over());
+        let mut over = std::pin::pin!(context.run.shutdown.requested());
         let mut together: Vec<RawPayload<FetchedFile>> = Vec::new();
         let mut together_bytes = 0;
         let result = loop {
@@ -126,63 +126,63 @@ impl Walk<'_> {
                 },
                 () = tokio::time::sleep_until(due.into()) => None,
                 () = &mut over => {
-                    spine.stopped().await;
+                    context.run.note_stopped().await;
                     break Ok(false);
                 }
             };
             if let Some((payload, may_come)) = next {
                 if may_come && matches!(payload.fetched, Fetched::Missing) {
-                    self.lacking.insert((payload.row.table, Week::of(payload.row.row_time)));
+                    self.incomplete.insert((payload.row.table, Week::of(payload.row.row_time)));
                 }
                 together_bytes += size(&payload);
                 together.push(payload);
             }
             if together.len() >= DECODED_TOGETHER || together_bytes >= DECODED_TOGETHER_BYTES || Clock::now() >= due {
                 self.decode(std::mem::take(&mut together), std::mem::take(&mut together_bytes)).await?;
-                self.forget(gone.take()).await?;
+                self.remove_cleared(cleared.drain()).await?;
             }
         };
         self.decode(together, together_bytes).await?;
-        self.forget(gone.take()).await?;
+        self.remove_cleared(cleared.drain()).await?;
         result
     }
 
     /// Lets the payloads of rows go that name no File any more.
-    async fn forget(&mut self, rows: Vec<SourceRow>) -> Result<(), Error> {
+    async fn remove_cleared(&mut self, rows: Vec<SourceRow>) -> Result<(), Error> {
         let mut gone = Vec::with_capacity(rows.len());
         for row in rows {
             match self.is_gone(&row).await? {
                 Some(true) => gone.push(row),
                 Some(false) => {}
-                None => drop(self.lacking.insert((row.table, Week::of(row.row_time)))),
+                None => drop(self.incomplete.insert((row.table, Week::of(row.row_time)))),
             }
         }
         if gone.is_empty() {
             return Ok(());
         }
-        let extracted_at = self.spine.service.service_time().await?;
+        let extracted_at = self.context.service.service_time().await?;
         if let Some(archive) = self.archive(extracted_at) {
-            archive.keep_gone(&gone, extracted_at);
+            archive.push_cleared(&gone, extracted_at);
         }
-        self.part.forget(&self.spine.rejects, &gone).await
+        self.changes.remove_cleared(&self.context.run.rejects, &gone).await
     }
 
     /// Whether a File is gone that its row does not name; `None` when that cannot be told now. Of a column that is hidden
     /// what was fetched stays: its rows are read again once it is shown.
     async fn is_gone(&mut self, row: &SourceRow) -> Result<Option<bool>, Error> {
         let Some(table) = copilot_lake_tables::table(row.table) else { return Ok(Some(false)) };
-        match self.spine.schema.shows_files(table, row.column) {
-            Shows::Everything => return Ok(Some(true)),
-            Shows::Nothing => return Ok(Some(false)),
-            Shows::Perhaps if self.unreadable.contains(row, false) => return Ok(Some(false)),
-            Shows::Perhaps if self.spine.halt.is_over() => return Ok(None),
-            Shows::Perhaps => {}
+        match self.context.schema.shows_files(table, row.column) {
+            FileVisibility::Everything => return Ok(Some(true)),
+            FileVisibility::Nothing => return Ok(Some(false)),
+            FileVisibility::Perhaps if self.unreadable.contains(row, false) => return Ok(Some(false)),
+            FileVisibility::Perhaps if self.context.run.shutdown.is_requested() => return Ok(None),
+            FileVisibility::Perhaps => {}
         }
-        match self.spine.service.file(&address(table, row)).await {
+        match self.context.service.file(&address(table, row)).await {
             Err(ServiceError::FileMissing { .. }) => Ok(Some(true)),
             Err(error) if error.holds_for_all() => Err(error.into()),
             Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. })) => {
-                self.unreadable.note(row, &error, false);
+                self.unreadable.insert(row, &error, false);
                 Ok(Some(false))
             }
             _ => Ok(None),
@@ -194,29 +194,29 @@ impl Walk<'_> {
         if self.archive.is_none() {
             let (start, end) = (extracted_at, extracted_at);
             let slice = Slice { table: &PAYLOAD, scope: String::new(), clock: CREATED, start, end };
-            self.parts += 1;
-            self.archive = PayloadArchive::begin(self.spine, &slice, self.parts, extracted_at);
+            self.archives += 1;
+            self.archive = PayloadArchive::begin(self.context.run, &slice, self.archives, extracted_at);
         }
         self.archive.as_mut()
     }
 
     async fn decode(&mut self, payloads: Vec<RawPayload<FetchedFile>>, bytes: usize) -> Result<(), Error> {
         if !payloads.is_empty() {
-            let extracted_at = self.spine.service.service_time().await?;
+            let extracted_at = self.context.service.service_time().await?;
             for payload in &payloads {
                 let counts = self.uncommitted.entry(payload.row.table).or_default();
                 counts.payloads += 1;
                 if matches!(payload.fetched, Fetched::Failed(_)) {
                     counts.failed += 1;
-                    self.lacking.insert((payload.row.table, Week::of(payload.row.row_time)));
+                    self.incomplete.insert((payload.row.table, Week::of(payload.row.row_time)));
                 }
             }
             if let Some(archive) = self.archive(extracted_at) {
-                archive.keep(&payloads, extracted_at).await?;
+                archive.push(&payloads, extracted_at).await?;
             }
             // The bytes are let go as soon as they are decoded: their budget is what bounds the fetches.
-            let decoded = cpu::run(move || decode_payloads(&payloads, extracted_at)).await?;
-            self.part.push(&self.spine.rejects, &self.spine.run_id, decoded, extracted_at).await?;
+            let decoded = cpu::run_on_rayon(move || decode_payloads(&payloads, extracted_at)).await?;
+            self.changes.push(&self.context.run.rejects, &self.context.run.run_id, decoded, extracted_at).await?;
             self.bytes += bytes;
         }
         if self.since_commit.elapsed() >= COMMITTED_AFTER || self.bytes >= COMMITTED_AFTER_BYTES {
@@ -228,16 +228,16 @@ impl Walk<'_> {
     async fn commit(&mut self) -> Result<(), Error> {
         // Before the commit: what the lake has can be replayed.
         if let Some(archive) = self.archive.take() {
-            archive.finish(self.spine.service.service_time().await?).await?;
+            archive.finish(self.context.service.service_time().await?).await?;
         }
-        let part = std::mem::replace(&mut self.part, Part::new(&self.spine.lake, Find::ByKey));
-        part.commit(&self.spine.rejects, &self.spine.run_id).await?;
-        let mut reports = self.spine.reports.lock().await;
-        for (table, Got { payloads, failed }) in std::mem::take(&mut self.uncommitted) {
-            let report = reports.of(table);
+        let changes = std::mem::replace(&mut self.changes, PayloadChanges::new(&self.context.run.lake, Find::ByKey));
+        changes.commit(&self.context.run.rejects, &self.context.run.run_id).await?;
+        let mut reports = self.context.run.reports.lock().await;
+        for (table, FetchCounts { payloads, failed }) in std::mem::take(&mut self.uncommitted) {
+            let report = reports.table(table);
             report.payloads += payloads;
             report.payloads_failed += failed;
-            (self.spine.observe)(&Event::Payloads { table, payloads, failed });
+            (self.context.run.observe)(&Event::Payloads { table, payloads, failed });
         }
         self.bytes = 0;
         self.since_commit = Clock::now();
@@ -261,12 +261,12 @@ fn size(payload: &RawPayload<FetchedFile>) -> usize {
 /// File columns that may not be read, each with the refusal, and whether a payload of it was wanted. Clones are the same
 /// list.
 #[derive(Clone, Default)]
-struct Unreadable(Arc<Mutex<UnreadableColumns>>);
+struct UnreadableColumns(Arc<Mutex<RefusedColumns>>);
 
-type UnreadableColumns = BTreeMap<(&'static str, &'static str), (String, bool)>;
+type RefusedColumns = BTreeMap<(&'static str, &'static str), (String, bool)>;
 
-impl Unreadable {
-    fn columns(&self) -> MutexGuard<'_, UnreadableColumns> {
+impl UnreadableColumns {
+    fn columns(&self) -> MutexGuard<'_, RefusedColumns> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -278,32 +278,32 @@ impl Unreadable {
     }
 
     /// Takes in that a row's column may not be read.
-    fn note(&self, row: &SourceRow, error: &ServiceError, wanted: bool) {
+    fn insert(&self, row: &SourceRow, error: &ServiceError, wanted: bool) {
         let mut columns = self.columns();
         columns.entry((row.table, row.column)).or_insert_with(|| (error.to_string(), false)).1 |= wanted;
     }
 
     /// A column whose payloads were wanted is a failure of its table, told once. Returns these tables.
-    async fn report(&self, spine: &DataverseSpine<'_>) -> BTreeSet<&'static str> {
+    async fn report(&self, context: &DataverseContext<'_>) -> BTreeSet<&'static str> {
         let columns = std::mem::take(&mut *self.columns());
         let refused: Vec<_> = columns.into_iter().filter(|(_, (_, wanted))| *wanted).collect();
-        let mut reports = spine.reports.lock().await;
+        let mut reports = context.run.reports.lock().await;
         let tables: BTreeSet<_> = refused.iter().map(|((table, _), _)| *table).collect();
         for table in &tables {
-            reports.of(table).payloads_failed += 1;
+            reports.table(table).payloads_failed += 1;
         }
         for ((table, column), (reason, _)) in refused {
-            reports.of(table).reasons.push(format!("payloads of {column}: {reason}"));
+            reports.table(table).reasons.push(format!("payloads of {column}: {reason}"));
         }
         tables
     }
 }
 
 /// Fetches a File; `None` when its column may not be read.
-async fn fetch(
+async fn fetch_file(
     service: Dataverse,
     row: SourceRow,
-    unreadable: Unreadable,
+    unreadable: UnreadableColumns,
 ) -> Result<Option<RawPayload<FetchedFile>>, Error> {
     let Some(table) = copilot_lake_tables::table(row.table).filter(|_| !unreadable.contains(&row, true)) else {
         return Ok(None);
@@ -322,7 +322,7 @@ async fn fetch(
         Err(error) if error.holds_for_all() => return Err(error.into()),
         // Nothing else of this column will be got.
         Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. })) => {
-            unreadable.note(&row, &error, true);
+            unreadable.insert(&row, &error, true);
             return Ok(None);
         }
         Err(error) => Fetched::Failed(error.without_call()),

@@ -17,7 +17,7 @@ use crate::payloads::whole::Whole;
 
 /// A File column of a table in one week.
 #[derive(Debug, Clone, Copy)]
-struct Unit {
+struct FileColumnWeek {
     table: &'static Table,
     column: &'static Column,
     week: Week,
@@ -25,10 +25,10 @@ struct Unit {
 
 /// Rows whose File was taken away while `payload` holds one. Clones are the same list.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Gone(Arc<Mutex<Vec<SourceRow>>>);
+pub(crate) struct ClearedFiles(Arc<Mutex<Vec<SourceRow>>>);
 
-impl Gone {
-    pub(crate) fn take(&self) -> Vec<SourceRow> {
+impl ClearedFiles {
+    pub(crate) fn drain(&self) -> Vec<SourceRow> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
@@ -38,7 +38,7 @@ type Fingerprint = (u64, u64);
 
 /// What `payload` holds of one week, by table and File column.
 #[derive(Debug, Default)]
-pub(crate) struct Held(BTreeMap<String, BTreeMap<String, HeldFiles>>);
+pub(crate) struct HeldPayloads(BTreeMap<String, BTreeMap<String, HeldFiles>>);
 
 /// The Files of one column that are held.
 type HeldFiles = HashMap<Fingerprint, HeldFile>;
@@ -46,7 +46,7 @@ type HeldFiles = HashMap<Fingerprint, HeldFile>;
 /// A File that is held.
 #[derive(Debug, Clone, Copy)]
 struct HeldFile {
-    /// The hash of its id; none of a File that could not be fetched, which is tried again.
+    /// The hash of its id; none of a File that could not be fetched, which is tried retry.
     file: Option<u64>,
     /// The service had no such File.
     missing: bool,
@@ -54,7 +54,7 @@ struct HeldFile {
     extracted_at: Instant,
 }
 
-impl Held {
+impl HeldPayloads {
     /// Reads what the lake holds of a week.
     pub(crate) async fn read(lake: &Lake, week: Week) -> Result<Self, Error> {
         let columns = vec![
@@ -94,14 +94,14 @@ impl Held {
         found.unwrap_or_else(|| unreachable!("it was put there"))
     }
 
-    fn of(&self, table: &str, column: &str) -> Option<&HeldFiles> {
+    fn files(&self, table: &str, column: &str) -> Option<&HeldFiles> {
         self.0.get(table)?.get(column)
     }
 
     /// When the File of a row was fetched, if one is held.
     pub(crate) fn extracted_at(&self, row: &SourceRow) -> Option<Instant> {
-        let of_column = self.of(row.table, row.column)?;
-        let held = of_column.get(&fingerprint(&row.id, &row.partition_id))?;
+        let files = self.files(row.table, row.column)?;
+        let held = files.get(&fingerprint(&row.id, &row.partition_id))?;
         held.file.is_some().then_some(held.extracted_at)
     }
 }
@@ -140,40 +140,40 @@ pub(crate) struct NamedFile {
 }
 
 /// The rows that name a File which is not held, newest week first, but for weeks that are known to be whole; those that
-/// name none while one is held go to `gone`.
+/// name none while one is held go to `cleared`.
 pub(crate) async fn missing<'a>(
     lake: &'a Lake,
     tables: &'a [&'static Table],
     whole: &Whole,
-    gone: &Gone,
-    again: RetryMissing,
+    cleared: &ClearedFiles,
+    retry: RetryMissing,
 ) -> Result<impl Stream<Item = Result<NamedFile, Error>> + use<'a>, Error> {
     let mut weeks = BTreeSet::new();
     for table in tables {
         weeks.extend(lake.weeks(table).await?.into_iter().filter(|week| !whole.is_whole(table, *week)));
     }
-    let gone = gone.clone();
+    let cleared = cleared.clone();
     let weeks = futures::stream::iter(weeks.into_iter().rev().map(Ok::<_, Error>));
     let units = weeks.and_then(move |week| async move {
-        let held = Arc::new(Held::read(lake, week).await?);
+        let held = Arc::new(HeldPayloads::read(lake, week).await?);
         let columns = tables.iter().flat_map(|table| table.files().map(|column| (*table, column)));
-        let units = columns.map(move |(table, column)| Ok((Unit { table, column, week }, Arc::clone(&held))));
+        let units = columns.map(move |(table, column)| Ok((FileColumnWeek { table, column, week }, Arc::clone(&held))));
         Ok(futures::stream::iter(units))
     });
     let missing = units.try_flatten().and_then(move |(unit, held)| {
-        let gone = gone.clone();
-        async move { of_unit(lake, unit, held, (gone, again)).await }
+        let cleared = cleared.clone();
+        async move { missing_in_week(lake, unit, held, (cleared, retry)).await }
     });
     Ok(missing.try_flatten())
 }
 
-async fn of_unit(
+async fn missing_in_week(
     lake: &Lake,
-    unit: Unit,
-    held: Arc<Held>,
-    (gone, again): (Gone, RetryMissing),
+    unit: FileColumnWeek,
+    held: Arc<HeldPayloads>,
+    (cleared, retry): (ClearedFiles, RetryMissing),
 ) -> Result<impl Stream<Item = Result<NamedFile, Error>> + use<>, Error> {
-    let Unit { table, column, week } = unit;
+    let FileColumnWeek { table, column, week } = unit;
     let name_column = table.columns.iter().map(|other| other.name).find(|name| is_name_of(name, column.name));
     let mut columns = vec![column.name, "deleted_at"];
     columns.extend(ROW_TIMES.iter().filter(|name| **name == "row_time" || table.column(name).is_some()));
@@ -182,8 +182,8 @@ async fn of_unit(
     columns.extend(table.column(SCENARIO).map(|scenario| scenario.name));
     let rows = lake.scan(table, Scan { columns, week: Some(week), ..Scan::default() }).await?;
     let missing = rows.map_err(Error::Lake).map_ok(move |batch| {
-        let (rows, without) = of_batch(unit, name_column, &batch, held.of(table.name, column.name), again);
-        gone.0.lock().unwrap_or_else(PoisonError::into_inner).extend(without);
+        let (rows, without) = compare_batch(unit, name_column, &batch, held.files(table.name, column.name), retry);
+        cleared.0.lock().unwrap_or_else(PoisonError::into_inner).extend(without);
         futures::stream::iter(rows.into_iter().map(Ok))
     });
     Ok(missing.try_flatten())
@@ -195,20 +195,20 @@ fn is_name_of(name: &str, file: &str) -> bool {
 }
 
 /// The rows of a batch that name a File which is not held, and those that name none while one is held.
-fn of_batch(
-    unit: Unit,
+fn compare_batch(
+    unit: FileColumnWeek,
     name_column: Option<&str>,
     batch: &RecordBatch,
     held: Option<&HeldFiles>,
-    again: RetryMissing,
+    retry: RetryMissing,
 ) -> (Vec<NamedFile>, Vec<SourceRow>) {
-    let Unit { table, column, .. } = unit;
+    let FileColumnWeek { table, column, .. } = unit;
     let Some(files) = batch.column_by_name(column.name) else { return (vec![], vec![]) };
     let files = files.as_string::<i32>();
     let scenarios = batch.column_by_name(SCENARIO).map(|codes| codes.as_primitive::<Int32Type>());
     let deleted = batch.column_by_name("deleted_at");
     let partition = table.key.get(1);
-    let (mut rows, mut gone) = (Vec::new(), Vec::new());
+    let (mut rows, mut cleared) = (Vec::new(), Vec::new());
     for row in 0..batch.num_rows() {
         let file = files.is_valid(row).then(|| files.value(row));
         // What the service does not have any more is not fetched, and what was fetched of it stays.
@@ -220,8 +220,8 @@ fn of_batch(
         let partition_id = partition.map_or("", |name| text(batch, name, row));
         let row_time = instant(batch, "row_time", row);
         let known = held.and_then(|held| held.get(&fingerprint(id, partition_id)));
-        let may_come = again.may_come(batch, row);
-        let is_asked_again = known.is_some_and(|held| held.missing && (again.full || may_come));
+        let may_come = retry.may_come(batch, row);
+        let is_asked_again = known.is_some_and(|held| held.missing && (retry.full || may_come));
         if !is_asked_again
             && known.map(|held| (held.file, held.row_time)) == file.map(|file| (Some(hash(&file)), row_time))
         {
@@ -239,9 +239,9 @@ fn of_batch(
             row_time,
             documented: Charset::of(column, scenario),
         };
-        if file.is_some() { rows.push(NamedFile { row: source, may_come }) } else { gone.push(source) }
+        if file.is_some() { rows.push(NamedFile { row: source, may_come }) } else { cleared.push(source) }
     }
-    (rows, gone)
+    (rows, cleared)
 }
 
 fn fingerprint(id: &str, partition_id: &str) -> Fingerprint {

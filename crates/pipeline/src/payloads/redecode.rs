@@ -11,60 +11,60 @@ use futures::TryStreamExt as _;
 use crate::cpu;
 use crate::error::Error;
 use crate::ledger::{instant, text};
-use crate::payloads::changes::Part;
-use crate::run::context::DataverseSpine;
+use crate::payloads::changes::PayloadChanges;
+use crate::run::context::DataverseContext;
 
 /// Says that a text is UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Decodes messages and sources again where some were lost. Files that `payload` does not hold are the second walk's.
-pub(crate) async fn run(spine: &DataverseSpine<'_>) -> Result<(), Error> {
+pub(crate) async fn redecode_messages(context: &DataverseContext<'_>) -> Result<(), Error> {
     // Which payloads are lost shows when rows name them.
-    if spine.lost.contains_key(PAYLOAD.name) {
-        spine.lake.recovered(&PAYLOAD).await?;
+    if context.run.lost.contains_key(PAYLOAD.name) {
+        context.run.lake.recovered(&PAYLOAD).await?;
     }
-    let derived = [&TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE].map(|table| (table, spine.lost.get(table.name)));
+    let derived = [&TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE].map(|table| (table, context.run.lost.get(table.name)));
     if derived.iter().all(|(_, lost)| lost.is_none()) {
         return Ok(());
     }
     let mut weeks = BTreeSet::new();
     for (_, lost) in &derived {
         match lost.map(|lost| &lost.extent) {
-            Some(Extent::Everything) => weeks.extend(spine.lake.weeks(&PAYLOAD).await?),
+            Some(Extent::Everything) => weeks.extend(context.run.lake.weeks(&PAYLOAD).await?),
             Some(Extent::Weeks(of_table)) => weeks.extend(of_table.keys().copied()),
             None => {}
         }
     }
     for week in weeks.into_iter().rev() {
-        if spine.halt.is_over() {
-            spine.stopped().await;
+        if context.run.shutdown.is_requested() {
+            context.run.note_stopped().await;
             return Ok(());
         }
-        of_week(spine, week).await?;
+        redecode_week(context, week).await?;
     }
     for (table, _) in derived.into_iter().filter(|(_, lost)| lost.is_some()) {
-        spine.lake.recovered(table).await?;
+        context.run.lake.recovered(table).await?;
     }
     Ok(())
 }
 
-async fn of_week(spine: &DataverseSpine<'_>, week: Week) -> Result<(), Error> {
+async fn redecode_week(context: &DataverseContext<'_>, week: Week) -> Result<(), Error> {
     let columns = vec!["source_table", "source_id", "column_name", "file_id", "row_time", "text"];
     let scan = Scan { columns, week: Some(week), ..Scan::default() };
-    let mut part = Part::new(&spine.lake, Find::ByKey);
-    let mut batches = std::pin::pin!(spine.lake.scan(&PAYLOAD, scan).await?);
+    let mut changes = PayloadChanges::new(&context.run.lake, Find::ByKey);
+    let mut batches = std::pin::pin!(context.run.lake.scan(&PAYLOAD, scan).await?);
     while let Some(batch) = batches.try_next().await? {
         let payloads: Vec<_> = (0..batch.num_rows()).filter_map(|row| transcript(&batch, row)).collect();
         if payloads.is_empty() {
             continue;
         }
-        let extracted_at = spine.service.service_time().await?;
-        let mut decoded = cpu::run(move || decode_payloads(&payloads, extracted_at)).await?;
+        let extracted_at = context.service.service_time().await?;
+        let mut decoded = cpu::run_on_rayon(move || decode_payloads(&payloads, extracted_at)).await?;
         // They are there already.
         decoded.payloads.clear();
-        part.push(&spine.rejects, &spine.run_id, decoded, extracted_at).await?;
+        changes.push(&context.run.rejects, &context.run.run_id, decoded, extracted_at).await?;
     }
-    part.commit(&spine.rejects, &spine.run_id).await
+    changes.commit(&context.run.rejects, &context.run.run_id).await
 }
 
 /// A transcript as if it had just been fetched; `None` for other payloads, and for those without a text.
@@ -74,7 +74,7 @@ fn transcript(batch: &RecordBatch, row: usize) -> Option<RawPayload<Vec<u8>>> {
     if !is_text || !column.transcript {
         return None;
     }
-    let row_of = SourceRow {
+    let source_row = SourceRow {
         table: table.name,
         id: text(batch, "source_id", row).to_owned(),
         partition_id: String::new(),
@@ -85,7 +85,7 @@ fn transcript(batch: &RecordBatch, row: usize) -> Option<RawPayload<Vec<u8>>> {
         documented: Charset::Utf8,
     };
     let bytes = [MARK, text(batch, "text", row).as_bytes()].concat();
-    Some(RawPayload { row: row_of, fetched: Fetched::Bytes(bytes, None) })
+    Some(RawPayload { row: source_row, fetched: Fetched::Bytes(bytes, None) })
 }
 
 fn column_of(table: &str, column: &str) -> Option<(&'static Table, &'static Column)> {

@@ -1,4 +1,4 @@
-//! What is kept for replay: pages and payloads as they came, and what a replay has to know beside them.
+//! What is identity for replay: pages and payloads as they came, and what a replay has to know beside them.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -9,8 +9,8 @@ use copilot_lake_tables::{Instant, Labels, Table};
 use copilot_lake_writer::{Archive, Error};
 use serde::{Deserialize, Serialize};
 
-use crate::dataverse::ingest::Counts;
-use crate::run::context::{DataverseSpine, Spine};
+use crate::dataverse::ingest::SliceCounts;
+use crate::run::context::{DataverseContext, RunContext};
 
 /// The folder of payloads, beside those of tables.
 pub(crate) const PAYLOADS: &str = "payload";
@@ -41,7 +41,7 @@ pub(crate) struct SliceFile {
     /// When each page was received, in the order of their numbers.
     #[serde(default)]
     pub(crate) pages: Vec<PageTime>,
-    /// Pages of a tracking read, which are not kept.
+    /// Pages of a tracking read, which are not identity.
     #[serde(default)]
     pub(crate) pages_read: u64,
     /// Requests that it took, retries included.
@@ -49,7 +49,7 @@ pub(crate) struct SliceFile {
     pub(crate) requests: u64,
     #[serde(default)]
     pub(crate) throttled_seconds: f64,
-    /// Rows that were asked for by id; of a table that is kept in part.
+    /// Rows that were asked for by id; of a table that is identity in part.
     #[serde(default)]
     pub(crate) ids: Vec<String>,
     /// Labels that came from the service's metadata.
@@ -110,19 +110,19 @@ pub(crate) struct PageArchive {
 }
 
 impl PageArchive {
-    /// `None` when nothing is to be kept.
-    pub(crate) fn begin(spine: &Spine, slice: &Slice, selection: &Selection, as_of: Instant) -> Option<Self> {
-        let kept = spine.archive.as_ref()?;
+    /// `None` when nothing is to be identity.
+    pub(crate) fn begin(run: &RunContext, slice: &Slice, selection: &Selection, as_of: Instant) -> Option<Self> {
+        let identity = run.archive.as_ref()?;
         let name = format!("{}-{}-{}", slice.clock, compact(slice.start), compact(slice.end));
         Some(Self {
-            archive: spine.lake.archive(slice.table.name, &spine.run_id, &name),
-            about: kept.slice_file(spine, slice, &selection.text(), as_of),
+            archive: run.lake.archive(slice.table.name, &run.run_id, &name),
+            about: identity.slice_file(run, slice, &selection.text(), as_of),
             times: Mutex::default(),
         })
     }
 
     /// Keeps a page.
-    pub(crate) async fn page(&self, number: u32, body: &Bytes, extracted_at: Instant) -> Result<(), Error> {
+    pub(crate) async fn push_page(&self, number: u32, body: &Bytes, extracted_at: Instant) -> Result<(), Error> {
         self.archive.page(number, body.clone()).await?;
         let time = PageTime { number, extracted_at: extracted_at.to_string() };
         self.times.lock().unwrap_or_else(PoisonError::into_inner).push(time);
@@ -132,19 +132,19 @@ impl PageArchive {
     /// Says that the slice is whole: without this nobody replays it.
     pub(crate) async fn finish(
         self,
-        spine: &DataverseSpine<'_>,
+        context: &DataverseContext<'_>,
         table: &'static Table,
         ids: &[String],
-        counts: &Counts,
+        counts: &SliceCounts,
     ) -> Result<(), Error> {
-        let labels = spine.labels.known(table).await;
+        let labels = context.labels.known(table).await;
         let about = SliceFile {
             pages: self.times.into_inner().unwrap_or_else(PoisonError::into_inner),
-            labels: owned(&labels),
+            labels: owned_labels(&labels),
             ids: ids.to_vec(),
             requests: counts.requests,
             throttled_seconds: counts.throttled_seconds,
-            finished_at: spine.now(&self.about.as_of).await,
+            finished_at: context.run.now(&self.about.as_of).await,
             ..self.about
         };
         self.archive.finish(json(&about), String::new()).await
@@ -153,19 +153,19 @@ impl PageArchive {
 
 /// What every description of a run's slices says.
 #[derive(Debug, Clone)]
-pub(crate) struct Kept {
+pub(crate) struct ArchiveIdentity {
     pub(crate) organization: Option<String>,
     pub(crate) tenant: Option<String>,
 }
 
-impl Kept {
-    fn slice_file(&self, spine: &Spine, slice: &Slice, selection: &str, as_of: Instant) -> SliceFile {
+impl ArchiveIdentity {
+    fn slice_file(&self, run: &RunContext, slice: &Slice, selection: &str, as_of: Instant) -> SliceFile {
         SliceFile {
             version: VERSION,
             organization: self.organization.clone(),
             tenant: self.tenant.clone(),
-            run_id: spine.run_id.clone(),
-            started_at: spine.started_at.to_string(),
+            run_id: run.run_id.clone(),
+            started_at: run.started_at.to_string(),
             source: slice.table.source_name().to_owned(),
             table: slice.table.name.to_owned(),
             scope: slice.scope.clone(),
@@ -175,7 +175,7 @@ impl Kept {
             as_of: as_of.to_string(),
             finished_at: as_of.to_string(),
             selection: selection.to_owned(),
-            counts: spine.window.is_none(),
+            counts: run.window.is_none(),
             pages: vec![],
             pages_read: 0,
             requests: 0,
@@ -189,19 +189,19 @@ impl Kept {
     }
 
     /// Keeps which rows a tracking read found gone.
-    pub(crate) async fn gone(
+    pub(crate) async fn archive_deletions(
         &self,
-        spine: &Spine,
+        run: &RunContext,
         slice: &Slice,
         (keys, deletes, token): (&[Vec<String>], &str, &str),
-        counts: &Counts,
+        counts: &SliceCounts,
     ) -> Result<(), Error> {
         let as_of = counts.as_of.unwrap_or(slice.end);
-        let mut about = self.slice_file(spine, slice, &slice.table.key.join(","), as_of);
+        let mut about = self.slice_file(run, slice, &slice.table.key.join(","), as_of);
         (about.gone, about.deletes, about.token) = (keys.to_vec(), deletes.to_owned(), Some(token.to_owned()));
         (about.counts, about.pages_read, about.requests) = (false, counts.pages, counts.requests);
         let name = format!("{}-{}", slice.clock, compact(as_of));
-        spine.lake.archive(slice.table.name, &spine.run_id, &name).finish(json(&about), String::new()).await
+        run.lake.archive(slice.table.name, &run.run_id, &name).finish(json(&about), String::new()).await
     }
 }
 
@@ -214,23 +214,23 @@ pub(crate) struct PayloadArchive {
 }
 
 impl PayloadArchive {
-    /// `None` when nothing is to be kept. `part`: of the run's walk over payloads.
-    pub(crate) fn begin(spine: &Spine, slice: &Slice, part: u32, as_of: Instant) -> Option<Self> {
-        let kept = spine.archive.as_ref()?;
-        let mut about = kept.slice_file(spine, slice, "", as_of);
+    /// `None` when nothing is to be identity. `part`: of the run's walk over payloads.
+    pub(crate) fn begin(run: &RunContext, slice: &Slice, part: u32, as_of: Instant) -> Option<Self> {
+        let identity = run.archive.as_ref()?;
+        let mut about = identity.slice_file(run, slice, "", as_of);
         PAYLOADS.clone_into(&mut about.table);
-        let archive = spine.lake.archive(PAYLOADS, &spine.run_id, &format!("part-{part:06}"));
+        let archive = run.lake.archive(PAYLOADS, &run.run_id, &format!("part-{part:06}"));
         Some(Self { archive, about, index: String::new(), next: 1 })
     }
 
     /// Keeps payloads.
-    pub(crate) async fn keep<B: AsRef<[u8]>>(
+    pub(crate) async fn push<B: AsRef<[u8]>>(
         &mut self,
         payloads: &[RawPayload<B>],
         extracted_at: Instant,
     ) -> Result<(), Error> {
         for payload in payloads {
-            let mut line = PayloadLine::of(&payload.row, extracted_at);
+            let mut line = PayloadLine::new(&payload.row, extracted_at);
             match &payload.fetched {
                 Fetched::Bytes(bytes, name) | Fetched::OtherSize(bytes, name, _) => {
                     self.archive.payload(self.next, Bytes::copy_from_slice(bytes.as_ref())).await?;
@@ -252,9 +252,9 @@ impl PayloadArchive {
     }
 
     /// Keeps which rows name no File any more.
-    pub(crate) fn keep_gone(&mut self, rows: &[SourceRow], extracted_at: Instant) {
+    pub(crate) fn push_cleared(&mut self, rows: &[SourceRow], extracted_at: Instant) {
         for row in rows {
-            let line = PayloadLine { status: Some(GONE.to_owned()), ..PayloadLine::of(row, extracted_at) };
+            let line = PayloadLine { status: Some(GONE.to_owned()), ..PayloadLine::new(row, extracted_at) };
             self.index.push_str(&json(&line));
             self.index.push('\n');
         }
@@ -268,7 +268,7 @@ impl PayloadArchive {
 }
 
 impl PayloadLine {
-    fn of(row: &SourceRow, extracted_at: Instant) -> Self {
+    fn new(row: &SourceRow, extracted_at: Instant) -> Self {
         Self {
             number: None,
             source_table: row.table.to_owned(),
@@ -288,7 +288,7 @@ impl PayloadLine {
     }
 
     /// Whether the row names no File any more.
-    pub(crate) fn is_gone(&self) -> bool {
+    pub(crate) fn is_cleared(&self) -> bool {
         self.status.as_deref() == Some(GONE)
     }
 
@@ -340,7 +340,7 @@ fn charset(name: &str) -> Charset {
     known.into_iter().find(|known| charset_name(*known) == name).unwrap_or(Charset::Unknown)
 }
 
-fn owned(labels: &Labels) -> Vec<(String, i32, String)> {
+fn owned_labels(labels: &Labels) -> Vec<(String, i32, String)> {
     labels.iter().map(|(column, code, label)| (column.to_owned(), code, label.to_owned())).collect()
 }
 

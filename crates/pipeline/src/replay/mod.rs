@@ -14,8 +14,8 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use self::archive::{PAYLOADS, PayloadLine, SliceFile, TRACKING, VERSION};
 use crate::cpu;
 use crate::dataverse::coverage::Coverage;
-use crate::dataverse::deletes::{self, Forget};
-use crate::dataverse::ingest::{Counts, Ingest, Named, NotDone};
+use crate::dataverse::deletes::{self, Deletion};
+use crate::dataverse::ingest::{Ingest, NamedPeople, SliceCounts, SliceError};
 use crate::dataverse::labels::LabelCache;
 use crate::dataverse::people;
 use crate::dataverse::plan::{CREATED, MODIFIED};
@@ -23,11 +23,11 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::ledger::rejects::Rejects;
 use crate::ledger::{Ledger, REPLAY, SliceRow, Watermark};
-use crate::payloads::changes::Part;
-use crate::payloads::named_files::Held;
+use crate::payloads::changes::PayloadChanges;
+use crate::payloads::named_files::HeldPayloads;
 use crate::payloads::{DECODED_TOGETHER, DECODED_TOGETHER_BYTES};
 use crate::report::{Report, RunOutcome, SliceStatus, TableReport};
-use crate::run::condition::{self, Condition};
+use crate::run::condition::{self, LakeCondition};
 use crate::run::{local_time, run_id};
 use crate::settings::{Deletes, Stop};
 
@@ -71,26 +71,26 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
     let run = run_id(started_at);
     let lake = Lake::open(&replay.lake, replay.lake_options).await?;
     let _lock = lake.lock(&run).await?;
-    let Condition { mut ledger, stopped, .. } = condition::open(&lake, &instance, None).await?;
+    let LakeCondition { mut ledger, stopped, .. } = condition::open(&lake, &instance, None).await?;
     // It may need any of them.
     if let Some(error) = stopped.into_values().next() {
         return Err(error.into());
     }
     for (about, _) in &slices {
-        ledger.learn_run(&about.run_id, instant(&about.started_at)?).await?;
+        ledger.adopt_run(&about.run_id, instant(&about.started_at)?).await?;
     }
     ledger.start_run(&run, REPLAY, started_at).await?;
     observe(&Event::Started { run_id: run.clone(), continued: false });
 
     let mut reports = BTreeMap::new();
-    let rejects = Rejects::of(&lake);
+    let rejects = Rejects::new(&lake);
     let had_payloads = !lake.weeks(&PAYLOAD).await?.is_empty();
-    let mut into =
-        Into { lake, ledger, rejects, run, observe, stop: stop.clone(), had_payloads, reports: &mut reports };
+    let mut target =
+        ReplayTarget { lake, ledger, rejects, run, observe, stop: stop.clone(), had_payloads, reports: &mut reports };
     let mut stopped = false;
     for error in unread {
         // Nothing says of which table.
-        let report = into.report(PAYLOAD.name);
+        let report = target.report(PAYLOAD.name);
         report.slices_failed += 1;
         report.reasons.push(error.to_string());
     }
@@ -99,18 +99,18 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
         if stopped {
             break;
         }
-        match into.slice(about, slice).await {
+        match target.replay_slice(about, slice).await {
             Ok(()) => {}
             // It was given up in the middle.
             Err(Error::Archive { .. }) if *stop.borrow() => {}
             // What is damaged holds nothing else up.
-            Err(Error::Archive { what }) => into.failed(about, what),
+            Err(Error::Archive { what }) => target.record_failure(about, what),
             // What was replayed before is true.
-            Err(error) => return into.ledger.flush(&into.run).await.and(Err(error)),
+            Err(error) => return target.ledger.flush(&target.run).await.and(Err(error)),
         }
     }
     stopped |= *stop.borrow();
-    let (run, ledger) = (into.run, into.ledger);
+    let (run, ledger) = (target.run, target.ledger);
     let count = |of: fn(&TableReport) -> u64| reports.values().map(of).sum::<u64>();
     let outcome = match (
         count(|table| table.slices_failed + table.payloads_failed),
@@ -133,14 +133,14 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
 
 fn read_about(slice: &ArchivedSlice) -> Result<SliceFile, Error> {
     let about: Result<SliceFile, _> = serde_json::from_str(slice.slice_json());
-    let about = about.map_err(|error| wrong(slice, &format!("its description cannot be read: {error}")))?;
+    let about = about.map_err(|error| unusable(slice, &format!("its description cannot be read: {error}")))?;
     if about.version > VERSION {
-        return Err(wrong(slice, "a newer program made it"));
+        return Err(unusable(slice, "a newer program made it"));
     }
     Ok(about)
 }
 
-fn wrong(slice: &ArchivedSlice, what: &str) -> Error {
+fn unusable(slice: &ArchivedSlice, what: &str) -> Error {
     Error::Archive { what: format!("{}: {what}", slice.path) }
 }
 
@@ -153,8 +153,8 @@ fn instant(text: &str) -> Result<Instant, Error> {
     Instant::parse(text).ok_or_else(|| Error::Archive { what: format!("`{text}` is no instant") })
 }
 
-/// The lake that archived slices go into.
-struct Into<'a> {
+/// The lake that archived slices go target.
+struct ReplayTarget<'a> {
     lake: Lake,
     ledger: Ledger,
     rejects: Rejects,
@@ -166,30 +166,30 @@ struct Into<'a> {
     reports: &'a mut BTreeMap<&'static str, TableReport>,
 }
 
-impl Into<'_> {
-    async fn slice(&mut self, about: &SliceFile, slice: &ArchivedSlice) -> Result<(), Error> {
+impl ReplayTarget<'_> {
+    async fn replay_slice(&mut self, about: &SliceFile, slice: &ArchivedSlice) -> Result<(), Error> {
         if about.table == PAYLOADS {
-            return self.payloads(slice).await;
+            return self.replay_payloads(slice).await;
         }
         let table = table(&about.table).filter(|table| table.entity_set().is_some());
-        let table = table.ok_or_else(|| wrong(slice, &format!("there is no table `{}`", about.table)))?;
-        let mut counts = Counts {
+        let table = table.ok_or_else(|| unusable(slice, &format!("there is no table `{}`", about.table)))?;
+        let mut counts = SliceCounts {
             as_of: Some(instant(&about.as_of)?),
             requests: about.requests,
             throttled_seconds: about.throttled_seconds,
-            ..Counts::default()
+            ..SliceCounts::default()
         };
         if about.clock == TRACKING {
             counts.pages = about.pages_read;
-            self.gone(table, about).await?;
+            self.apply_deletions(table, about).await?;
         } else {
-            self.pages(table, about, slice, &mut counts).await?;
+            self.replay_pages(table, about, slice, &mut counts).await?;
         }
         let clock = [CREATED, MODIFIED, TRACKING].into_iter().find(|clock| *clock == about.clock);
         let of = Slice {
             table,
             scope: about.scope.clone(),
-            clock: clock.ok_or_else(|| wrong(slice, "its clock is not known"))?,
+            clock: clock.ok_or_else(|| unusable(slice, "its clock is not known"))?,
             start: instant(&about.window_start)?,
             end: instant(&about.window_end)?,
         };
@@ -219,7 +219,7 @@ impl Into<'_> {
     }
 
     /// Notes that a slice could not be replayed.
-    fn failed(&mut self, about: &SliceFile, reason: String) {
+    fn record_failure(&mut self, about: &SliceFile, reason: String) {
         let known = table(&about.table).map_or(PAYLOAD.name, |table| table.name);
         let window = format!("{} {} to {}", about.clock, about.window_start, about.window_end);
         let report = self.report(known);
@@ -232,12 +232,12 @@ impl Into<'_> {
         self.reports.entry(table).or_insert_with(|| TableReport { table, ..TableReport::default() })
     }
 
-    async fn pages(
+    async fn replay_pages(
         &self,
         table: &'static Table,
         about: &SliceFile,
         slice: &ArchivedSlice,
-        counts: &mut Counts,
+        counts: &mut SliceCounts,
     ) -> Result<(), Error> {
         let mut labels = Labels::default();
         for (column, code, label) in &about.labels {
@@ -246,7 +246,7 @@ impl Into<'_> {
         let cache = LabelCache::new(None);
         cache.learn(table, labels).await;
         let only: Option<HashSet<String>> = if table.name == SYSTEM_USER.name {
-            let mut only = people::known(&self.lake).await?;
+            let mut only = people::known_ids(&self.lake).await?;
             only.extend(about.ids.iter().cloned());
             Some(only)
         } else {
@@ -263,16 +263,16 @@ impl Into<'_> {
             run_id: &self.run,
             rejects: &self.rejects,
             labels: &cache,
-            coverage: Coverage::of(table, &selection, asks_more),
-            named: &Named::default(),
+            coverage: Coverage::new(table, &selection, asks_more),
+            named: &NamedPeople::default(),
             only: only.as_ref(),
             stop: &self.stop,
         };
         let pages = futures::stream::iter(&about.pages).map(Ok).and_then(|time| async move {
-            let body = slice.page(time.number).await.map_err(|error| NotDone::Archive(error.to_string()))?;
+            let body = slice.page(time.number).await.map_err(|error| SliceError::Archive(error.to_string()))?;
             let at = Instant::parse(&time.extracted_at);
             let page = Page::read(time.number, body).ok().zip(at);
-            page.ok_or_else(|| NotDone::Archive(format!("{}: page {} is damaged", slice.path, time.number)))
+            page.ok_or_else(|| SliceError::Archive(format!("{}: page {} is damaged", slice.path, time.number)))
         });
         let run = async {
             let ready = ingest.read(pages, counts, |_, _| {}).await?;
@@ -282,31 +282,31 @@ impl Into<'_> {
     }
 
     /// Rows that the service did not have any more.
-    async fn gone(&mut self, table: &'static Table, about: &SliceFile) -> Result<(), Error> {
+    async fn apply_deletions(&mut self, table: &'static Table, about: &SliceFile) -> Result<(), Error> {
         let as_of = instant(&about.as_of)?;
         let deletes = Deletes::parse(&about.deletes).unwrap_or_default();
-        let how = Forget { deletes, as_of, seen_until: Some(as_of) };
-        let rows = deletes::forget(&self.lake, &self.run, &self.rejects, table, &about.gone, &how).await?;
+        let how = Deletion { deletes, as_of, seen_until: Some(as_of) };
+        let rows = deletes::delete_rows(&self.lake, &self.run, &self.rejects, table, &about.gone, &how).await?;
         self.report(table.name).rows_deleted += rows;
         Ok(())
     }
 
-    async fn payloads(&mut self, slice: &ArchivedSlice) -> Result<(), Error> {
+    async fn replay_payloads(&mut self, slice: &ArchivedSlice) -> Result<(), Error> {
         let index = slice.index().await.map_err(|error| damaged(&error))?;
         let mut lines = Vec::new();
         for line in index.lines() {
             let line: Result<PayloadLine, _> = serde_json::from_str(line);
-            let line = line.map_err(|error| wrong(slice, &format!("its index cannot be read: {error}")))?;
-            let row = line.row().ok_or_else(|| wrong(slice, "it names a column that is not known"))?;
+            let line = line.map_err(|error| unusable(slice, &format!("its index cannot be read: {error}")))?;
+            let row = line.row().ok_or_else(|| unusable(slice, "it names a column that is not known"))?;
             lines.push((instant(&line.extracted_at)?, row, line));
         }
         let listed: BTreeSet<u32> = lines.iter().filter_map(|(_, _, line)| line.number).collect();
         if let Some(number) = slice.payload_numbers().into_iter().find(|number| !listed.contains(number)) {
-            return Err(wrong(slice, &format!("its index does not list payload {number}")));
+            return Err(unusable(slice, &format!("its index does not list payload {number}")));
         }
-        self.keep_newer(&mut lines).await?;
+        self.drop_superseded(&mut lines).await?;
         let mut done = BTreeMap::new();
-        let mut part = Part::new(&self.lake, Find::Again);
+        let mut changes = PayloadChanges::new(&self.lake, Find::Again);
         // A batch is decoded with one time.
         for lines in lines.chunk_by(|a, b| a.0 == b.0) {
             let extracted_at = lines[0].0;
@@ -318,7 +318,7 @@ impl Into<'_> {
                     && let Some((_, row, line)) = lines.next()
                 {
                     let row = row.clone();
-                    if line.is_gone() {
+                    if line.is_cleared() {
                         gone.push(row);
                         continue;
                     }
@@ -338,12 +338,12 @@ impl Into<'_> {
                     *done.entry(row.table).or_insert(0) += 1;
                     payloads.push(RawPayload { row, fetched: line.fetched(bytes) });
                 }
-                let decoded = cpu::run(move || decode_payloads(&payloads, extracted_at)).await?;
-                part.push(&self.rejects, &self.run, decoded, extracted_at).await?;
-                part.forget(&self.rejects, &gone).await?;
+                let decoded = cpu::run_on_rayon(move || decode_payloads(&payloads, extracted_at)).await?;
+                changes.push(&self.rejects, &self.run, decoded, extracted_at).await?;
+                changes.remove_cleared(&self.rejects, &gone).await?;
             }
         }
-        part.commit(&self.rejects, &self.run).await?;
+        changes.commit(&self.rejects, &self.run).await?;
         for (table, payloads) in done {
             self.report(table).payloads += payloads;
         }
@@ -351,13 +351,13 @@ impl Into<'_> {
     }
 
     /// Leaves out what the lake has from a later time, and failures where it has something.
-    async fn keep_newer(&self, lines: &mut Vec<(Instant, SourceRow, PayloadLine)>) -> Result<(), Error> {
+    async fn drop_superseded(&self, lines: &mut Vec<(Instant, SourceRow, PayloadLine)>) -> Result<(), Error> {
         if !self.had_payloads {
             return Ok(());
         }
         let weeks: BTreeSet<Week> = lines.iter().map(|(_, row, _)| Week::of(row.row_time)).collect();
         for week in weeks {
-            let held = Held::read(&self.lake, week).await?;
+            let held = HeldPayloads::read(&self.lake, week).await?;
             lines.retain(|(at, row, line)| {
                 let later = |held: Instant| held > *at || line.is_failed();
                 Week::of(row.row_time) != week || !held.extracted_at(row).is_some_and(later)

@@ -19,7 +19,7 @@ use crate::ledger::{Ledger, text};
 use crate::report::SliceStatus;
 
 /// What a run finds.
-pub(crate) struct Condition {
+pub(crate) struct LakeCondition {
     pub(crate) ledger: Ledger,
     /// Tables that are not written, and why.
     pub(crate) stopped: BTreeMap<&'static str, LakeError>,
@@ -28,12 +28,12 @@ pub(crate) struct Condition {
 }
 
 /// The tables that a history is written to.
-pub(crate) fn tables_of_graph() -> impl Iterator<Item = &'static Table> {
+pub(crate) fn graph_tables() -> impl Iterator<Item = &'static Table> {
     INTERACTION_CHILDREN.into_iter().chain([&AI_INTERACTION, &GRAPH_USER])
 }
 
 /// The tables that payloads are written to.
-pub(crate) const TABLES_OF_PAYLOADS: [&Table; 3] = [&PAYLOAD, &TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE];
+pub(crate) const PAYLOAD_TABLES: [&Table; 3] = [&PAYLOAD, &TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE];
 
 pub(crate) fn is_bookkeeping(table: &Table) -> bool {
     table.source == Source::Bookkeeping
@@ -48,15 +48,15 @@ pub(crate) async fn open(
     lake: &Lake,
     instance: &Instance,
     repair: Option<(&str, Instant)>,
-) -> Result<Condition, Error> {
+) -> Result<LakeCondition, Error> {
     let Survey { absent, stopped, has_rows } = lake.survey(instance).await?;
     let mut stopped: BTreeMap<_, _> = stopped.into_iter().map(|(table, error)| (table.name, error)).collect();
-    bookkeeping(lake, instance, repair, (&absent, &mut stopped, has_rows)).await?;
+    prepare_bookkeeping(lake, instance, repair, (&absent, &mut stopped, has_rows)).await?;
     let ledger = Ledger::read(lake).await?;
     let repair = repair.map(|(run_id, started_at)| (run_id, ledger.next_start(started_at)));
 
     let mut tables: Vec<_> = TABLES.iter().copied().filter(|table| !is_bookkeeping(table)).collect();
-    for (table, error) in not_there(lake, &absent).await? {
+    for (table, error) in missing_tables(lake, &absent).await? {
         match (&error, repair) {
             (LakeError::Damaged { .. }, Some(found)) => match lake.repair(instance, table, found).await {
                 Ok(_) => {}
@@ -85,15 +85,15 @@ pub(crate) async fn open(
             lost.insert(table.name, of_table);
         }
     }
-    Ok(Condition { ledger, stopped, lost })
+    Ok(LakeCondition { ledger, stopped, lost })
 }
 
 /// What is wrong with the lake's tables, as far as reading tells; nothing is changed.
-pub(crate) async fn look(lake: &Lake) -> Result<Vec<LakeError>, Error> {
+pub(crate) async fn inspect(lake: &Lake) -> Result<Vec<LakeError>, Error> {
     let Survey { absent, stopped, has_rows } = lake.survey(&Instance::default()).await?;
     let mut wrong: Vec<_> = stopped.into_iter().map(|(_, error)| error).collect();
-    let of_bookkeeping = absent.iter().filter(|absent| is_bookkeeping(absent.table));
-    wrong.extend(of_bookkeeping.filter(|_| has_rows).map(lost_table));
+    let absent_bookkeeping = absent.iter().filter(|absent| is_bookkeeping(absent.table));
+    wrong.extend(absent_bookkeeping.filter(|_| has_rows).map(lost_table));
     for table in TABLES {
         match lake.check_files(table).await {
             Ok(()) => {}
@@ -104,7 +104,7 @@ pub(crate) async fn look(lake: &Lake) -> Result<Vec<LakeError>, Error> {
     }
     let is_known = |error: &LakeError| table_of(error).is_some_and(is_bookkeeping);
     if !wrong.iter().any(is_known) {
-        wrong.extend(not_there(lake, &absent).await?.into_iter().map(|(_, error)| error));
+        wrong.extend(missing_tables(lake, &absent).await?.into_iter().map(|(_, error)| error));
     }
     Ok(wrong)
 }
@@ -123,7 +123,7 @@ fn only_of_table(error: LakeError) -> Result<LakeError, Error> {
 }
 
 /// Makes the bookkeeping ready. What it has lost is read again, which is everything.
-async fn bookkeeping(
+async fn prepare_bookkeeping(
     lake: &Lake,
     instance: &Instance,
     repair: Option<(&str, Instant)>,
@@ -133,13 +133,13 @@ async fn bookkeeping(
     if let Some(error) = tables.iter().find_map(|table| stopped.remove(table.name)) {
         return Err(error.into());
     }
-    let of_bookkeeping: Vec<_> = absent.iter().filter(|absent| is_bookkeeping(absent.table)).collect();
+    let absent_bookkeeping: Vec<_> = absent.iter().filter(|absent| is_bookkeeping(absent.table)).collect();
     // Of a lake without rows nothing can be lost.
     let is_foreign = |absent: &&&Absent| !has_rows || !absent.is_own;
-    if let Some(error) = of_bookkeeping.iter().filter(is_foreign).find_map(|absent| absent.not_a_table(lake)) {
+    if let Some(error) = absent_bookkeeping.iter().filter(is_foreign).find_map(|absent| absent.not_a_table(lake)) {
         return Err(error.into());
     }
-    let mut damage = of_bookkeeping.first().filter(|_| has_rows).map(|absent| lost_table(absent));
+    let mut damage = absent_bookkeeping.first().filter(|_| has_rows).map(|absent| lost_table(absent));
     if damage.is_none() {
         damage = lake.ready(instance, &tables, false).await?.into_iter().next().map(|(_, error)| error);
     }
@@ -147,8 +147,8 @@ async fn bookkeeping(
     let Some(found) = repair.filter(|_| matches!(error, LakeError::Damaged { .. })) else { return Err(error.into()) };
     // Before the rows that say what was read: a repair that is killed begins again.
     let is_there = |table: &Table| !absent.iter().any(|absent| absent.table.name == table.name);
-    let of_rows = dataverse_tables().chain([&SYSTEM_USER, &AI_INTERACTION, &TRANSCRIPT_MESSAGE]);
-    for table in of_rows.filter(|table| is_there(table) && !stopped.contains_key(table.name)) {
+    let row_tables = dataverse_tables().chain([&SYSTEM_USER, &AI_INTERACTION, &TRANSCRIPT_MESSAGE]);
+    for table in row_tables.filter(|table| is_there(table) && !stopped.contains_key(table.name)) {
         lake.read_again(table, found).await?;
     }
     for &table in &tables {
@@ -165,13 +165,13 @@ async fn bookkeeping(
 
 /// The tables that are not there and cannot be made: earlier runs wrote rows to them, or their folders hold somebody
 /// else's files.
-async fn not_there(lake: &Lake, absent: &[Absent]) -> Result<Vec<(&'static Table, LakeError)>, Error> {
+async fn missing_tables(lake: &Lake, absent: &[Absent]) -> Result<Vec<(&'static Table, LakeError)>, Error> {
     let absent: Vec<_> = absent.iter().filter(|absent| !is_bookkeeping(absent.table)).collect();
     let mut wrong = Vec::new();
     if absent.is_empty() {
         return Ok(wrong);
     }
-    let known = known_by_ledger(lake).await?;
+    let known = tables_in_ledger(lake).await?;
     for absent in absent {
         if known.contains(absent.table.name) && absent.is_own {
             wrong.push((absent.table, lost_table(absent)));
@@ -191,7 +191,7 @@ fn lost_table(absent: &Absent) -> LakeError {
 }
 
 /// The tables that earlier runs wrote rows to, as far as the ledger tells.
-async fn known_by_ledger(lake: &Lake) -> Result<BTreeSet<&'static str>, Error> {
+async fn tables_in_ledger(lake: &Lake) -> Result<BTreeSet<&'static str>, Error> {
     let mut known = BTreeSet::new();
     let columns = vec!["table_name", "status", "rows"];
     let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_SLICE, Scan { columns, ..Scan::default() }).await?);
@@ -203,12 +203,12 @@ async fn known_by_ledger(lake: &Lake) -> Result<BTreeSet<&'static str>, Error> {
                 && known.insert(table.name)
                 && table.files().next().is_some()
             {
-                known.extend(TABLES_OF_PAYLOADS.map(|table| table.name));
+                known.extend(PAYLOAD_TABLES.map(|table| table.name));
             }
         }
     }
     if known.contains(AI_INTERACTION.name) {
-        known.extend(tables_of_graph().map(|table| table.name));
+        known.extend(graph_tables().map(|table| table.name));
     }
     Ok(known)
 }

@@ -1,7 +1,6 @@
-//! The spine of a run: what all its parts share, and what they report.
+//! The context of a run: what all its parts share, and what they report.
 
 use std::collections::BTreeMap;
-use std::ops::Deref;
 use std::sync::Arc;
 
 use copilot_lake_extractor::Dataverse;
@@ -9,22 +8,22 @@ use copilot_lake_tables::{Instant, Table};
 use copilot_lake_writer::{Error as LakeError, Lake, Lost};
 use tokio::sync::Mutex;
 
-use crate::dataverse::ingest::Named;
+use crate::dataverse::ingest::NamedPeople;
 use crate::dataverse::labels::LabelCache;
 use crate::dataverse::schema::Schema;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::ledger::rejects::Rejects;
 use crate::ledger::{Ledger, SliceRow};
-use crate::replay::archive::Kept;
+use crate::replay::archive::ArchiveIdentity;
 use crate::report::{SliceStatus, TableReport};
 use crate::run::condition;
-use crate::run::restart_barrier::Left;
+use crate::run::restart_barrier::RestartBarrier;
 use crate::run::services::Services;
-use crate::run::shutdown::Halt;
+use crate::run::shutdown::Shutdown;
 
 /// What every part of a run needs.
-pub(crate) struct Spine {
+pub(crate) struct RunContext {
     pub(crate) services: Services,
     pub(crate) lake: Lake,
     pub(crate) ledger: Ledger,
@@ -32,9 +31,9 @@ pub(crate) struct Spine {
     pub(crate) run_id: String,
     pub(crate) started_at: Instant,
     pub(crate) observe: Observer,
-    pub(crate) halt: Arc<Halt>,
+    pub(crate) shutdown: Arc<Shutdown>,
     /// What is kept for replay; nothing without it.
-    pub(crate) archive: Option<Kept>,
+    pub(crate) archive: Option<ArchiveIdentity>,
     /// Read everything again.
     pub(crate) full: bool,
     /// Read this window again; without a start from the oldest row.
@@ -43,25 +42,17 @@ pub(crate) struct Spine {
     pub(crate) lost: BTreeMap<&'static str, Lost>,
     pub(crate) reports: Mutex<Reports>,
     /// What is left of what was stopped.
-    pub(crate) left: Left,
+    pub(crate) restart_barrier: RestartBarrier,
 }
 
-/// The spine, with what only the tables of Dataverse need.
-pub(crate) struct DataverseSpine<'s> {
-    pub(crate) spine: &'s Spine,
+/// What the tables of Dataverse need beside the context of the run.
+pub(crate) struct DataverseContext<'s> {
+    pub(crate) run: &'s RunContext,
     pub(crate) service: Dataverse,
     pub(crate) schema: Schema,
     pub(crate) labels: LabelCache,
     /// The people whom rows of this run name.
-    pub(crate) named: Named,
-}
-
-impl Deref for DataverseSpine<'_> {
-    type Target = Spine;
-
-    fn deref(&self) -> &Spine {
-        self.spine
-    }
+    pub(crate) named: NamedPeople,
 }
 
 /// What the parts of a run report.
@@ -70,7 +61,7 @@ pub(crate) struct Reports {
     pub(crate) tables: BTreeMap<&'static str, TableReport>,
     pub(crate) stopped: bool,
     /// Something was dropped in the middle: the next run has to look for what it left.
-    pub(crate) dropped: bool,
+    pub(crate) aborted: bool,
     /// Users whose history is to be read, whether or not it is due.
     pub(crate) in_scope: u64,
     /// Slices that failed because a permission is missing.
@@ -81,21 +72,21 @@ pub(crate) struct Reports {
 
 impl Reports {
     /// The report of a table.
-    pub(crate) fn of(&mut self, table: &'static str) -> &mut TableReport {
+    pub(crate) fn table(&mut self, table: &'static str) -> &mut TableReport {
         self.tables.entry(table).or_insert_with(|| TableReport { table, ..TableReport::default() })
     }
 }
 
-impl Spine {
+impl RunContext {
     /// Notes that the run was stopped before it did everything.
-    pub(crate) async fn stopped(&self) {
+    pub(crate) async fn note_stopped(&self) {
         self.reports.lock().await.stopped = true;
     }
 
     /// Notes that the run was stopped in the middle of something.
-    pub(crate) async fn dropped(&self) {
+    pub(crate) async fn note_aborted(&self) {
         let mut reports = self.reports.lock().await;
-        (reports.stopped, reports.dropped) = (true, true);
+        (reports.stopped, reports.aborted) = (true, true);
     }
 
     /// Takes in that a table is not written any more. The error comes back when the run cannot go on without the table.
@@ -105,7 +96,7 @@ impl Spine {
         let mut reports = self.reports.lock().await;
         if !reports.tables_stopped.contains_key(table.name) {
             tracing::warn!(%error, "the table is not written");
-            let report = reports.of(table.name);
+            let report = reports.table(table.name);
             report.slices_failed += 1;
             report.reasons.push(error.to_string());
             reports.tables_stopped.insert(table.name, error);
@@ -113,8 +104,8 @@ impl Spine {
         Ok(())
     }
 
-    /// As [`Spine::stop_table`] with the error of a part of the run, where it is about a table.
-    pub(crate) async fn stop_table_of(&self, result: Result<(), Error>) -> Result<(), Error> {
+    /// As [`RunContext::stop_table`] with the error of a part of the run, where it is about a table.
+    pub(crate) async fn stop_table_on(&self, result: Result<(), Error>) -> Result<(), Error> {
         match result {
             Err(Error::Lake(error)) if error.stops_table().is_some() => self.stop_table(error).await,
             result => result,
@@ -147,7 +138,7 @@ impl Spine {
         let table = slice.table.name;
         let window = format!("{} {} to {}", slice.clock, slice.start, slice.end);
         let mut reports = self.reports.lock().await;
-        let report = reports.of(table);
+        let report = reports.table(table);
         report.pages += counts.pages;
         report.rows_received += counts.rows;
         report.rejected += counts.rejected;

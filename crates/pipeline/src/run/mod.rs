@@ -13,21 +13,21 @@ use copilot_lake_writer::Lake;
 use tokio::sync::Mutex;
 use tracing::warn;
 
-use self::condition::Condition;
-use self::context::{DataverseSpine, Reports, Spine};
-use self::restart_barrier::Left;
+use self::condition::LakeCondition;
+use self::context::{DataverseContext, Reports, RunContext};
+use self::restart_barrier::RestartBarrier;
 use self::services::{Services, SignedIn};
-use self::shutdown::Halt;
-use crate::dataverse::ingest::Named;
+use self::shutdown::Shutdown;
+use crate::dataverse::ingest::NamedPeople;
 use crate::dataverse::labels::LabelCache;
 use crate::dataverse::schema::Schema;
 use crate::dataverse::{deletes, people, slices};
 use crate::error::Error;
 use crate::event::{Event, Observer};
-use crate::ledger::Continued;
+use crate::ledger::Restart;
 use crate::ledger::rejects::Rejects;
 use crate::payloads::redecode;
-use crate::replay::archive::Kept;
+use crate::replay::archive::ArchiveIdentity;
 use crate::report::{Circumstances, EndedEarly, Report, RunOutcome, StoppedTable};
 use crate::settings::{DataverseJob, Deletes, Settings, Stop};
 use crate::{graph, payloads};
@@ -49,19 +49,19 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let lake = Lake::open(&lake, lake_options).await?;
     let services = Services::new(dataverse.as_ref(), graph.as_ref())?;
     let Some(signed_in) = services.sign_in(dataverse.as_ref(), graph.as_ref()).await? else {
-        return Ok(nothing_to_do(clock));
+        return Ok(empty_report(clock));
     };
     let SignedIn { started_at, instance, dataverse_refused, graph_refused } = signed_in;
     let run_id = run_id(started_at);
 
     let _lock = lake.lock(&run_id).await?;
     let repair = options.repair.then_some((run_id.as_str(), started_at));
-    let Condition { mut ledger, stopped: tables_stopped, lost } = condition::open(&lake, &instance, repair).await?;
+    let LakeCondition { mut ledger, stopped: tables_stopped, lost } = condition::open(&lake, &instance, repair).await?;
     let started_at = ledger.next_start(started_at);
     let command = options.command(command);
-    let continued = ledger.continued(&command, started_at);
-    let window = options.window(continued.now)?;
-    let rejects = Rejects::of(&lake);
+    let restart = ledger.restart(&command, started_at);
+    let window = options.window(restart.now)?;
+    let rejects = Rejects::new(&lake);
     let environment = match (&services.dataverse, &dataverse) {
         (Some(service), Some(job)) if dataverse_refused.is_none() => {
             let mut asked: Vec<&'static Table> = job.tables.clone();
@@ -71,13 +71,13 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
         _ => None,
     };
     ledger.start_run(&run_id, &command, started_at).await?;
-    observe(&Event::Started { run_id: run_id.clone(), continued: !continued.runs.is_empty() });
+    observe(&Event::Started { run_id: run_id.clone(), continued: !restart.runs.is_empty() });
 
-    let kept = Kept { organization: instance.organization, tenant: instance.tenant };
-    let spine = Spine {
+    let kept = ArchiveIdentity { organization: instance.organization, tenant: instance.tenant };
+    let context = RunContext {
         services,
         archive: archive_raw.then_some(kept),
-        halt: Arc::new(Halt::new(stop, options.deadline)),
+        shutdown: Arc::new(Shutdown::new(stop, options.deadline)),
         full: options.full,
         lost,
         reports: Mutex::default(),
@@ -88,92 +88,100 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
         started_at,
         observe,
         window,
-        left: Left::of([SYSTEM_USER.source_name(), AI_INTERACTION.source_name()]),
+        restart_barrier: RestartBarrier::new([SYSTEM_USER.source_name(), AI_INTERACTION.source_name()]),
     };
     for error in tables_stopped.into_values() {
-        spine.stop_table(error).await?;
+        context.stop_table(error).await?;
     }
     // The services have limits of their own: neither waits for the other.
     let parts = async {
         tokio::join!(
-            spine.guarded(SYSTEM_USER.source_name(), dataverse_refused, async {
+            context.read_service(SYSTEM_USER.source_name(), dataverse_refused, async {
                 let (Some(job), Some((service, environment))) = (&dataverse, environment) else { return Ok(()) };
-                let spine = DataverseSpine {
-                    spine: &spine,
+                let context = DataverseContext {
+                    run: &context,
                     schema: Schema::new(environment),
                     labels: LabelCache::new(Some(service.clone())),
-                    named: Named::default(),
+                    named: NamedPeople::default(),
                     service,
                 };
-                spine.walk(job, &continued).await
+                context.read_dataverse(job, &restart).await
             }),
-            spine.guarded(AI_INTERACTION.source_name(), graph_refused, async {
-                let (Some(job), Some(service)) = (&graph, &spine.services.graph) else { return Ok(()) };
-                if spine.is_any_stopped(condition::tables_of_graph()).await {
+            context.read_service(AI_INTERACTION.source_name(), graph_refused, async {
+                let (Some(job), Some(service)) = (&graph, &context.services.graph) else { return Ok(()) };
+                if context.is_any_stopped(condition::graph_tables()).await {
                     return Ok(());
                 }
-                let lost = graph::Lost::of(&spine.lost, job, spine.ledger.started());
-                let (full, continued) = (spine.full, &continued);
-                let walk = graph::Walk { service, job, full, window, lost, continued, left: &spine.left };
-                spine.stop_table_of(graph::run(&spine, &walk).await).await
+                let lost = graph::LostHistories::new(&context.lost, job, context.ledger.started());
+                let (full, restart) = (context.full, &restart);
+                let walk = graph::HistoryWalk {
+                    service,
+                    job,
+                    full,
+                    window,
+                    lost,
+                    restart,
+                    restart_barrier: &context.restart_barrier,
+                };
+                context.stop_table_on(graph::read_histories(&context, &walk).await).await
             }),
         )
     };
-    let (of_dataverse, of_graph) = spine.ledger.while_committing(&spine.run_id, parts).await;
-    let ended_early = [of_dataverse, of_graph].into_iter().flatten().collect();
-    spine.finish((&command, continued.runs.is_empty()), started_at, clock, ended_early).await
+    let (dataverse_ended, graph_ended) = context.ledger.while_committing(&context.run_id, parts).await;
+    let ended_early = [dataverse_ended, graph_ended].into_iter().flatten().collect();
+    context.finish((&command, restart.runs.is_empty()), started_at, clock, ended_early).await
 }
 
-impl DataverseSpine<'_> {
+impl DataverseContext<'_> {
     /// Rows first, then what was deleted, the people whom rows name, and the payloads.
-    async fn walk(&self, job: &DataverseJob, continued: &Continued) -> Result<(), Error> {
+    async fn read_dataverse(&self, job: &DataverseJob, restart: &Restart) -> Result<(), Error> {
         // Deletions are about everything up to now: a run over a window, or over everything again, finds none.
-        let deletes = if self.full || self.window.is_some() { Deletes::Ignore } else { job.deletes };
-        let written = self.written(&job.tables).await;
+        let deletes = if self.run.full || self.run.window.is_some() { Deletes::Ignore } else { job.deletes };
+        let written = self.run.written(&job.tables).await;
         if deletes != Deletes::Ignore {
-            self.stop_table_of(deletes::start(self, &written).await).await?;
+            self.run.stop_table_on(deletes::start_tracking(self, &written).await).await?;
         }
-        let mut tasks = slices::tasks(self, job, continued).await?;
-        let mut anew = continued.anew(self.full);
-        if anew.is_some() {
-            self.left.say(SYSTEM_USER.source_name(), !tasks.is_empty());
-            anew = anew.filter(|_| tasks.is_empty());
+        let mut tasks = slices::plan_slices(self, job, restart).await?;
+        let mut fresh = restart.fresh(self.run.full);
+        if fresh.is_some() {
+            self.run.restart_barrier.declare(SYSTEM_USER.source_name(), !tasks.is_empty());
+            fresh = fresh.filter(|_| tasks.is_empty());
         }
-        if let Some(begun) = &anew {
-            match self.left.is_nothing().await {
-                true => tasks = slices::tasks(self, job, begun).await?,
-                false => anew = None,
+        if let Some(begun) = &fresh {
+            match self.run.restart_barrier.nothing_pending().await {
+                true => tasks = slices::plan_slices(self, job, begun).await?,
+                false => fresh = None,
             }
         }
-        slices::run(self, tasks).await?;
-        slices::settle_lost(self, job, continued).await?;
+        slices::read_slices(self, tasks).await?;
+        slices::settle_lost(self, job, restart).await?;
         if deletes != Deletes::Ignore {
-            let written = self.written(&job.tables).await;
-            self.stop_table_of(deletes::apply(self, &written, deletes).await).await?;
+            let written = self.run.written(&job.tables).await;
+            self.run.stop_table_on(deletes::apply_deletions(self, &written, deletes).await).await?;
         }
-        if self.halt.is_over() {
-            self.stopped().await;
+        if self.run.shutdown.is_requested() {
+            self.run.note_stopped().await;
             return Ok(());
         }
-        if !self.is_any_stopped([&SYSTEM_USER]).await {
-            let now = anew.as_ref().unwrap_or(continued).now;
-            self.stop_table_of(people::run(self, now, job.overlap.as_secs() as i64).await).await?;
+        if !self.run.is_any_stopped([&SYSTEM_USER]).await {
+            let now = fresh.as_ref().unwrap_or(restart).now;
+            self.run.stop_table_on(people::read_people(self, now, job.overlap.as_secs() as i64).await).await?;
         }
-        if self.is_any_stopped(condition::TABLES_OF_PAYLOADS).await {
+        if self.run.is_any_stopped(condition::PAYLOAD_TABLES).await {
             return Ok(());
         }
-        self.stop_table_of(redecode::run(self).await).await?;
+        self.run.stop_table_on(redecode::redecode_messages(self).await).await?;
         if !job.payloads {
             return Ok(());
         }
-        let written = self.written(&job.tables).await;
-        self.stop_table_of(payloads::run(self, &written).await).await
+        let written = self.run.written(&job.tables).await;
+        self.run.stop_table_on(payloads::fetch_payloads(self, &written).await).await
     }
 }
 
-impl Spine {
+impl RunContext {
     /// A service's part of the run, unless it refused the sign-in. When the lake fails, the others stop too.
-    async fn guarded(
+    async fn read_service(
         &self,
         source: &'static str,
         refused: Option<Error>,
@@ -184,10 +192,10 @@ impl Spine {
             None => part.await,
         };
         // Who did not get so far has nothing that the other would have to wait for.
-        self.left.say(source, false);
+        self.restart_barrier.declare(source, false);
         let error = result.err()?;
         if let Error::Lake(_) = &error {
-            self.halt.halt();
+            self.shutdown.request();
         }
         Some(EndedEarly { source, error })
     }
@@ -196,12 +204,12 @@ impl Spine {
     /// done.
     async fn finish(
         self,
-        (command, is_whole): (&str, bool),
+        (command, everything_due): (&str, bool),
         started_at: Instant,
         clock: std::time::Instant,
         mut ended_early: Vec<EndedEarly>,
     ) -> Result<Report, Error> {
-        let Reports { tables, stopped, dropped, refused, in_scope, tables_stopped } = self.reports.into_inner();
+        let Reports { tables, stopped, aborted, refused, in_scope, tables_stopped } = self.reports.into_inner();
         let meter = self.services.meter();
         let mut report = Report {
             seconds: clock.elapsed().as_secs_f64(),
@@ -212,10 +220,10 @@ impl Spine {
             ..Report::new(self.run_id)
         };
         let has_ended = !ended_early.is_empty();
-        report.judge(&Circumstances { stopped, ended_early: has_ended, is_whole, refused, in_scope });
+        report.judge(&Circumstances { stopped, ended_early: has_ended, everything_due, refused, in_scope });
         // Without its end the next run looks for files that this one left.
         let lake_failed = ended_early.iter().any(|ended| matches!(ended.error, Error::Lake(_)));
-        if !dropped && !lake_failed {
+        if !aborted && !lake_failed {
             let finished_at = self.services.service_time().await.ok().flatten().unwrap_or(started_at);
             self.ledger.end_run(command, started_at, finished_at, &report).await?;
         } else if let Err(error) = self.ledger.flush(&report.run_id).await {
@@ -231,7 +239,7 @@ impl Spine {
     }
 }
 
-fn nothing_to_do(clock: std::time::Instant) -> Report {
+fn empty_report(clock: std::time::Instant) -> Report {
     Report { seconds: clock.elapsed().as_secs_f64(), ..Report::new(String::new()) }
 }
 

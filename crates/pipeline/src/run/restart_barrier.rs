@@ -4,31 +4,31 @@ use std::collections::BTreeMap;
 
 use tokio::sync::watch;
 
-/// Which services have something left. Whoever reads everything again begins anew when none has, and not before: else what
+/// Which services have something left. Whoever reads everything again starts afresh when none has, and not before: else what
 /// one of them failed at would let the other read everything once more.
-pub(crate) struct Left(watch::Sender<BTreeMap<&'static str, Option<bool>>>);
+pub(crate) struct RestartBarrier(watch::Sender<BTreeMap<&'static str, Option<bool>>>);
 
-impl Left {
+impl RestartBarrier {
     /// These services will say.
-    pub(crate) fn of(sources: impl IntoIterator<Item = &'static str>) -> Self {
+    pub(crate) fn new(sources: impl IntoIterator<Item = &'static str>) -> Self {
         Self(watch::Sender::new(sources.into_iter().map(|source| (source, None)).collect()))
     }
 
-    /// Says whether a service has something left. What it said first holds.
-    pub(crate) fn say(&self, source: &'static str, has: bool) {
-        self.0.send_modify(|said| {
-            said.entry(source).or_default().get_or_insert(has);
+    /// Says whether a service has something left. What it declared first holds.
+    pub(crate) fn declare(&self, source: &'static str, has: bool) {
+        self.0.send_modify(|declared| {
+            declared.entry(source).or_default().get_or_insert(has);
         });
     }
 
-    /// Waits until one has something left, or all have said that they have nothing: `true`.
-    pub(crate) async fn is_nothing(&self) -> bool {
-        let is_known = |said: &BTreeMap<_, Option<bool>>| {
-            said.values().any(|has| *has == Some(true)) || said.values().all(Option::is_some)
+    /// Waits until one has something left, or all have declared that they have nothing: `true`.
+    pub(crate) async fn nothing_pending(&self) -> bool {
+        let is_known = |declared: &BTreeMap<_, Option<bool>>| {
+            declared.values().any(|has| *has == Some(true)) || declared.values().all(Option::is_some)
         };
-        let mut said = self.0.subscribe();
+        let mut declared = self.0.subscribe();
         // The sender lives as long as this.
-        said.wait_for(is_known).await.is_ok_and(|said| said.values().all(|has| *has == Some(false)))
+        declared.wait_for(is_known).await.is_ok_and(|declared| declared.values().all(|has| *has == Some(false)))
     }
 }
 
@@ -39,15 +39,15 @@ mod tests {
 
     #[test]
     fn nothing_is_left_when_all_say_so() {
-        let left = Left::of(["a", "b"]);
-        left.say("a", false);
-        assert_eq!(left.is_nothing().now_or_never(), None, "the other has not said");
-        left.say("b", false);
-        left.say("b", true);
-        assert_eq!(left.is_nothing().now_or_never(), Some(true));
-        let left = Left::of(["a", "b"]);
-        left.say("b", true);
-        assert_eq!(left.is_nothing().now_or_never(), Some(false), "whatever the other says");
-        assert_eq!(Left::of([]).is_nothing().now_or_never(), Some(true));
+        let barrier = RestartBarrier::new(["a", "b"]);
+        barrier.declare("a", false);
+        assert_eq!(barrier.nothing_pending().now_or_never(), None, "the other has not declared");
+        barrier.declare("b", false);
+        barrier.declare("b", true);
+        assert_eq!(barrier.nothing_pending().now_or_never(), Some(true));
+        let barrier = RestartBarrier::new(["a", "b"]);
+        barrier.declare("b", true);
+        assert_eq!(barrier.nothing_pending().now_or_never(), Some(false), "whatever the other says");
+        assert_eq!(RestartBarrier::new([]).nothing_pending().now_or_never(), Some(true));
     }
 }

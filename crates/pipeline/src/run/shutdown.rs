@@ -11,43 +11,43 @@ use crate::settings::Stop;
 const GRACE: Duration = Duration::from_secs(18);
 
 /// Tells every part of a run to stop.
-pub(crate) struct Halt {
+pub(crate) struct Shutdown {
     /// What is under way is given up at the next good moment.
-    halted: watch::Sender<bool>,
+    requested: watch::Sender<bool>,
     deadline: Option<Instant>,
     forward: JoinHandle<()>,
 }
 
-impl Halt {
+impl Shutdown {
     pub(crate) fn new(mut stop: Stop, deadline: Option<Instant>) -> Self {
-        let (halted, _) = watch::channel(*stop.borrow());
-        let sender = halted.clone();
+        let (requested, _) = watch::channel(*stop.borrow());
+        let sender = requested.clone();
         let forward = tokio::spawn(async move {
             if stop.wait_for(|stop| *stop).await.is_ok() {
                 sender.send_replace(true);
             }
         });
-        Self { halted, deadline, forward }
+        Self { requested, deadline, forward }
     }
 
     /// Stops the run from inside.
-    pub(crate) fn halt(&self) {
-        self.halted.send_replace(true);
+    pub(crate) fn request(&self) {
+        self.requested.send_replace(true);
     }
 
     /// For those who can stop in the middle. The deadline is not told: what is under way then is finished.
-    pub(crate) fn stop(&self) -> Stop {
-        self.halted.subscribe()
+    pub(crate) fn subscribe(&self) -> Stop {
+        self.requested.subscribe()
     }
 
     /// Nothing new is to be started.
-    pub(crate) fn is_over(&self) -> bool {
-        *self.halted.borrow() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    pub(crate) fn is_requested(&self) -> bool {
+        *self.requested.borrow() || self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
     }
 
     /// Waits until nothing new is to be started.
-    pub(crate) async fn over(&self) {
-        let mut halted = self.halted.subscribe();
+    pub(crate) async fn requested(&self) {
+        let mut requested = self.requested.subscribe();
         let deadline = async {
             match self.deadline {
                 Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
@@ -56,20 +56,20 @@ impl Halt {
         };
         tokio::select! {
             // The sender lives as long as this.
-            _ = halted.wait_for(|halted| *halted) => {}
+            _ = requested.wait_for(|requested| *requested) => {}
             () = deadline => {}
         }
     }
 
     /// Waits until, after a stop, what is being committed has had its time.
-    pub(crate) async fn grace_over(&self) {
-        let mut halted = self.halted.subscribe();
-        let _ = halted.wait_for(|halted| *halted).await;
+    pub(crate) async fn grace_period_over(&self) {
+        let mut requested = self.requested.subscribe();
+        let _ = requested.wait_for(|requested| *requested).await;
         tokio::time::sleep(GRACE).await;
     }
 }
 
-impl Drop for Halt {
+impl Drop for Shutdown {
     fn drop(&mut self) {
         self.forward.abort();
     }

@@ -38,7 +38,7 @@ async fn read(lake: &Lake, rejects: &Rejects, pages: Vec<(i64, &str)>, find: Fin
     let mut changes = lake.changes(table, find);
     for (version, more) in pages {
         let decoded = page(version, more);
-        of_rows.take(&decoded.batches, decoded.rejects, at(version)).await.unwrap();
+        of_rows.push(&decoded.batches, decoded.rejects, at(version)).await.unwrap();
         if settle {
             of_rows.settle().await.unwrap();
         }
@@ -68,7 +68,7 @@ const BAD_TYPE: &str = ",\"msdyn_interactiontype\":\"low\"";
 async fn within_a_slice_the_newest_version_has_its_rejects() {
     for settle in [false, true] {
         let lake = lake().await;
-        let rejects = Rejects::of(&lake);
+        let rejects = Rejects::new(&lake);
         read(&lake, &rejects, vec![(1, BAD_SCENARIO), (2, BAD_TYPE)], Find::ByKey, settle).await;
         assert_eq!(rejected(&lake).await, ["msdyn_interactiontype \"low\""]);
         read(&lake, &rejects, vec![(4, BAD_SCENARIO), (3, "")], Find::ByKey, settle).await;
@@ -81,13 +81,13 @@ async fn within_a_slice_the_newest_version_has_its_rejects() {
 #[tokio::test]
 async fn an_older_version_changes_no_rejects_of_the_lake() {
     let lake = lake().await;
-    read(&lake, &Rejects::of(&lake), vec![(10, BAD_SCENARIO)], Find::ByKey, false).await;
+    read(&lake, &Rejects::new(&lake), vec![(10, BAD_SCENARIO)], Find::ByKey, false).await;
     for find in [Find::ByKey, Find::Again] {
-        read(&lake, &Rejects::of(&lake), vec![(9, "")], find, false).await;
-        read(&lake, &Rejects::of(&lake), vec![(8, BAD_TYPE)], find, false).await;
-        read(&lake, &Rejects::of(&lake), vec![(10, BAD_SCENARIO)], find, false).await;
+        read(&lake, &Rejects::new(&lake), vec![(9, "")], find, false).await;
+        read(&lake, &Rejects::new(&lake), vec![(8, BAD_TYPE)], find, false).await;
+        read(&lake, &Rejects::new(&lake), vec![(10, BAD_SCENARIO)], find, false).await;
         assert_eq!(rejected(&lake).await, ["msdyn_scenariotype \"high\""]);
     }
-    read(&lake, &Rejects::of(&lake), vec![(11, "")], Find::ByKey, false).await;
+    read(&lake, &Rejects::new(&lake), vec![(11, "")], Find::ByKey, false).await;
     assert_eq!(rejected(&lake).await, [""; 0]);
 }
