@@ -19,6 +19,7 @@ mod graph;
 mod instant;
 mod lake;
 mod layout;
+mod service;
 mod table;
 mod week;
 
@@ -35,6 +36,7 @@ pub use graph::{
 pub use instant::Instant;
 pub use lake::{EXTRACTION_RUN, EXTRACTION_SLICE, PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE};
 pub use layout::{Field, Layout, Origin};
+pub use service::Service;
 pub use table::{Source, Table, TimeOf};
 pub use week::Week;
 

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use crate::column::{Column, Type};
 use crate::layout::Layout;
+use crate::service::Service;
 
 /// Where a table's rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,10 @@ pub enum Source {
         entity_set: &'static str,
     },
     /// Read through Microsoft Graph.
-    Graph,
+    Graph {
+        /// Read user by user and window by window, rather than as one list.
+        sliced: bool,
+    },
     /// Made from another table's rows.
     Derived,
     /// Written by the program about its own work.
@@ -106,7 +110,7 @@ impl Table {
     pub fn entity_set(&self) -> Option<&'static str> {
         match self.source {
             Source::Dataverse { entity_set, .. } | Source::Dimension { entity_set } => Some(entity_set),
-            Source::Graph | Source::Derived | Source::Bookkeeping => None,
+            Source::Graph { .. } | Source::Derived | Source::Bookkeeping => None,
         }
     }
 
@@ -124,18 +128,31 @@ impl Table {
         self.columns.iter().filter(|column| matches!(column.ty, Type::Lookup(["systemuser"])))
     }
 
-    /// The name that `source` columns of the bookkeeping tables give its service.
-    pub fn source_name(&self) -> &'static str {
+    /// The service that its rows are read from; `None` when they are made here.
+    pub const fn service(&self) -> Option<Service> {
         match self.source {
-            Source::Dataverse { .. } | Source::Dimension { .. } => "dataverse",
-            Source::Graph => "graph",
-            Source::Derived | Source::Bookkeeping => "lake",
+            Source::Dataverse { .. } | Source::Dimension { .. } => Some(Service::Dataverse),
+            Source::Graph { .. } => Some(Service::Graph),
+            Source::Derived | Source::Bookkeeping => None,
         }
     }
 
+    /// The name that `source` columns of the bookkeeping tables give its service.
+    pub const fn source_name(&self) -> &'static str {
+        match self.service() {
+            Some(service) => service.name(),
+            None => "lake",
+        }
+    }
+
+    /// Whether each of its slices is one user's.
+    pub fn has_slices_of_users(&self) -> bool {
+        self.is_sliced() && self.service().is_some_and(Service::has_slices_of_users)
+    }
+
     /// Whether runs read it slice by slice because somebody asks for it: others come with those.
-    pub fn is_sliced(&self) -> bool {
-        matches!(self.source, Source::Dataverse { .. }) || self.name == crate::AI_INTERACTION.name
+    pub const fn is_sliced(&self) -> bool {
+        matches!(self.source, Source::Dataverse { .. } | Source::Graph { sliced: true })
     }
 
     /// The column of that name.

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use crate::choice::{OLDER_INTERACTION_TYPE, OLDER_SCENARIO_TYPE};
 use crate::{
-    AI_AGENT, INTERACTION_TYPE, Instant, Labels, Origin, SCENARIO_TYPE, SYSTEM_USER, TABLES, TimeOf, Type, Week,
-    dataverse_tables,
+    AI_AGENT, INTERACTION_TYPE, Instant, Labels, Origin, SCENARIO_TYPE, SYSTEM_USER, Service, TABLES, Table, TimeOf,
+    Type, Week, dataverse_tables, table,
 };
 
 #[test]
@@ -149,6 +149,21 @@ fn dataverse_has_six_tables_and_the_people_they_name() {
     }
     assert!(!SYSTEM_USER.is_mirror());
     assert_eq!(SYSTEM_USER.entity_set(), Some("systemusers"));
+}
+
+#[test]
+fn every_service_has_tables_of_its_own() {
+    let sliced = |service| TABLES.iter().filter(move |table| table.is_sliced() && table.service() == Some(service));
+    let names = |service| sliced(service).map(|table| table.name).collect::<Vec<_>>();
+    assert_eq!(names(Service::Dataverse), dataverse_tables().map(|table| table.name).collect::<Vec<_>>());
+    assert_eq!(names(Service::Graph), ["ai_interaction"]);
+    for service in Service::ALL {
+        assert_eq!(Service::parse(service.name()), Some(service));
+        assert!(sliced(service).all(|table| table.has_slices_of_users() == service.has_slices_of_users()));
+    }
+    assert_eq!(SYSTEM_USER.service(), Some(Service::Dataverse));
+    assert_eq!(table("graph_user").and_then(Table::service), Some(Service::Graph));
+    assert_eq!(table("payload").map(Table::source_name), Some("lake"));
 }
 
 #[test]

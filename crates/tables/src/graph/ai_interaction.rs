@@ -6,7 +6,7 @@ use crate::table::{Source, Table, TimeOf};
 /// A prompt of a user, or a response of Copilot.
 pub static AI_INTERACTION: Table = Table::new(
     "ai_interaction",
-    Source::Graph,
+    Source::Graph { sliced: true },
     &[
         Column::guid("user_id")
             .made()

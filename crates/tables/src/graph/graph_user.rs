@@ -6,7 +6,7 @@ use crate::table::{Source, Table, TimeOf};
 /// A person whose history is in scope.
 pub static GRAPH_USER: Table = Table::new(
     "graph_user",
-    Source::Graph,
+    Source::Graph { sliced: false },
     &[
         Column::guid("user_id").wire("id").required().unique().bloom().doc("The object id in Microsoft Entra ID."),
         Column::instant("first_seen_at").made().doc("When the user was first in scope."),
