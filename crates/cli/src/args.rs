@@ -3,8 +3,10 @@
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use copilot_lake_tables::Service;
 
 use crate::config::key;
 
@@ -125,8 +127,8 @@ pub(crate) struct Demo {
     Stopped or failed halfway? Run it again: it resumes by itself.")]
 pub(crate) struct Extract {
     /// Only this service; may be repeated [default: every service that is configured].
-    #[arg(long, value_enum, value_name = "SERVICE")]
-    pub(crate) source: Vec<SourceName>,
+    #[arg(long, value_parser = service_parser(), value_name = "SERVICE")]
+    pub(crate) source: Vec<Service>,
     /// Only this table; may be repeated [default: dataverse.tables].
     #[arg(long, value_name = "TABLE")]
     pub(crate) table: Vec<String>,
@@ -166,8 +168,8 @@ pub(crate) struct Check {
 #[command(after_help = "Example:\n  copilot-lake plan --table msdyn_copilotevent")]
 pub(crate) struct Plan {
     /// Only this service; may be repeated [default: every service that is configured].
-    #[arg(long, value_enum, value_name = "SERVICE")]
-    pub(crate) source: Vec<SourceName>,
+    #[arg(long, value_parser = service_parser(), value_name = "SERVICE")]
+    pub(crate) source: Vec<Service>,
     /// Only this table; may be repeated [default: dataverse.tables].
     #[arg(long, value_name = "TABLE")]
     pub(crate) table: Vec<String>,
@@ -186,13 +188,10 @@ pub(crate) struct Replay {
     pub(crate) path: Vec<String>,
 }
 
-/// A service.
-#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum SourceName {
-    /// Copilot for Customer Service, in Dataverse.
-    Dataverse,
-    /// Microsoft 365 Copilot, in Microsoft Graph.
-    Graph,
+/// Reads the name of a service.
+fn service_parser() -> impl TypedValueParser<Value = Service> {
+    let values = Service::ALL.map(|service| PossibleValue::new(service.name()).help(service.doc()));
+    PossibleValuesParser::new(values).try_map(|name| Service::parse(&name).ok_or("there is no such service"))
 }
 
 /// Flags of `query`.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use copilot_lake_extractor::role;
 use copilot_lake_pipeline::{EndedEarly, Report, RunOutcome, StoppedTable, TableReport};
-use copilot_lake_tables::{AI_INTERACTION, table};
+use copilot_lake_tables::{Service, Table, table};
 
 #[cfg(feature = "query")]
 use crate::nearest::{is_near, nearest};
@@ -162,7 +162,7 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
 
 /// Whether a table is read through Graph.
 fn is_of_graph(name: &str) -> bool {
-    table(name).is_some_and(|table| table.source_name() == AI_INTERACTION.source_name())
+    table(name).and_then(Table::service) == Some(Service::Graph)
 }
 
 fn of_lake(error: &copilot_lake_writer::Error) -> (Code, &'static str) {
@@ -214,8 +214,8 @@ fn of_query(error: &copilot_lake_query::Error) -> (Code, Option<String>) {
 
 /// What a run's report says that its caller must know; `None` when the run is complete.
 pub(crate) fn of_report(report: &Report) -> Option<Problem> {
-    let of_users = |table: &&TableReport| table.table == AI_INTERACTION.name;
-    let users = report.tables.iter().find(of_users);
+    let has_slices_of_users = |report: &&TableReport| table(report.table).is_some_and(Table::has_slices_of_users);
+    let users = report.tables.iter().find(has_slices_of_users);
     match report.outcome {
         RunOutcome::Complete => None,
         RunOutcome::Failed if report.permission_missing => {
@@ -243,8 +243,8 @@ fn partial(report: &Report, users_skipped: u64) -> Problem {
     let (failed, payloads) = (report.total(|table| table.slices_failed), report.total(|table| table.payloads_failed));
     let mut parts = Vec::new();
     let mut hint = AGAIN.to_owned();
-    for EndedEarly { source, error } in &report.ended_early {
-        parts.push(format!("{source} was given up: {error}"));
+    for EndedEarly { service, error } in &report.ended_early {
+        parts.push(format!("{} was given up: {error}", service.name()));
         hint = known(error).and_then(|(_, hint)| hint).unwrap_or(hint);
     }
     for StoppedTable { error, .. } in &report.stopped_tables {

@@ -32,10 +32,19 @@ pub struct DecodedInteractions {
     pub rejects: Vec<(&'static Table, Reject)>,
     /// Interactions received, told by the first part.
     pub rows: u64,
-    /// The rows came before in other words: what belongs to them may be less now.
-    pub differs: bool,
-    /// Hashes of the keys of rows that came before in other words, alike within a history.
-    pub keys: HashSet<u64>,
+    /// Which versions of their rows these are.
+    pub revision: Revision,
+}
+
+/// Which versions of their rows the parts of [`DecodedInteractions`] hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Revision {
+    /// Rows that come for the first time.
+    #[default]
+    First,
+    /// Rows that came before with other values: they replace earlier versions, which may have had more children. Hashes of
+    /// their keys, alike within a history.
+    Later(HashSet<u64>),
 }
 
 /// The properties that hold the rows of [`INTERACTION_CHILDREN`], in their order, and the columns that count them.
@@ -196,16 +205,17 @@ impl Interactions {
         }
         let decoded = parts.into_iter().enumerate().map(|(place, part)| {
             let rows = if place == 0 { self.rows } else { 0 };
-            Ok(DecodedInteractions { rows, differs: place > 0, ..part.finish(extracted_at)? })
+            Ok(DecodedInteractions { rows, ..part.finish(extracted_at, place > 0)? })
         });
         decoded.collect()
     }
 }
 
 impl Part {
-    fn finish(self, extracted_at: Instant) -> Result<DecodedInteractions, Error> {
+    fn finish(self, extracted_at: Instant, is_later: bool) -> Result<DecodedInteractions, Error> {
         let Self { interactions, children, keys } = self;
-        let mut decoded = DecodedInteractions { keys, ..DecodedInteractions::default() };
+        let revision = if is_later { Revision::Later(keys) } else { Revision::First };
+        let mut decoded = DecodedInteractions { revision, ..DecodedInteractions::default() };
         for table_rows in children.into_iter().chain([interactions]) {
             let table = table_rows.table;
             let (batches, rejects) = table_rows.finish(extracted_at)?;

@@ -34,7 +34,7 @@ pub use assemble::assemble;
 pub use charset::{Charset, Outcome, Recogniser, Status};
 #[cfg(test)]
 pub(crate) use interaction::decode_interactions;
-pub use interaction::{DecodedInteractions, History, Interactions, Keep};
+pub use interaction::{DecodedInteractions, History, Interactions, Keep, Revision};
 pub use page::{Decoded, decode_page};
 pub use payload::{DecodedPayloads, Fetched, RawPayload, SourceRow, decode_payloads};
 pub use reject::{RecordKeys, Reject, reject_batch};

@@ -6,7 +6,7 @@ use copilot_lake_tables::{Instant, SYSTEM_USER, Table};
 use copilot_lake_writer::{Lake, Remedy};
 
 use crate::error::Error;
-use crate::graph;
+use crate::graph::scope;
 use crate::run::condition;
 use crate::settings::{DataverseJob, Deletes, GraphJob, Settings, UserSelector};
 
@@ -299,7 +299,7 @@ async fn check_graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<
     let now = service.service_time().await?;
     let users = decode_users(page.rows(), now, |_| now)?;
     found(Finding::UsersReadable { users: users.rows });
-    let excluded = match graph::excluded_names(&service, job).await {
+    let excluded = match scope::excluded_names(&service, job).await {
         Ok(excluded) => excluded,
         Err(error) => {
             found(Finding::UsersNotReadable { reason: error.to_string() });
@@ -308,7 +308,7 @@ async fn check_graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<
     };
     let everyone = !job.users.contains(&UserSelector::Licensed);
     let is_in_scope =
-        |user: &&User| (everyone || user.is_licensed) && !graph::names_of(user).any(|name| excluded.contains(&name));
+        |user: &&User| (everyone || user.is_licensed) && !scope::names_of(user).any(|name| excluded.contains(&name));
     let mut refusal = None;
     for user in users.users.iter().filter(is_in_scope).take(USERS_TRIED) {
         let mut ask = HistoryAsk {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use arrow::error::ArrowError;
 use copilot_lake_tables::{Instant, Table};
 
-use crate::dataverse::ingest::SliceError;
+use crate::slice_error::SliceError;
 
 /// Why a run could not be started or finished; what fails for one slice is in the report.
 #[derive(Debug, thiserror::Error)]

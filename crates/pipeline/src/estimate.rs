@@ -2,18 +2,19 @@
 
 use arrow::array::Array;
 use copilot_lake_extractor::{Dataverse, Selection};
-use copilot_lake_tables::{AI_INTERACTION, Instant, SYSTEM_USER, Table};
+use copilot_lake_tables::{AI_INTERACTION, Instant, Service, Table};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
 use crate::dataverse::plan::{self, PlanInput, SlicePlan};
 use crate::dataverse::schema::Schema;
 use crate::error::Error;
-use crate::graph;
-use crate::ledger::{Ledger, Restart};
+use crate::graph::work_list::HistoryPlanner;
+use crate::ledger::Ledger;
+use crate::ledger::runs::Restart;
+use crate::ledger::windows::{CREATED, TRACKING};
 use crate::payloads::named_files::{self, ClearedFiles, RetryMissing};
 use crate::payloads::whole::Whole;
-use crate::replay::archive::TRACKING;
 use crate::run::restart_barrier::RestartBarrier;
 use crate::run::services::{Services, SignedIn};
 use crate::settings::{DataverseJob, Deletes, Settings};
@@ -117,19 +118,19 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     }
     let ledger = Ledger::read(&lake).await?;
     let command = options.command("extract");
-    let restart = ledger.restart(&command, started_at);
+    let restart = ledger.runs().restart(&command, started_at);
     let (full, window) = (options.full, options.window(restart.now)?);
     let mut estimate = Estimate::default();
     let restart_barrier = RestartBarrier::new([]);
     if let (Some(job), Some(service)) = (&dataverse, &services.dataverse) {
         estimate.tables = estimate_dataverse((job, service), &lake, &ledger, &restart, full).await?;
         estimate.other_calls = OTHER_CALLS;
-        restart_barrier.declare(SYSTEM_USER.source_name(), estimate.tables.iter().any(|table| table.slices > 0));
+        restart_barrier.declare(Service::Dataverse, estimate.tables.iter().any(|table| table.slices > 0));
     }
     if let (Some(job), Some(service)) = (&graph, &services.graph) {
         let (restart, restart_barrier) = (&restart, &restart_barrier);
-        let walk = graph::HistoryWalk { service, job, full, window, lost: None, restart, restart_barrier };
-        estimate.graph = Some(estimate_graph(&walk, &lake).await?);
+        let planner = HistoryPlanner { service, job, full, window, lost: None, restart, restart_barrier };
+        estimate.graph = Some(estimate_graph(&planner, &lake).await?);
     }
     if let (Some(job), Some(service), Some(fresh)) = (&dataverse, &services.dataverse, restart.fresh(full))
         && restart_barrier.nothing_pending().await
@@ -139,8 +140,9 @@ pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
     Ok(estimate)
 }
 
-async fn estimate_graph(walk: &graph::HistoryWalk<'_>, lake: &Lake) -> Result<GraphEstimate, Error> {
-    let (work, _) = walk.plan(lake, None).await?;
+async fn estimate_graph(planner: &HistoryPlanner<'_>, lake: &Lake) -> Result<GraphEstimate, Error> {
+    let scope = planner.resolve(lake, None).await?;
+    let work = planner.plan(lake, scope).await?;
     Ok(GraphEstimate {
         users: work.users,
         due: work.tasks.len() as u64,
@@ -148,7 +150,7 @@ async fn estimate_graph(walk: &graph::HistoryWalk<'_>, lake: &Lake) -> Result<Gr
         rows_in_lake: lake.files(&AI_INTERACTION).await?.iter().map(|file| file.rows).sum(),
         user_calls: work.pages,
         history_calls: work.tasks.iter().map(|task| task.pages_expected).sum(),
-        requests_per_second: walk.job.connection.requests_per_second,
+        requests_per_second: planner.job.connection.requests_per_second,
     })
 }
 
@@ -173,7 +175,7 @@ async fn estimate_dataverse(
             let plan = plan::plan(&windows, &PlanInput::new(job, ledger, restart));
             let needs_oldest = plan::needs_oldest(&plan);
             let oldest = match needs_oldest || job.since.is_some() {
-                true => service.oldest(table, plan::CREATED).await?,
+                true => service.oldest(table, CREATED).await?,
                 false => None,
             };
             let weeks = plan::weekly(table, &plan.first_pass, oldest.filter(|_| needs_oldest));
@@ -305,6 +307,7 @@ async fn share(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::windows::BEGINNING;
 
     fn at(text: &str) -> Instant {
         Instant::parse(text).unwrap()
@@ -315,7 +318,7 @@ mod tests {
         let (oldest, now) = (Some(at("2025-01-01")), at("2025-01-11"));
         let of = |rows, rows_in_lake| TableEstimate { rows: Some(rows), rows_in_lake, ..TableEstimate::default() };
         let plan = |first_pass| SlicePlan { first_pass, ..SlicePlan::default() };
-        let all = plan(vec![plan::BEGINNING..now]);
+        let all = plan(vec![BEGINNING..now]);
         assert_eq!(
             rows(&of(1_000, 0), &all, (oldest, None, now)),
             RowEstimate { first_pass: 1_000, changed: 0, new: 1_000 }

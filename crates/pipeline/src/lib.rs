@@ -5,6 +5,7 @@
 //! name walk the same way. The ledger is the only state that resume reads: a run that was killed is continued by the next
 //! one.
 
+mod cells;
 mod check;
 mod cpu;
 mod dataverse;
@@ -18,6 +19,7 @@ mod replay;
 mod report;
 mod run;
 mod settings;
+mod slice_error;
 
 pub use check::{Finding, check};
 pub use error::Error;

@@ -1,6 +1,6 @@
 //! What a run did.
 
-use copilot_lake_tables::{AI_INTERACTION, table};
+use copilot_lake_tables::{Service, Table, table};
 use serde::{Serialize, Serializer};
 
 use crate::error::Error;
@@ -89,11 +89,16 @@ pub struct Report {
 /// A service that was given up.
 #[derive(Debug, Serialize)]
 pub struct EndedEarly {
-    /// As in the column `source` of `extraction_slice`.
-    pub source: &'static str,
+    /// The service; by name, as in the column `source` of `extraction_slice`.
+    #[serde(rename = "source", serialize_with = "service_name")]
+    pub service: Service,
     /// Why.
     #[serde(rename = "reason", serialize_with = "as_text")]
     pub error: Error,
+}
+
+fn service_name<S: Serializer>(service: &Service, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(service.name())
 }
 
 fn as_text<S: Serializer>(error: &Error, serializer: S) -> Result<S::Ok, S::Error> {
@@ -190,8 +195,8 @@ impl Report {
         // An environment without any of the tables is hardly the one that was meant.
         let all_skipped =
             of.everything_due && !of.stopped && asked.peek().is_some() && asked.all(|table| table.slices_skipped > 0);
-        let is_of_users = |report: &&TableReport| report.table == AI_INTERACTION.name;
-        let skipped = self.tables.iter().find(is_of_users).map_or(0, |report| report.slices_skipped);
+        let has_slices_of_users = |report: &&TableReport| table(report.table).is_some_and(Table::has_slices_of_users);
+        let skipped: u64 = self.tables.iter().filter(has_slices_of_users).map(|report| report.slices_skipped).sum();
         self.stopped = of.stopped;
         self.too_many_skipped = skipped as f64 > SKIPPED * of.in_scope as f64;
         let is_partial = self.total(|table| table.slices_failed + table.payloads_failed) > 0

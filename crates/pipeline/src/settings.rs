@@ -8,7 +8,7 @@ use copilot_lake_writer::LakeOptions;
 use tokio::sync::watch;
 
 use crate::error::Error;
-use crate::ledger::FULL;
+use crate::ledger::runs::FULL;
 
 /// Turns true when the run is to stop: nothing new is asked for, what is complete is committed.
 pub type Stop = watch::Receiver<bool>;

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use copilot_lake_pipeline::{Report, RunOptions, Settings};
-use copilot_lake_tables::AI_INTERACTION;
+use copilot_lake_tables::Service;
 
-use crate::args::{Extract, Global, SourceName};
+use crate::args::{Extract, Global};
 use crate::config::{Config, moment, settings};
 use crate::console::Console;
 use crate::exit::{self, Code, Problem, usage};
@@ -62,7 +62,7 @@ fn settings(args: &Extract, global: Global, console: &Console) -> Result<Setting
 /// What the configuration says that a command is to do, with these services and tables when some are named.
 pub(crate) fn configured(
     command: &'static str,
-    (sources, tables): (&[SourceName], &[String]),
+    (sources, tables): (&[Service], &[String]),
     options: RunOptions,
     global: Global,
     console: &Console,
@@ -72,23 +72,22 @@ pub(crate) fn configured(
         console.debug(&line);
     }
     let (lake, lake_options) = settings::lake(&config)?;
-    let is_asked = |source, names_it: &dyn Fn(&String) -> bool| {
-        (sources.is_empty() || sources.contains(&source)) && (tables.is_empty() || tables.iter().any(names_it))
+    let is_wanted = |service| {
+        let names_it = |name: &String| settings::service_of(name) == service;
+        (sources.is_empty() || sources.contains(&service)) && (tables.is_empty() || tables.iter().any(names_it))
     };
-    let of_graph = |name: &String| *name == AI_INTERACTION.name;
-    let wants_dataverse = is_asked(SourceName::Dataverse, &|name| !of_graph(name));
-    let wants_graph = is_asked(SourceName::Graph, &of_graph);
-    let dataverse = if wants_dataverse { settings::dataverse(&config, tables)? } else { None };
-    let graph = if wants_graph { settings::graph(&config)? } else { None };
-    for (source, section) in [(SourceName::Dataverse, "dataverse"), (SourceName::Graph, "graph")] {
-        if sources.contains(&source) && !config.mentions(section) {
+    let dataverse = if is_wanted(Service::Dataverse) { settings::dataverse(&config, tables)? } else { None };
+    let graph = if is_wanted(Service::Graph) { settings::graph(&config)? } else { None };
+    for service in Service::ALL.into_iter().filter(|service| sources.contains(service)) {
+        let section = service.name();
+        if !config.mentions(section) {
             return Err(usage(format!("`--source {section}` is asked for, and there is no section [{section}]"))
                 .hint("`copilot-lake --help` lists the keys")
                 .into());
         }
     }
     if dataverse.is_none() && graph.is_none() {
-        let problem = if config.mentions("dataverse") || config.mentions("graph") {
+        let problem = if Service::ALL.iter().any(|service| config.mentions(service.name())) {
             usage("`--source` and `--table` leave nothing to read of the services that are configured")
                 .hint("leave one of them out")
         } else {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::Result;
 use copilot_lake_extractor::{DataverseSettings, GraphSettings, Network};
 use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, UserSelector};
-use copilot_lake_tables::{AI_INTERACTION, Instant, Source, Table, dataverse_tables, table};
+use copilot_lake_tables::{Instant, Service, Source, Table, dataverse_tables, table};
 use copilot_lake_writer::LakeOptions;
 use url::Url;
 
@@ -131,7 +131,7 @@ fn network(config: &Config) -> Result<Network> {
 fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
     let (names, said) = match config.of(&DATAVERSE_TABLES) {
         _ if !only.is_empty() => {
-            let of_dataverse = only.iter().filter(|name| *name != AI_INTERACTION.name);
+            let of_dataverse = only.iter().filter(|name| service_of(name) == Service::Dataverse);
             (of_dataverse.cloned().collect(), Origin::Flag("--table"))
         }
         Some(Setting { value: Value::List(names), origin }) => (names, origin),
@@ -152,11 +152,17 @@ fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
     Ok(tables)
 }
 
+/// The service that a table asked for by name belongs to; Dataverse when the name cannot be asked for, which says why.
+pub(crate) fn service_of(name: &str) -> Service {
+    let asked_for = table(name).filter(|table| table.is_sliced());
+    asked_for.and_then(Table::service).unwrap_or(Service::Dataverse)
+}
+
 /// The table of Dataverse that somebody names.
 fn asked(name: &str, said: &Origin) -> Result<&'static Table, Problem> {
     match table(name) {
         Some(table) if matches!(table.source, Source::Dataverse { .. }) => Ok(table),
-        Some(table) if table.source_name() == AI_INTERACTION.source_name() => {
+        Some(table) if table.service() == Some(Service::Graph) => {
             Err(usage(format!("`{name}` is no table of Dataverse, {said}"))
                 .hint("`--table ai_interaction` reads all that Graph has; the section [graph] says whose"))
         }

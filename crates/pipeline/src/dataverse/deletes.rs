@@ -14,15 +14,16 @@ use copilot_lake_extractor::{Error as ServiceError, Slice};
 use copilot_lake_tables::{Instant, Table};
 use copilot_lake_writer::{Find, Lake};
 
-use crate::dataverse::ingest::SliceCounts;
+use crate::cells::instant;
+use crate::dataverse::context::DataverseContext;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::rejects::Rejects;
-use crate::ledger::{SliceRow, Watermark, instant};
+use crate::ledger::slice_row::{SliceCounts, SliceRow, Watermark};
+use crate::ledger::windows::TRACKING;
 use crate::payloads::derived;
-use crate::replay::archive::TRACKING;
+use crate::replay::archive;
 use crate::report::SliceStatus;
-use crate::run::context::DataverseContext;
 use crate::settings::Deletes;
 
 /// Rows that are looked at together.
@@ -111,9 +112,7 @@ async fn track(
     counts.requests = tracking.requests;
     let deleted = if expired.is_some() { vec![] } else { tracking.deleted };
     let gone = confirmed_deletions(context, table, deleted, deletes).await?;
-    if let Some(identity) = &context.run.archive {
-        identity.archive_deletions(context.run, &slice, (&gone, deletes.name(), &tracking.token), &counts).await?;
-    }
+    archive::archive_deletions(context.run, &slice, (&gone, deletes.name(), &tracking.token), &counts).await?;
     let how = Deletion { deletes, as_of, seen_until: None };
     let rows = delete_rows(&context.run.lake, &context.run.run_id, &context.run.rejects, table, &gone, &how).await?;
     record_tracking(context, slice, (SliceStatus::Done, expired), Some(tracking.token), counts).await?;

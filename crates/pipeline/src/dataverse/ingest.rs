@@ -1,9 +1,9 @@
 //! Pages into the lake: batches on rayon, files, one commit for the rejects and one for the rows.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, BooleanArray, RecordBatch};
+use arrow::array::{AsArray, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use copilot_lake_decoder::{Decoded, decode_page};
 use copilot_lake_extractor::Page;
@@ -14,42 +14,15 @@ use futures::{Stream, StreamExt as _, TryStreamExt as _};
 use crate::cpu;
 use crate::dataverse::coverage::Coverage;
 use crate::dataverse::labels::LabelCache;
+use crate::dataverse::named_people::NamedPeople;
 use crate::ledger::rejects::Rejects;
 use crate::ledger::row_rejects::RowRejects;
+use crate::ledger::slice_row::SliceCounts;
 use crate::settings::Stop;
+use crate::slice_error::SliceError;
 
 /// Pages of one slice that are decoded at the same time: other slices keep the cores busy, and each page takes memory.
 const DECODED_AHEAD: usize = 1;
-
-/// What was received and written.
-#[derive(Debug, Default)]
-pub(crate) struct SliceCounts {
-    pub(crate) as_of: Option<Instant>,
-    pub(crate) pages: u64,
-    pub(crate) rows: u64,
-    pub(crate) rows_written: u64,
-    pub(crate) files_added: u64,
-    pub(crate) rejected: u64,
-    pub(crate) requests: u64,
-    pub(crate) throttled_seconds: f64,
-}
-
-/// Why a slice was not done.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum SliceError {
-    /// The run was stopped; the slice leaves no trace.
-    #[error("stopped")]
-    Stopped,
-    #[error(transparent)]
-    Service(#[from] copilot_lake_extractor::Error),
-    #[error(transparent)]
-    Decode(#[from] copilot_lake_decoder::Error),
-    #[error(transparent)]
-    Lake(#[from] copilot_lake_writer::Error),
-    /// An archived page cannot be read.
-    #[error("{0}")]
-    Archive(String),
-}
 
 /// Where the pages of one table go.
 pub(crate) struct Ingest<'a> {
@@ -182,36 +155,5 @@ impl UncommittedSlice<'_> {
         counts.rows_written += committed.rows_written;
         counts.files_added += committed.files_added as u64;
         Ok(())
-    }
-}
-
-/// The ids of people whom rows name. Clones are the same set.
-#[derive(Clone, Default)]
-pub(crate) struct NamedPeople(Arc<Mutex<HashSet<String>>>);
-
-impl NamedPeople {
-    /// Adds whom these rows name.
-    pub(crate) fn collect(&self, table: &'static Table, batch: &RecordBatch) {
-        let columns: Vec<_> = table.people().filter_map(|column| batch.column_by_name(column.name)).collect();
-        if columns.is_empty() {
-            return;
-        }
-        let mut ids = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut last = "";
-        for column in columns {
-            let column = column.as_string::<i32>();
-            for id in (0..column.len()).filter(|row| column.is_valid(*row)).map(|row| column.value(row)) {
-                // Neighbours mostly name the same.
-                if id != last && !ids.contains(id) {
-                    ids.insert(id.to_owned());
-                }
-                last = id;
-            }
-        }
-    }
-
-    /// Takes what was collected.
-    pub(crate) fn drain(&self) -> HashSet<String> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

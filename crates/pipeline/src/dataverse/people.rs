@@ -8,13 +8,14 @@ use copilot_lake_tables::{Instant, SYSTEM_USER, dataverse_tables};
 use copilot_lake_writer::{Find, Lake, Scan};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use crate::dataverse::ingest::{Ingest, SliceCounts, SliceError};
-use crate::dataverse::plan::MODIFIED;
+use crate::dataverse::context::DataverseContext;
+use crate::dataverse::ingest::Ingest;
 use crate::error::Error;
-use crate::ledger::{SliceRow, Watermark};
+use crate::ledger::slice_row::{SliceCounts, SliceRow, Watermark};
+use crate::ledger::windows::MODIFIED;
 use crate::replay::archive::PageArchive;
 use crate::report::SliceStatus;
-use crate::run::context::DataverseContext;
+use crate::slice_error::SliceError;
 
 /// Reads whom rows name and the lake does not know, and who changed. What fails is in the ledger and the report: rows do
 /// not depend on it.
@@ -23,7 +24,8 @@ pub(crate) async fn read_people(context: &DataverseContext<'_>, now: Instant, ov
     let Some(selection) = context.schema.selection(&SYSTEM_USER) else { return Ok(()) };
     let last = context.run.ledger.last_window(SYSTEM_USER.name, MODIFIED).await;
     // When another run came in between, what it named was not collected here.
-    let is_next = last.as_ref().is_some_and(|last| context.run.ledger.is_before(&last.run_id, &context.run.run_id));
+    let is_next =
+        last.as_ref().is_some_and(|last| context.run.ledger.runs().is_before(&last.run_id, &context.run.run_id));
     let mut named = context.named.drain();
     let is_lost = context.run.lost.contains_key(SYSTEM_USER.name);
     if !is_next || is_lost {

@@ -6,26 +6,10 @@ use std::ops::Range;
 use copilot_lake_extractor::Slice;
 use copilot_lake_tables::{Instant, Table, Week};
 
-use crate::ledger::{Ledger, Restart};
+use crate::ledger::Ledger;
+use crate::ledger::runs::Restart;
+use crate::ledger::windows::{BEGINNING, CREATED, DoneWindow, MODIFIED, subtract, watermark};
 use crate::settings::DataverseJob;
-
-/// The clock of the first pass.
-pub(crate) const CREATED: &str = "createdon";
-/// The clock of later passes.
-pub(crate) const MODIFIED: &str = "modifiedon";
-
-/// Dataverse keeps no earlier time: the first pass ends here when its start is not configured.
-pub(crate) const BEGINNING: Instant = Instant::from_days(-79_257);
-
-/// A window of one table that was read and committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct DoneWindow {
-    pub(crate) run_id: String,
-    pub(crate) clock: String,
-    pub(crate) start: Instant,
-    pub(crate) end: Instant,
-    pub(crate) as_of: Instant,
-}
 
 /// What planning needs beside the windows.
 #[derive(Debug)]
@@ -47,7 +31,7 @@ impl<'a> PlanInput<'a> {
         Self {
             now: restart.now,
             resumed: &restart.runs,
-            started: ledger.started(),
+            started: ledger.runs().started(),
             since: job.since,
             overlap_seconds: job.overlap.as_secs() as i64,
         }
@@ -89,39 +73,6 @@ pub(crate) fn plan(windows: &[DoneWindow], input: &PlanInput<'_>) -> SlicePlan {
     SlicePlan { changed, first_pass }
 }
 
-/// Until when everything that changed was read: the end of the gapless chain of `modifiedon` windows that begins with
-/// the first pass. None before the first pass has begun.
-pub(crate) fn watermark<'w>(windows: impl Iterator<Item = &'w DoneWindow>, first_pass_end: Instant) -> Option<Instant> {
-    let (first, mut later): (Vec<_>, Vec<_>) = windows.partition(|window| window.clock == CREATED);
-    let mut watermark = first.iter().map(|window| window.as_of).min()?.min(first_pass_end);
-    later.sort_by_key(|window| window.start);
-    for window in later {
-        if window.start <= watermark {
-            watermark = watermark.max(window.end);
-        }
-    }
-    Some(watermark)
-}
-
-/// The parts of a window that no other covers, newest first.
-pub(crate) fn subtract(whole: Range<Instant>, covered: impl Iterator<Item = Range<Instant>>) -> Vec<Range<Instant>> {
-    let mut covered: Vec<_> = covered.collect();
-    covered.sort_by_key(|range| range.start);
-    let mut gaps = Vec::new();
-    let mut at = whole.start;
-    for range in covered {
-        if range.start > at && at < whole.end {
-            gaps.push(at..range.start.min(whole.end));
-        }
-        at = at.max(range.end);
-    }
-    if at < whole.end {
-        gaps.push(at..whole.end);
-    }
-    gaps.reverse();
-    gaps
-}
-
 /// Whether the oldest row must be asked for: the first pass has no configured start and has not reached its end.
 pub(crate) fn needs_oldest(plan: &SlicePlan) -> bool {
     plan.first_pass.last().is_some_and(|range| range.start == BEGINNING)
@@ -154,12 +105,6 @@ pub(crate) fn daily(table: &'static Table, windows: &[Range<Instant>]) -> Vec<Sl
         end: window.end,
     };
     windows.iter().map(slice).collect()
-}
-
-/// Whether everything in `present` was asked for by `done`.
-pub(crate) fn covers(done: &str, present: &str) -> bool {
-    let done: BTreeSet<_> = done.split(',').collect();
-    present.split(',').all(|column| done.contains(column))
 }
 
 #[cfg(test)]
@@ -289,12 +234,5 @@ mod tests {
                 at("2025-07-03T09:00:00Z")..at("2025-07-03T10:00:00Z")
             ]
         );
-    }
-
-    #[test]
-    fn selections_cover_their_parts() {
-        assert!(covers("a,b,c", "a,c"));
-        assert!(!covers("a,b", "a,c"));
-        assert_eq!(BEGINNING.to_string(), "1753-01-01T00:00:00Z");
     }
 }

@@ -6,7 +6,8 @@ use std::ops::Range;
 use copilot_lake_tables::Instant;
 use copilot_lake_writer::{Extent, Lost};
 
-use crate::dataverse::plan::{BEGINNING, CREATED, DoneWindow, MODIFIED, PlanInput, SlicePlan, subtract, watermark};
+use crate::dataverse::plan::{PlanInput, SlicePlan};
+use crate::ledger::windows::{BEGINNING, CREATED, DoneWindow, MODIFIED, subtract, watermark};
 
 impl SlicePlan {
     /// Adds what the lake has lost and no run has read again since.

@@ -4,10 +4,12 @@ use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
 use copilot_lake_writer::Find;
 use futures::TryStreamExt as _;
 
-use crate::dataverse::ingest::{Ingest, SliceCounts, SliceError};
+use crate::dataverse::context::DataverseContext;
+use crate::dataverse::ingest::Ingest;
 use crate::event::Event;
+use crate::ledger::slice_row::SliceCounts;
 use crate::replay::archive::PageArchive;
-use crate::run::context::DataverseContext;
+use crate::slice_error::SliceError;
 
 /// Reads a slice and commits it; says what was asked for. Counts hold what happened even when it fails.
 pub(crate) async fn read_slice(

@@ -6,16 +6,18 @@ use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
 use copilot_lake_tables::{Instant, Table};
 use futures::StreamExt as _;
 
-use crate::dataverse::ingest::{SliceCounts, SliceError};
+use crate::dataverse::context::DataverseContext;
 use crate::dataverse::plan::{self, PlanInput};
 use crate::dataverse::recovery;
 use crate::dataverse::slice;
 use crate::error::Error;
 use crate::event::Event;
-use crate::ledger::{Restart, SliceRow, Watermark};
+use crate::ledger::runs::Restart;
+use crate::ledger::slice_row::{SliceCounts, SliceRow, Watermark};
+use crate::ledger::windows::{BEGINNING, CREATED};
 use crate::report::SliceStatus;
-use crate::run::context::DataverseContext;
 use crate::settings::DataverseJob;
+use crate::slice_error::SliceError;
 
 /// Slices in flight. Each holds a page or two, so this bounds memory; the service's own limits lie far above.
 const SLICES_IN_FLIGHT: usize = 3;
@@ -31,7 +33,7 @@ pub(crate) async fn plan_slices(
         context.run.reports.lock().await.table(table.name);
         context.schema.settle(&context.service, table).await;
         let Some(selection) = context.schema.selection(table) else {
-            record_missing_table(context, table, job.since.unwrap_or(plan::BEGINNING), restart.now).await?;
+            record_missing_table(context, table, job.since.unwrap_or(BEGINNING), restart.now).await?;
             continue;
         };
         let mut windows = context.run.ledger.windows(table, &selection.text()).await;
@@ -40,7 +42,7 @@ pub(crate) async fn plan_slices(
         }
         let lost = context.run.lost.get(table.name);
         let (days, weeks) = if let Some((since, until)) = context.run.window {
-            let window = since.unwrap_or(plan::BEGINNING).floor_second()..until.ceil_second();
+            let window = since.unwrap_or(BEGINNING).floor_second()..until.ceil_second();
             let oldest = if since.is_none() { oldest_row(context, table, window.clone()).await } else { Ok(None) };
             match oldest {
                 Ok(oldest) => (vec![], plan::weekly(table, &[window], oldest)),
@@ -104,13 +106,13 @@ async fn oldest_row(
     table: &'static Table,
     window: Range<Instant>,
 ) -> Result<Option<Instant>, Option<Error>> {
-    let error = match context.service.oldest(table, plan::CREATED).await {
+    let error = match context.service.oldest(table, CREATED).await {
         Ok(oldest) => return Ok(oldest),
         Err(error) if error.holds_for_all() => return Err(Some(error.into())),
         Err(error) => error,
     };
     let ended = failure_status(context, error.into()).await;
-    let slice = Slice { table, scope: String::new(), clock: plan::CREATED, start: window.start, end: window.end };
+    let slice = Slice { table, scope: String::new(), clock: CREATED, start: window.start, end: window.end };
     let counts = SliceCounts { as_of: Some(window.end), ..SliceCounts::default() };
     let selection = context.schema.selection(table).unwrap_or_else(|| Selection::of(table));
     Err(record(context, slice, &selection, ended, counts).await.err())
@@ -136,7 +138,7 @@ async fn record_missing_table(
     start: Instant,
     end: Instant,
 ) -> Result<(), Error> {
-    let slice = Slice { table, scope: String::new(), clock: plan::CREATED, start, end };
+    let slice = Slice { table, scope: String::new(), clock: CREATED, start, end };
     let reason = Some("the environment has no such table".to_owned());
     let counts = SliceCounts { as_of: Some(end), ..SliceCounts::default() };
     record(context, slice, &Selection::of(table), (SliceStatus::Skipped, reason), counts).await

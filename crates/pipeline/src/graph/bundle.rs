@@ -26,10 +26,10 @@ pub(crate) struct Bundle {
 }
 
 /// Decodes what is heard, in its order: what has come until the decoder is free is one bundle.
-pub(crate) fn bundles(heard: mpsc::UnboundedReceiver<HistoryEvent>) -> impl Stream<Item = Result<Bundle, Error>> {
-    let next = |mut heard: mpsc::UnboundedReceiver<HistoryEvent>| async move {
+pub(crate) fn bundles(events: mpsc::Receiver<HistoryEvent>) -> impl Stream<Item = Result<Bundle, Error>> {
+    let next = |mut events: mpsc::Receiver<HistoryEvent>| async move {
         let (mut pages, mut ended, mut bytes) = (Vec::new(), Vec::new(), 0);
-        let mut next = heard.recv().await;
+        let mut next = events.recv().await;
         while let Some(of_user) = next {
             match of_user {
                 HistoryEvent::Page(page) => {
@@ -38,11 +38,11 @@ pub(crate) fn bundles(heard: mpsc::UnboundedReceiver<HistoryEvent>) -> impl Stre
                 }
                 HistoryEvent::End(end) => ended.push(*end),
             }
-            next = if bytes < BYTES { heard.try_recv().ok() } else { None };
+            next = if bytes < BYTES { events.try_recv().ok() } else { None };
         }
-        if pages.is_empty() && ended.is_empty() { None } else { Some(((pages, ended), heard)) }
+        if pages.is_empty() && ended.is_empty() { None } else { Some(((pages, ended), events)) }
     };
-    stream::unfold(heard, next).map(|(pages, ended)| decode(pages, ended)).buffered(AHEAD)
+    stream::unfold(events, next).map(|(pages, ended)| decode(pages, ended)).buffered(AHEAD)
 }
 
 async fn decode(pages: Vec<HistoryPage>, ended: Vec<EndedHistory>) -> Result<Bundle, Error> {

@@ -1,161 +1,218 @@
-//! Whether reading gets anywhere: how slices ended, and whether it is users who are refused or the application.
+//! The circuit breaker: whether reading histories is worth going on with, or the application itself is refused. Pure.
 
-use copilot_lake_extractor::{Error as ServiceError, Slice};
-use copilot_lake_tables::{AI_INTERACTION, Instant};
+use copilot_lake_extractor::Error as ServiceError;
 
-use super::history::EndedHistory;
-use super::window::HistoryTask;
-use crate::dataverse::ingest::{SliceCounts, SliceError};
-use crate::ledger::{SliceRow, Watermark};
-use crate::report::SliceStatus;
+use crate::slice_error::SliceError;
 
-/// The clock of the windows.
-const CREATED: &str = "createdDateTime";
-/// When so many users were refused and nobody was read, it is not about the users.
+/// When so many users who should have a history were refused and no history was read, the application is refused.
 pub(crate) const REFUSED: usize = 100;
-/// When so many slices failed one after the other, the service is not there.
+/// When so many slices failed one after the other, the service is down.
 const FAILED: usize = 100;
-/// So many refused users wait until somebody is read.
-const WAITING: usize = 10_000;
 
-/// A slice that is over.
-pub(crate) struct EndedSlice {
-    pub(crate) row: SliceRow,
-    /// The reason without the call that ended so, of what is not done: what many users have in common.
-    pub(crate) in_short: Option<String>,
+/// How an attempt to read a history ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    /// The history was read to its end.
+    Done,
+    /// The run was stopped meanwhile: this says nothing of the user.
+    Stopped,
+    /// The service refused with 403, and gave no reason that is the user's own. `expected`: the user should have a history.
+    Refused { expected: bool },
+    /// The user has no history that can be read, for a reason of the user's own.
+    Skipped,
+    /// Something else failed. `unreachable`: the service did not answer.
+    Failed { unreachable: bool },
+    /// An error that every other user would get as well.
+    ServiceWide,
 }
 
-/// How the slices of a run ended so far.
-#[derive(Default)]
+impl Attempt {
+    pub(crate) fn new(result: &Result<(), SliceError>, expected: bool) -> Self {
+        match result {
+            Ok(()) => Self::Done,
+            Err(SliceError::Stopped) => Self::Stopped,
+            Err(SliceError::Service(error)) if error.holds_for_all() => Self::ServiceWide,
+            Err(SliceError::Service(
+                ServiceError::UserRefused { status: 403, reason: "", .. } | ServiceError::PermissionMissing { .. },
+            )) => Self::Refused { expected },
+            Err(SliceError::Service(ServiceError::UserRefused { .. })) => Self::Skipped,
+            Err(SliceError::Service(ServiceError::Unreachable { .. })) => Self::Failed { unreachable: true },
+            Err(_) => Self::Failed { unreachable: false },
+        }
+    }
+}
+
+/// What to do about an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing happened that could be recorded.
+    Ignore,
+    /// Record it: it is about this user.
+    Record,
+    /// Do not record it yet: it may be about the application.
+    Hold,
+    /// Give the service up with this attempt's error.
+    GiveUp,
+}
+
+/// What attempts have shown so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CircuitBreaker {
-    /// Whether a window was asked for: no watermark moves.
-    is_window: bool,
     /// A page of a history came: histories may be read.
     answered: bool,
-    /// Users who were refused with 403, without a reason of theirs.
     refused: usize,
-    /// Those of them of whom a history was expected.
-    refused_unexpectedly: usize,
-    /// Users who were skipped for a reason of theirs.
-    others: usize,
+    /// The refused users who should have a history.
+    refused_expected: usize,
+    skipped: usize,
     failed: usize,
-    /// Slices that failed since one was done.
+    /// Failures since a history was read.
     failed_in_a_row: usize,
-    /// Users who were refused before anybody was read.
-    waiting: Vec<EndedSlice>,
 }
 
 impl CircuitBreaker {
-    pub(crate) fn new(is_window: bool) -> Self {
-        Self { is_window, ..Self::default() }
-    }
-
     /// Takes in that a page of a history came.
-    pub(crate) fn answered(&mut self) {
+    pub(crate) fn page_received(&mut self) {
         self.answered = true;
     }
 
-    /// Whether it is the application that is refused, as is known before everyone was asked.
-    pub(crate) fn is_hopeless(&self) -> bool {
-        !self.answered && self.failed == 0 && self.refused_unexpectedly >= REFUSED
+    /// Whether any history could be read.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.answered
     }
 
-    /// What can be said now that a slice is over: those who were refused wait until a history is read. An error where
-    /// nobody else can be read either.
-    pub(crate) fn take(&mut self, ended: EndedHistory) -> Result<Vec<EndedSlice>, ServiceError> {
-        let refused = self.refused;
-        let Some(slice) = self.outcome(ended)? else { return Ok(vec![]) };
-        if self.refused > refused && !self.answered && self.waiting.len() < WAITING {
-            self.waiting.push(slice);
-            return Ok(vec![]);
-        }
-        let mut said = if self.answered { std::mem::take(&mut self.waiting) } else { vec![] };
-        said.push(slice);
-        Ok(said)
-    }
-
-    /// What is left to be said, and of how many users it is that they failed because the application is refused: when
-    /// everyone was asked and hardly anything else happened.
-    pub(crate) fn finish(mut self, everyone_was_asked: bool) -> (Vec<EndedSlice>, u64) {
-        let is_refused = everyone_was_asked && !self.answered && self.refused > self.others + self.failed;
-        if !is_refused && !self.is_hopeless() {
-            return (self.waiting, 0);
-        }
-        self.waiting.iter_mut().for_each(|slice| slice.row.status = SliceStatus::Failed);
-        let refused = self.waiting.len() as u64;
-        (self.waiting, refused)
-    }
-
-    fn outcome(&mut self, ended: EndedHistory) -> Result<Option<EndedSlice>, ServiceError> {
-        let EndedHistory { task, counts, finished_at, unfiltered, result, .. } = ended;
-        let error = match result {
-            Ok(()) => {
+    /// Takes in how an attempt ended.
+    pub(crate) fn attempted(&mut self, attempt: Attempt) -> Verdict {
+        match attempt {
+            Attempt::Stopped => Verdict::Ignore,
+            Attempt::ServiceWide => Verdict::GiveUp,
+            Attempt::Done => {
                 self.failed_in_a_row = 0;
-                let said = "the tenant refuses the filter: everything was read, and what is in the window kept";
-                let reason = unfiltered.then(|| said.to_owned());
-                return Ok(Some(self.said(&task, SliceStatus::Done, (reason, None), finished_at, counts)));
+                Verdict::Record
             }
-            Err(SliceError::Stopped) => return Ok(None),
-            Err(error) => error,
-        };
-        let status = match &error {
-            SliceError::Service(service) if service.holds_for_all() => return Err(service.clone()),
-            SliceError::Service(
-                ServiceError::UserRefused { status: 403, reason: "", .. } | ServiceError::PermissionMissing { .. },
-            ) => {
+            Attempt::Refused { expected } => {
                 self.refused += 1;
-                self.refused_unexpectedly += usize::from(task.is_expected);
-                SliceStatus::Skipped
+                self.refused_expected += usize::from(expected);
+                if self.answered { Verdict::Record } else { Verdict::Hold }
             }
-            SliceError::Service(ServiceError::UserRefused { .. }) => {
-                self.others += 1;
-                SliceStatus::Skipped
+            Attempt::Skipped => {
+                self.skipped += 1;
+                Verdict::Record
             }
-            other => {
+            Attempt::Failed { unreachable } => {
                 self.failed += 1;
                 self.failed_in_a_row += 1;
-                if let SliceError::Service(service @ ServiceError::Unreachable { .. }) = other
-                    && self.failed_in_a_row >= FAILED
-                {
-                    return Err(service.clone());
-                }
-                SliceStatus::Failed
+                if unreachable && self.failed_in_a_row >= FAILED { Verdict::GiveUp } else { Verdict::Record }
             }
-        };
-        let in_short = match &error {
-            SliceError::Service(service) => service.without_call(),
-            other => other.to_string(),
-        };
-        let reason = (Some(error.to_string()), Some(in_short));
-        Ok(Some(self.said(&task, status, reason, finished_at, counts)))
+        }
     }
 
-    /// What is said of a user's slice, with a reason in full and in short.
-    pub(crate) fn said(
-        &self,
-        task: &HistoryTask,
-        status: SliceStatus,
-        (reason, in_short): (Option<String>, Option<String>),
-        finished_at: Instant,
-        received: SliceCounts,
-    ) -> EndedSlice {
-        let slice = Slice {
-            table: &AI_INTERACTION,
-            scope: task.user.clone(),
-            clock: CREATED,
-            start: task.start,
-            end: task.end,
+    /// Whether the application is refused, as is known before everyone was tried.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.answered && self.failed == 0 && self.refused_expected >= REFUSED
+    }
+
+    /// Whether the application is refused, now that no further attempt is made.
+    pub(crate) fn is_application_refused(&self, everyone_was_tried: bool) -> bool {
+        let mostly_refused = !self.answered && self.refused > self.skipped + self.failed;
+        (everyone_was_tried && mostly_refused) || self.is_open()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const REFUSED_EXPECTED: Attempt = Attempt::Refused { expected: true };
+    const REFUSED_OTHER: Attempt = Attempt::Refused { expected: false };
+    const UNREACHABLE: Attempt = Attempt::Failed { unreachable: true };
+    const BROKEN: Attempt = Attempt::Failed { unreachable: false };
+
+    #[test]
+    fn a_table_of_cases() {
+        use Verdict::{GiveUp, Hold, Ignore, Record};
+        struct Case {
+            name: &'static str,
+            page: bool,
+            attempts: Vec<(Attempt, usize)>,
+            /// Of the last attempt.
+            verdict: Verdict,
+            is_open: bool,
+            /// Before everyone was tried, and after.
+            is_refused: [bool; 2],
+        }
+        let case = |name, page, attempts: &[(Attempt, usize)], verdict, is_open, is_refused| Case {
+            name,
+            page,
+            attempts: attempts.to_vec(),
+            verdict,
+            is_open,
+            is_refused,
         };
-        let (selection, until) = if status == SliceStatus::Done && !self.is_window {
-            // What was read before does not become unread.
-            let until = task.until.filter(|_| task.asked_before.as_deref() == Some(&*task.asked));
-            (task.asked.to_string(), Some(until.map_or(task.end, |until| until.max(task.end))))
-        } else {
-            let asked = task.asked_before.as_ref().filter(|_| task.until.is_some()).unwrap_or(&task.asked);
-            (asked.to_string(), task.until)
-        };
-        let watermark = Watermark::At(until);
-        let row = SliceRow { slice, selection, status, reason, watermark, token: None, finished_at, received };
-        EndedSlice { row, in_short }
+        let cases = [
+            case("a history was read", true, &[(Attempt::Done, 1)], Record, false, [false; 2]),
+            case("a stop says nothing", false, &[(Attempt::Stopped, 5)], Ignore, false, [false; 2]),
+            case("one refusal, nobody read", false, &[(REFUSED_OTHER, 1)], Hold, false, [false, true]),
+            case("one refusal, others read", true, &[(REFUSED_OTHER, 1)], Record, false, [false; 2]),
+            case("99 expected users refused", false, &[(REFUSED_EXPECTED, 99)], Hold, false, [false, true]),
+            case("100 expected users refused", false, &[(REFUSED_EXPECTED, 100)], Hold, true, [true; 2]),
+            case("100 refused of whom nothing is expected", false, &[(REFUSED_OTHER, 100)], Hold, false, [false, true]),
+            case("100 refused, others read", true, &[(REFUSED_EXPECTED, 100)], Record, false, [false; 2]),
+            case("100 refused, one failed", false, &[(BROKEN, 1), (REFUSED_EXPECTED, 100)], Hold, false, [false, true]),
+            case(
+                "as many skipped as refused",
+                false,
+                &[(Attempt::Skipped, 2), (REFUSED_OTHER, 2)],
+                Hold,
+                false,
+                [false; 2],
+            ),
+            case(
+                "fewer skipped than refused",
+                false,
+                &[(REFUSED_OTHER, 3), (Attempt::Skipped, 2)],
+                Record,
+                false,
+                [false, true],
+            ),
+            case("99 unreachable in a row", false, &[(UNREACHABLE, 99)], Record, false, [false; 2]),
+            case("100 unreachable in a row", false, &[(UNREACHABLE, 100)], GiveUp, false, [false; 2]),
+            case(
+                "100 unreachable, but not in a row",
+                true,
+                &[(UNREACHABLE, 99), (Attempt::Done, 1), (UNREACHABLE, 1)],
+                Record,
+                false,
+                [false; 2],
+            ),
+            case(
+                "the last of 100 failures is another one",
+                false,
+                &[(UNREACHABLE, 99), (BROKEN, 1)],
+                Record,
+                false,
+                [false; 2],
+            ),
+            case("an error that everyone would get", true, &[(Attempt::ServiceWide, 1)], GiveUp, false, [false; 2]),
+        ];
+        for Case { name, page, attempts, verdict, is_open, is_refused } in cases {
+            let mut breaker = CircuitBreaker::default();
+            if page {
+                breaker.page_received();
+            }
+            let all = attempts.iter().flat_map(|(attempt, count)| std::iter::repeat_n(*attempt, *count));
+            let last = all.map(|attempt| breaker.attempted(attempt)).last();
+            assert_eq!(last, Some(verdict), "{name}");
+            assert_eq!(breaker.is_open(), is_open, "{name}");
+            assert_eq!([false, true].map(|everyone| breaker.is_application_refused(everyone)), is_refused, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_same_refusal_is_held_before_the_first_page_and_recorded_after_it() {
+        let mut breaker = CircuitBreaker::default();
+        assert_eq!(breaker.attempted(REFUSED_EXPECTED), Verdict::Hold);
+        breaker.page_received();
+        assert_eq!(breaker.attempted(REFUSED_EXPECTED), Verdict::Record);
+        assert!(!breaker.is_application_refused(true));
     }
 }

@@ -10,10 +10,11 @@ use futures::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 
 use super::window::HistoryTask;
-use crate::dataverse::ingest::{SliceCounts, SliceError};
+use crate::ledger::slice_row::SliceCounts;
 use crate::run::shutdown::Shutdown;
+use crate::slice_error::SliceError;
 
-/// What is heard of a user.
+/// What happens to a history while it is read.
 pub(crate) enum HistoryEvent {
     /// A page.
     Page(HistoryPage),
@@ -84,8 +85,8 @@ impl HistoryReader {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Reads all of them, and tells what is heard. Ends early when nobody listens, or the run is to stop.
-    pub(crate) async fn read(&self, tasks: Vec<HistoryTask>, tell: mpsc::UnboundedSender<HistoryEvent>) {
+    /// Reads histories, several at a time, and sends what happens. Ends early when nobody listens, or on a shutdown.
+    pub(crate) async fn read(&self, tasks: Vec<HistoryTask>, events: mpsc::Sender<HistoryEvent>) {
         let reading = stream::iter(tasks).for_each_concurrent(self.service.at_once(), |task| async {
             if self.shutdown.is_requested() {
                 self.stopped.store(true, Ordering::Relaxed);
@@ -93,61 +94,64 @@ impl HistoryReader {
             }
             let mut stop = self.shutdown.subscribe();
             tokio::select! {
-                () = self.one(task, &tell) => {}
+                () = self.read_one(task, &events) => {}
                 Ok(_) = stop.wait_for(|stop| *stop) => self.stopped.store(true, Ordering::Relaxed),
             }
         });
         tokio::select! {
             () = reading => {}
-            () = tell.closed() => {}
+            () = events.closed() => {}
         }
     }
 
-    async fn one(&self, task: HistoryTask, tell: &mpsc::UnboundedSender<HistoryEvent>) {
+    async fn read_one(&self, task: HistoryTask, events: &mpsc::Sender<HistoryEvent>) {
         let mut counts = SliceCounts::default();
         let unfiltered = self.unfiltered.load(Ordering::Relaxed);
-        let mut reading = self.walk(&task, unfiltered, &mut counts, tell).await;
+        let mut reading = self.read_once(&task, unfiltered, &mut counts, events).await;
         if matches!(reading.result, Err(SliceError::Service(ServiceError::FilterRefused { .. }))) && !unfiltered {
-            reading = self.walk(&task, true, &mut counts, tell).await;
+            reading = self.read_once(&task, true, &mut counts, events).await;
             if reading.result.is_ok() && !self.filtered.load(Ordering::Relaxed) {
                 // From now on nobody is asked with one.
                 self.unfiltered.store(true, Ordering::Relaxed);
             }
         }
-        let Reading { history, unfiltered, result } = reading;
+        let HistoryRead { history, unfiltered, result } = reading;
         let finished_at = self.service.service_time().await.ok().or(counts.as_of).unwrap_or(task.end);
         let ended = EndedHistory { task, history, counts, finished_at, unfiltered, result };
         // Nobody listens any more when the run is given up.
-        drop(tell.send(HistoryEvent::End(Box::new(ended))));
+        drop(events.send(HistoryEvent::End(Box::new(ended))).await);
     }
 
-    async fn walk(
+    async fn read_once(
         &self,
         task: &HistoryTask,
         unfiltered: bool,
         counts: &mut SliceCounts,
-        tell: &mpsc::UnboundedSender<HistoryEvent>,
-    ) -> Reading {
+        events: &mpsc::Sender<HistoryEvent>,
+    ) -> HistoryRead {
         let window = task.start..task.end;
         // What the service sends to a filter is kept, whatever its time: of a window again, or never shown otherwise.
         let keep = unfiltered.then(|| Keep { window: window.clone(), app_classes: self.app_classes.clone() });
         let history = Arc::new(Mutex::new(HistoryDecoding { history: History::new(&task.user, keep), broken: None }));
         let ask = HistoryAsk { app_classes: self.app_classes.clone(), window: (!unfiltered).then_some(window) };
-        let result = self.pages(task, &ask, &history, counts, tell).await;
-        Reading { history, unfiltered, result }
+        let result = self.read_pages(task, &ask, &history, counts, events).await;
+        HistoryRead { history, unfiltered, result }
     }
 
-    async fn pages(
+    async fn read_pages(
         &self,
         task: &HistoryTask,
         ask: &HistoryAsk,
         history: &Arc<Mutex<HistoryDecoding>>,
         counts: &mut SliceCounts,
-        tell: &mpsc::UnboundedSender<HistoryEvent>,
+        events: &mpsc::Sender<HistoryEvent>,
     ) -> Result<(), SliceError> {
         counts.as_of.get_or_insert(self.service.service_time().await?);
         let mut pages = std::pin::pin!(self.service.history(&task.user, ask));
-        while let Some(page) = pages.next().await {
+        loop {
+            // No page is requested before there is room for it.
+            let Ok(slot) = events.reserve().await else { return Err(SliceError::Stopped) };
+            let Some(page) = pages.next().await else { return Ok(()) };
             let page = match page {
                 Ok(page) => page,
                 Err(error) => {
@@ -163,16 +167,13 @@ impl HistoryReader {
             counts.throttled_seconds += page.throttled.as_secs_f64();
             let extracted_at = self.service.service_time().await?;
             let page = HistoryPage { history: Arc::clone(history), page, extracted_at };
-            if tell.send(HistoryEvent::Page(page)).is_err() {
-                return Err(SliceError::Stopped);
-            }
+            slot.send(HistoryEvent::Page(page));
         }
-        Ok(())
     }
 }
 
 /// One walk over a history.
-struct Reading {
+struct HistoryRead {
     history: Arc<Mutex<HistoryDecoding>>,
     unfiltered: bool,
     result: Result<(), SliceError>,

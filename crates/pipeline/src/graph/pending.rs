@@ -1,44 +1,43 @@
-//! What was read and is not committed yet: rows of many users, and how their slices ended.
+//! Histories that are read and not committed yet: rows of many users, and how their slices ended.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use arrow::array::{AsArray, RecordBatch};
-use copilot_lake_decoder::{DecodedInteractions, Reject, reject_batch};
+use copilot_lake_decoder::{DecodedInteractions, Reject, Revision, reject_batch};
 use copilot_lake_tables::{AI_INTERACTION, INTERACTION_CHILDREN, Instant, REJECTED_RECORD, Table};
 use copilot_lake_writer::{Changes, Find, Lake};
 use futures::future::try_join_all;
 
 use super::bundle::Bundle;
-use super::circuit_breaker::EndedSlice;
-use crate::dataverse::ingest::SliceCounts;
+use super::ended_slice::EndedSlice;
+use super::write_step::WriteStep;
 use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::rejects::RejectParents;
+use crate::ledger::slice_row::SliceCounts;
 use crate::report::SliceStatus;
 use crate::run::context::RunContext;
 
-/// The first commit of a run comes so soon, the others after twice the time each.
+/// The time until the first commit of a run; it doubles from one commit to the next.
 const FIRST_COMMIT: Duration = Duration::from_secs(1);
-/// A run that is killed repeats no more than this.
+/// The longest time between commits: a killed run repeats no more than this.
 const LAST_COMMIT: Duration = Duration::from_secs(5 * 60);
-/// More rows that came before in other words do not wait for a commit.
-const LATER: usize = 10_000;
-/// More rows are not kept uncommitted.
+/// Rows that are pending at most.
 const ROWS: u64 = 500_000;
-/// Reasons that a report tells one by one.
+/// Reasons that a report lists one by one.
 const REASONS: usize = 20;
 
-/// What is to be committed together.
+/// Histories that are committed together.
 pub(crate) struct PendingHistories<'s> {
     run: &'s RunContext,
     interactions: Changes,
     children: Vec<(&'static Table, Changes)>,
     rejected: Changes,
     outcomes: Vec<EndedSlice>,
-    /// Parts with rows that came before in other words, each key once: they are committed after what came before.
-    later: Vec<(DecodedInteractions, Instant)>,
-    later_keys: HashSet<u64>,
+    /// Later versions of rows, each key once: they go into the commit after the next.
+    deferred: Vec<(DecodedInteractions, Instant)>,
+    deferred_keys: HashSet<u64>,
     rows: u64,
     wait: Duration,
     due: tokio::time::Instant,
@@ -54,8 +53,8 @@ impl<'s> PendingHistories<'s> {
             children: children(lake),
             rejected: lake.changes(&REJECTED_RECORD, Find::ByKey),
             outcomes: Vec::new(),
-            later: Vec::new(),
-            later_keys: HashSet::new(),
+            deferred: Vec::new(),
+            deferred_keys: HashSet::new(),
             rows: 0,
             wait: FIRST_COMMIT,
             due: tokio::time::Instant::now() + FIRST_COMMIT,
@@ -74,20 +73,23 @@ impl<'s> PendingHistories<'s> {
         self.rows >= ROWS || tokio::time::Instant::now() >= self.due
     }
 
-    /// Takes rows that were decoded together.
-    pub(crate) async fn rows(&mut self, bundle: Bundle) -> Result<(), Error> {
+    /// Adds rows that were decoded together.
+    pub(crate) async fn push_bundle(&mut self, bundle: Bundle) -> Result<(), Error> {
         let Bundle { decoded, extracted_at, throttled_seconds, .. } = bundle;
         let rows = decoded.iter().map(|part| part.rows).sum();
         for part in decoded {
-            if !part.differs {
-                self.part(part, extracted_at).await?;
-                continue;
+            match WriteStep::of(&part.revision, &self.deferred_keys) {
+                WriteStep::Now => {
+                    self.push(part, extracted_at).await?;
+                    continue;
+                }
+                WriteStep::Deferred => {}
+                WriteStep::CommitFirst => self.flush().await?,
             }
-            if self.later_keys.len() >= LATER || !self.later_keys.is_disjoint(&part.keys) {
-                self.flush().await?;
+            if let Revision::Later(keys) = &part.revision {
+                self.deferred_keys.extend(keys);
             }
-            self.later_keys.extend(&part.keys);
-            self.later.push((part, extracted_at));
+            self.deferred.push((part, extracted_at));
         }
         if rows > 0 {
             (self.run.observe)(&Event::Page { table: AI_INTERACTION.name, rows, throttled_seconds });
@@ -95,7 +97,7 @@ impl<'s> PendingHistories<'s> {
         Ok(())
     }
 
-    async fn part(&mut self, decoded: DecodedInteractions, at: Instant) -> Result<(), Error> {
+    async fn push(&mut self, decoded: DecodedInteractions, at: Instant) -> Result<(), Error> {
         let (rejects, run_id) = (&self.run.rejects, &self.run.run_id);
         let mut refused: BTreeMap<&str, (&'static Table, Vec<Reject>)> = BTreeMap::new();
         for (table, reject) in decoded.rejects {
@@ -120,12 +122,12 @@ impl<'s> PendingHistories<'s> {
         Ok(())
     }
 
-    /// Takes slices that are over.
-    pub(crate) fn ended(&mut self, outcomes: Vec<EndedSlice>) {
+    /// Adds slices that have ended.
+    pub(crate) fn add_ended(&mut self, outcomes: Vec<EndedSlice>) {
         self.outcomes.extend(outcomes);
     }
 
-    /// Commits, and says when that is due next.
+    /// Commits, and sets when the next commit is due.
     pub(crate) async fn commit(&mut self) -> Result<(), Error> {
         self.flush().await?;
         self.wait = (self.wait * 2).min(LAST_COMMIT);
@@ -136,18 +138,18 @@ impl<'s> PendingHistories<'s> {
     /// Commits rejects, then the rows, then the ledger.
     async fn flush(&mut self) -> Result<(), Error> {
         let mut written = self.commit_rows().await?;
-        self.later_keys.clear();
-        let later = std::mem::take(&mut self.later);
-        if !later.is_empty() {
-            // What came first of these rows is there now, so that they replace it.
-            for (part, extracted_at) in later {
-                self.part(part, extracted_at).await?;
+        self.deferred_keys.clear();
+        let deferred = std::mem::take(&mut self.deferred);
+        if !deferred.is_empty() {
+            // The versions before them are in the lake now, where these replace them.
+            for (part, extracted_at) in deferred {
+                self.push(part, extracted_at).await?;
             }
             written += self.commit_rows().await?;
         }
         let outcomes = std::mem::take(&mut self.outcomes);
         self.run.ledger.record_all(&self.run.run_id, outcomes.iter().map(|outcome| &outcome.row)).await?;
-        self.tell(&outcomes, written).await;
+        self.report(&outcomes, written).await;
         self.rows = 0;
         Ok(())
     }
@@ -184,7 +186,7 @@ impl<'s> PendingHistories<'s> {
         Ok(written)
     }
 
-    /// Lets what belongs to rows that the lake has go, unless it is pushed again.
+    /// Removes the child rows of interactions that the lake has, unless they are pushed again.
     async fn replace_children(
         &self,
         parents: &RecordBatch,
@@ -203,10 +205,11 @@ impl<'s> PendingHistories<'s> {
     }
 
     /// Reports slices that are in the ledger now.
-    async fn tell(&mut self, outcomes: &[EndedSlice], rows_written: u64) {
+    async fn report(&mut self, outcomes: &[EndedSlice], rows_written: u64) {
         let table = AI_INTERACTION.name;
-        let of = |status| outcomes.iter().filter(|outcome| outcome.row.status == status).count() as u64;
-        let (done, failed, skipped) = (of(SliceStatus::Done), of(SliceStatus::Failed), of(SliceStatus::Skipped));
+        let count = |status| outcomes.iter().filter(|outcome| outcome.row.status == status).count() as u64;
+        let done = count(SliceStatus::Done);
+        let (failed, skipped) = (count(SliceStatus::Failed), count(SliceStatus::Skipped));
         let sum = |of: fn(&SliceCounts) -> u64| outcomes.iter().map(|outcome| of(&outcome.row.received)).sum::<u64>();
         let rows_received = sum(|counts| counts.rows);
         {
@@ -223,8 +226,10 @@ impl<'s> PendingHistories<'s> {
             (self.run.observe)(&Event::SlicesEnded { table, done, failed, skipped, rows_received, rows_written });
         }
         let mut not_done: BTreeMap<(SliceStatus, &str), u64> = BTreeMap::new();
-        for EndedSlice { row, in_short } in outcomes.iter().filter(|outcome| outcome.row.status != SliceStatus::Done) {
-            *not_done.entry((row.status, in_short.as_deref().unwrap_or_default())).or_default() += 1;
+        for EndedSlice { row, short_reason } in
+            outcomes.iter().filter(|outcome| outcome.row.status != SliceStatus::Done)
+        {
+            *not_done.entry((row.status, short_reason.as_deref().unwrap_or_default())).or_default() += 1;
         }
         for ((status, reason), slices) in not_done {
             let known = self.reasons.len();
@@ -237,7 +242,7 @@ impl<'s> PendingHistories<'s> {
         }
     }
 
-    /// Says at the end why slices were not done.
+    /// Adds to the report why slices were not done.
     pub(crate) async fn report_reasons(self) {
         let mut reports = self.run.reports.lock().await;
         let report = reports.table(AI_INTERACTION.name);
@@ -255,7 +260,7 @@ impl<'s> PendingHistories<'s> {
     }
 }
 
-/// Changes of what belongs to interactions.
+/// The changes of the child tables.
 fn children(lake: &Lake) -> Vec<(&'static Table, Changes)> {
     INTERACTION_CHILDREN.into_iter().map(|table| (table, lake.changes(table, Find::ByKey))).collect()
 }

@@ -13,12 +13,12 @@ use copilot_lake_writer::{Changes, Find, Lake, Scan};
 use futures::{Stream, TryStreamExt as _, stream};
 use tracing::warn;
 
-use super::watermarks::ScopeState;
+use super::scope_state::ScopeMember;
 use crate::cpu;
-use crate::dataverse::ingest::SliceError;
 use crate::error::Error;
 use crate::ledger::rejects::Rejects;
 use crate::settings::{GraphJob, UserSelector};
+use crate::slice_error::SliceError;
 
 /// When each user of the lake was first in scope, by id.
 pub(crate) type KnownUsers = HashMap<String, Instant>;
@@ -32,17 +32,6 @@ pub(crate) struct Scope {
     pub(crate) unknown: Vec<String>,
     /// Pages of users that were read.
     pub(crate) pages: u64,
-}
-
-/// Somebody in scope.
-#[derive(Debug)]
-pub(crate) struct ScopeMember {
-    pub(crate) is_licensed: bool,
-    pub(crate) deleted_at: Option<Instant>,
-    /// When the lake had the user first in scope; none: it does not know the user.
-    pub(crate) first_seen: Option<Instant>,
-    /// What the ledger says, once it is read.
-    pub(crate) state: Option<ScopeState>,
 }
 
 /// Reads whom the lake knows.
@@ -92,14 +81,14 @@ impl<'s> UserRows<'s> {
 }
 
 /// Asks the directory who is in scope.
-pub(crate) struct Resolver<'a> {
+pub(crate) struct Resolver<'a, 'r> {
     pub(crate) service: &'a Graph,
     pub(crate) job: &'a GraphJob,
     pub(crate) known: Arc<KnownUsers>,
     /// When the run started: users whom the lake does not know are in scope since then.
     pub(crate) now: Instant,
     /// Takes the rows of those in scope.
-    pub(crate) rows: Option<UserRows<'a>>,
+    pub(crate) rows: Option<&'a mut UserRows<'r>>,
 }
 
 /// Object ids and principal names, in lower case.
@@ -118,9 +107,9 @@ pub(crate) async fn excluded_names(service: &Graph, job: &GraphJob) -> Result<Us
     Ok(excluded)
 }
 
-impl<'a> Resolver<'a> {
+impl Resolver<'_, '_> {
     /// Whoever is in scope, excluded ones left out. The rows are the caller's to commit.
-    pub(crate) async fn resolve(mut self) -> Result<(Scope, Option<UserRows<'a>>), SliceError> {
+    pub(crate) async fn resolve(mut self) -> Result<Scope, SliceError> {
         let (job, service) = (self.job, self.service);
         let excluded = excluded_names(service, job).await?;
         let mut scope = Scope::default();
@@ -151,7 +140,7 @@ impl<'a> Resolver<'a> {
         missing.retain(|name| !excluded.contains(name));
         self.add_deleted_users(&mut scope, &excluded, &mut missing).await?;
         scope.unknown = missing.into_iter().collect();
-        Ok((scope, self.rows))
+        Ok(scope)
     }
 
     /// Takes those of these users who are wanted.

@@ -9,7 +9,7 @@ use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_SLICE, Instant};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
-use super::scope::ScopeMember;
+use super::scope_state::{ScopeMember, ScopeState};
 use super::selection::HistorySelection;
 use crate::error::Error;
 use crate::report::SliceStatus;
@@ -19,26 +19,6 @@ const SLACK: i64 = 3600;
 
 /// So many of the newest rows are looked through for those who were deleted long ago.
 const LOOKED_BACK: usize = 500_000;
-
-/// The newest row of a user.
-#[derive(Debug, Clone)]
-pub(crate) struct ScopeState {
-    /// Everything before it was read; none when nothing was.
-    pub(crate) until: Option<Instant>,
-    /// What was asked for until then.
-    pub(crate) asked: Option<Arc<HistorySelection>>,
-    /// The last window, whether or not it was read.
-    pub(crate) window_start: Instant,
-    pub(crate) window_end: Instant,
-    /// How reading that window ended.
-    pub(crate) status: SliceStatus,
-    /// Whether a run wrote it that the present one continues.
-    pub(crate) is_resumed: bool,
-    /// Whether the run wrote it that found out what the lake has lost, or a later one.
-    pub(crate) is_after_loss: bool,
-    pub(crate) pages: u64,
-    pub(crate) finished_at: i64,
-}
 
 /// How the ledger is read.
 pub(crate) struct StateQuery<'a> {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use copilot_lake_tables::{GRAPH_USER, Instant};
 use copilot_lake_writer::Extent;
 
+use super::scope_state::ScopeState;
 use super::selection::HistorySelection;
-use super::watermarks::ScopeState;
 use crate::report::SliceStatus;
 use crate::run::condition::graph_tables;
 use crate::settings::GraphJob;

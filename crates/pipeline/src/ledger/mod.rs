@@ -1,63 +1,48 @@
-//! The ledger: which runs there were, which windows are done, and the rows that say so.
+//! The bookkeeping tables: which runs there were, which windows are done, and which rows have rejects.
+//!
+//! Knows no service: rows come from whoever read a slice.
 
-mod groups;
+mod commit_queue;
 mod reject_index;
 pub(crate) mod rejects;
-mod restart;
 pub(crate) mod row_rejects;
 mod rows;
+pub(crate) mod runs;
+pub(crate) mod slice_row;
+pub(crate) mod windows;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, AsArray, RecordBatch};
-use arrow::datatypes::TimestampMicrosecondType;
+use arrow::array::Array;
 use copilot_lake_decoder::assemble;
-use copilot_lake_extractor::Slice;
-use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, Instant, Table};
+use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, Instant, Service, Table};
 use copilot_lake_writer::{Find, Lake, Scan};
 use futures::TryStreamExt as _;
 use tokio::sync::Mutex;
 
-use self::groups::CommitQueue;
-pub(crate) use self::restart::Restart;
+use self::commit_queue::CommitQueue;
 use self::rows::NamedArrays;
-use crate::dataverse::ingest::SliceCounts;
-use crate::dataverse::plan::{self, DoneWindow};
+use self::runs::Runs;
+use self::slice_row::{SliceRow, Watermark};
+use self::windows::DoneWindow;
+use crate::cells::{instant, text};
 use crate::error::Error;
 use crate::report::{Report, RunOutcome, SliceStatus};
-
-/// Runs whose starts lie no further apart may be told apart by the ledger alone.
-const SAME_MOMENT_SECONDS: i64 = 60;
-
-/// What `source` says of slices that are planned from all rows of the ledger.
-const DATAVERSE: &str = "dataverse";
-/// The same of users' slices.
-const GRAPH: &str = "graph";
-/// The command of a replay.
-pub(crate) const REPLAY: &str = "replay";
-/// What the command of a run that reads everything again ends with.
-pub(crate) const FULL: &str = " --full";
 
 /// What the ledger held when the run started, and what the run has added since.
 pub(crate) struct Ledger {
     lake: Lake,
     /// Rows of this run that may not be committed yet.
     queue: CommitQueue,
-    started: BTreeMap<String, Instant>,
-    /// How each run ended that did.
-    outcomes: BTreeMap<String, String>,
-    /// The command of each run.
-    commands: BTreeMap<String, String>,
-    /// When each run finished its last slice.
-    active: BTreeMap<String, Instant>,
+    runs: Runs,
     /// Done windows that count for watermarks, per table and selection.
     windows: Mutex<BTreeMap<String, BTreeMap<String, Vec<DoneWindow>>>>,
-    /// The last done window of each table and clock.
+    /// The last done window of each table and time column.
     last_windows: Mutex<BTreeMap<(String, String), LastWindow>>,
 }
 
-/// Where the reading of a table by one of its clocks ended last.
+/// The last done window of a table by one of its time columns.
 #[derive(Debug, Clone)]
 pub(crate) struct LastWindow {
     pub(crate) run_id: String,
@@ -68,42 +53,13 @@ pub(crate) struct LastWindow {
     finished_at: Instant,
 }
 
-/// The row that a slice leaves.
-#[derive(Debug)]
-pub(crate) struct SliceRow {
-    pub(crate) slice: Slice,
-    pub(crate) selection: String,
-    pub(crate) status: SliceStatus,
-    pub(crate) reason: Option<String>,
-    pub(crate) watermark: Watermark,
-    /// The change tracking token that was given.
-    pub(crate) token: Option<String>,
-    pub(crate) finished_at: Instant,
-    /// What was received.
-    pub(crate) received: SliceCounts,
-}
-
-/// Until when everything is read, after a slice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Watermark {
-    /// The window says nothing about that: it was asked for by `--since` or `--until`, or watermarks are not gone by.
-    None,
-    /// As the table's done windows say, with this one if it is done.
-    OfWindows,
-    /// This, as the slice's own scope says.
-    At(Option<Instant>),
-}
-
 impl Ledger {
     /// Reads the ledger of a lake.
     pub(crate) async fn read(lake: &Lake) -> Result<Self, Error> {
         let mut ledger = Self {
             lake: lake.clone(),
             queue: CommitQueue::new(lake.clone()),
-            started: BTreeMap::new(),
-            outcomes: BTreeMap::new(),
-            commands: BTreeMap::new(),
-            active: BTreeMap::new(),
+            runs: Runs::default(),
             windows: Mutex::default(),
             last_windows: Mutex::default(),
         };
@@ -111,14 +67,23 @@ impl Ledger {
         let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_RUN, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             for row in 0..batch.num_rows() {
-                let run_id = text(&batch, "run_id", row).to_owned();
-                if batch.column_by_name("outcome").is_some_and(|outcome| outcome.is_valid(row)) {
-                    ledger.outcomes.insert(run_id.clone(), text(&batch, "outcome", row).to_owned());
-                }
-                ledger.commands.insert(run_id.clone(), text(&batch, "command", row).to_owned());
-                ledger.started.insert(run_id, instant(&batch, "started_at", row));
+                let has_ended = batch.column_by_name("outcome").is_some_and(|outcome| outcome.is_valid(row));
+                let outcome = has_ended.then(|| text(&batch, "outcome", row));
+                let (run_id, command) = (text(&batch, "run_id", row), text(&batch, "command", row));
+                ledger.runs.add(run_id, command, instant(&batch, "started_at", row), outcome);
             }
         }
+        for service in Service::ALL.into_iter().filter(|service| !service.has_slices_of_users()) {
+            ledger.read_windows(service).await?;
+        }
+        for service in Service::ALL.into_iter().filter(|service| service.has_slices_of_users()) {
+            ledger.read_active(service).await?;
+        }
+        Ok(ledger)
+    }
+
+    /// Reads which windows of a service's tables are done.
+    async fn read_windows(&mut self, service: Service) -> Result<(), Error> {
         let columns = vec![
             "run_id",
             "source",
@@ -133,54 +98,45 @@ impl Ledger {
             "finished_at",
             "token",
         ];
-        // Of users the newest rows are enough: whoever needs them reads them.
-        let scan = Scan { columns, key: Some(("source", DATAVERSE)), ..Scan::default() };
-        let (windows, last_windows) = (ledger.windows.get_mut(), ledger.last_windows.get_mut());
-        let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_SLICE, scan).await?);
+        let scan = Scan { columns, key: Some(("source", service.name())), ..Scan::default() };
+        let (windows, last_windows) = (self.windows.get_mut(), self.last_windows.get_mut());
+        let mut batches = std::pin::pin!(self.lake.scan(&EXTRACTION_SLICE, scan).await?);
         while let Some(batch) = batches.try_next().await? {
-            let counts = batch.column_by_name("done_until").map(Arc::clone);
+            let done_until = batch.column_by_name("done_until").map(Arc::clone);
             for row in 0..batch.num_rows() {
-                let (run, at) = (text(&batch, "run_id", row), instant(&batch, "finished_at", row));
-                note_active(&mut ledger.active, run, at);
-                if text(&batch, "source", row) != DATAVERSE || text(&batch, "status", row) != SliceStatus::Done.name() {
+                let run_id = text(&batch, "run_id", row);
+                let finished_at = instant(&batch, "finished_at", row);
+                self.runs.note_active(run_id, finished_at);
+                let is_done = text(&batch, "status", row) == SliceStatus::Done.name();
+                if text(&batch, "source", row) != service.name() || !is_done {
                     continue;
                 }
-                let token = Some(text(&batch, "token", row)).filter(|token| !token.is_empty());
-                let last_window = LastWindow {
-                    run_id: text(&batch, "run_id", row).to_owned(),
-                    end: instant(&batch, "window_end", row),
-                    token: token.map(str::to_owned),
-                    finished_at: instant(&batch, "finished_at", row),
-                };
-                keep_latest(last_windows, text(&batch, "table_name", row), text(&batch, "clock", row), last_window);
-                if counts.as_ref().is_some_and(|column| column.is_valid(row)) {
+                let (table, clock) = (text(&batch, "table_name", row), text(&batch, "clock", row));
+                let end = instant(&batch, "window_end", row);
+                let token = Some(text(&batch, "token", row)).filter(|token| !token.is_empty()).map(str::to_owned);
+                let last_window = LastWindow { run_id: run_id.to_owned(), end, token, finished_at };
+                keep_latest(last_windows, table, clock, last_window);
+                if done_until.as_ref().is_some_and(|column| column.is_valid(row)) {
                     let window = DoneWindow {
-                        run_id: text(&batch, "run_id", row).to_owned(),
-                        clock: text(&batch, "clock", row).to_owned(),
+                        run_id: run_id.to_owned(),
+                        clock: clock.to_owned(),
                         start: instant(&batch, "window_start", row),
-                        end: instant(&batch, "window_end", row),
+                        end,
                         as_of: instant(&batch, "as_of", row),
                     };
-                    let (table, selection) = (text(&batch, "table_name", row), text(&batch, "selection", row));
-                    windows_of(windows, table, selection).push(window);
+                    windows_of(windows, table, text(&batch, "selection", row)).push(window);
                 }
             }
         }
-        ledger.read_active().await?;
-        Ok(ledger)
+        Ok(())
     }
 
-    /// Reads when runs that may be continued finished the slices of their last users.
-    async fn read_active(&mut self) -> Result<(), Error> {
-        let mut runs: Vec<_> = self.started.iter().collect();
-        runs.sort_by_key(|(_, started)| std::cmp::Reverse(**started));
-        let open = runs.into_iter().take_while(|(run, _)| match self.outcomes.get(*run) {
-            None => true,
-            Some(outcome) => outcome == RunOutcome::Partial.name() && self.command_of(run).ends_with(FULL),
-        });
-        let Some(first) = open.map(|(_, started)| *started).last() else { return Ok(()) };
+    /// Reads when runs that may be resumed finished the slices of their last users. Of users the newest rows are enough:
+    /// whoever plans their slices reads the rest.
+    async fn read_active(&mut self, service: Service) -> Result<(), Error> {
+        let Some(first) = self.runs.earliest_open() else { return Ok(()) };
         let columns = vec!["run_id", "finished_at"];
-        let scan = Scan { columns, key: Some(("source", GRAPH)), ..Scan::default() };
+        let scan = Scan { columns, key: Some(("source", service.name())), ..Scan::default() };
         let mut files = std::pin::pin!(self.lake.scan_files(&EXTRACTION_SLICE, scan).await?);
         while let Some(mut file) = files.try_next().await? {
             if file.newest.is_some_and(|newest| newest < first) {
@@ -188,30 +144,23 @@ impl Ledger {
             }
             while let Some(batch) = file.batches.try_next().await? {
                 for row in 0..batch.num_rows() {
-                    note_active(&mut self.active, text(&batch, "run_id", row), instant(&batch, "finished_at", row));
+                    self.runs.note_active(text(&batch, "run_id", row), instant(&batch, "finished_at", row));
                 }
             }
         }
         Ok(())
     }
 
-    /// A start that comes after all earlier runs', although they may have begun in the same moment of a service's clock.
-    /// Runs that began later by far have another clock.
-    pub(crate) fn next_start(&self, started_at: Instant) -> Instant {
-        let near = started_at.plus_seconds(SAME_MOMENT_SECONDS);
-        let last = self.started.values().filter(|start| **start < near).max();
-        last.map_or(started_at, |last| started_at.max(Instant(last.0 + 1)))
-    }
-
-    /// When each run started.
-    pub(crate) fn started(&self) -> &BTreeMap<String, Instant> {
-        &self.started
+    /// The runs that the ledger knows.
+    pub(crate) fn runs(&self) -> &Runs {
+        &self.runs
     }
 
     /// The done windows of a table whose selection covers the present one.
     pub(crate) async fn windows(&self, table: &Table, selection: &str) -> Vec<DoneWindow> {
         let windows = self.windows.lock().await;
-        let covering = windows.get(table.name).into_iter().flatten().filter(|(done, _)| plan::covers(done, selection));
+        let covering =
+            windows.get(table.name).into_iter().flatten().filter(|(done, _)| windows::covers(done, selection));
         covering.flat_map(|(_, windows)| windows).cloned().collect()
     }
 
@@ -220,27 +169,19 @@ impl Ledger {
         self.last_windows.lock().await.get(&(table.to_owned(), clock.to_owned())).cloned()
     }
 
-    /// Whether no run started between these two.
-    pub(crate) fn is_before(&self, run_id: &str, next: &str) -> bool {
-        let Some(start) = self.started.get(next) else { return false };
-        let earlier = self.started.iter().map(|(run, at)| (at, run.as_str())).filter(|run| *run < (start, next));
-        earlier.max().is_some_and(|(_, before)| before == run_id)
-    }
-
     /// Says that the run started, before it does anything else. Without an end it counts as killed.
     pub(crate) async fn start_run(&mut self, run_id: &str, command: &str, started_at: Instant) -> Result<(), Error> {
         self.queue.compact_runs(run_id).await;
         self.write_run(run_id, rows::run(run_id, command, started_at, None, None), Find::New).await?;
-        self.commands.insert(run_id.to_owned(), command.to_owned());
-        self.started.insert(run_id.to_owned(), started_at);
+        self.runs.add(run_id, command, started_at, None);
         Ok(())
     }
 
     /// Takes in a run of which only the archive tells.
     pub(crate) async fn adopt_run(&mut self, run_id: &str, started_at: Instant) -> Result<(), Error> {
-        if !self.started.contains_key(run_id) {
+        if !self.runs.contains(run_id) {
             self.write_run(run_id, rows::run(run_id, "extract", started_at, Some("replayed"), None), Find::New).await?;
-            self.started.insert(run_id.to_owned(), started_at);
+            self.runs.add(run_id, "", started_at, None);
         }
         Ok(())
     }
@@ -294,7 +235,7 @@ impl Ledger {
             };
             windows_of(&mut *self.windows.lock().await, slice.table.name, &row.selection).push(window);
             let windows = self.windows(slice.table, &row.selection).await;
-            done_until = plan::watermark(windows.iter(), as_of).or(Some(slice.start));
+            done_until = windows::watermark(windows.iter(), as_of).or(Some(slice.start));
         }
         self.enqueue(run_id, &[(row, done_until)], known).await
     }
@@ -348,14 +289,6 @@ fn windows_of<'w>(
     found.unwrap_or_else(|| unreachable!("it was put there"))
 }
 
-/// Notes that a run finished a slice then.
-fn note_active(active: &mut BTreeMap<String, Instant>, run: &str, at: Instant) {
-    match active.get_mut(run) {
-        Some(last) => *last = at.max(*last),
-        None => drop(active.insert(run.to_owned(), at)),
-    }
-}
-
 /// Keeps the later of two last_windows; of the same time the one that came first here, which was written last.
 fn keep_latest(
     last_windows: &mut BTreeMap<(String, String), LastWindow>,
@@ -367,18 +300,6 @@ fn keep_latest(
     if kept.finished_at < last_window.finished_at {
         *kept = last_window;
     }
-}
-
-/// The text in a column, empty when null.
-pub(crate) fn text<'b>(batch: &'b RecordBatch, column: &str, row: usize) -> &'b str {
-    let array = batch.column_by_name(column).map(|array| array.as_string::<i32>());
-    array.filter(|array| array.is_valid(row)).map_or("", |array| array.value(row))
-}
-
-/// The instant in a column, the epoch when null.
-pub(crate) fn instant(batch: &RecordBatch, column: &str, row: usize) -> Instant {
-    let array = batch.column_by_name(column).map(|array| array.as_primitive::<TimestampMicrosecondType>());
-    Instant(array.filter(|array| array.is_valid(row)).map_or(0, |array| array.value(row)))
 }
 
 #[cfg(test)]

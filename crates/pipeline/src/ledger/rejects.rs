@@ -11,9 +11,9 @@ use futures::TryStreamExt as _;
 use tokio::sync::OnceCell;
 
 use super::reject_index::{RejectIndex, hash, parent};
-use crate::dataverse::ingest::SliceError;
+use crate::cells::text;
 use crate::error::Error;
-use crate::ledger::text;
+use crate::slice_error::SliceError;
 
 /// Which rows have rejects: in the lake as it was when the first row came, and by this run.
 pub(crate) struct Rejects {

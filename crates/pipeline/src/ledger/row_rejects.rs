@@ -12,7 +12,8 @@ use copilot_lake_writer::{Changes, Find, Lake, RowVersion, version_columns};
 
 use super::reject_index::hash;
 use super::rejects::{Rejects, keys_of};
-use crate::dataverse::ingest::SliceError;
+
+use crate::slice_error::SliceError;
 
 /// More rows with rejects, or bytes of them, do not wait until it is known which stay.
 const ROWS: usize = 10_000;

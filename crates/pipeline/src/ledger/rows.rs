@@ -7,8 +7,7 @@ use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray, Timestamp
 use copilot_lake_extractor::Slice;
 use copilot_lake_tables::{Instant, Type};
 
-use crate::dataverse::ingest::SliceCounts;
-use crate::ledger::SliceRow;
+use crate::ledger::slice_row::{SliceCounts, SliceRow};
 use crate::report::Report;
 
 /// A row, one array per column.

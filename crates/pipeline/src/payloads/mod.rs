@@ -21,12 +21,12 @@ use self::changes::PayloadChanges;
 use self::named_files::{ClearedFiles, NamedFile, RetryMissing};
 use self::whole::Whole;
 use crate::cpu;
-use crate::dataverse::plan::CREATED;
+use crate::dataverse::context::DataverseContext;
 use crate::dataverse::schema::FileVisibility;
 use crate::error::Error;
 use crate::event::Event;
+use crate::ledger::windows::CREATED;
 use crate::replay::archive::PayloadArchive;
-use crate::run::context::DataverseContext;
 
 /// Payloads fetched at the same time; the extractor's own limits lie below.
 const FETCHED_AT_ONCE: usize = 48;

@@ -11,8 +11,8 @@ use copilot_lake_tables::{Column, Instant, PAYLOAD, Table, Week};
 use copilot_lake_writer::{Lake, Scan};
 use futures::{Stream, TryStreamExt as _};
 
+use crate::cells::{instant, text};
 use crate::error::Error;
-use crate::ledger::{instant, text};
 use crate::payloads::whole::Whole;
 
 /// A File column of a table in one week.

@@ -8,11 +8,11 @@ use copilot_lake_tables::{Column, PAYLOAD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE
 use copilot_lake_writer::{Extent, Find, Scan};
 use futures::TryStreamExt as _;
 
+use crate::cells::{instant, text};
 use crate::cpu;
+use crate::dataverse::context::DataverseContext;
 use crate::error::Error;
-use crate::ledger::{instant, text};
 use crate::payloads::changes::PayloadChanges;
-use crate::run::context::DataverseContext;
 
 /// Says that a text is UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";

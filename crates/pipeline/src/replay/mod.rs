@@ -1,6 +1,7 @@
 //! Replay: archived pages and payloads into a lake, without a request; and the archive that a run keeps for that.
 
 pub(crate) mod archive;
+pub(crate) mod description;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
@@ -11,25 +12,29 @@ use copilot_lake_tables::{Instant, Labels, PAYLOAD, SYSTEM_USER, Table, Week, ta
 use copilot_lake_writer::{ArchivedSlice, Find, Instance, Lake, LakeOptions, archived};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use self::archive::{PAYLOADS, PayloadLine, SliceFile, TRACKING, VERSION};
+use self::description::{PAYLOADS, PayloadLine, SliceFile, VERSION};
 use crate::cpu;
 use crate::dataverse::coverage::Coverage;
 use crate::dataverse::deletes::{self, Deletion};
-use crate::dataverse::ingest::{Ingest, NamedPeople, SliceCounts, SliceError};
+use crate::dataverse::ingest::Ingest;
 use crate::dataverse::labels::LabelCache;
+use crate::dataverse::named_people::NamedPeople;
 use crate::dataverse::people;
-use crate::dataverse::plan::{CREATED, MODIFIED};
 use crate::error::Error;
 use crate::event::{Event, Observer};
+use crate::ledger::Ledger;
 use crate::ledger::rejects::Rejects;
-use crate::ledger::{Ledger, REPLAY, SliceRow, Watermark};
+use crate::ledger::runs::REPLAY;
+use crate::ledger::slice_row::{SliceCounts, SliceRow, Watermark};
+use crate::ledger::windows::{CREATED, MODIFIED, TRACKING};
 use crate::payloads::changes::PayloadChanges;
 use crate::payloads::named_files::HeldPayloads;
 use crate::payloads::{DECODED_TOGETHER, DECODED_TOGETHER_BYTES};
 use crate::report::{Report, RunOutcome, SliceStatus, TableReport};
 use crate::run::condition::{self, LakeCondition};
-use crate::run::{local_time, run_id};
+use crate::run::run_id::{local_time, run_id};
 use crate::settings::{Deletes, Stop};
+use crate::slice_error::SliceError;
 
 /// What a replay is to do.
 #[derive(Debug)]

@@ -14,8 +14,9 @@ use copilot_lake_tables::{
 use copilot_lake_writer::{Absent, Error as LakeError, Instance, Lake, Lost, Scan, Survey};
 use futures::TryStreamExt as _;
 
+use crate::cells::text;
 use crate::error::Error;
-use crate::ledger::{Ledger, text};
+use crate::ledger::Ledger;
 use crate::report::SliceStatus;
 
 /// What a run finds.
@@ -53,7 +54,7 @@ pub(crate) async fn open(
     let mut stopped: BTreeMap<_, _> = stopped.into_iter().map(|(table, error)| (table.name, error)).collect();
     prepare_bookkeeping(lake, instance, repair, (&absent, &mut stopped, has_rows)).await?;
     let ledger = Ledger::read(lake).await?;
-    let repair = repair.map(|(run_id, started_at)| (run_id, ledger.next_start(started_at)));
+    let repair = repair.map(|(run_id, started_at)| (run_id, ledger.runs().next_start(started_at)));
 
     let mut tables: Vec<_> = TABLES.iter().copied().filter(|table| !is_bookkeeping(table)).collect();
     for (table, error) in missing_tables(lake, &absent).await? {
@@ -66,7 +67,7 @@ pub(crate) async fn open(
         }
     }
     tables.retain(|table| !stopped.contains_key(table.name));
-    let lists = repair.is_some() || ledger.has_unfinished() || !ledger.is_last_complete();
+    let lists = repair.is_some() || ledger.runs().has_unfinished() || !ledger.runs().is_last_complete();
     for (table, error) in lake.ready(instance, &tables, lists).await? {
         let Some(found) = repair.filter(|_| matches!(error, LakeError::Damaged { .. })) else {
             stopped.insert(table.name, error);

@@ -3,19 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use copilot_lake_extractor::Dataverse;
 use copilot_lake_tables::{Instant, Table};
 use copilot_lake_writer::{Error as LakeError, Lake, Lost};
 use tokio::sync::Mutex;
 
-use crate::dataverse::ingest::NamedPeople;
-use crate::dataverse::labels::LabelCache;
-use crate::dataverse::schema::Schema;
 use crate::error::Error;
 use crate::event::{Event, Observer};
+use crate::ledger::Ledger;
 use crate::ledger::rejects::Rejects;
-use crate::ledger::{Ledger, SliceRow};
-use crate::replay::archive::ArchiveIdentity;
+use crate::ledger::slice_row::SliceRow;
+use crate::replay::description::ArchiveIdentity;
 use crate::report::{SliceStatus, TableReport};
 use crate::run::condition;
 use crate::run::restart_barrier::RestartBarrier;
@@ -41,18 +38,8 @@ pub(crate) struct RunContext {
     /// What tables have lost and is to be read again.
     pub(crate) lost: BTreeMap<&'static str, Lost>,
     pub(crate) reports: Mutex<Reports>,
-    /// What is left of what was stopped.
+    /// Where a run with `--full` waits before it reads everything afresh.
     pub(crate) restart_barrier: RestartBarrier,
-}
-
-/// What the tables of Dataverse need beside the context of the run.
-pub(crate) struct DataverseContext<'s> {
-    pub(crate) run: &'s RunContext,
-    pub(crate) service: Dataverse,
-    pub(crate) schema: Schema,
-    pub(crate) labels: LabelCache,
-    /// The people whom rows of this run name.
-    pub(crate) named: NamedPeople,
 }
 
 /// What the parts of a run report.

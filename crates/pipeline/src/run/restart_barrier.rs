@@ -1,33 +1,36 @@
-//! What the services of a run have left of what was stopped.
+//! The point at which a run with `--full` starts afresh: together, or not at all.
 
 use std::collections::BTreeMap;
 
+use copilot_lake_tables::Service;
 use tokio::sync::watch;
 
-/// Which services have something left. Whoever reads everything again starts afresh when none has, and not before: else what
-/// one of them failed at would let the other read everything once more.
-pub(crate) struct RestartBarrier(watch::Sender<BTreeMap<&'static str, Option<bool>>>);
+/// Whether any service has work pending that a stopped run left.
+///
+/// A run with `--full` first does what a stopped one left, and reads everything afresh only when no service has such work:
+/// otherwise the failure of one service would make the other read everything once more.
+pub(crate) struct RestartBarrier(watch::Sender<BTreeMap<Service, Option<bool>>>);
 
 impl RestartBarrier {
-    /// These services will say.
-    pub(crate) fn new(sources: impl IntoIterator<Item = &'static str>) -> Self {
-        Self(watch::Sender::new(sources.into_iter().map(|source| (source, None)).collect()))
+    /// A barrier that waits for a declaration of each of these services.
+    pub(crate) fn new(services: impl IntoIterator<Item = Service>) -> Self {
+        Self(watch::Sender::new(services.into_iter().map(|service| (service, None)).collect()))
     }
 
-    /// Says whether a service has something left. What it declared first holds.
-    pub(crate) fn declare(&self, source: &'static str, has: bool) {
+    /// Declares whether a service has work pending. Its first declaration stands.
+    pub(crate) fn declare(&self, service: Service, has_pending: bool) {
         self.0.send_modify(|declared| {
-            declared.entry(source).or_default().get_or_insert(has);
+            declared.entry(service).or_default().get_or_insert(has_pending);
         });
     }
 
-    /// Waits until one has something left, or all have declared that they have nothing: `true`.
+    /// Waits until one service has declared pending work, or all have declared that they have none: `true`.
     pub(crate) async fn nothing_pending(&self) -> bool {
         let is_known = |declared: &BTreeMap<_, Option<bool>>| {
             declared.values().any(|has| *has == Some(true)) || declared.values().all(Option::is_some)
         };
         let mut declared = self.0.subscribe();
-        // The sender lives as long as this.
+        // The sender lives as long as `self`.
         declared.wait_for(is_known).await.is_ok_and(|declared| declared.values().all(|has| *has == Some(false)))
     }
 }
@@ -38,16 +41,16 @@ mod tests {
     use futures::FutureExt as _;
 
     #[test]
-    fn nothing_is_left_when_all_say_so() {
-        let barrier = RestartBarrier::new(["a", "b"]);
-        barrier.declare("a", false);
+    fn nothing_is_pending_once_all_services_declare_it() {
+        let barrier = RestartBarrier::new(Service::ALL);
+        barrier.declare(Service::Dataverse, false);
         assert_eq!(barrier.nothing_pending().now_or_never(), None, "the other has not declared");
-        barrier.declare("b", false);
-        barrier.declare("b", true);
+        barrier.declare(Service::Graph, false);
+        barrier.declare(Service::Graph, true);
         assert_eq!(barrier.nothing_pending().now_or_never(), Some(true));
-        let barrier = RestartBarrier::new(["a", "b"]);
-        barrier.declare("b", true);
-        assert_eq!(barrier.nothing_pending().now_or_never(), Some(false), "whatever the other says");
+        let barrier = RestartBarrier::new(Service::ALL);
+        barrier.declare(Service::Graph, true);
+        assert_eq!(barrier.nothing_pending().now_or_never(), Some(false), "whatever the other declares");
         assert_eq!(RestartBarrier::new([]).nothing_pending().now_or_never(), Some(true));
     }
 }

@@ -6,7 +6,8 @@ use copilot_lake_writer::{Instance, LakeOptions, Scan};
 use futures::TryStreamExt as _;
 
 use super::*;
-use crate::ledger::text;
+
+use crate::cells::text;
 
 const ID: &str = "00000000-0000-4000-8000-000000000001";
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_RUN, EXTRACTION_SLICE, SYSTEM_USER};
+use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, Service};
 use copilot_lake_writer::{Compaction, Find, Lake};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::Instant;
@@ -45,11 +45,16 @@ struct QueueState {
     commits: usize,
 }
 
-#[derive(Default)]
 struct CommitGroup {
     batches: Vec<RecordBatch>,
-    /// Whether the table may have one of them already.
-    may_exist: bool,
+    /// By key as soon as the table may have one of the rows already.
+    find: Find,
+}
+
+impl Default for CommitGroup {
+    fn default() -> Self {
+        Self { batches: Vec::new(), find: Find::New }
+    }
 }
 
 /// When rows are due that wait.
@@ -108,7 +113,9 @@ impl CommitQueue {
             self.waiting.notify_one();
         }
         let group = state.groups.entry(source).or_default();
-        group.may_exist |= known || !is_new;
+        if known || !is_new {
+            group.find = Find::ByKey;
+        }
         group.batches.push(rows);
         if state.schedule.is_due(Instant::now()) {
             self.commit(&mut state, run_id).await?;
@@ -159,9 +166,8 @@ impl CommitQueue {
             return Ok(());
         }
         for group in state.groups.values_mut().filter(|group| !group.batches.is_empty()) {
-            let find = if group.may_exist { Find::ByKey } else { Find::New };
-            // If this is given up, or fails, nobody knows whether it was taken.
-            group.may_exist = true;
+            // A commit that is cancelled, or fails, may have happened all the same: the next attempt looks for its rows.
+            let find = std::mem::replace(&mut group.find, Find::ByKey);
             let mut changes = self.lake.changes(&EXTRACTION_SLICE, find);
             for batch in &group.batches {
                 changes.push(None, batch.clone()).await?;
@@ -184,8 +190,8 @@ impl CommitQueue {
 
     async fn compact(&self, state: &mut QueueState, run_id: &str) {
         state.commits = 0;
-        for source in [SYSTEM_USER.source_name(), AI_INTERACTION.source_name()] {
-            let of = Compaction { key: Some(("source", source)), ..SLICES };
+        for service in Service::ALL {
+            let of = Compaction { key: Some(("source", service.name())), ..SLICES };
             // The ledger is as good without it.
             if let Err(error) = self.lake.compact(&EXTRACTION_SLICE, &of, run_id).await {
                 warn!(%error, "files of the ledger were not folded together");

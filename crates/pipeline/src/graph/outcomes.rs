@@ -1,0 +1,92 @@
+//! How histories ended: which slices can be recorded, and which are held until it is known whether the application is
+//! refused.
+
+use copilot_lake_extractor::Error as ServiceError;
+
+use super::circuit_breaker::{Attempt, CircuitBreaker, Verdict};
+use super::ended_slice::EndedSlice;
+use super::history::EndedHistory;
+use crate::report::SliceStatus;
+use crate::slice_error::SliceError;
+
+/// So many slices are held at most.
+const HELD: usize = 10_000;
+
+/// The outcomes of a run's histories so far.
+pub(crate) struct HistoryOutcomes {
+    breaker: CircuitBreaker,
+    moves_watermark: bool,
+    /// Refused users, as long as no history was read.
+    held: Vec<EndedSlice>,
+}
+
+impl HistoryOutcomes {
+    pub(crate) fn new(moves_watermark: bool) -> Self {
+        Self { breaker: CircuitBreaker::default(), moves_watermark, held: Vec::new() }
+    }
+
+    /// Takes in that a page of a history came.
+    pub(crate) fn page_received(&mut self) {
+        self.breaker.page_received();
+    }
+
+    /// Whether the application is refused, as is known before everyone was tried.
+    pub(crate) fn is_application_refused(&self) -> bool {
+        self.breaker.is_open()
+    }
+
+    /// Takes in how a history ended. Returns the slices that can be recorded now.
+    ///
+    /// # Errors
+    /// When no other history can be read either.
+    pub(crate) fn ended(&mut self, ended: EndedHistory) -> Result<Vec<EndedSlice>, ServiceError> {
+        let attempt = Attempt::new(&ended.result, ended.task.is_expected);
+        match (self.breaker.attempted(attempt), ended.result) {
+            (Verdict::Ignore, _) | (_, Err(SliceError::Stopped)) => Ok(vec![]),
+            (Verdict::GiveUp, Err(SliceError::Service(error))) => Err(error),
+            (verdict, result) => {
+                let (status, reasons) = status_of(attempt, result.err(), ended.unfiltered);
+                let end = (ended.finished_at, ended.counts);
+                let slice = EndedSlice::new(&ended.task, status, reasons, end, self.moves_watermark);
+                if verdict == Verdict::Hold && self.held.len() < HELD {
+                    self.held.push(slice);
+                    return Ok(vec![]);
+                }
+                let mut recorded = if self.breaker.has_answered() { std::mem::take(&mut self.held) } else { vec![] };
+                recorded.push(slice);
+                Ok(recorded)
+            }
+        }
+    }
+
+    /// The slices that are still held, and how many of them failed because the application is refused.
+    pub(crate) fn finish(mut self, everyone_was_tried: bool) -> (Vec<EndedSlice>, u64) {
+        if !self.breaker.is_application_refused(everyone_was_tried) {
+            return (self.held, 0);
+        }
+        self.held.iter_mut().for_each(|slice| slice.row.status = SliceStatus::Failed);
+        let refused = self.held.len() as u64;
+        (self.held, refused)
+    }
+}
+
+/// The status of a slice, and its reasons in full and short.
+fn status_of(
+    attempt: Attempt,
+    error: Option<SliceError>,
+    unfiltered: bool,
+) -> (SliceStatus, (Option<String>, Option<String>)) {
+    let Some(error) = error else {
+        let reason = "the tenant refuses the filter: everything was read, and what is in the window kept";
+        return (SliceStatus::Done, (unfiltered.then(|| reason.to_owned()), None));
+    };
+    let short = match &error {
+        SliceError::Service(service) => service.without_call(),
+        other => other.to_string(),
+    };
+    let status = match attempt {
+        Attempt::Refused { .. } | Attempt::Skipped => SliceStatus::Skipped,
+        _ => SliceStatus::Failed,
+    };
+    (status, (Some(error.to_string()), Some(short)))
+}

@@ -1,0 +1,174 @@
+//! What the archive says of its pages and payloads: `slice.json` and the lines of `index.jsonl`.
+
+use bytes::Bytes;
+use copilot_lake_decoder::{Charset, Fetched, SourceRow};
+use copilot_lake_tables::Instant;
+use serde::{Deserialize, Serialize};
+
+/// The folder of payloads, beside those of tables.
+pub(crate) const PAYLOADS: &str = "payload";
+
+/// `slice.json`: what was read, when and how.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct SliceFile {
+    /// Of this description.
+    pub(crate) version: u32,
+    pub(crate) organization: Option<String>,
+    pub(crate) tenant: Option<String>,
+    pub(crate) run_id: String,
+    /// When the run started.
+    pub(crate) started_at: String,
+    pub(crate) source: String,
+    pub(crate) table: String,
+    pub(crate) scope: String,
+    pub(crate) clock: String,
+    pub(crate) window_start: String,
+    pub(crate) window_end: String,
+    pub(crate) as_of: String,
+    pub(crate) finished_at: String,
+    pub(crate) selection: String,
+    /// Whether the window moves the watermark.
+    pub(crate) counts: bool,
+    /// When each page was received, in the order of their numbers.
+    #[serde(default)]
+    pub(crate) pages: Vec<PageTime>,
+    /// Pages of a tracking read, which are not identity.
+    #[serde(default)]
+    pub(crate) pages_read: u64,
+    /// Requests that it took, retries included.
+    #[serde(default)]
+    pub(crate) requests: u64,
+    #[serde(default)]
+    pub(crate) throttled_seconds: f64,
+    /// Rows that were asked for by id; of a table that is identity in part.
+    #[serde(default)]
+    pub(crate) ids: Vec<String>,
+    /// Labels that came from the service's metadata.
+    #[serde(default)]
+    pub(crate) labels: Vec<(String, i32, String)>,
+    /// Keys of rows that the service does not have any more.
+    #[serde(default)]
+    pub(crate) gone: Vec<Vec<String>>,
+    /// What to do with them: `mark` or `remove`.
+    #[serde(default)]
+    pub(crate) deletes: String,
+    #[serde(default)]
+    pub(crate) token: Option<String>,
+}
+
+/// When a page was received.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PageTime {
+    pub(crate) number: u32,
+    pub(crate) extracted_at: String,
+}
+
+/// The status of a line about a row that names no File any more.
+pub(crate) const GONE: &str = "gone";
+/// The version of [`SliceFile`] and [`PayloadLine`].
+pub(crate) const VERSION: u32 = 1;
+
+/// A line of `index.jsonl`: a payload, and the row that names it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PayloadLine {
+    /// The number of its file; none where no bytes were got.
+    pub(crate) number: Option<u32>,
+    pub(crate) source_table: String,
+    pub(crate) source_id: String,
+    pub(crate) source_partitionid: String,
+    pub(crate) column: String,
+    pub(crate) file_id: String,
+    /// The File's name, by the row.
+    pub(crate) row_name: Option<String>,
+    /// The same by the service.
+    pub(crate) service_name: Option<String>,
+    pub(crate) row_time: String,
+    /// The charset that is documented for it: `utf-16le`, `utf-8` or nothing.
+    pub(crate) documented: String,
+    pub(crate) extracted_at: String,
+    /// What there is instead of bytes: `missing`, `too_large`, `failed`; `gone` when the row names no File any more.
+    pub(crate) status: Option<String>,
+    /// The size that the service declares, where it is not that of the bytes.
+    pub(crate) size: Option<u64>,
+    pub(crate) reason: Option<String>,
+}
+
+/// What every description of a run's slices says.
+#[derive(Debug, Clone)]
+pub(crate) struct ArchiveIdentity {
+    pub(crate) organization: Option<String>,
+    pub(crate) tenant: Option<String>,
+}
+
+impl PayloadLine {
+    pub(crate) fn new(row: &SourceRow, extracted_at: Instant) -> Self {
+        Self {
+            number: None,
+            source_table: row.table.to_owned(),
+            source_id: row.id.clone(),
+            source_partitionid: row.partition_id.clone(),
+            column: row.column.to_owned(),
+            file_id: row.file_id.clone(),
+            row_name: row.file_name.clone(),
+            service_name: None,
+            row_time: row.row_time.to_string(),
+            documented: charset_name(row.documented).to_owned(),
+            extracted_at: extracted_at.to_string(),
+            status: None,
+            size: None,
+            reason: None,
+        }
+    }
+
+    /// Whether the row names no File any more.
+    pub(crate) fn is_cleared(&self) -> bool {
+        self.status.as_deref() == Some(GONE)
+    }
+
+    /// Whether the File could not be fetched.
+    pub(crate) fn is_failed(&self) -> bool {
+        self.status.as_deref() == Some("failed")
+    }
+
+    /// What was fetched, with these bytes.
+    pub(crate) fn fetched(&self, bytes: Option<Bytes>) -> Fetched<Bytes> {
+        match (bytes, self.status.as_deref()) {
+            (Some(bytes), _) => match self.size {
+                Some(size) => Fetched::OtherSize(bytes, self.service_name.clone(), size),
+                None => Fetched::Bytes(bytes, self.service_name.clone()),
+            },
+            (None, Some("too_large")) => Fetched::TooLarge(self.size.unwrap_or_default()),
+            (None, Some("failed")) => Fetched::Failed(self.reason.clone().unwrap_or_default()),
+            (None, _) => Fetched::Missing,
+        }
+    }
+
+    /// The row that the line is about; `None` for what this program does not know.
+    pub(crate) fn row(&self) -> Option<SourceRow> {
+        let table = copilot_lake_tables::table(&self.source_table)?;
+        let column = table.files().find(|column| column.name == self.column)?;
+        Some(SourceRow {
+            table: table.name,
+            id: self.source_id.clone(),
+            partition_id: self.source_partitionid.clone(),
+            column: column.name,
+            file_id: self.file_id.clone(),
+            file_name: self.row_name.clone(),
+            row_time: Instant::parse(&self.row_time)?,
+            documented: charset(&self.documented),
+        })
+    }
+}
+
+const fn charset_name(charset: Charset) -> &'static str {
+    match charset {
+        Charset::Utf16Le => "utf-16le",
+        Charset::Utf8 => "utf-8",
+        Charset::Unknown => "",
+    }
+}
+
+fn charset(name: &str) -> Charset {
+    let known = [Charset::Utf16Le, Charset::Utf8];
+    known.into_iter().find(|known| charset_name(*known) == name).unwrap_or(Charset::Unknown)
+}

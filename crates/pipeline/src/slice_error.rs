@@ -1,0 +1,18 @@
+//! Why a slice was not done.
+
+/// Why a slice was not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SliceError {
+    /// The run was stopped; the slice leaves no trace.
+    #[error("stopped")]
+    Stopped,
+    #[error(transparent)]
+    Service(#[from] copilot_lake_extractor::Error),
+    #[error(transparent)]
+    Decode(#[from] copilot_lake_decoder::Error),
+    #[error(transparent)]
+    Lake(#[from] copilot_lake_writer::Error),
+    /// An archived page cannot be read.
+    #[error("{0}")]
+    Archive(String),
+}
