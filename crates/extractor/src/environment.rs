@@ -46,7 +46,13 @@ impl Environment {
         self.assumed
     }
 
-    fn assume(tables: &[&'static Table]) -> Self {
+    /// An environment whose metadata says this of its tables.
+    pub const fn new(tables: BTreeMap<&'static str, Presence>) -> Self {
+        Self { tables, assumed: false }
+    }
+
+    /// An environment whose metadata could not be read: it is taken to have all that the definitions say.
+    pub fn assume(tables: &[&'static Table]) -> Self {
         let tables = tables.iter().map(|table| (table.name, Presence::assume(table))).collect();
         Self { tables, assumed: true }
     }

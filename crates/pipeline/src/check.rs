@@ -61,7 +61,7 @@ pub enum Finding {
         table: &'static str,
         /// The File column.
         column: &'static str,
-        /// Whether one was fetched; else there is none to try.
+        /// Whether one was fetched; otherwise there is none to try.
         tried: bool,
     },
     /// Payloads of the column cannot be read.
@@ -73,7 +73,7 @@ pub enum Finding {
         /// What the service said.
         reason: String,
     },
-    /// Deletions are to be found, and the service does not track changes of the table.
+    /// Deletions are wanted, and the service does not track changes of the table.
     NotTracked {
         /// The table.
         table: &'static str,
@@ -102,7 +102,7 @@ pub enum Finding {
     },
     /// A user's history can be read.
     HistoryReadable {
-        /// Whether there was somebody to try it with.
+        /// Whether there was a user to try it with.
         tried: bool,
     },
     /// No user's history that was tried can be read.
@@ -122,7 +122,7 @@ pub enum Finding {
         table: &'static str,
         /// What is wrong.
         reason: String,
-        /// What helps.
+        /// What would help.
         remedy: Option<Remedy>,
     },
     /// The lake was not tried, as asked.
@@ -135,7 +135,7 @@ pub enum Finding {
 }
 
 impl Finding {
-    /// Whether a run would not get everything that is asked for.
+    /// Whether a run would miss something because of it.
     pub const fn is_missing(&self) -> bool {
         matches!(
             self,
@@ -151,10 +151,10 @@ impl Finding {
     }
 }
 
-/// Tries what a run needs; every finding is told as soon as it is known.
+/// Tries what a run needs, and reports every finding as soon as it is known.
 ///
 /// # Errors
-/// Only what keeps everything else from being tried: the sign-in, the service's address, an unusable lake URL.
+/// Only those that keep everything else from being tried: the sign-in, the service's address, an unusable lake URL.
 pub async fn check(
     settings: Settings,
     read_only: bool,
@@ -198,7 +198,7 @@ async fn check_dataverse(job: &DataverseJob, found: &mut impl FnMut(Finding)) ->
     if environment.is_assumed() {
         found(Finding::MetadataAssumed);
     }
-    // Not everybody may ask what they may do: then the rows have to tell.
+    // Not every identity may read its own privileges: then the rows have to show it.
     let depths = service.read_depths(&who.user_id).await.ok().filter(|depths| !depths.is_empty());
     for table in tables {
         let depth = depths.as_ref().map(|depths| depths.get(&table.read_privilege().to_lowercase()).copied());
@@ -243,7 +243,7 @@ async fn check_table(
     let lacks = |column: &str| presence.lacks.contains(&column);
     for column in table.files().map(|column| column.name).filter(|column| !lacks(column)) {
         found(match check_file(service, table, column).await {
-            // Values of a secured column are left out of rows, without an error.
+            // Secured values are missing from rows, without an error.
             Ok(false) if has_rows && presence.secured.contains(&column) => {
                 let reason = "the column is secured and no row shows a File in it".to_owned();
                 Finding::FilesNotReadable { table: name, column, reason }
@@ -259,13 +259,13 @@ async fn check_file(service: &Dataverse, table: &'static Table, column: &'static
     let AnyFile::At(address) = service.any_file(table, column).await? else { return Ok(false) };
     match service.file(&address).await {
         Ok(_) => Ok(true),
-        // The row or its File went in between: nobody refused it.
+        // The row or its File was deleted in between: it was not refused.
         Err(ServiceError::FileMissing { .. }) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// Histories that are tried until one can be read: a user may have no mailbox.
+/// Users who are tried until a history can be read: some may have no mailbox.
 const USERS_TRIED: usize = 5;
 
 async fn check_graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Error> {

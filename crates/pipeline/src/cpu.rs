@@ -2,12 +2,12 @@
 
 use tokio::sync::oneshot;
 
-/// Runs `work` on rayon's threads. A panic there is a panic here.
+/// Runs `work` on a rayon thread. Its panic is resumed here.
 pub(crate) async fn run_on_rayon<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     let (send, receive) = oneshot::channel();
     rayon::spawn(move || {
         let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(work));
-        // Nobody waits any more when the run was stopped.
+        // The receiver is gone when the run was stopped.
         drop(send.send(result));
     });
     match receive.await {

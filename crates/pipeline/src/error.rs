@@ -1,4 +1,4 @@
-//! Why a run ended without a report.
+//! The errors of a run.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ pub enum Error {
     /// The service could not be reached or refused the sign-in.
     #[error(transparent)]
     Service(#[from] copilot_lake_extractor::Error),
-    /// The token for Graph does not have the permission that is needed for everyone.
+    /// The token for Graph lacks the permission that every history needs.
     #[error("the application permission {role} is not granted: the token does not have it")]
     RoleMissing {
         /// The permission.
@@ -28,7 +28,7 @@ pub enum Error {
     /// There is nothing to replay.
     #[error("no archived slice at {}", .paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "))]
     NothingArchived {
-        /// Where it was looked for.
+        /// The paths that were searched.
         paths: Vec<PathBuf>,
     },
     /// An archived slice cannot be replayed.
@@ -37,7 +37,7 @@ pub enum Error {
         /// Which slice, and why.
         what: String,
     },
-    /// The request names a window that is empty.
+    /// The window to be read is empty.
     #[error("the window from {since} to {until} is empty")]
     EmptyWindow {
         /// Its start.
@@ -60,7 +60,7 @@ impl From<SliceError> for Error {
 }
 
 impl Error {
-    /// Batches of a table that do not fit together: a mistake in the program.
+    /// Batches of a table do not fit together, which is a bug.
     pub(crate) fn rows(table: &'static Table) -> impl Fn(ArrowError) -> Self {
         move |source| Self::Decode(copilot_lake_decoder::Error::Schema { table: table.name, source })
     }

@@ -24,10 +24,10 @@ use crate::settings::{DataverseJob, Deletes, Settings};
 /// <https://learn.microsoft.com/power-apps/developer/data-platform/api-limits>
 pub const CALLS_PER_HOUR: u64 = 72_000;
 
-/// Calls that every run makes: who asks, what the environment has, and people who are new or changed.
+/// Calls that every run makes: for the identity, the metadata, and people who are new or changed.
 const OTHER_CALLS: u64 = 4;
 
-/// Rows of the lake that say how many Files a row names.
+/// Rows of the lake that are sampled for how many Files a row names.
 const SAMPLE: usize = 10_000;
 
 /// What `extract` would fetch.
@@ -37,31 +37,31 @@ pub struct Estimate {
     pub tables: Vec<TableEstimate>,
     /// Of Graph.
     pub graph: Option<GraphEstimate>,
-    /// Calls to Dataverse about no table alone: who asks, what the environment has, the people whom rows name.
+    /// Calls to Dataverse for no single table: for the identity, the metadata, and the people whom rows name.
     pub other_calls: u64,
 }
 
-/// What `extract` would ask of Graph.
+/// What `extract` would request from Graph.
 #[derive(Debug, Clone, Default)]
 pub struct GraphEstimate {
     /// Users in scope.
     pub users: u64,
-    /// Of those whose history is due.
+    /// Users whose history is due.
     pub due: u64,
     /// Names in the configuration that the directory does not know.
     pub unknown: u64,
     /// Interactions that the lake has.
     pub rows_in_lake: u64,
-    /// Pages of users, at no documented rate.
+    /// Pages of users, for which no rate limit is documented.
     pub user_calls: u64,
-    /// Pages of histories, at least: as dense as last time, and one of each user who was not read before.
+    /// Pages of histories, at least: as dense as last time, and one for each user who was not read before.
     pub history_calls: u64,
     /// History requests per second, as configured.
     pub requests_per_second: f64,
 }
 
 impl GraphEstimate {
-    /// Hours at the configured rate, if nothing else were in the way.
+    /// Hours at the configured rate.
     pub fn hours(&self) -> f64 {
         self.history_calls as f64 / self.requests_per_second / 3600.0
     }
@@ -76,32 +76,32 @@ pub struct TableEstimate {
     pub absent: bool,
     /// Slices to read.
     pub slices: u64,
-    /// Rows that the service says it has; its count may be a day old. None: it does not say.
+    /// Rows of the service according to its own count, which may be a day old; `None` when it gives none.
     pub rows: Option<u64>,
     /// Rows that the lake has.
     pub rows_in_lake: u64,
-    /// Pages to read, about.
+    /// Pages to read, approximately.
     pub page_calls: u64,
-    /// Payloads that rows of the lake name and it does not have, or that are asked for retry.
+    /// Payloads that rows of the lake name and it does not have, or that are requested again.
     pub payloads_known: u64,
-    /// Payloads of rows that are still to be read, about.
+    /// Payloads of rows that are still to be read, approximately.
     pub payloads_expected: u64,
 }
 
 impl Estimate {
-    /// Calls to Dataverse in all.
+    /// All calls to Dataverse.
     pub fn calls(&self) -> u64 {
         let estimate = |table: &TableEstimate| table.page_calls + table.payloads_known + table.payloads_expected;
         self.other_calls + self.tables.iter().map(estimate).sum::<u64>()
     }
 
-    /// Hours at the documented limits, if nothing else were in the way.
+    /// Hours at the documented limits.
     pub fn hours(&self) -> f64 {
         self.calls() as f64 / CALLS_PER_HOUR as f64
     }
 }
 
-/// Says what `extract` would fetch.
+/// Estimates what `extract` would fetch.
 ///
 /// # Errors
 /// Those of the sign-in, of the metadata and of reading the lake.
@@ -217,13 +217,13 @@ async fn estimate_dataverse(
 struct RowEstimate {
     /// In the windows of the first pass.
     first_pass: u64,
-    /// Changed ones that the lake does not have.
+    /// Changed rows that the lake does not have.
     changed: u64,
-    /// That the lake does not have, in all.
+    /// All rows that the lake does not have.
     new: u64,
 }
 
-/// About how many rows a plan is about, as if they were made evenly since the oldest one.
+/// Estimates the rows of a plan, as if they had been created evenly since the oldest one.
 fn rows(
     estimate: &TableEstimate,
     plan: &SlicePlan,
@@ -235,25 +235,25 @@ fn rows(
         let covered = (end.min(now).0 - start.max(oldest).0).max(0);
         (total as f64 * covered as f64 / (now.0 - oldest.0).max(1) as f64).round() as u64
     };
-    // Without a start that is configured, all that there are.
+    // Without a configured start, all rows.
     let in_scope = since.map_or(total, |since| within(since, now));
     let new = in_scope.saturating_sub(estimate.rows_in_lake);
     let first_pass = plan.first_pass.iter().map(|window| within(window.start, window.end)).sum();
     RowEstimate { first_pass, changed: if plan.first_pass.is_empty() { new } else { 0 }, new }
 }
 
-/// About how many pages slices with so many rows have: each at least one, of which the last is seldom full.
+/// Estimates the pages of slices with so many rows: at least one each, and the last one is seldom full.
 fn pages(slices: u64, rows: u64, page_size: u32) -> u64 {
     let full = rows / u64::from(page_size.max(1));
     slices + full - slices.min(full) / 2
 }
 
-/// The File columns that are asked for.
+/// The File columns that are requested.
 fn files(table: &'static Table, asked: &Selection) -> Vec<&'static str> {
     table.files().filter(|column| asked.contains(column.wire)).map(|column| column.name).collect()
 }
 
-/// Counts what the lake has of a table, and which payloads it lacks.
+/// Counts the rows of a table in the lake, and the payloads that it lacks.
 async fn count_in_lake(
     lake: &Lake,
     table: &'static Table,
@@ -275,14 +275,14 @@ async fn count_in_lake(
     Ok(())
 }
 
-/// How many Files of these columns a row names on average: by the newest weeks of the lake, else by a page of the service;
-/// one for each column where it has none to show.
+/// The average number of Files that a row names in these columns: in the newest weeks of the lake, else on a page of
+/// the service; one per column when there are no rows.
 async fn share(
     (lake, service): (&Lake, &Dataverse),
     table: &'static Table,
     columns: &[&'static str],
 ) -> Result<f64, Error> {
-    // Without columns everything would be counted.
+    // Without columns the scan would read all of them.
     if columns.is_empty() {
         return Ok(0.0);
     }

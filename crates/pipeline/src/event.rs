@@ -6,18 +6,18 @@ use serde::Serialize;
 
 use crate::report::SliceStatus;
 
-/// Something that happened. No event holds a secret or people's text.
+/// Something that happened. No event holds a secret or anybody's text.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// The run starts, or continues one that did not end.
+    /// The run starts.
     Started {
         /// The run.
         run_id: String,
-        /// Whether it continues one.
+        /// Whether it resumes another one.
         continued: bool,
     },
-    /// So many slices of a table are to be read.
+    /// The slices of a table are planned.
     Planned {
         /// The table.
         table: &'static str,
@@ -30,7 +30,7 @@ pub enum Event {
         table: &'static str,
         /// Its rows.
         rows: u64,
-        /// Seconds that the service made it wait.
+        /// Seconds of throttling by the service.
         throttled_seconds: f64,
     },
     /// A slice was committed.
@@ -44,7 +44,7 @@ pub enum Event {
         /// Rows that were new or changed.
         rows_written: u64,
     },
-    /// Slices of a table ended, and what is complete of them was committed.
+    /// Slices of a table ended; those that are done were committed.
     SlicesEnded {
         /// The table.
         table: &'static str,
@@ -59,7 +59,7 @@ pub enum Event {
         /// Rows that were new or changed.
         rows_written: u64,
     },
-    /// A slice failed or was skipped; the others go on.
+    /// A slice failed or was skipped; the run goes on.
     SliceNotDone {
         /// The table.
         table: &'static str,
@@ -70,7 +70,7 @@ pub enum Event {
         /// Why.
         reason: String,
     },
-    /// So many slices failed or were skipped for the same reason; told once for each.
+    /// Slices failed or were skipped for the same reason; sent once per reason.
     SlicesNotDone {
         /// The table.
         table: &'static str,
@@ -81,7 +81,7 @@ pub enum Event {
         /// How many, so far.
         slices: u64,
     },
-    /// Rows were found to be gone at the service.
+    /// Rows were deleted at the service.
     Deleted {
         /// The table.
         table: &'static str,
@@ -94,7 +94,7 @@ pub enum Event {
         table: &'static str,
         /// How many.
         payloads: u64,
-        /// How many of them were tried and not got.
+        /// How many of them could not be fetched.
         failed: u64,
     },
 }

@@ -1,9 +1,17 @@
 //! Runs extractor, decoder and writer together.
 //!
-//! [`run`] reads as the spine of the house: slices from the configuration and the ledger, pages from the service,
-//! batches on rayon, files and one commit per slice, then the slice's ledger row; after the rows the payloads that they
-//! name walk the same way. The ledger is the only state that resume reads: a run that was killed is continued by the next
-//! one.
+//! [`run`] follows the path of a byte: slices from the configuration and the ledger, pages from the service, batches on
+//! rayon, files and one commit per slice, then the slice's ledger row. Once the rows are in, the payloads that they
+//! name take the same path. Resume reads no other state than the ledger: the next run picks up what a killed one left.
+//!
+//! | folder | what lives there |
+//! |---|---|
+//! | `run/` | the order of a run, and what all of its parts share |
+//! | `dataverse/` | rows of Dataverse, slice by slice, with deletions and people |
+//! | `payloads/` | the Files that rows name |
+//! | `graph/` | histories of Microsoft 365 Copilot, user by user |
+//! | `ledger/` | the bookkeeping tables: runs, slices, rejects |
+//! | `replay/` | the archive of raw pages, and reading it again |
 
 mod cells;
 mod check;
@@ -20,6 +28,8 @@ mod report;
 mod run;
 mod settings;
 mod slice_error;
+#[cfg(test)]
+mod test_lake;
 
 pub use check::{Finding, check};
 pub use error::Error;

@@ -1,11 +1,11 @@
-//! What a run did.
+//! The report of a run.
 
 use copilot_lake_tables::{Service, Table, table};
 use serde::{Serialize, Serializer};
 
 use crate::error::Error;
 
-/// A run that leaves out more of those in scope is not complete.
+/// The largest share of users in scope that a complete run may skip.
 const SKIPPED: f64 = 0.05;
 
 /// How a run ended.
@@ -14,7 +14,7 @@ const SKIPPED: f64 = 0.05;
 pub enum RunOutcome {
     /// Everything that was asked for is in the lake.
     Complete,
-    /// Some slices or payloads failed, or the run was stopped; a rerun takes up the rest.
+    /// Some slices or payloads failed, or the run was stopped; the next run picks up the rest.
     Partial,
     /// No slice was done.
     Failed,
@@ -37,9 +37,9 @@ impl RunOutcome {
 pub enum SliceStatus {
     /// It is in the lake.
     Done,
-    /// It is not, or not all of it; the next run tries again.
+    /// It is not in the lake, or not all of it; the next run tries again.
     Failed,
-    /// It could not be read and does not have to be.
+    /// It cannot be read, and does not have to be.
     Skipped,
 }
 
@@ -59,7 +59,7 @@ impl SliceStatus {
     }
 }
 
-/// What a run did.
+/// The report of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
     /// The run.
@@ -72,15 +72,15 @@ pub struct Report {
     pub permission_missing: bool,
     /// Whether so many users were skipped that the run is not complete.
     pub too_many_skipped: bool,
-    /// The services of which not everything was tried, and why.
+    /// The services that were given up, and why.
     pub ended_early: Vec<EndedEarly>,
-    /// The tables that were not written; each counts as a slice of its own that failed.
+    /// The tables that were not written; each counts as a failed slice.
     pub stopped_tables: Vec<StoppedTable>,
     /// Seconds from start to end.
     pub seconds: f64,
     /// Requests to the service, retries included.
     pub requests: u64,
-    /// Seconds spent waiting because the service said so.
+    /// Seconds of throttling by the service.
     pub throttled_seconds: f64,
     /// The same per table.
     pub tables: Vec<TableReport>,
@@ -119,21 +119,21 @@ fn lake_error_as_text<S: Serializer>(error: &copilot_lake_writer::Error, seriali
     serializer.collect_str(error)
 }
 
-/// What decides how a run ended, beside what was done for each table.
+/// What decides the outcome of a run, beside what was done for each table.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Circumstances {
     pub(crate) stopped: bool,
     /// A service was given up.
     pub(crate) ended_early: bool,
-    /// Everything was due, not only what another run had left.
+    /// Everything was due, rather than what another run had left.
     pub(crate) everything_due: bool,
     /// Slices that failed because a permission is missing.
     pub(crate) refused: u64,
-    /// Users whose history is to be read, whether or not it is due.
+    /// Users in scope, whether or not their history is due.
     pub(crate) in_scope: u64,
 }
 
-/// What a run did for one table.
+/// The report of one table.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct TableReport {
     /// The table.
@@ -142,7 +142,7 @@ pub struct TableReport {
     pub slices_done: u64,
     /// Slices that failed.
     pub slices_failed: u64,
-    /// Slices that could not be read and did not have to be.
+    /// Slices that cannot be read, and do not have to be.
     pub slices_skipped: u64,
     /// Pages received.
     pub pages: u64,
@@ -150,7 +150,7 @@ pub struct TableReport {
     pub rows_received: u64,
     /// Rows that were new or changed.
     pub rows_written: u64,
-    /// Rows that were marked or removed because the service does not have them any more.
+    /// Rows that were marked or removed because they were deleted at the service.
     pub rows_deleted: u64,
     /// Values that did not fit.
     pub rejected: u64,
@@ -158,14 +158,14 @@ pub struct TableReport {
     pub files_added: u64,
     /// Payloads written.
     pub payloads: u64,
-    /// Payloads that were tried and not got.
+    /// Payloads that could not be fetched.
     pub payloads_failed: u64,
     /// Why slices failed or were skipped.
     pub reasons: Vec<String>,
 }
 
 impl Report {
-    /// What a run is called that did nothing: complete.
+    /// The report of a run that did nothing: it is complete.
     pub(crate) fn new(run_id: String) -> Self {
         Self {
             run_id,
@@ -182,17 +182,17 @@ impl Report {
         }
     }
 
-    /// Says how the run ended, going by what was done for each table.
+    /// Decides the outcome from what was done for each table.
     pub(crate) fn judge(&mut self, of: &Circumstances) {
-        // Who rows name or is in scope is no reason to call a run without rows a success.
+        // People and users come along with other tables: reading them alone is no success.
         let is_asked = |report: &&TableReport| table(report.table).is_some_and(|table| table.is_sliced());
         let count = |of: fn(&TableReport) -> u64| self.tables.iter().filter(is_asked).map(of).sum::<u64>();
         let (done, failed) = (count(|table| table.slices_done), count(|table| table.slices_failed));
-        // A table that is not written keeps no other from being read, nor is it about what was asked for.
+        // A table that cannot be written keeps no other from being read.
         let stopped = self.stopped_tables.iter().filter(|of| table(of.table).is_some_and(|table| table.is_sliced()));
         let failed_otherwise = failed.saturating_sub(stopped.count() as u64);
         let mut asked = self.tables.iter().filter(is_asked).peekable();
-        // An environment without any of the tables is hardly the one that was meant.
+        // An environment that has none of the tables is probably the wrong one.
         let all_skipped =
             of.everything_due && !of.stopped && asked.peek().is_some() && asked.all(|table| table.slices_skipped > 0);
         let has_slices_of_users = |report: &&TableReport| table(report.table).is_some_and(Table::has_slices_of_users);
@@ -227,7 +227,7 @@ mod tests {
         (report.outcome, report.permission_missing, report.too_many_skipped)
     }
 
-    fn of(table: &'static str, [done, failed, skipped]: [u64; 3]) -> TableReport {
+    fn reported(table: &'static str, [done, failed, skipped]: [u64; 3]) -> TableReport {
         TableReport {
             table,
             slices_done: done,
@@ -247,9 +247,9 @@ mod tests {
             report.outcome
         };
         let (events, others) = ("msdyn_copilotevent", "msdyn_copilottranscript");
-        assert_eq!(judged(vec![of(events, [0, 1, 0])], 1), RunOutcome::Partial);
-        assert_eq!(judged(vec![of(events, [0, 1, 0]), of(others, [1, 0, 0])], 1), RunOutcome::Partial);
-        assert_eq!(judged(vec![of(events, [0, 1, 0]), of(others, [0, 1, 0])], 1), RunOutcome::Failed);
+        assert_eq!(judged(vec![reported(events, [0, 1, 0])], 1), RunOutcome::Partial);
+        assert_eq!(judged(vec![reported(events, [0, 1, 0]), reported(others, [1, 0, 0])], 1), RunOutcome::Partial);
+        assert_eq!(judged(vec![reported(events, [0, 1, 0]), reported(others, [0, 1, 0])], 1), RunOutcome::Failed);
     }
 
     #[test]
@@ -259,18 +259,22 @@ mod tests {
         let (events, users, people) = ("msdyn_copilotevent", "ai_interaction", "systemuser");
         let cases = [
             (vec![], whole, (Complete, false, false)),
-            (vec![of(events, [3, 0, 0])], whole, (Complete, false, false)),
-            (vec![of(events, [3, 1, 0])], whole, (Partial, false, false)),
-            (vec![of(events, [0, 2, 0]), of(people, [1, 0, 0])], whole, (Failed, false, false)),
-            (vec![of(events, [0, 2, 0])], Circumstances { refused: 2, ..whole }, (Failed, true, false)),
-            (vec![of(events, [0, 0, 1])], whole, (Failed, false, false)),
-            (vec![of(events, [0, 0, 1])], Circumstances { everything_due: false, ..whole }, (Complete, false, false)),
-            (vec![of(users, [95, 0, 5])], whole, (Complete, false, false)),
-            (vec![of(users, [94, 0, 6])], whole, (Partial, false, true)),
-            (vec![of(users, [94, 0, 0])], Circumstances { ended_early: true, ..whole }, (Partial, false, false)),
+            (vec![reported(events, [3, 0, 0])], whole, (Complete, false, false)),
+            (vec![reported(events, [3, 1, 0])], whole, (Partial, false, false)),
+            (vec![reported(events, [0, 2, 0]), reported(people, [1, 0, 0])], whole, (Failed, false, false)),
+            (vec![reported(events, [0, 2, 0])], Circumstances { refused: 2, ..whole }, (Failed, true, false)),
+            (vec![reported(events, [0, 0, 1])], whole, (Failed, false, false)),
+            (
+                vec![reported(events, [0, 0, 1])],
+                Circumstances { everything_due: false, ..whole },
+                (Complete, false, false),
+            ),
+            (vec![reported(users, [95, 0, 5])], whole, (Complete, false, false)),
+            (vec![reported(users, [94, 0, 6])], whole, (Partial, false, true)),
+            (vec![reported(users, [94, 0, 0])], Circumstances { ended_early: true, ..whole }, (Partial, false, false)),
             (vec![], Circumstances { ended_early: true, ..whole }, (Failed, false, false)),
             (vec![], Circumstances { stopped: true, ..whole }, (Partial, false, false)),
-            (vec![of(events, [0, 1, 0])], Circumstances { stopped: true, ..whole }, (Partial, false, false)),
+            (vec![reported(events, [0, 1, 0])], Circumstances { stopped: true, ..whole }, (Partial, false, false)),
         ];
         for (tables, of, expected) in cases {
             assert_eq!(judged(tables.clone(), of), expected, "{tables:?} {of:?}");

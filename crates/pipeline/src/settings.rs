@@ -1,4 +1,4 @@
-//! What a run is to do.
+//! The settings of a run.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use tokio::sync::watch;
 use crate::error::Error;
 use crate::ledger::runs::FULL;
 
-/// Turns true when the run is to stop: nothing new is asked for, what is complete is committed.
+/// Turns true when the run is to stop: nothing new is requested, and what is complete is committed.
 pub type Stop = watch::Receiver<bool>;
 
-/// What a run is to do.
+/// The settings of a run.
 #[derive(Debug)]
 pub struct Settings {
     /// Where the lake is: a path or URL.
     pub lake: String,
-    /// How it is written.
+    /// How the lake is written.
     pub lake_options: LakeOptions,
-    /// Pages and payloads are kept for replay.
+    /// Whether pages and payloads are archived for replay.
     pub archive_raw: bool,
     /// The command, for `extraction_run`.
     pub command: &'static str,
@@ -28,7 +28,7 @@ pub struct Settings {
     pub dataverse: Option<DataverseJob>,
     /// What to read from Graph.
     pub graph: Option<GraphJob>,
-    /// Which part of it.
+    /// What this run reads of it.
     pub options: RunOptions,
 }
 
@@ -39,30 +39,30 @@ pub struct DataverseJob {
     pub connection: DataverseSettings,
     /// The tables.
     pub tables: Vec<&'static Table>,
-    /// Start of the first pass; the oldest row when none.
+    /// The start of the first pass; `None` is the oldest row.
     pub since: Option<Instant>,
     /// Whether the bytes of File columns are fetched.
     pub payloads: bool,
-    /// Re-read before the last window's end.
+    /// How far a window reaches back before the end of the last one.
     pub overlap: Duration,
-    /// What happens to rows that the service does not have any more.
+    /// What happens to rows that were deleted at the service.
     pub deletes: Deletes,
 }
 
 /// What to read from Microsoft Graph.
 #[derive(Debug)]
 pub struct GraphJob {
-    /// The tenant, how to sign in, and at which pace.
+    /// The tenant, how to sign in, and the request rate.
     pub connection: GraphSettings,
-    /// Whose history is read: everyone whom one of these means.
+    /// The users whose history is read: whoever matches one of these.
     pub users: Vec<UserSelector>,
-    /// Whose history is never asked for, whatever `users` says.
+    /// The users whose history is never requested, whatever `users` says.
     pub exclude: Vec<UserSelector>,
-    /// Start of the first window.
+    /// The start of the first window.
     pub since: Instant,
-    /// Re-read before the last window's end.
+    /// How far a window reaches back before the end of the last one.
     pub overlap: Duration,
-    /// Only these app classes; all when none.
+    /// The app classes that are read; all of them when empty.
     pub app_classes: Vec<String>,
 }
 
@@ -71,7 +71,7 @@ pub struct GraphJob {
 pub enum UserSelector {
     /// Everyone.
     All,
-    /// Those whose service plan for Copilot is enabled.
+    /// Users whose service plan for Copilot is enabled.
     Licensed,
     /// The members of a group, and of groups in it, by its object id.
     Group(String),
@@ -91,7 +91,7 @@ impl UserSelector {
     }
 }
 
-/// What happens to rows that the service does not have any more, where it tracks changes.
+/// What happens to rows that were deleted at the service, where it tracks changes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Deletes {
     /// They stay.
@@ -99,7 +99,7 @@ pub enum Deletes {
     Ignore,
     /// They get a `deleted_at`.
     Mark,
-    /// They go, with what was made from them.
+    /// They are removed, together with the rows derived from them.
     Remove,
 }
 
@@ -119,29 +119,29 @@ impl Deletes {
     }
 }
 
-/// Which part is asked for.
+/// What a run reads.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RunOptions {
-    /// Read the window from here again; no watermark moves.
+    /// The start of a window to be read again; no watermark moves.
     pub since: Option<Instant>,
-    /// End of that window, excluded; the run's start when none.
+    /// The exclusive end of that window; `None` is the start of the run.
     pub until: Option<Instant>,
     /// Read everything again.
     pub full: bool,
     /// Read again what the lake has lost.
     pub repair: bool,
-    /// Start nothing after this instant, by the machine's clock.
+    /// Nothing is started after this instant of the machine's clock.
     pub deadline: Option<std::time::Instant>,
 }
 
 impl RunOptions {
-    /// The command with what makes it another one, for `extraction_run`.
+    /// The command as `extraction_run` has it: with the flags that make it another kind of run.
     pub(crate) fn command(&self, command: &str) -> String {
         let (repair, full) = (if self.repair { " --repair" } else { "" }, if self.full { FULL } else { "" });
         format!("{command}{repair}{full}")
     }
 
-    /// The window that is asked for, if one is; without a start it begins with the oldest row.
+    /// The window to be read again, if there is one; without a start it begins with the oldest row.
     pub(crate) fn window(&self, now: Instant) -> Result<Option<(Option<Instant>, Instant)>, Error> {
         match (self.since, self.until.unwrap_or(now)) {
             (None, _) if self.until.is_none() => Ok(None),

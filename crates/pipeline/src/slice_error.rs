@@ -1,9 +1,9 @@
-//! Why a slice was not done.
+//! The errors of a slice.
 
 /// Why a slice was not done.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SliceError {
-    /// The run was stopped; the slice leaves no trace.
+    /// The run was stopped: the slice leaves no trace.
     #[error("stopped")]
     Stopped,
     #[error(transparent)]

@@ -1,4 +1,4 @@
-//! What a reading of a mirror covers: the rest of a row that it replaces is carried over.
+//! The columns that a selection covers. The other values of a row that is replaced are carried over.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use copilot_lake_tables::{Column, Origin, Table};
 use copilot_lake_writer::Carry;
 use serde_json::value::RawValue;
 
-/// What a reading covers of the rows of a table.
+/// The columns of a table that a selection covers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Coverage {
-    /// For every stored field, whether its value was asked for.
+    /// For every stored field, whether its value was requested.
     fields: Vec<bool>,
-    /// Whether properties that the definition does not know were asked for: as many as the environment lists.
+    /// Whether the unknown properties that the environment lists were requested.
     unknown: bool,
 }
 
 impl Coverage {
-    /// What a reading of that selection covers. `unknown`: the environment was asked what else it has.
+    /// `unknown`: the selection has all unknown properties that the environment lists.
     pub(crate) fn new(table: &'static Table, selection: &Selection, unknown: bool) -> Self {
         let is_selected = |column: &Column| column.wire.is_empty() || selection.names(column.wire);
         let is_owner_selected = |column: &Column| {
@@ -38,18 +38,18 @@ impl Coverage {
         Self { fields: table.layout().fields().iter().map(|field| covered(field.origin)).collect(), unknown }
     }
 
-    /// Whether every column was asked for.
+    /// Whether every column was requested.
     fn is_complete(&self) -> bool {
         self.fields.iter().all(|covered| *covered)
     }
 
-    /// Whether every column that the definition knows was asked for: all but unknown properties.
+    /// Whether every column of the definition was requested, if not the unknown properties.
     pub(crate) fn has_known_columns(&self) -> bool {
         self.fields.iter().filter(|covered| !**covered).count() <= usize::from(!self.unknown)
     }
 
-    /// How rows of this reading are made from what was read and what they replace; `None` when they are as they were read.
-    /// `unlabelled`: codes came whose labels could not be had.
+    /// How a row is made from the values that were read and the row that it replaces; `None` when it is as it was read.
+    /// `unlabelled`: labels of some codes were not to be had.
     pub(crate) fn carry(&self, table: &'static Table, unlabelled: bool) -> Option<Carry> {
         if self.is_complete() && !unlabelled {
             return None;
@@ -84,14 +84,14 @@ impl Coverage {
     }
 }
 
-/// Labels: one that could not be had leaves the one that is there, as long as the code is the same.
+/// Labels: one that was not to be had leaves the old one in place, as long as the code is the same.
 fn label(new: &ArrayRef, old: &ArrayRef, new_codes: &ArrayRef, old_codes: &ArrayRef) -> Result<ArrayRef, ArrowError> {
     let same_code = cmp::not_distinct(new_codes, old_codes)?;
     let keeps: BooleanArray = and(&and(&is_null(new)?, &is_not_null(old)?)?, &same_code)?;
     zip(&keeps, old, new)
 }
 
-/// Unknown properties: the new ones, and the old ones of other names.
+/// Unknown properties: the new ones, and old ones of other names.
 fn merge_texts(new: &StringArray, old: &StringArray) -> ArrayRef {
     let value = |array: &StringArray, row: usize| array.is_valid(row).then(|| array.value(row).to_owned());
     let rows = (0..new.len()).map(|row| match (value(new, row), value(old, row)) {
@@ -101,7 +101,7 @@ fn merge_texts(new: &StringArray, old: &StringArray) -> ArrayRef {
     Arc::new(rows.collect::<StringArray>())
 }
 
-/// The properties of two JSON objects; `None` when one is none.
+/// The properties of two JSON objects; `None` when one of the texts is no object.
 fn merge_objects(new: &str, old: &str) -> Option<String> {
     type RawObject<'j> = BTreeMap<String, &'j RawValue>;
     let new: RawObject<'_> = serde_json::from_str(new).ok()?;

@@ -1,8 +1,8 @@
-//! Rows that the service does not have any more: found by change tracking, marked or removed.
+//! Rows that were deleted at the service: found by change tracking, then marked or removed.
 //!
-//! A table's first tracking read comes before its first slice, so that whatever is read afterwards and then deleted is
-//! told. Later reads come after the rows. A token that has expired only starts a new one: what was deleted in between is
-//! not found.
+//! A table's first tracking read comes before its first slice, so that no deletion of a row that is read afterwards is
+//! missed. Later reads come after the rows. When a delta token has expired, a new one is started: what was deleted in
+//! between is not found.
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -26,10 +26,10 @@ use crate::replay::archive;
 use crate::report::SliceStatus;
 use crate::settings::Deletes;
 
-/// Rows that are looked at together.
+/// Keys that are looked up together.
 const TOGETHER: usize = 10_000;
 
-/// Starts tracking where it has not started yet.
+/// Starts change tracking for tables without a delta token.
 pub(crate) async fn start_tracking(context: &DataverseContext<'_>, tables: &[&'static Table]) -> Result<(), Error> {
     for table in tracked_tables(context, tables) {
         if context.run.shutdown.is_requested() {
@@ -40,11 +40,11 @@ pub(crate) async fn start_tracking(context: &DataverseContext<'_>, tables: &[&'s
             track(context, table, None, Deletes::Ignore).await?;
         }
     }
-    // Before the first row: what is read and then deleted must be told after a kill, too.
+    // Before the first row: a killed run must not lose the token.
     context.run.ledger.flush(&context.run.run_id).await
 }
 
-/// Marks or removes what was deleted since the last read.
+/// Marks or removes what was deleted since the last tracking read.
 pub(crate) async fn apply_deletions(
     context: &DataverseContext<'_>,
     tables: &[&'static Table],
@@ -72,7 +72,7 @@ fn tracked_tables<'t>(
     tables.iter().filter(tracks).copied()
 }
 
-/// One tracking read with what follows from it; a failure of the service is in the ledger and the report.
+/// Makes one tracking read and applies it. A failure of the service is in the ledger and the report.
 async fn track(
     context: &DataverseContext<'_>,
     table: &'static Table,
@@ -136,7 +136,7 @@ async fn record_tracking(
     Ok(row)
 }
 
-/// The keys of the lake's rows that the service says are deleted and, asked again, does not have.
+/// The keys of rows of the lake that are among the deleted ones, and that the service confirms not to have.
 async fn confirmed_deletions(
     context: &DataverseContext<'_>,
     table: &'static Table,
@@ -155,7 +155,7 @@ async fn confirmed_deletions(
         let found: BTreeSet<&String> = keys.iter().filter_map(|key| key.first()).collect();
         let found: Vec<String> = found.into_iter().cloned().collect();
         if !found.is_empty() {
-            // A deleted entry names the id alone: another row may have it, and a row may have come back.
+            // A deletion names the id alone: another row may have the same id, and the row may be back.
             let existing = context.service.existing(table, &found).await?;
             gone.extend(keys.into_iter().filter(|key| !existing.contains(key)));
         }
@@ -163,21 +163,21 @@ async fn confirmed_deletions(
     Ok(gone)
 }
 
-/// Whether a row has its mark already.
+/// Whether a row is marked as deleted already.
 fn is_marked_deleted(batch: &RecordBatch, row: usize, deletes: Deletes) -> bool {
     deletes == Deletes::Mark && batch.column_by_name("deleted_at").is_some_and(|marks| marks.is_valid(row))
 }
 
-/// How rows are forgotten that the service does not have any more.
+/// How deleted rows are treated.
 pub(crate) struct Deletion {
     pub(crate) deletes: Deletes,
-    /// When they were found to be gone.
+    /// When the deletion was found.
     pub(crate) as_of: Instant,
-    /// Rows that were read later stay.
+    /// Rows that were read after this stay.
     pub(crate) seen_until: Option<Instant>,
 }
 
-/// Marks or removes the rows of these keys; says how many.
+/// Marks or removes the rows with these keys. Returns how many there were.
 pub(crate) async fn delete_rows(
     lake: &Lake,
     run_id: &str,
@@ -222,7 +222,7 @@ pub(crate) async fn delete_rows(
     Ok(rows)
 }
 
-/// The rows with the time at which they were found to be gone.
+/// The rows, marked as deleted at that time.
 fn mark_deleted(table: &'static Table, batch: &RecordBatch, as_of: Instant) -> Result<RecordBatch, Error> {
     let at =
         || Arc::new(TimestampMicrosecondArray::from_value(as_of.0, batch.num_rows()).with_timezone("UTC")) as ArrayRef;

@@ -21,21 +21,21 @@ use crate::ledger::slice_row::SliceCounts;
 use crate::settings::Stop;
 use crate::slice_error::SliceError;
 
-/// Pages of one slice that are decoded at the same time: other slices keep the cores busy, and each page takes memory.
+/// Pages of one slice that are decoded ahead. Other slices keep the cores busy, and every page takes memory.
 const DECODED_AHEAD: usize = 1;
 
-/// Where the pages of one table go.
+/// Writes the pages of one table.
 pub(crate) struct Ingest<'a> {
     pub(crate) table: &'static Table,
-    /// How a row that is there already is found.
+    /// How rows that the lake has already are found.
     pub(crate) find: Find,
     pub(crate) lake: &'a Lake,
     pub(crate) run_id: &'a str,
     pub(crate) rejects: &'a Rejects,
     pub(crate) labels: &'a LabelCache,
-    /// What the pages cover of the table's rows.
+    /// The columns that the pages cover.
     pub(crate) coverage: Coverage,
-    /// Takes the ids of the people whom rows name.
+    /// Collects the ids of the people whom rows name.
     pub(crate) named: &'a NamedPeople,
     /// Only rows with one of these ids.
     pub(crate) only: Option<&'a HashSet<String>>,
@@ -46,8 +46,8 @@ pub(crate) struct Ingest<'a> {
 pub(crate) type ReceivedPage = (Page, Instant);
 
 impl Ingest<'_> {
-    /// Reads pages to their end. Counts hold what happened even when it fails; `each` is called for every page with its
-    /// rows and how many seconds it was throttled.
+    /// Reads pages to the end of the stream. The counts hold what happened even on failure; `each` is called for every
+    /// page with its rows and its seconds of throttling.
     pub(crate) async fn read(
         &self,
         pages: impl Stream<Item = Result<ReceivedPage, SliceError>>,
@@ -74,7 +74,7 @@ impl Ingest<'_> {
         loop {
             let next = tokio::select! {
                 next = decoded.next() => next,
-                // A run whose stop can no longer be told goes on.
+                // Without a sender nobody can stop the run any more.
                 Ok(_) = stopped.wait_for(|stop| *stop) => return Err(SliceError::Stopped),
             };
             let Some(page) = next else { break };
@@ -104,7 +104,7 @@ impl Ingest<'_> {
         Ok(UncommittedSlice { rejects, changes })
     }
 
-    /// Decodes a page; again when labels have to be asked for first.
+    /// Decodes a page, and once more when labels had to be requested first.
     async fn decode(&self, page: Page, extracted_at: Instant) -> Result<Decoded, SliceError> {
         let labels = self.labels.known(self.table).await;
         let decoded = self.decode_with(page.clone(), extracted_at, Arc::clone(&labels)).await?;
@@ -141,14 +141,14 @@ impl Ingest<'_> {
     }
 }
 
-/// Rows that are read and not yet committed.
+/// The rows of a slice that are read and not committed yet.
 pub(crate) struct UncommittedSlice<'a> {
     rejects: RowRejects<'a>,
     changes: Changes,
 }
 
 impl UncommittedSlice<'_> {
-    /// Commits rejects first, then the rows: a row proves that its rejects are there.
+    /// Commits the rejects, then the rows: a row that is there has its rejects.
     pub(crate) async fn commit(self, run_id: &str, counts: &mut SliceCounts) -> Result<(), SliceError> {
         self.rejects.commit().await?;
         let committed = self.changes.commit(run_id).await?;

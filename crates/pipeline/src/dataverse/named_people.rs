@@ -11,7 +11,7 @@ use copilot_lake_tables::Table;
 pub(crate) struct NamedPeople(Arc<Mutex<HashSet<String>>>);
 
 impl NamedPeople {
-    /// Adds whom these rows name.
+    /// Adds the people whom these rows name.
     pub(crate) fn collect(&self, table: &'static Table, batch: &RecordBatch) {
         let columns: Vec<_> = table.people().filter_map(|column| batch.column_by_name(column.name)).collect();
         if columns.is_empty() {
@@ -22,7 +22,7 @@ impl NamedPeople {
         for column in columns {
             let column = column.as_string::<i32>();
             for id in (0..column.len()).filter(|row| column.is_valid(*row)).map(|row| column.value(row)) {
-                // Neighbours mostly name the same.
+                // Neighbouring rows mostly name the same person.
                 if id != last && !ids.contains(id) {
                     ids.insert(id.to_owned());
                 }
@@ -31,7 +31,7 @@ impl NamedPeople {
         }
     }
 
-    /// Takes what was collected.
+    /// Returns the collected ids, and starts over.
     pub(crate) fn drain(&self) -> HashSet<String> {
         std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -1,4 +1,4 @@
-//! The people whom rows name: fetched once, refreshed when the service says that they changed.
+//! The people whom rows name: fetched once, and refreshed when they change at the service.
 
 use std::collections::HashSet;
 
@@ -17,13 +17,13 @@ use crate::replay::archive::PageArchive;
 use crate::report::SliceStatus;
 use crate::slice_error::SliceError;
 
-/// Reads whom rows name and the lake does not know, and who changed. What fails is in the ledger and the report: rows do
-/// not depend on it.
+/// Reads the people whom rows name and the lake does not know, and those who changed. A failure is in the ledger and
+/// the report: rows do not depend on it.
 pub(crate) async fn read_people(context: &DataverseContext<'_>, now: Instant, overlap: i64) -> Result<(), Error> {
     context.schema.settle(&context.service, &SYSTEM_USER).await;
     let Some(selection) = context.schema.selection(&SYSTEM_USER) else { return Ok(()) };
     let last = context.run.ledger.last_window(SYSTEM_USER.name, MODIFIED).await;
-    // When another run came in between, what it named was not collected here.
+    // The people whom a run in between named were not collected here.
     let is_next =
         last.as_ref().is_some_and(|last| context.run.ledger.runs().is_before(&last.run_id, &context.run.run_id));
     let mut named = context.named.drain();
@@ -49,7 +49,7 @@ pub(crate) async fn read_people(context: &DataverseContext<'_>, now: Instant, ov
         }
         Err(SliceError::Lake(error)) if !error.is_passing() => return Err(error.into()),
         Err(SliceError::Service(error)) if error.holds_for_all() => return Err(error.into()),
-        // Names are a comfort: without the permission everything else is complete.
+        // Without this permission only names are missing.
         Err(SliceError::Service(error @ ServiceError::PermissionMissing { .. })) => {
             (SliceStatus::Skipped, Some(error.to_string()))
         }
@@ -101,7 +101,7 @@ async fn read_pages(
     let new = context.service.rows_of(&SYSTEM_USER, unknown, selection);
     let mut number = 0;
     let pages = changed.chain(new).map_err(SliceError::Service).and_then(move |page| {
-        // Both walks count from one.
+        // Both streams number their pages from one.
         number += 1;
         async move {
             let extracted_at = context.service.service_time().await?;
@@ -118,7 +118,7 @@ async fn read_pages(
     ready.commit(&context.run.run_id, counts).await
 }
 
-/// The ids that the lake has.
+/// The ids of the people whom the lake has.
 pub(crate) async fn known_ids(lake: &Lake) -> Result<HashSet<String>, Error> {
     let mut known = HashSet::new();
     let scan = Scan { columns: vec![SYSTEM_USER.key[0]], ..Scan::default() };
@@ -129,9 +129,9 @@ pub(crate) async fn known_ids(lake: &Lake) -> Result<HashSet<String>, Error> {
     Ok(known)
 }
 
-/// Whom the lake's rows name.
+/// The people whom rows of the lake name.
 async fn all_named(context: &DataverseContext<'_>) -> Result<HashSet<String>, Error> {
-    // Of all tables: the mark that is left counts for the whole lake, whatever this run reads.
+    // Of all tables: the window that this run records counts for the lake, whatever tables it reads.
     for table in context.run.written(&dataverse_tables().collect::<Vec<_>>()).await {
         let scan = Scan { columns: table.people().map(|column| column.name).collect(), ..Scan::default() };
         let mut batches = std::pin::pin!(context.run.lake.scan(table, scan).await?);

@@ -1,4 +1,4 @@
-//! Which slices are to be read: pure, from the ledger's windows and the run's request.
+//! The planner of slices: pure, from the windows of the ledger and the options of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -11,22 +11,22 @@ use crate::ledger::runs::Restart;
 use crate::ledger::windows::{BEGINNING, CREATED, DoneWindow, MODIFIED, subtract, watermark};
 use crate::settings::DataverseJob;
 
-/// What planning needs beside the windows.
+/// What the planner needs beside the windows.
 #[derive(Debug)]
 pub(crate) struct PlanInput<'a> {
-    /// The start of the run, or of the one that it continues, in whole seconds of the service's clock.
+    /// The start of the run, or of the earliest one that it resumes, in whole seconds of the service's clock.
     pub(crate) now: Instant,
-    /// Runs that did not end and are resumed: what they did is not asked again.
+    /// The runs that are resumed: what they read is not requested again.
     pub(crate) resumed: &'a BTreeSet<String>,
     /// When each run of the ledger started.
     pub(crate) started: &'a BTreeMap<String, Instant>,
-    /// Start of the first pass, when configured.
+    /// The start of the first pass, when configured.
     pub(crate) since: Option<Instant>,
     pub(crate) overlap_seconds: i64,
 }
 
 impl<'a> PlanInput<'a> {
-    /// For a run of that job.
+    /// The input for a run of that job.
     pub(crate) fn new(job: &DataverseJob, ledger: &'a Ledger, restart: &'a Restart) -> Self {
         Self {
             now: restart.now,
@@ -38,32 +38,32 @@ impl<'a> PlanInput<'a> {
     }
 }
 
-/// What is left to read of a table.
+/// The windows of a table that are to be read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SlicePlan {
     /// Windows of `modifiedon`, oldest first.
     pub(crate) changed: Vec<Range<Instant>>,
-    /// What the first pass has not read, newest first, not yet cut into weeks.
+    /// Windows of `createdon` that the first pass has not read, newest first, not cut into weeks yet.
     pub(crate) first_pass: Vec<Range<Instant>>,
 }
 
-/// What is left to read of a table, of which `windows` are done for a selection that covers the present one.
+/// Plans what is to be read of a table of which `windows` are done, with a selection that covers the present one.
 pub(crate) fn plan(windows: &[DoneWindow], input: &PlanInput<'_>) -> SlicePlan {
-    let by_clock = |clock: &'static str| windows.iter().filter(move |window| window.clock == clock);
+    let by_column = |time_column: &'static str| windows.iter().filter(move |window| window.time_column == time_column);
     let is_before = |window: &&DoneWindow| !input.resumed.contains(&window.run_id);
 
-    // The first pass ends where the run that began it started: later rows are found by their modifiedon.
-    let end = by_clock(CREATED).filter_map(|window| input.started.get(&window.run_id)).min();
+    // The first pass ends at the start of the run that began it: later rows are found by their modifiedon.
+    let end = by_column(CREATED).filter_map(|window| input.started.get(&window.run_id)).min();
     let end = end.map_or(input.now, |start| start.floor_second().min(input.now));
     let start = input.since.unwrap_or(BEGINNING).floor_second();
-    let first_pass = subtract(start..end, by_clock(CREATED).map(|window| window.start..window.end));
+    let first_pass = subtract(start..end, by_column(CREATED).map(|window| window.start..window.end));
 
     let mut changed = Vec::new();
     if let Some(watermark) = watermark(windows.iter().filter(is_before), end) {
         let mut at = watermark.plus_seconds(-input.overlap_seconds).floor_second();
         while at < input.now {
             let until = at.plus_seconds(Instant::DAY_SECONDS).min(input.now);
-            let done = by_clock(MODIFIED).filter(|window| !is_before(window)).map(|window| window.start..window.end);
+            let done = by_column(MODIFIED).filter(|window| !is_before(window)).map(|window| window.start..window.end);
             if !subtract(at..until, done).is_empty() {
                 changed.push(at..until);
             }
@@ -73,13 +73,13 @@ pub(crate) fn plan(windows: &[DoneWindow], input: &PlanInput<'_>) -> SlicePlan {
     SlicePlan { changed, first_pass }
 }
 
-/// Whether the oldest row must be asked for: the first pass has no configured start and has not reached its end.
+/// Whether the oldest row has to be requested: the first pass has no configured start and has not reached its end.
 pub(crate) fn needs_oldest(plan: &SlicePlan) -> bool {
     plan.first_pass.last().is_some_and(|range| range.start == BEGINNING)
 }
 
-/// Cuts windows of `createdon` into weeks, newest first. Everything before the oldest row's week belongs to the oldest
-/// slice, so that the ledger shows that nothing is left.
+/// Cuts windows of `createdon` into weeks, newest first. The oldest slice covers everything before the oldest row's
+/// week, so that the ledger shows no gap.
 pub(crate) fn weekly(table: &'static Table, windows: &[Range<Instant>], oldest: Option<Instant>) -> Vec<Slice> {
     let mut slices = Vec::new();
     for window in windows {
@@ -95,7 +95,7 @@ pub(crate) fn weekly(table: &'static Table, windows: &[Range<Instant>], oldest: 
     slices
 }
 
-/// Slices of changed rows.
+/// The slices of changed rows.
 pub(crate) fn daily(table: &'static Table, windows: &[Range<Instant>]) -> Vec<Slice> {
     let slice = |window: &Range<Instant>| Slice {
         table,
@@ -116,9 +116,9 @@ mod tests {
         Instant::parse(text).unwrap()
     }
 
-    fn window(run: &str, clock: &str, start: &str, end: &str, as_of: &str) -> DoneWindow {
+    fn window(run: &str, column: &str, start: &str, end: &str, as_of: &str) -> DoneWindow {
         let (start, end, as_of) = (at(start), at(end), at(as_of));
-        DoneWindow { run_id: run.to_owned(), clock: clock.to_owned(), start, end, as_of }
+        DoneWindow { run_id: run.to_owned(), time_column: column.to_owned(), start, end, as_of }
     }
 
     struct World {

@@ -1,5 +1,5 @@
-//! Which windows are read again because the lake has lost their rows: pure, from the note in the table's log and the
-//! ledger's windows.
+//! The windows that are read again because the lake has lost their rows: pure, from the note in the table's log and the
+//! windows of the ledger.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use crate::dataverse::plan::{PlanInput, SlicePlan};
 use crate::ledger::windows::{BEGINNING, CREATED, DoneWindow, MODIFIED, subtract, watermark};
 
 impl SlicePlan {
-    /// Adds what the lake has lost and no run has read again since.
+    /// Adds the windows that the lake has lost and no run has read again.
     pub(crate) fn add_lost(&mut self, lost: &Lost, windows: &[DoneWindow], input: &PlanInput<'_>) {
         let is_since = |run: &str| is_since(lost, run, input);
         for range in lost_ranges(lost, windows, input, &is_since) {
@@ -30,18 +30,18 @@ impl SlicePlan {
     }
 }
 
-/// Whether everything that the lake has lost of a table was read again, at the end of that run.
+/// Whether everything that the lake has lost of a table has been read again by the end of that run.
 pub(crate) fn is_recovered(lost: &Lost, windows: &[DoneWindow], input: &PlanInput<'_>, run_id: &str) -> bool {
     let is_since = |run: &str| run == run_id || is_since(lost, run, input);
     lost_ranges(lost, windows, input, &is_since).is_empty() && lost_changes(lost, windows, input, &is_since).is_empty()
 }
 
-/// Whether a run read what is there now: the one that found something to be lost, or a later one.
+/// Whether the rows that a run read are still there: it found the loss, or is later.
 fn is_since(lost: &Lost, run: &str, input: &PlanInput<'_>) -> bool {
     run == lost.found_by || input.started.get(run).is_some_and(|start| *start > lost.found_at)
 }
 
-/// The windows of `createdon` in which rows are lost and that no run has read since.
+/// The windows of `createdon` that have lost rows and that no run has read since.
 fn lost_ranges(
     lost: &Lost,
     windows: &[DoneWindow],
@@ -60,7 +60,7 @@ fn lost_ranges(
     gaps
 }
 
-/// The windows of `modifiedon` in which rows are lost: those that were made before the first pass begins came so.
+/// The windows of `modifiedon` that have lost rows: rows older than the start of the first pass came that way.
 fn lost_changes(
     lost: &Lost,
     windows: &[DoneWindow],
@@ -70,21 +70,21 @@ fn lost_changes(
     if lost.extent != Extent::Everything || input.since.is_none() {
         return vec![];
     }
-    let Some(start) = watermark(windows.iter().filter(|window| window.clock == CREATED), input.now) else {
+    let Some(start) = watermark(windows.iter().filter(|window| window.time_column == CREATED), input.now) else {
         return vec![];
     };
     let start = start.plus_seconds(-input.overlap_seconds).floor_second();
     subtract(start..input.now, read_since(windows, MODIFIED, is_since))
 }
 
-/// The windows of that clock that these runs have read.
+/// The windows of a time column that these runs have read.
 fn read_since<'a>(
     windows: &'a [DoneWindow],
-    clock: &'a str,
+    time_column: &'a str,
     is_since: &'a dyn Fn(&str) -> bool,
 ) -> impl Iterator<Item = Range<Instant>> + 'a {
-    let of_clock = windows.iter().filter(move |window| window.clock == clock && is_since(&window.run_id));
-    of_clock.map(|window| window.start..window.end)
+    let in_column = windows.iter().filter(move |window| window.time_column == time_column && is_since(&window.run_id));
+    in_column.map(|window| window.start..window.end)
 }
 
 #[cfg(test)]
@@ -100,9 +100,9 @@ mod tests {
         Instant::parse(text).unwrap()
     }
 
-    fn window(run: &str, clock: &str, start: &str, end: &str, as_of: &str) -> DoneWindow {
+    fn window(run: &str, column: &str, start: &str, end: &str, as_of: &str) -> DoneWindow {
         let (start, end, as_of) = (at(start), at(end), at(as_of));
-        DoneWindow { run_id: run.to_owned(), clock: clock.to_owned(), start, end, as_of }
+        DoneWindow { run_id: run.to_owned(), time_column: column.to_owned(), start, end, as_of }
     }
 
     fn texts(ranges: &[Range<Instant>]) -> Vec<String> {

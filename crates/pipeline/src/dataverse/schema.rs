@@ -1,4 +1,4 @@
-//! What the environment has of the tables, as found when the run started and corrected by what it refuses.
+//! What the environment has of the tables: found when the run starts, and corrected when a column is refused.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -8,21 +8,21 @@ use copilot_lake_tables::Table;
 
 use crate::dataverse::coverage::Coverage;
 
-/// What rows say of the Files in a column.
+/// What a row that names no File in a column says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum FileVisibility {
-    /// What there is.
+    /// There is none: rows show every File.
     Everything,
-    /// What may be read, or nothing: the service has to be asked.
+    /// Perhaps there is one that may not be read: the service has to be asked.
     Perhaps,
-    /// Nothing: the column is not asked for.
+    /// Nothing: the column is not requested.
     Nothing,
 }
 
-/// What is asked of each table.
+/// The selection of each table.
 pub(crate) struct Schema {
     environment: Environment,
-    /// Columns that were refused are no longer asked for.
+    /// The selections of tables of which a column was left out.
     corrected: Mutex<BTreeMap<&'static str, Selection>>,
 }
 
@@ -36,7 +36,7 @@ impl Schema {
         self.environment.table(table.name)
     }
 
-    /// Whether rows that show no File in a column have none: it was asked for, and is not one that may be hidden.
+    /// Whether rows that name no File in a column have none.
     pub(crate) fn shows_files(&self, table: &'static Table, column: &str) -> FileVisibility {
         let is_asked = self
             .selection(table)
@@ -50,28 +50,30 @@ impl Schema {
         }
     }
 
-    /// What a reading of that selection covers of a table's rows.
+    /// What that selection covers of a table's columns.
     pub(crate) fn coverage(&self, table: &'static Table, selection: &Selection) -> Coverage {
-        // What was refused since is not what the environment lists.
+        // After a correction, the selection is not what the environment lists.
         let is_corrected = self.corrected.lock().unwrap_or_else(PoisonError::into_inner).contains_key(table.name);
         Coverage::new(table, selection, !self.environment.is_assumed() && !is_corrected)
     }
 
-    /// What is asked of a table's rows; `None` when the environment has no such table.
+    /// The selection of a table; `None` when the environment has no such table.
     pub(crate) fn selection(&self, table: &'static Table) -> Option<Selection> {
         let corrected = self.corrected.lock().unwrap_or_else(PoisonError::into_inner);
         corrected.get(table.name).or_else(|| Some(&self.presence(table)?.selection)).cloned()
     }
 
-    /// Finds out what a table's rows show: where the metadata was refused, and of secured columns. What is planned is what will be asked for, so
-    /// that the next run knows it again. Any other refusal is told by what reads the table.
+    /// Settles the selection of a table before its slices are planned, so that the next run recognises it: tries it out
+    /// when the metadata could not be read, and leaves out secured columns of which no File is shown. Any other refusal
+    /// is found by whatever reads the table.
     pub(crate) async fn settle(&self, service: &Dataverse, table: &'static Table) {
         while self.environment.is_assumed()
             && let Some(selection) = self.selection(table)
             && let Err(Error::ColumnMissing { column, .. }) = service.first_row(table, &selection).await
             && self.forget(table, &column, &selection)
         {}
-        // What may not be read is null in rows, without an error. RestartBarrier out of what is asked, it is read once it is shown.
+        // Values that may not be read are null, without an error. A column that is left out is read as soon as it is
+        // shown.
         for column in self.presence(table).map(|presence| presence.secured.clone()).unwrap_or_default() {
             if matches!(service.any_file(table, column).await, Ok(AnyFile::None)) {
                 tracing::warn!(
@@ -88,8 +90,8 @@ impl Schema {
         }
     }
 
-    /// Asks for this property no more. `false`: it was not in what was asked for. Of slices that were refused side by side
-    /// each one is to ask again.
+    /// Leaves a property out from now on. Returns whether it was in the selection that was `asked` for: of slices that
+    /// were refused side by side, each has to be read again.
     pub(crate) fn forget(&self, table: &'static Table, property: &str, asked: &Selection) -> bool {
         if self.leave_out(table, property) {
             tracing::warn!(table = table.name, property, "the environment has no such column; it is left out");
@@ -97,7 +99,7 @@ impl Schema {
         asked.without(property) != *asked
     }
 
-    /// Asks for this property no more. `false`: it was not asked for before.
+    /// Leaves a property out from now on. Returns whether it was in the selection.
     fn leave_out(&self, table: &'static Table, property: &str) -> bool {
         let Some(selection) = self.selection(table) else { return false };
         let without = selection.without(property);
@@ -106,5 +108,63 @@ impl Schema {
             self.corrected.lock().unwrap_or_else(PoisonError::into_inner).insert(table.name, without);
         }
         was_asked
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use copilot_lake_tables::{COPILOT_EVENT, COPILOT_INTERACTION};
+
+    const FILE: &str = "msdyn_interactiondata";
+
+    fn schema(secured: &[&'static str]) -> Schema {
+        let presence = Presence {
+            selection: Selection::of(&COPILOT_EVENT),
+            lacks: vec![],
+            unknown: vec![],
+            tracks_changes: false,
+            secured: secured.to_vec(),
+        };
+        Schema::new(Environment::new(BTreeMap::from([(COPILOT_EVENT.name, presence)])))
+    }
+
+    #[test]
+    fn a_table_that_the_environment_lacks_has_no_selection() {
+        assert_eq!(schema(&[]).selection(&COPILOT_EVENT), Some(Selection::of(&COPILOT_EVENT)));
+        assert_eq!(schema(&[]).selection(&COPILOT_INTERACTION), None);
+    }
+
+    #[test]
+    fn rows_show_files_unless_the_column_is_secured_or_left_out() {
+        let shown = |schema: &Schema| schema.shows_files(&COPILOT_EVENT, FILE);
+        assert_eq!(shown(&schema(&[])), FileVisibility::Everything);
+        assert_eq!(shown(&schema(&[FILE])), FileVisibility::Perhaps);
+        assert_eq!(shown(&Schema::new(Environment::assume(&[&COPILOT_EVENT]))), FileVisibility::Perhaps);
+        let left_out = schema(&[FILE]);
+        assert!(left_out.forget(&COPILOT_EVENT, FILE, &Selection::of(&COPILOT_EVENT)));
+        assert_eq!(shown(&left_out), FileVisibility::Nothing);
+    }
+
+    #[test]
+    fn a_refused_column_is_left_out_and_every_slice_that_requested_it_tries_again() {
+        let schema = schema(&[]);
+        let requested = Selection::of(&COPILOT_EVENT);
+        assert!(schema.forget(&COPILOT_EVENT, "msdyn_verbatim", &requested));
+        let without = schema.selection(&COPILOT_EVENT).unwrap();
+        assert_eq!(without, requested.without("msdyn_verbatim"));
+        assert!(schema.forget(&COPILOT_EVENT, "msdyn_verbatim", &requested), "a slice that was refused side by side");
+        assert!(!schema.forget(&COPILOT_EVENT, "msdyn_verbatim", &without), "it did not request it");
+        assert_eq!(schema.selection(&COPILOT_EVENT), Some(without));
+    }
+
+    #[test]
+    fn unknown_properties_are_covered_until_the_selection_is_corrected() {
+        let (schema, all) = (schema(&[]), Selection::of(&COPILOT_EVENT));
+        assert_eq!(schema.coverage(&COPILOT_EVENT, &all), Coverage::new(&COPILOT_EVENT, &all, true));
+        schema.forget(&COPILOT_EVENT, "msdyn_verbatim", &all);
+        assert_eq!(schema.coverage(&COPILOT_EVENT, &all), Coverage::new(&COPILOT_EVENT, &all, false));
+        let assumed = Schema::new(Environment::assume(&[&COPILOT_EVENT]));
+        assert_eq!(assumed.coverage(&COPILOT_EVENT, &all), Coverage::new(&COPILOT_EVENT, &all, false));
     }
 }

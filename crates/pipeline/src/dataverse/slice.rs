@@ -1,4 +1,4 @@
-//! One slice: pages from the service, kept for replay where wanted, and into the lake.
+//! One slice: pages from the service, archived where wanted, and written to the lake.
 
 use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
 use copilot_lake_writer::Find;
@@ -11,7 +11,8 @@ use crate::ledger::slice_row::SliceCounts;
 use crate::replay::archive::PageArchive;
 use crate::slice_error::SliceError;
 
-/// Reads a slice and commits it; says what was asked for. Counts hold what happened even when it fails.
+/// Reads a slice and commits it. Returns the selection that was requested; the counts hold what happened even on
+/// failure.
 pub(crate) async fn read_slice(
     slice: &Slice,
     context: &DataverseContext<'_>,
@@ -21,7 +22,7 @@ pub(crate) async fn read_slice(
     loop {
         let selection = context.schema.selection(table).unwrap_or_else(|| Selection::of(table));
         match read_once(slice, &selection, context, counts).await {
-            // The metadata listed it, or was not to be had: the rows come without it.
+            // The metadata listed the column, or could not be read: the rows come without it.
             Err(SliceError::Service(ServiceError::ColumnMissing { column, .. }))
                 if context.schema.forget(table, &column, &selection) => {}
             result => return (selection, result),
@@ -63,7 +64,7 @@ async fn read_once(
         (context.run.observe)(&Event::Page { table: table.name, rows, throttled_seconds });
     };
     let ready = ingest.read(pages, counts, each).await?;
-    // Before the commit: what the lake has can be replayed.
+    // Before the commit: whatever is in the lake can be replayed.
     if let Some(archive) = archive {
         archive.finish(context, table, &[], counts).await?;
     }

@@ -1,4 +1,4 @@
-//! Rows: which slices are to be read, and reading them several at a time.
+//! The slices of a run: which ones are due, and reading several at a time.
 
 use std::ops::Range;
 
@@ -19,10 +19,10 @@ use crate::report::SliceStatus;
 use crate::settings::DataverseJob;
 use crate::slice_error::SliceError;
 
-/// Slices in flight. Each holds a page or two, so this bounds memory; the service's own limits lie far above.
+/// Slices in flight. Each holds a page or two, so this bounds memory; the service's own limits are far higher.
 const SLICES_IN_FLIGHT: usize = 3;
 
-/// What is to be read: first what changed, then the first pass from the newest week back.
+/// Plans the slices that are due: first what changed, then the first pass from the newest week back.
 pub(crate) async fn plan_slices(
     context: &DataverseContext<'_>,
     job: &DataverseJob,
@@ -59,7 +59,7 @@ pub(crate) async fn plan_slices(
             let weeks = match plan.first_pass.last() {
                 Some(first) if plan::needs_oldest(&plan) => match oldest_row(context, table, first.clone()).await {
                     Ok(oldest) => plan::weekly(table, &plan.first_pass, oldest),
-                    // What changed is read all the same.
+                    // Changed rows are read all the same.
                     Err(None) => vec![],
                     Err(Some(error)) => return Err(error),
                 },
@@ -71,13 +71,13 @@ pub(crate) async fn plan_slices(
         changed.extend(days);
         first_pass.extend(weeks);
     }
-    // The newest week of every table first.
+    // The newest week of every table comes first.
     first_pass.sort_by_key(|slice: &Slice| std::cmp::Reverse(slice.end));
     changed.append(&mut first_pass);
     Ok(changed)
 }
 
-/// Notes which tables have read again all that they had lost.
+/// Marks tables as recovered that have read again everything they had lost.
 pub(crate) async fn settle_lost(
     context: &DataverseContext<'_>,
     job: &DataverseJob,
@@ -99,8 +99,8 @@ pub(crate) async fn settle_lost(
     Ok(())
 }
 
-/// The time of a table's oldest row, for the first pass. When it cannot be told, the table's slice is noted as failed:
-/// `Err`, with the error where nothing else can be read either.
+/// The time of a table's oldest row, for the first pass. When it cannot be had, the table's slice is recorded as
+/// failed: `Err`, with an error where nothing else can be read either.
 async fn oldest_row(
     context: &DataverseContext<'_>,
     table: &'static Table,
@@ -131,7 +131,7 @@ async fn failure_status(context: &DataverseContext<'_>, error: SliceError) -> (S
     }
 }
 
-/// Notes that the environment does not have a table.
+/// Records that the environment does not have a table.
 async fn record_missing_table(
     context: &DataverseContext<'_>,
     table: &'static Table,
@@ -144,8 +144,8 @@ async fn record_missing_table(
     record(context, slice, &Selection::of(table), (SliceStatus::Skipped, reason), counts).await
 }
 
-/// Reads the slices, several at a time. One that fails holds nothing else up; when the lake or the sign-in fails, the
-/// others are stopped and come to an end of their own.
+/// Reads slices, several at a time. A failed slice does not hold up the others; when the lake or the sign-in fails, the
+/// others are stopped and finish on their own.
 pub(crate) async fn read_slices(context: &DataverseContext<'_>, slices: Vec<Slice>) -> Result<(), Error> {
     let reading =
         futures::stream::iter(slices).map(|slice| read_and_record(context, slice)).buffer_unordered(SLICES_IN_FLIGHT);
@@ -195,7 +195,7 @@ async fn read_and_record(context: &DataverseContext<'_>, slice: Slice) -> Result
     record(context, slice, &selection, ended, counts).await
 }
 
-/// Writes a slice's ledger row and reports it.
+/// Records a slice in the ledger and reports it.
 async fn record(
     context: &DataverseContext<'_>,
     slice: Slice,
@@ -208,7 +208,7 @@ async fn record(
     let watermark = if context.run.window.is_none() { Watermark::OfWindows } else { Watermark::None };
     let selection = selection.text();
     let row = SliceRow { slice, selection, status, reason, watermark, token: None, finished_at, received };
-    // What is planned fresh is skipped fresh, and told once.
+    // A slice that is planned twice is skipped twice, and reported once.
     if context.run.ledger.record(&context.run.run_id, &row).await? || row.status != SliceStatus::Skipped {
         context.run.report(row).await;
     }

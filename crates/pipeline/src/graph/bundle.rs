@@ -1,4 +1,4 @@
-//! Bundles: what was heard of several users, decoded together, so that batches are worth their while.
+//! Bundles: pages of several users that are decoded together, so that batches are not tiny.
 
 use std::sync::PoisonError;
 
@@ -10,12 +10,13 @@ use tokio::sync::mpsc;
 use super::history::{EndedHistory, HistoryEvent, HistoryPage};
 use crate::cpu;
 
-/// More is not decoded together.
+/// Bytes that are decoded together at most, but for the last page.
 const BYTES: usize = 1 << 20;
-/// Bundles that are decoded while one is committed.
+/// Bundles that are decoded ahead.
 const AHEAD: usize = 2;
 
-/// What was heard together: the pages of those who ended are in it, or were in one before.
+/// Pages that were decoded together, and the histories that ended with them: all pages of those are in this bundle or
+/// an earlier one.
 pub(crate) struct Bundle {
     /// Parts that follow one another.
     pub(crate) decoded: Vec<DecodedInteractions>,
@@ -25,7 +26,7 @@ pub(crate) struct Bundle {
     pub(crate) ended: Vec<EndedHistory>,
 }
 
-/// Decodes what is heard, in its order: what has come until the decoder is free is one bundle.
+/// Decodes pages in their order. Whatever has come by the time the decoder is free is one bundle.
 pub(crate) fn bundles(events: mpsc::Receiver<HistoryEvent>) -> impl Stream<Item = Result<Bundle, Error>> {
     let next = |mut events: mpsc::Receiver<HistoryEvent>| async move {
         let (mut pages, mut ended, mut bytes) = (Vec::new(), Vec::new(), 0);

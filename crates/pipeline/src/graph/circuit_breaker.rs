@@ -16,7 +16,8 @@ pub(crate) enum Attempt {
     Done,
     /// The run was stopped meanwhile: this says nothing of the user.
     Stopped,
-    /// The service refused with 403, and gave no reason that is the user's own. `expected`: the user should have a history.
+    /// The service refused with 403, and gave no reason that is the user's own. `expected`: the user should have a
+    /// history.
     Refused { expected: bool },
     /// The user has no history that can be read, for a reason of the user's own.
     Skipped,

@@ -36,11 +36,11 @@ impl EndedSlice {
         };
         let (selection, until) = if status == SliceStatus::Done && moves_watermark {
             // A watermark never moves back.
-            let until = task.until.filter(|_| task.asked_before.as_deref() == Some(&*task.asked));
-            (task.asked.to_string(), Some(until.map_or(task.end, |until| until.max(task.end))))
+            let until = task.until.filter(|_| task.selection_before.as_deref() == Some(&*task.selection));
+            (task.selection.to_string(), Some(until.map_or(task.end, |until| until.max(task.end))))
         } else {
-            let asked = task.asked_before.as_ref().filter(|_| task.until.is_some()).unwrap_or(&task.asked);
-            (asked.to_string(), task.until)
+            let selection = task.selection_before.as_ref().filter(|_| task.until.is_some()).unwrap_or(&task.selection);
+            (selection.to_string(), task.until)
         };
         let watermark = Watermark::At(until);
         let row = SliceRow { slice, selection, status, reason, watermark, token: None, finished_at, received };

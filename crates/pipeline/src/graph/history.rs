@@ -1,4 +1,4 @@
-//! Reading histories: many users at once, of each one page after the other.
+//! Reads histories: many users at once, each page by page.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,7 +18,7 @@ use crate::slice_error::SliceError;
 pub(crate) enum HistoryEvent {
     /// A page.
     Page(HistoryPage),
-    /// The history was read to its end, or is given up.
+    /// The history was read to its end, or given up.
     End(Box<EndedHistory>),
 }
 
@@ -36,20 +36,20 @@ pub(crate) struct HistoryPage {
     pub(crate) extracted_at: Instant,
 }
 
-/// How the reading of a history ended.
+/// A history that was read to its end, or given up.
 pub(crate) struct EndedHistory {
     pub(crate) task: HistoryTask,
-    /// What became of its pages, once they are decoded.
+    /// The state of its decoding.
     pub(crate) history: Arc<Mutex<HistoryDecoding>>,
     pub(crate) counts: SliceCounts,
     pub(crate) finished_at: Instant,
-    /// The tenant refused the filter: everything was read, and what is in the window kept.
+    /// The tenant refuses the filter: everything was read, and what is in the window was kept.
     pub(crate) unfiltered: bool,
     pub(crate) result: Result<(), SliceError>,
 }
 
 impl EndedHistory {
-    /// Takes in what became of the pages. All of them must have been decoded.
+    /// Adds the result of decoding. All pages must have been decoded.
     pub(crate) fn settle(mut self) -> Self {
         let mut decoding = self.history.lock().unwrap_or_else(PoisonError::into_inner);
         (self.counts.rows, self.counts.rejected) = (decoding.history.rows(), decoding.history.rejected());
@@ -66,11 +66,11 @@ pub(crate) struct HistoryReader {
     service: Graph,
     app_classes: Vec<String>,
     shutdown: Arc<Shutdown>,
-    /// A filter was accepted: whoever is refused one is alone with that.
+    /// A filter was accepted: a refusal is about one user alone.
     filtered: AtomicBool,
     /// The tenant refuses filters.
     unfiltered: AtomicBool,
-    /// Nobody was begun with since the run was to stop.
+    /// A history was left out or given up because of the shutdown.
     stopped: AtomicBool,
 }
 
@@ -80,7 +80,7 @@ impl HistoryReader {
         Self { service, app_classes, shutdown, filtered, unfiltered, stopped }
     }
 
-    /// Whether somebody was left out because the run was to stop.
+    /// Whether a history was left out or given up because of the shutdown.
     pub(crate) fn was_stopped(&self) -> bool {
         self.stopped.load(Ordering::Relaxed)
     }
@@ -111,7 +111,7 @@ impl HistoryReader {
         if matches!(reading.result, Err(SliceError::Service(ServiceError::FilterRefused { .. }))) && !unfiltered {
             reading = self.read_once(&task, true, &mut counts, events).await;
             if reading.result.is_ok() && !self.filtered.load(Ordering::Relaxed) {
-                // From now on nobody is asked with one.
+                // From now on no history is requested with a filter.
                 self.unfiltered.store(true, Ordering::Relaxed);
             }
         }
@@ -130,7 +130,8 @@ impl HistoryReader {
         events: &mpsc::Sender<HistoryEvent>,
     ) -> HistoryRead {
         let window = task.start..task.end;
-        // What the service sends to a filter is kept, whatever its time: of a window again, or never shown otherwise.
+        // Rows that come in spite of a filter are kept, whatever their time: they belong to another window, or come no
+        // other way.
         let keep = unfiltered.then(|| Keep { window: window.clone(), app_classes: self.app_classes.clone() });
         let history = Arc::new(Mutex::new(HistoryDecoding { history: History::new(&task.user, keep), broken: None }));
         let ask = HistoryAsk { app_classes: self.app_classes.clone(), window: (!unfiltered).then_some(window) };
@@ -172,7 +173,7 @@ impl HistoryReader {
     }
 }
 
-/// One walk over a history.
+/// One reading of a history, with or without a filter.
 struct HistoryRead {
     history: Arc<Mutex<HistoryDecoding>>,
     unfiltered: bool,

@@ -40,6 +40,10 @@ use crate::report::SliceStatus;
 use crate::run::condition::graph_tables;
 use crate::run::context::RunContext;
 
+/// Pages, and ends of histories, that wait to be decoded at most: those of some 40 s at the documented rate, so that a
+/// commit does not hold up the requests. How many bytes they take is bounded by the extractor.
+const QUEUED: usize = 1024;
+
 /// Reads the histories that are due. Slices that fail or are skipped are in the ledger and the report.
 pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_>) -> Result<(), Error> {
     let table = AI_INTERACTION.name;
@@ -62,8 +66,7 @@ pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_
     // A run that resumes another one may know only those whom that one did not read.
     let covers_everyone = planner.restart.runs.is_empty() || work.tasks.len() as u64 == work.users;
 
-    // No more pages wait than histories are read at once: while rows are committed, nothing more is requested.
-    let (sender, events) = mpsc::channel(planner.service.at_once());
+    let (sender, events) = mpsc::channel(QUEUED);
     let app_classes = planner.job.app_classes.clone();
     let reader = Arc::new(HistoryReader::new(planner.service.clone(), app_classes, Arc::clone(&run.shutdown)));
     let mut reading = JoinSet::new();
@@ -165,8 +168,8 @@ async fn commit_histories(
 /// The slice of a name that the directory does not know.
 fn unknown_user(name: String, planner: &HistoryPlanner<'_>, moves_watermark: bool) -> EndedSlice {
     let input = planner.input(planner.restart.now);
-    let (start, end) = (input.asked.since.min(input.now), input.now);
-    let task = HistoryTask::unread(name, start..end, input.asked);
+    let (start, end) = (input.selection.since.min(input.now), input.now);
+    let task = HistoryTask::unread(name, start..end, input.selection);
     let reason = Some("the directory has no such user".to_owned());
     let counts = SliceCounts { as_of: Some(end), ..SliceCounts::default() };
     EndedSlice::new(&task, SliceStatus::Skipped, (reason.clone(), reason), (end, counts), moves_watermark)

@@ -41,7 +41,7 @@ pub(crate) struct PendingHistories<'s> {
     rows: u64,
     wait: Duration,
     due: tokio::time::Instant,
-    /// How often each reason was given.
+    /// How many slices had each reason.
     reasons: BTreeMap<(SliceStatus, String), u64>,
 }
 
@@ -68,7 +68,7 @@ impl<'s> PendingHistories<'s> {
         self.due
     }
 
-    /// Whether it is due now.
+    /// Whether the next commit is due now.
     pub(crate) fn is_due(&self) -> bool {
         self.rows >= ROWS || tokio::time::Instant::now() >= self.due
     }
@@ -78,7 +78,7 @@ impl<'s> PendingHistories<'s> {
         let Bundle { decoded, extracted_at, throttled_seconds, .. } = bundle;
         let rows = decoded.iter().map(|part| part.rows).sum();
         for part in decoded {
-            match WriteStep::of(&part.revision, &self.deferred_keys) {
+            match WriteStep::decide(&part.revision, &self.deferred_keys) {
                 WriteStep::Now => {
                     self.push(part, extracted_at).await?;
                     continue;
@@ -135,7 +135,7 @@ impl<'s> PendingHistories<'s> {
         Ok(())
     }
 
-    /// Commits rejects, then the rows, then the ledger.
+    /// Commits the rejects, then the rows, then the ledger.
     async fn flush(&mut self) -> Result<(), Error> {
         let mut written = self.commit_rows().await?;
         self.deferred_keys.clear();
@@ -154,7 +154,7 @@ impl<'s> PendingHistories<'s> {
         Ok(())
     }
 
-    /// Commits children first, so that nobody sees a parent without them. Returns how many interactions were new or
+    /// Commits children first, so that no reader sees a parent without them. Returns how many interactions were new or
     /// changed.
     async fn commit_rows(&mut self) -> Result<u64, Error> {
         let (lake, run_id) = (&self.run.lake, &self.run.run_id);

@@ -1,4 +1,4 @@
-//! The scope: whose history is read, from the configuration, the directory and whom the lake knows.
+//! The scope: whose history is read, going by the configuration, the directory and the users whom the lake knows.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -20,21 +20,21 @@ use crate::ledger::rejects::Rejects;
 use crate::settings::{GraphJob, UserSelector};
 use crate::slice_error::SliceError;
 
-/// When each user of the lake was first in scope, by id.
+/// When each user whom the lake knows was first in scope, by id.
 pub(crate) type KnownUsers = HashMap<String, Instant>;
 
-/// Whose history is to be read.
+/// The users whose history is read.
 #[derive(Debug, Default)]
 pub(crate) struct Scope {
     /// By object id.
     pub(crate) users: HashMap<String, ScopeMember>,
-    /// UserNames in the configuration that the directory does not know.
+    /// Names in the configuration that the directory does not know.
     pub(crate) unknown: Vec<String>,
     /// Pages of users that were read.
     pub(crate) pages: u64,
 }
 
-/// Reads whom the lake knows.
+/// The users whom the lake knows.
 pub(crate) async fn known_users(lake: &Lake) -> Result<KnownUsers, Error> {
     let mut known = KnownUsers::new();
     let scan = Scan { columns: vec!["user_id", "first_seen_at"], ..Scan::default() };
@@ -47,7 +47,7 @@ pub(crate) async fn known_users(lake: &Lake) -> Result<KnownUsers, Error> {
     Ok(known)
 }
 
-/// Where rows of `graph_user` go; nowhere when it is only asked who is in scope.
+/// The rows of `graph_user` that are not committed yet.
 pub(crate) struct UserRows<'s> {
     users: Changes,
     rejected: Changes,
@@ -73,28 +73,28 @@ impl<'s> UserRows<'s> {
         Ok(self.users.push(None, batch).await?)
     }
 
-    /// Commits them; returns how many were new or changed.
+    /// Commits the rows. Returns how many were new or changed.
     pub(crate) async fn commit(self) -> Result<u64, Error> {
         self.rejected.commit(self.run_id).await?;
         Ok(self.users.commit(self.run_id).await?.rows_written)
     }
 }
 
-/// Asks the directory who is in scope.
+/// Finds out from the directory who is in scope.
 pub(crate) struct Resolver<'a, 'r> {
     pub(crate) service: &'a Graph,
     pub(crate) job: &'a GraphJob,
     pub(crate) known: Arc<KnownUsers>,
-    /// When the run started: users whom the lake does not know are in scope since then.
+    /// The start of the run: users whom the lake does not know are in scope from then on.
     pub(crate) now: Instant,
-    /// Takes the rows of those in scope.
+    /// Collects the rows of the users in scope; `None` when they are not stored.
     pub(crate) rows: Option<&'a mut UserRows<'r>>,
 }
 
 /// Object ids and principal names, in lower case.
 pub(crate) type UserNames = BTreeSet<String>;
 
-/// Who is never asked for: by the configuration, and by what the directory says of its groups.
+/// The users who are excluded by the configuration, with the members of excluded groups.
 pub(crate) async fn excluded_names(service: &Graph, job: &GraphJob) -> Result<UserNames, SliceError> {
     let mut excluded = names(&job.exclude);
     for id in groups(&job.exclude) {
@@ -108,7 +108,7 @@ pub(crate) async fn excluded_names(service: &Graph, job: &GraphJob) -> Result<Us
 }
 
 impl Resolver<'_, '_> {
-    /// Whoever is in scope, excluded ones left out. The rows are the caller's to commit.
+    /// The users in scope, without excluded ones. Committing the rows is up to the caller.
     pub(crate) async fn resolve(mut self) -> Result<Scope, SliceError> {
         let (job, service) = (self.job, self.service);
         let excluded = excluded_names(service, job).await?;
@@ -143,7 +143,7 @@ impl Resolver<'_, '_> {
         Ok(scope)
     }
 
-    /// Takes those of these users who are wanted.
+    /// Adds the wanted users of these pages.
     async fn add_users(
         &mut self,
         pages: impl Stream<Item = Result<Page, ServiceError>>,
@@ -169,19 +169,19 @@ impl Resolver<'_, '_> {
         ScopeMember { is_licensed, deleted_at, first_seen: self.known.get(&user.id).copied(), state: None }
     }
 
-    /// Takes the rows of these users.
+    /// Collects the rows of the users to keep.
     async fn push_rows(&mut self, decoded: &mut DecodedUsers, keep: Vec<bool>, at: Instant) -> Result<(), SliceError> {
         let (Some(rows), Some(batch)) = (&mut self.rows, decoded.batch.take()) else { return Ok(()) };
         let kept = decoded.users.iter().zip(&keep).filter(|(_, keep)| **keep);
         let ids: HashSet<&str> = kept.map(|(user, _)| user.id.as_str()).collect();
-        // Of others nothing is stored.
+        // Nothing is stored of other users.
         decoded.rejects.retain(|reject| ids.contains(reject.record_key.as_str()));
         let batch = filter_record_batch(&batch, &BooleanArray::from(keep))
             .map_err(|source| copilot_lake_decoder::Error::Schema { table: GRAPH_USER.name, source })?;
         rows.push(batch, decoded, at).await
     }
 
-    /// Takes users whom the lake knows, or the configuration names, and who were deleted since.
+    /// Adds deleted users whom the lake knows or the configuration names.
     async fn add_deleted_users(
         &mut self,
         scope: &mut Scope,
@@ -196,7 +196,7 @@ impl Resolver<'_, '_> {
             let page = match pages.try_next().await {
                 Ok(Some(page)) => page,
                 Ok(None) => return Ok(()),
-                // Whoever is still there is read all the same.
+                // Users who are still there are read all the same.
                 Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::Refused { .. })) => {
                     warn!(%error, "deleted users are left out");
                     return Ok(());
@@ -216,7 +216,7 @@ impl Resolver<'_, '_> {
                     let member = self.member(user, true, Some(deleted_at));
                     scope.users.entry(user.id.clone()).or_insert(member);
                 }
-                // Of whom the lake knows it keeps what they were.
+                // Users whom the lake knows keep their last row.
                 keep.push(is_taken && !is_known);
             }
             self.push_rows(&mut decoded, keep, self.now).await?;
@@ -230,7 +230,7 @@ impl Resolver<'_, '_> {
     }
 }
 
-/// The users whom these mean one by one.
+/// The single users among these.
 fn names(who: &[UserSelector]) -> UserNames {
     who.iter()
         .filter_map(|who| if let UserSelector::User(name) = who { Some(name.to_lowercase()) } else { None })
@@ -242,7 +242,7 @@ fn groups(who: &[UserSelector]) -> impl Iterator<Item = &str> {
     who.iter().filter_map(|who| if let UserSelector::Group(id) = who { Some(&**id) } else { None })
 }
 
-/// What a user may be named by: the object id, and the principal name, before which a deleted user has the id.
+/// The names of a user: the object id and the principal name, which is prefixed with the id when the user is deleted.
 pub(crate) fn names_of(user: &User) -> impl Iterator<Item = String> {
     let name = user.principal_name.as_deref().map(str::to_lowercase);
     let id = user.id.replace('-', "");

@@ -1,14 +1,14 @@
-//! What was asked of a user's history, as the ledger says it.
+//! The selection of a history, as the ledger has it.
 
 use std::collections::BTreeSet;
 use std::fmt;
 
 use copilot_lake_tables::Instant;
 
-/// From when on, and which app classes.
+/// What is read of a history: from when on, and which app classes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HistorySelection {
-    /// Where the gapless chain of windows begins.
+    /// The start of the gapless chain of windows.
     pub(crate) since: Instant,
     /// All when empty.
     pub(crate) app_classes: BTreeSet<String>,
@@ -24,7 +24,7 @@ impl HistorySelection {
         Some(Self { since, app_classes: parts.map(str::to_owned).collect() })
     }
 
-    /// Whether whoever asked for this has everything that is asked for there.
+    /// Whether this selection has everything that `present` has.
     pub(crate) fn covers(&self, present: &Self) -> bool {
         let all = self.app_classes.is_empty();
         let classes = all || (!present.app_classes.is_empty() && present.app_classes.is_subset(&self.app_classes));

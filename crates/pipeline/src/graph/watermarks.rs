@@ -1,11 +1,11 @@
-//! What the ledger says of each user: until when the history was read, and how the last try ended.
+//! The state of each user in the ledger: the watermark, and how the last slice ended.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use arrow::array::{Array, AsArray, RecordBatch, StringArray};
 use arrow::datatypes::{Int64Type, TimestampMicrosecondType};
-use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_SLICE, Instant};
+use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_SLICE, Instant, Service};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
@@ -14,29 +14,29 @@ use super::selection::HistorySelection;
 use crate::error::Error;
 use crate::report::SliceStatus;
 
-/// The clocks of two services may differ by so many seconds.
+/// Seconds by which the clocks of two services may differ.
 const SLACK: i64 = 3600;
 
-/// So many of the newest rows are looked through for those who were deleted long ago.
+/// Rows of the ledger, newest first, that are searched for users who were deleted long ago.
 const LOOKED_BACK: usize = 500_000;
 
-/// How the ledger is read.
+/// How the state of users is read from the ledger.
 pub(crate) struct StateQuery<'a> {
-    /// The runs that the present one continues.
+    /// The runs that are resumed.
     pub(crate) resumed: &'a BTreeSet<String>,
-    /// The run that found out what the lake has lost, and all later ones.
+    /// The run that found a loss of the lake, and all later ones.
     pub(crate) since_loss: Option<&'a BTreeSet<String>>,
-    /// Whoever was deleted before was probably asked once more since: nobody looks far for that.
+    /// Users who were deleted before have probably been tried once more since: they are not searched for far back.
     pub(crate) deleted_since: Option<Instant>,
 }
 
 impl StateQuery<'_> {
-    /// Gives users their newest rows. A file is opened only as long as a user has none who was known by then. Who was
-    /// deleted long ago and has none in the newest files goes.
+    /// Gives users the state of their newest rows. Files are opened only as long as a user who was known by then has
+    /// none. Users who were deleted long ago and have no row in the newest files are dropped.
     pub(crate) async fn read_into(&self, lake: &Lake, users: &mut HashMap<String, ScopeMember>) -> Result<(), Error> {
         let names = COLUMNS.to_vec();
-        let scan = Scan { columns: names, key: Some(("source", AI_INTERACTION.source_name())), ..Scan::default() };
-        let mut reader = StateReader { users, query: self, asked: BTreeMap::new() };
+        let scan = Scan { columns: names, key: Some(("source", Service::Graph.name())), ..Scan::default() };
+        let mut reader = StateReader { users, query: self, selection: BTreeMap::new() };
         let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
         let mut rows = 0;
         while let Some(mut file) = files.try_next().await? {
@@ -62,15 +62,15 @@ impl StateQuery<'_> {
     }
 }
 
-/// About when the last slice of a user ended; none: there was none.
+/// About when the last slice of any user ended; `None` when there was none.
 pub(crate) async fn newest_slice(lake: &Lake) -> Result<Option<Instant>, Error> {
-    let key = Some(("source", AI_INTERACTION.source_name()));
+    let key = Some(("source", Service::Graph.name()));
     let scan = Scan { columns: vec!["source"], key, ..Scan::default() };
     let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
     Ok(files.try_next().await?.and_then(|file| file.newest))
 }
 
-/// What is read of the ledger, in the order of [`StateReader::push`].
+/// The columns that are read, in the order of [`StateReader::push`].
 const COLUMNS: [&str; 10] = [
     "run_id",
     "table_name",
@@ -87,8 +87,8 @@ const COLUMNS: [&str; 10] = [
 struct StateReader<'a> {
     users: &'a mut HashMap<String, ScopeMember>,
     query: &'a StateQuery<'a>,
-    /// What was asked is the same in nearly every row.
-    asked: BTreeMap<String, Option<Arc<HistorySelection>>>,
+    /// Parsed selections: nearly every row has the same one.
+    selection: BTreeMap<String, Option<Arc<HistorySelection>>>,
 }
 
 impl StateReader<'_> {
@@ -105,13 +105,13 @@ impl StateReader<'_> {
             }
             let Some(member) = self.users.get_mut(scope.value(row)) else { continue };
             let at = finished_at.value(row);
-            // Files come with the newest first: of rows of the same time the one that was written last counts.
+            // Files come newest first: of rows of the same time, the one that was written last counts.
             if member.state.as_ref().is_some_and(|before| before.finished_at >= at) {
                 continue;
             }
             member.state = Some(ScopeState {
                 until: done_until.is_valid(row).then(|| Instant(done_until.value(row))),
-                asked: asked(&mut self.asked, selection.value(row)),
+                selection: parse_selection(&mut self.selection, selection.value(row)),
                 window_start: Instant(window_start.value(row)),
                 window_end: Instant(window_end.value(row)),
                 status: SliceStatus::parse(status.value(row)).unwrap_or(SliceStatus::Failed),
@@ -124,11 +124,14 @@ impl StateReader<'_> {
     }
 }
 
-fn asked(known: &mut BTreeMap<String, Option<Arc<HistorySelection>>>, text: &str) -> Option<Arc<HistorySelection>> {
-    if let Some(asked) = known.get(text) {
-        return asked.clone();
+fn parse_selection(
+    known: &mut BTreeMap<String, Option<Arc<HistorySelection>>>,
+    text: &str,
+) -> Option<Arc<HistorySelection>> {
+    if let Some(selection) = known.get(text) {
+        return selection.clone();
     }
-    let asked = HistorySelection::parse(text).map(Arc::new);
-    known.insert(text.to_owned(), asked.clone());
-    asked
+    let selection = HistorySelection::parse(text).map(Arc::new);
+    known.insert(text.to_owned(), selection.clone());
+    selection
 }

@@ -1,4 +1,4 @@
-//! Which window of a user's history is to be read: pure, from the ledger's newest row and the run's request.
+//! The window of a user's history that is to be read: pure, from the user's state and the options of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -13,39 +13,39 @@ use crate::report::SliceStatus;
 use crate::run::condition::graph_tables;
 use crate::settings::GraphJob;
 
-/// What planning needs beside a user's state.
+/// What planning a window needs beside the user's state.
 #[derive(Debug)]
 pub(crate) struct WindowInput {
-    /// The start of the run, or of the one that it continues, in whole seconds of the service's clock.
+    /// The start of the run, or of the earliest one that it resumes, in whole seconds of the service's clock.
     pub(crate) now: Instant,
     pub(crate) overlap_seconds: i64,
-    /// Read everything again.
+    /// Whether everything is read again.
     pub(crate) full: bool,
-    /// Read this window again; no watermark moves.
+    /// The window that is read again; no watermark moves.
     pub(crate) window: Option<(Option<Instant>, Instant)>,
-    /// What is asked for: its `since` is the start of the first window.
-    pub(crate) asked: Arc<HistorySelection>,
+    /// The selection; its `since` is the start of the first window.
+    pub(crate) selection: Arc<HistorySelection>,
     /// What the lake has lost.
     pub(crate) lost: Option<LostHistories>,
 }
 
-/// Rows that the lake has lost, of whomever.
+/// Rows of histories that the lake has lost, of any user.
 #[derive(Debug, Clone)]
 pub(crate) struct LostHistories {
-    /// None is older.
+    /// No lost row is older.
     pub(crate) since: Instant,
-    /// The run that found it, and all later ones: what they have read is there.
+    /// The run that found the loss, and all later ones: what they read is there.
     pub(crate) read_by: BTreeSet<String>,
 }
 
 impl LostHistories {
-    /// What a run has to read again, of all tables that histories are written to.
+    /// The losses of all tables that histories are written to.
     pub(crate) fn new(
         tables: &BTreeMap<&'static str, copilot_lake_writer::Lost>,
         job: &GraphJob,
         started: &BTreeMap<String, Instant>,
     ) -> Option<Self> {
-        // People are read in every run.
+        // Users are read in every run.
         let of_histories = graph_tables().filter(|table| table.name != GRAPH_USER.name);
         let of_graph: Vec<_> = of_histories.filter_map(|table| tables.get(table.name)).collect();
         let last = of_graph.iter().max_by_key(|lost| lost.found_at)?;
@@ -54,7 +54,7 @@ impl LostHistories {
         Some(Self { since, read_by: later.chain([last.found_by.clone()]).collect() })
     }
 
-    /// Whether a user's history was read again.
+    /// Whether a user's history has been read again.
     fn is_settled(&self, state: &ScopeState) -> bool {
         state.is_after_loss && state.status == SliceStatus::Done && state.window_start <= self.since
     }
@@ -76,28 +76,28 @@ pub(crate) struct HistoryTask {
     pub(crate) end: Instant,
     /// The watermark before.
     pub(crate) until: Option<Instant>,
-    /// What the watermark is about once the window is read.
-    pub(crate) asked: Arc<HistorySelection>,
-    /// What the watermark before is about.
-    pub(crate) asked_before: Option<Arc<HistorySelection>>,
-    /// Pages that the window has, going by the last one.
+    /// The selection of the watermark once the window is read.
+    pub(crate) selection: Arc<HistorySelection>,
+    /// The selection of the watermark before.
+    pub(crate) selection_before: Option<Arc<HistorySelection>>,
+    /// The pages to be expected, going by the last window.
     pub(crate) pages_expected: u64,
-    /// Whether there is a history to be read, for all that is known: the user is licensed, and the last window was read.
+    /// Whether the user should have a history: is licensed, and the last window was read.
     pub(crate) is_expected: bool,
     /// Whether the directory has deleted the user.
     pub(crate) is_deleted: bool,
 }
 
 impl HistoryTask {
-    /// Of a user of whom nothing is known.
-    pub(crate) fn unread(user: String, window: Range<Instant>, asked: Arc<HistorySelection>) -> Self {
+    /// The window of a user of whom nothing is known.
+    pub(crate) fn unread(user: String, window: Range<Instant>, selection: Arc<HistorySelection>) -> Self {
         Self {
             user,
             start: window.start,
             end: window.end,
             until: None,
-            asked,
-            asked_before: None,
+            selection,
+            selection_before: None,
             pages_expected: 1,
             is_expected: false,
             is_deleted: false,
@@ -105,7 +105,7 @@ impl HistoryTask {
     }
 }
 
-/// What is known of a user beside the ledger.
+/// What the directory says of a user.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct DirectoryState {
     pub(crate) is_licensed: bool,
@@ -113,14 +113,14 @@ pub(crate) struct DirectoryState {
     pub(crate) is_deleted: bool,
 }
 
-/// What is to be read of a user; `None` when a run that is continued has read it.
+/// Plans what is to be read of a user; `None` when a resumed run has read it.
 pub(crate) fn task(
     user: String,
     directory: DirectoryState,
     state: Option<&ScopeState>,
     input: &WindowInput,
 ) -> Option<HistoryTask> {
-    let covers = |state: &&ScopeState| state.asked.as_ref().is_some_and(|done| done.covers(&input.asked));
+    let covers = |state: &&ScopeState| state.selection.as_ref().is_some_and(|done| done.covers(&input.selection));
     let settled = |state: &ScopeState| {
         let done = state.until.is_some_and(|until| until >= input.now)
             && state.status != SliceStatus::Failed
@@ -131,38 +131,42 @@ pub(crate) fn task(
     if input.window.is_none() && lost.is_none() && state.is_some_and(settled) {
         return None;
     }
-    let chain = state.filter(covers).filter(|_| !input.full).and_then(|state| state.until.zip(state.asked.as_ref()));
-    let since = input.asked.since;
-    let (start, end, asked) = match (input.window, chain) {
-        (Some((start, end)), _) => (start.unwrap_or(since).floor_second(), end.ceil_second(), Arc::clone(&input.asked)),
+    let chain =
+        state.filter(covers).filter(|_| !input.full).and_then(|state| state.until.zip(state.selection.as_ref()));
+    let since = input.selection.since;
+    let (start, end, selection) = match (input.window, chain) {
+        (Some((start, end)), _) => {
+            (start.unwrap_or(since).floor_second(), end.ceil_second(), Arc::clone(&input.selection))
+        }
         (None, Some((until, done))) => {
             let start = until.plus_seconds(-input.overlap_seconds).floor_second();
-            // A start that is configured later than what was read leaves no gap.
+            // A configured start after the watermark must not leave a gap.
             let start = if since <= until { start.max(since) } else { start };
-            // What is lost is read with what is new.
+            // What is lost is read together with what is new.
             let start = lost.map_or(start, |lost| start.min(lost.since));
-            // The chain goes on where it began.
-            let asked = HistorySelection { since: done.since, app_classes: input.asked.app_classes.clone() };
-            let asked = if asked == *input.asked { Arc::clone(&input.asked) } else { Arc::new(asked) };
-            (start.min(input.now), input.now, asked)
+            // The chain keeps its beginning.
+            let selection = HistorySelection { since: done.since, app_classes: input.selection.app_classes.clone() };
+            let selection =
+                if selection == *input.selection { Arc::clone(&input.selection) } else { Arc::new(selection) };
+            (start.min(input.now), input.now, selection)
         }
         (None, None) => {
             let start = lost.map_or(since, |lost| since.min(lost.since));
-            (start, input.now, Arc::clone(&input.asked))
+            (start, input.now, Arc::clone(&input.selection))
         }
     };
     let was_left_out = state.is_some_and(|state| state.status != SliceStatus::Done);
     Some(HistoryTask {
         until: state.and_then(|state| state.until),
-        asked_before: state.and_then(|state| state.asked.clone()),
+        selection_before: state.and_then(|state| state.selection.clone()),
         pages_expected: state.map_or(1, |state| expected_pages(state, end.0 - start.0)),
         is_expected: directory.is_licensed && !directory.is_deleted && !was_left_out,
         is_deleted: directory.is_deleted,
-        ..HistoryTask::unread(user, start..end, asked)
+        ..HistoryTask::unread(user, start..end, selection)
     })
 }
 
-/// Pages of a window of that length, as dense as the last one.
+/// The pages of a window of that length, if it is as dense as the last one.
 fn expected_pages(state: &ScopeState, micros: i64) -> u64 {
     let before = (state.window_end.0 - state.window_start.0).max(1);
     let pages = state.pages as f64 * micros as f64 / before as f64;
@@ -177,19 +181,19 @@ mod tests {
         Instant::parse(text).unwrap()
     }
 
-    fn asked(since: &str) -> Arc<HistorySelection> {
+    fn selection(since: &str) -> Arc<HistorySelection> {
         Arc::new(HistorySelection { since: at(since), app_classes: std::collections::BTreeSet::new() })
     }
 
     fn input(since: &str) -> WindowInput {
-        let asked = asked(since);
-        WindowInput { now: at("2025-11-06"), overlap_seconds: 86_400, full: false, window: None, asked, lost: None }
+        let selection = selection(since);
+        WindowInput { now: at("2025-11-06"), overlap_seconds: 86_400, full: false, window: None, selection, lost: None }
     }
 
     fn state(until: Option<&str>, window: (&str, &str)) -> ScopeState {
         ScopeState {
             until: until.map(at),
-            asked: Some(asked("2025-10-01")),
+            selection: Some(selection("2025-10-01")),
             window_start: at(window.0),
             window_end: at(window.1),
             status: SliceStatus::Done,
@@ -247,8 +251,8 @@ mod tests {
         let done = || ScopeState { is_resumed: true, ..state(Some("2025-11-06"), ("2025-11-04", "2025-11-06")) };
         assert_eq!(planned(Some(&done()), &input), None);
         assert!(
-            planned(Some(&ScopeState { asked: Some(asked("2025-10-30")), ..done() }), &input).is_some(),
-            "less was asked"
+            planned(Some(&ScopeState { selection: Some(selection("2025-10-30")), ..done() }), &input).is_some(),
+            "less was requested"
         );
         let skipped = || ScopeState { until: None, status: SliceStatus::Skipped, ..done() };
         assert_eq!(planned(Some(&skipped()), &input), None);

@@ -23,7 +23,7 @@ pub(crate) enum WriteStep {
 
 impl WriteStep {
     /// `deferred`: hashes of the keys of rows that are deferred.
-    pub(crate) fn of(revision: &Revision, deferred: &HashSet<u64>) -> Self {
+    pub(crate) fn decide(revision: &Revision, deferred: &HashSet<u64>) -> Self {
         match revision {
             Revision::First => Self::Now,
             Revision::Later(keys) if deferred.len() < DEFERRED && deferred.is_disjoint(keys) => Self::Deferred,
@@ -50,7 +50,7 @@ mod tests {
             (later(&[20_000]), deferred(0..10_000), WriteStep::CommitFirst),
         ];
         for (revision, deferred, expected) in cases {
-            assert_eq!(WriteStep::of(&revision, &deferred), expected, "{revision:?}, {} deferred", deferred.len());
+            assert_eq!(WriteStep::decide(&revision, &deferred), expected, "{revision:?}, {} deferred", deferred.len());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Rows of slices on their way into `extraction_slice`: committed in groups, by time and size; its files are kept few.
+//! The queue of rows for `extraction_slice`: committed in groups, by time and size, into few files.
 
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
@@ -12,26 +12,26 @@ use tracing::warn;
 
 use crate::error::Error;
 
-/// How long the first rows of a run wait for others; the next ones wait twice as long each time.
+/// How long the first rows of a run wait for others; the time doubles with every commit.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
-/// What a kill costs at most: slices of this time are read again.
+/// The longest wait. Slices that ended within this time are read again after a kill.
 const LAST_WAIT: Duration = Duration::from_secs(60);
-/// More rows do not wait.
+/// Rows that wait at most.
 const ROWS: usize = 10_000;
-/// Files of a long run are folded together after so many commits; at its end in any case.
+/// Commits after which the files of a long run are compacted; they are at its end in any case.
 const COMMITS: usize = 16;
 
-/// Which files of a source's slices are folded together. Readers look for the newest row of each user: they have to read
-/// little more than the last run wrote. Rows of the services stay apart, so that neither is read for the other.
+/// How the files of a service's slices are compacted. Readers look for the newest row of each user, and should read
+/// little more than the last run wrote. The services have files of their own, so that neither is read for the other.
 const SLICES: Compaction = Compaction { week: None, key: None, max_rows: 250_000, few_rows: 1_000, max_files: 256 };
-/// The same of `extraction_run`, which is read as a whole.
+/// How the files of `extraction_run` are compacted, which is read as a whole.
 const RUNS: Compaction = Compaction { max_rows: 1_000_000, ..SLICES };
 
-/// Rows that wait to be committed, by source.
+/// Rows that wait to be committed, by service.
 pub(super) struct CommitQueue {
     lake: Lake,
     state: Mutex<QueueState>,
-    /// Told when rows begin to wait.
+    /// Notified when the first row begins to wait.
     waiting: Notify,
 }
 
@@ -39,15 +39,15 @@ pub(super) struct CommitQueue {
 struct QueueState {
     groups: BTreeMap<&'static str, CommitGroup>,
     schedule: CommitSchedule,
-    /// Keys of rows that were taken.
+    /// Hashes of the keys of rows that were pushed.
     taken: HashSet<u64>,
-    /// Commits since files were folded together.
+    /// Commits since the last compaction.
     commits: usize,
 }
 
 struct CommitGroup {
     batches: Vec<RecordBatch>,
-    /// By key as soon as the table may have one of the rows already.
+    /// By key as soon as the table may have one of these rows already.
     find: Find,
 }
 
@@ -57,7 +57,7 @@ impl Default for CommitGroup {
     }
 }
 
-/// When rows are due that wait.
+/// When the waiting rows are committed.
 #[derive(Debug)]
 struct CommitSchedule {
     wait: Duration,
@@ -72,7 +72,7 @@ impl Default for CommitSchedule {
 }
 
 impl CommitSchedule {
-    /// `true`: they are the first ones to wait.
+    /// Returns whether they are the first ones to wait.
     fn add(&mut self, rows: usize, now: Instant) -> bool {
         let is_first = self.due.is_none();
         self.due.get_or_insert(now + self.wait);
@@ -94,8 +94,8 @@ impl CommitQueue {
         Self { lake, state: Mutex::default(), waiting: Notify::new() }
     }
 
-    /// Takes rows with these keys. Those that are `known` may be in the table already, of whatever run. `false`: a row with
-    /// one of these keys was taken before, which this one replaces.
+    /// Adds rows with these keys. The table may have `known` ones already. Returns `false` when a row with one of these
+    /// keys was pushed before, which this one replaces.
     pub(super) async fn push(
         &self,
         source: &'static str,
@@ -123,12 +123,12 @@ impl CommitQueue {
         Ok(is_new)
     }
 
-    /// Commits what waits.
+    /// Commits the waiting rows.
     pub(super) async fn flush(&self, run_id: &str) -> Result<(), Error> {
         self.commit(&mut *self.state.lock().await, run_id).await
     }
 
-    /// Does work to its end, and commits rows meanwhile when they have waited long enough.
+    /// Runs `work` to its end, and meanwhile commits rows that have waited long enough.
     pub(super) async fn while_committing<T>(&self, run_id: &str, work: impl Future<Output = T>) -> T {
         let (is_working, mut is_over) = oneshot::channel::<()>();
         let work = async {
@@ -142,7 +142,7 @@ impl CommitQueue {
                     _ = &mut is_over => return,
                     () = self.due() => {}
                 }
-                // Whoever records the next row hears of it, too.
+                // The next row that is recorded gets the error, too.
                 if let Err(error) = self.flush(run_id).await {
                     warn!(%error, "rows of the ledger wait for the next commit");
                 }
@@ -151,7 +151,7 @@ impl CommitQueue {
         tokio::join!(work, commits).0
     }
 
-    /// Waits until rows that wait are due.
+    /// Waits until the waiting rows are due.
     async fn due(&self) {
         self.waiting.notified().await;
         // They may have been committed meanwhile.
@@ -166,7 +166,8 @@ impl CommitQueue {
             return Ok(());
         }
         for group in state.groups.values_mut().filter(|group| !group.batches.is_empty()) {
-            // A commit that is cancelled, or fails, may have happened all the same: the next attempt looks for its rows.
+            // A commit that is cancelled, or fails, may have happened all the same: the next attempt looks for its
+            // rows.
             let find = std::mem::replace(&mut group.find, Find::ByKey);
             let mut changes = self.lake.changes(&EXTRACTION_SLICE, find);
             for batch in &group.batches {
@@ -183,7 +184,7 @@ impl CommitQueue {
         Ok(())
     }
 
-    /// Folds small files of slices together.
+    /// Compacts small files of slices.
     pub(super) async fn compact_slices(&self, run_id: &str) {
         self.compact(&mut *self.state.lock().await, run_id).await;
     }
@@ -192,14 +193,14 @@ impl CommitQueue {
         state.commits = 0;
         for service in Service::ALL {
             let of = Compaction { key: Some(("source", service.name())), ..SLICES };
-            // The ledger is as good without it.
+            // The ledger is as good uncompacted.
             if let Err(error) = self.lake.compact(&EXTRACTION_SLICE, &of, run_id).await {
                 warn!(%error, "files of the ledger were not folded together");
             }
         }
     }
 
-    /// Folds small files of runs together.
+    /// Compacts small files of runs.
     pub(super) async fn compact_runs(&self, run_id: &str) {
         if let Err(error) = self.lake.compact(&EXTRACTION_RUN, &RUNS, run_id).await {
             warn!(%error, "files of `extraction_run` were not folded together");

@@ -36,7 +36,7 @@ pub(crate) struct Ledger {
     /// Rows of this run that may not be committed yet.
     queue: CommitQueue,
     runs: Runs,
-    /// Done windows that count for watermarks, per table and selection.
+    /// Done windows that count towards watermarks, per table and selection.
     windows: Mutex<BTreeMap<String, BTreeMap<String, Vec<DoneWindow>>>>,
     /// The last done window of each table and time column.
     last_windows: Mutex<BTreeMap<(String, String), LastWindow>>,
@@ -48,7 +48,7 @@ pub(crate) struct LastWindow {
     pub(crate) run_id: String,
     /// The end of its window.
     pub(crate) end: Instant,
-    /// The change tracking token that it gave.
+    /// The delta token of change tracking.
     pub(crate) token: Option<String>,
     finished_at: Instant,
 }
@@ -111,15 +111,15 @@ impl Ledger {
                 if text(&batch, "source", row) != service.name() || !is_done {
                     continue;
                 }
-                let (table, clock) = (text(&batch, "table_name", row), text(&batch, "clock", row));
+                let (table, time_column) = (text(&batch, "table_name", row), text(&batch, "clock", row));
                 let end = instant(&batch, "window_end", row);
                 let token = Some(text(&batch, "token", row)).filter(|token| !token.is_empty()).map(str::to_owned);
                 let last_window = LastWindow { run_id: run_id.to_owned(), end, token, finished_at };
-                keep_latest(last_windows, table, clock, last_window);
+                keep_latest(last_windows, table, time_column, last_window);
                 if done_until.as_ref().is_some_and(|column| column.is_valid(row)) {
                     let window = DoneWindow {
                         run_id: run_id.to_owned(),
-                        clock: clock.to_owned(),
+                        time_column: time_column.to_owned(),
                         start: instant(&batch, "window_start", row),
                         end,
                         as_of: instant(&batch, "as_of", row),
@@ -131,8 +131,8 @@ impl Ledger {
         Ok(())
     }
 
-    /// Reads when runs that may be resumed finished the slices of their last users. Of users the newest rows are enough:
-    /// whoever plans their slices reads the rest.
+    /// Reads when runs that may be resumed finished the slices of their last users. Of users the newest rows are
+    /// enough: whoever plans their slices reads the rest.
     async fn read_active(&mut self, service: Service) -> Result<(), Error> {
         let Some(first) = self.runs.earliest_open() else { return Ok(()) };
         let columns = vec!["run_id", "finished_at"];
@@ -164,29 +164,30 @@ impl Ledger {
         covering.flat_map(|(_, windows)| windows).cloned().collect()
     }
 
-    /// Where the reading of a table by that clock ended last.
-    pub(crate) async fn last_window(&self, table: &str, clock: &str) -> Option<LastWindow> {
-        self.last_windows.lock().await.get(&(table.to_owned(), clock.to_owned())).cloned()
+    /// The last done window of a table by that time column.
+    pub(crate) async fn last_window(&self, table: &str, time_column: &str) -> Option<LastWindow> {
+        self.last_windows.lock().await.get(&(table.to_owned(), time_column.to_owned())).cloned()
     }
 
-    /// Says that the run started, before it does anything else. Without an end it counts as killed.
+    /// Records the start of a run, before it does anything else. A run without an end counts as killed.
     pub(crate) async fn start_run(&mut self, run_id: &str, command: &str, started_at: Instant) -> Result<(), Error> {
         self.queue.compact_runs(run_id).await;
-        self.write_run(run_id, rows::run(run_id, command, started_at, None, None), Find::New).await?;
+        self.write_run(run_id, rows::run_row(run_id, command, started_at, None, None), Find::New).await?;
         self.runs.add(run_id, command, started_at, None);
         Ok(())
     }
 
-    /// Takes in a run of which only the archive tells.
+    /// Adds a run that only the archive knows.
     pub(crate) async fn adopt_run(&mut self, run_id: &str, started_at: Instant) -> Result<(), Error> {
         if !self.runs.contains(run_id) {
-            self.write_run(run_id, rows::run(run_id, "extract", started_at, Some("replayed"), None), Find::New).await?;
+            self.write_run(run_id, rows::run_row(run_id, "extract", started_at, Some("replayed"), None), Find::New)
+                .await?;
             self.runs.add(run_id, "", started_at, None);
         }
         Ok(())
     }
 
-    /// Says how the run ended, after everything else.
+    /// Records the end of a run, after everything else.
     pub(crate) async fn end_run(
         &self,
         command: &str,
@@ -197,12 +198,12 @@ impl Ledger {
         self.flush(&report.run_id).await?;
         self.queue.compact_slices(&report.run_id).await;
         let outcome = Some(RunOutcome::name(report.outcome));
-        let row = rows::run(&report.run_id, command, started_at, outcome, Some((finished_at, report)));
+        let row = rows::run_row(&report.run_id, command, started_at, outcome, Some((finished_at, report)));
         self.write_run(&report.run_id, row, Find::ByKey).await
     }
 
-    /// Takes a slice's row, which is committed soon. It comes after the commit of its data: that is what makes it true.
-    /// `false`: the run had recorded the slice before, and this row replaces that one.
+    /// Records a slice; its row is committed soon. To be called after the commit of the slice's data, or the row would
+    /// not be true. Returns `false` when the run had recorded the slice before: this row replaces that one.
     pub(crate) async fn record(&self, run_id: &str, row: &SliceRow) -> Result<bool, Error> {
         self.record_by(run_id, row, false).await
     }
@@ -228,7 +229,7 @@ impl Ledger {
             let as_of = row.received.as_of.unwrap_or(row.finished_at);
             let window = DoneWindow {
                 run_id: run_id.to_owned(),
-                clock: slice.clock.to_owned(),
+                time_column: slice.clock.to_owned(),
                 start: slice.start,
                 end: slice.end,
                 as_of,
@@ -240,7 +241,7 @@ impl Ledger {
         self.enqueue(run_id, &[(row, done_until)], known).await
     }
 
-    /// Takes the rows of slices that were committed together and whose scopes say until when they are read.
+    /// Records slices that were committed together and whose watermarks are those of their scopes.
     pub(crate) async fn record_all(&self, run_id: &str, rows: impl Iterator<Item = &SliceRow>) -> Result<(), Error> {
         let done_until = |row: &SliceRow| if let Watermark::At(at) = row.watermark { at } else { None };
         let rows: Vec<_> = rows.map(|row| (row, done_until(row))).collect();
@@ -253,21 +254,21 @@ impl Ledger {
     async fn enqueue(&self, run_id: &str, rows: &[(&SliceRow, Option<Instant>)], known: bool) -> Result<bool, Error> {
         let Some((first, _)) = rows.first() else { return Ok(true) };
         let source = first.slice.table.source_name();
-        let batch = assemble(&EXTRACTION_SLICE, rows::slices(run_id, rows))?;
-        self.queue.push(source, batch, rows.iter().map(|(row, _)| rows::key(run_id, row)), known, run_id).await
+        let batch = assemble(&EXTRACTION_SLICE, rows::slice_rows(run_id, rows))?;
+        self.queue.push(source, batch, rows.iter().map(|(row, _)| rows::key_hash(run_id, row)), known, run_id).await
     }
 
-    /// Commits all rows that were taken: for what must not happen before they are durable.
+    /// Commits all recorded rows, for what must not happen before they are durable.
     pub(crate) async fn flush(&self, run_id: &str) -> Result<(), Error> {
         self.queue.flush(run_id).await
     }
 
-    /// Does work to its end; rows that it records are committed meanwhile when they have waited long enough.
+    /// Runs `work` to its end, and meanwhile commits recorded rows that have waited long enough.
     pub(crate) async fn while_committing<T>(&self, run_id: &str, work: impl Future<Output = T>) -> T {
         self.queue.while_committing(run_id, work).await
     }
 
-    /// Writes a run's row. A run keeps its start.
+    /// Writes the row of a run.
     async fn write_run(&self, run_id: &str, row: NamedArrays, find: Find) -> Result<(), Error> {
         let mut changes = self.lake.changes(&EXTRACTION_RUN, find);
         changes.push(None, assemble(&EXTRACTION_RUN, row)?).await?;
@@ -289,14 +290,14 @@ fn windows_of<'w>(
     found.unwrap_or_else(|| unreachable!("it was put there"))
 }
 
-/// Keeps the later of two last_windows; of the same time the one that came first here, which was written last.
+/// Keeps the later of two windows; of equal times the one that comes first, which was written last.
 fn keep_latest(
     last_windows: &mut BTreeMap<(String, String), LastWindow>,
     table: &str,
-    clock: &str,
+    time_column: &str,
     last_window: LastWindow,
 ) {
-    let kept = last_windows.entry((table.to_owned(), clock.to_owned())).or_insert_with(|| last_window.clone());
+    let kept = last_windows.entry((table.to_owned(), time_column.to_owned())).or_insert_with(|| last_window.clone());
     if kept.finished_at < last_window.finished_at {
         *kept = last_window;
     }

@@ -1,4 +1,4 @@
-//! What the lake has, in eight bytes for each row with rejects.
+//! The index of rows with rejects: eight bytes for each of them.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -8,8 +8,7 @@ use copilot_lake_tables::{INTERACTION_CHILDREN, REJECTED_RECORD, TRANSCRIPT_MESS
 use copilot_lake_writer::{Error, Lake, Scan};
 use futures::TryStreamExt as _;
 
-/// Ascending hashes of the keys of rows with rejects, by table; of derived tables also those of the rows to which they
-/// belong.
+/// Ascending hashes of the keys of rows with rejects, by table; for derived tables also those of their parent rows.
 #[derive(Debug, Default)]
 pub(super) struct RejectIndex(HashMap<&'static str, Vec<u64>>);
 
@@ -18,7 +17,7 @@ impl RejectIndex {
         let mut known = Self::default();
         let scan = Scan { columns: vec!["table_name", "record_key"], ..Scan::default() };
         let mut batches = std::pin::pin!(lake.scan(&REJECTED_RECORD, scan).await?);
-        // Neighbours mostly are of the same table.
+        // Neighbouring rows are mostly of the same table.
         let mut last: Option<&'static Table> = None;
         while let Some(batch) = batches.try_next().await? {
             let (names, records) = (batch.column(0).as_string::<i32>(), batch.column(1).as_string::<i32>());
@@ -53,21 +52,21 @@ impl RejectIndex {
     }
 }
 
-/// 64 bits of a row's key: of a million others hardly one has the same, and that costs no more than a look.
+/// 64 bits of a row's key. A collision costs no more than a lookup that finds nothing.
 pub(super) fn hash(record_key: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(record_key.as_bytes());
     hasher.finish()
 }
 
-/// The key of the row to which a row of a derived table belongs, at the beginning of its own.
+/// The key of the parent of a derived row: the beginning of the row's own key.
 pub(super) fn parent<'k>(table: &'static Table, record_key: &'k str) -> Option<&'k str> {
     let is = |other: &Table| other.name == table.name;
     let parts = if is(&TRANSCRIPT_MESSAGE) || is(&TRANSCRIPT_SOURCE) {
-        // Of a transcript, whose id is one part.
+        // The transcript, whose key has one part.
         record_key.split_once('/')
     } else if INTERACTION_CHILDREN.iter().any(|child| is(child)) {
-        // All but the position.
+        // The interaction: all but the position.
         record_key.rsplit_once('/')
     } else {
         None

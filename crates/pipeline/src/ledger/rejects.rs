@@ -1,4 +1,4 @@
-//! Which rows have rejects, so that a row that is read again replaces them: `rejected_record` is read for those alone.
+//! Which rows have rejects, so that a row that is read again replaces them. Only for those `rejected_record` is read.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,7 +15,7 @@ use crate::cells::text;
 use crate::error::Error;
 use crate::slice_error::SliceError;
 
-/// Which rows have rejects: in the lake as it was when the first row came, and by this run.
+/// The rows with rejects: those of the lake when the first row came, and those of this run.
 pub(crate) struct Rejects {
     lake: Lake,
     known: OnceCell<RejectIndex>,
@@ -23,21 +23,21 @@ pub(crate) struct Rejects {
     learned: Mutex<HashMap<&'static str, HashSet<u64>>>,
 }
 
-/// Rows with the keys of what belongs to them, by derived table.
+/// The keys of rows whose derived rows have rejects, by derived table.
 pub(crate) type RejectParents = BTreeMap<&'static str, BTreeSet<String>>;
 
 impl Rejects {
-    /// Those of a lake, which is read when the first row comes.
+    /// The rejects of a lake, which is read when the first row comes.
     pub(crate) fn new(lake: &Lake) -> Self {
         Self { lake: lake.clone(), known: OnceCell::new(), learned: Mutex::default() }
     }
 
     /// Whether the lake had rejects of a row when the first row came.
-    fn had(&self, table: &'static Table, record_key: &str) -> bool {
+    pub(super) fn had(&self, table: &'static Table, record_key: &str) -> bool {
         self.known.get().is_some_and(|known| known.hashes(table).binary_search(&hash(record_key)).is_ok())
     }
 
-    /// Takes in rejects of this run: what it reads later may replace them.
+    /// Adds rejects of this run: rows that it reads later may replace them.
     pub(crate) fn learn(&self, table: &'static Table, rejects: &[Reject]) {
         let hashes: Vec<u64> = rejects
             .iter()
@@ -49,8 +49,8 @@ impl Rejects {
         learned.entry(table.name).or_default().extend(hashes);
     }
 
-    /// Which of these rows, or of what belongs to them, may have rejects; `None`: none of the table's. The rows are given
-    /// by how many they are, and what reads the key of one of them.
+    /// Which of these rows, or of the rows derived from them, may have rejects; `None` when no row of the table has
+    /// any. `read` writes the key of a row.
     pub(super) async fn marked(
         &self,
         table: &'static Table,
@@ -76,7 +76,7 @@ impl Rejects {
         Ok(Some(marked))
     }
 
-    /// The keys in `rejected_record` under which these rows may have rejects; none for nearly every batch.
+    /// The keys in `rejected_record` under which these rows may have rejects; `None` for nearly every batch.
     pub(crate) async fn of_rows(
         &self,
         table: &'static Table,
@@ -94,7 +94,7 @@ impl Rejects {
         Ok(keys_of(table, &records.collect::<Vec<_>>())?)
     }
 
-    /// Adds those of these rows that something may belong to which has rejects, in a derived table.
+    /// Adds the keys of rows whose derived rows in that table may have rejects.
     pub(crate) async fn collect_parents(
         &self,
         table: &'static Table,
@@ -109,7 +109,7 @@ impl Rejects {
         Ok(())
     }
 
-    /// The keys in `rejected_record` of what belongs to these rows.
+    /// The keys in `rejected_record` of rejects of rows derived from these.
     pub(crate) async fn keys_below(&self, parents: &RejectParents) -> Result<Vec<RecordBatch>, Error> {
         let mut found = Vec::new();
         for (name, parents) in parents.iter().filter(|(_, parents)| !parents.is_empty()) {
@@ -128,7 +128,7 @@ impl Rejects {
     }
 }
 
-/// The beginnings of the keys of these rows' rejects, whatever the column; none when there are no rows.
+/// The leading parts of the keys of these rows' rejects, whatever the column; `None` when there are no rows.
 pub(super) fn keys_of(table: &'static Table, records: &[impl AsRef<str>]) -> Result<Option<RecordBatch>, DecodeError> {
     if records.is_empty() {
         return Ok(None);
@@ -141,4 +141,65 @@ pub(super) fn keys_of(table: &'static Table, records: &[impl AsRef<str>]) -> Res
     ];
     let error = |source| DecodeError::Schema { table: REJECTED_RECORD.name, source };
     RecordBatch::try_from_iter(columns).map(Some).map_err(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use arrow::array::AsArray as _;
+    use copilot_lake_tables::{COPILOT_EVENT, Instant, TRANSCRIPT_MESSAGE};
+
+    use super::*;
+    use crate::test_lake::{empty, put, rows};
+
+    const TIME: Instant = Instant::from_seconds(1_760_000_000);
+
+    fn events(ids: &[&str]) -> RecordBatch {
+        let ids: Vec<_> = ids.iter().map(|id| [Some(*id), Some("p")]).collect();
+        let ids: Vec<&[Option<&str>]> = ids.iter().map(|row| &row[..]).collect();
+        rows(&COPILOT_EVENT, &["msdyn_copiloteventid", "partitionid"], &ids, TIME)
+    }
+
+    fn reject(record_key: &str) -> Reject {
+        let (reason, raw_json) = ("bad".to_owned(), "1".to_owned());
+        Reject { record_key: record_key.to_owned(), column_name: "createdon", reason, raw_json }
+    }
+
+    fn record_keys(batch: &RecordBatch) -> Vec<&str> {
+        batch.column(2).as_string::<i32>().iter().flatten().collect()
+    }
+
+    async fn put_reject(lake: &Lake, table: &'static Table, record_key: &str) {
+        let columns = ["run_id", "source", "table_name", "record_key", "column_name", "reason", "raw_json"];
+        let row = ["run", table.source_name(), table.name, record_key, "c", "bad", "1"].map(Some);
+        put(lake, &REJECTED_RECORD, rows(&REJECTED_RECORD, &columns, &[&row], TIME), TIME).await;
+    }
+
+    #[tokio::test]
+    async fn only_rows_with_rejects_have_keys() {
+        let lake = empty().await;
+        let rejects = Rejects::new(&lake);
+        assert!(rejects.of_rows(&COPILOT_EVENT, &events(&["a", "b"])).await.unwrap().is_none(), "there are none");
+        rejects.learn(&COPILOT_EVENT, &[reject("b/p")]);
+        let keys = rejects.of_rows(&COPILOT_EVENT, &events(&["a", "b"])).await.unwrap().unwrap();
+        assert_eq!(record_keys(&keys), ["b/p"], "of this run");
+        assert!(rejects.of_rows(&COPILOT_EVENT, &events(&["a"])).await.unwrap().is_none());
+
+        put_reject(&lake, &COPILOT_EVENT, "a/p").await;
+        assert!(rejects.of_rows(&COPILOT_EVENT, &events(&["a"])).await.unwrap().is_none(), "it is read once");
+        let keys = Rejects::new(&lake).of_rows(&COPILOT_EVENT, &events(&["a", "b"])).await.unwrap().unwrap();
+        assert_eq!(record_keys(&keys), ["a/p"], "of the lake");
+    }
+
+    #[tokio::test]
+    async fn rejects_of_derived_rows_are_found_by_their_parent() {
+        let lake = empty().await;
+        put_reject(&lake, &TRANSCRIPT_MESSAGE, "a/1").await;
+        put_reject(&lake, &TRANSCRIPT_MESSAGE, "b/1").await;
+        let (rejects, mut parents) = (Rejects::new(&lake), RejectParents::new());
+        let transcripts = ["a", "c"].map(str::to_owned);
+        rejects.collect_parents(&TRANSCRIPT_MESSAGE, &transcripts, &mut parents).await.unwrap();
+        assert_eq!(parents[TRANSCRIPT_MESSAGE.name], BTreeSet::from(["a".to_owned()]));
+        let keys = rejects.keys_below(&parents).await.unwrap();
+        assert_eq!(keys.iter().flat_map(record_keys).collect::<Vec<_>>(), ["a/1"]);
+    }
 }

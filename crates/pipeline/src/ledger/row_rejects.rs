@@ -1,4 +1,4 @@
-//! The rejects of rows on their way into a table: those of the version that stays.
+//! The rejects of rows on their way into a table. Only those of the version that stays are kept.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -15,13 +15,13 @@ use super::rejects::{Rejects, keys_of};
 
 use crate::slice_error::SliceError;
 
-/// More rows with rejects, or bytes of them, do not wait until it is known which stay.
+/// Rows with rejects, and bytes of rejects, that wait at most until it is decided which stay.
 const ROWS: usize = 10_000;
 const BYTES: usize = 4 << 20;
 
 /// The rejects of one table's rows, which are committed before the rows.
 ///
-/// A row gives way to the newer version that the lake has, or that came before: then its rejects are none of the table's,
+/// When the lake has a newer version of a row, or one came before, the row is superseded: its rejects are not stored,
 /// and those of the newer version stay.
 pub(crate) struct RowRejects<'a> {
     lake: &'a Lake,
@@ -29,12 +29,12 @@ pub(crate) struct RowRejects<'a> {
     table: &'static Table,
     find: Find,
     run_id: &'a str,
-    /// Whether the rows have every column: then what was wrong with them before is gone.
+    /// Whether the rows have every column: then their earlier rejects are obsolete.
     has_all_columns: bool,
     changes: Changes,
     waiting: Vec<UnsettledRows>,
     waiting_bytes: usize,
-    /// The newest version that came of each row that has, or had, rejects.
+    /// The newest version so far of each row that has, or had, rejects.
     newest: HashMap<u64, RowVersion>,
     /// Rows whose rejects are in `changes`.
     pushed: HashSet<u64>,
@@ -46,7 +46,7 @@ struct UnsettledRows {
     /// Their keys and versions.
     rows: RecordBatch,
     records: Vec<String>,
-    /// What was rejected of each.
+    /// The rejects of each.
     rejects: Vec<Arc<Vec<Reject>>>,
 }
 
@@ -64,7 +64,7 @@ impl<'a> RowRejects<'a> {
         Self { lake, rejects, table, find, run_id, has_all_columns, changes, waiting, waiting_bytes: 0, newest, pushed }
     }
 
-    /// Takes the rows of a page, and what was rejected of them.
+    /// Adds the rows of a page and their rejects.
     pub(crate) async fn push(
         &mut self,
         batches: &[(Week, RecordBatch)],
@@ -88,7 +88,8 @@ impl<'a> RowRejects<'a> {
             for (row, _) in marked.iter().enumerate().filter(|(_, marked)| **marked) {
                 let mut key = String::new();
                 keys.read(row, &mut key);
-                // Of two rows of a page with one key nobody knows whose they are: the one that stays has them.
+                // When a page has two rows of one key, it is unknown whose rejects these are: the row that stays has
+                // them.
                 let of_row = of_rows.get_mut(&key).map(|(of_row, is_taken)| {
                     *is_taken = true;
                     Arc::clone(of_row)
@@ -109,7 +110,7 @@ impl<'a> RowRejects<'a> {
                 .map_err(error)?;
             self.waiting.push(UnsettledRows { week: *week, rows, records, rejects });
         }
-        // Of what is no row at all nothing else is known.
+        // Rejects without a row: nothing else is known of them.
         let others = of_rows.into_values().filter(|(_, is_taken)| !is_taken);
         let others: Vec<Reject> = others.flat_map(|(of_row, _)| Arc::unwrap_or_clone(of_row)).collect();
         if !others.is_empty() {
@@ -122,14 +123,14 @@ impl<'a> RowRejects<'a> {
         Ok(())
     }
 
-    /// Commits what stays.
+    /// Commits the rejects that stay.
     pub(crate) async fn commit(mut self) -> Result<(), SliceError> {
         self.settle().await?;
         self.changes.commit(self.run_id).await?;
         Ok(())
     }
 
-    /// Decides which of the waiting rows stay: their rejects replace those that the lake has.
+    /// Decides which of the waiting rows stay; their rejects replace those of the lake.
     async fn settle(&mut self) -> Result<(), SliceError> {
         let waiting = std::mem::take(&mut self.waiting);
         self.waiting_bytes = 0;
@@ -150,7 +151,8 @@ impl<'a> RowRejects<'a> {
             }
         }
         if staying.keys().any(|record| self.pushed.contains(&hash(record))) {
-            // What is pushed cannot be taken back, and what is committed is replaced. Rejects may come before their row.
+            // Pushed rejects cannot be taken back, but committed ones are replaced. Rejects may be committed before
+            // their row.
             let pushed = std::mem::replace(&mut self.changes, changes(self.lake, self.find));
             pushed.commit(self.run_id).await?;
             self.pushed.clear();
@@ -174,10 +176,10 @@ impl<'a> RowRejects<'a> {
         Ok(())
     }
 
-    /// What the lake has of each of the waiting rows.
+    /// The lake's version of each waiting row.
     ///
-    /// Files of their weeks are looked at first: a first pass would look at all that came before. A row whose rejects the
-    /// lake has may have moved to another week since.
+    /// Files of their weeks are searched first, or a first pass would search everything before it. A row whose rejects
+    /// the lake has may have moved to another week since.
     async fn versions_in_lake(&self, waiting: &[UnsettledRows]) -> Result<Vec<Option<RowVersion>>, SliceError> {
         let is_versioned = !self.table.layout().version().is_empty();
         let Some(first) = waiting.first().filter(|_| is_versioned || self.find == Find::Again) else {
@@ -200,7 +202,7 @@ impl<'a> RowRejects<'a> {
         Ok(versions)
     }
 
-    /// Whether a row gives way to the lake's, as the commit will decide.
+    /// Whether the lake's version supersedes a row, as the commit will decide.
     fn is_superseded(&self, row: RowVersion, lake: RowVersion) -> bool {
         match row.compare(lake) {
             Ordering::Less => true,

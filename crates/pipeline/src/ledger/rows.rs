@@ -10,11 +10,11 @@ use copilot_lake_tables::{Instant, Type};
 use crate::ledger::slice_row::{SliceCounts, SliceRow};
 use crate::report::Report;
 
-/// A row, one array per column.
+/// Rows, as one named array per column.
 pub(super) type NamedArrays = Vec<(&'static str, ArrayRef)>;
 
 /// The row of a run, with its end when it has one.
-pub(super) fn run(
+pub(super) fn run_row(
     run_id: &str,
     command: &str,
     started_at: Instant,
@@ -43,7 +43,7 @@ pub(super) fn run(
 }
 
 /// The rows of slices, each with its watermark.
-pub(super) fn slices(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) -> NamedArrays {
+pub(super) fn slice_rows(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) -> NamedArrays {
     fn texts<'r>(rows: &'r [(&SliceRow, Option<Instant>)], of: impl Fn(&'r SliceRow) -> Option<&'r str>) -> ArrayRef {
         Arc::new(rows.iter().map(|(row, _)| of(row)).collect::<StringArray>())
     }
@@ -81,8 +81,8 @@ pub(super) fn slices(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) -> Nam
     ]
 }
 
-/// Tells the key of a slice's row from others.
-pub(super) fn key(run_id: &str, row: &SliceRow) -> u64 {
+/// A hash of the key of a slice's row.
+pub(super) fn key_hash(run_id: &str, row: &SliceRow) -> u64 {
     let Slice { table, scope, clock, start, .. } = &row.slice;
     let mut hasher = DefaultHasher::new();
     (run_id, table.source_name(), table.name, scope, clock, start.0).hash(&mut hasher);

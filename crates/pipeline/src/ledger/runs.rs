@@ -91,12 +91,14 @@ impl Runs {
         earlier.max().is_some_and(|(_, before)| before == run_id)
     }
 
-    /// Whether a recent run has no end and may have left orphan files. The next complete run cleaned up after older ones.
+    /// Whether a recent run has no end and may have left orphan files. The next complete run cleaned up after older
+    /// ones.
     pub(crate) fn has_unfinished(&self) -> bool {
         let is_replay = |run: &str| self.command(run) == REPLAY;
         let ended = self.started.iter().filter(|(run, _)| self.outcomes.contains_key(*run));
         self.started.iter().filter(|(run, _)| !self.outcomes.contains_key(*run)).any(|(run, started)| {
-            // Replays read the machine's clock, extractions the service's: only a day between two starts tells their order.
+            // Replays read the machine's clock, extractions the service's: only a day between two starts tells their
+            // order.
             let margin = |other: &str| {
                 if is_replay(other) == is_replay(run) { RESUMED_WITHIN_SECONDS } else { Instant::DAY_SECONDS }
             };
@@ -110,8 +112,8 @@ impl Runs {
         last.is_none_or(|run| self.outcomes.get(run).is_some_and(|outcome| outcome == RunOutcome::Complete.name()))
     }
 
-    /// What a run of that command, starting now, resumes: the latest runs without an end, none of them idle for more than
-    /// six hours. A run with `--full` resumes only such runs, including those that ended as partial.
+    /// What a run of that command, starting now, resumes: the latest runs without an end, none of them idle for more
+    /// than six hours. A run with `--full` resumes only such runs, including those that ended as partial.
     pub(crate) fn restart(&self, command: &str, started_at: Instant) -> Restart {
         let runs = self.resumed_runs(command, started_at);
         let last = runs.iter().max_by_key(|run| self.started.get(*run));

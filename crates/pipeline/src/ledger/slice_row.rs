@@ -13,21 +13,21 @@ pub(crate) struct SliceRow {
     pub(crate) status: SliceStatus,
     pub(crate) reason: Option<String>,
     pub(crate) watermark: Watermark,
-    /// The change tracking token that was given.
+    /// The delta token of change tracking.
     pub(crate) token: Option<String>,
     pub(crate) finished_at: Instant,
-    /// What was received.
+    /// What was received and written.
     pub(crate) received: SliceCounts,
 }
 
-/// Until when everything is read, after a slice.
+/// The watermark after a slice: until when everything is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Watermark {
-    /// The window says nothing about that: it was asked for by `--since` or `--until`, or watermarks are not gone by.
+    /// The slice moves no watermark: its window was given by `--since` or `--until`, or its table has none.
     None,
-    /// As the table's done windows say, with this one if it is done.
+    /// The one that follows from the table's done windows, with this one if it is done.
     OfWindows,
-    /// This, as the slice's own scope says.
+    /// The one of the slice's own scope.
     At(Option<Instant>),
 }
 

@@ -1,4 +1,4 @@
-//! Windows of a table that were read, and what follows from them: pure.
+//! The done windows of a table, and what follows from them. Pure.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -10,26 +10,26 @@ pub(crate) const CREATED: &str = "createdon";
 /// The time column of later passes.
 pub(crate) const MODIFIED: &str = "modifiedon";
 
-/// In place of a time column: the slices of change tracking.
+/// What slices of change tracking have in place of a time column.
 pub(crate) const TRACKING: &str = "tracking";
 
-/// Dataverse keeps no earlier time: the first pass ends here when its start is not configured.
+/// The earliest time of Dataverse: the first pass goes back to here when no start is configured.
 pub(crate) const BEGINNING: Instant = Instant::from_days(-79_257);
 
 /// A window of one table that was read and committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DoneWindow {
     pub(crate) run_id: String,
-    pub(crate) clock: String,
+    pub(crate) time_column: String,
     pub(crate) start: Instant,
     pub(crate) end: Instant,
     pub(crate) as_of: Instant,
 }
 
-/// Until when everything that changed was read: the end of the gapless chain of `modifiedon` windows that begins with
-/// the first pass. None before the first pass has begun.
+/// The watermark: the end of the gapless chain of `modifiedon` windows that begins with the first pass. `None` before
+/// the first pass has begun.
 pub(crate) fn watermark<'w>(windows: impl Iterator<Item = &'w DoneWindow>, first_pass_end: Instant) -> Option<Instant> {
-    let (first, mut later): (Vec<_>, Vec<_>) = windows.partition(|window| window.clock == CREATED);
+    let (first, mut later): (Vec<_>, Vec<_>) = windows.partition(|window| window.time_column == CREATED);
     let mut watermark = first.iter().map(|window| window.as_of).min()?.min(first_pass_end);
     later.sort_by_key(|window| window.start);
     for window in later {
@@ -40,7 +40,7 @@ pub(crate) fn watermark<'w>(windows: impl Iterator<Item = &'w DoneWindow>, first
     Some(watermark)
 }
 
-/// The parts of a window that no other covers, newest first.
+/// The parts of a window that no other window covers, newest first.
 pub(crate) fn subtract(whole: Range<Instant>, covered: impl Iterator<Item = Range<Instant>>) -> Vec<Range<Instant>> {
     let mut covered: Vec<_> = covered.collect();
     covered.sort_by_key(|range| range.start);
@@ -59,7 +59,7 @@ pub(crate) fn subtract(whole: Range<Instant>, covered: impl Iterator<Item = Rang
     gaps
 }
 
-/// Whether everything in `present` was asked for by `done`.
+/// Whether the selection `done` has every column of `present`.
 pub(crate) fn covers(done: &str, present: &str) -> bool {
     let done: BTreeSet<_> = done.split(',').collect();
     present.split(',').all(|column| done.contains(column))

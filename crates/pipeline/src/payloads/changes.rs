@@ -11,18 +11,18 @@ use crate::error::Error;
 use crate::ledger::rejects::{RejectParents, Rejects};
 use crate::payloads::derived;
 
-/// Payloads that are committed together, with what is made from them.
+/// Payloads that are committed together, with the rows derived from them.
 pub(crate) struct PayloadChanges {
     payloads: Changes,
     messages: Changes,
     sources: Changes,
     rejects: Changes,
-    /// Transcripts whose messages and sources may have rejects.
+    /// Transcripts whose earlier messages and sources may have rejects.
     replaced: RejectParents,
 }
 
 impl PayloadChanges {
-    /// `find`: by key, or again.
+    /// `find`: by key, also for payloads that were read before.
     pub(crate) fn new(lake: &Lake, find: Find) -> Self {
         Self {
             payloads: lake.changes(&PAYLOAD, find),
@@ -33,7 +33,7 @@ impl PayloadChanges {
         }
     }
 
-    /// Takes decoded payloads: older messages of their transcripts go.
+    /// Adds decoded payloads. They replace all earlier messages of their transcripts.
     pub(crate) async fn push(
         &mut self,
         rejects: &Rejects,
@@ -67,7 +67,7 @@ impl PayloadChanges {
         Ok(())
     }
 
-    /// Takes rows that name no File any more: their payloads go.
+    /// Removes the payloads of rows that name no File any more.
     pub(crate) async fn remove_cleared(&mut self, rejects: &Rejects, gone: &[SourceRow]) -> Result<(), Error> {
         if gone.is_empty() {
             return Ok(());
@@ -81,7 +81,7 @@ impl PayloadChanges {
         self.replace_messages(rejects, &transcripts).await
     }
 
-    /// Commits what is made from payloads before them: a payload proves that its messages are there.
+    /// Commits derived rows before the payloads: a payload that is there has its messages.
     pub(crate) async fn commit(mut self, rejects: &Rejects, run_id: &str) -> Result<(), Error> {
         for keys in rejects.keys_below(&self.replaced).await? {
             self.rejects.remove(&keys)?;
@@ -93,7 +93,7 @@ impl PayloadChanges {
     }
 }
 
-/// The keys of rows of `payload` whose row names no File any more.
+/// The keys in `payload` of the Files of these rows.
 fn payload_keys(gone: &[SourceRow]) -> Result<RecordBatch, Error> {
     let each =
         |part: fn(&SourceRow) -> &str| Arc::new(StringArray::from_iter_values(gone.iter().map(part))) as ArrayRef;

@@ -1,4 +1,4 @@
-//! What is made from rows and goes with them: payloads, messages, sources, rejects.
+//! Rows that are derived from others and removed with them: payloads, messages, sources, rejects.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use copilot_lake_writer::{Changes, Find, Lake};
 use crate::error::Error;
 use crate::ledger::rejects::{RejectParents, Rejects};
 
-/// A column of the same text.
+/// A column with the same text in every row.
 fn same(text: &str, rows: usize) -> ArrayRef {
     texts(std::iter::repeat_n(text, rows))
 }
@@ -23,7 +23,7 @@ fn keys(table: &'static Table, columns: Vec<ArrayRef>) -> Result<RecordBatch, Er
     RecordBatch::try_from_iter(table.key.iter().copied().zip(columns)).map_err(Error::rows(table))
 }
 
-/// Lets all messages and sources of these transcripts go that are not pushed.
+/// Removes all messages and sources of these transcripts that are not pushed.
 pub(crate) fn replace_messages(
     messages: &mut Changes,
     sources: &mut Changes,
@@ -38,7 +38,7 @@ pub(crate) fn replace_messages(
     Ok(())
 }
 
-/// Removes what was made from rows of a mirror: it goes before the rows themselves.
+/// Removes what was derived from these rows, to be called before the rows themselves are removed.
 pub(crate) async fn remove(
     lake: &Lake,
     run_id: &str,
@@ -73,8 +73,63 @@ pub(crate) async fn remove(
     Ok(())
 }
 
-/// The whole keys of a mirror's rows.
+/// The full keys of a table's rows.
 pub(crate) fn keys_of(table: &'static Table, batch: &RecordBatch) -> Vec<Vec<String>> {
     let key: Vec<_> = table.layout().key().iter().map(|at| batch.column(*at).as_string::<i32>()).collect();
     (0..batch.num_rows()).map(|row| key.iter().map(|part| part.value(row).to_owned()).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use copilot_lake_tables::{COPILOT_EVENT, COPILOT_TRANSCRIPT_DATA, Instant};
+
+    use super::*;
+    use crate::test_lake::{empty, put, rows, texts};
+
+    const TIME: Instant = Instant::from_seconds(1_760_000_000);
+
+    /// Puts a payload for each of these rows.
+    async fn put_payloads(lake: &Lake, table: &'static Table, keys: &[[&str; 2]]) {
+        let columns = ["source_table", "source_id", "source_partitionid", "column_name", "status"];
+        let payloads: Vec<_> =
+            keys.iter().map(|[id, partition]| [table.name, id, partition, "file", "ok"].map(Some)).collect();
+        let payloads: Vec<&[Option<&str>]> = payloads.iter().map(|row| &row[..]).collect();
+        put(lake, &PAYLOAD, rows(&PAYLOAD, &columns, &payloads, TIME), TIME).await;
+    }
+
+    /// Puts rejects with these keys.
+    async fn put_rejects(lake: &Lake, table: &'static Table, keys: &[&str]) {
+        let columns = ["run_id", "source", "table_name", "record_key", "column_name", "reason", "raw_json"];
+        let rejects: Vec<_> =
+            keys.iter().map(|key| ["run", table.source_name(), table.name, key, "c", "bad", "1"].map(Some)).collect();
+        let rejects: Vec<&[Option<&str>]> = rejects.iter().map(|row| &row[..]).collect();
+        put(lake, &REJECTED_RECORD, rows(&REJECTED_RECORD, &columns, &rejects, TIME), TIME).await;
+    }
+
+    #[tokio::test]
+    async fn payloads_and_rejects_go_with_their_row_and_no_other() {
+        let lake = empty().await;
+        put_payloads(&lake, &COPILOT_EVENT, &[["a", "p"], ["a", "q"], ["b", "p"]]).await;
+        put_rejects(&lake, &COPILOT_EVENT, &["a/p", "b/p"]).await;
+        let gone = [vec!["a".to_owned(), "p".to_owned()]];
+        remove(&lake, "run", &Rejects::new(&lake), &COPILOT_EVENT, &gone).await.unwrap();
+        assert_eq!(texts(&lake, &PAYLOAD, "source_id").await, ["a", "b"]);
+        assert_eq!(texts(&lake, &PAYLOAD, "source_partitionid").await, ["p", "q"]);
+        assert_eq!(texts(&lake, &REJECTED_RECORD, "record_key").await, ["b/p"]);
+    }
+
+    #[tokio::test]
+    async fn messages_and_their_rejects_go_with_their_transcript() {
+        let lake = empty().await;
+        let columns = ["transcript_data_id", "message_id"];
+        let messages: [&[Option<&str>]; 3] =
+            [&[Some("a"), Some("1")], &[Some("a"), Some("2")], &[Some("b"), Some("1")]];
+        let messages = rows(&TRANSCRIPT_MESSAGE, &columns, &messages, TIME);
+        put(&lake, &TRANSCRIPT_MESSAGE, messages, TIME).await;
+        put_rejects(&lake, &TRANSCRIPT_MESSAGE, &["a/2", "b/1"]).await;
+        let gone = [vec!["a".to_owned()]];
+        remove(&lake, "run", &Rejects::new(&lake), &COPILOT_TRANSCRIPT_DATA, &gone).await.unwrap();
+        assert_eq!(texts(&lake, &TRANSCRIPT_MESSAGE, "transcript_data_id").await, ["b"]);
+        assert_eq!(texts(&lake, &REJECTED_RECORD, "record_key").await, ["b/1"]);
+    }
 }

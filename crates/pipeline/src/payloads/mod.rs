@@ -1,4 +1,6 @@
-//! The second walk: whatever the lake's rows name and `payload` does not hold, newest first.
+//! Payloads: the Files that rows of the lake name and the table `payload` does not have, newest first.
+//!
+//! Knows Dataverse as the only service with Files. Rows are in the lake by the time their Files are fetched.
 
 pub(crate) mod changes;
 pub(crate) mod derived;
@@ -28,16 +30,17 @@ use crate::event::Event;
 use crate::ledger::windows::CREATED;
 use crate::replay::archive::PayloadArchive;
 
-/// Payloads fetched at the same time; the extractor's own limits lie below.
+/// Payloads that are fetched at the same time; the extractor's own limits are lower.
 const FETCHED_AT_ONCE: usize = 48;
-/// Payloads that are decoded together, by number and by bytes.
+/// Payloads that are decoded together at most, by number and by bytes.
 pub(crate) const DECODED_TOGETHER: usize = 512;
 pub(crate) const DECODED_TOGETHER_BYTES: usize = 8 << 20;
-/// What a crash may cost: payloads are committed after this time or this many bytes.
+/// Payloads are committed after this time or this many bytes: a killed run fetches no more than that again.
 const COMMITTED_AFTER: Duration = Duration::from_secs(60);
 const COMMITTED_AFTER_BYTES: usize = 64 << 20;
 
-/// Fetches, decodes and commits the payloads of the tables' File columns. What was got before an error is committed.
+/// Fetches, decodes and commits the payloads of the tables' File columns. What was fetched before an error is
+/// committed.
 pub(crate) async fn fetch_payloads(context: &DataverseContext<'_>, tables: &[&'static Table]) -> Result<(), Error> {
     let tables: Vec<_> = tables.iter().copied().filter(|table| table.files().next().is_some()).collect();
     let mut walk = PayloadWalk {
@@ -54,7 +57,7 @@ pub(crate) async fn fetch_payloads(context: &DataverseContext<'_>, tables: &[&'s
     };
     let walked = walk.fetch_all(&tables).await;
     if matches!(walked, Err(Error::Lake(_) | Error::Decode(_))) {
-        // What was taken is not whole: a payload that is committed is not asked for again.
+        // What is pending may be incomplete, and a payload that is committed is not fetched again.
         return walked.map(drop);
     }
     let committed = walk.commit().await;
@@ -62,7 +65,7 @@ pub(crate) async fn fetch_payloads(context: &DataverseContext<'_>, tables: &[&'s
     committed?;
     if walked? {
         let noted: Vec<_> = tables.into_iter().filter(|table| !refused.contains(table.name)).collect();
-        // Without the note the next run looks at these weeks once more.
+        // Without the note, the next run searches these weeks once more.
         if let Err(error) = walk.whole.note(&context.run.lake, &noted, &walk.incomplete).await {
             tracing::warn!(%error, "which weeks have all their payloads could not be noted");
         }
@@ -79,13 +82,13 @@ struct PayloadWalk<'a> {
     since_commit: Clock,
     bytes: usize,
     uncommitted: BTreeMap<&'static str, FetchCounts>,
-    /// Weeks with a payload that was not got.
+    /// Weeks that lack a payload.
     incomplete: BTreeSet<(&'static str, Week)>,
     /// Weeks that had all their payloads before.
     whole: Whole,
 }
 
-/// What was got of a table.
+/// Payloads of a table.
 #[derive(Debug, Default)]
 struct FetchCounts {
     payloads: u64,
@@ -93,7 +96,7 @@ struct FetchCounts {
 }
 
 impl PayloadWalk<'_> {
-    /// `false`: it was stopped before its end.
+    /// Returns `false` when it was stopped before its end.
     async fn fetch_all(&mut self, tables: &[&'static Table]) -> Result<bool, Error> {
         let (context, unreadable) = (self.context, self.unreadable.clone());
         let cleared = ClearedFiles::default();
@@ -101,9 +104,9 @@ impl PayloadWalk<'_> {
         let whole = if context.run.full { &nothing } else { &self.whole };
         let retry = RetryMissing { full: context.run.full, now: context.service.service_time().await? };
         let missing = named_files::missing(&context.run.lake, tables, whole, &cleared, retry).await?;
-        // One stream over all weeks: a File that is tried again and again holds up no other.
+        // One stream over all weeks: a File with many retries does not hold up the others.
         let fetched = missing.map_ok(|NamedFile { row, may_come }| {
-            // A task of its own, so that fetches go on while others are decoded and committed.
+            // A task of its own, so that fetches go on while other payloads are decoded and committed.
             let mut task = JoinSet::new();
             task.spawn(fetch_file(context.service.clone(), row, unreadable.clone()));
             async move {
@@ -147,7 +150,7 @@ impl PayloadWalk<'_> {
         result
     }
 
-    /// Lets the payloads of rows go that name no File any more.
+    /// Removes the payloads of rows that name no File any more.
     async fn remove_cleared(&mut self, rows: Vec<SourceRow>) -> Result<(), Error> {
         let mut gone = Vec::with_capacity(rows.len());
         for row in rows {
@@ -167,8 +170,8 @@ impl PayloadWalk<'_> {
         self.changes.remove_cleared(&self.context.run.rejects, &gone).await
     }
 
-    /// Whether a File is gone that its row does not name; `None` when that cannot be told now. Of a column that is hidden
-    /// what was fetched stays: its rows are read again once it is shown.
+    /// Whether the File is gone that a row does not name any more; `None` when that is not known now. Payloads of a
+    /// hidden column stay: its rows are read again once it is shown.
     async fn is_gone(&mut self, row: &SourceRow) -> Result<Option<bool>, Error> {
         let Some(table) = copilot_lake_tables::table(row.table) else { return Ok(Some(false)) };
         match self.context.schema.shows_files(table, row.column) {
@@ -189,7 +192,7 @@ impl PayloadWalk<'_> {
         }
     }
 
-    /// The archive of what is not committed yet; `None` when nothing is kept.
+    /// The archive of what is not committed yet; `None` when nothing is archived.
     fn archive(&mut self, extracted_at: Instant) -> Option<&mut PayloadArchive> {
         if self.archive.is_none() {
             let (start, end) = (extracted_at, extracted_at);
@@ -214,7 +217,7 @@ impl PayloadWalk<'_> {
             if let Some(archive) = self.archive(extracted_at) {
                 archive.push(&payloads, extracted_at).await?;
             }
-            // The bytes are let go as soon as they are decoded: their budget is what bounds the fetches.
+            // The bytes are freed as soon as they are decoded: their budget bounds the fetches.
             let decoded = cpu::run_on_rayon(move || decode_payloads(&payloads, extracted_at)).await?;
             self.changes.push(&self.context.run.rejects, &self.context.run.run_id, decoded, extracted_at).await?;
             self.bytes += bytes;
@@ -226,7 +229,7 @@ impl PayloadWalk<'_> {
     }
 
     async fn commit(&mut self) -> Result<(), Error> {
-        // Before the commit: what the lake has can be replayed.
+        // Before the commit: whatever is in the lake can be replayed.
         if let Some(archive) = self.archive.take() {
             archive.finish(self.context.service.service_time().await?).await?;
         }
@@ -245,7 +248,7 @@ impl PayloadWalk<'_> {
     }
 }
 
-/// The bytes of a fetched file; its permit in the extractor's budget is given back when it is dropped.
+/// A fetched file. Dropping it returns its bytes to the extractor's budget.
 struct FetchedFile(File);
 
 impl AsRef<[u8]> for FetchedFile {
@@ -258,8 +261,8 @@ fn size(payload: &RawPayload<FetchedFile>) -> usize {
     payload.fetched.bytes().map_or(0, |file| file.0.bytes.len())
 }
 
-/// File columns that may not be read, each with the refusal, and whether a payload of it was wanted. Clones are the same
-/// list.
+/// File columns that may not be read, each with the refusal and whether one of its payloads was wanted. Clones share
+/// the list.
 #[derive(Clone, Default)]
 struct UnreadableColumns(Arc<Mutex<RefusedColumns>>);
 
@@ -270,20 +273,20 @@ impl UnreadableColumns {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a row's column may not be read, as is known; and whether its payload is wanted.
+    /// Whether the column of a row is known to be unreadable. `wanted`: notes that a payload of it is wanted.
     fn contains(&self, row: &SourceRow, wanted: bool) -> bool {
         let mut columns = self.columns();
         let known = columns.get_mut(&(row.table, row.column));
         known.map(|(_, was_wanted)| *was_wanted |= wanted).is_some()
     }
 
-    /// Takes in that a row's column may not be read.
+    /// Adds the column of a row.
     fn insert(&self, row: &SourceRow, error: &ServiceError, wanted: bool) {
         let mut columns = self.columns();
         columns.entry((row.table, row.column)).or_insert_with(|| (error.to_string(), false)).1 |= wanted;
     }
 
-    /// A column whose payloads were wanted is a failure of its table, told once. Returns these tables.
+    /// Reports every column whose payloads were wanted as one failure of its table. Returns these tables.
     async fn report(&self, context: &DataverseContext<'_>) -> BTreeSet<&'static str> {
         let columns = std::mem::take(&mut *self.columns());
         let refused: Vec<_> = columns.into_iter().filter(|(_, (_, wanted))| *wanted).collect();
@@ -318,9 +321,9 @@ async fn fetch_file(
         }
         Err(ServiceError::FileMissing { .. }) => Fetched::Missing,
         Err(ServiceError::FileTooLarge { size, .. }) => Fetched::TooLarge(size),
-        // Nothing else will be got either.
+        // No other File can be fetched either.
         Err(error) if error.holds_for_all() => return Err(error.into()),
-        // Nothing else of this column will be got.
+        // No other File of this column can be fetched.
         Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. })) => {
             unreadable.insert(&row, &error, true);
             return Ok(None);
@@ -338,7 +341,7 @@ fn address(table: &'static Table, row: &SourceRow) -> FileAddress {
     FileAddress { table, key, column: row.column }
 }
 
-/// A panic of the task is a panic here; it is cancelled only together with this one.
+/// Resumes the panic of a task. A task is cancelled only together with its caller.
 fn resume<T>(error: JoinError) -> T {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),

@@ -1,4 +1,4 @@
-//! Which Files rows name and `payload` does not hold.
+//! The Files that rows name and `payload` does not have.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -23,7 +23,7 @@ struct FileColumnWeek {
     week: Week,
 }
 
-/// Rows whose File was taken away while `payload` holds one. Clones are the same list.
+/// Rows that name no File any more while `payload` has one. Clones share the list.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClearedFiles(Arc<Mutex<Vec<SourceRow>>>);
 
@@ -33,20 +33,20 @@ impl ClearedFiles {
     }
 }
 
-/// Identifies a row in half the memory of its key.
+/// Identifies a row in half the memory that its key takes.
 type Fingerprint = (u64, u64);
 
-/// What `payload` holds of one week, by table and File column.
+/// The payloads of one week in the lake, by table and File column.
 #[derive(Debug, Default)]
 pub(crate) struct HeldPayloads(BTreeMap<String, BTreeMap<String, HeldFiles>>);
 
-/// The Files of one column that are held.
+/// The Files of one column that the lake has.
 type HeldFiles = HashMap<Fingerprint, HeldFile>;
 
-/// A File that is held.
+/// A File that the lake has.
 #[derive(Debug, Clone, Copy)]
 struct HeldFile {
-    /// The hash of its id; none of a File that could not be fetched, which is tried retry.
+    /// The hash of its id; `None` for a File that could not be fetched, which is tried again.
     file: Option<u64>,
     /// The service had no such File.
     missing: bool,
@@ -55,7 +55,7 @@ struct HeldFile {
 }
 
 impl HeldPayloads {
-    /// Reads what the lake holds of a week.
+    /// Reads the payloads of a week.
     pub(crate) async fn read(lake: &Lake, week: Week) -> Result<Self, Error> {
         let columns = vec![
             "source_table",
@@ -98,7 +98,7 @@ impl HeldPayloads {
         self.0.get(table)?.get(column)
     }
 
-    /// When the File of a row was fetched, if one is held.
+    /// When the File of a row was fetched, if the lake has one.
     pub(crate) fn extracted_at(&self, row: &SourceRow) -> Option<Instant> {
         let files = self.files(row.table, row.column)?;
         let held = files.get(&fingerprint(&row.id, &row.partition_id))?;
@@ -106,41 +106,41 @@ impl HeldPayloads {
     }
 }
 
-/// The column that says which charset is documented.
+/// The column that decides which charset is documented.
 const SCENARIO: &str = "msdyn_scenariotype";
 
-/// Which Files are asked for again of which the service had nothing: reads of an elastic table lag behind its rows.
+/// Which missing Files are requested again: reads of an elastic table may lag behind its rows.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryMissing {
-    /// All of them.
+    /// Whether all of them are.
     pub(crate) full: bool,
     /// The time by the service's clock.
     pub(crate) now: Instant,
 }
 
-/// So long after its row's time a File that is missing may still come.
+/// How long after the time of its row a missing File may still come.
 const MAY_COME_WITHIN_SECONDS: i64 = 7 * Instant::DAY_SECONDS;
 
 impl RetryMissing {
-    /// Whether the File of a row may still come when it is missing: by the latest of its times.
+    /// Whether a missing File of a row may still come, by the latest of the row's times.
     fn may_come(self, batch: &RecordBatch, row: usize) -> bool {
         let latest = ROW_TIMES.iter().map(|name| instant(batch, name, row)).max().unwrap_or(Instant(0));
         self.now < latest.plus_seconds(MAY_COME_WITHIN_SECONDS)
     }
 }
 
-/// When a row was made or changed.
+/// The columns that say when a row was created or changed.
 const ROW_TIMES: [&str; 3] = ["row_time", "createdon", "modifiedon"];
 
-/// A row that names a File which is not held.
+/// A row that names a File which the lake does not have.
 pub(crate) struct NamedFile {
     pub(crate) row: SourceRow,
-    /// When the service has no such File yet, it may have one later.
+    /// Whether the service may have it later when it is missing now.
     pub(crate) may_come: bool,
 }
 
-/// The rows that name a File which is not held, newest week first, but for weeks that are known to be whole; those that
-/// name none while one is held go to `cleared`.
+/// The rows that name a File which the lake does not have, newest week first, except for weeks that are known to lack
+/// none. Rows that name no File while the lake has one are added to `cleared`.
 pub(crate) async fn missing<'a>(
     lake: &'a Lake,
     tables: &'a [&'static Table],
@@ -189,12 +189,12 @@ async fn missing_in_week(
     Ok(missing.try_flatten())
 }
 
-/// Whether a column holds the name of the File in another one: `<column>_name`.
+/// Whether a column has the name of the File in another one: `<column>_name`.
 fn is_name_of(name: &str, file: &str) -> bool {
     name.strip_prefix(file).is_some_and(|rest| rest == "_name")
 }
 
-/// The rows of a batch that name a File which is not held, and those that name none while one is held.
+/// The rows of a batch that name a File which the lake does not have, and those that name none while the lake has one.
 fn compare_batch(
     unit: FileColumnWeek,
     name_column: Option<&str>,
@@ -211,7 +211,7 @@ fn compare_batch(
     let (mut rows, mut cleared) = (Vec::new(), Vec::new());
     for row in 0..batch.num_rows() {
         let file = files.is_valid(row).then(|| files.value(row));
-        // What the service does not have any more is not fetched, and what was fetched of it stays.
+        // Files of deleted rows are not fetched, and their payloads stay.
         let is_deleted = deleted.is_some_and(|deleted| deleted.is_valid(row));
         if is_deleted || (file.is_none() && held.is_none()) {
             continue;
@@ -252,4 +252,90 @@ fn hash(value: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     value.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use copilot_lake_tables::COPILOT_EVENT;
+
+    use super::*;
+    use crate::test_lake::rows;
+
+    const TIME: Instant = Instant::from_seconds(1_760_000_000);
+    const FILE: &str = "msdyn_interactiondata";
+
+    fn unit() -> FileColumnWeek {
+        let column = COPILOT_EVENT.column(FILE).unwrap();
+        FileColumnWeek { table: &COPILOT_EVENT, column, week: Week::of(TIME) }
+    }
+
+    /// An event `a` that names this File.
+    fn event(file: Option<&str>) -> RecordBatch {
+        rows(&COPILOT_EVENT, &["msdyn_copiloteventid", "partitionid", FILE], &[&[Some("a"), Some("p"), file]], TIME)
+    }
+
+    fn held(file: Option<&str>, missing: bool, row_time: Instant) -> HeldFiles {
+        let file = HeldFile { file: file.map(|file| hash(&file)), missing, row_time, extracted_at: TIME };
+        HeldFiles::from([(fingerprint("a", "p"), file)])
+    }
+
+    /// How many Files of the event are to be fetched, and how many payloads of it go.
+    fn compared(batch: &RecordBatch, held: Option<&HeldFiles>, retry: RetryMissing) -> (usize, usize) {
+        let (named, cleared) = compare_batch(unit(), None, batch, held, retry);
+        (named.len(), cleared.len())
+    }
+
+    #[test]
+    fn a_file_is_fetched_unless_it_is_held() {
+        let retry = RetryMissing { full: false, now: TIME };
+        let named = event(Some("f"));
+        assert_eq!(compared(&named, None, retry), (1, 0), "none is held");
+        assert_eq!(compared(&named, Some(&HeldFiles::new()), retry), (1, 0), "others are held");
+        assert_eq!(compared(&named, Some(&held(Some("f"), false, TIME)), retry), (0, 0));
+        assert_eq!(compared(&named, Some(&held(Some("g"), false, TIME)), retry), (1, 0), "it was replaced");
+        assert_eq!(compared(&named, Some(&held(None, false, TIME)), retry), (1, 0), "it could not be fetched");
+        let moved = held(Some("f"), false, TIME.plus_seconds(-1));
+        assert_eq!(compared(&named, Some(&moved), retry), (1, 0), "its row has another time");
+    }
+
+    #[test]
+    fn a_payload_goes_when_its_row_names_no_file_any_more() {
+        let retry = RetryMissing { full: false, now: TIME };
+        assert_eq!(compared(&event(None), None, retry), (0, 0));
+        assert_eq!(compared(&event(None), Some(&HeldFiles::new()), retry), (0, 0));
+        assert_eq!(compared(&event(None), Some(&held(Some("f"), false, TIME)), retry), (0, 1));
+    }
+
+    #[test]
+    fn a_missing_file_is_tried_again_for_a_week() {
+        let (named, held) = (event(Some("f")), held(Some("f"), true, TIME));
+        let retry = |full, days| RetryMissing { full, now: TIME.plus_seconds(days * Instant::DAY_SECONDS) };
+        assert_eq!(compared(&named, Some(&held), retry(false, 6)), (1, 0));
+        assert_eq!(compared(&named, Some(&held), retry(false, 7)), (0, 0));
+        assert_eq!(compared(&named, Some(&held), retry(true, 7)), (1, 0), "a run with --full tries all of them");
+        let (found, _) = compare_batch(unit(), None, &named, None, retry(false, 6));
+        assert!(found[0].may_come, "the service may have it later");
+        let (found, _) = compare_batch(unit(), None, &named, None, retry(false, 7));
+        assert!(!found[0].may_come);
+    }
+
+    #[test]
+    fn files_of_deleted_rows_stay_as_they_are() {
+        let deleted = event(Some("f"));
+        let columns = deleted.schema().fields().iter().zip(deleted.columns()).map(|(field, column)| {
+            let is_time = field.name() == "deleted_at";
+            let times = || arrow::array::TimestampMicrosecondArray::from(vec![TIME.0]).with_timezone("UTC");
+            if is_time { Arc::new(times()) as arrow::array::ArrayRef } else { Arc::clone(column) }
+        });
+        let deleted = RecordBatch::try_new(deleted.schema(), columns.collect()).unwrap();
+        let retry = RetryMissing { full: true, now: TIME };
+        assert_eq!(compared(&deleted, None, retry), (0, 0));
+        assert_eq!(compared(&deleted, Some(&held(Some("g"), false, TIME)), retry), (0, 0));
+    }
+
+    #[test]
+    fn the_name_of_a_file_is_in_a_column_beside_it() {
+        assert!(is_name_of("msdyn_interactiondata_name", FILE));
+        assert!(!is_name_of(FILE, FILE) && !is_name_of("msdyn_interactiondata_names", FILE));
+    }
 }

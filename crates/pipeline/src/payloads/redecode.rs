@@ -1,4 +1,4 @@
-//! Messages of transcripts that the lake has lost: decoded again from the texts in `payload`, without a request.
+//! Messages of transcripts that the lake has lost: decoded again from the texts in `payload`, without any request.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +14,12 @@ use crate::dataverse::context::DataverseContext;
 use crate::error::Error;
 use crate::payloads::changes::PayloadChanges;
 
-/// Says that a text is UTF-8.
+/// The byte-order mark of UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Decodes messages and sources again where some were lost. Files that `payload` does not hold are the second walk's.
+/// Decodes messages and sources again where some were lost. Files that `payload` does not have are fetched afterwards.
 pub(crate) async fn redecode_messages(context: &DataverseContext<'_>) -> Result<(), Error> {
-    // Which payloads are lost shows when rows name them.
+    // Lost payloads are found as Files that rows name.
     if context.run.lost.contains_key(PAYLOAD.name) {
         context.run.lake.recovered(&PAYLOAD).await?;
     }
@@ -60,14 +60,14 @@ async fn redecode_week(context: &DataverseContext<'_>, week: Week) -> Result<(),
         }
         let extracted_at = context.service.service_time().await?;
         let mut decoded = cpu::run_on_rayon(move || decode_payloads(&payloads, extracted_at)).await?;
-        // They are there already.
+        // The payloads are there already.
         decoded.payloads.clear();
         changes.push(&context.run.rejects, &context.run.run_id, decoded, extracted_at).await?;
     }
     changes.commit(&context.run.rejects, &context.run.run_id).await
 }
 
-/// A transcript as if it had just been fetched; `None` for other payloads, and for those without a text.
+/// A transcript as if it had just been fetched; `None` for other payloads and for payloads without text.
 fn transcript(batch: &RecordBatch, row: usize) -> Option<RawPayload<Vec<u8>>> {
     let is_text = batch.column_by_name("text").is_some_and(|column| column.is_valid(row));
     let (table, column) = column_of(text(batch, "source_table", row), text(batch, "column_name", row))?;

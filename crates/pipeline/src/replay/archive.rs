@@ -1,4 +1,4 @@
-//! What is identity for replay: pages and payloads as they came, and what a replay has to know beside them.
+//! The archive that a run writes for replay: pages and payloads as they came, with a description.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use crate::dataverse::context::DataverseContext;
 use crate::ledger::slice_row::SliceCounts;
 use crate::run::context::RunContext;
 
-/// The pages of a slice while it is read.
+/// The archived pages of a slice that is being read.
 pub(crate) struct PageArchive {
     archive: Archive,
     about: SliceFile,
@@ -22,14 +22,14 @@ pub(crate) struct PageArchive {
 }
 
 impl PageArchive {
-    /// `None` when nothing is to be identity.
+    /// `None` when nothing is archived.
     pub(crate) fn begin(run: &RunContext, slice: &Slice, selection: &Selection, as_of: Instant) -> Option<Self> {
         let about = describe(run, slice, &selection.text(), as_of)?;
         let name = format!("{}-{}-{}", slice.clock, compact(slice.start), compact(slice.end));
         Some(Self { archive: run.lake.archive(slice.table.name, &run.run_id, &name), about, times: Mutex::default() })
     }
 
-    /// Keeps a page.
+    /// Archives a page.
     pub(crate) async fn push_page(&self, number: u32, body: &Bytes, extracted_at: Instant) -> Result<(), Error> {
         self.archive.page(number, body.clone()).await?;
         let time = PageTime { number, extracted_at: extracted_at.to_string() };
@@ -37,7 +37,7 @@ impl PageArchive {
         Ok(())
     }
 
-    /// Says that the slice is whole: without this nobody replays it.
+    /// Completes the slice: without this it is not replayed.
     pub(crate) async fn finish(
         self,
         context: &DataverseContext<'_>,
@@ -105,7 +105,7 @@ pub(crate) async fn archive_deletions(
     run.lake.archive(slice.table.name, &run.run_id, &name).finish(json(&about), String::new()).await
 }
 
-/// Payloads that are committed together.
+/// The archive of payloads that are committed together.
 pub(crate) struct PayloadArchive {
     archive: Archive,
     about: SliceFile,
@@ -114,7 +114,7 @@ pub(crate) struct PayloadArchive {
 }
 
 impl PayloadArchive {
-    /// `None` when nothing is to be identity. `part`: of the run's walk over payloads.
+    /// `None` when nothing is archived. `part`: the number of the archive within the run.
     pub(crate) fn begin(run: &RunContext, slice: &Slice, part: u32, as_of: Instant) -> Option<Self> {
         let mut about = describe(run, slice, "", as_of)?;
         PAYLOADS.clone_into(&mut about.table);
@@ -122,7 +122,7 @@ impl PayloadArchive {
         Some(Self { archive, about, index: String::new(), next: 1 })
     }
 
-    /// Keeps payloads.
+    /// Archives payloads.
     pub(crate) async fn push<B: AsRef<[u8]>>(
         &mut self,
         payloads: &[RawPayload<B>],
@@ -150,7 +150,7 @@ impl PayloadArchive {
         Ok(())
     }
 
-    /// Keeps which rows name no File any more.
+    /// Archives which rows name no File any more.
     pub(crate) fn push_cleared(&mut self, rows: &[SourceRow], extracted_at: Instant) {
         for row in rows {
             let line = PayloadLine { status: Some(GONE.to_owned()), ..PayloadLine::new(row, extracted_at) };
@@ -159,7 +159,7 @@ impl PayloadArchive {
         }
     }
 
-    /// Says that the part is whole.
+    /// Completes the archive.
     pub(crate) async fn finish(self, finished_at: Instant) -> Result<(), Error> {
         let about = SliceFile { finished_at: finished_at.to_string(), ..self.about };
         self.archive.finish(json(&about), self.index).await
@@ -170,12 +170,12 @@ fn owned_labels(labels: &Labels) -> Vec<(String, i32, String)> {
     labels.iter().map(|(column, code, label)| (column.to_owned(), code, label.to_owned())).collect()
 }
 
-/// An instant without signs that paths do not like.
+/// An instant in letters and digits, for paths.
 fn compact(at: Instant) -> String {
     at.to_string().chars().filter(|c| c.is_ascii_alphanumeric()).collect()
 }
 
 fn json(value: &impl Serialize) -> String {
-    // Strings, numbers and lists: nothing that JSON cannot say.
+    // Strings, numbers and lists can always be written as JSON.
     serde_json::to_string(value).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! What the archive says of its pages and payloads: `slice.json` and the lines of `index.jsonl`.
+//! The descriptions in the archive: `slice.json` and the lines of `index.jsonl`.
 
 use bytes::Bytes;
 use copilot_lake_decoder::{Charset, Fetched, SourceRow};
@@ -11,7 +11,7 @@ pub(crate) const PAYLOADS: &str = "payload";
 /// `slice.json`: what was read, when and how.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct SliceFile {
-    /// Of this description.
+    /// The version of this description.
     pub(crate) version: u32,
     pub(crate) organization: Option<String>,
     pub(crate) tenant: Option<String>,
@@ -32,21 +32,21 @@ pub(crate) struct SliceFile {
     /// When each page was received, in the order of their numbers.
     #[serde(default)]
     pub(crate) pages: Vec<PageTime>,
-    /// Pages of a tracking read, which are not identity.
+    /// Pages of a tracking read, which are not archived.
     #[serde(default)]
     pub(crate) pages_read: u64,
-    /// Requests that it took, retries included.
+    /// Requests, retries included.
     #[serde(default)]
     pub(crate) requests: u64,
     #[serde(default)]
     pub(crate) throttled_seconds: f64,
-    /// Rows that were asked for by id; of a table that is identity in part.
+    /// Rows that were requested by id, of a table that is stored in part.
     #[serde(default)]
     pub(crate) ids: Vec<String>,
     /// Labels that came from the service's metadata.
     #[serde(default)]
     pub(crate) labels: Vec<(String, i32, String)>,
-    /// Keys of rows that the service does not have any more.
+    /// Keys of rows that were deleted at the service.
     #[serde(default)]
     pub(crate) gone: Vec<Vec<String>>,
     /// What to do with them: `mark` or `remove`.
@@ -63,7 +63,7 @@ pub(crate) struct PageTime {
     pub(crate) extracted_at: String,
 }
 
-/// The status of a line about a row that names no File any more.
+/// The status of a row that names no File any more.
 pub(crate) const GONE: &str = "gone";
 /// The version of [`SliceFile`] and [`PayloadLine`].
 pub(crate) const VERSION: u32 = 1;
@@ -71,29 +71,29 @@ pub(crate) const VERSION: u32 = 1;
 /// A line of `index.jsonl`: a payload, and the row that names it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PayloadLine {
-    /// The number of its file; none where no bytes were got.
+    /// The number of its file; `None` when there are no bytes.
     pub(crate) number: Option<u32>,
     pub(crate) source_table: String,
     pub(crate) source_id: String,
     pub(crate) source_partitionid: String,
     pub(crate) column: String,
     pub(crate) file_id: String,
-    /// The File's name, by the row.
+    /// The File's name according to the row.
     pub(crate) row_name: Option<String>,
-    /// The same by the service.
+    /// The File's name according to the service.
     pub(crate) service_name: Option<String>,
     pub(crate) row_time: String,
-    /// The charset that is documented for it: `utf-16le`, `utf-8` or nothing.
+    /// The documented charset: `utf-16le`, `utf-8` or nothing.
     pub(crate) documented: String,
     pub(crate) extracted_at: String,
-    /// What there is instead of bytes: `missing`, `too_large`, `failed`; `gone` when the row names no File any more.
+    /// Why there are no bytes: `missing`, `too_large`, `failed`; `gone` when the row names no File any more.
     pub(crate) status: Option<String>,
-    /// The size that the service declares, where it is not that of the bytes.
+    /// The size that the service declares, where it differs from that of the bytes.
     pub(crate) size: Option<u64>,
     pub(crate) reason: Option<String>,
 }
 
-/// What every description of a run's slices says.
+/// Whose data is archived.
 #[derive(Debug, Clone)]
 pub(crate) struct ArchiveIdentity {
     pub(crate) organization: Option<String>,
@@ -130,7 +130,7 @@ impl PayloadLine {
         self.status.as_deref() == Some("failed")
     }
 
-    /// What was fetched, with these bytes.
+    /// The fetched payload, with these bytes.
     pub(crate) fn fetched(&self, bytes: Option<Bytes>) -> Fetched<Bytes> {
         match (bytes, self.status.as_deref()) {
             (Some(bytes), _) => match self.size {
@@ -143,7 +143,7 @@ impl PayloadLine {
         }
     }
 
-    /// The row that the line is about; `None` for what this program does not know.
+    /// The row of the line; `None` when this program does not know its table or column.
     pub(crate) fn row(&self) -> Option<SourceRow> {
         let table = copilot_lake_tables::table(&self.source_table)?;
         let column = table.files().find(|column| column.name == self.column)?;

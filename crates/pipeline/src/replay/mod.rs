@@ -1,4 +1,6 @@
-//! Replay: archived pages and payloads into a lake, without a request; and the archive that a run keeps for that.
+//! Replay: archived pages and payloads into a lake, without any request; and the archive that a run writes for that.
+//!
+//! Knows no service: whatever a page came from is in its description.
 
 pub(crate) mod archive;
 pub(crate) mod description;
@@ -36,14 +38,14 @@ use crate::run::run_id::{local_time, run_id};
 use crate::settings::{Deletes, Stop};
 use crate::slice_error::SliceError;
 
-/// What a replay is to do.
+/// The settings of a replay.
 #[derive(Debug)]
 pub struct ReplaySettings {
     /// Where the lake is.
     pub lake: String,
-    /// How it is written.
+    /// How the lake is written.
     pub lake_options: LakeOptions,
-    /// Where archived slices lie: paths or URLs of lakes, of their `_raw`, or of folders below.
+    /// Where archived slices are: paths or URLs of lakes, of their `_raw`, or of folders below.
     pub paths: Vec<String>,
 }
 
@@ -65,7 +67,7 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
         }
         return Err(Error::NothingArchived { paths: replay.paths.iter().map(PathBuf::from).collect() });
     };
-    // The organization is the environment; a tenant is not known to every way of signing in.
+    // The organization is the environment; not every way of signing in knows the tenant.
     if let Some((other, _)) = slices.iter().find(|(about, _)| about.organization != first.organization) {
         return Err(Error::Archive { what: format!("run {} is of another environment", other.run_id) });
     }
@@ -77,7 +79,7 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
     let lake = Lake::open(&replay.lake, replay.lake_options).await?;
     let _lock = lake.lock(&run).await?;
     let LakeCondition { mut ledger, stopped, .. } = condition::open(&lake, &instance, None).await?;
-    // It may need any of them.
+    // The archive may have rows for any table.
     if let Some(error) = stopped.into_values().next() {
         return Err(error.into());
     }
@@ -94,7 +96,7 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
         ReplayTarget { lake, ledger, rejects, run, observe, stop: stop.clone(), had_payloads, reports: &mut reports };
     let mut stopped = false;
     for error in unread {
-        // Nothing says of which table.
+        // Its table is unknown.
         let report = target.report(PAYLOAD.name);
         report.slices_failed += 1;
         report.reasons.push(error.to_string());
@@ -106,11 +108,11 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
         }
         match target.replay_slice(about, slice).await {
             Ok(()) => {}
-            // It was given up in the middle.
+            // It was given up half-way.
             Err(Error::Archive { .. }) if *stop.borrow() => {}
-            // What is damaged holds nothing else up.
+            // A damaged slice does not hold up the others.
             Err(Error::Archive { what }) => target.record_failure(about, what),
-            // What was replayed before is true.
+            // What was replayed before is in the lake.
             Err(error) => return target.ledger.flush(&target.run).await.and(Err(error)),
         }
     }
@@ -149,7 +151,7 @@ fn unusable(slice: &ArchivedSlice, what: &str) -> Error {
     Error::Archive { what: format!("{}: {what}", slice.path) }
 }
 
-/// A file of the archive that cannot be read.
+/// The error of an archived file that cannot be read.
 fn damaged(error: &copilot_lake_writer::Error) -> Error {
     Error::Archive { what: error.to_string() }
 }
@@ -158,7 +160,7 @@ fn instant(text: &str) -> Result<Instant, Error> {
     Instant::parse(text).ok_or_else(|| Error::Archive { what: format!("`{text}` is no instant") })
 }
 
-/// The lake that archived slices go target.
+/// The lake into which archived slices are replayed.
 struct ReplayTarget<'a> {
     lake: Lake,
     ledger: Ledger,
@@ -166,7 +168,7 @@ struct ReplayTarget<'a> {
     run: String,
     observe: Observer,
     stop: Stop,
-    /// The lake had payloads before: some may be newer than the archive's.
+    /// Whether the lake had payloads before: some may be newer than the archive's.
     had_payloads: bool,
     reports: &'a mut BTreeMap<&'static str, TableReport>,
 }
@@ -223,7 +225,7 @@ impl ReplayTarget<'_> {
         Ok(())
     }
 
-    /// Notes that a slice could not be replayed.
+    /// Reports that a slice could not be replayed.
     fn record_failure(&mut self, about: &SliceFile, reason: String) {
         let known = table(&about.table).map_or(PAYLOAD.name, |table| table.name);
         let window = format!("{} {} to {}", about.clock, about.window_start, about.window_end);
@@ -258,7 +260,7 @@ impl ReplayTarget<'_> {
             None
         };
         let selection = Selection::parse(&about.selection);
-        // Of a selection that names nothing unknown the archive does not say whether there was any.
+        // When a selection names no unknown property, the archive does not say whether the environment had any.
         let known = Selection::of(table);
         let asks_more = selection.wires().any(|wire| !known.names(wire));
         let ingest = Ingest {
@@ -286,7 +288,7 @@ impl ReplayTarget<'_> {
         run.await.map_err(Error::from)
     }
 
-    /// Rows that the service did not have any more.
+    /// Marks or removes rows that were deleted at the service.
     async fn apply_deletions(&mut self, table: &'static Table, about: &SliceFile) -> Result<(), Error> {
         let as_of = instant(&about.as_of)?;
         let deletes = Deletes::parse(&about.deletes).unwrap_or_default();
@@ -312,7 +314,7 @@ impl ReplayTarget<'_> {
         self.drop_superseded(&mut lines).await?;
         let mut done = BTreeMap::new();
         let mut changes = PayloadChanges::new(&self.lake, Find::Again);
-        // A batch is decoded with one time.
+        // All payloads of a batch have one time.
         for lines in lines.chunk_by(|a, b| a.0 == b.0) {
             let extracted_at = lines[0].0;
             let mut lines = lines.iter().peekable();
@@ -355,7 +357,7 @@ impl ReplayTarget<'_> {
         Ok(())
     }
 
-    /// Leaves out what the lake has from a later time, and failures where it has something.
+    /// Drops payloads of which the lake has a later one, and failures where the lake has any.
     async fn drop_superseded(&self, lines: &mut Vec<(Instant, SourceRow, PayloadLine)>) -> Result<(), Error> {
         if !self.had_payloads {
             return Ok(());

@@ -1,7 +1,8 @@
-//! The condition of the lake when a run starts: which tables can be written, and what is lost and to be read again.
+//! The condition of the lake when a run starts: which tables can be written, and what has to be read again.
 //!
-//! A table is damaged when the ledger knows rows of it and it is not there, or when files that its log names are gone. It
-//! stops no other, except for bookkeeping: without that nothing can be said of any table.
+//! A table is damaged when it is missing although the ledger says that it has rows, or when files in its log are
+//! missing. A damaged table does not stop the others, unless it is a bookkeeping table: without those nothing is known
+//! of any table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -19,12 +20,12 @@ use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::report::SliceStatus;
 
-/// What a run finds.
+/// The condition in which a run finds the lake.
 pub(crate) struct LakeCondition {
     pub(crate) ledger: Ledger,
     /// Tables that are not written, and why.
     pub(crate) stopped: BTreeMap<&'static str, LakeError>,
-    /// What tables have lost and is still to be read again.
+    /// What tables have lost and no run has read again yet.
     pub(crate) lost: BTreeMap<&'static str, Lost>,
 }
 
@@ -40,11 +41,11 @@ pub(crate) fn is_bookkeeping(table: &Table) -> bool {
     table.source == Source::Bookkeeping
 }
 
-/// Makes the lake ready for a run that holds the lock. `repair`: what is lost is taken out of the logs and noted, as found
-/// by that run, which started then.
+/// Prepares the lake for a run that holds the lock. `repair`: the run, and its start, that takes what is lost out of
+/// the logs and notes it.
 ///
 /// # Errors
-/// A bookkeeping table that cannot be written, and what concerns the lake as a whole.
+/// When a bookkeeping table cannot be written, and for what concerns the lake as a whole.
 pub(crate) async fn open(
     lake: &Lake,
     instance: &Instance,
@@ -89,7 +90,7 @@ pub(crate) async fn open(
     Ok(LakeCondition { ledger, stopped, lost })
 }
 
-/// What is wrong with the lake's tables, as far as reading tells; nothing is changed.
+/// What is wrong with the lake's tables, as far as reading shows. Changes nothing.
 pub(crate) async fn inspect(lake: &Lake) -> Result<Vec<LakeError>, Error> {
     let Survey { absent, stopped, has_rows } = lake.survey(&Instance::default()).await?;
     let mut wrong: Vec<_> = stopped.into_iter().map(|(_, error)| error).collect();
@@ -98,8 +99,8 @@ pub(crate) async fn inspect(lake: &Lake) -> Result<Vec<LakeError>, Error> {
     for table in TABLES {
         match lake.check_files(table).await {
             Ok(()) => {}
-            // The survey told.
-            Err(error) if wrong.iter().any(|told| told.to_string() == error.to_string()) => {}
+            // The survey found it.
+            Err(error) if wrong.iter().any(|found| found.to_string() == error.to_string()) => {}
             Err(error) => wrong.push(only_of_table(error)?),
         }
     }
@@ -118,12 +119,12 @@ pub(crate) fn table_of(error: &LakeError) -> Option<&'static Table> {
     }
 }
 
-/// An error that is about one table; another one is the lake's.
+/// Passes an error on as a table's own where it is about one table; otherwise it is an error of the lake.
 fn only_of_table(error: LakeError) -> Result<LakeError, Error> {
     if error.stops_table().is_some() || matches!(error, LakeError::Log { .. }) { Ok(error) } else { Err(error.into()) }
 }
 
-/// Makes the bookkeeping ready. What it has lost is read again, which is everything.
+/// Prepares the bookkeeping tables. When they have lost something, everything is read again.
 async fn prepare_bookkeeping(
     lake: &Lake,
     instance: &Instance,
@@ -135,7 +136,7 @@ async fn prepare_bookkeeping(
         return Err(error.into());
     }
     let absent_bookkeeping: Vec<_> = absent.iter().filter(|absent| is_bookkeeping(absent.table)).collect();
-    // Of a lake without rows nothing can be lost.
+    // A lake without rows has lost nothing.
     let is_foreign = |absent: &&&Absent| !has_rows || !absent.is_own;
     if let Some(error) = absent_bookkeeping.iter().filter(is_foreign).find_map(|absent| absent.not_a_table(lake)) {
         return Err(error.into());
@@ -146,7 +147,7 @@ async fn prepare_bookkeeping(
     }
     let Some(error) = damage else { return Ok(()) };
     let Some(found) = repair.filter(|_| matches!(error, LakeError::Damaged { .. })) else { return Err(error.into()) };
-    // Before the rows that say what was read: a repair that is killed begins again.
+    // Before the rows of the ledger go: a repair that is killed here starts over.
     let is_there = |table: &Table| !absent.iter().any(|absent| absent.table.name == table.name);
     let row_tables = dataverse_tables().chain([&SYSTEM_USER, &AI_INTERACTION, &TRANSCRIPT_MESSAGE]);
     for table in row_tables.filter(|table| is_there(table) && !stopped.contains_key(table.name)) {
@@ -164,8 +165,7 @@ async fn prepare_bookkeeping(
     }
 }
 
-/// The tables that are not there and cannot be made: earlier runs wrote rows to them, or their folders hold somebody
-/// else's files.
+/// The missing tables that cannot be created: earlier runs wrote rows to them, or their folders hold foreign files.
 async fn missing_tables(lake: &Lake, absent: &[Absent]) -> Result<Vec<(&'static Table, LakeError)>, Error> {
     let absent: Vec<_> = absent.iter().filter(|absent| !is_bookkeeping(absent.table)).collect();
     let mut wrong = Vec::new();
@@ -191,7 +191,7 @@ fn lost_table(absent: &Absent) -> LakeError {
     LakeError::Damaged { table: absent.table.name, what: what.to_owned() }
 }
 
-/// The tables that earlier runs wrote rows to, as far as the ledger tells.
+/// The tables that earlier runs wrote rows to, according to the ledger.
 async fn tables_in_ledger(lake: &Lake) -> Result<BTreeSet<&'static str>, Error> {
     let mut known = BTreeSet::new();
     let columns = vec!["table_name", "status", "rows"];

@@ -1,4 +1,4 @@
-//! The context of a run: what all its parts share, and what they report.
+//! The context of a run: what all of its parts share, and what they report.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,13 +29,13 @@ pub(crate) struct RunContext {
     pub(crate) started_at: Instant,
     pub(crate) observe: Observer,
     pub(crate) shutdown: Arc<Shutdown>,
-    /// What is kept for replay; nothing without it.
+    /// Whose pages and payloads are archived for replay; `None` archives nothing.
     pub(crate) archive: Option<ArchiveIdentity>,
-    /// Read everything again.
+    /// Whether everything is read again.
     pub(crate) full: bool,
-    /// Read this window again; without a start from the oldest row.
+    /// The window that is read again; without a start it begins with the oldest row.
     pub(crate) window: Option<(Option<Instant>, Instant)>,
-    /// What tables have lost and is to be read again.
+    /// What tables have lost and this run reads again.
     pub(crate) lost: BTreeMap<&'static str, Lost>,
     pub(crate) reports: Mutex<Reports>,
     /// Where a run with `--full` waits before it reads everything afresh.
@@ -47,9 +47,9 @@ pub(crate) struct RunContext {
 pub(crate) struct Reports {
     pub(crate) tables: BTreeMap<&'static str, TableReport>,
     pub(crate) stopped: bool,
-    /// Something was dropped in the middle: the next run has to look for what it left.
+    /// A commit may have been cancelled half-way: the next run has to look for orphan files.
     pub(crate) aborted: bool,
-    /// Users whose history is to be read, whether or not it is due.
+    /// Users in scope, whether or not their history is due.
     pub(crate) in_scope: u64,
     /// Slices that failed because a permission is missing.
     pub(crate) refused: u64,
@@ -70,13 +70,13 @@ impl RunContext {
         self.reports.lock().await.stopped = true;
     }
 
-    /// Notes that the run was stopped in the middle of something.
+    /// Notes that the run was stopped while a commit was under way.
     pub(crate) async fn note_aborted(&self) {
         let mut reports = self.reports.lock().await;
         (reports.stopped, reports.aborted) = (true, true);
     }
 
-    /// Takes in that a table is not written any more. The error comes back when the run cannot go on without the table.
+    /// Stops writing a table. The error comes back when the run cannot go on without the table.
     pub(crate) async fn stop_table(&self, error: LakeError) -> Result<(), Error> {
         let table = condition::table_of(&error).filter(|table| !condition::is_bookkeeping(table));
         let Some(table) = table else { return Err(error.into()) };
@@ -91,7 +91,7 @@ impl RunContext {
         Ok(())
     }
 
-    /// As [`RunContext::stop_table`] with the error of a part of the run, where it is about a table.
+    /// As [`RunContext::stop_table`] for the result of a part of the run, where its error is about a table.
     pub(crate) async fn stop_table_on(&self, result: Result<(), Error>) -> Result<(), Error> {
         match result {
             Err(Error::Lake(error)) if error.stops_table().is_some() => self.stop_table(error).await,
@@ -105,13 +105,13 @@ impl RunContext {
         tables.into_iter().any(|table| reports.tables_stopped.contains_key(table.name))
     }
 
-    /// Those of these tables that are written.
+    /// The tables among these that are written.
     pub(crate) async fn written(&self, tables: &[&'static Table]) -> Vec<&'static Table> {
         let reports = self.reports.lock().await;
         tables.iter().copied().filter(|table| !reports.tables_stopped.contains_key(table.name)).collect()
     }
 
-    /// The service's time, as text; that other one when it cannot be told.
+    /// The service's time as text, or the other text when it cannot be had.
     pub(crate) async fn now(&self, otherwise: &str) -> String {
         match self.services.service_time().await {
             Ok(Some(now)) => now.to_string(),

@@ -1,5 +1,5 @@
-//! A run from its sign-in to its report, and what all of its parts share: the context, the shutdown, the services and the
-//! condition of the lake.
+//! A run from its sign-in to its report, and what all of its parts share: the context, the shutdown, the services and
+//! the condition of the lake.
 //!
 //! Knows in which order things happen, and nothing of how a service is read.
 
@@ -145,8 +145,8 @@ impl RunContext {
         Some(EndedEarly { service, error })
     }
 
-    /// Records the end of the run and makes its report. What ended a service early is in the report, or is the error when
-    /// nothing was done.
+    /// Records the end of the run and makes its report. What ended a service early is in the report, or is the error
+    /// when nothing was done.
     async fn finish(
         self,
         (command, everything_due): (&str, bool),

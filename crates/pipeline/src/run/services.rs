@@ -14,7 +14,7 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    /// Prepares those that are configured; nothing is sent yet.
+    /// Prepares the configured services. Sends nothing yet.
     pub(crate) fn new(dataverse: Option<&DataverseJob>, graph: Option<&GraphJob>) -> Result<Self, Error> {
         Ok(Self {
             dataverse: dataverse.map(|job| Dataverse::new(job.connection.clone())).transpose()?,
@@ -22,16 +22,16 @@ impl Services {
         })
     }
 
-    /// Signs in to all of them. One that refuses does not keep the other from being read.
+    /// Signs in to every service. A refusal of one does not keep the other from being read.
     ///
     /// # Errors
-    /// Those of the first service, when there is no other one.
+    /// The first service's, when no service accepts the sign-in.
     pub(crate) async fn sign_in(
         &self,
         dataverse: Option<&DataverseJob>,
         graph: Option<&GraphJob>,
     ) -> Result<Option<SignedIn>, Error> {
-        // A tenant may be named by any of its domains instead: the lake knows it by its id.
+        // A tenant may be configured by one of its domains, but the lake knows it by its id.
         let tenant = |auth: &Auth| Some(auth.tenant_id.clone()).filter(|id| is_guid(id));
         let of_dataverse = dataverse.and_then(|job| tenant(&job.connection.auth));
         let mut instance = Instance { organization: None, tenant: of_dataverse };
@@ -74,7 +74,7 @@ impl Services {
         }
     }
 
-    /// What was used of all of them.
+    /// What was used of the services together.
     pub(crate) fn meter(&self) -> Meter {
         let meters = [self.dataverse.as_ref().map(Dataverse::meter), self.graph.as_ref().map(Graph::meter)];
         meters.into_iter().flatten().fold(Meter::default(), |sum, meter| Meter {
@@ -84,7 +84,7 @@ impl Services {
     }
 }
 
-/// What signing in told.
+/// What signing in showed.
 pub(crate) struct SignedIn {
     /// The time by the first service's clock.
     pub(crate) started_at: Instant,

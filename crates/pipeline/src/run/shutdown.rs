@@ -36,8 +36,8 @@ impl Shutdown {
         self.stopped.send_replace(true);
     }
 
-    /// The stop signal, for work that can be given up at any point. It does not turn true at the deadline: work under way
-    /// by then is finished.
+    /// The stop signal, for work that can be given up at any point. It does not turn true at the deadline: work under
+    /// way by then is finished.
     pub(crate) fn subscribe(&self) -> Stop {
         self.stopped.subscribe()
     }

@@ -31,8 +31,8 @@ async fn lake() -> Lake {
     lake
 }
 
-/// Reads these versions as one slice: rejects first, then rows. `settle`: so many rejects came in between that they do not
-/// wait.
+/// Reads these versions as one slice: rejects first, then rows. `settle`: so many rejects came in between that they do
+/// not wait.
 async fn read(lake: &Lake, rejects: &Rejects, pages: Vec<(i64, &str)>, find: Find, settle: bool) {
     let table = &COPILOT_INTERACTION;
     let mut of_rows = RowRejects::new(lake, rejects, table, find, "run", true);
