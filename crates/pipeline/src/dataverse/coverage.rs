@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_stays() {
+    fn what_was_not_requested_stays() {
         let less = Selection::of(&COPILOT_EVENT).without("msdyn_verbatim");
         let coverage = Coverage::new(&COPILOT_EVENT, &less, false);
         let new = events(&[(Some(7), None, None, Some(r#"{"b":2}"#)), (Some(8), None, None, None)]);
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_asked_for_is_as_it_was_read() {
+    fn what_was_requested_is_as_it_was_read() {
         let coverage = Coverage::new(&COPILOT_EVENT, &Selection::of(&COPILOT_EVENT), true);
         let new = events(&[(None, None, None, None), (Some(7), Some("new"), Some("x"), Some("{}"))]);
         let old = events(&[(Some(7), Some("seven"), Some("said"), Some(r#"{"a":1}"#)); 2]);

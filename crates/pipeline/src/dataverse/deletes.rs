@@ -111,10 +111,11 @@ async fn track(
     counts.pages = tracking.pages;
     counts.requests = tracking.requests;
     let deleted = if expired.is_some() { vec![] } else { tracking.deleted };
-    let gone = confirmed_deletions(context, table, deleted, deletes).await?;
-    archive::archive_deletions(context.run, &slice, (&gone, deletes.name(), &tracking.token), &counts).await?;
+    let deleted_keys = confirmed_deletions(context, table, deleted, deletes).await?;
+    archive::archive_deletions(context.run, &slice, (&deleted_keys, deletes.name(), &tracking.token), &counts).await?;
     let how = Deletion { deletes, as_of, seen_until: None };
-    let rows = delete_rows(&context.run.lake, &context.run.run_id, &context.run.rejects, table, &gone, &how).await?;
+    let rows =
+        delete_rows(&context.run.lake, &context.run.run_id, &context.run.rejects, table, &deleted_keys, &how).await?;
     record_tracking(context, slice, (SliceStatus::Done, expired), Some(tracking.token), counts).await?;
     let mut reports = context.run.reports.lock().await;
     reports.table(table.name).rows_deleted += rows;
@@ -145,7 +146,7 @@ async fn confirmed_deletions(
 ) -> Result<Vec<Vec<String>>, Error> {
     let ids: BTreeSet<String> = deleted.into_iter().map(|id| id.to_ascii_lowercase()).collect();
     let ids: Vec<String> = ids.into_iter().collect();
-    let mut gone = Vec::new();
+    let mut deleted_keys = Vec::new();
     for ids in ids.chunks(TOGETHER) {
         let mut keys = Vec::new();
         for batch in context.run.lake.rows_of(table, &ids.iter().cloned().collect()).await? {
@@ -157,10 +158,10 @@ async fn confirmed_deletions(
         if !found.is_empty() {
             // A deletion names the id alone: another row may have the same id, and the row may be back.
             let existing = context.service.existing(table, &found).await?;
-            gone.extend(keys.into_iter().filter(|key| !existing.contains(key)));
+            deleted_keys.extend(keys.into_iter().filter(|key| !existing.contains(key)));
         }
     }
-    Ok(gone)
+    Ok(deleted_keys)
 }
 
 /// Whether a row is marked as deleted already.
@@ -183,24 +184,24 @@ pub(crate) async fn delete_rows(
     run_id: &str,
     rejects: &Rejects,
     table: &'static Table,
-    gone: &[Vec<String>],
+    deleted_keys: &[Vec<String>],
     how: &Deletion,
 ) -> Result<u64, Error> {
     let mut rows = 0;
     if how.deletes == Deletes::Ignore {
         return Ok(rows);
     }
-    for keys in gone.chunks(TOGETHER) {
+    for keys in deleted_keys.chunks(TOGETHER) {
         let ids = keys.iter().filter_map(|key| key.first().cloned()).collect();
         let keys: HashSet<&Vec<String>> = keys.iter().collect();
         let (mut changes, mut removed) = (lake.changes(table, Find::ByKey), Vec::new());
         for batch in lake.rows_of(table, &ids).await? {
-            let is_gone = derived::keys_of(table, &batch).into_iter().enumerate().map(|(row, key)| {
+            let is_deleted = derived::keys_of(table, &batch).into_iter().enumerate().map(|(row, key)| {
                 let is_later = how.seen_until.is_some_and(|until| instant(&batch, "extracted_at", row) > until);
                 Some(keys.contains(&key) && !is_later && !is_marked_deleted(&batch, row, how.deletes))
             });
-            let is_gone: BooleanArray = is_gone.collect();
-            let batch = filter_record_batch(&batch, &is_gone).map_err(Error::rows(table))?;
+            let is_deleted: BooleanArray = is_deleted.collect();
+            let batch = filter_record_batch(&batch, &is_deleted).map_err(Error::rows(table))?;
             if batch.num_rows() == 0 {
                 continue;
             }

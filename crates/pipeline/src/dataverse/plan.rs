@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_run_asks_for_what_changed() {
+    fn a_later_run_reads_what_changed() {
         let first = window("r1", CREATED, "1753-01-01", "2025-07-02T10:00:00Z", "2025-07-02T10:00:01Z");
         let world = world(vec![first], &[("r1", "2025-07-02T10:00:00.5Z")], &[]);
         let plan = world.plan("2025-07-04T00:00:00Z", None);
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn a_continued_run_asks_nothing_again() {
+    fn a_resumed_run_reads_nothing_again() {
         let windows = vec![
             window("r1", CREATED, "1753-01-01", "2025-07-02T10:00:00Z", "2025-07-02T10:00:00Z"),
             window("r2", MODIFIED, "2025-07-02T09:00:00Z", "2025-07-03T09:00:00Z", "2025-07-05T00:00:00Z"),

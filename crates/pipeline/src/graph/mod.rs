@@ -133,7 +133,7 @@ async fn commit_histories(
     while failure.is_none() && !outcomes.is_application_refused() {
         let next = tokio::select! {
             next = bundles.next() => next,
-            () = tokio::time::sleep_until(pending.due()) => {
+            () = tokio::time::sleep_until(pending.next_commit()) => {
                 pending.commit().await?;
                 continue;
             }

@@ -64,7 +64,7 @@ impl<'s> PendingHistories<'s> {
     }
 
     /// When the next commit is due.
-    pub(crate) fn due(&self) -> tokio::time::Instant {
+    pub(crate) fn next_commit(&self) -> tokio::time::Instant {
         self.due
     }
 

@@ -43,28 +43,28 @@ impl fmt::Display for HistorySelection {
 mod tests {
     use super::*;
 
-    fn asked(since: &str, classes: &[&str]) -> HistorySelection {
+    fn selection(since: &str, classes: &[&str]) -> HistorySelection {
         let app_classes = classes.iter().map(|class| (*class).to_owned()).collect();
         HistorySelection { since: Instant::parse(since).unwrap(), app_classes }
     }
 
     #[test]
     fn is_read_as_it_was_written() {
-        for asked in [asked("2025-01-01", &[]), asked("2025-01-01T10:00:00Z", &["A.Word", "A.Excel"])] {
-            assert_eq!(HistorySelection::parse(&asked.to_string()), Some(asked));
+        for selection in [selection("2025-01-01", &[]), selection("2025-01-01T10:00:00Z", &["A.Word", "A.Excel"])] {
+            assert_eq!(HistorySelection::parse(&selection.to_string()), Some(selection));
         }
-        assert_eq!(asked("2025-01-01", &["B", "A"]).to_string(), "since=2025-01-01T00:00:00Z,A,B");
+        assert_eq!(selection("2025-01-01", &["B", "A"]).to_string(), "since=2025-01-01T00:00:00Z,A,B");
         assert_eq!(HistorySelection::parse("msdyn_copiloteventid,createdon"), None);
     }
 
     #[test]
     fn more_covers_less() {
-        let all = asked("2025-01-01", &[]);
-        let word = asked("2025-01-01", &["Word"]);
+        let all = selection("2025-01-01", &[]);
+        let word = selection("2025-01-01", &["Word"]);
         assert!(all.covers(&all) && all.covers(&word) && word.covers(&word));
         assert!(!word.covers(&all), "other classes are missing");
-        assert!(!word.covers(&asked("2025-01-01", &["Word", "Excel"])));
-        assert!(!all.covers(&asked("2024-12-31", &[])), "earlier history is missing");
-        assert!(all.covers(&asked("2025-02-01", &[])));
+        assert!(!word.covers(&selection("2025-01-01", &["Word", "Excel"])));
+        assert!(!all.covers(&selection("2024-12-31", &[])), "earlier history is missing");
+        assert!(all.covers(&selection("2025-02-01", &[])));
     }
 }

@@ -40,7 +40,7 @@ impl StateQuery<'_> {
         let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
         let mut rows = 0;
         while let Some(mut file) = files.try_next().await? {
-            let is_looked_for = |member: &&ScopeMember| rows < LOOKED_BACK || !self.is_long_gone(member);
+            let is_looked_for = |member: &&ScopeMember| rows < LOOKED_BACK || !self.is_long_deleted(member);
             let missing = reader.users.values().filter(|member| member.state.is_none()).filter(is_looked_for);
             let Some(first_seen) = missing.filter_map(|member| member.first_seen).min() else { break };
             if file.newest.is_some_and(|newest| newest < first_seen.plus_seconds(-SLACK)) {
@@ -52,12 +52,12 @@ impl StateQuery<'_> {
             }
         }
         if rows >= LOOKED_BACK {
-            users.retain(|_, member| member.state.is_some() || !self.is_long_gone(member));
+            users.retain(|_, member| member.state.is_some() || !self.is_long_deleted(member));
         }
         Ok(())
     }
 
-    fn is_long_gone(&self, member: &ScopeMember) -> bool {
+    fn is_long_deleted(&self, member: &ScopeMember) -> bool {
         member.deleted_at.zip(self.deleted_since).is_some_and(|(deleted_at, since)| deleted_at < since)
     }
 }

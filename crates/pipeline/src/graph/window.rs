@@ -229,8 +229,8 @@ mod tests {
         let input = WindowInput { lost, ..input("2025-10-01") };
         let done = state(Some("2025-11-05"), ("2025-11-03", "2025-11-05"));
         assert_eq!(planned(Some(&done), &input), texts(["2025-10-12", "2025-11-06"]));
-        let restart = ScopeState { is_resumed: true, ..state(Some("2025-11-06"), ("2025-11-04", "2025-11-06")) };
-        assert_eq!(planned(Some(&restart), &input), texts(["2025-10-12", "2025-11-06"]));
+        let resumed = ScopeState { is_resumed: true, ..state(Some("2025-11-06"), ("2025-11-04", "2025-11-06")) };
+        assert_eq!(planned(Some(&resumed), &input), texts(["2025-10-12", "2025-11-06"]));
         let again = ScopeState { is_after_loss: true, ..state(Some("2025-11-06"), ("2025-10-12", "2025-11-06")) };
         assert_eq!(planned(Some(&again), &input), texts(["2025-11-05", "2025-11-06"]));
         let failed = ScopeState { status: SliceStatus::Failed, ..again };
@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_continued_run_settled_is_not_asked_again() {
+    fn what_a_resumed_run_settled_is_not_read_again() {
         let input = input("2025-10-01");
         let done = || ScopeState { is_resumed: true, ..state(Some("2025-11-06"), ("2025-11-04", "2025-11-06")) };
         assert_eq!(planned(Some(&done()), &input), None);

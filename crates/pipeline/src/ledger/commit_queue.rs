@@ -140,7 +140,7 @@ impl CommitQueue {
             loop {
                 tokio::select! {
                     _ = &mut is_over => return,
-                    () = self.due() => {}
+                    () = self.wait_until_due() => {}
                 }
                 // The next row that is recorded gets the error, too.
                 if let Err(error) = self.flush(run_id).await {
@@ -152,7 +152,7 @@ impl CommitQueue {
     }
 
     /// Waits until the waiting rows are due.
-    async fn due(&self) {
+    async fn wait_until_due(&self) {
         self.waiting.notified().await;
         // They may have been committed meanwhile.
         let due = self.state.lock().await.schedule.due;

@@ -68,16 +68,16 @@ impl PayloadChanges {
     }
 
     /// Removes the payloads of rows that name no File any more.
-    pub(crate) async fn remove_cleared(&mut self, rejects: &Rejects, gone: &[SourceRow]) -> Result<(), Error> {
-        if gone.is_empty() {
+    pub(crate) async fn remove_cleared(&mut self, rejects: &Rejects, cleared: &[SourceRow]) -> Result<(), Error> {
+        if cleared.is_empty() {
             return Ok(());
         }
-        self.payloads.remove(&payload_keys(gone)?)?;
+        self.payloads.remove(&payload_keys(cleared)?)?;
         let transcript = |row: &&SourceRow| {
             let table = copilot_lake_tables::table(row.table);
             table.and_then(|table| table.column(row.column)).is_some_and(|column| column.transcript)
         };
-        let transcripts: Vec<String> = gone.iter().filter(transcript).map(|row| row.id.clone()).collect();
+        let transcripts: Vec<String> = cleared.iter().filter(transcript).map(|row| row.id.clone()).collect();
         self.replace_messages(rejects, &transcripts).await
     }
 
@@ -94,9 +94,9 @@ impl PayloadChanges {
 }
 
 /// The keys in `payload` of the Files of these rows.
-fn payload_keys(gone: &[SourceRow]) -> Result<RecordBatch, Error> {
+fn payload_keys(cleared: &[SourceRow]) -> Result<RecordBatch, Error> {
     let each =
-        |part: fn(&SourceRow) -> &str| Arc::new(StringArray::from_iter_values(gone.iter().map(part))) as ArrayRef;
+        |part: fn(&SourceRow) -> &str| Arc::new(StringArray::from_iter_values(cleared.iter().map(part))) as ArrayRef;
     let keys = vec![
         ("source_table", each(|row| row.table)),
         ("source_id", each(|row| &row.id)),

@@ -44,17 +44,17 @@ pub(crate) async fn remove(
     run_id: &str,
     rejects: &Rejects,
     table: &'static Table,
-    gone: &[Vec<String>],
+    deleted: &[Vec<String>],
 ) -> Result<(), Error> {
-    let rows = gone.len();
+    let rows = deleted.len();
     let mut parents = RejectParents::new();
-    let part = |at: usize| texts(gone.iter().map(move |key| key.get(at).map_or("", String::as_str)));
+    let part = |at: usize| texts(deleted.iter().map(move |key| key.get(at).map_or("", String::as_str)));
     if table.files().any(|column| column.transcript) {
         for derived in [&TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE] {
             let mut changes = lake.changes(derived, Find::ByKey);
             changes.remove(&keys(derived, vec![part(0)])?)?;
             changes.commit(run_id).await?;
-            let ids: Vec<String> = gone.iter().filter_map(|key| key.first().cloned()).collect();
+            let ids: Vec<String> = deleted.iter().filter_map(|key| key.first().cloned()).collect();
             rejects.collect_parents(derived, &ids, &mut parents).await?;
         }
     }
@@ -64,7 +64,7 @@ pub(crate) async fn remove(
         changes.commit(run_id).await?;
     }
     let mut changes = lake.changes(&REJECTED_RECORD, Find::ByKey);
-    let records = texts(gone.iter().map(|key| key.join("/")));
+    let records = texts(deleted.iter().map(|key| key.join("/")));
     changes.remove(&keys(&REJECTED_RECORD, vec![same(table.source_name(), rows), same(table.name, rows), records])?)?;
     for keys in rejects.keys_below(&parents).await? {
         changes.remove(&keys)?;
@@ -111,8 +111,8 @@ mod tests {
         let lake = empty().await;
         put_payloads(&lake, &COPILOT_EVENT, &[["a", "p"], ["a", "q"], ["b", "p"]]).await;
         put_rejects(&lake, &COPILOT_EVENT, &["a/p", "b/p"]).await;
-        let gone = [vec!["a".to_owned(), "p".to_owned()]];
-        remove(&lake, "run", &Rejects::new(&lake), &COPILOT_EVENT, &gone).await.unwrap();
+        let deleted = [vec!["a".to_owned(), "p".to_owned()]];
+        remove(&lake, "run", &Rejects::new(&lake), &COPILOT_EVENT, &deleted).await.unwrap();
         assert_eq!(texts(&lake, &PAYLOAD, "source_id").await, ["a", "b"]);
         assert_eq!(texts(&lake, &PAYLOAD, "source_partitionid").await, ["p", "q"]);
         assert_eq!(texts(&lake, &REJECTED_RECORD, "record_key").await, ["b/p"]);
@@ -127,8 +127,8 @@ mod tests {
         let messages = rows(&TRANSCRIPT_MESSAGE, &columns, &messages, TIME);
         put(&lake, &TRANSCRIPT_MESSAGE, messages, TIME).await;
         put_rejects(&lake, &TRANSCRIPT_MESSAGE, &["a/2", "b/1"]).await;
-        let gone = [vec!["a".to_owned()]];
-        remove(&lake, "run", &Rejects::new(&lake), &COPILOT_TRANSCRIPT_DATA, &gone).await.unwrap();
+        let deleted = [vec!["a".to_owned()]];
+        remove(&lake, "run", &Rejects::new(&lake), &COPILOT_TRANSCRIPT_DATA, &deleted).await.unwrap();
         assert_eq!(texts(&lake, &TRANSCRIPT_MESSAGE, "transcript_data_id").await, ["b"]);
         assert_eq!(texts(&lake, &REJECTED_RECORD, "record_key").await, ["b/1"]);
     }

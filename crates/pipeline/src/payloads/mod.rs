@@ -152,27 +152,27 @@ impl PayloadWalk<'_> {
 
     /// Removes the payloads of rows that name no File any more.
     async fn remove_cleared(&mut self, rows: Vec<SourceRow>) -> Result<(), Error> {
-        let mut gone = Vec::with_capacity(rows.len());
+        let mut cleared = Vec::with_capacity(rows.len());
         for row in rows {
-            match self.is_gone(&row).await? {
-                Some(true) => gone.push(row),
+            match self.is_file_deleted(&row).await? {
+                Some(true) => cleared.push(row),
                 Some(false) => {}
                 None => drop(self.incomplete.insert((row.table, Week::of(row.row_time)))),
             }
         }
-        if gone.is_empty() {
+        if cleared.is_empty() {
             return Ok(());
         }
         let extracted_at = self.context.service.service_time().await?;
         if let Some(archive) = self.archive(extracted_at) {
-            archive.push_cleared(&gone, extracted_at);
+            archive.push_cleared(&cleared, extracted_at);
         }
-        self.changes.remove_cleared(&self.context.run.rejects, &gone).await
+        self.changes.remove_cleared(&self.context.run.rejects, &cleared).await
     }
 
-    /// Whether the File is gone that a row does not name any more; `None` when that is not known now. Payloads of a
+    /// Whether the File that a row does not name any more was deleted; `None` when that is not known now. Payloads of a
     /// hidden column stay: its rows are read again once it is shown.
-    async fn is_gone(&mut self, row: &SourceRow) -> Result<Option<bool>, Error> {
+    async fn is_file_deleted(&mut self, row: &SourceRow) -> Result<Option<bool>, Error> {
         let Some(table) = copilot_lake_tables::table(row.table) else { return Ok(Some(false)) };
         match self.context.schema.shows_files(table, row.column) {
             FileVisibility::Everything => return Ok(Some(true)),

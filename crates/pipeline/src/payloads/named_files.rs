@@ -322,12 +322,13 @@ mod tests {
     #[test]
     fn files_of_deleted_rows_stay_as_they_are() {
         let deleted = event(Some("f"));
-        let columns = deleted.schema().fields().iter().zip(deleted.columns()).map(|(field, column)| {
+        let schema = deleted.schema();
+        let columns = schema.fields().iter().zip(deleted.columns()).map(|(field, column)| {
             let is_time = field.name() == "deleted_at";
             let times = || arrow::array::TimestampMicrosecondArray::from(vec![TIME.0]).with_timezone("UTC");
             if is_time { Arc::new(times()) as arrow::array::ArrayRef } else { Arc::clone(column) }
         });
-        let deleted = RecordBatch::try_new(deleted.schema(), columns.collect()).unwrap();
+        let deleted = RecordBatch::try_new(Arc::clone(&schema), columns.collect()).unwrap();
         let retry = RetryMissing { full: true, now: TIME };
         assert_eq!(compared(&deleted, None, retry), (0, 0));
         assert_eq!(compared(&deleted, Some(&held(Some("g"), false, TIME)), retry), (0, 0));

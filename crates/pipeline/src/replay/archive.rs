@@ -9,7 +9,7 @@ use copilot_lake_tables::{Instant, Labels, Table};
 use copilot_lake_writer::{Archive, Error};
 use serde::Serialize;
 
-use super::description::{GONE, PAYLOADS, PageTime, PayloadLine, SliceFile, VERSION};
+use super::description::{CLEARED, PAYLOADS, PageTime, PayloadLine, SliceFile, VERSION};
 use crate::dataverse::context::DataverseContext;
 use crate::ledger::slice_row::SliceCounts;
 use crate::run::context::RunContext;
@@ -84,7 +84,7 @@ fn describe(run: &RunContext, slice: &Slice, selection: &str, as_of: Instant) ->
         throttled_seconds: 0.0,
         ids: vec![],
         labels: vec![],
-        gone: vec![],
+        deleted_keys: vec![],
         deletes: String::new(),
         token: None,
     })
@@ -99,7 +99,7 @@ pub(crate) async fn archive_deletions(
 ) -> Result<(), Error> {
     let as_of = counts.as_of.unwrap_or(slice.end);
     let Some(mut about) = describe(run, slice, &slice.table.key.join(","), as_of) else { return Ok(()) };
-    (about.gone, about.deletes, about.token) = (keys.to_vec(), deletes.to_owned(), Some(token.to_owned()));
+    (about.deleted_keys, about.deletes, about.token) = (keys.to_vec(), deletes.to_owned(), Some(token.to_owned()));
     (about.counts, about.pages_read, about.requests) = (false, counts.pages, counts.requests);
     let name = format!("{}-{}", slice.clock, compact(as_of));
     run.lake.archive(slice.table.name, &run.run_id, &name).finish(json(&about), String::new()).await
@@ -153,7 +153,7 @@ impl PayloadArchive {
     /// Archives which rows name no File any more.
     pub(crate) fn push_cleared(&mut self, rows: &[SourceRow], extracted_at: Instant) {
         for row in rows {
-            let line = PayloadLine { status: Some(GONE.to_owned()), ..PayloadLine::new(row, extracted_at) };
+            let line = PayloadLine { status: Some(CLEARED.to_owned()), ..PayloadLine::new(row, extracted_at) };
             self.index.push_str(&json(&line));
             self.index.push('\n');
         }

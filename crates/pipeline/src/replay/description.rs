@@ -47,8 +47,8 @@ pub(crate) struct SliceFile {
     #[serde(default)]
     pub(crate) labels: Vec<(String, i32, String)>,
     /// Keys of rows that were deleted at the service.
-    #[serde(default)]
-    pub(crate) gone: Vec<Vec<String>>,
+    #[serde(default, rename = "gone")]
+    pub(crate) deleted_keys: Vec<Vec<String>>,
     /// What to do with them: `mark` or `remove`.
     #[serde(default)]
     pub(crate) deletes: String,
@@ -64,7 +64,7 @@ pub(crate) struct PageTime {
 }
 
 /// The status of a row that names no File any more.
-pub(crate) const GONE: &str = "gone";
+pub(crate) const CLEARED: &str = "gone";
 /// The version of [`SliceFile`] and [`PayloadLine`].
 pub(crate) const VERSION: u32 = 1;
 
@@ -122,7 +122,7 @@ impl PayloadLine {
 
     /// Whether the row names no File any more.
     pub(crate) fn is_cleared(&self) -> bool {
-        self.status.as_deref() == Some(GONE)
+        self.status.as_deref() == Some(CLEARED)
     }
 
     /// Whether the File could not be fetched.

@@ -293,7 +293,7 @@ impl ReplayTarget<'_> {
         let as_of = instant(&about.as_of)?;
         let deletes = Deletes::parse(&about.deletes).unwrap_or_default();
         let how = Deletion { deletes, as_of, seen_until: Some(as_of) };
-        let rows = deletes::delete_rows(&self.lake, &self.run, &self.rejects, table, &about.gone, &how).await?;
+        let rows = deletes::delete_rows(&self.lake, &self.run, &self.rejects, table, &about.deleted_keys, &how).await?;
         self.report(table.name).rows_deleted += rows;
         Ok(())
     }
@@ -319,14 +319,14 @@ impl ReplayTarget<'_> {
             let extracted_at = lines[0].0;
             let mut lines = lines.iter().peekable();
             while lines.peek().is_some() {
-                let (mut payloads, mut gone, mut held) = (Vec::new(), Vec::new(), 0);
+                let (mut payloads, mut cleared, mut held) = (Vec::new(), Vec::new(), 0);
                 while payloads.len() < DECODED_TOGETHER
                     && held < DECODED_TOGETHER_BYTES
                     && let Some((_, row, line)) = lines.next()
                 {
                     let row = row.clone();
                     if line.is_cleared() {
-                        gone.push(row);
+                        cleared.push(row);
                         continue;
                     }
                     let bytes = match line.number {
@@ -347,7 +347,7 @@ impl ReplayTarget<'_> {
                 }
                 let decoded = cpu::run_on_rayon(move || decode_payloads(&payloads, extracted_at)).await?;
                 changes.push(&self.rejects, &self.run, decoded, extracted_at).await?;
-                changes.remove_cleared(&self.rejects, &gone).await?;
+                changes.remove_cleared(&self.rejects, &cleared).await?;
             }
         }
         changes.commit(&self.rejects, &self.run).await?;
