@@ -90,3 +90,64 @@ fn status_of(
     };
     (status, (Some(error.to_string()), Some(short)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use copilot_lake_decoder::History;
+    use copilot_lake_tables::Instant;
+
+    use super::*;
+    use crate::graph::history::HistoryDecoding;
+    use crate::graph::selection::HistorySelection;
+    use crate::graph::window::HistoryTask;
+    use crate::ledger::slice_row::SliceCounts;
+
+    const NOW: Instant = Instant::from_seconds(1_760_000_000);
+
+    fn ended(user: &str, result: Result<(), SliceError>) -> EndedHistory {
+        let selection = HistorySelection { since: NOW, app_classes: std::collections::BTreeSet::new() };
+        EndedHistory {
+            task: HistoryTask::unread(user.to_owned(), NOW..NOW.plus_seconds(60), Arc::new(selection)),
+            history: Arc::new(Mutex::new(HistoryDecoding { history: History::new(user, None), broken: None })),
+            counts: SliceCounts::default(),
+            finished_at: NOW,
+            unfiltered: false,
+            result,
+        }
+    }
+
+    fn refused(user: &str, reason: &'static str) -> EndedHistory {
+        let error = ServiceError::UserRefused { status: 403, code: String::new(), reason, call: Box::default() };
+        ended(user, Err(SliceError::Service(error)))
+    }
+
+    fn users(slices: &[EndedSlice]) -> Vec<(&str, SliceStatus)> {
+        slices.iter().map(|slice| (slice.row.slice.scope.as_str(), slice.row.status)).collect()
+    }
+
+    #[test]
+    fn refusals_are_held_until_a_history_is_read() {
+        let mut outcomes = HistoryOutcomes::new(true);
+        assert_eq!(users(&outcomes.ended(refused("a", "")).unwrap()), []);
+        let own = outcomes.ended(refused("b", "no mailbox")).unwrap();
+        assert_eq!(users(&own), [("b", SliceStatus::Skipped)], "a reason of the user's own");
+        assert_eq!(users(&outcomes.ended(ended("c", Err(SliceError::Stopped))).unwrap()), []);
+        outcomes.page_received();
+        let released = outcomes.ended(ended("d", Ok(()))).unwrap();
+        assert_eq!(users(&released), [("a", SliceStatus::Skipped), ("d", SliceStatus::Done)]);
+        let (rest, refused) = outcomes.finish(true);
+        assert_eq!((users(&rest).len(), refused), (0, 0));
+    }
+
+    #[test]
+    fn held_refusals_fail_when_everyone_was_refused() {
+        for (everyone_was_tried, expected) in [(true, (SliceStatus::Failed, 1)), (false, (SliceStatus::Skipped, 0))] {
+            let mut outcomes = HistoryOutcomes::new(true);
+            assert_eq!(users(&outcomes.ended(refused("a", "")).unwrap()), []);
+            let (held, refused) = outcomes.finish(everyone_was_tried);
+            assert_eq!((held[0].row.status, refused), expected);
+        }
+    }
+}
