@@ -38,7 +38,7 @@ pub enum Finding {
     Readable {
         /// The table.
         table: &'static str,
-        /// The depth of the privilege, where it could be told.
+        /// The depth of the privilege, where it is known.
         depth: Option<Depth>,
     },
     /// Only some rows of the table can be read, and the service does not say so when it leaves others out.

@@ -12,7 +12,7 @@ const SKIPPED: f64 = 0.05;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunOutcome {
-    /// Everything that was asked for is in the lake.
+    /// Everything that was due is in the lake.
     Complete,
     /// Some slices or payloads failed, or the run was stopped; the next run picks up the rest.
     Partial,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
-use arrow::datatypes::DataType;
 use copilot_lake_decoder::assemble;
 use copilot_lake_tables::{Instant, Table, Week};
 use copilot_lake_writer::{Find, Instance, Lake, LakeOptions, Scan};
@@ -18,17 +17,16 @@ pub(crate) async fn empty() -> Lake {
     lake
 }
 
-/// Rows of a table with these texts, one list per row; its instants are all `time`, other columns null.
+/// Rows of a table with these texts, one list per row; read at `time`, and of that time; other columns are null.
 pub(crate) fn rows(table: &'static Table, columns: &[&str], rows: &[&[Option<&str>]], time: Instant) -> RecordBatch {
     let texts = columns.iter().enumerate().map(|(at, name)| {
         let values: StringArray = rows.iter().map(|row| row[at]).collect();
         (*name, Arc::new(values) as ArrayRef)
     });
-    let schema = table.layout().schema();
-    let times = schema.fields().iter().filter(|field| matches!(field.data_type(), DataType::Timestamp(..)));
-    let times = times.filter(|field| !field.is_nullable()).map(|field| {
+    let times = ["row_time", "extracted_at"].into_iter().filter(|name| table.layout().position(name).is_some());
+    let times = times.map(|name| {
         let values = TimestampMicrosecondArray::from(vec![time.0; rows.len()]).with_timezone("UTC");
-        (field.name().as_str(), Arc::new(values) as ArrayRef)
+        (name, Arc::new(values) as ArrayRef)
     });
     assemble(table, texts.chain(times).collect()).unwrap()
 }

@@ -4,9 +4,9 @@ use copilot_lake_extractor::Error as ServiceError;
 
 use crate::slice_error::SliceError;
 
-/// When so many users who should have a history were refused and no history was read, the application is refused.
+/// Refusals of users who should have a history after which, when no history was read, the application is refused.
 pub(crate) const REFUSED: usize = 100;
-/// When so many slices failed one after the other, the service is down.
+/// Consecutive failures after which an unreachable service is given up.
 const FAILED: usize = 100;
 
 /// How an attempt to read a history ended.

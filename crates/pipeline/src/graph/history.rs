@@ -85,7 +85,7 @@ impl HistoryReader {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    /// Reads histories, several at a time, and sends what happens. Ends early when nobody listens, or on a shutdown.
+    /// Reads histories, several at a time, and sends what happens. Ends early when the receiver is closed, or on a shutdown.
     pub(crate) async fn read(&self, tasks: Vec<HistoryTask>, events: mpsc::Sender<HistoryEvent>) {
         let reading = stream::iter(tasks).for_each_concurrent(self.service.at_once(), |task| async {
             if self.shutdown.is_requested() {
@@ -118,7 +118,7 @@ impl HistoryReader {
         let HistoryRead { history, unfiltered, result } = reading;
         let finished_at = self.service.service_time().await.ok().or(counts.as_of).unwrap_or(task.end);
         let ended = EndedHistory { task, history, counts, finished_at, unfiltered, result };
-        // Nobody listens any more when the run is given up.
+        // The receiver is closed when the run is given up.
         drop(events.send(HistoryEvent::End(Box::new(ended))).await);
     }
 

@@ -9,7 +9,7 @@ use super::history::EndedHistory;
 use crate::report::SliceStatus;
 use crate::slice_error::SliceError;
 
-/// So many slices are held at most.
+/// Slices that are held at most.
 const HELD: usize = 10_000;
 
 /// The outcomes of a run's histories so far.

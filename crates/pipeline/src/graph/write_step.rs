@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use copilot_lake_decoder::Revision;
 
-/// When so many rows are deferred, they are committed.
+/// Rows that are deferred at most.
 const DEFERRED: usize = 10_000;
 
 /// When rows that were decoded together are written.

@@ -1,6 +1,6 @@
 //! The bookkeeping tables: which runs there were, which windows are done, and which rows have rejects.
 //!
-//! Knows no service: rows come from whoever read a slice.
+//! Knows nothing of how a service is read: it gets the row of a slice once the slice is committed.
 
 mod commit_queue;
 mod reject_index;

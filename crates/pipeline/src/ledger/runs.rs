@@ -30,7 +30,7 @@ pub(crate) struct Restart {
 }
 
 impl Restart {
-    /// What a run with `--full` goes by once no service has pending work of a stopped run: it reads everything from the
+    /// The restart of a run with `--full` once no service has work pending of a stopped run: everything is read from the
     /// beginning. `None` when the run resumes nothing of that kind.
     pub(crate) fn fresh(&self, full: bool) -> Option<Self> {
         let (runs, now) = (BTreeSet::new(), self.started_at.floor_second());
