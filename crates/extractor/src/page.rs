@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::budget::Reservation;
 use crate::envelope;
+use crate::http::body_budget::Reservation;
 use serde::de::DeserializeOwned;
 
 /// One complete answer with rows: the envelope is parsed, the rows are not.

@@ -15,9 +15,9 @@ use pkcs8::EncryptedPrivateKeyInfo;
 use serde_json::json;
 use url::Url;
 
-use super::file;
+use super::credential_file;
+use super::secret::Secret;
 use crate::error::Error;
-use crate::secret::Secret;
 use crate::text_file::{NotText, text_of};
 
 /// For how long an assertion is good: as long as the vendor advises at most.
@@ -32,7 +32,7 @@ pub(super) struct Certificate {
 impl Certificate {
     /// Reads the file, which holds both in PEM and may hold certificates of authorities too.
     pub(super) fn read(path: &Path, password: Option<&Secret>) -> Result<Self, Error> {
-        let bytes = file::read("auth.client_certificate_file", path)?;
+        let bytes = credential_file::read("auth.client_certificate_file", path)?;
         parse(&bytes, password)
             .map_err(|what| Error::Usage { what: format!("the file of `auth.client_certificate_file` {what}") })
     }

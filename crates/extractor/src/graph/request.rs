@@ -3,9 +3,9 @@
 use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, is_guid};
 use url::Url;
 
-use super::HistoryAsk;
+use super::history_ask::HistoryAsk;
 use crate::error::Error;
-use crate::request::{Ask, Kind, encode};
+use crate::http::request::{Ask, Kind, encode};
 
 /// Users per page: the most that the directory gives.
 const USERS: u32 = 999;

@@ -104,7 +104,7 @@ async fn a_page_of_a_history_takes_room_until_its_last_clone_is_dropped() {
     drop(clone);
     assert!(fits(9 << 20) && !fits(11 << 20));
     drop(held);
-    assert!(fits(crate::graph::PAGES));
+    assert!(fits(crate::graph::service::PAGES));
 }
 
 #[tokio::test]
@@ -131,12 +131,12 @@ async fn links_must_stay_with_the_service_and_not_come_again() {
 async fn pages_without_end_are_an_error() {
     let server = Server::start(|request| page(&request, "[]", Some(&format!("/{}", request.number)))).await;
     let service = graph(server.url.clone());
-    let ask = crate::request::Ask::page_of(
+    let ask = crate::http::request::Ask::page_of(
         server.url.join("/v1.0/copilot/users/x/y").unwrap(),
         &copilot_lake_tables::AI_INTERACTION,
-        crate::request::Kind::History { filtered: true },
+        crate::http::request::Kind::History { filtered: true },
     );
-    let pages: Vec<_> = crate::pages::one_by_one(Arc::clone(&service.client), Ok(ask), 3).collect().await;
+    let pages: Vec<_> = crate::page_stream::one_by_one(Arc::clone(&service.client), Ok(ask), 3).collect().await;
     let [Ok(_), Ok(_), Ok(_), Err(Error::BadPage { reason, call })] = pages.as_slice() else { panic!("{pages:?}") };
     assert_eq!((reason.as_str(), call.page), ("its link leads on after 3 pages", Some(3)));
     assert_eq!(server.asked().len(), 3);

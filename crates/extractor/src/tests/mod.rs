@@ -25,8 +25,8 @@ use copilot_lake_tables::{COPILOT_EVENT, Week};
 use futures::StreamExt;
 use url::Url;
 
-use crate::backoff::Backoff;
-use crate::retry::Patience;
+use crate::http::backoff::Backoff;
+use crate::http::retry::Patience;
 use crate::{
     Auth, Credential, Dataverse, DataverseSettings, Error, Graph, GraphSettings, HistoryAsk, Network, Page, Secret,
     Selection, Slice,

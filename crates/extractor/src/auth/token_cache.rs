@@ -1,0 +1,128 @@
+//! Tokens: one per identity, refreshed early, by one request at a time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::sign_in::SignIn;
+use super::token::Token;
+use crate::error::Error;
+use crate::http::retry::Patience;
+
+/// How long the answer of a failed sign-in holds for everyone who waited for it.
+const FAILURE_HOLDS: Duration = Duration::from_secs(10);
+
+/// How long an old token is used on when a new one could not be had.
+const USE_OLD: Duration = Duration::from_secs(30);
+
+/// The token of an identity for one service.
+#[derive(Debug)]
+pub(crate) struct TokenCache {
+    sign_in: SignIn,
+    patience: Patience,
+    current: Mutex<Option<Arc<Token>>>,
+    refresh: tokio::sync::Mutex<Refresh>,
+}
+
+#[derive(Debug, Default)]
+struct Refresh {
+    failed: Option<(Instant, Error)>,
+    /// Until when the last token should have been good.
+    promised: Option<Instant>,
+    /// Tokens in a row that the service refused before that.
+    refused: u32,
+}
+
+impl TokenCache {
+    pub(crate) fn new(sign_in: SignIn, patience: Patience) -> Self {
+        Self { sign_in, patience, current: Mutex::default(), refresh: tokio::sync::Mutex::default() }
+    }
+
+    /// A token that is good for a while: the kept one, or a new one that all who ask meanwhile share.
+    pub(crate) async fn get(&self) -> Result<Arc<Token>, Error> {
+        if let Some(token) = self.fresh() {
+            return Ok(token);
+        }
+        let mut refresh = self.refresh.lock().await;
+        if let Some(token) = self.fresh() {
+            return Ok(token);
+        }
+        if let Some((at, error)) = &refresh.failed
+            && at.elapsed() < FAILURE_HOLDS
+        {
+            return Err(error.clone());
+        }
+        let old = self.lock().clone().filter(|token| Instant::now() < token.expires);
+        tokio::time::sleep(refresh.calm()).await;
+        let most = if old.is_some() { 1 } else { self.patience.tries };
+        let asked = Instant::now();
+        let granted = self.sign_in.token(&self.patience, most).await;
+        match (granted.and_then(|granted| Token::new(granted.token.reveal(), asked, granted.life)), old) {
+            (Ok(token), _) => {
+                refresh.failed = None;
+                refresh.promised = Some(token.fresh_until);
+                Ok(self.keep(token))
+            }
+            (Err(_), Some(old)) => {
+                // The old one lives on for some minutes; the next try is due before it ends.
+                let fresh_until = (Instant::now() + USE_OLD).min(old.expires);
+                Ok(self.keep(Token { fresh_until, ..Token::clone(&old) }))
+            }
+            (Err(error), None) => {
+                refresh.failed = Some((Instant::now(), error.clone()));
+                Err(error)
+            }
+        }
+    }
+
+    /// Forgets this token, which the service does not accept; a newer one stays.
+    pub(crate) fn invalidate(&self, token: &Token) {
+        let mut current = self.lock();
+        if current.as_ref().is_some_and(|current| current.header == token.header) {
+            *current = None;
+        }
+    }
+
+    fn fresh(&self) -> Option<Arc<Token>> {
+        self.lock().clone().filter(|token| Instant::now() < token.fresh_until)
+    }
+
+    fn keep(&self, token: Token) -> Arc<Token> {
+        let token = Arc::new(token);
+        *self.lock() = Some(Arc::clone(&token));
+        token
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Token>>> {
+        self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Refresh {
+    /// How long to wait first: nothing, unless the service keeps refusing tokens that should be good.
+    fn calm(&mut self) -> Duration {
+        let early = self.promised.is_some_and(|promised| Instant::now() < promised);
+        self.refused = if early { self.refused.saturating_add(1) } else { 0 };
+        match self.refused {
+            0 | 1 => Duration::ZERO,
+            refused => Duration::from_millis(100 << (refused - 2).min(6)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn tokens_refused_before_their_time_slow_the_next_sign_ins() {
+        let mut refresh = Refresh::default();
+        assert_eq!(refresh.calm(), Duration::ZERO);
+        refresh.promised = Some(Instant::now() + Duration::from_secs(3600));
+        let waits: Vec<_> = (0..5).map(|_| refresh.calm().as_millis()).collect();
+        assert_eq!(waits, [0, 100, 200, 400, 800]);
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert_eq!(refresh.calm(), Duration::ZERO, "this one had its time");
+    }
+}

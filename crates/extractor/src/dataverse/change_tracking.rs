@@ -1,0 +1,83 @@
+//! Tracking: which rows the service deleted since it was asked last.
+//!
+//! <https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems>
+
+use copilot_lake_tables::Table;
+use serde::Deserialize;
+use url::Url;
+
+use super::request;
+use super::selection::Selection;
+use crate::error::Error;
+use crate::http::client::Client;
+use crate::http::request::Kind;
+use crate::next_link::Links;
+use crate::page_stream::{self, Linked};
+
+/// What a read of a table's changes found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tracking {
+    /// The first part of the keys of deleted rows, in lower case. Of an elastic row the service says no more.
+    pub deleted: Vec<String>,
+    /// From where to read the next time: an opaque link.
+    pub token: String,
+    /// Pages read.
+    pub pages: u64,
+    /// Rows received that are not deletions.
+    pub rows: u64,
+    /// Requests sent, every try counted.
+    pub requests: u64,
+}
+
+/// An element of a page: a row, or `{"@odata.context":"...#<set>/$deletedEntity","id":"...","reason":"deleted"}`.
+#[derive(Deserialize)]
+struct Change {
+    id: Option<String>,
+    reason: Option<String>,
+}
+
+/// Reads what changed since the token was given; without one the whole table, of which only the token is kept.
+pub(crate) async fn read(
+    client: &Client,
+    api: &Url,
+    page_size: u32,
+    table: &'static Table,
+    token: Option<&str>,
+) -> Result<Tracking, Error> {
+    let key = Selection::key(table);
+    let mut ask = request::first_page(request::rows_url(api, table, &key, None)?, table, page_size, &key);
+    ask.kind = Kind::Changes;
+    let mut links = Links::new(api.clone());
+    match token {
+        Some(token) => ask.url = links.follow(token, ask.call_after(0))?,
+        None => ask.prefer("odata.track-changes"),
+    }
+    let mut tracking = Tracking::default();
+    loop {
+        let Linked { page, next, delta } = page_stream::page(client, &ask).await?;
+        let call = ask.call_after(page.requests);
+        let bad = |reason: &str| Error::BadPage { reason: reason.to_owned(), call: call.clone() };
+        for change in page.parsed::<Change>().map_err(bad)? {
+            if change.reason.as_deref() == Some("deleted") {
+                let id = change.id.ok_or_else(|| bad("a deleted row has no id"))?;
+                tracking.deleted.push(id.to_ascii_lowercase());
+            } else {
+                tracking.rows += 1;
+            }
+        }
+        tracking.pages += 1;
+        tracking.requests += u64::from(page.requests);
+        match (next, delta) {
+            (Some(next), _) => {
+                ask.url = links.follow(&next, call)?;
+                ask.page = Some(page.number + 1);
+            }
+            (None, Some(delta)) => {
+                links.check(&delta, call)?;
+                tracking.token = delta;
+                return Ok(tracking);
+            }
+            (None, None) => return Err(bad("it has neither a next page nor a token for later changes")),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! The dialect of Dataverse.
+
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RANGE};
+
+use super::error_response;
+use crate::http::dialect::Dialect;
+use crate::http::request::{Ask, Kind, Portion};
+
+pub(super) static DATAVERSE: Dialect = Dialect {
+    headers: headers,
+    fault: error_response::fault,
+    unaccepted: "the service does not accept a fresh token; check `dataverse.url` and `auth.tenant_id`",
+};
+
+/// The headers that the vendor asks for on every request to Dataverse.
+///
+/// <https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors>
+pub(super) fn headers(ask: &Ask) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    let accept = if ask.kind == Kind::File { "*/*" } else { "application/json" };
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    headers.insert(HeaderName::from_static("odata-maxversion"), HeaderValue::from_static("4.0"));
+    headers.insert(HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0"));
+    headers.insert(IF_NONE_MATCH, HeaderValue::from_static("null"));
+    if let Portion::Part(range) = &ask.portion
+        && let Ok(range) = HeaderValue::try_from(format!("bytes={}-{}", range.start, range.end - 1))
+    {
+        headers.insert(RANGE, range);
+    }
+    if let Some(prefer) = HeaderValue::try_from(&ask.prefer).ok().filter(|prefer| !prefer.is_empty()) {
+        headers.insert(HeaderName::from_static("prefer"), prefer);
+    }
+    headers
+}

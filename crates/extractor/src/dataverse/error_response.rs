@@ -1,0 +1,172 @@
+//! Refusals of Dataverse. The one place where its statuses and codes become faults.
+
+use copilot_lake_tables::table;
+use reqwest::StatusCode;
+
+use crate::error::Error;
+use crate::http::attempt_error::{Fault, Passing};
+use crate::http::error_response::{Refusal, token_of};
+use crate::http::request::Kind;
+
+// Codes of the Dataverse Web API: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
+const NO_PROPERTY_OR_SEGMENT: &str = "0x80060888";
+const NO_ROW_OR_FILE: &str = "0x80040217";
+const NO_ROW_FOR_KEY: &str = "0x80060891";
+const PRIVILEGE_DENIED: &str = "0x80040220";
+const NOT_A_MEMBER: &str = "0x80072560";
+const SQL_TIMEOUT: &str = "0x80044151";
+const TOO_MANY_AT_ONCE: &str = "0x80072326";
+const TOO_MUCH_TIME: &str = "0x80072321";
+const TOKEN_EXPIRED: &str = "0x80044352";
+const COLUMN_SECURED: &str = "0x8004f504";
+
+/// What the answer means for the call.
+pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
+    let code = spelled(&refusal.said.code);
+    let message = refusal.said.message.as_str();
+    let (ask, status) = (refusal.ask, refusal.status);
+    let call = || refusal.call();
+    if let (Kind::Changes, Some(table)) = (ask.kind, ask.table)
+        && (status == StatusCode::GONE || code == TOKEN_EXPIRED)
+    {
+        return Fault::Lasting(Error::TokenExpired { table, call: call() });
+    }
+    if refusal.passes() || code == SQL_TIMEOUT {
+        let passing = refusal.passing(&code);
+        let crowded = passing.throttled && (code == TOO_MANY_AT_ONCE || code == TOO_MUCH_TIME);
+        return Fault::Passing(Passing { crowded, ..passing });
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        return refusal.token();
+    }
+    if let (Some(table), Some(column)) = (ask.table, ask.column)
+        && status == StatusCode::FORBIDDEN
+        && is_column_security(&code, message)
+    {
+        return Fault::Lasting(Error::ColumnSecured { table, column, call: call() });
+    }
+    if let (Some(table), Some(column)) = (ask.table, missing_property(&code, message))
+        && status == StatusCode::BAD_REQUEST
+    {
+        return Fault::Lasting(Error::ColumnMissing { table, column, call: call() });
+    }
+    Fault::Lasting(match (status.as_u16(), code.as_str()) {
+        (403, NOT_A_MEMBER) => Error::PermissionMissing { table: ask.table, privilege: None, call: call() },
+        (403, _) if code == PRIVILEGE_DENIED || privilege(message).is_some() => {
+            let privilege = privilege(message).or_else(|| Some(table(ask.table?)?.read_privilege()));
+            Error::PermissionMissing { table: ask.table, privilege, call: call() }
+        }
+        (404, NO_PROPERTY_OR_SEGMENT) => Error::TableMissing { table: ask.table, call: call() },
+        (404, NO_ROW_OR_FILE) if ask.kind == Kind::File => {
+            let reason = if message.starts_with("No file attachment found") {
+                "the service has no file for this column of the row"
+            } else {
+                "the service has no such row, or no file for it"
+            };
+            Error::FileMissing { reason, call: call() }
+        }
+        (404, NO_ROW_FOR_KEY) if ask.kind == Kind::File => {
+            Error::FileMissing { reason: "the service has no such row", call: call() }
+        }
+        (204, _) if ask.kind == Kind::File => {
+            Error::FileMissing { reason: "the service answers without content", call: call() }
+        }
+        _ => Error::Refused { status: status.as_u16(), message: documented(&code, message), code, call: call() },
+    })
+}
+
+/// A code as the constants above spell it: some answers carry it as a signed decimal.
+fn spelled(code: &str) -> String {
+    match code.parse::<i32>() {
+        Ok(decimal) if decimal < 0 => format!("{decimal:#010x}"),
+        _ => code.to_ascii_lowercase(),
+    }
+}
+
+/// The privilege such as `prvReadmsdyn_copilotevent` that a message names.
+fn privilege(message: &str) -> Option<String> {
+    let mut words = message.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    words.find(|word| word.starts_with("prv") && word.len() > 3 && word.len() <= 128).map(str::to_owned)
+}
+
+/// Whether a refusal is about a secured column: the code, its name, or its documented message.
+fn is_column_security(code: &str, message: &str) -> bool {
+    const NAME: &str = "attributepermissionreadismissing";
+    let message = message.to_ascii_lowercase();
+    code == COLUMN_SECURED
+        || code == NAME
+        || message.contains(NAME)
+        || message.contains("read permissions to a secured field")
+}
+
+/// The property that the service does not know, of the documented message.
+fn missing_property(code: &str, message: &str) -> Option<String> {
+    let quoted =
+        message.strip_prefix("Could not find a property named '").filter(|_| code == NO_PROPERTY_OR_SEGMENT)?;
+    let (property, _) = quoted.split_once('\'')?;
+    Some(token_of(property, 128)).filter(|property| !property.is_empty())
+}
+
+/// What may be shown of a message: documented texts, of which only names of columns and types are taken over.
+fn documented(code: &str, message: &str) -> String {
+    let quoted: Vec<_> = message.split('\'').skip(1).step_by(2).map(|name| token_of(name, 128)).collect();
+    match (code, quoted.as_slice()) {
+        (NO_PROPERTY_OR_SEGMENT, [property, ty, ..]) if message.starts_with("Could not find a property named") => {
+            format!("could not find a property named '{property}' on type '{ty}'")
+        }
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_read_in_both_spellings() {
+        assert_eq!(spelled("-2147015902"), "0x80072322");
+        assert_eq!(spelled("0X8004ABCD"), "0x8004abcd");
+    }
+
+    #[test]
+    fn the_privilege_is_found_in_the_documented_message() {
+        let message = "Principal user (Id=1, type=8, roleCount=1, privilegeCount=2, accessMode=4), is missing \
+                       prvReadmsdyn_copilotevent privilege (Id=2) on OTC=10 for entity 'msdyn_copilotevent'.";
+        assert_eq!(privilege(message).as_deref(), Some("prvReadmsdyn_copilotevent"));
+        assert_eq!(privilege("nothing of the kind"), None);
+    }
+
+    #[test]
+    fn column_security_is_told_by_code_name_or_message() {
+        for (code, message) in [
+            ("0x8004f504", ""),
+            ("attributepermissionreadismissing", ""),
+            ("", "AttributePermissionReadIsMissing"),
+            ("", "The user does not have read permissions to a secured field. The requested operation could not be"),
+        ] {
+            assert!(is_column_security(code, message), "{code} {message}");
+        }
+        assert!(!is_column_security(PRIVILEGE_DENIED, "is missing prvReadmsdyn_copilotevent privilege"));
+    }
+
+    #[test]
+    fn a_missing_property_is_a_name() {
+        let missing = |property: &str| {
+            let message = format!("Could not find a property named '{property}' on type 'Microsoft.Dynamics.CRM.t'.");
+            missing_property(NO_PROPERTY_OR_SEGMENT, &message)
+        };
+        assert_eq!(missing("_x_value").as_deref(), Some("_x_value"));
+        assert_eq!(missing("x\ny z").as_deref(), Some("xyz"));
+        assert_eq!(missing(" "), None);
+        assert_eq!(missing_property(NO_PROPERTY_OR_SEGMENT, "Resource not found for the segment 'x'."), None);
+        assert_eq!(missing_property("", "Could not find a property named 'x' on type 't'."), None);
+    }
+
+    #[test]
+    fn of_a_message_only_names_are_shown() {
+        let message = "Could not find a property named 'x' on type 'Microsoft.Dynamics.CRM.t'. What a person wrote.";
+        let shown = "could not find a property named 'x' on type 'Microsoft.Dynamics.CRM.t'";
+        assert_eq!(documented(NO_PROPERTY_OR_SEGMENT, message), shown);
+        assert_eq!(documented("0x80040203", "Invalid argument: dear customer"), "");
+    }
+}

@@ -1,0 +1,210 @@
+//! Files: the bytes of a File column, in one answer or in parts.
+
+use std::cell::Cell;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use bytes::Bytes;
+use percent_encoding::percent_decode;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_RANGE, HeaderMap};
+use url::Url;
+
+use super::file_address::FileAddress;
+use super::request;
+use crate::error::Error;
+use crate::http::body::{self, LARGEST_FILE};
+use crate::http::body_budget::Reservation;
+use crate::http::client::{Answer, Client};
+use crate::http::request::Portion;
+
+/// The largest file that is read from one answer where the service serves parts.
+///
+/// <https://learn.microsoft.com/power-apps/developer/data-platform/file-attributes>
+const LARGEST_ANSWER: u64 = 16 << 20;
+
+/// The length of a part: the most that the service serves at once.
+const PART: u64 = 4 << 20;
+
+/// What became of a file whose length is not what the service says.
+const OTHER_SIZE: &str = "the file does not have the size that the service says";
+const OTHER_PART: &str = "the answer is not the part of the file that was asked for";
+
+/// The bytes of a file. They count against the 64 MiB that files may take in memory until this value is dropped.
+///
+/// Do not hold one while waiting for another in a fixed order: take them as they come. A caller who does it anyway is let
+/// through, one file at a time, after 10 s each.
+pub struct File {
+    /// What the service sent.
+    pub bytes: Bytes,
+    /// The name under which the file was stored.
+    pub name: Option<String>,
+    /// The size that the service declares, where it is another than that of the bytes: they came twice alike.
+    pub other_size: Option<u64>,
+    /// Gives the room back.
+    _room: Option<Reservation>,
+}
+
+impl fmt::Debug for File {
+    /// Never the bytes: they hold what people wrote.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File").field("bytes", &self.bytes.len()).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl File {
+    fn new(bytes: Bytes, headers: &HeaderMap, room: Option<Reservation>) -> Self {
+        let other_size = body::declared(headers).filter(|size| *size != bytes.len() as u64);
+        Self { bytes, name: name(headers), other_size, _room: room }
+    }
+}
+
+/// Fetches a file from the service whose Web API is at `api`.
+pub(crate) async fn fetch(client: &Client, api: &Url, file: &FileAddress) -> Result<File, Error> {
+    let ask = request::file_ask(api, file, Portion::Whole { most: LARGEST_ANSWER })?;
+    match client.get(&ask, whole()).await {
+        Ok((file, _)) => Ok(file),
+        Err(Error::FileTooLarge { size, .. }) if size <= LARGEST_FILE => large(client, api, file, size).await,
+        // So the service may say that a file is too large for one answer.
+        Err(refused @ Error::Refused { status: 400 | 413, .. }) => {
+            match in_parts(client, api, file, LARGEST_FILE).await {
+                Ok(Some(file)) => Ok(file),
+                Ok(None) | Err(Error::Refused { .. }) => Err(refused),
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(of_file(error)),
+    }
+}
+
+/// A file above what one answer should hold: in parts where the service serves them, else whole.
+async fn large(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<File, Error> {
+    match in_parts(client, api, file, size).await? {
+        Some(file) => Ok(file),
+        None => {
+            let ask = request::file_ask(api, file, Portion::Whole { most: LARGEST_FILE })?;
+            client.get(&ask, whole()).await.map(|(file, _)| file).map_err(of_file)
+        }
+    }
+}
+
+/// Takes a whole file of the declared size, or of another one when it comes twice alike: what is cut on the way seldom
+/// is.
+fn whole() -> impl Fn(Answer) -> Result<File, &'static str> {
+    let before = Cell::new(None);
+    move |answer| {
+        let file = File::new(answer.body, &answer.headers, answer.room);
+        let came = file.other_size.map(|size| (size, hash(&file.bytes)));
+        match came.is_none() || before.replace(came) == came {
+            true => Ok(file),
+            false => Err(OTHER_SIZE),
+        }
+    }
+}
+
+fn hash(bytes: &[u8]) -> (usize, u64) {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    (bytes.len(), hasher.finish())
+}
+
+/// A file part by part, `size` bytes as far as is known; `None` where the service serves no parts of it. Room for all of
+/// it is taken first, so that no part waits for it.
+async fn in_parts(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<Option<File>, Error> {
+    let mut room = client.budget.reserve((size + PART) as usize).await;
+    let mut bytes = Vec::new();
+    let mut total = None;
+    let mut first: Option<HeaderMap> = None;
+    loop {
+        let start = bytes.len() as u64;
+        let ask = request::file_ask(api, file, Portion::Part(start..start + PART))?;
+        let answer = match client.get(&ask, part(start, total)).await {
+            Ok((answer, _)) => answer,
+            // Of files in its database the service serves no parts.
+            Err(Error::Refused { .. }) if first.is_none() => return Ok(None),
+            // Behind the end, which comes before the declared one.
+            Err(Error::Refused { status: 416, .. }) => break,
+            Err(error) => return Err(of_file(error)),
+        };
+        if answer.status == StatusCode::OK {
+            // It does not know parts, and sends all of it: within the room that was taken.
+            room.settle(answer.body.len());
+            return Ok(Some(File::new(answer.body, &answer.headers, Some(room))));
+        }
+        if first.is_none() {
+            total = total_of(&answer.headers);
+            first = Some(answer.headers);
+        }
+        let length = total.unwrap_or(start + answer.body.len() as u64);
+        if length > LARGEST_FILE {
+            return Err(Error::FileTooLarge { size: length, call: ask.call_after(1) });
+        }
+        let more = ((length + PART) as usize).saturating_sub(room.bytes());
+        if more > 0 {
+            client.budget.grow(&mut room, more).await;
+        }
+        bytes.reserve_exact(length as usize - bytes.len());
+        bytes.extend_from_slice(&answer.body);
+        let is_last = match total {
+            Some(total) => bytes.len() as u64 >= total,
+            None => (answer.body.len() as u64) < PART,
+        };
+        if is_last || answer.body.is_empty() {
+            break;
+        }
+    }
+    room.settle(bytes.len());
+    Ok(first.map(|headers| File::new(Bytes::from(bytes), &headers, Some(room))))
+}
+
+/// Takes the part from there of a file of that size, an empty one when it comes twice; at the start a whole file too,
+/// where parts are not known.
+fn part(start: u64, total: Option<u64>) -> impl Fn(Answer) -> Result<Answer, &'static str> {
+    let was_empty = Cell::new(false);
+    let whole = whole();
+    move |answer| {
+        if answer.status == StatusCode::OK {
+            if start > 0 {
+                return Err(OTHER_PART);
+            }
+            let (status, headers) = (answer.status, answer.headers.clone());
+            let File { bytes: body, _room: room, .. } = whole(answer)?;
+            return Ok(Answer { status, headers, body, room });
+        }
+        let starts = content_range(&answer.headers).is_none_or(|(first, _)| first == start);
+        let same = total.is_none_or(|total| total_of(&answer.headers).is_none_or(|now| now == total));
+        match (starts && same, answer.body.is_empty()) {
+            (false, _) => Err(OTHER_PART),
+            (true, true) if !was_empty.replace(true) => Err(OTHER_SIZE),
+            (true, _) => Ok(answer),
+        }
+    }
+}
+
+/// The size of the whole file, by the answer with a part of it.
+fn total_of(headers: &HeaderMap) -> Option<u64> {
+    body::declared(headers).or_else(|| content_range(headers)?.1)
+}
+
+/// Start and total of `bytes 0-4194303/17825792`.
+fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let text = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes ")?;
+    let (range, total) = text.split_once('/')?;
+    Some((range.split_once('-')?.0.trim().parse().ok()?, total.trim().parse().ok()))
+}
+
+/// What went wrong with a file, without words about pages.
+fn of_file(error: Error) -> Error {
+    match error {
+        Error::BadPage { reason: cause, call } => Error::Unreachable { cause, call },
+        error => error,
+    }
+}
+
+/// The name of the file: outside ASCII it comes percent-encoded.
+fn name(headers: &HeaderMap) -> Option<String> {
+    let sent = headers.get("x-ms-file-name")?.as_bytes();
+    let name = percent_decode(sent).decode_utf8().unwrap_or_else(|_| String::from_utf8_lossy(sent));
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}

@@ -1,0 +1,189 @@
+//! Labels: the texts of choice codes, as the environment's metadata has them.
+
+use copilot_lake_tables::{Column, Labels, Table, Type};
+use serde::Deserialize;
+use tokio::sync::OnceCell;
+use tracing::warn;
+use url::Url;
+
+use super::choice_cast::{Cast, PICKLIST, STATE, STATUS};
+use super::request;
+use crate::error::Error;
+use crate::http::client::Client;
+use crate::http::request::Ask;
+
+/// English: the language of labels in the lake, where the environment has it.
+const ENGLISH: u32 = 1033;
+
+/// The language that the organization was made with, once it was asked for: every label has it. `None`: it is not to be
+/// had.
+pub(crate) type BaseLanguage = OnceCell<Option<u32>>;
+
+#[derive(Deserialize)]
+struct Choices {
+    value: Vec<Choice>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Choice {
+    logical_name: String,
+    option_set: Option<OptionSet>,
+    global_option_set: Option<OptionSet>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct OptionSet {
+    options: Option<Vec<Code>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Code {
+    value: Option<i32>,
+    label: Option<Texts>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Texts {
+    localized_labels: Option<Vec<Text>>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Text {
+    label: Option<String>,
+    language_code: Option<u32>,
+}
+
+impl Texts {
+    fn label(&self, language: u32) -> Option<&str> {
+        let mut of_language =
+            self.localized_labels.iter().flatten().filter(|text| text.language_code == Some(language));
+        of_language.find_map(|text| text.label.as_deref())
+    }
+}
+
+/// The texts of a code of a column.
+type Found = (&'static Column, i32, Texts);
+
+/// Asks for the labels of a table: one request for each kind of choice that it has, and one for the base language when a
+/// code that the catalogue does not know has no label in English.
+pub(crate) async fn ask(
+    client: &Client,
+    api: &Url,
+    table: &'static Table,
+    base: &BaseLanguage,
+) -> Result<Labels, Error> {
+    let mut found = Vec::new();
+    for cast in [PICKLIST, STATE, STATUS] {
+        if table.columns.iter().any(|column| Cast::of(column) == Some(cast)) {
+            let ask = Ask::json(request::choices_url(api, table, cast)?);
+            let choices: Choices = client.json(&ask, "the answer is not the metadata of choices").await?;
+            found.extend(read(table, cast, choices));
+        }
+    }
+    let base = match needs_base_language(&found) {
+        true => *base.get_or_init(|| base_language(client, api)).await,
+        false => None,
+    };
+    Ok(labels(&found, base))
+}
+
+/// The base language. Without it a code may have no label, and is complete all the same.
+async fn base_language(client: &Client, api: &Url) -> Option<u32> {
+    #[derive(Deserialize)]
+    struct Organizations {
+        value: Vec<Organization>,
+    }
+    #[derive(Deserialize)]
+    struct Organization {
+        languagecode: Option<u32>,
+    }
+    let ask = Ask::json(request::language_url(api).ok()?);
+    let asked = client.json::<Organizations>(&ask, "the answer is not an organization").await;
+    match asked {
+        Ok(organizations) => organizations.value.into_iter().find_map(|organization| organization.languagecode),
+        Err(error) => {
+            warn!(%error, "the organization's base language could not be read: labels are in English only");
+            None
+        }
+    }
+}
+
+/// The texts of the definition's columns; what a column itself says comes after what it shares with others.
+fn read(table: &'static Table, cast: Cast, choices: Choices) -> Vec<Found> {
+    let mut found = Vec::new();
+    for Choice { logical_name, option_set, global_option_set } in choices.value {
+        let of_it = |column: &&Column| column.wire == logical_name && Cast::of(column) == Some(cast);
+        let Some(column) = table.columns.iter().find(of_it) else { continue };
+        for options in [global_option_set, option_set].into_iter().flatten().filter_map(|set| set.options) {
+            found.extend(options.into_iter().filter_map(|code| Some((column, code.value?, code.label?))));
+        }
+    }
+    found
+}
+
+/// Whether a code that the catalogue does not know has labels, and none in English.
+fn needs_base_language(found: &[Found]) -> bool {
+    found.iter().any(|(column, code, texts)| {
+        let is_known = matches!(column.ty, Type::Choice(set) if set.label(*code).is_some());
+        let has_any = texts.localized_labels.iter().flatten().any(|text| text.label.is_some());
+        let in_english = found
+            .iter()
+            .any(|(of, other, texts)| of.name == column.name && other == code && texts.label(ENGLISH).is_some());
+        !is_known && has_any && !in_english
+    })
+}
+
+/// The label of each code: in English, else in the base language. What comes last stays.
+fn labels(found: &[Found], base: Option<u32>) -> Labels {
+    let mut labels = Labels::default();
+    for language in base.into_iter().chain([ENGLISH]) {
+        for (column, code, texts) in found {
+            if let Some(label) = texts.label(language) {
+                labels.insert(column.name, *code, label);
+            }
+        }
+    }
+    labels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use copilot_lake_tables::COPILOT_INTERACTION;
+
+    #[test]
+    fn labels_are_the_english_ones_of_the_definitions_columns() {
+        let text = |label: &str, language| format!(r#"{{"Label":"{label}","LanguageCode":{language}}}"#);
+        let code = |value: i32, texts: &[String]| {
+            let user = text("of the user", 1031);
+            format!(
+                r#"{{"Value":{value},"Label":{{"UserLocalizedLabel":{user},"LocalizedLabels":[{}]}}}}"#,
+                texts.join(",")
+            )
+        };
+        let own = code(1, &[text("eins", 1031), text("one", 1033)]);
+        let german = code(2, &[text("zwei", 1031)]);
+        let global = code(1, &[text("another one", 1033)]) + "," + &code(3, &[text("three", 1033)]);
+        let choices = format!(
+            r#"{{"value":[{{"LogicalName":"msdyn_scenariotype","OptionSet":{{"Options":[{own},{german}]}},
+                "GlobalOptionSet":{{"Options":[{global}]}}}},
+                {{"LogicalName":"zz_custom","OptionSet":{{"Options":[{own}]}},"GlobalOptionSet":null}},
+                {{"LogicalName":"msdyn_interactiontype","OptionSet":null}},
+                {{"LogicalName":"statecode","OptionSet":{{"Options":[{own}]}}}}]}}"#
+        );
+        let found = read(&COPILOT_INTERACTION, PICKLIST, serde_json::from_str(&choices).unwrap());
+        let english = labels(&found, None);
+        let english: Vec<_> = english.iter().collect();
+        assert_eq!(english, [("msdyn_scenariotype", 1, "one"), ("msdyn_scenariotype", 3, "three")]);
+        // The catalogue does not know 2, which has no English label.
+        assert!(needs_base_language(&found) && !needs_base_language(&found[..1]));
+        let german = labels(&found, Some(1031));
+        let two = ("msdyn_scenariotype", 2, "zwei");
+        assert_eq!(german.iter().collect::<Vec<_>>(), [english[0], two, english[1]]);
+    }
+}

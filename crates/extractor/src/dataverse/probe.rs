@@ -1,0 +1,96 @@
+//! Probes: the cheapest calls that show whether something may be read.
+
+use copilot_lake_tables::{Table, Type};
+use serde_json::Value;
+use url::Url;
+
+use super::file_address::FileAddress;
+use super::key::{self, Row};
+use super::request;
+use super::selection::Selection;
+use crate::error::Error;
+use crate::http::client::Client;
+use crate::page::Page;
+use crate::page_stream;
+
+/// The page with one row; `None` when the table has none that this identity sees.
+pub(crate) async fn first_row(
+    client: &Client,
+    api: &Url,
+    table: &'static Table,
+    selection: &Selection,
+) -> Result<Option<Page>, Error> {
+    let ask = request::first_page(request::rows_url(api, table, selection, None)?, table, 1, selection);
+    page_stream::find(client, api, ask, |page| Ok((!page.parsed::<Row>()?.is_empty()).then(|| page.clone()))).await
+}
+
+/// Rows of a page, of which a share is to be told.
+const SAMPLE: u32 = 500;
+
+/// How many rows one page has, and how many Files they name in these columns.
+pub(crate) async fn count_files(
+    client: &Client,
+    api: &Url,
+    table: &'static Table,
+    columns: &[&'static str],
+) -> Result<(usize, usize), Error> {
+    let wires: Vec<_> = columns.iter().filter_map(|name| table.column(name)).map(|column| column.wire).collect();
+    let selection = wires.iter().fold(Selection::key(table), |selection, wire| selection.with(wire));
+    let ask = request::first_page(request::rows_url(api, table, &selection, None)?, table, SAMPLE, &selection);
+    let count = |page: &Page| {
+        let rows = page.parsed::<Row>()?;
+        let named = |row: &Row| wires.iter().filter(|wire| row.get(**wire).is_some_and(Value::is_string)).count();
+        Ok((!rows.is_empty()).then(|| (rows.len(), rows.iter().map(named).sum())))
+    };
+    Ok(page_stream::find(client, api, ask, count).await?.unwrap_or_default())
+}
+
+/// What a search for some row's File in a column found.
+#[derive(Debug, Clone)]
+pub enum AnyFile {
+    /// This one.
+    At(FileAddress),
+    /// No row shows one.
+    None,
+    /// The service could not be asked for it, and no row of one page shows one.
+    NotSeen,
+}
+
+/// Some row's File in this column.
+pub(crate) async fn any_file(
+    client: &Client,
+    api: &Url,
+    page_size: u32,
+    table: &'static Table,
+    column: &'static str,
+) -> Result<AnyFile, Error> {
+    let Some(column) = table.column(column).filter(|column| matches!(column.ty, Type::File)) else {
+        return Err(Error::Usage { what: format!("`{column}` of `{}` is no file", table.name) });
+    };
+    let selection = Selection::key(table).with(column.wire);
+    let address = |page: &Page| {
+        let rows = page.parsed::<Row>()?;
+        let named = rows.iter().find(|row| row.get(column.wire).is_some_and(Value::is_string));
+        Ok(named.map(|row| FileAddress { table, key: key::of_row(table, row), column: column.name }))
+    };
+    let ask = |filter: Option<&str>, rows| {
+        let url = request::rows_url(api, table, &selection, filter)?;
+        let mut ask = request::first_page(url, table, rows, &selection);
+        ask.column = Some(column.name);
+        Ok(ask)
+    };
+    let filter = format!("{} ne null", column.wire);
+    match page_stream::find(client, api, ask(Some(&filter), 1)?, address).await {
+        // The service may not filter by such a column: the rows of one page have to do.
+        Err(Error::Refused { .. }) => {
+            let ask = ask(None, page_size)?;
+            let page = page_stream::page(client, &ask).await?.page;
+            let found = address(&page).map_err(|reason: &str| Error::BadPage {
+                reason: reason.to_owned(),
+                call: ask.call_after(page.requests),
+            });
+            Ok(found?.map_or(AnyFile::NotSeen, AnyFile::At))
+        }
+        found => Ok(found?.map_or(AnyFile::None, AnyFile::At)),
+    }
+}

@@ -1,0 +1,168 @@
+//! Requests: what is asked of the Dataverse Web API, word for word.
+
+use copilot_lake_tables::{Source, Table, Type, Week, is_guid};
+use url::Url;
+
+use super::choice_cast::Cast;
+use super::file_address::FileAddress;
+use super::selection::Selection;
+use super::table_metadata::ATTRIBUTE;
+use crate::error::Error;
+use crate::http::request::{Ask, Kind, Portion, encode};
+use crate::slice::Slice;
+
+/// The first page of a walk.
+pub(crate) fn first_page(url: Url, table: &Table, page_size: u32, selection: &Selection) -> Ask {
+    let mut ask = Ask { table: Some(table.name), page: Some(1), ..Ask::json(url) };
+    ask.prefer(&format!("odata.maxpagesize={page_size}"));
+    let annotations = selection.annotations();
+    if !annotations.is_empty() {
+        ask.prefer(&format!("odata.include-annotations=\"{}\"", annotations.join(",")));
+    }
+    ask
+}
+
+/// A call for a file.
+pub(crate) fn file_ask(api: &Url, file: &FileAddress, portion: Portion) -> Result<Ask, Error> {
+    let (table, column) = (Some(file.table.name), Some(file.column));
+    Ok(Ask { kind: Kind::File, table, column, portion, ..Ask::json(file_url(api, file)?) })
+}
+
+/// The first page of a slice, in the order of its clock, and what is asked for where rows without a value of it cannot be.
+pub(crate) fn slice_ask(api: &Url, slice: &Slice, selection: &Selection, page_size: u32) -> Result<Ask, Error> {
+    let (clock, start, end) = (slice.clock, slice.start, slice.end);
+    let window = format!("{clock} ge {start} and {clock} lt {end}");
+    let (_, elastic) = entity_set(slice.table)?;
+    let slice_url = |filter: &str| {
+        let rows = rows_url(api, slice.table, selection, Some(filter))?;
+        url(&format!("{rows}&$orderby={}", encode(&order(slice.table, elastic, clock))))
+    };
+    let plain = slice_url(&window)?;
+    let Some(timeless) = timeless(slice) else {
+        return Ok(first_page(plain, slice.table, page_size, selection));
+    };
+    let ask = first_page(slice_url(&format!("({window}) or ({timeless})"))?, slice.table, page_size, selection);
+    Ok(Ask { otherwise: Some(plain), ..ask })
+}
+
+/// Which rows belong to a slice although they have no value of its clock; `None`: no row does. A null matches no range.
+///
+/// Rows without a time of creation belong to the week of 1970-01-04: whoever asks for its first instant asks for them.
+/// Rows that do not say when they were modified changed when they were created, as far as is known.
+fn timeless(slice: &Slice) -> Option<String> {
+    let (clock, start, end) = (slice.clock, slice.start, slice.end);
+    let has = |name: &str| slice.table.column(name).is_some();
+    match clock {
+        CREATED if has(CREATED) => (start..end).contains(&Week::UNKNOWN.start()).then(|| format!("{CREATED} eq null")),
+        MODIFIED if has(CREATED) && has(MODIFIED) => {
+            Some(format!("{MODIFIED} eq null and ({CREATED} eq null or ({CREATED} ge {start} and {CREATED} lt {end}))"))
+        }
+        _ => None,
+    }
+}
+
+/// The clocks of slices.
+const CREATED: &str = "createdon";
+const MODIFIED: &str = "modifiedon";
+
+/// The first page of rows as the service orders them, all or those that a filter lets through.
+pub(crate) fn rows_url(api: &Url, table: &Table, selection: &Selection, filter: Option<&str>) -> Result<Url, Error> {
+    let (set, _) = entity_set(table)?;
+    let filter = filter.map_or_else(String::new, |filter| format!("&$filter={}", encode(filter)));
+    url(&format!("{api}{set}?$select={}{filter}", encode(&selection.properties().join(","))))
+}
+
+/// The rows in the order of this clock, only the clock itself selected: those that have a value of it, where the service
+/// can be asked that; else those without one come first.
+pub(crate) fn oldest_ask(api: &Url, table: &Table, clock: &str) -> Result<Ask, Error> {
+    let (set, _) = entity_set(table)?;
+    let oldest_url = |filter: &str| {
+        let order = encode(&format!("{clock} asc"));
+        url(&format!("{api}{set}?$select={}{filter}&$orderby={order}", encode(clock)))
+    };
+    let ask = first_page(
+        oldest_url(&format!("&$filter={}", encode(&format!("{clock} ne null"))))?,
+        table,
+        1,
+        &Selection::key(table),
+    );
+    Ok(Ask { otherwise: Some(oldest_url("")?), ..ask })
+}
+
+/// The metadata of tables and their columns.
+pub(crate) fn definitions_url(api: &Url, tables: &[&'static Table]) -> Result<Url, Error> {
+    let names: Vec<_> = tables.iter().map(|table| format!("LogicalName eq '{}'", table.name)).collect();
+    let filter = encode(&names.join(" or "));
+    url(&format!(
+        "{api}EntityDefinitions?$select=LogicalName,ChangeTrackingEnabled&$filter={filter}\
+         &$expand=Attributes($select={ATTRIBUTE})"
+    ))
+}
+
+/// The options of a table's choice columns of one kind.
+pub(crate) fn choices_url(api: &Url, table: &Table, cast: Cast) -> Result<Url, Error> {
+    let (table, Cast { ty, expand }) = (table.name, cast);
+    url(&format!(
+        "{api}EntityDefinitions(LogicalName='{table}')/Attributes/Microsoft.Dynamics.CRM.{ty}\
+         ?$select=LogicalName&$expand={expand}"
+    ))
+}
+
+/// The language that the organization was made with.
+pub(crate) fn language_url(api: &Url) -> Result<Url, Error> {
+    url(&format!("{api}organizations?$select=languagecode"))
+}
+
+/// How many rows tables have.
+pub(crate) fn totals_url(api: &Url, tables: &[&'static Table]) -> Result<Url, Error> {
+    let names: Vec<_> = tables.iter().map(|table| format!("\"{}\"", table.name)).collect();
+    let names = encode(&format!("[{}]", names.join(",")));
+    url(&format!("{api}RetrieveTotalRecordCount(EntityNames=@p1)?@p1={names}"))
+}
+
+/// The privileges of a user.
+pub(crate) fn privileges_url(api: &Url, user_id: &str) -> Result<Url, Error> {
+    if !is_guid(user_id) {
+        return Err(Error::Usage { what: "the id of a user is a GUID".to_owned() });
+    }
+    url(&format!("{api}systemusers({user_id})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()"))
+}
+
+/// The bytes of a File column of a row.
+pub(crate) fn file_url(api: &Url, file: &FileAddress) -> Result<Url, Error> {
+    let (set, elastic) = entity_set(file.table)?;
+    let column = file.table.column(file.column).filter(|column| matches!(column.ty, Type::File));
+    let (Some(column), true) = (column, file.key.len() == file.table.key.len()) else {
+        let what = format!("`{}` of `{}` is no file, or its key is incomplete", file.column, file.table.name);
+        return Err(Error::Usage { what });
+    };
+    let mut parts = Vec::with_capacity(file.key.len());
+    for (name, value) in file.table.key.iter().zip(&file.key) {
+        let guid = file.table.column(name).is_some_and(|column| matches!(column.ty, Type::Guid));
+        // A guid stands alone; a text is quoted, with its quotes doubled.
+        let value = if guid { encode(value) } else { format!("'{}'", encode(&value.replace('\'', "''"))) };
+        parts.push(if elastic || file.key.len() > 1 { format!("{name}={value}") } else { value });
+    }
+    url(&format!("{api}{set}({})/{}/$value", parts.join(","), column.wire))
+}
+
+fn entity_set(table: &Table) -> Result<(&'static str, bool), Error> {
+    let elastic = matches!(table.source, Source::Dataverse { elastic: true, .. });
+    match table.entity_set() {
+        Some(set) => Ok((set, elastic)),
+        None => Err(Error::Usage { what: format!("`{}` is not a table of Dataverse", table.name) }),
+    }
+}
+
+/// Elastic tables have no order by several columns; elsewhere the key makes the order complete.
+fn order(table: &Table, elastic: bool, clock: &str) -> String {
+    let key = table.key.iter().filter(|_| !elastic).map(|column| format!(",{column} asc"));
+    std::iter::once(format!("{clock} asc")).chain(key).collect()
+}
+
+fn url(text: &str) -> Result<Url, Error> {
+    Url::parse(text).map_err(|error| Error::Usage { what: format!("`dataverse.url` cannot be used: {error}") })
+}
+
+#[cfg(test)]
+mod tests;

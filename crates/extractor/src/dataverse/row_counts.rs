@@ -1,0 +1,59 @@
+//! Totals: how many rows the service counted in its tables within the last day.
+
+use std::collections::BTreeMap;
+
+use copilot_lake_tables::Table;
+use serde::Deserialize;
+use serde_json::Value;
+use url::Url;
+
+use super::request;
+use crate::error::Error;
+use crate::http::client::Client;
+use crate::http::request::Ask;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Counted {
+    entity_record_count_collection: Counts,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Counts {
+    keys: Vec<String>,
+    /// Numbers; of anything else nothing is known.
+    values: Vec<Value>,
+}
+
+/// Asks for the rows of all tables at once, and where that is refused of each alone: one bad name fails the call.
+pub(crate) async fn ask(
+    client: &Client,
+    api: &Url,
+    tables: &[&'static Table],
+) -> Result<BTreeMap<&'static str, u64>, Error> {
+    match together(client, api, tables).await {
+        Err(error) if error.is_refusal() => {}
+        totals => return totals,
+    }
+    let mut totals = BTreeMap::new();
+    for table in tables.iter().filter(|_| tables.len() > 1) {
+        match together(client, api, std::slice::from_ref(table)).await {
+            Ok(total) => totals.extend(total),
+            Err(error) if error.is_refusal() => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(totals)
+}
+
+async fn together(client: &Client, api: &Url, tables: &[&'static Table]) -> Result<BTreeMap<&'static str, u64>, Error> {
+    let ask = Ask::json(request::totals_url(api, tables)?);
+    let counted: Counted = client.json(&ask, "the answer is not a list of totals").await?;
+    let Counts { keys, values } = counted.entity_record_count_collection;
+    let named = keys
+        .iter()
+        .zip(values)
+        .filter_map(|(name, total)| Some((tables.iter().find(|table| table.name == name)?.name, total.as_u64()?)));
+    Ok(named.collect())
+}

@@ -1,0 +1,95 @@
+//! Refusals of Microsoft Graph. The one place where its statuses and codes become faults.
+//!
+//! <https://learn.microsoft.com/graph/errors>
+
+use reqwest::StatusCode;
+
+use super::role;
+use crate::error::Error;
+use crate::http::attempt_error::{Fault, Passing};
+use crate::http::error_response::Refusal;
+use crate::http::request::Kind;
+
+const DENIED: &str = "Authorization_RequestDenied";
+
+/// What the answer means for the call.
+pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
+    let (kind, status) = (refusal.ask.kind, refusal.status);
+    let code = refusal.said.code.clone();
+    let message = refusal.said.message.to_ascii_lowercase();
+    if refusal.passes() {
+        // A 500 may be this request's own, such as of a broken mailbox: that is not worth all the patience.
+        let own = status == StatusCode::INTERNAL_SERVER_ERROR;
+        return Fault::Passing(Passing { own, ..refusal.passing(&code) });
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        return refusal.token();
+    }
+    if status == StatusCode::PRECONDITION_FAILED || message.contains("delegated context") {
+        return Fault::Lasting(Error::SignInRefused {
+            code: format!("status {}", status.as_u16()),
+            advice: "an application token is needed: the service refuses that of a person, as `az login` gives it; \
+                     use another `auth.method`",
+        });
+    }
+    let (table, call) = (refusal.ask.table, refusal.call());
+    let one = matches!(kind, Kind::History { .. } | Kind::User);
+    Fault::Lasting(match (status.as_u16(), role_of(kind)) {
+        (403, Some(role)) if code == DENIED || refusal.token.claims().lacks(role) => {
+            Error::PermissionMissing { table, privilege: Some(role.to_owned()), call }
+        }
+        (400, _) if kind == (Kind::History { filtered: true }) && refusal.ask.page == Some(1) => {
+            Error::FilterRefused { call }
+        }
+        (status @ (403 | 404), _) if one => {
+            let reason = reason(&code, &message);
+            Error::UserRefused { status, code, reason, call }
+        }
+        (404, _) if kind == Kind::Members => Error::GroupMissing { call },
+        (status, _) => Error::Refused { status, code, message: String::new(), call },
+    })
+}
+
+/// The application permission that a call needs.
+fn role_of(kind: Kind) -> Option<&'static str> {
+    match kind {
+        Kind::History { .. } => Some(role::HISTORIES),
+        Kind::Users | Kind::User => Some(role::USERS),
+        Kind::Members => Some(role::MEMBERS),
+        Kind::Json | Kind::Changes | Kind::File => None,
+    }
+}
+
+/// Our words for what is known of codes and messages, the latter in lower case; empty where nothing is.
+fn reason(code: &str, message: &str) -> &'static str {
+    let says = |word: &str| message.contains(word) || code.to_ascii_lowercase().contains(word);
+    if says("mailbox") {
+        "the user has no mailbox that the service reads"
+    } else if says("copilot") && (says("license") || says("licence")) {
+        "the user has no Copilot licence that the service accepts"
+    } else if code.eq_ignore_ascii_case("Request_ResourceNotFound") {
+        "the directory has no such user"
+    } else {
+        ""
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn known_codes_and_messages_have_words_of_our_own() {
+        for (code, message, expected) in [
+            ("Forbidden", "user 'a b' has no valid copilot license.", "licence"),
+            ("NoCopilotLicense", "", "licence"),
+            ("MailboxNotEnabledForRESTAPI", "", "mailbox"),
+            ("ResourceNotFound", "the user does not have a mailbox", "mailbox"),
+            ("Request_ResourceNotFound", "resource 'x' does not exist", "no such user"),
+        ] {
+            assert!(reason(code, message).contains(expected), "{code} {message}");
+        }
+        assert_eq!(reason("Forbidden", "what a person wrote about a license"), "");
+        assert_eq!(reason("", ""), "");
+    }
+}

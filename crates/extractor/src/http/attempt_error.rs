@@ -1,0 +1,83 @@
+//! Faults: how one try can fail, by what the next try needs.
+
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::token::Token;
+use crate::error::Error;
+
+/// Why one try gave nothing.
+#[derive(Debug)]
+pub(crate) enum Fault {
+    /// May pass: worth another try.
+    Passing(Passing),
+    /// The service does not accept this token any more.
+    Token(Arc<Token>),
+    /// Will not pass.
+    Lasting(Error),
+}
+
+/// A failure that may pass.
+#[derive(Debug, Default)]
+pub(crate) struct Passing {
+    /// What happened, for people; never text of a body.
+    pub(crate) cause: String,
+    /// The HTTP status, if there was an answer.
+    pub(crate) status: Option<u16>,
+    /// The service's id of the request.
+    pub(crate) request_id: Option<String>,
+    /// How long the service asked to wait.
+    pub(crate) wait: Option<Duration>,
+    /// The service throttles this identity.
+    pub(crate) throttled: bool,
+    /// It does so because requests that are under way at once are too many, or take too much of its time.
+    pub(crate) crowded: bool,
+    /// The failure may be this request's own, so that few tries are enough.
+    pub(crate) own: bool,
+    /// If nothing was ever answered, the address is probably wrong.
+    pub(crate) address: bool,
+    /// An answer came, but not a complete page.
+    pub(crate) page: bool,
+}
+
+impl Passing {
+    /// An answer that is not what was asked for.
+    pub(crate) fn bad_page(reason: impl Into<String>, status: u16, request_id: Option<String>) -> Self {
+        let (cause, status) = (reason.into(), Some(status));
+        Self { cause, status, request_id, address: true, page: true, ..Self::default() }
+    }
+}
+
+impl From<Passing> for Fault {
+    fn from(passing: Passing) -> Self {
+        Self::Passing(passing)
+    }
+}
+
+/// A connection that failed, was cut, or was too slow.
+impl From<&reqwest::Error> for Passing {
+    fn from(error: &reqwest::Error) -> Self {
+        let cause = match (error.is_timeout(), error.is_connect()) {
+            (true, true) => "no connection in time".to_owned(),
+            (true, false) => "no byte came in time".to_owned(),
+            (false, _) => innermost(error),
+        };
+        Self { cause, address: error.is_connect(), ..Self::default() }
+    }
+}
+
+/// The cause at the bottom of the chain: the outer ones repeat the URL.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut text = "the request failed".to_owned();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = match inner.downcast_ref::<io::Error>() {
+            Some(error) if error.raw_os_error().is_some() => error.kind().to_string(),
+            _ => inner.to_string(),
+        };
+        cause = inner.source();
+    }
+    text
+}

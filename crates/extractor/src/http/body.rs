@@ -1,0 +1,129 @@
+//! Bodies: read into one contiguous buffer, each byte copied once.
+
+use bytes::Bytes;
+use reqwest::Response;
+use reqwest::header::HeaderMap;
+
+use super::attempt_error::Passing;
+use super::body_budget::{Budget, Reservation};
+
+/// The largest answer that is taken for a page; more is a mistake or an attack.
+const LARGEST_PAGE: usize = 512 << 20;
+
+/// The least room that a page is given before it is read.
+const PART_OF_PAGE: usize = 64 << 10;
+
+/// The largest body of a refusal that is looked at.
+const LARGEST_REFUSAL: usize = 64 << 10;
+
+/// What a File column holds at most (MaxSizeInKB 32768).
+pub(crate) const LARGEST_FILE: u64 = 32 << 20;
+
+/// What is assumed of a file whose size the service does not say.
+const UNKNOWN_FILE: u64 = 1 << 20;
+
+/// Why a file's body was not read to its end.
+pub(crate) enum Stopped {
+    Passing(Passing),
+    TooLarge(u64),
+}
+
+/// Reads a page. `usual` is the size that pages had so far, so that the buffer rarely grows. With a budget it is read
+/// when there is room for it.
+pub(crate) async fn page(
+    mut response: Response,
+    usual: usize,
+    budget: Option<&Budget>,
+) -> Result<(Bytes, Option<Reservation>), Passing> {
+    let declared = response.content_length().and_then(|length| usize::try_from(length).ok());
+    let expected = declared.unwrap_or(usual).min(LARGEST_PAGE);
+    let mut room = match budget {
+        Some(budget) => Some((budget, budget.reserve(expected.max(PART_OF_PAGE)).await)),
+        None => None,
+    };
+    let mut body = Vec::with_capacity(expected);
+    while let Some(part) = response.chunk().await.map_err(|error| Passing::from(&error))? {
+        let length = body.len() + part.len();
+        if length > LARGEST_PAGE {
+            return Err(Passing { cause: "the answer is larger than any page".to_owned(), ..Passing::default() });
+        }
+        if let Some((budget, room)) = &mut room
+            && length > room.bytes()
+        {
+            // As the buffer grows: by half of itself at least.
+            budget.grow(room, (length - room.bytes()).max(length / 2)).await;
+            body.reserve_exact(room.bytes() - body.len());
+        }
+        body.extend_from_slice(&part);
+    }
+    let room = room.map(|(_, mut room)| {
+        body.shrink_to_fit();
+        room.settle(body.len());
+        room
+    });
+    Ok((Bytes::from(body), room))
+}
+
+/// Reads the beginning of a refusal; what cannot be read is taken as empty.
+pub(crate) async fn refusal(mut response: Response) -> Vec<u8> {
+    let mut body = Vec::new();
+    while let Ok(Some(part)) = response.chunk().await {
+        body.extend_from_slice(&part);
+        if body.len() > LARGEST_REFUSAL {
+            break;
+        }
+    }
+    body
+}
+
+/// The size of a file that the service declares.
+pub(crate) fn declared(headers: &HeaderMap) -> Option<u64> {
+    headers.get("x-ms-file-size")?.to_str().ok()?.trim().parse().ok()
+}
+
+/// Reads a file of at most so many bytes, after the budget has room for it; without a budget there is room already.
+pub(crate) async fn file(
+    mut response: Response,
+    budget: Option<&Budget>,
+    most: u64,
+) -> Result<(Bytes, Option<Reservation>), Stopped> {
+    let size = declared(response.headers()).or(response.content_length());
+    if let Some(size) = size.filter(|size| *size > most) {
+        return Err(Stopped::TooLarge(size));
+    }
+    let expected = size.unwrap_or(UNKNOWN_FILE) as usize;
+    let mut room = match budget {
+        Some(budget) => Some((budget, budget.reserve(expected).await)),
+        None => None,
+    };
+    let mut body = Vec::with_capacity(expected);
+    while let Some(part) = response.chunk().await.map_err(|error| Stopped::Passing(Passing::from(&error)))? {
+        let length = body.len() + part.len();
+        if length as u64 > most {
+            return Err(Stopped::TooLarge(length as u64));
+        }
+        if let Some((budget, room)) = &mut room
+            && length > room.bytes()
+        {
+            budget.grow(room, (length - room.bytes()).max(UNKNOWN_FILE as usize)).await;
+        }
+        body.extend_from_slice(&part);
+    }
+    let room = room.map(|(_, mut room)| {
+        room.settle(body.len());
+        room
+    });
+    Ok((Bytes::from(body), room))
+}
+
+/// Reads a part of a file that is at most so long; there is room for it already.
+pub(crate) async fn part(mut response: Response, most: u64) -> Result<Bytes, Passing> {
+    let mut body = Vec::with_capacity(most as usize);
+    while let Some(part) = response.chunk().await.map_err(|error| Passing::from(&error))? {
+        if (body.len() + part.len()) as u64 > most {
+            return Err(Passing { cause: "the part is longer than was asked for".to_owned(), ..Passing::default() });
+        }
+        body.extend_from_slice(&part);
+    }
+    Ok(Bytes::from(body))
+}

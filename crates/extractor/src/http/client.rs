@@ -1,0 +1,303 @@
+//! The client: one pool of connections, and every call tried until it is answered, refused, or patience ends.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+use url::Url;
+
+use super::attempt_error::{Fault, Passing};
+use super::body::{self, Stopped};
+use super::body_budget::{Budget, Reservation};
+use super::concurrency_limit::{Permit, Permits};
+use super::dialect::Dialect;
+use super::error_response::{self, Refusal};
+use super::meter::Counts;
+use super::network::Network;
+use super::origin::shown;
+use super::rate_limiter::Pacer;
+use super::request::{Ask, Kind, Portion};
+use super::retry::{Patience, Tries};
+use super::service_clock::ServiceClock;
+use super::throttle_gate::Gate;
+use crate::auth::sign_in::{Auth, SignIn};
+use crate::auth::token::Token;
+use crate::auth::token_cache::TokenCache;
+use crate::error::Error;
+use crate::json;
+
+/// A shorter wait before the next try is nothing to bother the user with.
+const TOLD: Duration = Duration::from_secs(10);
+
+/// One identity at one service: everything that its requests share.
+#[derive(Debug)]
+pub(crate) struct Client {
+    dialect: &'static Dialect,
+    http: reqwest::Client,
+    pub(crate) tokens: TokenCache,
+    limits: Limits,
+    gate: Gate,
+    pub(crate) budget: Budget,
+    pub(crate) clock: ServiceClock,
+    pub(crate) counts: Counts,
+    /// The service was heard at least once, so its address is right.
+    heard: AtomicBool,
+    /// About the largest of the last pages: the first guess for the next.
+    page_bytes: AtomicUsize,
+}
+
+/// How hard the service may be asked.
+#[derive(Debug)]
+pub(crate) struct Limits {
+    pub(crate) patience: Patience,
+    pub(crate) permits: Permits,
+    /// For the calls that have a pace.
+    pub(crate) pacer: Option<Pacer>,
+    /// Bytes of bounded answers in memory.
+    pub(crate) budget: usize,
+}
+
+/// No service asks for a longer pause.
+const LONGEST: Duration = Duration::from_hours(24);
+
+/// A successful answer.
+pub(crate) struct Answer {
+    /// 200, or 206 for a part of a file.
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// The room that its bytes take, where they are bounded.
+    pub(crate) room: Option<Reservation>,
+}
+
+/// What a call cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cost {
+    pub(crate) requests: u32,
+    pub(crate) throttled: Duration,
+}
+
+impl Client {
+    /// A client for the service at this URL, which has been found secure.
+    pub(crate) fn new(
+        dialect: &'static Dialect,
+        service: &Url,
+        auth: Auth,
+        network: &Network,
+        limits: Limits,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            dialect,
+            tokens: TokenCache::new(SignIn::new(auth, service, network)?, limits.patience),
+            http: network.client(service)?,
+            gate: Gate::default(),
+            budget: Budget::new(limits.budget),
+            limits,
+            clock: ServiceClock::default(),
+            counts: Counts::default(),
+            heard: AtomicBool::new(false),
+            page_bytes: AtomicUsize::new(0),
+        })
+    }
+
+    /// Asks until `accept` takes an answer. What it does not take counts as an answer that was cut.
+    pub(crate) async fn get<T>(
+        &self,
+        ask: &Ask,
+        accept: impl Fn(Answer) -> Result<T, &'static str>,
+    ) -> Result<(T, Cost), Error> {
+        let mut tries = Tries::new();
+        let mut cost = Cost::default();
+        let mut token_refused = false;
+        loop {
+            let fault = match self.attempt(ask, &mut tries, &mut cost).await {
+                Ok(answer) => {
+                    let request_id = error_response::request_id(&answer.headers);
+                    match accept(answer) {
+                        Ok(accepted) => {
+                            // From now on a failure is the service's own, not a wrong address.
+                            self.heard.store(true, Ordering::Relaxed);
+                            self.limits.permits.succeeded();
+                            return Ok((accepted, cost));
+                        }
+                        Err(reason) => Passing::bad_page(reason, StatusCode::OK.as_u16(), request_id).into(),
+                    }
+                }
+                Err(fault) => fault,
+            };
+            match fault {
+                Fault::Lasting(error) => return Err(error),
+                Fault::Token(token) if !token_refused => {
+                    debug!(url = %shown(&ask.url), "the token is not accepted any more");
+                    self.tokens.invalidate(&token);
+                    token_refused = true;
+                }
+                Fault::Token(_) => {
+                    let advice = self.dialect.unaccepted;
+                    return Err(Error::SignInRefused { code: "status 401".to_owned(), advice });
+                }
+                Fault::Passing(passing) => {
+                    token_refused = false;
+                    self.rest(ask, &tries, passing).await?;
+                }
+            }
+        }
+    }
+
+    /// Asks for one JSON object; `otherwise` says what an answer of another form is.
+    pub(crate) async fn json<T: DeserializeOwned>(&self, ask: &Ask, otherwise: &'static str) -> Result<T, Error> {
+        let accept = |answer: Answer| json::from_slice(&answer.body).map_err(|_| otherwise);
+        self.get(ask, accept).await.map(|(value, _)| value)
+    }
+
+    /// Waits until the next try, or gives up.
+    async fn rest(&self, ask: &Ask, tries: &Tries, passing: Passing) -> Result<(), Error> {
+        let unheard = passing.address && !self.heard.load(Ordering::Relaxed);
+        let patience = &self.limits.patience;
+        let most = match ask.kind {
+            _ if unheard => patience.tries_unheard,
+            Kind::File => patience.tries_few,
+            _ if passing.own => patience.tries_few,
+            _ => patience.tries,
+        };
+        let next = tries.next(patience, most, passing.wait);
+        // What the service asks of one request it asks of the whole identity, even if this one gives up.
+        let asked = passing.wait.filter(|wait| !wait.is_zero()).or(next);
+        if passing.throttled {
+            let pause = asked.unwrap_or_else(|| patience.backoff.wait(tries.count)).min(LONGEST);
+            let prolonged = self.gate.close(pause);
+            if pause > patience.time {
+                warn!(seconds = pause.as_secs(), "the service wants no requests for a long time");
+                return Err(Error::Paused { left: pause, call: ask.call(tries, passing.status, passing.request_id) });
+            }
+            self.counts.throttled(prolonged);
+        }
+        let Some(wait) = next else {
+            let call = ask.call(tries, passing.status, passing.request_id);
+            return Err(if passing.page {
+                Error::BadPage { reason: passing.cause, call }
+            } else {
+                Error::Unreachable { cause: passing.cause, call }
+            });
+        };
+        let (url, cause, status) = (shown(&ask.url), passing.cause, passing.status);
+        let (page, request_id, tries) = (ask.page, passing.request_id, tries.count);
+        if passing.throttled || wait < TOLD {
+            debug!(%url, page, cause, status, request_id, tries, ?wait, "asked again");
+        } else {
+            warn!(%url, page, cause, status, request_id, tries, ?wait, "asked again after a long wait");
+        }
+        // The gate holds a throttled request back together with all others.
+        if !passing.throttled {
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    /// One try, with leave to be under way until its body is read.
+    async fn attempt(&self, ask: &Ask, tries: &mut Tries, cost: &mut Cost) -> Result<Answer, Fault> {
+        let (_permit, token) = self.leave(ask, cost).await.map_err(Fault::Lasting)?;
+        tries.begin();
+        cost.requests += 1;
+        self.counts.request();
+        let begun = Instant::now();
+        let request = self
+            .http
+            .get(ask.url.clone())
+            .headers((self.dialect.headers)(ask))
+            .header(AUTHORIZATION, token.header.clone());
+        let mut response = request.send().await.map_err(|error| Passing::from(&error))?;
+        self.clock.note(response.headers());
+        if let Some(hint) = response.headers().get("x-ms-dop-hint").and_then(|hint| hint.to_str().ok()?.parse().ok()) {
+            self.limits.permits.hint(hint);
+        }
+        let status = response.status();
+        let is_part = matches!(ask.portion, Portion::Part(_)) && status == StatusCode::PARTIAL_CONTENT;
+        if status != StatusCode::OK && !is_part {
+            self.heard.store(true, Ordering::Relaxed);
+            let headers = std::mem::take(response.headers_mut());
+            let body = body::refusal(response).await;
+            let fault = (self.dialect.fault)(Refusal::read(ask, tries, token, (status, &headers, &body)));
+            if let Fault::Passing(passing) = &fault {
+                self.yield_to(ask, passing, begun);
+            }
+            return Err(fault);
+        }
+        let headers = response.headers().clone();
+        let budget = Some(&self.budget).filter(|_| ask.kind.is_bounded());
+        match (ask.kind, budget) {
+            (Kind::File, budget) => {
+                let read = match &ask.portion {
+                    Portion::Part(range) if is_part => {
+                        let body = body::part(response, range.end - range.start).await;
+                        body.map(|body| (body, None)).map_err(Stopped::Passing)
+                    }
+                    // Whoever asks for parts has taken room for all of them.
+                    Portion::Part(_) => body::file(response, None, body::LARGEST_FILE).await,
+                    Portion::Whole { most } => body::file(response, budget, *most).await,
+                };
+                match read {
+                    Ok((body, room)) => Ok(Answer { status, headers, body, room }),
+                    Err(Stopped::Passing(passing)) => Err(passing.into()),
+                    Err(Stopped::TooLarge(size)) => {
+                        let call = ask.call(tries, Some(status.as_u16()), error_response::request_id(&headers));
+                        Err(Fault::Lasting(Error::FileTooLarge { size, call }))
+                    }
+                }
+            }
+            (_, budget) => {
+                let usual = self.page_bytes.load(Ordering::Relaxed);
+                let (body, room) = body::page(response, usual, budget).await?;
+                self.page_bytes.store(body.len().max(usual - usual / 8), Ordering::Relaxed);
+                Ok(Answer { status, headers, body, room })
+            }
+        }
+    }
+
+    /// Waits while the service wants no requests; gives up when that takes longer than a call is worth.
+    async fn pass(&self, ask: &Ask) -> Result<Duration, Error> {
+        self.gate.pass(self.limits.patience.time).await.map_err(|left| Error::Paused { left, call: ask.call_after(0) })
+    }
+
+    /// Leave to be under way, when it is this request's turn. What has a pace takes its turn last of all, so that the pace
+    /// is that of the requests that leave.
+    async fn leave(&self, ask: &Ask, cost: &mut Cost) -> Result<(Permit<'_>, Arc<Token>), Error> {
+        let permit = self.limits.permits.acquire().await;
+        cost.throttled += self.pass(ask).await?;
+        let Some(pacer) = self.limits.pacer.as_ref().filter(|_| ask.kind.is_paced()) else {
+            return Ok((permit, self.tokens.get().await?));
+        };
+        let paused = self.gate.paused();
+        let mut turn = pacer.queue().await;
+        let token = loop {
+            if !self.pass(ask).await?.is_zero() {
+                turn.restart();
+            }
+            let token = self.tokens.get().await?;
+            turn.come().await;
+            // Someone's answer may have closed it meanwhile.
+            if self.gate.is_open() {
+                break token;
+            }
+        };
+        turn.take();
+        cost.throttled += self.gate.paused() - paused;
+        Ok((permit, token))
+    }
+
+    /// Asks for less where the service says that a request, begun then, was too much.
+    fn yield_to(&self, ask: &Ask, passing: &Passing, begun: Instant) {
+        if passing.crowded {
+            self.limits.permits.refused(begun);
+        }
+        if let Some(pacer) = self.limits.pacer.as_ref().filter(|_| passing.throttled && ask.kind.is_paced()) {
+            pacer.throttled(begun, passing.wait.unwrap_or_default());
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Refusals: what an answer that is not a success says, before a service's own meaning is read into it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use super::attempt_error::{Fault, Passing};
+use super::request::Ask;
+use super::retry::{Tries, retry_after};
+use crate::auth::token::Token;
+use crate::error::Call;
+use crate::json;
+
+/// Where services put their id of a request.
+const REQUEST_IDS: [&str; 3] = ["x-ms-service-request-id", "req_id", "request-id"];
+
+/// An answer that is not a success.
+pub(crate) struct Refusal<'a> {
+    pub(crate) ask: &'a Ask,
+    tries: &'a Tries,
+    pub(crate) token: Arc<Token>,
+    pub(crate) status: StatusCode,
+    wait: Option<Duration>,
+    pub(crate) said: Said,
+}
+
+/// What the body of a refusal says; empty where it is something else.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Said {
+    pub(crate) code: String,
+    /// To be looked at and never shown: it may repeat what a person wrote.
+    pub(crate) message: String,
+    request_id: Option<String>,
+}
+
+impl<'a> Refusal<'a> {
+    pub(crate) fn read(
+        ask: &'a Ask,
+        tries: &'a Tries,
+        token: Arc<Token>,
+        (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
+    ) -> Self {
+        let mut said = Said::read(body);
+        said.request_id = request_id(headers).or(said.request_id);
+        Self { ask, tries, token, status, wait: retry_after(headers), said }
+    }
+
+    fn is(&self, status: StatusCode) -> bool {
+        self.status == status
+    }
+
+    /// The call that was refused.
+    pub(crate) fn call(&self) -> Box<Call> {
+        self.ask.call(self.tries, Some(self.status.as_u16()), self.said.request_id.clone())
+    }
+
+    /// Whether the status alone says that it may pass.
+    pub(crate) fn passes(&self) -> bool {
+        self.is(StatusCode::TOO_MANY_REQUESTS)
+            || self.is(StatusCode::REQUEST_TIMEOUT)
+            || (self.status.is_server_error() && !self.is(StatusCode::NOT_IMPLEMENTED))
+    }
+
+    /// A failure that may pass, with the code as its service spells it.
+    pub(crate) fn passing(&self, code: &str) -> Passing {
+        let throttled = self.is(StatusCode::TOO_MANY_REQUESTS);
+        let cause = match (throttled, code) {
+            (true, code) => format!("throttled {code}").trim_end().to_owned(),
+            (false, "") => "the service is not available".to_owned(),
+            (false, code) => code.to_owned(),
+        };
+        Passing {
+            cause,
+            status: Some(self.status.as_u16()),
+            request_id: self.said.request_id.clone(),
+            wait: self.wait,
+            throttled,
+            ..Passing::default()
+        }
+    }
+
+    /// The service does not accept the token.
+    pub(crate) fn token(self) -> Fault {
+        Fault::Token(self.token)
+    }
+}
+
+impl Said {
+    /// Reads `{"error":{"code":"...","message":"...","innerError":{"code":"...","request-id":"..."}}}`, in both spellings
+    /// of the inner one. Its code counts where the outer one says nothing.
+    fn read(body: &[u8]) -> Self {
+        let Ok(body) = json::from_slice::<Value>(body) else { return Self::default() };
+        let error = &body["error"];
+        let inner = if error["innerError"].is_object() { &error["innerError"] } else { &error["innererror"] };
+        let text = |value: &Value| value.as_str().map(|text| token_of(text, 64)).filter(|text| !text.is_empty());
+        let code = text(&error["code"]).filter(|code| code != "UnknownError");
+        Self {
+            code: code.or_else(|| text(&inner["code"])).or_else(|| text(&error["code"])).unwrap_or_default(),
+            message: error["message"].as_str().unwrap_or_default().to_owned(),
+            request_id: text(&inner["request-id"]),
+        }
+    }
+}
+
+/// The service's id of a request, for the vendor's support.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
+    let text = REQUEST_IDS.iter().find_map(|name| headers.get(*name))?.to_str().ok()?;
+    Some(token_of(text, 64)).filter(|id| !id.is_empty())
+}
+
+/// Only what names, codes and ids consist of: foreign text must not forge a log line.
+pub(crate) fn token_of(text: &str, most: usize) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')).take(most).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_code_and_message_in_every_spelling() {
+        let said = |body: &str| Said::read(body.as_bytes());
+        let plain = said(r#"{"error":{"code":"TooManyRequests","message":"m"}}"#);
+        assert_eq!((plain.code.as_str(), plain.message.as_str(), plain.request_id), ("TooManyRequests", "m", None));
+        for name in ["innerError", "innererror"] {
+            for outer in ["", "UnknownError"] {
+                let inner = r#"{"code":"429","request-id":"r-1","date":"2026-01-01T00:00:00"}"#;
+                let said = said(&format!(r#"{{"error":{{"code":"{outer}","message":"","{name}":{inner}}}}}"#));
+                assert_eq!((said.code.as_str(), said.request_id.as_deref()), ("429", Some("r-1")));
+            }
+        }
+        assert_eq!(said(r#"{"error":{"code":"UnknownError","innerError":{}}}"#).code, "UnknownError");
+        assert_eq!(said("\u{feff}{\"error\":{\"code\":\"c\"}}").code, "c");
+        assert_eq!(said("{\"error\":{\"code\":\"a\\nb <c>\",\"message\":null}}").code, "abc");
+        assert_eq!(said(&format!(r#"{{"error":{{"code":"{}"}}}}"#, "x".repeat(99))).code.len(), 64);
+        for odd in ["<html>", "[]", "{}", r#"{"error":"invalid"}"#, r#"{"error":{"code":7}}"#, ""] {
+            assert_eq!(said(odd), Said::default(), "{odd}");
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! Requests: calls before they are tried.
+
+use std::ops::Range;
+
+use copilot_lake_tables::Table;
+use url::Url;
+
+use super::body::LARGEST_FILE;
+use super::origin::shown;
+use super::retry::Tries;
+use crate::error::Call;
+
+/// What a call wants back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// An object, or a page of rows of Dataverse.
+    Json,
+    /// A page of change tracking.
+    Changes,
+    File,
+    /// A page of users of the directory.
+    Users,
+    /// A page of users in a group.
+    Members,
+    /// One user of the directory.
+    User,
+    /// A page of one user's history. `filtered`: the walk began with a filter.
+    History {
+        filtered: bool,
+    },
+}
+
+impl Kind {
+    /// Whether its bytes count against the budget, for many of them wait at once.
+    pub(crate) fn is_bounded(self) -> bool {
+        matches!(self, Self::File | Self::History { .. })
+    }
+
+    /// Whether it leaves at the tenant's pace.
+    pub(crate) fn is_paced(self) -> bool {
+        matches!(self, Self::History { .. })
+    }
+}
+
+/// How much of a file a call asks for.
+#[derive(Debug, Clone)]
+pub(crate) enum Portion {
+    /// All of it, unless it is larger than that.
+    Whole { most: u64 },
+    /// These bytes, as far as there are so many.
+    Part(Range<u64>),
+}
+
+/// A call before it is tried.
+#[derive(Debug, Clone)]
+pub(crate) struct Ask {
+    pub(crate) url: Url,
+    pub(crate) kind: Kind,
+    /// The table whose rows it is about.
+    pub(crate) table: Option<&'static str>,
+    /// The one column that it is about.
+    pub(crate) column: Option<&'static str>,
+    /// The page of a walk, from 1.
+    pub(crate) page: Option<u32>,
+    /// Of a file.
+    pub(crate) portion: Portion,
+    /// What is asked for where the service refuses this as no valid question.
+    pub(crate) otherwise: Option<Url>,
+    /// The `Prefer` header; the same for every page of a walk.
+    pub(crate) prefer: String,
+}
+
+impl Ask {
+    /// A call for one JSON object that is no page of rows.
+    pub(crate) fn json(url: Url) -> Self {
+        let portion = Portion::Whole { most: LARGEST_FILE };
+        let prefer = String::new();
+        Self { url, kind: Kind::Json, table: None, column: None, page: None, portion, otherwise: None, prefer }
+    }
+
+    /// The first page of a walk that needs no preference.
+    pub(crate) fn page_of(url: Url, table: &Table, kind: Kind) -> Self {
+        Self { kind, table: Some(table.name), page: Some(1), ..Self::json(url) }
+    }
+
+    /// The call without what the service may refuse as no valid question.
+    pub(crate) fn plain(&self) -> Option<Self> {
+        let url = self.otherwise.clone()?;
+        Some(Self { url, otherwise: None, ..self.clone() })
+    }
+
+    /// Adds a preference.
+    pub(crate) fn prefer(&mut self, preference: &str) {
+        if !self.prefer.is_empty() {
+            self.prefer.push(',');
+        }
+        self.prefer.push_str(preference);
+    }
+
+    /// How the call went so far.
+    pub(crate) fn call(&self, tries: &Tries, status: Option<u16>, request_id: Option<String>) -> Box<Call> {
+        Box::new(Call {
+            method: "GET",
+            url: shown(&self.url),
+            page: self.page,
+            tries: tries.count,
+            elapsed: tries.elapsed(),
+            status,
+            request_id,
+        })
+    }
+
+    /// The call, of which only the tries matter.
+    pub(crate) fn call_after(&self, tries: u32) -> Box<Call> {
+        let (method, url, page) = ("GET", shown(&self.url), self.page);
+        Box::new(Call { method, url, page, tries, ..Call::default() })
+    }
+}
+
+/// Percent-encodes everything but unreserved characters and the comma.
+pub(crate) fn encode(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len() + text.len() / 4);
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b',' => encoded.push(byte as char),
+            _ => {
+                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+                encoded.push('%');
+                encoded.push(DIGITS[usize::from(byte >> 4)] as char);
+                encoded.push(DIGITS[usize::from(byte & 15)] as char);
+            }
+        }
+    }
+    encoded
+}

@@ -1,0 +1,47 @@
+//! Links: opaque URLs of the service, followed as they came, and only to where it was asked.
+
+use std::collections::HashSet;
+use std::collections::hash_map::DefaultHasher;
+use std::hash::{Hash, Hasher};
+
+use url::Url;
+
+use crate::error::{Call, Error};
+use crate::http::origin::is_same;
+
+/// The links of one walk.
+#[derive(Debug)]
+pub(crate) struct Links {
+    /// Any URL at the service: links must have its scheme, host and port.
+    service: Url,
+    /// Hashes of those that were followed: one that comes again would make the walk endless.
+    followed: HashSet<u64>,
+}
+
+impl Links {
+    pub(crate) fn new(service: Url) -> Self {
+        Self { service, followed: HashSet::new() }
+    }
+
+    /// The URL behind a link that this call's answer held.
+    pub(crate) fn follow(&mut self, link: &str, call: Box<Call>) -> Result<Url, Error> {
+        let url = self.check(link, call.clone())?;
+        let mut hasher = DefaultHasher::new();
+        link.hash(&mut hasher);
+        if !self.followed.insert(hasher.finish()) {
+            return Err(Error::BadPage { reason: "its link was followed before".to_owned(), call });
+        }
+        Ok(url)
+    }
+
+    /// The URL behind a link that is not followed now.
+    pub(crate) fn check(&self, link: &str, call: Box<Call>) -> Result<Url, Error> {
+        let Ok(url) = Url::parse(link) else {
+            return Err(Error::BadPage { reason: "its link is not an absolute URL".to_owned(), call });
+        };
+        if !is_same(&self.service, &url) {
+            return Err(Error::ForeignLink { origin: url.origin().ascii_serialization(), call });
+        }
+        Ok(url)
+    }
+}
