@@ -11,7 +11,7 @@ use url::Url;
 use crate::envelope::{self, Envelope};
 use crate::error::Error;
 use crate::http::client::{Answer, Client};
-use crate::http::request::Ask;
+use crate::http::request::Request;
 use crate::next_link::Links;
 use crate::page::Page;
 
@@ -25,8 +25,8 @@ pub(crate) struct Linked {
 }
 
 /// One page, asked for until it is complete.
-pub(crate) async fn page(client: &Client, ask: &Ask) -> Result<Linked, Error> {
-    let number = ask.page.unwrap_or(1);
+pub(crate) async fn page(client: &Client, request: &Request) -> Result<Linked, Error> {
+    let number = request.page.unwrap_or(1);
     let accept = |answer: Answer| {
         let Envelope { rows, next, delta } = envelope::parse(&answer.body)?;
         let (requests, throttled) = (0, Duration::ZERO);
@@ -36,7 +36,7 @@ pub(crate) async fn page(client: &Client, ask: &Ask) -> Result<Linked, Error> {
             delta,
         })
     };
-    let (mut linked, cost) = match (client.get(ask, &accept).await, ask.plain()) {
+    let (mut linked, cost) = match (client.get(request, &accept).await, request.fallback()) {
         (Err(error @ Error::Refused { status: 400 | 501, .. }), Some(plain)) => {
             warn!(%error, "the service does not take the question for rows without a time: it is asked without them");
             client.get(&plain, &accept).await?
@@ -52,20 +52,20 @@ pub(crate) async fn page(client: &Client, ask: &Ask) -> Result<Linked, Error> {
 pub(crate) async fn find<T>(
     client: &Client,
     api: &Url,
-    mut ask: Ask,
+    mut request: Request,
     mut look: impl FnMut(&Page) -> Result<Option<T>, &'static str>,
 ) -> Result<Option<T>, Error> {
     let mut links = Links::new(api.clone());
     loop {
-        let Linked { page, next, .. } = self::page(client, &ask).await?;
-        let call = ask.call_after(page.requests);
+        let Linked { page, next, .. } = self::page(client, &request).await?;
+        let call = request.call_after(page.requests);
         match (look(&page), next) {
             (Err(reason), _) => return Err(Error::BadPage { reason: reason.to_owned(), call }),
             // Empty pages with a link happen.
             (Ok(None), Some(next)) => {
-                ask.url = links.follow(&next, call)?;
-                ask.otherwise = None;
-                ask.page = Some(page.number + 1);
+                request.url = links.follow(&next, call)?;
+                request.fallback_url = None;
+                request.page = Some(page.number + 1);
             }
             (Ok(found), _) => return Ok(found),
         }
@@ -76,7 +76,7 @@ pub(crate) async fn find<T>(
 /// After an error the stream ends.
 pub(crate) fn pages(
     client: Arc<Client>,
-    calls: Result<Vec<Ask>, Error>,
+    calls: Result<Vec<Request>, Error>,
 ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
     walk(client, calls, Gait { ahead: true, most: u32::MAX })
 }
@@ -84,15 +84,15 @@ pub(crate) fn pages(
 /// The same from one call on, each page asked for only when the consumer wants it, and not more than `most` of them.
 pub(crate) fn one_by_one(
     client: Arc<Client>,
-    call: Result<Ask, Error>,
+    call: Result<Request, Error>,
     most: u32,
 ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-    walk(client, call.map(|ask| vec![ask]), Gait { ahead: false, most })
+    walk(client, call.map(|request| vec![request]), Gait { ahead: false, most })
 }
 
 fn walk(
     client: Arc<Client>,
-    calls: Result<Vec<Ask>, Error>,
+    calls: Result<Vec<Request>, Error>,
     gait: Gait,
 ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
     stream::try_unfold(Walk::Start(client, calls, gait), Walk::next)
@@ -110,7 +110,7 @@ struct Gait {
 /// A walk is at its start, under way with at most one page ahead of the consumer, or at an error that comes after the
 /// pages before it.
 enum Walk {
-    Start(Arc<Client>, Result<Vec<Ask>, Error>, Gait),
+    Start(Arc<Client>, Result<Vec<Request>, Error>, Gait),
     UnderWay(Box<UnderWay>),
     Stopped(Error),
     Done,
@@ -121,11 +121,11 @@ struct UnderWay {
     gait: Gait,
     links: Links,
     /// What is asked for now.
-    ask: Ask,
+    request: Request,
     /// What is asked for when that has no link any more.
-    calls: std::vec::IntoIter<Ask>,
+    calls: std::vec::IntoIter<Request>,
     /// The one request that is under way; dropped with the walk.
-    request: JoinSet<Result<Linked, Error>>,
+    in_flight: JoinSet<Result<Linked, Error>>,
 }
 
 impl Walk {
@@ -133,9 +133,9 @@ impl Walk {
         let mut walk = match self {
             Self::Start(client, calls, gait) => {
                 let mut calls = calls?.into_iter();
-                let Some(ask) = calls.next() else { return Ok(None) };
-                let (links, request) = (Links::new(ask.url.clone()), JoinSet::new());
-                Box::new(UnderWay { client, gait, links, ask, calls, request })
+                let Some(request) = calls.next() else { return Ok(None) };
+                let (links, in_flight) = (Links::new(request.url.clone()), JoinSet::new());
+                Box::new(UnderWay { client, gait, links, request, calls, in_flight })
             }
             Self::UnderWay(walk) => walk,
             Self::Stopped(error) => return Err(error),
@@ -154,20 +154,20 @@ impl Walk {
 impl UnderWay {
     /// Sends the request on its way: it runs, and its envelope is parsed, whether or not anyone polls.
     fn begin(&mut self) {
-        let (client, ask) = (Arc::clone(&self.client), self.ask.clone());
-        self.request.spawn(async move { page(&client, &ask).await });
+        let (client, request) = (Arc::clone(&self.client), self.request.clone());
+        self.in_flight.spawn(async move { page(&client, &request).await });
     }
 
     async fn joined(&mut self) -> Result<Linked, Error> {
-        if self.request.is_empty() {
+        if self.in_flight.is_empty() {
             self.begin();
         }
-        match self.request.join_next().await {
+        match self.in_flight.join_next().await {
             Some(Ok(result)) => result,
             Some(Err(failed)) if failed.is_panic() => std::panic::resume_unwind(failed.into_panic()),
             // The runtime is shutting down.
             Some(Err(_)) | None => {
-                let call = self.ask.call_after(0);
+                let call = self.request.call_after(0);
                 Err(Error::Unreachable { cause: "the program is stopping".to_owned(), call })
             }
         }
@@ -177,19 +177,19 @@ impl UnderWay {
     /// count no tries: the page has told its own.
     fn go_on(&mut self, link: Option<&str>, page: &Page) -> Result<bool, Error> {
         if let Some(link) = link {
-            self.ask.url = self.links.follow(link, self.ask.call_after(0))?;
-            self.ask.otherwise = None;
-        } else if let Some(ask) = self.calls.next() {
-            self.links = Links::new(ask.url.clone());
-            self.ask = ask;
+            self.request.url = self.links.follow(link, self.request.call_after(0))?;
+            self.request.fallback_url = None;
+        } else if let Some(request) = self.calls.next() {
+            self.links = Links::new(request.url.clone());
+            self.request = request;
         } else {
             return Ok(false);
         }
         if page.number >= self.gait.most {
             let reason = format!("its link leads on after {} pages", page.number);
-            return Err(Error::BadPage { reason, call: self.ask.call_after(0) });
+            return Err(Error::BadPage { reason, call: self.request.call_after(0) });
         }
-        self.ask.page = Some(page.number + 1);
+        self.request.page = Some(page.number + 1);
         if self.gait.ahead {
             self.begin();
         }

@@ -10,7 +10,7 @@ use super::request;
 use super::selection::Selection;
 use crate::error::Error;
 use crate::http::client::Client;
-use crate::http::request::Kind;
+use crate::http::request::RequestKind;
 use crate::next_link::Links;
 use crate::page_stream::{self, Linked};
 
@@ -45,17 +45,17 @@ pub(crate) async fn read(
     token: Option<&str>,
 ) -> Result<Tracking, Error> {
     let key = Selection::key(table);
-    let mut ask = request::first_page(request::rows_url(api, table, &key, None)?, table, page_size, &key);
-    ask.kind = Kind::Changes;
+    let mut request = request::first_page(request::rows_url(api, table, &key, None)?, table, page_size, &key);
+    request.kind = RequestKind::Changes;
     let mut links = Links::new(api.clone());
     match token {
-        Some(token) => ask.url = links.follow(token, ask.call_after(0))?,
-        None => ask.prefer("odata.track-changes"),
+        Some(token) => request.url = links.follow(token, request.call_after(0))?,
+        None => request.prefer("odata.track-changes"),
     }
     let mut tracking = Tracking::default();
     loop {
-        let Linked { page, next, delta } = page_stream::page(client, &ask).await?;
-        let call = ask.call_after(page.requests);
+        let Linked { page, next, delta } = page_stream::page(client, &request).await?;
+        let call = request.call_after(page.requests);
         let bad = |reason: &str| Error::BadPage { reason: reason.to_owned(), call: call.clone() };
         for change in page.parsed::<Change>().map_err(bad)? {
             if change.reason.as_deref() == Some("deleted") {
@@ -69,8 +69,8 @@ pub(crate) async fn read(
         tracking.requests += u64::from(page.requests);
         match (next, delta) {
             (Some(next), _) => {
-                ask.url = links.follow(&next, call)?;
-                ask.page = Some(page.number + 1);
+                request.url = links.follow(&next, call)?;
+                request.page = Some(page.number + 1);
             }
             (None, Some(delta)) => {
                 links.check(&delta, call)?;

@@ -12,7 +12,7 @@ use super::selection::{Selection, property_of};
 use super::table_metadata::{Attribute, Definition, attribute_of};
 use crate::error::Error;
 use crate::http::client::Client;
-use crate::http::request::Ask;
+use crate::http::request::Request;
 
 /// What an environment has of the tables that it was asked about.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,12 +110,12 @@ pub(crate) async fn discover(client: &Client, api: &Url, tables: &[&'static Tabl
     struct Definitions {
         value: Vec<Definition>,
     }
-    let ask = Ask::json(request::definitions_url(api, tables)?);
-    let asked = client.json::<Definitions>(&ask, "the answer is not the metadata of tables").await;
+    let request = Request::json(request::definitions_url(api, tables)?);
+    let asked = client.json::<Definitions>(&request, "the answer is not the metadata of tables").await;
     let found = asked.and_then(|definitions| {
         Environment::of(tables, &definitions.value).ok_or_else(|| {
             let reason = "the metadata of a table lacks its key".to_owned();
-            Error::BadPage { reason, call: ask.call_after(1) }
+            Error::BadPage { reason, call: request.call_after(1) }
         })
     });
     match found {

@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use crate::error::Error;
 use crate::http::attempt_error::{Fault, Passing};
 use crate::http::error_response::{Refusal, token_of};
-use crate::http::request::Kind;
+use crate::http::request::RequestKind;
 
 // Codes of the Dataverse Web API: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
 const NO_PROPERTY_OR_SEGMENT: &str = "0x80060888";
@@ -24,9 +24,9 @@ const COLUMN_SECURED: &str = "0x8004f504";
 pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
     let code = spelled(&refusal.said.code);
     let message = refusal.said.message.as_str();
-    let (ask, status) = (refusal.ask, refusal.status);
+    let (request, status) = (refusal.request, refusal.status);
     let call = || refusal.call();
-    if let (Kind::Changes, Some(table)) = (ask.kind, ask.table)
+    if let (RequestKind::Changes, Some(table)) = (request.kind, request.table)
         && (status == StatusCode::GONE || code == TOKEN_EXPIRED)
     {
         return Fault::Lasting(Error::TokenExpired { table, call: call() });
@@ -39,25 +39,25 @@ pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
     if status == StatusCode::UNAUTHORIZED {
         return refusal.token();
     }
-    if let (Some(table), Some(column)) = (ask.table, ask.column)
+    if let (Some(table), Some(column)) = (request.table, request.column)
         && status == StatusCode::FORBIDDEN
         && is_column_security(&code, message)
     {
         return Fault::Lasting(Error::ColumnSecured { table, column, call: call() });
     }
-    if let (Some(table), Some(column)) = (ask.table, missing_property(&code, message))
+    if let (Some(table), Some(column)) = (request.table, missing_property(&code, message))
         && status == StatusCode::BAD_REQUEST
     {
         return Fault::Lasting(Error::ColumnMissing { table, column, call: call() });
     }
     Fault::Lasting(match (status.as_u16(), code.as_str()) {
-        (403, NOT_A_MEMBER) => Error::PermissionMissing { table: ask.table, privilege: None, call: call() },
+        (403, NOT_A_MEMBER) => Error::PermissionMissing { table: request.table, privilege: None, call: call() },
         (403, _) if code == PRIVILEGE_DENIED || privilege(message).is_some() => {
-            let privilege = privilege(message).or_else(|| Some(table(ask.table?)?.read_privilege()));
-            Error::PermissionMissing { table: ask.table, privilege, call: call() }
+            let privilege = privilege(message).or_else(|| Some(table(request.table?)?.read_privilege()));
+            Error::PermissionMissing { table: request.table, privilege, call: call() }
         }
-        (404, NO_PROPERTY_OR_SEGMENT) => Error::TableMissing { table: ask.table, call: call() },
-        (404, NO_ROW_OR_FILE) if ask.kind == Kind::File => {
+        (404, NO_PROPERTY_OR_SEGMENT) => Error::TableMissing { table: request.table, call: call() },
+        (404, NO_ROW_OR_FILE) if request.kind == RequestKind::File => {
             let reason = if message.starts_with("No file attachment found") {
                 "the service has no file for this column of the row"
             } else {
@@ -65,10 +65,10 @@ pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
             };
             Error::FileMissing { reason, call: call() }
         }
-        (404, NO_ROW_FOR_KEY) if ask.kind == Kind::File => {
+        (404, NO_ROW_FOR_KEY) if request.kind == RequestKind::File => {
             Error::FileMissing { reason: "the service has no such row", call: call() }
         }
-        (204, _) if ask.kind == Kind::File => {
+        (204, _) if request.kind == RequestKind::File => {
             Error::FileMissing { reason: "the service answers without content", call: call() }
         }
         _ => Error::Refused { status: status.as_u16(), message: documented(&code, message), code, call: call() },

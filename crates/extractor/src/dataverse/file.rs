@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::http::body::{self, LARGEST_FILE};
 use crate::http::body_budget::Reservation;
 use crate::http::client::{Answer, Client};
-use crate::http::request::Portion;
+use crate::http::request::FilePortion;
 
 /// The largest file that is read from one answer where the service serves parts.
 ///
@@ -61,8 +61,8 @@ impl File {
 
 /// Fetches a file from the service whose Web API is at `api`.
 pub(crate) async fn fetch(client: &Client, api: &Url, file: &FileAddress) -> Result<File, Error> {
-    let ask = request::file_ask(api, file, Portion::Whole { most: LARGEST_ANSWER })?;
-    match client.get(&ask, whole()).await {
+    let request = request::file_request(api, file, FilePortion::Whole { most: LARGEST_ANSWER })?;
+    match client.get(&request, whole()).await {
         Ok((file, _)) => Ok(file),
         Err(Error::FileTooLarge { size, .. }) if size <= LARGEST_FILE => large(client, api, file, size).await,
         // So the service may say that a file is too large for one answer.
@@ -82,8 +82,8 @@ async fn large(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Res
     match in_parts(client, api, file, size).await? {
         Some(file) => Ok(file),
         None => {
-            let ask = request::file_ask(api, file, Portion::Whole { most: LARGEST_FILE })?;
-            client.get(&ask, whole()).await.map(|(file, _)| file).map_err(of_file)
+            let request = request::file_request(api, file, FilePortion::Whole { most: LARGEST_FILE })?;
+            client.get(&request, whole()).await.map(|(file, _)| file).map_err(of_file)
         }
     }
 }
@@ -117,8 +117,8 @@ async fn in_parts(client: &Client, api: &Url, file: &FileAddress, size: u64) -> 
     let mut first: Option<HeaderMap> = None;
     loop {
         let start = bytes.len() as u64;
-        let ask = request::file_ask(api, file, Portion::Part(start..start + PART))?;
-        let answer = match client.get(&ask, part(start, total)).await {
+        let request = request::file_request(api, file, FilePortion::Part(start..start + PART))?;
+        let answer = match client.get(&request, part(start, total)).await {
             Ok((answer, _)) => answer,
             // Of files in its database the service serves no parts.
             Err(Error::Refused { .. }) if first.is_none() => return Ok(None),
@@ -137,7 +137,7 @@ async fn in_parts(client: &Client, api: &Url, file: &FileAddress, size: u64) -> 
         }
         let length = total.unwrap_or(start + answer.body.len() as u64);
         if length > LARGEST_FILE {
-            return Err(Error::FileTooLarge { size: length, call: ask.call_after(1) });
+            return Err(Error::FileTooLarge { size: length, call: request.call_after(1) });
         }
         let more = ((length + PART) as usize).saturating_sub(room.bytes());
         if more > 0 {

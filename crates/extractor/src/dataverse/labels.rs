@@ -10,7 +10,7 @@ use super::choice_cast::{Cast, PICKLIST, STATE, STATUS};
 use super::request;
 use crate::error::Error;
 use crate::http::client::Client;
-use crate::http::request::Ask;
+use crate::http::request::Request;
 
 /// English: the language of labels in the lake, where the environment has it.
 const ENGLISH: u32 = 1033;
@@ -80,8 +80,8 @@ pub(crate) async fn ask(
     let mut found = Vec::new();
     for cast in [PICKLIST, STATE, STATUS] {
         if table.columns.iter().any(|column| Cast::of(column) == Some(cast)) {
-            let ask = Ask::json(request::choices_url(api, table, cast)?);
-            let choices: Choices = client.json(&ask, "the answer is not the metadata of choices").await?;
+            let request = Request::json(request::choices_url(api, table, cast)?);
+            let choices: Choices = client.json(&request, "the answer is not the metadata of choices").await?;
             found.extend(read(table, cast, choices));
         }
     }
@@ -102,8 +102,8 @@ async fn base_language(client: &Client, api: &Url) -> Option<u32> {
     struct Organization {
         languagecode: Option<u32>,
     }
-    let ask = Ask::json(request::language_url(api).ok()?);
-    let asked = client.json::<Organizations>(&ask, "the answer is not an organization").await;
+    let request = Request::json(request::language_url(api).ok()?);
+    let asked = client.json::<Organizations>(&request, "the answer is not an organization").await;
     match asked {
         Ok(organizations) => organizations.value.into_iter().find_map(|organization| organization.languagecode),
         Err(error) => {

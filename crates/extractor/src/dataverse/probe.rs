@@ -20,8 +20,8 @@ pub(crate) async fn first_row(
     table: &'static Table,
     selection: &Selection,
 ) -> Result<Option<Page>, Error> {
-    let ask = request::first_page(request::rows_url(api, table, selection, None)?, table, 1, selection);
-    page_stream::find(client, api, ask, |page| Ok((!page.parsed::<Row>()?.is_empty()).then(|| page.clone()))).await
+    let request = request::first_page(request::rows_url(api, table, selection, None)?, table, 1, selection);
+    page_stream::find(client, api, request, |page| Ok((!page.parsed::<Row>()?.is_empty()).then(|| page.clone()))).await
 }
 
 /// Rows of a page, of which a share is to be told.
@@ -36,13 +36,13 @@ pub(crate) async fn count_files(
 ) -> Result<(usize, usize), Error> {
     let wires: Vec<_> = columns.iter().filter_map(|name| table.column(name)).map(|column| column.wire).collect();
     let selection = wires.iter().fold(Selection::key(table), |selection, wire| selection.with(wire));
-    let ask = request::first_page(request::rows_url(api, table, &selection, None)?, table, SAMPLE, &selection);
+    let request = request::first_page(request::rows_url(api, table, &selection, None)?, table, SAMPLE, &selection);
     let count = |page: &Page| {
         let rows = page.parsed::<Row>()?;
         let named = |row: &Row| wires.iter().filter(|wire| row.get(**wire).is_some_and(Value::is_string)).count();
         Ok((!rows.is_empty()).then(|| (rows.len(), rows.iter().map(named).sum())))
     };
-    Ok(page_stream::find(client, api, ask, count).await?.unwrap_or_default())
+    Ok(page_stream::find(client, api, request, count).await?.unwrap_or_default())
 }
 
 /// What a search for some row's File in a column found.
@@ -73,21 +73,21 @@ pub(crate) async fn any_file(
         let named = rows.iter().find(|row| row.get(column.wire).is_some_and(Value::is_string));
         Ok(named.map(|row| FileAddress { table, key: key::of_row(table, row), column: column.name }))
     };
-    let ask = |filter: Option<&str>, rows| {
+    let request = |filter: Option<&str>, rows| {
         let url = request::rows_url(api, table, &selection, filter)?;
-        let mut ask = request::first_page(url, table, rows, &selection);
-        ask.column = Some(column.name);
-        Ok(ask)
+        let mut request = request::first_page(url, table, rows, &selection);
+        request.column = Some(column.name);
+        Ok(request)
     };
     let filter = format!("{} ne null", column.wire);
-    match page_stream::find(client, api, ask(Some(&filter), 1)?, address).await {
+    match page_stream::find(client, api, request(Some(&filter), 1)?, address).await {
         // The service may not filter by such a column: the rows of one page have to do.
         Err(Error::Refused { .. }) => {
-            let ask = ask(None, page_size)?;
-            let page = page_stream::page(client, &ask).await?.page;
+            let request = request(None, page_size)?;
+            let page = page_stream::page(client, &request).await?.page;
             let found = address(&page).map_err(|reason: &str| Error::BadPage {
                 reason: reason.to_owned(),
-                call: ask.call_after(page.requests),
+                call: request.call_after(page.requests),
             });
             Ok(found?.map_or(AnyFile::NotSeen, AnyFile::At))
         }

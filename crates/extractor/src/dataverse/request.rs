@@ -8,28 +8,28 @@ use super::file_address::FileAddress;
 use super::selection::Selection;
 use super::table_metadata::ATTRIBUTE;
 use crate::error::Error;
-use crate::http::request::{Ask, Kind, Portion, encode};
+use crate::http::request::{FilePortion, Request, RequestKind, encode};
 use crate::slice::Slice;
 
 /// The first page of a walk.
-pub(crate) fn first_page(url: Url, table: &Table, page_size: u32, selection: &Selection) -> Ask {
-    let mut ask = Ask { table: Some(table.name), page: Some(1), ..Ask::json(url) };
-    ask.prefer(&format!("odata.maxpagesize={page_size}"));
+pub(crate) fn first_page(url: Url, table: &Table, page_size: u32, selection: &Selection) -> Request {
+    let mut request = Request { table: Some(table.name), page: Some(1), ..Request::json(url) };
+    request.prefer(&format!("odata.maxpagesize={page_size}"));
     let annotations = selection.annotations();
     if !annotations.is_empty() {
-        ask.prefer(&format!("odata.include-annotations=\"{}\"", annotations.join(",")));
+        request.prefer(&format!("odata.include-annotations=\"{}\"", annotations.join(",")));
     }
-    ask
+    request
 }
 
 /// A call for a file.
-pub(crate) fn file_ask(api: &Url, file: &FileAddress, portion: Portion) -> Result<Ask, Error> {
+pub(crate) fn file_request(api: &Url, file: &FileAddress, portion: FilePortion) -> Result<Request, Error> {
     let (table, column) = (Some(file.table.name), Some(file.column));
-    Ok(Ask { kind: Kind::File, table, column, portion, ..Ask::json(file_url(api, file)?) })
+    Ok(Request { kind: RequestKind::File, table, column, portion, ..Request::json(file_url(api, file)?) })
 }
 
 /// The first page of a slice, in the order of its clock, and what is asked for where rows without a value of it cannot be.
-pub(crate) fn slice_ask(api: &Url, slice: &Slice, selection: &Selection, page_size: u32) -> Result<Ask, Error> {
+pub(crate) fn slice_request(api: &Url, slice: &Slice, selection: &Selection, page_size: u32) -> Result<Request, Error> {
     let (clock, start, end) = (slice.clock, slice.start, slice.end);
     let window = format!("{clock} ge {start} and {clock} lt {end}");
     let (_, elastic) = entity_set(slice.table)?;
@@ -41,8 +41,8 @@ pub(crate) fn slice_ask(api: &Url, slice: &Slice, selection: &Selection, page_si
     let Some(timeless) = timeless(slice) else {
         return Ok(first_page(plain, slice.table, page_size, selection));
     };
-    let ask = first_page(slice_url(&format!("({window}) or ({timeless})"))?, slice.table, page_size, selection);
-    Ok(Ask { otherwise: Some(plain), ..ask })
+    let request = first_page(slice_url(&format!("({window}) or ({timeless})"))?, slice.table, page_size, selection);
+    Ok(Request { fallback_url: Some(plain), ..request })
 }
 
 /// Which rows belong to a slice although they have no value of its clock; `None`: no row does. A null matches no range.
@@ -74,19 +74,19 @@ pub(crate) fn rows_url(api: &Url, table: &Table, selection: &Selection, filter: 
 
 /// The rows in the order of this clock, only the clock itself selected: those that have a value of it, where the service
 /// can be asked that; else those without one come first.
-pub(crate) fn oldest_ask(api: &Url, table: &Table, clock: &str) -> Result<Ask, Error> {
+pub(crate) fn oldest_request(api: &Url, table: &Table, clock: &str) -> Result<Request, Error> {
     let (set, _) = entity_set(table)?;
     let oldest_url = |filter: &str| {
         let order = encode(&format!("{clock} asc"));
         url(&format!("{api}{set}?$select={}{filter}&$orderby={order}", encode(clock)))
     };
-    let ask = first_page(
+    let request = first_page(
         oldest_url(&format!("&$filter={}", encode(&format!("{clock} ne null"))))?,
         table,
         1,
         &Selection::key(table),
     );
-    Ok(Ask { otherwise: Some(oldest_url("")?), ..ask })
+    Ok(Request { fallback_url: Some(oldest_url("")?), ..request })
 }
 
 /// The metadata of tables and their columns.

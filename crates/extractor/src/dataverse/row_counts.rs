@@ -10,7 +10,7 @@ use url::Url;
 use super::request;
 use crate::error::Error;
 use crate::http::client::Client;
-use crate::http::request::Ask;
+use crate::http::request::Request;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -48,8 +48,8 @@ pub(crate) async fn ask(
 }
 
 async fn together(client: &Client, api: &Url, tables: &[&'static Table]) -> Result<BTreeMap<&'static str, u64>, Error> {
-    let ask = Ask::json(request::totals_url(api, tables)?);
-    let counted: Counted = client.json(&ask, "the answer is not a list of totals").await?;
+    let request = Request::json(request::totals_url(api, tables)?);
+    let counted: Counted = client.json(&request, "the answer is not a list of totals").await?;
     let Counts { keys, values } = counted.entity_record_count_collection;
     let named = keys
         .iter()

@@ -27,7 +27,7 @@ use crate::http::concurrency_limit::{self, Permits};
 use crate::http::meter::Meter;
 use crate::http::network::Network;
 use crate::http::origin::require_secure;
-use crate::http::request::Ask;
+use crate::http::request::Request;
 use crate::http::retry::Patience;
 use crate::http::service_clock::local_time;
 use crate::page::Page;
@@ -108,7 +108,7 @@ impl Dataverse {
         }
         let mut url = self.api.clone();
         url.set_path("/api/data/v9.2/WhoAmI");
-        let ids: Ids = self.client.json(&Ask::json(url), "the answer to WhoAmI is not Dataverse's").await?;
+        let ids: Ids = self.client.json(&Request::json(url), "the answer to WhoAmI is not Dataverse's").await?;
         Ok(WhoAmI {
             organization_id: ids.organization_id,
             user_id: ids.user_id,
@@ -132,9 +132,9 @@ impl Dataverse {
     /// # Errors
     /// Those of [`Self::pages`].
     pub async fn oldest(&self, table: &'static Table, clock: &'static str) -> Result<Option<Instant>, Error> {
-        let ask = request::oldest_ask(&self.api, table, clock)?;
+        let request = request::oldest_request(&self.api, table, clock)?;
         let value = |row: &Row| Instant::parse(row.get(clock)?.as_str()?);
-        page_stream::find(&self.client, &self.api, ask, |page| Ok(page.parsed()?.iter().find_map(value))).await
+        page_stream::find(&self.client, &self.api, request, |page| Ok(page.parsed()?.iter().find_map(value))).await
     }
 
     /// Which of these tables and their columns the environment has, asked by one request. Where the metadata is refused,
@@ -206,8 +206,8 @@ impl Dataverse {
         slice: &Slice,
         selection: &Selection,
     ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-        let first = request::slice_ask(&self.api, slice, selection, self.page_size);
-        page_stream::pages(Arc::clone(&self.client), first.map(|ask| vec![ask]))
+        let first = request::slice_request(&self.api, slice, selection, self.page_size);
+        page_stream::pages(Arc::clone(&self.client), first.map(|request| vec![request]))
     }
 
     /// The rows whose key begins with one of these ids, as many requests one after the other as their number needs. Ids
@@ -221,11 +221,11 @@ impl Dataverse {
         ids: &[String],
         selection: &Selection,
     ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-        let ask = |filter: String| {
+        let request = |filter: String| {
             let url = request::rows_url(&self.api, table, selection, Some(&filter))?;
             Ok(request::first_page(url, table, self.page_size, selection))
         };
-        let calls = key::filters(table, ids).into_iter().map(ask).collect();
+        let calls = key::filters(table, ids).into_iter().map(request).collect();
         page_stream::pages(Arc::clone(&self.client), calls)
     }
 
@@ -238,12 +238,12 @@ impl Dataverse {
         let mut found = BTreeSet::new();
         for filter in key::filters(table, ids) {
             let url = request::rows_url(&self.api, table, &selection, Some(&filter))?;
-            let ask = request::first_page(url, table, self.page_size, &selection);
+            let request = request::first_page(url, table, self.page_size, &selection);
             let collect = |page: &Page| {
                 found.extend(page.parsed::<Row>()?.iter().map(|row| key::of_row(table, row)));
                 Ok(None::<()>)
             };
-            page_stream::find(&self.client, &self.api, ask, collect).await?;
+            page_stream::find(&self.client, &self.api, request, collect).await?;
         }
         Ok(found)
     }

@@ -4,7 +4,7 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderValue};
 
 use super::error_response;
 use crate::http::dialect::Dialect;
-use crate::http::request::Ask;
+use crate::http::request::Request;
 
 pub(super) static GRAPH: Dialect = Dialect {
     headers: headers,
@@ -14,6 +14,6 @@ pub(super) static GRAPH: Dialect = Dialect {
 };
 
 /// The headers of a request to Graph.
-pub(super) fn headers(_: &Ask) -> HeaderMap {
+pub(super) fn headers(_: &Request) -> HeaderMap {
     HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static("application/json"))])
 }

@@ -8,13 +8,13 @@ use super::role;
 use crate::error::Error;
 use crate::http::attempt_error::{Fault, Passing};
 use crate::http::error_response::Refusal;
-use crate::http::request::Kind;
+use crate::http::request::RequestKind;
 
 const DENIED: &str = "Authorization_RequestDenied";
 
 /// What the answer means for the call.
 pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
-    let (kind, status) = (refusal.ask.kind, refusal.status);
+    let (kind, status) = (refusal.request.kind, refusal.status);
     let code = refusal.said.code.clone();
     let message = refusal.said.message.to_ascii_lowercase();
     if refusal.passes() {
@@ -32,31 +32,31 @@ pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
                      use another `auth.method`",
         });
     }
-    let (table, call) = (refusal.ask.table, refusal.call());
-    let one = matches!(kind, Kind::History { .. } | Kind::User);
+    let (table, call) = (refusal.request.table, refusal.call());
+    let one = matches!(kind, RequestKind::History { .. } | RequestKind::User);
     Fault::Lasting(match (status.as_u16(), role_of(kind)) {
         (403, Some(role)) if code == DENIED || refusal.token.claims().lacks(role) => {
             Error::PermissionMissing { table, privilege: Some(role.to_owned()), call }
         }
-        (400, _) if kind == (Kind::History { filtered: true }) && refusal.ask.page == Some(1) => {
+        (400, _) if kind == (RequestKind::History { filtered: true }) && refusal.request.page == Some(1) => {
             Error::FilterRefused { call }
         }
         (status @ (403 | 404), _) if one => {
             let reason = reason(&code, &message);
             Error::UserRefused { status, code, reason, call }
         }
-        (404, _) if kind == Kind::Members => Error::GroupMissing { call },
+        (404, _) if kind == RequestKind::Members => Error::GroupMissing { call },
         (status, _) => Error::Refused { status, code, message: String::new(), call },
     })
 }
 
 /// The application permission that a call needs.
-fn role_of(kind: Kind) -> Option<&'static str> {
+fn role_of(kind: RequestKind) -> Option<&'static str> {
     match kind {
-        Kind::History { .. } => Some(role::HISTORIES),
-        Kind::Users | Kind::User => Some(role::USERS),
-        Kind::Members => Some(role::MEMBERS),
-        Kind::Json | Kind::Changes | Kind::File => None,
+        RequestKind::History { .. } => Some(role::HISTORIES),
+        RequestKind::Users | RequestKind::User => Some(role::USERS),
+        RequestKind::Members => Some(role::MEMBERS),
+        RequestKind::Json | RequestKind::Changes | RequestKind::File => None,
     }
 }
 

@@ -21,7 +21,7 @@ use crate::http::meter::Meter;
 use crate::http::network::Network;
 use crate::http::origin::require_secure;
 use crate::http::rate_limiter::Pacer;
-use crate::http::request::Ask;
+use crate::http::request::Request;
 use crate::http::retry::Patience;
 use crate::http::service_clock::local_time;
 use crate::json::without_mark;
@@ -140,11 +140,11 @@ impl Graph {
     /// # Errors
     /// Those of the two.
     pub async fn first_users_page(&self, group_id: Option<&str>) -> Result<Page, Error> {
-        let ask = match group_id {
+        let request = match group_id {
             Some(id) => request::members(&self.api, id)?,
             None => request::users(&self.api)?,
         };
-        Ok(page_stream::page(&self.client, &ask).await?.page)
+        Ok(page_stream::page(&self.client, &request).await?.page)
     }
 
     /// The users that were deleted and can still be restored, as [`Self::users`] gives them.
@@ -162,8 +162,8 @@ impl Graph {
     /// [`Error::UserRefused`], with status 404 when there is no such user; [`Error::Usage`] when the text can be
     /// neither id nor principal name; and those of [`Self::users`].
     pub async fn user(&self, id_or_name: &str) -> Result<Page, Error> {
-        let ask = request::user(&self.api, id_or_name)?;
-        let (mut page, cost) = self.client.get(&ask, |answer| page_of_one(&answer)).await?;
+        let request = request::user(&self.api, id_or_name)?;
+        let (mut page, cost) = self.client.get(&request, |answer| page_of_one(&answer)).await?;
         (page.requests, page.throttled) = (cost.requests, cost.throttled);
         Ok(page)
     }
@@ -178,8 +178,8 @@ impl Graph {
     /// [`Error::FilterRefused`]: ask again without a window. [`Error::UserRefused`]: skip the user.
     /// [`Error::PermissionMissing`], and what [`Error::holds_for_all`] says, hold for every user. [`Error::BadPage`]
     /// after 100,000 pages.
-    pub fn history(&self, user_id: &str, ask: &HistoryAsk) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-        let first = request::history(&self.api, user_id, ask, self.model.as_deref());
+    pub fn history(&self, user_id: &str, query: &HistoryAsk) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        let first = request::history(&self.api, user_id, query, self.model.as_deref());
         page_stream::one_by_one(Arc::clone(&self.client), first, PAGES_OF_USER)
     }
 
@@ -192,9 +192,9 @@ impl Graph {
     ///
     /// # Errors
     /// Those of [`Self::history`].
-    pub async fn first_history_page(&self, user_id: &str, ask: &HistoryAsk) -> Result<Page, Error> {
-        let ask = request::first_interaction(&self.api, user_id, ask, self.model.as_deref())?;
-        Ok(page_stream::page(&self.client, &ask).await?.page)
+    pub async fn first_history_page(&self, user_id: &str, query: &HistoryAsk) -> Result<Page, Error> {
+        let request = request::first_interaction(&self.api, user_id, query, self.model.as_deref())?;
+        Ok(page_stream::page(&self.client, &request).await?.page)
     }
 
     /// What was used so far.
@@ -202,8 +202,8 @@ impl Graph {
         self.client.counts.read()
     }
 
-    fn list(&self, first: Result<Ask, Error>) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-        page_stream::pages(Arc::clone(&self.client), first.map(|ask| vec![ask]))
+    fn list(&self, first: Result<Request, Error>) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        page_stream::pages(Arc::clone(&self.client), first.map(|request| vec![request]))
     }
 }
 

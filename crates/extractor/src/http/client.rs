@@ -22,7 +22,7 @@ use super::meter::Counts;
 use super::network::Network;
 use super::origin::shown;
 use super::rate_limiter::Pacer;
-use super::request::{Ask, Kind, Portion};
+use super::request::{FilePortion, Request, RequestKind};
 use super::retry::{Patience, Tries};
 use super::service_clock::ServiceClock;
 use super::throttle_gate::Gate;
@@ -109,14 +109,14 @@ impl Client {
     /// Asks until `accept` takes an answer. What it does not take counts as an answer that was cut.
     pub(crate) async fn get<T>(
         &self,
-        ask: &Ask,
+        request: &Request,
         accept: impl Fn(Answer) -> Result<T, &'static str>,
     ) -> Result<(T, Cost), Error> {
         let mut tries = Tries::new();
         let mut cost = Cost::default();
         let mut token_refused = false;
         loop {
-            let fault = match self.attempt(ask, &mut tries, &mut cost).await {
+            let fault = match self.attempt(request, &mut tries, &mut cost).await {
                 Ok(answer) => {
                     let request_id = error_response::request_id(&answer.headers);
                     match accept(answer) {
@@ -134,7 +134,7 @@ impl Client {
             match fault {
                 Fault::Lasting(error) => return Err(error),
                 Fault::Token(token) if !token_refused => {
-                    debug!(url = %shown(&ask.url), "the token is not accepted any more");
+                    debug!(url = %shown(&request.url), "the token is not accepted any more");
                     self.tokens.invalidate(&token);
                     token_refused = true;
                 }
@@ -144,25 +144,29 @@ impl Client {
                 }
                 Fault::Passing(passing) => {
                     token_refused = false;
-                    self.rest(ask, &tries, passing).await?;
+                    self.rest(request, &tries, passing).await?;
                 }
             }
         }
     }
 
     /// Asks for one JSON object; `otherwise` says what an answer of another form is.
-    pub(crate) async fn json<T: DeserializeOwned>(&self, ask: &Ask, otherwise: &'static str) -> Result<T, Error> {
+    pub(crate) async fn json<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        otherwise: &'static str,
+    ) -> Result<T, Error> {
         let accept = |answer: Answer| json::from_slice(&answer.body).map_err(|_| otherwise);
-        self.get(ask, accept).await.map(|(value, _)| value)
+        self.get(request, accept).await.map(|(value, _)| value)
     }
 
     /// Waits until the next try, or gives up.
-    async fn rest(&self, ask: &Ask, tries: &Tries, passing: Passing) -> Result<(), Error> {
+    async fn rest(&self, request: &Request, tries: &Tries, passing: Passing) -> Result<(), Error> {
         let unheard = passing.address && !self.heard.load(Ordering::Relaxed);
         let patience = &self.limits.patience;
-        let most = match ask.kind {
+        let most = match request.kind {
             _ if unheard => patience.tries_unheard,
-            Kind::File => patience.tries_few,
+            RequestKind::File => patience.tries_few,
             _ if passing.own => patience.tries_few,
             _ => patience.tries,
         };
@@ -174,20 +178,23 @@ impl Client {
             let prolonged = self.gate.close(pause);
             if pause > patience.time {
                 warn!(seconds = pause.as_secs(), "the service wants no requests for a long time");
-                return Err(Error::Paused { left: pause, call: ask.call(tries, passing.status, passing.request_id) });
+                return Err(Error::Paused {
+                    left: pause,
+                    call: request.call(tries, passing.status, passing.request_id),
+                });
             }
             self.counts.throttled(prolonged);
         }
         let Some(wait) = next else {
-            let call = ask.call(tries, passing.status, passing.request_id);
+            let call = request.call(tries, passing.status, passing.request_id);
             return Err(if passing.page {
                 Error::BadPage { reason: passing.cause, call }
             } else {
                 Error::Unreachable { cause: passing.cause, call }
             });
         };
-        let (url, cause, status) = (shown(&ask.url), passing.cause, passing.status);
-        let (page, request_id, tries) = (ask.page, passing.request_id, tries.count);
+        let (url, cause, status) = (shown(&request.url), passing.cause, passing.status);
+        let (page, request_id, tries) = (request.page, passing.request_id, tries.count);
         if passing.throttled || wait < TOLD {
             debug!(%url, page, cause, status, request_id, tries, ?wait, "asked again");
         } else {
@@ -201,52 +208,52 @@ impl Client {
     }
 
     /// One try, with leave to be under way until its body is read.
-    async fn attempt(&self, ask: &Ask, tries: &mut Tries, cost: &mut Cost) -> Result<Answer, Fault> {
-        let (_permit, token) = self.leave(ask, cost).await.map_err(Fault::Lasting)?;
+    async fn attempt(&self, request: &Request, tries: &mut Tries, cost: &mut Cost) -> Result<Answer, Fault> {
+        let (_permit, token) = self.leave(request, cost).await.map_err(Fault::Lasting)?;
         tries.begin();
         cost.requests += 1;
         self.counts.request();
         let begun = Instant::now();
-        let request = self
+        let http_request = self
             .http
-            .get(ask.url.clone())
-            .headers((self.dialect.headers)(ask))
+            .get(request.url.clone())
+            .headers((self.dialect.headers)(request))
             .header(AUTHORIZATION, token.header.clone());
-        let mut response = request.send().await.map_err(|error| Passing::from(&error))?;
+        let mut response = http_request.send().await.map_err(|error| Passing::from(&error))?;
         self.clock.note(response.headers());
         if let Some(hint) = response.headers().get("x-ms-dop-hint").and_then(|hint| hint.to_str().ok()?.parse().ok()) {
             self.limits.permits.hint(hint);
         }
         let status = response.status();
-        let is_part = matches!(ask.portion, Portion::Part(_)) && status == StatusCode::PARTIAL_CONTENT;
+        let is_part = matches!(request.portion, FilePortion::Part(_)) && status == StatusCode::PARTIAL_CONTENT;
         if status != StatusCode::OK && !is_part {
             self.heard.store(true, Ordering::Relaxed);
             let headers = std::mem::take(response.headers_mut());
             let body = body::refusal(response).await;
-            let fault = (self.dialect.fault)(Refusal::read(ask, tries, token, (status, &headers, &body)));
+            let fault = (self.dialect.fault)(Refusal::read(request, tries, token, (status, &headers, &body)));
             if let Fault::Passing(passing) = &fault {
-                self.yield_to(ask, passing, begun);
+                self.yield_to(request, passing, begun);
             }
             return Err(fault);
         }
         let headers = response.headers().clone();
-        let budget = Some(&self.budget).filter(|_| ask.kind.is_bounded());
-        match (ask.kind, budget) {
-            (Kind::File, budget) => {
-                let read = match &ask.portion {
-                    Portion::Part(range) if is_part => {
+        let budget = Some(&self.budget).filter(|_| request.kind.is_bounded());
+        match (request.kind, budget) {
+            (RequestKind::File, budget) => {
+                let read = match &request.portion {
+                    FilePortion::Part(range) if is_part => {
                         let body = body::part(response, range.end - range.start).await;
                         body.map(|body| (body, None)).map_err(Stopped::Passing)
                     }
                     // Whoever asks for parts has taken room for all of them.
-                    Portion::Part(_) => body::file(response, None, body::LARGEST_FILE).await,
-                    Portion::Whole { most } => body::file(response, budget, *most).await,
+                    FilePortion::Part(_) => body::file(response, None, body::LARGEST_FILE).await,
+                    FilePortion::Whole { most } => body::file(response, budget, *most).await,
                 };
                 match read {
                     Ok((body, room)) => Ok(Answer { status, headers, body, room }),
                     Err(Stopped::Passing(passing)) => Err(passing.into()),
                     Err(Stopped::TooLarge(size)) => {
-                        let call = ask.call(tries, Some(status.as_u16()), error_response::request_id(&headers));
+                        let call = request.call(tries, Some(status.as_u16()), error_response::request_id(&headers));
                         Err(Fault::Lasting(Error::FileTooLarge { size, call }))
                     }
                 }
@@ -261,22 +268,25 @@ impl Client {
     }
 
     /// Waits while the service wants no requests; gives up when that takes longer than a call is worth.
-    async fn pass(&self, ask: &Ask) -> Result<Duration, Error> {
-        self.gate.pass(self.limits.patience.time).await.map_err(|left| Error::Paused { left, call: ask.call_after(0) })
+    async fn pass(&self, request: &Request) -> Result<Duration, Error> {
+        self.gate
+            .pass(self.limits.patience.time)
+            .await
+            .map_err(|left| Error::Paused { left, call: request.call_after(0) })
     }
 
     /// Leave to be under way, when it is this request's turn. What has a pace takes its turn last of all, so that the pace
     /// is that of the requests that leave.
-    async fn leave(&self, ask: &Ask, cost: &mut Cost) -> Result<(Permit<'_>, Arc<Token>), Error> {
+    async fn leave(&self, request: &Request, cost: &mut Cost) -> Result<(Permit<'_>, Arc<Token>), Error> {
         let permit = self.limits.permits.acquire().await;
-        cost.throttled += self.pass(ask).await?;
-        let Some(pacer) = self.limits.pacer.as_ref().filter(|_| ask.kind.is_paced()) else {
+        cost.throttled += self.pass(request).await?;
+        let Some(pacer) = self.limits.pacer.as_ref().filter(|_| request.kind.is_paced()) else {
             return Ok((permit, self.tokens.get().await?));
         };
         let paused = self.gate.paused();
         let mut turn = pacer.queue().await;
         let token = loop {
-            if !self.pass(ask).await?.is_zero() {
+            if !self.pass(request).await?.is_zero() {
                 turn.restart();
             }
             let token = self.tokens.get().await?;
@@ -292,11 +302,11 @@ impl Client {
     }
 
     /// Asks for less where the service says that a request, begun then, was too much.
-    fn yield_to(&self, ask: &Ask, passing: &Passing, begun: Instant) {
+    fn yield_to(&self, request: &Request, passing: &Passing, begun: Instant) {
         if passing.crowded {
             self.limits.permits.refused(begun);
         }
-        if let Some(pacer) = self.limits.pacer.as_ref().filter(|_| passing.throttled && ask.kind.is_paced()) {
+        if let Some(pacer) = self.limits.pacer.as_ref().filter(|_| passing.throttled && request.kind.is_paced()) {
             pacer.throttled(begun, passing.wait.unwrap_or_default());
         }
     }

@@ -4,13 +4,13 @@ use reqwest::header::HeaderMap;
 
 use super::attempt_error::Fault;
 use super::error_response::Refusal;
-use super::request::Ask;
+use super::request::Request;
 
 /// How to speak to a service, and how it says no.
 #[derive(Debug)]
 pub(crate) struct Dialect {
     /// The headers of every request beside the token.
-    pub(crate) headers: fn(&Ask) -> HeaderMap,
+    pub(crate) headers: fn(&Request) -> HeaderMap,
     /// What a refusal means.
     pub(crate) fault: fn(Refusal<'_>) -> Fault,
     /// What to do when the service does not accept a fresh token.

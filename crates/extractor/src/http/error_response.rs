@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use super::attempt_error::{Fault, Passing};
-use super::request::Ask;
+use super::request::Request;
 use super::retry::{Tries, retry_after};
 use crate::auth::token::Token;
 use crate::error::Call;
@@ -19,7 +19,7 @@ const REQUEST_IDS: [&str; 3] = ["x-ms-service-request-id", "req_id", "request-id
 
 /// An answer that is not a success.
 pub(crate) struct Refusal<'a> {
-    pub(crate) ask: &'a Ask,
+    pub(crate) request: &'a Request,
     tries: &'a Tries,
     pub(crate) token: Arc<Token>,
     pub(crate) status: StatusCode,
@@ -38,14 +38,14 @@ pub(crate) struct Said {
 
 impl<'a> Refusal<'a> {
     pub(crate) fn read(
-        ask: &'a Ask,
+        request: &'a Request,
         tries: &'a Tries,
         token: Arc<Token>,
         (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
     ) -> Self {
         let mut said = Said::read(body);
         said.request_id = request_id(headers).or(said.request_id);
-        Self { ask, tries, token, status, wait: retry_after(headers), said }
+        Self { request, tries, token, status, wait: retry_after(headers), said }
     }
 
     fn is(&self, status: StatusCode) -> bool {
@@ -54,7 +54,7 @@ impl<'a> Refusal<'a> {
 
     /// The call that was refused.
     pub(crate) fn call(&self) -> Box<Call> {
-        self.ask.call(self.tries, Some(self.status.as_u16()), self.said.request_id.clone())
+        self.request.call(self.tries, Some(self.status.as_u16()), self.said.request_id.clone())
     }
 
     /// Whether the status alone says that it may pass.

@@ -12,7 +12,7 @@ use crate::error::Call;
 
 /// What a call wants back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum RequestKind {
     /// An object, or a page of rows of Dataverse.
     Json,
     /// A page of change tracking.
@@ -30,7 +30,7 @@ pub(crate) enum Kind {
     },
 }
 
-impl Kind {
+impl RequestKind {
     /// Whether its bytes count against the budget, for many of them wait at once.
     pub(crate) fn is_bounded(self) -> bool {
         matches!(self, Self::File | Self::History { .. })
@@ -44,7 +44,7 @@ impl Kind {
 
 /// How much of a file a call asks for.
 #[derive(Debug, Clone)]
-pub(crate) enum Portion {
+pub(crate) enum FilePortion {
     /// All of it, unless it is larger than that.
     Whole { most: u64 },
     /// These bytes, as far as there are so many.
@@ -53,9 +53,9 @@ pub(crate) enum Portion {
 
 /// A call before it is tried.
 #[derive(Debug, Clone)]
-pub(crate) struct Ask {
+pub(crate) struct Request {
     pub(crate) url: Url,
-    pub(crate) kind: Kind,
+    pub(crate) kind: RequestKind,
     /// The table whose rows it is about.
     pub(crate) table: Option<&'static str>,
     /// The one column that it is about.
@@ -63,30 +63,39 @@ pub(crate) struct Ask {
     /// The page of a walk, from 1.
     pub(crate) page: Option<u32>,
     /// Of a file.
-    pub(crate) portion: Portion,
+    pub(crate) portion: FilePortion,
     /// What is asked for where the service refuses this as no valid question.
-    pub(crate) otherwise: Option<Url>,
+    pub(crate) fallback_url: Option<Url>,
     /// The `Prefer` header; the same for every page of a walk.
     pub(crate) prefer: String,
 }
 
-impl Ask {
+impl Request {
     /// A call for one JSON object that is no page of rows.
     pub(crate) fn json(url: Url) -> Self {
-        let portion = Portion::Whole { most: LARGEST_FILE };
+        let portion = FilePortion::Whole { most: LARGEST_FILE };
         let prefer = String::new();
-        Self { url, kind: Kind::Json, table: None, column: None, page: None, portion, otherwise: None, prefer }
+        Self {
+            url,
+            kind: RequestKind::Json,
+            table: None,
+            column: None,
+            page: None,
+            portion,
+            fallback_url: None,
+            prefer,
+        }
     }
 
     /// The first page of a walk that needs no preference.
-    pub(crate) fn page_of(url: Url, table: &Table, kind: Kind) -> Self {
+    pub(crate) fn first_page(url: Url, table: &Table, kind: RequestKind) -> Self {
         Self { kind, table: Some(table.name), page: Some(1), ..Self::json(url) }
     }
 
     /// The call without what the service may refuse as no valid question.
-    pub(crate) fn plain(&self) -> Option<Self> {
-        let url = self.otherwise.clone()?;
-        Some(Self { url, otherwise: None, ..self.clone() })
+    pub(crate) fn fallback(&self) -> Option<Self> {
+        let url = self.fallback_url.clone()?;
+        Some(Self { url, fallback_url: None, ..self.clone() })
     }
 
     /// Adds a preference.

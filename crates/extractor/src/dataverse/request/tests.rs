@@ -21,9 +21,9 @@ fn pairs(url: &Url) -> Vec<(String, String)> {
 #[test]
 fn a_slice_is_selected_filtered_and_ordered_by_its_clock() {
     let selection = Selection::of(&COPILOT_EVENT);
-    let ask = slice_ask(&api(), &slice(&COPILOT_EVENT, "createdon"), &selection, 1).unwrap();
-    assert!(ask.otherwise.is_none(), "no row without a time belongs to a week of this century");
-    let url = ask.url;
+    let request = slice_request(&api(), &slice(&COPILOT_EVENT, "createdon"), &selection, 1).unwrap();
+    assert!(request.fallback_url.is_none(), "no row without a time belongs to a week of this century");
+    let url = request.url;
     let pairs = pairs(&url);
     assert_eq!(url.path(), "/api/data/v9.2/msdyn_copilotevents");
     assert_eq!(pairs[0], ("$select".to_owned(), selection.text()));
@@ -38,9 +38,9 @@ fn a_slice_is_selected_filtered_and_ordered_by_its_clock() {
 fn rows_without_a_time_are_asked_for_with_the_week_that_they_belong_to() {
     let selection = Selection::of(&COPILOT_EVENT);
     let filter = |slice: &Slice| {
-        let ask = slice_ask(&api(), slice, &selection, 1).unwrap();
+        let request = slice_request(&api(), slice, &selection, 1).unwrap();
         let filter = |url: &Url| pairs(url)[1].1.clone();
-        (filter(&ask.url), ask.otherwise.as_ref().map(filter))
+        (filter(&request.url), request.fallback_url.as_ref().map(filter))
     };
     let oldest = Slice { start: Instant::parse("1753-01-01").unwrap(), ..slice(&COPILOT_EVENT, "createdon") };
     let window = "createdon ge 1753-01-01T00:00:00Z and createdon lt 2025-06-29T00:00:00Z";
@@ -51,16 +51,16 @@ fn rows_without_a_time_are_asked_for_with_the_week_that_they_belong_to() {
     let timeless = format!("modifiedon eq null and (createdon eq null or ({created}))");
     let expected = (format!("({window}) or ({timeless})"), Some(window.to_owned()));
     assert_eq!(filter(&slice(&COPILOT_EVENT, "modifiedon")), expected);
-    let ask = oldest_ask(&api(), &COPILOT_EVENT, "createdon").unwrap();
-    assert_eq!(pairs(&ask.url)[1], ("$filter".to_owned(), "createdon ne null".to_owned()));
-    assert_eq!(pairs(&ask.otherwise.unwrap()).len(), 2);
+    let request = oldest_request(&api(), &COPILOT_EVENT, "createdon").unwrap();
+    assert_eq!(pairs(&request.url)[1], ("$filter".to_owned(), "createdon ne null".to_owned()));
+    assert_eq!(pairs(&request.fallback_url.unwrap()).len(), 2);
 }
 
 #[test]
 fn people_can_be_asked_for_by_a_clock_that_is_no_column() {
-    let ask = slice_ask(&api(), &slice(&SYSTEM_USER, "modifiedon"), &Selection::of(&SYSTEM_USER), 1).unwrap();
-    assert!(ask.otherwise.is_none());
-    let url = ask.url;
+    let request = slice_request(&api(), &slice(&SYSTEM_USER, "modifiedon"), &Selection::of(&SYSTEM_USER), 1).unwrap();
+    assert!(request.fallback_url.is_none());
+    let url = request.url;
     assert_eq!(url.path(), "/api/data/v9.2/systemusers");
     let [(_, select), (_, filter), (_, order)] = &pairs(&url)[..] else { panic!("{url}") };
     let properties =
@@ -105,11 +105,11 @@ fn a_files_address_quotes_texts_and_encodes_everything() {
 #[test]
 fn every_request_carries_the_documented_headers() {
     let selection = Selection::of(&SYSTEM_USER);
-    let mut ask = first_page(api(), &SYSTEM_USER, 5_000, &selection);
-    ask.prefer("odata.track-changes");
+    let mut request = first_page(api(), &SYSTEM_USER, 5_000, &selection);
+    request.prefer("odata.track-changes");
     let prefer = "odata.maxpagesize=5000,\
                   odata.include-annotations=\"OData.Community.Display.V1.FormattedValue\",odata.track-changes";
-    let headers = dialect::headers(&ask);
+    let headers = dialect::headers(&request);
     for (name, value) in [
         ("accept", "application/json"),
         ("odata-maxversion", "4.0"),
@@ -119,5 +119,5 @@ fn every_request_carries_the_documented_headers() {
     ] {
         assert_eq!(headers[name], value);
     }
-    assert!(!dialect::headers(&Ask::json(api())).contains_key("prefer"));
+    assert!(!dialect::headers(&Request::json(api())).contains_key("prefer"));
 }
