@@ -226,7 +226,7 @@ pub struct Call {
     /// The page of the slice, from 1; none outside a walk over pages.
     pub page: Option<u32>,
     /// How often it was tried; 0 when what came before it forbade that.
-    pub tries: u32,
+    pub attempts: u32,
     /// From the first try to the end of the last.
     pub elapsed: Duration,
     /// The last HTTP status, if there was an answer.
@@ -236,7 +236,7 @@ pub struct Call {
 }
 
 impl fmt::Display for Call {
-    /// `GET https://host/path page 3: status 503, request id ..., 10 tries in 4.2 s`.
+    /// `GET https://host/path page 3: status 503, request id ..., 10 attempts in 4.2 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.url)?;
         if let Some(page) = self.page {
@@ -249,10 +249,10 @@ impl fmt::Display for Call {
         if let Some(id) = &self.request_id {
             write!(f, "request id {id}, ")?;
         }
-        match self.tries {
+        match self.attempts {
             0 => f.write_str("not tried"),
             1 => write!(f, "1 try in {:.1} s", self.elapsed.as_secs_f64()),
-            tries => write!(f, "{tries} tries in {:.1} s", self.elapsed.as_secs_f64()),
+            attempts => write!(f, "{attempts} tries in {:.1} s", self.elapsed.as_secs_f64()),
         }
     }
 }

@@ -112,7 +112,7 @@ struct Gait {
 enum Walk {
     Start(Arc<Client>, Result<Vec<Request>, Error>, Gait),
     UnderWay(Box<UnderWay>),
-    Stopped(Error),
+    Failed(Error),
     Done,
 }
 
@@ -138,14 +138,14 @@ impl Walk {
                 Box::new(UnderWay { client, gait, links, request, calls, in_flight })
             }
             Self::UnderWay(walk) => walk,
-            Self::Stopped(error) => return Err(error),
+            Self::Failed(error) => return Err(error),
             Self::Done => return Ok(None),
         };
         let Linked { page, next, .. } = walk.joined().await?;
         let rest = match walk.go_on(next.as_deref(), &page) {
             Ok(true) => Self::UnderWay(walk),
             Ok(false) => Self::Done,
-            Err(error) => Self::Stopped(error),
+            Err(error) => Self::Failed(error),
         };
         Ok(Some((page, rest)))
     }

@@ -13,7 +13,7 @@ use super::token_response::Refusal;
 use crate::error::Error;
 use crate::http::backoff::Backoff;
 use crate::http::origin::require_http;
-use crate::http::retry::Patience;
+use crate::http::retry::RetryPolicy;
 
 /// Where every virtual machine of Azure finds its metadata service.
 const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
@@ -68,16 +68,16 @@ impl Machine {
     }
 
     /// Whether an answer of IMDS passes that would not pass elsewhere: it is not there yet, or is being updated.
-    pub(super) fn passes(&self, status: u16) -> bool {
+    pub(super) fn is_transient(&self, status: u16) -> bool {
         self.header.is_none() && matches!(status, 404 | 410)
     }
 }
 
 /// The documentation asks for waits of a second at least, and for 70 s of tries while IMDS is updated; all of ours last
 /// longer.
-pub(super) fn patience(patience: &Patience) -> Patience {
-    let backoff = Backoff { first: patience.backoff.first * 2, ..patience.backoff };
-    Patience { backoff, ..*patience }
+pub(super) fn retry_policy(retry_policy: &RetryPolicy) -> RetryPolicy {
+    let backoff = Backoff { first: retry_policy.backoff.first * 2, ..retry_policy.backoff };
+    RetryPolicy { backoff, ..*retry_policy }
 }
 
 pub(super) fn refused(status: u16, body: &[u8]) -> Error {

@@ -12,7 +12,7 @@ use super::token_client::{Exchange, Giver};
 use super::token_response::Granted;
 use crate::error::Error;
 use crate::http::network::Network;
-use crate::http::retry::Patience;
+use crate::http::retry::RetryPolicy;
 
 /// An identity, and what proves it.
 #[derive(Debug, Clone)]
@@ -90,9 +90,9 @@ impl SignIn {
     }
 
     /// Asks for a token, at most `most` times.
-    pub(crate) async fn token(&self, patience: &Patience, most: u32) -> Result<Granted, Error> {
+    pub(crate) async fn token(&self, retry_policy: &RetryPolicy, most: u32) -> Result<Granted, Error> {
         match self {
-            Self::Exchange(exchange) => exchange.token(patience, most).await,
+            Self::Exchange(exchange) => exchange.token(retry_policy, most).await,
             Self::Cli(cli) => cli.token().await,
         }
     }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::sign_in::SignIn;
 use super::token::Token;
 use crate::error::Error;
-use crate::http::retry::Patience;
+use crate::http::retry::RetryPolicy;
 
 /// How long the answer of a failed sign-in holds for everyone who waited for it.
 const FAILURE_HOLDS: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ const USE_OLD: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(crate) struct TokenCache {
     sign_in: SignIn,
-    patience: Patience,
+    retry_policy: RetryPolicy,
     current: Mutex<Option<Arc<Token>>>,
     refresh: tokio::sync::Mutex<Refresh>,
 }
@@ -35,8 +35,8 @@ struct Refresh {
 }
 
 impl TokenCache {
-    pub(crate) fn new(sign_in: SignIn, patience: Patience) -> Self {
-        Self { sign_in, patience, current: Mutex::default(), refresh: tokio::sync::Mutex::default() }
+    pub(crate) fn new(sign_in: SignIn, retry_policy: RetryPolicy) -> Self {
+        Self { sign_in, retry_policy, current: Mutex::default(), refresh: tokio::sync::Mutex::default() }
     }
 
     /// A token that is good for a while: the kept one, or a new one that all who ask meanwhile share.
@@ -55,9 +55,9 @@ impl TokenCache {
         }
         let old = self.lock().clone().filter(|token| Instant::now() < token.expires);
         tokio::time::sleep(refresh.calm()).await;
-        let most = if old.is_some() { 1 } else { self.patience.tries };
+        let most = if old.is_some() { 1 } else { self.retry_policy.max_attempts };
         let asked = Instant::now();
-        let granted = self.sign_in.token(&self.patience, most).await;
+        let granted = self.sign_in.token(&self.retry_policy, most).await;
         match (granted.and_then(|granted| Token::new(granted.token.reveal(), asked, granted.life)), old) {
             (Ok(token), _) => {
                 refresh.failed = None;

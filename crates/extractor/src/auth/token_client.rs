@@ -9,10 +9,10 @@ use super::application::App;
 use super::managed_identity::{self, Machine};
 use super::token_response::Granted;
 use crate::error::{Call, Error};
-use crate::http::attempt_error::Passing;
+use crate::http::attempt_error::Transient;
 use crate::http::body;
 use crate::http::origin::shown;
-use crate::http::retry::{Patience, Tries, date, retry_after};
+use crate::http::retry::{Attempts, RetryPolicy, date, retry_after};
 
 /// Who gives tokens, and what it is asked.
 #[derive(Debug)]
@@ -36,26 +36,30 @@ impl Exchange {
     }
 
     /// Asks at most `most` times.
-    pub(super) async fn token(&self, patience: &Patience, most: u32) -> Result<Granted, Error> {
-        let (method, url, patience) = match &self.giver {
-            Giver::Entra(app) => ("POST", shown(&app.url), *patience),
-            Giver::Machine(machine) => ("GET", shown(&machine.url), managed_identity::patience(patience)),
+    pub(super) async fn token(&self, retry_policy: &RetryPolicy, most: u32) -> Result<Granted, Error> {
+        let (method, url, retry_policy) = match &self.giver {
+            Giver::Entra(app) => ("POST", shown(&app.url), *retry_policy),
+            Giver::Machine(machine) => ("GET", shown(&machine.url), managed_identity::retry_policy(retry_policy)),
         };
         let mut heard = false;
-        let mut tries = Tries::new();
+        let mut attempts = Attempts::new();
         loop {
-            tries.begin();
-            let passing = match self.attempt().await? {
+            attempts.begin();
+            let transient = match self.attempt().await? {
                 Ok(granted) => {
-                    debug!(url, tries = tries.count, "signed in");
+                    debug!(url, attempts = attempts.count, "signed in");
                     return Ok(granted);
                 }
-                Err(passing) => passing,
+                Err(transient) => transient,
             };
-            heard |= passing.status.is_some();
-            let most = if passing.address && !heard { most.min(patience.tries_unheard) } else { most };
-            let Some(wait) = tries.next(&patience, most, passing.wait) else {
-                let cause = match (&self.giver, passing.cause) {
+            heard |= transient.status.is_some();
+            let most = if transient.maybe_wrong_address && !heard {
+                most.min(retry_policy.max_attempts_unreached)
+            } else {
+                most
+            };
+            let Some(wait) = attempts.wait_before_next(&retry_policy, most, transient.retry_after) else {
+                let cause = match (&self.giver, transient.cause) {
                     (Giver::Machine(_), cause) if !heard => {
                         format!("no managed identity answers on this machine: {cause}")
                     }
@@ -65,44 +69,44 @@ impl Exchange {
                     method,
                     url,
                     page: None,
-                    tries: tries.count,
-                    elapsed: tries.elapsed(),
-                    status: passing.status,
-                    request_id: passing.request_id,
+                    attempts: attempts.count,
+                    elapsed: attempts.elapsed(),
+                    status: transient.status,
+                    request_id: transient.request_id,
                 };
                 return Err(Error::Unreachable { cause, call: Box::new(call) });
             };
-            warn!(url, cause = passing.cause, status = passing.status, ?wait, "sign-in is tried again");
+            warn!(url, cause = transient.cause, status = transient.status, ?wait, "sign-in is tried again");
             tokio::time::sleep(wait).await;
         }
     }
 
-    async fn attempt(&self) -> Result<Result<Granted, Passing>, Error> {
+    async fn attempt(&self) -> Result<Result<Granted, Transient>, Error> {
         let request = match &self.giver {
             Giver::Entra(app) => app.request(&self.http)?,
             Giver::Machine(machine) => machine.request(&self.http)?,
         };
         let response = match request.send().await {
             Ok(response) => response,
-            Err(error) => return Ok(Err(Passing::from(&error))),
+            Err(error) => return Ok(Err(Transient::from(&error))),
         };
         let status = response.status();
-        let wait = retry_after(response.headers());
+        let retry_after = retry_after(response.headers());
         let now = date(response.headers()).unwrap_or_else(SystemTime::now);
         let body = body::refusal(response).await;
         let code = status.as_u16();
         if status.is_success() {
-            return Ok(Granted::read(&body, now).ok_or_else(|| Passing {
+            return Ok(Granted::read(&body, now).ok_or_else(|| Transient {
                 cause: "the answer holds no token".to_owned(),
                 status: Some(code),
-                page: true,
-                ..Passing::default()
+                incomplete_page: true,
+                ..Transient::default()
             }));
         }
-        let passes = matches!(&self.giver, Giver::Machine(machine) if machine.passes(code));
-        if passes || matches!(code, 408 | 429) || status.is_server_error() {
+        let is_transient = matches!(&self.giver, Giver::Machine(machine) if machine.is_transient(code));
+        if is_transient || matches!(code, 408 | 429) || status.is_server_error() {
             let cause = "the identity service is not available".to_owned();
-            return Ok(Err(Passing { cause, status: Some(code), wait, ..Passing::default() }));
+            return Ok(Err(Transient { cause, status: Some(code), retry_after, ..Transient::default() }));
         }
         Err(match &self.giver {
             Giver::Entra(app) => app.refused(code, &body),

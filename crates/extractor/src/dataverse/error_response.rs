@@ -4,7 +4,7 @@ use copilot_lake_tables::table;
 use reqwest::StatusCode;
 
 use crate::error::Error;
-use crate::http::attempt_error::{Fault, Passing};
+use crate::http::attempt_error::{AttemptError, Transient};
 use crate::http::error_response::{Refusal, token_of};
 use crate::http::request::RequestKind;
 
@@ -21,7 +21,7 @@ const TOKEN_EXPIRED: &str = "0x80044352";
 const COLUMN_SECURED: &str = "0x8004f504";
 
 /// What the answer means for the call.
-pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
+pub(crate) fn fault(refusal: Refusal<'_>) -> AttemptError {
     let code = spelled(&refusal.said.code);
     let message = refusal.said.message.as_str();
     let (request, status) = (refusal.request, refusal.status);
@@ -29,12 +29,12 @@ pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
     if let (RequestKind::Changes, Some(table)) = (request.kind, request.table)
         && (status == StatusCode::GONE || code == TOKEN_EXPIRED)
     {
-        return Fault::Lasting(Error::TokenExpired { table, call: call() });
+        return AttemptError::Permanent(Error::TokenExpired { table, call: call() });
     }
-    if refusal.passes() || code == SQL_TIMEOUT {
-        let passing = refusal.passing(&code);
-        let crowded = passing.throttled && (code == TOO_MANY_AT_ONCE || code == TOO_MUCH_TIME);
-        return Fault::Passing(Passing { crowded, ..passing });
+    if refusal.is_transient() || code == SQL_TIMEOUT {
+        let transient = refusal.transient(&code);
+        let too_many_in_flight = transient.throttled && (code == TOO_MANY_AT_ONCE || code == TOO_MUCH_TIME);
+        return AttemptError::Transient(Transient { too_many_in_flight, ..transient });
     }
     if status == StatusCode::UNAUTHORIZED {
         return refusal.token();
@@ -43,14 +43,14 @@ pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
         && status == StatusCode::FORBIDDEN
         && is_column_security(&code, message)
     {
-        return Fault::Lasting(Error::ColumnSecured { table, column, call: call() });
+        return AttemptError::Permanent(Error::ColumnSecured { table, column, call: call() });
     }
     if let (Some(table), Some(column)) = (request.table, missing_property(&code, message))
         && status == StatusCode::BAD_REQUEST
     {
-        return Fault::Lasting(Error::ColumnMissing { table, column, call: call() });
+        return AttemptError::Permanent(Error::ColumnMissing { table, column, call: call() });
     }
-    Fault::Lasting(match (status.as_u16(), code.as_str()) {
+    AttemptError::Permanent(match (status.as_u16(), code.as_str()) {
         (403, NOT_A_MEMBER) => Error::PermissionMissing { table: request.table, privilege: None, call: call() },
         (403, _) if code == PRIVILEGE_DENIED || privilege(message).is_some() => {
             let privilege = privilege(message).or_else(|| Some(table(request.table?)?.read_privilege()));

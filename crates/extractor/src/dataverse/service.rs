@@ -28,7 +28,7 @@ use crate::http::meter::Meter;
 use crate::http::network::Network;
 use crate::http::origin::require_secure;
 use crate::http::request::Request;
-use crate::http::retry::Patience;
+use crate::http::retry::RetryPolicy;
 use crate::http::service_clock::local_time;
 use crate::page::Page;
 use crate::page_stream;
@@ -77,10 +77,10 @@ impl Dataverse {
     /// # Errors
     /// [`Error::Insecure`] and [`Error::Usage`].
     pub fn new(settings: DataverseSettings) -> Result<Self, Error> {
-        Self::with_patience(settings, Patience::documented())
+        Self::with_retry_policy(settings, RetryPolicy::documented())
     }
 
-    pub(crate) fn with_patience(settings: DataverseSettings, patience: Patience) -> Result<Self, Error> {
+    pub(crate) fn with_retry_policy(settings: DataverseSettings, retry_policy: RetryPolicy) -> Result<Self, Error> {
         require_secure("dataverse.url", &settings.url)?;
         if settings.page_size == 0 {
             return Err(Error::Usage { what: "`dataverse.page_size` must be at least 1".to_owned() });
@@ -90,7 +90,7 @@ impl Dataverse {
         api.set_fragment(None);
         api.set_path("/api/data/v9.2/");
         let limits =
-            Limits { patience, permits: Permits::new(concurrency_limit::DATAVERSE), pacer: None, budget: FILES };
+            Limits { retry_policy, permits: Permits::new(concurrency_limit::DATAVERSE), pacer: None, budget: FILES };
         let client = Arc::new(Client::new(&DATAVERSE, &api, settings.auth, &settings.network, limits)?);
         Ok(Self { client, api, page_size: settings.page_size.min(5_000), base_language: Arc::default() })
     }

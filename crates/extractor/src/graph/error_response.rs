@@ -6,27 +6,27 @@ use reqwest::StatusCode;
 
 use super::role;
 use crate::error::Error;
-use crate::http::attempt_error::{Fault, Passing};
+use crate::http::attempt_error::{AttemptError, Transient};
 use crate::http::error_response::Refusal;
 use crate::http::request::RequestKind;
 
 const DENIED: &str = "Authorization_RequestDenied";
 
 /// What the answer means for the call.
-pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
+pub(crate) fn fault(refusal: Refusal<'_>) -> AttemptError {
     let (kind, status) = (refusal.request.kind, refusal.status);
     let code = refusal.said.code.clone();
     let message = refusal.said.message.to_ascii_lowercase();
-    if refusal.passes() {
+    if refusal.is_transient() {
         // A 500 may be this request's own, such as of a broken mailbox: that is not worth all the patience.
         let own = status == StatusCode::INTERNAL_SERVER_ERROR;
-        return Fault::Passing(Passing { own, ..refusal.passing(&code) });
+        return AttemptError::Transient(Transient { request_specific: own, ..refusal.transient(&code) });
     }
     if status == StatusCode::UNAUTHORIZED {
         return refusal.token();
     }
     if status == StatusCode::PRECONDITION_FAILED || message.contains("delegated context") {
-        return Fault::Lasting(Error::SignInRefused {
+        return AttemptError::Permanent(Error::SignInRefused {
             code: format!("status {}", status.as_u16()),
             advice: "an application token is needed: the service refuses that of a person, as `az login` gives it; \
                      use another `auth.method`",
@@ -34,7 +34,7 @@ pub(crate) fn fault(refusal: Refusal<'_>) -> Fault {
     }
     let (table, call) = (refusal.request.table, refusal.call());
     let one = matches!(kind, RequestKind::History { .. } | RequestKind::User);
-    Fault::Lasting(match (status.as_u16(), role_of(kind)) {
+    AttemptError::Permanent(match (status.as_u16(), role_of(kind)) {
         (403, Some(role)) if code == DENIED || refusal.token.claims().lacks(role) => {
             Error::PermissionMissing { table, privilege: Some(role.to_owned()), call }
         }

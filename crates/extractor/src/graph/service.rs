@@ -22,7 +22,7 @@ use crate::http::network::Network;
 use crate::http::origin::require_secure;
 use crate::http::rate_limiter::Pacer;
 use crate::http::request::Request;
-use crate::http::retry::Patience;
+use crate::http::retry::RetryPolicy;
 use crate::http::service_clock::local_time;
 use crate::json::without_mark;
 use crate::page::Page;
@@ -72,10 +72,10 @@ impl Graph {
     /// # Errors
     /// [`Error::Insecure`] and [`Error::Usage`].
     pub fn new(settings: GraphSettings) -> Result<Self, Error> {
-        Self::with_patience(settings, Patience::documented())
+        Self::with_retry_policy(settings, RetryPolicy::documented())
     }
 
-    pub(crate) fn with_patience(settings: GraphSettings, patience: Patience) -> Result<Self, Error> {
+    pub(crate) fn with_retry_policy(settings: GraphSettings, retry_policy: RetryPolicy) -> Result<Self, Error> {
         let GraphSettings { url: mut api, version, auth, network, requests_per_second: rate, model } = settings;
         require_secure("graph.url", &api)?;
         if !matches!(version.as_str(), "v1.0" | "beta") {
@@ -89,7 +89,7 @@ impl Graph {
         api.set_fragment(None);
         api.set_path(&format!("/{version}/"));
         let at_once = (rate * SECONDS_UNDER_WAY).ceil().clamp(UNDER_WAY.0, UNDER_WAY.1) as usize;
-        let limits = Limits { patience, permits: Permits::new(at_once), pacer: Some(pacer), budget: PAGES };
+        let limits = Limits { retry_policy, permits: Permits::new(at_once), pacer: Some(pacer), budget: PAGES };
         let client = Arc::new(Client::new(&GRAPH, &api, auth, &network, limits)?);
         Ok(Self { client, api, model, at_once })
     }

@@ -10,18 +10,18 @@ use crate::error::Error;
 
 /// Why one try gave nothing.
 #[derive(Debug)]
-pub(crate) enum Fault {
+pub(crate) enum AttemptError {
     /// May pass: worth another try.
-    Passing(Passing),
+    Transient(Transient),
     /// The service does not accept this token any more.
-    Token(Arc<Token>),
+    TokenRejected(Arc<Token>),
     /// Will not pass.
-    Lasting(Error),
+    Permanent(Error),
 }
 
 /// A failure that may pass.
 #[derive(Debug, Default)]
-pub(crate) struct Passing {
+pub(crate) struct Transient {
     /// What happened, for people; never text of a body.
     pub(crate) cause: String,
     /// The HTTP status, if there was an answer.
@@ -29,42 +29,42 @@ pub(crate) struct Passing {
     /// The service's id of the request.
     pub(crate) request_id: Option<String>,
     /// How long the service asked to wait.
-    pub(crate) wait: Option<Duration>,
+    pub(crate) retry_after: Option<Duration>,
     /// The service throttles this identity.
     pub(crate) throttled: bool,
     /// It does so because requests that are under way at once are too many, or take too much of its time.
-    pub(crate) crowded: bool,
+    pub(crate) too_many_in_flight: bool,
     /// The failure may be this request's own, so that few tries are enough.
-    pub(crate) own: bool,
+    pub(crate) request_specific: bool,
     /// If nothing was ever answered, the address is probably wrong.
-    pub(crate) address: bool,
+    pub(crate) maybe_wrong_address: bool,
     /// An answer came, but not a complete page.
-    pub(crate) page: bool,
+    pub(crate) incomplete_page: bool,
 }
 
-impl Passing {
+impl Transient {
     /// An answer that is not what was asked for.
     pub(crate) fn bad_page(reason: impl Into<String>, status: u16, request_id: Option<String>) -> Self {
         let (cause, status) = (reason.into(), Some(status));
-        Self { cause, status, request_id, address: true, page: true, ..Self::default() }
+        Self { cause, status, request_id, maybe_wrong_address: true, incomplete_page: true, ..Self::default() }
     }
 }
 
-impl From<Passing> for Fault {
-    fn from(passing: Passing) -> Self {
-        Self::Passing(passing)
+impl From<Transient> for AttemptError {
+    fn from(transient: Transient) -> Self {
+        Self::Transient(transient)
     }
 }
 
 /// A connection that failed, was cut, or was too slow.
-impl From<&reqwest::Error> for Passing {
+impl From<&reqwest::Error> for Transient {
     fn from(error: &reqwest::Error) -> Self {
         let cause = match (error.is_timeout(), error.is_connect()) {
             (true, true) => "no connection in time".to_owned(),
             (true, false) => "no byte came in time".to_owned(),
             (false, _) => innermost(error),
         };
-        Self { cause, address: error.is_connect(), ..Self::default() }
+        Self { cause, maybe_wrong_address: error.is_connect(), ..Self::default() }
     }
 }
 

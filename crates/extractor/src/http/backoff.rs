@@ -18,8 +18,8 @@ impl Backoff {
     }
 
     /// The wait after this many tries, at least one.
-    pub(crate) fn wait(&self, tries: u32) -> Duration {
-        let doublings = tries.saturating_sub(1).min(31);
+    pub(crate) fn wait(&self, attempts: u32) -> Duration {
+        let doublings = attempts.saturating_sub(1).min(31);
         let full = self.first.saturating_mul(1 << doublings).min(self.most);
         full.mul_f64(0.5 + (self.jitter)() / 2.0)
     }
@@ -31,7 +31,7 @@ mod tests {
 
     fn curve(jitter: fn() -> f64) -> Vec<f64> {
         let backoff = Backoff { jitter, ..Backoff::documented() };
-        (1..=9).map(|tries| backoff.wait(tries).as_secs_f64()).collect()
+        (1..=9).map(|attempts| backoff.wait(attempts).as_secs_f64()).collect()
     }
 
     #[test]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use reqwest::Response;
 use reqwest::header::HeaderMap;
 
-use super::attempt_error::Passing;
+use super::attempt_error::Transient;
 use super::body_budget::{Budget, Reservation};
 
 /// The largest answer that is taken for a page; more is a mistake or an attack.
@@ -23,8 +23,8 @@ pub(crate) const LARGEST_FILE: u64 = 32 << 20;
 const UNKNOWN_FILE: u64 = 1 << 20;
 
 /// Why a file's body was not read to its end.
-pub(crate) enum Stopped {
-    Passing(Passing),
+pub(crate) enum BodyError {
+    Transient(Transient),
     TooLarge(u64),
 }
 
@@ -34,7 +34,7 @@ pub(crate) async fn page(
     mut response: Response,
     usual: usize,
     budget: Option<&Budget>,
-) -> Result<(Bytes, Option<Reservation>), Passing> {
+) -> Result<(Bytes, Option<Reservation>), Transient> {
     let declared = response.content_length().and_then(|length| usize::try_from(length).ok());
     let expected = declared.unwrap_or(usual).min(LARGEST_PAGE);
     let mut room = match budget {
@@ -42,10 +42,10 @@ pub(crate) async fn page(
         None => None,
     };
     let mut body = Vec::with_capacity(expected);
-    while let Some(part) = response.chunk().await.map_err(|error| Passing::from(&error))? {
+    while let Some(part) = response.chunk().await.map_err(|error| Transient::from(&error))? {
         let length = body.len() + part.len();
         if length > LARGEST_PAGE {
-            return Err(Passing { cause: "the answer is larger than any page".to_owned(), ..Passing::default() });
+            return Err(Transient { cause: "the answer is larger than any page".to_owned(), ..Transient::default() });
         }
         if let Some((budget, room)) = &mut room
             && length > room.bytes()
@@ -86,10 +86,10 @@ pub(crate) async fn file(
     mut response: Response,
     budget: Option<&Budget>,
     most: u64,
-) -> Result<(Bytes, Option<Reservation>), Stopped> {
+) -> Result<(Bytes, Option<Reservation>), BodyError> {
     let size = declared(response.headers()).or(response.content_length());
     if let Some(size) = size.filter(|size| *size > most) {
-        return Err(Stopped::TooLarge(size));
+        return Err(BodyError::TooLarge(size));
     }
     let expected = size.unwrap_or(UNKNOWN_FILE) as usize;
     let mut room = match budget {
@@ -97,10 +97,10 @@ pub(crate) async fn file(
         None => None,
     };
     let mut body = Vec::with_capacity(expected);
-    while let Some(part) = response.chunk().await.map_err(|error| Stopped::Passing(Passing::from(&error)))? {
+    while let Some(part) = response.chunk().await.map_err(|error| BodyError::Transient(Transient::from(&error)))? {
         let length = body.len() + part.len();
         if length as u64 > most {
-            return Err(Stopped::TooLarge(length as u64));
+            return Err(BodyError::TooLarge(length as u64));
         }
         if let Some((budget, room)) = &mut room
             && length > room.bytes()
@@ -117,11 +117,14 @@ pub(crate) async fn file(
 }
 
 /// Reads a part of a file that is at most so long; there is room for it already.
-pub(crate) async fn part(mut response: Response, most: u64) -> Result<Bytes, Passing> {
+pub(crate) async fn part(mut response: Response, most: u64) -> Result<Bytes, Transient> {
     let mut body = Vec::with_capacity(most as usize);
-    while let Some(part) = response.chunk().await.map_err(|error| Passing::from(&error))? {
+    while let Some(part) = response.chunk().await.map_err(|error| Transient::from(&error))? {
         if (body.len() + part.len()) as u64 > most {
-            return Err(Passing { cause: "the part is longer than was asked for".to_owned(), ..Passing::default() });
+            return Err(Transient {
+                cause: "the part is longer than was asked for".to_owned(),
+                ..Transient::default()
+            });
         }
         body.extend_from_slice(&part);
     }

@@ -12,8 +12,8 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 use url::Url;
 
-use super::attempt_error::{Fault, Passing};
-use super::body::{self, Stopped};
+use super::attempt_error::{AttemptError, Transient};
+use super::body::{self, BodyError};
 use super::body_budget::{Budget, Reservation};
 use super::concurrency_limit::{Permit, Permits};
 use super::dialect::Dialect;
@@ -23,7 +23,7 @@ use super::network::Network;
 use super::origin::shown;
 use super::rate_limiter::Pacer;
 use super::request::{FilePortion, Request, RequestKind};
-use super::retry::{Patience, Tries};
+use super::retry::{Attempts, RetryPolicy};
 use super::service_clock::ServiceClock;
 use super::throttle_gate::Gate;
 use crate::auth::sign_in::{Auth, SignIn};
@@ -55,7 +55,7 @@ pub(crate) struct Client {
 /// How hard the service may be asked.
 #[derive(Debug)]
 pub(crate) struct Limits {
-    pub(crate) patience: Patience,
+    pub(crate) retry_policy: RetryPolicy,
     pub(crate) permits: Permits,
     /// For the calls that have a pace.
     pub(crate) pacer: Option<Pacer>,
@@ -94,7 +94,7 @@ impl Client {
     ) -> Result<Self, Error> {
         Ok(Self {
             dialect,
-            tokens: TokenCache::new(SignIn::new(auth, service, network)?, limits.patience),
+            tokens: TokenCache::new(SignIn::new(auth, service, network)?, limits.retry_policy),
             http: network.client(service)?,
             gate: Gate::default(),
             budget: Budget::new(limits.budget),
@@ -112,11 +112,11 @@ impl Client {
         request: &Request,
         accept: impl Fn(Answer) -> Result<T, &'static str>,
     ) -> Result<(T, Cost), Error> {
-        let mut tries = Tries::new();
+        let mut attempts = Attempts::new();
         let mut cost = Cost::default();
         let mut token_refused = false;
         loop {
-            let fault = match self.attempt(request, &mut tries, &mut cost).await {
+            let fault = match self.attempt(request, &mut attempts, &mut cost).await {
                 Ok(answer) => {
                     let request_id = error_response::request_id(&answer.headers);
                     match accept(answer) {
@@ -126,25 +126,25 @@ impl Client {
                             self.limits.permits.succeeded();
                             return Ok((accepted, cost));
                         }
-                        Err(reason) => Passing::bad_page(reason, StatusCode::OK.as_u16(), request_id).into(),
+                        Err(reason) => Transient::bad_page(reason, StatusCode::OK.as_u16(), request_id).into(),
                     }
                 }
                 Err(fault) => fault,
             };
             match fault {
-                Fault::Lasting(error) => return Err(error),
-                Fault::Token(token) if !token_refused => {
+                AttemptError::Permanent(error) => return Err(error),
+                AttemptError::TokenRejected(token) if !token_refused => {
                     debug!(url = %shown(&request.url), "the token is not accepted any more");
                     self.tokens.invalidate(&token);
                     token_refused = true;
                 }
-                Fault::Token(_) => {
+                AttemptError::TokenRejected(_) => {
                     let advice = self.dialect.unaccepted;
                     return Err(Error::SignInRefused { code: "status 401".to_owned(), advice });
                 }
-                Fault::Passing(passing) => {
+                AttemptError::Transient(transient) => {
                     token_refused = false;
-                    self.rest(request, &tries, passing).await?;
+                    self.rest(request, &attempts, transient).await?;
                 }
             }
         }
@@ -161,56 +161,61 @@ impl Client {
     }
 
     /// Waits until the next try, or gives up.
-    async fn rest(&self, request: &Request, tries: &Tries, passing: Passing) -> Result<(), Error> {
-        let unheard = passing.address && !self.heard.load(Ordering::Relaxed);
-        let patience = &self.limits.patience;
+    async fn rest(&self, request: &Request, attempts: &Attempts, transient: Transient) -> Result<(), Error> {
+        let unheard = transient.maybe_wrong_address && !self.heard.load(Ordering::Relaxed);
+        let retry_policy = &self.limits.retry_policy;
         let most = match request.kind {
-            _ if unheard => patience.tries_unheard,
-            RequestKind::File => patience.tries_few,
-            _ if passing.own => patience.tries_few,
-            _ => patience.tries,
+            _ if unheard => retry_policy.max_attempts_unreached,
+            RequestKind::File => retry_policy.max_attempts_single,
+            _ if transient.request_specific => retry_policy.max_attempts_single,
+            _ => retry_policy.max_attempts,
         };
-        let next = tries.next(patience, most, passing.wait);
+        let next = attempts.wait_before_next(retry_policy, most, transient.retry_after);
         // What the service asks of one request it asks of the whole identity, even if this one gives up.
-        let asked = passing.wait.filter(|wait| !wait.is_zero()).or(next);
-        if passing.throttled {
-            let pause = asked.unwrap_or_else(|| patience.backoff.wait(tries.count)).min(LONGEST);
+        let asked = transient.retry_after.filter(|wait| !wait.is_zero()).or(next);
+        if transient.throttled {
+            let pause = asked.unwrap_or_else(|| retry_policy.backoff.wait(attempts.count)).min(LONGEST);
             let prolonged = self.gate.close(pause);
-            if pause > patience.time {
+            if pause > retry_policy.max_elapsed {
                 warn!(seconds = pause.as_secs(), "the service wants no requests for a long time");
                 return Err(Error::Paused {
                     left: pause,
-                    call: request.call(tries, passing.status, passing.request_id),
+                    call: request.call(attempts, transient.status, transient.request_id),
                 });
             }
             self.counts.throttled(prolonged);
         }
         let Some(wait) = next else {
-            let call = request.call(tries, passing.status, passing.request_id);
-            return Err(if passing.page {
-                Error::BadPage { reason: passing.cause, call }
+            let call = request.call(attempts, transient.status, transient.request_id);
+            return Err(if transient.incomplete_page {
+                Error::BadPage { reason: transient.cause, call }
             } else {
-                Error::Unreachable { cause: passing.cause, call }
+                Error::Unreachable { cause: transient.cause, call }
             });
         };
-        let (url, cause, status) = (shown(&request.url), passing.cause, passing.status);
-        let (page, request_id, tries) = (request.page, passing.request_id, tries.count);
-        if passing.throttled || wait < TOLD {
-            debug!(%url, page, cause, status, request_id, tries, ?wait, "asked again");
+        let (url, cause, status) = (shown(&request.url), transient.cause, transient.status);
+        let (page, request_id, attempts) = (request.page, transient.request_id, attempts.count);
+        if transient.throttled || wait < TOLD {
+            debug!(%url, page, cause, status, request_id, attempts, ?wait, "asked again");
         } else {
-            warn!(%url, page, cause, status, request_id, tries, ?wait, "asked again after a long wait");
+            warn!(%url, page, cause, status, request_id, attempts, ?wait, "asked again after a long wait");
         }
         // The gate holds a throttled request back together with all others.
-        if !passing.throttled {
+        if !transient.throttled {
             tokio::time::sleep(wait).await;
         }
         Ok(())
     }
 
     /// One try, with leave to be under way until its body is read.
-    async fn attempt(&self, request: &Request, tries: &mut Tries, cost: &mut Cost) -> Result<Answer, Fault> {
-        let (_permit, token) = self.leave(request, cost).await.map_err(Fault::Lasting)?;
-        tries.begin();
+    async fn attempt(
+        &self,
+        request: &Request,
+        attempts: &mut Attempts,
+        cost: &mut Cost,
+    ) -> Result<Answer, AttemptError> {
+        let (_permit, token) = self.leave(request, cost).await.map_err(AttemptError::Permanent)?;
+        attempts.begin();
         cost.requests += 1;
         self.counts.request();
         let begun = Instant::now();
@@ -219,7 +224,7 @@ impl Client {
             .get(request.url.clone())
             .headers((self.dialect.headers)(request))
             .header(AUTHORIZATION, token.header.clone());
-        let mut response = http_request.send().await.map_err(|error| Passing::from(&error))?;
+        let mut response = http_request.send().await.map_err(|error| Transient::from(&error))?;
         self.clock.note(response.headers());
         if let Some(hint) = response.headers().get("x-ms-dop-hint").and_then(|hint| hint.to_str().ok()?.parse().ok()) {
             self.limits.permits.hint(hint);
@@ -230,9 +235,9 @@ impl Client {
             self.heard.store(true, Ordering::Relaxed);
             let headers = std::mem::take(response.headers_mut());
             let body = body::refusal(response).await;
-            let fault = (self.dialect.fault)(Refusal::read(request, tries, token, (status, &headers, &body)));
-            if let Fault::Passing(passing) = &fault {
-                self.yield_to(request, passing, begun);
+            let fault = (self.dialect.fault)(Refusal::read(request, attempts, token, (status, &headers, &body)));
+            if let AttemptError::Transient(transient) = &fault {
+                self.yield_to(request, transient, begun);
             }
             return Err(fault);
         }
@@ -243,7 +248,7 @@ impl Client {
                 let read = match &request.portion {
                     FilePortion::Part(range) if is_part => {
                         let body = body::part(response, range.end - range.start).await;
-                        body.map(|body| (body, None)).map_err(Stopped::Passing)
+                        body.map(|body| (body, None)).map_err(BodyError::Transient)
                     }
                     // Whoever asks for parts has taken room for all of them.
                     FilePortion::Part(_) => body::file(response, None, body::LARGEST_FILE).await,
@@ -251,10 +256,10 @@ impl Client {
                 };
                 match read {
                     Ok((body, room)) => Ok(Answer { status, headers, body, room }),
-                    Err(Stopped::Passing(passing)) => Err(passing.into()),
-                    Err(Stopped::TooLarge(size)) => {
-                        let call = request.call(tries, Some(status.as_u16()), error_response::request_id(&headers));
-                        Err(Fault::Lasting(Error::FileTooLarge { size, call }))
+                    Err(BodyError::Transient(transient)) => Err(transient.into()),
+                    Err(BodyError::TooLarge(size)) => {
+                        let call = request.call(attempts, Some(status.as_u16()), error_response::request_id(&headers));
+                        Err(AttemptError::Permanent(Error::FileTooLarge { size, call }))
                     }
                 }
             }
@@ -270,7 +275,7 @@ impl Client {
     /// Waits while the service wants no requests; gives up when that takes longer than a call is worth.
     async fn pass(&self, request: &Request) -> Result<Duration, Error> {
         self.gate
-            .pass(self.limits.patience.time)
+            .pass(self.limits.retry_policy.max_elapsed)
             .await
             .map_err(|left| Error::Paused { left, call: request.call_after(0) })
     }
@@ -302,12 +307,12 @@ impl Client {
     }
 
     /// Asks for less where the service says that a request, begun then, was too much.
-    fn yield_to(&self, request: &Request, passing: &Passing, begun: Instant) {
-        if passing.crowded {
+    fn yield_to(&self, request: &Request, transient: &Transient, begun: Instant) {
+        if transient.too_many_in_flight {
             self.limits.permits.refused(begun);
         }
-        if let Some(pacer) = self.limits.pacer.as_ref().filter(|_| passing.throttled && request.kind.is_paced()) {
-            pacer.throttled(begun, passing.wait.unwrap_or_default());
+        if let Some(pacer) = self.limits.pacer.as_ref().filter(|_| transient.throttled && request.kind.is_paced()) {
+            pacer.throttled(begun, transient.retry_after.unwrap_or_default());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use reqwest::header::HeaderMap;
 
-use super::attempt_error::Fault;
+use super::attempt_error::AttemptError;
 use super::error_response::Refusal;
 use super::request::Request;
 
@@ -12,7 +12,7 @@ pub(crate) struct Dialect {
     /// The headers of every request beside the token.
     pub(crate) headers: fn(&Request) -> HeaderMap,
     /// What a refusal means.
-    pub(crate) fault: fn(Refusal<'_>) -> Fault,
+    pub(crate) fault: fn(Refusal<'_>) -> AttemptError,
     /// What to do when the service does not accept a fresh token.
     pub(crate) unaccepted: &'static str,
 }

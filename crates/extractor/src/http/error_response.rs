@@ -7,9 +7,9 @@ use reqwest::StatusCode;
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
-use super::attempt_error::{Fault, Passing};
+use super::attempt_error::{AttemptError, Transient};
 use super::request::Request;
-use super::retry::{Tries, retry_after};
+use super::retry::{Attempts, retry_after};
 use crate::auth::token::Token;
 use crate::error::Call;
 use crate::json;
@@ -20,10 +20,10 @@ const REQUEST_IDS: [&str; 3] = ["x-ms-service-request-id", "req_id", "request-id
 /// An answer that is not a success.
 pub(crate) struct Refusal<'a> {
     pub(crate) request: &'a Request,
-    tries: &'a Tries,
+    attempts: &'a Attempts,
     pub(crate) token: Arc<Token>,
     pub(crate) status: StatusCode,
-    wait: Option<Duration>,
+    retry_after: Option<Duration>,
     pub(crate) said: Said,
 }
 
@@ -39,13 +39,13 @@ pub(crate) struct Said {
 impl<'a> Refusal<'a> {
     pub(crate) fn read(
         request: &'a Request,
-        tries: &'a Tries,
+        attempts: &'a Attempts,
         token: Arc<Token>,
         (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
     ) -> Self {
         let mut said = Said::read(body);
         said.request_id = request_id(headers).or(said.request_id);
-        Self { request, tries, token, status, wait: retry_after(headers), said }
+        Self { request, attempts, token, status, retry_after: retry_after(headers), said }
     }
 
     fn is(&self, status: StatusCode) -> bool {
@@ -54,37 +54,37 @@ impl<'a> Refusal<'a> {
 
     /// The call that was refused.
     pub(crate) fn call(&self) -> Box<Call> {
-        self.request.call(self.tries, Some(self.status.as_u16()), self.said.request_id.clone())
+        self.request.call(self.attempts, Some(self.status.as_u16()), self.said.request_id.clone())
     }
 
     /// Whether the status alone says that it may pass.
-    pub(crate) fn passes(&self) -> bool {
+    pub(crate) fn is_transient(&self) -> bool {
         self.is(StatusCode::TOO_MANY_REQUESTS)
             || self.is(StatusCode::REQUEST_TIMEOUT)
             || (self.status.is_server_error() && !self.is(StatusCode::NOT_IMPLEMENTED))
     }
 
     /// A failure that may pass, with the code as its service spells it.
-    pub(crate) fn passing(&self, code: &str) -> Passing {
+    pub(crate) fn transient(&self, code: &str) -> Transient {
         let throttled = self.is(StatusCode::TOO_MANY_REQUESTS);
         let cause = match (throttled, code) {
             (true, code) => format!("throttled {code}").trim_end().to_owned(),
             (false, "") => "the service is not available".to_owned(),
             (false, code) => code.to_owned(),
         };
-        Passing {
+        Transient {
             cause,
             status: Some(self.status.as_u16()),
             request_id: self.said.request_id.clone(),
-            wait: self.wait,
+            retry_after: self.retry_after,
             throttled,
-            ..Passing::default()
+            ..Transient::default()
         }
     }
 
     /// The service does not accept the token.
-    pub(crate) fn token(self) -> Fault {
-        Fault::Token(self.token)
+    pub(crate) fn token(self) -> AttemptError {
+        AttemptError::TokenRejected(self.token)
     }
 }
 

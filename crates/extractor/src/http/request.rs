@@ -7,7 +7,7 @@ use url::Url;
 
 use super::body::LARGEST_FILE;
 use super::origin::shown;
-use super::retry::Tries;
+use super::retry::Attempts;
 use crate::error::Call;
 
 /// What a call wants back.
@@ -107,22 +107,22 @@ impl Request {
     }
 
     /// How the call went so far.
-    pub(crate) fn call(&self, tries: &Tries, status: Option<u16>, request_id: Option<String>) -> Box<Call> {
+    pub(crate) fn call(&self, attempts: &Attempts, status: Option<u16>, request_id: Option<String>) -> Box<Call> {
         Box::new(Call {
             method: "GET",
             url: shown(&self.url),
             page: self.page,
-            tries: tries.count,
-            elapsed: tries.elapsed(),
+            attempts: attempts.count,
+            elapsed: attempts.elapsed(),
             status,
             request_id,
         })
     }
 
     /// The call, of which only the tries matter.
-    pub(crate) fn call_after(&self, tries: u32) -> Box<Call> {
+    pub(crate) fn call_after(&self, attempts: u32) -> Box<Call> {
         let (method, url, page) = ("GET", shown(&self.url), self.page);
-        Box::new(Call { method, url, page, tries, ..Call::default() })
+        Box::new(Call { method, url, page, attempts, ..Call::default() })
     }
 }
 

@@ -9,27 +9,27 @@ use super::backoff::Backoff;
 
 /// How much trying a call is worth.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct RetryPolicy {
     /// Tries in all.
-    pub(crate) tries: u32,
+    pub(crate) max_attempts: u32,
     /// Tries of what may be at fault itself, such as a file: the next run tries again what fails, and until then it holds
     /// a place of others.
-    pub(crate) tries_few: u32,
+    pub(crate) max_attempts_single: u32,
     /// Tries while nothing was ever answered and the failure looks like a wrong address.
-    pub(crate) tries_unheard: u32,
+    pub(crate) max_attempts_unreached: u32,
     /// No try begins later than this after the first.
-    pub(crate) time: Duration,
+    pub(crate) max_elapsed: Duration,
     /// Waits where the service names none.
     pub(crate) backoff: Backoff,
 }
 
-impl Patience {
+impl RetryPolicy {
     pub(crate) const fn documented() -> Self {
         Self {
-            tries: 10,
-            tries_few: 5,
-            tries_unheard: 3,
-            time: Duration::from_secs(15 * 60),
+            max_attempts: 10,
+            max_attempts_single: 5,
+            max_attempts_unreached: 3,
+            max_elapsed: Duration::from_secs(15 * 60),
             backoff: Backoff::documented(),
         }
     }
@@ -37,13 +37,13 @@ impl Patience {
 
 /// The tries of one call.
 #[derive(Debug)]
-pub(crate) struct Tries {
+pub(crate) struct Attempts {
     /// How many were begun.
     pub(crate) count: u32,
     started: Option<Instant>,
 }
 
-impl Tries {
+impl Attempts {
     pub(crate) fn new() -> Self {
         Self { count: 0, started: None }
     }
@@ -61,12 +61,18 @@ impl Tries {
     /// How long to wait before the next of at most `most` tries; `None`: give up.
     ///
     /// What the service asked for is obeyed; if patience ends before that, waiting would be in vain.
-    pub(crate) fn next(&self, patience: &Patience, most: u32, asked: Option<Duration>) -> Option<Duration> {
+    pub(crate) fn wait_before_next(
+        &self,
+        retry_policy: &RetryPolicy,
+        most: u32,
+        requested: Option<Duration>,
+    ) -> Option<Duration> {
         if self.count >= most {
             return None;
         }
-        let wait = asked.filter(|asked| !asked.is_zero()).unwrap_or_else(|| patience.backoff.wait(self.count));
-        (self.elapsed().saturating_add(wait) <= patience.time).then_some(wait)
+        let wait =
+            requested.filter(|requested| !requested.is_zero()).unwrap_or_else(|| retry_policy.backoff.wait(self.count));
+        (self.elapsed().saturating_add(wait) <= retry_policy.max_elapsed).then_some(wait)
     }
 }
 
@@ -95,7 +101,7 @@ mod tests {
     use super::*;
     use reqwest::header::HeaderValue;
 
-    fn asked(value: &'static str) -> Option<Duration> {
+    fn requested(value: &'static str) -> Option<Duration> {
         let mut headers = HeaderMap::new();
         headers.insert(DATE, HeaderValue::from_static("Sun, 22 Jun 2025 10:00:00 GMT"));
         headers.insert(RETRY_AFTER, HeaderValue::from_static(value));
@@ -104,29 +110,36 @@ mod tests {
 
     #[test]
     fn retry_after_is_seconds_or_a_date_by_the_services_clock() {
-        assert_eq!(asked("0"), Some(Duration::ZERO));
-        assert_eq!(asked(" 37 "), Some(Duration::from_secs(37)));
-        assert_eq!(asked("1.5"), Some(Duration::from_millis(1500)));
-        assert_eq!(asked("Sun, 22 Jun 2025 10:01:30 GMT"), Some(Duration::from_secs(90)));
-        assert_eq!(asked("Sun, 22 Jun 2025 09:00:00 GMT"), Some(Duration::ZERO));
+        assert_eq!(requested("0"), Some(Duration::ZERO));
+        assert_eq!(requested(" 37 "), Some(Duration::from_secs(37)));
+        assert_eq!(requested("1.5"), Some(Duration::from_millis(1500)));
+        assert_eq!(requested("Sun, 22 Jun 2025 10:01:30 GMT"), Some(Duration::from_secs(90)));
+        assert_eq!(requested("Sun, 22 Jun 2025 09:00:00 GMT"), Some(Duration::ZERO));
         for nonsense in ["", "soon", "-3", "NaN", "inf", "1e300", "Sun, 99 Jun 2025 10:00:00 GMT"] {
-            assert_eq!(asked(nonsense), None, "{nonsense}");
+            assert_eq!(requested(nonsense), None, "{nonsense}");
         }
         assert_eq!(retry_after(&HeaderMap::new()), None);
     }
 
     #[tokio::test(start_paused = true)]
     async fn patience_ends_by_tries_and_by_time() {
-        let patience =
-            Patience { backoff: Backoff { jitter: || 1.0, ..Backoff::documented() }, ..Patience::documented() };
-        let mut tries = Tries::new();
-        tries.begin();
-        assert_eq!(tries.next(&patience, 10, None), Some(Duration::from_secs(1)));
-        assert_eq!(tries.next(&patience, 10, Some(Duration::from_secs(30))), Some(Duration::from_secs(30)));
-        assert_eq!(tries.next(&patience, 10, Some(Duration::MAX)), None, "longer than patience lasts");
-        assert_eq!(tries.next(&patience, 1, None), None, "no try left");
+        let retry_policy =
+            RetryPolicy { backoff: Backoff { jitter: || 1.0, ..Backoff::documented() }, ..RetryPolicy::documented() };
+        let mut attempts = Attempts::new();
+        attempts.begin();
+        assert_eq!(attempts.wait_before_next(&retry_policy, 10, None), Some(Duration::from_secs(1)));
+        assert_eq!(
+            attempts.wait_before_next(&retry_policy, 10, Some(Duration::from_secs(30))),
+            Some(Duration::from_secs(30))
+        );
+        assert_eq!(
+            attempts.wait_before_next(&retry_policy, 10, Some(Duration::MAX)),
+            None,
+            "longer than patience lasts"
+        );
+        assert_eq!(attempts.wait_before_next(&retry_policy, 1, None), None, "no try left");
         tokio::time::advance(Duration::from_secs(899)).await;
-        tries.begin();
-        assert_eq!(tries.next(&patience, 10, None), None, "two seconds would pass the end");
+        attempts.begin();
+        assert_eq!(attempts.wait_before_next(&retry_policy, 10, None), None, "two seconds would pass the end");
     }
 }

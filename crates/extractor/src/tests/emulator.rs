@@ -19,7 +19,7 @@ async fn start(more: &str) -> (Emulator, Dataverse) {
     settings.auth.client_id = CLIENT_ID.to_owned();
     settings.auth.credential = Credential::Secret(Secret::new(CLIENT_SECRET));
     let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
-    let service = Dataverse::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap();
+    let service = Dataverse::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap();
     (emulator, service)
 }
 

@@ -26,7 +26,7 @@ use futures::StreamExt;
 use url::Url;
 
 use crate::http::backoff::Backoff;
-use crate::http::retry::Patience;
+use crate::http::retry::RetryPolicy;
 use crate::{
     Auth, Credential, Dataverse, DataverseSettings, Error, Graph, GraphSettings, HistoryAsk, Network, Page, Secret,
     Selection, Slice,
@@ -52,7 +52,7 @@ fn dataverse(url: Url) -> Dataverse {
 
 fn impatient(settings: DataverseSettings) -> Dataverse {
     let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
-    Dataverse::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap()
+    Dataverse::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap()
 }
 
 fn graph_settings(url: Url) -> GraphSettings {
@@ -67,7 +67,7 @@ fn graph(url: Url) -> Graph {
 
 fn graph_of(settings: GraphSettings) -> Graph {
     let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
-    Graph::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap()
+    Graph::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap()
 }
 
 /// A user of Graph, who must not be seen in errors and logs.

@@ -43,7 +43,7 @@ async fn a_service_is_reached_through_the_proxy_and_a_loopback_authority_directl
     let shown = format!("{settings:?}");
     let service = impatient(settings);
     let error = service.who_am_i().await.unwrap_err();
-    assert!(matches!(&error, Error::Unreachable { call, .. } if call.tries == 3 && call.method == "GET"), "{error}");
+    assert!(matches!(&error, Error::Unreachable { call, .. } if call.attempts == 3 && call.method == "GET"), "{error}");
     assert_eq!(asked(&proxy), vec![("contoso.crm.dynamics.com:443".to_owned(), user()); 3]);
     assert_eq!(authority.signed_in().len(), 1);
     assert_hidden(&format!("{shown} {error} {error:?} {service:?}"));

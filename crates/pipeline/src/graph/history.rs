@@ -151,7 +151,7 @@ impl Reader {
             let page = match page {
                 Ok(page) => page,
                 Err(error) => {
-                    counts.requests += error.call().map_or(0, |call| u64::from(call.tries));
+                    counts.requests += error.call().map_or(0, |call| u64::from(call.attempts));
                     return Err(error.into());
                 }
             };
