@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 use url::Url;
 
 use crate::error::{Call, Error};
-use crate::http::origin::is_same;
+use crate::http::origin::is_same_origin;
 
 /// The links of one walk.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl Links {
         let Ok(url) = Url::parse(link) else {
             return Err(Error::BadPage { reason: "its link is not an absolute URL".to_owned(), call });
         };
-        if !is_same(&self.service, &url) {
+        if !is_same_origin(&self.service, &url) {
             return Err(Error::ForeignLink { origin: url.origin().ascii_serialization(), call });
         }
         Ok(url)

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::envelope;
-use crate::http::body_budget::Reservation;
+use crate::http::body_budget::BodyReservation;
 use serde::de::DeserializeOwned;
 
 /// One complete answer with rows: the envelope is parsed, the rows are not.
@@ -27,7 +27,7 @@ pub struct Page {
     /// How long throttling held this page back.
     pub throttled: Duration,
     /// The room that it takes, where pages are bounded: given back with the last clone.
-    pub(crate) _room: Option<Arc<Reservation>>,
+    pub(crate) _reservation: Option<Arc<BodyReservation>>,
 }
 
 impl Page {
@@ -37,7 +37,7 @@ impl Page {
     /// Why it is no complete page.
     pub fn read(number: u32, body: Bytes) -> Result<Self, &'static str> {
         let rows = envelope::parse(&body)?.rows;
-        Ok(Self { number, body, rows, requests: 0, throttled: Duration::ZERO, _room: None })
+        Ok(Self { number, body, rows, requests: 0, throttled: Duration::ZERO, _reservation: None })
     }
 
     /// The JSON array of the rows, from `[` to `]`.

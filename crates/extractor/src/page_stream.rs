@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::envelope::{self, Envelope};
 use crate::error::Error;
-use crate::http::client::{Answer, Client};
+use crate::http::client::{Client, ServiceResponse};
 use crate::http::request::Request;
 use crate::next_link::Links;
 use crate::page::Page;
@@ -27,11 +27,18 @@ pub(crate) struct Linked {
 /// One page, asked for until it is complete.
 pub(crate) async fn page(client: &Client, request: &Request) -> Result<Linked, Error> {
     let number = request.page.unwrap_or(1);
-    let accept = |answer: Answer| {
-        let Envelope { rows, next, delta } = envelope::parse(&answer.body)?;
+    let accept = |response: ServiceResponse| {
+        let Envelope { rows, next, delta } = envelope::parse(&response.body)?;
         let (requests, throttled) = (0, Duration::ZERO);
         Ok(Linked {
-            page: Page { number, body: answer.body, rows, requests, throttled, _room: answer.room.map(Arc::new) },
+            page: Page {
+                number,
+                body: response.body,
+                rows,
+                requests,
+                throttled,
+                _reservation: response.reservation.map(Arc::new),
+            },
             next,
             delta,
         })

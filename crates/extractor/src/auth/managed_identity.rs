@@ -76,7 +76,7 @@ impl Machine {
 /// The documentation asks for waits of a second at least, and for 70 s of tries while IMDS is updated; all of ours last
 /// longer.
 pub(super) fn retry_policy(retry_policy: &RetryPolicy) -> RetryPolicy {
-    let backoff = Backoff { first: retry_policy.backoff.first * 2, ..retry_policy.backoff };
+    let backoff = Backoff { initial: retry_policy.backoff.initial * 2, ..retry_policy.backoff };
     RetryPolicy { backoff, ..*retry_policy }
 }
 

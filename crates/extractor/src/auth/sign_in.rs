@@ -81,7 +81,7 @@ impl SignIn {
             Credential::WorkloadIdentity { token_file } => Proof::Federated { token_file },
             Credential::ManagedIdentity { endpoint, header } => {
                 let machine = Machine::new(endpoint, header, &client_id, &resource)?;
-                return Ok(Self::Exchange(Exchange::new(network.client_near()?, Giver::Machine(machine))));
+                return Ok(Self::Exchange(Exchange::new(network.local_client()?, Giver::Machine(machine))));
             }
             Credential::AzureCli { program } => return AzureCli::new(program, tenant_id, resource).map(Self::Cli),
         };

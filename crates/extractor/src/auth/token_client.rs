@@ -11,7 +11,7 @@ use super::token_response::Granted;
 use crate::error::{Call, Error};
 use crate::http::attempt_error::Transient;
 use crate::http::body;
-use crate::http::origin::shown;
+use crate::http::origin::redacted;
 use crate::http::retry::{Attempts, RetryPolicy, date, retry_after};
 
 /// Who gives tokens, and what it is asked.
@@ -38,8 +38,8 @@ impl Exchange {
     /// Asks at most `most` times.
     pub(super) async fn token(&self, retry_policy: &RetryPolicy, most: u32) -> Result<Granted, Error> {
         let (method, url, retry_policy) = match &self.giver {
-            Giver::Entra(app) => ("POST", shown(&app.url), *retry_policy),
-            Giver::Machine(machine) => ("GET", shown(&machine.url), managed_identity::retry_policy(retry_policy)),
+            Giver::Entra(app) => ("POST", redacted(&app.url), *retry_policy),
+            Giver::Machine(machine) => ("GET", redacted(&machine.url), managed_identity::retry_policy(retry_policy)),
         };
         let mut heard = false;
         let mut attempts = Attempts::new();
@@ -93,7 +93,7 @@ impl Exchange {
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let now = date(response.headers()).unwrap_or_else(SystemTime::now);
-        let body = body::refusal(response).await;
+        let body = body::error_body(response).await;
         let code = status.as_u16();
         if status.is_success() {
             return Ok(Granted::read(&body, now).ok_or_else(|| Transient {

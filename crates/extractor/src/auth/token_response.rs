@@ -27,7 +27,7 @@ impl Granted {
     /// Reads an answer that was given at `now` by the clock of who gave it.
     pub(super) fn read(body: &[u8], now: SystemTime) -> Option<Self> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct ServiceResponse {
             #[serde(alias = "accessToken")]
             access_token: Secret,
             expires_in: Option<Value>,
@@ -36,16 +36,17 @@ impl Granted {
             #[serde(rename = "expiresOn")]
             expires_local: Option<String>,
         }
-        let answer: Answer = json::from_slice(body).ok()?;
+        let response: ServiceResponse = json::from_slice(body).ok()?;
         let until = |seconds: u64| {
             let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
             Some(end.duration_since(now).unwrap_or_default())
         };
-        let life = (answer.expires_in.as_ref().and_then(count).map(Duration::from_secs))
-            .or_else(|| until(answer.expires_on.as_ref().and_then(moment)?))
-            .or_else(|| until(local(&answer.expires_local?)?))
+        let life = (response.expires_in.as_ref().and_then(count).map(Duration::from_secs))
+            .or_else(|| until(response.expires_on.as_ref().and_then(moment)?))
+            .or_else(|| until(local(&response.expires_local?)?))
             .unwrap_or(UNKNOWN_LIFE);
-        (!answer.access_token.is_empty()).then_some(Self { token: answer.access_token, life: life.min(LONGEST_LIFE) })
+        (!response.access_token.is_empty())
+            .then_some(Self { token: response.access_token, life: life.min(LONGEST_LIFE) })
     }
 }
 
@@ -107,12 +108,12 @@ impl Refusal {
     /// `None`: the answer is not one of Microsoft Entra ID.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
-        struct Answer {
+        struct ServiceResponse {
             error: String,
             #[serde(default)]
             error_description: String,
         }
-        let Answer { error, error_description: description } = json::from_slice(body).ok()?;
+        let ServiceResponse { error, error_description: description } = json::from_slice(body).ok()?;
         let error = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
         Some(Self { error, number: number(&description), description })
     }

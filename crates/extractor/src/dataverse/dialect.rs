@@ -8,8 +8,8 @@ use crate::http::request::{FilePortion, Request, RequestKind};
 
 pub(super) static DATAVERSE: Dialect = Dialect {
     headers: headers,
-    fault: error_response::fault,
-    unaccepted: "the service does not accept a fresh token; check `dataverse.url` and `auth.tenant_id`",
+    classify: error_response::classify,
+    token_rejected_advice: "the service does not accept a fresh token; check `dataverse.url` and `auth.tenant_id`",
 };
 
 /// The headers that the vendor asks for on every request to Dataverse.

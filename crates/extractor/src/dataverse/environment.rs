@@ -111,7 +111,7 @@ pub(crate) async fn discover(client: &Client, api: &Url, tables: &[&'static Tabl
         value: Vec<Definition>,
     }
     let request = Request::json(request::definitions_url(api, tables)?);
-    let asked = client.json::<Definitions>(&request, "the answer is not the metadata of tables").await;
+    let asked = client.fetch_json::<Definitions>(&request, "the answer is not the metadata of tables").await;
     let found = asked.and_then(|definitions| {
         Environment::of(tables, &definitions.value).ok_or_else(|| {
             let reason = "the metadata of a table lacks its key".to_owned();

@@ -5,7 +5,7 @@ use reqwest::StatusCode;
 
 use crate::error::Error;
 use crate::http::attempt_error::{AttemptError, Transient};
-use crate::http::error_response::{Refusal, token_of};
+use crate::http::error_response::{ErrorResponse, sanitized};
 use crate::http::request::RequestKind;
 
 // Codes of the Dataverse Web API: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
@@ -21,23 +21,23 @@ const TOKEN_EXPIRED: &str = "0x80044352";
 const COLUMN_SECURED: &str = "0x8004f504";
 
 /// What the answer means for the call.
-pub(crate) fn fault(refusal: Refusal<'_>) -> AttemptError {
-    let code = spelled(&refusal.said.code);
-    let message = refusal.said.message.as_str();
-    let (request, status) = (refusal.request, refusal.status);
-    let call = || refusal.call();
+pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
+    let code = spelled(&response.body.code);
+    let message = response.body.message.as_str();
+    let (request, status) = (response.request, response.status);
+    let call = || response.call();
     if let (RequestKind::Changes, Some(table)) = (request.kind, request.table)
         && (status == StatusCode::GONE || code == TOKEN_EXPIRED)
     {
         return AttemptError::Permanent(Error::TokenExpired { table, call: call() });
     }
-    if refusal.is_transient() || code == SQL_TIMEOUT {
-        let transient = refusal.transient(&code);
+    if response.is_transient() || code == SQL_TIMEOUT {
+        let transient = response.transient(&code);
         let too_many_in_flight = transient.throttled && (code == TOO_MANY_AT_ONCE || code == TOO_MUCH_TIME);
         return AttemptError::Transient(Transient { too_many_in_flight, ..transient });
     }
     if status == StatusCode::UNAUTHORIZED {
-        return refusal.token();
+        return response.token_rejected();
     }
     if let (Some(table), Some(column)) = (request.table, request.column)
         && status == StatusCode::FORBIDDEN
@@ -104,12 +104,12 @@ fn missing_property(code: &str, message: &str) -> Option<String> {
     let quoted =
         message.strip_prefix("Could not find a property named '").filter(|_| code == NO_PROPERTY_OR_SEGMENT)?;
     let (property, _) = quoted.split_once('\'')?;
-    Some(token_of(property, 128)).filter(|property| !property.is_empty())
+    Some(sanitized(property, 128)).filter(|property| !property.is_empty())
 }
 
 /// What may be shown of a message: documented texts, of which only names of columns and types are taken over.
 fn documented(code: &str, message: &str) -> String {
-    let quoted: Vec<_> = message.split('\'').skip(1).step_by(2).map(|name| token_of(name, 128)).collect();
+    let quoted: Vec<_> = message.split('\'').skip(1).step_by(2).map(|name| sanitized(name, 128)).collect();
     match (code, quoted.as_slice()) {
         (NO_PROPERTY_OR_SEGMENT, [property, ty, ..]) if message.starts_with("Could not find a property named") => {
             format!("could not find a property named '{property}' on type '{ty}'")

@@ -13,9 +13,9 @@ use url::Url;
 use super::file_address::FileAddress;
 use super::request;
 use crate::error::Error;
-use crate::http::body::{self, LARGEST_FILE};
-use crate::http::body_budget::Reservation;
-use crate::http::client::{Answer, Client};
+use crate::http::body::{self, MAX_FILE};
+use crate::http::body_budget::BodyReservation;
+use crate::http::client::{Client, ServiceResponse};
 use crate::http::request::FilePortion;
 
 /// The largest file that is read from one answer where the service serves parts.
@@ -42,7 +42,7 @@ pub struct File {
     /// The size that the service declares, where it is another than that of the bytes: they came twice alike.
     pub other_size: Option<u64>,
     /// Gives the room back.
-    _room: Option<Reservation>,
+    _reservation: Option<BodyReservation>,
 }
 
 impl fmt::Debug for File {
@@ -53,9 +53,9 @@ impl fmt::Debug for File {
 }
 
 impl File {
-    fn new(bytes: Bytes, headers: &HeaderMap, room: Option<Reservation>) -> Self {
+    fn new(bytes: Bytes, headers: &HeaderMap, reservation: Option<BodyReservation>) -> Self {
         let other_size = body::declared(headers).filter(|size| *size != bytes.len() as u64);
-        Self { bytes, name: name(headers), other_size, _room: room }
+        Self { bytes, name: name(headers), other_size, _reservation: reservation }
     }
 }
 
@@ -64,15 +64,13 @@ pub(crate) async fn fetch(client: &Client, api: &Url, file: &FileAddress) -> Res
     let request = request::file_request(api, file, FilePortion::Whole { most: LARGEST_ANSWER })?;
     match client.get(&request, whole()).await {
         Ok((file, _)) => Ok(file),
-        Err(Error::FileTooLarge { size, .. }) if size <= LARGEST_FILE => large(client, api, file, size).await,
+        Err(Error::FileTooLarge { size, .. }) if size <= MAX_FILE => large(client, api, file, size).await,
         // So the service may say that a file is too large for one answer.
-        Err(refused @ Error::Refused { status: 400 | 413, .. }) => {
-            match in_parts(client, api, file, LARGEST_FILE).await {
-                Ok(Some(file)) => Ok(file),
-                Ok(None) | Err(Error::Refused { .. }) => Err(refused),
-                Err(error) => Err(error),
-            }
-        }
+        Err(refused @ Error::Refused { status: 400 | 413, .. }) => match in_parts(client, api, file, MAX_FILE).await {
+            Ok(Some(file)) => Ok(file),
+            Ok(None) | Err(Error::Refused { .. }) => Err(refused),
+            Err(error) => Err(error),
+        },
         Err(error) => Err(of_file(error)),
     }
 }
@@ -82,7 +80,7 @@ async fn large(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Res
     match in_parts(client, api, file, size).await? {
         Some(file) => Ok(file),
         None => {
-            let request = request::file_request(api, file, FilePortion::Whole { most: LARGEST_FILE })?;
+            let request = request::file_request(api, file, FilePortion::Whole { most: MAX_FILE })?;
             client.get(&request, whole()).await.map(|(file, _)| file).map_err(of_file)
         }
     }
@@ -90,10 +88,10 @@ async fn large(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Res
 
 /// Takes a whole file of the declared size, or of another one when it comes twice alike: what is cut on the way seldom
 /// is.
-fn whole() -> impl Fn(Answer) -> Result<File, &'static str> {
+fn whole() -> impl Fn(ServiceResponse) -> Result<File, &'static str> {
     let before = Cell::new(None);
-    move |answer| {
-        let file = File::new(answer.body, &answer.headers, answer.room);
+    move |response| {
+        let file = File::new(response.body, &response.headers, response.reservation);
         let came = file.other_size.map(|size| (size, hash(&file.bytes)));
         match came.is_none() || before.replace(came) == came {
             true => Ok(file),
@@ -111,72 +109,72 @@ fn hash(bytes: &[u8]) -> (usize, u64) {
 /// A file part by part, `size` bytes as far as is known; `None` where the service serves no parts of it. Room for all of
 /// it is taken first, so that no part waits for it.
 async fn in_parts(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<Option<File>, Error> {
-    let mut room = client.budget.reserve((size + PART) as usize).await;
+    let mut reservation = client.budget.reserve((size + PART) as usize).await;
     let mut bytes = Vec::new();
     let mut total = None;
     let mut first: Option<HeaderMap> = None;
     loop {
         let start = bytes.len() as u64;
         let request = request::file_request(api, file, FilePortion::Part(start..start + PART))?;
-        let answer = match client.get(&request, part(start, total)).await {
-            Ok((answer, _)) => answer,
+        let response = match client.get(&request, part(start, total)).await {
+            Ok((response, _)) => response,
             // Of files in its database the service serves no parts.
             Err(Error::Refused { .. }) if first.is_none() => return Ok(None),
             // Behind the end, which comes before the declared one.
             Err(Error::Refused { status: 416, .. }) => break,
             Err(error) => return Err(of_file(error)),
         };
-        if answer.status == StatusCode::OK {
+        if response.status == StatusCode::OK {
             // It does not know parts, and sends all of it: within the room that was taken.
-            room.settle(answer.body.len());
-            return Ok(Some(File::new(answer.body, &answer.headers, Some(room))));
+            reservation.settle(response.body.len());
+            return Ok(Some(File::new(response.body, &response.headers, Some(reservation))));
         }
         if first.is_none() {
-            total = total_of(&answer.headers);
-            first = Some(answer.headers);
+            total = total_of(&response.headers);
+            first = Some(response.headers);
         }
-        let length = total.unwrap_or(start + answer.body.len() as u64);
-        if length > LARGEST_FILE {
+        let length = total.unwrap_or(start + response.body.len() as u64);
+        if length > MAX_FILE {
             return Err(Error::FileTooLarge { size: length, call: request.call_after(1) });
         }
-        let more = ((length + PART) as usize).saturating_sub(room.bytes());
+        let more = ((length + PART) as usize).saturating_sub(reservation.bytes());
         if more > 0 {
-            client.budget.grow(&mut room, more).await;
+            client.budget.grow(&mut reservation, more).await;
         }
         bytes.reserve_exact(length as usize - bytes.len());
-        bytes.extend_from_slice(&answer.body);
+        bytes.extend_from_slice(&response.body);
         let is_last = match total {
             Some(total) => bytes.len() as u64 >= total,
-            None => (answer.body.len() as u64) < PART,
+            None => (response.body.len() as u64) < PART,
         };
-        if is_last || answer.body.is_empty() {
+        if is_last || response.body.is_empty() {
             break;
         }
     }
-    room.settle(bytes.len());
-    Ok(first.map(|headers| File::new(Bytes::from(bytes), &headers, Some(room))))
+    reservation.settle(bytes.len());
+    Ok(first.map(|headers| File::new(Bytes::from(bytes), &headers, Some(reservation))))
 }
 
 /// Takes the part from there of a file of that size, an empty one when it comes twice; at the start a whole file too,
 /// where parts are not known.
-fn part(start: u64, total: Option<u64>) -> impl Fn(Answer) -> Result<Answer, &'static str> {
+fn part(start: u64, total: Option<u64>) -> impl Fn(ServiceResponse) -> Result<ServiceResponse, &'static str> {
     let was_empty = Cell::new(false);
     let whole = whole();
-    move |answer| {
-        if answer.status == StatusCode::OK {
+    move |response| {
+        if response.status == StatusCode::OK {
             if start > 0 {
                 return Err(OTHER_PART);
             }
-            let (status, headers) = (answer.status, answer.headers.clone());
-            let File { bytes: body, _room: room, .. } = whole(answer)?;
-            return Ok(Answer { status, headers, body, room });
+            let (status, headers) = (response.status, response.headers.clone());
+            let File { bytes: body, _reservation: reservation, .. } = whole(response)?;
+            return Ok(ServiceResponse { status, headers, body, reservation });
         }
-        let starts = content_range(&answer.headers).is_none_or(|(first, _)| first == start);
-        let same = total.is_none_or(|total| total_of(&answer.headers).is_none_or(|now| now == total));
-        match (starts && same, answer.body.is_empty()) {
+        let starts = content_range(&response.headers).is_none_or(|(first, _)| first == start);
+        let same = total.is_none_or(|total| total_of(&response.headers).is_none_or(|now| now == total));
+        match (starts && same, response.body.is_empty()) {
             (false, _) => Err(OTHER_PART),
             (true, true) if !was_empty.replace(true) => Err(OTHER_SIZE),
-            (true, _) => Ok(answer),
+            (true, _) => Ok(response),
         }
     }
 }

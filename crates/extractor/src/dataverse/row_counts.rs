@@ -49,7 +49,7 @@ pub(crate) async fn ask(
 
 async fn together(client: &Client, api: &Url, tables: &[&'static Table]) -> Result<BTreeMap<&'static str, u64>, Error> {
     let request = Request::json(request::totals_url(api, tables)?);
-    let counted: Counted = client.json(&request, "the answer is not a list of totals").await?;
+    let counted: Counted = client.fetch_json(&request, "the answer is not a list of totals").await?;
     let Counts { keys, values } = counted.entity_record_count_collection;
     let named = keys
         .iter()

@@ -22,8 +22,8 @@ use super::row_counts;
 use super::selection::Selection;
 use crate::auth::sign_in::Auth;
 use crate::error::Error;
-use crate::http::client::{Client, Limits};
-use crate::http::concurrency_limit::{self, Permits};
+use crate::http::client::{Client, ClientLimits};
+use crate::http::concurrency_limit::{self, ConcurrencyLimit};
 use crate::http::meter::Meter;
 use crate::http::network::Network;
 use crate::http::origin::require_secure;
@@ -89,8 +89,12 @@ impl Dataverse {
         api.set_query(None);
         api.set_fragment(None);
         api.set_path("/api/data/v9.2/");
-        let limits =
-            Limits { retry_policy, permits: Permits::new(concurrency_limit::DATAVERSE), pacer: None, budget: FILES };
+        let limits = ClientLimits {
+            retry_policy,
+            concurrency: ConcurrencyLimit::new(concurrency_limit::DATAVERSE),
+            rate_limiter: None,
+            budget: FILES,
+        };
         let client = Arc::new(Client::new(&DATAVERSE, &api, settings.auth, &settings.network, limits)?);
         Ok(Self { client, api, page_size: settings.page_size.min(5_000), base_language: Arc::default() })
     }
@@ -108,7 +112,7 @@ impl Dataverse {
         }
         let mut url = self.api.clone();
         url.set_path("/api/data/v9.2/WhoAmI");
-        let ids: Ids = self.client.json(&Request::json(url), "the answer to WhoAmI is not Dataverse's").await?;
+        let ids: Ids = self.client.fetch_json(&Request::json(url), "the answer to WhoAmI is not Dataverse's").await?;
         Ok(WhoAmI {
             organization_id: ids.organization_id,
             user_id: ids.user_id,
@@ -267,6 +271,6 @@ impl Dataverse {
 
     /// What was used so far.
     pub fn meter(&self) -> Meter {
-        self.client.counts.read()
+        self.client.counters.snapshot()
     }
 }

@@ -7,23 +7,23 @@ use reqwest::StatusCode;
 use super::role;
 use crate::error::Error;
 use crate::http::attempt_error::{AttemptError, Transient};
-use crate::http::error_response::Refusal;
+use crate::http::error_response::ErrorResponse;
 use crate::http::request::RequestKind;
 
 const DENIED: &str = "Authorization_RequestDenied";
 
 /// What the answer means for the call.
-pub(crate) fn fault(refusal: Refusal<'_>) -> AttemptError {
-    let (kind, status) = (refusal.request.kind, refusal.status);
-    let code = refusal.said.code.clone();
-    let message = refusal.said.message.to_ascii_lowercase();
-    if refusal.is_transient() {
+pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
+    let (kind, status) = (response.request.kind, response.status);
+    let code = response.body.code.clone();
+    let message = response.body.message.to_ascii_lowercase();
+    if response.is_transient() {
         // A 500 may be this request's own, such as of a broken mailbox: that is not worth all the patience.
         let own = status == StatusCode::INTERNAL_SERVER_ERROR;
-        return AttemptError::Transient(Transient { request_specific: own, ..refusal.transient(&code) });
+        return AttemptError::Transient(Transient { request_specific: own, ..response.transient(&code) });
     }
     if status == StatusCode::UNAUTHORIZED {
-        return refusal.token();
+        return response.token_rejected();
     }
     if status == StatusCode::PRECONDITION_FAILED || message.contains("delegated context") {
         return AttemptError::Permanent(Error::SignInRefused {
@@ -32,13 +32,13 @@ pub(crate) fn fault(refusal: Refusal<'_>) -> AttemptError {
                      use another `auth.method`",
         });
     }
-    let (table, call) = (refusal.request.table, refusal.call());
+    let (table, call) = (response.request.table, response.call());
     let one = matches!(kind, RequestKind::History { .. } | RequestKind::User);
     AttemptError::Permanent(match (status.as_u16(), role_of(kind)) {
-        (403, Some(role)) if code == DENIED || refusal.token.claims().lacks(role) => {
+        (403, Some(role)) if code == DENIED || response.token.claims().lacks(role) => {
             Error::PermissionMissing { table, privilege: Some(role.to_owned()), call }
         }
-        (400, _) if kind == (RequestKind::History { filtered: true }) && refusal.request.page == Some(1) => {
+        (400, _) if kind == (RequestKind::History { filtered: true }) && response.request.page == Some(1) => {
             Error::FilterRefused { call }
         }
         (status @ (403 | 404), _) if one => {

@@ -15,12 +15,12 @@ use super::request;
 use crate::auth::claims::TokenClaims;
 use crate::auth::sign_in::Auth;
 use crate::error::Error;
-use crate::http::client::{Answer, Client, Limits};
-use crate::http::concurrency_limit::Permits;
+use crate::http::client::{Client, ClientLimits, ServiceResponse};
+use crate::http::concurrency_limit::ConcurrencyLimit;
 use crate::http::meter::Meter;
 use crate::http::network::Network;
 use crate::http::origin::require_secure;
-use crate::http::rate_limiter::Pacer;
+use crate::http::rate_limiter::RateLimiter;
 use crate::http::request::Request;
 use crate::http::retry::RetryPolicy;
 use crate::http::service_clock::local_time;
@@ -81,7 +81,7 @@ impl Graph {
         if !matches!(version.as_str(), "v1.0" | "beta") {
             return Err(Error::Usage { what: "`graph.version` must be `v1.0` or `beta`".to_owned() });
         }
-        let pacer = Pacer::new(rate).ok_or_else(|| Error::Usage {
+        let rate_limiter = RateLimiter::new(rate).ok_or_else(|| Error::Usage {
             what: "`graph.requests_per_second` must be a number above 0, and at least one request in an hour"
                 .to_owned(),
         })?;
@@ -89,7 +89,12 @@ impl Graph {
         api.set_fragment(None);
         api.set_path(&format!("/{version}/"));
         let at_once = (rate * SECONDS_UNDER_WAY).ceil().clamp(UNDER_WAY.0, UNDER_WAY.1) as usize;
-        let limits = Limits { retry_policy, permits: Permits::new(at_once), pacer: Some(pacer), budget: PAGES };
+        let limits = ClientLimits {
+            retry_policy,
+            concurrency: ConcurrencyLimit::new(at_once),
+            rate_limiter: Some(rate_limiter),
+            budget: PAGES,
+        };
         let client = Arc::new(Client::new(&GRAPH, &api, auth, &network, limits)?);
         Ok(Self { client, api, model, at_once })
     }
@@ -163,7 +168,7 @@ impl Graph {
     /// neither id nor principal name; and those of [`Self::users`].
     pub async fn user(&self, id_or_name: &str) -> Result<Page, Error> {
         let request = request::user(&self.api, id_or_name)?;
-        let (mut page, cost) = self.client.get(&request, |answer| page_of_one(&answer)).await?;
+        let (mut page, cost) = self.client.get(&request, |response| page_of_one(&response)).await?;
         (page.requests, page.throttled) = (cost.requests, cost.throttled);
         Ok(page)
     }
@@ -199,7 +204,7 @@ impl Graph {
 
     /// What was used so far.
     pub fn meter(&self) -> Meter {
-        self.client.counts.read()
+        self.client.counters.snapshot()
     }
 
     fn list(&self, first: Result<Request, Error>) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
@@ -208,13 +213,13 @@ impl Graph {
 }
 
 /// The page whose only row is the object of this answer.
-fn page_of_one(answer: &Answer) -> Result<Page, &'static str> {
+fn page_of_one(response: &ServiceResponse) -> Result<Page, &'static str> {
     const BEFORE: &[u8] = b"{\"value\":[";
-    let object = without_mark(&answer.body).trim_ascii();
+    let object = without_mark(&response.body).trim_ascii();
     if !object.starts_with(b"{") || serde_json::from_slice::<IgnoredAny>(object).is_err() {
         return Err("the answer is not a user");
     }
     let body = Bytes::from([BEFORE, object, b"]}"].concat());
     let rows = BEFORE.len() - 1..body.len() - 1;
-    Ok(Page { number: 1, body, rows, requests: 0, throttled: Duration::ZERO, _room: None })
+    Ok(Page { number: 1, body, rows, requests: 0, throttled: Duration::ZERO, _reservation: None })
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 /// Jittered exponential waits: `first`, doubling up to `most`, of which the upper half is random.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
-    pub(crate) first: Duration,
-    pub(crate) most: Duration,
+    pub(crate) initial: Duration,
+    pub(crate) max: Duration,
     /// A number in `[0, 1)`; a function so that tests can fix it.
     pub(crate) jitter: fn() -> f64,
 }
@@ -14,13 +14,13 @@ pub(crate) struct Backoff {
 impl Backoff {
     /// What the service asks for in its documentation: 2^attempt seconds, at most a minute.
     pub(crate) const fn documented() -> Self {
-        Self { first: Duration::from_secs(1), most: Duration::from_secs(60), jitter: rand::random::<f64> }
+        Self { initial: Duration::from_secs(1), max: Duration::from_secs(60), jitter: rand::random::<f64> }
     }
 
     /// The wait after this many tries, at least one.
     pub(crate) fn wait(&self, attempts: u32) -> Duration {
         let doublings = attempts.saturating_sub(1).min(31);
-        let full = self.first.saturating_mul(1 << doublings).min(self.most);
+        let full = self.initial.saturating_mul(1 << doublings).min(self.max);
         full.mul_f64(0.5 + (self.jitter)() / 2.0)
     }
 }

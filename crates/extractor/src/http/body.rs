@@ -5,22 +5,22 @@ use reqwest::Response;
 use reqwest::header::HeaderMap;
 
 use super::attempt_error::Transient;
-use super::body_budget::{Budget, Reservation};
+use super::body_budget::{BodyBudget, BodyReservation};
 
 /// The largest answer that is taken for a page; more is a mistake or an attack.
-const LARGEST_PAGE: usize = 512 << 20;
+const MAX_PAGE: usize = 512 << 20;
 
 /// The least room that a page is given before it is read.
-const PART_OF_PAGE: usize = 64 << 10;
+const MIN_PAGE_RESERVATION: usize = 64 << 10;
 
 /// The largest body of a refusal that is looked at.
-const LARGEST_REFUSAL: usize = 64 << 10;
+const MAX_ERROR_BODY: usize = 64 << 10;
 
 /// What a File column holds at most (MaxSizeInKB 32768).
-pub(crate) const LARGEST_FILE: u64 = 32 << 20;
+pub(crate) const MAX_FILE: u64 = 32 << 20;
 
 /// What is assumed of a file whose size the service does not say.
-const UNKNOWN_FILE: u64 = 1 << 20;
+const ASSUMED_FILE: u64 = 1 << 20;
 
 /// Why a file's body was not read to its end.
 pub(crate) enum BodyError {
@@ -28,48 +28,48 @@ pub(crate) enum BodyError {
     TooLarge(u64),
 }
 
-/// Reads a page. `usual` is the size that pages had so far, so that the buffer rarely grows. With a budget it is read
+/// Reads a page. `typical` is the size that pages had so far, so that the buffer rarely grows. With a budget it is read
 /// when there is room for it.
 pub(crate) async fn page(
     mut response: Response,
-    usual: usize,
-    budget: Option<&Budget>,
-) -> Result<(Bytes, Option<Reservation>), Transient> {
+    typical: usize,
+    budget: Option<&BodyBudget>,
+) -> Result<(Bytes, Option<BodyReservation>), Transient> {
     let declared = response.content_length().and_then(|length| usize::try_from(length).ok());
-    let expected = declared.unwrap_or(usual).min(LARGEST_PAGE);
-    let mut room = match budget {
-        Some(budget) => Some((budget, budget.reserve(expected.max(PART_OF_PAGE)).await)),
+    let expected = declared.unwrap_or(typical).min(MAX_PAGE);
+    let mut reservation = match budget {
+        Some(budget) => Some((budget, budget.reserve(expected.max(MIN_PAGE_RESERVATION)).await)),
         None => None,
     };
     let mut body = Vec::with_capacity(expected);
     while let Some(part) = response.chunk().await.map_err(|error| Transient::from(&error))? {
         let length = body.len() + part.len();
-        if length > LARGEST_PAGE {
+        if length > MAX_PAGE {
             return Err(Transient { cause: "the answer is larger than any page".to_owned(), ..Transient::default() });
         }
-        if let Some((budget, room)) = &mut room
-            && length > room.bytes()
+        if let Some((budget, reservation)) = &mut reservation
+            && length > reservation.bytes()
         {
             // As the buffer grows: by half of itself at least.
-            budget.grow(room, (length - room.bytes()).max(length / 2)).await;
-            body.reserve_exact(room.bytes() - body.len());
+            budget.grow(reservation, (length - reservation.bytes()).max(length / 2)).await;
+            body.reserve_exact(reservation.bytes() - body.len());
         }
         body.extend_from_slice(&part);
     }
-    let room = room.map(|(_, mut room)| {
+    let reservation = reservation.map(|(_, mut reservation)| {
         body.shrink_to_fit();
-        room.settle(body.len());
-        room
+        reservation.settle(body.len());
+        reservation
     });
-    Ok((Bytes::from(body), room))
+    Ok((Bytes::from(body), reservation))
 }
 
 /// Reads the beginning of a refusal; what cannot be read is taken as empty.
-pub(crate) async fn refusal(mut response: Response) -> Vec<u8> {
+pub(crate) async fn error_body(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(part)) = response.chunk().await {
         body.extend_from_slice(&part);
-        if body.len() > LARGEST_REFUSAL {
+        if body.len() > MAX_ERROR_BODY {
             break;
         }
     }
@@ -84,43 +84,43 @@ pub(crate) fn declared(headers: &HeaderMap) -> Option<u64> {
 /// Reads a file of at most so many bytes, after the budget has room for it; without a budget there is room already.
 pub(crate) async fn file(
     mut response: Response,
-    budget: Option<&Budget>,
-    most: u64,
-) -> Result<(Bytes, Option<Reservation>), BodyError> {
+    budget: Option<&BodyBudget>,
+    limit: u64,
+) -> Result<(Bytes, Option<BodyReservation>), BodyError> {
     let size = declared(response.headers()).or(response.content_length());
-    if let Some(size) = size.filter(|size| *size > most) {
+    if let Some(size) = size.filter(|size| *size > limit) {
         return Err(BodyError::TooLarge(size));
     }
-    let expected = size.unwrap_or(UNKNOWN_FILE) as usize;
-    let mut room = match budget {
+    let expected = size.unwrap_or(ASSUMED_FILE) as usize;
+    let mut reservation = match budget {
         Some(budget) => Some((budget, budget.reserve(expected).await)),
         None => None,
     };
     let mut body = Vec::with_capacity(expected);
     while let Some(part) = response.chunk().await.map_err(|error| BodyError::Transient(Transient::from(&error)))? {
         let length = body.len() + part.len();
-        if length as u64 > most {
+        if length as u64 > limit {
             return Err(BodyError::TooLarge(length as u64));
         }
-        if let Some((budget, room)) = &mut room
-            && length > room.bytes()
+        if let Some((budget, reservation)) = &mut reservation
+            && length > reservation.bytes()
         {
-            budget.grow(room, (length - room.bytes()).max(UNKNOWN_FILE as usize)).await;
+            budget.grow(reservation, (length - reservation.bytes()).max(ASSUMED_FILE as usize)).await;
         }
         body.extend_from_slice(&part);
     }
-    let room = room.map(|(_, mut room)| {
-        room.settle(body.len());
-        room
+    let reservation = reservation.map(|(_, mut reservation)| {
+        reservation.settle(body.len());
+        reservation
     });
-    Ok((Bytes::from(body), room))
+    Ok((Bytes::from(body), reservation))
 }
 
 /// Reads a part of a file that is at most so long; there is room for it already.
-pub(crate) async fn part(mut response: Response, most: u64) -> Result<Bytes, Transient> {
-    let mut body = Vec::with_capacity(most as usize);
+pub(crate) async fn part(mut response: Response, limit: u64) -> Result<Bytes, Transient> {
+    let mut body = Vec::with_capacity(limit as usize);
     while let Some(part) = response.chunk().await.map_err(|error| Transient::from(&error))? {
-        if (body.len() + part.len()) as u64 > most {
+        if (body.len() + part.len()) as u64 > limit {
             return Err(Transient {
                 cause: "the part is longer than was asked for".to_owned(),
                 ..Transient::default()

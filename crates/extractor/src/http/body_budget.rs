@@ -13,43 +13,43 @@ const STALL: Duration = Duration::from_secs(10);
 
 /// Room that files or pages share, in the order in which they ask.
 #[derive(Debug)]
-pub(crate) struct Budget {
-    whole: usize,
+pub(crate) struct BodyBudget {
+    capacity: usize,
     units: Arc<Semaphore>,
     overdraft: Arc<Semaphore>,
 }
 
-impl Budget {
+impl BodyBudget {
     pub(crate) fn new(bytes: usize) -> Self {
-        let whole = bytes / UNIT;
-        Self { whole, units: Arc::new(Semaphore::new(whole)), overdraft: Arc::new(Semaphore::new(1)) }
+        let capacity = bytes / UNIT;
+        Self { capacity, units: Arc::new(Semaphore::new(capacity)), overdraft: Arc::new(Semaphore::new(1)) }
     }
 
     /// Waits for room for that many bytes; what is larger than the whole budget waits for all of it.
-    pub(crate) async fn reserve(&self, bytes: usize) -> Reservation {
-        let mut reservation = Reservation { room: Vec::with_capacity(1), overdraft: None, bytes: 0 };
+    pub(crate) async fn reserve(&self, bytes: usize) -> BodyReservation {
+        let mut reservation = BodyReservation { permits: Vec::with_capacity(1), overdraft: None, bytes: 0 };
         self.grow(&mut reservation, bytes).await;
         reservation
     }
 
     /// Waits for room for that many bytes more.
-    pub(crate) async fn grow(&self, reservation: &mut Reservation, bytes: usize) {
+    pub(crate) async fn grow(&self, reservation: &mut BodyReservation, bytes: usize) {
         reservation.bytes += bytes;
         if reservation.overdraft.is_some() {
             // The one that is let through must not wait again, or nobody would go on.
             return;
         }
-        let units = u32::try_from(bytes.div_ceil(UNIT).clamp(1, self.whole)).unwrap_or(u32::MAX);
-        let room = Arc::clone(&self.units).acquire_many_owned(units);
+        let units = u32::try_from(bytes.div_ceil(UNIT).clamp(1, self.capacity)).unwrap_or(u32::MAX);
+        let permits = Arc::clone(&self.units).acquire_many_owned(units);
         // Neither semaphore is ever closed, so both always give what was asked.
         tokio::select! {
             biased;
-            room = room => reservation.room.extend(room),
-            overdraft = self.overdrawn() => reservation.overdraft = overdraft.ok(),
+            permits = permits => reservation.permits.extend(permits),
+            overdraft = self.overdraft_after_stall() => reservation.overdraft = overdraft.ok(),
         }
     }
 
-    async fn overdrawn(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
+    async fn overdraft_after_stall(&self) -> Result<OwnedSemaphorePermit, AcquireError> {
         tokio::time::sleep(STALL).await;
         Arc::clone(&self.overdraft).acquire_owned().await
     }
@@ -57,19 +57,19 @@ impl Budget {
 
 /// Room in the budget, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Reservation {
-    room: Vec<OwnedSemaphorePermit>,
+pub(crate) struct BodyReservation {
+    permits: Vec<OwnedSemaphorePermit>,
     overdraft: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
-impl Reservation {
+impl BodyReservation {
     /// Gives back what was reserved beyond so many bytes.
     pub(crate) fn settle(&mut self, bytes: usize) {
         let mut spare = self.bytes.saturating_sub(bytes) / UNIT;
-        for room in &mut self.room {
-            let part = spare.min(room.num_permits());
-            drop(room.split(part));
+        for permits in &mut self.permits {
+            let part = spare.min(permits.num_permits());
+            drop(permits.split(part));
             spare -= part;
         }
         self.bytes = self.bytes.min(bytes.max(1));
@@ -90,7 +90,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn room_is_given_back_when_a_reservation_is_dropped() {
-        let budget = Budget::new(BUDGET);
+        let budget = BodyBudget::new(BUDGET);
         let first = budget.reserve(40 << 20).await;
         let mut second = Box::pin(budget.reserve(30 << 20));
         assert!(second.as_mut().now_or_never().is_none(), "40 + 30 MiB do not fit");
@@ -100,7 +100,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_a_file_did_not_need_is_given_back() {
-        let budget = Budget::new(BUDGET);
+        let budget = BodyBudget::new(BUDGET);
         let mut held = Vec::new();
         for _ in 0..1_000 {
             let file = tokio::time::timeout(Duration::from_secs(1), budget.reserve(1 << 20)).await;
@@ -114,7 +114,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_file_above_the_whole_budget_waits_for_all_of_it() {
-        let budget = Budget::new(BUDGET);
+        let budget = BodyBudget::new(BUDGET);
         let one = budget.reserve(1).await;
         assert!(budget.reserve(BUDGET * 3).now_or_never().is_none());
         drop(one);
@@ -125,7 +125,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_holds_everything_and_waits_for_more_is_let_through_one_at_a_time() {
-        let budget = Budget::new(BUDGET);
+        let budget = BodyBudget::new(BUDGET);
         let held = budget.reserve(BUDGET).await;
         let mut above = budget.reserve(32 << 20).await;
         budget.grow(&mut above, 1 << 20).now_or_never().unwrap();

@@ -14,18 +14,18 @@ use url::Url;
 
 use super::attempt_error::{AttemptError, Transient};
 use super::body::{self, BodyError};
-use super::body_budget::{Budget, Reservation};
-use super::concurrency_limit::{Permit, Permits};
+use super::body_budget::{BodyBudget, BodyReservation};
+use super::concurrency_limit::{ConcurrencyLimit, Permit};
 use super::dialect::Dialect;
-use super::error_response::{self, Refusal};
-use super::meter::Counts;
+use super::error_response::{self, ErrorResponse};
+use super::meter::Counters;
 use super::network::Network;
-use super::origin::shown;
-use super::rate_limiter::Pacer;
+use super::origin::redacted;
+use super::rate_limiter::RateLimiter;
 use super::request::{FilePortion, Request, RequestKind};
 use super::retry::{Attempts, RetryPolicy};
 use super::service_clock::ServiceClock;
-use super::throttle_gate::Gate;
+use super::throttle_gate::ThrottleGate;
 use crate::auth::sign_in::{Auth, SignIn};
 use crate::auth::token::Token;
 use crate::auth::token_cache::TokenCache;
@@ -33,7 +33,7 @@ use crate::error::Error;
 use crate::json;
 
 /// A shorter wait before the next try is nothing to bother the user with.
-const TOLD: Duration = Duration::from_secs(10);
+const LONG_WAIT: Duration = Duration::from_secs(10);
 
 /// One identity at one service: everything that its requests share.
 #[derive(Debug)]
@@ -41,44 +41,44 @@ pub(crate) struct Client {
     dialect: &'static Dialect,
     http: reqwest::Client,
     pub(crate) tokens: TokenCache,
-    limits: Limits,
-    gate: Gate,
-    pub(crate) budget: Budget,
+    limits: ClientLimits,
+    gate: ThrottleGate,
+    pub(crate) budget: BodyBudget,
     pub(crate) clock: ServiceClock,
-    pub(crate) counts: Counts,
+    pub(crate) counters: Counters,
     /// The service was heard at least once, so its address is right.
-    heard: AtomicBool,
+    reached: AtomicBool,
     /// About the largest of the last pages: the first guess for the next.
     page_bytes: AtomicUsize,
 }
 
 /// How hard the service may be asked.
 #[derive(Debug)]
-pub(crate) struct Limits {
+pub(crate) struct ClientLimits {
     pub(crate) retry_policy: RetryPolicy,
-    pub(crate) permits: Permits,
+    pub(crate) concurrency: ConcurrencyLimit,
     /// For the calls that have a pace.
-    pub(crate) pacer: Option<Pacer>,
+    pub(crate) rate_limiter: Option<RateLimiter>,
     /// Bytes of bounded answers in memory.
     pub(crate) budget: usize,
 }
 
 /// No service asks for a longer pause.
-const LONGEST: Duration = Duration::from_hours(24);
+const MAX_PAUSE: Duration = Duration::from_hours(24);
 
 /// A successful answer.
-pub(crate) struct Answer {
+pub(crate) struct ServiceResponse {
     /// 200, or 206 for a part of a file.
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
     /// The room that its bytes take, where they are bounded.
-    pub(crate) room: Option<Reservation>,
+    pub(crate) reservation: Option<BodyReservation>,
 }
 
 /// What a call cost.
 #[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct Cost {
+pub(crate) struct CallCost {
     pub(crate) requests: u32,
     pub(crate) throttled: Duration,
 }
@@ -90,18 +90,18 @@ impl Client {
         service: &Url,
         auth: Auth,
         network: &Network,
-        limits: Limits,
+        limits: ClientLimits,
     ) -> Result<Self, Error> {
         Ok(Self {
             dialect,
             tokens: TokenCache::new(SignIn::new(auth, service, network)?, limits.retry_policy),
             http: network.client(service)?,
-            gate: Gate::default(),
-            budget: Budget::new(limits.budget),
+            gate: ThrottleGate::default(),
+            budget: BodyBudget::new(limits.budget),
             limits,
             clock: ServiceClock::default(),
-            counts: Counts::default(),
-            heard: AtomicBool::new(false),
+            counters: Counters::default(),
+            reached: AtomicBool::new(false),
             page_bytes: AtomicUsize::new(0),
         })
     }
@@ -110,71 +110,71 @@ impl Client {
     pub(crate) async fn get<T>(
         &self,
         request: &Request,
-        accept: impl Fn(Answer) -> Result<T, &'static str>,
-    ) -> Result<(T, Cost), Error> {
+        accept: impl Fn(ServiceResponse) -> Result<T, &'static str>,
+    ) -> Result<(T, CallCost), Error> {
         let mut attempts = Attempts::new();
-        let mut cost = Cost::default();
+        let mut cost = CallCost::default();
         let mut token_refused = false;
         loop {
-            let fault = match self.attempt(request, &mut attempts, &mut cost).await {
-                Ok(answer) => {
-                    let request_id = error_response::request_id(&answer.headers);
-                    match accept(answer) {
+            let error = match self.attempt(request, &mut attempts, &mut cost).await {
+                Ok(response) => {
+                    let request_id = error_response::request_id(&response.headers);
+                    match accept(response) {
                         Ok(accepted) => {
                             // From now on a failure is the service's own, not a wrong address.
-                            self.heard.store(true, Ordering::Relaxed);
-                            self.limits.permits.succeeded();
+                            self.reached.store(true, Ordering::Relaxed);
+                            self.limits.concurrency.succeeded();
                             return Ok((accepted, cost));
                         }
                         Err(reason) => Transient::bad_page(reason, StatusCode::OK.as_u16(), request_id).into(),
                     }
                 }
-                Err(fault) => fault,
+                Err(error) => error,
             };
-            match fault {
+            match error {
                 AttemptError::Permanent(error) => return Err(error),
                 AttemptError::TokenRejected(token) if !token_refused => {
-                    debug!(url = %shown(&request.url), "the token is not accepted any more");
+                    debug!(url = %redacted(&request.url), "the token is not accepted any more");
                     self.tokens.invalidate(&token);
                     token_refused = true;
                 }
                 AttemptError::TokenRejected(_) => {
-                    let advice = self.dialect.unaccepted;
+                    let advice = self.dialect.token_rejected_advice;
                     return Err(Error::SignInRefused { code: "status 401".to_owned(), advice });
                 }
                 AttemptError::Transient(transient) => {
                     token_refused = false;
-                    self.rest(request, &attempts, transient).await?;
+                    self.back_off(request, &attempts, transient).await?;
                 }
             }
         }
     }
 
-    /// Asks for one JSON object; `otherwise` says what an answer of another form is.
-    pub(crate) async fn json<T: DeserializeOwned>(
+    /// Asks for one JSON object; `unexpected` says what an answer of another form is.
+    pub(crate) async fn fetch_json<T: DeserializeOwned>(
         &self,
         request: &Request,
-        otherwise: &'static str,
+        unexpected: &'static str,
     ) -> Result<T, Error> {
-        let accept = |answer: Answer| json::from_slice(&answer.body).map_err(|_| otherwise);
+        let accept = |response: ServiceResponse| json::from_slice(&response.body).map_err(|_| unexpected);
         self.get(request, accept).await.map(|(value, _)| value)
     }
 
     /// Waits until the next try, or gives up.
-    async fn rest(&self, request: &Request, attempts: &Attempts, transient: Transient) -> Result<(), Error> {
-        let unheard = transient.maybe_wrong_address && !self.heard.load(Ordering::Relaxed);
+    async fn back_off(&self, request: &Request, attempts: &Attempts, transient: Transient) -> Result<(), Error> {
+        let never_reached = transient.maybe_wrong_address && !self.reached.load(Ordering::Relaxed);
         let retry_policy = &self.limits.retry_policy;
-        let most = match request.kind {
-            _ if unheard => retry_policy.max_attempts_unreached,
+        let max_attempts = match request.kind {
+            _ if never_reached => retry_policy.max_attempts_unreached,
             RequestKind::File => retry_policy.max_attempts_single,
             _ if transient.request_specific => retry_policy.max_attempts_single,
             _ => retry_policy.max_attempts,
         };
-        let next = attempts.wait_before_next(retry_policy, most, transient.retry_after);
+        let wait = attempts.wait_before_next(retry_policy, max_attempts, transient.retry_after);
         // What the service asks of one request it asks of the whole identity, even if this one gives up.
-        let asked = transient.retry_after.filter(|wait| !wait.is_zero()).or(next);
+        let requested = transient.retry_after.filter(|wait| !wait.is_zero()).or(wait);
         if transient.throttled {
-            let pause = asked.unwrap_or_else(|| retry_policy.backoff.wait(attempts.count)).min(LONGEST);
+            let pause = requested.unwrap_or_else(|| retry_policy.backoff.wait(attempts.count)).min(MAX_PAUSE);
             let prolonged = self.gate.close(pause);
             if pause > retry_policy.max_elapsed {
                 warn!(seconds = pause.as_secs(), "the service wants no requests for a long time");
@@ -183,9 +183,9 @@ impl Client {
                     call: request.call(attempts, transient.status, transient.request_id),
                 });
             }
-            self.counts.throttled(prolonged);
+            self.counters.add_throttled(prolonged);
         }
-        let Some(wait) = next else {
+        let Some(wait) = wait else {
             let call = request.call(attempts, transient.status, transient.request_id);
             return Err(if transient.incomplete_page {
                 Error::BadPage { reason: transient.cause, call }
@@ -193,9 +193,9 @@ impl Client {
                 Error::Unreachable { cause: transient.cause, call }
             });
         };
-        let (url, cause, status) = (shown(&request.url), transient.cause, transient.status);
+        let (url, cause, status) = (redacted(&request.url), transient.cause, transient.status);
         let (page, request_id, attempts) = (request.page, transient.request_id, attempts.count);
-        if transient.throttled || wait < TOLD {
+        if transient.throttled || wait < LONG_WAIT {
             debug!(%url, page, cause, status, request_id, attempts, ?wait, "asked again");
         } else {
             warn!(%url, page, cause, status, request_id, attempts, ?wait, "asked again after a long wait");
@@ -212,12 +212,12 @@ impl Client {
         &self,
         request: &Request,
         attempts: &mut Attempts,
-        cost: &mut Cost,
-    ) -> Result<Answer, AttemptError> {
-        let (_permit, token) = self.leave(request, cost).await.map_err(AttemptError::Permanent)?;
+        cost: &mut CallCost,
+    ) -> Result<ServiceResponse, AttemptError> {
+        let (_permit, token) = self.admit(request, cost).await.map_err(AttemptError::Permanent)?;
         attempts.begin();
         cost.requests += 1;
-        self.counts.request();
+        self.counters.count_request();
         let begun = Instant::now();
         let http_request = self
             .http
@@ -225,21 +225,22 @@ impl Client {
             .headers((self.dialect.headers)(request))
             .header(AUTHORIZATION, token.header.clone());
         let mut response = http_request.send().await.map_err(|error| Transient::from(&error))?;
-        self.clock.note(response.headers());
+        self.clock.observe(response.headers());
         if let Some(hint) = response.headers().get("x-ms-dop-hint").and_then(|hint| hint.to_str().ok()?.parse().ok()) {
-            self.limits.permits.hint(hint);
+            self.limits.concurrency.follow_hint(hint);
         }
         let status = response.status();
         let is_part = matches!(request.portion, FilePortion::Part(_)) && status == StatusCode::PARTIAL_CONTENT;
         if status != StatusCode::OK && !is_part {
-            self.heard.store(true, Ordering::Relaxed);
+            self.reached.store(true, Ordering::Relaxed);
             let headers = std::mem::take(response.headers_mut());
-            let body = body::refusal(response).await;
-            let fault = (self.dialect.fault)(Refusal::read(request, attempts, token, (status, &headers, &body)));
-            if let AttemptError::Transient(transient) = &fault {
-                self.yield_to(request, transient, begun);
+            let body = body::error_body(response).await;
+            let error =
+                (self.dialect.classify)(ErrorResponse::read(request, attempts, token, (status, &headers, &body)));
+            if let AttemptError::Transient(transient) = &error {
+                self.slow_down(request, transient, begun);
             }
-            return Err(fault);
+            return Err(error);
         }
         let headers = response.headers().clone();
         let budget = Some(&self.budget).filter(|_| request.kind.is_bounded());
@@ -251,11 +252,11 @@ impl Client {
                         body.map(|body| (body, None)).map_err(BodyError::Transient)
                     }
                     // Whoever asks for parts has taken room for all of them.
-                    FilePortion::Part(_) => body::file(response, None, body::LARGEST_FILE).await,
+                    FilePortion::Part(_) => body::file(response, None, body::MAX_FILE).await,
                     FilePortion::Whole { most } => body::file(response, budget, *most).await,
                 };
                 match read {
-                    Ok((body, room)) => Ok(Answer { status, headers, body, room }),
+                    Ok((body, reservation)) => Ok(ServiceResponse { status, headers, body, reservation }),
                     Err(BodyError::Transient(transient)) => Err(transient.into()),
                     Err(BodyError::TooLarge(size)) => {
                         let call = request.call(attempts, Some(status.as_u16()), error_response::request_id(&headers));
@@ -264,55 +265,57 @@ impl Client {
                 }
             }
             (_, budget) => {
-                let usual = self.page_bytes.load(Ordering::Relaxed);
-                let (body, room) = body::page(response, usual, budget).await?;
-                self.page_bytes.store(body.len().max(usual - usual / 8), Ordering::Relaxed);
-                Ok(Answer { status, headers, body, room })
+                let expected = self.page_bytes.load(Ordering::Relaxed);
+                let (body, reservation) = body::page(response, expected, budget).await?;
+                self.page_bytes.store(body.len().max(expected - expected / 8), Ordering::Relaxed);
+                Ok(ServiceResponse { status, headers, body, reservation })
             }
         }
     }
 
     /// Waits while the service wants no requests; gives up when that takes longer than a call is worth.
-    async fn pass(&self, request: &Request) -> Result<Duration, Error> {
+    async fn wait_for_gate(&self, request: &Request) -> Result<Duration, Error> {
         self.gate
-            .pass(self.limits.retry_policy.max_elapsed)
+            .wait(self.limits.retry_policy.max_elapsed)
             .await
             .map_err(|left| Error::Paused { left, call: request.call_after(0) })
     }
 
     /// Leave to be under way, when it is this request's turn. What has a pace takes its turn last of all, so that the pace
     /// is that of the requests that leave.
-    async fn leave(&self, request: &Request, cost: &mut Cost) -> Result<(Permit<'_>, Arc<Token>), Error> {
-        let permit = self.limits.permits.acquire().await;
-        cost.throttled += self.pass(request).await?;
-        let Some(pacer) = self.limits.pacer.as_ref().filter(|_| request.kind.is_paced()) else {
+    async fn admit(&self, request: &Request, cost: &mut CallCost) -> Result<(Permit<'_>, Arc<Token>), Error> {
+        let permit = self.limits.concurrency.acquire().await;
+        cost.throttled += self.wait_for_gate(request).await?;
+        let Some(rate_limiter) = self.limits.rate_limiter.as_ref().filter(|_| request.kind.is_paced()) else {
             return Ok((permit, self.tokens.get().await?));
         };
         let paused = self.gate.paused();
-        let mut turn = pacer.queue().await;
+        let mut slot = rate_limiter.next_slot().await;
         let token = loop {
-            if !self.pass(request).await?.is_zero() {
-                turn.restart();
+            if !self.wait_for_gate(request).await?.is_zero() {
+                slot.forgo_backlog();
             }
             let token = self.tokens.get().await?;
-            turn.come().await;
+            slot.wait().await;
             // Someone's answer may have closed it meanwhile.
             if self.gate.is_open() {
                 break token;
             }
         };
-        turn.take();
+        slot.consume();
         cost.throttled += self.gate.paused() - paused;
         Ok((permit, token))
     }
 
     /// Asks for less where the service says that a request, begun then, was too much.
-    fn yield_to(&self, request: &Request, transient: &Transient, begun: Instant) {
+    fn slow_down(&self, request: &Request, transient: &Transient, begun: Instant) {
         if transient.too_many_in_flight {
-            self.limits.permits.refused(begun);
+            self.limits.concurrency.refused(begun);
         }
-        if let Some(pacer) = self.limits.pacer.as_ref().filter(|_| transient.throttled && request.kind.is_paced()) {
-            pacer.throttled(begun, transient.retry_after.unwrap_or_default());
+        if let Some(rate_limiter) =
+            self.limits.rate_limiter.as_ref().filter(|_| transient.throttled && request.kind.is_paced())
+        {
+            rate_limiter.throttled(begun, transient.retry_after.unwrap_or_default());
         }
     }
 }

@@ -11,16 +11,16 @@ pub(crate) const DATAVERSE: usize = 52;
 /// A limit that follows the service: never above its hint, halved when it says "too many at once" or "too much time",
 /// then one more per round.
 #[derive(Debug)]
-pub(crate) struct Permits {
+pub(crate) struct ConcurrencyLimit {
     /// However many the service recommends.
-    most: usize,
-    state: Mutex<State>,
+    max: usize,
+    state: Mutex<LimitState>,
     freed: Notify,
 }
 
 #[derive(Debug)]
-struct State {
-    under_way: usize,
+struct LimitState {
+    in_flight: usize,
     limit: usize,
     /// What the service recommends.
     cap: usize,
@@ -29,10 +29,10 @@ struct State {
     halved: Option<Instant>,
 }
 
-impl Permits {
-    pub(crate) fn new(most: usize) -> Self {
-        let state = State { under_way: 0, limit: most, cap: most, succeeded: 0, halved: None };
-        Self { most, state: Mutex::new(state), freed: Notify::new() }
+impl ConcurrencyLimit {
+    pub(crate) fn new(max: usize) -> Self {
+        let state = LimitState { in_flight: 0, limit: max, cap: max, succeeded: 0, halved: None };
+        Self { max, state: Mutex::new(state), freed: Notify::new() }
     }
 
     /// Waits for a permit; it is given back when dropped.
@@ -42,8 +42,8 @@ impl Permits {
             let freed = self.freed.notified();
             {
                 let mut state = self.lock();
-                if state.under_way < state.limit {
-                    state.under_way += 1;
+                if state.in_flight < state.limit {
+                    state.in_flight += 1;
                     return Permit { permits: self };
                 }
             }
@@ -52,8 +52,8 @@ impl Permits {
     }
 
     /// Takes the service's recommendation (`x-ms-dop-hint`).
-    pub(crate) fn hint(&self, recommended: usize) {
-        let cap = recommended.clamp(1, self.most);
+    pub(crate) fn follow_hint(&self, recommended: usize) {
+        let cap = recommended.clamp(1, self.max);
         let mut state = self.lock();
         if cap != state.cap {
             // A limit that was never halved follows the hint in both directions.
@@ -86,13 +86,13 @@ impl Permits {
         }
     }
 
-    fn wake(&self, state: &State) {
-        for _ in state.under_way..state.limit {
+    fn wake(&self, state: &LimitState) {
+        for _ in state.in_flight..state.limit {
             self.freed.notify_one();
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, LimitState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -100,12 +100,12 @@ impl Permits {
 /// Leave for one request to be under way.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
-    permits: &'a Permits,
+    permits: &'a ConcurrencyLimit,
 }
 
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
-        self.permits.lock().under_way -= 1;
+        self.permits.lock().in_flight -= 1;
         self.permits.freed.notify_one();
     }
 }
@@ -115,23 +115,23 @@ mod tests {
     use super::*;
     use futures::FutureExt;
 
-    fn take_all(permits: &Permits) -> Vec<Permit<'_>> {
+    fn take_all(permits: &ConcurrencyLimit) -> Vec<Permit<'_>> {
         std::iter::from_fn(|| permits.acquire().now_or_never()).collect()
     }
 
     #[test]
     fn the_hint_is_a_cap_within_one_and_the_documented_limit() {
-        let permits = Permits::new(DATAVERSE);
+        let permits = ConcurrencyLimit::new(DATAVERSE);
         assert_eq!(take_all(&permits).len(), 52);
         for (hint, limit) in [(4, 4), (0, 1), (1_000, 52)] {
-            permits.hint(hint);
+            permits.follow_hint(hint);
             assert_eq!(take_all(&permits).len(), limit);
         }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_crowd_of_refusals_halves_once_and_success_recovers_one_by_one() {
-        let permits = Permits::new(DATAVERSE);
+        let permits = ConcurrencyLimit::new(DATAVERSE);
         let begun = Instant::now();
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
         for _ in 0..10 {
@@ -153,8 +153,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_permit_given_back_wakes_the_next() {
-        let permits = Permits::new(DATAVERSE);
-        permits.hint(1);
+        let permits = ConcurrencyLimit::new(DATAVERSE);
+        permits.follow_hint(1);
         let first = permits.acquire().await;
         let mut second = Box::pin(permits.acquire());
         assert!(second.as_mut().now_or_never().is_none());

@@ -3,7 +3,7 @@
 use reqwest::header::HeaderMap;
 
 use super::attempt_error::AttemptError;
-use super::error_response::Refusal;
+use super::error_response::ErrorResponse;
 use super::request::Request;
 
 /// How to speak to a service, and how it says no.
@@ -12,7 +12,7 @@ pub(crate) struct Dialect {
     /// The headers of every request beside the token.
     pub(crate) headers: fn(&Request) -> HeaderMap,
     /// What a refusal means.
-    pub(crate) fault: fn(Refusal<'_>) -> AttemptError,
+    pub(crate) classify: fn(ErrorResponse<'_>) -> AttemptError,
     /// What to do when the service does not accept a fresh token.
-    pub(crate) unaccepted: &'static str,
+    pub(crate) token_rejected_advice: &'static str,
 }

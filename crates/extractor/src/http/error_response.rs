@@ -18,34 +18,34 @@ use crate::json;
 const REQUEST_IDS: [&str; 3] = ["x-ms-service-request-id", "req_id", "request-id"];
 
 /// An answer that is not a success.
-pub(crate) struct Refusal<'a> {
+pub(crate) struct ErrorResponse<'a> {
     pub(crate) request: &'a Request,
     attempts: &'a Attempts,
     pub(crate) token: Arc<Token>,
     pub(crate) status: StatusCode,
     retry_after: Option<Duration>,
-    pub(crate) said: Said,
+    pub(crate) body: ErrorBody,
 }
 
 /// What the body of a refusal says; empty where it is something else.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Said {
+pub(crate) struct ErrorBody {
     pub(crate) code: String,
     /// To be looked at and never shown: it may repeat what a person wrote.
     pub(crate) message: String,
     request_id: Option<String>,
 }
 
-impl<'a> Refusal<'a> {
+impl<'a> ErrorResponse<'a> {
     pub(crate) fn read(
         request: &'a Request,
         attempts: &'a Attempts,
         token: Arc<Token>,
         (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
     ) -> Self {
-        let mut said = Said::read(body);
-        said.request_id = request_id(headers).or(said.request_id);
-        Self { request, attempts, token, status, retry_after: retry_after(headers), said }
+        let mut body = ErrorBody::read(body);
+        body.request_id = request_id(headers).or(body.request_id);
+        Self { request, attempts, token, status, retry_after: retry_after(headers), body }
     }
 
     fn is(&self, status: StatusCode) -> bool {
@@ -54,7 +54,7 @@ impl<'a> Refusal<'a> {
 
     /// The call that was refused.
     pub(crate) fn call(&self) -> Box<Call> {
-        self.request.call(self.attempts, Some(self.status.as_u16()), self.said.request_id.clone())
+        self.request.call(self.attempts, Some(self.status.as_u16()), self.body.request_id.clone())
     }
 
     /// Whether the status alone says that it may pass.
@@ -75,7 +75,7 @@ impl<'a> Refusal<'a> {
         Transient {
             cause,
             status: Some(self.status.as_u16()),
-            request_id: self.said.request_id.clone(),
+            request_id: self.body.request_id.clone(),
             retry_after: self.retry_after,
             throttled,
             ..Transient::default()
@@ -83,19 +83,19 @@ impl<'a> Refusal<'a> {
     }
 
     /// The service does not accept the token.
-    pub(crate) fn token(self) -> AttemptError {
+    pub(crate) fn token_rejected(self) -> AttemptError {
         AttemptError::TokenRejected(self.token)
     }
 }
 
-impl Said {
+impl ErrorBody {
     /// Reads `{"error":{"code":"...","message":"...","innerError":{"code":"...","request-id":"..."}}}`, in both spellings
     /// of the inner one. Its code counts where the outer one says nothing.
     fn read(body: &[u8]) -> Self {
         let Ok(body) = json::from_slice::<Value>(body) else { return Self::default() };
         let error = &body["error"];
         let inner = if error["innerError"].is_object() { &error["innerError"] } else { &error["innererror"] };
-        let text = |value: &Value| value.as_str().map(|text| token_of(text, 64)).filter(|text| !text.is_empty());
+        let text = |value: &Value| value.as_str().map(|text| sanitized(text, 64)).filter(|text| !text.is_empty());
         let code = text(&error["code"]).filter(|code| code != "UnknownError");
         Self {
             code: code.or_else(|| text(&inner["code"])).or_else(|| text(&error["code"])).unwrap_or_default(),
@@ -108,11 +108,11 @@ impl Said {
 /// The service's id of a request, for the vendor's support.
 pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
     let text = REQUEST_IDS.iter().find_map(|name| headers.get(*name))?.to_str().ok()?;
-    Some(token_of(text, 64)).filter(|id| !id.is_empty())
+    Some(sanitized(text, 64)).filter(|id| !id.is_empty())
 }
 
 /// Only what names, codes and ids consist of: foreign text must not forge a log line.
-pub(crate) fn token_of(text: &str, most: usize) -> String {
+pub(crate) fn sanitized(text: &str, most: usize) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')).take(most).collect()
 }
 
@@ -122,22 +122,22 @@ mod tests {
 
     #[test]
     fn what_is_said_is_code_and_message_in_every_spelling() {
-        let said = |body: &str| Said::read(body.as_bytes());
-        let plain = said(r#"{"error":{"code":"TooManyRequests","message":"m"}}"#);
+        let body = |body: &str| ErrorBody::read(body.as_bytes());
+        let plain = body(r#"{"error":{"code":"TooManyRequests","message":"m"}}"#);
         assert_eq!((plain.code.as_str(), plain.message.as_str(), plain.request_id), ("TooManyRequests", "m", None));
         for name in ["innerError", "innererror"] {
             for outer in ["", "UnknownError"] {
                 let inner = r#"{"code":"429","request-id":"r-1","date":"2026-01-01T00:00:00"}"#;
-                let said = said(&format!(r#"{{"error":{{"code":"{outer}","message":"","{name}":{inner}}}}}"#));
-                assert_eq!((said.code.as_str(), said.request_id.as_deref()), ("429", Some("r-1")));
+                let body = body(&format!(r#"{{"error":{{"code":"{outer}","message":"","{name}":{inner}}}}}"#));
+                assert_eq!((body.code.as_str(), body.request_id.as_deref()), ("429", Some("r-1")));
             }
         }
-        assert_eq!(said(r#"{"error":{"code":"UnknownError","innerError":{}}}"#).code, "UnknownError");
-        assert_eq!(said("\u{feff}{\"error\":{\"code\":\"c\"}}").code, "c");
-        assert_eq!(said("{\"error\":{\"code\":\"a\\nb <c>\",\"message\":null}}").code, "abc");
-        assert_eq!(said(&format!(r#"{{"error":{{"code":"{}"}}}}"#, "x".repeat(99))).code.len(), 64);
+        assert_eq!(body(r#"{"error":{"code":"UnknownError","innerError":{}}}"#).code, "UnknownError");
+        assert_eq!(body("\u{feff}{\"error\":{\"code\":\"c\"}}").code, "c");
+        assert_eq!(body("{\"error\":{\"code\":\"a\\nb <c>\",\"message\":null}}").code, "abc");
+        assert_eq!(body(&format!(r#"{{"error":{{"code":"{}"}}}}"#, "x".repeat(99))).code.len(), 64);
         for odd in ["<html>", "[]", "{}", r#"{"error":"invalid"}"#, r#"{"error":{"code":7}}"#, ""] {
-            assert_eq!(said(odd), Said::default(), "{odd}");
+            assert_eq!(body(odd), ErrorBody::default(), "{odd}");
         }
     }
 }

@@ -14,22 +14,22 @@ pub struct Meter {
 
 /// The running counts behind [`Meter`].
 #[derive(Debug, Default)]
-pub(crate) struct Counts {
+pub(crate) struct Counters {
     requests: AtomicU64,
     throttled_micros: AtomicU64,
 }
 
-impl Counts {
-    pub(crate) fn request(&self) {
+impl Counters {
+    pub(crate) fn count_request(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(crate) fn throttled(&self, time: Duration) {
+    pub(crate) fn add_throttled(&self, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
         self.throttled_micros.fetch_add(micros, Ordering::Relaxed);
     }
 
-    pub(crate) fn read(&self) -> Meter {
+    pub(crate) fn snapshot(&self) -> Meter {
         Meter {
             requests: self.requests.load(Ordering::Relaxed),
             throttled_seconds: self.throttled_micros.load(Ordering::Relaxed) as f64 / 1e6,

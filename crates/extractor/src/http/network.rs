@@ -11,13 +11,13 @@ use super::origin::is_loopback;
 use crate::error::Error;
 use crate::json::BYTE_ORDER_MARK;
 
-const CONNECT: Duration = Duration::from_secs(30);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The machine's own endpoints answer at once or are not there.
-const CONNECT_NEAR: Duration = Duration::from_secs(5);
+const LOCAL_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Without a single byte for this long, the request is tried again; the vendor's samples wait as long.
-const IDLE: Duration = Duration::from_secs(120);
+const READ_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// How services are reached. The default is what the system says: `HTTPS_PROXY`, `NO_PROXY` and its trust store.
 #[derive(Clone, Default)]
@@ -45,14 +45,14 @@ impl Network {
         let builder = self.builder()?.https_only(service.scheme() == "https");
         self.build(match &self.proxy {
             _ if is_loopback(service) => builder.no_proxy(),
-            Some(proxy) => builder.proxy(through(proxy)?),
+            Some(proxy) => builder.proxy(proxy_for(proxy)?),
             None => builder,
         })
     }
 
     /// A client for an endpoint of the machine itself: never through a proxy.
-    pub(crate) fn client_near(&self) -> Result<Client, Error> {
-        self.build(self.builder()?.no_proxy().connect_timeout(CONNECT_NEAR))
+    pub(crate) fn local_client(&self) -> Result<Client, Error> {
+        self.build(self.builder()?.no_proxy().connect_timeout(LOCAL_CONNECT_TIMEOUT))
     }
 
     /// What all clients have in common.
@@ -61,8 +61,8 @@ impl Network {
             .user_agent(concat!("copilot-lake/", env!("CARGO_PKG_VERSION")))
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
-            .connect_timeout(CONNECT)
-            .read_timeout(IDLE)
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
             .gzip(true);
         let Some(pem) = &self.ca else { return Ok(builder) };
         // Files of Windows editors have marks in front, also where several of them were put together.
@@ -93,7 +93,7 @@ fn without_marks(pem: &[u8]) -> Vec<u8> {
     clean
 }
 
-fn through(proxy: &Url) -> Result<Proxy, Error> {
+fn proxy_for(proxy: &Url) -> Result<Proxy, Error> {
     if !matches!(proxy.scheme(), "http" | "https") || proxy.host_str().is_none_or(str::is_empty) {
         return Err(usage("`network.proxy` must be the http:// or https:// address of a proxy"));
     }

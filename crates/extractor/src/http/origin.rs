@@ -45,7 +45,7 @@ fn require_host<'a>(setting: &'static str, url: &'a Url) -> Result<&'a str, Erro
 }
 
 /// Whether a link leads to the scheme, host and port that the service was asked at.
-pub(crate) fn is_same(service: &Url, link: &Url) -> bool {
+pub(crate) fn is_same_origin(service: &Url, link: &Url) -> bool {
     service.origin().is_tuple()
         && service.origin() == link.origin()
         && link.username().is_empty()
@@ -53,7 +53,7 @@ pub(crate) fn is_same(service: &Url, link: &Url) -> bool {
 }
 
 /// What logs and errors may show of a URL: no query, fragment or user, and no id of a person or a group.
-pub(crate) fn shown(url: &Url) -> String {
+pub(crate) fn redacted(url: &Url) -> String {
     let mut shown = url.origin().ascii_serialization();
     let mut before = "";
     for (at, segment) in url.path().split('/').enumerate() {
@@ -62,8 +62,9 @@ pub(crate) fn shown(url: &Url) -> String {
         }
         // The first GUID of a sign-in is the tenant's.
         let id = segment.contains('@') || segment.contains("%40") || (at > 1 && is_guid(segment));
-        let named = NAMED.iter().any(|name| before.eq_ignore_ascii_case(name)) && !segment.is_empty();
-        let keyed = segment.split_once('(').filter(|(set, _)| NAMED.iter().any(|name| set.eq_ignore_ascii_case(name)));
+        let named = PERSONAL_SETS.iter().any(|name| before.eq_ignore_ascii_case(name)) && !segment.is_empty();
+        let keyed =
+            segment.split_once('(').filter(|(set, _)| PERSONAL_SETS.iter().any(|name| set.eq_ignore_ascii_case(name)));
         match keyed {
             Some((set, _)) => shown.extend([set, "(***)"]),
             None if id || named => shown.push_str("***"),
@@ -75,7 +76,7 @@ pub(crate) fn shown(url: &Url) -> String {
 }
 
 /// The sets whose members are people, or groups of them.
-const NAMED: [&str; 2] = ["users", "groups"];
+const PERSONAL_SETS: [&str; 2] = ["users", "groups"];
 
 #[cfg(test)]
 mod tests {
@@ -101,7 +102,7 @@ mod tests {
     fn a_link_must_have_the_same_scheme_host_and_port() {
         let service = url("https://contoso.crm.dynamics.com/");
         for text in ["https://contoso.crm.dynamics.com/api?x=1", "https://CONTOSO.crm.dynamics.com:443/"] {
-            assert!(is_same(&service, &url(text)), "{text}");
+            assert!(is_same_origin(&service, &url(text)), "{text}");
         }
         for text in [
             "http://contoso.crm.dynamics.com/",
@@ -111,20 +112,21 @@ mod tests {
             "https://user@contoso.crm.dynamics.com/",
             "data:text/plain,x",
         ] {
-            assert!(!is_same(&service, &url(text)), "{text}");
+            assert!(!is_same_origin(&service, &url(text)), "{text}");
         }
     }
 
     #[test]
     fn what_is_shown_has_no_query_and_no_user() {
-        assert_eq!(shown(&url("https://u:p@h.example/a/b?token=1#f")), "https://h.example/a/b");
-        assert_eq!(shown(&url("https://h.example")), "https://h.example/");
+        assert_eq!(redacted(&url("https://u:p@h.example/a/b?token=1#f")), "https://h.example/a/b");
+        assert_eq!(redacted(&url("https://h.example")), "https://h.example/");
     }
 
     #[test]
     fn what_is_shown_names_nobody() {
         const ID: &str = "f9d841e5-0000-4000-8000-000000000001";
-        let path = |path: &str| shown(&url(&format!("https://h.example{path}"))).split_off("https://h.example".len());
+        let path =
+            |path: &str| redacted(&url(&format!("https://h.example{path}"))).split_off("https://h.example".len());
         assert_eq!(path(&format!("/v1.0/copilot/USERS/{ID}/x?$top=1")), "/v1.0/copilot/USERS/***/x");
         assert_eq!(path("/v1.0/users/ada%40example.org"), "/v1.0/users/***");
         assert_eq!(path("/v1.0/users('ada@example.org')/x"), "/v1.0/users(***)/x");

@@ -5,8 +5,8 @@ use std::ops::Range;
 use copilot_lake_tables::Table;
 use url::Url;
 
-use super::body::LARGEST_FILE;
-use super::origin::shown;
+use super::body::MAX_FILE;
+use super::origin::redacted;
 use super::retry::Attempts;
 use crate::error::Call;
 
@@ -73,7 +73,7 @@ pub(crate) struct Request {
 impl Request {
     /// A call for one JSON object that is no page of rows.
     pub(crate) fn json(url: Url) -> Self {
-        let portion = FilePortion::Whole { most: LARGEST_FILE };
+        let portion = FilePortion::Whole { most: MAX_FILE };
         let prefer = String::new();
         Self {
             url,
@@ -110,7 +110,7 @@ impl Request {
     pub(crate) fn call(&self, attempts: &Attempts, status: Option<u16>, request_id: Option<String>) -> Box<Call> {
         Box::new(Call {
             method: "GET",
-            url: shown(&self.url),
+            url: redacted(&self.url),
             page: self.page,
             attempts: attempts.count,
             elapsed: attempts.elapsed(),
@@ -121,7 +121,7 @@ impl Request {
 
     /// The call, of which only the tries matter.
     pub(crate) fn call_after(&self, attempts: u32) -> Box<Call> {
-        let (method, url, page) = ("GET", shown(&self.url), self.page);
+        let (method, url, page) = ("GET", redacted(&self.url), self.page);
         Box::new(Call { method, url, page, attempts, ..Call::default() })
     }
 }

@@ -16,10 +16,10 @@ pub(crate) struct ServiceClock {
 
 impl ServiceClock {
     /// Takes the time from an answer's headers; an answer without a `Date` changes nothing.
-    pub(crate) fn note(&self, headers: &HeaderMap) {
+    pub(crate) fn observe(&self, headers: &HeaderMap) {
         if let Some(date) = date(headers) {
-            let noted = (instant(date), tokio::time::Instant::now());
-            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(noted);
+            let observed = (instant(date), tokio::time::Instant::now());
+            *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(observed);
         }
     }
 
@@ -27,8 +27,8 @@ impl ServiceClock {
     /// seconds and was written before the answer travelled.
     pub(crate) fn now(&self) -> Option<Instant> {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        last.map(|(time, noted)| {
-            let since = i64::try_from(noted.elapsed().as_micros()).unwrap_or(i64::MAX);
+        last.map(|(time, observed)| {
+            let since = i64::try_from(observed.elapsed().as_micros()).unwrap_or(i64::MAX);
             Instant(time.0.saturating_add(since))
         })
     }

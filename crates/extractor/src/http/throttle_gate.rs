@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 /// Until when all requests wait.
 #[derive(Debug, Default)]
-pub(crate) struct Gate {
+pub(crate) struct ThrottleGate {
     pause: Mutex<Pause>,
 }
 
@@ -18,7 +18,7 @@ struct Pause {
     total: Duration,
 }
 
-impl Gate {
+impl ThrottleGate {
     /// Closes the gate for that long from now, and returns by how much this prolongs the pause.
     pub(crate) fn close(&self, wait: Duration) -> Duration {
         let now = Instant::now();
@@ -40,15 +40,15 @@ impl Gate {
     }
 
     /// Waits until the gate is open, and returns how long that took; exactly nothing when it was open. `Err`: it stays
-    /// closed for longer than `most`, so long.
-    pub(crate) async fn pass(&self, most: Duration) -> Result<Duration, Duration> {
+    /// closed for longer than `limit`, so long.
+    pub(crate) async fn wait(&self, limit: Duration) -> Result<Duration, Duration> {
         let mut closed: Option<Instant> = None;
         loop {
             // Another answer may have closed it again while we slept.
             let until = self.lock().until;
             let now = Instant::now();
             match until {
-                Some(until) if until - now > most => return Err(until - now),
+                Some(until) if until - now > limit => return Err(until - now),
                 Some(until) if until > now => {
                     closed.get_or_insert(now);
                     tokio::time::sleep_until(until).await;
@@ -69,18 +69,18 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_request_waits_and_overlapping_pauses_count_once() {
-        let gate = Gate::default();
+        let gate = ThrottleGate::default();
         const MOST: Duration = Duration::from_secs(60);
-        assert_eq!(gate.pass(MOST).await, Ok(Duration::ZERO));
+        assert_eq!(gate.wait(MOST).await, Ok(Duration::ZERO));
         assert_eq!(gate.close(Duration::from_secs(10)), Duration::from_secs(10));
         assert_eq!(gate.close(Duration::from_secs(12)), Duration::from_secs(2));
         assert_eq!(gate.close(Duration::from_secs(5)), Duration::ZERO);
         assert!(!gate.is_open());
-        let (one, two) = tokio::join!(gate.pass(MOST), gate.pass(MOST));
+        let (one, two) = tokio::join!(gate.wait(MOST), gate.wait(MOST));
         assert!(one.unwrap() >= Duration::from_secs(12) && two.unwrap() >= Duration::from_secs(12));
         assert!(gate.is_open() && gate.paused() == Duration::from_secs(12));
-        assert_eq!(gate.pass(MOST).await, Ok(Duration::ZERO));
+        assert_eq!(gate.wait(MOST).await, Ok(Duration::ZERO));
         gate.close(Duration::from_secs(61));
-        assert_eq!(gate.pass(MOST).await, Err(Duration::from_secs(61)), "nobody waits for that");
+        assert_eq!(gate.wait(MOST).await, Err(Duration::from_secs(61)), "nobody waits for that");
     }
 }

@@ -18,7 +18,7 @@ async fn start(more: &str) -> (Emulator, Dataverse) {
     settings.auth.tenant_id = TENANT_ID.to_owned();
     settings.auth.client_id = CLIENT_ID.to_owned();
     settings.auth.credential = Credential::Secret(Secret::new(CLIENT_SECRET));
-    let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
+    let backoff = Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(4), jitter: || 0.0 };
     let service = Dataverse::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap();
     (emulator, service)
 }

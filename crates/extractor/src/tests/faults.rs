@@ -132,7 +132,7 @@ async fn a_wrong_address_is_given_up_after_three_tries() {
     let server = Server::start(|_| Reply::new(500, "")).await;
     let mut settings = settings(url);
     settings.auth.authority = server.url.clone();
-    let backoff = Backoff { first: Duration::from_millis(1), ..Backoff::documented() };
+    let backoff = Backoff { initial: Duration::from_millis(1), ..Backoff::documented() };
     let service = Dataverse::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap();
     let error = service.who_am_i().await.unwrap_err();
     assert!(matches!(&error, Error::Unreachable { call, .. } if call.attempts == 3 && call.method == "GET"), "{error}");

@@ -11,8 +11,8 @@ fn address() -> FileAddress {
     }
 }
 
-async fn fetch(answer: impl Fn(usize) -> Reply + Send + Sync + 'static) -> (Result<File, Error>, Server) {
-    let server = Server::start(move |request| answer(request.number)).await;
+async fn fetch(response: impl Fn(usize) -> Reply + Send + Sync + 'static) -> (Result<File, Error>, Server) {
+    let server = Server::start(move |request| response(request.number)).await;
     (dataverse(server.url.clone()).file(&address()).await, server)
 }
 
@@ -105,8 +105,8 @@ fn large() -> Vec<u8> {
     (0..(17 << 20) as u32).map(|n| (n >> 12) as u8).collect()
 }
 
-async fn fetch_by(answer: impl Fn(Request) -> Reply + Send + Sync + 'static) -> (Result<File, Error>, Server) {
-    let server = Server::start(answer).await;
+async fn fetch_by(response: impl Fn(Request) -> Reply + Send + Sync + 'static) -> (Result<File, Error>, Server) {
+    let server = Server::start(response).await;
     (dataverse(server.url.clone()).file(&address()).await, server)
 }
 

@@ -11,7 +11,7 @@ async fn throttled_once(retry_after: Option<&'static str>) {
     .await;
     let mut settings = graph_settings(server.url.clone());
     settings.requests_per_second = 1_000.0;
-    let backoff = Backoff { first: Duration::from_secs(1), jitter: || 0.0, ..Backoff::documented() };
+    let backoff = Backoff { initial: Duration::from_secs(1), jitter: || 0.0, ..Backoff::documented() };
     let service = Graph::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap();
     let first = tokio::spawn({
         let service = service.clone();

@@ -51,7 +51,7 @@ fn dataverse(url: Url) -> Dataverse {
 }
 
 fn impatient(settings: DataverseSettings) -> Dataverse {
-    let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
+    let backoff = Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(4), jitter: || 0.0 };
     Dataverse::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap()
 }
 
@@ -66,7 +66,7 @@ fn graph(url: Url) -> Graph {
 }
 
 fn graph_of(settings: GraphSettings) -> Graph {
-    let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
+    let backoff = Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(4), jitter: || 0.0 };
     Graph::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap()
 }
 

@@ -6,16 +6,21 @@ use super::*;
 const SECOND: Duration = Duration::from_secs(1);
 
 /// When requests left that so many workers sent one after the other, each answered after a while.
-async fn departures(pacer: Arc<Pacer>, workers: usize, latency: Duration, time: Duration) -> Vec<Duration> {
+async fn departures(
+    rate_limiter: Arc<RateLimiter>,
+    workers: usize,
+    latency: Duration,
+    time: Duration,
+) -> Vec<Duration> {
     let begun = Instant::now();
     let workers = (0..workers).map(|_| {
-        let pacer = Arc::clone(&pacer);
+        let rate_limiter = Arc::clone(&rate_limiter);
         tokio::spawn(async move {
             let mut left = Vec::new();
             while begun.elapsed() < time {
-                let turn = pacer.queue().await;
-                turn.come().await;
-                turn.take();
+                let slot = rate_limiter.next_slot().await;
+                slot.wait().await;
+                slot.consume();
                 left.push(begun.elapsed());
                 tokio::time::sleep(latency).await;
             }
@@ -58,17 +63,17 @@ async fn the_rate_is_achieved_and_not_exceeded_in_any_second() {
     for (rate, workers, latency) in
         [(24.0, 96, 3_000), (24.0, 16, 100), (400.0, 512, 1_000), (333.3, 64, 17), (7.0, 8, 1)]
     {
-        let pacer = Arc::new(Pacer::new(rate).unwrap());
+        let rate_limiter = Arc::new(RateLimiter::new(rate).unwrap());
         let time = SECOND * 60;
-        check(&departures(pacer, workers, Duration::from_millis(latency), time).await, rate, time);
+        check(&departures(rate_limiter, workers, Duration::from_millis(latency), time).await, rate, time);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn nothing_is_saved_up_while_nobody_comes() {
-    let pacer = Arc::new(Pacer::new(24.0).unwrap());
+    let rate_limiter = Arc::new(RateLimiter::new(24.0).unwrap());
     for _ in 0..3 {
-        let left = departures(Arc::clone(&pacer), 50, Duration::ZERO, SECOND * 2).await;
+        let left = departures(Arc::clone(&rate_limiter), 50, Duration::ZERO, SECOND * 2).await;
         check(&left, 24.0, SECOND * 2);
         assert!(left[1] - left[0] >= Duration::from_millis(35), "{:?}", &left[..3]);
         tokio::time::advance(SECOND * 100).await;
@@ -78,8 +83,8 @@ async fn nothing_is_saved_up_while_nobody_comes() {
 #[tokio::test(start_paused = true)]
 async fn what_a_busy_thread_delays_is_made_up_for_and_a_long_delay_is_not() {
     for (delay, expected) in [(20, 0.99..=1.0), (500, 0.4..=0.65)] {
-        let pacer = Arc::new(Pacer::new(400.0).unwrap());
-        let running = tokio::spawn(departures(Arc::clone(&pacer), 100, Duration::ZERO, SECOND * 10));
+        let rate_limiter = Arc::new(RateLimiter::new(400.0).unwrap());
+        let running = tokio::spawn(departures(Arc::clone(&rate_limiter), 100, Duration::ZERO, SECOND * 10));
         for _ in 0..10_000 / (delay + 400) {
             tokio::time::sleep(Duration::from_millis(400)).await;
             // As if nothing ran meanwhile: the head of the queue wakes that late.
@@ -87,63 +92,63 @@ async fn what_a_busy_thread_delays_is_made_up_for_and_a_long_delay_is_not() {
         }
         let left = running.await.unwrap();
         assert!(most_in_a_second(&left) <= 417, "{}", most_in_a_second(&left));
-        let part = left.len() as f64 / 4_000.0;
-        assert!(expected.contains(&part), "{part} after {delay} ms");
+        let fraction = left.len() as f64 / 4_000.0;
+        assert!(expected.contains(&fraction), "{fraction} after {delay} ms");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn who_goes_away_takes_no_turn_along() {
-    let pacer = Pacer::new(1.0).unwrap();
-    pacer.queue().await.take();
+    let rate_limiter = RateLimiter::new(1.0).unwrap();
+    rate_limiter.next_slot().await.consume();
     let begun = Instant::now();
     for _ in 0..5 {
-        let turn = async { pacer.queue().await.come().await };
-        assert!(tokio::time::timeout(Duration::from_millis(10), turn).await.is_err());
+        let slot = async { rate_limiter.next_slot().await.wait().await };
+        assert!(tokio::time::timeout(Duration::from_millis(10), slot).await.is_err());
     }
-    let turn = pacer.queue().await;
-    turn.come().await;
+    let slot = rate_limiter.next_slot().await;
+    slot.wait().await;
     assert_eq!(begun.elapsed().as_secs(), 1);
 }
 
 #[tokio::test(start_paused = true)]
 async fn throttling_that_goes_on_slows_down_for_a_while() {
-    let pacer = Pacer::new(30.0).unwrap();
-    let part = || (pacer.part(Instant::now()) * 100.0).round();
+    let rate_limiter = RateLimiter::new(30.0).unwrap();
+    let fraction = || (rate_limiter.fraction(Instant::now()) * 100.0).round();
     let begun = Instant::now();
-    pacer.throttled(begun, SECOND * 10);
-    assert_eq!(part(), 100.0, "once may be somebody else's fault");
+    rate_limiter.throttled(begun, SECOND * 10);
+    assert_eq!(fraction(), 100.0, "once may be somebody else's fault");
     tokio::time::advance(SECOND * 30).await;
     for _ in 0..50 {
-        pacer.throttled(begun, SECOND * 10);
+        rate_limiter.throttled(begun, SECOND * 10);
     }
-    assert_eq!(part(), 100.0, "these left before");
-    pacer.throttled(begun + SECOND * 29, SECOND * 10);
-    assert_eq!(part(), 83.0);
+    assert_eq!(fraction(), 100.0, "these left before");
+    rate_limiter.throttled(begun + SECOND * 29, SECOND * 10);
+    assert_eq!(fraction(), 83.0);
     tokio::time::advance(SECOND * 60).await;
-    pacer.throttled(Instant::now(), SECOND * 100);
-    assert_eq!(part(), 72.0, "some was regained in between");
+    rate_limiter.throttled(Instant::now(), SECOND * 100);
+    assert_eq!(fraction(), 72.0, "some was regained in between");
     tokio::time::advance(SECOND * 150).await;
-    pacer.throttled(Instant::now(), SECOND * 10);
-    assert_eq!(part(), 66.0, "the wait does not count as calm");
+    rate_limiter.throttled(Instant::now(), SECOND * 10);
+    assert_eq!(fraction(), 66.0, "the wait does not count as calm");
     tokio::time::advance(SECOND * 300).await;
-    pacer.throttled(Instant::now(), SECOND * 10);
-    assert_eq!(part(), 83.0, "after a long calm one is forgiven");
+    rate_limiter.throttled(Instant::now(), SECOND * 10);
+    assert_eq!(fraction(), 83.0, "after a long calm one is forgiven");
     tokio::time::advance(SECOND * 600).await;
-    assert_eq!(part(), 100.0);
+    assert_eq!(fraction(), 100.0);
     for _ in 0..100 {
         tokio::time::advance(SECOND).await;
-        pacer.throttled(Instant::now(), SECOND);
+        rate_limiter.throttled(Instant::now(), SECOND);
     }
-    assert_eq!(part(), 10.0);
+    assert_eq!(fraction(), 10.0);
 }
 
 #[test]
 fn a_pace_is_a_number_above_nothing() {
     for none in [0.0, -1.0, f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e-300, 1e-5] {
-        assert!(Pacer::new(none).is_none(), "{none}");
+        assert!(RateLimiter::new(none).is_none(), "{none}");
     }
     for rate in [0.001, 24.0, 1e6, f64::MAX] {
-        assert!(Pacer::new(rate).is_some(), "{rate}");
+        assert!(RateLimiter::new(rate).is_some(), "{rate}");
     }
 }
