@@ -29,16 +29,16 @@ pub(crate) struct Envelope {
 
 /// The links of an envelope.
 #[derive(Default)]
-struct Found {
+struct EnvelopeLinks {
     next: Option<String>,
     delta: Option<String>,
 }
 
 /// Finds the rows and the link in an answer that is a complete envelope; every other answer is an error.
 pub(crate) fn parse(body: &[u8]) -> Result<Envelope, &'static str> {
-    match from_both_ends(body) {
+    match fast_path(body) {
         Some(envelope) => Ok(envelope),
-        None => as_a_whole(body),
+        None => slow_path(body),
     }
 }
 
@@ -49,9 +49,9 @@ pub(crate) fn parse(body: &[u8]) -> Result<Envelope, &'static str> {
 /// and nothing inside a row (an object and its `@odata.etag`: quotes inside strings are escaped, so no string holds that
 /// text), it must parse as one complete object, and the last `]` must follow it. Rows of Graph begin like objects inside
 /// them, with an `id`: they are read the careful way.
-fn from_both_ends(body: &[u8]) -> Option<Envelope> {
-    let mut found = Found::default();
-    let mut head = Reader { bytes: body, at: 0 };
+fn fast_path(body: &[u8]) -> Option<Envelope> {
+    let mut links = EnvelopeLinks::default();
+    let mut head = EnvelopeReader { bytes: body, at: 0 };
     if body.starts_with(BYTE_ORDER_MARK) {
         head.at = BYTE_ORDER_MARK.len();
     }
@@ -61,7 +61,7 @@ fn from_both_ends(body: &[u8]) -> Option<Envelope> {
         if name == b"value" {
             break;
         }
-        head.member(name, &mut found)?;
+        head.member(name, &mut links)?;
         head.byte(b',')?;
     }
     head.byte(b'[')?;
@@ -81,20 +81,20 @@ fn from_both_ends(body: &[u8]) -> Option<Envelope> {
             return None;
         }
     }
-    let mut tail = Reader { bytes: body, at: last + 1 };
+    let mut tail = EnvelopeReader { bytes: body, at: last + 1 };
     while tail.byte(b',').is_some() {
         let name = tail.name()?;
-        tail.member(name, &mut found)?;
+        tail.member(name, &mut links)?;
     }
     tail.byte(b'}')?;
-    let Found { next, delta } = found;
+    let EnvelopeLinks { next, delta } = links;
     (tail.after_space() == body.len()).then_some(Envelope { rows: start..last + 1, next, delta })
 }
 
 /// The careful way: one pass over the whole answer.
-fn as_a_whole(body: &[u8]) -> Result<Envelope, &'static str> {
+fn slow_path(body: &[u8]) -> Result<Envelope, &'static str> {
     #[derive(Deserialize)]
-    struct Whole<'a> {
+    struct FullEnvelope<'a> {
         #[serde(borrow)]
         value: &'a RawValue,
         #[serde(rename = "@odata.nextLink")]
@@ -110,7 +110,7 @@ fn as_a_whole(body: &[u8]) -> Result<Envelope, &'static str> {
     if !text.trim_ascii_start().starts_with(b"{") {
         return Err("the answer is not a JSON object");
     }
-    let whole: Whole<'_> = serde_json::from_slice(text).map_err(|error| match error.classify() {
+    let whole: FullEnvelope<'_> = serde_json::from_slice(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Eof => "the answer ends before its JSON does",
         serde_json::error::Category::Data => "the answer has no usable `value`",
         serde_json::error::Category::Syntax | serde_json::error::Category::Io => "the answer is not valid JSON",
@@ -127,12 +127,12 @@ fn as_a_whole(body: &[u8]) -> Result<Envelope, &'static str> {
 }
 
 /// Reads names and scalars from a position on.
-struct Reader<'a> {
+struct EnvelopeReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> EnvelopeReader<'a> {
     fn after_space(&mut self) -> usize {
         while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
@@ -169,10 +169,10 @@ impl<'a> Reader<'a> {
     }
 
     /// The scalar value of a member, kept if it is a link.
-    fn member(&mut self, name: &[u8], found: &mut Found) -> Option<()> {
+    fn member(&mut self, name: &[u8], links: &mut EnvelopeLinks) -> Option<()> {
         let link = match name {
-            NEXT => Some(&mut found.next),
-            DELTA => Some(&mut found.delta),
+            NEXT => Some(&mut links.next),
+            DELTA => Some(&mut links.delta),
             _ => None,
         };
         let start = self.after_space();

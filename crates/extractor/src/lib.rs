@@ -43,7 +43,7 @@ mod text_file;
 pub use auth::claims::TokenClaims;
 pub use auth::secret::Secret;
 pub use auth::sign_in::{Auth, Credential};
-pub use dataverse::change_tracking::Tracking;
+pub use dataverse::change_tracking::TrackedChanges;
 pub use dataverse::environment::{Environment, Presence};
 pub use dataverse::file::File;
 pub use dataverse::file_address::FileAddress;

@@ -11,14 +11,14 @@ use crate::http::origin::is_same_origin;
 
 /// The links of one walk.
 #[derive(Debug)]
-pub(crate) struct Links {
+pub(crate) struct FollowedLinks {
     /// Any URL at the service: links must have its scheme, host and port.
     service: Url,
     /// Hashes of those that were followed: one that comes again would make the walk endless.
     followed: HashSet<u64>,
 }
 
-impl Links {
+impl FollowedLinks {
     pub(crate) fn new(service: Url) -> Self {
         Self { service, followed: HashSet::new() }
     }

@@ -12,11 +12,11 @@ use crate::envelope::{self, Envelope};
 use crate::error::Error;
 use crate::http::client::{Client, ServiceResponse};
 use crate::http::request::Request;
-use crate::next_link::Links;
+use crate::next_link::FollowedLinks;
 use crate::page::Page;
 
 /// A page and where it leads.
-pub(crate) struct Linked {
+pub(crate) struct LinkedPage {
     pub(crate) page: Page,
     /// The next page.
     pub(crate) next: Option<String>,
@@ -25,12 +25,12 @@ pub(crate) struct Linked {
 }
 
 /// One page, asked for until it is complete.
-pub(crate) async fn page(client: &Client, request: &Request) -> Result<Linked, Error> {
+pub(crate) async fn fetch_page(client: &Client, request: &Request) -> Result<LinkedPage, Error> {
     let number = request.page.unwrap_or(1);
     let accept = |response: ServiceResponse| {
         let Envelope { rows, next, delta } = envelope::parse(&response.body)?;
         let (requests, throttled) = (0, Duration::ZERO);
-        Ok(Linked {
+        Ok(LinkedPage {
             page: Page {
                 number,
                 body: response.body,
@@ -56,15 +56,15 @@ pub(crate) async fn page(client: &Client, request: &Request) -> Result<Linked, E
 }
 
 /// Walks page by page until `look` finds what it looks for, or there is no page left.
-pub(crate) async fn find<T>(
+pub(crate) async fn find_in_pages<T>(
     client: &Client,
     api: &Url,
     mut request: Request,
     mut look: impl FnMut(&Page) -> Result<Option<T>, &'static str>,
 ) -> Result<Option<T>, Error> {
-    let mut links = Links::new(api.clone());
+    let mut links = FollowedLinks::new(api.clone());
     loop {
-        let Linked { page, next, .. } = self::page(client, &request).await?;
+        let LinkedPage { page, next, .. } = fetch_page(client, &request).await?;
         let call = request.call_after(page.requests);
         match (look(&page), next) {
             (Err(reason), _) => return Err(Error::BadPage { reason: reason.to_owned(), call }),
@@ -81,76 +81,76 @@ pub(crate) async fn find<T>(
 
 /// The pages from the first of these calls on, until an answer has no link, then those of the next call, and so on.
 /// After an error the stream ends.
-pub(crate) fn pages(
+pub(crate) fn prefetched(
     client: Arc<Client>,
     calls: Result<Vec<Request>, Error>,
 ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-    walk(client, calls, Gait { ahead: true, most: u32::MAX })
+    stream_pages(client, calls, StreamOptions { prefetch: true, max_pages: u32::MAX })
 }
 
-/// The same from one call on, each page asked for only when the consumer wants it, and not more than `most` of them.
-pub(crate) fn one_by_one(
+/// The same from one call on, each page asked for only when the consumer wants it, and not more than `max_pages` of them.
+pub(crate) fn on_demand(
     client: Arc<Client>,
     call: Result<Request, Error>,
-    most: u32,
+    max_pages: u32,
 ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-    walk(client, call.map(|request| vec![request]), Gait { ahead: false, most })
+    stream_pages(client, call.map(|request| vec![request]), StreamOptions { prefetch: false, max_pages })
 }
 
-fn walk(
+fn stream_pages(
     client: Arc<Client>,
     calls: Result<Vec<Request>, Error>,
-    gait: Gait,
+    options: StreamOptions,
 ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-    stream::try_unfold(Walk::Start(client, calls, gait), Walk::next)
+    stream::try_unfold(PageStream::Start(client, calls, options), PageStream::next)
 }
 
 /// How a walk goes.
 #[derive(Clone, Copy)]
-struct Gait {
+struct StreamOptions {
     /// The next page is on its way while the consumer works on the last.
-    ahead: bool,
+    prefetch: bool,
     /// More pages than that are a mistake of the service.
-    most: u32,
+    max_pages: u32,
 }
 
 /// A walk is at its start, under way with at most one page ahead of the consumer, or at an error that comes after the
 /// pages before it.
-enum Walk {
-    Start(Arc<Client>, Result<Vec<Request>, Error>, Gait),
-    UnderWay(Box<UnderWay>),
+enum PageStream {
+    Start(Arc<Client>, Result<Vec<Request>, Error>, StreamOptions),
+    ActiveStream(Box<ActiveStream>),
     Failed(Error),
     Done,
 }
 
-struct UnderWay {
+struct ActiveStream {
     client: Arc<Client>,
-    gait: Gait,
-    links: Links,
+    options: StreamOptions,
+    links: FollowedLinks,
     /// What is asked for now.
     request: Request,
     /// What is asked for when that has no link any more.
     calls: std::vec::IntoIter<Request>,
     /// The one request that is under way; dropped with the walk.
-    in_flight: JoinSet<Result<Linked, Error>>,
+    in_flight: JoinSet<Result<LinkedPage, Error>>,
 }
 
-impl Walk {
+impl PageStream {
     async fn next(self) -> Result<Option<(Page, Self)>, Error> {
-        let mut walk = match self {
-            Self::Start(client, calls, gait) => {
+        let mut active = match self {
+            Self::Start(client, calls, options) => {
                 let mut calls = calls?.into_iter();
                 let Some(request) = calls.next() else { return Ok(None) };
-                let (links, in_flight) = (Links::new(request.url.clone()), JoinSet::new());
-                Box::new(UnderWay { client, gait, links, request, calls, in_flight })
+                let (links, in_flight) = (FollowedLinks::new(request.url.clone()), JoinSet::new());
+                Box::new(ActiveStream { client, options, links, request, calls, in_flight })
             }
-            Self::UnderWay(walk) => walk,
+            Self::ActiveStream(active) => active,
             Self::Failed(error) => return Err(error),
             Self::Done => return Ok(None),
         };
-        let Linked { page, next, .. } = walk.joined().await?;
-        let rest = match walk.go_on(next.as_deref(), &page) {
-            Ok(true) => Self::UnderWay(walk),
+        let LinkedPage { page, next, .. } = active.next_page().await?;
+        let rest = match active.advance(next.as_deref(), &page) {
+            Ok(true) => Self::ActiveStream(active),
             Ok(false) => Self::Done,
             Err(error) => Self::Failed(error),
         };
@@ -158,16 +158,16 @@ impl Walk {
     }
 }
 
-impl UnderWay {
+impl ActiveStream {
     /// Sends the request on its way: it runs, and its envelope is parsed, whether or not anyone polls.
-    fn begin(&mut self) {
+    fn spawn_request(&mut self) {
         let (client, request) = (Arc::clone(&self.client), self.request.clone());
-        self.in_flight.spawn(async move { page(&client, &request).await });
+        self.in_flight.spawn(async move { fetch_page(&client, &request).await });
     }
 
-    async fn joined(&mut self) -> Result<Linked, Error> {
+    async fn next_page(&mut self) -> Result<LinkedPage, Error> {
         if self.in_flight.is_empty() {
-            self.begin();
+            self.spawn_request();
         }
         match self.in_flight.join_next().await {
             Some(Ok(result)) => result,
@@ -182,23 +182,23 @@ impl UnderWay {
 
     /// Begins the page behind the link of this one, or the first one of the next call; false: there is none. Its errors
     /// count no tries: the page has told its own.
-    fn go_on(&mut self, link: Option<&str>, page: &Page) -> Result<bool, Error> {
+    fn advance(&mut self, link: Option<&str>, page: &Page) -> Result<bool, Error> {
         if let Some(link) = link {
             self.request.url = self.links.follow(link, self.request.call_after(0))?;
             self.request.fallback_url = None;
         } else if let Some(request) = self.calls.next() {
-            self.links = Links::new(request.url.clone());
+            self.links = FollowedLinks::new(request.url.clone());
             self.request = request;
         } else {
             return Ok(false);
         }
-        if page.number >= self.gait.most {
+        if page.number >= self.options.max_pages {
             let reason = format!("its link leads on after {} pages", page.number);
             return Err(Error::BadPage { reason, call: self.request.call_after(0) });
         }
         self.request.page = Some(page.number + 1);
-        if self.gait.ahead {
-            self.begin();
+        if self.options.prefetch {
+            self.spawn_request();
         }
         Ok(true)
     }

@@ -12,7 +12,7 @@ use url::{Url, form_urlencoded};
 use super::certificate::Certificate;
 use super::credential_file;
 use super::secret::Secret;
-use super::token_response::Refusal;
+use super::token_response::OAuthError;
 use crate::error::Error;
 use crate::http::origin::require_secure;
 
@@ -20,7 +20,7 @@ const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-be
 
 /// An application that signs in by itself.
 #[derive(Debug)]
-pub(crate) struct App {
+pub(crate) struct EntraApplication {
     /// Where tokens are asked for.
     pub(super) url: Url,
     client_id: String,
@@ -36,7 +36,7 @@ pub(super) enum Proof {
     Federated { token_file: PathBuf },
 }
 
-impl App {
+impl EntraApplication {
     /// Refuses what cannot work before anything is sent.
     pub(super) fn new(
         authority: &Url,
@@ -93,7 +93,7 @@ impl App {
 
     /// What a refusal means, and what to do about it.
     pub(super) fn refused(&self, status: u16, body: &[u8]) -> Error {
-        let Some(refusal) = Refusal::read(body) else {
+        let Some(refusal) = OAuthError::read(body) else {
             let advice =
                 "the authority does not answer like Microsoft Entra ID; check `auth.authority` and `auth.tenant_id`";
             return Error::SignInRefused { code: format!("status {status}"), advice };
@@ -180,9 +180,9 @@ fn usage(what: &str) -> Error {
 mod tests {
     use super::*;
 
-    fn app(tenant_id: &str, proof: Proof) -> Result<App, Error> {
+    fn app(tenant_id: &str, proof: Proof) -> Result<EntraApplication, Error> {
         let authority = Url::parse("https://login.example/base/?x=1").unwrap();
-        App::new(&authority, tenant_id, "c".into(), "https://contoso.crm.dynamics.com", proof)
+        EntraApplication::new(&authority, tenant_id, "c".into(), "https://contoso.crm.dynamics.com", proof)
     }
 
     fn secret() -> Proof {

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use tokio::process::Command;
 
 use super::application::check_tenant;
-use super::token_response::{Granted, number};
+use super::token_response::{GrantedToken, aadsts_number};
 use crate::error::Error;
 
 /// The CLI asks the network itself, with patience of its own.
-const LONGEST: Duration = Duration::from_secs(120);
+const TIMEOUT: Duration = Duration::from_secs(120);
 
 /// The program, and what it is asked.
 #[derive(Debug)]
@@ -34,25 +34,25 @@ impl AzureCli {
     /// Asks the CLI for a token.
     ///
     /// <https://learn.microsoft.com/cli/azure/account#az-account-get-access-token>
-    pub(super) async fn token(&self) -> Result<Granted, Error> {
-        let output = self.run().await?;
+    pub(super) async fn token(&self) -> Result<GrantedToken, Error> {
+        let output = self.output().await?;
         if !output.status.success() {
             return Err(refused(output.status.code(), &String::from_utf8_lossy(&output.stderr)));
         }
-        Granted::read(&output.stdout, SystemTime::now()).ok_or_else(|| Error::SignInRefused {
+        GrantedToken::read(&output.stdout, SystemTime::now()).ok_or_else(|| Error::SignInRefused {
             code: "no token".to_owned(),
             advice: "the Azure CLI prints no token; update it, and run `az login`",
         })
     }
 
-    async fn run(&self) -> Result<Output, Error> {
+    async fn output(&self) -> Result<Output, Error> {
         let mut command = Command::new(&self.program);
         command.args(["account", "get-access-token", "--output", "json", "--resource", &self.resource]);
         if !self.tenant_id.is_empty() {
             command.args(["--tenant", &self.tenant_id]);
         }
         command.stdin(Stdio::null()).kill_on_drop(true);
-        let (code, advice) = match tokio::time::timeout(LONGEST, command.output()).await {
+        let (code, advice) = match tokio::time::timeout(TIMEOUT, command.output()).await {
             Ok(Ok(output)) => return Ok(output),
             Ok(Err(error)) if error.kind() == io::ErrorKind::NotFound => {
                 ("az not started", "the Azure CLI is not installed or not on the path; install it and run `az login`")
@@ -68,7 +68,7 @@ impl AzureCli {
 
 /// Of what the CLI complains about only the vendor's number is taken.
 fn refused(status: Option<i32>, complaint: &str) -> Error {
-    let number = number(complaint);
+    let number = aadsts_number(complaint);
     let advice = match number.as_str() {
         "500011" | "650057" => {
             "the tenant does not know the service; check `dataverse.url` or `graph.url`, and `auth.tenant_id`"

@@ -9,7 +9,7 @@ use reqwest::{Client, RequestBuilder};
 use url::Url;
 
 use super::secret::Secret;
-use super::token_response::Refusal;
+use super::token_response::OAuthError;
 use crate::error::Error;
 use crate::http::backoff::Backoff;
 use crate::http::origin::require_http;
@@ -23,13 +23,13 @@ const MISSING: &str = "the machine has no such identity; assign one to it, and c
 
 /// The identity that the platform gives the machine, or one that was assigned to it.
 #[derive(Debug)]
-pub(crate) struct Machine {
+pub(crate) struct ManagedIdentity {
     /// What the endpoint is asked.
     pub(super) url: Url,
     header: Option<Secret>,
 }
 
-impl Machine {
+impl ManagedIdentity {
     /// With a header the endpoint is one of App Service, without it is IMDS. An empty client id means the identity that
     /// the platform gave.
     pub(super) fn new(
@@ -81,7 +81,7 @@ pub(super) fn retry_policy(retry_policy: &RetryPolicy) -> RetryPolicy {
 }
 
 pub(super) fn refused(status: u16, body: &[u8]) -> Error {
-    let refusal = Refusal::read(body);
+    let refusal = OAuthError::read(body);
     let (number, error) = refusal.as_ref().map_or(("", ""), |refusal| (&refusal.number, &refusal.error));
     let unknown = refusal.as_ref().is_some_and(|refusal| refusal.description.contains("dentity not found"));
     let advice = match (status, number, error) {
@@ -113,7 +113,7 @@ mod tests {
         let encoded = "resource=https%3A%2F%2Fcontoso.crm.dynamics.com";
         let machine = |endpoint: Option<&str>, header: Option<&str>, client_id: &str| {
             let endpoint = endpoint.map(|endpoint| Url::parse(endpoint).unwrap());
-            Machine::new(endpoint, header.map(Secret::new), client_id, resource)
+            ManagedIdentity::new(endpoint, header.map(Secret::new), client_id, resource)
         };
         let imds = machine(None, None, "").unwrap().url;
         assert_eq!(imds.as_str(), format!("{IMDS}?api-version=2018-02-01&{encoded}"));

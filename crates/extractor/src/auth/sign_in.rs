@@ -4,12 +4,12 @@ use std::path::PathBuf;
 
 use url::Url;
 
-use super::application::{App, Proof};
+use super::application::{EntraApplication, Proof};
 use super::azure_cli::AzureCli;
-use super::managed_identity::Machine;
+use super::managed_identity::ManagedIdentity;
 use super::secret::Secret;
-use super::token_client::{Exchange, Giver};
-use super::token_response::Granted;
+use super::token_client::{TokenClient, TokenIssuer};
+use super::token_response::GrantedToken;
 use crate::error::Error;
 use crate::http::network::Network;
 use crate::http::retry::RetryPolicy;
@@ -64,7 +64,7 @@ pub enum Credential {
 #[derive(Debug)]
 pub(crate) enum SignIn {
     /// By asking who gives tokens.
-    Exchange(Exchange),
+    Http(TokenClient),
     /// By running the Azure CLI.
     Cli(AzureCli),
 }
@@ -80,19 +80,22 @@ impl SignIn {
             Credential::Certificate { file, password } => Proof::Certificate { file, password },
             Credential::WorkloadIdentity { token_file } => Proof::Federated { token_file },
             Credential::ManagedIdentity { endpoint, header } => {
-                let machine = Machine::new(endpoint, header, &client_id, &resource)?;
-                return Ok(Self::Exchange(Exchange::new(network.local_client()?, Giver::Machine(machine))));
+                let machine = ManagedIdentity::new(endpoint, header, &client_id, &resource)?;
+                return Ok(Self::Http(TokenClient::new(
+                    network.local_client()?,
+                    TokenIssuer::ManagedIdentity(machine),
+                )));
             }
             Credential::AzureCli { program } => return AzureCli::new(program, tenant_id, resource).map(Self::Cli),
         };
-        let app = App::new(&authority, &tenant_id, client_id, &resource, proof)?;
-        Ok(Self::Exchange(Exchange::new(network.client(&app.url)?, Giver::Entra(app))))
+        let app = EntraApplication::new(&authority, &tenant_id, client_id, &resource, proof)?;
+        Ok(Self::Http(TokenClient::new(network.client(&app.url)?, TokenIssuer::Entra(app))))
     }
 
-    /// Asks for a token, at most `most` times.
-    pub(crate) async fn token(&self, retry_policy: &RetryPolicy, most: u32) -> Result<Granted, Error> {
+    /// Asks for a token, at most `max_attempts` times.
+    pub(crate) async fn token(&self, retry_policy: &RetryPolicy, max_attempts: u32) -> Result<GrantedToken, Error> {
         match self {
-            Self::Exchange(exchange) => exchange.token(retry_policy, most).await,
+            Self::Http(client) => client.token(retry_policy, max_attempts).await,
             Self::Cli(cli) => cli.token().await,
         }
     }

@@ -10,28 +10,28 @@ use super::claims::TokenClaims;
 use crate::error::Error;
 
 /// A token is replaced this long before its end, or a tenth of its life if that is shorter.
-const EARLY: Duration = Duration::from_secs(5 * 60);
+const REFRESH_EARLY: Duration = Duration::from_secs(5 * 60);
 
 /// A token as it is sent.
 #[derive(Clone)]
-pub(crate) struct Token {
+pub(crate) struct AccessToken {
     /// `Bearer ...`, marked as sensitive.
     pub(crate) header: HeaderValue,
     pub(super) fresh_until: Instant,
     pub(super) expires: Instant,
 }
 
-impl Token {
+impl AccessToken {
     /// The token of this text, whose life began when it was asked for.
-    pub(super) fn new(text: &str, asked: Instant, life: Duration) -> Result<Self, Error> {
+    pub(super) fn new(text: &str, requested_at: Instant, lifetime: Duration) -> Result<Self, Error> {
         let mut header = HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| Error::SignInRefused {
             code: "invalid token".to_owned(),
             advice: "the token cannot be sent; check `auth.method` and `auth.authority`",
         })?;
         header.set_sensitive(true);
         // However short its life, a token serves the request it was asked for.
-        let fresh = life.saturating_sub(EARLY.min(life / 10)).max(Duration::from_secs(1));
-        Ok(Self { header, fresh_until: asked + fresh, expires: asked + life })
+        let fresh = lifetime.saturating_sub(REFRESH_EARLY.min(lifetime / 10)).max(Duration::from_secs(1));
+        Ok(Self { header, fresh_until: requested_at + fresh, expires: requested_at + lifetime })
     }
 
     /// What it says about itself.
@@ -41,7 +41,7 @@ impl Token {
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("***")
     }
@@ -54,15 +54,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_token_is_replaced_five_minutes_or_a_tenth_of_its_life_early() {
         let now = Instant::now();
-        for (life, fresh) in [(3600, 3300), (600, 540), (10, 9), (0, 1)] {
-            let token = Token::new("t", now, Duration::from_secs(life)).unwrap();
-            assert_eq!(token.fresh_until - now, Duration::from_secs(fresh), "life {life}");
+        for (lifetime, fresh) in [(3600, 3300), (600, 540), (10, 9), (0, 1)] {
+            let token = AccessToken::new("t", now, Duration::from_secs(lifetime)).unwrap();
+            assert_eq!(token.fresh_until - now, Duration::from_secs(fresh), "life {lifetime}");
         }
     }
 
     #[test]
     fn a_token_is_never_shown() {
-        let token = Token::new("hunter2", Instant::now(), Duration::from_secs(60)).unwrap();
+        let token = AccessToken::new("hunter2", Instant::now(), Duration::from_secs(60)).unwrap();
         assert!(!format!("{token:?} {:?}", token.header).contains("hunter2"));
     }
 }

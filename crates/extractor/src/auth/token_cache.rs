@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::sign_in::SignIn;
-use super::token::Token;
+use super::token::AccessToken;
 use crate::error::Error;
 use crate::http::retry::RetryPolicy;
 
@@ -14,19 +14,19 @@ use crate::http::retry::RetryPolicy;
 const FAILURE_HOLDS: Duration = Duration::from_secs(10);
 
 /// How long an old token is used on when a new one could not be had.
-const USE_OLD: Duration = Duration::from_secs(30);
+const REUSE_STALE: Duration = Duration::from_secs(30);
 
 /// The token of an identity for one service.
 #[derive(Debug)]
 pub(crate) struct TokenCache {
     sign_in: SignIn,
     retry_policy: RetryPolicy,
-    current: Mutex<Option<Arc<Token>>>,
-    refresh: tokio::sync::Mutex<Refresh>,
+    current: Mutex<Option<Arc<AccessToken>>>,
+    refresh: tokio::sync::Mutex<RefreshState>,
 }
 
 #[derive(Debug, Default)]
-struct Refresh {
+struct RefreshState {
     failed: Option<(Instant, Error)>,
     /// Until when the last token should have been good.
     promised: Option<Instant>,
@@ -40,7 +40,7 @@ impl TokenCache {
     }
 
     /// A token that is good for a while: the kept one, or a new one that all who ask meanwhile share.
-    pub(crate) async fn get(&self) -> Result<Arc<Token>, Error> {
+    pub(crate) async fn get(&self) -> Result<Arc<AccessToken>, Error> {
         if let Some(token) = self.fresh() {
             return Ok(token);
         }
@@ -53,21 +53,24 @@ impl TokenCache {
         {
             return Err(error.clone());
         }
-        let old = self.lock().clone().filter(|token| Instant::now() < token.expires);
-        tokio::time::sleep(refresh.calm()).await;
-        let most = if old.is_some() { 1 } else { self.retry_policy.max_attempts };
-        let asked = Instant::now();
-        let granted = self.sign_in.token(&self.retry_policy, most).await;
-        match (granted.and_then(|granted| Token::new(granted.token.reveal(), asked, granted.life)), old) {
+        let stale = self.lock().clone().filter(|token| Instant::now() < token.expires);
+        tokio::time::sleep(refresh.cool_down()).await;
+        let max_attempts = if stale.is_some() { 1 } else { self.retry_policy.max_attempts };
+        let requested_at = Instant::now();
+        let granted = self.sign_in.token(&self.retry_policy, max_attempts).await;
+        match (
+            granted.and_then(|granted| AccessToken::new(granted.token.reveal(), requested_at, granted.lifetime)),
+            stale,
+        ) {
             (Ok(token), _) => {
                 refresh.failed = None;
                 refresh.promised = Some(token.fresh_until);
-                Ok(self.keep(token))
+                Ok(self.store(token))
             }
-            (Err(_), Some(old)) => {
+            (Err(_), Some(stale)) => {
                 // The old one lives on for some minutes; the next try is due before it ends.
-                let fresh_until = (Instant::now() + USE_OLD).min(old.expires);
-                Ok(self.keep(Token { fresh_until, ..Token::clone(&old) }))
+                let fresh_until = (Instant::now() + REUSE_STALE).min(stale.expires);
+                Ok(self.store(AccessToken { fresh_until, ..AccessToken::clone(&stale) }))
             }
             (Err(error), None) => {
                 refresh.failed = Some((Instant::now(), error.clone()));
@@ -77,31 +80,31 @@ impl TokenCache {
     }
 
     /// Forgets this token, which the service does not accept; a newer one stays.
-    pub(crate) fn invalidate(&self, token: &Token) {
+    pub(crate) fn invalidate(&self, token: &AccessToken) {
         let mut current = self.lock();
         if current.as_ref().is_some_and(|current| current.header == token.header) {
             *current = None;
         }
     }
 
-    fn fresh(&self) -> Option<Arc<Token>> {
+    fn fresh(&self) -> Option<Arc<AccessToken>> {
         self.lock().clone().filter(|token| Instant::now() < token.fresh_until)
     }
 
-    fn keep(&self, token: Token) -> Arc<Token> {
+    fn store(&self, token: AccessToken) -> Arc<AccessToken> {
         let token = Arc::new(token);
         *self.lock() = Some(Arc::clone(&token));
         token
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<Token>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Arc<AccessToken>>> {
         self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Refresh {
+impl RefreshState {
     /// How long to wait first: nothing, unless the service keeps refusing tokens that should be good.
-    fn calm(&mut self) -> Duration {
+    fn cool_down(&mut self) -> Duration {
         let early = self.promised.is_some_and(|promised| Instant::now() < promised);
         self.refused = if early { self.refused.saturating_add(1) } else { 0 };
         match self.refused {
@@ -117,12 +120,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn tokens_refused_before_their_time_slow_the_next_sign_ins() {
-        let mut refresh = Refresh::default();
-        assert_eq!(refresh.calm(), Duration::ZERO);
+        let mut refresh = RefreshState::default();
+        assert_eq!(refresh.cool_down(), Duration::ZERO);
         refresh.promised = Some(Instant::now() + Duration::from_secs(3600));
-        let waits: Vec<_> = (0..5).map(|_| refresh.calm().as_millis()).collect();
+        let waits: Vec<_> = (0..5).map(|_| refresh.cool_down().as_millis()).collect();
         assert_eq!(waits, [0, 100, 200, 400, 800]);
         tokio::time::advance(Duration::from_secs(3600)).await;
-        assert_eq!(refresh.calm(), Duration::ZERO, "this one had its time");
+        assert_eq!(refresh.cool_down(), Duration::ZERO, "this one had its time");
     }
 }

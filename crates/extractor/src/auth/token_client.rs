@@ -5,9 +5,9 @@ use std::time::SystemTime;
 use reqwest::Client;
 use tracing::{debug, warn};
 
-use super::application::App;
-use super::managed_identity::{self, Machine};
-use super::token_response::Granted;
+use super::application::EntraApplication;
+use super::managed_identity::{self, ManagedIdentity};
+use super::token_response::GrantedToken;
 use crate::error::{Call, Error};
 use crate::http::attempt_error::Transient;
 use crate::http::body;
@@ -16,32 +16,34 @@ use crate::http::retry::{Attempts, RetryPolicy, date, retry_after};
 
 /// Who gives tokens, and what it is asked.
 #[derive(Debug)]
-pub(crate) enum Giver {
+pub(crate) enum TokenIssuer {
     /// Microsoft Entra ID, by an application.
-    Entra(App),
+    Entra(EntraApplication),
     /// The platform, by the machine.
-    Machine(Machine),
+    ManagedIdentity(ManagedIdentity),
 }
 
 /// A giver of tokens, and the connections to it.
 #[derive(Debug)]
-pub(crate) struct Exchange {
+pub(crate) struct TokenClient {
     http: Client,
-    giver: Giver,
+    issuer: TokenIssuer,
 }
 
-impl Exchange {
-    pub(super) fn new(http: Client, giver: Giver) -> Self {
-        Self { http, giver }
+impl TokenClient {
+    pub(super) fn new(http: Client, issuer: TokenIssuer) -> Self {
+        Self { http, issuer }
     }
 
-    /// Asks at most `most` times.
-    pub(super) async fn token(&self, retry_policy: &RetryPolicy, most: u32) -> Result<Granted, Error> {
-        let (method, url, retry_policy) = match &self.giver {
-            Giver::Entra(app) => ("POST", redacted(&app.url), *retry_policy),
-            Giver::Machine(machine) => ("GET", redacted(&machine.url), managed_identity::retry_policy(retry_policy)),
+    /// Asks at most `max_attempts` times.
+    pub(super) async fn token(&self, retry_policy: &RetryPolicy, max_attempts: u32) -> Result<GrantedToken, Error> {
+        let (method, url, retry_policy) = match &self.issuer {
+            TokenIssuer::Entra(app) => ("POST", redacted(&app.url), *retry_policy),
+            TokenIssuer::ManagedIdentity(machine) => {
+                ("GET", redacted(&machine.url), managed_identity::retry_policy(retry_policy))
+            }
         };
-        let mut heard = false;
+        let mut reached = false;
         let mut attempts = Attempts::new();
         loop {
             attempts.begin();
@@ -52,15 +54,15 @@ impl Exchange {
                 }
                 Err(transient) => transient,
             };
-            heard |= transient.status.is_some();
-            let most = if transient.maybe_wrong_address && !heard {
-                most.min(retry_policy.max_attempts_unreached)
+            reached |= transient.status.is_some();
+            let max_attempts = if transient.maybe_wrong_address && !reached {
+                max_attempts.min(retry_policy.max_attempts_unreached)
             } else {
-                most
+                max_attempts
             };
-            let Some(wait) = attempts.wait_before_next(&retry_policy, most, transient.retry_after) else {
-                let cause = match (&self.giver, transient.cause) {
-                    (Giver::Machine(_), cause) if !heard => {
+            let Some(wait) = attempts.wait_before_next(&retry_policy, max_attempts, transient.retry_after) else {
+                let cause = match (&self.issuer, transient.cause) {
+                    (TokenIssuer::ManagedIdentity(_), cause) if !reached => {
                         format!("no managed identity answers on this machine: {cause}")
                     }
                     (_, cause) => cause,
@@ -81,10 +83,10 @@ impl Exchange {
         }
     }
 
-    async fn attempt(&self) -> Result<Result<Granted, Transient>, Error> {
-        let request = match &self.giver {
-            Giver::Entra(app) => app.request(&self.http)?,
-            Giver::Machine(machine) => machine.request(&self.http)?,
+    async fn attempt(&self) -> Result<Result<GrantedToken, Transient>, Error> {
+        let request = match &self.issuer {
+            TokenIssuer::Entra(app) => app.request(&self.http)?,
+            TokenIssuer::ManagedIdentity(machine) => machine.request(&self.http)?,
         };
         let response = match request.send().await {
             Ok(response) => response,
@@ -96,21 +98,21 @@ impl Exchange {
         let body = body::error_body(response).await;
         let code = status.as_u16();
         if status.is_success() {
-            return Ok(Granted::read(&body, now).ok_or_else(|| Transient {
+            return Ok(GrantedToken::read(&body, now).ok_or_else(|| Transient {
                 cause: "the answer holds no token".to_owned(),
                 status: Some(code),
                 incomplete_page: true,
                 ..Transient::default()
             }));
         }
-        let is_transient = matches!(&self.giver, Giver::Machine(machine) if machine.is_transient(code));
+        let is_transient = matches!(&self.issuer, TokenIssuer::ManagedIdentity(machine) if machine.is_transient(code));
         if is_transient || matches!(code, 408 | 429) || status.is_server_error() {
             let cause = "the identity service is not available".to_owned();
             return Ok(Err(Transient { cause, status: Some(code), retry_after, ..Transient::default() }));
         }
-        Err(match &self.giver {
-            Giver::Entra(app) => app.refused(code, &body),
-            Giver::Machine(_) => managed_identity::refused(code, &body),
+        Err(match &self.issuer {
+            TokenIssuer::Entra(app) => app.refused(code, &body),
+            TokenIssuer::ManagedIdentity(_) => managed_identity::refused(code, &body),
         })
     }
 }

@@ -11,23 +11,23 @@ use super::secret::Secret;
 use crate::json;
 
 /// Longer is no promise to rely on; managed identities promise exactly so much.
-const LONGEST_LIFE: Duration = Duration::from_secs(86_400);
+const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// The life of a token whose end is not told, or in no form that is known: it is asked for anew soon.
-const UNKNOWN_LIFE: Duration = Duration::from_secs(5 * 60);
+const DEFAULT_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
 /// What a sign-in gives.
-pub(crate) struct Granted {
+pub(crate) struct GrantedToken {
     pub(crate) token: Secret,
     /// For how long, from when it was asked for.
-    pub(crate) life: Duration,
+    pub(crate) lifetime: Duration,
 }
 
-impl Granted {
+impl GrantedToken {
     /// Reads an answer that was given at `now` by the clock of who gave it.
     pub(super) fn read(body: &[u8], now: SystemTime) -> Option<Self> {
         #[derive(Deserialize)]
-        struct ServiceResponse {
+        struct TokenBody {
             #[serde(alias = "accessToken")]
             access_token: Secret,
             expires_in: Option<Value>,
@@ -36,42 +36,42 @@ impl Granted {
             #[serde(rename = "expiresOn")]
             expires_local: Option<String>,
         }
-        let response: ServiceResponse = json::from_slice(body).ok()?;
+        let response: TokenBody = json::from_slice(body).ok()?;
         let until = |seconds: u64| {
             let end = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(seconds))?;
             Some(end.duration_since(now).unwrap_or_default())
         };
-        let life = (response.expires_in.as_ref().and_then(count).map(Duration::from_secs))
-            .or_else(|| until(response.expires_on.as_ref().and_then(moment)?))
-            .or_else(|| until(local(&response.expires_local?)?))
-            .unwrap_or(UNKNOWN_LIFE);
+        let lifetime = (response.expires_in.as_ref().and_then(parse_number).map(Duration::from_secs))
+            .or_else(|| until(response.expires_on.as_ref().and_then(timestamp)?))
+            .or_else(|| until(local_time(&response.expires_local?)?))
+            .unwrap_or(DEFAULT_LIFETIME);
         (!response.access_token.is_empty())
-            .then_some(Self { token: response.access_token, life: life.min(LONGEST_LIFE) })
+            .then_some(Self { token: response.access_token, lifetime: lifetime.min(MAX_LIFETIME) })
     }
 }
 
 /// A number, which version 1 endpoints send as text.
-fn count(value: &Value) -> Option<u64> {
+fn parse_number(value: &Value) -> Option<u64> {
     let number = value.as_f64().or_else(|| value.as_str()?.trim().parse().ok())?;
     (number >= 0.0).then_some(number as u64)
 }
 
 /// Seconds since 1970: a number, or a date in one of the forms that platforms have.
-fn moment(value: &Value) -> Option<u64> {
+fn timestamp(value: &Value) -> Option<u64> {
     let date = || {
         let text = value.as_str()?.trim();
         let iso = text.replacen(' ', "T", 1);
         let iso = Instant::parse(&iso).or_else(|| Instant::parse(&format!("{iso}Z")));
         let of_http = || httpdate::parse_http_date(text).ok()?.duration_since(SystemTime::UNIX_EPOCH).ok();
-        let seconds = iso.map(|at| at.0.div_euclid(1_000_000)).or_else(|| american(text));
+        let seconds = iso.map(|at| at.0.div_euclid(1_000_000)).or_else(|| us_date(text));
         seconds.and_then(|seconds| u64::try_from(seconds).ok()).or_else(|| Some(of_http()?.as_secs()))
     };
-    count(value).or_else(date)
+    parse_number(value).or_else(date)
 }
 
 /// Seconds since 1970 of `9/14/2017 5:00:00 PM +00:00`, as App Service sends it. Some send the hours of a whole day with
 /// the halves of one; without an offset it is UTC.
-fn american(text: &str) -> Option<i64> {
+fn us_date(text: &str) -> Option<i64> {
     let mut words = text.split_whitespace().peekable();
     let date = NaiveDate::parse_from_str(words.next()?, "%m/%d/%Y").ok()?;
     let time = NaiveTime::parse_from_str(words.next()?, "%H:%M:%S").ok()?;
@@ -89,13 +89,13 @@ fn american(text: &str) -> Option<i64> {
 }
 
 /// Seconds since 1970; of an hour that the clocks repeat the first.
-fn local(text: &str) -> Option<u64> {
+fn local_time(text: &str) -> Option<u64> {
     let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()?;
     u64::try_from(time.and_local_timezone(Local).earliest()?.timestamp()).ok()
 }
 
 /// The codes of a refusal; its text repeats ids and may repeat what was sent.
-pub(super) struct Refusal {
+pub(super) struct OAuthError {
     /// OAuth's word such as `invalid_client`.
     pub(super) error: String,
     /// The digits of `AADSTS7000215`, empty where there are none.
@@ -104,18 +104,18 @@ pub(super) struct Refusal {
     pub(super) description: String,
 }
 
-impl Refusal {
+impl OAuthError {
     /// `None`: the answer is not one of Microsoft Entra ID.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
-        struct ServiceResponse {
+        struct OAuthErrorBody {
             error: String,
             #[serde(default)]
             error_description: String,
         }
-        let ServiceResponse { error, error_description: description } = json::from_slice(body).ok()?;
+        let OAuthErrorBody { error, error_description: description } = json::from_slice(body).ok()?;
         let error = error.chars().filter(|c| c.is_ascii_lowercase() || *c == '_').take(40).collect();
-        Some(Self { error, number: number(&description), description })
+        Some(Self { error, number: aadsts_number(&description), description })
     }
 
     /// The vendor's code, else OAuth's.
@@ -125,7 +125,7 @@ impl Refusal {
 }
 
 /// The digits behind the first `AADSTS` of a text.
-pub(super) fn number(text: &str) -> String {
+pub(super) fn aadsts_number(text: &str) -> String {
     let digits = text.split_once("AADSTS").map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).take(10));
     digits.into_iter().flatten().collect()
 }
@@ -137,20 +137,20 @@ mod tests {
     #[test]
     fn the_life_of_a_token_is_a_span_or_a_time_as_number_or_text() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_750_000_000);
-        let life = |rest: &str| {
-            let granted = Granted::read(format!(r#"{{"access_token":"t"{rest}}}"#).as_bytes(), now);
-            granted.map(|granted| granted.life.as_secs())
+        let lifetime = |rest: &str| {
+            let granted = GrantedToken::read(format!(r#"{{"access_token":"t"{rest}}}"#).as_bytes(), now);
+            granted.map(|granted| granted.lifetime.as_secs())
         };
-        assert_eq!(life(r#","expires_in":3599"#), Some(3599));
-        assert_eq!(life(r#","expires_in":"3599","expires_on":"1""#), Some(3599));
-        assert_eq!(life(r#","expires_on":"1750003600""#), Some(3600));
-        assert_eq!(life(r#","expires_on":1750003600,"expiresOn":"2001-01-01 00:00:00.000000""#), Some(3600));
-        assert_eq!(life(r#","expires_on":1749999999"#), Some(0), "it is over");
-        assert_eq!(life(r#","expires_in":999999999"#), Some(86_400));
-        assert_eq!(life(r#","expires_in":3599.9,"expires_on":"1""#), Some(3599));
-        assert!(Granted::read(b"\xEF\xBB\xBF{\"access_token\":\"t\",\"expires_in\":9}", now).is_some());
-        assert!(Granted::read(br#"{"access_token":"","expires_in":3599}"#, now).is_none());
-        assert!(Granted::read(br#"{"expires_in":3599}"#, now).is_none());
+        assert_eq!(lifetime(r#","expires_in":3599"#), Some(3599));
+        assert_eq!(lifetime(r#","expires_in":"3599","expires_on":"1""#), Some(3599));
+        assert_eq!(lifetime(r#","expires_on":"1750003600""#), Some(3600));
+        assert_eq!(lifetime(r#","expires_on":1750003600,"expiresOn":"2001-01-01 00:00:00.000000""#), Some(3600));
+        assert_eq!(lifetime(r#","expires_on":1749999999"#), Some(0), "it is over");
+        assert_eq!(lifetime(r#","expires_in":999999999"#), Some(86_400));
+        assert_eq!(lifetime(r#","expires_in":3599.9,"expires_on":"1""#), Some(3599));
+        assert!(GrantedToken::read(b"\xEF\xBB\xBF{\"access_token\":\"t\",\"expires_in\":9}", now).is_some());
+        assert!(GrantedToken::read(br#"{"access_token":"","expires_in":3599}"#, now).is_none());
+        assert!(GrantedToken::read(br#"{"expires_in":3599}"#, now).is_none());
     }
 
     #[test]
@@ -172,11 +172,11 @@ mod tests {
             "1750003600.5",
         ] {
             let body = format!(r#"{{"access_token":"t","expires_on":"{end}","resource":"r"}}"#);
-            let granted = Granted::read(body.as_bytes(), now).unwrap();
-            assert_eq!(granted.life.as_secs(), 3600, "{end}");
+            let granted = GrantedToken::read(body.as_bytes(), now).unwrap();
+            assert_eq!(granted.lifetime.as_secs(), 3600, "{end}");
         }
-        assert_eq!(american("6/15/2025 12:00:00 AM"), american("6/15/2025 0:00:00"));
-        assert_eq!((american("15/6/2025 1:00:00"), american("6/15/2025"), american("")), (None, None, None));
+        assert_eq!(us_date("6/15/2025 12:00:00 AM"), us_date("6/15/2025 0:00:00"));
+        assert_eq!((us_date("15/6/2025 1:00:00"), us_date("6/15/2025"), us_date("")), (None, None, None));
     }
 
     #[test]
@@ -190,8 +190,8 @@ mod tests {
             r#","expires_on":18446744073709551615"#,
         ] {
             let body = format!(r#"{{"access_token":"t"{rest}}}"#);
-            let granted = Granted::read(body.as_bytes(), SystemTime::now()).unwrap();
-            assert_eq!(granted.life, UNKNOWN_LIFE, "{rest}");
+            let granted = GrantedToken::read(body.as_bytes(), SystemTime::now()).unwrap();
+            assert_eq!(granted.lifetime, DEFAULT_LIFETIME, "{rest}");
         }
     }
 
@@ -200,21 +200,25 @@ mod tests {
         let now = Local::now();
         let end = (now + chrono::TimeDelta::hours(1)).format("%Y-%m-%d %H:%M:%S%.6f");
         let body = format!(r#"{{"accessToken":"t","expiresOn":"{end}","tokenType":"Bearer"}}"#);
-        let granted = Granted::read(body.as_bytes(), now.into()).unwrap();
+        let granted = GrantedToken::read(body.as_bytes(), now.into()).unwrap();
         assert_eq!(granted.token.reveal(), "t");
         // Unless the clocks are changed within the hour.
-        assert!([0, 3600, 7200].iter().any(|life| granted.life.as_secs().abs_diff(*life) <= 1), "{:?}", granted.life);
+        assert!(
+            [0, 3600, 7200].iter().any(|lifetime| granted.lifetime.as_secs().abs_diff(*lifetime) <= 1),
+            "{:?}",
+            granted.lifetime
+        );
     }
 
     #[test]
     fn of_a_refusal_only_codes_can_be_shown() {
         let body = br#"{"error":"invalid_client <b>","error_description":"AADSTS7000215: Invalid 'hunter2'. AADSTS1"}"#;
-        let refusal = Refusal::read(body).unwrap();
+        let refusal = OAuthError::read(body).unwrap();
         assert_eq!((refusal.error.as_str(), refusal.code().as_str()), ("invalid_clientb", "AADSTS7000215"));
-        assert_eq!(Refusal::read(br#"{"error":"invalid_request"}"#).unwrap().code(), "invalid_request");
-        assert!(Refusal::read(b"<html>hunter2").is_none());
+        assert_eq!(OAuthError::read(br#"{"error":"invalid_request"}"#).unwrap().code(), "invalid_request");
+        assert!(OAuthError::read(b"<html>hunter2").is_none());
         assert_eq!(
-            (number("AADSTS"), number("none"), number("AADSTS12345678901234")),
+            (aadsts_number("AADSTS"), aadsts_number("none"), aadsts_number("AADSTS12345678901234")),
             ("".into(), "".into(), "1234567890".into())
         );
     }

@@ -11,12 +11,12 @@ use super::selection::Selection;
 use crate::error::Error;
 use crate::http::client::Client;
 use crate::http::request::RequestKind;
-use crate::next_link::Links;
-use crate::page_stream::{self, Linked};
+use crate::next_link::FollowedLinks;
+use crate::page_stream::{self, LinkedPage};
 
 /// What a read of a table's changes found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Tracking {
+pub struct TrackedChanges {
     /// The first part of the keys of deleted rows, in lower case. Of an elastic row the service says no more.
     pub deleted: Vec<String>,
     /// From where to read the next time: an opaque link.
@@ -31,42 +31,42 @@ pub struct Tracking {
 
 /// An element of a page: a row, or `{"@odata.context":"...#<set>/$deletedEntity","id":"...","reason":"deleted"}`.
 #[derive(Deserialize)]
-struct Change {
+struct ChangedRow {
     id: Option<String>,
     reason: Option<String>,
 }
 
 /// Reads what changed since the token was given; without one the whole table, of which only the token is kept.
-pub(crate) async fn read(
+pub(crate) async fn fetch(
     client: &Client,
     api: &Url,
     page_size: u32,
     table: &'static Table,
     token: Option<&str>,
-) -> Result<Tracking, Error> {
+) -> Result<TrackedChanges, Error> {
     let key = Selection::key(table);
     let mut request = request::first_page(request::rows_url(api, table, &key, None)?, table, page_size, &key);
     request.kind = RequestKind::Changes;
-    let mut links = Links::new(api.clone());
+    let mut links = FollowedLinks::new(api.clone());
     match token {
         Some(token) => request.url = links.follow(token, request.call_after(0))?,
         None => request.prefer("odata.track-changes"),
     }
-    let mut tracking = Tracking::default();
+    let mut changes = TrackedChanges::default();
     loop {
-        let Linked { page, next, delta } = page_stream::page(client, &request).await?;
+        let LinkedPage { page, next, delta } = page_stream::fetch_page(client, &request).await?;
         let call = request.call_after(page.requests);
         let bad = |reason: &str| Error::BadPage { reason: reason.to_owned(), call: call.clone() };
-        for change in page.parsed::<Change>().map_err(bad)? {
+        for change in page.parsed::<ChangedRow>().map_err(bad)? {
             if change.reason.as_deref() == Some("deleted") {
                 let id = change.id.ok_or_else(|| bad("a deleted row has no id"))?;
-                tracking.deleted.push(id.to_ascii_lowercase());
+                changes.deleted.push(id.to_ascii_lowercase());
             } else {
-                tracking.rows += 1;
+                changes.rows += 1;
             }
         }
-        tracking.pages += 1;
-        tracking.requests += u64::from(page.requests);
+        changes.pages += 1;
+        changes.requests += u64::from(page.requests);
         match (next, delta) {
             (Some(next), _) => {
                 request.url = links.follow(&next, call)?;
@@ -74,8 +74,8 @@ pub(crate) async fn read(
             }
             (None, Some(delta)) => {
                 links.check(&delta, call)?;
-                tracking.token = delta;
-                return Ok(tracking);
+                changes.token = delta;
+                return Ok(changes);
             }
             (None, None) => return Err(bad("it has neither a next page nor a token for later changes")),
         }

@@ -5,17 +5,18 @@ use copilot_lake_tables::{Column, Type};
 /// The type of metadata that holds the options of a choice column, and what is to be expanded of it. A cast to their
 /// common type is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Cast {
+pub(crate) struct ChoiceCast {
     pub(crate) ty: &'static str,
     pub(crate) expand: &'static str,
 }
 
-pub(crate) const PICKLIST: Cast = Cast { ty: "PicklistAttributeMetadata", expand: "OptionSet,GlobalOptionSet" };
-pub(crate) const STATE: Cast = Cast { ty: "StateAttributeMetadata", expand: "OptionSet" };
-pub(crate) const STATUS: Cast = Cast { ty: "StatusAttributeMetadata", expand: "OptionSet" };
+pub(crate) const PICKLIST: ChoiceCast =
+    ChoiceCast { ty: "PicklistAttributeMetadata", expand: "OptionSet,GlobalOptionSet" };
+pub(crate) const STATE: ChoiceCast = ChoiceCast { ty: "StateAttributeMetadata", expand: "OptionSet" };
+pub(crate) const STATUS: ChoiceCast = ChoiceCast { ty: "StatusAttributeMetadata", expand: "OptionSet" };
 
-impl Cast {
-    pub(crate) fn of(column: &Column) -> Option<Self> {
+impl ChoiceCast {
+    pub(crate) fn for_column(column: &Column) -> Option<Self> {
         match (column.ty, column.wire) {
             (Type::Choice(_), "statecode") => Some(STATE),
             (Type::Choice(_), "statuscode") => Some(STATUS),

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::request;
 use super::selection::{Selection, property_of};
-use super::table_metadata::{Attribute, Definition, attribute_of};
+use super::table_metadata::{AttributeMetadata, TableMetadata, attribute_of};
 use crate::error::Error;
 use crate::http::client::Client;
 use crate::http::request::Request;
@@ -47,17 +47,17 @@ impl Environment {
         self.assumed
     }
 
-    fn assume(tables: &[&'static Table]) -> Self {
-        let tables = tables.iter().map(|table| (table.name, Presence::assume(table))).collect();
+    fn assumed(tables: &[&'static Table]) -> Self {
+        let tables = tables.iter().map(|table| (table.name, Presence::assumed(table))).collect();
         Self { tables, assumed: true }
     }
 
     /// `None` when a table's attributes lack its key: such an answer says nothing.
-    fn of(tables: &[&'static Table], definitions: &[Definition]) -> Option<Self> {
+    fn from_metadata(tables: &[&'static Table], definitions: &[TableMetadata]) -> Option<Self> {
         let mut found = BTreeMap::new();
         for table in tables {
             if let Some(definition) = definitions.iter().find(|definition| definition.logical_name == table.name) {
-                found.insert(table.name, Presence::of(table, definition)?);
+                found.insert(table.name, Presence::from_metadata(table, definition)?);
             }
         }
         Some(Self { tables: found, assumed: false })
@@ -65,14 +65,14 @@ impl Environment {
 }
 
 impl Presence {
-    fn assume(table: &'static Table) -> Self {
+    fn assumed(table: &'static Table) -> Self {
         let (lacks, unknown, secured) = (Vec::new(), Vec::new(), Vec::new());
         Self { selection: Selection::of(table), lacks, unknown, tracks_changes: false, secured }
     }
 
-    fn of(table: &'static Table, definition: &Definition) -> Option<Self> {
+    fn from_metadata(table: &'static Table, definition: &TableMetadata) -> Option<Self> {
         let readable = definition.attributes.iter().flatten().filter(|attribute| attribute.is_readable());
-        let readable: BTreeMap<&str, &Attribute> =
+        let readable: BTreeMap<&str, &AttributeMetadata> =
             readable.map(|attribute| (attribute.logical_name.as_str(), attribute)).collect();
         let has = |column: &Column| {
             // The name of a File comes with the File, however it is listed.
@@ -107,13 +107,13 @@ impl Presence {
 /// Asks for the metadata of all tables in one request. A service that refuses it is taken to have what we know.
 pub(crate) async fn discover(client: &Client, api: &Url, tables: &[&'static Table]) -> Result<Environment, Error> {
     #[derive(Deserialize)]
-    struct Definitions {
-        value: Vec<Definition>,
+    struct MetadataResponse {
+        value: Vec<TableMetadata>,
     }
     let request = Request::json(request::definitions_url(api, tables)?);
-    let asked = client.fetch_json::<Definitions>(&request, "the answer is not the metadata of tables").await;
+    let asked = client.fetch_json::<MetadataResponse>(&request, "the answer is not the metadata of tables").await;
     let found = asked.and_then(|definitions| {
-        Environment::of(tables, &definitions.value).ok_or_else(|| {
+        Environment::from_metadata(tables, &definitions.value).ok_or_else(|| {
             let reason = "the metadata of a table lacks its key".to_owned();
             Error::BadPage { reason, call: request.call_after(1) }
         })
@@ -121,7 +121,7 @@ pub(crate) async fn discover(client: &Client, api: &Url, tables: &[&'static Tabl
     match found {
         Err(error) if error.is_refusal() => {
             warn!(%error, "the environment's metadata cannot be read: every known table and column is asked for");
-            Ok(Environment::assume(tables))
+            Ok(Environment::assumed(tables))
         }
         found => found,
     }
@@ -133,7 +133,7 @@ mod tests {
     use copilot_lake_tables::{CONVERSATION_INSIGHT, COPILOT_EVENT, COPILOT_TRANSCRIPT, SYSTEM_USER, Type};
 
     /// The metadata of a table that has exactly what its definition knows, and what is added to it.
-    fn definition(table: &'static Table, more: &str) -> Definition {
+    fn definition(table: &'static Table, more: &str) -> TableMetadata {
         let mut attributes = Vec::new();
         for column in table.columns.iter().filter(|column| !column.wire.contains('@')) {
             let (ty, metadata) = match column.ty {
@@ -151,18 +151,18 @@ mod tests {
         serde_json::from_str(&text).unwrap()
     }
 
-    fn attributes(definition: &mut Definition) -> &mut Vec<Attribute> {
+    fn attributes(definition: &mut TableMetadata) -> &mut Vec<AttributeMetadata> {
         definition.attributes.as_mut().unwrap()
     }
 
-    fn presence(table: &'static Table, definition: &Definition) -> Presence {
-        Presence::of(table, definition).unwrap()
+    fn presence(table: &'static Table, definition: &TableMetadata) -> Presence {
+        Presence::from_metadata(table, definition).unwrap()
     }
 
     #[test]
     fn an_environment_with_all_that_is_known_is_asked_for_all_of_it() {
         for table in [&COPILOT_EVENT, &COPILOT_TRANSCRIPT, &CONVERSATION_INSIGHT, &SYSTEM_USER] {
-            assert_eq!(presence(table, &definition(table, "")), Presence::assume(table), "{}", table.name);
+            assert_eq!(presence(table, &definition(table, "")), Presence::assumed(table), "{}", table.name);
         }
     }
 
@@ -197,8 +197,8 @@ mod tests {
         assert_eq!(presence.unknown, ["_zz_case_value", "zz_file", "zz_note"]);
         let text = presence.selection.text();
         assert_eq!(text, format!("{},_zz_case_value,zz_file,zz_note", Selection::of(&COPILOT_EVENT).text()));
-        let people = Presence::of(&SYSTEM_USER, &definition(&SYSTEM_USER, more)).unwrap();
-        assert_eq!(people, Presence::assume(&SYSTEM_USER), "of people nothing unknown");
+        let people = Presence::from_metadata(&SYSTEM_USER, &definition(&SYSTEM_USER, more)).unwrap();
+        assert_eq!(people, Presence::assumed(&SYSTEM_USER), "of people nothing unknown");
     }
 
     #[test]
@@ -216,6 +216,6 @@ mod tests {
     fn metadata_without_the_key_says_nothing() {
         let mut definition = definition(&COPILOT_EVENT, "");
         definition.attributes = None;
-        assert_eq!(Environment::of(&[&COPILOT_EVENT], &[definition]), None);
+        assert_eq!(Environment::from_metadata(&[&COPILOT_EVENT], &[definition]), None);
     }
 }

@@ -21,14 +21,14 @@ use crate::http::request::FilePortion;
 /// The largest file that is read from one answer where the service serves parts.
 ///
 /// <https://learn.microsoft.com/power-apps/developer/data-platform/file-attributes>
-const LARGEST_ANSWER: u64 = 16 << 20;
+const MAX_SINGLE_RESPONSE: u64 = 16 << 20;
 
 /// The length of a part: the most that the service serves at once.
-const PART: u64 = 4 << 20;
+const PART_SIZE: u64 = 4 << 20;
 
 /// What became of a file whose length is not what the service says.
-const OTHER_SIZE: &str = "the file does not have the size that the service says";
-const OTHER_PART: &str = "the answer is not the part of the file that was asked for";
+const WRONG_SIZE: &str = "the file does not have the size that the service says";
+const WRONG_PART: &str = "the answer is not the part of the file that was asked for";
 
 /// The bytes of a file. They count against the 64 MiB that files may take in memory until this value is dropped.
 ///
@@ -61,41 +61,43 @@ impl File {
 
 /// Fetches a file from the service whose Web API is at `api`.
 pub(crate) async fn fetch(client: &Client, api: &Url, file: &FileAddress) -> Result<File, Error> {
-    let request = request::file_request(api, file, FilePortion::Whole { most: LARGEST_ANSWER })?;
-    match client.get(&request, whole()).await {
+    let request = request::file_request(api, file, FilePortion::Whole { limit: MAX_SINGLE_RESPONSE })?;
+    match client.get(&request, accept_whole()).await {
         Ok((file, _)) => Ok(file),
-        Err(Error::FileTooLarge { size, .. }) if size <= MAX_FILE => large(client, api, file, size).await,
+        Err(Error::FileTooLarge { size, .. }) if size <= MAX_FILE => fetch_large(client, api, file, size).await,
         // So the service may say that a file is too large for one answer.
-        Err(refused @ Error::Refused { status: 400 | 413, .. }) => match in_parts(client, api, file, MAX_FILE).await {
-            Ok(Some(file)) => Ok(file),
-            Ok(None) | Err(Error::Refused { .. }) => Err(refused),
-            Err(error) => Err(error),
-        },
-        Err(error) => Err(of_file(error)),
+        Err(refused @ Error::Refused { status: 400 | 413, .. }) => {
+            match fetch_in_parts(client, api, file, MAX_FILE).await {
+                Ok(Some(file)) => Ok(file),
+                Ok(None) | Err(Error::Refused { .. }) => Err(refused),
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(as_file_error(error)),
     }
 }
 
 /// A file above what one answer should hold: in parts where the service serves them, else whole.
-async fn large(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<File, Error> {
-    match in_parts(client, api, file, size).await? {
+async fn fetch_large(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<File, Error> {
+    match fetch_in_parts(client, api, file, size).await? {
         Some(file) => Ok(file),
         None => {
-            let request = request::file_request(api, file, FilePortion::Whole { most: MAX_FILE })?;
-            client.get(&request, whole()).await.map(|(file, _)| file).map_err(of_file)
+            let request = request::file_request(api, file, FilePortion::Whole { limit: MAX_FILE })?;
+            client.get(&request, accept_whole()).await.map(|(file, _)| file).map_err(as_file_error)
         }
     }
 }
 
 /// Takes a whole file of the declared size, or of another one when it comes twice alike: what is cut on the way seldom
 /// is.
-fn whole() -> impl Fn(ServiceResponse) -> Result<File, &'static str> {
+fn accept_whole() -> impl Fn(ServiceResponse) -> Result<File, &'static str> {
     let before = Cell::new(None);
     move |response| {
         let file = File::new(response.body, &response.headers, response.reservation);
         let came = file.other_size.map(|size| (size, hash(&file.bytes)));
         match came.is_none() || before.replace(came) == came {
             true => Ok(file),
-            false => Err(OTHER_SIZE),
+            false => Err(WRONG_SIZE),
         }
     }
 }
@@ -108,21 +110,21 @@ fn hash(bytes: &[u8]) -> (usize, u64) {
 
 /// A file part by part, `size` bytes as far as is known; `None` where the service serves no parts of it. Room for all of
 /// it is taken first, so that no part waits for it.
-async fn in_parts(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<Option<File>, Error> {
-    let mut reservation = client.budget.reserve((size + PART) as usize).await;
+async fn fetch_in_parts(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<Option<File>, Error> {
+    let mut reservation = client.budget.reserve((size + PART_SIZE) as usize).await;
     let mut bytes = Vec::new();
     let mut total = None;
     let mut first: Option<HeaderMap> = None;
     loop {
         let start = bytes.len() as u64;
-        let request = request::file_request(api, file, FilePortion::Part(start..start + PART))?;
-        let response = match client.get(&request, part(start, total)).await {
+        let request = request::file_request(api, file, FilePortion::Part(start..start + PART_SIZE))?;
+        let response = match client.get(&request, accept_part(start, total)).await {
             Ok((response, _)) => response,
             // Of files in its database the service serves no parts.
             Err(Error::Refused { .. }) if first.is_none() => return Ok(None),
             // Behind the end, which comes before the declared one.
             Err(Error::Refused { status: 416, .. }) => break,
-            Err(error) => return Err(of_file(error)),
+            Err(error) => return Err(as_file_error(error)),
         };
         if response.status == StatusCode::OK {
             // It does not know parts, and sends all of it: within the room that was taken.
@@ -137,7 +139,7 @@ async fn in_parts(client: &Client, api: &Url, file: &FileAddress, size: u64) -> 
         if length > MAX_FILE {
             return Err(Error::FileTooLarge { size: length, call: request.call_after(1) });
         }
-        let more = ((length + PART) as usize).saturating_sub(reservation.bytes());
+        let more = ((length + PART_SIZE) as usize).saturating_sub(reservation.bytes());
         if more > 0 {
             client.budget.grow(&mut reservation, more).await;
         }
@@ -145,7 +147,7 @@ async fn in_parts(client: &Client, api: &Url, file: &FileAddress, size: u64) -> 
         bytes.extend_from_slice(&response.body);
         let is_last = match total {
             Some(total) => bytes.len() as u64 >= total,
-            None => (response.body.len() as u64) < PART,
+            None => (response.body.len() as u64) < PART_SIZE,
         };
         if is_last || response.body.is_empty() {
             break;
@@ -157,13 +159,13 @@ async fn in_parts(client: &Client, api: &Url, file: &FileAddress, size: u64) -> 
 
 /// Takes the part from there of a file of that size, an empty one when it comes twice; at the start a whole file too,
 /// where parts are not known.
-fn part(start: u64, total: Option<u64>) -> impl Fn(ServiceResponse) -> Result<ServiceResponse, &'static str> {
+fn accept_part(start: u64, total: Option<u64>) -> impl Fn(ServiceResponse) -> Result<ServiceResponse, &'static str> {
     let was_empty = Cell::new(false);
-    let whole = whole();
+    let whole = accept_whole();
     move |response| {
         if response.status == StatusCode::OK {
             if start > 0 {
-                return Err(OTHER_PART);
+                return Err(WRONG_PART);
             }
             let (status, headers) = (response.status, response.headers.clone());
             let File { bytes: body, _reservation: reservation, .. } = whole(response)?;
@@ -172,8 +174,8 @@ fn part(start: u64, total: Option<u64>) -> impl Fn(ServiceResponse) -> Result<Se
         let starts = content_range(&response.headers).is_none_or(|(first, _)| first == start);
         let same = total.is_none_or(|total| total_of(&response.headers).is_none_or(|now| now == total));
         match (starts && same, response.body.is_empty()) {
-            (false, _) => Err(OTHER_PART),
-            (true, true) if !was_empty.replace(true) => Err(OTHER_SIZE),
+            (false, _) => Err(WRONG_PART),
+            (true, true) if !was_empty.replace(true) => Err(WRONG_SIZE),
             (true, _) => Ok(response),
         }
     }
@@ -192,7 +194,7 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
 }
 
 /// What went wrong with a file, without words about pages.
-fn of_file(error: Error) -> Error {
+fn as_file_error(error: Error) -> Error {
     match error {
         Error::BadPage { reason: cause, call } => Error::Unreachable { cause, call },
         error => error,

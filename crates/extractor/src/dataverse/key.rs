@@ -6,7 +6,7 @@ use copilot_lake_tables::{Column, Table, Type, is_guid};
 use serde_json::{Map, Value};
 
 /// A row as its JSON has it.
-pub(crate) type Row = Map<String, Value>;
+pub(crate) type JsonRow = Map<String, Value>;
 
 /// Rows asked for by one request: servers and proxies refuse long URLs.
 const ROWS_PER_REQUEST: usize = 40;
@@ -17,7 +17,7 @@ fn columns(table: &'static Table) -> impl Iterator<Item = &'static Column> {
 }
 
 /// The key of a row, part by part: GUIDs in lower case, a missing part empty.
-pub(crate) fn of_row(table: &'static Table, row: &Row) -> Vec<String> {
+pub(crate) fn from_row(table: &'static Table, row: &JsonRow) -> Vec<String> {
     let part = |column: &Column| {
         let text = row.get(column.wire).and_then(Value::as_str).unwrap_or_default();
         if is_guid(text) { text.to_ascii_lowercase() } else { text.to_owned() }
@@ -47,7 +47,7 @@ mod tests {
     #[test]
     fn a_key_is_in_lower_case_and_has_every_part() {
         let row = serde_json::json!({ "msdyn_copiloteventid": ID, "partitionid": null });
-        let key = of_row(&COPILOT_EVENT, row.as_object().unwrap());
+        let key = from_row(&COPILOT_EVENT, row.as_object().unwrap());
         assert_eq!(key, [ID.to_lowercase().as_str(), ""]);
     }
 

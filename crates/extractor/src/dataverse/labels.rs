@@ -6,7 +6,7 @@ use tokio::sync::OnceCell;
 use tracing::warn;
 use url::Url;
 
-use super::choice_cast::{Cast, PICKLIST, STATE, STATUS};
+use super::choice_cast::{ChoiceCast, PICKLIST, STATE, STATUS};
 use super::request;
 use crate::error::Error;
 use crate::http::client::Client;
@@ -20,13 +20,13 @@ const ENGLISH: u32 = 1033;
 pub(crate) type BaseLanguage = OnceCell<Option<u32>>;
 
 #[derive(Deserialize)]
-struct Choices {
-    value: Vec<Choice>,
+struct ChoicesResponse {
+    value: Vec<ChoiceColumn>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Choice {
+struct ChoiceColumn {
     logical_name: String,
     option_set: Option<OptionSet>,
     global_option_set: Option<OptionSet>,
@@ -35,30 +35,30 @@ struct Choice {
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
 struct OptionSet {
-    options: Option<Vec<Code>>,
+    options: Option<Vec<OptionMetadata>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Code {
+struct OptionMetadata {
     value: Option<i32>,
-    label: Option<Texts>,
+    label: Option<LabelTexts>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Texts {
-    localized_labels: Option<Vec<Text>>,
+struct LabelTexts {
+    localized_labels: Option<Vec<LocalizedLabel>>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Text {
+struct LocalizedLabel {
     label: Option<String>,
     language_code: Option<u32>,
 }
 
-impl Texts {
+impl LabelTexts {
     fn label(&self, language: u32) -> Option<&str> {
         let mut of_language =
             self.localized_labels.iter().flatten().filter(|text| text.language_code == Some(language));
@@ -67,11 +67,11 @@ impl Texts {
 }
 
 /// The texts of a code of a column.
-type Found = (&'static Column, i32, Texts);
+type OptionLabels = (&'static Column, i32, LabelTexts);
 
 /// Asks for the labels of a table: one request for each kind of choice that it has, and one for the base language when a
 /// code that the catalogue does not know has no label in English.
-pub(crate) async fn ask(
+pub(crate) async fn fetch(
     client: &Client,
     api: &Url,
     table: &'static Table,
@@ -79,9 +79,10 @@ pub(crate) async fn ask(
 ) -> Result<Labels, Error> {
     let mut found = Vec::new();
     for cast in [PICKLIST, STATE, STATUS] {
-        if table.columns.iter().any(|column| Cast::of(column) == Some(cast)) {
+        if table.columns.iter().any(|column| ChoiceCast::for_column(column) == Some(cast)) {
             let request = Request::json(request::choices_url(api, table, cast)?);
-            let choices: Choices = client.fetch_json(&request, "the answer is not the metadata of choices").await?;
+            let choices: ChoicesResponse =
+                client.fetch_json(&request, "the answer is not the metadata of choices").await?;
             found.extend(read(table, cast, choices));
         }
     }
@@ -114,10 +115,10 @@ async fn base_language(client: &Client, api: &Url) -> Option<u32> {
 }
 
 /// The texts of the definition's columns; what a column itself says comes after what it shares with others.
-fn read(table: &'static Table, cast: Cast, choices: Choices) -> Vec<Found> {
+fn read(table: &'static Table, cast: ChoiceCast, choices: ChoicesResponse) -> Vec<OptionLabels> {
     let mut found = Vec::new();
-    for Choice { logical_name, option_set, global_option_set } in choices.value {
-        let of_it = |column: &&Column| column.wire == logical_name && Cast::of(column) == Some(cast);
+    for ChoiceColumn { logical_name, option_set, global_option_set } in choices.value {
+        let of_it = |column: &&Column| column.wire == logical_name && ChoiceCast::for_column(column) == Some(cast);
         let Some(column) = table.columns.iter().find(of_it) else { continue };
         for options in [global_option_set, option_set].into_iter().flatten().filter_map(|set| set.options) {
             found.extend(options.into_iter().filter_map(|code| Some((column, code.value?, code.label?))));
@@ -127,7 +128,7 @@ fn read(table: &'static Table, cast: Cast, choices: Choices) -> Vec<Found> {
 }
 
 /// Whether a code that the catalogue does not know has labels, and none in English.
-fn needs_base_language(found: &[Found]) -> bool {
+fn needs_base_language(found: &[OptionLabels]) -> bool {
     found.iter().any(|(column, code, texts)| {
         let is_known = matches!(column.ty, Type::Choice(set) if set.label(*code).is_some());
         let has_any = texts.localized_labels.iter().flatten().any(|text| text.label.is_some());
@@ -139,7 +140,7 @@ fn needs_base_language(found: &[Found]) -> bool {
 }
 
 /// The label of each code: in English, else in the base language. What comes last stays.
-fn labels(found: &[Found], base: Option<u32>) -> Labels {
+fn labels(found: &[OptionLabels], base: Option<u32>) -> Labels {
     let mut labels = Labels::default();
     for language in base.into_iter().chain([ENGLISH]) {
         for (column, code, texts) in found {

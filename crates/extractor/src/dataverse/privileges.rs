@@ -40,7 +40,7 @@ impl Depth {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Privileges {
+struct PrivilegesResponse {
     role_privileges: Vec<Privilege>,
 }
 
@@ -53,9 +53,9 @@ struct Privilege {
 }
 
 /// Asks for the privileges of a user, through roles and teams, by their names in lower case.
-pub(crate) async fn ask(client: &Client, api: &Url, user_id: &str) -> Result<BTreeMap<String, Depth>, Error> {
+pub(crate) async fn fetch(client: &Client, api: &Url, user_id: &str) -> Result<BTreeMap<String, Depth>, Error> {
     let request = Request::json(request::privileges_url(api, user_id)?);
-    let privileges: Privileges = client.fetch_json(&request, "the answer is not a list of privileges").await?;
+    let privileges: PrivilegesResponse = client.fetch_json(&request, "the answer is not a list of privileges").await?;
     let mut depths = BTreeMap::new();
     for Privilege { privilege_name, depth } in privileges.role_privileges {
         let (Some(name), Some(depth)) = (privilege_name, depth.as_ref().and_then(Value::as_str)) else { continue };

@@ -5,7 +5,7 @@ use serde_json::Value;
 use url::Url;
 
 use super::file_address::FileAddress;
-use super::key::{self, Row};
+use super::key::{self, JsonRow};
 use super::request;
 use super::selection::Selection;
 use crate::error::Error;
@@ -21,7 +21,10 @@ pub(crate) async fn first_row(
     selection: &Selection,
 ) -> Result<Option<Page>, Error> {
     let request = request::first_page(request::rows_url(api, table, selection, None)?, table, 1, selection);
-    page_stream::find(client, api, request, |page| Ok((!page.parsed::<Row>()?.is_empty()).then(|| page.clone()))).await
+    page_stream::find_in_pages(client, api, request, |page| {
+        Ok((!page.parsed::<JsonRow>()?.is_empty()).then(|| page.clone()))
+    })
+    .await
 }
 
 /// Rows of a page, of which a share is to be told.
@@ -38,11 +41,11 @@ pub(crate) async fn count_files(
     let selection = wires.iter().fold(Selection::key(table), |selection, wire| selection.with(wire));
     let request = request::first_page(request::rows_url(api, table, &selection, None)?, table, SAMPLE, &selection);
     let count = |page: &Page| {
-        let rows = page.parsed::<Row>()?;
-        let named = |row: &Row| wires.iter().filter(|wire| row.get(**wire).is_some_and(Value::is_string)).count();
+        let rows = page.parsed::<JsonRow>()?;
+        let named = |row: &JsonRow| wires.iter().filter(|wire| row.get(**wire).is_some_and(Value::is_string)).count();
         Ok((!rows.is_empty()).then(|| (rows.len(), rows.iter().map(named).sum())))
     };
-    Ok(page_stream::find(client, api, request, count).await?.unwrap_or_default())
+    Ok(page_stream::find_in_pages(client, api, request, count).await?.unwrap_or_default())
 }
 
 /// What a search for some row's File in a column found.
@@ -69,9 +72,9 @@ pub(crate) async fn any_file(
     };
     let selection = Selection::key(table).with(column.wire);
     let address = |page: &Page| {
-        let rows = page.parsed::<Row>()?;
+        let rows = page.parsed::<JsonRow>()?;
         let named = rows.iter().find(|row| row.get(column.wire).is_some_and(Value::is_string));
-        Ok(named.map(|row| FileAddress { table, key: key::of_row(table, row), column: column.name }))
+        Ok(named.map(|row| FileAddress { table, key: key::from_row(table, row), column: column.name }))
     };
     let request = |filter: Option<&str>, rows| {
         let url = request::rows_url(api, table, &selection, filter)?;
@@ -80,11 +83,11 @@ pub(crate) async fn any_file(
         Ok(request)
     };
     let filter = format!("{} ne null", column.wire);
-    match page_stream::find(client, api, request(Some(&filter), 1)?, address).await {
+    match page_stream::find_in_pages(client, api, request(Some(&filter), 1)?, address).await {
         // The service may not filter by such a column: the rows of one page have to do.
         Err(Error::Refused { .. }) => {
             let request = request(None, page_size)?;
-            let page = page_stream::page(client, &request).await?.page;
+            let page = page_stream::fetch_page(client, &request).await?.page;
             let found = address(&page).map_err(|reason: &str| Error::BadPage {
                 reason: reason.to_owned(),
                 call: request.call_after(page.requests),

@@ -3,10 +3,10 @@
 use copilot_lake_tables::{Source, Table, Type, Week, is_guid};
 use url::Url;
 
-use super::choice_cast::Cast;
+use super::choice_cast::ChoiceCast;
 use super::file_address::FileAddress;
 use super::selection::Selection;
-use super::table_metadata::ATTRIBUTE;
+use super::table_metadata::ATTRIBUTE_PROPERTIES;
 use crate::error::Error;
 use crate::http::request::{FilePortion, Request, RequestKind, encode};
 use crate::slice::Slice;
@@ -30,18 +30,19 @@ pub(crate) fn file_request(api: &Url, file: &FileAddress, portion: FilePortion) 
 
 /// The first page of a slice, in the order of its clock, and what is asked for where rows without a value of it cannot be.
 pub(crate) fn slice_request(api: &Url, slice: &Slice, selection: &Selection, page_size: u32) -> Result<Request, Error> {
-    let (clock, start, end) = (slice.clock, slice.start, slice.end);
-    let window = format!("{clock} ge {start} and {clock} lt {end}");
+    let (time_column, start, end) = (slice.clock, slice.start, slice.end);
+    let window = format!("{time_column} ge {start} and {time_column} lt {end}");
     let (_, elastic) = entity_set(slice.table)?;
     let slice_url = |filter: &str| {
         let rows = rows_url(api, slice.table, selection, Some(filter))?;
-        url(&format!("{rows}&$orderby={}", encode(&order(slice.table, elastic, clock))))
+        url(&format!("{rows}&$orderby={}", encode(&order(slice.table, elastic, time_column))))
     };
     let plain = slice_url(&window)?;
-    let Some(timeless) = timeless(slice) else {
+    let Some(null_time_filter) = null_time_filter(slice) else {
         return Ok(first_page(plain, slice.table, page_size, selection));
     };
-    let request = first_page(slice_url(&format!("({window}) or ({timeless})"))?, slice.table, page_size, selection);
+    let request =
+        first_page(slice_url(&format!("({window}) or ({null_time_filter})"))?, slice.table, page_size, selection);
     Ok(Request { fallback_url: Some(plain), ..request })
 }
 
@@ -49,10 +50,10 @@ pub(crate) fn slice_request(api: &Url, slice: &Slice, selection: &Selection, pag
 ///
 /// Rows without a time of creation belong to the week of 1970-01-04: whoever asks for its first instant asks for them.
 /// Rows that do not say when they were modified changed when they were created, as far as is known.
-fn timeless(slice: &Slice) -> Option<String> {
-    let (clock, start, end) = (slice.clock, slice.start, slice.end);
+fn null_time_filter(slice: &Slice) -> Option<String> {
+    let (time_column, start, end) = (slice.clock, slice.start, slice.end);
     let has = |name: &str| slice.table.column(name).is_some();
-    match clock {
+    match time_column {
         CREATED if has(CREATED) => (start..end).contains(&Week::UNKNOWN.start()).then(|| format!("{CREATED} eq null")),
         MODIFIED if has(CREATED) && has(MODIFIED) => {
             Some(format!("{MODIFIED} eq null and ({CREATED} eq null or ({CREATED} ge {start} and {CREATED} lt {end}))"))
@@ -74,14 +75,14 @@ pub(crate) fn rows_url(api: &Url, table: &Table, selection: &Selection, filter: 
 
 /// The rows in the order of this clock, only the clock itself selected: those that have a value of it, where the service
 /// can be asked that; else those without one come first.
-pub(crate) fn oldest_request(api: &Url, table: &Table, clock: &str) -> Result<Request, Error> {
+pub(crate) fn oldest_request(api: &Url, table: &Table, time_column: &str) -> Result<Request, Error> {
     let (set, _) = entity_set(table)?;
     let oldest_url = |filter: &str| {
-        let order = encode(&format!("{clock} asc"));
-        url(&format!("{api}{set}?$select={}{filter}&$orderby={order}", encode(clock)))
+        let order = encode(&format!("{time_column} asc"));
+        url(&format!("{api}{set}?$select={}{filter}&$orderby={order}", encode(time_column)))
     };
     let request = first_page(
-        oldest_url(&format!("&$filter={}", encode(&format!("{clock} ne null"))))?,
+        oldest_url(&format!("&$filter={}", encode(&format!("{time_column} ne null"))))?,
         table,
         1,
         &Selection::key(table),
@@ -95,13 +96,13 @@ pub(crate) fn definitions_url(api: &Url, tables: &[&'static Table]) -> Result<Ur
     let filter = encode(&names.join(" or "));
     url(&format!(
         "{api}EntityDefinitions?$select=LogicalName,ChangeTrackingEnabled&$filter={filter}\
-         &$expand=Attributes($select={ATTRIBUTE})"
+         &$expand=Attributes($select={ATTRIBUTE_PROPERTIES})"
     ))
 }
 
 /// The options of a table's choice columns of one kind.
-pub(crate) fn choices_url(api: &Url, table: &Table, cast: Cast) -> Result<Url, Error> {
-    let (table, Cast { ty, expand }) = (table.name, cast);
+pub(crate) fn choices_url(api: &Url, table: &Table, cast: ChoiceCast) -> Result<Url, Error> {
+    let (table, ChoiceCast { ty, expand }) = (table.name, cast);
     url(&format!(
         "{api}EntityDefinitions(LogicalName='{table}')/Attributes/Microsoft.Dynamics.CRM.{ty}\
          ?$select=LogicalName&$expand={expand}"
@@ -155,9 +156,9 @@ fn entity_set(table: &Table) -> Result<(&'static str, bool), Error> {
 }
 
 /// Elastic tables have no order by several columns; elsewhere the key makes the order complete.
-fn order(table: &Table, elastic: bool, clock: &str) -> String {
+fn order(table: &Table, elastic: bool, time_column: &str) -> String {
     let key = table.key.iter().filter(|_| !elastic).map(|column| format!(",{column} asc"));
-    std::iter::once(format!("{clock} asc")).chain(key).collect()
+    std::iter::once(format!("{time_column} asc")).chain(key).collect()
 }
 
 fn url(text: &str) -> Result<Url, Error> {

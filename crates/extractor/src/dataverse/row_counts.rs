@@ -14,31 +14,31 @@ use crate::http::request::Request;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Counted {
-    entity_record_count_collection: Counts,
+struct RowCountsResponse {
+    entity_record_count_collection: RowCounts,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Counts {
+struct RowCounts {
     keys: Vec<String>,
     /// Numbers; of anything else nothing is known.
     values: Vec<Value>,
 }
 
 /// Asks for the rows of all tables at once, and where that is refused of each alone: one bad name fails the call.
-pub(crate) async fn ask(
+pub(crate) async fn fetch(
     client: &Client,
     api: &Url,
     tables: &[&'static Table],
 ) -> Result<BTreeMap<&'static str, u64>, Error> {
-    match together(client, api, tables).await {
+    match fetch_batch(client, api, tables).await {
         Err(error) if error.is_refusal() => {}
         totals => return totals,
     }
     let mut totals = BTreeMap::new();
     for table in tables.iter().filter(|_| tables.len() > 1) {
-        match together(client, api, std::slice::from_ref(table)).await {
+        match fetch_batch(client, api, std::slice::from_ref(table)).await {
             Ok(total) => totals.extend(total),
             Err(error) if error.is_refusal() => {}
             Err(error) => return Err(error),
@@ -47,10 +47,14 @@ pub(crate) async fn ask(
     Ok(totals)
 }
 
-async fn together(client: &Client, api: &Url, tables: &[&'static Table]) -> Result<BTreeMap<&'static str, u64>, Error> {
+async fn fetch_batch(
+    client: &Client,
+    api: &Url,
+    tables: &[&'static Table],
+) -> Result<BTreeMap<&'static str, u64>, Error> {
     let request = Request::json(request::totals_url(api, tables)?);
-    let counted: Counted = client.fetch_json(&request, "the answer is not a list of totals").await?;
-    let Counts { keys, values } = counted.entity_record_count_collection;
+    let counted: RowCountsResponse = client.fetch_json(&request, "the answer is not a list of totals").await?;
+    let RowCounts { keys, values } = counted.entity_record_count_collection;
     let named = keys
         .iter()
         .zip(values)

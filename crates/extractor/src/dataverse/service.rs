@@ -8,12 +8,12 @@ use futures::Stream;
 use serde::Deserialize;
 use url::Url;
 
-use super::change_tracking::{self, Tracking};
+use super::change_tracking::{self, TrackedChanges};
 use super::dialect::DATAVERSE;
 use super::environment::{self, Environment};
 use super::file::{self, File};
 use super::file_address::FileAddress;
-use super::key::{self, Row};
+use super::key::{self, JsonRow};
 use super::labels::{self, BaseLanguage};
 use super::privileges::{self, Depth};
 use super::probe::{self, AnyFile};
@@ -23,7 +23,7 @@ use super::selection::Selection;
 use crate::auth::sign_in::Auth;
 use crate::error::Error;
 use crate::http::client::{Client, ClientLimits};
-use crate::http::concurrency_limit::{self, ConcurrencyLimit};
+use crate::http::concurrency_limit::ConcurrencyLimit;
 use crate::http::meter::Meter;
 use crate::http::network::Network;
 use crate::http::origin::require_secure;
@@ -35,7 +35,10 @@ use crate::page_stream;
 use crate::slice::Slice;
 
 /// Bytes of files in flight: read, or read and not yet dropped by who asked for them.
-pub(crate) const FILES: usize = 64 << 20;
+pub(crate) const FILE_BUDGET: usize = 64 << 20;
+
+/// The documented limit of concurrent requests: more are refused at once.
+const MAX_CONCURRENT_REQUESTS: usize = 52;
 
 /// Which environment, as whom, and how much at a time.
 #[derive(Debug, Clone)]
@@ -91,9 +94,9 @@ impl Dataverse {
         api.set_path("/api/data/v9.2/");
         let limits = ClientLimits {
             retry_policy,
-            concurrency: ConcurrencyLimit::new(concurrency_limit::DATAVERSE),
+            concurrency: ConcurrencyLimit::new(MAX_CONCURRENT_REQUESTS),
             rate_limiter: None,
-            budget: FILES,
+            budget: FILE_BUDGET,
         };
         let client = Arc::new(Client::new(&DATAVERSE, &api, settings.auth, &settings.network, limits)?);
         Ok(Self { client, api, page_size: settings.page_size.min(5_000), base_language: Arc::default() })
@@ -135,10 +138,11 @@ impl Dataverse {
     ///
     /// # Errors
     /// Those of [`Self::pages`].
-    pub async fn oldest(&self, table: &'static Table, clock: &'static str) -> Result<Option<Instant>, Error> {
-        let request = request::oldest_request(&self.api, table, clock)?;
-        let value = |row: &Row| Instant::parse(row.get(clock)?.as_str()?);
-        page_stream::find(&self.client, &self.api, request, |page| Ok(page.parsed()?.iter().find_map(value))).await
+    pub async fn oldest(&self, table: &'static Table, time_column: &'static str) -> Result<Option<Instant>, Error> {
+        let request = request::oldest_request(&self.api, table, time_column)?;
+        let value = |row: &JsonRow| Instant::parse(row.get(time_column)?.as_str()?);
+        page_stream::find_in_pages(&self.client, &self.api, request, |page| Ok(page.parsed()?.iter().find_map(value)))
+            .await
     }
 
     /// Which of these tables and their columns the environment has, asked by one request. Where the metadata is refused,
@@ -155,7 +159,7 @@ impl Dataverse {
     /// # Errors
     /// Every way in which a call can fail.
     pub async fn labels(&self, table: &'static Table) -> Result<Labels, Error> {
-        labels::ask(&self.client, &self.api, table, &self.base_language).await
+        labels::fetch(&self.client, &self.api, table, &self.base_language).await
     }
 
     /// The rows of each table as the service counted them within the last day; without those that it does not tell.
@@ -163,7 +167,7 @@ impl Dataverse {
     /// # Errors
     /// Those of sign-in, and [`Error::Unreachable`].
     pub async fn total_rows(&self, tables: &[&'static Table]) -> Result<BTreeMap<&'static str, u64>, Error> {
-        row_counts::ask(&self.client, &self.api, tables).await
+        row_counts::fetch(&self.client, &self.api, tables).await
     }
 
     /// How far each privilege of a user reaches, by its name in lower case such as `prvreadmsdyn_copilotevent`.
@@ -171,7 +175,7 @@ impl Dataverse {
     /// # Errors
     /// Every way in which a call can fail; [`Error::Usage`] when the id is no GUID.
     pub async fn read_depths(&self, user_id: &str) -> Result<BTreeMap<String, Depth>, Error> {
-        privileges::ask(&self.client, &self.api, user_id).await
+        privileges::fetch(&self.client, &self.api, user_id).await
     }
 
     /// A page with one row of a table, to see whether it may be read; `None` when the identity sees no row.
@@ -211,7 +215,7 @@ impl Dataverse {
         selection: &Selection,
     ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         let first = request::slice_request(&self.api, slice, selection, self.page_size);
-        page_stream::pages(Arc::clone(&self.client), first.map(|request| vec![request]))
+        page_stream::prefetched(Arc::clone(&self.client), first.map(|request| vec![request]))
     }
 
     /// The rows whose key begins with one of these ids, as many requests one after the other as their number needs. Ids
@@ -230,7 +234,7 @@ impl Dataverse {
             Ok(request::first_page(url, table, self.page_size, selection))
         };
         let calls = key::filters(table, ids).into_iter().map(request).collect();
-        page_stream::pages(Arc::clone(&self.client), calls)
+        page_stream::prefetched(Arc::clone(&self.client), calls)
     }
 
     /// The keys of the rows that exist among those whose key begins with one of these ids.
@@ -244,10 +248,10 @@ impl Dataverse {
             let url = request::rows_url(&self.api, table, &selection, Some(&filter))?;
             let request = request::first_page(url, table, self.page_size, &selection);
             let collect = |page: &Page| {
-                found.extend(page.parsed::<Row>()?.iter().map(|row| key::of_row(table, row)));
+                found.extend(page.parsed::<JsonRow>()?.iter().map(|row| key::from_row(table, row)));
                 Ok(None::<()>)
             };
-            page_stream::find(&self.client, &self.api, request, collect).await?;
+            page_stream::find_in_pages(&self.client, &self.api, request, collect).await?;
         }
         Ok(found)
     }
@@ -257,8 +261,8 @@ impl Dataverse {
     ///
     /// # Errors
     /// [`Error::TokenExpired`]: ask again without it; and those of [`Self::pages`].
-    pub async fn deleted(&self, table: &'static Table, token: Option<&str>) -> Result<Tracking, Error> {
-        change_tracking::read(&self.client, &self.api, self.page_size, table, token).await
+    pub async fn deleted(&self, table: &'static Table, token: Option<&str>) -> Result<TrackedChanges, Error> {
+        change_tracking::fetch(&self.client, &self.api, self.page_size, table, token).await
     }
 
     /// The bytes of a File column, at most 32 MiB. Many may be asked for at once: they share the permits, and 64 MiB.

@@ -4,23 +4,23 @@
 
 use serde::Deserialize;
 
-/// The properties of [`Attribute`] that are asked for.
-pub(crate) const ATTRIBUTE: &str =
+/// The properties of [`AttributeMetadata`] that are asked for.
+pub(crate) const ATTRIBUTE_PROPERTIES: &str =
     "LogicalName,AttributeType,AttributeOf,IsValidForRead,IsValidODataAttribute,IsSecured";
 
 /// A table of the environment.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Definition {
+pub(crate) struct TableMetadata {
     pub(crate) logical_name: String,
     pub(crate) change_tracking_enabled: Option<bool>,
-    pub(crate) attributes: Option<Vec<Attribute>>,
+    pub(crate) attributes: Option<Vec<AttributeMetadata>>,
 }
 
 /// A column of the environment.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-pub(crate) struct Attribute {
+pub(crate) struct AttributeMetadata {
     /// `#Microsoft.Dynamics.CRM.StringAttributeMetadata`: the only way to tell a File.
     #[serde(rename = "@odata.type")]
     pub(crate) metadata: Option<String>,
@@ -35,7 +35,7 @@ pub(crate) struct Attribute {
     pub(crate) is_secured: Option<bool>,
 }
 
-impl Attribute {
+impl AttributeMetadata {
     /// Whether rows have it as a property of its own with a value of its own.
     pub(crate) fn is_own_property(&self) -> bool {
         let plain = self.logical_name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
@@ -81,7 +81,7 @@ pub(crate) fn attribute_of(property: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn attribute(json: &str) -> Attribute {
+    fn attribute(json: &str) -> AttributeMetadata {
         serde_json::from_str(json).unwrap()
     }
 

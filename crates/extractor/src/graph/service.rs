@@ -29,15 +29,15 @@ use crate::page::Page;
 use crate::page_stream;
 
 /// More pages of one user are a mistake of the service: ten million interactions.
-const PAGES_OF_USER: u32 = 100_000;
+const MAX_PAGES_PER_USER: u32 = 100_000;
 
 /// Bytes of pages of histories in memory: under way, or not yet dropped by who asked for them.
-pub(crate) const PAGES: usize = 24 << 20;
+pub(crate) const PAGE_BUDGET: usize = 24 << 20;
 
 /// So long may answers take without loss of pace: as many requests as that many seconds allow are under way at once.
-const SECONDS_UNDER_WAY: f64 = 3.0;
+const SECONDS_IN_FLIGHT: f64 = 3.0;
 /// As few and as many requests as that, whatever the pace: each may hold a page.
-const UNDER_WAY: (f64, f64) = (16.0, 96.0);
+const IN_FLIGHT_RANGE: (f64, f64) = (16.0, 96.0);
 
 /// Which tenant, as whom, and how fast.
 #[derive(Debug, Clone)]
@@ -88,12 +88,12 @@ impl Graph {
         api.set_query(None);
         api.set_fragment(None);
         api.set_path(&format!("/{version}/"));
-        let at_once = (rate * SECONDS_UNDER_WAY).ceil().clamp(UNDER_WAY.0, UNDER_WAY.1) as usize;
+        let at_once = (rate * SECONDS_IN_FLIGHT).ceil().clamp(IN_FLIGHT_RANGE.0, IN_FLIGHT_RANGE.1) as usize;
         let limits = ClientLimits {
             retry_policy,
             concurrency: ConcurrencyLimit::new(at_once),
             rate_limiter: Some(rate_limiter),
-            budget: PAGES,
+            budget: PAGE_BUDGET,
         };
         let client = Arc::new(Client::new(&GRAPH, &api, auth, &network, limits)?);
         Ok(Self { client, api, model, at_once })
@@ -116,7 +116,7 @@ impl Graph {
         if let Some(now) = self.client.clock.now() {
             return Ok(now);
         }
-        match page_stream::page(&self.client, &request::anyone(&self.api)?).await {
+        match page_stream::fetch_page(&self.client, &request::anyone(&self.api)?).await {
             Err(error) if !error.is_refusal() => Err(error),
             _ => Ok(self.client.clock.now().unwrap_or_else(local_time)),
         }
@@ -149,7 +149,7 @@ impl Graph {
             Some(id) => request::members(&self.api, id)?,
             None => request::users(&self.api)?,
         };
-        Ok(page_stream::page(&self.client, &request).await?.page)
+        Ok(page_stream::fetch_page(&self.client, &request).await?.page)
     }
 
     /// The users that were deleted and can still be restored, as [`Self::users`] gives them.
@@ -185,7 +185,7 @@ impl Graph {
     /// after 100,000 pages.
     pub fn history(&self, user_id: &str, query: &HistoryAsk) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         let first = request::history(&self.api, user_id, query, self.model.as_deref());
-        page_stream::one_by_one(Arc::clone(&self.client), first, PAGES_OF_USER)
+        page_stream::on_demand(Arc::clone(&self.client), first, MAX_PAGES_PER_USER)
     }
 
     /// How many histories are best read at the same time: more only wait for each other.
@@ -199,7 +199,7 @@ impl Graph {
     /// Those of [`Self::history`].
     pub async fn first_history_page(&self, user_id: &str, query: &HistoryAsk) -> Result<Page, Error> {
         let request = request::first_interaction(&self.api, user_id, query, self.model.as_deref())?;
-        Ok(page_stream::page(&self.client, &request).await?.page)
+        Ok(page_stream::fetch_page(&self.client, &request).await?.page)
     }
 
     /// What was used so far.
@@ -208,7 +208,7 @@ impl Graph {
     }
 
     fn list(&self, first: Result<Request, Error>) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-        page_stream::pages(Arc::clone(&self.client), first.map(|request| vec![request]))
+        page_stream::prefetched(Arc::clone(&self.client), first.map(|request| vec![request]))
     }
 }
 

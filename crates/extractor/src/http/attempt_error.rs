@@ -5,7 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::auth::token::Token;
+use crate::auth::token::AccessToken;
 use crate::error::Error;
 
 /// Why one try gave nothing.
@@ -14,7 +14,7 @@ pub(crate) enum AttemptError {
     /// May pass: worth another try.
     Transient(Transient),
     /// The service does not accept this token any more.
-    TokenRejected(Arc<Token>),
+    TokenRejected(Arc<AccessToken>),
     /// Will not pass.
     Permanent(Error),
 }

@@ -27,7 +27,7 @@ use super::retry::{Attempts, RetryPolicy};
 use super::service_clock::ServiceClock;
 use super::throttle_gate::ThrottleGate;
 use crate::auth::sign_in::{Auth, SignIn};
-use crate::auth::token::Token;
+use crate::auth::token::AccessToken;
 use crate::auth::token_cache::TokenCache;
 use crate::error::Error;
 use crate::json;
@@ -253,7 +253,7 @@ impl Client {
                     }
                     // Whoever asks for parts has taken room for all of them.
                     FilePortion::Part(_) => body::file(response, None, body::MAX_FILE).await,
-                    FilePortion::Whole { most } => body::file(response, budget, *most).await,
+                    FilePortion::Whole { limit } => body::file(response, budget, *limit).await,
                 };
                 match read {
                     Ok((body, reservation)) => Ok(ServiceResponse { status, headers, body, reservation }),
@@ -283,7 +283,7 @@ impl Client {
 
     /// Leave to be under way, when it is this request's turn. What has a pace takes its turn last of all, so that the pace
     /// is that of the requests that leave.
-    async fn admit(&self, request: &Request, cost: &mut CallCost) -> Result<(Permit<'_>, Arc<Token>), Error> {
+    async fn admit(&self, request: &Request, cost: &mut CallCost) -> Result<(Permit<'_>, Arc<AccessToken>), Error> {
         let permit = self.limits.concurrency.acquire().await;
         cost.throttled += self.wait_for_gate(request).await?;
         let Some(rate_limiter) = self.limits.rate_limiter.as_ref().filter(|_| request.kind.is_paced()) else {

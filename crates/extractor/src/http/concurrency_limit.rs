@@ -5,9 +5,6 @@ use std::sync::{Mutex, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// Dataverse's documented limit of concurrent requests: more are refused at once.
-pub(crate) const DATAVERSE: usize = 52;
-
 /// A limit that follows the service: never above its hint, halved when it says "too many at once" or "too much time",
 /// then one more per round.
 #[derive(Debug)]
@@ -115,13 +112,15 @@ mod tests {
     use super::*;
     use futures::FutureExt;
 
+    const MAX: usize = 52;
+
     fn take_all(permits: &ConcurrencyLimit) -> Vec<Permit<'_>> {
         std::iter::from_fn(|| permits.acquire().now_or_never()).collect()
     }
 
     #[test]
     fn the_hint_is_a_cap_within_one_and_the_documented_limit() {
-        let permits = ConcurrencyLimit::new(DATAVERSE);
+        let permits = ConcurrencyLimit::new(MAX);
         assert_eq!(take_all(&permits).len(), 52);
         for (hint, limit) in [(4, 4), (0, 1), (1_000, 52)] {
             permits.follow_hint(hint);
@@ -131,7 +130,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_crowd_of_refusals_halves_once_and_success_recovers_one_by_one() {
-        let permits = ConcurrencyLimit::new(DATAVERSE);
+        let permits = ConcurrencyLimit::new(MAX);
         let begun = Instant::now();
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
         for _ in 0..10 {
@@ -153,7 +152,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_permit_given_back_wakes_the_next() {
-        let permits = ConcurrencyLimit::new(DATAVERSE);
+        let permits = ConcurrencyLimit::new(MAX);
         permits.follow_hint(1);
         let first = permits.acquire().await;
         let mut second = Box::pin(permits.acquire());

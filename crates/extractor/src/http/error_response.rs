@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::attempt_error::{AttemptError, Transient};
 use super::request::Request;
 use super::retry::{Attempts, retry_after};
-use crate::auth::token::Token;
+use crate::auth::token::AccessToken;
 use crate::error::Call;
 use crate::json;
 
@@ -21,7 +21,7 @@ const REQUEST_IDS: [&str; 3] = ["x-ms-service-request-id", "req_id", "request-id
 pub(crate) struct ErrorResponse<'a> {
     pub(crate) request: &'a Request,
     attempts: &'a Attempts,
-    pub(crate) token: Arc<Token>,
+    pub(crate) token: Arc<AccessToken>,
     pub(crate) status: StatusCode,
     retry_after: Option<Duration>,
     pub(crate) body: ErrorBody,
@@ -40,7 +40,7 @@ impl<'a> ErrorResponse<'a> {
     pub(crate) fn read(
         request: &'a Request,
         attempts: &'a Attempts,
-        token: Arc<Token>,
+        token: Arc<AccessToken>,
         (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
     ) -> Self {
         let mut body = ErrorBody::read(body);

@@ -46,7 +46,7 @@ impl RequestKind {
 #[derive(Debug, Clone)]
 pub(crate) enum FilePortion {
     /// All of it, unless it is larger than that.
-    Whole { most: u64 },
+    Whole { limit: u64 },
     /// These bytes, as far as there are so many.
     Part(Range<u64>),
 }
@@ -73,7 +73,7 @@ pub(crate) struct Request {
 impl Request {
     /// A call for one JSON object that is no page of rows.
     pub(crate) fn json(url: Url) -> Self {
-        let portion = FilePortion::Whole { most: MAX_FILE };
+        let portion = FilePortion::Whole { limit: MAX_FILE };
         let prefer = String::new();
         Self {
             url,

@@ -104,7 +104,7 @@ async fn a_page_of_a_history_takes_room_until_its_last_clone_is_dropped() {
     drop(clone);
     assert!(fits(9 << 20) && !fits(11 << 20));
     drop(held);
-    assert!(fits(crate::graph::service::PAGES));
+    assert!(fits(crate::graph::service::PAGE_BUDGET));
 }
 
 #[tokio::test]
@@ -136,7 +136,7 @@ async fn pages_without_end_are_an_error() {
         &copilot_lake_tables::AI_INTERACTION,
         crate::http::request::RequestKind::History { filtered: true },
     );
-    let pages: Vec<_> = crate::page_stream::one_by_one(Arc::clone(&service.client), Ok(request), 3).collect().await;
+    let pages: Vec<_> = crate::page_stream::on_demand(Arc::clone(&service.client), Ok(request), 3).collect().await;
     let [Ok(_), Ok(_), Ok(_), Err(Error::BadPage { reason, call })] = pages.as_slice() else { panic!("{pages:?}") };
     assert_eq!((reason.as_str(), call.page), ("its link leads on after 3 pages", Some(3)));
     assert_eq!(server.asked().len(), 3);
