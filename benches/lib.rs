@@ -26,7 +26,7 @@ pub fn pages(rows: usize) -> Vec<Page> {
         let slice = Slice {
             table: &COPILOT_EVENT,
             scope: String::new(),
-            clock: "createdon",
+            time_column: "createdon",
             start: Instant::from_seconds(0),
             end: Instant::parse("2030-01-01").expect("a date"),
         };

@@ -10,7 +10,7 @@ pub struct Slice {
     /// A user of Graph; empty for Dataverse.
     pub scope: String,
     /// The column that the window is about: `createdon` or `modifiedon`.
-    pub clock: &'static str,
+    pub time_column: &'static str,
     /// The first instant inside; whole seconds, as the service's filters can express.
     pub start: Instant,
     /// The first instant after it; whole seconds.

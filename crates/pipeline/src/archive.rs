@@ -113,7 +113,7 @@ impl PageArchive {
     /// `None` when nothing is to be kept.
     pub(crate) fn begin(spine: &Spine, slice: &Slice, selection: &Selection, as_of: Instant) -> Option<Self> {
         let kept = spine.archive.as_ref()?;
-        let name = format!("{}-{}-{}", slice.clock, compact(slice.start), compact(slice.end));
+        let name = format!("{}-{}-{}", slice.time_column, compact(slice.start), compact(slice.end));
         Some(Self {
             archive: spine.lake.archive(slice.table.name, &spine.run_id, &name),
             about: kept.slice_file(spine, slice, &selection.text(), as_of),
@@ -169,7 +169,7 @@ impl Kept {
             source: slice.table.source_name().to_owned(),
             table: slice.table.name.to_owned(),
             scope: slice.scope.clone(),
-            clock: slice.clock.to_owned(),
+            clock: slice.time_column.to_owned(),
             window_start: slice.start.to_string(),
             window_end: slice.end.to_string(),
             as_of: as_of.to_string(),
@@ -200,7 +200,7 @@ impl Kept {
         let mut about = self.slice_file(spine, slice, &slice.table.key.join(","), as_of);
         (about.gone, about.deletes, about.token) = (keys.to_vec(), deletes.to_owned(), Some(token.to_owned()));
         (about.counts, about.pages_read, about.requests) = (false, counts.pages, counts.requests);
-        let name = format!("{}-{}", slice.clock, compact(as_of));
+        let name = format!("{}-{}", slice.time_column, compact(as_of));
         spine.lake.archive(slice.table.name, &spine.run_id, &name).finish(json(&about), String::new()).await
     }
 }

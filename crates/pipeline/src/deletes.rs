@@ -79,7 +79,7 @@ async fn read(
 ) -> Result<(), Error> {
     let as_of = spine.service.service_time().await?;
     let (token, start) = since.map_or((None, as_of), |(token, start)| (Some(token), start));
-    let slice = Slice { table, scope: String::new(), clock: TRACKING, start, end: as_of };
+    let slice = Slice { table, scope: String::new(), time_column: TRACKING, start, end: as_of };
     let mut counts = Counts { as_of: Some(as_of), ..Counts::default() };
     let mut expired = None;
     let tracking = match spine.service.deleted(table, token.as_deref()).await {

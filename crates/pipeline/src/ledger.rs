@@ -277,14 +277,14 @@ impl Ledger {
                 token: row.token.clone(),
                 finished_at: row.finished_at,
             };
-            self.marks.lock().await.insert((slice.table.name.to_owned(), slice.clock.to_owned()), mark);
+            self.marks.lock().await.insert((slice.table.name.to_owned(), slice.time_column.to_owned()), mark);
         }
         let mut done_until = None;
         if row.status == Status::Done && row.watermark == Watermark::OfWindows {
             let as_of = row.received.as_of.unwrap_or(row.finished_at);
             let window = Window {
                 run_id: run_id.to_owned(),
-                clock: slice.clock.to_owned(),
+                clock: slice.time_column.to_owned(),
                 start: slice.start,
                 end: slice.end,
                 as_of,

@@ -187,7 +187,7 @@ impl Walk<'_> {
     fn archive(&mut self, extracted_at: Instant) -> Option<&mut PayloadArchive> {
         if self.archive.is_none() {
             let (start, end) = (extracted_at, extracted_at);
-            let slice = Slice { table: &PAYLOAD, scope: String::new(), clock: CREATED, start, end };
+            let slice = Slice { table: &PAYLOAD, scope: String::new(), time_column: CREATED, start, end };
             self.parts += 1;
             self.archive = PayloadArchive::begin(self.spine, &slice, self.parts, extracted_at);
         }

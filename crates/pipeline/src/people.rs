@@ -34,7 +34,7 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) 
     let mut unknown: Vec<String> = named.iter().filter(is_unknown).cloned().collect();
     unknown.sort_unstable();
     let since = mark.map_or(now, |mark| mark.end.plus_seconds(-overlap).min(now));
-    let slice = Slice { table: &SYSTEM_USER, scope: String::new(), clock: MODIFIED, start: since, end: now };
+    let slice = Slice { table: &SYSTEM_USER, scope: String::new(), time_column: MODIFIED, start: since, end: now };
 
     let as_of = spine.service.service_time().await?;
     let mut counts = Counts { as_of: Some(as_of), ..Counts::default() };

@@ -105,7 +105,7 @@ async fn oldest(
         Err(error) => error,
     };
     let ended = ended(spine, error.into()).await;
-    let slice = Slice { table, scope: String::new(), clock: plan::CREATED, start: window.start, end: window.end };
+    let slice = Slice { table, scope: String::new(), time_column: plan::CREATED, start: window.start, end: window.end };
     let counts = Counts { as_of: Some(window.end), ..Counts::default() };
     let selection = spine.schema.selection(table).unwrap_or_else(|| Selection::of(table));
     Err(note(spine, slice, &selection, ended, counts).await.err())
@@ -126,7 +126,7 @@ async fn ended(spine: &DataverseSpine<'_>, error: NotDone) -> (Status, Option<St
 
 /// Notes that the environment does not have a table.
 async fn skip(spine: &DataverseSpine<'_>, table: &'static Table, start: Instant, end: Instant) -> Result<(), Error> {
-    let slice = Slice { table, scope: String::new(), clock: plan::CREATED, start, end };
+    let slice = Slice { table, scope: String::new(), time_column: plan::CREATED, start, end };
     let reason = Some("the environment has no such table".to_owned());
     let counts = Counts { as_of: Some(end), ..Counts::default() };
     note(spine, slice, &Selection::of(table), (Status::Skipped, reason), counts).await

@@ -186,7 +186,7 @@ impl Into<'_> {
         let of = Slice {
             table,
             scope: about.scope.clone(),
-            clock: clock.ok_or_else(|| wrong(slice, "its clock is not known"))?,
+            time_column: clock.ok_or_else(|| wrong(slice, "its clock is not known"))?,
             start: instant(&about.window_start)?,
             end: instant(&about.window_end)?,
         };
@@ -209,7 +209,7 @@ impl Into<'_> {
         report.rows_written += counts.rows_written;
         report.files_added += counts.files_added;
         report.rejected += counts.rejected;
-        let window = format!("{} {} to {}", of.clock, of.start, of.end);
+        let window = format!("{} {} to {}", of.time_column, of.start, of.end);
         let (rows_received, rows_written) = (counts.rows, counts.rows_written);
         (self.observe)(&Event::SliceDone { table: table.name, window, rows_received, rows_written });
         Ok(())

@@ -145,7 +145,7 @@ impl Spine {
     pub(crate) async fn report(&self, row: SliceRow) {
         let SliceRow { slice, status, reason, received: counts, .. } = row;
         let table = slice.table.name;
-        let window = format!("{} {} to {}", slice.clock, slice.start, slice.end);
+        let window = format!("{} {} to {}", slice.time_column, slice.start, slice.end);
         let mut reports = self.reports.lock().await;
         let report = reports.of(table);
         report.pages += counts.pages;

@@ -30,7 +30,7 @@ pub(crate) fn file_request(api: &Url, file: &FileAddress, portion: FilePortion) 
 
 /// The first page of a slice, in the order of its clock, and what is asked for where rows without a value of it cannot be.
 pub(crate) fn slice_request(api: &Url, slice: &Slice, selection: &Selection, page_size: u32) -> Result<Request, Error> {
-    let (time_column, start, end) = (slice.clock, slice.start, slice.end);
+    let (time_column, start, end) = (slice.time_column, slice.start, slice.end);
     let window = format!("{time_column} ge {start} and {time_column} lt {end}");
     let (_, elastic) = entity_set(slice.table)?;
     let slice_url = |filter: &str| {
@@ -51,7 +51,7 @@ pub(crate) fn slice_request(api: &Url, slice: &Slice, selection: &Selection, pag
 /// Rows without a time of creation belong to the week of 1970-01-04: whoever asks for its first instant asks for them.
 /// Rows that do not say when they were modified changed when they were created, as far as is known.
 fn null_time_filter(slice: &Slice) -> Option<String> {
-    let (time_column, start, end) = (slice.clock, slice.start, slice.end);
+    let (time_column, start, end) = (slice.time_column, slice.start, slice.end);
     let has = |name: &str| slice.table.column(name).is_some();
     match time_column {
         CREATED if has(CREATED) => (start..end).contains(&Week::UNKNOWN.start()).then(|| format!("{CREATED} eq null")),

@@ -148,7 +148,7 @@ async fn where_the_service_takes_no_question_for_nulls_it_is_asked_without_one()
     })
     .await;
     let service = dataverse(server.url.clone());
-    let changed = Slice { clock: "modifiedon", ..slice() };
+    let changed = Slice { time_column: "modifiedon", ..slice() };
     let pages: Vec<_> = service.pages(&changed, &Selection::of(&COPILOT_EVENT)).collect().await;
     assert_eq!(rows(&pages), ["[1]", "[2]"]);
     assert_eq!(server.asked().len(), 3);

@@ -142,7 +142,7 @@ impl Luck {
         let slice = Slice {
             table: &AI_INTERACTION,
             scope: task.user.clone(),
-            clock: CREATED,
+            time_column: CREATED,
             start: task.start,
             end: task.end,
         };

@@ -63,7 +63,7 @@ pub(super) fn slices(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) -> Row
         ("source", texts(rows, |row| Some(row.slice.table.source_name()))),
         ("table_name", texts(rows, |row| Some(row.slice.table.name))),
         ("scope", texts(rows, |row| Some(&row.slice.scope))),
-        ("clock", texts(rows, |row| Some(row.slice.clock))),
+        ("clock", texts(rows, |row| Some(row.slice.time_column))),
         ("window_start", times(&|row| Some(row.slice.start))),
         ("window_end", times(&|row| Some(row.slice.end))),
         ("as_of", times(&|row| row.received.as_of)),
@@ -84,7 +84,7 @@ pub(super) fn slices(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) -> Row
 
 /// Tells the key of a slice's row from others.
 pub(super) fn key(run_id: &str, row: &SliceRow) -> u64 {
-    let Slice { table, scope, clock, start, .. } = &row.slice;
+    let Slice { table, scope, time_column: clock, start, .. } = &row.slice;
     let mut hasher = DefaultHasher::new();
     (run_id, table.source_name(), table.name, scope, clock, start.0).hash(&mut hasher);
     hasher.finish()

@@ -93,7 +93,7 @@ async fn lake() -> Lake {
 fn row(table: &'static Table, start: &str, finished_at: &str, status: Status) -> SliceRow {
     let (start, end) = (at(start), at(start).plus_seconds(60));
     SliceRow {
-        slice: Slice { table, scope: String::new(), clock: plan::MODIFIED, start, end },
+        slice: Slice { table, scope: String::new(), time_column: plan::MODIFIED, start, end },
         selection: "a,b".to_owned(),
         status,
         reason: None,

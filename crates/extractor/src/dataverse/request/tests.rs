@@ -8,10 +8,10 @@ fn api() -> Url {
     Url::parse("https://contoso.crm.dynamics.com/api/data/v9.2/").unwrap()
 }
 
-fn slice(table: &'static Table, clock: &'static str) -> Slice {
+fn slice(table: &'static Table, time_column: &'static str) -> Slice {
     let at = |text| Instant::parse(text).unwrap();
     let (start, end) = (at("2025-06-22T00:00:00Z"), at("2025-06-29T00:00:00Z"));
-    Slice { table, scope: String::new(), clock, start, end }
+    Slice { table, scope: String::new(), time_column, start, end }
 }
 
 fn pairs(url: &Url) -> Vec<(String, String)> {
