@@ -197,7 +197,7 @@ impl Error {
     }
 
     /// Whether no other call of this identity will fare better, for now or at all.
-    pub fn holds_for_all(&self) -> bool {
+    pub fn is_service_wide(&self) -> bool {
         matches!(self, Self::Usage { .. } | Self::SignInRefused { .. } | Self::Paused { .. })
     }
 

@@ -95,7 +95,7 @@ async fn read(
     };
     let tracking = match tracking {
         Ok(tracking) => tracking,
-        Err(error) if error.holds_for_all() => return Err(error.into()),
+        Err(error) if error.is_service_wide() => return Err(error.into()),
         Err(error) => {
             if matches!(error, ServiceError::PermissionMissing { .. }) {
                 spine.reports.lock().await.refused += 1;

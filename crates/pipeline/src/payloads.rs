@@ -174,7 +174,7 @@ impl Walk<'_> {
         }
         match self.spine.service.file(&address(table, row)).await {
             Err(ServiceError::FileMissing { .. }) => Ok(Some(true)),
-            Err(error) if error.holds_for_all() => Err(error.into()),
+            Err(error) if error.is_service_wide() => Err(error.into()),
             Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. })) => {
                 self.unreadable.note(row, &error, false);
                 Ok(Some(false))
@@ -313,7 +313,7 @@ async fn fetch(
         Err(ServiceError::FileMissing { .. }) => Fetched::Missing,
         Err(ServiceError::FileTooLarge { size, .. }) => Fetched::TooLarge(size),
         // Nothing else will be got either.
-        Err(error) if error.holds_for_all() => return Err(error.into()),
+        Err(error) if error.is_service_wide() => return Err(error.into()),
         // Nothing else of this column will be got.
         Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. })) => {
             unreadable.note(&row, &error, true);

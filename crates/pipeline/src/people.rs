@@ -46,7 +46,7 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) 
             return Ok(());
         }
         Err(NotDone::Lake(error)) if !error.is_passing() => return Err(error.into()),
-        Err(NotDone::Service(error)) if error.holds_for_all() => return Err(error.into()),
+        Err(NotDone::Service(error)) if error.is_service_wide() => return Err(error.into()),
         // Names are a comfort: without the permission everything else is complete.
         Err(NotDone::Service(error @ ServiceError::PermissionMissing { .. })) => {
             (Status::Skipped, Some(error.to_string()))

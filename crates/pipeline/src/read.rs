@@ -101,7 +101,7 @@ async fn oldest(
 ) -> Result<Option<Instant>, Option<Error>> {
     let error = match spine.service.oldest(table, plan::CREATED).await {
         Ok(oldest) => return Ok(oldest),
-        Err(error) if error.holds_for_all() => return Err(Some(error.into())),
+        Err(error) if error.is_service_wide() => return Err(Some(error.into())),
         Err(error) => error,
     };
     let ended = ended(spine, error.into()).await;
@@ -176,7 +176,7 @@ async fn one(spine: &DataverseSpine<'_>, slice: Slice) -> Result<(), Error> {
         }
         Err(NotDone::Lake(error)) if error.stops_table().is_some() => return spine.stop_table(error).await,
         Err(NotDone::Lake(error)) if !error.is_passing() => return Err(error.into()),
-        Err(NotDone::Service(error)) if error.holds_for_all() => return Err(error.into()),
+        Err(NotDone::Service(error)) if error.is_service_wide() => return Err(error.into()),
         Err(error) => ended(spine, error).await,
     };
     note(spine, slice, &selection, ended, counts).await

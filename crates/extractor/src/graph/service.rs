@@ -181,7 +181,7 @@ impl Graph {
     /// # Errors
     /// Every page can be one; after it the stream ends, and what came before it is no complete window.
     /// [`Error::FilterRefused`]: ask again without a window. [`Error::UserRefused`]: skip the user.
-    /// [`Error::PermissionMissing`], and what [`Error::holds_for_all`] says, hold for every user. [`Error::BadPage`]
+    /// [`Error::PermissionMissing`], and what [`Error::is_service_wide`] says, hold for every user. [`Error::BadPage`]
     /// after 100,000 pages.
     pub fn history(&self, user_id: &str, query: &HistoryAsk) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         let first = request::history(&self.api, user_id, query, self.model.as_deref());

@@ -99,7 +99,7 @@ impl Luck {
             Err(error) => error,
         };
         let status = match &error {
-            NotDone::Service(service) if service.holds_for_all() => return Err(service.clone()),
+            NotDone::Service(service) if service.is_service_wide() => return Err(service.clone()),
             NotDone::Service(
                 ServiceError::UserRefused { status: 403, reason: "", .. } | ServiceError::PermissionMissing { .. },
             ) => {
