@@ -52,7 +52,7 @@ pub use dataverse::probe::AnyFile;
 pub use dataverse::selection::Selection;
 pub use dataverse::service::{Dataverse, DataverseSettings, WhoAmI};
 pub use error::{Call, Error};
-pub use graph::history_ask::HistoryAsk;
+pub use graph::history_query::HistoryQuery;
 pub use graph::role;
 pub use graph::service::{Graph, GraphSettings};
 pub use http::meter::Meter;

@@ -1,7 +1,7 @@
 //! `check`: what a run needs, tried with the cheapest calls there are.
 
 use copilot_lake_decoder::{User, decode_users};
-use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError, Graph, HistoryAsk, role};
+use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError, Graph, HistoryQuery, role};
 use copilot_lake_tables::{Instant, SYSTEM_USER, Table};
 use copilot_lake_writer::{Lake, Remedy};
 
@@ -307,7 +307,7 @@ async fn graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<(), Er
         |user: &&User| (everyone || user.is_licensed) && !graph::names_of(user).any(|name| excluded.contains(&name));
     let mut refusal = None;
     for user in users.users.iter().filter(is_in_scope).take(USERS_TRIED) {
-        let mut ask = HistoryAsk {
+        let mut ask = HistoryQuery {
             app_classes: job.app_classes.clone(),
             window: Some(now.plus_seconds(-Instant::DAY_SECONDS)..now),
         };

@@ -4,7 +4,7 @@
 
 pub(crate) mod dialect;
 pub(crate) mod error_response;
-pub(crate) mod history_ask;
+pub(crate) mod history_query;
 pub(crate) mod request;
 pub mod role;
 pub(crate) mod service;

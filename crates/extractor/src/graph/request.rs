@@ -3,7 +3,7 @@
 use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, is_guid};
 use url::Url;
 
-use super::history_ask::HistoryAsk;
+use super::history_query::HistoryQuery;
 use crate::error::Error;
 use crate::http::request::{Request, RequestKind, encode};
 
@@ -49,7 +49,7 @@ pub(super) fn anyone(api: &Url) -> Result<Request, Error> {
 }
 
 /// The first page of a user's history.
-pub(super) fn history(api: &Url, user_id: &str, query: &HistoryAsk, model: Option<&str>) -> Result<Request, Error> {
+pub(super) fn history(api: &Url, user_id: &str, query: &HistoryQuery, model: Option<&str>) -> Result<Request, Error> {
     interactions(api, user_id, INTERACTIONS, query, model)
 }
 
@@ -57,13 +57,13 @@ pub(super) fn history(api: &Url, user_id: &str, query: &HistoryAsk, model: Optio
 pub(super) fn first_interaction(
     api: &Url,
     user_id: &str,
-    query: &HistoryAsk,
+    query: &HistoryQuery,
     model: Option<&str>,
 ) -> Result<Request, Error> {
     interactions(api, user_id, 1, query, model)
 }
 
-fn interactions(api: &Url, user_id: &str, top: u32, query: &HistoryAsk, model: Option<&str>) -> Result<Request, Error> {
+fn interactions(api: &Url, user_id: &str, top: u32, query: &HistoryQuery, model: Option<&str>) -> Result<Request, Error> {
     let (user, filter) = (segment(user_id)?, filter(query));
     let kind = RequestKind::History { filtered: filter.is_some() };
     let filter = filter.map_or_else(String::new, |filter| format!("&$filter={}", encode(&filter)));
@@ -74,7 +74,7 @@ fn interactions(api: &Url, user_id: &str, top: u32, query: &HistoryAsk, model: O
 }
 
 /// The filter word for word; both bounds exclude, so the lower one is a second earlier.
-fn filter(query: &HistoryAsk) -> Option<String> {
+fn filter(query: &HistoryQuery) -> Option<String> {
     let window = query.window.as_ref()?;
     let (after, before) = (window.start.floor_second().plus_seconds(-1), window.end.ceil_second());
     let time = format!("createdDateTime gt {after} and createdDateTime lt {before}");
@@ -120,10 +120,10 @@ mod tests {
         Url::parse("https://graph.microsoft.com/v1.0/").unwrap()
     }
 
-    fn query(app_classes: &[&str]) -> HistoryAsk {
+    fn query(app_classes: &[&str]) -> HistoryQuery {
         let at = |text| Instant::parse(text).unwrap();
         let window = Some(at("2025-06-22T00:00:00Z")..at("2025-06-29T00:00:00Z"));
-        HistoryAsk { app_classes: app_classes.iter().map(|class| (*class).to_owned()).collect(), window }
+        HistoryQuery { app_classes: app_classes.iter().map(|class| (*class).to_owned()).collect(), window }
     }
 
     #[test]
@@ -133,7 +133,7 @@ mod tests {
         assert_eq!(filter(&query(&["A'b"])).unwrap(), format!("appClass eq 'A''b' and {time}"));
         let two = format!("(appClass eq 'A' or appClass eq 'B') and {time}");
         assert_eq!(filter(&query(&["A", "B"])).unwrap(), two);
-        assert_eq!(filter(&HistoryAsk { window: None, ..query(&["A"]) }), None);
+        assert_eq!(filter(&HistoryQuery { window: None, ..query(&["A"]) }), None);
         let mut finer = query(&[]);
         let window = finer.window.as_mut().unwrap();
         (window.start.0, window.end.0) = (window.start.0 + 1, window.end.0 - 1);

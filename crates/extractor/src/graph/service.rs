@@ -10,7 +10,7 @@ use serde::de::IgnoredAny;
 use url::Url;
 
 use super::dialect::GRAPH;
-use super::history_ask::HistoryAsk;
+use super::history_query::HistoryQuery;
 use super::request;
 use crate::auth::claims::TokenClaims;
 use crate::auth::sign_in::Auth;
@@ -183,7 +183,7 @@ impl Graph {
     /// [`Error::FilterRefused`]: ask again without a window. [`Error::UserRefused`]: skip the user.
     /// [`Error::PermissionMissing`], and what [`Error::is_service_wide`] says, hold for every user. [`Error::BadPage`]
     /// after 100,000 pages.
-    pub fn history(&self, user_id: &str, query: &HistoryAsk) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+    pub fn history(&self, user_id: &str, query: &HistoryQuery) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         let first = request::history(&self.api, user_id, query, self.model.as_deref());
         page_stream::on_demand(Arc::clone(&self.client), first, MAX_PAGES_PER_USER)
     }
@@ -197,7 +197,7 @@ impl Graph {
     ///
     /// # Errors
     /// Those of [`Self::history`].
-    pub async fn first_history_page(&self, user_id: &str, query: &HistoryAsk) -> Result<Page, Error> {
+    pub async fn first_history_page(&self, user_id: &str, query: &HistoryQuery) -> Result<Page, Error> {
         let request = request::first_interaction(&self.api, user_id, query, self.model.as_deref())?;
         Ok(page_stream::fetch_page(&self.client, &request).await?.page)
     }

@@ -43,7 +43,7 @@ async fn a_filter_that_is_refused_can_be_left_out() {
     let service = graph(server.url.clone());
     let pages = history(&service).await;
     assert!(matches!(&pages[1], Err(Error::Refused { status: 400, .. })), "{pages:?}");
-    let unfiltered = HistoryAsk { window: None, ..june() };
+    let unfiltered = HistoryQuery { window: None, ..june() };
     let pages: Vec<_> = service.history(PERSON, &unfiltered).collect().await;
     let [Err(error @ Error::Refused { status: 400, code, message, .. })] = pages.as_slice() else {
         panic!("{pages:?}")

@@ -49,9 +49,9 @@ async fn what_is_asked_of_a_history_is_written_word_for_word() {
     settings.url.set_path("/ignored");
     let service = graph_of(settings);
     let classes = ["IPM.SkypeTeams.Message.Copilot.Word", "O'B"].map(str::to_owned).to_vec();
-    let request = HistoryAsk { app_classes: classes, ..june() };
+    let request = HistoryQuery { app_classes: classes, ..june() };
     service.history("ada's#EXT#@example.org", &request).try_collect::<Vec<_>>().await.unwrap();
-    let unfiltered = HistoryAsk { window: None, ..request };
+    let unfiltered = HistoryQuery { window: None, ..request };
     service.history(PERSON, &unfiltered).try_collect::<Vec<_>>().await.unwrap();
     service.first_history_page(PERSON, &unfiltered).await.unwrap();
 

@@ -28,7 +28,7 @@ use url::Url;
 use crate::http::backoff::Backoff;
 use crate::http::retry::RetryPolicy;
 use crate::{
-    Auth, Credential, Dataverse, DataverseSettings, Error, Graph, GraphSettings, HistoryAsk, Network, Page, Secret,
+    Auth, Credential, Dataverse, DataverseSettings, Error, Graph, GraphSettings, HistoryQuery, Network, Page, Secret,
     Selection, Slice,
 };
 use server::{Reply, Request, Server};
@@ -73,9 +73,9 @@ fn graph_of(settings: GraphSettings) -> Graph {
 /// A user of Graph, who must not be seen in errors and logs.
 const PERSON: &str = "f9d841e5-0000-4000-8000-00000000beef";
 
-fn june() -> HistoryAsk {
+fn june() -> HistoryQuery {
     let Slice { start, end, .. } = slice();
-    HistoryAsk { app_classes: Vec::new(), window: Some(start..end) }
+    HistoryQuery { app_classes: Vec::new(), window: Some(start..end) }
 }
 
 async fn history(service: &Graph) -> Vec<Result<Page, Error>> {

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use copilot_lake_decoder::{Error as DecodeError, History, Keep};
-use copilot_lake_extractor::{Error as ServiceError, Graph, HistoryAsk, Page};
+use copilot_lake_extractor::{Error as ServiceError, Graph, HistoryQuery, Page};
 use copilot_lake_tables::Instant;
 use futures::{StreamExt as _, stream};
 use tokio::sync::mpsc;
@@ -132,7 +132,7 @@ impl Reader {
         // What the service sends to a filter is kept, whatever its time: of a window again, or never shown otherwise.
         let keep = unfiltered.then(|| Keep { window: window.clone(), app_classes: self.app_classes.clone() });
         let history = Arc::new(Mutex::new(Decoding { history: History::new(&task.user, keep), broken: None }));
-        let ask = HistoryAsk { app_classes: self.app_classes.clone(), window: (!unfiltered).then_some(window) };
+        let ask = HistoryQuery { app_classes: self.app_classes.clone(), window: (!unfiltered).then_some(window) };
         let result = self.pages(task, &ask, &history, counts, tell).await;
         Reading { history, unfiltered, result }
     }
@@ -140,7 +140,7 @@ impl Reader {
     async fn pages(
         &self,
         task: &Task,
-        ask: &HistoryAsk,
+        ask: &HistoryQuery,
         history: &Arc<Mutex<Decoding>>,
         counts: &mut Counts,
         tell: &mpsc::UnboundedSender<Heard>,

@@ -6,7 +6,7 @@ use copilot_lake_tables::Instant;
 
 /// What is asked of a user's history.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct HistoryAsk {
+pub struct HistoryQuery {
     /// Only interactions of these apps, as the service spells them; empty means all. Not sent without a window.
     pub app_classes: Vec<String>,
     /// The half-open window `[start, end)` of `createdDateTime`, in whole seconds; `None` asks for everything,
