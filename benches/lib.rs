@@ -30,7 +30,7 @@ pub fn pages(rows: usize) -> Vec<Page> {
             start: Instant::from_seconds(0),
             end: Instant::parse("2030-01-01").expect("a date"),
         };
-        let pages = service.pages(&slice, &Selection::of(&COPILOT_EVENT)).try_collect().await.expect("every page");
+        let pages = service.pages(&slice, &Selection::all(&COPILOT_EVENT)).try_collect().await.expect("every page");
         emulator.stop().await;
         pages
     })

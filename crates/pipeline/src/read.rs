@@ -107,7 +107,7 @@ async fn oldest(
     let ended = ended(spine, error.into()).await;
     let slice = Slice { table, scope: String::new(), time_column: plan::CREATED, start: window.start, end: window.end };
     let counts = Counts { as_of: Some(window.end), ..Counts::default() };
-    let selection = spine.schema.selection(table).unwrap_or_else(|| Selection::of(table));
+    let selection = spine.schema.selection(table).unwrap_or_else(|| Selection::all(table));
     Err(note(spine, slice, &selection, ended, counts).await.err())
 }
 
@@ -129,7 +129,7 @@ async fn skip(spine: &DataverseSpine<'_>, table: &'static Table, start: Instant,
     let slice = Slice { table, scope: String::new(), time_column: plan::CREATED, start, end };
     let reason = Some("the environment has no such table".to_owned());
     let counts = Counts { as_of: Some(end), ..Counts::default() };
-    note(spine, slice, &Selection::of(table), (Status::Skipped, reason), counts).await
+    note(spine, slice, &Selection::all(table), (Status::Skipped, reason), counts).await
 }
 
 /// Reads the slices, several at a time. One that fails holds nothing else up; when the lake or the sign-in fails, the

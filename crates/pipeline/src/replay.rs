@@ -251,7 +251,7 @@ impl Into<'_> {
         };
         let selection = Selection::parse(&about.selection);
         // Of a selection that names nothing unknown the archive does not say whether there was any.
-        let known = Selection::of(table);
+        let known = Selection::all(table);
         let asks_more = selection.wires().any(|wire| !known.names(wire));
         let ingest = Ingest {
             table,

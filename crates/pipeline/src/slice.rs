@@ -17,7 +17,7 @@ pub(crate) async fn run(
 ) -> (Selection, Result<(), NotDone>) {
     let table = slice.table;
     loop {
-        let selection = spine.schema.selection(table).unwrap_or_else(|| Selection::of(table));
+        let selection = spine.schema.selection(table).unwrap_or_else(|| Selection::all(table));
         match read(slice, &selection, spine, counts).await {
             // The metadata listed it, or was not to be had: the rows come without it.
             Err(NotDone::Service(ServiceError::ColumnMissing { column, .. }))

@@ -44,7 +44,7 @@ pub(crate) async fn fetch(
     table: &'static Table,
     token: Option<&str>,
 ) -> Result<TrackedChanges, Error> {
-    let key = Selection::key(table);
+    let key = Selection::key_columns(table);
     let mut request = request::first_page(request::rows_url(api, table, &key, None)?, table, page_size, &key);
     request.kind = RequestKind::Changes;
     let mut links = FollowedLinks::new(api.clone());

@@ -67,7 +67,7 @@ impl Environment {
 impl Presence {
     fn assumed(table: &'static Table) -> Self {
         let (lacks, unknown, secured) = (Vec::new(), Vec::new(), Vec::new());
-        Self { selection: Selection::of(table), lacks, unknown, tracks_changes: false, secured }
+        Self { selection: Selection::all(table), lacks, unknown, tracks_changes: false, secured }
     }
 
     fn from_metadata(table: &'static Table, definition: &TableMetadata) -> Option<Self> {
@@ -196,7 +196,7 @@ mod tests {
         let presence = presence(&COPILOT_EVENT, &definition(&COPILOT_EVENT, more));
         assert_eq!(presence.unknown, ["_zz_case_value", "zz_file", "zz_note"]);
         let text = presence.selection.text();
-        assert_eq!(text, format!("{},_zz_case_value,zz_file,zz_note", Selection::of(&COPILOT_EVENT).text()));
+        assert_eq!(text, format!("{},_zz_case_value,zz_file,zz_note", Selection::all(&COPILOT_EVENT).text()));
         let people = Presence::from_metadata(&SYSTEM_USER, &definition(&SYSTEM_USER, more)).unwrap();
         assert_eq!(people, Presence::assumed(&SYSTEM_USER), "of people nothing unknown");
     }

@@ -38,7 +38,7 @@ pub(crate) async fn count_files(
     columns: &[&'static str],
 ) -> Result<(usize, usize), Error> {
     let wires: Vec<_> = columns.iter().filter_map(|name| table.column(name)).map(|column| column.wire).collect();
-    let selection = wires.iter().fold(Selection::key(table), |selection, wire| selection.with(wire));
+    let selection = wires.iter().fold(Selection::key_columns(table), |selection, wire| selection.with(wire));
     let request = request::first_page(request::rows_url(api, table, &selection, None)?, table, SAMPLE, &selection);
     let count = |page: &Page| {
         let rows = page.parsed::<JsonRow>()?;
@@ -70,7 +70,7 @@ pub(crate) async fn any_file(
     let Some(column) = table.column(column).filter(|column| matches!(column.ty, Type::File)) else {
         return Err(Error::Usage { what: format!("`{column}` of `{}` is no file", table.name) });
     };
-    let selection = Selection::key(table).with(column.wire);
+    let selection = Selection::key_columns(table).with(column.wire);
     let address = |page: &Page| {
         let rows = page.parsed::<JsonRow>()?;
         let named = rows.iter().find(|row| row.get(column.wire).is_some_and(Value::is_string));

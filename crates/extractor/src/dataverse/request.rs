@@ -85,7 +85,7 @@ pub(crate) fn oldest_request(api: &Url, table: &Table, time_column: &str) -> Res
         oldest_url(&format!("&$filter={}", encode(&format!("{time_column} ne null"))))?,
         table,
         1,
-        &Selection::key(table),
+        &Selection::key_columns(table),
     );
     Ok(Request { fallback_url: Some(oldest_url("")?), ..request })
 }

@@ -12,12 +12,12 @@ pub struct Selection {
 
 impl Selection {
     /// Everything that the definition knows.
-    pub fn of(table: &Table) -> Self {
+    pub fn all(table: &Table) -> Self {
         Self { wires: table.columns.iter().map(|column| column.wire.to_owned()).collect() }
     }
 
     /// The key columns alone.
-    pub fn key(table: &Table) -> Self {
+    pub fn key_columns(table: &Table) -> Self {
         let key = table.columns.iter().filter(|column| table.key.contains(&column.name));
         Self { wires: key.map(|column| column.wire.to_owned()).collect() }
     }
@@ -98,17 +98,17 @@ mod tests {
 
     #[test]
     fn the_selection_uses_the_services_names() {
-        let selection = Selection::of(&COPILOT_EVENT);
+        let selection = Selection::all(&COPILOT_EVENT);
         assert!(selection.text().starts_with("msdyn_copiloteventid,partitionid,createdon,"), "{selection:?}");
         assert!(selection.contains("_ownerid_value") && !selection.contains("ownerid"));
         assert_eq!(selection.properties().join(","), selection.text());
         assert!(selection.annotations().is_empty());
-        assert_eq!(Selection::key(&COPILOT_EVENT).text(), "msdyn_copiloteventid,partitionid");
+        assert_eq!(Selection::key_columns(&COPILOT_EVENT).text(), "msdyn_copiloteventid,partitionid");
     }
 
     #[test]
     fn an_annotation_is_a_preference_and_selects_its_property() {
-        let transcript = Selection::of(&COPILOT_TRANSCRIPT);
+        let transcript = Selection::all(&COPILOT_TRANSCRIPT);
         assert!(transcript.text().contains(",_regardingobjectid_value@Microsoft.Dynamics.CRM.lookuplogicalname,"));
         let once = transcript.properties().into_iter().filter(|property| *property == "_regardingobjectid_value");
         assert_eq!(once.count(), 1);
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn what_is_left_out_takes_its_annotations_along() {
-        let selection = Selection::of(&SYSTEM_USER);
+        let selection = Selection::all(&SYSTEM_USER);
         let without = selection.without("_businessunitid_value");
         assert_eq!(without.text(), "systemuserid,azureactivedirectoryobjectid,isdisabled,fullname,title");
         assert!(without.annotations().is_empty());

@@ -242,7 +242,7 @@ impl Dataverse {
     /// # Errors
     /// Those of [`Self::pages`].
     pub async fn existing(&self, table: &'static Table, ids: &[String]) -> Result<BTreeSet<Vec<String>>, Error> {
-        let selection = Selection::key(table);
+        let selection = Selection::key_columns(table);
         let mut found = BTreeSet::new();
         for filter in key::filters(table, ids) {
             let url = request::rows_url(&self.api, table, &selection, Some(&filter))?;

@@ -30,7 +30,7 @@ fn everything() -> Slice {
 
 /// Every row of the table by key, and the pages it took.
 async fn read_all(service: &Dataverse) -> (Vec<serde_json::Value>, usize) {
-    let pages: Vec<Page> = service.pages(&everything(), &Selection::of(&COPILOT_EVENT)).try_collect().await.unwrap();
+    let pages: Vec<Page> = service.pages(&everything(), &Selection::all(&COPILOT_EVENT)).try_collect().await.unwrap();
     let rows = pages.iter().flat_map(|page| serde_json::from_slice::<Vec<serde_json::Value>>(page.rows()).unwrap());
     (rows.collect(), pages.len())
 }

@@ -72,7 +72,7 @@ async fn without_metadata_the_definitions_are_assumed() {
         let server = Server::start(move |_| refused()).await;
         let environment = dataverse(server.url.clone()).environment(&[&COPILOT_EVENT, &SYSTEM_USER]).await.unwrap();
         assert!(environment.is_assumed());
-        assert_eq!(environment.table("msdyn_copilotevent").unwrap().selection, Selection::of(&COPILOT_EVENT));
+        assert_eq!(environment.table("msdyn_copilotevent").unwrap().selection, Selection::all(&COPILOT_EVENT));
         assert_eq!(environment.table("systemuser").unwrap().lacks, [""; 0]);
         assert_eq!(server.asked().len(), 1);
     }
@@ -184,13 +184,13 @@ async fn the_first_row_is_found_behind_empty_pages() {
     })
     .await;
     let service = dataverse(server.url.clone());
-    let found = service.first_row(&CONVERSATION_INSIGHT, &Selection::of(&CONVERSATION_INSIGHT)).await.unwrap();
+    let found = service.first_row(&CONVERSATION_INSIGHT, &Selection::all(&CONVERSATION_INSIGHT)).await.unwrap();
     assert_eq!(found.unwrap().rows(), br#"[{"a":1}]"#);
     let asked = server.asked();
     assert!(!asked[0].target.contains('@') && !asked[0].target.contains("filter"), "{}", asked[0].target);
     let prefer = "odata.maxpagesize=1,odata.include-annotations=\"Microsoft.Dynamics.CRM.lookuplogicalname\"";
     assert!(asked.iter().all(|request| request.header("prefer") == Some(prefer)) && asked.len() == 2);
-    assert!(service.first_row(&COPILOT_EVENT, &Selection::key(&COPILOT_EVENT)).await.unwrap().is_none());
+    assert!(service.first_row(&COPILOT_EVENT, &Selection::key_columns(&COPILOT_EVENT)).await.unwrap().is_none());
 }
 
 #[tokio::test]

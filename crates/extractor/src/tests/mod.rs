@@ -92,7 +92,7 @@ fn slice() -> Slice {
 }
 
 async fn walk(service: &Dataverse) -> Vec<Result<Page, Error>> {
-    service.pages(&slice(), &Selection::of(&COPILOT_EVENT)).collect().await
+    service.pages(&slice(), &Selection::all(&COPILOT_EVENT)).collect().await
 }
 
 fn rows(pages: &[Result<Page, Error>]) -> Vec<&str> {

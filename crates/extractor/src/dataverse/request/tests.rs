@@ -20,7 +20,7 @@ fn pairs(url: &Url) -> Vec<(String, String)> {
 
 #[test]
 fn a_slice_is_selected_filtered_and_ordered_by_its_clock() {
-    let selection = Selection::of(&COPILOT_EVENT);
+    let selection = Selection::all(&COPILOT_EVENT);
     let request = slice_request(&api(), &slice(&COPILOT_EVENT, "createdon"), &selection, 1).unwrap();
     assert!(request.fallback_url.is_none(), "no row without a time belongs to a week of this century");
     let url = request.url;
@@ -36,7 +36,7 @@ fn a_slice_is_selected_filtered_and_ordered_by_its_clock() {
 
 #[test]
 fn rows_without_a_time_are_asked_for_with_the_week_that_they_belong_to() {
-    let selection = Selection::of(&COPILOT_EVENT);
+    let selection = Selection::all(&COPILOT_EVENT);
     let filter = |slice: &Slice| {
         let request = slice_request(&api(), slice, &selection, 1).unwrap();
         let filter = |url: &Url| pairs(url)[1].1.clone();
@@ -58,7 +58,7 @@ fn rows_without_a_time_are_asked_for_with_the_week_that_they_belong_to() {
 
 #[test]
 fn people_can_be_asked_for_by_a_clock_that_is_no_column() {
-    let request = slice_request(&api(), &slice(&SYSTEM_USER, "modifiedon"), &Selection::of(&SYSTEM_USER), 1).unwrap();
+    let request = slice_request(&api(), &slice(&SYSTEM_USER, "modifiedon"), &Selection::all(&SYSTEM_USER), 1).unwrap();
     assert!(request.fallback_url.is_none());
     let url = request.url;
     assert_eq!(url.path(), "/api/data/v9.2/systemusers");
@@ -104,7 +104,7 @@ fn a_files_address_quotes_texts_and_encodes_everything() {
 
 #[test]
 fn every_request_carries_the_documented_headers() {
-    let selection = Selection::of(&SYSTEM_USER);
+    let selection = Selection::all(&SYSTEM_USER);
     let mut request = first_page(api(), &SYSTEM_USER, 5_000, &selection);
     request.prefer("odata.track-changes");
     let prefer = "odata.maxpagesize=5000,\
