@@ -47,7 +47,7 @@ pub use dataverse::change_tracking::TrackedChanges;
 pub use dataverse::environment::{Environment, Presence};
 pub use dataverse::file::File;
 pub use dataverse::file_address::FileAddress;
-pub use dataverse::privileges::Depth;
+pub use dataverse::privileges::PrivilegeDepth;
 pub use dataverse::probe::AnyFile;
 pub use dataverse::selection::Selection;
 pub use dataverse::service::{Dataverse, DataverseSettings, WhoAmI};

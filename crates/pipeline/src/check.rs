@@ -1,7 +1,7 @@
 //! `check`: what a run needs, tried with the cheapest calls there are.
 
 use copilot_lake_decoder::{User, decode_users};
-use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError, Graph, HistoryQuery, role};
+use copilot_lake_extractor::{AnyFile, Dataverse, PrivilegeDepth, Environment, Error as ServiceError, Graph, HistoryQuery, role};
 use copilot_lake_tables::{Instant, SYSTEM_USER, Table};
 use copilot_lake_writer::{Lake, Remedy};
 
@@ -39,14 +39,14 @@ pub enum Finding {
         /// The table.
         table: &'static str,
         /// The depth of the privilege, where it could be told.
-        depth: Option<Depth>,
+        depth: Option<PrivilegeDepth>,
     },
     /// Only some rows of the table can be read, and the service does not say so when it leaves others out.
     SomeRows {
         /// The table.
         table: &'static str,
         /// The depth of the privilege.
-        depth: Depth,
+        depth: PrivilegeDepth,
     },
     /// The table cannot be read.
     NotReadable {
@@ -207,7 +207,7 @@ async fn of_table(
     service: &Dataverse,
     environment: &Environment,
     job: &DataverseJob,
-    (table, depth): (&'static Table, Option<Option<Depth>>),
+    (table, depth): (&'static Table, Option<Option<PrivilegeDepth>>),
     found: &mut impl FnMut(Finding),
 ) {
     let name = table.name;
@@ -226,7 +226,7 @@ async fn of_table(
         }
     };
     found(match depth {
-        Some(Some(depth)) if depth < Depth::Global => Finding::SomeRows { table: name, depth },
+        Some(Some(depth)) if depth < PrivilegeDepth::Global => Finding::SomeRows { table: name, depth },
         depth => Finding::Readable { table: name, depth: depth.flatten() },
     });
     let wants_deletes = job.deletes != Deletes::Ignore && table.is_mirror();

@@ -15,7 +15,7 @@ use crate::http::request::Request;
 ///
 /// <https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/privilegedepth>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Depth {
+pub enum PrivilegeDepth {
     /// Own rows, and those shared with the user.
     Basic,
     /// The business unit.
@@ -26,7 +26,7 @@ pub enum Depth {
     Global,
 }
 
-impl Depth {
+impl PrivilegeDepth {
     fn parse(word: &str) -> Option<Self> {
         match word {
             "Basic" => Some(Self::Basic),
@@ -53,13 +53,13 @@ struct Privilege {
 }
 
 /// Asks for the privileges of a user, through roles and teams, by their names in lower case.
-pub(crate) async fn fetch(client: &Client, api: &Url, user_id: &str) -> Result<BTreeMap<String, Depth>, Error> {
+pub(crate) async fn fetch(client: &Client, api: &Url, user_id: &str) -> Result<BTreeMap<String, PrivilegeDepth>, Error> {
     let request = Request::json(request::privileges_url(api, user_id)?);
     let privileges: PrivilegesResponse = client.fetch_json(&request, "the answer is not a list of privileges").await?;
     let mut depths = BTreeMap::new();
     for Privilege { privilege_name, depth } in privileges.role_privileges {
         let (Some(name), Some(depth)) = (privilege_name, depth.as_ref().and_then(Value::as_str)) else { continue };
-        if let Some(depth) = Depth::parse(depth) {
+        if let Some(depth) = PrivilegeDepth::parse(depth) {
             let widest = depths.entry(name.to_ascii_lowercase()).or_insert(depth);
             *widest = depth.max(*widest);
         }

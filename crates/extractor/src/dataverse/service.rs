@@ -15,7 +15,7 @@ use super::file::{self, File};
 use super::file_address::FileAddress;
 use super::key::{self, JsonRow};
 use super::labels::{self, BaseLanguage};
-use super::privileges::{self, Depth};
+use super::privileges::{self, PrivilegeDepth};
 use super::probe::{self, AnyFile};
 use super::request;
 use super::row_counts;
@@ -174,7 +174,7 @@ impl Dataverse {
     ///
     /// # Errors
     /// Every way in which a call can fail; [`Error::Usage`] when the id is no GUID.
-    pub async fn read_depths(&self, user_id: &str) -> Result<BTreeMap<String, Depth>, Error> {
+    pub async fn read_depths(&self, user_id: &str) -> Result<BTreeMap<String, PrivilegeDepth>, Error> {
         privileges::fetch(&self.client, &self.api, user_id).await
     }
 

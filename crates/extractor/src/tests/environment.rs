@@ -1,7 +1,7 @@
 //! What the environment has: metadata, labels, totals, privileges, first rows.
 
 use super::*;
-use crate::{AnyFile, Depth};
+use crate::{AnyFile, PrivilegeDepth};
 use copilot_lake_tables::{CONVERSATION_INSIGHT, COPILOT_INTERACTION, SYSTEM_USER, Table};
 
 const USER: &str = "f9d841e5-0000-4000-8000-000000000009";
@@ -168,8 +168,8 @@ async fn the_widest_depth_of_a_privilege_counts() {
     let service = dataverse(server.url.clone());
     let depths = service.read_depths(USER).await.unwrap();
     let depths: Vec<_> = depths.iter().map(|(name, depth)| (name.as_str(), *depth)).collect();
-    assert_eq!(depths, [("prvreada", Depth::Deep), ("prvreadb", Depth::Global)]);
-    assert!(Depth::Basic < Depth::Local && Depth::Local < Depth::Deep && Depth::Deep < Depth::Global);
+    assert_eq!(depths, [("prvreada", PrivilegeDepth::Deep), ("prvreadb", PrivilegeDepth::Global)]);
+    assert!(PrivilegeDepth::Basic < PrivilegeDepth::Local && PrivilegeDepth::Local < PrivilegeDepth::Deep && PrivilegeDepth::Deep < PrivilegeDepth::Global);
     let target = format!("/api/data/v9.2/systemusers({USER})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()");
     assert_eq!(server.asked()[0].target, target);
     assert!(matches!(service.read_depths("me").await, Err(Error::Usage { .. })));
