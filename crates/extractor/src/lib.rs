@@ -45,7 +45,7 @@ pub use auth::secret::Secret;
 pub use auth::sign_in::{Auth, Credential};
 pub use dataverse::change_tracking::TrackedChanges;
 pub use dataverse::environment::{Environment, Presence};
-pub use dataverse::file::File;
+pub use dataverse::file::FileContent;
 pub use dataverse::file_address::FileAddress;
 pub use dataverse::privileges::PrivilegeDepth;
 pub use dataverse::probe::AnyFile;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock};
 
 use copilot_lake_decoder::{Fetched, RawPayload, SourceRow, decode_payloads};
-use copilot_lake_extractor::{Dataverse, Error as ServiceError, File, FileAddress, Slice};
+use copilot_lake_extractor::{Dataverse, Error as ServiceError, FileAddress, FileContent, Slice};
 use copilot_lake_tables::{Instant, PAYLOAD, Table, Week};
 use copilot_lake_writer::Find;
 use futures::TryStreamExt as _;
@@ -240,7 +240,7 @@ impl Walk<'_> {
 }
 
 /// The bytes of a fetched file; its permit in the extractor's budget is given back when it is dropped.
-struct FetchedFile(File);
+struct FetchedFile(FileContent);
 
 impl AsRef<[u8]> for FetchedFile {
     fn as_ref(&self) -> &[u8] {

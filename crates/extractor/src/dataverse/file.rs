@@ -34,7 +34,7 @@ const WRONG_PART: &str = "the answer is not the part of the file that was asked 
 ///
 /// Do not hold one while waiting for another in a fixed order: take them as they come. A caller who does it anyway is let
 /// through, one file at a time, after 10 s each.
-pub struct File {
+pub struct FileContent {
     /// What the service sent.
     pub bytes: Bytes,
     /// The name under which the file was stored.
@@ -45,14 +45,14 @@ pub struct File {
     _reservation: Option<BodyReservation>,
 }
 
-impl fmt::Debug for File {
+impl fmt::Debug for FileContent {
     /// Never the bytes: they hold what people wrote.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("File").field("bytes", &self.bytes.len()).field("name", &self.name).finish_non_exhaustive()
     }
 }
 
-impl File {
+impl FileContent {
     fn new(bytes: Bytes, headers: &HeaderMap, reservation: Option<BodyReservation>) -> Self {
         let other_size = body::declared(headers).filter(|size| *size != bytes.len() as u64);
         Self { bytes, name: name(headers), other_size, _reservation: reservation }
@@ -60,7 +60,7 @@ impl File {
 }
 
 /// Fetches a file from the service whose Web API is at `api`.
-pub(crate) async fn fetch(client: &Client, api: &Url, file: &FileAddress) -> Result<File, Error> {
+pub(crate) async fn fetch(client: &Client, api: &Url, file: &FileAddress) -> Result<FileContent, Error> {
     let request = request::file_request(api, file, FilePortion::Whole { limit: MAX_SINGLE_RESPONSE })?;
     match client.get(&request, accept_whole()).await {
         Ok((file, _)) => Ok(file),
@@ -78,7 +78,7 @@ pub(crate) async fn fetch(client: &Client, api: &Url, file: &FileAddress) -> Res
 }
 
 /// A file above what one answer should hold: in parts where the service serves them, else whole.
-async fn fetch_large(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<File, Error> {
+async fn fetch_large(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<FileContent, Error> {
     match fetch_in_parts(client, api, file, size).await? {
         Some(file) => Ok(file),
         None => {
@@ -90,10 +90,10 @@ async fn fetch_large(client: &Client, api: &Url, file: &FileAddress, size: u64) 
 
 /// Takes a whole file of the declared size, or of another one when it comes twice alike: what is cut on the way seldom
 /// is.
-fn accept_whole() -> impl Fn(ServiceResponse) -> Result<File, &'static str> {
+fn accept_whole() -> impl Fn(ServiceResponse) -> Result<FileContent, &'static str> {
     let before = Cell::new(None);
     move |response| {
-        let file = File::new(response.body, &response.headers, response.reservation);
+        let file = FileContent::new(response.body, &response.headers, response.reservation);
         let came = file.other_size.map(|size| (size, hash(&file.bytes)));
         match came.is_none() || before.replace(came) == came {
             true => Ok(file),
@@ -110,7 +110,7 @@ fn hash(bytes: &[u8]) -> (usize, u64) {
 
 /// A file part by part, `size` bytes as far as is known; `None` where the service serves no parts of it. Room for all of
 /// it is taken first, so that no part waits for it.
-async fn fetch_in_parts(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<Option<File>, Error> {
+async fn fetch_in_parts(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<Option<FileContent>, Error> {
     let mut reservation = client.budget.reserve((size + PART_SIZE) as usize).await;
     let mut bytes = Vec::new();
     let mut total = None;
@@ -129,7 +129,7 @@ async fn fetch_in_parts(client: &Client, api: &Url, file: &FileAddress, size: u6
         if response.status == StatusCode::OK {
             // It does not know parts, and sends all of it: within the room that was taken.
             reservation.settle(response.body.len());
-            return Ok(Some(File::new(response.body, &response.headers, Some(reservation))));
+            return Ok(Some(FileContent::new(response.body, &response.headers, Some(reservation))));
         }
         if first.is_none() {
             total = total_of(&response.headers);
@@ -154,7 +154,7 @@ async fn fetch_in_parts(client: &Client, api: &Url, file: &FileAddress, size: u6
         }
     }
     reservation.settle(bytes.len());
-    Ok(first.map(|headers| File::new(Bytes::from(bytes), &headers, Some(reservation))))
+    Ok(first.map(|headers| FileContent::new(Bytes::from(bytes), &headers, Some(reservation))))
 }
 
 /// Takes the part from there of a file of that size, an empty one when it comes twice; at the start a whole file too,
@@ -168,7 +168,7 @@ fn accept_part(start: u64, total: Option<u64>) -> impl Fn(ServiceResponse) -> Re
                 return Err(WRONG_PART);
             }
             let (status, headers) = (response.status, response.headers.clone());
-            let File { bytes: body, _reservation: reservation, .. } = whole(response)?;
+            let FileContent { bytes: body, _reservation: reservation, .. } = whole(response)?;
             return Ok(ServiceResponse { status, headers, body, reservation });
         }
         let starts = content_range(&response.headers).is_none_or(|(first, _)| first == start);

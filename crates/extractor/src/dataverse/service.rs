@@ -11,7 +11,7 @@ use url::Url;
 use super::change_tracking::{self, TrackedChanges};
 use super::dialect::DATAVERSE;
 use super::environment::{self, Environment};
-use super::file::{self, File};
+use super::file::{self, FileContent};
 use super::file_address::FileAddress;
 use super::key::{self, JsonRow};
 use super::labels::{self, BaseLanguage};
@@ -269,7 +269,7 @@ impl Dataverse {
     ///
     /// # Errors
     /// [`Error::FileMissing`], [`Error::FileTooLarge`], and every way in which a call can fail.
-    pub async fn file(&self, file: &FileAddress) -> Result<File, Error> {
+    pub async fn file(&self, file: &FileAddress) -> Result<FileContent, Error> {
         file::fetch(&self.client, &self.api, file).await
     }
 

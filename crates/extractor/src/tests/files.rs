@@ -1,7 +1,7 @@
 //! Fetching files.
 
 use super::*;
-use crate::{File, FileAddress};
+use crate::{FileAddress, FileContent};
 
 fn address() -> FileAddress {
     FileAddress {
@@ -11,7 +11,7 @@ fn address() -> FileAddress {
     }
 }
 
-async fn fetch(response: impl Fn(usize) -> Reply + Send + Sync + 'static) -> (Result<File, Error>, Server) {
+async fn fetch(response: impl Fn(usize) -> Reply + Send + Sync + 'static) -> (Result<FileContent, Error>, Server) {
     let server = Server::start(move |request| response(request.number)).await;
     (dataverse(server.url.clone()).file(&address()).await, server)
 }
@@ -105,7 +105,7 @@ fn large() -> Vec<u8> {
     (0..(17 << 20) as u32).map(|n| (n >> 12) as u8).collect()
 }
 
-async fn fetch_by(response: impl Fn(Request) -> Reply + Send + Sync + 'static) -> (Result<File, Error>, Server) {
+async fn fetch_by(response: impl Fn(Request) -> Reply + Send + Sync + 'static) -> (Result<FileContent, Error>, Server) {
     let server = Server::start(response).await;
     (dataverse(server.url.clone()).file(&address()).await, server)
 }
