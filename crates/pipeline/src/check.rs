@@ -1,7 +1,9 @@
 //! `check`: what a run needs, tried with the cheapest calls there are.
 
 use copilot_lake_decoder::{User, decode_users};
-use copilot_lake_extractor::{AnyFile, Dataverse, PrivilegeDepth, Environment, Error as ServiceError, Graph, HistoryQuery, role};
+use copilot_lake_extractor::{
+    AnyFile, Dataverse, Environment, Error as ServiceError, Graph, HistoryQuery, PrivilegeDepth, role,
+};
 use copilot_lake_tables::{Instant, SYSTEM_USER, Table};
 use copilot_lake_writer::{Lake, Remedy};
 

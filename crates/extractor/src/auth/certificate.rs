@@ -105,7 +105,10 @@ fn parse(bytes: &[u8], password: Option<&Secret>) -> Result<Certificate, &'stati
     Ok(Certificate { der, key })
 }
 
-/// Label and bytes of every section of a PEM file; what stands between them is no matter.
+/// The label and bytes of every section of a PEM file; text between sections is skipped.
+///
+/// The PEM reader of `rustls-pki-types` does not fit: it skips sections whose label it does not know, and
+/// `ENCRYPTED PRIVATE KEY` is one of them.
 fn sections(text: &str) -> Result<Vec<(&str, Vec<u8>)>, &'static str> {
     const CUT: &str = "holds a section that is cut";
     let mut sections = Vec::new();

@@ -110,7 +110,12 @@ fn hash(bytes: &[u8]) -> (usize, u64) {
 
 /// A file part by part, `size` bytes as far as is known; `None` where the service serves no parts of it. Room for all of
 /// it is taken first, so that no part waits for it.
-async fn fetch_in_parts(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<Option<FileContent>, Error> {
+async fn fetch_in_parts(
+    client: &Client,
+    api: &Url,
+    file: &FileAddress,
+    size: u64,
+) -> Result<Option<FileContent>, Error> {
     let mut reservation = client.budget.reserve((size + PART_SIZE) as usize).await;
     let mut bytes = Vec::new();
     let mut total = None;

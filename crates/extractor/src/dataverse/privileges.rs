@@ -53,7 +53,11 @@ struct Privilege {
 }
 
 /// Asks for the privileges of a user, through roles and teams, by their names in lower case.
-pub(crate) async fn fetch(client: &Client, api: &Url, user_id: &str) -> Result<BTreeMap<String, PrivilegeDepth>, Error> {
+pub(crate) async fn fetch(
+    client: &Client,
+    api: &Url,
+    user_id: &str,
+) -> Result<BTreeMap<String, PrivilegeDepth>, Error> {
     let request = Request::json(request::privileges_url(api, user_id)?);
     let privileges: PrivilegesResponse = client.fetch_json(&request, "the answer is not a list of privileges").await?;
     let mut depths = BTreeMap::new();

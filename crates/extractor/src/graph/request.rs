@@ -63,7 +63,13 @@ pub(super) fn first_interaction(
     interactions(api, user_id, 1, query, model)
 }
 
-fn interactions(api: &Url, user_id: &str, top: u32, query: &HistoryQuery, model: Option<&str>) -> Result<Request, Error> {
+fn interactions(
+    api: &Url,
+    user_id: &str,
+    top: u32,
+    query: &HistoryQuery,
+    model: Option<&str>,
+) -> Result<Request, Error> {
     let (user, filter) = (segment(user_id)?, filter(query));
     let kind = RequestKind::History { filtered: filter.is_some() };
     let filter = filter.map_or_else(String::new, |filter| format!("&$filter={}", encode(&filter)));

@@ -183,7 +183,11 @@ impl Graph {
     /// [`Error::FilterRefused`]: ask again without a window. [`Error::UserRefused`]: skip the user.
     /// [`Error::PermissionMissing`], and what [`Error::is_service_wide`] says, hold for every user. [`Error::BadPage`]
     /// after 100,000 pages.
-    pub fn history(&self, user_id: &str, query: &HistoryQuery) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+    pub fn history(
+        &self,
+        user_id: &str,
+        query: &HistoryQuery,
+    ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         let first = request::history(&self.api, user_id, query, self.model.as_deref());
         page_stream::on_demand(Arc::clone(&self.client), first, MAX_PAGES_PER_USER)
     }

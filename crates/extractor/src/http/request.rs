@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use copilot_lake_tables::Table;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
 use super::body::MAX_FILE;
@@ -126,19 +127,10 @@ impl Request {
     }
 }
 
-/// Percent-encodes everything but unreserved characters and the comma.
+/// Everything but unreserved characters and the comma.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b',');
+
+/// Percent-encodes a value of a query or a segment of a path.
 pub(crate) fn encode(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len() + text.len() / 4);
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b',' => encoded.push(byte as char),
-            _ => {
-                const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
-                encoded.push('%');
-                encoded.push(DIGITS[usize::from(byte >> 4)] as char);
-                encoded.push(DIGITS[usize::from(byte & 15)] as char);
-            }
-        }
-    }
-    encoded
+    utf8_percent_encode(text, ENCODED).to_string()
 }

@@ -169,7 +169,11 @@ async fn the_widest_depth_of_a_privilege_counts() {
     let depths = service.read_depths(USER).await.unwrap();
     let depths: Vec<_> = depths.iter().map(|(name, depth)| (name.as_str(), *depth)).collect();
     assert_eq!(depths, [("prvreada", PrivilegeDepth::Deep), ("prvreadb", PrivilegeDepth::Global)]);
-    assert!(PrivilegeDepth::Basic < PrivilegeDepth::Local && PrivilegeDepth::Local < PrivilegeDepth::Deep && PrivilegeDepth::Deep < PrivilegeDepth::Global);
+    assert!(
+        PrivilegeDepth::Basic < PrivilegeDepth::Local
+            && PrivilegeDepth::Local < PrivilegeDepth::Deep
+            && PrivilegeDepth::Deep < PrivilegeDepth::Global
+    );
     let target = format!("/api/data/v9.2/systemusers({USER})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()");
     assert_eq!(server.asked()[0].target, target);
     assert!(matches!(service.read_depths("me").await, Err(Error::Usage { .. })));

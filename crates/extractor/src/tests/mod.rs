@@ -88,7 +88,13 @@ fn who_am_i() -> Reply {
 
 fn slice() -> Slice {
     let week = Week::parse("2025-06-22").unwrap();
-    Slice { table: &COPILOT_EVENT, scope: String::new(), time_column: "createdon", start: week.start(), end: week.end() }
+    Slice {
+        table: &COPILOT_EVENT,
+        scope: String::new(),
+        time_column: "createdon",
+        start: week.start(),
+        end: week.end(),
+    }
 }
 
 async fn walk(service: &Dataverse) -> Vec<Result<Page, Error>> {
