@@ -13,30 +13,33 @@
 //! - [`assemble`]: named arrays -> a batch with exactly the columns of a table.
 
 mod assemble;
-mod careful;
-mod charset;
-mod columns;
-mod context;
+mod column_builder;
 mod decimal;
-mod extra;
+mod extra_json;
 mod interaction;
+mod json_columns;
 mod page;
 mod payload;
+mod raw_object;
 mod reject;
-mod row;
+mod sha256;
+mod stored_id;
 mod table_rows;
 mod transcript;
 mod user;
 mod week;
-mod whole;
+mod whole_number;
 
 pub use assemble::assemble;
-pub use charset::{Charset, Outcome, Recogniser, Status};
+pub use interaction::history::{History, Keep};
 #[cfg(test)]
-pub(crate) use interaction::decode_interactions;
-pub use interaction::{DecodedInteractions, History, Interactions, Keep};
-pub use page::{Decoded, decode_page};
-pub use payload::{DecodedPayloads, Fetched, RawPayload, SourceRow, decode_payloads};
+pub(crate) use interaction::interactions::decode_interactions;
+pub use interaction::interactions::{DecodedInteractions, Interactions};
+pub use page::decode_page::decode_page;
+pub use page::decoded::Decoded;
+pub use payload::charset::{Charset, Outcome, Recogniser, Status};
+pub use payload::decode_payloads::{DecodedPayloads, decode_payloads};
+pub use payload::raw_payload::{Fetched, RawPayload, SourceRow};
 pub use reject::{RecordKeys, Reject, reject_batch};
 pub use user::{COPILOT_PLAN_ID, DecodedUsers, User, decode_users};
 pub use week::by_week;

@@ -5,9 +5,8 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringBuilder, TimestampMicrosecondArray};
 use copilot_lake_tables::{Instant, Table, Week};
 
-use crate::careful::append_raw;
-use crate::columns::{Builder, Value};
-use crate::extra::{EXTRA_JSON, Extra, Refused};
+use crate::column_builder::{Builder, Value, append_raw};
+use crate::extra_json::{EXTRA_JSON, Extra, Refused};
 use crate::reject::record_key;
 use crate::week::by_week;
 use crate::{Error, Reject, assemble};

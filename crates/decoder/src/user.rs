@@ -5,8 +5,9 @@ use copilot_lake_tables::{GRAPH_USER, Instant, Week};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::careful::{Properties, sha256, without_text};
-use crate::columns::stored_id;
+use crate::raw_object::{Properties, without_text};
+use crate::sha256::sha256;
+use crate::stored_id::stored_id;
 use crate::table_rows::{Cell, Row, TableRows};
 use crate::{Error, Reject};
 

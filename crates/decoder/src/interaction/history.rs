@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use copilot_lake_tables::Instant;
 
-use crate::columns::stored_id;
+use crate::stored_id::stored_id;
 
 /// Which rows are kept of a history that was read without a filter. Rows without a usable time are.
 #[derive(Debug, Clone)]

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::summaries::decode_summary;
 use super::transcripts::transcript_of;
 use super::{ID, PARTITION, decode, text};
-use crate::charset::{Base64, decode_base64};
+use crate::payload::charset::{Base64, decode_base64};
 use crate::{Fetched, decode_page, decode_payloads};
 
 fn corpus(path: &str) -> Option<PathBuf> {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::oracle::Random;
 use super::{is_soak, of_batch};
-use crate::careful::Properties;
+use crate::raw_object::Properties;
 use crate::{COPILOT_PLAN_ID, Reject, decode_interactions, decode_users};
 use made::{Members, Row};
 

@@ -10,9 +10,10 @@ use arrow::array::{
 };
 use copilot_lake_tables::{Instant, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, Week};
 
-use super::{Chat, Message, Misfit, Place, Source, Text};
-use crate::columns::stored_id;
-use crate::extra::{EXTRA_JSON, Extra, Refused};
+use super::model::{Chat, Message, Misfit, Place, Source, Text};
+use super::read::read;
+use crate::extra_json::{EXTRA_JSON, Extra, Refused};
+use crate::stored_id::stored_id;
 use crate::week::by_week;
 use crate::{Error, Reject, assemble};
 
@@ -42,7 +43,7 @@ impl TranscriptRows {
     /// # Errors
     /// Why the text is no transcript, without the text; nothing was added.
     pub(crate) fn append(&mut self, id: &str, row_time: Instant, text: &str) -> Result<(), String> {
-        let transcript = super::read(text)?;
+        let transcript = read(text)?;
         let mut messages = transcript.messages;
         if transcript.chat.bytes().saturating_mul(messages.len()) > text.len() * REPEATED + REPEATED_BYTES {
             return Err("its context is too long to be repeated".to_owned());

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use copilot_lake_tables::INTERACTION_CHILDREN;
 
-use crate::interaction::CHILDREN;
+use crate::interaction::interactions::CHILDREN;
 use crate::tests::interactions::CARD;
 use crate::tests::oracle::Random;
 

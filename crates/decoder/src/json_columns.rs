@@ -9,8 +9,8 @@ use copilot_lake_tables::{Column, JsonColumn, Type};
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::columns::append_guid;
-use crate::whole::whole_number;
+use crate::stored_id::append_guid;
+use crate::whole_number::whole_number;
 
 /// Builders for the columns of one JSON text column.
 pub(crate) struct JsonColumns {

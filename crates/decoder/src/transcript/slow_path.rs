@@ -2,10 +2,10 @@
 
 use serde_json::value::RawValue;
 
-use super::{Chat, Context, Message, Misfit, Place, SentAt, Source, Text, Transcript};
-use crate::careful::{Properties, without_text};
-use crate::extra::Extra;
-use crate::whole::whole_number;
+use super::model::{Chat, Context, Message, Misfit, Place, SentAt, Source, Text, Transcript};
+use crate::extra_json::Extra;
+use crate::raw_object::{Properties, without_text};
+use crate::whole_number::whole_number;
 
 pub(super) fn read(text: &str) -> Result<Transcript<'_>, String> {
     // Names are read as bytes, and without a check: whether all is JSON is seen first.

@@ -1,4 +1,4 @@
-//! Rows of a page to batches.
+//! The columns of a page while its rows are read, and the batches that they become.
 
 use std::sync::Arc;
 
@@ -6,56 +6,15 @@ use arrow::array::{
     Array, ArrayRef, AsArray, RecordBatch, StringArray, StringBuilder, TimestampMicrosecondArray, new_null_array,
 };
 use arrow::datatypes::Int32Type;
-use copilot_lake_tables::{Column, Instant, Labels, Origin, Table, Type, Week};
-use serde::de::Deserializer as _;
+use copilot_lake_tables::{Column, Instant, Labels, Origin, Table, Type};
 
-use crate::careful::{RowMisfit, read_rows, without_text};
-use crate::columns::{Builder, Misfit};
-use crate::context::JsonMisfit;
+use super::decoded::Decoded;
+use super::row_misfit::RowMisfit;
+use crate::column_builder::{Builder, Misfit};
+use crate::json_columns::JsonMisfit;
 use crate::reject::record_key;
-use crate::row::{Names, Rows};
 use crate::week::{by_week, row_times};
 use crate::{Error, Reject};
-
-/// What became of the rows of a page.
-#[derive(Debug, Default)]
-pub struct Decoded {
-    /// One batch per week, in the table's layout; rows in the order in which they came. The rows of a table without weeks
-    /// are one batch of [`Week::UNKNOWN`].
-    pub batches: Vec<(Week, RecordBatch)>,
-    /// Values that did not fit.
-    pub rejects: Vec<Reject>,
-    /// Rows received.
-    pub rows: u64,
-    /// A choice code has a label neither in the catalogue nor in the labels given: they may be out of date.
-    pub unlabelled: bool,
-}
-
-/// Decodes the JSON array of a page's rows. The labels are the service's, for codes that the catalogue does not know.
-///
-/// # Errors
-/// [`Error::NotAPage`] when the text is not a JSON array of UTF-8. Bad rows and values are rejects, not errors.
-pub fn decode_page(
-    table: &'static Table,
-    rows: &[u8],
-    extracted_at: Instant,
-    labels: &Labels,
-) -> Result<Decoded, Error> {
-    let not_a_page = |reason: String| Error::NotAPage { table: table.name, reason };
-    // Checked once as a whole, so that no string of the page is checked again.
-    let text = simdutf8::basic::from_utf8(rows).map_err(|_| not_a_page("not UTF-8".to_owned()))?;
-    let mut columns = PageColumns::new(table, text.len());
-    let mut names = Names::new(columns.wire_columns.iter().map(|column| column.wire));
-    let mut misfits = Vec::new();
-
-    let mut json = serde_json::Deserializer::from_str(text);
-    let quick = json.deserialize_seq(Rows { columns: &mut columns, names: &mut names }).and_then(|()| json.end());
-    if quick.is_err() {
-        columns = PageColumns::new(table, text.len());
-        read_rows(text, &mut columns, &names, &mut misfits).map_err(|error| not_a_page(without_text(&error)))?;
-    }
-    columns.finish(table, extracted_at, labels, misfits)
-}
 
 /// Builders for every column that the service sends.
 pub(crate) struct PageColumns {
@@ -70,7 +29,7 @@ pub(crate) struct PageColumns {
 const ROW_BYTES: usize = 1_100;
 
 impl PageColumns {
-    fn new(table: &'static Table, bytes: usize) -> Self {
+    pub(crate) fn new(table: &'static Table, bytes: usize) -> Self {
         let rows = bytes / ROW_BYTES + 1;
         let wire_columns: Vec<_> = table.columns.iter().collect();
         debug_assert!(wire_columns.len() < 128, "the columns of a row are counted in 128 bits");
@@ -96,7 +55,7 @@ impl PageColumns {
         Ok(())
     }
 
-    fn finish(
+    pub(crate) fn finish(
         mut self,
         table: &'static Table,
         extracted_at: Instant,

@@ -4,24 +4,19 @@
 //! The service's answer is paced far below what a core can read, so that there is one way through it: value by value,
 //! with the raw text of what does not fit.
 
-mod card;
-mod history;
-pub(crate) mod html;
-mod text;
-
 use std::collections::{HashMap, HashSet};
 
 use arrow::array::RecordBatch;
 use copilot_lake_tables::{AI_INTERACTION, AI_INTERACTION_MENTION, INTERACTION_CHILDREN, Instant, Table, Week};
 use serde_json::value::RawValue;
 
-use crate::careful::{Properties, sha256, without_text};
+use super::history::{History, Meeting};
+use super::text::Attachment;
+use super::{card, text};
+use crate::raw_object::{Properties, without_text};
+use crate::sha256::sha256;
 use crate::table_rows::{Cell, Row, TableRows};
 use crate::{Error, Reject};
-use history::Meeting;
-use text::Attachment;
-
-pub use history::{History, Keep};
 
 /// What became of interactions: of each, one version.
 #[derive(Debug, Default)]

@@ -1,47 +1,22 @@
 //! The quick way through a page: each value goes straight into the builder of its column.
 //!
 //! Everything unexpected (a value of another type, a property twice, half a surrogate pair, a row without its id) ends
-//! the quick way with an error; [`crate::careful`] then reads the page again from its start.
+//! the quick way with an error; [`super::slow_path`] then reads the page again from its start.
 
-use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::columns::{Builder, Misfit, Value};
-use crate::extra::Extra;
-use crate::page::PageColumns;
-
-/// The names of the columns on the wire, and which one usually follows which.
-pub(crate) struct Names {
-    wires: Vec<&'static str>,
-    lookup: HashMap<&'static str, usize>,
-    /// What followed the property at this place last time: the order within a row hardly ever changes.
-    after: Vec<usize>,
-}
-
-/// The name of the annotation that leads every Dataverse row.
-const ETAG: &str = "@odata.etag";
-
-impl Names {
-    pub(crate) fn new(wires: impl Iterator<Item = &'static str>) -> Self {
-        let mut wires: Vec<_> = wires.collect();
-        let lookup = wires.iter().enumerate().map(|(at, wire)| (*wire, at)).collect();
-        wires.push(ETAG);
-        let after = vec![0; wires.len() + 1];
-        Self { wires, lookup, after }
-    }
-
-    pub(crate) fn column(&self, name: &str) -> Option<usize> {
-        self.lookup.get(name).copied()
-    }
-}
+use super::page_columns::PageColumns;
+use super::wire_names::WireNames;
+use crate::column_builder::{Builder, Misfit, Value};
+use crate::extra_json::Extra;
 
 /// Reads the array of rows.
 pub(crate) struct Rows<'c> {
     pub(crate) columns: &'c mut PageColumns,
-    pub(crate) names: &'c mut Names,
+    pub(crate) names: &'c mut WireNames,
 }
 
 impl<'de> Visitor<'de> for Rows<'_> {
@@ -59,7 +34,7 @@ impl<'de> Visitor<'de> for Rows<'_> {
 
 struct Row<'c> {
     columns: &'c mut PageColumns,
-    names: &'c mut Names,
+    names: &'c mut WireNames,
 }
 
 impl<'de> DeserializeSeed<'de> for Row<'_> {
@@ -122,7 +97,7 @@ enum Property {
 }
 
 struct Name<'n> {
-    names: &'n Names,
+    names: &'n WireNames,
     guess: usize,
 }
 

@@ -7,8 +7,8 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Chat, Context, Message, SentAt, Source, Text, Transcript};
-use crate::extra::Extra;
+use super::model::{Chat, Context, Message, SentAt, Source, Text, Transcript};
+use crate::extra_json::Extra;
 
 pub(super) fn read(text: &str) -> Result<Transcript<'_>, serde_json::Error> {
     let Object(root): Object<Root<'_>> = serde_json::from_str(text)?;

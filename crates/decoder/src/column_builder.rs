@@ -1,14 +1,14 @@
 //! Arrow builders for the columns that a service sends.
 
-use std::borrow::Cow;
-
 use arrow::array::{
     ArrayRef, BooleanBuilder, Decimal128Builder, Int32Builder, Int64Builder, StringBuilder, TimestampMicrosecondBuilder,
 };
-use copilot_lake_tables::{Column, Instant, Table, Type, is_guid};
+use copilot_lake_tables::{Column, Instant, Table, Type};
 
-use crate::context::JsonColumns;
 use crate::decimal;
+use crate::json_columns::JsonColumns;
+use crate::stored_id::append_guid;
+use crate::whole_number::whole_number;
 
 /// What a null becomes in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -149,16 +149,26 @@ impl Builder {
     }
 }
 
-/// Appends an id as it is stored.
-pub(crate) fn append_guid(builder: &mut StringBuilder, text: &str) {
-    builder.append_value(stored_id(text));
-}
-
-/// An id as it is stored: a valid GUID in lower case, anything else as it came.
-pub(crate) fn stored_id(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|c| c.is_ascii_uppercase()) && is_guid(text) {
-        Cow::Owned(text.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(text)
+/// Appends a JSON value as it came.
+pub(crate) fn append_raw(builder: &mut Builder, raw: &str) -> Result<(), Misfit> {
+    let first = raw.as_bytes().first().copied().unwrap_or(b' ');
+    if matches!(builder, Builder::Decimal(_)) && (first == b'-' || first.is_ascii_digit()) {
+        return builder.append(&Value::Decimal(raw));
+    }
+    match first {
+        b'n' => builder.append(&Value::Null),
+        b't' => builder.append(&Value::Boolean(true)),
+        b'f' => builder.append(&Value::Boolean(false)),
+        b'"' => {
+            let text: String = serde_json::from_str(raw).map_err(|_| "half a surrogate pair")?;
+            builder.append(&Value::Text(&text))
+        }
+        // A JSON column may come as the object itself.
+        b'{' if matches!(builder, Builder::Json(..)) => builder.append(&Value::Text(raw)),
+        b'{' | b'[' => Err("a nested value"),
+        _ => match whole_number(raw) {
+            Some(value) => builder.append(&Value::Int(value)),
+            None => Err("not a whole number of 64 bits"),
+        },
     }
 }

@@ -1,0 +1,28 @@
+//! The names of the columns on the wire.
+
+use std::collections::HashMap;
+
+/// The names of the columns on the wire, and which one usually follows which.
+pub(crate) struct WireNames {
+    pub(super) wires: Vec<&'static str>,
+    lookup: HashMap<&'static str, usize>,
+    /// What followed the property at this place last time: the order within a row hardly ever changes.
+    pub(super) after: Vec<usize>,
+}
+
+/// The name of the annotation that leads every Dataverse row.
+const ETAG: &str = "@odata.etag";
+
+impl WireNames {
+    pub(crate) fn new(wires: impl Iterator<Item = &'static str>) -> Self {
+        let mut wires: Vec<_> = wires.collect();
+        let lookup = wires.iter().enumerate().map(|(at, wire)| (*wire, at)).collect();
+        wires.push(ETAG);
+        let after = vec![0; wires.len() + 1];
+        Self { wires, lookup, after }
+    }
+
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
+        self.lookup.get(name).copied()
+    }
+}

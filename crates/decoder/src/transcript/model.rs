@@ -1,0 +1,105 @@
+//! What a transcript says: messages and the sources that they cite.
+
+use std::borrow::Cow;
+
+use copilot_lake_tables::Instant;
+use serde::Deserialize;
+
+use crate::extra_json::Extra;
+
+/// A transcript as it was read.
+pub(super) struct Transcript<'a> {
+    pub(super) chat: Chat<'a>,
+    pub(super) messages: Vec<Message<'a>>,
+    pub(super) misfits: Vec<Misfit<'a>>,
+}
+
+/// What the transcript says of the chat as a whole: its root's `context`.
+#[derive(Default)]
+pub(super) struct Chat<'a> {
+    pub(super) chat_id: Option<Text<'a>>,
+    pub(super) session_id: Option<Text<'a>>,
+    pub(super) entity_id: Option<Text<'a>>,
+    pub(super) entity_name: Option<Text<'a>>,
+}
+
+#[derive(Default)]
+pub(super) struct Message<'a> {
+    /// Its place in the array, from 0.
+    pub(super) index: usize,
+    pub(super) id: Option<Text<'a>>,
+    pub(super) request_id: Option<Text<'a>>,
+    pub(super) text: Option<Text<'a>>,
+    pub(super) sequence: Option<i32>,
+    pub(super) role: Option<Text<'a>>,
+    pub(super) sent_at: Option<SentAt>,
+    pub(super) is_activity_error: Option<bool>,
+    pub(super) context: Option<Context<'a>>,
+    pub(super) sources: Option<Vec<Source<'a>>>,
+    /// Null where there are sources that could not be read.
+    pub(super) source_count: Option<i32>,
+    pub(super) extra: Extra<'a>,
+}
+
+/// What is said of a message beside it: its `context`.
+#[derive(Default)]
+pub(super) struct Context<'a> {
+    pub(super) customer_intent: Option<Text<'a>>,
+    pub(super) extra: Extra<'a>,
+}
+
+#[derive(Default)]
+pub(super) struct Source<'a> {
+    /// Its place in the array, from 0.
+    pub(super) position: usize,
+    pub(super) id: Option<Text<'a>>,
+    pub(super) title: Option<Text<'a>>,
+    pub(super) source: Option<Text<'a>>,
+    pub(super) extra: Extra<'a>,
+}
+
+/// Text that borrows wherever it holds no escape.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+
+impl Text<'_> {
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// When a message was sent: milliseconds since the Unix epoch, as a number or in digits, or an ISO instant.
+#[derive(Clone, Copy)]
+pub(super) struct SentAt(pub(super) Instant);
+
+impl SentAt {
+    pub(super) fn from_millis(millis: i64) -> Option<Self> {
+        // The years 1 to 9999: what every reader of the lake can show.
+        const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+        YEARS.contains(&millis).then(|| Self(Instant(millis * 1_000)))
+    }
+
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        text.parse().map_or_else(|_| Instant::parse(text).map(Self), Self::from_millis)
+    }
+}
+
+/// A value that does not fit, before its message's id is known.
+pub(super) struct Misfit<'a> {
+    pub(super) place: Place,
+    /// Empty when the message or source as a whole could not be read.
+    pub(super) column: &'static str,
+    pub(super) reason: &'static str,
+    pub(super) raw: &'a str,
+}
+
+#[derive(Clone, Copy)]
+pub(super) enum Place {
+    /// The chat as a whole.
+    Chat,
+    /// The message at this index.
+    Message(usize),
+    /// The source of a message, by index and position.
+    Source(usize, usize),
+}
