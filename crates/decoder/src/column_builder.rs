@@ -12,7 +12,7 @@ use crate::whole_number::whole_number;
 
 /// What a null becomes in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Missing {
+pub(crate) enum NullValue {
     /// A null.
     Null,
     /// A missing part of the key: the empty string.
@@ -22,9 +22,9 @@ pub(crate) enum Missing {
 }
 
 /// The builder of one column.
-pub(crate) enum Builder {
-    Text(StringBuilder, Missing),
-    Guid(StringBuilder, Missing),
+pub(crate) enum ColumnBuilder {
+    Text(StringBuilder, NullValue),
+    Guid(StringBuilder, NullValue),
     Json(StringBuilder, JsonColumns),
     Instant(TimestampMicrosecondBuilder),
     Int32(Int32Builder),
@@ -35,7 +35,7 @@ pub(crate) enum Builder {
 
 /// A value as its column needs it.
 #[derive(Debug)]
-pub(crate) enum Value<'a> {
+pub(crate) enum ColumnValue<'a> {
     Null,
     Text(&'a str),
     Int(i64),
@@ -45,14 +45,14 @@ pub(crate) enum Value<'a> {
 }
 
 /// Why a value does not fit its column.
-pub(crate) type Misfit = &'static str;
+pub(crate) type MisfitReason = &'static str;
 
-impl Builder {
+impl ColumnBuilder {
     pub(crate) fn new(table: &Table, column: &'static Column, rows: usize) -> Self {
         let null = match table.key.iter().position(|name| *name == column.name) {
-            Some(0) => Missing::Id,
-            Some(_) => Missing::Empty,
-            None => Missing::Null,
+            Some(0) => NullValue::Id,
+            Some(_) => NullValue::Empty,
+            None => NullValue::Null,
         };
         let text = |width: usize| StringBuilder::with_capacity(rows, rows * width);
         match column.ty {
@@ -72,25 +72,25 @@ impl Builder {
     }
 
     /// Appends a value; on a misfit nothing was appended.
-    pub(crate) fn append(&mut self, value: &Value<'_>) -> Result<(), Misfit> {
+    pub(crate) fn append(&mut self, value: &ColumnValue<'_>) -> Result<(), MisfitReason> {
         match (&mut *self, value) {
-            (_, Value::Null) => return self.append_null(),
-            (Self::Text(builder, _), Value::Text(text)) => builder.append_value(text),
-            (Self::Guid(builder, _), Value::Text(text)) => append_guid(builder, text),
-            (Self::Json(builder, columns), Value::Text(text)) => {
+            (_, ColumnValue::Null) => return self.append_null(),
+            (Self::Text(builder, _), ColumnValue::Text(text)) => builder.append_value(text),
+            (Self::Guid(builder, _), ColumnValue::Text(text)) => append_guid(builder, text),
+            (Self::Json(builder, columns), ColumnValue::Text(text)) => {
                 builder.append_value(text);
                 columns.append(text);
             }
-            (Self::Instant(builder), Value::Text(text)) => {
+            (Self::Instant(builder), ColumnValue::Text(text)) => {
                 builder.append_value(Instant::parse(text).ok_or("not an instant")?.0);
             }
-            (Self::Instant(builder), Value::Instant(instant)) => builder.append_value(instant.0),
-            (Self::Int32(builder), Value::Int(n)) => {
+            (Self::Instant(builder), ColumnValue::Instant(instant)) => builder.append_value(instant.0),
+            (Self::Int32(builder), ColumnValue::Int(n)) => {
                 builder.append_value(i32::try_from(*n).map_err(|_| "above 32 bits")?);
             }
-            (Self::Int64(builder), Value::Int(n)) => builder.append_value(*n),
-            (Self::Boolean(builder), Value::Boolean(value)) => builder.append_value(*value),
-            (Self::Decimal(builder), Value::Decimal(digits)) => {
+            (Self::Int64(builder), ColumnValue::Int(n)) => builder.append_value(*n),
+            (Self::Boolean(builder), ColumnValue::Boolean(value)) => builder.append_value(*value),
+            (Self::Decimal(builder), ColumnValue::Decimal(digits)) => {
                 builder.append_value(decimal::parse(digits).ok_or("not a decimal")?);
             }
             _ => return Err(self.expected()),
@@ -99,11 +99,11 @@ impl Builder {
     }
 
     /// Appends a null, or what stands for it in a key; refused for the row's own id.
-    pub(crate) fn append_null(&mut self) -> Result<(), Misfit> {
+    pub(crate) fn append_null(&mut self) -> Result<(), MisfitReason> {
         match self {
-            Self::Text(_, Missing::Id) | Self::Guid(_, Missing::Id) => return Err("the row has no id"),
-            Self::Text(builder, Missing::Empty) | Self::Guid(builder, Missing::Empty) => builder.append_value(""),
-            Self::Text(builder, Missing::Null) | Self::Guid(builder, Missing::Null) => builder.append_null(),
+            Self::Text(_, NullValue::Id) | Self::Guid(_, NullValue::Id) => return Err("the row has no id"),
+            Self::Text(builder, NullValue::Empty) | Self::Guid(builder, NullValue::Empty) => builder.append_value(""),
+            Self::Text(builder, NullValue::Null) | Self::Guid(builder, NullValue::Null) => builder.append_null(),
             Self::Json(builder, columns) => {
                 builder.append_null();
                 columns.append_nulls();
@@ -118,14 +118,14 @@ impl Builder {
     }
 
     /// Names the row's own id by the program, where the service gave none.
-    pub(crate) fn append_made_id(&mut self, id: &str) {
+    pub(crate) fn append_generated_id(&mut self, id: &str) {
         if let Self::Text(builder, _) | Self::Guid(builder, _) = self {
             builder.append_value(id);
         }
     }
 
     /// What the column holds, as a misfit's reason.
-    fn expected(&self) -> Misfit {
+    fn expected(&self) -> MisfitReason {
         match self {
             Self::Text(..) | Self::Guid(..) | Self::Json(..) => "not text",
             Self::Instant(_) => "not an instant",
@@ -150,24 +150,24 @@ impl Builder {
 }
 
 /// Appends a JSON value as it came.
-pub(crate) fn append_raw(builder: &mut Builder, raw: &str) -> Result<(), Misfit> {
+pub(crate) fn append_raw(builder: &mut ColumnBuilder, raw: &str) -> Result<(), MisfitReason> {
     let first = raw.as_bytes().first().copied().unwrap_or(b' ');
-    if matches!(builder, Builder::Decimal(_)) && (first == b'-' || first.is_ascii_digit()) {
-        return builder.append(&Value::Decimal(raw));
+    if matches!(builder, ColumnBuilder::Decimal(_)) && (first == b'-' || first.is_ascii_digit()) {
+        return builder.append(&ColumnValue::Decimal(raw));
     }
     match first {
-        b'n' => builder.append(&Value::Null),
-        b't' => builder.append(&Value::Boolean(true)),
-        b'f' => builder.append(&Value::Boolean(false)),
+        b'n' => builder.append(&ColumnValue::Null),
+        b't' => builder.append(&ColumnValue::Boolean(true)),
+        b'f' => builder.append(&ColumnValue::Boolean(false)),
         b'"' => {
             let text: String = serde_json::from_str(raw).map_err(|_| "half a surrogate pair")?;
-            builder.append(&Value::Text(&text))
+            builder.append(&ColumnValue::Text(&text))
         }
         // A JSON column may come as the object itself.
-        b'{' if matches!(builder, Builder::Json(..)) => builder.append(&Value::Text(raw)),
+        b'{' if matches!(builder, ColumnBuilder::Json(..)) => builder.append(&ColumnValue::Text(raw)),
         b'{' | b'[' => Err("a nested value"),
         _ => match whole_number(raw) {
-            Some(value) => builder.append(&Value::Int(value)),
+            Some(value) => builder.append(&ColumnValue::Int(value)),
             None => Err("not a whole number of 64 bits"),
         },
     }

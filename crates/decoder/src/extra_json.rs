@@ -12,18 +12,18 @@ use memchr::memchr2;
 pub(crate) const EXTRA_JSON: &str = "extra_json";
 
 /// Arrays and objects inside one another, at most: readers stop at 128, and one is around it.
-const DEPTH: usize = 100;
+const MAX_DEPTH: usize = 100;
 
 /// So few properties are compared with one another, without a table of their names.
-const FEW: usize = 16;
+const MAX_LINEAR: usize = 16;
 
 /// Properties on their way into `extra_json`, in the order in which they came.
 #[derive(Default)]
 pub(crate) struct Extra<'a> {
-    properties: Vec<Property<'a>>,
+    properties: Vec<ExtraProperty<'a>>,
 }
 
-struct Property<'a> {
+struct ExtraProperty<'a> {
     name: Cow<'a, str>,
     /// Whether the name is text; else it has escapes in it where it is none.
     is_text: bool,
@@ -31,7 +31,7 @@ struct Property<'a> {
 }
 
 /// Properties that spoil the text, as one JSON object of what came.
-pub(crate) struct Refused {
+pub(crate) struct RefusedProperties {
     pub(crate) reason: &'static str,
     pub(crate) raw: String,
 }
@@ -49,23 +49,23 @@ impl<'a> Extra<'a> {
 
     fn add(&mut self, name: Cow<'a, str>, is_text: bool, raw: &'a str) {
         if !name.contains('@') {
-            self.properties.push(Property { name, is_text, raw });
+            self.properties.push(ExtraProperty { name, is_text, raw });
         }
     }
 
     /// Adds the properties of a nested object under its path.
     pub(crate) fn push_nested(&mut self, path: &str, nested: Self) {
-        for Property { name, is_text, raw } in nested.properties {
+        for ExtraProperty { name, is_text, raw } in nested.properties {
             self.add(Cow::Owned(format!("{path}.{name}")), is_text, raw);
         }
     }
 
     /// The text of `extra_json`, none when it is empty, and what is not in it. Of a name that came more than once the last
     /// value counts.
-    pub(crate) fn finish(&self) -> (Option<String>, Option<Refused>) {
-        let (mut text, mut refused) = (None, None::<Refused>);
+    pub(crate) fn finish(&self) -> (Option<String>, Option<RefusedProperties>) {
+        let (mut text, mut refused) = (None, None::<RefusedProperties>);
         let mut last = HashMap::new();
-        if self.properties.len() > FEW {
+        if self.properties.len() > MAX_LINEAR {
             last.extend(self.properties.iter().enumerate().map(|(at, property)| (property.name(), at)));
         }
         for (at, property) in self.properties.iter().enumerate() {
@@ -76,10 +76,12 @@ impl<'a> Extra<'a> {
             if comes_again {
                 continue;
             }
-            let fault = if property.is_text { fault(property.raw) } else { Some(HALF) };
-            match fault {
+            let defect = if property.is_text { defect(property.raw) } else { Some(HALF_SURROGATE_PAIR) };
+            match defect {
                 None => property.write(text.get_or_insert_with(String::new)),
-                Some(reason) => property.write(&mut refused.get_or_insert(Refused { reason, raw: String::new() }).raw),
+                Some(reason) => {
+                    property.write(&mut refused.get_or_insert(RefusedProperties { reason, raw: String::new() }).raw)
+                }
             }
         }
         if let Some(text) = &mut text {
@@ -92,7 +94,7 @@ impl<'a> Extra<'a> {
     }
 }
 
-impl Property<'_> {
+impl ExtraProperty<'_> {
     fn name(&self) -> (&str, bool) {
         (&self.name, self.is_text)
     }
@@ -112,17 +114,17 @@ impl Property<'_> {
     }
 }
 
-const HALF: &str = "half a surrogate pair";
+const HALF_SURROGATE_PAIR: &str = "half a surrogate pair";
 
 /// Why a JSON value cannot be read by everybody; its syntax is known to be right.
-fn fault(raw: &str) -> Option<&'static str> {
+fn defect(raw: &str) -> Option<&'static str> {
     let bytes = raw.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
     while let Some(byte) = bytes.get(at) {
         match byte {
             b'"' => match end_of_string(&bytes[at..]) {
                 Some(length) => at += length,
-                None => return Some(HALF),
+                None => return Some(HALF_SURROGATE_PAIR),
             },
             b'-' | b'0'..=b'9' => {
                 let is_inside = |byte: &u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E');
@@ -132,7 +134,7 @@ fn fault(raw: &str) -> Option<&'static str> {
                 }
                 at += length;
             }
-            b'[' | b'{' if depth == DEPTH => return Some("nested too deep"),
+            b'[' | b'{' if depth == MAX_DEPTH => return Some("nested too deep"),
             byte => {
                 depth += usize::from(matches!(byte, b'[' | b'{'));
                 depth -= usize::from(matches!(byte, b']' | b'}'));

@@ -17,7 +17,7 @@ pub(crate) struct JsonColumns {
     columns: &'static [JsonColumn],
     /// A text that is no such object is itself the value of the first column.
     plain: bool,
-    builders: Vec<Builder>,
+    builders: Vec<JsonColumnBuilder>,
     /// Which builders the row at hand has filled.
     filled: Vec<bool>,
     /// Whether the object at hand has a property of any column, a null among them.
@@ -36,7 +36,7 @@ pub(crate) struct JsonMisfit {
     pub(crate) reason: &'static str,
 }
 
-enum Builder {
+enum JsonColumnBuilder {
     Text(StringBuilder),
     Guid(StringBuilder),
     Int32(Int32Builder),
@@ -47,10 +47,10 @@ impl JsonColumns {
     pub(crate) fn new(column: &'static Column, rows: usize) -> Self {
         let columns = column.json;
         let builders = columns.iter().map(|column| match column.ty {
-            Type::Guid => Builder::Guid(StringBuilder::with_capacity(rows, rows * 36)),
-            Type::Int32 => Builder::Int32(Int32Builder::with_capacity(rows)),
-            Type::Boolean => Builder::Boolean(BooleanBuilder::with_capacity(rows)),
-            _ => Builder::Text(StringBuilder::with_capacity(rows, rows * 16)),
+            Type::Guid => JsonColumnBuilder::Guid(StringBuilder::with_capacity(rows, rows * 36)),
+            Type::Int32 => JsonColumnBuilder::Int32(Int32Builder::with_capacity(rows)),
+            Type::Boolean => JsonColumnBuilder::Boolean(BooleanBuilder::with_capacity(rows)),
+            _ => JsonColumnBuilder::Text(StringBuilder::with_capacity(rows, rows * 16)),
         });
         let builders = builders.collect::<Vec<_>>();
         let filled = vec![false; builders.len()];
@@ -70,7 +70,7 @@ impl JsonColumns {
         if self.plain {
             self.append_plain(text);
         } else if text != "{}" && self.read(text).is_err() {
-            self.take_back_row();
+            self.discard_row();
             self.misfits.push(JsonMisfit { row: self.rows, column: None, reason: "not a JSON object" });
         }
         self.finish_row();
@@ -80,8 +80,8 @@ impl JsonColumns {
     fn append_plain(&mut self, text: &str) {
         let has_columns = text.trim_start().starts_with('{') && self.read(text).is_ok() && self.found;
         if !has_columns {
-            self.take_back_row();
-            if let (Some(Builder::Text(first)), false) = (self.builders.first_mut(), text.is_empty()) {
+            self.discard_row();
+            if let (Some(JsonColumnBuilder::Text(first)), false) = (self.builders.first_mut(), text.is_empty()) {
                 first.append_value(text);
                 self.filled[0] = true;
             }
@@ -91,7 +91,7 @@ impl JsonColumns {
     fn read(&mut self, text: &str) -> Result<(), serde_json::Error> {
         (self.found, self.has_controls) = (false, false);
         let mut json = serde_json::Deserializer::from_str(text);
-        json.deserialize_map(ObjectVisitor { into: self, path: Path::default() })?;
+        json.deserialize_map(PathVisitor { columns: self, path: Path::default() })?;
         json.end()?;
         if self.has_controls {
             // Names are read as bytes, and those without a check.
@@ -105,11 +105,11 @@ impl JsonColumns {
     }
 
     /// The text is not what it seemed: whatever was read of it does not count.
-    fn take_back_row(&mut self) {
+    fn discard_row(&mut self) {
         let row = self.rows;
         for (builder, filled) in self.builders.iter_mut().zip(&mut self.filled) {
             if *filled {
-                builder.drop_last(row);
+                builder.discard_last(row);
                 *filled = false;
             }
         }
@@ -135,15 +135,17 @@ impl JsonColumns {
     pub(crate) fn finish(&mut self) -> (Vec<ArrayRef>, Vec<JsonMisfit>) {
         self.rows = 0;
         let arrays = self.builders.iter_mut().map(|builder| match builder {
-            Builder::Text(builder) | Builder::Guid(builder) => Arc::new(builder.finish()) as ArrayRef,
-            Builder::Int32(builder) => Arc::new(builder.finish()),
-            Builder::Boolean(builder) => Arc::new(builder.finish()),
+            JsonColumnBuilder::Text(builder) | JsonColumnBuilder::Guid(builder) => {
+                Arc::new(builder.finish()) as ArrayRef
+            }
+            JsonColumnBuilder::Int32(builder) => Arc::new(builder.finish()),
+            JsonColumnBuilder::Boolean(builder) => Arc::new(builder.finish()),
         });
         (arrays.collect(), std::mem::take(&mut self.misfits))
     }
 }
 
-impl Builder {
+impl JsonColumnBuilder {
     /// Appends a JSON value, if it has the column's type.
     fn append(&mut self, raw: &str) -> Option<()> {
         match self {
@@ -164,7 +166,7 @@ impl Builder {
     }
 
     /// Takes back the value of the row at hand; rare, so it may copy.
-    fn drop_last(&mut self, rows: usize) {
+    fn discard_last(&mut self, rows: usize) {
         match self {
             Self::Text(builder) | Self::Guid(builder) => {
                 let kept = builder.finish();
@@ -195,13 +197,13 @@ struct Path {
     depth: usize,
 }
 
-struct ObjectVisitor<'c> {
-    into: &'c mut JsonColumns,
+struct PathVisitor<'c> {
+    columns: &'c mut JsonColumns,
     path: Path,
 }
 
 /// What a property leads to.
-enum Target {
+enum PathTarget {
     Column(usize),
     Object(&'static str),
     Nothing,
@@ -209,7 +211,7 @@ enum Target {
     Controls,
 }
 
-impl<'de> Visitor<'de> for ObjectVisitor<'_> {
+impl<'de> Visitor<'de> for PathVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -218,23 +220,23 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Path { names, depth } = self.path;
-        while let Some(target) = map.next_key_seed(Name { columns: self.into.columns, path: &names[..depth] })? {
+        while let Some(target) = map.next_key_seed(PathSeed { columns: self.columns.columns, path: &names[..depth] })? {
             match target {
-                Target::Nothing => {
+                PathTarget::Nothing => {
                     map.next_value::<IgnoredAny>()?;
                 }
-                Target::Controls => {
-                    self.into.has_controls = true;
+                PathTarget::Controls => {
+                    self.columns.has_controls = true;
                     map.next_value::<IgnoredAny>()?;
                 }
-                Target::Column(column) => {
-                    self.into.found = true;
-                    map.next_value_seed(Leaf { into: &mut *self.into, column })?;
+                PathTarget::Column(column) => {
+                    self.columns.found = true;
+                    map.next_value_seed(LeafSeed { columns: &mut *self.columns, column })?;
                 }
-                Target::Object(name) => {
+                PathTarget::Object(name) => {
                     let mut path = Path { names, depth: depth + 1 };
                     path.names[depth] = name;
-                    map.next_value_seed(Nested(ObjectVisitor { into: &mut *self.into, path }))?;
+                    map.next_value_seed(NestedSeed(PathVisitor { columns: &mut *self.columns, path }))?;
                 }
             }
         }
@@ -243,48 +245,48 @@ impl<'de> Visitor<'de> for ObjectVisitor<'_> {
 }
 
 /// Reads a property's name as what it leads to, without keeping the name.
-struct Name<'p> {
+struct PathSeed<'p> {
     columns: &'static [JsonColumn],
     path: &'p [&'static str],
 }
 
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Target;
+impl<'de> DeserializeSeed<'de> for PathSeed<'_> {
+    type Value = PathTarget;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Target, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<PathTarget, D::Error> {
         // As bytes: half a surrogate pair in a name is that name's alone.
         deserializer.deserialize_bytes(self)
     }
 }
 
-impl Visitor<'_> for Name<'_> {
-    type Value = Target;
+impl Visitor<'_> for PathSeed<'_> {
+    type Value = PathTarget;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a property name")
     }
 
-    fn visit_bytes<E>(self, name: &[u8]) -> Result<Target, E> {
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<PathTarget, E> {
         let depth = self.path.len();
         for (at, column) in self.columns.iter().enumerate() {
             if column.path.get(depth).is_some_and(|part| part.as_bytes() == name) && column.path[..depth] == *self.path
             {
                 let target = if column.path.len() == depth + 1 {
-                    Target::Column(at)
+                    PathTarget::Column(at)
                 } else {
-                    Target::Object(column.path[depth])
+                    PathTarget::Object(column.path[depth])
                 };
                 return Ok(target);
             }
         }
-        Ok(if name.iter().any(u8::is_ascii_control) { Target::Controls } else { Target::Nothing })
+        Ok(if name.iter().any(u8::is_ascii_control) { PathTarget::Controls } else { PathTarget::Nothing })
     }
 }
 
 /// An object on the way to a column; anything else there holds no column.
-struct Nested<'c>(ObjectVisitor<'c>);
+struct NestedSeed<'c>(PathVisitor<'c>);
 
-impl<'de> DeserializeSeed<'de> for Nested<'_> {
+impl<'de> DeserializeSeed<'de> for NestedSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -297,27 +299,27 @@ impl<'de> DeserializeSeed<'de> for Nested<'_> {
 }
 
 /// A value that belongs to a column.
-struct Leaf<'c> {
-    into: &'c mut JsonColumns,
+struct LeafSeed<'c> {
+    columns: &'c mut JsonColumns,
     column: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Leaf<'_> {
+impl<'de> DeserializeSeed<'de> for LeafSeed<'_> {
     type Value = ();
 
     /// Read as it came: what does not fit is this column's alone.
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         let raw: &'de RawValue = Deserialize::deserialize(deserializer)?;
-        let Self { into, column } = self;
+        let Self { columns, column } = self;
         if raw.get() == "null" {
             return Ok(());
         }
-        if into.filled[column] {
+        if columns.filled[column] {
             return Err(D::Error::custom("a property twice"));
         }
-        match into.builders[column].append(raw.get()) {
-            Some(()) => into.filled[column] = true,
-            None => into.misfit(column, "not of the column's type"),
+        match columns.builders[column].append(raw.get()) {
+            Some(()) => columns.filled[column] = true,
+            None => columns.misfit(column, "not of the column's type"),
         }
         Ok(())
     }

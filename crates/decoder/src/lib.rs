@@ -31,13 +31,13 @@ mod week;
 mod whole_number;
 
 pub use assemble::assemble;
-pub use interaction::history::{History, Keep};
+pub use interaction::history::{History, HistoryWindow};
 #[cfg(test)]
 pub(crate) use interaction::interactions::decode_interactions;
 pub use interaction::interactions::{DecodedInteractions, Interactions};
 pub use page::decode_page::decode_page;
 pub use page::decoded::Decoded;
-pub use payload::charset::{Charset, Outcome, Recogniser, Status};
+pub use payload::charset::{Charset, DecodedText, TextDecoder, TextStatus};
 pub use payload::decode_payloads::{DecodedPayloads, decode_payloads};
 pub use payload::raw_payload::{Fetched, RawPayload, SourceRow};
 pub use reject::{RecordKeys, Reject, reject_batch};

@@ -6,47 +6,47 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// The kind and place of a syntax error; its text could quote the row.
-pub(crate) fn without_text(error: &serde_json::Error) -> String {
+pub(crate) fn describe_error(error: &serde_json::Error) -> String {
     format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
 }
 
 /// The properties of an object in order, with their raw values; a name twice counts twice. Then those whose names hold half
 /// a surrogate pair, escaped as in JSON.
-pub(crate) struct Properties<'a>(pub(crate) Vec<(String, &'a RawValue)>, pub(crate) Vec<(String, &'a RawValue)>);
+pub(crate) struct RawProperties<'a>(pub(crate) Vec<(String, &'a RawValue)>, pub(crate) Vec<(String, &'a RawValue)>);
 
-impl<'de> Deserialize<'de> for Properties<'de> {
+impl<'de> Deserialize<'de> for RawProperties<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(PropertiesVisitor)
+        deserializer.deserialize_map(RawPropertiesVisitor)
     }
 }
 
-struct PropertiesVisitor;
+struct RawPropertiesVisitor;
 
-impl<'de> Visitor<'de> for PropertiesVisitor {
-    type Value = Properties<'de>;
+impl<'de> Visitor<'de> for RawPropertiesVisitor {
+    type Value = RawProperties<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a row")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Properties<'de>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawProperties<'de>, A::Error> {
         let (mut properties, mut broken) = (Vec::new(), Vec::new());
         while let Some((name, value)) = map.next_entry()? {
             match name {
-                Name::Text(name) => properties.push((name, value)),
-                Name::Broken(name) => broken.push((name, value)),
+                PropertyName::Text(name) => properties.push((name, value)),
+                PropertyName::Broken(name) => broken.push((name, value)),
             }
         }
-        Ok(Properties(properties, broken))
+        Ok(RawProperties(properties, broken))
     }
 }
 
-enum Name {
+enum PropertyName {
     Text(String),
     Broken(String),
 }
 
-impl<'de> Deserialize<'de> for Name {
+impl<'de> Deserialize<'de> for PropertyName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         // As bytes: text that holds half a surrogate pair would end the whole object.
         deserializer.deserialize_bytes(NameVisitor)
@@ -56,16 +56,16 @@ impl<'de> Deserialize<'de> for Name {
 struct NameVisitor;
 
 impl Visitor<'_> for NameVisitor {
-    type Value = Name;
+    type Value = PropertyName;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a property name")
     }
 
-    fn visit_bytes<E>(self, name: &[u8]) -> Result<Name, E> {
+    fn visit_bytes<E>(self, name: &[u8]) -> Result<PropertyName, E> {
         Ok(match str::from_utf8(name) {
-            Ok(name) => Name::Text(name.to_owned()),
-            Err(_) => Name::Broken(escaped(name)),
+            Ok(name) => PropertyName::Text(name.to_owned()),
+            Err(_) => PropertyName::Broken(escaped(name)),
         })
     }
 }

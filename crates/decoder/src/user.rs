@@ -5,10 +5,10 @@ use copilot_lake_tables::{GRAPH_USER, Instant, Week};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use crate::raw_object::{Properties, without_text};
+use crate::raw_object::{RawProperties, describe_error};
 use crate::sha256::sha256;
 use crate::stored_id::stored_id;
-use crate::table_rows::{Cell, Row, TableRows};
+use crate::table_rows::{Cell, TableRow, TableRows};
 use crate::{Error, Reject};
 
 /// The service plan that reading a user's history requires: `M365_COPILOT_BUSINESS_CHAT`.
@@ -55,7 +55,7 @@ pub fn decode_users(
 ) -> Result<DecodedUsers, Error> {
     let not_a_page = |reason: String| Error::NotAPage { table: GRAPH_USER.name, reason };
     let text = simdutf8::basic::from_utf8(rows).map_err(|_| not_a_page("not UTF-8".to_owned()))?;
-    let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| not_a_page(without_text(&error)))?;
+    let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| not_a_page(describe_error(&error)))?;
     let mut decoded = DecodedUsers { rows: raw.len() as u64, ..DecodedUsers::default() };
     let mut rows = TableRows::new(&GRAPH_USER);
     for raw in raw.iter().map(|raw| raw.get()) {
@@ -80,26 +80,26 @@ pub fn decode_users(
 }
 
 /// A row and its person, or why it is none.
-fn user(raw: &str) -> Result<(Row<'_>, User), String> {
-    let Properties(properties, broken) =
-        serde_json::from_str(raw).map_err(|error| format!("not a row: {}", without_text(&error)))?;
-    let mut row = Row::new(&GRAPH_USER);
+fn user(raw: &str) -> Result<(TableRow<'_>, User), String> {
+    let RawProperties(properties, broken) =
+        serde_json::from_str(raw).map_err(|error| format!("not a row: {}", describe_error(&error)))?;
+    let mut row = TableRow::new(&GRAPH_USER);
     let (mut assigned, mut deleted) = ("null", "null");
     for (name, value) in properties {
         match name.as_str() {
             "assignedPlans" => assigned = value.get(),
             "deletedDateTime" => deleted = value.get(),
-            name => row.property(name, value.get()),
+            name => row.set_property(name, value.get()),
         }
     }
-    broken.into_iter().for_each(|(name, value)| row.broken(name, value.get()));
+    broken.into_iter().for_each(|(name, value)| row.add_broken(name, value.get()));
     let id = row.text("user_id").filter(|id| !id.is_empty()).ok_or("a user without an id")?;
     let user = User {
         id: stored_id(&id).into_owned(),
         principal_name: row.text("user_principal_name"),
         is_licensed: plans(&mut row, assigned),
         deleted_at: instant(deleted).unwrap_or_else(|()| {
-            row.refuse("deletedDateTime", "not an instant".to_owned(), deleted);
+            row.reject("deletedDateTime", "not an instant".to_owned(), deleted);
             None
         }),
     };
@@ -107,9 +107,9 @@ fn user(raw: &str) -> Result<(Row<'_>, User), String> {
 }
 
 /// Reads `assignedPlans`: whether the plan that counts is enabled, and since when.
-fn plans<'a>(row: &mut Row<'a>, raw: &'a str) -> bool {
+fn plans<'a>(row: &mut TableRow<'a>, raw: &'a str) -> bool {
     let Ok(plans) = serde_json::from_str::<Option<Vec<&RawValue>>>(raw) else {
-        row.refuse("has_copilot_license", "not an array".to_owned(), raw);
+        row.reject("has_copilot_license", "not an array".to_owned(), raw);
         return false;
     };
     // Not sent says nothing; an empty array says no.
@@ -131,13 +131,13 @@ fn plans<'a>(row: &mut Row<'a>, raw: &'a str) -> bool {
         }
     }
     if !is_whole {
-        row.refuse("has_copilot_license", "an element is not a plan".to_owned(), raw);
+        row.reject("has_copilot_license", "an element is not a plan".to_owned(), raw);
     }
     if is_licensed || is_whole {
         row.set("has_copilot_license", Cell::Boolean(is_licensed));
     }
     if let Some(misfit) = misfit {
-        row.refuse("license_assigned_at", "not an instant".to_owned(), &misfit);
+        row.reject("license_assigned_at", "not an instant".to_owned(), &misfit);
     }
     if let Some(since) = since {
         row.set("license_assigned_at", Cell::Instant(since));

@@ -8,34 +8,34 @@ use serde_json::Value;
 pub(super) const CARD: &str = "application/vnd.microsoft.card.adaptive";
 
 /// Which block of an answer repeats another one, with footnotes in place of links.
-const REPEATED: &str = "MessageTextField";
+const REPEATED_ID: &str = "MessageTextField";
 
 /// A block of text.
-struct Block {
+struct CardBlock {
     id: Option<String>,
     text: String,
     /// Whether it stands for something that is no text.
-    stands_for: bool,
+    is_alternative: bool,
 }
 
 /// The text that a card shows; `None` when it shows none.
 pub(super) fn text(content: &str) -> Option<String> {
     let mut blocks = Vec::new();
-    let card = serde_json::from_str::<Value>(content).or_else(|_| serde_json::from_str(&mended(content)));
+    let card = serde_json::from_str::<Value>(content).or_else(|_| serde_json::from_str(&repaired(content)));
     match &card {
         Ok(card) => elements(card, "body").for_each(|element| collect(element, &mut blocks)),
         // Nested deeper than JSON is read, or cut.
-        Err(_) => blocks = texts(&mended(content)),
+        Err(_) => blocks = texts(&repaired(content)),
     }
-    let unnamed = || blocks.iter().filter(|block| block.id.is_none() && !block.stands_for);
+    let unnamed = || blocks.iter().filter(|block| block.id.is_none() && !block.is_alternative);
     let said = Words::of(unnamed());
     let unnamed: HashSet<&str> = unnamed().map(|block| block.text.trim()).collect();
-    let is_repeated = |block: &Block| said.repeat(block) || unnamed.contains(block.text.trim());
+    let is_repeated = |block: &CardBlock| said.repeat(block) || unnamed.contains(block.text.trim());
     let mut texts: HashSet<&str> =
-        blocks.iter().filter(|block| !block.stands_for).map(|block| block.text.trim()).collect();
+        blocks.iter().filter(|block| !block.is_alternative).map(|block| block.text.trim()).collect();
     let shown = blocks.iter().filter(|block| match block.id.as_deref() {
-        _ if block.stands_for => texts.insert(block.text.trim()),
-        Some(REPEATED) => !is_repeated(block),
+        _ if block.is_alternative => texts.insert(block.text.trim()),
+        Some(REPEATED_ID) => !is_repeated(block),
         _ => true,
     });
     let text = shown.map(|block| block.text.trim()).filter(|text| !text.is_empty());
@@ -50,27 +50,27 @@ pub(super) fn text(content: &str) -> Option<String> {
 }
 
 /// JSON with a replacement character in place of each half of a surrogate pair.
-fn mended(content: &str) -> String {
+fn repaired(content: &str) -> String {
     let unit = |escape: &str| u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok();
-    let mut mended = String::with_capacity(content.len());
+    let mut repaired = String::with_capacity(content.len());
     let mut rest = content;
     while let Some(at) = rest.find('\\') {
         let (before, escape) = rest.split_at(at);
-        mended.push_str(before);
+        repaired.push_str(before);
         let length = match unit(escape) {
             Some(0xD800..=0xDBFF) if matches!(unit(&escape[6..]), Some(0xDC00..=0xDFFF)) => 12,
             Some(0xD800..=0xDFFF) => 6,
             _ => escape.char_indices().nth(2).map_or(escape.len(), |(at, _)| at),
         };
-        mended.push_str(if length == 6 { "\\ufffd" } else { &escape[..length] });
+        repaired.push_str(if length == 6 { "\\ufffd" } else { &escape[..length] });
         rest = &escape[length..];
     }
-    mended.push_str(rest);
-    mended
+    repaired.push_str(rest);
+    repaired
 }
 
 /// Every text of what cannot be read as a card.
-fn texts(content: &str) -> Vec<Block> {
+fn texts(content: &str) -> Vec<CardBlock> {
     let mut blocks = Vec::new();
     let mut rest = content;
     let mut key = None;
@@ -78,8 +78,8 @@ fn texts(content: &str) -> Vec<Block> {
         let Some(end) = end_of_string(string) else { break };
         let (string, after) = string.split_at(end);
         let is_value = between.trim() == ":";
-        if is_value && let Some(stands_for) = key {
-            blocks.extend(serde_json::from_str(string).ok().map(|text| Block { id: None, text, stands_for }));
+        if is_value && let Some(is_alternative) = key {
+            blocks.extend(serde_json::from_str(string).ok().map(|text| CardBlock { id: None, text, is_alternative }));
         }
         key = match string {
             "\"text\"" | "\"codeSnippet\"" if !is_value => Some(false),
@@ -106,11 +106,11 @@ fn end_of_string(text: &str) -> Option<usize> {
 }
 
 /// Collects the text of an element and of those inside it, in the order in which they are shown.
-fn collect(element: &Value, blocks: &mut Vec<Block>) {
+fn collect(element: &Value, blocks: &mut Vec<CardBlock>) {
     let text = |name: &str| element.get(name).and_then(Value::as_str);
-    let mut push = |text: String, stands_for: bool| {
+    let mut push = |text: String, is_alternative: bool| {
         let id = element.get("id").and_then(Value::as_str).map(str::to_owned);
-        blocks.push(Block { id, text, stands_for });
+        blocks.push(CardBlock { id, text, is_alternative });
     };
     match text("type").unwrap_or_default() {
         "TextBlock" | "TextRun" | "Badge" => text("text").into_iter().for_each(|text| push(text.to_owned(), false)),
@@ -125,10 +125,10 @@ fn collect(element: &Value, blocks: &mut Vec<Block>) {
         "FactSet" => {
             for fact in elements(element, "facts") {
                 let part = |name: &str| fact.get(name).and_then(Value::as_str).unwrap_or_default();
-                blocks.push(Block {
+                blocks.push(CardBlock {
                     id: None,
                     text: format!("{}: {}", part("title"), part("value")),
-                    stands_for: false,
+                    is_alternative: false,
                 });
             }
         }
@@ -153,7 +153,7 @@ fn elements<'e>(element: &'e Value, name: &str) -> impl Iterator<Item = &'e Valu
 struct Words(HashSet<String>);
 
 impl Words {
-    fn of<'b>(blocks: impl IntoIterator<Item = &'b Block>) -> Self {
+    fn of<'b>(blocks: impl IntoIterator<Item = &'b CardBlock>) -> Self {
         let mut words = HashSet::new();
         for block in blocks {
             // `[1](https://...)`, `[^1^]` and `name[2]` number what they point at.
@@ -171,7 +171,7 @@ impl Words {
     }
 
     /// Whether a block says nothing else: it has words, and nine of ten are among these.
-    fn repeat(&self, block: &Block) -> bool {
+    fn repeat(&self, block: &CardBlock) -> bool {
         let Self(words) = Self::of([block]);
         !words.is_empty() && words.intersection(&self.0).count() * 10 >= words.len() * 9
     }

@@ -10,7 +10,7 @@ use crate::stored_id::stored_id;
 
 /// Which rows are kept of a history that was read without a filter. Rows without a usable time are.
 #[derive(Debug, Clone)]
-pub struct Keep {
+pub struct HistoryWindow {
     /// When they were created.
     pub window: Range<Instant>,
     /// Their app classes; all when empty.
@@ -22,7 +22,7 @@ pub struct Keep {
 #[derive(Debug)]
 pub struct History {
     user_id: String,
-    keep: Option<Keep>,
+    keep: Option<HistoryWindow>,
     /// Hashes of the keys of rows that came, and of their words.
     seen: HashMap<u64, u64>,
     state: RandomState,
@@ -32,7 +32,7 @@ pub struct History {
 
 impl History {
     /// Nothing was read yet; without `keep` all rows are kept.
-    pub fn new(user_id: &str, keep: Option<Keep>) -> Self {
+    pub fn new(user_id: &str, keep: Option<HistoryWindow>) -> Self {
         Self {
             user_id: stored_id(user_id).into_owned(),
             keep,
@@ -63,36 +63,36 @@ impl History {
     }
 
     /// What becomes of a row with this key, time and class.
-    pub(super) fn meet(
+    pub(super) fn classify(
         &mut self,
         key: &[String; 3],
         created_at: Option<Instant>,
         app_class: Option<&str>,
         raw: &str,
-    ) -> Meeting {
-        if let Some(Keep { window, app_classes }) = &self.keep {
+    ) -> RowOccurrence {
+        if let Some(HistoryWindow { window, app_classes }) = &self.keep {
             let is_outside = created_at.is_some_and(|at| !window.contains(&at));
-            let is_other = !app_classes.is_empty() && !app_classes.iter().any(|class| Some(&**class) == app_class);
-            if is_outside || is_other {
-                return Meeting::NotWanted;
+            let is_other_app = !app_classes.is_empty() && !app_classes.iter().any(|class| Some(&**class) == app_class);
+            if is_outside || is_other_app {
+                return RowOccurrence::Filtered;
             }
         }
-        let (key, words) = (self.state.hash_one(key), self.state.hash_one(raw));
-        match self.seen.insert(key, words) {
-            None => Meeting::New(key),
-            Some(before) if before == words => Meeting::Same,
-            Some(_) => Meeting::Differs(key),
+        let (key, content_hash) = (self.state.hash_one(key), self.state.hash_one(raw));
+        match self.seen.insert(key, content_hash) {
+            None => RowOccurrence::New(key),
+            Some(before) if before == content_hash => RowOccurrence::Repeated,
+            Some(_) => RowOccurrence::Changed(key),
         }
     }
 }
 
 /// What becomes of a row, with a hash of its key if it is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meeting {
+pub(super) enum RowOccurrence {
     New(u64),
     /// It came before in the same words.
-    Same,
+    Repeated,
     /// It came before in other words.
-    Differs(u64),
-    NotWanted,
+    Changed(u64),
+    Filtered,
 }

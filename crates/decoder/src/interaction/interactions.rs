@@ -10,12 +10,12 @@ use arrow::array::RecordBatch;
 use copilot_lake_tables::{AI_INTERACTION, AI_INTERACTION_MENTION, INTERACTION_CHILDREN, Instant, Table, Week};
 use serde_json::value::RawValue;
 
-use super::history::{History, Meeting};
+use super::history::{History, RowOccurrence};
 use super::text::Attachment;
 use super::{card, text};
-use crate::raw_object::{Properties, without_text};
+use crate::raw_object::{RawProperties, describe_error};
 use crate::sha256::sha256;
-use crate::table_rows::{Cell, Row, TableRows};
+use crate::table_rows::{Cell, TableRow, TableRows};
 use crate::{Error, Reject};
 
 /// What became of interactions: of each, one version.
@@ -50,29 +50,29 @@ pub(crate) fn decode_interactions(
 ) -> Result<DecodedInteractions, Error> {
     let mut interactions = Interactions::default();
     interactions.add(&mut History::new(user_id, None), rows)?;
-    let mut parts = interactions.finish(extracted_at)?;
-    assert_eq!(parts.len(), 1, "a row came in other words");
-    Ok(parts.remove(0))
+    let mut revisions = interactions.finish(extracted_at)?;
+    assert_eq!(revisions.len(), 1, "a row came in other words");
+    Ok(revisions.remove(0))
 }
 
 /// Rows of histories, page by page, until they are taken.
 #[derive(Default)]
 pub struct Interactions {
     /// What came for the first time, then what came before in other words: the second version of each, the third.
-    parts: Vec<Part>,
+    revisions: Vec<Revision>,
     /// In which part the last version of each interaction is, by a hash of its key.
-    places: HashMap<u64, usize>,
+    latest: HashMap<u64, usize>,
     rows: u64,
 }
 
 /// Rows, of each interaction one version.
-struct Part {
+struct Revision {
     interactions: TableRows,
     children: [TableRows; CHILDREN.len()],
     keys: HashSet<u64>,
 }
 
-impl Default for Part {
+impl Default for Revision {
     fn default() -> Self {
         Self {
             interactions: TableRows::new(&AI_INTERACTION),
@@ -91,7 +91,7 @@ impl Interactions {
     pub fn add(&mut self, history: &mut History, rows: &[u8]) -> Result<(), Error> {
         let not_a_page = |reason: String| Error::NotAPage { table: AI_INTERACTION.name, reason };
         let text = simdutf8::basic::from_utf8(rows).map_err(|_| not_a_page("not UTF-8".to_owned()))?;
-        let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| not_a_page(without_text(&error)))?;
+        let raw: Vec<&RawValue> = serde_json::from_str(text).map_err(|error| not_a_page(describe_error(&error)))?;
         let rejects = self.rejects();
         for raw in &raw {
             self.interaction(history, raw.get());
@@ -102,29 +102,30 @@ impl Interactions {
     }
 
     fn rejects(&self) -> u64 {
-        let tables = self.parts.iter().flat_map(|part| part.children.iter().chain([&part.interactions]));
+        let tables =
+            self.revisions.iter().flat_map(|revision| revision.children.iter().chain([&revision.interactions]));
         tables.map(|table| table.misfits() as u64).sum()
     }
 
     fn interaction(&mut self, history: &mut History, raw: &str) {
-        let mut row = Row::new(&AI_INTERACTION);
+        let mut row = TableRow::new(&AI_INTERACTION);
         // A name twice counts once: the value that came last.
         let (mut sender, mut content) = ("null", "null");
         let mut arrays = ["null"; CHILDREN.len()];
-        match serde_json::from_str::<Properties<'_>>(raw) {
-            Ok(Properties(properties, broken)) => {
-                broken.into_iter().for_each(|(name, value)| row.broken(name, value.get()));
+        match serde_json::from_str::<RawProperties<'_>>(raw) {
+            Ok(RawProperties(properties, broken)) => {
+                broken.into_iter().for_each(|(name, value)| row.add_broken(name, value.get()));
                 for (name, value) in properties {
                     let value = value.get();
                     match (name.as_str(), CHILDREN.iter().position(|(property, ..)| *property == name)) {
                         (_, Some(at)) => arrays[at] = value,
                         ("from", _) => sender = value,
                         ("body", _) => content = value,
-                        _ => row.property(&name, value),
+                        _ => row.set_property(&name, value),
                     }
                 }
             }
-            Err(error) => row.refuse("", format!("not a row: {}", without_text(&error)), raw),
+            Err(error) => row.reject("", format!("not a row: {}", describe_error(&error)), raw),
         }
         from(&mut row, sender);
         let content_type = body(&mut row, content);
@@ -133,8 +134,8 @@ impl Interactions {
             elements[at] = array(&mut row, count, arrays[at]);
         }
         row.set("user_id", Cell::Text(history.user_id().to_owned()));
-        row.fill("session_id", String::new);
-        row.fill("interaction_id", || sha256(raw));
+        row.fill_key("session_id", String::new);
+        row.fill_key("interaction_id", || sha256(raw));
         let app = row.text("app_class").map(|class| app(&class).to_owned());
         if let Some(app) = app {
             row.set("app", Cell::Text(app));
@@ -142,19 +143,19 @@ impl Interactions {
         let created_at = row.instant("created_at");
         let row_time = created_at.unwrap_or(Week::UNKNOWN.start());
         let key = ["user_id", "session_id", "interaction_id"].map(|part| row.text(part).unwrap_or_default());
-        let (hash, place) = match history.meet(&key, created_at, row.text("app_class").as_deref(), raw) {
-            Meeting::New(key) => (key, 0),
+        let (hash, number) = match history.classify(&key, created_at, row.text("app_class").as_deref(), raw) {
+            RowOccurrence::New(key) => (key, 0),
             // What came before it may be in the lake, or in a part before.
-            Meeting::Differs(key) => (key, self.places.get(&key).map_or(1, |place| place + 1)),
-            Meeting::Same | Meeting::NotWanted => return,
+            RowOccurrence::Changed(key) => (key, self.latest.get(&key).map_or(1, |number| number + 1)),
+            RowOccurrence::Repeated | RowOccurrence::Filtered => return,
         };
-        self.places.insert(hash, place);
-        while self.parts.len() <= place {
-            self.parts.push(Part::default());
+        self.latest.insert(hash, number);
+        while self.revisions.len() <= number {
+            self.revisions.push(Revision::default());
         }
-        let part = &mut self.parts[place];
-        if place > 0 {
-            part.keys.insert(hash);
+        let revision = &mut self.revisions[number];
+        if number > 0 {
+            revision.keys.insert(hash);
         }
         let mut attachments = Vec::new();
         for (at, elements) in elements.iter().enumerate() {
@@ -167,7 +168,7 @@ impl Interactions {
                         content: child.text("content").unwrap_or_default(),
                     });
                 }
-                part.children[at].append(child, row_time);
+                revision.children[at].append(child, row_time);
             }
         }
         let content = row.text("body_content");
@@ -176,7 +177,7 @@ impl Interactions {
         if content.is_some() || !text.is_empty() {
             row.set("text", Cell::Text(text));
         }
-        part.interactions.append(row, row_time);
+        revision.interactions.append(row, row_time);
     }
 
     /// The rows, all as of that time, in parts that follow one another: the first has what came for the first time, rows of
@@ -185,19 +186,19 @@ impl Interactions {
     /// # Errors
     /// None in practice: the columns are built for the schema.
     pub fn finish(self, extracted_at: Instant) -> Result<Vec<DecodedInteractions>, Error> {
-        let mut parts = self.parts;
-        if parts.is_empty() {
-            parts.push(Part::default());
+        let mut revisions = self.revisions;
+        if revisions.is_empty() {
+            revisions.push(Revision::default());
         }
-        let decoded = parts.into_iter().enumerate().map(|(place, part)| {
-            let rows = if place == 0 { self.rows } else { 0 };
-            Ok(DecodedInteractions { rows, differs: place > 0, ..part.finish(extracted_at)? })
+        let decoded = revisions.into_iter().enumerate().map(|(number, revision)| {
+            let rows = if number == 0 { self.rows } else { 0 };
+            Ok(DecodedInteractions { rows, differs: number > 0, ..revision.finish(extracted_at)? })
         });
         decoded.collect()
     }
 }
 
-impl Part {
+impl Revision {
     fn finish(self, extracted_at: Instant) -> Result<DecodedInteractions, Error> {
         let Self { interactions, children, keys } = self;
         let mut decoded = DecodedInteractions { keys, ..DecodedInteractions::default() };
@@ -212,7 +213,7 @@ impl Part {
 }
 
 /// The elements of an array, and how many there are.
-fn array<'a>(row: &mut Row<'a>, count: &'static str, raw: &'a str) -> Vec<&'a RawValue> {
+fn array<'a>(row: &mut TableRow<'a>, count: &'static str, raw: &'a str) -> Vec<&'a RawValue> {
     match serde_json::from_str::<Option<Vec<&RawValue>>>(raw) {
         Ok(elements) => {
             if let Some(elements) = &elements {
@@ -221,27 +222,27 @@ fn array<'a>(row: &mut Row<'a>, count: &'static str, raw: &'a str) -> Vec<&'a Ra
             elements.unwrap_or_default()
         }
         Err(_) => {
-            row.refuse(count, "not an array".to_owned(), raw);
+            row.reject(count, "not an array".to_owned(), raw);
             vec![]
         }
     }
 }
 
 /// A row of a child table.
-fn child<'a>(table: &'static Table, key: &[String; 3], position: usize, raw: &'a str) -> Row<'a> {
-    let mut row = Row::new(table);
-    match serde_json::from_str::<Properties<'_>>(raw) {
-        Ok(Properties(properties, broken)) => {
-            broken.into_iter().for_each(|(name, value)| row.broken(name, value.get()));
+fn child<'a>(table: &'static Table, key: &[String; 3], position: usize, raw: &'a str) -> TableRow<'a> {
+    let mut row = TableRow::new(table);
+    match serde_json::from_str::<RawProperties<'_>>(raw) {
+        Ok(RawProperties(properties, broken)) => {
+            broken.into_iter().for_each(|(name, value)| row.add_broken(name, value.get()));
             for (name, value) in properties {
                 if name == "mentioned" && table.name == AI_INTERACTION_MENTION.name {
                     mentioned(&mut row, value.get());
                 } else {
-                    row.property(&name, value.get());
+                    row.set_property(&name, value.get());
                 }
             }
         }
-        Err(_) => row.refuse("", "not an object".to_owned(), raw),
+        Err(_) => row.reject("", "not an object".to_owned(), raw),
     }
     // A card may come as the object itself.
     if let Some(card) = row.raw("content").filter(|content| content.starts_with('{'))
@@ -264,7 +265,7 @@ fn app(class: &str) -> &str {
 }
 
 /// Reads `body`; returns its content type.
-fn body<'a>(row: &mut Row<'a>, raw: &'a str) -> Option<String> {
+fn body<'a>(row: &mut TableRow<'a>, raw: &'a str) -> Option<String> {
     let columns = [("contentType", "body_content_type"), ("content", "body_content")];
     nested(row, "body_content", "body", raw, |row, name, value| {
         let column = columns.iter().find(|(property, _)| *property == name);
@@ -274,19 +275,19 @@ fn body<'a>(row: &mut Row<'a>, raw: &'a str) -> Option<String> {
 }
 
 /// Reads `from`: of its identities the one that is filled.
-fn from<'a>(row: &mut Row<'a>, raw: &'a str) {
+fn from<'a>(row: &mut TableRow<'a>, raw: &'a str) {
     let names = ["from_kind", "from_id", "from_display_name"];
     nested(row, "from_kind", "from", raw, |row, kind, value| identity(row, names, "from", kind, value));
 }
 
 /// Reads `mentioned` of a mention.
-fn mentioned<'a>(row: &mut Row<'a>, raw: &'a str) {
+fn mentioned<'a>(row: &mut TableRow<'a>, raw: &'a str) {
     let names = ["mentioned_kind", "mentioned_id", "mentioned_display_name"];
     nested(row, "mentioned_kind", "mentioned", raw, |row, kind, value| identity(row, names, "mentioned", kind, value));
 }
 
 /// Reads one identity of a set; `false`: its place is taken, or it is none.
-fn identity<'a>(row: &mut Row<'a>, names: [&'static str; 3], set: &str, kind: &str, raw: &'a str) -> bool {
+fn identity<'a>(row: &mut TableRow<'a>, names: [&'static str; 3], set: &str, kind: &str, raw: &'a str) -> bool {
     let [kind_column, id, display_name] = names;
     let is_known = matches!(kind, "user" | "application" | "device" | "conversation" | "tag");
     if is_known && raw == "null" {
@@ -314,22 +315,22 @@ fn identity<'a>(row: &mut Row<'a>, names: [&'static str; 3], set: &str, kind: &s
 
 /// Reads a nested object: properties that `take` does not take go to `extra_json` with their path.
 fn nested<'a>(
-    row: &mut Row<'a>,
+    row: &mut TableRow<'a>,
     column: &'static str,
     path: &str,
     raw: &'a str,
-    mut take: impl FnMut(&mut Row<'a>, &str, &'a str) -> bool,
+    mut take: impl FnMut(&mut TableRow<'a>, &str, &'a str) -> bool,
 ) {
-    match serde_json::from_str::<Option<Properties<'_>>>(raw) {
+    match serde_json::from_str::<Option<RawProperties<'_>>>(raw) {
         Ok(None) => {}
-        Ok(Some(Properties(properties, broken))) => {
+        Ok(Some(RawProperties(properties, broken))) => {
             for (name, value) in properties {
                 if !take(row, &name, value.get()) {
-                    row.unknown(format!("{path}.{name}"), value.get());
+                    row.add_unknown(format!("{path}.{name}"), value.get());
                 }
             }
-            broken.into_iter().for_each(|(name, value)| row.broken(format!("{path}.{name}"), value.get()));
+            broken.into_iter().for_each(|(name, value)| row.add_broken(format!("{path}.{name}"), value.get()));
         }
-        Err(_) => row.refuse(column, "not an object".to_owned(), raw),
+        Err(_) => row.reject(column, "not an object".to_owned(), raw),
     }
 }

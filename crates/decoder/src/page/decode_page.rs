@@ -4,12 +4,12 @@ use copilot_lake_tables::{Instant, Labels, Table};
 use serde::de::Deserializer as _;
 
 use super::decoded::Decoded;
-use super::fast_path::Rows;
+use super::fast_path::RowsVisitor;
 use super::page_columns::PageColumns;
 use super::slow_path::read_rows;
 use super::wire_names::WireNames;
 use crate::Error;
-use crate::raw_object::without_text;
+use crate::raw_object::describe_error;
 
 /// Decodes the JSON array of a page's rows. The labels are the service's, for codes that the catalogue does not know.
 ///
@@ -29,10 +29,10 @@ pub fn decode_page(
     let mut misfits = Vec::new();
 
     let mut json = serde_json::Deserializer::from_str(text);
-    let quick = json.deserialize_seq(Rows { columns: &mut columns, names: &mut names }).and_then(|()| json.end());
-    if quick.is_err() {
+    let fast = json.deserialize_seq(RowsVisitor { columns: &mut columns, names: &mut names }).and_then(|()| json.end());
+    if fast.is_err() {
         columns = PageColumns::new(table, text.len());
-        read_rows(text, &mut columns, &names, &mut misfits).map_err(|error| not_a_page(without_text(&error)))?;
+        read_rows(text, &mut columns, &names, &mut misfits).map_err(|error| not_a_page(describe_error(&error)))?;
     }
     columns.finish(table, extracted_at, labels, misfits)
 }

@@ -10,16 +10,16 @@ use serde_json::value::RawValue;
 
 use super::page_columns::PageColumns;
 use super::wire_names::WireNames;
-use crate::column_builder::{Builder, Misfit, Value};
+use crate::column_builder::{ColumnBuilder, ColumnValue, MisfitReason};
 use crate::extra_json::Extra;
 
 /// Reads the array of rows.
-pub(crate) struct Rows<'c> {
+pub(crate) struct RowsVisitor<'c> {
     pub(crate) columns: &'c mut PageColumns,
     pub(crate) names: &'c mut WireNames,
 }
 
-impl<'de> Visitor<'de> for Rows<'_> {
+impl<'de> Visitor<'de> for RowsVisitor<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -27,17 +27,17 @@ impl<'de> Visitor<'de> for Rows<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(Row { columns: &mut *self.columns, names: &mut *self.names })?.is_some() {}
+        while seq.next_element_seed(RowSeed { columns: &mut *self.columns, names: &mut *self.names })?.is_some() {}
         Ok(())
     }
 }
 
-struct Row<'c> {
+struct RowSeed<'c> {
     columns: &'c mut PageColumns,
     names: &'c mut WireNames,
 }
 
-impl<'de> DeserializeSeed<'de> for Row<'_> {
+impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -45,7 +45,7 @@ impl<'de> DeserializeSeed<'de> for Row<'_> {
     }
 }
 
-impl<'de> Visitor<'de> for Row<'_> {
+impl<'de> Visitor<'de> for RowSeed<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -58,24 +58,24 @@ impl<'de> Visitor<'de> for Row<'_> {
         let mut extra = Extra::default();
         // Places: a column's position, that of the annotation, and one beyond for the start of a row.
         let annotation = names.wires.len() - 1;
-        let mut place = names.wires.len();
-        while let Some(property) = map.next_key_seed(Name { names, guess: names.after[place] })? {
+        let mut slot = names.wires.len();
+        while let Some(property) = map.next_key_seed(NameSeed { names, guess: names.next_slot[slot] })? {
             match property {
-                Property::Column(at) => {
+                WireProperty::Column(at) => {
                     if seen & (1 << at) != 0 {
                         return Err(A::Error::custom("a property twice"));
                     }
                     seen |= 1 << at;
                     map.next_value_seed(ValueSeed(&mut columns.builders[at]))?;
-                    names.after[place] = at;
-                    place = at;
+                    names.next_slot[slot] = at;
+                    slot = at;
                 }
-                Property::Annotation => {
+                WireProperty::Annotation => {
                     map.next_value::<IgnoredAny>()?;
-                    names.after[place] = annotation;
-                    place = annotation;
+                    names.next_slot[slot] = annotation;
+                    slot = annotation;
                 }
-                Property::Unknown(name) => {
+                WireProperty::Unknown(name) => {
                     let raw: &'de RawValue = map.next_value()?;
                     extra.push(name, raw.get());
                 }
@@ -89,55 +89,55 @@ impl<'de> Visitor<'de> for Row<'_> {
     }
 }
 
-enum Property {
+enum WireProperty {
     Column(usize),
     /// An annotation: not data.
     Annotation,
     Unknown(String),
 }
 
-struct Name<'n> {
+struct NameSeed<'n> {
     names: &'n WireNames,
     guess: usize,
 }
 
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Property;
+impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
+    type Value = WireProperty;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Property, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<WireProperty, D::Error> {
         deserializer.deserialize_str(self)
     }
 }
 
-impl Visitor<'_> for Name<'_> {
-    type Value = Property;
+impl Visitor<'_> for NameSeed<'_> {
+    type Value = WireProperty;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a property name")
     }
 
-    fn visit_str<E>(self, name: &str) -> Result<Property, E> {
+    fn visit_str<E>(self, name: &str) -> Result<WireProperty, E> {
         if self.names.wires[self.guess] == name {
             return Ok(if self.guess + 1 == self.names.wires.len() {
-                Property::Annotation
+                WireProperty::Annotation
             } else {
-                Property::Column(self.guess)
+                WireProperty::Column(self.guess)
             });
         }
         Ok(match self.names.column(name) {
-            Some(at) => Property::Column(at),
-            None if name.contains('@') => Property::Annotation,
-            None => Property::Unknown(name.to_owned()),
+            Some(at) => WireProperty::Column(at),
+            None if name.contains('@') => WireProperty::Annotation,
+            None => WireProperty::Unknown(name.to_owned()),
         })
     }
 }
 
 /// Appends the next value to a builder, whatever its type.
-struct ValueSeed<'b>(&'b mut Builder);
+struct ValueSeed<'b>(&'b mut ColumnBuilder);
 
 impl ValueSeed<'_> {
-    fn append<E: serde::de::Error>(self, value: &Value<'_>) -> Result<(), E> {
-        self.0.append(value).map_err(|misfit: Misfit| E::custom(misfit))
+    fn append<E: serde::de::Error>(self, value: &ColumnValue<'_>) -> Result<(), E> {
+        self.0.append(value).map_err(|misfit: MisfitReason| E::custom(misfit))
     }
 }
 
@@ -145,10 +145,10 @@ impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if matches!(self.0, Builder::Decimal(_)) {
+        if matches!(self.0, ColumnBuilder::Decimal(_)) {
             // As text: a float would lose digits.
             let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
-            let value = if raw.get() == "null" { Value::Null } else { Value::Decimal(raw.get()) };
+            let value = if raw.get() == "null" { ColumnValue::Null } else { ColumnValue::Decimal(raw.get()) };
             return self.append(&value);
         }
         deserializer.deserialize_any(self)
@@ -163,22 +163,22 @@ impl Visitor<'_> for ValueSeed<'_> {
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        self.append(&Value::Null)
+        self.append(&ColumnValue::Null)
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        self.append(&Value::Text(text))
+        self.append(&ColumnValue::Text(text))
     }
 
     fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
-        self.append(&Value::Boolean(value))
+        self.append(&ColumnValue::Boolean(value))
     }
 
     fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        self.append(&Value::Int(value))
+        self.append(&ColumnValue::Int(value))
     }
 
     fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        self.append(&Value::Int(i64::try_from(value).map_err(|_| E::custom("above 64 bits"))?))
+        self.append(&ColumnValue::Int(i64::try_from(value).map_err(|_| E::custom("above 64 bits"))?))
     }
 }

@@ -10,7 +10,7 @@ use copilot_lake_tables::{Column, Instant, Labels, Origin, Table, Type};
 
 use super::decoded::Decoded;
 use super::row_misfit::RowMisfit;
-use crate::column_builder::{Builder, Misfit};
+use crate::column_builder::{ColumnBuilder, MisfitReason};
 use crate::json_columns::JsonMisfit;
 use crate::reject::record_key;
 use crate::week::{by_week, row_times};
@@ -19,7 +19,7 @@ use crate::{Error, Reject};
 /// Builders for every column that the service sends.
 pub(crate) struct PageColumns {
     pub(crate) wire_columns: Vec<&'static Column>,
-    pub(crate) builders: Vec<Builder>,
+    pub(crate) builders: Vec<ColumnBuilder>,
     /// The position of the row's own id.
     pub(crate) id: usize,
     extra: StringBuilder,
@@ -33,7 +33,7 @@ impl PageColumns {
         let rows = bytes / ROW_BYTES + 1;
         let wire_columns: Vec<_> = table.columns.iter().collect();
         debug_assert!(wire_columns.len() < 128, "the columns of a row are counted in 128 bits");
-        let builders = wire_columns.iter().map(|column| Builder::new(table, column, rows)).collect();
+        let builders = wire_columns.iter().map(|column| ColumnBuilder::new(table, column, rows)).collect();
         let id = wire_columns.iter().position(|column| column.name == table.key[0]).unwrap_or(0);
         Self { wire_columns, builders, id, extra: StringBuilder::new() }
     }
@@ -43,7 +43,7 @@ impl PageColumns {
     }
 
     /// Ends a row: what was not seen is null.
-    pub(crate) fn finish_row(&mut self, seen: u128, extra: Option<String>) -> Result<(), Misfit> {
+    pub(crate) fn finish_row(&mut self, seen: u128, extra: Option<String>) -> Result<(), MisfitReason> {
         let all = (1_u128 << self.builders.len()) - 1;
         let mut missing = all & !seen;
         while missing != 0 {
@@ -65,12 +65,12 @@ impl PageColumns {
         let rows = self.rows();
         let mut json = Vec::new();
         for (column, builder) in self.wire_columns.iter().zip(&mut self.builders) {
-            if let Builder::Json(_, columns) = builder {
+            if let ColumnBuilder::Json(_, columns) = builder {
                 let (arrays, misfits) = columns.finish();
                 json.push((column.name, arrays, misfits));
             }
         }
-        let wire: Vec<ArrayRef> = self.builders.iter_mut().map(Builder::finish).collect();
+        let wire: Vec<ArrayRef> = self.builders.iter_mut().map(ColumnBuilder::finish).collect();
         let position = |name: &str| self.wire_columns.iter().position(|column| column.name == name);
         let array = |name: &str| position(name).map(|at| wire[at].clone());
         let utc = |values: Vec<i64>| Arc::new(TimestampMicrosecondArray::from(values).with_timezone("UTC")) as ArrayRef;

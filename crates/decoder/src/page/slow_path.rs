@@ -6,8 +6,8 @@ use super::page_columns::PageColumns;
 use super::row_misfit::RowMisfit;
 use super::wire_names::WireNames;
 use crate::column_builder::append_raw;
-use crate::extra_json::{EXTRA_JSON, Extra, Refused};
-use crate::raw_object::{Properties, without_text};
+use crate::extra_json::{EXTRA_JSON, Extra, RefusedProperties};
+use crate::raw_object::{RawProperties, describe_error};
 use crate::sha256::sha256;
 
 /// Reads the rows; fails only where the array itself is not JSON.
@@ -28,8 +28,8 @@ fn read_row(raw: &str, columns: &mut PageColumns, names: &WireNames, misfits: &m
     let row = columns.rows();
     let mut values: Vec<Option<&RawValue>> = vec![None; columns.builders.len()];
     let mut extra = Extra::default();
-    match serde_json::from_str::<Properties<'_>>(raw) {
-        Ok(Properties(properties, broken)) => {
+    match serde_json::from_str::<RawProperties<'_>>(raw) {
+        Ok(RawProperties(properties, broken)) => {
             for (name, value) in properties {
                 match names.column(&name) {
                     Some(at) => values[at] = Some(value),
@@ -39,7 +39,7 @@ fn read_row(raw: &str, columns: &mut PageColumns, names: &WireNames, misfits: &m
             broken.into_iter().for_each(|(name, value)| extra.push_broken(name, value.get()));
         }
         Err(error) => {
-            let reason = format!("not a row: {}", without_text(&error));
+            let reason = format!("not a row: {}", describe_error(&error));
             misfits.push(RowMisfit { row, column: "", reason, raw: raw.to_owned() });
         }
     }
@@ -60,11 +60,11 @@ fn read_row(raw: &str, columns: &mut PageColumns, names: &WireNames, misfits: &m
     // What is left out or did not fit is null; a row without its own id is named by its text.
     let id = columns.id;
     if seen & (1 << id) == 0 {
-        columns.builders[id].append_made_id(&sha256(raw));
+        columns.builders[id].append_generated_id(&sha256(raw));
         seen |= 1 << id;
     }
     let (extra, refused) = extra.finish();
-    if let Some(Refused { reason, raw }) = refused {
+    if let Some(RefusedProperties { reason, raw }) = refused {
         misfits.push(RowMisfit { row, column: EXTRA_JSON, reason: reason.to_owned(), raw });
     }
     let finished = columns.finish_row(seen, extra);

@@ -7,7 +7,7 @@ pub(crate) struct WireNames {
     pub(super) wires: Vec<&'static str>,
     lookup: HashMap<&'static str, usize>,
     /// What followed the property at this place last time: the order within a row hardly ever changes.
-    pub(super) after: Vec<usize>,
+    pub(super) next_slot: Vec<usize>,
 }
 
 /// The name of the annotation that leads every Dataverse row.
@@ -18,8 +18,8 @@ impl WireNames {
         let mut wires: Vec<_> = wires.collect();
         let lookup = wires.iter().enumerate().map(|(at, wire)| (*wire, at)).collect();
         wires.push(ETAG);
-        let after = vec![0; wires.len() + 1];
-        Self { wires, lookup, after }
+        let next_slot = vec![0; wires.len() + 1];
+        Self { wires, lookup, next_slot }
     }
 
     pub(crate) fn column(&self, name: &str) -> Option<usize> {

@@ -36,7 +36,7 @@ impl Charset {
 
 /// How it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Status {
+pub enum TextStatus {
     /// There is a text.
     Decoded,
     /// There are no bytes.
@@ -47,9 +47,9 @@ pub enum Status {
 
 /// What was recognised.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Outcome<'a> {
+pub struct DecodedText<'a> {
     /// How it ended.
-    pub status: Status,
+    pub status: TextStatus,
     /// What was undone, outermost first, such as `base64+utf-16le`.
     pub encoding: &'a str,
     /// The text without its byte-order mark, when decoded.
@@ -60,7 +60,7 @@ pub struct Outcome<'a> {
 
 /// Decodes one payload after another into buffers that it keeps.
 #[derive(Default)]
-pub struct Recogniser {
+pub struct TextDecoder {
     /// The bytes behind base64, aligned for UTF-16.
     words: Vec<u16>,
     /// The same for base64 within base64.
@@ -71,31 +71,31 @@ pub struct Recogniser {
 }
 
 /// Below this length a word such as `Done` could be base64 by accident.
-const ACCIDENT: usize = 16;
+const MIN_BASE64_LENGTH: usize = 16;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Envelope<'a> {
+struct ODataValue<'a> {
     #[serde(rename = "@odata.context")]
     context: Option<serde::de::IgnoredAny>,
     #[serde(borrow)]
     value: Option<std::borrow::Cow<'a, str>>,
 }
 
-impl Recogniser {
+impl TextDecoder {
     /// Recognises and decodes the bytes of a File.
-    pub fn recognise<'a>(&'a mut self, bytes: &'a [u8], documented: Charset) -> Outcome<'a> {
+    pub fn decode<'a>(&'a mut self, bytes: &'a [u8], documented: Charset) -> DecodedText<'a> {
         self.encoding.clear();
         let Self { words, inner, utf8, envelope, encoding } = self;
         let mut outer = bytes;
         // An answer with a byte-order mark is one all the same.
-        if let Some(found) = unwrap_envelope(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes), words) {
+        if let Some(found) = unwrap_odata_value(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes), words) {
             encoding.push_str("json+");
             *envelope = found;
             outer = envelope.as_bytes();
         }
         if outer.is_empty() {
-            return Outcome { status: Status::Empty, encoding: "", text: None, reason: None };
+            return DecodedText { status: TextStatus::Empty, encoding: "", text: None, reason: None };
         }
         // (decoded bytes, in which buffer): base64 may lie within base64.
         let first = match decode_base64(outer, words) {
@@ -106,18 +106,18 @@ impl Recogniser {
         let Some(length) = first else {
             return finish_plain(words, outer, documented, utf8, encoding);
         };
-        let accident = outer.len() < ACCIDENT && !(outer.ends_with(b"=") && documented != Charset::Unknown);
+        let accident = outer.len() < MIN_BASE64_LENGTH && !(outer.ends_with(b"=") && documented != Charset::Unknown);
         let mut decoded = length;
         let mut layers = 1;
-        if length >= ACCIDENT
+        if length >= MIN_BASE64_LENGTH
             && let Base64::Decoded(second) = decode_base64(&bytemuck::cast_slice(words.as_slice())[..length], inner)
-            && form(&bytemuck::cast_slice(inner.as_slice())[..second], documented).is_ok()
+            && detect(&bytemuck::cast_slice(inner.as_slice())[..second], documented).is_ok()
         {
             std::mem::swap(words, inner);
             decoded = second;
             layers = 2;
         }
-        let found = form(&bytemuck::cast_slice(words.as_slice())[..decoded], documented);
+        let found = detect(&bytemuck::cast_slice(words.as_slice())[..decoded], documented);
         if accident && (!outer.len().is_multiple_of(4) || !found.is_ok_and(|form| form.certain)) {
             return finish_plain(words, outer, documented, utf8, encoding);
         }
@@ -129,11 +129,11 @@ impl Recogniser {
 }
 
 /// The value of `{"@odata.context": ..., "value": "..."}`. Without the context only base64 makes it an envelope.
-fn unwrap_envelope(bytes: &[u8], scratch: &mut Vec<u16>) -> Option<String> {
+fn unwrap_odata_value(bytes: &[u8], scratch: &mut Vec<u16>) -> Option<String> {
     if bytes.first() != Some(&b'{') || memmem::find(&bytes[..bytes.len().min(512)], b"\"value\"").is_none() {
         return None;
     }
-    let envelope: Envelope<'_> = serde_json::from_slice(bytes).ok()?;
+    let envelope: ODataValue<'_> = serde_json::from_slice(bytes).ok()?;
     let value = envelope.value.unwrap_or_default();
     let certain = envelope.context.is_some() || matches!(decode_base64(value.as_bytes(), scratch), Base64::Decoded(_));
     certain.then(|| value.into_owned())
@@ -150,7 +150,7 @@ pub(crate) enum Base64 {
 
 pub(crate) fn decode_base64(text: &[u8], words: &mut Vec<u16>) -> Base64 {
     // Most text is told from base64 by its first bytes.
-    if text.iter().take(32).any(|c| *c == b' ') || strange(&text[..text.len().min(32)]) > 1 {
+    if text.iter().take(32).any(|c| *c == b' ') || foreign_bytes(&text[..text.len().min(32)]) > 1 {
         return Base64::Not;
     }
     grow(words, text.len() / 4 * 3 + 3);
@@ -163,11 +163,11 @@ pub(crate) fn decode_base64(text: &[u8], words: &mut Vec<u16>) -> Base64 {
         fill(words, &decoded);
         return Base64::Decoded(decoded.len());
     }
-    let strange = strange(text);
-    if text.len() < ACCIDENT || text.contains(&b' ') || strange > text.len() / 64 + 1 {
+    let foreign_bytes = foreign_bytes(text);
+    if text.len() < MIN_BASE64_LENGTH || text.contains(&b' ') || foreign_bytes > text.len() / 64 + 1 {
         return Base64::Not;
     }
-    Base64::Broken(if strange == 0 {
+    Base64::Broken(if foreign_bytes == 0 {
         "bad base64: wrong length or padding"
     } else {
         "bad base64: a character outside its alphabet"
@@ -175,7 +175,7 @@ pub(crate) fn decode_base64(text: &[u8], words: &mut Vec<u16>) -> Base64 {
 }
 
 /// Characters that do not occur in base64, in lines or in one.
-fn strange(text: &[u8]) -> usize {
+fn foreign_bytes(text: &[u8]) -> usize {
     text.iter().filter(|c| !in_alphabet(**c) && !matches!(c, b'\r' | b'\n' | b'=')).count()
 }
 
@@ -197,30 +197,30 @@ fn fill(words: &mut Vec<u16>, bytes: &[u8]) {
 
 /// A form that bytes can have.
 #[derive(Clone, Copy)]
-struct Form {
-    charset: Known,
+struct DetectedForm {
+    charset: DetectedCharset,
     /// A byte-order mark of so many bytes leads.
-    mark: usize,
+    bom_length: usize,
     /// Not the tie-break or a guess decided.
     certain: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Known {
+enum DetectedCharset {
     Utf16Le,
     Utf16Be,
     Utf8,
 }
 
 /// Which form the bytes have. Whether UTF-16 is whole is seen when it is converted.
-fn form(bytes: &[u8], documented: Charset) -> Result<Form, &'static str> {
-    let sure = |charset, mark| Ok(Form { charset, mark, certain: true });
+fn detect(bytes: &[u8], documented: Charset) -> Result<DetectedForm, &'static str> {
+    let sure = |charset, bom_length| Ok(DetectedForm { charset, bom_length, certain: true });
     match bytes {
-        [0xff, 0xfe, ..] => return sure(Known::Utf16Le, 2),
-        [0xfe, 0xff, ..] => return sure(Known::Utf16Be, 2),
+        [0xff, 0xfe, ..] => return sure(DetectedCharset::Utf16Le, 2),
+        [0xfe, 0xff, ..] => return sure(DetectedCharset::Utf16Be, 2),
         [0xef, 0xbb, 0xbf, rest @ ..] => {
             simdutf8::basic::from_utf8(rest).map_err(|_| "not UTF-8 behind its byte-order mark")?;
-            return sure(Known::Utf8, 3);
+            return sure(DetectedCharset::Utf8, 3);
         }
         _ => {}
     }
@@ -229,22 +229,22 @@ fn form(bytes: &[u8], documented: Charset) -> Result<Form, &'static str> {
     let high = zeros(1);
     // A few of them may be characters of UTF-8.
     if high > zeros(0) && (high * 8 >= head.len() || simdutf8::basic::from_utf8(bytes).is_err()) {
-        return sure(Known::Utf16Le, 0);
+        return sure(DetectedCharset::Utf16Le, 0);
     }
-    let guess = |charset| Ok(Form { charset, mark: 0, certain: false });
+    let guess = |charset| Ok(DetectedForm { charset, bom_length: 0, certain: false });
     if simdutf8::basic::from_utf8(bytes).is_ok() {
         if documented == Charset::Utf16Le
             && bytes.len().is_multiple_of(2)
             && !reads_as_text(bytes)
             && is_likely_utf16(bytes)
         {
-            return guess(Known::Utf16Le);
+            return guess(DetectedCharset::Utf16Le);
         }
         let certain = !bytes.iter().any(|c| c.is_ascii_control() && !c.is_ascii_whitespace());
-        return Ok(Form { charset: Known::Utf8, mark: 0, certain });
+        return Ok(DetectedForm { charset: DetectedCharset::Utf8, bom_length: 0, certain });
     }
     if documented != Charset::Utf8 && bytes.len().is_multiple_of(2) && is_likely_utf16(bytes) {
-        return guess(Known::Utf16Le);
+        return guess(DetectedCharset::Utf16Le);
     }
     Err("neither UTF-16LE nor UTF-8")
 }
@@ -274,7 +274,7 @@ fn finish_plain<'a>(
     documented: Charset,
     utf8: &'a mut String,
     encoding: &'a mut String,
-) -> Outcome<'a> {
+) -> DecodedText<'a> {
     fill(words, bytes);
     let documented = if bytes.is_ascii() { Charset::Unknown } else { documented };
     finish(words, bytes.len(), documented, utf8, encoding)
@@ -287,34 +287,34 @@ fn finish<'a>(
     documented: Charset,
     utf8: &'a mut String,
     encoding: &'a mut String,
-) -> Outcome<'a> {
+) -> DecodedText<'a> {
     if length == 0 {
-        return Outcome { status: Status::Empty, encoding, text: None, reason: None };
+        return DecodedText { status: TextStatus::Empty, encoding, text: None, reason: None };
     }
-    let found = match form(&bytemuck::cast_slice(words)[..length], documented) {
+    let found = match detect(&bytemuck::cast_slice(words)[..length], documented) {
         Ok(found) => found,
         // What is documented is believed as far as the bytes allow.
         Err(_) if documented == Charset::Utf16Le && length.is_multiple_of(2) => {
-            Form { charset: Known::Utf16Le, mark: 0, certain: false }
+            DetectedForm { charset: DetectedCharset::Utf16Le, bom_length: 0, certain: false }
         }
         Err(reason) => return undecodable(encoding, reason),
     };
-    if found.charset == Known::Utf8 {
+    if found.charset == DetectedCharset::Utf8 {
         encoding.push_str("utf-8");
-        let bytes: &[u8] = &bytemuck::cast_slice(words)[found.mark..length];
+        let bytes: &[u8] = &bytemuck::cast_slice(words)[found.bom_length..length];
         return match simdutf8::basic::from_utf8(bytes) {
-            Ok("") => Outcome { status: Status::Empty, encoding, text: None, reason: None },
-            Ok(text) => Outcome { status: Status::Decoded, encoding, text: Some(text), reason: None },
+            Ok("") => DecodedText { status: TextStatus::Empty, encoding, text: None, reason: None },
+            Ok(text) => DecodedText { status: TextStatus::Decoded, encoding, text: Some(text), reason: None },
             Err(_) => undecodable(encoding, "not UTF-8"),
         };
     }
-    encoding.push_str(if found.charset == Known::Utf16Le { "utf-16le" } else { "utf-16be" });
+    encoding.push_str(if found.charset == DetectedCharset::Utf16Le { "utf-16le" } else { "utf-16be" });
     if length % 2 == 1 {
         return undecodable(encoding, "odd-length UTF-16");
     }
-    let units = &mut words[found.mark / 2..length / 2];
+    let units = &mut words[found.bom_length / 2..length / 2];
     for unit in units.iter_mut() {
-        *unit = if found.charset == Known::Utf16Le { u16::from_le(*unit) } else { u16::from_be(*unit) };
+        *unit = if found.charset == DetectedCharset::Utf16Le { u16::from_le(*unit) } else { u16::from_be(*unit) };
     }
     if utf16_valid_up_to(units) < units.len() {
         return undecodable(encoding, "half a surrogate pair in UTF-16");
@@ -325,14 +325,14 @@ fn finish<'a>(
     }
     let written = convert_utf16_to_str(units, utf8.as_mut_str());
     match &utf8[..written] {
-        "" => Outcome { status: Status::Empty, encoding, text: None, reason: None },
-        text => Outcome { status: Status::Decoded, encoding, text: Some(text), reason: None },
+        "" => DecodedText { status: TextStatus::Empty, encoding, text: None, reason: None },
+        text => DecodedText { status: TextStatus::Decoded, encoding, text: Some(text), reason: None },
     }
 }
 
-fn undecodable<'a>(encoding: &'a mut String, reason: &'static str) -> Outcome<'a> {
+fn undecodable<'a>(encoding: &'a mut String, reason: &'static str) -> DecodedText<'a> {
     if encoding.ends_with('+') {
         encoding.pop();
     }
-    Outcome { status: Status::Undecodable, encoding, text: None, reason: Some(reason) }
+    DecodedText { status: TextStatus::Undecodable, encoding, text: None, reason: Some(reason) }
 }

@@ -6,11 +6,11 @@ use arrow::array::RecordBatch;
 use copilot_lake_tables::{Instant, Table, Week};
 use rayon::prelude::*;
 
-use super::charset::Recogniser;
+use super::charset::TextDecoder;
 use super::payload_rows::PayloadRows;
 use super::raw_payload::{Fetched, RawPayload};
 use crate::stored_id::stored_id;
-use crate::transcript::rows::{Finished, TranscriptRows};
+use crate::transcript::rows::{TranscriptBatches, TranscriptRows};
 use crate::{Error, Reject};
 
 /// What became of payloads.
@@ -31,7 +31,7 @@ pub struct DecodedPayloads {
 }
 
 /// So many payloads or bytes make one task: enough for the cores, little enough for memory.
-const TASK: usize = 64;
+const TASK_PAYLOADS: usize = 64;
 const TASK_BYTES: usize = 32 << 20;
 
 /// Decodes payloads in parallel; the batches do not depend on the number of threads.
@@ -63,7 +63,7 @@ fn tasks<B: AsRef<[u8]>>(payloads: &[RawPayload<B>]) -> Vec<&[RawPayload<B>]> {
     for (at, payload) in payloads.iter().enumerate() {
         bytes += payload.fetched.bytes().map_or(0, |fetched| fetched.as_ref().len());
         let end = at + 1;
-        if end - start == TASK || bytes >= TASK_BYTES || end == payloads.len() {
+        if end - start == TASK_PAYLOADS || bytes >= TASK_BYTES || end == payloads.len() {
             tasks.push(&payloads[start..end]);
             (start, bytes) = (end, 0);
         }
@@ -72,7 +72,7 @@ fn tasks<B: AsRef<[u8]>>(payloads: &[RawPayload<B>]) -> Vec<&[RawPayload<B>]> {
 }
 
 fn decode_task<B: AsRef<[u8]>>(payloads: &[RawPayload<B>], extracted_at: Instant) -> Result<DecodedPayloads, Error> {
-    let mut recogniser = Recogniser::default();
+    let mut decoder = TextDecoder::default();
     let mut rows = PayloadRows::default();
     let mut transcript_rows = TranscriptRows::default();
     let mut transcripts = Vec::new();
@@ -82,7 +82,7 @@ fn decode_task<B: AsRef<[u8]>>(payloads: &[RawPayload<B>], extracted_at: Instant
         match fetched {
             Fetched::Bytes(bytes, name) | Fetched::OtherSize(bytes, name, _) => {
                 let bytes = bytes.as_ref();
-                let outcome = recogniser.recognise(bytes, row.documented);
+                let outcome = decoder.decode(bytes, row.documented);
                 let read = match (&transcript, outcome.text) {
                     (Some(id), Some(text)) => transcript_rows.append(id, row.row_time, text),
                     _ => Ok(()),
@@ -110,6 +110,6 @@ fn decode_task<B: AsRef<[u8]>>(payloads: &[RawPayload<B>], extracted_at: Instant
         }
         transcripts.extend(transcript.map(Cow::into_owned));
     }
-    let Finished { messages, sources, rejects } = transcript_rows.finish(extracted_at)?;
+    let TranscriptBatches { messages, sources, rejects } = transcript_rows.finish(extracted_at)?;
     Ok(DecodedPayloads { payloads: rows.finish(extracted_at)?, messages, sources, transcripts, rejects })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, Int64Builder, RecordBatch, StringBuilder, TimestampMicrosecondArray};
 use copilot_lake_tables::{Instant, PAYLOAD, Week};
 
-use super::charset::{Outcome, Status};
+use super::charset::{DecodedText, TextStatus};
 use super::raw_payload::SourceRow;
 use crate::week::by_week;
 use crate::{Error, assemble};
@@ -43,20 +43,20 @@ impl PayloadRows {
         row: &SourceRow,
         name: Option<&str>,
         bytes: &[u8],
-        outcome: &Outcome<'_>,
+        outcome: &DecodedText<'_>,
         reason: Option<&str>,
     ) {
         self.append_row(row, name);
         self.byte_length.append_value(bytes.len() as i64);
         self.status.append_value(match outcome.status {
-            Status::Decoded => "decoded",
-            Status::Empty => "empty",
-            Status::Undecodable => "undecodable",
+            TextStatus::Decoded => "decoded",
+            TextStatus::Empty => "empty",
+            TextStatus::Undecodable => "undecodable",
         });
         self.encoding.append_option((!outcome.encoding.is_empty()).then_some(outcome.encoding));
         self.reason.append_option(reason);
         self.text.append_option(outcome.text);
-        if outcome.status == Status::Undecodable {
+        if outcome.status == TextStatus::Undecodable {
             self.raw_base64.append_value(base64_simd::STANDARD.encode_to_string(bytes));
         } else {
             self.raw_base64.append_null();

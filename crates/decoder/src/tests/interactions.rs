@@ -6,7 +6,7 @@ use copilot_lake_tables::{Instant, Week};
 use serde_json::{Value, json};
 
 use super::of_batch;
-use crate::{DecodedInteractions, History, Interactions, Keep, decode_interactions};
+use crate::{DecodedInteractions, History, HistoryWindow, Interactions, decode_interactions};
 
 const USER: &str = "4DB02E4B-D144-400E-B194-53253A34C5BE";
 pub(super) const CARD: &str = "application/vnd.microsoft.card.adaptive";
@@ -304,7 +304,7 @@ fn versions_of_a_row_that_are_decoded_together_follow_one_another() {
 #[test]
 fn what_was_read_without_a_filter_is_kept_within_the_window() {
     let at = |text: &str| Instant::parse(text).unwrap();
-    let keep = Keep { window: at("2025-11-01")..at("2025-11-02"), app_classes: vec!["A".to_owned()] };
+    let keep = HistoryWindow { window: at("2025-11-01")..at("2025-11-02"), app_classes: vec!["A".to_owned()] };
     let mut history = History::new(USER, Some(keep));
     let row = |id: &str, class: &str, time: Value| json!({ "id": id, "appClass": class, "createdDateTime": time, "contexts": [{}], "locale": 7 });
     let page = json!([

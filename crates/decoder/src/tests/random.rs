@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::oracle::Random;
 use super::{is_soak, of_batch};
-use crate::raw_object::Properties;
+use crate::raw_object::RawProperties;
 use crate::{COPILOT_PLAN_ID, Reject, decode_interactions, decode_users};
 use made::{Members, Row};
 
@@ -41,7 +41,7 @@ fn compare(found: &BTreeMap<String, String>, row: &Row, table: &'static Table, s
 
 /// Names and values of a JSON object, by name; halves of surrogate pairs in names are replaced.
 fn properties(text: &str) -> Members {
-    let Properties(whole, broken) = serde_json::from_str(text).unwrap();
+    let RawProperties(whole, broken) = serde_json::from_str(text).unwrap();
     let broken = broken.into_iter().map(|(_, raw)| ("\u{fffd}".to_owned(), raw));
     let mut properties: Members =
         whole.into_iter().chain(broken).map(|(name, raw)| (name, raw.get().to_owned())).collect();

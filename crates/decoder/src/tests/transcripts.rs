@@ -160,24 +160,24 @@ fn what_does_not_fit_is_null_and_kept_apart() {
 fn unknown_properties_are_kept_with_their_path() {
     let text = r#"{"version":2,"messages":[{"id":"a","new":[1, 2],"x@odata.type":"t","context":{"foo":{"b":1},"customerIntent":"i"},
         "sources":[{"url":"u"}]}]}"#;
-    let quick = decode(text);
-    let careful = decode(&text.replace(r#""id":"a","#, r#""id":"a","sequence":1.0,"#));
-    for decoded in [&quick, &careful] {
+    let fast = decode(text);
+    let slow = decode(&text.replace(r#""id":"a","#, r#""id":"a","sequence":1.0,"#));
+    for decoded in [&fast, &slow] {
         assert_eq!(rejects(decoded), []);
         assert_eq!(column(&decoded.messages[0].1, "extra_json"), [Some(r#"{"new":[1, 2],"context.foo":{"b":1}}"#)]);
         assert_eq!(column(&decoded.sources[0].1, "extra_json"), [Some(r#"{"url":"u"}"#)]);
     }
-    assert_eq!(quick.sources, careful.sources);
+    assert_eq!(fast.sources, slow.sources);
 }
 
 #[test]
 fn the_quick_way_and_the_careful_way_agree() {
-    let quick = decode(PUBLISHED);
-    // A message with a misfit sends the whole transcript the careful way.
-    let careful = decode(&PUBLISHED.replace("}],\n    \"context\"", "},17],\n    \"context\""));
-    assert_eq!(rejects(&careful).len(), 1);
-    assert_eq!(careful.messages, quick.messages);
-    assert_eq!(careful.sources, quick.sources);
+    let fast = decode(PUBLISHED);
+    // A message with a misfit sends the whole transcript the slow way.
+    let slow = decode(&PUBLISHED.replace("}],\n    \"context\"", "},17],\n    \"context\""));
+    assert_eq!(rejects(&slow).len(), 1);
+    assert_eq!(slow.messages, fast.messages);
+    assert_eq!(slow.sources, fast.sources);
 }
 
 #[test]

@@ -7,13 +7,13 @@ use std::marker::PhantomData;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::model::{Chat, Context, Message, SentAt, Source, Text, Transcript};
+use super::model::{ChatContext, CitedSource, JsonText, Message, MessageContext, SentAt, Transcript};
 use crate::extra_json::Extra;
 
 pub(super) fn read(text: &str) -> Result<Transcript<'_>, serde_json::Error> {
-    let Object(root): Object<Root<'_>> = serde_json::from_str(text)?;
+    let JsonObject(root): JsonObject<Root<'_>> = serde_json::from_str(text)?;
     let objects = root.messages.ok_or_else(|| serde_json::Error::custom("no messages"))?;
-    let mut messages: Vec<_> = objects.into_iter().map(|Object(message)| message).collect();
+    let mut messages: Vec<_> = objects.into_iter().map(|JsonObject(message)| message).collect();
     for (index, message) in messages.iter_mut().enumerate() {
         message.index = index;
         let sources = message.sources.as_deref_mut().unwrap_or_default();
@@ -22,39 +22,39 @@ pub(super) fn read(text: &str) -> Result<Transcript<'_>, serde_json::Error> {
             source.position = position;
         }
     }
-    let chat = root.chat.map(|Object(chat)| chat).unwrap_or_default();
+    let chat = root.chat.map(|JsonObject(chat)| chat).unwrap_or_default();
     Ok(Transcript { chat, messages, misfits: Vec::new() })
 }
 
 /// What is read from a JSON object, property by property.
-trait Properties<'a>: Default {
+trait FromProperties<'a>: Default {
     fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error>;
 }
 
 /// A JSON object; arrays are none.
-struct Object<T>(T);
+struct JsonObject<T>(T);
 
-impl<'de, T: Properties<'de>> Deserialize<'de> for Object<T> {
+impl<'de, T: FromProperties<'de>> Deserialize<'de> for JsonObject<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(ObjectVisitor(PhantomData))
+        deserializer.deserialize_map(JsonObjectVisitor(PhantomData))
     }
 }
 
-struct ObjectVisitor<T>(PhantomData<T>);
+struct JsonObjectVisitor<T>(PhantomData<T>);
 
-impl<'de, T: Properties<'de>> Visitor<'de> for ObjectVisitor<T> {
-    type Value = Object<T>;
+impl<'de, T: FromProperties<'de>> Visitor<'de> for JsonObjectVisitor<T> {
+    type Value = JsonObject<T>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<T>, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonObject<T>, A::Error> {
         let mut object = T::default();
-        while let Some(Text(name)) = map.next_key()? {
+        while let Some(JsonText(name)) = map.next_key()? {
             object.property(name, &mut map)?;
         }
-        Ok(Object(object))
+        Ok(JsonObject(object))
     }
 }
 
@@ -77,11 +77,11 @@ fn fill_with<'a, T, R: Deserialize<'a>, A: MapAccess<'a>>(
 
 #[derive(Default)]
 struct Root<'a> {
-    messages: Option<Vec<Object<Message<'a>>>>,
-    chat: Option<Object<Chat<'a>>>,
+    messages: Option<Vec<JsonObject<Message<'a>>>>,
+    chat: Option<JsonObject<ChatContext<'a>>>,
 }
 
-impl<'a> Properties<'a> for Root<'a> {
+impl<'a> FromProperties<'a> for Root<'a> {
     fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
         match &*name {
             "messages" => fill(&mut self.messages, map),
@@ -92,7 +92,7 @@ impl<'a> Properties<'a> for Root<'a> {
     }
 }
 
-impl<'a> Properties<'a> for Chat<'a> {
+impl<'a> FromProperties<'a> for ChatContext<'a> {
     fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
         match &*name {
             "chatId" => fill(&mut self.chat_id, map),
@@ -104,7 +104,7 @@ impl<'a> Properties<'a> for Chat<'a> {
     }
 }
 
-impl<'a> Properties<'a> for Message<'a> {
+impl<'a> FromProperties<'a> for Message<'a> {
     fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
         match &*name {
             "id" => fill(&mut self.id, map),
@@ -114,16 +114,16 @@ impl<'a> Properties<'a> for Message<'a> {
             "user" => fill(&mut self.role, map),
             "timestamp" => fill(&mut self.sent_at, map),
             "isActivityError" => fill(&mut self.is_activity_error, map),
-            "context" => fill_with(&mut self.context, map, |Object(context)| context),
-            "sources" => fill_with(&mut self.sources, map, |sources: Vec<Object<Source<'a>>>| {
-                sources.into_iter().map(|Object(source)| source).collect()
+            "context" => fill_with(&mut self.context, map, |JsonObject(context)| context),
+            "sources" => fill_with(&mut self.sources, map, |sources: Vec<JsonObject<CitedSource<'a>>>| {
+                sources.into_iter().map(|JsonObject(source)| source).collect()
             }),
             _ => keep(&mut self.extra, name, map),
         }
     }
 }
 
-impl<'a> Properties<'a> for Context<'a> {
+impl<'a> FromProperties<'a> for MessageContext<'a> {
     fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
         match &*name {
             "customerIntent" => fill(&mut self.customer_intent, map),
@@ -132,7 +132,7 @@ impl<'a> Properties<'a> for Context<'a> {
     }
 }
 
-impl<'a> Properties<'a> for Source<'a> {
+impl<'a> FromProperties<'a> for CitedSource<'a> {
     fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
         match &*name {
             "id" => fill(&mut self.id, map),

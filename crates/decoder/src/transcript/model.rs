@@ -9,33 +9,33 @@ use crate::extra_json::Extra;
 
 /// A transcript as it was read.
 pub(super) struct Transcript<'a> {
-    pub(super) chat: Chat<'a>,
+    pub(super) chat: ChatContext<'a>,
     pub(super) messages: Vec<Message<'a>>,
-    pub(super) misfits: Vec<Misfit<'a>>,
+    pub(super) misfits: Vec<TranscriptMisfit<'a>>,
 }
 
 /// What the transcript says of the chat as a whole: its root's `context`.
 #[derive(Default)]
-pub(super) struct Chat<'a> {
-    pub(super) chat_id: Option<Text<'a>>,
-    pub(super) session_id: Option<Text<'a>>,
-    pub(super) entity_id: Option<Text<'a>>,
-    pub(super) entity_name: Option<Text<'a>>,
+pub(super) struct ChatContext<'a> {
+    pub(super) chat_id: Option<JsonText<'a>>,
+    pub(super) session_id: Option<JsonText<'a>>,
+    pub(super) entity_id: Option<JsonText<'a>>,
+    pub(super) entity_name: Option<JsonText<'a>>,
 }
 
 #[derive(Default)]
 pub(super) struct Message<'a> {
     /// Its place in the array, from 0.
     pub(super) index: usize,
-    pub(super) id: Option<Text<'a>>,
-    pub(super) request_id: Option<Text<'a>>,
-    pub(super) text: Option<Text<'a>>,
+    pub(super) id: Option<JsonText<'a>>,
+    pub(super) request_id: Option<JsonText<'a>>,
+    pub(super) text: Option<JsonText<'a>>,
     pub(super) sequence: Option<i32>,
-    pub(super) role: Option<Text<'a>>,
+    pub(super) role: Option<JsonText<'a>>,
     pub(super) sent_at: Option<SentAt>,
     pub(super) is_activity_error: Option<bool>,
-    pub(super) context: Option<Context<'a>>,
-    pub(super) sources: Option<Vec<Source<'a>>>,
+    pub(super) context: Option<MessageContext<'a>>,
+    pub(super) sources: Option<Vec<CitedSource<'a>>>,
     /// Null where there are sources that could not be read.
     pub(super) source_count: Option<i32>,
     pub(super) extra: Extra<'a>,
@@ -43,27 +43,27 @@ pub(super) struct Message<'a> {
 
 /// What is said of a message beside it: its `context`.
 #[derive(Default)]
-pub(super) struct Context<'a> {
-    pub(super) customer_intent: Option<Text<'a>>,
+pub(super) struct MessageContext<'a> {
+    pub(super) customer_intent: Option<JsonText<'a>>,
     pub(super) extra: Extra<'a>,
 }
 
 #[derive(Default)]
-pub(super) struct Source<'a> {
+pub(super) struct CitedSource<'a> {
     /// Its place in the array, from 0.
     pub(super) position: usize,
-    pub(super) id: Option<Text<'a>>,
-    pub(super) title: Option<Text<'a>>,
-    pub(super) source: Option<Text<'a>>,
+    pub(super) id: Option<JsonText<'a>>,
+    pub(super) title: Option<JsonText<'a>>,
+    pub(super) source: Option<JsonText<'a>>,
     pub(super) extra: Extra<'a>,
 }
 
 /// Text that borrows wherever it holds no escape.
 #[derive(Deserialize)]
 #[serde(transparent)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub(super) struct JsonText<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
 
-impl Text<'_> {
+impl JsonText<'_> {
     pub(super) fn as_str(&self) -> &str {
         &self.0
     }
@@ -86,8 +86,8 @@ impl SentAt {
 }
 
 /// A value that does not fit, before its message's id is known.
-pub(super) struct Misfit<'a> {
-    pub(super) place: Place,
+pub(super) struct TranscriptMisfit<'a> {
+    pub(super) place: MisfitPlace,
     /// Empty when the message or source as a whole could not be read.
     pub(super) column: &'static str,
     pub(super) reason: &'static str,
@@ -95,7 +95,7 @@ pub(super) struct Misfit<'a> {
 }
 
 #[derive(Clone, Copy)]
-pub(super) enum Place {
+pub(super) enum MisfitPlace {
     /// The chat as a whole.
     Chat,
     /// The message at this index.

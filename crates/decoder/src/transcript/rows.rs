@@ -10,9 +10,9 @@ use arrow::array::{
 };
 use copilot_lake_tables::{Instant, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, Week};
 
-use super::model::{Chat, Message, Misfit, Place, Source, Text};
+use super::model::{ChatContext, CitedSource, JsonText, Message, MisfitPlace, TranscriptMisfit};
 use super::read::read;
-use crate::extra_json::{EXTRA_JSON, Extra, Refused};
+use crate::extra_json::{EXTRA_JSON, Extra, RefusedProperties};
 use crate::stored_id::stored_id;
 use crate::week::by_week;
 use crate::{Error, Reject, assemble};
@@ -26,7 +26,7 @@ pub(crate) struct TranscriptRows {
 }
 
 /// What became of transcripts.
-pub(crate) struct Finished {
+pub(crate) struct TranscriptBatches {
     pub(crate) messages: Vec<(Week, RecordBatch)>,
     pub(crate) sources: Vec<(Week, RecordBatch)>,
     pub(crate) rejects: Vec<(&'static Table, Reject)>,
@@ -61,17 +61,19 @@ impl TranscriptRows {
         }
         let name = |index: usize| match messages.binary_search_by_key(&index, |message| message.index) {
             Ok(at) => names[at].clone(),
-            Err(_) => Cow::Owned(made_id(index)),
+            Err(_) => Cow::Owned(generated_id(index)),
         };
-        for Misfit { place, column, reason, raw } in transcript.misfits {
+        for TranscriptMisfit { place, column, reason, raw } in transcript.misfits {
             let (table, record_key) = match place {
                 // Said once, though null in every row: the first one stands for them.
-                Place::Chat => match names.first() {
+                MisfitPlace::Chat => match names.first() {
                     Some(first) => (&TRANSCRIPT_MESSAGE, format!("{id}/{first}")),
                     None => continue,
                 },
-                Place::Message(index) => (&TRANSCRIPT_MESSAGE, format!("{id}/{}", name(index))),
-                Place::Source(index, position) => (&TRANSCRIPT_SOURCE, format!("{id}/{}/{position}", name(index))),
+                MisfitPlace::Message(index) => (&TRANSCRIPT_MESSAGE, format!("{id}/{}", name(index))),
+                MisfitPlace::Source(index, position) => {
+                    (&TRANSCRIPT_SOURCE, format!("{id}/{}/{position}", name(index)))
+                }
             };
             let (reason, raw_json) = (reason.to_owned(), raw.to_owned());
             self.rejects.push((table, Reject { record_key, column_name: column, reason, raw_json }));
@@ -82,16 +84,20 @@ impl TranscriptRows {
     /// The text of `extra_json`; what spoils it is a reject.
     fn extra(&mut self, extra: &Extra<'_>, table: &'static Table, key: impl FnOnce() -> String) -> Option<String> {
         let (extra, refused) = extra.finish();
-        if let Some(Refused { reason, raw }) = refused {
+        if let Some(RefusedProperties { reason, raw }) = refused {
             let reason = reason.to_owned();
             self.rejects.push((table, Reject { record_key: key(), column_name: EXTRA_JSON, reason, raw_json: raw }));
         }
         extra
     }
 
-    pub(crate) fn finish(self, extracted_at: Instant) -> Result<Finished, Error> {
+    pub(crate) fn finish(self, extracted_at: Instant) -> Result<TranscriptBatches, Error> {
         let Self { messages, sources, rejects } = self;
-        Ok(Finished { messages: messages.finish(extracted_at)?, sources: sources.finish(extracted_at)?, rejects })
+        Ok(TranscriptBatches {
+            messages: messages.finish(extracted_at)?,
+            sources: sources.finish(extracted_at)?,
+            rejects,
+        })
     }
 }
 
@@ -100,20 +106,20 @@ fn message_ids<'m>(messages: &'m [Message<'_>]) -> Vec<Cow<'m, str>> {
     let mut seen = HashSet::with_capacity(messages.len());
     let ids = messages.iter().map(|message| {
         let own = message.id.as_ref().map(|id| stored_id(id.as_str()));
-        match own.filter(|id| !id.is_empty() && !is_made(id)) {
+        match own.filter(|id| !id.is_empty() && !looks_generated(id)) {
             Some(id) if seen.insert(id.clone()) => id,
-            _ => Cow::Owned(made_id(message.index)),
+            _ => Cow::Owned(generated_id(message.index)),
         }
     });
     ids.collect()
 }
 
-fn made_id(index: usize) -> String {
+fn generated_id(index: usize) -> String {
     format!("#{index}")
 }
 
 /// An id that could be mistaken for a made one would not stay unique.
-fn is_made(id: &str) -> bool {
+fn looks_generated(id: &str) -> bool {
     id.strip_prefix('#').is_some_and(|digits| digits.bytes().all(|c| c.is_ascii_digit()))
 }
 
@@ -128,7 +134,7 @@ impl<'a> Message<'a> {
     }
 }
 
-impl Chat<'_> {
+impl ChatContext<'_> {
     fn bytes(&self) -> usize {
         let parts = [&self.chat_id, &self.session_id, &self.entity_id, &self.entity_name];
         parts.into_iter().flatten().map(|text| text.as_str().len()).sum()
@@ -188,7 +194,7 @@ impl MessageRows {
         id: &str,
         message_id: &str,
         row_time: Instant,
-        chat: &Chat<'_>,
+        chat: &ChatContext<'_>,
         message: &Message<'_>,
         extra: Option<String>,
     ) {
@@ -239,7 +245,14 @@ struct SourceRows {
 }
 
 impl SourceRows {
-    fn append(&mut self, id: &str, message_id: &str, row_time: Instant, source: &Source<'_>, extra: Option<String>) {
+    fn append(
+        &mut self,
+        id: &str,
+        message_id: &str,
+        row_time: Instant,
+        source: &CitedSource<'_>,
+        extra: Option<String>,
+    ) {
         self.common.append(id, message_id, row_time, extra);
         // Its text has far fewer bytes than an i32 counts.
         self.position.append_value(source.position as i32);
@@ -258,10 +271,10 @@ impl SourceRows {
     }
 }
 
-fn append_text(builder: &mut StringBuilder, text: Option<&Text<'_>>) {
-    builder.append_option(text.map(Text::as_str));
+fn append_text(builder: &mut StringBuilder, text: Option<&JsonText<'_>>) {
+    builder.append_option(text.map(JsonText::as_str));
 }
 
-fn append_id(builder: &mut StringBuilder, id: Option<&Text<'_>>) {
+fn append_id(builder: &mut StringBuilder, id: Option<&JsonText<'_>>) {
     builder.append_option(id.map(|id| stored_id(id.as_str())));
 }

@@ -2,22 +2,24 @@
 
 use serde_json::value::RawValue;
 
-use super::model::{Chat, Context, Message, Misfit, Place, SentAt, Source, Text, Transcript};
+use super::model::{
+    ChatContext, CitedSource, JsonText, Message, MessageContext, MisfitPlace, SentAt, Transcript, TranscriptMisfit,
+};
 use crate::extra_json::Extra;
-use crate::raw_object::{Properties, without_text};
+use crate::raw_object::{RawProperties, describe_error};
 use crate::whole_number::whole_number;
 
 pub(super) fn read(text: &str) -> Result<Transcript<'_>, String> {
     // Names are read as bytes, and without a check: whether all is JSON is seen first.
-    let text: &RawValue = serde_json::from_str(text).map_err(|error| without_text(&error))?;
-    let ([messages, chat], _) = known(text.get(), ["messages", "context"]).map_err(|error| without_text(&error))?;
+    let text: &RawValue = serde_json::from_str(text).map_err(|error| describe_error(&error))?;
+    let ([messages, chat], _) = known(text.get(), ["messages", "context"]).map_err(|error| describe_error(&error))?;
     let messages = messages.ok_or("it has no messages")?;
     let messages: Vec<&RawValue> = serde_json::from_str(messages).map_err(|_| "its messages are not an array")?;
-    let mut careful = Careful { misfits: Vec::new() };
-    let chat = careful.chat(chat);
-    let read = messages.into_iter().enumerate().filter_map(|(index, raw)| careful.message(index, raw.get()));
+    let mut reader = SlowReader { misfits: Vec::new() };
+    let chat = reader.chat(chat);
+    let read = messages.into_iter().enumerate().filter_map(|(index, raw)| reader.message(index, raw.get()));
     let messages = read.collect();
-    Ok(Transcript { chat, messages, misfits: careful.misfits })
+    Ok(Transcript { chat, messages, misfits: reader.misfits })
 }
 
 /// The raw values of the properties of these names, the last one where a name comes twice, and all others.
@@ -25,7 +27,7 @@ fn known<'a, const N: usize>(
     object: &'a str,
     names: [&str; N],
 ) -> Result<([Option<&'a str>; N], Extra<'a>), serde_json::Error> {
-    let Properties(properties, broken) = serde_json::from_str(object)?;
+    let RawProperties(properties, broken) = serde_json::from_str(object)?;
     let mut values = [None; N];
     let mut extra = Extra::default();
     for (name, value) in properties {
@@ -38,31 +40,31 @@ fn known<'a, const N: usize>(
     Ok((values, extra))
 }
 
-struct Careful<'a> {
-    misfits: Vec<Misfit<'a>>,
+struct SlowReader<'a> {
+    misfits: Vec<TranscriptMisfit<'a>>,
 }
 
-impl<'a> Careful<'a> {
+impl<'a> SlowReader<'a> {
     /// The value, if it is there and fits.
     fn value<T>(
         &mut self,
-        place: Place,
+        place: MisfitPlace,
         column: &'static str,
         raw: Option<&'a str>,
         read: impl FnOnce(&'a str) -> Result<T, &'static str>,
     ) -> Option<T> {
         let raw = raw.filter(|raw| *raw != "null")?;
-        read(raw).map_err(|reason| self.misfits.push(Misfit { place, column, reason, raw })).ok()
+        read(raw).map_err(|reason| self.misfits.push(TranscriptMisfit { place, column, reason, raw })).ok()
     }
 
-    fn chat(&mut self, raw: Option<&'a str>) -> Chat<'a> {
-        let place = Place::Chat;
+    fn chat(&mut self, raw: Option<&'a str>) -> ChatContext<'a> {
+        let place = MisfitPlace::Chat;
         let read = |raw| known(raw, ["chatId", "sessionId", "entityId", "entityName"]).map_err(|_| NOT_AN_OBJECT);
         // It has no column of its own: its first one stands for it.
         let Some(([chat_id, session_id, entity_id, entity_name], _)) = self.value(place, "chat_id", raw, read) else {
-            return Chat::default();
+            return ChatContext::default();
         };
-        Chat {
+        ChatContext {
             chat_id: self.value(place, "chat_id", chat_id, text),
             session_id: self.value(place, "session_id", session_id, text),
             entity_id: self.value(place, "entity_id", entity_id, text),
@@ -73,9 +75,9 @@ impl<'a> Careful<'a> {
     fn message(&mut self, index: usize, raw: &'a str) -> Option<Message<'a>> {
         const NAMES: [&str; 9] =
             ["id", "requestId", "message", "sequence", "user", "timestamp", "isActivityError", "context", "sources"];
-        let place = Place::Message(index);
+        let place = MisfitPlace::Message(index);
         let Ok((values, extra)) = known(raw, NAMES) else {
-            self.misfits.push(Misfit { place, column: "", reason: NOT_AN_OBJECT, raw });
+            self.misfits.push(TranscriptMisfit { place, column: "", reason: NOT_AN_OBJECT, raw });
             return None;
         };
         let [id, request_id, message, sequence, user, timestamp, is_activity_error, context, sources] = values;
@@ -94,7 +96,7 @@ impl<'a> Careful<'a> {
         let read = |raw| known(raw, ["customerIntent"]).map_err(|_| NOT_AN_OBJECT);
         if let Some(([intent], extra)) = self.value(place, "customer_intent", context, read) {
             let customer_intent = self.value(place, "customer_intent", intent, text);
-            message.context = Some(Context { customer_intent, extra });
+            message.context = Some(MessageContext { customer_intent, extra });
         }
         let read = |raw| serde_json::from_str::<Vec<&'a RawValue>>(raw).map_err(|_| "not an array");
         let listed = self.value(place, "source_count", sources, read);
@@ -107,13 +109,13 @@ impl<'a> Careful<'a> {
         Some(message)
     }
 
-    fn source(&mut self, index: usize, position: usize, raw: &'a str) -> Option<Source<'a>> {
-        let place = Place::Source(index, position);
+    fn source(&mut self, index: usize, position: usize, raw: &'a str) -> Option<CitedSource<'a>> {
+        let place = MisfitPlace::Source(index, position);
         let Ok(([id, title, source], extra)) = known(raw, ["id", "title", "source"]) else {
-            self.misfits.push(Misfit { place, column: "", reason: NOT_AN_OBJECT, raw });
+            self.misfits.push(TranscriptMisfit { place, column: "", reason: NOT_AN_OBJECT, raw });
             return None;
         };
-        Some(Source {
+        Some(CitedSource {
             position,
             id: self.value(place, "source_id", id, text),
             title: self.value(place, "title", title, text),
@@ -125,7 +127,7 @@ impl<'a> Careful<'a> {
 
 const NOT_AN_OBJECT: &str = "not a JSON object";
 
-fn text(raw: &str) -> Result<Text<'_>, &'static str> {
+fn text(raw: &str) -> Result<JsonText<'_>, &'static str> {
     match raw.as_bytes().first() {
         Some(b'"') => serde_json::from_str(raw).map_err(|_| "half a surrogate pair"),
         Some(b'{' | b'[') => Err("a nested value"),

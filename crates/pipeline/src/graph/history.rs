@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use copilot_lake_decoder::{Error as DecodeError, History, Keep};
+use copilot_lake_decoder::{Error as DecodeError, History, HistoryWindow};
 use copilot_lake_extractor::{Error as ServiceError, Graph, HistoryQuery, Page};
 use copilot_lake_tables::Instant;
 use futures::{StreamExt as _, stream};
@@ -130,7 +130,7 @@ impl Reader {
     ) -> Reading {
         let window = task.start..task.end;
         // What the service sends to a filter is kept, whatever its time: of a window again, or never shown otherwise.
-        let keep = unfiltered.then(|| Keep { window: window.clone(), app_classes: self.app_classes.clone() });
+        let keep = unfiltered.then(|| HistoryWindow { window: window.clone(), app_classes: self.app_classes.clone() });
         let history = Arc::new(Mutex::new(Decoding { history: History::new(&task.user, keep), broken: None }));
         let ask = HistoryQuery { app_classes: self.app_classes.clone(), window: (!unfiltered).then_some(window) };
         let result = self.pages(task, &ask, &history, counts, tell).await;

@@ -21,10 +21,10 @@ use super::tree::{Element, Tree};
 /// Open elements, at most: some more than people's mail has after many replies.
 const DEPTH: usize = 128;
 
-pub(super) type Answer = TokenSinkResult<Rc<Element>>;
+pub(super) type SinkResult = TokenSinkResult<Rc<Element>>;
 
 /// Builds a tree from tokens.
-pub(super) struct Builder {
+pub(super) struct DocumentBuilder {
     builder: TreeBuilder<Rc<Element>, Tree>,
     /// How many elements of a name were left out and have not ended.
     left_out: RefCell<HashMap<LocalName, usize>>,
@@ -34,7 +34,7 @@ pub(super) struct Builder {
     is_apart: Cell<bool>,
 }
 
-impl Builder {
+impl DocumentBuilder {
     pub(super) fn new() -> Self {
         let tree = Tree::new();
         let context = tree.context();
@@ -55,7 +55,7 @@ impl Builder {
         self.builder.adjusted_current_node_present_but_not_in_html_namespace()
     }
 
-    pub(super) fn send(&self, token: Token) -> Answer {
+    pub(super) fn send(&self, token: Token) -> SinkResult {
         // The number of the line is only for errors.
         self.builder.process_token(token, 1)
     }
@@ -78,7 +78,7 @@ impl Builder {
     }
 
     /// A tag; the answer says how what follows a start tag is to be read.
-    pub(super) fn tag(&self, mut tag: Tag) -> Answer {
+    pub(super) fn tag(&self, mut tag: Tag) -> SinkResult {
         if is(&tag.name, &FORMATTING) {
             // These two are elements of SVG, too. Other ones end it, as a `span` does.
             let is_own = match &*tag.name {

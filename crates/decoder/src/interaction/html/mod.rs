@@ -11,11 +11,11 @@ mod roles;
 mod tokens;
 mod tree;
 
-use builder::Builder;
+use builder::DocumentBuilder;
 
 /// The text of HTML: headings, lists and tables stay readable; of links the text, of images what stands for them.
 pub(crate) fn text(html: &str) -> String {
-    let builder = Builder::new();
+    let builder = DocumentBuilder::new();
     tokens::read(html, &builder);
     render::text(&builder.finish())
 }

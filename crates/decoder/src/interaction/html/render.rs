@@ -8,7 +8,7 @@ const INDENT: usize = 16;
 
 /// The text that a document shows.
 pub(super) fn text(tree: &Tree) -> String {
-    let mut writer = Writer::default();
+    let mut writer = TextWriter::default();
     tree.walk(|visit| {
         match visit {
             Visit::Start(role, only_text) => return writer.start(role, only_text),
@@ -21,7 +21,7 @@ pub(super) fn text(tree: &Tree) -> String {
 }
 
 #[derive(Default)]
-struct Writer {
+struct TextWriter {
     text: String,
     /// Line feeds before whatever is written next.
     breaks: usize,
@@ -51,7 +51,7 @@ struct Before {
     markers: usize,
 }
 
-impl Writer {
+impl TextWriter {
     /// Begins an element; whether what it holds is shown.
     fn start(&mut self, role: &Role, only_text: Option<&str>) -> bool {
         self.lines(role, false);

@@ -11,14 +11,14 @@ use html5ever::tokenizer::{Tag, TagKind, TokenSinkResult};
 use html5ever::{Attribute, LocalName, QualName, ns};
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 
-use super::builder::{Answer, Builder};
+use super::builder::{DocumentBuilder, SinkResult};
 use super::references::decoded;
 use super::roles::ATTRIBUTES;
 
 const SPACE: [char; 4] = ['\t', '\n', '\u{c}', ' '];
 
 /// Reads a fragment of HTML to its end.
-pub(super) fn read(html: &str, builder: &Builder) {
+pub(super) fn read(html: &str, builder: &DocumentBuilder) {
     let html = html.strip_prefix('\u{feff}').unwrap_or(html);
     let html = match memchr(b'\r', html.as_bytes()) {
         Some(_) => Cow::Owned(html.replace("\r\n", "\n").replace('\r', "\n")),
@@ -46,7 +46,7 @@ pub(super) fn read(html: &str, builder: &Builder) {
 struct Markup<'h> {
     /// What is left to read.
     rest: &'h str,
-    builder: &'h Builder,
+    builder: &'h DocumentBuilder,
 }
 
 impl<'h> Markup<'h> {
@@ -84,7 +84,7 @@ impl<'h> Markup<'h> {
     fn end_tag(&mut self) {
         if let Some(tag) = self.tag(TagKind::EndTag) {
             // Whatever it ends, markup follows.
-            let _: Answer = self.builder.tag(tag);
+            let _: SinkResult = self.builder.tag(tag);
         }
     }
 

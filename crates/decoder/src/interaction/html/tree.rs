@@ -33,14 +33,14 @@ pub(super) struct Element {
 
 /// What a node is.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(super) enum NodeContent {
     Element(Role),
     Text(StrTendril),
 }
 
 #[derive(Debug)]
-struct Node {
-    content: Content,
+struct TreeNode {
+    content: NodeContent,
     parent: Id,
     previous: Id,
     next: Id,
@@ -51,7 +51,7 @@ struct Node {
 /// A document while it is built, and afterwards.
 #[derive(Debug)]
 pub(super) struct Tree {
-    nodes: RefCell<Vec<Node>>,
+    nodes: RefCell<Vec<TreeNode>>,
     document: Rc<Element>,
     /// Stands for comments and for what templates hold: never shown.
     nowhere: Rc<Element>,
@@ -63,7 +63,7 @@ impl Tree {
     pub(super) fn new() -> Self {
         let nodes = RefCell::new(Vec::new());
         let [document, nowhere] = [DOCUMENT, DOCUMENT + 1].map(|id| {
-            nodes.borrow_mut().push(Node::new(Content::Element(Role::Inline)));
+            nodes.borrow_mut().push(TreeNode::new(NodeContent::Element(Role::Inline)));
             let name = QualName::new(None, html5ever::ns!(html), html5ever::local_name!("div"));
             Rc::new(Element { id, name, is_integration_point: false })
         });
@@ -88,15 +88,15 @@ impl Tree {
         loop {
             let node = &nodes[at as usize];
             let goes_in = match &node.content {
-                Content::Text(text) => {
+                NodeContent::Text(text) => {
                     visit(Visit::Text(text));
                     false
                 }
-                Content::Element(role) => {
+                NodeContent::Element(role) => {
                     let only_text = (node.first == node.last).then(|| nodes.get(node.first as usize)).flatten();
                     let only_text = only_text.and_then(|child| match &child.content {
-                        Content::Text(text) => Some(&**text),
-                        Content::Element(_) => None,
+                        NodeContent::Text(text) => Some(&**text),
+                        NodeContent::Element(_) => None,
                     });
                     visit(Visit::Start(role, only_text))
                 }
@@ -108,7 +108,7 @@ impl Tree {
             // The next one in order: of the innermost element that has one.
             loop {
                 let node = &nodes[at as usize];
-                if let Content::Element(role) = &node.content {
+                if let NodeContent::Element(role) = &node.content {
                     visit(Visit::End(role));
                 }
                 if at == DOCUMENT {
@@ -134,11 +134,11 @@ impl Tree {
                 element.id
             }
             NodeOrText::AppendText(text) => {
-                if let Some(Node { content: Content::Text(before), .. }) = nodes.get_mut(previous as usize) {
+                if let Some(TreeNode { content: NodeContent::Text(before), .. }) = nodes.get_mut(previous as usize) {
                     before.push_tendril(&text);
                     return;
                 }
-                nodes.push(Node::new(Content::Text(text)));
+                nodes.push(TreeNode::new(NodeContent::Text(text)));
                 number(nodes.len() - 1)
             }
         };
@@ -158,8 +158,8 @@ pub(super) enum Visit<'t> {
     End(&'t Role),
 }
 
-impl Node {
-    fn new(content: Content) -> Self {
+impl TreeNode {
+    fn new(content: NodeContent) -> Self {
         Self { content, parent: NONE, previous: NONE, next: NONE, first: NONE, last: NONE }
     }
 }
@@ -170,7 +170,7 @@ fn number(at: usize) -> Id {
 }
 
 /// Makes two nodes neighbours; none before is the first place of the parent, none after its last.
-fn link(nodes: &mut [Node], parent: Id, before: Id, after: Id) {
+fn link(nodes: &mut [TreeNode], parent: Id, before: Id, after: Id) {
     match before {
         NONE => nodes[parent as usize].first = after,
         _ => nodes[before as usize].next = after,
@@ -181,8 +181,8 @@ fn link(nodes: &mut [Node], parent: Id, before: Id, after: Id) {
     }
 }
 
-fn detach(nodes: &mut [Node], id: Id) {
-    let Node { parent, previous, next, .. } = nodes[id as usize];
+fn detach(nodes: &mut [TreeNode], id: Id) {
+    let TreeNode { parent, previous, next, .. } = nodes[id as usize];
     if parent != NONE {
         link(nodes, parent, previous, next);
     }
@@ -213,7 +213,7 @@ impl TreeSink for Tree {
     fn create_element(&self, name: QualName, attributes: Vec<Attribute>, flags: ElementFlags) -> Rc<Element> {
         let mut nodes = self.nodes.borrow_mut();
         let id = number(nodes.len());
-        nodes.push(Node::new(Content::Element(role(&name, attributes))));
+        nodes.push(TreeNode::new(NodeContent::Element(role(&name, attributes))));
         Rc::new(Element { id, name, is_integration_point: flags.mathml_annotation_xml_integration_point })
     }
 
