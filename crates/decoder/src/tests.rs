@@ -244,7 +244,7 @@ fn a_row_time_lies_in_its_week() {
 fn the_fast_path_and_the_slow_path_agree() {
     let members = r#","createdon":"2025-06-25T10:00:00Z","msdyn_scenariotype":100230205,"new":1,"msdyn_interactioncontext":"{\"IsEmbed\":true}""#;
     let fast = decode(&format!("[{}]", row(members)));
-    // A second row with a misfit sends the whole page the slow way.
+    // A second row with a misfit sends the whole page down the slow path.
     let slow = decode(&format!("[{},{}]", row(members), row(r#","msdyn_scenariotype":[]"#)));
     assert_eq!(slow.rejects.len(), 1);
     assert_eq!(slow.batches[0].1.slice(0, 1), fast.batches[0].1);

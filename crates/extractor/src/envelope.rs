@@ -1,7 +1,8 @@
 //! The envelope of a page: `{"@odata.context":"...","value":[rows],"@odata.nextLink":"..."}`.
 //!
-//! The rows are some 7 MB that the decoder parses anyway, so the usual answer is read from both ends: the members before
-//! `"value":[`, the last row, and the members after the last `]`. Whatever is unusual is parsed as a whole.
+//! The rows are some 7 MB that the decoder parses anyway, so the fast path reads the response from both ends: the
+//! members before `"value":[`, the last row, and the members after the last `]`. Anything unusual takes the slow path,
+//! a full parse.
 
 use std::ops::Range;
 
@@ -16,25 +17,25 @@ const ETAG: &[u8] = b"@odata.etag";
 const NEXT: &[u8] = b"@odata.nextLink";
 const DELTA: &[u8] = b"@odata.deltaLink";
 
-/// What a page is beside its rows.
+/// Everything in a page besides its rows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
-    /// Where the array of rows is, brackets included.
+    /// The range of the rows array, brackets included.
     pub(crate) rows: Range<usize>,
-    /// The link to the next page, unescaped and otherwise as it came.
+    /// The link to the next page, unescaped and otherwise verbatim.
     pub(crate) next: Option<String>,
-    /// The link to later changes, likewise.
+    /// The delta link, likewise.
     pub(crate) delta: Option<String>,
 }
 
-/// The links of an envelope.
+/// The links found in an envelope.
 #[derive(Default)]
 struct EnvelopeLinks {
     next: Option<String>,
     delta: Option<String>,
 }
 
-/// Finds the rows and the link in an answer that is a complete envelope; every other answer is an error.
+/// Locates the rows and links of a complete envelope; any other response is an error.
 pub(crate) fn parse(body: &[u8]) -> Result<Envelope, &'static str> {
     match fast_path(body) {
         Some(envelope) => Ok(envelope),
@@ -42,13 +43,13 @@ pub(crate) fn parse(body: &[u8]) -> Result<Envelope, &'static str> {
     }
 }
 
-/// The quick way; `None` where anything is unusual.
+/// The fast path; `None` for anything unusual.
 ///
-/// Why a cut answer is not taken for a complete one: the last `]` could belong to a string or to something inside a row
-/// only if the rest of that row were missing. So the last row is found by the text that every row of Dataverse begins with,
-/// and nothing inside a row (an object and its `@odata.etag`: quotes inside strings are escaped, so no string holds that
-/// text), it must parse as one complete object, and the last `]` must follow it. Rows of Graph begin like objects inside
-/// them, with an `id`: they are read the careful way.
+/// Why a truncated response cannot pass for a complete one: the last `]` could belong to a string or to something
+/// inside a row only if the rest of that row were missing. So the last row is found by the text with which every
+/// Dataverse row begins and nothing inside a row does (an object and its `@odata.etag`; quotes inside strings are
+/// escaped, so no string contains it), it must parse as one complete object, and the last `]` must follow it. Rows of
+/// Graph begin like objects nested in them, with an `id`: they take the slow path.
 fn fast_path(body: &[u8]) -> Option<Envelope> {
     let mut links = EnvelopeLinks::default();
     let mut head = EnvelopeReader { bytes: body, at: 0 };
@@ -91,7 +92,7 @@ fn fast_path(body: &[u8]) -> Option<Envelope> {
     (tail.after_space() == body.len()).then_some(Envelope { rows: start..last + 1, next, delta })
 }
 
-/// The careful way: one pass over the whole answer.
+/// The slow path: one pass over the whole response.
 fn slow_path(body: &[u8]) -> Result<Envelope, &'static str> {
     #[derive(Deserialize)]
     struct FullEnvelope<'a> {
@@ -126,7 +127,7 @@ fn slow_path(body: &[u8]) -> Result<Envelope, &'static str> {
     Ok(Envelope { rows: start..start + rows.len(), next: whole.next, delta: whole.delta })
 }
 
-/// Reads names and scalars from a position on.
+/// Reads names and scalars from a position onwards.
 struct EnvelopeReader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -145,7 +146,7 @@ impl<'a> EnvelopeReader<'a> {
         (self.bytes.get(at) == Some(&expected)).then(|| self.at += 1)
     }
 
-    /// A string with its quotes, unescaped.
+    /// A string with its quotes, still escaped.
     fn string(&mut self) -> Option<&'a [u8]> {
         let start = self.after_space();
         self.byte(b'"')?;
@@ -160,7 +161,7 @@ impl<'a> EnvelopeReader<'a> {
         self.bytes.get(start..self.at)
     }
 
-    /// A name and its colon. An escaped name could be any name, so it is left to the careful way.
+    /// A name and its colon. An escaped name could be any name, so it is left to the slow path.
     fn name(&mut self) -> Option<&'a [u8]> {
         let quoted = self.string()?;
         let name = &quoted[1..quoted.len() - 1];

@@ -1,11 +1,11 @@
-//! Turns a table and a slice into a stream of raw pages from Dataverse or Microsoft Graph, and fetches the bytes of File
-//! columns.
+//! Turns a table and a slice into a stream of raw pages from Dataverse or Microsoft Graph, and fetches the contents of
+//! File columns.
 //!
-//! Four nouns. A [`Slice`] is a table, a scope and a window of time; a [`Selection`] is what is asked of its rows, as far as
-//! the [`Environment`] has it. A [`Page`] is one answer of the service: only its envelope is parsed, the rows stay the
-//! bytes that came. A [`Dataverse`] is the service: one identity, one pool of connections, one set of limits that pages
-//! and files share. A [`Graph`] is the same for a tenant of Microsoft Graph: people, and each one's history at the pace that
-//! the tenant allows.
+//! The main types: a [`Slice`] is a table, a scope and a time window; a [`Selection`] is the set of columns to request,
+//! limited to what the [`Environment`] has. A [`Page`] is one response of the service: only its envelope is parsed, the
+//! rows stay raw bytes. [`Dataverse`] is one identity at one environment, with one connection pool and one set of
+//! limits for pages and files. [`Graph`] is the same for a tenant of Microsoft Graph: users, and the history of each at
+//! the rate that the tenant allows.
 //!
 //! ```no_run
 //! # async fn example(settings: copilot_lake_extractor::DataverseSettings, slice: copilot_lake_extractor::Slice)
@@ -23,9 +23,9 @@
 //! # }
 //! ```
 //!
-//! What it holds to: a token goes only to the origin it was asked for; secrets, tokens and bodies reach no error, no log
-//! and no Debug; URLs are logged without their query and without the ids of people and groups; a link of the service is opaque; a page that is not complete is
-//! asked for again and never handed out.
+//! Guarantees: a token is sent only to the origin it was requested for; secrets, tokens and bodies never appear in
+//! errors, logs or `Debug` output; URLs are logged without query and without ids of users and groups; links of the
+//! service are opaque; an incomplete page is requested again and never handed out.
 
 mod auth;
 mod dataverse;

@@ -1,4 +1,4 @@
-//! Links: opaque URLs of the service, followed as they came, and only to where it was asked.
+//! Next and delta links: opaque URLs, followed verbatim and only within the service's origin.
 
 use std::collections::HashSet;
 use std::collections::hash_map::DefaultHasher;
@@ -9,12 +9,12 @@ use url::Url;
 use crate::error::{Call, Error};
 use crate::http::origin::is_same_origin;
 
-/// The links of one walk.
+/// The links followed by one stream.
 #[derive(Debug)]
 pub(crate) struct FollowedLinks {
-    /// Any URL at the service: links must have its scheme, host and port.
+    /// Any URL of the service: links must have its scheme, host and port.
     service: Url,
-    /// Hashes of those that were followed: one that comes again would make the walk endless.
+    /// Hashes of the links followed so far: a repeated one would never end.
     followed: HashSet<u64>,
 }
 
@@ -23,7 +23,7 @@ impl FollowedLinks {
         Self { service, followed: HashSet::new() }
     }
 
-    /// The URL behind a link that this call's answer held.
+    /// The URL of a link from this call's response, to be followed now.
     pub(crate) fn follow(&mut self, link: &str, call: Box<Call>) -> Result<Url, Error> {
         let url = self.check(link, call.clone())?;
         let mut hasher = DefaultHasher::new();
@@ -34,7 +34,7 @@ impl FollowedLinks {
         Ok(url)
     }
 
-    /// The URL behind a link that is not followed now.
+    /// The URL of a link that is not followed now.
     pub(crate) fn check(&self, link: &str, call: Box<Call>) -> Result<Url, Error> {
         let Ok(url) = Url::parse(link) else {
             return Err(Error::BadPage { reason: "its link is not an absolute URL".to_owned(), call });

@@ -1,4 +1,4 @@
-//! The walk over pages: one by one, or the next one asked for while the consumer works on the last.
+//! Streams of pages: fetched on demand, or with the next page prefetched while the consumer works on the last.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,16 +15,16 @@ use crate::http::request::Request;
 use crate::next_link::FollowedLinks;
 use crate::page::Page;
 
-/// A page and where it leads.
+/// A page and its links.
 pub(crate) struct LinkedPage {
     pub(crate) page: Page,
-    /// The next page.
+    /// The link to the next page.
     pub(crate) next: Option<String>,
-    /// After the last page of change tracking: what changes from now on.
+    /// The delta link after the last page of change tracking.
     pub(crate) delta: Option<String>,
 }
 
-/// One page, asked for until it is complete.
+/// Fetches one complete page.
 pub(crate) async fn fetch_page(client: &Client, request: &Request) -> Result<LinkedPage, Error> {
     let number = request.page.unwrap_or(1);
     let accept = |response: ServiceResponse| {
@@ -55,7 +55,7 @@ pub(crate) async fn fetch_page(client: &Client, request: &Request) -> Result<Lin
     Ok(linked)
 }
 
-/// Walks page by page until `look` finds what it looks for, or there is no page left.
+/// Walks page by page until `look` returns a value, or no page is left.
 pub(crate) async fn find_in_pages<T>(
     client: &Client,
     api: &Url,
@@ -68,7 +68,7 @@ pub(crate) async fn find_in_pages<T>(
         let call = request.call_after(page.requests);
         match (look(&page), next) {
             (Err(reason), _) => return Err(Error::BadPage { reason: reason.to_owned(), call }),
-            // Empty pages with a link happen.
+            // Empty pages with a next link are legal.
             (Ok(None), Some(next)) => {
                 request.url = links.follow(&next, call)?;
                 request.fallback_url = None;
@@ -79,8 +79,7 @@ pub(crate) async fn find_in_pages<T>(
     }
 }
 
-/// The pages from the first of these calls on, until an answer has no link, then those of the next call, and so on.
-/// After an error the stream ends.
+/// The pages of each of these requests in turn, with one page prefetched. The stream ends after an error.
 pub(crate) fn prefetched(
     client: Arc<Client>,
     calls: Result<Vec<Request>, Error>,
@@ -88,7 +87,7 @@ pub(crate) fn prefetched(
     stream_pages(client, calls, StreamOptions { prefetch: true, max_pages: u32::MAX })
 }
 
-/// The same from one call on, each page asked for only when the consumer wants it, and not more than `max_pages` of them.
+/// The pages of one request, each fetched only when polled, and at most `max_pages` of them.
 pub(crate) fn on_demand(
     client: Arc<Client>,
     call: Result<Request, Error>,
@@ -105,17 +104,17 @@ fn stream_pages(
     stream::try_unfold(PageStream::Start(client, calls, options), PageStream::next)
 }
 
-/// How a walk goes.
+/// How pages are fetched.
 #[derive(Clone, Copy)]
 struct StreamOptions {
-    /// The next page is on its way while the consumer works on the last.
+    /// The next page is fetched while the consumer works on the last.
     prefetch: bool,
-    /// More pages than that are a mistake of the service.
+    /// More pages than this indicate a fault of the service.
     max_pages: u32,
 }
 
-/// A walk is at its start, under way with at most one page ahead of the consumer, or at an error that comes after the
-/// pages before it.
+/// State of a stream: not started, in progress with at most one page ahead of the consumer, or failed after pages that
+/// are still to be delivered.
 enum PageStream {
     Start(Arc<Client>, Result<Vec<Request>, Error>, StreamOptions),
     ActiveStream(Box<ActiveStream>),
@@ -127,11 +126,11 @@ struct ActiveStream {
     client: Arc<Client>,
     options: StreamOptions,
     links: FollowedLinks,
-    /// What is asked for now.
+    /// The current request.
     request: Request,
-    /// What is asked for when that has no link any more.
+    /// The requests that follow once the current one has no next link.
     calls: std::vec::IntoIter<Request>,
-    /// The one request that is under way; dropped with the walk.
+    /// The one request in flight; aborted when the stream is dropped.
     in_flight: JoinSet<Result<LinkedPage, Error>>,
 }
 
@@ -159,7 +158,7 @@ impl PageStream {
 }
 
 impl ActiveStream {
-    /// Sends the request on its way: it runs, and its envelope is parsed, whether or not anyone polls.
+    /// Spawns the request, so that it runs and its envelope is parsed whether or not the stream is polled.
     fn spawn_request(&mut self) {
         let (client, request) = (Arc::clone(&self.client), self.request.clone());
         self.in_flight.spawn(async move { fetch_page(&client, &request).await });
@@ -180,8 +179,8 @@ impl ActiveStream {
         }
     }
 
-    /// Begins the page behind the link of this one, or the first one of the next call; false: there is none. Its errors
-    /// count no tries: the page has told its own.
+    /// Moves on to the next link, or to the next request; `false` at the end. Errors here report no attempts: those of
+    /// the page are already counted.
     fn advance(&mut self, link: Option<&str>, page: &Page) -> Result<bool, Error> {
         if let Some(link) = link {
             self.request.url = self.links.follow(link, self.request.call_after(0))?;

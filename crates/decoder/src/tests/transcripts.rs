@@ -171,9 +171,9 @@ fn unknown_properties_are_kept_with_their_path() {
 }
 
 #[test]
-fn the_quick_way_and_the_careful_way_agree() {
+fn the_fast_path_and_the_slow_path_agree() {
     let fast = decode(PUBLISHED);
-    // A message with a misfit sends the whole transcript the slow way.
+    // A message with a misfit sends the whole transcript down the slow path.
     let slow = decode(&PUBLISHED.replace("}],\n    \"context\"", "},17],\n    \"context\""));
     assert_eq!(rejects(&slow).len(), 1);
     assert_eq!(slow.messages, fast.messages);

@@ -1,4 +1,4 @@
-//! Applications: client credentials against Microsoft Entra ID, proved by a secret, a certificate or a federated token.
+//! Applications: client credentials for Microsoft Entra ID, proved by a secret, a certificate or a federated token.
 //!
 //! <https://learn.microsoft.com/entra/identity-platform/v2-oauth2-client-creds-grant-flow>
 
@@ -18,17 +18,17 @@ use crate::http::origin::require_secure;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 
-/// An application that signs in by itself.
+/// An application that signs in as itself.
 #[derive(Debug)]
 pub(crate) struct EntraApplication {
-    /// Where tokens are asked for.
+    /// The token endpoint.
     pub(super) url: Url,
     client_id: String,
     scope: String,
     proof: Proof,
 }
 
-/// What shows that the application is who it says.
+/// What proves the application's identity.
 #[derive(Debug)]
 pub(super) enum Proof {
     Secret(Secret),
@@ -37,7 +37,7 @@ pub(super) enum Proof {
 }
 
 impl EntraApplication {
-    /// Refuses what cannot work before anything is sent.
+    /// Rejects settings that cannot work, before anything is sent.
     pub(super) fn new(
         authority: &Url,
         tenant_id: &str,
@@ -62,7 +62,7 @@ impl EntraApplication {
         Ok(app)
     }
 
-    /// A request for a token, proved anew.
+    /// A token request with a fresh proof.
     pub(super) fn request(&self, http: &Client) -> Result<RequestBuilder, Error> {
         let fields = self.fields()?;
         let form = form_urlencoded::Serializer::new(String::new())
@@ -78,7 +78,7 @@ impl EntraApplication {
             .body(form))
     }
 
-    /// The fields of the form that hold the proof.
+    /// The form fields that hold the proof.
     fn fields(&self) -> Result<Vec<(&'static str, Secret)>, Error> {
         let assertion = match &self.proof {
             Proof::Secret(secret) if secret.is_empty() => return Err(usage("`auth.client_secret` is missing")),
@@ -103,7 +103,7 @@ impl EntraApplication {
     }
 }
 
-/// Refuses a tenant that would change the path of a URL.
+/// Rejects a tenant id that would change the path of the URL.
 pub(super) fn check_tenant(tenant_id: &str) -> Result<(), Error> {
     let name = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
     if tenant_id.starts_with(|c: char| c.is_ascii_alphanumeric()) && tenant_id.chars().all(name) {
@@ -112,7 +112,7 @@ pub(super) fn check_tenant(tenant_id: &str) -> Result<(), Error> {
     Err(usage("`auth.tenant_id` must be the directory's id or domain name"))
 }
 
-/// The token that the platform puts into the file, and replaces there before it expires.
+/// The token in the file that the platform writes, and renews before it expires.
 fn federated_token(path: &Path) -> Result<Secret, Error> {
     let text = credential_file::read_text("AZURE_FEDERATED_TOKEN_FILE", path)?;
     let token = text.trim();

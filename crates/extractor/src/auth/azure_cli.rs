@@ -11,10 +11,10 @@ use super::application::check_tenant;
 use super::token_response::{GrantedToken, aadsts_number};
 use crate::error::Error;
 
-/// The CLI asks the network itself, with patience of its own.
+/// The CLI goes to the network itself, with retries of its own.
 const TIMEOUT: Duration = Duration::from_secs(120);
 
-/// The program, and what it is asked.
+/// The program and its arguments.
 #[derive(Debug)]
 pub(crate) struct AzureCli {
     program: PathBuf,
@@ -23,7 +23,7 @@ pub(crate) struct AzureCli {
 }
 
 impl AzureCli {
-    /// An empty tenant is the one that the CLI is logged in to.
+    /// An empty tenant id means the one that the CLI is logged in to.
     pub(super) fn new(program: PathBuf, tenant_id: String, resource: String) -> Result<Self, Error> {
         if !tenant_id.is_empty() {
             check_tenant(&tenant_id)?;
@@ -66,7 +66,7 @@ impl AzureCli {
     }
 }
 
-/// Of what the CLI complains about only the vendor's number is taken.
+/// Maps the CLI's error output to advice; only the vendor's error number is used.
 fn refused(status: Option<i32>, complaint: &str) -> Error {
     let number = aadsts_number(complaint);
     let advice = match number.as_str() {

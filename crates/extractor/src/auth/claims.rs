@@ -1,24 +1,23 @@
-//! Claims: what a token says about itself.
+//! The claims of a token.
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
 
-/// What a token says about itself, read without verifying it: good for advice, not for trust. The service may send
-/// tokens that say nothing.
+/// What a token says about itself, read without verification: good for advice, not for trust. A token may be opaque.
 ///
 /// <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TokenClaims {
-    /// The application permissions such as `AiEnterpriseInteraction.Read.All`, as granted; `None`: the token is opaque.
+    /// The application permissions granted, such as `AiEnterpriseInteraction.Read.All`; `None`: the token is opaque.
     pub roles: Option<Vec<String>>,
-    /// The directory that gave it: a GUID; `None`: the token is opaque or does not say.
+    /// The issuing directory, a GUID; `None`: the token is opaque or does not say.
     pub tenant_id: Option<String>,
 }
 
 impl TokenClaims {
-    /// Reads the middle part of a JSON web token; any other text is opaque.
+    /// Decodes the payload of a JSON Web Token; any other text is opaque.
     pub(crate) fn read(token: &str) -> Self {
         #[derive(Deserialize)]
         struct Claims {
@@ -34,7 +33,7 @@ impl TokenClaims {
             return Self::default();
         };
         let text = |value: &Value| value.as_str().map(str::to_owned);
-        // A token without the claim carries no permission.
+        // A token without the claim has no application permission.
         let roles = match &claims.roles {
             Some(Value::Array(roles)) => roles.iter().filter_map(text).collect(),
             Some(Value::String(role)) => vec![role.clone()],
@@ -43,7 +42,7 @@ impl TokenClaims {
         Self { roles: Some(roles), tenant_id: claims.tid.as_ref().and_then(text) }
     }
 
-    /// Whether the token is known not to carry a permission.
+    /// Whether the token is known to lack a permission.
     pub fn lacks(&self, role: &str) -> bool {
         self.roles.as_ref().is_some_and(|roles| !roles.iter().any(|granted| granted == role))
     }

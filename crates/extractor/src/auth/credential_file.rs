@@ -1,4 +1,4 @@
-//! Files that prove an identity: read for every sign-in, because they are replaced while a run goes on.
+//! Files that prove an identity, read at every sign-in because they may be renewed during a run.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Managed identities: the platform gives tokens for the identity of the machine, at an address of the machine itself.
+//! Managed identities: the platform issues tokens for the machine's identity at a local endpoint.
 //!
 //! IMDS of virtual machines and container instances:
 //! <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token>. App Service,
@@ -15,23 +15,23 @@ use crate::http::backoff::Backoff;
 use crate::http::origin::require_http;
 use crate::http::retry::RetryPolicy;
 
-/// Where every virtual machine of Azure finds its metadata service.
+/// The instance metadata service (IMDS) of every Azure virtual machine.
 const IMDS: &str = "http://169.254.169.254/metadata/identity/oauth2/token";
 
 const MISSING: &str = "the machine has no such identity; assign one to it, and check `auth.client_id`: the client id of \
                        a user-assigned identity, empty for the system-assigned one";
 
-/// The identity that the platform gives the machine, or one that was assigned to it.
+/// The machine's system-assigned identity, or a user-assigned one.
 #[derive(Debug)]
 pub(crate) struct ManagedIdentity {
-    /// What the endpoint is asked.
+    /// The token endpoint with its query.
     pub(super) url: Url,
     header: Option<Secret>,
 }
 
 impl ManagedIdentity {
-    /// With a header the endpoint is one of App Service, without it is IMDS. An empty client id means the identity that
-    /// the platform gave.
+    /// With a header the endpoint is App Service's, otherwise IMDS. An empty client id means the system-assigned
+    /// identity.
     pub(super) fn new(
         endpoint: Option<Url>,
         header: Option<Secret>,
@@ -40,7 +40,7 @@ impl ManagedIdentity {
     ) -> Result<Self, Error> {
         let mut url = match endpoint {
             Some(endpoint) => {
-                // The platform sets it and it does not leave the machine, so http:// is right whatever the address.
+                // The platform sets it and it does not leave the machine, so http:// is fine whatever the address.
                 require_http("IDENTITY_ENDPOINT", &endpoint)?;
                 endpoint
             }
@@ -57,7 +57,7 @@ impl ManagedIdentity {
         Ok(Self { url, header })
     }
 
-    /// The request, with the header that keeps others from making a program of the machine send it.
+    /// The request, with the header that protects the endpoint against request forgery.
     pub(super) fn request(&self, http: &Client) -> Result<RequestBuilder, Error> {
         let request = http.get(self.url.clone()).header(ACCEPT, "application/json");
         let Some(header) = &self.header else { return Ok(request.header("metadata", "true")) };
@@ -67,14 +67,14 @@ impl ManagedIdentity {
         Ok(request.header("x-identity-header", value))
     }
 
-    /// Whether an answer of IMDS passes that would not pass elsewhere: it is not there yet, or is being updated.
+    /// Whether an IMDS status is transient that elsewhere is not: the service is starting or being updated.
     pub(super) fn is_transient(&self, status: u16) -> bool {
         self.header.is_none() && matches!(status, 404 | 410)
     }
 }
 
-/// The documentation asks for waits of a second at least, and for 70 s of tries while IMDS is updated; all of ours last
-/// longer.
+/// The documentation asks for waits of at least a second, and for 70 s of retries while IMDS is updated; this policy
+/// lasts longer.
 pub(super) fn retry_policy(retry_policy: &RetryPolicy) -> RetryPolicy {
     let backoff = Backoff { initial: retry_policy.backoff.initial * 2, ..retry_policy.backoff };
     RetryPolicy { backoff, ..*retry_policy }
@@ -94,7 +94,7 @@ pub(super) fn refused(status: u16, body: &[u8]) -> Error {
         }
         (_, _, "identity_not_found") => MISSING,
         _ if unknown => MISSING,
-        // App Service says it without a code.
+        // App Service says so without a code.
         (400, _, "") => MISSING,
         (_, _, "") => "the endpoint does not answer like a managed identity's; is this a machine in Azure?",
         _ => "the managed identity is not accepted; check that it is assigned to the machine, and `auth.client_id`",

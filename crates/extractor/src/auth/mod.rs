@@ -1,7 +1,7 @@
 //! Signing in: as an application against Microsoft Entra ID, as the machine, or as whoever ran `az login`.
 //!
-//! Not by `azure_identity` 1.0, which does not fit: its certificates need OpenSSL, and it reads the environment, keeps
-//! tokens and repeats requests by rules of its own, and shows what a refusal says.
+//! Why not `azure_identity` 1.0: its certificates need OpenSSL, it reads the environment itself, caches tokens and
+//! retries by its own rules, and its errors quote the refusal.
 //!
 //! Knows no service: a token is for an origin.
 

@@ -7,17 +7,17 @@ use std::fmt;
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes the text as it is.
+    /// Wraps a text.
     pub fn new(text: impl Into<String>) -> Self {
         Self(text.into())
     }
 
-    /// Whether there is no text at all: a secret that was never set.
+    /// Whether the text is empty: a secret that was never set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The text itself, for a sign-in only.
+    /// The text itself, for signing in only.
     pub(crate) fn reveal(&self) -> &str {
         &self.0
     }

@@ -1,4 +1,4 @@
-//! Identities, and the ways to sign in.
+//! Identities and the ways to sign in.
 
 use std::path::PathBuf;
 
@@ -14,43 +14,43 @@ use crate::error::Error;
 use crate::http::network::Network;
 use crate::http::retry::RetryPolicy;
 
-/// An identity, and what proves it.
+/// An identity and its credential.
 #[derive(Debug, Clone)]
 pub struct Auth {
-    /// `https://login.microsoftonline.com`, or the one of another cloud; for applications.
+    /// `https://login.microsoftonline.com`, or another cloud's; for applications only.
     pub authority: Url,
-    /// The directory: a GUID or a domain name. Managed identities have their own; for the Azure CLI empty means the one
-    /// that it is logged in to.
+    /// The directory: a GUID or a domain name. Not used for managed identities; for the Azure CLI, empty means the one
+    /// it is logged in to.
     pub tenant_id: String,
-    /// The application, or the user-assigned managed identity; empty means the system-assigned one. Of no use to the
+    /// The application, or the user-assigned managed identity; empty means the system-assigned one. Not used for the
     /// Azure CLI.
     pub client_id: String,
-    /// What proves it.
+    /// What proves the identity.
     pub credential: Credential,
 }
 
-/// What proves an identity. Files are read for every sign-in: who renews them need not stop the program.
+/// What proves an identity. Files are read at every sign-in, so they can be renewed while the program runs.
 #[derive(Debug, Clone)]
 pub enum Credential {
     /// A client secret: its value, not its id.
     Secret(Secret),
-    /// A certificate that the app registration knows.
+    /// A certificate uploaded to the app registration.
     Certificate {
         /// PEM: the certificate and its RSA private key (PKCS#8, PKCS#1, or encrypted PKCS#8).
         file: PathBuf,
-        /// Opens an encrypted private key.
+        /// Password of an encrypted private key.
         password: Option<Secret>,
     },
-    /// The identity that Azure gives this machine.
+    /// The identity that Azure assigned to this machine.
     ManagedIdentity {
-        /// IDENTITY_ENDPOINT as the platform sets it; none: the metadata service of virtual machines.
+        /// IDENTITY_ENDPOINT as set by the platform; `None`: the metadata service of virtual machines.
         endpoint: Option<Url>,
-        /// IDENTITY_HEADER as the platform sets it; none: the endpoint speaks like the metadata service.
+        /// IDENTITY_HEADER as set by the platform; `None`: the endpoint behaves like the metadata service.
         header: Option<Secret>,
     },
-    /// A token of another issuer, which the application trusts.
+    /// A token of another issuer that the application trusts.
     WorkloadIdentity {
-        /// AZURE_FEDERATED_TOKEN_FILE as the platform sets it.
+        /// AZURE_FEDERATED_TOKEN_FILE as set by the platform.
         token_file: PathBuf,
     },
     /// Whoever ran `az login`.
@@ -60,18 +60,18 @@ pub enum Credential {
     },
 }
 
-/// An identity that is ready to sign in to one service.
+/// An identity ready to sign in to one service.
 #[derive(Debug)]
 pub(crate) enum SignIn {
-    /// By asking who gives tokens.
+    /// By requesting a token over HTTP.
     Http(TokenClient),
     /// By running the Azure CLI.
     Cli(AzureCli),
 }
 
 impl SignIn {
-    /// Refuses what cannot work before anything is sent. Tokens will be for the service's origin as it was configured:
-    /// what the environment is registered as.
+    /// Rejects settings that cannot work, before anything is sent. Tokens are requested for the configured origin of
+    /// the service, under which the environment is registered.
     pub(crate) fn new(auth: Auth, service: &Url, network: &Network) -> Result<Self, Error> {
         let resource = service.origin().ascii_serialization();
         let Auth { authority, tenant_id, client_id, credential } = auth;
@@ -92,7 +92,7 @@ impl SignIn {
         Ok(Self::Http(TokenClient::new(network.client(&app.url)?, TokenIssuer::Entra(app))))
     }
 
-    /// Asks for a token, at most `max_attempts` times.
+    /// Requests a token, with at most `max_attempts` attempts.
     pub(crate) async fn token(&self, retry_policy: &RetryPolicy, max_attempts: u32) -> Result<GrantedToken, Error> {
         match self {
             Self::Http(client) => client.token(retry_policy, max_attempts).await,

@@ -1,4 +1,4 @@
-//! Tokens: what is sent to a service.
+//! Access tokens.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,10 +9,10 @@ use tokio::time::Instant;
 use super::claims::TokenClaims;
 use crate::error::Error;
 
-/// A token is replaced this long before its end, or a tenth of its life if that is shorter.
+/// A token is renewed this long before it expires, or after nine tenths of its lifetime if that is shorter.
 const REFRESH_EARLY: Duration = Duration::from_secs(5 * 60);
 
-/// A token as it is sent.
+/// A token, ready to be sent.
 #[derive(Clone)]
 pub(crate) struct AccessToken {
     /// `Bearer ...`, marked as sensitive.
@@ -22,19 +22,19 @@ pub(crate) struct AccessToken {
 }
 
 impl AccessToken {
-    /// The token of this text, whose life began when it was asked for.
+    /// A token whose lifetime began when it was requested.
     pub(super) fn new(text: &str, requested_at: Instant, lifetime: Duration) -> Result<Self, Error> {
         let mut header = HeaderValue::from_str(&format!("Bearer {text}")).map_err(|_| Error::SignInRefused {
             code: "invalid token".to_owned(),
             advice: "the token cannot be sent; check `auth.method` and `auth.authority`",
         })?;
         header.set_sensitive(true);
-        // However short its life, a token serves the request it was asked for.
+        // However short-lived, a token serves the request it was obtained for.
         let fresh = lifetime.saturating_sub(REFRESH_EARLY.min(lifetime / 10)).max(Duration::from_secs(1));
         Ok(Self { header, fresh_until: requested_at + fresh, expires: requested_at + lifetime })
     }
 
-    /// What it says about itself.
+    /// The claims of the token.
     pub(crate) fn claims(&self) -> TokenClaims {
         let text = self.header.to_str().ok().and_then(|header| header.strip_prefix("Bearer "));
         TokenClaims::read(text.unwrap_or_default())

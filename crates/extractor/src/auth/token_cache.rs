@@ -1,4 +1,4 @@
-//! Tokens: one per identity, refreshed early, by one request at a time.
+//! The token cache: one token per identity, renewed early by one request at a time.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -10,13 +10,13 @@ use super::token::AccessToken;
 use crate::error::Error;
 use crate::http::retry::RetryPolicy;
 
-/// How long the answer of a failed sign-in holds for everyone who waited for it.
+/// How long a failed sign-in is reported to everyone else who asks.
 const FAILURE_HOLDS: Duration = Duration::from_secs(10);
 
-/// How long an old token is used on when a new one could not be had.
+/// How long a still valid token is reused after a failed renewal.
 const REUSE_STALE: Duration = Duration::from_secs(30);
 
-/// The token of an identity for one service.
+/// The current token of an identity for one service.
 #[derive(Debug)]
 pub(crate) struct TokenCache {
     sign_in: SignIn,
@@ -28,9 +28,9 @@ pub(crate) struct TokenCache {
 #[derive(Debug, Default)]
 struct RefreshState {
     failed: Option<(Instant, Error)>,
-    /// Until when the last token should have been good.
+    /// When the last token was due for renewal.
     promised: Option<Instant>,
-    /// Tokens in a row that the service refused before that.
+    /// Consecutive tokens that the service rejected before that time.
     refused: u32,
 }
 
@@ -39,7 +39,7 @@ impl TokenCache {
         Self { sign_in, retry_policy, current: Mutex::default(), refresh: tokio::sync::Mutex::default() }
     }
 
-    /// A token that is good for a while: the kept one, or a new one that all who ask meanwhile share.
+    /// A token that is still fresh: the cached one, or a new one shared by all callers waiting for it.
     pub(crate) async fn get(&self) -> Result<Arc<AccessToken>, Error> {
         if let Some(token) = self.fresh() {
             return Ok(token);
@@ -68,7 +68,7 @@ impl TokenCache {
                 Ok(self.store(token))
             }
             (Err(_), Some(stale)) => {
-                // The old one lives on for some minutes; the next try is due before it ends.
+                // The old token is valid for some minutes more; the next renewal is due before it expires.
                 let fresh_until = (Instant::now() + REUSE_STALE).min(stale.expires);
                 Ok(self.store(AccessToken { fresh_until, ..AccessToken::clone(&stale) }))
             }
@@ -79,7 +79,7 @@ impl TokenCache {
         }
     }
 
-    /// Forgets this token, which the service does not accept; a newer one stays.
+    /// Drops this token, which the service rejects; a newer one stays.
     pub(crate) fn invalidate(&self, token: &AccessToken) {
         let mut current = self.lock();
         if current.as_ref().is_some_and(|current| current.header == token.header) {
@@ -103,7 +103,7 @@ impl TokenCache {
 }
 
 impl RefreshState {
-    /// How long to wait first: nothing, unless the service keeps refusing tokens that should be good.
+    /// The delay before a sign-in: none, unless the service keeps rejecting fresh tokens.
     fn cool_down(&mut self) -> Duration {
         let early = self.promised.is_some_and(|promised| Instant::now() < promised);
         self.refused = if early { self.refused.saturating_add(1) } else { 0 };

@@ -1,4 +1,4 @@
-//! Exchanges: a token is asked for over HTTP until it is given, refused, or patience ends.
+//! Token requests over HTTP, repeated until granted, refused, or given up on.
 
 use std::time::SystemTime;
 
@@ -14,16 +14,16 @@ use crate::http::body;
 use crate::http::origin::redacted;
 use crate::http::retry::{Attempts, RetryPolicy, date, retry_after};
 
-/// Who gives tokens, and what it is asked.
+/// Who issues tokens.
 #[derive(Debug)]
 pub(crate) enum TokenIssuer {
-    /// Microsoft Entra ID, by an application.
+    /// Microsoft Entra ID, to an application.
     Entra(EntraApplication),
-    /// The platform, by the machine.
+    /// The platform, to the machine.
     ManagedIdentity(ManagedIdentity),
 }
 
-/// A giver of tokens, and the connections to it.
+/// A token issuer and the connections to it.
 #[derive(Debug)]
 pub(crate) struct TokenClient {
     http: Client,
@@ -35,7 +35,7 @@ impl TokenClient {
         Self { http, issuer }
     }
 
-    /// Asks at most `max_attempts` times.
+    /// Requests a token, with at most `max_attempts` attempts.
     pub(super) async fn token(&self, retry_policy: &RetryPolicy, max_attempts: u32) -> Result<GrantedToken, Error> {
         let (method, url, retry_policy) = match &self.issuer {
             TokenIssuer::Entra(app) => ("POST", redacted(&app.url), *retry_policy),

@@ -1,4 +1,4 @@
-//! Answers of those who give tokens: what was granted, or the codes of a refusal.
+//! Responses of token issuers: a granted token, or the codes of a refusal.
 
 use std::time::{Duration, SystemTime};
 
@@ -10,21 +10,21 @@ use serde_json::Value;
 use super::secret::Secret;
 use crate::json;
 
-/// Longer is no promise to rely on; managed identities promise exactly so much.
+/// Upper bound of a token's lifetime: what managed identities grant.
 const MAX_LIFETIME: Duration = Duration::from_secs(86_400);
 
-/// The life of a token whose end is not told, or in no form that is known: it is asked for anew soon.
+/// Assumed lifetime if the response gives none in a known format; short, so that it is renewed soon.
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(5 * 60);
 
-/// What a sign-in gives.
+/// A token granted by a sign-in.
 pub(crate) struct GrantedToken {
     pub(crate) token: Secret,
-    /// For how long, from when it was asked for.
+    /// Lifetime from when it was requested.
     pub(crate) lifetime: Duration,
 }
 
 impl GrantedToken {
-    /// Reads an answer that was given at `now` by the clock of who gave it.
+    /// Parses a response given at `now`, by the issuer's clock.
     pub(super) fn read(body: &[u8], now: SystemTime) -> Option<Self> {
         #[derive(Deserialize)]
         struct TokenBody {
@@ -32,7 +32,7 @@ impl GrantedToken {
             access_token: Secret,
             expires_in: Option<Value>,
             expires_on: Option<Value>,
-            /// The Azure CLI before 2.54: `2025-06-22 10:00:00.000000` in the machine's own time.
+            /// The Azure CLI before 2.54: `2025-06-22 10:00:00.000000` in local time.
             #[serde(rename = "expiresOn")]
             expires_local: Option<String>,
         }
@@ -56,7 +56,7 @@ fn parse_number(value: &Value) -> Option<u64> {
     (number >= 0.0).then_some(number as u64)
 }
 
-/// Seconds since 1970: a number, or a date in one of the forms that platforms have.
+/// Seconds since 1970: a number, or a date in any format that platforms use.
 fn timestamp(value: &Value) -> Option<u64> {
     let date = || {
         let text = value.as_str()?.trim();
@@ -69,8 +69,8 @@ fn timestamp(value: &Value) -> Option<u64> {
     parse_number(value).or_else(date)
 }
 
-/// Seconds since 1970 of `9/14/2017 5:00:00 PM +00:00`, as App Service sends it. Some send the hours of a whole day with
-/// the halves of one; without an offset it is UTC.
+/// Seconds since 1970 for `9/14/2017 5:00:00 PM +00:00`, as sent by App Service. Some platforms send 24-hour times with
+/// AM or PM; without an offset it is UTC.
 fn us_date(text: &str) -> Option<i64> {
     let mut words = text.split_whitespace().peekable();
     let date = NaiveDate::parse_from_str(words.next()?, "%m/%d/%Y").ok()?;
@@ -88,24 +88,24 @@ fn us_date(text: &str) -> Option<i64> {
     Some(date.and_time(time.with_hour(hour)?).and_utc().timestamp() - i64::from(offset))
 }
 
-/// Seconds since 1970; of an hour that the clocks repeat the first.
+/// Seconds since 1970 for a local time; of an hour repeated by daylight saving, the first.
 fn local_time(text: &str) -> Option<u64> {
     let time = NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok()?;
     u64::try_from(time.and_local_timezone(Local).earliest()?.timestamp()).ok()
 }
 
-/// The codes of a refusal; its text repeats ids and may repeat what was sent.
+/// The codes of a refusal; its text repeats ids and possibly what was sent.
 pub(super) struct OAuthError {
-    /// OAuth's word such as `invalid_client`.
+    /// The OAuth error such as `invalid_client`.
     pub(super) error: String,
-    /// The digits of `AADSTS7000215`, empty where there are none.
+    /// The digits of `AADSTS7000215`, empty if there are none.
     pub(super) number: String,
-    /// The text, to be looked at and never shown.
+    /// The description, to be inspected and never shown.
     pub(super) description: String,
 }
 
 impl OAuthError {
-    /// `None`: the answer is not one of Microsoft Entra ID.
+    /// `None`: the response is not from Microsoft Entra ID.
     pub(super) fn read(body: &[u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct OAuthErrorBody {
@@ -118,13 +118,13 @@ impl OAuthError {
         Some(Self { error, number: aadsts_number(&description), description })
     }
 
-    /// The vendor's code, else OAuth's.
+    /// The vendor's code, otherwise the OAuth error.
     pub(super) fn code(&self) -> String {
         if self.number.is_empty() { self.error.clone() } else { format!("AADSTS{}", self.number) }
     }
 }
 
-/// The digits behind the first `AADSTS` of a text.
+/// The digits after the first `AADSTS` in a text.
 pub(super) fn aadsts_number(text: &str) -> String {
     let digits = text.split_once("AADSTS").map(|(_, rest)| rest.chars().take_while(char::is_ascii_digit).take(10));
     digits.into_iter().flatten().collect()

@@ -1,4 +1,4 @@
-//! Tracking: which rows the service deleted since it was asked last.
+//! Change tracking: which rows were deleted since the last read.
 //!
 //! <https://learn.microsoft.com/power-apps/developer/data-platform/use-change-tracking-synchronize-data-external-systems>
 
@@ -14,18 +14,18 @@ use crate::http::request::RequestKind;
 use crate::next_link::FollowedLinks;
 use crate::page_stream::{self, LinkedPage};
 
-/// What a read of a table's changes found.
+/// The result of reading a table's changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrackedChanges {
-    /// The first part of the keys of deleted rows, in lower case. Of an elastic row the service says no more.
+    /// The first key column of deleted rows, in lower case. For elastic tables the service gives no more.
     pub deleted: Vec<String>,
-    /// From where to read the next time: an opaque link.
+    /// Where to continue next time: an opaque link.
     pub token: String,
     /// Pages read.
     pub pages: u64,
     /// Rows received that are not deletions.
     pub rows: u64,
-    /// Requests sent, every try counted.
+    /// Requests sent, every attempt counted.
     pub requests: u64,
 }
 
@@ -36,7 +36,7 @@ struct ChangedRow {
     reason: Option<String>,
 }
 
-/// Reads what changed since the token was given; without one the whole table, of which only the token is kept.
+/// Reads the changes since a token was issued; without one, the whole table, of which only the new token is kept.
 pub(crate) async fn fetch(
     client: &Client,
     api: &Url,

@@ -1,9 +1,9 @@
-//! Casts: the types of metadata that hold the options of choice columns.
+//! Casts to the metadata types that hold the options of choice columns.
 
 use copilot_lake_tables::{Column, Type};
 
-/// The type of metadata that holds the options of a choice column, and what is to be expanded of it. A cast to their
-/// common type is refused.
+/// The metadata type that holds the options of a choice column, and what to expand of it. A cast to their common base
+/// type is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ChoiceCast {
     pub(crate) ty: &'static str,

@@ -12,7 +12,7 @@ pub(super) static DATAVERSE: Dialect = Dialect {
     token_rejected_advice: "the service does not accept a fresh token; check `dataverse.url` and `auth.tenant_id`",
 };
 
-/// The headers that the vendor asks for on every request to Dataverse.
+/// The headers that the vendor requires on every request to Dataverse.
 ///
 /// <https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors>
 pub(super) fn headers(request: &Request) -> HeaderMap {

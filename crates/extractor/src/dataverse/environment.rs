@@ -1,4 +1,4 @@
-//! The environment: which tables and columns it has, asked once.
+//! The environment: which tables and columns it has, discovered by one request.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,35 +14,35 @@ use crate::error::Error;
 use crate::http::client::Client;
 use crate::http::request::Request;
 
-/// What an environment has of the tables that it was asked about.
+/// What an environment has of the tables in question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environment {
     tables: BTreeMap<&'static str, Presence>,
     assumed: bool,
 }
 
-/// A table as the environment has it.
+/// A table as it exists in the environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Presence {
-    /// What can be asked of its rows.
+    /// The columns that can be requested.
     pub selection: Selection,
-    /// The definition's columns that the environment lacks, by their names in the lake.
+    /// Columns of the definition that the environment lacks, by their names in the lake.
     pub lacks: Vec<&'static str>,
-    /// Properties that the definition does not know and that are asked for, sorted.
+    /// Properties that the definition does not know and that are requested as well, sorted.
     pub unknown: Vec<String>,
-    /// Change tracking is on, so that deleted rows can be asked for.
+    /// Change tracking is on, so deletions can be read.
     pub tracks_changes: bool,
     /// The File columns with column security.
     pub secured: Vec<&'static str>,
 }
 
 impl Environment {
-    /// A table as the environment has it; `None` when it has no such table, or was not asked.
+    /// The table as it exists in the environment; `None` if it does not, or was not asked about.
     pub fn table(&self, name: &str) -> Option<&Presence> {
         self.tables.get(name)
     }
 
-    /// The metadata could not be read, so that everything that the definitions know is taken for present.
+    /// The metadata could not be read, so everything in the definitions is assumed to exist.
     pub fn is_assumed(&self) -> bool {
         self.assumed
     }
@@ -52,7 +52,7 @@ impl Environment {
         Self { tables, assumed: true }
     }
 
-    /// `None` when a table's attributes lack its key: such an answer says nothing.
+    /// `None` if a table's attributes lack its key: such a response is worthless.
     fn from_metadata(tables: &[&'static Table], definitions: &[TableMetadata]) -> Option<Self> {
         let mut found = BTreeMap::new();
         for table in tables {
@@ -85,7 +85,7 @@ impl Presence {
             return None;
         }
         let known: BTreeSet<&str> = table.columns.iter().map(|column| attribute_of(property_of(column.wire))).collect();
-        // Of people hundreds of columns are known: only those that the definition names are asked for.
+        // User tables have hundreds of columns: only those in the definition are requested.
         let unknown = readable.values().filter(|attribute| table.is_mirror() && attribute.is_own_property());
         let unknown = unknown.filter(|attribute| !known.contains(attribute.logical_name.as_str()));
         let unknown: Vec<_> =
@@ -104,7 +104,7 @@ impl Presence {
     }
 }
 
-/// Asks for the metadata of all tables in one request. A service that refuses it is taken to have what we know.
+/// Requests the metadata of all tables at once. If the service refuses, the definitions are assumed to apply.
 pub(crate) async fn discover(client: &Client, api: &Url, tables: &[&'static Table]) -> Result<Environment, Error> {
     #[derive(Deserialize)]
     struct MetadataResponse {

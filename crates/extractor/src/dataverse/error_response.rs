@@ -1,4 +1,4 @@
-//! Refusals of Dataverse. The one place where its statuses and codes become faults.
+//! Error responses of Dataverse: the one place where its statuses and codes are classified.
 
 use copilot_lake_tables::table;
 use reqwest::StatusCode;
@@ -20,7 +20,7 @@ const TOO_MUCH_TIME: &str = "0x80072321";
 const TOKEN_EXPIRED: &str = "0x80044352";
 const COLUMN_SECURED: &str = "0x8004f504";
 
-/// What the answer means for the call.
+/// What an error response means for the call.
 pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
     let code = spelled(&response.body.code);
     let message = response.body.message.as_str();
@@ -75,7 +75,7 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
     })
 }
 
-/// A code as the constants above spell it: some answers carry it as a signed decimal.
+/// A code in the spelling of the constants above: some responses send it as a signed decimal.
 fn spelled(code: &str) -> String {
     match code.parse::<i32>() {
         Ok(decimal) if decimal < 0 => format!("{decimal:#010x}"),
@@ -83,13 +83,13 @@ fn spelled(code: &str) -> String {
     }
 }
 
-/// The privilege such as `prvReadmsdyn_copilotevent` that a message names.
+/// The privilege named in a message, such as `prvReadmsdyn_copilotevent`.
 fn privilege(message: &str) -> Option<String> {
     let mut words = message.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
     words.find(|word| word.starts_with("prv") && word.len() > 3 && word.len() <= 128).map(str::to_owned)
 }
 
-/// Whether a refusal is about a secured column: the code, its name, or its documented message.
+/// Whether a refusal is about column security: by the code, its name, or its documented message.
 fn is_column_security(code: &str, message: &str) -> bool {
     const NAME: &str = "attributepermissionreadismissing";
     let message = message.to_ascii_lowercase();
@@ -99,7 +99,7 @@ fn is_column_security(code: &str, message: &str) -> bool {
         || message.contains("read permissions to a secured field")
 }
 
-/// The property that the service does not know, of the documented message.
+/// The unknown property named in the documented message.
 fn missing_property(code: &str, message: &str) -> Option<String> {
     let quoted =
         message.strip_prefix("Could not find a property named '").filter(|_| code == NO_PROPERTY_OR_SEGMENT)?;
@@ -107,7 +107,7 @@ fn missing_property(code: &str, message: &str) -> Option<String> {
     Some(sanitized(property, 128)).filter(|property| !property.is_empty())
 }
 
-/// What may be shown of a message: documented texts, of which only names of columns and types are taken over.
+/// What may be shown of a message: documented texts, reduced to names of columns and types.
 fn documented(code: &str, message: &str) -> String {
     let quoted: Vec<_> = message.split('\'').skip(1).step_by(2).map(|name| sanitized(name, 128)).collect();
     match (code, quoted.as_slice()) {

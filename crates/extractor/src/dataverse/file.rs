@@ -1,4 +1,4 @@
-//! Files: the bytes of a File column, in one answer or in parts.
+//! Files: the contents of a File column, in one response or in parts.
 
 use std::cell::Cell;
 use std::fmt;
@@ -18,35 +18,35 @@ use crate::http::body_budget::BodyReservation;
 use crate::http::client::{Client, ServiceResponse};
 use crate::http::request::FilePortion;
 
-/// The largest file that is read from one answer where the service serves parts.
+/// The largest file read from a single response if the service serves parts.
 ///
 /// <https://learn.microsoft.com/power-apps/developer/data-platform/file-attributes>
 const MAX_SINGLE_RESPONSE: u64 = 16 << 20;
 
-/// The length of a part: the most that the service serves at once.
+/// Size of a part: the most that the service serves at once.
 const PART_SIZE: u64 = 4 << 20;
 
-/// What became of a file whose length is not what the service says.
+/// Reasons for rejecting a response.
 const WRONG_SIZE: &str = "the file does not have the size that the service says";
 const WRONG_PART: &str = "the answer is not the part of the file that was asked for";
 
-/// The bytes of a file. They count against the 64 MiB that files may take in memory until this value is dropped.
+/// The contents of a file. They count against the 64 MiB that files may take in memory until this value is dropped.
 ///
-/// Do not hold one while waiting for another in a fixed order: take them as they come. A caller who does it anyway is let
-/// through, one file at a time, after 10 s each.
+/// Do not hold one while waiting for another in a fixed order: take them as they complete. A caller who does so anyway
+/// proceeds, one file at a time, after 10 s each.
 pub struct FileContent {
-    /// What the service sent.
+    /// The bytes as sent.
     pub bytes: Bytes,
-    /// The name under which the file was stored.
+    /// The stored file name.
     pub name: Option<String>,
-    /// The size that the service declares, where it is another than that of the bytes: they came twice alike.
+    /// The size that the service declares, if it differs from that of the bytes: they were received twice, identically.
     pub other_size: Option<u64>,
-    /// Gives the room back.
+    /// Releases the memory on drop.
     _reservation: Option<BodyReservation>,
 }
 
 impl fmt::Debug for FileContent {
-    /// Never the bytes: they hold what people wrote.
+    /// Omits the bytes: they are user content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("File").field("bytes", &self.bytes.len()).field("name", &self.name).finish_non_exhaustive()
     }
@@ -65,7 +65,7 @@ pub(crate) async fn fetch(client: &Client, api: &Url, file: &FileAddress) -> Res
     match client.get(&request, accept_whole()).await {
         Ok((file, _)) => Ok(file),
         Err(Error::FileTooLarge { size, .. }) if size <= MAX_FILE => fetch_large(client, api, file, size).await,
-        // So the service may say that a file is too large for one answer.
+        // The service may reject a file as too large for one response.
         Err(refused @ Error::Refused { status: 400 | 413, .. }) => {
             match fetch_in_parts(client, api, file, MAX_FILE).await {
                 Ok(Some(file)) => Ok(file),
@@ -77,7 +77,7 @@ pub(crate) async fn fetch(client: &Client, api: &Url, file: &FileAddress) -> Res
     }
 }
 
-/// A file above what one answer should hold: in parts where the service serves them, else whole.
+/// A file too large for one response: in parts if the service serves them, otherwise whole.
 async fn fetch_large(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<FileContent, Error> {
     match fetch_in_parts(client, api, file, size).await? {
         Some(file) => Ok(file),
@@ -88,8 +88,8 @@ async fn fetch_large(client: &Client, api: &Url, file: &FileAddress, size: u64) 
     }
 }
 
-/// Takes a whole file of the declared size, or of another one when it comes twice alike: what is cut on the way seldom
-/// is.
+/// Accepts a whole file of the declared size, or of another size if received twice identically: a truncated body hardly
+/// ever is.
 fn accept_whole() -> impl Fn(ServiceResponse) -> Result<FileContent, &'static str> {
     let before = Cell::new(None);
     move |response| {
@@ -108,8 +108,8 @@ fn hash(bytes: &[u8]) -> (usize, u64) {
     (bytes.len(), hasher.finish())
 }
 
-/// A file part by part, `size` bytes as far as is known; `None` where the service serves no parts of it. Room for all of
-/// it is taken first, so that no part waits for it.
+/// Fetches a file part by part, `size` bytes as far as is known; `None` if the service serves no parts of it. Memory
+/// for all of it is reserved first, so that no part waits.
 async fn fetch_in_parts(
     client: &Client,
     api: &Url,
@@ -125,14 +125,14 @@ async fn fetch_in_parts(
         let request = request::file_request(api, file, FilePortion::Part(start..start + PART_SIZE))?;
         let response = match client.get(&request, accept_part(start, total)).await {
             Ok((response, _)) => response,
-            // Of files in its database the service serves no parts.
+            // The service serves no parts of files kept in its database.
             Err(Error::Refused { .. }) if first.is_none() => return Ok(None),
-            // Behind the end, which comes before the declared one.
+            // Past the end, which comes before the declared one.
             Err(Error::Refused { status: 416, .. }) => break,
             Err(error) => return Err(as_file_error(error)),
         };
         if response.status == StatusCode::OK {
-            // It does not know parts, and sends all of it: within the room that was taken.
+            // It ignores ranges and sends the whole file: within the memory already reserved.
             reservation.settle(response.body.len());
             return Ok(Some(FileContent::new(response.body, &response.headers, Some(reservation))));
         }
@@ -162,8 +162,8 @@ async fn fetch_in_parts(
     Ok(first.map(|headers| FileContent::new(Bytes::from(bytes), &headers, Some(reservation))))
 }
 
-/// Takes the part from there of a file of that size, an empty one when it comes twice; at the start a whole file too,
-/// where parts are not known.
+/// Accepts the part at `start` of a file of `total` bytes; an empty part only when it comes twice; at the start also a
+/// whole file, from a service that ignores ranges.
 fn accept_part(start: u64, total: Option<u64>) -> impl Fn(ServiceResponse) -> Result<ServiceResponse, &'static str> {
     let was_empty = Cell::new(false);
     let whole = accept_whole();
@@ -186,7 +186,7 @@ fn accept_part(start: u64, total: Option<u64>) -> impl Fn(ServiceResponse) -> Re
     }
 }
 
-/// The size of the whole file, by the answer with a part of it.
+/// The total size of a file, from the response to a part.
 fn total_of(headers: &HeaderMap) -> Option<u64> {
     body::declared(headers).or_else(|| content_range(headers)?.1)
 }
@@ -198,7 +198,7 @@ fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
     Some((range.split_once('-')?.0.trim().parse().ok()?, total.trim().parse().ok()))
 }
 
-/// What went wrong with a file, without words about pages.
+/// Rewords an error about a page for a file.
 fn as_file_error(error: Error) -> Error {
     match error {
         Error::BadPage { reason: cause, call } => Error::Unreachable { cause, call },
@@ -206,7 +206,7 @@ fn as_file_error(error: Error) -> Error {
     }
 }
 
-/// The name of the file: outside ASCII it comes percent-encoded.
+/// The file name; names outside ASCII are percent-encoded.
 fn name(headers: &HeaderMap) -> Option<String> {
     let sent = headers.get("x-ms-file-name")?.as_bytes();
     let name = percent_decode(sent).decode_utf8().unwrap_or_else(|_| String::from_utf8_lossy(sent));

@@ -1,22 +1,22 @@
-//! Keys: which rows are meant.
+//! Row keys, and filters for them.
 
 use std::collections::BTreeSet;
 
 use copilot_lake_tables::{Column, Table, Type, is_guid};
 use serde_json::{Map, Value};
 
-/// A row as its JSON has it.
+/// A row as a JSON object.
 pub(crate) type JsonRow = Map<String, Value>;
 
-/// Rows asked for by one request: servers and proxies refuse long URLs.
+/// Rows per request: servers and proxies reject long URLs.
 const ROWS_PER_REQUEST: usize = 40;
 
-/// The columns of the key, in its order.
+/// The key columns, in order.
 fn columns(table: &'static Table) -> impl Iterator<Item = &'static Column> {
     table.key.iter().filter_map(|name| table.column(name))
 }
 
-/// The key of a row, part by part: GUIDs in lower case, a missing part empty.
+/// The key of a row: GUIDs in lower case, a missing part empty.
 pub(crate) fn from_row(table: &'static Table, row: &JsonRow) -> Vec<String> {
     let part = |column: &Column| {
         let text = row.get(column.wire).and_then(Value::as_str).unwrap_or_default();
@@ -25,8 +25,7 @@ pub(crate) fn from_row(table: &'static Table, row: &JsonRow) -> Vec<String> {
     columns(table).map(part).collect()
 }
 
-/// Filters for the rows whose key begins with one of these ids, each for one request. An id that cannot be one is left
-/// out.
+/// Filters for rows whose key begins with one of these ids, one filter per request. An id of the wrong type is skipped.
 pub(crate) fn filters(table: &'static Table, ids: &[String]) -> Vec<String> {
     let Some(column) = columns(table).next() else { return Vec::new() };
     let ids: BTreeSet<String> = match column.ty {

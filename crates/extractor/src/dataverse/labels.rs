@@ -1,4 +1,4 @@
-//! Labels: the texts of choice codes, as the environment's metadata has them.
+//! Labels: the texts of choice codes, from the environment's metadata.
 
 use copilot_lake_tables::{Column, Labels, Table, Type};
 use serde::Deserialize;
@@ -12,11 +12,10 @@ use crate::error::Error;
 use crate::http::client::Client;
 use crate::http::request::Request;
 
-/// English: the language of labels in the lake, where the environment has it.
+/// English: the preferred language of labels in the lake.
 const ENGLISH: u32 = 1033;
 
-/// The language that the organization was made with, once it was asked for: every label has it. `None`: it is not to be
-/// had.
+/// The organization's base language, cached once requested: every label has a text in it. `None`: it could not be read.
 pub(crate) type BaseLanguage = OnceCell<Option<u32>>;
 
 #[derive(Deserialize)]
@@ -66,11 +65,11 @@ impl LabelTexts {
     }
 }
 
-/// The texts of a code of a column.
+/// The labels of one code of a column.
 type OptionLabels = (&'static Column, i32, LabelTexts);
 
-/// Asks for the labels of a table: one request for each kind of choice that it has, and one for the base language when a
-/// code that the catalogue does not know has no label in English.
+/// Requests the labels of a table: one request per kind of choice column, and one for the base language if a code that
+/// the catalogue does not know has no English label.
 pub(crate) async fn fetch(
     client: &Client,
     api: &Url,
@@ -93,7 +92,7 @@ pub(crate) async fn fetch(
     Ok(labels(&found, base))
 }
 
-/// The base language. Without it a code may have no label, and is complete all the same.
+/// The base language. Without it a code may stay unlabelled, which is no error.
 async fn base_language(client: &Client, api: &Url) -> Option<u32> {
     #[derive(Deserialize)]
     struct Organizations {
@@ -114,7 +113,7 @@ async fn base_language(client: &Client, api: &Url) -> Option<u32> {
     }
 }
 
-/// The texts of the definition's columns; what a column itself says comes after what it shares with others.
+/// The labels of the definition's columns; a column's own options come after those of its global option set, and win.
 fn read(table: &'static Table, cast: ChoiceCast, choices: ChoicesResponse) -> Vec<OptionLabels> {
     let mut found = Vec::new();
     for ChoiceColumn { logical_name, option_set, global_option_set } in choices.value {
@@ -127,7 +126,7 @@ fn read(table: &'static Table, cast: ChoiceCast, choices: ChoicesResponse) -> Ve
     found
 }
 
-/// Whether a code that the catalogue does not know has labels, and none in English.
+/// Whether some code unknown to the catalogue has labels, but none in English.
 fn needs_base_language(found: &[OptionLabels]) -> bool {
     found.iter().any(|(column, code, texts)| {
         let is_known = matches!(column.ty, Type::Choice(set) if set.label(*code).is_some());
@@ -139,7 +138,7 @@ fn needs_base_language(found: &[OptionLabels]) -> bool {
     })
 }
 
-/// The label of each code: in English, else in the base language. What comes last stays.
+/// The label of each code: English, otherwise the base language. Later entries win.
 fn labels(found: &[OptionLabels], base: Option<u32>) -> Labels {
     let mut labels = Labels::default();
     for language in base.into_iter().chain([ENGLISH]) {

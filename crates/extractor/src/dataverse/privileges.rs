@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::http::client::Client;
 use crate::http::request::Request;
 
-/// How far a privilege reaches, the widest last.
+/// How far a privilege reaches, widest last.
 ///
 /// <https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/privilegedepth>
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,11 +48,11 @@ struct PrivilegesResponse {
 #[serde(rename_all = "PascalCase")]
 struct Privilege {
     privilege_name: Option<String>,
-    /// A word; of any other value nothing is known.
+    /// A word; anything else is ignored.
     depth: Option<Value>,
 }
 
-/// Asks for the privileges of a user, through roles and teams, by their names in lower case.
+/// Requests the privileges of a user, including those through roles and teams, by name in lower case.
 pub(crate) async fn fetch(
     client: &Client,
     api: &Url,

@@ -1,4 +1,4 @@
-//! Probes: the cheapest calls that show whether something may be read.
+//! Probes: the cheapest calls that show whether something can be read.
 
 use copilot_lake_tables::{Table, Type};
 use serde_json::Value;
@@ -13,7 +13,7 @@ use crate::http::client::Client;
 use crate::page::Page;
 use crate::page_stream;
 
-/// The page with one row; `None` when the table has none that this identity sees.
+/// A page with one row; `None` if this identity sees none.
 pub(crate) async fn first_row(
     client: &Client,
     api: &Url,
@@ -27,10 +27,10 @@ pub(crate) async fn first_row(
     .await
 }
 
-/// Rows of a page, of which a share is to be told.
+/// Rows sampled for an estimate.
 const SAMPLE: u32 = 500;
 
-/// How many rows one page has, and how many Files they name in these columns.
+/// Counts the rows of one page, and the Files that they name in these columns.
 pub(crate) async fn count_files(
     client: &Client,
     api: &Url,
@@ -48,18 +48,18 @@ pub(crate) async fn count_files(
     Ok(page_stream::find_in_pages(client, api, request, count).await?.unwrap_or_default())
 }
 
-/// What a search for some row's File in a column found.
+/// Result of looking for a File in a column.
 #[derive(Debug, Clone)]
 pub enum AnyFile {
-    /// This one.
+    /// An existing File.
     At(FileAddress),
-    /// No row shows one.
+    /// No row names one.
     None,
-    /// The service could not be asked for it, and no row of one page shows one.
+    /// The service cannot filter for it, and no row of one page names one.
     NotSeen,
 }
 
-/// Some row's File in this column.
+/// Looks for some row's File in this column.
 pub(crate) async fn any_file(
     client: &Client,
     api: &Url,
@@ -84,7 +84,7 @@ pub(crate) async fn any_file(
     };
     let filter = format!("{} ne null", column.wire);
     match page_stream::find_in_pages(client, api, request(Some(&filter), 1)?, address).await {
-        // The service may not filter by such a column: the rows of one page have to do.
+        // The service may not support filtering by such a column: fall back to the rows of one page.
         Err(Error::Refused { .. }) => {
             let request = request(None, page_size)?;
             let page = page_stream::fetch_page(client, &request).await?.page;

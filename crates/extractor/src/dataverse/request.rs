@@ -1,4 +1,4 @@
-//! Requests: what is asked of the Dataverse Web API, word for word.
+//! Requests to the Dataverse Web API.
 
 use copilot_lake_tables::{Source, Table, Type, Week, is_guid};
 use url::Url;
@@ -11,7 +11,7 @@ use crate::error::Error;
 use crate::http::request::{FilePortion, Request, RequestKind, encode};
 use crate::slice::Slice;
 
-/// The first page of a walk.
+/// The first page of a stream.
 pub(crate) fn first_page(url: Url, table: &Table, page_size: u32, selection: &Selection) -> Request {
     let mut request = Request { table: Some(table.name), page: Some(1), ..Request::json(url) };
     request.prefer(&format!("odata.maxpagesize={page_size}"));
@@ -22,13 +22,14 @@ pub(crate) fn first_page(url: Url, table: &Table, page_size: u32, selection: &Se
     request
 }
 
-/// A call for a file.
+/// A file, or a part of it.
 pub(crate) fn file_request(api: &Url, file: &FileAddress, portion: FilePortion) -> Result<Request, Error> {
     let (table, column) = (Some(file.table.name), Some(file.column));
     Ok(Request { kind: RequestKind::File, table, column, portion, ..Request::json(file_url(api, file)?) })
 }
 
-/// The first page of a slice, in the order of its clock, and what is asked for where rows without a value of it cannot be.
+/// The first page of a slice, ordered by its time column, with a fallback URL for services that reject the filter for
+/// nulls.
 pub(crate) fn slice_request(api: &Url, slice: &Slice, selection: &Selection, page_size: u32) -> Result<Request, Error> {
     let (time_column, start, end) = (slice.time_column, slice.start, slice.end);
     let window = format!("{time_column} ge {start} and {time_column} lt {end}");
@@ -46,10 +47,11 @@ pub(crate) fn slice_request(api: &Url, slice: &Slice, selection: &Selection, pag
     Ok(Request { fallback_url: Some(plain), ..request })
 }
 
-/// Which rows belong to a slice although they have no value of its clock; `None`: no row does. A null matches no range.
+/// A filter for rows that belong to a slice although their time column is null; `None`: there are none. Nulls match no
+/// range.
 ///
-/// Rows without a time of creation belong to the week of 1970-01-04: whoever asks for its first instant asks for them.
-/// Rows that do not say when they were modified changed when they were created, as far as is known.
+/// Rows without `createdon` belong to the week of 1970-01-04: the slice with its first instant includes them. Rows
+/// without `modifiedon` are taken to have last changed when they were created.
 fn null_time_filter(slice: &Slice) -> Option<String> {
     let (time_column, start, end) = (slice.time_column, slice.start, slice.end);
     let has = |name: &str| slice.table.column(name).is_some();
@@ -62,19 +64,19 @@ fn null_time_filter(slice: &Slice) -> Option<String> {
     }
 }
 
-/// The clocks of slices.
+/// The time columns of slices.
 const CREATED: &str = "createdon";
 const MODIFIED: &str = "modifiedon";
 
-/// The first page of rows as the service orders them, all or those that a filter lets through.
+/// The first page of rows in the service's order, optionally filtered.
 pub(crate) fn rows_url(api: &Url, table: &Table, selection: &Selection, filter: Option<&str>) -> Result<Url, Error> {
     let (set, _) = entity_set(table)?;
     let filter = filter.map_or_else(String::new, |filter| format!("&$filter={}", encode(filter)));
     url(&format!("{api}{set}?$select={}{filter}", encode(&selection.properties().join(","))))
 }
 
-/// The rows in the order of this clock, only the clock itself selected: those that have a value of it, where the service
-/// can be asked that; else those without one come first.
+/// The rows ordered by a time column, with only that column selected: those with a value if the service supports the
+/// filter; otherwise nulls come first.
 pub(crate) fn oldest_request(api: &Url, table: &Table, time_column: &str) -> Result<Request, Error> {
     let (set, _) = entity_set(table)?;
     let oldest_url = |filter: &str| {
@@ -109,12 +111,12 @@ pub(crate) fn choices_url(api: &Url, table: &Table, cast: ChoiceCast) -> Result<
     ))
 }
 
-/// The language that the organization was made with.
+/// The organization's base language.
 pub(crate) fn language_url(api: &Url) -> Result<Url, Error> {
     url(&format!("{api}organizations?$select=languagecode"))
 }
 
-/// How many rows tables have.
+/// The row counts of tables.
 pub(crate) fn totals_url(api: &Url, tables: &[&'static Table]) -> Result<Url, Error> {
     let names: Vec<_> = tables.iter().map(|table| format!("\"{}\"", table.name)).collect();
     let names = encode(&format!("[{}]", names.join(",")));
@@ -129,7 +131,7 @@ pub(crate) fn privileges_url(api: &Url, user_id: &str) -> Result<Url, Error> {
     url(&format!("{api}systemusers({user_id})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()"))
 }
 
-/// The bytes of a File column of a row.
+/// The contents of a File column of a row.
 pub(crate) fn file_url(api: &Url, file: &FileAddress) -> Result<Url, Error> {
     let (set, elastic) = entity_set(file.table)?;
     let column = file.table.column(file.column).filter(|column| matches!(column.ty, Type::File));
@@ -140,7 +142,7 @@ pub(crate) fn file_url(api: &Url, file: &FileAddress) -> Result<Url, Error> {
     let mut parts = Vec::with_capacity(file.key.len());
     for (name, value) in file.table.key.iter().zip(&file.key) {
         let guid = file.table.column(name).is_some_and(|column| matches!(column.ty, Type::Guid));
-        // A guid stands alone; a text is quoted, with its quotes doubled.
+        // A GUID stands alone; text is quoted, with its quotes doubled.
         let value = if guid { encode(value) } else { format!("'{}'", encode(&value.replace('\'', "''"))) };
         parts.push(if elastic || file.key.len() > 1 { format!("{name}={value}") } else { value });
     }
@@ -155,7 +157,7 @@ fn entity_set(table: &Table) -> Result<(&'static str, bool), Error> {
     }
 }
 
-/// Elastic tables have no order by several columns; elsewhere the key makes the order complete.
+/// Elastic tables cannot be ordered by several columns; elsewhere the key makes the order total.
 fn order(table: &Table, elastic: bool, time_column: &str) -> String {
     let key = table.key.iter().filter(|_| !elastic).map(|column| format!(",{column} asc"));
     std::iter::once(format!("{time_column} asc")).chain(key).collect()

@@ -1,4 +1,4 @@
-//! Totals: how many rows the service counted in its tables within the last day.
+//! Row counts: the service's own counts, at most a day old.
 
 use std::collections::BTreeMap;
 
@@ -22,11 +22,11 @@ struct RowCountsResponse {
 #[serde(rename_all = "PascalCase")]
 struct RowCounts {
     keys: Vec<String>,
-    /// Numbers; of anything else nothing is known.
+    /// Numbers; anything else is ignored.
     values: Vec<Value>,
 }
 
-/// Asks for the rows of all tables at once, and where that is refused of each alone: one bad name fails the call.
+/// Requests the counts of all tables at once, and if that is refused, one by one: a single bad name fails the call.
 pub(crate) async fn fetch(
     client: &Client,
     api: &Url,

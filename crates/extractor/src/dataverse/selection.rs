@@ -1,8 +1,8 @@
-//! Selections: which columns of a table's rows are asked for.
+//! Selections: which columns of a table are requested.
 
 use copilot_lake_tables::Table;
 
-/// What is asked of a table's rows, by the service's names: properties, and annotations of properties such as
+/// The columns to request, by wire name: properties, and annotations of properties such as
 /// `_ownerid_value@Microsoft.Dynamics.CRM.lookuplogicalname`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Selection {
@@ -11,59 +11,59 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// Everything that the definition knows.
+    /// Every column of the definition.
     pub fn all(table: &Table) -> Self {
         Self { wires: table.columns.iter().map(|column| column.wire.to_owned()).collect() }
     }
 
-    /// The key columns alone.
+    /// The key columns only.
     pub fn key_columns(table: &Table) -> Self {
         let key = table.columns.iter().filter(|column| table.key.contains(&column.name));
         Self { wires: key.map(|column| column.wire.to_owned()).collect() }
     }
 
-    /// These, in this order.
+    /// These wire names, in this order.
     pub(crate) fn new(wires: impl IntoIterator<Item = String>) -> Self {
         Self { wires: wires.into_iter().collect() }
     }
 
-    /// One more.
+    /// Adds a wire name.
     pub(crate) fn with(mut self, wire: &str) -> Self {
         self.wires.push(wire.to_owned());
         self
     }
 
-    /// The same without a property and without its annotations.
+    /// The same without a property and its annotations.
     pub fn without(&self, property: &str) -> Self {
         Self { wires: self.wires.iter().filter(|wire| property_of(wire) != property).cloned().collect() }
     }
 
-    /// Whether a property or one of its annotations is asked for.
+    /// Whether a property or one of its annotations is selected.
     pub fn contains(&self, property: &str) -> bool {
         self.wires.iter().any(|wire| property_of(wire) == property)
     }
 
-    /// Whether exactly that is asked for, a property or an annotation.
+    /// Whether exactly this wire name is selected, a property or an annotation.
     pub fn names(&self, wire: &str) -> bool {
         self.wires.iter().any(|known| known == wire)
     }
 
-    /// Everything that is asked for.
+    /// All wire names.
     pub fn wires(&self) -> impl Iterator<Item = &str> {
         self.wires.iter().map(String::as_str)
     }
 
-    /// Reads what [`Selection::text`] wrote.
+    /// Parses the output of [`Selection::text`].
     pub fn parse(text: &str) -> Self {
         Self { wires: text.split(',').map(str::to_owned).collect() }
     }
 
-    /// All names, separated by commas: what the ledger keeps.
+    /// All wire names, separated by commas, as stored in the ledger.
     pub fn text(&self) -> String {
         self.wires.join(",")
     }
 
-    /// The properties for `$select`: an annotation comes with its property only.
+    /// The properties for `$select`: an annotation only comes with its property.
     pub(crate) fn properties(&self) -> Vec<&str> {
         let mut properties = Vec::with_capacity(self.wires.len());
         for property in self.wires.iter().map(|wire| property_of(wire)) {
@@ -74,7 +74,7 @@ impl Selection {
         properties
     }
 
-    /// The names of the annotations that are asked for, each once.
+    /// The names of the selected annotations, each once.
     pub(crate) fn annotations(&self) -> Vec<&str> {
         let mut annotations = Vec::new();
         for (_, annotation) in self.wires.iter().filter_map(|wire| wire.split_once('@')) {
@@ -86,7 +86,7 @@ impl Selection {
     }
 }
 
-/// The property that a wire name is, or whose annotation it is.
+/// The property of a wire name: itself, or the one annotated.
 pub(crate) fn property_of(wire: &str) -> &str {
     wire.split_once('@').map_or(wire, |(property, _)| property)
 }

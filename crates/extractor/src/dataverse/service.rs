@@ -1,4 +1,4 @@
-//! Dataverse: the service, as the pipeline sees it.
+//! The Dataverse service, as seen by the pipeline.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -34,13 +34,13 @@ use crate::page::Page;
 use crate::page_stream;
 use crate::slice::Slice;
 
-/// Bytes of files in flight: read, or read and not yet dropped by who asked for them.
+/// Bytes of files in memory: being read, or not yet dropped by the caller.
 pub(crate) const FILE_BUDGET: usize = 64 << 20;
 
-/// The documented limit of concurrent requests: more are refused at once.
+/// The documented limit of concurrent requests; more are refused at once.
 const MAX_CONCURRENT_REQUESTS: usize = 52;
 
-/// Which environment, as whom, and how much at a time.
+/// Which environment, as whom, and how many rows per page.
 #[derive(Debug, Clone)]
 pub struct DataverseSettings {
     /// `https://contoso.crm.dynamics.com`; `http://` only to loopback. Its path is not used.
@@ -49,7 +49,7 @@ pub struct DataverseSettings {
     pub auth: Auth,
     /// How it is reached.
     pub network: Network,
-    /// Rows per page that are asked for; the service may send fewer. At least 1, and more than 5,000 is cut to it.
+    /// Rows per page to request; the service may send fewer. At least 1; values above 5,000 are capped.
     pub page_size: u32,
 }
 
@@ -63,19 +63,19 @@ pub struct Dataverse {
     base_language: Arc<BaseLanguage>,
 }
 
-/// Who asks, and where.
+/// The identity and its environment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WhoAmI {
-    /// The environment's organization: the instance that a lake belongs to.
+    /// The environment's organization, to which a lake is bound.
     pub organization_id: String,
     /// The application user.
     pub user_id: String,
-    /// The service's clock.
+    /// The service's time.
     pub service_time: Instant,
 }
 
 impl Dataverse {
-    /// Prepares everything; nothing is sent yet.
+    /// Validates the settings; nothing is sent yet.
     ///
     /// # Errors
     /// [`Error::Insecure`] and [`Error::Usage`].
@@ -105,7 +105,7 @@ impl Dataverse {
     /// The identity and the environment: the cheapest call that needs both.
     ///
     /// # Errors
-    /// Every way in which sign-in or service can refuse.
+    /// Any error of sign-in or the call.
     pub async fn who_am_i(&self) -> Result<WhoAmI, Error> {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
@@ -123,10 +123,10 @@ impl Dataverse {
         })
     }
 
-    /// The service's clock: the `Date` of its last answer, advanced by what passed since, never ahead of it.
+    /// The service's time: the `Date` of its last response plus the time since, never ahead of it.
     ///
     /// # Errors
-    /// Those of [`Self::who_am_i`], which is asked when there was no answer yet.
+    /// Those of [`Self::who_am_i`], which is called if there was no response yet.
     pub async fn service_time(&self) -> Result<Instant, Error> {
         match self.client.clock.now() {
             Some(now) => Ok(now),
@@ -134,7 +134,7 @@ impl Dataverse {
         }
     }
 
-    /// The smallest value of a clock in a table; `None` when no row has one. One request, if its page is not empty.
+    /// The smallest value of a time column; `None` if no row has one. One request, unless its page is empty.
     ///
     /// # Errors
     /// Those of [`Self::pages`].
@@ -145,8 +145,8 @@ impl Dataverse {
             .await
     }
 
-    /// Which of these tables and their columns the environment has, asked by one request. Where the metadata is refused,
-    /// the definitions are taken for it: [`Environment::is_assumed`].
+    /// Discovers by one request which of these tables and columns the environment has. If the metadata is refused, the
+    /// definitions are assumed to apply: [`Environment::is_assumed`].
     ///
     /// # Errors
     /// Those of sign-in, and [`Error::Unreachable`].
@@ -154,15 +154,16 @@ impl Dataverse {
         environment::discover(&self.client, &self.api, tables).await
     }
 
-    /// The labels of a table's choice columns: in English, else in the organization's base language. At most four requests.
+    /// The labels of a table's choice columns: English, otherwise the organization's base language. At most four
+    /// requests.
     ///
     /// # Errors
-    /// Every way in which a call can fail.
+    /// Any error of a call.
     pub async fn labels(&self, table: &'static Table) -> Result<Labels, Error> {
         labels::fetch(&self.client, &self.api, table, &self.base_language).await
     }
 
-    /// The rows of each table as the service counted them within the last day; without those that it does not tell.
+    /// The service's row counts, at most a day old; tables it does not count are missing.
     ///
     /// # Errors
     /// Those of sign-in, and [`Error::Unreachable`].
@@ -170,15 +171,15 @@ impl Dataverse {
         row_counts::fetch(&self.client, &self.api, tables).await
     }
 
-    /// How far each privilege of a user reaches, by its name in lower case such as `prvreadmsdyn_copilotevent`.
+    /// How far each privilege of a user reaches, by name in lower case such as `prvreadmsdyn_copilotevent`.
     ///
     /// # Errors
-    /// Every way in which a call can fail; [`Error::Usage`] when the id is no GUID.
+    /// Any error of a call; [`Error::Usage`] if the id is not a GUID.
     pub async fn read_depths(&self, user_id: &str) -> Result<BTreeMap<String, PrivilegeDepth>, Error> {
         privileges::fetch(&self.client, &self.api, user_id).await
     }
 
-    /// A page with one row of a table, to see whether it may be read; `None` when the identity sees no row.
+    /// A page with one row, to see whether the table can be read; `None` if the identity sees no row.
     ///
     /// # Errors
     /// Those of [`Self::pages`].
@@ -186,8 +187,8 @@ impl Dataverse {
         probe::first_row(&self.client, &self.api, table, selection).await
     }
 
-    /// Some row's File in this column, to see whether Files may be read. Where the service cannot filter for it, one page
-    /// of rows is looked through.
+    /// Looks for a File in a column, to see whether Files can be read. If the service cannot filter for one, the rows
+    /// of one page are searched.
     ///
     /// # Errors
     /// Those of [`Self::pages`], and [`Error::ColumnSecured`].
@@ -195,7 +196,7 @@ impl Dataverse {
         probe::any_file(&self.client, &self.api, self.page_size, table, column).await
     }
 
-    /// How many rows one page of a table has, and how many Files they name in these columns.
+    /// Counts the rows of one page, and the Files that they name in these columns.
     ///
     /// # Errors
     /// Those of [`Self::pages`].
@@ -203,11 +204,11 @@ impl Dataverse {
         probe::count_files(&self.client, &self.api, table, columns).await
     }
 
-    /// The pages of a slice, in the order of its clock. The next page is on its way while the last one is handed out,
-    /// never more than one ahead. After an error the stream ends. Polled inside a tokio runtime.
+    /// The pages of a slice, ordered by its time column. At most one page is prefetched. The stream ends after an
+    /// error. Must be polled inside a tokio runtime.
     ///
     /// # Errors
-    /// Every item can be one; [`Error::call`] says at which page. After [`Error::ColumnMissing`] ask for the slice again,
+    /// Any item can be one; [`Error::call`] names the page. After [`Error::ColumnMissing`] request the slice again,
     /// [`Selection::without`] that column.
     pub fn pages(
         &self,
@@ -218,8 +219,8 @@ impl Dataverse {
         page_stream::prefetched(Arc::clone(&self.client), first.map(|request| vec![request]))
     }
 
-    /// The rows whose key begins with one of these ids, as many requests one after the other as their number needs. Ids
-    /// that the table does not have, or cannot have, give no row.
+    /// The rows whose key begins with one of these ids, in as many sequential requests as needed. Ids that do not or
+    /// cannot exist yield no row.
     ///
     /// # Errors
     /// Those of [`Self::pages`].
@@ -237,7 +238,7 @@ impl Dataverse {
         page_stream::prefetched(Arc::clone(&self.client), calls)
     }
 
-    /// The keys of the rows that exist among those whose key begins with one of these ids.
+    /// The keys that exist among those beginning with one of these ids.
     ///
     /// # Errors
     /// Those of [`Self::pages`].
@@ -256,24 +257,25 @@ impl Dataverse {
         Ok(found)
     }
 
-    /// The rows that were deleted since this token was given, and the next token. Without one the table is read once, key
-    /// columns only, for its first token.
+    /// The rows deleted since a token was issued, and the next token. Without a token the table is read once, key
+    /// columns only, to obtain the first.
     ///
     /// # Errors
-    /// [`Error::TokenExpired`]: ask again without it; and those of [`Self::pages`].
+    /// [`Error::TokenExpired`]: repeat without the token; and those of [`Self::pages`].
     pub async fn deleted(&self, table: &'static Table, token: Option<&str>) -> Result<TrackedChanges, Error> {
         change_tracking::fetch(&self.client, &self.api, self.page_size, table, token).await
     }
 
-    /// The bytes of a File column, at most 32 MiB. Many may be asked for at once: they share the permits, and 64 MiB.
+    /// The contents of a File column, at most 32 MiB. Many can be fetched at once: they share the concurrency limit and
+    /// 64 MiB of memory.
     ///
     /// # Errors
-    /// [`Error::FileMissing`], [`Error::FileTooLarge`], and every way in which a call can fail.
+    /// [`Error::FileMissing`], [`Error::FileTooLarge`], and any error of a call.
     pub async fn file(&self, file: &FileAddress) -> Result<FileContent, Error> {
         file::fetch(&self.client, &self.api, file).await
     }
 
-    /// What was used so far.
+    /// Usage so far.
     pub fn meter(&self) -> Meter {
         self.client.counters.snapshot()
     }

@@ -1,10 +1,10 @@
-//! Definitions: what the environment's metadata says about a table and its attributes.
+//! The environment's metadata of a table and its attributes.
 //!
 //! <https://learn.microsoft.com/power-apps/developer/data-platform/webapi/reference/attributemetadata>
 
 use serde::Deserialize;
 
-/// The properties of [`AttributeMetadata`] that are asked for.
+/// The properties of [`AttributeMetadata`] to request.
 pub(crate) const ATTRIBUTE_PROPERTIES: &str =
     "LogicalName,AttributeType,AttributeOf,IsValidForRead,IsValidODataAttribute,IsSecured";
 
@@ -21,22 +21,22 @@ pub(crate) struct TableMetadata {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct AttributeMetadata {
-    /// `#Microsoft.Dynamics.CRM.StringAttributeMetadata`: the only way to tell a File.
+    /// `#Microsoft.Dynamics.CRM.StringAttributeMetadata`: the only way to recognise a File.
     #[serde(rename = "@odata.type")]
     pub(crate) metadata: Option<String>,
     pub(crate) logical_name: String,
     pub(crate) attribute_type: Option<String>,
-    /// The attribute that this one belongs to, such as the name beside a lookup.
+    /// The attribute that this one belongs to, such as a lookup for its name.
     pub(crate) attribute_of: Option<String>,
     pub(crate) is_valid_for_read: Option<bool>,
     #[serde(rename = "IsValidODataAttribute")]
     pub(crate) is_valid_odata_attribute: Option<bool>,
-    /// Column security is on for it.
+    /// Column security applies to it.
     pub(crate) is_secured: Option<bool>,
 }
 
 impl AttributeMetadata {
-    /// Whether rows have it as a property of its own with a value of its own.
+    /// Whether rows have it as a property of their own, with a value of its own.
     pub(crate) fn is_own_property(&self) -> bool {
         let plain = self.logical_name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         let own = self.attribute_of.as_ref().is_none_or(String::is_empty);
@@ -47,11 +47,11 @@ impl AttributeMetadata {
         self.is_valid_for_read != Some(false)
     }
 
-    /// Neither a list of rows, nor something that only forms show, nor an image.
+    /// Whether it has a value: it is neither a list of rows, nor for forms only, nor an image.
     fn has_value(&self) -> bool {
         match self.attribute_type.as_deref() {
             Some("PartyList" | "EntityName" | "CalendarRules" | "ManagedProperty") => false,
-            // Files, images and lists of choices are virtual too.
+            // Files, images and multi-select choices are virtual as well.
             Some("Virtual") => {
                 matches!(self.kind(), Some("FileAttributeMetadata" | "MultiSelectPicklistAttributeMetadata"))
             }
@@ -63,7 +63,7 @@ impl AttributeMetadata {
         self.metadata.as_deref()?.rsplit('.').next()
     }
 
-    /// The name of its property in rows: that of a lookup is made.
+    /// The wire name of its property in rows; lookups have a derived one.
     pub(crate) fn property(&self) -> String {
         match self.attribute_type.as_deref() {
             Some("Lookup" | "Customer" | "Owner") => format!("_{}_value", self.logical_name),
@@ -72,7 +72,7 @@ impl AttributeMetadata {
     }
 }
 
-/// The logical name of the attribute behind a property of rows.
+/// The logical name of the attribute behind a property.
 pub(crate) fn attribute_of(property: &str) -> &str {
     property.strip_prefix('_').and_then(|name| name.strip_suffix("_value")).unwrap_or(property)
 }

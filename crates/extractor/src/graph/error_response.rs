@@ -1,4 +1,4 @@
-//! Refusals of Microsoft Graph. The one place where its statuses and codes become faults.
+//! Error responses of Microsoft Graph: the one place where its statuses and codes are classified.
 //!
 //! <https://learn.microsoft.com/graph/errors>
 
@@ -12,13 +12,13 @@ use crate::http::request::RequestKind;
 
 const DENIED: &str = "Authorization_RequestDenied";
 
-/// What the answer means for the call.
+/// What an error response means for the call.
 pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
     let (kind, status) = (response.request.kind, response.status);
     let code = response.body.code.clone();
     let message = response.body.message.to_ascii_lowercase();
     if response.is_transient() {
-        // A 500 may be this request's own, such as of a broken mailbox: that is not worth all the patience.
+        // A 500 may concern this request alone, such as a broken mailbox: it is not worth all attempts.
         let own = status == StatusCode::INTERNAL_SERVER_ERROR;
         return AttemptError::Transient(Transient { request_specific: own, ..response.transient(&code) });
     }
@@ -50,7 +50,7 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
     })
 }
 
-/// The application permission that a call needs.
+/// The application permission that a request needs.
 fn role_of(kind: RequestKind) -> Option<&'static str> {
     match kind {
         RequestKind::History { .. } => Some(role::HISTORIES),
@@ -60,7 +60,7 @@ fn role_of(kind: RequestKind) -> Option<&'static str> {
     }
 }
 
-/// Our words for what is known of codes and messages, the latter in lower case; empty where nothing is.
+/// Our wording for known codes and messages, the latter in lower case; empty for unknown ones.
 fn reason(code: &str, message: &str) -> &'static str {
     let says = |word: &str| message.contains(word) || code.to_ascii_lowercase().contains(word);
     if says("mailbox") {

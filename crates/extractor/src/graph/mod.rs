@@ -1,4 +1,4 @@
-//! Microsoft Graph: people, and their histories.
+//! Microsoft Graph: users and their histories.
 //!
 //! Knows nothing of Dataverse.
 

@@ -1,4 +1,4 @@
-//! Requests: what is asked of Microsoft Graph, word for word.
+//! Requests to Microsoft Graph.
 
 use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, is_guid};
 use url::Url;
@@ -7,27 +7,27 @@ use super::history_query::HistoryQuery;
 use crate::error::Error;
 use crate::http::request::{Request, RequestKind, encode};
 
-/// Users per page: the most that the directory gives.
+/// Users per page: the directory's maximum.
 const USERS: u32 = 999;
 
-/// Interactions per page: what the vendor recommends.
+/// Interactions per page: the vendor's recommendation.
 const INTERACTIONS: u32 = 100;
 
-/// The plans of users, from which the pipeline tells who is licensed.
+/// The plans of users, which show who is licensed.
 const PLANS: &str = "assignedPlans";
 
-/// Everyone in the directory.
+/// All users of the directory.
 pub(super) fn users(api: &Url) -> Result<Request, Error> {
     list(api, "users", &properties(), RequestKind::Users)
 }
 
-/// Everyone who was deleted and can be restored.
+/// Deleted users that can still be restored.
 pub(super) fn deleted_users(api: &Url) -> Result<Request, Error> {
     let properties = format!("{},deletedDateTime", properties());
     list(api, "directory/deletedItems/microsoft.graph.user", &properties, RequestKind::Users)
 }
 
-/// Everyone in a group and in the groups inside it.
+/// All users in a group, nested groups included.
 pub(super) fn members(api: &Url, group_id: &str) -> Result<Request, Error> {
     if !is_guid(group_id) {
         return Err(Error::Usage { what: "the id of a group is a GUID".to_owned() });
@@ -43,7 +43,7 @@ pub(super) fn user(api: &Url, id_or_name: &str) -> Result<Request, Error> {
     Ok(request)
 }
 
-/// One user's id: the cheapest call there is.
+/// Any user's id: the cheapest call there is.
 pub(super) fn anyone(api: &Url) -> Result<Request, Error> {
     Ok(Request::first_page(url(&format!("{api}users?$top=1&$select=id"))?, &GRAPH_USER, RequestKind::Users))
 }
@@ -53,7 +53,7 @@ pub(super) fn history(api: &Url, user_id: &str, query: &HistoryQuery, model: Opt
     interactions(api, user_id, INTERACTIONS, query, model)
 }
 
-/// A page with one interaction of the same, whichever it is.
+/// A page with any one interaction of it.
 pub(super) fn first_interaction(
     api: &Url,
     user_id: &str,
@@ -79,7 +79,7 @@ fn interactions(
     Ok(Request::first_page(url, &AI_INTERACTION, kind))
 }
 
-/// The filter word for word; both bounds exclude, so the lower one is a second earlier.
+/// The filter expression; both bounds are exclusive, so the lower one is a second earlier.
 fn filter(query: &HistoryQuery) -> Option<String> {
     let window = query.window.as_ref()?;
     let (after, before) = (window.start.floor_second().plus_seconds(-1), window.end.ceil_second());
@@ -98,13 +98,13 @@ fn list(api: &Url, path: &str, properties: &str, kind: RequestKind) -> Result<Re
     Ok(Request::first_page(url, &GRAPH_USER, kind))
 }
 
-/// What is selected of users: all that the table knows, and the plans.
+/// The properties of users to select: every column of the table, and the plans.
 fn properties() -> String {
     let known = GRAPH_USER.columns.iter().map(|column| column.wire).filter(|wire| !wire.is_empty());
     known.chain([PLANS]).collect::<Vec<_>>().join(",")
 }
 
-/// An id or a name as one segment of a path. What would leave the segment is refused: servers decode before they look.
+/// An id or name as one path segment. Text that would leave the segment is rejected: servers decode before they route.
 fn segment(text: &str) -> Result<String, Error> {
     let leaves = |c: char| matches!(c, '/' | '\\') || c.is_control();
     if matches!(text, "" | "." | "..") || text.contains(leaves) {

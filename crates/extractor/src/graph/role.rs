@@ -1,10 +1,10 @@
-//! The application permissions that are needed.
+//! The application permissions that Graph requires.
 //!
 //! <https://learn.microsoft.com/graph/permissions-reference>
 
-/// To read histories.
+/// Read histories.
 pub const HISTORIES: &str = "AiEnterpriseInteraction.Read.All";
-/// To read users.
+/// Read users.
 pub const USERS: &str = "User.Read.All";
-/// To read members of groups.
+/// Read members of groups.
 pub const MEMBERS: &str = "GroupMember.Read.All";

@@ -1,4 +1,4 @@
-//! Graph: the service, as the pipeline sees it.
+//! The Microsoft Graph service, as seen by the pipeline.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,15 +28,15 @@ use crate::json::without_mark;
 use crate::page::Page;
 use crate::page_stream;
 
-/// More pages of one user are a mistake of the service: ten million interactions.
+/// More pages of one user indicate a fault of the service: this is ten million interactions.
 const MAX_PAGES_PER_USER: u32 = 100_000;
 
-/// Bytes of pages of histories in memory: under way, or not yet dropped by who asked for them.
+/// Bytes of history pages in memory: being read, or not yet dropped by the caller.
 pub(crate) const PAGE_BUDGET: usize = 24 << 20;
 
-/// So long may answers take without loss of pace: as many requests as that many seconds allow are under way at once.
+/// Latency that does not reduce the rate: the requests of this many seconds may be in flight at once.
 const SECONDS_IN_FLIGHT: f64 = 3.0;
-/// As few and as many requests as that, whatever the pace: each may hold a page.
+/// Bounds of the number of requests in flight, whatever the rate: each may hold a page.
 const IN_FLIGHT_RANGE: (f64, f64) = (16.0, 96.0);
 
 /// Which tenant, as whom, and how fast.
@@ -46,17 +46,18 @@ pub struct GraphSettings {
     pub url: Url,
     /// `v1.0` or `beta`.
     pub version: String,
-    /// The identity; for histories an application's.
+    /// The identity; histories need an application's.
     pub auth: Auth,
     /// How it is reached.
     pub network: Network,
-    /// Requests for histories, every try counted. 30 are documented per tenant, of which 83 % can be sustained.
+    /// Rate limit for histories, every attempt counted. The documented limit is 30 per tenant, of which 83 % can be
+    /// sustained.
     pub requests_per_second: f64,
-    /// The payment model that is passed through, `A` or `B`; none is not sent.
+    /// The payment model to pass through, `A` or `B`; `None` sends none.
     pub model: Option<String>,
 }
 
-/// A tenant of Microsoft Graph and one identity in it. Clones share connections, token, pace and limits.
+/// A tenant of Microsoft Graph and one identity in it. Clones share connections, token, rate and limits.
 #[derive(Clone, Debug)]
 pub struct Graph {
     pub(crate) client: Arc<Client>,
@@ -67,7 +68,7 @@ pub struct Graph {
 }
 
 impl Graph {
-    /// Prepares everything; nothing is sent yet.
+    /// Validates the settings; nothing is sent yet.
     ///
     /// # Errors
     /// [`Error::Insecure`] and [`Error::Usage`].
@@ -99,7 +100,7 @@ impl Graph {
         Ok(Self { client, api, model, at_once })
     }
 
-    /// Signs in, and says what the token permits.
+    /// Signs in and returns the claims of the token.
     ///
     /// # Errors
     /// Those of sign-in.
@@ -107,8 +108,8 @@ impl Graph {
         Ok(self.client.tokens.get().await?.claims())
     }
 
-    /// The service's clock: the `Date` of its last answer, advanced by what passed since, never ahead of it. Asks for
-    /// one user's id when there was no answer yet; that this is refused does not matter.
+    /// The service's time: the `Date` of its last response plus the time since, never ahead of it. If there was no
+    /// response yet, one user's id is requested; a refusal of that does not matter.
     ///
     /// # Errors
     /// Those of sign-in, and [`Error::Unreachable`].
@@ -122,25 +123,25 @@ impl Graph {
         }
     }
 
-    /// All users of the directory: what `graph_user` knows of them, and `assignedPlans`. The next page is on its way
-    /// while the last one is handed out. Not held to the pace of histories.
+    /// All users of the directory, with the columns of `graph_user` and `assignedPlans`. One page is prefetched. Not
+    /// rate-limited.
     ///
     /// # Errors
-    /// Every page can be one; after it the stream ends. [`Error::PermissionMissing`] names `User.Read.All`.
+    /// Any page can be one, and ends the stream. [`Error::PermissionMissing`] names `User.Read.All`.
     pub fn users(&self) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         self.list(request::users(&self.api))
     }
 
-    /// The users in a group and in the groups inside it, as [`Self::users`] gives them.
+    /// The members of a group, nested groups included, in the format of [`Self::users`].
     ///
     /// # Errors
-    /// Those of [`Self::users`], but [`Error::PermissionMissing`] names `GroupMember.Read.All`; [`Error::Usage`] when
-    /// the id is no GUID; [`Error::GroupMissing`].
+    /// Those of [`Self::users`], but [`Error::PermissionMissing`] names `GroupMember.Read.All`; [`Error::Usage`] if the
+    /// id is not a GUID; [`Error::GroupMissing`].
     pub fn members(&self, group_id: &str) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         self.list(request::members(&self.api, group_id))
     }
 
-    /// The first page of what [`Self::users`] gives, or [`Self::members`] of that group: to see whether they may be read.
+    /// The first page of [`Self::users`], or of [`Self::members`] of a group, to see whether they can be read.
     ///
     /// # Errors
     /// Those of the two.
@@ -152,7 +153,7 @@ impl Graph {
         Ok(page_stream::fetch_page(&self.client, &request).await?.page)
     }
 
-    /// The users that were deleted and can still be restored, as [`Self::users`] gives them.
+    /// Deleted users that can still be restored, in the format of [`Self::users`].
     ///
     /// # Errors
     /// Those of [`Self::users`].
@@ -160,12 +161,11 @@ impl Graph {
         self.list(request::deleted_users(&self.api))
     }
 
-    /// One user, as [`Self::users`] gives them: a page with one row, `{"value":[...]}` put around what the service
-    /// sent.
+    /// One user, in the format of [`Self::users`]: a page with one row, the response wrapped in `{"value":[...]}`.
     ///
     /// # Errors
-    /// [`Error::UserRefused`], with status 404 when there is no such user; [`Error::Usage`] when the text can be
-    /// neither id nor principal name; and those of [`Self::users`].
+    /// [`Error::UserRefused`], with status 404 if there is no such user; [`Error::Usage`] if the text can be neither id
+    /// nor principal name; and those of [`Self::users`].
     pub async fn user(&self, id_or_name: &str) -> Result<Page, Error> {
         let request = request::user(&self.api, id_or_name)?;
         let (mut page, cost) = self.client.get(&request, |response| page_of_one(&response)).await?;
@@ -173,16 +173,15 @@ impl Graph {
         Ok(page)
     }
 
-    /// The pages of one user's history. Each is asked for when the stream is polled for it and not before, so that one
-    /// request of a user is under way at a time; short and empty pages happen, and no order is promised. A page counts
-    /// against the 24 MiB that pages may take in memory together until it is dropped: do not keep pages while waiting
-    /// for others, or each of those comes 10 s late.
+    /// The pages of one user's history. Each is fetched only when the stream is polled, so one request per user is in
+    /// flight at a time; short and empty pages occur, and no order is promised. A page counts against the 24 MiB that
+    /// pages may take in memory until it is dropped: do not hold pages while waiting for others, or each of those comes
+    /// 10 s late.
     ///
     /// # Errors
-    /// Every page can be one; after it the stream ends, and what came before it is no complete window.
-    /// [`Error::FilterRefused`]: ask again without a window. [`Error::UserRefused`]: skip the user.
-    /// [`Error::PermissionMissing`], and what [`Error::is_service_wide`] says, hold for every user. [`Error::BadPage`]
-    /// after 100,000 pages.
+    /// Any page can be one, and ends the stream; what came before does not cover the window. [`Error::FilterRefused`]:
+    /// repeat without a window. [`Error::UserRefused`]: skip the user. [`Error::PermissionMissing`] and
+    /// [`Error::is_service_wide`] errors apply to every user. [`Error::BadPage`] after 100,000 pages.
     pub fn history(
         &self,
         user_id: &str,
@@ -192,12 +191,12 @@ impl Graph {
         page_stream::on_demand(Arc::clone(&self.client), first, MAX_PAGES_PER_USER)
     }
 
-    /// How many histories are best read at the same time: more only wait for each other.
+    /// How many histories to read concurrently: more would only wait for each other.
     pub fn at_once(&self) -> usize {
         self.at_once
     }
 
-    /// A page with one interaction of a user, or none, to see whether histories may be read and filters are taken.
+    /// A page with at most one interaction of a user, to see whether histories can be read and filtered.
     ///
     /// # Errors
     /// Those of [`Self::history`].
@@ -206,7 +205,7 @@ impl Graph {
         Ok(page_stream::fetch_page(&self.client, &request).await?.page)
     }
 
-    /// What was used so far.
+    /// Usage so far.
     pub fn meter(&self) -> Meter {
         self.client.counters.snapshot()
     }
@@ -216,7 +215,7 @@ impl Graph {
     }
 }
 
-/// The page whose only row is the object of this answer.
+/// A page whose only row is the object in this response.
 fn page_of_one(response: &ServiceResponse) -> Result<Page, &'static str> {
     const BEFORE: &[u8] = b"{\"value\":[";
     let object = without_mark(&response.body).trim_ascii();

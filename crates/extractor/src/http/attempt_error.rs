@@ -1,4 +1,4 @@
-//! Faults: how one try can fail, by what the next try needs.
+//! How one attempt can fail, by what the next attempt needs.
 
 use std::error::Error as _;
 use std::io;
@@ -8,14 +8,14 @@ use std::time::Duration;
 use crate::auth::token::AccessToken;
 use crate::error::Error;
 
-/// Why one try gave nothing.
+/// Why an attempt failed.
 #[derive(Debug)]
 pub(crate) enum AttemptError {
-    /// May pass: worth another try.
+    /// Worth another attempt.
     Transient(Transient),
-    /// The service does not accept this token any more.
+    /// The service no longer accepts this token.
     TokenRejected(Arc<AccessToken>),
-    /// Will not pass.
+    /// Another attempt would not help.
     Permanent(Error),
 }
 
@@ -24,26 +24,26 @@ pub(crate) enum AttemptError {
 pub(crate) struct Transient {
     /// What happened, for people; never text of a body.
     pub(crate) cause: String,
-    /// The HTTP status, if there was an answer.
+    /// The HTTP status, if there was a response.
     pub(crate) status: Option<u16>,
     /// The service's id of the request.
     pub(crate) request_id: Option<String>,
-    /// How long the service asked to wait.
+    /// The wait that the service asked for.
     pub(crate) retry_after: Option<Duration>,
-    /// The service throttles this identity.
+    /// The service throttles this identity (429).
     pub(crate) throttled: bool,
-    /// It does so because requests that are under way at once are too many, or take too much of its time.
+    /// It does so because too many requests are in flight, or they take too much of its time.
     pub(crate) too_many_in_flight: bool,
-    /// The failure may be this request's own, so that few tries are enough.
+    /// The failure may concern this request alone, so fewer attempts are made.
     pub(crate) request_specific: bool,
-    /// If nothing was ever answered, the address is probably wrong.
+    /// If the service was never reached, the address is probably wrong.
     pub(crate) maybe_wrong_address: bool,
-    /// An answer came, but not a complete page.
+    /// A response came, but not a complete page.
     pub(crate) incomplete_page: bool,
 }
 
 impl Transient {
-    /// An answer that is not what was asked for.
+    /// A response that is not what was requested.
     pub(crate) fn bad_page(reason: impl Into<String>, status: u16, request_id: Option<String>) -> Self {
         let (cause, status) = (reason.into(), Some(status));
         Self { cause, status, request_id, maybe_wrong_address: true, incomplete_page: true, ..Self::default() }
@@ -56,7 +56,7 @@ impl From<Transient> for AttemptError {
     }
 }
 
-/// A connection that failed, was cut, or was too slow.
+/// A connection that failed, broke off, or was too slow.
 impl From<&reqwest::Error> for Transient {
     fn from(error: &reqwest::Error) -> Self {
         let cause = match (error.is_timeout(), error.is_connect()) {
@@ -68,7 +68,7 @@ impl From<&reqwest::Error> for Transient {
     }
 }
 
-/// The cause at the bottom of the chain: the outer ones repeat the URL.
+/// The innermost cause of the chain: the outer ones repeat the URL.
 fn innermost(error: &reqwest::Error) -> String {
     let mut text = "the request failed".to_owned();
     let mut cause = error.source();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-/// Jittered exponential waits: `first`, doubling up to `most`, of which the upper half is random.
+/// Jittered exponential back-off: `initial`, doubling up to `max`; the upper half of each wait is random.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Backoff {
     pub(crate) initial: Duration,
@@ -12,12 +12,12 @@ pub(crate) struct Backoff {
 }
 
 impl Backoff {
-    /// What the service asks for in its documentation: 2^attempt seconds, at most a minute.
+    /// The documented recommendation: 2^attempt seconds, at most a minute.
     pub(crate) const fn documented() -> Self {
         Self { initial: Duration::from_secs(1), max: Duration::from_secs(60), jitter: rand::random::<f64> }
     }
 
-    /// The wait after this many tries, at least one.
+    /// The wait after this many attempts, at least one.
     pub(crate) fn wait(&self, attempts: u32) -> Duration {
         let doublings = attempts.saturating_sub(1).min(31);
         let full = self.initial.saturating_mul(1 << doublings).min(self.max);

@@ -1,4 +1,4 @@
-//! Bodies: read into one contiguous buffer, each byte copied once.
+//! Response bodies, read into one contiguous buffer with each byte copied once.
 
 use bytes::Bytes;
 use reqwest::Response;
@@ -7,19 +7,19 @@ use reqwest::header::HeaderMap;
 use super::attempt_error::Transient;
 use super::body_budget::{BodyBudget, BodyReservation};
 
-/// The largest answer that is taken for a page; more is a mistake or an attack.
+/// The largest response accepted as a page; more is a mistake or an attack.
 const MAX_PAGE: usize = 512 << 20;
 
-/// The least room that a page is given before it is read.
+/// The least memory reserved for a page before it is read.
 const MIN_PAGE_RESERVATION: usize = 64 << 10;
 
-/// The largest body of a refusal that is looked at.
+/// The most that is read of an error response.
 const MAX_ERROR_BODY: usize = 64 << 10;
 
-/// What a File column holds at most (MaxSizeInKB 32768).
+/// The largest file a File column holds (MaxSizeInKB 32768).
 pub(crate) const MAX_FILE: u64 = 32 << 20;
 
-/// What is assumed of a file whose size the service does not say.
+/// Assumed size of a file if the service declares none.
 const ASSUMED_FILE: u64 = 1 << 20;
 
 /// Why a file's body was not read to its end.
@@ -28,8 +28,8 @@ pub(crate) enum BodyError {
     TooLarge(u64),
 }
 
-/// Reads a page. `typical` is the size that pages had so far, so that the buffer rarely grows. With a budget it is read
-/// when there is room for it.
+/// Reads a page. `typical` is the size of recent pages, so that the buffer rarely grows. With a budget, memory is
+/// reserved before reading.
 pub(crate) async fn page(
     mut response: Response,
     typical: usize,
@@ -50,7 +50,7 @@ pub(crate) async fn page(
         if let Some((budget, reservation)) = &mut reservation
             && length > reservation.bytes()
         {
-            // As the buffer grows: by half of itself at least.
+            // Grows like the buffer: by at least half its size.
             budget.grow(reservation, (length - reservation.bytes()).max(length / 2)).await;
             body.reserve_exact(reservation.bytes() - body.len());
         }
@@ -64,7 +64,7 @@ pub(crate) async fn page(
     Ok((Bytes::from(body), reservation))
 }
 
-/// Reads the beginning of a refusal; what cannot be read is taken as empty.
+/// Reads the beginning of an error response; whatever cannot be read counts as empty.
 pub(crate) async fn error_body(mut response: Response) -> Vec<u8> {
     let mut body = Vec::new();
     while let Ok(Some(part)) = response.chunk().await {
@@ -76,12 +76,12 @@ pub(crate) async fn error_body(mut response: Response) -> Vec<u8> {
     body
 }
 
-/// The size of a file that the service declares.
+/// The file size that the service declares.
 pub(crate) fn declared(headers: &HeaderMap) -> Option<u64> {
     headers.get("x-ms-file-size")?.to_str().ok()?.trim().parse().ok()
 }
 
-/// Reads a file of at most so many bytes, after the budget has room for it; without a budget there is room already.
+/// Reads a file of at most `limit` bytes, after reserving memory for it; without a budget it is already reserved.
 pub(crate) async fn file(
     mut response: Response,
     budget: Option<&BodyBudget>,
@@ -116,7 +116,7 @@ pub(crate) async fn file(
     Ok((Bytes::from(body), reservation))
 }
 
-/// Reads a part of a file that is at most so long; there is room for it already.
+/// Reads a part of a file of at most `limit` bytes; its memory is already reserved.
 pub(crate) async fn part(mut response: Response, limit: u64) -> Result<Bytes, Transient> {
     let mut body = Vec::with_capacity(limit as usize);
     while let Some(part) = response.chunk().await.map_err(|error| Transient::from(&error))? {

@@ -1,4 +1,4 @@
-//! The byte budget: how many bytes of files, or of pages of histories, may be in memory at once.
+//! The body budget: how many bytes of files, or of history pages, may be in memory at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,11 +7,11 @@ use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 const UNIT: usize = 1024;
 
-/// After this long without room one file may go above the budget, so that a caller who holds files while waiting for
-/// another one (ordered buffering) goes on slowly instead of never.
+/// After this long without memory one reservation may exceed the budget, so that a caller who holds bodies while
+/// waiting for another one (ordered buffering) proceeds slowly instead of never.
 const STALL: Duration = Duration::from_secs(10);
 
-/// Room that files or pages share, in the order in which they ask.
+/// Memory shared by files or pages, granted in the order of their requests.
 #[derive(Debug)]
 pub(crate) struct BodyBudget {
     capacity: usize,
@@ -25,23 +25,23 @@ impl BodyBudget {
         Self { capacity, units: Arc::new(Semaphore::new(capacity)), overdraft: Arc::new(Semaphore::new(1)) }
     }
 
-    /// Waits for room for that many bytes; what is larger than the whole budget waits for all of it.
+    /// Reserves this many bytes; a body larger than the whole budget waits for all of it.
     pub(crate) async fn reserve(&self, bytes: usize) -> BodyReservation {
         let mut reservation = BodyReservation { permits: Vec::with_capacity(1), overdraft: None, bytes: 0 };
         self.grow(&mut reservation, bytes).await;
         reservation
     }
 
-    /// Waits for room for that many bytes more.
+    /// Reserves this many bytes more.
     pub(crate) async fn grow(&self, reservation: &mut BodyReservation, bytes: usize) {
         reservation.bytes += bytes;
         if reservation.overdraft.is_some() {
-            // The one that is let through must not wait again, or nobody would go on.
+            // A reservation in overdraft must not wait again, or nobody would proceed.
             return;
         }
         let units = u32::try_from(bytes.div_ceil(UNIT).clamp(1, self.capacity)).unwrap_or(u32::MAX);
         let permits = Arc::clone(&self.units).acquire_many_owned(units);
-        // Neither semaphore is ever closed, so both always give what was asked.
+        // Neither semaphore is ever closed, so both always grant what was requested.
         tokio::select! {
             biased;
             permits = permits => reservation.permits.extend(permits),
@@ -55,7 +55,7 @@ impl BodyBudget {
     }
 }
 
-/// Room in the budget, given back when dropped.
+/// Memory reserved in the budget, released on drop.
 #[derive(Debug)]
 pub(crate) struct BodyReservation {
     permits: Vec<OwnedSemaphorePermit>,
@@ -64,7 +64,7 @@ pub(crate) struct BodyReservation {
 }
 
 impl BodyReservation {
-    /// Gives back what was reserved beyond so many bytes.
+    /// Releases what exceeds this many bytes.
     pub(crate) fn settle(&mut self, bytes: usize) {
         let mut spare = self.bytes.saturating_sub(bytes) / UNIT;
         for permits in &mut self.permits {
@@ -75,7 +75,7 @@ impl BodyReservation {
         self.bytes = self.bytes.min(bytes.max(1));
     }
 
-    /// How many bytes were asked for.
+    /// Bytes reserved.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }

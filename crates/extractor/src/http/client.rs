@@ -1,4 +1,4 @@
-//! The client: one pool of connections, and every call tried until it is answered, refused, or patience ends.
+//! The HTTP client: one connection pool, and every call attempted until it is answered, refused, or given up on.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -32,7 +32,7 @@ use crate::auth::token_cache::TokenCache;
 use crate::error::Error;
 use crate::json;
 
-/// A shorter wait before the next try is nothing to bother the user with.
+/// Shorter waits before the next attempt are logged at debug level only.
 const LONG_WAIT: Duration = Duration::from_secs(10);
 
 /// One identity at one service: everything that its requests share.
@@ -46,33 +46,33 @@ pub(crate) struct Client {
     pub(crate) budget: BodyBudget,
     pub(crate) clock: ServiceClock,
     pub(crate) counters: Counters,
-    /// The service was heard at least once, so its address is right.
+    /// The service has responded at least once, so its address is right.
     reached: AtomicBool,
-    /// About the largest of the last pages: the first guess for the next.
+    /// A decaying maximum of recent page sizes: the first guess for the next page.
     page_bytes: AtomicUsize,
 }
 
-/// How hard the service may be asked.
+/// Limits on the load that the client puts on the service.
 #[derive(Debug)]
 pub(crate) struct ClientLimits {
     pub(crate) retry_policy: RetryPolicy,
     pub(crate) concurrency: ConcurrencyLimit,
-    /// For the calls that have a pace.
+    /// For rate-limited kinds of requests.
     pub(crate) rate_limiter: Option<RateLimiter>,
-    /// Bytes of bounded answers in memory.
+    /// Bytes of bounded bodies in memory.
     pub(crate) budget: usize,
 }
 
-/// No service asks for a longer pause.
+/// Upper bound of a pause requested by the service.
 const MAX_PAUSE: Duration = Duration::from_hours(24);
 
-/// A successful answer.
+/// A successful response.
 pub(crate) struct ServiceResponse {
     /// 200, or 206 for a part of a file.
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
-    /// The room that its bytes take, where they are bounded.
+    /// The memory reservation of a bounded body.
     pub(crate) reservation: Option<BodyReservation>,
 }
 
@@ -84,7 +84,7 @@ pub(crate) struct CallCost {
 }
 
 impl Client {
-    /// A client for the service at this URL, which has been found secure.
+    /// A client for the service at this URL, which has passed [`require_secure`](super::origin::require_secure).
     pub(crate) fn new(
         dialect: &'static Dialect,
         service: &Url,
@@ -106,7 +106,7 @@ impl Client {
         })
     }
 
-    /// Asks until `accept` takes an answer. What it does not take counts as an answer that was cut.
+    /// Requests until `accept` takes a response. One that it rejects counts as truncated.
     pub(crate) async fn get<T>(
         &self,
         request: &Request,
@@ -150,7 +150,7 @@ impl Client {
         }
     }
 
-    /// Asks for one JSON object; `unexpected` says what an answer of another form is.
+    /// Requests one JSON object; `unexpected` describes a response of any other shape.
     pub(crate) async fn fetch_json<T: DeserializeOwned>(
         &self,
         request: &Request,
@@ -160,7 +160,7 @@ impl Client {
         self.get(request, accept).await.map(|(value, _)| value)
     }
 
-    /// Waits until the next try, or gives up.
+    /// Waits until the next attempt, or gives up.
     async fn back_off(&self, request: &Request, attempts: &Attempts, transient: Transient) -> Result<(), Error> {
         let never_reached = transient.maybe_wrong_address && !self.reached.load(Ordering::Relaxed);
         let retry_policy = &self.limits.retry_policy;
@@ -171,7 +171,7 @@ impl Client {
             _ => retry_policy.max_attempts,
         };
         let wait = attempts.wait_before_next(retry_policy, max_attempts, transient.retry_after);
-        // What the service asks of one request it asks of the whole identity, even if this one gives up.
+        // A wait requested of one request applies to the whole identity, even if this request gives up.
         let requested = transient.retry_after.filter(|wait| !wait.is_zero()).or(wait);
         if transient.throttled {
             let pause = requested.unwrap_or_else(|| retry_policy.backoff.wait(attempts.count)).min(MAX_PAUSE);
@@ -200,14 +200,14 @@ impl Client {
         } else {
             warn!(%url, page, cause, status, request_id, attempts, ?wait, "asked again after a long wait");
         }
-        // The gate holds a throttled request back together with all others.
+        // A throttled request waits at the gate, together with all others.
         if !transient.throttled {
             tokio::time::sleep(wait).await;
         }
         Ok(())
     }
 
-    /// One try, with leave to be under way until its body is read.
+    /// One attempt; holds its concurrency permit until the body is read.
     async fn attempt(
         &self,
         request: &Request,
@@ -251,7 +251,7 @@ impl Client {
                         let body = body::part(response, range.end - range.start).await;
                         body.map(|body| (body, None)).map_err(BodyError::Transient)
                     }
-                    // Whoever asks for parts has taken room for all of them.
+                    // Memory for all parts is already reserved.
                     FilePortion::Part(_) => body::file(response, None, body::MAX_FILE).await,
                     FilePortion::Whole { limit } => body::file(response, budget, *limit).await,
                 };
@@ -273,7 +273,7 @@ impl Client {
         }
     }
 
-    /// Waits while the service wants no requests; gives up when that takes longer than a call is worth.
+    /// Waits while the service is throttling; gives up if that exceeds the retry policy.
     async fn wait_for_gate(&self, request: &Request) -> Result<Duration, Error> {
         self.gate
             .wait(self.limits.retry_policy.max_elapsed)
@@ -281,8 +281,8 @@ impl Client {
             .map_err(|left| Error::Paused { left, call: request.call_after(0) })
     }
 
-    /// Leave to be under way, when it is this request's turn. What has a pace takes its turn last of all, so that the pace
-    /// is that of the requests that leave.
+    /// Admits a request: concurrency permit, throttle gate, token, and for rate-limited kinds the rate limiter. The
+    /// latter comes last, so that the rate is that of the requests actually sent.
     async fn admit(&self, request: &Request, cost: &mut CallCost) -> Result<(Permit<'_>, Arc<AccessToken>), Error> {
         let permit = self.limits.concurrency.acquire().await;
         cost.throttled += self.wait_for_gate(request).await?;
@@ -297,7 +297,7 @@ impl Client {
             }
             let token = self.tokens.get().await?;
             slot.wait().await;
-            // Someone's answer may have closed it meanwhile.
+            // Another response may have closed the gate in the meantime.
             if self.gate.is_open() {
                 break token;
             }
@@ -307,7 +307,7 @@ impl Client {
         Ok((permit, token))
     }
 
-    /// Asks for less where the service says that a request, begun then, was too much.
+    /// Reduces concurrency or rate if the service says that a request begun at `begun` was too much.
     fn slow_down(&self, request: &Request, transient: &Transient, begun: Instant) {
         if transient.too_many_in_flight {
             self.limits.concurrency.refused(begun);

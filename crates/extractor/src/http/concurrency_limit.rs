@@ -1,15 +1,15 @@
-//! Permits: how many requests of one identity may be under way at once.
+//! The concurrency limit: how many requests of one identity may be in flight at once.
 
 use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// A limit that follows the service: never above its hint, halved when it says "too many at once" or "too much time",
-/// then one more per round.
+/// An adaptive limit: never above the service's hint, halved when it reports too many concurrent requests or too much
+/// execution time, then raised by one per round.
 #[derive(Debug)]
 pub(crate) struct ConcurrencyLimit {
-    /// However many the service recommends.
+    /// Upper bound, whatever the service recommends.
     max: usize,
     state: Mutex<LimitState>,
     freed: Notify,
@@ -19,9 +19,9 @@ pub(crate) struct ConcurrencyLimit {
 struct LimitState {
     in_flight: usize,
     limit: usize,
-    /// What the service recommends.
+    /// The service's recommendation.
     cap: usize,
-    /// Answers since the limit last changed: a full round of them earns one more.
+    /// Successful responses since the limit last changed: a full round of them raises it by one.
     succeeded: usize,
     halved: Option<Instant>,
 }
@@ -32,10 +32,10 @@ impl ConcurrencyLimit {
         Self { max, state: Mutex::new(state), freed: Notify::new() }
     }
 
-    /// Waits for a permit; it is given back when dropped.
+    /// Waits for a permit; it is released on drop.
     pub(crate) async fn acquire(&self) -> Permit<'_> {
         loop {
-            // Made before the look at the state, so that no permit given back in between is missed.
+            // Registered before looking at the state, so that no release in between is missed.
             let freed = self.freed.notified();
             {
                 let mut state = self.lock();
@@ -48,7 +48,7 @@ impl ConcurrencyLimit {
         }
     }
 
-    /// Takes the service's recommendation (`x-ms-dop-hint`).
+    /// Applies the service's recommendation (`x-ms-dop-hint`).
     pub(crate) fn follow_hint(&self, recommended: usize) {
         let cap = recommended.clamp(1, self.max);
         let mut state = self.lock();
@@ -60,7 +60,7 @@ impl ConcurrencyLimit {
         self.wake(&state);
     }
 
-    /// An answer that was not refused: after as many as the limit, one more may be under way.
+    /// Records a successful response: after as many as the limit, it rises by one.
     pub(crate) fn succeeded(&self) {
         let mut state = self.lock();
         if state.limit < state.cap {
@@ -73,7 +73,8 @@ impl ConcurrencyLimit {
         self.wake(&state);
     }
 
-    /// The service refused a request begun then because of those under way. One crowd of refusals halves the limit once.
+    /// Records that the service refused a request begun at `begun` because of the load. A burst of refusals halves the
+    /// limit once.
     pub(crate) fn refused(&self, begun: Instant) {
         let mut state = self.lock();
         if state.halved.is_none_or(|halved| begun > halved) {
@@ -94,7 +95,7 @@ impl ConcurrencyLimit {
     }
 }
 
-/// Leave for one request to be under way.
+/// A permit for one request to be in flight.
 #[derive(Debug)]
 pub(crate) struct Permit<'a> {
     permits: &'a ConcurrencyLimit,

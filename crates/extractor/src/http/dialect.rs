@@ -1,4 +1,4 @@
-//! Dialects: what a service has of its own, beside what all calls have in common.
+//! Dialects: what differs between services.
 
 use reqwest::header::HeaderMap;
 
@@ -6,13 +6,13 @@ use super::attempt_error::AttemptError;
 use super::error_response::ErrorResponse;
 use super::request::Request;
 
-/// How to speak to a service, and how it says no.
+/// How to talk to a service, and what its error responses mean.
 #[derive(Debug)]
 pub(crate) struct Dialect {
-    /// The headers of every request beside the token.
+    /// The headers of every request, except for the token.
     pub(crate) headers: fn(&Request) -> HeaderMap,
-    /// What a refusal means.
+    /// Classifies an error response.
     pub(crate) classify: fn(ErrorResponse<'_>) -> AttemptError,
-    /// What to do when the service does not accept a fresh token.
+    /// Advice for a fresh token that the service rejects.
     pub(crate) token_rejected_advice: &'static str,
 }

@@ -1,4 +1,4 @@
-//! Refusals: what an answer that is not a success says, before a service's own meaning is read into it.
+//! Error responses, before a service's own meaning is read into them.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +14,10 @@ use crate::auth::token::AccessToken;
 use crate::error::Call;
 use crate::json;
 
-/// Where services put their id of a request.
+/// Headers in which services send their request id.
 const REQUEST_IDS: [&str; 3] = ["x-ms-service-request-id", "req_id", "request-id"];
 
-/// An answer that is not a success.
+/// A response that is not a success.
 pub(crate) struct ErrorResponse<'a> {
     pub(crate) request: &'a Request,
     attempts: &'a Attempts,
@@ -27,11 +27,11 @@ pub(crate) struct ErrorResponse<'a> {
     pub(crate) body: ErrorBody,
 }
 
-/// What the body of a refusal says; empty where it is something else.
+/// The body of an error response; empty if it has another format.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct ErrorBody {
     pub(crate) code: String,
-    /// To be looked at and never shown: it may repeat what a person wrote.
+    /// To be inspected and never shown: it may quote user content.
     pub(crate) message: String,
     request_id: Option<String>,
 }
@@ -57,14 +57,14 @@ impl<'a> ErrorResponse<'a> {
         self.request.call(self.attempts, Some(self.status.as_u16()), self.body.request_id.clone())
     }
 
-    /// Whether the status alone says that it may pass.
+    /// Whether the status alone marks a transient error.
     pub(crate) fn is_transient(&self) -> bool {
         self.is(StatusCode::TOO_MANY_REQUESTS)
             || self.is(StatusCode::REQUEST_TIMEOUT)
             || (self.status.is_server_error() && !self.is(StatusCode::NOT_IMPLEMENTED))
     }
 
-    /// A failure that may pass, with the code as its service spells it.
+    /// A transient error with the service's code.
     pub(crate) fn transient(&self, code: &str) -> Transient {
         let throttled = self.is(StatusCode::TOO_MANY_REQUESTS);
         let cause = match (throttled, code) {
@@ -82,15 +82,15 @@ impl<'a> ErrorResponse<'a> {
         }
     }
 
-    /// The service does not accept the token.
+    /// The service rejects the token.
     pub(crate) fn token_rejected(self) -> AttemptError {
         AttemptError::TokenRejected(self.token)
     }
 }
 
 impl ErrorBody {
-    /// Reads `{"error":{"code":"...","message":"...","innerError":{"code":"...","request-id":"..."}}}`, in both spellings
-    /// of the inner one. Its code counts where the outer one says nothing.
+    /// Parses `{"error":{"code":"...","message":"...","innerError":{"code":"...","request-id":"..."}}}`, with the inner
+    /// object in either spelling. The inner code counts if the outer one says nothing.
     fn read(body: &[u8]) -> Self {
         let Ok(body) = json::from_slice::<Value>(body) else { return Self::default() };
         let error = &body["error"];
@@ -111,7 +111,7 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
     Some(sanitized(text, 64)).filter(|id| !id.is_empty())
 }
 
-/// Only what names, codes and ids consist of: foreign text must not forge a log line.
+/// Keeps only characters of names, codes and ids: foreign text must not forge a log line.
 pub(crate) fn sanitized(text: &str, most: usize) -> String {
     text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')).take(most).collect()
 }

@@ -1,4 +1,4 @@
-//! The meter: what was asked of the service, and how long it made us wait.
+//! The meter: requests sent, and time lost to throttling.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -6,13 +6,13 @@ use std::time::Duration;
 /// What one identity has used so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Meter {
-    /// Requests sent, every try counted; sign-ins are not.
+    /// Requests sent, every attempt counted, sign-ins excluded.
     pub requests: u64,
-    /// Seconds in which the service's throttling (429) held requests back. A pause that holds all of them counts once.
+    /// Seconds during which throttling (429) held requests back; a pause that holds all of them counts once.
     pub throttled_seconds: f64,
 }
 
-/// The running counts behind [`Meter`].
+/// The counters behind [`Meter`].
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     requests: AtomicU64,

@@ -1,6 +1,6 @@
-//! HTTP: requests sent, repeated, held back and read, the same for every service.
+//! HTTP: requests sent, retried, throttled and read, in the same way for every service.
 //!
-//! Knows no service: what is particular to one comes in as a [`dialect`]. Knows identities only as the tokens of
+//! Knows no service: what differs between them is passed in as a [`dialect`]. Of identities it knows only the tokens of
 //! [`crate::auth`].
 
 pub(crate) mod attempt_error;

@@ -1,4 +1,4 @@
-//! The network: proxy and trust, the same for every client of the crate.
+//! The network: proxy and trusted certificates, the same for every client of the crate.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,24 +13,24 @@ use crate::json::BYTE_ORDER_MARK;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The machine's own endpoints answer at once or are not there.
+/// Local endpoints answer at once or do not exist.
 const LOCAL_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Without a single byte for this long, the request is tried again; the vendor's samples wait as long.
+/// Idle time after which a request is retried; the vendor's samples wait as long.
 const READ_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How services are reached. The default is what the system says: `HTTPS_PROXY`, `NO_PROXY` and its trust store.
+/// How services are reached. Defaults to the system's settings: `HTTPS_PROXY`, `NO_PROXY` and its trust store.
 #[derive(Clone, Default)]
 pub struct Network {
-    /// The proxy for everything but loopback and managed identities, in place of the system's: `http://` or `https://`,
-    /// with user name and password if it asks for them.
+    /// Replaces the system's proxy for everything but loopback and managed identities: `http://` or `https://`, with
+    /// user name and password if needed.
     pub proxy: Option<Url>,
-    /// Certificates (PEM) that are trusted beside the system's.
+    /// Certificates (PEM) trusted in addition to the system's.
     pub ca: Option<Vec<u8>>,
 }
 
 impl fmt::Debug for Network {
-    /// Never the user and the password of the proxy.
+    /// Omits the user name and password of the proxy.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Network")
             .field("proxy", &self.proxy.as_ref().map(|proxy| proxy.origin().ascii_serialization()))
@@ -40,7 +40,7 @@ impl fmt::Debug for Network {
 }
 
 impl Network {
-    /// A client for the service at this URL, which has been found secure.
+    /// A client for the service at this URL, which has passed the check for secure origins.
     pub(crate) fn client(&self, service: &Url) -> Result<Client, Error> {
         let builder = self.builder()?.https_only(service.scheme() == "https");
         self.build(match &self.proxy {
@@ -55,7 +55,7 @@ impl Network {
         self.build(self.builder()?.no_proxy().connect_timeout(LOCAL_CONNECT_TIMEOUT))
     }
 
-    /// What all clients have in common.
+    /// The settings that all clients share.
     fn builder(&self) -> Result<ClientBuilder, Error> {
         let builder = Client::builder()
             .user_agent(concat!("copilot-lake/", env!("CARGO_PKG_VERSION")))
@@ -65,7 +65,7 @@ impl Network {
             .read_timeout(READ_TIMEOUT)
             .gzip(true);
         let Some(pem) = &self.ca else { return Ok(builder) };
-        // Files of Windows editors have marks in front, also where several of them were put together.
+        // Windows editors put byte-order marks in front, and concatenated files have several.
         match Certificate::from_pem_bundle(&without_marks(pem)) {
             Ok(certificates) if !certificates.is_empty() => Ok(builder.tls_certs_merge(certificates)),
             _ => Err(usage("`network.ca_file` holds no certificate in PEM, or one that is cut")),
@@ -82,7 +82,7 @@ impl Network {
     }
 }
 
-/// The same without any byte-order mark.
+/// Removes all byte-order marks.
 fn without_marks(pem: &[u8]) -> Vec<u8> {
     let (mut clean, mut from) = (Vec::with_capacity(pem.len()), 0);
     for mark in memmem::find_iter(pem, BYTE_ORDER_MARK) {

@@ -1,11 +1,11 @@
-//! Origins: where a token may go.
+//! Origins: where a token may be sent.
 
 use copilot_lake_tables::is_guid;
 use url::{Host, Url};
 
 use crate::error::Error;
 
-/// Whether this URL stays on this machine: 127.0.0.0/8, ::1 or `localhost`.
+/// Whether a URL stays on this machine: 127.0.0.0/8, ::1 or `localhost`.
 pub(crate) fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -15,7 +15,7 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// Refuses a URL to which no token and no secret may go.
+/// Rejects a URL to which no token and no secret may be sent.
 pub(crate) fn require_secure(setting: &'static str, url: &Url) -> Result<(), Error> {
     let host = require_host(setting, url)?;
     match url.scheme() {
@@ -26,7 +26,7 @@ pub(crate) fn require_secure(setting: &'static str, url: &Url) -> Result<(), Err
     }
 }
 
-/// Refuses what is not a URL of HTTP; for an endpoint of the platform, which may be `http://` anywhere.
+/// Rejects a URL that is not HTTP(S); for endpoints of the platform, which may be `http://` anywhere.
 pub(crate) fn require_http(setting: &'static str, url: &Url) -> Result<(), Error> {
     require_host(setting, url)?;
     match url.scheme() {
@@ -35,7 +35,7 @@ pub(crate) fn require_http(setting: &'static str, url: &Url) -> Result<(), Error
     }
 }
 
-/// The host of a URL that holds neither user nor password.
+/// The host of a URL without user name and password.
 fn require_host<'a>(setting: &'static str, url: &'a Url) -> Result<&'a str, Error> {
     let usage = |what: &str| Error::Usage { what: format!("`{setting}` {what}") };
     if !url.username().is_empty() || url.password().is_some() {
@@ -44,7 +44,7 @@ fn require_host<'a>(setting: &'static str, url: &'a Url) -> Result<&'a str, Erro
     url.host_str().filter(|host| !host.is_empty()).ok_or_else(|| usage("has no host"))
 }
 
-/// Whether a link leads to the scheme, host and port that the service was asked at.
+/// Whether a link has the scheme, host and port of the service.
 pub(crate) fn is_same_origin(service: &Url, link: &Url) -> bool {
     service.origin().is_tuple()
         && service.origin() == link.origin()
@@ -52,7 +52,7 @@ pub(crate) fn is_same_origin(service: &Url, link: &Url) -> bool {
         && link.password().is_none()
 }
 
-/// What logs and errors may show of a URL: no query, fragment or user, and no id of a person or a group.
+/// What logs and errors may show of a URL: no query, fragment or user name, and no id of a user or group.
 pub(crate) fn redacted(url: &Url) -> String {
     let mut shown = url.origin().ascii_serialization();
     let mut before = "";
@@ -60,7 +60,7 @@ pub(crate) fn redacted(url: &Url) -> String {
         if at > 0 {
             shown.push('/');
         }
-        // The first GUID of a sign-in is the tenant's.
+        // The first GUID in a sign-in URL is the tenant's.
         let id = segment.contains('@') || segment.contains("%40") || (at > 1 && is_guid(segment));
         let named = PERSONAL_SETS.iter().any(|name| before.eq_ignore_ascii_case(name)) && !segment.is_empty();
         let keyed =
@@ -75,7 +75,7 @@ pub(crate) fn redacted(url: &Url) -> String {
     shown
 }
 
-/// The sets whose members are people, or groups of them.
+/// Entity sets whose keys identify users or groups.
 const PERSONAL_SETS: [&str; 2] = ["users", "groups"];
 
 #[cfg(test)]

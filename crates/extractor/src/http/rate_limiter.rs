@@ -1,4 +1,4 @@
-//! The pacer: requests leave at a steady rate, however many wait and however long none came.
+//! The rate limiter: requests leave at a steady rate, however many are waiting and however long the line was idle.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -7,34 +7,34 @@ use tokio::sync::MutexGuard;
 use tokio::time::{Instant, sleep_until};
 use tracing::warn;
 
-/// The slowest pace that makes sense.
+/// The longest interval between requests that makes sense.
 const MAX_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Lateness that later requests make up for, when a request was there at its time: timers and busy threads wake late, and
-/// the rate must not suffer from that. Within any second this lets 4 % more leave than the rate says, at most.
+/// How late a queued request may leave without shifting the ones after it: timers and busy threads wake late, and the
+/// rate must not suffer. This allows at most 4 % more than the rate within any second.
 const MAX_BACKLOG: Duration = Duration::from_millis(30);
 
-/// Lateness that is forgiven when a request came too late for its time: less than an interval, so nothing is saved up.
+/// Lateness forgiven to a request that arrived after its slot: less than an interval, so no burst builds up.
 const MAX_LATENESS: Duration = Duration::from_millis(5);
 
-/// A 429 within this time after the wait for another one says that the rate is too high, and not only that something else
-/// was busy.
+/// A 429 within this time after the pause for another one means that the rate is too high, and not only that something
+/// else was busy.
 const SUSTAINED_WINDOW: Duration = Duration::from_secs(60);
 
-/// What such a 429 leaves of the rate: the vendor sustains 83 % of a documented limit.
+/// Factor by which such a 429 reduces the rate: the vendor sustains 83 % of a documented limit.
 const SLOWDOWN_FACTOR: f64 = 0.83;
 
-/// It does not go below this part of the rate.
+/// The rate never falls below this fraction.
 const MIN_FRACTION: f64 = 0.1;
 
-/// The time in which the whole rate would be regained from nothing.
+/// The time in which the full rate would recover from zero.
 const RECOVERY_TIME: Duration = Duration::from_secs(30 * 60);
 
-/// The pace of one tenant.
+/// The rate of one tenant.
 #[derive(Debug)]
 pub(crate) struct RateLimiter {
     interval: Duration,
-    /// When the next request may leave. Who holds it is the next to leave; the others queue behind it, in their order.
+    /// When the next request may leave. The holder of the lock is next; the others queue behind it, in order.
     next: tokio::sync::Mutex<Option<Instant>>,
     slowdown: Mutex<Slowdown>,
 }
@@ -43,21 +43,21 @@ pub(crate) struct RateLimiter {
 struct Slowdown {
     /// When the last 429 came.
     throttled: Option<Instant>,
-    /// How long it said to wait.
+    /// The wait that it asked for.
     wait: Duration,
-    /// The part of the rate that was left then.
+    /// The fraction of the rate at that time.
     fraction: f64,
 }
 
 impl RateLimiter {
-    /// A pace in requests per second; `None` for what is none.
+    /// A rate in requests per second; `None` if it is not a usable one.
     pub(crate) fn new(rate: f64) -> Option<Self> {
         let interval = Some(rate).filter(|rate| rate.is_finite() && *rate > 0.0)?;
         let interval = Duration::try_from_secs_f64(interval.recip()).ok().filter(|time| *time <= MAX_INTERVAL)?;
         Some(Self { interval, next: tokio::sync::Mutex::default(), slowdown: Mutex::default() })
     }
 
-    /// Waits until the caller is the next to leave.
+    /// Waits until the caller is next in line.
     pub(crate) async fn next_slot(&self) -> Slot<'_> {
         let arrived = Instant::now();
         let next = self.next.lock().await;
@@ -65,8 +65,8 @@ impl RateLimiter {
         Slot { rate_limiter: self, next, due }
     }
 
-    /// Slows down if a request, which left then and must wait so long, was throttled soon after another. One crowd of them
-    /// counts once.
+    /// Slows down if the request sent at `left`, which must now wait `wait`, was throttled soon after another one. A
+    /// burst of 429s counts once.
     pub(crate) fn throttled(&self, left: Instant, wait: Duration) {
         let now = Instant::now();
         let fraction = self.fraction(now);
@@ -83,7 +83,7 @@ impl RateLimiter {
         *slowdown = Slowdown { throttled: Some(now), wait: wait.min(MAX_INTERVAL), fraction };
     }
 
-    /// The part of the rate that is used now.
+    /// The fraction of the rate in use now.
     fn fraction(&self, now: Instant) -> f64 {
         let slowdown = self.lock();
         let regained = slowdown.throttled.map_or(1.0, |last| (now - last).div_duration_f64(RECOVERY_TIME));
@@ -95,27 +95,27 @@ impl RateLimiter {
     }
 }
 
-/// The place at the head of the queue.
+/// The slot at the head of the queue.
 #[derive(Debug)]
 pub(crate) struct Slot<'a> {
     rate_limiter: &'a RateLimiter,
     next: MutexGuard<'a, Option<Instant>>,
-    /// When it may leave.
+    /// When the request may leave.
     due: Instant,
 }
 
 impl Slot<'_> {
-    /// Waits until it may leave.
+    /// Waits until the request may leave.
     pub(crate) async fn wait(&self) {
         sleep_until(self.due).await;
     }
 
-    /// After a pause nothing is made up for.
+    /// Drops the backlog: after a pause nothing is made up for.
     pub(crate) fn forgo_backlog(&mut self) {
         self.due = self.due.max(Instant::now());
     }
 
-    /// Leaves now; the next one may after an interval.
+    /// The request leaves now; the next slot is an interval later.
     pub(crate) fn consume(mut self) {
         let now = Instant::now();
         let due = self.due.max(before(now, MAX_BACKLOG));

@@ -1,4 +1,4 @@
-//! Requests: calls before they are tried.
+//! Requests: one HTTP call as it is to be made, before the first attempt.
 
 use std::ops::Range;
 
@@ -11,68 +11,68 @@ use super::origin::redacted;
 use super::retry::Attempts;
 use crate::error::Call;
 
-/// What a call wants back.
+/// The kind of resource requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RequestKind {
-    /// An object, or a page of rows of Dataverse.
+    /// A JSON object, or a page of Dataverse rows.
     Json,
     /// A page of change tracking.
     Changes,
     File,
-    /// A page of users of the directory.
+    /// A page of directory users.
     Users,
-    /// A page of users in a group.
+    /// A page of group members.
     Members,
-    /// One user of the directory.
+    /// One directory user.
     User,
-    /// A page of one user's history. `filtered`: the walk began with a filter.
+    /// A page of one user's history. `filtered`: the first page was requested with a filter.
     History {
         filtered: bool,
     },
 }
 
 impl RequestKind {
-    /// Whether its bytes count against the budget, for many of them wait at once.
+    /// Whether its body counts against the budget: many of these are in memory at once.
     pub(crate) fn is_bounded(self) -> bool {
         matches!(self, Self::File | Self::History { .. })
     }
 
-    /// Whether it leaves at the tenant's pace.
+    /// Whether it is subject to the rate limit.
     pub(crate) fn is_paced(self) -> bool {
         matches!(self, Self::History { .. })
     }
 }
 
-/// How much of a file a call asks for.
+/// How much of a file is requested.
 #[derive(Debug, Clone)]
 pub(crate) enum FilePortion {
-    /// All of it, unless it is larger than that.
+    /// All of it, up to a limit in bytes.
     Whole { limit: u64 },
-    /// These bytes, as far as there are so many.
+    /// This byte range, or as much of it as there is.
     Part(Range<u64>),
 }
 
-/// A call before it is tried.
+/// A request, before its first attempt.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) url: Url,
     pub(crate) kind: RequestKind,
-    /// The table whose rows it is about.
+    /// The table whose rows are requested.
     pub(crate) table: Option<&'static str>,
-    /// The one column that it is about.
+    /// The one column that the request is about.
     pub(crate) column: Option<&'static str>,
-    /// The page of a walk, from 1.
+    /// The page of a stream, from 1.
     pub(crate) page: Option<u32>,
-    /// Of a file.
+    /// For files only.
     pub(crate) portion: FilePortion,
-    /// What is asked for where the service refuses this as no valid question.
+    /// The URL to use if the service rejects the first one as an invalid query.
     pub(crate) fallback_url: Option<Url>,
-    /// The `Prefer` header; the same for every page of a walk.
+    /// The `Prefer` header; the same for every page of a stream.
     pub(crate) prefer: String,
 }
 
 impl Request {
-    /// A call for one JSON object that is no page of rows.
+    /// A request for one JSON object that is not a page.
     pub(crate) fn json(url: Url) -> Self {
         let portion = FilePortion::Whole { limit: MAX_FILE };
         let prefer = String::new();
@@ -88,18 +88,18 @@ impl Request {
         }
     }
 
-    /// The first page of a walk that needs no preference.
+    /// The first page of a stream, without preferences.
     pub(crate) fn first_page(url: Url, table: &Table, kind: RequestKind) -> Self {
         Self { kind, table: Some(table.name), page: Some(1), ..Self::json(url) }
     }
 
-    /// The call without what the service may refuse as no valid question.
+    /// The request with its fallback URL, if it has one.
     pub(crate) fn fallback(&self) -> Option<Self> {
         let url = self.fallback_url.clone()?;
         Some(Self { url, fallback_url: None, ..self.clone() })
     }
 
-    /// Adds a preference.
+    /// Adds a preference to the `Prefer` header.
     pub(crate) fn prefer(&mut self, preference: &str) {
         if !self.prefer.is_empty() {
             self.prefer.push(',');
@@ -107,7 +107,7 @@ impl Request {
         self.prefer.push_str(preference);
     }
 
-    /// How the call went so far.
+    /// Describes the call, as far as it went.
     pub(crate) fn call(&self, attempts: &Attempts, status: Option<u16>, request_id: Option<String>) -> Box<Call> {
         Box::new(Call {
             method: "GET",
@@ -120,7 +120,7 @@ impl Request {
         })
     }
 
-    /// The call, of which only the tries matter.
+    /// Describes the call, with the number of attempts only.
     pub(crate) fn call_after(&self, attempts: u32) -> Box<Call> {
         let (method, url, page) = ("GET", redacted(&self.url), self.page);
         Box::new(Call { method, url, page, attempts, ..Call::default() })

@@ -1,4 +1,4 @@
-//! Retries: how often and how long a call is tried, and what the service says about when.
+//! Retries: how often and how long a call is attempted, and the headers that say when.
 
 use std::time::{Duration, SystemTime};
 
@@ -7,17 +7,17 @@ use tokio::time::Instant;
 
 use super::backoff::Backoff;
 
-/// How much trying a call is worth.
+/// When to give up on a call.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct RetryPolicy {
-    /// Tries in all.
+    /// Attempts in total.
     pub(crate) max_attempts: u32,
-    /// Tries of what may be at fault itself, such as a file: the next run tries again what fails, and until then it holds
-    /// a place of others.
+    /// Attempts for failures that may concern this request alone, such as a file: it occupies a place that others need,
+    /// and the next run retries it.
     pub(crate) max_attempts_single: u32,
-    /// Tries while nothing was ever answered and the failure looks like a wrong address.
+    /// Attempts while the service was never reached and the failure looks like a wrong address.
     pub(crate) max_attempts_unreached: u32,
-    /// No try begins later than this after the first.
+    /// No attempt begins later than this after the first.
     pub(crate) max_elapsed: Duration,
     /// Waits where the service names none.
     pub(crate) backoff: Backoff,
@@ -35,10 +35,10 @@ impl RetryPolicy {
     }
 }
 
-/// The tries of one call.
+/// The attempts of one call.
 #[derive(Debug)]
 pub(crate) struct Attempts {
-    /// How many were begun.
+    /// How many have begun.
     pub(crate) count: u32,
     started: Option<Instant>,
 }
@@ -48,7 +48,7 @@ impl Attempts {
         Self { count: 0, started: None }
     }
 
-    /// Counts a try. The clock starts with the first one, not while it waits for its turn.
+    /// Counts an attempt. Time runs from the first one, not while it is still queued.
     pub(crate) fn begin(&mut self) {
         self.count += 1;
         self.started.get_or_insert_with(Instant::now);
@@ -58,9 +58,9 @@ impl Attempts {
         self.started.map_or(Duration::ZERO, |started| started.elapsed())
     }
 
-    /// How long to wait before the next of at most `most` tries; `None`: give up.
+    /// The wait before the next of at most `max_attempts` attempts; `None`: give up.
     ///
-    /// What the service asked for is obeyed; if patience ends before that, waiting would be in vain.
+    /// The service's own wait is always obeyed; if it would exceed the policy there is no point in waiting.
     pub(crate) fn wait_before_next(
         &self,
         retry_policy: &RetryPolicy,
@@ -76,7 +76,7 @@ impl Attempts {
     }
 }
 
-/// Reads `Retry-After`: seconds, or an HTTP date, which is compared with the answer's own `Date`.
+/// Parses `Retry-After`: seconds, or an HTTP date relative to the response's own `Date`.
 pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if let Ok(seconds) = text.parse::<u64>() {
@@ -91,7 +91,7 @@ pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     Some(until.duration_since(now).unwrap_or_default())
 }
 
-/// The service's clock at the time of an answer, in whole seconds.
+/// The service's time at a response, in whole seconds.
 pub(crate) fn date(headers: &HeaderMap) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(DATE)?.to_str().ok()?).ok()
 }

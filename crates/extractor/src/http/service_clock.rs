@@ -1,4 +1,4 @@
-//! The service's clock: windows end by it, not by ours.
+//! The service's clock: windows end by its time, not ours.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,14 +8,14 @@ use reqwest::header::HeaderMap;
 
 use super::retry::date;
 
-/// The `Date` of the last answer, and when it came.
+/// The `Date` of the last response, and when it arrived.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceClock {
     last: Mutex<Option<(Instant, tokio::time::Instant)>>,
 }
 
 impl ServiceClock {
-    /// Takes the time from an answer's headers; an answer without a `Date` changes nothing.
+    /// Takes the time from a response's headers; one without a `Date` changes nothing.
     pub(crate) fn observe(&self, headers: &HeaderMap) {
         if let Some(date) = date(headers) {
             let observed = (instant(date), tokio::time::Instant::now());
@@ -23,8 +23,8 @@ impl ServiceClock {
         }
     }
 
-    /// The last answer's time, advanced by what passed since. It is never ahead of the service: `Date` is cut to
-    /// seconds and was written before the answer travelled.
+    /// The last response's time plus the time elapsed since. Never ahead of the service: `Date` is truncated to seconds
+    /// and was written before the response travelled.
     pub(crate) fn now(&self) -> Option<Instant> {
         let last = *self.last.lock().unwrap_or_else(PoisonError::into_inner);
         last.map(|(time, observed)| {
@@ -34,7 +34,7 @@ impl ServiceClock {
     }
 }
 
-/// This machine's time, for a service that sends no `Date` at all.
+/// The local time, for a service that sends no `Date` at all.
 pub(crate) fn local_time() -> Instant {
     instant(SystemTime::now())
 }

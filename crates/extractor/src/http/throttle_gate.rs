@@ -1,11 +1,11 @@
-//! The gate: after a 429, every request of the identity waits until the service's time is over.
+//! The throttle gate: after a 429, all requests of the identity wait until the pause is over.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Until when all requests wait.
+/// The time until which all requests wait.
 #[derive(Debug, Default)]
 pub(crate) struct ThrottleGate {
     pause: Mutex<Pause>,
@@ -14,12 +14,12 @@ pub(crate) struct ThrottleGate {
 #[derive(Debug, Default)]
 struct Pause {
     until: Option<Instant>,
-    /// All pauses so far, those that overlap counted once.
+    /// Total length of all pauses, overlaps counted once.
     total: Duration,
 }
 
 impl ThrottleGate {
-    /// Closes the gate for that long from now, and returns by how much this prolongs the pause.
+    /// Closes the gate for this long from now, and returns by how much that extends the pause.
     pub(crate) fn close(&self, wait: Duration) -> Duration {
         let now = Instant::now();
         let mut pause = self.lock();
@@ -34,17 +34,17 @@ impl ThrottleGate {
         self.lock().until.is_none_or(|until| until <= Instant::now())
     }
 
-    /// How long all pauses together last that were begun so far.
+    /// Total length of all pauses begun so far.
     pub(crate) fn paused(&self) -> Duration {
         self.lock().total
     }
 
-    /// Waits until the gate is open, and returns how long that took; exactly nothing when it was open. `Err`: it stays
-    /// closed for longer than `limit`, so long.
+    /// Waits until the gate is open and returns the time that took, exactly zero if it was open. `Err`: it stays closed
+    /// for longer than `limit`, with the time remaining.
     pub(crate) async fn wait(&self, limit: Duration) -> Result<Duration, Duration> {
         let mut closed: Option<Instant> = None;
         loop {
-            // Another answer may have closed it again while we slept.
+            // Another response may have closed it again in the meantime.
             let until = self.lock().until;
             let now = Instant::now();
             match until {
