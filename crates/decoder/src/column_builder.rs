@@ -17,7 +17,7 @@ pub(crate) enum NullValue {
     Null,
     /// A missing part of the key: the empty string.
     Empty,
-    /// The row's own id: a row without it is named by its raw text.
+    /// The row's own id: a row without one gets an id from its raw text.
     Id,
 }
 
@@ -33,7 +33,7 @@ pub(crate) enum ColumnBuilder {
     Boolean(BooleanBuilder),
 }
 
-/// A value as its column needs it.
+/// A value, in the form its column needs.
 #[derive(Debug)]
 pub(crate) enum ColumnValue<'a> {
     Null,
@@ -71,7 +71,7 @@ impl ColumnBuilder {
         }
     }
 
-    /// Appends a value; on a misfit nothing was appended.
+    /// Appends a value; after a misfit nothing was appended.
     pub(crate) fn append(&mut self, value: &ColumnValue<'_>) -> Result<(), MisfitReason> {
         match (&mut *self, value) {
             (_, ColumnValue::Null) => return self.append_null(),
@@ -98,7 +98,7 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    /// Appends a null, or what stands for it in a key; refused for the row's own id.
+    /// Appends a null, or its stand-in in a key; an error for the row's own id.
     pub(crate) fn append_null(&mut self) -> Result<(), MisfitReason> {
         match self {
             Self::Text(_, NullValue::Id) | Self::Guid(_, NullValue::Id) => return Err("the row has no id"),
@@ -117,14 +117,14 @@ impl ColumnBuilder {
         Ok(())
     }
 
-    /// Names the row's own id by the program, where the service gave none.
+    /// Appends a generated id where the service gave none.
     pub(crate) fn append_generated_id(&mut self, id: &str) {
         if let Self::Text(builder, _) | Self::Guid(builder, _) = self {
             builder.append_value(id);
         }
     }
 
-    /// What the column holds, as a misfit's reason.
+    /// The expected type, as a misfit's reason.
     fn expected(&self) -> MisfitReason {
         match self {
             Self::Text(..) | Self::Guid(..) | Self::Json(..) => "not text",
@@ -149,7 +149,7 @@ impl ColumnBuilder {
     }
 }
 
-/// Appends a JSON value as it came.
+/// Appends a JSON value from its raw text.
 pub(crate) fn append_raw(builder: &mut ColumnBuilder, raw: &str) -> Result<(), MisfitReason> {
     let first = raw.as_bytes().first().copied().unwrap_or(b' ');
     if matches!(builder, ColumnBuilder::Decimal(_)) && (first == b'-' || first.is_ascii_digit()) {
@@ -163,7 +163,7 @@ pub(crate) fn append_raw(builder: &mut ColumnBuilder, raw: &str) -> Result<(), M
             let text: String = serde_json::from_str(raw).map_err(|_| "half a surrogate pair")?;
             builder.append(&ColumnValue::Text(&text))
         }
-        // A JSON column may come as the object itself.
+        // A JSON column may be sent as the object itself.
         b'{' if matches!(builder, ColumnBuilder::Json(..)) => builder.append(&ColumnValue::Text(raw)),
         b'{' | b'[' => Err("a nested value"),
         _ => match whole_number(raw) {

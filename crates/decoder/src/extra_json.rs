@@ -1,23 +1,23 @@
-//! `extra_json`: what a service sent and the definition does not know.
+//! `extra_json`: properties that the service sent and the definition does not know.
 //!
-//! Its text is JSON that every reader takes: each name once, text that is Unicode, numbers that a double holds, and
-//! no deeper than readers go. A property that would spoil it is refused and kept as it came.
+//! The text is JSON that any reader accepts: unique names, valid Unicode, numbers within the range of a double, and
+//! limited nesting. A property that would break this is rejected with its raw text.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use memchr::memchr2;
 
-/// The column, as a [`crate::Reject`] names it.
+/// The column name, as used in a [`crate::Reject`].
 pub(crate) const EXTRA_JSON: &str = "extra_json";
 
-/// Arrays and objects inside one another, at most: readers stop at 128, and one is around it.
+/// Maximum nesting: readers stop at 128, and the object itself adds one level.
 const MAX_DEPTH: usize = 100;
 
-/// So few properties are compared with one another, without a table of their names.
+/// Up to this many properties are compared pairwise, without a hash map of their names.
 const MAX_LINEAR: usize = 16;
 
-/// Properties on their way into `extra_json`, in the order in which they came.
+/// Properties to be written to `extra_json`, in the order received.
 #[derive(Default)]
 pub(crate) struct Extra<'a> {
     properties: Vec<ExtraProperty<'a>>,
@@ -25,24 +25,24 @@ pub(crate) struct Extra<'a> {
 
 struct ExtraProperty<'a> {
     name: Cow<'a, str>,
-    /// Whether the name is text; else it has escapes in it where it is none.
+    /// Whether the name is valid text; otherwise its invalid parts are escaped.
     is_text: bool,
     raw: &'a str,
 }
 
-/// Properties that spoil the text, as one JSON object of what came.
+/// The rejected properties, as one JSON object of their raw values.
 pub(crate) struct RefusedProperties {
     pub(crate) reason: &'static str,
     pub(crate) raw: String,
 }
 
 impl<'a> Extra<'a> {
-    /// Adds a property; annotations stay out.
+    /// Adds a property; annotations are skipped.
     pub(crate) fn push(&mut self, name: impl Into<Cow<'a, str>>, raw: &'a str) {
         self.add(name.into(), true, raw);
     }
 
-    /// Adds a property whose name holds half a surrogate pair, escaped as in JSON.
+    /// Adds a property whose name contains an unpaired surrogate, escaped as in JSON.
     pub(crate) fn push_broken(&mut self, name: String, raw: &'a str) {
         self.add(Cow::Owned(name), false, raw);
     }
@@ -53,15 +53,15 @@ impl<'a> Extra<'a> {
         }
     }
 
-    /// Adds the properties of a nested object under its path.
+    /// Adds the properties of a nested object, prefixed with its path.
     pub(crate) fn push_nested(&mut self, path: &str, nested: Self) {
         for ExtraProperty { name, is_text, raw } in nested.properties {
             self.add(Cow::Owned(format!("{path}.{name}")), is_text, raw);
         }
     }
 
-    /// The text of `extra_json`, none when it is empty, and what is not in it. Of a name that came more than once the last
-    /// value counts.
+    /// The text of `extra_json`, `None` if empty, and the rejected properties. Of a repeated name the last value
+    /// counts.
     pub(crate) fn finish(&self) -> (Option<String>, Option<RefusedProperties>) {
         let (mut text, mut refused) = (None, None::<RefusedProperties>);
         let mut last = HashMap::new();
@@ -99,14 +99,14 @@ impl ExtraProperty<'_> {
         (&self.name, self.is_text)
     }
 
-    /// Adds the property to the text of an object, which is closed by its caller.
+    /// Appends the property to the text of an object that the caller closes.
     fn write(&self, text: &mut String) {
         text.push(if text.is_empty() { '{' } else { ',' });
         let is_plain = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'_' | b'.' | b'-');
         if !self.is_text || self.name.bytes().all(is_plain) {
             text.extend(["\"", &*self.name, "\""]);
         } else {
-            // Escapes are rare enough for a copy of their own.
+            // Escapes are rare enough to pay for a copy.
             text.push_str(&serde_json::Value::from(&*self.name).to_string());
         }
         text.push(':');
@@ -116,7 +116,7 @@ impl ExtraProperty<'_> {
 
 const HALF_SURROGATE_PAIR: &str = "half a surrogate pair";
 
-/// Why a JSON value cannot be read by everybody; its syntax is known to be right.
+/// Why a JSON value is not readable everywhere; its syntax is known to be valid.
 fn defect(raw: &str) -> Option<&'static str> {
     let bytes = raw.as_bytes();
     let (mut at, mut depth) = (0, 0_usize);
@@ -145,7 +145,7 @@ fn defect(raw: &str) -> Option<&'static str> {
     None
 }
 
-/// The length of the JSON string at the start of a text; none when it holds half a surrogate pair.
+/// The length of the JSON string at the start of a text; `None` if it contains an unpaired surrogate.
 fn end_of_string(text: &[u8]) -> Option<usize> {
     let unit = |escape: &[u8]| {
         let digits = escape.strip_prefix(b"\\u")?.get(..4)?;

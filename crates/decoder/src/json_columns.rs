@@ -1,4 +1,4 @@
-//! Columns read from inside a text column that holds a JSON object.
+//! Columns extracted from a text column that holds a JSON object.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -15,23 +15,23 @@ use crate::whole_number::whole_number;
 /// Builders for the columns of one JSON text column.
 pub(crate) struct JsonColumns {
     columns: &'static [JsonColumn],
-    /// A text that is no such object is itself the value of the first column.
+    /// A text that is not such an object is itself the value of the first column.
     plain: bool,
     builders: Vec<JsonColumnBuilder>,
-    /// Which builders the row at hand has filled.
+    /// Which builders have a value for the current row.
     filled: Vec<bool>,
-    /// Whether the object at hand has a property of any column, a null among them.
+    /// Whether the current object has a property of any column, even a null one.
     found: bool,
-    /// Whether it has a name with control characters, which JSON has as escapes alone.
+    /// Whether it has a name with control characters, which JSON allows only escaped.
     has_controls: bool,
     rows: usize,
     misfits: Vec<JsonMisfit>,
 }
 
-/// A text or a value inside it that did not fit.
+/// A text, or a value inside it, that does not fit.
 pub(crate) struct JsonMisfit {
     pub(crate) row: usize,
-    /// The column, or none when the text as a whole is not a JSON object.
+    /// The column; `None` if the text as a whole is not a JSON object.
     pub(crate) column: Option<&'static str>,
     pub(crate) reason: &'static str,
 }
@@ -76,7 +76,7 @@ impl JsonColumns {
         self.finish_row();
     }
 
-    /// A person's words, or an object made for programs: only an object with a known property is the latter.
+    /// The text may be prose or an object made for programs: only an object with a known property is the latter.
     fn append_plain(&mut self, text: &str) {
         let has_columns = text.trim_start().starts_with('{') && self.read(text).is_ok() && self.found;
         if !has_columns {
@@ -94,7 +94,7 @@ impl JsonColumns {
         json.deserialize_map(PathVisitor { columns: self, path: Path::default() })?;
         json.end()?;
         if self.has_controls {
-            // Names are read as bytes, and those without a check.
+            // Names are read as bytes, and therefore unchecked.
             serde_json::from_str::<&RawValue>(text)?;
         }
         Ok(())
@@ -104,7 +104,7 @@ impl JsonColumns {
         self.finish_row();
     }
 
-    /// The text is not what it seemed: whatever was read of it does not count.
+    /// Discards what was read of the current row: the text turned out to be something else.
     fn discard_row(&mut self) {
         let row = self.rows;
         for (builder, filled) in self.builders.iter_mut().zip(&mut self.filled) {
@@ -146,7 +146,7 @@ impl JsonColumns {
 }
 
 impl JsonColumnBuilder {
-    /// Appends a JSON value, if it has the column's type.
+    /// Appends a JSON value if it has the column's type.
     fn append(&mut self, raw: &str) -> Option<()> {
         match self {
             Self::Text(builder) => builder.append_value(text(raw)?),
@@ -165,7 +165,7 @@ impl JsonColumnBuilder {
         }
     }
 
-    /// Takes back the value of the row at hand; rare, so it may copy.
+    /// Removes the value of the current row; rare, so it may copy.
     fn discard_last(&mut self, rows: usize) {
         match self {
             Self::Text(builder) | Self::Guid(builder) => {
@@ -190,7 +190,7 @@ impl JsonColumnBuilder {
     }
 }
 
-/// The property names from the root to the object at hand; deeper than this no column is read.
+/// The property names from the root to the current object; no column lies deeper.
 #[derive(Clone, Copy, Default)]
 struct Path {
     names: [&'static str; 2],
@@ -244,7 +244,7 @@ impl<'de> Visitor<'de> for PathVisitor<'_> {
     }
 }
 
-/// Reads a property's name as what it leads to, without keeping the name.
+/// Reads a property's name and resolves it, without keeping the name.
 struct PathSeed<'p> {
     columns: &'static [JsonColumn],
     path: &'p [&'static str],
@@ -254,7 +254,7 @@ impl<'de> DeserializeSeed<'de> for PathSeed<'_> {
     type Value = PathTarget;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<PathTarget, D::Error> {
-        // As bytes: half a surrogate pair in a name is that name's alone.
+        // As bytes: an unpaired surrogate in a name must not fail the whole object.
         deserializer.deserialize_bytes(self)
     }
 }
@@ -283,7 +283,7 @@ impl Visitor<'_> for PathSeed<'_> {
     }
 }
 
-/// An object on the way to a column; anything else there holds no column.
+/// An object on the path to a column; any other value there holds no column.
 struct NestedSeed<'c>(PathVisitor<'c>);
 
 impl<'de> DeserializeSeed<'de> for NestedSeed<'_> {
@@ -307,7 +307,7 @@ struct LeafSeed<'c> {
 impl<'de> DeserializeSeed<'de> for LeafSeed<'_> {
     type Value = ();
 
-    /// Read as it came: what does not fit is this column's alone.
+    /// Read as raw text: a misfit concerns this column only.
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         let raw: &'de RawValue = Deserialize::deserialize(deserializer)?;
         let Self { columns, column } = self;
@@ -325,7 +325,7 @@ impl<'de> DeserializeSeed<'de> for LeafSeed<'_> {
     }
 }
 
-/// The text of a JSON string; none when it is no string, or holds half a surrogate pair.
+/// The text of a JSON string; `None` if it is not a string, or has an unpaired surrogate.
 fn text(raw: &str) -> Option<Cow<'_, str>> {
     let inside = raw.strip_prefix('"')?.strip_suffix('"')?;
     if inside.contains('\\') { serde_json::from_str(raw).ok().map(Cow::Owned) } else { Some(Cow::Borrowed(inside)) }

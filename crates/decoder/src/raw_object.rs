@@ -5,13 +5,13 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// The kind and place of a syntax error; its text could quote the row.
+/// The kind and position of a syntax error; its own message could quote the row.
 pub(crate) fn describe_error(error: &serde_json::Error) -> String {
     format!("{:?} error at line {} column {}", error.classify(), error.line(), error.column())
 }
 
-/// The properties of an object in order, with their raw values; a name twice counts twice. Then those whose names hold half
-/// a surrogate pair, escaped as in JSON.
+/// The properties of an object in order, with raw values and repeated names; then those whose names contain an unpaired
+/// surrogate, escaped as in JSON.
 pub(crate) struct RawProperties<'a>(pub(crate) Vec<(String, &'a RawValue)>, pub(crate) Vec<(String, &'a RawValue)>);
 
 impl<'de> Deserialize<'de> for RawProperties<'de> {
@@ -48,7 +48,7 @@ enum PropertyName {
 
 impl<'de> Deserialize<'de> for PropertyName {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // As bytes: text that holds half a surrogate pair would end the whole object.
+        // As bytes: text with an unpaired surrogate would fail the whole object.
         deserializer.deserialize_bytes(NameVisitor)
     }
 }
@@ -70,7 +70,7 @@ impl Visitor<'_> for NameVisitor {
     }
 }
 
-/// Text as inside a JSON string, where halves of surrogate pairs are encoded as if they were characters.
+/// Escapes text as inside a JSON string; unpaired surrogates arrive encoded like characters.
 fn escaped(name: &[u8]) -> String {
     let mut escaped = String::new();
     let inside = |text: &[u8]| {

@@ -1,4 +1,4 @@
-//! Names made from what came.
+//! Ids derived from the content of a row.
 
 use std::fmt::Write as _;
 

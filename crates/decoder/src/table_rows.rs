@@ -1,4 +1,4 @@
-//! Rows of one table, put together value by value.
+//! Rows of one table, assembled value by value.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{Error, Reject, assemble};
 
 /// A value of a row.
 pub(crate) enum Cell<'a> {
-    /// As it came.
+    /// The raw JSON value.
     Raw(&'a str),
     Text(String),
     Int(i64),
@@ -21,7 +21,7 @@ pub(crate) enum Cell<'a> {
     Instant(Instant),
 }
 
-/// A row while it is read.
+/// A row under construction.
 pub(crate) struct TableRow<'a> {
     table: &'static Table,
     cells: Vec<Option<Cell<'a>>>,
@@ -52,13 +52,13 @@ impl<'a> TableRow<'a> {
         }
     }
 
-    /// Takes a value as it came; always `true`.
+    /// Sets a raw value; always `true`.
     pub(crate) fn set_raw(&mut self, column: &str, raw: &'a str) -> bool {
         self.set(column, Cell::Raw(raw));
         true
     }
 
-    /// Takes a property: into the column of that wire name, else into `extra_json`.
+    /// Sets the column with this wire name, or adds to `extra_json`.
     pub(crate) fn set_property(&mut self, name: &str, raw: &'a str) {
         match self.table.columns.iter().position(|column| !name.is_empty() && column.wire == name) {
             Some(at) => self.cells[at] = Some(Cell::Raw(raw)),
@@ -66,22 +66,22 @@ impl<'a> TableRow<'a> {
         }
     }
 
-    /// Takes a property that the definition does not know; annotations stay out.
+    /// Adds a property that the definition does not know; annotations are skipped.
     pub(crate) fn add_unknown(&mut self, path: String, raw: &'a str) {
         self.extra.push(path, raw);
     }
 
-    /// Takes a property whose name holds half a surrogate pair, escaped as in JSON.
+    /// Adds a property whose name contains an unpaired surrogate, escaped as in JSON.
     pub(crate) fn add_broken(&mut self, path: String, raw: &'a str) {
         self.extra.push_broken(path, raw);
     }
 
-    /// Notes a value that does not fit a column.
+    /// Records a value that does not fit a column.
     pub(crate) fn reject(&mut self, column: &'static str, reason: String, raw: &str) {
         self.misfits.push(ColumnMisfit { column, reason, raw: raw.to_owned() });
     }
 
-    /// Fills a part of the key that says nothing; what came in its place and is no text does not fit.
+    /// Fills an empty part of the key; a value there that is not text is a misfit.
     pub(crate) fn fill_key(&mut self, column: &'static str, text: impl FnOnce() -> String) {
         let found = self.text(column);
         if found.as_ref().is_some_and(|text| !text.is_empty()) {
@@ -99,12 +99,12 @@ impl<'a> TableRow<'a> {
         self.set(column, Cell::Text(text()));
     }
 
-    /// Whether the column has a value that it can hold.
+    /// Whether the column has usable text.
     pub(crate) fn is_filled(&self, column: &str) -> bool {
         self.text(column).is_some()
     }
 
-    /// What came for a column.
+    /// The raw value of a column.
     pub(crate) fn raw(&self, column: &str) -> Option<&'a str> {
         match self.cells[self.position(column)?].as_ref()? {
             Cell::Raw(raw) => Some(*raw),
@@ -127,7 +127,7 @@ impl<'a> TableRow<'a> {
     }
 }
 
-/// Batches by week, and the values that did not fit.
+/// Batches by week, and rejects.
 pub(crate) type TableBatches = (Vec<(Week, RecordBatch)>, Vec<Reject>);
 
 /// The rows of one table.
@@ -136,7 +136,7 @@ pub(crate) struct TableRows {
     builders: Vec<ColumnBuilder>,
     extra: StringBuilder,
     row_time: Vec<i64>,
-    /// Misfits by row.
+    /// Misfits by row number.
     misfits: Vec<(usize, ColumnMisfit)>,
 }
 
@@ -175,7 +175,7 @@ impl TableRows {
         self.row_time.push(row_time.0);
     }
 
-    /// How many values did not fit.
+    /// Number of values that did not fit.
     pub(crate) fn misfits(&self) -> usize {
         self.misfits.len()
     }

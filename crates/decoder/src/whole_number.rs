@@ -1,12 +1,12 @@
 //! JSON numbers as whole numbers.
 
-/// Reads a JSON value as a whole number of 64 bits, exactly: `5`, `5.0`, `50e-1` and `5e0` are the same one.
+/// Parses a JSON number as an integer of 64 bits, exactly: `5`, `5.0`, `50e-1` and `5e0` are equal.
 pub(crate) fn whole_number(raw: &str) -> Option<i64> {
     if let Ok(value) = raw.parse() {
         return Some(value);
     }
     let (is_negative, number) = raw.strip_prefix('-').map_or((false, raw), |number| (true, number));
-    // Of JSON values only numbers begin like this, so that the rest is well-formed.
+    // Among JSON values only numbers begin like this, so the rest is well-formed.
     if !number.starts_with(|first: char| first.is_ascii_digit()) {
         return None;
     }
@@ -17,7 +17,7 @@ pub(crate) fn whole_number(raw: &str) -> Option<i64> {
     if significant.is_empty() {
         return Some(0);
     }
-    // So many zeros follow the last digit that is none.
+    // Number of zeros after the last significant digit.
     let zeros = (digits.len() - significant.len()) as i64 - fraction.len() as i64;
     let zeros = u32::try_from(exponent.parse::<i64>().ok()?.checked_add(zeros)?).ok()?;
     let value = significant.parse::<i128>().ok()?.checked_mul(10_i128.checked_pow(zeros)?)?;

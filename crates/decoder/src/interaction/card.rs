@@ -1,4 +1,4 @@
-//! Adaptive cards: the text that they show.
+//! The text of adaptive cards.
 
 use std::collections::HashSet;
 
@@ -7,24 +7,24 @@ use serde_json::Value;
 /// The content type of an adaptive card.
 pub(super) const CARD: &str = "application/vnd.microsoft.card.adaptive";
 
-/// Which block of an answer repeats another one, with footnotes in place of links.
+/// The id of the block that repeats another one, with footnotes in place of links.
 const REPEATED_ID: &str = "MessageTextField";
 
 /// A block of text.
 struct CardBlock {
     id: Option<String>,
     text: String,
-    /// Whether it stands for something that is no text.
+    /// Whether it is an alternative text for something that is not text.
     is_alternative: bool,
 }
 
-/// The text that a card shows; `None` when it shows none.
+/// The visible text of a card; `None` if it has none.
 pub(super) fn text(content: &str) -> Option<String> {
     let mut blocks = Vec::new();
     let card = serde_json::from_str::<Value>(content).or_else(|_| serde_json::from_str(&repaired(content)));
     match &card {
         Ok(card) => elements(card, "body").for_each(|element| collect(element, &mut blocks)),
-        // Nested deeper than JSON is read, or cut.
+        // Nested too deeply for the JSON parser, or truncated.
         Err(_) => blocks = texts(&repaired(content)),
     }
     let unnamed = || blocks.iter().filter(|block| block.id.is_none() && !block.is_alternative);
@@ -43,13 +43,13 @@ pub(super) fn text(content: &str) -> Option<String> {
     if !text.is_empty() {
         return Some(text);
     }
-    // What stands for the whole card, where nothing of it is text.
+    // The alternative for the whole card, if nothing in it is text.
     let card = card.ok()?;
     let others = ["fallbackText", "speak"].into_iter().filter_map(|name| card.get(name)?.as_str());
     others.map(str::trim).find(|text| !text.is_empty()).map(str::to_owned)
 }
 
-/// JSON with a replacement character in place of each half of a surrogate pair.
+/// Replaces each unpaired surrogate in JSON by the replacement character.
 fn repaired(content: &str) -> String {
     let unit = |escape: &str| u16::from_str_radix(escape.strip_prefix("\\u")?.get(..4)?, 16).ok();
     let mut repaired = String::with_capacity(content.len());
@@ -69,7 +69,7 @@ fn repaired(content: &str) -> String {
     repaired
 }
 
-/// Every text of what cannot be read as a card.
+/// Every text in content that cannot be parsed as a card.
 fn texts(content: &str) -> Vec<CardBlock> {
     let mut blocks = Vec::new();
     let mut rest = content;
@@ -91,7 +91,7 @@ fn texts(content: &str) -> Vec<CardBlock> {
     blocks
 }
 
-/// Where the JSON string at the start of a text ends.
+/// The end of the JSON string at the start of a text.
 fn end_of_string(text: &str) -> Option<usize> {
     let mut is_escaped = true;
     for (at, c) in text.bytes().enumerate() {
@@ -105,7 +105,7 @@ fn end_of_string(text: &str) -> Option<usize> {
     None
 }
 
-/// Collects the text of an element and of those inside it, in the order in which they are shown.
+/// Collects the text of an element and of its children, in display order.
 fn collect(element: &Value, blocks: &mut Vec<CardBlock>) {
     let text = |name: &str| element.get(name).and_then(Value::as_str);
     let mut push = |text: String, is_alternative: bool| {
@@ -136,7 +136,7 @@ fn collect(element: &Value, blocks: &mut Vec<CardBlock>) {
             let shown = ["label", "title"].into_iter().filter_map(text);
             shown.for_each(|text| push(text.to_owned(), false));
         }
-        // Images, media, charts: whatever says what stands for it.
+        // Images, media, charts: their alternative text.
         _ => text("altText").into_iter().for_each(|text| push(text.to_owned(), true)),
     }
     for inside in ["items", "columns", "body", "rows", "cells", "images", "pages"] {
@@ -144,19 +144,19 @@ fn collect(element: &Value, blocks: &mut Vec<CardBlock>) {
     }
 }
 
-/// The elements of an array inside an element.
+/// The elements of an array property.
 fn elements<'e>(element: &'e Value, name: &str) -> impl Iterator<Item = &'e Value> {
     element.get(name).and_then(Value::as_array).into_iter().flatten()
 }
 
-/// The words of texts, without links and footnotes.
+/// The words of some texts, without links and footnotes.
 struct Words(HashSet<String>);
 
 impl Words {
     fn of<'b>(blocks: impl IntoIterator<Item = &'b CardBlock>) -> Self {
         let mut words = HashSet::new();
         for block in blocks {
-            // `[1](https://...)`, `[^1^]` and `name[2]` number what they point at.
+            // Footnote markers: `[1](https://...)`, `[^1^]` and `name[2]`.
             let parts = block.text.split('[').map(|part| match part.split_once(']') {
                 Some((inside, after)) if inside.bytes().all(|c| c.is_ascii_digit() || c == b'^') => after,
                 _ => part,
@@ -170,7 +170,7 @@ impl Words {
         Self(words)
     }
 
-    /// Whether a block says nothing else: it has words, and nine of ten are among these.
+    /// Whether a block adds nothing: it has words, and nine in ten of them are among these.
     fn repeat(&self, block: &CardBlock) -> bool {
         let Self(words) = Self::of([block]);
         !words.is_empty() && words.intersection(&self.0).count() * 10 >= words.len() * 9

@@ -1,4 +1,4 @@
-//! A user's history, page by page: what is kept of it, and what comes again.
+//! A user's history across pages: filtering, and rows that are sent again.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -8,22 +8,22 @@ use copilot_lake_tables::Instant;
 
 use crate::stored_id::stored_id;
 
-/// Which rows are kept of a history that was read without a filter. Rows without a usable time are.
+/// Which rows to keep of a history that was read unfiltered. Rows without a usable time are kept.
 #[derive(Debug, Clone)]
 pub struct HistoryWindow {
     /// When they were created.
     pub window: Range<Instant>,
-    /// Their app classes; all when empty.
+    /// Their app classes; empty means all.
     pub app_classes: Vec<String>,
 }
 
-/// The history of a user, page by page. The service walks folders by offset, so that rows may come again: one that was
-/// decoded before in the same words is left out.
+/// A user's history, page by page. The service pages through folders by offset, so rows may be sent again: identical
+/// repetitions are dropped.
 #[derive(Debug)]
 pub struct History {
     user_id: String,
     keep: Option<HistoryWindow>,
-    /// Hashes of the keys of rows that came, and of their words.
+    /// Hashes of the keys and contents of the rows received.
     seen: HashMap<u64, u64>,
     state: RandomState,
     rows: u64,
@@ -31,7 +31,7 @@ pub struct History {
 }
 
 impl History {
-    /// Nothing was read yet; without `keep` all rows are kept.
+    /// Starts a history; without `keep` all rows are kept.
     pub fn new(user_id: &str, keep: Option<HistoryWindow>) -> Self {
         Self {
             user_id: stored_id(user_id).into_owned(),
@@ -43,12 +43,12 @@ impl History {
         }
     }
 
-    /// Rows that were received.
+    /// Rows received.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Values of them that did not fit.
+    /// Values rejected.
     pub fn rejected(&self) -> u64 {
         self.rejected
     }
@@ -62,7 +62,7 @@ impl History {
         &self.user_id
     }
 
-    /// What becomes of a row with this key, time and class.
+    /// Classifies a row by its key, time, app class and content.
     pub(super) fn classify(
         &mut self,
         key: &[String; 3],
@@ -86,13 +86,13 @@ impl History {
     }
 }
 
-/// What becomes of a row, with a hash of its key if it is taken.
+/// How a row relates to the rows before it, with a hash of its key if it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RowOccurrence {
     New(u64),
-    /// It came before in the same words.
+    /// Sent before with the same content.
     Repeated,
-    /// It came before in other words.
+    /// Sent before with other content.
     Changed(u64),
     Filtered,
 }

@@ -1,8 +1,7 @@
-//! Interactions of Microsoft 365 Copilot: a page of `getAllEnterpriseInteractions` to rows of `ai_interaction` and its
-//! child tables.
+//! A page of `getAllEnterpriseInteractions` to rows of `ai_interaction` and its child tables.
 //!
-//! The service's answer is paced far below what a core can read, so that there is one way through it: value by value,
-//! with the raw text of what does not fit.
+//! The service's rate limit is far below what a core can decode, so there is no fast path: rows are read value by
+//! value, keeping the raw text of what does not fit.
 
 use std::collections::{HashMap, HashSet};
 
@@ -18,22 +17,22 @@ use crate::sha256::sha256;
 use crate::table_rows::{Cell, TableRow, TableRows};
 use crate::{Error, Reject};
 
-/// What became of interactions: of each, one version.
+/// Decoded interactions, at most one version of each.
 #[derive(Debug, Default)]
 pub struct DecodedInteractions {
     /// Batches by table and week, children before `ai_interaction`.
     pub batches: Vec<(&'static Table, Week, RecordBatch)>,
     /// Values that did not fit.
     pub rejects: Vec<(&'static Table, Reject)>,
-    /// Interactions received, told by the first part.
+    /// Interactions received, reported with the first revision.
     pub rows: u64,
-    /// The rows came before in other words: what belongs to them may be less now.
+    /// Whether these rows replace versions sent before: they may have fewer child rows.
     pub differs: bool,
-    /// Hashes of the keys of rows that came before in other words, alike within a history.
+    /// Hashes of the keys of rows that replace an earlier version; comparable within one history.
     pub keys: HashSet<u64>,
 }
 
-/// The properties that hold the rows of [`INTERACTION_CHILDREN`], in their order, and the columns that count them.
+/// The properties that hold the rows of [`INTERACTION_CHILDREN`], in order, and the columns that count them.
 pub(crate) const CHILDREN: [(&str, &str); 4] = [
     ("attachments", "attachment_count"),
     ("contexts", "context_count"),
@@ -41,7 +40,7 @@ pub(crate) const CHILDREN: [(&str, &str); 4] = [
     ("mentions", "mention_count"),
 ];
 
-/// The rows of one page in which nothing comes twice in other words, as if it were the only one.
+/// Decodes one page in which no row has two versions, as if it were the only one.
 #[cfg(test)]
 pub(crate) fn decode_interactions(
     user_id: &str,
@@ -55,17 +54,17 @@ pub(crate) fn decode_interactions(
     Ok(revisions.remove(0))
 }
 
-/// Rows of histories, page by page, until they are taken.
+/// Rows of histories, collected page by page.
 #[derive(Default)]
 pub struct Interactions {
-    /// What came for the first time, then what came before in other words: the second version of each, the third.
+    /// First versions, then second versions of rows sent again with other content, then third ones.
     revisions: Vec<Revision>,
-    /// In which part the last version of each interaction is, by a hash of its key.
+    /// The revision that holds the latest version of each interaction, by a hash of its key.
     latest: HashMap<u64, usize>,
     rows: u64,
 }
 
-/// Rows, of each interaction one version.
+/// Rows, at most one version of each interaction.
 struct Revision {
     interactions: TableRows,
     children: [TableRows; CHILDREN.len()],
@@ -83,10 +82,10 @@ impl Default for Revision {
 }
 
 impl Interactions {
-    /// Decodes the JSON array of the next page of a history.
+    /// Decodes the JSON array of a history's next page.
     ///
     /// # Errors
-    /// [`Error::NotAPage`] when the text is not a JSON array of UTF-8: nothing is taken then. Bad rows and values are
+    /// [`Error::NotAPage`] if the text is not a JSON array in UTF-8: then nothing was added. Bad rows and values are
     /// rejects, not errors.
     pub fn add(&mut self, history: &mut History, rows: &[u8]) -> Result<(), Error> {
         let not_a_page = |reason: String| Error::NotAPage { table: AI_INTERACTION.name, reason };
@@ -109,7 +108,7 @@ impl Interactions {
 
     fn interaction(&mut self, history: &mut History, raw: &str) {
         let mut row = TableRow::new(&AI_INTERACTION);
-        // A name twice counts once: the value that came last.
+        // Of a repeated name the last value counts.
         let (mut sender, mut content) = ("null", "null");
         let mut arrays = ["null"; CHILDREN.len()];
         match serde_json::from_str::<RawProperties<'_>>(raw) {
@@ -145,7 +144,7 @@ impl Interactions {
         let key = ["user_id", "session_id", "interaction_id"].map(|part| row.text(part).unwrap_or_default());
         let (hash, number) = match history.classify(&key, created_at, row.text("app_class").as_deref(), raw) {
             RowOccurrence::New(key) => (key, 0),
-            // What came before it may be in the lake, or in a part before.
+            // The earlier version may be in the lake, or in a revision before.
             RowOccurrence::Changed(key) => (key, self.latest.get(&key).map_or(1, |number| number + 1)),
             RowOccurrence::Repeated | RowOccurrence::Filtered => return,
         };
@@ -180,8 +179,8 @@ impl Interactions {
         revision.interactions.append(row, row_time);
     }
 
-    /// The rows, all as of that time, in parts that follow one another: the first has what came for the first time, rows of
-    /// the others replace earlier ones in the lake or in the parts before.
+    /// The rows, as of this time, in revisions to be written one after another: the first has the first versions, rows
+    /// of the others replace earlier ones in the lake or in the revisions before.
     ///
     /// # Errors
     /// None in practice: the columns are built for the schema.
@@ -212,7 +211,7 @@ impl Revision {
     }
 }
 
-/// The elements of an array, and how many there are.
+/// The elements of an array; their number goes into the count column.
 fn array<'a>(row: &mut TableRow<'a>, count: &'static str, raw: &'a str) -> Vec<&'a RawValue> {
     match serde_json::from_str::<Option<Vec<&RawValue>>>(raw) {
         Ok(elements) => {
@@ -244,7 +243,7 @@ fn child<'a>(table: &'static Table, key: &[String; 3], position: usize, raw: &'a
         }
         Err(_) => row.reject("", "not an object".to_owned(), raw),
     }
-    // A card may come as the object itself.
+    // A card may be sent as the object itself.
     if let Some(card) = row.raw("content").filter(|content| content.starts_with('{'))
         && row.text("content_type").as_deref() == Some(card::CARD)
     {
@@ -253,12 +252,12 @@ fn child<'a>(table: &'static Table, key: &[String; 3], position: usize, raw: &'a
     for (column, part) in ["user_id", "session_id", "interaction_id"].into_iter().zip(key) {
         row.set(column, Cell::Text(part.clone()));
     }
-    // A page has far fewer elements than an i32 counts.
+    // A page has far fewer elements than fit into an i32.
     row.set("position", Cell::Int(position as i64));
     row
 }
 
-/// Where a conversation happened: what follows the common part of the class.
+/// The app of a conversation: the app class without its common prefix.
 fn app(class: &str) -> &str {
     const COMMON: [&str; 2] = ["IPM.SkypeTeams.Message.Copilot.", "IPM.SkypeTeams.Message."];
     COMMON.iter().find_map(|common| class.strip_prefix(common)).unwrap_or(class)
@@ -274,7 +273,7 @@ fn body<'a>(row: &mut TableRow<'a>, raw: &'a str) -> Option<String> {
     row.text("body_content_type")
 }
 
-/// Reads `from`: of its identities the one that is filled.
+/// Reads `from`: the one identity that is set.
 fn from<'a>(row: &mut TableRow<'a>, raw: &'a str) {
     let names = ["from_kind", "from_id", "from_display_name"];
     nested(row, "from_kind", "from", raw, |row, kind, value| identity(row, names, "from", kind, value));
@@ -286,7 +285,7 @@ fn mentioned<'a>(row: &mut TableRow<'a>, raw: &'a str) {
     nested(row, "mentioned_kind", "mentioned", raw, |row, kind, value| identity(row, names, "mentioned", kind, value));
 }
 
-/// Reads one identity of a set; `false`: its place is taken, or it is none.
+/// Reads one identity of a set; `false` if one is already set, or the kind is unknown.
 fn identity<'a>(row: &mut TableRow<'a>, names: [&'static str; 3], set: &str, kind: &str, raw: &'a str) -> bool {
     let [kind_column, id, display_name] = names;
     let is_known = matches!(kind, "user" | "application" | "device" | "conversation" | "tag");
@@ -297,7 +296,7 @@ fn identity<'a>(row: &mut TableRow<'a>, names: [&'static str; 3], set: &str, kin
         return false;
     }
     row.set(kind_column, Cell::Text(kind.to_owned()));
-    // A device has been seen as its name alone.
+    // Some devices are sent as a bare name.
     if raw.starts_with('"') {
         return row.set_raw(display_name, raw);
     }
@@ -313,7 +312,7 @@ fn identity<'a>(row: &mut TableRow<'a>, names: [&'static str; 3], set: &str, kin
     true
 }
 
-/// Reads a nested object: properties that `take` does not take go to `extra_json` with their path.
+/// Reads a nested object: properties that `take` declines go to `extra_json` with their path.
 fn nested<'a>(
     row: &mut TableRow<'a>,
     column: &'static str,

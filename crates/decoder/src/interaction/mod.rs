@@ -1,8 +1,6 @@
-//! Interactions of Microsoft 365 Copilot: a page of `getAllEnterpriseInteractions` to rows of `ai_interaction` and its
-//! child tables.
+//! Interactions of Microsoft 365 Copilot, from Graph: history pages to rows of `ai_interaction` and its child tables.
 //!
-//! The service's answer is paced far below what a core can read, so that there is one way through it: value by value,
-//! with the raw text of what does not fit.
+//! Knows nothing of Dataverse pages and payloads.
 
 mod card;
 pub(crate) mod history;

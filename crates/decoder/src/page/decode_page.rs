@@ -11,10 +11,10 @@ use super::wire_names::WireNames;
 use crate::Error;
 use crate::raw_object::describe_error;
 
-/// Decodes the JSON array of a page's rows. The labels are the service's, for codes that the catalogue does not know.
+/// Decodes the JSON array of a page's rows. `labels` are the service's, for codes that the catalogue does not know.
 ///
 /// # Errors
-/// [`Error::NotAPage`] when the text is not a JSON array of UTF-8. Bad rows and values are rejects, not errors.
+/// [`Error::NotAPage`] if the text is not a JSON array in UTF-8. Bad rows and values are rejects, not errors.
 pub fn decode_page(
     table: &'static Table,
     rows: &[u8],
@@ -22,7 +22,7 @@ pub fn decode_page(
     labels: &Labels,
 ) -> Result<Decoded, Error> {
     let not_a_page = |reason: String| Error::NotAPage { table: table.name, reason };
-    // Checked once as a whole, so that no string of the page is checked again.
+    // Validated once as a whole, so that no string of the page is validated again.
     let text = simdutf8::basic::from_utf8(rows).map_err(|_| not_a_page("not UTF-8".to_owned()))?;
     let mut columns = PageColumns::new(table, text.len());
     let mut names = WireNames::new(columns.wire_columns.iter().map(|column| column.wire));

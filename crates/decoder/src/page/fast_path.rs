@@ -1,7 +1,7 @@
-//! The quick way through a page: each value goes straight into the builder of its column.
+//! The fast path: each value goes straight into the builder of its column.
 //!
-//! Everything unexpected (a value of another type, a property twice, half a surrogate pair, a row without its id) ends
-//! the quick way with an error; [`super::slow_path`] then reads the page again from its start.
+//! Anything unexpected (a value of another type, a repeated property, an unpaired surrogate, a row without its id)
+//! fails the fast path; [`super::slow_path`] then reads the page again from the start.
 
 use std::fmt;
 
@@ -56,7 +56,7 @@ impl<'de> Visitor<'de> for RowSeed<'_> {
         let Self { columns, names } = self;
         let mut seen = 0_u128;
         let mut extra = Extra::default();
-        // Places: a column's position, that of the annotation, and one beyond for the start of a row.
+        // Slots: a column's position, that of the annotation, and one more for the start of a row.
         let annotation = names.wires.len() - 1;
         let mut slot = names.wires.len();
         while let Some(property) = map.next_key_seed(NameSeed { names, guess: names.next_slot[slot] })? {

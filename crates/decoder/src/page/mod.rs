@@ -1,6 +1,7 @@
-//! Pages of Dataverse: the rows of a page to batches.
+//! Dataverse pages: the JSON rows of a page to record batches.
 //!
-//! A page is read by the [`fast_path`], and once more by the [`slow_path`] when it holds anything unexpected.
+//! The [`fast_path`] reads a page, and the [`slow_path`] reads it again if it holds anything unexpected. Knows no
+//! service and no payloads.
 
 pub(crate) mod decode_page;
 pub(crate) mod decoded;

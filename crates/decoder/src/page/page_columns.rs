@@ -1,4 +1,4 @@
-//! The columns of a page while its rows are read, and the batches that they become.
+//! The columns of a page while it is read, and the batches built from them.
 
 use std::sync::Arc;
 
@@ -25,7 +25,7 @@ pub(crate) struct PageColumns {
     extra: StringBuilder,
 }
 
-/// Rows of this many bytes of JSON are expected; only the first sizes of buffers depend on it.
+/// Expected bytes of JSON per row; only initial buffer sizes depend on it.
 const ROW_BYTES: usize = 1_100;
 
 impl PageColumns {
@@ -42,7 +42,7 @@ impl PageColumns {
         arrow::array::ArrayBuilder::len(&self.extra)
     }
 
-    /// Ends a row: what was not seen is null.
+    /// Ends a row; columns not seen are null.
     pub(crate) fn finish_row(&mut self, seen: u128, extra: Option<String>) -> Result<(), MisfitReason> {
         let all = (1_u128 << self.builders.len()) - 1;
         let mut missing = all & !seen;
@@ -109,7 +109,7 @@ impl PageColumns {
     }
 }
 
-/// Names the row of every misfit by its key.
+/// Turns misfits into rejects, with the key of their rows.
 fn rejects(
     table: &'static Table,
     batch: &RecordBatch,
@@ -137,7 +137,7 @@ fn rejects(
     rejects
 }
 
-/// The labels of a choice column's codes: the catalogue's, else the service's.
+/// The labels of a choice column's codes: the catalogue's, otherwise the service's.
 fn label(column: &Column, codes: &ArrayRef, labels: &Labels) -> ArrayRef {
     let Type::Choice(set) = column.ty else { return new_null_array(&Type::Text.data_type(), codes.len()) };
     let mut builder = StringBuilder::with_capacity(codes.len(), codes.len() * 16);
@@ -147,7 +147,7 @@ fn label(column: &Column, codes: &ArrayRef, labels: &Labels) -> ArrayRef {
     Arc::new(builder.finish())
 }
 
-/// The table to which each owner belongs, by which of the two lookups is filled.
+/// The table of each owner, according to which of the two lookups is set.
 fn owner_table(user: Option<&ArrayRef>, team: Option<&ArrayRef>, rows: usize) -> ArrayRef {
     let filled = |array: Option<&ArrayRef>, row| array.is_some_and(|array| array.is_valid(row));
     let tables =

@@ -1,4 +1,4 @@
-//! The careful way through a page: row by row and value by value, with the raw text of what does not fit.
+//! The slow path: row by row and value by value, keeping the raw text of what does not fit.
 
 use serde_json::value::RawValue;
 
@@ -10,7 +10,7 @@ use crate::extra_json::{EXTRA_JSON, Extra, RefusedProperties};
 use crate::raw_object::{RawProperties, describe_error};
 use crate::sha256::sha256;
 
-/// Reads the rows; fails only where the array itself is not JSON.
+/// Reads the rows; fails only if the array itself is not JSON.
 pub(crate) fn read_rows(
     text: &str,
     columns: &mut PageColumns,
@@ -57,7 +57,7 @@ fn read_row(raw: &str, columns: &mut PageColumns, names: &WireNames, misfits: &m
             seen |= 1 << at;
         }
     }
-    // What is left out or did not fit is null; a row without its own id is named by its text.
+    // Missing values and misfits are null; a row without its own id gets one from its text.
     let id = columns.id;
     if seen & (1 << id) == 0 {
         columns.builders[id].append_generated_id(&sha256(raw));

@@ -1,16 +1,16 @@
-//! The names of the columns on the wire.
+//! Wire names of columns.
 
 use std::collections::HashMap;
 
-/// The names of the columns on the wire, and which one usually follows which.
+/// The wire names of columns, and which usually follows which.
 pub(crate) struct WireNames {
     pub(super) wires: Vec<&'static str>,
     lookup: HashMap<&'static str, usize>,
-    /// What followed the property at this place last time: the order within a row hardly ever changes.
+    /// What followed each property last time: the order within a row hardly ever changes.
     pub(super) next_slot: Vec<usize>,
 }
 
-/// The name of the annotation that leads every Dataverse row.
+/// The annotation at the start of every Dataverse row.
 const ETAG: &str = "@odata.etag";
 
 impl WireNames {

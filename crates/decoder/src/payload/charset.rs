@@ -1,8 +1,8 @@
-//! Recognises what the bytes of a File are: base64 around text, UTF-16LE or UTF-8, in which order.
+//! Charset detection: whether the bytes of a File are base64, UTF-16LE or UTF-8, and in which nesting.
 //!
-//! The services document a charset for some scenarios and say nothing of the transport, so the bytes decide:
-//! a JSON envelope, then base64 (up to twice), then a byte-order mark or the NUL pattern of UTF-16LE, else UTF-8. Where
-//! both readings are possible, the documented charset is the tie-break. No character is ever replaced.
+//! The services document a charset for some scenarios and nothing about the transport, so the bytes decide: a JSON
+//! envelope, then base64 (up to twice), then a byte-order mark or the NUL pattern of UTF-16LE, otherwise UTF-8. If both
+//! are possible, the documented charset breaks the tie. No character is ever replaced.
 
 use copilot_lake_tables::Column;
 use encoding_rs::mem::{convert_utf16_to_str, utf16_valid_up_to};
@@ -12,7 +12,7 @@ use serde::Deserialize;
 /// The charset that the service documents for a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Charset {
-    /// Documented for ask a question, suggested responses and mail.
+    /// Documented for questions, suggested responses and mail.
     Utf16Le,
     /// Documented for case and conversation summaries.
     Utf8,
@@ -21,11 +21,11 @@ pub enum Charset {
 }
 
 impl Charset {
-    /// The charset documented for a File column, by the scenario of its row ("Download Copilot transcripts and interaction
-    /// data").
+    /// The charset documented for a File column, by the scenario of its row ("Download Copilot transcripts and
+    /// interaction data").
     pub fn of(column: &Column, scenario: Option<i32>) -> Self {
         match scenario {
-            // A transcript is the text of ask a question.
+            // A transcript is the text of an "ask a question" scenario.
             _ if column.transcript => Self::Utf16Le,
             Some(100_230_201 | 100_230_202 | 100_230_203 | 100_230_211) => Self::Utf16Le,
             Some(100_230_205 | 100_230_206) => Self::Utf8,
@@ -34,34 +34,34 @@ impl Charset {
     }
 }
 
-/// How it ended.
+/// The outcome of decoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TextStatus {
-    /// There is a text.
+    /// The bytes are text.
     Decoded,
     /// There are no bytes.
     Empty,
-    /// The bytes are no text in any known form.
+    /// The bytes are not text in any known encoding.
     Undecodable,
 }
 
-/// What was recognised.
+/// A decoded payload.
 #[derive(Debug, PartialEq, Eq)]
 pub struct DecodedText<'a> {
-    /// How it ended.
+    /// The outcome.
     pub status: TextStatus,
-    /// What was undone, outermost first, such as `base64+utf-16le`.
+    /// The encodings removed, outermost first, such as `base64+utf-16le`.
     pub encoding: &'a str,
-    /// The text without its byte-order mark, when decoded.
+    /// The text without its byte-order mark, if decoded.
     pub text: Option<&'a str>,
-    /// Why not, when undecodable.
+    /// Why it could not be decoded.
     pub reason: Option<&'static str>,
 }
 
-/// Decodes one payload after another into buffers that it keeps.
+/// Decodes payloads one after another, reusing its buffers.
 #[derive(Default)]
 pub struct TextDecoder {
-    /// The bytes behind base64, aligned for UTF-16.
+    /// The bytes inside base64, aligned for UTF-16.
     words: Vec<u16>,
     /// The same for base64 within base64.
     inner: Vec<u16>,
@@ -83,12 +83,12 @@ struct ODataValue<'a> {
 }
 
 impl TextDecoder {
-    /// Recognises and decodes the bytes of a File.
+    /// Detects the encoding of a File's bytes and decodes them.
     pub fn decode<'a>(&'a mut self, bytes: &'a [u8], documented: Charset) -> DecodedText<'a> {
         self.encoding.clear();
         let Self { words, inner, utf8, envelope, encoding } = self;
         let mut outer = bytes;
-        // An answer with a byte-order mark is one all the same.
+        // An envelope may have a byte-order mark.
         if let Some(found) = unwrap_odata_value(bytes.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(bytes), words) {
             encoding.push_str("json+");
             *envelope = found;
@@ -97,7 +97,7 @@ impl TextDecoder {
         if outer.is_empty() {
             return DecodedText { status: TextStatus::Empty, encoding: "", text: None, reason: None };
         }
-        // (decoded bytes, in which buffer): base64 may lie within base64.
+        // The number of decoded bytes; there may be base64 within base64.
         let first = match decode_base64(outer, words) {
             Base64::Decoded(length) => Some(length),
             Base64::Broken(reason) => return undecodable(encoding, reason),
@@ -128,7 +128,8 @@ impl TextDecoder {
     }
 }
 
-/// The value of `{"@odata.context": ..., "value": "..."}`. Without the context only base64 makes it an envelope.
+/// The value of `{"@odata.context": ..., "value": "..."}`. Without the context it is an envelope only if the value is
+/// base64.
 fn unwrap_odata_value(bytes: &[u8], scratch: &mut Vec<u16>) -> Option<String> {
     if bytes.first() != Some(&b'{') || memmem::find(&bytes[..bytes.len().min(512)], b"\"value\"").is_none() {
         return None;
@@ -140,16 +141,16 @@ fn unwrap_odata_value(bytes: &[u8], scratch: &mut Vec<u16>) -> Option<String> {
 }
 
 pub(crate) enum Base64 {
-    /// So many bytes lie in the buffer.
+    /// This many bytes are in the buffer.
     Decoded(usize),
-    /// Meant as base64 and damaged.
+    /// Meant as base64, but damaged.
     Broken(&'static str),
-    /// Some other text.
+    /// Not base64.
     Not,
 }
 
 pub(crate) fn decode_base64(text: &[u8], words: &mut Vec<u16>) -> Base64 {
-    // Most text is told from base64 by its first bytes.
+    // The first bytes usually tell text from base64.
     if text.iter().take(32).any(|c| *c == b' ') || foreign_bytes(&text[..text.len().min(32)]) > 1 {
         return Base64::Not;
     }
@@ -158,7 +159,7 @@ pub(crate) fn decode_base64(text: &[u8], words: &mut Vec<u16>) -> Base64 {
     if let Ok(decoded) = base64_simd::STANDARD.decode(text, base64_simd::Out::from_slice(into)) {
         return Base64::Decoded(decoded.len());
     }
-    // Line breaks, or no padding.
+    // With line breaks, or without padding.
     if let Ok(decoded) = base64_simd::forgiving_decode_to_vec(text) {
         fill(words, &decoded);
         return Base64::Decoded(decoded.len());
@@ -174,7 +175,7 @@ pub(crate) fn decode_base64(text: &[u8], words: &mut Vec<u16>) -> Base64 {
     })
 }
 
-/// Characters that do not occur in base64, in lines or in one.
+/// Counts characters outside the base64 alphabet, line breaks and padding.
 fn foreign_bytes(text: &[u8]) -> usize {
     text.iter().filter(|c| !in_alphabet(**c) && !matches!(c, b'\r' | b'\n' | b'=')).count()
 }
@@ -183,7 +184,7 @@ fn in_alphabet(c: u8) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, b'+' | b'/')
 }
 
-/// Makes room for so many bytes; what is there is not kept.
+/// Makes room for this many bytes; existing content is not preserved.
 fn grow(words: &mut Vec<u16>, bytes: usize) {
     if words.len() * 2 < bytes {
         words.resize(bytes.div_ceil(2), 0);
@@ -195,13 +196,13 @@ fn fill(words: &mut Vec<u16>, bytes: &[u8]) {
     bytemuck::cast_slice_mut(words.as_mut_slice())[..bytes.len()].copy_from_slice(bytes);
 }
 
-/// A form that bytes can have.
+/// The detected encoding of some bytes.
 #[derive(Clone, Copy)]
 struct DetectedForm {
     charset: DetectedCharset,
-    /// A byte-order mark of so many bytes leads.
+    /// Length in bytes of a leading byte-order mark.
     bom_length: usize,
-    /// Not the tie-break or a guess decided.
+    /// Not decided by the tie-break or a guess.
     certain: bool,
 }
 
@@ -212,7 +213,7 @@ enum DetectedCharset {
     Utf8,
 }
 
-/// Which form the bytes have. Whether UTF-16 is whole is seen when it is converted.
+/// Detects the encoding. Whether UTF-16 is valid shows when it is converted.
 fn detect(bytes: &[u8], documented: Charset) -> Result<DetectedForm, &'static str> {
     let sure = |charset, bom_length| Ok(DetectedForm { charset, bom_length, certain: true });
     match bytes {
@@ -227,7 +228,7 @@ fn detect(bytes: &[u8], documented: Charset) -> Result<DetectedForm, &'static st
     let head = &bytes[..bytes.len().min(1024)];
     let zeros = |from: usize| head.iter().skip(from).step_by(2).filter(|c| **c == 0).count();
     let high = zeros(1);
-    // A few of them may be characters of UTF-8.
+    // A few zeros may be characters of UTF-8.
     if high > zeros(0) && (high * 8 >= head.len() || simdutf8::basic::from_utf8(bytes).is_err()) {
         return sure(DetectedCharset::Utf16Le, 0);
     }
@@ -249,14 +250,14 @@ fn detect(bytes: &[u8], documented: Charset) -> Result<DetectedForm, &'static st
     Err("neither UTF-16LE nor UTF-8")
 }
 
-/// Words with spaces between them, or JSON: nobody's UTF-16.
+/// Words separated by spaces, or JSON: never UTF-16.
 fn reads_as_text(bytes: &[u8]) -> bool {
     let spaces = bytes.iter().filter(|c| c.is_ascii_whitespace()).count();
     let json = matches!((bytes.first(), bytes.last()), (Some(b'{'), Some(b'}')) | (Some(b'['), Some(b']')));
     json || spaces * 24 >= bytes.len()
 }
 
-/// Every unit is a letter or sign that people write: no control character, no private use, pairs whole.
+/// Whether every code unit is a plausible character: no controls, no private use, surrogates paired.
 fn is_likely_utf16(bytes: &[u8]) -> bool {
     let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
     char::decode_utf16(units).all(|c| {
@@ -267,7 +268,8 @@ fn is_likely_utf16(bytes: &[u8]) -> bool {
     })
 }
 
-/// Converts bytes that are not base64. What is documented is the charset within base64: plain ASCII is not doubted.
+/// Converts bytes that are not base64. The documented charset is the one inside base64, so plain ASCII is never
+/// doubted.
 fn finish_plain<'a>(
     words: &'a mut Vec<u16>,
     bytes: &[u8],
@@ -280,7 +282,7 @@ fn finish_plain<'a>(
     finish(words, bytes.len(), documented, utf8, encoding)
 }
 
-/// Converts the bytes in `words` by their form.
+/// Converts the bytes in `words` by their detected encoding.
 fn finish<'a>(
     words: &'a mut [u16],
     length: usize,
@@ -293,7 +295,7 @@ fn finish<'a>(
     }
     let found = match detect(&bytemuck::cast_slice(words)[..length], documented) {
         Ok(found) => found,
-        // What is documented is believed as far as the bytes allow.
+        // The documented charset is trusted as far as the bytes allow.
         Err(_) if documented == Charset::Utf16Le && length.is_multiple_of(2) => {
             DetectedForm { charset: DetectedCharset::Utf16Le, bom_length: 0, certain: false }
         }
@@ -319,7 +321,7 @@ fn finish<'a>(
     if utf16_valid_up_to(units) < units.len() {
         return undecodable(encoding, "half a surrogate pair in UTF-16");
     }
-    // A unit takes at most three bytes of UTF-8.
+    // A code unit takes at most three bytes in UTF-8.
     if utf8.len() < units.len() * 3 {
         *utf8 = "\0".repeat(units.len() * 3);
     }

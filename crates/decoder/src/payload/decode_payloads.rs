@@ -1,4 +1,4 @@
-//! Fetched files to rows of `payload`, and transcripts among them to their messages.
+//! Fetched files to rows of `payload`, and the transcripts among them to their messages.
 
 use std::borrow::Cow;
 
@@ -13,30 +13,30 @@ use crate::stored_id::stored_id;
 use crate::transcript::rows::{TranscriptBatches, TranscriptRows};
 use crate::{Error, Reject};
 
-/// What became of payloads.
+/// The decoded rows of some payloads.
 #[derive(Debug, Default)]
 pub struct DecodedPayloads {
-    /// Rows of `payload`, one for each in their order, split by week.
+    /// Rows of `payload`, one per File in order, split by week.
     pub payloads: Vec<(Week, RecordBatch)>,
     /// Rows of `transcript_message`.
     pub messages: Vec<(Week, RecordBatch)>,
     /// Rows of `transcript_source`.
     pub sources: Vec<(Week, RecordBatch)>,
-    /// The ids, as they are stored, of all transcripts among the payloads, whatever became of them: what was read from
-    /// them before is to be replaced.
+    /// The stored ids of all transcripts among the payloads, decodable or not: rows read from them earlier are to be
+    /// replaced.
     pub transcripts: Vec<String>,
-    /// Values inside transcripts that did not fit, and the table of each. A message or source that is no object has no row:
-    /// its reject names no column and is keyed by its place.
+    /// Values inside transcripts that did not fit, with their tables. A message or source that is not an object has no
+    /// row: its reject names no column and is keyed by its position.
     pub rejects: Vec<(&'static Table, Reject)>,
 }
 
-/// So many payloads or bytes make one task: enough for the cores, little enough for memory.
+/// Payloads or bytes per task: enough tasks for all cores, little enough memory.
 const TASK_PAYLOADS: usize = 64;
 const TASK_BYTES: usize = 32 << 20;
 
 /// Decodes payloads in parallel; the batches do not depend on the number of threads.
 ///
-/// A transcript whose text is none keeps its row of `payload` as `decoded`, with the reason.
+/// A File whose text is not a valid transcript keeps its `payload` row as `decoded`, with the reason.
 ///
 /// # Errors
 /// None in practice: the columns are built for the schema.

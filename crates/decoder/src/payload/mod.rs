@@ -1,4 +1,6 @@
-//! Payloads: the bytes of File columns to rows of `payload`. What a transcript says is read by [`crate::transcript`].
+//! Payloads: the contents of File columns to rows of `payload`.
+//!
+//! Knows nothing of pages; transcripts are handed to [`crate::transcript`].
 
 pub(crate) mod charset;
 pub(crate) mod decode_payloads;

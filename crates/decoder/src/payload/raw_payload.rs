@@ -1,4 +1,4 @@
-//! Files on their way into `payload`.
+//! Fetched Files, before they are decoded.
 
 use copilot_lake_tables::Instant;
 
@@ -15,33 +15,33 @@ pub struct SourceRow {
     pub partition_id: String,
     /// The File column.
     pub column: &'static str,
-    /// The File.
+    /// The id of the File.
     pub file_id: String,
-    /// The File's name, by the row.
+    /// The File's name according to the row.
     pub file_name: Option<String>,
-    /// The row's `row_time`: a payload lies in its row's week.
+    /// The row's `row_time`: a payload belongs to its row's week.
     pub row_time: Instant,
-    /// The charset that is documented for it: [`Charset::of`].
+    /// The documented charset: [`Charset::of`].
     pub documented: Charset,
 }
 
-/// What fetching a File gave.
+/// The result of fetching a File.
 #[derive(Debug, Clone)]
 pub enum Fetched<B> {
-    /// Its bytes, and its name by the service.
+    /// Its bytes, and its name according to the service.
     Bytes(B, Option<String>),
-    /// The same, and the size that the service declares, which is not theirs.
+    /// The same, with the size that the service declares, which differs.
     OtherSize(B, Option<String>, u64),
     /// The service has no such File.
     Missing,
-    /// It is larger than the service allows such a File to be.
+    /// It exceeds the size that the service allows.
     TooLarge(u64),
-    /// It was tried and not got, for this reason.
+    /// It could not be fetched, for this reason.
     Failed(String),
 }
 
 impl<B> Fetched<B> {
-    /// The bytes that were got, if any were.
+    /// The bytes, if there are any.
     pub fn bytes(&self) -> Option<&B> {
         match self {
             Self::Bytes(bytes, _) | Self::OtherSize(bytes, ..) => Some(bytes),
@@ -50,11 +50,11 @@ impl<B> Fetched<B> {
     }
 }
 
-/// A File on its way into `payload`.
+/// A File to be decoded into `payload`.
 #[derive(Debug, Clone)]
 pub struct RawPayload<B> {
     /// The row that names it.
     pub row: SourceRow,
-    /// What fetching it gave.
+    /// The result of fetching it.
     pub fetched: Fetched<B>,
 }

@@ -1,4 +1,4 @@
-//! The quick way through a transcript: typed values, one pass, no copy of text without escapes.
+//! The fast path: typed values, one pass, no copy of text without escapes.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,12 +26,12 @@ pub(super) fn read(text: &str) -> Result<Transcript<'_>, serde_json::Error> {
     Ok(Transcript { chat, messages, misfits: Vec::new() })
 }
 
-/// What is read from a JSON object, property by property.
+/// A type read from a JSON object, property by property.
 trait FromProperties<'a>: Default {
     fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error>;
 }
 
-/// A JSON object; arrays are none.
+/// A JSON object; arrays are rejected.
 struct JsonObject<T>(T);
 
 impl<'de, T: FromProperties<'de>> Deserialize<'de> for JsonObject<T> {
@@ -58,7 +58,7 @@ impl<'de, T: FromProperties<'de>> Visitor<'de> for JsonObjectVisitor<T> {
     }
 }
 
-/// Reads a property's value into its place; a null leaves it empty.
+/// Reads a property's value into a field; null leaves it empty.
 fn fill<'a, T: Deserialize<'a>, A: MapAccess<'a>>(place: &mut Option<T>, map: &mut A) -> Result<(), A::Error> {
     fill_with(place, map, |value| value)
 }
@@ -86,7 +86,7 @@ impl<'a> FromProperties<'a> for Root<'a> {
         match &*name {
             "messages" => fill(&mut self.messages, map),
             "context" => fill(&mut self.chat, map),
-            // No row has a place for it; the payload's text does.
+            // No row has a column for it; the payload's text keeps it.
             _ => map.next_value::<IgnoredAny>().map(|_| ()),
         }
     }

@@ -1,8 +1,8 @@
-//! The text of a transcript: the messages of a chat and the sources that they cite.
+//! Transcripts: the messages of a chat and the sources they cite.
 //!
-//! The quick way reads typed values that borrow from the text. Whatever it does not expect (a value of another type, a
-//! property twice, half a surrogate pair) ends it with an error; the careful way then reads the text again, value by
-//! value, with the raw text of what does not fit.
+//! The fast path reads typed values that borrow from the text. Anything unexpected (a value of another type, a repeated
+//! property, an unpaired surrogate) fails it; the slow path then reads the text again, value by value, keeping the raw
+//! text of what does not fit. Knows neither charsets nor files.
 
 mod fast_path;
 mod model;

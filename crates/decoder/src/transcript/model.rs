@@ -1,4 +1,4 @@
-//! What a transcript says: messages and the sources that they cite.
+//! The content of a transcript: messages and the sources they cite.
 
 use std::borrow::Cow;
 
@@ -7,14 +7,14 @@ use serde::Deserialize;
 
 use crate::extra_json::Extra;
 
-/// A transcript as it was read.
+/// A parsed transcript.
 pub(super) struct Transcript<'a> {
     pub(super) chat: ChatContext<'a>,
     pub(super) messages: Vec<Message<'a>>,
     pub(super) misfits: Vec<TranscriptMisfit<'a>>,
 }
 
-/// What the transcript says of the chat as a whole: its root's `context`.
+/// Properties of the chat as a whole: the root's `context`.
 #[derive(Default)]
 pub(super) struct ChatContext<'a> {
     pub(super) chat_id: Option<JsonText<'a>>,
@@ -25,7 +25,7 @@ pub(super) struct ChatContext<'a> {
 
 #[derive(Default)]
 pub(super) struct Message<'a> {
-    /// Its place in the array, from 0.
+    /// Index in the array, from 0.
     pub(super) index: usize,
     pub(super) id: Option<JsonText<'a>>,
     pub(super) request_id: Option<JsonText<'a>>,
@@ -36,12 +36,12 @@ pub(super) struct Message<'a> {
     pub(super) is_activity_error: Option<bool>,
     pub(super) context: Option<MessageContext<'a>>,
     pub(super) sources: Option<Vec<CitedSource<'a>>>,
-    /// Null where there are sources that could not be read.
+    /// Null if there are sources that could not be read.
     pub(super) source_count: Option<i32>,
     pub(super) extra: Extra<'a>,
 }
 
-/// What is said of a message beside it: its `context`.
+/// Properties that accompany a message: its `context`.
 #[derive(Default)]
 pub(super) struct MessageContext<'a> {
     pub(super) customer_intent: Option<JsonText<'a>>,
@@ -50,7 +50,7 @@ pub(super) struct MessageContext<'a> {
 
 #[derive(Default)]
 pub(super) struct CitedSource<'a> {
-    /// Its place in the array, from 0.
+    /// Index in the array, from 0.
     pub(super) position: usize,
     pub(super) id: Option<JsonText<'a>>,
     pub(super) title: Option<JsonText<'a>>,
@@ -58,7 +58,7 @@ pub(super) struct CitedSource<'a> {
     pub(super) extra: Extra<'a>,
 }
 
-/// Text that borrows wherever it holds no escape.
+/// Text that borrows unless it contains escapes.
 #[derive(Deserialize)]
 #[serde(transparent)]
 pub(super) struct JsonText<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
@@ -69,13 +69,13 @@ impl JsonText<'_> {
     }
 }
 
-/// When a message was sent: milliseconds since the Unix epoch, as a number or in digits, or an ISO instant.
+/// When a message was sent: milliseconds since the Unix epoch, as a number or text, or an ISO instant.
 #[derive(Clone, Copy)]
 pub(super) struct SentAt(pub(super) Instant);
 
 impl SentAt {
     pub(super) fn from_millis(millis: i64) -> Option<Self> {
-        // The years 1 to 9999: what every reader of the lake can show.
+        // The years 1 to 9999, which every reader of the lake can represent.
         const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
         YEARS.contains(&millis).then(|| Self(Instant(millis * 1_000)))
     }
@@ -88,7 +88,7 @@ impl SentAt {
 /// A value that does not fit, before its message's id is known.
 pub(super) struct TranscriptMisfit<'a> {
     pub(super) place: MisfitPlace,
-    /// Empty when the message or source as a whole could not be read.
+    /// Empty if the message or source as a whole could not be read.
     pub(super) column: &'static str,
     pub(super) reason: &'static str,
     pub(super) raw: &'a str,
@@ -100,6 +100,6 @@ pub(super) enum MisfitPlace {
     Chat,
     /// The message at this index.
     Message(usize),
-    /// The source of a message, by index and position.
+    /// The source of a message, by both indexes.
     Source(usize, usize),
 }

@@ -25,23 +25,23 @@ pub(crate) struct TranscriptRows {
     rejects: Vec<(&'static Table, Reject)>,
 }
 
-/// What became of transcripts.
+/// The decoded rows of some transcripts.
 pub(crate) struct TranscriptBatches {
     pub(crate) messages: Vec<(Week, RecordBatch)>,
     pub(crate) sources: Vec<(Week, RecordBatch)>,
     pub(crate) rejects: Vec<(&'static Table, Reject)>,
 }
 
-/// What is said once of a chat may take so many times its text in the rows of its messages, and that much in any case:
-/// a text made to fill the memory is no transcript.
+/// Chat properties are repeated in the row of every message. They may take up this many times the length of the text,
+/// and this many bytes in any case: a text crafted to exhaust memory is not accepted as a transcript.
 const REPEATED: usize = 16;
 const REPEATED_BYTES: usize = 4 << 20;
 
 impl TranscriptRows {
-    /// Adds the rows of a transcript, under its id as it is stored and at its row's time.
+    /// Adds the rows of a transcript, with its stored id and its row's time.
     ///
     /// # Errors
-    /// Why the text is no transcript, without the text; nothing was added.
+    /// Why the text is not a transcript, without quoting it; nothing was added.
     pub(crate) fn append(&mut self, id: &str, row_time: Instant, text: &str) -> Result<(), String> {
         let transcript = read(text)?;
         let mut messages = transcript.messages;
@@ -65,7 +65,7 @@ impl TranscriptRows {
         };
         for TranscriptMisfit { place, column, reason, raw } in transcript.misfits {
             let (table, record_key) = match place {
-                // Said once, though null in every row: the first one stands for them.
+                // Sent once, but null in every row: the first message stands for all.
                 MisfitPlace::Chat => match names.first() {
                     Some(first) => (&TRANSCRIPT_MESSAGE, format!("{id}/{first}")),
                     None => continue,
@@ -81,7 +81,7 @@ impl TranscriptRows {
         Ok(())
     }
 
-    /// The text of `extra_json`; what spoils it is a reject.
+    /// The text of `extra_json`; rejected properties become a reject.
     fn extra(&mut self, extra: &Extra<'_>, table: &'static Table, key: impl FnOnce() -> String) -> Option<String> {
         let (extra, refused) = extra.finish();
         if let Some(RefusedProperties { reason, raw }) = refused {
@@ -101,7 +101,7 @@ impl TranscriptRows {
     }
 }
 
-/// The id of each message: its own, else one that is made from its place.
+/// The id of each message: its own, otherwise one generated from its index.
 fn message_ids<'m>(messages: &'m [Message<'_>]) -> Vec<Cow<'m, str>> {
     let mut seen = HashSet::with_capacity(messages.len());
     let ids = messages.iter().map(|message| {
@@ -118,13 +118,13 @@ fn generated_id(index: usize) -> String {
     format!("#{index}")
 }
 
-/// An id that could be mistaken for a made one would not stay unique.
+/// An id that looks generated could collide with a generated one.
 fn looks_generated(id: &str) -> bool {
     id.strip_prefix('#').is_some_and(|digits| digits.bytes().all(|c| c.is_ascii_digit()))
 }
 
 impl<'a> Message<'a> {
-    /// What the definition does not know of the message, its context among it.
+    /// The unknown properties of the message, including those of its context.
     fn take_extra(&mut self) -> Extra<'a> {
         let mut extra = std::mem::take(&mut self.extra);
         if let Some(context) = &mut self.context {
@@ -141,7 +141,7 @@ impl ChatContext<'_> {
     }
 }
 
-/// What rows of both tables have.
+/// Columns that both tables share.
 #[derive(Default)]
 struct CommonRows {
     transcript_data_id: StringBuilder,
@@ -254,7 +254,7 @@ impl SourceRows {
         extra: Option<String>,
     ) {
         self.common.append(id, message_id, row_time, extra);
-        // Its text has far fewer bytes than an i32 counts.
+        // A text has far fewer bytes than fit into an i32.
         self.position.append_value(source.position as i32);
         append_id(&mut self.source_id, source.id.as_ref());
         append_text(&mut self.source, source.source.as_ref());

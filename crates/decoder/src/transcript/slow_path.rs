@@ -1,4 +1,4 @@
-//! The careful way through a transcript: value by value, with the raw text of what does not fit.
+//! The slow path: value by value, keeping the raw text of what does not fit.
 
 use serde_json::value::RawValue;
 
@@ -10,7 +10,7 @@ use crate::raw_object::{RawProperties, describe_error};
 use crate::whole_number::whole_number;
 
 pub(super) fn read(text: &str) -> Result<Transcript<'_>, String> {
-    // Names are read as bytes, and without a check: whether all is JSON is seen first.
+    // Names are read as unchecked bytes, so the whole text is checked to be JSON first.
     let text: &RawValue = serde_json::from_str(text).map_err(|error| describe_error(&error))?;
     let ([messages, chat], _) = known(text.get(), ["messages", "context"]).map_err(|error| describe_error(&error))?;
     let messages = messages.ok_or("it has no messages")?;
@@ -22,7 +22,7 @@ pub(super) fn read(text: &str) -> Result<Transcript<'_>, String> {
     Ok(Transcript { chat, messages, misfits: reader.misfits })
 }
 
-/// The raw values of the properties of these names, the last one where a name comes twice, and all others.
+/// The raw values of the named properties, the last one of a repeated name, and all other properties.
 fn known<'a, const N: usize>(
     object: &'a str,
     names: [&str; N],
@@ -45,7 +45,7 @@ struct SlowReader<'a> {
 }
 
 impl<'a> SlowReader<'a> {
-    /// The value, if it is there and fits.
+    /// The value, if present and valid.
     fn value<T>(
         &mut self,
         place: MisfitPlace,
@@ -60,7 +60,7 @@ impl<'a> SlowReader<'a> {
     fn chat(&mut self, raw: Option<&'a str>) -> ChatContext<'a> {
         let place = MisfitPlace::Chat;
         let read = |raw| known(raw, ["chatId", "sessionId", "entityId", "entityName"]).map_err(|_| NOT_AN_OBJECT);
-        // It has no column of its own: its first one stands for it.
+        // The object has no column of its own: its first one stands for it.
         let Some(([chat_id, session_id, entity_id, entity_name], _)) = self.value(place, "chat_id", raw, read) else {
             return ChatContext::default();
         };

@@ -1,4 +1,4 @@
-//! The same text by html5ever's own tokenizer, and the work that either way costs.
+//! The same text by html5ever's own tokenizer, and the work done by either: for tests only.
 
 use std::rc::Rc;
 
@@ -11,7 +11,7 @@ use super::roles::ATTRIBUTES;
 use super::tree::Element;
 use super::{render, tokens};
 
-/// Names that were looked up and nodes that were made for this markup.
+/// Name lookups and nodes created for this markup.
 pub(crate) fn work(html: &str) -> u64 {
     let builder = DocumentBuilder::new();
     tokens::read(html, &builder);
@@ -24,7 +24,7 @@ pub(crate) fn text(html: &str) -> String {
     let input = BufferQueue::default();
     input.push_back(StrTendril::from_slice(html));
     while !input.is_empty() {
-        // It stops after each script, which somebody could run.
+        // The tokenizer stops after each script.
         let _ = tokenizer.feed(&input);
     }
     tokenizer.end();
