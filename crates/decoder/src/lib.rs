@@ -13,6 +13,7 @@
 
 mod assemble;
 mod column_builder;
+mod content_hash;
 mod decimal;
 mod extra_json;
 mod interaction;
@@ -21,7 +22,6 @@ mod page;
 mod payload;
 mod raw_object;
 mod reject;
-mod sha256;
 mod stored_id;
 mod table_rows;
 mod transcript;

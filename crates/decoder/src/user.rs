@@ -5,8 +5,8 @@ use copilot_lake_tables::{GRAPH_USER, Instant, Week};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::content_hash::content_hash;
 use crate::raw_object::{RawProperties, describe_error};
-use crate::sha256::sha256;
 use crate::stored_id::stored_id;
 use crate::table_rows::{Cell, TableRow, TableRows};
 use crate::{Error, Reject};
@@ -66,7 +66,7 @@ pub fn decode_users(
                 decoded.users.push(user);
             }
             Err(reason) => decoded.rejects.push(Reject {
-                record_key: sha256(raw),
+                record_key: content_hash(raw),
                 column_name: "",
                 reason,
                 raw_json: raw.to_owned(),

@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 use super::history::{History, RowOccurrence};
 use super::text::Attachment;
 use super::{card, text};
+use crate::content_hash::content_hash;
 use crate::raw_object::{RawProperties, describe_error};
-use crate::sha256::sha256;
 use crate::table_rows::{Cell, TableRow, TableRows};
 use crate::{Error, Reject};
 
@@ -134,7 +134,7 @@ impl Interactions {
         }
         row.set("user_id", Cell::Text(history.user_id().to_owned()));
         row.fill_key("session_id", String::new);
-        row.fill_key("interaction_id", || sha256(raw));
+        row.fill_key("interaction_id", || content_hash(raw));
         let app = row.text("app_class").map(|class| app(&class).to_owned());
         if let Some(app) = app {
             row.set("app", Cell::Text(app));

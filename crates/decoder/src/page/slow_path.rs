@@ -6,9 +6,9 @@ use super::page_columns::PageColumns;
 use super::row_misfit::RowMisfit;
 use super::wire_names::WireNames;
 use crate::column_builder::append_raw;
+use crate::content_hash::content_hash;
 use crate::extra_json::{EXTRA_JSON, Extra, RefusedProperties};
 use crate::raw_object::{RawProperties, describe_error};
-use crate::sha256::sha256;
 
 /// Reads the rows; fails only if the array itself is not JSON.
 pub(crate) fn read_rows(
@@ -60,7 +60,7 @@ fn read_row(raw: &str, columns: &mut PageColumns, names: &WireNames, misfits: &m
     // Missing values and misfits are null; a row without its own id gets one from its text.
     let id = columns.id;
     if seen & (1 << id) == 0 {
-        columns.builders[id].append_generated_id(&sha256(raw));
+        columns.builders[id].append_generated_id(&content_hash(raw));
         seen |= 1 << id;
     }
     let (extra, refused) = extra.finish();

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use sha2::{Digest, Sha256};
 
-pub(crate) fn sha256(raw: &str) -> String {
+pub(crate) fn content_hash(raw: &str) -> String {
     let mut id = "sha256:".to_owned();
     for byte in Sha256::digest(raw.as_bytes()) {
         let written = write!(id, "{byte:02x}");
