@@ -23,7 +23,7 @@ pub enum Charset {
 impl Charset {
     /// The charset documented for a File column, by the scenario of its row ("Download Copilot transcripts and
     /// interaction data").
-    pub fn of(column: &Column, scenario: Option<i32>) -> Self {
+    pub fn documented_for(column: &Column, scenario: Option<i32>) -> Self {
         match scenario {
             // A transcript is the text of an "ask a question" scenario.
             _ if column.transcript => Self::Utf16Le,

@@ -21,7 +21,7 @@ pub struct SourceRow {
     pub file_name: Option<String>,
     /// The row's `row_time`: a payload belongs to its row's week.
     pub row_time: Instant,
-    /// The documented charset: [`Charset::of`].
+    /// The documented charset: [`Charset::documented_for`].
     pub documented: Charset,
 }
 

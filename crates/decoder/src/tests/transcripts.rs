@@ -19,7 +19,7 @@ pub(super) fn transcript_of(id: &str, fetched: Fetched<Vec<u8>>) -> RawPayload<V
         file_id: "f".to_owned(),
         file_name: None,
         row_time: Instant::parse("2024-03-21T20:26:00Z").unwrap(),
-        documented: Charset::of(column, None),
+        documented: Charset::documented_for(column, None),
     };
     RawPayload { row, fetched }
 }
@@ -257,11 +257,11 @@ fn payloads_keep_their_order_whatever_they_are() {
 #[test]
 fn a_transcript_is_documented_as_utf_16() {
     let column = COPILOT_TRANSCRIPT_DATA.column("msdyn_transcriptdata").unwrap();
-    assert_eq!(Charset::of(column, Some(100_230_205)), Charset::Utf16Le);
+    assert_eq!(Charset::documented_for(column, Some(100_230_205)), Charset::Utf16Le);
     let other = copilot_lake_tables::COPILOT_EVENT.column("msdyn_interactiondata").unwrap();
-    assert_eq!(Charset::of(other, Some(100_230_205)), Charset::Utf8);
-    assert_eq!(Charset::of(other, Some(100_230_203)), Charset::Utf16Le);
-    assert_eq!(Charset::of(other, None), Charset::Unknown);
+    assert_eq!(Charset::documented_for(other, Some(100_230_205)), Charset::Utf8);
+    assert_eq!(Charset::documented_for(other, Some(100_230_203)), Charset::Utf16Le);
+    assert_eq!(Charset::documented_for(other, None), Charset::Unknown);
 }
 
 #[test]
