@@ -44,7 +44,7 @@ enum KeyPart<'b> {
 
 impl<'b> RecordKeys<'b> {
     /// For a batch in the table's layout.
-    pub fn of(table: &'static Table, batch: &'b RecordBatch) -> Self {
+    pub fn new(table: &'static Table, batch: &'b RecordBatch) -> Self {
         let part = |at: &usize| match batch.column(*at).as_primitive_opt::<Int32Type>() {
             Some(numbers) => KeyPart::Number(numbers),
             None => KeyPart::Text(batch.column(*at).as_string()),

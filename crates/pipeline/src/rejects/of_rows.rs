@@ -80,7 +80,7 @@ impl<'a> RowRejects<'a> {
             }
         }
         for (week, batch) in batches {
-            let keys = RecordKeys::of(self.table, batch);
+            let keys = RecordKeys::new(self.table, batch);
             let read = |row, key: &mut String| keys.read(row, key);
             let Some(marked) = self.rejects.marked(self.table, batch.num_rows(), read).await? else { continue };
             let (mut rows, mut records, mut rejects) = (vec![], vec![], vec![]);
