@@ -111,20 +111,20 @@ fn slow_path(body: &[u8]) -> Result<Envelope, &'static str> {
     if !text.trim_ascii_start().starts_with(b"{") {
         return Err("the answer is not a JSON object");
     }
-    let whole: FullEnvelope<'_> = serde_json::from_slice(text).map_err(|error| match error.classify() {
+    let full: FullEnvelope<'_> = serde_json::from_slice(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Eof => "the answer ends before its JSON does",
         serde_json::error::Category::Data => "the answer has no usable `value`",
         serde_json::error::Category::Syntax | serde_json::error::Category::Io => "the answer is not valid JSON",
     })?;
-    if whole.error.is_some() {
+    if full.error.is_some() {
         return Err("the answer ends with an error");
     }
-    let rows = whole.value.get();
+    let rows = full.value.get();
     if !rows.starts_with('[') {
         return Err("`value` is not an array");
     }
     let start = rows.as_ptr().addr() - body.as_ptr().addr();
-    Ok(Envelope { rows: start..start + rows.len(), next: whole.next, delta: whole.delta })
+    Ok(Envelope { rows: start..start + rows.len(), next: full.next, delta: full.delta })
 }
 
 /// Reads names and scalars from a position onwards.

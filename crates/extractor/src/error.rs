@@ -151,7 +151,7 @@ pub enum Error {
     #[error("the service wants no requests for a long time ({call})")]
     Paused {
         /// Remaining length of the pause.
-        left: Duration,
+        remaining: Duration,
         /// The call that was not made, or that was throttled.
         call: Box<Call>,
     },

@@ -45,7 +45,7 @@ pub(crate) async fn fetch_page(client: &Client, request: &Request) -> Result<Lin
     };
     let (mut linked, cost) = match (client.get(request, &accept).await, request.fallback()) {
         (Err(error @ Error::Refused { status: 400 | 501, .. }), Some(plain)) => {
-            warn!(%error, "the service does not take the question for rows without a time: it is asked without them");
+            warn!(%error, "the service rejects the filter for rows without a time: they are left out");
             client.get(&plain, &accept).await?
         }
         (got, _) => got?,

@@ -28,9 +28,9 @@ pub(super) fn text(content: &str) -> Option<String> {
         Err(_) => blocks = texts(&repaired(content)),
     }
     let unnamed = || blocks.iter().filter(|block| block.id.is_none() && !block.is_alternative);
-    let said = Words::of(unnamed());
+    let unnamed_words = Words::of(unnamed());
     let unnamed: HashSet<&str> = unnamed().map(|block| block.text.trim()).collect();
-    let is_repeated = |block: &CardBlock| said.repeat(block) || unnamed.contains(block.text.trim());
+    let is_repeated = |block: &CardBlock| unnamed_words.repeat(block) || unnamed.contains(block.text.trim());
     let mut texts: HashSet<&str> =
         blocks.iter().filter(|block| !block.is_alternative).map(|block| block.text.trim()).collect();
     let shown = blocks.iter().filter(|block| match block.id.as_deref() {

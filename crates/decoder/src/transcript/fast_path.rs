@@ -66,12 +66,12 @@ fn fill<'a, T: Deserialize<'a>, A: MapAccess<'a>>(place: &mut Option<T>, map: &m
 fn fill_with<'a, T, R: Deserialize<'a>, A: MapAccess<'a>>(
     place: &mut Option<T>,
     map: &mut A,
-    made: impl FnOnce(R) -> T,
+    convert: impl FnOnce(R) -> T,
 ) -> Result<(), A::Error> {
     if place.is_some() {
         return Err(A::Error::custom("a property twice"));
     }
-    *place = map.next_value::<Option<R>>()?.map(made);
+    *place = map.next_value::<Option<R>>()?.map(convert);
     Ok(())
 }
 

@@ -78,7 +78,7 @@ impl TokenClient {
                 };
                 return Err(Error::Unreachable { cause, call: Box::new(call) });
             };
-            warn!(url, cause = transient.cause, status = transient.status, ?wait, "sign-in is tried again");
+            warn!(url, cause = transient.cause, status = transient.status, ?wait, "retrying sign-in");
             tokio::time::sleep(wait).await;
         }
     }

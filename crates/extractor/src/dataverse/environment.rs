@@ -111,8 +111,8 @@ pub(crate) async fn discover(client: &Client, api: &Url, tables: &[&'static Tabl
         value: Vec<TableMetadata>,
     }
     let request = Request::json(request::definitions_url(api, tables)?);
-    let asked = client.fetch_json::<MetadataResponse>(&request, "the answer is not the metadata of tables").await;
-    let found = asked.and_then(|definitions| {
+    let response = client.fetch_json::<MetadataResponse>(&request, "the answer is not the metadata of tables").await;
+    let found = response.and_then(|definitions| {
         Environment::from_metadata(tables, &definitions.value).ok_or_else(|| {
             let reason = "the metadata of a table lacks its key".to_owned();
             Error::BadPage { reason, call: request.call_after(1) }
@@ -120,7 +120,7 @@ pub(crate) async fn discover(client: &Client, api: &Url, tables: &[&'static Tabl
     });
     match found {
         Err(error) if error.is_refusal() => {
-            warn!(%error, "the environment's metadata cannot be read: every known table and column is asked for");
+            warn!(%error, "the environment's metadata cannot be read: every known table and column is requested");
             Ok(Environment::assumed(tables))
         }
         found => found,

@@ -94,8 +94,8 @@ fn accept_whole() -> impl Fn(ServiceResponse) -> Result<FileContent, &'static st
     let before = Cell::new(None);
     move |response| {
         let file = FileContent::new(response.body, &response.headers, response.reservation);
-        let came = file.other_size.map(|size| (size, hash(&file.bytes)));
-        match came.is_none() || before.replace(came) == came {
+        let received = file.other_size.map(|size| (size, hash(&file.bytes)));
+        match received.is_none() || before.replace(received) == received {
             true => Ok(file),
             false => Err(WRONG_SIZE),
         }

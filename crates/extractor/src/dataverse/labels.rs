@@ -103,8 +103,8 @@ async fn base_language(client: &Client, api: &Url) -> Option<u32> {
         languagecode: Option<u32>,
     }
     let request = Request::json(request::language_url(api).ok()?);
-    let asked = client.fetch_json::<Organizations>(&request, "the answer is not an organization").await;
-    match asked {
+    let response = client.fetch_json::<Organizations>(&request, "the answer is not an organization").await;
+    match response {
         Ok(organizations) => organizations.value.into_iter().find_map(|organization| organization.languagecode),
         Err(error) => {
             warn!(%error, "the organization's base language could not be read: labels are in English only");

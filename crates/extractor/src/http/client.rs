@@ -177,9 +177,9 @@ impl Client {
             let pause = requested.unwrap_or_else(|| retry_policy.backoff.wait(attempts.count)).min(MAX_PAUSE);
             let prolonged = self.gate.close(pause);
             if pause > retry_policy.max_elapsed {
-                warn!(seconds = pause.as_secs(), "the service wants no requests for a long time");
+                warn!(seconds = pause.as_secs(), "the service asks for a long pause");
                 return Err(Error::Paused {
-                    left: pause,
+                    remaining: pause,
                     call: request.call(attempts, transient.status, transient.request_id),
                 });
             }
@@ -196,9 +196,9 @@ impl Client {
         let (url, cause, status) = (redacted(&request.url), transient.cause, transient.status);
         let (page, request_id, attempts) = (request.page, transient.request_id, attempts.count);
         if transient.throttled || wait < LONG_WAIT {
-            debug!(%url, page, cause, status, request_id, attempts, ?wait, "asked again");
+            debug!(%url, page, cause, status, request_id, attempts, ?wait, "retrying");
         } else {
-            warn!(%url, page, cause, status, request_id, attempts, ?wait, "asked again after a long wait");
+            warn!(%url, page, cause, status, request_id, attempts, ?wait, "retrying after a long wait");
         }
         // A throttled request waits at the gate, together with all others.
         if !transient.throttled {
@@ -278,7 +278,7 @@ impl Client {
         self.gate
             .wait(self.limits.retry_policy.max_elapsed)
             .await
-            .map_err(|left| Error::Paused { left, call: request.call_after(0) })
+            .map_err(|remaining| Error::Paused { remaining, call: request.call_after(0) })
     }
 
     /// Admits a request: concurrency permit, throttle gate, token, and for rate-limited kinds the rate limiter. The

@@ -112,8 +112,8 @@ pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Keeps only characters of names, codes and ids: foreign text must not forge a log line.
-pub(crate) fn sanitized(text: &str, most: usize) -> String {
-    text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')).take(most).collect()
+pub(crate) fn sanitized(text: &str, max_length: usize) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')).take(max_length).collect()
 }
 
 #[cfg(test)]

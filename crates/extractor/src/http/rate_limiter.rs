@@ -65,20 +65,20 @@ impl RateLimiter {
         Slot { rate_limiter: self, next, due }
     }
 
-    /// Slows down if the request sent at `left`, which must now wait `wait`, was throttled soon after another one. A
+    /// Slows down if the request sent at `sent_at`, which must now wait `wait`, was throttled soon after another one. A
     /// burst of 429s counts once.
-    pub(crate) fn throttled(&self, left: Instant, wait: Duration) {
+    pub(crate) fn throttled(&self, sent_at: Instant, wait: Duration) {
         let now = Instant::now();
         let fraction = self.fraction(now);
         let mut slowdown = self.lock();
         let last = slowdown.throttled;
-        if last.is_some_and(|last| left <= last) {
+        if last.is_some_and(|last| sent_at <= last) {
             return;
         }
         let sustained = last.is_some_and(|last| now - last <= slowdown.wait + SUSTAINED_WINDOW);
         let fraction = if sustained { (fraction * SLOWDOWN_FACTOR).max(MIN_FRACTION) } else { fraction };
         if sustained {
-            warn!(percent = (fraction * 100.0).round(), "throttling goes on: the pace is slower for a while");
+            warn!(percent = (fraction * 100.0).round(), "throttling persists: the rate is reduced for a while");
         }
         *slowdown = Slowdown { throttled: Some(now), wait: wait.min(MAX_INTERVAL), fraction };
     }

@@ -64,10 +64,10 @@ impl Attempts {
     pub(crate) fn wait_before_next(
         &self,
         retry_policy: &RetryPolicy,
-        most: u32,
+        max_attempts: u32,
         requested: Option<Duration>,
     ) -> Option<Duration> {
-        if self.count >= most {
+        if self.count >= max_attempts {
             return None;
         }
         let wait =

@@ -59,7 +59,7 @@ async fn a_pause_beyond_all_patience_is_kept_and_not_waited_for() {
     assert!(matches!(&first, Error::Paused { call, .. } if call.attempts == 1), "{first}");
     for _ in 0..2 {
         let error = history(&service).await.pop().unwrap().unwrap_err();
-        let Error::Paused { left, call } = &error else { panic!("{error}") };
+        let Error::Paused { remaining: left, call } = &error else { panic!("{error}") };
         assert!(left.as_secs().abs_diff(1190) <= 10 && call.attempts == 0, "{left:?}, {call}");
         assert_eq!(error.without_call(), first.without_call());
     }
