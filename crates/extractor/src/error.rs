@@ -37,7 +37,7 @@ pub enum Error {
         /// `User.Read.All`; `None`: the environment has no application user for the identity.
         privilege: Option<String>,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// Column security hides a column from the identity; the table's other columns can be read.
     #[error(
@@ -50,14 +50,14 @@ pub enum Error {
         /// The column, by its name in the lake.
         column: &'static str,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The service rejects the filter of a history, as some tenants do: repeat the request without one and filter
     /// locally.
     #[error("the service refuses the filter ({call})")]
     FilterRefused {
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The service refuses this one user: skip the user and go on.
     #[error("the user is refused{}{} ({call})", dashed(.code), dashed(.reason))]
@@ -69,13 +69,13 @@ pub enum Error {
         /// A known meaning of that code and message, in our own words; otherwise empty.
         reason: &'static str,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The directory has no such group.
     #[error("the directory has no such group ({call})")]
     GroupMissing {
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The environment has no such table.
     #[error("the environment has no table `{}` ({call})", .table.unwrap_or("?"))]
@@ -83,7 +83,7 @@ pub enum Error {
         /// The table that was requested.
         table: Option<&'static str>,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The table has no such column: repeat the request without it.
     #[error("`{table}` has no column `{column}` ({call})")]
@@ -93,7 +93,7 @@ pub enum Error {
         /// The wire name of the property.
         column: String,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The change-tracking token is too old, or the table was altered since: read without one.
     #[error("the token for changes of `{table}` has expired ({call})")]
@@ -101,7 +101,7 @@ pub enum Error {
         /// The table whose changes were requested.
         table: &'static str,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The row has no such file, or there is no such row.
     #[error("no file: {reason} ({call})")]
@@ -109,7 +109,7 @@ pub enum Error {
         /// Which of the two.
         reason: &'static str,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The file is above 32 MiB, the maximum size of a File column.
     #[error("the file is too large: {size} bytes or more ({call})")]
@@ -117,7 +117,7 @@ pub enum Error {
         /// What the service declared, or the bytes read so far.
         size: u64,
         /// The call that was answered.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// A link of the service leads to another scheme, host or port; it was not followed.
     #[error("the service's link leads to another origin, {origin}; it was not followed ({call})")]
@@ -125,7 +125,7 @@ pub enum Error {
         /// Scheme, host and port of the link.
         origin: String,
         /// The call whose answer held the link.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The service refused the request; repeating it will not help.
     #[error("refused{}{} ({call})", dashed(.code), dashed(.message))]
@@ -137,7 +137,7 @@ pub enum Error {
         /// The service's message, if it is a documented one; names of columns, never values.
         message: String,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The service could not be reached, or kept failing until the retry policy gave up.
     #[error("gave up: {cause} ({call})")]
@@ -145,7 +145,7 @@ pub enum Error {
         /// The last failure.
         cause: String,
         /// The call that failed.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// After a 429 the service asked for a pause longer than the retry policy allows; nothing is sent until it is over.
     #[error("the service wants no requests for a long time ({call})")]
@@ -153,7 +153,7 @@ pub enum Error {
         /// Remaining length of the pause.
         remaining: Duration,
         /// The call that was not made, or that was throttled.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The service keeps answering with something that is not a complete page.
     #[error("not a complete page: {reason} ({call})")]
@@ -161,13 +161,13 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
         /// The call that was answered.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
 }
 
 impl Error {
     /// The call that failed; `None` for settings and sign-in.
-    pub fn call(&self) -> Option<&Call> {
+    pub fn call(&self) -> Option<&FailedCall> {
         match self {
             Self::Usage { .. } | Self::Insecure { .. } | Self::SignInRefused { .. } => None,
             Self::PermissionMissing { call, .. }
@@ -217,7 +217,7 @@ impl Error {
 
 /// Where an error happened: a call, and how it went.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Call {
+pub struct FailedCall {
     /// `GET` or `POST`.
     pub method: &'static str,
     /// The URL without its query.
@@ -234,7 +234,7 @@ pub struct Call {
     pub request_id: Option<String>,
 }
 
-impl fmt::Display for Call {
+impl fmt::Display for FailedCall {
     /// `GET https://host/path page 3: status 503, request id ..., 10 tries in 4.2 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.url)?;

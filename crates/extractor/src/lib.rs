@@ -51,7 +51,7 @@ pub use dataverse::privileges::PrivilegeDepth;
 pub use dataverse::probe::AnyFile;
 pub use dataverse::selection::Selection;
 pub use dataverse::service::{Dataverse, DataverseSettings, WhoAmI};
-pub use error::{Call, Error};
+pub use error::{Error, FailedCall};
 pub use graph::history_query::HistoryQuery;
 pub use graph::role;
 pub use graph::service::{Graph, GraphSettings};

@@ -6,7 +6,7 @@ use std::hash::{Hash, Hasher};
 
 use url::Url;
 
-use crate::error::{Call, Error};
+use crate::error::{Error, FailedCall};
 use crate::http::origin::is_same_origin;
 
 /// The links followed by one stream.
@@ -24,7 +24,7 @@ impl FollowedLinks {
     }
 
     /// The URL of a link from this call's response, to be followed now.
-    pub(crate) fn follow(&mut self, link: &str, call: Box<Call>) -> Result<Url, Error> {
+    pub(crate) fn follow(&mut self, link: &str, call: Box<FailedCall>) -> Result<Url, Error> {
         let url = self.check(link, call.clone())?;
         let mut hasher = DefaultHasher::new();
         link.hash(&mut hasher);
@@ -35,7 +35,7 @@ impl FollowedLinks {
     }
 
     /// The URL of a link that is not followed now.
-    pub(crate) fn check(&self, link: &str, call: Box<Call>) -> Result<Url, Error> {
+    pub(crate) fn check(&self, link: &str, call: Box<FailedCall>) -> Result<Url, Error> {
         let Ok(url) = Url::parse(link) else {
             return Err(Error::BadPage { reason: "its link is not an absolute URL".to_owned(), call });
         };

@@ -8,7 +8,7 @@ use tracing::{debug, warn};
 use super::application::EntraApplication;
 use super::managed_identity::{self, ManagedIdentity};
 use super::token_response::GrantedToken;
-use crate::error::{Call, Error};
+use crate::error::{Error, FailedCall};
 use crate::http::attempt_error::Transient;
 use crate::http::body;
 use crate::http::origin::redacted;
@@ -67,7 +67,7 @@ impl TokenClient {
                     }
                     (_, cause) => cause,
                 };
-                let call = Call {
+                let call = FailedCall {
                     method,
                     url,
                     page: None,

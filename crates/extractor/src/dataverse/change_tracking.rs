@@ -10,7 +10,7 @@ use super::request;
 use super::selection::Selection;
 use crate::error::Error;
 use crate::http::client::Client;
-use crate::http::request::RequestKind;
+use crate::http::request::ResourceKind;
 use crate::next_link::FollowedLinks;
 use crate::page_stream::{self, LinkedPage};
 
@@ -46,7 +46,7 @@ pub(crate) async fn fetch(
 ) -> Result<TrackedChanges, Error> {
     let key = Selection::key_columns(table);
     let mut request = request::first_page(request::rows_url(api, table, &key, None)?, table, page_size, &key);
-    request.kind = RequestKind::Changes;
+    request.kind = ResourceKind::Changes;
     let mut links = FollowedLinks::new(api.clone());
     match token {
         Some(token) => request.url = links.follow(token, request.call_after(0))?,

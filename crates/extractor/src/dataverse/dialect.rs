@@ -4,7 +4,7 @@ use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH,
 
 use super::error_response;
 use crate::http::dialect::Dialect;
-use crate::http::request::{FilePortion, Request, RequestKind};
+use crate::http::request::{FilePortion, Request, ResourceKind};
 
 pub(super) static DATAVERSE: Dialect = Dialect {
     headers: headers,
@@ -17,7 +17,7 @@ pub(super) static DATAVERSE: Dialect = Dialect {
 /// <https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors>
 pub(super) fn headers(request: &Request) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(8);
-    let accept = if request.kind == RequestKind::File { "*/*" } else { "application/json" };
+    let accept = if request.kind == ResourceKind::File { "*/*" } else { "application/json" };
     headers.insert(ACCEPT, HeaderValue::from_static(accept));
     headers.insert(HeaderName::from_static("odata-maxversion"), HeaderValue::from_static("4.0"));
     headers.insert(HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0"));

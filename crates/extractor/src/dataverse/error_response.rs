@@ -6,7 +6,7 @@ use reqwest::StatusCode;
 use crate::error::Error;
 use crate::http::attempt_error::{AttemptError, Transient};
 use crate::http::error_response::{ErrorResponse, sanitized};
-use crate::http::request::RequestKind;
+use crate::http::request::ResourceKind;
 
 // Codes of the Dataverse Web API: https://learn.microsoft.com/power-apps/developer/data-platform/reference/web-service-error-codes
 const NO_PROPERTY_OR_SEGMENT: &str = "0x80060888";
@@ -26,7 +26,7 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
     let message = response.body.message.as_str();
     let (request, status) = (response.request, response.status);
     let call = || response.call();
-    if let (RequestKind::Changes, Some(table)) = (request.kind, request.table)
+    if let (ResourceKind::Changes, Some(table)) = (request.kind, request.table)
         && (status == StatusCode::GONE || code == TOKEN_EXPIRED)
     {
         return AttemptError::Permanent(Error::TokenExpired { table, call: call() });
@@ -57,7 +57,7 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
             Error::PermissionMissing { table: request.table, privilege, call: call() }
         }
         (404, NO_PROPERTY_OR_SEGMENT) => Error::TableMissing { table: request.table, call: call() },
-        (404, NO_ROW_OR_FILE) if request.kind == RequestKind::File => {
+        (404, NO_ROW_OR_FILE) if request.kind == ResourceKind::File => {
             let reason = if message.starts_with("No file attachment found") {
                 "the service has no file for this column of the row"
             } else {
@@ -65,10 +65,10 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
             };
             Error::FileMissing { reason, call: call() }
         }
-        (404, NO_ROW_FOR_KEY) if request.kind == RequestKind::File => {
+        (404, NO_ROW_FOR_KEY) if request.kind == ResourceKind::File => {
             Error::FileMissing { reason: "the service has no such row", call: call() }
         }
-        (204, _) if request.kind == RequestKind::File => {
+        (204, _) if request.kind == ResourceKind::File => {
             Error::FileMissing { reason: "the service answers without content", call: call() }
         }
         _ => Error::Refused { status: status.as_u16(), message: documented(&code, message), code, call: call() },

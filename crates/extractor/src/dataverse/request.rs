@@ -8,7 +8,7 @@ use super::file_address::FileAddress;
 use super::selection::Selection;
 use super::table_metadata::ATTRIBUTE_PROPERTIES;
 use crate::error::Error;
-use crate::http::request::{FilePortion, Request, RequestKind, encode};
+use crate::http::request::{FilePortion, Request, ResourceKind, encode};
 use crate::slice::Slice;
 
 /// The first page of a stream.
@@ -25,7 +25,7 @@ pub(crate) fn first_page(url: Url, table: &Table, page_size: u32, selection: &Se
 /// A file, or a part of it.
 pub(crate) fn file_request(api: &Url, file: &FileAddress, portion: FilePortion) -> Result<Request, Error> {
     let (table, column) = (Some(file.table.name), Some(file.column));
-    Ok(Request { kind: RequestKind::File, table, column, portion, ..Request::json(file_url(api, file)?) })
+    Ok(Request { kind: ResourceKind::File, table, column, portion, ..Request::json(file_url(api, file)?) })
 }
 
 /// The first page of a slice, ordered by its time column, with a fallback URL for services that reject the filter for

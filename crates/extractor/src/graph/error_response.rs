@@ -8,7 +8,7 @@ use super::role;
 use crate::error::Error;
 use crate::http::attempt_error::{AttemptError, Transient};
 use crate::http::error_response::ErrorResponse;
-use crate::http::request::RequestKind;
+use crate::http::request::ResourceKind;
 
 const DENIED: &str = "Authorization_RequestDenied";
 
@@ -33,30 +33,30 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
         });
     }
     let (table, call) = (response.request.table, response.call());
-    let one = matches!(kind, RequestKind::History { .. } | RequestKind::User);
+    let one = matches!(kind, ResourceKind::History { .. } | ResourceKind::User);
     AttemptError::Permanent(match (status.as_u16(), role_of(kind)) {
         (403, Some(role)) if code == DENIED || response.token.claims().lacks(role) => {
             Error::PermissionMissing { table, privilege: Some(role.to_owned()), call }
         }
-        (400, _) if kind == (RequestKind::History { filtered: true }) && response.request.page == Some(1) => {
+        (400, _) if kind == (ResourceKind::History { filtered: true }) && response.request.page == Some(1) => {
             Error::FilterRefused { call }
         }
         (status @ (403 | 404), _) if one => {
             let reason = reason(&code, &message);
             Error::UserRefused { status, code, reason, call }
         }
-        (404, _) if kind == RequestKind::Members => Error::GroupMissing { call },
+        (404, _) if kind == ResourceKind::Members => Error::GroupMissing { call },
         (status, _) => Error::Refused { status, code, message: String::new(), call },
     })
 }
 
 /// The application permission that a request needs.
-fn role_of(kind: RequestKind) -> Option<&'static str> {
+fn role_of(kind: ResourceKind) -> Option<&'static str> {
     match kind {
-        RequestKind::History { .. } => Some(role::HISTORIES),
-        RequestKind::Users | RequestKind::User => Some(role::USERS),
-        RequestKind::Members => Some(role::MEMBERS),
-        RequestKind::Json | RequestKind::Changes | RequestKind::File => None,
+        ResourceKind::History { .. } => Some(role::HISTORIES),
+        ResourceKind::Users | ResourceKind::User => Some(role::USERS),
+        ResourceKind::Members => Some(role::MEMBERS),
+        ResourceKind::Json | ResourceKind::Changes | ResourceKind::File => None,
     }
 }
 

@@ -5,7 +5,7 @@ use url::Url;
 
 use super::history_query::HistoryQuery;
 use crate::error::Error;
-use crate::http::request::{Request, RequestKind, encode};
+use crate::http::request::{Request, ResourceKind, encode};
 
 /// Users per page: the directory's maximum.
 const USERS: u32 = 999;
@@ -18,13 +18,13 @@ const PLANS: &str = "assignedPlans";
 
 /// All users of the directory.
 pub(super) fn users(api: &Url) -> Result<Request, Error> {
-    list(api, "users", &properties(), RequestKind::Users)
+    list(api, "users", &properties(), ResourceKind::Users)
 }
 
 /// Deleted users that can still be restored.
 pub(super) fn deleted_users(api: &Url) -> Result<Request, Error> {
     let properties = format!("{},deletedDateTime", properties());
-    list(api, "directory/deletedItems/microsoft.graph.user", &properties, RequestKind::Users)
+    list(api, "directory/deletedItems/microsoft.graph.user", &properties, ResourceKind::Users)
 }
 
 /// All users in a group, nested groups included.
@@ -32,20 +32,25 @@ pub(super) fn members(api: &Url, group_id: &str) -> Result<Request, Error> {
     if !is_guid(group_id) {
         return Err(Error::Usage { what: "the id of a group is a GUID".to_owned() });
     }
-    list(api, &format!("groups/{group_id}/transitiveMembers/microsoft.graph.user"), &properties(), RequestKind::Members)
+    list(
+        api,
+        &format!("groups/{group_id}/transitiveMembers/microsoft.graph.user"),
+        &properties(),
+        ResourceKind::Members,
+    )
 }
 
 /// One user.
 pub(super) fn user(api: &Url, id_or_name: &str) -> Result<Request, Error> {
     let url = url(&format!("{api}users/{}?$select={}", segment(id_or_name)?, properties()))?;
-    let mut request = Request::first_page(url, &GRAPH_USER, RequestKind::User);
+    let mut request = Request::first_page(url, &GRAPH_USER, ResourceKind::User);
     request.page = None;
     Ok(request)
 }
 
 /// Any user's id: the cheapest call there is.
 pub(super) fn anyone(api: &Url) -> Result<Request, Error> {
-    Ok(Request::first_page(url(&format!("{api}users?$top=1&$select=id"))?, &GRAPH_USER, RequestKind::Users))
+    Ok(Request::first_page(url(&format!("{api}users?$top=1&$select=id"))?, &GRAPH_USER, ResourceKind::Users))
 }
 
 /// The first page of a user's history.
@@ -71,7 +76,7 @@ fn interactions(
     model: Option<&str>,
 ) -> Result<Request, Error> {
     let (user, filter) = (segment(user_id)?, filter(query));
-    let kind = RequestKind::History { filtered: filter.is_some() };
+    let kind = ResourceKind::History { filtered: filter.is_some() };
     let filter = filter.map_or_else(String::new, |filter| format!("&$filter={}", encode(&filter)));
     let model = model.map_or_else(String::new, |model| format!("&model={}", encode(model)));
     let path = "interactionHistory/getAllEnterpriseInteractions";
@@ -93,7 +98,7 @@ fn filter(query: &HistoryQuery) -> Option<String> {
     })
 }
 
-fn list(api: &Url, path: &str, properties: &str, kind: RequestKind) -> Result<Request, Error> {
+fn list(api: &Url, path: &str, properties: &str, kind: ResourceKind) -> Result<Request, Error> {
     let url = url(&format!("{api}{path}?$select={properties}&$top={USERS}"))?;
     Ok(Request::first_page(url, &GRAPH_USER, kind))
 }

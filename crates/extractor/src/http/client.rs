@@ -22,7 +22,7 @@ use super::meter::Counters;
 use super::network::Network;
 use super::origin::redacted;
 use super::rate_limiter::RateLimiter;
-use super::request::{FilePortion, Request, RequestKind};
+use super::request::{FilePortion, Request, ResourceKind};
 use super::retry::{Attempts, RetryPolicy};
 use super::service_clock::ServiceClock;
 use super::throttle_gate::ThrottleGate;
@@ -166,7 +166,7 @@ impl Client {
         let retry_policy = &self.limits.retry_policy;
         let max_attempts = match request.kind {
             _ if never_reached => retry_policy.max_attempts_unreached,
-            RequestKind::File => retry_policy.max_attempts_single,
+            ResourceKind::File => retry_policy.max_attempts_single,
             _ if transient.request_specific => retry_policy.max_attempts_single,
             _ => retry_policy.max_attempts,
         };
@@ -245,7 +245,7 @@ impl Client {
         let headers = response.headers().clone();
         let budget = Some(&self.budget).filter(|_| request.kind.is_bounded());
         match (request.kind, budget) {
-            (RequestKind::File, budget) => {
+            (ResourceKind::File, budget) => {
                 let read = match &request.portion {
                     FilePortion::Part(range) if is_part => {
                         let body = body::part(response, range.end - range.start).await;

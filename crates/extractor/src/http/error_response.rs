@@ -11,7 +11,7 @@ use super::attempt_error::{AttemptError, Transient};
 use super::request::Request;
 use super::retry::{Attempts, retry_after};
 use crate::auth::token::AccessToken;
-use crate::error::Call;
+use crate::error::FailedCall;
 use crate::json;
 
 /// Headers in which services send their request id.
@@ -53,7 +53,7 @@ impl<'a> ErrorResponse<'a> {
     }
 
     /// The call that was refused.
-    pub(crate) fn call(&self) -> Box<Call> {
+    pub(crate) fn call(&self) -> Box<FailedCall> {
         self.request.call(self.attempts, Some(self.status.as_u16()), self.body.request_id.clone())
     }
 

@@ -9,11 +9,11 @@ use url::Url;
 use super::body::MAX_FILE;
 use super::origin::redacted;
 use super::retry::Attempts;
-use crate::error::Call;
+use crate::error::FailedCall;
 
 /// The kind of resource requested.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RequestKind {
+pub(crate) enum ResourceKind {
     /// A JSON object, or a page of Dataverse rows.
     Json,
     /// A page of change tracking.
@@ -31,7 +31,7 @@ pub(crate) enum RequestKind {
     },
 }
 
-impl RequestKind {
+impl ResourceKind {
     /// Whether its body counts against the budget: many of these are in memory at once.
     pub(crate) fn is_bounded(self) -> bool {
         matches!(self, Self::File | Self::History { .. })
@@ -56,7 +56,7 @@ pub(crate) enum FilePortion {
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     pub(crate) url: Url,
-    pub(crate) kind: RequestKind,
+    pub(crate) kind: ResourceKind,
     /// The table whose rows are requested.
     pub(crate) table: Option<&'static str>,
     /// The one column that the request is about.
@@ -78,7 +78,7 @@ impl Request {
         let prefer = String::new();
         Self {
             url,
-            kind: RequestKind::Json,
+            kind: ResourceKind::Json,
             table: None,
             column: None,
             page: None,
@@ -89,7 +89,7 @@ impl Request {
     }
 
     /// The first page of a stream, without preferences.
-    pub(crate) fn first_page(url: Url, table: &Table, kind: RequestKind) -> Self {
+    pub(crate) fn first_page(url: Url, table: &Table, kind: ResourceKind) -> Self {
         Self { kind, table: Some(table.name), page: Some(1), ..Self::json(url) }
     }
 
@@ -108,8 +108,8 @@ impl Request {
     }
 
     /// Describes the call, as far as it went.
-    pub(crate) fn call(&self, attempts: &Attempts, status: Option<u16>, request_id: Option<String>) -> Box<Call> {
-        Box::new(Call {
+    pub(crate) fn call(&self, attempts: &Attempts, status: Option<u16>, request_id: Option<String>) -> Box<FailedCall> {
+        Box::new(FailedCall {
             method: "GET",
             url: redacted(&self.url),
             page: self.page,
@@ -121,9 +121,9 @@ impl Request {
     }
 
     /// Describes the call, with the number of attempts only.
-    pub(crate) fn call_after(&self, attempts: u32) -> Box<Call> {
+    pub(crate) fn call_after(&self, attempts: u32) -> Box<FailedCall> {
         let (method, url, page) = ("GET", redacted(&self.url), self.page);
-        Box::new(Call { method, url, page, attempts, ..Call::default() })
+        Box::new(FailedCall { method, url, page, attempts, ..FailedCall::default() })
     }
 }
 

@@ -134,7 +134,7 @@ async fn pages_without_end_are_an_error() {
     let request = crate::http::request::Request::first_page(
         server.url.join("/v1.0/copilot/users/x/y").unwrap(),
         &copilot_lake_tables::AI_INTERACTION,
-        crate::http::request::RequestKind::History { filtered: true },
+        crate::http::request::ResourceKind::History { filtered: true },
     );
     let pages: Vec<_> = crate::page_stream::on_demand(Arc::clone(&service.client), Ok(request), 3).collect().await;
     let [Ok(_), Ok(_), Ok(_), Err(Error::BadPage { reason, call })] = pages.as_slice() else { panic!("{pages:?}") };
