@@ -36,13 +36,13 @@ fn text<'b>(batch: &'b RecordBatch, column: &str, row: usize) -> Option<&'b str>
     array.is_valid(row).then(|| array.value(row))
 }
 
-/// Whether the long form of a test is asked for: `make soak`.
+/// Whether the long form of a test is requested: `make soak`.
 #[expect(clippy::disallowed_methods, reason = "`make soak` speaks through the environment")]
 fn is_soak() -> bool {
     std::env::var_os("COPILOT_LAKE_SOAK").is_some()
 }
 
-/// The rows of a batch, as text by column; nulls are left out.
+/// The rows of a batch, as text by column, without nulls.
 fn of_batch(batch: &RecordBatch) -> Vec<BTreeMap<String, String>> {
     let mut rows = vec![BTreeMap::new(); batch.num_rows()];
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {

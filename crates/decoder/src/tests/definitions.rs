@@ -1,4 +1,4 @@
-//! What follows from a definition: annotations that are columns, labels, tables without weeks.
+//! Derived from a definition: annotations that are columns, labels, tables without weeks.
 
 use copilot_lake_tables::{CONVERSATION_INSIGHT, Instant, Labels, SYSTEM_USER, Table, Week};
 

@@ -1,4 +1,4 @@
-//! Interactions of Microsoft 365 Copilot: every value lands, and texts read as a person would expect.
+//! Interactions of Microsoft 365 Copilot: every value has a place, and texts read as a person would expect.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ fn decode(rows: &Value) -> DecodedInteractions {
     decode_interactions(USER, rows.to_string().as_bytes(), Instant::parse("2025-11-05T12:00:00Z").unwrap()).unwrap()
 }
 
-/// The rows of a table, as text by column; nulls are left out.
+/// The rows of a table, as text by column, without nulls.
 fn rows(decoded: &DecodedInteractions, table: &str) -> Vec<BTreeMap<String, String>> {
     let of_table = decoded.batches.iter().filter(|(of, ..)| of.name == table);
     of_table.flat_map(|(_, _, batch)| of_batch(batch)).collect()

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{base64, utf16};
 use crate::{Charset, TextDecoder, TextStatus};
 
-/// Answers each line, the bytes in hexadecimal, with the text behind up to two layers of base64 in each charset.
+/// Answers each line, bytes in hexadecimal, with the text inside up to two layers of base64 in each charset.
 const PYTHON: &str = r#"
 import base64, json, sys
 def text(data, charset):
@@ -30,7 +30,7 @@ for line in sys.stdin:
     print(json.dumps(answer))
 "#;
 
-/// Answers by Python, one for each case; none when there is no Python.
+/// Python's answers, one per case; `None` without Python.
 fn ask(cases: &[Case]) -> Option<Vec<Value>> {
     let python = Command::new("python3")
         .args(["-I", "-c", PYTHON])

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{ID, base64, text, utf16};
 use crate::{Charset, DecodedPayloads, Fetched, RawPayload, SourceRow, decode_payloads};
 
-/// A payload of the transcript column, whose row is of 2024-03-21.
+/// A payload of the transcript column; its row is dated 2024-03-21.
 pub(super) fn transcript_of(id: &str, fetched: Fetched<Vec<u8>>) -> RawPayload<Vec<u8>> {
     let column = COPILOT_TRANSCRIPT_DATA.column("msdyn_transcriptdata").unwrap();
     let row = SourceRow {
@@ -55,7 +55,7 @@ fn rejects(decoded: &DecodedPayloads) -> Vec<(&'static str, &str, &'static str, 
     rejects.collect()
 }
 
-/// The shape of the published sample: key orders differ, sources only where the bot cites some.
+/// The shape of the published sample: key order varies, and sources exist only if the bot cites some.
 const PUBLISHED: &str = r#"{"messages":[
     {"id":"283C2269-b131-dac2-3aed-847bd99402e7","requestId":"93893746-e203-e9b6-18b9-887d68d18daf","message":"How can I book a trip?",
      "sequence":0,"user":"user","timestamp":1711052758750,"isActivityError":false,"context":{}},

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What an independent parser says: the rows as a value, and the links.
+/// The result of an independent parser: the rows as a value, and the links.
 fn oracle(body: &[u8]) -> Option<(serde_json::Value, [Option<String>; 2])> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let value: serde_json::Value = serde_json::from_slice(text).ok()?;

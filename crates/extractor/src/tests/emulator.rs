@@ -1,4 +1,4 @@
-//! Against the emulator: that both read the vendor's pages in the same way.
+//! Against the emulator: both read the vendor's documentation in the same way.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ fn everything() -> Slice {
     Slice { start, end, ..slice() }
 }
 
-/// Every row of the table by key, and the pages it took.
+/// Every row of the table by key, and the number of pages.
 async fn read_all(service: &Dataverse) -> (Vec<serde_json::Value>, usize) {
     let pages: Vec<Page> = service.pages(&everything(), &Selection::all(&COPILOT_EVENT)).try_collect().await.unwrap();
     let rows = pages.iter().flat_map(|page| serde_json::from_slice::<Vec<serde_json::Value>>(page.rows()).unwrap());

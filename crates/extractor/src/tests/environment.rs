@@ -1,4 +1,4 @@
-//! What the environment has: metadata, labels, totals, privileges, first rows.
+//! What the environment has: metadata, labels, row counts, privileges, first rows.
 
 use super::*;
 use crate::{AnyFile, PrivilegeDepth};
@@ -11,7 +11,7 @@ fn query(target: &str) -> Vec<(String, String)> {
     url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
-/// The metadata of the event table with these attributes beside its key.
+/// The metadata of the event table with its key and these attributes.
 fn events(attributes: &str) -> Reply {
     let key = r#"{"LogicalName":"msdyn_copiloteventid","AttributeType":"Uniqueidentifier"},
         {"LogicalName":"partitionid","AttributeType":"String"}"#;

@@ -1,4 +1,4 @@
-//! What refusals become.
+//! Classification of Dataverse's error responses.
 
 use super::*;
 

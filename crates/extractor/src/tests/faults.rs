@@ -1,4 +1,4 @@
-//! Faults that pass.
+//! Transient faults.
 
 use super::*;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const ROWS: &str = r#"[{"@odata.etag":"1","a":"x]}"},{"@odata.etag":"2","a":"y"}]"#;
 
-/// Walks over two pages of which the second fails once in this way; returns the second page.
+/// Reads two pages, the second of which fails once in this way; returns the second page.
 async fn after(fault: impl Fn() -> Reply + Send + Sync + 'static) -> (Page, Dataverse, Server) {
     let server = Server::start(move |request| match request.number {
         1 => page(&request, "[]", Some("/second")),
@@ -146,8 +146,8 @@ async fn a_server_that_is_not_dataverse_is_given_up_early() {
     assert_eq!((reason.as_str(), call.attempts), ("the answer to WhoAmI is not Dataverse's", 3));
 }
 
-/// The first request is refused with this code; then 80 walks go at once. How many requests were under way at most, when
-/// the service waits until so many are.
+/// The first request is refused with this code, then 80 streams start at once. Returns the maximum number of requests
+/// in flight, with the service waiting for that many.
 async fn most_under_way_after(code: &'static str, expected: usize) -> usize {
     let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let full = Arc::new(tokio::sync::Barrier::new(expected));

@@ -91,7 +91,7 @@ async fn a_name_outside_ascii_is_decoded_where_it_is_utf_8() {
     }
 }
 
-/// Serves a file in parts of what is asked for.
+/// Serves a file in the requested parts.
 fn served(request: &Request, bytes: &[u8]) -> Reply {
     let Some(range) = request.header("range") else { return file(bytes) };
     let (start, end) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')).unwrap();

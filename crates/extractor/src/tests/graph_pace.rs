@@ -1,4 +1,4 @@
-//! The pace of a tenant, and the pauses that all its requests share.
+//! A tenant's rate limit, and the pauses that all its requests share.
 
 use super::*;
 

@@ -1,18 +1,18 @@
-//! What refusals of Graph become.
+//! Classification of Graph's error responses.
 
 use super::*;
 use futures::TryStreamExt;
 
 const TEXT: &str = "What Ada Lovelace wrote to ada@example.org.";
 
-/// A refusal as Graph sends it.
+/// An error response as Graph sends it.
 fn refused(status: u16, code: &str, message: &str) -> Reply {
     let inner = r#"{"date":"2026-01-01T00:00:00","request-id":"inner-id"}"#;
     let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}","innerError":{inner}}}}}"#);
     Reply::new(status, body).header("request-id", "22222222-bbbb")
 }
 
-/// The error of a filtered history whose first page is refused so, by one request.
+/// The error of a filtered history whose first page gets this response, by a single request.
 async fn error(status: u16, code: &'static str, message: &'static str) -> Error {
     let server = Server::start(move |_| refused(status, code, message)).await;
     let mut pages = history(&graph(server.url.clone())).await;

@@ -1,10 +1,10 @@
-//! Walking over the pages of Graph.
+//! Page streams of Graph.
 
 use super::*;
 use futures::{FutureExt, TryStreamExt};
 use std::sync::Arc;
 
-/// The parameters of a target, decoded.
+/// The decoded query parameters of a target.
 fn query(target: &str) -> Vec<(String, String)> {
     let (_, query) = target.split_once('?').unwrap();
     url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()

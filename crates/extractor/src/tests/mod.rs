@@ -45,7 +45,7 @@ fn with_credential(url: Url, credential: Credential) -> DataverseSettings {
     DataverseSettings { url, auth, network: Network::default(), page_size: 3 }
 }
 
-/// As patient as in use, but in milliseconds.
+/// The production retry policy, in milliseconds.
 fn dataverse(url: Url) -> Dataverse {
     impatient(settings(url))
 }
@@ -60,7 +60,7 @@ fn graph_settings(url: Url) -> GraphSettings {
     GraphSettings { url, version: "v1.0".to_owned(), auth, network, requests_per_second: 1e6, model: None }
 }
 
-/// As patient as in use, but in milliseconds, and without a pace to speak of.
+/// The production retry policy in milliseconds, without a noticeable rate limit.
 fn graph(url: Url) -> Graph {
     graph_of(graph_settings(url))
 }
@@ -70,7 +70,7 @@ fn graph_of(settings: GraphSettings) -> Graph {
     Graph::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap()
 }
 
-/// A user of Graph, who must not be seen in errors and logs.
+/// A Graph user, who must never show up in errors and logs.
 const PERSON: &str = "f9d841e5-0000-4000-8000-00000000beef";
 
 fn june() -> HistoryQuery {
@@ -105,7 +105,7 @@ fn rows(pages: &[Result<Page, Error>]) -> Vec<&str> {
     pages.iter().map(|page| std::str::from_utf8(page.as_ref().unwrap().rows()).unwrap()).collect()
 }
 
-/// A page whose link leads to `link` of the server that was asked.
+/// A page whose next link leads to `link` on the same server.
 fn page(request: &Request, rows: &str, link: Option<&str>) -> Reply {
     let link = link.map_or_else(String::new, |link| format!(r#","@odata.nextLink":"{}{link}""#, request.base()));
     Reply::ok(format!(r#"{{"@odata.context":"c","value":{rows}{link}}}"#))

@@ -1,10 +1,10 @@
-//! Proxies: who goes through one, and who never does.
+//! Proxies: which requests use one, and which never do.
 
 use super::*;
 
 const PASSWORD: &str = "p@ss word";
 
-/// A proxy that lets nobody through, and settings to use it.
+/// A proxy that rejects everything, and settings to use it.
 async fn proxy() -> (Server, Network) {
     let server = Server::start(|_| Reply::new(407, "hunter2")).await;
     let mut url = server.url.clone();
@@ -13,7 +13,7 @@ async fn proxy() -> (Server, Network) {
     (server, Network { proxy: Some(url), ca: None })
 }
 
-/// What the proxy was asked, and as whom.
+/// What the proxy was asked for, and as whom.
 fn asked(proxy: &Server) -> Vec<(String, Option<String>)> {
     let requests = proxy.asked().into_iter().chain(proxy.signed_in());
     requests

@@ -1,4 +1,4 @@
-//! The service of these tests: HTTP/1.1 on a loopback port, a token endpoint, and whatever a test answers.
+//! The test server: HTTP/1.1 on a loopback port, a token endpoint, and whatever a test responds.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use url::Url;
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     /// From 1, sign-ins not counted.
@@ -44,7 +44,7 @@ impl Request {
     }
 }
 
-/// An answer, and how it may go wrong on the way.
+/// A response, and how it may be corrupted on the way.
 pub(super) struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
@@ -104,7 +104,7 @@ struct Shared {
     count: watch::Sender<usize>,
 }
 
-/// A running server; it ends when dropped.
+/// A running server; stops on drop.
 pub(super) struct Server {
     pub(super) url: Url,
     shared: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! Change tracking, and rows by their ids.
+//! Change tracking, and rows by id.
 
 use super::*;
 use copilot_lake_tables::{COPILOT_TRANSCRIPT_DATA, SYSTEM_USER};

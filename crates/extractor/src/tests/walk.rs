@@ -1,4 +1,4 @@
-//! Walking over pages.
+//! Page streams of Dataverse.
 
 use super::*;
 use futures::TryStreamExt;

@@ -1,4 +1,4 @@
-//! Pages made at random, and what is to become of their values.
+//! Randomly generated pages, and the expected values.
 
 use std::collections::BTreeMap;
 

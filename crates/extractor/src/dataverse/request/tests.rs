@@ -1,4 +1,4 @@
-//! What is asked of Dataverse, word for word.
+//! Requests to Dataverse, verbatim.
 
 use super::*;
 use crate::dataverse::dialect;

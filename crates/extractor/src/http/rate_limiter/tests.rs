@@ -5,7 +5,7 @@ use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// When requests left that so many workers sent one after the other, each answered after a while.
+/// The times at which requests left, sent by this many workers one after the other with this latency.
 async fn departures(
     rate_limiter: Arc<RateLimiter>,
     workers: usize,
@@ -36,7 +36,7 @@ async fn departures(
     left
 }
 
-/// The most that left within any second.
+/// The most requests within any second.
 fn most_in_a_second(left: &[Duration]) -> usize {
     let mut second = VecDeque::new();
     left.iter()
