@@ -232,10 +232,10 @@ impl PayloadArchive {
         for payload in payloads {
             let mut line = PayloadLine::of(&payload.row, extracted_at);
             match &payload.fetched {
-                Fetched::Bytes(bytes, name) | Fetched::OtherSize(bytes, name, _) => {
+                Fetched::Bytes(bytes, name) | Fetched::SizeMismatch(bytes, name, _) => {
                     self.archive.payload(self.next, Bytes::copy_from_slice(bytes.as_ref())).await?;
                     (line.number, line.service_name) = (Some(self.next), name.clone());
-                    if let Fetched::OtherSize(_, _, size) = &payload.fetched {
+                    if let Fetched::SizeMismatch(_, _, size) = &payload.fetched {
                         line.size = Some(*size);
                     }
                     self.next += 1;
@@ -301,7 +301,7 @@ impl PayloadLine {
     pub(crate) fn fetched(&self, bytes: Option<Bytes>) -> Fetched<Bytes> {
         match (bytes, self.status.as_deref()) {
             (Some(bytes), _) => match self.size {
-                Some(size) => Fetched::OtherSize(bytes, self.service_name.clone(), size),
+                Some(size) => Fetched::SizeMismatch(bytes, self.service_name.clone(), size),
                 None => Fetched::Bytes(bytes, self.service_name.clone()),
             },
             (None, Some("too_large")) => Fetched::TooLarge(self.size.unwrap_or_default()),

@@ -306,7 +306,7 @@ async fn fetch(
         Ok(file) => {
             let name = file.name.clone();
             match file.other_size {
-                Some(size) => Fetched::OtherSize(FetchedFile(file), name, size),
+                Some(size) => Fetched::SizeMismatch(FetchedFile(file), name, size),
                 None => Fetched::Bytes(FetchedFile(file), name),
             }
         }

@@ -80,7 +80,7 @@ fn decode_task<B: AsRef<[u8]>>(payloads: &[RawPayload<B>], extracted_at: Instant
         let column = copilot_lake_tables::table(row.table).and_then(|table| table.column(row.column));
         let transcript = column.is_some_and(|column| column.transcript).then(|| stored_id(&row.id));
         match fetched {
-            Fetched::Bytes(bytes, name) | Fetched::OtherSize(bytes, name, _) => {
+            Fetched::Bytes(bytes, name) | Fetched::SizeMismatch(bytes, name, _) => {
                 let bytes = bytes.as_ref();
                 let outcome = decoder.decode(bytes, row.documented);
                 let read = match (&transcript, outcome.text) {
@@ -88,14 +88,14 @@ fn decode_task<B: AsRef<[u8]>>(payloads: &[RawPayload<B>], extracted_at: Instant
                     _ => Ok(()),
                 };
                 let not_a_transcript = read.err().map(|reason| format!("not a transcript: {reason}"));
-                let other_size = match fetched {
-                    Fetched::OtherSize(_, _, size) => {
+                let size_mismatch = match fetched {
+                    Fetched::SizeMismatch(_, _, size) => {
                         Some(format!("the service declares {size} bytes and sends {}", bytes.len()))
                     }
                     _ => None,
                 };
                 let undecodable = outcome.reason.map(str::to_owned);
-                let reasons: Vec<_> = other_size.into_iter().chain(undecodable.or(not_a_transcript)).collect();
+                let reasons: Vec<_> = size_mismatch.into_iter().chain(undecodable.or(not_a_transcript)).collect();
                 let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
                 rows.append_bytes(row, name.as_deref(), bytes, &outcome, reason.as_deref());
             }

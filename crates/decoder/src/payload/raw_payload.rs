@@ -31,7 +31,7 @@ pub enum Fetched<B> {
     /// Its bytes, and its name according to the service.
     Bytes(B, Option<String>),
     /// The same, with the size that the service declares, which differs.
-    OtherSize(B, Option<String>, u64),
+    SizeMismatch(B, Option<String>, u64),
     /// The service has no such File.
     Missing,
     /// It exceeds the size that the service allows.
@@ -44,7 +44,7 @@ impl<B> Fetched<B> {
     /// The bytes, if there are any.
     pub fn bytes(&self) -> Option<&B> {
         match self {
-            Self::Bytes(bytes, _) | Self::OtherSize(bytes, ..) => Some(bytes),
+            Self::Bytes(bytes, _) | Self::SizeMismatch(bytes, ..) => Some(bytes),
             Self::Missing | Self::TooLarge(_) | Self::Failed(_) => None,
         }
     }

@@ -233,7 +233,7 @@ fn payloads_keep_their_order_whatever_they_are() {
     payloads[4].fetched = Fetched::Failed("tired".to_owned());
     payloads[5].fetched = Fetched::TooLarge(99);
     payloads[6].fetched = Fetched::Bytes(vec![0x80], None);
-    payloads[9].fetched = Fetched::OtherSize(body.clone(), None, 7);
+    payloads[9].fetched = Fetched::SizeMismatch(body.clone(), None, 7);
     payloads[7].row.table = "msdyn_copilotevent";
     payloads[7].row.column = "msdyn_interactiondata";
     payloads[8].row.row_time = Instant(0);
