@@ -305,7 +305,7 @@ async fn fetch(
     let fetched = match service.file(&address(table, &row)).await {
         Ok(file) => {
             let name = file.name.clone();
-            match file.other_size {
+            match file.declared_size {
                 Some(size) => Fetched::SizeMismatch(FetchedFile(file), name, size),
                 None => Fetched::Bytes(FetchedFile(file), name),
             }

@@ -40,7 +40,7 @@ pub struct FileContent {
     /// The stored file name.
     pub name: Option<String>,
     /// The size that the service declares, if it differs from that of the bytes: they were received twice, identically.
-    pub other_size: Option<u64>,
+    pub declared_size: Option<u64>,
     /// Releases the memory on drop.
     _reservation: Option<BodyReservation>,
 }
@@ -54,8 +54,8 @@ impl fmt::Debug for FileContent {
 
 impl FileContent {
     fn new(bytes: Bytes, headers: &HeaderMap, reservation: Option<BodyReservation>) -> Self {
-        let other_size = body::declared(headers).filter(|size| *size != bytes.len() as u64);
-        Self { bytes, name: name(headers), other_size, _reservation: reservation }
+        let declared_size = body::declared(headers).filter(|size| *size != bytes.len() as u64);
+        Self { bytes, name: name(headers), declared_size, _reservation: reservation }
     }
 }
 
@@ -94,7 +94,7 @@ fn accept_whole() -> impl Fn(ServiceResponse) -> Result<FileContent, &'static st
     let before = Cell::new(None);
     move |response| {
         let file = FileContent::new(response.body, &response.headers, response.reservation);
-        let received = file.other_size.map(|size| (size, hash(&file.bytes)));
+        let received = file.declared_size.map(|size| (size, hash(&file.bytes)));
         match received.is_none() || before.replace(received) == received {
             true => Ok(file),
             false => Err(WRONG_SIZE),

@@ -71,11 +71,11 @@ async fn a_file_of_another_size_that_comes_twice_alike_is_kept() {
     for size in ["6", "4", "0"] {
         let (found, server) = fetch(move |_| Reply::ok("12345").header("x-ms-file-size", size)).await;
         let found = found.unwrap();
-        assert_eq!((&found.bytes[..], found.other_size), (&b"12345"[..], size.parse().ok()));
+        assert_eq!((&found.bytes[..], found.declared_size), (&b"12345"[..], size.parse().ok()));
         assert_eq!(server.asked().len(), 2);
     }
     let (found, _server) = fetch(|_| file(b"12345")).await;
-    assert_eq!(found.unwrap().other_size, None);
+    assert_eq!(found.unwrap().declared_size, None);
 }
 
 #[tokio::test]
@@ -119,7 +119,7 @@ async fn a_file_above_16_mib_comes_in_parts_of_which_each_is_tried_alone() {
     })
     .await;
     let found = found.unwrap();
-    assert!(found.bytes == large() && found.other_size.is_none());
+    assert!(found.bytes == large() && found.declared_size.is_none());
     let ranges: Vec<_> = server.asked().iter().map(|asked| asked.header("range").map(str::to_owned)).collect();
     let range = |part: usize| Some(format!("bytes={}-{}", part << 22, ((part + 1) << 22) - 1));
     let expected = [None, range(0), range(1), range(1), range(2), range(2), range(3), range(4)];
