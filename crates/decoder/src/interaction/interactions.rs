@@ -58,20 +58,20 @@ pub(crate) fn decode_interactions(
 #[derive(Default)]
 pub struct Interactions {
     /// First versions, then second versions of rows sent again with other content, then third ones.
-    revisions: Vec<Revision>,
+    revisions: Vec<RevisionRows>,
     /// The revision that holds the latest version of each interaction, by a hash of its key.
     latest: HashMap<u64, usize>,
     rows: u64,
 }
 
 /// Rows, at most one version of each interaction.
-struct Revision {
+struct RevisionRows {
     interactions: TableRows,
     children: [TableRows; CHILDREN.len()],
     keys: HashSet<u64>,
 }
 
-impl Default for Revision {
+impl Default for RevisionRows {
     fn default() -> Self {
         Self {
             interactions: TableRows::new(&AI_INTERACTION),
@@ -150,7 +150,7 @@ impl Interactions {
         };
         self.latest.insert(hash, number);
         while self.revisions.len() <= number {
-            self.revisions.push(Revision::default());
+            self.revisions.push(RevisionRows::default());
         }
         let revision = &mut self.revisions[number];
         if number > 0 {
@@ -187,7 +187,7 @@ impl Interactions {
     pub fn finish(self, extracted_at: Instant) -> Result<Vec<DecodedInteractions>, Error> {
         let mut revisions = self.revisions;
         if revisions.is_empty() {
-            revisions.push(Revision::default());
+            revisions.push(RevisionRows::default());
         }
         let decoded = revisions.into_iter().enumerate().map(|(number, revision)| {
             let rows = if number == 0 { self.rows } else { 0 };
@@ -197,7 +197,7 @@ impl Interactions {
     }
 }
 
-impl Revision {
+impl RevisionRows {
     fn finish(self, extracted_at: Instant) -> Result<DecodedInteractions, Error> {
         let Self { interactions, children, keys } = self;
         let mut decoded = DecodedInteractions { keys, ..DecodedInteractions::default() };

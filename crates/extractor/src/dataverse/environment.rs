@@ -47,8 +47,8 @@ impl Environment {
         self.assumed
     }
 
-    fn assumed(tables: &[&'static Table]) -> Self {
-        let tables = tables.iter().map(|table| (table.name, Presence::assumed(table))).collect();
+    fn assume(tables: &[&'static Table]) -> Self {
+        let tables = tables.iter().map(|table| (table.name, Presence::assume(table))).collect();
         Self { tables, assumed: true }
     }
 
@@ -65,7 +65,7 @@ impl Environment {
 }
 
 impl Presence {
-    fn assumed(table: &'static Table) -> Self {
+    fn assume(table: &'static Table) -> Self {
         let (lacks, unknown, secured) = (Vec::new(), Vec::new(), Vec::new());
         Self { selection: Selection::all(table), lacks, unknown, tracks_changes: false, secured }
     }
@@ -121,7 +121,7 @@ pub(crate) async fn discover(client: &Client, api: &Url, tables: &[&'static Tabl
     match found {
         Err(error) if error.is_refusal() => {
             warn!(%error, "the environment's metadata cannot be read: every known table and column is requested");
-            Ok(Environment::assumed(tables))
+            Ok(Environment::assume(tables))
         }
         found => found,
     }
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn an_environment_with_all_that_is_known_is_asked_for_all_of_it() {
         for table in [&COPILOT_EVENT, &COPILOT_TRANSCRIPT, &CONVERSATION_INSIGHT, &SYSTEM_USER] {
-            assert_eq!(presence(table, &definition(table, "")), Presence::assumed(table), "{}", table.name);
+            assert_eq!(presence(table, &definition(table, "")), Presence::assume(table), "{}", table.name);
         }
     }
 
@@ -198,7 +198,7 @@ mod tests {
         let text = presence.selection.text();
         assert_eq!(text, format!("{},_zz_case_value,zz_file,zz_note", Selection::all(&COPILOT_EVENT).text()));
         let people = Presence::from_metadata(&SYSTEM_USER, &definition(&SYSTEM_USER, more)).unwrap();
-        assert_eq!(people, Presence::assumed(&SYSTEM_USER), "of people nothing unknown");
+        assert_eq!(people, Presence::assume(&SYSTEM_USER), "of people nothing unknown");
     }
 
     #[test]
