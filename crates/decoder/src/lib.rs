@@ -3,10 +3,10 @@
 //! Pure and parallel: no clock, no IO, no runtime. The same bytes give the same batches on any number of threads.
 //!
 //! - [`decode_page`]: the JSON array of a page's rows -> [`Decoded`]. The fast path writes each value straight into the
-//! Arrow builder of its column; a page with anything unexpected is read again on the slow path, value by value, so that
-//! a value that does not fit becomes a [`Reject`] with its raw text and a null in its row.
+//!   Arrow builder of its column; a page with anything unexpected is read again on the slow path, value by value: a value
+//!   that does not fit becomes a [`Reject`] with its raw text and a null in its row.
 //! - [`decode_payloads`]: contents of File columns -> rows of `payload`, and of `transcript_message` and
-//! `transcript_source` if the File is a transcript.
+//!   `transcript_source` if the File is a transcript.
 //! - [`Interactions`]: the JSON arrays of Graph history pages -> rows of `ai_interaction` and its child tables.
 //! - [`decode_users`]: the JSON array of a page of Graph users -> rows of `graph_user`, and who is licensed.
 //! - [`assemble`]: named arrays -> a batch with exactly the columns of a table.

@@ -286,7 +286,7 @@ impl Client {
     async fn admit(&self, request: &Request, cost: &mut CallCost) -> Result<(Permit<'_>, Arc<AccessToken>), Error> {
         let permit = self.limits.concurrency.acquire().await;
         cost.throttled += self.wait_for_gate(request).await?;
-        let Some(rate_limiter) = self.limits.rate_limiter.as_ref().filter(|_| request.kind.is_paced()) else {
+        let Some(rate_limiter) = self.limits.rate_limiter.as_ref().filter(|_| request.kind.is_rate_limited()) else {
             return Ok((permit, self.tokens.get().await?));
         };
         let paused = self.gate.paused();
@@ -313,7 +313,7 @@ impl Client {
             self.limits.concurrency.refused(begun);
         }
         if let Some(rate_limiter) =
-            self.limits.rate_limiter.as_ref().filter(|_| transient.throttled && request.kind.is_paced())
+            self.limits.rate_limiter.as_ref().filter(|_| transient.throttled && request.kind.is_rate_limited())
         {
             rate_limiter.throttled(begun, transient.retry_after.unwrap_or_default());
         }

@@ -38,7 +38,7 @@ impl ResourceKind {
     }
 
     /// Whether it is subject to the rate limit.
-    pub(crate) fn is_paced(self) -> bool {
+    pub(crate) fn is_rate_limited(self) -> bool {
         matches!(self, Self::History { .. })
     }
 }
