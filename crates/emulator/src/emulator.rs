@@ -12,15 +12,15 @@ use url::Url;
 
 use crate::Error;
 use crate::clock::Clock;
-use crate::fault::Faults;
-use crate::graph::Graph;
-use crate::graph::served::{Interaction, interactions};
-use crate::limits::Limiter;
-use crate::scenario::Scenario;
+use crate::data::table_store::Store;
+use crate::dataverse::limits::Limiter;
+use crate::graph::report::{Interaction, interactions};
+use crate::graph::service::Graph;
+use crate::http::token_issuer::Tokens;
+use crate::scenario::definition::Scenario;
+use crate::scenario::fault::Faults;
 use crate::served::{Recorder, Request, Served};
 use crate::server::Server;
-use crate::store::Store;
-use crate::token::Tokens;
 
 /// A running emulator. Dropping it ends it at once.
 #[derive(Debug)]

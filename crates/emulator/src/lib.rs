@@ -31,65 +31,25 @@
 //! # }
 //! ```
 
-mod address;
-mod assertion;
-mod changes;
 mod clock;
-mod columns;
-mod context;
+mod control;
 mod data;
-mod dates;
-mod due;
+mod dataverse;
 mod emulator;
-mod explicit;
-mod fault;
-mod fields;
-mod filter;
-mod generate;
 mod graph;
-mod json;
-mod limits;
-mod link;
-mod links;
-mod managed;
-mod metadata;
-mod own;
-mod page;
-mod payload;
-mod people;
-mod privilege;
-mod prose;
-mod query;
-mod random;
-mod render;
-mod reply;
+mod http;
 mod route;
-mod row;
-mod rows;
 mod scenario;
 mod served;
 mod server;
-mod session;
-mod settings;
-mod shape;
-mod specs;
-mod store;
-mod text;
-mod token;
-mod tokens;
-mod total;
-mod tracking;
-mod value;
-mod walk;
-mod world;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 pub use emulator::Emulator;
-pub use graph::served::{GraphServed, Interaction};
+pub use graph::report::{GraphServed, Interaction};
 pub use route::Kind;
-pub use scenario::Scenario;
+pub use scenario::definition::Scenario;
 pub use served::{Request, Served, TableServed};
 
 /// The only tenant.

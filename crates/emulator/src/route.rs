@@ -2,9 +2,9 @@
 
 use copilot_lake_tables::Table;
 
-use crate::graph::call::GraphCall;
-use crate::managed::Host;
-use crate::scenario::tables;
+use crate::graph::route::GraphCall;
+use crate::http::managed_identity::Host;
+use crate::scenario::definition::tables;
 
 /// The kind of a request, as it is counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

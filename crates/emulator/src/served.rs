@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use copilot_lake_tables::Week;
 use serde::Serialize;
 
-use crate::graph::served::GraphServed;
+use crate::data::table_rows::Rows;
+use crate::graph::report::GraphServed;
+use crate::http::token_issuer::APPLICATIONS;
 use crate::route::Kind;
-use crate::rows::Rows;
-use crate::token::APPLICATIONS;
 
 /// What an emulator was asked for and has sent until now.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]

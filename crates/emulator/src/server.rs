@@ -12,20 +12,20 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
 use crate::clock::{Clock, http_date};
-use crate::data::Asked;
-use crate::fault::{FaultKind, Faults};
-use crate::graph::{Asking, Graph};
-use crate::limits::Limiter;
-use crate::query::Preferences;
-use crate::random::guid_text;
-use crate::reply::{Answer, Cut, Refusal, Reply};
+use crate::data::random::guid_text;
+use crate::data::table_store::Store;
+use crate::dataverse::change_tracking::DELTA;
+use crate::dataverse::handler::Asked;
+use crate::dataverse::limits::Limiter;
+use crate::dataverse::query::Preferences;
+use crate::graph::service::{Asking, Graph};
+use crate::http::response::{Answer, Cut, Refusal, Reply};
+use crate::http::token_issuer::{Tokens, challenge};
 use crate::route::{Kind, Route, decode};
+use crate::scenario::fault::{FaultKind, Faults};
+use crate::scenario::settings::ServiceSettings;
+use crate::scenario::specs::Phase;
 use crate::served::{Answered, Recorder};
-use crate::settings::ServiceSettings;
-use crate::specs::Phase;
-use crate::store::Store;
-use crate::token::{Tokens, challenge};
-use crate::tracking::DELTA;
 
 /// Everything that requests share.
 #[derive(Debug)]
@@ -184,7 +184,7 @@ fn compress(answer: &mut Answer) {
     if encoder.write_all(&answer.join()).is_ok()
         && let Ok(bytes) = encoder.finish()
     {
-        answer.content = crate::reply::Content::Frames([Bytes::from(bytes)].into());
+        answer.content = crate::http::response::Content::Frames([Bytes::from(bytes)].into());
         answer.header(CONTENT_ENCODING, "gzip");
     }
 }

@@ -5,13 +5,13 @@ use bytes::Bytes;
 use copilot_lake_tables::Instant;
 use url::form_urlencoded;
 
-use crate::fault::FaultKind;
-use crate::graph::answer::GraphAsked;
-use crate::graph::call::What;
-use crate::graph::profile::{select, write};
+use crate::data::random::{hash, mix};
+use crate::graph::handler::GraphAsked;
+use crate::graph::route::What;
 use crate::graph::tenant::Tenant;
-use crate::random::{hash, mix};
-use crate::reply::{Answer, Refusal};
+use crate::graph::user_json::{select, write};
+use crate::http::response::{Answer, Refusal};
+use crate::scenario::fault::FaultKind;
 
 /// People per page unless `$top` says otherwise, and the most.
 const USUAL: usize = 100;

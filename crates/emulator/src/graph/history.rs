@@ -3,14 +3,14 @@
 use base64_simd::STANDARD;
 use url::form_urlencoded;
 
-use crate::fault::FaultKind;
-use crate::graph::answer::GraphAsked;
-use crate::graph::app::FOLDERS;
-use crate::graph::filter::HistoryFilter;
-use crate::graph::row::Renderer;
+use crate::graph::copilot_app::FOLDERS;
+use crate::graph::handler::GraphAsked;
+use crate::graph::history_cursor::{Present, Walk};
+use crate::graph::history_filter::HistoryFilter;
+use crate::graph::interaction_json::Renderer;
 use crate::graph::tenant::Tenant;
-use crate::graph::walk::{Present, Walk};
-use crate::reply::{Answer, Refusal};
+use crate::http::response::{Answer, Refusal};
+use crate::scenario::fault::FaultKind;
 
 /// Interactions per page unless `$top` says otherwise, and the most.
 const USUAL: usize = 10;

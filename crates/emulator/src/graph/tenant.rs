@@ -5,13 +5,13 @@ use std::collections::{BTreeSet, HashMap};
 use copilot_lake_tables::Instant;
 
 use crate::Error;
-use crate::graph::app::share;
-use crate::graph::block::{BLOCK, Strand, Whose};
-use crate::graph::hours::work;
-use crate::graph::person::{Licence, Person};
-use crate::graph::spec::{GraphSpec, GroupSpec, UserSpec, Who};
-use crate::graph::spelled::Spelled;
-use crate::random::{Random, hash, mix};
+use crate::data::random::{Random, hash, mix};
+use crate::graph::copilot_app::share;
+use crate::graph::explicit::Spelled;
+use crate::graph::generated::{BLOCK, Strand, Whose};
+use crate::graph::user::{Licence, Person};
+use crate::graph::working_hours::work;
+use crate::scenario::graph::{GraphSpec, GroupSpec, UserSpec, Who};
 
 /// The state of a tenant.
 #[derive(Debug, Clone, Default)]

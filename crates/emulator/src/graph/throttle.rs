@@ -6,9 +6,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::graph::spec::HistoryLimits;
-use crate::reply::Refusal;
-use crate::token::APPLICATIONS;
+use crate::http::response::Refusal;
+use crate::http::token_issuer::APPLICATIONS;
+use crate::scenario::graph::HistoryLimits;
 
 /// Counts the requests for histories.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{World, all, events, ids};
 use crate::Scenario;
-use crate::scenario::tables;
+use crate::scenario::definition::tables;
 
 const SET: &str = "msdyn_copilotevents";
 

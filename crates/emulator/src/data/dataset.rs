@@ -1,0 +1,222 @@
+//! Everything that a scenario's generated rows have in common: people, links between tables, and one counter of versions.
+//!
+//! The newer store's rows are made day by day while they are rendered. Rows of the other tables are chosen from what
+//! happened in both stores, so that links lead somewhere; a table that is to have more rows than that gets others.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use copilot_lake_tables::{SYSTEM_USER, Table, dataverse_tables};
+
+use crate::data::column_value::{has_file, verbatim};
+use crate::data::generate::Plan;
+use crate::data::people::People;
+use crate::data::random::mix;
+use crate::data::row_facts::{ASK, CONVERSATION, Facts, GENERATED};
+use crate::data::row_links::{Links, files_of};
+use crate::data::session::is_older;
+use crate::scenario::definition::Scenario;
+
+/// What the generated rows of all tables share.
+#[derive(Debug)]
+pub(crate) struct World {
+    pub(crate) people: Arc<People>,
+    pub(crate) links: Arc<Links>,
+    /// The rows of every table but the newer store, in order of creation.
+    facts: HashMap<&'static str, Vec<Facts>>,
+    pub(crate) versions: Arc<Versions>,
+}
+
+/// The version counter of a database: standard tables count together.
+#[derive(Debug)]
+pub(crate) struct Versions(AtomicI64);
+
+impl Versions {
+    pub(crate) fn next(&self) -> i64 {
+        self.0.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+/// Where the counter begins.
+const FIRST_VERSION: i64 = 17_413_914;
+
+/// One of so many older rows is in both stores.
+const SHARED: usize = 20;
+
+pub(crate) const EVENTS: &str = "msdyn_copilotevent";
+pub(crate) const INTERACTIONS: &str = "msdyn_copilotinteraction";
+const CONTENTS: &str = "msdyn_copilotinteractiondata";
+const TRANSCRIPTS: &str = "msdyn_copilottranscript";
+const MESSAGES: &str = "msdyn_copilottranscriptdata";
+const INSIGHTS: &str = "msdyn_conversationinsight";
+
+const DAY: i64 = 86_400;
+
+impl World {
+    pub(crate) fn new(scenario: &Scenario) -> Self {
+        let plan = |name: &str| scenario.plan(&scenario.data(name));
+        let rows = |name: &str| scenario.data(name).rows;
+        let has_rows = |name: &str| rows(name) > 0 || !scenario.data(name).row.is_empty();
+        let people = People::new(plan(EVENTS).seed, scenario.people());
+        let interactions = interactions(&people, &plan(EVENTS), plan(INTERACTIONS), rows(INTERACTIONS));
+        let wanted = rows(TRANSCRIPTS).max(rows(MESSAGES));
+        let responses = match wanted + rows(INSIGHTS) {
+            0 => Vec::new(),
+            _ => responses(&people, &plan(EVENTS), &interactions),
+        };
+        let asked = responses.iter().filter(|facts| facts.scenario == ASK);
+        let chats =
+            choose(asked.cloned().collect(), wanted, |facts| mix(facts.session, 31), &plan(TRANSCRIPTS), &people);
+        let transcripts: Vec<_> = chats.iter().take(rows(TRANSCRIPTS)).map(begun_earlier).collect();
+        let messages: Vec<_> = chats.iter().take(rows(MESSAGES)).cloned().collect();
+
+        let written = |facts: &Facts| verbatim(facts, &people).is_some();
+        let with_content = |facts: &&Facts| has_file(facts, "msdyn_interactiondata") || written(facts);
+        let content = interactions.iter().filter(with_content).cloned().collect();
+        // Feedback text is rare: it goes first.
+        let rank = |facts: &Facts| mix(facts.seed, 32) >> 1 | u64::from(!written(facts)) << 63;
+        let contents = choose(content, rows(CONTENTS), rank, &plan(CONTENTS), &people);
+
+        let talked = responses.iter().filter(|facts| facts.for_table() == CONVERSATION).cloned().collect();
+        let insights = choose(talked, rows(INSIGHTS), |facts| mix(facts.session, 33), &plan(INSIGHTS), &people);
+        let insights: Vec<_> = insights.iter().map(made_later).collect();
+
+        let both = match (rows(TRANSCRIPTS), rows(MESSAGES)) {
+            (0, _) | (_, 0) => wanted,
+            (transcripts, messages) => transcripts.min(messages),
+        };
+        let links = Links {
+            chats_exist: has_rows(TRANSCRIPTS) || has_rows(MESSAGES),
+            chats: chats.iter().take(both).map(|facts| facts.session).collect(),
+            transcripts: transcripts.iter().map(|facts| facts.session).collect(),
+            contents: contents.iter().map(|facts| facts.seed).collect(),
+            files: files_of(&messages),
+        };
+
+        let users = users(&people);
+        let mut facts = HashMap::from([
+            (INTERACTIONS, interactions),
+            (CONTENTS, contents),
+            (TRANSCRIPTS, transcripts),
+            (MESSAGES, messages),
+            (INSIGHTS, insights),
+            (SYSTEM_USER.name, users),
+        ]);
+        for rows in facts.values_mut() {
+            rows.sort_by_key(|facts| facts.created);
+        }
+        let next = count_versions(&mut facts);
+        Self {
+            people: Arc::new(people),
+            links: Arc::new(links),
+            facts,
+            versions: Arc::new(Versions(AtomicI64::new(next))),
+        }
+    }
+
+    /// The generated rows of a table in order of creation; none for the newer store, whose rows are made by its plan.
+    pub(crate) fn facts(&self, table: &Table) -> &[Facts] {
+        self.facts.get(table.name).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// The older store's rows: from before the newer one began, and the newer one's first ones again.
+fn interactions(people: &People, events: &Plan, mut plan: Plan, rows: usize) -> Vec<Facts> {
+    let mut shared = Vec::new();
+    for day in events.days(people) {
+        let left = (rows / SHARED).saturating_sub(shared.len());
+        if left == 0 {
+            break;
+        }
+        let known = |facts: &Facts| is_older(facts.kind) && facts.scenario <= 100_230_220;
+        shared.extend(day.into_iter().filter(known).take(left));
+    }
+    plan.rows = rows - shared.len();
+    let mut older: Vec<_> = plan.days(people).flatten().collect();
+    older.append(&mut shared);
+    older
+}
+
+/// What Copilot generated, in both stores: one row per session.
+fn responses(people: &People, events: &Plan, interactions: &[Facts]) -> Vec<Facts> {
+    let generated = |facts: &Facts| facts.kind == GENERATED;
+    let mut responses: Vec<_> = events.days(people).flatten().filter(generated).collect();
+    let newer: HashSet<_> = responses.iter().map(|facts| facts.session).collect();
+    let older = interactions.iter().filter(|facts| generated(facts) && !newer.contains(&facts.session));
+    responses.extend(older.cloned());
+    responses
+}
+
+/// So many of the rows, by rank; others when there are too few, in the time of the plan.
+fn choose(
+    mut from: Vec<Facts>,
+    count: usize,
+    rank: impl Fn(&Facts) -> u64,
+    plan: &Plan,
+    people: &People,
+) -> Vec<Facts> {
+    from.sort_by_cached_key(|facts| rank(facts));
+    from.truncate(count);
+    let others = Plan { rows: count - from.len(), ..plan.clone() };
+    from.extend(others.days(people).flatten().map(|facts| Facts {
+        session: mix(facts.seed, 34),
+        request: mix(facts.seed, 35) | 1,
+        scenario: ASK,
+        kind: GENERATED,
+        ..facts
+    }));
+    from
+}
+
+/// A chat begins before its first response, on the same day.
+fn begun_earlier(facts: &Facts) -> Facts {
+    let created = (facts.created - 30).max(facts.created - facts.created.rem_euclid(DAY));
+    Facts { created, ..facts.clone() }
+}
+
+/// An insight is made after a conversation, on the same day.
+fn made_later(facts: &Facts) -> Facts {
+    let end = facts.created - facts.created.rem_euclid(DAY) + DAY - 1;
+    let created = (facts.created + 60 + (facts.seed % 1_800) as i64).min(end);
+    Facts { created, modified: facts.modified.max(created), ..facts.clone() }
+}
+
+/// Everyone's row. Accounts are older than what is done with them.
+fn users(people: &People) -> Vec<Facts> {
+    let user = |number: usize| {
+        let created = 1_700_000_000 + number as i64 * 1_000;
+        Facts {
+            seed: mix(number as u64, 36),
+            created,
+            client: created,
+            modified: created + 500,
+            version: 0,
+            scenario: ASK,
+            kind: GENERATED,
+            request: 0,
+            session: mix(number as u64, 37),
+            person: number as u16,
+        }
+    };
+    (0..people.len()).map(user).collect()
+}
+
+/// Counts all rows in order of modification; says what comes next.
+fn count_versions(facts: &mut HashMap<&'static str, Vec<Facts>>) -> i64 {
+    let tables = dataverse_tables().chain([&SYSTEM_USER]).map(|table| table.name);
+    let mut order = Vec::new();
+    for name in tables {
+        let rows = facts.get(name).into_iter().flatten().enumerate();
+        order.extend(rows.map(|(at, facts)| (facts.modified, name, at)));
+    }
+    order.sort_unstable();
+    let mut next = FIRST_VERSION;
+    for (_, name, at) in order {
+        if let Some(facts) = facts.get_mut(name).and_then(|rows| rows.get_mut(at)) {
+            facts.version = next;
+        }
+        next += 1;
+    }
+    next
+}

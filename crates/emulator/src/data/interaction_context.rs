@@ -1,0 +1,70 @@
+//! The JSON text of `msdyn_interactioncontext`, in the variants that were seen.
+
+use crate::data::random::{guid_text, mix};
+use crate::data::row_facts::{ASK, AVAILABLE, Facts, GENERATED, Identity};
+
+/// Which responses name the chat that they belong to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chat {
+    /// Whether there is one is not known: some variants name it.
+    Unknown,
+    /// There is one: it is named.
+    Kept,
+    /// There is none.
+    Absent,
+}
+
+/// The context of a row, as JSON text.
+pub(crate) fn context(facts: &Facts, chat: Chat) -> String {
+    if facts.kind == AVAILABLE {
+        return "{}".to_owned();
+    }
+    let mut random = facts.random(0x636F_6E74);
+    let session = guid_text(mix(facts.session, 1));
+    let embed = random.chance(150);
+    let standalone = !embed && random.chance(80);
+    if facts.kind != GENERATED {
+        return format!(r#"{{"OcSessionId":"{session}","IsEmbed":{embed},"IsStandalone":{standalone}}}"#);
+    }
+    let status = random.weighted(&[(20_000, 955), (20_400, 15), (40_300, 15), (50_000, 15)]);
+    let transcript = if chat == Chat::Absent {
+        String::new()
+    } else {
+        let id = |identity: Identity| guid_text(identity.seed(facts));
+        format!(r#""Transcript":{{"Id":"{}","DataId":"{}"}},"#, id(Identity::Transcript), id(Identity::Messages))
+    };
+    let asks = facts.scenario == ASK;
+    let full = random.chance(500);
+    if full {
+        let state = random.weighted(&[("GENERATED", 94), ("CANCELLED", 4), ("FAILED", 2)]);
+        let (category, sub) = random.weighted(&[
+            (("KnowledgeSearch", "KnowledgeSearch"), 60),
+            (("KnowledgeSearch", "SharePoint"), 15),
+            (("CaseData", "Summary"), 15),
+            (("Plugin", "CustomPlugin"), 10),
+        ]);
+        let auto = random.chance(300);
+        let trigger = if auto {
+            random.weighted(&[("follow-up-prompt", 7), ("customer-message", 2), ("case-open", 1)])
+        } else {
+            ""
+        };
+        let trigger = if auto { format!("\"{trigger}\"") } else { "null".to_owned() };
+        let redacted = random.chance(60);
+        let expanded = random.chance(120);
+        let suggested = !auto && random.chance(250);
+        return format!(
+            r#"{{"OcSessionId":"{session}","ResponseStatusCode":{status},"Plugins":{{"IsContentRedacted":{redacted}}},{transcript}"Filters":{{"AgentContextFilters":[],"AutomatedFilters":[]}},"Streaming":{{"State":"{state}"}},"ResponseSource":{{"category":"{category}","subCategory":"{sub}"}},"IsAutoPrompt":{auto},"AutoPromptTrigger":{trigger},"IsAutoExpanded":{expanded},"IsSuggestedPrompt":{suggested},"IsEmbed":{embed},"IsStandalone":{standalone}}}"#
+        );
+    }
+    let filters = r#""Filters":{"AgentContextFilters":[],"DynamicFilters":{"IsApplied":false}}"#;
+    match random.below(3) {
+        variant if chat == Chat::Kept || (variant == 0 && asks) => {
+            format!(r#"{{"ResponseStatusCode":{status},"Plugins":{{}},{transcript}{filters}}}"#)
+        }
+        0 => format!("{{{filters}}}"),
+        _ => format!(
+            r#"{{"OcSessionId":"{session}","ResponseStatusCode":{status},{filters},"IsEmbed":{embed},"IsStandalone":{standalone}}}"#
+        ),
+    }
+}

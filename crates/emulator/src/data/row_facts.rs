@@ -1,0 +1,120 @@
+//! What a made-up row is before it is text.
+
+use copilot_lake_tables::{Instant, Table, Week};
+
+use crate::data::random::{Random, mix};
+
+/// The facts of a row from which everything else in it follows.
+#[derive(Debug, Clone)]
+pub(crate) struct Facts {
+    /// Values that have no fact of their own follow from this.
+    pub(crate) seed: u64,
+    /// Seconds since the Unix epoch, as the next three.
+    pub(crate) created: i64,
+    pub(crate) client: i64,
+    pub(crate) modified: i64,
+    pub(crate) version: i64,
+    pub(crate) scenario: i32,
+    pub(crate) kind: i32,
+    /// The request that a response and its feedback share; 0 for none.
+    pub(crate) request: u64,
+    /// The conversation or case that was worked on.
+    pub(crate) session: u64,
+    pub(crate) person: u16,
+}
+
+pub(crate) const ASK: i32 = 100_230_201;
+pub(crate) const GENERATED: i32 = 100_230_305;
+pub(crate) const AVAILABLE: i32 = 100_230_309;
+pub(crate) const THUMBS_UP: i32 = 100_230_301;
+pub(crate) const THUMBS_DOWN: i32 = 100_230_302;
+pub(crate) const THUMBS_CLEAR: i32 = 100_230_303;
+
+impl Facts {
+    /// A generator for one value: the salt says which.
+    pub(crate) const fn random(&self, salt: u64) -> Random {
+        Random::new(mix(self.seed, salt))
+    }
+
+    pub(crate) const fn week(&self) -> Week {
+        Week::of(Instant::from_seconds(self.created))
+    }
+
+    /// Whether an autonomous agent made the row, and which.
+    pub(crate) const fn agent(&self) -> Option<i32> {
+        let agent = match self.scenario {
+            100_230_218 => 192_350_003,
+            100_230_220 => 192_350_002,
+            // Written by people and by agents alike.
+            100_230_321 if self.session.is_multiple_of(2) => 192_350_003,
+            100_230_322 if self.session.is_multiple_of(2) => 192_350_001,
+            100_230_323 if self.session.is_multiple_of(2) => 192_350_004,
+            _ => return None,
+        };
+        Some(agent)
+    }
+
+    /// The table of the row that Copilot was used for.
+    pub(crate) const fn for_table(&self) -> &'static str {
+        match self.scenario {
+            _ if self.kind == AVAILABLE && self.seed.is_multiple_of(3) => "systemuser",
+            100_230_209 => "account",
+            ASK | 100_230_202 | 100_230_206 | 100_230_213 | 100_230_216 => CONVERSATION,
+            _ => "incident",
+        }
+    }
+
+    /// The number from which the id of the row that Copilot was used for is made.
+    pub(crate) const fn subject(&self) -> u64 {
+        mix(self.session, 4)
+    }
+}
+
+/// The table of conversations.
+pub(crate) const CONVERSATION: &str = "msdyn_ocliveworkitem";
+
+/// Which of the facts' numbers makes the id of a table's row: so rows of several tables find each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// The newer store's row of an interaction.
+    Event,
+    /// The older store's.
+    Interaction,
+    /// What belongs to the older store's.
+    Content,
+    /// The chat of a session.
+    Transcript,
+    /// The messages of that chat.
+    Messages,
+    /// The insight into a session's conversation.
+    Insight,
+    /// A person.
+    User,
+}
+
+impl Identity {
+    pub(crate) fn of(table: &Table) -> Self {
+        match table.name {
+            "msdyn_copilotinteraction" => Self::Interaction,
+            "msdyn_copilotinteractiondata" => Self::Content,
+            "msdyn_copilottranscript" => Self::Transcript,
+            "msdyn_copilottranscriptdata" => Self::Messages,
+            "msdyn_conversationinsight" => Self::Insight,
+            "systemuser" => Self::User,
+            _ => Self::Event,
+        }
+    }
+
+    /// The number from which the row's id is made.
+    pub(crate) const fn seed(self, facts: &Facts) -> u64 {
+        match self {
+            // Half of the rows that both stores have keep their id.
+            Self::Interaction if facts.seed.is_multiple_of(2) => mix(facts.seed, 21),
+            Self::Event | Self::Interaction | Self::User => mix(facts.seed, 1),
+            Self::Content => mix(facts.seed, 22),
+            Self::Transcript => mix(facts.session, 2),
+            Self::Messages => mix(facts.session, 3),
+            Self::Insight => mix(facts.session, 7),
+        }
+    }
+}

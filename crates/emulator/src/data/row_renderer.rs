@@ -1,0 +1,142 @@
+//! Turns the facts of a row into the JSON that the service sends, by the table's definition.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use copilot_lake_tables::{Column, Table};
+
+use crate::data::column_value::{Made, Value};
+use crate::data::dates::Dates;
+use crate::data::json::{number, string};
+use crate::data::people::People;
+use crate::data::random::{guid, hash};
+use crate::data::row_facts::{Facts, Identity};
+use crate::data::row_links::Links;
+
+/// How rows of a table are written: a property for every column, in the service's own order.
+#[derive(Debug, Clone)]
+pub(crate) struct Renderer {
+    pub(crate) table: &'static Table,
+    identity: Identity,
+    people: Arc<People>,
+    links: Arc<Links>,
+    properties: Vec<(Vec<u8>, &'static Column, Value)>,
+    dates: Dates,
+}
+
+/// Values that a scenario sets: raw JSON by wire name; `None` leaves the property out.
+pub(crate) type Overrides = BTreeMap<String, Option<String>>;
+
+impl Renderer {
+    /// A renderer of the columns that the environment has.
+    pub(crate) fn new(
+        table: &'static Table,
+        columns: &[&'static Column],
+        people: &Arc<People>,
+        links: &Arc<Links>,
+    ) -> Self {
+        let mut columns = columns.to_vec();
+        // The service sends properties in an order of its own: neither the definition's nor the request's. An annotation
+        // stands before its property.
+        columns.sort_by_key(|column| {
+            let property = column.wire.split('@').next().unwrap_or(column.wire);
+            (hash(property.as_bytes()), property == column.wire)
+        });
+        let value = |column: &'static Column| {
+            let known = table.columns.iter().any(|own| std::ptr::eq(own, column)) || SHARED.contains(&column.wire);
+            if known { Value::of(table, column) } else { Value::Null }
+        };
+        let properties =
+            columns.into_iter().map(|column| (format!(",\"{}\":", column.wire).into_bytes(), column, value(column)));
+        Self {
+            table,
+            identity: Identity::of(table),
+            people: Arc::clone(people),
+            links: Arc::clone(links),
+            properties: properties.collect(),
+            dates: Dates::default(),
+        }
+    }
+
+    /// The facts behind the File of a chat.
+    pub(crate) fn chat(&self, file_id: &str) -> Option<&Facts> {
+        self.links.file(file_id)
+    }
+
+    /// Appends the row as a JSON object; says how many Files it names.
+    pub(crate) fn render(&mut self, out: &mut Vec<u8>, facts: &Facts) -> u8 {
+        out.extend_from_slice(b"{\"@odata.etag\":\"W/\\\"");
+        number(out, facts.version);
+        out.extend_from_slice(b"\\\"\"");
+        let mut files = 0;
+        let Self { table, identity, ref people, ref links, ref properties, ref mut dates } = *self;
+        let made = Made { table, identity, people, links, facts };
+        for (prefix, column, value) in properties.iter().filter(|property| !property.2.is_absent(facts)) {
+            out.extend_from_slice(prefix);
+            files += u8::from(made.write(out, dates, column, *value));
+        }
+        out.push(b'}');
+        files
+    }
+
+    /// The number of the key of a rendered row.
+    pub(crate) fn key(&mut self, facts: &Facts) -> u64 {
+        let mut text = Vec::with_capacity(80);
+        for name in self.table.key {
+            match *name {
+                "partitionid" => self.dates.partition(&mut text, facts.created, facts.scenario),
+                _ => match self.people.user(facts.person).filter(|_| self.identity == Identity::User) {
+                    Some(person) => text.extend_from_slice(person.id.as_bytes()),
+                    None => guid(&mut text, self.identity.seed(facts)),
+                },
+            }
+            text.push(b'/');
+        }
+        hash(&text)
+    }
+
+    /// The row with some values set by a scenario, and with its additional properties.
+    pub(crate) fn render_with(&mut self, facts: &Facts, overrides: &Overrides) -> Vec<u8> {
+        let mut out = Vec::new();
+        let etag = overrides.get("@odata.etag").cloned();
+        let etag = etag.unwrap_or_else(|| Some(format!("\"W/\\\"{}\\\"\"", facts.version)));
+        out.push(b'{');
+        if let Some(etag) = etag {
+            out.extend_from_slice(b",\"@odata.etag\":");
+            out.extend_from_slice(etag.as_bytes());
+        }
+        let Self { table, identity, ref people, ref links, ref properties, ref mut dates } = *self;
+        let made = Made { table, identity, people, links, facts };
+        for (prefix, column, value) in properties {
+            match overrides.get(column.wire) {
+                None if value.is_absent(facts) => {}
+                None => {
+                    out.extend_from_slice(prefix);
+                    made.write(&mut out, dates, column, *value);
+                }
+                Some(Some(json)) => {
+                    out.extend_from_slice(prefix);
+                    out.extend_from_slice(json.as_bytes());
+                }
+                Some(None) => {}
+            }
+        }
+        for (name, json) in overrides {
+            let known = name == "@odata.etag" || properties.iter().any(|property| property.1.wire == name);
+            if let (false, Some(json)) = (known, json) {
+                out.push(b',');
+                string(&mut out, name);
+                out.push(b':');
+                out.extend_from_slice(json.as_bytes());
+            }
+        }
+        out.push(b'}');
+        if out.get(1) == Some(&b',') {
+            out.remove(1);
+        }
+        out
+    }
+}
+
+/// Columns that every table of the service has, whether or not its definition names them.
+pub(crate) const SHARED: &[&str] = &["createdon", "modifiedon", "versionnumber"];

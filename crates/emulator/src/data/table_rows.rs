@@ -1,0 +1,380 @@
+//! The rows of a table, rendered ahead: bytes in order of creation, with compact columns to find them by.
+
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use bytes::Bytes;
+use copilot_lake_tables::{Instant, Table, TimeOf, Week};
+
+use crate::data::json_fields::Fields;
+use crate::data::random::hash;
+
+/// A row and what is known about it.
+#[derive(Debug, Clone)]
+pub(crate) struct Row {
+    /// The JSON object.
+    pub(crate) bytes: Vec<u8>,
+    /// Microseconds since the Unix epoch, as `modified`: where the row stands in the two orders.
+    pub(crate) created: i64,
+    pub(crate) modified: i64,
+    /// A number made from the key.
+    pub(crate) key: u64,
+    pub(crate) week: Week,
+    /// How many Files it names.
+    pub(crate) files: u8,
+    /// Which of its [`CLOCKS`] are null, one bit each.
+    pub(crate) lacks: u8,
+}
+
+/// The clocks by which rows are asked for.
+pub(crate) const CLOCKS: [&str; 2] = ["createdon", "modifiedon"];
+
+/// A run of rows in order of creation.
+#[derive(Debug, Default)]
+pub(crate) struct Segment {
+    /// The rows, each followed by a comma.
+    bytes: Bytes,
+    /// Where each row ends, its comma included.
+    ends: Vec<u32>,
+    created: Vec<i64>,
+    modified: Vec<i64>,
+    keys: Vec<u64>,
+    weeks: Vec<u16>,
+    files: Vec<u8>,
+    lacks: Vec<u8>,
+    /// One bit per row: whether it was sent.
+    served: Vec<AtomicU64>,
+}
+
+/// Makes a segment row by row; rows come in order of creation.
+#[derive(Debug, Default)]
+pub(crate) struct SegmentBuilder {
+    pub(crate) bytes: Vec<u8>,
+    segment: Segment,
+}
+
+/// All rows of a table at one moment.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    segments: Vec<Arc<Segment>>,
+    /// The number of the first row of each segment, and at the end the number of rows.
+    starts: Vec<usize>,
+    /// Row numbers in order of modification.
+    by_modified: Vec<u32>,
+    /// Rows that lack each of the [`CLOCKS`], in order of creation.
+    lacking: [Vec<u32>; CLOCKS.len()],
+    /// Key number and row number, made when first asked for.
+    by_key: OnceLock<Vec<(u64, u32)>>,
+}
+
+/// The number of a key: its parts, whatever the case of their letters.
+pub(crate) fn key_number<'a>(parts: impl IntoIterator<Item = &'a str>) -> u64 {
+    let mut text = Vec::with_capacity(80);
+    for part in parts {
+        text.extend_from_slice(part.as_bytes());
+        text.push(b'/');
+    }
+    hash(&text)
+}
+
+impl Row {
+    /// Reads what must be known about a row from its JSON. Times that are missing or unreadable are `fallback`.
+    pub(crate) fn read(table: &'static Table, bytes: Vec<u8>, fallback: Instant) -> Result<Self, serde_json::Error> {
+        let fields = Fields::read(&bytes)?;
+        let time = |name: &str| fields.text(name).and_then(|text| Instant::parse(&text));
+        let wire = |name: &str| table.column(name).map_or("", |column| column.wire);
+        let created = time("createdon").unwrap_or(fallback);
+        let modified = time("modifiedon").unwrap_or(created);
+        let parts: Vec<_> = table.key.iter().map(|name| fields.text(wire(name)).unwrap_or_default()).collect();
+        let key = key_number(parts.iter().map(AsRef::as_ref));
+        let from = |column: &str| time(wire(column)).map(Week::of);
+        let week = match table.time {
+            TimeOf::PartitionIdOr(column) => fields
+                .text("partitionid")
+                .and_then(|partition| Week::from_partition_id(&partition))
+                .or_else(|| from(column)),
+            TimeOf::Column(column) | TimeOf::Unpartitioned(column) => from(column),
+            TimeOf::Parent => None,
+        };
+        let files = table.files().filter(|file| fields.text(file.wire).is_some()).count() as u8;
+        let is_null = |name: &str| fields.raw(name).is_none_or(|raw| raw == "null");
+        let lacks = CLOCKS.iter().enumerate().map(|(bit, clock)| u8::from(is_null(clock)) << bit).sum();
+        let week = week.unwrap_or(Week::UNKNOWN);
+        Ok(Self { created: created.0, modified: modified.0, key, week, files, lacks, bytes })
+    }
+}
+
+impl SegmentBuilder {
+    pub(crate) fn with_capacity(rows: usize) -> Self {
+        let mut builder = Self::default();
+        builder.bytes.reserve(rows * 1_440);
+        builder.segment.ends.reserve(rows);
+        builder.segment.created.reserve(rows);
+        builder.segment.modified.reserve(rows);
+        builder.segment.keys.reserve(rows);
+        builder.segment.weeks.reserve(rows);
+        builder.segment.files.reserve(rows);
+        builder.segment.lacks.reserve(rows);
+        builder
+    }
+
+    pub(crate) fn push(&mut self, row: &Row) {
+        self.bytes.extend_from_slice(&row.bytes);
+        self.end_row(row);
+    }
+
+    /// Ends the row whose JSON was appended to `bytes`; the JSON in `row` is not looked at.
+    pub(crate) fn end_row(&mut self, row: &Row) {
+        self.bytes.push(b',');
+        let segment = &mut self.segment;
+        segment.ends.push(self.bytes.len() as u32);
+        segment.created.push(row.created);
+        segment.modified.push(row.modified);
+        segment.keys.push(row.key);
+        segment.weeks.push((row.week.start_days().max(0) / 7) as u16);
+        segment.files.push(row.files);
+        segment.lacks.push(row.lacks);
+    }
+
+    pub(crate) fn finish(mut self) -> Segment {
+        self.bytes.shrink_to_fit();
+        let words = self.segment.ends.len().div_ceil(64);
+        Segment {
+            bytes: Bytes::from(self.bytes),
+            served: (0..words).map(|_| AtomicU64::new(0)).collect(),
+            ..self.segment
+        }
+    }
+}
+
+impl Segment {
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    fn start(&self, at: usize) -> usize {
+        if at == 0 { 0 } else { self.ends[at - 1] as usize }
+    }
+
+    fn row(&self, at: usize) -> Row {
+        Row {
+            bytes: self.bytes[self.start(at)..self.ends[at] as usize - 1].to_vec(),
+            created: self.created[at],
+            modified: self.modified[at],
+            key: self.keys[at],
+            week: self.week(at),
+            files: self.files[at],
+            lacks: self.lacks[at],
+        }
+    }
+
+    fn week(&self, at: usize) -> Week {
+        // Counted from the epoch in sevens, so that the day is within the week.
+        Week::of_day(i32::from(self.weeks[at]) * 7 + 6)
+    }
+
+    fn is_served(&self, at: usize) -> bool {
+        self.served[at / 64].load(Ordering::Relaxed) >> (at % 64) & 1 == 1
+    }
+
+    fn mark(&self, at: usize) {
+        self.served[at / 64].fetch_or(1 << (at % 64), Ordering::Relaxed);
+    }
+
+    /// Marks 64 rows at a time.
+    fn mark_run(&self, range: Range<usize>) {
+        let mut at = range.start;
+        while at < range.end {
+            let end = range.end.min(at / 64 * 64 + 64);
+            let ones = u64::MAX >> (64 - (end - at));
+            self.served[at / 64].fetch_or(ones << (at % 64), Ordering::Relaxed);
+            at = end;
+        }
+    }
+}
+
+impl Rows {
+    pub(crate) fn new(segments: Vec<Arc<Segment>>) -> Self {
+        let segments: Vec<_> = segments.into_iter().filter(|segment| segment.len() > 0).collect();
+        let mut starts = vec![0];
+        for segment in &segments {
+            starts.push(starts[starts.len() - 1] + segment.len());
+        }
+        let lacking = Default::default();
+        let mut rows = Self { segments, starts, by_modified: Vec::new(), lacking, by_key: OnceLock::new() };
+        let lacks: Vec<u8> = rows.segments.iter().flat_map(|segment| &segment.lacks).copied().collect();
+        for (bit, lacking) in rows.lacking.iter_mut().enumerate() {
+            lacking.extend((0_u32..).zip(&lacks).filter(|(_, lacks)| *lacks >> bit & 1 == 1).map(|(at, _)| at));
+        }
+        let modified: Vec<i64> = rows.segments.iter().flat_map(|segment| &segment.modified).copied().collect();
+        let mut order: Vec<u32> = (0..rows.len() as u32).collect();
+        // Nearly sorted already: most rows are never modified.
+        order.sort_by_key(|at| modified[*at as usize]);
+        rows.by_modified = order;
+        rows
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.starts[self.starts.len() - 1]
+    }
+
+    fn locate(&self, at: usize) -> (&Segment, usize) {
+        let segment = self.starts.partition_point(|start| *start <= at) - 1;
+        (&self.segments[segment], at - self.starts[segment])
+    }
+
+    /// The JSON of a row.
+    pub(crate) fn json(&self, at: usize) -> Bytes {
+        let (segment, at) = self.locate(at);
+        segment.bytes.slice(segment.start(at)..segment.ends[at] as usize - 1)
+    }
+
+    pub(crate) fn row(&self, at: usize) -> Row {
+        let (segment, at) = self.locate(at);
+        segment.row(at)
+    }
+
+    pub(crate) fn created(&self, at: usize) -> i64 {
+        let (segment, at) = self.locate(at);
+        segment.created[at]
+    }
+
+    pub(crate) fn modified(&self, at: usize) -> i64 {
+        let (segment, at) = self.locate(at);
+        segment.modified[at]
+    }
+
+    pub(crate) fn week(&self, at: usize) -> Week {
+        let (segment, at) = self.locate(at);
+        segment.week(at)
+    }
+
+    pub(crate) fn files(&self, at: usize) -> u8 {
+        let (segment, at) = self.locate(at);
+        segment.files[at]
+    }
+
+    /// Row numbers in order of modification.
+    pub(crate) fn by_modified(&self) -> &[u32] {
+        &self.by_modified
+    }
+
+    /// The rows that have no value of a clock.
+    pub(crate) fn lacking(&self, clock: &str) -> &[u32] {
+        CLOCKS.iter().position(|of| *of == clock).map_or(&[], |bit| &self.lacking[bit])
+    }
+
+    /// How many rows were created before that time.
+    pub(crate) fn created_before(&self, time: i64) -> usize {
+        let segment = self.segments.partition_point(|segment| segment.created.last().is_some_and(|last| *last < time));
+        match self.segments.get(segment) {
+            Some(found) => self.starts[segment] + found.created.partition_point(|created| *created < time),
+            None => self.len(),
+        }
+    }
+
+    /// How many rows were last modified before that time.
+    pub(crate) fn modified_before(&self, time: i64) -> usize {
+        self.by_modified.partition_point(|at| self.modified(*at as usize) < time)
+    }
+
+    /// Rows with that key number: usually one.
+    pub(crate) fn with_key(&self, key: u64) -> impl Iterator<Item = usize> {
+        let keys = self.keys();
+        let from = keys.partition_point(|(number, _)| *number < key);
+        keys[from..].iter().take_while(move |(number, _)| *number == key).map(|(_, at)| *at as usize)
+    }
+
+    /// Every key number with its row number, ascending.
+    pub(crate) fn keys(&self) -> &[(u64, u32)] {
+        self.by_key.get_or_init(|| {
+            let keys = self.segments.iter().flat_map(|segment| &segment.keys).copied();
+            let mut keys: Vec<_> = keys.zip(0..).collect();
+            keys.sort_unstable();
+            keys
+        })
+    }
+
+    /// The bytes of a run of rows, separated by commas, without a copy.
+    pub(crate) fn frames(&self, range: Range<usize>) -> Vec<Bytes> {
+        let mut frames = Vec::new();
+        let mut at = range.start;
+        while at < range.end {
+            let number = self.starts.partition_point(|start| *start <= at) - 1;
+            let (segment, first) = (&self.segments[number], at - self.starts[number]);
+            let end = range.end.min(self.starts[number + 1]);
+            let last = end - self.starts[number];
+            let comma = usize::from(end == range.end);
+            frames.push(segment.bytes.slice(segment.start(first)..segment.ends[last - 1] as usize - comma));
+            at = end;
+        }
+        frames
+    }
+
+    /// Notes that a run of rows was sent.
+    pub(crate) fn mark_run(&self, range: Range<usize>) {
+        let mut at = range.start;
+        while at < range.end {
+            let number = self.starts.partition_point(|start| *start <= at) - 1;
+            let end = range.end.min(self.starts[number + 1]);
+            self.segments[number].mark_run(at - self.starts[number]..end - self.starts[number]);
+            at = end;
+        }
+    }
+
+    /// Notes that a row was sent.
+    pub(crate) fn mark(&self, at: usize) {
+        let (segment, at) = self.locate(at);
+        segment.mark(at);
+    }
+
+    pub(crate) fn is_served(&self, at: usize) -> bool {
+        let (segment, at) = self.locate(at);
+        segment.is_served(at)
+    }
+
+    /// The rows without some and with others: only the segments in which they lie are made anew.
+    pub(crate) fn edit(&self, mut remove: Vec<usize>, mut insert: Vec<Row>) -> Self {
+        remove.sort_unstable();
+        insert.sort_by_key(|row| row.created);
+        let mut insert = insert.into_iter().peekable();
+        let mut segments = Vec::with_capacity(self.segments.len() + 1);
+        for (number, segment) in self.segments.iter().enumerate() {
+            let (start, end) = (self.starts[number], self.starts[number + 1]);
+            let next = self.segments.get(number + 1).and_then(|next| next.created.first().copied());
+            let belongs = |row: &Row| next.is_none_or(|next| row.created < next);
+            let gone = &remove[remove.partition_point(|at| *at < start)..remove.partition_point(|at| *at < end)];
+            if gone.is_empty() && !insert.peek().is_some_and(belongs) {
+                segments.push(Arc::clone(segment));
+                continue;
+            }
+            let mut merged: Vec<(Row, bool)> = (0..segment.len())
+                .filter(|at| gone.binary_search(&(start + at)).is_err())
+                .map(|at| (segment.row(at), segment.is_served(at)))
+                .collect();
+            while let Some(row) = insert.next_if(belongs) {
+                merged.push((row, false));
+            }
+            merged.sort_by_key(|(row, _)| row.created);
+            segments.push(Arc::new(build(&merged)));
+        }
+        let rest: Vec<_> = insert.map(|row| (row, false)).collect();
+        segments.push(Arc::new(build(&rest)));
+        Self::new(segments)
+    }
+}
+
+fn build(rows: &[(Row, bool)]) -> Segment {
+    let mut builder = SegmentBuilder::with_capacity(rows.len());
+    for (row, _) in rows {
+        builder.push(row);
+    }
+    let segment = builder.finish();
+    for (at, (_, served)) in rows.iter().enumerate() {
+        if *served {
+            segment.mark(at);
+        }
+    }
+    segment
+}

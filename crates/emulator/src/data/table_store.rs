@@ -1,0 +1,280 @@
+//! The tables of an emulator: their rows now, and what happens to them in later phases.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use copilot_lake_tables::{Column, Instant, SYSTEM_USER, Source, Table};
+
+use crate::Error;
+use crate::clock::Clock;
+use crate::data::change_log::{Change, Changes};
+use crate::data::columns::Columns;
+use crate::data::dataset::{EVENTS, Versions, World};
+use crate::data::explicit_rows::Writer;
+use crate::data::generate::{Plan, generate, render, version};
+use crate::data::json_fields::Fields;
+use crate::data::payload::{Payload, generated};
+use crate::data::people::People;
+use crate::data::random::{hash, mix};
+use crate::data::row_facts::GENERATED;
+use crate::data::row_renderer::Renderer;
+use crate::data::session::Day;
+use crate::data::table_rows::{Row, Rows, key_number};
+use crate::dataverse::query::View;
+use crate::dataverse::row_filter::{Compare, Filter, Literal, Operator};
+use crate::scenario::definition::{Scenario, tables};
+use crate::scenario::specs::{Depth, MoreRows, Phase, RowSpec};
+
+/// A table: its rows, and the Files that a scenario spells out.
+#[derive(Debug)]
+pub(crate) struct Store {
+    pub(crate) table: &'static Table,
+    pub(crate) entity_set: &'static str,
+    pub(crate) elastic: bool,
+    pub(crate) absent: bool,
+    /// Whether changes are tracked.
+    pub(crate) tracked: bool,
+    /// How far the application may read.
+    pub(crate) depth: Depth,
+    /// Columns that the application may not read.
+    secured: Vec<String>,
+    changes: Mutex<Changes>,
+    pub(crate) people: Arc<People>,
+    columns: RwLock<Arc<Columns>>,
+    plan: Plan,
+    base: PathBuf,
+    rows: RwLock<Arc<Rows>>,
+    payloads: RwLock<HashMap<String, Payload>>,
+    renderer: Mutex<Renderer>,
+    versions: Arc<Versions>,
+    /// Explicit rows until now: each has its own seed.
+    written: AtomicU64,
+}
+
+/// A `Mutex` or `RwLock` that a panicking request leaves behind holds whole values all the same.
+fn whole<T>(lock: Result<T, PoisonError<T>>) -> T {
+    lock.unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Store {
+    /// Every table of a scenario with its rows.
+    pub(crate) fn all(scenario: &Scenario, clock: &Clock) -> Result<Vec<Self>, Error> {
+        let world = World::new(scenario);
+        tables().map(|table| Self::new(table, scenario, &world, clock)).collect()
+    }
+
+    fn new(table: &'static Table, scenario: &Scenario, world: &World, clock: &Clock) -> Result<Self, Error> {
+        let data = scenario.data(table.name);
+        let plan = scenario.plan(&data);
+        let columns = Columns::of(table, &data);
+        let renderer = Renderer::new(table, columns.all(), &world.people, &world.links);
+        let segments = match table.name {
+            EVENTS => generate(&plan, &world.people, &renderer),
+            _ => render(world.facts(table), &renderer),
+        };
+        let store = Self {
+            table,
+            entity_set: table.entity_set().unwrap_or(table.name),
+            elastic: matches!(table.source, Source::Dataverse { elastic: true, .. }),
+            absent: data.absent,
+            tracked: data.tracked.unwrap_or(table.name == EVENTS),
+            depth: scenario.depth(table.name),
+            secured: data.secured,
+            changes: Mutex::default(),
+            people: Arc::clone(&world.people),
+            columns: RwLock::new(Arc::new(columns)),
+            base: scenario.base.clone(),
+            rows: RwLock::new(Arc::new(Rows::new(segments))),
+            payloads: RwLock::default(),
+            renderer: Mutex::new(renderer),
+            versions: Arc::clone(&world.versions),
+            written: AtomicU64::new(0),
+            plan,
+        };
+        let end = Instant::from_days(store.plan.last_day + 1).plus_seconds(-1);
+        let rows = data.row.iter().map(|spec| store.write(spec, end)).collect::<Result<Vec<_>, _>>()?;
+        store.edit(Vec::new(), rows, clock);
+        Ok(store)
+    }
+
+    /// The rows as they are now.
+    pub(crate) fn rows(&self) -> Arc<Rows> {
+        Arc::clone(&*whole(self.rows.read()))
+    }
+
+    /// The table with the columns that the environment has.
+    pub(crate) fn view(&self) -> View {
+        View { table: self.table, elastic: self.elastic, columns: Arc::clone(&*whole(self.columns.read())) }
+    }
+
+    /// What happened to the rows until now.
+    pub(crate) fn changes(&self) -> MutexGuard<'_, Changes> {
+        whole(self.changes.lock())
+    }
+
+    /// What rows must fulfil for a caller who may read the own ones only. A table without owners has no own rows.
+    pub(crate) fn own_rows(&self) -> Option<Filter> {
+        let owner = self.table.column("ownerid").filter(|_| self.depth == Depth::Basic)?;
+        let literal = Literal::Text(crate::USER_ID.to_owned());
+        Some(Filter::Compare(Compare { column: owner, operator: Operator::Equal, literal }))
+    }
+
+    pub(crate) fn is_secured(&self, column: &Column) -> bool {
+        self.secured.iter().any(|name| name == column.name || name == column.wire)
+    }
+
+    /// The number by which the service knows the table.
+    pub(crate) fn type_code(&self) -> u32 {
+        if self.table.name == SYSTEM_USER.name { 8 } else { 10_000 + (hash(self.table.name.as_bytes()) % 1_000) as u32 }
+    }
+
+    /// What a File answers: spelled out by the scenario, or generated. `scenario` is what the row says of itself.
+    pub(crate) fn payload(&self, column: &str, file_id: &str, scenario: Option<i64>) -> Payload {
+        let written = whole(self.payloads.read()).get(&file_id.to_lowercase()).cloned();
+        written.unwrap_or_else(|| {
+            let renderer = whole(self.renderer.lock());
+            let bytes = Some(generated(column, file_id, scenario, renderer.chat(file_id)));
+            Payload { bytes, ..Payload::default() }
+        })
+    }
+
+    fn with_writer<T>(&self, work: impl FnOnce(&mut Writer<'_>) -> T) -> T {
+        let mut renderer = whole(self.renderer.lock());
+        let versions = (!self.elastic).then_some(&*self.versions);
+        work(&mut Writer { renderer: &mut renderer, versions, base: &self.base, seed: self.plan.seed })
+    }
+
+    fn keep(&self, (row, payload): (Row, Option<(String, Payload)>)) -> Row {
+        if let Some((id, payload)) = payload {
+            whole(self.payloads.write()).insert(id, payload);
+        }
+        row
+    }
+
+    fn write(&self, spec: &RowSpec, time: Instant) -> Result<Row, Error> {
+        let ordinal = self.written.fetch_add(1, Ordering::Relaxed);
+        self.with_writer(|writer| writer.row(spec, ordinal, time)).map(|written| self.keep(written))
+    }
+
+    fn edit(&self, remove: Vec<usize>, insert: Vec<Row>, clock: &Clock) {
+        let mut rows = whole(self.rows.write());
+        if !remove.is_empty() || !insert.is_empty() {
+            *rows = Arc::new(rows.edit(remove, insert));
+        }
+        if let Some(last) = rows.by_modified().last() {
+            let latest = rows.modified(*last as usize).max(rows.created(rows.len() - 1));
+            clock.pass(Instant(latest));
+        }
+    }
+
+    /// Applies what a phase says about this table; `first` is the table of rows that name none.
+    pub(crate) fn apply(&self, phase: &Phase, first: bool, clock: &Clock) -> Result<(), Error> {
+        let mine = |table: &Option<String>| table.as_deref().map_or(first, |name| name == self.table.name);
+        // A moment before now: a window that ends now has the row.
+        let time = clock.now().floor_second().plus_seconds(-2);
+        let rows = self.rows();
+        let mut remove = Vec::new();
+        let mut insert = Vec::new();
+        let mut changes = Vec::new();
+        for spec in phase.delete.iter().filter(|spec| mine(&spec.table)) {
+            remove.extend(self.select(&rows, spec)?);
+        }
+        remove.sort_unstable();
+        remove.dedup();
+        let deleted: Vec<_> = remove.iter().map(|at| Change::Delete(self.id(&rows.json(*at)))).collect();
+        for spec in phase.change.iter().filter(|spec| mine(&spec.table)) {
+            for at in self.select(&rows, spec)? {
+                let changed = self.with_writer(|writer| writer.change(&rows.row(at), spec, time))?;
+                insert.push(self.keep(changed));
+                remove.push(at);
+            }
+        }
+        for spec in phase.row.iter().filter(|spec| mine(&spec.table)) {
+            insert.push(self.write(spec, time)?);
+        }
+        for more in phase.generate.iter().filter(|more| mine(&more.table)) {
+            self.generate(more, time, &mut insert);
+        }
+        remove.sort_unstable();
+        remove.dedup();
+        insert.sort_by_key(|row| row.modified);
+        changes.extend(insert.iter().map(|row| Change::Upsert(row.key)));
+        changes.extend(deleted);
+        let columns: Vec<_> = phase.column.iter().filter(|column| mine(&column.table)).collect();
+        if !columns.is_empty() {
+            let mut known = whole(self.columns.write());
+            columns.iter().for_each(|column| Arc::make_mut(&mut known).add(column));
+        }
+        self.edit(remove, insert, clock);
+        self.changes().phase(changes.into_iter(), !columns.is_empty());
+        Ok(())
+    }
+
+    /// The id of a row.
+    fn id(&self, json: &[u8]) -> String {
+        let wire = self.table.key.first().copied().unwrap_or_default();
+        Fields::read(json).ok().and_then(|fields| fields.text(wire).map(|id| id.into_owned())).unwrap_or_default()
+    }
+
+    /// The rows that a change or a deletion is about.
+    fn select(&self, rows: &Rows, spec: &RowSpec) -> Result<Vec<usize>, Error> {
+        let none = |what: String| Error::scenario(format!("table `{}` has no row at {what}", self.table.name));
+        match (spec.position, spec.every, &spec.key) {
+            (Some(position), None, None) => {
+                let at = if position < 0 { rows.len() as i64 + position } else { position };
+                let at = usize::try_from(at).ok().filter(|at| *at < rows.len());
+                Ok(vec![at.ok_or_else(|| none(format!("position {position}")))?])
+            }
+            (None, Some(every), None) if every > 0 => Ok((0..rows.len()).step_by(every).collect()),
+            (None, None, Some(key)) => {
+                let found: Vec<_> = rows.with_key(key_number(key.iter().map(String::as_str))).collect();
+                if found.is_empty() { Err(none(format!("key {}", key.join("/")))) } else { Ok(found) }
+            }
+            _ => Err(Error::scenario("a change or deletion needs one of `position`, `every` (from 1) and `key`")),
+        }
+    }
+
+    /// Generated rows in an interval.
+    fn generate(&self, more: &MoreRows, time: Instant, insert: &mut Vec<Row>) {
+        const DAY: i64 = 86_400;
+        let seconds = |at: Instant| at.0.div_euclid(1_000_000);
+        let until = more.until.map_or(time.plus_seconds(1), |until| until.0);
+        let from = more.from.map_or(until.plus_seconds(-60), |from| from.0);
+        let (from, until) = (seconds(from), seconds(until).max(seconds(from) + 1));
+        let mut renderer = whole(self.renderer.lock());
+        // A day of its own, squeezed into the interval.
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let day = Day {
+            seed: mix(self.plan.seed, 0x6D6F_7265 + number),
+            start: 0,
+            end: DAY,
+            rows: more.rows,
+            follows: false,
+            older: self.plan.older,
+            people: &self.people,
+        };
+        let mut bytes = Vec::new();
+        for (ordinal, mut facts) in day.facts().into_iter().enumerate() {
+            let place = |second: i64| from + second.clamp(0, DAY - 1) * (until - from) / DAY;
+            facts.created = place(facts.created);
+            facts.client = facts.created;
+            facts.modified = place(facts.modified).max(facts.created);
+            facts.version = match self.elastic {
+                true => version(facts.modified, ordinal as i64),
+                false => self.versions.next(),
+            };
+            if !self.elastic && !self.plan.older {
+                // Rows of the other tables stand for sessions of their own.
+                facts.session = facts.seed;
+                facts.kind = GENERATED;
+            }
+            bytes.clear();
+            renderer.render(&mut bytes, &facts);
+            let created = Instant::from_seconds(facts.created);
+            // What was just rendered is an object.
+            insert.extend(Row::read(self.table, bytes.clone(), created));
+        }
+    }
+}

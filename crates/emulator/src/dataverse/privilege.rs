@@ -1,0 +1,57 @@
+//! What the application user may read.
+
+use copilot_lake_tables::Table;
+use serde_json::json;
+
+use crate::USER_ID;
+use crate::data::random::{guid_text, hash};
+use crate::data::table_store::Store;
+use crate::http::response::{Answer, Refusal};
+use crate::scenario::specs::Depth;
+
+/// The privilege that reading a table needs.
+pub(crate) fn privilege_name(table: &str) -> String {
+    copilot_lake_tables::table(table).map_or_else(|| format!("prvRead{table}"), Table::read_privilege)
+}
+
+pub(crate) fn privilege_id(table: &str) -> String {
+    guid_text(hash(privilege_name(table).as_bytes()))
+}
+
+/// The refusal of a caller who lacks it.
+pub(crate) fn missing(table: &str, type_code: u32) -> Refusal {
+    let (privilege, id) = (privilege_name(table), privilege_id(table));
+    let message = format!(
+        "Principal user (Id={USER_ID}, type=8, roleCount=1, privilegeCount=4, accessMode=4), is missing {privilege} privilege \
+         (Id={id}) on OTC={type_code} for entity '{table}'. context.Caller={USER_ID}"
+    );
+    Refusal::new(403, "0x80040220", &message)
+}
+
+/// The refusal of a caller for whom a column is secured.
+pub(crate) fn secured() -> Refusal {
+    let message =
+        "The user does not have read permissions to a secured field. The requested operation could not be completed.";
+    Refusal::new(403, "0x8004F504", message)
+}
+
+/// Answers `RetrieveUserPrivileges`.
+pub(crate) fn privileges(stores: &[Store], user: &str, root: &str) -> Result<Answer, Refusal> {
+    if !user.eq_ignore_ascii_case(USER_ID) {
+        return Err(Refusal::new(404, "0x80040217", &format!("systemuser With Id = {user} Does Not Exist")));
+    }
+    let granted = stores.iter().filter(|store| !store.absent && store.depth != Depth::None);
+    let granted = granted.map(|store| {
+        json!({
+            "Depth": if store.depth == Depth::Basic { "Basic" } else { "Global" },
+            "PrivilegeId": privilege_id(store.table.name), "BusinessUnitId": crate::UNIT_ID,
+            "PrivilegeName": privilege_name(store.table.name),
+            "RecordFilterId": "00000000-0000-0000-0000-000000000000", "RecordFilterUniqueName": "",
+        })
+    });
+    let body = json!({
+        "@odata.context": format!("{root}$metadata#Microsoft.Dynamics.CRM.RetrieveUserPrivilegesResponse"),
+        "RolePrivileges": granted.collect::<Vec<_>>(),
+    });
+    Ok(Answer::json(200, body.to_string()))
+}

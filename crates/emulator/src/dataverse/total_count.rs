@@ -1,0 +1,41 @@
+//! `RetrieveTotalRecordCount`: the numbers of rows of several tables, cheap and perhaps old.
+
+use serde_json::json;
+use url::form_urlencoded;
+
+use crate::data::table_store::Store;
+use crate::http::response::{Answer, Refusal};
+
+/// Answers a call; `call` is the last part of the path, decoded.
+pub(crate) fn total_record_count(
+    stores: &[Store],
+    call: &str,
+    query: &str,
+    root: &str,
+    counts_elastic: bool,
+) -> Result<Answer, Refusal> {
+    let argument = call.split_once("EntityNames=").and_then(|(_, rest)| rest.strip_suffix(')'));
+    let argument = argument.ok_or_else(|| Refusal::bad_request("The parameter 'EntityNames' is missing."))?;
+    let value = match argument.starts_with('@') {
+        true => form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == argument).map(|(_, value)| value),
+        false => Some(argument.into()),
+    };
+    let names = value.and_then(|value| serde_json::from_str::<Vec<String>>(&value.replace('\'', "\"")).ok());
+    let names = names.ok_or_else(|| Refusal::bad_request("The parameter 'EntityNames' is no list of names."))?;
+    let mut counts = Vec::new();
+    for name in &names {
+        let store = stores.iter().find(|store| store.table.name == name && !store.absent);
+        let store = store
+            .ok_or_else(|| Refusal::new(404, "0x80040217", &format!("Could not find an entity with name {name}.")))?;
+        if store.elastic && !counts_elastic {
+            let message = format!("RetrieveTotalRecordCount is not supported for elastic table {name}.");
+            return Err(Refusal::new(400, "0x80040203", &message));
+        }
+        counts.push(store.rows().len());
+    }
+    let body = json!({
+        "@odata.context": format!("{root}$metadata#Microsoft.Dynamics.CRM.RetrieveTotalRecordCountResponse"),
+        "EntityRecordCountCollection": { "Count": names.len(), "IsReadOnly": false, "Keys": names, "Values": counts },
+    });
+    Ok(Answer::json(200, body.to_string()))
+}

@@ -1,0 +1,218 @@
+//! Generated interactions: a strand of them in a folder, made in blocks that follow from a seed and their place alone.
+//!
+//! Nothing is kept per interaction: when one was made follows from its number, and grows with it.
+
+use crate::data::random::{Random, mix};
+use crate::graph::copilot_app::{App, TEAMS};
+use crate::graph::working_hours::moment;
+
+/// Interactions per block.
+pub(crate) const BLOCK: usize = 8;
+
+/// An interaction before it is rendered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Made {
+    pub(crate) seed: u64,
+    /// Milliseconds since the Unix epoch: its id.
+    pub(crate) ms: i64,
+    /// The rest of its time, in 100 ns.
+    pub(crate) ticks: u16,
+    pub(crate) response: bool,
+    /// 0: it has none.
+    pub(crate) session: u64,
+    pub(crate) request: u64,
+    pub(crate) app: &'static App,
+    /// Whose prompt it is, or answers.
+    pub(crate) asker: u32,
+}
+
+impl Made {
+    /// Microseconds since the Unix epoch.
+    pub(crate) const fn created(&self) -> i64 {
+        self.ms * 1_000 + self.ticks as i64 / 10
+    }
+
+    /// Numbers that belong to one aspect of it.
+    pub(crate) const fn random(&self, aspect: u64) -> Random {
+        Random::new(mix(self.seed, aspect))
+    }
+}
+
+/// Whose interactions a strand has.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Whose {
+    /// One person's, in a folder.
+    Own { asker: u32, folder: usize },
+    /// Those of a meeting: they are in the history of everyone who was there. The first of so many people in a row.
+    Meeting { first: u32, people: u32 },
+}
+
+/// Interactions in order of time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Strand {
+    pub(crate) seed: u64,
+    pub(crate) rows: u32,
+    /// Where it begins and ends, as work.
+    pub(crate) from: i64,
+    pub(crate) until: i64,
+    pub(crate) whose: Whose,
+}
+
+/// Gaps are counted in seconds where there is room for that many in a block.
+const ROOM: i64 = 5_000;
+
+impl Strand {
+    pub(crate) const fn blocks(&self) -> u32 {
+        self.rows.div_ceil(BLOCK as u32)
+    }
+
+    const fn slot(&self, block: u32) -> i64 {
+        self.from + (self.until - self.from) / self.blocks() as i64 * block as i64
+    }
+
+    /// The moment before which no interaction of a block was made, in milliseconds.
+    pub(crate) fn begins(&self, block: u32) -> i64 {
+        moment(self.slot(block))
+    }
+
+    /// A block's interactions by time.
+    pub(crate) fn block(&self, number: u32) -> Block {
+        let rows = (self.rows - number * BLOCK as u32).min(BLOCK as u32) as usize;
+        let seed = mix(self.seed, u64::from(number) + 1);
+        let mut random = Random::new(seed);
+        let (slot, next) = (self.slot(number), self.slot(number + 1));
+        let begins = moment(slot);
+        let start = moment(slot + (next - slot) / 1_000 * random.below(600) as i64);
+        let room = moment(next) - start;
+        let wide = room >= ROOM * 1_000;
+        // Times are written with as many digits as they need.
+        let round = if wide { random.weighted(&[(1_000, 15), (100, 15), (10, 10), (1, 40), (0, 20)]) } else { 1 };
+        let scheduled = wide && random.chance(125);
+        let alone = random.chance(8);
+        let mut block = Block { made: [None; BLOCK], rows };
+        let mut state = Turns::new(self.whose, seed);
+        let (mut gap, mut last) = (0, (start, 0));
+        for at in 0..rows {
+            let turn = state.next(&mut random, at == 0);
+            let seed = mix(seed, 100 + at as u64);
+            gap += turn.gap;
+            let exact = match wide {
+                true => start + gap * 1_000 + random.below(1_000) as i64,
+                false => start + gap * room / ROOM,
+            };
+            let rounded = match round {
+                0 | 1 => exact,
+                _ => exact - exact.rem_euclid(round),
+            };
+            let hour = exact - exact.rem_euclid(3_600_000);
+            let ticks = if round == 0 { 10 + (mix(seed, 5) % 9_990) as u16 } else { 0 };
+            let (ms, ticks) = match () {
+                // Another session at the same time: the same id.
+                () if turn.twin => last,
+                () if at == 0 && scheduled && hour > begins => (hour, 0),
+                () if rounded > begins => (rounded, ticks),
+                () => (exact, ticks),
+            };
+            last = (ms, ticks);
+            let session = if alone && state.may_be_alone() { 0 } else { turn.session };
+            let Turn { response, request, app, asker, .. } = turn;
+            block.made[at] = Some(Made { seed, ms, ticks, response, session, request, app, asker });
+        }
+        block
+    }
+}
+
+/// The interactions of a block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Block {
+    made: [Option<Made>; BLOCK],
+    rows: usize,
+}
+
+impl Block {
+    pub(crate) const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn get(&self, at: usize) -> Option<&Made> {
+        self.made.get(at)?.as_ref()
+    }
+}
+
+/// What comes next in a conversation.
+struct Turn {
+    /// Seconds since what came before.
+    gap: i64,
+    /// Whether it comes at the very time of what came before, in another session.
+    twin: bool,
+    response: bool,
+    session: u64,
+    request: u64,
+    app: &'static App,
+    asker: u32,
+}
+
+/// Prompts and responses in turn: sessions of some turns, of which some have several responses, none, or no prompt.
+struct Turns {
+    whose: Whose,
+    seed: u64,
+    sessions: u64,
+    requests: u64,
+    app: &'static App,
+    asker: u32,
+    /// Responses that the last prompt still gets.
+    responses: u64,
+    twins: bool,
+}
+
+impl Turns {
+    const fn new(whose: Whose, seed: u64) -> Self {
+        Self { whose, seed, sessions: 0, requests: 0, app: &TEAMS, asker: 0, responses: 0, twins: false }
+    }
+
+    /// Sessions without an id: a person's own in the first folder, and no two at one time.
+    const fn may_be_alone(&self) -> bool {
+        matches!(self.whose, Whose::Own { folder: 0, .. }) && !self.twins
+    }
+
+    fn next(&mut self, random: &mut Random, first: bool) -> Turn {
+        let mut gap = 4 + random.below(12) as i64;
+        let mut twin = false;
+        let response = if self.responses > 0 {
+            self.responses -= 1;
+            true
+        } else {
+            self.requests += 1;
+            let meets = matches!(self.whose, Whose::Meeting { .. });
+            if first || (!meets && random.chance(250)) {
+                twin = !first && random.chance(100);
+                self.twins |= twin;
+                gap = if twin { 0 } else { 200 + random.below(300) as i64 };
+                self.session(random);
+            } else {
+                gap += 20 + random.below(90) as i64;
+            }
+            if let Whose::Meeting { first, people } = self.whose {
+                self.asker = first + random.below(u64::from(people)) as u32;
+            }
+            // An orphan response has no prompt before it.
+            let orphan = random.chance(30);
+            self.responses = if orphan { 0 } else { random.weighted(&[(1, 85), (2, 10), (0, 3), (3, 2)]) };
+            orphan
+        };
+        if first {
+            gap = 0;
+        }
+        let session = mix(self.seed, 1_000 + self.sessions) | 1;
+        let request = mix(self.seed, 2_000 + self.requests);
+        Turn { gap, twin, response, session, request, app: self.app, asker: self.asker }
+    }
+
+    fn session(&mut self, random: &mut Random) {
+        self.sessions += 1;
+        if let Whose::Own { asker, folder } = self.whose {
+            self.asker = asker;
+            self.app = App::choose(random, folder);
+        }
+    }
+}
