@@ -1,103 +1,59 @@
-//! What only the emulator has: its counters, its list of rows, and the next phase.
+//! The emulator's own paths, which need no sign-in: its counters, its rows and users, and the next phase.
 
-use std::sync::PoisonError;
-
-use bytes::Bytes;
 use hyper::Method;
+use serde_json::json;
 
-use crate::Error;
 use crate::data::json_fields::Fields;
 use crate::data::table_store::Store;
+use crate::graph::report::user_lines;
 use crate::http::response::{Answer, Refusal};
-use crate::route::Route;
-use crate::served::{Served, TableServed};
-use crate::server::Server;
+use crate::route::ControlRoute;
+use crate::state::State;
 
-impl Server {
-    /// Answers what only the emulator has; without sign-in.
-    pub(crate) fn answer_own(&self, route: &Route, method: &Method) -> Answer {
-        match (route, method) {
-            (Route::Advance, &Method::POST) => match self.advance() {
-                Ok(left) => Answer::json(200, format!("{{\"phases_left\":{left}}}")),
-                Err(error) => Refusal::new(500, "", &error.to_string()).into_answer(),
-            },
-            (Route::Served, &Method::GET) => {
-                let body = serde_json::to_vec(&self.served()).unwrap_or_default();
-                Answer::json(200, body)
-            }
-            (Route::Requests, &Method::GET) => {
-                let mut requests = self.recorder.requests().into_iter();
-                Answer::lines(move || {
-                    let mut line = serde_json::to_vec(&requests.next()?).unwrap_or_default();
-                    line.push(b'\n');
-                    Some(Bytes::from(line))
-                })
-            }
-            (Route::GraphInteractions | Route::GraphUsers, &Method::GET) => match &self.graph {
-                Some(graph) if *route == Route::GraphUsers => graph.user_lines(),
-                Some(graph) => graph.interaction_lines(self.clock.now()),
-                None => Refusal::no_segment("graph").into_answer(),
-            },
-            (Route::Rows(name), &Method::GET) => match self.stores.iter().find(|store| store.table.name == name) {
-                Some(store) => row_lines(store),
+/// Answers a request for one of these paths.
+pub(crate) fn answer(state: &State, route: &ControlRoute, method: &Method) -> Answer {
+    match (route, method) {
+        (ControlRoute::Advance, &Method::POST) => match state.advance() {
+            Ok(left) => Answer::json(200, format!("{{\"phases_left\":{left}}}")),
+            Err(error) => Refusal::new(500, "", &error.to_string()).into_answer(),
+        },
+        (ControlRoute::Served, &Method::GET) => {
+            Answer::json(200, serde_json::to_vec(&state.served()).unwrap_or_default())
+        }
+        (ControlRoute::Rows(name), &Method::GET) => {
+            match state.dataverse.stores.iter().find(|store| store.table.name == name) {
+                Some(store) => lines(row_lines(store)),
                 None => Refusal::no_segment(name).into_answer(),
-            },
-            _ => Refusal::new(405, "", "The method is not allowed.").into_answer(),
-        }
-    }
-
-    /// Applies the next phase; says how many are left. Without one nothing happens.
-    pub(crate) fn advance(&self) -> Result<usize, Error> {
-        let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(phase) = phases.pop_front() {
-            let before = self.clock.now();
-            if let Some(clock) = phase.clock {
-                self.clock.fix(clock.0);
-            }
-            for (number, store) in self.stores.iter().enumerate() {
-                store.apply(&phase, number == 0, &self.clock)?;
-            }
-            if let (Some(graph), Some(phase)) = (&self.graph, &phase.graph) {
-                graph.advance(phase, before, self.clock.now())?;
             }
         }
-        Ok(phases.len())
-    }
-
-    pub(crate) fn served(&self) -> Served {
-        let mut served = self.recorder.served(self.faults.fired());
-        for store in &self.stores {
-            let deleted = store.changes().deleted;
-            served.deleted += deleted;
-            served.tables.insert(store.table.name, TableServed { deleted, ..TableServed::count(&store.rows()) });
-        }
-        served.graph = self.graph.as_ref().map(|graph| graph.served(self.clock.now()));
-        served
+        (ControlRoute::GraphUsers, &Method::GET) => match &state.graph {
+            Some(graph) => lines(user_lines(&graph.tenant())),
+            None => Refusal::no_segment("graph").into_answer(),
+        },
+        _ => Refusal::new(405, "", "The method is not allowed.").into_answer(),
     }
 }
 
-/// Key, modifiedon, versionnumber and week of every row, a JSON object per line.
-fn row_lines(store: &Store) -> Answer {
+/// A line of JSON each.
+fn lines(values: Vec<serde_json::Value>) -> Answer {
+    let text: String = values.into_iter().map(|value| format!("{value}\n")).collect();
+    Answer::new(200, "application/x-ndjson", [text.into()])
+}
+
+/// Key, modifiedon, versionnumber and week of every row.
+fn row_lines(store: &Store) -> Vec<serde_json::Value> {
     let (rows, table) = (store.rows(), store.table);
     let wires: Vec<_> = table.key.iter().filter_map(|name| table.column(name)).map(|column| column.wire).collect();
-    let mut at = 0;
-    Answer::lines(move || {
-        let mut lines = Vec::new();
-        let end = rows.len().min(at + 1_000);
-        for row in at..end {
-            let json = rows.json(row);
-            let Ok(fields) = Fields::read(&json) else { continue };
-            let key: Vec<_> = wires.iter().map(|wire| fields.text(wire).unwrap_or_default()).collect();
-            let line = serde_json::json!({
-                "key": key,
-                "modifiedon": fields.text("modifiedon"),
-                "versionnumber": fields.raw("versionnumber").and_then(|raw| raw.parse::<i64>().ok()),
-                "week": rows.week(row).to_string(),
-            });
-            lines.extend_from_slice(line.to_string().as_bytes());
-            lines.push(b'\n');
-        }
-        at = end;
-        (!lines.is_empty()).then(|| Bytes::from(lines))
-    })
+    let line = |row: usize| {
+        let json = rows.json(row);
+        let fields = Fields::read(&json).ok()?;
+        let key: Vec<_> = wires.iter().map(|wire| fields.text(wire).unwrap_or_default()).collect();
+        Some(json!({
+            "key": key,
+            "modifiedon": fields.text("modifiedon"),
+            "versionnumber": fields.raw("versionnumber").and_then(|raw| raw.parse::<i64>().ok()),
+            "week": rows.week(row).to_string(),
+        }))
+    };
+    (0..rows.len()).filter_map(line).collect()
 }

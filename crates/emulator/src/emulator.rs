@@ -10,22 +10,26 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
 
-use crate::Error;
 use crate::clock::Clock;
+use crate::data::plan::usual_end;
 use crate::data::table_store::Store;
-use crate::dataverse::limits::Limiter;
+use crate::dataverse::handler::EmulatedDataverse;
+use crate::error::Error;
+use crate::graph::handler::EmulatedGraph;
 use crate::graph::report::{Interaction, interactions};
-use crate::graph::service::Graph;
+use crate::http::call::Shared;
+use crate::http::faults::Faults;
+use crate::http::recorder::Recorder;
 use crate::http::token_issuer::Tokens;
 use crate::scenario::definition::Scenario;
-use crate::scenario::fault::Faults;
-use crate::served::{Recorder, Request, Served};
-use crate::server::Server;
+use crate::served::{Request, Served};
+use crate::server::respond;
+use crate::state::State;
 
 /// A running emulator. Dropping it ends it at once.
 #[derive(Debug)]
 pub struct Emulator {
-    server: Arc<Server>,
+    state: Arc<State>,
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
@@ -45,24 +49,22 @@ impl Emulator {
             let clock = Clock::new(scenario.clock.map(|clock| clock.0));
             let stores = Store::all(&scenario, &clock)?;
             let graph = scenario.graph.as_ref();
-            let graph = graph.map(|spec| Graph::new(spec, scenario.seed, Scenario::usual_end(), &clock)).transpose()?;
-            Ok::<_, Error>(Server {
-                stores,
-                tokens: Tokens::new(scenario.token, scenario.graph.map(|spec| spec.roles)),
+            let graph = graph.map(|spec| EmulatedGraph::new(spec, scenario.seed, usual_end(), &clock)).transpose()?;
+            let tokens = Tokens::new(scenario.token, scenario.graph.map(|spec| spec.roles));
+            let own_origin = format!("http://{address}");
+            Ok::<_, Error>(State {
+                dataverse: EmulatedDataverse::new(stores, scenario.service.clone()),
                 graph,
+                shared: Shared { tokens, recorder: Recorder::new(), clock, own_origin },
                 faults: Faults::new(&scenario.fault),
-                limiter: Limiter::new(scenario.service.limits.clone()),
-                recorder: Recorder::new(),
-                clock,
                 settings: scenario.service,
                 phases: Mutex::new(scenario.phase.into()),
-                own_origin: format!("http://{address}"),
             })
         });
-        let server = made.await.map_err(|error| Error::scenario(error.to_string()))??;
-        let server = Arc::new(server);
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&server)));
-        Ok(Self { server, address, accepting })
+        let state = made.await.map_err(|error| Error::scenario(error.to_string()))??;
+        let state = Arc::new(state);
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&state)));
+        Ok(Self { state, address, accepting })
     }
 
     /// The base of both the environment and the sign-in authority: `http://127.0.0.1:<port>/`.
@@ -76,19 +78,19 @@ impl Emulator {
 
     /// What was asked and sent until now. Takes time in proportion to the rows.
     pub fn served(&self) -> Served {
-        self.server.served()
+        self.state.served()
     }
 
     /// The requests until now in order of their answers; the first 100,000 are kept.
     pub fn requests(&self) -> Vec<Request> {
-        self.server.recorder.requests()
+        self.state.shared.recorder.requests()
     }
 
     /// Calls for every interaction of every user that can be read now, those of meetings once for each who was there. By user,
     /// and of a user in the order in which pages have them.
     pub fn interactions(&self, each: &mut dyn FnMut(&Interaction<'_>)) {
-        let Some(graph) = &self.server.graph else { return };
-        let (tenant, present) = (graph.tenant(), graph.present(self.server.clock.now()));
+        let Some(graph) = &self.state.graph else { return };
+        let (tenant, present) = (graph.tenant(), graph.present(self.state.shared.clock.now()));
         for user in 0..tenant.people.len() as u32 {
             interactions(&tenant, user, present, each);
         }
@@ -99,7 +101,7 @@ impl Emulator {
     /// # Errors
     /// [`Error::Scenario`] and [`Error::File`] for rows that do not exist or cannot be made.
     pub fn advance(&self) -> Result<usize, Error> {
-        self.server.advance()
+        self.state.advance()
     }
 
     /// Ends all connections and waits until nothing listens any more.
@@ -117,7 +119,7 @@ impl Drop for Emulator {
 }
 
 /// Accepts connections until it is aborted, which ends them all.
-async fn accept(listener: TcpListener, server: Arc<Server>) {
+async fn accept(listener: TcpListener, state: Arc<State>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -125,9 +127,9 @@ async fn accept(listener: TcpListener, server: Arc<Server>) {
                 // An error is about that one connection, or passes.
                 let Ok((stream, _)) = accepted else { continue };
                 let _ = stream.set_nodelay(true);
-                let server = Arc::clone(&server);
+                let state = Arc::clone(&state);
                 connections.spawn(async move {
-                    let service = service_fn(move |request| Arc::clone(&server).answer(request));
+                    let service = service_fn(move |request| respond(Arc::clone(&state), request));
                     // Clients break off, and so do faults.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });

@@ -36,72 +36,26 @@ mod control;
 mod data;
 mod dataverse;
 mod emulator;
+mod error;
 mod graph;
 mod http;
+mod identity;
 mod route;
 mod scenario;
 mod served;
 mod server;
-
-use std::net::SocketAddr;
-use std::path::PathBuf;
+mod state;
+mod tables;
 
 pub use emulator::Emulator;
-pub use graph::report::{GraphServed, Interaction};
-pub use route::Kind;
+pub use error::Error;
+pub use graph::report::Interaction;
+pub use identity::{
+    CLIENT_ID, CLIENT_ID_2, CLIENT_SECRET, CLIENT_SECRET_2, FEDERATED_TOKEN, IDENTITY_HEADER, ORGANIZATION_ID,
+    TENANT_ID, USER_ID,
+};
 pub use scenario::definition::Scenario;
-pub use served::{Request, Served, TableServed};
-
-/// The only tenant.
-pub const TENANT_ID: &str = "11111111-1111-1111-1111-111111111111";
-/// The application that is signed in.
-pub const CLIENT_ID: &str = "22222222-2222-2222-2222-222222222222";
-/// Its secret. Not secret: the emulator is for trying and testing.
-pub const CLIENT_SECRET: &str = "emulator-secret";
-/// Another application, for those that have one per service.
-pub const CLIENT_ID_2: &str = "77777777-7777-7777-7777-777777777777";
-/// Its secret.
-pub const CLIENT_SECRET_2: &str = "emulator-secret-2";
-/// A token of a foreign issuer that is accepted instead of a secret, by every application.
-pub const FEDERATED_TOKEN: &str = "emulator-federated-token";
-/// What App Service gives its programs to send as `X-IDENTITY-HEADER`.
-pub const IDENTITY_HEADER: &str = "emulator-identity-header";
-/// The user that both applications are, as `WhoAmI` names it.
-pub const USER_ID: &str = "33333333-3333-3333-3333-333333333333";
-/// The business unit that `WhoAmI` names.
-pub(crate) const UNIT_ID: &str = "55555555-5555-5555-5555-555555555555";
-/// The organization that `WhoAmI` names.
-pub const ORGANIZATION_ID: &str = "66666666-6666-6666-6666-666666666666";
-
-/// What keeps an emulator from starting or advancing.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The scenario is wrong: change it.
-    #[error("scenario: {0}")]
-    Scenario(String),
-    /// A file that the scenario names, or the scenario itself, cannot be read.
-    #[error("cannot read {path}")]
-    File {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
-    /// The address cannot be listened on: choose another.
-    #[error("cannot listen on {address}")]
-    Listen {
-        /// Which address.
-        address: SocketAddr,
-        /// Why.
-        source: std::io::Error,
-    },
-}
-
-impl Error {
-    fn scenario(what: impl Into<String>) -> Self {
-        Self::Scenario(what.into())
-    }
-}
+pub use served::{GraphServed, Request, Served, TableServed};
 
 #[cfg(test)]
 mod tests;

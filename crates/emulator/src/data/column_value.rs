@@ -11,6 +11,7 @@ use crate::data::random::{hash, mix};
 use crate::data::row_facts::{Facts, GENERATED, Identity, THUMBS_DOWN, THUMBS_UP};
 use crate::data::row_links::{Links, file_seed};
 use crate::data::text;
+use crate::identity::ORGANIZATION_ID;
 
 /// What decides a value: the columns that rows of all tables share, the made-up content of some, else the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -189,7 +190,7 @@ impl Made<'_> {
             Value::OwningTeam if team_owns => quote(out, person.team.as_bytes()),
             Value::OwningUnit => quote(out, person.unit.as_bytes()),
             Value::Delegate if rarely(12, 5) => quote(out, people.service.id.as_bytes()),
-            Value::Organization => quote(out, crate::ORGANIZATION_ID.as_bytes()),
+            Value::Organization => quote(out, ORGANIZATION_ID.as_bytes()),
             Value::ForTable => quote(out, facts.for_table().as_bytes()),
             Value::ForId if facts.for_table() == "systemuser" => quote(out, person.id.as_bytes()),
             Value::ForId | Value::Conversation => quoted_guid(out, facts.subject()),

@@ -1,11 +1,22 @@
 //! The columns that an environment has of a table: those of the definition, without some, with others that a scenario adds.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use copilot_lake_tables::{COPILOT_EVENT, ChoiceSet, Column, Table, Type};
 
-use crate::data::row_renderer::SHARED;
 use crate::scenario::specs::{ColumnSpec, ColumnType, OptionSpec, TableData};
+
+/// Columns that every table of the service has, whether or not its definition names them.
+pub(crate) const SHARED: &[&str] = &["createdon", "modifiedon", "versionnumber"];
+
+/// A table with the columns that the environment has at one moment.
+#[derive(Debug, Clone)]
+pub(crate) struct TableView {
+    pub(crate) table: &'static Table,
+    pub(crate) elastic: bool,
+    pub(crate) columns: Arc<Columns>,
+}
 
 /// What an environment's metadata knows of a table.
 #[derive(Debug, Clone)]
@@ -76,6 +87,12 @@ impl Columns {
         let (_, option) = of_column.find(|(_, option)| option.value == code)?;
         (!option.labels.is_empty()).then_some(&option.labels)
     }
+}
+
+/// The attribute's name: a lookup's property is `_name_value`.
+pub(crate) fn logical_name(column: &Column) -> &'static str {
+    let inside = column.wire.strip_prefix('_').and_then(|rest| rest.strip_suffix("_value"));
+    inside.unwrap_or(column.wire)
 }
 
 /// A column of a scenario. It lives as long as the process: columns are `'static` everywhere, and there are few of these.

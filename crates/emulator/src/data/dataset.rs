@@ -5,18 +5,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 
-use copilot_lake_tables::{SYSTEM_USER, Table, dataverse_tables};
+use copilot_lake_tables::{SYSTEM_USER, Table};
 
 use crate::data::column_value::{has_file, verbatim};
-use crate::data::generate::Plan;
 use crate::data::people::People;
+use crate::data::plan::Plan;
 use crate::data::random::mix;
 use crate::data::row_facts::{ASK, CONVERSATION, Facts, GENERATED};
 use crate::data::row_links::{Links, files_of};
 use crate::data::session::is_older;
+use crate::data::versions::Versions;
 use crate::scenario::definition::Scenario;
+use crate::tables::{CONTENTS, EVENTS, INSIGHTS, INTERACTIONS, MESSAGES, TRANSCRIPTS, tables};
 
 /// What the generated rows of all tables share.
 #[derive(Debug)]
@@ -28,34 +29,17 @@ pub(crate) struct World {
     pub(crate) versions: Arc<Versions>,
 }
 
-/// The version counter of a database: standard tables count together.
-#[derive(Debug)]
-pub(crate) struct Versions(AtomicI64);
-
-impl Versions {
-    pub(crate) fn next(&self) -> i64 {
-        self.0.fetch_add(1, Ordering::Relaxed)
-    }
-}
-
 /// Where the counter begins.
 const FIRST_VERSION: i64 = 17_413_914;
 
 /// One of so many older rows is in both stores.
 const SHARED: usize = 20;
 
-pub(crate) const EVENTS: &str = "msdyn_copilotevent";
-pub(crate) const INTERACTIONS: &str = "msdyn_copilotinteraction";
-const CONTENTS: &str = "msdyn_copilotinteractiondata";
-const TRANSCRIPTS: &str = "msdyn_copilottranscript";
-const MESSAGES: &str = "msdyn_copilottranscriptdata";
-const INSIGHTS: &str = "msdyn_conversationinsight";
-
 const DAY: i64 = 86_400;
 
 impl World {
     pub(crate) fn new(scenario: &Scenario) -> Self {
-        let plan = |name: &str| scenario.plan(&scenario.data(name));
+        let plan = |name: &str| Plan::of(scenario, &scenario.data(name));
         let rows = |name: &str| scenario.data(name).rows;
         let has_rows = |name: &str| rows(name) > 0 || !scenario.data(name).row.is_empty();
         let people = People::new(plan(EVENTS).seed, scenario.people());
@@ -107,12 +91,7 @@ impl World {
             rows.sort_by_key(|facts| facts.created);
         }
         let next = count_versions(&mut facts);
-        Self {
-            people: Arc::new(people),
-            links: Arc::new(links),
-            facts,
-            versions: Arc::new(Versions(AtomicI64::new(next))),
-        }
+        Self { people: Arc::new(people), links: Arc::new(links), facts, versions: Arc::new(Versions::new(next)) }
     }
 
     /// The generated rows of a table in order of creation; none for the newer store, whose rows are made by its plan.
@@ -204,7 +183,7 @@ fn users(people: &People) -> Vec<Facts> {
 
 /// Counts all rows in order of modification; says what comes next.
 fn count_versions(facts: &mut HashMap<&'static str, Vec<Facts>>) -> i64 {
-    let tables = dataverse_tables().chain([&SYSTEM_USER]).map(|table| table.name);
+    let tables = tables().map(|table| table.name);
     let mut order = Vec::new();
     for name in tables {
         let rows = facts.get(name).into_iter().flatten().enumerate();

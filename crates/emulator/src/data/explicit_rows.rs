@@ -5,9 +5,6 @@ use std::path::Path;
 use bytes::Bytes;
 use copilot_lake_tables::{Column, Instant, Source};
 
-use crate::Error;
-use crate::data::dataset::Versions;
-use crate::data::generate::version;
 use crate::data::json::{Object, string};
 use crate::data::json_fields::Fields;
 use crate::data::payload::{Encoding, Payload};
@@ -15,6 +12,9 @@ use crate::data::random::{Random, guid_text, hash, mix};
 use crate::data::row_facts::{Facts, GENERATED};
 use crate::data::row_renderer::{Overrides, Renderer};
 use crate::data::table_rows::Row;
+use crate::data::versions::{Versions, version};
+use crate::error::Error;
+use crate::scenario::moment::json;
 use crate::scenario::specs::RowSpec;
 
 /// A row and what its File answers, by the File's id.
@@ -221,33 +221,4 @@ impl Writer<'_> {
             (None, Err(error)) => Ok(Bytes::from(error.into_bytes())),
         }
     }
-}
-
-impl RowSpec {
-    fn has_payload(&self) -> bool {
-        self.payload_missing
-            || self.payload_text.is_some()
-            || self.payload_base64.is_some()
-            || self.payload_file.is_some()
-    }
-
-    fn names(&self, wire: &str) -> bool {
-        self.values.contains_key(wire) || self.json.contains_key(wire)
-    }
-}
-
-/// A TOML value as JSON; dates become text.
-pub(crate) fn json(value: &toml::Value) -> String {
-    fn of(value: &toml::Value) -> serde_json::Value {
-        match value {
-            toml::Value::String(text) => text.as_str().into(),
-            toml::Value::Integer(n) => (*n).into(),
-            toml::Value::Float(n) => (*n).into(),
-            toml::Value::Boolean(b) => (*b).into(),
-            toml::Value::Datetime(at) => at.to_string().into(),
-            toml::Value::Array(all) => all.iter().map(of).collect(),
-            toml::Value::Table(all) => all.iter().map(|(name, value)| (name.clone(), of(value))).collect(),
-        }
-    }
-    of(value).to_string()
 }

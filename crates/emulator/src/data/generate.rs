@@ -3,38 +3,17 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use copilot_lake_tables::{Instant, Week};
+use copilot_lake_tables::Instant;
 
 use crate::data::people::People;
+use crate::data::plan::Plan;
 use crate::data::row_facts::Facts;
 use crate::data::row_renderer::Renderer;
-use crate::data::session::Day;
 use crate::data::table_rows::{Row, Segment, SegmentBuilder};
-
-/// What to make.
-#[derive(Debug, Clone)]
-pub(crate) struct Plan {
-    pub(crate) seed: u64,
-    pub(crate) rows: usize,
-    /// The first and the last day, in days since the Unix epoch.
-    pub(crate) first_day: i32,
-    pub(crate) last_day: i32,
-    /// Whether only what the older store's choices know happens.
-    pub(crate) older: bool,
-}
-
-/// Versions count milliseconds from here, so that they grow with the time of modification.
-const VERSION_EPOCH: i64 = 1_577_836_800;
+use crate::data::versions::version;
 
 /// Rows of several days share a segment until it has that many.
 const SEGMENT_ROWS: usize = 16_384;
-
-const DAY: i64 = 86_400;
-
-/// A version for a row modified at that second; the ordinal tells rows of one second apart.
-pub(crate) const fn version(modified: i64, ordinal: i64) -> i64 {
-    (modified - VERSION_EPOCH) * 1_000 + ordinal % 1_000
-}
 
 /// Makes all rows in order of creation. Equal plans give equal rows, whatever the number of threads.
 pub(crate) fn generate(plan: &Plan, people: &People, renderer: &Renderer) -> Vec<Arc<Segment>> {
@@ -107,53 +86,6 @@ fn segment<I: Iterator<Item = Facts>>(
         builder.end_row(&row(&facts, renderer, files));
     }
     builder.finish()
-}
-
-impl Plan {
-    /// How many rows each day has: fewer at weekends, slowly growing, exactly `rows` in total.
-    fn rows_per_day(&self) -> Vec<usize> {
-        let mut weights = Vec::new();
-        for day in self.first_day..=self.last_day {
-            let of_week = match day - Week::of_day(day).start_days() {
-                0 => 18,
-                6 => 25,
-                1 => 110,
-                5 => 85,
-                _ => 100,
-            };
-            let growth = 100 + (day - self.first_day) as u64 / 2;
-            weights.push(of_week * growth);
-        }
-        let total: u64 = weights.iter().sum::<u64>().max(1);
-        let share = |weight: u64| (u128::from(weight) * self.rows as u128 / u128::from(total)) as usize;
-        let mut sum = 0;
-        let rows = weights.into_iter().map(|weight| {
-            let before = share(sum);
-            sum += weight;
-            share(sum) - before
-        });
-        rows.collect()
-    }
-
-    /// A day of the plan, counted from its first.
-    fn day<'a>(&self, number: usize, rows: &[usize], people: &'a People) -> Day<'a> {
-        let start = i64::from(self.first_day + number as i32) * DAY;
-        Day {
-            seed: self.seed,
-            start,
-            end: start + DAY,
-            rows: rows[number],
-            follows: number > 0 && rows[number - 1] > 4,
-            older: self.older,
-            people,
-        }
-    }
-
-    /// The facts of all rows in order of creation, day by day. Versions are not set yet.
-    pub(crate) fn days<'a>(&'a self, people: &'a People) -> impl Iterator<Item = Vec<Facts>> + 'a {
-        let rows = self.rows_per_day();
-        (0..rows.len()).map(move |number| self.day(number, &rows, people).facts())
-    }
 }
 
 /// What is known about a rendered row; its bytes are elsewhere.

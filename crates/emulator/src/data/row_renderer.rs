@@ -6,6 +6,7 @@ use std::sync::Arc;
 use copilot_lake_tables::{Column, Table};
 
 use crate::data::column_value::{Made, Value};
+use crate::data::columns::SHARED;
 use crate::data::dates::Dates;
 use crate::data::json::{number, string};
 use crate::data::people::People;
@@ -137,6 +138,3 @@ impl Renderer {
         out
     }
 }
-
-/// Columns that every table of the service has, whether or not its definition names them.
-pub(crate) const SHARED: &[&str] = &["createdon", "modifiedon", "versionnumber"];

@@ -7,25 +7,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use copilot_lake_tables::{Column, Instant, SYSTEM_USER, Source, Table};
 
-use crate::Error;
 use crate::clock::Clock;
 use crate::data::change_log::{Change, Changes};
-use crate::data::columns::Columns;
-use crate::data::dataset::{EVENTS, Versions, World};
+use crate::data::columns::{Columns, TableView};
+use crate::data::dataset::World;
 use crate::data::explicit_rows::Writer;
-use crate::data::generate::{Plan, generate, render, version};
+use crate::data::generate::{generate, render};
 use crate::data::json_fields::Fields;
 use crate::data::payload::{Payload, generated};
 use crate::data::people::People;
+use crate::data::plan::Plan;
 use crate::data::random::{hash, mix};
 use crate::data::row_facts::GENERATED;
 use crate::data::row_renderer::Renderer;
 use crate::data::session::Day;
 use crate::data::table_rows::{Row, Rows, key_number};
-use crate::dataverse::query::View;
-use crate::dataverse::row_filter::{Compare, Filter, Literal, Operator};
-use crate::scenario::definition::{Scenario, tables};
+use crate::data::versions::{Versions, version};
+use crate::error::Error;
+use crate::scenario::definition::Scenario;
 use crate::scenario::specs::{Depth, MoreRows, Phase, RowSpec};
+use crate::tables::{EVENTS, tables};
 
 /// A table: its rows, and the Files that a scenario spells out.
 #[derive(Debug)]
@@ -67,7 +68,7 @@ impl Store {
 
     fn new(table: &'static Table, scenario: &Scenario, world: &World, clock: &Clock) -> Result<Self, Error> {
         let data = scenario.data(table.name);
-        let plan = scenario.plan(&data);
+        let plan = Plan::of(scenario, &data);
         let columns = Columns::of(table, &data);
         let renderer = Renderer::new(table, columns.all(), &world.people, &world.links);
         let segments = match table.name {
@@ -105,20 +106,13 @@ impl Store {
     }
 
     /// The table with the columns that the environment has.
-    pub(crate) fn view(&self) -> View {
-        View { table: self.table, elastic: self.elastic, columns: Arc::clone(&*whole(self.columns.read())) }
+    pub(crate) fn view(&self) -> TableView {
+        TableView { table: self.table, elastic: self.elastic, columns: Arc::clone(&*whole(self.columns.read())) }
     }
 
     /// What happened to the rows until now.
     pub(crate) fn changes(&self) -> MutexGuard<'_, Changes> {
         whole(self.changes.lock())
-    }
-
-    /// What rows must fulfil for a caller who may read the own ones only. A table without owners has no own rows.
-    pub(crate) fn own_rows(&self) -> Option<Filter> {
-        let owner = self.table.column("ownerid").filter(|_| self.depth == Depth::Basic)?;
-        let literal = Literal::Text(crate::USER_ID.to_owned());
-        Some(Filter::Compare(Compare { column: owner, operator: Operator::Equal, literal }))
     }
 
     pub(crate) fn is_secured(&self, column: &Column) -> bool {

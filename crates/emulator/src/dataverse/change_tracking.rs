@@ -8,142 +8,126 @@ use url::form_urlencoded;
 
 use crate::data::change_log::Change;
 use crate::dataverse::next_link::{Followed, Place, extend};
-use crate::dataverse::page::PageRequest;
+use crate::dataverse::page_request::PageRequest;
 use crate::dataverse::privilege::missing;
-use crate::dataverse::projection::Shape;
 use crate::dataverse::query::Query;
+use crate::http::odata::DELTA_TOKEN;
 use crate::http::response::{Answer, Refusal};
 use crate::scenario::fault::FaultKind;
 use crate::scenario::specs::Depth;
 
-/// The query option that carries a token.
-pub(crate) const DELTA: &str = "$deltatoken";
-
 /// Tokens count from here.
 const FIRST: u64 = 919_042;
 
-impl PageRequest<'_> {
-    /// Refuses what change tracking cannot do, before a first read.
-    pub(crate) fn check_tracking(&self, base: &str) -> Result<(), Refusal> {
-        let name = self.store.table.name;
-        if !self.store.tracked {
-            return Err(Refusal::new(400, "0x80072491", &format!("Entity {name} isn't enabled for change tracking.")));
-        }
-        if self.store.depth != Depth::Global {
-            return Err(missing(name, self.store.type_code()));
-        }
-        let refused = form_urlencoded::parse(base.as_bytes())
-            .find(|(name, _)| matches!(name.as_ref(), "$filter" | "$orderby" | "$expand" | "$top"));
-        match refused {
-            Some((name, _)) => {
-                let message =
-                    format!("The \"{name}\" query parameter isn't supported when Change Tracking is enabled.");
-                Err(Refusal::bad_request(&message))
-            }
-            None => Ok(()),
-        }
+/// Refuses what change tracking cannot do.
+pub(crate) fn check_tracking(request: &PageRequest<'_>, base: &str) -> Result<(), Refusal> {
+    let name = request.store.table.name;
+    if !request.store.tracked {
+        return Err(Refusal::new(400, "0x80072491", &format!("Entity {name} isn't enabled for change tracking.")));
     }
-
-    /// The link to what changes after a stamp.
-    pub(crate) fn delta_link(&self, base: &str, stamp: u64) -> String {
-        let plain: Vec<_> = base.split('&').filter(|part| !part.is_empty() && !is_delta(part)).collect();
-        let token = format!("{}!{}", FIRST + stamp, date(self.now));
-        let token: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
-        let token = token.replace('+', "%20");
-        let separator = if plain.is_empty() { "" } else { "&" };
-        format!("{}{}?{}{separator}{DELTA}={token}", self.root, self.store.entity_set, plain.join("&"))
+    if request.store.depth != Depth::Global {
+        return Err(missing(name, request.store.type_code()));
     }
-
-    /// The stamp of a token that is still good.
-    fn stamp(&self, token: &str) -> Result<u64, Refusal> {
-        let expired = || {
-            let message = "Version stamp associated with the client has expired. Please perform a full sync.";
-            Refusal::new(400, "0x80044352", message)
-        };
-        let number = token.split_once('!').and_then(|(number, _)| number.parse::<u64>().ok());
-        let stamp = number.and_then(|number| number.checked_sub(FIRST));
-        let stamp = stamp.ok_or_else(|| Refusal::bad_request("The delta token is not valid."))?;
-        match self.faults.has(FaultKind::ExpiredDelta) || self.store.changes().is_void(stamp) {
-            true => Err(expired()),
-            false => Ok(stamp),
+    let refused = form_urlencoded::parse(base.as_bytes())
+        .find(|(name, _)| matches!(name.as_ref(), "$filter" | "$orderby" | "$expand" | "$top"));
+    match refused {
+        Some((name, _)) => {
+            let message = format!("The \"{name}\" query parameter isn't supported when Change Tracking is enabled.");
+            Err(Refusal::bad_request(&message))
         }
-    }
-
-    /// Answers with what changed since a token, and says how many rows it has.
-    pub(crate) fn changed(
-        &self,
-        base: &str,
-        token: &str,
-        query: &Query,
-        followed: Option<Followed>,
-    ) -> Result<(Answer, usize), Refusal> {
-        self.check_tracking(base)?;
-        let after = self.stamp(token)?;
-        let until = followed.and_then(|followed| followed.tracking).unwrap_or_else(|| self.store.changes().stamp());
-        let from = followed.map_or((0, 0), |followed| (followed.place.time, followed.place.ties));
-        let changes = self.store.changes().between(after, until);
-        let rows = self.store.rows();
-        let shape = Shape::of(query, self.view, &self.preferences.annotations, &self.store.people);
-        let (most, _) = self.most(query);
-        let (mut body, mut sent, mut count, mut next) = (Vec::new(), 0, 0, None);
-        for (place, change) in changes.into_iter().filter(|(place, _)| *place >= from) {
-            // A row that is gone by now has an entry of its own.
-            let row = match &change {
-                Change::Upsert(key) => rows.with_key(*key).max_by_key(|at| rows.modified(*at)),
-                Change::Delete(_) => None,
-            };
-            if matches!(change, Change::Upsert(_)) && row.is_none() {
-                continue;
-            }
-            if sent == most {
-                next = Some(place);
-                break;
-            }
-            if !body.is_empty() {
-                body.push(b',');
-            }
-            sent += 1;
-            match (row, change) {
-                (Some(at), _) => {
-                    rows.mark(at);
-                    count += 1;
-                    match &shape {
-                        Some(shape) => shape.write(&mut body, &rows.json(at)),
-                        None => body.extend_from_slice(&rows.json(at)),
-                    }
-                }
-                (None, Change::Delete(id)) => {
-                    let context = format!("{}$metadata#{}/$deletedEntity", self.root, self.store.entity_set);
-                    let entry = serde_json::json!({ "@odata.context": context, "id": id, "reason": "deleted" });
-                    body.extend_from_slice(entry.to_string().as_bytes());
-                }
-                (None, Change::Upsert(_)) => {}
-            }
-        }
-        let link = match next {
-            Some((time, ties)) => {
-                let page = followed.map_or(1, |followed| followed.page) + 1;
-                let next = Followed { page, place: Place { time, ties }, tracking: Some(until) };
-                let query = extend(base, next, self.preferences.max_page);
-                ("@odata.nextLink", format!("{}{}?{query}", self.root, self.store.entity_set))
-            }
-            None => ("@odata.deltaLink", self.delta_link(base, until)),
-        };
-        let head = self.head(query, "/$delta", None);
-        let tail = format!("],\"{}\":{}}}", link.0, serde_json::Value::String(self.faults.elsewhere(link.1)));
-        Ok((self.page([head, Bytes::from(body), Bytes::from(tail)]), count))
-    }
-
-    /// How many changes wait for the holder of a token.
-    pub(crate) fn pending(&self, token: &str) -> Result<usize, Refusal> {
-        let after = self.stamp(token)?;
-        let changes = self.store.changes();
-        Ok(changes.between(after, changes.stamp()).len())
+        None => Ok(()),
     }
 }
 
+/// The link to what changes after a stamp.
+pub(crate) fn delta_link(request: &PageRequest<'_>, base: &str, stamp: u64) -> String {
+    let plain: Vec<_> = base.split('&').filter(|part| !part.is_empty() && !is_delta(part)).collect();
+    let token = format!("{}!{}", FIRST + stamp, date(request.now));
+    let token: String = form_urlencoded::byte_serialize(token.as_bytes()).collect();
+    let token = token.replace('+', "%20");
+    let separator = if plain.is_empty() { "" } else { "&" };
+    format!("{}?{}{separator}{DELTA_TOKEN}={token}", request.address(), plain.join("&"))
+}
+
+/// The stamp of a token that is still good.
+fn stamp_of(request: &PageRequest<'_>, token: &str) -> Result<u64, Refusal> {
+    let number = token.split_once('!').and_then(|(number, _)| number.parse::<u64>().ok());
+    let stamp = number.and_then(|number| number.checked_sub(FIRST));
+    let stamp = stamp.ok_or_else(|| Refusal::bad_request("The delta token is not valid."))?;
+    match request.faults.has(FaultKind::ExpiredDelta) || request.store.changes().is_void(stamp) {
+        true => {
+            let message = "Version stamp associated with the client has expired. Please perform a full sync.";
+            Err(Refusal::new(400, "0x80044352", message))
+        }
+        false => Ok(stamp),
+    }
+}
+
+/// Answers with what changed since a token, and says how many rows it has.
+pub(crate) fn changed(
+    request: &PageRequest<'_>,
+    base: &str,
+    token: &str,
+    query: &Query,
+    followed: Option<Followed>,
+) -> Result<(Answer, usize), Refusal> {
+    check_tracking(request, base)?;
+    let after = stamp_of(request, token)?;
+    let until = followed.and_then(|followed| followed.tracking).unwrap_or_else(|| request.store.changes().stamp());
+    let from = followed.map_or((0, 0), |followed| (followed.place.time, followed.place.ties));
+    let changes = request.store.changes().between(after, until);
+    let rows = request.store.rows();
+    let projection = request.projection(query);
+    let most = request.most();
+    let (mut body, mut sent, mut count, mut next) = (Vec::new(), 0, 0, None);
+    for (place, change) in changes.into_iter().filter(|(place, _)| *place >= from) {
+        // A row that is gone by now has an entry of its own.
+        let row = match &change {
+            Change::Upsert(key) => rows.with_key(*key).max_by_key(|at| rows.modified(*at)),
+            Change::Delete(_) => None,
+        };
+        if matches!(change, Change::Upsert(_)) && row.is_none() {
+            continue;
+        }
+        if sent == most {
+            next = Some(place);
+            break;
+        }
+        if !body.is_empty() {
+            body.push(b',');
+        }
+        sent += 1;
+        match (row, change) {
+            (Some(at), _) => {
+                rows.mark(at);
+                count += 1;
+                match &projection {
+                    Some(projection) => projection.write(&mut body, &rows.json(at)),
+                    None => body.extend_from_slice(&rows.json(at)),
+                }
+            }
+            (None, Change::Delete(id)) => {
+                let context = format!("{}$metadata#{}/$deletedEntity", request.root, request.store.entity_set);
+                let entry = serde_json::json!({ "@odata.context": context, "id": id, "reason": "deleted" });
+                body.extend_from_slice(entry.to_string().as_bytes());
+            }
+            (None, Change::Upsert(_)) => {}
+        }
+    }
+    let link = match next {
+        Some((time, ties)) => {
+            let page = followed.map_or(1, |followed| followed.page) + 1;
+            let next = Followed { page, place: Place { time, ties }, tracking: Some(until) };
+            let query = extend(base, next, request.preferences.max_page);
+            ("nextLink", format!("{}?{query}", request.address()))
+        }
+        None => ("deltaLink", delta_link(request, base, until)),
+    };
+    Ok((request.page(query, "/$delta", vec![Bytes::from(body)], Some(link)), count))
+}
+
 fn is_delta(part: &str) -> bool {
-    part.starts_with(DELTA) || part.starts_with("%24deltatoken")
+    part.starts_with(DELTA_TOKEN) || part.starts_with("%24deltatoken")
 }
 
 /// `11/05/2025 12:00:00`.

@@ -1,113 +1,112 @@
-//! Calls of the Web API: sign-in and limits first, then what the route asks for.
+//! The Web API: admits a call, then answers what its route asks for.
 
+use std::collections::BTreeMap;
+
+use copilot_lake_tables::Week;
 use hyper::Method;
+use serde_json::json;
 
+use crate::data::table_rows::Rows;
 use crate::data::table_store::Store;
-use crate::dataverse::limits::TOO_MANY_AT_ONCE;
-use crate::dataverse::metadata::MetadataRequest;
-use crate::dataverse::page::PageRequest;
+use crate::dataverse::file_request::FileRequest;
+use crate::dataverse::limits::{Limiter, TOO_MANY_AT_ONCE};
+use crate::dataverse::metadata::choices::choices;
+use crate::dataverse::metadata::definitions::definitions;
+use crate::dataverse::page::page;
+use crate::dataverse::page_request::PageRequest;
 use crate::dataverse::privilege::{missing, privileges};
-use crate::dataverse::query::{Preferences, View};
-use crate::dataverse::row_request::{FileWanted, RowRequest};
-use crate::dataverse::total_count::total_record_count;
-use crate::http::due_faults::Due;
+use crate::dataverse::route::DataverseRoute;
+use crate::dataverse::total_count::total_count;
+use crate::http::call::Call;
 use crate::http::response::{Answer, Refusal};
-use crate::route::{Key, Route};
+use crate::http::token_issuer::challenge;
+use crate::identity::{ORGANIZATION_ID, UNIT_ID, USER_ID};
 use crate::scenario::fault::FaultKind;
+use crate::scenario::settings::ServiceSettings;
 use crate::scenario::specs::Depth;
-use crate::server::Server;
+use crate::served::TableServed;
 
-/// What a request is about, beside its route.
-pub(crate) struct Asked<'a> {
-    /// `http://host:port`, as the client wrote it.
-    pub(crate) origin: String,
-    /// Where the emulator listens.
-    pub(crate) own_origin: &'a str,
-    pub(crate) authorization: Option<&'a str>,
-    pub(crate) application: Option<usize>,
-    /// How many requests of the application are being answered, this one included.
-    pub(crate) now: u64,
-    pub(crate) query: &'a str,
-    pub(crate) range: Option<&'a str>,
-    pub(crate) preferences: Preferences,
-    pub(crate) faults: Due<'a>,
-    /// `http://host:port/api/data/v9.2/`.
-    pub(crate) root: String,
+/// An environment that is served.
+#[derive(Debug)]
+pub(crate) struct EmulatedDataverse {
+    pub(crate) stores: Vec<Store>,
+    settings: ServiceSettings,
+    limiter: Limiter,
 }
 
-impl Server {
-    /// Answers a call of the Web API, and says how many rows the answer has. A refusal with 401 is a challenge.
-    pub(crate) fn data(&self, route: &Route, method: &Method, asked: &Asked<'_>) -> Result<(Answer, usize), Refusal> {
-        if asked.faults.has(FaultKind::ExpiredToken) {
-            self.tokens.expire(asked.authorization);
-        }
-        if !self.tokens.accept(asked.authorization, &[&asked.origin, asked.own_origin]) {
-            return Err(Refusal::new(401, "", ""));
-        }
-        self.limiter.check(asked.application.unwrap_or_default(), asked.now).inspect_err(|refusal| {
-            // Who keeps to what the answers say meets the other limits once: their answer is the news.
-            if refusal.code == TOO_MANY_AT_ONCE {
-                self.recorder.limit_passed();
-            }
-        })?;
-        if let Some(refusal) = asked.faults.refusal(|kind| self.refusal_of(kind, route)) {
-            return Err(refusal);
-        }
-        if let Some(page) = asked.faults.not_json() {
+impl EmulatedDataverse {
+    pub(crate) fn new(stores: Vec<Store>, settings: ServiceSettings) -> Self {
+        let limiter = Limiter::new(settings.limits.clone());
+        Self { stores, settings, limiter }
+    }
+
+    /// Answers a call, and says how many rows the answer has.
+    pub(crate) fn answer(&self, route: &DataverseRoute, call: &Call<'_>) -> (Answer, usize) {
+        self.admitted(route, call).unwrap_or_else(|refusal| match refusal.status {
+            401 => (challenge(&call.origin), 0),
+            _ => (refusal.into_answer(), 0),
+        })
+    }
+
+    fn admitted(&self, route: &DataverseRoute, call: &Call<'_>) -> Result<(Answer, usize), Refusal> {
+        let recorder = &call.shared.recorder;
+        let limit = || {
+            let checked = self.limiter.check(call.application.unwrap_or_default(), call.in_flight);
+            checked.inspect_err(|refusal| {
+                // Who keeps to what the answers say meets the other limits once: their answer is the news.
+                if refusal.code == TOO_MANY_AT_ONCE {
+                    recorder.limit_passed();
+                }
+            })
+        };
+        if let Some(page) = call.admit(limit, |fault| self.refusal_of(fault, route.table()))? {
             return Ok((page, 0));
         }
-        if method != Method::GET {
+        if call.method != Method::GET {
             return Err(Refusal::new(405, "0x80060888", "The emulator's tables can be read only."));
         }
-        self.routed(route, asked).inspect_err(|refusal| {
+        self.routed(route, call).inspect_err(|refusal| {
             if refusal.unlisted {
-                self.recorder.column_unlisted();
+                recorder.column_unlisted();
             }
         })
     }
 
-    fn routed(&self, route: &Route, asked: &Asked<'_>) -> Result<(Answer, usize), Refusal> {
-        match route {
-            Route::WhoAmI => Ok((who_am_i(&asked.root), 0)),
-            Route::Organizations => Ok((organizations(&asked.root, self.settings.base_language), 0)),
-            Route::Page(name) => {
-                let store = self.store(name)?;
-                self.page_request(store, &store.view(), asked).answer()
-            }
-            Route::Count(name) => {
-                let store = self.store(name)?;
-                self.page_request(store, &store.view(), asked).count().map(|answer| (answer, 0))
-            }
-            Route::Row(name, key) => {
-                let store = self.store(name)?;
-                row_request(store, key, asked).row(&store.rows()).map(|answer| (answer, 0))
-            }
-            Route::Property { table, key, name, value } => {
+    fn routed(&self, route: &DataverseRoute, call: &Call<'_>) -> Result<(Answer, usize), Refusal> {
+        let (stores, query, settings) = (&self.stores, call.query, &self.settings);
+        let root = format!("{}/api/data/v9.2/", call.origin);
+        let answer = match route {
+            DataverseRoute::Page(table) => {
                 let store = self.store(table)?;
-                let request = row_request(store, key, asked);
-                let wanted = FileWanted { range: asked.range, ranges: self.settings.ranges, now: self.clock.now() };
-                let (answer, file) = request.property(&store.rows(), name, *value, &wanted)?;
-                if file {
-                    self.recorder.payload();
-                }
-                Ok((answer, 0))
+                return page(&PageRequest {
+                    store,
+                    view: &store.view(),
+                    root: &root,
+                    query,
+                    preferences: &call.preferences,
+                    faults: &call.faults,
+                    settings,
+                    now: call.shared.clock.now(),
+                });
             }
-            Route::Metadata(parts) => {
-                let language = self.settings.language;
-                let request =
-                    MetadataRequest { stores: &self.stores, parts, query: asked.query, root: &asked.root, language };
-                request.answer().map(|answer| (answer, 0))
+            DataverseRoute::File { table, key, column } => {
+                let (store, now) = (self.store(table)?, call.shared.clock.now());
+                let request = FileRequest { store, key, column, range: call.range, ranges: settings.ranges, now };
+                request.answer().inspect(|_| call.shared.recorder.payload())
             }
-            Route::Privileges(user) => privileges(&self.stores, user, &asked.root).map(|answer| (answer, 0)),
-            Route::TotalCount(call) => {
-                let counts_elastic = self.settings.elastic_count;
-                let answer = total_record_count(&self.stores, call, asked.query, &asked.root, counts_elastic);
-                answer.map(|answer| (answer, 0))
+            DataverseRoute::Definitions => definitions(stores, query, &root),
+            DataverseRoute::Choices { table, kind } => choices(stores, table, kind, query, &root, settings.language),
+            DataverseRoute::TotalCount => total_count(stores, query, &root, settings.elastic_count),
+            DataverseRoute::Privileges(user) => privileges(stores, user, &root),
+            DataverseRoute::WhoAmI => Ok(who_am_i(&root)),
+            DataverseRoute::Organizations => Ok(organizations(&root, settings.base_language)),
+            DataverseRoute::Missing(name) => Err(Refusal::no_segment(name)),
+            DataverseRoute::Elsewhere => {
+                Err(Refusal::new(404, "", &format!("No HTTP resource was found at {}.", call.origin)))
             }
-            Route::Root => Ok((self.service_document(&asked.root), 0)),
-            Route::Unknown(name) => Err(Refusal::no_segment(name)),
-            _ => Err(Refusal::new(404, "", &format!("No HTTP resource was found at {}.", asked.origin))),
-        }
+            DataverseRoute::Unsupported(path) => Err(Refusal::unsupported(&format!("the path '{path}'"))),
+        };
+        answer.map(|answer| (answer, 0))
     }
 
     /// A table that is there and may be read.
@@ -121,37 +120,13 @@ impl Server {
         }
     }
 
-    fn page_request<'a>(&'a self, store: &'a Store, view: &'a View, asked: &'a Asked<'_>) -> PageRequest<'a> {
-        PageRequest {
-            store,
-            view,
-            root: &asked.root,
-            query: asked.query,
-            preferences: &asked.preferences,
-            faults: &asked.faults,
-            settings: &self.settings,
-            now: self.clock.now(),
-        }
-    }
-
-    fn service_document(&self, root: &str) -> Answer {
-        let sets =
-            self.stores.iter().filter(|store| !store.absent).map(
-                |store| serde_json::json!({ "name": store.entity_set, "kind": "EntitySet", "url": store.entity_set }),
-            );
-        let sets: Vec<_> = sets.collect();
-        let body = serde_json::json!({ "@odata.context": format!("{root}$metadata"), "value": sets });
-        Answer::json(200, body.to_string())
-    }
-
     /// The refusal that a fault is, when it is one.
-    pub(crate) fn refusal_of(&self, fault: FaultKind, route: &Route) -> Option<Refusal> {
+    pub(crate) fn refusal_of(&self, fault: FaultKind, table: Option<&str>) -> Option<Refusal> {
         let (status, code, message) = match fault {
             FaultKind::Unauthorized => (401, "", ""),
             FaultKind::NoPrivilege => {
                 // Calls about no table fail for that of the first.
-                let about = |store: &&Store| route.table().is_none_or(|name| store.table.name == name);
-                let store = self.stores.iter().find(about)?;
+                let store = self.stores.iter().find(|store| table.is_none_or(|name| store.table.name == name))?;
                 return Some(missing(store.table.name, store.type_code()));
             }
             FaultKind::NoMember => (403, "0x80072560", "The user is not a member of the organization."),
@@ -165,27 +140,51 @@ impl Server {
         };
         Some(Refusal::new(status, code, message))
     }
+
+    /// What each table has now, and what of it was sent.
+    pub(crate) fn served(&self) -> BTreeMap<&'static str, TableServed> {
+        let served = |store: &Store| TableServed { deleted: store.changes().deleted, ..table_served(&store.rows()) };
+        self.stores.iter().map(|store| (store.table.name, served(store))).collect()
+    }
 }
 
-fn row_request<'a>(store: &'a Store, key: &'a Key, asked: &'a Asked<'_>) -> RowRequest<'a> {
-    RowRequest { store, key, query: asked.query, preferences: &asked.preferences, root: &asked.root }
+fn table_served(rows: &Rows) -> TableServed {
+    let mut weeks: BTreeMap<Week, (u64, u64)> = BTreeMap::new();
+    let mut served = TableServed::default();
+    for same in rows.keys().chunk_by(|a, b| a.0 == b.0) {
+        let rows_of_key = || same.iter().map(|(_, at)| *at as usize);
+        let Some(newest) = rows_of_key().max_by_key(|at| rows.modified(*at)) else { continue };
+        let sent = rows_of_key().any(|at| rows.is_served(at));
+        served.rows += 1;
+        served.rows_served += u64::from(sent);
+        served.files += u64::from(rows.files(newest));
+        let week = weeks.entry(rows.week(newest)).or_default();
+        *week = (week.0 + 1, week.1 + u64::from(sent));
+    }
+    for (week, (rows, sent)) in weeks {
+        served.weeks.insert(week.to_string(), rows);
+        if sent > 0 {
+            served.weeks_served.insert(week.to_string(), sent);
+        }
+    }
+    served
 }
 
 /// The organization, as far as it is asked for.
 fn organizations(root: &str, language: i32) -> Answer {
-    let body = serde_json::json!({
+    let body = json!({
         "@odata.context": format!("{root}$metadata#organizations(languagecode)"),
-        "value": [{ "languagecode": language, "organizationid": crate::ORGANIZATION_ID }],
+        "value": [{ "languagecode": language, "organizationid": ORGANIZATION_ID }],
     });
     Answer::json(200, body.to_string())
 }
 
 fn who_am_i(root: &str) -> Answer {
-    let body = serde_json::json!({
+    let body = json!({
         "@odata.context": format!("{root}$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse"),
-        "BusinessUnitId": crate::UNIT_ID,
-        "UserId": crate::USER_ID,
-        "OrganizationId": crate::ORGANIZATION_ID,
+        "BusinessUnitId": UNIT_ID,
+        "UserId": USER_ID,
+        "OrganizationId": ORGANIZATION_ID,
     });
     Answer::json(200, body.to_string())
 }

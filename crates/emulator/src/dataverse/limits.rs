@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::http::response::Refusal;
-use crate::http::token_issuer::APPLICATIONS;
+use crate::identity::APPLICATIONS;
 use crate::scenario::settings::Limits;
 
 /// The code of the limit that a client can keep without being told.
@@ -23,10 +23,10 @@ impl Limiter {
         Self { limits, recent: Default::default() }
     }
 
-    /// Refuses a request that goes beyond a limit; `now` is how many of the application are being answered, this one included.
-    pub(crate) fn check(&self, application: usize, now: u64) -> Result<(), Refusal> {
+    /// Refuses a request that goes beyond a limit; `in_flight` counts those of the application, this one included.
+    pub(crate) fn check(&self, application: usize, in_flight: u64) -> Result<(), Refusal> {
         let (Some(limits), Some(recent)) = (&self.limits, self.recent.get(application)) else { return Ok(()) };
-        if now > limits.concurrency as u64 {
+        if in_flight > limits.concurrency as u64 {
             let message = format!("Number of concurrent requests exceeded the limit of {}.", limits.concurrency);
             return Err(Refusal::new(429, TOO_MANY_AT_ONCE, &message).retry_after(Some(1)));
         }

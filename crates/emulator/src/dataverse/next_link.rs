@@ -3,8 +3,8 @@
 use std::fmt::Write;
 
 use crate::data::random::{hash, mix};
+use crate::http::odata::{SKIP_TOKEN, decode};
 use crate::http::response::Refusal;
-use crate::route::decode;
 
 /// Where the next page begins: after the rows up to that time, and so many of the rows at that very time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,20 +24,18 @@ pub(crate) struct Followed {
     pub(crate) tracking: Option<u64>,
 }
 
-const TOKEN: &str = "$skiptoken=";
-
 /// Splits a query string into the part that the client wrote and the link that it followed.
 ///
 /// `max_page` is the page size that the request prefers; it must be the one that the first request preferred.
 pub(crate) fn split(query: &str, max_page: Option<usize>) -> Result<(&str, Option<Followed>), Refusal> {
-    let Some(at) = query.find(TOKEN) else {
-        return match decode(query).contains(TOKEN) {
+    let Some((base, token)) = query.split_once(&format!("{SKIP_TOKEN}=")) else {
+        return match decode(query).contains(SKIP_TOKEN) {
             true => Err(altered()),
             false => Ok((query, None)),
         };
     };
-    let base = query[..at].strip_suffix('&').unwrap_or(&query[..at]);
-    let followed = read(&query[at + TOKEN.len()..]).ok_or_else(altered)?;
+    let base = base.strip_suffix('&').unwrap_or(base);
+    let followed = read(token).ok_or_else(altered)?;
     // The only text that is accepted is the one that would be sent again.
     if extend(base, followed, max_page) == query { Ok((base, Some(followed))) } else { Err(altered()) }
 }
@@ -58,7 +56,7 @@ pub(crate) fn extend(base: &str, next: Followed, max_page: Option<usize>) -> Str
     let cookie = encode(&cookie, false);
     let outer = format!("<cookie pagenumber=\"{page}\" pagingcookie=\"{cookie}\" istracking=\"{is_tracking}\" />");
     let separator = if base.is_empty() { "" } else { "&" };
-    format!("{base}{separator}{TOKEN}{}", encode(&outer, true))
+    format!("{base}{separator}{SKIP_TOKEN}={}", encode(&outer, true))
 }
 
 fn read(token: &str) -> Option<Followed> {

@@ -3,18 +3,20 @@
 use copilot_lake_tables::Table;
 use serde_json::json;
 
-use crate::USER_ID;
 use crate::data::random::{guid_text, hash};
 use crate::data::table_store::Store;
+use crate::dataverse::row_filter::{Condition, Operand, RowFilter};
+use crate::http::filter::{Filter, Operator};
 use crate::http::response::{Answer, Refusal};
+use crate::identity::{UNIT_ID, USER_ID};
 use crate::scenario::specs::Depth;
 
 /// The privilege that reading a table needs.
-pub(crate) fn privilege_name(table: &str) -> String {
+fn privilege_name(table: &str) -> String {
     copilot_lake_tables::table(table).map_or_else(|| format!("prvRead{table}"), Table::read_privilege)
 }
 
-pub(crate) fn privilege_id(table: &str) -> String {
+fn privilege_id(table: &str) -> String {
     guid_text(hash(privilege_name(table).as_bytes()))
 }
 
@@ -35,6 +37,13 @@ pub(crate) fn secured() -> Refusal {
     Refusal::new(403, "0x8004F504", message)
 }
 
+/// What rows must fulfil for a caller who may read the own ones only. A table without owners has no own rows.
+pub(crate) fn own_rows(store: &Store) -> Option<RowFilter> {
+    let column = store.table.column("ownerid").filter(|_| store.depth == Depth::Basic)?;
+    let operand = Operand::Text(USER_ID.to_owned());
+    Some(Filter::Compare(Condition { column, operator: Operator::Equal, operand }))
+}
+
 /// Answers `RetrieveUserPrivileges`.
 pub(crate) fn privileges(stores: &[Store], user: &str, root: &str) -> Result<Answer, Refusal> {
     if !user.eq_ignore_ascii_case(USER_ID) {
@@ -44,7 +53,7 @@ pub(crate) fn privileges(stores: &[Store], user: &str, root: &str) -> Result<Ans
     let granted = granted.map(|store| {
         json!({
             "Depth": if store.depth == Depth::Basic { "Basic" } else { "Global" },
-            "PrivilegeId": privilege_id(store.table.name), "BusinessUnitId": crate::UNIT_ID,
+            "PrivilegeId": privilege_id(store.table.name), "BusinessUnitId": UNIT_ID,
             "PrivilegeName": privilege_name(store.table.name),
             "RecordFilterId": "00000000-0000-0000-0000-000000000000", "RecordFilterUniqueName": "",
         })

@@ -2,31 +2,35 @@
 
 use copilot_lake_tables::{Column, Instant, Type};
 
+use crate::data::columns::TableView;
 use crate::data::json::{Object, string};
 use crate::data::json_fields::Fields;
 use crate::data::people::People;
-use crate::dataverse::query::{Annotations, Query, View};
+use crate::dataverse::query::Query;
 
 /// The table that a lookup leads to.
 const TARGET: &str = "Microsoft.Dynamics.CRM.lookuplogicalname";
-/// The name by which a lookup is followed.
-const NAVIGATION: &str = "Microsoft.Dynamics.CRM.associatednavigationproperty";
 /// The value as a person reads it.
 const FORMATTED: &str = "OData.Community.Display.V1.FormattedValue";
 
 /// How rows are sent when they are not sent as they lie there.
 #[derive(Debug)]
 pub(crate) struct Shape<'a> {
-    view: &'a View,
+    view: &'a TableView,
     /// Wire names of columns that are left out.
     without: Vec<&'static str>,
-    annotations: &'a Annotations,
+    annotations: &'a [String],
     people: &'a People,
 }
 
 impl<'a> Shape<'a> {
     /// `None` when rows are sent as they lie there. The key is always sent, and so is what the definition does not know.
-    pub(crate) fn of(query: &Query, view: &'a View, annotations: &'a Annotations, people: &'a People) -> Option<Self> {
+    pub(crate) fn of(
+        query: &Query,
+        view: &'a TableView,
+        annotations: &'a [String],
+        people: &'a People,
+    ) -> Option<Self> {
         let asked = |wire: &str| query.select.is_empty() || query.select.iter().any(|name| name == wire);
         let columns = view.columns.all().iter();
         let is_left_out = |column: &&&Column| {
@@ -47,7 +51,7 @@ impl<'a> Shape<'a> {
         for (name, raw) in fields.iter().filter(|(name, _)| !self.without.contains(name)) {
             if let Some(column) = self.view.columns.find(name).filter(|_| !self.annotations.is_empty() && raw != "null")
             {
-                for annotation in [TARGET, NAVIGATION, FORMATTED] {
+                for annotation in [TARGET, FORMATTED] {
                     let name = format!("{name}@{annotation}");
                     if let Some(raw) = self.annotation(&fields, column, annotation, &name) {
                         object.push(&name, &raw);
@@ -61,7 +65,7 @@ impl<'a> Shape<'a> {
 
     /// The annotation of a value as JSON, when it is asked for and there is one.
     fn annotation(&self, row: &Fields<'_>, column: &Column, annotation: &str, name: &str) -> Option<String> {
-        if !self.annotations.wants(annotation) {
+        if !self.annotations.iter().any(|wanted| wanted == annotation) {
             return None;
         }
         if let Some(raw) = row.raw(name) {
@@ -69,7 +73,6 @@ impl<'a> Shape<'a> {
         }
         let text = match annotation {
             TARGET => self.target(row, column)?.to_owned(),
-            NAVIGATION => matches!(column.ty, Type::Lookup(_)).then(|| logical_name(column).to_owned())?,
             _ => self.formatted(row, column)?,
         };
         let mut quoted = Vec::new();
@@ -101,12 +104,6 @@ impl<'a> Shape<'a> {
             Type::Guid | Type::Text | Type::File => None,
         }
     }
-}
-
-/// The attribute's name: a lookup's property is `_name_value`.
-pub(crate) fn logical_name(column: &Column) -> &'static str {
-    let inside = column.wire.strip_prefix('_').and_then(|rest| rest.strip_suffix("_value"));
-    inside.unwrap_or(column.wire)
 }
 
 /// `11/5/2025 12:00 PM`, as for a caller in the United States who lives by UTC.

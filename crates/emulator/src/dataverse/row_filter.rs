@@ -1,89 +1,94 @@
-//! `$filter`: comparisons of known columns, joined by `and`, `or`, `not` and parentheses.
+//! `$filter` of rows: comparisons of known columns with instants, ids, texts and null.
 
 use std::cmp::Ordering;
 
 use copilot_lake_tables::{Column, Instant, Type, is_guid};
 
 use crate::data::json_fields::Fields;
-use crate::http::lexer::Tokens;
+use crate::http::filter::{Comparison, Filter, Literal, Operator};
 use crate::http::response::Refusal;
 
 /// A condition on a row.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Filter {
-    And(Vec<Filter>),
-    Or(Vec<Filter>),
-    Not(Box<Filter>),
-    Compare(Compare),
-}
+pub(crate) type RowFilter = Filter<Condition>;
 
-/// A comparison of a column with a literal.
+/// A comparison of a column with a value.
 #[derive(Debug, Clone)]
-pub(crate) struct Compare {
+pub(crate) struct Condition {
     pub(crate) column: &'static Column,
     pub(crate) operator: Operator,
-    pub(crate) literal: Literal,
-}
-
-impl PartialEq for Compare {
-    fn eq(&self, other: &Self) -> bool {
-        self.column.wire == other.column.wire && self.operator == other.operator && self.literal == other.literal
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operator {
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
+    pub(crate) operand: Operand,
 }
 
 /// The right-hand side of a comparison.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Literal {
+pub(crate) enum Operand {
     Null,
     Instant(Instant),
-    Integer(i64),
-    Decimal(f64),
-    Boolean(bool),
     /// A GUID or a string, in lower case: comparisons ignore case.
     Text(String),
 }
 
 /// A half-open interval of an instant column, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Bounds {
+pub(crate) struct TimeRange {
     pub(crate) from: i64,
     pub(crate) until: i64,
 }
 
-impl Bounds {
+impl TimeRange {
     pub(crate) const ALL: Self = Self { from: i64::MIN, until: i64::MAX };
 }
 
-impl Filter {
-    /// Reads the decoded text of `$filter`; `find` knows the columns by wire name.
-    pub(crate) fn parse(text: &str, find: &dyn Fn(&str) -> Result<&'static Column, Refusal>) -> Result<Self, Refusal> {
-        let mut parser = Parser { tokens: Tokens::new(text, ENDS), find };
-        let filter = parser.any()?;
-        if parser.tokens.left().is_empty() { Ok(filter) } else { Err(parser.unexpected()) }
-    }
+/// Reads the decoded text of `$filter`; `find` knows the columns by wire name.
+pub(crate) fn parse(text: &str, find: impl Fn(&str) -> Result<&'static Column, Refusal>) -> Result<RowFilter, Refusal> {
+    Filter::parse(text, syntax, |Comparison { property, operator, literal }| {
+        let column = find(property)?;
+        let operand = operand(column, literal)?;
+        if operand == Operand::Null && !matches!(operator, Operator::Equal | Operator::NotEqual) {
+            return Err(syntax("null can be compared with eq and ne only"));
+        }
+        Ok(Condition { column, operator, operand })
+    })
+}
 
-    /// The same without alternatives that ask for a null, and without conditions that exclude one, where `has_nulls` says
-    /// that the column has none. `None`: it holds for every row.
-    pub(crate) fn without_vain(&self, has_nulls: &dyn Fn(&str) -> bool) -> Option<Self> {
+fn operand(column: &Column, literal: Literal<'_>) -> Result<Operand, Refusal> {
+    let (operand, shown) = match (literal, column.ty) {
+        (Literal::Quoted(text), Type::Text) => return Ok(Operand::Text(text.to_lowercase())),
+        (Literal::Quoted(text), _) => (None, format!("'{text}'")),
+        (Literal::Word("null"), _) => return Ok(Operand::Null),
+        (Literal::Word(word), ty) => {
+            let operand = match ty {
+                Type::Instant if word.len() > 10 => Instant::parse(word).map(Operand::Instant),
+                Type::Guid | Type::Lookup(_) => is_guid(word).then(|| Operand::Text(word.to_lowercase())),
+                _ => None,
+            };
+            (operand, word.to_owned())
+        }
+    };
+    operand.ok_or_else(|| {
+        let wire = column.wire;
+        let message = format!("A binary operator with incompatible types was detected: '{wire}' and '{shown}'.");
+        Refusal::bad_request(&message)
+    })
+}
+
+fn syntax(what: &str) -> Refusal {
+    Refusal::bad_request(&format!("Syntax error in the $filter expression: {what}."))
+}
+
+impl RowFilter {
+    /// The filter without alternatives that no row can match and without conditions that every row meets, because
+    /// `has_nulls` says that a column that is compared with null has none. `None`: every row matches.
+    pub(crate) fn simplified(&self, has_nulls: &dyn Fn(&str) -> bool) -> Option<Self> {
         let about_null = |filter: &Self, of: Operator| {
-            matches!(filter, Self::Compare(Compare { column, operator, literal: Literal::Null })
+            matches!(filter, Self::Compare(Condition { column, operator, operand: Operand::Null })
                 if *operator == of && !has_nulls(column.wire))
         };
         match self {
             Self::Or(any) => {
-                let in_vain = |part: &&Self| part.all().iter().any(|one| about_null(one, Operator::Equal));
+                let never = |part: &&Self| part.all().iter().any(|one| about_null(one, Operator::Equal));
                 let mut any: Vec<_> =
-                    any.iter().filter(|part| !in_vain(part)).map(|part| part.without_vain(has_nulls)).collect();
+                    any.iter().filter(|part| !never(part)).map(|part| part.simplified(has_nulls)).collect();
                 match any.len() {
                     1 => any.remove(0),
                     _ => any.into_iter().collect::<Option<_>>().map(Self::Or),
@@ -91,7 +96,7 @@ impl Filter {
             }
             Self::And(all) => {
                 let mut kept = Vec::new();
-                for part in all.iter().filter_map(|part| part.without_vain(has_nulls)) {
+                for part in all.iter().filter_map(|part| part.simplified(has_nulls)) {
                     match part {
                         Self::And(parts) => kept.extend(parts),
                         other => kept.push(other),
@@ -99,40 +104,31 @@ impl Filter {
                 }
                 (!kept.is_empty()).then_some(Self::And(kept))
             }
-            other => (!about_null(other, Operator::NotEqual)).then(|| other.clone()),
-        }
-    }
-
-    /// The conditions that must all hold.
-    fn all(&self) -> &[Self] {
-        match self {
-            Self::And(all) => all,
-            other => std::slice::from_ref(other),
+            other @ Self::Compare(_) => (!about_null(other, Operator::NotEqual)).then(|| other.clone()),
         }
     }
 
     /// The interval of that column outside which no row matches, and the conditions that remain inside it.
-    pub(crate) fn narrow(&self, column: &str) -> (Bounds, Vec<Self>) {
-        let mut bounds = Bounds::ALL;
+    pub(crate) fn narrow(&self, column: &str) -> (TimeRange, Vec<Self>) {
+        let mut range = TimeRange::ALL;
         let mut rest = Vec::new();
         for part in self.all() {
             match part {
-                Self::Compare(Compare { column: of, operator, literal: Literal::Instant(Instant(at)) })
+                Self::Compare(Condition { column: of, operator, operand: Operand::Instant(Instant(at)) })
                     if of.wire == column && *operator != Operator::NotEqual =>
                 {
                     let (from, until) = match operator {
                         Operator::Equal => (*at, at + 1),
                         Operator::Less => (i64::MIN, *at),
-                        Operator::LessOrEqual => (i64::MIN, at + 1),
                         Operator::Greater => (at + 1, i64::MAX),
                         Operator::GreaterOrEqual | Operator::NotEqual => (*at, i64::MAX),
                     };
-                    bounds = Bounds { from: bounds.from.max(from), until: bounds.until.min(until) };
+                    range = TimeRange { from: range.from.max(from), until: range.until.min(until) };
                 }
                 other => rest.push(other.clone()),
             }
         }
-        (bounds, rest)
+        (range, rest)
     }
 
     /// Whether the row matches. A value that cannot be compared matches nothing but `ne`.
@@ -140,132 +136,26 @@ impl Filter {
         match self {
             Self::And(all) => all.iter().all(|filter| filter.matches(row)),
             Self::Or(any) => any.iter().any(|filter| filter.matches(row)),
-            Self::Not(filter) => !filter.matches(row),
-            Self::Compare(compare) => compare.matches(row),
+            Self::Compare(condition) => condition.matches(row),
         }
     }
 }
 
-impl Compare {
+impl Condition {
     fn matches(&self, row: &Fields<'_>) -> bool {
-        let raw = row.raw(self.column.wire).unwrap_or("null");
-        let ordering = match &self.literal {
-            Literal::Null => (raw == "null").then_some(Ordering::Equal),
-            Literal::Instant(at) => {
-                row.text(self.column.wire).and_then(|text| Instant::parse(&text)).map(|value| value.cmp(at))
-            }
-            Literal::Integer(n) => raw.parse::<i64>().ok().map(|value| value.cmp(n)),
-            Literal::Decimal(n) => raw.parse::<f64>().ok().and_then(|value| value.partial_cmp(n)),
-            Literal::Boolean(b) => raw.parse::<bool>().ok().map(|value| value.cmp(b)),
-            Literal::Text(text) => row.text(self.column.wire).map(|value| value.to_lowercase().cmp(text)),
+        let text = || row.text(self.column.wire);
+        let ordering = match &self.operand {
+            Operand::Null => row.raw(self.column.wire).is_none_or(|raw| raw == "null").then_some(Ordering::Equal),
+            Operand::Instant(at) => text().and_then(|text| Instant::parse(&text)).map(|value| value.cmp(at)),
+            Operand::Text(operand) => text().map(|value| value.to_lowercase().cmp(operand)),
         };
         match (self.operator, ordering) {
             (Operator::NotEqual, ordering) => ordering != Some(Ordering::Equal),
             (_, None) => false,
             (Operator::Equal, Some(ordering)) => ordering.is_eq(),
             (Operator::Less, Some(ordering)) => ordering.is_lt(),
-            (Operator::LessOrEqual, Some(ordering)) => ordering.is_le(),
             (Operator::Greater, Some(ordering)) => ordering.is_gt(),
             (Operator::GreaterOrEqual, Some(ordering)) => ordering.is_ge(),
         }
     }
-}
-
-/// What ends a word.
-const ENDS: &[char] = &[' ', '(', ')'];
-
-struct Parser<'a> {
-    tokens: Tokens<'a>,
-    find: &'a dyn Fn(&str) -> Result<&'static Column, Refusal>,
-}
-
-impl Parser<'_> {
-    fn any(&mut self) -> Result<Filter, Refusal> {
-        let mut any = vec![self.all()?];
-        while self.tokens.take_word("or") {
-            any.push(self.all()?);
-        }
-        Ok(if any.len() == 1 { any.remove(0) } else { Filter::Or(any) })
-    }
-
-    fn all(&mut self) -> Result<Filter, Refusal> {
-        let mut all = Vec::new();
-        loop {
-            // Parentheses around a conjunction do not hide its parts.
-            match self.one()? {
-                Filter::And(parts) => all.extend(parts),
-                other => all.push(other),
-            }
-            if !self.tokens.take_word("and") {
-                break;
-            }
-        }
-        Ok(if all.len() == 1 { all.remove(0) } else { Filter::And(all) })
-    }
-
-    fn one(&mut self) -> Result<Filter, Refusal> {
-        if self.tokens.take_word("not") {
-            return Ok(Filter::Not(Box::new(self.one()?)));
-        }
-        if self.tokens.take('(') {
-            let filter = self.any()?;
-            return if self.tokens.take(')') { Ok(filter) } else { Err(self.unexpected()) };
-        }
-        let name = self.tokens.word();
-        if name.is_empty() {
-            return Err(self.unexpected());
-        }
-        let column = (self.find)(name)?;
-        let operator = match self.tokens.word() {
-            "eq" => Operator::Equal,
-            "ne" => Operator::NotEqual,
-            "lt" => Operator::Less,
-            "le" => Operator::LessOrEqual,
-            "gt" => Operator::Greater,
-            "ge" => Operator::GreaterOrEqual,
-            other => return Err(syntax(&format!("'{other}' is not an operator"))),
-        };
-        let literal = self.literal(column)?;
-        if literal == Literal::Null && !matches!(operator, Operator::Equal | Operator::NotEqual) {
-            return Err(syntax("null can be compared with eq and ne only"));
-        }
-        Ok(Filter::Compare(Compare { column, operator, literal }))
-    }
-
-    fn literal(&mut self, column: &Column) -> Result<Literal, Refusal> {
-        let mismatch = |text: &str| {
-            Refusal::bad_request(&format!(
-                "A binary operator with incompatible types was detected: '{}' and '{text}'.",
-                column.wire
-            ))
-        };
-        if let Some(text) = self.tokens.quoted() {
-            return match column.ty {
-                Type::Text => Ok(Literal::Text(text.to_lowercase())),
-                _ => Err(mismatch(&format!("'{text}'"))),
-            };
-        }
-        if self.tokens.take('\'') {
-            return Err(syntax("unterminated string"));
-        }
-        let text = self.tokens.word();
-        let literal = match column.ty {
-            _ if text == "null" => Some(Literal::Null),
-            Type::Instant if text.len() > 10 => Instant::parse(text).map(Literal::Instant),
-            Type::Guid | Type::Lookup(_) | Type::File => is_guid(text).then(|| Literal::Text(text.to_lowercase())),
-            Type::Choice(_) | Type::Int32 | Type::Int64 => text.parse().ok().map(Literal::Integer),
-            Type::Decimal => text.parse().ok().map(Literal::Decimal),
-            Type::Boolean => text.parse().ok().map(Literal::Boolean),
-            Type::Text | Type::Instant => None,
-        };
-        literal.ok_or_else(|| mismatch(text))
-    }
-
-    fn unexpected(&self) -> Refusal {
-        syntax(&format!("unexpected '{}'", self.tokens.left()))
-    }
-}
-
-fn syntax(what: &str) -> Refusal {
-    Refusal::bad_request(&format!("Syntax error in the $filter expression: {what}."))
 }

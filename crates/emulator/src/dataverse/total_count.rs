@@ -1,4 +1,4 @@
-//! `RetrieveTotalRecordCount`: the numbers of rows of several tables, cheap and perhaps old.
+//! `RetrieveTotalRecordCount(EntityNames=@p1)`: the numbers of rows of several tables, cheap and perhaps old.
 
 use serde_json::json;
 use url::form_urlencoded;
@@ -6,21 +6,10 @@ use url::form_urlencoded;
 use crate::data::table_store::Store;
 use crate::http::response::{Answer, Refusal};
 
-/// Answers a call; `call` is the last part of the path, decoded.
-pub(crate) fn total_record_count(
-    stores: &[Store],
-    call: &str,
-    query: &str,
-    root: &str,
-    counts_elastic: bool,
-) -> Result<Answer, Refusal> {
-    let argument = call.split_once("EntityNames=").and_then(|(_, rest)| rest.strip_suffix(')'));
-    let argument = argument.ok_or_else(|| Refusal::bad_request("The parameter 'EntityNames' is missing."))?;
-    let value = match argument.starts_with('@') {
-        true => form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == argument).map(|(_, value)| value),
-        false => Some(argument.into()),
-    };
-    let names = value.and_then(|value| serde_json::from_str::<Vec<String>>(&value.replace('\'', "\"")).ok());
+/// Answers for the tables that the query names: `@p1=["a","b"]`.
+pub(crate) fn total_count(stores: &[Store], query: &str, root: &str, counts_elastic: bool) -> Result<Answer, Refusal> {
+    let value = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "@p1").map(|(_, value)| value);
+    let names = value.and_then(|value| serde_json::from_str::<Vec<String>>(&value).ok());
     let names = names.ok_or_else(|| Refusal::bad_request("The parameter 'EntityNames' is no list of names."))?;
     let mut counts = Vec::new();
     for name in &names {

@@ -1,9 +1,7 @@
 //! Where interactions happen: application classes, and the mailbox folders in which the service keeps them.
 
 use crate::data::random::{Random, mix};
-
-/// Folders in the order in which the service walks them. The first two were seen, the others are made up.
-pub(crate) const FOLDERS: [&str; 4] = ["TeamsMessagesData", "TeamChat", "CopilotMessages", "ConnectedAIApps"];
+use crate::scenario::graph::FOLDERS;
 
 /// What a response is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

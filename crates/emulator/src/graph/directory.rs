@@ -1,15 +1,15 @@
 //! Lists of people, page by page.
 
 use base64_simd::URL_SAFE_NO_PAD;
-use bytes::Bytes;
 use copilot_lake_tables::Instant;
 use url::form_urlencoded;
 
 use crate::data::random::{hash, mix};
-use crate::graph::handler::GraphAsked;
+use crate::graph::graph_request::GraphRequest;
 use crate::graph::route::What;
 use crate::graph::tenant::Tenant;
 use crate::graph::user_json::{select, write};
+use crate::http::odata::SKIP_TOKEN;
 use crate::http::response::{Answer, Refusal};
 use crate::scenario::fault::FaultKind;
 
@@ -20,12 +20,10 @@ const MOST: usize = 999;
 /// How long people who were deleted are listed.
 const KEPT_SECONDS: i64 = 30 * 86_400;
 
-const TOKEN: &str = "$skiptoken=";
-
 /// A request for people.
 pub(crate) struct PeopleRequest<'a> {
     pub(crate) tenant: &'a Tenant,
-    pub(crate) asked: &'a GraphAsked<'a>,
+    pub(crate) asked: &'a GraphRequest<'a>,
     pub(crate) now: Instant,
 }
 
@@ -78,20 +76,19 @@ impl PeopleRequest<'_> {
         let next = next.or_else(|| self.asked.faults.has(FaultKind::ForeignLink).then(|| self.link(base, count)));
         let head =
             format!("{{\"@odata.context\":\"{}$metadata#users({})\",", self.asked.root, select.join(",")).into_bytes();
-        Ok((self.asked.envelope(head, next, body), rows))
+        Ok((self.asked.page(head, next, body), rows))
     }
 
     fn link(&self, base: &str, at: u32) -> String {
         let separator = if base.is_empty() { "" } else { "&" };
-        format!("{}?{base}{separator}{TOKEN}{}", self.asked.url, token(base, at))
+        format!("{}?{base}{separator}{SKIP_TOKEN}={}", self.asked.url, token(base, at))
     }
 
     /// The query that the client wrote, and the number of the person that a link leads to.
     fn followed(&self) -> Result<(&str, u32), Refusal> {
         let query = self.asked.query;
-        let Some(at) = query.find(TOKEN) else { return Ok((query, 0)) };
-        let base = query[..at].strip_suffix('&').unwrap_or(&query[..at]);
-        let said = &query[at + TOKEN.len()..];
+        let Some((base, said)) = query.split_once(&format!("{SKIP_TOKEN}=")) else { return Ok((query, 0)) };
+        let base = base.strip_suffix('&').unwrap_or(base);
         let from = URL_SAFE_NO_PAD.decode_to_vec(said).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let from = from.and_then(|text| text.split_once(':')?.0.parse().ok());
         // The only token that is accepted is the one that would be sent again.
@@ -131,16 +128,4 @@ pub(crate) fn missing(name: &str) -> Refusal {
     let message =
         format!("Resource '{name}' does not exist or one of its queried reference-property objects are not present.");
     Refusal::new(404, "Request_ResourceNotFound", &message)
-}
-
-/// The head of a page, its rows and its link as an answer.
-impl GraphAsked<'_> {
-    pub(crate) fn envelope(&self, mut head: Vec<u8>, next: Option<String>, rows: Vec<u8>) -> Answer {
-        if let Some(link) = next {
-            let link = serde_json::Value::String(self.faults.elsewhere(link));
-            head.extend_from_slice(format!("\"@odata.nextLink\":{link},").as_bytes());
-        }
-        head.extend_from_slice(b"\"value\":[");
-        Answer::json(200, Bytes::new()).with([Bytes::from(head), Bytes::from(rows), Bytes::from_static(b"]}")])
-    }
 }

@@ -2,99 +2,86 @@
 
 use copilot_lake_tables::Instant;
 
-use crate::Error;
-use crate::data::explicit_rows::json;
 use crate::data::json::Object;
 use crate::data::json_fields::Fields;
 use crate::data::random::mix;
+use crate::error::Error;
 use crate::graph::copilot_app::App;
 use crate::graph::generated::Made;
 use crate::graph::interaction_json::Renderer;
+use crate::graph::spelled::Spelled;
 use crate::graph::tenant::Tenant;
 use crate::scenario::graph::InteractionSpec;
+use crate::scenario::moment::json;
 
-/// An interaction that was spelled out, as it is sent.
-#[derive(Debug, Clone)]
-pub(crate) struct Spelled {
-    /// Microseconds since the Unix epoch.
-    pub(crate) created: i64,
-    /// When it can be read.
-    pub(crate) arrives: i64,
-    pub(crate) class: String,
-    pub(crate) folder: usize,
-    pub(crate) json: Box<[u8]>,
+/// Adds what a scenario spells out. Interactions without a time of their own stand at `time`.
+pub(crate) fn add_explicit(tenant: &mut Tenant, specs: &[InteractionSpec], time: Instant) -> Result<(), Error> {
+    for spec in specs {
+        let Some(who) = &spec.user else { continue };
+        let user = tenant.who(who)?;
+        let spelled = spelled(tenant, spec, user, time)?;
+        let all = tenant.spelled.entry(user).or_default();
+        let at = all.partition_point(|other| other.created <= spelled.created);
+        all.insert(at, spelled);
+    }
+    Ok(())
 }
 
-impl Tenant {
-    /// Adds what a scenario spells out. Interactions without a time of their own stand at `time`.
-    pub(crate) fn spell(&mut self, specs: &[InteractionSpec], time: Instant) -> Result<(), Error> {
-        for spec in specs {
-            let Some(who) = &spec.user else { continue };
-            let user = self.who(who)?;
-            let spelled = self.spelled(spec, user, time)?;
-            let all = self.spelled.entry(user).or_default();
-            let at = all.partition_point(|other| other.created <= spelled.created);
-            all.insert(at, spelled);
-        }
-        Ok(())
-    }
+fn spelled(tenant: &Tenant, spec: &InteractionSpec, user: u32, time: Instant) -> Result<Spelled, Error> {
+    let wrong = |error: serde_json::Error| Error::scenario(format!("an interaction: {error}"));
+    let folder = spec.folder_number()?;
+    let time = spec.at.map_or(time, |at| at.0);
+    let bytes = match &spec.raw {
+        Some(raw) => raw.trim().as_bytes().to_vec(),
+        None => changed(tenant, spec, user, time).map_err(wrong)?,
+    };
+    let fields = Fields::read(&bytes).map_err(wrong)?;
+    let class = fields.text("appClass").unwrap_or_default().into_owned();
+    let created = fields.text("createdDateTime").and_then(|text| Instant::parse(&text)).unwrap_or(time).0;
+    Ok(Spelled {
+        created,
+        arrives: spec.arrives.map_or(created, |at| at.0.0),
+        folder: folder.unwrap_or_else(|| App::of(&class).folder()).min(tenant.folders - 1),
+        class,
+        json: bytes.into(),
+    })
+}
 
-    fn spelled(&self, spec: &InteractionSpec, user: u32, time: Instant) -> Result<Spelled, Error> {
-        let wrong = |error: serde_json::Error| Error::scenario(format!("an interaction: {error}"));
-        let folder = spec.folder_number()?;
-        let time = spec.at.map_or(time, |at| at.0);
-        let bytes = match &spec.raw {
-            Some(raw) => raw.trim().as_bytes().to_vec(),
-            None => self.changed(spec, user, time).map_err(wrong)?,
-        };
-        let fields = Fields::read(&bytes).map_err(wrong)?;
-        let class = fields.text("appClass").unwrap_or_default().into_owned();
-        let created = fields.text("createdDateTime").and_then(|text| Instant::parse(&text)).unwrap_or(time).0;
-        Ok(Spelled {
-            created,
-            arrives: spec.arrives.map_or(created, |at| at.0.0),
-            folder: folder.unwrap_or_else(|| App::of(&class).folder()).min(self.folders - 1),
-            class,
-            json: bytes.into(),
-        })
-    }
-
-    /// A generated interaction with the values that are spelled out.
-    fn changed(&self, spec: &InteractionSpec, user: u32, time: Instant) -> Result<Vec<u8>, serde_json::Error> {
-        let mut values: Vec<_> = spec.values.iter().map(|(name, value)| (name.clone(), json(value))).collect();
-        values.extend(spec.json.iter().map(|(name, text)| (name.clone(), text.clone())));
-        let said = |name: &str| {
-            let (_, value) = values.iter().find(|(of, _)| of == name)?;
-            serde_json::from_str::<String>(value).ok()
-        };
-        let created = said("createdDateTime").and_then(|text| Instant::parse(&text)).unwrap_or(time);
-        let count: usize = self.spelled.values().map(Vec::len).sum();
-        let seed = mix(self.seed, 0x7370_656C + count as u64);
-        let made = Made {
-            seed,
-            ms: created.0.div_euclid(1_000),
-            ticks: (created.0.rem_euclid(1_000) * 10) as u16,
-            response: said("interactionType").as_deref() == Some("aiResponse"),
-            session: mix(seed, 1) | 1,
-            request: mix(seed, 2),
-            app: App::of(&said("appClass").unwrap_or_default()),
-            asker: user,
-        };
-        let mut usual = Vec::new();
-        Renderer::new(self).made(&mut usual, &made);
-        let mut bytes = Vec::new();
-        let mut object = Object::new(&mut bytes);
-        for (name, raw) in Fields::read(&usual)?.iter() {
-            if spec.omit.iter().any(|omitted| omitted == name) {
-                continue;
-            }
-            let said = values.iter().position(|(of, _)| of == name).map(|at| values.remove(at));
-            object.push(name, said.as_ref().map_or(raw, |(_, value)| value));
+/// A generated interaction with the values that are spelled out.
+fn changed(tenant: &Tenant, spec: &InteractionSpec, user: u32, time: Instant) -> Result<Vec<u8>, serde_json::Error> {
+    let mut values: Vec<_> = spec.values.iter().map(|(name, value)| (name.clone(), json(value))).collect();
+    values.extend(spec.json.iter().map(|(name, text)| (name.clone(), text.clone())));
+    let said = |name: &str| {
+        let (_, value) = values.iter().find(|(of, _)| of == name)?;
+        serde_json::from_str::<String>(value).ok()
+    };
+    let created = said("createdDateTime").and_then(|text| Instant::parse(&text)).unwrap_or(time);
+    let count: usize = tenant.spelled.values().map(Vec::len).sum();
+    let seed = mix(tenant.seed, 0x7370_656C + count as u64);
+    let made = Made {
+        seed,
+        ms: created.0.div_euclid(1_000),
+        ticks: (created.0.rem_euclid(1_000) * 10) as u16,
+        response: said("interactionType").as_deref() == Some("aiResponse"),
+        session: mix(seed, 1) | 1,
+        request: mix(seed, 2),
+        app: App::of(&said("appClass").unwrap_or_default()),
+        asker: user,
+    };
+    let mut usual = Vec::new();
+    Renderer::new(tenant).made(&mut usual, &made);
+    let mut bytes = Vec::new();
+    let mut object = Object::new(&mut bytes);
+    for (name, raw) in Fields::read(&usual)?.iter() {
+        if spec.omit.iter().any(|omitted| omitted == name) {
+            continue;
         }
-        for (name, value) in &values {
-            object.push(name, value);
-        }
-        object.end();
-        Ok(bytes)
+        let said = values.iter().position(|(of, _)| of == name).map(|at| values.remove(at));
+        object.push(name, said.as_ref().map_or(raw, |(_, value)| value));
     }
+    for (name, value) in &values {
+        object.push(name, value);
+    }
+    object.end();
+    Ok(bytes)
 }

@@ -1,50 +1,102 @@
-//! Calls of Microsoft Graph: sign-in, roles and limits first, then what the path asks for; errors as Graph writes them.
+//! Microsoft Graph: admits a call, then answers what its path asks for; errors as Graph writes them.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
-use hyper::{HeaderMap, Method};
+use copilot_lake_tables::Instant;
+use hyper::Method;
 use serde_json::json;
 
+use crate::clock::Clock;
 use crate::data::random::guid_text;
-use crate::dataverse::handler::Asked;
+use crate::error::Error;
 use crate::graph::directory::{PeopleRequest, missing};
+use crate::graph::explicit::add_explicit;
+use crate::graph::graph_request::GraphRequest;
 use crate::graph::history::HistoryRequest;
+use crate::graph::history_cursor::Present;
+use crate::graph::report::served;
 use crate::graph::route::{GraphCall, What};
-use crate::graph::service::Graph;
 use crate::graph::tenant::Tenant;
-use crate::graph::throttle::too_many;
-use crate::http::due_faults::Due;
+use crate::graph::throttle::{Throttle, too_many};
+use crate::http::call::Call;
 use crate::http::response::{Answer, Refusal};
 use crate::http::token_issuer::challenge;
 use crate::scenario::fault::FaultKind;
-use crate::scenario::graph::{GROUP_ROLE, HISTORY_ROLE, USER_ROLE};
-use crate::server::Server;
+use crate::scenario::graph::{GROUP_ROLE, GraphPhase, GraphSpec, HISTORY_ROLE, USER_ROLE};
+use crate::served::GraphServed;
 
-/// What a call of Graph is about, beside its path.
-pub(crate) struct GraphAsked<'a> {
-    /// `http://host:port/v1.0/`.
-    pub(crate) root: String,
-    /// The address without its query.
-    pub(crate) url: String,
-    pub(crate) query: &'a str,
-    pub(crate) faults: &'a Due<'a>,
+/// A tenant that is served.
+#[derive(Debug)]
+pub(crate) struct EmulatedGraph {
+    settings: GraphSpec,
+    tenant: RwLock<Arc<Tenant>>,
+    throttle: Throttle,
+    /// What the tenant had at a moment.
+    counted: Mutex<Option<(i64, GraphServed)>>,
 }
 
-impl Server {
-    /// Answers a call of Microsoft Graph, and says how many rows the answer has.
-    pub(crate) fn graph_answer(
-        &self,
-        graph: &Graph,
-        call: &GraphCall,
-        method: &Method,
-        headers: &HeaderMap,
-        path: &str,
-        asked: &Asked<'_>,
-    ) -> (Answer, usize) {
-        let request_id = guid_text(self.recorder.moment());
-        let client_id = headers.get("client-request-id").and_then(|value| value.to_str().ok()).unwrap_or(&request_id);
-        let answered = self.graph_call(graph, call, method, path, asked);
-        let (mut answer, rows) = answered.unwrap_or_else(|refusal| {
-            let date = self.clock.now().floor_second().to_string();
+impl EmulatedGraph {
+    /// The tenant of a scenario. Its generated interactions end with the day that the scenario says, or with `usual_end`, in
+    /// days since the Unix epoch.
+    pub(crate) fn new(spec: &GraphSpec, seed: u64, usual_end: i32, clock: &Clock) -> Result<Self, Error> {
+        let end = Instant::from_days(spec.end.map_or(usual_end, |end| end.0.days()) + 1);
+        let mut tenant = Tenant::new(spec, seed, end)?;
+        add_explicit(&mut tenant, &spec.interaction, end.plus_seconds(-1))?;
+        if spec.users > 0 || !spec.interaction.is_empty() {
+            clock.pass(end);
+        }
+        let settings = GraphSpec { user: Vec::new(), group: Vec::new(), interaction: Vec::new(), ..spec.clone() };
+        Ok(Self {
+            throttle: Throttle::new(spec.limits.clone()),
+            settings,
+            tenant: RwLock::new(Arc::new(tenant)),
+            counted: Mutex::default(),
+        })
+    }
+
+    pub(crate) fn tenant(&self) -> Arc<Tenant> {
+        Arc::clone(&self.tenant.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) const fn present(&self, now: Instant) -> Present {
+        Present { now, late: self.settings.late }
+    }
+
+    /// Applies what a phase says; `before` was the time until now.
+    pub(crate) fn advance(&self, phase: &GraphPhase, before: Instant, now: Instant) -> Result<(), Error> {
+        let mut tenant = Tenant::clone(&self.tenant());
+        tenant.users(&phase.user)?;
+        phase.group.iter().try_for_each(|group| tenant.group(group))?;
+        let fresh = phase.user.iter().any(|user| user.interactions.is_some());
+        if phase.interactions > 0 || fresh {
+            let until = phase.until.map_or(now.plus_seconds(-60), |at| at.0);
+            let from = phase.from.map_or(before, |at| at.0).min(until.plus_seconds(-60));
+            tenant.generate(phase.interactions, self.settings.quiet, from, until)?;
+        }
+        // A moment before now: a window that ends now has them.
+        add_explicit(&mut tenant, &phase.interaction, now.floor_second().plus_seconds(-2))?;
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.tenant.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tenant);
+        Ok(())
+    }
+
+    /// What the tenant has now.
+    pub(crate) fn served(&self, now: Instant) -> GraphServed {
+        let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        let (_, served) = match counted.take().filter(|(at, _)| *at == now.0) {
+            Some(known) => counted.insert(known),
+            None => counted.insert((now.0, served(&self.tenant(), self.present(now)))),
+        };
+        served.clone()
+    }
+
+    /// Answers a call, and says how many rows the answer has.
+    pub(crate) fn answer(&self, route: &GraphCall, call: &Call<'_>) -> (Answer, usize) {
+        let request_id = guid_text(call.shared.recorder.nanos());
+        let client_id = call.client_request_id.unwrap_or(&request_id);
+        let (mut answer, rows) = self.admitted(route, call).unwrap_or_else(|refusal| {
+            let date = call.shared.clock.now().floor_second().to_string();
             let mut inner = json!({
                 "date": date.trim_end_matches('Z'), "request-id": request_id, "client-request-id": client_id,
             });
@@ -54,9 +106,10 @@ impl Server {
                 inner["message"] = refusal.message.as_str().into();
             }
             let body = json!({ "error": { "code": refusal.code, "message": refusal.message, "innerError": inner } });
-            let mut answer = refusal.clone().into_answer();
-            if refusal.status == 401 {
-                answer.headers = challenge(&asked.origin).headers;
+            let is_challenge = refusal.status == 401;
+            let mut answer = refusal.into_answer();
+            if is_challenge {
+                answer.headers = challenge(&call.origin).headers;
             }
             (answer.with([Bytes::from(body.to_string())]), 0)
         });
@@ -65,95 +118,78 @@ impl Server {
         (answer, rows)
     }
 
-    fn graph_call(
-        &self,
-        graph: &Graph,
-        call: &GraphCall,
-        method: &Method,
-        path: &str,
-        asked: &Asked<'_>,
-    ) -> Result<(Answer, usize), Refusal> {
-        if asked.faults.has(FaultKind::ExpiredToken) {
-            self.tokens.expire(asked.authorization);
-        }
-        if !self.tokens.accept(asked.authorization, &[&asked.origin, asked.own_origin]) {
-            return Err(unauthorized());
-        }
-        if matches!(call.what, What::History(_)) {
-            graph.throttle.check(asked.application.unwrap_or_default()).inspect_err(|_| graph.throttled())?;
-        }
-        if let Some(refusal) = asked.faults.refusal(refusal_of) {
-            return Err(refusal);
-        }
-        if let Some(page) = asked.faults.not_json() {
+    fn admitted(&self, route: &GraphCall, call: &Call<'_>) -> Result<(Answer, usize), Refusal> {
+        let limit = || match route.what {
+            What::History(_) => {
+                let checked = self.throttle.check(call.application.unwrap_or_default());
+                checked.inspect_err(|_| call.shared.recorder.throttled())
+            }
+            _ => Ok(()),
+        };
+        if let Some(page) = call.admit(limit, refusal_of)? {
             return Ok((page, 0));
         }
-        let role = match &call.what {
+        let role = match &route.what {
             What::History(_) => HISTORY_ROLE,
             What::Members(_) => GROUP_ROLE,
             What::Users | What::User(_) | What::Deleted | What::Unknown(_) => USER_ROLE,
         };
-        if !graph.settings.roles.iter().any(|held| held == role) {
+        if !self.settings.roles.iter().any(|held| held == role) {
             let message = "Insufficient privileges to complete the operation.";
             return Err(Refusal::new(403, "Authorization_RequestDenied", message));
         }
-        if method != Method::GET {
+        if call.method != Method::GET {
             return Err(Refusal::new(405, "Request_BadRequest", "The emulator's tenant can be read only."));
         }
-        let (root, url) = (format!("{}/{}/", asked.origin, call.version), format!("{}{path}", asked.origin));
-        let graph_asked = GraphAsked { root, url, query: asked.query, faults: &asked.faults };
-        let tenant = graph.tenant();
-        let people = PeopleRequest { tenant: &tenant, asked: &graph_asked, now: self.clock.now() };
-        let (answer, rows) = match &call.what {
-            What::Users | What::Deleted | What::Members(_) => people.page(&call.what)?,
-            What::User(name) => (people.one(name)?, 1),
-            What::History(name) => self.history(graph, &tenant, name, &graph_asked)?,
+        let (root, url) = (format!("{}/{}/", call.origin, route.version), format!("{}{}", call.origin, call.path));
+        let request = GraphRequest { root, url, query: call.query, faults: &call.faults };
+        let (tenant, now) = (self.tenant(), call.shared.clock.now());
+        let people = PeopleRequest { tenant: &tenant, asked: &request, now };
+        match &route.what {
+            What::Users | What::Deleted | What::Members(_) => people.page(&route.what),
+            What::User(name) => Ok((people.one(name)?, 1)),
+            What::History(name) => {
+                let user = self.history_of(&tenant, name)?;
+                let history = HistoryRequest {
+                    tenant: &tenant,
+                    user,
+                    asked: &request,
+                    present: self.present(now),
+                    whole_seconds: self.settings.whole_seconds,
+                    refuse_filters: self.settings.refuse_filters,
+                };
+                let (answer, rows, altered) = history.answer()?;
+                call.shared.recorder.history(user, altered);
+                Ok((answer, rows))
+            }
             What::Unknown(name) => {
                 let message = format!("Resource not found for the segment '{name}'.");
-                return Err(Refusal::new(400, "BadRequest", &message));
+                Err(Refusal::new(400, "BadRequest", &message))
             }
-        };
-        graph.sent(call.kind(), rows);
-        Ok((answer, rows))
+        }
     }
 
-    fn history(
-        &self,
-        graph: &Graph,
-        tenant: &Tenant,
-        name: &str,
-        asked: &GraphAsked<'_>,
-    ) -> Result<(Answer, usize), Refusal> {
-        let settings = &graph.settings;
-        if settings.everyone_forbidden {
+    /// The user whose history may be read.
+    fn history_of(&self, tenant: &Tenant, name: &str) -> Result<u32, Refusal> {
+        if self.settings.everyone_forbidden {
             return Err(forbidden());
         }
         let user = tenant.find(name).ok_or_else(|| missing(name))?;
         let person = &tenant.people[user as usize];
-        if let Some(refusal) = person.spec.as_ref().and_then(|spec| {
-            let usual = match spec.status.filter(|status| *status != 200)? {
+        if let Some(spec) = &person.spec
+            && let Some(status) = spec.status.filter(|status| *status != 200)
+        {
+            let usual = match status {
                 404 => missing(name),
                 403 => forbidden(),
                 status => Refusal::new(status, "UnknownError", ""),
             };
-            Some(usual.instead(spec.code.as_deref(), spec.message.as_deref()))
-        }) {
-            return Err(refusal);
+            return Err(usual.instead(spec.code.as_deref(), spec.message.as_deref()));
         }
-        if settings.refuse_unlicensed && !person.licensed() {
+        if self.settings.refuse_unlicensed && !person.licensed() {
             return Err(Refusal::new(403, "Forbidden", "The user has no valid Copilot license."));
         }
-        let request = HistoryRequest {
-            tenant,
-            user,
-            asked,
-            present: graph.present(self.clock.now()),
-            whole_seconds: settings.whole_seconds,
-            refuse_filters: settings.refuse_filters,
-        };
-        let (answer, rows, altered) = request.answer()?;
-        graph.read(user, altered);
-        Ok((answer, rows))
+        Ok(user)
     }
 }
 
@@ -161,14 +197,13 @@ fn forbidden() -> Refusal {
     Refusal::new(403, "Forbidden", "UnknownError")
 }
 
-fn unauthorized() -> Refusal {
-    Refusal::new(401, "InvalidAuthenticationToken", "Access token is empty, expired or not for this service.")
-}
-
 /// The refusal that a fault is, when it is one.
 fn refusal_of(fault: FaultKind) -> Option<Refusal> {
     Some(match fault {
-        FaultKind::Unauthorized => unauthorized(),
+        FaultKind::Unauthorized => {
+            let message = "Access token is empty, expired or not for this service.";
+            Refusal::new(401, "InvalidAuthenticationToken", message)
+        }
         FaultKind::NoPrivilege | FaultKind::NoMember => forbidden(),
         FaultKind::Timeout => Refusal::new(408, "RequestTimeout", "The request timed out."),
         FaultKind::TooManyRequests => too_many(),

@@ -3,14 +3,14 @@
 use base64_simd::STANDARD;
 use url::form_urlencoded;
 
-use crate::graph::copilot_app::FOLDERS;
-use crate::graph::handler::GraphAsked;
-use crate::graph::history_cursor::{Present, Walk};
+use crate::graph::graph_request::GraphRequest;
+use crate::graph::history_cursor::{Found, Present, Walk};
 use crate::graph::history_filter::HistoryFilter;
 use crate::graph::interaction_json::Renderer;
 use crate::graph::tenant::Tenant;
 use crate::http::response::{Answer, Refusal};
 use crate::scenario::fault::FaultKind;
+use crate::scenario::graph::FOLDERS;
 
 /// Interactions per page unless `$top` says otherwise, and the most.
 const USUAL: usize = 10;
@@ -20,7 +20,7 @@ const MOST: usize = 100;
 pub(crate) struct HistoryRequest<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) user: u32,
-    pub(crate) asked: &'a GraphAsked<'a>,
+    pub(crate) asked: &'a GraphRequest<'a>,
     pub(crate) present: Present,
     pub(crate) whole_seconds: bool,
     pub(crate) refuse_filters: bool,
@@ -75,7 +75,10 @@ impl HistoryRequest<'_> {
                 rows.push(b',');
             }
             count += 1;
-            renderer.write(&mut rows, &found);
+            match found {
+                Found::Made(made) => renderer.made(&mut rows, &made),
+                Found::Spelled(spelled) => rows.extend_from_slice(&spelled.json),
+            }
         }
         let next = match walk.next() {
             Some(_) if skip + count == place.skip => Some(Place { empty: place.empty + 1, ..place }),
@@ -90,7 +93,7 @@ impl HistoryRequest<'_> {
             "{{\"@odata.context\":\"{}$metadata#Collection(microsoft.graph.aiInteraction)\",\"@odata.count\":{count},",
             self.asked.root
         );
-        Ok((self.asked.envelope(head.into_bytes(), next, rows), count, altered))
+        Ok((self.asked.page(head.into_bytes(), next, rows), count, altered))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use copilot_lake_tables::Instant;
 
-use crate::graph::explicit::Spelled;
 use crate::graph::generated::{Block, Made, Strand};
 use crate::graph::history_filter::HistoryFilter;
+use crate::graph::spelled::Spelled;
 use crate::graph::tenant::Tenant;
 use crate::scenario::graph::Late;
 

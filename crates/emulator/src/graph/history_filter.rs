@@ -2,10 +2,10 @@
 
 use copilot_lake_tables::Instant;
 
-use crate::http::lexer::Tokens;
+use crate::http::filter::{Comparison, Filter, Literal, Operator};
 use crate::http::response::Refusal;
 
-/// Which interactions are asked for.
+/// Which interactions are selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HistoryFilter {
     /// Both exclusive, in microseconds since the Unix epoch.
@@ -13,6 +13,14 @@ pub(crate) struct HistoryFilter {
     pub(crate) before: i64,
     /// Application classes; empty: all.
     pub(crate) classes: Vec<String>,
+}
+
+/// One condition.
+#[derive(Debug, Clone, PartialEq)]
+enum Term {
+    After(i64),
+    Before(i64),
+    Class(String),
 }
 
 impl HistoryFilter {
@@ -26,29 +34,21 @@ impl HistoryFilter {
 
     /// Reads the decoded text; `whole_seconds`: finer times are refused.
     pub(crate) fn parse(text: &str, whole_seconds: bool) -> Result<Self, Refusal> {
-        let mut parser = Parser { tokens: Tokens::new(text, ENDS), whole_seconds };
-        let node = parser.any()?;
-        if !parser.tokens.left().is_empty() {
-            return Err(parser.unexpected());
-        }
-        let parts = match node {
-            Node::And(parts) => parts,
-            one => vec![one],
-        };
+        let filter = Filter::parse(text, invalid, |comparison| term(comparison, whole_seconds))?;
         let (mut after, mut before, mut classes) = (None, None, Vec::new());
-        for part in parts {
+        for part in filter.all() {
             let named: Option<Vec<_>> = match part {
-                Node::After(at) => {
-                    after = Some(after.unwrap_or(i64::MIN).max(at));
+                Filter::Compare(Term::After(at)) => {
+                    after = after.max(Some(*at));
                     continue;
                 }
-                Node::Before(at) => {
-                    before = Some(before.unwrap_or(i64::MAX).min(at));
+                Filter::Compare(Term::Before(at)) => {
+                    before = Some(before.map_or(*at, |before: i64| before.min(*at)));
                     continue;
                 }
-                Node::Class(class) => Some(vec![class]),
-                Node::Or(any) => any.into_iter().map(Node::class).collect(),
-                Node::And(_) => None,
+                Filter::Compare(Term::Class(class)) => Some(vec![class.clone()]),
+                Filter::Or(any) => any.iter().map(class).collect(),
+                Filter::And(_) => None,
             };
             classes =
                 named.filter(|_| classes.is_empty()).ok_or_else(|| invalid("the combination is not supported"))?;
@@ -61,102 +61,40 @@ impl HistoryFilter {
     }
 }
 
-enum Node {
-    And(Vec<Node>),
-    Or(Vec<Node>),
-    After(i64),
-    Before(i64),
-    Class(String),
-}
-
-impl Node {
-    fn class(self) -> Option<String> {
-        match self {
-            Self::Class(class) => Some(class),
-            _ => None,
-        }
+fn class(filter: &Filter<Term>) -> Option<String> {
+    match filter {
+        Filter::Compare(Term::Class(class)) => Some(class.clone()),
+        _ => None,
     }
 }
 
-/// What ends a word.
-const ENDS: &[char] = &[' ', '(', ')', '\''];
-
-struct Parser<'a> {
-    tokens: Tokens<'a>,
-    whole_seconds: bool,
+fn term(Comparison { property, operator, literal }: Comparison<'_>, whole_seconds: bool) -> Result<Term, Refusal> {
+    match (property, operator, literal) {
+        ("createdDateTime", Operator::Greater, literal) => instant(&literal, whole_seconds).map(Term::After),
+        ("createdDateTime", Operator::Less, literal) => instant(&literal, whole_seconds).map(Term::Before),
+        ("appClass", Operator::Equal, Literal::Quoted(class)) => Ok(Term::Class(class)),
+        (property, operator, _) => {
+            let kind = match operator {
+                Operator::Equal => "Equal",
+                Operator::NotEqual => "NotEqual",
+                Operator::Less => "LessThan",
+                Operator::Greater => "GreaterThan",
+                Operator::GreaterOrEqual => "GreaterThanOrEqual",
+            };
+            let message =
+                format!("The entity property '{property}' and operationKind '{kind}' is not allowed in $filter query.");
+            Err(Refusal::new(400, "BadRequest", &message))
+        }
+    }
 }
 
-impl Parser<'_> {
-    fn any(&mut self) -> Result<Node, Refusal> {
-        let mut any = Vec::new();
-        loop {
-            match self.all()? {
-                Node::Or(more) => any.extend(more),
-                one => any.push(one),
-            }
-            if !self.tokens.take_word("or") {
-                break;
-            }
-        }
-        Ok(if any.len() == 1 { any.remove(0) } else { Node::Or(any) })
-    }
-
-    fn all(&mut self) -> Result<Node, Refusal> {
-        let mut all = Vec::new();
-        loop {
-            match self.one()? {
-                Node::And(more) => all.extend(more),
-                one => all.push(one),
-            }
-            if !self.tokens.take_word("and") {
-                break;
-            }
-        }
-        Ok(if all.len() == 1 { all.remove(0) } else { Node::And(all) })
-    }
-
-    fn one(&mut self) -> Result<Node, Refusal> {
-        if self.tokens.take('(') {
-            let node = self.any()?;
-            return if self.tokens.take(')') { Ok(node) } else { Err(self.unexpected()) };
-        }
-        let name = self.tokens.word();
-        let operator = self.tokens.word();
-        let kind = match operator {
-            "eq" => "Equal",
-            "ne" => "NotEqual",
-            "gt" => "GreaterThan",
-            "ge" => "GreaterThanOrEqual",
-            "lt" => "LessThan",
-            "le" => "LessThanOrEqual",
-            _ => return Err(self.unexpected()),
-        };
-        match (name, kind) {
-            ("createdDateTime", "GreaterThan") => self.instant().map(Node::After),
-            ("createdDateTime", "LessThan") => self.instant().map(Node::Before),
-            ("appClass", "Equal") => self.text().map(Node::Class),
-            _ => {
-                let message =
-                    format!("The entity property '{name}' and operationKind '{kind}' is not allowed in $filter query.");
-                Err(Refusal::new(400, "BadRequest", &message))
-            }
-        }
-    }
-
-    fn instant(&mut self) -> Result<i64, Refusal> {
-        let text = self.tokens.word();
-        let at = Instant::parse(text).filter(|_| text.len() > 10);
-        let at = at.filter(|_| !(self.whole_seconds && text.contains('.')));
-        at.map(|at| at.0).ok_or_else(|| invalid(&format!("'{text}' is not a time that is supported")))
-    }
-
-    fn text(&mut self) -> Result<String, Refusal> {
-        self.tokens.quoted().ok_or_else(|| self.unexpected())
-    }
-
-    fn unexpected(&self) -> Refusal {
-        invalid(&format!("unexpected '{}'", self.tokens.left()))
-    }
+fn instant(literal: &Literal<'_>, whole_seconds: bool) -> Result<i64, Refusal> {
+    let text: &str = match literal {
+        Literal::Word(word) if word.len() > 10 && !(whole_seconds && word.contains('.')) => word,
+        _ => "",
+    };
+    let at = Instant::parse(text);
+    at.map(|at| at.0).ok_or_else(|| invalid(&format!("{literal:?} is not a time that is supported")))
 }
 
 fn invalid(what: &str) -> Refusal {

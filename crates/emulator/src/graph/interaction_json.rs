@@ -1,15 +1,14 @@
 //! Interactions as JSON.
 
-use crate::TENANT_ID;
 use crate::data::dates::Dates;
 use crate::data::json::{number, quote, quoted_guid, string};
 use crate::data::random::{Random, guid, mix};
 use crate::graph::copilot_app::Shape;
 use crate::graph::generated::Made;
-use crate::graph::history_cursor::Found;
 use crate::graph::interaction_body::{self, Attached, Body, card, card_id, cites};
 use crate::graph::phrases::{language, locale, title};
 use crate::graph::tenant::Tenant;
+use crate::identity::TENANT_ID;
 
 /// The application that answers, whatever it is called.
 const COPILOT_APP: &[u8] = b"fb8d773d-7ef8-4ec0-a117-179f88add510";
@@ -27,14 +26,6 @@ impl<'a> Renderer<'a> {
     pub(crate) fn new(tenant: &'a Tenant) -> Self {
         let (content, text, card) = (String::new(), String::new(), Vec::new());
         Self { tenant, dates: Dates::default(), content, text, card }
-    }
-
-    /// Appends an interaction.
-    pub(crate) fn write(&mut self, out: &mut Vec<u8>, found: &Found<'_>) {
-        match found {
-            Found::Made(made) => self.made(out, made),
-            Found::Spelled(spelled) => out.extend_from_slice(&spelled.json),
-        }
     }
 
     /// The content of a generated interaction's body.
@@ -57,6 +48,7 @@ impl<'a> Renderer<'a> {
         }
     }
 
+    /// Appends a generated interaction.
     pub(crate) fn made(&mut self, out: &mut Vec<u8>, made: &Made) {
         self.content.clear();
         let body = interaction_body::content(&mut self.content, made);

@@ -1,6 +1,7 @@
 //! Paths of Microsoft Graph.
 
-use crate::route::{Kind, decode};
+use crate::http::odata::decode;
+use crate::http::request_kind::RequestKind;
 
 /// A call of Microsoft Graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,14 +47,14 @@ impl GraphCall {
         Some(Self { version, what })
     }
 
-    pub(crate) const fn kind(&self) -> Kind {
+    pub(crate) const fn kind(&self) -> RequestKind {
         match self.what {
-            What::Users => Kind::Users,
-            What::User(_) => Kind::User,
-            What::Members(_) => Kind::Members,
-            What::Deleted => Kind::Deleted,
-            What::History(_) => Kind::History,
-            What::Unknown(_) => Kind::Other,
+            What::Users => RequestKind::Users,
+            What::User(_) => RequestKind::User,
+            What::Members(_) => RequestKind::Members,
+            What::Deleted => RequestKind::Deleted,
+            What::History(_) => RequestKind::History,
+            What::Unknown(_) => RequestKind::Other,
         }
     }
 

@@ -33,11 +33,6 @@ const SALES: [&str; 2] = ["8ba1ff15-7bf6-4620-b65c-ecedb6942766", "a933a62f-c3fb
 /// What `service` says of a plan for Copilot.
 const COPILOT: &str = "MicrosoftCopilot";
 
-/// The product `Microsoft_365_Copilot`.
-const COPILOT_SKU: &str = "639dec6b-bb19-468b-871c-c5c441c4b0cb";
-/// `Microsoft_365_E5`.
-const OFFICE_SKU: &str = "06ebc4ee-1bb5-47dd-8120-11324bc54e06";
-
 /// The value of `assignedPlans`.
 pub(crate) fn assigned_plans(person: &Person) -> Value {
     if let Some(plans) = person.spec.as_ref().and_then(|spec| spec.plans.as_ref()) {
@@ -77,17 +72,6 @@ pub(crate) fn assigned_plans(person: &Person) -> Value {
     }
     plans.push(object(FREE, COPILOT, "Enabled", first));
     plans.into()
-}
-
-/// The value of `assignedLicenses`. The product says little of the plan that counts: it can be switched off inside.
-pub(crate) fn assigned_licenses(person: &Person) -> Value {
-    let product = |id: &str, disabled: &[&str]| json!({ "disabledPlans": disabled, "skuId": id });
-    match person.licence {
-        Licence::Without => json!([]),
-        Licence::Free => json!([product(OFFICE_SKU, &[])]),
-        Licence::Full | Licence::Suspended => json!([product(OFFICE_SKU, &[]), product(COPILOT_SKU, &[])]),
-        Licence::Other => json!([product(OFFICE_SKU, &[]), product(COPILOT_SKU, &[BUSINESS_CHAT])]),
-    }
 }
 
 /// When somebody got a licence.

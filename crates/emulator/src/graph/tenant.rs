@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use copilot_lake_tables::Instant;
 
-use crate::Error;
 use crate::data::random::{Random, hash, mix};
+use crate::error::Error;
 use crate::graph::copilot_app::share;
-use crate::graph::explicit::Spelled;
 use crate::graph::generated::{BLOCK, Strand, Whose};
+use crate::graph::spelled::Spelled;
 use crate::graph::user::{Licence, Person};
 use crate::graph::working_hours::work;
 use crate::scenario::graph::{GraphSpec, GroupSpec, UserSpec, Who};

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::http::response::Refusal;
-use crate::http::token_issuer::APPLICATIONS;
+use crate::identity::APPLICATIONS;
 use crate::scenario::graph::HistoryLimits;
 
 /// Counts the requests for histories.

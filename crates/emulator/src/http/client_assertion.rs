@@ -7,8 +7,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64_simd::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use crate::FEDERATED_TOKEN;
-use crate::http::token_issuer::Refused;
+use crate::identity::FEDERATED_TOKEN;
+
+/// A request that Entra ID refuses: status, error, number and text.
+#[derive(Debug)]
+pub(crate) struct Refused(pub(crate) u16, pub(crate) &'static str, pub(crate) u32, pub(crate) String);
 
 /// Accepts the federated token, or a JWT whose form is right: its signature is checked by nobody here.
 pub(crate) fn check(assertion: &str, client_id: &str, url: &str) -> Result<(), Refused> {

@@ -8,9 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hyper::HeaderMap;
 use url::form_urlencoded;
 
-use crate::IDENTITY_HEADER;
 use crate::http::response::Answer;
-use crate::http::token_issuer::{APPLICATIONS, Tokens, application};
+use crate::http::token_issuer::Tokens;
+use crate::identity::{APPLICATIONS, IDENTITY_HEADER, TENANT_ID, application};
 
 /// Where a program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Tokens {
 /// App Service has a shape of its own for this.
 fn unknown_identity() -> Answer {
     let message = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.";
-    let body = serde_json::json!({ "statusCode": 400, "message": message, "correlationId": crate::TENANT_ID });
+    let body = serde_json::json!({ "statusCode": 400, "message": message, "correlationId": TENANT_ID });
     Answer::new(400, "application/json; charset=utf-8", [body.to_string().into()])
 }
 

@@ -2,9 +2,14 @@
 //!
 //! Knows no table, no row and no user.
 
+pub(crate) mod call;
 pub(crate) mod client_assertion;
-pub(crate) mod due_faults;
-pub(crate) mod lexer;
+pub(crate) mod faults;
+pub(crate) mod filter;
 pub(crate) mod managed_identity;
+pub(crate) mod odata;
+pub(crate) mod preferences;
+pub(crate) mod recorder;
+pub(crate) mod request_kind;
 pub(crate) mod response;
 pub(crate) mod token_issuer;

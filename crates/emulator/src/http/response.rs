@@ -10,7 +10,7 @@ use hyper::body::{Body, Frame, SizeHint};
 use hyper::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 
-use crate::served::InFlight;
+use crate::http::recorder::InFlight;
 
 /// An error answer: status, code and message.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,11 @@ impl Refusal {
         Self::new(404, "0x80060888", &format!("Resource not found for the segment '{name}'."))
     }
 
+    /// The refusal of a shape of request that the emulator does not have, because no client of it sends it.
+    pub(crate) fn unsupported(what: &str) -> Self {
+        Self::bad_request(&format!("The emulator does not answer {what}."))
+    }
+
     pub(crate) fn retry_after(mut self, seconds: Option<u64>) -> Self {
         self.retry_after = seconds;
         self
@@ -68,22 +73,9 @@ impl Refusal {
 pub(crate) struct Answer {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
-    pub(crate) content: Content,
+    pub(crate) frames: VecDeque<Bytes>,
     /// Whether its length is told: the service streams Files without.
     pub(crate) length: bool,
-}
-
-/// What an answer's body is made of.
-pub(crate) enum Content {
-    Frames(VecDeque<Bytes>),
-    /// Made while it goes out; `None` ends it.
-    Lazy(Box<dyn FnMut() -> Option<Bytes> + Send>),
-}
-
-impl std::fmt::Debug for Content {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("..")
-    }
 }
 
 /// The content type of every JSON answer.
@@ -92,7 +84,7 @@ const JSON: &str = "application/json; odata.metadata=minimal";
 impl Answer {
     pub(crate) fn new(status: u16, content_type: &'static str, frames: impl IntoIterator<Item = Bytes>) -> Self {
         let headers = vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))];
-        Self { status, headers, content: Content::Frames(frames.into_iter().collect()), length: true }
+        Self { status, headers, frames: frames.into_iter().collect(), length: true }
     }
 
     pub(crate) fn json(status: u16, body: impl Into<Bytes>) -> Self {
@@ -101,13 +93,8 @@ impl Answer {
 
     /// The answer with another body.
     pub(crate) fn with(mut self, frames: impl IntoIterator<Item = Bytes>) -> Self {
-        self.content = Content::Frames(frames.into_iter().collect());
+        self.frames = frames.into_iter().collect();
         self
-    }
-
-    pub(crate) fn lines(lines: impl FnMut() -> Option<Bytes> + Send + 'static) -> Self {
-        let content = Content::Lazy(Box::new(lines));
-        Self { content, length: false, ..Self::new(200, "application/x-ndjson", []) }
     }
 
     /// Adds a header; a value that no header can have is left out.
@@ -117,25 +104,9 @@ impl Answer {
         }
     }
 
-    /// The bytes of a body that is not made while it goes out.
-    fn size(&self) -> usize {
-        match &self.content {
-            Content::Frames(frames) => frames.iter().map(Bytes::len).sum(),
-            Content::Lazy(_) => 0,
-        }
-    }
-
-    /// The whole body in one piece.
-    pub(crate) fn join(&self) -> Vec<u8> {
-        match &self.content {
-            Content::Frames(frames) => frames.iter().flatten().copied().collect(),
-            Content::Lazy(_) => Vec::new(),
-        }
-    }
-
     /// The response; `cut` ends it after half of its bytes.
     pub(crate) fn into_response(mut self, cut: Option<Cut>, guard: Option<InFlight>) -> Response<Reply> {
-        let size = self.size();
+        let size = self.frames.iter().map(Bytes::len).sum();
         let mut left = size;
         if let Some(cut) = cut {
             left = size / 2;
@@ -144,7 +115,7 @@ impl Answer {
             }
         }
         let length = (self.length && cut.is_none()).then_some(size as u64);
-        let mut response = Response::new(Reply { content: self.content, left, length, cut, pause: None, guard });
+        let mut response = Response::new(Reply { frames: self.frames, left, length, cut, pause: None, guard });
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         for (name, value) in self.headers {
             response.headers_mut().append(name, value);
@@ -164,7 +135,7 @@ pub(crate) enum Cut {
 
 /// A response body.
 pub(crate) struct Reply {
-    content: Content,
+    frames: VecDeque<Bytes>,
     /// Bytes that still go out when the body is cut.
     left: usize,
     length: Option<u64>,
@@ -175,14 +146,11 @@ pub(crate) struct Reply {
 
 impl Reply {
     fn next(&mut self) -> Option<Bytes> {
-        match &mut self.content {
-            Content::Frames(frames) => loop {
-                match frames.pop_front() {
-                    Some(frame) if frame.is_empty() => {}
-                    other => return other,
-                }
-            },
-            Content::Lazy(make) => make(),
+        loop {
+            match self.frames.pop_front() {
+                Some(frame) if frame.is_empty() => {}
+                other => return other,
+            }
         }
     }
 }
@@ -217,7 +185,7 @@ impl Body for Reply {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.cut.is_none() && matches!(&self.content, Content::Frames(frames) if frames.is_empty())
+        self.cut.is_none() && self.frames.is_empty()
     }
 
     fn size_hint(&self) -> SizeHint {

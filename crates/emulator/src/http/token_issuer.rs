@@ -10,13 +10,10 @@ use base64_simd::URL_SAFE_NO_PAD;
 use url::form_urlencoded;
 
 use crate::data::random::{hash, mix};
-use crate::http::client_assertion::check;
+use crate::http::client_assertion::{Refused, check};
 use crate::http::response::Answer;
+use crate::identity::{APPLICATIONS, TENANT_ID, application};
 use crate::scenario::settings::TokenSettings;
-use crate::{CLIENT_ID, CLIENT_ID_2, CLIENT_SECRET, CLIENT_SECRET_2, TENANT_ID};
-
-/// The applications and their secrets. One is named by its number here.
-pub(crate) const APPLICATIONS: [(&str, &str); 2] = [(CLIENT_ID, CLIENT_SECRET), (CLIENT_ID_2, CLIENT_SECRET_2)];
 
 /// The tokens that were given out.
 #[derive(Debug)]
@@ -34,15 +31,6 @@ struct Token {
     application: usize,
     /// The origin that it is for.
     audience: String,
-}
-
-/// A request that Entra ID refuses: status, error, number and text.
-#[derive(Debug)]
-pub(crate) struct Refused(pub(crate) u16, pub(crate) &'static str, pub(crate) u32, pub(crate) String);
-
-/// The number of the application of that id.
-pub(crate) fn application(id: &str) -> Option<usize> {
-    APPLICATIONS.iter().position(|(known, _)| known.eq_ignore_ascii_case(id))
 }
 
 impl Tokens {

@@ -2,16 +2,16 @@
 
 use std::path::{Path, PathBuf};
 
-use copilot_lake_tables::{Instant, SYSTEM_USER, Table, dataverse_tables};
+use copilot_lake_tables::{Table, dataverse_tables};
 use serde::Deserialize;
 
-use crate::Error;
-use crate::data::dataset::{EVENTS, INTERACTIONS};
-use crate::data::generate::Plan;
+use crate::error::Error;
 use crate::scenario::fault::FaultSpec;
 use crate::scenario::graph::GraphSpec;
+use crate::scenario::moment::Moment;
 use crate::scenario::settings::{ServiceSettings, TokenSettings};
-use crate::scenario::specs::{Depth, Moment, Phase, PrivilegeSpec, TableData};
+use crate::scenario::specs::{Depth, Phase, PrivilegeSpec, TableData};
+use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 
 /// The data that an emulator has and how it misbehaves. Unknown keys are errors.
 ///
@@ -235,7 +235,7 @@ impl Scenario {
             rows: match table.name {
                 EVENTS => rows,
                 INTERACTIONS => rows / 5,
-                "msdyn_copilotinteractiondata" => rows / 15,
+                CONTENTS => rows / 15,
                 _ => rows / 20,
             },
             weeks: Some(weeks),
@@ -272,8 +272,7 @@ impl Scenario {
             if self.table[..number].iter().any(|other| other.name == data.name) {
                 return Err(Error::scenario(format!("table `{}` twice", data.name)));
             }
-            let plan = self.plan(data);
-            let days = (plan.last_day - plan.first_day + 1) as usize;
+            let days = data.days() as usize;
             if data.rows > days * ROWS_PER_DAY / 2 {
                 return Err(Error::scenario(format!("{} rows need more than {days} days", data.rows)));
             }
@@ -311,34 +310,4 @@ impl Scenario {
         });
         faults.chain(phases).chain(self.privilege.iter().map(|privilege| privilege.table.as_str()))
     }
-
-    /// The last day of generated rows unless a scenario says another.
-    pub(crate) fn usual_end() -> i32 {
-        // A Saturday in the past: what is written about these rows stays true.
-        Instant::parse("2025-11-01").map_or(0, Instant::days)
-    }
-
-    pub(crate) fn plan(&self, data: &TableData) -> Plan {
-        let usual = Self::usual_end();
-        let older = data.name == INTERACTIONS;
-        let end = match data.end {
-            Some(end) => end.0.days(),
-            // The older store ends where the newer one begins.
-            None if older => self.plan(&self.data(EVENTS)).first_day - 1,
-            None => usual,
-        };
-        let days = i32::from(data.weeks.unwrap_or(4).max(1)) * 7;
-        Plan {
-            seed: crate::data::random::mix(self.seed, crate::data::random::hash(data.name.as_bytes())),
-            rows: data.rows,
-            first_day: end - days + 1,
-            last_day: end,
-            older,
-        }
-    }
-}
-
-/// The tables that the emulator has: every mirror of a Dataverse table, and the people.
-pub(crate) fn tables() -> impl Iterator<Item = &'static Table> {
-    dataverse_tables().chain([&SYSTEM_USER])
 }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use crate::Error;
-use crate::graph::copilot_app::FOLDERS;
-use crate::scenario::specs::Moment;
+use crate::error::Error;
+use crate::scenario::moment::Moment;
+
+/// Mailbox folders in the order in which the service walks them. The first two were seen, the others are made up.
+pub(crate) const FOLDERS: [&str; 4] = ["TeamsMessagesData", "TeamChat", "CopilotMessages", "ConnectedAIApps"];
 
 // The emulator's own spelling of the roles, shared with no client: as an oracle of its own it finds a wrong one.
 

@@ -5,5 +5,6 @@
 pub(crate) mod definition;
 pub(crate) mod fault;
 pub(crate) mod graph;
+pub(crate) mod moment;
 pub(crate) mod settings;
 pub(crate) mod specs;

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use copilot_lake_tables::Instant;
 use serde::{Deserialize, Deserializer};
 
 use crate::scenario::graph::GraphPhase;
+use crate::scenario::moment::Moment;
 
 /// The rows of a table.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -24,6 +24,13 @@ pub(crate) struct TableData {
     pub(crate) secured: Vec<String>,
     pub(crate) column: Vec<ColumnSpec>,
     pub(crate) row: Vec<RowSpec>,
+}
+
+impl TableData {
+    /// The number of days over which generated rows are spread.
+    pub(crate) fn days(&self) -> i32 {
+        i32::from(self.weeks.unwrap_or(4).max(1)) * 7
+    }
 }
 
 /// A column that the definition does not know, or options of one that it does.
@@ -117,6 +124,19 @@ pub(crate) struct RowSpec {
     pub(crate) bom: bool,
 }
 
+impl RowSpec {
+    pub(crate) fn has_payload(&self) -> bool {
+        self.payload_missing
+            || self.payload_text.is_some()
+            || self.payload_base64.is_some()
+            || self.payload_file.is_some()
+    }
+
+    pub(crate) fn names(&self, wire: &str) -> bool {
+        self.values.contains_key(wire) || self.json.contains_key(wire)
+    }
+}
+
 /// What happens at one call of `advance`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -147,20 +167,4 @@ pub(crate) struct MoreRows {
     pub(crate) rows: usize,
     pub(crate) from: Option<Moment>,
     pub(crate) until: Option<Moment>,
-}
-
-/// An instant or a date (its midnight UTC), as a TOML date or as text.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Moment(pub(crate) Instant);
-
-impl<'de> Deserialize<'de> for Moment {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = match toml::Value::deserialize(deserializer)? {
-            toml::Value::String(text) => text,
-            toml::Value::Datetime(datetime) => datetime.to_string(),
-            other => other.to_string(),
-        };
-        let message = || serde::de::Error::custom(format!("`{text}` is neither a date nor an instant with a zone"));
-        Instant::parse(&text).map(Self).ok_or_else(message)
-    }
 }

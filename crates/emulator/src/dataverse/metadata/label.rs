@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use crate::data::random::{guid_text, hash};
+
 /// English.
 const ENGLISH: i32 = 1_033;
 
 /// A text in English and in the caller's language.
-pub(super) fn label(text: &str, language: i32) -> Value {
+fn label(text: &str, language: i32) -> Value {
     let of =
         |text: String, code: i32| json!({ "Label": text, "LanguageCode": code, "IsManaged": true, "HasChanged": null });
     let english = of(text.to_owned(), ENGLISH);
@@ -27,7 +29,7 @@ fn labels_by_language(labels: &BTreeMap<String, String>, language: i32) -> Value
 }
 
 /// A set of options. `labels` are those of a code by language, where a scenario says them.
-pub(super) fn option_set<'l>(
+pub(crate) fn option_set<'l>(
     (name, is_global, kind): (&str, bool, &str),
     options: &[(i32, &str)],
     labels: impl Fn(i32) -> Option<&'l BTreeMap<String, String>>,
@@ -48,16 +50,7 @@ pub(super) fn option_set<'l>(
         option
     };
     json!({
-        "MetadataId": crate::data::random::guid_text(crate::data::random::hash(name.as_bytes())), "Name": name, "IsGlobal": is_global,
+        "MetadataId": guid_text(hash(name.as_bytes())), "Name": name, "IsGlobal": is_global,
         "OptionSetType": kind, "IsCustomOptionSet": true, "Options": options.iter().map(one).collect::<Vec<_>>(),
-    })
-}
-
-/// Yes and no.
-pub(super) fn boolean_set(name: &str, language: i32) -> Value {
-    let option = |code: i32, text: &str| json!({ "Value": code, "Label": label(text, language) });
-    json!({
-        "MetadataId": crate::data::random::guid_text(crate::data::random::hash(name.as_bytes())), "Name": name, "IsGlobal": false,
-        "OptionSetType": "Boolean", "TrueOption": option(1, "Yes"), "FalseOption": option(0, "No"),
     })
 }

@@ -1,20 +1,22 @@
-//! `$select`, `$filter` and `$expand` of metadata, which are plainer than those of rows.
+//! `$select`, `$filter` and `$expand` of metadata.
 
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
+use crate::http::filter::{Comparison, Filter, Literal, Operator};
 use crate::http::response::Refusal;
 
-/// What is asked of metadata, at one level.
+/// What is selected of metadata, at one level.
 #[derive(Debug, Default)]
-pub(super) struct Options {
-    pub(super) select: Vec<String>,
-    filter: Option<String>,
-    pub(super) expand: Vec<(String, Options)>,
+pub(crate) struct Options {
+    select: Vec<String>,
+    /// Properties and the texts that they must be.
+    filter: Option<Filter<(String, String)>>,
+    pub(crate) expand: Vec<(String, Options)>,
 }
 
 impl Options {
-    pub(super) fn of_query(query: &str) -> Result<Self, Refusal> {
+    pub(crate) fn parse(query: &str) -> Result<Self, Refusal> {
         let mut options = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             options.set(&name, &value)?;
@@ -24,58 +26,56 @@ impl Options {
 
     fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
         match name {
-            "$select" => self.select = value.split(',').map(|name| name.trim().to_owned()).collect(),
-            "$filter" => self.filter = Some(value.to_owned()),
+            "$select" => self.select = value.split(',').map(str::to_owned).collect(),
+            "$filter" => self.filter = Some(Filter::parse(value, syntax, equal_text)?),
             "$expand" => {
                 for part in split(value, ',') {
-                    let (name, inside) = part.split_once('(').map_or((part, None), |(name, rest)| (name, Some(rest)));
+                    let (name, inside) = part.split_once('(').unwrap_or((part, ""));
                     let mut nested = Self::default();
-                    let inside = inside.map(|inside| inside.strip_suffix(')').unwrap_or(inside));
-                    for option in inside.into_iter().flat_map(|inside| split(inside, ';')) {
+                    let inside = inside.strip_suffix(')').unwrap_or(inside);
+                    for option in split(inside, ';').into_iter().filter(|option| !option.is_empty()) {
                         let (name, value) = option.split_once('=').unwrap_or((option, ""));
-                        nested.set(name.trim(), value)?;
+                        nested.set(name, value)?;
                     }
-                    self.expand.push((name.trim().to_owned(), nested));
+                    self.expand.push((name.to_owned(), nested));
                 }
             }
             // Metadata has neither pages nor an order.
-            other if other.starts_with('$') => {
-                return Err(Refusal::bad_request(&format!("The query parameter '{other}' is not supported.")));
-            }
-            _ => {}
+            other => return Err(Refusal::unsupported(&format!("the query option '{other}' of metadata"))),
         }
         Ok(())
     }
 
-    /// Whether the filter keeps a table or a column.
-    pub(super) fn keeps(&self, properties: &Map<String, Value>) -> bool {
-        let Some(filter) = &self.filter else { return true };
-        let holds = |condition: &str| holds(condition.trim().trim_matches(['(', ')']), properties);
-        filter.split(" or ").any(|all| all.split(" and ").all(holds))
+    /// Whether the filter keeps a table.
+    pub(crate) fn keeps(&self, properties: &Map<String, Value>) -> bool {
+        self.filter.as_ref().is_none_or(|filter| keeps(filter, properties))
     }
 }
 
-/// One comparison; what is no comparison holds for nothing.
-fn holds(condition: &str, properties: &Map<String, Value>) -> bool {
-    let mut words = condition.splitn(3, ' ');
-    let (Some(name), Some(operator), Some(literal)) = (words.next(), words.next(), words.next()) else { return false };
-    let value = properties.get(name).unwrap_or(&Value::Null);
-    // Codes are written as `Microsoft.Dynamics.CRM.AttributeTypeCode'File'`.
-    let quoted = literal.split_once('\'').and_then(|(_, rest)| rest.rsplit_once('\''));
-    let equal = match (quoted, literal.trim()) {
-        (Some((text, _)), _) => value.as_str() == Some(text),
-        (None, "null") => value.is_null(),
-        (None, other) => serde_json::from_str::<Value>(other).is_ok_and(|literal| literal == *value),
-    };
-    match operator {
-        "eq" => equal,
-        "ne" => !equal,
-        _ => false,
+/// `LogicalName eq 'text'`.
+fn equal_text(comparison: Comparison<'_>) -> Result<(String, String), Refusal> {
+    match comparison {
+        Comparison { property, operator: Operator::Equal, literal: Literal::Quoted(text) } => {
+            Ok((property.to_owned(), text))
+        }
+        Comparison { property, .. } => Err(Refusal::unsupported(&format!("the condition on '{property}'"))),
     }
 }
 
-/// Keeps the selected properties and the key.
-pub(super) fn project(
+fn keeps(filter: &Filter<(String, String)>, properties: &Map<String, Value>) -> bool {
+    match filter {
+        Filter::And(all) => all.iter().all(|filter| keeps(filter, properties)),
+        Filter::Or(any) => any.iter().any(|filter| keeps(filter, properties)),
+        Filter::Compare((name, text)) => properties.get(name).and_then(Value::as_str) == Some(text),
+    }
+}
+
+fn syntax(what: &str) -> Refusal {
+    Refusal::bad_request(&format!("Syntax error in the $filter expression: {what}."))
+}
+
+/// Keeps the selected properties and the id.
+pub(crate) fn project(
     properties: &mut Map<String, Value>,
     options: &Options,
     known: &[&str],
@@ -85,9 +85,7 @@ pub(super) fn project(
         return Err(Refusal::no_property(strange, type_name));
     }
     if !options.select.is_empty() {
-        let kept =
-            |name: &str| name.starts_with('@') || name == "MetadataId" || options.select.iter().any(|of| of == name);
-        properties.retain(|name, _| kept(name));
+        properties.retain(|name, _| name == "MetadataId" || options.select.iter().any(|of| of == name));
     }
     Ok(())
 }

@@ -1,0 +1,75 @@
+//! A request for a page of a table, and what pages of rows and pages of changes have in common.
+
+use bytes::Bytes;
+use copilot_lake_tables::Instant;
+
+use crate::data::columns::TableView;
+use crate::data::table_store::Store;
+use crate::dataverse::privilege::own_rows;
+use crate::dataverse::projection::Shape;
+use crate::dataverse::query::Query;
+use crate::http::faults::Due;
+use crate::http::preferences::Preferences;
+use crate::http::response::{Answer, Refusal};
+use crate::scenario::settings::ServiceSettings;
+
+/// A request for rows of a table.
+pub(crate) struct PageRequest<'a> {
+    pub(crate) store: &'a Store,
+    pub(crate) view: &'a TableView,
+    /// `http://host:port/api/data/v9.2/`.
+    pub(crate) root: &'a str,
+    /// The query string as it was sent.
+    pub(crate) query: &'a str,
+    pub(crate) preferences: &'a Preferences,
+    pub(crate) faults: &'a Due<'a>,
+    pub(crate) settings: &'a ServiceSettings,
+    pub(crate) now: Instant,
+}
+
+impl PageRequest<'_> {
+    /// The query, with a condition more for a caller who may read the own rows only.
+    pub(crate) fn parse(&self, base: &str) -> Result<Query, Refusal> {
+        let mut query = Query::parse(base, self.view)?;
+        if let Some(own) = own_rows(self.store) {
+            query.and(own);
+        }
+        Ok(query)
+    }
+
+    /// The address of the table.
+    pub(crate) fn address(&self) -> String {
+        format!("{}{}", self.root, self.store.entity_set)
+    }
+
+    /// How rows are sent when they are not sent as they are kept.
+    pub(crate) fn projection(&self, query: &Query) -> Option<Shape<'_>> {
+        Shape::of(query, self.view, &self.preferences.annotations, &self.store.people)
+    }
+
+    /// The most rows of the page.
+    pub(crate) fn most(&self) -> usize {
+        let most = self.preferences.max_page.unwrap_or(usize::MAX).min(self.settings.max_page.max(1));
+        self.faults.most(most)
+    }
+
+    /// The page: `what` ends its context, `link` is the annotation behind the rows and its value.
+    pub(crate) fn page(&self, query: &Query, what: &str, rows: Vec<Bytes>, link: Option<(&str, String)>) -> Answer {
+        let (root, set, columns) = (self.root, self.store.entity_set, query.selected());
+        let head = format!("{{\"@odata.context\":\"{root}$metadata#{set}{columns}{what}\",\"value\":[");
+        let tail = match link {
+            Some((name, link)) => {
+                let link = serde_json::Value::String(self.faults.elsewhere(link));
+                format!("],\"@odata.{name}\":{link}}}")
+            }
+            None => "]}".to_owned(),
+        };
+        let frames = std::iter::once(Bytes::from(head)).chain(rows).chain([Bytes::from(tail)]);
+        let mut answer = Answer::new(200, "application/json; odata.metadata=minimal", frames);
+        let applied = self.preferences.applied();
+        if !applied.is_empty() {
+            answer.header("preference-applied", &applied);
+        }
+        answer
+    }
+}

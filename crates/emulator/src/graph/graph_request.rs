@@ -1,0 +1,28 @@
+//! What a request to Graph is about, beside its path, and the frame of a page.
+
+use bytes::Bytes;
+
+use crate::http::faults::Due;
+use crate::http::response::Answer;
+
+/// A request to Graph.
+pub(crate) struct GraphRequest<'a> {
+    /// `http://host:port/v1.0/`.
+    pub(crate) root: String,
+    /// The address without its query.
+    pub(crate) url: String,
+    pub(crate) query: &'a str,
+    pub(crate) faults: &'a Due<'a>,
+}
+
+impl GraphRequest<'_> {
+    /// A page: its head, its rows and its link.
+    pub(crate) fn page(&self, mut head: Vec<u8>, next: Option<String>, rows: Vec<u8>) -> Answer {
+        if let Some(link) = next {
+            let link = serde_json::Value::String(self.faults.elsewhere(link));
+            head.extend_from_slice(format!("\"@odata.nextLink\":{link},").as_bytes());
+        }
+        head.extend_from_slice(b"\"value\":[");
+        Answer::json(200, Bytes::new()).with([Bytes::from(head), Bytes::from(rows), Bytes::from_static(b"]}")])
+    }
+}

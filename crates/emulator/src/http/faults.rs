@@ -1,0 +1,128 @@
+//! Faults: which of them a request meets, and what they do to its response.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use bytes::Bytes;
+
+use crate::http::odata::{DELTA_TOKEN, SKIP_TOKEN};
+use crate::http::request_kind::RequestKind;
+use crate::http::response::{Answer, Refusal};
+use crate::scenario::fault::{At, FaultKind, FaultSpec};
+
+/// A fault and how often it was considered and happened.
+#[derive(Debug)]
+struct Armed {
+    spec: FaultSpec,
+    seen: AtomicU64,
+    fired: AtomicU64,
+}
+
+/// All faults of a scenario.
+#[derive(Debug, Default)]
+pub(crate) struct Faults(Vec<Armed>);
+
+impl Faults {
+    pub(crate) fn new(specs: &[FaultSpec]) -> Self {
+        let armed = |spec: &FaultSpec| Armed { spec: spec.clone(), seen: AtomicU64::new(0), fired: AtomicU64::new(0) };
+        Self(specs.iter().map(armed).collect())
+    }
+
+    /// Counts a request and says what goes wrong with it. `url` is decoded.
+    pub(crate) fn due(&self, kind: RequestKind, table: Option<&str>, url: &str) -> Due<'_> {
+        let concerns = |spec: &FaultSpec| {
+            is_at(spec.at, kind)
+                && (spec.table.is_none() || spec.table.as_deref() == table)
+                && spec.matching.as_ref().is_none_or(|part| url.contains(part))
+                && (url.contains(SKIP_TOKEN) || !spec.needs_link())
+                && (url.contains(DELTA_TOKEN) || spec.kind != FaultKind::ExpiredDelta)
+        };
+        let mut due = Vec::new();
+        for armed in self.0.iter().filter(|armed| concerns(&armed.spec)) {
+            let seen = armed.seen.fetch_add(1, Ordering::Relaxed) + 1;
+            let (hit, times) = match (armed.spec.number, armed.spec.every) {
+                (_, Some(every)) => (seen.is_multiple_of(every), armed.spec.times.unwrap_or(u64::MAX)),
+                (number, None) => (seen >= number.unwrap_or(1), armed.spec.times.unwrap_or(1)),
+            };
+            let free = |fired| (fired < times).then_some(fired + 1);
+            if hit && armed.fired.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).is_ok() {
+                due.push(&armed.spec);
+            }
+        }
+        Due(due)
+    }
+
+    /// How many faults happened.
+    pub(crate) fn fired(&self) -> u64 {
+        self.0.iter().map(|armed| armed.fired.load(Ordering::Relaxed)).sum()
+    }
+}
+
+fn is_at(at: At, kind: RequestKind) -> bool {
+    match at {
+        At::Token => kind == RequestKind::Token,
+        At::Whoami => kind == RequestKind::WhoAmI,
+        At::Page => kind == RequestKind::Page,
+        At::File => kind == RequestKind::File,
+        At::Metadata => kind == RequestKind::Metadata,
+        At::Tracking => kind == RequestKind::Tracking,
+        At::Count => kind == RequestKind::Count,
+        At::History => kind == RequestKind::History,
+        At::Users => kind == RequestKind::Users,
+        At::User => kind == RequestKind::User,
+        At::Members => kind == RequestKind::Members,
+        At::Deleted => kind == RequestKind::Deleted,
+        At::Any => true,
+    }
+}
+
+/// Where `foreign_link` leads unless the scenario says otherwise.
+const FOREIGN: &str = "http://foreign.example";
+
+/// What goes wrong with a request.
+#[derive(Debug)]
+pub(crate) struct Due<'a>(Vec<&'a FaultSpec>);
+
+impl<'a> Due<'a> {
+    fn find(&self, kind: FaultKind) -> Option<&'a FaultSpec> {
+        self.0.iter().copied().find(|fault| fault.kind == kind)
+    }
+
+    pub(crate) fn has(&self, kind: FaultKind) -> bool {
+        self.find(kind).is_some()
+    }
+
+    /// How long the answer waits.
+    pub(crate) fn ms(&self) -> u64 {
+        self.0.iter().filter(|fault| fault.kind == FaultKind::Slow).map(|fault| fault.ms).sum()
+    }
+
+    /// The refusal that a fault is, when one is; `usual` knows how the service words it.
+    pub(crate) fn refusal(&self, usual: impl Fn(FaultKind) -> Option<Refusal>) -> Option<Refusal> {
+        self.0.iter().find_map(|fault| {
+            let refusal = usual(fault.kind)?.instead(fault.code.as_deref(), fault.message.as_deref());
+            Some(refusal.retry_after(fault.retry_after))
+        })
+    }
+
+    /// What a proxy sends in place of the answer.
+    pub(crate) fn not_json(&self) -> Option<Answer> {
+        let page = Bytes::from_static(b"<html><body><h1>Sign in to the network</h1></body></html>");
+        self.has(FaultKind::NotJson).then(|| Answer::new(200, "text/html", [page]))
+    }
+
+    /// The most rows of a page that may have so many.
+    pub(crate) fn most(&self, rows: usize) -> usize {
+        match (self.has(FaultKind::EmptyPage), self.find(FaultKind::ShortPage)) {
+            (true, _) => 0,
+            (false, Some(short)) => rows.min(short.rows.unwrap_or(1)),
+            (false, None) => rows,
+        }
+    }
+
+    /// The link, or one that leads to another origin where a fault says so.
+    pub(crate) fn elsewhere(&self, link: String) -> String {
+        let Some(fault) = self.find(FaultKind::ForeignLink) else { return link };
+        let path = link.find("://").and_then(|at| link[at + 3..].find('/').map(|path| &link[at + 3 + path..]));
+        format!("{}{}", fault.origin.as_deref().unwrap_or(FOREIGN), path.unwrap_or_default())
+    }
+}
