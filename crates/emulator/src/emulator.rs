@@ -12,24 +12,24 @@ use url::Url;
 
 use crate::clock::Clock;
 use crate::data::plan::usual_end;
-use crate::data::table_store::Store;
+use crate::data::table_store::TableStore;
 use crate::dataverse::handler::EmulatedDataverse;
 use crate::error::Error;
 use crate::graph::handler::EmulatedGraph;
 use crate::graph::report::{Interaction, interactions};
-use crate::http::call::Shared;
+use crate::http::api_request::SharedState;
 use crate::http::faults::Faults;
 use crate::http::recorder::Recorder;
-use crate::http::token_issuer::Tokens;
+use crate::http::token_issuer::TokenService;
 use crate::scenario::definition::Scenario;
-use crate::served::{Request, Served};
+use crate::served::{RecordedRequest, Served};
 use crate::server::respond;
-use crate::state::State;
+use crate::state::EmulatorState;
 
 /// A running emulator. Dropping it ends it at once.
 #[derive(Debug)]
 pub struct Emulator {
-    state: Arc<State>,
+    state: Arc<EmulatorState>,
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
@@ -47,15 +47,15 @@ impl Emulator {
         let address = listener.local_addr().map_err(|source| Error::Listen { address: listen, source })?;
         let made = tokio::task::spawn_blocking(move || {
             let clock = Clock::new(scenario.clock.map(|clock| clock.0));
-            let stores = Store::all(&scenario, &clock)?;
+            let stores = TableStore::all(&scenario, &clock)?;
             let graph = scenario.graph.as_ref();
             let graph = graph.map(|spec| EmulatedGraph::new(spec, scenario.seed, usual_end(), &clock)).transpose()?;
-            let tokens = Tokens::new(scenario.token, scenario.graph.map(|spec| spec.roles));
+            let tokens = TokenService::new(scenario.token, scenario.graph.map(|spec| spec.roles));
             let own_origin = format!("http://{address}");
-            Ok::<_, Error>(State {
+            Ok::<_, Error>(EmulatorState {
                 dataverse: EmulatedDataverse::new(stores, scenario.service.clone()),
                 graph,
-                shared: Shared { tokens, recorder: Recorder::new(), clock, own_origin },
+                shared: SharedState { tokens, recorder: Recorder::new(), clock, own_origin },
                 faults: Faults::new(&scenario.fault),
                 settings: scenario.service,
                 phases: Mutex::new(scenario.phase.into()),
@@ -82,7 +82,7 @@ impl Emulator {
     }
 
     /// The requests until now in order of their answers; the first 100,000 are kept.
-    pub fn requests(&self) -> Vec<Request> {
+    pub fn requests(&self) -> Vec<RecordedRequest> {
         self.state.shared.recorder.requests()
     }
 
@@ -90,9 +90,9 @@ impl Emulator {
     /// and of a user in the order in which pages have them.
     pub fn interactions(&self, each: &mut dyn FnMut(&Interaction<'_>)) {
         let Some(graph) = &self.state.graph else { return };
-        let (tenant, present) = (graph.tenant(), graph.present(self.state.shared.clock.now()));
+        let (tenant, visibility) = (graph.tenant(), graph.visibility(self.state.shared.clock.now()));
         for user in 0..tenant.people.len() as u32 {
-            interactions(&tenant, user, present, each);
+            interactions(&tenant, user, visibility, each);
         }
     }
 
@@ -119,7 +119,7 @@ impl Drop for Emulator {
 }
 
 /// Accepts connections until it is aborted, which ends them all.
-async fn accept(listener: TcpListener, state: Arc<State>) {
+async fn accept(listener: TcpListener, state: Arc<EmulatorState>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {

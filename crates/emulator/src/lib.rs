@@ -12,7 +12,7 @@
 //! interactions with Copilot. Its tokens say what the application may do. Two folders of a mailbox are made up.
 //!
 //! Beside the service's own paths it has, without sign-in:
-//! `GET /_emulator/served` ([`Served`] as JSON), `GET /_emulator/requests` ([`Request`] per line),
+//! `GET /_emulator/served` ([`Served`] as JSON), `GET /_emulator/requests` ([`RecordedRequest`] per line),
 //! `GET /_emulator/rows/<table>` (key, `modifiedon`, `versionnumber` and `week` of every row per line),
 //! `GET /_emulator/graph/users` (a user as JSON per line), `GET /_emulator/graph/interactions` (user, session, id,
 //! `createdDateTime`, `interactionType`, `appClass` and the FNV-1a-64 of the body's content in hex, of every interaction that can
@@ -55,7 +55,7 @@ pub use identity::{
     TENANT_ID, USER_ID,
 };
 pub use scenario::definition::Scenario;
-pub use served::{GraphServed, Request, Served, TableServed};
+pub use served::{GraphServed, RecordedRequest, Served, TableServed};
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! Paths: which service a request is for, and what it asks of it.
 
 use crate::dataverse::route::DataverseRoute;
-use crate::graph::route::GraphCall;
+use crate::graph::route::GraphRoute;
 use crate::http::managed_identity::Host;
 use crate::http::request_kind::RequestKind;
 
@@ -13,7 +13,7 @@ pub(crate) enum Route {
     /// The token of a managed identity.
     Managed(Host),
     Dataverse(DataverseRoute),
-    Graph(GraphCall),
+    Graph(GraphRoute),
     /// The emulator's own paths.
     Control(ControlRoute),
 }
@@ -30,7 +30,7 @@ pub(crate) enum ControlRoute {
 
 impl Route {
     /// Reads a path as it was sent.
-    pub(crate) fn of(path: &str) -> Self {
+    pub(crate) fn parse(path: &str) -> Self {
         let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
         match parts.as_slice() {
             ["_emulator", "served"] => Self::Control(ControlRoute::Served),
@@ -40,8 +40,8 @@ impl Route {
             [tenant, "oauth2", "v2.0", "token"] => Self::Token((*tenant).to_owned()),
             ["metadata", "identity", "oauth2", "token"] => Self::Managed(Host::Machine),
             ["msi", "token"] => Self::Managed(Host::AppService),
-            ["api", "data", "v9.2", rest @ ..] => Self::Dataverse(DataverseRoute::of(rest)),
-            parts => GraphCall::of(parts).map_or(Self::Dataverse(DataverseRoute::Elsewhere), Self::Graph),
+            ["api", "data", "v9.2", rest @ ..] => Self::Dataverse(DataverseRoute::parse(rest)),
+            parts => GraphRoute::parse(parts).map_or(Self::Dataverse(DataverseRoute::Elsewhere), Self::Graph),
         }
     }
 

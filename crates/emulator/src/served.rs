@@ -75,7 +75,7 @@ pub struct GraphServed {
 
 /// A request as it was recorded.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Request {
+pub struct RecordedRequest {
     /// Milliseconds since the emulator started.
     pub at_ms: u64,
     /// `GET`, `POST`.

@@ -14,15 +14,15 @@ use crate::clock::http_date;
 use crate::control;
 use crate::data::random::guid_text;
 use crate::dataverse::route::DataverseRoute;
-use crate::http::call::Call;
+use crate::http::api_request::ApiRequest;
 use crate::http::odata::{DELTA_TOKEN, decode};
 use crate::http::preferences::Preferences;
-use crate::http::recorder::{Answered, HistoryInFlight};
+use crate::http::recorder::{HistoryInFlight, RecordedResponse};
 use crate::http::request_kind::RequestKind;
-use crate::http::response::{Answer, Cut, Refusal, Reply};
+use crate::http::response::{Cut, HttpResponse, ResponseBody, ServiceError};
 use crate::route::Route;
 use crate::scenario::fault::FaultKind;
-use crate::state::State;
+use crate::state::EmulatorState;
 
 /// No response: the connection is cut.
 #[derive(Debug, thiserror::Error)]
@@ -30,8 +30,11 @@ use crate::state::State;
 pub(crate) struct Reset;
 
 /// Answers one request.
-pub(crate) async fn respond(state: Arc<State>, request: Request<Incoming>) -> Result<Response<Reply>, Reset> {
-    let route = match (Route::of(request.uri().path()), &state.graph) {
+pub(crate) async fn respond(
+    state: Arc<EmulatorState>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Reset> {
+    let route = match (Route::parse(request.uri().path()), &state.graph) {
         (Route::Graph(_), None) => Route::Dataverse(DataverseRoute::Elsewhere),
         (route, _) => route,
     };
@@ -53,7 +56,7 @@ pub(crate) async fn respond(state: Arc<State>, request: Request<Incoming>) -> Re
         kind => kind,
     };
     let (user, history_guard) = user(&state, &route);
-    let faults = state.faults.due(kind, route.table(), &decoded);
+    let faults = state.faults.triggered(kind, route.table(), &decoded);
     if kind != RequestKind::Token {
         recorder.arrival(application, kind);
     }
@@ -63,7 +66,7 @@ pub(crate) async fn respond(state: Arc<State>, request: Request<Incoming>) -> Re
     }
     let end = |application, status, rows, retry_after| {
         let user = user.clone();
-        let answered = Answered { kind, application, status, rows, retry_after, user };
+        let answered = RecordedResponse { kind, application, status, rows, retry_after, user };
         recorder.end(parts.method.as_str(), url, answered);
     };
     if faults.has(FaultKind::Reset) {
@@ -75,7 +78,7 @@ pub(crate) async fn respond(state: Arc<State>, request: Request<Incoming>) -> Re
         () if faults.has(FaultKind::CutChunked) => Some(Cut::Chunked),
         () => None,
     };
-    let call = Call {
+    let call = ApiRequest {
         shared,
         method: &parts.method,
         origin: origin(&parts),
@@ -120,7 +123,7 @@ pub(crate) async fn respond(state: Arc<State>, request: Request<Incoming>) -> Re
 }
 
 /// The user of a tenant that a request is about, by object id where there is one, and that their history is requested.
-fn user(state: &State, route: &Route) -> (Option<String>, Option<HistoryInFlight>) {
+fn user(state: &EmulatorState, route: &Route) -> (Option<String>, Option<HistoryInFlight>) {
     let (Route::Graph(route), Some(graph)) = (route, &state.graph) else { return (None, None) };
     let Some(name) = route.user() else { return (None, None) };
     let tenant = graph.tenant();
@@ -131,15 +134,21 @@ fn user(state: &State, route: &Route) -> (Option<String>, Option<HistoryInFlight
 }
 
 /// Answers a request for a token, and says for which application.
-fn token(state: &State, route: &Route, parts: &Parts, form: &[u8], call: &Call<'_>) -> (Answer, Option<usize>) {
-    if let Some(refusal) = call.faults.refusal(|fault| state.dataverse.refusal_of(fault, None)) {
-        return (refusal.into_answer(), None);
+fn token(
+    state: &EmulatorState,
+    route: &Route,
+    parts: &Parts,
+    form: &[u8],
+    call: &ApiRequest<'_>,
+) -> (HttpResponse, Option<usize>) {
+    if let Some(error) = call.faults.error(|fault| state.dataverse.error_of_fault(fault, None)) {
+        return (error.into_response(), None);
     }
     let tokens = &call.shared.tokens;
     match (route, &parts.method) {
-        (Route::Token(tenant), &Method::POST) => tokens.give(tenant, form, &format!("{}{}", call.origin, call.path)),
-        (Route::Managed(host), &Method::GET) => tokens.give_managed(*host, &parts.headers, call.query),
-        _ => (Refusal::new(405, "", "The endpoint does not accept the method.").into_answer(), None),
+        (Route::Token(tenant), &Method::POST) => tokens.issue(tenant, form, &format!("{}{}", call.origin, call.path)),
+        (Route::Managed(host), &Method::GET) => tokens.issue_managed(*host, &parts.headers, call.query),
+        _ => (ServiceError::new(405, "", "The endpoint does not accept the method.").into_response(), None),
     }
 }
 
@@ -154,7 +163,7 @@ fn origin(parts: &Parts) -> String {
     format!("{scheme}://{host}")
 }
 
-fn compress(answer: &mut Answer) {
+fn compress(answer: &mut HttpResponse) {
     use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     // Writing to memory cannot fail; if it did, the response goes out as it is.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::dataverse::handler::EmulatedDataverse;
 use crate::error::Error;
 use crate::graph::handler::EmulatedGraph;
-use crate::http::call::Shared;
+use crate::http::api_request::SharedState;
 use crate::http::faults::Faults;
 use crate::scenario::settings::ServiceSettings;
 use crate::scenario::specs::Phase;
@@ -14,16 +14,16 @@ use crate::served::{GraphServed, Served};
 
 /// Everything that requests share.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct EmulatorState {
     pub(crate) dataverse: EmulatedDataverse,
     pub(crate) graph: Option<EmulatedGraph>,
-    pub(crate) shared: Shared,
+    pub(crate) shared: SharedState,
     pub(crate) faults: Faults,
     pub(crate) settings: ServiceSettings,
     pub(crate) phases: Mutex<VecDeque<Phase>>,
 }
 
-impl State {
+impl EmulatorState {
     /// Applies the next phase; says how many remain. Without one nothing happens.
     pub(crate) fn advance(&self) -> Result<usize, Error> {
         let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);

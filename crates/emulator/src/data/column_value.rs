@@ -5,17 +5,17 @@ use copilot_lake_tables::{Column, Table, Type};
 use crate::data::dates::Dates;
 use crate::data::interaction_context::context;
 use crate::data::json::{instant, null, number, quote, quoted_guid, string};
-use crate::data::people::People;
 use crate::data::prose;
 use crate::data::random::{hash, mix};
-use crate::data::row_facts::{Facts, GENERATED, Identity, THUMBS_DOWN, THUMBS_UP};
-use crate::data::row_links::{Links, file_seed};
+use crate::data::representatives::People;
+use crate::data::row_facts::{GENERATED, Identity, RowFacts, THUMBS_DOWN, THUMBS_UP};
+use crate::data::row_links::{RowLinks, file_seed};
 use crate::data::text;
 use crate::identity::ORGANIZATION_ID;
 
 /// What decides a value: the columns that rows of all tables share, the made-up content of some, else the type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Value {
+pub(crate) enum ColumnRule {
     Id,
     Partition,
     Created,
@@ -75,16 +75,16 @@ pub(crate) enum Value {
 }
 
 /// Everything that a value may depend on.
-pub(crate) struct Made<'a> {
+pub(crate) struct ValueContext<'a> {
     pub(crate) table: &'static Table,
     pub(crate) identity: Identity,
     pub(crate) people: &'a People,
-    pub(crate) links: &'a Links,
-    pub(crate) facts: &'a Facts,
+    pub(crate) links: &'a RowLinks,
+    pub(crate) facts: &'a RowFacts,
 }
 
-impl Value {
-    pub(crate) fn of(table: &Table, column: &Column) -> Self {
+impl ColumnRule {
+    pub(crate) fn for_column(table: &Table, column: &Column) -> Self {
         let activity = table.key.first() == Some(&"activityid");
         match column.name {
             "partitionid" => Self::Partition,
@@ -148,66 +148,68 @@ impl Value {
     }
 
     /// Whether a row does not have the property at all: an annotation of what is null.
-    pub(crate) fn is_absent(self, facts: &Facts) -> bool {
+    pub(crate) fn is_absent(self, facts: &RowFacts) -> bool {
         matches!(self, Self::RegardingTable(permille) if !facts.random(16).chance(permille))
     }
 }
 
-impl Made<'_> {
+impl ValueContext<'_> {
     /// Writes one value; says whether it is the id of a File.
-    pub(crate) fn write(&self, out: &mut Vec<u8>, dates: &mut Dates, column: &Column, value: Value) -> bool {
+    pub(crate) fn write(&self, out: &mut Vec<u8>, dates: &mut Dates, column: &Column, value: ColumnRule) -> bool {
         let Self { facts, people, links, .. } = *self;
         let person = if facts.agent().is_some() { &people.service } else { people.get(facts.person) };
         let team_owns = facts.session.is_multiple_of(29);
         let rarely = |salt: u64, permille: u64| facts.random(salt).chance(permille);
         match value {
-            Value::Id => self.id(out),
-            Value::Partition => {
+            ColumnRule::Id => self.id(out),
+            ColumnRule::Partition => {
                 out.push(b'"');
                 dates.partition(out, facts.created, facts.scenario);
                 out.push(b'"');
             }
-            Value::Created => instant(out, dates, facts.created),
-            Value::Modified => instant(out, dates, facts.modified),
-            Value::Client => instant(out, dates, facts.client),
+            ColumnRule::Created => instant(out, dates, facts.created),
+            ColumnRule::Modified => instant(out, dates, facts.modified),
+            ColumnRule::Client => instant(out, dates, facts.client),
             // Migrated rows are rare: they keep their original day and name their import.
-            Value::Overridden if rarely(11, 4) => {
+            ColumnRule::Overridden if rarely(11, 4) => {
                 instant(out, dates, facts.created - facts.created.rem_euclid(86_400) - 86_400);
             }
-            Value::Import if rarely(11, 4) => number(out, 1 + (facts.seed % 9) as i64),
-            Value::Version => number(out, facts.version),
-            Value::State => number(out, i64::from(self.state(column))),
-            Value::Scenario => number(out, i64::from(facts.scenario)),
-            Value::Kind => number(out, i64::from(facts.kind)),
-            Value::Agent => match facts.agent() {
+            ColumnRule::Import if rarely(11, 4) => number(out, 1 + (facts.seed % 9) as i64),
+            ColumnRule::Version => number(out, facts.version),
+            ColumnRule::State => number(out, i64::from(self.state(column))),
+            ColumnRule::Scenario => number(out, i64::from(facts.scenario)),
+            ColumnRule::Kind => number(out, i64::from(facts.kind)),
+            ColumnRule::Agent => match facts.agent() {
                 Some(agent) => number(out, i64::from(agent)),
                 None => null(out),
             },
-            Value::Request if facts.request != 0 => quoted_guid(out, facts.request),
-            Value::Creator => quote(out, person.id.as_bytes()),
-            Value::Owner => quote(out, if team_owns { person.team.as_bytes() } else { person.id.as_bytes() }),
-            Value::OwningUser if !team_owns => quote(out, person.id.as_bytes()),
-            Value::OwningTeam if team_owns => quote(out, person.team.as_bytes()),
-            Value::OwningUnit => quote(out, person.unit.as_bytes()),
-            Value::Delegate if rarely(12, 5) => quote(out, people.service.id.as_bytes()),
-            Value::Organization => quote(out, ORGANIZATION_ID.as_bytes()),
-            Value::ForTable => quote(out, facts.for_table().as_bytes()),
-            Value::ForId if facts.for_table() == "systemuser" => quote(out, person.id.as_bytes()),
-            Value::ForId | Value::Conversation => quoted_guid(out, facts.subject()),
-            Value::Content if links.contents.contains(&facts.seed) => quoted_guid(out, Identity::Content.seed(facts)),
-            Value::Transcript if links.transcripts.contains(&facts.session) => {
+            ColumnRule::Request if facts.request != 0 => quoted_guid(out, facts.request),
+            ColumnRule::Creator => quote(out, person.id.as_bytes()),
+            ColumnRule::Owner => quote(out, if team_owns { person.team.as_bytes() } else { person.id.as_bytes() }),
+            ColumnRule::OwningUser if !team_owns => quote(out, person.id.as_bytes()),
+            ColumnRule::OwningTeam if team_owns => quote(out, person.team.as_bytes()),
+            ColumnRule::OwningUnit => quote(out, person.unit.as_bytes()),
+            ColumnRule::Delegate if rarely(12, 5) => quote(out, people.service.id.as_bytes()),
+            ColumnRule::Organization => quote(out, ORGANIZATION_ID.as_bytes()),
+            ColumnRule::ForTable => quote(out, facts.for_table().as_bytes()),
+            ColumnRule::ForId if facts.for_table() == "systemuser" => quote(out, person.id.as_bytes()),
+            ColumnRule::ForId | ColumnRule::Conversation => quoted_guid(out, facts.subject()),
+            ColumnRule::Content if links.contents.contains(&facts.seed) => {
+                quoted_guid(out, Identity::Content.seed(facts))
+            }
+            ColumnRule::Transcript if links.transcripts.contains(&facts.session) => {
                 quoted_guid(out, Identity::Transcript.seed(facts));
             }
-            Value::Regarding(permille) if rarely(16, permille) => quoted_guid(out, mix(facts.session, 6)),
-            Value::RegardingTable(_) => quote(out, self.regarding().as_bytes()),
-            Value::TimeToLive if rarely(13, 10) => number(out, 63_072_000),
-            Value::Zone if facts.seed.is_multiple_of(2) => number(out, 190),
-            Value::ZoneRule if facts.seed.is_multiple_of(2) => number(out, 0),
-            Value::File if has_file(facts, column.name) => {
+            ColumnRule::Regarding(permille) if rarely(16, permille) => quoted_guid(out, mix(facts.session, 6)),
+            ColumnRule::RegardingTable(_) => quote(out, self.regarding().as_bytes()),
+            ColumnRule::TimeToLive if rarely(13, 10) => number(out, 63_072_000),
+            ColumnRule::Zone if facts.seed.is_multiple_of(2) => number(out, 190),
+            ColumnRule::ZoneRule if facts.seed.is_multiple_of(2) => number(out, 0),
+            ColumnRule::File if has_file(facts, column.name) => {
                 quoted_guid(out, file_seed(facts, column.name));
                 return true;
             }
-            Value::FileName => {
+            ColumnRule::FileName => {
                 let file = column.name.strip_suffix("_name").unwrap_or(column.name);
                 // Both columns ask the same question of the same salt.
                 if has_file(facts, file) {
@@ -218,12 +220,12 @@ impl Made<'_> {
                     null(out);
                 }
             }
-            Value::Name if rarely(14, 8) => string(out, "Copilot event"),
-            Value::Verbatim => match verbatim(facts, people) {
+            ColumnRule::Name if rarely(14, 8) => string(out, "Copilot event"),
+            ColumnRule::Verbatim => match verbatim(facts, people) {
                 Some(text) => string(out, text),
                 None => null(out),
             },
-            Value::Context => {
+            ColumnRule::Context => {
                 out.push(b'"');
                 for c in context(facts, links.chat(facts)).bytes() {
                     if c == b'"' {
@@ -233,43 +235,47 @@ impl Made<'_> {
                 }
                 out.push(b'"');
             }
-            Value::Parameters if rarely(hash(column.name.as_bytes()), 500) => string(out, &prose::parameters(facts)),
-            Value::Summary if rarely(17, 900) => string(out, &prose::summary(facts, people.get(facts.person).language)),
-            Value::LongText if rarely(18, 100) => {
+            ColumnRule::Parameters if rarely(hash(column.name.as_bytes()), 500) => {
+                string(out, &prose::parameters(facts))
+            }
+            ColumnRule::Summary if rarely(17, 900) => {
+                string(out, &prose::summary(facts, people.get(facts.person).language))
+            }
+            ColumnRule::LongText if rarely(18, 100) => {
                 string(out, &text::passage(&mut facts.random(19), people.get(facts.person).language, 200));
             }
-            Value::TableName => quote(out, self.table.name.as_bytes()),
-            Value::Subject => string(out, prose::question(facts, people.get(facts.person).language)),
-            Value::Mode => quote(out, facts.random(20).weighted(&[(&b"conversation"[..], 8), (b"standalone", 2)])),
-            Value::Skill if rarely(22, 700) => quote(out, b"ask_a_question"),
-            Value::UserObject
-            | Value::UserName
-            | Value::UserTitle
-            | Value::UserUnit
-            | Value::UserUnitName
-            | Value::UserDisabled => self.user(out, value),
-            Value::Typed => self.typed(out, dates, column),
-            Value::Seldom if rarely(mix(hash(column.name.as_bytes()), 23), 40) => self.typed(out, dates, column),
-            Value::Overridden
-            | Value::Import
-            | Value::Request
-            | Value::OwningUser
-            | Value::OwningTeam
-            | Value::Delegate
-            | Value::Content
-            | Value::Transcript
-            | Value::Regarding(_)
-            | Value::TimeToLive
-            | Value::Zone
-            | Value::ZoneRule
-            | Value::File
-            | Value::Name
-            | Value::Parameters
-            | Value::Summary
-            | Value::LongText
-            | Value::Skill
-            | Value::Seldom
-            | Value::Null => null(out),
+            ColumnRule::TableName => quote(out, self.table.name.as_bytes()),
+            ColumnRule::Subject => string(out, prose::question(facts, people.get(facts.person).language)),
+            ColumnRule::Mode => quote(out, facts.random(20).weighted(&[(&b"conversation"[..], 8), (b"standalone", 2)])),
+            ColumnRule::Skill if rarely(22, 700) => quote(out, b"ask_a_question"),
+            ColumnRule::UserObject
+            | ColumnRule::UserName
+            | ColumnRule::UserTitle
+            | ColumnRule::UserUnit
+            | ColumnRule::UserUnitName
+            | ColumnRule::UserDisabled => self.user(out, value),
+            ColumnRule::Typed => self.typed(out, dates, column),
+            ColumnRule::Seldom if rarely(mix(hash(column.name.as_bytes()), 23), 40) => self.typed(out, dates, column),
+            ColumnRule::Overridden
+            | ColumnRule::Import
+            | ColumnRule::Request
+            | ColumnRule::OwningUser
+            | ColumnRule::OwningTeam
+            | ColumnRule::Delegate
+            | ColumnRule::Content
+            | ColumnRule::Transcript
+            | ColumnRule::Regarding(_)
+            | ColumnRule::TimeToLive
+            | ColumnRule::Zone
+            | ColumnRule::ZoneRule
+            | ColumnRule::File
+            | ColumnRule::Name
+            | ColumnRule::Parameters
+            | ColumnRule::Summary
+            | ColumnRule::LongText
+            | ColumnRule::Skill
+            | ColumnRule::Seldom
+            | ColumnRule::Null => null(out),
         }
         false
     }
@@ -297,15 +303,15 @@ impl Made<'_> {
         self.facts.random(25).weighted(of)
     }
 
-    fn user(&self, out: &mut Vec<u8>, value: Value) {
+    fn user(&self, out: &mut Vec<u8>, value: ColumnRule) {
         let Some(person) = self.people.user(self.facts.person) else { return null(out) };
         match (value, person.title) {
-            (Value::UserObject, _) => quote(out, person.object.as_bytes()),
-            (Value::UserName, _) => string(out, &person.name),
-            (Value::UserTitle, Some(title)) => string(out, title),
-            (Value::UserUnit, _) => quote(out, person.unit.as_bytes()),
-            (Value::UserUnitName, _) => string(out, self.people.name(&person.unit).unwrap_or_default()),
-            (Value::UserDisabled, _) => out.extend_from_slice(if person.disabled { b"true" } else { b"false" }),
+            (ColumnRule::UserObject, _) => quote(out, person.object.as_bytes()),
+            (ColumnRule::UserName, _) => string(out, &person.name),
+            (ColumnRule::UserTitle, Some(title)) => string(out, title),
+            (ColumnRule::UserUnit, _) => quote(out, person.unit.as_bytes()),
+            (ColumnRule::UserUnitName, _) => string(out, self.people.name(&person.unit).unwrap_or_default()),
+            (ColumnRule::UserDisabled, _) => out.extend_from_slice(if person.disabled { b"true" } else { b"false" }),
             _ => null(out),
         }
     }
@@ -333,7 +339,7 @@ impl Made<'_> {
 }
 
 /// Whether a row names a File in that column.
-pub(crate) fn has_file(facts: &Facts, column: &str) -> bool {
+pub(crate) fn has_file(facts: &RowFacts, column: &str) -> bool {
     let permille = match column {
         "msdyn_transcriptdata" => 985,
         "msdyn_insights" => 750,
@@ -344,7 +350,7 @@ pub(crate) fn has_file(facts: &Facts, column: &str) -> bool {
 }
 
 /// What the representative wrote: with a third of thumbs-down, seldom with a thumbs-up.
-pub(crate) fn verbatim(facts: &Facts, people: &People) -> Option<&'static str> {
+pub(crate) fn verbatim(facts: &RowFacts, people: &People) -> Option<&'static str> {
     let mut random = facts.random(15);
     let wrote = match facts.kind {
         THUMBS_DOWN => random.chance(380),

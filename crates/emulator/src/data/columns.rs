@@ -15,12 +15,12 @@ pub(crate) const SHARED: &[&str] = &["createdon", "modifiedon", "versionnumber"]
 pub(crate) struct TableView {
     pub(crate) table: &'static Table,
     pub(crate) elastic: bool,
-    pub(crate) columns: Arc<Columns>,
+    pub(crate) columns: Arc<EnvironmentColumns>,
 }
 
 /// What an environment's metadata knows of a table.
 #[derive(Debug, Clone)]
-pub(crate) struct Columns {
+pub(crate) struct EnvironmentColumns {
     all: Vec<&'static Column>,
     /// Those of `all` that the definition does not know.
     added: Vec<&'static str>,
@@ -28,8 +28,8 @@ pub(crate) struct Columns {
     options: Vec<(String, OptionSpec)>,
 }
 
-impl Columns {
-    pub(crate) fn of(table: &'static Table, data: &TableData) -> Self {
+impl EnvironmentColumns {
+    pub(crate) fn new(table: &'static Table, data: &TableData) -> Self {
         let known = |column: &&Column| !data.without.iter().any(|name| name == column.name || name == column.wire);
         let mut all: Vec<_> = table.columns.iter().filter(known).collect();
         let has = |wire: &str| table.columns.iter().any(|column| column.wire == wire);

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use copilot_lake_tables::{SYSTEM_USER, Table};
 
 use crate::data::column_value::{has_file, verbatim};
-use crate::data::people::People;
-use crate::data::plan::Plan;
+use crate::data::plan::GenerationPlan;
 use crate::data::random::mix;
-use crate::data::row_facts::{ASK, CONVERSATION, Facts, GENERATED};
-use crate::data::row_links::{Links, files_of};
+use crate::data::representatives::People;
+use crate::data::row_facts::{CONVERSATION, GENERATED, QUESTION, RowFacts};
+use crate::data::row_links::{RowLinks, files_of};
 use crate::data::session::is_older;
 use crate::data::versions::Versions;
 use crate::scenario::definition::Scenario;
@@ -21,11 +21,11 @@ use crate::tables::{CONTENTS, EVENTS, INSIGHTS, INTERACTIONS, MESSAGES, TRANSCRI
 
 /// What the generated rows of all tables share.
 #[derive(Debug)]
-pub(crate) struct World {
+pub(crate) struct DataSet {
     pub(crate) people: Arc<People>,
-    pub(crate) links: Arc<Links>,
+    pub(crate) links: Arc<RowLinks>,
     /// The rows of every table but the newer store, in order of creation.
-    facts: HashMap<&'static str, Vec<Facts>>,
+    facts: HashMap<&'static str, Vec<RowFacts>>,
     pub(crate) versions: Arc<Versions>,
 }
 
@@ -37,9 +37,9 @@ const SHARED: usize = 20;
 
 const DAY: i64 = 86_400;
 
-impl World {
+impl DataSet {
     pub(crate) fn new(scenario: &Scenario) -> Self {
-        let plan = |name: &str| Plan::of(scenario, &scenario.data(name));
+        let plan = |name: &str| GenerationPlan::new(scenario, &scenario.data(name));
         let rows = |name: &str| scenario.data(name).rows;
         let has_rows = |name: &str| rows(name) > 0 || !scenario.data(name).row.is_empty();
         let people = People::new(plan(EVENTS).seed, scenario.people());
@@ -49,17 +49,17 @@ impl World {
             0 => Vec::new(),
             _ => responses(&people, &plan(EVENTS), &interactions),
         };
-        let asked = responses.iter().filter(|facts| facts.scenario == ASK);
+        let asked = responses.iter().filter(|facts| facts.scenario == QUESTION);
         let chats =
             choose(asked.cloned().collect(), wanted, |facts| mix(facts.session, 31), &plan(TRANSCRIPTS), &people);
         let transcripts: Vec<_> = chats.iter().take(rows(TRANSCRIPTS)).map(begun_earlier).collect();
         let messages: Vec<_> = chats.iter().take(rows(MESSAGES)).cloned().collect();
 
-        let written = |facts: &Facts| verbatim(facts, &people).is_some();
-        let with_content = |facts: &&Facts| has_file(facts, "msdyn_interactiondata") || written(facts);
+        let written = |facts: &RowFacts| verbatim(facts, &people).is_some();
+        let with_content = |facts: &&RowFacts| has_file(facts, "msdyn_interactiondata") || written(facts);
         let content = interactions.iter().filter(with_content).cloned().collect();
         // Feedback text is rare: it goes first.
-        let rank = |facts: &Facts| mix(facts.seed, 32) >> 1 | u64::from(!written(facts)) << 63;
+        let rank = |facts: &RowFacts| mix(facts.seed, 32) >> 1 | u64::from(!written(facts)) << 63;
         let contents = choose(content, rows(CONTENTS), rank, &plan(CONTENTS), &people);
 
         let talked = responses.iter().filter(|facts| facts.for_table() == CONVERSATION).cloned().collect();
@@ -70,7 +70,7 @@ impl World {
             (0, _) | (_, 0) => wanted,
             (transcripts, messages) => transcripts.min(messages),
         };
-        let links = Links {
+        let links = RowLinks {
             chats_exist: has_rows(TRANSCRIPTS) || has_rows(MESSAGES),
             chats: chats.iter().take(both).map(|facts| facts.session).collect(),
             transcripts: transcripts.iter().map(|facts| facts.session).collect(),
@@ -95,20 +95,20 @@ impl World {
     }
 
     /// The generated rows of a table in order of creation; none for the newer store, whose rows are made by its plan.
-    pub(crate) fn facts(&self, table: &Table) -> &[Facts] {
+    pub(crate) fn facts(&self, table: &Table) -> &[RowFacts] {
         self.facts.get(table.name).map_or(&[], Vec::as_slice)
     }
 }
 
 /// The older store's rows: from before the newer one began, and the newer one's first ones again.
-fn interactions(people: &People, events: &Plan, mut plan: Plan, rows: usize) -> Vec<Facts> {
+fn interactions(people: &People, events: &GenerationPlan, mut plan: GenerationPlan, rows: usize) -> Vec<RowFacts> {
     let mut shared = Vec::new();
     for day in events.days(people) {
         let left = (rows / SHARED).saturating_sub(shared.len());
         if left == 0 {
             break;
         }
-        let known = |facts: &Facts| is_older(facts.kind) && facts.scenario <= 100_230_220;
+        let known = |facts: &RowFacts| is_older(facts.kind) && facts.scenario <= 100_230_220;
         shared.extend(day.into_iter().filter(known).take(left));
     }
     plan.rows = rows - shared.len();
@@ -118,8 +118,8 @@ fn interactions(people: &People, events: &Plan, mut plan: Plan, rows: usize) -> 
 }
 
 /// What Copilot generated, in both stores: one row per session.
-fn responses(people: &People, events: &Plan, interactions: &[Facts]) -> Vec<Facts> {
-    let generated = |facts: &Facts| facts.kind == GENERATED;
+fn responses(people: &People, events: &GenerationPlan, interactions: &[RowFacts]) -> Vec<RowFacts> {
+    let generated = |facts: &RowFacts| facts.kind == GENERATED;
     let mut responses: Vec<_> = events.days(people).flatten().filter(generated).collect();
     let newer: HashSet<_> = responses.iter().map(|facts| facts.session).collect();
     let older = interactions.iter().filter(|facts| generated(facts) && !newer.contains(&facts.session));
@@ -129,19 +129,19 @@ fn responses(people: &People, events: &Plan, interactions: &[Facts]) -> Vec<Fact
 
 /// So many of the rows, by rank; others when there are too few, in the time of the plan.
 fn choose(
-    mut from: Vec<Facts>,
+    mut from: Vec<RowFacts>,
     count: usize,
-    rank: impl Fn(&Facts) -> u64,
-    plan: &Plan,
+    rank: impl Fn(&RowFacts) -> u64,
+    plan: &GenerationPlan,
     people: &People,
-) -> Vec<Facts> {
+) -> Vec<RowFacts> {
     from.sort_by_cached_key(|facts| rank(facts));
     from.truncate(count);
-    let others = Plan { rows: count - from.len(), ..plan.clone() };
-    from.extend(others.days(people).flatten().map(|facts| Facts {
+    let others = GenerationPlan { rows: count - from.len(), ..plan.clone() };
+    from.extend(others.days(people).flatten().map(|facts| RowFacts {
         session: mix(facts.seed, 34),
         request: mix(facts.seed, 35) | 1,
-        scenario: ASK,
+        scenario: QUESTION,
         kind: GENERATED,
         ..facts
     }));
@@ -149,29 +149,29 @@ fn choose(
 }
 
 /// A chat begins before its first response, on the same day.
-fn begun_earlier(facts: &Facts) -> Facts {
+fn begun_earlier(facts: &RowFacts) -> RowFacts {
     let created = (facts.created - 30).max(facts.created - facts.created.rem_euclid(DAY));
-    Facts { created, ..facts.clone() }
+    RowFacts { created, ..facts.clone() }
 }
 
 /// An insight is made after a conversation, on the same day.
-fn made_later(facts: &Facts) -> Facts {
+fn made_later(facts: &RowFacts) -> RowFacts {
     let end = facts.created - facts.created.rem_euclid(DAY) + DAY - 1;
     let created = (facts.created + 60 + (facts.seed % 1_800) as i64).min(end);
-    Facts { created, modified: facts.modified.max(created), ..facts.clone() }
+    RowFacts { created, modified: facts.modified.max(created), ..facts.clone() }
 }
 
 /// Everyone's row. Accounts are older than what is done with them.
-fn users(people: &People) -> Vec<Facts> {
+fn users(people: &People) -> Vec<RowFacts> {
     let user = |number: usize| {
         let created = 1_700_000_000 + number as i64 * 1_000;
-        Facts {
+        RowFacts {
             seed: mix(number as u64, 36),
             created,
             client: created,
             modified: created + 500,
             version: 0,
-            scenario: ASK,
+            scenario: QUESTION,
             kind: GENERATED,
             request: 0,
             session: mix(number as u64, 37),
@@ -182,7 +182,7 @@ fn users(people: &People) -> Vec<Facts> {
 }
 
 /// Counts all rows in order of modification; says what comes next.
-fn count_versions(facts: &mut HashMap<&'static str, Vec<Facts>>) -> i64 {
+fn count_versions(facts: &mut HashMap<&'static str, Vec<RowFacts>>) -> i64 {
     let tables = tables().map(|table| table.name);
     let mut order = Vec::new();
     for name in tables {

@@ -5,24 +5,24 @@ use std::path::Path;
 use bytes::Bytes;
 use copilot_lake_tables::{Column, Instant, Source};
 
-use crate::data::json::{Object, string};
-use crate::data::json_fields::Fields;
+use crate::data::json::{JsonObject, string};
+use crate::data::json_fields::JsonFields;
 use crate::data::payload::{Encoding, Payload};
 use crate::data::random::{Random, guid_text, hash, mix};
-use crate::data::row_facts::{Facts, GENERATED};
-use crate::data::row_renderer::{Overrides, Renderer};
-use crate::data::table_rows::Row;
+use crate::data::row_facts::{GENERATED, RowFacts};
+use crate::data::row_renderer::{Overrides, RowRenderer};
+use crate::data::row_snapshot::StoredRow;
 use crate::data::versions::{Versions, version};
 use crate::error::Error;
 use crate::scenario::moment::json;
 use crate::scenario::specs::RowSpec;
 
 /// A row and what its File answers, by the File's id.
-pub(crate) type Written = (Row, Option<(String, Payload)>);
+pub(crate) type Written = (StoredRow, Option<(String, Payload)>);
 
 /// Writes the rows of a table that a scenario spells out.
-pub(crate) struct Writer<'a> {
-    pub(crate) renderer: &'a mut Renderer,
+pub(crate) struct ExplicitRowWriter<'a> {
+    pub(crate) renderer: &'a mut RowRenderer,
     /// The counter of the table's database; an elastic table has none.
     pub(crate) versions: Option<&'a Versions>,
     /// Where files lie that rows name.
@@ -30,14 +30,14 @@ pub(crate) struct Writer<'a> {
     pub(crate) seed: u64,
 }
 
-impl Writer<'_> {
+impl ExplicitRowWriter<'_> {
     /// A new row. Rows without a time of their own stand at `time`.
     pub(crate) fn row(&mut self, spec: &RowSpec, ordinal: u64, time: Instant) -> Result<Written, Error> {
         let table = self.renderer.table;
         let time = spec.at.map_or(time, |at| at.0);
         let wrong = |error: serde_json::Error| Error::scenario(format!("a row of `{}`: {error}", table.name));
         if let Some(raw) = &spec.raw {
-            return Ok((Row::read(table, raw.trim().as_bytes().to_vec(), time).map_err(wrong)?, None));
+            return Ok((StoredRow::read(table, raw.trim().as_bytes().to_vec(), time).map_err(wrong)?, None));
         }
         let mut overrides = self.overrides(spec)?;
         let mut random = Random::new(mix(mix(self.seed, 0x726F_7773), ordinal));
@@ -51,7 +51,7 @@ impl Writer<'_> {
         let seconds = |at: Instant| at.0.div_euclid(1_000_000);
         let created = seconds(own_time("createdon").unwrap_or(time));
         let modified = own_time("modifiedon").map_or(created, seconds);
-        let facts = Facts {
+        let facts = RowFacts {
             seed,
             created,
             client: own_time("msdyn_clienttimestamp").map_or(created, seconds),
@@ -68,7 +68,7 @@ impl Writer<'_> {
             },
         };
         let bytes = self.renderer.render_with(&facts, &overrides);
-        Ok((Row::read(table, bytes, time).map_err(wrong)?, payload))
+        Ok((StoredRow::read(table, bytes, time).map_err(wrong)?, payload))
     }
 
     fn version(&self, modified: i64, ordinal: u64) -> i64 {
@@ -76,7 +76,7 @@ impl Writer<'_> {
     }
 
     /// An existing row with values set; it is modified at `time` and gets a new version unless the scenario says otherwise.
-    pub(crate) fn change(&mut self, old: &Row, spec: &RowSpec, time: Instant) -> Result<Written, Error> {
+    pub(crate) fn change(&mut self, old: &StoredRow, spec: &RowSpec, time: Instant) -> Result<Written, Error> {
         let table = self.renderer.table;
         let wrong = |error: serde_json::Error| Error::scenario(format!("a row of `{}`: {error}", table.name));
         let mut overrides = self.overrides(spec)?;
@@ -91,9 +91,9 @@ impl Writer<'_> {
         default("modifiedon", format!("\"{}\"", Instant::from_seconds(modified)));
         default("versionnumber", version.to_string());
         default("@odata.etag", format!("\"W/\\\"{version}\\\"\""));
-        let fields = Fields::read(&old.bytes).map_err(wrong)?;
+        let fields = JsonFields::read(&old.bytes).map_err(wrong)?;
         let mut bytes = Vec::new();
-        let mut object = Object::new(&mut bytes);
+        let mut object = JsonObject::new(&mut bytes);
         for (name, raw) in fields.iter() {
             match overrides.remove(name) {
                 None => object.push(name, raw),
@@ -109,7 +109,7 @@ impl Writer<'_> {
             }
         }
         object.end();
-        Ok((Row::read(table, bytes, Instant(old.created)).map_err(wrong)?, payload))
+        Ok((StoredRow::read(table, bytes, Instant(old.created)).map_err(wrong)?, payload))
     }
 
     /// The values that a scenario sets, by wire name.

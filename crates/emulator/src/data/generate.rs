@@ -5,18 +5,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use copilot_lake_tables::Instant;
 
-use crate::data::people::People;
-use crate::data::plan::Plan;
-use crate::data::row_facts::Facts;
-use crate::data::row_renderer::Renderer;
-use crate::data::table_rows::{Row, Segment, SegmentBuilder};
+use crate::data::plan::GenerationPlan;
+use crate::data::representatives::People;
+use crate::data::row_facts::RowFacts;
+use crate::data::row_renderer::RowRenderer;
+use crate::data::row_snapshot::{Segment, SegmentBuilder, StoredRow};
 use crate::data::versions::version;
 
 /// Rows of several days share a segment until it has that many.
 const SEGMENT_ROWS: usize = 16_384;
 
 /// Makes all rows in order of creation. Equal plans give equal rows, whatever the number of threads.
-pub(crate) fn generate(plan: &Plan, people: &People, renderer: &Renderer) -> Vec<Arc<Segment>> {
+pub(crate) fn generate(plan: &GenerationPlan, people: &People, renderer: &RowRenderer) -> Vec<Arc<Segment>> {
     let days = plan.rows_per_day();
     let mut groups: Vec<Vec<usize>> = Vec::new();
     let mut filled = SEGMENT_ROWS;
@@ -43,7 +43,7 @@ pub(crate) fn generate(plan: &Plan, people: &People, renderer: &Renderer) -> Vec
 }
 
 /// Renders rows whose facts are known, in the order given: that of creation.
-pub(crate) fn render(facts: &[Facts], renderer: &Renderer) -> Vec<Arc<Segment>> {
+pub(crate) fn render(facts: &[RowFacts], renderer: &RowRenderer) -> Vec<Arc<Segment>> {
     let groups: Vec<_> = facts.chunks(SEGMENT_ROWS).collect();
     in_parallel(&groups, renderer, |group, renderer| segment([group.iter().cloned()], group.len(), renderer))
 }
@@ -51,8 +51,8 @@ pub(crate) fn render(facts: &[Facts], renderer: &Renderer) -> Vec<Arc<Segment>> 
 /// A segment per group, in their order.
 fn in_parallel<G: Sync>(
     groups: &[G],
-    renderer: &Renderer,
-    segment: impl Fn(&G, &mut Renderer) -> Segment + Sync,
+    renderer: &RowRenderer,
+    segment: impl Fn(&G, &mut RowRenderer) -> Segment + Sync,
 ) -> Vec<Arc<Segment>> {
     let next = AtomicUsize::new(0);
     let done: Mutex<Vec<(usize, Arc<Segment>)>> = Mutex::new(Vec::with_capacity(groups.len()));
@@ -75,10 +75,10 @@ fn in_parallel<G: Sync>(
     done.into_iter().map(|(_, segment)| segment).collect()
 }
 
-fn segment<I: Iterator<Item = Facts>>(
+fn segment<I: Iterator<Item = RowFacts>>(
     days: impl IntoIterator<Item = I>,
     rows: usize,
-    renderer: &mut Renderer,
+    renderer: &mut RowRenderer,
 ) -> Segment {
     let mut builder = SegmentBuilder::with_capacity(rows);
     for facts in days.into_iter().flatten() {
@@ -89,8 +89,8 @@ fn segment<I: Iterator<Item = Facts>>(
 }
 
 /// What is known about a rendered row; its bytes are elsewhere.
-fn row(facts: &Facts, renderer: &mut Renderer, files: u8) -> Row {
-    Row {
+fn row(facts: &RowFacts, renderer: &mut RowRenderer, files: u8) -> StoredRow {
+    StoredRow {
         bytes: Vec::new(),
         created: Instant::from_seconds(facts.created).0,
         modified: Instant::from_seconds(facts.modified).0,

@@ -1,11 +1,11 @@
 //! The JSON text of `msdyn_interactioncontext`, in the variants that were seen.
 
 use crate::data::random::{guid_text, mix};
-use crate::data::row_facts::{ASK, AVAILABLE, Facts, GENERATED, Identity};
+use crate::data::row_facts::{AVAILABLE, GENERATED, Identity, QUESTION, RowFacts};
 
 /// Which responses name the chat that they belong to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Chat {
+pub(crate) enum ChatReference {
     /// Whether there is one is not known: some variants name it.
     Unknown,
     /// There is one: it is named.
@@ -15,7 +15,7 @@ pub(crate) enum Chat {
 }
 
 /// The context of a row, as JSON text.
-pub(crate) fn context(facts: &Facts, chat: Chat) -> String {
+pub(crate) fn context(facts: &RowFacts, chat: ChatReference) -> String {
     if facts.kind == AVAILABLE {
         return "{}".to_owned();
     }
@@ -27,13 +27,13 @@ pub(crate) fn context(facts: &Facts, chat: Chat) -> String {
         return format!(r#"{{"OcSessionId":"{session}","IsEmbed":{embed},"IsStandalone":{standalone}}}"#);
     }
     let status = random.weighted(&[(20_000, 955), (20_400, 15), (40_300, 15), (50_000, 15)]);
-    let transcript = if chat == Chat::Absent {
+    let transcript = if chat == ChatReference::Absent {
         String::new()
     } else {
         let id = |identity: Identity| guid_text(identity.seed(facts));
         format!(r#""Transcript":{{"Id":"{}","DataId":"{}"}},"#, id(Identity::Transcript), id(Identity::Messages))
     };
-    let asks = facts.scenario == ASK;
+    let asks = facts.scenario == QUESTION;
     let full = random.chance(500);
     if full {
         let state = random.weighted(&[("GENERATED", 94), ("CANCELLED", 4), ("FAILED", 2)]);
@@ -59,7 +59,7 @@ pub(crate) fn context(facts: &Facts, chat: Chat) -> String {
     }
     let filters = r#""Filters":{"AgentContextFilters":[],"DynamicFilters":{"IsApplied":false}}"#;
     match random.below(3) {
-        variant if chat == Chat::Kept || (variant == 0 && asks) => {
+        variant if chat == ChatReference::Kept || (variant == 0 && asks) => {
             format!(r#"{{"ResponseStatusCode":{status},"Plugins":{{}},{transcript}{filters}}}"#)
         }
         0 => format!("{{{filters}}}"),

@@ -75,12 +75,12 @@ pub(crate) fn instant(out: &mut Vec<u8>, dates: &mut Dates, seconds: i64) {
 }
 
 /// An object that is being appended.
-pub(crate) struct Object<'a> {
+pub(crate) struct JsonObject<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
 }
 
-impl<'a> Object<'a> {
+impl<'a> JsonObject<'a> {
     pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
         out.push(b'{');
         Self { start: out.len(), out }

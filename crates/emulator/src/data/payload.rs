@@ -4,10 +4,10 @@ use base64_simd::STANDARD;
 use bytes::Bytes;
 use copilot_lake_tables::Instant;
 
-use crate::data::people::Language;
 use crate::data::prose;
 use crate::data::random::{Random, hash, mix};
-use crate::data::row_facts::{ASK, Facts, GENERATED};
+use crate::data::representatives::Language;
+use crate::data::row_facts::{GENERATED, QUESTION, RowFacts};
 use crate::data::text;
 
 /// What a File column answers.
@@ -80,7 +80,7 @@ impl Encoding {
 const UTF16: &[i64] = &[100_230_201, 100_230_202, 100_230_203, 100_230_211, 100_230_216];
 
 /// The bytes of a generated File, encoded as the documentation says, mostly. `chat` is what a chat's File is made from.
-pub(crate) fn generated(column: &str, file_id: &str, scenario: Option<i64>, chat: Option<&Facts>) -> Bytes {
+pub(crate) fn generated(column: &str, file_id: &str, scenario: Option<i64>, chat: Option<&RowFacts>) -> Bytes {
     let number = hash(file_id.as_bytes());
     let mut random = Random::new(number);
     match column {
@@ -98,15 +98,15 @@ pub(crate) fn generated(column: &str, file_id: &str, scenario: Option<i64>, chat
 }
 
 /// The facts of a chat that no row was made for.
-const fn unknown(number: u64) -> Facts {
+const fn unknown(number: u64) -> RowFacts {
     let time = 1_760_000_000 + (number % 1_000_000) as i64;
-    Facts {
+    RowFacts {
         seed: number,
         created: time,
         client: time,
         modified: time,
         version: 0,
-        scenario: ASK,
+        scenario: QUESTION,
         kind: GENERATED,
         request: mix(number, 1) | 1,
         session: mix(number, 2),

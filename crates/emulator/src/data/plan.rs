@@ -2,9 +2,9 @@
 
 use copilot_lake_tables::{Instant, Week};
 
-use crate::data::people::People;
 use crate::data::random::{hash, mix};
-use crate::data::row_facts::Facts;
+use crate::data::representatives::People;
+use crate::data::row_facts::RowFacts;
 use crate::data::session::Day;
 use crate::scenario::definition::Scenario;
 use crate::scenario::specs::TableData;
@@ -12,7 +12,7 @@ use crate::tables::{EVENTS, INTERACTIONS};
 
 /// What to make.
 #[derive(Debug, Clone)]
-pub(crate) struct Plan {
+pub(crate) struct GenerationPlan {
     pub(crate) seed: u64,
     pub(crate) rows: usize,
     /// The first and the last day, in days since the Unix epoch.
@@ -30,14 +30,14 @@ pub(crate) fn usual_end() -> i32 {
     Instant::parse("2025-11-01").map_or(0, Instant::days)
 }
 
-impl Plan {
+impl GenerationPlan {
     /// The plan of a table of a scenario.
-    pub(crate) fn of(scenario: &Scenario, data: &TableData) -> Self {
+    pub(crate) fn new(scenario: &Scenario, data: &TableData) -> Self {
         let older = data.name == INTERACTIONS;
         let last_day = match data.end {
             Some(end) => end.0.days(),
             // The older store ends where the newer one begins.
-            None if older => Self::of(scenario, &scenario.data(EVENTS)).first_day - 1,
+            None if older => Self::new(scenario, &scenario.data(EVENTS)).first_day - 1,
             None => usual_end(),
         };
         Self {
@@ -89,7 +89,7 @@ impl Plan {
     }
 
     /// The facts of all rows in order of creation, day by day. Versions are not set yet.
-    pub(crate) fn days<'a>(&'a self, people: &'a People) -> impl Iterator<Item = Vec<Facts>> + 'a {
+    pub(crate) fn days<'a>(&'a self, people: &'a People) -> impl Iterator<Item = Vec<RowFacts>> + 'a {
         let rows = self.rows_per_day();
         (0..rows.len()).map(move |number| self.day(number, &rows, people).facts())
     }

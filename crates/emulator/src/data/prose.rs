@@ -2,23 +2,23 @@
 
 use serde_json::json;
 
-use crate::data::people::Language;
 use crate::data::random::{Random, guid_text, mix};
-use crate::data::row_facts::Facts;
+use crate::data::representatives::Language;
+use crate::data::row_facts::RowFacts;
 use crate::data::text;
 
 /// What a chat begins with: its title, and the first message of its File.
-pub(crate) fn question(facts: &Facts, language: Language) -> &'static str {
+pub(crate) fn question(facts: &RowFacts, language: Language) -> &'static str {
     text::prompt(&mut facts.random(26), language)
 }
 
 /// Parameters as a JSON object.
-pub(crate) fn parameters(facts: &Facts) -> String {
+pub(crate) fn parameters(facts: &RowFacts) -> String {
     json!({ "sessionId": guid_text(mix(facts.session, 1)), "locale": "en-US", "source": "workspace" }).to_string()
 }
 
 /// A summary as the service was seen to send it: plain text, Markdown, or a JSON object.
-pub(crate) fn summary(facts: &Facts, language: Language) -> String {
+pub(crate) fn summary(facts: &RowFacts, language: Language) -> String {
     let mut random = facts.random(27);
     let sentence = |random: &mut Random| text::sentence(random, language);
     let (first, second) = (sentence(&mut random), sentence(&mut random));
@@ -36,7 +36,7 @@ pub(crate) fn summary(facts: &Facts, language: Language) -> String {
 }
 
 /// The File of a chat: a question and its answer, sometimes one more of each.
-pub(crate) fn transcript(facts: &Facts) -> String {
+pub(crate) fn transcript(facts: &RowFacts) -> String {
     let mut random = facts.random(28);
     let language = random.weighted(&[(Language::English, 6), (Language::German, 3), (Language::French, 1)]);
     let request = guid_text(facts.request);

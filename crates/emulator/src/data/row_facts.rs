@@ -6,7 +6,7 @@ use crate::data::random::{Random, mix};
 
 /// The facts of a row from which everything else in it follows.
 #[derive(Debug, Clone)]
-pub(crate) struct Facts {
+pub(crate) struct RowFacts {
     /// Values that have no fact of their own follow from this.
     pub(crate) seed: u64,
     /// Seconds since the Unix epoch, as the next three.
@@ -23,14 +23,14 @@ pub(crate) struct Facts {
     pub(crate) person: u16,
 }
 
-pub(crate) const ASK: i32 = 100_230_201;
+pub(crate) const QUESTION: i32 = 100_230_201;
 pub(crate) const GENERATED: i32 = 100_230_305;
 pub(crate) const AVAILABLE: i32 = 100_230_309;
 pub(crate) const THUMBS_UP: i32 = 100_230_301;
 pub(crate) const THUMBS_DOWN: i32 = 100_230_302;
 pub(crate) const THUMBS_CLEAR: i32 = 100_230_303;
 
-impl Facts {
+impl RowFacts {
     /// A generator for one value: the salt says which.
     pub(crate) const fn random(&self, salt: u64) -> Random {
         Random::new(mix(self.seed, salt))
@@ -59,7 +59,7 @@ impl Facts {
         match self.scenario {
             _ if self.kind == AVAILABLE && self.seed.is_multiple_of(3) => "systemuser",
             100_230_209 => "account",
-            ASK | 100_230_202 | 100_230_206 | 100_230_213 | 100_230_216 => CONVERSATION,
+            QUESTION | 100_230_202 | 100_230_206 | 100_230_213 | 100_230_216 => CONVERSATION,
             _ => "incident",
         }
     }
@@ -93,7 +93,7 @@ pub(crate) enum Identity {
 }
 
 impl Identity {
-    pub(crate) fn of(table: &Table) -> Self {
+    pub(crate) fn for_table(table: &Table) -> Self {
         match table.name {
             "msdyn_copilotinteraction" => Self::Interaction,
             "msdyn_copilotinteractiondata" => Self::Content,
@@ -106,7 +106,7 @@ impl Identity {
     }
 
     /// The number from which the row's id is made.
-    pub(crate) const fn seed(self, facts: &Facts) -> u64 {
+    pub(crate) const fn seed(self, facts: &RowFacts) -> u64 {
         match self {
             // Half of the rows that both stores have keep their id.
             Self::Interaction if facts.seed.is_multiple_of(2) => mix(facts.seed, 21),

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::data::interaction_context::Chat;
+use crate::data::interaction_context::ChatReference;
 use crate::data::random::{guid_text, hash, mix};
-use crate::data::row_facts::{ASK, Facts, GENERATED};
+use crate::data::row_facts::{GENERATED, QUESTION, RowFacts};
 
 /// What the tables have for each other.
 #[derive(Debug, Default)]
-pub(crate) struct Links {
+pub(crate) struct RowLinks {
     /// Whether the tables of chats have rows: then contexts name only those.
     pub(crate) chats_exist: bool,
     /// Sessions whose chat is in every table of chats that has rows.
@@ -18,36 +18,36 @@ pub(crate) struct Links {
     /// Seeds of the older interactions whose content has a row.
     pub(crate) contents: HashSet<u64>,
     /// The facts behind the Files of chats, by the number of the File's id.
-    pub(crate) files: HashMap<u64, Facts>,
+    pub(crate) files: HashMap<u64, RowFacts>,
 }
 
 /// The column of the Files of chats.
 const MESSAGES: &str = "msdyn_transcriptdata";
 
-impl Links {
+impl RowLinks {
     /// Which chat the context of a row names.
-    pub(crate) fn chat(&self, facts: &Facts) -> Chat {
-        let asks = facts.kind == GENERATED && facts.scenario == ASK;
+    pub(crate) fn chat(&self, facts: &RowFacts) -> ChatReference {
+        let asks = facts.kind == GENERATED && facts.scenario == QUESTION;
         match (self.chats_exist, asks && self.chats.contains(&facts.session)) {
-            (false, _) => Chat::Unknown,
-            (true, true) => Chat::Kept,
-            (true, false) => Chat::Absent,
+            (false, _) => ChatReference::Unknown,
+            (true, true) => ChatReference::Kept,
+            (true, false) => ChatReference::Absent,
         }
     }
 
     /// The facts of the chat that a File holds.
-    pub(crate) fn file(&self, id: &str) -> Option<&Facts> {
+    pub(crate) fn file(&self, id: &str) -> Option<&RowFacts> {
         self.files.get(&hash(id.as_bytes()))
     }
 }
 
 /// The number from which the id of a row's File is made.
-pub(crate) fn file_seed(facts: &Facts, column: &str) -> u64 {
+pub(crate) fn file_seed(facts: &RowFacts, column: &str) -> u64 {
     mix(facts.seed, hash(column.as_bytes()))
 }
 
 /// The facts behind the Files of chats, by the number of the File's id.
-pub(crate) fn files_of(rows: &[Facts]) -> HashMap<u64, Facts> {
-    let number = |facts: &Facts| hash(guid_text(file_seed(facts, MESSAGES)).as_bytes());
+pub(crate) fn files_of(rows: &[RowFacts]) -> HashMap<u64, RowFacts> {
+    let number = |facts: &RowFacts| hash(guid_text(file_seed(facts, MESSAGES)).as_bytes());
     rows.iter().map(|facts| (number(facts), facts.clone())).collect()
 }

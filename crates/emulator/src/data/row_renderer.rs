@@ -5,36 +5,36 @@ use std::sync::Arc;
 
 use copilot_lake_tables::{Column, Table};
 
-use crate::data::column_value::{Made, Value};
+use crate::data::column_value::{ColumnRule, ValueContext};
 use crate::data::columns::SHARED;
 use crate::data::dates::Dates;
 use crate::data::json::{number, string};
-use crate::data::people::People;
 use crate::data::random::{guid, hash};
-use crate::data::row_facts::{Facts, Identity};
-use crate::data::row_links::Links;
+use crate::data::representatives::People;
+use crate::data::row_facts::{Identity, RowFacts};
+use crate::data::row_links::RowLinks;
 
 /// How rows of a table are written: a property for every column, in the service's own order.
 #[derive(Debug, Clone)]
-pub(crate) struct Renderer {
+pub(crate) struct RowRenderer {
     pub(crate) table: &'static Table,
     identity: Identity,
     people: Arc<People>,
-    links: Arc<Links>,
-    properties: Vec<(Vec<u8>, &'static Column, Value)>,
+    links: Arc<RowLinks>,
+    properties: Vec<(Vec<u8>, &'static Column, ColumnRule)>,
     dates: Dates,
 }
 
 /// Values that a scenario sets: raw JSON by wire name; `None` leaves the property out.
 pub(crate) type Overrides = BTreeMap<String, Option<String>>;
 
-impl Renderer {
+impl RowRenderer {
     /// A renderer of the columns that the environment has.
     pub(crate) fn new(
         table: &'static Table,
         columns: &[&'static Column],
         people: &Arc<People>,
-        links: &Arc<Links>,
+        links: &Arc<RowLinks>,
     ) -> Self {
         let mut columns = columns.to_vec();
         // The service sends properties in an order of its own: neither the definition's nor the request's. An annotation
@@ -45,13 +45,13 @@ impl Renderer {
         });
         let value = |column: &'static Column| {
             let known = table.columns.iter().any(|own| std::ptr::eq(own, column)) || SHARED.contains(&column.wire);
-            if known { Value::of(table, column) } else { Value::Null }
+            if known { ColumnRule::for_column(table, column) } else { ColumnRule::Null }
         };
         let properties =
             columns.into_iter().map(|column| (format!(",\"{}\":", column.wire).into_bytes(), column, value(column)));
         Self {
             table,
-            identity: Identity::of(table),
+            identity: Identity::for_table(table),
             people: Arc::clone(people),
             links: Arc::clone(links),
             properties: properties.collect(),
@@ -60,18 +60,18 @@ impl Renderer {
     }
 
     /// The facts behind the File of a chat.
-    pub(crate) fn chat(&self, file_id: &str) -> Option<&Facts> {
+    pub(crate) fn chat(&self, file_id: &str) -> Option<&RowFacts> {
         self.links.file(file_id)
     }
 
     /// Appends the row as a JSON object; says how many Files it names.
-    pub(crate) fn render(&mut self, out: &mut Vec<u8>, facts: &Facts) -> u8 {
+    pub(crate) fn render(&mut self, out: &mut Vec<u8>, facts: &RowFacts) -> u8 {
         out.extend_from_slice(b"{\"@odata.etag\":\"W/\\\"");
         number(out, facts.version);
         out.extend_from_slice(b"\\\"\"");
         let mut files = 0;
         let Self { table, identity, ref people, ref links, ref properties, ref mut dates } = *self;
-        let made = Made { table, identity, people, links, facts };
+        let made = ValueContext { table, identity, people, links, facts };
         for (prefix, column, value) in properties.iter().filter(|property| !property.2.is_absent(facts)) {
             out.extend_from_slice(prefix);
             files += u8::from(made.write(out, dates, column, *value));
@@ -81,7 +81,7 @@ impl Renderer {
     }
 
     /// The number of the key of a rendered row.
-    pub(crate) fn key(&mut self, facts: &Facts) -> u64 {
+    pub(crate) fn key(&mut self, facts: &RowFacts) -> u64 {
         let mut text = Vec::with_capacity(80);
         for name in self.table.key {
             match *name {
@@ -97,7 +97,7 @@ impl Renderer {
     }
 
     /// The row with some values set by a scenario, and with its additional properties.
-    pub(crate) fn render_with(&mut self, facts: &Facts, overrides: &Overrides) -> Vec<u8> {
+    pub(crate) fn render_with(&mut self, facts: &RowFacts, overrides: &Overrides) -> Vec<u8> {
         let mut out = Vec::new();
         let etag = overrides.get("@odata.etag").cloned();
         let etag = etag.unwrap_or_else(|| Some(format!("\"W/\\\"{}\\\"\"", facts.version)));
@@ -107,7 +107,7 @@ impl Renderer {
             out.extend_from_slice(etag.as_bytes());
         }
         let Self { table, identity, ref people, ref links, ref properties, ref mut dates } = *self;
-        let made = Made { table, identity, people, links, facts };
+        let made = ValueContext { table, identity, people, links, facts };
         for (prefix, column, value) in properties {
             match overrides.get(column.wire) {
                 None if value.is_absent(facts) => {}

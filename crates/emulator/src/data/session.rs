@@ -1,8 +1,8 @@
 //! Sessions: what one representative does with one response, as the facts of some rows.
 
-use crate::data::people::People;
 use crate::data::random::{Random, mix};
-use crate::data::row_facts::{AVAILABLE, Facts, GENERATED, THUMBS_CLEAR, THUMBS_DOWN, THUMBS_UP};
+use crate::data::representatives::People;
+use crate::data::row_facts::{AVAILABLE, GENERATED, RowFacts, THUMBS_CLEAR, THUMBS_DOWN, THUMBS_UP};
 
 /// Scenarios by how often they are used.
 const SCENARIOS: &[(i32, u32)] = &[
@@ -87,7 +87,7 @@ pub(crate) const fn is_older(kind: i32) -> bool {
 
 impl Day<'_> {
     /// The day's rows by time of creation. Versions are not set yet.
-    pub(crate) fn facts(&self) -> Vec<Facts> {
+    pub(crate) fn facts(&self) -> Vec<RowFacts> {
         let mut facts = Vec::with_capacity(self.rows + 16);
         if self.follows && self.rows > 4 {
             facts.extend(self.late_rating());
@@ -103,7 +103,7 @@ impl Day<'_> {
     }
 
     /// The rating of yesterday's first response: a rating may arrive in another week than its response.
-    fn late_rating(&self) -> Option<Facts> {
+    fn late_rating(&self) -> Option<RowFacts> {
         let yesterday = Day { start: self.start - (self.end - self.start), end: self.start, rows: 1, ..*self };
         let mut facts = Vec::new();
         yesterday.session(0, &mut facts);
@@ -111,10 +111,10 @@ impl Day<'_> {
         let mut random = Random::new(mix(self.seed, self.start as u64 + 7));
         let kind = random.weighted(&[(THUMBS_UP, 2), (THUMBS_DOWN, 1)]);
         let created = self.start + random.below(9 * 3_600) as i64;
-        Some(Facts { seed: random.next(), created, client: created, modified: created, kind, ..response.clone() })
+        Some(RowFacts { seed: random.next(), created, client: created, modified: created, kind, ..response.clone() })
     }
 
-    fn session(&self, number: u64, facts: &mut Vec<Facts>) {
+    fn session(&self, number: u64, facts: &mut Vec<RowFacts>) {
         let mut random = Random::new(mix(mix(self.seed, self.start as u64), number));
         let scenario = random.weighted(if self.older { &SCENARIOS[..OLDER_SCENARIOS] } else { SCENARIOS });
         // The first session is always a response without a rating: tomorrow's late rating is for it.
@@ -135,7 +135,7 @@ impl Day<'_> {
             // Some rows are touched again by the service, minutes later.
             let modified = if random.chance(20) { (now + random.below(1_800) as i64).min(self.end - 1) } else { now };
             let seed = random.next();
-            facts.push(Facts {
+            facts.push(RowFacts {
                 seed,
                 created: now,
                 client,

@@ -8,29 +8,29 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use copilot_lake_tables::{Column, Instant, SYSTEM_USER, Source, Table};
 
 use crate::clock::Clock;
-use crate::data::change_log::{Change, Changes};
-use crate::data::columns::{Columns, TableView};
-use crate::data::dataset::World;
-use crate::data::explicit_rows::Writer;
+use crate::data::change_log::{ChangeLog, RowChange};
+use crate::data::columns::{EnvironmentColumns, TableView};
+use crate::data::dataset::DataSet;
+use crate::data::explicit_rows::ExplicitRowWriter;
 use crate::data::generate::{generate, render};
-use crate::data::json_fields::Fields;
+use crate::data::json_fields::JsonFields;
 use crate::data::payload::{Payload, generated};
-use crate::data::people::People;
-use crate::data::plan::Plan;
+use crate::data::plan::GenerationPlan;
 use crate::data::random::{hash, mix};
+use crate::data::representatives::People;
 use crate::data::row_facts::GENERATED;
-use crate::data::row_renderer::Renderer;
+use crate::data::row_renderer::RowRenderer;
+use crate::data::row_snapshot::{RowSnapshot, StoredRow, key_number};
 use crate::data::session::Day;
-use crate::data::table_rows::{Row, Rows, key_number};
 use crate::data::versions::{Versions, version};
 use crate::error::Error;
 use crate::scenario::definition::Scenario;
-use crate::scenario::specs::{Depth, MoreRows, Phase, RowSpec};
+use crate::scenario::specs::{MoreRows, Phase, PrivilegeDepth, RowSpec};
 use crate::tables::{EVENTS, tables};
 
 /// A table: its rows, and the Files that a scenario spells out.
 #[derive(Debug)]
-pub(crate) struct Store {
+pub(crate) struct TableStore {
     pub(crate) table: &'static Table,
     pub(crate) entity_set: &'static str,
     pub(crate) elastic: bool,
@@ -38,42 +38,42 @@ pub(crate) struct Store {
     /// Whether changes are tracked.
     pub(crate) tracked: bool,
     /// How far the application may read.
-    pub(crate) depth: Depth,
+    pub(crate) depth: PrivilegeDepth,
     /// Columns that the application may not read.
     secured: Vec<String>,
-    changes: Mutex<Changes>,
+    changes: Mutex<ChangeLog>,
     pub(crate) people: Arc<People>,
-    columns: RwLock<Arc<Columns>>,
-    plan: Plan,
+    columns: RwLock<Arc<EnvironmentColumns>>,
+    plan: GenerationPlan,
     base: PathBuf,
-    rows: RwLock<Arc<Rows>>,
+    rows: RwLock<Arc<RowSnapshot>>,
     payloads: RwLock<HashMap<String, Payload>>,
-    renderer: Mutex<Renderer>,
+    renderer: Mutex<RowRenderer>,
     versions: Arc<Versions>,
     /// Explicit rows until now: each has its own seed.
     written: AtomicU64,
 }
 
 /// A `Mutex` or `RwLock` that a panicking request leaves behind holds whole values all the same.
-fn whole<T>(lock: Result<T, PoisonError<T>>) -> T {
+fn ignore_poison<T>(lock: Result<T, PoisonError<T>>) -> T {
     lock.unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Store {
+impl TableStore {
     /// Every table of a scenario with its rows.
     pub(crate) fn all(scenario: &Scenario, clock: &Clock) -> Result<Vec<Self>, Error> {
-        let world = World::new(scenario);
-        tables().map(|table| Self::new(table, scenario, &world, clock)).collect()
+        let dataset = DataSet::new(scenario);
+        tables().map(|table| Self::new(table, scenario, &dataset, clock)).collect()
     }
 
-    fn new(table: &'static Table, scenario: &Scenario, world: &World, clock: &Clock) -> Result<Self, Error> {
+    fn new(table: &'static Table, scenario: &Scenario, dataset: &DataSet, clock: &Clock) -> Result<Self, Error> {
         let data = scenario.data(table.name);
-        let plan = Plan::of(scenario, &data);
-        let columns = Columns::of(table, &data);
-        let renderer = Renderer::new(table, columns.all(), &world.people, &world.links);
+        let plan = GenerationPlan::new(scenario, &data);
+        let columns = EnvironmentColumns::new(table, &data);
+        let renderer = RowRenderer::new(table, columns.all(), &dataset.people, &dataset.links);
         let segments = match table.name {
-            EVENTS => generate(&plan, &world.people, &renderer),
-            _ => render(world.facts(table), &renderer),
+            EVENTS => generate(&plan, &dataset.people, &renderer),
+            _ => render(dataset.facts(table), &renderer),
         };
         let store = Self {
             table,
@@ -84,13 +84,13 @@ impl Store {
             depth: scenario.depth(table.name),
             secured: data.secured,
             changes: Mutex::default(),
-            people: Arc::clone(&world.people),
+            people: Arc::clone(&dataset.people),
             columns: RwLock::new(Arc::new(columns)),
             base: scenario.base.clone(),
-            rows: RwLock::new(Arc::new(Rows::new(segments))),
+            rows: RwLock::new(Arc::new(RowSnapshot::new(segments))),
             payloads: RwLock::default(),
             renderer: Mutex::new(renderer),
-            versions: Arc::clone(&world.versions),
+            versions: Arc::clone(&dataset.versions),
             written: AtomicU64::new(0),
             plan,
         };
@@ -101,18 +101,22 @@ impl Store {
     }
 
     /// The rows as they are now.
-    pub(crate) fn rows(&self) -> Arc<Rows> {
-        Arc::clone(&*whole(self.rows.read()))
+    pub(crate) fn rows(&self) -> Arc<RowSnapshot> {
+        Arc::clone(&*ignore_poison(self.rows.read()))
     }
 
     /// The table with the columns that the environment has.
     pub(crate) fn view(&self) -> TableView {
-        TableView { table: self.table, elastic: self.elastic, columns: Arc::clone(&*whole(self.columns.read())) }
+        TableView {
+            table: self.table,
+            elastic: self.elastic,
+            columns: Arc::clone(&*ignore_poison(self.columns.read())),
+        }
     }
 
     /// What happened to the rows until now.
-    pub(crate) fn changes(&self) -> MutexGuard<'_, Changes> {
-        whole(self.changes.lock())
+    pub(crate) fn changes(&self) -> MutexGuard<'_, ChangeLog> {
+        ignore_poison(self.changes.lock())
     }
 
     pub(crate) fn is_secured(&self, column: &Column) -> bool {
@@ -126,34 +130,34 @@ impl Store {
 
     /// What a File answers: spelled out by the scenario, or generated. `scenario` is what the row says of itself.
     pub(crate) fn payload(&self, column: &str, file_id: &str, scenario: Option<i64>) -> Payload {
-        let written = whole(self.payloads.read()).get(&file_id.to_lowercase()).cloned();
+        let written = ignore_poison(self.payloads.read()).get(&file_id.to_lowercase()).cloned();
         written.unwrap_or_else(|| {
-            let renderer = whole(self.renderer.lock());
+            let renderer = ignore_poison(self.renderer.lock());
             let bytes = Some(generated(column, file_id, scenario, renderer.chat(file_id)));
             Payload { bytes, ..Payload::default() }
         })
     }
 
-    fn with_writer<T>(&self, work: impl FnOnce(&mut Writer<'_>) -> T) -> T {
-        let mut renderer = whole(self.renderer.lock());
+    fn with_writer<T>(&self, work: impl FnOnce(&mut ExplicitRowWriter<'_>) -> T) -> T {
+        let mut renderer = ignore_poison(self.renderer.lock());
         let versions = (!self.elastic).then_some(&*self.versions);
-        work(&mut Writer { renderer: &mut renderer, versions, base: &self.base, seed: self.plan.seed })
+        work(&mut ExplicitRowWriter { renderer: &mut renderer, versions, base: &self.base, seed: self.plan.seed })
     }
 
-    fn keep(&self, (row, payload): (Row, Option<(String, Payload)>)) -> Row {
+    fn keep(&self, (row, payload): (StoredRow, Option<(String, Payload)>)) -> StoredRow {
         if let Some((id, payload)) = payload {
-            whole(self.payloads.write()).insert(id, payload);
+            ignore_poison(self.payloads.write()).insert(id, payload);
         }
         row
     }
 
-    fn write(&self, spec: &RowSpec, time: Instant) -> Result<Row, Error> {
+    fn write(&self, spec: &RowSpec, time: Instant) -> Result<StoredRow, Error> {
         let ordinal = self.written.fetch_add(1, Ordering::Relaxed);
         self.with_writer(|writer| writer.row(spec, ordinal, time)).map(|written| self.keep(written))
     }
 
-    fn edit(&self, remove: Vec<usize>, insert: Vec<Row>, clock: &Clock) {
-        let mut rows = whole(self.rows.write());
+    fn edit(&self, remove: Vec<usize>, insert: Vec<StoredRow>, clock: &Clock) {
+        let mut rows = ignore_poison(self.rows.write());
         if !remove.is_empty() || !insert.is_empty() {
             *rows = Arc::new(rows.edit(remove, insert));
         }
@@ -177,7 +181,7 @@ impl Store {
         }
         remove.sort_unstable();
         remove.dedup();
-        let deleted: Vec<_> = remove.iter().map(|at| Change::Delete(self.id(&rows.json(*at)))).collect();
+        let deleted: Vec<_> = remove.iter().map(|at| RowChange::Delete(self.id(&rows.json(*at)))).collect();
         for spec in phase.change.iter().filter(|spec| mine(&spec.table)) {
             for at in self.select(&rows, spec)? {
                 let changed = self.with_writer(|writer| writer.change(&rows.row(at), spec, time))?;
@@ -194,11 +198,11 @@ impl Store {
         remove.sort_unstable();
         remove.dedup();
         insert.sort_by_key(|row| row.modified);
-        changes.extend(insert.iter().map(|row| Change::Upsert(row.key)));
+        changes.extend(insert.iter().map(|row| RowChange::Upsert(row.key)));
         changes.extend(deleted);
         let columns: Vec<_> = phase.column.iter().filter(|column| mine(&column.table)).collect();
         if !columns.is_empty() {
-            let mut known = whole(self.columns.write());
+            let mut known = ignore_poison(self.columns.write());
             columns.iter().for_each(|column| Arc::make_mut(&mut known).add(column));
         }
         self.edit(remove, insert, clock);
@@ -209,11 +213,11 @@ impl Store {
     /// The id of a row.
     fn id(&self, json: &[u8]) -> String {
         let wire = self.table.key.first().copied().unwrap_or_default();
-        Fields::read(json).ok().and_then(|fields| fields.text(wire).map(|id| id.into_owned())).unwrap_or_default()
+        JsonFields::read(json).ok().and_then(|fields| fields.text(wire).map(|id| id.into_owned())).unwrap_or_default()
     }
 
     /// The rows that a change or a deletion is about.
-    fn select(&self, rows: &Rows, spec: &RowSpec) -> Result<Vec<usize>, Error> {
+    fn select(&self, rows: &RowSnapshot, spec: &RowSpec) -> Result<Vec<usize>, Error> {
         let none = |what: String| Error::scenario(format!("table `{}` has no row at {what}", self.table.name));
         match (spec.position, spec.every, &spec.key) {
             (Some(position), None, None) => {
@@ -231,13 +235,13 @@ impl Store {
     }
 
     /// Generated rows in an interval.
-    fn generate(&self, more: &MoreRows, time: Instant, insert: &mut Vec<Row>) {
+    fn generate(&self, more: &MoreRows, time: Instant, insert: &mut Vec<StoredRow>) {
         const DAY: i64 = 86_400;
         let seconds = |at: Instant| at.0.div_euclid(1_000_000);
         let until = more.until.map_or(time.plus_seconds(1), |until| until.0);
         let from = more.from.map_or(until.plus_seconds(-60), |from| from.0);
         let (from, until) = (seconds(from), seconds(until).max(seconds(from) + 1));
-        let mut renderer = whole(self.renderer.lock());
+        let mut renderer = ignore_poison(self.renderer.lock());
         // A day of its own, squeezed into the interval.
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let day = Day {
@@ -268,7 +272,7 @@ impl Store {
             renderer.render(&mut bytes, &facts);
             let created = Instant::from_seconds(facts.created);
             // What was just rendered is an object.
-            insert.extend(Row::read(self.table, bytes.clone(), created));
+            insert.extend(StoredRow::read(self.table, bytes.clone(), created));
         }
     }
 }

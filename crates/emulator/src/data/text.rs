@@ -1,7 +1,7 @@
 //! Sentences that representatives and Copilot might write, in three languages.
 
-use crate::data::people::Language;
 use crate::data::random::Random;
+use crate::data::representatives::Language;
 
 /// What a representative asks.
 pub(crate) fn prompt(random: &mut Random, language: Language) -> &'static str {

@@ -6,34 +6,34 @@ use bytes::Bytes;
 use copilot_lake_tables::Instant;
 use url::form_urlencoded;
 
-use crate::data::change_log::Change;
-use crate::dataverse::next_link::{Followed, Place, extend};
+use crate::data::change_log::RowChange;
+use crate::dataverse::next_link::{FollowedLink, LinkPosition, extend};
 use crate::dataverse::page_request::PageRequest;
-use crate::dataverse::privilege::missing;
-use crate::dataverse::query::Query;
+use crate::dataverse::privilege::missing_privilege;
+use crate::dataverse::row_query::RowQuery;
 use crate::http::odata::DELTA_TOKEN;
-use crate::http::response::{Answer, Refusal};
+use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::fault::FaultKind;
-use crate::scenario::specs::Depth;
+use crate::scenario::specs::PrivilegeDepth;
 
 /// Tokens count from here.
 const FIRST: u64 = 919_042;
 
 /// Refuses what change tracking cannot do.
-pub(crate) fn check_tracking(request: &PageRequest<'_>, base: &str) -> Result<(), Refusal> {
+pub(crate) fn check_tracking(request: &PageRequest<'_>, base: &str) -> Result<(), ServiceError> {
     let name = request.store.table.name;
     if !request.store.tracked {
-        return Err(Refusal::new(400, "0x80072491", &format!("Entity {name} isn't enabled for change tracking.")));
+        return Err(ServiceError::new(400, "0x80072491", &format!("Entity {name} isn't enabled for change tracking.")));
     }
-    if request.store.depth != Depth::Global {
-        return Err(missing(name, request.store.type_code()));
+    if request.store.depth != PrivilegeDepth::Global {
+        return Err(missing_privilege(name, request.store.type_code()));
     }
     let refused = form_urlencoded::parse(base.as_bytes())
         .find(|(name, _)| matches!(name.as_ref(), "$filter" | "$orderby" | "$expand" | "$top"));
     match refused {
         Some((name, _)) => {
             let message = format!("The \"{name}\" query parameter isn't supported when Change Tracking is enabled.");
-            Err(Refusal::bad_request(&message))
+            Err(ServiceError::bad_request(&message))
         }
         None => Ok(()),
     }
@@ -50,14 +50,14 @@ pub(crate) fn delta_link(request: &PageRequest<'_>, base: &str, stamp: u64) -> S
 }
 
 /// The stamp of a token that is still good.
-fn stamp_of(request: &PageRequest<'_>, token: &str) -> Result<u64, Refusal> {
+fn stamp_of(request: &PageRequest<'_>, token: &str) -> Result<u64, ServiceError> {
     let number = token.split_once('!').and_then(|(number, _)| number.parse::<u64>().ok());
     let stamp = number.and_then(|number| number.checked_sub(FIRST));
-    let stamp = stamp.ok_or_else(|| Refusal::bad_request("The delta token is not valid."))?;
+    let stamp = stamp.ok_or_else(|| ServiceError::bad_request("The delta token is not valid."))?;
     match request.faults.has(FaultKind::ExpiredDelta) || request.store.changes().is_void(stamp) {
         true => {
             let message = "Version stamp associated with the client has expired. Please perform a full sync.";
-            Err(Refusal::new(400, "0x80044352", message))
+            Err(ServiceError::new(400, "0x80044352", message))
         }
         false => Ok(stamp),
     }
@@ -68,29 +68,29 @@ pub(crate) fn changed(
     request: &PageRequest<'_>,
     base: &str,
     token: &str,
-    query: &Query,
-    followed: Option<Followed>,
-) -> Result<(Answer, usize), Refusal> {
+    query: &RowQuery,
+    followed: Option<FollowedLink>,
+) -> Result<(HttpResponse, usize), ServiceError> {
     check_tracking(request, base)?;
     let after = stamp_of(request, token)?;
     let until = followed.and_then(|followed| followed.tracking).unwrap_or_else(|| request.store.changes().stamp());
-    let from = followed.map_or((0, 0), |followed| (followed.place.time, followed.place.ties));
+    let from = followed.map_or((0, 0), |followed| (followed.position.time, followed.position.ties));
     let changes = request.store.changes().between(after, until);
     let rows = request.store.rows();
     let projection = request.projection(query);
     let most = request.most();
     let (mut body, mut sent, mut count, mut next) = (Vec::new(), 0, 0, None);
-    for (place, change) in changes.into_iter().filter(|(place, _)| *place >= from) {
+    for (position, change) in changes.into_iter().filter(|(position, _)| *position >= from) {
         // A row that is gone by now has an entry of its own.
         let row = match &change {
-            Change::Upsert(key) => rows.with_key(*key).max_by_key(|at| rows.modified(*at)),
-            Change::Delete(_) => None,
+            RowChange::Upsert(key) => rows.with_key(*key).max_by_key(|at| rows.modified(*at)),
+            RowChange::Delete(_) => None,
         };
-        if matches!(change, Change::Upsert(_)) && row.is_none() {
+        if matches!(change, RowChange::Upsert(_)) && row.is_none() {
             continue;
         }
         if sent == most {
-            next = Some(place);
+            next = Some(position);
             break;
         }
         if !body.is_empty() {
@@ -106,18 +106,18 @@ pub(crate) fn changed(
                     None => body.extend_from_slice(&rows.json(at)),
                 }
             }
-            (None, Change::Delete(id)) => {
+            (None, RowChange::Delete(id)) => {
                 let context = format!("{}$metadata#{}/$deletedEntity", request.root, request.store.entity_set);
                 let entry = serde_json::json!({ "@odata.context": context, "id": id, "reason": "deleted" });
                 body.extend_from_slice(entry.to_string().as_bytes());
             }
-            (None, Change::Upsert(_)) => {}
+            (None, RowChange::Upsert(_)) => {}
         }
     }
     let link = match next {
         Some((time, ties)) => {
             let page = followed.map_or(1, |followed| followed.page) + 1;
-            let next = Followed { page, place: Place { time, ties }, tracking: Some(until) };
+            let next = FollowedLink { page, position: LinkPosition { time, ties }, tracking: Some(until) };
             let query = extend(base, next, request.preferences.max_page);
             ("nextLink", format!("{}?{query}", request.address()))
         }

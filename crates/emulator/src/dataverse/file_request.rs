@@ -6,13 +6,13 @@ use bytes::Bytes;
 use copilot_lake_tables::{Instant, Type};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::data::json_fields::Fields;
+use crate::data::json_fields::JsonFields;
 use crate::data::payload::Payload;
-use crate::data::table_rows::key_number;
-use crate::data::table_store::Store;
-use crate::dataverse::privilege::{missing, own_rows, secured};
-use crate::http::odata::Key;
-use crate::http::response::{Answer, Refusal};
+use crate::data::row_snapshot::key_number;
+use crate::data::table_store::TableStore;
+use crate::dataverse::privilege::{missing_privilege, own_rows, secured};
+use crate::http::odata::KeyParts;
+use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::settings::Ranges;
 
 /// The most bytes that one answer with a part of a File has.
@@ -23,8 +23,8 @@ const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 
 /// A request for the bytes of a File.
 pub(crate) struct FileRequest<'a> {
-    pub(crate) store: &'a Store,
-    pub(crate) key: &'a Key,
+    pub(crate) store: &'a TableStore,
+    pub(crate) key: &'a KeyParts,
     pub(crate) column: &'a str,
     /// The header `Range`.
     pub(crate) range: Option<&'a str>,
@@ -34,23 +34,24 @@ pub(crate) struct FileRequest<'a> {
 
 impl FileRequest<'_> {
     /// Answers with the bytes as the service streams them: no Content-Length, the size in a header of its own.
-    pub(crate) fn answer(&self) -> Result<Answer, Refusal> {
-        let no_segment = || Refusal::no_segment(self.column);
+    pub(crate) fn answer(&self) -> Result<HttpResponse, ServiceError> {
+        let no_segment = || ServiceError::no_segment(self.column);
         let column = self.store.view().columns.find(self.column).ok_or_else(no_segment)?;
         if !matches!(column.ty, Type::File) {
-            return Err(Refusal::unsupported("the value of a column that holds no File"));
+            return Err(ServiceError::unsupported("the value of a column that holds no File"));
         }
         if self.store.is_secured(column) {
             return Err(secured());
         }
         let row = self.row()?;
-        let fields = Fields::read(&row).map_err(|_| Refusal::new(500, "0x80040216", "The row cannot be read."))?;
+        let fields =
+            JsonFields::read(&row).map_err(|_| ServiceError::new(500, "0x80040216", "The row cannot be read."))?;
         let (name, bytes, size) = self.file(&fields)?;
         self.stream(&name, &bytes, size)
     }
 
     /// The key's parts in the table's order.
-    fn key_parts(&self) -> Result<Vec<String>, Refusal> {
+    fn key_parts(&self) -> Result<Vec<String>, ServiceError> {
         let table = self.store.table;
         let named = |(number, name): (usize, &&str)| {
             let mut parts = self.key.iter();
@@ -60,16 +61,16 @@ impl FileRequest<'_> {
         let parts: Option<Vec<_>> = table.key.iter().enumerate().map(named).collect();
         parts
             .filter(|parts| parts.len() == self.key.len())
-            .ok_or_else(|| Refusal::bad_request("The key of the row is not that of the table."))
+            .ok_or_else(|| ServiceError::bad_request("The key of the row is not that of the table."))
     }
 
     /// The newest row of that key.
-    fn row(&self) -> Result<Bytes, Refusal> {
+    fn row(&self) -> Result<Bytes, ServiceError> {
         let (table, rows) = (self.store.table, self.store.rows());
         let parts = self.key_parts()?;
         let wires: Vec<_> = table.key.iter().filter_map(|name| table.column(name)).map(|column| column.wire).collect();
         let same = |json: &[u8]| {
-            Fields::read(json).is_ok_and(|fields| {
+            JsonFields::read(json).is_ok_and(|fields| {
                 let equal = |(wire, part): (&&str, &String)| {
                     fields.text(wire).is_some_and(|value| value.eq_ignore_ascii_case(part))
                 };
@@ -79,26 +80,26 @@ impl FileRequest<'_> {
         let found = rows.with_key(key_number(parts.iter().map(String::as_str))).filter(|at| same(&rows.json(*at)));
         let newest = found.max_by_key(|at| rows.modified(*at)).map(|at| rows.json(at));
         if let (Some(own), Some(json)) = (own_rows(self.store), &newest)
-            && !Fields::read(json).is_ok_and(|fields| own.matches(&fields))
+            && !JsonFields::read(json).is_ok_and(|fields| own.matches(&fields))
         {
-            return Err(missing(table.name, self.store.type_code()));
+            return Err(missing_privilege(table.name, self.store.type_code()));
         }
         newest.ok_or_else(|| match parts.as_slice() {
-            [id] => Refusal::new(404, "0x80040217", &format!("{} With Id = {id} Does Not Exist", table.name)),
+            [id] => ServiceError::new(404, "0x80040217", &format!("{} With Id = {id} Does Not Exist", table.name)),
             _ => {
                 let message = format!("A record with the specified key values does not exist in {} entity", table.name);
-                Refusal::new(404, "0x80060891", &message)
+                ServiceError::new(404, "0x80060891", &message)
             }
         })
     }
 
     /// Name, bytes and declared size of the File that a row names.
-    fn file(&self, row: &Fields<'_>) -> Result<(String, Bytes, u64), Refusal> {
+    fn file(&self, row: &JsonFields<'_>) -> Result<(String, Bytes, u64), ServiceError> {
         let (table, column) = (self.store.table, self.column);
         let key = table.key.first().and_then(|name| row.text(name)).unwrap_or_default();
         let absent = || {
             let message = format!("No file attachment found for attribute: {column} EntityId: {key}.");
-            Refusal::new(404, "0x80040217", &message)
+            ServiceError::new(404, "0x80040217", &message)
         };
         let id = row.text(column).ok_or_else(absent)?;
         let name = row.text(&format!("{column}_name")).unwrap_or_else(|| format!("{column}.txt").into());
@@ -110,15 +111,15 @@ impl FileRequest<'_> {
         Ok((name.into_owned(), bytes, size))
     }
 
-    fn stream(&self, name: &str, bytes: &Bytes, size: u64) -> Result<Answer, Refusal> {
+    fn stream(&self, name: &str, bytes: &Bytes, size: u64) -> Result<HttpResponse, ServiceError> {
         let range = match (self.range, self.ranges) {
             (None, _) | (_, Ranges::Ignored) => None,
             (Some(_), Ranges::Refused) => {
                 let message = "Downloading in multiple chunks is not supported for the files stored in the database.";
-                return Err(Refusal::new(400, "0x80090017", message));
+                return Err(ServiceError::new(400, "0x80090017", message));
             }
             (Some(range), Ranges::Served) => {
-                let behind = || Refusal::new(416, "", "The requested range is not satisfiable.");
+                let behind = || ServiceError::new(416, "", "The requested range is not satisfiable.");
                 Some(part(range, bytes.len()).ok_or_else(behind)?)
             }
         };
@@ -127,7 +128,7 @@ impl FileRequest<'_> {
             Some(range) => (206, bytes.slice(range.clone())),
         };
         let length = sent.len();
-        let mut answer = Answer::new(status, "application/octet-stream", [sent]);
+        let mut answer = HttpResponse::new(status, "application/octet-stream", [sent]);
         answer.length = false;
         let name = header_name(name);
         answer.header("x-ms-file-size", &size.to_string());

@@ -6,73 +6,73 @@ use copilot_lake_tables::Week;
 use hyper::Method;
 use serde_json::json;
 
-use crate::data::table_rows::Rows;
-use crate::data::table_store::Store;
+use crate::data::row_snapshot::RowSnapshot;
+use crate::data::table_store::TableStore;
 use crate::dataverse::file_request::FileRequest;
 use crate::dataverse::limits::{Limiter, TOO_MANY_AT_ONCE};
 use crate::dataverse::metadata::choices::choices;
 use crate::dataverse::metadata::definitions::definitions;
 use crate::dataverse::page::page;
 use crate::dataverse::page_request::PageRequest;
-use crate::dataverse::privilege::{missing, privileges};
+use crate::dataverse::privilege::{missing_privilege, privileges};
 use crate::dataverse::route::DataverseRoute;
 use crate::dataverse::total_count::total_count;
-use crate::http::call::Call;
-use crate::http::response::{Answer, Refusal};
+use crate::http::api_request::ApiRequest;
+use crate::http::response::{HttpResponse, ServiceError};
 use crate::http::token_issuer::challenge;
 use crate::identity::{ORGANIZATION_ID, UNIT_ID, USER_ID};
 use crate::scenario::fault::FaultKind;
 use crate::scenario::settings::ServiceSettings;
-use crate::scenario::specs::Depth;
+use crate::scenario::specs::PrivilegeDepth;
 use crate::served::TableServed;
 
 /// An environment that is served.
 #[derive(Debug)]
 pub(crate) struct EmulatedDataverse {
-    pub(crate) stores: Vec<Store>,
+    pub(crate) stores: Vec<TableStore>,
     settings: ServiceSettings,
     limiter: Limiter,
 }
 
 impl EmulatedDataverse {
-    pub(crate) fn new(stores: Vec<Store>, settings: ServiceSettings) -> Self {
+    pub(crate) fn new(stores: Vec<TableStore>, settings: ServiceSettings) -> Self {
         let limiter = Limiter::new(settings.limits.clone());
         Self { stores, settings, limiter }
     }
 
     /// Answers a call, and says how many rows the answer has.
-    pub(crate) fn answer(&self, route: &DataverseRoute, call: &Call<'_>) -> (Answer, usize) {
-        self.admitted(route, call).unwrap_or_else(|refusal| match refusal.status {
+    pub(crate) fn answer(&self, route: &DataverseRoute, call: &ApiRequest<'_>) -> (HttpResponse, usize) {
+        self.admitted(route, call).unwrap_or_else(|error| match error.status {
             401 => (challenge(&call.origin), 0),
-            _ => (refusal.into_answer(), 0),
+            _ => (error.into_response(), 0),
         })
     }
 
-    fn admitted(&self, route: &DataverseRoute, call: &Call<'_>) -> Result<(Answer, usize), Refusal> {
+    fn admitted(&self, route: &DataverseRoute, call: &ApiRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
         let recorder = &call.shared.recorder;
         let limit = || {
             let checked = self.limiter.check(call.application.unwrap_or_default(), call.in_flight);
-            checked.inspect_err(|refusal| {
+            checked.inspect_err(|error| {
                 // Who keeps to what the answers say meets the other limits once: their answer is the news.
-                if refusal.code == TOO_MANY_AT_ONCE {
+                if error.code == TOO_MANY_AT_ONCE {
                     recorder.limit_passed();
                 }
             })
         };
-        if let Some(page) = call.admit(limit, |fault| self.refusal_of(fault, route.table()))? {
+        if let Some(page) = call.admit(limit, |fault| self.error_of_fault(fault, route.table()))? {
             return Ok((page, 0));
         }
         if call.method != Method::GET {
-            return Err(Refusal::new(405, "0x80060888", "The emulator's tables can be read only."));
+            return Err(ServiceError::new(405, "0x80060888", "The emulator's tables can be read only."));
         }
-        self.routed(route, call).inspect_err(|refusal| {
-            if refusal.unlisted {
+        self.routed(route, call).inspect_err(|error| {
+            if error.unlisted {
                 recorder.column_unlisted();
             }
         })
     }
 
-    fn routed(&self, route: &DataverseRoute, call: &Call<'_>) -> Result<(Answer, usize), Refusal> {
+    fn routed(&self, route: &DataverseRoute, call: &ApiRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
         let (stores, query, settings) = (&self.stores, call.query, &self.settings);
         let root = format!("{}/api/data/v9.2/", call.origin);
         let answer = match route {
@@ -100,34 +100,34 @@ impl EmulatedDataverse {
             DataverseRoute::Privileges(user) => privileges(stores, user, &root),
             DataverseRoute::WhoAmI => Ok(who_am_i(&root)),
             DataverseRoute::Organizations => Ok(organizations(&root, settings.base_language)),
-            DataverseRoute::Missing(name) => Err(Refusal::no_segment(name)),
+            DataverseRoute::Missing(name) => Err(ServiceError::no_segment(name)),
             DataverseRoute::Elsewhere => {
-                Err(Refusal::new(404, "", &format!("No HTTP resource was found at {}.", call.origin)))
+                Err(ServiceError::new(404, "", &format!("No HTTP resource was found at {}.", call.origin)))
             }
-            DataverseRoute::Unsupported(path) => Err(Refusal::unsupported(&format!("the path '{path}'"))),
+            DataverseRoute::Unsupported(path) => Err(ServiceError::unsupported(&format!("the path '{path}'"))),
         };
         answer.map(|answer| (answer, 0))
     }
 
     /// A table that is there and may be read.
-    fn store(&self, name: &str) -> Result<&Store, Refusal> {
+    fn store(&self, name: &str) -> Result<&TableStore, ServiceError> {
         let store = self.stores.iter().find(|store| store.table.name == name);
-        let store = store.ok_or_else(|| Refusal::no_segment(name))?;
+        let store = store.ok_or_else(|| ServiceError::no_segment(name))?;
         match (store.absent, store.depth) {
-            (true, _) => Err(Refusal::no_segment(store.entity_set)),
-            (false, Depth::None) => Err(missing(name, store.type_code())),
-            (false, Depth::Basic | Depth::Global) => Ok(store),
+            (true, _) => Err(ServiceError::no_segment(store.entity_set)),
+            (false, PrivilegeDepth::None) => Err(missing_privilege(name, store.type_code())),
+            (false, PrivilegeDepth::Basic | PrivilegeDepth::Global) => Ok(store),
         }
     }
 
     /// The refusal that a fault is, when it is one.
-    pub(crate) fn refusal_of(&self, fault: FaultKind, table: Option<&str>) -> Option<Refusal> {
+    pub(crate) fn error_of_fault(&self, fault: FaultKind, table: Option<&str>) -> Option<ServiceError> {
         let (status, code, message) = match fault {
             FaultKind::Unauthorized => (401, "", ""),
             FaultKind::NoPrivilege => {
                 // Calls about no table fail for that of the first.
                 let store = self.stores.iter().find(|store| table.is_none_or(|name| store.table.name == name))?;
-                return Some(missing(store.table.name, store.type_code()));
+                return Some(missing_privilege(store.table.name, store.type_code()));
             }
             FaultKind::NoMember => (403, "0x80072560", "The user is not a member of the organization."),
             FaultKind::Timeout => (408, "0x80044151", "SQL timeout expired."),
@@ -138,17 +138,18 @@ impl EmulatedDataverse {
             FaultKind::Unavailable => (503, "", "The service is unavailable."),
             _ => return None,
         };
-        Some(Refusal::new(status, code, message))
+        Some(ServiceError::new(status, code, message))
     }
 
     /// What each table has now, and what of it was sent.
     pub(crate) fn served(&self) -> BTreeMap<&'static str, TableServed> {
-        let served = |store: &Store| TableServed { deleted: store.changes().deleted, ..table_served(&store.rows()) };
+        let served =
+            |store: &TableStore| TableServed { deleted: store.changes().deleted, ..table_served(&store.rows()) };
         self.stores.iter().map(|store| (store.table.name, served(store))).collect()
     }
 }
 
-fn table_served(rows: &Rows) -> TableServed {
+fn table_served(rows: &RowSnapshot) -> TableServed {
     let mut weeks: BTreeMap<Week, (u64, u64)> = BTreeMap::new();
     let mut served = TableServed::default();
     for same in rows.keys().chunk_by(|a, b| a.0 == b.0) {
@@ -171,20 +172,20 @@ fn table_served(rows: &Rows) -> TableServed {
 }
 
 /// The organization, as far as it is asked for.
-fn organizations(root: &str, language: i32) -> Answer {
+fn organizations(root: &str, language: i32) -> HttpResponse {
     let body = json!({
         "@odata.context": format!("{root}$metadata#organizations(languagecode)"),
         "value": [{ "languagecode": language, "organizationid": ORGANIZATION_ID }],
     });
-    Answer::json(200, body.to_string())
+    HttpResponse::json(200, body.to_string())
 }
 
-fn who_am_i(root: &str) -> Answer {
+fn who_am_i(root: &str) -> HttpResponse {
     let body = json!({
         "@odata.context": format!("{root}$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse"),
         "BusinessUnitId": UNIT_ID,
         "UserId": USER_ID,
         "OrganizationId": ORGANIZATION_ID,
     });
-    Answer::json(200, body.to_string())
+    HttpResponse::json(200, body.to_string())
 }

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::http::response::Refusal;
+use crate::http::response::ServiceError;
 use crate::identity::APPLICATIONS;
-use crate::scenario::settings::Limits;
+use crate::scenario::settings::ServiceLimits;
 
 /// The code of the limit that a client can keep without being told.
 pub(crate) const TOO_MANY_AT_ONCE: &str = "0x80072326";
@@ -14,21 +14,21 @@ pub(crate) const TOO_MANY_AT_ONCE: &str = "0x80072326";
 /// Counts the requests of every application.
 #[derive(Debug)]
 pub(crate) struct Limiter {
-    limits: Option<Limits>,
+    limits: Option<ServiceLimits>,
     recent: [Mutex<VecDeque<Instant>>; APPLICATIONS.len()],
 }
 
 impl Limiter {
-    pub(crate) fn new(limits: Option<Limits>) -> Self {
+    pub(crate) fn new(limits: Option<ServiceLimits>) -> Self {
         Self { limits, recent: Default::default() }
     }
 
     /// Refuses a request that goes beyond a limit; `in_flight` counts those of the application, this one included.
-    pub(crate) fn check(&self, application: usize, in_flight: u64) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, application: usize, in_flight: u64) -> Result<(), ServiceError> {
         let (Some(limits), Some(recent)) = (&self.limits, self.recent.get(application)) else { return Ok(()) };
         if in_flight > limits.concurrency as u64 {
             let message = format!("Number of concurrent requests exceeded the limit of {}.", limits.concurrency);
-            return Err(Refusal::new(429, TOO_MANY_AT_ONCE, &message).retry_after(Some(1)));
+            return Err(ServiceError::new(429, TOO_MANY_AT_ONCE, &message).retry_after(Some(1)));
         }
         let window = Duration::from_secs(limits.window);
         let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
@@ -37,8 +37,9 @@ impl Limiter {
             recent.pop_front();
         }
         let left = recent.front().map_or(window, |first| window.saturating_sub(at.duration_since(*first)));
-        let refuse =
-            |code: &str, message: String| Err(Refusal::new(429, code, &message).retry_after(Some(left.as_secs() + 1)));
+        let refuse = |code: &str, message: String| {
+            Err(ServiceError::new(429, code, &message).retry_after(Some(left.as_secs() + 1)))
+        };
         if recent.len() >= limits.requests {
             let (most, window) = (limits.requests, limits.window);
             let message =

@@ -4,11 +4,11 @@ use std::fmt::Write;
 
 use crate::data::random::{hash, mix};
 use crate::http::odata::{SKIP_TOKEN, decode};
-use crate::http::response::Refusal;
+use crate::http::response::ServiceError;
 
 /// Where the next page begins: after the rows up to that time, and so many of the rows at that very time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Place {
+pub(crate) struct LinkPosition {
     /// Microseconds since the Unix epoch.
     pub(crate) time: i64,
     pub(crate) ties: usize,
@@ -16,10 +16,10 @@ pub(crate) struct Place {
 
 /// A link that was followed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Followed {
+pub(crate) struct FollowedLink {
     /// The number of the page that it led to; the first one is 1.
     pub(crate) page: u32,
-    pub(crate) place: Place,
+    pub(crate) position: LinkPosition,
     /// Of a read that ends with a token: the stamp that it will have.
     pub(crate) tracking: Option<u64>,
 }
@@ -27,7 +27,7 @@ pub(crate) struct Followed {
 /// Splits a query string into the part that the client wrote and the link that it followed.
 ///
 /// `max_page` is the page size that the request prefers; it must be the one that the first request preferred.
-pub(crate) fn split(query: &str, max_page: Option<usize>) -> Result<(&str, Option<Followed>), Refusal> {
+pub(crate) fn split(query: &str, max_page: Option<usize>) -> Result<(&str, Option<FollowedLink>), ServiceError> {
     let Some((base, token)) = query.split_once(&format!("{SKIP_TOKEN}=")) else {
         return match decode(query).contains(SKIP_TOKEN) {
             true => Err(altered()),
@@ -41,15 +41,15 @@ pub(crate) fn split(query: &str, max_page: Option<usize>) -> Result<(&str, Optio
 }
 
 /// The query string that leads to a page.
-pub(crate) fn extend(base: &str, next: Followed, max_page: Option<usize>) -> String {
-    let Followed { page, place, tracking } = next;
-    let signed = format!("{base} {page} {} {} {max_page:?} {tracking:?}", place.time, place.ties);
+pub(crate) fn extend(base: &str, next: FollowedLink, max_page: Option<usize>) -> String {
+    let FollowedLink { page, position, tracking } = next;
+    let signed = format!("{base} {page} {} {} {max_page:?} {tracking:?}", position.time, position.ties);
     let signature = mix(hash(signed.as_bytes()), 0x6C69_6E6B);
     let before = page - 1;
     let cookie = format!(
         "<cookie page=\"{before}\"><row last=\"{}\" first=\"{}\"{} check=\"{signature:016x}\" /></cookie>",
-        place.time,
-        place.ties,
+        position.time,
+        position.ties,
         tracking.map_or_else(String::new, |stamp| format!(" stamp=\"{stamp}\"")),
     );
     let is_tracking = if tracking.is_some() { "True" } else { "False" };
@@ -59,14 +59,14 @@ pub(crate) fn extend(base: &str, next: Followed, max_page: Option<usize>) -> Str
     format!("{base}{separator}{SKIP_TOKEN}={}", encode(&outer, true))
 }
 
-fn read(token: &str) -> Option<Followed> {
+fn read(token: &str) -> Option<FollowedLink> {
     let outer = decode(token);
     let page = attribute(&outer, "pagenumber")?.parse().ok().filter(|page| *page > 1)?;
     let cookie = decode(&attribute(&outer, "pagingcookie")?);
     let time = attribute(&cookie, "last")?.parse().ok()?;
     let ties = attribute(&cookie, "first")?.parse().ok()?;
     let tracking = attribute(&cookie, "stamp").and_then(|stamp| stamp.parse().ok());
-    Some(Followed { page, place: Place { time, ties }, tracking })
+    Some(FollowedLink { page, position: LinkPosition { time, ties }, tracking })
 }
 
 fn attribute(text: &str, name: &str) -> Option<String> {
@@ -74,8 +74,10 @@ fn attribute(text: &str, name: &str) -> Option<String> {
     after.split_once('"').map(|(value, _)| value.to_owned())
 }
 
-fn altered() -> Refusal {
-    Refusal::bad_request("The paging link is not the one that was sent, or was sent with another odata.maxpagesize.")
+fn altered() -> ServiceError {
+    ServiceError::bad_request(
+        "The paging link is not the one that was sent, or was sent with another odata.maxpagesize.",
+    )
 }
 
 /// Percent-encodes as the service does: the outer text with capitals and a bare `=` and `/`, the inner one in lower case.
@@ -95,9 +97,10 @@ fn encode(text: &str, outer: bool) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Followed, Place, extend, split};
+    use super::{FollowedLink, LinkPosition, extend, split};
 
-    const NEXT: Followed = Followed { page: 2, place: Place { time: 1_750_000_000_000_000, ties: 3 }, tracking: None };
+    const NEXT: FollowedLink =
+        FollowedLink { page: 2, position: LinkPosition { time: 1_750_000_000_000_000, ties: 3 }, tracking: None };
 
     #[test]
     fn a_link_comes_back_only_as_it_was() {
@@ -116,7 +119,7 @@ mod tests {
     fn a_query_without_a_token_is_its_own_base() {
         assert_eq!(split("$top=1", None), Ok(("$top=1", None)));
         assert_eq!(split(&extend("", NEXT, None), None), Ok(("", Some(NEXT))));
-        let tracking = Followed { tracking: Some(7), ..NEXT };
+        let tracking = FollowedLink { tracking: Some(7), ..NEXT };
         assert_eq!(split(&extend("", tracking, None), None), Ok(("", Some(tracking))));
     }
 }

@@ -2,20 +2,20 @@
 
 use bytes::Bytes;
 
-use crate::data::table_rows::Rows;
+use crate::data::row_snapshot::RowSnapshot;
 use crate::dataverse::change_tracking::{changed, check_tracking, delta_link};
-use crate::dataverse::next_link::{Followed, extend, split};
+use crate::dataverse::next_link::{FollowedLink, extend, split};
 use crate::dataverse::page_request::PageRequest;
-use crate::dataverse::projection::Shape;
 use crate::dataverse::row_cursor::RowCursor;
-use crate::http::response::{Answer, Refusal};
+use crate::dataverse::row_projection::RowProjection;
+use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::fault::FaultKind;
 
 /// Answers with a page of rows or of changes, and says how many rows it has. Rows that are sent are marked.
-pub(crate) fn page(request: &PageRequest<'_>) -> Result<(Answer, usize), Refusal> {
+pub(crate) fn page(request: &PageRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
     let (base, followed) = split(request.query, request.preferences.max_page)?;
     if request.faults.has(FaultKind::ExpiredLink) {
-        return Err(Refusal::bad_request("The paging cookie has expired."));
+        return Err(ServiceError::bad_request("The paging cookie has expired."));
     }
     let begins = followed.is_none() && request.preferences.track;
     if begins {
@@ -32,13 +32,13 @@ pub(crate) fn page(request: &PageRequest<'_>) -> Result<(Answer, usize), Refusal
     };
     let rows = &*request.store.rows();
     let cursor = RowCursor::new(rows, &query);
-    let from = followed.map_or(0, |followed| cursor.step(followed.place));
+    let from = followed.map_or(0, |followed| cursor.step(followed.position));
     let most = request.most();
     let before =
         from.checked_sub(1).filter(|_| request.faults.has(FaultKind::DuplicateRow)).map(|step| cursor.row(step));
     let projection = request.projection(&query);
 
-    let (body, count, next) = match cursor.run(from, most) {
+    let (body, count, next) = match cursor.contiguous(from, most) {
         Some((run, next)) if projection.is_none() && before.is_none() => {
             rows.mark_run(run.clone());
             (rows.frames(run.clone()), run.len(), next)
@@ -55,7 +55,7 @@ pub(crate) fn page(request: &PageRequest<'_>) -> Result<(Answer, usize), Refusal
     let link = match next.or_else(|| exactly_full.then(|| cursor.len())) {
         Some(step) => {
             let page = followed.map_or(1, |followed| followed.page) + 1;
-            let next = Followed { page, place: cursor.place(step), tracking };
+            let next = FollowedLink { page, position: cursor.position(step), tracking };
             let query = extend(base, next, request.preferences.max_page);
             Some(("nextLink", format!("{}?{query}", request.address())))
         }
@@ -67,7 +67,7 @@ pub(crate) fn page(request: &PageRequest<'_>) -> Result<(Answer, usize), Refusal
     Ok((request.page(&query, "", body, link), count))
 }
 
-fn render(rows: &Rows, taken: &[usize], projection: Option<&Shape<'_>>) -> Bytes {
+fn render(rows: &RowSnapshot, taken: &[usize], projection: Option<&RowProjection<'_>>) -> Bytes {
     let mut out = Vec::with_capacity(taken.len() * if projection.is_some() { 400 } else { 1_360 });
     for (number, at) in taken.iter().enumerate() {
         if number > 0 {

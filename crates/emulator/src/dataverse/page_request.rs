@@ -4,33 +4,33 @@ use bytes::Bytes;
 use copilot_lake_tables::Instant;
 
 use crate::data::columns::TableView;
-use crate::data::table_store::Store;
+use crate::data::table_store::TableStore;
 use crate::dataverse::privilege::own_rows;
-use crate::dataverse::projection::Shape;
-use crate::dataverse::query::Query;
-use crate::http::faults::Due;
+use crate::dataverse::row_projection::RowProjection;
+use crate::dataverse::row_query::RowQuery;
+use crate::http::faults::TriggeredFaults;
 use crate::http::preferences::Preferences;
-use crate::http::response::{Answer, Refusal};
+use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::settings::ServiceSettings;
 
 /// A request for rows of a table.
 pub(crate) struct PageRequest<'a> {
-    pub(crate) store: &'a Store,
+    pub(crate) store: &'a TableStore,
     pub(crate) view: &'a TableView,
     /// `http://host:port/api/data/v9.2/`.
     pub(crate) root: &'a str,
     /// The query string as it was sent.
     pub(crate) query: &'a str,
     pub(crate) preferences: &'a Preferences,
-    pub(crate) faults: &'a Due<'a>,
+    pub(crate) faults: &'a TriggeredFaults<'a>,
     pub(crate) settings: &'a ServiceSettings,
     pub(crate) now: Instant,
 }
 
 impl PageRequest<'_> {
     /// The query, with a condition more for a caller who may read the own rows only.
-    pub(crate) fn parse(&self, base: &str) -> Result<Query, Refusal> {
-        let mut query = Query::parse(base, self.view)?;
+    pub(crate) fn parse(&self, base: &str) -> Result<RowQuery, ServiceError> {
+        let mut query = RowQuery::parse(base, self.view)?;
         if let Some(own) = own_rows(self.store) {
             query.and(own);
         }
@@ -43,8 +43,8 @@ impl PageRequest<'_> {
     }
 
     /// How rows are sent when they are not sent as they are kept.
-    pub(crate) fn projection(&self, query: &Query) -> Option<Shape<'_>> {
-        Shape::of(query, self.view, &self.preferences.annotations, &self.store.people)
+    pub(crate) fn projection(&self, query: &RowQuery) -> Option<RowProjection<'_>> {
+        RowProjection::new(query, self.view, &self.preferences.annotations, &self.store.people)
     }
 
     /// The most rows of the page.
@@ -54,7 +54,13 @@ impl PageRequest<'_> {
     }
 
     /// The page: `what` ends its context, `link` is the annotation behind the rows and its value.
-    pub(crate) fn page(&self, query: &Query, what: &str, rows: Vec<Bytes>, link: Option<(&str, String)>) -> Answer {
+    pub(crate) fn page(
+        &self,
+        query: &RowQuery,
+        what: &str,
+        rows: Vec<Bytes>,
+        link: Option<(&str, String)>,
+    ) -> HttpResponse {
         let (root, set, columns) = (self.root, self.store.entity_set, query.selected());
         let head = format!("{{\"@odata.context\":\"{root}$metadata#{set}{columns}{what}\",\"value\":[");
         let tail = match link {
@@ -65,7 +71,7 @@ impl PageRequest<'_> {
             None => "]}".to_owned(),
         };
         let frames = std::iter::once(Bytes::from(head)).chain(rows).chain([Bytes::from(tail)]);
-        let mut answer = Answer::new(200, "application/json; odata.metadata=minimal", frames);
+        let mut answer = HttpResponse::new(200, "application/json; odata.metadata=minimal", frames);
         let applied = self.preferences.applied();
         if !applied.is_empty() {
             answer.header("preference-applied", &applied);

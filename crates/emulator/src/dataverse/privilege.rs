@@ -4,12 +4,12 @@ use copilot_lake_tables::Table;
 use serde_json::json;
 
 use crate::data::random::{guid_text, hash};
-use crate::data::table_store::Store;
-use crate::dataverse::row_filter::{Condition, Operand, RowFilter};
+use crate::data::table_store::TableStore;
+use crate::dataverse::row_filter::{ColumnCondition, Operand, RowFilter};
 use crate::http::filter::{Filter, Operator};
-use crate::http::response::{Answer, Refusal};
+use crate::http::response::{HttpResponse, ServiceError};
 use crate::identity::{UNIT_ID, USER_ID};
-use crate::scenario::specs::Depth;
+use crate::scenario::specs::PrivilegeDepth;
 
 /// The privilege that reading a table needs.
 fn privilege_name(table: &str) -> String {
@@ -21,38 +21,38 @@ fn privilege_id(table: &str) -> String {
 }
 
 /// The refusal of a caller who lacks it.
-pub(crate) fn missing(table: &str, type_code: u32) -> Refusal {
+pub(crate) fn missing_privilege(table: &str, type_code: u32) -> ServiceError {
     let (privilege, id) = (privilege_name(table), privilege_id(table));
     let message = format!(
         "Principal user (Id={USER_ID}, type=8, roleCount=1, privilegeCount=4, accessMode=4), is missing {privilege} privilege \
          (Id={id}) on OTC={type_code} for entity '{table}'. context.Caller={USER_ID}"
     );
-    Refusal::new(403, "0x80040220", &message)
+    ServiceError::new(403, "0x80040220", &message)
 }
 
 /// The refusal of a caller for whom a column is secured.
-pub(crate) fn secured() -> Refusal {
+pub(crate) fn secured() -> ServiceError {
     let message =
         "The user does not have read permissions to a secured field. The requested operation could not be completed.";
-    Refusal::new(403, "0x8004F504", message)
+    ServiceError::new(403, "0x8004F504", message)
 }
 
 /// What rows must fulfil for a caller who may read the own ones only. A table without owners has no own rows.
-pub(crate) fn own_rows(store: &Store) -> Option<RowFilter> {
-    let column = store.table.column("ownerid").filter(|_| store.depth == Depth::Basic)?;
+pub(crate) fn own_rows(store: &TableStore) -> Option<RowFilter> {
+    let column = store.table.column("ownerid").filter(|_| store.depth == PrivilegeDepth::Basic)?;
     let operand = Operand::Text(USER_ID.to_owned());
-    Some(Filter::Compare(Condition { column, operator: Operator::Equal, operand }))
+    Some(Filter::Compare(ColumnCondition { column, operator: Operator::Equal, operand }))
 }
 
 /// Answers `RetrieveUserPrivileges`.
-pub(crate) fn privileges(stores: &[Store], user: &str, root: &str) -> Result<Answer, Refusal> {
+pub(crate) fn privileges(stores: &[TableStore], user: &str, root: &str) -> Result<HttpResponse, ServiceError> {
     if !user.eq_ignore_ascii_case(USER_ID) {
-        return Err(Refusal::new(404, "0x80040217", &format!("systemuser With Id = {user} Does Not Exist")));
+        return Err(ServiceError::new(404, "0x80040217", &format!("systemuser With Id = {user} Does Not Exist")));
     }
-    let granted = stores.iter().filter(|store| !store.absent && store.depth != Depth::None);
+    let granted = stores.iter().filter(|store| !store.absent && store.depth != PrivilegeDepth::None);
     let granted = granted.map(|store| {
         json!({
-            "Depth": if store.depth == Depth::Basic { "Basic" } else { "Global" },
+            "Depth": if store.depth == PrivilegeDepth::Basic { "Basic" } else { "Global" },
             "PrivilegeId": privilege_id(store.table.name), "BusinessUnitId": UNIT_ID,
             "PrivilegeName": privilege_name(store.table.name),
             "RecordFilterId": "00000000-0000-0000-0000-000000000000", "RecordFilterUniqueName": "",
@@ -62,5 +62,5 @@ pub(crate) fn privileges(stores: &[Store], user: &str, root: &str) -> Result<Ans
         "@odata.context": format!("{root}$metadata#Microsoft.Dynamics.CRM.RetrieveUserPrivilegesResponse"),
         "RolePrivileges": granted.collect::<Vec<_>>(),
     });
-    Ok(Answer::json(200, body.to_string()))
+    Ok(HttpResponse::json(200, body.to_string()))
 }

@@ -2,7 +2,7 @@
 
 use copilot_lake_tables::Table;
 
-use crate::http::odata::{Key, decode, parse_key};
+use crate::http::odata::{KeyParts, decode, parse_key};
 use crate::http::request_kind::RequestKind;
 use crate::tables::tables;
 
@@ -26,7 +26,7 @@ pub(crate) enum DataverseRoute {
     /// The bytes of a File.
     File {
         table: &'static str,
-        key: Key,
+        key: KeyParts,
         column: String,
     },
     /// A table or a function that is not there.
@@ -39,7 +39,7 @@ pub(crate) enum DataverseRoute {
 
 impl DataverseRoute {
     /// Reads the parts of a path behind `/api/data/v9.2/`, as they were sent.
-    pub(crate) fn of(parts: &[&str]) -> Self {
+    pub(crate) fn parse(parts: &[&str]) -> Self {
         let parts: Vec<_> = parts.iter().map(|part| decode(part)).collect();
         let parts: Vec<_> = parts.iter().map(String::as_str).collect();
         let unsupported = || Self::Unsupported(parts.join("/"));

@@ -4,16 +4,16 @@ use std::ops::Range;
 
 use copilot_lake_tables::{Column, Instant, Type};
 
-use crate::data::json_fields::Fields;
-use crate::data::table_rows::{CLOCKS, Rows};
-use crate::dataverse::next_link::Place;
-use crate::dataverse::query::Query;
+use crate::data::json_fields::JsonFields;
+use crate::data::row_snapshot::{RowSnapshot, TIME_COLUMNS};
+use crate::dataverse::next_link::LinkPosition;
 use crate::dataverse::row_filter::{RowFilter, TimeRange};
+use crate::dataverse::row_query::RowQuery;
 
 /// Reads rows step by step, from 0; the rest of the filter leaves out some of the rows that the steps reach.
 #[derive(Debug)]
 pub(crate) struct RowCursor<'a> {
-    rows: &'a Rows,
+    rows: &'a RowSnapshot,
     order: RowOrder,
     /// What remains of the filter.
     rest: Option<RowFilter>,
@@ -33,8 +33,8 @@ impl<'a> RowCursor<'a> {
     /// The cursor of a query. Without an order rows come by time of creation, or of modification when only that is filtered.
     ///
     /// As OData has it: a null matches no range, and comes first.
-    pub(crate) fn new(rows: &'a Rows, query: &Query) -> Self {
-        let has_nulls = |wire: &str| !CLOCKS.contains(&wire) || !rows.lacking(wire).is_empty();
+    pub(crate) fn new(rows: &'a RowSnapshot, query: &RowQuery) -> Self {
+        let has_nulls = |wire: &str| !TIME_COLUMNS.contains(&wire) || !rows.lacking(wire).is_empty();
         let filter = query.filter.as_ref().and_then(|filter| filter.simplified(&has_nulls));
         let narrow = |column| match &filter {
             Some(filter) => filter.narrow(column),
@@ -43,23 +43,23 @@ impl<'a> RowCursor<'a> {
         let (created, without_created) = narrow("createdon");
         let (modified, without_modified) = narrow("modifiedon");
         let bounded = |range| range != TimeRange::ALL;
-        let clock = match query.order.first() {
+        let time_column = match query.order.first() {
             Some(column) => column.wire,
             None if bounded(modified) && !bounded(created) => "modifiedon",
             None => "createdon",
         };
-        let within = if clock == "modifiedon" { modified } else { created };
-        let nulls_come = !bounded(within) && !query.order.is_empty() && !rows.lacking(clock).is_empty();
+        let within = if time_column == "modifiedon" { modified } else { created };
+        let nulls_come = !bounded(within) && !query.order.is_empty() && !rows.lacking(time_column).is_empty();
         let (order, rest) = if nulls_come {
             (RowOrder::Listed(listed(rows, query, filter.as_ref())), Vec::new())
-        } else if clock == "modifiedon" {
+        } else if time_column == "modifiedon" {
             let start = rows.modified_before(modified.from);
             (RowOrder::Modified(start..rows.modified_before(modified.until).max(start)), without_modified)
         } else {
             let start = rows.created_before(created.from);
             (RowOrder::Created(start..rows.created_before(created.until).max(start)), without_created)
         };
-        let skipped = if bounded(within) { rows.lacking(clock) } else { &[] };
+        let skipped = if bounded(within) { rows.lacking(time_column) } else { &[] };
         let rest = rest.into_iter().reduce(RowFilter::and);
         Self { rows, order, rest, skipped }
     }
@@ -104,7 +104,7 @@ impl<'a> RowCursor<'a> {
     }
 
     /// The rows of `most` steps as one run in order of creation, when they are one.
-    pub(crate) fn run(&self, from: usize, most: usize) -> Option<(Range<usize>, Option<usize>)> {
+    pub(crate) fn contiguous(&self, from: usize, most: usize) -> Option<(Range<usize>, Option<usize>)> {
         let (RowOrder::Created(range), None, []) = (&self.order, &self.rest, self.skipped) else { return None };
         let end = self.len().min(from.saturating_add(most));
         let from = from.min(end);
@@ -112,21 +112,21 @@ impl<'a> RowCursor<'a> {
     }
 
     /// The position of a step, for a link; positions outlive changes of the rows before them.
-    pub(crate) fn place(&self, step: usize) -> Place {
+    pub(crate) fn position(&self, step: usize) -> LinkPosition {
         if matches!(self.order, RowOrder::Listed(_)) {
-            return Place { time: 0, ties: step };
+            return LinkPosition { time: 0, ties: step };
         }
         let Some(time) = step.checked_sub(1).map(|last| self.time(self.row(last))) else {
-            return Place { time: i64::MIN, ties: 0 };
+            return LinkPosition { time: i64::MIN, ties: 0 };
         };
-        Place { time, ties: self.range().start + step - self.before(time) }
+        LinkPosition { time, ties: self.range().start + step - self.before(time) }
     }
 
     /// The step of a position.
-    pub(crate) fn step(&self, place: Place) -> usize {
+    pub(crate) fn step(&self, position: LinkPosition) -> usize {
         let step = match &self.order {
-            RowOrder::Listed(_) => place.ties,
-            _ => (self.before(place.time) + place.ties).saturating_sub(self.range().start),
+            RowOrder::Listed(_) => position.ties,
+            _ => (self.before(position.time) + position.ties).saturating_sub(self.range().start),
         };
         step.min(self.len())
     }
@@ -143,25 +143,25 @@ impl<'a> RowCursor<'a> {
     }
 }
 
-fn matches(rows: &Rows, at: usize, filter: Option<&RowFilter>) -> bool {
+fn matches(rows: &RowSnapshot, at: usize, filter: Option<&RowFilter>) -> bool {
     let Some(filter) = filter else { return true };
     // Rows that a scenario sends raw may be no objects: they match nothing.
-    Fields::read(&rows.json(at)).is_ok_and(|fields| filter.matches(&fields))
+    JsonFields::read(&rows.json(at)).is_ok_and(|fields| filter.matches(&fields))
 }
 
 /// The rows that match, sorted by the columns of the order.
-fn listed(rows: &Rows, query: &Query, filter: Option<&RowFilter>) -> Vec<u32> {
+fn listed(rows: &RowSnapshot, query: &RowQuery, filter: Option<&RowFilter>) -> Vec<u32> {
     let mut listed: Vec<u32> = (0..rows.len()).filter(|at| matches(rows, *at, filter)).map(|at| at as u32).collect();
     listed.sort_by_cached_key(|at| {
         let json = rows.json(*at as usize);
-        let fields = Fields::read(&json).ok();
+        let fields = JsonFields::read(&json).ok();
         query.order.iter().map(|column| sort_key(fields.as_ref(), column)).collect::<Vec<_>>()
     });
     listed
 }
 
 /// A value to order by: nulls first. Columns are times and parts of keys.
-fn sort_key(row: Option<&Fields<'_>>, column: &Column) -> Option<(Option<Instant>, String)> {
+fn sort_key(row: Option<&JsonFields<'_>>, column: &Column) -> Option<(Option<Instant>, String)> {
     let text = row?.text(column.wire)?;
     match column.ty {
         Type::Instant => Instant::parse(&text).map(|at| (Some(at), String::new())),

@@ -4,16 +4,16 @@ use std::cmp::Ordering;
 
 use copilot_lake_tables::{Column, Instant, Type, is_guid};
 
-use crate::data::json_fields::Fields;
+use crate::data::json_fields::JsonFields;
 use crate::http::filter::{Comparison, Filter, Literal, Operator};
-use crate::http::response::Refusal;
+use crate::http::response::ServiceError;
 
 /// A condition on a row.
-pub(crate) type RowFilter = Filter<Condition>;
+pub(crate) type RowFilter = Filter<ColumnCondition>;
 
 /// A comparison of a column with a value.
 #[derive(Debug, Clone)]
-pub(crate) struct Condition {
+pub(crate) struct ColumnCondition {
     pub(crate) column: &'static Column,
     pub(crate) operator: Operator,
     pub(crate) operand: Operand,
@@ -40,18 +40,21 @@ impl TimeRange {
 }
 
 /// Reads the decoded text of `$filter`; `find` knows the columns by wire name.
-pub(crate) fn parse(text: &str, find: impl Fn(&str) -> Result<&'static Column, Refusal>) -> Result<RowFilter, Refusal> {
+pub(crate) fn parse(
+    text: &str,
+    find: impl Fn(&str) -> Result<&'static Column, ServiceError>,
+) -> Result<RowFilter, ServiceError> {
     Filter::parse(text, syntax, |Comparison { property, operator, literal }| {
         let column = find(property)?;
         let operand = operand(column, literal)?;
         if operand == Operand::Null && !matches!(operator, Operator::Equal | Operator::NotEqual) {
             return Err(syntax("null can be compared with eq and ne only"));
         }
-        Ok(Condition { column, operator, operand })
+        Ok(ColumnCondition { column, operator, operand })
     })
 }
 
-fn operand(column: &Column, literal: Literal<'_>) -> Result<Operand, Refusal> {
+fn operand(column: &Column, literal: Literal<'_>) -> Result<Operand, ServiceError> {
     let (operand, shown) = match (literal, column.ty) {
         (Literal::Quoted(text), Type::Text) => return Ok(Operand::Text(text.to_lowercase())),
         (Literal::Quoted(text), _) => (None, format!("'{text}'")),
@@ -68,12 +71,12 @@ fn operand(column: &Column, literal: Literal<'_>) -> Result<Operand, Refusal> {
     operand.ok_or_else(|| {
         let wire = column.wire;
         let message = format!("A binary operator with incompatible types was detected: '{wire}' and '{shown}'.");
-        Refusal::bad_request(&message)
+        ServiceError::bad_request(&message)
     })
 }
 
-fn syntax(what: &str) -> Refusal {
-    Refusal::bad_request(&format!("Syntax error in the $filter expression: {what}."))
+fn syntax(what: &str) -> ServiceError {
+    ServiceError::bad_request(&format!("Syntax error in the $filter expression: {what}."))
 }
 
 impl RowFilter {
@@ -81,7 +84,7 @@ impl RowFilter {
     /// `has_nulls` says that a column that is compared with null has none. `None`: every row matches.
     pub(crate) fn simplified(&self, has_nulls: &dyn Fn(&str) -> bool) -> Option<Self> {
         let about_null = |filter: &Self, of: Operator| {
-            matches!(filter, Self::Compare(Condition { column, operator, operand: Operand::Null })
+            matches!(filter, Self::Compare(ColumnCondition { column, operator, operand: Operand::Null })
                 if *operator == of && !has_nulls(column.wire))
         };
         match self {
@@ -114,7 +117,7 @@ impl RowFilter {
         let mut rest = Vec::new();
         for part in self.all() {
             match part {
-                Self::Compare(Condition { column: of, operator, operand: Operand::Instant(Instant(at)) })
+                Self::Compare(ColumnCondition { column: of, operator, operand: Operand::Instant(Instant(at)) })
                     if of.wire == column && *operator != Operator::NotEqual =>
                 {
                     let (from, until) = match operator {
@@ -132,7 +135,7 @@ impl RowFilter {
     }
 
     /// Whether the row matches. A value that cannot be compared matches nothing but `ne`.
-    pub(crate) fn matches(&self, row: &Fields<'_>) -> bool {
+    pub(crate) fn matches(&self, row: &JsonFields<'_>) -> bool {
         match self {
             Self::And(all) => all.iter().all(|filter| filter.matches(row)),
             Self::Or(any) => any.iter().any(|filter| filter.matches(row)),
@@ -141,8 +144,8 @@ impl RowFilter {
     }
 }
 
-impl Condition {
-    fn matches(&self, row: &Fields<'_>) -> bool {
+impl ColumnCondition {
+    fn matches(&self, row: &JsonFields<'_>) -> bool {
         let text = || row.text(self.column.wire);
         let ordering = match &self.operand {
             Operand::Null => row.raw(self.column.wire).is_none_or(|raw| raw == "null").then_some(Ordering::Equal),

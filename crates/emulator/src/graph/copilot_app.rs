@@ -5,7 +5,7 @@ use crate::scenario::graph::FOLDERS;
 
 /// What a response is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Shape {
+pub(crate) enum ResponseStyle {
     /// Text about a meeting, with a placeholder for it.
     Meeting,
     /// An adaptive card.
@@ -18,12 +18,12 @@ pub(crate) enum Shape {
 
 /// An application class.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct App {
+pub(crate) struct CopilotApp {
     /// `appClass`.
     pub(crate) class: &'static str,
     /// What the responding application is called.
     pub(crate) name: &'static str,
-    pub(crate) shape: Shape,
+    pub(crate) shape: ResponseStyle,
     /// The type of file that prompts are about.
     pub(crate) file: Option<&'static str>,
     /// How often it is used, by folder.
@@ -33,48 +33,54 @@ pub(crate) struct App {
 const fn app(
     class: &'static str,
     name: &'static str,
-    shape: Shape,
+    shape: ResponseStyle,
     file: Option<&'static str>,
     often: [u32; 4],
-) -> App {
-    App { class, name, shape, file, often }
+) -> CopilotApp {
+    CopilotApp { class, name, shape, file, often }
 }
 
 /// What meetings are held in.
-pub(crate) static TEAMS: App =
-    app("IPM.SkypeTeams.Message.Copilot.Teams", "Copilot in Teams", Shape::Meeting, None, [24, 0, 0, 0]);
+pub(crate) static TEAMS: CopilotApp =
+    app("IPM.SkypeTeams.Message.Copilot.Teams", "Copilot in Teams", ResponseStyle::Meeting, None, [24, 0, 0, 0]);
 
-static APPS: [&App; 15] = [
+static APPS: [&CopilotApp; 15] = [
     &TEAMS,
-    &app("IPM.SkypeTeams.Message.Copilot.BizChat", "Microsoft 365 Chat", Shape::Card, None, [40, 30, 0, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.Word", "Copilot in Word", Shape::Html, Some("docx"), [15, 10, 0, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.Excel", "Copilot in Excel", Shape::Html, Some("xlsx"), [10, 4, 0, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.PowerPoint", "Copilot in PowerPoint", Shape::Text, Some("pptx"), [4, 6, 0, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.Outlook", "Copilot in Outlook", Shape::Text, None, [5, 15, 0, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.WebChat", "Microsoft 365 Chat", Shape::Text, None, [0, 20, 10, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.Loop", "Copilot in Loop", Shape::Text, Some("loop"), [0, 3, 8, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.OneNote", "Copilot in OneNote", Shape::Html, None, [0, 3, 8, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.CoworkChat", "Copilot Cowork", Shape::Card, None, [0, 2, 12, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.SharePoint", "Copilot in SharePoint", Shape::Html, None, [0, 1, 8, 4]),
-    &app("IPM.SkypeTeams.Message.Copilot.Whiteboard", "Copilot in Whiteboard", Shape::Text, None, [0, 1, 4, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.ThirdPartyCopilot", "Travel agent", Shape::Text, None, [0, 2, 0, 12]),
+    &app("IPM.SkypeTeams.Message.Copilot.BizChat", "Microsoft 365 Chat", ResponseStyle::Card, None, [40, 30, 0, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.Word", "Copilot in Word", ResponseStyle::Html, Some("docx"), [15, 10, 0, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.Excel", "Copilot in Excel", ResponseStyle::Html, Some("xlsx"), [10, 4, 0, 0]),
+    &app(
+        "IPM.SkypeTeams.Message.Copilot.PowerPoint",
+        "Copilot in PowerPoint",
+        ResponseStyle::Text,
+        Some("pptx"),
+        [4, 6, 0, 0],
+    ),
+    &app("IPM.SkypeTeams.Message.Copilot.Outlook", "Copilot in Outlook", ResponseStyle::Text, None, [5, 15, 0, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.WebChat", "Microsoft 365 Chat", ResponseStyle::Text, None, [0, 20, 10, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.Loop", "Copilot in Loop", ResponseStyle::Text, Some("loop"), [0, 3, 8, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.OneNote", "Copilot in OneNote", ResponseStyle::Html, None, [0, 3, 8, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.CoworkChat", "Copilot Cowork", ResponseStyle::Card, None, [0, 2, 12, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.SharePoint", "Copilot in SharePoint", ResponseStyle::Html, None, [0, 1, 8, 4]),
+    &app("IPM.SkypeTeams.Message.Copilot.Whiteboard", "Copilot in Whiteboard", ResponseStyle::Text, None, [0, 1, 4, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.ThirdPartyCopilot", "Travel agent", ResponseStyle::Text, None, [0, 2, 0, 12]),
     &app(
         "IPM.SkypeTeams.Message.ConnectedAIApp.AzureAI.field-service",
         "field-service",
-        Shape::Text,
+        ResponseStyle::Text,
         None,
         [0, 1, 0, 10],
     ),
     &app(
         "IPM.SkypeTeams.Message.ConnectedAIApp.Entra.88888888-8888-8888-8888-888888888888",
         "Contract check",
-        Shape::Text,
+        ResponseStyle::Text,
         None,
         [0, 1, 0, 6],
     ),
 ];
 
-impl App {
+impl CopilotApp {
     /// The application of a session in a folder.
     pub(crate) fn choose(random: &mut Random, folder: usize) -> &'static Self {
         let total: u64 = APPS.iter().map(|app| u64::from(app.often[folder])).sum();
@@ -90,7 +96,7 @@ impl App {
     }
 
     /// The application of a class; one that is not known is like a chat.
-    pub(crate) fn of(class: &str) -> &'static Self {
+    pub(crate) fn by_class(class: &str) -> &'static Self {
         APPS.into_iter().find(|app| app.class.eq_ignore_ascii_case(class)).unwrap_or(APPS[6])
     }
 
@@ -100,7 +106,7 @@ impl App {
     }
 
     pub(crate) fn conversation(&self) -> &'static str {
-        if self.shape == Shape::Card { "bizchat" } else { "appchat" }
+        if self.shape == ResponseStyle::Card { "bizchat" } else { "appchat" }
     }
 }
 

@@ -10,7 +10,7 @@ use crate::graph::route::What;
 use crate::graph::tenant::Tenant;
 use crate::graph::user_json::{select, write};
 use crate::http::odata::SKIP_TOKEN;
-use crate::http::response::{Answer, Refusal};
+use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::fault::FaultKind;
 
 /// People per page unless `$top` says otherwise, and the most.
@@ -21,35 +21,35 @@ const MOST: usize = 999;
 const KEPT_SECONDS: i64 = 30 * 86_400;
 
 /// A request for people.
-pub(crate) struct PeopleRequest<'a> {
+pub(crate) struct DirectoryRequest<'a> {
     pub(crate) tenant: &'a Tenant,
-    pub(crate) asked: &'a GraphRequest<'a>,
+    pub(crate) request: &'a GraphRequest<'a>,
     pub(crate) now: Instant,
 }
 
-impl PeopleRequest<'_> {
+impl DirectoryRequest<'_> {
     /// Answers with one person.
-    pub(crate) fn one(&self, name: &str) -> Result<Answer, Refusal> {
-        let (select, _) = options(self.asked.query)?;
+    pub(crate) fn one(&self, name: &str) -> Result<HttpResponse, ServiceError> {
+        let (select, _) = options(self.request.query)?;
         let found = self.tenant.find(name).map(|at| (at, &self.tenant.people[at as usize]));
-        let (at, person) = found.filter(|(_, person)| person.deleted.is_none()).ok_or_else(|| missing(name))?;
-        let mut body = format!("{{\"@odata.context\":\"{}$metadata#users/$entity\",", self.asked.root).into_bytes();
+        let (at, person) = found.filter(|(_, person)| person.deleted.is_none()).ok_or_else(|| not_found(name))?;
+        let mut body = format!("{{\"@odata.context\":\"{}$metadata#users/$entity\",", self.request.root).into_bytes();
         let mut rest = Vec::new();
         write(&mut rest, person, at, &select);
         body.extend_from_slice(&rest[1..]);
-        Ok(Answer::json(200, body))
+        Ok(HttpResponse::json(200, body))
     }
 
     /// Answers with a page, and says how many people it has.
-    pub(crate) fn page(&self, what: &What) -> Result<(Answer, usize), Refusal> {
+    pub(crate) fn page(&self, what: &What) -> Result<(HttpResponse, usize), ServiceError> {
         let (base, from) = self.followed()?;
-        if self.asked.faults.has(FaultKind::ExpiredLink) {
+        if self.request.faults.has(FaultKind::ExpiredLink) {
             let message = "The specified page token value has expired and can no longer be included in your request.";
-            return Err(Refusal::new(400, "Directory_ExpiredPageToken", message));
+            return Err(ServiceError::new(400, "Directory_ExpiredPageToken", message));
         }
         let (select, top) = options(base)?;
         let members = match what {
-            What::Members(group) => Some(self.tenant.members(group).ok_or_else(|| missing(group))?),
+            What::Members(group) => Some(self.tenant.members(group).ok_or_else(|| not_found(group))?),
             _ => None,
         };
         let since = self.now.plus_seconds(-KEPT_SECONDS);
@@ -58,10 +58,10 @@ impl PeopleRequest<'_> {
             (_, Some(members), deleted) => deleted.is_none() && members.contains(&at),
             (_, None, deleted) => deleted.is_none(),
         };
-        let most = self.asked.faults.most(top);
+        let most = self.request.faults.most(top);
         let count = self.tenant.people.len() as u32;
         let before = (0..from).rev().find(|at| listed(*at));
-        let again = before.filter(|_| self.asked.faults.has(FaultKind::DuplicateRow));
+        let again = before.filter(|_| self.request.faults.has(FaultKind::DuplicateRow));
         let mut rest = (from..count).filter(|at| listed(*at)).peekable();
         let mut body = Vec::new();
         let mut rows = 0;
@@ -73,27 +73,27 @@ impl PeopleRequest<'_> {
             write(&mut body, &self.tenant.people[at as usize], at, &select);
         }
         let next = rest.next().map(|at| self.link(base, at));
-        let next = next.or_else(|| self.asked.faults.has(FaultKind::ForeignLink).then(|| self.link(base, count)));
-        let head =
-            format!("{{\"@odata.context\":\"{}$metadata#users({})\",", self.asked.root, select.join(",")).into_bytes();
-        Ok((self.asked.page(head, next, body), rows))
+        let next = next.or_else(|| self.request.faults.has(FaultKind::ForeignLink).then(|| self.link(base, count)));
+        let head = format!("{{\"@odata.context\":\"{}$metadata#users({})\",", self.request.root, select.join(","))
+            .into_bytes();
+        Ok((self.request.page(head, next, body), rows))
     }
 
     fn link(&self, base: &str, at: u32) -> String {
         let separator = if base.is_empty() { "" } else { "&" };
-        format!("{}?{base}{separator}{SKIP_TOKEN}={}", self.asked.url, token(base, at))
+        format!("{}?{base}{separator}{SKIP_TOKEN}={}", self.request.url, token(base, at))
     }
 
     /// The query that the client wrote, and the number of the person that a link leads to.
-    fn followed(&self) -> Result<(&str, u32), Refusal> {
-        let query = self.asked.query;
+    fn followed(&self) -> Result<(&str, u32), ServiceError> {
+        let query = self.request.query;
         let Some((base, said)) = query.split_once(&format!("{SKIP_TOKEN}=")) else { return Ok((query, 0)) };
         let base = base.strip_suffix('&').unwrap_or(base);
         let from = URL_SAFE_NO_PAD.decode_to_vec(said).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let from = from.and_then(|text| text.split_once(':')?.0.parse().ok());
         // The only token that is accepted is the one that would be sent again.
         let from = from.filter(|from| token(base, *from) == said);
-        from.map(|from| (base, from)).ok_or_else(|| Refusal::new(400, "Request_BadRequest", "Invalid page token."))
+        from.map(|from| (base, from)).ok_or_else(|| ServiceError::new(400, "Request_BadRequest", "Invalid page token."))
     }
 }
 
@@ -103,7 +103,7 @@ fn token(base: &str, at: u32) -> String {
 }
 
 /// What is selected, and the size of a page.
-fn options(query: &str) -> Result<(Vec<&'static str>, usize), Refusal> {
+fn options(query: &str) -> Result<(Vec<&'static str>, usize), ServiceError> {
     let (mut names, mut top) = (None, USUAL);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         match name.as_ref() {
@@ -112,11 +112,11 @@ fn options(query: &str) -> Result<(Vec<&'static str>, usize), Refusal> {
                 let number = value.parse().ok().filter(|top| (1..=MOST).contains(top));
                 let message =
                     format!("Invalid page size specified: '{value}'. Must be between 1 and {MOST} inclusive.");
-                top = number.ok_or_else(|| Refusal::new(400, "Request_BadRequest", &message))?;
+                top = number.ok_or_else(|| ServiceError::new(400, "Request_BadRequest", &message))?;
             }
             other => {
                 let message = format!("The query parameter '{other}' is not supported.");
-                return Err(Refusal::new(400, "Request_UnsupportedQuery", &message));
+                return Err(ServiceError::new(400, "Request_UnsupportedQuery", &message));
             }
         }
     }
@@ -124,8 +124,8 @@ fn options(query: &str) -> Result<(Vec<&'static str>, usize), Refusal> {
 }
 
 /// Somebody or something that is not there.
-pub(crate) fn missing(name: &str) -> Refusal {
+pub(crate) fn not_found(name: &str) -> ServiceError {
     let message =
         format!("Resource '{name}' does not exist or one of its queried reference-property objects are not present.");
-    Refusal::new(404, "Request_ResourceNotFound", &message)
+    ServiceError::new(404, "Request_ResourceNotFound", &message)
 }

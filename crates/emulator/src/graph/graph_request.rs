@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use crate::http::faults::Due;
-use crate::http::response::Answer;
+use crate::http::faults::TriggeredFaults;
+use crate::http::response::HttpResponse;
 
 /// A request to Graph.
 pub(crate) struct GraphRequest<'a> {
@@ -12,17 +12,17 @@ pub(crate) struct GraphRequest<'a> {
     /// The address without its query.
     pub(crate) url: String,
     pub(crate) query: &'a str,
-    pub(crate) faults: &'a Due<'a>,
+    pub(crate) faults: &'a TriggeredFaults<'a>,
 }
 
 impl GraphRequest<'_> {
     /// A page: its head, its rows and its link.
-    pub(crate) fn page(&self, mut head: Vec<u8>, next: Option<String>, rows: Vec<u8>) -> Answer {
+    pub(crate) fn page(&self, mut head: Vec<u8>, next: Option<String>, rows: Vec<u8>) -> HttpResponse {
         if let Some(link) = next {
             let link = serde_json::Value::String(self.faults.elsewhere(link));
             head.extend_from_slice(format!("\"@odata.nextLink\":{link},").as_bytes());
         }
         head.extend_from_slice(b"\"value\":[");
-        Answer::json(200, Bytes::new()).with([Bytes::from(head), Bytes::from(rows), Bytes::from_static(b"]}")])
+        HttpResponse::json(200, Bytes::new()).with([Bytes::from(head), Bytes::from(rows), Bytes::from_static(b"]}")])
     }
 }

@@ -10,17 +10,17 @@ use serde_json::json;
 use crate::clock::Clock;
 use crate::data::random::guid_text;
 use crate::error::Error;
-use crate::graph::directory::{PeopleRequest, missing};
+use crate::graph::directory::{DirectoryRequest, not_found};
 use crate::graph::explicit::add_explicit;
 use crate::graph::graph_request::GraphRequest;
 use crate::graph::history::HistoryRequest;
-use crate::graph::history_cursor::Present;
+use crate::graph::history_cursor::Visibility;
 use crate::graph::report::served;
-use crate::graph::route::{GraphCall, What};
+use crate::graph::route::{GraphRoute, What};
 use crate::graph::tenant::Tenant;
 use crate::graph::throttle::{Throttle, too_many};
-use crate::http::call::Call;
-use crate::http::response::{Answer, Refusal};
+use crate::http::api_request::ApiRequest;
+use crate::http::response::{HttpResponse, ServiceError};
 use crate::http::token_issuer::challenge;
 use crate::scenario::fault::FaultKind;
 use crate::scenario::graph::{GROUP_ROLE, GraphPhase, GraphSpec, HISTORY_ROLE, USER_ROLE};
@@ -59,8 +59,8 @@ impl EmulatedGraph {
         Arc::clone(&self.tenant.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) const fn present(&self, now: Instant) -> Present {
-        Present { now, late: self.settings.late }
+    pub(crate) const fn visibility(&self, now: Instant) -> Visibility {
+        Visibility { now, late: self.settings.late }
     }
 
     /// Applies what a phase says; `before` was the time until now.
@@ -86,28 +86,28 @@ impl EmulatedGraph {
         let mut counted = self.counted.lock().unwrap_or_else(PoisonError::into_inner);
         let (_, served) = match counted.take().filter(|(at, _)| *at == now.0) {
             Some(known) => counted.insert(known),
-            None => counted.insert((now.0, served(&self.tenant(), self.present(now)))),
+            None => counted.insert((now.0, served(&self.tenant(), self.visibility(now)))),
         };
         served.clone()
     }
 
     /// Answers a call, and says how many rows the answer has.
-    pub(crate) fn answer(&self, route: &GraphCall, call: &Call<'_>) -> (Answer, usize) {
+    pub(crate) fn answer(&self, route: &GraphRoute, call: &ApiRequest<'_>) -> (HttpResponse, usize) {
         let request_id = guid_text(call.shared.recorder.nanos());
         let client_id = call.client_request_id.unwrap_or(&request_id);
-        let (mut answer, rows) = self.admitted(route, call).unwrap_or_else(|refusal| {
+        let (mut answer, rows) = self.admitted(route, call).unwrap_or_else(|error| {
             let date = call.shared.clock.now().floor_second().to_string();
             let mut inner = json!({
                 "date": date.trim_end_matches('Z'), "request-id": request_id, "client-request-id": client_id,
             });
-            if refusal.status == 429 {
+            if error.status == 429 {
                 inner["code"] = "429".into();
                 inner["status"] = "429".into();
-                inner["message"] = refusal.message.as_str().into();
+                inner["message"] = error.message.as_str().into();
             }
-            let body = json!({ "error": { "code": refusal.code, "message": refusal.message, "innerError": inner } });
-            let is_challenge = refusal.status == 401;
-            let mut answer = refusal.into_answer();
+            let body = json!({ "error": { "code": error.code, "message": error.message, "innerError": inner } });
+            let is_challenge = error.status == 401;
+            let mut answer = error.into_response();
             if is_challenge {
                 answer.headers = challenge(&call.origin).headers;
             }
@@ -118,7 +118,7 @@ impl EmulatedGraph {
         (answer, rows)
     }
 
-    fn admitted(&self, route: &GraphCall, call: &Call<'_>) -> Result<(Answer, usize), Refusal> {
+    fn admitted(&self, route: &GraphRoute, call: &ApiRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
         let limit = || match route.what {
             What::History(_) => {
                 let checked = self.throttle.check(call.application.unwrap_or_default());
@@ -126,7 +126,7 @@ impl EmulatedGraph {
             }
             _ => Ok(()),
         };
-        if let Some(page) = call.admit(limit, refusal_of)? {
+        if let Some(page) = call.admit(limit, error_of_fault)? {
             return Ok((page, 0));
         }
         let role = match &route.what {
@@ -136,15 +136,15 @@ impl EmulatedGraph {
         };
         if !self.settings.roles.iter().any(|held| held == role) {
             let message = "Insufficient privileges to complete the operation.";
-            return Err(Refusal::new(403, "Authorization_RequestDenied", message));
+            return Err(ServiceError::new(403, "Authorization_RequestDenied", message));
         }
         if call.method != Method::GET {
-            return Err(Refusal::new(405, "Request_BadRequest", "The emulator's tenant can be read only."));
+            return Err(ServiceError::new(405, "Request_BadRequest", "The emulator's tenant can be read only."));
         }
         let (root, url) = (format!("{}/{}/", call.origin, route.version), format!("{}{}", call.origin, call.path));
         let request = GraphRequest { root, url, query: call.query, faults: &call.faults };
         let (tenant, now) = (self.tenant(), call.shared.clock.now());
-        let people = PeopleRequest { tenant: &tenant, asked: &request, now };
+        let people = DirectoryRequest { tenant: &tenant, request: &request, now };
         match &route.what {
             What::Users | What::Deleted | What::Members(_) => people.page(&route.what),
             What::User(name) => Ok((people.one(name)?, 1)),
@@ -153,8 +153,8 @@ impl EmulatedGraph {
                 let history = HistoryRequest {
                     tenant: &tenant,
                     user,
-                    asked: &request,
-                    present: self.present(now),
+                    request: &request,
+                    visibility: self.visibility(now),
                     whole_seconds: self.settings.whole_seconds,
                     refuse_filters: self.settings.refuse_filters,
                 };
@@ -164,51 +164,51 @@ impl EmulatedGraph {
             }
             What::Unknown(name) => {
                 let message = format!("Resource not found for the segment '{name}'.");
-                Err(Refusal::new(400, "BadRequest", &message))
+                Err(ServiceError::new(400, "BadRequest", &message))
             }
         }
     }
 
     /// The user whose history may be read.
-    fn history_of(&self, tenant: &Tenant, name: &str) -> Result<u32, Refusal> {
+    fn history_of(&self, tenant: &Tenant, name: &str) -> Result<u32, ServiceError> {
         if self.settings.everyone_forbidden {
             return Err(forbidden());
         }
-        let user = tenant.find(name).ok_or_else(|| missing(name))?;
+        let user = tenant.find(name).ok_or_else(|| not_found(name))?;
         let person = &tenant.people[user as usize];
         if let Some(spec) = &person.spec
             && let Some(status) = spec.status.filter(|status| *status != 200)
         {
             let usual = match status {
-                404 => missing(name),
+                404 => not_found(name),
                 403 => forbidden(),
-                status => Refusal::new(status, "UnknownError", ""),
+                status => ServiceError::new(status, "UnknownError", ""),
             };
             return Err(usual.instead(spec.code.as_deref(), spec.message.as_deref()));
         }
         if self.settings.refuse_unlicensed && !person.licensed() {
-            return Err(Refusal::new(403, "Forbidden", "The user has no valid Copilot license."));
+            return Err(ServiceError::new(403, "Forbidden", "The user has no valid Copilot license."));
         }
         Ok(user)
     }
 }
 
-fn forbidden() -> Refusal {
-    Refusal::new(403, "Forbidden", "UnknownError")
+fn forbidden() -> ServiceError {
+    ServiceError::new(403, "Forbidden", "UnknownError")
 }
 
 /// The refusal that a fault is, when it is one.
-fn refusal_of(fault: FaultKind) -> Option<Refusal> {
+fn error_of_fault(fault: FaultKind) -> Option<ServiceError> {
     Some(match fault {
         FaultKind::Unauthorized => {
             let message = "Access token is empty, expired or not for this service.";
-            Refusal::new(401, "InvalidAuthenticationToken", message)
+            ServiceError::new(401, "InvalidAuthenticationToken", message)
         }
         FaultKind::NoPrivilege | FaultKind::NoMember => forbidden(),
-        FaultKind::Timeout => Refusal::new(408, "RequestTimeout", "The request timed out."),
+        FaultKind::Timeout => ServiceError::new(408, "RequestTimeout", "The request timed out."),
         FaultKind::TooManyRequests => too_many(),
-        FaultKind::Internal => Refusal::new(500, "InternalServerError", "Failed to execute request."),
-        FaultKind::Unavailable => Refusal::new(503, "ServiceUnavailable", "The service is unavailable."),
+        FaultKind::Internal => ServiceError::new(500, "InternalServerError", "Failed to execute request."),
+        FaultKind::Unavailable => ServiceError::new(503, "ServiceUnavailable", "The service is unavailable."),
         _ => return None,
     })
 }

@@ -2,29 +2,29 @@
 
 use copilot_lake_tables::Instant;
 
-use crate::graph::generated::{Block, Made, Strand};
+use crate::graph::explicit_interaction::ExplicitInteraction;
+use crate::graph::generated_interaction::{GeneratedInteraction, InteractionBlock, InteractionSequence};
 use crate::graph::history_filter::HistoryFilter;
-use crate::graph::spelled::Spelled;
 use crate::graph::tenant::Tenant;
 use crate::scenario::graph::Late;
 
 /// An interaction that was found.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Found<'a> {
-    Made(Made),
-    Spelled(&'a Spelled),
+pub(crate) enum HistoryEntry<'a> {
+    Generated(GeneratedInteraction),
+    Explicit(&'a ExplicitInteraction),
 }
 
 /// When the service looks, and how late interactions may be.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Present {
+pub(crate) struct Visibility {
     pub(crate) now: Instant,
     pub(crate) late: Late,
 }
 
-impl Present {
+impl Visibility {
     /// When a generated interaction can be read, in microseconds.
-    fn arrives(&self, made: &Made) -> i64 {
+    fn arrives(&self, made: &GeneratedInteraction) -> i64 {
         let mut random = made.random(0x6C61_7465);
         if random.below(10_000) >= (self.late.share * 10_000.0).round() as u64 {
             return made.created();
@@ -35,45 +35,45 @@ impl Present {
 }
 
 /// A walk over the interactions of a person in a folder, newest first.
-pub(crate) struct Walk<'a> {
-    strands: Vec<Along>,
-    spelled: &'a [Spelled],
+pub(crate) struct HistoryCursor<'a> {
+    sequences: Vec<SequenceCursor>,
+    explicit: &'a [ExplicitInteraction],
     folder: usize,
     filter: &'a HistoryFilter,
-    present: Present,
+    visibility: Visibility,
 }
 
 /// A place in a strand: what is left of a block, and the blocks before it.
-struct Along {
-    strand: Strand,
+struct SequenceCursor {
+    sequence: InteractionSequence,
     /// Blocks that are left, the one at hand not counted.
     blocks: u32,
-    block: Option<(Block, usize)>,
+    block: Option<(InteractionBlock, usize)>,
 }
 
-impl Along {
+impl SequenceCursor {
     /// The end of a strand, without the blocks that are wholly at or after a moment.
-    fn new(strand: Strand, before: i64) -> Self {
+    fn new(sequence: InteractionSequence, before: i64) -> Self {
         let before = before.div_euclid(1_000);
-        let (mut low, mut high) = (0, strand.blocks());
+        let (mut low, mut high) = (0, sequence.blocks());
         while low < high {
             let middle = low + (high - low) / 2;
-            if strand.begins(middle) <= before { low = middle + 1 } else { high = middle }
+            if sequence.begins(middle) <= before { low = middle + 1 } else { high = middle }
         }
-        let mut along = Self { strand, blocks: low, block: None };
-        along.load();
-        along
+        let mut cursor = Self { sequence, blocks: low, block: None };
+        cursor.load();
+        cursor
     }
 
     fn load(&mut self) {
         self.block = self.blocks.checked_sub(1).map(|number| {
             self.blocks = number;
-            let block = self.strand.block(number);
+            let block = self.sequence.block(number);
             (block, block.rows())
         });
     }
 
-    fn newest(&self) -> Option<&Made> {
+    fn newest(&self) -> Option<&GeneratedInteraction> {
         let (block, left) = self.block.as_ref()?;
         block.get(left.checked_sub(1)?)
     }
@@ -88,62 +88,62 @@ impl Along {
     }
 }
 
-impl<'a> Walk<'a> {
+impl<'a> HistoryCursor<'a> {
     pub(crate) fn new(
         tenant: &'a Tenant,
         user: u32,
         folder: usize,
         filter: &'a HistoryFilter,
-        present: Present,
+        visibility: Visibility,
     ) -> Self {
-        let before = filter.before.min(present.now.0.saturating_add(1));
-        let strands = tenant.strands(user, folder).map(|strand| Along::new(strand, before)).collect();
-        let spelled = tenant.spelled.get(&user).map_or(&[][..], Vec::as_slice);
-        Self { strands, spelled, folder, filter, present }
+        let before = filter.before.min(visibility.now.0.saturating_add(1));
+        let sequences = tenant.sequences(user, folder).map(|sequence| SequenceCursor::new(sequence, before)).collect();
+        let explicit = tenant.explicit.get(&user).map_or(&[][..], Vec::as_slice);
+        Self { sequences, explicit, folder, filter, visibility }
     }
 
     /// The newest interaction that is left, whether it is wanted or not.
-    fn step(&mut self) -> Option<Found<'a>> {
-        let created = |along: &Along| along.newest().map(Made::created);
-        let newest = self.strands.iter().enumerate().filter_map(|(at, along)| Some((created(along)?, at))).max();
-        match (newest, self.spelled.split_last()) {
+    fn step(&mut self) -> Option<HistoryEntry<'a>> {
+        let created = |cursor: &SequenceCursor| cursor.newest().map(GeneratedInteraction::created);
+        let newest = self.sequences.iter().enumerate().filter_map(|(at, cursor)| Some((created(cursor)?, at))).max();
+        match (newest, self.explicit.split_last()) {
             (newest, Some((last, rest))) if newest.is_none_or(|(created, _)| last.created >= created) => {
-                self.spelled = rest;
-                Some(Found::Spelled(last))
+                self.explicit = rest;
+                Some(HistoryEntry::Explicit(last))
             }
             (Some((created, at)), _) => {
-                let along = &mut self.strands[at];
-                let made = *along.newest()?;
-                along.pass();
+                let cursor = &mut self.sequences[at];
+                let made = *cursor.newest()?;
+                cursor.pass();
                 if created <= self.filter.after {
                     // What is left of it is older.
-                    self.strands.swap_remove(at);
+                    self.sequences.swap_remove(at);
                 }
-                Some(Found::Made(made))
+                Some(HistoryEntry::Generated(made))
             }
             (None, _) => None,
         }
     }
 
-    fn wanted(&self, found: &Found<'_>) -> bool {
-        let now = self.present.now.0;
+    fn wanted(&self, found: &HistoryEntry<'_>) -> bool {
+        let now = self.visibility.now.0;
         match found {
-            Found::Made(made) => {
-                self.filter.matches(made.created(), made.app.class) && self.present.arrives(made) <= now
+            HistoryEntry::Generated(made) => {
+                self.filter.matches(made.created(), made.app.class) && self.visibility.arrives(made) <= now
             }
-            Found::Spelled(spelled) => {
-                spelled.folder == self.folder
-                    && self.filter.matches(spelled.created, &spelled.class)
-                    && spelled.arrives <= now
+            HistoryEntry::Explicit(explicit) => {
+                explicit.folder == self.folder
+                    && self.filter.matches(explicit.created, &explicit.class)
+                    && explicit.arrives <= now
             }
         }
     }
 }
 
-impl<'a> Iterator for Walk<'a> {
-    type Item = Found<'a>;
+impl<'a> Iterator for HistoryCursor<'a> {
+    type Item = HistoryEntry<'a>;
 
-    fn next(&mut self) -> Option<Found<'a>> {
+    fn next(&mut self) -> Option<HistoryEntry<'a>> {
         loop {
             let found = self.step()?;
             if self.wanted(&found) {

@@ -3,7 +3,7 @@
 use copilot_lake_tables::Instant;
 
 use crate::http::filter::{Comparison, Filter, Literal, Operator};
-use crate::http::response::Refusal;
+use crate::http::response::ServiceError;
 
 /// Which interactions are selected.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl HistoryFilter {
     }
 
     /// Reads the decoded text; `whole_seconds`: finer times are refused.
-    pub(crate) fn parse(text: &str, whole_seconds: bool) -> Result<Self, Refusal> {
+    pub(crate) fn parse(text: &str, whole_seconds: bool) -> Result<Self, ServiceError> {
         let filter = Filter::parse(text, invalid, |comparison| term(comparison, whole_seconds))?;
         let (mut after, mut before, mut classes) = (None, None, Vec::new());
         for part in filter.all() {
@@ -56,7 +56,7 @@ impl HistoryFilter {
         match (after, before) {
             (None, None) => Ok(Self { classes, ..Self::ALL }),
             (Some(after), Some(before)) => Ok(Self { after, before, classes }),
-            _ => Err(Refusal::new(500, "InternalServerError", "Failed to execute request.")),
+            _ => Err(ServiceError::new(500, "InternalServerError", "Failed to execute request.")),
         }
     }
 }
@@ -68,7 +68,7 @@ fn class(filter: &Filter<Term>) -> Option<String> {
     }
 }
 
-fn term(Comparison { property, operator, literal }: Comparison<'_>, whole_seconds: bool) -> Result<Term, Refusal> {
+fn term(Comparison { property, operator, literal }: Comparison<'_>, whole_seconds: bool) -> Result<Term, ServiceError> {
     match (property, operator, literal) {
         ("createdDateTime", Operator::Greater, literal) => instant(&literal, whole_seconds).map(Term::After),
         ("createdDateTime", Operator::Less, literal) => instant(&literal, whole_seconds).map(Term::Before),
@@ -83,12 +83,12 @@ fn term(Comparison { property, operator, literal }: Comparison<'_>, whole_second
             };
             let message =
                 format!("The entity property '{property}' and operationKind '{kind}' is not allowed in $filter query.");
-            Err(Refusal::new(400, "BadRequest", &message))
+            Err(ServiceError::new(400, "BadRequest", &message))
         }
     }
 }
 
-fn instant(literal: &Literal<'_>, whole_seconds: bool) -> Result<i64, Refusal> {
+fn instant(literal: &Literal<'_>, whole_seconds: bool) -> Result<i64, ServiceError> {
     let text: &str = match literal {
         Literal::Word(word) if word.len() > 10 && !(whole_seconds && word.contains('.')) => word,
         _ => "",
@@ -97,8 +97,8 @@ fn instant(literal: &Literal<'_>, whole_seconds: bool) -> Result<i64, Refusal> {
     at.map(|at| at.0).ok_or_else(|| invalid(&format!("{literal:?} is not a time that is supported")))
 }
 
-fn invalid(what: &str) -> Refusal {
-    Refusal::new(400, "BadRequest", &format!("Invalid filter clause: {what}."))
+fn invalid(what: &str) -> ServiceError {
+    ServiceError::new(400, "BadRequest", &format!("Invalid filter clause: {what}."))
 }
 
 #[cfg(test)]

@@ -3,10 +3,10 @@
 use std::fmt::Write;
 
 use crate::data::json::string;
-use crate::data::people::Language;
 use crate::data::random::{Random, mix};
-use crate::graph::copilot_app::Shape;
-use crate::graph::generated::Made;
+use crate::data::representatives::Language;
+use crate::graph::copilot_app::ResponseStyle;
+use crate::graph::generated_interaction::GeneratedInteraction;
 use crate::graph::phrases::{heading, language, passage, prompt, sentence, title};
 
 /// What is attached to an interaction.
@@ -45,7 +45,7 @@ pub(crate) struct Cite {
 }
 
 /// The id of the meeting's thread.
-pub(crate) fn thread(out: &mut String, made: &Made) {
+pub(crate) fn thread(out: &mut String, made: &GeneratedInteraction) {
     // Writing to a string cannot fail.
     let _ = write!(out, "19:meeting_{:016x}{:016x}@thread.v2", mix(made.session, 1), mix(made.session, 2));
 }
@@ -55,13 +55,13 @@ pub(crate) fn card_id(out: &mut String, seed: u64) {
 }
 
 /// Appends the body's content to an empty text.
-pub(crate) fn content(out: &mut String, made: &Made) -> Body {
+pub(crate) fn content(out: &mut String, made: &GeneratedInteraction) -> Body {
     let random = &mut made.random(1);
     let language = language(made.asker);
-    if made.response { response(out, made, random, language) } else { asked(out, made, random, language) }
+    if made.response { response_body(out, made, random, language) } else { prompt_body(out, made, random, language) }
 }
 
-fn asked(out: &mut String, made: &Made, random: &mut Random, language: Language) -> Body {
+fn prompt_body(out: &mut String, made: &GeneratedInteraction, random: &mut Random, language: Language) -> Body {
     let mut body = Body::text();
     match random.below(100) {
         // Prompts that applications make by themselves.
@@ -84,36 +84,36 @@ fn asked(out: &mut String, made: &Made, random: &mut Random, language: Language)
         }
         _ => out.push_str(prompt(random, language)),
     }
-    if made.app.shape == Shape::Meeting && random.chance(300) {
+    if made.app.shape == ResponseStyle::Meeting && random.chance(300) {
         body.attached = Attached::Meeting;
         placeholder(out, body.attached, made, false);
     }
     body
 }
 
-fn response(out: &mut String, made: &Made, random: &mut Random, language: Language) -> Body {
+fn response_body(out: &mut String, made: &GeneratedInteraction, random: &mut Random, language: Language) -> Body {
     let mut body = Body::text();
     if random.chance(25) {
         return body;
     }
     match made.app.shape {
-        Shape::Meeting => {
+        ResponseStyle::Meeting => {
             let length = 80 + random.below(500);
             passage(out, random, language, length);
             body.attached = Attached::Meeting;
             placeholder(out, body.attached, made, random.chance(300));
         }
-        Shape::Card if random.chance(800) => {
+        ResponseStyle::Card if random.chance(800) => {
             let escaped = random.chance(350);
             body.html = !escaped;
             body.attached = Attached::Card(mix(made.seed, 3));
             placeholder(out, body.attached, made, escaped);
         }
-        Shape::Html => {
+        ResponseStyle::Html => {
             body.html = true;
             html(out, random, language);
         }
-        Shape::Card | Shape::Text => {
+        ResponseStyle::Card | ResponseStyle::Text => {
             let length = 120 + random.below(900);
             passage(out, random, language, length);
             if random.chance(300) {
@@ -125,7 +125,7 @@ fn response(out: &mut String, made: &Made, random: &mut Random, language: Langua
 }
 
 /// Appends the placeholder of what is attached; the service escapes some although the type is text.
-fn placeholder(out: &mut String, attached: Attached, made: &Made, escaped: bool) {
+fn placeholder(out: &mut String, attached: Attached, made: &GeneratedInteraction, escaped: bool) {
     let (open, close) = if escaped {
         ("&lt;attachment id=&quot;", "&quot;&gt;&lt;/attachment&gt;")
     } else {
@@ -168,7 +168,7 @@ fn html(out: &mut String, random: &mut Random, language: Language) {
 }
 
 /// What an answer cites. Only cards do.
-pub(crate) fn cites(made: &Made) -> Vec<Cite> {
+pub(crate) fn cites(made: &GeneratedInteraction) -> Vec<Cite> {
     let mut random = made.random(2);
     let count = 1 + random.below(3);
     let cite = |_| {
@@ -190,7 +190,7 @@ pub(crate) fn cites(made: &Made) -> Vec<Cite> {
 }
 
 /// Appends an adaptive card: the same text twice, with links and citations and with footnotes.
-pub(crate) fn card(out: &mut Vec<u8>, made: &Made) {
+pub(crate) fn card(out: &mut Vec<u8>, made: &GeneratedInteraction) {
     let language = language(made.asker);
     let cites = cites(made);
     let block = |footnotes: bool| {

@@ -3,8 +3,8 @@
 use crate::data::dates::Dates;
 use crate::data::json::{number, quote, quoted_guid, string};
 use crate::data::random::{Random, guid, mix};
-use crate::graph::copilot_app::Shape;
-use crate::graph::generated::Made;
+use crate::graph::copilot_app::ResponseStyle;
+use crate::graph::generated_interaction::GeneratedInteraction;
 use crate::graph::interaction_body::{self, Attached, Body, card, card_id, cites};
 use crate::graph::phrases::{language, locale, title};
 use crate::graph::tenant::Tenant;
@@ -14,7 +14,7 @@ use crate::identity::TENANT_ID;
 const COPILOT_APP: &[u8] = b"fb8d773d-7ef8-4ec0-a117-179f88add510";
 
 /// Writes interactions; keeps what is made again for each.
-pub(crate) struct Renderer<'a> {
+pub(crate) struct InteractionRenderer<'a> {
     tenant: &'a Tenant,
     dates: Dates,
     content: String,
@@ -22,21 +22,21 @@ pub(crate) struct Renderer<'a> {
     card: Vec<u8>,
 }
 
-impl<'a> Renderer<'a> {
+impl<'a> InteractionRenderer<'a> {
     pub(crate) fn new(tenant: &'a Tenant) -> Self {
         let (content, text, card) = (String::new(), String::new(), Vec::new());
         Self { tenant, dates: Dates::default(), content, text, card }
     }
 
     /// The content of a generated interaction's body.
-    pub(crate) fn content(&mut self, made: &Made) -> &str {
+    pub(crate) fn content(&mut self, made: &GeneratedInteraction) -> &str {
         self.content.clear();
         interaction_body::content(&mut self.content, made);
         &self.content
     }
 
     /// Appends `createdDateTime`: as many digits as it needs.
-    pub(crate) fn created(&mut self, out: &mut Vec<u8>, made: &Made) {
+    pub(crate) fn created(&mut self, out: &mut Vec<u8>, made: &GeneratedInteraction) {
         self.dates.instant(out, made.ms.div_euclid(1_000));
         let fraction = made.ms.rem_euclid(1_000) * 10_000 + i64::from(made.ticks);
         if fraction > 0 {
@@ -49,7 +49,7 @@ impl<'a> Renderer<'a> {
     }
 
     /// Appends a generated interaction.
-    pub(crate) fn made(&mut self, out: &mut Vec<u8>, made: &Made) {
+    pub(crate) fn made(&mut self, out: &mut Vec<u8>, made: &GeneratedInteraction) {
         self.content.clear();
         let body = interaction_body::content(&mut self.content, made);
         let mut random = made.random(10);
@@ -110,8 +110,8 @@ impl<'a> Renderer<'a> {
     }
 
     /// What it is about. Responses about meetings mostly do not say.
-    fn contexts(&mut self, out: &mut Vec<u8>, made: &Made, random: &mut Random) {
-        if made.app.shape == Shape::Meeting {
+    fn contexts(&mut self, out: &mut Vec<u8>, made: &GeneratedInteraction, random: &mut Random) {
+        if made.app.shape == ResponseStyle::Meeting {
             if made.response && random.chance(600) {
                 return;
             }
@@ -133,14 +133,14 @@ impl<'a> Renderer<'a> {
         out.push(b'}');
     }
 
-    fn thread(&mut self, out: &mut Vec<u8>, made: &Made) {
+    fn thread(&mut self, out: &mut Vec<u8>, made: &GeneratedInteraction) {
         self.text.clear();
         interaction_body::thread(&mut self.text, made);
         out.extend_from_slice(self.text.as_bytes());
     }
 
     /// Who wrote it. The order of the names differs between prompts and responses, as the service's does.
-    fn from(&self, out: &mut Vec<u8>, made: &Made, random: &mut Random) {
+    fn from(&self, out: &mut Vec<u8>, made: &GeneratedInteraction, random: &mut Random) {
         let device: &[u8] = match random.below(1_000) {
             0..=39 => b"\"Windows 11 desktop\"",
             40..=49 => b"{\"id\":null,\"displayName\":\"iPhone\"}",
@@ -184,7 +184,7 @@ impl<'a> Renderer<'a> {
         out.push(b'}');
     }
 
-    fn attachment(&mut self, out: &mut Vec<u8>, made: &Made, attached: Attached) {
+    fn attachment(&mut self, out: &mut Vec<u8>, made: &GeneratedInteraction, attached: Attached) {
         match attached {
             Attached::Nothing => {}
             Attached::Meeting => {
@@ -210,7 +210,7 @@ impl<'a> Renderer<'a> {
         }
     }
 
-    fn mention(&self, out: &mut Vec<u8>, made: &Made, body: Body) {
+    fn mention(&self, out: &mut Vec<u8>, made: &GeneratedInteraction, body: Body) {
         if !body.mentions {
             return;
         }
@@ -236,7 +236,7 @@ fn field(out: &mut Vec<u8>, name: &str, value: &str) {
 }
 
 /// What an answer cites: meetings twice, as an event and as a meeting.
-fn links(out: &mut Vec<u8>, made: &Made) {
+fn links(out: &mut Vec<u8>, made: &GeneratedInteraction) {
     let mut first = true;
     for cite in cites(made) {
         let kinds: &[&str] = if cite.meeting { &["Event", "Meeting"] } else { &["File"] };

@@ -6,7 +6,8 @@
 pub(crate) mod copilot_app;
 pub(crate) mod directory;
 pub(crate) mod explicit;
-pub(crate) mod generated;
+pub(crate) mod explicit_interaction;
+pub(crate) mod generated_interaction;
 pub(crate) mod graph_request;
 pub(crate) mod handler;
 pub(crate) mod history;
@@ -18,7 +19,6 @@ pub(crate) mod phrases;
 pub(crate) mod report;
 pub(crate) mod route;
 pub(crate) mod service_plans;
-pub(crate) mod spelled;
 pub(crate) mod tenant;
 pub(crate) mod throttle;
 pub(crate) mod user;

@@ -1,7 +1,7 @@
 //! Sentences that people write to Copilot and that it answers with, in three languages.
 
-use crate::data::people::Language;
 use crate::data::random::Random;
+use crate::data::representatives::Language;
 
 /// The language of a person.
 pub(crate) const fn language(user: u32) -> Language {

@@ -3,12 +3,12 @@
 use serde_json::{Value, json};
 
 use crate::data::json::number;
-use crate::data::json_fields::Fields;
-use crate::graph::history_cursor::{Found, Present, Walk};
+use crate::data::json_fields::JsonFields;
+use crate::graph::history_cursor::{HistoryCursor, HistoryEntry, Visibility};
 use crate::graph::history_filter::HistoryFilter;
-use crate::graph::interaction_json::{Renderer, session_id};
+use crate::graph::interaction_json::{InteractionRenderer, session_id};
 use crate::graph::tenant::Tenant;
-use crate::graph::user::Person;
+use crate::graph::user::TenantUser;
 use crate::served::GraphServed;
 
 /// An interaction that can be read now.
@@ -38,14 +38,14 @@ impl Interaction<'_> {
 }
 
 /// Calls for every interaction of a person that can be read now, in the order in which pages have them.
-pub(crate) fn interactions(tenant: &Tenant, user: u32, present: Present, each: &mut dyn FnMut(&Interaction<'_>)) {
+pub(crate) fn interactions(tenant: &Tenant, user: u32, visibility: Visibility, each: &mut dyn FnMut(&Interaction<'_>)) {
     let id = tenant.people[user as usize].id();
-    let mut renderer = Renderer::new(tenant);
+    let mut renderer = InteractionRenderer::new(tenant);
     let (mut session, mut number_text, mut created) = (Vec::new(), Vec::new(), Vec::new());
     for folder in 0..tenant.folders {
-        for found in Walk::new(tenant, user, folder, &HistoryFilter::ALL, present) {
+        for found in HistoryCursor::new(tenant, user, folder, &HistoryFilter::ALL, visibility) {
             match found {
-                Found::Made(made) => {
+                HistoryEntry::Generated(made) => {
                     session.clear();
                     if made.session > 0 {
                         session_id(&mut session, made.session);
@@ -65,10 +65,10 @@ pub(crate) fn interactions(tenant: &Tenant, user: u32, present: Present, each: &
                         body: renderer.content(&made),
                     });
                 }
-                Found::Spelled(spelled) => {
-                    let Ok(fields) = Fields::read(&spelled.json) else { continue };
+                HistoryEntry::Explicit(explicit) => {
+                    let Ok(fields) = JsonFields::read(&explicit.json) else { continue };
                     let text = |name: &str| fields.text(name).unwrap_or_default();
-                    let body = fields.raw("body").and_then(|body| Fields::read(body.as_bytes()).ok());
+                    let body = fields.raw("body").and_then(|body| JsonFields::read(body.as_bytes()).ok());
                     let body = body.as_ref().and_then(|body| body.text("content")).unwrap_or_default();
                     each(&Interaction {
                         user_id: &id,
@@ -88,7 +88,7 @@ pub(crate) fn interactions(tenant: &Tenant, user: u32, present: Present, each: &
 /// Everyone who is or was there.
 pub(crate) fn user_lines(tenant: &Tenant) -> Vec<Value> {
     let groups: Vec<_> = tenant.group_ids().map(|id| (id, tenant.members(id).unwrap_or_default())).collect();
-    let line = |(person, at): (&Person, u32)| {
+    let line = |(person, at): (&TenantUser, u32)| {
         let groups = groups.iter().filter(|(_, members)| members.contains(&at)).map(|(id, _)| id);
         json!({
             "id": person.id(),
@@ -103,11 +103,11 @@ pub(crate) fn user_lines(tenant: &Tenant) -> Vec<Value> {
 }
 
 /// What a tenant has now, without what was sent of it.
-pub(crate) fn served(tenant: &Tenant, present: Present) -> GraphServed {
+pub(crate) fn served(tenant: &Tenant, visibility: Visibility) -> GraphServed {
     let there = || tenant.people.iter().filter(|person| person.deleted.is_none());
     let places = (0..tenant.people.len() as u32).flat_map(|user| (0..tenant.folders).map(move |folder| (user, folder)));
-    let counts =
-        places.map(|(user, folder)| Walk::new(tenant, user, folder, &HistoryFilter::ALL, present).count() as u64);
+    let counts = places
+        .map(|(user, folder)| HistoryCursor::new(tenant, user, folder, &HistoryFilter::ALL, visibility).count() as u64);
     GraphServed {
         users: there().count() as u64,
         licensed: there().filter(|person| person.licensed()).count() as u64,

@@ -5,7 +5,7 @@ use crate::http::request_kind::RequestKind;
 
 /// A call of Microsoft Graph.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct GraphCall {
+pub(crate) struct GraphRoute {
     /// `v1.0` or `beta`.
     pub(crate) version: &'static str,
     pub(crate) what: What,
@@ -22,9 +22,9 @@ pub(crate) enum What {
     Unknown(String),
 }
 
-impl GraphCall {
+impl GraphRoute {
     /// Reads the parts of a path; letters have no case. `None`: it is none of Graph.
-    pub(crate) fn of(parts: &[&str]) -> Option<Self> {
+    pub(crate) fn parse(parts: &[&str]) -> Option<Self> {
         let (version, rest) = parts.split_first()?;
         let version = ["v1.0", "beta"].into_iter().find(|known| known.eq_ignore_ascii_case(version))?;
         let parts: Vec<_> = rest.iter().map(|part| decode(part)).collect();

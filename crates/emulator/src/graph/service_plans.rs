@@ -4,7 +4,7 @@ use copilot_lake_tables::Instant;
 use serde_json::{Value, json};
 
 use crate::data::random::{Random, mix};
-use crate::graph::user::{BUSINESS_CHAT, Licence, Person};
+use crate::graph::user::{BUSINESS_CHAT, Licence, TenantUser};
 
 /// What everyone has.
 const OFFICE: [(&str, &str); 3] = [
@@ -34,7 +34,7 @@ const SALES: [&str; 2] = ["8ba1ff15-7bf6-4620-b65c-ecedb6942766", "a933a62f-c3fb
 const COPILOT: &str = "MicrosoftCopilot";
 
 /// The value of `assignedPlans`.
-pub(crate) fn assigned_plans(person: &Person) -> Value {
+pub(crate) fn assigned_plans(person: &TenantUser) -> Value {
     if let Some(plans) = person.spec.as_ref().and_then(|spec| spec.plans.as_ref()) {
         let said = plans.iter().map(|plan| {
             let at = plan.assigned.map_or(assigned(person, 0), |at| at.0);
@@ -75,7 +75,7 @@ pub(crate) fn assigned_plans(person: &Person) -> Value {
 }
 
 /// When somebody got a licence.
-fn assigned(person: &Person, number: u64) -> Instant {
+fn assigned(person: &TenantUser, number: u64) -> Instant {
     const FIRST: i64 = 1_706_745_600;
     let mut random = Random::new(mix(person.seed, 0x6173_7367 + number));
     Instant::from_seconds(FIRST + (number * 300 * 86_400) as i64 + random.below(280 * 86_400) as i64)

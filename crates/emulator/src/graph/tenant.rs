@@ -7,23 +7,23 @@ use copilot_lake_tables::Instant;
 use crate::data::random::{Random, hash, mix};
 use crate::error::Error;
 use crate::graph::copilot_app::share;
-use crate::graph::generated::{BLOCK, Strand, Whose};
-use crate::graph::spelled::Spelled;
-use crate::graph::user::{Licence, Person};
+use crate::graph::explicit_interaction::ExplicitInteraction;
+use crate::graph::generated_interaction::{BLOCK, InteractionSequence, SequenceOwner};
+use crate::graph::user::{Licence, TenantUser};
 use crate::graph::working_hours::work;
-use crate::scenario::graph::{GraphSpec, GroupSpec, UserSpec, Who};
+use crate::scenario::graph::{GraphSpec, GroupSpec, UserReference, UserSpec};
 
 /// The state of a tenant.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tenant {
     pub(crate) seed: u64,
     pub(crate) folders: usize,
-    pub(crate) people: Vec<Person>,
+    pub(crate) people: Vec<TenantUser>,
     /// People by the numbers of their ids and principal names.
     index: HashMap<u64, u32>,
     waves: Vec<Wave>,
     /// Interactions that the scenario spells out, by person.
-    pub(crate) spelled: HashMap<u32, Vec<Spelled>>,
+    pub(crate) explicit: HashMap<u32, Vec<ExplicitInteraction>>,
     groups: Vec<GroupSpec>,
 }
 
@@ -90,10 +90,10 @@ impl Tenant {
     }
 
     /// The number of a person whom a scenario names.
-    pub(crate) fn who(&self, who: &Who) -> Result<u32, Error> {
+    pub(crate) fn who(&self, who: &UserReference) -> Result<u32, Error> {
         let found = match who {
-            Who::Index(at) => Some(*at).filter(|at| (*at as usize) < self.people.len()),
-            Who::Name(name) => self.find(name),
+            UserReference::Index(at) => Some(*at).filter(|at| (*at as usize) < self.people.len()),
+            UserReference::Name(name) => self.find(name),
         };
         found.ok_or_else(|| Error::scenario(format!("no user {who:?}")))
     }
@@ -101,12 +101,13 @@ impl Tenant {
     /// Adds or changes a person.
     fn user(&mut self, spec: &UserSpec) -> Result<(), Error> {
         let known = match spec.index {
-            Some(at) => Some(self.who(&Who::Index(at))?),
+            Some(at) => Some(self.who(&UserReference::Index(at))?),
             None => spec.id.as_ref().and_then(|id| self.find(id)),
         };
         let at = known.unwrap_or_else(|| {
             let seed = mix(self.seed, 20_000_000 + self.people.len() as u64);
-            let person = Person { seed, licence: Licence::Full, enabled: true, deleted: None, fresh: None, spec: None };
+            let person =
+                TenantUser { seed, licence: Licence::Full, enabled: true, deleted: None, fresh: None, spec: None };
             self.people.push(person);
             self.people.len() as u32 - 1
         });
@@ -162,8 +163,8 @@ impl Tenant {
     pub(crate) fn generate(&mut self, rows: u32, quiet: f64, from: Instant, until: Instant) -> Result<(), Error> {
         let number = self.waves.len() as u64;
         // Who was given a number of their own once gets no others.
-        let exact = |person: &Person| person.spec.as_ref().is_some_and(|spec| spec.interactions.is_some());
-        let said = |person: &Person| person.fresh.or_else(|| exact(person).then_some(0));
+        let exact = |person: &TenantUser| person.spec.as_ref().is_some_and(|spec| spec.interactions.is_some());
+        let said = |person: &TenantUser| person.fresh.or_else(|| exact(person).then_some(0));
         let mut weights: Vec<_> = self.people.iter().map(|person| weight(person, quiet)).collect();
         if weights.iter().all(|weight| *weight == 0) {
             weights.fill(1);
@@ -202,32 +203,32 @@ impl Tenant {
     }
 
     /// The generated interactions of a person in a folder.
-    pub(crate) fn strands(&self, user: u32, folder: usize) -> impl Iterator<Item = Strand> {
+    pub(crate) fn sequences(&self, user: u32, folder: usize) -> impl Iterator<Item = InteractionSequence> {
         let seed = self.people[user as usize].seed;
         self.waves.iter().flat_map(move |wave| {
             let quota = wave.quotas.get(user as usize).copied().unwrap_or_default();
             let Wave { from, until, .. } = *wave;
             let rows = share(quota.own, seed, folder, self.folders);
-            let own = Strand {
+            let own = InteractionSequence {
                 seed: mix(mix(wave.seed, seed), folder as u64),
                 rows,
                 from,
                 until,
-                whose: Whose::Own { asker: user, folder },
+                owner: SequenceOwner::Own { asker: user, folder },
             };
-            let meeting = quota.meeting.checked_sub(1).filter(|_| folder == 0).map(|meeting| Strand {
+            let meeting = quota.meeting.checked_sub(1).filter(|_| folder == 0).map(|meeting| InteractionSequence {
                 seed: mix(wave.seed, 0x6D65_6574 + u64::from(meeting)),
                 rows: BLOCK as u32,
                 from,
                 until,
-                whose: Whose::Meeting { first: meeting * PARTY, people: PARTY },
+                owner: SequenceOwner::Meeting { first: meeting * PARTY, people: PARTY },
             });
-            [Some(own), meeting].into_iter().flatten().filter(|strand| strand.rows > 0)
+            [Some(own), meeting].into_iter().flatten().filter(|sequence| sequence.rows > 0)
         })
     }
 }
 
-fn generated(spec: &GraphSpec, seed: u64, end: Instant) -> Person {
+fn generated(spec: &GraphSpec, seed: u64, end: Instant) -> TenantUser {
     let mut random = Random::new(mix(seed, 0x7065_7273));
     let mut yes = |share: f64| random.below(10_000) < (share * 10_000.0).round() as u64;
     let (enabled, deleted) = (!yes(spec.disabled), yes(spec.deleted));
@@ -247,11 +248,11 @@ fn generated(spec: &GraphSpec, seed: u64, end: Instant) -> Person {
     }
     // Some so long ago that they are listed no more.
     let deleted = deleted.then(|| end.floor_second().plus_seconds(-(random.below(40 * 86_400) as i64)));
-    Person { seed, licence, enabled, deleted, fresh: None, spec: None }
+    TenantUser { seed, licence, enabled, deleted, fresh: None, spec: None }
 }
 
 /// How much somebody does, compared with others.
-fn weight(person: &Person, quiet: f64) -> u64 {
+fn weight(person: &TenantUser, quiet: f64) -> u64 {
     let mut random = Random::new(mix(person.seed, 0x7765_6967));
     if random.below(10_000) < (quiet * 10_000.0).round() as u64 {
         return 0;

@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::http::response::Refusal;
+use crate::http::response::ServiceError;
 use crate::identity::APPLICATIONS;
 use crate::scenario::graph::HistoryLimits;
 
@@ -25,7 +25,7 @@ impl Throttle {
     }
 
     /// Refuses a request that goes beyond a limit. What is refused counts too.
-    pub(crate) fn check(&self, application: usize) -> Result<(), Refusal> {
+    pub(crate) fn check(&self, application: usize) -> Result<(), ServiceError> {
         let (Some(limits), Some(recent)) = (&self.limits, self.recent.get(application)) else { return Ok(()) };
         let window = Duration::from_secs(limits.window).max(BURST);
         let burst = limits.requests_per_second as usize;
@@ -49,6 +49,6 @@ impl Throttle {
     }
 }
 
-pub(crate) fn too_many() -> Refusal {
-    Refusal::new(429, "TooManyRequests", "Please retry again later.")
+pub(crate) fn too_many() -> ServiceError {
+    ServiceError::new(429, "TooManyRequests", "Please retry again later.")
 }

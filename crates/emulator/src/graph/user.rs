@@ -2,8 +2,8 @@
 
 use copilot_lake_tables::Instant;
 
-use crate::data::people::{FIRST, LAST};
 use crate::data::random::{Random, guid, guid_text, mix};
+use crate::data::representatives::{FIRST, LAST};
 use crate::scenario::graph::UserSpec;
 
 /// The service plan that histories require.
@@ -27,7 +27,7 @@ pub(crate) enum Licence {
 
 /// Somebody in the tenant.
 #[derive(Debug, Clone)]
-pub(crate) struct Person {
+pub(crate) struct TenantUser {
     pub(crate) seed: u64,
     pub(crate) licence: Licence,
     pub(crate) enabled: bool,
@@ -38,7 +38,7 @@ pub(crate) struct Person {
     pub(crate) spec: Option<Box<UserSpec>>,
 }
 
-impl Person {
+impl TenantUser {
     pub(crate) fn id(&self) -> String {
         self.spec.as_ref().and_then(|spec| spec.id.clone()).unwrap_or_else(|| guid_text(self.seed))
     }

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 
-use crate::data::json::Object;
+use crate::data::json::JsonObject;
 use crate::data::random::{Random, hash, mix};
 use crate::graph::service_plans::assigned_plans;
-use crate::graph::user::Person;
-use crate::http::response::Refusal;
+use crate::graph::user::TenantUser;
+use crate::http::response::ServiceError;
 use crate::scenario::moment::json;
 
 /// What can be selected.
@@ -26,21 +26,21 @@ const PROPERTIES: [&str; 12] = [
 ];
 
 /// The properties that `$select` names, or all of them.
-pub(crate) fn select(text: Option<&str>) -> Result<Vec<&'static str>, Refusal> {
+pub(crate) fn select(text: Option<&str>) -> Result<Vec<&'static str>, ServiceError> {
     let Some(text) = text else { return Ok(PROPERTIES.to_vec()) };
     let find = |name: &str| {
         let known = PROPERTIES.into_iter().find(|known| known.eq_ignore_ascii_case(name));
         known.ok_or_else(|| {
             let message = format!("Could not find a property named '{name}' on type 'microsoft.graph.user'.");
-            Refusal::new(400, "BadRequest", &format!("Parsing OData Select and Expand failed: {message}"))
+            ServiceError::new(400, "BadRequest", &format!("Parsing OData Select and Expand failed: {message}"))
         })
     };
     text.split(',').map(|name| find(name.trim())).collect()
 }
 
 /// Appends a person; `index` is the person's number.
-pub(crate) fn write(out: &mut Vec<u8>, person: &Person, index: u32, select: &[&str]) {
-    let mut object = Object::new(out);
+pub(crate) fn write(out: &mut Vec<u8>, person: &TenantUser, index: u32, select: &[&str]) {
+    let mut object = JsonObject::new(out);
     for name in select {
         let said = person.spec.as_ref().and_then(|spec| spec.values.get(*name));
         object.push(name, &said.map_or_else(|| value(person, index, name).to_string(), json));
@@ -48,7 +48,7 @@ pub(crate) fn write(out: &mut Vec<u8>, person: &Person, index: u32, select: &[&s
     object.end();
 }
 
-fn value(person: &Person, index: u32, name: &str) -> Value {
+fn value(person: &TenantUser, index: u32, name: &str) -> Value {
     let mut random = Random::new(mix(person.seed, hash(name.as_bytes())));
     let (first, last) = person.names();
     let mut one_of = |missing: u64, of: &[&'static str]| -> Value {

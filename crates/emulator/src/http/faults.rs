@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use crate::http::odata::{DELTA_TOKEN, SKIP_TOKEN};
 use crate::http::request_kind::RequestKind;
-use crate::http::response::{Answer, Refusal};
+use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::fault::{At, FaultKind, FaultSpec};
 
 /// A fault and how often it was considered and happened.
@@ -28,7 +28,7 @@ impl Faults {
     }
 
     /// Counts a request and says what goes wrong with it. `url` is decoded.
-    pub(crate) fn due(&self, kind: RequestKind, table: Option<&str>, url: &str) -> Due<'_> {
+    pub(crate) fn triggered(&self, kind: RequestKind, table: Option<&str>, url: &str) -> TriggeredFaults<'_> {
         let concerns = |spec: &FaultSpec| {
             is_at(spec.at, kind)
                 && (spec.table.is_none() || spec.table.as_deref() == table)
@@ -36,7 +36,7 @@ impl Faults {
                 && (url.contains(SKIP_TOKEN) || !spec.needs_link())
                 && (url.contains(DELTA_TOKEN) || spec.kind != FaultKind::ExpiredDelta)
         };
-        let mut due = Vec::new();
+        let mut triggered = Vec::new();
         for armed in self.0.iter().filter(|armed| concerns(&armed.spec)) {
             let seen = armed.seen.fetch_add(1, Ordering::Relaxed) + 1;
             let (hit, times) = match (armed.spec.number, armed.spec.every) {
@@ -45,10 +45,10 @@ impl Faults {
             };
             let free = |fired| (fired < times).then_some(fired + 1);
             if hit && armed.fired.fetch_update(Ordering::Relaxed, Ordering::Relaxed, free).is_ok() {
-                due.push(&armed.spec);
+                triggered.push(&armed.spec);
             }
         }
-        Due(due)
+        TriggeredFaults(triggered)
     }
 
     /// How many faults happened.
@@ -80,9 +80,9 @@ const FOREIGN: &str = "http://foreign.example";
 
 /// What goes wrong with a request.
 #[derive(Debug)]
-pub(crate) struct Due<'a>(Vec<&'a FaultSpec>);
+pub(crate) struct TriggeredFaults<'a>(Vec<&'a FaultSpec>);
 
-impl<'a> Due<'a> {
+impl<'a> TriggeredFaults<'a> {
     fn find(&self, kind: FaultKind) -> Option<&'a FaultSpec> {
         self.0.iter().copied().find(|fault| fault.kind == kind)
     }
@@ -97,17 +97,17 @@ impl<'a> Due<'a> {
     }
 
     /// The refusal that a fault is, when one is; `usual` knows how the service words it.
-    pub(crate) fn refusal(&self, usual: impl Fn(FaultKind) -> Option<Refusal>) -> Option<Refusal> {
+    pub(crate) fn error(&self, usual: impl Fn(FaultKind) -> Option<ServiceError>) -> Option<ServiceError> {
         self.0.iter().find_map(|fault| {
-            let refusal = usual(fault.kind)?.instead(fault.code.as_deref(), fault.message.as_deref());
-            Some(refusal.retry_after(fault.retry_after))
+            let error = usual(fault.kind)?.instead(fault.code.as_deref(), fault.message.as_deref());
+            Some(error.retry_after(fault.retry_after))
         })
     }
 
     /// What a proxy sends in place of the answer.
-    pub(crate) fn not_json(&self) -> Option<Answer> {
+    pub(crate) fn not_json(&self) -> Option<HttpResponse> {
         let page = Bytes::from_static(b"<html><body><h1>Sign in to the network</h1></body></html>");
-        self.has(FaultKind::NotJson).then(|| Answer::new(200, "text/html", [page]))
+        self.has(FaultKind::NotJson).then(|| HttpResponse::new(200, "text/html", [page]))
     }
 
     /// The most rows of a page that may have so many.

@@ -3,7 +3,7 @@
 //! What a comparison means is up to the caller, who turns each into a condition of its own.
 
 use crate::http::odata::unquote;
-use crate::http::response::Refusal;
+use crate::http::response::ServiceError;
 
 /// A condition, made of what the caller makes of each comparison.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,9 +45,9 @@ impl<C> Filter<C> {
     /// Reads the decoded text of `$filter`. `error` words a mistake as the service does.
     pub(crate) fn parse(
         text: &str,
-        error: fn(&str) -> Refusal,
-        compare: impl Fn(Comparison<'_>) -> Result<C, Refusal>,
-    ) -> Result<Self, Refusal> {
+        error: fn(&str) -> ServiceError,
+        compare: impl Fn(Comparison<'_>) -> Result<C, ServiceError>,
+    ) -> Result<Self, ServiceError> {
         let mut parser = Parser { rest: text, error, compare };
         let filter = parser.any()?;
         if parser.rest.trim().is_empty() { Ok(filter) } else { Err(parser.unexpected()) }
@@ -75,14 +75,14 @@ impl<C> Filter<C> {
 
 struct Parser<'a, F> {
     rest: &'a str,
-    error: fn(&str) -> Refusal,
+    error: fn(&str) -> ServiceError,
     compare: F,
 }
 
 impl<'a, F> Parser<'a, F> {
-    fn any<C>(&mut self) -> Result<Filter<C>, Refusal>
+    fn any<C>(&mut self) -> Result<Filter<C>, ServiceError>
     where
-        F: Fn(Comparison<'_>) -> Result<C, Refusal>,
+        F: Fn(Comparison<'_>) -> Result<C, ServiceError>,
     {
         let mut any = Vec::new();
         loop {
@@ -97,9 +97,9 @@ impl<'a, F> Parser<'a, F> {
         Ok(if any.len() == 1 { any.remove(0) } else { Filter::Or(any) })
     }
 
-    fn all<C>(&mut self) -> Result<Filter<C>, Refusal>
+    fn all<C>(&mut self) -> Result<Filter<C>, ServiceError>
     where
-        F: Fn(Comparison<'_>) -> Result<C, Refusal>,
+        F: Fn(Comparison<'_>) -> Result<C, ServiceError>,
     {
         let mut all = Vec::new();
         loop {
@@ -114,9 +114,9 @@ impl<'a, F> Parser<'a, F> {
         Ok(if all.len() == 1 { all.remove(0) } else { Filter::And(all) })
     }
 
-    fn one<C>(&mut self) -> Result<Filter<C>, Refusal>
+    fn one<C>(&mut self) -> Result<Filter<C>, ServiceError>
     where
-        F: Fn(Comparison<'_>) -> Result<C, Refusal>,
+        F: Fn(Comparison<'_>) -> Result<C, ServiceError>,
     {
         if self.take('(') {
             let filter = self.any()?;
@@ -135,7 +135,7 @@ impl<'a, F> Parser<'a, F> {
         (self.compare)(Comparison { property, operator, literal }).map(Filter::Compare)
     }
 
-    fn literal(&mut self) -> Result<Literal<'a>, Refusal> {
+    fn literal(&mut self) -> Result<Literal<'a>, ServiceError> {
         let Some(quoted) = self.rest.trim_start().strip_prefix('\'') else { return Ok(Literal::Word(self.word())) };
         let (text, rest) = unquote(quoted).ok_or_else(|| (self.error)("unterminated string"))?;
         self.rest = rest;
@@ -165,7 +165,7 @@ impl<'a, F> Parser<'a, F> {
         after.is_some()
     }
 
-    fn unexpected(&self) -> Refusal {
+    fn unexpected(&self) -> ServiceError {
         (self.error)(&format!("unexpected '{}'", self.rest.trim()))
     }
 }

@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use hyper::HeaderMap;
 use url::form_urlencoded;
 
-use crate::http::response::Answer;
-use crate::http::token_issuer::Tokens;
+use crate::http::response::HttpResponse;
+use crate::http::token_issuer::TokenService;
 use crate::identity::{APPLICATIONS, IDENTITY_HEADER, TENANT_ID, application};
 
 /// Where a program runs.
@@ -21,9 +21,9 @@ pub(crate) enum Host {
     AppService,
 }
 
-impl Tokens {
+impl TokenService {
     /// Answers a request for the token of a managed identity, and says for which application.
-    pub(crate) fn give_managed(&self, host: Host, headers: &HeaderMap, query: &str) -> (Answer, Option<usize>) {
+    pub(crate) fn issue_managed(&self, host: Host, headers: &HeaderMap, query: &str) -> (HttpResponse, Option<usize>) {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let field = |name: &str| form_urlencoded::parse(query.as_bytes()).find(|(of, _)| of == name).map(|(_, v)| v);
         match host {
@@ -64,18 +64,18 @@ impl Tokens {
             body["ext_expires_in"] = lifetime.to_string().into();
             body["not_before"] = now.to_string().into();
         }
-        (Answer::new(200, "application/json; charset=utf-8", [body.to_string().into()]), Some(identity))
+        (HttpResponse::new(200, "application/json; charset=utf-8", [body.to_string().into()]), Some(identity))
     }
 }
 
 /// App Service has a shape of its own for this.
-fn unknown_identity() -> Answer {
+fn unknown_identity() -> HttpResponse {
     let message = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.";
     let body = serde_json::json!({ "statusCode": 400, "message": message, "correlationId": TENANT_ID });
-    Answer::new(400, "application/json; charset=utf-8", [body.to_string().into()])
+    HttpResponse::new(400, "application/json; charset=utf-8", [body.to_string().into()])
 }
 
-fn refuse(status: u16, error: &str, description: &str) -> Answer {
+fn refuse(status: u16, error: &str, description: &str) -> HttpResponse {
     let body = serde_json::json!({ "error": error, "error_description": description });
-    Answer::new(status, "application/json; charset=utf-8", [body.to_string().into()])
+    HttpResponse::new(status, "application/json; charset=utf-8", [body.to_string().into()])
 }

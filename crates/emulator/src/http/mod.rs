@@ -2,7 +2,7 @@
 //!
 //! Knows no table, no row and no user.
 
-pub(crate) mod call;
+pub(crate) mod api_request;
 pub(crate) mod client_assertion;
 pub(crate) mod faults;
 pub(crate) mod filter;

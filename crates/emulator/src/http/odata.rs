@@ -9,7 +9,7 @@ pub(crate) const SKIP_TOKEN: &str = "$skiptoken";
 pub(crate) const DELTA_TOKEN: &str = "$deltatoken";
 
 /// The key in a row's address: parts by name, in the order of the address. One without a name is the primary key.
-pub(crate) type Key = Vec<(Option<String>, String)>;
+pub(crate) type KeyParts = Vec<(Option<String>, String)>;
 
 /// Percent-decoded; `+` stays, and so does what is not an escape.
 pub(crate) fn decode(text: &str) -> String {
@@ -17,7 +17,7 @@ pub(crate) fn decode(text: &str) -> String {
 }
 
 /// Reads `a=<guid>,b='text'` or a bare guid.
-pub(crate) fn parse_key(text: &str) -> Option<Key> {
+pub(crate) fn parse_key(text: &str) -> Option<KeyParts> {
     let mut parts = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {

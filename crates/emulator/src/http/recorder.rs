@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::http::request_kind::RequestKind;
 use crate::identity::APPLICATIONS;
-use crate::served::{GraphServed, Request, Served};
+use crate::served::{GraphServed, RecordedRequest, Served};
 
 /// Requests beyond that many are counted, not kept.
 const REQUESTS_KEPT: usize = 100_000;
@@ -52,7 +52,7 @@ struct Record {
     served: Served,
     /// Without what the tenant knows better.
     graph: GraphServed,
-    requests: Vec<Request>,
+    requests: Vec<RecordedRequest>,
     /// No request of that application to a service may come between these moments.
     closed: [[Option<(Instant, Instant)>; SERVICES]; IDENTITIES],
     /// Users whose history was sent.
@@ -63,7 +63,7 @@ struct Record {
 
 /// A response as it is recorded.
 #[derive(Debug)]
-pub(crate) struct Answered {
+pub(crate) struct RecordedResponse {
     pub(crate) kind: RequestKind,
     pub(crate) application: Option<usize>,
     pub(crate) status: u16,
@@ -146,8 +146,8 @@ impl Recorder {
     }
 
     /// Records a response.
-    pub(crate) fn end(&self, method: &str, url: &str, answered: Answered) {
-        let Answered { kind, application, status, rows, retry_after, user } = answered;
+    pub(crate) fn end(&self, method: &str, url: &str, answered: RecordedResponse) {
+        let RecordedResponse { kind, application, status, rows, retry_after, user } = answered;
         let now = Instant::now();
         let mut record = self.record();
         *record.served.requests.entry(kind.name()).or_default() += 1;
@@ -168,7 +168,16 @@ impl Recorder {
             let at_ms = now.duration_since(self.started).as_millis() as u64;
             let (method, url) = (method.to_owned(), url.to_owned());
             let application = application.and_then(|at| APPLICATIONS.get(at)).map(|(id, _)| *id);
-            record.requests.push(Request { at_ms, method, kind: kind.name(), url, status, rows, application, user });
+            record.requests.push(RecordedRequest {
+                at_ms,
+                method,
+                kind: kind.name(),
+                url,
+                status,
+                rows,
+                application,
+                user,
+            });
         }
     }
 
@@ -207,7 +216,7 @@ impl Recorder {
         (served, GraphServed { histories: record.histories.len() as u64, ..record.graph.clone() })
     }
 
-    pub(crate) fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
         self.record().requests.clone()
     }
 }

@@ -14,7 +14,7 @@ use crate::http::recorder::InFlight;
 
 /// An error answer: status, code and message.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Refusal {
+pub(crate) struct ServiceError {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) message: String,
@@ -23,7 +23,7 @@ pub(crate) struct Refusal {
     pub(crate) unlisted: bool,
 }
 
-impl Refusal {
+impl ServiceError {
     pub(crate) fn new(status: u16, code: &str, message: &str) -> Self {
         Self { status, code: code.to_owned(), message: message.to_owned(), retry_after: None, unlisted: false }
     }
@@ -58,9 +58,9 @@ impl Refusal {
         self
     }
 
-    pub(crate) fn into_answer(self) -> Answer {
+    pub(crate) fn into_response(self) -> HttpResponse {
         let body = serde_json::json!({ "error": { "code": self.code, "message": self.message } });
-        let mut answer = Answer::json(self.status, body.to_string());
+        let mut answer = HttpResponse::json(self.status, body.to_string());
         if let Some(seconds) = self.retry_after {
             answer.header(RETRY_AFTER, &seconds.to_string());
         }
@@ -70,7 +70,7 @@ impl Refusal {
 
 /// An answer before it goes out.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) frames: VecDeque<Bytes>,
@@ -81,7 +81,7 @@ pub(crate) struct Answer {
 /// The content type of every JSON answer.
 const JSON: &str = "application/json; odata.metadata=minimal";
 
-impl Answer {
+impl HttpResponse {
     pub(crate) fn new(status: u16, content_type: &'static str, frames: impl IntoIterator<Item = Bytes>) -> Self {
         let headers = vec![(CONTENT_TYPE, HeaderValue::from_static(content_type))];
         Self { status, headers, frames: frames.into_iter().collect(), length: true }
@@ -105,7 +105,7 @@ impl Answer {
     }
 
     /// The response; `cut` ends it after half of its bytes.
-    pub(crate) fn into_response(mut self, cut: Option<Cut>, guard: Option<InFlight>) -> Response<Reply> {
+    pub(crate) fn into_response(mut self, cut: Option<Cut>, guard: Option<InFlight>) -> Response<ResponseBody> {
         let size = self.frames.iter().map(Bytes::len).sum();
         let mut left = size;
         if let Some(cut) = cut {
@@ -115,7 +115,7 @@ impl Answer {
             }
         }
         let length = (self.length && cut.is_none()).then_some(size as u64);
-        let mut response = Response::new(Reply { frames: self.frames, left, length, cut, pause: None, guard });
+        let mut response = Response::new(ResponseBody { frames: self.frames, left, length, cut, pause: None, guard });
         *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         for (name, value) in self.headers {
             response.headers_mut().append(name, value);
@@ -134,7 +134,7 @@ pub(crate) enum Cut {
 }
 
 /// A response body.
-pub(crate) struct Reply {
+pub(crate) struct ResponseBody {
     frames: VecDeque<Bytes>,
     /// Bytes that still go out when the body is cut.
     left: usize,
@@ -144,7 +144,7 @@ pub(crate) struct Reply {
     guard: Option<InFlight>,
 }
 
-impl Reply {
+impl ResponseBody {
     fn next(&mut self) -> Option<Bytes> {
         loop {
             match self.frames.pop_front() {
@@ -155,7 +155,7 @@ impl Reply {
     }
 }
 
-impl Body for Reply {
+impl Body for ResponseBody {
     type Data = Bytes;
     type Error = std::io::Error;
 

@@ -10,22 +10,22 @@ use base64_simd::URL_SAFE_NO_PAD;
 use url::form_urlencoded;
 
 use crate::data::random::{hash, mix};
-use crate::http::client_assertion::{Refused, check};
-use crate::http::response::Answer;
+use crate::http::client_assertion::{SignInError, check};
+use crate::http::response::HttpResponse;
 use crate::identity::{APPLICATIONS, TENANT_ID, application};
 use crate::scenario::settings::TokenSettings;
 
 /// The tokens that were given out.
 #[derive(Debug)]
-pub(crate) struct Tokens {
+pub(crate) struct TokenService {
     settings: TokenSettings,
     /// What the applications may do; `None`: nothing is said about it.
     roles: Option<Vec<String>>,
-    given: Mutex<HashMap<String, Token>>,
+    issued: Mutex<HashMap<String, IssuedToken>>,
 }
 
 #[derive(Debug)]
-struct Token {
+struct IssuedToken {
     until: Instant,
     requests_left: Option<u64>,
     application: usize,
@@ -33,13 +33,13 @@ struct Token {
     audience: String,
 }
 
-impl Tokens {
+impl TokenService {
     pub(crate) fn new(settings: TokenSettings, roles: Option<Vec<String>>) -> Self {
-        Self { settings, roles, given: Mutex::new(HashMap::new()) }
+        Self { settings, roles, issued: Mutex::new(HashMap::new()) }
     }
 
     /// Answers a request for a token, and says for which application; `form` is its body, `url` where it was sent.
-    pub(crate) fn give(&self, tenant: &str, form: &[u8], url: &str) -> (Answer, Option<usize>) {
+    pub(crate) fn issue(&self, tenant: &str, form: &[u8], url: &str) -> (HttpResponse, Option<usize>) {
         let form: HashMap<_, _> = form_urlencoded::parse(form).into_owned().collect();
         let id = form.get("client_id").map_or("", String::as_str);
         let answer = match self.granted(tenant, &form, url) {
@@ -48,7 +48,7 @@ impl Tokens {
                 let body = serde_json::json!({
                     "token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token,
                 });
-                Answer::new(200, "application/json; charset=utf-8", [body.to_string().into()])
+                HttpResponse::new(200, "application/json; charset=utf-8", [body.to_string().into()])
             }
             Err(refused) => refuse(&refused),
         };
@@ -61,34 +61,34 @@ impl Tokens {
         tenant: &str,
         form: &'a HashMap<String, String>,
         url: &str,
-    ) -> Result<(usize, &'a str), Refused> {
+    ) -> Result<(usize, &'a str), SignInError> {
         let field = |name: &str| form.get(name).map_or("", String::as_str);
         if tenant != TENANT_ID {
             let text =
                 format!("AADSTS90002: Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.");
-            return Err(Refused(400, "invalid_request", 90_002, text));
+            return Err(SignInError(400, "invalid_request", 90_002, text));
         }
         match field("grant_type") {
             "client_credentials" => {}
             "" => {
                 let text = "AADSTS900144: The request body must contain the following parameter: 'grant_type'.";
-                return Err(Refused(400, "invalid_request", 900_144, text.to_owned()));
+                return Err(SignInError(400, "invalid_request", 900_144, text.to_owned()));
             }
             _ => {
                 let text = "AADSTS70003: The app requested an unsupported grant type.";
-                return Err(Refused(400, "unsupported_grant_type", 70_003, text.to_owned()));
+                return Err(SignInError(400, "unsupported_grant_type", 70_003, text.to_owned()));
             }
         }
         let id = field("client_id");
         let Some(application) = application(id) else {
             let text = format!("AADSTS700016: Application with identifier '{id}' was not found.");
-            return Err(Refused(400, "unauthorized_client", 700_016, text));
+            return Err(SignInError(400, "unauthorized_client", 700_016, text));
         };
         if form.contains_key("client_assertion") {
             if field("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
                 let text =
                     "AADSTS900144: The request body must contain the following parameter: 'client_assertion_type'.";
-                return Err(Refused(400, "invalid_request", 900_144, text.to_owned()));
+                return Err(SignInError(400, "invalid_request", 900_144, text.to_owned()));
             }
             check(field("client_assertion"), id, url)?;
         } else if field("client_secret") != APPLICATIONS[application].1 {
@@ -96,24 +96,25 @@ impl Tokens {
                 "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the client secret \
                  value, not the client secret ID, for a secret added to app '{id}'."
             );
-            return Err(Refused(401, "invalid_client", 7_000_215, text));
+            return Err(SignInError(401, "invalid_client", 7_000_215, text));
         }
         let scope = field("scope");
         let audience = scope.strip_suffix("/.default").ok_or_else(|| {
             let text = format!("AADSTS1002012: The provided value for scope {scope} is not valid.");
-            Refused(400, "invalid_scope", 1_002_012, text)
+            SignInError(400, "invalid_scope", 1_002_012, text)
         })?;
         Ok((application, audience))
     }
 
     /// A new token, and the seconds that its holder is told it lives.
     pub(crate) fn make(&self, application: usize, audience: &str) -> (String, u64) {
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = given.len() as u64 + 1;
+        let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        let number = issued.len() as u64 + 1;
         let token = self.signed(application, audience, number);
         let until = Instant::now() + Duration::from_secs(self.settings.lifetime);
-        let made = Token { until, requests_left: self.settings.requests, application, audience: origin(audience) };
-        given.insert(token.clone(), made);
+        let made =
+            IssuedToken { until, requests_left: self.settings.requests, application, audience: origin(audience) };
+        issued.insert(token.clone(), made);
         (token, self.settings.lifetime.saturating_sub(u64::from(self.settings.lifetime > 1)))
     }
 
@@ -136,8 +137,8 @@ impl Tokens {
 
     /// Whether the token of an `Authorization` header is good for one more request to one of these origins.
     pub(crate) fn accept(&self, authorization: Option<&str>, origins: &[&str]) -> bool {
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = authorization.and_then(bearer).and_then(|token| given.get_mut(token));
+        let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        let token = authorization.and_then(bearer).and_then(|token| issued.get_mut(token));
         let Some(token) = token.filter(|token| Instant::now() < token.until) else { return false };
         if !origins.iter().any(|own| origin(own) == token.audience) {
             return false;
@@ -154,14 +155,14 @@ impl Tokens {
 
     /// The application that the token of an `Authorization` header was given to, however old it is.
     pub(crate) fn holder(&self, authorization: Option<&str>) -> Option<usize> {
-        let given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        authorization.and_then(bearer).and_then(|token| given.get(token)).map(|token| token.application)
+        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        authorization.and_then(bearer).and_then(|token| issued.get(token)).map(|token| token.application)
     }
 
     /// Makes the token void.
     pub(crate) fn expire(&self, authorization: Option<&str>) {
-        let mut given = self.given.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(token) = authorization.and_then(bearer).and_then(|token| given.get_mut(token)) {
+        let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(token) = authorization.and_then(bearer).and_then(|token| issued.get_mut(token)) {
             token.requests_left = Some(0);
         }
     }
@@ -178,19 +179,19 @@ fn bearer(authorization: &str) -> Option<&str> {
 }
 
 /// A refusal of the shape that Entra ID has.
-fn refuse(Refused(status, error, code, description): &Refused) -> Answer {
+fn refuse(SignInError(status, error, code, description): &SignInError) -> HttpResponse {
     let body = serde_json::json!({
         "error": error,
         "error_description": format!("{description} Trace ID: 00000000-0000-0000-0000-000000000000"),
         "error_codes": [code],
         "error_uri": format!("https://login.microsoftonline.com/error?code={code}"),
     });
-    Answer::new(*status, "application/json; charset=utf-8", [body.to_string().into()])
+    HttpResponse::new(*status, "application/json; charset=utf-8", [body.to_string().into()])
 }
 
 /// The 401 of an API call without a good token; `origin` is `http://host:port`.
-pub(crate) fn challenge(origin: &str) -> Answer {
-    let mut answer = Answer::json(401, Vec::new());
+pub(crate) fn challenge(origin: &str) -> HttpResponse {
+    let mut answer = HttpResponse::json(401, Vec::new());
     let value = format!("Bearer authorization_uri={origin}/{TENANT_ID}/oauth2/authorize, resource_id={origin}/");
     answer.header(hyper::header::WWW_AUTHENTICATE, &value);
     answer

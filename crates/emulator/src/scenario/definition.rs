@@ -10,7 +10,7 @@ use crate::scenario::fault::FaultSpec;
 use crate::scenario::graph::GraphSpec;
 use crate::scenario::moment::Moment;
 use crate::scenario::settings::{ServiceSettings, TokenSettings};
-use crate::scenario::specs::{Depth, Phase, PrivilegeSpec, TableData};
+use crate::scenario::specs::{Phase, PrivilegeDepth, PrivilegeSpec, TableData};
 use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 
 /// The data that an emulator has and how it misbehaves. Unknown keys are errors.
@@ -256,8 +256,11 @@ impl Scenario {
     }
 
     /// How far the application may read a table.
-    pub(crate) fn depth(&self, table: &str) -> Depth {
-        self.privilege.iter().find(|privilege| privilege.table == table).map_or(Depth::Global, |found| found.depth)
+    pub(crate) fn depth(&self, table: &str) -> PrivilegeDepth {
+        self.privilege
+            .iter()
+            .find(|privilege| privilege.table == table)
+            .map_or(PrivilegeDepth::Global, |found| found.depth)
     }
 
     /// How many people there are: as many as the table that names most.

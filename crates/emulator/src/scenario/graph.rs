@@ -153,7 +153,7 @@ fn enabled() -> String {
 /// A person as scenarios name one: by number, object id or principal name.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
-pub(crate) enum Who {
+pub(crate) enum UserReference {
     Index(u32),
     Name(String),
 }
@@ -163,7 +163,7 @@ pub(crate) enum Who {
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct GroupSpec {
     pub(crate) id: String,
-    pub(crate) members: Vec<Who>,
+    pub(crate) members: Vec<UserReference>,
     /// So many people from the first on.
     pub(crate) first: u32,
     /// Every so many-th person, from the first on.
@@ -176,7 +176,7 @@ pub(crate) struct GroupSpec {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct InteractionSpec {
-    pub(crate) user: Option<Who>,
+    pub(crate) user: Option<UserReference>,
     pub(crate) values: BTreeMap<String, toml::Value>,
     pub(crate) json: BTreeMap<String, String>,
     pub(crate) omit: Vec<String>,

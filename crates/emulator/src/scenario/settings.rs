@@ -23,7 +23,7 @@ pub(crate) struct ServiceSettings {
     pub(crate) language: i32,
     pub(crate) base_language: i32,
     pub(crate) ranges: Ranges,
-    pub(crate) limits: Option<Limits>,
+    pub(crate) limits: Option<ServiceLimits>,
 }
 
 /// What becomes of a request for a part of a File.
@@ -41,7 +41,7 @@ pub(crate) enum Ranges {
 /// Service protection limits of one identity.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(crate) struct Limits {
+pub(crate) struct ServiceLimits {
     /// Requests per window.
     pub(crate) requests: usize,
     /// Seconds.
@@ -77,7 +77,7 @@ impl Default for ServiceSettings {
     }
 }
 
-impl Default for Limits {
+impl Default for ServiceLimits {
     fn default() -> Self {
         Self { requests: 6_000, window: 300, concurrency: 52, execution: 1_200, ms_per_request: 0 }
     }

@@ -3,33 +3,33 @@
 
 use serde_json::{Value, json};
 
-use crate::data::table_store::Store;
-use crate::dataverse::metadata::attribute::{Attribute, attributes};
+use crate::data::table_store::TableStore;
+use crate::dataverse::metadata::column_metadata::{ColumnMetadata, attributes};
 use crate::dataverse::metadata::label::option_set;
-use crate::dataverse::metadata::options::{Options, project};
-use crate::http::response::{Answer, Refusal};
+use crate::dataverse::metadata::options::{MetadataOptions, project};
+use crate::http::response::{HttpResponse, ServiceError};
 
 /// The kinds of choice columns.
 const KINDS: [&str; 3] = ["PicklistAttributeMetadata", "StateAttributeMetadata", "StatusAttributeMetadata"];
 
 /// Answers with the columns of a table that are of a kind; `language` is the caller's.
 pub(crate) fn choices(
-    stores: &[Store],
+    stores: &[TableStore],
     table: &str,
     kind: &str,
     query: &str,
     root: &str,
     language: i32,
-) -> Result<Answer, Refusal> {
-    let options = Options::parse(query)?;
+) -> Result<HttpResponse, ServiceError> {
+    let options = MetadataOptions::parse(query)?;
     let store = stores.iter().find(|store| !store.absent && store.table.name == table).ok_or_else(|| {
         let message =
             format!("Could not find an entity with name {table} and id 00000000-0000-0000-0000-000000000000.");
-        Refusal::new(404, "0x80040217", &message)
+        ServiceError::new(404, "0x80040217", &message)
     })?;
     let segment = format!("Microsoft.Dynamics.CRM.{kind}");
     if !KINDS.contains(&kind) {
-        return Err(Refusal::no_segment(&segment));
+        return Err(ServiceError::no_segment(&segment));
     }
     let mut columns = Vec::new();
     for attribute in attributes(store).into_iter().filter(|attribute| attribute.kind == kind) {
@@ -37,16 +37,16 @@ pub(crate) fn choices(
         project(&mut column, &options, &["LogicalName"], kind)?;
         for (name, _) in &options.expand {
             let set = expanded(store, &attribute, name, language);
-            column.insert(name.clone(), set.ok_or_else(|| Refusal::no_property(name, kind))?);
+            column.insert(name.clone(), set.ok_or_else(|| ServiceError::no_property(name, kind))?);
         }
         columns.push(Value::Object(column));
     }
     let context = format!("{root}$metadata#EntityDefinitions('{table}')/Attributes/{segment}");
-    Ok(Answer::json(200, json!({ "@odata.context": context, "value": columns }).to_string()))
+    Ok(HttpResponse::json(200, json!({ "@odata.context": context, "value": columns }).to_string()))
 }
 
 /// The options of a column: its own, or those that it shares with others.
-fn expanded(store: &Store, attribute: &Attribute, name: &str, language: i32) -> Option<Value> {
+fn expanded(store: &TableStore, attribute: &ColumnMetadata, name: &str, language: i32) -> Option<Value> {
     let (column, set) = attribute.choice()?;
     let columns = store.view().columns;
     // The newer store's choices are shared by the whole environment.

@@ -2,8 +2,8 @@
 //!
 //! <https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query-metadata-web-api>
 
-pub(crate) mod attribute;
 pub(crate) mod choices;
+pub(crate) mod column_metadata;
 pub(crate) mod definitions;
 pub(crate) mod label;
 pub(crate) mod options;

@@ -4,19 +4,19 @@ use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use crate::http::filter::{Comparison, Filter, Literal, Operator};
-use crate::http::response::Refusal;
+use crate::http::response::ServiceError;
 
 /// What is selected of metadata, at one level.
 #[derive(Debug, Default)]
-pub(crate) struct Options {
+pub(crate) struct MetadataOptions {
     select: Vec<String>,
     /// Properties and the texts that they must be.
     filter: Option<Filter<(String, String)>>,
-    pub(crate) expand: Vec<(String, Options)>,
+    pub(crate) expand: Vec<(String, MetadataOptions)>,
 }
 
-impl Options {
-    pub(crate) fn parse(query: &str) -> Result<Self, Refusal> {
+impl MetadataOptions {
+    pub(crate) fn parse(query: &str) -> Result<Self, ServiceError> {
         let mut options = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             options.set(&name, &value)?;
@@ -24,7 +24,7 @@ impl Options {
         Ok(options)
     }
 
-    fn set(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+    fn set(&mut self, name: &str, value: &str) -> Result<(), ServiceError> {
         match name {
             "$select" => self.select = value.split(',').map(str::to_owned).collect(),
             "$filter" => self.filter = Some(Filter::parse(value, syntax, equal_text)?),
@@ -41,7 +41,7 @@ impl Options {
                 }
             }
             // Metadata has neither pages nor an order.
-            other => return Err(Refusal::unsupported(&format!("the query option '{other}' of metadata"))),
+            other => return Err(ServiceError::unsupported(&format!("the query option '{other}' of metadata"))),
         }
         Ok(())
     }
@@ -53,12 +53,12 @@ impl Options {
 }
 
 /// `LogicalName eq 'text'`.
-fn equal_text(comparison: Comparison<'_>) -> Result<(String, String), Refusal> {
+fn equal_text(comparison: Comparison<'_>) -> Result<(String, String), ServiceError> {
     match comparison {
         Comparison { property, operator: Operator::Equal, literal: Literal::Quoted(text) } => {
             Ok((property.to_owned(), text))
         }
-        Comparison { property, .. } => Err(Refusal::unsupported(&format!("the condition on '{property}'"))),
+        Comparison { property, .. } => Err(ServiceError::unsupported(&format!("the condition on '{property}'"))),
     }
 }
 
@@ -70,19 +70,19 @@ fn keeps(filter: &Filter<(String, String)>, properties: &Map<String, Value>) -> 
     }
 }
 
-fn syntax(what: &str) -> Refusal {
-    Refusal::bad_request(&format!("Syntax error in the $filter expression: {what}."))
+fn syntax(what: &str) -> ServiceError {
+    ServiceError::bad_request(&format!("Syntax error in the $filter expression: {what}."))
 }
 
 /// Keeps the selected properties and the id.
 pub(crate) fn project(
     properties: &mut Map<String, Value>,
-    options: &Options,
+    options: &MetadataOptions,
     known: &[&str],
     type_name: &str,
-) -> Result<(), Refusal> {
+) -> Result<(), ServiceError> {
     if let Some(strange) = options.select.iter().find(|name| !known.contains(&name.as_str())) {
-        return Err(Refusal::no_property(strange, type_name));
+        return Err(ServiceError::no_property(strange, type_name));
     }
     if !options.select.is_empty() {
         properties.retain(|name, _| name == "MetadataId" || options.select.iter().any(|of| of == name));

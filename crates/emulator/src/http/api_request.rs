@@ -3,17 +3,17 @@
 use hyper::Method;
 
 use crate::clock::Clock;
-use crate::http::faults::Due;
+use crate::http::faults::TriggeredFaults;
 use crate::http::preferences::Preferences;
 use crate::http::recorder::Recorder;
-use crate::http::response::{Answer, Refusal};
-use crate::http::token_issuer::Tokens;
+use crate::http::response::{HttpResponse, ServiceError};
+use crate::http::token_issuer::TokenService;
 use crate::scenario::fault::FaultKind;
 
 /// What the APIs share while the emulator runs.
 #[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) tokens: Tokens,
+pub(crate) struct SharedState {
+    pub(crate) tokens: TokenService,
     pub(crate) recorder: Recorder,
     pub(crate) clock: Clock,
     /// Where it listens: `http://127.0.0.1:<port>`.
@@ -21,8 +21,8 @@ pub(crate) struct Shared {
 }
 
 /// A request, without its route.
-pub(crate) struct Call<'a> {
-    pub(crate) shared: &'a Shared,
+pub(crate) struct ApiRequest<'a> {
+    pub(crate) shared: &'a SharedState,
     pub(crate) method: &'a Method,
     /// `http://host:port`, as the client wrote it.
     pub(crate) origin: String,
@@ -35,27 +35,27 @@ pub(crate) struct Call<'a> {
     pub(crate) client_request_id: Option<&'a str>,
     pub(crate) range: Option<&'a str>,
     pub(crate) preferences: Preferences,
-    pub(crate) faults: Due<'a>,
+    pub(crate) faults: TriggeredFaults<'a>,
 }
 
-impl Call<'_> {
+impl ApiRequest<'_> {
     /// Refuses a request without a good token, one that `limit` refuses, and one whose fault is a refusal, which
     /// `refusal_of` words. Returns the page of a proxy when that is what a fault sends instead of an answer.
     pub(crate) fn admit(
         &self,
-        limit: impl FnOnce() -> Result<(), Refusal>,
-        refusal_of: impl Fn(FaultKind) -> Option<Refusal>,
-    ) -> Result<Option<Answer>, Refusal> {
+        limit: impl FnOnce() -> Result<(), ServiceError>,
+        error_of_fault: impl Fn(FaultKind) -> Option<ServiceError>,
+    ) -> Result<Option<HttpResponse>, ServiceError> {
         let tokens = &self.shared.tokens;
         if self.faults.has(FaultKind::ExpiredToken) {
             tokens.expire(self.authorization);
         }
         if !tokens.accept(self.authorization, &[&self.origin, &self.shared.own_origin]) {
-            return Err(refusal_of(FaultKind::Unauthorized).unwrap_or_else(|| Refusal::new(401, "", "")));
+            return Err(error_of_fault(FaultKind::Unauthorized).unwrap_or_else(|| ServiceError::new(401, "", "")));
         }
         limit()?;
-        match self.faults.refusal(refusal_of) {
-            Some(refusal) => Err(refusal),
+        match self.faults.error(error_of_fault) {
+            Some(error) => Err(error),
             None => Ok(self.faults.not_json()),
         }
     }

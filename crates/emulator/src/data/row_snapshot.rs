@@ -7,12 +7,12 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use copilot_lake_tables::{Instant, Table, TimeOf, Week};
 
-use crate::data::json_fields::Fields;
+use crate::data::json_fields::JsonFields;
 use crate::data::random::hash;
 
 /// A row and what is known about it.
 #[derive(Debug, Clone)]
-pub(crate) struct Row {
+pub(crate) struct StoredRow {
     /// The JSON object.
     pub(crate) bytes: Vec<u8>,
     /// Microseconds since the Unix epoch, as `modified`: where the row stands in the two orders.
@@ -23,12 +23,12 @@ pub(crate) struct Row {
     pub(crate) week: Week,
     /// How many Files it names.
     pub(crate) files: u8,
-    /// Which of its [`CLOCKS`] are null, one bit each.
+    /// Which of its [`TIME_COLUMNS`] are null, one bit each.
     pub(crate) lacks: u8,
 }
 
 /// The clocks by which rows are asked for.
-pub(crate) const CLOCKS: [&str; 2] = ["createdon", "modifiedon"];
+pub(crate) const TIME_COLUMNS: [&str; 2] = ["createdon", "modifiedon"];
 
 /// A run of rows in order of creation.
 #[derive(Debug, Default)]
@@ -56,14 +56,14 @@ pub(crate) struct SegmentBuilder {
 
 /// All rows of a table at one moment.
 #[derive(Debug)]
-pub(crate) struct Rows {
+pub(crate) struct RowSnapshot {
     segments: Vec<Arc<Segment>>,
     /// The number of the first row of each segment, and at the end the number of rows.
     starts: Vec<usize>,
     /// Row numbers in order of modification.
     by_modified: Vec<u32>,
-    /// Rows that lack each of the [`CLOCKS`], in order of creation.
-    lacking: [Vec<u32>; CLOCKS.len()],
+    /// Rows that lack each of the [`TIME_COLUMNS`], in order of creation.
+    lacking: [Vec<u32>; TIME_COLUMNS.len()],
     /// Key number and row number, made when first asked for.
     by_key: OnceLock<Vec<(u64, u32)>>,
 }
@@ -78,10 +78,10 @@ pub(crate) fn key_number<'a>(parts: impl IntoIterator<Item = &'a str>) -> u64 {
     hash(&text)
 }
 
-impl Row {
+impl StoredRow {
     /// Reads what must be known about a row from its JSON. Times that are missing or unreadable are `fallback`.
     pub(crate) fn read(table: &'static Table, bytes: Vec<u8>, fallback: Instant) -> Result<Self, serde_json::Error> {
-        let fields = Fields::read(&bytes)?;
+        let fields = JsonFields::read(&bytes)?;
         let time = |name: &str| fields.text(name).and_then(|text| Instant::parse(&text));
         let wire = |name: &str| table.column(name).map_or("", |column| column.wire);
         let created = time("createdon").unwrap_or(fallback);
@@ -99,7 +99,8 @@ impl Row {
         };
         let files = table.files().filter(|file| fields.text(file.wire).is_some()).count() as u8;
         let is_null = |name: &str| fields.raw(name).is_none_or(|raw| raw == "null");
-        let lacks = CLOCKS.iter().enumerate().map(|(bit, clock)| u8::from(is_null(clock)) << bit).sum();
+        let lacks =
+            TIME_COLUMNS.iter().enumerate().map(|(bit, time_column)| u8::from(is_null(time_column)) << bit).sum();
         let week = week.unwrap_or(Week::UNKNOWN);
         Ok(Self { created: created.0, modified: modified.0, key, week, files, lacks, bytes })
     }
@@ -119,13 +120,13 @@ impl SegmentBuilder {
         builder
     }
 
-    pub(crate) fn push(&mut self, row: &Row) {
+    pub(crate) fn push(&mut self, row: &StoredRow) {
         self.bytes.extend_from_slice(&row.bytes);
         self.end_row(row);
     }
 
     /// Ends the row whose JSON was appended to `bytes`; the JSON in `row` is not looked at.
-    pub(crate) fn end_row(&mut self, row: &Row) {
+    pub(crate) fn end_row(&mut self, row: &StoredRow) {
         self.bytes.push(b',');
         let segment = &mut self.segment;
         segment.ends.push(self.bytes.len() as u32);
@@ -157,8 +158,8 @@ impl Segment {
         if at == 0 { 0 } else { self.ends[at - 1] as usize }
     }
 
-    fn row(&self, at: usize) -> Row {
-        Row {
+    fn row(&self, at: usize) -> StoredRow {
+        StoredRow {
             bytes: self.bytes[self.start(at)..self.ends[at] as usize - 1].to_vec(),
             created: self.created[at],
             modified: self.modified[at],
@@ -194,7 +195,7 @@ impl Segment {
     }
 }
 
-impl Rows {
+impl RowSnapshot {
     pub(crate) fn new(segments: Vec<Arc<Segment>>) -> Self {
         let segments: Vec<_> = segments.into_iter().filter(|segment| segment.len() > 0).collect();
         let mut starts = vec![0];
@@ -230,7 +231,7 @@ impl Rows {
         segment.bytes.slice(segment.start(at)..segment.ends[at] as usize - 1)
     }
 
-    pub(crate) fn row(&self, at: usize) -> Row {
+    pub(crate) fn row(&self, at: usize) -> StoredRow {
         let (segment, at) = self.locate(at);
         segment.row(at)
     }
@@ -261,8 +262,8 @@ impl Rows {
     }
 
     /// The rows that have no value of a clock.
-    pub(crate) fn lacking(&self, clock: &str) -> &[u32] {
-        CLOCKS.iter().position(|of| *of == clock).map_or(&[], |bit| &self.lacking[bit])
+    pub(crate) fn lacking(&self, time_column: &str) -> &[u32] {
+        TIME_COLUMNS.iter().position(|of| *of == time_column).map_or(&[], |bit| &self.lacking[bit])
     }
 
     /// How many rows were created before that time.
@@ -335,7 +336,7 @@ impl Rows {
     }
 
     /// The rows without some and with others: only the segments in which they lie are made anew.
-    pub(crate) fn edit(&self, mut remove: Vec<usize>, mut insert: Vec<Row>) -> Self {
+    pub(crate) fn edit(&self, mut remove: Vec<usize>, mut insert: Vec<StoredRow>) -> Self {
         remove.sort_unstable();
         insert.sort_by_key(|row| row.created);
         let mut insert = insert.into_iter().peekable();
@@ -343,13 +344,13 @@ impl Rows {
         for (number, segment) in self.segments.iter().enumerate() {
             let (start, end) = (self.starts[number], self.starts[number + 1]);
             let next = self.segments.get(number + 1).and_then(|next| next.created.first().copied());
-            let belongs = |row: &Row| next.is_none_or(|next| row.created < next);
+            let belongs = |row: &StoredRow| next.is_none_or(|next| row.created < next);
             let gone = &remove[remove.partition_point(|at| *at < start)..remove.partition_point(|at| *at < end)];
             if gone.is_empty() && !insert.peek().is_some_and(belongs) {
                 segments.push(Arc::clone(segment));
                 continue;
             }
-            let mut merged: Vec<(Row, bool)> = (0..segment.len())
+            let mut merged: Vec<(StoredRow, bool)> = (0..segment.len())
                 .filter(|at| gone.binary_search(&(start + at)).is_err())
                 .map(|at| (segment.row(at), segment.is_served(at)))
                 .collect();
@@ -365,7 +366,7 @@ impl Rows {
     }
 }
 
-fn build(rows: &[(Row, bool)]) -> Segment {
+fn build(rows: &[(StoredRow, bool)]) -> Segment {
     let mut builder = SegmentBuilder::with_capacity(rows.len());
     for (row, _) in rows {
         builder.push(row);

@@ -6,11 +6,11 @@ use url::form_urlencoded;
 use crate::data::columns::TableView;
 use crate::dataverse::row_filter::{self, RowFilter};
 use crate::http::odata::DELTA_TOKEN;
-use crate::http::response::Refusal;
+use crate::http::response::ServiceError;
 
 /// What a request for rows selects.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Query {
+pub(crate) struct RowQuery {
     /// Wire names as they were sent; empty: everything.
     pub(crate) select: Vec<String>,
     pub(crate) filter: Option<RowFilter>,
@@ -21,13 +21,13 @@ pub(crate) struct Query {
 }
 
 /// The column of that wire name.
-pub(crate) fn column(view: &TableView, wire: &str) -> Result<&'static Column, Refusal> {
-    view.columns.find(wire).ok_or_else(|| Refusal::no_property(wire, view.table.name))
+pub(crate) fn column(view: &TableView, wire: &str) -> Result<&'static Column, ServiceError> {
+    view.columns.find(wire).ok_or_else(|| ServiceError::no_property(wire, view.table.name))
 }
 
-impl Query {
+impl RowQuery {
     /// Reads the query string of a collection, without its `$skiptoken`.
-    pub(crate) fn parse(text: &str, view: &TableView) -> Result<Self, Refusal> {
+    pub(crate) fn parse(text: &str, view: &TableView) -> Result<Self, ServiceError> {
         let mut query = Self::default();
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
             match name.as_ref() {
@@ -40,7 +40,7 @@ impl Query {
                 "$filter" => query.and(row_filter::parse(&value, |name| column(view, name))?),
                 "$orderby" => query.order = order(&value, view)?,
                 DELTA_TOKEN => query.delta = Some(value.into_owned()),
-                other => return Err(Refusal::unsupported(&format!("the query option '{other}'"))),
+                other => return Err(ServiceError::unsupported(&format!("the query option '{other}'"))),
             }
         }
         Ok(query)
@@ -61,22 +61,22 @@ impl Query {
 }
 
 /// Reads `createdon asc,key asc`: a time column first, ascending.
-fn order(text: &str, view: &TableView) -> Result<Vec<&'static Column>, Refusal> {
+fn order(text: &str, view: &TableView) -> Result<Vec<&'static Column>, ServiceError> {
     let mut columns = Vec::new();
     for key in text.split(',') {
         let Some(name) = key.strip_suffix(" asc") else {
-            return Err(Refusal::unsupported(&format!("the order '{key}'")));
+            return Err(ServiceError::unsupported(&format!("the order '{key}'")));
         };
         columns.push(column(view, name)?);
     }
     if view.elastic && columns.len() > 1 {
         // Cosmos DB needs a composite index, which Dataverse does not make.
-        return Err(Refusal::bad_request(
+        return Err(ServiceError::bad_request(
             "The order by query does not have a corresponding composite index that it can be served from.",
         ));
     }
-    if !columns.first().is_some_and(|column| crate::data::table_rows::CLOCKS.contains(&column.wire)) {
-        return Err(Refusal::unsupported(&format!("the order '{text}'")));
+    if !columns.first().is_some_and(|column| crate::data::row_snapshot::TIME_COLUMNS.contains(&column.wire)) {
+        return Err(ServiceError::unsupported(&format!("the order '{text}'")));
     }
     Ok(columns)
 }

@@ -2,7 +2,7 @@
 
 /// An interaction that was spelled out, as it is sent.
 #[derive(Debug, Clone)]
-pub(crate) struct Spelled {
+pub(crate) struct ExplicitInteraction {
     /// Microseconds since the Unix epoch.
     pub(crate) created: i64,
     /// When it can be read.

@@ -3,10 +3,10 @@
 use copilot_lake_tables::{Column, Instant, Type};
 
 use crate::data::columns::TableView;
-use crate::data::json::{Object, string};
-use crate::data::json_fields::Fields;
-use crate::data::people::People;
-use crate::dataverse::query::Query;
+use crate::data::json::{JsonObject, string};
+use crate::data::json_fields::JsonFields;
+use crate::data::representatives::People;
+use crate::dataverse::row_query::RowQuery;
 
 /// The table that a lookup leads to.
 const TARGET: &str = "Microsoft.Dynamics.CRM.lookuplogicalname";
@@ -15,7 +15,7 @@ const FORMATTED: &str = "OData.Community.Display.V1.FormattedValue";
 
 /// How rows are sent when they are not sent as they lie there.
 #[derive(Debug)]
-pub(crate) struct Shape<'a> {
+pub(crate) struct RowProjection<'a> {
     view: &'a TableView,
     /// Wire names of columns that are left out.
     without: Vec<&'static str>,
@@ -23,10 +23,10 @@ pub(crate) struct Shape<'a> {
     people: &'a People,
 }
 
-impl<'a> Shape<'a> {
+impl<'a> RowProjection<'a> {
     /// `None` when rows are sent as they lie there. The key is always sent, and so is what the definition does not know.
-    pub(crate) fn of(
-        query: &Query,
+    pub(crate) fn new(
+        query: &RowQuery,
         view: &'a TableView,
         annotations: &'a [String],
         people: &'a People,
@@ -43,11 +43,11 @@ impl<'a> Shape<'a> {
 
     /// Appends a row in that shape.
     pub(crate) fn write(&self, out: &mut Vec<u8>, json: &[u8]) {
-        let Ok(fields) = Fields::read(json) else {
+        let Ok(fields) = JsonFields::read(json) else {
             out.extend_from_slice(json);
             return;
         };
-        let mut object = Object::new(out);
+        let mut object = JsonObject::new(out);
         for (name, raw) in fields.iter().filter(|(name, _)| !self.without.contains(name)) {
             if let Some(column) = self.view.columns.find(name).filter(|_| !self.annotations.is_empty() && raw != "null")
             {
@@ -64,7 +64,7 @@ impl<'a> Shape<'a> {
     }
 
     /// The annotation of a value as JSON, when it is asked for and there is one.
-    fn annotation(&self, row: &Fields<'_>, column: &Column, annotation: &str, name: &str) -> Option<String> {
+    fn annotation(&self, row: &JsonFields<'_>, column: &Column, annotation: &str, name: &str) -> Option<String> {
         if !self.annotations.iter().any(|wanted| wanted == annotation) {
             return None;
         }
@@ -80,14 +80,14 @@ impl<'a> Shape<'a> {
         String::from_utf8(quoted).ok()
     }
 
-    fn target(&self, row: &Fields<'_>, column: &Column) -> Option<&'static str> {
+    fn target(&self, row: &JsonFields<'_>, column: &Column) -> Option<&'static str> {
         let Type::Lookup(targets) = column.ty else { return None };
         let team = column.owner.and_then(|(_, team)| self.view.table.column(team));
         let team_owns = team.is_some_and(|team| row.text(team.wire).is_some());
         targets.get(usize::from(team_owns)).or_else(|| targets.first()).copied()
     }
 
-    fn formatted(&self, row: &Fields<'_>, column: &Column) -> Option<String> {
+    fn formatted(&self, row: &JsonFields<'_>, column: &Column) -> Option<String> {
         let raw = row.raw(column.wire)?;
         let text = row.text(column.wire);
         match column.ty {

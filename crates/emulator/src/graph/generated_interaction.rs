@@ -3,7 +3,7 @@
 //! Nothing is kept per interaction: when one was made follows from its number, and grows with it.
 
 use crate::data::random::{Random, mix};
-use crate::graph::copilot_app::{App, TEAMS};
+use crate::graph::copilot_app::{CopilotApp, TEAMS};
 use crate::graph::working_hours::moment;
 
 /// Interactions per block.
@@ -11,7 +11,7 @@ pub(crate) const BLOCK: usize = 8;
 
 /// An interaction before it is rendered.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Made {
+pub(crate) struct GeneratedInteraction {
     pub(crate) seed: u64,
     /// Milliseconds since the Unix epoch: its id.
     pub(crate) ms: i64,
@@ -21,12 +21,12 @@ pub(crate) struct Made {
     /// 0: it has none.
     pub(crate) session: u64,
     pub(crate) request: u64,
-    pub(crate) app: &'static App,
+    pub(crate) app: &'static CopilotApp,
     /// Whose prompt it is, or answers.
     pub(crate) asker: u32,
 }
 
-impl Made {
+impl GeneratedInteraction {
     /// Microseconds since the Unix epoch.
     pub(crate) const fn created(&self) -> i64 {
         self.ms * 1_000 + self.ticks as i64 / 10
@@ -40,7 +40,7 @@ impl Made {
 
 /// Whose interactions a strand has.
 #[derive(Debug, Clone, Copy)]
-pub(crate) enum Whose {
+pub(crate) enum SequenceOwner {
     /// One person's, in a folder.
     Own { asker: u32, folder: usize },
     /// Those of a meeting: they are in the history of everyone who was there. The first of so many people in a row.
@@ -49,19 +49,19 @@ pub(crate) enum Whose {
 
 /// Interactions in order of time.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Strand {
+pub(crate) struct InteractionSequence {
     pub(crate) seed: u64,
     pub(crate) rows: u32,
     /// Where it begins and ends, as work.
     pub(crate) from: i64,
     pub(crate) until: i64,
-    pub(crate) whose: Whose,
+    pub(crate) owner: SequenceOwner,
 }
 
 /// Gaps are counted in seconds where there is room for that many in a block.
 const ROOM: i64 = 5_000;
 
-impl Strand {
+impl InteractionSequence {
     pub(crate) const fn blocks(&self) -> u32 {
         self.rows.div_ceil(BLOCK as u32)
     }
@@ -76,7 +76,7 @@ impl Strand {
     }
 
     /// A block's interactions by time.
-    pub(crate) fn block(&self, number: u32) -> Block {
+    pub(crate) fn block(&self, number: u32) -> InteractionBlock {
         let rows = (self.rows - number * BLOCK as u32).min(BLOCK as u32) as usize;
         let seed = mix(self.seed, u64::from(number) + 1);
         let mut random = Random::new(seed);
@@ -89,8 +89,8 @@ impl Strand {
         let round = if wide { random.weighted(&[(1_000, 15), (100, 15), (10, 10), (1, 40), (0, 20)]) } else { 1 };
         let scheduled = wide && random.chance(125);
         let alone = random.chance(8);
-        let mut block = Block { made: [None; BLOCK], rows };
-        let mut state = Turns::new(self.whose, seed);
+        let mut block = InteractionBlock { made: [None; BLOCK], rows };
+        let mut state = Conversation::new(self.owner, seed);
         let (mut gap, mut last) = (0, (start, 0));
         for at in 0..rows {
             let turn = state.next(&mut random, at == 0);
@@ -115,8 +115,8 @@ impl Strand {
             };
             last = (ms, ticks);
             let session = if alone && state.may_be_alone() { 0 } else { turn.session };
-            let Turn { response, request, app, asker, .. } = turn;
-            block.made[at] = Some(Made { seed, ms, ticks, response, session, request, app, asker });
+            let ConversationTurn { response, request, app, asker, .. } = turn;
+            block.made[at] = Some(GeneratedInteraction { seed, ms, ticks, response, session, request, app, asker });
         }
         block
     }
@@ -124,23 +124,23 @@ impl Strand {
 
 /// The interactions of a block.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Block {
-    made: [Option<Made>; BLOCK],
+pub(crate) struct InteractionBlock {
+    made: [Option<GeneratedInteraction>; BLOCK],
     rows: usize,
 }
 
-impl Block {
+impl InteractionBlock {
     pub(crate) const fn rows(&self) -> usize {
         self.rows
     }
 
-    pub(crate) fn get(&self, at: usize) -> Option<&Made> {
+    pub(crate) fn get(&self, at: usize) -> Option<&GeneratedInteraction> {
         self.made.get(at)?.as_ref()
     }
 }
 
 /// What comes next in a conversation.
-struct Turn {
+struct ConversationTurn {
     /// Seconds since what came before.
     gap: i64,
     /// Whether it comes at the very time of what came before, in another session.
@@ -148,34 +148,34 @@ struct Turn {
     response: bool,
     session: u64,
     request: u64,
-    app: &'static App,
+    app: &'static CopilotApp,
     asker: u32,
 }
 
 /// Prompts and responses in turn: sessions of some turns, of which some have several responses, none, or no prompt.
-struct Turns {
-    whose: Whose,
+struct Conversation {
+    owner: SequenceOwner,
     seed: u64,
     sessions: u64,
     requests: u64,
-    app: &'static App,
+    app: &'static CopilotApp,
     asker: u32,
     /// Responses that the last prompt still gets.
     responses: u64,
     twins: bool,
 }
 
-impl Turns {
-    const fn new(whose: Whose, seed: u64) -> Self {
-        Self { whose, seed, sessions: 0, requests: 0, app: &TEAMS, asker: 0, responses: 0, twins: false }
+impl Conversation {
+    const fn new(owner: SequenceOwner, seed: u64) -> Self {
+        Self { owner, seed, sessions: 0, requests: 0, app: &TEAMS, asker: 0, responses: 0, twins: false }
     }
 
     /// Sessions without an id: a person's own in the first folder, and no two at one time.
     const fn may_be_alone(&self) -> bool {
-        matches!(self.whose, Whose::Own { folder: 0, .. }) && !self.twins
+        matches!(self.owner, SequenceOwner::Own { folder: 0, .. }) && !self.twins
     }
 
-    fn next(&mut self, random: &mut Random, first: bool) -> Turn {
+    fn next(&mut self, random: &mut Random, first: bool) -> ConversationTurn {
         let mut gap = 4 + random.below(12) as i64;
         let mut twin = false;
         let response = if self.responses > 0 {
@@ -183,7 +183,7 @@ impl Turns {
             true
         } else {
             self.requests += 1;
-            let meets = matches!(self.whose, Whose::Meeting { .. });
+            let meets = matches!(self.owner, SequenceOwner::Meeting { .. });
             if first || (!meets && random.chance(250)) {
                 twin = !first && random.chance(100);
                 self.twins |= twin;
@@ -192,7 +192,7 @@ impl Turns {
             } else {
                 gap += 20 + random.below(90) as i64;
             }
-            if let Whose::Meeting { first, people } = self.whose {
+            if let SequenceOwner::Meeting { first, people } = self.owner {
                 self.asker = first + random.below(u64::from(people)) as u32;
             }
             // An orphan response has no prompt before it.
@@ -205,14 +205,14 @@ impl Turns {
         }
         let session = mix(self.seed, 1_000 + self.sessions) | 1;
         let request = mix(self.seed, 2_000 + self.requests);
-        Turn { gap, twin, response, session, request, app: self.app, asker: self.asker }
+        ConversationTurn { gap, twin, response, session, request, app: self.app, asker: self.asker }
     }
 
     fn session(&mut self, random: &mut Random) {
         self.sessions += 1;
-        if let Whose::Own { asker, folder } = self.whose {
+        if let SequenceOwner::Own { asker, folder } = self.owner {
             self.asker = asker;
-            self.app = App::choose(random, folder);
+            self.app = CopilotApp::choose(random, folder);
         }
     }
 }

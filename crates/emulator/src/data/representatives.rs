@@ -14,7 +14,7 @@ pub(crate) enum Language {
 
 /// Someone who makes rows.
 #[derive(Debug)]
-pub(crate) struct Person {
+pub(crate) struct Representative {
     pub(crate) id: String,
     pub(crate) unit: String,
     pub(crate) team: String,
@@ -29,9 +29,9 @@ pub(crate) struct Person {
 /// Everyone in the environment.
 #[derive(Debug)]
 pub(crate) struct People {
-    people: Vec<Person>,
+    people: Vec<Representative>,
     /// The application user as which autonomous agents work.
-    pub(crate) service: Person,
+    pub(crate) service: Representative,
     /// The names of everyone, every unit and every team, by id.
     names: HashMap<String, String>,
 }
@@ -60,7 +60,7 @@ impl People {
         let seed = mix(seed, 0x7065_6F70);
         let units: Vec<_> = (0..4).map(|n| guid_text(mix(seed, 1_000 + n))).collect();
         let teams: Vec<_> = (0..4).map(|n| guid_text(mix(seed, 2_000 + n))).collect();
-        let person = |n: u64, language| Person {
+        let person = |n: u64, language| Representative {
             id: guid_text(mix(seed, 10_000 + n)),
             unit: units[n as usize % units.len()].clone(),
             team: teams[n as usize % teams.len()].clone(),
@@ -80,7 +80,7 @@ impl People {
                 person(n, language)
             })
             .collect();
-        let service = Person {
+        let service = Representative {
             name: "# Copilot agents".to_owned(),
             title: None,
             disabled: false,
@@ -95,7 +95,7 @@ impl People {
         Self { people, service, names }
     }
 
-    pub(crate) fn get(&self, at: u16) -> &Person {
+    pub(crate) fn get(&self, at: u16) -> &Representative {
         &self.people[usize::from(at) % self.people.len()]
     }
 
@@ -105,7 +105,7 @@ impl People {
     }
 
     /// Everyone by number; the agents' user is the last, and `None` behind it.
-    pub(crate) fn user(&self, at: u16) -> Option<&Person> {
+    pub(crate) fn user(&self, at: u16) -> Option<&Representative> {
         self.people.iter().chain([&self.service]).nth(usize::from(at))
     }
 

@@ -3,13 +3,13 @@
 use copilot_lake_tables::{ChoiceSet, Column, Type};
 use serde_json::{Map, Value, json};
 
-use crate::data::columns::{Columns, logical_name};
+use crate::data::columns::{EnvironmentColumns, logical_name};
 use crate::data::random::{guid_text, hash};
-use crate::data::table_store::Store;
+use crate::data::table_store::TableStore;
 
 /// A column as metadata has it.
 #[derive(Debug)]
-pub(crate) struct Attribute {
+pub(crate) struct ColumnMetadata {
     name: String,
     /// The type that a cast names, such as `PicklistAttributeMetadata`.
     pub(crate) kind: &'static str,
@@ -52,7 +52,7 @@ const PARTIES: &[&str] = &[
     "to",
 ];
 
-impl Attribute {
+impl ColumnMetadata {
     /// The properties that can be selected, and the id that always comes.
     pub(crate) fn properties(&self, table: &str) -> Map<String, Value> {
         let value = json!({
@@ -80,13 +80,13 @@ impl Attribute {
 }
 
 /// Every column of a table.
-pub(crate) fn attributes(store: &Store) -> Vec<Attribute> {
+pub(crate) fn attributes(store: &TableStore) -> Vec<ColumnMetadata> {
     let columns = store.view().columns;
     let shown = columns.all().iter().filter(|column| !column.wire.contains('@'));
     let mut all: Vec<_> = shown.clone().map(|column| of_column(store, &columns, column)).collect();
     let mut hidden = |name: String, kind, code, of: Option<&str>| {
         if all.iter().all(|attribute| attribute.name != name) {
-            all.push(Attribute { name, kind, code, of: of.map(str::to_owned), is_secured: false, column: None });
+            all.push(ColumnMetadata { name, kind, code, of: of.map(str::to_owned), is_secured: false, column: None });
         }
     };
     for column in shown {
@@ -122,7 +122,7 @@ pub(crate) fn attributes(store: &Store) -> Vec<Attribute> {
 }
 
 /// A column that rows show.
-fn of_column(store: &Store, columns: &Columns, column: &'static Column) -> Attribute {
+fn of_column(store: &TableStore, columns: &EnvironmentColumns, column: &'static Column) -> ColumnMetadata {
     let name = logical_name(column);
     let (kind, code) = match column.ty {
         Type::Guid => ("UniqueIdentifierAttributeMetadata", "Uniqueidentifier"),
@@ -142,7 +142,7 @@ fn of_column(store: &Store, columns: &Columns, column: &'static Column) -> Attri
         Type::File => ("FileAttributeMetadata", "Virtual"),
     };
     let file = name.strip_suffix("_name").filter(|file| columns.all().iter().any(|of| of.name == *file));
-    Attribute {
+    ColumnMetadata {
         name: name.to_owned(),
         kind,
         code,
