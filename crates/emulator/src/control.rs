@@ -1,4 +1,4 @@
-//! The emulator's own paths, which need no sign-in: its counters, its rows and users, and the next phase.
+//! The emulator's own paths, which need no sign-in: counters, rows, users, and the next phase.
 
 use hyper::Method;
 use serde_json::json;
@@ -34,7 +34,7 @@ pub(crate) fn answer(state: &EmulatorState, route: &ControlRoute, method: &Metho
     }
 }
 
-/// A line of JSON each.
+/// One line of JSON per value.
 fn lines(values: Vec<serde_json::Value>) -> HttpResponse {
     let text: String = values.into_iter().map(|value| format!("{value}\n")).collect();
     HttpResponse::new(200, "application/x-ndjson", [text.into()])

@@ -1,4 +1,4 @@
-//! The running emulator: start, look, advance, stop.
+//! The running emulator: start, inspect, advance, stop.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -26,7 +26,7 @@ use crate::served::{RecordedRequest, Served};
 use crate::server::respond;
 use crate::state::EmulatorState;
 
-/// A running emulator. Dropping it ends it at once.
+/// A running emulator. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct Emulator {
     state: Arc<EmulatorState>,
@@ -35,10 +35,10 @@ pub struct Emulator {
 }
 
 impl Emulator {
-    /// Makes the rows of a scenario and listens; port 0 takes a free one.
+    /// Generates the rows of a scenario and listens; port 0 picks a free port.
     ///
-    /// Memory: about 1.3 KB per row, all of them are rendered ahead; interactions of Graph need next to none. Must be called inside a tokio runtime, on whose workers
-    /// requests are answered.
+    /// Memory: about 1.3 KB per row, all rendered in advance; interactions of Graph need next to none. Must be called inside a tokio
+    /// runtime, whose workers answer the requests.
     ///
     /// # Errors
     /// [`Error::Scenario`] and [`Error::File`] for rows that cannot be made, [`Error::Listen`] for an address that is taken.
@@ -70,24 +70,24 @@ impl Emulator {
     /// The base of both the environment and the sign-in authority: `http://127.0.0.1:<port>/`.
     pub fn url(&self) -> Url {
         let mut url = Url::parse("http://127.0.0.1/").unwrap_or_else(|_| unreachable!("a constant"));
-        // Neither can fail: the URL has a host.
+        // Neither can fail, because the URL has a host.
         let _ = url.set_ip_host(self.address.ip());
         let _ = url.set_port(Some(self.address.port()));
         url
     }
 
-    /// What was asked and sent until now. Takes time in proportion to the rows.
+    /// What was requested and sent so far. Takes time in proportion to the rows.
     pub fn served(&self) -> Served {
         self.state.served()
     }
 
-    /// The requests until now in order of their answers; the first 100,000 are kept.
+    /// The requests so far in order of their responses; the first 100,000 are kept.
     pub fn requests(&self) -> Vec<RecordedRequest> {
         self.state.shared.recorder.requests()
     }
 
-    /// Calls for every interaction of every user that can be read now, those of meetings once for each who was there. By user,
-    /// and of a user in the order in which pages have them.
+    /// Calls `each` for every interaction that can be read now, by user and in the order of pages. Interactions of a meeting come
+    /// once for each participant.
     pub fn interactions(&self, each: &mut dyn FnMut(&Interaction<'_>)) {
         let Some(graph) = &self.state.graph else { return };
         let (tenant, visibility) = (graph.tenant(), graph.visibility(self.state.shared.clock.now()));
@@ -96,7 +96,7 @@ impl Emulator {
         }
     }
 
-    /// Applies the scenario's next phase; says how many are left. Without one nothing happens.
+    /// Applies the scenario's next phase, if any; returns how many remain.
     ///
     /// # Errors
     /// [`Error::Scenario`] and [`Error::File`] for rows that do not exist or cannot be made.
@@ -104,10 +104,10 @@ impl Emulator {
         self.state.advance()
     }
 
-    /// Ends all connections and waits until nothing listens any more.
+    /// Closes all connections and waits until the port is free.
     pub async fn stop(mut self) {
         self.accepting.abort();
-        // Aborted is what it shall be.
+        // The task was aborted on purpose.
         let _ = (&mut self.accepting).await;
     }
 }
@@ -124,13 +124,13 @@ async fn accept(listener: TcpListener, state: Arc<EmulatorState>) {
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // An error is about that one connection, or passes.
+                // An error concerns this connection only, or is transient.
                 let Ok((stream, _)) = accepted else { continue };
                 let _ = stream.set_nodelay(true);
                 let state = Arc::clone(&state);
                 connections.spawn(async move {
                     let service = service_fn(move |request| respond(Arc::clone(&state), request));
-                    // Clients break off, and so do faults.
+                    // Clients may disconnect, and faults do.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }

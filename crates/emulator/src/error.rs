@@ -1,12 +1,12 @@
-//! What keeps an emulator from starting or advancing.
+//! Why an emulator cannot start or advance.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// What keeps an emulator from starting or advancing.
+/// Why an emulator cannot start or advance.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The scenario is wrong: change it.
+    /// The scenario is invalid.
     #[error("scenario: {0}")]
     Scenario(String),
     /// A file that the scenario names, or the scenario itself, cannot be read.
@@ -17,7 +17,7 @@ pub enum Error {
         /// Why.
         source: std::io::Error,
     },
-    /// The address cannot be listened on: choose another.
+    /// The address cannot be listened on.
     #[error("cannot listen on {address}")]
     Listen {
         /// Which address.

@@ -1,22 +1,18 @@
 //! A local Dataverse, Microsoft Graph and Entra token service that answers from table definitions and misbehaves on request.
 //!
-//! An [`Emulator`] has the tables that a [`Scenario`] describes: rows made from a seed, rows spelled out, faults, phases.
-//! It speaks HTTP/1.1 without TLS; behind a proxy that ends TLS, links have the scheme and the host of `X-Forwarded-Proto` and
-//! `X-Forwarded-Host`. Everything is derived from the definitions in `copilot-lake-tables`; meaning beyond the
-//! type is given only to made-up values. Deviations from the service: rows without `$orderby` come by creation, not by key.
+//! An [`Emulator`] serves what a [`Scenario`] describes: generated rows, explicit rows, faults, phases.
+//! It speaks HTTP/1.1 without TLS; behind a proxy that terminates TLS, links follow `X-Forwarded-Proto` and
+//! `X-Forwarded-Host`. Tables and columns are derived from the definitions in `copilot-lake-tables`. It answers the shapes of
+//! requests that the extractor sends, and others with 400. Unlike the service, rows without `$orderby` come in order of creation.
 //!
-//! Tokens: `POST /<tenant>/oauth2/v2.0/token` for a secret or a client assertion, `GET /metadata/identity/oauth2/token` as on a
-//! virtual machine, `GET /msi/token` as in App Service. A token is good at the origin that it was asked for.
+//! Tokens: `POST /<tenant>/oauth2/v2.0/token` takes a secret or a client assertion; `GET /metadata/identity/oauth2/token` works
+//! as on a virtual machine, `GET /msi/token` as in App Service. A token is valid at the origin that it was requested for.
 //!
-//! Microsoft Graph is at `/v1.0` and `/beta` of the same address: users, members of groups, deleted users, and histories of
-//! interactions with Copilot. Its tokens say what the application may do. Two folders of a mailbox are made up.
+//! Microsoft Graph is at `/v1.0` and `/beta` of the same address: users, group members, deleted users, and histories of
+//! interactions with Copilot. Its tokens carry the roles of the application. Two of the mailbox folders are made up.
 //!
-//! Beside the service's own paths it has, without sign-in:
-//! `GET /_emulator/served` ([`Served`] as JSON), `GET /_emulator/requests` ([`RecordedRequest`] per line),
-//! `GET /_emulator/rows/<table>` (key, `modifiedon`, `versionnumber` and `week` of every row per line),
-//! `GET /_emulator/graph/users` (a user as JSON per line), `GET /_emulator/graph/interactions` (user, session, id,
-//! `createdDateTime`, `interactionType`, `appClass` and the FNV-1a-64 of the body's content in hex, of every interaction that can
-//! be read now per line, between tabs) and
+//! Its own paths, without sign-in: `GET /_emulator/served` ([`Served`] as JSON), `GET /_emulator/rows/<table>` (key, `modifiedon`,
+//! `versionnumber` and `week` of every row), `GET /_emulator/graph/users` (every user), both as a line of JSON each, and
 //! `POST /_emulator/advance` (the next phase).
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! Paths: which service a request is for, and what it asks of it.
+//! Routes: which service a request is for, and what it asks of it.
 
 use crate::dataverse::route::DataverseRoute;
 use crate::graph::route::GraphRoute;

@@ -10,7 +10,7 @@ pub struct Served {
     /// Requests by kind: `token`, `whoami`, `metadata`, `privileges`, `count`, `page`, `tracking`, `file`, `history`, `users`,
     /// `user`, `members`, `deleted`, `other`.
     pub requests: BTreeMap<&'static str, u64>,
-    /// Responses by status; 0 for a connection that was cut before a response.
+    /// Responses by status; 0 for a connection that was reset before a response.
     pub statuses: BTreeMap<u16, u64>,
     /// Rows in pages of tables, repeated ones counted each time.
     pub rows: u64,
@@ -18,9 +18,9 @@ pub struct Served {
     pub payloads: u64,
     /// Faults that happened.
     pub faults: u64,
-    /// Requests that came before the `Retry-After` of an earlier response was over.
+    /// Requests that came before an earlier `Retry-After` was over.
     pub retry_after_violations: u64,
-    /// Requests that named a column which the metadata does not list.
+    /// Requests that named a column that the metadata does not list.
     pub columns_unlisted: u64,
     /// Requests that were refused because too many were in flight.
     pub limits_passed: u64,
@@ -30,7 +30,7 @@ pub struct Served {
     pub concurrency_max: u64,
     /// By table name.
     pub tables: BTreeMap<&'static str, TableServed>,
-    /// Of Microsoft Graph, where the scenario has it.
+    /// Counters of Microsoft Graph, where the scenario has it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub graph: Option<GraphServed>,
 }
@@ -52,7 +52,7 @@ pub struct TableServed {
     pub deleted: u64,
 }
 
-/// What of Microsoft Graph exists, and what of it was sent until now.
+/// What exists in Microsoft Graph, and what was sent so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct GraphServed {
     /// Users who exist now.
@@ -61,9 +61,9 @@ pub struct GraphServed {
     pub licensed: u64,
     /// Interactions that can be read now, those of meetings once for everyone who was there.
     pub interactions: u64,
-    /// Rows in responses by the kind of the request, repeated ones counted each time.
+    /// Rows in responses by kind of request, repeated ones counted each time.
     pub rows: BTreeMap<&'static str, u64>,
-    /// Users whose history was sent, at least a page of it.
+    /// Users of whose history at least one page was sent.
     pub histories: u64,
     /// Requests for histories that were refused because there were too many.
     pub throttled: u64,
@@ -84,7 +84,7 @@ pub struct RecordedRequest {
     pub kind: &'static str,
     /// Path and query as they were sent.
     pub url: String,
-    /// The response's status; 0 when the connection was cut before a response.
+    /// The response's status; 0 when the connection was reset before a response.
     pub status: u16,
     /// Rows in the page.
     pub rows: usize,

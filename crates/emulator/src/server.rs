@@ -1,4 +1,4 @@
-//! Requests: faults first, then the response, then the record of both.
+//! The path of a request: faults first, then the response, then the record of both.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,7 +24,7 @@ use crate::route::Route;
 use crate::scenario::fault::FaultKind;
 use crate::state::EmulatorState;
 
-/// No response: the connection is cut.
+/// No response: the connection is reset.
 #[derive(Debug, thiserror::Error)]
 #[error("reset by the scenario")]
 pub(crate) struct Reset;
@@ -105,7 +105,7 @@ pub(crate) async fn respond(
     let retry_after = answer.headers.iter().find(|(name, _)| *name == RETRY_AFTER);
     let retry_after = retry_after.and_then(|(_, value)| value.to_str().ok()?.parse().ok());
     end(application, answer.status, rows, retry_after);
-    // Before it goes out: a client that has all of it may ask again before that is noticed here.
+    // Before the response goes out: a client that has received it may send the next request before this code runs on.
     drop(history_guard);
     let accepts = text(&parts, ACCEPT_ENCODING.as_str()).is_some_and(|accepted| accepted.contains("gzip"));
     if state.settings.gzip && accepts && answer.status == 200 {
@@ -122,7 +122,7 @@ pub(crate) async fn respond(
     Ok(answer.into_response(cut, Some(in_flight_guard)))
 }
 
-/// The user of a tenant that a request is about, by object id where there is one, and that their history is requested.
+/// The user that a request is about, by object id where that exists, and a guard while their history is requested.
 fn user(state: &EmulatorState, route: &Route) -> (Option<String>, Option<HistoryInFlight>) {
     let (Route::Graph(route), Some(graph)) = (route, &state.graph) else { return (None, None) };
     let Some(name) = route.user() else { return (None, None) };
@@ -133,7 +133,7 @@ fn user(state: &EmulatorState, route: &Route) -> (Option<String>, Option<History
     (Some(id.unwrap_or_else(|| name.to_owned())), history.map(|user| state.shared.recorder.begin_history(user)))
 }
 
-/// Answers a request for a token, and says for which application.
+/// Answers a token request; also returns the application.
 fn token(
     state: &EmulatorState,
     route: &Route,
@@ -156,7 +156,7 @@ fn text<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
     parts.headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// `http://host:port` as the client wrote it, even when a proxy stands between.
+/// `http://host:port` as the client wrote it, even behind a proxy.
 fn origin(parts: &Parts) -> String {
     let scheme = text(parts, "x-forwarded-proto").unwrap_or("http");
     let host = text(parts, "x-forwarded-host").or_else(|| text(parts, HOST.as_str())).unwrap_or("127.0.0.1");

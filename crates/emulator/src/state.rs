@@ -1,4 +1,4 @@
-//! The state of a running emulator: both services, what they share, and the phases that are still to come.
+//! The state of a running emulator: both services, what they share, and the remaining phases.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -24,7 +24,7 @@ pub(crate) struct EmulatorState {
 }
 
 impl EmulatorState {
-    /// Applies the next phase; says how many remain. Without one nothing happens.
+    /// Applies the next phase, if any; returns how many remain.
     pub(crate) fn advance(&self) -> Result<usize, Error> {
         let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(phase) = phases.pop_front() {

@@ -1,29 +1,29 @@
-//! What happened to the rows of a table since the emulator started: the memory of change tracking.
+//! Changes to the rows of a table since the emulator started, which change tracking answers from.
 
 use std::collections::{HashMap, HashSet};
 
-/// A row that was made or changed, by the number of its key, or one that is gone, by its id.
+/// One change: a row that was created or changed, by its key hash, or one that was deleted, by its id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RowChange {
     Upsert(u64),
     Delete(String),
 }
 
-/// All changes in order. A stamp counts the phases; what is older than the first phase has none.
+/// All changes in order. A stamp counts phases; rows that predate the first phase have none.
 #[derive(Debug, Default)]
 pub(crate) struct ChangeLog {
     stamp: u64,
-    /// Tokens from before that stamp are void.
+    /// Tokens issued before this stamp have expired.
     since: u64,
     entries: Vec<(u64, RowChange)>,
     pub(crate) deleted: u64,
 }
 
-/// Where a change stands in an answer: made and changed rows come first.
+/// Position of a change in a response: created and changed rows come first.
 pub(crate) type ChangePosition = (i64, usize);
 
 impl ChangeLog {
-    /// The stamp of now.
+    /// The current stamp.
     pub(crate) const fn stamp(&self) -> u64 {
         self.stamp
     }
@@ -32,7 +32,7 @@ impl ChangeLog {
         stamp < self.since || stamp > self.stamp
     }
 
-    /// Notes what a phase does; `renewed` when it also changes the columns, which voids all tokens.
+    /// Records the changes of a phase. `renewed`: the phase also changed the columns, which expires all tokens.
     pub(crate) fn phase(&mut self, changes: impl Iterator<Item = RowChange>, renewed: bool) {
         self.stamp += 1;
         if renewed {
@@ -44,7 +44,7 @@ impl ChangeLog {
         }
     }
 
-    /// The changes after one stamp up to another, each row once, rows that are gone last.
+    /// The changes after one stamp up to another, each row once, deleted rows last.
     pub(crate) fn between(&self, after: u64, until: u64) -> Vec<(ChangePosition, RowChange)> {
         let meant = self.entries.iter().enumerate().filter(|(_, (stamp, _))| *stamp > after && *stamp <= until);
         let mut last = HashMap::new();

@@ -1,4 +1,4 @@
-//! What decides the value of a column, and its JSON.
+//! How the value of each column is made, and its JSON.
 
 use copilot_lake_tables::{Column, Table, Type};
 
@@ -13,7 +13,7 @@ use crate::data::row_links::{RowLinks, file_seed};
 use crate::data::text;
 use crate::identity::ORGANIZATION_ID;
 
-/// What decides a value: the columns that rows of all tables share, the made-up content of some, else the type.
+/// The rule that makes a column's values: by the column where its meaning is known, else by its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ColumnRule {
     Id,
@@ -68,7 +68,7 @@ pub(crate) enum ColumnRule {
     UserUnitName,
     UserDisabled,
     Typed,
-    /// As `Typed`, in few rows.
+    /// Like `Typed`, but null in most rows.
     Seldom,
     /// A column that the definition does not know: null unless a scenario sets it.
     Null,
@@ -147,7 +147,7 @@ impl ColumnRule {
         }
     }
 
-    /// Whether a row does not have the property at all: an annotation of what is null.
+    /// Whether a row lacks the property altogether: the annotation of a null value.
     pub(crate) fn is_absent(self, facts: &RowFacts) -> bool {
         matches!(self, Self::RegardingTable(permille) if !facts.random(16).chance(permille))
     }
@@ -211,7 +211,7 @@ impl ValueContext<'_> {
             }
             ColumnRule::FileName => {
                 let file = column.name.strip_suffix("_name").unwrap_or(column.name);
-                // Both columns ask the same question of the same salt.
+                // The same salt gives the same decision for the File and its name.
                 if has_file(facts, file) {
                     let name = file.strip_prefix("msdyn_").unwrap_or(file);
                     let extension = if name == "interactiondata" { "txt" } else { "json" };
@@ -287,11 +287,11 @@ impl ValueContext<'_> {
         }
     }
 
-    /// State or status: most rows are in use, most chats are over.
+    /// State or status: most rows are active, most chats are completed.
     fn state(&self, column: &Column) -> i32 {
         let activity = matches!(column.ty, Type::Choice(set) if set.options.len() > 2);
         let state = self.facts.random(24).weighted(&[(i32::from(activity), 97), (i32::from(!activity), 3)]);
-        // A status stands for one state, and counts from 1.
+        // Each status belongs to one state, and statuses count from 1.
         if column.name == "statuscode" { state + 1 } else { state }
     }
 
@@ -316,7 +316,7 @@ impl ValueContext<'_> {
         }
     }
 
-    /// A value that means nothing, of the column's type.
+    /// A meaningless value of the column's type.
     fn typed(&self, out: &mut Vec<u8>, dates: &mut Dates, column: &Column) {
         let Self { facts, people, .. } = *self;
         let mut random = facts.random(hash(column.name.as_bytes()));
@@ -349,7 +349,7 @@ pub(crate) fn has_file(facts: &RowFacts, column: &str) -> bool {
     facts.kind == GENERATED && facts.random(hash(column.as_bytes())).chance(permille)
 }
 
-/// What the representative wrote: with a third of thumbs-down, seldom with a thumbs-up.
+/// The representative's comment: with a third of the thumbs-down ratings, rarely with a thumbs-up.
 pub(crate) fn verbatim(facts: &RowFacts, people: &People) -> Option<&'static str> {
     let mut random = facts.random(15);
     let wrote = match facts.kind {

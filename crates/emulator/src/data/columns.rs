@@ -1,4 +1,4 @@
-//! The columns that an environment has of a table: those of the definition, without some, with others that a scenario adds.
+//! The columns that the environment has: those of the definition, minus and plus what a scenario says.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::scenario::specs::{ColumnSpec, ColumnType, OptionSpec, TableData};
 /// Columns that every table of the service has, whether or not its definition names them.
 pub(crate) const SHARED: &[&str] = &["createdon", "modifiedon", "versionnumber"];
 
-/// A table with the columns that the environment has at one moment.
+/// A table with the columns that the environment has at the moment.
 #[derive(Debug, Clone)]
 pub(crate) struct TableView {
     pub(crate) table: &'static Table,
@@ -18,13 +18,13 @@ pub(crate) struct TableView {
     pub(crate) columns: Arc<EnvironmentColumns>,
 }
 
-/// What an environment's metadata knows of a table.
+/// The columns of a table as the environment has them.
 #[derive(Debug, Clone)]
 pub(crate) struct EnvironmentColumns {
     all: Vec<&'static Column>,
     /// Those of `all` that the definition does not know.
     added: Vec<&'static str>,
-    /// Options beside those of the definition, by lake or wire name.
+    /// Choice options beyond those of the definition, by lake or wire name.
     options: Vec<(String, OptionSpec)>,
 }
 
@@ -42,7 +42,7 @@ impl EnvironmentColumns {
         columns
     }
 
-    /// Adds what a scenario says: a column, or options of one.
+    /// Adds a column of a scenario, or options to an existing one.
     pub(crate) fn add(&mut self, spec: &ColumnSpec) {
         self.options.extend(spec.options.iter().map(|option| (spec.name.clone(), option.clone())));
         if let Some(ty) = spec.ty {
@@ -52,17 +52,17 @@ impl EnvironmentColumns {
         }
     }
 
-    /// Every column, annotations among them.
+    /// Every column, including annotations.
     pub(crate) fn all(&self) -> &[&'static Column] {
         &self.all
     }
 
-    /// The column of that wire name; annotations are none.
+    /// The column with that wire name, never an annotation.
     pub(crate) fn find(&self, wire: &str) -> Option<&'static Column> {
         self.all.iter().copied().find(|column| column.wire == wire && !wire.contains('@'))
     }
 
-    /// Whether the definition does not know the column.
+    /// Whether a scenario added the column.
     pub(crate) fn is_added(&self, column: &Column) -> bool {
         self.added.contains(&column.wire)
     }
@@ -95,7 +95,7 @@ pub(crate) fn logical_name(column: &Column) -> &'static str {
     inside.unwrap_or(column.wire)
 }
 
-/// A column of a scenario. It lives as long as the process: columns are `'static` everywhere, and there are few of these.
+/// Makes a column of a scenario. It is leaked: columns are `'static` everywhere, and a scenario adds few.
 fn column(spec: &ColumnSpec, ty: ColumnType) -> &'static Column {
     let text = |text: &str| -> &'static str { String::leak(text.to_owned()) };
     let name = text(&spec.name);

@@ -1,7 +1,7 @@
-//! Everything that a scenario's generated rows have in common: people, links between tables, and one counter of versions.
+//! What the generated rows of all tables share: people, links between tables, and one version counter.
 //!
-//! The newer store's rows are made day by day while they are rendered. Rows of the other tables are chosen from what
-//! happened in both stores, so that links lead somewhere; a table that is to have more rows than that gets others.
+//! Rows of the newer table are generated day by day while they are rendered. Rows of the other tables are picked from what
+//! happened in the newer and the older one, so that links resolve; a table that needs more rows than that gets unrelated ones.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -24,15 +24,15 @@ use crate::tables::{CONTENTS, EVENTS, INSIGHTS, INTERACTIONS, MESSAGES, TRANSCRI
 pub(crate) struct DataSet {
     pub(crate) people: Arc<People>,
     pub(crate) links: Arc<RowLinks>,
-    /// The rows of every table but the newer store, in order of creation.
+    /// The rows of every table but the newer one of interactions, in order of creation.
     facts: HashMap<&'static str, Vec<RowFacts>>,
     pub(crate) versions: Arc<Versions>,
 }
 
-/// Where the counter begins.
+/// First value of the version counter.
 const FIRST_VERSION: i64 = 17_413_914;
 
-/// One of so many older rows is in both stores.
+/// One in this many older interactions is in both tables.
 const SHARED: usize = 20;
 
 const DAY: i64 = 86_400;
@@ -58,7 +58,7 @@ impl DataSet {
         let written = |facts: &RowFacts| verbatim(facts, &people).is_some();
         let with_content = |facts: &&RowFacts| has_file(facts, "msdyn_interactiondata") || written(facts);
         let content = interactions.iter().filter(with_content).cloned().collect();
-        // Feedback text is rare: it goes first.
+        // Feedback text is rare, so rows with it are picked first.
         let rank = |facts: &RowFacts| mix(facts.seed, 32) >> 1 | u64::from(!written(facts)) << 63;
         let contents = choose(content, rows(CONTENTS), rank, &plan(CONTENTS), &people);
 
@@ -94,13 +94,13 @@ impl DataSet {
         Self { people: Arc::new(people), links: Arc::new(links), facts, versions: Arc::new(Versions::new(next)) }
     }
 
-    /// The generated rows of a table in order of creation; none for the newer store, whose rows are made by its plan.
+    /// The generated rows of a table in order of creation; none for the newer table of interactions, which follows its plan.
     pub(crate) fn facts(&self, table: &Table) -> &[RowFacts] {
         self.facts.get(table.name).map_or(&[], Vec::as_slice)
     }
 }
 
-/// The older store's rows: from before the newer one began, and the newer one's first ones again.
+/// Rows of the older table: from before the newer one began, and the newer one's first rows once more.
 fn interactions(people: &People, events: &GenerationPlan, mut plan: GenerationPlan, rows: usize) -> Vec<RowFacts> {
     let mut shared = Vec::new();
     for day in events.days(people) {
@@ -117,7 +117,7 @@ fn interactions(people: &People, events: &GenerationPlan, mut plan: GenerationPl
     older
 }
 
-/// What Copilot generated, in both stores: one row per session.
+/// The responses that Copilot generated, in both tables: one row per session.
 fn responses(people: &People, events: &GenerationPlan, interactions: &[RowFacts]) -> Vec<RowFacts> {
     let generated = |facts: &RowFacts| facts.kind == GENERATED;
     let mut responses: Vec<_> = events.days(people).flatten().filter(generated).collect();
@@ -127,7 +127,7 @@ fn responses(people: &People, events: &GenerationPlan, interactions: &[RowFacts]
     responses
 }
 
-/// So many of the rows, by rank; others when there are too few, in the time of the plan.
+/// The first `count` rows by rank, filled up with unrelated rows from the plan when there are too few.
 fn choose(
     mut from: Vec<RowFacts>,
     count: usize,
@@ -148,7 +148,7 @@ fn choose(
     from
 }
 
-/// A chat begins before its first response, on the same day.
+/// A chat starts before its first response, on the same day.
 fn begun_earlier(facts: &RowFacts) -> RowFacts {
     let created = (facts.created - 30).max(facts.created - facts.created.rem_euclid(DAY));
     RowFacts { created, ..facts.clone() }
@@ -161,7 +161,7 @@ fn made_later(facts: &RowFacts) -> RowFacts {
     RowFacts { created, modified: facts.modified.max(created), ..facts.clone() }
 }
 
-/// Everyone's row. Accounts are older than what is done with them.
+/// A row for everyone, created before anything that they do.
 fn users(people: &People) -> Vec<RowFacts> {
     let user = |number: usize| {
         let created = 1_700_000_000 + number as i64 * 1_000;
@@ -181,7 +181,7 @@ fn users(people: &People) -> Vec<RowFacts> {
     (0..people.len()).map(user).collect()
 }
 
-/// Counts all rows in order of modification; says what comes next.
+/// Numbers all rows in order of modification; returns the next free version.
 fn count_versions(facts: &mut HashMap<&'static str, Vec<RowFacts>>) -> i64 {
     let tables = tables().map(|table| table.name);
     let mut order = Vec::new();

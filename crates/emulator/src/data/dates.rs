@@ -1,4 +1,4 @@
-//! Dates as text, each made once: rows of one day stand together.
+//! Dates as text, cached per day: rows of one day come together.
 
 use copilot_lake_tables::{Instant, Week};
 

@@ -1,4 +1,4 @@
-//! Rows that a scenario spells out: a made-up row with values set, a row sent as it is, or an existing one changed.
+//! Explicit rows of a scenario: a generated row with values set, a row sent verbatim, or an existing row changed.
 
 use std::path::Path;
 
@@ -17,21 +17,21 @@ use crate::error::Error;
 use crate::scenario::moment::json;
 use crate::scenario::specs::RowSpec;
 
-/// A row and what its File answers, by the File's id.
+/// A row, and the id and content of its File.
 pub(crate) type Written = (StoredRow, Option<(String, Payload)>);
 
-/// Writes the rows of a table that a scenario spells out.
+/// Writes the explicit rows of a table.
 pub(crate) struct ExplicitRowWriter<'a> {
     pub(crate) renderer: &'a mut RowRenderer,
-    /// The counter of the table's database; an elastic table has none.
+    /// The version counter of the database; elastic tables have none.
     pub(crate) versions: Option<&'a Versions>,
-    /// Where files lie that rows name.
+    /// The directory of the files that rows name.
     pub(crate) base: &'a Path,
     pub(crate) seed: u64,
 }
 
 impl ExplicitRowWriter<'_> {
-    /// A new row. Rows without a time of their own stand at `time`.
+    /// A new row. `time` is used where the row sets no time of its own.
     pub(crate) fn row(&mut self, spec: &RowSpec, ordinal: u64, time: Instant) -> Result<Written, Error> {
         let table = self.renderer.table;
         let time = spec.at.map_or(time, |at| at.0);
@@ -62,7 +62,7 @@ impl ExplicitRowWriter<'_> {
             request: random.next() | 1,
             session: random.next(),
             person: match table.source {
-                // A new person is none of those that there are.
+                // A new person is not one of the existing ones.
                 Source::Dimension { .. } => u16::MAX,
                 _ => random.below(1 << 16) as u16,
             },
@@ -75,7 +75,7 @@ impl ExplicitRowWriter<'_> {
         self.versions.map_or_else(|| version(modified, (ordinal % 1_000) as i64), Versions::next)
     }
 
-    /// An existing row with values set; it is modified at `time` and gets a new version unless the scenario says otherwise.
+    /// An existing row with values set, modified at `time` and with a new version unless the scenario sets them.
     pub(crate) fn change(&mut self, old: &StoredRow, spec: &RowSpec, time: Instant) -> Result<Written, Error> {
         let table = self.renderer.table;
         let wrong = |error: serde_json::Error| Error::scenario(format!("a row of `{}`: {error}", table.name));
@@ -102,7 +102,7 @@ impl ExplicitRowWriter<'_> {
             }
         }
         for (name, json) in &overrides {
-            // A column that the environment does not have stays away.
+            // A column that the environment lacks is not sent.
             let missing = table.columns.iter().any(|column| column.wire == name) && fields.raw(name).is_none();
             if let (Some(json), false) = (json, missing && !spec.names(name)) {
                 object.push(name, json);
@@ -149,7 +149,7 @@ impl ExplicitRowWriter<'_> {
         Ok(overrides)
     }
 
-    /// What the row's File answers. File columns are null unless the scenario says otherwise.
+    /// The content of the row's File. File columns are null unless the scenario says otherwise.
     fn payload(
         &self,
         spec: &RowSpec,
@@ -181,7 +181,7 @@ impl ExplicitRowWriter<'_> {
                 default(column, "null");
             }
         }
-        // The id may have been set by hand.
+        // The scenario may have set the id itself.
         let id = file
             .and_then(|file| overrides.get(file.wire)?.as_deref().map(|json| json.trim_matches('"').to_lowercase()));
         match (id, spec.has_payload()) {

@@ -1,4 +1,4 @@
-//! Makes the rows of a table from its definition and a seed, day by day, on all cores.
+//! Generates the rows of a table from its plan, day by day, on all cores.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,10 +12,10 @@ use crate::data::row_renderer::RowRenderer;
 use crate::data::row_snapshot::{Segment, SegmentBuilder, StoredRow};
 use crate::data::versions::version;
 
-/// Rows of several days share a segment until it has that many.
+/// Days are added to a segment until it has this many rows.
 const SEGMENT_ROWS: usize = 16_384;
 
-/// Makes all rows in order of creation. Equal plans give equal rows, whatever the number of threads.
+/// Generates all rows in order of creation. Equal plans give equal rows, whatever the number of threads.
 pub(crate) fn generate(plan: &GenerationPlan, people: &People, renderer: &RowRenderer) -> Vec<Arc<Segment>> {
     let days = plan.rows_per_day();
     let mut groups: Vec<Vec<usize>> = Vec::new();
@@ -42,13 +42,13 @@ pub(crate) fn generate(plan: &GenerationPlan, people: &People, renderer: &RowRen
     })
 }
 
-/// Renders rows whose facts are known, in the order given: that of creation.
+/// Renders rows whose facts are known, given in order of creation.
 pub(crate) fn render(facts: &[RowFacts], renderer: &RowRenderer) -> Vec<Arc<Segment>> {
     let groups: Vec<_> = facts.chunks(SEGMENT_ROWS).collect();
     in_parallel(&groups, renderer, |group, renderer| segment([group.iter().cloned()], group.len(), renderer))
 }
 
-/// A segment per group, in their order.
+/// Makes one segment per group, in order.
 fn in_parallel<G: Sync>(
     groups: &[G],
     renderer: &RowRenderer,
@@ -88,7 +88,7 @@ fn segment<I: Iterator<Item = RowFacts>>(
     builder.finish()
 }
 
-/// What is known about a rendered row; its bytes are elsewhere.
+/// The index entry of a rendered row, without its bytes.
 fn row(facts: &RowFacts, renderer: &mut RowRenderer, files: u8) -> StoredRow {
     StoredRow {
         bytes: Vec::new(),

@@ -1,20 +1,20 @@
-//! The JSON text of `msdyn_interactioncontext`, in the variants that were seen.
+//! The JSON text of `msdyn_interactioncontext`, in the variants seen in the service.
 
 use crate::data::random::{guid_text, mix};
 use crate::data::row_facts::{AVAILABLE, GENERATED, Identity, QUESTION, RowFacts};
 
-/// Which responses name the chat that they belong to.
+/// Whether a response names the chat that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ChatReference {
-    /// Whether there is one is not known: some variants name it.
+    /// Unknown whether there is one: some variants name it.
     Unknown,
-    /// There is one: it is named.
+    /// It exists and is named.
     Kept,
-    /// There is none.
+    /// It does not exist.
     Absent,
 }
 
-/// The context of a row, as JSON text.
+/// The context of a row as JSON text.
 pub(crate) fn context(facts: &RowFacts, chat: ChatReference) -> String {
     if facts.kind == AVAILABLE {
         return "{}".to_owned();

@@ -20,7 +20,7 @@ pub(crate) fn quoted_guid(out: &mut Vec<u8>, seed: u64) {
     out.push(b'"');
 }
 
-/// Any text as a JSON string. Runs without escapes are copied whole: most of what is sent is text.
+/// Any text as a JSON string. Runs without escapes are copied in one piece, because most of the data is text.
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let bytes = text.as_bytes();
@@ -74,7 +74,7 @@ pub(crate) fn instant(out: &mut Vec<u8>, dates: &mut Dates, seconds: i64) {
     out.push(b'"');
 }
 
-/// An object that is being appended.
+/// Appends a JSON object property by property.
 pub(crate) struct JsonObject<'a> {
     out: &'a mut Vec<u8>,
     start: usize,

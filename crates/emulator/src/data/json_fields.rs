@@ -11,7 +11,7 @@ use serde_json::value::RawValue;
 pub(crate) struct JsonFields<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 impl<'a> JsonFields<'a> {
-    /// Reads an object. Fails on text that is not one; values are not looked into.
+    /// Parses an object without looking into its values. Fails on anything else.
     pub(crate) fn read(json: &'a [u8]) -> Result<Self, serde_json::Error> {
         serde_json::from_slice(json)
     }

@@ -1,4 +1,4 @@
-//! The bytes of Files: made from the File's id when asked for, or spelled out by a scenario.
+//! The bytes of Files: generated from the File's id on request, or explicit in a scenario.
 
 use base64_simd::STANDARD;
 use bytes::Bytes;
@@ -10,18 +10,18 @@ use crate::data::representatives::Language;
 use crate::data::row_facts::{GENERATED, QUESTION, RowFacts};
 use crate::data::text;
 
-/// What a File column answers.
+/// The content of a File.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Payload {
-    /// None: the row names a File that is not there.
+    /// `None`: the row names a File that does not exist.
     pub(crate) bytes: Option<Bytes>,
-    /// Before that it is not there either.
+    /// Before this time it does not exist.
     pub(crate) from: Option<Instant>,
-    /// What is declared in place of its own size.
+    /// The size to declare instead of the real one.
     pub(crate) size: Option<u64>,
 }
 
-/// A charset, and what is wrapped around it.
+/// A charset and its wrappings.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Encoding {
     pub(crate) json: bool,
@@ -79,7 +79,7 @@ impl Encoding {
 /// Scenarios whose text the vendor documents as UTF-16LE: ask a question, suggested responses, mails.
 const UTF16: &[i64] = &[100_230_201, 100_230_202, 100_230_203, 100_230_211, 100_230_216];
 
-/// The bytes of a generated File, encoded as the documentation says, mostly. `chat` is what a chat's File is made from.
+/// The bytes of a generated File, mostly encoded as documented. `chat` holds the facts behind a chat's File.
 pub(crate) fn generated(column: &str, file_id: &str, scenario: Option<i64>, chat: Option<&RowFacts>) -> Bytes {
     let number = hash(file_id.as_bytes());
     let mut random = Random::new(number);
@@ -97,7 +97,7 @@ pub(crate) fn generated(column: &str, file_id: &str, scenario: Option<i64>, chat
     }
 }
 
-/// The facts of a chat that no row was made for.
+/// Facts for a chat that has no row.
 const fn unknown(number: u64) -> RowFacts {
     let time = 1_760_000_000 + (number % 1_000_000) as i64;
     RowFacts {
@@ -117,7 +117,7 @@ const fn unknown(number: u64) -> RowFacts {
 /// Half a kilobyte to six of text.
 fn content(random: &mut Random, scenario: Option<i64>) -> Bytes {
     let language = random.weighted(&[(Language::English, 6), (Language::German, 3), (Language::French, 1)]);
-    // Short texts are the rule.
+    // Most texts are short.
     let most = random.weighted(&[(1_000, 5), (2_500, 3), (6_000, 2)]);
     let length = 500 + random.below(most - 500) as usize;
     let response = text::passage(random, language, length);
@@ -133,7 +133,7 @@ fn content(random: &mut Random, scenario: Option<i64>) -> Bytes {
         response
     };
     let (base64, bom) = random.weighted(&[((1, false), 85), ((1, true), 5), ((0, false), 7), ((0, true), 3)]);
-    // Rows of the older store do not say what they are.
+    // Rows of the older table do not tell their scenario.
     let utf16 = scenario.map_or_else(|| random.chance(500), |scenario| UTF16.contains(&scenario));
     Encoding { json: false, base64, utf16, bom }.encode(&text)
 }

@@ -10,7 +10,7 @@ use crate::scenario::definition::Scenario;
 use crate::scenario::specs::TableData;
 use crate::tables::{EVENTS, INTERACTIONS};
 
-/// What to make.
+/// What to generate.
 #[derive(Debug, Clone)]
 pub(crate) struct GenerationPlan {
     pub(crate) seed: u64,
@@ -18,15 +18,15 @@ pub(crate) struct GenerationPlan {
     /// The first and the last day, in days since the Unix epoch.
     pub(crate) first_day: i32,
     pub(crate) last_day: i32,
-    /// Whether only what the older store's choices know happens.
+    /// Whether only scenarios and interactions that the older table knows occur.
     pub(crate) older: bool,
 }
 
 const DAY: i64 = 86_400;
 
-/// The last day of generated rows unless a scenario says another.
+/// The last day of generated rows unless a scenario sets another.
 pub(crate) fn usual_end() -> i32 {
-    // A Saturday in the past: what is written about these rows stays true.
+    // A Saturday in the past, so that what is documented about these rows stays true.
     Instant::parse("2025-11-01").map_or(0, Instant::days)
 }
 
@@ -36,7 +36,7 @@ impl GenerationPlan {
         let older = data.name == INTERACTIONS;
         let last_day = match data.end {
             Some(end) => end.0.days(),
-            // The older store ends where the newer one begins.
+            // The older table ends where the newer one begins.
             None if older => Self::new(scenario, &scenario.data(EVENTS)).first_day - 1,
             None => usual_end(),
         };

@@ -7,7 +7,7 @@ use crate::data::representatives::Language;
 use crate::data::row_facts::RowFacts;
 use crate::data::text;
 
-/// What a chat begins with: its title, and the first message of its File.
+/// The opening question of a chat: its title, and the first message of its File.
 pub(crate) fn question(facts: &RowFacts, language: Language) -> &'static str {
     text::prompt(&mut facts.random(26), language)
 }
@@ -17,7 +17,7 @@ pub(crate) fn parameters(facts: &RowFacts) -> String {
     json!({ "sessionId": guid_text(mix(facts.session, 1)), "locale": "en-US", "source": "workspace" }).to_string()
 }
 
-/// A summary as the service was seen to send it: plain text, Markdown, or a JSON object.
+/// A summary as the service has been seen to send it: plain text, Markdown, or a JSON object.
 pub(crate) fn summary(facts: &RowFacts, language: Language) -> String {
     let mut random = facts.random(27);
     let sentence = |random: &mut Random| text::sentence(random, language);
@@ -35,7 +35,7 @@ pub(crate) fn summary(facts: &RowFacts, language: Language) -> String {
     }
 }
 
-/// The File of a chat: a question and its answer, sometimes one more of each.
+/// The File of a chat: a question and its answer, sometimes two of each.
 pub(crate) fn transcript(facts: &RowFacts) -> String {
     let mut random = facts.random(28);
     let language = random.weighted(&[(Language::English, 6), (Language::German, 3), (Language::French, 1)]);

@@ -1,10 +1,10 @@
-//! Numbers that follow from a seed: equal on every machine and in every version.
+//! Pseudo-random numbers from a seed, equal on every machine and in every version.
 
-/// A SplitMix64 generator. Small on purpose: each row, file and text has its own.
+/// A SplitMix64 generator, small because each row, File and text has its own.
 #[derive(Debug, Clone)]
 pub(crate) struct Random(u64);
 
-/// Mixes two numbers into one whose bits all depend on both.
+/// Mixes two numbers so that every bit of the result depends on both.
 pub(crate) const fn mix(a: u64, b: u64) -> u64 {
     let mut z = a ^ b.wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -12,7 +12,7 @@ pub(crate) const fn mix(a: u64, b: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// A number from text: equal text gives equal numbers, whatever the case of its letters.
+/// Hashes text, ignoring the case of ASCII letters.
 pub(crate) fn hash(text: &[u8]) -> u64 {
     let fnv = text.iter().fold(0xCBF2_9CE4_8422_2325, |n: u64, c| {
         (n ^ u64::from(c.to_ascii_lowercase())).wrapping_mul(0x0000_0100_0000_01B3)
@@ -35,7 +35,7 @@ impl Random {
         if n == 0 { 0 } else { ((self.next() >> 32) * n) >> 32 }
     }
 
-    /// True that many times in a thousand.
+    /// True with a probability in permille.
     pub(crate) const fn chance(&mut self, permille: u64) -> bool {
         self.below(1000) < permille
     }
@@ -44,7 +44,7 @@ impl Random {
         &of[self.below(of.len() as u64) as usize]
     }
 
-    /// A value of the list, as often as its weight says.
+    /// Picks a value with a probability in proportion to its weight.
     pub(crate) fn weighted<T: Copy>(&mut self, of: &[(T, u32)]) -> T {
         let total: u64 = of.iter().map(|(_, weight)| u64::from(*weight)).sum();
         let mut at = self.below(total);
@@ -58,7 +58,7 @@ impl Random {
     }
 }
 
-/// Writes a random (version 4) GUID that follows from the seed.
+/// Writes the version 4 GUID of a seed.
 pub(crate) fn guid(out: &mut Vec<u8>, seed: u64) {
     const HEX: &[u8; 16] = b"0123456789abcdef";
     let high = mix(seed, 0x6775_6964) & 0xFFFF_FFFF_FFFF_0FFF | 0x4000;
@@ -77,7 +77,7 @@ pub(crate) fn guid(out: &mut Vec<u8>, seed: u64) {
     out.extend_from_slice(&text);
 }
 
-/// The GUID as text.
+/// The GUID of a seed as text.
 pub(crate) fn guid_text(seed: u64) -> String {
     let mut out = Vec::with_capacity(36);
     guid(&mut out, seed);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::data::random::{Random, guid_text, mix};
 
-/// The language that a representative writes and reads.
+/// The language of a representative.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Language {
     English,
@@ -12,7 +12,7 @@ pub(crate) enum Language {
     French,
 }
 
-/// Someone who makes rows.
+/// A representative, whose work makes rows.
 #[derive(Debug)]
 pub(crate) struct Representative {
     pub(crate) id: String,
@@ -30,7 +30,7 @@ pub(crate) struct Representative {
 #[derive(Debug)]
 pub(crate) struct People {
     people: Vec<Representative>,
-    /// The application user as which autonomous agents work.
+    /// The application user of autonomous agents.
     pub(crate) service: Representative,
     /// The names of everyone, every unit and every team, by id.
     names: HashMap<String, String>,
@@ -99,12 +99,12 @@ impl People {
         &self.people[usize::from(at) % self.people.len()]
     }
 
-    /// How many there are, agents' user included.
+    /// How many there are, including the agents' user.
     pub(crate) fn len(&self) -> usize {
         self.people.len() + 1
     }
 
-    /// Everyone by number; the agents' user is the last, and `None` behind it.
+    /// Everyone by number, the agents' user last.
     pub(crate) fn user(&self, at: u16) -> Option<&Representative> {
         self.people.iter().chain([&self.service]).nth(usize::from(at))
     }
@@ -114,7 +114,7 @@ impl People {
         self.names.get(id).map(String::as_str)
     }
 
-    /// A person; the first ones more often than the last.
+    /// Picks a representative; those with low numbers are busier.
     pub(crate) fn choose(&self, random: &mut Random) -> u16 {
         let count = self.people.len() as u64;
         let (a, b) = (random.below(count), random.below(count));

@@ -1,13 +1,13 @@
-//! What a made-up row is before it is text.
+//! The facts behind a generated row.
 
 use copilot_lake_tables::{Instant, Table, Week};
 
 use crate::data::random::{Random, mix};
 
-/// The facts of a row from which everything else in it follows.
+/// The facts from which every value of a row follows.
 #[derive(Debug, Clone)]
 pub(crate) struct RowFacts {
-    /// Values that have no fact of their own follow from this.
+    /// The seed of values that have no fact of their own.
     pub(crate) seed: u64,
     /// Seconds since the Unix epoch, as the next three.
     pub(crate) created: i64,
@@ -18,7 +18,7 @@ pub(crate) struct RowFacts {
     pub(crate) kind: i32,
     /// The request that a response and its feedback share; 0 for none.
     pub(crate) request: u64,
-    /// The conversation or case that was worked on.
+    /// The conversation or case.
     pub(crate) session: u64,
     pub(crate) person: u16,
 }
@@ -31,7 +31,7 @@ pub(crate) const THUMBS_DOWN: i32 = 100_230_302;
 pub(crate) const THUMBS_CLEAR: i32 = 100_230_303;
 
 impl RowFacts {
-    /// A generator for one value: the salt says which.
+    /// The generator for one value, chosen by the salt.
     pub(crate) const fn random(&self, salt: u64) -> Random {
         Random::new(mix(self.seed, salt))
     }
@@ -40,7 +40,7 @@ impl RowFacts {
         Week::of(Instant::from_seconds(self.created))
     }
 
-    /// Whether an autonomous agent made the row, and which.
+    /// The autonomous agent that made the row, if any.
     pub(crate) const fn agent(&self) -> Option<i32> {
         let agent = match self.scenario {
             100_230_218 => 192_350_003,
@@ -64,7 +64,7 @@ impl RowFacts {
         }
     }
 
-    /// The number from which the id of the row that Copilot was used for is made.
+    /// The seed of the id of the row that Copilot was used for.
     pub(crate) const fn subject(&self) -> u64 {
         mix(self.session, 4)
     }
@@ -73,14 +73,14 @@ impl RowFacts {
 /// The table of conversations.
 pub(crate) const CONVERSATION: &str = "msdyn_ocliveworkitem";
 
-/// Which of the facts' numbers makes the id of a table's row: so rows of several tables find each other.
+/// How a table's row ids follow from facts, so that rows of different tables can reference each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Identity {
-    /// The newer store's row of an interaction.
+    /// A row of the newer table of interactions.
     Event,
-    /// The older store's.
+    /// A row of the older table of interactions.
     Interaction,
-    /// What belongs to the older store's.
+    /// The content of an older interaction.
     Content,
     /// The chat of a session.
     Transcript,
@@ -105,10 +105,10 @@ impl Identity {
         }
     }
 
-    /// The number from which the row's id is made.
+    /// The seed of the row's id.
     pub(crate) const fn seed(self, facts: &RowFacts) -> u64 {
         match self {
-            // Half of the rows that both stores have keep their id.
+            // Half of the rows in both tables have the same id in both.
             Self::Interaction if facts.seed.is_multiple_of(2) => mix(facts.seed, 21),
             Self::Event | Self::Interaction | Self::User => mix(facts.seed, 1),
             Self::Content => mix(facts.seed, 22),

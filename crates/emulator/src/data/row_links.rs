@@ -1,4 +1,4 @@
-//! Which rows of other tables a row may name: those that are there.
+//! The rows of other tables that a row may reference: those that exist.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,26 +6,26 @@ use crate::data::interaction_context::ChatReference;
 use crate::data::random::{guid_text, hash, mix};
 use crate::data::row_facts::{GENERATED, QUESTION, RowFacts};
 
-/// What the tables have for each other.
+/// What exists for rows to reference.
 #[derive(Debug, Default)]
 pub(crate) struct RowLinks {
-    /// Whether the tables of chats have rows: then contexts name only those.
+    /// Whether the chat tables have rows; contexts then reference only those.
     pub(crate) chats_exist: bool,
-    /// Sessions whose chat is in every table of chats that has rows.
+    /// Sessions whose chat is in every chat table that has rows.
     pub(crate) chats: HashSet<u64>,
-    /// Sessions whose chat the table of headers has.
+    /// Sessions whose chat has a row in the table of headers.
     pub(crate) transcripts: HashSet<u64>,
     /// Seeds of the older interactions whose content has a row.
     pub(crate) contents: HashSet<u64>,
-    /// The facts behind the Files of chats, by the number of the File's id.
+    /// The facts behind the Files of chats, by hash of the File's id.
     pub(crate) files: HashMap<u64, RowFacts>,
 }
 
-/// The column of the Files of chats.
+/// The File column of chats.
 const MESSAGES: &str = "msdyn_transcriptdata";
 
 impl RowLinks {
-    /// Which chat the context of a row names.
+    /// Whether the context of a row names its chat.
     pub(crate) fn chat(&self, facts: &RowFacts) -> ChatReference {
         let asks = facts.kind == GENERATED && facts.scenario == QUESTION;
         match (self.chats_exist, asks && self.chats.contains(&facts.session)) {
@@ -35,18 +35,18 @@ impl RowLinks {
         }
     }
 
-    /// The facts of the chat that a File holds.
+    /// The facts behind the File of a chat.
     pub(crate) fn file(&self, id: &str) -> Option<&RowFacts> {
         self.files.get(&hash(id.as_bytes()))
     }
 }
 
-/// The number from which the id of a row's File is made.
+/// The seed of the id of a row's File.
 pub(crate) fn file_seed(facts: &RowFacts, column: &str) -> u64 {
     mix(facts.seed, hash(column.as_bytes()))
 }
 
-/// The facts behind the Files of chats, by the number of the File's id.
+/// The facts behind the Files of chats, by hash of the File's id.
 pub(crate) fn files_of(rows: &[RowFacts]) -> HashMap<u64, RowFacts> {
     let number = |facts: &RowFacts| hash(guid_text(file_seed(facts, MESSAGES)).as_bytes());
     rows.iter().map(|facts| (number(facts), facts.clone())).collect()

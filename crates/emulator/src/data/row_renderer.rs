@@ -1,4 +1,4 @@
-//! Turns the facts of a row into the JSON that the service sends, by the table's definition.
+//! Renders the facts of a row as the JSON that the service sends.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::data::representatives::People;
 use crate::data::row_facts::{Identity, RowFacts};
 use crate::data::row_links::RowLinks;
 
-/// How rows of a table are written: a property for every column, in the service's own order.
+/// Renders rows of one table: a property per column, in the service's order.
 #[derive(Debug, Clone)]
 pub(crate) struct RowRenderer {
     pub(crate) table: &'static Table,
@@ -37,8 +37,8 @@ impl RowRenderer {
         links: &Arc<RowLinks>,
     ) -> Self {
         let mut columns = columns.to_vec();
-        // The service sends properties in an order of its own: neither the definition's nor the request's. An annotation
-        // stands before its property.
+        // The service has its own order of properties, neither the definition's nor the request's. An annotation
+        // comes before its property.
         columns.sort_by_key(|column| {
             let property = column.wire.split('@').next().unwrap_or(column.wire);
             (hash(property.as_bytes()), property == column.wire)
@@ -64,7 +64,7 @@ impl RowRenderer {
         self.links.file(file_id)
     }
 
-    /// Appends the row as a JSON object; says how many Files it names.
+    /// Appends the row as a JSON object; returns how many Files it names.
     pub(crate) fn render(&mut self, out: &mut Vec<u8>, facts: &RowFacts) -> u8 {
         out.extend_from_slice(b"{\"@odata.etag\":\"W/\\\"");
         number(out, facts.version);
@@ -80,7 +80,7 @@ impl RowRenderer {
         files
     }
 
-    /// The number of the key of a rendered row.
+    /// The key hash of a row.
     pub(crate) fn key(&mut self, facts: &RowFacts) -> u64 {
         let mut text = Vec::with_capacity(80);
         for name in self.table.key {
@@ -96,7 +96,7 @@ impl RowRenderer {
         hash(&text)
     }
 
-    /// The row with some values set by a scenario, and with its additional properties.
+    /// Renders a row with values and additional properties of a scenario.
     pub(crate) fn render_with(&mut self, facts: &RowFacts, overrides: &Overrides) -> Vec<u8> {
         let mut out = Vec::new();
         let etag = overrides.get("@odata.etag").cloned();

@@ -1,4 +1,4 @@
-//! The rows of a table, rendered ahead: bytes in order of creation, with compact columns to find them by.
+//! The rows of a table, rendered in advance: bytes in order of creation, with compact index columns.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,15 +10,15 @@ use copilot_lake_tables::{Instant, Table, TimeOf, Week};
 use crate::data::json_fields::JsonFields;
 use crate::data::random::hash;
 
-/// A row and what is known about it.
+/// A row with its index entry.
 #[derive(Debug, Clone)]
 pub(crate) struct StoredRow {
     /// The JSON object.
     pub(crate) bytes: Vec<u8>,
-    /// Microseconds since the Unix epoch, as `modified`: where the row stands in the two orders.
+    /// Microseconds since the Unix epoch, as `modified`: the sort keys of the two orders.
     pub(crate) created: i64,
     pub(crate) modified: i64,
-    /// A number made from the key.
+    /// The key hash.
     pub(crate) key: u64,
     pub(crate) week: Week,
     /// How many Files it names.
@@ -27,7 +27,7 @@ pub(crate) struct StoredRow {
     pub(crate) lacks: u8,
 }
 
-/// The clocks by which rows are asked for.
+/// The columns by which rows can be filtered and ordered by time.
 pub(crate) const TIME_COLUMNS: [&str; 2] = ["createdon", "modifiedon"];
 
 /// A run of rows in order of creation.
@@ -47,7 +47,7 @@ pub(crate) struct Segment {
     served: Vec<AtomicU64>,
 }
 
-/// Makes a segment row by row; rows come in order of creation.
+/// Builds a segment row by row, in order of creation.
 #[derive(Debug, Default)]
 pub(crate) struct SegmentBuilder {
     pub(crate) bytes: Vec<u8>,
@@ -58,17 +58,17 @@ pub(crate) struct SegmentBuilder {
 #[derive(Debug)]
 pub(crate) struct RowSnapshot {
     segments: Vec<Arc<Segment>>,
-    /// The number of the first row of each segment, and at the end the number of rows.
+    /// The number of the first row of each segment, then the number of all rows.
     starts: Vec<usize>,
     /// Row numbers in order of modification.
     by_modified: Vec<u32>,
     /// Rows that lack each of the [`TIME_COLUMNS`], in order of creation.
     lacking: [Vec<u32>; TIME_COLUMNS.len()],
-    /// Key number and row number, made when first asked for.
+    /// Key hash and row number, built on first use.
     by_key: OnceLock<Vec<(u64, u32)>>,
 }
 
-/// The number of a key: its parts, whatever the case of their letters.
+/// Hashes the parts of a key, ignoring case.
 pub(crate) fn key_number<'a>(parts: impl IntoIterator<Item = &'a str>) -> u64 {
     let mut text = Vec::with_capacity(80);
     for part in parts {
@@ -79,7 +79,7 @@ pub(crate) fn key_number<'a>(parts: impl IntoIterator<Item = &'a str>) -> u64 {
 }
 
 impl StoredRow {
-    /// Reads what must be known about a row from its JSON. Times that are missing or unreadable are `fallback`.
+    /// Indexes a row by its JSON. `fallback` replaces times that are missing or malformed.
     pub(crate) fn read(table: &'static Table, bytes: Vec<u8>, fallback: Instant) -> Result<Self, serde_json::Error> {
         let fields = JsonFields::read(&bytes)?;
         let time = |name: &str| fields.text(name).and_then(|text| Instant::parse(&text));
@@ -125,7 +125,7 @@ impl SegmentBuilder {
         self.end_row(row);
     }
 
-    /// Ends the row whose JSON was appended to `bytes`; the JSON in `row` is not looked at.
+    /// Ends the row whose JSON was appended to `bytes`, ignoring the JSON in `row`.
     pub(crate) fn end_row(&mut self, row: &StoredRow) {
         self.bytes.push(b',');
         let segment = &mut self.segment;
@@ -171,7 +171,7 @@ impl Segment {
     }
 
     fn week(&self, at: usize) -> Week {
-        // Counted from the epoch in sevens, so that the day is within the week.
+        // Weeks are counted in sevens from the epoch; the last day of a seven is inside its week.
         Week::of_day(i32::from(self.weeks[at]) * 7 + 6)
     }
 
@@ -210,7 +210,7 @@ impl RowSnapshot {
         }
         let modified: Vec<i64> = rows.segments.iter().flat_map(|segment| &segment.modified).copied().collect();
         let mut order: Vec<u32> = (0..rows.len() as u32).collect();
-        // Nearly sorted already: most rows are never modified.
+        // Nearly sorted already, because most rows are never modified.
         order.sort_by_key(|at| modified[*at as usize]);
         rows.by_modified = order;
         rows
@@ -261,12 +261,12 @@ impl RowSnapshot {
         &self.by_modified
     }
 
-    /// The rows that have no value of a clock.
+    /// The rows without a value in a time column.
     pub(crate) fn lacking(&self, time_column: &str) -> &[u32] {
         TIME_COLUMNS.iter().position(|of| *of == time_column).map_or(&[], |bit| &self.lacking[bit])
     }
 
-    /// How many rows were created before that time.
+    /// How many rows were created before a time.
     pub(crate) fn created_before(&self, time: i64) -> usize {
         let segment = self.segments.partition_point(|segment| segment.created.last().is_some_and(|last| *last < time));
         match self.segments.get(segment) {
@@ -275,19 +275,19 @@ impl RowSnapshot {
         }
     }
 
-    /// How many rows were last modified before that time.
+    /// How many rows were last modified before a time.
     pub(crate) fn modified_before(&self, time: i64) -> usize {
         self.by_modified.partition_point(|at| self.modified(*at as usize) < time)
     }
 
-    /// Rows with that key number: usually one.
+    /// Rows with a key hash: usually one.
     pub(crate) fn with_key(&self, key: u64) -> impl Iterator<Item = usize> {
         let keys = self.keys();
         let from = keys.partition_point(|(number, _)| *number < key);
         keys[from..].iter().take_while(move |(number, _)| *number == key).map(|(_, at)| *at as usize)
     }
 
-    /// Every key number with its row number, ascending.
+    /// Every key hash with its row number, ascending.
     pub(crate) fn keys(&self) -> &[(u64, u32)] {
         self.by_key.get_or_init(|| {
             let keys = self.segments.iter().flat_map(|segment| &segment.keys).copied();
@@ -313,7 +313,7 @@ impl RowSnapshot {
         frames
     }
 
-    /// Notes that a run of rows was sent.
+    /// Marks a run of rows as sent.
     pub(crate) fn mark_run(&self, range: Range<usize>) {
         let mut at = range.start;
         while at < range.end {
@@ -324,7 +324,7 @@ impl RowSnapshot {
         }
     }
 
-    /// Notes that a row was sent.
+    /// Marks a row as sent.
     pub(crate) fn mark(&self, at: usize) {
         let (segment, at) = self.locate(at);
         segment.mark(at);
@@ -335,7 +335,7 @@ impl RowSnapshot {
         segment.is_served(at)
     }
 
-    /// The rows without some and with others: only the segments in which they lie are made anew.
+    /// A snapshot with rows removed and inserted; only the affected segments are rebuilt.
     pub(crate) fn edit(&self, mut remove: Vec<usize>, mut insert: Vec<StoredRow>) -> Self {
         remove.sort_unstable();
         insert.sort_by_key(|row| row.created);

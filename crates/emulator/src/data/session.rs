@@ -1,10 +1,10 @@
-//! Sessions: what one representative does with one response, as the facts of some rows.
+//! Sessions: what one representative does with one response, as facts of a few rows.
 
 use crate::data::random::{Random, mix};
 use crate::data::representatives::People;
 use crate::data::row_facts::{AVAILABLE, GENERATED, RowFacts, THUMBS_CLEAR, THUMBS_DOWN, THUMBS_UP};
 
-/// Scenarios by how often they are used.
+/// Scenarios, weighted by use.
 const SCENARIOS: &[(i32, u32)] = &[
     (100_230_201, 280),
     (100_230_202, 120),
@@ -33,7 +33,7 @@ const SCENARIOS: &[(i32, u32)] = &[
     (100_230_325, 4),
 ];
 
-/// What is done with a response: code and times in a thousand, by the kind of scenario.
+/// What happens to a response, in permille, by the kind of scenario.
 const fn actions(scenario: i32) -> &'static [(i32, u64)] {
     match scenario {
         100_230_201 | 100_230_204 => {
@@ -60,10 +60,10 @@ const fn actions(scenario: i32) -> &'static [(i32, u64)] {
     }
 }
 
-/// The share of rows, in a thousand, that only say that Copilot was at hand.
+/// Permille of rows that only say that Copilot was available.
 const AVAILABLE_SHARE: u64 = 180;
 
-/// Makes the rows of one day; equal for equal arguments.
+/// Generates the rows of one day; equal arguments give equal rows.
 pub(crate) struct Day<'a> {
     pub(crate) seed: u64,
     /// Seconds since the Unix epoch: half-open.
@@ -72,21 +72,21 @@ pub(crate) struct Day<'a> {
     pub(crate) rows: usize,
     /// Whether the day before had sessions whose rating may arrive today.
     pub(crate) follows: bool,
-    /// Whether only what the older store's choices know happens.
+    /// Whether only scenarios and interactions that the older table knows occur.
     pub(crate) older: bool,
     pub(crate) people: &'a People,
 }
 
-/// The scenarios that the older store has: the first ones.
+/// The older table knows this many of the scenarios, the first ones.
 const OLDER_SCENARIOS: usize = 20;
 
-/// Whether the older store's choices know an interaction.
+/// Whether the older table's choices include an interaction.
 pub(crate) const fn is_older(kind: i32) -> bool {
     matches!(kind, 100_230_301..=100_230_319 | 100_230_325)
 }
 
 impl Day<'_> {
-    /// The day's rows by time of creation. Versions are not set yet.
+    /// The day's rows in order of creation, without versions.
     pub(crate) fn facts(&self) -> Vec<RowFacts> {
         let mut facts = Vec::with_capacity(self.rows + 16);
         if self.follows && self.rows > 4 {
@@ -102,7 +102,7 @@ impl Day<'_> {
         facts
     }
 
-    /// The rating of yesterday's first response: a rating may arrive in another week than its response.
+    /// A rating of yesterday's first response, which may fall in another week than the response.
     fn late_rating(&self) -> Option<RowFacts> {
         let yesterday = Day { start: self.start - (self.end - self.start), end: self.start, rows: 1, ..*self };
         let mut facts = Vec::new();
@@ -132,7 +132,7 @@ impl Day<'_> {
         let mut push = |kind: i32, wait: i64, random: &mut Random| {
             now = (now + wait).min(self.end - 1);
             let client = now - random.weighted(&[(0, 5), (1, 5), (2, 2), (4, 1), (7, 1)]);
-            // Some rows are touched again by the service, minutes later.
+            // The service modifies some rows again minutes later.
             let modified = if random.chance(20) { (now + random.below(1_800) as i64).min(self.end - 1) } else { now };
             let seed = random.next();
             facts.push(RowFacts {

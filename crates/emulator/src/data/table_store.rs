@@ -1,4 +1,4 @@
-//! The tables of an emulator: their rows now, and what happens to them in later phases.
+//! One emulated table: its current rows, and how phases change them.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -28,7 +28,7 @@ use crate::scenario::definition::Scenario;
 use crate::scenario::specs::{MoreRows, Phase, PrivilegeDepth, RowSpec};
 use crate::tables::{EVENTS, tables};
 
-/// A table: its rows, and the Files that a scenario spells out.
+/// A table with its rows and its explicit Files.
 #[derive(Debug)]
 pub(crate) struct TableStore {
     pub(crate) table: &'static Table,
@@ -50,11 +50,11 @@ pub(crate) struct TableStore {
     payloads: RwLock<HashMap<String, Payload>>,
     renderer: Mutex<RowRenderer>,
     versions: Arc<Versions>,
-    /// Explicit rows until now: each has its own seed.
+    /// Explicit rows written so far; each has its own seed.
     written: AtomicU64,
 }
 
-/// A `Mutex` or `RwLock` that a panicking request leaves behind holds whole values all the same.
+/// Ignores poison: values are consistent even after a request has panicked.
 fn ignore_poison<T>(lock: Result<T, PoisonError<T>>) -> T {
     lock.unwrap_or_else(PoisonError::into_inner)
 }
@@ -100,7 +100,7 @@ impl TableStore {
         Ok(store)
     }
 
-    /// The rows as they are now.
+    /// The current rows.
     pub(crate) fn rows(&self) -> Arc<RowSnapshot> {
         Arc::clone(&*ignore_poison(self.rows.read()))
     }
@@ -114,7 +114,7 @@ impl TableStore {
         }
     }
 
-    /// What happened to the rows until now.
+    /// The changes so far.
     pub(crate) fn changes(&self) -> MutexGuard<'_, ChangeLog> {
         ignore_poison(self.changes.lock())
     }
@@ -123,12 +123,12 @@ impl TableStore {
         self.secured.iter().any(|name| name == column.name || name == column.wire)
     }
 
-    /// The number by which the service knows the table.
+    /// The service's numeric code of the table.
     pub(crate) fn type_code(&self) -> u32 {
         if self.table.name == SYSTEM_USER.name { 8 } else { 10_000 + (hash(self.table.name.as_bytes()) % 1_000) as u32 }
     }
 
-    /// What a File answers: spelled out by the scenario, or generated. `scenario` is what the row says of itself.
+    /// The content of a File, explicit or generated. `scenario` is the row's scenario type, where it has one.
     pub(crate) fn payload(&self, column: &str, file_id: &str, scenario: Option<i64>) -> Payload {
         let written = ignore_poison(self.payloads.read()).get(&file_id.to_lowercase()).cloned();
         written.unwrap_or_else(|| {
@@ -167,10 +167,10 @@ impl TableStore {
         }
     }
 
-    /// Applies what a phase says about this table; `first` is the table of rows that name none.
+    /// Applies a phase to this table; `first`: entries that name no table are about this one.
     pub(crate) fn apply(&self, phase: &Phase, first: bool, clock: &Clock) -> Result<(), Error> {
         let mine = |table: &Option<String>| table.as_deref().map_or(first, |name| name == self.table.name);
-        // A moment before now: a window that ends now has the row.
+        // Slightly in the past, so that a window ending now includes the row.
         let time = clock.now().floor_second().plus_seconds(-2);
         let rows = self.rows();
         let mut remove = Vec::new();
@@ -216,7 +216,7 @@ impl TableStore {
         JsonFields::read(json).ok().and_then(|fields| fields.text(wire).map(|id| id.into_owned())).unwrap_or_default()
     }
 
-    /// The rows that a change or a deletion is about.
+    /// The rows that a change or a deletion selects.
     fn select(&self, rows: &RowSnapshot, spec: &RowSpec) -> Result<Vec<usize>, Error> {
         let none = |what: String| Error::scenario(format!("table `{}` has no row at {what}", self.table.name));
         match (spec.position, spec.every, &spec.key) {
@@ -234,7 +234,7 @@ impl TableStore {
         }
     }
 
-    /// Generated rows in an interval.
+    /// Generates rows within an interval.
     fn generate(&self, more: &MoreRows, time: Instant, insert: &mut Vec<StoredRow>) {
         const DAY: i64 = 86_400;
         let seconds = |at: Instant| at.0.div_euclid(1_000_000);
@@ -242,7 +242,7 @@ impl TableStore {
         let from = more.from.map_or(until.plus_seconds(-60), |from| from.0);
         let (from, until) = (seconds(from), seconds(until).max(seconds(from) + 1));
         let mut renderer = ignore_poison(self.renderer.lock());
-        // A day of its own, squeezed into the interval.
+        // A day of rows, scaled into the interval.
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let day = Day {
             seed: mix(self.plan.seed, 0x6D6F_7265 + number),
@@ -264,14 +264,14 @@ impl TableStore {
                 false => self.versions.next(),
             };
             if !self.elastic && !self.plan.older {
-                // Rows of the other tables stand for sessions of their own.
+                // Rows of the other tables belong to sessions of their own.
                 facts.session = facts.seed;
                 facts.kind = GENERATED;
             }
             bytes.clear();
             renderer.render(&mut bytes, &facts);
             let created = Instant::from_seconds(facts.created);
-            // What was just rendered is an object.
+            // What was just rendered is a valid object.
             insert.extend(StoredRow::read(self.table, bytes.clone(), created));
         }
     }

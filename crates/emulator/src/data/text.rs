@@ -1,4 +1,4 @@
-//! Sentences that representatives and Copilot might write, in three languages.
+//! Sentences of representatives and Copilot, in three languages.
 
 use crate::data::random::Random;
 use crate::data::representatives::Language;
@@ -87,7 +87,7 @@ pub(crate) fn sentence(random: &mut Random, language: Language) -> &'static str 
     pool[random.below(pool.len() as u64) as usize]
 }
 
-/// What a representative writes with a rating.
+/// A comment that comes with a rating.
 pub(crate) fn verbatim(random: &mut Random, language: Language) -> &'static str {
     let pool: &'static [&'static str] = match language {
         Language::English => &[
@@ -117,7 +117,7 @@ pub(crate) fn verbatim(random: &mut Random, language: Language) -> &'static str 
     pool[random.below(pool.len() as u64) as usize]
 }
 
-/// A text of about that many bytes: whole sentences, in paragraphs.
+/// A text of about `bytes` bytes: whole sentences, in paragraphs.
 pub(crate) fn passage(random: &mut Random, language: Language, bytes: usize) -> String {
     let mut text = String::with_capacity(bytes + 160);
     while text.len() < bytes {

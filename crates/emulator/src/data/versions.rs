@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-/// The version counter of a database: standard tables count together.
+/// The version counter of a database, which standard tables share.
 #[derive(Debug)]
 pub(crate) struct Versions(AtomicI64);
 
@@ -16,10 +16,10 @@ impl Versions {
     }
 }
 
-/// Versions count milliseconds from here, so that they grow with the time of modification.
+/// Versions of elastic tables count milliseconds from here, so that they grow with the time of modification.
 const VERSION_EPOCH: i64 = 1_577_836_800;
 
-/// A version for a row modified at that second; the ordinal tells rows of one second apart.
+/// The version of a row modified at a second; the ordinal makes it unique within the second.
 pub(crate) const fn version(modified: i64, ordinal: i64) -> i64 {
     (modified - VERSION_EPOCH) * 1_000 + ordinal % 1_000
 }

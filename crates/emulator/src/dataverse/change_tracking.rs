@@ -16,7 +16,7 @@ use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::fault::FaultKind;
 use crate::scenario::specs::PrivilegeDepth;
 
-/// Tokens count from here.
+/// The number in the first delta token.
 const FIRST: u64 = 919_042;
 
 /// Refuses what change tracking cannot do.
@@ -49,7 +49,7 @@ pub(crate) fn delta_link(request: &PageRequest<'_>, base: &str, stamp: u64) -> S
     format!("{}?{}{separator}{DELTA_TOKEN}={token}", request.address(), plain.join("&"))
 }
 
-/// The stamp of a token that is still good.
+/// The stamp of a token, unless it has expired.
 fn stamp_of(request: &PageRequest<'_>, token: &str) -> Result<u64, ServiceError> {
     let number = token.split_once('!').and_then(|(number, _)| number.parse::<u64>().ok());
     let stamp = number.and_then(|number| number.checked_sub(FIRST));
@@ -63,7 +63,7 @@ fn stamp_of(request: &PageRequest<'_>, token: &str) -> Result<u64, ServiceError>
     }
 }
 
-/// Answers with what changed since a token, and says how many rows it has.
+/// Answers with the changes since a token; also returns the number of rows.
 pub(crate) fn changed(
     request: &PageRequest<'_>,
     base: &str,
@@ -81,7 +81,7 @@ pub(crate) fn changed(
     let most = request.most();
     let (mut body, mut sent, mut count, mut next) = (Vec::new(), 0, 0, None);
     for (position, change) in changes.into_iter().filter(|(position, _)| *position >= from) {
-        // A row that is gone by now has an entry of its own.
+        // A row that has been deleted since has an entry of its own.
         let row = match &change {
             RowChange::Upsert(key) => rows.with_key(*key).max_by_key(|at| rows.modified(*at)),
             RowChange::Delete(_) => None,

@@ -15,10 +15,10 @@ use crate::http::odata::KeyParts;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::settings::Ranges;
 
-/// The most bytes that one answer with a part of a File has.
+/// The most bytes of a File in one partial response.
 const PART: usize = 4 << 20;
 
-/// What is encoded of a File's name.
+/// The characters of a File's name that are encoded.
 const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A request for the bytes of a File.
@@ -33,7 +33,7 @@ pub(crate) struct FileRequest<'a> {
 }
 
 impl FileRequest<'_> {
-    /// Answers with the bytes as the service streams them: no Content-Length, the size in a header of its own.
+    /// Answers with the bytes as the service streams them: without Content-Length, the size in a header of its own.
     pub(crate) fn answer(&self) -> Result<HttpResponse, ServiceError> {
         let no_segment = || ServiceError::no_segment(self.column);
         let column = self.store.view().columns.find(self.column).ok_or_else(no_segment)?;
@@ -152,7 +152,7 @@ fn header_name(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// Reads `bytes=0-99`, of which at most 4 MiB are served; `None` for what is no single range inside the File.
+/// Parses `bytes=0-99` and caps it at 4 MiB; `None` unless it is a single range that begins inside the File.
 fn part(range: &str, size: usize) -> Option<std::ops::Range<usize>> {
     let (first, last) = range.strip_prefix("bytes=")?.split_once('-')?;
     let (first, last): (usize, usize) = (first.parse().ok()?, last.parse().ok()?);

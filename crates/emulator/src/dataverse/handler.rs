@@ -1,4 +1,4 @@
-//! The Web API: admits a call, then answers what its route asks for.
+//! Handles requests to the Web API: admits them, then answers by route.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ use crate::scenario::settings::ServiceSettings;
 use crate::scenario::specs::PrivilegeDepth;
 use crate::served::TableServed;
 
-/// An environment that is served.
+/// A Dataverse environment.
 #[derive(Debug)]
 pub(crate) struct EmulatedDataverse {
     pub(crate) stores: Vec<TableStore>,
@@ -40,7 +40,7 @@ impl EmulatedDataverse {
         Self { stores, settings, limiter }
     }
 
-    /// Answers a call, and says how many rows the answer has.
+    /// Answers a request; also returns the number of rows.
     pub(crate) fn answer(&self, route: &DataverseRoute, call: &ApiRequest<'_>) -> (HttpResponse, usize) {
         self.admitted(route, call).unwrap_or_else(|error| match error.status {
             401 => (challenge(&call.origin), 0),
@@ -53,7 +53,7 @@ impl EmulatedDataverse {
         let limit = || {
             let checked = self.limiter.check(call.application.unwrap_or_default(), call.in_flight);
             checked.inspect_err(|error| {
-                // Who keeps to what the answers say meets the other limits once: their answer is the news.
+                // A client learns of the other limits from these responses; this one it can keep unprompted.
                 if error.code == TOO_MANY_AT_ONCE {
                     recorder.limit_passed();
                 }
@@ -109,7 +109,7 @@ impl EmulatedDataverse {
         answer.map(|answer| (answer, 0))
     }
 
-    /// A table that is there and may be read.
+    /// A table that exists and may be read.
     fn store(&self, name: &str) -> Result<&TableStore, ServiceError> {
         let store = self.stores.iter().find(|store| store.table.name == name);
         let store = store.ok_or_else(|| ServiceError::no_segment(name))?;
@@ -120,12 +120,12 @@ impl EmulatedDataverse {
         }
     }
 
-    /// The refusal that a fault is, when it is one.
+    /// The error response of a fault, where it has one.
     pub(crate) fn error_of_fault(&self, fault: FaultKind, table: Option<&str>) -> Option<ServiceError> {
         let (status, code, message) = match fault {
             FaultKind::Unauthorized => (401, "", ""),
             FaultKind::NoPrivilege => {
-                // Calls about no table fail for that of the first.
+                // Requests about no table fail for the first table's privilege.
                 let store = self.stores.iter().find(|store| table.is_none_or(|name| store.table.name == name))?;
                 return Some(missing_privilege(store.table.name, store.type_code()));
             }
@@ -141,7 +141,7 @@ impl EmulatedDataverse {
         Some(ServiceError::new(status, code, message))
     }
 
-    /// What each table has now, and what of it was sent.
+    /// What each table has now, and how much of it was sent.
     pub(crate) fn served(&self) -> BTreeMap<&'static str, TableServed> {
         let served =
             |store: &TableStore| TableServed { deleted: store.changes().deleted, ..table_served(&store.rows()) };
@@ -171,7 +171,7 @@ fn table_served(rows: &RowSnapshot) -> TableServed {
     served
 }
 
-/// The organization, as far as it is asked for.
+/// The organization, with the properties that are requested.
 fn organizations(root: &str, language: i32) -> HttpResponse {
     let body = json!({
         "@odata.context": format!("{root}$metadata#organizations(languagecode)"),

@@ -1,4 +1,4 @@
-//! Service protection limits of an identity: requests and their duration in a sliding window, requests at the same time.
+//! Service protection limits per application: requests and execution time in a sliding window, and concurrent requests.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -8,10 +8,10 @@ use crate::http::response::ServiceError;
 use crate::identity::APPLICATIONS;
 use crate::scenario::settings::ServiceLimits;
 
-/// The code of the limit that a client can keep without being told.
+/// The code of the concurrency limit, which a client can keep without being told.
 pub(crate) const TOO_MANY_AT_ONCE: &str = "0x80072326";
 
-/// Counts the requests of every application.
+/// Enforces the limits of each application.
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: Option<ServiceLimits>,
@@ -23,7 +23,7 @@ impl Limiter {
         Self { limits, recent: Default::default() }
     }
 
-    /// Refuses a request that goes beyond a limit; `in_flight` counts those of the application, this one included.
+    /// Refuses a request beyond a limit; `in_flight` counts the application's requests, including this one.
     pub(crate) fn check(&self, application: usize, in_flight: u64) -> Result<(), ServiceError> {
         let (Some(limits), Some(recent)) = (&self.limits, self.recent.get(application)) else { return Ok(()) };
         if in_flight > limits.concurrency as u64 {

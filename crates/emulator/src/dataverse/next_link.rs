@@ -1,4 +1,4 @@
-//! Links to the next page: opaque to clients, and refused unless they come back as they were sent.
+//! Links to the next page: opaque to clients, and refused unless they come back verbatim.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use crate::data::random::{hash, mix};
 use crate::http::odata::{SKIP_TOKEN, decode};
 use crate::http::response::ServiceError;
 
-/// Where the next page begins: after the rows up to that time, and so many of the rows at that very time.
+/// Where the next page begins: after the rows before a time, and `ties` of the rows at that time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LinkPosition {
     /// Microseconds since the Unix epoch.
@@ -14,19 +14,19 @@ pub(crate) struct LinkPosition {
     pub(crate) ties: usize,
 }
 
-/// A link that was followed.
+/// A followed link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FollowedLink {
-    /// The number of the page that it led to; the first one is 1.
+    /// The number of the page that it leads to; the first page is 1.
     pub(crate) page: u32,
     pub(crate) position: LinkPosition,
-    /// Of a read that ends with a token: the stamp that it will have.
+    /// The stamp of the token with which the read will end, if it tracks changes.
     pub(crate) tracking: Option<u64>,
 }
 
-/// Splits a query string into the part that the client wrote and the link that it followed.
+/// Splits a query string into the part that the client wrote and the followed link.
 ///
-/// `max_page` is the page size that the request prefers; it must be the one that the first request preferred.
+/// `max_page` is the preferred page size, which must be that of the first request.
 pub(crate) fn split(query: &str, max_page: Option<usize>) -> Result<(&str, Option<FollowedLink>), ServiceError> {
     let Some((base, token)) = query.split_once(&format!("{SKIP_TOKEN}=")) else {
         return match decode(query).contains(SKIP_TOKEN) {
@@ -36,7 +36,7 @@ pub(crate) fn split(query: &str, max_page: Option<usize>) -> Result<(&str, Optio
     };
     let base = base.strip_suffix('&').unwrap_or(base);
     let followed = read(token).ok_or_else(altered)?;
-    // The only text that is accepted is the one that would be sent again.
+    // Only the text that would be sent again is accepted.
     if extend(base, followed, max_page) == query { Ok((base, Some(followed))) } else { Err(altered()) }
 }
 
@@ -80,7 +80,7 @@ fn altered() -> ServiceError {
     )
 }
 
-/// Percent-encodes as the service does: the outer text with capitals and a bare `=` and `/`, the inner one in lower case.
+/// Percent-encodes as the service does: the outer text in upper case with bare `=` and `/`, the inner one in lower case.
 fn encode(text: &str, outer: bool) -> String {
     let mut out = String::with_capacity(text.len() * 2);
     for c in text.bytes() {

@@ -11,7 +11,7 @@ use crate::dataverse::row_projection::RowProjection;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::fault::FaultKind;
 
-/// Answers with a page of rows or of changes, and says how many rows it has. Rows that are sent are marked.
+/// Answers with a page of rows or of changes; also returns the number of rows, which are marked as sent.
 pub(crate) fn page(request: &PageRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
     let (base, followed) = split(request.query, request.preferences.max_page)?;
     if request.faults.has(FaultKind::ExpiredLink) {
@@ -25,7 +25,7 @@ pub(crate) fn page(request: &PageRequest<'_>) -> Result<(HttpResponse, usize), S
     if let Some(token) = &query.delta {
         return changed(request, base, token, &query, followed);
     }
-    // The stamp before the rows: what happens in between comes again.
+    // The stamp is taken before the rows, so that changes in between are sent again.
     let tracking = match followed {
         Some(followed) => followed.tracking,
         None => begins.then(|| request.store.changes().stamp()),

@@ -28,7 +28,7 @@ pub(crate) struct PageRequest<'a> {
 }
 
 impl PageRequest<'_> {
-    /// The query, with a condition more for a caller who may read the own rows only.
+    /// The query, limited to the caller's own rows where the privilege reaches no further.
     pub(crate) fn parse(&self, base: &str) -> Result<RowQuery, ServiceError> {
         let mut query = RowQuery::parse(base, self.view)?;
         if let Some(own) = own_rows(self.store) {
@@ -37,23 +37,23 @@ impl PageRequest<'_> {
         Ok(query)
     }
 
-    /// The address of the table.
+    /// The URL of the table.
     pub(crate) fn address(&self) -> String {
         format!("{}{}", self.root, self.store.entity_set)
     }
 
-    /// How rows are sent when they are not sent as they are kept.
+    /// The projection, unless rows are sent as they are stored.
     pub(crate) fn projection(&self, query: &RowQuery) -> Option<RowProjection<'_>> {
         RowProjection::new(query, self.view, &self.preferences.annotations, &self.store.people)
     }
 
-    /// The most rows of the page.
+    /// The largest number of rows on the page.
     pub(crate) fn most(&self) -> usize {
         let most = self.preferences.max_page.unwrap_or(usize::MAX).min(self.settings.max_page.max(1));
         self.faults.most(most)
     }
 
-    /// The page: `what` ends its context, `link` is the annotation behind the rows and its value.
+    /// Assembles the page: `what` ends its context, `link` is the annotation after the rows.
     pub(crate) fn page(
         &self,
         query: &RowQuery,

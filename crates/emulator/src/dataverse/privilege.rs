@@ -20,7 +20,7 @@ fn privilege_id(table: &str) -> String {
     guid_text(hash(privilege_name(table).as_bytes()))
 }
 
-/// The refusal of a caller who lacks it.
+/// The error for a caller without the privilege.
 pub(crate) fn missing_privilege(table: &str, type_code: u32) -> ServiceError {
     let (privilege, id) = (privilege_name(table), privilege_id(table));
     let message = format!(
@@ -30,14 +30,14 @@ pub(crate) fn missing_privilege(table: &str, type_code: u32) -> ServiceError {
     ServiceError::new(403, "0x80040220", &message)
 }
 
-/// The refusal of a caller for whom a column is secured.
+/// The error for a caller who may not read a secured column.
 pub(crate) fn secured() -> ServiceError {
     let message =
         "The user does not have read permissions to a secured field. The requested operation could not be completed.";
     ServiceError::new(403, "0x8004F504", message)
 }
 
-/// What rows must fulfil for a caller who may read the own ones only. A table without owners has no own rows.
+/// The condition for a caller who may read own rows only. Tables without owners are not limited.
 pub(crate) fn own_rows(store: &TableStore) -> Option<RowFilter> {
     let column = store.table.column("ownerid").filter(|_| store.depth == PrivilegeDepth::Basic)?;
     let operand = Operand::Text(USER_ID.to_owned());

@@ -1,4 +1,4 @@
-//! Paths of the Web API.
+//! Routes of the Web API.
 
 use copilot_lake_tables::Table;
 
@@ -29,7 +29,7 @@ pub(crate) enum DataverseRoute {
         key: KeyParts,
         column: String,
     },
-    /// A table or a function that is not there.
+    /// A table or a function that does not exist.
     Missing(String),
     /// A path outside the Web API.
     Elsewhere,

@@ -1,4 +1,4 @@
-//! The rows that a query matches, in its order, read from any position.
+//! A cursor over the rows that a query matches, in its order, from any position.
 
 use std::ops::Range;
 
@@ -10,14 +10,14 @@ use crate::dataverse::next_link::LinkPosition;
 use crate::dataverse::row_filter::{RowFilter, TimeRange};
 use crate::dataverse::row_query::RowQuery;
 
-/// Reads rows step by step, from 0; the rest of the filter leaves out some of the rows that the steps reach.
+/// Reads rows in steps from 0. Steps cover the time range; the rest of the filter skips some of them.
 #[derive(Debug)]
 pub(crate) struct RowCursor<'a> {
     rows: &'a RowSnapshot,
     order: RowOrder,
-    /// What remains of the filter.
+    /// The filter without the time range.
     rest: Option<RowFilter>,
-    /// Rows without a value of the time column stand among the others and match no range of it.
+    /// Rows without a value in the time column, which match no range of it.
     skipped: &'a [u32],
 }
 
@@ -25,14 +25,14 @@ pub(crate) struct RowCursor<'a> {
 enum RowOrder {
     Created(Range<usize>),
     Modified(Range<usize>),
-    /// Matches in another order; none are left out any more.
+    /// The matching rows, sorted.
     Listed(Vec<u32>),
 }
 
 impl<'a> RowCursor<'a> {
-    /// The cursor of a query. Without an order rows come by time of creation, or of modification when only that is filtered.
+    /// The cursor of a query. Without an order rows come by creation, or by modification when only that is filtered.
     ///
-    /// As OData has it: a null matches no range, and comes first.
+    /// As in OData, a null matches no range and sorts first.
     pub(crate) fn new(rows: &'a RowSnapshot, query: &RowQuery) -> Self {
         let has_nulls = |wire: &str| !TIME_COLUMNS.contains(&wire) || !rows.lacking(wire).is_empty();
         let filter = query.filter.as_ref().and_then(|filter| filter.simplified(&has_nulls));
@@ -75,7 +75,7 @@ impl<'a> RowCursor<'a> {
         self.range().len()
     }
 
-    /// The number of the row of a step.
+    /// The row number of a step.
     pub(crate) fn row(&self, step: usize) -> usize {
         match &self.order {
             RowOrder::Created(range) => range.start + step,
@@ -89,7 +89,7 @@ impl<'a> RowCursor<'a> {
         self.skipped.binary_search(&(row as u32)).is_err() && matches(self.rows, row, self.rest.as_ref())
     }
 
-    /// Up to `most` rows from a step on, and the step after the last of them; `None` when no more rows match.
+    /// Up to `most` rows from a step on, and the step of the next match, if any.
     pub(crate) fn page(&self, from: usize, most: usize) -> (Vec<usize>, Option<usize>) {
         let mut taken = Vec::with_capacity(most.min(self.len()));
         for step in from..self.len() {
@@ -103,7 +103,7 @@ impl<'a> RowCursor<'a> {
         (taken, None)
     }
 
-    /// The rows of `most` steps as one run in order of creation, when they are one.
+    /// Up to `most` rows as one contiguous run in order of creation, where they are one.
     pub(crate) fn contiguous(&self, from: usize, most: usize) -> Option<(Range<usize>, Option<usize>)> {
         let (RowOrder::Created(range), None, []) = (&self.order, &self.rest, self.skipped) else { return None };
         let end = self.len().min(from.saturating_add(most));
@@ -111,7 +111,7 @@ impl<'a> RowCursor<'a> {
         Some((range.start + from..range.start + end, (end < self.len()).then_some(end)))
     }
 
-    /// The position of a step, for a link; positions outlive changes of the rows before them.
+    /// The position of a step, for a link. Positions stay valid when earlier rows change.
     pub(crate) fn position(&self, step: usize) -> LinkPosition {
         if matches!(self.order, RowOrder::Listed(_)) {
             return LinkPosition { time: 0, ties: step };
@@ -145,11 +145,11 @@ impl<'a> RowCursor<'a> {
 
 fn matches(rows: &RowSnapshot, at: usize, filter: Option<&RowFilter>) -> bool {
     let Some(filter) = filter else { return true };
-    // Rows that a scenario sends raw may be no objects: they match nothing.
+    // Raw rows of a scenario need not be objects, and then match nothing.
     JsonFields::read(&rows.json(at)).is_ok_and(|fields| filter.matches(&fields))
 }
 
-/// The rows that match, sorted by the columns of the order.
+/// The matching rows, sorted.
 fn listed(rows: &RowSnapshot, query: &RowQuery, filter: Option<&RowFilter>) -> Vec<u32> {
     let mut listed: Vec<u32> = (0..rows.len()).filter(|at| matches(rows, *at, filter)).map(|at| at as u32).collect();
     listed.sort_by_cached_key(|at| {
@@ -160,7 +160,7 @@ fn listed(rows: &RowSnapshot, query: &RowQuery, filter: Option<&RowFilter>) -> V
     listed
 }
 
-/// A value to order by: nulls first. Columns are times and parts of keys.
+/// The sort key of a value: nulls first. Columns are times and parts of keys.
 fn sort_key(row: Option<&JsonFields<'_>>, column: &Column) -> Option<(Option<Instant>, String)> {
     let text = row?.text(column.wire)?;
     match column.ty {

@@ -111,7 +111,7 @@ impl RowFilter {
         }
     }
 
-    /// The interval of that column outside which no row matches, and the conditions that remain inside it.
+    /// The interval of a time column outside which no row matches, and the remaining conditions.
     pub(crate) fn narrow(&self, column: &str) -> (TimeRange, Vec<Self>) {
         let mut range = TimeRange::ALL;
         let mut rest = Vec::new();
@@ -134,7 +134,7 @@ impl RowFilter {
         (range, rest)
     }
 
-    /// Whether the row matches. A value that cannot be compared matches nothing but `ne`.
+    /// Whether the row matches. A value of another type matches only `ne`.
     pub(crate) fn matches(&self, row: &JsonFields<'_>) -> bool {
         match self {
             Self::And(all) => all.iter().all(|filter| filter.matches(row)),

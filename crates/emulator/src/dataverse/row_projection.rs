@@ -1,4 +1,4 @@
-//! The shape in which a row is sent: the selected properties, with annotations when they are asked for.
+//! Projection of rows: the selected properties, with the requested annotations.
 
 use copilot_lake_tables::{Column, Instant, Type};
 
@@ -8,12 +8,12 @@ use crate::data::json_fields::JsonFields;
 use crate::data::representatives::People;
 use crate::dataverse::row_query::RowQuery;
 
-/// The table that a lookup leads to.
+/// Annotation: the table that a lookup refers to.
 const TARGET: &str = "Microsoft.Dynamics.CRM.lookuplogicalname";
-/// The value as a person reads it.
+/// Annotation: the value for display.
 const FORMATTED: &str = "OData.Community.Display.V1.FormattedValue";
 
-/// How rows are sent when they are not sent as they lie there.
+/// How rows are sent when not as they are stored.
 #[derive(Debug)]
 pub(crate) struct RowProjection<'a> {
     view: &'a TableView,
@@ -24,7 +24,7 @@ pub(crate) struct RowProjection<'a> {
 }
 
 impl<'a> RowProjection<'a> {
-    /// `None` when rows are sent as they lie there. The key is always sent, and so is what the definition does not know.
+    /// `None` when rows are sent as they are stored. Keys and unknown properties are always sent.
     pub(crate) fn new(
         query: &RowQuery,
         view: &'a TableView,
@@ -41,7 +41,7 @@ impl<'a> RowProjection<'a> {
         (!plain).then_some(Self { view, without, annotations, people })
     }
 
-    /// Appends a row in that shape.
+    /// Appends a projected row.
     pub(crate) fn write(&self, out: &mut Vec<u8>, json: &[u8]) {
         let Ok(fields) = JsonFields::read(json) else {
             out.extend_from_slice(json);
@@ -63,7 +63,7 @@ impl<'a> RowProjection<'a> {
         object.end();
     }
 
-    /// The annotation of a value as JSON, when it is asked for and there is one.
+    /// The annotation of a value as JSON, if it is requested and exists.
     fn annotation(&self, row: &JsonFields<'_>, column: &Column, annotation: &str, name: &str) -> Option<String> {
         if !self.annotations.iter().any(|wanted| wanted == annotation) {
             return None;
@@ -106,7 +106,7 @@ impl<'a> RowProjection<'a> {
     }
 }
 
-/// `11/5/2025 12:00 PM`, as for a caller in the United States who lives by UTC.
+/// `11/5/2025 12:00 PM`, in United States format and UTC.
 fn date(at: Instant) -> String {
     let text = at.floor_second().to_string();
     let number = |range: std::ops::Range<usize>| text[range].parse::<u32>().unwrap_or_default();

@@ -8,7 +8,7 @@ use crate::dataverse::row_filter::{self, RowFilter};
 use crate::http::odata::DELTA_TOKEN;
 use crate::http::response::ServiceError;
 
-/// What a request for rows selects.
+/// The query of a request for rows.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RowQuery {
     /// Wire names as they were sent; empty: everything.
@@ -26,7 +26,7 @@ pub(crate) fn column(view: &TableView, wire: &str) -> Result<&'static Column, Se
 }
 
 impl RowQuery {
-    /// Reads the query string of a collection, without its `$skiptoken`.
+    /// Parses the query string of a collection, without its `$skiptoken`.
     pub(crate) fn parse(text: &str, view: &TableView) -> Result<Self, ServiceError> {
         let mut query = Self::default();
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
@@ -60,7 +60,7 @@ impl RowQuery {
     }
 }
 
-/// Reads `createdon asc,key asc`: a time column first, ascending.
+/// Parses `createdon asc,key asc`: a time column first, ascending.
 fn order(text: &str, view: &TableView) -> Result<Vec<&'static Column>, ServiceError> {
     let mut columns = Vec::new();
     for key in text.split(',') {

@@ -1,4 +1,4 @@
-//! `RetrieveTotalRecordCount(EntityNames=@p1)`: the numbers of rows of several tables, cheap and perhaps old.
+//! `RetrieveTotalRecordCount(EntityNames=@p1)`: the row counts of several tables.
 
 use serde_json::json;
 use url::form_urlencoded;

@@ -1,9 +1,9 @@
-//! Where interactions happen: application classes, and the mailbox folders in which the service keeps them.
+//! Application classes, and the mailbox folders in which the service keeps their interactions.
 
 use crate::data::random::{Random, mix};
 use crate::scenario::graph::FOLDERS;
 
-/// What a response is made of.
+/// The style of an application's responses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ResponseStyle {
     /// Text about a meeting, with a placeholder for it.
@@ -26,7 +26,7 @@ pub(crate) struct CopilotApp {
     pub(crate) shape: ResponseStyle,
     /// The type of file that prompts are about.
     pub(crate) file: Option<&'static str>,
-    /// How often it is used, by folder.
+    /// Its weight by folder.
     often: [u32; 4],
 }
 
@@ -40,7 +40,7 @@ const fn app(
     CopilotApp { class, name, shape, file, often }
 }
 
-/// What meetings are held in.
+/// The application of meetings.
 pub(crate) static TEAMS: CopilotApp =
     app("IPM.SkypeTeams.Message.Copilot.Teams", "Copilot in Teams", ResponseStyle::Meeting, None, [24, 0, 0, 0]);
 
@@ -81,7 +81,7 @@ static APPS: [&CopilotApp; 15] = [
 ];
 
 impl CopilotApp {
-    /// The application of a session in a folder.
+    /// Picks the application of a session in a folder.
     pub(crate) fn choose(random: &mut Random, folder: usize) -> &'static Self {
         let total: u64 = APPS.iter().map(|app| u64::from(app.often[folder])).sum();
         let mut at = random.below(total);
@@ -95,12 +95,12 @@ impl CopilotApp {
         &TEAMS
     }
 
-    /// The application of a class; one that is not known is like a chat.
+    /// The application of a class; an unknown class counts as a chat.
     pub(crate) fn by_class(class: &str) -> &'static Self {
         APPS.into_iter().find(|app| app.class.eq_ignore_ascii_case(class)).unwrap_or(APPS[6])
     }
 
-    /// The folder that its interactions are in most often.
+    /// The folder that most of its interactions are in.
     pub(crate) fn folder(&self) -> usize {
         (0..FOLDERS.len()).max_by_key(|at| (self.often[*at], FOLDERS.len() - at)).unwrap_or(0)
     }
@@ -110,7 +110,7 @@ impl CopilotApp {
     }
 }
 
-/// How many of a person's interactions are in a folder, when there are so many folders.
+/// How many of a user's `rows` interactions are in a folder.
 pub(crate) fn share(rows: u32, seed: u64, folder: usize, folders: usize) -> u32 {
     let last = folders - 1;
     match mix(seed, 0x666F_6C64) % 16 {

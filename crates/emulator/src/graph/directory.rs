@@ -1,4 +1,4 @@
-//! Lists of people, page by page.
+//! Users: single ones, and lists page by page.
 
 use base64_simd::URL_SAFE_NO_PAD;
 use copilot_lake_tables::Instant;
@@ -13,14 +13,14 @@ use crate::http::odata::SKIP_TOKEN;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::fault::FaultKind;
 
-/// People per page unless `$top` says otherwise, and the most.
+/// Users per page by default, and at most.
 const USUAL: usize = 100;
 const MOST: usize = 999;
 
-/// How long people who were deleted are listed.
+/// How long deleted users are listed.
 const KEPT_SECONDS: i64 = 30 * 86_400;
 
-/// A request for people.
+/// A request for users.
 pub(crate) struct DirectoryRequest<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) request: &'a GraphRequest<'a>,
@@ -28,7 +28,7 @@ pub(crate) struct DirectoryRequest<'a> {
 }
 
 impl DirectoryRequest<'_> {
-    /// Answers with one person.
+    /// Answers with one user.
     pub(crate) fn one(&self, name: &str) -> Result<HttpResponse, ServiceError> {
         let (select, _) = options(self.request.query)?;
         let found = self.tenant.find(name).map(|at| (at, &self.tenant.people[at as usize]));
@@ -40,7 +40,7 @@ impl DirectoryRequest<'_> {
         Ok(HttpResponse::json(200, body))
     }
 
-    /// Answers with a page, and says how many people it has.
+    /// Answers with a page; also returns its number of users.
     pub(crate) fn page(&self, what: &What) -> Result<(HttpResponse, usize), ServiceError> {
         let (base, from) = self.followed()?;
         if self.request.faults.has(FaultKind::ExpiredLink) {
@@ -84,14 +84,14 @@ impl DirectoryRequest<'_> {
         format!("{}?{base}{separator}{SKIP_TOKEN}={}", self.request.url, token(base, at))
     }
 
-    /// The query that the client wrote, and the number of the person that a link leads to.
+    /// The query that the client wrote, and the index of the user at which a followed link begins.
     fn followed(&self) -> Result<(&str, u32), ServiceError> {
         let query = self.request.query;
         let Some((base, said)) = query.split_once(&format!("{SKIP_TOKEN}=")) else { return Ok((query, 0)) };
         let base = base.strip_suffix('&').unwrap_or(base);
         let from = URL_SAFE_NO_PAD.decode_to_vec(said).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let from = from.and_then(|text| text.split_once(':')?.0.parse().ok());
-        // The only token that is accepted is the one that would be sent again.
+        // Only the token that would be sent again is accepted.
         let from = from.filter(|from| token(base, *from) == said);
         from.map(|from| (base, from)).ok_or_else(|| ServiceError::new(400, "Request_BadRequest", "Invalid page token."))
     }
@@ -102,7 +102,7 @@ fn token(base: &str, at: u32) -> String {
     URL_SAFE_NO_PAD.encode_to_string(format!("{at}:{check:016x}"))
 }
 
-/// What is selected, and the size of a page.
+/// The selected properties and the page size.
 fn options(query: &str) -> Result<(Vec<&'static str>, usize), ServiceError> {
     let (mut names, mut top) = (None, USUAL);
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
@@ -123,7 +123,7 @@ fn options(query: &str) -> Result<(Vec<&'static str>, usize), ServiceError> {
     Ok((select(names.as_deref())?, top))
 }
 
-/// Somebody or something that is not there.
+/// The error for a user or a group that does not exist.
 pub(crate) fn not_found(name: &str) -> ServiceError {
     let message =
         format!("Resource '{name}' does not exist or one of its queried reference-property objects are not present.");

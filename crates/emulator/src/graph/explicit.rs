@@ -1,4 +1,4 @@
-//! Interactions that a scenario spells out: a generated one with values set, or one sent as it is.
+//! Adds the explicit interactions of a scenario: a generated one with values set, or one sent verbatim.
 
 use copilot_lake_tables::Instant;
 
@@ -14,7 +14,7 @@ use crate::graph::tenant::Tenant;
 use crate::scenario::graph::InteractionSpec;
 use crate::scenario::moment::json;
 
-/// Adds what a scenario spells out. Interactions without a time of their own stand at `time`.
+/// Adds interactions to a tenant. `time` is used where an interaction sets no time of its own.
 pub(crate) fn add_explicit(tenant: &mut Tenant, specs: &[InteractionSpec], time: Instant) -> Result<(), Error> {
     for spec in specs {
         let Some(who) = &spec.user else { continue };
@@ -47,7 +47,7 @@ fn explicit(tenant: &Tenant, spec: &InteractionSpec, user: u32, time: Instant) -
     })
 }
 
-/// A generated interaction with the values that are spelled out.
+/// A generated interaction with values set.
 fn changed(tenant: &Tenant, spec: &InteractionSpec, user: u32, time: Instant) -> Result<Vec<u8>, serde_json::Error> {
     let mut values: Vec<_> = spec.values.iter().map(|(name, value)| (name.clone(), json(value))).collect();
     values.extend(spec.json.iter().map(|(name, text)| (name.clone(), text.clone())));

@@ -1,6 +1,6 @@
-//! An interaction that a scenario spells out, as it is kept.
+//! An explicit interaction of a scenario.
 
-/// An interaction that was spelled out, as it is sent.
+/// An explicit interaction as it is sent.
 #[derive(Debug, Clone)]
 pub(crate) struct ExplicitInteraction {
     /// Microseconds since the Unix epoch.

@@ -1,6 +1,6 @@
-//! Generated interactions: a strand of them in a folder, made in blocks that follow from a seed and their place alone.
+//! Generated interactions: sequences in a folder, made in blocks that depend on a seed and their position alone.
 //!
-//! Nothing is kept per interaction: when one was made follows from its number, and grows with it.
+//! Nothing is stored per interaction: its time follows from its number, and grows with it.
 
 use crate::data::random::{Random, mix};
 use crate::graph::copilot_app::{CopilotApp, TEAMS};
@@ -15,14 +15,14 @@ pub(crate) struct GeneratedInteraction {
     pub(crate) seed: u64,
     /// Milliseconds since the Unix epoch: its id.
     pub(crate) ms: i64,
-    /// The rest of its time, in 100 ns.
+    /// The rest of its time, in units of 100 ns.
     pub(crate) ticks: u16,
     pub(crate) response: bool,
-    /// 0: it has none.
+    /// 0 for none.
     pub(crate) session: u64,
     pub(crate) request: u64,
     pub(crate) app: &'static CopilotApp,
-    /// Whose prompt it is, or answers.
+    /// The user whose prompt it is, or answers.
     pub(crate) asker: u32,
 }
 
@@ -32,33 +32,33 @@ impl GeneratedInteraction {
         self.ms * 1_000 + self.ticks as i64 / 10
     }
 
-    /// Numbers that belong to one aspect of it.
+    /// The generator for one aspect of it.
     pub(crate) const fn random(&self, aspect: u64) -> Random {
         Random::new(mix(self.seed, aspect))
     }
 }
 
-/// Whose interactions a strand has.
+/// The owner of a sequence.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum SequenceOwner {
-    /// One person's, in a folder.
+    /// One user, in a folder.
     Own { asker: u32, folder: usize },
-    /// Those of a meeting: they are in the history of everyone who was there. The first of so many people in a row.
+    /// A meeting, which is in the history of each participant: `people` users from `first` on.
     Meeting { first: u32, people: u32 },
 }
 
-/// Interactions in order of time.
+/// A sequence of interactions in order of time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct InteractionSequence {
     pub(crate) seed: u64,
     pub(crate) rows: u32,
-    /// Where it begins and ends, as work.
+    /// Start and end, in units of work.
     pub(crate) from: i64,
     pub(crate) until: i64,
     pub(crate) owner: SequenceOwner,
 }
 
-/// Gaps are counted in seconds where there is room for that many in a block.
+/// Gaps are in seconds where a block is at least this many seconds long.
 const ROOM: i64 = 5_000;
 
 impl InteractionSequence {
@@ -70,12 +70,12 @@ impl InteractionSequence {
         self.from + (self.until - self.from) / self.blocks() as i64 * block as i64
     }
 
-    /// The moment before which no interaction of a block was made, in milliseconds.
+    /// The earliest time of a block's interactions, in milliseconds.
     pub(crate) fn begins(&self, block: u32) -> i64 {
         moment(self.slot(block))
     }
 
-    /// A block's interactions by time.
+    /// The interactions of a block in order of time.
     pub(crate) fn block(&self, number: u32) -> InteractionBlock {
         let rows = (self.rows - number * BLOCK as u32).min(BLOCK as u32) as usize;
         let seed = mix(self.seed, u64::from(number) + 1);
@@ -85,7 +85,7 @@ impl InteractionSequence {
         let start = moment(slot + (next - slot) / 1_000 * random.below(600) as i64);
         let room = moment(next) - start;
         let wide = room >= ROOM * 1_000;
-        // Times are written with as many digits as they need.
+        // Times have as many digits as they need, so some are rounded.
         let round = if wide { random.weighted(&[(1_000, 15), (100, 15), (10, 10), (1, 40), (0, 20)]) } else { 1 };
         let scheduled = wide && random.chance(125);
         let alone = random.chance(8);
@@ -107,7 +107,7 @@ impl InteractionSequence {
             let hour = exact - exact.rem_euclid(3_600_000);
             let ticks = if round == 0 { 10 + (mix(seed, 5) % 9_990) as u16 } else { 0 };
             let (ms, ticks) = match () {
-                // Another session at the same time: the same id.
+                // Another session at the same time has the same id.
                 () if turn.twin => last,
                 () if at == 0 && scheduled && hour > begins => (hour, 0),
                 () if rounded > begins => (rounded, ticks),
@@ -139,11 +139,11 @@ impl InteractionBlock {
     }
 }
 
-/// What comes next in a conversation.
+/// The next turn of a conversation.
 struct ConversationTurn {
-    /// Seconds since what came before.
+    /// Seconds since the previous turn.
     gap: i64,
-    /// Whether it comes at the very time of what came before, in another session.
+    /// Whether it has the time of the previous turn, in another session.
     twin: bool,
     response: bool,
     session: u64,
@@ -152,7 +152,7 @@ struct ConversationTurn {
     asker: u32,
 }
 
-/// Prompts and responses in turn: sessions of some turns, of which some have several responses, none, or no prompt.
+/// Alternating prompts and responses in sessions; some turns have several responses, none, or no prompt.
 struct Conversation {
     owner: SequenceOwner,
     seed: u64,
@@ -160,7 +160,7 @@ struct Conversation {
     requests: u64,
     app: &'static CopilotApp,
     asker: u32,
-    /// Responses that the last prompt still gets.
+    /// Responses still due to the last prompt.
     responses: u64,
     twins: bool,
 }
@@ -170,7 +170,7 @@ impl Conversation {
         Self { owner, seed, sessions: 0, requests: 0, app: &TEAMS, asker: 0, responses: 0, twins: false }
     }
 
-    /// Sessions without an id: a person's own in the first folder, and no two at one time.
+    /// Whether sessions may lack an id: a user's own in the first folder, unless two are at one time.
     const fn may_be_alone(&self) -> bool {
         matches!(self.owner, SequenceOwner::Own { folder: 0, .. }) && !self.twins
     }

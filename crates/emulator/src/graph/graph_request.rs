@@ -1,4 +1,4 @@
-//! What a request to Graph is about, beside its path, and the frame of a page.
+//! A request to Graph without its route, and the frame of a page.
 
 use bytes::Bytes;
 
@@ -9,14 +9,14 @@ use crate::http::response::HttpResponse;
 pub(crate) struct GraphRequest<'a> {
     /// `http://host:port/v1.0/`.
     pub(crate) root: String,
-    /// The address without its query.
+    /// The URL without its query.
     pub(crate) url: String,
     pub(crate) query: &'a str,
     pub(crate) faults: &'a TriggeredFaults<'a>,
 }
 
 impl GraphRequest<'_> {
-    /// A page: its head, its rows and its link.
+    /// Assembles a page from its head, rows and link.
     pub(crate) fn page(&self, mut head: Vec<u8>, next: Option<String>, rows: Vec<u8>) -> HttpResponse {
         if let Some(link) = next {
             let link = serde_json::Value::String(self.faults.elsewhere(link));

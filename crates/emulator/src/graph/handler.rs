@@ -1,4 +1,4 @@
-//! Microsoft Graph: admits a call, then answers what its path asks for; errors as Graph writes them.
+//! Handles requests to Graph: admits them, then answers by route; errors have Graph's shape.
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
@@ -26,13 +26,13 @@ use crate::scenario::fault::FaultKind;
 use crate::scenario::graph::{GROUP_ROLE, GraphPhase, GraphSpec, HISTORY_ROLE, USER_ROLE};
 use crate::served::GraphServed;
 
-/// A tenant that is served.
+/// A tenant of Microsoft Graph.
 #[derive(Debug)]
 pub(crate) struct EmulatedGraph {
     settings: GraphSpec,
     tenant: RwLock<Arc<Tenant>>,
     throttle: Throttle,
-    /// What the tenant had at a moment.
+    /// What the tenant had at a time, cached.
     counted: Mutex<Option<(i64, GraphServed)>>,
 }
 
@@ -63,7 +63,7 @@ impl EmulatedGraph {
         Visibility { now, late: self.settings.late }
     }
 
-    /// Applies what a phase says; `before` was the time until now.
+    /// Applies a phase; `before` is the time before it.
     pub(crate) fn advance(&self, phase: &GraphPhase, before: Instant, now: Instant) -> Result<(), Error> {
         let mut tenant = Tenant::clone(&self.tenant());
         tenant.users(&phase.user)?;
@@ -74,7 +74,7 @@ impl EmulatedGraph {
             let from = phase.from.map_or(before, |at| at.0).min(until.plus_seconds(-60));
             tenant.generate(phase.interactions, self.settings.quiet, from, until)?;
         }
-        // A moment before now: a window that ends now has them.
+        // Slightly in the past, so that a window ending now includes them.
         add_explicit(&mut tenant, &phase.interaction, now.floor_second().plus_seconds(-2))?;
         *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = None;
         *self.tenant.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tenant);
@@ -91,7 +91,7 @@ impl EmulatedGraph {
         served.clone()
     }
 
-    /// Answers a call, and says how many rows the answer has.
+    /// Answers a request; also returns the number of rows.
     pub(crate) fn answer(&self, route: &GraphRoute, call: &ApiRequest<'_>) -> (HttpResponse, usize) {
         let request_id = guid_text(call.shared.recorder.nanos());
         let client_id = call.client_request_id.unwrap_or(&request_id);
@@ -169,7 +169,7 @@ impl EmulatedGraph {
         }
     }
 
-    /// The user whose history may be read.
+    /// The user whose history is requested, unless it may not be read.
     fn history_of(&self, tenant: &Tenant, name: &str) -> Result<u32, ServiceError> {
         if self.settings.everyone_forbidden {
             return Err(forbidden());
@@ -197,7 +197,7 @@ fn forbidden() -> ServiceError {
     ServiceError::new(403, "Forbidden", "UnknownError")
 }
 
-/// The refusal that a fault is, when it is one.
+/// The error response of a fault, where it has one.
 fn error_of_fault(fault: FaultKind) -> Option<ServiceError> {
     Some(match fault {
         FaultKind::Unauthorized => {

@@ -1,4 +1,4 @@
-//! Histories: pages that walk over the folders of a mailbox.
+//! Histories: pages across the folders of a mailbox.
 
 use base64_simd::STANDARD;
 use url::form_urlencoded;
@@ -12,11 +12,11 @@ use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::fault::FaultKind;
 use crate::scenario::graph::FOLDERS;
 
-/// Interactions per page unless `$top` says otherwise, and the most.
+/// Interactions per page by default, and at most.
 const USUAL: usize = 10;
 const MOST: usize = 100;
 
-/// A request for the history of a person.
+/// A request for a user's history.
 pub(crate) struct HistoryRequest<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) user: u32,
@@ -26,7 +26,7 @@ pub(crate) struct HistoryRequest<'a> {
     pub(crate) refuse_filters: bool,
 }
 
-/// The query options of a request.
+/// The query options of a history.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct HistoryOptions {
     top: Option<usize>,
@@ -40,12 +40,12 @@ struct HistoryOptions {
 struct HistoryPosition {
     folder: usize,
     skip: usize,
-    /// Pages without anything new that came before this one at the same place: their links differ.
+    /// Empty pages before this one at the same position, so that their links differ.
     empty: usize,
 }
 
 impl HistoryRequest<'_> {
-    /// Answers with a page; says how many interactions it has, and whether its link was written anew by the client.
+    /// Answers with a page; also returns its number of interactions and whether the client altered the link.
     pub(crate) fn answer(&self) -> Result<(HttpResponse, usize, bool), ServiceError> {
         let options = HistoryOptions::parse(self.request.query)?;
         if self.request.faults.has(FaultKind::ExpiredLink) {
@@ -121,7 +121,7 @@ impl HistoryOptions {
         Ok(options)
     }
 
-    /// The query of a link, as the service writes it.
+    /// The query string of a link, as the service writes it.
     fn write(&self, position: HistoryPosition) -> String {
         let mut parts = Vec::new();
         parts.extend(self.model.as_ref().map(|model| format!("model={model}")));

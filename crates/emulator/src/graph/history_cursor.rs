@@ -1,4 +1,4 @@
-//! The interactions of a person in a folder, newest first, as far as they can be read now.
+//! A cursor over the interactions of a user in a folder, newest first, as far as they can be read now.
 
 use copilot_lake_tables::Instant;
 
@@ -8,14 +8,14 @@ use crate::graph::history_filter::HistoryFilter;
 use crate::graph::tenant::Tenant;
 use crate::scenario::graph::Late;
 
-/// An interaction that was found.
+/// An entry of a history.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum HistoryEntry<'a> {
     Generated(GeneratedInteraction),
     Explicit(&'a ExplicitInteraction),
 }
 
-/// When the service looks, and how late interactions may be.
+/// Decides which interactions can be read yet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Visibility {
     pub(crate) now: Instant,
@@ -23,7 +23,7 @@ pub(crate) struct Visibility {
 }
 
 impl Visibility {
-    /// When a generated interaction can be read, in microseconds.
+    /// When a generated interaction becomes readable, in microseconds.
     fn arrives(&self, made: &GeneratedInteraction) -> i64 {
         let mut random = made.random(0x6C61_7465);
         if random.below(10_000) >= (self.late.share * 10_000.0).round() as u64 {
@@ -34,7 +34,7 @@ impl Visibility {
     }
 }
 
-/// A walk over the interactions of a person in a folder, newest first.
+/// Reads the interactions of a user in a folder, newest first.
 pub(crate) struct HistoryCursor<'a> {
     sequences: Vec<SequenceCursor>,
     explicit: &'a [ExplicitInteraction],
@@ -43,16 +43,16 @@ pub(crate) struct HistoryCursor<'a> {
     visibility: Visibility,
 }
 
-/// A place in a strand: what is left of a block, and the blocks before it.
+/// A position in a sequence: the rest of a block, and the blocks before it.
 struct SequenceCursor {
     sequence: InteractionSequence,
-    /// Blocks that are left, the one at hand not counted.
+    /// Remaining blocks, without the current one.
     blocks: u32,
     block: Option<(InteractionBlock, usize)>,
 }
 
 impl SequenceCursor {
-    /// The end of a strand, without the blocks that are wholly at or after a moment.
+    /// The end of a sequence, without the blocks that begin at or after a time.
     fn new(sequence: InteractionSequence, before: i64) -> Self {
         let before = before.div_euclid(1_000);
         let (mut low, mut high) = (0, sequence.blocks());
@@ -102,7 +102,7 @@ impl<'a> HistoryCursor<'a> {
         Self { sequences, explicit, folder, filter, visibility }
     }
 
-    /// The newest interaction that is left, whether it is wanted or not.
+    /// The newest remaining interaction, whether it matches or not.
     fn step(&mut self) -> Option<HistoryEntry<'a>> {
         let created = |cursor: &SequenceCursor| cursor.newest().map(GeneratedInteraction::created);
         let newest = self.sequences.iter().enumerate().filter_map(|(at, cursor)| Some((created(cursor)?, at))).max();
@@ -116,7 +116,7 @@ impl<'a> HistoryCursor<'a> {
                 let made = *cursor.newest()?;
                 cursor.pass();
                 if created <= self.filter.after {
-                    // What is left of it is older.
+                    // The rest of the sequence is older.
                     self.sequences.swap_remove(at);
                 }
                 Some(HistoryEntry::Generated(made))

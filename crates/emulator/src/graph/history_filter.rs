@@ -1,14 +1,14 @@
-//! `$filter` of histories: two bounds of the time, application classes, and nothing else.
+//! `$filter` of histories: two time bounds, application classes, and nothing else.
 
 use copilot_lake_tables::Instant;
 
 use crate::http::filter::{Comparison, Filter, Literal, Operator};
 use crate::http::response::ServiceError;
 
-/// Which interactions are selected.
+/// A parsed filter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HistoryFilter {
-    /// Both exclusive, in microseconds since the Unix epoch.
+    /// Exclusive bounds, in microseconds since the Unix epoch.
     pub(crate) after: i64,
     pub(crate) before: i64,
     /// Application classes; empty: all.
@@ -32,7 +32,7 @@ impl HistoryFilter {
             && (self.classes.is_empty() || self.classes.iter().any(|wanted| wanted.eq_ignore_ascii_case(class)))
     }
 
-    /// Reads the decoded text; `whole_seconds`: finer times are refused.
+    /// Parses the decoded text; `whole_seconds` refuses finer times.
     pub(crate) fn parse(text: &str, whole_seconds: bool) -> Result<Self, ServiceError> {
         let filter = Filter::parse(text, invalid, |comparison| term(comparison, whole_seconds))?;
         let (mut after, mut before, mut classes) = (None, None, Vec::new());

@@ -1,4 +1,4 @@
-//! Bodies of interactions, and the cards that some of them stand for.
+//! Bodies of interactions, and the adaptive cards of some.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ use crate::graph::copilot_app::ResponseStyle;
 use crate::graph::generated_interaction::GeneratedInteraction;
 use crate::graph::phrases::{heading, language, passage, prompt, sentence, title};
 
-/// What is attached to an interaction.
+/// The attachment of an interaction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Attached {
     Nothing,
@@ -19,12 +19,12 @@ pub(crate) enum Attached {
     Card(u64),
 }
 
-/// A body's type, and what belongs to it.
+/// The type of a body, and what goes with it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Body {
     pub(crate) html: bool,
     pub(crate) attached: Attached,
-    /// Whether its text mentions somebody.
+    /// Whether its text mentions a user.
     pub(crate) mentions: bool,
 }
 
@@ -34,11 +34,11 @@ impl Body {
     }
 }
 
-/// Something that an answer cites.
+/// A citation.
 #[derive(Debug, Clone)]
 pub(crate) struct Cite {
     pub(crate) title: String,
-    /// A meeting; else a file.
+    /// A meeting or else a file.
     pub(crate) meeting: bool,
     pub(crate) url: String,
     pub(crate) seed: u64,
@@ -64,7 +64,7 @@ pub(crate) fn content(out: &mut String, made: &GeneratedInteraction) -> Body {
 fn prompt_body(out: &mut String, made: &GeneratedInteraction, random: &mut Random, language: Language) -> Body {
     let mut body = Body::text();
     match random.below(100) {
-        // Prompts that applications make by themselves.
+        // Prompts that applications generate.
         0 => {
             body.html = true;
             out.push_str("<p>VisualTheming</p><img src=\"data:image/png;base64,");
@@ -124,7 +124,7 @@ fn response_body(out: &mut String, made: &GeneratedInteraction, random: &mut Ran
     body
 }
 
-/// Appends the placeholder of what is attached; the service escapes some although the type is text.
+/// Appends the placeholder of an attachment; the service escapes some although the type is text.
 fn placeholder(out: &mut String, attached: Attached, made: &GeneratedInteraction, escaped: bool) {
     let (open, close) = if escaped {
         ("&lt;attachment id=&quot;", "&quot;&gt;&lt;/attachment&gt;")
@@ -167,7 +167,7 @@ fn html(out: &mut String, random: &mut Random, language: Language) {
     out.push_str("</ul>");
 }
 
-/// What an answer cites. Only cards do.
+/// The citations of a response. Only cards have them.
 pub(crate) fn cites(made: &GeneratedInteraction) -> Vec<Cite> {
     let mut random = made.random(2);
     let count = 1 + random.below(3);
@@ -189,7 +189,7 @@ pub(crate) fn cites(made: &GeneratedInteraction) -> Vec<Cite> {
     (0..count).map(cite).collect()
 }
 
-/// Appends an adaptive card: the same text twice, with links and citations and with footnotes.
+/// Appends an adaptive card: the same text twice, once with links and once with footnotes.
 pub(crate) fn card(out: &mut Vec<u8>, made: &GeneratedInteraction) {
     let language = language(made.asker);
     let cites = cites(made);

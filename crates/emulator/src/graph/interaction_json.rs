@@ -10,10 +10,10 @@ use crate::graph::phrases::{language, locale, title};
 use crate::graph::tenant::Tenant;
 use crate::identity::TENANT_ID;
 
-/// The application that answers, whatever it is called.
+/// The application id in all responses.
 const COPILOT_APP: &[u8] = b"fb8d773d-7ef8-4ec0-a117-179f88add510";
 
-/// Writes interactions; keeps what is made again for each.
+/// Renders interactions, reusing its buffers.
 pub(crate) struct InteractionRenderer<'a> {
     tenant: &'a Tenant,
     dates: Dates,
@@ -35,7 +35,7 @@ impl<'a> InteractionRenderer<'a> {
         &self.content
     }
 
-    /// Appends `createdDateTime`: as many digits as it needs.
+    /// Appends `createdDateTime` with as many digits as it needs.
     pub(crate) fn created(&mut self, out: &mut Vec<u8>, made: &GeneratedInteraction) {
         self.dates.instant(out, made.ms.div_euclid(1_000));
         let fraction = made.ms.rem_euclid(1_000) * 10_000 + i64::from(made.ticks);
@@ -98,7 +98,7 @@ impl<'a> InteractionRenderer<'a> {
         out.extend_from_slice(b"],\"mentions\":[");
         self.mention(out, made, body);
         out.push(b']');
-        // What the documentation does not know.
+        // Undocumented properties.
         if random.chance(5) {
             out.extend_from_slice(b",\"sensitivityLabelId\":");
             quoted_guid(out, made.seed);
@@ -109,7 +109,7 @@ impl<'a> InteractionRenderer<'a> {
         out.push(b'}');
     }
 
-    /// What it is about. Responses about meetings mostly do not say.
+    /// Appends the contexts. Responses about meetings mostly have none.
     fn contexts(&mut self, out: &mut Vec<u8>, made: &GeneratedInteraction, random: &mut Random) {
         if made.app.shape == ResponseStyle::Meeting {
             if made.response && random.chance(600) {
@@ -121,7 +121,7 @@ impl<'a> InteractionRenderer<'a> {
             return;
         }
         let Some(kind) = made.app.file else { return };
-        // The same file for all of a session.
+        // All of a session is about the same file.
         let mut random = Random::new(mix(made.session, 0x6669_6C65));
         let (file, title) = (random.next() as u32, title(&mut random));
         let url = format!("https://contoso.sharepoint.com/sites/Office/Documents/file-{file:08x}.{kind}");
@@ -139,7 +139,7 @@ impl<'a> InteractionRenderer<'a> {
         out.extend_from_slice(self.text.as_bytes());
     }
 
-    /// Who wrote it. The order of the names differs between prompts and responses, as the service's does.
+    /// Appends the author. Property order differs between prompts and responses, as in the service.
     fn from(&self, out: &mut Vec<u8>, made: &GeneratedInteraction, random: &mut Random) {
         let device: &[u8] = match random.below(1_000) {
             0..=39 => b"\"Windows 11 desktop\"",
@@ -162,7 +162,7 @@ impl<'a> InteractionRenderer<'a> {
         self.user(out, made.asker, None);
     }
 
-    /// Somebody's identity; who has no name is called by the address in Teams.
+    /// Appends a user's identity; without a name it is the address in Teams.
     fn user(&self, out: &mut Vec<u8>, user: u32, name: Option<&str>) {
         let Some(person) = self.tenant.people.get(user as usize) else {
             out.extend_from_slice(b"null");
@@ -227,7 +227,7 @@ pub(crate) fn session_id(out: &mut Vec<u8>, session: u64) {
     out.extend_from_slice(format!("19:{:016x}{:016x}_1@thread.v2", mix(session, 7), mix(session, 8)).as_bytes());
 }
 
-/// Appends a property whose value needs no escapes, behind another.
+/// Appends a further property, whose value needs no escapes.
 fn field(out: &mut Vec<u8>, name: &str, value: &str) {
     out.extend_from_slice(b",\"");
     out.extend_from_slice(name.as_bytes());
@@ -235,7 +235,7 @@ fn field(out: &mut Vec<u8>, name: &str, value: &str) {
     quote(out, value.as_bytes());
 }
 
-/// What an answer cites: meetings twice, as an event and as a meeting.
+/// Appends the citations: meetings twice, as an event and as a meeting.
 fn links(out: &mut Vec<u8>, made: &GeneratedInteraction) {
     let mut first = true;
     for cite in cites(made) {

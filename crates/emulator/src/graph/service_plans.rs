@@ -1,4 +1,4 @@
-//! The service plans of people, as `assignedPlans` has them.
+//! The service plans of users, as in `assignedPlans`.
 
 use copilot_lake_tables::Instant;
 use serde_json::{Value, json};
@@ -6,14 +6,14 @@ use serde_json::{Value, json};
 use crate::data::random::{Random, mix};
 use crate::graph::user::{BUSINESS_CHAT, Licence, TenantUser};
 
-/// What everyone has.
+/// Plans that every user has.
 const OFFICE: [(&str, &str); 3] = [
     ("efb87545-963c-4e0d-99df-69c6916d9eb0", "exchange"),
     ("57ff2da0-773e-42df-b2af-ffb7a2317929", "TeamspaceAPI"),
     ("43de0ff5-c92c-492b-9116-175376d08c38", "MicrosoftOffice"),
 ];
 
-/// What comes with a licence for Copilot beside the plan that counts.
+/// Plans of a Copilot licence other than the one that histories require.
 const BESIDE: [&str; 7] = [
     "a62f8878-de10-42f3-b68f-6149a25ceb97",
     "b95945de-b3bd-46db-8437-f2beb6ea2347",
@@ -30,7 +30,7 @@ const FREE: &str = "0d0c0d31-fae7-41f2-b909-eaf4d7f26dba";
 /// Plans of Sales Copilot.
 const SALES: [&str; 2] = ["8ba1ff15-7bf6-4620-b65c-ecedb6942766", "a933a62f-c3fb-48e5-a0b7-ac92b94b4420"];
 
-/// What `service` says of a plan for Copilot.
+/// The `service` of Copilot plans.
 const COPILOT: &str = "MicrosoftCopilot";
 
 /// The value of `assignedPlans`.
@@ -48,7 +48,7 @@ pub(crate) fn assigned_plans(person: &TenantUser) -> Value {
     let beside = |status: &str| -> Vec<_> { BESIDE.iter().map(|id| object(id, COPILOT, status, second)).collect() };
     match person.licence {
         Licence::Full => {
-            // The plan of a product that somebody had before.
+            // Left over from an earlier product.
             if random.chance(150) {
                 plans.push(object(BUSINESS_CHAT, COPILOT, "Deleted", first));
             }
@@ -74,7 +74,7 @@ pub(crate) fn assigned_plans(person: &TenantUser) -> Value {
     plans.into()
 }
 
-/// When somebody got a licence.
+/// When a user got a licence.
 fn assigned(person: &TenantUser, number: u64) -> Instant {
     const FIRST: i64 = 1_706_745_600;
     let mut random = Random::new(mix(person.seed, 0x6173_7367 + number));

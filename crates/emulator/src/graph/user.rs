@@ -1,4 +1,4 @@
-//! People of a tenant: what they are called, which service plans they have, whether they are still there.
+//! Users of a tenant: names, licences, and whether they still exist.
 
 use copilot_lake_tables::Instant;
 
@@ -7,10 +7,10 @@ use crate::data::representatives::{FIRST, LAST};
 use crate::scenario::graph::UserSpec;
 
 /// The service plan that histories require.
-// The emulator's own spelling, shared with no client: as an oracle of its own it finds a wrong one.
+// Spelled here again on purpose: sharing it with the extractor would hide a wrong one.
 pub(crate) const BUSINESS_CHAT: &str = "3f30311c-6b1e-48a4-ab79-725b469da960";
 
-/// Which plans somebody has.
+/// Which plans a user has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Licence {
     /// The one that histories require, enabled.
@@ -19,22 +19,22 @@ pub(crate) enum Licence {
     Suspended,
     /// The chat that comes with every account.
     Free,
-    /// Plans that are named after Copilot, and not the one that counts.
+    /// Plans named after Copilot, without the one that histories require.
     Other,
     /// None of them.
     Without,
 }
 
-/// Somebody in the tenant.
+/// A user of the tenant.
 #[derive(Debug, Clone)]
 pub(crate) struct TenantUser {
     pub(crate) seed: u64,
     pub(crate) licence: Licence,
     pub(crate) enabled: bool,
     pub(crate) deleted: Option<Instant>,
-    /// How many interactions they get when some are generated next, whatever others get.
+    /// The explicit number of interactions for the next generation.
     pub(crate) fresh: Option<u32>,
-    /// What a scenario says about them.
+    /// What the scenario sets.
     pub(crate) spec: Option<Box<UserSpec>>,
 }
 
@@ -57,7 +57,7 @@ impl TenantUser {
         (*random.pick(FIRST), *random.pick(LAST))
     }
 
-    /// The name to sign in with; `index` is the person's number.
+    /// The user principal name; `index` is the user's index.
     pub(crate) fn principal_name(&self, index: u32) -> String {
         if let Some(upn) = self.spec.as_ref().and_then(|spec| spec.upn.as_ref()) {
             return upn.clone();
@@ -67,7 +67,7 @@ impl TenantUser {
         format!("{}.{}{index}@contoso.example", letters(first), letters(last))
     }
 
-    /// Whether the plan that counts is enabled.
+    /// Whether the plan that histories require is enabled.
     pub(crate) fn licensed(&self) -> bool {
         let plans = self.spec.as_ref().and_then(|spec| spec.plans.as_ref());
         plans.map_or(self.licence == Licence::Full, |plans| {
@@ -75,7 +75,7 @@ impl TenantUser {
         })
     }
 
-    /// Applies what a scenario says; what it does not say stays.
+    /// Applies what a scenario sets and keeps the rest.
     pub(crate) fn apply(&mut self, spec: &UserSpec) {
         if let Some(licensed) = spec.licensed {
             self.licence = if licensed { Licence::Full } else { Licence::Without };
@@ -99,7 +99,7 @@ impl TenantUser {
     }
 }
 
-/// A letter as principal names have it: lower case and ASCII.
+/// A letter as in principal names: lower case and ASCII.
 fn plain(letter: char) -> Option<char> {
     match letter {
         'é' | 'É' | 'è' => Some('e'),

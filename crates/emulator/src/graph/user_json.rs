@@ -1,4 +1,4 @@
-//! People as JSON.
+//! Users as JSON.
 
 use serde_json::Value;
 
@@ -9,7 +9,7 @@ use crate::graph::user::TenantUser;
 use crate::http::response::ServiceError;
 use crate::scenario::moment::json;
 
-/// What can be selected.
+/// The properties that can be selected.
 const PROPERTIES: [&str; 12] = [
     "id",
     "accountEnabled",
@@ -38,7 +38,7 @@ pub(crate) fn select(text: Option<&str>) -> Result<Vec<&'static str>, ServiceErr
     text.split(',').map(|name| find(name.trim())).collect()
 }
 
-/// Appends a person; `index` is the person's number.
+/// Appends a user; `index` is the user's index.
 pub(crate) fn write(out: &mut Vec<u8>, person: &TenantUser, index: u32, select: &[&str]) {
     let mut object = JsonObject::new(out);
     for name in select {

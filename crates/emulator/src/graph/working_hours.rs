@@ -1,6 +1,6 @@
-//! When people work: time as work that is done, so that rows spread evenly over work stand where people work.
+//! Working hours: maps time to work done, so that rows spread evenly over work fall into working hours.
 
-/// How much is done in each hour of a working day.
+/// Relative work in each hour of a working day.
 const HOURS: [i64; 24] = [2, 1, 1, 1, 2, 5, 20, 60, 100, 120, 110, 80, 60, 90, 110, 100, 70, 40, 20, 12, 8, 6, 4, 3];
 
 const HOUR: i64 = 3_600_000;
@@ -18,7 +18,7 @@ const fn weight(hour: usize) -> i64 {
     }
 }
 
-/// Work of a week before each of its hours, and at the end of all of it.
+/// Cumulative work of a week before each of its hours, then the total.
 const BEFORE: [i64; 169] = {
     let mut before = [0; 169];
     let mut hour = 0;
@@ -29,14 +29,14 @@ const BEFORE: [i64; 169] = {
     before
 };
 
-/// The work done before a moment, which is in milliseconds since the Unix epoch.
+/// The work done before a time, in milliseconds since the Unix epoch.
 pub(crate) fn work(ms: i64) -> i64 {
     let (week, rest) = ((ms + SHIFT).div_euclid(WEEK), (ms + SHIFT).rem_euclid(WEEK));
     let hour = (rest / HOUR) as usize;
     week * BEFORE[168] + BEFORE[hour] + weight(hour) * (rest % HOUR)
 }
 
-/// The moment before which so much work was done. It grows with the work.
+/// The time by which this much work was done; monotonic, the inverse of [`work`].
 pub(crate) fn moment(work: i64) -> i64 {
     let (week, rest) = (work.div_euclid(BEFORE[168]), work.rem_euclid(BEFORE[168]));
     let hour = BEFORE.partition_point(|before| *before <= rest) - 1;

@@ -1,4 +1,4 @@
-//! One request to an API, and what every request to either API has to pass first: token, limits, faults.
+//! A request to an API, and the checks that every request passes first: token, limits, faults.
 
 use hyper::Method;
 
@@ -39,8 +39,8 @@ pub(crate) struct ApiRequest<'a> {
 }
 
 impl ApiRequest<'_> {
-    /// Refuses a request without a good token, one that `limit` refuses, and one whose fault is a refusal, which
-    /// `refusal_of` words. Returns the page of a proxy when that is what a fault sends instead of an answer.
+    /// Refuses a request without a valid token, one that `limit` refuses, and one with a fault that is an error, worded by
+    /// `error_of_fault`. Returns a proxy's page where a fault sends that instead of a response.
     pub(crate) fn admit(
         &self,
         limit: impl FnOnce() -> Result<(), ServiceError>,

@@ -1,4 +1,4 @@
-//! Client assertions: tokens by which an application proves who it is instead of a secret.
+//! Client assertions: tokens with which an application authenticates instead of a secret.
 //!
 //! <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>
 
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::identity::FEDERATED_TOKEN;
 
-/// A request that Entra ID refuses: status, error, number and text.
+/// An error of Entra ID: status, error, code and description.
 #[derive(Debug)]
 pub(crate) struct SignInError(pub(crate) u16, pub(crate) &'static str, pub(crate) u32, pub(crate) String);
 
-/// Accepts the federated token, or a JWT whose form is right: its signature is checked by nobody here.
+/// Accepts the federated token, or a well-formed JWT; its signature is not verified.
 pub(crate) fn check(assertion: &str, client_id: &str, url: &str) -> Result<(), SignInError> {
     if assertion == FEDERATED_TOKEN {
         return Ok(());
@@ -36,7 +36,7 @@ pub(crate) fn check(assertion: &str, client_id: &str, url: &str) -> Result<(), S
         let text = "AADSTS700023: Client assertion audience claim does not match Realm issuer.";
         return Err(SignInError(401, "invalid_client", 700_023, text.to_owned()));
     }
-    // The clients' clock is the real one, whatever the scenario's is.
+    // Clients use the real time, whatever the scenario's clock says.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     if claims["exp"].as_u64().is_none_or(|exp| exp <= now) || claims["nbf"].as_u64().is_some_and(|nbf| nbf > now + 300)
     {

@@ -1,4 +1,4 @@
-//! Faults: which of them a request meets, and what they do to its response.
+//! Faults: which of them a request triggers, and what they do to its response.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +9,7 @@ use crate::http::request_kind::RequestKind;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::fault::{At, FaultKind, FaultSpec};
 
-/// A fault and how often it was considered and happened.
+/// A fault, and how many requests it has seen and hit.
 #[derive(Debug)]
 struct Armed {
     spec: FaultSpec,
@@ -27,7 +27,7 @@ impl Faults {
         Self(specs.iter().map(armed).collect())
     }
 
-    /// Counts a request and says what goes wrong with it. `url` is decoded.
+    /// Counts a request and returns its faults. `url` is decoded.
     pub(crate) fn triggered(&self, kind: RequestKind, table: Option<&str>, url: &str) -> TriggeredFaults<'_> {
         let concerns = |spec: &FaultSpec| {
             is_at(spec.at, kind)
@@ -78,7 +78,7 @@ fn is_at(at: At, kind: RequestKind) -> bool {
 /// Where `foreign_link` leads unless the scenario says otherwise.
 const FOREIGN: &str = "http://foreign.example";
 
-/// What goes wrong with a request.
+/// The faults of one request.
 #[derive(Debug)]
 pub(crate) struct TriggeredFaults<'a>(Vec<&'a FaultSpec>);
 
@@ -91,12 +91,12 @@ impl<'a> TriggeredFaults<'a> {
         self.find(kind).is_some()
     }
 
-    /// How long the answer waits.
+    /// The delay of the response.
     pub(crate) fn ms(&self) -> u64 {
         self.0.iter().filter(|fault| fault.kind == FaultKind::Slow).map(|fault| fault.ms).sum()
     }
 
-    /// The refusal that a fault is, when one is; `usual` knows how the service words it.
+    /// The error response of the faults, if any; `usual` words it as the service does.
     pub(crate) fn error(&self, usual: impl Fn(FaultKind) -> Option<ServiceError>) -> Option<ServiceError> {
         self.0.iter().find_map(|fault| {
             let error = usual(fault.kind)?.instead(fault.code.as_deref(), fault.message.as_deref());
@@ -104,13 +104,13 @@ impl<'a> TriggeredFaults<'a> {
         })
     }
 
-    /// What a proxy sends in place of the answer.
+    /// The page of a proxy, instead of the response.
     pub(crate) fn not_json(&self) -> Option<HttpResponse> {
         let page = Bytes::from_static(b"<html><body><h1>Sign in to the network</h1></body></html>");
         self.has(FaultKind::NotJson).then(|| HttpResponse::new(200, "text/html", [page]))
     }
 
-    /// The most rows of a page that may have so many.
+    /// The largest page, given the usual one.
     pub(crate) fn most(&self, rows: usize) -> usize {
         match (self.has(FaultKind::EmptyPage), self.find(FaultKind::ShortPage)) {
             (true, _) => 0,
@@ -119,7 +119,7 @@ impl<'a> TriggeredFaults<'a> {
         }
     }
 
-    /// The link, or one that leads to another origin where a fault says so.
+    /// The link, pointed at another origin where a fault says so.
     pub(crate) fn elsewhere(&self, link: String) -> String {
         let Some(fault) = self.find(FaultKind::ForeignLink) else { return link };
         let path = link.find("://").and_then(|at| link[at + 3..].find('/').map(|path| &link[at + 3 + path..]));

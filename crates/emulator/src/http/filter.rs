@@ -1,11 +1,11 @@
 //! `$filter`, as both services write it: comparisons joined by `and`, `or` and parentheses.
 //!
-//! What a comparison means is up to the caller, who turns each into a condition of its own.
+//! The caller turns each comparison into a condition of its own type.
 
 use crate::http::odata::unquote;
 use crate::http::response::ServiceError;
 
-/// A condition, made of what the caller makes of each comparison.
+/// A filter over conditions of type `C`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Filter<C> {
     /// At least two, none of which is an `And`.
@@ -42,7 +42,7 @@ pub(crate) enum Literal<'a> {
 }
 
 impl<C> Filter<C> {
-    /// Reads the decoded text of `$filter`. `error` words a mistake as the service does.
+    /// Parses the decoded text of `$filter`. `error` words a mistake as the service does.
     pub(crate) fn parse(
         text: &str,
         error: fn(&str) -> ServiceError,

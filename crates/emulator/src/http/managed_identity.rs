@@ -1,4 +1,4 @@
-//! Managed identities: tokens for programs that run on the service's own machines.
+//! Managed identities: tokens for programs on Azure machines.
 //!
 //! <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/how-to-use-vm-token> and
 //! <https://learn.microsoft.com/azure/app-service/overview-managed-identity>
@@ -12,17 +12,17 @@ use crate::http::response::HttpResponse;
 use crate::http::token_issuer::TokenService;
 use crate::identity::{APPLICATIONS, IDENTITY_HEADER, TENANT_ID, application};
 
-/// Where a program runs.
+/// Where the program runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Host {
     /// A virtual machine, by the instance metadata service.
     Machine,
-    /// App Service, Functions and what resembles them.
+    /// App Service, Functions and the like.
     AppService,
 }
 
 impl TokenService {
-    /// Answers a request for the token of a managed identity, and says for which application.
+    /// Answers a request for a managed identity's token; also returns the application.
     pub(crate) fn issue_managed(&self, host: Host, headers: &HeaderMap, query: &str) -> (HttpResponse, Option<usize>) {
         let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let field = |name: &str| form_urlencoded::parse(query.as_bytes()).find(|(of, _)| of == name).map(|(_, v)| v);
@@ -30,7 +30,7 @@ impl TokenService {
             Host::Machine if !header("metadata").is_some_and(|value| value.eq_ignore_ascii_case("true")) => {
                 return (refuse(400, "bad_request_102", "Required metadata header not specified"), None);
             }
-            // What came through a proxy may come from anywhere.
+            // A forwarded request may come from another machine.
             Host::Machine if headers.contains_key("x-forwarded-for") => {
                 return (refuse(400, "bad_request_102", "Header X-Forwarded-For is not allowed"), None);
             }
@@ -68,7 +68,7 @@ impl TokenService {
     }
 }
 
-/// App Service has a shape of its own for this.
+/// App Service has its own shape for this error.
 fn unknown_identity() -> HttpResponse {
     let message = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.";
     let body = serde_json::json!({ "statusCode": 400, "message": message, "correlationId": TENANT_ID });

@@ -1,4 +1,4 @@
-//! HTTP: what Dataverse, Graph and the token service share, from sign-in to the bytes that go out.
+//! HTTP: what Dataverse, Graph and the token service share, from sign-in to response bytes.
 //!
 //! Knows no table, no row and no user.
 

@@ -5,13 +5,13 @@ use percent_encoding::percent_decode_str;
 /// The query option that leads to the next page.
 pub(crate) const SKIP_TOKEN: &str = "$skiptoken";
 
-/// The query option that leads to what changed.
+/// The query option that leads to changes.
 pub(crate) const DELTA_TOKEN: &str = "$deltatoken";
 
 /// The key in a row's address: parts by name, in the order of the address. One without a name is the primary key.
 pub(crate) type KeyParts = Vec<(Option<String>, String)>;
 
-/// Percent-decoded; `+` stays, and so does what is not an escape.
+/// Decodes percent escapes; keeps `+` and malformed escapes.
 pub(crate) fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

@@ -4,7 +4,7 @@
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Preferences {
     pub(crate) max_page: Option<usize>,
-    /// The names of the annotations that are sent.
+    /// The names of the annotations to send.
     pub(crate) annotations: Vec<String>,
     pub(crate) track: bool,
 }

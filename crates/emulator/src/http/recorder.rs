@@ -12,10 +12,10 @@ use crate::served::{GraphServed, RecordedRequest, Served};
 /// Requests beyond that many are counted, not kept.
 const REQUESTS_KEPT: usize = 100_000;
 
-/// Requests that were on their way when a `Retry-After` left are no violations.
+/// Requests already on their way when a `Retry-After` was sent are no violations.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// The applications, and at the end whoever is none of them.
+/// The applications, then callers that are none of them.
 const IDENTITIES: usize = APPLICATIONS.len() + 1;
 
 const fn identity(application: Option<usize>) -> usize {
@@ -41,7 +41,7 @@ const fn service(kind: RequestKind) -> usize {
 pub(crate) struct Recorder {
     started: Instant,
     in_flight: Arc<AtomicU64>,
-    /// The same of each application, and at the end of none.
+    /// The same by application, then for callers without one.
     in_flight_of: [Arc<AtomicU64>; IDENTITIES],
     most_in_flight: AtomicU64,
     record: Arc<Mutex<Record>>,
@@ -50,10 +50,10 @@ pub(crate) struct Recorder {
 #[derive(Debug, Default)]
 struct Record {
     served: Served,
-    /// Without what the tenant knows better.
+    /// Without the counters that the tenant itself has.
     graph: GraphServed,
     requests: Vec<RecordedRequest>,
-    /// No request of that application to a service may come between these moments.
+    /// The interval in which no request of an application to a service may come.
     closed: [[Option<(Instant, Instant)>; SERVICES]; IDENTITIES],
     /// Users whose history was sent.
     histories: HashSet<u32>,
@@ -117,7 +117,7 @@ impl Recorder {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records that a request begins; says how many of that application are in flight now.
+    /// Records the start of a request; returns how many of the application are in flight.
     pub(crate) fn begin(&self, application: Option<usize>) -> (InFlight, u64) {
         let all = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
         self.most_in_flight.fetch_max(all, Ordering::Relaxed);
@@ -126,7 +126,7 @@ impl Recorder {
         (InFlight { counters: [Arc::clone(&self.in_flight), Arc::clone(of_application)] }, count)
     }
 
-    /// Records that a user's history is requested, perhaps while it is being requested already.
+    /// Records the start of a request for a user's history, perhaps while another is in flight.
     pub(crate) fn begin_history(&self, user: u32) -> HistoryInFlight {
         let mut record = self.record();
         let count = record.histories_in_flight.entry(user).or_default();
@@ -136,7 +136,7 @@ impl Recorder {
         HistoryInFlight { record: Arc::clone(&self.record), user }
     }
 
-    /// Records that a request came, after a `Retry-After` perhaps too early.
+    /// Records the arrival of a request, perhaps before a `Retry-After` is over.
     pub(crate) fn arrival(&self, application: Option<usize>, kind: RequestKind) {
         let now = Instant::now();
         let mut record = self.record();
@@ -157,7 +157,7 @@ impl Recorder {
         } else if status == 200 {
             *record.graph.rows.entry(kind.name()).or_default() += rows as u64;
         }
-        // The token service is another one: it closes nothing here.
+        // A `Retry-After` of the token service does not concern the APIs.
         if let Some(seconds) = retry_after.filter(|_| kind != RequestKind::Token) {
             let until = now + Duration::from_secs(seconds);
             let closed = &mut record.closed[identity(application)][service(kind)];
@@ -204,12 +204,12 @@ impl Recorder {
         record.graph.links_altered += u64::from(altered);
     }
 
-    /// A number for a request: nanoseconds since the start.
+    /// Nanoseconds since the start, the seed of request ids.
     pub(crate) fn nanos(&self) -> u64 {
         self.started.elapsed().as_nanos() as u64
     }
 
-    /// The counters of both services, without what only tables and tenant know.
+    /// The counters of both services, without those of tables and tenant.
     pub(crate) fn served(&self) -> (Served, GraphServed) {
         let record = self.record();
         let served = Served { concurrency_max: self.most_in_flight.load(Ordering::Relaxed), ..record.served.clone() };

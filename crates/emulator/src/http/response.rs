@@ -1,4 +1,4 @@
-//! Answers: bodies of a few frames, and refusals of the documented shape.
+//! Responses: bodies of a few frames, and errors of the documented shape.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -12,14 +12,14 @@ use hyper::{Response, StatusCode};
 
 use crate::http::recorder::InFlight;
 
-/// An error answer: status, code and message.
+/// An error response: status, code and message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ServiceError {
     pub(crate) status: u16,
     pub(crate) code: String,
     pub(crate) message: String,
     pub(crate) retry_after: Option<u64>,
-    /// Whether a property was named that the metadata does not list.
+    /// Whether the request named a property that the metadata does not list.
     pub(crate) unlisted: bool,
 }
 
@@ -41,7 +41,7 @@ impl ServiceError {
         Self::new(404, "0x80060888", &format!("Resource not found for the segment '{name}'."))
     }
 
-    /// The refusal of a shape of request that the emulator does not have, because no client of it sends it.
+    /// The error for a shape of request that the extractor never sends.
     pub(crate) fn unsupported(what: &str) -> Self {
         Self::bad_request(&format!("The emulator does not answer {what}."))
     }
@@ -51,7 +51,7 @@ impl ServiceError {
         self
     }
 
-    /// The refusal with another code or message.
+    /// The error with another code or message.
     pub(crate) fn instead(mut self, code: Option<&str>, message: Option<&str>) -> Self {
         self.code = code.unwrap_or(&self.code).to_owned();
         self.message = message.unwrap_or(&self.message).to_owned();
@@ -68,17 +68,17 @@ impl ServiceError {
     }
 }
 
-/// An answer before it goes out.
+/// A response before it is sent.
 #[derive(Debug)]
 pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) frames: VecDeque<Bytes>,
-    /// Whether its length is told: the service streams Files without.
+    /// Whether it declares its length: the service streams Files without.
     pub(crate) length: bool,
 }
 
-/// The content type of every JSON answer.
+/// The content type of JSON responses.
 const JSON: &str = "application/json; odata.metadata=minimal";
 
 impl HttpResponse {
@@ -91,20 +91,20 @@ impl HttpResponse {
         Self::new(status, JSON, [body.into()])
     }
 
-    /// The answer with another body.
+    /// The response with another body.
     pub(crate) fn with(mut self, frames: impl IntoIterator<Item = Bytes>) -> Self {
         self.frames = frames.into_iter().collect();
         self
     }
 
-    /// Adds a header; a value that no header can have is left out.
+    /// Adds a header, unless its value is no valid header value.
     pub(crate) fn header(&mut self, name: impl TryInto<HeaderName>, value: &str) {
         if let (Ok(name), Ok(value)) = (name.try_into(), HeaderValue::from_bytes(value.as_bytes())) {
             self.headers.push((name, value));
         }
     }
 
-    /// The response; `cut` ends it after half of its bytes.
+    /// The hyper response; `cut` ends it after half of its bytes.
     pub(crate) fn into_response(mut self, cut: Option<Cut>, guard: Option<InFlight>) -> Response<ResponseBody> {
         let size = self.frames.iter().map(Bytes::len).sum();
         let mut left = size;
@@ -175,7 +175,7 @@ impl Body for ResponseBody {
             this.left -= frame.len();
             return Poll::Ready(Some(Ok(Frame::data(frame))));
         }
-        // What was written must leave before the connection breaks.
+        // What was written has to go out before the connection breaks.
         let pause = this.pause.get_or_insert_with(|| Box::pin(tokio::time::sleep(Duration::from_millis(20))));
         match pause.as_mut().poll(cx) {
             Poll::Pending => Poll::Pending,
@@ -189,7 +189,7 @@ impl Body for ResponseBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // After the start, what is left; hyper asks once, before it.
+        // Exact only at the start, which is when hyper asks.
         self.length.map_or_else(SizeHint::default, SizeHint::with_exact)
     }
 }

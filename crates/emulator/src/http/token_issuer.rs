@@ -15,11 +15,11 @@ use crate::http::response::HttpResponse;
 use crate::identity::{APPLICATIONS, TENANT_ID, application};
 use crate::scenario::settings::TokenSettings;
 
-/// The tokens that were given out.
+/// Issues tokens and checks them.
 #[derive(Debug)]
 pub(crate) struct TokenService {
     settings: TokenSettings,
-    /// What the applications may do; `None`: nothing is said about it.
+    /// The roles of the applications; `None`: tokens carry none.
     roles: Option<Vec<String>>,
     issued: Mutex<HashMap<String, IssuedToken>>,
 }
@@ -29,7 +29,7 @@ struct IssuedToken {
     until: Instant,
     requests_left: Option<u64>,
     application: usize,
-    /// The origin that it is for.
+    /// The origin for which it is valid.
     audience: String,
 }
 
@@ -38,7 +38,7 @@ impl TokenService {
         Self { settings, roles, issued: Mutex::new(HashMap::new()) }
     }
 
-    /// Answers a request for a token, and says for which application; `form` is its body, `url` where it was sent.
+    /// Answers a token request; also returns the application. `form` is its body, `url` its address.
     pub(crate) fn issue(&self, tenant: &str, form: &[u8], url: &str) -> (HttpResponse, Option<usize>) {
         let form: HashMap<_, _> = form_urlencoded::parse(form).into_owned().collect();
         let id = form.get("client_id").map_or("", String::as_str);
@@ -55,7 +55,7 @@ impl TokenService {
         (answer, application(id))
     }
 
-    /// The application that the form proves to be, and the audience that it asks for.
+    /// The authenticated application and the requested audience.
     fn granted<'a>(
         &self,
         tenant: &str,
@@ -106,7 +106,7 @@ impl TokenService {
         Ok((application, audience))
     }
 
-    /// A new token, and the seconds that its holder is told it lives.
+    /// Issues a token; also returns the lifetime to declare, in seconds.
     pub(crate) fn make(&self, application: usize, audience: &str) -> (String, u64) {
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         let number = issued.len() as u64 + 1;
@@ -118,9 +118,9 @@ impl TokenService {
         (token, self.settings.lifetime.saturating_sub(u64::from(self.settings.lifetime > 1)))
     }
 
-    /// A JSON Web Token, whose signature nobody can check.
+    /// A JSON Web Token with a made-up signature.
     fn signed(&self, application: usize, audience: &str, number: u64) -> String {
-        // The clients' clock is the real one, whatever the scenario's is.
+        // Clients use the real time, whatever the scenario's clock says.
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let mut claims = serde_json::json!({
             "aud": audience, "iss": format!("https://sts.windows.net/{TENANT_ID}/"), "iat": now, "nbf": now,
@@ -135,7 +135,7 @@ impl TokenService {
         format!("{header}.{}.{signature}", part(claims.to_string().as_bytes()))
     }
 
-    /// Whether the token of an `Authorization` header is good for one more request to one of these origins.
+    /// Whether the token of an `Authorization` header is valid for one more request to one of these origins.
     pub(crate) fn accept(&self, authorization: Option<&str>, origins: &[&str]) -> bool {
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         let token = authorization.and_then(bearer).and_then(|token| issued.get_mut(token));
@@ -153,13 +153,13 @@ impl TokenService {
         }
     }
 
-    /// The application that the token of an `Authorization` header was given to, however old it is.
+    /// The application of the token in an `Authorization` header, even an expired one.
     pub(crate) fn holder(&self, authorization: Option<&str>) -> Option<usize> {
         let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         authorization.and_then(bearer).and_then(|token| issued.get(token)).map(|token| token.application)
     }
 
-    /// Makes the token void.
+    /// Expires the token.
     pub(crate) fn expire(&self, authorization: Option<&str>) {
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(token) = authorization.and_then(bearer).and_then(|token| issued.get_mut(token)) {
@@ -168,7 +168,7 @@ impl TokenService {
     }
 }
 
-/// An origin in the form in which two are compared.
+/// An origin, normalized for comparison.
 fn origin(text: &str) -> String {
     text.trim_end_matches('/').to_lowercase()
 }
@@ -178,7 +178,7 @@ fn bearer(authorization: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
-/// A refusal of the shape that Entra ID has.
+/// An error response in Entra ID's shape.
 fn refuse(SignInError(status, error, code, description): &SignInError) -> HttpResponse {
     let body = serde_json::json!({
         "error": error,
@@ -189,7 +189,7 @@ fn refuse(SignInError(status, error, code, description): &SignInError) -> HttpRe
     HttpResponse::new(*status, "application/json; charset=utf-8", [body.to_string().into()])
 }
 
-/// The 401 of an API call without a good token; `origin` is `http://host:port`.
+/// The 401 of an API request without a valid token; `origin` is `http://host:port`.
 pub(crate) fn challenge(origin: &str) -> HttpResponse {
     let mut answer = HttpResponse::json(401, Vec::new());
     let value = format!("Bearer authorization_uri={origin}/{TENANT_ID}/oauth2/authorize, resource_id={origin}/");

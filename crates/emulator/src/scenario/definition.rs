@@ -1,4 +1,4 @@
-//! Scenarios: the data that the emulator has and how it misbehaves, as TOML.
+//! The scenario: what the emulator serves and how it misbehaves, as TOML.
 
 use std::path::{Path, PathBuf};
 
@@ -13,93 +13,93 @@ use crate::scenario::settings::{ServiceSettings, TokenSettings};
 use crate::scenario::specs::{Phase, PrivilegeDepth, PrivilegeSpec, TableData};
 use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 
-/// The data that an emulator has and how it misbehaves. Unknown keys are errors.
+/// What an emulator serves and how it misbehaves. Unknown keys are errors.
 ///
 /// ```toml
 /// about = "a throttled scan"        # free text
 /// seed = 1                          # equal seeds give equal rows
-/// clock = 2025-11-05T12:00:00Z      # the service's time, standing still; left out: the real time
+/// clock = 2025-11-05T12:00:00Z      # the service's fixed time; default: the real time
 ///
 /// [token]
 /// lifetime = 3600                   # seconds
-/// requests = 100                    # a token also expires after that many requests; left out: never
+/// requests = 100                    # a token also expires after that many requests; default: never
 ///
 /// [service]
 /// max_page = 5000                   # largest page, whatever is asked for
-/// full_page_link = false            # an exactly full last page has a link to an empty one
-/// gzip = false                      # compress answers for those who accept it
+/// full_page_link = false            # an exactly full last page links to an empty one
+/// gzip = false                      # compress responses for clients that accept it
 /// dop_hint = 52                     # `x-ms-dop-hint`
-/// latency_ms = 0                    # before every answer
+/// latency_ms = 0                    # before every response
 /// elastic_count = true              # RetrieveTotalRecordCount counts elastic tables
 /// language = 1033                   # the caller's: labels come in it and in English
 /// base_language = 1033              # the organization's
-/// ranges = "served"                 # parts of Files, of 4 MiB at most; "refused", as of Files in the database; "ignored": all is sent
-/// # Of each application; left out: none. `execution` is seconds per window, in which a request is said to take `ms_per_request`.
+/// ranges = "served"                 # of Files, 4 MiB at most; "refused", as for Files in the database; "ignored": sends all of it
+/// # Per application; default: none. `execution`: seconds per window, of which each request takes a nominal `ms_per_request`.
 /// limits = { requests = 6000, window = 300, concurrency = 52, execution = 1200, ms_per_request = 0 }
 ///
 /// [[table]]
 /// name = "msdyn_copilotevent"
 /// rows = 1000                       # generated ones
 /// weeks = 4
-/// end = 2025-11-01                  # their last day; older interactions end where events begin unless this is said
-/// people = 40                       # the largest of all tables counts: they are the rows of `systemuser`, with the agents' user
+/// end = 2025-11-01                  # their last day; older interactions end by default where events begin
+/// people = 40                       # the largest of all tables counts; the rows of `systemuser`, with the agents' user
 /// absent = false                    # the environment has no such table
 /// without = ["msdyn_aiagent"]       # the environment has no such columns
-/// tracked = true                    # changes are tracked; left out: only those of msdyn_copilotevent
-/// secured = ["msdyn_interactiondata"]        # columns whose values and Files are refused one by one
+/// tracked = true                    # change tracking; default: only for msdyn_copilotevent
+/// secured = ["msdyn_interactiondata"]        # columns whose Files are refused
 ///
-/// [[table.column]]                  # a column that the definition does not know: null in rows unless `extra` sets it
+/// [[table.column]]                  # a column beyond the definition: null in rows unless `extra` sets it
 /// name = "new_region"
 /// type = "Choice"                   # Guid, Text, Choice, Lookup, Instant, Int32, Int64, Decimal, Boolean, File
 /// options = [{ value = 7, label = "North" }] # without `type`: more options of a known column; in place of `label`
 ///                                   # `labels = { 1031 = "Nord" }`: by language, and no others
 /// targets = ["account"]             # of a Lookup, whose property is `_new_region_value`
 ///
-/// [[table.row]]                     # a row of its own: a generated one with values set
+/// [[table.row]]                     # an explicit row: a generated one with values set
 /// values = { createdon = 2025-06-28T23:59:59Z, msdyn_scenariotype = 100230201 }
 /// json = { msdyn_verbatim = '"\ud800"' }     # values as JSON text
 /// nulls = ["msdyn_name"]
 /// omit = ["ttlinseconds"]                    # the property is not sent
-/// extra = { new_region = "north" }           # properties that the definition does not know
+/// extra = { new_region = "north" }           # properties beyond the definition
 /// payload_text = "hello"            # or payload_base64 = "...", payload_file = "fixtures/x.json"
 /// encoding = "base64+utf-16le"      # of payload_text and of a payload_file that is text; default "utf-8"; "json" may stand first
 /// bom = false
-/// payload_missing = false           # the row names a File, its bytes are 404
-/// payload_from = 2025-11-05T12:00:00Z        # they are before that
-/// payload_repeat = 1                # payload_text so many times
-/// payload_size = 5                  # what is declared in place of its own size
+/// payload_missing = false           # the row names a File whose bytes are 404
+/// payload_from = 2025-11-05T12:00:00Z        # so they are before this time
+/// payload_repeat = 1                # repeats payload_text
+/// payload_size = 5                  # the declared size, instead of the real one
 /// payload_name = "interactiondata.txt"
 /// payload_column = "msdyn_interactiondata"   # default: the first File column
-/// at = 2025-06-28T23:59:59Z         # where the row stands when its own times are unusable; a time that is null matches no range
+/// at = 2025-06-28T23:59:59Z         # the row's place in the order when its own times are unusable; a null matches no range
 ///
 /// [[table.row]]
-/// raw = '{"msdyn_copiloteventid":"...","createdon":"..."}'       # sent as it is
+/// raw = '{"msdyn_copiloteventid":"...","createdon":"..."}'       # sent verbatim
 ///
-/// [[privilege]]                     # what the application may read; left out: everything
+/// [[privilege]]                     # what the application may read; default: everything
 /// table = "msdyn_copilotevent"
 /// depth = "Basic"                   # its own rows; "Global": all; "none": 403
 ///
 /// [[fault]]                         # see `kind` below
-/// at = "page"                       # token, whoami, metadata, count, page, tracking, row, file, history, users, user, members,
+/// at = "page"                       # token, whoami, metadata, count, page, tracking, file, history, users, user, members,
 ///                                   # deleted, any
 /// number = 3                        # from the third request of that kind on; or every = 10
-/// times = 1                         # how often; default once, with `every` without end
+/// times = 1                         # how often; default: once, with `every` forever
 /// table = "msdyn_copilotevent"      # only requests for it
 /// matching = "2025-06-22"           # only requests whose decoded URL holds this
 /// kind = "429"
-/// retry_after = 1                   # seconds; left out: no header
+/// retry_after = 1                   # seconds; default: no header
 ///
-/// [[phase]]                         # applied by `Emulator::advance`, one per call; what names no `table` is about the first
+/// [[phase]]                         # applied by `Emulator::advance`, one per call; entries without `table` are about the first
 /// clock = 2025-11-06T12:00:00Z      # the time from now on
 /// row = [{ values = { msdyn_verbatim = "late" } }]               # made just before the clock's time
-/// generate = { rows = 100 }         # or several; `from` and `until`: when they are made; default the minute before the clock's time
+/// generate = { rows = 100 }         # or several; created between `from` and `until`, by default in the minute before the clock's time
 /// change = [{ position = 0, values = { msdyn_verbatim = "changed" } }]   # gets a new modifiedon and version
 /// delete = [{ every = 10 }]         # rows by `position` (in order of creation, negative from the end), `every` or `key`
 /// column = [{ table = "msdyn_copilotevent", name = "new_region", type = "Text" }]        # voids the tokens of change tracking
 ///
-/// [graph]                           # Microsoft Graph, at /v1.0 and /beta; left out: its paths are 404
+/// [graph]                           # Microsoft Graph, at /v1.0 and /beta; without it its paths are 404
 /// users = 200                       # generated ones
-/// interactions = 12000              # of all of them together, spread unevenly; those of a meeting count for each who was there
+/// interactions = 12000              # of all users together, spread unevenly; those of a meeting count for each participant
 /// days = 91
 /// end = 2025-11-01                  # their last day
 /// licensed = 0.75                   # shares of users by plan: the plan that histories require, enabled;
@@ -109,34 +109,34 @@ use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 /// disabled = 0.04                   # users whose account may not sign in
 /// deleted = 0.02                    # users who were deleted in the 40 days before `end`
 /// quiet = 0.15                      # users without interactions; those who never had a licence have none anyway
-/// late = { share = 0.02, hours = 6 }         # interactions that can be read only that long (at least half of it) after they were made
-/// folders = 2                       # mailbox folders that a history walks over, up to 4
+/// late = { share = 0.02, hours = 6 }         # interactions that become readable only so long (at least half of it) after they were made
+/// folders = 2                       # mailbox folders that a history covers, up to 4
 /// roles = ["AiEnterpriseInteraction.Read.All", "User.Read.All", "GroupMember.Read.All"]      # of every token
 /// whole_seconds = false             # finer times in filters are refused
 /// refuse_filters = false            # every filter is refused
 /// everyone_forbidden = false        # every history is refused with 403
 /// refuse_unlicensed = false         # histories of users without the plan are refused with 403
-/// # Of histories, of each application, in real time; left out: none. Over `window` seconds only the share `sustained` of the rate is
-/// # good; `retry_after = false`: refusals do not say how long to wait.
+/// # On histories, per application, in real time; default: none. Over `window` seconds only the share `sustained` of the rate is
+/// # allowed; `retry_after = false`: refusals carry no `Retry-After`.
 /// limits = { requests_per_second = 30, sustained = 0.83, window = 30, retry_after = true }
 ///
-/// [[graph.user]]                    # a licensed user of its own, behind the generated ones; with `index`: a generated one changed
+/// [[graph.user]]                    # an explicit licensed user, after the generated ones; with `index`: changes a generated one
 /// index = 3
 /// id = "99999999-0000-0000-0000-000000000001"
 /// upn = "ada@contoso.example"
 /// licensed = true
-/// plans = [{ id = "3f30311c-6b1e-48a4-ab79-725b469da960", status = "Enabled", service = "x", assigned = 2025-01-01 }]       # no others
+/// plans = [{ id = "3f30311c-6b1e-48a4-ab79-725b469da960", status = "Enabled", service = "x", assigned = 2025-01-01 }]       # and no others
 /// enabled = true
 /// deleted = 2025-10-30T08:00:00Z
 /// interactions = 12                 # exactly, beside `graph.interactions`, and none of meetings
 /// values = { department = "Sales" } # properties as they are sent
-/// status = 403                      # the answer to every request for their history, with `code` and `message` where wanted; 200: as usual
+/// status = 403                      # of every request for their history, with an optional `code` and `message`; 200: as usual
 ///
 /// [[graph.group]]
 /// id = "aaaaaaaa-0000-0000-0000-000000000001"
 /// members = [0, "ada@contoso.example"]       # users by number, object id or principal name
-/// first = 50                        # and so many from the first on
-/// every = 10                        # and every so many-th
+/// first = 50                        # and the first so many users
+/// every = 10                        # and every so many-th user
 /// groups = ["aaaaaaaa-0000-0000-0000-000000000002"]  # and everyone in these groups
 ///
 /// [[graph.interaction]]             # a generated one with values set
@@ -144,32 +144,32 @@ use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 /// values = { createdDateTime = "2025-10-30T10:00:00.25Z", interactionType = "aiResponse", appClass = "IPM.SkypeTeams.Message.Copilot.Word" }
 /// json = { sessionId = 'null' }     # values as JSON text
 /// omit = ["requestId"]              # properties that are not sent
-/// raw = '{"id":"..."}'              # instead of all that: sent as it is
-/// arrives = 2025-10-30T16:00:00Z    # when it can be read; left out: when it was made
-/// at = 2025-10-30T10:00:00Z         # when it was made, when its values do not say it
-/// folder = "TeamChat"               # TeamsMessagesData, TeamChat, CopilotMessages, ConnectedAIApps; left out: that of its appClass
+/// raw = '{"id":"..."}'              # instead of all that: sent verbatim
+/// arrives = 2025-10-30T16:00:00Z    # when it becomes readable; default: when it was made
+/// at = 2025-10-30T10:00:00Z         # when it was made, if its values do not say so
+/// folder = "TeamChat"               # TeamsMessagesData, TeamChat, CopilotMessages, ConnectedAIApps; default: that of its appClass
 ///
 /// [phase.graph]                     # in a [[phase]]; `user`, `group` and `interaction` as above
-/// interactions = 100                # generated ones of all users between the clock before and the new one less a minute, or `from` and `until`
-/// user = [{ index = 1, deleted = 2025-11-06T08:00:00Z }, { index = 2, licensed = false }]    # without a known `index` or `id`: a new one
+/// interactions = 100                # generated for all users between the old clock and a minute before the new one, or `from` and `until`
+/// user = [{ index = 1, deleted = 2025-11-06T08:00:00Z }, { index = 2, licensed = false }]    # a new one without a known `index` or `id`
 /// group = [{ id = "aaaaaaaa-0000-0000-0000-000000000001", members = [0] }]   # instead of what was there
 /// ```
 ///
 /// Ids of interactions are the milliseconds of their time: they repeat across sessions and users, and sometimes across two sessions of
 /// one user; user, session and id together are unique. A history's pages are newest first in each folder, by offset; the token of a link
-/// says the folder and the offset, as the service's does. A filter that joins `appClass` by `or` with something else is refused.
+/// holds the folder and the offset, as the service's does. A filter that joins `appClass` by `or` with something else is refused.
 ///
-/// Generated rows of several tables belong together: contexts name chats that are there, older interactions their content,
-/// insights conversations of events. One older interaction in 20 is also an event: the first events again. Where no other table
+/// Generated rows of different tables belong together: contexts name existing chats, older interactions their content,
+/// insights conversations of events. One older interaction in 20 is also one of the first events. Where no other table
 /// has rows, contexts of events name chats all the same. Rows that a phase generates for other tables stand alone.
 ///
-/// Kinds of faults: `429`, `503`, `500`, `408`, `401` (each with `retry_after`, `code` and `message` where wanted), `expired_token` (the
-/// token is void from now on), `403_privilege` (for the table that is asked), `403_member`, `cut_body` (less than Content-Length),
-/// `cut_chunked`, `reset` (no answer), `not_json` (a proxy's HTML page), `slow` (`ms` before the answer), and for pages, tracking reads and
+/// Kinds of faults: `429`, `503`, `500`, `408`, `401` (each with an optional `retry_after`, `code` and `message`), `expired_token` (the
+/// token expires at once), `403_privilege` (for the requested table), `403_member`, `cut_body` (less than Content-Length),
+/// `cut_chunked`, `reset` (no response), `not_json` (a proxy's HTML page), `slow` (`ms` before the response), and for pages, tracking reads and
 /// lists of Microsoft Graph:
 /// `short_page` (at most `rows`, with a link), `empty_page` (with a link), `duplicate_row` (a page that begins with the last row of the one
-/// before), `foreign_link` (to `origin`), `expired_link` (the link that was followed is refused), `expired_delta` (at "tracking" only:
-/// the token is refused). `foreign_link` needs no link to follow: there is always one.
+/// before), `foreign_link` (to `origin`), `expired_link` (the followed link is refused), `expired_delta` (at "tracking" only:
+/// the token is refused). `foreign_link` adds a link where there is none.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Scenario {
@@ -187,7 +187,7 @@ pub struct Scenario {
     pub(crate) base: PathBuf,
 }
 
-/// Rows that one day may have: a segment's offsets have 32 bits.
+/// The most rows of a day: offsets in a segment have 32 bits.
 const ROWS_PER_DAY: usize = 1_000_000;
 
 impl Scenario {
@@ -226,8 +226,8 @@ impl Scenario {
         Self { graph: Self::tenant(200, 12_000).graph, ..Self::rows(60_000, 13) }
     }
 
-    /// That many generated events in that many weeks, and rows of the other tables in proportion: older interactions a fifth
-    /// (in as many weeks before), contents of those a fifteenth, chats, their messages and insights a twentieth each. No
+    /// Generated events in a number of weeks, and rows of the other tables in proportion: a fifth in older interactions
+    /// (in as many weeks before), a fifteenth in their contents, a twentieth each in chats, messages and insights. No
     /// faults, no limits, no compression.
     pub fn rows(rows: usize, weeks: u16) -> Self {
         let data = |table: &Table| TableData {
@@ -244,12 +244,12 @@ impl Scenario {
         Self { seed: 1, table: dataverse_tables().map(data).collect(), ..Self::default() }
     }
 
-    /// A tenant of Microsoft Graph alone: that many users with that many interactions in 13 weeks; no faults, no limits.
+    /// A tenant of Microsoft Graph alone, with interactions in 13 weeks; no faults, no limits.
     pub fn tenant(users: u32, interactions: u32) -> Self {
         Self { seed: 1, graph: Some(GraphSpec { users, interactions, ..GraphSpec::default() }), ..Self::default() }
     }
 
-    /// What is said about a table; a table that is not named exists and is empty.
+    /// The entry of a table; a table without one exists and is empty.
     pub(crate) fn data(&self, table: &str) -> TableData {
         let named = self.table.iter().find(|data| data.name == table).cloned();
         named.unwrap_or_else(|| TableData { name: table.to_owned(), ..TableData::default() })
@@ -263,7 +263,7 @@ impl Scenario {
             .map_or(PrivilegeDepth::Global, |found| found.depth)
     }
 
-    /// How many people there are: as many as the table that names most.
+    /// The number of people: the largest that any table sets.
     pub(crate) fn people(&self) -> usize {
         self.table.iter().filter_map(|data| data.people).max().unwrap_or(40)
     }
@@ -281,7 +281,7 @@ impl Scenario {
             }
             let knows = |name: &str| table.columns.iter().any(|column| column.name == name || column.wire == name);
             let named = data.without.iter().chain(&data.secured).map(String::as_str);
-            // A column without a type is a known one that gets options.
+            // A column without a type adds options to a known one.
             let mut named =
                 named.chain(data.column.iter().filter(|column| column.ty.is_none()).map(|column| &*column.name));
             if let Some(name) = named.find(|name| !knows(name)) {
@@ -302,7 +302,7 @@ impl Scenario {
         self.fault.iter().try_for_each(FaultSpec::check)
     }
 
-    /// Every table that is named beside `[[table]]`.
+    /// Every table that is named outside `[[table]]`.
     fn named(&self) -> impl Iterator<Item = &str> {
         let faults = self.fault.iter().filter_map(|fault| fault.table.as_deref());
         let phases = self.phase.iter().flat_map(|phase| {

@@ -4,7 +4,7 @@ use serde::Deserialize;
 
 use crate::error::Error;
 
-/// A fault as a scenario writes it.
+/// A fault as written in a scenario.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FaultSpec {
@@ -59,7 +59,7 @@ impl At {
     }
 }
 
-/// What goes wrong.
+/// The kind of a fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FaultKind {
@@ -112,7 +112,7 @@ impl FaultSpec {
         matches!(self.kind, ShortPage | EmptyPage | DuplicateRow | ForeignLink | ExpiredLink)
     }
 
-    /// Whether it can only happen to a page that a link led to.
+    /// Whether it can only happen to a page behind a link.
     pub(crate) const fn needs_link(&self) -> bool {
         matches!(self.kind, FaultKind::DuplicateRow | FaultKind::ExpiredLink)
     }

@@ -7,19 +7,19 @@ use serde::Deserialize;
 use crate::error::Error;
 use crate::scenario::moment::Moment;
 
-/// Mailbox folders in the order in which the service walks them. The first two were seen, the others are made up.
+/// Mailbox folders in the order in which the service reads them. The first two have been seen, the others are made up.
 pub(crate) const FOLDERS: [&str; 4] = ["TeamsMessagesData", "TeamChat", "CopilotMessages", "ConnectedAIApps"];
 
-// The emulator's own spelling of the roles, shared with no client: as an oracle of its own it finds a wrong one.
+// Spelled here again on purpose: sharing the roles with the extractor would hide a wrong one.
 
 /// The role that histories need.
 pub(crate) const HISTORY_ROLE: &str = "AiEnterpriseInteraction.Read.All";
-/// The role that people need.
+/// The role that users need.
 pub(crate) const USER_ROLE: &str = "User.Read.All";
 /// The role that groups need.
 pub(crate) const GROUP_ROLE: &str = "GroupMember.Read.All";
 
-/// A tenant: its people, groups and interactions, and how the service answers.
+/// A tenant: its users, groups and interactions, and how the service behaves.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct GraphSpec {
@@ -76,13 +76,13 @@ impl Default for GraphSpec {
     }
 }
 
-/// Interactions that can be read only some time after they were made.
+/// Interactions that become readable only some time after they were made.
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct Late {
-    /// Of all.
+    /// Share of all interactions.
     pub(crate) share: f64,
-    /// The longest time; the shortest is half of it.
+    /// The longest delay; the shortest is half of it.
     pub(crate) hours: f64,
 }
 
@@ -92,16 +92,16 @@ impl Default for Late {
     }
 }
 
-/// How many histories an application may ask for.
+/// The limits of history requests per application.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct HistoryLimits {
     pub(crate) requests_per_second: u32,
-    /// The share of it that may be kept up.
+    /// The share of the rate that is sustainable.
     pub(crate) sustained: f64,
-    /// Seconds over which that is measured.
+    /// Seconds over which the sustained rate is measured.
     pub(crate) window: u64,
-    /// Whether refusals say how long to wait.
+    /// Whether refusals carry `Retry-After`.
     pub(crate) retry_after: bool,
 }
 
@@ -111,11 +111,11 @@ impl Default for HistoryLimits {
     }
 }
 
-/// A person that a scenario spells out, or what is different with a generated one.
+/// An explicit user, or changes to a generated one.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct UserSpec {
-    /// Which one; left out: a new one.
+    /// The index of the user to change; a new user if absent.
     pub(crate) index: Option<u32>,
     pub(crate) id: Option<String>,
     pub(crate) upn: Option<String>,
@@ -125,15 +125,15 @@ pub(crate) struct UserSpec {
     pub(crate) deleted: Option<Moment>,
     /// Properties as they are sent.
     pub(crate) values: BTreeMap<String, toml::Value>,
-    /// Generated ones of their own.
+    /// An explicit number of generated interactions.
     pub(crate) interactions: Option<u32>,
-    /// What asking for their history is answered with.
+    /// The status of requests for their history.
     pub(crate) status: Option<u16>,
     pub(crate) code: Option<String>,
     pub(crate) message: Option<String>,
 }
 
-/// A service plan that somebody has.
+/// A service plan of a user.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PlanSpec {
@@ -150,7 +150,7 @@ fn enabled() -> String {
     "Enabled".to_owned()
 }
 
-/// A person as scenarios name one: by number, object id or principal name.
+/// How a scenario names a user: by index, object id or principal name.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum UserReference {
@@ -164,15 +164,15 @@ pub(crate) enum UserReference {
 pub(crate) struct GroupSpec {
     pub(crate) id: String,
     pub(crate) members: Vec<UserReference>,
-    /// So many people from the first on.
+    /// The first so many users.
     pub(crate) first: u32,
-    /// Every so many-th person, from the first on.
+    /// Every so many-th user, starting with the first.
     pub(crate) every: Option<u32>,
     /// The ids of groups that are members.
     pub(crate) groups: Vec<String>,
 }
 
-/// An interaction that a scenario spells out.
+/// An explicit interaction.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct InteractionSpec {
@@ -186,7 +186,7 @@ pub(crate) struct InteractionSpec {
     pub(crate) folder: Option<String>,
 }
 
-/// What happens to a tenant at one call of `advance`.
+/// Changes to a tenant at one call of `advance`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct GraphPhase {
@@ -229,7 +229,7 @@ impl InteractionSpec {
         self.folder_number().map(|_| ())
     }
 
-    /// The folder that it is said to be in.
+    /// The index of its folder, where set.
     pub(crate) fn folder_number(&self) -> Result<Option<usize>, Error> {
         let Some(name) = &self.folder else { return Ok(None) };
         let found = FOLDERS.iter().position(|folder| folder.eq_ignore_ascii_case(name));

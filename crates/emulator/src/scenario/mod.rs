@@ -1,6 +1,6 @@
 //! Scenarios as TOML: the data that the emulator has and how it misbehaves.
 //!
-//! Describes and checks; makes no data and answers no request.
+//! Describes and validates; generates no data and answers no request.
 
 pub(crate) mod definition;
 pub(crate) mod fault;

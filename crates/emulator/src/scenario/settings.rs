@@ -1,8 +1,8 @@
-//! How the service of a scenario answers.
+//! Settings of the emulated service.
 
 use serde::Deserialize;
 
-/// How long tokens live.
+/// The lifetime of tokens.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct TokenSettings {
@@ -10,7 +10,7 @@ pub(crate) struct TokenSettings {
     pub(crate) requests: Option<u64>,
 }
 
-/// How the service answers.
+/// How the service behaves.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServiceSettings {
@@ -26,19 +26,19 @@ pub(crate) struct ServiceSettings {
     pub(crate) limits: Option<ServiceLimits>,
 }
 
-/// What becomes of a request for a part of a File.
+/// How requests for a part of a File are answered.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Ranges {
-    /// It is answered with at most 4 MiB.
+    /// With at most 4 MiB.
     Served,
-    /// It is refused, as for Files in the database.
+    /// With an error, as for Files in the database.
     Refused,
-    /// It is answered with all of the File.
+    /// With all of the File.
     Ignored,
 }
 
-/// Service protection limits of one identity.
+/// Service protection limits of one application.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct ServiceLimits {
@@ -46,11 +46,11 @@ pub(crate) struct ServiceLimits {
     pub(crate) requests: usize,
     /// Seconds.
     pub(crate) window: u64,
-    /// Requests at the same time.
+    /// Concurrent requests.
     pub(crate) concurrency: usize,
     /// Seconds of execution per window.
     pub(crate) execution: u64,
-    /// How long every request is said to take.
+    /// The nominal duration of every request.
     pub(crate) ms_per_request: u64,
 }
 

@@ -45,11 +45,11 @@ pub(crate) fn choices(
     Ok(HttpResponse::json(200, json!({ "@odata.context": context, "value": columns }).to_string()))
 }
 
-/// The options of a column: its own, or those that it shares with others.
+/// The options of a column, its own or the global ones.
 fn expanded(store: &TableStore, attribute: &ColumnMetadata, name: &str, language: i32) -> Option<Value> {
     let (column, set) = attribute.choice()?;
     let columns = store.view().columns;
-    // The newer store's choices are shared by the whole environment.
+    // Choices of elastic tables are global to the environment.
     let is_global = store.elastic && !columns.is_added(column);
     match name {
         "GlobalOptionSet" if !is_global => Some(Value::Null),

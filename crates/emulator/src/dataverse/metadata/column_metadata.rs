@@ -1,4 +1,4 @@
-//! Columns in the shape of the metadata service, those among them that no row shows.
+//! Columns in the shape of the metadata service, including those that rows do not have.
 
 use copilot_lake_tables::{ChoiceSet, Column, Type};
 use serde_json::{Map, Value, json};
@@ -18,7 +18,7 @@ pub(crate) struct ColumnMetadata {
     /// The attribute that this one belongs to.
     of: Option<String>,
     is_secured: bool,
-    /// `None`: no row shows it.
+    /// `None` for a column that rows do not have.
     column: Option<&'static Column>,
 }
 
@@ -38,7 +38,7 @@ const MEMOS: &[&str] = &[
     "description",
 ];
 
-/// The party lists of activities: they are rows of another table.
+/// The party lists of activities, which are rows of another table.
 const PARTIES: &[&str] = &[
     "bcc",
     "cc",
@@ -53,7 +53,7 @@ const PARTIES: &[&str] = &[
 ];
 
 impl ColumnMetadata {
-    /// The properties that can be selected, and the id that always comes.
+    /// The selectable properties and the id, which is always sent.
     pub(crate) fn properties(&self, table: &str) -> Map<String, Value> {
         let value = json!({
             "MetadataId": guid_text(hash(format!("{table}.{}", self.name).as_bytes())),
@@ -98,7 +98,7 @@ pub(crate) fn attributes(store: &TableStore) -> Vec<ColumnMetadata> {
                 if targets.contains(&"systemuser") || targets.contains(&"contact") {
                     hidden(format!("{name}yominame"), "StringAttributeMetadata", "String", Some(name));
                 }
-                // The table of a lookup that leads to several.
+                // The table name beside a lookup with several targets.
                 let of_table = match name {
                     "ownerid" => "owneridtype",
                     "regardingobjectid" => "regardingobjecttypecode",
@@ -121,7 +121,7 @@ pub(crate) fn attributes(store: &TableStore) -> Vec<ColumnMetadata> {
     all
 }
 
-/// A column that rows show.
+/// A column that rows have.
 fn of_column(store: &TableStore, columns: &EnvironmentColumns, column: &'static Column) -> ColumnMetadata {
     let name = logical_name(column);
     let (kind, code) = match column.ty {

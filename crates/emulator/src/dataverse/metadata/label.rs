@@ -9,7 +9,7 @@ use crate::data::random::{guid_text, hash};
 /// English.
 const ENGLISH: i32 = 1_033;
 
-/// A text in English and in the caller's language.
+/// A label in English and in the caller's language.
 fn label(text: &str, language: i32) -> Value {
     let of =
         |text: String, code: i32| json!({ "Label": text, "LanguageCode": code, "IsManaged": true, "HasChanged": null });
@@ -21,14 +21,14 @@ fn label(text: &str, language: i32) -> Value {
     json!({ "LocalizedLabels": [own, english], "UserLocalizedLabel": own })
 }
 
-/// Labels by language, and which of them the caller sees.
+/// Labels by language, and the one that the caller sees.
 fn labels_by_language(labels: &BTreeMap<String, String>, language: i32) -> Value {
     let of = |(code, text): (&String, &String)| json!({ "Label": text, "LanguageCode": code.parse::<i32>().ok(), "IsManaged": true, "HasChanged": null });
     let own = labels.get_key_value(&language.to_string()).map(of);
     json!({ "LocalizedLabels": labels.iter().map(of).collect::<Vec<_>>(), "UserLocalizedLabel": own })
 }
 
-/// A set of options. `labels` are those of a code by language, where a scenario says them.
+/// A set of options. `labels` returns a code's labels by language, where a scenario sets them.
 pub(crate) fn option_set<'l>(
     (name, is_global, kind): (&str, bool, &str),
     options: &[(i32, &str)],
@@ -43,7 +43,7 @@ pub(crate) fn option_set<'l>(
             "Label": label, "Description": { "LocalizedLabels": [], "UserLocalizedLabel": null },
         });
         if kind == "Status" {
-            // A status counts from 1, its state from 0.
+            // Statuses count from 1, their states from 0.
             option["@odata.type"] = "#Microsoft.Dynamics.CRM.StatusOptionMetadata".into();
             option["State"] = (code - 1).into();
         }

@@ -1,4 +1,4 @@
-//! `EntityDefinitions`: what the environment says of its tables and columns, in the two shapes that the extractor reads.
+//! `EntityDefinitions`: metadata of tables and columns, in the two shapes that the extractor reads.
 //!
 //! <https://learn.microsoft.com/power-apps/developer/data-platform/webapi/query-metadata-web-api>
 

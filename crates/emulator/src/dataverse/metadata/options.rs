@@ -6,11 +6,11 @@ use url::form_urlencoded;
 use crate::http::filter::{Comparison, Filter, Literal, Operator};
 use crate::http::response::ServiceError;
 
-/// What is selected of metadata, at one level.
+/// The query options of metadata, at one level.
 #[derive(Debug, Default)]
 pub(crate) struct MetadataOptions {
     select: Vec<String>,
-    /// Properties and the texts that they must be.
+    /// Properties and their required values.
     filter: Option<Filter<(String, String)>>,
     pub(crate) expand: Vec<(String, MetadataOptions)>,
 }
