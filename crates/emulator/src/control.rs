@@ -52,7 +52,7 @@ fn row_lines(store: &TableStore) -> Vec<serde_json::Value> {
             "key": key,
             "modifiedon": fields.text("modifiedon"),
             "versionnumber": fields.raw("versionnumber").and_then(|raw| raw.parse::<i64>().ok()),
-            "week": rows.week(row).to_string(),
+            "week": rows.index(row).week.to_string(),
         }))
     };
     (0..rows.len()).filter_map(line).collect()

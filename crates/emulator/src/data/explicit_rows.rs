@@ -80,7 +80,7 @@ impl ExplicitRowWriter<'_> {
         let table = self.renderer.table;
         let wrong = |error: serde_json::Error| Error::scenario(format!("a row of `{}`: {error}", table.name));
         let mut overrides = self.overrides(spec)?;
-        let seed = mix(old.key, time.0 as u64);
+        let seed = mix(old.index.key, time.0 as u64);
         let has_payload = spec.has_payload();
         let payload = if has_payload { self.payload(spec, seed, &mut overrides)? } else { None };
         let modified = time.0.div_euclid(1_000_000);
@@ -109,7 +109,7 @@ impl ExplicitRowWriter<'_> {
             }
         }
         object.end();
-        Ok((StoredRow::read(table, bytes, Instant(old.created)).map_err(wrong)?, payload))
+        Ok((StoredRow::read(table, bytes, Instant(old.index.created)).map_err(wrong)?, payload))
     }
 
     /// The values that a scenario sets, by wire name.

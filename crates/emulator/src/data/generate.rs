@@ -9,7 +9,7 @@ use crate::data::plan::GenerationPlan;
 use crate::data::representatives::People;
 use crate::data::row_facts::RowFacts;
 use crate::data::row_renderer::RowRenderer;
-use crate::data::row_snapshot::{Segment, SegmentBuilder, StoredRow};
+use crate::data::row_snapshot::{RowIndex, Segment, SegmentBuilder};
 use crate::data::versions::version;
 
 /// Days are added to a segment until it has this many rows.
@@ -83,15 +83,14 @@ fn segment<I: Iterator<Item = RowFacts>>(
     let mut builder = SegmentBuilder::with_capacity(rows);
     for facts in days.into_iter().flatten() {
         let files = renderer.render(&mut builder.bytes, &facts);
-        builder.end_row(&row(&facts, renderer, files));
+        builder.end_row(index(&facts, renderer, files));
     }
     builder.finish()
 }
 
-/// The index entry of a rendered row, without its bytes.
-fn row(facts: &RowFacts, renderer: &mut RowRenderer, files: u8) -> StoredRow {
-    StoredRow {
-        bytes: Vec::new(),
+/// The index entry of a rendered row.
+fn index(facts: &RowFacts, renderer: &mut RowRenderer, files: u8) -> RowIndex {
+    RowIndex {
         created: Instant::from_seconds(facts.created).0,
         modified: Instant::from_seconds(facts.modified).0,
         key: renderer.key(facts),

@@ -1,4 +1,4 @@
-//! The rows of a table, rendered in advance: bytes in order of creation, with compact index columns.
+//! The rows of a table, rendered in advance: bytes in order of creation, with a compact index.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +15,12 @@ use crate::data::random::hash;
 pub(crate) struct StoredRow {
     /// The JSON object.
     pub(crate) bytes: Vec<u8>,
+    pub(crate) index: RowIndex,
+}
+
+/// What is known about a row without its JSON.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowIndex {
     /// Microseconds since the Unix epoch, as `modified`: the sort keys of the two orders.
     pub(crate) created: i64,
     pub(crate) modified: i64,
@@ -37,12 +43,7 @@ pub(crate) struct Segment {
     bytes: Bytes,
     /// Where each row ends, its comma included.
     ends: Vec<u32>,
-    created: Vec<i64>,
-    modified: Vec<i64>,
-    keys: Vec<u64>,
-    weeks: Vec<u16>,
-    files: Vec<u8>,
-    lacks: Vec<u8>,
+    index: Vec<RowIndex>,
     /// One bit per row: whether it was sent.
     served: Vec<AtomicU64>,
 }
@@ -101,8 +102,10 @@ impl StoredRow {
         let is_null = |name: &str| fields.raw(name).is_none_or(|raw| raw == "null");
         let lacks =
             TIME_COLUMNS.iter().enumerate().map(|(bit, time_column)| u8::from(is_null(time_column)) << bit).sum();
-        let week = week.unwrap_or(Week::UNKNOWN);
-        Ok(Self { created: created.0, modified: modified.0, key, week, files, lacks, bytes })
+        // Weeks before the epoch count as unknown.
+        let week = week.unwrap_or(Week::UNKNOWN).max(Week::UNKNOWN);
+        let index = RowIndex { created: created.0, modified: modified.0, key, week, files, lacks };
+        Ok(Self { bytes, index })
     }
 }
 
@@ -111,31 +114,20 @@ impl SegmentBuilder {
         let mut builder = Self::default();
         builder.bytes.reserve(rows * 1_440);
         builder.segment.ends.reserve(rows);
-        builder.segment.created.reserve(rows);
-        builder.segment.modified.reserve(rows);
-        builder.segment.keys.reserve(rows);
-        builder.segment.weeks.reserve(rows);
-        builder.segment.files.reserve(rows);
-        builder.segment.lacks.reserve(rows);
+        builder.segment.index.reserve(rows);
         builder
     }
 
     pub(crate) fn push(&mut self, row: &StoredRow) {
         self.bytes.extend_from_slice(&row.bytes);
-        self.end_row(row);
+        self.end_row(row.index);
     }
 
-    /// Ends the row whose JSON was appended to `bytes`, ignoring the JSON in `row`.
-    pub(crate) fn end_row(&mut self, row: &StoredRow) {
+    /// Ends the row whose JSON was appended to `bytes`.
+    pub(crate) fn end_row(&mut self, index: RowIndex) {
         self.bytes.push(b',');
-        let segment = &mut self.segment;
-        segment.ends.push(self.bytes.len() as u32);
-        segment.created.push(row.created);
-        segment.modified.push(row.modified);
-        segment.keys.push(row.key);
-        segment.weeks.push((row.week.start_days().max(0) / 7) as u16);
-        segment.files.push(row.files);
-        segment.lacks.push(row.lacks);
+        self.segment.ends.push(self.bytes.len() as u32);
+        self.segment.index.push(index);
     }
 
     pub(crate) fn finish(mut self) -> Segment {
@@ -159,20 +151,8 @@ impl Segment {
     }
 
     fn row(&self, at: usize) -> StoredRow {
-        StoredRow {
-            bytes: self.bytes[self.start(at)..self.ends[at] as usize - 1].to_vec(),
-            created: self.created[at],
-            modified: self.modified[at],
-            key: self.keys[at],
-            week: self.week(at),
-            files: self.files[at],
-            lacks: self.lacks[at],
-        }
-    }
-
-    fn week(&self, at: usize) -> Week {
-        // Weeks are counted in sevens from the epoch; the last day of a seven is inside its week.
-        Week::of_day(i32::from(self.weeks[at]) * 7 + 6)
+        let bytes = self.bytes[self.start(at)..self.ends[at] as usize - 1].to_vec();
+        StoredRow { bytes, index: self.index[at] }
     }
 
     fn is_served(&self, at: usize) -> bool {
@@ -204,14 +184,13 @@ impl RowSnapshot {
         }
         let lacking = Default::default();
         let mut rows = Self { segments, starts, by_modified: Vec::new(), lacking, by_key: OnceLock::new() };
-        let lacks: Vec<u8> = rows.segments.iter().flat_map(|segment| &segment.lacks).copied().collect();
+        let index: Vec<_> = rows.segments.iter().flat_map(|segment| &segment.index).copied().collect();
         for (bit, lacking) in rows.lacking.iter_mut().enumerate() {
-            lacking.extend((0_u32..).zip(&lacks).filter(|(_, lacks)| *lacks >> bit & 1 == 1).map(|(at, _)| at));
+            lacking.extend((0_u32..).zip(&index).filter(|(_, row)| row.lacks >> bit & 1 == 1).map(|(at, _)| at));
         }
-        let modified: Vec<i64> = rows.segments.iter().flat_map(|segment| &segment.modified).copied().collect();
         let mut order: Vec<u32> = (0..rows.len() as u32).collect();
         // Nearly sorted already, because most rows are never modified.
-        order.sort_by_key(|at| modified[*at as usize]);
+        order.sort_by_key(|at| index[*at as usize].modified);
         rows.by_modified = order;
         rows
     }
@@ -236,24 +215,18 @@ impl RowSnapshot {
         segment.row(at)
     }
 
-    pub(crate) fn created(&self, at: usize) -> i64 {
+    /// The index entry of a row.
+    pub(crate) fn index(&self, at: usize) -> RowIndex {
         let (segment, at) = self.locate(at);
-        segment.created[at]
+        segment.index[at]
+    }
+
+    pub(crate) fn created(&self, at: usize) -> i64 {
+        self.index(at).created
     }
 
     pub(crate) fn modified(&self, at: usize) -> i64 {
-        let (segment, at) = self.locate(at);
-        segment.modified[at]
-    }
-
-    pub(crate) fn week(&self, at: usize) -> Week {
-        let (segment, at) = self.locate(at);
-        segment.week(at)
-    }
-
-    pub(crate) fn files(&self, at: usize) -> u8 {
-        let (segment, at) = self.locate(at);
-        segment.files[at]
+        self.index(at).modified
     }
 
     /// Row numbers in order of modification.
@@ -268,9 +241,10 @@ impl RowSnapshot {
 
     /// How many rows were created before a time.
     pub(crate) fn created_before(&self, time: i64) -> usize {
-        let segment = self.segments.partition_point(|segment| segment.created.last().is_some_and(|last| *last < time));
+        let is_before = |row: &RowIndex| row.created < time;
+        let segment = self.segments.partition_point(|segment| segment.index.last().is_some_and(is_before));
         match self.segments.get(segment) {
-            Some(found) => self.starts[segment] + found.created.partition_point(|created| *created < time),
+            Some(found) => self.starts[segment] + found.index.partition_point(is_before),
             None => self.len(),
         }
     }
@@ -290,8 +264,8 @@ impl RowSnapshot {
     /// Every key hash with its row number, ascending.
     pub(crate) fn keys(&self) -> &[(u64, u32)] {
         self.by_key.get_or_init(|| {
-            let keys = self.segments.iter().flat_map(|segment| &segment.keys).copied();
-            let mut keys: Vec<_> = keys.zip(0..).collect();
+            let rows = self.segments.iter().flat_map(|segment| &segment.index);
+            let mut keys: Vec<_> = rows.map(|row| row.key).zip(0..).collect();
             keys.sort_unstable();
             keys
         })
@@ -338,26 +312,26 @@ impl RowSnapshot {
     /// A snapshot with rows removed and inserted; only the affected segments are rebuilt.
     pub(crate) fn edit(&self, mut remove: Vec<usize>, mut insert: Vec<StoredRow>) -> Self {
         remove.sort_unstable();
-        insert.sort_by_key(|row| row.created);
+        insert.sort_by_key(|row| row.index.created);
         let mut insert = insert.into_iter().peekable();
         let mut segments = Vec::with_capacity(self.segments.len() + 1);
         for (number, segment) in self.segments.iter().enumerate() {
             let (start, end) = (self.starts[number], self.starts[number + 1]);
-            let next = self.segments.get(number + 1).and_then(|next| next.created.first().copied());
-            let belongs = |row: &StoredRow| next.is_none_or(|next| row.created < next);
-            let gone = &remove[remove.partition_point(|at| *at < start)..remove.partition_point(|at| *at < end)];
-            if gone.is_empty() && !insert.peek().is_some_and(belongs) {
+            let next = self.segments.get(number + 1).and_then(|next| next.index.first().map(|row| row.created));
+            let belongs = |row: &StoredRow| next.is_none_or(|next| row.index.created < next);
+            let removed = &remove[remove.partition_point(|at| *at < start)..remove.partition_point(|at| *at < end)];
+            if removed.is_empty() && !insert.peek().is_some_and(belongs) {
                 segments.push(Arc::clone(segment));
                 continue;
             }
             let mut merged: Vec<(StoredRow, bool)> = (0..segment.len())
-                .filter(|at| gone.binary_search(&(start + at)).is_err())
+                .filter(|at| removed.binary_search(&(start + at)).is_err())
                 .map(|at| (segment.row(at), segment.is_served(at)))
                 .collect();
             while let Some(row) = insert.next_if(belongs) {
                 merged.push((row, false));
             }
-            merged.sort_by_key(|(row, _)| row.created);
+            merged.sort_by_key(|(row, _)| row.index.created);
             segments.push(Arc::new(build(&merged)));
         }
         let rest: Vec<_> = insert.map(|row| (row, false)).collect();

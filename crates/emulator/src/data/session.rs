@@ -5,33 +5,31 @@ use crate::data::representatives::People;
 use crate::data::row_facts::{AVAILABLE, GENERATED, RowFacts, THUMBS_CLEAR, THUMBS_DOWN, THUMBS_UP};
 
 /// Scenarios, weighted by use.
-const SCENARIOS: &[(i32, u32)] = &[
-    (100_230_201, 280),
-    (100_230_202, 120),
-    (100_230_203, 90),
-    (100_230_204, 30),
-    (100_230_205, 130),
-    (100_230_206, 100),
-    (100_230_207, 40),
-    (100_230_208, 20),
-    (100_230_209, 20),
-    (100_230_210, 12),
-    (100_230_211, 30),
-    (100_230_212, 14),
-    (100_230_213, 28),
-    (100_230_214, 10),
-    (100_230_215, 18),
-    (100_230_216, 40),
-    (100_230_217, 6),
-    (100_230_218, 12),
-    (100_230_219, 14),
-    (100_230_220, 10),
-    (100_230_321, 8),
-    (100_230_322, 8),
-    (100_230_323, 6),
-    (100_230_324, 6),
-    (100_230_325, 4),
-];
+const SCENARIOS: [(i32, u32); 25] = {
+    const USE: [u32; 25] =
+        [280, 120, 90, 30, 130, 100, 40, 20, 20, 12, 30, 14, 28, 10, 18, 40, 6, 12, 14, 10, 8, 8, 6, 6, 4];
+    let mut scenarios = [(0, 0); 25];
+    let mut at = 0;
+    while at < 25 {
+        // The codes of the newer ones go on at 321.
+        let code = if at < OLDER_SCENARIOS { 100_230_201 } else { 100_230_301 };
+        scenarios[at] = (code + at as i32, USE[at]);
+        at += 1;
+    }
+    scenarios
+};
+
+/// The hours of a day, weighted by how much is done in them.
+const HOURS: [(i64, u32); 24] = {
+    const WORK: [u32; 24] = [2, 1, 1, 1, 2, 4, 20, 60, 100, 120, 110, 80, 60, 90, 110, 100, 70, 40, 20, 12, 8, 6, 4, 3];
+    let mut hours = [(0, 0); 24];
+    let mut hour = 0;
+    while hour < 24 {
+        hours[hour] = (hour as i64, WORK[hour]);
+        hour += 1;
+    }
+    hours
+};
 
 /// What happens to a response, in permille, by the kind of scenario.
 const fn actions(scenario: i32) -> &'static [(i32, u64)] {
@@ -116,7 +114,7 @@ impl Day<'_> {
 
     fn session(&self, number: u64, facts: &mut Vec<RowFacts>) {
         let mut random = Random::new(mix(mix(self.seed, self.start as u64), number));
-        let scenario = random.weighted(if self.older { &SCENARIOS[..OLDER_SCENARIOS] } else { SCENARIOS });
+        let scenario = random.weighted(if self.older { &SCENARIOS[..OLDER_SCENARIOS] } else { &SCENARIOS });
         // The first session is always a response without a rating: tomorrow's late rating is for it.
         let first = number == 0;
         let available = !first && random.chance(AVAILABLE_SHARE * 2);
@@ -177,34 +175,8 @@ impl Day<'_> {
 
     /// A time of the day; mostly working hours.
     fn moment(&self, random: &mut Random) -> i64 {
-        const HOURS: &[(i64, u32)] = &[
-            (0, 2),
-            (1, 1),
-            (2, 1),
-            (3, 1),
-            (4, 2),
-            (5, 4),
-            (6, 20),
-            (7, 60),
-            (8, 100),
-            (9, 120),
-            (10, 110),
-            (11, 80),
-            (12, 60),
-            (13, 90),
-            (14, 110),
-            (15, 100),
-            (16, 70),
-            (17, 40),
-            (18, 20),
-            (19, 12),
-            (20, 8),
-            (21, 6),
-            (22, 4),
-            (23, 3),
-        ];
         let length = self.end - self.start;
-        let at = random.weighted(HOURS) * 3_600 + random.below(3_600) as i64;
+        let at = random.weighted(&HOURS) * 3_600 + random.below(3_600) as i64;
         self.start + at.min(length - 1)
     }
 }

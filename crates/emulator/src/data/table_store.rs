@@ -197,8 +197,8 @@ impl TableStore {
         }
         remove.sort_unstable();
         remove.dedup();
-        insert.sort_by_key(|row| row.modified);
-        changes.extend(insert.iter().map(|row| RowChange::Upsert(row.key)));
+        insert.sort_by_key(|row| row.index.modified);
+        changes.extend(insert.iter().map(|row| RowChange::Upsert(row.index.key)));
         changes.extend(deleted);
         let columns: Vec<_> = phase.column.iter().filter(|column| mine(&column.table)).collect();
         if !columns.is_empty() {

@@ -158,8 +158,8 @@ fn table_served(rows: &RowSnapshot) -> TableServed {
         let sent = rows_of_key().any(|at| rows.is_served(at));
         served.rows += 1;
         served.rows_served += u64::from(sent);
-        served.files += u64::from(rows.files(newest));
-        let week = weeks.entry(rows.week(newest)).or_default();
+        served.files += u64::from(rows.index(newest).files);
+        let week = weeks.entry(rows.index(newest).week).or_default();
         *week = (week.0 + 1, week.1 + u64::from(sent));
     }
     for (week, (rows, sent)) in weeks {
