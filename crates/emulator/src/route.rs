@@ -1,11 +1,11 @@
-//! Routes: which service a request is for, and what it asks of it.
+//! Routes: which service a request is for, and which resource.
 
 use crate::dataverse::route::DataverseRoute;
 use crate::graph::route::GraphRoute;
 use crate::http::managed_identity::Host;
 use crate::http::request_kind::RequestKind;
 
-/// What a request is for.
+/// The resource of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Route {
     /// The token endpoint of a tenant.
@@ -29,7 +29,7 @@ pub(crate) enum ControlRoute {
 }
 
 impl Route {
-    /// Reads a path as it was sent.
+    /// Parses a path as it was sent.
     pub(crate) fn parse(path: &str) -> Self {
         let parts: Vec<_> = path.trim_start_matches('/').split('/').collect();
         match parts.as_slice() {
@@ -54,7 +54,7 @@ impl Route {
         }
     }
 
-    /// The table that it is about.
+    /// The table of the request.
     pub(crate) const fn table(&self) -> Option<&'static str> {
         match self {
             Self::Dataverse(route) => route.table(),

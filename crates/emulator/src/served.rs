@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// What an emulator was asked for and has sent until now.
+/// What was requested and sent so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Served {
     /// Requests by kind: `token`, `whoami`, `metadata`, `privileges`, `count`, `page`, `tracking`, `file`, `history`, `users`,
@@ -59,7 +59,7 @@ pub struct GraphServed {
     pub users: u64,
     /// Those of them who have the licence that histories require.
     pub licensed: u64,
-    /// Interactions that can be read now, those of meetings once for everyone who was there.
+    /// Interactions that can be read now, those of meetings once per participant.
     pub interactions: u64,
     /// Rows in responses by kind of request, repeated ones counted each time.
     pub rows: BTreeMap<&'static str, u64>,

@@ -154,7 +154,7 @@ impl ColumnRule {
 }
 
 impl ValueContext<'_> {
-    /// Writes one value; says whether it is the id of a File.
+    /// Writes one value; returns whether it is the id of a File.
     pub(crate) fn write(&self, out: &mut Vec<u8>, dates: &mut Dates, column: &Column, value: ColumnRule) -> bool {
         let Self { facts, people, links, .. } = *self;
         let person = if facts.agent().is_some() { &people.service } else { people.get(facts.person) };

@@ -1,4 +1,4 @@
-//! The columns that the environment has: those of the definition, minus and plus what a scenario says.
+//! The columns that the environment has: those of the definition, and those that a scenario removes or adds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -81,7 +81,7 @@ impl EnvironmentColumns {
         options
     }
 
-    /// The labels of an option by language, where a scenario says them.
+    /// The labels of an option by language, where a scenario sets them.
     pub(crate) fn labels(&self, column: &Column, code: i32) -> Option<&BTreeMap<String, String>> {
         let mut of_column = self.options.iter().filter(|(of, _)| of == column.name || of == column.wire);
         let (_, option) = of_column.find(|(_, option)| option.value == code)?;

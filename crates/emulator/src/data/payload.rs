@@ -133,7 +133,7 @@ fn content(random: &mut Random, scenario: Option<i64>) -> Bytes {
         response
     };
     let (base64, bom) = random.weighted(&[((1, false), 85), ((1, true), 5), ((0, false), 7), ((0, true), 3)]);
-    // Rows of the older table do not tell their scenario.
+    // Rows of the older table do not name their scenario.
     let utf16 = scenario.map_or_else(|| random.chance(500), |scenario| UTF16.contains(&scenario));
     Encoding { json: false, base64, utf16, bom }.encode(&text)
 }

@@ -45,7 +45,7 @@ impl RowFacts {
         let agent = match self.scenario {
             100_230_218 => 192_350_003,
             100_230_220 => 192_350_002,
-            // Written by people and by agents alike.
+            // Both people and agents write these.
             100_230_321 if self.session.is_multiple_of(2) => 192_350_003,
             100_230_322 if self.session.is_multiple_of(2) => 192_350_001,
             100_230_323 if self.session.is_multiple_of(2) => 192_350_004,

@@ -3,7 +3,7 @@
 use crate::data::random::Random;
 use crate::data::representatives::Language;
 
-/// What a representative asks.
+/// A question of a representative.
 pub(crate) fn prompt(random: &mut Random, language: Language) -> &'static str {
     let pool: &'static [&'static str] = match language {
         Language::English => &[

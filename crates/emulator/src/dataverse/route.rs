@@ -6,7 +6,7 @@ use crate::http::odata::{KeyParts, decode, parse_key};
 use crate::http::request_kind::RequestKind;
 use crate::tables::tables;
 
-/// What a request to the Web API asks for.
+/// The resource of a request to the Web API.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum DataverseRoute {
     WhoAmI,
@@ -38,7 +38,7 @@ pub(crate) enum DataverseRoute {
 }
 
 impl DataverseRoute {
-    /// Reads the parts of a path behind `/api/data/v9.2/`, as they were sent.
+    /// Parses the segments of a path behind `/api/data/v9.2/`, as they were sent.
     pub(crate) fn parse(parts: &[&str]) -> Self {
         let parts: Vec<_> = parts.iter().map(|part| decode(part)).collect();
         let parts: Vec<_> = parts.iter().map(String::as_str).collect();
@@ -89,7 +89,7 @@ impl DataverseRoute {
         }
     }
 
-    /// The table that it is about.
+    /// The table of the request.
     pub(crate) const fn table(&self) -> Option<&'static str> {
         match self {
             Self::Page(table) | Self::File { table, .. } => Some(table),

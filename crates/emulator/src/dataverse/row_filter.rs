@@ -39,7 +39,7 @@ impl TimeRange {
     pub(crate) const ALL: Self = Self { from: i64::MIN, until: i64::MAX };
 }
 
-/// Reads the decoded text of `$filter`; `find` knows the columns by wire name.
+/// Parses the decoded text of `$filter`; `find` looks up columns by wire name.
 pub(crate) fn parse(
     text: &str,
     find: impl Fn(&str) -> Result<&'static Column, ServiceError>,

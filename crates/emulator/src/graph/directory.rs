@@ -6,7 +6,7 @@ use url::form_urlencoded;
 
 use crate::data::random::{hash, mix};
 use crate::graph::graph_request::GraphRequest;
-use crate::graph::route::What;
+use crate::graph::route::GraphResource;
 use crate::graph::tenant::Tenant;
 use crate::graph::user_json::{select, write};
 use crate::http::odata::SKIP_TOKEN;
@@ -41,20 +41,20 @@ impl DirectoryRequest<'_> {
     }
 
     /// Answers with a page; also returns its number of users.
-    pub(crate) fn page(&self, what: &What) -> Result<(HttpResponse, usize), ServiceError> {
+    pub(crate) fn page(&self, resource: &GraphResource) -> Result<(HttpResponse, usize), ServiceError> {
         let (base, from) = self.followed()?;
         if self.request.faults.has(FaultKind::ExpiredLink) {
             let message = "The specified page token value has expired and can no longer be included in your request.";
             return Err(ServiceError::new(400, "Directory_ExpiredPageToken", message));
         }
         let (select, top) = options(base)?;
-        let members = match what {
-            What::Members(group) => Some(self.tenant.members(group).ok_or_else(|| not_found(group))?),
+        let members = match resource {
+            GraphResource::Members(group) => Some(self.tenant.members(group).ok_or_else(|| not_found(group))?),
             _ => None,
         };
         let since = self.now.plus_seconds(-KEPT_SECONDS);
-        let listed = |at: u32| match (what, &members, self.tenant.people[at as usize].deleted) {
-            (What::Deleted, _, deleted) => deleted.is_some_and(|at| since < at && at <= self.now),
+        let listed = |at: u32| match (resource, &members, self.tenant.people[at as usize].deleted) {
+            (GraphResource::Deleted, _, deleted) => deleted.is_some_and(|at| since < at && at <= self.now),
             (_, Some(members), deleted) => deleted.is_none() && members.contains(&at),
             (_, None, deleted) => deleted.is_none(),
         };

@@ -16,7 +16,7 @@ use crate::graph::graph_request::GraphRequest;
 use crate::graph::history::HistoryRequest;
 use crate::graph::history_cursor::Visibility;
 use crate::graph::report::served;
-use crate::graph::route::{GraphRoute, What};
+use crate::graph::route::{GraphResource, GraphRoute};
 use crate::graph::tenant::Tenant;
 use crate::graph::throttle::{Throttle, too_many};
 use crate::http::api_request::ApiRequest;
@@ -119,8 +119,8 @@ impl EmulatedGraph {
     }
 
     fn admitted(&self, route: &GraphRoute, call: &ApiRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
-        let limit = || match route.what {
-            What::History(_) => {
+        let limit = || match route.resource {
+            GraphResource::History(_) => {
                 let checked = self.throttle.check(call.application.unwrap_or_default());
                 checked.inspect_err(|_| call.shared.recorder.throttled())
             }
@@ -129,10 +129,12 @@ impl EmulatedGraph {
         if let Some(page) = call.admit(limit, error_of_fault)? {
             return Ok((page, 0));
         }
-        let role = match &route.what {
-            What::History(_) => HISTORY_ROLE,
-            What::Members(_) => GROUP_ROLE,
-            What::Users | What::User(_) | What::Deleted | What::Unknown(_) => USER_ROLE,
+        let role = match &route.resource {
+            GraphResource::History(_) => HISTORY_ROLE,
+            GraphResource::Members(_) => GROUP_ROLE,
+            GraphResource::Users | GraphResource::User(_) | GraphResource::Deleted | GraphResource::Unknown(_) => {
+                USER_ROLE
+            }
         };
         if !self.settings.roles.iter().any(|held| held == role) {
             let message = "Insufficient privileges to complete the operation.";
@@ -145,10 +147,10 @@ impl EmulatedGraph {
         let request = GraphRequest { root, url, query: call.query, faults: &call.faults };
         let (tenant, now) = (self.tenant(), call.shared.clock.now());
         let people = DirectoryRequest { tenant: &tenant, request: &request, now };
-        match &route.what {
-            What::Users | What::Deleted | What::Members(_) => people.page(&route.what),
-            What::User(name) => Ok((people.one(name)?, 1)),
-            What::History(name) => {
+        match &route.resource {
+            GraphResource::Users | GraphResource::Deleted | GraphResource::Members(_) => people.page(&route.resource),
+            GraphResource::User(name) => Ok((people.one(name)?, 1)),
+            GraphResource::History(name) => {
                 let user = self.history_of(&tenant, name)?;
                 let history = HistoryRequest {
                     tenant: &tenant,
@@ -162,7 +164,7 @@ impl EmulatedGraph {
                 call.shared.recorder.history(user, altered);
                 Ok((answer, rows))
             }
-            What::Unknown(name) => {
+            GraphResource::Unknown(name) => {
                 let message = format!("Resource not found for the segment '{name}'.");
                 Err(ServiceError::new(400, "BadRequest", &message))
             }

@@ -20,7 +20,7 @@ pub(crate) const fn locale(language: Language) -> &'static str {
     }
 }
 
-/// What somebody asks.
+/// A prompt.
 pub(crate) fn prompt(random: &mut Random, language: Language) -> &'static str {
     let pool: &[&'static str] = match language {
         Language::English => &[

@@ -1,4 +1,4 @@
-//! What a tenant has now, for those who compare.
+//! Reports what a tenant has now, for tests that compare it with a lake.
 
 use serde_json::{Value, json};
 
@@ -85,7 +85,7 @@ pub(crate) fn interactions(tenant: &Tenant, user: u32, visibility: Visibility, e
     }
 }
 
-/// Everyone who is or was there.
+/// Everyone, including deleted users.
 pub(crate) fn user_lines(tenant: &Tenant) -> Vec<Value> {
     let groups: Vec<_> = tenant.group_ids().map(|id| (id, tenant.members(id).unwrap_or_default())).collect();
     let line = |(person, at): (&TenantUser, u32)| {
