@@ -114,7 +114,7 @@ impl Day<'_> {
 
     fn session(&self, number: u64, facts: &mut Vec<RowFacts>) {
         let mut random = Random::new(mix(mix(self.seed, self.start as u64), number));
-        let scenario = random.weighted(if self.older { &SCENARIOS[..OLDER_SCENARIOS] } else { &SCENARIOS });
+        let scenario = random.weighted(if self.older { &SCENARIOS[..OLDER_SCENARIOS] } else { &SCENARIOS[..] });
         // The first session is always a response without a rating: tomorrow's late rating is for it.
         let first = number == 0;
         let available = !first && random.chance(AVAILABLE_SHARE * 2);

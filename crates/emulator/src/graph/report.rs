@@ -37,7 +37,7 @@ impl Interaction<'_> {
     }
 }
 
-/// Calls for every interaction of a person that can be read now, in the order in which pages have them.
+/// Calls `each` for every interaction of a user that can be read now, in the order of pages.
 pub(crate) fn interactions(tenant: &Tenant, user: u32, visibility: Visibility, each: &mut dyn FnMut(&Interaction<'_>)) {
     let id = tenant.people[user as usize].id();
     let mut renderer = InteractionRenderer::new(tenant);
