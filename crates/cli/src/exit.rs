@@ -8,8 +8,8 @@ use copilot_lake_tables::{AI_INTERACTION, table};
 
 #[cfg(feature = "query")]
 use crate::nearest::{is_near, nearest};
-use crate::remedy::remedy;
-use crate::wording::counted;
+use crate::output::remedy::remedy;
+use crate::output::wording::counted;
 
 /// The exit codes of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

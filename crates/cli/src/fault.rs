@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
-use crate::console::Console;
 use crate::exit::{Code, Problem};
+use crate::output::console::Console;
 
 /// Tells of a panic in one line. Its text is left out: it may hold what people wrote.
 pub(crate) fn report_to(console: &Console) {

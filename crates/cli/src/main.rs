@@ -1,24 +1,14 @@
 //! `copilot-lake`: flags, configuration, progress, exit codes, wording.
 
-#[cfg(feature = "query")]
-mod aligned;
 mod args;
 mod commands;
 mod config;
-mod console;
 mod environment;
 mod exit;
 mod fault;
-#[cfg(feature = "query")]
-mod lake;
 mod nearest;
-#[cfg(feature = "query")]
 mod output;
-mod progress;
-mod remedy;
 mod signals;
-mod summary;
-mod wording;
 
 use std::process::ExitCode;
 
@@ -26,8 +16,8 @@ use anyhow::Result;
 use clap::Parser;
 
 use crate::args::{Args, Command};
-use crate::console::Console;
 use crate::exit::Code;
+use crate::output::console::Console;
 
 /// Gives memory back that is no longer used; `.cargo/config.toml` says how fast and why.
 #[cfg(unix)]

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::console::Console;
 use crate::exit::Code;
+use crate::output::console::Console;
 
 /// How long complete things have to be committed after the first signal.
 pub(crate) const GRACE: Duration = Duration::from_secs(20);

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::args::{Check, Global};
 use crate::commands::extract;
-use crate::console::{Console, Level};
 use crate::exit::{Code, Problem};
-use crate::remedy::remedy as words_of;
-use crate::wording::{counted, listed};
+use crate::output::console::{Console, Level};
+use crate::output::remedy::remedy as words_of;
+use crate::output::wording::{counted, listed};
 
 /// Runs `check`.
 pub(crate) async fn run(args: &Check, global: Global, console: &Console) -> Result<Code> {

@@ -12,10 +12,10 @@ use copilot_lake_writer::{Lake, LakeOptions};
 use crate::args::{Demo, Global};
 use crate::commands::extract;
 use crate::config::{Config, Sources, settings};
-use crate::console::Console;
 use crate::exit::{self, Code, usage};
-use crate::summary::Summary;
-use crate::wording::{bytes, counted, quoted, seconds};
+use crate::output::console::Console;
+use crate::output::summary::Summary;
+use crate::output::wording::{bytes, counted, quoted, seconds};
 
 /// Runs `demo`; tells itself how it ended.
 pub(crate) async fn run(args: Demo, global: &Global, console: &Console) -> Result<Code> {
@@ -135,7 +135,7 @@ async fn show_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
     use copilot_lake_query::{Session, query};
 
     use crate::args::Format;
-    use crate::output::Target;
+    use crate::output::result::Target;
 
     let Some(rates) = query("feedback_rates") else { return Ok(()) };
     let session = Session::open(lake, &std::collections::BTreeMap::new()).await?;

@@ -8,11 +8,11 @@ use copilot_lake_tables::AI_INTERACTION;
 
 use crate::args::{Extract, Global, SourceName};
 use crate::config::{Config, moment, settings};
-use crate::console::Console;
 use crate::exit::{self, Code, Problem, usage};
-use crate::progress::Progress;
+use crate::output::console::Console;
+use crate::output::progress::Progress;
+use crate::output::summary::Summary;
 use crate::signals;
-use crate::summary::Summary;
 
 /// Runs `extract`; tells itself how it ended, because the summary does.
 pub(crate) async fn run(args: Extract, global: Global, console: &Console) -> Code {

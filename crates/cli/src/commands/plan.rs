@@ -7,8 +7,8 @@ use copilot_lake_pipeline::{CALLS_PER_HOUR, Estimate, GraphEstimate, Request};
 
 use crate::args::{Global, Plan};
 use crate::commands::extract;
-use crate::console::Console;
-use crate::wording::{counted, grouped, seconds};
+use crate::output::console::Console;
+use crate::output::wording::{counted, grouped, seconds};
 
 /// Runs `plan`.
 pub(crate) async fn run(args: &Plan, global: Global, console: &Console) -> Result<()> {

@@ -8,12 +8,12 @@ use copilot_lake_query::{DuckdbViews, QUERIES, Session, Shipped, duckdb_views};
 use futures::TryStreamExt;
 
 use crate::args::{DuckdbForm, Global, Query};
+use crate::commands::lake;
 use crate::config::{Config, text_file};
-use crate::console::Console;
 use crate::exit::usage;
-use crate::lake;
 use crate::nearest::nearest;
-use crate::output::{Output, Target};
+use crate::output::console::Console;
+use crate::output::result::{Output, Target};
 
 /// Runs `query`.
 pub(crate) async fn run(args: Query, global: Global, console: &Console) -> Result<()> {

@@ -6,11 +6,11 @@ use anyhow::Result;
 
 use crate::args::{Global, Replay};
 use crate::config::{Config, settings};
-use crate::console::Console;
 use crate::exit::{self, Code};
-use crate::progress::Progress;
+use crate::output::console::Console;
+use crate::output::progress::Progress;
+use crate::output::summary::Summary;
 use crate::signals;
-use crate::summary::Summary;
 
 /// Runs `replay`; tells itself how it ended.
 pub(crate) async fn run(args: Replay, global: Global, console: &Console) -> Code {

@@ -8,9 +8,9 @@ use copilot_lake_tables::Instant;
 use serde_json::{Map, Value, json};
 
 use crate::config::{moment, reason};
-use crate::console::{Console, Level};
 use crate::exit::{Code, Problem, usage};
-use crate::wording::{counted, grouped, seconds};
+use crate::output::console::{Console, Level};
+use crate::output::wording::{counted, grouped, seconds};
 
 /// What is told at the end of a run.
 pub(crate) struct Summary {

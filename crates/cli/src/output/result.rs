@@ -12,11 +12,11 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use crate::aligned::Aligned;
 use crate::args::Format;
 use crate::config::reason;
 use crate::environment;
 use crate::exit::usage;
+use crate::output::aligned::Aligned;
 
 /// Rows that a terminal gets; who wants more wants them in a file.
 const TERMINAL_ROWS: usize = 500;

@@ -8,8 +8,8 @@ use copilot_lake_pipeline::{Event, Status};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use crate::console::{Console, Level};
-use crate::wording::{counted, grouped, seconds};
+use crate::output::console::{Console, Level};
+use crate::output::wording::{counted, grouped, seconds};
 
 /// How often progress is logged where it cannot be drawn.
 const LOG_EVERY: Duration = Duration::from_secs(30);
