@@ -71,7 +71,7 @@ fn check(dir: &Path, global: &Global) -> Result<()> {
         Ok(mut inside) => inside.next().is_none(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
         Err(error) => {
-            return Err(usage(format!("cannot use `{}`: {}", dir.display(), crate::config::reason(&error)))
+            return Err(usage(format!("cannot use `{}`: {}", dir.display(), crate::config::text_file::reason(&error)))
                 .hint("name a directory with `--dir`")
                 .into());
         }

@@ -6,8 +6,10 @@ use anyhow::Result;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::layers::Layers;
+use super::setting::Origin;
+use super::text_file;
 use super::value::{Kind, Value};
-use super::{Layers, Origin, text_file};
 use crate::exit::usage;
 
 /// Puts the file's values into the layers.

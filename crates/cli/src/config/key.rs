@@ -1,6 +1,7 @@
 //! The keys of the configuration: each declared once. Parsing, defaults, documentation and origins walk [`KEYS`].
 
 use super::value::Kind;
+use crate::environment;
 
 /// A key: a name in one section, or in several of which the later ones override the first for one service.
 pub(crate) struct Key {
@@ -166,4 +167,9 @@ pub(crate) fn documentation() -> String {
         text.push_str(&format!("  {name:<26}{}{default}\n", key.doc));
     }
     text
+}
+
+/// The environment variable of a key.
+pub(crate) fn variable_name(name: &str) -> String {
+    format!("{}{}", environment::PREFIX, name.replace('.', "__").to_uppercase())
 }

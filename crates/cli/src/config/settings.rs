@@ -1,21 +1,21 @@
 //! What the configuration asks for, as the settings of the crates.
 
-use std::time::Duration;
-
 use anyhow::Result;
 use copilot_lake_extractor::{DataverseSettings, GraphSettings, Network};
 use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, Who};
-use copilot_lake_tables::{AI_INTERACTION, Instant, Source, Table, dataverse_tables, table};
+use copilot_lake_tables::{AI_INTERACTION, Source, Table, dataverse_tables, table};
 use copilot_lake_writer::LakeOptions;
-use url::Url;
 
+use super::effective::Config;
 use super::key::{
     ARCHIVE_RAW, CA_FILE, DATAVERSE_SINCE, DATAVERSE_TABLES, DATAVERSE_URL, DELETES, GRAPH_APP_CLASSES, GRAPH_EXCLUDE,
-    GRAPH_MODEL, GRAPH_OVERLAP, GRAPH_RATE, GRAPH_SINCE, GRAPH_URL, GRAPH_USERS, GRAPH_VERSION, Key, LAKE_URL, OVERLAP,
+    GRAPH_MODEL, GRAPH_OVERLAP, GRAPH_RATE, GRAPH_SINCE, GRAPH_URL, GRAPH_USERS, GRAPH_VERSION, LAKE_URL, OVERLAP,
     PAGE_SIZE, PAYLOADS, PROXY, REMOVED_FILES,
 };
+use super::required::{duration, list, missing, moment, text, url};
+use super::setting::{Origin, Setting};
 use super::value::Value;
-use super::{Config, Origin, Setting, sign_in, text_file, variable_name};
+use super::{sign_in, text_file};
 use crate::exit::{Problem, usage};
 use crate::nearest::nearest;
 
@@ -168,53 +168,10 @@ fn asked(name: &str, said: &Origin) -> Result<&'static Table, Problem> {
     }
 }
 
-pub(super) fn text(config: &Config, section: &str, key: &Key) -> Result<String, Problem> {
-    match config.get(section, key) {
-        Some(Setting { value: Value::Text(text), .. }) => Ok(text),
-        _ => Err(missing(section, key)),
-    }
-}
-
-fn moment(config: &Config, key: &Key) -> Result<Instant, Problem> {
-    match config.of(key) {
-        Some(Setting { value: Value::Moment(moment), .. }) => Ok(moment),
-        _ => Err(missing(key.sections[0], key)),
-    }
-}
-
-fn duration(config: &Config, key: &Key) -> Result<Duration, Problem> {
-    match config.of(key) {
-        Some(Setting { value: Value::Duration(duration), .. }) => Ok(duration),
-        _ => Err(missing(key.sections[0], key)),
-    }
-}
-
-fn list(config: &Config, key: &Key) -> Vec<String> {
-    match config.of(key) {
-        Some(Setting { value: Value::List(texts), .. }) => texts,
-        _ => Vec::new(),
-    }
-}
-
-pub(super) fn url(config: &Config, section: &str, key: &Key) -> Result<Url, Problem> {
-    match config.get(section, key) {
-        Some(Setting { value: Value::Url(url), .. }) => Ok(url),
-        _ => Err(missing(section, key)),
-    }
-}
-
-fn missing(section: &str, key: &Key) -> Problem {
-    let shared = if section.ends_with(".auth") { "auth" } else { section };
-    let name = format!("{shared}.{}", key.name);
-    let doc = format!("{}{}", key.doc[..1].to_lowercase(), &key.doc[1..]);
-    usage(format!("`{name}` is not set: {doc}"))
-        .hint(format!("set it in the configuration file, or as {}", variable_name(&name)))
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::Sources;
     use super::*;
+    use crate::config::Sources;
 
     fn config(set: &[&str]) -> Config {
         let set = set.iter().map(|text| (*text).to_owned()).collect();

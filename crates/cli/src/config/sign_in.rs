@@ -5,13 +5,15 @@ use std::path::PathBuf;
 use anyhow::Result;
 use copilot_lake_extractor::{Auth, Credential, Secret};
 
+use super::effective::Config;
 use super::key::{
     AUTHORITY, CLIENT_CERTIFICATE_FILE, CLIENT_CERTIFICATE_PASSWORD_FILE, CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE,
-    METHOD, TENANT_ID,
+    Key, METHOD, TENANT_ID, variable_name,
 };
-use super::settings::{text, url};
+use super::required::{text, url};
+use super::setting::Setting;
+use super::text_file;
 use super::value::Value;
-use super::{Config, Setting, text_file, variable_name};
 use crate::environment;
 use crate::exit::usage;
 
@@ -61,7 +63,7 @@ pub(super) fn auth(config: &Config, section: &str) -> Result<Auth> {
     Ok(Auth { authority, tenant_id, client_id, credential })
 }
 
-fn path(config: &Config, section: &str, key: &super::Key) -> Result<Option<PathBuf>> {
+fn path(config: &Config, section: &str, key: &Key) -> Result<Option<PathBuf>> {
     match config.get(section, key) {
         Some(Setting { value: Value::Path(path), .. }) => Ok(Some(path)),
         _ => Ok(None),
@@ -119,8 +121,8 @@ fn client_secret(config: &Config, section: &str) -> Result<Secret> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Sources;
     use super::*;
+    use crate::config::Sources;
     use crate::environment::Variable;
 
     const SECRET: &str = "auth.client_secret=s3cret";

@@ -1,10 +1,17 @@
 //! Precedence, unknown keys, masking, and the table of keys as a whole.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use super::key::{CLIENT_SECRET, DATAVERSE_TABLES, LAKE_URL, METHOD, OVERLAP, PAGE_SIZE, TENANT_ID};
+use anyhow::Result;
+
+use super::effective::{Config, Sources, default};
+use super::key::{
+    self, CLIENT_SECRET, DATAVERSE_TABLES, KEYS, Key, LAKE_URL, METHOD, OVERLAP, PAGE_SIZE, TENANT_ID, variable_name,
+};
+use super::setting::Origin;
 use super::value::Value;
-use super::*;
+use crate::environment::Variable;
 use crate::exit::problem;
 
 fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
@@ -105,7 +112,7 @@ fn unknown_keys_name_the_nearest_and_the_place() {
     assert!(Config::load(sources).is_ok());
 
     let sources = Sources { set: vec!["lake.bogus=s3cret".to_owned()], ..Sources::default() };
-    let message = super::tests::problem(&Config::load(sources).err().unwrap()).message;
+    let message = problem(&Config::load(sources).err().unwrap()).message;
     assert_eq!(message, "unknown key `lake.bogus`, --set");
 }
 

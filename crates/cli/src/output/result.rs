@@ -13,7 +13,7 @@ use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use crate::args::Format;
-use crate::config::reason;
+use crate::config::text_file::reason;
 use crate::environment;
 use crate::exit::usage;
 use crate::output::aligned::Aligned;

@@ -7,7 +7,8 @@ use copilot_lake_pipeline::{Report, TableReport};
 use copilot_lake_tables::Instant;
 use serde_json::{Map, Value, json};
 
-use crate::config::{moment, reason};
+use crate::config::moment;
+use crate::config::text_file::reason;
 use crate::exit::{Code, Problem, usage};
 use crate::output::console::{Console, Level};
 use crate::output::wording::{counted, grouped, seconds};

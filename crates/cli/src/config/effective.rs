@@ -1,0 +1,144 @@
+//! The effective configuration: what flags, environment, file and defaults say together, and which of them said it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::file;
+use super::key::{FREE_SECTIONS, KEYS, Key, LATER_SECTIONS};
+use super::layers::Layers;
+use super::setting::{Origin, Setting};
+use crate::args::Global;
+use crate::environment::{self, Variable};
+use crate::exit::{Problem, usage};
+
+/// The configuration file that is read when none is named and it exists.
+pub(crate) const DEFAULT_FILE: &str = "copilot-lake.toml";
+
+/// What is read: in the order of rising precedence.
+#[derive(Default)]
+pub(crate) struct Sources {
+    /// A file.
+    pub(crate) file: Option<PathBuf>,
+    /// The program's variables.
+    pub(crate) variables: Vec<Variable>,
+    /// `--set section.key=value`.
+    pub(crate) set: Vec<String>,
+    /// Flags that stand for a key: the key's whole name, the flag, the value.
+    pub(crate) flags: Vec<(&'static str, &'static str, String)>,
+}
+
+/// The effective configuration.
+pub(crate) struct Config {
+    settings: BTreeMap<String, Setting>,
+    sections: BTreeSet<String>,
+}
+
+impl Config {
+    /// What the flags, the environment and the file of this process say: that of `--config`, else
+    /// `./copilot-lake.toml`, when it exists.
+    pub(crate) fn of_flags(global: Global) -> Result<Self> {
+        let usual = Path::new(DEFAULT_FILE);
+        Self::load(Sources {
+            file: global.config.or_else(|| usual.exists().then(|| usual.to_owned())),
+            variables: environment::variables(),
+            set: global.set,
+            flags: global.lake.map(|url| ("lake.url", "--lake", url)).into_iter().collect(),
+        })
+    }
+
+    /// Reads every source; the first wrong thing is the error.
+    pub(crate) fn load(sources: Sources) -> Result<Self> {
+        let mut layers = Layers::new();
+        if let Some(path) = &sources.file {
+            file::read(path, &mut layers)?;
+        }
+        for variable in sources.variables {
+            layers.variable(variable)?;
+        }
+        for assignment in &sources.set {
+            layers.assignment(assignment)?;
+        }
+        for (name, flag, text) in sources.flags {
+            layers.text(name, &text, Origin::Flag(flag))?;
+        }
+        Ok(Self { settings: layers.settings, sections: layers.sections })
+    }
+
+    /// Whether anybody mentions the section.
+    pub(crate) fn mentions(&self, section: &str) -> bool {
+        let below = format!("{section}.");
+        self.sections.contains(section) || self.settings.keys().any(|name| name.starts_with(&below))
+    }
+
+    /// What is said of a key in a section; of `[x.auth]`, else in `[auth]`; else its default.
+    pub(crate) fn get(&self, section: &str, key: &Key) -> Option<Setting> {
+        let said = self.exactly(section, key);
+        said.or_else(|| self.exactly(key.sections[0], key)).cloned().or_else(|| default(key))
+    }
+
+    /// What is said of a key in this very section.
+    pub(super) fn exactly(&self, section: &str, key: &Key) -> Option<&Setting> {
+        self.settings.get(&format!("{section}.{}", key.name))
+    }
+
+    /// The same for a key of one section.
+    pub(crate) fn of(&self, key: &Key) -> Option<Setting> {
+        self.get(key.sections[0], key)
+    }
+
+    /// Stops when something below one of these sections is asked for that this version cannot do.
+    pub(crate) fn refuse_unsupported(&self, sections: &[&str]) -> Result<(), Problem> {
+        let within = |name: &str, section: &str| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+        for (name, setting) in &self.settings {
+            if !sections.iter().any(|section| within(name, section)) {
+                continue;
+            }
+            if let Some(section) = LATER_SECTIONS.iter().find(|section| within(name, section)) {
+                return Err(unsupported(&format!("[{section}]"), &setting.origin)
+                    .hint(format!("remove the section [{section}]")));
+            }
+            let Some(key) = KEYS.iter().find(|key| key.names().any(|known| known == *name)) else { continue };
+            let is_default = default(key).is_some_and(|default| default.value == setting.value);
+            if key.is_later() && !is_default {
+                return Err(unsupported(&format!("`{name}`"), &setting.origin).hint(format!("remove `{name}`")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every key's effective value and where it comes from, secrets masked: `lake.url = ./lake (default)`.
+    pub(crate) fn effective(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for key in KEYS {
+            for (at, name) in key.names().enumerate() {
+                let setting = self.settings.get(&name).cloned().or_else(|| default(key).filter(|_| at == 0));
+                match setting {
+                    // What cannot be asked for is told only when somebody asks for it.
+                    None | Some(Setting { origin: Origin::Default, .. }) if key.is_later() => {}
+                    Some(Setting { value, origin }) => lines.push(format!("{name} = {value} ({origin})")),
+                    None if at == 0 => lines.push(format!("{name} is not set")),
+                    None => {}
+                }
+            }
+        }
+        // What stands in a free section may be a store's key.
+        let free = |name: &&String| FREE_SECTIONS.iter().any(|section| name.starts_with(&format!("{section}.")));
+        lines.extend(
+            self.settings
+                .iter()
+                .filter(|entry| free(&entry.0))
+                .map(|(name, at)| format!("{name} = *** ({})", at.origin)),
+        );
+        lines
+    }
+}
+
+fn unsupported(what: &str, origin: &Origin) -> Problem {
+    usage(format!("{what} is not supported yet, {origin}"))
+}
+
+pub(super) fn default(key: &Key) -> Option<Setting> {
+    Some(Setting { value: key.kind.parse(key.default?, None)?, origin: Origin::Default })
+}
