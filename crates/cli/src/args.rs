@@ -33,22 +33,22 @@ const STYLES: Styles = Styles::styled()
 )]
 pub(crate) struct Args {
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub(crate) global: GlobalArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 /// Flags that every command takes.
 #[derive(clap::Args)]
-pub(crate) struct Global {
+pub(crate) struct GlobalArgs {
     /// Configuration file [default: ./copilot-lake.toml if it exists].
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "GlobalArgs options")]
     pub(crate) config: Option<PathBuf>,
     /// Where the lake is: a path or a URL.
-    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "URL", help_heading = "GlobalArgs options")]
     pub(crate) lake: Option<String>,
     /// Set a configuration key; may be repeated.
-    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", help_heading = "Global options")]
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", help_heading = "GlobalArgs options")]
     pub(crate) set: Vec<String>,
     /// Form of what goes to stderr: lines of text, or one JSON object per event.
     #[arg(
@@ -57,17 +57,17 @@ pub(crate) struct Global {
         value_enum,
         default_value = "text",
         value_name = "FORM",
-        help_heading = "Global options"
+        help_heading = "GlobalArgs options"
     )]
     pub(crate) log: LogFormat,
     /// Only errors.
-    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "GlobalArgs options")]
     pub(crate) quiet: bool,
     /// Say more: the effective configuration, and what is done; twice for even more.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "GlobalArgs options")]
     pub(crate) verbose: u8,
     /// No progress, neither drawn nor logged.
-    #[arg(long, global = true, help_heading = "Global options")]
+    #[arg(long, global = true, help_heading = "GlobalArgs options")]
     pub(crate) no_progress: bool,
 }
 
@@ -84,24 +84,24 @@ pub(crate) enum LogFormat {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Try everything without an account: extract from an emulated service on this machine.
-    Demo(Demo),
+    Demo(DemoArgs),
     /// Test configuration, sign-in, permissions and lake, and say what to grant.
-    Check(Check),
+    Check(CheckArgs),
     /// Say what `extract` would fetch, with calls and hours; changes nothing.
-    Plan(Plan),
+    Plan(PlanArgs),
     /// Extract what is missing since the last run.
-    Extract(Extract),
+    Extract(ExtractArgs),
     /// Decode archived pages again into the lake, without calling a service.
-    Replay(Replay),
+    Replay(ReplayArgs),
     /// Ask the lake: a shipped query or any SQL.
     #[cfg(feature = "query")]
-    Query(Query),
+    Query(QueryArgs),
     /// The tables of the lake, or the columns of one, with documentation.
-    Tables(Tables),
+    Tables(TablesArgs),
     /// Run the emulated service alone, for trying and testing.
-    Emulator(Emulator),
+    Emulator(EmulatorArgs),
     /// Print shell completions.
-    Completions(Completions),
+    Completions(CompletionsArgs),
 }
 
 /// Flags of `demo`.
@@ -109,7 +109,7 @@ pub(crate) enum Command {
 #[command(after_help = "Example:\n  copilot-lake demo --dir /tmp/demo-lake\n\n\
     Starts the emulator on a free port of this machine, extracts everything from it, says what was written and prints\n\
     the query `feedback_rates`. Needs no account and no network. A second demo takes up where the first ended.")]
-pub(crate) struct Demo {
+pub(crate) struct DemoArgs {
     /// Where to write the lake.
     #[arg(long, value_name = "DIR", default_value = "./demo-lake")]
     pub(crate) dir: PathBuf,
@@ -123,7 +123,7 @@ pub(crate) struct Demo {
     copilot-lake extract --repair                        read again what the lake has lost\n  \
     copilot-lake extract --deadline 06:00 --summary run.json\n\n\
     Stopped or failed halfway? Run it again: it resumes by itself.")]
-pub(crate) struct Extract {
+pub(crate) struct ExtractArgs {
     /// Only this service; may be repeated [default: every service that is configured].
     #[arg(long, value_enum, value_name = "SERVICE")]
     pub(crate) source: Vec<SourceName>,
@@ -155,7 +155,7 @@ pub(crate) struct Extract {
 #[command(after_help = "Examples:\n  copilot-lake check\n  copilot-lake check -v --read-only\n\n\
     Makes the cheapest calls there are: signs in, reads the metadata, one row and one payload of each table, and writes\n\
     and removes one file in the lake, whose tables are looked through for files that are gone. `-v` lists the effective configuration and where each value comes from.")]
-pub(crate) struct Check {
+pub(crate) struct CheckArgs {
     /// Do not write to the lake.
     #[arg(long)]
     pub(crate) read_only: bool,
@@ -164,7 +164,7 @@ pub(crate) struct Check {
 /// Flags of `plan`.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake plan --table msdyn_copilotevent")]
-pub(crate) struct Plan {
+pub(crate) struct PlanArgs {
     /// Only this service; may be repeated [default: every service that is configured].
     #[arg(long, value_enum, value_name = "SERVICE")]
     pub(crate) source: Vec<SourceName>,
@@ -180,7 +180,7 @@ pub(crate) struct Plan {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake replay ./lake/_raw --lake ./lake-again\n\n\
     Reads what `lake.archive_raw = true` kept. The same archive gives equal rows.")]
-pub(crate) struct Replay {
+pub(crate) struct ReplayArgs {
     /// A lake, its `_raw`, or a folder below; a path or a URL.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) path: Vec<String>,
@@ -208,7 +208,7 @@ pub(crate) enum SourceName {
     copilot-lake query --duckdb-views > views.sql\n\n\
     `json` is one object per line. A parameter is `getvariable('name')` in the SQL."
 )]
-pub(crate) struct Query {
+pub(crate) struct QueryArgs {
     /// A shipped query.
     pub(crate) name: Option<String>,
     /// Any SQL.
@@ -264,7 +264,7 @@ pub(crate) enum Format {
 /// Flags of `tables`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  copilot-lake tables\n  copilot-lake tables msdyn_copilotevent")]
-pub(crate) struct Tables {
+pub(crate) struct TablesArgs {
     /// Describe the columns of this table.
     pub(crate) table: Option<String>,
 }
@@ -273,7 +273,7 @@ pub(crate) struct Tables {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake emulator --listen 127.0.0.1:8400\n\n\
     Prints a configuration for `extract` and runs until Ctrl-C.")]
-pub(crate) struct Emulator {
+pub(crate) struct EmulatorArgs {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: std::net::SocketAddr,
@@ -287,7 +287,7 @@ pub(crate) struct Emulator {
 #[command(
     after_help = "Example:\n  copilot-lake completions bash > ~/.local/share/bash-completion/completions/copilot-lake"
 )]
-pub(crate) struct Completions {
+pub(crate) struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]
     pub(crate) shell: Shell,

@@ -8,12 +8,12 @@ use copilot_lake_tables::{AI_INTERACTION, table};
 
 #[cfg(feature = "query")]
 use crate::nearest::{is_near, nearest};
-use crate::output::remedy::remedy;
+use crate::output::remedy::advice;
 use crate::output::wording::counted;
 
 /// The exit codes of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
+pub(crate) enum ExitCode {
     /// Everything asked for is done.
     Complete = 0,
     /// Nothing was done.
@@ -31,14 +31,14 @@ pub(crate) enum Code {
 /// What went wrong and where, what to do next, and the exit code.
 #[derive(Debug)]
 pub(crate) struct Problem {
-    pub(crate) code: Code,
+    pub(crate) code: ExitCode,
     pub(crate) message: String,
     pub(crate) hint: Option<String>,
 }
 
 impl Problem {
     /// A problem with that exit code.
-    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: ExitCode, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: None }
     }
 
@@ -59,7 +59,7 @@ impl std::error::Error for Problem {}
 
 /// Bad usage or configuration.
 pub(crate) fn usage(message: impl Into<String>) -> Problem {
-    Problem::new(Code::Usage, message)
+    Problem::new(ExitCode::Usage, message)
 }
 
 /// Whether the reader of stdout went away: no error, the output was simply enough.
@@ -71,12 +71,12 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// What to tell about an error, on one line, and how to exit.
 pub(crate) fn problem(error: &anyhow::Error) -> Problem {
     let found = error.chain().find_map(known);
-    let (code, hint) = found.unwrap_or((Code::Failed, None));
+    let (code, hint) = found.unwrap_or((ExitCode::Failed, None));
     Problem { code, message: one_line(error), hint }
 }
 
 /// The code and the hint of an error of ours.
-fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Code, Option<String>)> {
+fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<String>)> {
     if let Some(problem) = error.downcast_ref::<Problem>() {
         return Some((problem.code, problem.hint.clone()));
     }
@@ -88,22 +88,22 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Code, Option<Stri
         match error {
             copilot_lake_pipeline::Error::Lake(error) => of_lake(error),
             copilot_lake_pipeline::Error::Service(error) => of_service(error),
-            copilot_lake_pipeline::Error::EmptyWindow { .. } => (Code::Usage, "`--since` must be before `--until`"),
+            copilot_lake_pipeline::Error::EmptyWindow { .. } => (ExitCode::Usage, "`--since` must be before `--until`"),
             copilot_lake_pipeline::Error::NothingArchived { .. } => {
-                (Code::Usage, "name a lake that `lake.archive_raw = true` was set for, or its `_raw`")
+                (ExitCode::Usage, "name a lake that `lake.archive_raw = true` was set for, or its `_raw`")
             }
             copilot_lake_pipeline::Error::Archive { .. } => {
-                (Code::Failed, "leave out the folder that is named, or restore it from its origin")
+                (ExitCode::Failed, "leave out the folder that is named, or restore it from its origin")
             }
-            copilot_lake_pipeline::Error::RoleMissing { .. } => (Code::Refused, GRANT_ROLE),
-            copilot_lake_pipeline::Error::Decode(_) => (Code::Failed, AGAIN),
+            copilot_lake_pipeline::Error::RoleMissing { .. } => (ExitCode::Refused, GRANT_ROLE),
+            copilot_lake_pipeline::Error::Decode(_) => (ExitCode::Failed, RUN_AGAIN),
         }
     } else if let Some(error) = error.downcast_ref::<copilot_lake_extractor::Error>() {
         of_service(error)
     } else if let Some(error) = error.downcast_ref::<copilot_lake_writer::Error>() {
         of_lake(error)
     } else if error.is::<copilot_lake_emulator::Error>() {
-        (Code::Usage, "correct the scenario, or choose another `--listen`")
+        (ExitCode::Usage, "correct the scenario, or choose another `--listen`")
     } else {
         return None;
     };
@@ -111,44 +111,48 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Code, Option<Stri
 }
 
 const GRANT_ROLE: &str = "grant the application this permission of Microsoft Graph, as an administrator, with admin consent; sign-ins use it within an hour";
-const AGAIN: &str = "run the same command again: it takes up the rest";
+const RUN_AGAIN: &str = "run the same command again: it takes up the rest";
 
-fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
+fn of_service(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static str) {
     use copilot_lake_extractor::Error;
     match error {
-        Error::Usage { .. } => (Code::Usage, "correct the configuration"),
-        Error::Insecure { .. } => (Code::Usage, "write it with https://"),
+        Error::Usage { .. } => (ExitCode::Usage, "correct the configuration"),
+        Error::Insecure { .. } => (ExitCode::Usage, "write it with https://"),
         Error::SignInRefused { .. } => {
-            (Code::Refused, "check auth.tenant_id, auth.client_id and the secret, and that it has not expired")
+            (ExitCode::Refused, "check auth.tenant_id, auth.client_id and the secret, and that it has not expired")
         }
         Error::PermissionMissing { privilege: Some(_), table: Some(name), .. } if is_of_graph(name) => {
-            (Code::Refused, GRANT_ROLE)
+            (ExitCode::Refused, GRANT_ROLE)
         }
         Error::PermissionMissing { privilege: Some(_), .. } => {
-            (Code::Refused, "give the application user a security role with that privilege")
+            (ExitCode::Refused, "give the application user a security role with that privilege")
         }
         Error::PermissionMissing { .. } => {
-            (Code::Refused, "add an application user for this app in the Power Platform admin center")
+            (ExitCode::Refused, "add an application user for this app in the Power Platform admin center")
         }
         Error::ColumnSecured { .. } => {
-            (Code::Refused, "add the application user to a column security profile that may read this column")
+            (ExitCode::Refused, "add the application user to a column security profile that may read this column")
         }
-        Error::TableMissing { .. } => (Code::Failed, "name the tables that the environment has in `dataverse.tables`"),
-        Error::ForeignLink { .. } => {
-            (Code::Failed, "check that `dataverse.url` is the environment's own address, and `graph.url` that of Graph")
+        Error::TableMissing { .. } => {
+            (ExitCode::Failed, "name the tables that the environment has in `dataverse.tables`")
         }
+        Error::ForeignLink { .. } => (
+            ExitCode::Failed,
+            "check that `dataverse.url` is the environment's own address, and `graph.url` that of Graph",
+        ),
         Error::Unreachable { cause, .. } if cause.contains("certificate") => (
-            Code::Failed,
+            ExitCode::Failed,
             "where the network opens TLS, name the certificate of its authority in `network.ca_file`, then run it again",
         ),
-        Error::Unreachable { .. } => {
-            (Code::Failed, "check `dataverse.url`, `graph.url`, `auth.authority` and the network, then run it again")
-        }
+        Error::Unreachable { .. } => (
+            ExitCode::Failed,
+            "check `dataverse.url`, `graph.url`, `auth.authority` and the network, then run it again",
+        ),
         Error::Paused { .. } => {
-            (Code::Failed, "run the same command again when that time is over: it takes up the rest")
+            (ExitCode::Failed, "run the same command again when that time is over: it takes up the rest")
         }
         Error::UserRefused { .. } | Error::GroupMissing { .. } => {
-            (Code::Failed, "check the users and groups that `graph.users` and `graph.exclude` name")
+            (ExitCode::Failed, "check the users and groups that `graph.users` and `graph.exclude` name")
         }
         Error::Refused { .. }
         | Error::FilterRefused { .. }
@@ -156,7 +160,7 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
         | Error::TokenExpired { .. }
         | Error::FileMissing { .. }
         | Error::FileTooLarge { .. }
-        | Error::BadPage { .. } => (Code::Failed, AGAIN),
+        | Error::BadPage { .. } => (ExitCode::Failed, RUN_AGAIN),
     }
 }
 
@@ -165,18 +169,20 @@ fn is_of_graph(name: &str) -> bool {
     table(name).is_some_and(|table| table.source_name() == AI_INTERACTION.source_name())
 }
 
-fn of_lake(error: &copilot_lake_writer::Error) -> (Code, &'static str) {
+fn of_lake(error: &copilot_lake_writer::Error) -> (ExitCode, &'static str) {
     use copilot_lake_writer::Error;
     match error {
-        Error::Held { .. } => (Code::Held, "wait until it ends; one that was killed lets go by itself"),
-        Error::OtherInstance { .. } => (Code::Usage, "name a lake of its own for each environment with `--lake`"),
-        Error::NewerLake { .. } => (Code::Usage, "update copilot-lake"),
-        Error::Unsupported { .. } => (Code::Usage, "name a local directory with `--lake` or in `lake.url`"),
-        Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => (Code::Usage, "check the path"),
-        Error::Store { .. } | Error::File { .. } => {
-            (Code::Failed, "check that there is space and that this user may write there, then run it again")
+        Error::Held { .. } => (ExitCode::Held, "wait until it ends; one that was killed lets go by itself"),
+        Error::OtherInstance { .. } => (ExitCode::Usage, "name a lake of its own for each environment with `--lake`"),
+        Error::NewerLake { .. } => (ExitCode::Usage, "update copilot-lake"),
+        Error::Unsupported { .. } => (ExitCode::Usage, "name a local directory with `--lake` or in `lake.url`"),
+        Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            (ExitCode::Usage, "check the path")
         }
-        error => (Code::Failed, error.remedy().map_or(AGAIN, remedy)),
+        Error::Store { .. } | Error::File { .. } => {
+            (ExitCode::Failed, "check that there is space and that this user may write there, then run it again")
+        }
+        error => (ExitCode::Failed, error.remedy().map_or(RUN_AGAIN, advice)),
     }
 }
 
@@ -185,7 +191,7 @@ fn of_lake(error: &copilot_lake_writer::Error) -> (Code, &'static str) {
 const FIELDS: &str = ". Valid fields are ";
 
 #[cfg(feature = "query")]
-fn of_query(error: &copilot_lake_query::Error) -> (Code, Option<String>) {
+fn of_query(error: &copilot_lake_query::Error) -> (ExitCode, Option<String>) {
     match error {
         copilot_lake_query::Error::Question(text) if text.contains(FIELDS) => {
             // DataFusion lists every column there is; the one that was meant is enough.
@@ -194,21 +200,21 @@ fn of_query(error: &copilot_lake_query::Error) -> (Code, Option<String>) {
             let near = nearest(&name, known.split(", ").map(|name| name.trim_end_matches('.')));
             let near = near.filter(|near| is_near(&name, near));
             let near = near.map(|near| format!("the nearest column is `{near}`; ")).unwrap_or_default();
-            (Code::Usage, Some(format!("{near}`copilot-lake tables TABLE` lists the columns of a table")))
+            (ExitCode::Usage, Some(format!("{near}`copilot-lake tables TABLE` lists the columns of a table")))
         }
         copilot_lake_query::Error::Question(_) => {
             let hint =
                 "`copilot-lake tables` lists tables and columns, `copilot-lake query --list` queries and parameters";
-            (Code::Usage, Some(hint.to_owned()))
+            (ExitCode::Usage, Some(hint.to_owned()))
         }
         copilot_lake_query::Error::Lake(error) => {
             let (code, hint) = of_lake(error);
             (code, Some(hint.to_owned()))
         }
         copilot_lake_query::Error::Table { remedy: of_table, .. } => {
-            (Code::Failed, of_table.map(|of_table| remedy(of_table).to_owned()))
+            (ExitCode::Failed, of_table.map(|of_table| advice(of_table).to_owned()))
         }
-        copilot_lake_query::Error::Run(_) => (Code::Failed, None),
+        copilot_lake_query::Error::Run(_) => (ExitCode::Failed, None),
     }
 }
 
@@ -229,10 +235,10 @@ pub(crate) fn of_report(report: &Report) -> Option<Problem> {
             } else {
                 "give the application user a security role with that privilege".to_owned()
             };
-            Some(Problem::new(Code::Refused, told).hint(hint))
+            Some(Problem::new(ExitCode::Refused, told).hint(hint))
         }
         Outcome::Failed => {
-            Some(Problem::new(Code::Failed, format!("no slice was done{}", first_reason(report))).hint(AGAIN))
+            Some(Problem::new(ExitCode::Failed, format!("no slice was done{}", first_reason(report))).hint(RUN_AGAIN))
         }
         Outcome::Partial => Some(partial(report, users.map_or(0, |users| users.slices_skipped))),
     }
@@ -242,7 +248,7 @@ pub(crate) fn of_report(report: &Report) -> Option<Problem> {
 fn partial(report: &Report, users_skipped: u64) -> Problem {
     let (failed, payloads) = (report.total(|table| table.slices_failed), report.total(|table| table.payloads_failed));
     let mut parts = Vec::new();
-    let mut hint = AGAIN.to_owned();
+    let mut hint = RUN_AGAIN.to_owned();
     for EndedEarly { source, error } in &report.ended_early {
         parts.push(format!("{source} was given up: {error}"));
         hint = known(error).and_then(|(_, hint)| hint).unwrap_or(hint);
@@ -251,7 +257,7 @@ fn partial(report: &Report, users_skipped: u64) -> Problem {
         parts.push(error.to_string());
     }
     if let Some(of_table) = report.stopped_tables.iter().find_map(|of| of.error.remedy()) {
-        remedy(of_table).clone_into(&mut hint);
+        advice(of_table).clone_into(&mut hint);
     }
     // They are told already.
     let failed = failed.saturating_sub(report.stopped_tables.len() as u64);
@@ -273,7 +279,7 @@ fn partial(report: &Report, users_skipped: u64) -> Problem {
     } else {
         format!("partial: {}", parts.join("; "))
     };
-    Problem::new(Code::Partial, told).hint(hint)
+    Problem::new(ExitCode::Partial, told).hint(hint)
 }
 
 /// The first of the reasons that tables tell.
@@ -345,7 +351,7 @@ mod tests {
     fn a_problem_keeps_its_code_and_hint_below_context() {
         let error = anyhow::Error::from(usage("no lake at `x`").hint("extract first")).context("cannot query");
         let problem = problem(&error);
-        assert_eq!(problem.code, Code::Usage);
+        assert_eq!(problem.code, ExitCode::Usage);
         assert_eq!(problem.message, "cannot query: no lake at `x`");
         assert_eq!(problem.hint.as_deref(), Some("extract first"));
     }
@@ -354,7 +360,7 @@ mod tests {
     fn others_fail_on_one_line() {
         let error = Err::<(), _>(std::io::Error::other("a\n  b")).context("reading").unwrap_err();
         let problem = problem(&error);
-        assert_eq!((problem.code, problem.message.as_str()), (Code::Failed, "reading: a b"));
+        assert_eq!((problem.code, problem.message.as_str()), (ExitCode::Failed, "reading: a b"));
     }
 
     #[cfg(feature = "query")]

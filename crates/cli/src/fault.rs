@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
-use crate::exit::{Code, Problem};
+use crate::exit::{ExitCode, Problem};
 use crate::output::console::Console;
 
 /// Tells of a panic in one line. Its text is left out: it may hold what people wrote.
@@ -10,13 +10,13 @@ pub(crate) fn report_to(console: &Console) {
     let console = console.clone();
     set_hook(Box::new(move |panic| {
         let place = panic.location().map(|at| format!(", {}:{}", at.file(), at.line())).unwrap_or_default();
-        let problem = Problem::new(Code::Failed, format!("a fault of the program{place}"))
+        let problem = Problem::new(ExitCode::Failed, format!("a fault of the program{place}"))
             .hint("report this line with the command that you ran; what is committed stays");
         console.problem(&problem);
     }));
 }
 
 /// Runs the program; a panic, already told, is a failure.
-pub(crate) fn catch(run: impl FnOnce() -> Code) -> Code {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or(Code::Failed)
+pub(crate) fn catch(run: impl FnOnce() -> ExitCode) -> ExitCode {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(ExitCode::Failed)
 }

@@ -10,13 +10,11 @@ mod nearest;
 mod output;
 mod signals;
 
-use std::process::ExitCode;
-
 use anyhow::Result;
 use clap::Parser;
 
 use crate::args::{Args, Command};
-use crate::exit::Code;
+use crate::exit::ExitCode;
 use crate::output::console::Console;
 
 /// Gives memory back that is no longer used; `.cargo/config.toml` says how fast and why.
@@ -24,7 +22,7 @@ use crate::output::console::Console;
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return refuse(&error),
@@ -34,35 +32,41 @@ fn main() -> ExitCode {
     console.catch_log();
     let code = fault::catch(|| match run(args, &console) {
         Ok(code) => code,
-        Err(error) if exit::is_broken_pipe(&error) => Code::Complete,
+        Err(error) if exit::is_broken_pipe(&error) => ExitCode::Complete,
         Err(error) => {
             let problem = exit::problem(&error);
             console.problem(&problem);
             problem.code
         }
     });
-    ExitCode::from(code as u8)
+    std::process::ExitCode::from(code as u8)
 }
 
-fn run(args: Args, console: &Console) -> Result<Code> {
+fn run(args: Args, console: &Console) -> Result<ExitCode> {
     let Args { global, command } = args;
     match command {
-        Command::Tables(args) => return commands::tables::run(&args).map(|()| Code::Complete),
-        Command::Completions(args) => return commands::completions::run(&args).map(|()| Code::Complete),
+        Command::Tables(args) => return commands::tables::run_tables(&args).map(|()| ExitCode::Complete),
+        Command::Completions(args) => {
+            return commands::completions::run_completions(&args).map(|()| ExitCode::Complete);
+        }
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match command {
-            Command::Demo(args) => commands::demo::run(args, &global, console).await,
-            Command::Check(args) => commands::check::run(&args, global, console).await,
-            Command::Plan(args) => commands::plan::run(&args, global, console).await.map(|()| Code::Complete),
-            Command::Replay(args) => Ok(commands::replay::run(args, global, console).await),
-            Command::Extract(args) => Ok(commands::extract::run(args, global, console).await),
+            Command::Demo(args) => commands::demo::run_demo(args, &global, console).await,
+            Command::Check(args) => commands::check::run_check(&args, global, console).await,
+            Command::Plan(args) => commands::plan::run_plan(&args, global, console).await.map(|()| ExitCode::Complete),
+            Command::Replay(args) => Ok(commands::replay::run_replay(args, global, console).await),
+            Command::Extract(args) => Ok(commands::extract::run_extract(args, global, console).await),
             #[cfg(feature = "query")]
-            Command::Query(args) => commands::query::run(args, global, console).await.map(|()| Code::Complete),
-            Command::Emulator(args) => commands::emulator::run(args, console).await.map(|()| Code::Complete),
-            Command::Tables(_) | Command::Completions(_) => Ok(Code::Complete),
+            Command::Query(args) => {
+                commands::query::run_query(args, global, console).await.map(|()| ExitCode::Complete)
+            }
+            Command::Emulator(args) => {
+                commands::emulator::run_emulator(args, console).await.map(|()| ExitCode::Complete)
+            }
+            Command::Tables(_) | Command::Completions(_) => Ok(ExitCode::Complete),
         }
     });
     // Work that was given up may still sit in a thread; the process does not wait for it.
@@ -71,16 +75,20 @@ fn run(args: Args, console: &Console) -> Result<Code> {
 }
 
 /// Help and version on stdout; a wrong command line as every other error.
-fn refuse(error: &clap::Error) -> ExitCode {
+fn refuse(error: &clap::Error) -> std::process::ExitCode {
     match exit::of_clap(error) {
         Some(problem) => {
             Console::plain().problem(&problem);
-            ExitCode::from(problem.code as u8)
+            std::process::ExitCode::from(problem.code as u8)
         }
         None => {
             // A reader that went away has read enough.
             let _ = error.print();
-            ExitCode::from(if error.use_stderr() { Code::Usage as u8 } else { Code::Complete as u8 })
+            std::process::ExitCode::from(if error.use_stderr() {
+                ExitCode::Usage as u8
+            } else {
+                ExitCode::Complete as u8
+            })
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::exit::Code;
+use crate::exit::ExitCode;
 use crate::output::console::Console;
 
 /// How long complete things have to be committed after the first signal.
@@ -14,7 +14,7 @@ const SAME: Duration = Duration::from_millis(500);
 
 /// Waits for a signal that asks to stop.
 #[cfg(unix)]
-pub(crate) async fn stop() {
+pub(crate) async fn stop_requested() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => tokio::select! {
@@ -28,7 +28,7 @@ pub(crate) async fn stop() {
 
 /// Waits for a signal that asks to stop.
 #[cfg(not(unix))]
-pub(crate) async fn stop() {
+pub(crate) async fn stop_requested() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -39,8 +39,8 @@ pub(crate) fn exit_at_the_next(console: &Console) {
     let console = console.clone();
     tokio::spawn(async move {
         tokio::time::sleep(SAME).await;
-        stop().await;
+        stop_requested().await;
         console.warning("stopped at once; what is committed stays, and a rerun takes up the rest");
-        std::process::exit(Code::Partial as i32);
+        std::process::exit(ExitCode::Partial as i32);
     });
 }

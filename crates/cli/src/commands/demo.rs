@@ -9,16 +9,16 @@ use copilot_lake_pipeline::{Outcome, Request, Settings};
 use copilot_lake_tables::{EXTRACTION_RUN, TABLES};
 use copilot_lake_writer::{Lake, LakeOptions};
 
-use crate::args::{Demo, Global};
+use crate::args::{DemoArgs, GlobalArgs};
 use crate::commands::extract;
 use crate::config::{Config, Sources, settings};
-use crate::exit::{self, Code, usage};
+use crate::exit::{self, ExitCode, usage};
 use crate::output::console::Console;
 use crate::output::summary::Summary;
 use crate::output::wording::{bytes, counted, quoted, seconds};
 
 /// Runs `demo`; tells itself how it ended.
-pub(crate) async fn run(args: Demo, global: &Global, console: &Console) -> Result<Code> {
+pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Console) -> Result<ExitCode> {
     let dir = args.dir.to_string_lossy().into_owned();
     check(&args.dir, global)?;
     let clock = std::time::Instant::now();
@@ -26,13 +26,13 @@ pub(crate) async fn run(args: Demo, global: &Global, console: &Console) -> Resul
     let emulator = Emulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Scenario::demo()).await?;
     let url = emulator.url();
     console.info(&format!("extracting from the emulator at {} into {dir}", url.as_str().trim_end_matches('/')));
-    let report = match extract::walk(settings(&dir, &emulator)?, console).await {
+    let report = match extract::run_until_stopped(settings(&dir, &emulator)?, console).await {
         Ok(report) => report,
-        Err(error) => return Ok(summary.tell(console, None, Some(&exit::problem(&error)))),
+        Err(error) => return Ok(summary.report(console, None, Some(&exit::problem(&error)))),
     };
     emulator.stop().await;
     let problem = exit::of_report(&report);
-    let code = summary.tell(console, Some(&report), problem.as_ref());
+    let code = summary.report(console, Some(&report), problem.as_ref());
     if report.outcome == Outcome::Failed {
         return Ok(code);
     }
@@ -52,7 +52,7 @@ pub(crate) async fn run(args: Demo, global: &Global, console: &Console) -> Resul
 }
 
 /// Stops before anything is made in a place that is somebody else's.
-fn check(dir: &Path, global: &Global) -> Result<()> {
+fn check(dir: &Path, global: &GlobalArgs) -> Result<()> {
     let flag = if global.lake.is_some() {
         "--lake"
     } else if global.config.is_some() {
@@ -135,7 +135,7 @@ async fn show_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
     use copilot_lake_query::{Session, query};
 
     use crate::args::Format;
-    use crate::output::result::Target;
+    use crate::output::result::ResultTarget;
 
     let Some(rates) = query("feedback_rates") else { return Ok(()) };
     let session = Session::open(lake, &std::collections::BTreeMap::new()).await?;
@@ -151,7 +151,7 @@ async fn show_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
             quoted(dir)
         ));
     }
-    crate::commands::query::print(&session, &sql, Target::Stdout, Some(Format::Table)).await?;
+    crate::commands::query::print(&session, &sql, ResultTarget::Stdout, Some(Format::Table)).await?;
     Ok(())
 }
 
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn writes_only_where_nothing_or_a_lake_is() {
-        let global = || Global {
+        let global = || GlobalArgs {
             config: None,
             lake: None,
             set: Vec::new(),
@@ -191,7 +191,7 @@ mod tests {
         assert!(check(&file, &global()).is_err());
         std::fs::create_dir(dir.path().join("extraction_run")).unwrap();
         assert!(check(dir.path(), &global()).is_ok());
-        let global = Global { lake: Some("x".to_owned()), ..global() };
+        let global = GlobalArgs { lake: Some("x".to_owned()), ..global() };
         assert!(check(dir.path(), &global).unwrap_err().to_string().contains("`--lake`"));
     }
 }

@@ -6,44 +6,44 @@ use anyhow::Result;
 use copilot_lake_pipeline::{Report, Request, Settings};
 use copilot_lake_tables::AI_INTERACTION;
 
-use crate::args::{Extract, Global, SourceName};
+use crate::args::{ExtractArgs, GlobalArgs, SourceName};
 use crate::config::{Config, moment, settings};
-use crate::exit::{self, Code, Problem, usage};
+use crate::exit::{self, ExitCode, Problem, usage};
 use crate::output::console::Console;
 use crate::output::progress::Progress;
 use crate::output::summary::Summary;
 use crate::signals;
 
 /// Runs `extract`; tells itself how it ended, because the summary does.
-pub(crate) async fn run(args: Extract, global: Global, console: &Console) -> Code {
+pub(crate) async fn run_extract(args: ExtractArgs, global: GlobalArgs, console: &Console) -> ExitCode {
     let mut summary = Summary::new("extract", args.summary.clone());
     let result = match summary.check().and_then(|()| settings(&args, global, console)) {
-        Ok(settings) => walk(settings, console).await,
+        Ok(settings) => run_until_stopped(settings, console).await,
         Err(error) => Err(error),
     };
     match result {
-        Ok(report) => summary.tell(console, Some(&report), exit::of_report(&report).as_ref()),
-        Err(error) => summary.tell(console, None, Some(&exit::problem(&error))),
+        Ok(report) => summary.report(console, Some(&report), exit::of_report(&report).as_ref()),
+        Err(error) => summary.report(console, None, Some(&exit::problem(&error))),
     }
 }
 
 /// Runs the pipeline with progress, until it ends or a signal stops it.
-pub(crate) async fn walk(settings: Settings, console: &Console) -> Result<Report> {
+pub(crate) async fn run_until_stopped(settings: Settings, console: &Console) -> Result<Report> {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let progress = Arc::new(Progress::new(console.clone()));
     let observer = Arc::clone(&progress);
     let run = copilot_lake_pipeline::run(settings, Arc::new(move |event| observer.observe(event)), stopped);
     let signal = async {
-        signals::stop().await;
+        signals::stop_requested().await;
         if !progress.has_started() {
-            return Problem::new(Code::Partial, "stopped by a signal before anything was read");
+            return Problem::new(ExitCode::Partial, "stopped by a signal before anything was read");
         }
         console.warning("stopping: what is complete is committed, within 20 s; Ctrl-C again stops at once");
         signals::exit_at_the_next(console);
         // The receiver is gone only when the run is over.
         let _ = stop.send(true);
         tokio::time::sleep(signals::GRACE).await;
-        Problem::new(Code::Partial, "stopped by a signal; what was not complete by then is not in the lake")
+        Problem::new(ExitCode::Partial, "stopped by a signal; what was not complete by then is not in the lake")
     };
     let result = tokio::select! {
         report = run => report.map_err(anyhow::Error::from),
@@ -54,30 +54,30 @@ pub(crate) async fn walk(settings: Settings, console: &Console) -> Result<Report
     result
 }
 
-fn settings(args: &Extract, global: Global, console: &Console) -> Result<Settings> {
+fn settings(args: &ExtractArgs, global: GlobalArgs, console: &Console) -> Result<Settings> {
     let request = request(args)?;
-    configured("extract", (&args.source, &args.table), request, global, console)
+    run_settings("extract", (&args.source, &args.table), request, global, console)
 }
 
 /// What the configuration says that a command is to do, with these services and tables when some are named.
-pub(crate) fn configured(
+pub(crate) fn run_settings(
     command: &'static str,
     (sources, tables): (&[SourceName], &[String]),
     request: Request,
-    global: Global,
+    global: GlobalArgs,
     console: &Console,
 ) -> Result<Settings> {
-    let config = Config::of_flags(global)?;
+    let config = Config::from_flags(global)?;
     for line in config.effective() {
         console.debug(&line);
     }
     let (lake, lake_options) = settings::lake(&config)?;
-    let is_asked = |source, names_it: &dyn Fn(&String) -> bool| {
+    let is_selected = |source, names_it: &dyn Fn(&String) -> bool| {
         (sources.is_empty() || sources.contains(&source)) && (tables.is_empty() || tables.iter().any(names_it))
     };
     let of_graph = |name: &String| *name == AI_INTERACTION.name;
-    let wants_dataverse = is_asked(SourceName::Dataverse, &|name| !of_graph(name));
-    let wants_graph = is_asked(SourceName::Graph, &of_graph);
+    let wants_dataverse = is_selected(SourceName::Dataverse, &|name| !of_graph(name));
+    let wants_graph = is_selected(SourceName::Graph, &of_graph);
     let dataverse = if wants_dataverse { settings::dataverse(&config, tables)? } else { None };
     let graph = if wants_graph { settings::graph(&config)? } else { None };
     for (source, section) in [(SourceName::Dataverse, "dataverse"), (SourceName::Graph, "graph")] {
@@ -103,7 +103,7 @@ pub(crate) fn configured(
     Ok(Settings { lake, lake_options, archive_raw, command, dataverse, graph, request })
 }
 
-fn request(args: &Extract) -> Result<Request, Problem> {
+fn request(args: &ExtractArgs) -> Result<Request, Problem> {
     let now = moment::now();
     let time = |flag: &str, text: &Option<String>| match text {
         None => Ok(None),
@@ -139,8 +139,8 @@ fn request(args: &Extract) -> Result<Request, Problem> {
 mod tests {
     use super::*;
 
-    fn args(set: impl FnOnce(&mut Extract)) -> Extract {
-        let mut args = Extract {
+    fn args(set: impl FnOnce(&mut ExtractArgs)) -> ExtractArgs {
+        let mut args = ExtractArgs {
             source: Vec::new(),
             table: Vec::new(),
             since: None,
@@ -173,7 +173,7 @@ mod tests {
         }));
         assert!(empty.unwrap_err().message.ends_with("is empty"));
         for text in ["yesterday", "7"] {
-            assert_eq!(request(&args(|args| args.since = Some(text.to_owned()))).unwrap_err().code, Code::Usage);
+            assert_eq!(request(&args(|args| args.since = Some(text.to_owned()))).unwrap_err().code, ExitCode::Usage);
         }
         let over = request(&args(|args| args.deadline = Some("2025-01-01T00:00:00Z".to_owned())));
         assert!(over.unwrap_err().message.ends_with("is over"));

@@ -5,15 +5,15 @@ use std::io::Write;
 use anyhow::Result;
 use copilot_lake_pipeline::{CALLS_PER_HOUR, Estimate, GraphEstimate, Request};
 
-use crate::args::{Global, Plan};
+use crate::args::{GlobalArgs, PlanArgs};
 use crate::commands::extract;
 use crate::output::console::Console;
 use crate::output::wording::{counted, grouped, seconds};
 
 /// Runs `plan`.
-pub(crate) async fn run(args: &Plan, global: Global, console: &Console) -> Result<()> {
+pub(crate) async fn run_plan(args: &PlanArgs, global: GlobalArgs, console: &Console) -> Result<()> {
     let request = Request { full: args.full, ..Request::default() };
-    let settings = extract::configured("plan", (&args.source, &args.table), request, global, console)?;
+    let settings = extract::run_settings("plan", (&args.source, &args.table), request, global, console)?;
     let estimate = copilot_lake_pipeline::estimate(settings).await?;
     std::io::stdout().lock().write_all(text(&estimate).as_bytes())?;
     Ok(())

@@ -7,23 +7,23 @@ use anyhow::Result;
 use copilot_lake_query::{DuckdbViews, QUERIES, Session, Shipped, duckdb_views};
 use futures::TryStreamExt;
 
-use crate::args::{DuckdbForm, Global, Query};
+use crate::args::{DuckdbForm, GlobalArgs, QueryArgs};
 use crate::commands::lake;
 use crate::config::{Config, text_file};
 use crate::exit::usage;
 use crate::nearest::nearest;
 use crate::output::console::Console;
-use crate::output::result::{Output, Target};
+use crate::output::result::{ResultTarget, ResultWriter};
 
 /// Runs `query`.
-pub(crate) async fn run(args: Query, global: Global, console: &Console) -> Result<()> {
+pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Console) -> Result<()> {
     if args.list {
         return Ok(std::io::stdout().lock().write_all(list().as_bytes())?);
     }
     // What can be wrong without a lake is said first.
     let question = question(&args)?;
     let params = params(&args, question.shipped)?;
-    let lake = lake::existing(&Config::of_flags(global)?).await?;
+    let lake = lake::existing(&Config::from_flags(global)?).await?;
     if let Some(form) = args.duckdb_views {
         let views = match form {
             DuckdbForm::Files => DuckdbViews::Files,
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: Query, global: Global, console: &Console) -> Resul
         return Ok(std::io::stdout().lock().write_all(format!("{}\n", text.trim_end()).as_bytes())?);
     }
     let started = std::time::Instant::now();
-    let target = args.output.map_or(Target::Stdout, Target::File);
+    let target = args.output.map_or(ResultTarget::Stdout, ResultTarget::File);
     let rows = print(&session, &question.sql, target, args.format).await?;
     console.debug(&format!("{rows} rows in {:.2} s", started.elapsed().as_secs_f64()));
     Ok(())
@@ -48,11 +48,11 @@ pub(crate) async fn run(args: Query, global: Global, console: &Console) -> Resul
 pub(crate) async fn print(
     session: &Session,
     sql: &str,
-    target: Target,
+    target: ResultTarget,
     format: Option<crate::args::Format>,
 ) -> Result<usize> {
     let mut rows = session.rows(sql).await?;
-    let mut output = Output::begin(target, format, &rows.schema)?;
+    let mut output = ResultWriter::begin(target, format, &rows.schema)?;
     let mut count = 0;
     while let Some(batch) = rows.batches.try_next().await? {
         count += batch.num_rows();
@@ -70,7 +70,7 @@ struct Question {
     shipped: Option<&'static Shipped>,
 }
 
-fn question(args: &Query) -> Result<Question> {
+fn question(args: &QueryArgs) -> Result<Question> {
     let text = match (&args.name, &args.sql, &args.file) {
         (Some(name), ..) => {
             let Some(shipped) = copilot_lake_query::query(name) else {
@@ -94,7 +94,7 @@ fn question(args: &Query) -> Result<Question> {
 }
 
 /// `--param name=value`; a shipped query takes only the parameters that its header names.
-fn params(args: &Query, shipped: Option<&'static Shipped>) -> Result<BTreeMap<String, String>> {
+fn params(args: &QueryArgs, shipped: Option<&'static Shipped>) -> Result<BTreeMap<String, String>> {
     let known = shipped.map(Shipped::parameters);
     let mut params = BTreeMap::new();
     for param in &args.param {

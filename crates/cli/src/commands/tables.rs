@@ -5,12 +5,12 @@ use std::io::Write;
 use anyhow::Result;
 use copilot_lake_tables::{TABLES, Table, TimeOf, Type, WEEK_START, table};
 
-use crate::args::Tables;
+use crate::args::TablesArgs;
 use crate::exit::usage;
 use crate::nearest::nearest;
 
 /// Runs `tables`.
-pub(crate) fn run(args: &Tables) -> Result<()> {
+pub(crate) fn run_tables(args: &TablesArgs) -> Result<()> {
     let text = match &args.table {
         None => list(),
         Some(name) => match table(name) {
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn an_unknown_table_names_the_nearest() {
-        let error = run(&Tables { table: Some("payloads".to_owned()) }).unwrap_err();
+        let error = run_tables(&TablesArgs { table: Some("payloads".to_owned()) }).unwrap_err();
         assert!(crate::exit::problem(&error).hint.unwrap().contains("`payload`"));
     }
 }

@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::file;
-use super::key::{FREE_SECTIONS, KEYS, Key, LATER_SECTIONS};
+use super::key::{ConfigKey, FREE_SECTIONS, KEYS, LATER_SECTIONS};
 use super::layers::Layers;
-use super::setting::{Origin, Setting};
-use crate::args::Global;
+use super::setting::{Setting, SettingOrigin};
+use crate::args::GlobalArgs;
 use crate::environment::{self, Variable};
 use crate::exit::{Problem, usage};
 
@@ -38,7 +38,7 @@ pub(crate) struct Config {
 impl Config {
     /// What the flags, the environment and the file of this process say: that of `--config`, else
     /// `./copilot-lake.toml`, when it exists.
-    pub(crate) fn of_flags(global: Global) -> Result<Self> {
+    pub(crate) fn from_flags(global: GlobalArgs) -> Result<Self> {
         let usual = Path::new(DEFAULT_FILE);
         Self::load(Sources {
             file: global.config.or_else(|| usual.exists().then(|| usual.to_owned())),
@@ -61,7 +61,7 @@ impl Config {
             layers.assignment(assignment)?;
         }
         for (name, flag, text) in sources.flags {
-            layers.text(name, &text, Origin::Flag(flag))?;
+            layers.text(name, &text, SettingOrigin::Flag(flag))?;
         }
         Ok(Self { settings: layers.settings, sections: layers.sections })
     }
@@ -73,19 +73,19 @@ impl Config {
     }
 
     /// What is said of a key in a section; of `[x.auth]`, else in `[auth]`; else its default.
-    pub(crate) fn get(&self, section: &str, key: &Key) -> Option<Setting> {
-        let said = self.exactly(section, key);
-        said.or_else(|| self.exactly(key.sections[0], key)).cloned().or_else(|| default(key))
+    pub(crate) fn setting_in(&self, section: &str, key: &ConfigKey) -> Option<Setting> {
+        let said = self.setting_only_in(section, key);
+        said.or_else(|| self.setting_only_in(key.sections[0], key)).cloned().or_else(|| default(key))
     }
 
     /// What is said of a key in this very section.
-    pub(super) fn exactly(&self, section: &str, key: &Key) -> Option<&Setting> {
+    pub(super) fn setting_only_in(&self, section: &str, key: &ConfigKey) -> Option<&Setting> {
         self.settings.get(&format!("{section}.{}", key.name))
     }
 
     /// The same for a key of one section.
-    pub(crate) fn of(&self, key: &Key) -> Option<Setting> {
-        self.get(key.sections[0], key)
+    pub(crate) fn setting(&self, key: &ConfigKey) -> Option<Setting> {
+        self.setting_in(key.sections[0], key)
     }
 
     /// Stops when something below one of these sections is asked for that this version cannot do.
@@ -116,7 +116,7 @@ impl Config {
                 let setting = self.settings.get(&name).cloned().or_else(|| default(key).filter(|_| at == 0));
                 match setting {
                     // What cannot be asked for is told only when somebody asks for it.
-                    None | Some(Setting { origin: Origin::Default, .. }) if key.is_later() => {}
+                    None | Some(Setting { origin: SettingOrigin::Default, .. }) if key.is_later() => {}
                     Some(Setting { value, origin }) => lines.push(format!("{name} = {value} ({origin})")),
                     None if at == 0 => lines.push(format!("{name} is not set")),
                     None => {}
@@ -135,10 +135,10 @@ impl Config {
     }
 }
 
-fn unsupported(what: &str, origin: &Origin) -> Problem {
+fn unsupported(what: &str, origin: &SettingOrigin) -> Problem {
     usage(format!("{what} is not supported yet, {origin}"))
 }
 
-pub(super) fn default(key: &Key) -> Option<Setting> {
-    Some(Setting { value: key.kind.parse(key.default?, None)?, origin: Origin::Default })
+pub(super) fn default(key: &ConfigKey) -> Option<Setting> {
+    Some(Setting { value: key.kind.parse(key.default?, None)?, origin: SettingOrigin::Default })
 }

@@ -5,15 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::key::{FREE_SECTIONS, KEYS, variable_name};
-use super::setting::{Origin, Setting};
-use super::value::{Kind, Value};
+use super::setting::{Setting, SettingOrigin};
+use super::value::{ConfigValue, ValueKind};
 use crate::environment::{self, Variable};
 use crate::exit::usage;
 use crate::nearest::{distance, nearest};
 
 /// The values as they are read: a later one replaces an earlier one.
 pub(super) struct Layers {
-    known: BTreeMap<String, Kind>,
+    known: BTreeMap<String, ValueKind>,
     pub(super) settings: BTreeMap<String, Setting>,
     pub(super) sections: BTreeSet<String>,
 }
@@ -27,11 +27,11 @@ impl Layers {
         Self { known, settings: BTreeMap::new(), sections: BTreeSet::new() }
     }
 
-    pub(super) fn find(&self, name: &str) -> Result<Kind, Unknown> {
+    pub(super) fn find(&self, name: &str) -> Result<ValueKind, Unknown> {
         let within = |section: &&str| name.strip_prefix(*section).is_some_and(|rest| rest.starts_with('.'));
         match self.known.get(name) {
             Some(kind) => Ok(*kind),
-            None if FREE_SECTIONS.iter().any(within) => Ok(Kind::Text),
+            None if FREE_SECTIONS.iter().any(within) => Ok(ValueKind::Text),
             None => Err(Unknown),
         }
     }
@@ -45,7 +45,7 @@ impl Layers {
         self.sections.insert(name.to_owned());
     }
 
-    pub(super) fn unknown(&self, name: &str, origin: &Origin) -> anyhow::Error {
+    pub(super) fn unknown(&self, name: &str, origin: &SettingOrigin) -> anyhow::Error {
         let hint = match nearest(name, self.known.keys().map(String::as_str)) {
             Some(known) => format!("the nearest known key is `{known}`; `copilot-lake --help` lists them all"),
             None => "`copilot-lake --help` lists the keys".to_owned(),
@@ -56,10 +56,10 @@ impl Layers {
     pub(super) fn put(
         &mut self,
         name: &str,
-        kind: Kind,
-        value: Option<Value>,
+        kind: ValueKind,
+        value: Option<ConfigValue>,
         shown: &str,
-        origin: Origin,
+        origin: SettingOrigin,
     ) -> Result<()> {
         let Some(value) = value else {
             let but = match kind.may_show(shown) {
@@ -75,7 +75,7 @@ impl Layers {
         Ok(())
     }
 
-    pub(super) fn text(&mut self, name: &str, text: &str, origin: Origin) -> Result<()> {
+    pub(super) fn text(&mut self, name: &str, text: &str, origin: SettingOrigin) -> Result<()> {
         let kind = self.find(name).map_err(|_| self.unknown(name, &origin))?;
         self.put(name, kind, kind.parse(text, None), text, origin)
     }
@@ -95,7 +95,7 @@ impl Layers {
                 .hint(format!("the nearest known one is `{known}`; sections and keys are joined by two underscores"))
                 .into());
         }
-        self.text(&name, &variable.value, Origin::Environment(variable.name))
+        self.text(&name, &variable.value, SettingOrigin::Environment(variable.name))
     }
 
     /// `section.key=value`.
@@ -104,6 +104,6 @@ impl Layers {
             // What stands there may be a secret: it is not repeated.
             return Err(usage("`--set` takes section.key=value").hint("as in `--set dataverse.page_size=1000`").into());
         };
-        self.text(name.trim(), text, Origin::Set)
+        self.text(name.trim(), text, SettingOrigin::Set)
     }
 }

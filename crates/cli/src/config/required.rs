@@ -6,47 +6,47 @@ use copilot_lake_tables::Instant;
 use url::Url;
 
 use super::effective::Config;
-use super::key::{Key, variable_name};
+use super::key::{ConfigKey, variable_name};
 use super::setting::Setting;
-use super::value::Value;
+use super::value::ConfigValue;
 use crate::exit::{Problem, usage};
 
-pub(super) fn text(config: &Config, section: &str, key: &Key) -> Result<String, Problem> {
-    match config.get(section, key) {
-        Some(Setting { value: Value::Text(text), .. }) => Ok(text),
+pub(super) fn text(config: &Config, section: &str, key: &ConfigKey) -> Result<String, Problem> {
+    match config.setting_in(section, key) {
+        Some(Setting { value: ConfigValue::Text(text), .. }) => Ok(text),
         _ => Err(missing(section, key)),
     }
 }
 
-pub(super) fn moment(config: &Config, key: &Key) -> Result<Instant, Problem> {
-    match config.of(key) {
-        Some(Setting { value: Value::Moment(moment), .. }) => Ok(moment),
+pub(super) fn moment(config: &Config, key: &ConfigKey) -> Result<Instant, Problem> {
+    match config.setting(key) {
+        Some(Setting { value: ConfigValue::Moment(moment), .. }) => Ok(moment),
         _ => Err(missing(key.sections[0], key)),
     }
 }
 
-pub(super) fn duration(config: &Config, key: &Key) -> Result<Duration, Problem> {
-    match config.of(key) {
-        Some(Setting { value: Value::Duration(duration), .. }) => Ok(duration),
+pub(super) fn duration(config: &Config, key: &ConfigKey) -> Result<Duration, Problem> {
+    match config.setting(key) {
+        Some(Setting { value: ConfigValue::Duration(duration), .. }) => Ok(duration),
         _ => Err(missing(key.sections[0], key)),
     }
 }
 
-pub(super) fn list(config: &Config, key: &Key) -> Vec<String> {
-    match config.of(key) {
-        Some(Setting { value: Value::List(texts), .. }) => texts,
+pub(super) fn list(config: &Config, key: &ConfigKey) -> Vec<String> {
+    match config.setting(key) {
+        Some(Setting { value: ConfigValue::List(texts), .. }) => texts,
         _ => Vec::new(),
     }
 }
 
-pub(super) fn url(config: &Config, section: &str, key: &Key) -> Result<Url, Problem> {
-    match config.get(section, key) {
-        Some(Setting { value: Value::Url(url), .. }) => Ok(url),
+pub(super) fn url(config: &Config, section: &str, key: &ConfigKey) -> Result<Url, Problem> {
+    match config.setting_in(section, key) {
+        Some(Setting { value: ConfigValue::Url(url), .. }) => Ok(url),
         _ => Err(missing(section, key)),
     }
 }
 
-pub(super) fn missing(section: &str, key: &Key) -> Problem {
+pub(super) fn missing(section: &str, key: &ConfigKey) -> Problem {
     let shared = if section.ends_with(".auth") { "auth" } else { section };
     let name = format!("{shared}.{}", key.name);
     let doc = format!("{}{}", key.doc[..1].to_lowercase(), &key.doc[1..]);

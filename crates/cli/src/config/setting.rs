@@ -3,18 +3,18 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::value::Value;
+use super::value::ConfigValue;
 
 /// A value and who gave it.
 #[derive(Clone)]
 pub(crate) struct Setting {
-    pub(crate) value: Value,
-    pub(crate) origin: Origin,
+    pub(crate) value: ConfigValue,
+    pub(crate) origin: SettingOrigin,
 }
 
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
+pub(crate) enum SettingOrigin {
     /// Nobody said anything.
     Default,
     /// A line of the configuration file.
@@ -27,7 +27,7 @@ pub(crate) enum Origin {
     Flag(&'static str),
 }
 
-impl Origin {
+impl SettingOrigin {
     /// Its precedence: of two, the greater one wins.
     pub(super) fn rank(&self) -> u8 {
         match self {
@@ -40,7 +40,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for SettingOrigin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),

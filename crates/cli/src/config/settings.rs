@@ -13,8 +13,8 @@ use super::key::{
     PAGE_SIZE, PAYLOADS, PROXY, REMOVED_FILES,
 };
 use super::required::{duration, list, missing, moment, text, url};
-use super::setting::{Origin, Setting};
-use super::value::Value;
+use super::setting::{Setting, SettingOrigin};
+use super::value::ConfigValue;
 use super::{sign_in, text_file};
 use crate::exit::{Problem, usage};
 use crate::nearest::nearest;
@@ -28,7 +28,7 @@ pub(crate) fn lake(config: &Config) -> Result<(String, LakeOptions)> {
     config.refuse_unsupported(&["lake"])?;
     let url = text(config, "lake", &LAKE_URL)?;
     let mut options = LakeOptions::default();
-    if let Some(Setting { value: Value::Duration(removed_files), .. }) = config.of(&REMOVED_FILES) {
+    if let Some(Setting { value: ConfigValue::Duration(removed_files), .. }) = config.setting(&REMOVED_FILES) {
         options.removed_files = Some(removed_files);
     }
     Ok((url, options))
@@ -46,21 +46,21 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
         url,
         auth,
         network: network(config)?,
-        page_size: match config.of(&PAGE_SIZE) {
-            Some(Setting { value: Value::Whole(rows), .. }) => u32::try_from(rows)?,
+        page_size: match config.setting(&PAGE_SIZE) {
+            Some(Setting { value: ConfigValue::Whole(rows), .. }) => u32::try_from(rows)?,
             _ => return Err(missing("dataverse", &PAGE_SIZE).into()),
         },
     };
     let (since, overlap) = (moment(config, &DATAVERSE_SINCE).ok(), duration(config, &OVERLAP)?);
-    let deletes = match config.of(&DELETES) {
-        Some(Setting { value: Value::Text(word), .. }) => Deletes::parse(&word).unwrap_or_default(),
+    let deletes = match config.setting(&DELETES) {
+        Some(Setting { value: ConfigValue::Text(word), .. }) => Deletes::parse(&word).unwrap_or_default(),
         _ => Deletes::default(),
     };
     Ok(Some(DataverseJob {
         connection,
         tables: tables(config, only)?,
         since,
-        payloads: !matches!(config.of(&PAYLOADS), Some(Setting { value: Value::Boolean(false), .. })),
+        payloads: !matches!(config.setting(&PAYLOADS), Some(Setting { value: ConfigValue::Boolean(false), .. })),
         overlap,
         deletes,
     }))
@@ -78,8 +78,8 @@ pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
         version: text(config, "graph", &GRAPH_VERSION)?,
         auth,
         network: network(config)?,
-        requests_per_second: match config.of(&GRAPH_RATE) {
-            Some(Setting { value: Value::Whole(rate), .. }) => rate as f64,
+        requests_per_second: match config.setting(&GRAPH_RATE) {
+            Some(Setting { value: ConfigValue::Whole(rate), .. }) => rate as f64,
             _ => return Err(missing("graph", &GRAPH_RATE).into()),
         },
         model: text(config, "graph", &GRAPH_MODEL).ok(),
@@ -108,17 +108,17 @@ pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
 
 /// Whether raw pages and payloads are kept.
 pub(crate) fn archive_raw(config: &Config) -> bool {
-    matches!(config.of(&ARCHIVE_RAW), Some(Setting { value: Value::Boolean(true), .. }))
+    matches!(config.setting(&ARCHIVE_RAW), Some(Setting { value: ConfigValue::Boolean(true), .. }))
 }
 
 /// How services are reached.
 fn network(config: &Config) -> Result<Network> {
-    let proxy = match config.of(&PROXY) {
-        Some(Setting { value: Value::Url(url), .. }) => Some(url),
+    let proxy = match config.setting(&PROXY) {
+        Some(Setting { value: ConfigValue::Url(url), .. }) => Some(url),
         _ => None,
     };
-    let ca = match config.of(&CA_FILE) {
-        Some(Setting { value: Value::Path(path), origin }) => {
+    let ca = match config.setting(&CA_FILE) {
+        Some(Setting { value: ConfigValue::Path(path), origin }) => {
             let hint = "name a PEM file that this user can read, or remove the key";
             Some(text_file::read_pem(&path, "the file of `network.ca_file`", &format!(", {origin}"), hint)?)
         }
@@ -128,17 +128,17 @@ fn network(config: &Config) -> Result<Network> {
 }
 
 fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
-    let (names, said) = match config.of(&DATAVERSE_TABLES) {
+    let (names, said) = match config.setting(&DATAVERSE_TABLES) {
         _ if !only.is_empty() => {
             let of_dataverse = only.iter().filter(|name| *name != AI_INTERACTION.name);
-            (of_dataverse.cloned().collect(), Origin::Flag("--table"))
+            (of_dataverse.cloned().collect(), SettingOrigin::Flag("--table"))
         }
-        Some(Setting { value: Value::List(names), origin }) => (names, origin),
+        Some(Setting { value: ConfigValue::List(names), origin }) => (names, origin),
         _ => return Ok(dataverse_tables().collect()),
     };
     let mut tables: Vec<&'static Table> = Vec::new();
     for name in &names {
-        let found = asked(name, &said)?;
+        let found = dataverse_table(name, &said)?;
         if !tables.iter().any(|table| table.name == found.name) {
             tables.push(found);
         }
@@ -152,7 +152,7 @@ fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
 }
 
 /// The table of Dataverse that somebody names.
-fn asked(name: &str, said: &Origin) -> Result<&'static Table, Problem> {
+fn dataverse_table(name: &str, said: &SettingOrigin) -> Result<&'static Table, Problem> {
     match table(name) {
         Some(table) if matches!(table.source, Source::Dataverse { .. }) => Ok(table),
         Some(table) if table.source_name() == AI_INTERACTION.source_name() => {

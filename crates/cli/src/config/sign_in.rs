@@ -8,12 +8,12 @@ use copilot_lake_extractor::{Auth, Credential, Secret};
 use super::effective::Config;
 use super::key::{
     AUTHORITY, CLIENT_CERTIFICATE_FILE, CLIENT_CERTIFICATE_PASSWORD_FILE, CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE,
-    Key, METHOD, TENANT_ID, variable_name,
+    ConfigKey, METHOD, TENANT_ID, variable_name,
 };
 use super::required::{text, url};
 use super::setting::Setting;
 use super::text_file;
-use super::value::Value;
+use super::value::ConfigValue;
 use crate::environment;
 use crate::exit::usage;
 
@@ -63,9 +63,9 @@ pub(super) fn auth(config: &Config, section: &str) -> Result<Auth> {
     Ok(Auth { authority, tenant_id, client_id, credential })
 }
 
-fn path(config: &Config, section: &str, key: &Key) -> Result<Option<PathBuf>> {
-    match config.get(section, key) {
-        Some(Setting { value: Value::Path(path), .. }) => Ok(Some(path)),
+fn path(config: &Config, section: &str, key: &ConfigKey) -> Result<Option<PathBuf>> {
+    match config.setting_in(section, key) {
+        Some(Setting { value: ConfigValue::Path(path), .. }) => Ok(Some(path)),
         _ => Ok(None),
     }
 }
@@ -79,8 +79,8 @@ fn secret_of(path: &std::path::Path, name: &str) -> Result<Secret> {
 /// The secret itself, or the content of the file that holds it; whoever is said with more precedence wins.
 fn client_secret(config: &Config, section: &str) -> Result<Secret> {
     for section in [section, "auth"] {
-        let secret = config.exactly(section, &CLIENT_SECRET);
-        let file = config.exactly(section, &CLIENT_SECRET_FILE);
+        let secret = config.setting_only_in(section, &CLIENT_SECRET);
+        let file = config.setting_only_in(section, &CLIENT_SECRET_FILE);
         let take_file = match (secret, file) {
             (None, None) => continue,
             (Some(secret), Some(file)) if secret.origin.rank() == file.origin.rank() => {
@@ -95,8 +95,8 @@ fn client_secret(config: &Config, section: &str) -> Result<Secret> {
             (secret, _) => secret.is_none(),
         };
         match if take_file { file } else { secret } {
-            Some(Setting { value: Value::Secret(text), .. }) => return Ok(Secret::new(text.clone())),
-            Some(Setting { value: Value::Path(path), origin }) => {
+            Some(Setting { value: ConfigValue::Secret(text), .. }) => return Ok(Secret::new(text.clone())),
+            Some(Setting { value: ConfigValue::Path(path), origin }) => {
                 let name = format!("{section}.{}", CLIENT_SECRET_FILE.name);
                 let hint = format!("put the secret alone into a file that this user can read and name it in `{name}`");
                 let text = text_file::read(path, &format!("the file of `{name}`"), &format!(", {origin}"), &hint)?;

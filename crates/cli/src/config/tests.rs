@@ -7,10 +7,11 @@ use anyhow::Result;
 
 use super::effective::{Config, Sources, default};
 use super::key::{
-    self, CLIENT_SECRET, DATAVERSE_TABLES, KEYS, Key, LAKE_URL, METHOD, OVERLAP, PAGE_SIZE, TENANT_ID, variable_name,
+    self, CLIENT_SECRET, ConfigKey, DATAVERSE_TABLES, KEYS, LAKE_URL, METHOD, OVERLAP, PAGE_SIZE, TENANT_ID,
+    variable_name,
 };
-use super::setting::Origin;
-use super::value::Value;
+use super::setting::SettingOrigin;
+use super::value::ConfigValue;
 use crate::environment::Variable;
 use crate::exit::problem;
 
@@ -36,12 +37,12 @@ fn complaint(text: &str) -> (String, String) {
     let (_dir, path) = file(text);
     let error = Config::load(Sources { file: Some(path.clone()), ..Sources::default() }).err().unwrap();
     let problem = problem(&error);
-    assert_eq!(problem.code, crate::exit::Code::Usage);
+    assert_eq!(problem.code, crate::exit::ExitCode::Usage);
     (problem.message.replace(path.to_str().unwrap(), "lake.toml"), problem.hint.unwrap())
 }
 
-fn shown(config: &Config, key: &Key) -> String {
-    let setting = config.of(key).unwrap();
+fn shown(config: &Config, key: &ConfigKey) -> String {
+    let setting = config.setting(key).unwrap();
     format!("{} ({})", setting.value, setting.origin)
 }
 
@@ -83,9 +84,9 @@ fn flag_beats_set_beats_environment_beats_file_beats_default() {
 #[test]
 fn a_service_overrides_the_shared_sign_in() {
     let config = load("auth.tenant_id = 'a'\n[dataverse.auth]\ntenant_id = 'b'\n").unwrap();
-    let value = |section| config.get(section, &TENANT_ID).unwrap().value.to_string();
+    let value = |section| config.setting_in(section, &TENANT_ID).unwrap().value.to_string();
     assert_eq!((value("auth"), value("dataverse.auth"), value("graph.auth")), ("a".into(), "b".into(), "a".into()));
-    assert_eq!(config.get("dataverse.auth", &METHOD).unwrap().value.to_string(), "client-secret");
+    assert_eq!(config.setting_in("dataverse.auth", &METHOD).unwrap().value.to_string(), "client-secret");
 }
 
 #[test]
@@ -136,7 +137,7 @@ fn wrong_values_say_what_is_right() {
 #[test]
 fn secrets_are_never_shown() {
     let config = load("auth.client_secret = 's3cret'\nlake.options.key = 's3cret'\n").unwrap();
-    assert!(matches!(config.of(&CLIENT_SECRET).unwrap().value, Value::Secret(text) if text == "s3cret"));
+    assert!(matches!(config.setting(&CLIENT_SECRET).unwrap().value, ConfigValue::Secret(text) if text == "s3cret"));
     let lines = config.effective().join("\n");
     assert!(lines.contains("auth.client_secret = *** (") && lines.contains("lake.options.key = *** ("), "{lines}");
     assert!(!lines.contains("s3cret"), "{lines}");
@@ -152,16 +153,16 @@ fn secrets_are_never_shown() {
 fn values_of_every_kind() {
     let config =
         load("[dataverse]\nsince = 2025-06-22\ntables = ['a', 'b']\noverlap = '90m'\n[lake]\nurl = './x'\n").unwrap();
-    let lake = config.of(&LAKE_URL).unwrap();
-    let Origin::File { path, line: 6 } = &lake.origin else { panic!("{}", lake.origin) };
+    let lake = config.setting(&LAKE_URL).unwrap();
+    let SettingOrigin::File { path, line: 6 } = &lake.origin else { panic!("{}", lake.origin) };
     assert_eq!(Path::new(&lake.value.to_string()), path.parent().unwrap().join("x"));
-    assert_eq!(config.of(&OVERLAP).unwrap().value, Value::Duration(std::time::Duration::from_secs(5400)));
-    assert_eq!(config.of(&key::DATAVERSE_SINCE).unwrap().value.to_string(), "2025-06-22T00:00:00Z");
-    let list = Value::List(vec!["a".to_owned(), "b".to_owned()]);
-    assert_eq!(config.of(&DATAVERSE_TABLES).unwrap().value, list);
+    assert_eq!(config.setting(&OVERLAP).unwrap().value, ConfigValue::Duration(std::time::Duration::from_secs(5400)));
+    assert_eq!(config.setting(&key::DATAVERSE_SINCE).unwrap().value.to_string(), "2025-06-22T00:00:00Z");
+    let list = ConfigValue::List(vec!["a".to_owned(), "b".to_owned()]);
+    assert_eq!(config.setting(&DATAVERSE_TABLES).unwrap().value, list);
     for text in ["dataverse.tables=a, b", "dataverse.tables=[\"a\", 'b']"] {
         let config = Config::load(Sources { set: vec![text.to_owned()], ..Sources::default() }).unwrap();
-        assert_eq!(config.of(&DATAVERSE_TABLES).unwrap().value, list);
+        assert_eq!(config.setting(&DATAVERSE_TABLES).unwrap().value, list);
     }
 }
 

@@ -11,7 +11,7 @@ use super::{duration, moment};
 
 /// What a key's value is.
 #[derive(Clone, Copy)]
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     /// Any text.
     Text,
     /// Any text that is never shown.
@@ -38,7 +38,7 @@ pub(crate) enum Kind {
 
 /// A value of its key's kind.
 #[derive(Clone, PartialEq)]
-pub(crate) enum Value {
+pub(crate) enum ConfigValue {
     Text(String),
     Secret(String),
     Url(Url),
@@ -50,7 +50,7 @@ pub(crate) enum Value {
     List(Vec<String>),
 }
 
-impl Kind {
+impl ValueKind {
     /// What a value looks like: follows "must be".
     pub(crate) fn form(self) -> String {
         match self {
@@ -71,32 +71,32 @@ impl Kind {
     }
 
     /// Reads a value from text; `base` is the directory of the configuration file, where the text comes from one.
-    pub(crate) fn parse(self, text: &str, base: Option<&Path>) -> Option<Value> {
+    pub(crate) fn parse(self, text: &str, base: Option<&Path>) -> Option<ConfigValue> {
         if text.is_empty() && !matches!(self, Self::List) {
             return None;
         }
         match self {
-            Self::Text => Some(Value::Text(text.to_owned())),
-            Self::Secret => Some(Value::Secret(text.to_owned())),
+            Self::Text => Some(ConfigValue::Text(text.to_owned())),
+            Self::Secret => Some(ConfigValue::Secret(text.to_owned())),
             Self::Url => {
                 let url = Url::parse(text).ok()?;
-                (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(Value::Url(url))
+                (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(ConfigValue::Url(url))
             }
-            Self::Path => Some(Value::Path(under(base, text))),
-            Self::Location if text.contains("://") => Some(Value::Text(text.to_owned())),
-            Self::Location => Some(Value::Text(under(base, text).to_string_lossy().into_owned())),
-            Self::Boolean => text.parse().ok().map(Value::Boolean),
+            Self::Path => Some(ConfigValue::Path(under(base, text))),
+            Self::Location if text.contains("://") => Some(ConfigValue::Text(text.to_owned())),
+            Self::Location => Some(ConfigValue::Text(under(base, text).to_string_lossy().into_owned())),
+            Self::Boolean => text.parse().ok().map(ConfigValue::Boolean),
             Self::Whole(least, most) => {
-                text.parse().ok().filter(|number| (least..=most).contains(number)).map(Value::Whole)
+                text.parse().ok().filter(|number| (least..=most).contains(number)).map(ConfigValue::Whole)
             }
-            Self::Duration => duration::parse(text).map(Value::Duration),
-            Self::Moment => moment::parse(text, moment::now()).map(Value::Moment),
-            Self::OneOf(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
+            Self::Duration => duration::parse(text).map(ConfigValue::Duration),
+            Self::Moment => moment::parse(text, moment::now()).map(ConfigValue::Moment),
+            Self::OneOf(words) => words.contains(&text).then(|| ConfigValue::Text(text.to_owned())),
             Self::List if text.trim_start().starts_with('[') => {
                 let mut table: toml::Table = toml::from_str(&format!("list = {text}")).ok()?;
-                table.remove("list")?.try_into().ok().map(Value::List)
+                table.remove("list")?.try_into().ok().map(ConfigValue::List)
             }
-            Self::List => Some(Value::List(
+            Self::List => Some(ConfigValue::List(
                 text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect(),
             )),
         }
@@ -116,7 +116,7 @@ fn under(base: Option<&Path>, text: &str) -> PathBuf {
     }
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for ConfigValue {
     /// The value as a person would write it; a secret is `***`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -140,7 +140,7 @@ impl fmt::Display for Value {
     }
 }
 
-impl fmt::Debug for Value {
+impl fmt::Debug for ConfigValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

@@ -12,7 +12,7 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{Global, LogFormat};
+use crate::args::{GlobalArgs, LogFormat};
 use crate::config::moment;
 use crate::environment;
 use crate::exit::Problem;
@@ -53,7 +53,7 @@ pub(crate) struct Console {
 
 impl Console {
     /// The console that the flags ask for.
-    pub(crate) fn new(global: &Global) -> Self {
+    pub(crate) fn new(global: &GlobalArgs) -> Self {
         let json = global.log == LogFormat::Json;
         let most = match (global.quiet, global.verbose) {
             (true, _) => Level::Error,
@@ -194,7 +194,7 @@ impl<S: tracing::Subscriber> Layer<S> for LogLayer {
         if !self.console.shows(level) {
             return;
         }
-        let mut fields = Fields::default();
+        let mut fields = LogFields::default();
         event.record(&mut fields);
         let mut text = fields.message;
         if !self.console.json {
@@ -210,12 +210,12 @@ impl<S: tracing::Subscriber> Layer<S> for LogLayer {
 
 /// The fields of a log event.
 #[derive(Default)]
-struct Fields {
+struct LogFields {
     message: String,
     others: Map<String, Value>,
 }
 
-impl Fields {
+impl LogFields {
     fn put(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
@@ -227,7 +227,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl Visit for LogFields {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         self.put(field, Value::String(format!("{value:?}")));
     }

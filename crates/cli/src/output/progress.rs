@@ -17,16 +17,16 @@ const LOG_EVERY: Duration = Duration::from_secs(30);
 /// What is known of a run so far.
 pub(crate) struct Progress {
     console: Console,
-    state: Mutex<State>,
+    state: Mutex<RunProgress>,
 }
 
 #[derive(Default)]
-struct State {
+struct RunProgress {
     started: bool,
-    tables: BTreeMap<&'static str, TableState>,
+    tables: BTreeMap<&'static str, TableProgress>,
 }
 
-struct TableState {
+struct TableProgress {
     bar: Option<ProgressBar>,
     since: Instant,
     slices: u64,
@@ -151,8 +151,8 @@ impl Progress {
     }
 
     /// The state of a table, which is about to change.
-    fn table<'a>(&self, state: &'a mut State, name: &'static str) -> &'a mut TableState {
-        let table = state.tables.entry(name).or_insert_with(|| TableState {
+    fn table<'a>(&self, state: &'a mut RunProgress, name: &'static str) -> &'a mut TableProgress {
+        let table = state.tables.entry(name).or_insert_with(|| TableProgress {
             bar: self.console.bars().map(|bars| {
                 let bar = bars.add(ProgressBar::new(0));
                 let template = "{spinner} {prefix}  {bar:10} {pos}/{len} slices  {wide_msg}";
@@ -196,13 +196,13 @@ impl Progress {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RunProgress> {
         // Counters are never half-changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl TableState {
+impl TableProgress {
     fn rate(&self) -> f64 {
         self.rows as f64 / self.since.elapsed().as_secs_f64().max(0.1)
     }

@@ -3,7 +3,7 @@
 use copilot_lake_writer::Remedy;
 
 /// What to do about a table that is not written.
-pub(crate) const fn remedy(remedy: Remedy) -> &'static str {
+pub(crate) const fn advice(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::Repair => "`copilot-lake extract --repair` reads again what is gone",
         Remedy::PurgeDeletionVectors => {

@@ -22,7 +22,7 @@ use crate::output::aligned::Aligned;
 const TERMINAL_ROWS: usize = 500;
 
 /// Where a result goes.
-pub(crate) enum Target {
+pub(crate) enum ResultTarget {
     /// The standard output.
     Stdout,
     /// A file, which gets its name when the result is complete.
@@ -30,35 +30,35 @@ pub(crate) enum Target {
 }
 
 /// A result while it is written.
-pub(crate) struct Output {
-    writer: Writer,
+pub(crate) struct ResultWriter {
+    writer: FormatWriter,
     /// The name under which the file is written, and the one that it gets.
     rename: Option<(PathBuf, PathBuf)>,
 }
 
-enum Writer {
-    Aligned(Aligned<Sink>),
-    Csv(Box<arrow::csv::Writer<Sink>>),
-    Json(arrow::json::Writer<Sink, LineDelimited>),
-    Parquet(Box<ArrowWriter<Sink>>),
+enum FormatWriter {
+    Aligned(Aligned<ResultSink>),
+    Csv(Box<arrow::csv::Writer<ResultSink>>),
+    Json(arrow::json::Writer<ResultSink, LineDelimited>),
+    Parquet(Box<ArrowWriter<ResultSink>>),
 }
 
-type Sink = BufWriter<Box<dyn Write + Send>>;
+type ResultSink = BufWriter<Box<dyn Write + Send>>;
 
-impl Output {
+impl ResultWriter {
     /// Begins a result with these columns. Without a format, a file's extension decides, else it is a table.
-    pub(crate) fn begin(target: Target, format: Option<Format>, schema: &SchemaRef) -> Result<Self> {
-        let terminal = matches!(target, Target::Stdout) && environment::stdout_is_terminal();
+    pub(crate) fn begin(target: ResultTarget, format: Option<Format>, schema: &SchemaRef) -> Result<Self> {
+        let terminal = matches!(target, ResultTarget::Stdout) && environment::stdout_is_terminal();
         let format = format.unwrap_or_else(|| match &target {
-            Target::Stdout => Format::Table,
-            Target::File(path) => of_extension(path),
+            ResultTarget::Stdout => Format::Table,
+            ResultTarget::File(path) => of_extension(path),
         });
         if terminal && format == Format::Parquet {
             return Err(usage("Parquet is not for a terminal").hint("name a file with `--output FILE`").into());
         }
         let (sink, rename): (Box<dyn Write + Send>, _) = match target {
-            Target::Stdout => (Box::new(std::io::stdout()), None),
-            Target::File(path) => {
+            ResultTarget::Stdout => (Box::new(std::io::stdout()), None),
+            ResultTarget::File(path) => {
                 let (file, rename) = create(&path).map_err(|error| {
                     usage(format!("cannot write `{}`: {}", path.display(), reason(&error)))
                         .hint("name a file in a directory that exists and can be written")
@@ -70,19 +70,19 @@ impl Output {
         let writer = match format {
             Format::Table => {
                 let limit = terminal.then(|| (environment::terminal_columns(), TERMINAL_ROWS));
-                Writer::Aligned(Aligned::new(sink, schema, limit))
+                FormatWriter::Aligned(Aligned::new(sink, schema, limit))
             }
             Format::Csv => {
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(sink);
                 // The header is there even if no row is.
                 writer.write(&RecordBatch::new_empty(schema.clone()))?;
-                Writer::Csv(Box::new(writer))
+                FormatWriter::Csv(Box::new(writer))
             }
-            Format::Json => Writer::Json(arrow::json::WriterBuilder::new().with_explicit_nulls(true).build(sink)),
+            Format::Json => FormatWriter::Json(arrow::json::WriterBuilder::new().with_explicit_nulls(true).build(sink)),
             Format::Parquet => {
                 let zstd = Compression::ZSTD(ZstdLevel::default());
                 let properties = WriterProperties::builder().set_compression(zstd).build();
-                Writer::Parquet(Box::new(ArrowWriter::try_new(sink, schema.clone(), Some(properties))?))
+                FormatWriter::Parquet(Box::new(ArrowWriter::try_new(sink, schema.clone(), Some(properties))?))
             }
         };
         Ok(Self { writer, rename })
@@ -91,10 +91,10 @@ impl Output {
     /// Writes rows; `false` when no more are wanted.
     pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
         match &mut self.writer {
-            Writer::Aligned(writer) => return writer.push(batch),
-            Writer::Csv(writer) => writer.write(batch)?,
-            Writer::Json(writer) => writer.write(batch)?,
-            Writer::Parquet(writer) => writer.write(batch)?,
+            FormatWriter::Aligned(writer) => return writer.push(batch),
+            FormatWriter::Csv(writer) => writer.write(batch)?,
+            FormatWriter::Json(writer) => writer.write(batch)?,
+            FormatWriter::Parquet(writer) => writer.write(batch)?,
         }
         Ok(true)
     }
@@ -102,13 +102,13 @@ impl Output {
     /// Ends the result; a file gets its name.
     pub(crate) fn finish(self) -> Result<()> {
         let mut sink = match self.writer {
-            Writer::Aligned(writer) => writer.finish()?,
-            Writer::Csv(writer) => writer.into_inner(),
-            Writer::Json(mut writer) => {
+            FormatWriter::Aligned(writer) => writer.finish()?,
+            FormatWriter::Csv(writer) => writer.into_inner(),
+            FormatWriter::Json(mut writer) => {
                 writer.finish()?;
                 writer.into_inner()
             }
-            Writer::Parquet(writer) => writer.into_inner()?,
+            FormatWriter::Parquet(writer) => writer.into_inner()?,
         };
         sink.flush()?;
         drop(sink);
@@ -162,7 +162,7 @@ mod tests {
     fn written(name: &str, batches: &[RecordBatch]) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
-        let mut output = Output::begin(Target::File(path.clone()), None, &batch().schema()).unwrap();
+        let mut output = ResultWriter::begin(ResultTarget::File(path.clone()), None, &batch().schema()).unwrap();
         for batch in batches {
             assert!(output.push(batch).unwrap());
         }

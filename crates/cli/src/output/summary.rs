@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::config::moment;
 use crate::config::text_file::reason;
-use crate::exit::{Code, Problem, usage};
+use crate::exit::{ExitCode, Problem, usage};
 use crate::output::console::{Console, Level};
 use crate::output::wording::{counted, grouped, seconds};
 
@@ -40,21 +40,21 @@ impl Summary {
     }
 
     /// Tells how the run ended. Returns the exit code: that of the problem, if there is one.
-    pub(crate) fn tell(&self, console: &Console, report: Option<&Report>, problem: Option<&Problem>) -> Code {
-        let mut code = problem.map_or(Code::Complete, |problem| problem.code);
+    pub(crate) fn report(&self, console: &Console, report: Option<&Report>, problem: Option<&Problem>) -> ExitCode {
+        let mut code = problem.map_or(ExitCode::Complete, |problem| problem.code);
         let object = self.object(report, problem);
         if let Some(file) = &self.file {
             let mut text = Value::Object(object.clone()).to_string();
             text.push('\n');
             if let Err(error) = std::fs::write(file, text) {
                 let problem = Problem::new(
-                    Code::Failed,
+                    ExitCode::Failed,
                     format!("cannot write the summary `{}`: {}", file.display(), reason(&error)),
                 )
                 .hint("what was extracted is in the lake; name another file with `--summary`");
                 console.problem(&problem);
                 // Who waits for the file must not take this for a complete run.
-                code = if code == Code::Complete { Code::Partial } else { code };
+                code = if code == ExitCode::Complete { ExitCode::Partial } else { code };
             }
         }
         if console.is_json() {
@@ -82,7 +82,7 @@ impl Summary {
         put("command", json!(self.command));
         put("started_at", json!(self.started_at.to_string()));
         put("finished_at", json!(moment::now().to_string()));
-        put("exit_code", json!(problem.map_or(Code::Complete, |problem| problem.code) as u8));
+        put("exit_code", json!(problem.map_or(ExitCode::Complete, |problem| problem.code) as u8));
         put("error", json!(problem.map(|problem| &problem.message)));
         put("hint", json!(problem.and_then(|problem| problem.hint.as_ref())));
         match report.map(serde_json::to_value) {
