@@ -42,13 +42,13 @@ pub(crate) struct Args {
 #[derive(clap::Args)]
 pub(crate) struct GlobalArgs {
     /// Configuration file [default: ./copilot-lake.toml if it exists].
-    #[arg(long, global = true, value_name = "FILE", help_heading = "GlobalArgs options")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) config: Option<PathBuf>,
     /// Where the lake is: a path or a URL.
-    #[arg(long, global = true, value_name = "URL", help_heading = "GlobalArgs options")]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
     pub(crate) lake: Option<String>,
     /// Set a configuration key; may be repeated.
-    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", help_heading = "GlobalArgs options")]
+    #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", help_heading = "Global options")]
     pub(crate) set: Vec<String>,
     /// Form of what goes to stderr: lines of text, or one JSON object per event.
     #[arg(
@@ -57,17 +57,17 @@ pub(crate) struct GlobalArgs {
         value_enum,
         default_value = "text",
         value_name = "FORM",
-        help_heading = "GlobalArgs options"
+        help_heading = "Global options"
     )]
     pub(crate) log: LogFormat,
     /// Only errors.
-    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "GlobalArgs options")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub(crate) quiet: bool,
     /// Say more: the effective configuration, and what is done; twice for even more.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "GlobalArgs options")]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub(crate) verbose: u8,
     /// No progress, neither drawn nor logged.
-    #[arg(long, global = true, help_heading = "GlobalArgs options")]
+    #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) no_progress: bool,
 }
 
@@ -84,6 +84,7 @@ pub(crate) enum LogFormat {
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Try everything without an account: extract from an emulated service on this machine.
+    #[cfg(feature = "demo")]
     Demo(DemoArgs),
     /// Test configuration, sign-in, permissions and lake, and say what to grant.
     Check(CheckArgs),
@@ -99,12 +100,14 @@ pub(crate) enum Command {
     /// The tables of the lake, or the columns of one, with documentation.
     Tables(TablesArgs),
     /// Run the emulated service alone, for trying and testing.
+    #[cfg(feature = "demo")]
     Emulator(EmulatorArgs),
     /// Print shell completions.
     Completions(CompletionsArgs),
 }
 
 /// Flags of `demo`.
+#[cfg(feature = "demo")]
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake demo --dir /tmp/demo-lake\n\n\
     Starts the emulator on a free port of this machine, extracts everything from it, says what was written and prints\n\
@@ -270,6 +273,7 @@ pub(crate) struct TablesArgs {
 }
 
 /// Flags of `emulator`.
+#[cfg(feature = "demo")]
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake emulator --listen 127.0.0.1:8400\n\n\
     Prints a configuration for `extract` and runs until Ctrl-C.")]

@@ -1,6 +1,4 @@
-//! Exit codes, and what a person is told when something goes wrong: the one place that maps errors to both.
-
-use std::fmt;
+//! Errors of every crate, mapped to an exit code, a message and a hint. The only place that does so.
 
 use copilot_lake_extractor::role;
 use copilot_lake_pipeline::{EndedEarly, Outcome, Report, StoppedTable, TableReport};
@@ -10,57 +8,7 @@ use copilot_lake_tables::{AI_INTERACTION, table};
 use crate::nearest::{is_near, nearest};
 use crate::output::remedy::advice;
 use crate::output::wording::counted;
-
-/// The exit codes of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ExitCode {
-    /// Everything asked for is done.
-    Complete = 0,
-    /// Nothing was done.
-    Failed = 1,
-    /// The command line or the configuration is wrong.
-    Usage = 2,
-    /// Some of it is done and kept; a rerun takes up the rest.
-    Partial = 3,
-    /// Another run holds the lake.
-    Held = 4,
-    /// Sign-in was refused, or a permission is missing for everything asked.
-    Refused = 5,
-}
-
-/// What went wrong and where, what to do next, and the exit code.
-#[derive(Debug)]
-pub(crate) struct Problem {
-    pub(crate) code: ExitCode,
-    pub(crate) message: String,
-    pub(crate) hint: Option<String>,
-}
-
-impl Problem {
-    /// A problem with that exit code.
-    pub(crate) fn new(code: ExitCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
-    }
-
-    /// Says what to do next.
-    pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
-        self.hint = Some(text.into());
-        self
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Problem {}
-
-/// Bad usage or configuration.
-pub(crate) fn usage(message: impl Into<String>) -> Problem {
-    Problem::new(ExitCode::Usage, message)
-}
+use crate::problem::{ExitCode, Problem};
 
 /// Whether the reader of stdout went away: no error, the output was simply enough.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
@@ -84,6 +32,10 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<
     if let Some(error) = error.downcast_ref::<copilot_lake_query::Error>() {
         return Some(of_query(error));
     }
+    #[cfg(feature = "demo")]
+    if error.is::<copilot_lake_emulator::Error>() {
+        return Some((ExitCode::Usage, Some("correct the scenario, or choose another `--listen`".to_owned())));
+    }
     let (code, hint) = if let Some(error) = error.downcast_ref::<copilot_lake_pipeline::Error>() {
         match error {
             copilot_lake_pipeline::Error::Lake(error) => of_lake(error),
@@ -102,8 +54,6 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<
         of_service(error)
     } else if let Some(error) = error.downcast_ref::<copilot_lake_writer::Error>() {
         of_lake(error)
-    } else if error.is::<copilot_lake_emulator::Error>() {
-        (ExitCode::Usage, "correct the scenario, or choose another `--listen`")
     } else {
         return None;
     };
@@ -186,19 +136,12 @@ fn of_lake(error: &copilot_lake_writer::Error) -> (ExitCode, &'static str) {
     }
 }
 
-/// What comes before the list of every column in a message of DataFusion.
-#[rustfmt::skip]
-const FIELDS: &str = ". Valid fields are ";
-
 #[cfg(feature = "query")]
 fn of_query(error: &copilot_lake_query::Error) -> (ExitCode, Option<String>) {
     match error {
-        copilot_lake_query::Error::Question(text) if text.contains(FIELDS) => {
+        copilot_lake_query::Error::ColumnNotFound { name, known } => {
             // DataFusion lists every column there is; the one that was meant is enough.
-            let (told, known) = text.split_once(FIELDS).unwrap_or_default();
-            let name = told.rsplit(' ').next().unwrap_or_default().replace('"', "");
-            let near = nearest(&name, known.split(", ").map(|name| name.trim_end_matches('.')));
-            let near = near.filter(|near| is_near(&name, near));
+            let near = nearest(name, known.iter().map(String::as_str)).filter(|near| is_near(name, near));
             let near = near.map(|near| format!("the nearest column is `{near}`; ")).unwrap_or_default();
             (ExitCode::Usage, Some(format!("{near}`copilot-lake tables TABLE` lists the columns of a table")))
         }
@@ -294,7 +237,7 @@ fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        let text = without_number(text.split(FIELDS).next().unwrap_or_default());
+        let text = without_number(&text);
         if line.contains(&text) {
             continue;
         }
@@ -312,40 +255,12 @@ fn without_number(text: &str) -> String {
     format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(')'))
 }
 
-/// What clap found, in the form of every other error; `None` when it is help or a version, to be printed as it is.
-pub(crate) fn of_clap(error: &clap::Error) -> Option<Problem> {
-    if !error.use_stderr() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return None;
-    }
-    let text = error.render().to_string();
-    let mut message = Vec::new();
-    let mut hint = None;
-    let mut command = "copilot-lake".to_owned();
-    for line in text.lines().map(str::trim) {
-        if let Some(usage) = line.strip_prefix("Usage: ") {
-            let words = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-']));
-            command = words.collect::<Vec<_>>().join(" ");
-        }
-        if line.starts_with("Usage:") || line.starts_with("For more information") {
-            break;
-        }
-        if let Some(tip) = line.strip_prefix("tip: ") {
-            hint.get_or_insert_with(|| tip.replace('\'', "`"));
-        } else if let Some(values) = line.strip_prefix("[possible values: ") {
-            hint.get_or_insert_with(|| format!("possible values: {}", values.trim_end_matches(']')));
-        } else if !line.is_empty() {
-            message.push(line.strip_prefix("error: ").unwrap_or(line).replace('\'', "`"));
-        }
-    }
-    let hint = hint.unwrap_or_else(|| format!("`{command} --help` shows the flags, with an example"));
-    Some(usage(message.join(" ")).hint(hint))
-}
-
 #[cfg(test)]
 mod tests {
     use anyhow::Context;
 
     use super::*;
+    use crate::problem::usage;
 
     #[test]
     fn a_problem_keeps_its_code_and_hint_below_context() {
@@ -366,33 +281,14 @@ mod tests {
     #[cfg(feature = "query")]
     #[test]
     fn an_unknown_column_names_the_nearest_one_only() {
-        let text = "No field named creatdon. Valid fields are t.createdon, t.modifiedon, t.week_start.";
-        let problem = problem(&copilot_lake_query::Error::Question(text.to_owned()).into());
+        let not_found = |name: &str| {
+            let known = ["t.createdon", "t.modifiedon", "t.week_start"].map(str::to_owned).into();
+            problem(&copilot_lake_query::Error::ColumnNotFound { name: name.to_owned(), known }.into())
+        };
+        let problem = not_found("creatdon");
         assert_eq!(problem.message, "the query cannot be run: No field named creatdon");
         assert!(problem.hint.unwrap().starts_with("the nearest column is `t.createdon`; "));
-        let text = "No field named nope. Valid fields are t.createdon, t.modifiedon, t.kind.";
-        let problem = super::problem(&copilot_lake_query::Error::Question(text.to_owned()).into());
-        assert!(problem.hint.unwrap().starts_with("`copilot-lake tables TABLE`"));
-    }
-
-    #[test]
-    fn a_wrong_flag_is_told_like_every_other_error() {
-        use clap::Parser;
-        let told = |args: &[&str]| {
-            let problem = of_clap(&crate::args::Args::try_parse_from(args).err().unwrap()).unwrap();
-            (problem.message, problem.hint.unwrap())
-        };
-        let (message, hint) = told(&["copilot-lake", "extract", "--fulll"]);
-        assert_eq!(message, "unexpected argument `--fulll` found");
-        assert!(hint.contains("`--full`"), "{hint}");
-        let (message, hint) = told(&["copilot-lake", "extract", "--since", "1d", "--full"]);
-        assert!(message.contains("`--full`"), "{message}");
-        assert_eq!(hint, "`copilot-lake extract --help` shows the flags, with an example");
-        let (message, hint) = told(&["copilot-lake", "--log", "xml", "tables"]);
-        assert!(
-            message.starts_with("invalid value `xml`") && hint == "possible values: text, json",
-            "{message} {hint}"
-        );
+        assert!(not_found("nope").hint.unwrap().starts_with("`copilot-lake tables TABLE`"));
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
-use crate::exit::{ExitCode, Problem};
 use crate::output::console::Console;
+use crate::problem::{ExitCode, Problem};
 
 /// Tells of a panic in one line. Its text is left out: it may hold what people wrote.
 pub(crate) fn report_to(console: &Console) {

@@ -1,6 +1,7 @@
 //! `copilot-lake`: flags, configuration, progress, exit codes, wording.
 
 mod args;
+mod command_line;
 mod commands;
 mod config;
 mod environment;
@@ -8,14 +9,15 @@ mod exit;
 mod fault;
 mod nearest;
 mod output;
+mod problem;
 mod signals;
 
 use anyhow::Result;
 use clap::Parser;
 
 use crate::args::{Args, Command};
-use crate::exit::ExitCode;
 use crate::output::console::Console;
+use crate::problem::ExitCode;
 
 /// Gives memory back that is no longer used; `.cargo/config.toml` says how fast and why.
 #[cfg(unix)]
@@ -39,7 +41,7 @@ fn main() -> std::process::ExitCode {
             problem.code
         }
     });
-    std::process::ExitCode::from(code as u8)
+    code.into()
 }
 
 fn run(args: Args, console: &Console) -> Result<ExitCode> {
@@ -54,6 +56,7 @@ fn run(args: Args, console: &Console) -> Result<ExitCode> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match command {
+            #[cfg(feature = "demo")]
             Command::Demo(args) => commands::demo::run_demo(args, &global, console).await,
             Command::Check(args) => commands::check::run_check(&args, global, console).await,
             Command::Plan(args) => commands::plan::run_plan(&args, global, console).await.map(|()| ExitCode::Complete),
@@ -63,6 +66,7 @@ fn run(args: Args, console: &Console) -> Result<ExitCode> {
             Command::Query(args) => {
                 commands::query::run_query(args, global, console).await.map(|()| ExitCode::Complete)
             }
+            #[cfg(feature = "demo")]
             Command::Emulator(args) => {
                 commands::emulator::run_emulator(args, console).await.map(|()| ExitCode::Complete)
             }
@@ -76,19 +80,15 @@ fn run(args: Args, console: &Console) -> Result<ExitCode> {
 
 /// Help and version on stdout; a wrong command line as every other error.
 fn refuse(error: &clap::Error) -> std::process::ExitCode {
-    match exit::of_clap(error) {
+    match command_line::problem(error) {
         Some(problem) => {
             Console::plain().problem(&problem);
-            std::process::ExitCode::from(problem.code as u8)
+            problem.code.into()
         }
         None => {
             // A reader that went away has read enough.
             let _ = error.print();
-            std::process::ExitCode::from(if error.use_stderr() {
-                ExitCode::Usage as u8
-            } else {
-                ExitCode::Complete as u8
-            })
+            if error.use_stderr() { ExitCode::Usage.into() } else { ExitCode::Complete.into() }
         }
     }
 }

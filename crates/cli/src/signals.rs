@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::exit::ExitCode;
 use crate::output::console::Console;
+use crate::problem::ExitCode;
 
 /// How long complete things have to be committed after the first signal.
 pub(crate) const GRACE: Duration = Duration::from_secs(20);

@@ -13,7 +13,7 @@ mod timezone;
 
 pub use duckdb::{DuckdbViews, duckdb_views};
 pub use error::Error;
-pub use session::{Rows, Session};
+pub use session::{ResultRows, Session};
 pub use shipped::{Parameter, QUERIES, Shipped, VIEWS, query};
 
 #[cfg(test)]

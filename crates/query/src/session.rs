@@ -31,14 +31,14 @@ pub struct Session {
 }
 
 /// An answer while it is being made: batches of these columns, in order.
-pub struct Rows {
+pub struct ResultRows {
     /// The columns of every batch.
     pub schema: SchemaRef,
     /// The batches. An error ends them.
     pub batches: BoxStream<'static, Result<RecordBatch, Error>>,
 }
 
-impl Rows {
+impl ResultRows {
     /// Waits for every batch.
     pub async fn collect(self) -> Result<Vec<RecordBatch>, Error> {
         self.batches.try_collect().await
@@ -103,11 +103,11 @@ impl Session {
     }
 
     /// The answer to one question while it is being made. Same text as [`Session::sql`].
-    pub async fn rows(&self, text: &str) -> Result<Rows, Error> {
+    pub async fn rows(&self, text: &str) -> Result<ResultRows, Error> {
         let plan = self.plan(text).await?;
         let stream = plan.execute_stream().await.map_err(|error| Error::planning(&error))?;
         let schema = stream.schema();
-        Ok(Rows { schema, batches: stream.map_err(|error| Error::running(&error)).boxed() })
+        Ok(ResultRows { schema, batches: stream.map_err(|error| Error::running(&error)).boxed() })
     }
 
     /// How the question would be answered: the physical plan as an indented tree, with the files that would be read.

@@ -7,10 +7,10 @@ use serde_json::{Map, Value, json};
 
 use crate::args::{CheckArgs, GlobalArgs};
 use crate::commands::extract;
-use crate::exit::{ExitCode, Problem};
 use crate::output::console::{Console, Level};
 use crate::output::remedy::advice;
 use crate::output::wording::{counted, listed};
+use crate::problem::{ExitCode, Problem};
 
 /// Runs `check`.
 pub(crate) async fn run_check(args: &CheckArgs, global: GlobalArgs, console: &Console) -> Result<ExitCode> {

@@ -12,12 +12,14 @@ use copilot_lake_writer::{Lake, LakeOptions};
 use crate::args::{DemoArgs, GlobalArgs};
 use crate::commands::extract;
 use crate::config::{Config, Sources, settings};
-use crate::exit::{self, ExitCode, usage};
+use crate::exit;
 use crate::output::console::Console;
 use crate::output::summary::Summary;
+use crate::output::table::aligned;
 use crate::output::wording::{bytes, counted, quoted, seconds};
+use crate::problem::{ExitCode, usage};
 
-/// Runs `demo`; tells itself how it ended.
+/// Runs `demo` and prints its summary.
 pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Console) -> Result<ExitCode> {
     let dir = args.dir.to_string_lossy().into_owned();
     check(&args.dir, global)?;
@@ -38,8 +40,8 @@ pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Cons
     }
     let lake = Lake::open(&dir, LakeOptions::default()).await?;
     console.info("");
-    for line in written(&lake).await? {
-        console.info(&line);
+    for line in written(&lake).await?.lines() {
+        console.info(line);
     }
     console.info(&format!("all of it in {}", seconds(clock.elapsed().as_secs_f64())));
     console.info("");
@@ -112,8 +114,7 @@ fn settings(dir: &str, emulator: &Emulator) -> Result<Settings> {
 }
 
 /// What the lake holds, a line per table.
-async fn written(lake: &Lake) -> Result<Vec<String>> {
-    let width = TABLES.iter().map(|table| table.name.len()).max().unwrap_or_default();
+async fn written(lake: &Lake) -> Result<String> {
     let mut lines = Vec::new();
     for table in TABLES {
         let files = lake.files(table).await?;
@@ -124,10 +125,9 @@ async fn written(lake: &Lake) -> Result<Vec<String>> {
         weeks.dedup();
         let weeks = if weeks.is_empty() { String::new() } else { counted(weeks.len() as u64, "week") };
         let files = counted(files.len() as u64, "file");
-        let rows = counted(rows, "row");
-        lines.push(format!("{:<width$}  {rows:>14}  {weeks:>8}  {files:>9}  {:>10}", table.name, bytes(size)));
+        lines.push([table.name.to_owned(), counted(rows, "row"), weeks, files, bytes(size)]);
     }
-    Ok(lines)
+    Ok(aligned(lines, &[1, 2, 3, 4]))
 }
 
 #[cfg(feature = "query")]

@@ -5,8 +5,8 @@ use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT
 use serde_json::{Map, json};
 
 use crate::args::EmulatorArgs;
-use crate::exit::usage;
 use crate::output::console::{Console, Level};
+use crate::problem::usage;
 use crate::signals;
 
 /// Runs `emulator` until a signal ends it.

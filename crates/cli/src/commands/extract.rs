@@ -8,10 +8,11 @@ use copilot_lake_tables::AI_INTERACTION;
 
 use crate::args::{ExtractArgs, GlobalArgs, SourceName};
 use crate::config::{Config, moment, settings};
-use crate::exit::{self, ExitCode, Problem, usage};
+use crate::exit;
 use crate::output::console::Console;
 use crate::output::progress::Progress;
 use crate::output::summary::Summary;
+use crate::problem::{ExitCode, Problem, usage};
 use crate::signals;
 
 /// Runs `extract`; tells itself how it ended, because the summary does.
@@ -92,10 +93,11 @@ pub(crate) fn run_settings(
             usage("`--source` and `--table` leave nothing to read of the services that are configured")
                 .hint("leave one of them out")
         } else {
-            usage("no service is configured").hint(
+            let demo = if cfg!(feature = "demo") { "; `copilot-lake demo` needs none" } else { "" };
+            usage("no service is configured").hint(format!(
                 "name the environment in `dataverse.url`, or whose history to read in `graph.users`, in \
-                 ./copilot-lake.toml or as COPILOT_LAKE_DATAVERSE__URL; `copilot-lake demo` needs none",
-            )
+                 ./copilot-lake.toml or as COPILOT_LAKE_DATAVERSE__URL{demo}"
+            ))
         };
         return Err(problem.into());
     }

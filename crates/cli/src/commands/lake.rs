@@ -7,7 +7,7 @@ use copilot_lake_tables::EXTRACTION_RUN;
 use copilot_lake_writer::{Lake, LakeOptions};
 
 use crate::config::{Config, settings};
-use crate::exit::{Problem, usage};
+use crate::problem::{Problem, usage};
 
 /// Opens the configured lake for reading; stops when there is none.
 pub(crate) async fn existing(config: &Config) -> Result<Lake> {
@@ -29,6 +29,7 @@ pub(crate) async fn open(url: &str, options: LakeOptions) -> Result<Lake> {
 }
 
 fn none(url: &str) -> Problem {
-    usage(format!("no lake at `{url}`"))
-        .hint("`copilot-lake extract` or `copilot-lake demo` makes one; `--lake` names another place")
+    let makers =
+        if cfg!(feature = "demo") { "`copilot-lake extract` or `copilot-lake demo`" } else { "`copilot-lake extract`" };
+    usage(format!("no lake at `{url}`")).hint(format!("{makers} makes one; `--lake` names another place"))
 }

@@ -5,7 +5,9 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+#[cfg(feature = "demo")]
 pub(crate) mod demo;
+#[cfg(feature = "demo")]
 pub(crate) mod emulator;
 pub(crate) mod extract;
 #[cfg(feature = "query")]

@@ -10,10 +10,11 @@ use futures::TryStreamExt;
 use crate::args::{DuckdbForm, GlobalArgs, QueryArgs};
 use crate::commands::lake;
 use crate::config::{Config, text_file};
-use crate::exit::usage;
 use crate::nearest::nearest;
 use crate::output::console::Console;
 use crate::output::result::{ResultTarget, ResultWriter};
+use crate::output::table::aligned;
+use crate::problem::usage;
 
 /// Runs `query`.
 pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Console) -> Result<()> {
@@ -119,13 +120,10 @@ fn params(args: &QueryArgs, shipped: Option<&'static Shipped>) -> Result<BTreeMa
 }
 
 fn list() -> String {
-    let width = QUERIES.iter().map(|query| query.name.len()).max().unwrap_or_default();
-    let mut text = String::new();
-    for query in QUERIES {
-        text.push_str(&format!("{:<width$}  {}\n", query.name, query.title()));
-        for parameter in query.parameters() {
-            text.push_str(&format!("{:<width$}  --param {}: {}\n", "", parameter.name, parameter.doc));
-        }
-    }
-    text
+    let lines = QUERIES.iter().flat_map(|query| {
+        let parameters = query.parameters();
+        let parameters = parameters.iter().map(|of| [String::new(), format!("--param {}: {}", of.name, of.doc)]);
+        std::iter::once([query.name.to_owned(), query.title().to_owned()]).chain(parameters).collect::<Vec<_>>()
+    });
+    aligned(lines, &[])
 }

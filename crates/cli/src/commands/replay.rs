@@ -6,10 +6,11 @@ use anyhow::Result;
 
 use crate::args::{GlobalArgs, ReplayArgs};
 use crate::config::{Config, settings};
-use crate::exit::{self, ExitCode};
+use crate::exit;
 use crate::output::console::Console;
 use crate::output::progress::Progress;
 use crate::output::summary::Summary;
+use crate::problem::ExitCode;
 use crate::signals;
 
 /// Runs `replay`; tells itself how it ended.

@@ -11,7 +11,7 @@ use super::layers::Layers;
 use super::setting::{Setting, SettingOrigin};
 use crate::args::GlobalArgs;
 use crate::environment::{self, Variable};
-use crate::exit::{Problem, usage};
+use crate::problem::{Problem, usage};
 
 /// The configuration file that is read when none is named and it exists.
 pub(crate) const DEFAULT_FILE: &str = "copilot-lake.toml";

@@ -10,7 +10,7 @@ use super::layers::Layers;
 use super::setting::SettingOrigin;
 use super::text_file;
 use super::value::{ConfigValue, ValueKind};
-use crate::exit::usage;
+use crate::problem::usage;
 
 /// Puts the file's values into the layers.
 ///

@@ -8,8 +8,8 @@ use super::key::{FREE_SECTIONS, KEYS, variable_name};
 use super::setting::{Setting, SettingOrigin};
 use super::value::{ConfigValue, ValueKind};
 use crate::environment::{self, Variable};
-use crate::exit::usage;
 use crate::nearest::{distance, nearest};
+use crate::problem::usage;
 
 /// The values as they are read: a later one replaces an earlier one.
 pub(super) struct Layers {

@@ -17,4 +17,6 @@ mod tests;
 pub(crate) mod text_file;
 mod value;
 
-pub(crate) use effective::{Config, Sources};
+pub(crate) use effective::Config;
+#[cfg(any(feature = "demo", test))]
+pub(crate) use effective::Sources;

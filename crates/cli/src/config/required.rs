@@ -9,7 +9,7 @@ use super::effective::Config;
 use super::key::{ConfigKey, variable_name};
 use super::setting::Setting;
 use super::value::ConfigValue;
-use crate::exit::{Problem, usage};
+use crate::problem::{Problem, usage};
 
 pub(super) fn text(config: &Config, section: &str, key: &ConfigKey) -> Result<String, Problem> {
     match config.setting_in(section, key) {

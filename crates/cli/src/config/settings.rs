@@ -16,8 +16,8 @@ use super::required::{duration, list, missing, moment, text, url};
 use super::setting::{Setting, SettingOrigin};
 use super::value::ConfigValue;
 use super::{sign_in, text_file};
-use crate::exit::{Problem, usage};
 use crate::nearest::nearest;
+use crate::problem::{Problem, usage};
 
 /// The sections of the sign-in to each service.
 const DATAVERSE_AUTH: &str = "dataverse.auth";

@@ -15,7 +15,7 @@ use super::setting::Setting;
 use super::text_file;
 use super::value::ConfigValue;
 use crate::environment;
-use crate::exit::usage;
+use crate::problem::usage;
 
 /// The identity for a service: what its own section says, else `[auth]`.
 pub(super) fn auth(config: &Config, section: &str) -> Result<Auth> {

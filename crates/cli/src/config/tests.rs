@@ -13,7 +13,8 @@ use super::key::{
 use super::setting::SettingOrigin;
 use super::value::ConfigValue;
 use crate::environment::Variable;
-use crate::exit::problem;
+use crate::exit;
+use crate::problem::Problem;
 
 fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -36,8 +37,8 @@ fn load(text: &str) -> Result<Config> {
 fn complaint(text: &str) -> (String, String) {
     let (_dir, path) = file(text);
     let error = Config::load(Sources { file: Some(path.clone()), ..Sources::default() }).err().unwrap();
-    let problem = problem(&error);
-    assert_eq!(problem.code, crate::exit::ExitCode::Usage);
+    let problem = exit::problem(&error);
+    assert_eq!(problem.code, crate::problem::ExitCode::Usage);
     (problem.message.replace(path.to_str().unwrap(), "lake.toml"), problem.hint.unwrap())
 }
 
@@ -54,7 +55,7 @@ fn a_file_that_an_editor_of_windows_saved_is_read_or_said_to_be_utf_16() {
     let utf_16: Vec<u8> = "\u{feff}[lake]\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     std::fs::write(&path, utf_16).unwrap();
     let error = Config::load(Sources { file: Some(path.clone()), ..Sources::default() }).err().unwrap();
-    let Problem { message, hint, .. } = problem(&error);
+    let Problem { message, hint, .. } = exit::problem(&error);
     assert_eq!(message, format!("the configuration file `{}` is UTF-16", path.display()));
     assert!(hint.unwrap().starts_with("save it as UTF-8: in Notepad"));
 }
@@ -102,7 +103,7 @@ fn unknown_keys_name_the_nearest_and_the_place() {
 
     let sources =
         Sources { variables: vec![variable("COPILOT_LAKE_AUTH_CLIENT_SECRET", "s3cret")], ..Sources::default() };
-    let problem = problem(&Config::load(sources).err().unwrap());
+    let problem = exit::problem(&Config::load(sources).err().unwrap());
     assert_eq!(problem.message, "unknown key in the environment variable `COPILOT_LAKE_AUTH_CLIENT_SECRET`");
     assert!(problem.hint.unwrap().contains("`COPILOT_LAKE_AUTH__CLIENT_SECRET`"));
 
@@ -113,7 +114,7 @@ fn unknown_keys_name_the_nearest_and_the_place() {
     assert!(Config::load(sources).is_ok());
 
     let sources = Sources { set: vec!["lake.bogus=s3cret".to_owned()], ..Sources::default() };
-    let message = problem(&Config::load(sources).err().unwrap()).message;
+    let message = exit::problem(&Config::load(sources).err().unwrap()).message;
     assert_eq!(message, "unknown key `lake.bogus`, --set");
 }
 

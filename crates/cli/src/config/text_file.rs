@@ -4,7 +4,7 @@ use std::path::Path;
 
 use copilot_lake_extractor::{NotText, text_of};
 
-use crate::exit::{Problem, usage};
+use crate::problem::{Problem, usage};
 
 /// What to do with a file that is not UTF-8.
 const SAVE_AS_UTF_8: &str =

@@ -15,7 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::args::{GlobalArgs, LogFormat};
 use crate::config::moment;
 use crate::environment;
-use crate::exit::Problem;
+use crate::problem::Problem;
 
 /// How much a message matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

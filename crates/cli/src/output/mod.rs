@@ -10,4 +10,5 @@ pub(crate) mod remedy;
 #[cfg(feature = "query")]
 pub(crate) mod result;
 pub(crate) mod summary;
+pub(crate) mod table;
 pub(crate) mod wording;

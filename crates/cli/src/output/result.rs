@@ -15,8 +15,8 @@ use parquet::file::properties::WriterProperties;
 use crate::args::Format;
 use crate::config::text_file::reason;
 use crate::environment;
-use crate::exit::usage;
 use crate::output::aligned::Aligned;
+use crate::problem::usage;
 
 /// Rows that a terminal gets; who wants more wants them in a file.
 const TERMINAL_ROWS: usize = 500;

@@ -9,9 +9,9 @@ use serde_json::{Map, Value, json};
 
 use crate::config::moment;
 use crate::config::text_file::reason;
-use crate::exit::{ExitCode, Problem, usage};
 use crate::output::console::{Console, Level};
 use crate::output::wording::{counted, grouped, seconds};
+use crate::problem::{ExitCode, Problem, usage};
 
 /// What is told at the end of a run.
 pub(crate) struct Summary {

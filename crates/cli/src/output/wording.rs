@@ -29,6 +29,7 @@ pub(crate) fn listed(names: &[&str]) -> String {
 }
 
 /// A path as a shell takes it: in quotes where it has more than plain characters.
+#[cfg(any(feature = "demo", test))]
 pub(crate) fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '%' | '+' | ':' | '\\');
     if !path.is_empty() && path.chars().all(plain) {
@@ -38,6 +39,7 @@ pub(crate) fn quoted(path: &str) -> String {
 }
 
 /// Bytes in the unit in which they have one to four digits.
+#[cfg(any(feature = "demo", test))]
 pub(crate) fn bytes(number: u64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
     let mut value = number as f64;
