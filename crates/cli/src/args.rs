@@ -50,7 +50,7 @@ pub(crate) struct GlobalArgs {
     /// Set a configuration key; may be repeated.
     #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", help_heading = "Global options")]
     pub(crate) set: Vec<String>,
-    /// Form of what goes to stderr: lines of text, or one JSON object per event.
+    /// Format of messages on stderr: lines of text, or one JSON object per event.
     #[arg(
         long,
         global = true,
@@ -60,18 +60,18 @@ pub(crate) struct GlobalArgs {
         help_heading = "Global options"
     )]
     pub(crate) log: LogFormat,
-    /// Only errors.
+    /// Print errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub(crate) quiet: bool,
-    /// Say more: the effective configuration, and what is done; twice for even more.
+    /// Print more, such as the effective configuration; repeat for even more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub(crate) verbose: u8,
-    /// No progress, neither drawn nor logged.
+    /// Neither draw nor log progress.
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) no_progress: bool,
 }
 
-/// The form of messages.
+/// The format of messages on stderr.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// Lines for people.
@@ -80,24 +80,24 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Try everything without an account: extract from an emulated service on this machine.
     #[cfg(feature = "demo")]
     Demo(DemoArgs),
-    /// Test configuration, sign-in, permissions and lake, and say what to grant.
+    /// Test configuration, sign-in, permissions and lake, and say what is missing.
     Check(CheckArgs),
-    /// Say what `extract` would fetch, with calls and hours; changes nothing.
+    /// Estimate what `extract` would fetch, in calls and hours; changes nothing.
     Plan(PlanArgs),
     /// Extract what is missing since the last run.
     Extract(ExtractArgs),
     /// Decode archived pages again into the lake, without calling a service.
     Replay(ReplayArgs),
-    /// Ask the lake: a shipped query or any SQL.
+    /// Query the lake: a shipped query or any SQL.
     #[cfg(feature = "query")]
     Query(QueryArgs),
-    /// The tables of the lake, or the columns of one, with documentation.
+    /// Describe the tables of the lake, or the columns of one.
     Tables(TablesArgs),
     /// Run the emulated service alone, for trying and testing.
     #[cfg(feature = "demo")]
@@ -133,10 +133,10 @@ pub(crate) struct ExtractArgs {
     /// Only this table; may be repeated [default: dataverse.tables].
     #[arg(long, value_name = "TABLE")]
     pub(crate) table: Vec<String>,
-    /// Read again what was created since then: a UTC date, an instant or an age such as `7d`.
+    /// Read again what was created since this time: a UTC date, an instant or an age such as `7d`.
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
-    /// Read again what was created before then.
+    /// Read again what was created before this time.
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
     /// Read everything again.
@@ -145,7 +145,7 @@ pub(crate) struct ExtractArgs {
     /// Read again what the lake has lost: tables and files that are gone, and what is made from them.
     #[arg(long, conflicts_with_all = ["since", "until"])]
     pub(crate) repair: bool,
-    /// Start nothing after it: a duration such as `2h`, or a UTC clock time such as `06:00`.
+    /// Start no new slice after this time: a duration such as `2h`, or a UTC clock time such as `06:00`.
     #[arg(long, value_name = "TIME")]
     pub(crate) deadline: Option<String>,
     /// Write one JSON object about the run to this file, whatever the exit code.
@@ -174,7 +174,7 @@ pub(crate) struct PlanArgs {
     /// Only this table; may be repeated [default: dataverse.tables].
     #[arg(long, value_name = "TABLE")]
     pub(crate) table: Vec<String>,
-    /// As if everything were read again.
+    /// Estimate a run that reads everything again.
     #[arg(long)]
     pub(crate) full: bool,
 }
@@ -223,19 +223,19 @@ pub(crate) struct QueryArgs {
     /// Set a parameter of the query; may be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) param: Vec<String>,
-    /// Form of the result [default: that of the output file's extension, else table].
+    /// Format of the result [default: by the output file's extension, else table].
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
     /// Write the result to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Print how the query would be run.
+    /// Print the query plan instead of running the query.
     #[arg(long)]
     pub(crate) explain: bool,
     /// List the shipped queries.
     #[arg(long)]
     pub(crate) list: bool,
-    /// Print the lake's tables and the shipped views for DuckDB: over the files of this moment, or over the log.
+    /// Print the lake's tables and the shipped views for DuckDB: over the current files, or over the log.
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "files")]
     pub(crate) duckdb_views: Option<DuckdbForm>,
 }
@@ -250,7 +250,7 @@ pub(crate) enum DuckdbForm {
     Delta,
 }
 
-/// The form of a result.
+/// The format of a result.
 #[cfg(feature = "query")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {

@@ -10,13 +10,13 @@ use crate::output::remedy::advice;
 use crate::output::wording::counted;
 use crate::problem::{ExitCode, Problem};
 
-/// Whether the reader of stdout went away: no error, the output was simply enough.
+/// Whether the reader of stdout closed the pipe: not an error, it has seen enough.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(broken))
 }
 
-/// What to tell about an error, on one line, and how to exit.
+/// The problem to report for an error: its causes on one line, a hint and the exit code.
 pub(crate) fn problem(error: &anyhow::Error) -> Problem {
     let found = error.chain().find_map(known);
     let (code, hint) = found.unwrap_or((ExitCode::Failed, None));
@@ -161,7 +161,7 @@ fn of_query(error: &copilot_lake_query::Error) -> (ExitCode, Option<String>) {
     }
 }
 
-/// What a run's report says that its caller must know; `None` when the run is complete.
+/// The problem with a run, by its report; `None` if the run is complete.
 pub(crate) fn of_report(report: &Report) -> Option<Problem> {
     let of_users = |table: &&TableReport| table.table == AI_INTERACTION.name;
     let users = report.tables.iter().find(of_users);
@@ -187,7 +187,7 @@ pub(crate) fn of_report(report: &Report) -> Option<Problem> {
     }
 }
 
-/// What is missing of a run that did some of it.
+/// The problem with a run that did some of its work.
 fn partial(report: &Report, users_skipped: u64) -> Problem {
     let (failed, payloads) = (report.total(|table| table.slices_failed), report.total(|table| table.payloads_failed));
     let mut parts = Vec::new();
@@ -202,7 +202,7 @@ fn partial(report: &Report, users_skipped: u64) -> Problem {
     if let Some(of_table) = report.stopped_tables.iter().find_map(|of| of.error.remedy()) {
         advice(of_table).clone_into(&mut hint);
     }
-    // They are told already.
+    // Those of stopped tables are named above.
     let failed = failed.saturating_sub(report.stopped_tables.len() as u64);
     let counts = [(failed, "slice"), (payloads, "payload")].into_iter().filter(|(count, _)| *count > 0);
     let counts: Vec<_> = counts.map(|(count, what)| counted(count, what)).collect();
@@ -225,14 +225,14 @@ fn partial(report: &Report, users_skipped: u64) -> Problem {
     Problem::new(ExitCode::Partial, told).hint(hint)
 }
 
-/// The first of the reasons that tables tell.
+/// The first of the reasons in the tables' reports.
 fn first_reason(report: &Report) -> String {
     let is_stopped = |table: &&TableReport| report.stopped_tables.iter().any(|stopped| stopped.table == table.table);
     let first = |table: &TableReport| Some(format!(": {}, {}", table.reasons.first()?, table.table));
     report.tables.iter().filter(|table| !is_stopped(table)).find_map(first).unwrap_or_default()
 }
 
-/// The chain of causes on one line, each said once.
+/// The chain of causes on one line, without repetition.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
@@ -249,7 +249,7 @@ fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
-/// The operating system's words without its number.
+/// The operating system's message without its error number.
 fn without_number(text: &str) -> String {
     let Some((before, after)) = text.split_once(" (os error ") else { return text.to_owned() };
     format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(')'))

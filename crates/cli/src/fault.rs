@@ -1,11 +1,11 @@
-//! Faults of the program itself: told like every other error, without what was being worked on.
+//! Panics, reported like every other error but without their message, which may quote user data.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
 use crate::output::console::Console;
 use crate::problem::{ExitCode, Problem};
 
-/// Tells of a panic in one line. Its text is left out: it may hold what people wrote.
+/// Reports panics to the console in one line each, by their location only.
 pub(crate) fn report_to(console: &Console) {
     let console = console.clone();
     set_hook(Box::new(move |panic| {
@@ -16,7 +16,7 @@ pub(crate) fn report_to(console: &Console) {
     }));
 }
 
-/// Runs the program; a panic, already told, is a failure.
+/// Runs the program; a panic, which was already reported, is a failure.
 pub(crate) fn catch(run: impl FnOnce() -> ExitCode) -> ExitCode {
     catch_unwind(AssertUnwindSafe(run)).unwrap_or(ExitCode::Failed)
 }

@@ -19,7 +19,7 @@ use crate::args::{Args, Command};
 use crate::output::console::Console;
 use crate::problem::ExitCode;
 
-/// Gives memory back that is no longer used; `.cargo/config.toml` says how fast and why.
+/// Returns unused memory to the system; `.cargo/config.toml` says how fast and why.
 #[cfg(unix)]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
@@ -73,12 +73,12 @@ fn run(args: Args, console: &Console) -> Result<ExitCode> {
             Command::Tables(_) | Command::Completions(_) => Ok(ExitCode::Complete),
         }
     });
-    // Work that was given up may still sit in a thread; the process does not wait for it.
+    // Abandoned work may still occupy a thread; the process does not wait for it.
     runtime.shutdown_background();
     result
 }
 
-/// Help and version on stdout; a wrong command line as every other error.
+/// Prints help and version on stdout, and reports a wrong command line like every other error.
 fn refuse(error: &clap::Error) -> std::process::ExitCode {
     match command_line::problem(error) {
         Some(problem) => {
@@ -86,7 +86,7 @@ fn refuse(error: &clap::Error) -> std::process::ExitCode {
             problem.code.into()
         }
         None => {
-            // A reader that went away has read enough.
+            // A closed pipe is no error: the reader has seen enough.
             let _ = error.print();
             if error.use_stderr() { ExitCode::Usage.into() } else { ExitCode::Complete.into() }
         }

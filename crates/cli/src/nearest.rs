@@ -1,4 +1,4 @@
-//! The nearest known name to one that is not known.
+//! The known name that is nearest to an unknown one.
 
 /// The candidate that a person most likely meant; `None` only when there are none.
 ///
@@ -8,7 +8,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     known.into_iter().min_by_key(|candidate| (score(candidate), distance(name, candidate), candidate.len()))
 }
 
-/// Whether one is likely a slip of the keyboard for the other, by their last parts.
+/// Whether one is likely a typing error for the other, by their last parts.
 #[cfg(feature = "query")]
 pub(crate) fn is_near(name: &str, other: &str) -> bool {
     distance(last(name), last(other)) <= 1 + last(name).len() / 4

@@ -2,20 +2,20 @@
 
 use std::fmt;
 
-/// The exit codes of the contract.
+/// The exit codes of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExitCode {
-    /// Everything asked for is done.
+    /// Everything requested is done.
     Complete = 0,
     /// Nothing was done.
     Failed = 1,
     /// The command line or the configuration is wrong.
     Usage = 2,
-    /// Some of it is done and kept; a rerun takes up the rest.
+    /// Some of it is done and kept; a rerun resumes.
     Partial = 3,
     /// Another run holds the lake.
     Held = 4,
-    /// Sign-in was refused, or a permission is missing for everything asked.
+    /// Sign-in was refused, or a permission is missing for everything requested.
     Refused = 5,
 }
 
@@ -39,7 +39,7 @@ impl Problem {
         Self { code, message: message.into(), hint: None }
     }
 
-    /// Says what to do next.
+    /// Adds what to do next.
     pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
         self.hint = Some(text.into());
         self

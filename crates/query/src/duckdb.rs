@@ -10,19 +10,19 @@ use url::Url;
 use crate::error::{Error, is_of_table};
 use crate::shipped::VIEWS;
 
-/// The variable that says where the lake is.
+/// The DuckDB variable that holds the location of the lake.
 const PLACE: &str = "copilot_lake";
 
 /// How the views of a DuckDB script find the files of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DuckdbViews {
-    /// By a list in the script: what the log named when it was made.
+    /// By a list in the script: the files in the log when it was made.
     Files,
     /// By the log itself, with DuckDB's extension `delta`.
     Delta,
 }
 
-/// What a script knows of a table.
+/// How a script reads a table.
 pub(crate) enum Reach {
     /// These files, by their paths within the lake.
     Files(Vec<String>),
@@ -53,7 +53,7 @@ pub async fn duckdb_views(lake: &Lake, views: DuckdbViews) -> Result<String, Err
     Ok(script(&location(lake.url()), views, &tables))
 }
 
-/// The script for a lake at that place.
+/// The script for a lake at that location.
 pub(crate) fn script(place: &str, views: DuckdbViews, tables: &[(&'static Table, Reach)]) -> String {
     let mut text = String::from(match views {
         DuckdbViews::Files => {
@@ -142,7 +142,7 @@ fn duckdb_type(ty: &DataType) -> String {
     }
 }
 
-/// The lake's place as DuckDB writes it: a path for a local one.
+/// The lake's location as DuckDB writes it: a path if it is local.
 pub(crate) fn location(url: &Url) -> String {
     let place = match url.to_file_path() {
         Ok(path) if url.scheme() == "file" => path.to_string_lossy().into_owned(),

@@ -1,4 +1,4 @@
-//! What can go wrong when a question is asked of the lake.
+//! Errors of queries.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use copilot_lake_writer::Remedy;
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 
-/// Why a question got no answer, by what the caller does next.
+/// Why a query failed, by what the caller does next.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The text or a parameter is wrong: it cannot be planned, or a value in it cannot be read. Correct the question.
+    /// The text or a parameter is wrong: it cannot be planned, or a value in it is invalid. Correct the query.
     #[error("the query cannot be run: {0}")]
     Question(String),
     /// The text names a column that no table of it has. Correct the name.
@@ -23,15 +23,15 @@ pub enum Error {
     /// The lake could not be opened, or its log could not be read.
     #[error(transparent)]
     Lake(#[from] copilot_lake_writer::Error),
-    /// A table that the question is about cannot be read; others can.
+    /// A table of the query cannot be read; others can.
     #[error("{reason}")]
     Table {
         /// Which one, and why.
         reason: String,
-        /// What helps.
+        /// What to do about it.
         remedy: Option<Remedy>,
     },
-    /// Reading or computing failed while the answer was made: a file is gone or damaged, or memory ran out.
+    /// Reading or computing failed while the query ran: a file is gone or damaged, or memory ran out.
     #[error("the query failed: {0}")]
     Run(String),
 }
@@ -73,7 +73,7 @@ impl Error {
         None
     }
 
-    /// An error from the run. Whose fault it is shows only in its kind.
+    /// An error from running the query. Only its kind tells a wrong query from a failure.
     pub(crate) fn running(error: &DataFusionError) -> Self {
         if let Some(error) = Self::of_table(error) {
             return error;

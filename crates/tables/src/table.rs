@@ -16,7 +16,7 @@ pub enum Source {
         /// Kept in Cosmos DB: partitioned, no order by several columns.
         elastic: bool,
     },
-    /// Rows of Dataverse that rows of its other tables name: fetched by id, a few columns under names of our own.
+    /// Rows of Dataverse that other rows refer to: fetched by id, a few columns under names of our own.
     Dimension {
         /// The name in URLs.
         entity_set: &'static str,
@@ -110,12 +110,12 @@ impl Table {
         }
     }
 
-    /// The columns that name a person and nothing else: ids in `systemuser`.
+    /// The columns that refer to a person and nothing else: ids in `systemuser`.
     pub fn people(&self) -> impl Iterator<Item = &'static Column> {
         self.columns.iter().filter(|column| matches!(column.ty, Type::Lookup(["systemuser"])))
     }
 
-    /// The name that `source` columns of the bookkeeping tables give its service.
+    /// The name of its service in the `source` columns of the bookkeeping tables.
     pub fn source_name(&self) -> &'static str {
         match self.source {
             Source::Dataverse { .. } | Source::Dimension { .. } => "dataverse",
@@ -124,7 +124,7 @@ impl Table {
         }
     }
 
-    /// Whether runs read it slice by slice because somebody asks for it: others come with those.
+    /// Whether runs read it slice by slice; the rows of other tables come with those.
     pub fn is_sliced(&self) -> bool {
         matches!(self.source, Source::Dataverse { .. } | Source::Graph { sliced: true })
     }
@@ -134,7 +134,7 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The columns whose bytes are fetched apart.
+    /// The File columns, whose bytes are fetched separately.
     pub fn files(&self) -> impl Iterator<Item = &'static Column> {
         self.columns.iter().filter(|column| matches!(column.ty, Type::File))
     }

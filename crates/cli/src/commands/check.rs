@@ -23,7 +23,7 @@ pub(crate) async fn run_check(args: &CheckArgs, global: GlobalArgs, console: &Co
         console.info("ok");
         return Ok(ExitCode::Complete);
     }
-    // Of what is extracted: people's names do not make up for it.
+    // Readable names of people do not make up for tables that cannot be read.
     let is_extracted = |finding: &&Finding| table(finding) != Some(SYSTEM_USER.name);
     let readable = |finding: &Finding| {
         matches!(
@@ -53,7 +53,7 @@ pub(crate) async fn run_check(args: &CheckArgs, global: GlobalArgs, console: &Co
     Err(problem.hint("mend what is named above, then run `copilot-lake check` again").into())
 }
 
-/// Says what was found.
+/// Prints a finding.
 fn report_finding(console: &Console, finding: &Finding) {
     let (level, text) = words(finding);
     let mut fields = Map::new();
@@ -93,7 +93,7 @@ fn privilege(name: &str) -> String {
     copilot_lake_tables::table(name).map(copilot_lake_tables::Table::read_privilege).unwrap_or_default()
 }
 
-/// What a finding says, and what to do about it.
+/// A finding in words, with what to do about it.
 fn words(finding: &Finding) -> (Level, String) {
     match finding {
         Finding::SignedIn { user_id, organization_id } => {

@@ -53,7 +53,7 @@ pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Cons
     Ok(code)
 }
 
-/// Stops before anything is made in a place that is somebody else's.
+/// Refuses flags that have no meaning here, and a directory that holds something other than a lake.
 fn check(dir: &Path, global: &GlobalArgs) -> Result<()> {
     let flag = if global.lake.is_some() {
         "--lake"
@@ -141,7 +141,7 @@ async fn show_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
     let session = Session::open(lake, &std::collections::BTreeMap::new()).await?;
     let mut sql = rates.sql.to_owned();
     if crate::environment::stdout_is_terminal() {
-        // Every week would push what was written off the screen.
+        // All weeks would scroll the list of tables off the screen.
         let all = sql.trim_end().trim_end_matches(';');
         sql = format!(
             "WITH rates AS (\n{all}\n) SELECT * FROM rates WHERE week_start = (SELECT max(week_start) FROM rates) ORDER BY scenario"

@@ -15,7 +15,7 @@ use crate::output::summary::Summary;
 use crate::problem::{ExitCode, Problem, usage};
 use crate::signals;
 
-/// Runs `extract`; tells itself how it ended, because the summary does.
+/// Runs `extract` and prints its summary, whether it succeeds or fails.
 pub(crate) async fn run_extract(args: ExtractArgs, global: GlobalArgs, console: &Console) -> ExitCode {
     let mut summary = Summary::new("extract", args.summary.clone());
     let result = match summary.check().and_then(|()| settings(&args, global, console)) {
@@ -41,7 +41,7 @@ pub(crate) async fn run_until_stopped(settings: Settings, console: &Console) -> 
         }
         console.warning("stopping: what is complete is committed, within 20 s; Ctrl-C again stops at once");
         signals::exit_at_the_next(console);
-        // The receiver is gone only when the run is over.
+        // Sending fails only if the run has already ended.
         let _ = stop.send(true);
         tokio::time::sleep(signals::GRACE).await;
         Problem::new(ExitCode::Partial, "stopped by a signal; what was not complete by then is not in the lake")
@@ -60,7 +60,7 @@ fn settings(args: &ExtractArgs, global: GlobalArgs, console: &Console) -> Result
     run_settings("extract", (&args.source, &args.table), request, global, console)
 }
 
-/// What the configuration says that a command is to do, with these services and tables when some are named.
+/// The settings of a run, limited to these services and tables where any are named.
 pub(crate) fn run_settings(
     command: &'static str,
     (sources, tables): (&[SourceName], &[String]),

@@ -21,7 +21,7 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
     if args.list {
         return Ok(std::io::stdout().lock().write_all(list().as_bytes())?);
     }
-    // What can be wrong without a lake is said first.
+    // Mistakes that show without a lake are reported before it is opened.
     let question = question(&args)?;
     let params = params(&args, question.shipped)?;
     let lake = lake::existing(&Config::from_flags(global)?).await?;
@@ -45,7 +45,7 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
     Ok(())
 }
 
-/// Writes the answer to a question as it is made; returns how many rows were written.
+/// Writes a query's result as it is computed. Returns the number of rows written.
 pub(crate) async fn print(
     session: &Session,
     sql: &str,
@@ -65,7 +65,7 @@ pub(crate) async fn print(
     Ok(count)
 }
 
-/// What is asked.
+/// The query to run.
 struct Question {
     sql: String,
     shipped: Option<&'static Shipped>,

@@ -13,7 +13,7 @@ use crate::output::summary::Summary;
 use crate::problem::ExitCode;
 use crate::signals;
 
-/// Runs `replay`; tells itself how it ended.
+/// Runs `replay` and prints its summary.
 pub(crate) async fn run_replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> ExitCode {
     let summary = Summary::new("replay", None);
     match replay(args, global, console).await {
@@ -34,7 +34,7 @@ async fn replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> Resu
         signals::stop_requested().await;
         console.warning("stopping after the slice at hand; Ctrl-C again stops at once");
         signals::exit_at_the_next(console);
-        // The receiver is gone only when the replay is over.
+        // Sending fails only if the replay has already ended.
         let _ = stop.send(true);
         std::future::pending::<()>().await;
     };

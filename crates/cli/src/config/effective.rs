@@ -1,4 +1,4 @@
-//! The effective configuration: what flags, environment, file and defaults say together, and which of them said it.
+//! The effective configuration: flags, environment, file and defaults combined, with the origin of every value.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::args::GlobalArgs;
 use crate::environment::{self, Variable};
 use crate::problem::{Problem, usage};
 
-/// The configuration file that is read when none is named and it exists.
+/// The configuration file that is read if none is named and it exists.
 pub(crate) const DEFAULT_FILE: &str = "copilot-lake.toml";
 
-/// What is read: in the order of rising precedence.
+/// The sources of the configuration, in order of rising precedence.
 #[derive(Default)]
 pub(crate) struct Sources {
     /// A file.
@@ -36,8 +36,8 @@ pub(crate) struct Config {
 }
 
 impl Config {
-    /// What the flags, the environment and the file of this process say: that of `--config`, else
-    /// `./copilot-lake.toml`, when it exists.
+    /// Reads the flags, the environment of this process and the file: that of `--config`, else
+    /// `./copilot-lake.toml` if it exists.
     pub(crate) fn from_flags(global: GlobalArgs) -> Result<Self> {
         let usual = Path::new(DEFAULT_FILE);
         Self::load(Sources {
@@ -48,7 +48,7 @@ impl Config {
         })
     }
 
-    /// Reads every source; the first wrong thing is the error.
+    /// Reads every source; fails at the first mistake.
     pub(crate) fn load(sources: Sources) -> Result<Self> {
         let mut layers = Layers::new();
         if let Some(path) = &sources.file {
@@ -66,29 +66,29 @@ impl Config {
         Ok(Self { settings: layers.settings, sections: layers.sections })
     }
 
-    /// Whether anybody mentions the section.
+    /// Whether any source mentions the section.
     pub(crate) fn mentions(&self, section: &str) -> bool {
         let below = format!("{section}.");
         self.sections.contains(section) || self.settings.keys().any(|name| name.starts_with(&below))
     }
 
-    /// What is said of a key in a section; of `[x.auth]`, else in `[auth]`; else its default.
+    /// The setting of a key in a section, else in the key's first section (`[auth]` for `[x.auth]`), else its default.
     pub(crate) fn setting_in(&self, section: &str, key: &ConfigKey) -> Option<Setting> {
         let said = self.setting_only_in(section, key);
         said.or_else(|| self.setting_only_in(key.sections[0], key)).cloned().or_else(|| default(key))
     }
 
-    /// What is said of a key in this very section.
+    /// The setting of a key in exactly this section.
     pub(super) fn setting_only_in(&self, section: &str, key: &ConfigKey) -> Option<&Setting> {
         self.settings.get(&format!("{section}.{}", key.name))
     }
 
-    /// The same for a key of one section.
+    /// The setting of a key that has one section.
     pub(crate) fn setting(&self, key: &ConfigKey) -> Option<Setting> {
         self.setting_in(key.sections[0], key)
     }
 
-    /// Stops when something below one of these sections is asked for that this version cannot do.
+    /// Fails if a key below one of these sections asks for something that this version does not support.
     pub(crate) fn refuse_unsupported(&self, sections: &[&str]) -> Result<(), Problem> {
         let within = |name: &str, section: &str| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
         for (name, setting) in &self.settings {
@@ -115,7 +115,7 @@ impl Config {
             for (at, name) in key.names().enumerate() {
                 let setting = self.settings.get(&name).cloned().or_else(|| default(key).filter(|_| at == 0));
                 match setting {
-                    // What cannot be asked for is told only when somebody asks for it.
+                    // Reserved keys are listed only if they are set.
                     None | Some(Setting { origin: SettingOrigin::Default, .. }) if key.is_later() => {}
                     Some(Setting { value, origin }) => lines.push(format!("{name} = {value} ({origin})")),
                     None if at == 0 => lines.push(format!("{name} is not set")),
@@ -123,7 +123,7 @@ impl Config {
                 }
             }
         }
-        // What stands in a free section may be a store's key.
+        // Values in a free section may be secrets of a store.
         let free = |name: &&String| FREE_SECTIONS.iter().any(|section| name.starts_with(&format!("{section}.")));
         lines.extend(
             self.settings

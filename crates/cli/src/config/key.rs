@@ -3,15 +3,15 @@
 use super::value::ValueKind;
 use crate::environment;
 
-/// A key: a name in one section, or in several of which the later ones override the first for one service.
+/// A key in one section, or in several: the later ones override the first for one service.
 pub(crate) struct ConfigKey {
-    /// Where it may stand; a default belongs to the first.
+    /// The sections it may appear in; the default belongs to the first.
     pub(crate) sections: &'static [&'static str],
     /// Its name within a section.
     pub(crate) name: &'static str,
     /// What its value is.
     pub(crate) kind: ValueKind,
-    /// Its value when nobody gives one, as text.
+    /// Its value if none is given, as text.
     pub(crate) default: Option<&'static str>,
     /// What it means: one or two short clauses.
     pub(crate) doc: &'static str,
@@ -32,21 +32,21 @@ impl ConfigKey {
         self
     }
 
-    /// Whether nothing but its default can be asked for.
+    /// Whether it is reserved: only its default is accepted.
     pub(crate) fn is_later(&self) -> bool {
         LATER_SECTIONS.contains(&self.sections[0])
     }
 
-    /// Its whole names, such as `auth.tenant_id` and `dataverse.auth.tenant_id`.
+    /// Its full names, such as `auth.tenant_id` and `dataverse.auth.tenant_id`.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         self.sections.iter().map(|section| format!("{section}.{}", self.name))
     }
 }
 
-/// Sections whose every key is passed through as it is.
+/// Sections whose keys are passed through unchanged.
 pub(crate) const FREE_SECTIONS: &[&str] = &["lake.options"];
 
-/// Sections of which nothing is built yet.
+/// Sections that are reserved for later versions.
 pub(crate) const LATER_SECTIONS: &[&str] = &["lake.auth", "lake.options"];
 
 const LAKE: &[&str] = &["lake"];
@@ -164,7 +164,7 @@ pub(crate) static KEYS: &[&ConfigKey] = &[
     &GRAPH_MODEL,
 ];
 
-/// The documentation of the keys that can be asked for, as indented lines.
+/// The documentation of the supported keys, as indented lines.
 pub(crate) fn documentation() -> String {
     let mut text = String::new();
     for key in KEYS {

@@ -11,14 +11,14 @@ use crate::environment::{self, Variable};
 use crate::nearest::{distance, nearest};
 use crate::problem::usage;
 
-/// The values as they are read: a later one replaces an earlier one.
+/// The values read so far; a later layer replaces an earlier one.
 pub(super) struct Layers {
     known: BTreeMap<String, ValueKind>,
     pub(super) settings: BTreeMap<String, Setting>,
     pub(super) sections: BTreeSet<String>,
 }
 
-/// A key that nobody declared.
+/// A key that is not declared.
 pub(super) struct Unknown;
 
 impl Layers {
@@ -87,7 +87,7 @@ impl Layers {
         if self.find(&name).is_err() {
             let names: Vec<_> = self.known.keys().map(|known| variable_name(known)).collect();
             let known = nearest(&variable.name, names.iter().map(String::as_str)).unwrap_or_default();
-            // Without two underscores it is no key; unless it nearly is one, it is somebody else's.
+            // Without two underscores it is not a key; unless it is close to one, it belongs to another program.
             if !path.contains("__") && distance(&variable.name, known) > 2 {
                 return Ok(());
             }
@@ -101,7 +101,7 @@ impl Layers {
     /// `section.key=value`.
     pub(super) fn assignment(&mut self, assignment: &str) -> Result<()> {
         let Some((name, text)) = assignment.split_once('=') else {
-            // What stands there may be a secret: it is not repeated.
+            // The text may be a secret, so the message does not repeat it.
             return Err(usage("`--set` takes section.key=value").hint("as in `--set dataverse.page_size=1000`").into());
         };
         self.text(name.trim(), text, SettingOrigin::Set)

@@ -1,11 +1,11 @@
-//! A value of the configuration and who gave it.
+//! A value of the configuration and its origin.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use super::value::ConfigValue;
 
-/// A value and who gave it.
+/// A value and its origin.
 #[derive(Clone)]
 pub(crate) struct Setting {
     pub(crate) value: ConfigValue,
@@ -15,7 +15,7 @@ pub(crate) struct Setting {
 /// Where a value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SettingOrigin {
-    /// Nobody said anything.
+    /// The key's default.
     Default,
     /// A line of the configuration file.
     File { path: PathBuf, line: usize },
@@ -28,7 +28,7 @@ pub(crate) enum SettingOrigin {
 }
 
 impl SettingOrigin {
-    /// Its precedence: of two, the greater one wins.
+    /// Its precedence: the greater of two wins.
     pub(super) fn rank(&self) -> u8 {
         match self {
             Self::Default => 0,

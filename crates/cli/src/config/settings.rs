@@ -1,4 +1,4 @@
-//! What the configuration asks for, as the settings of the crates.
+//! The configuration as the settings of the crates that do the work.
 
 use anyhow::Result;
 use copilot_lake_extractor::{DataverseSettings, GraphSettings, Network};
@@ -34,7 +34,7 @@ pub(crate) fn lake(config: &Config) -> Result<(String, LakeOptions)> {
     Ok((url, options))
 }
 
-/// What to read from Dataverse, of these tables when some are named; `None` when it is not configured.
+/// What to read from Dataverse, limited to these tables if any are named; `None` if it is not configured.
 pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<DataverseJob>> {
     if !config.mentions("dataverse") {
         return Ok(None);
@@ -66,7 +66,7 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
     }))
 }
 
-/// What to read from Microsoft Graph; `None` when it is not configured.
+/// What to read from Microsoft Graph; `None` if it is not configured.
 pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
     if !config.mentions("graph") {
         return Ok(None);
@@ -151,7 +151,7 @@ fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
     Ok(tables)
 }
 
-/// The table of Dataverse that somebody names.
+/// The Dataverse table of this name.
 fn dataverse_table(name: &str, said: &SettingOrigin) -> Result<&'static Table, Problem> {
     match table(name) {
         Some(table) if matches!(table.source, Source::Dataverse { .. }) => Ok(table),

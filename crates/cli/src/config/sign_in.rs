@@ -1,4 +1,4 @@
-//! Signing in, as the configuration says: one identity, and what proves it.
+//! The configured sign-in: an identity and its credential.
 
 use std::path::PathBuf;
 
@@ -17,14 +17,14 @@ use super::value::ConfigValue;
 use crate::environment;
 use crate::problem::usage;
 
-/// The identity for a service: what its own section says, else `[auth]`.
+/// The identity for a service: from its own section, else from `[auth]`.
 pub(super) fn auth(config: &Config, section: &str) -> Result<Auth> {
     let optional = |key| text(config, section, key).unwrap_or_default();
     let authority = url(config, section, &AUTHORITY)?;
     let method = optional(&METHOD);
     let of_application = matches!(method.as_str(), "client-secret" | "client-certificate" | "workload-identity");
     let platform = environment::platform_identity();
-    // The platform's own words count where the configuration says nothing.
+    // What the platform provides counts where the configuration is silent.
     let named = |key, by_platform: Option<String>| match (text(config, section, key), by_platform) {
         (Ok(text), _) => Ok(text),
         (Err(_), Some(text)) if method == "workload-identity" => Ok(text),
@@ -76,7 +76,7 @@ fn secret_of(path: &std::path::Path, name: &str) -> Result<Secret> {
     Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 
-/// The secret itself, or the content of the file that holds it; whoever is said with more precedence wins.
+/// The secret, given directly or in a file; the setting with the higher precedence wins.
 fn client_secret(config: &Config, section: &str) -> Result<Secret> {
     for section in [section, "auth"] {
         let secret = config.setting_only_in(section, &CLIENT_SECRET);

@@ -51,7 +51,7 @@ pub(crate) enum ConfigValue {
 }
 
 impl ValueKind {
-    /// What a value looks like: follows "must be".
+    /// What a valid value looks like; completes "must be ...".
     pub(crate) fn form(self) -> String {
         match self {
             Self::Text | Self::Secret => "a text".to_owned(),
@@ -102,9 +102,9 @@ impl ValueKind {
         }
     }
 
-    /// Whether a wrong value may be repeated in a message.
+    /// Whether a message may repeat an invalid value.
     pub(crate) fn may_show(self, text: &str) -> bool {
-        // A URL can carry a password, and a secret may have been put in the wrong place together with one.
+        // A URL can carry a password, and a secret may have been pasted into the wrong key.
         !matches!(self, Self::Secret) && !text.contains('@') && text.len() <= 80 && !text.contains('\n')
     }
 }
@@ -125,7 +125,7 @@ impl fmt::Display for ConfigValue {
             Self::Url(url) if url.username().is_empty() && url.password().is_none() => f.write_str(url.as_str()),
             Self::Url(url) => {
                 let mut url = url.clone();
-                // Only a URL without a host refuses these, and such a URL is not accepted.
+                // These fail only for a URL without a host, which is never accepted.
                 let _ = url.set_username("***");
                 let _ = url.set_password(None);
                 f.write_str(url.as_str())

@@ -1,6 +1,6 @@
 //! What the program prints: messages, progress and the summary of a run on stderr, query results on stdout.
 //!
-//! Nothing here knows a command or reads the configuration.
+//! Nothing here knows a command or loads the configuration.
 
 #[cfg(feature = "query")]
 mod aligned;

@@ -1,4 +1,4 @@
-//! Results on stdout or in a file: aligned columns, CSV, JSON lines or Parquet, batch by batch.
+//! Query results on stdout or in a file: aligned columns, CSV, JSON lines or Parquet, batch by batch.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -18,21 +18,21 @@ use crate::environment;
 use crate::output::aligned::Aligned;
 use crate::problem::usage;
 
-/// Rows that a terminal gets; who wants more wants them in a file.
+/// Rows that are shown on a terminal; a file gets all of them.
 const TERMINAL_ROWS: usize = 500;
 
 /// Where a result goes.
 pub(crate) enum ResultTarget {
     /// The standard output.
     Stdout,
-    /// A file, which gets its name when the result is complete.
+    /// A file, which gets its name once the result is complete.
     File(PathBuf),
 }
 
-/// A result while it is written.
+/// A result that is being written.
 pub(crate) struct ResultWriter {
     writer: FormatWriter,
-    /// The name under which the file is written, and the one that it gets.
+    /// The temporary name of the file, and the final one.
     rename: Option<(PathBuf, PathBuf)>,
 }
 
@@ -46,7 +46,7 @@ enum FormatWriter {
 type ResultSink = BufWriter<Box<dyn Write + Send>>;
 
 impl ResultWriter {
-    /// Begins a result with these columns. Without a format, a file's extension decides, else it is a table.
+    /// Begins a result with these columns. Without a format, the file's extension decides; the default is a table.
     pub(crate) fn begin(target: ResultTarget, format: Option<Format>, schema: &SchemaRef) -> Result<Self> {
         let terminal = matches!(target, ResultTarget::Stdout) && environment::stdout_is_terminal();
         let format = format.unwrap_or_else(|| match &target {
@@ -74,7 +74,7 @@ impl ResultWriter {
             }
             Format::Csv => {
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(sink);
-                // The header is there even if no row is.
+                // The header is written even if there are no rows.
                 writer.write(&RecordBatch::new_empty(schema.clone()))?;
                 FormatWriter::Csv(Box::new(writer))
             }
@@ -88,7 +88,7 @@ impl ResultWriter {
         Ok(Self { writer, rename })
     }
 
-    /// Writes rows; `false` when no more are wanted.
+    /// Writes rows. Returns `false` if no more are wanted.
     pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
         match &mut self.writer {
             FormatWriter::Aligned(writer) => return writer.push(batch),
@@ -99,7 +99,7 @@ impl ResultWriter {
         Ok(true)
     }
 
-    /// Ends the result; a file gets its name.
+    /// Completes the result; a file gets its final name.
     pub(crate) fn finish(self) -> Result<()> {
         let mut sink = match self.writer {
             FormatWriter::Aligned(writer) => writer.finish()?,
@@ -129,7 +129,7 @@ fn of_extension(path: &Path) -> Format {
     }
 }
 
-/// Opens the file under a name of its own, so that a half-written result is never taken for a whole one.
+/// Opens the file under a temporary name, so that a partial result is never taken for a complete one.
 fn create(path: &Path) -> std::io::Result<(File, Option<(PathBuf, PathBuf)>)> {
     // A pipe or a device cannot be renamed over.
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {

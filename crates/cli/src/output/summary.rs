@@ -13,7 +13,7 @@ use crate::output::console::{Console, Level};
 use crate::output::wording::{counted, grouped, seconds};
 use crate::problem::{ExitCode, Problem, usage};
 
-/// What is told at the end of a run.
+/// The summary of a run.
 pub(crate) struct Summary {
     command: &'static str,
     started_at: Instant,
@@ -21,12 +21,12 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Of a run that starts now; to be written to this file, too.
+    /// The summary of a run that starts now; also written to this file, if any.
     pub(crate) fn new(command: &'static str, file: Option<PathBuf>) -> Self {
         Self { command, started_at: moment::now(), file }
     }
 
-    /// Stops when the file could not be written at the end; then none will be.
+    /// Fails early if the file cannot be written at the end of the run; then no file is written.
     pub(crate) fn check(&mut self) -> Result<()> {
         let Some(file) = self.file.take() else { return Ok(()) };
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -39,7 +39,7 @@ impl Summary {
         Ok(())
     }
 
-    /// Tells how the run ended. Returns the exit code: that of the problem, if there is one.
+    /// Prints how the run ended. Returns the exit code: that of the problem, if there is one.
     pub(crate) fn report(&self, console: &Console, report: Option<&Report>, problem: Option<&Problem>) -> ExitCode {
         let mut code = problem.map_or(ExitCode::Complete, |problem| problem.code);
         let object = self.object(report, problem);
@@ -53,7 +53,7 @@ impl Summary {
                 )
                 .hint("what was extracted is in the lake; name another file with `--summary`");
                 console.problem(&problem);
-                // Who waits for the file must not take this for a complete run.
+                // A program that waits for the file must not take this for a complete run.
                 code = if code == ExitCode::Complete { ExitCode::Partial } else { code };
             }
         }
@@ -112,7 +112,7 @@ fn lines(report: &Report) -> Vec<String> {
 fn line(table: &TableReport) -> String {
     let is_sliced = copilot_lake_tables::table(table.table).is_none_or(|table| table.is_sliced());
     if !is_sliced && table.slices_done + table.slices_failed + table.slices_skipped + table.rows_received == 0 {
-        // Its rows come with those of another.
+        // Its rows come with those of another table.
         return format!("{}: {} new or changed", table.table, counted(table.rows_written, "row"));
     }
     let mut parts = vec![format!("{} done", counted(table.slices_done, "slice"))];
