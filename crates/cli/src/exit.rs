@@ -18,19 +18,19 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 /// The problem to report for an error: its causes on one line, a hint and the exit code.
 pub(crate) fn problem(error: &anyhow::Error) -> Problem {
-    let found = error.chain().find_map(known);
+    let found = error.chain().find_map(code_and_hint);
     let (code, hint) = found.unwrap_or((ExitCode::Failed, None));
     Problem { code, message: one_line(error), hint }
 }
 
 /// The code and the hint of an error of ours.
-fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<String>)> {
+fn code_and_hint(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<String>)> {
     if let Some(problem) = error.downcast_ref::<Problem>() {
         return Some((problem.code, problem.hint.clone()));
     }
     #[cfg(feature = "query")]
     if let Some(error) = error.downcast_ref::<copilot_lake_query::Error>() {
-        return Some(of_query(error));
+        return Some(query_error(error));
     }
     #[cfg(feature = "demo")]
     if error.is::<copilot_lake_emulator::Error>() {
@@ -38,8 +38,8 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<
     }
     let (code, hint) = if let Some(error) = error.downcast_ref::<copilot_lake_pipeline::Error>() {
         match error {
-            copilot_lake_pipeline::Error::Lake(error) => of_lake(error),
-            copilot_lake_pipeline::Error::Service(error) => of_service(error),
+            copilot_lake_pipeline::Error::Lake(error) => lake_error(error),
+            copilot_lake_pipeline::Error::Service(error) => service_error(error),
             copilot_lake_pipeline::Error::EmptyWindow { .. } => (ExitCode::Usage, "`--since` must be before `--until`"),
             copilot_lake_pipeline::Error::NothingArchived { .. } => {
                 (ExitCode::Usage, "name a lake that `lake.archive_raw = true` was set for, or its `_raw`")
@@ -51,9 +51,9 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<
             copilot_lake_pipeline::Error::Decode(_) => (ExitCode::Failed, RUN_AGAIN),
         }
     } else if let Some(error) = error.downcast_ref::<copilot_lake_extractor::Error>() {
-        of_service(error)
+        service_error(error)
     } else if let Some(error) = error.downcast_ref::<copilot_lake_writer::Error>() {
-        of_lake(error)
+        lake_error(error)
     } else {
         return None;
     };
@@ -63,7 +63,7 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<
 const GRANT_ROLE: &str = "grant the application this permission of Microsoft Graph, as an administrator, with admin consent; sign-ins use it within an hour";
 const RUN_AGAIN: &str = "run the same command again: it takes up the rest";
 
-fn of_service(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static str) {
+fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static str) {
     use copilot_lake_extractor::Error;
     match error {
         Error::Usage { .. } => (ExitCode::Usage, "correct the configuration"),
@@ -71,7 +71,7 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static str)
         Error::SignInRefused { .. } => {
             (ExitCode::Refused, "check auth.tenant_id, auth.client_id and the secret, and that it has not expired")
         }
-        Error::PermissionMissing { privilege: Some(_), table: Some(name), .. } if is_of_graph(name) => {
+        Error::PermissionMissing { privilege: Some(_), table: Some(name), .. } if is_read_through_graph(name) => {
             (ExitCode::Refused, GRANT_ROLE)
         }
         Error::PermissionMissing { privilege: Some(_), .. } => {
@@ -115,11 +115,11 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static str)
 }
 
 /// Whether a table is read through Graph.
-fn is_of_graph(name: &str) -> bool {
+fn is_read_through_graph(name: &str) -> bool {
     table(name).is_some_and(|table| table.source_name() == AI_INTERACTION.source_name())
 }
 
-fn of_lake(error: &copilot_lake_writer::Error) -> (ExitCode, &'static str) {
+fn lake_error(error: &copilot_lake_writer::Error) -> (ExitCode, &'static str) {
     use copilot_lake_writer::Error;
     match error {
         Error::Held { .. } => (ExitCode::Held, "wait until it ends; one that was killed lets go by itself"),
@@ -137,7 +137,7 @@ fn of_lake(error: &copilot_lake_writer::Error) -> (ExitCode, &'static str) {
 }
 
 #[cfg(feature = "query")]
-fn of_query(error: &copilot_lake_query::Error) -> (ExitCode, Option<String>) {
+fn query_error(error: &copilot_lake_query::Error) -> (ExitCode, Option<String>) {
     match error {
         copilot_lake_query::Error::ColumnNotFound { name, known } => {
             // DataFusion lists every column there is; the one that was meant is enough.
@@ -151,7 +151,7 @@ fn of_query(error: &copilot_lake_query::Error) -> (ExitCode, Option<String>) {
             (ExitCode::Usage, Some(hint.to_owned()))
         }
         copilot_lake_query::Error::Lake(error) => {
-            let (code, hint) = of_lake(error);
+            let (code, hint) = lake_error(error);
             (code, Some(hint.to_owned()))
         }
         copilot_lake_query::Error::Table { remedy: of_table, .. } => {
@@ -162,13 +162,13 @@ fn of_query(error: &copilot_lake_query::Error) -> (ExitCode, Option<String>) {
 }
 
 /// The problem with a run, by its report; `None` if the run is complete.
-pub(crate) fn of_report(report: &Report) -> Option<Problem> {
+pub(crate) fn run_problem(report: &Report) -> Option<Problem> {
     let of_users = |table: &&TableReport| table.table == AI_INTERACTION.name;
     let users = report.tables.iter().find(of_users);
     match report.outcome {
         Outcome::Complete => None,
         Outcome::Failed if report.permission_missing => {
-            let told = format!("a permission is missing for everything asked{}", first_reason(report));
+            let message = format!("a permission is missing for everything asked{}", first_reason(report));
             let hint = if users.is_some_and(|users| users.slices_failed > 0) {
                 let role = role::HISTORIES;
                 format!(
@@ -178,23 +178,23 @@ pub(crate) fn of_report(report: &Report) -> Option<Problem> {
             } else {
                 "give the application user a security role with that privilege".to_owned()
             };
-            Some(Problem::new(ExitCode::Refused, told).hint(hint))
+            Some(Problem::new(ExitCode::Refused, message).hint(hint))
         }
         Outcome::Failed => {
             Some(Problem::new(ExitCode::Failed, format!("no slice was done{}", first_reason(report))).hint(RUN_AGAIN))
         }
-        Outcome::Partial => Some(partial(report, users.map_or(0, |users| users.slices_skipped))),
+        Outcome::Partial => Some(partial_run(report, users.map_or(0, |users| users.slices_skipped))),
     }
 }
 
 /// The problem with a run that did some of its work.
-fn partial(report: &Report, users_skipped: u64) -> Problem {
+fn partial_run(report: &Report, users_skipped: u64) -> Problem {
     let (failed, payloads) = (report.total(|table| table.slices_failed), report.total(|table| table.payloads_failed));
     let mut parts = Vec::new();
     let mut hint = RUN_AGAIN.to_owned();
     for EndedEarly { source, error } in &report.ended_early {
         parts.push(format!("{source} was given up: {error}"));
-        hint = known(error).and_then(|(_, hint)| hint).unwrap_or(hint);
+        hint = code_and_hint(error).and_then(|(_, hint)| hint).unwrap_or(hint);
     }
     for StoppedTable { error, .. } in &report.stopped_tables {
         parts.push(error.to_string());
@@ -217,12 +217,12 @@ fn partial(report: &Report, users_skipped: u64) -> Problem {
         let reason = if counts.is_empty() { first_reason(report) } else { String::new() };
         parts.push(format!("{skipped} skipped, more than 5 % of the scope{reason}"));
     }
-    let told = if parts.is_empty() {
+    let message = if parts.is_empty() {
         "stopped before everything was read; what is complete is kept".to_owned()
     } else {
         format!("partial: {}", parts.join("; "))
     };
-    Problem::new(ExitCode::Partial, told).hint(hint)
+    Problem::new(ExitCode::Partial, message).hint(hint)
 }
 
 /// The first of the reasons in the tables' reports.

@@ -122,11 +122,12 @@ fn colons(cursor: Cursor<'_>) -> Option<Cursor<'_>> {
     (first.as_char() == ':' && second.as_char() == ':').then_some(rest)
 }
 
-/// Whether an item is compiled for tests alone.
+/// Whether an item is compiled for tests and fuzzing alone.
 pub(crate) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().any(|attribute| {
         let cfg = attribute.path().is_ident("cfg").then(|| attribute.meta.require_list().unwrap().tokens.to_string());
-        attribute.path().is_ident("test") || cfg.is_some_and(|cfg| cfg == "test" || cfg.starts_with("all (test"))
+        attribute.path().is_ident("test")
+            || cfg.is_some_and(|cfg| cfg == "test" || cfg.starts_with("all (test") || cfg == "any (test , fuzzing)")
     })
 }
 

@@ -22,7 +22,7 @@ use crate::problem::{ExitCode, usage};
 /// Runs `demo` and prints its summary.
 pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Console) -> Result<ExitCode> {
     let dir = args.dir.to_string_lossy().into_owned();
-    check(&args.dir, global)?;
+    check_directory(&args.dir, global)?;
     let clock = std::time::Instant::now();
     let summary = Summary::new("demo", None);
     let emulator = Emulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Scenario::demo()).await?;
@@ -33,28 +33,28 @@ pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Cons
         Err(error) => return Ok(summary.report(console, None, Some(&exit::problem(&error)))),
     };
     emulator.stop().await;
-    let problem = exit::of_report(&report);
+    let problem = exit::run_problem(&report);
     let code = summary.report(console, Some(&report), problem.as_ref());
     if report.outcome == Outcome::Failed {
         return Ok(code);
     }
     let lake = Lake::open(&dir, LakeOptions::default()).await?;
     console.info("");
-    for line in written(&lake).await?.lines() {
+    for line in table_sizes(&lake).await?.lines() {
         console.info(line);
     }
     console.info(&format!("all of it in {}", seconds(clock.elapsed().as_secs_f64())));
     console.info("");
     #[cfg(feature = "query")]
-    show_rates(&lake, &dir, console).await?;
-    for line in next(&dir) {
+    print_rates(&lake, &dir, console).await?;
+    for line in next_steps(&dir) {
         console.info(&line);
     }
     Ok(code)
 }
 
 /// Refuses flags that have no meaning here, and a directory that holds something other than a lake.
-fn check(dir: &Path, global: &GlobalArgs) -> Result<()> {
+fn check_directory(dir: &Path, global: &GlobalArgs) -> Result<()> {
     let flag = if global.lake.is_some() {
         "--lake"
     } else if global.config.is_some() {
@@ -114,7 +114,7 @@ fn settings(dir: &str, emulator: &Emulator) -> Result<Settings> {
 }
 
 /// What the lake holds, a line per table.
-async fn written(lake: &Lake) -> Result<String> {
+async fn table_sizes(lake: &Lake) -> Result<String> {
     let mut lines = Vec::new();
     for table in TABLES {
         let files = lake.files(table).await?;
@@ -131,7 +131,7 @@ async fn written(lake: &Lake) -> Result<String> {
 }
 
 #[cfg(feature = "query")]
-async fn show_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
+async fn print_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
     use copilot_lake_query::{Session, query};
 
     use crate::args::Format;
@@ -156,7 +156,7 @@ async fn show_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
 }
 
 /// What to try next.
-fn next(dir: &str) -> Vec<String> {
+fn next_steps(dir: &str) -> Vec<String> {
     let mut lines = vec![String::new(), "next:".to_owned()];
     if cfg!(feature = "query") {
         let dir = quoted(dir);
@@ -183,15 +183,15 @@ mod tests {
             no_progress: false,
         };
         let dir = tempfile::tempdir().unwrap();
-        assert!(check(&dir.path().join("absent"), &global()).is_ok());
-        assert!(check(dir.path(), &global()).is_ok());
+        assert!(check_directory(&dir.path().join("absent"), &global()).is_ok());
+        assert!(check_directory(dir.path(), &global()).is_ok());
         let file = dir.path().join("thesis.txt");
         std::fs::write(&file, "").unwrap();
-        assert!(check(dir.path(), &global()).unwrap_err().to_string().contains("holds no lake"));
-        assert!(check(&file, &global()).is_err());
+        assert!(check_directory(dir.path(), &global()).unwrap_err().to_string().contains("holds no lake"));
+        assert!(check_directory(&file, &global()).is_err());
         std::fs::create_dir(dir.path().join("extraction_run")).unwrap();
-        assert!(check(dir.path(), &global()).is_ok());
+        assert!(check_directory(dir.path(), &global()).is_ok());
         let global = GlobalArgs { lake: Some("x".to_owned()), ..global() };
-        assert!(check(dir.path(), &global).unwrap_err().to_string().contains("`--lake`"));
+        assert!(check_directory(dir.path(), &global).unwrap_err().to_string().contains("`--lake`"));
     }
 }

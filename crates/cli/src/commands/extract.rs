@@ -23,7 +23,7 @@ pub(crate) async fn run_extract(args: ExtractArgs, global: GlobalArgs, console: 
         Err(error) => Err(error),
     };
     match result {
-        Ok(report) => summary.report(console, Some(&report), exit::of_report(&report).as_ref()),
+        Ok(report) => summary.report(console, Some(&report), exit::run_problem(&report).as_ref()),
         Err(error) => summary.report(console, None, Some(&exit::problem(&error))),
     }
 }

@@ -17,7 +17,7 @@ use crate::signals;
 pub(crate) async fn run_replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> ExitCode {
     let summary = Summary::new("replay", None);
     match replay(args, global, console).await {
-        Ok(report) => summary.report(console, Some(&report), exit::of_report(&report).as_ref()),
+        Ok(report) => summary.report(console, Some(&report), exit::run_problem(&report).as_ref()),
         Err(error) => summary.report(console, None, Some(&exit::problem(&error))),
     }
 }

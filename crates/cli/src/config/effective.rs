@@ -74,8 +74,8 @@ impl Config {
 
     /// The setting of a key in a section, else in the key's first section (`[auth]` for `[x.auth]`), else its default.
     pub(crate) fn setting_in(&self, section: &str, key: &ConfigKey) -> Option<Setting> {
-        let said = self.setting_only_in(section, key);
-        said.or_else(|| self.setting_only_in(key.sections[0], key)).cloned().or_else(|| default(key))
+        let setting = self.setting_only_in(section, key);
+        setting.or_else(|| self.setting_only_in(key.sections[0], key)).cloned().or_else(|| default(key))
     }
 
     /// The setting of a key in exactly this section.

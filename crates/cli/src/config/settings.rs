@@ -128,7 +128,7 @@ fn network(config: &Config) -> Result<Network> {
 }
 
 fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
-    let (names, said) = match config.setting(&DATAVERSE_TABLES) {
+    let (names, origin) = match config.setting(&DATAVERSE_TABLES) {
         _ if !only.is_empty() => {
             let of_dataverse = only.iter().filter(|name| *name != AI_INTERACTION.name);
             (of_dataverse.cloned().collect(), SettingOrigin::Flag("--table"))
@@ -138,13 +138,13 @@ fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
     };
     let mut tables: Vec<&'static Table> = Vec::new();
     for name in &names {
-        let found = dataverse_table(name, &said)?;
+        let found = dataverse_table(name, &origin)?;
         if !tables.iter().any(|table| table.name == found.name) {
             tables.push(found);
         }
     }
     if tables.is_empty() {
-        return Err(usage(format!("`dataverse.tables` names no table, {said}"))
+        return Err(usage(format!("`dataverse.tables` names no table, {origin}"))
             .hint("remove it to have all of them")
             .into());
     }
@@ -152,18 +152,18 @@ fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
 }
 
 /// The Dataverse table of this name.
-fn dataverse_table(name: &str, said: &SettingOrigin) -> Result<&'static Table, Problem> {
+fn dataverse_table(name: &str, origin: &SettingOrigin) -> Result<&'static Table, Problem> {
     match table(name) {
         Some(table) if matches!(table.source, Source::Dataverse { .. }) => Ok(table),
         Some(table) if table.source_name() == AI_INTERACTION.source_name() => {
-            Err(usage(format!("`{name}` is no table of Dataverse, {said}"))
+            Err(usage(format!("`{name}` is no table of Dataverse, {origin}"))
                 .hint("`--table ai_interaction` reads all that Graph has; the section [graph] says whose"))
         }
-        Some(_) => Err(usage(format!("`{name}` is made by the program and cannot be asked for, {said}"))
+        Some(_) => Err(usage(format!("`{name}` is made by the program and cannot be asked for, {origin}"))
             .hint("name the tables of the service; `copilot-lake tables` lists them")),
         None => {
             let near = nearest(name, dataverse_tables().map(|table| table.name)).unwrap_or_default();
-            Err(usage(format!("unknown table `{name}`, {said}")).hint(format!("the nearest known one is `{near}`")))
+            Err(usage(format!("unknown table `{name}`, {origin}")).hint(format!("the nearest known one is `{near}`")))
         }
     }
 }
