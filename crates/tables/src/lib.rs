@@ -20,6 +20,7 @@ mod instant;
 mod lake;
 mod layout;
 mod table;
+mod time;
 mod week;
 
 pub use choice::{AI_AGENT, ChoiceSet, INTERACTION_TYPE, Labels, SCENARIO_TYPE};
@@ -35,7 +36,8 @@ pub use graph::{
 pub use instant::Instant;
 pub use lake::{EXTRACTION_RUN, EXTRACTION_SLICE, PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE};
 pub use layout::{Field, Layout, Origin};
-pub use table::{Source, Table, TimeOf};
+pub use table::{Source, Table};
+pub use time::TimeOf;
 pub use week::Week;
 
 /// The version of the lake's layout; within one version columns are only added.

@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use crate::column::{Column, Type};
 use crate::layout::Layout;
+use crate::time::TimeOf;
 
 /// Where a table's rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,30 +16,20 @@ pub enum Source {
         /// Kept in Cosmos DB: partitioned, no order by several columns.
         elastic: bool,
     },
-    /// Rows of Dataverse that rows of its other tables name: fetched by id, a few columns under names of our own.
+    /// Rows of Dataverse that other rows refer to: fetched by id, a few columns under names of our own.
     Dimension {
         /// The name in URLs.
         entity_set: &'static str,
     },
     /// Read through Microsoft Graph.
-    Graph,
+    Graph {
+        /// Read user by user and window by window, rather than as one list.
+        sliced: bool,
+    },
     /// Made from another table's rows.
     Derived,
     /// Written by the program about its own work.
     Bookkeeping,
-}
-
-/// What decides a row's week, and so its `row_time`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimeOf {
-    /// The instant in this column.
-    Column(&'static str),
-    /// The first date of `partitionid`, else the instant in this column.
-    PartitionIdOr(&'static str),
-    /// The row that it was derived from.
-    Parent,
-    /// The table is not partitioned; its files are sorted by this column.
-    Unpartitioned(&'static str),
 }
 
 /// A table of the lake: one `static` value from which everything else follows.
@@ -89,12 +80,12 @@ impl Table {
 
     /// Every stored column in order, with its Arrow schema and Parquet settings.
     pub fn layout(&'static self) -> &'static Layout {
-        self.layout.get_or_init(|| Layout::of(self))
+        self.layout.get_or_init(|| Layout::new(self.columns, self.key, self.version, self.time, self.is_mirror()))
     }
 
     /// Whether its files lie in `week_start=...` folders.
     pub fn is_partitioned(&self) -> bool {
-        !matches!(self.time, TimeOf::Unpartitioned(_))
+        self.time.is_partitioned()
     }
 
     /// Whether its rows are a service's rows: they have `deleted_at`, and unknown properties in `extra_json`.
@@ -106,7 +97,7 @@ impl Table {
     pub fn entity_set(&self) -> Option<&'static str> {
         match self.source {
             Source::Dataverse { entity_set, .. } | Source::Dimension { entity_set } => Some(entity_set),
-            Source::Graph | Source::Derived | Source::Bookkeeping => None,
+            Source::Graph { .. } | Source::Derived | Source::Bookkeeping => None,
         }
     }
 
@@ -119,23 +110,23 @@ impl Table {
         }
     }
 
-    /// The columns that name a person and nothing else: ids in `systemuser`.
+    /// The columns that refer to a person and nothing else: ids in `systemuser`.
     pub fn people(&self) -> impl Iterator<Item = &'static Column> {
         self.columns.iter().filter(|column| matches!(column.ty, Type::Lookup(["systemuser"])))
     }
 
-    /// The name that `source` columns of the bookkeeping tables give its service.
+    /// The name of its service in the `source` columns of the bookkeeping tables.
     pub fn source_name(&self) -> &'static str {
         match self.source {
             Source::Dataverse { .. } | Source::Dimension { .. } => "dataverse",
-            Source::Graph => "graph",
+            Source::Graph { .. } => "graph",
             Source::Derived | Source::Bookkeeping => "lake",
         }
     }
 
-    /// Whether runs read it slice by slice because somebody asks for it: others come with those.
+    /// Whether runs read it slice by slice; the rows of other tables come with those.
     pub fn is_sliced(&self) -> bool {
-        matches!(self.source, Source::Dataverse { .. }) || self.name == crate::AI_INTERACTION.name
+        matches!(self.source, Source::Dataverse { .. } | Source::Graph { sliced: true })
     }
 
     /// The column of that name.
@@ -143,7 +134,7 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The columns whose bytes are fetched apart.
+    /// The File columns, whose bytes are fetched separately.
     pub fn files(&self) -> impl Iterator<Item = &'static Column> {
         self.columns.iter().filter(|column| matches!(column.ty, Type::File))
     }

@@ -6,44 +6,45 @@ use anyhow::Result;
 use copilot_lake_pipeline::{Report, Request, Settings};
 use copilot_lake_tables::AI_INTERACTION;
 
-use crate::args::{Extract, Global, SourceName};
+use crate::args::{ExtractArgs, GlobalArgs, SourceName};
 use crate::config::{Config, moment, settings};
-use crate::console::Console;
-use crate::exit::{self, Code, Problem, usage};
-use crate::progress::Progress;
+use crate::exit;
+use crate::output::console::Console;
+use crate::output::progress::Progress;
+use crate::output::summary::Summary;
+use crate::problem::{ExitCode, Problem, usage};
 use crate::signals;
-use crate::summary::Summary;
 
-/// Runs `extract`; tells itself how it ended, because the summary does.
-pub(crate) async fn run(args: Extract, global: Global, console: &Console) -> Code {
+/// Runs `extract` and prints its summary, whether it succeeds or fails.
+pub(crate) async fn run_extract(args: ExtractArgs, global: GlobalArgs, console: &Console) -> ExitCode {
     let mut summary = Summary::new("extract", args.summary.clone());
     let result = match summary.check().and_then(|()| settings(&args, global, console)) {
-        Ok(settings) => walk(settings, console).await,
+        Ok(settings) => run_until_stopped(settings, console).await,
         Err(error) => Err(error),
     };
     match result {
-        Ok(report) => summary.tell(console, Some(&report), exit::of_report(&report).as_ref()),
-        Err(error) => summary.tell(console, None, Some(&exit::problem(&error))),
+        Ok(report) => summary.report(console, Some(&report), exit::run_problem(&report).as_ref()),
+        Err(error) => summary.report(console, None, Some(&exit::problem(&error))),
     }
 }
 
 /// Runs the pipeline with progress, until it ends or a signal stops it.
-pub(crate) async fn walk(settings: Settings, console: &Console) -> Result<Report> {
+pub(crate) async fn run_until_stopped(settings: Settings, console: &Console) -> Result<Report> {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let progress = Arc::new(Progress::new(console.clone()));
     let observer = Arc::clone(&progress);
     let run = copilot_lake_pipeline::run(settings, Arc::new(move |event| observer.observe(event)), stopped);
     let signal = async {
-        signals::stop().await;
+        signals::stop_requested().await;
         if !progress.has_started() {
-            return Problem::new(Code::Partial, "stopped by a signal before anything was read");
+            return Problem::new(ExitCode::Partial, "stopped by a signal before anything was read");
         }
         console.warning("stopping: what is complete is committed, within 20 s; Ctrl-C again stops at once");
         signals::exit_at_the_next(console);
-        // The receiver is gone only when the run is over.
+        // Sending fails only if the run has already ended.
         let _ = stop.send(true);
         tokio::time::sleep(signals::GRACE).await;
-        Problem::new(Code::Partial, "stopped by a signal; what was not complete by then is not in the lake")
+        Problem::new(ExitCode::Partial, "stopped by a signal; what was not complete by then is not in the lake")
     };
     let result = tokio::select! {
         report = run => report.map_err(anyhow::Error::from),
@@ -54,30 +55,30 @@ pub(crate) async fn walk(settings: Settings, console: &Console) -> Result<Report
     result
 }
 
-fn settings(args: &Extract, global: Global, console: &Console) -> Result<Settings> {
+fn settings(args: &ExtractArgs, global: GlobalArgs, console: &Console) -> Result<Settings> {
     let request = request(args)?;
-    configured("extract", (&args.source, &args.table), request, global, console)
+    run_settings("extract", (&args.source, &args.table), request, global, console)
 }
 
-/// What the configuration says that a command is to do, with these services and tables when some are named.
-pub(crate) fn configured(
+/// The settings of a run, limited to these services and tables where any are named.
+pub(crate) fn run_settings(
     command: &'static str,
     (sources, tables): (&[SourceName], &[String]),
     request: Request,
-    global: Global,
+    global: GlobalArgs,
     console: &Console,
 ) -> Result<Settings> {
-    let config = Config::of_flags(global)?;
+    let config = Config::from_flags(global)?;
     for line in config.effective() {
         console.debug(&line);
     }
     let (lake, lake_options) = settings::lake(&config)?;
-    let is_asked = |source, names_it: &dyn Fn(&String) -> bool| {
+    let is_selected = |source, names_it: &dyn Fn(&String) -> bool| {
         (sources.is_empty() || sources.contains(&source)) && (tables.is_empty() || tables.iter().any(names_it))
     };
     let of_graph = |name: &String| *name == AI_INTERACTION.name;
-    let wants_dataverse = is_asked(SourceName::Dataverse, &|name| !of_graph(name));
-    let wants_graph = is_asked(SourceName::Graph, &of_graph);
+    let wants_dataverse = is_selected(SourceName::Dataverse, &|name| !of_graph(name));
+    let wants_graph = is_selected(SourceName::Graph, &of_graph);
     let dataverse = if wants_dataverse { settings::dataverse(&config, tables)? } else { None };
     let graph = if wants_graph { settings::graph(&config)? } else { None };
     for (source, section) in [(SourceName::Dataverse, "dataverse"), (SourceName::Graph, "graph")] {
@@ -92,10 +93,11 @@ pub(crate) fn configured(
             usage("`--source` and `--table` leave nothing to read of the services that are configured")
                 .hint("leave one of them out")
         } else {
-            usage("no service is configured").hint(
+            let demo = if cfg!(feature = "demo") { "; `copilot-lake demo` needs none" } else { "" };
+            usage("no service is configured").hint(format!(
                 "name the environment in `dataverse.url`, or whose history to read in `graph.users`, in \
-                 ./copilot-lake.toml or as COPILOT_LAKE_DATAVERSE__URL; `copilot-lake demo` needs none",
-            )
+                 ./copilot-lake.toml or as COPILOT_LAKE_DATAVERSE__URL{demo}"
+            ))
         };
         return Err(problem.into());
     }
@@ -103,7 +105,7 @@ pub(crate) fn configured(
     Ok(Settings { lake, lake_options, archive_raw, command, dataverse, graph, request })
 }
 
-fn request(args: &Extract) -> Result<Request, Problem> {
+fn request(args: &ExtractArgs) -> Result<Request, Problem> {
     let now = moment::now();
     let time = |flag: &str, text: &Option<String>| match text {
         None => Ok(None),
@@ -139,8 +141,8 @@ fn request(args: &Extract) -> Result<Request, Problem> {
 mod tests {
     use super::*;
 
-    fn args(set: impl FnOnce(&mut Extract)) -> Extract {
-        let mut args = Extract {
+    fn args(set: impl FnOnce(&mut ExtractArgs)) -> ExtractArgs {
+        let mut args = ExtractArgs {
             source: Vec::new(),
             table: Vec::new(),
             since: None,
@@ -173,7 +175,7 @@ mod tests {
         }));
         assert!(empty.unwrap_err().message.ends_with("is empty"));
         for text in ["yesterday", "7"] {
-            assert_eq!(request(&args(|args| args.since = Some(text.to_owned()))).unwrap_err().code, Code::Usage);
+            assert_eq!(request(&args(|args| args.since = Some(text.to_owned()))).unwrap_err().code, ExitCode::Usage);
         }
         let over = request(&args(|args| args.deadline = Some("2025-01-01T00:00:00Z".to_owned())));
         assert!(over.unwrap_err().message.ends_with("is over"));

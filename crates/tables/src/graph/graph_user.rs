@@ -1,12 +1,13 @@
 //! `graph_user`: the people in scope.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A person whose history is in scope.
 pub static GRAPH_USER: Table = Table::new(
     "graph_user",
-    Source::Graph,
+    Source::Graph { sliced: false },
     &[
         Column::guid("user_id").wire("id").required().unique().bloom().doc("The object id in Microsoft Entra ID."),
         Column::instant("first_seen_at").made().doc("When the user was first in scope."),

@@ -1,4 +1,4 @@
-//! How numbers are said.
+//! Numbers, lists and paths in words.
 
 /// `1234567` as `1,234,567`.
 pub(crate) fn grouped(number: u64) -> String {
@@ -28,7 +28,8 @@ pub(crate) fn listed(names: &[&str]) -> String {
     }
 }
 
-/// A path as a shell takes it: in quotes where it has more than plain characters.
+/// A path for a shell, quoted if it has special characters.
+#[cfg(any(feature = "demo", test))]
 pub(crate) fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_alphanumeric() || matches!(c, '/' | '.' | '-' | '_' | '%' | '+' | ':' | '\\');
     if !path.is_empty() && path.chars().all(plain) {
@@ -37,7 +38,8 @@ pub(crate) fn quoted(path: &str) -> String {
     format!("'{}'", path.replace('\'', "'\\''"))
 }
 
-/// Bytes in the unit in which they have one to four digits.
+/// Bytes in the largest unit that keeps at least one digit before the point.
+#[cfg(any(feature = "demo", test))]
 pub(crate) fn bytes(number: u64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
     let mut value = number as f64;

@@ -7,12 +7,13 @@ use copilot_lake_pipeline::{Report, TableReport};
 use copilot_lake_tables::Instant;
 use serde_json::{Map, Value, json};
 
-use crate::config::{moment, reason};
-use crate::console::{Console, Level};
-use crate::exit::{Code, Problem, usage};
-use crate::wording::{counted, grouped, seconds};
+use crate::config::moment;
+use crate::config::text_file::reason;
+use crate::output::console::{Console, Level};
+use crate::output::wording::{counted, grouped, seconds};
+use crate::problem::{ExitCode, Problem, usage};
 
-/// What is told at the end of a run.
+/// The summary of a run.
 pub(crate) struct Summary {
     command: &'static str,
     started_at: Instant,
@@ -20,12 +21,12 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Of a run that starts now; to be written to this file, too.
+    /// The summary of a run that starts now; also written to this file, if any.
     pub(crate) fn new(command: &'static str, file: Option<PathBuf>) -> Self {
         Self { command, started_at: moment::now(), file }
     }
 
-    /// Stops when the file could not be written at the end; then none will be.
+    /// Fails early if the file cannot be written at the end of the run; then no file is written.
     pub(crate) fn check(&mut self) -> Result<()> {
         let Some(file) = self.file.take() else { return Ok(()) };
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -38,22 +39,22 @@ impl Summary {
         Ok(())
     }
 
-    /// Tells how the run ended. Returns the exit code: that of the problem, if there is one.
-    pub(crate) fn tell(&self, console: &Console, report: Option<&Report>, problem: Option<&Problem>) -> Code {
-        let mut code = problem.map_or(Code::Complete, |problem| problem.code);
+    /// Prints how the run ended. Returns the exit code: that of the problem, if there is one.
+    pub(crate) fn report(&self, console: &Console, report: Option<&Report>, problem: Option<&Problem>) -> ExitCode {
+        let mut code = problem.map_or(ExitCode::Complete, |problem| problem.code);
         let object = self.object(report, problem);
         if let Some(file) = &self.file {
             let mut text = Value::Object(object.clone()).to_string();
             text.push('\n');
             if let Err(error) = std::fs::write(file, text) {
                 let problem = Problem::new(
-                    Code::Failed,
+                    ExitCode::Failed,
                     format!("cannot write the summary `{}`: {}", file.display(), reason(&error)),
                 )
                 .hint("what was extracted is in the lake; name another file with `--summary`");
                 console.problem(&problem);
-                // Who waits for the file must not take this for a complete run.
-                code = if code == Code::Complete { Code::Partial } else { code };
+                // A program that waits for the file must not take this for a complete run.
+                code = if code == ExitCode::Complete { ExitCode::Partial } else { code };
             }
         }
         if console.is_json() {
@@ -81,7 +82,7 @@ impl Summary {
         put("command", json!(self.command));
         put("started_at", json!(self.started_at.to_string()));
         put("finished_at", json!(moment::now().to_string()));
-        put("exit_code", json!(problem.map_or(Code::Complete, |problem| problem.code) as u8));
+        put("exit_code", json!(problem.map_or(ExitCode::Complete, |problem| problem.code) as u8));
         put("error", json!(problem.map(|problem| &problem.message)));
         put("hint", json!(problem.and_then(|problem| problem.hint.as_ref())));
         match report.map(serde_json::to_value) {
@@ -111,7 +112,7 @@ fn lines(report: &Report) -> Vec<String> {
 fn line(table: &TableReport) -> String {
     let is_sliced = copilot_lake_tables::table(table.table).is_none_or(|table| table.is_sliced());
     if !is_sliced && table.slices_done + table.slices_failed + table.slices_skipped + table.rows_received == 0 {
-        // Its rows come with those of another.
+        // Its rows come with those of another table.
         return format!("{}: {} new or changed", table.table, counted(table.rows_written, "row"));
     }
     let mut parts = vec![format!("{} done", counted(table.slices_done, "slice"))];

@@ -8,25 +8,25 @@ use copilot_lake_pipeline::{Event, Status};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Map, Value, json};
 
-use crate::console::{Console, Level};
-use crate::wording::{counted, grouped, seconds};
+use crate::output::console::{Console, Level};
+use crate::output::wording::{counted, grouped, seconds};
 
 /// How often progress is logged where it cannot be drawn.
 const LOG_EVERY: Duration = Duration::from_secs(30);
 
-/// What is known of a run so far.
+/// The progress of a run.
 pub(crate) struct Progress {
     console: Console,
-    state: Mutex<State>,
+    state: Mutex<RunProgress>,
 }
 
 #[derive(Default)]
-struct State {
+struct RunProgress {
     started: bool,
-    tables: BTreeMap<&'static str, TableState>,
+    tables: BTreeMap<&'static str, TableProgress>,
 }
 
-struct TableState {
+struct TableProgress {
     bar: Option<ProgressBar>,
     since: Instant,
     slices: u64,
@@ -34,12 +34,12 @@ struct TableState {
     rows: u64,
     payloads: u64,
     throttled_seconds: f64,
-    /// Something happened since it was last logged.
+    /// Whether anything happened since it was last logged.
     changed: bool,
 }
 
 impl Progress {
-    /// Of nothing yet.
+    /// Progress before the first event.
     pub(crate) fn new(console: Console) -> Self {
         Self { console, state: Mutex::default() }
     }
@@ -49,7 +49,7 @@ impl Progress {
         self.state().started
     }
 
-    /// Takes in what happened, and says what a person or a program should know of it.
+    /// Counts an event, and prints it if a person or a program should know.
     pub(crate) fn observe(&self, event: &Event) {
         self.count(event);
         let (level, text) = match event {
@@ -75,7 +75,7 @@ impl Progress {
                 (Level::Debug, text)
             }
             Event::SlicesNotDone { table, status, reason, slices } => {
-                // A few without a mailbox are nothing to act on.
+                // Skipped slices, such as of users without a mailbox, need no action.
                 let level = if *status == Status::Failed { Level::Warning } else { Level::Info };
                 (level, format!("{table}: {} {}: {reason}", counted(*slices, "slice"), status.name()))
             }
@@ -96,7 +96,7 @@ impl Progress {
         self.console.event(level, &name, &text, fields);
     }
 
-    /// Logs progress as long as it is awaited.
+    /// Logs progress for as long as it is polled; never returns.
     pub(crate) async fn log(&self) {
         let mut timer = tokio::time::interval(LOG_EVERY);
         timer.tick().await;
@@ -108,7 +108,7 @@ impl Progress {
         }
     }
 
-    /// Takes the lines from the terminal.
+    /// Removes the progress bars from the terminal.
     pub(crate) fn finish(&self) {
         for table in self.state().tables.values_mut() {
             if let Some(bar) = table.bar.take() {
@@ -150,16 +150,16 @@ impl Progress {
         }
     }
 
-    /// The state of a table, which is about to change.
-    fn table<'a>(&self, state: &'a mut State, name: &'static str) -> &'a mut TableState {
-        let table = state.tables.entry(name).or_insert_with(|| TableState {
+    /// The progress of a table, which the caller is about to change.
+    fn table<'a>(&self, state: &'a mut RunProgress, name: &'static str) -> &'a mut TableProgress {
+        let table = state.tables.entry(name).or_insert_with(|| TableProgress {
             bar: self.console.bars().map(|bars| {
                 let bar = bars.add(ProgressBar::new(0));
                 let template = "{spinner} {prefix}  {bar:10} {pos}/{len} slices  {wide_msg}";
                 let style = ProgressStyle::with_template(template);
                 bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("=> "));
                 bar.set_prefix(name);
-                // Payloads may take long between two events: something has to move.
+                // Events may be far apart while payloads are fetched: the bar keeps moving.
                 bar.enable_steady_tick(Duration::from_millis(120));
                 bar
             }),
@@ -196,18 +196,18 @@ impl Progress {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, RunProgress> {
         // Counters are never half-changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl TableState {
+impl TableProgress {
     fn rate(&self) -> f64 {
         self.rows as f64 / self.since.elapsed().as_secs_f64().max(0.1)
     }
 
-    /// Rows, rows/s, payloads, throttled time, estimate: what there is to say.
+    /// Rows, rows/s, payloads, throttled time and estimate, as far as known.
     fn text(&self) -> String {
         let mut parts = vec![counted(self.rows, "row")];
         if self.ended < self.slices {

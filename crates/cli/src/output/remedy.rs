@@ -1,9 +1,9 @@
-//! What to do about a table that is damaged, or that another tool changed.
+//! Advice for tables that are damaged or that another tool changed.
 
 use copilot_lake_writer::Remedy;
 
-/// What to do about a table that is not written.
-pub(crate) const fn remedy(remedy: Remedy) -> &'static str {
+/// What to do about a table that cannot be written.
+pub(crate) const fn advice(remedy: Remedy) -> &'static str {
     match remedy {
         Remedy::Repair => "`copilot-lake extract --repair` reads again what is gone",
         Remedy::PurgeDeletionVectors => {

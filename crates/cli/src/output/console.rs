@@ -12,10 +12,10 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::args::{Global, LogFormat};
+use crate::args::{GlobalArgs, LogFormat};
 use crate::config::moment;
 use crate::environment;
-use crate::exit::Problem;
+use crate::problem::Problem;
 
 /// How much a message matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -44,16 +44,16 @@ impl Level {
 pub(crate) struct Console {
     json: bool,
     most: Level,
-    /// Lines may be redrawn.
+    /// Whether progress is drawn in place.
     draws: bool,
-    /// Progress was not switched off.
+    /// Whether progress is shown at all.
     progress: bool,
     bars: MultiProgress,
 }
 
 impl Console {
     /// The console that the flags ask for.
-    pub(crate) fn new(global: &Global) -> Self {
+    pub(crate) fn new(global: &GlobalArgs) -> Self {
         let json = global.log == LogFormat::Json;
         let most = match (global.quiet, global.verbose) {
             (true, _) => Level::Error,
@@ -67,13 +67,13 @@ impl Console {
         Self { json, most, draws, progress, bars: MultiProgress::with_draw_target(target) }
     }
 
-    /// A console before any flag is known.
+    /// A console for errors before the flags are known.
     pub(crate) fn plain() -> Self {
         let bars = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
         Self { json: false, most: Level::Info, draws: false, progress: false, bars }
     }
 
-    /// Sends the crates' log here: ours as the flags say, of dependencies only warnings.
+    /// Sends log events here: those of our crates as the flags say, of dependencies only warnings.
     pub(crate) fn catch_log(&self) {
         let (ours, others) = match self.most {
             Level::Error => (LevelFilter::ERROR, LevelFilter::ERROR),
@@ -82,14 +82,14 @@ impl Console {
             Level::Trace => (LevelFilter::TRACE, LevelFilter::INFO),
         };
         let filter = Targets::new().with_default(others).with_target("copilot_lake", ours);
-        // It says what the error says that follows from it.
+        // It repeats the error that is returned.
         let filter = filter.with_target("rustls_platform_verifier", LevelFilter::OFF);
         let log = LogLayer { console: Arc::new(self.clone()) };
-        // It fails only where a subscriber is already there, which then has the log.
+        // It fails only if a subscriber is already installed, which then gets the events.
         let _ = tracing_subscriber::registry().with(log.with_filter(filter)).try_init();
     }
 
-    /// The lines that progress may draw on, when it may.
+    /// The area for progress bars, if they are drawn.
     pub(crate) fn bars(&self) -> Option<&MultiProgress> {
         self.draws.then_some(&self.bars)
     }
@@ -109,22 +109,22 @@ impl Console {
         level <= self.most
     }
 
-    /// Says something to the person at the screen.
+    /// Prints a message.
     pub(crate) fn info(&self, text: &str) {
         self.event(Level::Info, "message", text, Map::new());
     }
 
-    /// Says what went wrong without ending the run.
+    /// Prints a warning.
     pub(crate) fn warning(&self, text: &str) {
         self.event(Level::Warning, "warning", text, Map::new());
     }
 
-    /// Says how something is done.
+    /// Prints a detail.
     pub(crate) fn debug(&self, text: &str) {
         self.event(Level::Debug, "debug", text, Map::new());
     }
 
-    /// Says why the command ends: one line, and one of what to do next.
+    /// Prints why the command ends, and what to do next.
     pub(crate) fn problem(&self, problem: &Problem) {
         if self.json {
             let mut fields = Map::new();
@@ -141,13 +141,13 @@ impl Console {
 
     /// An event: its text for people, its fields for programs.
     pub(crate) fn event(&self, level: Level, event: &str, text: &str, fields: Map<String, Value>) {
-        // The summary of a run is an event that programs wait for, however quiet.
+        // Programs wait for the summary, however quiet the console is.
         let awaited = self.json && event == "summary";
         if !self.shows(level) && !awaited {
             return;
         }
         if self.json && event == "message" && text.is_empty() {
-            // A line that only parts others on a screen.
+            // An empty line only separates others on a screen.
         } else if self.json {
             let mut object = Map::new();
             object.insert("time".to_owned(), json!(moment::now().to_string()));
@@ -168,16 +168,16 @@ impl Console {
         }
     }
 
-    /// A line, above the progress when that is drawn.
+    /// Prints a line, above the progress bars if they are drawn.
     fn line(&self, text: &str) {
         self.bars.suspend(|| {
-            // When nobody reads stderr, there is nobody left to tell.
+            // If stderr is closed, there is nowhere to report it.
             let _ = writeln!(std::io::stderr().lock(), "{text}");
         });
     }
 }
 
-/// Catches what the crates log.
+/// Forwards log events to the console.
 struct LogLayer {
     console: Arc<Console>,
 }
@@ -194,7 +194,7 @@ impl<S: tracing::Subscriber> Layer<S> for LogLayer {
         if !self.console.shows(level) {
             return;
         }
-        let mut fields = Fields::default();
+        let mut fields = LogFields::default();
         event.record(&mut fields);
         let mut text = fields.message;
         if !self.console.json {
@@ -210,12 +210,12 @@ impl<S: tracing::Subscriber> Layer<S> for LogLayer {
 
 /// The fields of a log event.
 #[derive(Default)]
-struct Fields {
+struct LogFields {
     message: String,
     others: Map<String, Value>,
 }
 
-impl Fields {
+impl LogFields {
     fn put(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,
@@ -227,7 +227,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl Visit for LogFields {
     fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
         self.put(field, Value::String(format!("{value:?}")));
     }

@@ -1,4 +1,4 @@
-//! Results on stdout or in a file: aligned columns, CSV, JSON lines or Parquet, batch by batch.
+//! Query results on stdout or in a file: aligned columns, CSV, JSON lines or Parquet, batch by batch.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -12,53 +12,53 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
-use crate::aligned::Aligned;
 use crate::args::Format;
-use crate::config::reason;
+use crate::config::text_file::reason;
 use crate::environment;
-use crate::exit::usage;
+use crate::output::aligned::Aligned;
+use crate::problem::usage;
 
-/// Rows that a terminal gets; who wants more wants them in a file.
+/// Rows that are shown on a terminal; a file gets all of them.
 const TERMINAL_ROWS: usize = 500;
 
 /// Where a result goes.
-pub(crate) enum Target {
+pub(crate) enum ResultTarget {
     /// The standard output.
     Stdout,
-    /// A file, which gets its name when the result is complete.
+    /// A file, which gets its name once the result is complete.
     File(PathBuf),
 }
 
-/// A result while it is written.
-pub(crate) struct Output {
-    writer: Writer,
-    /// The name under which the file is written, and the one that it gets.
+/// A result that is being written.
+pub(crate) struct ResultWriter {
+    writer: FormatWriter,
+    /// The temporary name of the file, and the final one.
     rename: Option<(PathBuf, PathBuf)>,
 }
 
-enum Writer {
-    Aligned(Aligned<Sink>),
-    Csv(Box<arrow::csv::Writer<Sink>>),
-    Json(arrow::json::Writer<Sink, LineDelimited>),
-    Parquet(Box<ArrowWriter<Sink>>),
+enum FormatWriter {
+    Aligned(Aligned<ResultSink>),
+    Csv(Box<arrow::csv::Writer<ResultSink>>),
+    Json(arrow::json::Writer<ResultSink, LineDelimited>),
+    Parquet(Box<ArrowWriter<ResultSink>>),
 }
 
-type Sink = BufWriter<Box<dyn Write + Send>>;
+type ResultSink = BufWriter<Box<dyn Write + Send>>;
 
-impl Output {
-    /// Begins a result with these columns. Without a format, a file's extension decides, else it is a table.
-    pub(crate) fn begin(target: Target, format: Option<Format>, schema: &SchemaRef) -> Result<Self> {
-        let terminal = matches!(target, Target::Stdout) && environment::stdout_is_terminal();
+impl ResultWriter {
+    /// Begins a result with these columns. Without a format, the file's extension decides; the default is a table.
+    pub(crate) fn begin(target: ResultTarget, format: Option<Format>, schema: &SchemaRef) -> Result<Self> {
+        let terminal = matches!(target, ResultTarget::Stdout) && environment::stdout_is_terminal();
         let format = format.unwrap_or_else(|| match &target {
-            Target::Stdout => Format::Table,
-            Target::File(path) => of_extension(path),
+            ResultTarget::Stdout => Format::Table,
+            ResultTarget::File(path) => of_extension(path),
         });
         if terminal && format == Format::Parquet {
             return Err(usage("Parquet is not for a terminal").hint("name a file with `--output FILE`").into());
         }
         let (sink, rename): (Box<dyn Write + Send>, _) = match target {
-            Target::Stdout => (Box::new(std::io::stdout()), None),
-            Target::File(path) => {
+            ResultTarget::Stdout => (Box::new(std::io::stdout()), None),
+            ResultTarget::File(path) => {
                 let (file, rename) = create(&path).map_err(|error| {
                     usage(format!("cannot write `{}`: {}", path.display(), reason(&error)))
                         .hint("name a file in a directory that exists and can be written")
@@ -70,45 +70,45 @@ impl Output {
         let writer = match format {
             Format::Table => {
                 let limit = terminal.then(|| (environment::terminal_columns(), TERMINAL_ROWS));
-                Writer::Aligned(Aligned::new(sink, schema, limit))
+                FormatWriter::Aligned(Aligned::new(sink, schema, limit))
             }
             Format::Csv => {
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(sink);
-                // The header is there even if no row is.
+                // The header is written even if there are no rows.
                 writer.write(&RecordBatch::new_empty(schema.clone()))?;
-                Writer::Csv(Box::new(writer))
+                FormatWriter::Csv(Box::new(writer))
             }
-            Format::Json => Writer::Json(arrow::json::WriterBuilder::new().with_explicit_nulls(true).build(sink)),
+            Format::Json => FormatWriter::Json(arrow::json::WriterBuilder::new().with_explicit_nulls(true).build(sink)),
             Format::Parquet => {
                 let zstd = Compression::ZSTD(ZstdLevel::default());
                 let properties = WriterProperties::builder().set_compression(zstd).build();
-                Writer::Parquet(Box::new(ArrowWriter::try_new(sink, schema.clone(), Some(properties))?))
+                FormatWriter::Parquet(Box::new(ArrowWriter::try_new(sink, schema.clone(), Some(properties))?))
             }
         };
         Ok(Self { writer, rename })
     }
 
-    /// Writes rows; `false` when no more are wanted.
+    /// Writes rows. Returns `false` if no more are wanted.
     pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
         match &mut self.writer {
-            Writer::Aligned(writer) => return writer.push(batch),
-            Writer::Csv(writer) => writer.write(batch)?,
-            Writer::Json(writer) => writer.write(batch)?,
-            Writer::Parquet(writer) => writer.write(batch)?,
+            FormatWriter::Aligned(writer) => return writer.push(batch),
+            FormatWriter::Csv(writer) => writer.write(batch)?,
+            FormatWriter::Json(writer) => writer.write(batch)?,
+            FormatWriter::Parquet(writer) => writer.write(batch)?,
         }
         Ok(true)
     }
 
-    /// Ends the result; a file gets its name.
+    /// Completes the result; a file gets its final name.
     pub(crate) fn finish(self) -> Result<()> {
         let mut sink = match self.writer {
-            Writer::Aligned(writer) => writer.finish()?,
-            Writer::Csv(writer) => writer.into_inner(),
-            Writer::Json(mut writer) => {
+            FormatWriter::Aligned(writer) => writer.finish()?,
+            FormatWriter::Csv(writer) => writer.into_inner(),
+            FormatWriter::Json(mut writer) => {
                 writer.finish()?;
                 writer.into_inner()
             }
-            Writer::Parquet(writer) => writer.into_inner()?,
+            FormatWriter::Parquet(writer) => writer.into_inner()?,
         };
         sink.flush()?;
         drop(sink);
@@ -129,7 +129,7 @@ fn of_extension(path: &Path) -> Format {
     }
 }
 
-/// Opens the file under a name of its own, so that a half-written result is never taken for a whole one.
+/// Opens the file under a temporary name, so that a partial result is never taken for a complete one.
 fn create(path: &Path) -> std::io::Result<(File, Option<(PathBuf, PathBuf)>)> {
     // A pipe or a device cannot be renamed over.
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
@@ -162,7 +162,7 @@ mod tests {
     fn written(name: &str, batches: &[RecordBatch]) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
-        let mut output = Output::begin(Target::File(path.clone()), None, &batch().schema()).unwrap();
+        let mut output = ResultWriter::begin(ResultTarget::File(path.clone()), None, &batch().schema()).unwrap();
         for batch in batches {
             assert!(output.push(batch).unwrap());
         }

@@ -8,15 +8,15 @@ use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use console::measure_text_width as width;
 
-/// Rows whose widths decide those of the columns; later ones may stick out.
+/// Rows that decide the widths of columns; later ones may be wider.
 const SAMPLE: usize = 1000;
 
-/// No text column is cut below this.
+/// The least width to which a text column is cut.
 const LEAST: usize = 12;
 
 const GAP: &str = "  ";
 
-/// A table while it is written.
+/// A table that is being written.
 pub(crate) struct Aligned<W> {
     writer: W,
     names: Vec<String>,
@@ -73,7 +73,7 @@ impl<W: Write> Aligned<W> {
         Ok(self.writer)
     }
 
-    /// Decides the widths and writes what waited for them.
+    /// Fixes the widths and writes the rows that waited for them.
     fn settle(&mut self) -> Result<()> {
         if self.widths.is_some() {
             return Ok(());
@@ -82,7 +82,7 @@ impl<W: Write> Aligned<W> {
         let cells = |at: usize| sample.iter().map(|row| width(&row[at])).max().unwrap_or_default();
         let mut widths: Vec<_> = (0..self.names.len()).map(|at| cells(at).max(width(&self.names[at]))).collect();
         if let Some((columns, _)) = self.limit {
-            // First names take several lines, then texts are cut.
+            // Names are wrapped first, then texts are cut.
             let word = |at: usize| self.names[at].split_inclusive('_').map(width).max().unwrap_or_default();
             fit(&mut widths, columns, |at| cells(at).max(word(at)));
             fit(&mut widths, columns, |at| if self.right[at] { usize::MAX } else { LEAST });
@@ -143,7 +143,7 @@ impl<'a> Cells<'a> {
     fn text(&self, row: usize) -> String {
         match self {
             Self::Float(array) if array.is_null(row) => String::new(),
-            // A person reads rates and averages; every digit is in the other formats.
+            // Enough for reading; the other formats have every digit.
             Self::Float(array) => format!("{:.4}", array.value(row)),
             Self::Decimal(formatter) => {
                 let text = formatter.value(row).to_string();
@@ -157,7 +157,7 @@ impl<'a> Cells<'a> {
     }
 }
 
-/// A row is a line, and a cell's text commands no terminal.
+/// A cell's text without control characters: a row is one line, and no text controls the terminal.
 fn clean(text: &str) -> String {
     if !text.contains(char::is_control) {
         return text.to_owned();
@@ -165,7 +165,7 @@ fn clean(text: &str) -> String {
     text.split(char::is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
-/// Narrows the widest columns, none below its floor, until the line fits or none can give more.
+/// Narrows the widest columns, none below its floor, until the line fits or every column is at its floor.
 fn fit(widths: &mut [usize], columns: usize, floor: impl Fn(usize) -> usize) {
     let floors: Vec<_> = (0..widths.len()).map(floor).collect();
     let gaps = GAP.len() * widths.len().saturating_sub(1);
@@ -188,7 +188,7 @@ fn wrap(name: &str, columns: usize) -> Vec<String> {
     lines
 }
 
-/// The text in at most that many columns of the terminal.
+/// The text cut to that many columns of the terminal.
 fn cut(text: &str, columns: usize) -> String {
     if width(text) <= columns {
         return text.to_owned();

@@ -1,4 +1,4 @@
-//! The lake that a command reads.
+//! Opening an existing lake.
 
 use std::path::Path;
 
@@ -7,21 +7,21 @@ use copilot_lake_tables::EXTRACTION_RUN;
 use copilot_lake_writer::{Lake, LakeOptions};
 
 use crate::config::{Config, settings};
-use crate::exit::{Problem, usage};
+use crate::problem::{Problem, usage};
 
-/// Opens the configured lake for reading; stops when there is none.
+/// Opens the configured lake for reading; an error if there is none.
 pub(crate) async fn existing(config: &Config) -> Result<Lake> {
     let (url, options) = settings::lake(config)?;
     open(&url, options).await
 }
 
-/// Opens a lake for reading; stops when there is none. Nothing is made.
+/// Opens a lake for reading; an error if there is none. Creates nothing.
 pub(crate) async fn open(url: &str, options: LakeOptions) -> Result<Lake> {
     if !url.contains("://") && !Path::new(url).exists() {
         return Err(none(url).into());
     }
     let lake = Lake::open(url, options).await?;
-    // Every run leaves a row there, whatever it extracted.
+    // Every run writes a row there, whatever it extracts.
     if lake.files(&EXTRACTION_RUN).await?.is_empty() {
         return Err(none(url).into());
     }
@@ -29,6 +29,7 @@ pub(crate) async fn open(url: &str, options: LakeOptions) -> Result<Lake> {
 }
 
 fn none(url: &str) -> Problem {
-    usage(format!("no lake at `{url}`"))
-        .hint("`copilot-lake extract` or `copilot-lake demo` makes one; `--lake` names another place")
+    let makers =
+        if cfg!(feature = "demo") { "`copilot-lake extract` or `copilot-lake demo`" } else { "`copilot-lake extract`" };
+    usage(format!("no lake at `{url}`")).hint(format!("{makers} makes one; `--lake` names another place"))
 }
