@@ -1,8 +1,8 @@
 //! What can go wrong with a lake, split by what the caller does next.
 
+use ::parquet::errors::ParquetError;
 use arrow::error::ArrowError;
 use deltalake::DeltaTableError;
-use parquet::errors::ParquetError;
 
 /// An error of the lake.
 #[derive(Debug, thiserror::Error)]

@@ -12,16 +12,17 @@ use object_store::prefix::PrefixStore;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::changes::{Changes, Holder};
+use crate::delta::log::{Log, State};
+use crate::delta::schema;
 use crate::error::Error;
-use crate::location::Location;
-use crate::lock::Lock;
-use crate::log::{Log, State};
 use crate::memory::Memory;
+use crate::merge::changes::{Changes, Holder};
 use crate::merge::key_filter::FilterBudget;
-use crate::readers::Readers;
 use crate::storage::LocalStore;
-use crate::{paths, schema};
+use crate::storage::location::Location;
+use crate::storage::lock::Lock;
+use crate::storage::paths;
+use crate::storage::readers::Readers;
 
 /// How a lake is opened.
 #[derive(Debug, Clone)]
@@ -159,7 +160,7 @@ impl Lake {
     /// The files of a table as committed; none when there is no table yet.
     pub async fn files(&self, table: &'static Table) -> Result<Vec<LakeFile>, Error> {
         let state = self.inner.log(table).state().await?;
-        let file = |file: &Arc<crate::data_file::DataFile>| LakeFile {
+        let file = |file: &Arc<crate::delta::data_file::DataFile>| LakeFile {
             path: file.path.to_string(),
             size: file.size,
             rows: file.rows.unwrap_or_default(),

@@ -9,12 +9,12 @@ use copilot_lake_tables::{Instant, Table, Week};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
-use crate::data_file::DataFile;
+use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::Lake;
-use crate::small_file::rows_of;
-use crate::sought::Sought;
-use crate::source::{EVER, KeyReader, OPENED, READ, file_pick, projected};
+use crate::merge::pending_rows::{EVER, KeyReader, OPENED, READ, file_pick, projected};
+use crate::parquet::key_probe::Sought;
+use crate::parquet::small_file::rows_of;
 
 /// What is read of a table.
 #[derive(Debug, Clone, Default)]

@@ -10,14 +10,14 @@ use copilot_lake_tables::{Instant, Table, Week};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
-use crate::data_file::{Bounds, DataFile};
+use crate::delta::data_file::{Bounds, DataFile};
 use crate::error::Error;
 use crate::keys::{self, Values};
 use crate::lake::Lake;
+use crate::merge::pending_rows::{EVER, READ, projected};
 use crate::merge::version::Version;
-use crate::read::FileReader;
-use crate::sought::Sought;
-use crate::source::{EVER, READ, projected};
+use crate::parquet::key_probe::Sought;
+use crate::parquet::reader::FileReader;
 
 /// What decides between two rows with one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -11,14 +11,14 @@ use arrow::error::ArrowError;
 use copilot_lake_tables::Table;
 use object_store::ObjectStore;
 
-use crate::changes::Changes;
-use crate::data_file::DataFile;
+use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::Find;
+use crate::merge::changes::Changes;
 use crate::merge::lookup::{Found, Match};
+use crate::merge::pending_rows::{Source, file_pick};
 use crate::merge::resolve::{Losers, ascending, stays};
-use crate::merge::values::ValueReader;
-use crate::source::{Source, file_pick};
+use crate::merge::row_digest::ValueReader;
 
 /// Makes the rows to be stored from new rows and, side by side, the table's rows of the same keys that they replace. Both
 /// batches have the table's columns, as has the one that is returned.

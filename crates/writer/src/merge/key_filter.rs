@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parquet::bloom_filter::Sbbf;
+use ::parquet::bloom_filter::Sbbf;
 
 /// Bytes of the key filters of a lake at most. Half of them hold 10 million keys of one table at a false-positive rate below 1 %.
 pub(crate) const FILTER_BYTES: usize = 32 << 20;

@@ -9,12 +9,12 @@ use copilot_lake_tables::Table;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
-use crate::data_file::{Bounds, DataFile};
+use crate::delta::data_file::{Bounds, DataFile};
 use crate::error::Error;
-use crate::gone::Gone;
+use crate::merge::delete_keys::Gone;
 use crate::merge::new_rows::NewRows;
-use crate::sought::Sought;
-use crate::source::{EVER, KeyReader, KeyRow, OPENED, READ, Source};
+use crate::merge::pending_rows::{EVER, KeyReader, KeyRow, OPENED, READ, Source};
+use crate::parquet::key_probe::Sought;
 
 /// A new row, and a row of the table with the same key.
 #[derive(Debug, Clone, Copy)]

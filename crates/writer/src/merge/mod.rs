@@ -5,11 +5,17 @@
 //! the same keys, [`resolve`] decides which of them give way.
 
 pub(crate) mod carry;
-pub(crate) mod heal;
+pub(crate) mod changes;
+pub(crate) mod dedupe;
+pub(crate) mod delete_keys;
 pub(crate) mod key_filter;
 pub(crate) mod lookup;
 pub(crate) mod new_rows;
+pub(crate) mod pending_rows;
 pub(crate) mod resolve;
+pub(crate) mod rewrite;
+pub(crate) mod row_digest;
+pub(crate) mod sorted_run;
 pub(crate) mod table_keys;
-pub(crate) mod values;
+pub(crate) mod transaction;
 pub(crate) mod version;

@@ -8,9 +8,9 @@ use copilot_lake_tables::Table;
 use object_store::ObjectStore;
 
 use crate::error::Error;
+use crate::merge::pending_rows::{EVER, KeyRow, Source};
 use crate::merge::version::Version;
-use crate::sought::Sought;
-use crate::source::{EVER, KeyRow, Source};
+use crate::parquet::key_probe::Sought;
 
 /// More keys are not told from the others: nearly all rows are known then.
 const TOLD_APART: usize = 1 << 15;

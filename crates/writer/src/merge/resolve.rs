@@ -8,12 +8,12 @@ use copilot_lake_tables::Table;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
-use crate::data_file::DataFile;
+use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::Find;
 use crate::merge::lookup::{Found, Match};
-use crate::merge::values::{ValueReader, Values};
-use crate::source::{READ, Source, file_pick};
+use crate::merge::pending_rows::{READ, Source, file_pick};
+use crate::merge::row_digest::{ValueReader, Values};
 
 /// The rows that give way, by ascending position.
 #[derive(Debug, Default)]

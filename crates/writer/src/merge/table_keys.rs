@@ -2,11 +2,11 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 
+use crate::delta::log::State;
 use crate::error::Error;
 use crate::lake::Inner;
-use crate::log::State;
 use crate::merge::key_filter::KeyFilter;
-use crate::source::{OPENED, READ, key_hashes};
+use crate::merge::pending_rows::{OPENED, READ, key_hashes};
 
 /// Commits that search the table's files for their keys; from then on one filter of all keys is cheaper.
 const SEARCHES: u32 = 2;

@@ -1,16 +1,23 @@
-//! The local file system as an object store whose commits survive a power cut.
+//! Where the files of a lake are: the place, every path in it, its lock, and the local file system as an object store whose
+//! commits survive a power cut.
 //!
-//! Knows files and folders, not tables: what is written, in which order it becomes durable, and how a file gets its name
-//! without replacing another one. Reading is left to `object_store`'s own local store.
+//! Knows files and folders; knows neither rows nor the log of a table. Reading local files is left to `object_store`'s own
+//! local store.
 
 mod folders;
-mod local;
+pub(crate) mod listing;
+mod local_store;
+mod local_upload;
+pub(crate) mod location;
+pub(crate) mod lock;
+pub(crate) mod paths;
+mod probe;
 mod publish;
-mod staged;
-mod upload;
+pub(crate) mod readers;
+mod staged_file;
 
 pub(crate) use folders::make_folders;
-pub(crate) use local::LocalStore;
+pub(crate) use local_store::LocalStore;
 
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode};
 use tempfile::TempDir;
 
 use super::LocalStore;
-use crate::location::Location;
+use crate::storage::location::Location;
 
 fn store(folder: &FilePath) -> LocalStore {
     Location::of(folder.to_str().unwrap()).unwrap().local.unwrap()

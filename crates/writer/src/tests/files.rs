@@ -1,6 +1,6 @@
 //! What files look like, and that memory is kept.
 
-use parquet::basic::{Compression, Encoding};
+use ::parquet::basic::{Compression, Encoding};
 use serde_json::Value;
 
 use super::*;
@@ -27,7 +27,7 @@ async fn a_file_has_the_properties_of_its_table() {
         assert!(matches!(column.compression(), Compression::ZSTD(_)));
         assert_eq!(column.bloom_filter_offset().is_some(), field.bloom, "{}", field.name);
         // Booleans never have one.
-        let dictionary = field.dictionary && column.column_type() != parquet::basic::Type::BOOLEAN;
+        let dictionary = field.dictionary && column.column_type() != ::parquet::basic::Type::BOOLEAN;
         assert_eq!(column.dictionary_page_offset().is_some(), dictionary, "{}", field.name);
         let allowed = [Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY, Encoding::PLAIN_DICTIONARY];
         assert!(column.encodings().all(|encoding| allowed.contains(&encoding)), "{}", field.name);
@@ -65,7 +65,7 @@ async fn the_log_has_bounds_that_hold() {
 
 #[test]
 fn text_bounds_are_cut_outward() {
-    use crate::stats::{cut_down, cut_up};
+    use crate::parquet::statistics::{cut_down, cut_up};
     assert_eq!(cut_up("short").as_deref(), Some("short"));
     let long = format!("{}{}", "a".repeat(31), "bc");
     assert_eq!(cut_down(&long), format!("{}b", "a".repeat(31)));

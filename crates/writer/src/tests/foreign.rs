@@ -95,7 +95,7 @@ async fn folders_are_listed_after_commits_of_other_tools_only() {
     let (folder, lake) = lake().await;
     put(&lake, &[("a", 1, 1, "a")]).await;
     let file = folder.path().join(&logged(&lake, &COPILOT_EVENT).await[0]);
-    let orphan = file.with_file_name(crate::paths::data_file(&COPILOT_EVENT, None).filename().unwrap());
+    let orphan = file.with_file_name(crate::storage::paths::data_file(&COPILOT_EVENT, None).filename().unwrap());
     let is_listed = async || {
         std::fs::write(&orphan, "").unwrap();
         open(folder.path(), LakeOptions::default()).await.prepare(&instance(), false).await.unwrap();

@@ -277,7 +277,7 @@ async fn the_filter_of_a_key_rarely_errs() {
     let bits = f64::from(column.bloom_filter_length().unwrap()) * 8.0 / 30_000.0;
     assert!((20.0..45.0).contains(&bits), "{bits} bits a row");
     let file = std::fs::File::open(&path).unwrap();
-    let filter = parquet::bloom_filter::Sbbf::read_from_column_chunk(&column, &file).unwrap().unwrap();
+    let filter = ::parquet::bloom_filter::Sbbf::read_from_column_chunk(&column, &file).unwrap().unwrap();
     assert!(rows.iter().all(|row| filter.check(row.id.as_str())));
     let wrong = (0..50_000).filter(|_| filter.check(random.id().as_str())).count();
     assert!(wrong <= 20, "{wrong} of 50,000");
@@ -431,12 +431,12 @@ async fn keys_that_are_double_are_healed() {
         changes.commit("run-1").await.unwrap();
     }
     let log = lake.inner.log(&COPILOT_EVENT);
-    assert_eq!(crate::merge::heal::remove_doubles(&lake.inner, &log).await.unwrap(), 4);
+    assert_eq!(crate::merge::dedupe::remove_doubles(&lake.inner, &log).await.unwrap(), 4);
     let held = held(&lake).await;
     let texts: Vec<_> = held.values().map(|row| (row.id.as_str(), row.text.as_str())).collect();
     assert_eq!(texts, [("a", "new"), ("b", "b"), ("c", "newest"), ("d", "written later")]);
     assert_glob_is_log(folder.path(), &lake).await;
     let version = log.state().await.unwrap().unwrap().version;
-    assert_eq!(crate::merge::heal::remove_doubles(&lake.inner, &log).await.unwrap(), 0);
+    assert_eq!(crate::merge::dedupe::remove_doubles(&lake.inner, &log).await.unwrap(), 0);
     assert_eq!(log.state().await.unwrap().unwrap().version, version, "there was nothing to do");
 }

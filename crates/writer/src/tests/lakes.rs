@@ -151,7 +151,7 @@ async fn leftovers_of_a_killed_run_are_removed() {
     assert_glob_is_log(folder.path(), &lake).await;
     std::mem::forget(changes);
     let committed = folder.path().join(&logged(&lake, &COPILOT_EVENT).await[0]);
-    let left = crate::paths::data_file(&COPILOT_EVENT, None);
+    let left = crate::storage::paths::data_file(&COPILOT_EVENT, None);
     std::fs::copy(&committed, committed.with_file_name(left.filename().unwrap())).unwrap();
     std::fs::write(folder.path().join("payload").join(left.filename().unwrap()), "cut").unwrap();
     std::fs::write(folder.path().join("payload/_delta_log/00000000000000000000.json#1"), "cut").unwrap();

@@ -177,8 +177,8 @@ async fn assert_glob_is_log(root: &Path, lake: &Lake) {
 }
 
 /// Reads a file with the plain Parquet reader.
-fn read(path: &Path) -> (Vec<RecordBatch>, Arc<parquet::file::metadata::ParquetMetaData>) {
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+fn read(path: &Path) -> (Vec<RecordBatch>, Arc<::parquet::file::metadata::ParquetMetaData>) {
+    use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     let builder = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path).unwrap()).unwrap();
     let metadata = Arc::clone(builder.metadata());
     (builder.build().unwrap().collect::<Result<_, _>>().unwrap(), metadata)

@@ -1,12 +1,12 @@
 //! Files that another tool wrote, read and rewritten: the lake's types, and no order that is not there.
 
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type as Int64Column, Int96, Int96Type};
+use ::parquet::file::metadata::{ParquetMetaData, SortingColumn};
+use ::parquet::file::properties::WriterProperties;
+use ::parquet::file::writer::SerializedFileWriter;
 use arrow::array::{Int32Array, LargeStringArray, TimestampNanosecondArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
-use parquet::data_type::{ByteArray, ByteArrayType, Int64Type as Int64Column, Int96, Int96Type};
-use parquet::file::metadata::{ParquetMetaData, SortingColumn};
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
 use serde_json::json;
 
 use super::*;
@@ -197,7 +197,7 @@ fn write_int96(root: &Path, name: &str, rows: &[(&str, Instant, i64)]) {
         OPTIONAL INT96 msdyn_clienttimestamp;
         OPTIONAL INT64 versionnumber;
     }";
-    let schema = Arc::new(parquet::schema::parser::parse_message_type(schema).unwrap());
+    let schema = Arc::new(::parquet::schema::parser::parse_message_type(schema).unwrap());
     let file = std::fs::File::create(root.join(FOLDER).join(name)).unwrap();
     let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();

@@ -86,8 +86,8 @@ async fn without_a_bound_only_the_rows_are_counted() {
 
 #[test]
 fn bounds_that_were_cut_inside_a_character_are_widened() {
-    use crate::stats::{text_above, text_below};
-    use parquet::data_type::ByteArray;
+    use crate::parquet::statistics::{text_above, text_below};
+    use ::parquet::data_type::ByteArray;
     let bytes = |bytes: &[u8]| ByteArray::from(bytes.to_vec());
     assert_eq!(text_below(&bytes(b"ab\xc3")), "ab");
     assert_eq!(text_above(&bytes(b"ab\xc3")).as_deref(), Some("ac"));
@@ -214,7 +214,7 @@ async fn files_of_other_tools_keep_their_statistics() {
     // The same rows, written by somebody else.
     let (batches, _) = read(&root.join(&name));
     let file = std::fs::File::create(root.join(&name)).unwrap();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batches[0].schema(), None).unwrap();
+    let mut writer = ::parquet::arrow::ArrowWriter::try_new(file, batches[0].schema(), None).unwrap();
     writer.write(&batches[0]).unwrap();
     writer.close().unwrap();
     let size = std::fs::metadata(root.join(&name)).unwrap().len();

@@ -1,0 +1,377 @@
+//! The log of a table: what is committed, and the next commit.
+//!
+//! A commit is put under the number that follows the one it was made from, and only if nobody took that number before:
+//! every commit is checked against the whole table as it was read, and two blind appends conflict rather than double.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use copilot_lake_tables::{Table, WEEK_START, Week};
+use deltalake::kernel::transaction::{CommitData, TransactionError};
+use deltalake::kernel::{Action, Add, EagerSnapshot, Metadata, Protocol, Remove};
+use deltalake::logstore::{CommitOrBytes, LogStoreRef};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::{DeltaTable, DeltaTableError};
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::delta::commit_info::{CLEAN, Newest, RUN};
+use crate::delta::data_file::DataFile;
+use crate::delta::schema;
+use crate::error::Error;
+use crate::lake::Instance;
+use crate::merge::table_keys::TableKeys;
+use crate::storage::paths;
+use crate::storage::readers::Readers;
+
+/// So many commits lie between two checkpoints.
+const CHECKPOINT: u64 = 100;
+
+/// The log of one table. Loaded once, then kept in step with this process's commits.
+pub(crate) struct Log {
+    pub(crate) table: &'static Table,
+    store: LogStoreRef,
+    state: Mutex<Option<Arc<State>>>,
+    /// Held from reading what is committed until the commit that follows from it: one commit of a table at a time.
+    pub(crate) writing: Mutex<TableKeys>,
+    /// Streams that read the table's files now.
+    pub(crate) readers: Arc<Readers>,
+    /// Whether files that a commit removes stay for readers of older versions.
+    keeps_removed: bool,
+    /// Whether the folder may hold files that are no part of the table: another tool committed, or what was removed is
+    /// kept, and the folder was not listed since. The next run lists it.
+    is_unclean: AtomicBool,
+}
+
+/// What is committed.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) table: &'static Table,
+    pub(crate) version: u64,
+    pub(crate) metadata: Metadata,
+    pub(crate) files: Vec<Arc<DataFile>>,
+    /// Why this program must not write to the table.
+    pub(crate) unwritable: Option<String>,
+}
+
+/// How a commit ended.
+pub(crate) enum Outcome {
+    /// It is part of the table.
+    Committed(Arc<State>),
+    /// Somebody else's commit came first; the state was loaded again.
+    Conflict,
+}
+
+impl Log {
+    pub(crate) fn new(table: &'static Table, store: LogStoreRef, readers: Arc<Readers>, keeps_removed: bool) -> Self {
+        let is_unclean = AtomicBool::new(true);
+        Self { table, store, state: Mutex::new(None), writing: Mutex::default(), readers, keeps_removed, is_unclean }
+    }
+
+    /// What is committed; `None` when there is no table yet.
+    pub(crate) async fn state(&self) -> Result<Option<Arc<State>>, Error> {
+        let mut state = self.state.lock().await;
+        if state.is_none() {
+            *state = self.load().await?.map(Arc::new);
+        }
+        Ok(state.clone())
+    }
+
+    /// What is committed, read again.
+    pub(crate) async fn reload(&self) -> Result<Option<Arc<State>>, Error> {
+        *self.state.lock().await = None;
+        self.state().await
+    }
+
+    async fn load(&self) -> Result<Option<State>, Error> {
+        let error = Error::log(self.table.name);
+        if !self.store.is_delta_table_location().await.map_err(&error)? {
+            return Ok(None);
+        }
+        let snapshot = match EagerSnapshot::try_new(self.store.as_ref(), None).await {
+            Ok(snapshot) => snapshot,
+            Err(DeltaTableError::NotATable(_)) => return Ok(None),
+            Err(source) => return Err(error(source)),
+        };
+        let unwritable = schema::demands(self.table, snapshot.protocol())?;
+        let log = snapshot.try_log_data().map_err(&error)?;
+        let files = log.iter().map(|file| {
+            let path = paths::in_lake(self.table, &file.object_store_path());
+            let size = u64::try_from(file.size()).unwrap_or_default();
+            let values = file.partition_values_map();
+            let week = values.get(WEEK_START).and_then(|value| Week::parse(value.as_deref()?));
+            Arc::new(DataFile::new(self.table, path, week, size, file.modification_time(), file.stats()))
+        });
+        let files = files.collect();
+        let (version, metadata) = (snapshot.version(), snapshot.metadata().clone());
+        Ok(Some(State { table: self.table, version, metadata, files, unwritable }))
+    }
+
+    /// Makes the table, without rows, with these notes in its configuration.
+    pub(crate) async fn create(
+        &self,
+        instance: &Instance,
+        lake: &url::Url,
+        notes: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), Error> {
+        let protocol: Protocol = schema::protocol(self.table)?;
+        let metadata = schema::metadata(self.table, &Uuid::new_v4().to_string(), instance, notes)?;
+        self.note_listed(true);
+        let operation = DeltaOperation::Create {
+            mode: SaveMode::ErrorIfExists,
+            location: paths::table_url(lake, self.table),
+            protocol: protocol.clone(),
+            metadata: metadata.clone(),
+        };
+        let actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
+        let bytes = self.bytes(actions, operation, None, &HashMap::new())?;
+        self.put(0, bytes).await?;
+        self.reload().await.map(drop)
+    }
+
+    /// Replaces the metadata. `false`: somebody else's commit came first.
+    pub(crate) async fn set_metadata(&self, from: &State, metadata: Metadata) -> Result<bool, Error> {
+        let fields = schema::delta_schema(self.table, &metadata)?;
+        let known = schema::delta_schema(self.table, &from.metadata)?;
+        let fields: Vec<_> = fields.fields().filter(|field| known.field(field.name()).is_none()).cloned().collect();
+        let operation = if fields.is_empty() {
+            let is_new = |(key, text): &(&String, &String)| from.metadata.configuration().get(*key) != Some(text);
+            let properties = metadata.configuration().iter().filter(is_new);
+            let properties = properties.map(|(key, text)| (key.clone(), text.clone())).collect();
+            DeltaOperation::SetTableProperties { properties }
+        } else {
+            DeltaOperation::AddColumn { fields }
+        };
+        self.put_actions(from, vec![Action::Metadata(metadata)], operation).await
+    }
+
+    /// Takes files out that are not there, and replaces the metadata. `false`: somebody else's commit came first.
+    pub(crate) async fn take_out(
+        &self,
+        from: &State,
+        files: &[Arc<DataFile>],
+        metadata: Metadata,
+    ) -> Result<bool, Error> {
+        let removes = files.iter().map(|file| Action::Remove(file.remove(self.table)));
+        let actions = removes.chain([Action::Metadata(metadata)]).collect();
+        self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
+    }
+
+    /// Says of files what the log said wrongly or in part; their rows stay what they are. `false`: somebody else's commit
+    /// came first.
+    pub(crate) async fn restate(&self, from: &State, files: &[DataFile]) -> Result<bool, Error> {
+        let add = |file: &DataFile| Action::Add(Add { data_change: false, ..file.add(self.table) });
+        let actions = files.iter().map(add).collect();
+        self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
+    }
+
+    /// Commits to a table as it was read in `from`, and reads it again. `false`: somebody else's commit came first.
+    async fn put_actions(&self, from: &State, actions: Vec<Action>, operation: DeltaOperation) -> Result<bool, Error> {
+        self.check_writable(from)?;
+        let bytes = self.bytes(actions, operation, Some(from.version), &HashMap::new())?;
+        let version = from.version + 1;
+        let won = self.put(version, bytes).await?;
+        if !won {
+            self.note_listed(false);
+        }
+        self.reload().await?;
+        if won {
+            self.checkpoint_after(version).await;
+        }
+        Ok(won)
+    }
+
+    pub(crate) fn check_writable(&self, state: &State) -> Result<(), Error> {
+        let refuse = |reason: &String| Err(Error::RaisedProtocol { table: self.table.name, reason: reason.clone() });
+        state.unwritable.as_ref().map_or(Ok(()), refuse)
+    }
+
+    /// Whose the newest commit is.
+    pub(crate) async fn newest(&self, state: &State) -> Result<Newest, Error> {
+        let entry = self.store.read_commit_entry(state.version).await.map_err(Error::log(self.table.name))?;
+        let newest = entry.as_deref().map_or(Newest::Foreign, Newest::of);
+        self.note_listed(newest == Newest::Clean);
+        Ok(newest)
+    }
+
+    /// Notes whether the folder is known to hold nothing but the table's files.
+    pub(crate) fn note_listed(&self, is_clean: bool) {
+        self.is_unclean.store(!is_clean, Ordering::Relaxed);
+    }
+
+    /// Commits files to a table as it was read in `from`.
+    ///
+    /// `keys` is what `writing` guards. On an error nothing was committed, except perhaps on [`Error::Doubtful`].
+    pub(crate) async fn commit(
+        &self,
+        keys: &mut TableKeys,
+        from: &State,
+        add: &[DataFile],
+        remove: &[Arc<DataFile>],
+        run_id: &str,
+    ) -> Result<Outcome, Error> {
+        let removes = remove.iter().map(|file| Action::Remove(file.remove(self.table)));
+        let adds = add.iter().map(|file| Action::Add(file.add(self.table)));
+        let operation = DeltaOperation::Merge {
+            predicate: None,
+            merge_predicate: Some(format!("equal {}", self.table.key.join(", "))),
+            matched_predicates: vec![],
+            not_matched_predicates: vec![],
+            not_matched_by_source_predicates: vec![],
+        };
+        self.replace(keys, from, (add, remove), removes.chain(adds).collect(), operation, run_id).await
+    }
+
+    /// Commits files with the same rows as those that they replace, as [`Log::commit`] does.
+    pub(crate) async fn commit_compaction(
+        &self,
+        keys: &mut TableKeys,
+        from: &State,
+        add: &[DataFile],
+        remove: &[Arc<DataFile>],
+        run_id: &str,
+    ) -> Result<Outcome, Error> {
+        let removes =
+            remove.iter().map(|file| Action::Remove(Remove { data_change: false, ..file.remove(self.table) }));
+        let adds = add.iter().map(|file| Action::Add(Add { data_change: false, ..file.add(self.table) }));
+        let target_size = add.iter().map(|file| i64::try_from(file.size).unwrap_or(i64::MAX)).max().unwrap_or_default();
+        let operation = DeltaOperation::Optimize { predicate: None, target_size };
+        self.replace(keys, from, (add, remove), removes.chain(adds).collect(), operation, run_id).await
+    }
+
+    /// Commits these actions, which add and remove these files.
+    async fn replace(
+        &self,
+        keys: &mut TableKeys,
+        from: &State,
+        (add, remove): (&[DataFile], &[Arc<DataFile>]),
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+        run_id: &str,
+    ) -> Result<Outcome, Error> {
+        self.check_writable(from)?;
+        if self.keeps_removed && !remove.is_empty() {
+            self.note_listed(false);
+        }
+        let more = HashMap::from([(RUN.to_owned(), json!(run_id))]);
+        let bytes = self.bytes(actions, operation, Some(from.version), &more)?;
+        let version = from.version + 1;
+        if !self.put(version, bytes).await? {
+            self.note_listed(false);
+            self.reload().await?;
+            return Ok(Outcome::Conflict);
+        }
+        let gone: HashSet<&Path> = remove.iter().map(|file| &file.path).collect();
+        let kept = from.files.iter().filter(|file| !gone.contains(&file.path)).cloned();
+        let files = kept.chain(add.iter().cloned().map(Arc::new)).collect();
+        let metadata = from.metadata.clone();
+        let state = Arc::new(State { table: self.table, version, metadata, files, unwritable: None });
+        *self.state.lock().await = Some(Arc::clone(&state));
+        keys.committed(version);
+        self.checkpoint_after(version).await;
+        Ok(Outcome::Committed(state))
+    }
+
+    /// Writes a checkpoint when it is time for one.
+    async fn checkpoint_after(&self, version: u64) {
+        if (version + 1).is_multiple_of(CHECKPOINT)
+            && let Err(error) = self.checkpoint().await
+        {
+            // The table is as good without it; the next one comes.
+            tracing::warn!(table = self.table.name, version, %error, "no checkpoint was written");
+        }
+    }
+
+    /// Writes a checkpoint, and removes log files that are older than the table's retention (30 days by default).
+    async fn checkpoint(&self) -> Result<(), Error> {
+        let error = Error::log(self.table.name);
+        let mut table = DeltaTable::new(Arc::clone(&self.store));
+        table.load().await.map_err(&error)?;
+        deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(&error)?;
+        deltalake::checkpoints::cleanup_metadata(&table, None).await.map_err(&error)?;
+        Ok(())
+    }
+
+    /// The files that a commit removed, with the time of that, in milliseconds.
+    pub(crate) async fn removed(&self) -> Result<Vec<(Path, i64)>, Error> {
+        let error = Error::log(self.table.name);
+        let mut table = DeltaTable::new(Arc::clone(&self.store));
+        table.load().await.map_err(&error)?;
+        let state = table.snapshot().map_err(&error)?;
+        let removed = state.all_tombstones(self.store.as_ref()).map_ok(|file| {
+            let path = Path::parse(file.path()).unwrap_or_else(|_| Path::from(file.path().as_ref()));
+            (paths::in_lake(self.table, &path), file.deletion_timestamp().unwrap_or(i64::MAX))
+        });
+        removed.try_collect().await.map_err(&error)
+    }
+
+    /// As [`Log::removed`], by the log's entries that are still there: a checkpoint forgets what was removed long before.
+    pub(crate) async fn removed_by_entries(&self) -> Result<Vec<(Path, i64)>, Error> {
+        let (store, mut removed) = (self.store.object_store(None), Vec::new());
+        let error = |source: object_store::Error| Error::log(self.table.name)(source.into());
+        let entries: Vec<_> = store.list(Some(self.store.log_path())).try_collect().await.map_err(error)?;
+        for entry in entries.into_iter().filter(|entry| entry.location.as_ref().ends_with(".json")) {
+            let bytes = match store.get(&entry.location).await {
+                Ok(found) => found.bytes().await.map_err(error)?,
+                Err(object_store::Error::NotFound { .. }) => continue,
+                Err(source) => return Err(error(source)),
+            };
+            for line in bytes.split(|byte| *byte == b'\n') {
+                let Ok(mut action) = serde_json::from_slice::<Value>(line) else { continue };
+                let remove = action["remove"].take();
+                let Some(path) = remove["path"].as_str().and_then(|path| Path::from_url_path(path).ok()) else {
+                    continue;
+                };
+                let at = remove["deletionTimestamp"].as_i64().unwrap_or(i64::MAX);
+                removed.push((paths::in_lake(self.table, &path), at));
+            }
+        }
+        Ok(removed)
+    }
+
+    fn bytes(
+        &self,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+        read: Option<u64>,
+        more: &HashMap<String, serde_json::Value>,
+    ) -> Result<bytes::Bytes, Error> {
+        let mut about = more.clone();
+        // Said to other writers, which check their commits against ours: the whole table was read.
+        about.insert("isBlindAppend".to_owned(), json!(false));
+        about.insert("isolationLevel".to_owned(), json!("Serializable"));
+        let is_clean = !self.is_unclean.load(Ordering::Relaxed) && !self.readers.has_left();
+        about.insert(CLEAN.to_owned(), json!(is_clean));
+        if let Some(version) = read {
+            about.insert("readVersion".to_owned(), json!(version));
+        }
+        let data = CommitData::new(actions, operation, about, vec![]);
+        data.get_bytes().map_err(|source| Error::log(self.table.name)(source.into()))
+    }
+
+    /// Puts a commit under its number. `false`: that number is taken.
+    ///
+    /// A store may report a failure, or a taken number, for a commit that it did take: whoever asks twice is told.
+    async fn put(&self, version: u64, bytes: bytes::Bytes) -> Result<bool, Error> {
+        let entry = CommitOrBytes::LogBytes(bytes.clone());
+        let failure = match self.store.write_commit_entry(version, entry, Uuid::new_v4()).await {
+            Ok(()) => return Ok(true),
+            Err(failure) => failure,
+        };
+        match self.store.read_commit_entry(version).await {
+            Ok(Some(there)) if there == bytes => Ok(true),
+            Ok(Some(_)) => Ok(false),
+            Ok(None) => match failure {
+                TransactionError::VersionAlreadyExists(_) => Ok(false),
+                failure => Err(Error::log(self.table.name)(failure.into())),
+            },
+            // Neither yes nor no can be said: the files must stay until the next run has read the log.
+            Err(error) => Err(Error::Doubtful { table: self.table.name, reason: format!("{failure}; then {error}") }),
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What an older program wrote, brought to this version's layout: one function per step, made once per table by the run
+//! that holds the lock, before the table's version is raised. A step that was cut off is made again by the next run.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+
+use crate::delta::data_file::DataFile;
+use crate::delta::log::Log;
+use crate::delta::schema;
+use crate::error::Error;
+use crate::lake::Inner;
+use crate::merge::dedupe;
+use crate::merge::pending_rows::OPENED;
+use crate::parquet::reader::FileReader;
+use crate::parquet::statistics;
+
+/// Commits before giving up on a table to which another tool keeps committing.
+const ATTEMPTS: usize = 5;
+
+/// Files that are stated again in one commit.
+const FILES: usize = 1_000;
+
+/// Mends a table of an older version of the layout.
+pub(crate) async fn migrate(lake: &Inner, log: &Log, from: u32) -> Result<(), Error> {
+    let Some(state) = log.state().await? else { return Ok(()) };
+    let now = schema::indexed(log.table, &state.metadata)?;
+    let coming = match schema::changed(log.table, &state.metadata, state.metadata.configuration())? {
+        Some(metadata) => schema::indexed(log.table, &metadata)?,
+        None => now.clone(),
+    };
+    // Of a new column the files' statistics say nothing, which some readers take for "no rows".
+    if from < 2 || coming != now {
+        complete_statistics(lake, log, &coming).await?;
+    }
+    if from < 2 {
+        // Until version 1 a first pass did not find a row that had moved to another time.
+        dedupe::remove_doubles(lake, log).await?;
+    }
+    Ok(())
+}
+
+/// Adds those files of this program again whose statistics lack something, with statistics made from their footers.
+///
+/// Until version 1 columns of booleans and decimals had a null count but no bounds.
+async fn complete_statistics(lake: &Inner, log: &Log, indexed: &[String]) -> Result<(), Error> {
+    // Files that are done, those of other tools, and those that cannot be read: whoever reads their rows will say so.
+    let mut done: HashSet<Path> = HashSet::new();
+    let mut lost = 0;
+    while lost < ATTEMPTS {
+        let Some(state) = log.state().await? else { return Ok(()) };
+        let lacks = |file: &&Arc<DataFile>| {
+            !done.contains(&file.path) && !statistics::are_complete(file.stats.as_deref(), indexed)
+        };
+        let files: Vec<Arc<DataFile>> = state.files.iter().filter(lacks).take(FILES).cloned().collect();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let restated = files.iter().map(|file| restated(lake, Arc::clone(file), indexed));
+        let restated: Vec<Result<DataFile, Path>> =
+            stream::iter(restated.collect::<Vec<_>>()).buffered(OPENED).try_collect().await?;
+        let mut mended = Vec::with_capacity(restated.len());
+        for file in restated {
+            match file {
+                Ok(file) => mended.push(file),
+                Err(path) => drop(done.insert(path)),
+            }
+        }
+        if mended.is_empty() {
+            continue;
+        }
+        match log.restate(&state, &mended).await? {
+            true => done.extend(mended.into_iter().map(|file| file.path)),
+            false => lost += 1,
+        }
+    }
+    Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
+}
+
+/// The file with whole statistics; its path when it is not this program's.
+async fn restated(lake: &Inner, file: Arc<DataFile>, indexed: &[String]) -> Result<Result<DataFile, Path>, Error> {
+    let reader = match FileReader::open(&lake.store, &file).await {
+        Ok(reader) => reader,
+        Err(error) => {
+            tracing::warn!(path = %file.path, %error, "the statistics of a file could not be completed");
+            return Ok(Err(file.path.clone()));
+        }
+    };
+    if !reader.is_ours() {
+        return Ok(Err(file.path.clone()));
+    }
+    let stats = statistics::stats(indexed, reader.schema(), reader.footer());
+    Ok(Ok(DataFile { stats: Some(stats), ..DataFile::clone(&file) }))
+}

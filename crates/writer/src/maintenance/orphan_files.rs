@@ -1,0 +1,254 @@
+//! What is not part of a table and lies in its folder: what a killed run left, and what other tools removed. It goes, so
+//! that a plain glob equals the log; what another tool may still commit stays.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+
+use crate::clock::now_millis;
+use crate::delta::data_file::DataFile;
+use crate::delta::log::{Log, State};
+use crate::error::Error;
+use crate::lake::Inner;
+use crate::parquet::reader::FileReader;
+use crate::storage::listing::{Listed, list};
+use crate::storage::paths;
+
+/// Whoever writes a log entry gives it its name within moments.
+const STAGED_ENTRY_MILLIS: i64 = 60_000;
+
+/// What becomes of a file in a table's folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    Stays,
+    /// It goes when readers of older versions have had their time.
+    Waits,
+    Goes,
+}
+
+/// What is known of a file in a table's folder that is none of the log's.
+#[derive(Debug, Clone, Copy)]
+struct Facts<'f> {
+    name: &'f str,
+    /// Whether it is part of the newest version.
+    is_named: bool,
+    /// When a commit removed it, in milliseconds.
+    removed_at: Option<i64>,
+}
+
+/// What becomes of a file, by whoever holds the lock. Files that a commit removed since `kept_since` wait.
+fn fate(file: Facts<'_>, kept_since: Option<i64>) -> Fate {
+    let is_kept = |at: i64| kept_since.is_some_and(|since| at >= since);
+    match file.removed_at {
+        _ if file.is_named => Fate::Stays,
+        Some(at) if is_kept(at) => Fate::Waits,
+        // Whoever wrote it.
+        Some(_) => Fate::Goes,
+        // No other process of ours writes now.
+        None if paths::is_own_data_file(file.name) => Fate::Goes,
+        // Another tool may be about to commit it.
+        None => Fate::Stays,
+    }
+}
+
+/// Whether a log entry without its final name goes: no writer is about to give it that.
+fn is_dead_entry(name: &str, newest: u64, is_ours: bool, age_millis: i64) -> bool {
+    // A checkpoint of that version may still be written.
+    let version = name.split_once(".json#").and_then(|(version, _)| version.parse::<u64>().ok());
+    let is_taken = version.is_some_and(|version| version <= newest);
+    paths::is_staged(name) && (is_taken || is_ours || age_millis >= STAGED_ENTRY_MILLIS)
+}
+
+/// Files of the newest version that a listing does not show, or that are cut.
+pub(crate) async fn missing(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
+    Ok(Folder::read(lake, log).await?.map(|folder| folder.missing).unwrap_or_default())
+}
+
+/// Lists a table's folder and lets go what is neither part of the table nor kept for readers of older versions. Returns
+/// files of the table that are missing: then nothing else is touched.
+///
+/// Only for who holds the lock: files of running changes look the same. A file that cannot be deleted is an error: the
+/// glob would show its rows.
+pub(crate) async fn remove(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
+    let Some(folder) = Folder::read(lake, log).await? else { return Ok(vec![]) };
+    if !folder.missing.is_empty() {
+        return Ok(folder.missing);
+    }
+    if !folder.misjudged.is_empty() {
+        // When somebody else's commit comes first, the next run does it.
+        log.restate(&folder.state, &folder.misjudged).await?;
+    }
+    let (kept_since, removed) = (kept_since(lake), folder.removed(lake, log).await?);
+    let mut waits = false;
+    for file in &folder.listed {
+        let goes = if file.is_log {
+            paths::is_staged(&file.name) && {
+                let age = now_millis() - file.modified;
+                is_dead_entry(&file.name, folder.state.version, is_own_entry(lake, file), age)
+            }
+        } else {
+            let (is_named, removed_at) = (folder.named.contains(&file.path), removed.get(&file.path).copied());
+            let fate = fate(Facts { name: &file.name, is_named, removed_at }, kept_since);
+            waits |= fate == Fate::Waits;
+            fate == Fate::Goes
+        };
+        if goes {
+            delete(lake, &file.path).await?;
+            tracing::info!(path = file.path, "deleted a file that is no part of the table");
+        }
+    }
+    log.note_listed(!waits);
+    Ok(vec![])
+}
+
+/// Since when files that a commit removed are kept; `None`: none are.
+fn kept_since(lake: &Inner) -> Option<i64> {
+    let kept = i64::try_from(lake.removed_files.as_millis()).unwrap_or(i64::MAX);
+    (kept > 0).then(|| now_millis().saturating_sub(kept))
+}
+
+/// A table's folder, beside what its log says.
+struct Folder {
+    state: Arc<State>,
+    listed: Vec<Listed>,
+    /// Paths of the newest version.
+    named: HashSet<String>,
+    missing: Vec<Arc<DataFile>>,
+    /// Files of another size than the log says, which are whole.
+    misjudged: Vec<DataFile>,
+}
+
+impl Folder {
+    async fn read(lake: &Inner, log: &Log) -> Result<Option<Self>, Error> {
+        let Some(mut state) = log.state().await? else { return Ok(None) };
+        let mut listed = list(lake, log.table).await?;
+        let is_there = |listed: &[Listed], state: &State| {
+            let there: HashSet<&str> = listed.iter().map(|file| file.path.as_str()).collect();
+            state.files.iter().all(|file| there.contains(file.path.as_ref()))
+        };
+        if !is_there(&listed, &state) {
+            // Another tool may have committed meanwhile.
+            let Some(now) = log.reload().await? else { return Ok(None) };
+            state = now;
+            listed = list(lake, log.table).await?;
+        }
+        let sizes: HashMap<&str, u64> = listed.iter().map(|file| (file.path.as_str(), file.size)).collect();
+        let (mut missing, mut misjudged) = (Vec::new(), Vec::new());
+        for file in &state.files {
+            match sizes.get(file.path.as_ref()) {
+                Some(size) if *size == file.size => {}
+                Some(size) => {
+                    let found = DataFile { size: *size, ..DataFile::clone(file) };
+                    match FileReader::open(&lake.store, &found).await {
+                        Ok(_) => misjudged.push(found),
+                        Err(_) => missing.push(Arc::clone(file)),
+                    }
+                }
+                None => missing.push(Arc::clone(file)),
+            }
+        }
+        if !missing.is_empty() {
+            // Whoever only looks holds no lock: what a commit has just removed is not missing.
+            let now = log.reload().await?;
+            let is_named = |file: &Arc<DataFile>| now.iter().flat_map(|now| &now.files).any(|of| of.path == file.path);
+            missing.retain(is_named);
+        }
+        let named = state.files.iter().map(|file| file.path.to_string()).collect();
+        Ok(Some(Self { state, listed, named, missing, misjudged }))
+    }
+
+    /// When files that are no part of the newest version were removed, as far as that matters.
+    async fn removed(&self, lake: &Inner, log: &Log) -> Result<HashMap<String, i64>, Error> {
+        let is_data = |file: &&Listed| !file.is_log && !self.named.contains(&file.path);
+        let matters = |file: &&Listed| !lake.removed_files.is_zero() || !paths::is_own_data_file(&file.name);
+        let mut unknown: HashSet<&str> =
+            self.listed.iter().filter(is_data).filter(matters).map(|file| file.path.as_str()).collect();
+        let mut removed = HashMap::new();
+        if unknown.is_empty() {
+            return Ok(removed);
+        }
+        for (path, at) in log.removed().await? {
+            if unknown.remove(path.as_ref()) {
+                removed.insert(path.to_string(), at);
+            }
+        }
+        if !unknown.is_empty() {
+            // A checkpoint forgets what was removed a week before.
+            for (path, at) in log.removed_by_entries().await? {
+                if unknown.contains(path.as_ref()) {
+                    removed.insert(path.to_string(), at);
+                }
+            }
+        }
+        Ok(removed)
+    }
+}
+
+/// Whether a log entry that is not finished is this program's. No run writes one now.
+fn is_own_entry(lake: &Inner, file: &Listed) -> bool {
+    let text = lake.root.as_ref().and_then(|root| std::fs::read(root.join(&file.path)).ok());
+    text.is_some_and(|text| crate::delta::commit_info::is_own_entry(&text))
+}
+
+pub(crate) async fn delete(lake: &Inner, path: &str) -> Result<(), Error> {
+    match &lake.local {
+        // The store hides files that are not finished.
+        Some(local) => local.remove(&local.root().join(path)).map_err(Error::file(format!("delete {path}"))),
+        None => lake.store.delete(&Path::from(path)).await.map_err(Error::store(format!("delete {path}"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_wrote_and_who_removed_a_file_decides_whether_it_stays() {
+        let own = "part-0199b0c3d2e1-0123456789abcdef0123456789abcdef.parquet";
+        let staged = "part-0199b0c3d2e1-0123456789abcdef0123456789abcdef.parquet#3";
+        let foreign = "part-00000-11111111-2222-3333-4444-555555555555-c000.zstd.parquet";
+        let foreign_staged = "part-00000-11111111-2222-3333-4444-555555555555-c000.zstd.parquet#1";
+        let (now, day_ago) = (Some(100), Some(0));
+        let cases = [
+            // name, part of the newest version, removed at, kept since: what becomes of it
+            (own, true, None, None, Fate::Stays),
+            (foreign, true, None, None, Fate::Stays),
+            (foreign, true, day_ago, None, Fate::Stays),
+            (own, false, None, None, Fate::Goes),
+            (own, false, None, Some(50), Fate::Goes),
+            (staged, false, None, None, Fate::Goes),
+            (own, false, now, None, Fate::Goes),
+            (own, false, now, Some(50), Fate::Waits),
+            (own, false, day_ago, Some(50), Fate::Goes),
+            (foreign, false, now, None, Fate::Goes),
+            (foreign, false, now, Some(50), Fate::Waits),
+            (foreign, false, day_ago, Some(50), Fate::Goes),
+            (foreign, false, None, None, Fate::Stays),
+            (foreign, false, None, Some(50), Fate::Stays),
+            (foreign_staged, false, None, None, Fate::Stays),
+            ("mine.csv", false, None, None, Fate::Stays),
+        ];
+        for (name, is_named, removed_at, kept_since, expected) in cases {
+            let found = fate(Facts { name, is_named, removed_at }, kept_since);
+            assert_eq!(found, expected, "{name} {is_named} {removed_at:?} {kept_since:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_that_somebody_may_finish_stays() {
+        let cases = [
+            ("00000000000000000007.json#1", false, 0, true),
+            ("00000000000000000007.checkpoint.parquet#1", false, 0, false),
+            ("00000000000000000008.json#1", false, 0, false),
+            ("00000000000000000008.json#1", true, 0, true),
+            ("00000000000000000008.json#1", false, STAGED_ENTRY_MILLIS, true),
+            ("00000000000000000007.json", true, STAGED_ENTRY_MILLIS, false),
+            ("_last_checkpoint#2", false, 0, false),
+        ];
+        for (name, is_ours, age, expected) in cases {
+            assert_eq!(is_dead_entry(name, 7, is_ours, age), expected, "{name} {is_ours} {age}");
+        }
+    }
+}

@@ -1,0 +1,264 @@
+//! The start of a run that holds the lake: which tables are there and can be written, what is cleaned up, and what is
+//! missing. A table that cannot be written stops no other.
+
+use std::sync::Arc;
+
+use copilot_lake_tables::{Instant, TABLES, Table};
+
+use crate::delta::commit_info::Newest;
+use crate::delta::data_file::DataFile;
+use crate::delta::log::{Log, State};
+use crate::delta::schema;
+use crate::error::Error;
+use crate::lake::{Instance, Lake, adapt, check};
+use crate::maintenance::lost::Lost;
+use crate::maintenance::migrate;
+use crate::maintenance::orphan_files;
+use crate::merge::dedupe;
+use crate::storage::listing;
+use crate::storage::paths;
+
+/// The note that says what a table has lost.
+const LOST: &str = "lost";
+
+/// What the logs of a lake's tables say.
+#[derive(Debug, Default)]
+pub struct Survey {
+    /// Tables that are not there.
+    pub absent: Vec<Absent>,
+    /// Tables that cannot be written, and why.
+    pub stopped: Vec<(&'static Table, Error)>,
+    /// Whether a table has rows.
+    pub has_rows: bool,
+}
+
+/// A table that is not there.
+#[derive(Debug)]
+pub struct Absent {
+    /// The table.
+    pub table: &'static Table,
+    /// A file that lies in its folder all the same.
+    pub file: Option<String>,
+    /// Whether all such files have names that this program gives.
+    pub is_own: bool,
+}
+
+impl Absent {
+    /// That the files in its folder are somebody else's.
+    pub fn not_a_table(&self, lake: &Lake) -> Option<Error> {
+        let (folder, table) = (paths::table_url(&lake.inner.url, self.table), self.table.name);
+        let folder = folder.to_file_path().map_or_else(|()| folder.to_string(), |path| path.display().to_string());
+        self.file.clone().map(|file| Error::NotATable { table, folder, file })
+    }
+}
+
+impl Lake {
+    /// Reads every log again. Nothing is written.
+    ///
+    /// # Errors
+    /// [`Error::OtherInstance`] and [`Error::NewerLake`]; reading the store.
+    pub async fn survey(&self, instance: &Instance) -> Result<Survey, Error> {
+        let mut survey = Survey::default();
+        for &table in TABLES {
+            match self.inner.log(table).reload().await {
+                Ok(Some(state)) => {
+                    check(table, &state, instance)?;
+                    survey.has_rows |= !state.files.is_empty();
+                    if let Err(error) = fits(&self.inner.log(table), &state) {
+                        survey.stopped.push((table, error));
+                    }
+                }
+                Ok(None) => survey.absent.push(self.absent(table).await?),
+                Err(error) if error.stops_table().is_some() || matches!(error, Error::Log { .. }) => {
+                    survey.stopped.push((table, error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(survey)
+    }
+
+    async fn absent(&self, table: &'static Table) -> Result<Absent, Error> {
+        let listed = listing::list(&self.inner, table).await?;
+        let mut files = listed.iter().filter(|file| !file.is_log && !paths::is_hidden(&file.name)).peekable();
+        let file = files.peek().map(|file| file.path.clone());
+        Ok(Absent { table, file, is_own: files.all(|file| paths::is_own_data_file(&file.name)) })
+    }
+
+    /// Makes these tables ready to be written by a run that holds the lock: makes those that are missing, adds columns that
+    /// they lack, and deletes files that are no part of them where some may be. Returns tables that cannot be written:
+    /// nothing is done to them.
+    ///
+    /// `lists`: their folders are listed in any case, as after a run that did not end. Else only after another tool's
+    /// commit, and where the folder of a week is not there.
+    pub async fn ready(
+        &self,
+        instance: &Instance,
+        tables: &[&'static Table],
+        lists: bool,
+    ) -> Result<Vec<(&'static Table, Error)>, Error> {
+        let mut stopped = Vec::new();
+        for &table in tables {
+            match self.ready_one(instance, table, lists).await {
+                Ok(()) => {}
+                // What could not be mended beside another writer is mended by the next run.
+                Err(error @ Error::Contended { .. }) => stopped.push((table, error)),
+                Err(error) if error.stops_table() == Some(table.name) => stopped.push((table, error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(stopped)
+    }
+
+    async fn ready_one(&self, instance: &Instance, table: &'static Table, lists: bool) -> Result<(), Error> {
+        let log = self.inner.log(table);
+        let Some(state) = log.state().await? else { return log.create(instance, &self.inner.url, []).await };
+        // Bookkeeping has one folder each, and is written when a run ends: what it left then is found now.
+        let lists = lists || !table.is_partitioned();
+        let newest = log.newest(&state).await?;
+        if newest != Newest::Clean || lists || self.lacks_a_folder(&state) {
+            let missing = orphan_files::remove(&self.inner, &log).await?;
+            if !missing.is_empty() {
+                return Err(damaged(table, &missing, state.files.len()));
+            }
+        }
+        let Some(state) = log.state().await? else { return Ok(()) };
+        migrate::migrate(&self.inner, &log, schema::version(&state.metadata)).await?;
+        if newest == Newest::Foreign {
+            dedupe::remove_doubles(&self.inner, &log).await?;
+        }
+        let Some(state) = log.state().await? else { return Ok(()) };
+        adapt(&log, state, instance).await
+    }
+
+    /// Whether the folder of a week that has files is gone, as far as one look at the disk tells.
+    fn lacks_a_folder(&self, state: &State) -> bool {
+        let Some(root) = &self.inner.root else { return false };
+        let mut folders: Vec<_> = state.files.iter().map(|file| paths::folder(&file.path)).collect();
+        folders.sort_unstable();
+        folders.dedup();
+        folders.iter().any(|folder| !root.join(folder.as_ref()).exists())
+    }
+
+    /// As [`Lake::survey`] followed by [`Lake::ready`], for who does not go on without a table.
+    ///
+    /// # Errors
+    /// That of the first table that cannot be written.
+    pub async fn prepare(&self, instance: &Instance, lists: bool) -> Result<(), Error> {
+        let Survey { absent, mut stopped, .. } = self.survey(instance).await?;
+        stopped.extend(absent.iter().filter_map(|absent| Some((absent.table, absent.not_a_table(self)?))));
+        if stopped.is_empty() {
+            stopped = self.ready(instance, TABLES, lists).await?;
+        }
+        stopped.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+    }
+
+    /// Lists a table's folder and says which files its log names that are not there.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`] then; reading the log or the store.
+    pub async fn check_files(&self, table: &'static Table) -> Result<(), Error> {
+        let log = self.inner.log(table);
+        let missing = orphan_files::missing(&self.inner, &log).await?;
+        let files = log.state().await?.map_or(0, |state| state.files.len());
+        if missing.is_empty() { Ok(()) } else { Err(damaged(table, &missing, files)) }
+    }
+
+    /// Takes files that are not there out of a table, or makes a table anew that is not there, and notes what is to be
+    /// read again, in one commit, with the run that found it and its start. `false`: nothing was missing.
+    ///
+    /// # Errors
+    /// [`Error::NotATable`] when its folder holds files of others; reading or writing the log.
+    pub async fn repair(
+        &self,
+        instance: &Instance,
+        table: &'static Table,
+        found: (&str, Instant),
+    ) -> Result<bool, Error> {
+        let log = self.inner.log(table);
+        if log.state().await?.is_none() {
+            let absent = self.absent(table).await?;
+            if let (false, Some(error)) = (absent.is_own, absent.not_a_table(self)) {
+                return Err(error);
+            }
+            let is_left = |file: &&listing::Listed| !file.is_log && paths::is_own_data_file(&file.name);
+            for file in listing::list(&self.inner, table).await?.iter().filter(is_left) {
+                orphan_files::delete(&self.inner, &file.path).await?;
+            }
+            let note = (LOST.to_owned(), Lost::everything(found).text());
+            log.create(instance, &self.inner.url, [note]).await?;
+            return Ok(true);
+        }
+        let missing = orphan_files::missing(&self.inner, &log).await?;
+        let is_missing = !missing.is_empty();
+        if is_missing {
+            self.note_lost(&log, Lost::of(table, &missing, found), &missing).await?;
+        }
+        Ok(is_missing)
+    }
+
+    /// Notes that all rows of a table are to be read again.
+    pub async fn read_again(&self, table: &'static Table, found: (&str, Instant)) -> Result<(), Error> {
+        self.note_lost(&self.inner.log(table), Lost::everything(found), &[]).await
+    }
+
+    async fn note_lost(&self, log: &Log, lost: Lost, files: &[Arc<DataFile>]) -> Result<(), Error> {
+        const ATTEMPTS: usize = 5;
+        let _writing = log.writing.lock().await;
+        for _ in 0..ATTEMPTS {
+            let Some(state) = log.state().await? else { return Ok(()) };
+            let mut configuration = state.metadata.configuration().clone();
+            let key = format!("{}{LOST}", schema::NOTE);
+            let before = configuration.get(&key).map(|text| Lost::parse(text));
+            configuration.insert(key, lost.clone().and(before).text());
+            let changed = schema::changed(log.table, &state.metadata, &configuration)?;
+            let metadata = changed.unwrap_or_else(|| state.metadata.clone());
+            let files = state.files.iter().filter(|file| files.iter().any(|gone| gone.path == file.path));
+            if log.take_out(&state, &files.cloned().collect::<Vec<_>>(), metadata).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
+    }
+
+    /// What a table has lost and is still to be read again.
+    pub async fn lost(&self, table: &'static Table) -> Result<Option<Lost>, Error> {
+        Ok(self.notes(table).await?.get(LOST).map(|text| Lost::parse(text)))
+    }
+
+    /// Notes that everything which a table has lost was read again.
+    pub async fn recovered(&self, table: &'static Table) -> Result<(), Error> {
+        let log = self.inner.log(table);
+        let _writing = log.writing.lock().await;
+        let Some(state) = log.state().await? else { return Ok(()) };
+        let mut configuration = state.metadata.configuration().clone();
+        if configuration.remove(&format!("{}{LOST}", schema::NOTE)).is_some()
+            && let Some(metadata) = schema::changed(table, &state.metadata, &configuration)?
+        {
+            // When another tool commits meanwhile, the next run reads it once more.
+            log.set_metadata(&state, metadata).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether a table has the shape that this program writes.
+fn fits(log: &Log, state: &State) -> Result<(), Error> {
+    log.check_writable(state)?;
+    schema::changed(log.table, &state.metadata, state.metadata.configuration()).map(drop)
+}
+
+/// What is missing of a table.
+fn damaged(table: &'static Table, missing: &[Arc<DataFile>], files: usize) -> Error {
+    let mut weeks: Vec<_> = missing.iter().filter_map(|file| file.week).collect();
+    weeks.sort_unstable();
+    weeks.dedup();
+    let of_weeks = match weeks.as_slice() {
+        [] => String::new(),
+        [week] => format!(" of the week {week}"),
+        [first, .., last] => format!(" of {} weeks from {first} to {last}", weeks.len()),
+    };
+    let first = missing.first().map(|file| file.path.to_string()).unwrap_or_default();
+    let what = format!("{} of its {files} files are not there or cut{of_weeks}, {first} for one", missing.len());
+    Error::Damaged { table: table.name, what }
+}

@@ -1,0 +1,386 @@
+//! Changes: the rows of one slice on their way into the lake, in bounded memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use arrow::array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::compute::take_record_batch;
+use arrow::error::ArrowError;
+use copilot_lake_tables::{Table, Week};
+use futures::{StreamExt, TryStreamExt, stream};
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use crate::delta::data_file::{Bounds, DataFile};
+use crate::error::Error;
+use crate::lake::{Find, Inner};
+use crate::memory::{Charge, Memory};
+use crate::merge::carry::Carry;
+use crate::merge::delete_keys::Gone;
+use crate::merge::pending_rows::{FileKeys, Source};
+use crate::merge::sorted_run::Run;
+use crate::merge::transaction::{Commit, Committed};
+use crate::parquet::writer::{OpenFile, Staged};
+
+/// Weeks whose rows are encoded at a time when changes are committed.
+const WEEKS: usize = 4;
+
+/// Rows of a row group to which more rows may come.
+const GROWING: std::ops::RangeInclusive<usize> = 1 << 17..=1 << 18;
+
+/// Rows of a table that become part of it together, or not at all.
+///
+/// Rows may come in any order, with the same key twice. They wait in memory until the lake's budget is used up; then the
+/// changes that hold the most write theirs to files which nobody sees. Every file is sorted as a whole: rows that come
+/// in order of time go on in the same file, others begin a new one.
+pub struct Changes {
+    lake: Arc<Inner>,
+    table: &'static Table,
+    find: Find,
+    holder: Arc<Holder>,
+    /// Keys of rows that are to go.
+    gone: Gone,
+    /// What new rows keep of those that they replace; nothing without it.
+    carry: Option<Carry>,
+}
+
+/// Changes whose rows are in order, ready to be committed.
+pub struct SortedChanges {
+    lake: Arc<Inner>,
+    commit: Commit,
+}
+
+/// What changes hold in memory. Others that need memory make it write.
+pub(crate) struct Holder {
+    lake: Arc<Inner>,
+    held: Arc<AtomicUsize>,
+    table: &'static Table,
+    weeks: Arc<Mutex<Weeks>>,
+}
+
+#[derive(Default)]
+struct Weeks {
+    weeks: BTreeMap<Option<Week>, WeekRows>,
+    /// Why rows that were taken are lost, when writing failed.
+    failure: Option<Error>,
+    /// Rows are lost: nothing more is taken or committed.
+    lost: bool,
+}
+
+/// The rows of one week.
+struct WeekRows {
+    batches: Vec<RecordBatch>,
+    charge: Charge,
+    /// Whether rows came since the last ones were encoded: rows that were held back then stay, or the next ones of the
+    /// same time would need a new file.
+    fresh: bool,
+    file: Option<OpenFile>,
+    /// Files that are finished, in the order of their rows.
+    staged: Vec<Staged>,
+}
+
+impl Changes {
+    pub(crate) fn new(lake: Arc<Inner>, table: &'static Table, find: Find) -> Self {
+        let holder = Arc::new(Holder { lake: Arc::clone(&lake), held: Arc::default(), table, weeks: Arc::default() });
+        lake.memory.register(&holder);
+        Self { lake, table, find, holder, gone: Gone::new(table), carry: None }
+    }
+
+    /// Takes rows of one week (`None` in tables that are not partitioned), with exactly the table's schema.
+    ///
+    /// Returns when there is memory again: that may take as long as encoding and writing other rows.
+    ///
+    /// # Errors
+    /// [`Error::Rows`] when they do not fit; errors of writing, also of rows taken before. The changes are lost then.
+    pub async fn push(&mut self, week: Option<Week>, batch: RecordBatch) -> Result<(), Error> {
+        self.check(week, &batch).map_err(Error::rows(self.table.name))?;
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let batch = compact(batch).map_err(Error::rows(self.table.name))?;
+        {
+            let mut weeks = self.holder.weeks.lock().await;
+            weeks.check(self.table.name)?;
+            let holder = &self.holder;
+            let rows = weeks.weeks.entry(week).or_insert_with(|| WeekRows {
+                batches: vec![],
+                charge: holder.lake.memory.charge(&holder.held),
+                fresh: true,
+                file: None,
+                staged: vec![],
+            });
+            rows.charge.set(rows.charge.bytes() + batch.get_array_memory_size());
+            rows.batches.push(batch);
+            rows.fresh = true;
+        }
+        while self.lake.memory.is_over() {
+            if !relieve(&self.lake.memory).await {
+                break;
+            }
+        }
+        self.holder.weeks.lock().await.check(self.table.name)
+    }
+
+    /// From now on rows that replace others are made of both by that.
+    pub fn carry(&mut self, carry: Carry) {
+        self.carry = Some(carry);
+    }
+
+    /// Takes keys of rows that are to go, unless a row with that key is pushed. The batch has the key columns by name, or
+    /// the first few of them: then every row goes whose key begins with these values.
+    ///
+    /// # Errors
+    /// [`Error::Rows`] when a key column is missing before one that is given, or all are.
+    pub fn remove(&mut self, keys: &RecordBatch) -> Result<(), Error> {
+        self.gone.add(keys, false).map_err(Error::rows(self.table.name))
+    }
+
+    /// As [`Changes::remove`], for rows whose times are known: the batch also has the column that files are sorted by, and
+    /// rows are looked for between the least and the greatest of its times alone.
+    ///
+    /// # Errors
+    /// As [`Changes::remove`].
+    pub fn remove_within(&mut self, keys: &RecordBatch) -> Result<(), Error> {
+        self.gone.add(keys, true).map_err(Error::rows(self.table.name))
+    }
+
+    fn check(&self, week: Option<Week>, batch: &RecordBatch) -> Result<(), ArrowError> {
+        let (expected, schema) = (self.table.layout().schema(), batch.schema());
+        if schema.fields() != expected.fields() {
+            let differs = expected.fields().iter().zip(schema.fields()).find(|(a, b)| a != b);
+            let what = differs.map_or_else(|| "column count".to_owned(), |(a, b)| format!("{a} and {b}"));
+            return Err(ArrowError::SchemaError(format!("the schema differs: {what}")));
+        }
+        if week.is_some() != self.table.is_partitioned() {
+            return Err(ArrowError::SchemaError("a week belongs to rows of partitioned tables only".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Makes the rows part of the table: one row per key afterwards, the newest version.
+    ///
+    /// Rows that the table has already, in a newer version or with equal values but for `extracted_at`, change nothing.
+    /// Without any other row there is no commit.
+    ///
+    /// # Errors
+    /// Nothing is committed, except perhaps on [`Error::Doubtful`].
+    pub async fn commit(self, run_id: &str) -> Result<Committed, Error> {
+        self.sort().await?.commit(run_id).await
+    }
+
+    /// Puts the rows in order, for [`SortedChanges::commit`].
+    ///
+    /// # Errors
+    /// Errors of writing, also of rows taken before.
+    pub async fn sort(self) -> Result<SortedChanges, Error> {
+        let log = self.lake.log(self.table);
+        let files = log.state().await?.map(|state| state.files.clone()).unwrap_or_default();
+        let find = if self.find == Find::New && !self.gone.is_empty() { Find::ByKey } else { self.find };
+        let sources = self.all_sources(find, &files).await?;
+        let Self { lake, gone, carry, .. } = self;
+        Ok(SortedChanges { lake, commit: Commit { log, find, sources, gone, carry, seen: vec![] } })
+    }
+
+    /// The rows in order, whatever the table has.
+    pub(crate) async fn into_sources(self) -> Result<Vec<Source>, Error> {
+        self.all_sources(Find::New, &[]).await
+    }
+
+    async fn all_sources(&self, find: Find, files: &[Arc<DataFile>]) -> Result<Vec<Source>, Error> {
+        let mut weeks = std::mem::take(&mut *self.holder.weeks.lock().await);
+        weeks.check(self.table.name)?;
+        // What meets no file of the table is encoded at once, side by side; the rest waits in memory, because most of it
+        // will turn out to be known.
+        let sources = stream::iter(weeks.weeks).map(|(week, rows)| self.sources(week, rows, find, files));
+        let sources: Vec<Vec<Source>> = sources.buffered(WEEKS).try_collect().await?;
+        Ok(sources.into_iter().flatten().collect())
+    }
+
+    /// The rows of a week, sorted.
+    async fn sources(
+        &self,
+        week: Option<Week>,
+        mut rows: WeekRows,
+        find: Find,
+        files: &[Arc<DataFile>],
+    ) -> Result<Vec<Source>, Error> {
+        let run = sorted(self.table, std::mem::take(&mut rows.batches)).await?;
+        let charge = || self.lake.memory.charge(&self.holder.held);
+        let mut keys = None;
+        if rows.file.is_none() && rows.staged.is_empty() {
+            let bounds = Bounds { time: run.times(), key: vec![] };
+            if find != Find::New && files.iter().any(|file| week == file.week && bounds.times_meet(&file.bounds)) {
+                let charge = std::mem::replace(&mut rows.charge, charge());
+                return Ok(vec![Source::Run { week, run, charge }]);
+            }
+            // The rows go to one file, and their keys stay at hand.
+            keys = Some(FileKeys::of(self.table, &run, charge()).map_err(Error::rows(self.table.name))?);
+        }
+        rows.append(&self.holder, week, run, true).await?;
+        if let Some(file) = rows.file.take() {
+            rows.staged.push(file.finish().await?);
+        }
+        if rows.staged.len() > 1 {
+            keys = None;
+        }
+        Ok(rows.staged.into_iter().map(|staged| Source::File { staged, keys: keys.take() }).collect())
+    }
+}
+
+impl SortedChanges {
+    /// The keys and times of rows that the table has, in whatever version, and that were pushed.
+    ///
+    /// # Errors
+    /// Reading the log or a file.
+    pub async fn existing(&mut self) -> Result<Vec<RecordBatch>, Error> {
+        self.commit.existing(&self.lake).await
+    }
+
+    /// As [`Changes::commit`].
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn commit(self, run_id: &str) -> Result<Committed, Error> {
+        self.commit.run(&self.lake, run_id).await
+    }
+}
+
+impl Weeks {
+    fn check(&mut self, table: &'static str) -> Result<(), Error> {
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None if self.lost => {
+                Err(Error::Interrupted { table, reason: "rows before could not be written".to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Gives memory back: the largest week's rows are encoded, or the largest open row group is closed.
+    /// `false`: there is nothing to give.
+    async fn relieve(&mut self, holder: &Holder) -> Result<bool, Error> {
+        let waiting = self.weeks.values().map(WeekRows::waiting).max().unwrap_or_default();
+        let open = self.weeks.values().map(WeekRows::open).max().unwrap_or_default();
+        if waiting == 0 && open == 0 {
+            return Ok(false);
+        }
+        // Rows shrink about eightfold when encoded, so that row groups may grow large before they have to be closed.
+        if waiting >= open / 8 {
+            if let Some((&week, rows)) = self.weeks.iter_mut().max_by_key(|(_, rows)| rows.waiting()) {
+                rows.flush(holder, week).await?;
+            }
+        } else if let Some(rows) = self.weeks.values_mut().max_by_key(|rows| rows.open())
+            && let Some(file) = rows.file.take()
+        {
+            rows.file = Some(file.close_row_group().await?);
+        }
+        Ok(true)
+    }
+}
+
+impl WeekRows {
+    /// Bytes of rows that may be encoded.
+    fn waiting(&self) -> usize {
+        if self.fresh { self.charge.bytes() } else { 0 }
+    }
+
+    /// Bytes of the open row group.
+    fn open(&self) -> usize {
+        self.file.as_ref().map_or(0, OpenFile::open)
+    }
+
+    /// Encodes the rows, but for those of the last instant: more of the same time may follow.
+    async fn flush(&mut self, holder: &Holder, week: Option<Week>) -> Result<(), Error> {
+        let mut run = sorted(holder.table, std::mem::take(&mut self.batches)).await?;
+        let rest = run.split_last_time().map_err(Error::rows(holder.table.name))?;
+        self.append(holder, week, run, false).await?;
+        self.charge.set(rest.as_ref().map_or(0, RecordBatch::get_array_memory_size));
+        self.batches.extend(rest);
+        self.fresh = false;
+        Ok(())
+    }
+
+    /// Writes sorted rows to the week's file, or to a new one where they do not come after what is written.
+    async fn append(&mut self, holder: &Holder, week: Option<Week>, run: Run, last: bool) -> Result<(), Error> {
+        let Some(end) = run.last() else { return Ok(()) };
+        let follows = |file: &OpenFile| !file.is_full() && file.last.as_ref().is_none_or(|key| run.comes_after(key));
+        let file = match self.file.take() {
+            Some(file) if follows(&file) => file,
+            before => {
+                if let Some(before) = before {
+                    self.staged.push(before.finish().await?);
+                }
+                // More rows will follow those that are written to make room.
+                let rows = if last { run.len() } else { (run.len() * 8).clamp(*GROWING.start(), *GROWING.end()) };
+                let charge = holder.lake.memory.charge(&holder.held);
+                let schema = Arc::clone(holder.table.layout().schema());
+                OpenFile::create(&holder.lake, holder.table, week, schema, rows, charge).await?
+            }
+        };
+        let mut file = file.write(run.into_batches()).await?;
+        file.last = Some(end);
+        self.file = Some(file);
+        Ok(())
+    }
+}
+
+/// Makes whoever holds the most give memory back. `false`: all are at it already, or nobody holds any.
+async fn relieve(memory: &Memory<Holder>) -> bool {
+    let mut holders = memory.holders();
+    holders.sort_by_key(|holder| std::cmp::Reverse(holder.held.load(Ordering::Relaxed)));
+    for holder in holders {
+        let Ok(weeks) = Arc::clone(&holder.weeks).try_lock_owned() else { continue };
+        // In a task of its own: when these changes are given up halfway, those that help out must not lose rows.
+        match tokio::spawn(relieve_one(holder, weeks)).await {
+            Ok(true) => return true,
+            Ok(false) => {}
+            Err(error) => {
+                if let Ok(panic) = error.try_into_panic() {
+                    std::panic::resume_unwind(panic);
+                }
+                return false;
+            }
+        }
+    }
+    false
+}
+
+async fn relieve_one(holder: Arc<Holder>, mut weeks: OwnedMutexGuard<Weeks>) -> bool {
+    if weeks.lost {
+        return false;
+    }
+    match weeks.relieve(&holder).await {
+        Ok(gave) => gave,
+        Err(failure) => {
+            // The memory goes with the rows; whoever pushed them hears of it.
+            weeks.weeks.clear();
+            (weeks.failure, weeks.lost) = (Some(failure), true);
+            true
+        }
+    }
+}
+
+/// Sorts rows away from the runtime's threads.
+async fn sorted(table: &'static Table, batches: Vec<RecordBatch>) -> Result<Run, Error> {
+    match tokio::task::spawn_blocking(move || Run::new(table, batches)).await {
+        Ok(run) => run.map_err(Error::rows(table.name)),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::Interrupted { table: table.name, reason: "rows were not sorted".to_owned() }),
+        },
+    }
+}
+
+/// The batch without room for more rows; copied when it is a small part of larger arrays, which would stay in memory.
+fn compact(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let (schema, mut columns, rows) = batch.into_parts();
+    columns.iter_mut().for_each(ArrayRef::shrink_to_fit);
+    let batch =
+        RecordBatch::try_new_with_options(schema, columns, &RecordBatchOptions::new().with_row_count(Some(rows)))?;
+    let own: usize = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+    if own >= batch.get_array_memory_size() / 2 {
+        return Ok(batch);
+    }
+    let rows = u32::try_from(rows).map_err(|e| ArrowError::ComputeError(e.to_string()))?;
+    take_record_batch(&batch, &UInt32Array::from_iter_values(0..rows))
+}

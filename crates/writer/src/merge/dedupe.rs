@@ -1,0 +1,131 @@
+//! Keys that are in a table several times: the newest row stays. No commit of this program leaves any; older ones did, and
+//! other tools may.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::delta::log::{Log, Outcome, State};
+use crate::error::Error;
+use crate::lake::Inner;
+use crate::merge::key_filter::KeyFilter;
+use crate::merge::pending_rows::{EVER, KeyReader, KeyRow, READ};
+use crate::merge::rewrite::rewrite;
+use crate::merge::table_keys::for_each_key;
+use crate::merge::version::Version;
+
+/// What such a commit says instead of a run.
+const RUN: &str = "double keys";
+
+/// Attempts before giving up on a table to which another tool keeps committing.
+const ATTEMPTS: usize = 3;
+
+/// Rows whose keys are looked at together: of so many the filter rarely errs.
+const PART_ROWS: u64 = 4_000_000;
+
+/// A row whose key may be there several times.
+struct Occurrence {
+    file: usize,
+    position: u32,
+    version: Version,
+    /// When its file was written: of equal versions the later one stays.
+    written: i64,
+}
+
+/// Removes all rows of a key but the newest. Says how many were removed.
+///
+/// All keys are read once; where some may be double, once more: of large tables a part of the keys at a time.
+pub(crate) async fn remove_doubles(lake: &Inner, log: &Log) -> Result<u64, Error> {
+    let mut keys = log.writing.lock().await;
+    for _ in 0..ATTEMPTS {
+        let Some(state) = log.state().await? else { return Ok(0) };
+        let superseded = all_superseded(lake, &state).await?;
+        if superseded.is_empty() {
+            return Ok(0);
+        }
+        let removed = superseded.values().map(|positions| positions.len() as u64).sum();
+        let files: Vec<_> = superseded.keys().map(|file| Arc::clone(&state.files[*file])).collect();
+        let rewritten = files.iter().zip(superseded.values()).map(|(file, rows)| rewrite(lake, log.table, file, rows));
+        let mut rewritten: Vec<_> = stream::iter(rewritten.collect::<Vec<_>>()).buffered(READ).try_collect().await?;
+        for staged in rewritten.iter_mut().flatten() {
+            staged.complete().await?;
+        }
+        let add: Vec<_> = rewritten.iter().flatten().map(|staged| staged.file.clone()).collect();
+        match log.commit(&mut keys, &state, &add, &files, RUN).await {
+            Ok(Outcome::Committed(_)) => {
+                if lake.removed_files.is_zero() {
+                    log.readers.delete(files.iter().map(|file| file.path.clone()).collect()).await;
+                }
+                let table = log.table.name;
+                tracing::warn!(table, rows = removed, "rows whose keys were there twice were removed");
+                return Ok(removed);
+            }
+            Ok(Outcome::Conflict) => log.readers.delete(add.into_iter().map(|file| file.path).collect()).await,
+            Err(error) => {
+                if !matches!(error, Error::Doubtful { .. }) {
+                    log.readers.delete(add.into_iter().map(|file| file.path).collect()).await;
+                }
+                return Err(error);
+            }
+        }
+    }
+    Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
+}
+
+/// The positions of rows that give way, by file.
+async fn all_superseded(lake: &Inner, state: &State) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
+    let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
+    let parts = u128::from(rows / PART_ROWS + 1);
+    let mut all: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    for part in 0..parts {
+        for (file, positions) in superseded(copies(lake, state, part, parts).await?) {
+            all.entry(file).or_default().extend(positions);
+        }
+    }
+    all.values_mut().for_each(|positions| positions.sort_unstable());
+    Ok(all)
+}
+
+/// The rows whose keys may be there several times, by key.
+async fn copies(lake: &Inner, state: &State, part: u128, parts: u128) -> Result<HashMap<u128, Vec<Occurrence>>, Error> {
+    let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
+    let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
+    let mut copies: HashMap<u128, Vec<Occurrence>> = HashMap::new();
+    let look = |hash: u128| {
+        if hash % parts == part && seen.insert(hash) {
+            copies.insert(hash, vec![]);
+        }
+    };
+    for_each_key(lake, state, look).await?;
+    if copies.is_empty() {
+        return Ok(copies);
+    }
+    for (at, file) in state.files.iter().enumerate() {
+        let take = |row: KeyRow<'_>| {
+            if let Some(copies) = copies.get_mut(&row.key()) {
+                let (position, version) = (row.position, row.version());
+                copies.push(Occurrence { file: at, position, version, written: file.modified });
+            }
+        };
+        KeyReader::open(&lake.store, state.table, file, EVER, None).await?.for_each(take).await?;
+    }
+    Ok(copies)
+}
+
+/// Those of these copies, by file.
+fn superseded(copies: HashMap<u128, Vec<Occurrence>>) -> BTreeMap<usize, Vec<u32>> {
+    let mut superseded: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
+    for copies in copies.into_values() {
+        let newer = |a: &Occurrence, b: &Occurrence| match a.version.compare(b.version) {
+            Ordering::Equal => (a.written, a.file, a.position) > (b.written, b.file, b.position),
+            order => order.is_gt(),
+        };
+        let newest = (0..copies.len()).reduce(|best, at| if newer(&copies[at], &copies[best]) { at } else { best });
+        for (_, copy) in copies.iter().enumerate().filter(|(at, _)| Some(*at) != newest) {
+            superseded.entry(copy.file).or_default().push(copy.position);
+        }
+    }
+    superseded
+}

@@ -1,0 +1,86 @@
+//! Keys of rows that are to go, whole ones and beginnings.
+
+use std::collections::{BTreeMap, HashSet};
+
+use arrow::array::{Array, AsArray, RecordBatch};
+use arrow::datatypes::TimestampMicrosecondType;
+use arrow::error::ArrowError;
+use copilot_lake_tables::Table;
+
+use crate::delta::data_file::Bounds;
+use crate::keys::{self, Values};
+use crate::parquet::key_probe::Sought;
+
+/// Keys of rows that are to go.
+pub(crate) struct Gone {
+    table: &'static Table,
+    /// By the number of leading key columns that are given, and whether times are.
+    keys: BTreeMap<(usize, bool), Keys>,
+    sought: Sought,
+}
+
+#[derive(Default)]
+struct Keys {
+    hashes: HashSet<u128>,
+    bounds: Bounds,
+}
+
+impl Gone {
+    pub(crate) fn new(table: &'static Table) -> Self {
+        Self { table, keys: BTreeMap::new(), sought: Sought::new(table) }
+    }
+
+    /// Adds the keys in a batch that has the first key columns by name, or all; and the rows' times, where `timed`.
+    pub(crate) fn add(&mut self, batch: &RecordBatch, timed: bool) -> Result<(), ArrowError> {
+        let (schema, names) = (batch.schema(), self.table.key);
+        let columns: Vec<usize> = names.iter().map_while(|name| schema.index_of(name).ok()).collect();
+        let given = names.iter().filter(|name| schema.index_of(name).is_ok()).count();
+        if columns.is_empty() || columns.len() < given {
+            return Err(ArrowError::SchemaError(format!("key column {} is missing", names[columns.len()])));
+        }
+        let values = Values::of(batch, &columns)?;
+        let times = if timed { times(self.table, batch) } else { None };
+        let keys = self.keys.entry((columns.len(), times.is_some())).or_default();
+        keys.bounds.key.resize(columns.len(), None);
+        if let Some(times) = times {
+            let before = keys.bounds.time.unwrap_or(times);
+            keys.bounds.time = Some((before.0.min(times.0), before.1.max(times.1)));
+        }
+        for row in 0..batch.num_rows() {
+            keys.hashes.insert(keys::hash(&values, row));
+            keys.bounds.take_in(&values, row);
+            self.sought.add(&values, row);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bounds().next().is_none()
+    }
+
+    /// Whether a row with these key columns and that time is to go.
+    pub(crate) fn contains(&self, key: &[Values], row: usize, time: i64) -> bool {
+        self.keys.iter().any(|(&(columns, _), keys)| {
+            keys.bounds.time.is_none_or(|(low, high)| (low..=high).contains(&time))
+                && keys.hashes.contains(&keys::hash(&key[..columns], row))
+        })
+    }
+
+    /// Between which keys the rows lie that are to go.
+    pub(crate) fn bounds(&self) -> impl Iterator<Item = &Bounds> {
+        self.keys.values().filter(|keys| !keys.hashes.is_empty()).map(|keys| &keys.bounds)
+    }
+
+    /// What to look for to find them.
+    pub(crate) fn sought(&self) -> &Sought {
+        &self.sought
+    }
+}
+
+/// Between which times the rows lie whose keys these are; `None` where the batch does not say.
+fn times(table: &'static Table, batch: &RecordBatch) -> Option<(i64, i64)> {
+    let layout = table.layout();
+    let column = batch.column_by_name(&layout.fields()[*layout.sort().first()?].name)?;
+    let column = column.as_primitive_opt::<TimestampMicrosecondType>().filter(|column| column.null_count() == 0)?;
+    Some((arrow::compute::min(column)?, arrow::compute::max(column)?))
+}

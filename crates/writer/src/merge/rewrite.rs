@@ -1,0 +1,234 @@
+//! Files that lose rows are written anew without them; the rest stays as it is.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use ::parquet::errors::ParquetError;
+use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{
+    SortColumn, SortOptions, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch,
+};
+use arrow::datatypes::{Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+use copilot_lake_tables::Table;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+
+use crate::delta::data_file::DataFile;
+use crate::error::Error;
+use crate::keys::{self, OwnedKey, Values};
+use crate::lake::Inner;
+use crate::parquet::conform::conform;
+use crate::parquet::reader::{FileReader, Part};
+use crate::parquet::writer::{OpenFile, Order, Staged};
+
+/// Bytes of rows that are handed to the encoder at once.
+const STEP: usize = 8 << 20;
+
+/// Files of foreign order are sorted when their values fit in this part of the lake's memory.
+const SORTED_PART: usize = 4;
+
+/// Writes a file without the rows at these ascending positions; `None` when no row is left.
+///
+/// Columns that the table's definition knows get its types and come first, in its order; those that it does not know are
+/// kept as they are. An order is declared where it holds: the rows of a file of this program are compared on the way, a
+/// small one of another tool is sorted, and a large one stays as it is, without a declaration.
+pub(crate) async fn rewrite(
+    lake: &Inner,
+    table: &'static Table,
+    old: &DataFile,
+    without: &[u32],
+) -> Result<Option<Staged>, Error> {
+    let reader = FileReader::open(&lake.store, old).await?;
+    if reader.rows() <= without.len() {
+        return Ok(None);
+    }
+    let rewrite = Rewrite { lake, table, old, without, shape: Shape::new(table, reader.schema()), reader };
+    if rewrite.is_sorted()
+        && let Some(staged) = rewrite.copied(Order::Sorted).await?
+    {
+        return Ok(Some(staged));
+    }
+    if rewrite.fits_in_memory()
+        && let Some(staged) = rewrite.sorted().await?
+    {
+        return Ok(Some(staged));
+    }
+    rewrite.copied(Order::Unknown).await
+}
+
+/// The columns of the new file.
+struct Shape {
+    schema: SchemaRef,
+    /// Their positions in the old one.
+    from: Vec<usize>,
+    /// Positions of the columns that files are sorted by; `None` when the old file lacks one.
+    sort: Option<Vec<usize>>,
+}
+
+impl Shape {
+    fn new(table: &'static Table, old: &Schema) -> Self {
+        let layout = table.layout();
+        let mut fields: Vec<Arc<Field>> = Vec::new();
+        let mut from = Vec::new();
+        for known in layout.schema().fields() {
+            if let Ok(at) = old.index_of(known.name()) {
+                // Another tool may say that a required column may be null, although it never is.
+                let nullable = known.is_nullable() || old.field(at).is_nullable();
+                fields.push(Arc::new(Field::clone(known).with_nullable(nullable)));
+                from.push(at);
+            }
+        }
+        for (at, unknown) in
+            old.fields().iter().enumerate().filter(|(_, field)| layout.position(field.name()).is_none())
+        {
+            fields.push(Arc::clone(unknown));
+            from.push(at);
+        }
+        let schema = Arc::new(Schema::new(fields));
+        let sort = layout.sort().iter().map(|&at| schema.index_of(&layout.fields()[at].name).ok());
+        Self { sort: sort.collect(), schema, from }
+    }
+
+    fn apply(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let columns = self.schema.fields().iter().zip(&self.from);
+        let columns = columns.map(|(field, &at)| conform(field.name(), batch.column(at), field.data_type()));
+        let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns.collect::<Result<_, _>>()?, &options)
+    }
+}
+
+/// A file on its way into a new one.
+struct Rewrite<'a> {
+    lake: &'a Inner,
+    table: &'static Table,
+    old: &'a DataFile,
+    without: &'a [u32],
+    shape: Shape,
+    reader: FileReader,
+}
+
+impl Rewrite<'_> {
+    /// Whether the old file says so, and this program wrote it.
+    fn is_sorted(&self) -> bool {
+        let layout = self.table.layout();
+        let names: Vec<_> = layout.sort().iter().map(|&at| layout.fields()[at].name.as_str()).collect();
+        self.reader.is_ours() && self.reader.declares(&names) && self.shape.sort.is_some()
+    }
+
+    /// Whether its values do, as far as the footer tells.
+    fn fits_in_memory(&self) -> bool {
+        self.shape.sort.is_some() && self.reader.value_bytes() <= self.sorted_bytes() as u64
+    }
+
+    fn sorted_bytes(&self) -> usize {
+        self.lake.memory.limit() / SORTED_PART
+    }
+
+    /// The rows that stay, in the old order.
+    fn rows(&self) -> Result<BoxStream<'_, Result<RecordBatch, Error>>, Error> {
+        let batches = self.reader.read(Part { columns: None, row_groups: None, rows: None })?;
+        let mut gone = self.without.iter().copied().peekable();
+        let mut position = 0u32;
+        let mut stay = move |batch: RecordBatch| {
+            let keep = (0..batch.num_rows()).map(|_| {
+                let keep = gone.next_if_eq(&position).is_none();
+                position += 1;
+                Some(keep)
+            });
+            let keep: BooleanArray = keep.collect();
+            let batch = if keep.has_false() { filter_record_batch(&batch, &keep)? } else { batch };
+            self.shape.apply(&batch)
+        };
+        Ok(batches.map(move |batch| stay(batch?).map_err(|error| self.error(error))).boxed())
+    }
+
+    fn error(&self, error: ArrowError) -> Error {
+        Error::parquet(&self.old.path)(ParquetError::from(error))
+    }
+
+    async fn create(&self, order: Order) -> Result<OpenFile, Error> {
+        let rows = self.reader.rows().saturating_sub(self.without.len());
+        let charge = self.lake.memory.charge(&Arc::default());
+        let schema = Arc::clone(&self.shape.schema);
+        OpenFile::create_in(order, self.lake, self.table, self.old.week, schema, rows, charge).await
+    }
+
+    /// The new file, with the rows as they come; `None` when they are not in order and should be.
+    async fn copied(&self, order: Order) -> Result<Option<Staged>, Error> {
+        let mut file = self.create(order).await?;
+        let mut batches = self.rows()?;
+        let mut checked = match (order, &self.shape.sort) {
+            (Order::Sorted, Some(sort)) => Some(Ascending { sort, last: None }),
+            _ => None,
+        };
+        let mut held = self.lake.memory.charge(&Arc::new(AtomicUsize::new(0)));
+        let mut step = Vec::new();
+        while let Some(batch) = batches.try_next().await? {
+            if let Some(checked) = &mut checked
+                && !checked.goes_on(&batch).map_err(|error| self.error(error))?
+            {
+                tracing::debug!(path = %self.old.path, "a file is not in the order that it declares");
+                return Ok(None);
+            }
+            held.set(held.bytes() + batch.get_array_memory_size());
+            step.push(Ok(batch));
+            if held.bytes() >= STEP {
+                file = file.write(std::mem::take(&mut step).into_iter()).await?;
+                held.set(0);
+            }
+        }
+        file = file.write(step.into_iter()).await?;
+        file.finish().await.map(Some)
+    }
+
+    /// The new file, with the rows in order; `None` when they are more bytes than the footer told.
+    async fn sorted(&self) -> Result<Option<Staged>, Error> {
+        let mut held = self.lake.memory.charge(&Arc::new(AtomicUsize::new(0)));
+        let mut batches = Vec::new();
+        let mut rows = self.rows()?;
+        while let Some(batch) = rows.try_next().await? {
+            // Once more for the rows in order.
+            held.set(held.bytes() + 2 * batch.get_array_memory_size());
+            batches.push(batch);
+            if held.bytes() > 4 * self.sorted_bytes() {
+                return Ok(None);
+            }
+        }
+        drop(rows);
+        let rows = self.in_order(&batches).map_err(|error| self.error(error))?;
+        drop(batches);
+        let step = (rows.num_rows() * STEP / rows.get_array_memory_size().max(1)).clamp(1, 8_192);
+        let batches =
+            (0..rows.num_rows()).step_by(step).map(move |at| Ok(rows.slice(at, step.min(rows.num_rows() - at))));
+        let file = self.create(Order::Sorted).await?;
+        file.write(batches).await?.finish().await.map(Some)
+    }
+
+    fn in_order(&self, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
+        let rows = concat_batches(&self.shape.schema, batches)?;
+        let options = Some(SortOptions { descending: false, nulls_first: true });
+        let sort = self.shape.sort.iter().flatten();
+        let sort: Vec<_> = sort.map(|&at| SortColumn { values: Arc::clone(rows.column(at)), options }).collect();
+        take_record_batch(&rows, &lexsort_to_indices(&sort, None)?)
+    }
+}
+
+/// Whether rows come in ascending order.
+struct Ascending<'a> {
+    sort: &'a [usize],
+    last: Option<OwnedKey>,
+}
+
+impl Ascending<'_> {
+    fn goes_on(&mut self, batch: &RecordBatch) -> Result<bool, ArrowError> {
+        let rows = batch.num_rows();
+        if rows == 0 {
+            return Ok(true);
+        }
+        let values = Values::of(batch, self.sort)?;
+        let follows = self.last.as_ref().is_none_or(|last| last.compare(&values, 0).is_le());
+        self.last = Some(OwnedKey::new(&values, rows - 1));
+        Ok(follows && (1..rows).all(|row| keys::compare(&values, row - 1, &values, row).is_le()))
+    }
+}

@@ -1,0 +1,285 @@
+//! The one atomic step: new rows become part of their table.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use arrow::array::RecordBatch;
+use copilot_lake_tables::Table;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+
+use crate::delta::data_file::DataFile;
+use crate::delta::log::{Log, Outcome, State};
+use crate::error::Error;
+use crate::lake::{Find, Inner};
+use crate::merge::carry::{Carried, Carry};
+use crate::merge::changes::Changes;
+use crate::merge::delete_keys::Gone;
+use crate::merge::lookup::{Found, Lookup};
+use crate::merge::new_rows::{NewRows, Suspects};
+use crate::merge::pending_rows::{Source, file_pick, projected};
+use crate::merge::resolve::{Losers, ascending, resolve};
+use crate::merge::rewrite::rewrite;
+use crate::merge::table_keys::TableKeys;
+use crate::parquet::writer::{OpenFile, Staged};
+
+/// Commit attempts before giving up on a contended table.
+const ATTEMPTS: usize = 8;
+
+/// Files that are written at a time.
+const FILES: usize = 4;
+
+/// What a commit came to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The table's version; `None` when there was nothing to commit.
+    pub version: Option<i64>,
+    /// Rows that were new or changed.
+    pub rows_written: u64,
+    /// Rows that the table had already, as new or newer.
+    pub rows_unchanged: u64,
+    /// Files that became part of the table.
+    pub files_added: usize,
+    /// Files that are no longer part of the table.
+    pub files_removed: usize,
+    /// Bytes of the files that were added.
+    pub bytes: u64,
+}
+
+/// What is to be committed to a table.
+pub(crate) struct Commit {
+    pub(crate) log: Arc<Log>,
+    pub(crate) find: Find,
+    pub(crate) sources: Vec<Source>,
+    pub(crate) gone: Gone,
+    pub(crate) carry: Option<Carry>,
+    /// Files that can be seen but are not part of the table yet.
+    pub(crate) seen: Vec<Path>,
+}
+
+/// The files of a commit.
+struct Files {
+    /// Of new rows.
+    new: Vec<Staged>,
+    /// Of the table's rows, without those that gave way.
+    rest: Vec<Staged>,
+    /// What `rest` replaces.
+    replaced: Vec<Arc<DataFile>>,
+    unchanged: u64,
+}
+
+impl Commit {
+    /// Commits. One commit of a table is made at a time; the others wait here.
+    pub(crate) async fn run(mut self, lake: &Arc<Inner>, run_id: &str) -> Result<Committed, Error> {
+        let log = Arc::clone(&self.log);
+        let mut keys = log.writing.lock().await;
+        let result = self.attempts(lake, run_id, &mut keys).await;
+        if !matches!(result, Err(Error::Doubtful { .. })) {
+            // After a success these are the files that lost rows to others of the same changes.
+            log.readers.delete(self.seen).await;
+        }
+        result
+    }
+
+    /// The keys and times of the table's rows with the keys of these.
+    pub(crate) async fn existing(&mut self, lake: &Inner) -> Result<Vec<RecordBatch>, Error> {
+        let log = Arc::clone(&self.log);
+        let mut keys = log.writing.lock().await;
+        let Some(state) = log.state().await? else { return Ok(vec![]) };
+        self.complete_unread().await?;
+        let suspects = match keys.filter(lake, &state, self.rows()).await? {
+            Some(filter) => Suspects::of(&lake.store, log.table, &self.sources, |key| filter.contains(key)).await?,
+            None => Suspects::All,
+        };
+        let nothing = Gone::new(log.table);
+        let new = NewRows::read(&lake.store, log.table, &self.sources, &suspects, nothing.sought().clone()).await?;
+        let mut positions = vec![Vec::new(); state.files.len()];
+        for found in self.lookup(lake, &state, &nothing).find(&new).await?.matches {
+            positions[found.file as usize].push(found.old);
+        }
+        let schema = projected(log.table, log.table.layout().sort());
+        let mut existing = Vec::new();
+        for (file, positions) in state.files.iter().zip(positions).filter(|(_, positions)| !positions.is_empty()) {
+            let keep = |batch: &RecordBatch| {
+                existing.push(batch.clone());
+                Ok(())
+            };
+            file_pick(&lake.store, file, &schema, &ascending(positions), keep).await?;
+        }
+        Ok(existing)
+    }
+
+    fn rows(&self) -> u64 {
+        self.sources.iter().map(Source::rows).sum()
+    }
+
+    fn lookup<'a>(&'a self, lake: &'a Inner, state: &'a State, gone: &'a Gone) -> Lookup<'a> {
+        Lookup { store: &lake.store, table: self.log.table, sources: &self.sources, files: &state.files, gone }
+    }
+
+    /// Gives files their names that have to be read for their keys.
+    async fn complete_unread(&mut self) -> Result<(), Error> {
+        for source in self.sources.iter_mut().filter(|source| !source.has_keys()) {
+            if let Source::File { staged, .. } = source {
+                complete(staged, &mut self.seen).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempts(&mut self, lake: &Arc<Inner>, run_id: &str, keys: &mut TableKeys) -> Result<Committed, Error> {
+        let log = Arc::clone(&self.log);
+        let mut unchanged = 0;
+        for _ in 0..ATTEMPTS {
+            let Some(state) = log.state().await? else {
+                let reason = "there is no such table in the lake; it was not prepared".to_owned();
+                return Err(Error::Interrupted { table: log.table.name, reason });
+            };
+            let mut files = self.merge(lake, &state, keys).await?;
+            unchanged += files.unchanged;
+            if files.new.is_empty() && files.replaced.is_empty() {
+                return Ok(Committed { rows_unchanged: unchanged, ..Committed::default() });
+            }
+            complete_all(files.new.iter_mut().chain(&mut files.rest), &mut self.seen).await?;
+            let add: Vec<DataFile> = files.new.iter().chain(&files.rest).map(|staged| staged.file.clone()).collect();
+            match log.commit(keys, &state, &add, &files.replaced, run_id).await? {
+                Outcome::Committed(state) => {
+                    self.seen.retain(|path| !add.iter().any(|file| file.path == *path));
+                    if lake.removed_files.is_zero() {
+                        log.readers.delete(files.replaced.iter().map(|file| file.path.clone()).collect()).await;
+                    }
+                    return Ok(Committed {
+                        version: i64::try_from(state.version).ok(),
+                        rows_written: files.new.iter().filter_map(|staged| staged.file.rows).sum(),
+                        rows_unchanged: unchanged,
+                        files_added: add.len(),
+                        files_removed: files.replaced.len(),
+                        bytes: add.iter().map(|file| file.size).sum(),
+                    });
+                }
+                // What was read may no longer be true: only the new rows are kept.
+                Outcome::Conflict => {
+                    self.sources = files.new.into_iter().map(|staged| Source::File { staged, keys: None }).collect();
+                }
+            }
+        }
+        Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
+    }
+
+    /// Takes out rows so that every key stays once, and writes what is still in memory.
+    async fn merge(&mut self, lake: &Arc<Inner>, state: &State, keys: &mut TableKeys) -> Result<Files, Error> {
+        let table = self.log.table;
+        let mut made = Vec::new();
+        let losers = match self.find {
+            Find::New => {
+                if let Some(filter) = keys.known(state) {
+                    self.complete_unread().await?;
+                    Suspects::of(&lake.store, table, &self.sources, |key| filter.insert(key)).await?;
+                }
+                Losers::new(vec![vec![]; self.sources.len()])
+            }
+            Find::ByKey | Find::Again => {
+                self.complete_unread().await?;
+                let suspects = match keys.filter(lake, state, self.rows()).await? {
+                    Some(filter) => Suspects::of(&lake.store, table, &self.sources, |key| filter.insert(key)).await?,
+                    None => Suspects::All,
+                };
+                let sought = self.gone.sought().clone();
+                let new = NewRows::read(&lake.store, table, &self.sources, &suspects, sought).await?;
+                let found = self.lookup(lake, state, &self.gone).find(&new).await?;
+                self.resolve(lake, state, new, found, &mut made).await?
+            }
+        };
+        let sources = std::mem::take(&mut self.sources);
+        let with_losers = sources.into_iter().zip(losers.new).chain(made.into_iter().map(|source| (source, vec![])));
+        let mut new = Vec::new();
+        for (mut source, superseded) in with_losers {
+            if let (Source::File { staged, .. }, false) = (&mut source, superseded.is_empty()) {
+                // It has to be read.
+                complete(staged, &mut self.seen).await?;
+            }
+            new.push(file_of(lake, table, source, superseded));
+        }
+        let new: Vec<Option<Staged>> = stream::iter(new).buffered(FILES).try_collect().await?;
+        let replaced: Vec<_> = losers.old.keys().map(|file| Arc::clone(&state.files[*file])).collect();
+        let rest = replaced.iter().zip(losers.old.values()).map(|(file, rows)| rewrite(lake, table, file, rows));
+        let rest: Vec<Option<Staged>> = stream::iter(rest.collect::<Vec<_>>()).buffered(FILES).try_collect().await?;
+        Ok(Files {
+            new: new.into_iter().flatten().collect(),
+            rest: rest.into_iter().flatten().collect(),
+            replaced,
+            unchanged: losers.unchanged,
+        })
+    }
+
+    /// Decides which rows give way; rows that keep something of those that they replace are `made`.
+    async fn resolve(
+        &mut self,
+        lake: &Arc<Inner>,
+        state: &State,
+        new: NewRows,
+        found: Found,
+        made: &mut Vec<Source>,
+    ) -> Result<Losers, Error> {
+        let (table, losers) = (self.log.table, Losers::new(new.superseded));
+        let is_read: std::collections::BTreeSet<u32> = found.matches.iter().map(|found| found.source).collect();
+        for at in is_read {
+            if let Source::File { staged, .. } = &mut self.sources[at as usize] {
+                complete(staged, &mut self.seen).await?;
+            }
+        }
+        let (store, files) = (&lake.store, &state.files[..]);
+        let Some(carry) = &self.carry else {
+            return resolve(store, table, self.find, &self.sources, files, found, losers).await;
+        };
+        let carried = Carried { store, table, find: self.find, sources: &self.sources, files, carry };
+        let mut changes = Changes::new(Arc::clone(lake), table, Find::New);
+        let losers = carried.resolve(found, losers, &mut changes).await?;
+        made.extend(changes.into_sources().await?);
+        Ok(losers)
+    }
+}
+
+/// The file of new rows, without those that gave way; `None` when none is left.
+async fn file_of(
+    lake: &Inner,
+    table: &'static Table,
+    source: Source,
+    superseded: Vec<u32>,
+) -> Result<Option<Staged>, Error> {
+    match source {
+        Source::File { staged, .. } if superseded.is_empty() => Ok(Some(staged)),
+        Source::File { staged, .. } => rewrite(lake, table, &staged.file, &superseded).await,
+        Source::Run { week, mut run, charge, .. } => {
+            run.drop_rows(&superseded);
+            if run.len() == 0 {
+                return Ok(None);
+            }
+            let held = Arc::new(AtomicUsize::new(0));
+            let schema = Arc::clone(table.layout().schema());
+            let open = lake.memory.charge(&held);
+            let file = OpenFile::create(lake, table, week, schema, run.len(), open).await?;
+            let file = file.write(run.into_batches()).await?;
+            drop(charge);
+            file.finish().await.map(Some)
+        }
+    }
+}
+
+/// Gives files their names, several at a time, and remembers them in case the commit fails.
+async fn complete_all(files: impl Iterator<Item = &mut Staged>, seen: &mut Vec<Path>) -> Result<(), Error> {
+    let files: Vec<&mut Staged> = files.filter(|staged| !staged.is_complete()).collect();
+    seen.extend(files.iter().map(|staged| staged.file.path.clone()));
+    let completed = stream::iter(files).map(Staged::complete).buffer_unordered(FILES);
+    // All of them end before an error is told: none may get its name after the others were deleted.
+    completed.collect::<Vec<_>>().await.into_iter().collect()
+}
+
+/// Gives a file its name, and remembers it in case the commit fails.
+async fn complete(staged: &mut Staged, seen: &mut Vec<Path>) -> Result<(), Error> {
+    if !staged.is_complete() {
+        seen.push(staged.file.path.clone());
+        staged.complete().await?;
+    }
+    Ok(())
+}

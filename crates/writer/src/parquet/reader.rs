@@ -1,0 +1,314 @@
+//! Reading data files: only the columns, row groups and rows that are asked for.
+
+use std::sync::Arc;
+
+use ::parquet::arrow::arrow_reader::{
+    ArrowReaderBuilder, ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader,
+    ParquetRecordBatchReaderBuilder, RowSelection,
+};
+use ::parquet::arrow::{ParquetRecordBatchStreamBuilder, ProjectionMask};
+use ::parquet::basic::Type as PhysicalType;
+use ::parquet::errors::ParquetError;
+use ::parquet::file::metadata::{PageIndexPolicy, ParquetMetaData, RowGroupMetaData, SortingColumn};
+use ::parquet::file::statistics::Statistics;
+use arrow::array::{RecordBatch, RecordBatchOptions, new_null_array};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::error::ArrowError;
+use copilot_lake_tables::Table;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::ObjectStore;
+
+use crate::delta::data_file::DataFile;
+use crate::error::Error;
+use crate::parquet::conform::conform;
+use crate::parquet::key_probe::Sought;
+use crate::parquet::page_reader::PageReader;
+use crate::parquet::properties::{self, FALSE_KEYS};
+use crate::parquet::store_reader::StoreReader;
+
+/// Rows of a batch that is read, at most.
+const BATCH: usize = 8_192;
+
+/// Bytes of the values of a batch, as far as the footer tells.
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// Of a row group from which more bytes are asked for, one page of a column is in memory at a time, not all of them.
+const LARGE: u64 = 8 << 20;
+
+/// An open data file.
+pub(crate) struct FileReader {
+    reader: StoreReader,
+    metadata: ArrowReaderMetadata,
+}
+
+/// What is read of a file.
+pub(crate) struct Part {
+    /// Positions of its columns in the file; `None`: all.
+    pub(crate) columns: Option<Vec<usize>>,
+    /// Its row groups; `None`: all.
+    pub(crate) row_groups: Option<Vec<usize>>,
+    /// Its rows, counted from the first one of its row groups; `None`: all.
+    pub(crate) rows: Option<RowSelection>,
+}
+
+impl FileReader {
+    pub(crate) async fn open(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<Self, Error> {
+        Self::open_with(store, file, PageIndexPolicy::Skip).await
+    }
+
+    /// As [`FileReader::open`], also with the places of pages: for single rows.
+    pub(crate) async fn open_for_rows(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<Self, Error> {
+        Self::open_with(store, file, PageIndexPolicy::Optional).await
+    }
+
+    async fn open_with(store: &Arc<dyn ObjectStore>, file: &DataFile, pages: PageIndexPolicy) -> Result<Self, Error> {
+        let mut reader = StoreReader { store: Arc::clone(store), path: file.path.clone(), size: file.size };
+        // What is embedded by other writers does not matter: the lake's types are plain.
+        let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(pages);
+        let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await;
+        let metadata = metadata.and_then(with_micros).map_err(Error::parquet(&file.path))?;
+        Ok(Self { reader, metadata })
+    }
+
+    /// The file's footer.
+    pub(crate) fn footer(&self) -> &ParquetMetaData {
+        self.metadata.metadata()
+    }
+
+    /// Whether the file says that a program of this name wrote it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.footer().file_metadata().created_by().is_some_and(|by| by.starts_with(properties::CREATED_BY))
+    }
+
+    /// Whether every row group says that it is sorted by the columns of these names, in this order.
+    pub(crate) fn declares(&self, names: &[&str]) -> bool {
+        let leaves = self.metadata.parquet_schema().columns();
+        let is_column = |declared: &SortingColumn, name: &str| {
+            let leaf = usize::try_from(declared.column_idx).ok().and_then(|at| leaves.get(at));
+            leaf.is_some_and(|leaf| leaf.path().parts() == [name]) && !declared.descending && declared.nulls_first
+        };
+        self.footer().row_groups().iter().all(|group| {
+            let declared = group.sorting_columns().map(Vec::as_slice).unwrap_or_default();
+            declared.len() == names.len() && declared.iter().zip(names).all(|(column, name)| is_column(column, name))
+        })
+    }
+
+    /// Bytes of all values, as far as the footer tells.
+    pub(crate) fn value_bytes(&self) -> u64 {
+        self.footer().row_groups().iter().map(|group| value_bytes(group, |_| true)).sum()
+    }
+
+    /// The file's own schema.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.metadata.schema()
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        usize::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or_default()
+    }
+
+    /// The row groups that may hold rows of these times (both ends included), each with its first row's position.
+    pub(crate) fn row_groups(&self, table: &'static Table, times: (i64, i64)) -> Vec<(usize, u32)> {
+        let time = table.layout().sort().first().map(|&at| table.layout().fields()[at].name.as_str());
+        let column = time.and_then(|name| Some((self.leaf(name)?, self.schema().field_with_name(name).ok()?)));
+        let (mut groups, mut first) = (Vec::new(), 0);
+        for (at, group) in self.metadata.metadata().row_groups().iter().enumerate() {
+            let bounds = column.and_then(|(column, field)| time_bounds(group, column, field.data_type()));
+            if bounds.is_none_or(|bounds| bounds.0 <= times.1 && times.0 <= bounds.1) {
+                groups.push((at, first));
+            }
+            first += u32::try_from(group.num_rows()).unwrap_or_default();
+        }
+        groups
+    }
+
+    /// Those of the row groups that may hold a row that is sought, as far as their Bloom filters tell.
+    pub(crate) async fn row_groups_of(
+        &self,
+        groups: Vec<(usize, u32)>,
+        sought: &Sought,
+    ) -> Result<Vec<(usize, u32)>, Error> {
+        let Some((name, values)) = sought.values() else { return Ok(groups) };
+        // Of so many a filter takes some for values of its row group, whatever that holds.
+        let Some(column) = self.leaf(name).filter(|_| values.len() as f64 * FALSE_KEYS < 1.0) else {
+            return Ok(groups);
+        };
+        let (reader, metadata) = (self.reader.clone(), self.metadata.clone());
+        let mut filters = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
+        let mut kept = Vec::with_capacity(groups.len());
+        for group in groups {
+            if self.metadata.metadata().row_group(group.0).column(column).bloom_filter_offset().is_none() {
+                kept.push(group);
+                continue;
+            }
+            let filter = filters.get_row_group_column_bloom_filter(group.0, column).await;
+            let filter = filter.map_err(Error::parquet(&self.reader.path))?.filter(|filter| filter.num_blocks() > 0);
+            if filter.is_none_or(|filter| values.iter().any(|value| filter.check(&**value))) {
+                kept.push(group);
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The position of the column of that name among those that a row group lists: parts of nested ones each count.
+    fn leaf(&self, name: &str) -> Option<usize> {
+        let columns = self.metadata.parquet_schema().columns();
+        columns.iter().position(|column| column.path().parts() == [name])
+    }
+
+    /// Positions in the file of the columns of that schema which the file has.
+    pub(crate) fn columns(&self, schema: &Schema) -> Vec<usize> {
+        schema.fields().iter().filter_map(|field| self.schema().index_of(field.name()).ok()).collect()
+    }
+
+    /// Reads a part, in the file's order, with the file's types.
+    pub(crate) fn read(&self, part: Part) -> Result<BoxStream<'static, Result<RecordBatch, Error>>, Error> {
+        let (reader, metadata) = (self.reader.clone(), self.metadata.clone());
+        let error = Error::parquet(&self.reader.path);
+        if self.is_large(&part) {
+            let pages = PageReader::new(reader).map_err(&error)?;
+            let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(pages, metadata);
+            let batches = self.with_part(builder, part).build().map_err(&error)?;
+            return Ok(on_other_threads(batches).map_err(error).boxed());
+        }
+        let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
+        let batches = self.with_part(builder, part).build().map_err(&error)?;
+        Ok(batches.map_err(error).boxed())
+    }
+
+    fn with_part<T>(&self, mut builder: ArrowReaderBuilder<T>, part: Part) -> ArrowReaderBuilder<T> {
+        let rows = self.batch_rows(&part);
+        if let Some(columns) = part.columns {
+            let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
+            builder = builder.with_projection(mask);
+        }
+        if let Some(groups) = part.row_groups {
+            builder = builder.with_row_groups(groups);
+        }
+        if let Some(rows) = part.rows {
+            builder = builder.with_row_selection(rows);
+        }
+        builder.with_batch_size(rows)
+    }
+
+    /// The row groups of a part, and whether a column that a row group lists is asked for.
+    fn chosen<'a>(
+        &'a self,
+        part: &'a Part,
+    ) -> (impl Iterator<Item = &'a RowGroupMetaData>, impl Fn(usize) -> bool + Copy) {
+        let groups = self.footer().row_groups().iter().enumerate();
+        let groups = groups.filter(|(at, _)| part.row_groups.as_ref().is_none_or(|groups| groups.contains(at)));
+        let schema = self.metadata.parquet_schema();
+        let is_chosen = move |leaf: usize| {
+            part.columns.as_ref().is_none_or(|columns| columns.contains(&schema.get_column_root_idx(leaf)))
+        };
+        (groups.map(|(_, group)| group), is_chosen)
+    }
+
+    /// Whether a row group's bytes are too many to be held at once.
+    fn is_large(&self, part: &Part) -> bool {
+        let (mut groups, is_chosen) = self.chosen(part);
+        groups.any(|group| {
+            let columns = group.columns().iter().enumerate().filter(|(leaf, _)| is_chosen(*leaf));
+            columns.map(|(_, column)| column.compressed_size().unsigned_abs()).sum::<u64>() > LARGE
+        })
+    }
+
+    /// Rows of a batch, so that its values are about as many bytes as they may be.
+    fn batch_rows(&self, part: &Part) -> usize {
+        let (groups, is_chosen) = self.chosen(part);
+        let rows = groups.map(|group| {
+            let row = value_bytes(group, is_chosen) / group.num_rows().unsigned_abs().max(1);
+            BATCH_BYTES / row.max(1)
+        });
+        usize::try_from(rows.min().unwrap_or(BATCH_BYTES)).unwrap_or(BATCH).clamp(1, BATCH)
+    }
+
+    /// Reads the columns of that schema, with its types; a column that the file lacks is null.
+    pub(crate) fn read_as(
+        &self,
+        schema: &SchemaRef,
+        row_groups: Option<Vec<usize>>,
+        rows: Option<RowSelection>,
+    ) -> Result<BoxStream<'static, Result<RecordBatch, Error>>, Error> {
+        let part = Part { columns: Some(self.columns(schema)), row_groups, rows };
+        let (schema, error) = (Arc::clone(schema), Error::parquet(&self.reader.path));
+        let shape = move |batch: RecordBatch| shaped(&batch, &schema).map_err(|e| error(ParquetError::from(e)));
+        Ok(self.read(part)?.map(move |batch| batch.and_then(&shape)).boxed())
+    }
+}
+
+/// The batch with exactly that schema. Required columns that are missing stay nullable: a reader sees nulls.
+pub(crate) fn shaped(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
+    let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
+        Some(column) => conform(field.name(), column, field.data_type()),
+        None => Ok(new_null_array(field.data_type(), batch.num_rows())),
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
+}
+
+/// The metadata of a file whose timestamps of 96 bits are read as microseconds, UTC: nanoseconds reach to the year 2262.
+pub(crate) fn with_micros(metadata: ArrowReaderMetadata) -> Result<ArrowReaderMetadata, ParquetError> {
+    let schema = metadata.parquet_schema();
+    let columns = schema.columns().iter().enumerate().filter(|(_, column)| column.path().parts().len() == 1);
+    let wide = columns.filter(|(_, column)| column.physical_type() == PhysicalType::INT96);
+    let wide: Vec<usize> = wide.map(|(leaf, _)| schema.get_column_root_idx(leaf)).collect();
+    if wide.is_empty() {
+        return Ok(metadata);
+    }
+    let micros = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let fields = metadata.schema().fields().iter().enumerate().map(|(at, field)| match wide.contains(&at) {
+        true => Arc::new(Field::clone(field).with_data_type(micros.clone())),
+        false => Arc::clone(field),
+    });
+    let schema = Arc::new(Schema::new(fields.collect::<Vec<_>>()));
+    ArrowReaderMetadata::try_new(Arc::clone(metadata.metadata()), ArrowReaderOptions::new().with_schema(schema))
+}
+
+/// Reads batches on threads that may block.
+fn on_other_threads(
+    batches: ParquetRecordBatchReader,
+) -> impl futures::Stream<Item = Result<RecordBatch, ParquetError>> + Send + 'static {
+    stream::try_unfold(batches, |mut batches| async move {
+        let read = tokio::task::spawn_blocking(move || (batches.next(), batches)).await;
+        match read {
+            Ok((Some(batch), batches)) => Ok(Some((batch?, batches))),
+            Ok((None, _)) => Ok(None),
+            Err(error) => match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(error) => Err(ParquetError::External(Box::new(error))),
+            },
+        }
+    })
+}
+
+/// Bytes of a row group's values in those columns, as far as the footer tells: a value that repeats may be stored once.
+fn value_bytes(group: &RowGroupMetaData, is_chosen: impl Fn(usize) -> bool) -> u64 {
+    let columns = group.columns().iter().enumerate().filter(|(leaf, _)| is_chosen(*leaf));
+    let bytes = columns.map(|(_, column)| {
+        let values = column.unencoded_byte_array_data_bytes().unwrap_or_default();
+        values.max(column.uncompressed_size()).unsigned_abs()
+    });
+    bytes.sum()
+}
+
+/// Between which times a row group's rows lie, in microseconds; a null counts as the least time.
+fn time_bounds(group: &RowGroupMetaData, column: usize, ty: &DataType) -> Option<(i64, i64)> {
+    let Some(Statistics::Int64(of)) = group.column(column).statistics() else { return None };
+    let DataType::Timestamp(unit, _) = ty else { return None };
+    let micros = |value: i64| match unit {
+        TimeUnit::Second => value.saturating_mul(1_000_000),
+        TimeUnit::Millisecond => value.saturating_mul(1_000),
+        TimeUnit::Microsecond => value,
+        TimeUnit::Nanosecond => value.div_euclid(1_000),
+    };
+    let nulls = of.null_count_opt()?;
+    match (of.min_opt(), of.max_opt()) {
+        (Some(min), Some(max)) => Some((if nulls == 0 { micros(*min) } else { i64::MIN }, micros(*max))),
+        _ if nulls == group.num_rows().unsigned_abs() => Some((i64::MIN, i64::MIN)),
+        _ => None,
+    }
+}

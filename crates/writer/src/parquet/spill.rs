@@ -1,0 +1,143 @@
+//! Encoded pages of an open row group, put aside in a file without a name: so row groups grow large in little memory.
+//!
+//! A row group's columns lie one after the other in a Parquet file, but their rows arrive side by side: all pages have to
+//! be kept until the row group is closed.
+
+use std::fs::File;
+use std::io::{Error as IoError, Read, Seek, SeekFrom, Write};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ::parquet::arrow::arrow_writer::{PageKey, PageStore, PageStoreArgs, PageStoreFactory};
+use ::parquet::errors::{ParquetError, Result};
+use bytes::Bytes;
+
+/// Pages stay in memory until those of all columns have as many bytes: small files need no second file.
+const MEMORY: usize = 1 << 20;
+
+/// Shorter blobs, such as page headers, stay in memory.
+const SHORT: usize = 4 << 10;
+
+/// Where the pages of one Parquet file are put aside.
+#[derive(Debug, Clone)]
+pub(crate) struct Spill(Arc<Mutex<Aside>>);
+
+#[derive(Debug)]
+struct Aside {
+    /// Where the file is made; `None`: in the system's folder for temporary files.
+    folder: Option<PathBuf>,
+    /// Made when first needed; gone when closed, also after a kill.
+    file: Option<File>,
+    end: u64,
+    resident: usize,
+}
+
+/// The pages of one column of an open row group.
+struct Pages {
+    spill: Spill,
+    blobs: Vec<Blob>,
+    resident: usize,
+}
+
+enum Blob {
+    Here(Bytes),
+    Aside { from: u64, len: usize },
+}
+
+impl Spill {
+    pub(crate) fn new(folder: Option<PathBuf>) -> Self {
+        Self(Arc::new(Mutex::new(Aside { folder, file: None, end: 0, resident: 0 })))
+    }
+
+    fn with<T>(&self, call: impl FnOnce(&mut Aside) -> std::io::Result<T>) -> Result<T> {
+        call(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|error| {
+            ParquetError::External(Box::new(IoError::new(error.kind(), format!("temporary file: {error}"))))
+        })
+    }
+}
+
+impl PageStoreFactory for Spill {
+    fn create(&self, args: &PageStoreArgs<'_>) -> Result<Box<dyn PageStore>> {
+        if args.column_index() == 0 {
+            // A new row group: the pages of the one before are in the file by now.
+            self.with(|aside| {
+                aside.end = 0;
+                Ok(())
+            })?;
+        }
+        Ok(Box::new(Pages { spill: self.clone(), blobs: Vec::new(), resident: 0 }))
+    }
+}
+
+impl Aside {
+    fn put(&mut self, bytes: &[u8]) -> std::io::Result<u64> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(match &self.folder {
+                Some(folder) => tempfile::tempfile_in(folder)?,
+                None => tempfile::tempfile()?,
+            }),
+        };
+        let from = self.end;
+        file.seek(SeekFrom::Start(from))?;
+        file.write_all(bytes)?;
+        self.end += bytes.len() as u64;
+        Ok(from)
+    }
+
+    fn take(&mut self, from: u64, len: usize) -> std::io::Result<Bytes> {
+        let Some(file) = &mut self.file else { return Err(IoError::other("it is not there")) };
+        let mut bytes = vec![0; len];
+        file.seek(SeekFrom::Start(from))?;
+        file.read_exact(&mut bytes)?;
+        Ok(bytes.into())
+    }
+}
+
+impl PageStore for Pages {
+    fn put(&mut self, value: Bytes) -> Result<PageKey> {
+        let len = value.len();
+        let blob = self.spill.with(|aside| {
+            if len < SHORT || aside.resident + len <= MEMORY {
+                aside.resident += len;
+                // A copy, because the encoder's buffers are longer than what is in them.
+                return Ok(Blob::Here(Bytes::copy_from_slice(&value)));
+            }
+            aside.put(&value).map(|from| Blob::Aside { from, len })
+        })?;
+        if let Blob::Here(bytes) = &blob {
+            self.resident += bytes.len();
+        }
+        self.blobs.push(blob);
+        Ok(PageKey::new(self.blobs.len() as u64 - 1))
+    }
+
+    fn take(&mut self, key: PageKey) -> Result<Bytes> {
+        let at = usize::try_from(key.get()).map_err(|error| ParquetError::External(Box::new(error)))?;
+        let Some(blob) = self.blobs.get_mut(at) else {
+            return Err(ParquetError::General(format!("there is no page {at}")));
+        };
+        match std::mem::replace(blob, Blob::Here(Bytes::new())) {
+            Blob::Here(bytes) => {
+                self.resident -= bytes.len();
+                self.spill.with(|aside| {
+                    aside.resident -= bytes.len();
+                    Ok(())
+                })?;
+                Ok(bytes)
+            }
+            Blob::Aside { from, len } => self.spill.with(|aside| aside.take(from, len)),
+        }
+    }
+
+    fn memory_size(&self) -> usize {
+        self.resident
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        let mut aside = self.spill.0.lock().unwrap_or_else(PoisonError::into_inner);
+        aside.resident -= self.resident;
+    }
+}

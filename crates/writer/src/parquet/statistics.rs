@@ -1,0 +1,218 @@
+//! The statistics that the log keeps of a file: made from the Parquet metadata, never tighter than the truth.
+
+use std::collections::BTreeMap;
+
+use ::parquet::data_type::{AsBytes, ByteArray, FixedLenByteArray};
+use ::parquet::file::metadata::ParquetMetaData;
+use ::parquet::file::statistics::Statistics;
+use arrow::datatypes::{DataType, Decimal128Type, DecimalType, Schema, TimeUnit};
+use copilot_lake_tables::Instant;
+use serde::Serialize;
+use serde_json::Value;
+use serde_json::value::{RawValue, to_raw_value};
+
+/// Characters of a text bound.
+const TEXT: usize = 32;
+
+/// Milliseconds of 0001-01-01 and of the end of 9999: beyond them there is no date that every reader knows.
+const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
+
+/// Bounds as JSON texts, since numbers of 38 digits stay what they are.
+type Bounds = BTreeMap<String, Box<RawValue>>;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stats {
+    num_records: i64,
+    #[serde(flatten)]
+    columns: Option<Columns>,
+}
+
+#[derive(Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Columns {
+    min_values: Bounds,
+    max_values: Bounds,
+    null_count: BTreeMap<String, i64>,
+}
+
+/// The JSON text of a file's statistics: `numRecords`, `minValues`, `maxValues`, `nullCount` of these columns.
+///
+/// Text bounds are cut to 32 characters, the upper one rounded up; times are rounded outward to milliseconds, as Delta
+/// demands; booleans and decimals are plain JSON. Where a column holds a value and no bound can be given, there is
+/// `numRecords` only: some readers take a missing bound for "no rows".
+pub(crate) fn stats(indexed: &[String], schema: &Schema, metadata: &ParquetMetaData) -> String {
+    let num_records = metadata.file_metadata().num_rows();
+    let columns = columns(indexed, schema, metadata);
+    let text = |columns| serde_json::to_string(&Stats { num_records, columns });
+    text(columns).unwrap_or_else(|_| serde_json::json!({ "numRecords": num_records }).to_string())
+}
+
+/// What is said of the columns; `None` when it would not be whole.
+fn columns(indexed: &[String], schema: &Schema, metadata: &ParquetMetaData) -> Option<Columns> {
+    let leaves = metadata.file_metadata().schema_descr().columns();
+    let all = metadata.file_metadata().num_rows();
+    let mut columns = Columns::default();
+    for name in indexed {
+        let Ok(field) = schema.field_with_name(name) else {
+            // Files from before the column was there.
+            columns.null_count.insert(name.clone(), all);
+            continue;
+        };
+        let leaf = leaves.iter().position(|leaf| leaf.path().parts() == [name.as_str()])?;
+        let groups = metadata.row_groups().iter().map(|group| {
+            let of = group.column(leaf).statistics()?;
+            Some((of, i64::try_from(of.null_count_opt()?).ok()?, group.num_rows()))
+        });
+        let mut groups = groups.collect::<Option<Vec<_>>>()?;
+        let nulls: i64 = groups.iter().map(|(_, nulls, _)| nulls).sum();
+        columns.null_count.insert(name.clone(), nulls);
+        // Row groups without a value bound nothing.
+        groups.retain(|(_, nulls, rows)| nulls < rows);
+        if !groups.is_empty() {
+            let groups: Vec<&Statistics> = groups.into_iter().map(|(of, ..)| of).collect();
+            let (min, max) = bounds(field.data_type(), &groups)?;
+            columns.min_values.insert(name.clone(), min);
+            columns.max_values.insert(name.clone(), max);
+        }
+    }
+    Some(columns)
+}
+
+/// Whether statistics of the log say all there is to say of these columns, or nothing but the number of rows.
+pub(crate) fn are_complete(stats: Option<&str>, indexed: &[String]) -> bool {
+    let Some(stats) = stats.and_then(|text| serde_json::from_str::<Value>(text).ok()) else { return true };
+    if ["minValues", "maxValues", "nullCount"].iter().all(|part| stats.get(part).is_none()) {
+        return true;
+    }
+    indexed.iter().all(|name| {
+        let nulls = stats["nullCount"][name].as_i64();
+        let is_bounded = !stats["minValues"][name].is_null() && !stats["maxValues"][name].is_null();
+        nulls.is_some() && (is_bounded || nulls == stats["numRecords"].as_i64())
+    })
+}
+
+/// The least and the greatest value of row groups that all hold one; `None` when one of both cannot be given.
+fn bounds(ty: &DataType, groups: &[&Statistics]) -> Option<(Box<RawValue>, Box<RawValue>)> {
+    match ty {
+        DataType::Utf8 => {
+            let mut texts = Vec::with_capacity(groups.len());
+            for group in groups {
+                // Old files compare texts byte by byte with signs.
+                let Statistics::ByteArray(of) = group else { return None };
+                if group.is_min_max_deprecated() {
+                    return None;
+                }
+                texts.push((text_below(of.min_opt()?), text_above(of.max_opt()?)?));
+            }
+            let (low, high) = merged(texts)?;
+            Some((raw(cut_down(&low))?, raw(cut_up(&high)?)?))
+        }
+        DataType::Boolean => {
+            let of = |group: &&Statistics| match group {
+                Statistics::Boolean(of) => Some((*of.min_opt()?, *of.max_opt()?)),
+                _ => None,
+            };
+            let (low, high) = merged(groups.iter().map(of).collect::<Option<Vec<_>>>()?)?;
+            Some((raw(low)?, raw(high)?))
+        }
+        DataType::Int32 | DataType::Int64 => {
+            let (low, high) = merged(groups.iter().map(|group| integers(group)).collect::<Option<Vec<_>>>()?)?;
+            Some((raw(low)?, raw(high)?))
+        }
+        DataType::Timestamp(TimeUnit::Microsecond, _) => {
+            let (low, high) = merged(groups.iter().map(|group| integers(group)).collect::<Option<Vec<_>>>()?)?;
+            let (low, cut) = (low.div_euclid(1000), high.rem_euclid(1000));
+            let high = high.div_euclid(1000) + i64::from(cut != 0);
+            (YEARS.contains(&low) && YEARS.contains(&high)).then_some(())?;
+            Some((raw(time(low))?, raw(time(high))?))
+        }
+        DataType::Decimal128(precision, scale) => {
+            let of = |group: &&Statistics| match group {
+                Statistics::FixedLenByteArray(of) => Some((integer(of.min_opt()?)?, integer(of.max_opt()?)?)),
+                group => integers(group).map(|(min, max)| (i128::from(min), i128::from(max))),
+            };
+            let (low, high) = merged(groups.iter().map(of).collect::<Option<Vec<_>>>()?)?;
+            let number = |value| RawValue::from_string(Decimal128Type::format_decimal(value, *precision, *scale)).ok();
+            Some((number(low)?, number(high)?))
+        }
+        _ => None,
+    }
+}
+
+fn raw(value: impl Serialize) -> Option<Box<RawValue>> {
+    to_raw_value(&value).ok()
+}
+
+fn integers(group: &Statistics) -> Option<(i64, i64)> {
+    match group {
+        Statistics::Int32(of) => Some((i64::from(*of.min_opt()?), i64::from(*of.max_opt()?))),
+        Statistics::Int64(of) => Some((*of.min_opt()?, *of.max_opt()?)),
+        _ => None,
+    }
+}
+
+/// A number of up to 16 bytes, the first one the most significant.
+fn integer(bytes: &FixedLenByteArray) -> Option<i128> {
+    let bytes = bytes.as_bytes();
+    let sign = if bytes.first()? & 0x80 == 0 { 0 } else { 0xff };
+    let mut wide = [sign; 16];
+    wide.get_mut(16usize.checked_sub(bytes.len())?..)?.copy_from_slice(bytes);
+    Some(i128::from_be_bytes(wide))
+}
+
+/// The least and the greatest bound.
+fn merged<T: Ord>(bounds: Vec<(T, T)>) -> Option<(T, T)> {
+    bounds.into_iter().reduce(|(low, high), (min, max)| (low.min(min), high.max(max)))
+}
+
+/// `YYYY-MM-DDThh:mm:ss.mmmZ`.
+fn time(millis: i64) -> String {
+    let second = Instant::from_seconds(millis.div_euclid(1000)).to_string();
+    format!("{}.{:03}Z", second.trim_end_matches('Z'), millis.rem_euclid(1000))
+}
+
+/// A text that is not greater than those bytes, which may be cut inside a character.
+pub(crate) fn text_below(bytes: &ByteArray) -> String {
+    valid(bytes.data()).to_owned()
+}
+
+/// A text that is not less; `None` when there is none.
+pub(crate) fn text_above(bytes: &ByteArray) -> Option<String> {
+    let text = valid(bytes.data());
+    if text.len() == bytes.data().len() { Some(text.to_owned()) } else { next(text.chars().take(TEXT).collect()) }
+}
+
+/// The beginning that is text.
+fn valid(bytes: &[u8]) -> &str {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
+    }
+}
+
+pub(crate) fn cut_down(text: &str) -> String {
+    text.chars().take(TEXT).collect()
+}
+
+/// The shortest text of at most 32 characters that is not less; `None` when there is none.
+pub(crate) fn cut_up(text: &str) -> Option<String> {
+    let cut: Vec<char> = text.chars().take(TEXT).collect();
+    if cut.len() == text.chars().count() {
+        return Some(text.to_owned());
+    }
+    next(cut)
+}
+
+/// The shortest text that is greater than every text that begins so.
+fn next(mut text: Vec<char>) -> Option<String> {
+    while let Some(last) = text.pop() {
+        // The next character; surrogates are no characters.
+        let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
+        if let Some(next) = next {
+            text.push(next);
+            return Some(text.into_iter().collect());
+        }
+    }
+    None
+}
