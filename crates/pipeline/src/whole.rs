@@ -86,7 +86,7 @@ mod tests {
     use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray};
     use copilot_lake_decoder::assemble;
     use copilot_lake_tables::{COPILOT_EVENT, Instant};
-    use copilot_lake_writer::{Find, Instance, LakeOptions};
+    use copilot_lake_writer::{Instance, LakeOptions, MergeMode};
 
     use super::*;
 
@@ -99,7 +99,7 @@ mod tests {
         let fields = table.layout().schema().fields();
         let times = ["row_time", "extracted_at"].into_iter().filter(|name| fields.iter().any(|f| f.name() == name));
         let row = of_key.chain(times.map(|name| (name, at()))).collect();
-        let mut changes = lake.changes(table, Find::ByKey);
+        let mut changes = lake.changes(table, MergeMode::Upsert);
         changes.push(Some(Week::of(time)), assemble(table, row).unwrap()).await.unwrap();
         changes.commit("run").await.unwrap();
     }

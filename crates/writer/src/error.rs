@@ -79,7 +79,7 @@ pub enum Error {
     },
     /// The store did not say whether a commit was taken: the next run finds out.
     #[error("table {table}: it is not known whether the commit was taken: {reason}")]
-    Doubtful {
+    CommitUnknown {
         /// The table.
         table: &'static str,
         /// What the store said.
@@ -187,7 +187,7 @@ impl Error {
     }
 
     /// Whether only this commit failed: nothing was changed, and the rest of the run can go on.
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::Contended { .. } | Self::Interrupted { .. })
     }
 

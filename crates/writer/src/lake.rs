@@ -51,13 +51,13 @@ pub struct Instance {
 
 /// How a table's row with the same key is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Find {
+pub enum MergeMode {
     /// There is none, and no key comes twice: nothing is read.
-    New,
+    Append,
     /// By its key, whatever its week and time.
-    ByKey,
+    Upsert,
     /// As by key, for rows that were read before and come again: of equal versions the reading that is later stays.
-    Again,
+    UpsertReread,
 }
 
 /// A data file that is part of a table.
@@ -141,7 +141,7 @@ impl Lake {
     }
 
     /// Begins changes of a table. Several may be open at a time, also of one table.
-    pub fn changes(&self, table: &'static Table, find: Find) -> Changes {
+    pub fn changes(&self, table: &'static Table, find: MergeMode) -> Changes {
         Changes::new(Arc::clone(&self.inner), table, find)
     }
 

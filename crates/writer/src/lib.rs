@@ -21,7 +21,7 @@ mod versions;
 
 pub use archive::{Archive, ArchivedSlice, archived};
 pub use error::{Error, Remedy};
-pub use lake::{Find, Instance, Lake, LakeFile, LakeOptions};
+pub use lake::{Instance, Lake, LakeFile, LakeOptions, MergeMode};
 pub use maintenance::compaction::Compaction;
 pub use maintenance::lost::{Extent, Lost};
 pub use maintenance::survey::{Absent, Survey};

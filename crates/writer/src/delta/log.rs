@@ -206,7 +206,7 @@ impl Log {
 
     /// Commits files to a table as it was read in `from`.
     ///
-    /// `keys` is what `writing` guards. On an error nothing was committed, except perhaps on [`Error::Doubtful`].
+    /// `keys` is what `writing` guards. On an error nothing was committed, except perhaps on [`Error::CommitUnknown`].
     pub(crate) async fn commit(
         &self,
         keys: &mut TableKeys,
@@ -371,7 +371,9 @@ impl Log {
                 failure => Err(Error::log(self.table.name)(failure.into())),
             },
             // Neither yes nor no can be said: the files must stay until the next run has read the log.
-            Err(error) => Err(Error::Doubtful { table: self.table.name, reason: format!("{failure}; then {error}") }),
+            Err(error) => {
+                Err(Error::CommitUnknown { table: self.table.name, reason: format!("{failure}; then {error}") })
+            }
         }
     }
 }

@@ -77,7 +77,7 @@ impl Lake {
                 log.readers.delete(vec![path]).await;
                 Ok(0)
             }
-            Err(error @ Error::Doubtful { .. }) => Err(error),
+            Err(error @ Error::CommitUnknown { .. }) => Err(error),
             Err(error) => {
                 log.readers.delete(vec![path]).await;
                 Err(error)

@@ -13,7 +13,7 @@ use object_store::ObjectStore;
 
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
-use crate::lake::Find;
+use crate::lake::MergeMode;
 use crate::merge::changes::Changes;
 use crate::merge::lookup::{Found, Match};
 use crate::merge::pending_rows::{Source, file_pick};
@@ -32,7 +32,7 @@ const TOGETHER: usize = 256;
 pub(crate) struct Carried<'a> {
     pub(crate) store: &'a Arc<dyn ObjectStore>,
     pub(crate) table: &'static Table,
-    pub(crate) find: Find,
+    pub(crate) find: MergeMode,
     pub(crate) sources: &'a [Source],
     pub(crate) files: &'a [Arc<DataFile>],
     pub(crate) carry: &'a Carry,

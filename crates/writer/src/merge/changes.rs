@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use crate::delta::data_file::{Bounds, DataFile};
 use crate::error::Error;
-use crate::lake::{Find, Inner};
+use crate::lake::{Inner, MergeMode};
 use crate::memory::{Charge, Memory};
 use crate::merge::carry::Carry;
 use crate::merge::delete_keys::Gone;
@@ -36,7 +36,7 @@ const GROWING: std::ops::RangeInclusive<usize> = 1 << 17..=1 << 18;
 pub struct Changes {
     lake: Arc<Inner>,
     table: &'static Table,
-    find: Find,
+    find: MergeMode,
     holder: Arc<Holder>,
     /// Keys of rows that are to go.
     gone: Gone,
@@ -80,7 +80,7 @@ struct WeekRows {
 }
 
 impl Changes {
-    pub(crate) fn new(lake: Arc<Inner>, table: &'static Table, find: Find) -> Self {
+    pub(crate) fn new(lake: Arc<Inner>, table: &'static Table, find: MergeMode) -> Self {
         let holder = Arc::new(Holder { lake: Arc::clone(&lake), held: Arc::default(), table, weeks: Arc::default() });
         lake.memory.register(&holder);
         Self { lake, table, find, holder, gone: Gone::new(table), carry: None }
@@ -163,7 +163,7 @@ impl Changes {
     /// Without any other row there is no commit.
     ///
     /// # Errors
-    /// Nothing is committed, except perhaps on [`Error::Doubtful`].
+    /// Nothing is committed, except perhaps on [`Error::CommitUnknown`].
     pub async fn commit(self, run_id: &str) -> Result<Committed, Error> {
         self.sort().await?.commit(run_id).await
     }
@@ -175,7 +175,7 @@ impl Changes {
     pub async fn sort(self) -> Result<SortedChanges, Error> {
         let log = self.lake.log(self.table);
         let files = log.state().await?.map(|state| state.files.clone()).unwrap_or_default();
-        let find = if self.find == Find::New && !self.gone.is_empty() { Find::ByKey } else { self.find };
+        let find = if self.find == MergeMode::Append && !self.gone.is_empty() { MergeMode::Upsert } else { self.find };
         let sources = self.all_sources(find, &files).await?;
         let Self { lake, gone, carry, .. } = self;
         Ok(SortedChanges { lake, commit: Commit { log, find, sources, gone, carry, seen: vec![] } })
@@ -183,10 +183,10 @@ impl Changes {
 
     /// The rows in order, whatever the table has.
     pub(crate) async fn into_sources(self) -> Result<Vec<Source>, Error> {
-        self.all_sources(Find::New, &[]).await
+        self.all_sources(MergeMode::Append, &[]).await
     }
 
-    async fn all_sources(&self, find: Find, files: &[Arc<DataFile>]) -> Result<Vec<Source>, Error> {
+    async fn all_sources(&self, find: MergeMode, files: &[Arc<DataFile>]) -> Result<Vec<Source>, Error> {
         let mut weeks = std::mem::take(&mut *self.holder.weeks.lock().await);
         weeks.check(self.table.name)?;
         // What meets no file of the table is encoded at once, side by side; the rest waits in memory, because most of it
@@ -201,7 +201,7 @@ impl Changes {
         &self,
         week: Option<Week>,
         mut rows: WeekRows,
-        find: Find,
+        find: MergeMode,
         files: &[Arc<DataFile>],
     ) -> Result<Vec<Source>, Error> {
         let run = sorted(self.table, std::mem::take(&mut rows.batches)).await?;
@@ -209,7 +209,9 @@ impl Changes {
         let mut keys = None;
         if rows.file.is_none() && rows.staged.is_empty() {
             let bounds = Bounds { time: run.times(), key: vec![] };
-            if find != Find::New && files.iter().any(|file| week == file.week && bounds.times_meet(&file.bounds)) {
+            if find != MergeMode::Append
+                && files.iter().any(|file| week == file.week && bounds.times_meet(&file.bounds))
+            {
                 let charge = std::mem::replace(&mut rows.charge, charge());
                 return Ok(vec![Source::Run { week, run, charge }]);
             }

@@ -64,7 +64,7 @@ pub(crate) async fn remove_doubles(lake: &Inner, log: &Log) -> Result<u64, Error
             }
             Ok(Outcome::Conflict) => log.readers.delete(add.into_iter().map(|file| file.path).collect()).await,
             Err(error) => {
-                if !matches!(error, Error::Doubtful { .. }) {
+                if !matches!(error, Error::CommitUnknown { .. }) {
                     log.readers.delete(add.into_iter().map(|file| file.path).collect()).await;
                 }
                 return Err(error);

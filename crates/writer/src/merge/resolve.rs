@@ -10,7 +10,7 @@ use object_store::ObjectStore;
 
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
-use crate::lake::Find;
+use crate::lake::MergeMode;
 use crate::merge::lookup::{Found, Match};
 use crate::merge::pending_rows::{READ, Source, file_pick};
 use crate::merge::row_digest::{ValueReader, Values};
@@ -54,19 +54,19 @@ impl Losers {
 }
 
 /// What a comparison of equal versions comes to.
-pub(crate) fn stays(find: Find, new: Values, old: Values) -> bool {
-    new.digest == old.digest || (find == Find::Again && new.extracted_at < old.extracted_at)
+pub(crate) fn stays(find: MergeMode, new: Values, old: Values) -> bool {
+    new.digest == old.digest || (find == MergeMode::UpsertReread && new.extracted_at < old.extracted_at)
 }
 
 /// Decides by version, and by values where versions are equal.
 ///
 /// The newest version stays. With equal versions, or without any, the new row stays if a value differs that is not about
-/// the program's own work, else the table's. By [`Find::Again`] a row of the table that was read later stays in any case.
+/// the program's own work, else the table's. By [`MergeMode::UpsertReread`] a row of the table that was read later stays in any case.
 /// Rows that are to go give way to nothing.
 pub(crate) async fn resolve(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
-    find: Find,
+    find: MergeMode,
     sources: &[Source],
     files: &[Arc<DataFile>],
     found: Found,

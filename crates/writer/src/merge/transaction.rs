@@ -11,7 +11,7 @@ use object_store::path::Path;
 use crate::delta::data_file::DataFile;
 use crate::delta::log::{Log, Outcome, State};
 use crate::error::Error;
-use crate::lake::{Find, Inner};
+use crate::lake::{Inner, MergeMode};
 use crate::merge::carry::{Carried, Carry};
 use crate::merge::changes::Changes;
 use crate::merge::delete_keys::Gone;
@@ -49,7 +49,7 @@ pub struct Committed {
 /// What is to be committed to a table.
 pub(crate) struct Commit {
     pub(crate) log: Arc<Log>,
-    pub(crate) find: Find,
+    pub(crate) find: MergeMode,
     pub(crate) sources: Vec<Source>,
     pub(crate) gone: Gone,
     pub(crate) carry: Option<Carry>,
@@ -74,7 +74,7 @@ impl Commit {
         let log = Arc::clone(&self.log);
         let mut keys = log.writing.lock().await;
         let result = self.attempts(lake, run_id, &mut keys).await;
-        if !matches!(result, Err(Error::Doubtful { .. })) {
+        if !matches!(result, Err(Error::CommitUnknown { .. })) {
             // After a success these are the files that lost rows to others of the same changes.
             log.readers.delete(self.seen).await;
         }
@@ -171,14 +171,14 @@ impl Commit {
         let table = self.log.table;
         let mut made = Vec::new();
         let losers = match self.find {
-            Find::New => {
+            MergeMode::Append => {
                 if let Some(filter) = keys.known(state) {
                     self.complete_unread().await?;
                     Suspects::of(&lake.store, table, &self.sources, |key| filter.insert(key)).await?;
                 }
                 Losers::new(vec![vec![]; self.sources.len()])
             }
-            Find::ByKey | Find::Again => {
+            MergeMode::Upsert | MergeMode::UpsertReread => {
                 self.complete_unread().await?;
                 let suspects = match keys.filter(lake, state, self.rows()).await? {
                     Some(filter) => Suspects::of(&lake.store, table, &self.sources, |key| filter.insert(key)).await?,
@@ -233,7 +233,7 @@ impl Commit {
             return resolve(store, table, self.find, &self.sources, files, found, losers).await;
         };
         let carried = Carried { store, table, find: self.find, sources: &self.sources, files, carry };
-        let mut changes = Changes::new(Arc::clone(lake), table, Find::New);
+        let mut changes = Changes::new(Arc::clone(lake), table, MergeMode::Append);
         let losers = carried.resolve(found, losers, &mut changes).await?;
         made.extend(changes.into_sources().await?);
         Ok(losers)

@@ -8,7 +8,7 @@ use crate::Compaction;
 const RULE: Compaction = Compaction { week: None, key: None, max_rows: 1_000, few_rows: 100, max_files: 100 };
 
 async fn put_slices(lake: &Lake, rows: &[(&str, i64, &str)]) {
-    let mut changes = lake.changes(&EXTRACTION_SLICE, Find::New);
+    let mut changes = lake.changes(&EXTRACTION_SLICE, MergeMode::Append);
     changes.push(None, slices(rows)).await.unwrap();
     changes.commit("run-1").await.unwrap();
 }
