@@ -12,11 +12,11 @@ use object_store::prefix::PrefixStore;
 use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::delta::log::{Log, State};
+use crate::delta::log::{Log, Snapshot};
 use crate::delta::schema;
 use crate::error::Error;
-use crate::memory::Memory;
-use crate::merge::changes::{Changes, Holder};
+use crate::memory::MemoryPool;
+use crate::merge::changes::{Changes, MemoryConsumer};
 use crate::merge::key_filter::FilterBudget;
 use crate::storage::LocalStore;
 use crate::storage::location::Location;
@@ -90,7 +90,7 @@ pub(crate) struct Inner {
     /// The folder, when it is a local one.
     pub(crate) root: Option<PathBuf>,
     pub(crate) removed_files: Duration,
-    pub(crate) memory: Arc<Memory<Holder>>,
+    pub(crate) memory: Arc<MemoryPool<MemoryConsumer>>,
     /// The right to encode rows.
     pub(crate) encoders: Arc<Semaphore>,
     /// Memory of key filters.
@@ -121,7 +121,7 @@ impl Lake {
             local,
             root,
             removed_files: options.removed_files.unwrap_or(kept),
-            memory: Arc::new(Memory::new(options.memory)),
+            memory: Arc::new(MemoryPool::new(options.memory)),
             encoders: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from))),
             filter_budget: FilterBudget::default(),
             logs: Mutex::default(),
@@ -243,7 +243,7 @@ fn fnv1a(text: &str) -> u64 {
 }
 
 /// Refuses another instance's lake and a newer program's.
-pub(crate) fn check(table: &'static Table, state: &State, instance: &Instance) -> Result<(), Error> {
+pub(crate) fn check(table: &'static Table, state: &Snapshot, instance: &Instance) -> Result<(), Error> {
     let configuration = state.metadata.configuration();
     let version = configuration.get(schema::VERSION).and_then(|text| text.parse().ok()).unwrap_or(SCHEMA_VERSION);
     if version > SCHEMA_VERSION {
@@ -263,7 +263,7 @@ pub(crate) fn check(table: &'static Table, state: &State, instance: &Instance) -
 }
 
 /// Adds columns that a table lacks, and what is now known of the instance.
-pub(crate) async fn adapt(log: &Log, mut state: Arc<State>, instance: &Instance) -> Result<(), Error> {
+pub(crate) async fn adapt(log: &Log, mut state: Arc<Snapshot>, instance: &Instance) -> Result<(), Error> {
     for _ in 0..5 {
         let mut configuration = state.metadata.configuration().clone();
         configuration.insert(schema::VERSION.to_owned(), SCHEMA_VERSION.to_string());

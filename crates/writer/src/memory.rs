@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 /// The budget of a lake and who holds how much of it.
-pub(crate) struct Memory<T> {
+pub(crate) struct MemoryPool<T> {
     limit: usize,
     used: Arc<AtomicUsize>,
     holders: Mutex<Vec<Weak<T>>>,
@@ -12,13 +12,13 @@ pub(crate) struct Memory<T> {
 
 /// Bytes that count against the budget until dropped.
 #[derive(Debug)]
-pub(crate) struct Charge {
+pub(crate) struct MemoryReservation {
     used: Arc<AtomicUsize>,
     held: Arc<AtomicUsize>,
     bytes: usize,
 }
 
-impl<T> Memory<T> {
+impl<T> MemoryPool<T> {
     pub(crate) fn new(limit: usize) -> Self {
         Self { limit, used: Arc::default(), holders: Mutex::default() }
     }
@@ -44,12 +44,12 @@ impl<T> Memory<T> {
     }
 
     /// An empty charge on the account of `held`.
-    pub(crate) fn charge(&self, held: &Arc<AtomicUsize>) -> Charge {
-        Charge { used: Arc::clone(&self.used), held: Arc::clone(held), bytes: 0 }
+    pub(crate) fn charge(&self, held: &Arc<AtomicUsize>) -> MemoryReservation {
+        MemoryReservation { used: Arc::clone(&self.used), held: Arc::clone(held), bytes: 0 }
     }
 }
 
-impl Charge {
+impl MemoryReservation {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
@@ -63,7 +63,7 @@ impl Charge {
     }
 }
 
-impl Drop for Charge {
+impl Drop for MemoryReservation {
     fn drop(&mut self) {
         self.set(0);
     }

@@ -13,7 +13,7 @@ use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::Lake;
 use crate::merge::pending_rows::{EVER, KeyReader, OPENED, READ, file_pick, projected};
-use crate::parquet::key_probe::Sought;
+use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::small_file::rows_of;
 
 /// What is read of a table.
@@ -105,7 +105,7 @@ impl Lake {
         let (log, store) = (self.inner.log(table), &self.inner.store);
         let _reading = log.readers.begin();
         let state = log.state().await?;
-        let mut sought = Sought::new(table);
+        let mut sought = KeyProbe::new(table);
         ids.iter().for_each(|id| sought.add_first(id));
         let files = state.iter().flat_map(|state| &state.files).filter(|file| file.bounds.take_one_of(ids));
         let open = |file: &Arc<DataFile>| {

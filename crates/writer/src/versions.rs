@@ -10,13 +10,13 @@ use copilot_lake_tables::{Instant, Table, Week};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
-use crate::delta::data_file::{Bounds, DataFile};
+use crate::delta::data_file::{DataFile, FileBounds};
 use crate::error::Error;
-use crate::keys::{self, Values};
+use crate::keys::{self, KeyColumn};
 use crate::lake::Lake;
 use crate::merge::pending_rows::{EVER, READ, projected};
 use crate::merge::version::Version;
-use crate::parquet::key_probe::Sought;
+use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::reader::FileReader;
 
 /// What decides between two rows with one key.
@@ -40,7 +40,7 @@ impl RowVersion {
     }
 
     /// The columns of the version, then `extracted_at`.
-    fn at(columns: &[Values], row: usize) -> Self {
+    fn at(columns: &[KeyColumn], row: usize) -> Self {
         let (versions, time) = columns.split_at(columns.len() - 1);
         Self { version: Version::of(versions, row), extracted_at: Instant(time[0].int(row)) }
     }
@@ -74,8 +74,8 @@ impl Lake {
     ) -> Result<Vec<Option<RowVersion>>, Error> {
         let mut found = vec![None; rows.num_rows()];
         let key = by_name(rows, table.key.iter().copied()).map_err(Error::rows(table.name))?;
-        let (mut wanted, mut sought): (HashMap<u128, Vec<usize>>, _) = (HashMap::new(), Sought::new(table));
-        let mut bounds = Bounds::of_keys(table.key.len());
+        let (mut wanted, mut sought): (HashMap<u128, Vec<usize>>, _) = (HashMap::new(), KeyProbe::new(table));
+        let mut bounds = FileBounds::of_keys(table.key.len());
         for row in 0..rows.num_rows() {
             wanted.entry(keys::hash(&key, row)).or_default().push(row);
             sought.add(&key, row);
@@ -109,7 +109,7 @@ async fn look(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
     file: &DataFile,
-    sought: &Sought,
+    sought: &KeyProbe,
     wanted: &HashMap<u128, Vec<usize>>,
 ) -> Result<Vec<(u128, RowVersion)>, Error> {
     let layout = table.layout();
@@ -133,8 +133,8 @@ async fn look(
 }
 
 /// The columns of a batch with these names.
-fn by_name<'n>(batch: &RecordBatch, names: impl Iterator<Item = &'n str>) -> Result<Vec<Values>, ArrowError> {
+fn by_name<'n>(batch: &RecordBatch, names: impl Iterator<Item = &'n str>) -> Result<Vec<KeyColumn>, ArrowError> {
     let schema = batch.schema();
     let columns: Vec<usize> = names.map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
-    Values::of(batch, &columns)
+    KeyColumn::of(batch, &columns)
 }

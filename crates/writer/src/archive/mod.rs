@@ -13,7 +13,7 @@ use crate::error::Error;
 use crate::lake::Lake;
 use crate::storage::LocalStore;
 use crate::storage::location::Location;
-use crate::storage::paths::{self, Archived};
+use crate::storage::paths::{self, ArchivedFile};
 
 /// Slices whose description is read at a time.
 const SLICES: usize = 8;
@@ -149,10 +149,10 @@ async fn slice(store: Arc<dyn ObjectStore>, folder: Path, files: Vec<Path>) -> R
     let (mut pages, mut payloads) = (BTreeMap::new(), BTreeMap::new());
     for path in files {
         match paths::archived(&path) {
-            Some(Archived::Slice) => described = true,
-            Some(Archived::Index) => has_index = true,
-            Some(Archived::Page(number)) => drop(pages.insert(number, path)),
-            Some(Archived::Payload(number)) => drop(payloads.insert(number, path)),
+            Some(ArchivedFile::Slice) => described = true,
+            Some(ArchivedFile::Index) => has_index = true,
+            Some(ArchivedFile::Page(number)) => drop(pages.insert(number, path)),
+            Some(ArchivedFile::Payload(number)) => drop(payloads.insert(number, path)),
             None => {}
         }
     }

@@ -9,7 +9,7 @@ pub(crate) const CLEAN: &str = "copilotLake.clean";
 
 /// Whose the newest commit of a table is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Newest {
+pub(crate) enum NewestCommit {
     /// This program's, and it says that nothing but the table's files is in the folder.
     Clean,
     /// This program's.
@@ -18,7 +18,7 @@ pub(crate) enum Newest {
     Foreign,
 }
 
-impl Newest {
+impl NewestCommit {
     /// Reads a log entry.
     pub(crate) fn of(entry: &[u8]) -> Self {
         match commit_info(entry) {
@@ -50,18 +50,18 @@ mod tests {
     #[test]
     fn a_commit_is_known_by_what_it_says() {
         let cases = [
-            (r#"{"commitInfo":{"copilotLake.clean":true,"copilotLake.run":"r"}}"#, Newest::Clean),
-            (r#"{"commitInfo":{"copilotLake.clean":false}}"#, Newest::Own),
+            (r#"{"commitInfo":{"copilotLake.clean":true,"copilotLake.run":"r"}}"#, NewestCommit::Clean),
+            (r#"{"commitInfo":{"copilotLake.clean":false}}"#, NewestCommit::Own),
             // As version 1 wrote it.
-            (r#"{"commitInfo":{"copilotLake.run":"r"}}"#, Newest::Own),
-            (r#"{"commitInfo":{"operation":"OPTIMIZE"}}"#, Newest::Foreign),
-            (r#"{"add":{"path":"a.parquet"}}"#, Newest::Foreign),
-            ("", Newest::Foreign),
+            (r#"{"commitInfo":{"copilotLake.run":"r"}}"#, NewestCommit::Own),
+            (r#"{"commitInfo":{"operation":"OPTIMIZE"}}"#, NewestCommit::Foreign),
+            (r#"{"add":{"path":"a.parquet"}}"#, NewestCommit::Foreign),
+            ("", NewestCommit::Foreign),
         ];
         for (entry, expected) in cases {
-            assert_eq!(Newest::of(entry.as_bytes()), expected, "{entry}");
+            assert_eq!(NewestCommit::of(entry.as_bytes()), expected, "{entry}");
         }
         let after = format!("{{\"remove\":{{}}}}\n{}", cases[0].0);
-        assert_eq!(Newest::of(after.as_bytes()), Newest::Clean);
+        assert_eq!(NewestCommit::of(after.as_bytes()), NewestCommit::Clean);
     }
 }

@@ -9,7 +9,7 @@ use object_store::path::Path;
 use serde_json::Value;
 
 use crate::clock::now_millis;
-use crate::keys::{self, Values};
+use crate::keys::{self, KeyColumn};
 use crate::storage::paths;
 
 /// A Parquet file of a table.
@@ -26,14 +26,14 @@ pub(crate) struct DataFile {
     /// The log's statistics, as text.
     pub(crate) stats: Option<String>,
     /// Bounds of its rows.
-    pub(crate) bounds: Bounds,
+    pub(crate) bounds: FileBounds,
     /// When it was written, in milliseconds.
     pub(crate) modified: i64,
 }
 
 /// Between which values the rows of a file lie, both ends included.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Bounds {
+pub(crate) struct FileBounds {
     /// Of the time that files are sorted by, in microseconds; `None` when nothing is known.
     pub(crate) time: Option<(i64, i64)>,
     /// Of each key column that is text; `None` when nothing is known.
@@ -51,7 +51,7 @@ impl DataFile {
         stats: Option<String>,
     ) -> Self {
         let parsed = stats.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let bounds = parsed.as_ref().map(|stats| Bounds::of(table, stats)).unwrap_or_default();
+        let bounds = parsed.as_ref().map(|stats| FileBounds::of(table, stats)).unwrap_or_default();
         let rows = parsed.as_ref().and_then(|stats| stats["numRecords"].as_u64());
         Self { path, size, rows, week, stats, bounds, modified }
     }
@@ -94,7 +94,7 @@ impl DataFile {
     }
 }
 
-impl Bounds {
+impl FileBounds {
     /// Reads the log's statistics; what is missing or unreadable bounds nothing.
     fn of(table: &'static Table, stats: &Value) -> Self {
         let layout = table.layout();
@@ -125,9 +125,9 @@ impl Bounds {
     }
 
     /// Widens the bounds of text keys, so that they take in a row's.
-    pub(crate) fn take_in(&mut self, columns: &[Values], row: usize) {
+    pub(crate) fn take_in(&mut self, columns: &[KeyColumn], row: usize) {
         for (column, bounds) in columns.iter().zip(&mut self.key) {
-            let keys::Value::Text(text) = column.get(row) else { continue };
+            let keys::KeyScalar::Text(text) = column.get(row) else { continue };
             match bounds {
                 None => *bounds = Some((text.to_owned(), text.to_owned())),
                 Some((low, _)) if text < low.as_str() => text.clone_into(low),

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use uuid::Uuid;
 
-use crate::delta::commit_info::{CLEAN, Newest, RUN};
+use crate::delta::commit_info::{CLEAN, NewestCommit, RUN};
 use crate::delta::data_file::DataFile;
 use crate::delta::schema;
 use crate::error::Error;
@@ -36,7 +36,7 @@ const CHECKPOINT: u64 = 100;
 pub(crate) struct Log {
     pub(crate) table: &'static Table,
     store: LogStoreRef,
-    state: Mutex<Option<Arc<State>>>,
+    state: Mutex<Option<Arc<Snapshot>>>,
     /// Held from reading what is committed until the commit that follows from it: one commit of a table at a time.
     pub(crate) writing: Mutex<TableKeys>,
     /// Streams that read the table's files now.
@@ -50,7 +50,7 @@ pub(crate) struct Log {
 
 /// What is committed.
 #[derive(Debug)]
-pub(crate) struct State {
+pub(crate) struct Snapshot {
     pub(crate) table: &'static Table,
     pub(crate) version: u64,
     pub(crate) metadata: Metadata,
@@ -60,9 +60,9 @@ pub(crate) struct State {
 }
 
 /// How a commit ended.
-pub(crate) enum Outcome {
+pub(crate) enum CommitOutcome {
     /// It is part of the table.
-    Committed(Arc<State>),
+    Committed(Arc<Snapshot>),
     /// Somebody else's commit came first; the state was loaded again.
     Conflict,
 }
@@ -74,7 +74,7 @@ impl Log {
     }
 
     /// What is committed; `None` when there is no table yet.
-    pub(crate) async fn state(&self) -> Result<Option<Arc<State>>, Error> {
+    pub(crate) async fn state(&self) -> Result<Option<Arc<Snapshot>>, Error> {
         let mut state = self.state.lock().await;
         if state.is_none() {
             *state = self.load().await?.map(Arc::new);
@@ -83,12 +83,12 @@ impl Log {
     }
 
     /// What is committed, read again.
-    pub(crate) async fn reload(&self) -> Result<Option<Arc<State>>, Error> {
+    pub(crate) async fn reload(&self) -> Result<Option<Arc<Snapshot>>, Error> {
         *self.state.lock().await = None;
         self.state().await
     }
 
-    async fn load(&self) -> Result<Option<State>, Error> {
+    async fn load(&self) -> Result<Option<Snapshot>, Error> {
         let error = Error::log(self.table.name);
         if !self.store.is_delta_table_location().await.map_err(&error)? {
             return Ok(None);
@@ -109,7 +109,7 @@ impl Log {
         });
         let files = files.collect();
         let (version, metadata) = (snapshot.version(), snapshot.metadata().clone());
-        Ok(Some(State { table: self.table, version, metadata, files, unwritable }))
+        Ok(Some(Snapshot { table: self.table, version, metadata, files, unwritable }))
     }
 
     /// Makes the table, without rows, with these notes in its configuration.
@@ -135,7 +135,7 @@ impl Log {
     }
 
     /// Replaces the metadata. `false`: somebody else's commit came first.
-    pub(crate) async fn set_metadata(&self, from: &State, metadata: Metadata) -> Result<bool, Error> {
+    pub(crate) async fn set_metadata(&self, from: &Snapshot, metadata: Metadata) -> Result<bool, Error> {
         let fields = schema::delta_schema(self.table, &metadata)?;
         let known = schema::delta_schema(self.table, &from.metadata)?;
         let fields: Vec<_> = fields.fields().filter(|field| known.field(field.name()).is_none()).cloned().collect();
@@ -153,7 +153,7 @@ impl Log {
     /// Takes files out that are not there, and replaces the metadata. `false`: somebody else's commit came first.
     pub(crate) async fn take_out(
         &self,
-        from: &State,
+        from: &Snapshot,
         files: &[Arc<DataFile>],
         metadata: Metadata,
     ) -> Result<bool, Error> {
@@ -164,14 +164,19 @@ impl Log {
 
     /// Says of files what the log said wrongly or in part; their rows stay what they are. `false`: somebody else's commit
     /// came first.
-    pub(crate) async fn restate(&self, from: &State, files: &[DataFile]) -> Result<bool, Error> {
+    pub(crate) async fn restate(&self, from: &Snapshot, files: &[DataFile]) -> Result<bool, Error> {
         let add = |file: &DataFile| Action::Add(Add { data_change: false, ..file.add(self.table) });
         let actions = files.iter().map(add).collect();
         self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
     }
 
     /// Commits to a table as it was read in `from`, and reads it again. `false`: somebody else's commit came first.
-    async fn put_actions(&self, from: &State, actions: Vec<Action>, operation: DeltaOperation) -> Result<bool, Error> {
+    async fn put_actions(
+        &self,
+        from: &Snapshot,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+    ) -> Result<bool, Error> {
         self.check_writable(from)?;
         let bytes = self.bytes(actions, operation, Some(from.version), &HashMap::new())?;
         let version = from.version + 1;
@@ -186,16 +191,16 @@ impl Log {
         Ok(won)
     }
 
-    pub(crate) fn check_writable(&self, state: &State) -> Result<(), Error> {
+    pub(crate) fn check_writable(&self, state: &Snapshot) -> Result<(), Error> {
         let refuse = |reason: &String| Err(Error::RaisedProtocol { table: self.table.name, reason: reason.clone() });
         state.unwritable.as_ref().map_or(Ok(()), refuse)
     }
 
     /// Whose the newest commit is.
-    pub(crate) async fn newest(&self, state: &State) -> Result<Newest, Error> {
+    pub(crate) async fn newest(&self, state: &Snapshot) -> Result<NewestCommit, Error> {
         let entry = self.store.read_commit_entry(state.version).await.map_err(Error::log(self.table.name))?;
-        let newest = entry.as_deref().map_or(Newest::Foreign, Newest::of);
-        self.note_listed(newest == Newest::Clean);
+        let newest = entry.as_deref().map_or(NewestCommit::Foreign, NewestCommit::of);
+        self.note_listed(newest == NewestCommit::Clean);
         Ok(newest)
     }
 
@@ -210,11 +215,11 @@ impl Log {
     pub(crate) async fn commit(
         &self,
         keys: &mut TableKeys,
-        from: &State,
+        from: &Snapshot,
         add: &[DataFile],
         remove: &[Arc<DataFile>],
         run_id: &str,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<CommitOutcome, Error> {
         let removes = remove.iter().map(|file| Action::Remove(file.remove(self.table)));
         let adds = add.iter().map(|file| Action::Add(file.add(self.table)));
         let operation = DeltaOperation::Merge {
@@ -231,11 +236,11 @@ impl Log {
     pub(crate) async fn commit_compaction(
         &self,
         keys: &mut TableKeys,
-        from: &State,
+        from: &Snapshot,
         add: &[DataFile],
         remove: &[Arc<DataFile>],
         run_id: &str,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<CommitOutcome, Error> {
         let removes =
             remove.iter().map(|file| Action::Remove(Remove { data_change: false, ..file.remove(self.table) }));
         let adds = add.iter().map(|file| Action::Add(Add { data_change: false, ..file.add(self.table) }));
@@ -248,12 +253,12 @@ impl Log {
     async fn replace(
         &self,
         keys: &mut TableKeys,
-        from: &State,
+        from: &Snapshot,
         (add, remove): (&[DataFile], &[Arc<DataFile>]),
         actions: Vec<Action>,
         operation: DeltaOperation,
         run_id: &str,
-    ) -> Result<Outcome, Error> {
+    ) -> Result<CommitOutcome, Error> {
         self.check_writable(from)?;
         if self.keeps_removed && !remove.is_empty() {
             self.note_listed(false);
@@ -264,17 +269,17 @@ impl Log {
         if !self.put(version, bytes).await? {
             self.note_listed(false);
             self.reload().await?;
-            return Ok(Outcome::Conflict);
+            return Ok(CommitOutcome::Conflict);
         }
         let gone: HashSet<&Path> = remove.iter().map(|file| &file.path).collect();
         let kept = from.files.iter().filter(|file| !gone.contains(&file.path)).cloned();
         let files = kept.chain(add.iter().cloned().map(Arc::new)).collect();
         let metadata = from.metadata.clone();
-        let state = Arc::new(State { table: self.table, version, metadata, files, unwritable: None });
+        let state = Arc::new(Snapshot { table: self.table, version, metadata, files, unwritable: None });
         *self.state.lock().await = Some(Arc::clone(&state));
         keys.committed(version);
         self.checkpoint_after(version).await;
-        Ok(Outcome::Committed(state))
+        Ok(CommitOutcome::Committed(state))
     }
 
     /// Writes a checkpoint when it is time for one.

@@ -12,12 +12,12 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::delta::data_file::DataFile;
-use crate::delta::log::Outcome;
+use crate::delta::log::CommitOutcome;
 use crate::error::Error;
-use crate::keys::{self, OwnedKey, Values};
+use crate::keys::{self, KeyColumn, OwnedKey};
 use crate::lake::{Inner, Lake};
 use crate::parquet::small_file::rows_of;
-use crate::parquet::writer::{OpenFile, Staged};
+use crate::parquet::writer::{DataFileWriter, StagedDataFile};
 use crate::storage::paths;
 
 /// Rows are handed to the encoder in batches of about this many.
@@ -67,13 +67,13 @@ impl Lake {
             Err(error) => Err(error),
         };
         match committed {
-            Ok(Outcome::Committed(_)) => {
+            Ok(CommitOutcome::Committed(_)) => {
                 if lake.removed_files.is_zero() {
                     log.readers.delete(old.iter().map(|file| file.path.clone()).collect()).await;
                 }
                 Ok(old.len())
             }
-            Ok(Outcome::Conflict) => {
+            Ok(CommitOutcome::Conflict) => {
                 log.readers.delete(vec![path]).await;
                 Ok(0)
             }
@@ -129,15 +129,19 @@ fn newest(rows: &[u64], of: &Compaction) -> usize {
 
 /// One file with the rows of these, sorted; `None` when one of them has columns that this program does not know. Of rows
 /// with the same time and key one stays.
-async fn merge(lake: &Arc<Inner>, table: &'static Table, old: &[Arc<DataFile>]) -> Result<Option<Staged>, Error> {
+async fn merge(
+    lake: &Arc<Inner>,
+    table: &'static Table,
+    old: &[Arc<DataFile>],
+) -> Result<Option<StagedDataFile>, Error> {
     let mut files = old.to_vec();
     files.sort_by_key(|file| low(file));
     let schema = table.layout().schema();
     let rows = old.iter().filter_map(|file| file.rows).sum::<u64>();
     let charge = lake.memory.charge(&Arc::new(AtomicUsize::new(0)));
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let mut out = OpenFile::create(lake, table, old[0].week, Arc::clone(schema), rows, charge).await?;
-    let mut merge = Merge { table, waiting: files.iter().map(|file| low(file)).collect(), open: Vec::new() };
+    let mut out = DataFileWriter::create(lake, table, old[0].week, Arc::clone(schema), rows, charge).await?;
+    let mut merge = SortedMerge { table, waiting: files.iter().map(|file| low(file)).collect(), open: Vec::new() };
     let opened = stream::iter(files).map(|file| {
         let (store, schema) = (Arc::clone(&lake.store), Arc::clone(schema));
         async move { rows_of(&store, &file, &schema, true).await }
@@ -173,23 +177,23 @@ fn low(file: &DataFile) -> i64 {
 }
 
 /// Sorted files on their way into one: only those are open whose rows may be next.
-struct Merge {
+struct SortedMerge {
     table: &'static Table,
     /// Before these times no row lies of the files that are not open yet.
     waiting: VecDeque<i64>,
     /// The one with the next row is the last.
-    open: Vec<Cursor>,
+    open: Vec<MergeCursor>,
 }
 
 /// A sorted file at its next row.
-struct Cursor {
+struct MergeCursor {
     batches: BoxStream<'static, Result<RecordBatch, Error>>,
     batch: RecordBatch,
-    sort: Vec<Values>,
+    sort: Vec<KeyColumn>,
     at: usize,
 }
 
-impl Merge {
+impl SortedMerge {
     /// Whether the next file may have the next row.
     fn needs_next(&self) -> bool {
         let Some(low) = self.waiting.front() else { return false };
@@ -198,20 +202,20 @@ impl Merge {
 
     async fn add(&mut self, batches: BoxStream<'static, Result<RecordBatch, Error>>) -> Result<(), Error> {
         let schema = Arc::clone(self.table.layout().schema());
-        let mut cursor = Cursor { batches, batch: RecordBatch::new_empty(schema), sort: vec![], at: 0 };
+        let mut cursor = MergeCursor { batches, batch: RecordBatch::new_empty(schema), sort: vec![], at: 0 };
         if cursor.fill(self.table).await? {
             self.insert(cursor);
         }
         Ok(())
     }
 
-    fn insert(&mut self, cursor: Cursor) {
+    fn insert(&mut self, cursor: MergeCursor) {
         let at = self.open.partition_point(|other| cursor.is_before(other));
         self.open.insert(at, cursor);
     }
 
     /// The next rows, with the columns that they are sorted by.
-    async fn next(&mut self) -> Result<Option<(RecordBatch, Vec<Values>)>, Error> {
+    async fn next(&mut self) -> Result<Option<(RecordBatch, Vec<KeyColumn>)>, Error> {
         let Some(mut cursor) = self.open.pop() else { return Ok(None) };
         let rows: Vec<usize> = (cursor.at + 1..cursor.batch.num_rows()).collect();
         let is_next = |row: &usize| {
@@ -224,17 +228,17 @@ impl Merge {
         if cursor.at < cursor.batch.num_rows() || cursor.fill(self.table).await? {
             self.insert(cursor);
         }
-        let sort = Values::of(&batch, self.table.layout().sort()).map_err(Error::rows(self.table.name))?;
+        let sort = KeyColumn::of(&batch, self.table.layout().sort()).map_err(Error::rows(self.table.name))?;
         Ok(Some((batch, sort)))
     }
 }
 
-impl Cursor {
+impl MergeCursor {
     /// Goes on to the next batch. `false`: there is none.
     async fn fill(&mut self, table: &'static Table) -> Result<bool, Error> {
         while let Some(batch) = self.batches.try_next().await? {
             if batch.num_rows() > 0 {
-                self.sort = Values::of(&batch, table.layout().sort()).map_err(Error::rows(table.name))?;
+                self.sort = KeyColumn::of(&batch, table.layout().sort()).map_err(Error::rows(table.name))?;
                 (self.batch, self.at) = (batch, 0);
                 return Ok(true);
             }

@@ -9,11 +9,11 @@ use object_store::path::Path;
 
 use crate::clock::now_millis;
 use crate::delta::data_file::DataFile;
-use crate::delta::log::{Log, State};
+use crate::delta::log::{Log, Snapshot};
 use crate::error::Error;
 use crate::lake::Inner;
 use crate::parquet::reader::FileReader;
-use crate::storage::listing::{Listed, list};
+use crate::storage::listing::{ListedFile, list};
 use crate::storage::paths;
 
 /// Whoever writes a log entry gives it its name within moments.
@@ -21,7 +21,7 @@ const STAGED_ENTRY_MILLIS: i64 = 60_000;
 
 /// What becomes of a file in a table's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fate {
+enum FileFate {
     Stays,
     /// It goes when readers of older versions have had their time.
     Waits,
@@ -30,7 +30,7 @@ enum Fate {
 
 /// What is known of a file in a table's folder that is none of the log's.
 #[derive(Debug, Clone, Copy)]
-struct Facts<'f> {
+struct FileFacts<'f> {
     name: &'f str,
     /// Whether it is part of the newest version.
     is_named: bool,
@@ -39,17 +39,17 @@ struct Facts<'f> {
 }
 
 /// What becomes of a file, by whoever holds the lock. Files that a commit removed since `kept_since` wait.
-fn fate(file: Facts<'_>, kept_since: Option<i64>) -> Fate {
+fn fate(file: FileFacts<'_>, kept_since: Option<i64>) -> FileFate {
     let is_kept = |at: i64| kept_since.is_some_and(|since| at >= since);
     match file.removed_at {
-        _ if file.is_named => Fate::Stays,
-        Some(at) if is_kept(at) => Fate::Waits,
+        _ if file.is_named => FileFate::Stays,
+        Some(at) if is_kept(at) => FileFate::Waits,
         // Whoever wrote it.
-        Some(_) => Fate::Goes,
+        Some(_) => FileFate::Goes,
         // No other process of ours writes now.
-        None if paths::is_own_data_file(file.name) => Fate::Goes,
+        None if paths::is_own_data_file(file.name) => FileFate::Goes,
         // Another tool may be about to commit it.
-        None => Fate::Stays,
+        None => FileFate::Stays,
     }
 }
 
@@ -63,7 +63,7 @@ fn is_dead_entry(name: &str, newest: u64, is_ours: bool, age_millis: i64) -> boo
 
 /// Files of the newest version that a listing does not show, or that are cut.
 pub(crate) async fn missing(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
-    Ok(Folder::read(lake, log).await?.map(|folder| folder.missing).unwrap_or_default())
+    Ok(TableFolder::read(lake, log).await?.map(|folder| folder.missing).unwrap_or_default())
 }
 
 /// Lists a table's folder and lets go what is neither part of the table nor kept for readers of older versions. Returns
@@ -72,7 +72,7 @@ pub(crate) async fn missing(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>
 /// Only for who holds the lock: files of running changes look the same. A file that cannot be deleted is an error: the
 /// glob would show its rows.
 pub(crate) async fn remove(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
-    let Some(folder) = Folder::read(lake, log).await? else { return Ok(vec![]) };
+    let Some(folder) = TableFolder::read(lake, log).await? else { return Ok(vec![]) };
     if !folder.missing.is_empty() {
         return Ok(folder.missing);
     }
@@ -90,9 +90,9 @@ pub(crate) async fn remove(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>>
             }
         } else {
             let (is_named, removed_at) = (folder.named.contains(&file.path), removed.get(&file.path).copied());
-            let fate = fate(Facts { name: &file.name, is_named, removed_at }, kept_since);
-            waits |= fate == Fate::Waits;
-            fate == Fate::Goes
+            let fate = fate(FileFacts { name: &file.name, is_named, removed_at }, kept_since);
+            waits |= fate == FileFate::Waits;
+            fate == FileFate::Goes
         };
         if goes {
             delete(lake, &file.path).await?;
@@ -110,9 +110,9 @@ fn kept_since(lake: &Inner) -> Option<i64> {
 }
 
 /// A table's folder, beside what its log says.
-struct Folder {
-    state: Arc<State>,
-    listed: Vec<Listed>,
+struct TableFolder {
+    state: Arc<Snapshot>,
+    listed: Vec<ListedFile>,
     /// Paths of the newest version.
     named: HashSet<String>,
     missing: Vec<Arc<DataFile>>,
@@ -120,11 +120,11 @@ struct Folder {
     misjudged: Vec<DataFile>,
 }
 
-impl Folder {
+impl TableFolder {
     async fn read(lake: &Inner, log: &Log) -> Result<Option<Self>, Error> {
         let Some(mut state) = log.state().await? else { return Ok(None) };
         let mut listed = list(lake, log.table).await?;
-        let is_there = |listed: &[Listed], state: &State| {
+        let is_there = |listed: &[ListedFile], state: &Snapshot| {
             let there: HashSet<&str> = listed.iter().map(|file| file.path.as_str()).collect();
             state.files.iter().all(|file| there.contains(file.path.as_ref()))
         };
@@ -161,8 +161,8 @@ impl Folder {
 
     /// When files that are no part of the newest version were removed, as far as that matters.
     async fn removed(&self, lake: &Inner, log: &Log) -> Result<HashMap<String, i64>, Error> {
-        let is_data = |file: &&Listed| !file.is_log && !self.named.contains(&file.path);
-        let matters = |file: &&Listed| !lake.removed_files.is_zero() || !paths::is_own_data_file(&file.name);
+        let is_data = |file: &&ListedFile| !file.is_log && !self.named.contains(&file.path);
+        let matters = |file: &&ListedFile| !lake.removed_files.is_zero() || !paths::is_own_data_file(&file.name);
         let mut unknown: HashSet<&str> =
             self.listed.iter().filter(is_data).filter(matters).map(|file| file.path.as_str()).collect();
         let mut removed = HashMap::new();
@@ -187,7 +187,7 @@ impl Folder {
 }
 
 /// Whether a log entry that is not finished is this program's. No run writes one now.
-fn is_own_entry(lake: &Inner, file: &Listed) -> bool {
+fn is_own_entry(lake: &Inner, file: &ListedFile) -> bool {
     let text = lake.root.as_ref().and_then(|root| std::fs::read(root.join(&file.path)).ok());
     text.is_some_and(|text| crate::delta::commit_info::is_own_entry(&text))
 }
@@ -213,25 +213,25 @@ mod tests {
         let (now, day_ago) = (Some(100), Some(0));
         let cases = [
             // name, part of the newest version, removed at, kept since: what becomes of it
-            (own, true, None, None, Fate::Stays),
-            (foreign, true, None, None, Fate::Stays),
-            (foreign, true, day_ago, None, Fate::Stays),
-            (own, false, None, None, Fate::Goes),
-            (own, false, None, Some(50), Fate::Goes),
-            (staged, false, None, None, Fate::Goes),
-            (own, false, now, None, Fate::Goes),
-            (own, false, now, Some(50), Fate::Waits),
-            (own, false, day_ago, Some(50), Fate::Goes),
-            (foreign, false, now, None, Fate::Goes),
-            (foreign, false, now, Some(50), Fate::Waits),
-            (foreign, false, day_ago, Some(50), Fate::Goes),
-            (foreign, false, None, None, Fate::Stays),
-            (foreign, false, None, Some(50), Fate::Stays),
-            (foreign_staged, false, None, None, Fate::Stays),
-            ("mine.csv", false, None, None, Fate::Stays),
+            (own, true, None, None, FileFate::Stays),
+            (foreign, true, None, None, FileFate::Stays),
+            (foreign, true, day_ago, None, FileFate::Stays),
+            (own, false, None, None, FileFate::Goes),
+            (own, false, None, Some(50), FileFate::Goes),
+            (staged, false, None, None, FileFate::Goes),
+            (own, false, now, None, FileFate::Goes),
+            (own, false, now, Some(50), FileFate::Waits),
+            (own, false, day_ago, Some(50), FileFate::Goes),
+            (foreign, false, now, None, FileFate::Goes),
+            (foreign, false, now, Some(50), FileFate::Waits),
+            (foreign, false, day_ago, Some(50), FileFate::Goes),
+            (foreign, false, None, None, FileFate::Stays),
+            (foreign, false, None, Some(50), FileFate::Stays),
+            (foreign_staged, false, None, None, FileFate::Stays),
+            ("mine.csv", false, None, None, FileFate::Stays),
         ];
         for (name, is_named, removed_at, kept_since, expected) in cases {
-            let found = fate(Facts { name, is_named, removed_at }, kept_since);
+            let found = fate(FileFacts { name, is_named, removed_at }, kept_since);
             assert_eq!(found, expected, "{name} {is_named} {removed_at:?} {kept_since:?}");
         }
     }

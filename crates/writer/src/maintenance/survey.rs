@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use copilot_lake_tables::{Instant, TABLES, Table};
 
-use crate::delta::commit_info::Newest;
+use crate::delta::commit_info::NewestCommit;
 use crate::delta::data_file::DataFile;
-use crate::delta::log::{Log, State};
+use crate::delta::log::{Log, Snapshot};
 use crate::delta::schema;
 use crate::error::Error;
 use crate::lake::{Instance, Lake, adapt, check};
@@ -116,7 +116,7 @@ impl Lake {
         // Bookkeeping has one folder each, and is written when a run ends: what it left then is found now.
         let lists = lists || !table.is_partitioned();
         let newest = log.newest(&state).await?;
-        if newest != Newest::Clean || lists || self.lacks_a_folder(&state) {
+        if newest != NewestCommit::Clean || lists || self.lacks_a_folder(&state) {
             let missing = orphan_files::remove(&self.inner, &log).await?;
             if !missing.is_empty() {
                 return Err(damaged(table, &missing, state.files.len()));
@@ -124,7 +124,7 @@ impl Lake {
         }
         let Some(state) = log.state().await? else { return Ok(()) };
         migrate::migrate(&self.inner, &log, schema::version(&state.metadata)).await?;
-        if newest == Newest::Foreign {
+        if newest == NewestCommit::Foreign {
             dedupe::remove_doubles(&self.inner, &log).await?;
         }
         let Some(state) = log.state().await? else { return Ok(()) };
@@ -132,7 +132,7 @@ impl Lake {
     }
 
     /// Whether the folder of a week that has files is gone, as far as one look at the disk tells.
-    fn lacks_a_folder(&self, state: &State) -> bool {
+    fn lacks_a_folder(&self, state: &Snapshot) -> bool {
         let Some(root) = &self.inner.root else { return false };
         let mut folders: Vec<_> = state.files.iter().map(|file| paths::folder(&file.path)).collect();
         folders.sort_unstable();
@@ -181,7 +181,7 @@ impl Lake {
             if let (false, Some(error)) = (absent.is_own, absent.not_a_table(self)) {
                 return Err(error);
             }
-            let is_left = |file: &&listing::Listed| !file.is_log && paths::is_own_data_file(&file.name);
+            let is_left = |file: &&listing::ListedFile| !file.is_log && paths::is_own_data_file(&file.name);
             for file in listing::list(&self.inner, table).await?.iter().filter(is_left) {
                 orphan_files::delete(&self.inner, &file.path).await?;
             }
@@ -243,7 +243,7 @@ impl Lake {
 }
 
 /// Whether a table has the shape that this program writes.
-fn fits(log: &Log, state: &State) -> Result<(), Error> {
+fn fits(log: &Log, state: &Snapshot) -> Result<(), Error> {
     log.check_writable(state)?;
     schema::changed(log.table, &state.metadata, state.metadata.configuration()).map(drop)
 }

@@ -15,10 +15,10 @@ use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::MergeMode;
 use crate::merge::changes::Changes;
-use crate::merge::lookup::{Found, Match};
-use crate::merge::pending_rows::{Source, file_pick};
-use crate::merge::resolve::{Losers, ascending, stays};
-use crate::merge::row_digest::ValueReader;
+use crate::merge::lookup::{LookupResult, Match};
+use crate::merge::pending_rows::{PendingRows, file_pick};
+use crate::merge::resolve::{SupersededRows, ascending, stays};
+use crate::merge::row_digest::RowDigestReader;
 
 /// Makes the rows to be stored from new rows and, side by side, the table's rows of the same keys that they replace. Both
 /// batches have the table's columns, as has the one that is returned.
@@ -29,24 +29,29 @@ const TOGETHER: usize = 256;
 
 /// As [`resolve`](crate::merge::resolve::resolve), for rows that keep something of what they replace: such a row gives way
 /// to the one that is made of both.
-pub(crate) struct Carried<'a> {
+pub(crate) struct CarryMerge<'a> {
     pub(crate) store: &'a Arc<dyn ObjectStore>,
     pub(crate) table: &'static Table,
     pub(crate) find: MergeMode,
-    pub(crate) sources: &'a [Source],
+    pub(crate) sources: &'a [PendingRows],
     pub(crate) files: &'a [Arc<DataFile>],
     pub(crate) carry: &'a Carry,
 }
 
-impl Carried<'_> {
+impl CarryMerge<'_> {
     /// Decides; the rows that are made go to `made`.
-    pub(crate) async fn resolve(&self, found: Found, mut losers: Losers, made: &mut Changes) -> Result<Losers, Error> {
+    pub(crate) async fn resolve(
+        &self,
+        found: LookupResult,
+        mut losers: SupersededRows,
+        made: &mut Changes,
+    ) -> Result<SupersededRows, Error> {
         losers.old = found.gone;
         let (older, mut pairs): (Vec<_>, Vec<_>) =
             found.matches.into_iter().partition(|found| found.order == Ordering::Less);
         older.iter().for_each(|found| losers.keep_old(found));
         pairs.sort_unstable_by_key(|pair| (pair.source, pair.position));
-        let reader = ValueReader::new(self.table)?;
+        let reader = RowDigestReader::new(self.table)?;
         for pairs in pairs.chunk_by(|a, b| a.source == b.source).flat_map(|of_source| of_source.chunks(TOGETHER)) {
             let source = &self.sources[pairs[0].source as usize];
             let (new, old) = (self.new_rows(source, pairs).await?, self.old_rows(pairs).await?);
@@ -82,7 +87,7 @@ impl Carried<'_> {
     }
 
     /// The new rows of pairs.
-    async fn new_rows(&self, source: &Source, pairs: &[Match]) -> Result<RecordBatch, Error> {
+    async fn new_rows(&self, source: &PendingRows, pairs: &[Match]) -> Result<RecordBatch, Error> {
         let error = Error::rows(self.table.name);
         let positions = ascending(pairs.iter().map(|pair| pair.position).collect());
         let mut found = Vec::new();

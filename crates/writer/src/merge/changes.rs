@@ -11,16 +11,16 @@ use copilot_lake_tables::{Table, Week};
 use futures::{StreamExt, TryStreamExt, stream};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use crate::delta::data_file::{Bounds, DataFile};
+use crate::delta::data_file::{DataFile, FileBounds};
 use crate::error::Error;
 use crate::lake::{Inner, MergeMode};
-use crate::memory::{Charge, Memory};
+use crate::memory::{MemoryPool, MemoryReservation};
 use crate::merge::carry::Carry;
-use crate::merge::delete_keys::Gone;
-use crate::merge::pending_rows::{FileKeys, Source};
-use crate::merge::sorted_run::Run;
-use crate::merge::transaction::{Commit, Committed};
-use crate::parquet::writer::{OpenFile, Staged};
+use crate::merge::delete_keys::DeleteKeys;
+use crate::merge::pending_rows::{FileKeys, PendingRows};
+use crate::merge::sorted_run::SortedRun;
+use crate::merge::transaction::{Committed, Transaction};
+use crate::parquet::writer::{DataFileWriter, StagedDataFile};
 
 /// Weeks whose rows are encoded at a time when changes are committed.
 const WEEKS: usize = 4;
@@ -37,9 +37,9 @@ pub struct Changes {
     lake: Arc<Inner>,
     table: &'static Table,
     find: MergeMode,
-    holder: Arc<Holder>,
+    holder: Arc<MemoryConsumer>,
     /// Keys of rows that are to go.
-    gone: Gone,
+    gone: DeleteKeys,
     /// What new rows keep of those that they replace; nothing without it.
     carry: Option<Carry>,
 }
@@ -47,20 +47,20 @@ pub struct Changes {
 /// Changes whose rows are in order, ready to be committed.
 pub struct SortedChanges {
     lake: Arc<Inner>,
-    commit: Commit,
+    commit: Transaction,
 }
 
 /// What changes hold in memory. Others that need memory make it write.
-pub(crate) struct Holder {
+pub(crate) struct MemoryConsumer {
     lake: Arc<Inner>,
     held: Arc<AtomicUsize>,
     table: &'static Table,
-    weeks: Arc<Mutex<Weeks>>,
+    weeks: Arc<Mutex<WeekBuffers>>,
 }
 
 #[derive(Default)]
-struct Weeks {
-    weeks: BTreeMap<Option<Week>, WeekRows>,
+struct WeekBuffers {
+    weeks: BTreeMap<Option<Week>, WeekBuffer>,
     /// Why rows that were taken are lost, when writing failed.
     failure: Option<Error>,
     /// Rows are lost: nothing more is taken or committed.
@@ -68,22 +68,23 @@ struct Weeks {
 }
 
 /// The rows of one week.
-struct WeekRows {
+struct WeekBuffer {
     batches: Vec<RecordBatch>,
-    charge: Charge,
+    charge: MemoryReservation,
     /// Whether rows came since the last ones were encoded: rows that were held back then stay, or the next ones of the
     /// same time would need a new file.
     fresh: bool,
-    file: Option<OpenFile>,
+    file: Option<DataFileWriter>,
     /// Files that are finished, in the order of their rows.
-    staged: Vec<Staged>,
+    staged: Vec<StagedDataFile>,
 }
 
 impl Changes {
     pub(crate) fn new(lake: Arc<Inner>, table: &'static Table, find: MergeMode) -> Self {
-        let holder = Arc::new(Holder { lake: Arc::clone(&lake), held: Arc::default(), table, weeks: Arc::default() });
+        let holder =
+            Arc::new(MemoryConsumer { lake: Arc::clone(&lake), held: Arc::default(), table, weeks: Arc::default() });
         lake.memory.register(&holder);
-        Self { lake, table, find, holder, gone: Gone::new(table), carry: None }
+        Self { lake, table, find, holder, gone: DeleteKeys::new(table), carry: None }
     }
 
     /// Takes rows of one week (`None` in tables that are not partitioned), with exactly the table's schema.
@@ -102,7 +103,7 @@ impl Changes {
             let mut weeks = self.holder.weeks.lock().await;
             weeks.check(self.table.name)?;
             let holder = &self.holder;
-            let rows = weeks.weeks.entry(week).or_insert_with(|| WeekRows {
+            let rows = weeks.weeks.entry(week).or_insert_with(|| WeekBuffer {
                 batches: vec![],
                 charge: holder.lake.memory.charge(&holder.held),
                 fresh: true,
@@ -178,21 +179,21 @@ impl Changes {
         let find = if self.find == MergeMode::Append && !self.gone.is_empty() { MergeMode::Upsert } else { self.find };
         let sources = self.all_sources(find, &files).await?;
         let Self { lake, gone, carry, .. } = self;
-        Ok(SortedChanges { lake, commit: Commit { log, find, sources, gone, carry, seen: vec![] } })
+        Ok(SortedChanges { lake, commit: Transaction { log, find, sources, gone, carry, seen: vec![] } })
     }
 
     /// The rows in order, whatever the table has.
-    pub(crate) async fn into_sources(self) -> Result<Vec<Source>, Error> {
+    pub(crate) async fn into_sources(self) -> Result<Vec<PendingRows>, Error> {
         self.all_sources(MergeMode::Append, &[]).await
     }
 
-    async fn all_sources(&self, find: MergeMode, files: &[Arc<DataFile>]) -> Result<Vec<Source>, Error> {
+    async fn all_sources(&self, find: MergeMode, files: &[Arc<DataFile>]) -> Result<Vec<PendingRows>, Error> {
         let mut weeks = std::mem::take(&mut *self.holder.weeks.lock().await);
         weeks.check(self.table.name)?;
         // What meets no file of the table is encoded at once, side by side; the rest waits in memory, because most of it
         // will turn out to be known.
         let sources = stream::iter(weeks.weeks).map(|(week, rows)| self.sources(week, rows, find, files));
-        let sources: Vec<Vec<Source>> = sources.buffered(WEEKS).try_collect().await?;
+        let sources: Vec<Vec<PendingRows>> = sources.buffered(WEEKS).try_collect().await?;
         Ok(sources.into_iter().flatten().collect())
     }
 
@@ -200,20 +201,20 @@ impl Changes {
     async fn sources(
         &self,
         week: Option<Week>,
-        mut rows: WeekRows,
+        mut rows: WeekBuffer,
         find: MergeMode,
         files: &[Arc<DataFile>],
-    ) -> Result<Vec<Source>, Error> {
+    ) -> Result<Vec<PendingRows>, Error> {
         let run = sorted(self.table, std::mem::take(&mut rows.batches)).await?;
         let charge = || self.lake.memory.charge(&self.holder.held);
         let mut keys = None;
         if rows.file.is_none() && rows.staged.is_empty() {
-            let bounds = Bounds { time: run.times(), key: vec![] };
+            let bounds = FileBounds { time: run.times(), key: vec![] };
             if find != MergeMode::Append
                 && files.iter().any(|file| week == file.week && bounds.times_meet(&file.bounds))
             {
                 let charge = std::mem::replace(&mut rows.charge, charge());
-                return Ok(vec![Source::Run { week, run, charge }]);
+                return Ok(vec![PendingRows::InMemory { week, run, charge }]);
             }
             // The rows go to one file, and their keys stay at hand.
             keys = Some(FileKeys::of(self.table, &run, charge()).map_err(Error::rows(self.table.name))?);
@@ -225,7 +226,7 @@ impl Changes {
         if rows.staged.len() > 1 {
             keys = None;
         }
-        Ok(rows.staged.into_iter().map(|staged| Source::File { staged, keys: keys.take() }).collect())
+        Ok(rows.staged.into_iter().map(|staged| PendingRows::InFile { staged, keys: keys.take() }).collect())
     }
 }
 
@@ -247,7 +248,7 @@ impl SortedChanges {
     }
 }
 
-impl Weeks {
+impl WeekBuffers {
     fn check(&mut self, table: &'static str) -> Result<(), Error> {
         match self.failure.take() {
             Some(failure) => Err(failure),
@@ -260,9 +261,9 @@ impl Weeks {
 
     /// Gives memory back: the largest week's rows are encoded, or the largest open row group is closed.
     /// `false`: there is nothing to give.
-    async fn relieve(&mut self, holder: &Holder) -> Result<bool, Error> {
-        let waiting = self.weeks.values().map(WeekRows::waiting).max().unwrap_or_default();
-        let open = self.weeks.values().map(WeekRows::open).max().unwrap_or_default();
+    async fn relieve(&mut self, holder: &MemoryConsumer) -> Result<bool, Error> {
+        let waiting = self.weeks.values().map(WeekBuffer::waiting).max().unwrap_or_default();
+        let open = self.weeks.values().map(WeekBuffer::open).max().unwrap_or_default();
         if waiting == 0 && open == 0 {
             return Ok(false);
         }
@@ -280,7 +281,7 @@ impl Weeks {
     }
 }
 
-impl WeekRows {
+impl WeekBuffer {
     /// Bytes of rows that may be encoded.
     fn waiting(&self) -> usize {
         if self.fresh { self.charge.bytes() } else { 0 }
@@ -288,11 +289,11 @@ impl WeekRows {
 
     /// Bytes of the open row group.
     fn open(&self) -> usize {
-        self.file.as_ref().map_or(0, OpenFile::open)
+        self.file.as_ref().map_or(0, DataFileWriter::open)
     }
 
     /// Encodes the rows, but for those of the last instant: more of the same time may follow.
-    async fn flush(&mut self, holder: &Holder, week: Option<Week>) -> Result<(), Error> {
+    async fn flush(&mut self, holder: &MemoryConsumer, week: Option<Week>) -> Result<(), Error> {
         let mut run = sorted(holder.table, std::mem::take(&mut self.batches)).await?;
         let rest = run.split_last_time().map_err(Error::rows(holder.table.name))?;
         self.append(holder, week, run, false).await?;
@@ -303,9 +304,16 @@ impl WeekRows {
     }
 
     /// Writes sorted rows to the week's file, or to a new one where they do not come after what is written.
-    async fn append(&mut self, holder: &Holder, week: Option<Week>, run: Run, last: bool) -> Result<(), Error> {
+    async fn append(
+        &mut self,
+        holder: &MemoryConsumer,
+        week: Option<Week>,
+        run: SortedRun,
+        last: bool,
+    ) -> Result<(), Error> {
         let Some(end) = run.last() else { return Ok(()) };
-        let follows = |file: &OpenFile| !file.is_full() && file.last.as_ref().is_none_or(|key| run.comes_after(key));
+        let follows =
+            |file: &DataFileWriter| !file.is_full() && file.last.as_ref().is_none_or(|key| run.comes_after(key));
         let file = match self.file.take() {
             Some(file) if follows(&file) => file,
             before => {
@@ -316,7 +324,7 @@ impl WeekRows {
                 let rows = if last { run.len() } else { (run.len() * 8).clamp(*GROWING.start(), *GROWING.end()) };
                 let charge = holder.lake.memory.charge(&holder.held);
                 let schema = Arc::clone(holder.table.layout().schema());
-                OpenFile::create(&holder.lake, holder.table, week, schema, rows, charge).await?
+                DataFileWriter::create(&holder.lake, holder.table, week, schema, rows, charge).await?
             }
         };
         let mut file = file.write(run.into_batches()).await?;
@@ -327,7 +335,7 @@ impl WeekRows {
 }
 
 /// Makes whoever holds the most give memory back. `false`: all are at it already, or nobody holds any.
-async fn relieve(memory: &Memory<Holder>) -> bool {
+async fn relieve(memory: &MemoryPool<MemoryConsumer>) -> bool {
     let mut holders = memory.holders();
     holders.sort_by_key(|holder| std::cmp::Reverse(holder.held.load(Ordering::Relaxed)));
     for holder in holders {
@@ -347,7 +355,7 @@ async fn relieve(memory: &Memory<Holder>) -> bool {
     false
 }
 
-async fn relieve_one(holder: Arc<Holder>, mut weeks: OwnedMutexGuard<Weeks>) -> bool {
+async fn relieve_one(holder: Arc<MemoryConsumer>, mut weeks: OwnedMutexGuard<WeekBuffers>) -> bool {
     if weeks.lost {
         return false;
     }
@@ -363,8 +371,8 @@ async fn relieve_one(holder: Arc<Holder>, mut weeks: OwnedMutexGuard<Weeks>) -> 
 }
 
 /// Sorts rows away from the runtime's threads.
-async fn sorted(table: &'static Table, batches: Vec<RecordBatch>) -> Result<Run, Error> {
-    match tokio::task::spawn_blocking(move || Run::new(table, batches)).await {
+async fn sorted(table: &'static Table, batches: Vec<RecordBatch>) -> Result<SortedRun, Error> {
+    match tokio::task::spawn_blocking(move || SortedRun::new(table, batches)).await {
         Ok(run) => run.map_err(Error::rows(table.name)),
         Err(error) => match error.try_into_panic() {
             Ok(panic) => std::panic::resume_unwind(panic),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::delta::log::{Log, Outcome, State};
+use crate::delta::log::{CommitOutcome, Log, Snapshot};
 use crate::error::Error;
 use crate::lake::Inner;
 use crate::merge::key_filter::KeyFilter;
@@ -26,7 +26,7 @@ const ATTEMPTS: usize = 3;
 const PART_ROWS: u64 = 4_000_000;
 
 /// A row whose key may be there several times.
-struct Occurrence {
+struct RowCopy {
     file: usize,
     position: u32,
     version: Version,
@@ -54,7 +54,7 @@ pub(crate) async fn remove_doubles(lake: &Inner, log: &Log) -> Result<u64, Error
         }
         let add: Vec<_> = rewritten.iter().flatten().map(|staged| staged.file.clone()).collect();
         match log.commit(&mut keys, &state, &add, &files, RUN).await {
-            Ok(Outcome::Committed(_)) => {
+            Ok(CommitOutcome::Committed(_)) => {
                 if lake.removed_files.is_zero() {
                     log.readers.delete(files.iter().map(|file| file.path.clone()).collect()).await;
                 }
@@ -62,7 +62,7 @@ pub(crate) async fn remove_doubles(lake: &Inner, log: &Log) -> Result<u64, Error
                 tracing::warn!(table, rows = removed, "rows whose keys were there twice were removed");
                 return Ok(removed);
             }
-            Ok(Outcome::Conflict) => log.readers.delete(add.into_iter().map(|file| file.path).collect()).await,
+            Ok(CommitOutcome::Conflict) => log.readers.delete(add.into_iter().map(|file| file.path).collect()).await,
             Err(error) => {
                 if !matches!(error, Error::CommitUnknown { .. }) {
                     log.readers.delete(add.into_iter().map(|file| file.path).collect()).await;
@@ -75,7 +75,7 @@ pub(crate) async fn remove_doubles(lake: &Inner, log: &Log) -> Result<u64, Error
 }
 
 /// The positions of rows that give way, by file.
-async fn all_superseded(lake: &Inner, state: &State) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
+async fn all_superseded(lake: &Inner, state: &Snapshot) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
     let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
     let parts = u128::from(rows / PART_ROWS + 1);
     let mut all: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
@@ -89,10 +89,10 @@ async fn all_superseded(lake: &Inner, state: &State) -> Result<BTreeMap<usize, V
 }
 
 /// The rows whose keys may be there several times, by key.
-async fn copies(lake: &Inner, state: &State, part: u128, parts: u128) -> Result<HashMap<u128, Vec<Occurrence>>, Error> {
+async fn copies(lake: &Inner, state: &Snapshot, part: u128, parts: u128) -> Result<HashMap<u128, Vec<RowCopy>>, Error> {
     let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
     let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
-    let mut copies: HashMap<u128, Vec<Occurrence>> = HashMap::new();
+    let mut copies: HashMap<u128, Vec<RowCopy>> = HashMap::new();
     let look = |hash: u128| {
         if hash % parts == part && seen.insert(hash) {
             copies.insert(hash, vec![]);
@@ -106,7 +106,7 @@ async fn copies(lake: &Inner, state: &State, part: u128, parts: u128) -> Result<
         let take = |row: KeyRow<'_>| {
             if let Some(copies) = copies.get_mut(&row.key()) {
                 let (position, version) = (row.position, row.version());
-                copies.push(Occurrence { file: at, position, version, written: file.modified });
+                copies.push(RowCopy { file: at, position, version, written: file.modified });
             }
         };
         KeyReader::open(&lake.store, state.table, file, EVER, None).await?.for_each(take).await?;
@@ -115,10 +115,10 @@ async fn copies(lake: &Inner, state: &State, part: u128, parts: u128) -> Result<
 }
 
 /// Those of these copies, by file.
-fn superseded(copies: HashMap<u128, Vec<Occurrence>>) -> BTreeMap<usize, Vec<u32>> {
+fn superseded(copies: HashMap<u128, Vec<RowCopy>>) -> BTreeMap<usize, Vec<u32>> {
     let mut superseded: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for copies in copies.into_values() {
-        let newer = |a: &Occurrence, b: &Occurrence| match a.version.compare(b.version) {
+        let newer = |a: &RowCopy, b: &RowCopy| match a.version.compare(b.version) {
             Ordering::Equal => (a.written, a.file, a.position) > (b.written, b.file, b.position),
             order => order.is_gt(),
         };

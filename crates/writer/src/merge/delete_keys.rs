@@ -7,27 +7,27 @@ use arrow::datatypes::TimestampMicrosecondType;
 use arrow::error::ArrowError;
 use copilot_lake_tables::Table;
 
-use crate::delta::data_file::Bounds;
-use crate::keys::{self, Values};
-use crate::parquet::key_probe::Sought;
+use crate::delta::data_file::FileBounds;
+use crate::keys::{self, KeyColumn};
+use crate::parquet::key_probe::KeyProbe;
 
 /// Keys of rows that are to go.
-pub(crate) struct Gone {
+pub(crate) struct DeleteKeys {
     table: &'static Table,
     /// By the number of leading key columns that are given, and whether times are.
-    keys: BTreeMap<(usize, bool), Keys>,
-    sought: Sought,
+    keys: BTreeMap<(usize, bool), KeySet>,
+    sought: KeyProbe,
 }
 
 #[derive(Default)]
-struct Keys {
+struct KeySet {
     hashes: HashSet<u128>,
-    bounds: Bounds,
+    bounds: FileBounds,
 }
 
-impl Gone {
+impl DeleteKeys {
     pub(crate) fn new(table: &'static Table) -> Self {
-        Self { table, keys: BTreeMap::new(), sought: Sought::new(table) }
+        Self { table, keys: BTreeMap::new(), sought: KeyProbe::new(table) }
     }
 
     /// Adds the keys in a batch that has the first key columns by name, or all; and the rows' times, where `timed`.
@@ -38,7 +38,7 @@ impl Gone {
         if columns.is_empty() || columns.len() < given {
             return Err(ArrowError::SchemaError(format!("key column {} is missing", names[columns.len()])));
         }
-        let values = Values::of(batch, &columns)?;
+        let values = KeyColumn::of(batch, &columns)?;
         let times = if timed { times(self.table, batch) } else { None };
         let keys = self.keys.entry((columns.len(), times.is_some())).or_default();
         keys.bounds.key.resize(columns.len(), None);
@@ -59,7 +59,7 @@ impl Gone {
     }
 
     /// Whether a row with these key columns and that time is to go.
-    pub(crate) fn contains(&self, key: &[Values], row: usize, time: i64) -> bool {
+    pub(crate) fn contains(&self, key: &[KeyColumn], row: usize, time: i64) -> bool {
         self.keys.iter().any(|(&(columns, _), keys)| {
             keys.bounds.time.is_none_or(|(low, high)| (low..=high).contains(&time))
                 && keys.hashes.contains(&keys::hash(&key[..columns], row))
@@ -67,12 +67,12 @@ impl Gone {
     }
 
     /// Between which keys the rows lie that are to go.
-    pub(crate) fn bounds(&self) -> impl Iterator<Item = &Bounds> {
+    pub(crate) fn bounds(&self) -> impl Iterator<Item = &FileBounds> {
         self.keys.values().filter(|keys| !keys.hashes.is_empty()).map(|keys| &keys.bounds)
     }
 
     /// What to look for to find them.
-    pub(crate) fn sought(&self) -> &Sought {
+    pub(crate) fn sought(&self) -> &KeyProbe {
         &self.sought
     }
 }

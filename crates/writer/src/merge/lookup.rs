@@ -9,12 +9,12 @@ use copilot_lake_tables::Table;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
-use crate::delta::data_file::{Bounds, DataFile};
+use crate::delta::data_file::{DataFile, FileBounds};
 use crate::error::Error;
-use crate::merge::delete_keys::Gone;
+use crate::merge::delete_keys::DeleteKeys;
 use crate::merge::new_rows::NewRows;
-use crate::merge::pending_rows::{EVER, KeyReader, KeyRow, OPENED, READ, Source};
-use crate::parquet::key_probe::Sought;
+use crate::merge::pending_rows::{EVER, KeyReader, KeyRow, OPENED, PendingRows, READ};
+use crate::parquet::key_probe::KeyProbe;
 
 /// A new row, and a row of the table with the same key.
 #[derive(Debug, Clone, Copy)]
@@ -31,7 +31,7 @@ pub(crate) struct Match {
 
 /// What a lookup found.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
+pub(crate) struct LookupResult {
     pub(crate) matches: Vec<Match>,
     /// Positions of rows that are to go, by the file's place in the table.
     pub(crate) gone: BTreeMap<usize, Vec<u32>>,
@@ -44,19 +44,19 @@ type Searched = BTreeMap<usize, (i64, i64)>;
 pub(crate) struct Lookup<'a> {
     pub(crate) store: &'a Arc<dyn ObjectStore>,
     pub(crate) table: &'static Table,
-    pub(crate) sources: &'a [Source],
+    pub(crate) sources: &'a [PendingRows],
     pub(crate) files: &'a [Arc<DataFile>],
-    pub(crate) gone: &'a Gone,
+    pub(crate) gone: &'a DeleteKeys,
 }
 
 impl Lookup<'_> {
     /// The rows of the table with the key of a new row, or one that is to go.
-    pub(crate) async fn find(&self, new: &NewRows) -> Result<Found, Error> {
-        let mut found = Found::default();
+    pub(crate) async fn find(&self, new: &NewRows) -> Result<LookupResult, Error> {
+        let mut found = LookupResult::default();
         self.search(self.at_their_times(new), &new.sought, new, &mut found).await?;
         if new.any_missing() || self.gone.bounds().any(|bounds| bounds.time.is_none()) {
             let (missing, sought) = self.missing(new).await?;
-            let bounds: Vec<&Bounds> = missing.iter().chain(self.gone.bounds()).collect();
+            let bounds: Vec<&FileBounds> = missing.iter().chain(self.gone.bounds()).collect();
             let may_have = |file: &DataFile| bounds.iter().any(|bounds| bounds.keys_meet(&file.bounds));
             let files = self.files.iter().enumerate().filter(|(_, file)| may_have(file));
             self.search(files.map(|(at, _)| (at, EVER)).collect(), &sought, new, &mut found).await?;
@@ -85,7 +85,7 @@ impl Lookup<'_> {
     }
 
     /// Between which keys the new rows lie that were not found yet, and what to look for to find them.
-    async fn missing(&self, new: &NewRows) -> Result<(Option<Bounds>, Sought), Error> {
+    async fn missing(&self, new: &NewRows) -> Result<(Option<FileBounds>, KeyProbe), Error> {
         let mut sought = self.gone.sought().clone();
         let mut bounds = None;
         for source in self.sources {
@@ -93,7 +93,7 @@ impl Lookup<'_> {
                 if new.by_key.get(&row.key()).is_some_and(|row| !row.is_found.load(Relaxed::Relaxed)) {
                     let (columns, at) = row.columns();
                     sought.add(columns, at);
-                    let bounds = bounds.get_or_insert_with(|| Bounds::of_keys(self.table.key.len()));
+                    let bounds = bounds.get_or_insert_with(|| FileBounds::of_keys(self.table.key.len()));
                     bounds.take_in(columns, at);
                 }
             };
@@ -102,7 +102,13 @@ impl Lookup<'_> {
         Ok((bounds, sought))
     }
 
-    async fn search(&self, files: Searched, sought: &Sought, new: &NewRows, found: &mut Found) -> Result<(), Error> {
+    async fn search(
+        &self,
+        files: Searched,
+        sought: &KeyProbe,
+        new: &NewRows,
+        found: &mut LookupResult,
+    ) -> Result<(), Error> {
         let open = |(at, times): (usize, (i64, i64))| async move {
             Ok((at, KeyReader::open(self.store, self.table, &self.files[at], times, Some(sought)).await?))
         };
@@ -118,13 +124,13 @@ impl Lookup<'_> {
         Ok(())
     }
 
-    async fn search_file(&self, at: usize, file: KeyReader, new: &NewRows) -> Result<Found, Error> {
-        let mut found = Found::default();
+    async fn search_file(&self, at: usize, file: KeyReader, new: &NewRows) -> Result<LookupResult, Error> {
+        let mut found = LookupResult::default();
         file.for_each(|row| self.look(at, &row, new, &mut found)).await?;
         Ok(found)
     }
 
-    fn look(&self, file: usize, row: &KeyRow<'_>, new: &NewRows, found: &mut Found) {
+    fn look(&self, file: usize, row: &KeyRow<'_>, new: &NewRows, found: &mut LookupResult) {
         let Some(newest) = new.by_key.get(&row.key()) else {
             let (columns, at) = row.columns();
             if self.gone.contains(columns, at, row.time()) {

@@ -8,15 +8,15 @@ use copilot_lake_tables::Table;
 use object_store::ObjectStore;
 
 use crate::error::Error;
-use crate::merge::pending_rows::{EVER, KeyRow, Source};
+use crate::merge::pending_rows::{EVER, KeyRow, PendingRows};
 use crate::merge::version::Version;
-use crate::parquet::key_probe::Sought;
+use crate::parquet::key_probe::KeyProbe;
 
 /// More keys are not told from the others: nearly all rows are known then.
 const TOLD_APART: usize = 1 << 15;
 
 /// The newest new row of a key.
-pub(crate) struct Newest {
+pub(crate) struct NewestRow {
     pub(crate) source: u32,
     pub(crate) position: u32,
     pub(crate) version: Version,
@@ -26,29 +26,29 @@ pub(crate) struct Newest {
 
 /// New rows that are to be looked for in the table.
 pub(crate) struct NewRows {
-    pub(crate) by_key: HashMap<u128, Newest>,
+    pub(crate) by_key: HashMap<u128, NewestRow>,
     /// Positions of rows that give way to newer ones of the same key, by source.
     pub(crate) superseded: Vec<Vec<u32>>,
     /// Between which times the rows of each source lie.
     pub(crate) times: Vec<Option<(i64, i64)>>,
     /// Their keys, for the filters of files.
-    pub(crate) sought: Sought,
+    pub(crate) sought: KeyProbe,
 }
 
 /// Keys that may be in the table, or come several times.
-pub(crate) enum Suspects {
+pub(crate) enum Candidates {
     /// These, by their hashes.
     Some(HashSet<u128>),
     /// Any.
     All,
 }
 
-impl Suspects {
+impl Candidates {
     /// The keys of these rows of which that is true.
     pub(crate) async fn of(
         store: &Arc<dyn ObjectStore>,
         table: &'static Table,
-        sources: &[Source],
+        sources: &[PendingRows],
         mut is_suspect: impl FnMut(u128) -> bool,
     ) -> Result<Self, Error> {
         let mut suspects = HashSet::new();
@@ -77,9 +77,9 @@ impl NewRows {
     pub(crate) async fn read(
         store: &Arc<dyn ObjectStore>,
         table: &'static Table,
-        sources: &[Source],
-        suspects: &Suspects,
-        sought: Sought,
+        sources: &[PendingRows],
+        suspects: &Candidates,
+        sought: KeyProbe,
     ) -> Result<Self, Error> {
         let mut this = Self {
             by_key: HashMap::new(),
@@ -87,7 +87,7 @@ impl NewRows {
             times: vec![None; sources.len()],
             sought,
         };
-        if matches!(suspects, Suspects::Some(keys) if keys.is_empty()) {
+        if matches!(suspects, Candidates::Some(keys) if keys.is_empty()) {
             return Ok(this);
         }
         for (at, source) in sources.iter().enumerate() {
@@ -96,7 +96,7 @@ impl NewRows {
         Ok(this)
     }
 
-    fn insert(&mut self, source: usize, row: &KeyRow<'_>, suspects: &Suspects) {
+    fn insert(&mut self, source: usize, row: &KeyRow<'_>, suspects: &Candidates) {
         let key = row.key();
         if !suspects.contain(key) {
             return;
@@ -106,7 +106,7 @@ impl NewRows {
         let (low, high) = self.times[source].get_or_insert((row.time(), row.time()));
         (*low, *high) = ((*low).min(row.time()), (*high).max(row.time()));
         let (position, version) = (row.position, row.version());
-        let this = Newest { source: source as u32, position, version, is_found: AtomicBool::new(false) };
+        let this = NewestRow { source: source as u32, position, version, is_found: AtomicBool::new(false) };
         let superseded = match self.by_key.get(&key) {
             Some(before) if before.version.compare(version).is_gt() => this,
             _ => match self.by_key.insert(key, this) {

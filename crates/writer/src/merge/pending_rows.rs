@@ -14,13 +14,13 @@ use object_store::ObjectStore;
 
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
-use crate::keys::{Value, Values};
-use crate::memory::Charge;
-use crate::merge::sorted_run::Run;
+use crate::keys::{KeyColumn, KeyScalar};
+use crate::memory::MemoryReservation;
+use crate::merge::sorted_run::SortedRun;
 use crate::merge::version::Version;
-use crate::parquet::key_probe::Sought;
+use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::reader::FileReader;
-use crate::parquet::writer::Staged;
+use crate::parquet::writer::StagedDataFile;
 
 /// Every time there is.
 pub(crate) const EVER: (i64, i64) = (i64::MIN, i64::MAX);
@@ -32,49 +32,53 @@ pub(crate) const OPENED: usize = 8;
 pub(crate) const READ: usize = 2;
 
 /// New rows of one week, sorted.
-pub(crate) enum Source {
+pub(crate) enum PendingRows {
     /// In memory.
-    Run { week: Option<Week>, run: Run, charge: Charge },
+    InMemory { week: Option<Week>, run: SortedRun, charge: MemoryReservation },
     /// In a file that is not part of the table yet.
-    File { staged: Staged, keys: Option<FileKeys> },
+    InFile { staged: StagedDataFile, keys: Option<FileKeys> },
 }
 
 /// The keys of a file's rows, kept when the file was written.
 pub(crate) struct FileKeys {
     /// Their time, key and version.
-    run: Run,
+    run: SortedRun,
     /// What they take of the lake's memory.
-    _charge: Charge,
+    _charge: MemoryReservation,
 }
 
 impl FileKeys {
     /// The keys of rows that are about to be written, all of them to one file.
-    pub(crate) fn of(table: &'static Table, run: &Run, mut charge: Charge) -> Result<Self, ArrowError> {
+    pub(crate) fn of(
+        table: &'static Table,
+        run: &SortedRun,
+        mut charge: MemoryReservation,
+    ) -> Result<Self, ArrowError> {
         let run = run.project(&key_columns(table).0)?;
         charge.set(run.memory());
         Ok(Self { run, _charge: charge })
     }
 }
 
-impl Source {
+impl PendingRows {
     pub(crate) fn week(&self) -> Option<Week> {
         match self {
-            Self::Run { week, .. } => *week,
-            Self::File { staged, .. } => staged.file.week,
+            Self::InMemory { week, .. } => *week,
+            Self::InFile { staged, .. } => staged.file.week,
         }
     }
 
     /// How many rows there are.
     pub(crate) fn rows(&self) -> u64 {
         match self {
-            Self::Run { run, .. } => run.len() as u64,
-            Self::File { staged, .. } => staged.file.rows.unwrap_or_default(),
+            Self::InMemory { run, .. } => run.len() as u64,
+            Self::InFile { staged, .. } => staged.file.rows.unwrap_or_default(),
         }
     }
 
     /// Whether the keys can be read without the file.
     pub(crate) fn has_keys(&self) -> bool {
-        !matches!(self, Self::File { keys: None, .. })
+        !matches!(self, Self::InFile { keys: None, .. })
     }
 
     /// Calls with the time, key and version columns of every row of these times, and the row's position.
@@ -87,14 +91,14 @@ impl Source {
     ) -> Result<(), Error> {
         let (columns, parts) = key_columns(table);
         match self {
-            Self::File { staged, keys: None } => {
+            Self::InFile { staged, keys: None } => {
                 KeyReader::open(store, table, &staged.file, times, None).await?.for_each(call).await
             }
-            Self::File { keys: Some(keys), .. } => {
+            Self::InFile { keys: Some(keys), .. } => {
                 let columns: Vec<usize> = (0..columns.len()).collect();
                 for_each_key(&keys.run, &columns, parts, times, &mut call).map_err(Error::rows(table.name))
             }
-            Self::Run { run, .. } => {
+            Self::InMemory { run, .. } => {
                 for_each_key(run, &columns, parts, times, &mut call).map_err(Error::rows(table.name))
             }
         }
@@ -110,8 +114,8 @@ impl Source {
         mut call: impl FnMut(&RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error> {
         match self {
-            Self::File { staged, .. } => file_pick(store, &staged.file, schema, positions, call).await,
-            Self::Run { run, .. } => {
+            Self::InFile { staged, .. } => file_pick(store, &staged.file, schema, positions, call).await,
+            Self::InMemory { run, .. } => {
                 let all = table.layout().schema();
                 let columns: Vec<usize> = schema.fields().iter().filter_map(|f| all.index_of(f.name()).ok()).collect();
                 for positions in positions.chunks(8_192) {
@@ -126,8 +130,8 @@ impl Source {
 
 /// A row's time, key and version.
 pub(crate) struct KeyRow<'a> {
-    values: &'a [Values],
-    parts: Parts,
+    values: &'a [KeyColumn],
+    parts: KeyLayout,
     row: usize,
     /// The row's position in its run or file.
     pub(crate) position: u32,
@@ -135,14 +139,14 @@ pub(crate) struct KeyRow<'a> {
 
 /// Where in the columns of a [`KeyRow`] key and version begin.
 #[derive(Clone, Copy)]
-struct Parts {
+struct KeyLayout {
     version: usize,
 }
 
 fn for_each_key(
-    run: &Run,
+    run: &SortedRun,
     columns: &[usize],
-    parts: Parts,
+    parts: KeyLayout,
     times: (i64, i64),
     call: &mut impl FnMut(KeyRow<'_>),
 ) -> Result<(), ArrowError> {
@@ -164,13 +168,13 @@ impl KeyRow<'_> {
     /// Whether the first part of the key is one of these.
     pub(crate) fn begins_with_one_of(&self, ids: &BTreeSet<String>) -> bool {
         match self.values[1].get(self.row) {
-            Value::Text(id) => ids.contains(id),
+            KeyScalar::Text(id) => ids.contains(id),
             _ => false,
         }
     }
 
     /// The key's columns, and the row in them.
-    pub(crate) fn columns(&self) -> (&[Values], usize) {
+    pub(crate) fn columns(&self) -> (&[KeyColumn], usize) {
         (&self.values[1..self.parts.version], self.row)
     }
 
@@ -186,10 +190,10 @@ impl KeyRow<'_> {
 }
 
 /// Positions in the layout of time, key and version.
-fn key_columns(table: &'static Table) -> (Vec<usize>, Parts) {
+fn key_columns(table: &'static Table) -> (Vec<usize>, KeyLayout) {
     let layout = table.layout();
     let columns = layout.sort().iter().chain(layout.version()).copied().collect();
-    (columns, Parts { version: layout.sort().len() })
+    (columns, KeyLayout { version: layout.sort().len() })
 }
 
 /// A file whose times, keys and versions are read.
@@ -208,7 +212,7 @@ impl KeyReader {
         table: &'static Table,
         file: &DataFile,
         times: (i64, i64),
-        sought: Option<&Sought>,
+        sought: Option<&KeyProbe>,
     ) -> Result<Self, Error> {
         let reader = FileReader::open(store, file).await?;
         let mut groups = reader.row_groups(table, times);
@@ -218,7 +222,7 @@ impl KeyReader {
         Ok(Self { table, reader, groups, times })
     }
 
-    /// As [`Source::keys`].
+    /// As [`PendingRows::keys`].
     pub(crate) async fn for_each(self, mut call: impl FnMut(KeyRow<'_>)) -> Result<(), Error> {
         let Self { table, reader, groups, times } = self;
         let (columns, parts) = key_columns(table);
@@ -230,7 +234,7 @@ impl KeyReader {
             let mut position = first;
             let mut batches = reader.read_as(&schema, Some(vec![group]), None)?;
             while let Some(batch) = batches.try_next().await? {
-                let values = Values::of(&batch, &at).map_err(Error::rows(table.name))?;
+                let values = KeyColumn::of(&batch, &at).map_err(Error::rows(table.name))?;
                 for row in 0..batch.num_rows() {
                     let key = KeyRow { values: &values, parts, row, position };
                     position += 1;
@@ -254,13 +258,13 @@ pub(crate) async fn key_hashes(
     let schema = projected(table, table.layout().key());
     let columns: Vec<usize> = (0..schema.fields().len()).collect();
     let hashes = move |batch: RecordBatch| {
-        let values = Values::of(&batch, &columns).map_err(Error::rows(table.name))?;
+        let values = KeyColumn::of(&batch, &columns).map_err(Error::rows(table.name))?;
         Ok((0..batch.num_rows()).map(|row| crate::keys::hash(&values, row)).collect())
     };
     Ok(reader.read_as(&schema, None, None)?.map(move |batch| batch.and_then(&hashes)).boxed())
 }
 
-/// As [`Source::pick`], for a file.
+/// As [`PendingRows::pick`], for a file.
 pub(crate) async fn file_pick(
     store: &Arc<dyn ObjectStore>,
     file: &DataFile,

@@ -11,13 +11,13 @@ use object_store::ObjectStore;
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::MergeMode;
-use crate::merge::lookup::{Found, Match};
-use crate::merge::pending_rows::{READ, Source, file_pick};
-use crate::merge::row_digest::{ValueReader, Values};
+use crate::merge::lookup::{LookupResult, Match};
+use crate::merge::pending_rows::{PendingRows, READ, file_pick};
+use crate::merge::row_digest::{RowDigest, RowDigestReader};
 
 /// The rows that give way, by ascending position.
 #[derive(Debug, Default)]
-pub(crate) struct Losers {
+pub(crate) struct SupersededRows {
     /// For every source.
     pub(crate) new: Vec<Vec<u32>>,
     /// By the file's place in the table.
@@ -26,7 +26,7 @@ pub(crate) struct Losers {
     pub(crate) unchanged: u64,
 }
 
-impl Losers {
+impl SupersededRows {
     /// Begins with the new rows that are superseded by other new ones.
     pub(crate) fn new(superseded: Vec<Vec<u32>>) -> Self {
         Self { new: superseded, ..Self::default() }
@@ -54,7 +54,7 @@ impl Losers {
 }
 
 /// What a comparison of equal versions comes to.
-pub(crate) fn stays(find: MergeMode, new: Values, old: Values) -> bool {
+pub(crate) fn stays(find: MergeMode, new: RowDigest, old: RowDigest) -> bool {
     new.digest == old.digest || (find == MergeMode::UpsertReread && new.extracted_at < old.extracted_at)
 }
 
@@ -67,11 +67,11 @@ pub(crate) async fn resolve(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
     find: MergeMode,
-    sources: &[Source],
+    sources: &[PendingRows],
     files: &[Arc<DataFile>],
-    found: Found,
-    mut losers: Losers,
-) -> Result<Losers, Error> {
+    found: LookupResult,
+    mut losers: SupersededRows,
+) -> Result<SupersededRows, Error> {
     losers.old = found.gone;
     let mut equal = Vec::new();
     for found in found.matches {
@@ -91,21 +91,21 @@ pub(crate) async fn resolve(
 async fn compare(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
-    sources: &[Source],
+    sources: &[PendingRows],
     files: &[Arc<DataFile>],
     pairs: Vec<Match>,
-) -> Result<Vec<(Match, Values, Values)>, Error> {
+) -> Result<Vec<(Match, RowDigest, RowDigest)>, Error> {
     if pairs.is_empty() {
         return Ok(vec![]);
     }
-    let reader = ValueReader::new(table)?;
+    let reader = RowDigestReader::new(table)?;
     let mut of_source: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     let mut of_file: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for pair in &pairs {
         of_source.entry(pair.source).or_default().push(pair.position);
         of_file.entry(pair.file).or_default().push(pair.old);
     }
-    let mut new: HashMap<(u32, u32), Values> = HashMap::new();
+    let mut new: HashMap<(u32, u32), RowDigest> = HashMap::new();
     for (at, positions) in of_source {
         let positions = ascending(positions);
         let mut found = Vec::with_capacity(positions.len());
@@ -125,8 +125,8 @@ async fn compare(
     };
     let picked: Vec<_> = of_file.into_iter().map(pick).collect();
     let picked: Vec<_> = stream::iter(picked).buffered(READ).try_collect().await?;
-    let old: HashMap<(u32, u32), Values> = picked.into_iter().flatten().collect();
-    let of = |values: &HashMap<(u32, u32), Values>, at| values.get(&at).copied().unwrap_or_default();
+    let old: HashMap<(u32, u32), RowDigest> = picked.into_iter().flatten().collect();
+    let of = |values: &HashMap<(u32, u32), RowDigest>, at| values.get(&at).copied().unwrap_or_default();
     let with_values = pairs.into_iter().map(|pair| {
         let (new, old) = (of(&new, (pair.source, pair.position)), of(&old, (pair.file, pair.old)));
         (pair, new, old)

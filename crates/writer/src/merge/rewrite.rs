@@ -16,11 +16,11 @@ use futures::{StreamExt, TryStreamExt};
 
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
-use crate::keys::{self, OwnedKey, Values};
+use crate::keys::{self, KeyColumn, OwnedKey};
 use crate::lake::Inner;
 use crate::parquet::conform::conform;
-use crate::parquet::reader::{FileReader, Part};
-use crate::parquet::writer::{OpenFile, Order, Staged};
+use crate::parquet::reader::{FileReader, FileSelection};
+use crate::parquet::writer::{DataFileWriter, RowOrder, StagedDataFile};
 
 /// Bytes of rows that are handed to the encoder at once.
 const STEP: usize = 8 << 20;
@@ -38,14 +38,14 @@ pub(crate) async fn rewrite(
     table: &'static Table,
     old: &DataFile,
     without: &[u32],
-) -> Result<Option<Staged>, Error> {
+) -> Result<Option<StagedDataFile>, Error> {
     let reader = FileReader::open(&lake.store, old).await?;
     if reader.rows() <= without.len() {
         return Ok(None);
     }
-    let rewrite = Rewrite { lake, table, old, without, shape: Shape::new(table, reader.schema()), reader };
+    let rewrite = Rewrite { lake, table, old, without, shape: RewriteSchema::new(table, reader.schema()), reader };
     if rewrite.is_sorted()
-        && let Some(staged) = rewrite.copied(Order::Sorted).await?
+        && let Some(staged) = rewrite.copied(RowOrder::Sorted).await?
     {
         return Ok(Some(staged));
     }
@@ -54,11 +54,11 @@ pub(crate) async fn rewrite(
     {
         return Ok(Some(staged));
     }
-    rewrite.copied(Order::Unknown).await
+    rewrite.copied(RowOrder::Unknown).await
 }
 
 /// The columns of the new file.
-struct Shape {
+struct RewriteSchema {
     schema: SchemaRef,
     /// Their positions in the old one.
     from: Vec<usize>,
@@ -66,7 +66,7 @@ struct Shape {
     sort: Option<Vec<usize>>,
 }
 
-impl Shape {
+impl RewriteSchema {
     fn new(table: &'static Table, old: &Schema) -> Self {
         let layout = table.layout();
         let mut fields: Vec<Arc<Field>> = Vec::new();
@@ -104,7 +104,7 @@ struct Rewrite<'a> {
     table: &'static Table,
     old: &'a DataFile,
     without: &'a [u32],
-    shape: Shape,
+    shape: RewriteSchema,
     reader: FileReader,
 }
 
@@ -127,7 +127,7 @@ impl Rewrite<'_> {
 
     /// The rows that stay, in the old order.
     fn rows(&self) -> Result<BoxStream<'_, Result<RecordBatch, Error>>, Error> {
-        let batches = self.reader.read(Part { columns: None, row_groups: None, rows: None })?;
+        let batches = self.reader.read(FileSelection { columns: None, row_groups: None, rows: None })?;
         let mut gone = self.without.iter().copied().peekable();
         let mut position = 0u32;
         let mut stay = move |batch: RecordBatch| {
@@ -147,19 +147,19 @@ impl Rewrite<'_> {
         Error::parquet(&self.old.path)(ParquetError::from(error))
     }
 
-    async fn create(&self, order: Order) -> Result<OpenFile, Error> {
+    async fn create(&self, order: RowOrder) -> Result<DataFileWriter, Error> {
         let rows = self.reader.rows().saturating_sub(self.without.len());
         let charge = self.lake.memory.charge(&Arc::default());
         let schema = Arc::clone(&self.shape.schema);
-        OpenFile::create_in(order, self.lake, self.table, self.old.week, schema, rows, charge).await
+        DataFileWriter::create_in(order, self.lake, self.table, self.old.week, schema, rows, charge).await
     }
 
     /// The new file, with the rows as they come; `None` when they are not in order and should be.
-    async fn copied(&self, order: Order) -> Result<Option<Staged>, Error> {
+    async fn copied(&self, order: RowOrder) -> Result<Option<StagedDataFile>, Error> {
         let mut file = self.create(order).await?;
         let mut batches = self.rows()?;
         let mut checked = match (order, &self.shape.sort) {
-            (Order::Sorted, Some(sort)) => Some(Ascending { sort, last: None }),
+            (RowOrder::Sorted, Some(sort)) => Some(OrderCheck { sort, last: None }),
             _ => None,
         };
         let mut held = self.lake.memory.charge(&Arc::new(AtomicUsize::new(0)));
@@ -183,7 +183,7 @@ impl Rewrite<'_> {
     }
 
     /// The new file, with the rows in order; `None` when they are more bytes than the footer told.
-    async fn sorted(&self) -> Result<Option<Staged>, Error> {
+    async fn sorted(&self) -> Result<Option<StagedDataFile>, Error> {
         let mut held = self.lake.memory.charge(&Arc::new(AtomicUsize::new(0)));
         let mut batches = Vec::new();
         let mut rows = self.rows()?;
@@ -201,7 +201,7 @@ impl Rewrite<'_> {
         let step = (rows.num_rows() * STEP / rows.get_array_memory_size().max(1)).clamp(1, 8_192);
         let batches =
             (0..rows.num_rows()).step_by(step).map(move |at| Ok(rows.slice(at, step.min(rows.num_rows() - at))));
-        let file = self.create(Order::Sorted).await?;
+        let file = self.create(RowOrder::Sorted).await?;
         file.write(batches).await?.finish().await.map(Some)
     }
 
@@ -215,18 +215,18 @@ impl Rewrite<'_> {
 }
 
 /// Whether rows come in ascending order.
-struct Ascending<'a> {
+struct OrderCheck<'a> {
     sort: &'a [usize],
     last: Option<OwnedKey>,
 }
 
-impl Ascending<'_> {
+impl OrderCheck<'_> {
     fn goes_on(&mut self, batch: &RecordBatch) -> Result<bool, ArrowError> {
         let rows = batch.num_rows();
         if rows == 0 {
             return Ok(true);
         }
-        let values = Values::of(batch, self.sort)?;
+        let values = KeyColumn::of(batch, self.sort)?;
         let follows = self.last.as_ref().is_none_or(|last| last.compare(&values, 0).is_le());
         self.last = Some(OwnedKey::new(&values, rows - 1));
         Ok(follows && (1..rows).all(|row| keys::compare(&values, row - 1, &values, row).is_le()))

@@ -13,7 +13,7 @@ use crate::merge::pending_rows::projected;
 
 /// The values of a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Values {
+pub(crate) struct RowDigest {
     /// Of all values except those that say when and by which run the row was read: two rows are the same when their bytes
     /// are, of which 128 bits are kept.
     pub(crate) digest: u128,
@@ -21,7 +21,7 @@ pub(crate) struct Values {
 }
 
 /// Reads the values of rows.
-pub(crate) struct ValueReader {
+pub(crate) struct RowDigestReader {
     table: &'static Table,
     /// What is read of a row.
     pub(crate) schema: SchemaRef,
@@ -30,7 +30,7 @@ pub(crate) struct ValueReader {
     converter: RowConverter,
 }
 
-impl ValueReader {
+impl RowDigestReader {
     pub(crate) fn new(table: &'static Table) -> Result<Self, Error> {
         let decides = |field: &Field| match field.origin {
             Origin::ExtractedAt => false,
@@ -48,14 +48,14 @@ impl ValueReader {
     }
 
     /// The values of rows that have at least the columns of the schema.
-    pub(crate) fn read(&self, batch: &RecordBatch) -> Result<Vec<Values>, Error> {
+    pub(crate) fn read(&self, batch: &RecordBatch) -> Result<Vec<RowDigest>, Error> {
         let error = Error::rows(self.table.name);
         let columns = self.schema.fields().iter().map(|field| batch.schema().index_of(field.name()));
         let columns = columns.collect::<Result<Vec<_>, _>>().map_err(&error)?;
         let batch = batch.project(&columns).map_err(&error)?;
         let rows = self.converter.convert_columns(&batch.columns()[..self.deciding]).map_err(&error)?;
         let times = batch.columns()[self.deciding].as_primitive::<TimestampMicrosecondType>().values();
-        let values = rows.iter().zip(times).map(|(row, extracted_at)| Values {
+        let values = rows.iter().zip(times).map(|(row, extracted_at)| RowDigest {
             digest: keys::hash_of(|hasher| hasher.write(row.data())),
             extracted_at: *extracted_at,
         });

@@ -7,7 +7,7 @@ use arrow::compute::{interleave_record_batch, take_record_batch};
 use arrow::error::ArrowError;
 use copilot_lake_tables::Table;
 
-use crate::keys::{self, OwnedKey, Values};
+use crate::keys::{self, KeyColumn, OwnedKey};
 use crate::merge::version::Version;
 
 /// Rows are handed to the encoder in batches of about this many.
@@ -17,40 +17,41 @@ const BATCH: usize = 8_192;
 const STRETCH: usize = 512;
 
 /// Rows of one week, sorted by time and key, one per key and time.
-pub(crate) struct Run {
+pub(crate) struct SortedRun {
     batches: Vec<RecordBatch>,
-    sort: Vec<Vec<Values>>,
-    order: Vec<Row>,
+    sort: Vec<Vec<KeyColumn>>,
+    order: Vec<RowRef>,
 }
 
 /// A row of a run: which batch, which row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Row {
+pub(crate) struct RowRef {
     time: i64,
     batch: u32,
     row: u32,
 }
 
-impl Run {
+impl SortedRun {
     /// Sorts batches. Of rows with the same time and key the newest version stays, of equal versions the last one.
     pub(crate) fn new(table: &'static Table, batches: Vec<RecordBatch>) -> Result<Self, ArrowError> {
         let layout = table.layout();
-        let of = |columns| batches.iter().map(move |batch| Values::of(batch, columns)).collect::<Result<Vec<_>, _>>();
+        let of =
+            |columns| batches.iter().map(move |batch| KeyColumn::of(batch, columns)).collect::<Result<Vec<_>, _>>();
         let (sort, version) = (of(layout.sort())?, of(layout.version())?);
 
         let mut order = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
         for (batch, columns) in (0u32..).zip(&sort) {
             let rows = 0..batches[batch as usize].num_rows();
-            order.extend(rows.map(|row| Row { time: columns[0].int(row), batch, row: row as u32 }));
+            order.extend(rows.map(|row| RowRef { time: columns[0].int(row), batch, row: row as u32 }));
         }
-        let compare = |a: &Row, b: &Row| a.time.cmp(&b.time).then_with(|| Self::compare_keys(&sort, a, b));
+        let compare = |a: &RowRef, b: &RowRef| a.time.cmp(&b.time).then_with(|| Self::compare_keys(&sort, a, b));
         if !order.is_sorted_by(|a, b| compare(a, b).is_lt()) {
             // Stable: rows with the same key stay in the order in which they came.
             order.sort_by(compare);
             order.dedup_by(|later, earlier| {
                 let same = compare(earlier, later).is_eq();
                 if same {
-                    let of = |row: &Row| Version::of(&version[row.batch as usize], row.row as usize);
+                    let of = |row: &RowRef| Version::of(&version[row.batch as usize], row.row as usize);
                     let newer = of(later).compare(of(earlier));
                     if newer.is_ge() {
                         *earlier = *later;
@@ -62,7 +63,7 @@ impl Run {
         Ok(Self { batches, sort, order })
     }
 
-    fn compare_keys(sort: &[Vec<Values>], a: &Row, b: &Row) -> Ordering {
+    fn compare_keys(sort: &[Vec<KeyColumn>], a: &RowRef, b: &RowRef) -> Ordering {
         let (left, right) = (&sort[a.batch as usize][1..], &sort[b.batch as usize][1..]);
         keys::compare(left, a.row as usize, right, b.row as usize)
     }
@@ -97,7 +98,7 @@ impl Run {
     /// Bytes in memory.
     pub(crate) fn memory(&self) -> usize {
         let batches: usize = self.batches.iter().map(RecordBatch::get_array_memory_size).sum();
-        batches + self.order.len() * size_of::<Row>()
+        batches + self.order.len() * size_of::<RowRef>()
     }
 
     /// Takes the rows with the greatest time away, unless all rows have it: more rows of that time may follow.
@@ -124,13 +125,17 @@ impl Run {
 
     /// The rows at these positions, as one batch.
     pub(crate) fn rows(&self, positions: &[u32]) -> Result<RecordBatch, ArrowError> {
-        let rows: Vec<Row> = positions.iter().map(|at| self.order[*at as usize]).collect();
+        let rows: Vec<RowRef> = positions.iter().map(|at| self.order[*at as usize]).collect();
         self.gather(&rows)
     }
 
     /// Columns of every row: calls with the columns of a batch and the row in it, in order.
-    pub(crate) fn for_each(&self, columns: &[usize], mut call: impl FnMut(&[Values], usize)) -> Result<(), ArrowError> {
-        let values = self.batches.iter().map(|batch| Values::of(batch, columns)).collect::<Result<Vec<_>, _>>()?;
+    pub(crate) fn for_each(
+        &self,
+        columns: &[usize],
+        mut call: impl FnMut(&[KeyColumn], usize),
+    ) -> Result<(), ArrowError> {
+        let values = self.batches.iter().map(|batch| KeyColumn::of(batch, columns)).collect::<Result<Vec<_>, _>>()?;
         for row in &self.order {
             call(&values[row.batch as usize], row.row as usize);
         }
@@ -165,11 +170,11 @@ impl Run {
     /// How many rows from there lie side by side in one batch.
     fn stretch(&self, at: usize) -> usize {
         let first = self.order[at];
-        let lies = |(row, n): &(&Row, u32)| row.batch == first.batch && row.row == first.row + n;
+        let lies = |(row, n): &(&RowRef, u32)| row.batch == first.batch && row.row == first.row + n;
         self.order[at..].iter().zip(0..).take_while(lies).count()
     }
 
-    fn gather(&self, rows: &[Row]) -> Result<RecordBatch, ArrowError> {
+    fn gather(&self, rows: &[RowRef]) -> Result<RecordBatch, ArrowError> {
         if let [batch] = self.batches.as_slice() {
             let rows = arrow::array::UInt32Array::from_iter_values(rows.iter().map(|row| row.row));
             return take_record_batch(batch, &rows);

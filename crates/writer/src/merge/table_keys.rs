@@ -2,7 +2,7 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::delta::log::State;
+use crate::delta::log::Snapshot;
 use crate::error::Error;
 use crate::lake::Inner;
 use crate::merge::key_filter::KeyFilter;
@@ -28,7 +28,7 @@ impl TableKeys {
     pub(crate) async fn filter(
         &mut self,
         lake: &Inner,
-        state: &State,
+        state: &Snapshot,
         rows: u64,
     ) -> Result<Option<&mut KeyFilter>, Error> {
         if self.version != state.version {
@@ -47,7 +47,7 @@ impl TableKeys {
     }
 
     /// The filter, if there is one for this version.
-    pub(crate) fn known(&mut self, state: &State) -> Option<&mut KeyFilter> {
+    pub(crate) fn known(&mut self, state: &Snapshot) -> Option<&mut KeyFilter> {
         self.filter.as_mut().filter(|_| self.version == state.version)
     }
 
@@ -60,7 +60,7 @@ impl TableKeys {
 }
 
 /// Reads the keys of all files.
-async fn build(lake: &Inner, state: &State) -> Result<KeyFilter, Error> {
+async fn build(lake: &Inner, state: &Snapshot) -> Result<KeyFilter, Error> {
     let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
     let mut filter = KeyFilter::new(lake.filter_budget.clone(), usize::try_from(rows).unwrap_or(usize::MAX / 4));
     let insert = |hash| {
@@ -71,7 +71,7 @@ async fn build(lake: &Inner, state: &State) -> Result<KeyFilter, Error> {
 }
 
 /// Calls with the hash of every key in the table's files, in no order.
-pub(crate) async fn for_each_key(lake: &Inner, state: &State, mut call: impl FnMut(u128)) -> Result<(), Error> {
+pub(crate) async fn for_each_key(lake: &Inner, state: &Snapshot, mut call: impl FnMut(u128)) -> Result<(), Error> {
     let files: Vec<_> = state.files.iter().map(|file| key_hashes(&lake.store, state.table, file)).collect();
     let mut files = stream::iter(files).buffer_unordered(OPENED).try_flatten_unordered(READ);
     while let Some(hashes) = files.try_next().await? {

@@ -9,19 +9,19 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
 use crate::delta::data_file::DataFile;
-use crate::delta::log::{Log, Outcome, State};
+use crate::delta::log::{CommitOutcome, Log, Snapshot};
 use crate::error::Error;
 use crate::lake::{Inner, MergeMode};
-use crate::merge::carry::{Carried, Carry};
+use crate::merge::carry::{Carry, CarryMerge};
 use crate::merge::changes::Changes;
-use crate::merge::delete_keys::Gone;
-use crate::merge::lookup::{Found, Lookup};
-use crate::merge::new_rows::{NewRows, Suspects};
-use crate::merge::pending_rows::{Source, file_pick, projected};
-use crate::merge::resolve::{Losers, ascending, resolve};
+use crate::merge::delete_keys::DeleteKeys;
+use crate::merge::lookup::{Lookup, LookupResult};
+use crate::merge::new_rows::{Candidates, NewRows};
+use crate::merge::pending_rows::{PendingRows, file_pick, projected};
+use crate::merge::resolve::{SupersededRows, ascending, resolve};
 use crate::merge::rewrite::rewrite;
 use crate::merge::table_keys::TableKeys;
-use crate::parquet::writer::{OpenFile, Staged};
+use crate::parquet::writer::{DataFileWriter, StagedDataFile};
 
 /// Commit attempts before giving up on a contended table.
 const ATTEMPTS: usize = 8;
@@ -47,28 +47,28 @@ pub struct Committed {
 }
 
 /// What is to be committed to a table.
-pub(crate) struct Commit {
+pub(crate) struct Transaction {
     pub(crate) log: Arc<Log>,
     pub(crate) find: MergeMode,
-    pub(crate) sources: Vec<Source>,
-    pub(crate) gone: Gone,
+    pub(crate) sources: Vec<PendingRows>,
+    pub(crate) gone: DeleteKeys,
     pub(crate) carry: Option<Carry>,
     /// Files that can be seen but are not part of the table yet.
     pub(crate) seen: Vec<Path>,
 }
 
 /// The files of a commit.
-struct Files {
+struct CommitFiles {
     /// Of new rows.
-    new: Vec<Staged>,
+    new: Vec<StagedDataFile>,
     /// Of the table's rows, without those that gave way.
-    rest: Vec<Staged>,
+    rest: Vec<StagedDataFile>,
     /// What `rest` replaces.
     replaced: Vec<Arc<DataFile>>,
     unchanged: u64,
 }
 
-impl Commit {
+impl Transaction {
     /// Commits. One commit of a table is made at a time; the others wait here.
     pub(crate) async fn run(mut self, lake: &Arc<Inner>, run_id: &str) -> Result<Committed, Error> {
         let log = Arc::clone(&self.log);
@@ -88,10 +88,10 @@ impl Commit {
         let Some(state) = log.state().await? else { return Ok(vec![]) };
         self.complete_unread().await?;
         let suspects = match keys.filter(lake, &state, self.rows()).await? {
-            Some(filter) => Suspects::of(&lake.store, log.table, &self.sources, |key| filter.contains(key)).await?,
-            None => Suspects::All,
+            Some(filter) => Candidates::of(&lake.store, log.table, &self.sources, |key| filter.contains(key)).await?,
+            None => Candidates::All,
         };
-        let nothing = Gone::new(log.table);
+        let nothing = DeleteKeys::new(log.table);
         let new = NewRows::read(&lake.store, log.table, &self.sources, &suspects, nothing.sought().clone()).await?;
         let mut positions = vec![Vec::new(); state.files.len()];
         for found in self.lookup(lake, &state, &nothing).find(&new).await?.matches {
@@ -110,17 +110,17 @@ impl Commit {
     }
 
     fn rows(&self) -> u64 {
-        self.sources.iter().map(Source::rows).sum()
+        self.sources.iter().map(PendingRows::rows).sum()
     }
 
-    fn lookup<'a>(&'a self, lake: &'a Inner, state: &'a State, gone: &'a Gone) -> Lookup<'a> {
+    fn lookup<'a>(&'a self, lake: &'a Inner, state: &'a Snapshot, gone: &'a DeleteKeys) -> Lookup<'a> {
         Lookup { store: &lake.store, table: self.log.table, sources: &self.sources, files: &state.files, gone }
     }
 
     /// Gives files their names that have to be read for their keys.
     async fn complete_unread(&mut self) -> Result<(), Error> {
         for source in self.sources.iter_mut().filter(|source| !source.has_keys()) {
-            if let Source::File { staged, .. } = source {
+            if let PendingRows::InFile { staged, .. } = source {
                 complete(staged, &mut self.seen).await?;
             }
         }
@@ -143,7 +143,7 @@ impl Commit {
             complete_all(files.new.iter_mut().chain(&mut files.rest), &mut self.seen).await?;
             let add: Vec<DataFile> = files.new.iter().chain(&files.rest).map(|staged| staged.file.clone()).collect();
             match log.commit(keys, &state, &add, &files.replaced, run_id).await? {
-                Outcome::Committed(state) => {
+                CommitOutcome::Committed(state) => {
                     self.seen.retain(|path| !add.iter().any(|file| file.path == *path));
                     if lake.removed_files.is_zero() {
                         log.readers.delete(files.replaced.iter().map(|file| file.path.clone()).collect()).await;
@@ -158,8 +158,9 @@ impl Commit {
                     });
                 }
                 // What was read may no longer be true: only the new rows are kept.
-                Outcome::Conflict => {
-                    self.sources = files.new.into_iter().map(|staged| Source::File { staged, keys: None }).collect();
+                CommitOutcome::Conflict => {
+                    self.sources =
+                        files.new.into_iter().map(|staged| PendingRows::InFile { staged, keys: None }).collect();
                 }
             }
         }
@@ -167,22 +168,22 @@ impl Commit {
     }
 
     /// Takes out rows so that every key stays once, and writes what is still in memory.
-    async fn merge(&mut self, lake: &Arc<Inner>, state: &State, keys: &mut TableKeys) -> Result<Files, Error> {
+    async fn merge(&mut self, lake: &Arc<Inner>, state: &Snapshot, keys: &mut TableKeys) -> Result<CommitFiles, Error> {
         let table = self.log.table;
         let mut made = Vec::new();
         let losers = match self.find {
             MergeMode::Append => {
                 if let Some(filter) = keys.known(state) {
                     self.complete_unread().await?;
-                    Suspects::of(&lake.store, table, &self.sources, |key| filter.insert(key)).await?;
+                    Candidates::of(&lake.store, table, &self.sources, |key| filter.insert(key)).await?;
                 }
-                Losers::new(vec![vec![]; self.sources.len()])
+                SupersededRows::new(vec![vec![]; self.sources.len()])
             }
             MergeMode::Upsert | MergeMode::UpsertReread => {
                 self.complete_unread().await?;
                 let suspects = match keys.filter(lake, state, self.rows()).await? {
-                    Some(filter) => Suspects::of(&lake.store, table, &self.sources, |key| filter.insert(key)).await?,
-                    None => Suspects::All,
+                    Some(filter) => Candidates::of(&lake.store, table, &self.sources, |key| filter.insert(key)).await?,
+                    None => Candidates::All,
                 };
                 let sought = self.gone.sought().clone();
                 let new = NewRows::read(&lake.store, table, &self.sources, &suspects, sought).await?;
@@ -194,17 +195,18 @@ impl Commit {
         let with_losers = sources.into_iter().zip(losers.new).chain(made.into_iter().map(|source| (source, vec![])));
         let mut new = Vec::new();
         for (mut source, superseded) in with_losers {
-            if let (Source::File { staged, .. }, false) = (&mut source, superseded.is_empty()) {
+            if let (PendingRows::InFile { staged, .. }, false) = (&mut source, superseded.is_empty()) {
                 // It has to be read.
                 complete(staged, &mut self.seen).await?;
             }
             new.push(file_of(lake, table, source, superseded));
         }
-        let new: Vec<Option<Staged>> = stream::iter(new).buffered(FILES).try_collect().await?;
+        let new: Vec<Option<StagedDataFile>> = stream::iter(new).buffered(FILES).try_collect().await?;
         let replaced: Vec<_> = losers.old.keys().map(|file| Arc::clone(&state.files[*file])).collect();
         let rest = replaced.iter().zip(losers.old.values()).map(|(file, rows)| rewrite(lake, table, file, rows));
-        let rest: Vec<Option<Staged>> = stream::iter(rest.collect::<Vec<_>>()).buffered(FILES).try_collect().await?;
-        Ok(Files {
+        let rest: Vec<Option<StagedDataFile>> =
+            stream::iter(rest.collect::<Vec<_>>()).buffered(FILES).try_collect().await?;
+        Ok(CommitFiles {
             new: new.into_iter().flatten().collect(),
             rest: rest.into_iter().flatten().collect(),
             replaced,
@@ -216,15 +218,15 @@ impl Commit {
     async fn resolve(
         &mut self,
         lake: &Arc<Inner>,
-        state: &State,
+        state: &Snapshot,
         new: NewRows,
-        found: Found,
-        made: &mut Vec<Source>,
-    ) -> Result<Losers, Error> {
-        let (table, losers) = (self.log.table, Losers::new(new.superseded));
+        found: LookupResult,
+        made: &mut Vec<PendingRows>,
+    ) -> Result<SupersededRows, Error> {
+        let (table, losers) = (self.log.table, SupersededRows::new(new.superseded));
         let is_read: std::collections::BTreeSet<u32> = found.matches.iter().map(|found| found.source).collect();
         for at in is_read {
-            if let Source::File { staged, .. } = &mut self.sources[at as usize] {
+            if let PendingRows::InFile { staged, .. } = &mut self.sources[at as usize] {
                 complete(staged, &mut self.seen).await?;
             }
         }
@@ -232,7 +234,7 @@ impl Commit {
         let Some(carry) = &self.carry else {
             return resolve(store, table, self.find, &self.sources, files, found, losers).await;
         };
-        let carried = Carried { store, table, find: self.find, sources: &self.sources, files, carry };
+        let carried = CarryMerge { store, table, find: self.find, sources: &self.sources, files, carry };
         let mut changes = Changes::new(Arc::clone(lake), table, MergeMode::Append);
         let losers = carried.resolve(found, losers, &mut changes).await?;
         made.extend(changes.into_sources().await?);
@@ -244,13 +246,13 @@ impl Commit {
 async fn file_of(
     lake: &Inner,
     table: &'static Table,
-    source: Source,
+    source: PendingRows,
     superseded: Vec<u32>,
-) -> Result<Option<Staged>, Error> {
+) -> Result<Option<StagedDataFile>, Error> {
     match source {
-        Source::File { staged, .. } if superseded.is_empty() => Ok(Some(staged)),
-        Source::File { staged, .. } => rewrite(lake, table, &staged.file, &superseded).await,
-        Source::Run { week, mut run, charge, .. } => {
+        PendingRows::InFile { staged, .. } if superseded.is_empty() => Ok(Some(staged)),
+        PendingRows::InFile { staged, .. } => rewrite(lake, table, &staged.file, &superseded).await,
+        PendingRows::InMemory { week, mut run, charge, .. } => {
             run.drop_rows(&superseded);
             if run.len() == 0 {
                 return Ok(None);
@@ -258,7 +260,7 @@ async fn file_of(
             let held = Arc::new(AtomicUsize::new(0));
             let schema = Arc::clone(table.layout().schema());
             let open = lake.memory.charge(&held);
-            let file = OpenFile::create(lake, table, week, schema, run.len(), open).await?;
+            let file = DataFileWriter::create(lake, table, week, schema, run.len(), open).await?;
             let file = file.write(run.into_batches()).await?;
             drop(charge);
             file.finish().await.map(Some)
@@ -267,16 +269,16 @@ async fn file_of(
 }
 
 /// Gives files their names, several at a time, and remembers them in case the commit fails.
-async fn complete_all(files: impl Iterator<Item = &mut Staged>, seen: &mut Vec<Path>) -> Result<(), Error> {
-    let files: Vec<&mut Staged> = files.filter(|staged| !staged.is_complete()).collect();
+async fn complete_all(files: impl Iterator<Item = &mut StagedDataFile>, seen: &mut Vec<Path>) -> Result<(), Error> {
+    let files: Vec<&mut StagedDataFile> = files.filter(|staged| !staged.is_complete()).collect();
     seen.extend(files.iter().map(|staged| staged.file.path.clone()));
-    let completed = stream::iter(files).map(Staged::complete).buffer_unordered(FILES);
+    let completed = stream::iter(files).map(StagedDataFile::complete).buffer_unordered(FILES);
     // All of them end before an error is told: none may get its name after the others were deleted.
     completed.collect::<Vec<_>>().await.into_iter().collect()
 }
 
 /// Gives a file its name, and remembers it in case the commit fails.
-async fn complete(staged: &mut Staged, seen: &mut Vec<Path>) -> Result<(), Error> {
+async fn complete(staged: &mut StagedDataFile, seen: &mut Vec<Path>) -> Result<(), Error> {
     if !staged.is_complete() {
         seen.push(staged.file.path.clone());
         staged.complete().await?;

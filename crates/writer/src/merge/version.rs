@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::keys::{Value, Values};
+use crate::keys::{KeyColumn, KeyScalar};
 
 /// A row's version, the most significant part first; a part that is null is [`i64::MIN`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -10,10 +10,10 @@ pub(crate) struct Version([i64; 2]);
 
 impl Version {
     /// The version in the version columns of a table.
-    pub(crate) fn of(columns: &[Values], row: usize) -> Self {
+    pub(crate) fn of(columns: &[KeyColumn], row: usize) -> Self {
         let mut parts = [i64::MIN; 2];
         for (part, column) in parts.iter_mut().zip(columns) {
-            if let Value::Int(value) = column.get(row) {
+            if let KeyScalar::Int(value) = column.get(row) {
                 *part = value;
             }
         }

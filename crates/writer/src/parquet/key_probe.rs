@@ -4,21 +4,21 @@ use std::collections::HashSet;
 
 use copilot_lake_tables::Table;
 
-use crate::keys::{Value, Values};
+use crate::keys::{KeyColumn, KeyScalar};
 
 /// More values are not kept: so many are in every file, as far as a filter can tell.
 const VALUES: usize = 1 << 15;
 
 /// Values of the last key column that has a Bloom filter, which tells the most, of all rows that are looked for.
 #[derive(Debug, Clone)]
-pub(crate) struct Sought {
+pub(crate) struct KeyProbe {
     /// The column's position in the key, and its name; `None` in tables without such a column.
     column: Option<(usize, &'static str)>,
     /// `None` when rows may be looked for whose value is not known, or too many.
     values: Option<HashSet<Box<str>>>,
 }
 
-impl Sought {
+impl KeyProbe {
     pub(crate) fn new(table: &'static Table) -> Self {
         let layout = table.layout();
         let fields = layout.key().iter().map(|&at| &layout.fields()[at]).enumerate();
@@ -27,10 +27,10 @@ impl Sought {
     }
 
     /// Adds a row that is looked for, by the leading columns of its key.
-    pub(crate) fn add(&mut self, key: &[Values], row: usize) {
+    pub(crate) fn add(&mut self, key: &[KeyColumn], row: usize) {
         let (Some((at, _)), Some(values)) = (self.column, &mut self.values) else { return };
         // Filters know no nulls.
-        let Some(Value::Text(value)) = key.get(at).map(|column| column.get(row)) else {
+        let Some(KeyScalar::Text(value)) = key.get(at).map(|column| column.get(row)) else {
             self.values = None;
             return;
         };

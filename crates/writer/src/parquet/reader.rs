@@ -22,7 +22,7 @@ use object_store::ObjectStore;
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::parquet::conform::conform;
-use crate::parquet::key_probe::Sought;
+use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::page_reader::PageReader;
 use crate::parquet::properties::{self, FALSE_KEYS};
 use crate::parquet::store_reader::StoreReader;
@@ -43,7 +43,7 @@ pub(crate) struct FileReader {
 }
 
 /// What is read of a file.
-pub(crate) struct Part {
+pub(crate) struct FileSelection {
     /// Positions of its columns in the file; `None`: all.
     pub(crate) columns: Option<Vec<usize>>,
     /// Its row groups; `None`: all.
@@ -127,7 +127,7 @@ impl FileReader {
     pub(crate) async fn row_groups_of(
         &self,
         groups: Vec<(usize, u32)>,
-        sought: &Sought,
+        sought: &KeyProbe,
     ) -> Result<Vec<(usize, u32)>, Error> {
         let Some((name, values)) = sought.values() else { return Ok(groups) };
         // Of so many a filter takes some for values of its row group, whatever that holds.
@@ -163,7 +163,7 @@ impl FileReader {
     }
 
     /// Reads a part, in the file's order, with the file's types.
-    pub(crate) fn read(&self, part: Part) -> Result<BoxStream<'static, Result<RecordBatch, Error>>, Error> {
+    pub(crate) fn read(&self, part: FileSelection) -> Result<BoxStream<'static, Result<RecordBatch, Error>>, Error> {
         let (reader, metadata) = (self.reader.clone(), self.metadata.clone());
         let error = Error::parquet(&self.reader.path);
         if self.is_large(&part) {
@@ -177,7 +177,7 @@ impl FileReader {
         Ok(batches.map_err(error).boxed())
     }
 
-    fn with_part<T>(&self, mut builder: ArrowReaderBuilder<T>, part: Part) -> ArrowReaderBuilder<T> {
+    fn with_part<T>(&self, mut builder: ArrowReaderBuilder<T>, part: FileSelection) -> ArrowReaderBuilder<T> {
         let rows = self.batch_rows(&part);
         if let Some(columns) = part.columns {
             let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
@@ -195,7 +195,7 @@ impl FileReader {
     /// The row groups of a part, and whether a column that a row group lists is asked for.
     fn chosen<'a>(
         &'a self,
-        part: &'a Part,
+        part: &'a FileSelection,
     ) -> (impl Iterator<Item = &'a RowGroupMetaData>, impl Fn(usize) -> bool + Copy) {
         let groups = self.footer().row_groups().iter().enumerate();
         let groups = groups.filter(|(at, _)| part.row_groups.as_ref().is_none_or(|groups| groups.contains(at)));
@@ -207,7 +207,7 @@ impl FileReader {
     }
 
     /// Whether a row group's bytes are too many to be held at once.
-    fn is_large(&self, part: &Part) -> bool {
+    fn is_large(&self, part: &FileSelection) -> bool {
         let (mut groups, is_chosen) = self.chosen(part);
         groups.any(|group| {
             let columns = group.columns().iter().enumerate().filter(|(leaf, _)| is_chosen(*leaf));
@@ -216,7 +216,7 @@ impl FileReader {
     }
 
     /// Rows of a batch, so that its values are about as many bytes as they may be.
-    fn batch_rows(&self, part: &Part) -> usize {
+    fn batch_rows(&self, part: &FileSelection) -> usize {
         let (groups, is_chosen) = self.chosen(part);
         let rows = groups.map(|group| {
             let row = value_bytes(group, is_chosen) / group.num_rows().unsigned_abs().max(1);
@@ -232,7 +232,7 @@ impl FileReader {
         row_groups: Option<Vec<usize>>,
         rows: Option<RowSelection>,
     ) -> Result<BoxStream<'static, Result<RecordBatch, Error>>, Error> {
-        let part = Part { columns: Some(self.columns(schema)), row_groups, rows };
+        let part = FileSelection { columns: Some(self.columns(schema)), row_groups, rows };
         let (schema, error) = (Arc::clone(schema), Error::parquet(&self.reader.path));
         let shape = move |batch: RecordBatch| shaped(&batch, &schema).map_err(|e| error(ParquetError::from(e)));
         Ok(self.read(part)?.map(move |batch| batch.and_then(&shape)).boxed())

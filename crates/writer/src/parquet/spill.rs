@@ -20,10 +20,10 @@ const SHORT: usize = 4 << 10;
 
 /// Where the pages of one Parquet file are put aside.
 #[derive(Debug, Clone)]
-pub(crate) struct Spill(Arc<Mutex<Aside>>);
+pub(crate) struct Spill(Arc<Mutex<SpillFile>>);
 
 #[derive(Debug)]
-struct Aside {
+struct SpillFile {
     /// Where the file is made; `None`: in the system's folder for temporary files.
     folder: Option<PathBuf>,
     /// Made when first needed; gone when closed, also after a kill.
@@ -33,23 +33,23 @@ struct Aside {
 }
 
 /// The pages of one column of an open row group.
-struct Pages {
+struct ColumnPages {
     spill: Spill,
-    blobs: Vec<Blob>,
+    blobs: Vec<PageBlob>,
     resident: usize,
 }
 
-enum Blob {
-    Here(Bytes),
-    Aside { from: u64, len: usize },
+enum PageBlob {
+    Memory(Bytes),
+    Spilled { from: u64, len: usize },
 }
 
 impl Spill {
     pub(crate) fn new(folder: Option<PathBuf>) -> Self {
-        Self(Arc::new(Mutex::new(Aside { folder, file: None, end: 0, resident: 0 })))
+        Self(Arc::new(Mutex::new(SpillFile { folder, file: None, end: 0, resident: 0 })))
     }
 
-    fn with<T>(&self, call: impl FnOnce(&mut Aside) -> std::io::Result<T>) -> Result<T> {
+    fn with<T>(&self, call: impl FnOnce(&mut SpillFile) -> std::io::Result<T>) -> Result<T> {
         call(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|error| {
             ParquetError::External(Box::new(IoError::new(error.kind(), format!("temporary file: {error}"))))
         })
@@ -65,11 +65,11 @@ impl PageStoreFactory for Spill {
                 Ok(())
             })?;
         }
-        Ok(Box::new(Pages { spill: self.clone(), blobs: Vec::new(), resident: 0 }))
+        Ok(Box::new(ColumnPages { spill: self.clone(), blobs: Vec::new(), resident: 0 }))
     }
 }
 
-impl Aside {
+impl SpillFile {
     fn put(&mut self, bytes: &[u8]) -> std::io::Result<u64> {
         let file = match &mut self.file {
             Some(file) => file,
@@ -94,18 +94,18 @@ impl Aside {
     }
 }
 
-impl PageStore for Pages {
+impl PageStore for ColumnPages {
     fn put(&mut self, value: Bytes) -> Result<PageKey> {
         let len = value.len();
         let blob = self.spill.with(|aside| {
             if len < SHORT || aside.resident + len <= MEMORY {
                 aside.resident += len;
                 // A copy, because the encoder's buffers are longer than what is in them.
-                return Ok(Blob::Here(Bytes::copy_from_slice(&value)));
+                return Ok(PageBlob::Memory(Bytes::copy_from_slice(&value)));
             }
-            aside.put(&value).map(|from| Blob::Aside { from, len })
+            aside.put(&value).map(|from| PageBlob::Spilled { from, len })
         })?;
-        if let Blob::Here(bytes) = &blob {
+        if let PageBlob::Memory(bytes) = &blob {
             self.resident += bytes.len();
         }
         self.blobs.push(blob);
@@ -117,8 +117,8 @@ impl PageStore for Pages {
         let Some(blob) = self.blobs.get_mut(at) else {
             return Err(ParquetError::General(format!("there is no page {at}")));
         };
-        match std::mem::replace(blob, Blob::Here(Bytes::new())) {
-            Blob::Here(bytes) => {
+        match std::mem::replace(blob, PageBlob::Memory(Bytes::new())) {
+            PageBlob::Memory(bytes) => {
                 self.resident -= bytes.len();
                 self.spill.with(|aside| {
                     aside.resident -= bytes.len();
@@ -126,7 +126,7 @@ impl PageStore for Pages {
                 })?;
                 Ok(bytes)
             }
-            Blob::Aside { from, len } => self.spill.with(|aside| aside.take(from, len)),
+            PageBlob::Spilled { from, len } => self.spill.with(|aside| aside.take(from, len)),
         }
     }
 
@@ -135,7 +135,7 @@ impl PageStore for Pages {
     }
 }
 
-impl Drop for Pages {
+impl Drop for ColumnPages {
     fn drop(&mut self) {
         let mut aside = self.spill.0.lock().unwrap_or_else(PoisonError::into_inner);
         aside.resident -= self.resident;

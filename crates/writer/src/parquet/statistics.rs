@@ -18,21 +18,21 @@ const TEXT: usize = 32;
 const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
 /// Bounds as JSON texts, since numbers of 38 digits stay what they are.
-type Bounds = BTreeMap<String, Box<RawValue>>;
+type ColumnBounds = BTreeMap<String, Box<RawValue>>;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Stats {
+struct FileStatistics {
     num_records: i64,
     #[serde(flatten)]
-    columns: Option<Columns>,
+    columns: Option<ColumnStatistics>,
 }
 
 #[derive(Default, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Columns {
-    min_values: Bounds,
-    max_values: Bounds,
+struct ColumnStatistics {
+    min_values: ColumnBounds,
+    max_values: ColumnBounds,
     null_count: BTreeMap<String, i64>,
 }
 
@@ -44,15 +44,15 @@ struct Columns {
 pub(crate) fn stats(indexed: &[String], schema: &Schema, metadata: &ParquetMetaData) -> String {
     let num_records = metadata.file_metadata().num_rows();
     let columns = columns(indexed, schema, metadata);
-    let text = |columns| serde_json::to_string(&Stats { num_records, columns });
+    let text = |columns| serde_json::to_string(&FileStatistics { num_records, columns });
     text(columns).unwrap_or_else(|_| serde_json::json!({ "numRecords": num_records }).to_string())
 }
 
 /// What is said of the columns; `None` when it would not be whole.
-fn columns(indexed: &[String], schema: &Schema, metadata: &ParquetMetaData) -> Option<Columns> {
+fn columns(indexed: &[String], schema: &Schema, metadata: &ParquetMetaData) -> Option<ColumnStatistics> {
     let leaves = metadata.file_metadata().schema_descr().columns();
     let all = metadata.file_metadata().num_rows();
-    let mut columns = Columns::default();
+    let mut columns = ColumnStatistics::default();
     for name in indexed {
         let Ok(field) = schema.field_with_name(name) else {
             // Files from before the column was there.

@@ -20,7 +20,7 @@ use crate::delta::schema;
 use crate::error::Error;
 use crate::keys::OwnedKey;
 use crate::lake::Inner;
-use crate::memory::Charge;
+use crate::memory::MemoryReservation;
 use crate::parquet::properties;
 use crate::parquet::spill::Spill;
 use crate::parquet::statistics;
@@ -35,7 +35,7 @@ const FILE_BYTES: usize = 512 << 20;
 const COLUMN_BYTES: usize = 192 << 10;
 
 /// A Parquet file that is being written.
-pub(crate) struct OpenFile {
+pub(crate) struct DataFileWriter {
     table: &'static Table,
     week: Option<Week>,
     path: Path,
@@ -44,7 +44,7 @@ pub(crate) struct OpenFile {
     indexed: Vec<String>,
     writer: ArrowWriter<PartWriter>,
     upload: Upload,
-    charge: Charge,
+    charge: MemoryReservation,
     /// What the last row is sorted by.
     pub(crate) last: Option<OwnedKey>,
     /// The right to encode: as many at a time as there are cores.
@@ -53,19 +53,19 @@ pub(crate) struct OpenFile {
 
 /// What is known of the order of a file's rows, and declared in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(crate) enum RowOrder {
     /// By time and key, as the table's definition has it.
     Sorted,
     Unknown,
 }
 
 /// A file that is written but not yet to be seen. Dropping it takes the upload back.
-pub(crate) struct Staged {
+pub(crate) struct StagedDataFile {
     pub(crate) file: DataFile,
     upload: Option<Upload>,
 }
 
-impl OpenFile {
+impl DataFileWriter {
     /// Begins a file of sorted rows. `rows`: how many rows a row group gets at most.
     pub(crate) async fn create(
         lake: &Inner,
@@ -73,23 +73,23 @@ impl OpenFile {
         week: Option<Week>,
         schema: SchemaRef,
         rows: usize,
-        charge: Charge,
+        charge: MemoryReservation,
     ) -> Result<Self, Error> {
-        Self::create_in(Order::Sorted, lake, table, week, schema, rows, charge).await
+        Self::create_in(RowOrder::Sorted, lake, table, week, schema, rows, charge).await
     }
 
-    /// As [`OpenFile::create`], for rows in that order.
+    /// As [`DataFileWriter::create`], for rows in that order.
     pub(crate) async fn create_in(
-        order: Order,
+        order: RowOrder,
         lake: &Inner,
         table: &'static Table,
         week: Option<Week>,
         schema: SchemaRef,
         rows: usize,
-        charge: Charge,
+        charge: MemoryReservation,
     ) -> Result<Self, Error> {
         let path = paths::data_file(table, week);
-        let properties = properties::properties(table, &schema, rows, order == Order::Sorted);
+        let properties = properties::properties(table, &schema, rows, order == RowOrder::Sorted);
         // Without the embedded Arrow schema: readers see plain types.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let options = options.with_page_store_factory(Arc::new(Spill::new(lake.root.clone())));
@@ -154,19 +154,19 @@ impl OpenFile {
         Ok((Self { table, week, path, schema, indexed, writer, upload, charge, last, encoders }, made))
     }
 
-    /// Writes the footer. Nobody sees the file before [`Staged::complete`].
-    pub(crate) async fn finish(self) -> Result<Staged, Error> {
+    /// Writes the footer. Nobody sees the file before [`StagedDataFile::complete`].
+    pub(crate) async fn finish(self) -> Result<StagedDataFile, Error> {
         let (mut this, metadata) = self.step(ArrowWriter::finish).await?;
         let rest = this.writer.inner_mut().take_rest();
         this.upload.put(rest).await.map_err(Error::store(format!("write {}", this.path)))?;
         let size = this.writer.bytes_written() as u64;
         let stats = statistics::stats(&this.indexed, &this.schema, &metadata);
         let file = DataFile::new(this.table, this.path, this.week, size, now_millis(), Some(stats));
-        Ok(Staged { file, upload: Some(this.upload) })
+        Ok(StagedDataFile { file, upload: Some(this.upload) })
     }
 }
 
-impl Staged {
+impl StagedDataFile {
     /// Gives the file its name. It is to be seen from now on.
     pub(crate) async fn complete(&mut self) -> Result<(), Error> {
         if let Some(upload) = self.upload.take() {

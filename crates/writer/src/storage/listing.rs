@@ -11,7 +11,7 @@ use crate::storage::paths;
 
 /// A file in a table's folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Listed {
+pub(crate) struct ListedFile {
     /// Within the lake.
     pub(crate) path: String,
     /// Its name alone.
@@ -26,7 +26,7 @@ pub(crate) struct Listed {
 
 /// Lists a table's files, those that are not finished too, without the folders that other tools hide. A folder that is
 /// not there has none.
-pub(crate) async fn list(lake: &Inner, table: &'static Table) -> Result<Vec<Listed>, Error> {
+pub(crate) async fn list(lake: &Inner, table: &'static Table) -> Result<Vec<ListedFile>, Error> {
     let folder = paths::table(table);
     let mut found = Vec::new();
     if let Some(root) = &lake.root {
@@ -42,13 +42,13 @@ pub(crate) async fn list(lake: &Inner, table: &'static Table) -> Result<Vec<List
         let is_log = parts.first() == Some(&paths::LOG);
         if is_log || !parts.iter().any(|part| paths::is_hidden(part)) {
             let modified = meta.last_modified.timestamp_millis();
-            found.push(Listed { path, name, size: meta.size, modified, is_log });
+            found.push(ListedFile { path, name, size: meta.size, modified, is_log });
         }
     }
     Ok(found)
 }
 
-fn walk(root: &FilePath, folder: &str, is_log: bool, found: &mut Vec<Listed>) -> std::io::Result<()> {
+fn walk(root: &FilePath, folder: &str, is_log: bool, found: &mut Vec<ListedFile>) -> std::io::Result<()> {
     let entries = match std::fs::read_dir(root.join(folder)) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         entries => entries?,
@@ -66,7 +66,7 @@ fn walk(root: &FilePath, folder: &str, is_log: bool, found: &mut Vec<Listed>) ->
         } else {
             let since = meta.modified().ok().and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
             let modified = since.and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or_default();
-            found.push(Listed { path, name, size: meta.len(), modified, is_log });
+            found.push(ListedFile { path, name, size: meta.len(), modified, is_log });
         }
     }
     Ok(())

@@ -126,7 +126,7 @@ pub(crate) fn archive(table: &str, run_id: &str, slice: &str) -> Path {
 
 /// A file of a slice in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Archived {
+pub(crate) enum ArchivedFile {
     /// What the slice is.
     Slice,
     /// One line for every payload.
@@ -154,18 +154,18 @@ pub(crate) fn archived_payload(folder: &Path, number: u32) -> Path {
 }
 
 /// What a file in the folder of a slice is; `None` when it is none of ours.
-pub(crate) fn archived(path: &Path) -> Option<Archived> {
+pub(crate) fn archived(path: &Path) -> Option<ArchivedFile> {
     let name = path.filename()?;
     match name {
-        "slice.json" => return Some(Archived::Slice),
-        "index.jsonl" => return Some(Archived::Index),
+        "slice.json" => return Some(ArchivedFile::Slice),
+        "index.jsonl" => return Some(ArchivedFile::Index),
         _ => {}
     }
     let (number, kind) = name.strip_suffix(".zst").unwrap_or(name).split_once('.')?;
     let number = number.parse().ok()?;
     match kind {
-        "json" => Some(Archived::Page(number)),
-        "bin" => Some(Archived::Payload(number)),
+        "json" => Some(ArchivedFile::Page(number)),
+        "bin" => Some(ArchivedFile::Payload(number)),
         _ => None,
     }
 }

@@ -13,28 +13,28 @@ pub(crate) struct Readers {
     store: Arc<dyn ObjectStore>,
     /// The same store, when it is a local folder.
     local: Option<LocalStore>,
-    inner: Mutex<Inner>,
+    inner: Mutex<ReaderState>,
     /// Whether a removed file is still in the folder, because it could not be deleted.
     has_left: AtomicBool,
 }
 
 #[derive(Default)]
-struct Inner {
+struct ReaderState {
     reading: usize,
     waiting: Vec<Path>,
 }
 
 /// A reader; ends when dropped.
-pub(crate) struct Reading(Arc<Readers>);
+pub(crate) struct ReadGuard(Arc<Readers>);
 
 impl Readers {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, local: Option<LocalStore>) -> Self {
         Self { store, local, inner: Mutex::default(), has_left: AtomicBool::new(false) }
     }
 
-    pub(crate) fn begin(self: &Arc<Self>) -> Reading {
+    pub(crate) fn begin(self: &Arc<Self>) -> ReadGuard {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).reading += 1;
-        Reading(Arc::clone(self))
+        ReadGuard(Arc::clone(self))
     }
 
     /// Deletes files that are no longer part of the table: now, or when the last reader has ended.
@@ -71,7 +71,7 @@ impl Readers {
     }
 }
 
-impl Drop for Reading {
+impl Drop for ReadGuard {
     fn drop(&mut self) {
         let mut inner = self.0.inner.lock().unwrap_or_else(PoisonError::into_inner);
         inner.reading -= 1;
