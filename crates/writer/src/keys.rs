@@ -50,7 +50,7 @@ impl KeyColumn {
     }
 
     /// The columns of a batch at these positions.
-    pub(crate) fn of(batch: &RecordBatch, columns: &[usize]) -> Result<Vec<Self>, ArrowError> {
+    pub(crate) fn from_batch(batch: &RecordBatch, columns: &[usize]) -> Result<Vec<Self>, ArrowError> {
         columns.iter().map(|&at| Self::new(batch.column(at))).collect()
     }
 

@@ -104,7 +104,7 @@ impl Lake {
     /// # Errors
     /// [`Error::Unsupported`] for other URLs.
     pub async fn open(url: &str, options: LakeOptions) -> Result<Self, Error> {
-        Self::at(Location::of(url)?, &options)
+        Self::at(Location::parse(url)?, &options)
     }
 
     /// The lake at that place.

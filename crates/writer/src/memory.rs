@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 pub(crate) struct MemoryPool<T> {
     limit: usize,
     used: Arc<AtomicUsize>,
-    holders: Mutex<Vec<Weak<T>>>,
+    consumers: Mutex<Vec<Weak<T>>>,
 }
 
 /// Bytes that count against the budget until dropped.
@@ -20,7 +20,7 @@ pub(crate) struct MemoryReservation {
 
 impl<T> MemoryPool<T> {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, used: Arc::default(), holders: Mutex::default() }
+        Self { limit, used: Arc::default(), consumers: Mutex::default() }
     }
 
     /// Bytes that may be held.
@@ -33,18 +33,18 @@ impl<T> MemoryPool<T> {
     }
 
     /// Those who may be asked to give memory back.
-    pub(crate) fn holders(&self) -> Vec<Arc<T>> {
-        self.holders.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
+    pub(crate) fn consumers(&self) -> Vec<Arc<T>> {
+        self.consumers.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
     }
 
-    pub(crate) fn register(&self, holder: &Arc<T>) {
-        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
-        holders.retain(|holder| holder.strong_count() > 0);
-        holders.push(Arc::downgrade(holder));
+    pub(crate) fn register(&self, consumer: &Arc<T>) {
+        let mut consumers = self.consumers.lock().unwrap_or_else(PoisonError::into_inner);
+        consumers.retain(|consumer| consumer.strong_count() > 0);
+        consumers.push(Arc::downgrade(consumer));
     }
 
     /// An empty charge on the account of `held`.
-    pub(crate) fn charge(&self, held: &Arc<AtomicUsize>) -> MemoryReservation {
+    pub(crate) fn reserve(&self, held: &Arc<AtomicUsize>) -> MemoryReservation {
         MemoryReservation { used: Arc::clone(&self.used), held: Arc::clone(held), bytes: 0 }
     }
 }
@@ -54,7 +54,7 @@ impl MemoryReservation {
         self.bytes
     }
 
-    pub(crate) fn set(&mut self, bytes: usize) {
+    pub(crate) fn resize(&mut self, bytes: usize) {
         for account in [&self.used, &self.held] {
             account.fetch_add(bytes, Ordering::Relaxed);
             account.fetch_sub(self.bytes, Ordering::Relaxed);
@@ -65,6 +65,6 @@ impl MemoryReservation {
 
 impl Drop for MemoryReservation {
     fn drop(&mut self) {
-        self.set(0);
+        self.resize(0);
     }
 }

@@ -68,7 +68,7 @@ impl Lake {
         files.retain(|file| scan.week.is_none_or(|week| file.week == Some(week)));
         if let Some((column, value)) = scan.key {
             let at = table.key.iter().position(|name| *name == column);
-            files.retain(|file| at.is_none_or(|at| file.bounds.take(at, value)));
+            files.retain(|file| at.is_none_or(|at| file.bounds.may_contain(at, value)));
         }
         // Of files with the same bounds the one that was written last comes first.
         let newest = |file: &DataFile| file.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low));
@@ -105,12 +105,12 @@ impl Lake {
         let (log, store) = (self.inner.log(table), &self.inner.store);
         let _reading = log.readers.begin();
         let state = log.state().await?;
-        let mut sought = KeyProbe::new(table);
-        ids.iter().for_each(|id| sought.add_first(id));
-        let files = state.iter().flat_map(|state| &state.files).filter(|file| file.bounds.take_one_of(ids));
+        let mut probe = KeyProbe::new(table);
+        ids.iter().for_each(|id| probe.add_first(id));
+        let files = state.iter().flat_map(|state| &state.files).filter(|file| file.bounds.may_contain_any(ids));
         let open = |file: &Arc<DataFile>| {
-            let (file, sought) = (Arc::clone(file), &sought);
-            async move { Ok((KeyReader::open(store, table, &file, EVER, Some(sought)).await?, file)) }
+            let (file, probe) = (Arc::clone(file), &probe);
+            async move { Ok((KeyReader::open(store, table, &file, EVER, Some(probe)).await?, file)) }
         };
         let opened: Vec<_> = files.map(open).collect();
         let pick = |(keys, file): (KeyReader, Arc<DataFile>)| async move {

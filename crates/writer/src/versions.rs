@@ -42,7 +42,7 @@ impl RowVersion {
     /// The columns of the version, then `extracted_at`.
     fn at(columns: &[KeyColumn], row: usize) -> Self {
         let (versions, time) = columns.split_at(columns.len() - 1);
-        Self { version: Version::of(versions, row), extracted_at: Instant(time[0].int(row)) }
+        Self { version: Version::at_row(versions, row), extracted_at: Instant(time[0].int(row)) }
     }
 
     /// Which of two versions is newer, whenever they were read. Equal in tables without versions.
@@ -74,12 +74,12 @@ impl Lake {
     ) -> Result<Vec<Option<RowVersion>>, Error> {
         let mut found = vec![None; rows.num_rows()];
         let key = by_name(rows, table.key.iter().copied()).map_err(Error::rows(table.name))?;
-        let (mut wanted, mut sought): (HashMap<u128, Vec<usize>>, _) = (HashMap::new(), KeyProbe::new(table));
+        let (mut wanted, mut probe): (HashMap<u128, Vec<usize>>, _) = (HashMap::new(), KeyProbe::new(table));
         let mut bounds = FileBounds::of_keys(table.key.len());
         for row in 0..rows.num_rows() {
             wanted.entry(keys::hash(&key, row)).or_default().push(row);
-            sought.add(&key, row);
-            bounds.take_in(&key, row);
+            probe.add(&key, row);
+            bounds.extend(&key, row);
         }
         if wanted.is_empty() {
             return Ok(found);
@@ -89,8 +89,8 @@ impl Lake {
         let state = log.state().await?;
         let is_of_week = |file: &DataFile| file.week.zip(weeks).is_none_or(|(week, weeks)| weeks.contains(&week));
         let files = state.iter().flat_map(|state| &state.files);
-        let files = files.filter(|file| is_of_week(file) && file.bounds.keys_meet(&bounds));
-        let looks: Vec<_> = files.map(|file| look(&self.inner.store, table, file, &sought, &wanted)).collect();
+        let files = files.filter(|file| is_of_week(file) && file.bounds.keys_overlap(&bounds));
+        let looks: Vec<_> = files.map(|file| look(&self.inner.store, table, file, &probe, &wanted)).collect();
         let looks: Vec<Vec<_>> = stream::iter(looks).buffered(READ).try_collect().await?;
         for (key, version) in looks.into_iter().flatten() {
             for row in &wanted[&key] {
@@ -109,14 +109,14 @@ async fn look(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
     file: &DataFile,
-    sought: &KeyProbe,
+    probe: &KeyProbe,
     wanted: &HashMap<u128, Vec<usize>>,
 ) -> Result<Vec<(u128, RowVersion)>, Error> {
     let layout = table.layout();
     let columns: Vec<usize> = version_columns(table).filter_map(|name| layout.position(name)).collect();
     let schema = projected(table, &columns);
     let reader = FileReader::open(store, file).await?;
-    let groups = reader.row_groups_of(reader.row_groups(table, EVER), sought).await?;
+    let groups = reader.probe_row_groups(reader.row_groups(table, EVER), probe).await?;
     let mut found = Vec::new();
     if groups.is_empty() {
         return Ok(found);
@@ -136,5 +136,5 @@ async fn look(
 fn by_name<'n>(batch: &RecordBatch, names: impl Iterator<Item = &'n str>) -> Result<Vec<KeyColumn>, ArrowError> {
     let schema = batch.schema();
     let columns: Vec<usize> = names.map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
-    KeyColumn::of(batch, &columns)
+    KeyColumn::from_batch(batch, &columns)
 }

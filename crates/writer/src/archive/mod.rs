@@ -121,7 +121,7 @@ impl Archive {
 /// # Errors
 /// [`Error::Unsupported`] for other URLs, [`Error::File`] when there is nothing at that place.
 pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
-    let location = Location::of(path_or_url)?;
+    let location = Location::parse(path_or_url)?;
     let action = format!("read the archive at {path_or_url}");
     let Some(local) = &location.local else {
         let reason = "nothing is kept there".to_owned();

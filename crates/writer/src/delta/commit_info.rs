@@ -20,7 +20,7 @@ pub(crate) enum NewestCommit {
 
 impl NewestCommit {
     /// Reads a log entry.
-    pub(crate) fn of(entry: &[u8]) -> Self {
+    pub(crate) fn from_entry(entry: &[u8]) -> Self {
         match commit_info(entry) {
             Some(info) if info[CLEAN] == true => Self::Clean,
             Some(info) if info[CLEAN] == false || info[RUN].is_string() => Self::Own,
@@ -59,9 +59,9 @@ mod tests {
             ("", NewestCommit::Foreign),
         ];
         for (entry, expected) in cases {
-            assert_eq!(NewestCommit::of(entry.as_bytes()), expected, "{entry}");
+            assert_eq!(NewestCommit::from_entry(entry.as_bytes()), expected, "{entry}");
         }
         let after = format!("{{\"remove\":{{}}}}\n{}", cases[0].0);
-        assert_eq!(NewestCommit::of(after.as_bytes()), NewestCommit::Clean);
+        assert_eq!(NewestCommit::from_entry(after.as_bytes()), NewestCommit::Clean);
     }
 }

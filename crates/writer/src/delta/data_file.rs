@@ -51,7 +51,7 @@ impl DataFile {
         stats: Option<String>,
     ) -> Self {
         let parsed = stats.as_deref().and_then(|text| serde_json::from_str::<Value>(text).ok());
-        let bounds = parsed.as_ref().map(|stats| FileBounds::of(table, stats)).unwrap_or_default();
+        let bounds = parsed.as_ref().map(|stats| FileBounds::from_statistics(table, stats)).unwrap_or_default();
         let rows = parsed.as_ref().and_then(|stats| stats["numRecords"].as_u64());
         Self { path, size, rows, week, stats, bounds, modified }
     }
@@ -96,7 +96,7 @@ impl DataFile {
 
 impl FileBounds {
     /// Reads the log's statistics; what is missing or unreadable bounds nothing.
-    fn of(table: &'static Table, stats: &Value) -> Self {
+    fn from_statistics(table: &'static Table, stats: &Value) -> Self {
         let layout = table.layout();
         let text = |part: &str, at: usize| stats[part][layout.fields()[at].name.as_str()].as_str();
         let nulls = |at: usize| stats["nullCount"][layout.fields()[at].name.as_str()].as_i64();
@@ -125,7 +125,7 @@ impl FileBounds {
     }
 
     /// Widens the bounds of text keys, so that they take in a row's.
-    pub(crate) fn take_in(&mut self, columns: &[KeyColumn], row: usize) {
+    pub(crate) fn extend(&mut self, columns: &[KeyColumn], row: usize) {
         for (column, bounds) in columns.iter().zip(&mut self.key) {
             let keys::KeyScalar::Text(text) = column.get(row) else { continue };
             match bounds {
@@ -138,7 +138,7 @@ impl FileBounds {
     }
 
     /// Whether rows of both may have the same time.
-    pub(crate) fn times_meet(&self, other: &Self) -> bool {
+    pub(crate) fn times_overlap(&self, other: &Self) -> bool {
         match (self.time, other.time) {
             (Some(a), Some(b)) => a.0 <= b.1 && b.0 <= a.1,
             _ => true,
@@ -146,7 +146,7 @@ impl FileBounds {
     }
 
     /// Whether a row may have one of these values in the first key column.
-    pub(crate) fn take_one_of(&self, ids: &BTreeSet<String>) -> bool {
+    pub(crate) fn may_contain_any(&self, ids: &BTreeSet<String>) -> bool {
         match self.key.first() {
             Some(Some((low, high))) if low <= high => ids.range(low.clone()..=high.clone()).next().is_some(),
             _ => !ids.is_empty(),
@@ -154,7 +154,7 @@ impl FileBounds {
     }
 
     /// Whether a row may have this value in the key column at that place.
-    pub(crate) fn take(&self, at: usize, value: &str) -> bool {
+    pub(crate) fn may_contain(&self, at: usize, value: &str) -> bool {
         match self.key.get(at) {
             Some(Some((low, high))) => (low.as_str()..=high.as_str()).contains(&value),
             _ => true,
@@ -162,7 +162,7 @@ impl FileBounds {
     }
 
     /// Whether rows of both may have the same key.
-    pub(crate) fn keys_meet(&self, other: &Self) -> bool {
+    pub(crate) fn keys_overlap(&self, other: &Self) -> bool {
         self.key.iter().zip(&other.key).all(|pair| match pair {
             (Some(a), Some(b)) => a.0 <= b.1 && b.0 <= a.1,
             _ => true,

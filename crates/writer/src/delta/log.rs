@@ -30,7 +30,7 @@ use crate::storage::paths;
 use crate::storage::readers::Readers;
 
 /// So many commits lie between two checkpoints.
-const CHECKPOINT: u64 = 100;
+const CHECKPOINT_COMMITS: u64 = 100;
 
 /// The log of one table. Loaded once, then kept in step with this process's commits.
 pub(crate) struct Log {
@@ -98,7 +98,7 @@ impl Log {
             Err(DeltaTableError::NotATable(_)) => return Ok(None),
             Err(source) => return Err(error(source)),
         };
-        let unwritable = schema::demands(self.table, snapshot.protocol())?;
+        let unwritable = schema::unwritable_reason(self.table, snapshot.protocol())?;
         let log = snapshot.try_log_data().map_err(&error)?;
         let files = log.iter().map(|file| {
             let path = paths::in_lake(self.table, &file.object_store_path());
@@ -151,7 +151,7 @@ impl Log {
     }
 
     /// Takes files out that are not there, and replaces the metadata. `false`: somebody else's commit came first.
-    pub(crate) async fn take_out(
+    pub(crate) async fn remove_missing(
         &self,
         from: &Snapshot,
         files: &[Arc<DataFile>],
@@ -199,7 +199,7 @@ impl Log {
     /// Whose the newest commit is.
     pub(crate) async fn newest(&self, state: &Snapshot) -> Result<NewestCommit, Error> {
         let entry = self.store.read_commit_entry(state.version).await.map_err(Error::log(self.table.name))?;
-        let newest = entry.as_deref().map_or(NewestCommit::Foreign, NewestCommit::of);
+        let newest = entry.as_deref().map_or(NewestCommit::Foreign, NewestCommit::from_entry);
         self.note_listed(newest == NewestCommit::Clean);
         Ok(newest)
     }
@@ -271,8 +271,8 @@ impl Log {
             self.reload().await?;
             return Ok(CommitOutcome::Conflict);
         }
-        let gone: HashSet<&Path> = remove.iter().map(|file| &file.path).collect();
-        let kept = from.files.iter().filter(|file| !gone.contains(&file.path)).cloned();
+        let removed: HashSet<&Path> = remove.iter().map(|file| &file.path).collect();
+        let kept = from.files.iter().filter(|file| !removed.contains(&file.path)).cloned();
         let files = kept.chain(add.iter().cloned().map(Arc::new)).collect();
         let metadata = from.metadata.clone();
         let state = Arc::new(Snapshot { table: self.table, version, metadata, files, unwritable: None });
@@ -284,7 +284,7 @@ impl Log {
 
     /// Writes a checkpoint when it is time for one.
     async fn checkpoint_after(&self, version: u64) {
-        if (version + 1).is_multiple_of(CHECKPOINT)
+        if (version + 1).is_multiple_of(CHECKPOINT_COMMITS)
             && let Err(error) = self.checkpoint().await
         {
             // The table is as good without it; the next one comes.
@@ -303,7 +303,7 @@ impl Log {
     }
 
     /// The files that a commit removed, with the time of that, in milliseconds.
-    pub(crate) async fn removed(&self) -> Result<Vec<(Path, i64)>, Error> {
+    pub(crate) async fn tombstones(&self) -> Result<Vec<(Path, i64)>, Error> {
         let error = Error::log(self.table.name);
         let mut table = DeltaTable::new(Arc::clone(&self.store));
         table.load().await.map_err(&error)?;
@@ -316,7 +316,7 @@ impl Log {
     }
 
     /// As [`Log::removed`], by the log's entries that are still there: a checkpoint forgets what was removed long before.
-    pub(crate) async fn removed_by_entries(&self) -> Result<Vec<(Path, i64)>, Error> {
+    pub(crate) async fn tombstones_by_entries(&self) -> Result<Vec<(Path, i64)>, Error> {
         let (store, mut removed) = (self.store.object_store(None), Vec::new());
         let error = |source: object_store::Error| Error::log(self.table.name)(source.into());
         let entries: Vec<_> = store.list(Some(self.store.log_path())).try_collect().await.map_err(error)?;

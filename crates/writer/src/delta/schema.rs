@@ -18,7 +18,7 @@ pub(crate) const VERSION: &str = "copilotLake.schemaVersion";
 pub(crate) const NOTE: &str = "copilotLake.note.";
 
 /// Of so many leading columns the log keeps statistics, unless a table's configuration says otherwise.
-const INDEXED: usize = 32;
+const INDEXED_COLUMNS: usize = 32;
 
 /// Reader 1, writer 2: what every engine reads, without features.
 pub(crate) fn protocol(table: &Table) -> Result<Protocol, Error> {
@@ -29,7 +29,7 @@ pub(crate) fn protocol(table: &Table) -> Result<Protocol, Error> {
 ///
 /// # Errors
 /// [`Error::UnknownFeatures`] when it must not be read either.
-pub(crate) fn demands(table: &'static Table, protocol: &Protocol) -> Result<Option<String>, Error> {
+pub(crate) fn unwritable_reason(table: &'static Table, protocol: &Protocol) -> Result<Option<String>, Error> {
     let said = serde_json::to_value(protocol).map_err(|e| corrupt(table, &e))?;
     let features = |key: &str| -> Vec<String> {
         let features = said[key].as_array().into_iter().flatten();
@@ -144,7 +144,7 @@ pub(crate) fn indexed(table: &'static Table, metadata: &Metadata) -> Result<Vec<
     }
     let columns = configuration.get("delta.dataSkippingNumIndexedCols").and_then(|text| text.parse::<i64>().ok());
     // -1: all.
-    let columns = columns.map_or(INDEXED, |columns| usize::try_from(columns).unwrap_or(usize::MAX));
+    let columns = columns.map_or(INDEXED_COLUMNS, |columns| usize::try_from(columns).unwrap_or(usize::MAX));
     let schema = delta_schema(table, metadata)?;
     let names = schema.fields().map(|field| field.name());
     Ok(names.filter(|name| *name != WEEK_START).take(columns).cloned().collect())
@@ -152,7 +152,7 @@ pub(crate) fn indexed(table: &'static Table, metadata: &Metadata) -> Result<Vec<
 
 /// The same of a table that is not made yet.
 pub(crate) fn first_indexed(table: &'static Table) -> Vec<String> {
-    table.layout().fields().iter().take(INDEXED).map(|field| field.name.clone()).collect()
+    table.layout().fields().iter().take(INDEXED_COLUMNS).map(|field| field.name.clone()).collect()
 }
 
 /// The version of the layout that a table has; tables of the first one did not always say it.
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn readers_and_writers_are_refused_for_what_concerns_them() {
-        let of = |protocol: Value| match demands(&PAYLOAD, &of_json(&PAYLOAD, protocol).unwrap()) {
+        let of = |protocol: Value| match unwritable_reason(&PAYLOAD, &of_json(&PAYLOAD, protocol).unwrap()) {
             Ok(None) => "read and write".to_owned(),
             Ok(Some(reason)) => reason,
             Err(error) => error.to_string(),

@@ -21,10 +21,10 @@ use crate::parquet::writer::{DataFileWriter, StagedDataFile};
 use crate::storage::paths;
 
 /// Rows are handed to the encoder in batches of about this many.
-const BATCH: usize = 8_192;
+const BATCH_ROWS: usize = 8_192;
 
 /// Files that are opened ahead of the merge.
-const AHEAD: usize = 8;
+const OPENED_AHEAD: usize = 8;
 
 /// Which files of a table become one: the newest ones, as far back as that pays.
 ///
@@ -109,13 +109,13 @@ fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Ve
 /// Which files become one, of files with so many rows, by ascending time: the newest ones for which that pays. Files that
 /// came late, with times of before, lie between others.
 fn neighbours(rows: &[u64], of: &Compaction) -> Range<usize> {
-    let mut ranges = (0..=rows.len()).rev().map(|end| end - newest(&rows[..end], of)..end);
+    let mut ranges = (0..=rows.len()).rev().map(|end| end - newest_files(&rows[..end], of)..end);
     ranges.find(|files| files.len() > 1).unwrap_or_default()
 }
 
 /// How many of the newest files become one, of files with so many rows, by ascending time; one or none: nothing is to be
 /// done.
-fn newest(rows: &[u64], of: &Compaction) -> usize {
+fn newest_files(rows: &[u64], of: &Compaction) -> usize {
     let (mut total, mut files) = (0, 0);
     for rows in rows.iter().rev().take(of.max_files) {
         if files > 0 && (*rows > total.max(of.few_rows) || total + rows > of.max_rows) {
@@ -138,15 +138,15 @@ async fn merge(
     files.sort_by_key(|file| low(file));
     let schema = table.layout().schema();
     let rows = old.iter().filter_map(|file| file.rows).sum::<u64>();
-    let charge = lake.memory.charge(&Arc::new(AtomicUsize::new(0)));
+    let reservation = lake.memory.reserve(&Arc::new(AtomicUsize::new(0)));
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let mut out = DataFileWriter::create(lake, table, old[0].week, Arc::clone(schema), rows, charge).await?;
+    let mut out = DataFileWriter::create(lake, table, old[0].week, Arc::clone(schema), rows, reservation).await?;
     let mut merge = SortedMerge { table, waiting: files.iter().map(|file| low(file)).collect(), open: Vec::new() };
     let opened = stream::iter(files).map(|file| {
         let (store, schema) = (Arc::clone(&lake.store), Arc::clone(schema));
         async move { rows_of(&store, &file, &schema, true).await }
     });
-    let mut opened = std::pin::pin!(opened.buffered(AHEAD));
+    let mut opened = std::pin::pin!(opened.buffered(OPENED_AHEAD));
     let (mut last, mut kept, mut held): (Option<OwnedKey>, Vec<RecordBatch>, usize) = (None, Vec::new(), 0);
     loop {
         while merge.needs_next() {
@@ -163,7 +163,7 @@ async fn merge(
         let batch = batch.slice(usize::from(again), batch.num_rows() - usize::from(again));
         held += batch.num_rows();
         kept.push(batch);
-        if held >= BATCH {
+        if held >= BATCH_ROWS {
             out = out.write(std::iter::once(concat_batches(schema, &std::mem::take(&mut kept)))).await?;
             held = 0;
         }
@@ -228,7 +228,7 @@ impl SortedMerge {
         if cursor.at < cursor.batch.num_rows() || cursor.fill(self.table).await? {
             self.insert(cursor);
         }
-        let sort = KeyColumn::of(&batch, self.table.layout().sort()).map_err(Error::rows(self.table.name))?;
+        let sort = KeyColumn::from_batch(&batch, self.table.layout().sort()).map_err(Error::rows(self.table.name))?;
         Ok(Some((batch, sort)))
     }
 }
@@ -238,7 +238,7 @@ impl MergeCursor {
     async fn fill(&mut self, table: &'static Table) -> Result<bool, Error> {
         while let Some(batch) = self.batches.try_next().await? {
             if batch.num_rows() > 0 {
-                self.sort = KeyColumn::of(&batch, table.layout().sort()).map_err(Error::rows(table.name))?;
+                self.sort = KeyColumn::from_batch(&batch, table.layout().sort()).map_err(Error::rows(table.name))?;
                 (self.batch, self.at) = (batch, 0);
                 return Ok(true);
             }
@@ -259,25 +259,25 @@ mod tests {
 
     #[test]
     fn few_rows_always_join_the_newest_file() {
-        assert_eq!(newest(&[], &RULE), 0);
-        assert_eq!(newest(&[5], &RULE), 1);
-        assert_eq!(newest(&[90, 5], &RULE), 2);
-        assert_eq!(newest(&[3, 3, 3, 3], &RULE), 4);
-        assert_eq!(newest(&[101, 5], &RULE), 1, "it would be written again for five rows");
+        assert_eq!(newest_files(&[], &RULE), 0);
+        assert_eq!(newest_files(&[5], &RULE), 1);
+        assert_eq!(newest_files(&[90, 5], &RULE), 2);
+        assert_eq!(newest_files(&[3, 3, 3, 3], &RULE), 4);
+        assert_eq!(newest_files(&[101, 5], &RULE), 1, "it would be written again for five rows");
     }
 
     #[test]
     fn a_file_is_taken_in_when_the_newer_ones_have_as_many_rows() {
-        assert_eq!(newest(&[400, 150, 90, 200], &RULE), 4, "90, then 150 of 290, then 400 of 440");
-        assert_eq!(newest(&[441, 150, 90, 200], &RULE), 3);
+        assert_eq!(newest_files(&[400, 150, 90, 200], &RULE), 4, "90, then 150 of 290, then 400 of 440");
+        assert_eq!(newest_files(&[441, 150, 90, 200], &RULE), 3);
     }
 
     #[test]
     fn no_file_grows_beyond_its_bound_and_not_too_many_are_read() {
-        assert_eq!(newest(&[6_000, 6_000], &RULE), 1);
-        assert_eq!(newest(&[50, 9_980], &RULE), 1);
-        assert_eq!(newest(&[20, 9_980], &RULE), 2);
-        assert_eq!(newest(&[1; 500], &RULE), 50);
+        assert_eq!(newest_files(&[6_000, 6_000], &RULE), 1);
+        assert_eq!(newest_files(&[50, 9_980], &RULE), 1);
+        assert_eq!(newest_files(&[20, 9_980], &RULE), 2);
+        assert_eq!(newest_files(&[1; 500], &RULE), 50);
     }
 
     #[test]

@@ -31,7 +31,7 @@ pub enum Extent {
 
 impl Lost {
     /// What is lost with these files.
-    pub(crate) fn of(table: &'static Table, files: &[impl AsRef<DataFile>], found: (&str, Instant)) -> Self {
+    pub(crate) fn from_files(table: &'static Table, files: &[impl AsRef<DataFile>], found: (&str, Instant)) -> Self {
         let mut weeks = BTreeMap::new();
         for file in files {
             match of_file(table, file.as_ref()) {
@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn found(table: &'static Table, files: &[Arc<DataFile>]) -> String {
-        let lost = Lost::of(table, files, ("r", Instant::parse("2025-11-05T12:00:00Z").unwrap()));
+        let lost = Lost::from_files(table, files, ("r", Instant::parse("2025-11-05T12:00:00Z").unwrap()));
         assert_eq!(Lost::parse(&lost.text()), lost);
         lost.text()
     }

@@ -37,7 +37,7 @@ pub(crate) async fn migrate(lake: &Inner, log: &Log, from: u32) -> Result<(), Er
     }
     if from < 2 {
         // Until version 1 a first pass did not find a row that had moved to another time.
-        dedupe::remove_doubles(lake, log).await?;
+        dedupe::remove_duplicates(lake, log).await?;
     }
     Ok(())
 }
@@ -91,6 +91,6 @@ async fn restated(lake: &Inner, file: Arc<DataFile>, indexed: &[String]) -> Resu
     if !reader.is_ours() {
         return Ok(Err(file.path.clone()));
     }
-    let stats = statistics::stats(indexed, reader.schema(), reader.footer());
+    let stats = statistics::to_json(indexed, reader.schema(), reader.footer());
     Ok(Ok(DataFile { stats: Some(stats), ..DataFile::clone(&file) }))
 }

@@ -22,10 +22,10 @@ const STAGED_ENTRY_MILLIS: i64 = 60_000;
 /// What becomes of a file in a table's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FileFate {
-    Stays,
+    Keep,
     /// It goes when readers of older versions have had their time.
-    Waits,
-    Goes,
+    Wait,
+    Delete,
 }
 
 /// What is known of a file in a table's folder that is none of the log's.
@@ -33,7 +33,7 @@ enum FileFate {
 struct FileFacts<'f> {
     name: &'f str,
     /// Whether it is part of the newest version.
-    is_named: bool,
+    is_current: bool,
     /// When a commit removed it, in milliseconds.
     removed_at: Option<i64>,
 }
@@ -42,19 +42,19 @@ struct FileFacts<'f> {
 fn fate(file: FileFacts<'_>, kept_since: Option<i64>) -> FileFate {
     let is_kept = |at: i64| kept_since.is_some_and(|since| at >= since);
     match file.removed_at {
-        _ if file.is_named => FileFate::Stays,
-        Some(at) if is_kept(at) => FileFate::Waits,
+        _ if file.is_current => FileFate::Keep,
+        Some(at) if is_kept(at) => FileFate::Wait,
         // Whoever wrote it.
-        Some(_) => FileFate::Goes,
+        Some(_) => FileFate::Delete,
         // No other process of ours writes now.
-        None if paths::is_own_data_file(file.name) => FileFate::Goes,
+        None if paths::is_own_data_file(file.name) => FileFate::Delete,
         // Another tool may be about to commit it.
-        None => FileFate::Stays,
+        None => FileFate::Keep,
     }
 }
 
 /// Whether a log entry without its final name goes: no writer is about to give it that.
-fn is_dead_entry(name: &str, newest: u64, is_ours: bool, age_millis: i64) -> bool {
+fn is_abandoned_entry(name: &str, newest: u64, is_ours: bool, age_millis: i64) -> bool {
     // A checkpoint of that version may still be written.
     let version = name.split_once(".json#").and_then(|(version, _)| version.parse::<u64>().ok());
     let is_taken = version.is_some_and(|version| version <= newest);
@@ -76,25 +76,25 @@ pub(crate) async fn remove(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>>
     if !folder.missing.is_empty() {
         return Ok(folder.missing);
     }
-    if !folder.misjudged.is_empty() {
+    if !folder.wrong_size.is_empty() {
         // When somebody else's commit comes first, the next run does it.
-        log.restate(&folder.state, &folder.misjudged).await?;
+        log.restate(&folder.state, &folder.wrong_size).await?;
     }
     let (kept_since, removed) = (kept_since(lake), folder.removed(lake, log).await?);
     let mut waits = false;
     for file in &folder.listed {
-        let goes = if file.is_log {
+        let deletes = if file.is_log {
             paths::is_staged(&file.name) && {
                 let age = now_millis() - file.modified;
-                is_dead_entry(&file.name, folder.state.version, is_own_entry(lake, file), age)
+                is_abandoned_entry(&file.name, folder.state.version, is_own_entry(lake, file), age)
             }
         } else {
-            let (is_named, removed_at) = (folder.named.contains(&file.path), removed.get(&file.path).copied());
-            let fate = fate(FileFacts { name: &file.name, is_named, removed_at }, kept_since);
-            waits |= fate == FileFate::Waits;
-            fate == FileFate::Goes
+            let (is_current, removed_at) = (folder.named.contains(&file.path), removed.get(&file.path).copied());
+            let fate = fate(FileFacts { name: &file.name, is_current, removed_at }, kept_since);
+            waits |= fate == FileFate::Wait;
+            fate == FileFate::Delete
         };
-        if goes {
+        if deletes {
             delete(lake, &file.path).await?;
             tracing::info!(path = file.path, "deleted a file that is no part of the table");
         }
@@ -117,7 +117,7 @@ struct TableFolder {
     named: HashSet<String>,
     missing: Vec<Arc<DataFile>>,
     /// Files of another size than the log says, which are whole.
-    misjudged: Vec<DataFile>,
+    wrong_size: Vec<DataFile>,
 }
 
 impl TableFolder {
@@ -135,14 +135,14 @@ impl TableFolder {
             listed = list(lake, log.table).await?;
         }
         let sizes: HashMap<&str, u64> = listed.iter().map(|file| (file.path.as_str(), file.size)).collect();
-        let (mut missing, mut misjudged) = (Vec::new(), Vec::new());
+        let (mut missing, mut wrong_size) = (Vec::new(), Vec::new());
         for file in &state.files {
             match sizes.get(file.path.as_ref()) {
                 Some(size) if *size == file.size => {}
                 Some(size) => {
                     let found = DataFile { size: *size, ..DataFile::clone(file) };
                     match FileReader::open(&lake.store, &found).await {
-                        Ok(_) => misjudged.push(found),
+                        Ok(_) => wrong_size.push(found),
                         Err(_) => missing.push(Arc::clone(file)),
                     }
                 }
@@ -152,11 +152,12 @@ impl TableFolder {
         if !missing.is_empty() {
             // Whoever only looks holds no lock: what a commit has just removed is not missing.
             let now = log.reload().await?;
-            let is_named = |file: &Arc<DataFile>| now.iter().flat_map(|now| &now.files).any(|of| of.path == file.path);
-            missing.retain(is_named);
+            let is_current =
+                |file: &Arc<DataFile>| now.iter().flat_map(|now| &now.files).any(|of| of.path == file.path);
+            missing.retain(is_current);
         }
         let named = state.files.iter().map(|file| file.path.to_string()).collect();
-        Ok(Some(Self { state, listed, named, missing, misjudged }))
+        Ok(Some(Self { state, listed, named, missing, wrong_size }))
     }
 
     /// When files that are no part of the newest version were removed, as far as that matters.
@@ -169,14 +170,14 @@ impl TableFolder {
         if unknown.is_empty() {
             return Ok(removed);
         }
-        for (path, at) in log.removed().await? {
+        for (path, at) in log.tombstones().await? {
             if unknown.remove(path.as_ref()) {
                 removed.insert(path.to_string(), at);
             }
         }
         if !unknown.is_empty() {
             // A checkpoint forgets what was removed a week before.
-            for (path, at) in log.removed_by_entries().await? {
+            for (path, at) in log.tombstones_by_entries().await? {
                 if unknown.contains(path.as_ref()) {
                     removed.insert(path.to_string(), at);
                 }
@@ -213,26 +214,26 @@ mod tests {
         let (now, day_ago) = (Some(100), Some(0));
         let cases = [
             // name, part of the newest version, removed at, kept since: what becomes of it
-            (own, true, None, None, FileFate::Stays),
-            (foreign, true, None, None, FileFate::Stays),
-            (foreign, true, day_ago, None, FileFate::Stays),
-            (own, false, None, None, FileFate::Goes),
-            (own, false, None, Some(50), FileFate::Goes),
-            (staged, false, None, None, FileFate::Goes),
-            (own, false, now, None, FileFate::Goes),
-            (own, false, now, Some(50), FileFate::Waits),
-            (own, false, day_ago, Some(50), FileFate::Goes),
-            (foreign, false, now, None, FileFate::Goes),
-            (foreign, false, now, Some(50), FileFate::Waits),
-            (foreign, false, day_ago, Some(50), FileFate::Goes),
-            (foreign, false, None, None, FileFate::Stays),
-            (foreign, false, None, Some(50), FileFate::Stays),
-            (foreign_staged, false, None, None, FileFate::Stays),
-            ("mine.csv", false, None, None, FileFate::Stays),
+            (own, true, None, None, FileFate::Keep),
+            (foreign, true, None, None, FileFate::Keep),
+            (foreign, true, day_ago, None, FileFate::Keep),
+            (own, false, None, None, FileFate::Delete),
+            (own, false, None, Some(50), FileFate::Delete),
+            (staged, false, None, None, FileFate::Delete),
+            (own, false, now, None, FileFate::Delete),
+            (own, false, now, Some(50), FileFate::Wait),
+            (own, false, day_ago, Some(50), FileFate::Delete),
+            (foreign, false, now, None, FileFate::Delete),
+            (foreign, false, now, Some(50), FileFate::Wait),
+            (foreign, false, day_ago, Some(50), FileFate::Delete),
+            (foreign, false, None, None, FileFate::Keep),
+            (foreign, false, None, Some(50), FileFate::Keep),
+            (foreign_staged, false, None, None, FileFate::Keep),
+            ("mine.csv", false, None, None, FileFate::Keep),
         ];
-        for (name, is_named, removed_at, kept_since, expected) in cases {
-            let found = fate(FileFacts { name, is_named, removed_at }, kept_since);
-            assert_eq!(found, expected, "{name} {is_named} {removed_at:?} {kept_since:?}");
+        for (name, is_current, removed_at, kept_since, expected) in cases {
+            let found = fate(FileFacts { name, is_current, removed_at }, kept_since);
+            assert_eq!(found, expected, "{name} {is_current} {removed_at:?} {kept_since:?}");
         }
     }
 
@@ -248,7 +249,7 @@ mod tests {
             ("_last_checkpoint#2", false, 0, false),
         ];
         for (name, is_ours, age, expected) in cases {
-            assert_eq!(is_dead_entry(name, 7, is_ours, age), expected, "{name} {is_ours} {age}");
+            assert_eq!(is_abandoned_entry(name, 7, is_ours, age), expected, "{name} {is_ours} {age}");
         }
     }
 }

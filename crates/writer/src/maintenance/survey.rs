@@ -125,7 +125,7 @@ impl Lake {
         let Some(state) = log.state().await? else { return Ok(()) };
         migrate::migrate(&self.inner, &log, schema::version(&state.metadata)).await?;
         if newest == NewestCommit::Foreign {
-            dedupe::remove_doubles(&self.inner, &log).await?;
+            dedupe::remove_duplicates(&self.inner, &log).await?;
         }
         let Some(state) = log.state().await? else { return Ok(()) };
         adapt(&log, state, instance).await
@@ -192,7 +192,7 @@ impl Lake {
         let missing = orphan_files::missing(&self.inner, &log).await?;
         let is_missing = !missing.is_empty();
         if is_missing {
-            self.note_lost(&log, Lost::of(table, &missing, found), &missing).await?;
+            self.note_lost(&log, Lost::from_files(table, &missing, found), &missing).await?;
         }
         Ok(is_missing)
     }
@@ -214,7 +214,7 @@ impl Lake {
             let changed = schema::changed(log.table, &state.metadata, &configuration)?;
             let metadata = changed.unwrap_or_else(|| state.metadata.clone());
             let files = state.files.iter().filter(|file| files.iter().any(|gone| gone.path == file.path));
-            if log.take_out(&state, &files.cloned().collect::<Vec<_>>(), metadata).await? {
+            if log.remove_missing(&state, &files.cloned().collect::<Vec<_>>(), metadata).await? {
                 return Ok(());
             }
         }

@@ -23,10 +23,10 @@ use crate::merge::transaction::{Committed, Transaction};
 use crate::parquet::writer::{DataFileWriter, StagedDataFile};
 
 /// Weeks whose rows are encoded at a time when changes are committed.
-const WEEKS: usize = 4;
+const CONCURRENT_WEEKS: usize = 4;
 
 /// Rows of a row group to which more rows may come.
-const GROWING: std::ops::RangeInclusive<usize> = 1 << 17..=1 << 18;
+const ROW_GROUP_ROWS: std::ops::RangeInclusive<usize> = 1 << 17..=1 << 18;
 
 /// Rows of a table that become part of it together, or not at all.
 ///
@@ -36,10 +36,10 @@ const GROWING: std::ops::RangeInclusive<usize> = 1 << 17..=1 << 18;
 pub struct Changes {
     lake: Arc<Inner>,
     table: &'static Table,
-    find: MergeMode,
-    holder: Arc<MemoryConsumer>,
+    mode: MergeMode,
+    consumer: Arc<MemoryConsumer>,
     /// Keys of rows that are to go.
-    gone: DeleteKeys,
+    delete_keys: DeleteKeys,
     /// What new rows keep of those that they replace; nothing without it.
     carry: Option<Carry>,
 }
@@ -47,7 +47,7 @@ pub struct Changes {
 /// Changes whose rows are in order, ready to be committed.
 pub struct SortedChanges {
     lake: Arc<Inner>,
-    commit: Transaction,
+    transaction: Transaction,
 }
 
 /// What changes hold in memory. Others that need memory make it write.
@@ -64,27 +64,27 @@ struct WeekBuffers {
     /// Why rows that were taken are lost, when writing failed.
     failure: Option<Error>,
     /// Rows are lost: nothing more is taken or committed.
-    lost: bool,
+    is_lost: bool,
 }
 
 /// The rows of one week.
 struct WeekBuffer {
     batches: Vec<RecordBatch>,
-    charge: MemoryReservation,
+    reservation: MemoryReservation,
     /// Whether rows came since the last ones were encoded: rows that were held back then stay, or the next ones of the
     /// same time would need a new file.
-    fresh: bool,
+    has_new_rows: bool,
     file: Option<DataFileWriter>,
     /// Files that are finished, in the order of their rows.
     staged: Vec<StagedDataFile>,
 }
 
 impl Changes {
-    pub(crate) fn new(lake: Arc<Inner>, table: &'static Table, find: MergeMode) -> Self {
-        let holder =
+    pub(crate) fn new(lake: Arc<Inner>, table: &'static Table, mode: MergeMode) -> Self {
+        let consumer =
             Arc::new(MemoryConsumer { lake: Arc::clone(&lake), held: Arc::default(), table, weeks: Arc::default() });
-        lake.memory.register(&holder);
-        Self { lake, table, find, holder, gone: DeleteKeys::new(table), carry: None }
+        lake.memory.register(&consumer);
+        Self { lake, table, mode, consumer, delete_keys: DeleteKeys::new(table), carry: None }
     }
 
     /// Takes rows of one week (`None` in tables that are not partitioned), with exactly the table's schema.
@@ -98,28 +98,28 @@ impl Changes {
         if batch.num_rows() == 0 {
             return Ok(());
         }
-        let batch = compact(batch).map_err(Error::rows(self.table.name))?;
+        let batch = shrink(batch).map_err(Error::rows(self.table.name))?;
         {
-            let mut weeks = self.holder.weeks.lock().await;
+            let mut weeks = self.consumer.weeks.lock().await;
             weeks.check(self.table.name)?;
-            let holder = &self.holder;
+            let consumer = &self.consumer;
             let rows = weeks.weeks.entry(week).or_insert_with(|| WeekBuffer {
                 batches: vec![],
-                charge: holder.lake.memory.charge(&holder.held),
-                fresh: true,
+                reservation: consumer.lake.memory.reserve(&consumer.held),
+                has_new_rows: true,
                 file: None,
                 staged: vec![],
             });
-            rows.charge.set(rows.charge.bytes() + batch.get_array_memory_size());
+            rows.reservation.resize(rows.reservation.bytes() + batch.get_array_memory_size());
             rows.batches.push(batch);
-            rows.fresh = true;
+            rows.has_new_rows = true;
         }
         while self.lake.memory.is_over() {
-            if !relieve(&self.lake.memory).await {
+            if !spill(&self.lake.memory).await {
                 break;
             }
         }
-        self.holder.weeks.lock().await.check(self.table.name)
+        self.consumer.weeks.lock().await.check(self.table.name)
     }
 
     /// From now on rows that replace others are made of both by that.
@@ -133,7 +133,7 @@ impl Changes {
     /// # Errors
     /// [`Error::Rows`] when a key column is missing before one that is given, or all are.
     pub fn remove(&mut self, keys: &RecordBatch) -> Result<(), Error> {
-        self.gone.add(keys, false).map_err(Error::rows(self.table.name))
+        self.delete_keys.add(keys, false).map_err(Error::rows(self.table.name))
     }
 
     /// As [`Changes::remove`], for rows whose times are known: the batch also has the column that files are sorted by, and
@@ -142,7 +142,7 @@ impl Changes {
     /// # Errors
     /// As [`Changes::remove`].
     pub fn remove_within(&mut self, keys: &RecordBatch) -> Result<(), Error> {
-        self.gone.add(keys, true).map_err(Error::rows(self.table.name))
+        self.delete_keys.add(keys, true).map_err(Error::rows(self.table.name))
     }
 
     fn check(&self, week: Option<Week>, batch: &RecordBatch) -> Result<(), ArrowError> {
@@ -176,50 +176,51 @@ impl Changes {
     pub async fn sort(self) -> Result<SortedChanges, Error> {
         let log = self.lake.log(self.table);
         let files = log.state().await?.map(|state| state.files.clone()).unwrap_or_default();
-        let find = if self.find == MergeMode::Append && !self.gone.is_empty() { MergeMode::Upsert } else { self.find };
-        let sources = self.all_sources(find, &files).await?;
-        let Self { lake, gone, carry, .. } = self;
-        Ok(SortedChanges { lake, commit: Transaction { log, find, sources, gone, carry, seen: vec![] } })
+        let mode =
+            if self.mode == MergeMode::Append && !self.delete_keys.is_empty() { MergeMode::Upsert } else { self.mode };
+        let inputs = self.all_inputs(mode, &files).await?;
+        let Self { lake, delete_keys, carry, .. } = self;
+        Ok(SortedChanges { lake, transaction: Transaction { log, mode, inputs, delete_keys, carry, visible: vec![] } })
     }
 
     /// The rows in order, whatever the table has.
-    pub(crate) async fn into_sources(self) -> Result<Vec<PendingRows>, Error> {
-        self.all_sources(MergeMode::Append, &[]).await
+    pub(crate) async fn into_inputs(self) -> Result<Vec<PendingRows>, Error> {
+        self.all_inputs(MergeMode::Append, &[]).await
     }
 
-    async fn all_sources(&self, find: MergeMode, files: &[Arc<DataFile>]) -> Result<Vec<PendingRows>, Error> {
-        let mut weeks = std::mem::take(&mut *self.holder.weeks.lock().await);
+    async fn all_inputs(&self, mode: MergeMode, files: &[Arc<DataFile>]) -> Result<Vec<PendingRows>, Error> {
+        let mut weeks = std::mem::take(&mut *self.consumer.weeks.lock().await);
         weeks.check(self.table.name)?;
         // What meets no file of the table is encoded at once, side by side; the rest waits in memory, because most of it
         // will turn out to be known.
-        let sources = stream::iter(weeks.weeks).map(|(week, rows)| self.sources(week, rows, find, files));
-        let sources: Vec<Vec<PendingRows>> = sources.buffered(WEEKS).try_collect().await?;
-        Ok(sources.into_iter().flatten().collect())
+        let inputs = stream::iter(weeks.weeks).map(|(week, rows)| self.inputs(week, rows, mode, files));
+        let inputs: Vec<Vec<PendingRows>> = inputs.buffered(CONCURRENT_WEEKS).try_collect().await?;
+        Ok(inputs.into_iter().flatten().collect())
     }
 
     /// The rows of a week, sorted.
-    async fn sources(
+    async fn inputs(
         &self,
         week: Option<Week>,
         mut rows: WeekBuffer,
-        find: MergeMode,
+        mode: MergeMode,
         files: &[Arc<DataFile>],
     ) -> Result<Vec<PendingRows>, Error> {
         let run = sorted(self.table, std::mem::take(&mut rows.batches)).await?;
-        let charge = || self.lake.memory.charge(&self.holder.held);
+        let reservation = || self.lake.memory.reserve(&self.consumer.held);
         let mut keys = None;
         if rows.file.is_none() && rows.staged.is_empty() {
             let bounds = FileBounds { time: run.times(), key: vec![] };
-            if find != MergeMode::Append
-                && files.iter().any(|file| week == file.week && bounds.times_meet(&file.bounds))
+            if mode != MergeMode::Append
+                && files.iter().any(|file| week == file.week && bounds.times_overlap(&file.bounds))
             {
-                let charge = std::mem::replace(&mut rows.charge, charge());
-                return Ok(vec![PendingRows::InMemory { week, run, charge }]);
+                let reservation = std::mem::replace(&mut rows.reservation, reservation());
+                return Ok(vec![PendingRows::InMemory { week, run, reservation }]);
             }
             // The rows go to one file, and their keys stay at hand.
-            keys = Some(FileKeys::of(self.table, &run, charge()).map_err(Error::rows(self.table.name))?);
+            keys = Some(FileKeys::new(self.table, &run, reservation()).map_err(Error::rows(self.table.name))?);
         }
-        rows.append(&self.holder, week, run, true).await?;
+        rows.append(&self.consumer, week, run, true).await?;
         if let Some(file) = rows.file.take() {
             rows.staged.push(file.finish().await?);
         }
@@ -236,7 +237,7 @@ impl SortedChanges {
     /// # Errors
     /// Reading the log or a file.
     pub async fn existing(&mut self) -> Result<Vec<RecordBatch>, Error> {
-        self.commit.existing(&self.lake).await
+        self.transaction.existing(&self.lake).await
     }
 
     /// As [`Changes::commit`].
@@ -244,7 +245,7 @@ impl SortedChanges {
     /// # Errors
     /// As there.
     pub async fn commit(self, run_id: &str) -> Result<Committed, Error> {
-        self.commit.run(&self.lake, run_id).await
+        self.transaction.commit(&self.lake, run_id).await
     }
 }
 
@@ -252,7 +253,7 @@ impl WeekBuffers {
     fn check(&mut self, table: &'static str) -> Result<(), Error> {
         match self.failure.take() {
             Some(failure) => Err(failure),
-            None if self.lost => {
+            None if self.is_lost => {
                 Err(Error::Interrupted { table, reason: "rows before could not be written".to_owned() })
             }
             None => Ok(()),
@@ -261,7 +262,7 @@ impl WeekBuffers {
 
     /// Gives memory back: the largest week's rows are encoded, or the largest open row group is closed.
     /// `false`: there is nothing to give.
-    async fn relieve(&mut self, holder: &MemoryConsumer) -> Result<bool, Error> {
+    async fn spill(&mut self, consumer: &MemoryConsumer) -> Result<bool, Error> {
         let waiting = self.weeks.values().map(WeekBuffer::waiting).max().unwrap_or_default();
         let open = self.weeks.values().map(WeekBuffer::open).max().unwrap_or_default();
         if waiting == 0 && open == 0 {
@@ -270,7 +271,7 @@ impl WeekBuffers {
         // Rows shrink about eightfold when encoded, so that row groups may grow large before they have to be closed.
         if waiting >= open / 8 {
             if let Some((&week, rows)) = self.weeks.iter_mut().max_by_key(|(_, rows)| rows.waiting()) {
-                rows.flush(holder, week).await?;
+                rows.flush(consumer, week).await?;
             }
         } else if let Some(rows) = self.weeks.values_mut().max_by_key(|rows| rows.open())
             && let Some(file) = rows.file.take()
@@ -284,7 +285,7 @@ impl WeekBuffers {
 impl WeekBuffer {
     /// Bytes of rows that may be encoded.
     fn waiting(&self) -> usize {
-        if self.fresh { self.charge.bytes() } else { 0 }
+        if self.has_new_rows { self.reservation.bytes() } else { 0 }
     }
 
     /// Bytes of the open row group.
@@ -293,20 +294,20 @@ impl WeekBuffer {
     }
 
     /// Encodes the rows, but for those of the last instant: more of the same time may follow.
-    async fn flush(&mut self, holder: &MemoryConsumer, week: Option<Week>) -> Result<(), Error> {
-        let mut run = sorted(holder.table, std::mem::take(&mut self.batches)).await?;
-        let rest = run.split_last_time().map_err(Error::rows(holder.table.name))?;
-        self.append(holder, week, run, false).await?;
-        self.charge.set(rest.as_ref().map_or(0, RecordBatch::get_array_memory_size));
+    async fn flush(&mut self, consumer: &MemoryConsumer, week: Option<Week>) -> Result<(), Error> {
+        let mut run = sorted(consumer.table, std::mem::take(&mut self.batches)).await?;
+        let rest = run.split_last_time().map_err(Error::rows(consumer.table.name))?;
+        self.append(consumer, week, run, false).await?;
+        self.reservation.resize(rest.as_ref().map_or(0, RecordBatch::get_array_memory_size));
         self.batches.extend(rest);
-        self.fresh = false;
+        self.has_new_rows = false;
         Ok(())
     }
 
     /// Writes sorted rows to the week's file, or to a new one where they do not come after what is written.
     async fn append(
         &mut self,
-        holder: &MemoryConsumer,
+        consumer: &MemoryConsumer,
         week: Option<Week>,
         run: SortedRun,
         last: bool,
@@ -321,10 +322,14 @@ impl WeekBuffer {
                     self.staged.push(before.finish().await?);
                 }
                 // More rows will follow those that are written to make room.
-                let rows = if last { run.len() } else { (run.len() * 8).clamp(*GROWING.start(), *GROWING.end()) };
-                let charge = holder.lake.memory.charge(&holder.held);
-                let schema = Arc::clone(holder.table.layout().schema());
-                DataFileWriter::create(&holder.lake, holder.table, week, schema, rows, charge).await?
+                let rows = if last {
+                    run.len()
+                } else {
+                    (run.len() * 8).clamp(*ROW_GROUP_ROWS.start(), *ROW_GROUP_ROWS.end())
+                };
+                let reservation = consumer.lake.memory.reserve(&consumer.held);
+                let schema = Arc::clone(consumer.table.layout().schema());
+                DataFileWriter::create(&consumer.lake, consumer.table, week, schema, rows, reservation).await?
             }
         };
         let mut file = file.write(run.into_batches()).await?;
@@ -335,13 +340,13 @@ impl WeekBuffer {
 }
 
 /// Makes whoever holds the most give memory back. `false`: all are at it already, or nobody holds any.
-async fn relieve(memory: &MemoryPool<MemoryConsumer>) -> bool {
-    let mut holders = memory.holders();
-    holders.sort_by_key(|holder| std::cmp::Reverse(holder.held.load(Ordering::Relaxed)));
-    for holder in holders {
-        let Ok(weeks) = Arc::clone(&holder.weeks).try_lock_owned() else { continue };
+async fn spill(memory: &MemoryPool<MemoryConsumer>) -> bool {
+    let mut consumers = memory.consumers();
+    consumers.sort_by_key(|consumer| std::cmp::Reverse(consumer.held.load(Ordering::Relaxed)));
+    for consumer in consumers {
+        let Ok(weeks) = Arc::clone(&consumer.weeks).try_lock_owned() else { continue };
         // In a task of its own: when these changes are given up halfway, those that help out must not lose rows.
-        match tokio::spawn(relieve_one(holder, weeks)).await {
+        match tokio::spawn(spill_one(consumer, weeks)).await {
             Ok(true) => return true,
             Ok(false) => {}
             Err(error) => {
@@ -355,16 +360,16 @@ async fn relieve(memory: &MemoryPool<MemoryConsumer>) -> bool {
     false
 }
 
-async fn relieve_one(holder: Arc<MemoryConsumer>, mut weeks: OwnedMutexGuard<WeekBuffers>) -> bool {
-    if weeks.lost {
+async fn spill_one(consumer: Arc<MemoryConsumer>, mut weeks: OwnedMutexGuard<WeekBuffers>) -> bool {
+    if weeks.is_lost {
         return false;
     }
-    match weeks.relieve(&holder).await {
+    match weeks.spill(&consumer).await {
         Ok(gave) => gave,
         Err(failure) => {
             // The memory goes with the rows; whoever pushed them hears of it.
             weeks.weeks.clear();
-            (weeks.failure, weeks.lost) = (Some(failure), true);
+            (weeks.failure, weeks.is_lost) = (Some(failure), true);
             true
         }
     }
@@ -382,7 +387,7 @@ async fn sorted(table: &'static Table, batches: Vec<RecordBatch>) -> Result<Sort
 }
 
 /// The batch without room for more rows; copied when it is a small part of larger arrays, which would stay in memory.
-fn compact(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
+fn shrink(batch: RecordBatch) -> Result<RecordBatch, ArrowError> {
     let (schema, mut columns, rows) = batch.into_parts();
     columns.iter_mut().for_each(ArrayRef::shrink_to_fit);
     let batch =

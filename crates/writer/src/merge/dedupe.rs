@@ -17,7 +17,7 @@ use crate::merge::table_keys::for_each_key;
 use crate::merge::version::Version;
 
 /// What such a commit says instead of a run.
-const RUN: &str = "double keys";
+const RUN_ID: &str = "double keys";
 
 /// Attempts before giving up on a table to which another tool keeps committing.
 const ATTEMPTS: usize = 3;
@@ -37,7 +37,7 @@ struct RowCopy {
 /// Removes all rows of a key but the newest. Says how many were removed.
 ///
 /// All keys are read once; where some may be double, once more: of large tables a part of the keys at a time.
-pub(crate) async fn remove_doubles(lake: &Inner, log: &Log) -> Result<u64, Error> {
+pub(crate) async fn remove_duplicates(lake: &Inner, log: &Log) -> Result<u64, Error> {
     let mut keys = log.writing.lock().await;
     for _ in 0..ATTEMPTS {
         let Some(state) = log.state().await? else { return Ok(0) };
@@ -53,7 +53,7 @@ pub(crate) async fn remove_doubles(lake: &Inner, log: &Log) -> Result<u64, Error
             staged.complete().await?;
         }
         let add: Vec<_> = rewritten.iter().flatten().map(|staged| staged.file.clone()).collect();
-        match log.commit(&mut keys, &state, &add, &files, RUN).await {
+        match log.commit(&mut keys, &state, &add, &files, RUN_ID).await {
             Ok(CommitOutcome::Committed(_)) => {
                 if lake.removed_files.is_zero() {
                     log.readers.delete(files.iter().map(|file| file.path.clone()).collect()).await;

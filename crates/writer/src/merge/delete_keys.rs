@@ -16,7 +16,7 @@ pub(crate) struct DeleteKeys {
     table: &'static Table,
     /// By the number of leading key columns that are given, and whether times are.
     keys: BTreeMap<(usize, bool), KeySet>,
-    sought: KeyProbe,
+    probe: KeyProbe,
 }
 
 #[derive(Default)]
@@ -27,7 +27,7 @@ struct KeySet {
 
 impl DeleteKeys {
     pub(crate) fn new(table: &'static Table) -> Self {
-        Self { table, keys: BTreeMap::new(), sought: KeyProbe::new(table) }
+        Self { table, keys: BTreeMap::new(), probe: KeyProbe::new(table) }
     }
 
     /// Adds the keys in a batch that has the first key columns by name, or all; and the rows' times, where `timed`.
@@ -38,7 +38,7 @@ impl DeleteKeys {
         if columns.is_empty() || columns.len() < given {
             return Err(ArrowError::SchemaError(format!("key column {} is missing", names[columns.len()])));
         }
-        let values = KeyColumn::of(batch, &columns)?;
+        let values = KeyColumn::from_batch(batch, &columns)?;
         let times = if timed { times(self.table, batch) } else { None };
         let keys = self.keys.entry((columns.len(), times.is_some())).or_default();
         keys.bounds.key.resize(columns.len(), None);
@@ -48,8 +48,8 @@ impl DeleteKeys {
         }
         for row in 0..batch.num_rows() {
             keys.hashes.insert(keys::hash(&values, row));
-            keys.bounds.take_in(&values, row);
-            self.sought.add(&values, row);
+            keys.bounds.extend(&values, row);
+            self.probe.add(&values, row);
         }
         Ok(())
     }
@@ -72,8 +72,8 @@ impl DeleteKeys {
     }
 
     /// What to look for to find them.
-    pub(crate) fn sought(&self) -> &KeyProbe {
-        &self.sought
+    pub(crate) fn probe(&self) -> &KeyProbe {
+        &self.probe
     }
 }
 

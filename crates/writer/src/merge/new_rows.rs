@@ -13,11 +13,11 @@ use crate::merge::version::Version;
 use crate::parquet::key_probe::KeyProbe;
 
 /// More keys are not told from the others: nearly all rows are known then.
-const TOLD_APART: usize = 1 << 15;
+const MAX_CANDIDATES: usize = 1 << 15;
 
 /// The newest new row of a key.
 pub(crate) struct NewestRow {
-    pub(crate) source: u32,
+    pub(crate) input: u32,
     pub(crate) position: u32,
     pub(crate) version: Version,
     /// The table has a row with this key.
@@ -32,7 +32,7 @@ pub(crate) struct NewRows {
     /// Between which times the rows of each source lie.
     pub(crate) times: Vec<Option<(i64, i64)>>,
     /// Their keys, for the filters of files.
-    pub(crate) sought: KeyProbe,
+    pub(crate) probe: KeyProbe,
 }
 
 /// Keys that may be in the table, or come several times.
@@ -45,26 +45,26 @@ pub(crate) enum Candidates {
 
 impl Candidates {
     /// The keys of these rows of which that is true.
-    pub(crate) async fn of(
+    pub(crate) async fn select(
         store: &Arc<dyn ObjectStore>,
         table: &'static Table,
-        sources: &[PendingRows],
-        mut is_suspect: impl FnMut(u128) -> bool,
+        inputs: &[PendingRows],
+        mut is_candidate: impl FnMut(u128) -> bool,
     ) -> Result<Self, Error> {
-        let mut suspects = HashSet::new();
-        for source in sources {
+        let mut candidates = HashSet::new();
+        for input in inputs {
             let insert = |row: KeyRow<'_>| {
                 let key = row.key();
-                if is_suspect(key) && suspects.len() <= TOLD_APART {
-                    suspects.insert(key);
+                if is_candidate(key) && candidates.len() <= MAX_CANDIDATES {
+                    candidates.insert(key);
                 }
             };
-            source.keys(store, table, EVER, insert).await?;
+            input.keys(store, table, EVER, insert).await?;
         }
-        Ok(if suspects.len() > TOLD_APART { Self::All } else { Self::Some(suspects) })
+        Ok(if candidates.len() > MAX_CANDIDATES { Self::All } else { Self::Some(candidates) })
     }
 
-    fn contain(&self, key: u128) -> bool {
+    fn contains(&self, key: u128) -> bool {
         match self {
             Self::Some(keys) => keys.contains(&key),
             Self::All => true,
@@ -73,40 +73,40 @@ impl Candidates {
 }
 
 impl NewRows {
-    /// Finds the newest of the rows with each key, of equal versions the last one. `sought`: what is looked for besides.
+    /// Finds the newest of the rows with each key, of equal versions the last one. `probe`: what is looked for besides.
     pub(crate) async fn read(
         store: &Arc<dyn ObjectStore>,
         table: &'static Table,
-        sources: &[PendingRows],
-        suspects: &Candidates,
-        sought: KeyProbe,
+        inputs: &[PendingRows],
+        candidates: &Candidates,
+        probe: KeyProbe,
     ) -> Result<Self, Error> {
         let mut this = Self {
             by_key: HashMap::new(),
-            superseded: vec![Vec::new(); sources.len()],
-            times: vec![None; sources.len()],
-            sought,
+            superseded: vec![Vec::new(); inputs.len()],
+            times: vec![None; inputs.len()],
+            probe,
         };
-        if matches!(suspects, Candidates::Some(keys) if keys.is_empty()) {
+        if matches!(candidates, Candidates::Some(keys) if keys.is_empty()) {
             return Ok(this);
         }
-        for (at, source) in sources.iter().enumerate() {
-            source.keys(store, table, EVER, |row| this.insert(at, &row, suspects)).await?;
+        for (at, input) in inputs.iter().enumerate() {
+            input.keys(store, table, EVER, |row| this.insert(at, &row, candidates)).await?;
         }
         Ok(this)
     }
 
-    fn insert(&mut self, source: usize, row: &KeyRow<'_>, suspects: &Candidates) {
+    fn insert(&mut self, input: usize, row: &KeyRow<'_>, candidates: &Candidates) {
         let key = row.key();
-        if !suspects.contain(key) {
+        if !candidates.contains(key) {
             return;
         }
         let (columns, at) = row.columns();
-        self.sought.add(columns, at);
-        let (low, high) = self.times[source].get_or_insert((row.time(), row.time()));
+        self.probe.add(columns, at);
+        let (low, high) = self.times[input].get_or_insert((row.time(), row.time()));
         (*low, *high) = ((*low).min(row.time()), (*high).max(row.time()));
         let (position, version) = (row.position, row.version());
-        let this = NewestRow { source: source as u32, position, version, is_found: AtomicBool::new(false) };
+        let this = NewestRow { input: input as u32, position, version, is_found: AtomicBool::new(false) };
         let superseded = match self.by_key.get(&key) {
             Some(before) if before.version.compare(version).is_gt() => this,
             _ => match self.by_key.insert(key, this) {
@@ -114,7 +114,7 @@ impl NewRows {
                 None => return,
             },
         };
-        self.superseded[superseded.source as usize].push(superseded.position);
+        self.superseded[superseded.input as usize].push(superseded.position);
     }
 
     /// Whether a key is looked for that is not found yet.

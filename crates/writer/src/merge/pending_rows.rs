@@ -34,7 +34,7 @@ pub(crate) const READ: usize = 2;
 /// New rows of one week, sorted.
 pub(crate) enum PendingRows {
     /// In memory.
-    InMemory { week: Option<Week>, run: SortedRun, charge: MemoryReservation },
+    InMemory { week: Option<Week>, run: SortedRun, reservation: MemoryReservation },
     /// In a file that is not part of the table yet.
     InFile { staged: StagedDataFile, keys: Option<FileKeys> },
 }
@@ -44,19 +44,19 @@ pub(crate) struct FileKeys {
     /// Their time, key and version.
     run: SortedRun,
     /// What they take of the lake's memory.
-    _charge: MemoryReservation,
+    _reservation: MemoryReservation,
 }
 
 impl FileKeys {
     /// The keys of rows that are about to be written, all of them to one file.
-    pub(crate) fn of(
+    pub(crate) fn new(
         table: &'static Table,
         run: &SortedRun,
-        mut charge: MemoryReservation,
+        mut reservation: MemoryReservation,
     ) -> Result<Self, ArrowError> {
         let run = run.project(&key_columns(table).0)?;
-        charge.set(run.memory());
-        Ok(Self { run, _charge: charge })
+        reservation.resize(run.memory());
+        Ok(Self { run, _reservation: reservation })
     }
 }
 
@@ -185,7 +185,7 @@ impl KeyRow<'_> {
     }
 
     pub(crate) fn version(&self) -> Version {
-        Version::of(&self.values[self.parts.version..], self.row)
+        Version::at_row(&self.values[self.parts.version..], self.row)
     }
 }
 
@@ -212,12 +212,12 @@ impl KeyReader {
         table: &'static Table,
         file: &DataFile,
         times: (i64, i64),
-        sought: Option<&KeyProbe>,
+        probe: Option<&KeyProbe>,
     ) -> Result<Self, Error> {
         let reader = FileReader::open(store, file).await?;
         let mut groups = reader.row_groups(table, times);
-        if let Some(sought) = sought {
-            groups = reader.row_groups_of(groups, sought).await?;
+        if let Some(probe) = probe {
+            groups = reader.probe_row_groups(groups, probe).await?;
         }
         Ok(Self { table, reader, groups, times })
     }
@@ -234,7 +234,7 @@ impl KeyReader {
             let mut position = first;
             let mut batches = reader.read_as(&schema, Some(vec![group]), None)?;
             while let Some(batch) = batches.try_next().await? {
-                let values = KeyColumn::of(&batch, &at).map_err(Error::rows(table.name))?;
+                let values = KeyColumn::from_batch(&batch, &at).map_err(Error::rows(table.name))?;
                 for row in 0..batch.num_rows() {
                     let key = KeyRow { values: &values, parts, row, position };
                     position += 1;
@@ -258,7 +258,7 @@ pub(crate) async fn key_hashes(
     let schema = projected(table, table.layout().key());
     let columns: Vec<usize> = (0..schema.fields().len()).collect();
     let hashes = move |batch: RecordBatch| {
-        let values = KeyColumn::of(&batch, &columns).map_err(Error::rows(table.name))?;
+        let values = KeyColumn::from_batch(&batch, &columns).map_err(Error::rows(table.name))?;
         Ok((0..batch.num_rows()).map(|row| crate::keys::hash(&values, row)).collect())
     };
     Ok(reader.read_as(&schema, None, None)?.map(move |batch| batch.and_then(&hashes)).boxed())

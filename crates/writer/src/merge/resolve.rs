@@ -35,12 +35,12 @@ impl SupersededRows {
     /// The new row gives way.
     pub(crate) fn keep_old(&mut self, found: &Match) {
         self.unchanged += 1;
-        self.new[found.source as usize].push(found.position);
+        self.new[found.input as usize].push(found.position);
     }
 
     /// The table's row gives way.
     pub(crate) fn keep_new(&mut self, found: &Match) {
-        self.old.entry(found.file as usize).or_default().push(found.old);
+        self.old.entry(found.file as usize).or_default().push(found.row);
     }
 
     /// Puts positions in order.
@@ -54,8 +54,8 @@ impl SupersededRows {
 }
 
 /// What a comparison of equal versions comes to.
-pub(crate) fn stays(find: MergeMode, new: RowDigest, old: RowDigest) -> bool {
-    new.digest == old.digest || (find == MergeMode::UpsertReread && new.extracted_at < old.extracted_at)
+pub(crate) fn keeps_table_row(mode: MergeMode, new: RowDigest, old: RowDigest) -> bool {
+    new.digest == old.digest || (mode == MergeMode::UpsertReread && new.extracted_at < old.extracted_at)
 }
 
 /// Decides by version, and by values where versions are equal.
@@ -66,32 +66,36 @@ pub(crate) fn stays(find: MergeMode, new: RowDigest, old: RowDigest) -> bool {
 pub(crate) async fn resolve(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
-    find: MergeMode,
-    sources: &[PendingRows],
+    mode: MergeMode,
+    inputs: &[PendingRows],
     files: &[Arc<DataFile>],
     found: LookupResult,
-    mut losers: SupersededRows,
+    mut superseded_rows: SupersededRows,
 ) -> Result<SupersededRows, Error> {
-    losers.old = found.gone;
+    superseded_rows.old = found.deleted;
     let mut equal = Vec::new();
     for found in found.matches {
         match found.order {
-            Ordering::Greater => losers.keep_new(&found),
-            Ordering::Less => losers.keep_old(&found),
+            Ordering::Greater => superseded_rows.keep_new(&found),
+            Ordering::Less => superseded_rows.keep_old(&found),
             Ordering::Equal => equal.push(found),
         }
     }
-    for (found, new, old) in compare(store, table, sources, files, equal).await? {
-        if stays(find, new, old) { losers.keep_old(&found) } else { losers.keep_new(&found) }
+    for (found, new, old) in compare(store, table, inputs, files, equal).await? {
+        if keeps_table_row(mode, new, old) {
+            superseded_rows.keep_old(&found);
+        } else {
+            superseded_rows.keep_new(&found);
+        }
     }
-    Ok(losers.finish())
+    Ok(superseded_rows.finish())
 }
 
 /// The values of every pair: of the new row, and of the table's.
 async fn compare(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
-    sources: &[PendingRows],
+    inputs: &[PendingRows],
     files: &[Arc<DataFile>],
     pairs: Vec<Match>,
 ) -> Result<Vec<(Match, RowDigest, RowDigest)>, Error> {
@@ -99,18 +103,18 @@ async fn compare(
         return Ok(vec![]);
     }
     let reader = RowDigestReader::new(table)?;
-    let mut of_source: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let mut of_input: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     let mut of_file: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for pair in &pairs {
-        of_source.entry(pair.source).or_default().push(pair.position);
-        of_file.entry(pair.file).or_default().push(pair.old);
+        of_input.entry(pair.input).or_default().push(pair.position);
+        of_file.entry(pair.file).or_default().push(pair.row);
     }
     let mut new: HashMap<(u32, u32), RowDigest> = HashMap::new();
-    for (at, positions) in of_source {
+    for (at, positions) in of_input {
         let positions = ascending(positions);
         let mut found = Vec::with_capacity(positions.len());
         let read = |batch: &_| reader.read(batch).map(|values| found.extend(values));
-        sources[at as usize].pick(store, table, &reader.schema, &positions, read).await?;
+        inputs[at as usize].pick(store, table, &reader.schema, &positions, read).await?;
         new.extend(positions.into_iter().map(|position| (at, position)).zip(found));
     }
     let pick = |(at, positions): (u32, Vec<u32>)| {
@@ -128,7 +132,7 @@ async fn compare(
     let old: HashMap<(u32, u32), RowDigest> = picked.into_iter().flatten().collect();
     let of = |values: &HashMap<(u32, u32), RowDigest>, at| values.get(&at).copied().unwrap_or_default();
     let with_values = pairs.into_iter().map(|pair| {
-        let (new, old) = (of(&new, (pair.source, pair.position)), of(&old, (pair.file, pair.old)));
+        let (new, old) = (of(&new, (pair.input, pair.position)), of(&old, (pair.file, pair.row)));
         (pair, new, old)
     });
     Ok(with_values.collect())

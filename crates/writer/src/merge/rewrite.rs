@@ -23,10 +23,10 @@ use crate::parquet::reader::{FileReader, FileSelection};
 use crate::parquet::writer::{DataFileWriter, RowOrder, StagedDataFile};
 
 /// Bytes of rows that are handed to the encoder at once.
-const STEP: usize = 8 << 20;
+const STEP_BYTES: usize = 8 << 20;
 
 /// Files of foreign order are sorted when their values fit in this part of the lake's memory.
-const SORTED_PART: usize = 4;
+const SORT_MEMORY_FRACTION: usize = 4;
 
 /// Writes a file without the rows at these ascending positions; `None` when no row is left.
 ///
@@ -43,18 +43,18 @@ pub(crate) async fn rewrite(
     if reader.rows() <= without.len() {
         return Ok(None);
     }
-    let rewrite = Rewrite { lake, table, old, without, shape: RewriteSchema::new(table, reader.schema()), reader };
+    let rewrite = Rewrite { lake, table, old, without, target: RewriteSchema::new(table, reader.schema()), reader };
     if rewrite.is_sorted()
-        && let Some(staged) = rewrite.copied(RowOrder::Sorted).await?
+        && let Some(staged) = rewrite.copy(RowOrder::Sorted).await?
     {
         return Ok(Some(staged));
     }
     if rewrite.fits_in_memory()
-        && let Some(staged) = rewrite.sorted().await?
+        && let Some(staged) = rewrite.sort().await?
     {
         return Ok(Some(staged));
     }
-    rewrite.copied(RowOrder::Unknown).await
+    rewrite.copy(RowOrder::Unknown).await
 }
 
 /// The columns of the new file.
@@ -104,7 +104,7 @@ struct Rewrite<'a> {
     table: &'static Table,
     old: &'a DataFile,
     without: &'a [u32],
-    shape: RewriteSchema,
+    target: RewriteSchema,
     reader: FileReader,
 }
 
@@ -113,32 +113,32 @@ impl Rewrite<'_> {
     fn is_sorted(&self) -> bool {
         let layout = self.table.layout();
         let names: Vec<_> = layout.sort().iter().map(|&at| layout.fields()[at].name.as_str()).collect();
-        self.reader.is_ours() && self.reader.declares(&names) && self.shape.sort.is_some()
+        self.reader.is_ours() && self.reader.declares(&names) && self.target.sort.is_some()
     }
 
     /// Whether its values do, as far as the footer tells.
     fn fits_in_memory(&self) -> bool {
-        self.shape.sort.is_some() && self.reader.value_bytes() <= self.sorted_bytes() as u64
+        self.target.sort.is_some() && self.reader.value_bytes() <= self.sorted_bytes() as u64
     }
 
     fn sorted_bytes(&self) -> usize {
-        self.lake.memory.limit() / SORTED_PART
+        self.lake.memory.limit() / SORT_MEMORY_FRACTION
     }
 
     /// The rows that stay, in the old order.
     fn rows(&self) -> Result<BoxStream<'_, Result<RecordBatch, Error>>, Error> {
         let batches = self.reader.read(FileSelection { columns: None, row_groups: None, rows: None })?;
-        let mut gone = self.without.iter().copied().peekable();
+        let mut removed = self.without.iter().copied().peekable();
         let mut position = 0u32;
         let mut stay = move |batch: RecordBatch| {
             let keep = (0..batch.num_rows()).map(|_| {
-                let keep = gone.next_if_eq(&position).is_none();
+                let keep = removed.next_if_eq(&position).is_none();
                 position += 1;
                 Some(keep)
             });
             let keep: BooleanArray = keep.collect();
             let batch = if keep.has_false() { filter_record_batch(&batch, &keep)? } else { batch };
-            self.shape.apply(&batch)
+            self.target.apply(&batch)
         };
         Ok(batches.map(move |batch| stay(batch?).map_err(|error| self.error(error))).boxed())
     }
@@ -149,33 +149,33 @@ impl Rewrite<'_> {
 
     async fn create(&self, order: RowOrder) -> Result<DataFileWriter, Error> {
         let rows = self.reader.rows().saturating_sub(self.without.len());
-        let charge = self.lake.memory.charge(&Arc::default());
-        let schema = Arc::clone(&self.shape.schema);
-        DataFileWriter::create_in(order, self.lake, self.table, self.old.week, schema, rows, charge).await
+        let reservation = self.lake.memory.reserve(&Arc::default());
+        let schema = Arc::clone(&self.target.schema);
+        DataFileWriter::create_in(order, self.lake, self.table, self.old.week, schema, rows, reservation).await
     }
 
     /// The new file, with the rows as they come; `None` when they are not in order and should be.
-    async fn copied(&self, order: RowOrder) -> Result<Option<StagedDataFile>, Error> {
+    async fn copy(&self, order: RowOrder) -> Result<Option<StagedDataFile>, Error> {
         let mut file = self.create(order).await?;
         let mut batches = self.rows()?;
-        let mut checked = match (order, &self.shape.sort) {
+        let mut checked = match (order, &self.target.sort) {
             (RowOrder::Sorted, Some(sort)) => Some(OrderCheck { sort, last: None }),
             _ => None,
         };
-        let mut held = self.lake.memory.charge(&Arc::new(AtomicUsize::new(0)));
+        let mut held = self.lake.memory.reserve(&Arc::new(AtomicUsize::new(0)));
         let mut step = Vec::new();
         while let Some(batch) = batches.try_next().await? {
             if let Some(checked) = &mut checked
-                && !checked.goes_on(&batch).map_err(|error| self.error(error))?
+                && !checked.is_next(&batch).map_err(|error| self.error(error))?
             {
                 tracing::debug!(path = %self.old.path, "a file is not in the order that it declares");
                 return Ok(None);
             }
-            held.set(held.bytes() + batch.get_array_memory_size());
+            held.resize(held.bytes() + batch.get_array_memory_size());
             step.push(Ok(batch));
-            if held.bytes() >= STEP {
+            if held.bytes() >= STEP_BYTES {
                 file = file.write(std::mem::take(&mut step).into_iter()).await?;
-                held.set(0);
+                held.resize(0);
             }
         }
         file = file.write(step.into_iter()).await?;
@@ -183,13 +183,13 @@ impl Rewrite<'_> {
     }
 
     /// The new file, with the rows in order; `None` when they are more bytes than the footer told.
-    async fn sorted(&self) -> Result<Option<StagedDataFile>, Error> {
-        let mut held = self.lake.memory.charge(&Arc::new(AtomicUsize::new(0)));
+    async fn sort(&self) -> Result<Option<StagedDataFile>, Error> {
+        let mut held = self.lake.memory.reserve(&Arc::new(AtomicUsize::new(0)));
         let mut batches = Vec::new();
         let mut rows = self.rows()?;
         while let Some(batch) = rows.try_next().await? {
             // Once more for the rows in order.
-            held.set(held.bytes() + 2 * batch.get_array_memory_size());
+            held.resize(held.bytes() + 2 * batch.get_array_memory_size());
             batches.push(batch);
             if held.bytes() > 4 * self.sorted_bytes() {
                 return Ok(None);
@@ -198,7 +198,7 @@ impl Rewrite<'_> {
         drop(rows);
         let rows = self.in_order(&batches).map_err(|error| self.error(error))?;
         drop(batches);
-        let step = (rows.num_rows() * STEP / rows.get_array_memory_size().max(1)).clamp(1, 8_192);
+        let step = (rows.num_rows() * STEP_BYTES / rows.get_array_memory_size().max(1)).clamp(1, 8_192);
         let batches =
             (0..rows.num_rows()).step_by(step).map(move |at| Ok(rows.slice(at, step.min(rows.num_rows() - at))));
         let file = self.create(RowOrder::Sorted).await?;
@@ -206,9 +206,9 @@ impl Rewrite<'_> {
     }
 
     fn in_order(&self, batches: &[RecordBatch]) -> Result<RecordBatch, ArrowError> {
-        let rows = concat_batches(&self.shape.schema, batches)?;
+        let rows = concat_batches(&self.target.schema, batches)?;
         let options = Some(SortOptions { descending: false, nulls_first: true });
-        let sort = self.shape.sort.iter().flatten();
+        let sort = self.target.sort.iter().flatten();
         let sort: Vec<_> = sort.map(|&at| SortColumn { values: Arc::clone(rows.column(at)), options }).collect();
         take_record_batch(&rows, &lexsort_to_indices(&sort, None)?)
     }
@@ -221,12 +221,12 @@ struct OrderCheck<'a> {
 }
 
 impl OrderCheck<'_> {
-    fn goes_on(&mut self, batch: &RecordBatch) -> Result<bool, ArrowError> {
+    fn is_next(&mut self, batch: &RecordBatch) -> Result<bool, ArrowError> {
         let rows = batch.num_rows();
         if rows == 0 {
             return Ok(true);
         }
-        let values = KeyColumn::of(batch, self.sort)?;
+        let values = KeyColumn::from_batch(batch, self.sort)?;
         let follows = self.last.as_ref().is_none_or(|last| last.compare(&values, 0).is_le());
         self.last = Some(OwnedKey::new(&values, rows - 1));
         Ok(follows && (1..rows).all(|row| keys::compare(&values, row - 1, &values, row).is_le()))

@@ -11,10 +11,10 @@ use crate::keys::{self, KeyColumn, OwnedKey};
 use crate::merge::version::Version;
 
 /// Rows are handed to the encoder in batches of about this many.
-const BATCH: usize = 8_192;
+const BATCH_ROWS: usize = 8_192;
 
 /// Shorter stretches of neighbouring rows are gathered, longer ones are passed on as they lie.
-const STRETCH: usize = 512;
+const STRETCH_ROWS: usize = 512;
 
 /// Rows of one week, sorted by time and key, one per key and time.
 pub(crate) struct SortedRun {
@@ -35,8 +35,9 @@ impl SortedRun {
     /// Sorts batches. Of rows with the same time and key the newest version stays, of equal versions the last one.
     pub(crate) fn new(table: &'static Table, batches: Vec<RecordBatch>) -> Result<Self, ArrowError> {
         let layout = table.layout();
-        let of =
-            |columns| batches.iter().map(move |batch| KeyColumn::of(batch, columns)).collect::<Result<Vec<_>, _>>();
+        let of = |columns| {
+            batches.iter().map(move |batch| KeyColumn::from_batch(batch, columns)).collect::<Result<Vec<_>, _>>()
+        };
         let (sort, version) = (of(layout.sort())?, of(layout.version())?);
 
         let mut order = Vec::with_capacity(batches.iter().map(RecordBatch::num_rows).sum());
@@ -51,7 +52,7 @@ impl SortedRun {
             order.dedup_by(|later, earlier| {
                 let same = compare(earlier, later).is_eq();
                 if same {
-                    let of = |row: &RowRef| Version::of(&version[row.batch as usize], row.row as usize);
+                    let of = |row: &RowRef| Version::at_row(&version[row.batch as usize], row.row as usize);
                     let newer = of(later).compare(of(earlier));
                     if newer.is_ge() {
                         *earlier = *later;
@@ -114,10 +115,10 @@ impl SortedRun {
 
     /// Drops rows, by ascending position.
     pub(crate) fn drop_rows(&mut self, positions: &[u32]) {
-        let mut gone = positions.iter().peekable();
+        let mut dropped = positions.iter().peekable();
         let mut at = 0;
         self.order.retain(|_| {
-            let drop = gone.next_if(|gone| **gone == at).is_some();
+            let drop = dropped.next_if(|dropped| **dropped == at).is_some();
             at += 1;
             !drop
         });
@@ -135,7 +136,8 @@ impl SortedRun {
         columns: &[usize],
         mut call: impl FnMut(&[KeyColumn], usize),
     ) -> Result<(), ArrowError> {
-        let values = self.batches.iter().map(|batch| KeyColumn::of(batch, columns)).collect::<Result<Vec<_>, _>>()?;
+        let values =
+            self.batches.iter().map(|batch| KeyColumn::from_batch(batch, columns)).collect::<Result<Vec<_>, _>>()?;
         for row in &self.order {
             call(&values[row.batch as usize], row.row as usize);
         }
@@ -150,15 +152,15 @@ impl SortedRun {
                 return None;
             }
             let stretch = self.stretch(at);
-            if stretch >= STRETCH {
+            if stretch >= STRETCH_ROWS {
                 let first = self.order[at];
                 at += stretch;
                 return Some(Ok(self.batches[first.batch as usize].slice(first.row as usize, stretch)));
             }
             let from = at;
-            while at < self.order.len() && at - from < BATCH {
+            while at < self.order.len() && at - from < BATCH_ROWS {
                 let stretch = self.stretch(at);
-                if stretch >= STRETCH {
+                if stretch >= STRETCH_ROWS {
                     break;
                 }
                 at += stretch;

@@ -27,7 +27,7 @@ use crate::parquet::writer::{DataFileWriter, StagedDataFile};
 const ATTEMPTS: usize = 8;
 
 /// Files that are written at a time.
-const FILES: usize = 4;
+const CONCURRENT_FILES: usize = 4;
 
 /// What a commit came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -49,12 +49,12 @@ pub struct Committed {
 /// What is to be committed to a table.
 pub(crate) struct Transaction {
     pub(crate) log: Arc<Log>,
-    pub(crate) find: MergeMode,
-    pub(crate) sources: Vec<PendingRows>,
-    pub(crate) gone: DeleteKeys,
+    pub(crate) mode: MergeMode,
+    pub(crate) inputs: Vec<PendingRows>,
+    pub(crate) delete_keys: DeleteKeys,
     pub(crate) carry: Option<Carry>,
     /// Files that can be seen but are not part of the table yet.
-    pub(crate) seen: Vec<Path>,
+    pub(crate) visible: Vec<Path>,
 }
 
 /// The files of a commit.
@@ -70,13 +70,13 @@ struct CommitFiles {
 
 impl Transaction {
     /// Commits. One commit of a table is made at a time; the others wait here.
-    pub(crate) async fn run(mut self, lake: &Arc<Inner>, run_id: &str) -> Result<Committed, Error> {
+    pub(crate) async fn commit(mut self, lake: &Arc<Inner>, run_id: &str) -> Result<Committed, Error> {
         let log = Arc::clone(&self.log);
         let mut keys = log.writing.lock().await;
         let result = self.attempts(lake, run_id, &mut keys).await;
         if !matches!(result, Err(Error::CommitUnknown { .. })) {
             // After a success these are the files that lost rows to others of the same changes.
-            log.readers.delete(self.seen).await;
+            log.readers.delete(self.visible).await;
         }
         result
     }
@@ -86,16 +86,18 @@ impl Transaction {
         let log = Arc::clone(&self.log);
         let mut keys = log.writing.lock().await;
         let Some(state) = log.state().await? else { return Ok(vec![]) };
-        self.complete_unread().await?;
-        let suspects = match keys.filter(lake, &state, self.rows()).await? {
-            Some(filter) => Candidates::of(&lake.store, log.table, &self.sources, |key| filter.contains(key)).await?,
+        self.publish_unread().await?;
+        let candidates = match keys.filter(lake, &state, self.rows()).await? {
+            Some(filter) => {
+                Candidates::select(&lake.store, log.table, &self.inputs, |key| filter.contains(key)).await?
+            }
             None => Candidates::All,
         };
         let nothing = DeleteKeys::new(log.table);
-        let new = NewRows::read(&lake.store, log.table, &self.sources, &suspects, nothing.sought().clone()).await?;
+        let new = NewRows::read(&lake.store, log.table, &self.inputs, &candidates, nothing.probe().clone()).await?;
         let mut positions = vec![Vec::new(); state.files.len()];
         for found in self.lookup(lake, &state, &nothing).find(&new).await?.matches {
-            positions[found.file as usize].push(found.old);
+            positions[found.file as usize].push(found.row);
         }
         let schema = projected(log.table, log.table.layout().sort());
         let mut existing = Vec::new();
@@ -110,18 +112,18 @@ impl Transaction {
     }
 
     fn rows(&self) -> u64 {
-        self.sources.iter().map(PendingRows::rows).sum()
+        self.inputs.iter().map(PendingRows::rows).sum()
     }
 
-    fn lookup<'a>(&'a self, lake: &'a Inner, state: &'a Snapshot, gone: &'a DeleteKeys) -> Lookup<'a> {
-        Lookup { store: &lake.store, table: self.log.table, sources: &self.sources, files: &state.files, gone }
+    fn lookup<'a>(&'a self, lake: &'a Inner, state: &'a Snapshot, delete_keys: &'a DeleteKeys) -> Lookup<'a> {
+        Lookup { store: &lake.store, table: self.log.table, inputs: &self.inputs, files: &state.files, delete_keys }
     }
 
     /// Gives files their names that have to be read for their keys.
-    async fn complete_unread(&mut self) -> Result<(), Error> {
-        for source in self.sources.iter_mut().filter(|source| !source.has_keys()) {
-            if let PendingRows::InFile { staged, .. } = source {
-                complete(staged, &mut self.seen).await?;
+    async fn publish_unread(&mut self) -> Result<(), Error> {
+        for input in self.inputs.iter_mut().filter(|input| !input.has_keys()) {
+            if let PendingRows::InFile { staged, .. } = input {
+                publish(staged, &mut self.visible).await?;
             }
         }
         Ok(())
@@ -140,11 +142,11 @@ impl Transaction {
             if files.new.is_empty() && files.replaced.is_empty() {
                 return Ok(Committed { rows_unchanged: unchanged, ..Committed::default() });
             }
-            complete_all(files.new.iter_mut().chain(&mut files.rest), &mut self.seen).await?;
+            publish_all(files.new.iter_mut().chain(&mut files.rest), &mut self.visible).await?;
             let add: Vec<DataFile> = files.new.iter().chain(&files.rest).map(|staged| staged.file.clone()).collect();
             match log.commit(keys, &state, &add, &files.replaced, run_id).await? {
                 CommitOutcome::Committed(state) => {
-                    self.seen.retain(|path| !add.iter().any(|file| file.path == *path));
+                    self.visible.retain(|path| !add.iter().any(|file| file.path == *path));
                     if lake.removed_files.is_zero() {
                         log.readers.delete(files.replaced.iter().map(|file| file.path.clone()).collect()).await;
                     }
@@ -159,7 +161,7 @@ impl Transaction {
                 }
                 // What was read may no longer be true: only the new rows are kept.
                 CommitOutcome::Conflict => {
-                    self.sources =
+                    self.inputs =
                         files.new.into_iter().map(|staged| PendingRows::InFile { staged, keys: None }).collect();
                 }
             }
@@ -171,46 +173,50 @@ impl Transaction {
     async fn merge(&mut self, lake: &Arc<Inner>, state: &Snapshot, keys: &mut TableKeys) -> Result<CommitFiles, Error> {
         let table = self.log.table;
         let mut made = Vec::new();
-        let losers = match self.find {
+        let superseded_rows = match self.mode {
             MergeMode::Append => {
                 if let Some(filter) = keys.known(state) {
-                    self.complete_unread().await?;
-                    Candidates::of(&lake.store, table, &self.sources, |key| filter.insert(key)).await?;
+                    self.publish_unread().await?;
+                    Candidates::select(&lake.store, table, &self.inputs, |key| filter.insert(key)).await?;
                 }
-                SupersededRows::new(vec![vec![]; self.sources.len()])
+                SupersededRows::new(vec![vec![]; self.inputs.len()])
             }
             MergeMode::Upsert | MergeMode::UpsertReread => {
-                self.complete_unread().await?;
-                let suspects = match keys.filter(lake, state, self.rows()).await? {
-                    Some(filter) => Candidates::of(&lake.store, table, &self.sources, |key| filter.insert(key)).await?,
+                self.publish_unread().await?;
+                let candidates = match keys.filter(lake, state, self.rows()).await? {
+                    Some(filter) => {
+                        Candidates::select(&lake.store, table, &self.inputs, |key| filter.insert(key)).await?
+                    }
                     None => Candidates::All,
                 };
-                let sought = self.gone.sought().clone();
-                let new = NewRows::read(&lake.store, table, &self.sources, &suspects, sought).await?;
-                let found = self.lookup(lake, state, &self.gone).find(&new).await?;
+                let probe = self.delete_keys.probe().clone();
+                let new = NewRows::read(&lake.store, table, &self.inputs, &candidates, probe).await?;
+                let found = self.lookup(lake, state, &self.delete_keys).find(&new).await?;
                 self.resolve(lake, state, new, found, &mut made).await?
             }
         };
-        let sources = std::mem::take(&mut self.sources);
-        let with_losers = sources.into_iter().zip(losers.new).chain(made.into_iter().map(|source| (source, vec![])));
+        let inputs = std::mem::take(&mut self.inputs);
+        let with_superseded =
+            inputs.into_iter().zip(superseded_rows.new).chain(made.into_iter().map(|input| (input, vec![])));
         let mut new = Vec::new();
-        for (mut source, superseded) in with_losers {
-            if let (PendingRows::InFile { staged, .. }, false) = (&mut source, superseded.is_empty()) {
+        for (mut input, superseded) in with_superseded {
+            if let (PendingRows::InFile { staged, .. }, false) = (&mut input, superseded.is_empty()) {
                 // It has to be read.
-                complete(staged, &mut self.seen).await?;
+                publish(staged, &mut self.visible).await?;
             }
-            new.push(file_of(lake, table, source, superseded));
+            new.push(file_of(lake, table, input, superseded));
         }
-        let new: Vec<Option<StagedDataFile>> = stream::iter(new).buffered(FILES).try_collect().await?;
-        let replaced: Vec<_> = losers.old.keys().map(|file| Arc::clone(&state.files[*file])).collect();
-        let rest = replaced.iter().zip(losers.old.values()).map(|(file, rows)| rewrite(lake, table, file, rows));
+        let new: Vec<Option<StagedDataFile>> = stream::iter(new).buffered(CONCURRENT_FILES).try_collect().await?;
+        let replaced: Vec<_> = superseded_rows.old.keys().map(|file| Arc::clone(&state.files[*file])).collect();
+        let rest =
+            replaced.iter().zip(superseded_rows.old.values()).map(|(file, rows)| rewrite(lake, table, file, rows));
         let rest: Vec<Option<StagedDataFile>> =
-            stream::iter(rest.collect::<Vec<_>>()).buffered(FILES).try_collect().await?;
+            stream::iter(rest.collect::<Vec<_>>()).buffered(CONCURRENT_FILES).try_collect().await?;
         Ok(CommitFiles {
             new: new.into_iter().flatten().collect(),
             rest: rest.into_iter().flatten().collect(),
             replaced,
-            unchanged: losers.unchanged,
+            unchanged: superseded_rows.unchanged,
         })
     }
 
@@ -223,22 +229,22 @@ impl Transaction {
         found: LookupResult,
         made: &mut Vec<PendingRows>,
     ) -> Result<SupersededRows, Error> {
-        let (table, losers) = (self.log.table, SupersededRows::new(new.superseded));
-        let is_read: std::collections::BTreeSet<u32> = found.matches.iter().map(|found| found.source).collect();
+        let (table, superseded_rows) = (self.log.table, SupersededRows::new(new.superseded));
+        let is_read: std::collections::BTreeSet<u32> = found.matches.iter().map(|found| found.input).collect();
         for at in is_read {
-            if let PendingRows::InFile { staged, .. } = &mut self.sources[at as usize] {
-                complete(staged, &mut self.seen).await?;
+            if let PendingRows::InFile { staged, .. } = &mut self.inputs[at as usize] {
+                publish(staged, &mut self.visible).await?;
             }
         }
         let (store, files) = (&lake.store, &state.files[..]);
         let Some(carry) = &self.carry else {
-            return resolve(store, table, self.find, &self.sources, files, found, losers).await;
+            return resolve(store, table, self.mode, &self.inputs, files, found, superseded_rows).await;
         };
-        let carried = CarryMerge { store, table, find: self.find, sources: &self.sources, files, carry };
+        let carried = CarryMerge { store, table, mode: self.mode, inputs: &self.inputs, files, carry };
         let mut changes = Changes::new(Arc::clone(lake), table, MergeMode::Append);
-        let losers = carried.resolve(found, losers, &mut changes).await?;
-        made.extend(changes.into_sources().await?);
-        Ok(losers)
+        let superseded_rows = carried.resolve(found, superseded_rows, &mut changes).await?;
+        made.extend(changes.into_inputs().await?);
+        Ok(superseded_rows)
     }
 }
 
@@ -246,41 +252,41 @@ impl Transaction {
 async fn file_of(
     lake: &Inner,
     table: &'static Table,
-    source: PendingRows,
+    input: PendingRows,
     superseded: Vec<u32>,
 ) -> Result<Option<StagedDataFile>, Error> {
-    match source {
+    match input {
         PendingRows::InFile { staged, .. } if superseded.is_empty() => Ok(Some(staged)),
         PendingRows::InFile { staged, .. } => rewrite(lake, table, &staged.file, &superseded).await,
-        PendingRows::InMemory { week, mut run, charge, .. } => {
+        PendingRows::InMemory { week, mut run, reservation, .. } => {
             run.drop_rows(&superseded);
             if run.len() == 0 {
                 return Ok(None);
             }
             let held = Arc::new(AtomicUsize::new(0));
             let schema = Arc::clone(table.layout().schema());
-            let open = lake.memory.charge(&held);
+            let open = lake.memory.reserve(&held);
             let file = DataFileWriter::create(lake, table, week, schema, run.len(), open).await?;
             let file = file.write(run.into_batches()).await?;
-            drop(charge);
+            drop(reservation);
             file.finish().await.map(Some)
         }
     }
 }
 
 /// Gives files their names, several at a time, and remembers them in case the commit fails.
-async fn complete_all(files: impl Iterator<Item = &mut StagedDataFile>, seen: &mut Vec<Path>) -> Result<(), Error> {
+async fn publish_all(files: impl Iterator<Item = &mut StagedDataFile>, visible: &mut Vec<Path>) -> Result<(), Error> {
     let files: Vec<&mut StagedDataFile> = files.filter(|staged| !staged.is_complete()).collect();
-    seen.extend(files.iter().map(|staged| staged.file.path.clone()));
-    let completed = stream::iter(files).map(StagedDataFile::complete).buffer_unordered(FILES);
+    visible.extend(files.iter().map(|staged| staged.file.path.clone()));
+    let completed = stream::iter(files).map(StagedDataFile::complete).buffer_unordered(CONCURRENT_FILES);
     // All of them end before an error is told: none may get its name after the others were deleted.
     completed.collect::<Vec<_>>().await.into_iter().collect()
 }
 
 /// Gives a file its name, and remembers it in case the commit fails.
-async fn complete(staged: &mut StagedDataFile, seen: &mut Vec<Path>) -> Result<(), Error> {
+async fn publish(staged: &mut StagedDataFile, visible: &mut Vec<Path>) -> Result<(), Error> {
     if !staged.is_complete() {
-        seen.push(staged.file.path.clone());
+        visible.push(staged.file.path.clone());
         staged.complete().await?;
     }
     Ok(())

@@ -10,7 +10,7 @@ pub(crate) struct Version([i64; 2]);
 
 impl Version {
     /// The version in the version columns of a table.
-    pub(crate) fn of(columns: &[KeyColumn], row: usize) -> Self {
+    pub(crate) fn at_row(columns: &[KeyColumn], row: usize) -> Self {
         let mut parts = [i64::MIN; 2];
         for (part, column) in parts.iter_mut().zip(columns) {
             if let KeyScalar::Int(value) = column.get(row) {

@@ -7,7 +7,7 @@ use copilot_lake_tables::Table;
 use crate::keys::{KeyColumn, KeyScalar};
 
 /// More values are not kept: so many are in every file, as far as a filter can tell.
-const VALUES: usize = 1 << 15;
+const MAX_VALUES: usize = 1 << 15;
 
 /// Values of the last key column that has a Bloom filter, which tells the most, of all rows that are looked for.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ impl KeyProbe {
             return;
         };
         if !values.contains(value) {
-            if values.len() == VALUES {
+            if values.len() == MAX_VALUES {
                 self.values = None;
                 return;
             }
@@ -46,7 +46,7 @@ impl KeyProbe {
     /// Adds a value of the first key column, whatever the others are.
     pub(crate) fn add_first(&mut self, value: &str) {
         match (self.column, &mut self.values) {
-            (Some((0, _)), Some(values)) if values.len() < VALUES => drop(values.insert(value.into())),
+            (Some((0, _)), Some(values)) if values.len() < MAX_VALUES => drop(values.insert(value.into())),
             _ => self.values = None,
         }
     }

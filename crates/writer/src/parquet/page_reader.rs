@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use crate::parquet::store_reader::StoreReader;
 
 /// So much is read to see a page's header.
-const HEADER: u64 = 8 << 10;
+const HEADER_BYTES: u64 = 8 << 10;
 
 /// Reads ranges of a file and blocks meanwhile: only for threads that may.
 pub(crate) struct PageReader {
@@ -63,7 +63,7 @@ impl ChunkReader for PageReader {
 impl Read for HeaderReader {
     fn read(&mut self, to: &mut [u8]) -> std::io::Result<usize> {
         if self.bytes.is_empty() {
-            let end = (self.at + HEADER).min(self.pages.file.size);
+            let end = (self.at + HEADER_BYTES).min(self.pages.file.size);
             if end <= self.at {
                 return Ok(0);
             }

@@ -14,11 +14,11 @@ const ROW_GROUP_ROWS: usize = 1_048_576;
 pub(crate) const PAGE_ROWS: usize = 20_000;
 
 /// The false-positive rate of Bloom filters.
-const FALSE_POSITIVES: f64 = 0.01;
+const FALSE_POSITIVE_RATE: f64 = 0.01;
 
 /// The false-positive rate of Bloom filters of key columns, by which a commit finds the row groups that hold one of its
 /// keys: of a thousand keys that a row group does not hold, its filter mostly takes none for one of them.
-pub(crate) const FALSE_KEYS: f64 = 1e-4;
+pub(crate) const KEY_FALSE_POSITIVE_RATE: f64 = 1e-4;
 
 /// Bytes of a row group at most, as encoded.
 const ROW_GROUP_BYTES: usize = 128 << 20;
@@ -58,7 +58,8 @@ pub(crate) fn properties(table: &'static Table, schema: &Schema, rows: usize, so
             properties = properties.set_column_encoding(column.clone(), Encoding::PLAIN);
         }
         if field.bloom {
-            let false_positives = if layout.key().contains(&at) { FALSE_KEYS } else { FALSE_POSITIVES };
+            let false_positives =
+                if layout.key().contains(&at) { KEY_FALSE_POSITIVE_RATE } else { FALSE_POSITIVE_RATE };
             properties = properties
                 .set_column_bloom_filter_enabled(column.clone(), true)
                 .set_column_bloom_filter_fpp(column.clone(), false_positives)

@@ -24,17 +24,17 @@ use crate::error::Error;
 use crate::parquet::conform::conform;
 use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::page_reader::PageReader;
-use crate::parquet::properties::{self, FALSE_KEYS};
+use crate::parquet::properties::{self, KEY_FALSE_POSITIVE_RATE};
 use crate::parquet::store_reader::StoreReader;
 
 /// Rows of a batch that is read, at most.
-const BATCH: usize = 8_192;
+const BATCH_ROWS: usize = 8_192;
 
 /// Bytes of the values of a batch, as far as the footer tells.
 const BATCH_BYTES: u64 = 4 << 20;
 
 /// Of a row group from which more bytes are asked for, one page of a column is in memory at a time, not all of them.
-const LARGE: u64 = 8 << 20;
+const LARGE_BYTES: u64 = 8 << 20;
 
 /// An open data file.
 pub(crate) struct FileReader {
@@ -124,14 +124,14 @@ impl FileReader {
     }
 
     /// Those of the row groups that may hold a row that is sought, as far as their Bloom filters tell.
-    pub(crate) async fn row_groups_of(
+    pub(crate) async fn probe_row_groups(
         &self,
         groups: Vec<(usize, u32)>,
-        sought: &KeyProbe,
+        probe: &KeyProbe,
     ) -> Result<Vec<(usize, u32)>, Error> {
-        let Some((name, values)) = sought.values() else { return Ok(groups) };
+        let Some((name, values)) = probe.values() else { return Ok(groups) };
         // Of so many a filter takes some for values of its row group, whatever that holds.
-        let Some(column) = self.leaf(name).filter(|_| values.len() as f64 * FALSE_KEYS < 1.0) else {
+        let Some(column) = self.leaf(name).filter(|_| values.len() as f64 * KEY_FALSE_POSITIVE_RATE < 1.0) else {
             return Ok(groups);
         };
         let (reader, metadata) = (self.reader.clone(), self.metadata.clone());
@@ -163,30 +163,33 @@ impl FileReader {
     }
 
     /// Reads a part, in the file's order, with the file's types.
-    pub(crate) fn read(&self, part: FileSelection) -> Result<BoxStream<'static, Result<RecordBatch, Error>>, Error> {
+    pub(crate) fn read(
+        &self,
+        selection: FileSelection,
+    ) -> Result<BoxStream<'static, Result<RecordBatch, Error>>, Error> {
         let (reader, metadata) = (self.reader.clone(), self.metadata.clone());
         let error = Error::parquet(&self.reader.path);
-        if self.is_large(&part) {
+        if self.is_large(&selection) {
             let pages = PageReader::new(reader).map_err(&error)?;
             let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(pages, metadata);
-            let batches = self.with_part(builder, part).build().map_err(&error)?;
+            let batches = self.with_selection(builder, selection).build().map_err(&error)?;
             return Ok(on_other_threads(batches).map_err(error).boxed());
         }
         let builder = ParquetRecordBatchStreamBuilder::new_with_metadata(reader, metadata);
-        let batches = self.with_part(builder, part).build().map_err(&error)?;
+        let batches = self.with_selection(builder, selection).build().map_err(&error)?;
         Ok(batches.map_err(error).boxed())
     }
 
-    fn with_part<T>(&self, mut builder: ArrowReaderBuilder<T>, part: FileSelection) -> ArrowReaderBuilder<T> {
-        let rows = self.batch_rows(&part);
-        if let Some(columns) = part.columns {
+    fn with_selection<T>(&self, mut builder: ArrowReaderBuilder<T>, selection: FileSelection) -> ArrowReaderBuilder<T> {
+        let rows = self.batch_rows(&selection);
+        if let Some(columns) = selection.columns {
             let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
             builder = builder.with_projection(mask);
         }
-        if let Some(groups) = part.row_groups {
+        if let Some(groups) = selection.row_groups {
             builder = builder.with_row_groups(groups);
         }
-        if let Some(rows) = part.rows {
+        if let Some(rows) = selection.rows {
             builder = builder.with_row_selection(rows);
         }
         builder.with_batch_size(rows)
@@ -195,34 +198,34 @@ impl FileReader {
     /// The row groups of a part, and whether a column that a row group lists is asked for.
     fn chosen<'a>(
         &'a self,
-        part: &'a FileSelection,
+        selection: &'a FileSelection,
     ) -> (impl Iterator<Item = &'a RowGroupMetaData>, impl Fn(usize) -> bool + Copy) {
         let groups = self.footer().row_groups().iter().enumerate();
-        let groups = groups.filter(|(at, _)| part.row_groups.as_ref().is_none_or(|groups| groups.contains(at)));
+        let groups = groups.filter(|(at, _)| selection.row_groups.as_ref().is_none_or(|groups| groups.contains(at)));
         let schema = self.metadata.parquet_schema();
         let is_chosen = move |leaf: usize| {
-            part.columns.as_ref().is_none_or(|columns| columns.contains(&schema.get_column_root_idx(leaf)))
+            selection.columns.as_ref().is_none_or(|columns| columns.contains(&schema.get_column_root_idx(leaf)))
         };
         (groups.map(|(_, group)| group), is_chosen)
     }
 
     /// Whether a row group's bytes are too many to be held at once.
-    fn is_large(&self, part: &FileSelection) -> bool {
-        let (mut groups, is_chosen) = self.chosen(part);
+    fn is_large(&self, selection: &FileSelection) -> bool {
+        let (mut groups, is_chosen) = self.chosen(selection);
         groups.any(|group| {
             let columns = group.columns().iter().enumerate().filter(|(leaf, _)| is_chosen(*leaf));
-            columns.map(|(_, column)| column.compressed_size().unsigned_abs()).sum::<u64>() > LARGE
+            columns.map(|(_, column)| column.compressed_size().unsigned_abs()).sum::<u64>() > LARGE_BYTES
         })
     }
 
     /// Rows of a batch, so that its values are about as many bytes as they may be.
-    fn batch_rows(&self, part: &FileSelection) -> usize {
-        let (groups, is_chosen) = self.chosen(part);
+    fn batch_rows(&self, selection: &FileSelection) -> usize {
+        let (groups, is_chosen) = self.chosen(selection);
         let rows = groups.map(|group| {
             let row = value_bytes(group, is_chosen) / group.num_rows().unsigned_abs().max(1);
             BATCH_BYTES / row.max(1)
         });
-        usize::try_from(rows.min().unwrap_or(BATCH_BYTES)).unwrap_or(BATCH).clamp(1, BATCH)
+        usize::try_from(rows.min().unwrap_or(BATCH_BYTES)).unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS)
     }
 
     /// Reads the columns of that schema, with its types; a column that the file lacks is null.
@@ -232,10 +235,10 @@ impl FileReader {
         row_groups: Option<Vec<usize>>,
         rows: Option<RowSelection>,
     ) -> Result<BoxStream<'static, Result<RecordBatch, Error>>, Error> {
-        let part = FileSelection { columns: Some(self.columns(schema)), row_groups, rows };
+        let selection = FileSelection { columns: Some(self.columns(schema)), row_groups, rows };
         let (schema, error) = (Arc::clone(schema), Error::parquet(&self.reader.path));
         let shape = move |batch: RecordBatch| shaped(&batch, &schema).map_err(|e| error(ParquetError::from(e)));
-        Ok(self.read(part)?.map(move |batch| batch.and_then(&shape)).boxed())
+        Ok(self.read(selection)?.map(move |batch| batch.and_then(&shape)).boxed())
     }
 }
 

@@ -21,8 +21,8 @@ use crate::error::Error;
 use crate::parquet::reader::{FileReader, shaped, with_micros};
 
 /// A file of at most so many bytes and rows is small: several of them are decoded ahead, rows with long texts included.
-const BYTES: u64 = 64 << 10;
-const ROWS: u64 = 1_024;
+const MAX_BYTES: u64 = 64 << 10;
+const MAX_ROWS: u64 = 1_024;
 
 /// The rows of a file, in its order, with the columns and types of that schema. One that is not small is opened when the
 /// first row is asked for. `None` when `whole` and it has other columns too.
@@ -32,7 +32,7 @@ pub(crate) async fn rows_of(
     schema: &SchemaRef,
     whole: bool,
 ) -> Result<Option<BoxStream<'static, Result<RecordBatch, Error>>>, Error> {
-    if file.size <= BYTES && file.rows.is_some_and(|rows| rows <= ROWS) {
+    if file.size <= MAX_BYTES && file.rows.is_some_and(|rows| rows <= MAX_ROWS) {
         let batches = small(store, file, Arc::clone(schema), whole).await?;
         return Ok(batches.map(|batches| stream::iter(batches.into_iter().map(Ok)).boxed()));
     }

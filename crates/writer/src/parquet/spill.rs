@@ -13,10 +13,10 @@ use ::parquet::errors::{ParquetError, Result};
 use bytes::Bytes;
 
 /// Pages stay in memory until those of all columns have as many bytes: small files need no second file.
-const MEMORY: usize = 1 << 20;
+const MAX_RESIDENT: usize = 1 << 20;
 
 /// Shorter blobs, such as page headers, stay in memory.
-const SHORT: usize = 4 << 10;
+const SHORT_BYTES: usize = 4 << 10;
 
 /// Where the pages of one Parquet file are put aside.
 #[derive(Debug, Clone)]
@@ -35,7 +35,7 @@ struct SpillFile {
 /// The pages of one column of an open row group.
 struct ColumnPages {
     spill: Spill,
-    blobs: Vec<PageBlob>,
+    pages: Vec<PageBlob>,
     resident: usize,
 }
 
@@ -60,12 +60,12 @@ impl PageStoreFactory for Spill {
     fn create(&self, args: &PageStoreArgs<'_>) -> Result<Box<dyn PageStore>> {
         if args.column_index() == 0 {
             // A new row group: the pages of the one before are in the file by now.
-            self.with(|aside| {
-                aside.end = 0;
+            self.with(|file| {
+                file.end = 0;
                 Ok(())
             })?;
         }
-        Ok(Box::new(ColumnPages { spill: self.clone(), blobs: Vec::new(), resident: 0 }))
+        Ok(Box::new(ColumnPages { spill: self.clone(), pages: Vec::new(), resident: 0 }))
     }
 }
 
@@ -97,36 +97,36 @@ impl SpillFile {
 impl PageStore for ColumnPages {
     fn put(&mut self, value: Bytes) -> Result<PageKey> {
         let len = value.len();
-        let blob = self.spill.with(|aside| {
-            if len < SHORT || aside.resident + len <= MEMORY {
-                aside.resident += len;
+        let page = self.spill.with(|file| {
+            if len < SHORT_BYTES || file.resident + len <= MAX_RESIDENT {
+                file.resident += len;
                 // A copy, because the encoder's buffers are longer than what is in them.
                 return Ok(PageBlob::Memory(Bytes::copy_from_slice(&value)));
             }
-            aside.put(&value).map(|from| PageBlob::Spilled { from, len })
+            file.put(&value).map(|from| PageBlob::Spilled { from, len })
         })?;
-        if let PageBlob::Memory(bytes) = &blob {
+        if let PageBlob::Memory(bytes) = &page {
             self.resident += bytes.len();
         }
-        self.blobs.push(blob);
-        Ok(PageKey::new(self.blobs.len() as u64 - 1))
+        self.pages.push(page);
+        Ok(PageKey::new(self.pages.len() as u64 - 1))
     }
 
     fn take(&mut self, key: PageKey) -> Result<Bytes> {
         let at = usize::try_from(key.get()).map_err(|error| ParquetError::External(Box::new(error)))?;
-        let Some(blob) = self.blobs.get_mut(at) else {
+        let Some(page) = self.pages.get_mut(at) else {
             return Err(ParquetError::General(format!("there is no page {at}")));
         };
-        match std::mem::replace(blob, PageBlob::Memory(Bytes::new())) {
+        match std::mem::replace(page, PageBlob::Memory(Bytes::new())) {
             PageBlob::Memory(bytes) => {
                 self.resident -= bytes.len();
-                self.spill.with(|aside| {
-                    aside.resident -= bytes.len();
+                self.spill.with(|file| {
+                    file.resident -= bytes.len();
                     Ok(())
                 })?;
                 Ok(bytes)
             }
-            PageBlob::Spilled { from, len } => self.spill.with(|aside| aside.take(from, len)),
+            PageBlob::Spilled { from, len } => self.spill.with(|file| file.take(from, len)),
         }
     }
 
@@ -137,7 +137,7 @@ impl PageStore for ColumnPages {
 
 impl Drop for ColumnPages {
     fn drop(&mut self) {
-        let mut aside = self.spill.0.lock().unwrap_or_else(PoisonError::into_inner);
-        aside.resident -= self.resident;
+        let mut file = self.spill.0.lock().unwrap_or_else(PoisonError::into_inner);
+        file.resident -= self.resident;
     }
 }

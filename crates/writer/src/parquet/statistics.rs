@@ -12,7 +12,7 @@ use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
 /// Characters of a text bound.
-const TEXT: usize = 32;
+const TEXT_CHARS: usize = 32;
 
 /// Milliseconds of 0001-01-01 and of the end of 9999: beyond them there is no date that every reader knows.
 const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
@@ -41,7 +41,7 @@ struct ColumnStatistics {
 /// Text bounds are cut to 32 characters, the upper one rounded up; times are rounded outward to milliseconds, as Delta
 /// demands; booleans and decimals are plain JSON. Where a column holds a value and no bound can be given, there is
 /// `numRecords` only: some readers take a missing bound for "no rows".
-pub(crate) fn stats(indexed: &[String], schema: &Schema, metadata: &ParquetMetaData) -> String {
+pub(crate) fn to_json(indexed: &[String], schema: &Schema, metadata: &ParquetMetaData) -> String {
     let num_records = metadata.file_metadata().num_rows();
     let columns = columns(indexed, schema, metadata);
     let text = |columns| serde_json::to_string(&FileStatistics { num_records, columns });
@@ -180,7 +180,7 @@ pub(crate) fn text_below(bytes: &ByteArray) -> String {
 /// A text that is not less; `None` when there is none.
 pub(crate) fn text_above(bytes: &ByteArray) -> Option<String> {
     let text = valid(bytes.data());
-    if text.len() == bytes.data().len() { Some(text.to_owned()) } else { next(text.chars().take(TEXT).collect()) }
+    if text.len() == bytes.data().len() { Some(text.to_owned()) } else { next(text.chars().take(TEXT_CHARS).collect()) }
 }
 
 /// The beginning that is text.
@@ -192,12 +192,12 @@ fn valid(bytes: &[u8]) -> &str {
 }
 
 pub(crate) fn cut_down(text: &str) -> String {
-    text.chars().take(TEXT).collect()
+    text.chars().take(TEXT_CHARS).collect()
 }
 
 /// The shortest text of at most 32 characters that is not less; `None` when there is none.
 pub(crate) fn cut_up(text: &str) -> Option<String> {
-    let cut: Vec<char> = text.chars().take(TEXT).collect();
+    let cut: Vec<char> = text.chars().take(TEXT_CHARS).collect();
     if cut.len() == text.chars().count() {
         return Some(text.to_owned());
     }

@@ -14,7 +14,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 /// The footer and what is asked for next are mostly within as many bytes of the end.
-const FOOTER: usize = 64 << 10;
+const FOOTER_BYTES: usize = 64 << 10;
 
 /// A file of known size: only bounded ranges are asked for, which every store can answer.
 #[derive(Clone)]
@@ -40,7 +40,7 @@ impl AsyncFileReader for StoreReader {
         async move {
             let size = self.size;
             let reader = ParquetMetaDataReader::new().with_arrow_reader_options(options);
-            reader.with_prefetch_hint(Some(FOOTER)).load_and_finish(self, size).await.map(Arc::new)
+            reader.with_prefetch_hint(Some(FOOTER_BYTES)).load_and_finish(self, size).await.map(Arc::new)
         }
         .boxed()
     }

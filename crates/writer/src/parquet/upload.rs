@@ -7,7 +7,7 @@ use object_store::{MultipartUpload, PutPayload};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 /// Parts wait in memory at most as many at a time.
-const WAITING: usize = 1;
+const MAX_WAITING: usize = 1;
 
 /// Where the encoder writes to; blocks while parts wait.
 pub(crate) struct PartWriter {
@@ -26,7 +26,7 @@ pub(crate) struct Upload {
 impl Upload {
     /// An upload, and the writer for its bytes. All parts but the last have `size` bytes.
     pub(crate) fn new(upload: Box<dyn MultipartUpload>, size: usize) -> (PartWriter, Self) {
-        let (sender, parts) = channel(WAITING);
+        let (sender, parts) = channel(MAX_WAITING);
         (PartWriter { part: Vec::new(), size, parts: sender }, Self { upload: Mutex::new(upload), parts })
     }
 
@@ -35,7 +35,7 @@ impl Upload {
     }
 
     /// Sends parts on while the work lasts that makes them; the work fails when sending does.
-    pub(crate) async fn while_made<T>(&mut self, work: impl Future<Output = T>) -> Result<T, object_store::Error> {
+    pub(crate) async fn send_while<T>(&mut self, work: impl Future<Output = T>) -> Result<T, object_store::Error> {
         tokio::pin!(work);
         let made = loop {
             tokio::select! {

@@ -44,7 +44,7 @@ pub(crate) struct DataFileWriter {
     indexed: Vec<String>,
     writer: ArrowWriter<PartWriter>,
     upload: Upload,
-    charge: MemoryReservation,
+    reservation: MemoryReservation,
     /// What the last row is sorted by.
     pub(crate) last: Option<OwnedKey>,
     /// The right to encode: as many at a time as there are cores.
@@ -73,9 +73,9 @@ impl DataFileWriter {
         week: Option<Week>,
         schema: SchemaRef,
         rows: usize,
-        charge: MemoryReservation,
+        reservation: MemoryReservation,
     ) -> Result<Self, Error> {
-        Self::create_in(RowOrder::Sorted, lake, table, week, schema, rows, charge).await
+        Self::create_in(RowOrder::Sorted, lake, table, week, schema, rows, reservation).await
     }
 
     /// As [`DataFileWriter::create`], for rows in that order.
@@ -86,7 +86,7 @@ impl DataFileWriter {
         week: Option<Week>,
         schema: SchemaRef,
         rows: usize,
-        charge: MemoryReservation,
+        reservation: MemoryReservation,
     ) -> Result<Self, Error> {
         let path = paths::data_file(table, week);
         let properties = properties::properties(table, &schema, rows, order == RowOrder::Sorted);
@@ -102,7 +102,7 @@ impl DataFileWriter {
             Some(state) => schema::indexed(table, &state.metadata)?,
             None => schema::first_indexed(table),
         };
-        Ok(Self { table, week, path, schema, indexed, writer, upload, charge, last: None, encoders })
+        Ok(Self { table, week, path, schema, indexed, writer, upload, reservation, last: None, encoders })
     }
 
     /// Whether it is long enough.
@@ -139,7 +139,7 @@ impl DataFileWriter {
         self,
         encode: impl FnOnce(&mut ArrowWriter<PartWriter>) -> Result<T, ParquetError> + Send + 'static,
     ) -> Result<(Self, T), Error> {
-        let Self { table, week, path, schema, indexed, mut writer, mut upload, mut charge, last, encoders } = self;
+        let Self { table, week, path, schema, indexed, mut writer, mut upload, mut reservation, last, encoders } = self;
         let Ok(encoder) = Arc::clone(&encoders).acquire_owned().await else {
             return Err(Error::Interrupted { table: table.name, reason: "no encoder is left".to_owned() });
         };
@@ -148,10 +148,10 @@ impl DataFileWriter {
             drop(encoder);
             made
         });
-        let encoded = upload.while_made(encoded).await.map_err(Error::store(format!("write {path}")))?;
+        let encoded = upload.send_while(encoded).await.map_err(Error::store(format!("write {path}")))?;
         let (writer, made) = joined(table, &path, encoded)?;
-        charge.set(open_bytes(&writer, &schema) + writer.inner().memory());
-        Ok((Self { table, week, path, schema, indexed, writer, upload, charge, last, encoders }, made))
+        reservation.resize(open_bytes(&writer, &schema) + writer.inner().memory());
+        Ok((Self { table, week, path, schema, indexed, writer, upload, reservation, last, encoders }, made))
     }
 
     /// Writes the footer. Nobody sees the file before [`StagedDataFile::complete`].
@@ -160,7 +160,7 @@ impl DataFileWriter {
         let rest = this.writer.inner_mut().take_rest();
         this.upload.put(rest).await.map_err(Error::store(format!("write {}", this.path)))?;
         let size = this.writer.bytes_written() as u64;
-        let stats = statistics::stats(&this.indexed, &this.schema, &metadata);
+        let stats = statistics::to_json(&this.indexed, &this.schema, &metadata);
         let file = DataFile::new(this.table, this.path, this.week, size, now_millis(), Some(stats));
         Ok(StagedDataFile { file, upload: Some(this.upload) })
     }

@@ -23,7 +23,7 @@ pub(crate) struct Location {
 
 impl Location {
     /// The place at a path, a `file://` URL, or `memory://`.
-    pub(crate) fn of(url: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         let unsupported = |reason: String| Error::Unsupported { url: url.to_owned(), reason };
         let parsed = Url::parse(url).ok().filter(|parsed| url.contains("://") && parsed.scheme().len() > 1);
         match parsed {

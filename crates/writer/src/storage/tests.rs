@@ -12,7 +12,7 @@ use super::LocalStore;
 use crate::storage::location::Location;
 
 fn store(folder: &FilePath) -> LocalStore {
-    Location::of(folder.to_str().unwrap()).unwrap().local.unwrap()
+    Location::parse(folder.to_str().unwrap()).unwrap().local.unwrap()
 }
 
 fn names(folder: &FilePath) -> Vec<String> {
