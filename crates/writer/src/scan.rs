@@ -12,8 +12,10 @@ use futures::{Stream, StreamExt, TryStreamExt, stream};
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::Lake;
-use crate::merge::pending_rows::{EVER, KeyReader, OPENED, READ, file_pick, projected};
+use crate::merge::key_reader::KeyReader;
 use crate::parquet::key_probe::KeyProbe;
+use crate::parquet::reader::{ALL_TIMES, CONCURRENT_OPENS, CONCURRENT_READS};
+use crate::parquet::row_selection::{projected, read_rows_at};
 use crate::parquet::small_file::rows_of;
 
 /// What is read of a table.
@@ -63,8 +65,8 @@ impl Lake {
     ) -> Result<impl Stream<Item = Result<FileRows, Error>> + Send + use<>, Error> {
         let log = self.inner.log(table);
         let reading = log.readers.begin();
-        let state = log.state().await?;
-        let mut files: Vec<Arc<DataFile>> = state.iter().flat_map(|state| &state.files).cloned().collect();
+        let snapshot = log.snapshot().await?;
+        let mut files: Vec<Arc<DataFile>> = snapshot.iter().flat_map(|snapshot| &snapshot.files).cloned().collect();
         files.retain(|file| scan.week.is_none_or(|week| file.week == Some(week)));
         if let Some((column, value)) = scan.key {
             let at = table.key.iter().position(|name| *name == column);
@@ -89,7 +91,7 @@ impl Lake {
                 Ok(FileRows { newest, batches })
             }
         });
-        Ok(files.buffered(OPENED).inspect(move |_| {
+        Ok(files.buffered(CONCURRENT_OPENS).inspect(move |_| {
             let _ = &reading;
         }))
     }
@@ -102,15 +104,16 @@ impl Lake {
     /// # Errors
     /// Reading the log or a file.
     pub async fn rows_of(&self, table: &'static Table, ids: &BTreeSet<String>) -> Result<Vec<RecordBatch>, Error> {
-        let (log, store) = (self.inner.log(table), &self.inner.store);
+        let (log, store) = (self.inner.log(table), &self.inner.storage.store);
         let _reading = log.readers.begin();
-        let state = log.state().await?;
+        let snapshot = log.snapshot().await?;
         let mut probe = KeyProbe::new(table);
         ids.iter().for_each(|id| probe.add_first(id));
-        let files = state.iter().flat_map(|state| &state.files).filter(|file| file.bounds.may_contain_any(ids));
+        let files =
+            snapshot.iter().flat_map(|snapshot| &snapshot.files).filter(|file| file.bounds.may_contain_any(ids));
         let open = |file: &Arc<DataFile>| {
             let (file, probe) = (Arc::clone(file), &probe);
-            async move { Ok((KeyReader::open(store, table, &file, EVER, Some(probe)).await?, file)) }
+            async move { Ok((KeyReader::open(store, table, &file, ALL_TIMES, Some(probe)).await?, file)) }
         };
         let opened: Vec<_> = files.map(open).collect();
         let pick = |(keys, file): (KeyReader, Arc<DataFile>)| async move {
@@ -121,11 +124,11 @@ impl Lake {
                     rows.push(batch.clone());
                     Ok(())
                 };
-                file_pick(store, &file, table.layout().schema(), &positions, keep).await?;
+                read_rows_at(store, &file, table.layout().schema(), &positions, keep).await?;
             }
             Ok::<_, Error>(rows)
         };
-        let rows = stream::iter(opened).buffered(OPENED).map_ok(pick).try_buffered(READ);
+        let rows = stream::iter(opened).buffered(CONCURRENT_OPENS).map_ok(pick).try_buffered(CONCURRENT_READS);
         Ok(rows.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
     }
 }

@@ -14,10 +14,10 @@ use crate::delta::data_file::{DataFile, FileBounds};
 use crate::error::Error;
 use crate::keys::{self, KeyColumn};
 use crate::lake::Lake;
-use crate::merge::pending_rows::{EVER, READ, projected};
 use crate::merge::version::Version;
 use crate::parquet::key_probe::KeyProbe;
-use crate::parquet::reader::FileReader;
+use crate::parquet::reader::{ALL_TIMES, CONCURRENT_READS, FileReader};
+use crate::parquet::row_selection::projected;
 
 /// What decides between two rows with one key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,12 +86,12 @@ impl Lake {
         }
         let log = self.inner.log(table);
         let _reading = log.readers.begin();
-        let state = log.state().await?;
+        let snapshot = log.snapshot().await?;
         let is_of_week = |file: &DataFile| file.week.zip(weeks).is_none_or(|(week, weeks)| weeks.contains(&week));
-        let files = state.iter().flat_map(|state| &state.files);
+        let files = snapshot.iter().flat_map(|snapshot| &snapshot.files);
         let files = files.filter(|file| is_of_week(file) && file.bounds.keys_overlap(&bounds));
-        let looks: Vec<_> = files.map(|file| look(&self.inner.store, table, file, &probe, &wanted)).collect();
-        let looks: Vec<Vec<_>> = stream::iter(looks).buffered(READ).try_collect().await?;
+        let looks: Vec<_> = files.map(|file| look(&self.inner.storage.store, table, file, &probe, &wanted)).collect();
+        let looks: Vec<Vec<_>> = stream::iter(looks).buffered(CONCURRENT_READS).try_collect().await?;
         for (key, version) in looks.into_iter().flatten() {
             for row in &wanted[&key] {
                 let of_row: &mut Option<RowVersion> = &mut found[*row];
@@ -116,7 +116,7 @@ async fn look(
     let columns: Vec<usize> = version_columns(table).filter_map(|name| layout.position(name)).collect();
     let schema = projected(table, &columns);
     let reader = FileReader::open(store, file).await?;
-    let groups = reader.probe_row_groups(reader.row_groups(table, EVER), probe).await?;
+    let groups = reader.probe_row_groups(reader.row_groups(table, ALL_TIMES), probe).await?;
     let mut found = Vec::new();
     if groups.is_empty() {
         return Ok(found);

@@ -10,8 +10,7 @@ use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::error::Error;
-use crate::lake::Lake;
-use crate::storage::LocalStore;
+use crate::storage::local_store::LocalStore;
 use crate::storage::location::Location;
 use crate::storage::paths::{self, ArchivedFile};
 
@@ -40,17 +39,12 @@ pub struct ArchivedSlice {
     payloads: BTreeMap<u32, Path>,
 }
 
-impl Lake {
-    /// Begins to keep a slice of a table in the archive. Nothing is written yet.
-    ///
-    /// `slice` names it within the run; characters that are not safe in a path are replaced.
-    pub fn archive(&self, table: &str, run_id: &str, slice: &str) -> Archive {
-        let folder = paths::archive(table, run_id, slice);
-        Archive { store: self.store(), local: self.inner.local.clone(), folder, written: Mutex::default() }
-    }
-}
-
 impl Archive {
+    /// Begins to keep a slice in that folder.
+    pub(crate) fn new(store: Arc<dyn ObjectStore>, local: Option<LocalStore>, folder: Path) -> Self {
+        Self { store, local, folder, written: Mutex::default() }
+    }
+
     /// Keeps the body of a page.
     ///
     /// # Errors

@@ -22,9 +22,10 @@ use uuid::Uuid;
 
 use crate::delta::commit_info::{CLEAN, NewestCommit, RUN};
 use crate::delta::data_file::DataFile;
+use crate::delta::instance::Instance;
 use crate::delta::schema;
+use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
-use crate::lake::Instance;
 use crate::merge::table_keys::TableKeys;
 use crate::storage::paths;
 use crate::storage::readers::Readers;
@@ -36,7 +37,7 @@ const CHECKPOINT_COMMITS: u64 = 100;
 pub(crate) struct Log {
     pub(crate) table: &'static Table,
     store: LogStoreRef,
-    state: Mutex<Option<Arc<Snapshot>>>,
+    snapshot: Mutex<Option<Arc<Snapshot>>>,
     /// Held from reading what is committed until the commit that follows from it: one commit of a table at a time.
     pub(crate) writing: Mutex<TableKeys>,
     /// Streams that read the table's files now.
@@ -46,17 +47,6 @@ pub(crate) struct Log {
     /// Whether the folder may hold files that are no part of the table: another tool committed, or what was removed is
     /// kept, and the folder was not listed since. The next run lists it.
     is_unclean: AtomicBool,
-}
-
-/// What is committed.
-#[derive(Debug)]
-pub(crate) struct Snapshot {
-    pub(crate) table: &'static Table,
-    pub(crate) version: u64,
-    pub(crate) metadata: Metadata,
-    pub(crate) files: Vec<Arc<DataFile>>,
-    /// Why this program must not write to the table.
-    pub(crate) unwritable: Option<String>,
 }
 
 /// How a commit ended.
@@ -70,22 +60,30 @@ pub(crate) enum CommitOutcome {
 impl Log {
     pub(crate) fn new(table: &'static Table, store: LogStoreRef, readers: Arc<Readers>, keeps_removed: bool) -> Self {
         let is_unclean = AtomicBool::new(true);
-        Self { table, store, state: Mutex::new(None), writing: Mutex::default(), readers, keeps_removed, is_unclean }
+        Self { table, store, snapshot: Mutex::new(None), writing: Mutex::default(), readers, keeps_removed, is_unclean }
     }
 
     /// What is committed; `None` when there is no table yet.
-    pub(crate) async fn state(&self) -> Result<Option<Arc<Snapshot>>, Error> {
-        let mut state = self.state.lock().await;
-        if state.is_none() {
-            *state = self.load().await?.map(Arc::new);
+    pub(crate) async fn snapshot(&self) -> Result<Option<Arc<Snapshot>>, Error> {
+        let mut snapshot = self.snapshot.lock().await;
+        if snapshot.is_none() {
+            *snapshot = self.load().await?.map(Arc::new);
         }
-        Ok(state.clone())
+        Ok(snapshot.clone())
     }
 
     /// What is committed, read again.
     pub(crate) async fn reload(&self) -> Result<Option<Arc<Snapshot>>, Error> {
-        *self.state.lock().await = None;
-        self.state().await
+        *self.snapshot.lock().await = None;
+        self.snapshot().await
+    }
+
+    /// Names of the columns of which the log keeps statistics.
+    pub(crate) async fn indexed_columns(&self) -> Result<Vec<String>, Error> {
+        match self.snapshot().await? {
+            Some(snapshot) => schema::indexed(self.table, &snapshot.metadata),
+            None => Ok(schema::first_indexed(self.table)),
+        }
     }
 
     async fn load(&self) -> Result<Option<Snapshot>, Error> {
@@ -93,13 +91,13 @@ impl Log {
         if !self.store.is_delta_table_location().await.map_err(&error)? {
             return Ok(None);
         }
-        let snapshot = match EagerSnapshot::try_new(self.store.as_ref(), None).await {
-            Ok(snapshot) => snapshot,
+        let loaded = match EagerSnapshot::try_new(self.store.as_ref(), None).await {
+            Ok(loaded) => loaded,
             Err(DeltaTableError::NotATable(_)) => return Ok(None),
             Err(source) => return Err(error(source)),
         };
-        let unwritable = schema::unwritable_reason(self.table, snapshot.protocol())?;
-        let log = snapshot.try_log_data().map_err(&error)?;
+        let unwritable = schema::unwritable_reason(self.table, loaded.protocol())?;
+        let log = loaded.try_log_data().map_err(&error)?;
         let files = log.iter().map(|file| {
             let path = paths::in_lake(self.table, &file.object_store_path());
             let size = u64::try_from(file.size()).unwrap_or_default();
@@ -108,7 +106,7 @@ impl Log {
             Arc::new(DataFile::new(self.table, path, week, size, file.modification_time(), file.stats()))
         });
         let files = files.collect();
-        let (version, metadata) = (snapshot.version(), snapshot.metadata().clone());
+        let (version, metadata) = (loaded.version(), loaded.metadata().clone());
         Ok(Some(Snapshot { table: self.table, version, metadata, files, unwritable }))
     }
 
@@ -191,14 +189,14 @@ impl Log {
         Ok(won)
     }
 
-    pub(crate) fn check_writable(&self, state: &Snapshot) -> Result<(), Error> {
+    pub(crate) fn check_writable(&self, snapshot: &Snapshot) -> Result<(), Error> {
         let refuse = |reason: &String| Err(Error::RaisedProtocol { table: self.table.name, reason: reason.clone() });
-        state.unwritable.as_ref().map_or(Ok(()), refuse)
+        snapshot.unwritable.as_ref().map_or(Ok(()), refuse)
     }
 
     /// Whose the newest commit is.
-    pub(crate) async fn newest(&self, state: &Snapshot) -> Result<NewestCommit, Error> {
-        let entry = self.store.read_commit_entry(state.version).await.map_err(Error::log(self.table.name))?;
+    pub(crate) async fn newest(&self, snapshot: &Snapshot) -> Result<NewestCommit, Error> {
+        let entry = self.store.read_commit_entry(snapshot.version).await.map_err(Error::log(self.table.name))?;
         let newest = entry.as_deref().map_or(NewestCommit::Foreign, NewestCommit::from_entry);
         self.note_listed(newest == NewestCommit::Clean);
         Ok(newest)
@@ -275,11 +273,11 @@ impl Log {
         let kept = from.files.iter().filter(|file| !removed.contains(&file.path)).cloned();
         let files = kept.chain(add.iter().cloned().map(Arc::new)).collect();
         let metadata = from.metadata.clone();
-        let state = Arc::new(Snapshot { table: self.table, version, metadata, files, unwritable: None });
-        *self.state.lock().await = Some(Arc::clone(&state));
+        let snapshot = Arc::new(Snapshot { table: self.table, version, metadata, files, unwritable: None });
+        *self.snapshot.lock().await = Some(Arc::clone(&snapshot));
         keys.committed(version);
         self.checkpoint_after(version).await;
-        Ok(CommitOutcome::Committed(state))
+        Ok(CommitOutcome::Committed(snapshot))
     }
 
     /// Writes a checkpoint when it is time for one.

@@ -4,5 +4,7 @@
 
 pub(crate) mod commit_info;
 pub(crate) mod data_file;
+pub(crate) mod instance;
 pub(crate) mod log;
 pub(crate) mod schema;
+pub(crate) mod snapshot;

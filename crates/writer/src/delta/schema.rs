@@ -7,8 +7,8 @@ use copilot_lake_tables::{Field, SCHEMA_VERSION, Table, WEEK_START};
 use deltalake::kernel::{Metadata, Protocol, StructType};
 use serde_json::{Value, json};
 
+use crate::delta::instance::Instance;
 use crate::error::Error;
-use crate::lake::Instance;
 
 /// The configuration keys of a table.
 pub(crate) const ORGANIZATION: &str = "copilotLake.organization";

@@ -12,12 +12,13 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::delta::data_file::DataFile;
-use crate::delta::log::CommitOutcome;
+use crate::delta::log::{CommitOutcome, Log};
 use crate::error::Error;
 use crate::keys::{self, KeyColumn, OwnedKey};
-use crate::lake::{Inner, Lake};
+use crate::lake::Lake;
+use crate::lake_storage::LakeStorage;
 use crate::parquet::small_file::rows_of;
-use crate::parquet::writer::{DataFileWriter, StagedDataFile};
+use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
 use crate::storage::paths;
 
 /// Rows are handed to the encoder in batches of about this many.
@@ -53,17 +54,19 @@ impl Lake {
     /// # Errors
     /// Reading the log or a file; writing. The table's rows are the same in any case.
     pub async fn compact(&self, table: &'static Table, of: &Compaction, run_id: &str) -> Result<usize, Error> {
-        let (lake, log) = (&self.inner, self.inner.log(table));
+        let (lake, log) = (&*self.inner.storage, self.inner.log(table));
         let mut keys = log.writing.lock().await;
-        let Some(state) = log.state().await? else { return Ok(0) };
-        let old = chosen(table, &state.files, of);
+        let Some(snapshot) = log.snapshot().await? else { return Ok(0) };
+        let old = chosen(table, &snapshot.files, of);
         if old.len() < 2 {
             return Ok(0);
         }
-        let Some(mut staged) = merge(lake, table, &old).await? else { return Ok(0) };
+        let Some(mut staged) = merge(lake, &log, &old).await? else { return Ok(0) };
         let path = staged.file.path.clone();
         let committed = match staged.complete().await {
-            Ok(()) => log.commit_compaction(&mut keys, &state, std::slice::from_ref(&staged.file), &old, run_id).await,
+            Ok(()) => {
+                log.commit_compaction(&mut keys, &snapshot, std::slice::from_ref(&staged.file), &old, run_id).await
+            }
             Err(error) => Err(error),
         };
         match committed {
@@ -129,18 +132,23 @@ fn newest_files(rows: &[u64], of: &Compaction) -> usize {
 
 /// One file with the rows of these, sorted; `None` when one of them has columns that this program does not know. Of rows
 /// with the same time and key one stays.
-async fn merge(
-    lake: &Arc<Inner>,
-    table: &'static Table,
-    old: &[Arc<DataFile>],
-) -> Result<Option<StagedDataFile>, Error> {
+async fn merge(lake: &LakeStorage, log: &Log, old: &[Arc<DataFile>]) -> Result<Option<StagedDataFile>, Error> {
+    let table = log.table;
     let mut files = old.to_vec();
     files.sort_by_key(|file| low(file));
     let schema = table.layout().schema();
     let rows = old.iter().filter_map(|file| file.rows).sum::<u64>();
     let reservation = lake.memory.reserve(&Arc::new(AtomicUsize::new(0)));
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let mut out = DataFileWriter::create(lake, table, old[0].week, Arc::clone(schema), rows, reservation).await?;
+    let file = NewFile {
+        table,
+        week: old[0].week,
+        schema: Arc::clone(schema),
+        indexed: log.indexed_columns().await?,
+        row_group_rows: rows,
+        order: RowOrder::Sorted,
+    };
+    let mut out = DataFileWriter::create(lake, file, reservation).await?;
     let mut merge = SortedMerge { table, waiting: files.iter().map(|file| low(file)).collect(), open: Vec::new() };
     let opened = stream::iter(files).map(|file| {
         let (store, schema) = (Arc::clone(&lake.store), Arc::clone(schema));

@@ -11,10 +11,9 @@ use crate::delta::data_file::DataFile;
 use crate::delta::log::Log;
 use crate::delta::schema;
 use crate::error::Error;
-use crate::lake::Inner;
+use crate::lake_storage::LakeStorage;
 use crate::merge::dedupe;
-use crate::merge::pending_rows::OPENED;
-use crate::parquet::reader::FileReader;
+use crate::parquet::reader::{CONCURRENT_OPENS, FileReader};
 use crate::parquet::statistics;
 
 /// Commits before giving up on a table to which another tool keeps committing.
@@ -24,10 +23,10 @@ const ATTEMPTS: usize = 5;
 const FILES: usize = 1_000;
 
 /// Mends a table of an older version of the layout.
-pub(crate) async fn migrate(lake: &Inner, log: &Log, from: u32) -> Result<(), Error> {
-    let Some(state) = log.state().await? else { return Ok(()) };
-    let now = schema::indexed(log.table, &state.metadata)?;
-    let coming = match schema::changed(log.table, &state.metadata, state.metadata.configuration())? {
+pub(crate) async fn migrate(lake: &LakeStorage, log: &Log, from: u32) -> Result<(), Error> {
+    let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
+    let now = schema::indexed(log.table, &snapshot.metadata)?;
+    let coming = match schema::changed(log.table, &snapshot.metadata, snapshot.metadata.configuration())? {
         Some(metadata) => schema::indexed(log.table, &metadata)?,
         None => now.clone(),
     };
@@ -45,22 +44,22 @@ pub(crate) async fn migrate(lake: &Inner, log: &Log, from: u32) -> Result<(), Er
 /// Adds those files of this program again whose statistics lack something, with statistics made from their footers.
 ///
 /// Until version 1 columns of booleans and decimals had a null count but no bounds.
-async fn complete_statistics(lake: &Inner, log: &Log, indexed: &[String]) -> Result<(), Error> {
+async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) -> Result<(), Error> {
     // Files that are done, those of other tools, and those that cannot be read: whoever reads their rows will say so.
     let mut done: HashSet<Path> = HashSet::new();
     let mut lost = 0;
     while lost < ATTEMPTS {
-        let Some(state) = log.state().await? else { return Ok(()) };
+        let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
         let lacks = |file: &&Arc<DataFile>| {
             !done.contains(&file.path) && !statistics::are_complete(file.stats.as_deref(), indexed)
         };
-        let files: Vec<Arc<DataFile>> = state.files.iter().filter(lacks).take(FILES).cloned().collect();
+        let files: Vec<Arc<DataFile>> = snapshot.files.iter().filter(lacks).take(FILES).cloned().collect();
         if files.is_empty() {
             return Ok(());
         }
         let restated = files.iter().map(|file| restated(lake, Arc::clone(file), indexed));
         let restated: Vec<Result<DataFile, Path>> =
-            stream::iter(restated.collect::<Vec<_>>()).buffered(OPENED).try_collect().await?;
+            stream::iter(restated.collect::<Vec<_>>()).buffered(CONCURRENT_OPENS).try_collect().await?;
         let mut mended = Vec::with_capacity(restated.len());
         for file in restated {
             match file {
@@ -71,7 +70,7 @@ async fn complete_statistics(lake: &Inner, log: &Log, indexed: &[String]) -> Res
         if mended.is_empty() {
             continue;
         }
-        match log.restate(&state, &mended).await? {
+        match log.restate(&snapshot, &mended).await? {
             true => done.extend(mended.into_iter().map(|file| file.path)),
             false => lost += 1,
         }
@@ -80,7 +79,11 @@ async fn complete_statistics(lake: &Inner, log: &Log, indexed: &[String]) -> Res
 }
 
 /// The file with whole statistics; its path when it is not this program's.
-async fn restated(lake: &Inner, file: Arc<DataFile>, indexed: &[String]) -> Result<Result<DataFile, Path>, Error> {
+async fn restated(
+    lake: &LakeStorage,
+    file: Arc<DataFile>,
+    indexed: &[String],
+) -> Result<Result<DataFile, Path>, Error> {
     let reader = match FileReader::open(&lake.store, &file).await {
         Ok(reader) => reader,
         Err(error) => {

@@ -9,9 +9,10 @@ use object_store::path::Path;
 
 use crate::clock::now_millis;
 use crate::delta::data_file::DataFile;
-use crate::delta::log::{Log, Snapshot};
+use crate::delta::log::Log;
+use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
-use crate::lake::Inner;
+use crate::lake_storage::LakeStorage;
 use crate::parquet::reader::FileReader;
 use crate::storage::listing::{ListedFile, list};
 use crate::storage::paths;
@@ -62,7 +63,7 @@ fn is_abandoned_entry(name: &str, newest: u64, is_ours: bool, age_millis: i64) -
 }
 
 /// Files of the newest version that a listing does not show, or that are cut.
-pub(crate) async fn missing(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
+pub(crate) async fn missing(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
     Ok(TableFolder::read(lake, log).await?.map(|folder| folder.missing).unwrap_or_default())
 }
 
@@ -71,14 +72,14 @@ pub(crate) async fn missing(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>
 ///
 /// Only for who holds the lock: files of running changes look the same. A file that cannot be deleted is an error: the
 /// glob would show its rows.
-pub(crate) async fn remove(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
+pub(crate) async fn remove(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
     let Some(folder) = TableFolder::read(lake, log).await? else { return Ok(vec![]) };
     if !folder.missing.is_empty() {
         return Ok(folder.missing);
     }
     if !folder.wrong_size.is_empty() {
         // When somebody else's commit comes first, the next run does it.
-        log.restate(&folder.state, &folder.wrong_size).await?;
+        log.restate(&folder.snapshot, &folder.wrong_size).await?;
     }
     let (kept_since, removed) = (kept_since(lake), folder.removed(lake, log).await?);
     let mut waits = false;
@@ -86,7 +87,7 @@ pub(crate) async fn remove(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>>
         let deletes = if file.is_log {
             paths::is_staged(&file.name) && {
                 let age = now_millis() - file.modified;
-                is_abandoned_entry(&file.name, folder.state.version, is_own_entry(lake, file), age)
+                is_abandoned_entry(&file.name, folder.snapshot.version, is_own_entry(lake, file), age)
             }
         } else {
             let (is_current, removed_at) = (folder.named.contains(&file.path), removed.get(&file.path).copied());
@@ -104,14 +105,14 @@ pub(crate) async fn remove(lake: &Inner, log: &Log) -> Result<Vec<Arc<DataFile>>
 }
 
 /// Since when files that a commit removed are kept; `None`: none are.
-fn kept_since(lake: &Inner) -> Option<i64> {
+fn kept_since(lake: &LakeStorage) -> Option<i64> {
     let kept = i64::try_from(lake.removed_files.as_millis()).unwrap_or(i64::MAX);
     (kept > 0).then(|| now_millis().saturating_sub(kept))
 }
 
 /// A table's folder, beside what its log says.
 struct TableFolder {
-    state: Arc<Snapshot>,
+    snapshot: Arc<Snapshot>,
     listed: Vec<ListedFile>,
     /// Paths of the newest version.
     named: HashSet<String>,
@@ -121,22 +122,22 @@ struct TableFolder {
 }
 
 impl TableFolder {
-    async fn read(lake: &Inner, log: &Log) -> Result<Option<Self>, Error> {
-        let Some(mut state) = log.state().await? else { return Ok(None) };
+    async fn read(lake: &LakeStorage, log: &Log) -> Result<Option<Self>, Error> {
+        let Some(mut snapshot) = log.snapshot().await? else { return Ok(None) };
         let mut listed = list(lake, log.table).await?;
-        let is_there = |listed: &[ListedFile], state: &Snapshot| {
+        let is_there = |listed: &[ListedFile], snapshot: &Snapshot| {
             let there: HashSet<&str> = listed.iter().map(|file| file.path.as_str()).collect();
-            state.files.iter().all(|file| there.contains(file.path.as_ref()))
+            snapshot.files.iter().all(|file| there.contains(file.path.as_ref()))
         };
-        if !is_there(&listed, &state) {
+        if !is_there(&listed, &snapshot) {
             // Another tool may have committed meanwhile.
             let Some(now) = log.reload().await? else { return Ok(None) };
-            state = now;
+            snapshot = now;
             listed = list(lake, log.table).await?;
         }
         let sizes: HashMap<&str, u64> = listed.iter().map(|file| (file.path.as_str(), file.size)).collect();
         let (mut missing, mut wrong_size) = (Vec::new(), Vec::new());
-        for file in &state.files {
+        for file in &snapshot.files {
             match sizes.get(file.path.as_ref()) {
                 Some(size) if *size == file.size => {}
                 Some(size) => {
@@ -156,12 +157,12 @@ impl TableFolder {
                 |file: &Arc<DataFile>| now.iter().flat_map(|now| &now.files).any(|of| of.path == file.path);
             missing.retain(is_current);
         }
-        let named = state.files.iter().map(|file| file.path.to_string()).collect();
-        Ok(Some(Self { state, listed, named, missing, wrong_size }))
+        let named = snapshot.files.iter().map(|file| file.path.to_string()).collect();
+        Ok(Some(Self { snapshot, listed, named, missing, wrong_size }))
     }
 
     /// When files that are no part of the newest version were removed, as far as that matters.
-    async fn removed(&self, lake: &Inner, log: &Log) -> Result<HashMap<String, i64>, Error> {
+    async fn removed(&self, lake: &LakeStorage, log: &Log) -> Result<HashMap<String, i64>, Error> {
         let is_data = |file: &&ListedFile| !file.is_log && !self.named.contains(&file.path);
         let matters = |file: &&ListedFile| !lake.removed_files.is_zero() || !paths::is_own_data_file(&file.name);
         let mut unknown: HashSet<&str> =
@@ -188,12 +189,12 @@ impl TableFolder {
 }
 
 /// Whether a log entry that is not finished is this program's. No run writes one now.
-fn is_own_entry(lake: &Inner, file: &ListedFile) -> bool {
+fn is_own_entry(lake: &LakeStorage, file: &ListedFile) -> bool {
     let text = lake.root.as_ref().and_then(|root| std::fs::read(root.join(&file.path)).ok());
     text.is_some_and(|text| crate::delta::commit_info::is_own_entry(&text))
 }
 
-pub(crate) async fn delete(lake: &Inner, path: &str) -> Result<(), Error> {
+pub(crate) async fn delete(lake: &LakeStorage, path: &str) -> Result<(), Error> {
     match &lake.local {
         // The store hides files that are not finished.
         Some(local) => local.remove(&local.root().join(path)).map_err(Error::file(format!("delete {path}"))),

@@ -7,10 +7,13 @@ use copilot_lake_tables::{Instant, TABLES, Table};
 
 use crate::delta::commit_info::NewestCommit;
 use crate::delta::data_file::DataFile;
-use crate::delta::log::{Log, Snapshot};
+use crate::delta::instance::Instance;
+use crate::delta::log::Log;
 use crate::delta::schema;
+use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
-use crate::lake::{Instance, Lake, adapt, check};
+use crate::lake::Lake;
+use crate::maintenance::adapt::{adapt, check};
 use crate::maintenance::lost::Lost;
 use crate::maintenance::migrate;
 use crate::maintenance::orphan_files;
@@ -46,7 +49,7 @@ pub struct Absent {
 impl Absent {
     /// That the files in its folder are somebody else's.
     pub fn not_a_table(&self, lake: &Lake) -> Option<Error> {
-        let (folder, table) = (paths::table_url(&lake.inner.url, self.table), self.table.name);
+        let (folder, table) = (paths::table_url(&lake.inner.storage.url, self.table), self.table.name);
         let folder = folder.to_file_path().map_or_else(|()| folder.to_string(), |path| path.display().to_string());
         self.file.clone().map(|file| Error::NotATable { table, folder, file })
     }
@@ -61,10 +64,10 @@ impl Lake {
         let mut survey = Survey::default();
         for &table in TABLES {
             match self.inner.log(table).reload().await {
-                Ok(Some(state)) => {
-                    check(table, &state, instance)?;
-                    survey.has_rows |= !state.files.is_empty();
-                    if let Err(error) = fits(&self.inner.log(table), &state) {
+                Ok(Some(snapshot)) => {
+                    check(table, &snapshot, instance)?;
+                    survey.has_rows |= !snapshot.files.is_empty();
+                    if let Err(error) = fits(&self.inner.log(table), &snapshot) {
                         survey.stopped.push((table, error));
                     }
                 }
@@ -79,7 +82,7 @@ impl Lake {
     }
 
     async fn absent(&self, table: &'static Table) -> Result<Absent, Error> {
-        let listed = listing::list(&self.inner, table).await?;
+        let listed = listing::list(&self.inner.storage, table).await?;
         let mut files = listed.iter().filter(|file| !file.is_log && !paths::is_hidden(&file.name)).peekable();
         let file = files.peek().map(|file| file.path.clone());
         Ok(Absent { table, file, is_own: files.all(|file| paths::is_own_data_file(&file.name)) })
@@ -112,29 +115,31 @@ impl Lake {
 
     async fn ready_one(&self, instance: &Instance, table: &'static Table, lists: bool) -> Result<(), Error> {
         let log = self.inner.log(table);
-        let Some(state) = log.state().await? else { return log.create(instance, &self.inner.url, []).await };
+        let Some(snapshot) = log.snapshot().await? else {
+            return log.create(instance, &self.inner.storage.url, []).await;
+        };
         // Bookkeeping has one folder each, and is written when a run ends: what it left then is found now.
         let lists = lists || !table.is_partitioned();
-        let newest = log.newest(&state).await?;
-        if newest != NewestCommit::Clean || lists || self.lacks_a_folder(&state) {
-            let missing = orphan_files::remove(&self.inner, &log).await?;
+        let newest = log.newest(&snapshot).await?;
+        if newest != NewestCommit::Clean || lists || self.lacks_a_folder(&snapshot) {
+            let missing = orphan_files::remove(&self.inner.storage, &log).await?;
             if !missing.is_empty() {
-                return Err(damaged(table, &missing, state.files.len()));
+                return Err(damaged(table, &missing, snapshot.files.len()));
             }
         }
-        let Some(state) = log.state().await? else { return Ok(()) };
-        migrate::migrate(&self.inner, &log, schema::version(&state.metadata)).await?;
+        let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
+        migrate::migrate(&self.inner.storage, &log, schema::version(&snapshot.metadata)).await?;
         if newest == NewestCommit::Foreign {
-            dedupe::remove_duplicates(&self.inner, &log).await?;
+            dedupe::remove_duplicates(&self.inner.storage, &log).await?;
         }
-        let Some(state) = log.state().await? else { return Ok(()) };
-        adapt(&log, state, instance).await
+        let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
+        adapt(&log, snapshot, instance).await
     }
 
     /// Whether the folder of a week that has files is gone, as far as one look at the disk tells.
-    fn lacks_a_folder(&self, state: &Snapshot) -> bool {
-        let Some(root) = &self.inner.root else { return false };
-        let mut folders: Vec<_> = state.files.iter().map(|file| paths::folder(&file.path)).collect();
+    fn lacks_a_folder(&self, snapshot: &Snapshot) -> bool {
+        let Some(root) = &self.inner.storage.root else { return false };
+        let mut folders: Vec<_> = snapshot.files.iter().map(|file| paths::folder(&file.path)).collect();
         folders.sort_unstable();
         folders.dedup();
         folders.iter().any(|folder| !root.join(folder.as_ref()).exists())
@@ -159,8 +164,8 @@ impl Lake {
     /// [`Error::Damaged`] then; reading the log or the store.
     pub async fn check_files(&self, table: &'static Table) -> Result<(), Error> {
         let log = self.inner.log(table);
-        let missing = orphan_files::missing(&self.inner, &log).await?;
-        let files = log.state().await?.map_or(0, |state| state.files.len());
+        let missing = orphan_files::missing(&self.inner.storage, &log).await?;
+        let files = log.snapshot().await?.map_or(0, |snapshot| snapshot.files.len());
         if missing.is_empty() { Ok(()) } else { Err(damaged(table, &missing, files)) }
     }
 
@@ -176,20 +181,20 @@ impl Lake {
         found: (&str, Instant),
     ) -> Result<bool, Error> {
         let log = self.inner.log(table);
-        if log.state().await?.is_none() {
+        if log.snapshot().await?.is_none() {
             let absent = self.absent(table).await?;
             if let (false, Some(error)) = (absent.is_own, absent.not_a_table(self)) {
                 return Err(error);
             }
             let is_left = |file: &&listing::ListedFile| !file.is_log && paths::is_own_data_file(&file.name);
-            for file in listing::list(&self.inner, table).await?.iter().filter(is_left) {
-                orphan_files::delete(&self.inner, &file.path).await?;
+            for file in listing::list(&self.inner.storage, table).await?.iter().filter(is_left) {
+                orphan_files::delete(&self.inner.storage, &file.path).await?;
             }
             let note = (LOST.to_owned(), Lost::everything(found).text());
-            log.create(instance, &self.inner.url, [note]).await?;
+            log.create(instance, &self.inner.storage.url, [note]).await?;
             return Ok(true);
         }
-        let missing = orphan_files::missing(&self.inner, &log).await?;
+        let missing = orphan_files::missing(&self.inner.storage, &log).await?;
         let is_missing = !missing.is_empty();
         if is_missing {
             self.note_lost(&log, Lost::from_files(table, &missing, found), &missing).await?;
@@ -206,15 +211,15 @@ impl Lake {
         const ATTEMPTS: usize = 5;
         let _writing = log.writing.lock().await;
         for _ in 0..ATTEMPTS {
-            let Some(state) = log.state().await? else { return Ok(()) };
-            let mut configuration = state.metadata.configuration().clone();
+            let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
+            let mut configuration = snapshot.metadata.configuration().clone();
             let key = format!("{}{LOST}", schema::NOTE);
             let before = configuration.get(&key).map(|text| Lost::parse(text));
             configuration.insert(key, lost.clone().and(before).text());
-            let changed = schema::changed(log.table, &state.metadata, &configuration)?;
-            let metadata = changed.unwrap_or_else(|| state.metadata.clone());
-            let files = state.files.iter().filter(|file| files.iter().any(|gone| gone.path == file.path));
-            if log.remove_missing(&state, &files.cloned().collect::<Vec<_>>(), metadata).await? {
+            let changed = schema::changed(log.table, &snapshot.metadata, &configuration)?;
+            let metadata = changed.unwrap_or_else(|| snapshot.metadata.clone());
+            let files = snapshot.files.iter().filter(|file| files.iter().any(|gone| gone.path == file.path));
+            if log.remove_missing(&snapshot, &files.cloned().collect::<Vec<_>>(), metadata).await? {
                 return Ok(());
             }
         }
@@ -230,22 +235,22 @@ impl Lake {
     pub async fn recovered(&self, table: &'static Table) -> Result<(), Error> {
         let log = self.inner.log(table);
         let _writing = log.writing.lock().await;
-        let Some(state) = log.state().await? else { return Ok(()) };
-        let mut configuration = state.metadata.configuration().clone();
+        let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
+        let mut configuration = snapshot.metadata.configuration().clone();
         if configuration.remove(&format!("{}{LOST}", schema::NOTE)).is_some()
-            && let Some(metadata) = schema::changed(table, &state.metadata, &configuration)?
+            && let Some(metadata) = schema::changed(table, &snapshot.metadata, &configuration)?
         {
             // When another tool commits meanwhile, the next run reads it once more.
-            log.set_metadata(&state, metadata).await?;
+            log.set_metadata(&snapshot, metadata).await?;
         }
         Ok(())
     }
 }
 
 /// Whether a table has the shape that this program writes.
-fn fits(log: &Log, state: &Snapshot) -> Result<(), Error> {
-    log.check_writable(state)?;
-    schema::changed(log.table, &state.metadata, state.metadata.configuration()).map(drop)
+fn fits(log: &Log, snapshot: &Snapshot) -> Result<(), Error> {
+    log.check_writable(snapshot)?;
+    schema::changed(log.table, &snapshot.metadata, snapshot.metadata.configuration()).map(drop)
 }
 
 /// What is missing of a table.

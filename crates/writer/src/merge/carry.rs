@@ -13,12 +13,13 @@ use object_store::ObjectStore;
 
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
-use crate::lake::MergeMode;
-use crate::merge::changes::Changes;
 use crate::merge::lookup::{LookupResult, Match};
-use crate::merge::pending_rows::{PendingRows, file_pick};
+use crate::merge::mode::MergeMode;
+use crate::merge::pending_rows::PendingRows;
 use crate::merge::resolve::{SupersededRows, ascending, keeps_table_row};
+use crate::merge::row_buffer::RowBuffer;
 use crate::merge::row_digest::RowDigestReader;
+use crate::parquet::row_selection::read_rows_at;
 
 /// Makes the rows to be stored from new rows and, side by side, the table's rows of the same keys that they replace. Both
 /// batches have the table's columns, as has the one that is returned.
@@ -44,7 +45,7 @@ impl CarryMerge<'_> {
         &self,
         found: LookupResult,
         mut superseded_rows: SupersededRows,
-        made: &mut Changes,
+        made: &RowBuffer,
     ) -> Result<SupersededRows, Error> {
         superseded_rows.old = found.deleted;
         let (older, mut pairs): (Vec<_>, Vec<_>) =
@@ -111,7 +112,7 @@ impl CarryMerge<'_> {
             let positions = ascending(positions);
             let mut found = Vec::new();
             let files = &self.files[file as usize];
-            file_pick(self.store, files, self.schema(), &positions, |batch| keep(&mut found, batch)).await?;
+            read_rows_at(self.store, files, self.schema(), &positions, |batch| keep(&mut found, batch)).await?;
             at.extend((0..).zip(positions).map(|(row, position)| ((file, position), (batches.len(), row))));
             batches.push(concat_batches(self.schema(), &found).map_err(&error)?);
         }

@@ -7,14 +7,16 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::delta::log::{CommitOutcome, Log, Snapshot};
+use crate::delta::log::{CommitOutcome, Log};
+use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
-use crate::lake::Inner;
+use crate::lake_storage::LakeStorage;
 use crate::merge::key_filter::KeyFilter;
-use crate::merge::pending_rows::{EVER, KeyReader, KeyRow, READ};
+use crate::merge::key_reader::{KeyReader, KeyRow};
 use crate::merge::rewrite::rewrite;
 use crate::merge::table_keys::for_each_key;
 use crate::merge::version::Version;
+use crate::parquet::reader::{ALL_TIMES, CONCURRENT_READS};
 
 /// What such a commit says instead of a run.
 const RUN_ID: &str = "double keys";
@@ -37,23 +39,24 @@ struct RowCopy {
 /// Removes all rows of a key but the newest. Says how many were removed.
 ///
 /// All keys are read once; where some may be double, once more: of large tables a part of the keys at a time.
-pub(crate) async fn remove_duplicates(lake: &Inner, log: &Log) -> Result<u64, Error> {
+pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u64, Error> {
     let mut keys = log.writing.lock().await;
     for _ in 0..ATTEMPTS {
-        let Some(state) = log.state().await? else { return Ok(0) };
-        let superseded = all_superseded(lake, &state).await?;
+        let Some(snapshot) = log.snapshot().await? else { return Ok(0) };
+        let superseded = all_superseded(lake, &snapshot).await?;
         if superseded.is_empty() {
             return Ok(0);
         }
         let removed = superseded.values().map(|positions| positions.len() as u64).sum();
-        let files: Vec<_> = superseded.keys().map(|file| Arc::clone(&state.files[*file])).collect();
-        let rewritten = files.iter().zip(superseded.values()).map(|(file, rows)| rewrite(lake, log.table, file, rows));
-        let mut rewritten: Vec<_> = stream::iter(rewritten.collect::<Vec<_>>()).buffered(READ).try_collect().await?;
+        let files: Vec<_> = superseded.keys().map(|file| Arc::clone(&snapshot.files[*file])).collect();
+        let rewritten = files.iter().zip(superseded.values()).map(|(file, rows)| rewrite(lake, log, file, rows));
+        let mut rewritten: Vec<_> =
+            stream::iter(rewritten.collect::<Vec<_>>()).buffered(CONCURRENT_READS).try_collect().await?;
         for staged in rewritten.iter_mut().flatten() {
             staged.complete().await?;
         }
         let add: Vec<_> = rewritten.iter().flatten().map(|staged| staged.file.clone()).collect();
-        match log.commit(&mut keys, &state, &add, &files, RUN_ID).await {
+        match log.commit(&mut keys, &snapshot, &add, &files, RUN_ID).await {
             Ok(CommitOutcome::Committed(_)) => {
                 if lake.removed_files.is_zero() {
                     log.readers.delete(files.iter().map(|file| file.path.clone()).collect()).await;
@@ -75,12 +78,12 @@ pub(crate) async fn remove_duplicates(lake: &Inner, log: &Log) -> Result<u64, Er
 }
 
 /// The positions of rows that give way, by file.
-async fn all_superseded(lake: &Inner, state: &Snapshot) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
-    let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
+async fn all_superseded(lake: &LakeStorage, snapshot: &Snapshot) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
+    let rows: u64 = snapshot.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
     let parts = u128::from(rows / PART_ROWS + 1);
     let mut all: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for part in 0..parts {
-        for (file, positions) in superseded(copies(lake, state, part, parts).await?) {
+        for (file, positions) in superseded(copies(lake, snapshot, part, parts).await?) {
             all.entry(file).or_default().extend(positions);
         }
     }
@@ -89,8 +92,13 @@ async fn all_superseded(lake: &Inner, state: &Snapshot) -> Result<BTreeMap<usize
 }
 
 /// The rows whose keys may be there several times, by key.
-async fn copies(lake: &Inner, state: &Snapshot, part: u128, parts: u128) -> Result<HashMap<u128, Vec<RowCopy>>, Error> {
-    let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
+async fn copies(
+    lake: &LakeStorage,
+    snapshot: &Snapshot,
+    part: u128,
+    parts: u128,
+) -> Result<HashMap<u128, Vec<RowCopy>>, Error> {
+    let rows: u64 = snapshot.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
     let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
     let mut copies: HashMap<u128, Vec<RowCopy>> = HashMap::new();
     let look = |hash: u128| {
@@ -98,18 +106,18 @@ async fn copies(lake: &Inner, state: &Snapshot, part: u128, parts: u128) -> Resu
             copies.insert(hash, vec![]);
         }
     };
-    for_each_key(lake, state, look).await?;
+    for_each_key(lake, snapshot, look).await?;
     if copies.is_empty() {
         return Ok(copies);
     }
-    for (at, file) in state.files.iter().enumerate() {
+    for (at, file) in snapshot.files.iter().enumerate() {
         let take = |row: KeyRow<'_>| {
             if let Some(copies) = copies.get_mut(&row.key()) {
                 let (position, version) = (row.position, row.version());
                 copies.push(RowCopy { file: at, position, version, written: file.modified });
             }
         };
-        KeyReader::open(&lake.store, state.table, file, EVER, None).await?.for_each(take).await?;
+        KeyReader::open(&lake.store, snapshot.table, file, ALL_TIMES, None).await?.for_each(take).await?;
     }
     Ok(copies)
 }

@@ -12,9 +12,11 @@ use object_store::ObjectStore;
 use crate::delta::data_file::{DataFile, FileBounds};
 use crate::error::Error;
 use crate::merge::delete_keys::DeleteKeys;
+use crate::merge::key_reader::{KeyReader, KeyRow};
 use crate::merge::new_rows::NewRows;
-use crate::merge::pending_rows::{EVER, KeyReader, KeyRow, OPENED, PendingRows, READ};
+use crate::merge::pending_rows::PendingRows;
 use crate::parquet::key_probe::KeyProbe;
+use crate::parquet::reader::{ALL_TIMES, CONCURRENT_OPENS, CONCURRENT_READS};
 
 /// A new row, and a row of the table with the same key.
 #[derive(Debug, Clone, Copy)]
@@ -59,7 +61,7 @@ impl Lookup<'_> {
             let bounds: Vec<&FileBounds> = missing.iter().chain(self.delete_keys.bounds()).collect();
             let may_have = |file: &DataFile| bounds.iter().any(|bounds| bounds.keys_overlap(&file.bounds));
             let files = self.files.iter().enumerate().filter(|(_, file)| may_have(file));
-            self.search(files.map(|(at, _)| (at, EVER)).collect(), &probe, new, &mut found).await?;
+            self.search(files.map(|(at, _)| (at, ALL_TIMES)).collect(), &probe, new, &mut found).await?;
         }
         // Rows of the files that were searched twice.
         found.matches.sort_unstable_by_key(|found| (found.file, found.row));
@@ -74,7 +76,7 @@ impl Lookup<'_> {
             let of_week = self.inputs.iter().zip(&new.times).filter(|(input, _)| input.week() == file.week);
             let rows = of_week.filter_map(|(_, times)| *times);
             let deleted = self.delete_keys.bounds().filter_map(|bounds| bounds.time);
-            let (low, high) = file.bounds.time.unwrap_or(EVER);
+            let (low, high) = file.bounds.time.unwrap_or(ALL_TIMES);
             let common = rows.chain(deleted).map(|times| (times.0.max(low), times.1.min(high)));
             let common = common.filter(|(low, high)| low <= high);
             if let Some(times) = common.reduce(|a, b| (a.0.min(b.0), a.1.max(b.1))) {
@@ -97,7 +99,7 @@ impl Lookup<'_> {
                     bounds.extend(columns, at);
                 }
             };
-            input.keys(self.store, self.table, EVER, add).await?;
+            input.keys(self.store, self.table, ALL_TIMES, add).await?;
         }
         Ok((bounds, probe))
     }
@@ -114,7 +116,8 @@ impl Lookup<'_> {
         };
         let opened: Vec<_> = files.into_iter().map(open).collect();
         let search = |(at, file)| self.search_file(at, file, new);
-        let mut searched = stream::iter(opened).buffered(OPENED).map_ok(search).try_buffered(READ);
+        let mut searched =
+            stream::iter(opened).buffered(CONCURRENT_OPENS).map_ok(search).try_buffered(CONCURRENT_READS);
         while let Some(of_file) = searched.try_next().await? {
             found.matches.extend(of_file.matches);
             for (file, deleted) in of_file.deleted {

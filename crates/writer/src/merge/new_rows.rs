@@ -8,9 +8,11 @@ use copilot_lake_tables::Table;
 use object_store::ObjectStore;
 
 use crate::error::Error;
-use crate::merge::pending_rows::{EVER, KeyRow, PendingRows};
+use crate::merge::key_reader::KeyRow;
+use crate::merge::pending_rows::PendingRows;
 use crate::merge::version::Version;
 use crate::parquet::key_probe::KeyProbe;
+use crate::parquet::reader::ALL_TIMES;
 
 /// More keys are not told from the others: nearly all rows are known then.
 const MAX_CANDIDATES: usize = 1 << 15;
@@ -59,7 +61,7 @@ impl Candidates {
                     candidates.insert(key);
                 }
             };
-            input.keys(store, table, EVER, insert).await?;
+            input.keys(store, table, ALL_TIMES, insert).await?;
         }
         Ok(if candidates.len() > MAX_CANDIDATES { Self::All } else { Self::Some(candidates) })
     }
@@ -91,7 +93,7 @@ impl NewRows {
             return Ok(this);
         }
         for (at, input) in inputs.iter().enumerate() {
-            input.keys(store, table, EVER, |row| this.insert(at, &row, candidates)).await?;
+            input.keys(store, table, ALL_TIMES, |row| this.insert(at, &row, candidates)).await?;
         }
         Ok(this)
     }

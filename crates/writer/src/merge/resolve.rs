@@ -10,10 +10,12 @@ use object_store::ObjectStore;
 
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
-use crate::lake::MergeMode;
 use crate::merge::lookup::{LookupResult, Match};
-use crate::merge::pending_rows::{PendingRows, READ, file_pick};
+use crate::merge::mode::MergeMode;
+use crate::merge::pending_rows::PendingRows;
 use crate::merge::row_digest::{RowDigest, RowDigestReader};
+use crate::parquet::reader::CONCURRENT_READS;
+use crate::parquet::row_selection::read_rows_at;
 
 /// The rows that give way, by ascending position.
 #[derive(Debug, Default)]
@@ -123,12 +125,12 @@ async fn compare(
             let positions = ascending(positions);
             let mut found = Vec::with_capacity(positions.len());
             let read = |batch: &_| reader.read(batch).map(|values| found.extend(values));
-            file_pick(store, &file, &reader.schema, &positions, read).await?;
+            read_rows_at(store, &file, &reader.schema, &positions, read).await?;
             Ok::<_, Error>(positions.into_iter().map(move |position| (at, position)).zip(found))
         }
     };
     let picked: Vec<_> = of_file.into_iter().map(pick).collect();
-    let picked: Vec<_> = stream::iter(picked).buffered(READ).try_collect().await?;
+    let picked: Vec<_> = stream::iter(picked).buffered(CONCURRENT_READS).try_collect().await?;
     let old: HashMap<(u32, u32), RowDigest> = picked.into_iter().flatten().collect();
     let of = |values: &HashMap<(u32, u32), RowDigest>, at| values.get(&at).copied().unwrap_or_default();
     let with_values = pairs.into_iter().map(|pair| {

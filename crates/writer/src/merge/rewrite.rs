@@ -15,12 +15,13 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 
 use crate::delta::data_file::DataFile;
+use crate::delta::log::Log;
 use crate::error::Error;
 use crate::keys::{self, KeyColumn, OwnedKey};
-use crate::lake::Inner;
+use crate::lake_storage::LakeStorage;
 use crate::parquet::conform::conform;
 use crate::parquet::reader::{FileReader, FileSelection};
-use crate::parquet::writer::{DataFileWriter, RowOrder, StagedDataFile};
+use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
 
 /// Bytes of rows that are handed to the encoder at once.
 const STEP_BYTES: usize = 8 << 20;
@@ -34,8 +35,8 @@ const SORT_MEMORY_FRACTION: usize = 4;
 /// kept as they are. An order is declared where it holds: the rows of a file of this program are compared on the way, a
 /// small one of another tool is sorted, and a large one stays as it is, without a declaration.
 pub(crate) async fn rewrite(
-    lake: &Inner,
-    table: &'static Table,
+    lake: &LakeStorage,
+    log: &Log,
     old: &DataFile,
     without: &[u32],
 ) -> Result<Option<StagedDataFile>, Error> {
@@ -43,7 +44,7 @@ pub(crate) async fn rewrite(
     if reader.rows() <= without.len() {
         return Ok(None);
     }
-    let rewrite = Rewrite { lake, table, old, without, target: RewriteSchema::new(table, reader.schema()), reader };
+    let rewrite = Rewrite { lake, log, old, without, target: RewriteSchema::new(log.table, reader.schema()), reader };
     if rewrite.is_sorted()
         && let Some(staged) = rewrite.copy(RowOrder::Sorted).await?
     {
@@ -100,8 +101,8 @@ impl RewriteSchema {
 
 /// A file on its way into a new one.
 struct Rewrite<'a> {
-    lake: &'a Inner,
-    table: &'static Table,
+    lake: &'a LakeStorage,
+    log: &'a Log,
     old: &'a DataFile,
     without: &'a [u32],
     target: RewriteSchema,
@@ -111,7 +112,7 @@ struct Rewrite<'a> {
 impl Rewrite<'_> {
     /// Whether the old file says so, and this program wrote it.
     fn is_sorted(&self) -> bool {
-        let layout = self.table.layout();
+        let layout = self.log.table.layout();
         let names: Vec<_> = layout.sort().iter().map(|&at| layout.fields()[at].name.as_str()).collect();
         self.reader.is_ours() && self.reader.declares(&names) && self.target.sort.is_some()
     }
@@ -150,8 +151,15 @@ impl Rewrite<'_> {
     async fn create(&self, order: RowOrder) -> Result<DataFileWriter, Error> {
         let rows = self.reader.rows().saturating_sub(self.without.len());
         let reservation = self.lake.memory.reserve(&Arc::default());
-        let schema = Arc::clone(&self.target.schema);
-        DataFileWriter::create_in(order, self.lake, self.table, self.old.week, schema, rows, reservation).await
+        let file = NewFile {
+            table: self.log.table,
+            week: self.old.week,
+            schema: Arc::clone(&self.target.schema),
+            indexed: self.log.indexed_columns().await?,
+            row_group_rows: rows,
+            order,
+        };
+        DataFileWriter::create(self.lake, file, reservation).await
     }
 
     /// The new file, with the rows as they come; `None` when they are not in order and should be.

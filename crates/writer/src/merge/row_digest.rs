@@ -9,7 +9,7 @@ use copilot_lake_tables::{Field, Origin, Table};
 
 use crate::error::Error;
 use crate::keys;
-use crate::merge::pending_rows::projected;
+use crate::parquet::row_selection::projected;
 
 /// The values of a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

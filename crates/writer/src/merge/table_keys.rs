@@ -2,11 +2,12 @@
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::delta::log::Snapshot;
+use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
-use crate::lake::Inner;
+use crate::lake_storage::LakeStorage;
 use crate::merge::key_filter::KeyFilter;
-use crate::merge::pending_rows::{OPENED, READ, key_hashes};
+use crate::merge::key_reader::key_hashes;
+use crate::parquet::reader::{CONCURRENT_OPENS, CONCURRENT_READS};
 
 /// Commits that search the table's files for their keys; from then on one filter of all keys is cheaper.
 const SEARCHES: u32 = 2;
@@ -27,28 +28,28 @@ impl TableKeys {
     /// The filter of the table's keys, made when it pays to merge that many rows; `None` when it does not.
     pub(crate) async fn filter(
         &mut self,
-        lake: &Inner,
-        state: &Snapshot,
+        lake: &LakeStorage,
+        snapshot: &Snapshot,
         rows: u64,
     ) -> Result<Option<&mut KeyFilter>, Error> {
-        if self.version != state.version {
+        if self.version != snapshot.version {
             // Somebody else has committed.
             self.filter = None;
         }
         if self.filter.is_none() {
             self.searches += 1;
-            if !state.files.is_empty() && rows <= SEARCHED_ROWS && self.searches <= SEARCHES {
+            if !snapshot.files.is_empty() && rows <= SEARCHED_ROWS && self.searches <= SEARCHES {
                 return Ok(None);
             }
-            self.filter = Some(build(lake, state).await?);
-            self.version = state.version;
+            self.filter = Some(build(lake, snapshot).await?);
+            self.version = snapshot.version;
         }
         Ok(self.filter.as_mut())
     }
 
     /// The filter, if there is one for this version.
-    pub(crate) fn known(&mut self, state: &Snapshot) -> Option<&mut KeyFilter> {
-        self.filter.as_mut().filter(|_| self.version == state.version)
+    pub(crate) fn known(&mut self, snapshot: &Snapshot) -> Option<&mut KeyFilter> {
+        self.filter.as_mut().filter(|_| self.version == snapshot.version)
     }
 
     /// Takes in a commit of this process: the keys of its rows are in the filter.
@@ -60,20 +61,24 @@ impl TableKeys {
 }
 
 /// Reads the keys of all files.
-async fn build(lake: &Inner, state: &Snapshot) -> Result<KeyFilter, Error> {
-    let rows: u64 = state.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
+async fn build(lake: &LakeStorage, snapshot: &Snapshot) -> Result<KeyFilter, Error> {
+    let rows: u64 = snapshot.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
     let mut filter = KeyFilter::new(lake.filter_budget.clone(), usize::try_from(rows).unwrap_or(usize::MAX / 4));
     let insert = |hash| {
         filter.add(hash);
     };
-    for_each_key(lake, state, insert).await?;
+    for_each_key(lake, snapshot, insert).await?;
     Ok(filter)
 }
 
 /// Calls with the hash of every key in the table's files, in no order.
-pub(crate) async fn for_each_key(lake: &Inner, state: &Snapshot, mut call: impl FnMut(u128)) -> Result<(), Error> {
-    let files: Vec<_> = state.files.iter().map(|file| key_hashes(&lake.store, state.table, file)).collect();
-    let mut files = stream::iter(files).buffer_unordered(OPENED).try_flatten_unordered(READ);
+pub(crate) async fn for_each_key(
+    lake: &LakeStorage,
+    snapshot: &Snapshot,
+    mut call: impl FnMut(u128),
+) -> Result<(), Error> {
+    let files: Vec<_> = snapshot.files.iter().map(|file| key_hashes(&lake.store, snapshot.table, file)).collect();
+    let mut files = stream::iter(files).buffer_unordered(CONCURRENT_OPENS).try_flatten_unordered(CONCURRENT_READS);
     while let Some(hashes) = files.try_next().await? {
         hashes.into_iter().for_each(&mut call);
     }

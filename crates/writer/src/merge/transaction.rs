@@ -4,24 +4,27 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 
 use arrow::array::RecordBatch;
-use copilot_lake_tables::Table;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
 use crate::delta::data_file::DataFile;
-use crate::delta::log::{CommitOutcome, Log, Snapshot};
+use crate::delta::log::{CommitOutcome, Log};
+use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
-use crate::lake::{Inner, MergeMode};
+use crate::lake_storage::LakeStorage;
 use crate::merge::carry::{Carry, CarryMerge};
-use crate::merge::changes::Changes;
 use crate::merge::delete_keys::DeleteKeys;
 use crate::merge::lookup::{Lookup, LookupResult};
+use crate::merge::memory_consumer::MemoryConsumers;
+use crate::merge::mode::MergeMode;
 use crate::merge::new_rows::{Candidates, NewRows};
-use crate::merge::pending_rows::{PendingRows, file_pick, projected};
+use crate::merge::pending_rows::PendingRows;
 use crate::merge::resolve::{SupersededRows, ascending, resolve};
 use crate::merge::rewrite::rewrite;
+use crate::merge::row_buffer::RowBuffer;
 use crate::merge::table_keys::TableKeys;
-use crate::parquet::writer::{DataFileWriter, StagedDataFile};
+use crate::parquet::row_selection::{projected, read_rows_at};
+use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
 
 /// Commit attempts before giving up on a contended table.
 const ATTEMPTS: usize = 8;
@@ -48,6 +51,8 @@ pub struct Committed {
 
 /// What is to be committed to a table.
 pub(crate) struct Transaction {
+    pub(crate) lake: Arc<LakeStorage>,
+    pub(crate) consumers: Arc<MemoryConsumers>,
     pub(crate) log: Arc<Log>,
     pub(crate) mode: MergeMode,
     pub(crate) inputs: Vec<PendingRows>,
@@ -70,10 +75,10 @@ struct CommitFiles {
 
 impl Transaction {
     /// Commits. One commit of a table is made at a time; the others wait here.
-    pub(crate) async fn commit(mut self, lake: &Arc<Inner>, run_id: &str) -> Result<Committed, Error> {
+    pub(crate) async fn commit(mut self, run_id: &str) -> Result<Committed, Error> {
         let log = Arc::clone(&self.log);
         let mut keys = log.writing.lock().await;
-        let result = self.attempts(lake, run_id, &mut keys).await;
+        let result = self.attempts(run_id, &mut keys).await;
         if !matches!(result, Err(Error::CommitUnknown { .. })) {
             // After a success these are the files that lost rows to others of the same changes.
             log.readers.delete(self.visible).await;
@@ -82,12 +87,12 @@ impl Transaction {
     }
 
     /// The keys and times of the table's rows with the keys of these.
-    pub(crate) async fn existing(&mut self, lake: &Inner) -> Result<Vec<RecordBatch>, Error> {
-        let log = Arc::clone(&self.log);
+    pub(crate) async fn existing(&mut self) -> Result<Vec<RecordBatch>, Error> {
+        let (lake, log) = (Arc::clone(&self.lake), Arc::clone(&self.log));
         let mut keys = log.writing.lock().await;
-        let Some(state) = log.state().await? else { return Ok(vec![]) };
+        let Some(snapshot) = log.snapshot().await? else { return Ok(vec![]) };
         self.publish_unread().await?;
-        let candidates = match keys.filter(lake, &state, self.rows()).await? {
+        let candidates = match keys.filter(&lake, &snapshot, self.rows()).await? {
             Some(filter) => {
                 Candidates::select(&lake.store, log.table, &self.inputs, |key| filter.contains(key)).await?
             }
@@ -95,18 +100,18 @@ impl Transaction {
         };
         let nothing = DeleteKeys::new(log.table);
         let new = NewRows::read(&lake.store, log.table, &self.inputs, &candidates, nothing.probe().clone()).await?;
-        let mut positions = vec![Vec::new(); state.files.len()];
-        for found in self.lookup(lake, &state, &nothing).find(&new).await?.matches {
+        let mut positions = vec![Vec::new(); snapshot.files.len()];
+        for found in self.lookup(&snapshot, &nothing).find(&new).await?.matches {
             positions[found.file as usize].push(found.row);
         }
         let schema = projected(log.table, log.table.layout().sort());
         let mut existing = Vec::new();
-        for (file, positions) in state.files.iter().zip(positions).filter(|(_, positions)| !positions.is_empty()) {
+        for (file, positions) in snapshot.files.iter().zip(positions).filter(|(_, positions)| !positions.is_empty()) {
             let keep = |batch: &RecordBatch| {
                 existing.push(batch.clone());
                 Ok(())
             };
-            file_pick(&lake.store, file, &schema, &ascending(positions), keep).await?;
+            read_rows_at(&lake.store, file, &schema, &ascending(positions), keep).await?;
         }
         Ok(existing)
     }
@@ -115,8 +120,14 @@ impl Transaction {
         self.inputs.iter().map(PendingRows::rows).sum()
     }
 
-    fn lookup<'a>(&'a self, lake: &'a Inner, state: &'a Snapshot, delete_keys: &'a DeleteKeys) -> Lookup<'a> {
-        Lookup { store: &lake.store, table: self.log.table, inputs: &self.inputs, files: &state.files, delete_keys }
+    fn lookup<'a>(&'a self, snapshot: &'a Snapshot, delete_keys: &'a DeleteKeys) -> Lookup<'a> {
+        Lookup {
+            store: &self.lake.store,
+            table: self.log.table,
+            inputs: &self.inputs,
+            files: &snapshot.files,
+            delete_keys,
+        }
     }
 
     /// Gives files their names that have to be read for their keys.
@@ -129,29 +140,29 @@ impl Transaction {
         Ok(())
     }
 
-    async fn attempts(&mut self, lake: &Arc<Inner>, run_id: &str, keys: &mut TableKeys) -> Result<Committed, Error> {
+    async fn attempts(&mut self, run_id: &str, keys: &mut TableKeys) -> Result<Committed, Error> {
         let log = Arc::clone(&self.log);
         let mut unchanged = 0;
         for _ in 0..ATTEMPTS {
-            let Some(state) = log.state().await? else {
+            let Some(snapshot) = log.snapshot().await? else {
                 let reason = "there is no such table in the lake; it was not prepared".to_owned();
                 return Err(Error::Interrupted { table: log.table.name, reason });
             };
-            let mut files = self.merge(lake, &state, keys).await?;
+            let mut files = self.merge(&snapshot, keys).await?;
             unchanged += files.unchanged;
             if files.new.is_empty() && files.replaced.is_empty() {
                 return Ok(Committed { rows_unchanged: unchanged, ..Committed::default() });
             }
             publish_all(files.new.iter_mut().chain(&mut files.rest), &mut self.visible).await?;
             let add: Vec<DataFile> = files.new.iter().chain(&files.rest).map(|staged| staged.file.clone()).collect();
-            match log.commit(keys, &state, &add, &files.replaced, run_id).await? {
-                CommitOutcome::Committed(state) => {
+            match log.commit(keys, &snapshot, &add, &files.replaced, run_id).await? {
+                CommitOutcome::Committed(snapshot) => {
                     self.visible.retain(|path| !add.iter().any(|file| file.path == *path));
-                    if lake.removed_files.is_zero() {
+                    if self.lake.removed_files.is_zero() {
                         log.readers.delete(files.replaced.iter().map(|file| file.path.clone()).collect()).await;
                     }
                     return Ok(Committed {
-                        version: i64::try_from(state.version).ok(),
+                        version: i64::try_from(snapshot.version).ok(),
                         rows_written: files.new.iter().filter_map(|staged| staged.file.rows).sum(),
                         rows_unchanged: unchanged,
                         files_added: add.len(),
@@ -170,12 +181,13 @@ impl Transaction {
     }
 
     /// Takes out rows so that every key stays once, and writes what is still in memory.
-    async fn merge(&mut self, lake: &Arc<Inner>, state: &Snapshot, keys: &mut TableKeys) -> Result<CommitFiles, Error> {
-        let table = self.log.table;
+    async fn merge(&mut self, snapshot: &Snapshot, keys: &mut TableKeys) -> Result<CommitFiles, Error> {
+        let (lake, log, table) = (Arc::clone(&self.lake), Arc::clone(&self.log), self.log.table);
+        let (lake, log) = (&*lake, &*log);
         let mut made = Vec::new();
         let superseded_rows = match self.mode {
             MergeMode::Append => {
-                if let Some(filter) = keys.known(state) {
+                if let Some(filter) = keys.known(snapshot) {
                     self.publish_unread().await?;
                     Candidates::select(&lake.store, table, &self.inputs, |key| filter.insert(key)).await?;
                 }
@@ -183,7 +195,7 @@ impl Transaction {
             }
             MergeMode::Upsert | MergeMode::UpsertReread => {
                 self.publish_unread().await?;
-                let candidates = match keys.filter(lake, state, self.rows()).await? {
+                let candidates = match keys.filter(lake, snapshot, self.rows()).await? {
                     Some(filter) => {
                         Candidates::select(&lake.store, table, &self.inputs, |key| filter.insert(key)).await?
                     }
@@ -191,8 +203,8 @@ impl Transaction {
                 };
                 let probe = self.delete_keys.probe().clone();
                 let new = NewRows::read(&lake.store, table, &self.inputs, &candidates, probe).await?;
-                let found = self.lookup(lake, state, &self.delete_keys).find(&new).await?;
-                self.resolve(lake, state, new, found, &mut made).await?
+                let found = self.lookup(snapshot, &self.delete_keys).find(&new).await?;
+                self.resolve(snapshot, new, found, &mut made).await?
             }
         };
         let inputs = std::mem::take(&mut self.inputs);
@@ -204,12 +216,11 @@ impl Transaction {
                 // It has to be read.
                 publish(staged, &mut self.visible).await?;
             }
-            new.push(file_of(lake, table, input, superseded));
+            new.push(file_of(lake, log, input, superseded));
         }
         let new: Vec<Option<StagedDataFile>> = stream::iter(new).buffered(CONCURRENT_FILES).try_collect().await?;
-        let replaced: Vec<_> = superseded_rows.old.keys().map(|file| Arc::clone(&state.files[*file])).collect();
-        let rest =
-            replaced.iter().zip(superseded_rows.old.values()).map(|(file, rows)| rewrite(lake, table, file, rows));
+        let replaced: Vec<_> = superseded_rows.old.keys().map(|file| Arc::clone(&snapshot.files[*file])).collect();
+        let rest = replaced.iter().zip(superseded_rows.old.values()).map(|(file, rows)| rewrite(lake, log, file, rows));
         let rest: Vec<Option<StagedDataFile>> =
             stream::iter(rest.collect::<Vec<_>>()).buffered(CONCURRENT_FILES).try_collect().await?;
         Ok(CommitFiles {
@@ -223,8 +234,7 @@ impl Transaction {
     /// Decides which rows give way; rows that keep something of those that they replace are `made`.
     async fn resolve(
         &mut self,
-        lake: &Arc<Inner>,
-        state: &Snapshot,
+        snapshot: &Snapshot,
         new: NewRows,
         found: LookupResult,
         made: &mut Vec<PendingRows>,
@@ -236,37 +246,43 @@ impl Transaction {
                 publish(staged, &mut self.visible).await?;
             }
         }
-        let (store, files) = (&lake.store, &state.files[..]);
+        let (store, files) = (&self.lake.store, &snapshot.files[..]);
         let Some(carry) = &self.carry else {
             return resolve(store, table, self.mode, &self.inputs, files, found, superseded_rows).await;
         };
         let carried = CarryMerge { store, table, mode: self.mode, inputs: &self.inputs, files, carry };
-        let mut changes = Changes::new(Arc::clone(lake), table, MergeMode::Append);
-        let superseded_rows = carried.resolve(found, superseded_rows, &mut changes).await?;
-        made.extend(changes.into_inputs().await?);
+        let rows = RowBuffer::new(Arc::clone(&self.lake), Arc::clone(&self.consumers), Arc::clone(&self.log));
+        let superseded_rows = carried.resolve(found, superseded_rows, &rows).await?;
+        made.extend(rows.finish().await?);
         Ok(superseded_rows)
     }
 }
 
 /// The file of new rows, without those that gave way; `None` when none is left.
 async fn file_of(
-    lake: &Inner,
-    table: &'static Table,
+    lake: &LakeStorage,
+    log: &Log,
     input: PendingRows,
     superseded: Vec<u32>,
 ) -> Result<Option<StagedDataFile>, Error> {
     match input {
         PendingRows::InFile { staged, .. } if superseded.is_empty() => Ok(Some(staged)),
-        PendingRows::InFile { staged, .. } => rewrite(lake, table, &staged.file, &superseded).await,
+        PendingRows::InFile { staged, .. } => rewrite(lake, log, &staged.file, &superseded).await,
         PendingRows::InMemory { week, mut run, reservation, .. } => {
             run.drop_rows(&superseded);
             if run.len() == 0 {
                 return Ok(None);
             }
             let held = Arc::new(AtomicUsize::new(0));
-            let schema = Arc::clone(table.layout().schema());
-            let open = lake.memory.reserve(&held);
-            let file = DataFileWriter::create(lake, table, week, schema, run.len(), open).await?;
+            let file = NewFile {
+                table: log.table,
+                week,
+                schema: Arc::clone(log.table.layout().schema()),
+                indexed: log.indexed_columns().await?,
+                row_group_rows: run.len(),
+                order: RowOrder::Sorted,
+            };
+            let file = DataFileWriter::create(lake, file, lake.memory.reserve(&held)).await?;
             let file = file.write(run.into_batches()).await?;
             drop(reservation);
             file.finish().await.map(Some)

@@ -8,6 +8,7 @@ pub(crate) mod key_probe;
 mod page_reader;
 mod properties;
 pub(crate) mod reader;
+pub(crate) mod row_selection;
 pub(crate) mod small_file;
 mod spill;
 pub(crate) mod statistics;

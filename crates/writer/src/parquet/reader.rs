@@ -27,6 +27,15 @@ use crate::parquet::page_reader::PageReader;
 use crate::parquet::properties::{self, KEY_FALSE_POSITIVE_RATE};
 use crate::parquet::store_reader::StoreReader;
 
+/// Every time there is.
+pub(crate) const ALL_TIMES: (i64, i64) = (i64::MIN, i64::MAX);
+
+/// Files of a table that are opened at a time.
+pub(crate) const CONCURRENT_OPENS: usize = 8;
+
+/// Files whose rows are read at a time: each has the columns of a row group in memory.
+pub(crate) const CONCURRENT_READS: usize = 2;
+
 /// Rows of a batch that is read, at most.
 const BATCH_ROWS: usize = 8_192;
 

@@ -16,10 +16,9 @@ use tokio::sync::Semaphore;
 
 use crate::clock::now_millis;
 use crate::delta::data_file::DataFile;
-use crate::delta::schema;
 use crate::error::Error;
 use crate::keys::OwnedKey;
-use crate::lake::Inner;
+use crate::lake_storage::LakeStorage;
 use crate::memory::MemoryReservation;
 use crate::parquet::properties;
 use crate::parquet::spill::Spill;
@@ -59,6 +58,18 @@ pub(crate) enum RowOrder {
     Unknown,
 }
 
+/// What a new file holds, and how.
+pub(crate) struct NewFile {
+    pub(crate) table: &'static Table,
+    pub(crate) week: Option<Week>,
+    pub(crate) schema: SchemaRef,
+    /// Names of the columns of which the log keeps statistics.
+    pub(crate) indexed: Vec<String>,
+    /// Rows of a row group at most.
+    pub(crate) row_group_rows: usize,
+    pub(crate) order: RowOrder,
+}
+
 /// A file that is written but not yet to be seen. Dropping it takes the upload back.
 pub(crate) struct StagedDataFile {
     pub(crate) file: DataFile,
@@ -66,30 +77,15 @@ pub(crate) struct StagedDataFile {
 }
 
 impl DataFileWriter {
-    /// Begins a file of sorted rows. `rows`: how many rows a row group gets at most.
+    /// Begins a file.
     pub(crate) async fn create(
-        lake: &Inner,
-        table: &'static Table,
-        week: Option<Week>,
-        schema: SchemaRef,
-        rows: usize,
+        lake: &LakeStorage,
+        file: NewFile,
         reservation: MemoryReservation,
     ) -> Result<Self, Error> {
-        Self::create_in(RowOrder::Sorted, lake, table, week, schema, rows, reservation).await
-    }
-
-    /// As [`DataFileWriter::create`], for rows in that order.
-    pub(crate) async fn create_in(
-        order: RowOrder,
-        lake: &Inner,
-        table: &'static Table,
-        week: Option<Week>,
-        schema: SchemaRef,
-        rows: usize,
-        reservation: MemoryReservation,
-    ) -> Result<Self, Error> {
+        let NewFile { table, week, schema, indexed, row_group_rows, order } = file;
         let path = paths::data_file(table, week);
-        let properties = properties::properties(table, &schema, rows, order == RowOrder::Sorted);
+        let properties = properties::properties(table, &schema, row_group_rows, order == RowOrder::Sorted);
         // Without the embedded Arrow schema: readers see plain types.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let options = options.with_page_store_factory(Arc::new(Spill::new(lake.root.clone())));
@@ -98,10 +94,6 @@ impl DataFileWriter {
         let writer = ArrowWriter::try_new_with_options(parts, Arc::clone(&schema), options);
         let writer = writer.map_err(Error::parquet(&path))?;
         let encoders = Arc::clone(&lake.encoders);
-        let indexed = match lake.log(table).state().await? {
-            Some(state) => schema::indexed(table, &state.metadata)?,
-            None => schema::first_indexed(table),
-        };
         Ok(Self { table, week, path, schema, indexed, writer, upload, reservation, last: None, encoders })
     }
 
@@ -111,7 +103,7 @@ impl DataFileWriter {
     }
 
     /// Bytes of the row group that is open: what closing it would give back.
-    pub(crate) fn open(&self) -> usize {
+    pub(crate) fn open_bytes(&self) -> usize {
         open_bytes(&self.writer, &self.schema)
     }
 

@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use object_store::Result;
 
-use super::{NAME, error};
+use crate::storage::local_io::{NAME, error};
 
 /// The folders of a store, and which of them have to be synced.
 #[derive(Debug)]

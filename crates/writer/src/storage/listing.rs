@@ -6,7 +6,7 @@ use copilot_lake_tables::Table;
 use futures::TryStreamExt;
 
 use crate::error::Error;
-use crate::lake::Inner;
+use crate::lake_storage::LakeStorage;
 use crate::storage::paths;
 
 /// A file in a table's folder.
@@ -26,7 +26,7 @@ pub(crate) struct ListedFile {
 
 /// Lists a table's files, those that are not finished too, without the folders that other tools hide. A folder that is
 /// not there has none.
-pub(crate) async fn list(lake: &Inner, table: &'static Table) -> Result<Vec<ListedFile>, Error> {
+pub(crate) async fn list(lake: &LakeStorage, table: &'static Table) -> Result<Vec<ListedFile>, Error> {
     let folder = paths::table(table);
     let mut found = Vec::new();
     if let Some(root) = &lake.root {

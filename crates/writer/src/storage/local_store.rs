@@ -18,11 +18,11 @@ use object_store::{
     ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
-use super::folders::Folders;
-use super::local_upload::LocalUpload;
-use super::staged_file::StagedFile;
-use super::{NAME, blocking, error};
+use crate::storage::folders::Folders;
+use crate::storage::local_io::{NAME, blocking, error};
+use crate::storage::local_upload::LocalUpload;
 use crate::storage::paths;
+use crate::storage::staged_file::StagedFile;
 
 /// So many files are synced one by one; more of them, where the system can, by one sync of the whole file system.
 const SYNCED_ALONE: usize = 16;

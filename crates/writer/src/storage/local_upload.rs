@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 
-use super::folders::Folders;
-use super::staged_file::StagedFile;
-use super::{blocking, error};
+use crate::storage::folders::Folders;
+use crate::storage::local_io::{blocking, error};
+use crate::storage::staged_file::StagedFile;
 
 /// A file that is being uploaded. Dropping it takes back what was sent.
 #[derive(Debug)]

@@ -8,7 +8,7 @@ use object_store::memory::InMemory;
 use url::Url;
 
 use crate::error::Error;
-use crate::storage::LocalStore;
+use crate::storage::local_store::LocalStore;
 use crate::storage::paths;
 
 /// A place in a store.

@@ -8,7 +8,7 @@ use copilot_lake_tables::Instant;
 
 use crate::clock::now_millis;
 use crate::error::Error;
-use crate::storage::make_folders;
+use crate::storage::folders::make_folders;
 use crate::storage::paths::LOCK;
 
 /// The right to write to a lake; given back when dropped, also by the system when the process is killed.

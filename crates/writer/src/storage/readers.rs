@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::storage::LocalStore;
+use crate::storage::local_store::LocalStore;
 
 /// The readers of a table's files, and the removed files that wait for them to end.
 pub(crate) struct Readers {

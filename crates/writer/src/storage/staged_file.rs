@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use object_store::{PutPayload, Result};
 
-use super::{error, publish};
+use crate::storage::local_io::error;
 use crate::storage::paths;
+use crate::storage::publish;
 
 /// A file that nobody lists yet: it has a temporary name beside its own. Removed when dropped before it got its name.
 #[derive(Debug)]

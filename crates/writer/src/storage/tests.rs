@@ -8,7 +8,7 @@ use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode};
 use tempfile::TempDir;
 
-use super::LocalStore;
+use crate::storage::local_store::LocalStore;
 use crate::storage::location::Location;
 
 fn store(folder: &FilePath) -> LocalStore {

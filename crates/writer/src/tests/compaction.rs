@@ -34,7 +34,7 @@ async fn neighbours_become_one_sorted_file() {
     let of_many: Vec<_> = runs.iter().zip(60..).map(|(run, at)| (run.as_str(), at, "x")).collect();
     put_slices(&lake, &of_many).await;
 
-    let version = lake.inner.log(&EXTRACTION_SLICE).state().await.unwrap().unwrap().version;
+    let version = lake.inner.log(&EXTRACTION_SLICE).snapshot().await.unwrap().unwrap().version;
     let rule = Compaction { max_files: 4, ..RULE };
     assert_eq!(lake.compact(&EXTRACTION_SLICE, &rule, "run-2").await.unwrap(), 4);
     assert_eq!(logged(&lake, &EXTRACTION_SLICE).await.len(), 2);
@@ -73,7 +73,7 @@ async fn rows_with_another_key_and_files_of_others_stay_apart() {
     // A file with another writer's name.
     let ours = logged(&lake, &EXTRACTION_SLICE).await;
     let path = folder.path().join("extraction_slice/_delta_log");
-    let last = lake.inner.log(&EXTRACTION_SLICE).state().await.unwrap().unwrap().version;
+    let last = lake.inner.log(&EXTRACTION_SLICE).snapshot().await.unwrap().unwrap().version;
     let entry = std::fs::read_to_string(path.join(format!("{last:020}.json"))).unwrap();
     let add = entry.lines().find(|line| line.starts_with("{\"add\"")).unwrap();
     let mut add: Value = serde_json::from_str(add).unwrap();

@@ -431,12 +431,12 @@ async fn keys_that_are_double_are_healed() {
         changes.commit("run-1").await.unwrap();
     }
     let log = lake.inner.log(&COPILOT_EVENT);
-    assert_eq!(crate::merge::dedupe::remove_duplicates(&lake.inner, &log).await.unwrap(), 4);
+    assert_eq!(crate::merge::dedupe::remove_duplicates(&lake.inner.storage, &log).await.unwrap(), 4);
     let held = held(&lake).await;
     let texts: Vec<_> = held.values().map(|row| (row.id.as_str(), row.text.as_str())).collect();
     assert_eq!(texts, [("a", "new"), ("b", "b"), ("c", "newest"), ("d", "written later")]);
     assert_glob_is_log(folder.path(), &lake).await;
-    let version = log.state().await.unwrap().unwrap().version;
-    assert_eq!(crate::merge::dedupe::remove_duplicates(&lake.inner, &log).await.unwrap(), 0);
-    assert_eq!(log.state().await.unwrap().unwrap().version, version, "there was nothing to do");
+    let version = log.snapshot().await.unwrap().unwrap().version;
+    assert_eq!(crate::merge::dedupe::remove_duplicates(&lake.inner.storage, &log).await.unwrap(), 0);
+    assert_eq!(log.snapshot().await.unwrap().unwrap().version, version, "there was nothing to do");
 }

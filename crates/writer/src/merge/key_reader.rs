@@ -1,0 +1,141 @@
+//! The keys, times and versions of a data file's rows, without the other columns.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use copilot_lake_tables::Table;
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt};
+use object_store::ObjectStore;
+
+use crate::delta::data_file::DataFile;
+use crate::error::Error;
+use crate::keys::{KeyColumn, KeyScalar};
+use crate::merge::version::Version;
+use crate::parquet::key_probe::KeyProbe;
+use crate::parquet::reader::FileReader;
+use crate::parquet::row_selection::projected;
+
+/// A row's time, key and version.
+pub(crate) struct KeyRow<'a> {
+    values: &'a [KeyColumn],
+    layout: KeyLayout,
+    row: usize,
+    /// The row's position in its run or file.
+    pub(crate) position: u32,
+}
+
+/// Where in the columns of a [`KeyRow`] key and version begin.
+#[derive(Clone, Copy)]
+pub(crate) struct KeyLayout {
+    version: usize,
+}
+
+impl<'a> KeyRow<'a> {
+    pub(crate) fn new(values: &'a [KeyColumn], layout: KeyLayout, row: usize, position: u32) -> Self {
+        Self { values, layout, row, position }
+    }
+
+    pub(crate) fn time(&self) -> i64 {
+        self.values[0].int(self.row)
+    }
+
+    /// Whether the first part of the key is one of these.
+    pub(crate) fn begins_with_one_of(&self, ids: &BTreeSet<String>) -> bool {
+        match self.values[1].get(self.row) {
+            KeyScalar::Text(id) => ids.contains(id),
+            _ => false,
+        }
+    }
+
+    /// The key's columns, and the row in them.
+    pub(crate) fn columns(&self) -> (&[KeyColumn], usize) {
+        (&self.values[1..self.layout.version], self.row)
+    }
+
+    /// 128 bits that tell the key from every other.
+    pub(crate) fn key(&self) -> u128 {
+        let (columns, row) = self.columns();
+        crate::keys::hash(columns, row)
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        Version::at_row(&self.values[self.layout.version..], self.row)
+    }
+}
+
+/// Positions in the layout of time, key and version.
+pub(crate) fn key_columns(table: &'static Table) -> (Vec<usize>, KeyLayout) {
+    let of_table = table.layout();
+    let columns = of_table.sort().iter().chain(of_table.version()).copied().collect();
+    (columns, KeyLayout { version: of_table.sort().len() })
+}
+
+/// A file whose times, keys and versions are read.
+pub(crate) struct KeyReader {
+    table: &'static Table,
+    reader: FileReader,
+    /// Row groups, each with its first row's position.
+    groups: Vec<(usize, u32)>,
+    times: (i64, i64),
+}
+
+impl KeyReader {
+    /// Opens a file for the rows of these times. Row groups that hold nothing of what is sought may be left out.
+    pub(crate) async fn open(
+        store: &Arc<dyn ObjectStore>,
+        table: &'static Table,
+        file: &DataFile,
+        times: (i64, i64),
+        probe: Option<&KeyProbe>,
+    ) -> Result<Self, Error> {
+        let reader = FileReader::open(store, file).await?;
+        let mut groups = reader.row_groups(table, times);
+        if let Some(probe) = probe {
+            groups = reader.probe_row_groups(groups, probe).await?;
+        }
+        Ok(Self { table, reader, groups, times })
+    }
+
+    /// As [`PendingRows::keys`].
+    pub(crate) async fn for_each(self, mut call: impl FnMut(KeyRow<'_>)) -> Result<(), Error> {
+        let Self { table, reader, groups, times } = self;
+        let (columns, layout) = key_columns(table);
+        let schema = projected(table, &columns);
+        // A column may be named twice: once for the key and once for the version or the time.
+        let at: Vec<usize> =
+            columns.iter().filter_map(|&c| schema.index_of(&table.layout().fields()[c].name).ok()).collect();
+        for (group, first) in groups {
+            let mut position = first;
+            let mut batches = reader.read_as(&schema, Some(vec![group]), None)?;
+            while let Some(batch) = batches.try_next().await? {
+                let values = KeyColumn::from_batch(&batch, &at).map_err(Error::rows(table.name))?;
+                for row in 0..batch.num_rows() {
+                    let key = KeyRow { values: &values, layout, row, position };
+                    position += 1;
+                    if (times.0..=times.1).contains(&key.time()) {
+                        call(key);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The hashes of a file's keys, batch by batch, in its order.
+pub(crate) async fn key_hashes(
+    store: &Arc<dyn ObjectStore>,
+    table: &'static Table,
+    file: &DataFile,
+) -> Result<BoxStream<'static, Result<Vec<u128>, Error>>, Error> {
+    let reader = FileReader::open(store, file).await?;
+    let schema = projected(table, table.layout().key());
+    let columns: Vec<usize> = (0..schema.fields().len()).collect();
+    let hashes = move |batch: RecordBatch| {
+        let values = KeyColumn::from_batch(&batch, &columns).map_err(Error::rows(table.name))?;
+        Ok((0..batch.num_rows()).map(|row| crate::keys::hash(&values, row)).collect())
+    };
+    Ok(reader.read_as(&schema, None, None)?.map(move |batch| batch.and_then(&hashes)).boxed())
+}
