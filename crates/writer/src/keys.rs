@@ -1,4 +1,4 @@
-//! Values of sort and key columns, compared without copying.
+//! Values of sort and key columns, compared and hashed in place.
 
 use std::cmp::Ordering;
 use std::hash::Hash;
@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicros
 use arrow::error::ArrowError;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// A column of a batch that can be compared.
+/// A sort or key column of a batch.
 #[derive(Clone)]
 pub(crate) enum KeyColumn {
     Text(StringArray),
@@ -16,7 +16,7 @@ pub(crate) enum KeyColumn {
     Int32(Int32Array),
 }
 
-/// A value of such a column.
+/// A value of a [`KeyColumn`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum KeyScalar<'a> {
     /// Nulls come first.
@@ -25,7 +25,7 @@ pub(crate) enum KeyScalar<'a> {
     Text(&'a str),
 }
 
-/// A copy of the values that a row is sorted by.
+/// A copy of a row's sort key, which outlives its batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct OwnedKey(Vec<OwnedScalar>);
 
@@ -63,7 +63,7 @@ impl KeyColumn {
         }
     }
 
-    /// The integer in that row; the least one for null.
+    /// The integer in a row; [`i64::MIN`] for null.
     pub(crate) fn int(&self, row: usize) -> i64 {
         match self.get(row) {
             KeyScalar::Int(value) => value,

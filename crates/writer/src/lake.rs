@@ -1,4 +1,4 @@
-//! A lake: a store, its tables, and what is known of them.
+//! A lake: the way in to its tables.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,10 +27,10 @@ use crate::storage::{paths, probe};
 /// How a lake is opened.
 #[derive(Debug, Clone)]
 pub struct LakeOptions {
-    /// How long files that a commit removed stay for readers of older versions; `None`: not at all in a local folder,
-    /// 7 days elsewhere.
+    /// How long files that a commit removed are kept for readers of older versions; `None`: not at all in a local
+    /// folder, 7 days elsewhere.
     pub removed_files: Option<Duration>,
-    /// Bytes of rows that wait and of row groups that are open, over all changes.
+    /// Memory budget in bytes, over all changes, for buffered rows and open row groups.
     pub memory: usize,
 }
 
@@ -63,7 +63,7 @@ pub struct Lake {
 pub(crate) struct Inner {
     pub(crate) storage: Arc<LakeStorage>,
     consumers: Arc<MemoryConsumers>,
-    /// The root of the store, as logs are told.
+    /// The root of the store, as logs know it.
     store_url: Url,
     logs: Mutex<HashMap<&'static str, Arc<Log>>>,
 }
@@ -77,7 +77,7 @@ impl Lake {
         Self::at(Location::parse(url)?, &options)
     }
 
-    /// The lake at that place.
+    /// The lake at a location.
     pub(crate) fn at(location: Location, options: &LakeOptions) -> Result<Self, Error> {
         let storage = LakeStorage::new(location, options.removed_files, options.memory);
         let unsupported =
@@ -87,7 +87,7 @@ impl Lake {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Takes the right to write for a run, until dropped.
+    /// Takes the lock of the lake for a run, until dropped.
     ///
     /// # Errors
     /// [`Error::Held`] when another run has it.
@@ -104,15 +104,15 @@ impl Lake {
         Changes::new(Arc::clone(storage), Arc::clone(consumers), self.inner.log(table), mode)
     }
 
-    /// Begins to keep a slice of a table in the archive. Nothing is written yet.
+    /// Starts to archive a slice of a table. Nothing is written yet.
     ///
     /// `slice` names it within the run; characters that are not safe in a path are replaced.
     pub fn archive(&self, table: &str, run_id: &str, slice: &str) -> Archive {
         Archive::new(self.store(), self.inner.storage.local.clone(), paths::archive(table, run_id, slice))
     }
 
-    /// Writes small files to a folder at the lake's root, as a commit does, and removes them again. The folder of a local
-    /// lake is made for that when it is not there, and removed too.
+    /// Writes small files to a folder at the lake's root, as a commit does, and removes them again. The folder of a
+    /// local lake is made for that when it is not there, and removed too.
     ///
     /// # Errors
     /// What could not be done, and why.
@@ -127,7 +127,7 @@ impl Lake {
         Ok(files.filter_map(|file| file.week).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
-    /// Whether the lake has that table, be it empty.
+    /// Whether the table exists, even without rows.
     pub async fn has(&self, table: &'static Table) -> Result<bool, Error> {
         Ok(self.inner.log(table).snapshot().await?.is_some())
     }
@@ -144,7 +144,7 @@ impl Lake {
         Ok(snapshot.iter().flat_map(|snapshot| &snapshot.files).map(file).collect())
     }
 
-    /// What the files of each week are: as long as none came and none went, the same number.
+    /// A fingerprint of each week's set of files: it changes when a file is added or removed.
     pub async fn week_prints(&self, table: &'static Table) -> Result<BTreeMap<Week, u64>, Error> {
         let snapshot = self.inner.log(table).snapshot().await?;
         let mut prints = BTreeMap::new();
@@ -157,7 +157,7 @@ impl Lake {
         Ok(prints)
     }
 
-    /// The notes that were left about a table, by name.
+    /// The notes in a table's configuration, by name.
     pub async fn notes(&self, table: &'static Table) -> Result<BTreeMap<String, String>, Error> {
         let snapshot = self.inner.log(table).snapshot().await?;
         let configuration = snapshot.iter().flat_map(|snapshot| snapshot.metadata.configuration());
@@ -165,8 +165,7 @@ impl Lake {
         Ok(configuration.filter_map(note).collect())
     }
 
-    /// Leaves notes about a table, in its configuration. Best effort: when somebody else commits meanwhile, they are not
-    /// there.
+    /// Puts notes into a table's configuration. Best effort: they are lost if somebody else commits at the same time.
     pub async fn set_notes(&self, table: &'static Table, notes: BTreeMap<String, String>) -> Result<(), Error> {
         let log = self.inner.log(table);
         let mut keys = log.writing.lock().await;
@@ -193,7 +192,7 @@ impl Lake {
 }
 
 impl Inner {
-    /// The log of a table, made when first asked for.
+    /// The log of a table, created on first use.
     pub(crate) fn log(&self, table: &'static Table) -> Arc<Log> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let log = logs.entry(table.name).or_insert_with(|| {
@@ -208,7 +207,7 @@ impl Inner {
     }
 }
 
-/// A hash that every build computes alike.
+/// FNV-1a: a hash that is the same in every build.
 fn fnv1a(text: &str) -> u64 {
     text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

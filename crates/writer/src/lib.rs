@@ -2,8 +2,8 @@
 //! key.
 //!
 //! A [`Lake`] is a folder of tables. [`Changes`] collect the rows of one slice in bounded memory, several at a time;
-//! [`Changes::commit`] makes them part of their table in one atomic step, after which the table has one row per key, the
-//! newest version. Nothing is to be seen of changes that are dropped.
+//! [`Changes::commit`] makes them part of their table in one atomic step, after which the table has one row per key,
+//! the newest version. Changes that are dropped leave no trace.
 
 mod archive;
 mod clock;

@@ -18,10 +18,10 @@ use crate::parquet::reader::{ALL_TIMES, CONCURRENT_OPENS, CONCURRENT_READS};
 use crate::parquet::row_selection::{projected, read_rows_at};
 use crate::parquet::small_file::rows_of;
 
-/// What is read of a table.
+/// Which rows and columns of a table are read.
 #[derive(Debug, Clone, Default)]
 pub struct Scan {
-    /// Names of columns, in the order of the batches; none: all. Unknown names are left out.
+    /// Names of columns, in the order of the batches; empty: all. Unknown names are ignored.
     pub columns: Vec<&'static str>,
     /// Only this week.
     pub week: Option<Week>,
@@ -31,18 +31,18 @@ pub struct Scan {
 
 /// The rows of a file.
 pub struct FileRows {
-    /// No row is newer, by the time that files are sorted by; `None` when nothing is known.
+    /// Upper bound of the rows' times, by the column that files are sorted by; `None` when unknown.
     pub newest: Option<Instant>,
     /// The rows by ascending time, in batches of at most 8,192.
     pub batches: BoxStream<'static, Result<RecordBatch, Error>>,
 }
 
 impl Lake {
-    /// Reads committed rows, as of now: the file with the newest rows first, of equal ones the one that was written last;
+    /// Reads the rows committed so far: the file with the newest rows first (among equals the one written last), and
     /// within a file by ascending time.
     ///
-    /// Batches have at most 8,192 rows; all columns are nullable. Files that a commit of this process removes meanwhile
-    /// stay until the stream is dropped.
+    /// Batches have at most 8,192 rows; all columns are nullable. Files that a commit of this process removes in the
+    /// meantime are kept until the stream is dropped.
     ///
     /// # Errors
     /// Reading the log; later, in the stream, reading a file.
@@ -54,7 +54,8 @@ impl Lake {
         Ok(self.scan_files(table, scan).await?.map_ok(|file| file.batches).try_flatten())
     }
 
-    /// As [`Lake::scan`], file by file: a few small ones are read ahead, another is opened when its rows are asked for.
+    /// As [`Lake::scan`], file by file. A few small files are read ahead; a large one is opened when its rows are
+    /// polled.
     ///
     /// # Errors
     /// As [`Lake::scan`].
@@ -72,7 +73,7 @@ impl Lake {
             let at = table.key.iter().position(|name| *name == column);
             files.retain(|file| at.is_none_or(|at| file.bounds.may_contain(at, value)));
         }
-        // Of files with the same bounds the one that was written last comes first.
+        // Among files with the same bounds the one written last comes first.
         let newest = |file: &DataFile| file.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low));
         files.sort_by_key(|file| Reverse((newest(file), file.modified)));
         let layout = table.layout();
@@ -96,10 +97,10 @@ impl Lake {
         }))
     }
 
-    /// Reads the committed rows whose first key column is one of these ids, as of now, with exactly the table's schema.
+    /// Reads the rows committed so far whose first key column is one of these ids, with exactly the table's schema.
     ///
-    /// Of the files that may hold one, as far as bounds and Bloom filters tell, the keys are read; of the rows that are
-    /// found, the pages that hold them.
+    /// Keys are read from files that, by bounds and Bloom filters, may hold one of them; then only the pages of the
+    /// rows that were found.
     ///
     /// # Errors
     /// Reading the log or a file.

@@ -1,4 +1,4 @@
-//! Which version of a row a table has.
+//! Looking up the version in which a table has a row.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
@@ -19,7 +19,7 @@ use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::reader::{ALL_TIMES, CONCURRENT_READS, FileReader};
 use crate::parquet::row_selection::projected;
 
-/// What decides between two rows with one key.
+/// Decides which of two rows with the same key is newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowVersion {
     version: Version,
@@ -28,7 +28,7 @@ pub struct RowVersion {
 }
 
 impl RowVersion {
-    /// Those of every row of a batch, which has the table's version columns and `extracted_at` by name.
+    /// The versions of all rows of a batch that has the table's version columns and `extracted_at`.
     ///
     /// # Errors
     /// [`Error::Rows`] when such a column is missing.
@@ -39,13 +39,13 @@ impl RowVersion {
         Ok((0..batch.num_rows()).map(|row| Self::at(&columns, row)).collect())
     }
 
-    /// The columns of the version, then `extracted_at`.
+    /// `columns`: those of the version, then `extracted_at`.
     fn at(columns: &[KeyColumn], row: usize) -> Self {
         let (versions, time) = columns.split_at(columns.len() - 1);
         Self { version: Version::at_row(versions, row), extracted_at: Instant(time[0].int(row)) }
     }
 
-    /// Which of two versions is newer, whenever they were read. Equal in tables without versions.
+    /// Compares the versions alone, not when they were read. Equal in tables without versions.
     pub fn compare(self, other: Self) -> Ordering {
         self.version.compare(other.version)
     }
@@ -59,10 +59,10 @@ pub fn version_columns(table: &'static Table) -> impl Iterator<Item = &'static s
 }
 
 impl Lake {
-    /// The committed versions of the rows with these keys, one for each row of the batch, which has the key columns by
-    /// name. With `weeks` only files of these are looked at.
+    /// The committed versions of the rows with these keys, one for each row of the batch, which has the key columns.
+    /// With `weeks` only files of these weeks are searched.
     ///
-    /// Of the files that may hold one, as far as bounds and Bloom filters tell, the keys and versions are read.
+    /// Keys and versions are read from files that, by bounds and Bloom filters, may hold one of them.
     ///
     /// # Errors
     /// Reading the log or a file.
@@ -104,7 +104,7 @@ impl Lake {
     }
 }
 
-/// The versions in a file of the rows that are wanted.
+/// The versions that a file has of the wanted rows.
 async fn look(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,

@@ -17,19 +17,19 @@ use crate::storage::paths::{self, ArchivedFile};
 /// Slices whose description is read at a time.
 const SLICES: usize = 8;
 
-/// What is kept of one slice of a table, while it is written. Nothing counts before [`Archive::finish`].
+/// The archive of one slice while it is written. Incomplete, and ignored, until [`Archive::finish`].
 pub struct Archive {
     store: Arc<dyn ObjectStore>,
     /// The same store, when it is a local folder.
     local: Option<LocalStore>,
     folder: Path,
-    /// Files of this slice: what lies beside them is of an attempt that failed.
+    /// Files written so far: any other file in the folder is from an earlier attempt.
     written: Mutex<BTreeSet<Path>>,
 }
 
-/// What was kept of a slice.
+/// An archived slice.
 pub struct ArchivedSlice {
-    /// Its folder, within the place that was searched.
+    /// Its folder, within the location that was searched.
     pub path: String,
     store: Arc<dyn ObjectStore>,
     folder: Path,
@@ -40,20 +40,20 @@ pub struct ArchivedSlice {
 }
 
 impl Archive {
-    /// Begins to keep a slice in that folder.
+    /// Starts the archive of a slice in that folder.
     pub(crate) fn new(store: Arc<dyn ObjectStore>, local: Option<LocalStore>, folder: Path) -> Self {
         Self { store, local, folder, written: Mutex::default() }
     }
 
-    /// Keeps the body of a page.
+    /// Writes the body of a page.
     ///
     /// # Errors
-    /// [`Error::Store`]: the slice may go on without it, but must not be finished then.
+    /// [`Error::Store`]: the slice may continue, but its archive must not be finished then.
     pub async fn page(&self, number: u32, body: Bytes) -> Result<(), Error> {
         self.put_compressed(paths::archived_page(&self.folder, number), body).await
     }
 
-    /// Keeps the bytes of a payload.
+    /// Writes the bytes of a payload.
     ///
     /// # Errors
     /// As [`Archive::page`].
@@ -61,7 +61,8 @@ impl Archive {
         self.put_compressed(paths::archived_payload(&self.folder, number), bytes).await
     }
 
-    /// Writes the index of the payloads, if there is one, and last of all what the slice is: now it counts.
+    /// Writes the index of the payloads, if there is one, and last the description of the slice, which makes the
+    /// archive complete.
     ///
     /// # Errors
     /// As [`Archive::page`].
@@ -85,7 +86,7 @@ impl Archive {
         self.put(path, compressed.into()).await
     }
 
-    /// Keeps a file that becomes durable with the slice: there may be very many.
+    /// Writes a file without syncing it: there may be very many, and all become durable with the slice.
     async fn put(&self, path: Path, bytes: Bytes) -> Result<(), Error> {
         let store = self.local.as_ref().map_or_else(|| Arc::clone(&self.store), LocalStore::without_sync);
         store.put(&path, bytes.into()).await.map_err(Error::store(format!("write {path}")))?;
@@ -93,7 +94,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Removes what another attempt at this slice left.
+    /// Removes files that an earlier attempt at this slice left.
     async fn remove_strays(&self) -> Result<(), Error> {
         let error = || Error::store(format!("clean up {}", self.folder));
         let found: Vec<Path> =
@@ -108,12 +109,12 @@ impl Archive {
     }
 }
 
-/// Finds every finished slice at or below a place, sorted by path.
+/// Finds every complete slice at or below a location, sorted by path.
 ///
-/// The place is a local path or a `file://` URL: a lake, its archive, a part of that, or a copy of it elsewhere.
+/// The location is a local path or a `file://` URL: a lake, its archive, a part of that, or a copy elsewhere.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for other URLs, [`Error::File`] when there is nothing at that place.
+/// [`Error::Unsupported`] for other URLs, [`Error::File`] when nothing is there.
 pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
     let location = Location::parse(path_or_url)?;
     let action = format!("read the archive at {path_or_url}");
@@ -123,7 +124,7 @@ pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
     };
     std::fs::metadata(local.root()).map_err(Error::file(action.clone()))?;
     let store = Arc::clone(&location.store);
-    // In a lake the tables are many more files than the archive.
+    // In a lake most files belong to the tables: do not list those.
     let top = store.list_with_delimiter(None).await.map_err(Error::store(action.clone()))?;
     let raw = paths::raw();
     let from = top.common_prefixes.contains(&raw).then_some(&raw);
@@ -137,7 +138,7 @@ pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
     Ok(slices.into_iter().flatten().collect())
 }
 
-/// The slice of that folder; `None` when it was not finished.
+/// The slice in a folder; `None` when its archive is incomplete.
 async fn slice(store: Arc<dyn ObjectStore>, folder: Path, files: Vec<Path>) -> Result<Option<ArchivedSlice>, Error> {
     let (mut described, mut has_index) = (false, false);
     let (mut pages, mut payloads) = (BTreeMap::new(), BTreeMap::new());
@@ -153,13 +154,13 @@ async fn slice(store: Arc<dyn ObjectStore>, folder: Path, files: Vec<Path>) -> R
     if !described {
         return Ok(None);
     }
-    // What is damaged is for whoever reads it to tell.
+    // Whoever parses it reports damage.
     let slice_json = String::from_utf8_lossy(&read(&store, paths::archived_slice(&folder)).await?).into_owned();
     Ok(Some(ArchivedSlice { path: folder.to_string(), store, folder, slice_json, has_index, pages, payloads }))
 }
 
 impl ArchivedSlice {
-    /// What the slice is, as JSON.
+    /// The description of the slice, as JSON.
     pub fn slice_json(&self) -> &str {
         &self.slice_json
     }
@@ -185,7 +186,7 @@ impl ArchivedSlice {
     /// The body of a page.
     ///
     /// # Errors
-    /// [`Error::File`] when it is not there or cut; [`Error::Store`] when it cannot be read.
+    /// [`Error::File`] when it is missing or truncated; [`Error::Store`] when it cannot be read.
     pub async fn page(&self, number: u32) -> Result<Bytes, Error> {
         let path = self.pages.get(&number).cloned();
         read(&self.store, path.ok_or_else(|| missing(&paths::archived_page(&self.folder, number)))?).await
@@ -222,7 +223,7 @@ async fn text(store: &Arc<dyn ObjectStore>, path: &Path) -> Result<String, Error
         .map_err(|e| Error::file(format!("read {path}"))(IoError::new(ErrorKind::InvalidData, e)))
 }
 
-/// Works away from the runtime's threads.
+/// Runs blocking work away from the runtime's threads.
 async fn blocking<T: Send + 'static>(
     action: String,
     work: impl FnOnce() -> std::io::Result<T> + Send + 'static,

@@ -1,20 +1,20 @@
-//! What a commit says of itself: whose it is, and what its writer knew of the folder.
+//! Commit information: which program made a commit, and whether it left the table's folder clean.
 
 use serde_json::Value;
 
-/// What commits of this program say: the run, and whether the folder holds nothing but the files of this version, as far as
-/// its writer knows.
+/// Keys in the commit information of this program: the run, and whether, as far as the writer knows, the folder holds
+/// only files of this version.
 pub(crate) const RUN: &str = "copilotLake.run";
 pub(crate) const CLEAN: &str = "copilotLake.clean";
 
-/// Whose the newest commit of a table is.
+/// Who made the newest commit of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum NewestCommit {
-    /// This program's, and it says that nothing but the table's files is in the folder.
+    /// This program, and it left only the table's files in the folder.
     Clean,
-    /// This program's.
+    /// This program.
     Own,
-    /// Another tool's.
+    /// Another tool.
     Foreign,
 }
 
@@ -29,14 +29,14 @@ impl NewestCommit {
     }
 }
 
-/// Whether a log entry, perhaps cut, is one that this program made.
+/// Whether a log entry, perhaps truncated, was made by this program.
 pub(crate) fn is_own_entry(entry: &[u8]) -> bool {
     let first = entry.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let first = String::from_utf8_lossy(first);
     first.starts_with("{\"commitInfo\"") && [RUN, CLEAN].iter().any(|key| first.contains(&format!("\"{key}\":")))
 }
 
-/// What a log entry says of its commit.
+/// The `commitInfo` action of a log entry.
 fn commit_info(entry: &[u8]) -> Option<Value> {
     let actions = entry.split(|byte| *byte == b'\n');
     let is_info = |line: &&[u8]| line.starts_with(b"{\"commitInfo\"");

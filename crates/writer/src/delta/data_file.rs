@@ -1,4 +1,4 @@
-//! A data file as the log knows it: where it is, and between which bounds its rows lie.
+//! A data file as the log knows it: its path and the bounds of its rows.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -31,12 +31,12 @@ pub(crate) struct DataFile {
     pub(crate) modified: i64,
 }
 
-/// Between which values the rows of a file lie, both ends included.
+/// The bounds of a file's rows, inclusive.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FileBounds {
-    /// Of the time that files are sorted by, in microseconds; `None` when nothing is known.
+    /// Of the time that files are sorted by, in microseconds; `None` when unknown.
     pub(crate) time: Option<(i64, i64)>,
-    /// Of each key column that is text; `None` when nothing is known.
+    /// Of each key column that is text; `None` when unknown.
     pub(crate) key: Vec<Option<(String, String)>>,
 }
 
@@ -60,7 +60,7 @@ impl DataFile {
         self.week.map(|week| (WEEK_START.to_owned(), Some(week.to_string()))).into_iter().collect()
     }
 
-    /// The log's words for adding it.
+    /// The log action that adds it.
     pub(crate) fn add(&self, table: &Table) -> Add {
         Add {
             path: paths::in_table(table, &self.path),
@@ -77,7 +77,7 @@ impl DataFile {
         }
     }
 
-    /// The log's words for removing it.
+    /// The log action that removes it.
     pub(crate) fn remove(&self, table: &Table) -> Remove {
         Remove {
             path: paths::in_table(table, &self.path),
@@ -95,7 +95,7 @@ impl DataFile {
 }
 
 impl FileBounds {
-    /// Reads the log's statistics; what is missing or unreadable bounds nothing.
+    /// Reads the log's statistics; what is missing or unreadable is unbounded.
     fn from_statistics(table: &'static Table, stats: &Value) -> Self {
         let layout = table.layout();
         let text = |part: &str, at: usize| stats[part][layout.fields()[at].name.as_str()].as_str();
@@ -104,7 +104,7 @@ impl FileBounds {
             let low = text("minValues", at).and_then(Instant::parse);
             let high = text("maxValues", at).and_then(Instant::parse);
             match (low, high, nulls(at)) {
-                // The log knows milliseconds only, and some writers cut the upper bound.
+                // The log has milliseconds only, and some writers truncate the upper bound.
                 (Some(low), Some(high), Some(0)) => Some((low.0, high.0.saturating_add(999))),
                 // Rows without a time sort first.
                 (Some(_), Some(high), Some(_)) => Some((i64::MIN, high.0.saturating_add(999))),
@@ -119,12 +119,12 @@ impl FileBounds {
         Self { time, key: key.collect() }
     }
 
-    /// Bounds of keys of so many columns, of no row yet.
+    /// Empty bounds of keys with that many columns.
     pub(crate) fn of_keys(columns: usize) -> Self {
         Self { time: None, key: vec![None; columns] }
     }
 
-    /// Widens the bounds of text keys, so that they take in a row's.
+    /// Widens the bounds of text keys to include a row.
     pub(crate) fn extend(&mut self, columns: &[KeyColumn], row: usize) {
         for (column, bounds) in columns.iter().zip(&mut self.key) {
             let keys::KeyScalar::Text(text) = column.get(row) else { continue };

@@ -1,7 +1,7 @@
 //! The log of a table: what is committed, and the next commit.
 //!
-//! A commit is put under the number that follows the one it was made from, and only if nobody took that number before:
-//! every commit is checked against the whole table as it was read, and two blind appends conflict rather than double.
+//! A commit takes the version after the one it was made from, and fails if somebody else has taken that: every commit
+//! is checked against the whole table as it was read, so two blind appends conflict instead of both adding their rows.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -30,7 +30,7 @@ use crate::merge::table_keys::TableKeys;
 use crate::storage::paths;
 use crate::storage::readers::Readers;
 
-/// So many commits lie between two checkpoints.
+/// Commits between two checkpoints.
 const CHECKPOINT_COMMITS: u64 = 100;
 
 /// The log of one table. Loaded once, then kept in step with this process's commits.
@@ -38,22 +38,23 @@ pub(crate) struct Log {
     pub(crate) table: &'static Table,
     store: LogStoreRef,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
-    /// Held from reading what is committed until the commit that follows from it: one commit of a table at a time.
+    /// Held from reading a snapshot until the commit that is based on it: one commit of a table at a time in this
+    /// process.
     pub(crate) writing: Mutex<TableKeys>,
-    /// Streams that read the table's files now.
+    /// Streams that are reading the table's files.
     pub(crate) readers: Arc<Readers>,
-    /// Whether files that a commit removes stay for readers of older versions.
+    /// Whether files that a commit removes are kept for readers of older versions.
     keeps_removed: bool,
-    /// Whether the folder may hold files that are no part of the table: another tool committed, or what was removed is
-    /// kept, and the folder was not listed since. The next run lists it.
+    /// Whether the folder may hold orphan files: another tool committed, or removed files are kept, and the folder was
+    /// not listed since. The next run lists it.
     is_unclean: AtomicBool,
 }
 
 /// How a commit ended.
 pub(crate) enum CommitOutcome {
-    /// It is part of the table.
+    /// The files are part of the table.
     Committed(Arc<Snapshot>),
-    /// Somebody else's commit came first; the state was loaded again.
+    /// Somebody else committed first; the snapshot was loaded again.
     Conflict,
 }
 
@@ -63,7 +64,7 @@ impl Log {
         Self { table, store, snapshot: Mutex::new(None), writing: Mutex::default(), readers, keeps_removed, is_unclean }
     }
 
-    /// What is committed; `None` when there is no table yet.
+    /// The newest version known; `None` when there is no table yet.
     pub(crate) async fn snapshot(&self) -> Result<Option<Arc<Snapshot>>, Error> {
         let mut snapshot = self.snapshot.lock().await;
         if snapshot.is_none() {
@@ -72,7 +73,7 @@ impl Log {
         Ok(snapshot.clone())
     }
 
-    /// What is committed, read again.
+    /// The newest version, read again.
     pub(crate) async fn reload(&self) -> Result<Option<Arc<Snapshot>>, Error> {
         *self.snapshot.lock().await = None;
         self.snapshot().await
@@ -110,7 +111,7 @@ impl Log {
         Ok(Some(Snapshot { table: self.table, version, metadata, files, unwritable }))
     }
 
-    /// Makes the table, without rows, with these notes in its configuration.
+    /// Creates the table, without rows, with these notes in its configuration.
     pub(crate) async fn create(
         &self,
         instance: &Instance,
@@ -132,7 +133,7 @@ impl Log {
         self.reload().await.map(drop)
     }
 
-    /// Replaces the metadata. `false`: somebody else's commit came first.
+    /// Replaces the metadata. `false`: somebody else committed first.
     pub(crate) async fn set_metadata(&self, from: &Snapshot, metadata: Metadata) -> Result<bool, Error> {
         let fields = schema::delta_schema(self.table, &metadata)?;
         let known = schema::delta_schema(self.table, &from.metadata)?;
@@ -148,7 +149,7 @@ impl Log {
         self.put_actions(from, vec![Action::Metadata(metadata)], operation).await
     }
 
-    /// Takes files out that are not there, and replaces the metadata. `false`: somebody else's commit came first.
+    /// Removes missing files from the table, and replaces the metadata. `false`: somebody else committed first.
     pub(crate) async fn remove_missing(
         &self,
         from: &Snapshot,
@@ -160,15 +161,14 @@ impl Log {
         self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
     }
 
-    /// Says of files what the log said wrongly or in part; their rows stay what they are. `false`: somebody else's commit
-    /// came first.
+    /// Corrects what the log says of files; their rows do not change. `false`: somebody else committed first.
     pub(crate) async fn restate(&self, from: &Snapshot, files: &[DataFile]) -> Result<bool, Error> {
         let add = |file: &DataFile| Action::Add(Add { data_change: false, ..file.add(self.table) });
         let actions = files.iter().map(add).collect();
         self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
     }
 
-    /// Commits to a table as it was read in `from`, and reads it again. `false`: somebody else's commit came first.
+    /// Commits on top of `from`, and reads the table again. `false`: somebody else committed first.
     async fn put_actions(
         &self,
         from: &Snapshot,
@@ -194,7 +194,7 @@ impl Log {
         snapshot.unwritable.as_ref().map_or(Ok(()), refuse)
     }
 
-    /// Whose the newest commit is.
+    /// Who made the newest commit.
     pub(crate) async fn newest(&self, snapshot: &Snapshot) -> Result<NewestCommit, Error> {
         let entry = self.store.read_commit_entry(snapshot.version).await.map_err(Error::log(self.table.name))?;
         let newest = entry.as_deref().map_or(NewestCommit::Foreign, NewestCommit::from_entry);
@@ -202,14 +202,15 @@ impl Log {
         Ok(newest)
     }
 
-    /// Notes whether the folder is known to hold nothing but the table's files.
+    /// Notes whether the folder is known to hold only the table's files.
     pub(crate) fn note_listed(&self, is_clean: bool) {
         self.is_unclean.store(!is_clean, Ordering::Relaxed);
     }
 
-    /// Commits files to a table as it was read in `from`.
+    /// Commits files on top of `from`.
     ///
-    /// `keys` is what `writing` guards. On an error nothing was committed, except perhaps on [`Error::CommitUnknown`].
+    /// `keys` is what `writing` guards. After an error nothing was committed, except perhaps after
+    /// [`Error::CommitUnknown`].
     pub(crate) async fn commit(
         &self,
         keys: &mut TableKeys,
@@ -230,7 +231,7 @@ impl Log {
         self.replace(keys, from, (add, remove), removes.chain(adds).collect(), operation, run_id).await
     }
 
-    /// Commits files with the same rows as those that they replace, as [`Log::commit`] does.
+    /// As [`Log::commit`], for files with the same rows as those that they replace.
     pub(crate) async fn commit_compaction(
         &self,
         keys: &mut TableKeys,
@@ -285,7 +286,7 @@ impl Log {
         if (version + 1).is_multiple_of(CHECKPOINT_COMMITS)
             && let Err(error) = self.checkpoint().await
         {
-            // The table is as good without it; the next one comes.
+            // The table works without it; the next one will be tried in time.
             tracing::warn!(table = self.table.name, version, %error, "no checkpoint was written");
         }
     }
@@ -300,7 +301,7 @@ impl Log {
         Ok(())
     }
 
-    /// The files that a commit removed, with the time of that, in milliseconds.
+    /// Files that commits removed, with the time of removal in milliseconds.
     pub(crate) async fn tombstones(&self) -> Result<Vec<(Path, i64)>, Error> {
         let error = Error::log(self.table.name);
         let mut table = DeltaTable::new(Arc::clone(&self.store));
@@ -313,7 +314,7 @@ impl Log {
         removed.try_collect().await.map_err(&error)
     }
 
-    /// As [`Log::removed`], by the log's entries that are still there: a checkpoint forgets what was removed long before.
+    /// As [`Log::tombstones`], read from the log entries that still exist: checkpoints drop old tombstones.
     pub(crate) async fn tombstones_by_entries(&self) -> Result<Vec<(Path, i64)>, Error> {
         let (store, mut removed) = (self.store.object_store(None), Vec::new());
         let error = |source: object_store::Error| Error::log(self.table.name)(source.into());
@@ -345,7 +346,7 @@ impl Log {
         more: &HashMap<String, serde_json::Value>,
     ) -> Result<bytes::Bytes, Error> {
         let mut about = more.clone();
-        // Said to other writers, which check their commits against ours: the whole table was read.
+        // For other writers, which check their commits against this one: the whole table was read.
         about.insert("isBlindAppend".to_owned(), json!(false));
         about.insert("isolationLevel".to_owned(), json!("Serializable"));
         let is_clean = !self.is_unclean.load(Ordering::Relaxed) && !self.readers.has_left();
@@ -357,9 +358,9 @@ impl Log {
         data.get_bytes().map_err(|source| Error::log(self.table.name)(source.into()))
     }
 
-    /// Puts a commit under its number. `false`: that number is taken.
+    /// Writes the log entry of a version. `false`: that version is taken.
     ///
-    /// A store may report a failure, or a taken number, for a commit that it did take: whoever asks twice is told.
+    /// A store may report a failure, or a taken version, for an entry that it did write: so it is read back.
     async fn put(&self, version: u64, bytes: bytes::Bytes) -> Result<bool, Error> {
         let entry = CommitOrBytes::LogBytes(bytes.clone());
         let failure = match self.store.write_commit_entry(version, entry, Uuid::new_v4()).await {
@@ -373,7 +374,7 @@ impl Log {
                 TransactionError::VersionAlreadyExists(_) => Ok(false),
                 failure => Err(Error::log(self.table.name)(failure.into())),
             },
-            // Neither yes nor no can be said: the files must stay until the next run has read the log.
+            // Nobody knows: the files must stay until the next run has read the log.
             Err(error) => {
                 Err(Error::CommitUnknown { table: self.table.name, reason: format!("{failure}; then {error}") })
             }

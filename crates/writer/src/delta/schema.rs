@@ -1,4 +1,4 @@
-//! The Delta form of a table: protocol, schema, configuration.
+//! A table's definition in Delta's terms: protocol, schema, configuration.
 
 use std::collections::HashMap;
 
@@ -14,21 +14,21 @@ use crate::error::Error;
 pub(crate) const ORGANIZATION: &str = "copilotLake.organization";
 pub(crate) const TENANT: &str = "copilotLake.tenant";
 pub(crate) const VERSION: &str = "copilotLake.schemaVersion";
-/// What the names of notes begin with.
+/// The prefix of notes.
 pub(crate) const NOTE: &str = "copilotLake.note.";
 
-/// Of so many leading columns the log keeps statistics, unless a table's configuration says otherwise.
+/// Leading columns that the log keeps statistics of, unless a table's configuration says otherwise.
 const INDEXED_COLUMNS: usize = 32;
 
-/// Reader 1, writer 2: what every engine reads, without features.
+/// Reader 1, writer 2, without features: every engine can read that.
 pub(crate) fn protocol(table: &Table) -> Result<Protocol, Error> {
     of_json(table, json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
 }
 
-/// What a protocol demands that this program does not meet: `Some` says why the table must not be written.
+/// Why this program must not write a table with that protocol; `None`: it may.
 ///
 /// # Errors
-/// [`Error::UnknownFeatures`] when it must not be read either.
+/// [`Error::UnknownFeatures`] when it must not read the table either.
 pub(crate) fn unwritable_reason(table: &'static Table, protocol: &Protocol) -> Result<Option<String>, Error> {
     let said = serde_json::to_value(protocol).map_err(|e| corrupt(table, &e))?;
     let features = |key: &str| -> Vec<String> {
@@ -40,7 +40,7 @@ pub(crate) fn unwritable_reason(table: &'static Table, protocol: &Protocol) -> R
     match reader {
         ..=1 => {}
         2 => return Err(Error::UnknownFeatures { table: table.name, features: vec!["columnMapping".to_owned()] }),
-        // From there on features are listed one by one.
+        // From version 3 on, features are listed one by one.
         3 if readers.is_empty() => {}
         3 => return Err(Error::UnknownFeatures { table: table.name, features: readers }),
         _ => {
@@ -87,10 +87,10 @@ pub(crate) fn metadata(
     )
 }
 
-/// The metadata of a table with changes: columns of the definition that it lacks are added, the configuration is
-/// replaced. `None` when nothing changes.
+/// The metadata with missing columns of the definition added and the configuration replaced; `None` when nothing
+/// changes.
 ///
-/// A column that the definition does not know, or knows with another comment, stays as it is.
+/// Columns that the definition does not have, or has with another comment, are left alone.
 pub(crate) fn changed(
     table: &'static Table,
     old: &Metadata,
@@ -116,7 +116,7 @@ pub(crate) fn changed(
             }
             None => {
                 added = true;
-                // Old rows do not have it.
+                // Old rows lack it.
                 let mut field = field;
                 field["nullable"] = json!(true);
                 present.push(field);
@@ -135,7 +135,7 @@ fn partition_columns(table: &Table) -> &'static [&'static str] {
     if table.is_partitioned() { &[WEEK_START] } else { &[] }
 }
 
-/// Names of the columns of which the log of a table with that metadata keeps statistics: the first 32, unless the table's
+/// Names of the columns that the log keeps statistics of, by that metadata: the first 32, unless the table's
 /// configuration says otherwise.
 pub(crate) fn indexed(table: &'static Table, metadata: &Metadata) -> Result<Vec<String>, Error> {
     let configuration = metadata.configuration();
@@ -150,12 +150,12 @@ pub(crate) fn indexed(table: &'static Table, metadata: &Metadata) -> Result<Vec<
     Ok(names.filter(|name| *name != WEEK_START).take(columns).cloned().collect())
 }
 
-/// The same of a table that is not made yet.
+/// As [`indexed`], for a table that does not exist yet.
 pub(crate) fn first_indexed(table: &'static Table) -> Vec<String> {
     table.layout().fields().iter().take(INDEXED_COLUMNS).map(|field| field.name.clone()).collect()
 }
 
-/// The version of the layout that a table has; tables of the first one did not always say it.
+/// The schema version of a table; version 1 was not always written down.
 pub(crate) fn version(metadata: &Metadata) -> u32 {
     metadata.configuration().get(VERSION).and_then(|text| text.parse().ok()).unwrap_or(1)
 }
@@ -190,7 +190,7 @@ fn delta_type(ty: &DataType) -> String {
     }
 }
 
-/// The schema of that metadata, for the commit's description.
+/// The schema in that metadata.
 pub(crate) fn delta_schema(table: &'static Table, metadata: &Metadata) -> Result<StructType, Error> {
     metadata.parse_schema().map_err(|source| Error::log(table.name)(source.into()))
 }

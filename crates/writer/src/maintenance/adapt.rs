@@ -1,5 +1,4 @@
-//! What a table's configuration says of the lake: whose it is and which program made it; brought up to date at the start of
-//! a run.
+//! The configuration and columns of a table, checked and brought up to date when a run starts.
 
 use std::sync::Arc;
 
@@ -14,7 +13,7 @@ use crate::error::Error;
 /// Commits before giving up on a table to which another tool keeps committing.
 const ATTEMPTS: usize = 5;
 
-/// Refuses another instance's lake and a newer program's.
+/// Refuses a lake of another instance, and one of a newer program.
 pub(crate) fn check(table: &'static Table, snapshot: &Snapshot, instance: &Instance) -> Result<(), Error> {
     let configuration = snapshot.metadata.configuration();
     let version = configuration.get(schema::VERSION).and_then(|text| text.parse().ok()).unwrap_or(SCHEMA_VERSION);
@@ -34,7 +33,7 @@ pub(crate) fn check(table: &'static Table, snapshot: &Snapshot, instance: &Insta
     Ok(())
 }
 
-/// Adds columns that a table lacks, and what is now known of the instance.
+/// Adds missing columns, and what is now known of the instance.
 pub(crate) async fn adapt(log: &Log, mut snapshot: Arc<Snapshot>, instance: &Instance) -> Result<(), Error> {
     for _ in 0..ATTEMPTS {
         let mut configuration = snapshot.metadata.configuration().clone();

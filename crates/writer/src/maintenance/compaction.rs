@@ -1,4 +1,4 @@
-//! Compaction: neighbouring files of a table become one file with the same rows.
+//! Compaction: merges neighbouring files of a table into one.
 
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -27,9 +27,9 @@ const BATCH_ROWS: usize = 8_192;
 /// Files that are opened ahead of the merge.
 const OPENED_AHEAD: usize = 8;
 
-/// Which files of a table become one: the newest ones, as far back as that pays.
+/// Which files of a table are merged into one: the newest ones, as far back as that pays.
 ///
-/// A file is taken in once the newer ones have as many rows together, so that a row is written again only when its file
+/// A file is included once the newer ones have at least as many rows together. So a row is rewritten only when its file
 /// at least doubles, and the number of files grows with the logarithm of the rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Compaction {
@@ -37,19 +37,19 @@ pub struct Compaction {
     pub week: Option<Week>,
     /// Only files all of whose rows have this value in this key column.
     pub key: Option<(&'static str, &'static str)>,
-    /// No file is made with more rows.
+    /// Row limit of the merged file.
     pub max_rows: u64,
-    /// Files with at most so many rows are taken in whatever the newer ones have.
+    /// Files with at most this many rows are always included.
     pub few_rows: u64,
-    /// No more files are read at a time.
+    /// Limit of files merged at a time.
     pub max_files: usize,
 }
 
 impl Lake {
-    /// Replaces neighbouring files by one file with the same rows, sorted; says how many were replaced.
+    /// Replaces neighbouring files by one file with the same rows, sorted; returns how many were replaced.
     ///
-    /// The files stay in order of time. Files of other writers stay as they are, and so do those before them. When another
-    /// tool commits meanwhile, nothing is done.
+    /// The files stay in order of time. Files of other writers, and all older ones, are left alone. If another tool
+    /// commits at the same time, nothing is done.
     ///
     /// # Errors
     /// Reading the log or a file; writing. The table's rows are the same in any case.
@@ -89,7 +89,7 @@ impl Lake {
     }
 }
 
-/// The files that become one, by ascending time.
+/// The files to be merged, by ascending time.
 fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Vec<Arc<DataFile>> {
     let at = of.key.and_then(|(column, _)| table.key.iter().position(|name| *name == column));
     let has_key = |file: &DataFile| match (of.key, at) {
@@ -101,7 +101,7 @@ fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Ve
     };
     let mut files: Vec<_> = files.iter().filter(|file| file.week == of.week && has_key(file)).cloned().collect();
     files.sort_by_key(|file| (file.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low)), file.modified));
-    // Others may not be sorted, and of rows without a known number nothing can be said.
+    // Files of others may not be sorted, and the number of rows must be known.
     let is_ours = |file: &Arc<DataFile>| file.rows.is_some() && file.bounds.time.is_some() && paths::is_own(&file.path);
     let ours = files.iter().rposition(|file| !is_ours(file)).map_or(0, |at| at + 1);
     let files = files.split_off(ours);
@@ -109,15 +109,14 @@ fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Ve
     files[neighbours(&rows, of)].to_vec()
 }
 
-/// Which files become one, of files with so many rows, by ascending time: the newest ones for which that pays. Files that
-/// came late, with times of before, lie between others.
+/// The range of files to merge, given their rows by ascending time: the newest for which that pays. Files that arrived
+/// late with old times lie between others.
 fn neighbours(rows: &[u64], of: &Compaction) -> Range<usize> {
     let mut ranges = (0..=rows.len()).rev().map(|end| end - newest_files(&rows[..end], of)..end);
     ranges.find(|files| files.len() > 1).unwrap_or_default()
 }
 
-/// How many of the newest files become one, of files with so many rows, by ascending time; one or none: nothing is to be
-/// done.
+/// How many of the newest files to merge, given their rows by ascending time; fewer than two: nothing to do.
 fn newest_files(rows: &[u64], of: &Compaction) -> usize {
     let (mut total, mut files) = (0, 0);
     for rows in rows.iter().rev().take(of.max_files) {
@@ -130,8 +129,8 @@ fn newest_files(rows: &[u64], of: &Compaction) -> usize {
     files
 }
 
-/// One file with the rows of these, sorted; `None` when one of them has columns that this program does not know. Of rows
-/// with the same time and key one stays.
+/// Merges sorted files into one; `None` when one of them has columns that this program does not know. Of rows with the
+/// same time and key one stays.
 async fn merge(lake: &LakeStorage, log: &Log, old: &[Arc<DataFile>]) -> Result<Option<StagedDataFile>, Error> {
     let table = log.table;
     let mut files = old.to_vec();
@@ -184,12 +183,12 @@ fn low(file: &DataFile) -> i64 {
     file.bounds.time.map_or(i64::MIN, |(low, _)| low)
 }
 
-/// Sorted files on their way into one: only those are open whose rows may be next.
+/// A merge of sorted files; only those that may have the next row are open.
 struct SortedMerge {
     table: &'static Table,
-    /// Before these times no row lies of the files that are not open yet.
+    /// The least times of the files that are not open yet.
     waiting: VecDeque<i64>,
-    /// The one with the next row is the last.
+    /// The last one has the next row.
     open: Vec<MergeCursor>,
 }
 
@@ -242,7 +241,7 @@ impl SortedMerge {
 }
 
 impl MergeCursor {
-    /// Goes on to the next batch. `false`: there is none.
+    /// Moves to the next batch. `false`: there is none.
     async fn fill(&mut self, table: &'static Table) -> Result<bool, Error> {
         while let Some(batch) = self.batches.try_next().await? {
             if batch.num_rows() > 0 {

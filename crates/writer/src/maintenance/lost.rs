@@ -1,5 +1,5 @@
-//! What a table has lost and must be read again: noted in its log by the commit that takes the lost files out, so that a
-//! run which ends before everything is read again forgets nothing.
+//! Rows that a table has lost and that must be read again. The commit that removes the lost files notes them in the
+//! log, so they are remembered until they have been read, whenever a run ends.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,9 +12,9 @@ use crate::delta::data_file::DataFile;
 /// Rows that a table has lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
-    /// When the run started that found it: what was read by that run or by a later one is there.
+    /// Start of the run that found the loss: what that run or a later one read is not lost.
     pub found_at: Instant,
-    /// That run.
+    /// The run that found it.
     pub found_by: String,
     /// Which rows.
     pub extent: Extent,
@@ -23,14 +23,14 @@ pub struct Lost {
 /// Which rows are lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Extent {
-    /// All of them, or some of which nothing else can be told.
+    /// All of them, or an unknown part.
     Everything,
-    /// Those of some weeks, each with the times of the rows: by the service's time of creation.
+    /// Those of some weeks, each with the range of their times of creation.
     Weeks(BTreeMap<Week, Range<Instant>>),
 }
 
 impl Lost {
-    /// What is lost with these files.
+    /// The rows lost with these files.
     pub(crate) fn from_files(table: &'static Table, files: &[impl AsRef<DataFile>], found: (&str, Instant)) -> Self {
         let mut weeks = BTreeMap::new();
         for file in files {
@@ -47,7 +47,7 @@ impl Lost {
         Self { found_at, found_by: found_by.to_owned(), extent: Extent::Everything }
     }
 
-    /// Both.
+    /// The union of both.
     pub(crate) fn and(self, other: Option<Self>) -> Self {
         let extent = match (self.extent, other.map(|other| other.extent)) {
             (extent, None) => extent,
@@ -60,7 +60,7 @@ impl Lost {
         Self { extent, ..self }
     }
 
-    /// As a note; [`Lost::parse`] reads it.
+    /// The text of the note, for [`Lost::parse`].
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{} {}", self.found_at, self.found_by);
         match &self.extent {
@@ -74,7 +74,7 @@ impl Lost {
         text
     }
 
-    /// Reads a note. What cannot be read is everything.
+    /// Reads a note; an unreadable one means everything.
     pub(crate) fn parse(text: &str) -> Self {
         let mut parts = text.split(' ');
         let found_at = parts.next().and_then(Instant::parse).unwrap_or(Instant(i64::MAX));
@@ -90,7 +90,7 @@ impl Lost {
     }
 }
 
-/// The week of a file, and the times of its rows; `None` when nothing can be told.
+/// The week of a file, and the range of its rows' times; `None` when unknown.
 fn of_file(table: &'static Table, file: &DataFile) -> Option<(Week, Range<Instant>)> {
     let week = file.week.filter(|week| *week != Week::UNKNOWN)?;
     let whole = week.start()..week.end();
@@ -100,7 +100,7 @@ fn of_file(table: &'static Table, file: &DataFile) -> Option<(Week, Range<Instan
     if stats["nullCount"][column].as_u64() != Some(0) {
         return None;
     }
-    // The log knows milliseconds only.
+    // The log has milliseconds only.
     let (low, high) = (time("minValues")?.floor_second(), time("maxValues")?.plus_seconds(1).ceil_second());
     Some((week, whole.start.min(low)..whole.end.max(high)))
 }

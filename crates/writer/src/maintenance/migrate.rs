@@ -1,5 +1,5 @@
-//! What an older program wrote, brought to this version's layout: one function per step, made once per table by the run
-//! that holds the lock, before the table's version is raised. A step that was cut off is made again by the next run.
+//! Migration of tables written by older versions: one function per step, run once per table by whoever holds the lock,
+//! before the table's schema version is raised. The next run repeats a step that was interrupted.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -19,10 +19,10 @@ use crate::parquet::statistics;
 /// Commits before giving up on a table to which another tool keeps committing.
 const ATTEMPTS: usize = 5;
 
-/// Files that are stated again in one commit.
+/// Files that are corrected in one commit.
 const FILES: usize = 1_000;
 
-/// Mends a table of an older version of the layout.
+/// Migrates a table from an older schema version.
 pub(crate) async fn migrate(lake: &LakeStorage, log: &Log, from: u32) -> Result<(), Error> {
     let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
     let now = schema::indexed(log.table, &snapshot.metadata)?;
@@ -30,22 +30,22 @@ pub(crate) async fn migrate(lake: &LakeStorage, log: &Log, from: u32) -> Result<
         Some(metadata) => schema::indexed(log.table, &metadata)?,
         None => now.clone(),
     };
-    // Of a new column the files' statistics say nothing, which some readers take for "no rows".
+    // Statistics lack a new column, which some readers take for "no rows".
     if from < 2 || coming != now {
         complete_statistics(lake, log, &coming).await?;
     }
     if from < 2 {
-        // Until version 1 a first pass did not find a row that had moved to another time.
+        // Version 1 did not find a row again that had moved to another time.
         dedupe::remove_duplicates(lake, log).await?;
     }
     Ok(())
 }
 
-/// Adds those files of this program again whose statistics lack something, with statistics made from their footers.
+/// Completes the statistics of files of this program, from their footers.
 ///
-/// Until version 1 columns of booleans and decimals had a null count but no bounds.
+/// In version 1 columns of booleans and decimals had a null count but no bounds.
 async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) -> Result<(), Error> {
-    // Files that are done, those of other tools, and those that cannot be read: whoever reads their rows will say so.
+    // Files that are done, or belong to other tools, or cannot be read: whoever reads their rows will report that.
     let mut done: HashSet<Path> = HashSet::new();
     let mut lost = 0;
     while lost < ATTEMPTS {
@@ -78,7 +78,7 @@ async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) 
     Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
 }
 
-/// The file with whole statistics; its path when it is not this program's.
+/// The file with complete statistics; its path when it cannot be read or another tool wrote it.
 async fn restated(
     lake: &LakeStorage,
     file: Arc<DataFile>,

@@ -1,5 +1,5 @@
-//! Care for tables by whoever holds the lock: what is wrong when a run starts, which files are no part of a table, what is
-//! lost, what an older program wrote, and small files that become large ones.
+//! Maintenance of tables by whoever holds the lock: the survey and repair when a run starts, orphan files, migration of
+//! what older versions wrote, and compaction. Knows the log and data files; never sees new rows.
 
 mod adapt;
 pub(crate) mod compaction;

@@ -1,5 +1,5 @@
-//! What is not part of a table and lies in its folder: what a killed run left, and what other tools removed. It goes, so
-//! that a plain glob equals the log; what another tool may still commit stays.
+//! Orphan files: what a killed run left in a table's folder, and what other tools removed from the table. They are
+//! deleted, so that a plain glob equals the log; files that another tool may still commit stay.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use crate::parquet::reader::FileReader;
 use crate::storage::listing::{ListedFile, list};
 use crate::storage::paths;
 
-/// Whoever writes a log entry gives it its name within moments.
+/// Age at which an unpublished log entry counts as abandoned: writers publish within moments.
 const STAGED_ENTRY_MILLIS: i64 = 60_000;
 
-/// What becomes of a file in a table's folder.
+/// What to do with a file in a table's folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum FileFate {
     Keep,
-    /// It goes when readers of older versions have had their time.
+    /// Deleted after the retention time for readers of older versions.
     Wait,
     Delete,
 }
 
-/// What is known of a file in a table's folder that is none of the log's.
+/// What is known of a file in a table's folder, outside the log.
 #[derive(Debug, Clone, Copy)]
 struct FileFacts<'f> {
     name: &'f str,
@@ -39,22 +39,22 @@ struct FileFacts<'f> {
     removed_at: Option<i64>,
 }
 
-/// What becomes of a file, by whoever holds the lock. Files that a commit removed since `kept_since` wait.
+/// Decides about a file; the caller holds the lock. Files that a commit removed since `kept_since` wait.
 fn fate(file: FileFacts<'_>, kept_since: Option<i64>) -> FileFate {
     let is_kept = |at: i64| kept_since.is_some_and(|since| at >= since);
     match file.removed_at {
         _ if file.is_current => FileFate::Keep,
         Some(at) if is_kept(at) => FileFate::Wait,
-        // Whoever wrote it.
+        // No matter who wrote it.
         Some(_) => FileFate::Delete,
-        // No other process of ours writes now.
+        // No other process of this program is writing.
         None if paths::is_own_data_file(file.name) => FileFate::Delete,
         // Another tool may be about to commit it.
         None => FileFate::Keep,
     }
 }
 
-/// Whether a log entry without its final name goes: no writer is about to give it that.
+/// Whether a log entry without its final name is abandoned: no writer is about to publish it.
 fn is_abandoned_entry(name: &str, newest: u64, is_ours: bool, age_millis: i64) -> bool {
     // A checkpoint of that version may still be written.
     let version = name.split_once(".json#").and_then(|(version, _)| version.parse::<u64>().ok());
@@ -62,23 +62,23 @@ fn is_abandoned_entry(name: &str, newest: u64, is_ours: bool, age_millis: i64) -
     paths::is_staged(name) && (is_taken || is_ours || age_millis >= STAGED_ENTRY_MILLIS)
 }
 
-/// Files of the newest version that a listing does not show, or that are cut.
+/// Files of the newest version that are missing or truncated.
 pub(crate) async fn missing(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
     Ok(TableFolder::read(lake, log).await?.map(|folder| folder.missing).unwrap_or_default())
 }
 
-/// Lists a table's folder and lets go what is neither part of the table nor kept for readers of older versions. Returns
-/// files of the table that are missing: then nothing else is touched.
+/// Deletes the orphan files in a table's folder. Returns files of the table that are missing: if there are any, nothing
+/// is deleted.
 ///
-/// Only for who holds the lock: files of running changes look the same. A file that cannot be deleted is an error: the
-/// glob would show its rows.
+/// The caller must hold the lock: files of running changes look like orphans. A file that cannot be deleted is an
+/// error: a glob would show its rows.
 pub(crate) async fn remove(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
     let Some(folder) = TableFolder::read(lake, log).await? else { return Ok(vec![]) };
     if !folder.missing.is_empty() {
         return Ok(folder.missing);
     }
     if !folder.wrong_size.is_empty() {
-        // When somebody else's commit comes first, the next run does it.
+        // If somebody else commits first, the next run does it.
         log.restate(&folder.snapshot, &folder.wrong_size).await?;
     }
     let (kept_since, removed) = (kept_since(lake), folder.removed(lake, log).await?);
@@ -104,20 +104,20 @@ pub(crate) async fn remove(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<Data
     Ok(vec![])
 }
 
-/// Since when files that a commit removed are kept; `None`: none are.
+/// The time since which removed files are kept; `None`: none are kept.
 fn kept_since(lake: &LakeStorage) -> Option<i64> {
     let kept = i64::try_from(lake.removed_files.as_millis()).unwrap_or(i64::MAX);
     (kept > 0).then(|| now_millis().saturating_sub(kept))
 }
 
-/// A table's folder, beside what its log says.
+/// A table's folder compared to its log.
 struct TableFolder {
     snapshot: Arc<Snapshot>,
     listed: Vec<ListedFile>,
     /// Paths of the newest version.
     named: HashSet<String>,
     missing: Vec<Arc<DataFile>>,
-    /// Files of another size than the log says, which are whole.
+    /// Intact files whose size differs from the log.
     wrong_size: Vec<DataFile>,
 }
 
@@ -130,7 +130,7 @@ impl TableFolder {
             snapshot.files.iter().all(|file| there.contains(file.path.as_ref()))
         };
         if !is_there(&listed, &snapshot) {
-            // Another tool may have committed meanwhile.
+            // Another tool may have committed in the meantime.
             let Some(now) = log.reload().await? else { return Ok(None) };
             snapshot = now;
             listed = list(lake, log.table).await?;
@@ -151,7 +151,7 @@ impl TableFolder {
             }
         }
         if !missing.is_empty() {
-            // Whoever only looks holds no lock: what a commit has just removed is not missing.
+            // A caller that only looks holds no lock: what a commit has just removed is not missing.
             let now = log.reload().await?;
             let is_current =
                 |file: &Arc<DataFile>| now.iter().flat_map(|now| &now.files).any(|of| of.path == file.path);
@@ -161,7 +161,7 @@ impl TableFolder {
         Ok(Some(Self { snapshot, listed, named, missing, wrong_size }))
     }
 
-    /// When files that are no part of the newest version were removed, as far as that matters.
+    /// When the files outside the newest version were removed, as far as that matters.
     async fn removed(&self, lake: &LakeStorage, log: &Log) -> Result<HashMap<String, i64>, Error> {
         let is_data = |file: &&ListedFile| !file.is_log && !self.named.contains(&file.path);
         let matters = |file: &&ListedFile| !lake.removed_files.is_zero() || !paths::is_own_data_file(&file.name);
@@ -177,7 +177,7 @@ impl TableFolder {
             }
         }
         if !unknown.is_empty() {
-            // A checkpoint forgets what was removed a week before.
+            // Checkpoints drop tombstones after a week.
             for (path, at) in log.tombstones_by_entries().await? {
                 if unknown.contains(path.as_ref()) {
                     removed.insert(path.to_string(), at);
@@ -188,7 +188,7 @@ impl TableFolder {
     }
 }
 
-/// Whether a log entry that is not finished is this program's. No run writes one now.
+/// Whether this program made an unpublished log entry. No run is writing one now.
 fn is_own_entry(lake: &LakeStorage, file: &ListedFile) -> bool {
     let text = lake.root.as_ref().and_then(|root| std::fs::read(root.join(&file.path)).ok());
     text.is_some_and(|text| crate::delta::commit_info::is_own_entry(&text))
@@ -196,7 +196,7 @@ fn is_own_entry(lake: &LakeStorage, file: &ListedFile) -> bool {
 
 pub(crate) async fn delete(lake: &LakeStorage, path: &str) -> Result<(), Error> {
     match &lake.local {
-        // The store hides files that are not finished.
+        // The store hides staged files.
         Some(local) => local.remove(&local.root().join(path)).map_err(Error::file(format!("delete {path}"))),
         None => lake.store.delete(&Path::from(path)).await.map_err(Error::store(format!("delete {path}"))),
     }

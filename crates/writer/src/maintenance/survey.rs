@@ -1,5 +1,5 @@
-//! The start of a run that holds the lake: which tables are there and can be written, what is cleaned up, and what is
-//! missing. A table that cannot be written stops no other.
+//! What happens to the tables when a run starts: the survey of which exist and can be written, their preparation, and
+//! the repair of missing files. A table that cannot be written stops no other.
 
 use std::sync::Arc;
 
@@ -21,33 +21,33 @@ use crate::merge::dedupe;
 use crate::storage::listing;
 use crate::storage::paths;
 
-/// The note that says what a table has lost.
+/// The name of the note about lost rows.
 const LOST: &str = "lost";
 
-/// What the logs of a lake's tables say.
+/// The state of a lake's tables, by their logs.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// Tables that are not there.
+    /// Tables that do not exist.
     pub absent: Vec<Absent>,
     /// Tables that cannot be written, and why.
     pub stopped: Vec<(&'static Table, Error)>,
-    /// Whether a table has rows.
+    /// Whether any table has rows.
     pub has_rows: bool,
 }
 
-/// A table that is not there.
+/// A table that does not exist.
 #[derive(Debug)]
 pub struct Absent {
     /// The table.
     pub table: &'static Table,
-    /// A file that lies in its folder all the same.
+    /// A file that is in its folder all the same.
     pub file: Option<String>,
-    /// Whether all such files have names that this program gives.
+    /// Whether all such files have names that only this program makes.
     pub is_own: bool,
 }
 
 impl Absent {
-    /// That the files in its folder are somebody else's.
+    /// The error that the files in its folder belong to somebody else, if there are any.
     pub fn not_a_table(&self, lake: &Lake) -> Option<Error> {
         let (folder, table) = (paths::table_url(&lake.inner.storage.url, self.table), self.table.name);
         let folder = folder.to_file_path().map_or_else(|()| folder.to_string(), |path| path.display().to_string());
@@ -88,12 +88,11 @@ impl Lake {
         Ok(Absent { table, file, is_own: files.all(|file| paths::is_own_data_file(&file.name)) })
     }
 
-    /// Makes these tables ready to be written by a run that holds the lock: makes those that are missing, adds columns that
-    /// they lack, and deletes files that are no part of them where some may be. Returns tables that cannot be written:
-    /// nothing is done to them.
+    /// Prepares tables for a run that holds the lock: creates missing ones, adds missing columns, and deletes orphan
+    /// files where there may be some. Returns tables that cannot be written, which are left alone.
     ///
-    /// `lists`: their folders are listed in any case, as after a run that did not end. Else only after another tool's
-    /// commit, and where the folder of a week is not there.
+    /// `lists`: list their folders in any case, as after a run that was killed; else only after another tool's commit,
+    /// and where the folder of a week is missing.
     pub async fn ready(
         &self,
         instance: &Instance,
@@ -104,7 +103,7 @@ impl Lake {
         for &table in tables {
             match self.ready_one(instance, table, lists).await {
                 Ok(()) => {}
-                // What could not be mended beside another writer is mended by the next run.
+                // The next run repairs what another writer kept this one from repairing.
                 Err(error @ Error::Contended { .. }) => stopped.push((table, error)),
                 Err(error) if error.stops_table() == Some(table.name) => stopped.push((table, error)),
                 Err(error) => return Err(error),
@@ -118,7 +117,8 @@ impl Lake {
         let Some(snapshot) = log.snapshot().await? else {
             return log.create(instance, &self.inner.storage.url, []).await;
         };
-        // Bookkeeping has one folder each, and is written when a run ends: what it left then is found now.
+        // Tables without partitions are one folder, cheap to list, and are written when a run ends: orphans of that are
+        // found now.
         let lists = lists || !table.is_partitioned();
         let newest = log.newest(&snapshot).await?;
         if newest != NewestCommit::Clean || lists || self.lacks_a_folder(&snapshot) {
@@ -136,7 +136,7 @@ impl Lake {
         adapt(&log, snapshot, instance).await
     }
 
-    /// Whether the folder of a week that has files is gone, as far as one look at the disk tells.
+    /// Whether the folder of a week that should have files is missing on the local disk.
     fn lacks_a_folder(&self, snapshot: &Snapshot) -> bool {
         let Some(root) = &self.inner.storage.root else { return false };
         let mut folders: Vec<_> = snapshot.files.iter().map(|file| paths::folder(&file.path)).collect();
@@ -145,7 +145,7 @@ impl Lake {
         folders.iter().any(|folder| !root.join(folder.as_ref()).exists())
     }
 
-    /// As [`Lake::survey`] followed by [`Lake::ready`], for who does not go on without a table.
+    /// [`Lake::survey`] and [`Lake::ready`], for callers that need every table.
     ///
     /// # Errors
     /// That of the first table that cannot be written.
@@ -158,10 +158,10 @@ impl Lake {
         stopped.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
     }
 
-    /// Lists a table's folder and says which files its log names that are not there.
+    /// Checks a table's folder for all files that its log names.
     ///
     /// # Errors
-    /// [`Error::Damaged`] then; reading the log or the store.
+    /// [`Error::Damaged`] when some are missing; reading the log or the store.
     pub async fn check_files(&self, table: &'static Table) -> Result<(), Error> {
         let log = self.inner.log(table);
         let missing = orphan_files::missing(&self.inner.storage, &log).await?;
@@ -169,11 +169,11 @@ impl Lake {
         if missing.is_empty() { Ok(()) } else { Err(damaged(table, &missing, files)) }
     }
 
-    /// Takes files that are not there out of a table, or makes a table anew that is not there, and notes what is to be
-    /// read again, in one commit, with the run that found it and its start. `false`: nothing was missing.
+    /// Removes missing files from a table, or creates a missing table, and notes in the same commit what must be read
+    /// again. `found`: the run that found it, and its start. `false`: nothing was missing.
     ///
     /// # Errors
-    /// [`Error::NotATable`] when its folder holds files of others; reading or writing the log.
+    /// [`Error::NotATable`] when its folder holds files of somebody else; reading or writing the log.
     pub async fn repair(
         &self,
         instance: &Instance,
@@ -202,7 +202,7 @@ impl Lake {
         Ok(is_missing)
     }
 
-    /// Notes that all rows of a table are to be read again.
+    /// Notes that all rows of a table must be read again.
     pub async fn read_again(&self, table: &'static Table, found: (&str, Instant)) -> Result<(), Error> {
         self.note_lost(&self.inner.log(table), Lost::everything(found), &[]).await
     }
@@ -226,12 +226,12 @@ impl Lake {
         Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
     }
 
-    /// What a table has lost and is still to be read again.
+    /// The lost rows of a table that were not read again yet.
     pub async fn lost(&self, table: &'static Table) -> Result<Option<Lost>, Error> {
         Ok(self.notes(table).await?.get(LOST).map(|text| Lost::parse(text)))
     }
 
-    /// Notes that everything which a table has lost was read again.
+    /// Notes that all lost rows of a table were read again.
     pub async fn recovered(&self, table: &'static Table) -> Result<(), Error> {
         let log = self.inner.log(table);
         let _writing = log.writing.lock().await;
@@ -240,20 +240,20 @@ impl Lake {
         if configuration.remove(&format!("{}{LOST}", schema::NOTE)).is_some()
             && let Some(metadata) = schema::changed(table, &snapshot.metadata, &configuration)?
         {
-            // When another tool commits meanwhile, the next run reads it once more.
+            // If another tool commits first, the next run reads them once more.
             log.set_metadata(&snapshot, metadata).await?;
         }
         Ok(())
     }
 }
 
-/// Whether a table has the shape that this program writes.
+/// Checks that a table's protocol and schema are what this program writes.
 fn fits(log: &Log, snapshot: &Snapshot) -> Result<(), Error> {
     log.check_writable(snapshot)?;
     schema::changed(log.table, &snapshot.metadata, snapshot.metadata.configuration()).map(drop)
 }
 
-/// What is missing of a table.
+/// The error about missing files of a table.
 fn damaged(table: &'static Table, missing: &[Arc<DataFile>], files: usize) -> Error {
     let mut weeks: Vec<_> = missing.iter().filter_map(|file| file.week).collect();
     weeks.sort_unstable();

@@ -1,4 +1,4 @@
-//! Rows that keep something of the row that they replace: what their reading did not cover.
+//! Carrying values over: a new row keeps what its read did not cover from the row that it replaces.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -21,15 +21,15 @@ use crate::merge::row_buffer::RowBuffer;
 use crate::merge::row_digest::RowDigestReader;
 use crate::parquet::row_selection::read_rows_at;
 
-/// Makes the rows to be stored from new rows and, side by side, the table's rows of the same keys that they replace. Both
-/// batches have the table's columns, as has the one that is returned.
+/// Makes the rows to be stored from new rows and, row by row beside them, the table's rows that they replace. Both
+/// batches and the result have the table's schema.
 pub type Carry = Arc<dyn Fn(&RecordBatch, &RecordBatch) -> Result<RecordBatch, ArrowError> + Send + Sync>;
 
-/// Pairs that are looked at together: two batches of whole rows are in memory, which may hold long texts.
+/// Pairs per call: two batches of whole rows are in memory, and texts may be long.
 const PAIRS_PER_BATCH: usize = 256;
 
-/// As [`resolve`](crate::merge::resolve::resolve), for rows that keep something of what they replace: such a row gives way
-/// to the one that is made of both.
+/// As [`resolve`](crate::merge::resolve::resolve), with a [`Carry`]: the new row and the table's are both superseded by
+/// the row made from them.
 pub(crate) struct CarryMerge<'a> {
     pub(crate) store: &'a Arc<dyn ObjectStore>,
     pub(crate) table: &'static Table,
@@ -40,7 +40,7 @@ pub(crate) struct CarryMerge<'a> {
 }
 
 impl CarryMerge<'_> {
-    /// Decides; the rows that are made go to `made`.
+    /// Decides which rows are superseded; rows made by the carry go to `made`.
     pub(crate) async fn resolve(
         &self,
         found: LookupResult,
@@ -63,12 +63,12 @@ impl CarryMerge<'_> {
             for ((row, found), (new, old)) in (0_u32..).zip(pairs).zip(values) {
                 if found.order == Ordering::Equal && keeps_table_row(self.mode, new, old) {
                     superseded_rows.keep_old(found);
-                    // Its row is in the table.
+                    // The table keeps its row.
                     kept.retain(|row: &u32| pairs[*row as usize].position != found.position);
                 } else {
                     superseded_rows.keep_new(found);
                     superseded_rows.new[found.input as usize].push(found.position);
-                    // A key that is double in the table is there once afterwards.
+                    // A key that the table has twice is there once afterwards.
                     if last != Some(found.position) {
                         kept.push(row);
                     }
@@ -87,26 +87,26 @@ impl CarryMerge<'_> {
         self.table.layout().schema()
     }
 
-    /// The new rows of pairs.
+    /// The new row of each pair.
     async fn new_rows(&self, input: &PendingRows, pairs: &[Match]) -> Result<RecordBatch, Error> {
         let error = Error::rows(self.table.name);
         let positions = ascending(pairs.iter().map(|pair| pair.position).collect());
         let mut found = Vec::new();
         input.pick(self.store, self.table, self.schema(), &positions, |batch| keep(&mut found, batch)).await?;
         let rows = concat_batches(self.schema(), &found).map_err(&error)?;
-        // A key that is double in the table has one new row.
+        // A key that the table has twice has one new row.
         let at = pairs.iter().map(|pair| positions.partition_point(|position| *position < pair.position) as u32);
         take_record_batch(&rows, &UInt32Array::from_iter_values(at)).map_err(&error)
     }
 
-    /// The table's rows of pairs.
+    /// The table's row of each pair.
     async fn old_rows(&self, pairs: &[Match]) -> Result<RecordBatch, Error> {
         let error = Error::rows(self.table.name);
         let mut of_file: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for pair in pairs {
             of_file.entry(pair.file).or_default().push(pair.row);
         }
-        // The batch of each file, and where its rows are in that.
+        // One batch per file, and where each row is in it.
         let (mut batches, mut at) = (Vec::with_capacity(of_file.len()), BTreeMap::new());
         for (file, positions) in of_file {
             let positions = ascending(positions);

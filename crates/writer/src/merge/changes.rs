@@ -17,8 +17,8 @@ use crate::merge::transaction::{Committed, Transaction};
 
 /// Rows of a table that become part of it together, or not at all.
 ///
-/// Rows may come in any order, and several times with the same key. They wait in memory until the lake's budget is used up;
-/// then the changes that hold the most write theirs to files that nobody sees.
+/// Rows may come in any order, and several times with the same key. They wait in memory until the lake's budget is used
+/// up; then the changes that hold the most write theirs to files that nobody sees.
 pub struct Changes {
     lake: Arc<LakeStorage>,
     consumers: Arc<MemoryConsumers>,
@@ -57,8 +57,8 @@ impl Changes {
         self.carry = Some(carry);
     }
 
-    /// Takes keys of rows to be deleted, unless a row with that key is pushed. The batch has the key columns by name, or the
-    /// first few of them: then every row is deleted whose key begins with these values.
+    /// Takes keys of rows to be deleted, unless a row with that key is pushed. The batch has the key columns by name,
+    /// or the first few of them: then every row is deleted whose key begins with these values.
     ///
     /// # Errors
     /// [`Error::Rows`] when a key column is missing before one that is given, or all are.
@@ -66,8 +66,8 @@ impl Changes {
         self.delete_keys.add(keys, false).map_err(Error::rows(self.log.table.name))
     }
 
-    /// As [`Changes::remove`], for rows whose times are known: the batch also has the column that files are sorted by, and
-    /// rows are looked up only between the least and the greatest of its times.
+    /// As [`Changes::remove`], for rows whose times are known: the batch also has the column that files are sorted by,
+    /// and rows are looked up only between the least and the greatest of its times.
     ///
     /// # Errors
     /// As [`Changes::remove`].

@@ -1,5 +1,5 @@
-//! Keys that are in a table several times: the newest row stays. No commit of this program leaves any; older ones did, and
-//! other tools may.
+//! Duplicate keys in a table: all rows but the newest are removed. Commits of this version leave none; older versions
+//! did, and other tools may.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -18,27 +18,27 @@ use crate::merge::table_keys::for_each_key;
 use crate::merge::version::Version;
 use crate::parquet::reader::{ALL_TIMES, CONCURRENT_READS};
 
-/// What such a commit says instead of a run.
+/// The run id in the commit information of such a commit.
 const RUN_ID: &str = "double keys";
 
 /// Attempts before giving up on a table to which another tool keeps committing.
 const ATTEMPTS: usize = 3;
 
-/// Rows whose keys are looked at together: of so many the filter rarely errs.
+/// Rows whose keys are checked together: few enough for the filter's false-positive rate to stay low.
 const PART_ROWS: u64 = 4_000_000;
 
-/// A row whose key may be there several times.
+/// A row whose key may be in the table more than once.
 struct RowCopy {
     file: usize,
     position: u32,
     version: Version,
-    /// When its file was written: of equal versions the later one stays.
+    /// When its file was written: among equal versions the latest stays.
     written: i64,
 }
 
-/// Removes all rows of a key but the newest. Says how many were removed.
+/// Removes all rows of a key but the newest; returns how many.
 ///
-/// All keys are read once; where some may be double, once more: of large tables a part of the keys at a time.
+/// All keys are read once, and again where some may be duplicates; in large tables one share of the keys at a time.
 pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u64, Error> {
     let mut keys = log.writing.lock().await;
     for _ in 0..ATTEMPTS {
@@ -77,7 +77,7 @@ pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u
     Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
 }
 
-/// The positions of rows that give way, by file.
+/// The positions of superseded rows, by file.
 async fn all_superseded(lake: &LakeStorage, snapshot: &Snapshot) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
     let rows: u64 = snapshot.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
     let parts = u128::from(rows / PART_ROWS + 1);
@@ -91,7 +91,7 @@ async fn all_superseded(lake: &LakeStorage, snapshot: &Snapshot) -> Result<BTree
     Ok(all)
 }
 
-/// The rows whose keys may be there several times, by key.
+/// The rows whose keys may be duplicates, by key.
 async fn copies(
     lake: &LakeStorage,
     snapshot: &Snapshot,
@@ -122,7 +122,7 @@ async fn copies(
     Ok(copies)
 }
 
-/// Those of these copies, by file.
+/// All copies but the newest of each key, by file.
 fn superseded(copies: HashMap<u128, Vec<RowCopy>>) -> BTreeMap<usize, Vec<u32>> {
     let mut superseded: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for copies in copies.into_values() {

@@ -1,4 +1,4 @@
-//! Keys of rows that are to go, whole ones and beginnings.
+//! Keys of rows to be deleted: complete keys and prefixes.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -11,10 +11,10 @@ use crate::delta::data_file::FileBounds;
 use crate::keys::{self, KeyColumn};
 use crate::parquet::key_probe::KeyProbe;
 
-/// Keys of rows that are to go.
+/// Keys of rows to be deleted.
 pub(crate) struct DeleteKeys {
     table: &'static Table,
-    /// By the number of leading key columns that are given, and whether times are.
+    /// By the number of leading key columns given, and whether times are.
     keys: BTreeMap<(usize, bool), KeySet>,
     probe: KeyProbe,
 }
@@ -30,7 +30,7 @@ impl DeleteKeys {
         Self { table, keys: BTreeMap::new(), probe: KeyProbe::new(table) }
     }
 
-    /// Adds the keys in a batch that has the first key columns by name, or all; and the rows' times, where `timed`.
+    /// Adds the keys in a batch that has the first key columns, or all, and with `timed` also the rows' times.
     pub(crate) fn add(&mut self, batch: &RecordBatch, timed: bool) -> Result<(), ArrowError> {
         let (schema, names) = (batch.schema(), self.table.key);
         let columns: Vec<usize> = names.iter().map_while(|name| schema.index_of(name).ok()).collect();
@@ -58,7 +58,7 @@ impl DeleteKeys {
         self.bounds().next().is_none()
     }
 
-    /// Whether a row with these key columns and that time is to go.
+    /// Whether a row with these key columns and that time is to be deleted.
     pub(crate) fn contains(&self, key: &[KeyColumn], row: usize, time: i64) -> bool {
         self.keys.iter().any(|(&(columns, _), keys)| {
             keys.bounds.time.is_none_or(|(low, high)| (low..=high).contains(&time))
@@ -66,18 +66,18 @@ impl DeleteKeys {
         })
     }
 
-    /// Between which keys the rows lie that are to go.
+    /// The bounds of the rows to be deleted.
     pub(crate) fn bounds(&self) -> impl Iterator<Item = &FileBounds> {
         self.keys.values().filter(|keys| !keys.hashes.is_empty()).map(|keys| &keys.bounds)
     }
 
-    /// What to look for to find them.
+    /// The values to probe Bloom filters for.
     pub(crate) fn probe(&self) -> &KeyProbe {
         &self.probe
     }
 }
 
-/// Between which times the rows lie whose keys these are; `None` where the batch does not say.
+/// The bounds of the rows' times; `None` where the batch has no times.
 fn times(table: &'static Table, batch: &RecordBatch) -> Option<(i64, i64)> {
     let layout = table.layout();
     let column = batch.column_by_name(&layout.fields()[*layout.sort().first()?].name)?;

@@ -26,7 +26,7 @@ pub(crate) struct KeyRow<'a> {
     pub(crate) position: u32,
 }
 
-/// Where in the columns of a [`KeyRow`] key and version begin.
+/// Where the version begins in the columns of a [`KeyRow`]; the time comes first, then the key.
 #[derive(Clone, Copy)]
 pub(crate) struct KeyLayout {
     version: usize,
@@ -41,7 +41,7 @@ impl<'a> KeyRow<'a> {
         self.values[0].int(self.row)
     }
 
-    /// Whether the first part of the key is one of these.
+    /// Whether the first key column has one of these values.
     pub(crate) fn begins_with_one_of(&self, ids: &BTreeSet<String>) -> bool {
         match self.values[1].get(self.row) {
             KeyScalar::Text(id) => ids.contains(id),
@@ -54,7 +54,7 @@ impl<'a> KeyRow<'a> {
         (&self.values[1..self.layout.version], self.row)
     }
 
-    /// 128 bits that tell the key from every other.
+    /// The hash of the key, which identifies it.
     pub(crate) fn key(&self) -> u128 {
         let (columns, row) = self.columns();
         crate::keys::hash(columns, row)
@@ -82,7 +82,7 @@ pub(crate) struct KeyReader {
 }
 
 impl KeyReader {
-    /// Opens a file for the rows of these times. Row groups that hold nothing of what is sought may be left out.
+    /// Opens a file for rows of these times. Row groups that cannot match the probe are skipped.
     pub(crate) async fn open(
         store: &Arc<dyn ObjectStore>,
         table: &'static Table,
@@ -98,12 +98,12 @@ impl KeyReader {
         Ok(Self { table, reader, groups, times })
     }
 
-    /// As [`PendingRows::keys`].
+    /// Calls with the time, key and version of every row of these times.
     pub(crate) async fn for_each(self, mut call: impl FnMut(KeyRow<'_>)) -> Result<(), Error> {
         let Self { table, reader, groups, times } = self;
         let (columns, layout) = key_columns(table);
         let schema = projected(table, &columns);
-        // A column may be named twice: once for the key and once for the version or the time.
+        // A column may occur twice: in the key, and as the version or the time.
         let at: Vec<usize> =
             columns.iter().filter_map(|&c| schema.index_of(&table.layout().fields()[c].name).ok()).collect();
         for (group, first) in groups {
@@ -124,7 +124,7 @@ impl KeyReader {
     }
 }
 
-/// The hashes of a file's keys, batch by batch, in its order.
+/// The hashes of a file's keys, batch by batch, in file order.
 pub(crate) async fn key_hashes(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,

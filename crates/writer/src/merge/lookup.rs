@@ -1,4 +1,5 @@
-//! Looking up keys in the files of a table: first where the rows' times are, then, for those that are not there, everywhere.
+//! Looking up keys in the files of a table: first in files with the same times, then, for keys not found there, in all
+//! others.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -23,11 +24,11 @@ use crate::parquet::reader::{ALL_TIMES, CONCURRENT_OPENS, CONCURRENT_READS};
 pub(crate) struct Match {
     pub(crate) input: u32,
     pub(crate) position: u32,
-    /// The file, by its place in the table.
+    /// The file, by its index in the snapshot.
     pub(crate) file: u32,
-    /// The position in the file.
+    /// The position in that file.
     pub(crate) row: u32,
-    /// How the version of the new row compares.
+    /// How the new row's version compares to the table's.
     pub(crate) order: Ordering,
 }
 
@@ -35,14 +36,14 @@ pub(crate) struct Match {
 #[derive(Debug, Default)]
 pub(crate) struct LookupResult {
     pub(crate) matches: Vec<Match>,
-    /// Positions of rows that are to go, by the file's place in the table.
+    /// Positions of rows to be deleted, by the file's index in the snapshot.
     pub(crate) deleted: BTreeMap<usize, Vec<u32>>,
 }
 
-/// The files of a table that are searched, each between which times.
+/// The files to search, each with the bounds of times.
 type Searched = BTreeMap<usize, (i64, i64)>;
 
-/// Looks up new rows, and rows that are to go.
+/// Looks up new rows, and rows to be deleted.
 pub(crate) struct Lookup<'a> {
     pub(crate) store: &'a Arc<dyn ObjectStore>,
     pub(crate) table: &'static Table,
@@ -52,7 +53,7 @@ pub(crate) struct Lookup<'a> {
 }
 
 impl Lookup<'_> {
-    /// The rows of the table with the key of a new row, or one that is to go.
+    /// Finds the table's rows with the key of a new row, and those to be deleted.
     pub(crate) async fn find(&self, new: &NewRows) -> Result<LookupResult, Error> {
         let mut found = LookupResult::default();
         self.search(self.at_their_times(new), &new.probe, new, &mut found).await?;
@@ -63,13 +64,13 @@ impl Lookup<'_> {
             let files = self.files.iter().enumerate().filter(|(_, file)| may_have(file));
             self.search(files.map(|(at, _)| (at, ALL_TIMES)).collect(), &probe, new, &mut found).await?;
         }
-        // Rows of the files that were searched twice.
+        // Some files were searched twice.
         found.matches.sort_unstable_by_key(|found| (found.file, found.row));
         found.matches.dedup_by_key(|found| (found.file, found.row));
         Ok(found)
     }
 
-    /// The files that may hold rows of the same weeks and times.
+    /// The files that may hold rows with the same weeks and times as the new ones.
     fn at_their_times(&self, new: &NewRows) -> Searched {
         let mut searched = Searched::new();
         for (at, file) in self.files.iter().enumerate() {
@@ -86,7 +87,7 @@ impl Lookup<'_> {
         searched
     }
 
-    /// Between which keys the new rows lie that were not found yet, and what to look for to find them.
+    /// The key bounds of the new rows that were not found yet, and the probe that finds them.
     async fn missing(&self, new: &NewRows) -> Result<(Option<FileBounds>, KeyProbe), Error> {
         let mut probe = self.delete_keys.probe().clone();
         let mut bounds = None;

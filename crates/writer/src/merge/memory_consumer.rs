@@ -1,5 +1,5 @@
-//! What one set of changes holds in memory, week by week, and how it spills: rows are encoded into files that nobody sees
-//! yet.
+//! What one set of changes holds in memory, week by week, and how it spills: rows are encoded into files that nobody
+//! sees yet.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,8 +45,8 @@ pub(crate) struct WeekBuffers {
 pub(crate) struct WeekBuffer {
     pub(crate) batches: Vec<RecordBatch>,
     pub(crate) reservation: MemoryReservation,
-    /// Whether rows came since the last spill. Rows held back by that spill then stay: the next ones of the same time would
-    /// need a new file.
+    /// Whether rows came since the last spill. Rows held back by that spill then stay: the next ones of the same time
+    /// would need a new file.
     pub(crate) has_new_rows: bool,
     pub(crate) file: Option<DataFileWriter>,
     /// Files that are finished, in the order of their rows.
@@ -60,14 +60,16 @@ impl MemoryConsumers {
         consumers.push(Arc::downgrade(consumer));
     }
 
-    /// Makes the consumer that holds the most give memory back. `false`: all of them are at it already, or hold nothing.
+    /// Makes the consumer that holds the most give memory back. `false`: all of them are at it already, or hold
+    /// nothing.
     pub(crate) async fn spill_largest(&self) -> bool {
         let mut consumers: Vec<Arc<MemoryConsumer>> =
             self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
         consumers.sort_by_key(|consumer| std::cmp::Reverse(consumer.held.load(Ordering::Relaxed)));
         for consumer in consumers {
             let Ok(weeks) = Arc::clone(&consumer.weeks).try_lock_owned() else { continue };
-            // In a task of its own: rows of others must not be lost when the changes that need memory are dropped halfway.
+            // In a task of its own: rows of others must not be lost when the changes that need memory are dropped
+            // halfway.
             match tokio::spawn(spill(consumer, weeks)).await {
                 Ok(true) => return true,
                 Ok(false) => {}
@@ -176,8 +178,8 @@ impl WeekBuffer {
         Ok(())
     }
 
-    /// Writes sorted rows to the week's file, or to a new one where they do not come after what is written. `is_last`: no
-    /// more rows follow.
+    /// Writes sorted rows to the week's file, or to a new one where they do not come after what is written. `is_last`:
+    /// no more rows follow.
     pub(crate) async fn append(
         &mut self,
         consumer: &MemoryConsumer,

@@ -1,4 +1,4 @@
-//! The new rows whose keys the table may hold, or that have one key several times.
+//! The new rows to look up: those whose keys the table may hold, or that share a key.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::merge::version::Version;
 use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::reader::ALL_TIMES;
 
-/// More keys are not told from the others: nearly all rows are known then.
+/// Candidates at most; beyond that nearly all rows are known, and all are looked up.
 const MAX_CANDIDATES: usize = 1 << 15;
 
 /// The newest new row of a key.
@@ -26,18 +26,18 @@ pub(crate) struct NewestRow {
     pub(crate) is_found: AtomicBool,
 }
 
-/// New rows that are to be looked for in the table.
+/// New rows to look up in the table.
 pub(crate) struct NewRows {
     pub(crate) by_key: HashMap<u128, NewestRow>,
-    /// Positions of rows that give way to newer ones of the same key, by source.
+    /// Positions of rows superseded by newer ones of the same key, by input.
     pub(crate) superseded: Vec<Vec<u32>>,
-    /// Between which times the rows of each source lie.
+    /// The bounds of the times of each input's rows.
     pub(crate) times: Vec<Option<(i64, i64)>>,
-    /// Their keys, for the filters of files.
+    /// Their keys, for the Bloom filters of files.
     pub(crate) probe: KeyProbe,
 }
 
-/// Keys that may be in the table, or come several times.
+/// Keys that the table may hold, or that come more than once.
 pub(crate) enum Candidates {
     /// These, by their hashes.
     Some(HashSet<u128>),
@@ -46,7 +46,7 @@ pub(crate) enum Candidates {
 }
 
 impl Candidates {
-    /// The keys of these rows of which that is true.
+    /// Selects the keys for which `is_candidate` holds.
     pub(crate) async fn select(
         store: &Arc<dyn ObjectStore>,
         table: &'static Table,
@@ -75,7 +75,7 @@ impl Candidates {
 }
 
 impl NewRows {
-    /// Finds the newest of the rows with each key, of equal versions the last one. `probe`: what is looked for besides.
+    /// Finds the newest row of each key; among equal versions the last one. Their keys are added to `probe`.
     pub(crate) async fn read(
         store: &Arc<dyn ObjectStore>,
         table: &'static Table,
@@ -119,7 +119,7 @@ impl NewRows {
         self.superseded[superseded.input as usize].push(superseded.position);
     }
 
-    /// Whether a key is looked for that is not found yet.
+    /// Whether a key was not found yet.
     pub(crate) fn any_missing(&self) -> bool {
         self.by_key.values().any(|row| !row.is_found.load(Ordering::Relaxed))
     }

@@ -27,7 +27,7 @@ pub(crate) enum PendingRows {
 pub(crate) struct FileKeys {
     /// Their time, key and version.
     run: SortedRun,
-    /// What they take of the lake's memory.
+    /// Accounts for their memory.
     _reservation: MemoryReservation,
 }
 
@@ -65,7 +65,7 @@ impl PendingRows {
         !matches!(self, Self::InFile { keys: None, .. })
     }
 
-    /// Calls with the time, key and version columns of every row of these times, and the row's position.
+    /// Calls with the time, key, version and position of every row of these times.
     pub(crate) async fn keys(
         &self,
         store: &Arc<dyn ObjectStore>,
@@ -88,7 +88,7 @@ impl PendingRows {
         }
     }
 
-    /// The rows at these ascending positions.
+    /// Reads the rows at these ascending positions, with the columns of that schema.
     pub(crate) async fn pick(
         &self,
         store: &Arc<dyn ObjectStore>,

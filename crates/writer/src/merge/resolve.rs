@@ -1,4 +1,4 @@
-//! One row per key: which of the new rows, and which of the table's, give way.
+//! One row per key: which new rows and which of the table's are superseded.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -17,35 +17,35 @@ use crate::merge::row_digest::{RowDigest, RowDigestReader};
 use crate::parquet::reader::CONCURRENT_READS;
 use crate::parquet::row_selection::read_rows_at;
 
-/// The rows that give way, by ascending position.
+/// Superseded rows, by ascending position.
 #[derive(Debug, Default)]
 pub(crate) struct SupersededRows {
-    /// For every source.
+    /// Of each input.
     pub(crate) new: Vec<Vec<u32>>,
-    /// By the file's place in the table.
+    /// By the file's index in the snapshot.
     pub(crate) old: BTreeMap<usize, Vec<u32>>,
-    /// New rows that give way to the table's.
+    /// How many new rows were superseded by the table's.
     pub(crate) unchanged: u64,
 }
 
 impl SupersededRows {
-    /// Begins with the new rows that are superseded by other new ones.
+    /// Starts with new rows that other new ones supersede.
     pub(crate) fn new(superseded: Vec<Vec<u32>>) -> Self {
         Self { new: superseded, ..Self::default() }
     }
 
-    /// The new row gives way.
+    /// The table's row stays.
     pub(crate) fn keep_old(&mut self, found: &Match) {
         self.unchanged += 1;
         self.new[found.input as usize].push(found.position);
     }
 
-    /// The table's row gives way.
+    /// The new row stays.
     pub(crate) fn keep_new(&mut self, found: &Match) {
         self.old.entry(found.file as usize).or_default().push(found.row);
     }
 
-    /// Puts positions in order.
+    /// Sorts the positions.
     pub(crate) fn finish(mut self) -> Self {
         for positions in self.new.iter_mut().chain(self.old.values_mut()) {
             positions.sort_unstable();
@@ -55,16 +55,16 @@ impl SupersededRows {
     }
 }
 
-/// What a comparison of equal versions comes to.
+/// Whether the table's row stays, given equal versions.
 pub(crate) fn keeps_table_row(mode: MergeMode, new: RowDigest, old: RowDigest) -> bool {
     new.digest == old.digest || (mode == MergeMode::UpsertReread && new.extracted_at < old.extracted_at)
 }
 
 /// Decides by version, and by values where versions are equal.
 ///
-/// The newest version stays. With equal versions, or without any, the new row stays if a value differs that is not about
-/// the program's own work, else the table's. By [`MergeMode::UpsertReread`] a row of the table that was read later stays in any case.
-/// Rows that are to go give way to nothing.
+/// The newest version stays. With equal versions, or without any, the new row stays if a value differs (provenance
+/// columns aside), else the table's. In [`MergeMode::UpsertReread`] a row of the table that was read later always
+/// stays. Deleted rows have no successor.
 pub(crate) async fn resolve(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
@@ -93,7 +93,7 @@ pub(crate) async fn resolve(
     Ok(superseded_rows.finish())
 }
 
-/// The values of every pair: of the new row, and of the table's.
+/// The digests of every pair: of the new row, and of the table's.
 async fn compare(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
@@ -140,7 +140,7 @@ async fn compare(
     Ok(with_values.collect())
 }
 
-/// The positions in order, each once.
+/// The positions sorted, without duplicates.
 pub(crate) fn ascending(mut positions: Vec<u32>) -> Vec<u32> {
     positions.sort_unstable();
     positions.dedup();

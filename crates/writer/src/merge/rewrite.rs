@@ -1,4 +1,4 @@
-//! Files that lose rows are written anew without them; the rest stays as it is.
+//! Rewriting a data file without its superseded rows.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -26,14 +26,14 @@ use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
 /// Bytes of rows that are handed to the encoder at once.
 const STEP_BYTES: usize = 8 << 20;
 
-/// Files of foreign order are sorted when their values fit in this part of the lake's memory.
+/// A file of unknown order is sorted if its values fit in this fraction (one over) of the lake's memory.
 const SORT_MEMORY_FRACTION: usize = 4;
 
 /// Writes a file without the rows at these ascending positions; `None` when no row is left.
 ///
-/// Columns that the table's definition knows get its types and come first, in its order; those that it does not know are
-/// kept as they are. An order is declared where it holds: the rows of a file of this program are compared on the way, a
-/// small one of another tool is sorted, and a large one stays as it is, without a declaration.
+/// Columns of the table's definition come first, in its order and with its types; unknown columns are kept as they are.
+/// The sort order is declared only where it holds: rows of a file of this program are compared on the way, a small file
+/// of another tool is sorted, and a large one is copied without a declaration.
 pub(crate) async fn rewrite(
     lake: &LakeStorage,
     log: &Log,
@@ -61,7 +61,7 @@ pub(crate) async fn rewrite(
 /// The columns of the new file.
 struct RewriteSchema {
     schema: SchemaRef,
-    /// Their positions in the old one.
+    /// Their positions in the old file.
     from: Vec<usize>,
     /// Positions of the columns that files are sorted by; `None` when the old file lacks one.
     sort: Option<Vec<usize>>,
@@ -74,7 +74,7 @@ impl RewriteSchema {
         let mut from = Vec::new();
         for known in layout.schema().fields() {
             if let Ok(at) = old.index_of(known.name()) {
-                // Another tool may say that a required column may be null, although it never is.
+                // Another tool may declare a required column nullable, although it has no nulls.
                 let nullable = known.is_nullable() || old.field(at).is_nullable();
                 fields.push(Arc::new(Field::clone(known).with_nullable(nullable)));
                 from.push(at);
@@ -99,7 +99,7 @@ impl RewriteSchema {
     }
 }
 
-/// A file on its way into a new one.
+/// The rewrite of one file.
 struct Rewrite<'a> {
     lake: &'a LakeStorage,
     log: &'a Log,
@@ -110,14 +110,14 @@ struct Rewrite<'a> {
 }
 
 impl Rewrite<'_> {
-    /// Whether the old file says so, and this program wrote it.
+    /// Whether the old file declares the sort order, and this program wrote it.
     fn is_sorted(&self) -> bool {
         let layout = self.log.table.layout();
         let names: Vec<_> = layout.sort().iter().map(|&at| layout.fields()[at].name.as_str()).collect();
         self.reader.is_ours() && self.reader.declares(&names) && self.target.sort.is_some()
     }
 
-    /// Whether its values do, as far as the footer tells.
+    /// Whether its values fit in memory, by the footer.
     fn fits_in_memory(&self) -> bool {
         self.target.sort.is_some() && self.reader.value_bytes() <= self.sorted_bytes() as u64
     }
@@ -126,7 +126,7 @@ impl Rewrite<'_> {
         self.lake.memory.limit() / SORT_MEMORY_FRACTION
     }
 
-    /// The rows that stay, in the old order.
+    /// The remaining rows, in the old order.
     fn rows(&self) -> Result<BoxStream<'_, Result<RecordBatch, Error>>, Error> {
         let batches = self.reader.read(FileSelection { columns: None, row_groups: None, rows: None })?;
         let mut removed = self.without.iter().copied().peekable();
@@ -162,7 +162,7 @@ impl Rewrite<'_> {
         DataFileWriter::create(self.lake, file, reservation).await
     }
 
-    /// The new file, with the rows as they come; `None` when they are not in order and should be.
+    /// The new file with the rows in the old order; `None` if they should be sorted and are not.
     async fn copy(&self, order: RowOrder) -> Result<Option<StagedDataFile>, Error> {
         let mut file = self.create(order).await?;
         let mut batches = self.rows()?;
@@ -190,13 +190,13 @@ impl Rewrite<'_> {
         file.finish().await.map(Some)
     }
 
-    /// The new file, with the rows in order; `None` when they are more bytes than the footer told.
+    /// The new file with the rows sorted; `None` if they take more memory than the footer suggested.
     async fn sort(&self) -> Result<Option<StagedDataFile>, Error> {
         let mut held = self.lake.memory.reserve(&Arc::new(AtomicUsize::new(0)));
         let mut batches = Vec::new();
         let mut rows = self.rows()?;
         while let Some(batch) = rows.try_next().await? {
-            // Once more for the rows in order.
+            // Twice: once more for the sorted rows.
             held.resize(held.bytes() + 2 * batch.get_array_memory_size());
             batches.push(batch);
             if held.bytes() > 4 * self.sorted_bytes() {
@@ -222,7 +222,7 @@ impl Rewrite<'_> {
     }
 }
 
-/// Whether rows come in ascending order.
+/// Checks that rows come in ascending order.
 struct OrderCheck<'a> {
     sort: &'a [usize],
     last: Option<OwnedKey>,

@@ -22,8 +22,8 @@ const CONCURRENT_WEEKS: usize = 4;
 /// Rows of one table, in any order and with any number of versions of a key.
 ///
 /// They wait in memory until the lake's budget is used up; then the buffer that holds the most writes its rows to files
-/// that nobody sees. Every file is sorted as a whole: rows that come in order of time continue the same file, others begin
-/// a new one.
+/// that nobody sees. Every file is sorted as a whole: rows that come in order of time continue the same file, others
+/// begin a new one.
 pub(crate) struct RowBuffer {
     consumers: Arc<MemoryConsumers>,
     consumer: Arc<MemoryConsumer>,
@@ -72,8 +72,8 @@ impl RowBuffer {
     pub(crate) async fn finish_for(self, mode: MergeMode, files: &[Arc<DataFile>]) -> Result<Vec<PendingRows>, Error> {
         let mut weeks = std::mem::take(&mut *self.consumer.weeks.lock().await);
         weeks.check(self.table().name)?;
-        // Rows that overlap no file of the table are encoded at once, side by side. The others wait in memory: most of them
-        // will turn out to be known.
+        // Rows that overlap no file of the table are encoded at once, side by side. The others wait in memory: most of
+        // them will turn out to be known.
         let inputs = stream::iter(weeks.weeks).map(|(week, rows)| self.finish_week(week, rows, mode, files));
         let inputs: Vec<Vec<PendingRows>> = inputs.buffered(CONCURRENT_WEEKS).try_collect().await?;
         Ok(inputs.into_iter().flatten().collect())

@@ -1,4 +1,4 @@
-//! What decides between two rows with equal versions: whether a value differs.
+//! Digests of rows, to tell whether two rows with equal versions differ in a value.
 
 use std::hash::Hasher;
 
@@ -11,21 +11,20 @@ use crate::error::Error;
 use crate::keys;
 use crate::parquet::row_selection::projected;
 
-/// The values of a row.
+/// The digest of a row.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct RowDigest {
-    /// Of all values except those that say when and by which run the row was read: two rows are the same when their bytes
-    /// are, of which 128 bits are kept.
+    /// 128 bits of all values, except of those that say when and by which run the row was read.
     pub(crate) digest: u128,
     pub(crate) extracted_at: i64,
 }
 
-/// Reads the values of rows.
+/// Makes digests of rows.
 pub(crate) struct RowDigestReader {
     table: &'static Table,
-    /// What is read of a row.
+    /// The columns that are read.
     pub(crate) schema: SchemaRef,
-    /// The number of columns whose values decide: the first ones.
+    /// How many of the columns, from the first, go into the digest.
     deciding: usize,
     converter: RowConverter,
 }
@@ -47,7 +46,7 @@ impl RowDigestReader {
         Ok(Self { table, schema, deciding, converter })
     }
 
-    /// The values of rows that have at least the columns of the schema.
+    /// The digests of rows that have at least the columns of the schema.
     pub(crate) fn read(&self, batch: &RecordBatch) -> Result<Vec<RowDigest>, Error> {
         let error = Error::rows(self.table.name);
         let columns = self.schema.fields().iter().map(|field| batch.schema().index_of(field.name()));

@@ -1,4 +1,4 @@
-//! A run: rows of one week in memory, put in order without moving them.
+//! A sorted run: rows of one week in memory, sorted by reference.
 
 use std::cmp::Ordering;
 
@@ -13,7 +13,7 @@ use crate::merge::version::Version;
 /// Rows are handed to the encoder in batches of about this many.
 const BATCH_ROWS: usize = 8_192;
 
-/// Shorter stretches of neighbouring rows are gathered, longer ones are passed on as they lie.
+/// Shorter stretches of adjacent rows are gathered, longer ones are sliced without a copy.
 const STRETCH_ROWS: usize = 512;
 
 /// Rows of one week, sorted by time and key, one per key and time.
@@ -32,7 +32,7 @@ pub(crate) struct RowRef {
 }
 
 impl SortedRun {
-    /// Sorts batches. Of rows with the same time and key the newest version stays, of equal versions the last one.
+    /// Sorts batches. Of rows with the same time and key the newest version stays; among equal versions the last one.
     pub(crate) fn new(table: &'static Table, batches: Vec<RecordBatch>) -> Result<Self, ArrowError> {
         let layout = table.layout();
         let of = |columns| {
@@ -47,7 +47,7 @@ impl SortedRun {
         }
         let compare = |a: &RowRef, b: &RowRef| a.time.cmp(&b.time).then_with(|| Self::compare_keys(&sort, a, b));
         if !order.is_sorted_by(|a, b| compare(a, b).is_lt()) {
-            // Stable: rows with the same key stay in the order in which they came.
+            // A stable sort: rows with the same key stay in the order of arrival.
             order.sort_by(compare);
             order.dedup_by(|later, earlier| {
                 let same = compare(earlier, later).is_eq();
@@ -78,19 +78,19 @@ impl SortedRun {
         Some((self.order.first()?.time, self.order.last()?.time))
     }
 
-    /// Whether every row comes after that one.
+    /// Whether all rows sort after that one.
     pub(crate) fn comes_after(&self, last: &OwnedKey) -> bool {
         self.order
             .first()
             .is_none_or(|first| last.compare(&self.sort[first.batch as usize], first.row as usize).is_lt())
     }
 
-    /// What the last row is sorted by.
+    /// The sort key of the last row.
     pub(crate) fn last(&self) -> Option<OwnedKey> {
         self.order.last().map(|last| OwnedKey::new(&self.sort[last.batch as usize], last.row as usize))
     }
 
-    /// The same rows with these columns of their batches alone.
+    /// The same rows with only these columns.
     pub(crate) fn project(&self, columns: &[usize]) -> Result<Self, ArrowError> {
         let batches = self.batches.iter().map(|batch| batch.project(columns)).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { batches, sort: self.sort.clone(), order: self.order.clone() })
@@ -102,7 +102,7 @@ impl SortedRun {
         batches + self.order.len() * size_of::<RowRef>()
     }
 
-    /// Takes the rows with the greatest time away, unless all rows have it: more rows of that time may follow.
+    /// Splits off the rows with the greatest time, unless all rows have it: more rows of that time may follow.
     pub(crate) fn split_last_time(&mut self) -> Result<Option<RecordBatch>, ArrowError> {
         let Some((first, last)) = self.times() else { return Ok(None) };
         if first == last {
@@ -130,7 +130,7 @@ impl SortedRun {
         self.gather(&rows)
     }
 
-    /// Columns of every row: calls with the columns of a batch and the row in it, in order.
+    /// Calls, in order, with these columns of a batch and the row in them.
     pub(crate) fn for_each(
         &self,
         columns: &[usize],
@@ -169,7 +169,7 @@ impl SortedRun {
         })
     }
 
-    /// How many rows from there lie side by side in one batch.
+    /// How many rows from there are adjacent in one batch.
     fn stretch(&self, at: usize) -> usize {
         let first = self.order[at];
         let lies = |(row, n): &(&RowRef, u32)| row.batch == first.batch && row.row == first.row + n;

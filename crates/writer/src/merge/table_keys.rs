@@ -1,4 +1,4 @@
-//! What the commits of a table hand on to each other: which keys the table may hold.
+//! The keys of a table, as far as they are known: handed from one commit of the table to the next.
 
 use futures::{StreamExt, TryStreamExt, stream};
 
@@ -9,23 +9,23 @@ use crate::merge::key_filter::KeyFilter;
 use crate::merge::key_reader::key_hashes;
 use crate::parquet::reader::{CONCURRENT_OPENS, CONCURRENT_READS};
 
-/// Commits that search the table's files for their keys; from then on one filter of all keys is cheaper.
+/// Commits that search the table's files for their keys; after that one filter of all keys is cheaper.
 const SEARCHES: u32 = 2;
 
-/// Rows whose keys are searched in the table's files; of more, the files' own filters tell too little.
+/// Rows whose keys are searched in the table's files; with more, the files' own filters reject too little.
 const SEARCHED_ROWS: u64 = 1 << 15;
 
-/// The keys of a table, as far as they are known. Whoever holds it is the one who commits.
+/// The keys of a table, as far as they are known. Whoever holds the lock on it may commit.
 #[derive(Default)]
 pub(crate) struct TableKeys {
     filter: Option<KeyFilter>,
-    /// The version whose keys the filter has.
+    /// The version that the filter describes.
     version: u64,
     searches: u32,
 }
 
 impl TableKeys {
-    /// The filter of the table's keys, made when it pays to merge that many rows; `None` when it does not.
+    /// The filter of the table's keys, built if that pays for merging so many rows; else `None`.
     pub(crate) async fn filter(
         &mut self,
         lake: &LakeStorage,
@@ -52,7 +52,7 @@ impl TableKeys {
         self.filter.as_mut().filter(|_| self.version == snapshot.version)
     }
 
-    /// Takes in a commit of this process: the keys of its rows are in the filter.
+    /// Notes a commit of this process, whose keys are in the filter already.
     pub(crate) fn committed(&mut self, version: u64) {
         if version == self.version + 1 {
             self.version = version;
@@ -60,7 +60,7 @@ impl TableKeys {
     }
 }
 
-/// Reads the keys of all files.
+/// Builds a filter from the keys of all files.
 async fn build(lake: &LakeStorage, snapshot: &Snapshot) -> Result<KeyFilter, Error> {
     let rows: u64 = snapshot.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
     let mut filter = KeyFilter::new(lake.filter_budget.clone(), usize::try_from(rows).unwrap_or(usize::MAX / 4));

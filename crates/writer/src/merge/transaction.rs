@@ -1,4 +1,5 @@
-//! The one atomic step: new rows become part of their table.
+//! The transaction: new rows are merged with the table, written to files, and committed in one atomic step; on a
+//! conflict the merge starts over.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -32,14 +33,14 @@ const ATTEMPTS: usize = 8;
 /// Files that are written at a time.
 const CONCURRENT_FILES: usize = 4;
 
-/// What a commit came to.
+/// What a commit did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Committed {
     /// The table's version; `None` when there was nothing to commit.
     pub version: Option<i64>,
     /// Rows that were new or changed.
     pub rows_written: u64,
-    /// Rows that the table had already, as new or newer.
+    /// Rows that the table had already, in this or a newer version.
     pub rows_unchanged: u64,
     /// Files that became part of the table.
     pub files_added: usize,
@@ -58,7 +59,7 @@ pub(crate) struct Transaction {
     pub(crate) inputs: Vec<PendingRows>,
     pub(crate) delete_keys: DeleteKeys,
     pub(crate) carry: Option<Carry>,
-    /// Files that can be seen but are not part of the table yet.
+    /// Files that are visible in the folder but not part of the table yet.
     pub(crate) visible: Vec<Path>,
 }
 
@@ -66,7 +67,7 @@ pub(crate) struct Transaction {
 struct CommitFiles {
     /// Of new rows.
     new: Vec<StagedDataFile>,
-    /// Of the table's rows, without those that gave way.
+    /// Of the table's rows, without superseded ones.
     rest: Vec<StagedDataFile>,
     /// What `rest` replaces.
     replaced: Vec<Arc<DataFile>>,
@@ -74,19 +75,19 @@ struct CommitFiles {
 }
 
 impl Transaction {
-    /// Commits. One commit of a table is made at a time; the others wait here.
+    /// Commits. One transaction of a table runs at a time; the others wait here.
     pub(crate) async fn commit(mut self, run_id: &str) -> Result<Committed, Error> {
         let log = Arc::clone(&self.log);
         let mut keys = log.writing.lock().await;
         let result = self.attempts(run_id, &mut keys).await;
         if !matches!(result, Err(Error::CommitUnknown { .. })) {
-            // After a success these are the files that lost rows to others of the same changes.
+            // After a success these are files of new rows that were rewritten without superseded ones.
             log.readers.delete(self.visible).await;
         }
         result
     }
 
-    /// The keys and times of the table's rows with the keys of these.
+    /// The keys and times of the table's rows that share a key with a new one.
     pub(crate) async fn existing(&mut self) -> Result<Vec<RecordBatch>, Error> {
         let (lake, log) = (Arc::clone(&self.lake), Arc::clone(&self.log));
         let mut keys = log.writing.lock().await;
@@ -130,7 +131,7 @@ impl Transaction {
         }
     }
 
-    /// Gives files their names that have to be read for their keys.
+    /// Publishes files that have to be read for their keys.
     async fn publish_unread(&mut self) -> Result<(), Error> {
         for input in self.inputs.iter_mut().filter(|input| !input.has_keys()) {
             if let PendingRows::InFile { staged, .. } = input {
@@ -170,7 +171,7 @@ impl Transaction {
                         bytes: add.iter().map(|file| file.size).sum(),
                     });
                 }
-                // What was read may no longer be true: only the new rows are kept.
+                // What was read may be outdated: only the new rows are kept for the next attempt.
                 CommitOutcome::Conflict => {
                     self.inputs =
                         files.new.into_iter().map(|staged| PendingRows::InFile { staged, keys: None }).collect();
@@ -180,7 +181,7 @@ impl Transaction {
         Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
     }
 
-    /// Takes out rows so that every key stays once, and writes what is still in memory.
+    /// Drops superseded rows, so that every key stays once, and writes what is still in memory.
     async fn merge(&mut self, snapshot: &Snapshot, keys: &mut TableKeys) -> Result<CommitFiles, Error> {
         let (lake, log, table) = (Arc::clone(&self.lake), Arc::clone(&self.log), self.log.table);
         let (lake, log) = (&*lake, &*log);
@@ -231,7 +232,7 @@ impl Transaction {
         })
     }
 
-    /// Decides which rows give way; rows that keep something of those that they replace are `made`.
+    /// Decides which rows are superseded; rows made by the carry are added to `made`.
     async fn resolve(
         &mut self,
         snapshot: &Snapshot,
@@ -258,7 +259,7 @@ impl Transaction {
     }
 }
 
-/// The file of new rows, without those that gave way; `None` when none is left.
+/// The file of new rows without superseded ones; `None` when none is left.
 async fn file_of(
     lake: &LakeStorage,
     log: &Log,
@@ -290,16 +291,16 @@ async fn file_of(
     }
 }
 
-/// Gives files their names, several at a time, and remembers them in case the commit fails.
+/// Publishes files, several at a time, and remembers them in case the commit fails.
 async fn publish_all(files: impl Iterator<Item = &mut StagedDataFile>, visible: &mut Vec<Path>) -> Result<(), Error> {
     let files: Vec<&mut StagedDataFile> = files.filter(|staged| !staged.is_complete()).collect();
     visible.extend(files.iter().map(|staged| staged.file.path.clone()));
     let completed = stream::iter(files).map(StagedDataFile::complete).buffer_unordered(CONCURRENT_FILES);
-    // All of them end before an error is told: none may get its name after the others were deleted.
+    // All of them end before an error is returned: none may be published after the others were deleted.
     completed.collect::<Vec<_>>().await.into_iter().collect()
 }
 
-/// Gives a file its name, and remembers it in case the commit fails.
+/// Publishes a file under its name, and remembers it in case the commit fails.
 async fn publish(staged: &mut StagedDataFile, visible: &mut Vec<Path>) -> Result<(), Error> {
     if !staged.is_complete() {
         visible.push(staged.file.path.clone());

@@ -1,4 +1,4 @@
-//! Versions of a row: which of two is newer.
+//! The version of a row.
 
 use std::cmp::Ordering;
 
@@ -9,7 +9,7 @@ use crate::keys::{KeyColumn, KeyScalar};
 pub(crate) struct Version([i64; 2]);
 
 impl Version {
-    /// The version in the version columns of a table.
+    /// The version of a row, from the version columns.
     pub(crate) fn at_row(columns: &[KeyColumn], row: usize) -> Self {
         let mut parts = [i64::MIN; 2];
         for (part, column) in parts.iter_mut().zip(columns) {
@@ -20,7 +20,7 @@ impl Version {
         Self(parts)
     }
 
-    /// Which of two is newer. Parts that one of them lacks do not count: a time that did not fit its column must not make
+    /// Compares two versions. Parts that either lacks do not count: a time that did not fit its column must not make
     /// its row the oldest.
     pub(crate) fn compare(self, other: Self) -> Ordering {
         let known = |(a, b): &(i64, i64)| *a != i64::MIN && *b != i64::MIN;

@@ -1,4 +1,4 @@
-//! Columns with the lake's types, whatever types the tool used that wrote them.
+//! Conversion of columns to the lake's types, whatever tool wrote them.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
 use arrow::error::ArrowError;
 
-/// The column's values as that type. A timestamp without a zone is in UTC.
+/// Converts a column to that type. A timestamp without a zone is in UTC.
 ///
 /// # Errors
-/// A value that the type cannot hold, or a column of another kind: nothing becomes null that was not.
+/// A value that the type cannot hold, or a column of another kind: no value becomes null.
 pub(crate) fn conform(name: &str, column: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     let from = column.data_type();
     if from == to {
@@ -49,7 +49,7 @@ fn strict(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     cast_with_options(column, to, &CastOptions { safe: false, ..CastOptions::default() })
 }
 
-/// Microseconds since the epoch. Nanoseconds are cut, as every reader of a Delta timestamp does.
+/// Microseconds since the epoch. Nanoseconds are truncated, as every reader of a Delta timestamp does.
 fn micros(column: &ArrayRef, unit: TimeUnit) -> Result<Int64Array, ArrowError> {
     let values = strict(column, &DataType::Int64)?;
     let values = values.as_primitive::<Int64Type>();
@@ -67,7 +67,7 @@ fn micros(column: &ArrayRef, unit: TimeUnit) -> Result<Int64Array, ArrowError> {
     }
 }
 
-/// Decimals of another scale: all digits stay.
+/// Decimals of another scale, if no digit is lost.
 fn decimals(column: &ArrayRef, to: &DataType) -> Result<ArrayRef, ArrowError> {
     let made = strict(column, to)?;
     let back = strict(&made, column.data_type())?;

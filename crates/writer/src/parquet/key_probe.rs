@@ -1,4 +1,4 @@
-//! What is looked for by key: values of the key column that has a Bloom filter, which tells files without them.
+//! A probe of Bloom filters: key values that rule out row groups without them.
 
 use std::collections::HashSet;
 
@@ -6,15 +6,15 @@ use copilot_lake_tables::Table;
 
 use crate::keys::{KeyColumn, KeyScalar};
 
-/// More values are not kept: so many are in every file, as far as a filter can tell.
+/// With more values, every filter is likely to match one: they are not kept.
 const MAX_VALUES: usize = 1 << 15;
 
-/// Values of the last key column that has a Bloom filter, which tells the most, of all rows that are looked for.
+/// The values to find in the last key column with a Bloom filter, which is the most selective.
 #[derive(Debug, Clone)]
 pub(crate) struct KeyProbe {
     /// The column's position in the key, and its name; `None` in tables without such a column.
     column: Option<(usize, &'static str)>,
-    /// `None` when rows may be looked for whose value is not known, or too many.
+    /// `None` when there are too many, or some are not known.
     values: Option<HashSet<Box<str>>>,
 }
 
@@ -26,10 +26,10 @@ impl KeyProbe {
         Self { column, values: column.is_some().then(HashSet::new) }
     }
 
-    /// Adds a row that is looked for, by the leading columns of its key.
+    /// Adds a row to find, by the leading columns of its key.
     pub(crate) fn add(&mut self, key: &[KeyColumn], row: usize) {
         let (Some((at, _)), Some(values)) = (self.column, &mut self.values) else { return };
-        // Filters know no nulls.
+        // Filters hold no nulls.
         let Some(KeyScalar::Text(value)) = key.get(at).map(|column| column.get(row)) else {
             self.values = None;
             return;
@@ -51,7 +51,7 @@ impl KeyProbe {
         }
     }
 
-    /// The column's name and the values; `None` when a filter can tell nothing.
+    /// The column's name and the values; `None` when filters are of no use.
     pub(crate) fn values(&self) -> Option<(&'static str, &HashSet<Box<str>>)> {
         Some((self.column?.1, self.values.as_ref()?))
     }

@@ -1,4 +1,5 @@
-//! A file of the store, read page by page: for row groups that are too large to be held as a whole.
+//! Reads a file of the store page by page, for row groups too large to hold in memory. (The asynchronous reader fetches
+//! all chosen column chunks of a row group first.)
 
 use std::io::{Error as IoError, Read};
 use std::ops::Range;
@@ -11,16 +12,16 @@ use tokio::runtime::Handle;
 
 use crate::parquet::store_reader::StoreReader;
 
-/// So much is read to see a page's header.
+/// Bytes read for a page header.
 const HEADER_BYTES: u64 = 8 << 10;
 
-/// Reads ranges of a file and blocks meanwhile: only for threads that may.
+/// Reads ranges of a file, blocking: only for threads that may block.
 pub(crate) struct PageReader {
     file: StoreReader,
     runtime: Handle,
 }
 
-/// Reads a file from some place on, a little at a time.
+/// Reads a file sequentially, a little at a time.
 pub(crate) struct HeaderReader {
     pages: PageReader,
     at: u64,
@@ -29,7 +30,7 @@ pub(crate) struct HeaderReader {
 
 impl PageReader {
     /// # Errors
-    /// Outside of a runtime.
+    /// When called outside a runtime.
     pub(crate) fn new(file: StoreReader) -> Result<Self> {
         let runtime = Handle::try_current().map_err(|error| ParquetError::External(Box::new(error)))?;
         Ok(Self { file, runtime })

@@ -1,4 +1,4 @@
-//! How Parquet files are written: what follows from a table's definition.
+//! The writer properties of Parquet files, derived from a table's definition.
 
 use ::parquet::basic::{Compression, Encoding, ZstdLevel};
 use ::parquet::file::metadata::{KeyValue, SortingColumn};
@@ -16,18 +16,18 @@ pub(crate) const PAGE_ROWS: usize = 20_000;
 /// The false-positive rate of Bloom filters.
 const FALSE_POSITIVE_RATE: f64 = 0.01;
 
-/// The false-positive rate of Bloom filters of key columns, by which a commit finds the row groups that hold one of its
-/// keys: of a thousand keys that a row group does not hold, its filter mostly takes none for one of them.
+/// The false-positive rate of Bloom filters of key columns. A commit probes them for all its keys: for a thousand keys
+/// that a row group does not hold, its filter should mostly match none.
 pub(crate) const KEY_FALSE_POSITIVE_RATE: f64 = 1e-4;
 
 /// Bytes of a row group at most, as encoded.
 const ROW_GROUP_BYTES: usize = 128 << 20;
 
-/// What files of this program say of who wrote them, before the version.
+/// The prefix of `created_by` in files of this program; the version follows.
 pub(crate) const CREATED_BY: &str = "copilot-lake ";
 
-/// The settings of a file with that schema. `rows` is how many rows a row group gets at most: Bloom filters begin with
-/// room for as many, and shrink to what came. `sorted`: rows come in the table's order, and the file says so.
+/// The properties of a file with that schema. `rows`: row limit of a row group, which Bloom filters are sized for
+/// before they are folded to fit. `sorted`: rows come in the table's order, and the file declares it.
 pub(crate) fn properties(table: &'static Table, schema: &Schema, rows: usize, sorted: bool) -> WriterProperties {
     let layout = table.layout();
     let rows = rows.clamp(1, ROW_GROUP_ROWS);

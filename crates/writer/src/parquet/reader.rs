@@ -1,4 +1,4 @@
-//! Reading data files: only the columns, row groups and rows that are asked for.
+//! Reading a data file: only the columns, row groups and rows selected.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ use crate::parquet::page_reader::PageReader;
 use crate::parquet::properties::{self, KEY_FALSE_POSITIVE_RATE};
 use crate::parquet::store_reader::StoreReader;
 
-/// Every time there is.
+/// Bounds that include every time.
 pub(crate) const ALL_TIMES: (i64, i64) = (i64::MIN, i64::MAX);
 
 /// Files of a table that are opened at a time.
@@ -36,13 +36,13 @@ pub(crate) const CONCURRENT_OPENS: usize = 8;
 /// Files whose rows are read at a time: each has the columns of a row group in memory.
 pub(crate) const CONCURRENT_READS: usize = 2;
 
-/// Rows of a batch that is read, at most.
+/// Row limit of a batch.
 const BATCH_ROWS: usize = 8_192;
 
-/// Bytes of the values of a batch, as far as the footer tells.
+/// Intended bytes of a batch's values, estimated from the footer.
 const BATCH_BYTES: u64 = 4 << 20;
 
-/// Of a row group from which more bytes are asked for, one page of a column is in memory at a time, not all of them.
+/// Row groups with more selected bytes are read with one page per column in memory instead of whole column chunks.
 const LARGE_BYTES: u64 = 8 << 20;
 
 /// An open data file.
@@ -51,9 +51,9 @@ pub(crate) struct FileReader {
     metadata: ArrowReaderMetadata,
 }
 
-/// What is read of a file.
+/// The part of a file to read.
 pub(crate) struct FileSelection {
-    /// Positions of its columns in the file; `None`: all.
+    /// Indexes of root columns; `None`: all.
     pub(crate) columns: Option<Vec<usize>>,
     /// Its row groups; `None`: all.
     pub(crate) row_groups: Option<Vec<usize>>,
@@ -66,14 +66,14 @@ impl FileReader {
         Self::open_with(store, file, PageIndexPolicy::Skip).await
     }
 
-    /// As [`FileReader::open`], also with the places of pages: for single rows.
+    /// As [`FileReader::open`], with the offset index: for single rows.
     pub(crate) async fn open_for_rows(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<Self, Error> {
         Self::open_with(store, file, PageIndexPolicy::Optional).await
     }
 
     async fn open_with(store: &Arc<dyn ObjectStore>, file: &DataFile, pages: PageIndexPolicy) -> Result<Self, Error> {
         let mut reader = StoreReader { store: Arc::clone(store), path: file.path.clone(), size: file.size };
-        // What is embedded by other writers does not matter: the lake's types are plain.
+        // Ignore Arrow schemas that other writers embed: the lake's types are plain.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(pages);
         let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await;
         let metadata = metadata.and_then(with_micros).map_err(Error::parquet(&file.path))?;
@@ -85,12 +85,12 @@ impl FileReader {
         self.metadata.metadata()
     }
 
-    /// Whether the file says that a program of this name wrote it.
+    /// Whether this program wrote the file, in any version.
     pub(crate) fn is_ours(&self) -> bool {
         self.footer().file_metadata().created_by().is_some_and(|by| by.starts_with(properties::CREATED_BY))
     }
 
-    /// Whether every row group says that it is sorted by the columns of these names, in this order.
+    /// Whether every row group declares that it is sorted by these columns, in this order.
     pub(crate) fn declares(&self, names: &[&str]) -> bool {
         let leaves = self.metadata.parquet_schema().columns();
         let is_column = |declared: &SortingColumn, name: &str| {
@@ -103,7 +103,7 @@ impl FileReader {
         })
     }
 
-    /// Bytes of all values, as far as the footer tells.
+    /// Bytes of all values, estimated from the footer.
     pub(crate) fn value_bytes(&self) -> u64 {
         self.footer().row_groups().iter().map(|group| value_bytes(group, |_| true)).sum()
     }
@@ -117,7 +117,7 @@ impl FileReader {
         usize::try_from(self.metadata.metadata().file_metadata().num_rows()).unwrap_or_default()
     }
 
-    /// The row groups that may hold rows of these times (both ends included), each with its first row's position.
+    /// The row groups that may hold rows of these times (inclusive), each with its first row's position.
     pub(crate) fn row_groups(&self, table: &'static Table, times: (i64, i64)) -> Vec<(usize, u32)> {
         let time = table.layout().sort().first().map(|&at| table.layout().fields()[at].name.as_str());
         let column = time.and_then(|name| Some((self.leaf(name)?, self.schema().field_with_name(name).ok()?)));
@@ -132,14 +132,14 @@ impl FileReader {
         groups
     }
 
-    /// Those of the row groups that may hold a row that is sought, as far as their Bloom filters tell.
+    /// The row groups that may match the probe, by their Bloom filters.
     pub(crate) async fn probe_row_groups(
         &self,
         groups: Vec<(usize, u32)>,
         probe: &KeyProbe,
     ) -> Result<Vec<(usize, u32)>, Error> {
         let Some((name, values)) = probe.values() else { return Ok(groups) };
-        // Of so many a filter takes some for values of its row group, whatever that holds.
+        // With so many values every filter has false positives.
         let Some(column) = self.leaf(name).filter(|_| values.len() as f64 * KEY_FALSE_POSITIVE_RATE < 1.0) else {
             return Ok(groups);
         };
@@ -160,18 +160,18 @@ impl FileReader {
         Ok(kept)
     }
 
-    /// The position of the column of that name among those that a row group lists: parts of nested ones each count.
+    /// The index of a column among the leaf columns of a row group.
     fn leaf(&self, name: &str) -> Option<usize> {
         let columns = self.metadata.parquet_schema().columns();
         columns.iter().position(|column| column.path().parts() == [name])
     }
 
-    /// Positions in the file of the columns of that schema which the file has.
+    /// Indexes in the file of the columns of that schema; columns that it lacks are skipped.
     pub(crate) fn columns(&self, schema: &Schema) -> Vec<usize> {
         schema.fields().iter().filter_map(|field| self.schema().index_of(field.name()).ok()).collect()
     }
 
-    /// Reads a part, in the file's order, with the file's types.
+    /// Reads the selection, in the file's order, with the file's types.
     pub(crate) fn read(
         &self,
         selection: FileSelection,
@@ -204,7 +204,7 @@ impl FileReader {
         builder.with_batch_size(rows)
     }
 
-    /// The row groups of a part, and whether a column that a row group lists is asked for.
+    /// The selected row groups, and whether a leaf column is selected.
     fn chosen<'a>(
         &'a self,
         selection: &'a FileSelection,
@@ -218,7 +218,7 @@ impl FileReader {
         (groups.map(|(_, group)| group), is_chosen)
     }
 
-    /// Whether a row group's bytes are too many to be held at once.
+    /// Whether a row group has too many selected bytes to hold in memory.
     fn is_large(&self, selection: &FileSelection) -> bool {
         let (mut groups, is_chosen) = self.chosen(selection);
         groups.any(|group| {
@@ -227,7 +227,7 @@ impl FileReader {
         })
     }
 
-    /// Rows of a batch, so that its values are about as many bytes as they may be.
+    /// Rows of a batch so that its values take about [`BATCH_BYTES`].
     fn batch_rows(&self, selection: &FileSelection) -> usize {
         let (groups, is_chosen) = self.chosen(selection);
         let rows = groups.map(|group| {
@@ -237,7 +237,7 @@ impl FileReader {
         usize::try_from(rows.min().unwrap_or(BATCH_BYTES)).unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS)
     }
 
-    /// Reads the columns of that schema, with its types; a column that the file lacks is null.
+    /// Reads the columns of that schema, with its types; columns that the file lacks are null.
     pub(crate) fn read_as(
         &self,
         schema: &SchemaRef,
@@ -251,7 +251,7 @@ impl FileReader {
     }
 }
 
-/// The batch with exactly that schema. Required columns that are missing stay nullable: a reader sees nulls.
+/// The batch with exactly that schema; columns that it lacks are null.
 pub(crate) fn shaped(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, ArrowError> {
     let columns = schema.fields().iter().map(|field| match batch.column_by_name(field.name()) {
         Some(column) => conform(field.name(), column, field.data_type()),
@@ -262,7 +262,7 @@ pub(crate) fn shaped(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBa
     RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options)
 }
 
-/// The metadata of a file whose timestamps of 96 bits are read as microseconds, UTC: nanoseconds reach to the year 2262.
+/// The metadata with INT96 timestamps read as microseconds in UTC: nanoseconds end in the year 2262.
 pub(crate) fn with_micros(metadata: ArrowReaderMetadata) -> Result<ArrowReaderMetadata, ParquetError> {
     let schema = metadata.parquet_schema();
     let columns = schema.columns().iter().enumerate().filter(|(_, column)| column.path().parts().len() == 1);
@@ -297,7 +297,7 @@ fn on_other_threads(
     })
 }
 
-/// Bytes of a row group's values in those columns, as far as the footer tells: a value that repeats may be stored once.
+/// Bytes of a row group's values in the chosen columns, estimated from the footer: repeated values may be stored once.
 fn value_bytes(group: &RowGroupMetaData, is_chosen: impl Fn(usize) -> bool) -> u64 {
     let columns = group.columns().iter().enumerate().filter(|(leaf, _)| is_chosen(*leaf));
     let bytes = columns.map(|(_, column)| {
@@ -307,7 +307,7 @@ fn value_bytes(group: &RowGroupMetaData, is_chosen: impl Fn(usize) -> bool) -> u
     bytes.sum()
 }
 
-/// Between which times a row group's rows lie, in microseconds; a null counts as the least time.
+/// The bounds of a row group's times, in microseconds; a null counts as the least time.
 fn time_bounds(group: &RowGroupMetaData, column: usize, ty: &DataType) -> Option<(i64, i64)> {
     let Some(Statistics::Int64(of)) = group.column(column).statistics() else { return None };
     let DataType::Timestamp(unit, _) = ty else { return None };

@@ -1,4 +1,4 @@
-//! The rows of a file, as cheaply as its size allows: a small one is got in one request and decoded at once.
+//! Reading all rows of a file: a small one is fetched in one request and decoded at once.
 
 use std::sync::Arc;
 
@@ -20,12 +20,12 @@ use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::parquet::reader::{FileReader, shaped, with_micros};
 
-/// A file of at most so many bytes and rows is small: several of them are decoded ahead, rows with long texts included.
+/// Limits of a small file. Several are decoded ahead, so rows with long texts count too.
 const MAX_BYTES: u64 = 64 << 10;
 const MAX_ROWS: u64 = 1_024;
 
-/// The rows of a file, in its order, with the columns and types of that schema. One that is not small is opened when the
-/// first row is asked for. `None` when `whole` and it has other columns too.
+/// The rows of a file, in its order, with the columns and types of that schema. A large file is opened when it is
+/// polled. `whole`: `None` if the file has other columns too.
 pub(crate) async fn rows_of(
     store: &Arc<dyn ObjectStore>,
     file: &Arc<DataFile>,
@@ -56,7 +56,7 @@ async fn small(
     let bytes = store.get_range(&file.path, 0..file.size).await;
     let bytes = bytes.map_err(|source| error(ParquetError::External(Box::new(source))))?;
     let decode = move || {
-        // As in `FileReader`: what other writers embed does not matter.
+        // As in `FileReader`: ignore Arrow schemas that other writers embed.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::load(&bytes, options).and_then(with_micros)?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata);
@@ -73,7 +73,7 @@ async fn small(
             return Ok(Some(vec![with_constants(None, rows, &constants, &schema)?]));
         }
         let mask = ProjectionMask::roots(builder.parquet_schema(), columns);
-        // In one batch, so that the constants are as long.
+        // One batch, as long as the constant columns.
         let batches = builder.with_projection(mask).with_batch_size(rows.max(1)).build()?;
         let batches = batches.map(|batch| {
             let batch = batch?;
@@ -90,15 +90,15 @@ async fn small(
     }
 }
 
-/// The columns of which the footer says that all rows have one value, or none: a short file is mostly made of those, and
-/// every column that is read takes a decompressor.
+/// Columns in which, by the footer, all rows have the same value or null. A short file has mostly such columns, and
+/// every column that is read needs a decompressor.
 fn constants(metadata: &ParquetMetaData, of_file: &Schema, schema: &Schema) -> Vec<(String, ArrayRef)> {
     let [group] = metadata.row_groups() else { return vec![] };
     let rows = usize::try_from(group.num_rows()).unwrap_or_default();
     let columns = group.columns().iter().filter_map(|column| {
         let [name] = column.column_path().parts() else { return None };
         let field = schema.field_with_name(name).ok()?;
-        // Other writers may count in other units.
+        // Other writers may use another time unit.
         of_file.field_with_name(name).ok().filter(|own| own.data_type() == field.data_type())?;
         Some((name.clone(), constant(field.data_type(), column.statistics()?, rows)?))
     });
@@ -127,7 +127,7 @@ fn constant(ty: &DataType, statistics: &Statistics, rows: usize) -> Option<Array
     }
 }
 
-/// What was read, and the columns that did not have to be.
+/// The columns that were read together with the constant ones.
 fn with_constants(
     read: Option<&RecordBatch>,
     rows: usize,

@@ -1,7 +1,8 @@
-//! Encoded pages of an open row group, put aside in a file without a name: so row groups grow large in little memory.
+//! Spills encoded pages of an open row group to an unnamed temporary file, so that row groups grow large in little
+//! memory.
 //!
-//! A row group's columns lie one after the other in a Parquet file, but their rows arrive side by side: all pages have to
-//! be kept until the row group is closed.
+//! A Parquet file has the columns of a row group one after the other, but their pages are made side by side: all have
+//! to be kept until the row group is closed.
 
 use std::fs::File;
 use std::io::{Error as IoError, Read, Seek, SeekFrom, Write};
@@ -12,21 +13,21 @@ use ::parquet::arrow::arrow_writer::{PageKey, PageStore, PageStoreArgs, PageStor
 use ::parquet::errors::{ParquetError, Result};
 use bytes::Bytes;
 
-/// Pages stay in memory until those of all columns have as many bytes: small files need no second file.
+/// Bytes of pages, over all columns, that stay in memory: small files need no temporary file.
 const MAX_RESIDENT: usize = 1 << 20;
 
-/// Shorter blobs, such as page headers, stay in memory.
+/// Shorter pieces, such as page headers, always stay in memory.
 const SHORT_BYTES: usize = 4 << 10;
 
-/// Where the pages of one Parquet file are put aside.
+/// Where the pages of one Parquet file are spilled.
 #[derive(Debug, Clone)]
 pub(crate) struct Spill(Arc<Mutex<SpillFile>>);
 
 #[derive(Debug)]
 struct SpillFile {
-    /// Where the file is made; `None`: in the system's folder for temporary files.
+    /// The folder of the file; `None`: the system's folder for temporary files.
     folder: Option<PathBuf>,
-    /// Made when first needed; gone when closed, also after a kill.
+    /// Created on first use; gone when closed, even if the process is killed.
     file: Option<File>,
     end: u64,
     resident: usize,
@@ -59,7 +60,7 @@ impl Spill {
 impl PageStoreFactory for Spill {
     fn create(&self, args: &PageStoreArgs<'_>) -> Result<Box<dyn PageStore>> {
         if args.column_index() == 0 {
-            // A new row group: the pages of the one before are in the file by now.
+            // A new row group: the pages of the one before are in the Parquet file by now.
             self.with(|file| {
                 file.end = 0;
                 Ok(())
@@ -100,7 +101,7 @@ impl PageStore for ColumnPages {
         let page = self.spill.with(|file| {
             if len < SHORT_BYTES || file.resident + len <= MAX_RESIDENT {
                 file.resident += len;
-                // A copy, because the encoder's buffers are longer than what is in them.
+                // A copy, because the encoder's buffers have spare capacity.
                 return Ok(PageBlob::Memory(Bytes::copy_from_slice(&value)));
             }
             file.put(&value).map(|from| PageBlob::Spilled { from, len })

@@ -1,4 +1,4 @@
-//! The statistics that the log keeps of a file: made from the Parquet metadata, never tighter than the truth.
+//! The log's statistics of a file, made from its Parquet metadata and never tighter than the data.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
-/// Characters of a text bound.
+/// Length limit of a text bound, in characters.
 const TEXT_CHARS: usize = 32;
 
-/// Milliseconds of 0001-01-01 and of the end of 9999: beyond them there is no date that every reader knows.
+/// The years 1 to 9999 in milliseconds: not every reader knows dates beyond them.
 const YEARS: std::ops::RangeInclusive<i64> = -62_135_596_800_000..=253_402_300_799_999;
 
-/// Bounds as JSON texts, since numbers of 38 digits stay what they are.
+/// Bounds as raw JSON, which keeps numbers of 38 digits exact.
 type ColumnBounds = BTreeMap<String, Box<RawValue>>;
 
 #[derive(Serialize)]
@@ -38,9 +38,9 @@ struct ColumnStatistics {
 
 /// The JSON text of a file's statistics: `numRecords`, `minValues`, `maxValues`, `nullCount` of these columns.
 ///
-/// Text bounds are cut to 32 characters, the upper one rounded up; times are rounded outward to milliseconds, as Delta
-/// demands; booleans and decimals are plain JSON. Where a column holds a value and no bound can be given, there is
-/// `numRecords` only: some readers take a missing bound for "no rows".
+/// Text bounds are truncated to 32 characters, the upper one rounded up; times are rounded outward to milliseconds, as
+/// Delta requires; booleans and decimals are plain JSON. If a column has a value but no bound, only `numRecords` is
+/// given: some readers take a missing bound for "no rows".
 pub(crate) fn to_json(indexed: &[String], schema: &Schema, metadata: &ParquetMetaData) -> String {
     let num_records = metadata.file_metadata().num_rows();
     let columns = columns(indexed, schema, metadata);
@@ -48,14 +48,14 @@ pub(crate) fn to_json(indexed: &[String], schema: &Schema, metadata: &ParquetMet
     text(columns).unwrap_or_else(|_| serde_json::json!({ "numRecords": num_records }).to_string())
 }
 
-/// What is said of the columns; `None` when it would not be whole.
+/// The statistics of the columns; `None` when they would be incomplete.
 fn columns(indexed: &[String], schema: &Schema, metadata: &ParquetMetaData) -> Option<ColumnStatistics> {
     let leaves = metadata.file_metadata().schema_descr().columns();
     let all = metadata.file_metadata().num_rows();
     let mut columns = ColumnStatistics::default();
     for name in indexed {
         let Ok(field) = schema.field_with_name(name) else {
-            // Files from before the column was there.
+            // The file is older than the column.
             columns.null_count.insert(name.clone(), all);
             continue;
         };
@@ -67,7 +67,7 @@ fn columns(indexed: &[String], schema: &Schema, metadata: &ParquetMetaData) -> O
         let mut groups = groups.collect::<Option<Vec<_>>>()?;
         let nulls: i64 = groups.iter().map(|(_, nulls, _)| nulls).sum();
         columns.null_count.insert(name.clone(), nulls);
-        // Row groups without a value bound nothing.
+        // Row groups with only nulls have no bounds.
         groups.retain(|(_, nulls, rows)| nulls < rows);
         if !groups.is_empty() {
             let groups: Vec<&Statistics> = groups.into_iter().map(|(of, ..)| of).collect();
@@ -79,7 +79,7 @@ fn columns(indexed: &[String], schema: &Schema, metadata: &ParquetMetaData) -> O
     Some(columns)
 }
 
-/// Whether statistics of the log say all there is to say of these columns, or nothing but the number of rows.
+/// Whether the log's statistics cover all of these columns, or consist of the number of rows alone.
 pub(crate) fn are_complete(stats: Option<&str>, indexed: &[String]) -> bool {
     let Some(stats) = stats.and_then(|text| serde_json::from_str::<Value>(text).ok()) else { return true };
     if ["minValues", "maxValues", "nullCount"].iter().all(|part| stats.get(part).is_none()) {
@@ -92,13 +92,13 @@ pub(crate) fn are_complete(stats: Option<&str>, indexed: &[String]) -> bool {
     })
 }
 
-/// The least and the greatest value of row groups that all hold one; `None` when one of both cannot be given.
+/// The minimum and maximum of row groups that each have a value; `None` when either is unknown.
 fn bounds(ty: &DataType, groups: &[&Statistics]) -> Option<(Box<RawValue>, Box<RawValue>)> {
     match ty {
         DataType::Utf8 => {
             let mut texts = Vec::with_capacity(groups.len());
             for group in groups {
-                // Old files compare texts byte by byte with signs.
+                // Old writers compared texts as signed bytes.
                 let Statistics::ByteArray(of) = group else { return None };
                 if group.is_min_max_deprecated() {
                     return None;
@@ -152,7 +152,7 @@ fn integers(group: &Statistics) -> Option<(i64, i64)> {
     }
 }
 
-/// A number of up to 16 bytes, the first one the most significant.
+/// A big-endian number of up to 16 bytes.
 fn integer(bytes: &FixedLenByteArray) -> Option<i128> {
     let bytes = bytes.as_bytes();
     let sign = if bytes.first()? & 0x80 == 0 { 0 } else { 0xff };
@@ -161,7 +161,7 @@ fn integer(bytes: &FixedLenByteArray) -> Option<i128> {
     Some(i128::from_be_bytes(wide))
 }
 
-/// The least and the greatest bound.
+/// The least minimum and the greatest maximum.
 fn merged<T: Ord>(bounds: Vec<(T, T)>) -> Option<(T, T)> {
     bounds.into_iter().reduce(|(low, high), (min, max)| (low.min(min), high.max(max)))
 }
@@ -172,18 +172,18 @@ fn time(millis: i64) -> String {
     format!("{}.{:03}Z", second.trim_end_matches('Z'), millis.rem_euclid(1000))
 }
 
-/// A text that is not greater than those bytes, which may be cut inside a character.
+/// A text not greater than those bytes, which may be cut off inside a character.
 pub(crate) fn text_below(bytes: &ByteArray) -> String {
     valid(bytes.data()).to_owned()
 }
 
-/// A text that is not less; `None` when there is none.
+/// A text not less than those bytes; `None` when there is none.
 pub(crate) fn text_above(bytes: &ByteArray) -> Option<String> {
     let text = valid(bytes.data());
     if text.len() == bytes.data().len() { Some(text.to_owned()) } else { next(text.chars().take(TEXT_CHARS).collect()) }
 }
 
-/// The beginning that is text.
+/// The longest prefix that is valid UTF-8.
 fn valid(bytes: &[u8]) -> &str {
     match std::str::from_utf8(bytes) {
         Ok(text) => text,
@@ -195,7 +195,7 @@ pub(crate) fn cut_down(text: &str) -> String {
     text.chars().take(TEXT_CHARS).collect()
 }
 
-/// The shortest text of at most 32 characters that is not less; `None` when there is none.
+/// The shortest text of at most 32 characters that is not less than `text`; `None` when there is none.
 pub(crate) fn cut_up(text: &str) -> Option<String> {
     let cut: Vec<char> = text.chars().take(TEXT_CHARS).collect();
     if cut.len() == text.chars().count() {
@@ -204,10 +204,10 @@ pub(crate) fn cut_up(text: &str) -> Option<String> {
     next(cut)
 }
 
-/// The shortest text that is greater than every text that begins so.
+/// The shortest text that is greater than every text with this prefix.
 fn next(mut text: Vec<char>) -> Option<String> {
     while let Some(last) = text.pop() {
-        // The next character; surrogates are no characters.
+        // The next character; surrogates are not characters.
         let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);
         if let Some(next) = next {
             text.push(next);

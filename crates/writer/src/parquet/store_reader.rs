@@ -1,4 +1,4 @@
-//! How the Parquet reader gets bytes of a file from the store.
+//! The store as the Parquet reader's source of bytes.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use futures::{FutureExt, TryFutureExt};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-/// The footer and what is asked for next are mostly within as many bytes of the end.
+/// Bytes fetched from the end of a file: mostly they hold the footer and the page index.
 const FOOTER_BYTES: usize = 64 << 10;
 
-/// A file of known size: only bounded ranges are asked for, which every store can answer.
+/// A file of known size, read by bounded ranges only, which every store supports. Unlike the library's
+/// `ParquetObjectReader` it asks for no suffix range and spawns no task.
 #[derive(Clone)]
 pub(crate) struct StoreReader {
     pub(crate) store: Arc<dyn ObjectStore>,

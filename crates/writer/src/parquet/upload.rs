@@ -1,4 +1,4 @@
-//! The way of a file's bytes from the encoder, on a thread of its own, to the store: part by part, a few in memory.
+//! Uploads the encoder's output, which comes from a thread of its own, to the store part by part.
 
 use std::io::{Error as IoError, Write};
 use std::sync::{Mutex, PoisonError};
@@ -6,19 +6,19 @@ use std::sync::{Mutex, PoisonError};
 use object_store::{MultipartUpload, PutPayload};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Parts wait in memory at most as many at a time.
+/// Parts that wait in memory at most.
 const MAX_WAITING: usize = 1;
 
-/// Where the encoder writes to; blocks while parts wait.
+/// The encoder's output; blocks while too many parts wait.
 pub(crate) struct PartWriter {
     part: Vec<u8>,
     size: usize,
     parts: Sender<Vec<u8>>,
 }
 
-/// An upload that is not completed. Dropping it takes back what was sent.
+/// An upload in progress. Dropping it discards what was sent.
 pub(crate) struct Upload {
-    /// In a mutex that is never locked: an upload alone cannot be shared between threads.
+    /// In a mutex that is never locked, because an upload alone is not `Sync`.
     upload: Mutex<Box<dyn MultipartUpload>>,
     parts: Receiver<Vec<u8>>,
 }
@@ -34,7 +34,7 @@ impl Upload {
         self.upload.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut()
     }
 
-    /// Sends parts on while the work lasts that makes them; the work fails when sending does.
+    /// Sends parts while `work` makes them; fails as soon as sending does.
     pub(crate) async fn send_while<T>(&mut self, work: impl Future<Output = T>) -> Result<T, object_store::Error> {
         tokio::pin!(work);
         let made = loop {
@@ -57,14 +57,14 @@ impl Upload {
         self.inner().put_part(PutPayload::from(part)).await
     }
 
-    /// Gives the file its name.
+    /// Publishes the file under its name.
     pub(crate) async fn complete(mut self) -> Result<(), object_store::Error> {
         self.inner().complete().await.map(drop)
     }
 }
 
 impl PartWriter {
-    /// Takes what is too short for a part.
+    /// Takes the rest, which is too short for a part.
     pub(crate) fn take_rest(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.part)
     }

@@ -1,5 +1,5 @@
-//! A Parquet file that is being written: encoded away from the runtime's threads, uploaded part by part, and not to be
-//! seen by anyone before it is completed.
+//! Writing a data file: encoded away from the runtime's threads, uploaded part by part, and invisible until it is
+//! published.
 
 use std::sync::Arc;
 
@@ -26,10 +26,10 @@ use crate::parquet::statistics;
 use crate::parquet::upload::{PartWriter, Upload};
 use crate::storage::paths;
 
-/// A file is closed when it has as many bytes.
+/// Size at which a file is closed.
 const FILE_BYTES: usize = 512 << 20;
 
-/// What a column of an open row group takes besides what the encoder counts: above all the compressor's tables, once it
+/// Memory of a column of an open row group beyond what the encoder counts: above all the compressor's tables, once it
 /// has compressed a page. Measured over the 50 columns of msdyn_copilotevent: 37 MiB for 4 files.
 const COLUMN_BYTES: usize = 192 << 10;
 
@@ -39,18 +39,18 @@ pub(crate) struct DataFileWriter {
     week: Option<Week>,
     path: Path,
     schema: SchemaRef,
-    /// Names of the columns of which the log keeps statistics.
+    /// Names of the columns that the log keeps statistics of.
     indexed: Vec<String>,
     writer: ArrowWriter<PartWriter>,
     upload: Upload,
     reservation: MemoryReservation,
-    /// What the last row is sorted by.
+    /// The sort key of the last row.
     pub(crate) last: Option<OwnedKey>,
-    /// The right to encode: as many at a time as there are cores.
+    /// Permits to encode: as many as there are cores.
     encoders: Arc<Semaphore>,
 }
 
-/// What is known of the order of a file's rows, and declared in it.
+/// The order of a file's rows, as far as it is known and declared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum RowOrder {
     /// By time and key, as the table's definition has it.
@@ -63,14 +63,14 @@ pub(crate) struct NewFile {
     pub(crate) table: &'static Table,
     pub(crate) week: Option<Week>,
     pub(crate) schema: SchemaRef,
-    /// Names of the columns of which the log keeps statistics.
+    /// Names of the columns that the log keeps statistics of.
     pub(crate) indexed: Vec<String>,
     /// Rows of a row group at most.
     pub(crate) row_group_rows: usize,
     pub(crate) order: RowOrder,
 }
 
-/// A file that is written but not yet to be seen. Dropping it takes the upload back.
+/// A file that is written but not published. Dropping it discards the upload.
 pub(crate) struct StagedDataFile {
     pub(crate) file: DataFile,
     upload: Option<Upload>,
@@ -97,17 +97,17 @@ impl DataFileWriter {
         Ok(Self { table, week, path, schema, indexed, writer, upload, reservation, last: None, encoders })
     }
 
-    /// Whether it is long enough.
+    /// Whether the file is large enough to be closed.
     pub(crate) fn is_full(&self) -> bool {
         self.writer.bytes_written() >= FILE_BYTES
     }
 
-    /// Bytes of the row group that is open: what closing it would give back.
+    /// Bytes of the open row group, which closing it would release.
     pub(crate) fn open_bytes(&self) -> usize {
         open_bytes(&self.writer, &self.schema)
     }
 
-    /// Encodes rows that come after all before. They are sorted already.
+    /// Encodes rows that are sorted, and sort after all before.
     pub(crate) async fn write(
         self,
         batches: impl Iterator<Item = Result<RecordBatch, ArrowError>> + Send + 'static,
@@ -121,12 +121,12 @@ impl DataFileWriter {
         Ok(self.step(encode).await?.0)
     }
 
-    /// Closes the open row group, so that its memory is given back.
+    /// Closes the open row group and releases its memory.
     pub(crate) async fn close_row_group(self) -> Result<Self, Error> {
         Ok(self.step(ArrowWriter::flush).await?.0)
     }
 
-    /// Lets the encoder work on another thread, and sends on what it makes.
+    /// Runs the encoder on another thread, and uploads its output.
     async fn step<T: Send + 'static>(
         self,
         encode: impl FnOnce(&mut ArrowWriter<PartWriter>) -> Result<T, ParquetError> + Send + 'static,
@@ -146,7 +146,7 @@ impl DataFileWriter {
         Ok((Self { table, week, path, schema, indexed, writer, upload, reservation, last, encoders }, made))
     }
 
-    /// Writes the footer. Nobody sees the file before [`StagedDataFile::complete`].
+    /// Writes the footer. The file is invisible until [`StagedDataFile::complete`].
     pub(crate) async fn finish(self) -> Result<StagedDataFile, Error> {
         let (mut this, metadata) = self.step(ArrowWriter::finish).await?;
         let rest = this.writer.inner_mut().take_rest();
@@ -159,7 +159,7 @@ impl DataFileWriter {
 }
 
 impl StagedDataFile {
-    /// Gives the file its name. It is to be seen from now on.
+    /// Publishes the file under its name.
     pub(crate) async fn complete(&mut self) -> Result<(), Error> {
         if let Some(upload) = self.upload.take() {
             upload.complete().await.map_err(Error::store(format!("finish {}", self.file.path)))?;
@@ -177,7 +177,7 @@ fn open_bytes(writer: &ArrowWriter<PartWriter>, schema: &SchemaRef) -> usize {
     writer.memory_size() + if compressed { schema.fields().len() * COLUMN_BYTES } else { 0 }
 }
 
-/// What blocking work came to; its panic is this task's panic.
+/// The result of blocking work; its panic becomes this task's panic.
 fn joined<T>(
     table: &'static Table,
     path: &Path,

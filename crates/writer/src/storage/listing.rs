@@ -1,4 +1,4 @@
-//! What lies in a table's folder.
+//! Listing a table's folder.
 
 use std::path::Path as FilePath;
 
@@ -24,13 +24,13 @@ pub(crate) struct ListedFile {
     pub(crate) is_log: bool,
 }
 
-/// Lists a table's files, those that are not finished too, without the folders that other tools hide. A folder that is
-/// not there has none.
+/// Lists a table's files, staged ones included, except in folders that are hidden by convention. A missing folder has
+/// none.
 pub(crate) async fn list(lake: &LakeStorage, table: &'static Table) -> Result<Vec<ListedFile>, Error> {
     let folder = paths::table(table);
     let mut found = Vec::new();
     if let Some(root) = &lake.root {
-        // The store hides files that are not finished.
+        // The store hides staged files.
         walk(root, folder.as_ref(), false, &mut found).map_err(Error::file(format!("list {folder}")))?;
         return Ok(found);
     }
@@ -56,7 +56,7 @@ fn walk(root: &FilePath, folder: &str, is_log: bool, found: &mut Vec<ListedFile>
     for entry in entries {
         let entry = entry?;
         let Ok(name) = entry.file_name().into_string() else { continue };
-        // Of a link what it leads to: partitions may lie on another disk.
+        // Links are followed: partitions may be on another disk.
         let Ok(meta) = std::fs::metadata(entry.path()) else { continue };
         let path = format!("{folder}/{name}");
         if meta.is_dir() {

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 /// The name of this store in errors of `object_store`.
 pub(super) const NAME: &str = "local file system";
 
-/// Works on a thread that may wait for the disk.
+/// Runs work on a thread that may wait for the disk.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> object_store::Result<T> + Send + 'static,
 ) -> object_store::Result<T> {
     tokio::task::spawn_blocking(work).await?
 }
 
-/// What the file system refused.
+/// An error of the file system, with the action and the path.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {action} {}: {source}", path.display())]
 struct FileError {

@@ -24,16 +24,17 @@ use crate::storage::local_upload::LocalUpload;
 use crate::storage::paths;
 use crate::storage::staged_file::StagedFile;
 
-/// So many files are synced one by one; more of them, where the system can, by one sync of the whole file system.
+/// Up to this many files are synced one by one; more, where the system supports it, by one sync of the whole file
+/// system.
 const SYNCED_ALONE: usize = 16;
 
 /// A folder as an object store. Clones are the same store.
 ///
-/// When a put returns, it is durable, and so is everything that was completed or deleted through this store before; nobody
-/// sees the file that is put until what came before it is durable. So a commit completes its data files and then puts its
-/// log entry: it takes one sync for each file and one for each folder.
+/// When a put returns, it is durable, and so is everything that was completed or deleted through this store before; and
+/// the file becomes visible only after all that. So a commit completes its data files and then puts its log entry, at
+/// the cost of one sync per file and one per folder.
 ///
-/// `object_store`'s own local store, which never syncs, does the reading and the listing.
+/// Reading and listing is left to `object_store`'s own local store, which never syncs.
 #[derive(Debug, Clone)]
 pub(crate) struct LocalStore {
     root: PathBuf,
@@ -59,7 +60,7 @@ impl LocalStore {
         Arc::<PrefixStore<LocalFileSystem>>::clone(&self.files)
     }
 
-    /// Waits until the content of these files is durable; their names are, when the next put returns.
+    /// Waits until the content of these files is durable; their names are durable once the next put returns.
     pub(crate) async fn sync(&self, files: impl IntoIterator<Item = &Path>) -> Result<()> {
         let files = files.into_iter().map(|file| self.path_of(file)).collect::<Result<Vec<_>>>()?;
         let this = self.clone();
@@ -78,7 +79,7 @@ impl LocalStore {
         Ok(())
     }
 
-    /// Where a file lies. Names of staged files belong to this store.
+    /// The path of a file. Names of staged files are reserved for this store.
     fn path_of(&self, location: &Path) -> Result<PathBuf> {
         let path = location.parts().fold(self.root.clone(), |path, part| path.join(part.as_ref()));
         match location.filename() {
@@ -160,7 +161,7 @@ impl ObjectStore for LocalStore {
         self.files.list(prefix)
     }
 
-    /// By path, as other stores do and as readers of the log rely on.
+    /// Sorted by path, as in other stores: readers of the log rely on it.
     fn list_with_offset(&self, prefix: Option<&Path>, offset: &Path) -> BoxStream<'static, Result<ObjectMeta>> {
         let found = self.files.list_with_offset(prefix, offset);
         let sorted = found.try_collect::<Vec<_>>().map_ok(|mut found| {
@@ -200,7 +201,7 @@ fn sync_files(root: &FilePath, files: &[PathBuf]) -> Result<()> {
     })
 }
 
-/// Whether the system can sync the file system of a folder, and did.
+/// Syncs the file system of a folder. `false`: the system does not support it.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn sync_file_system(folder: &FilePath) -> Result<bool> {
     let synced = File::open(folder).and_then(|folder| rustix::fs::syncfs(folder).map_err(std::io::Error::from));

@@ -1,4 +1,4 @@
-//! A file that arrives part by part.
+//! A multipart upload into a local file.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,12 +11,12 @@ use crate::storage::folders::Folders;
 use crate::storage::local_io::{blocking, error};
 use crate::storage::staged_file::StagedFile;
 
-/// A file that is being uploaded. Dropping it takes back what was sent.
+/// A file that is being uploaded. Dropping it discards what was sent.
 #[derive(Debug)]
 pub(super) struct LocalUpload {
     folders: Arc<Folders>,
     target: PathBuf,
-    /// `None` once it was completed or given up.
+    /// `None` once it was completed or aborted.
     file: Arc<Mutex<Option<StagedFile>>>,
     end: u64,
 }
@@ -41,7 +41,7 @@ impl MultipartUpload for LocalUpload {
         blocking(write).boxed()
     }
 
-    /// Gives the file its name when its content is durable; the name is, when the next put returns.
+    /// Publishes the file when its content is durable; the name is durable once the next put returns.
     async fn complete(&mut self) -> Result<PutResult> {
         let (file, folders, target) = (Arc::clone(&self.file), Arc::clone(&self.folders), self.target.clone());
         let complete = move || {

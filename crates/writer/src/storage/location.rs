@@ -1,4 +1,4 @@
-//! Where a lake or a copy of its archive is: what a path or a URL comes to.
+//! The location of a lake, or of a copy of its archive, from a path or a URL.
 
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -11,18 +11,18 @@ use crate::error::Error;
 use crate::storage::local_store::LocalStore;
 use crate::storage::paths;
 
-/// A place in a store.
+/// A location, with its store.
 pub(crate) struct Location {
     /// Ends with `/`.
     pub(crate) url: Url,
-    /// Rooted at the place.
+    /// Rooted at the location.
     pub(crate) store: Arc<dyn ObjectStore>,
     /// The same store, when it is a local folder.
     pub(crate) local: Option<LocalStore>,
 }
 
 impl Location {
-    /// The place at a path, a `file://` URL, or `memory://`.
+    /// The location of a path, a `file://` URL, or `memory://`.
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         let unsupported = |reason: String| Error::Unsupported { url: url.to_owned(), reason };
         let parsed = Url::parse(url).ok().filter(|parsed| url.contains("://") && parsed.scheme().len() > 1);
@@ -48,12 +48,12 @@ impl Location {
     }
 }
 
-/// The absolute path without `..`: as the system resolves it, where a link is followed by `..`.
+/// The absolute path without `..`, resolved as the system does it where `..` follows a link.
 fn absolute(path: &Path) -> std::io::Result<PathBuf> {
     let mut resolved = PathBuf::new();
     for component in std::path::absolute(path)?.components() {
         if component == Component::ParentDir {
-            // Of a folder that is not there yet, the name says it all.
+            // A folder that does not exist yet cannot be a link.
             resolved = resolved.canonicalize().unwrap_or(resolved);
             resolved.pop();
         } else {

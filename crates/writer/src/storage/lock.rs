@@ -11,15 +11,15 @@ use crate::error::Error;
 use crate::storage::folders::make_folders;
 use crate::storage::paths::LOCK;
 
-/// The right to write to a lake; given back when dropped, also by the system when the process is killed.
+/// The lock of a lake; released when dropped, and by the system when the process is killed.
 #[derive(Debug)]
 pub struct Lock {
-    /// The system's lock lives as long as this handle; `None` where nobody else can come.
+    /// The system's lock lives as long as this handle; `None` where no other process can reach the lake.
     file: Option<File>,
 }
 
 impl Lock {
-    /// Takes the lock of the lake in that folder for a run.
+    /// Takes the lock of the lake in a folder for a run.
     pub(crate) fn take(root: &Path, run_id: &str) -> Result<Self, Error> {
         let path = root.join(LOCK);
         let action = format!("lock {}", path.display());
@@ -30,7 +30,7 @@ impl Lock {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 let mut text = String::new();
-                // The holder may be about to write its name: then there is none to tell.
+                // The holder may not have written its name yet.
                 let _ = file.read_to_string(&mut text);
                 let mut lines = text.lines().map(str::to_owned);
                 let run_id = lines.next().unwrap_or_else(|| "unnamed".to_owned());

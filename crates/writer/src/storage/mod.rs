@@ -1,7 +1,7 @@
-//! Where the files of a lake are: the place, every path in it, its lock, and the local file system as an object store whose
-//! commits survive a power cut.
+//! Where the files of a lake are: its location, every path in it, its lock, and the local file system as an object
+//! store whose commits survive a power cut.
 //!
-//! Knows files and folders; knows neither rows nor the log of a table. Reading local files is left to `object_store`'s own
+//! Knows files and folders; knows neither rows nor the Delta log. Reading local files is left to `object_store`'s own
 //! local store.
 
 pub(crate) mod folders;

@@ -17,7 +17,7 @@ pub(crate) const LOG: &str = "_delta_log";
 /// The folder of the archive, at the root of a lake.
 const RAW: &str = "_raw";
 
-/// A part of a path that somebody else named is cut to so many characters.
+/// Length limit, in characters, of a path segment that somebody else named.
 const PART: usize = 120;
 
 /// The folder of a table.
@@ -27,14 +27,14 @@ pub(crate) fn table(table: &Table) -> Path {
 
 /// The location of a table, ending with `/`.
 ///
-/// Table names are plain words, so that nothing has to be encoded.
+/// Table names are plain words: nothing has to be encoded.
 pub(crate) fn table_url(lake: &Url, table: &Table) -> Url {
     let mut url = lake.clone();
     url.set_path(&format!("{}/{}/", lake.path().trim_end_matches('/'), table.name));
     url
 }
 
-/// A new data file of a table: names sort by the time at which they were made.
+/// A new data file of a table; names sort by time of creation.
 pub(crate) fn data_file(table: &Table, week: Option<Week>) -> Path {
     let name = format!("part-{:012x}-{}.parquet", crate::clock::now_millis(), Uuid::new_v4().simple());
     match week {
@@ -54,8 +54,7 @@ pub(crate) fn in_lake(table: &Table, path: &Path) -> Path {
     Path::from_iter(std::iter::once(table.name.into()).chain(path.parts()))
 }
 
-/// Whether a file in a table's folder has a name that [`data_file`] makes, finished or staged: no other tool makes such
-/// names.
+/// Whether a file has a name made by [`data_file`], published or staged: no other tool makes such names.
 pub(crate) fn is_own_data_file(name: &str) -> bool {
     let name = if is_staged(name) { name.rsplit_once('#').map_or(name, |(name, _)| name) } else { name };
     let parts = name.strip_prefix("part-").and_then(|name| name.strip_suffix(".parquet")?.split_once('-'));
@@ -63,7 +62,7 @@ pub(crate) fn is_own_data_file(name: &str) -> bool {
     parts.is_some_and(|(time, id)| time.len() == 12 && id.len() == 32 && is_hex(time) && is_hex(id))
 }
 
-/// Whether tools that read a table's folder pass by what has this name: files and folders of tools' own.
+/// Whether tools that read a table's folder ignore files and folders of this name.
 pub(crate) fn is_hidden(name: &str) -> bool {
     name.starts_with(['_', '.'])
 }
@@ -80,21 +79,21 @@ pub(crate) fn is_own(path: &Path) -> bool {
     name.and_then(|name| name.split_once('-')).is_some_and(|(time, id)| is_hex(time, 12) && is_hex(id, 32))
 }
 
-/// Whether a local file is not finished: `<name>#<n>`.
+/// Whether a local file is staged: `<name>#<n>`.
 pub(crate) fn is_staged(name: &str) -> bool {
     name.rsplit_once('#').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()))
 }
 
-/// The temporary name of a local file until it is finished.
+/// The temporary name of a local file until it is published.
 pub(crate) fn staged(file: &std::path::Path, number: u32) -> std::path::PathBuf {
     let mut name = file.as_os_str().to_owned();
     name.push(format!("#{number}"));
     name.into()
 }
 
-/// The root of a lake's own store, as the log of a table is told.
+/// The root of a lake's store, as the log of a table knows it.
 ///
-/// The lake's place is not part of it: deltalake decodes percent signs in it that were never encoded.
+/// The lake's location is not part of it: deltalake would decode percent signs that were never encoded.
 pub(crate) fn store_url() -> Result<Url, url::ParseError> {
     Url::parse("lake:///")
 }
@@ -104,7 +103,7 @@ pub(crate) fn memory_url() -> Result<Url, url::ParseError> {
     Url::parse("memory:///lake/")
 }
 
-/// A new folder for files that say whether a lake can be written to.
+/// A new folder for files that test whether a lake can be written.
 pub(crate) fn probe() -> Path {
     Path::from(format!("_probe-{}", Uuid::new_v4().simple()))
 }
@@ -127,13 +126,13 @@ pub(crate) fn archive(table: &str, run_id: &str, slice: &str) -> Path {
 /// A file of a slice in the archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ArchivedFile {
-    /// What the slice is.
+    /// The description of the slice.
     Slice,
     /// One line for every payload.
     Index,
-    /// The body of the page of that number.
+    /// The body of a page, by number.
     Page(u32),
-    /// The bytes of the payload of that number.
+    /// The bytes of a payload, by number.
     Payload(u32),
 }
 
@@ -153,7 +152,7 @@ pub(crate) fn archived_payload(folder: &Path, number: u32) -> Path {
     folder.clone().join(format!("{number}.bin.zst"))
 }
 
-/// What a file in the folder of a slice is; `None` when it is none of ours.
+/// What a file in the folder of a slice is; `None` if this program did not make it.
 pub(crate) fn archived(path: &Path) -> Option<ArchivedFile> {
     let name = path.filename()?;
     match name {
@@ -175,22 +174,22 @@ pub(crate) fn is_compressed(path: &Path) -> bool {
     path.filename().is_some_and(|name| name.ends_with(".zst"))
 }
 
-/// The folder that a file lies in.
+/// The folder of a file.
 pub(crate) fn folder(path: &Path) -> Path {
     let mut parts: Vec<_> = path.parts().collect();
     parts.pop();
     Path::from_iter(parts)
 }
 
-/// A name as a part of a path: letters, digits, `-`, `_`, `.`. One that had to be changed ends with a hash of what it
-/// was, so that two names stay two.
+/// A name as a path segment: letters, digits, `-`, `_`, `.`. A name that had to be changed ends with a hash of the
+/// original, so that different names stay different.
 fn plain(name: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if !name.is_empty() && !name.starts_with('.') && name.len() <= PART && name.chars().all(safe) {
         return name.to_owned();
     }
     let cut: String = name.trim_start_matches('.').chars().take(PART).map(|c| if safe(c) { c } else { '_' }).collect();
-    // The same for ever: it is looked for again under this name.
+    // Must never change: existing archives have such names.
     let mut hasher = SipHasher13::new();
     hasher.write_u8(1);
     hasher.write(name.as_bytes());

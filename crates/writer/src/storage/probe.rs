@@ -1,4 +1,4 @@
-//! Whether a lake can be written to: what a commit does, with files that are removed again.
+//! Tests whether a lake can be written: does what a commit does, with files that are removed again.
 
 use std::path::PathBuf;
 
@@ -25,19 +25,19 @@ pub(crate) async fn probe(lake: &LakeStorage) -> Result<(), Error> {
     let mut result = write(lake, &folder, &data, &entry).await;
     for file in [&data, &entry] {
         match lake.store.delete(file).await {
-            // It was not made, for a reason that is told already.
+            // It was not created, for a reason already in the result.
             Err(StoreError::NotFound { .. }) => {}
             removed => result = result.and(removed.map_err(failed(lake, "remove", file))),
         }
     }
     for folder in made {
-        // Somebody may have begun to use it.
+        // Somebody may have started to use it.
         let _ = std::fs::remove_dir(folder);
     }
     result
 }
 
-/// An upload and an entry that refuses to replace another; both are listed.
+/// Writes an upload, and an entry that must not replace another; checks that both are listed.
 async fn write(lake: &LakeStorage, folder: &Path, data: &Path, entry: &Path) -> Result<(), Error> {
     let (store, text) = (&lake.store, "This file may be deleted.");
     let unwritten = |file| failed(lake, "write", file);

@@ -1,4 +1,4 @@
-//! Who reads the files of a table now, so that none is deleted under a reader.
+//! Active readers of a table's files, so that no file is deleted under a reader.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::storage::local_store::LocalStore;
 
-/// The readers of a table's files, and the removed files that wait for them to end.
+/// The active readers of a table's files, and removed files that wait for them to end.
 pub(crate) struct Readers {
     store: Arc<dyn ObjectStore>,
     /// The same store, when it is a local folder.
@@ -24,7 +24,7 @@ struct ReaderState {
     waiting: Vec<Path>,
 }
 
-/// A reader; ends when dropped.
+/// An active reader, until dropped.
 pub(crate) struct ReadGuard(Arc<Readers>);
 
 impl Readers {
@@ -39,7 +39,7 @@ impl Readers {
 
     /// Deletes files that are no longer part of the table: now, or when the last reader has ended.
     ///
-    /// A file that cannot be deleted is a warning, and the next run lists the folder.
+    /// A file that cannot be deleted is logged as a warning, and the next run lists the folder.
     pub(crate) async fn delete(&self, paths: Vec<Path>) {
         {
             let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +81,7 @@ impl Drop for ReadGuard {
         let paths = std::mem::take(&mut inner.waiting);
         drop(inner);
         match (&self.0.local, tokio::runtime::Handle::try_current()) {
-            // At once, so that the folder equals the log when the last reader is gone.
+            // Synchronously, so that the folder equals the log when the last reader is gone.
             (Some(local), _) => {
                 for path in paths {
                     match local.remove(&local.root().join(path.as_ref())) {

@@ -1,4 +1,4 @@
-//! A file that is being written under a temporary name.
+//! A staged file: written under a temporary name.
 
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
@@ -10,17 +10,17 @@ use crate::storage::local_io::error;
 use crate::storage::paths;
 use crate::storage::publish;
 
-/// A file that nobody lists yet: it has a temporary name beside its own. Removed when dropped before it got its name.
+/// A file with a temporary name beside its target, hidden from listings. Deleted when dropped before it is published.
 #[derive(Debug)]
 pub(super) struct StagedFile {
-    /// `None` once it has its name.
+    /// `None` once it is published.
     file: Option<File>,
     path: PathBuf,
     target: PathBuf,
 }
 
 impl StagedFile {
-    /// Begins the file that is to be at that path, and makes its folders.
+    /// Creates the staged file for a target path, and its folders.
     pub(super) fn create(target: &Path) -> Result<Self> {
         let mut number = 1;
         loop {
@@ -53,18 +53,18 @@ impl StagedFile {
         self.file()?.sync_data().map_err(error("sync", &self.path))
     }
 
-    /// Gives the file its name, in place of another that has it.
+    /// Publishes the file, replacing another of its name.
     pub(super) fn replace(self) -> Result<()> {
         self.rename(|from, to| std::fs::rename(from, to))
     }
 
-    /// Gives the file its name, unless another has it.
+    /// Publishes the file, unless another has its name.
     pub(super) fn publish(self) -> Result<()> {
         self.rename(publish::rename_if_absent)
     }
 
     fn rename(mut self, rename: impl FnOnce(&Path, &Path) -> std::io::Result<()>) -> Result<()> {
-        // Some file systems upload a file when it is closed (Blobfuse), so that comes first.
+        // Close it first: some file systems (Blobfuse) upload a file when it is closed.
         let open = self.file.take();
         let is_open = open.is_some();
         drop(open);
@@ -79,7 +79,7 @@ impl StagedFile {
 impl Drop for StagedFile {
     fn drop(&mut self) {
         if self.file.is_some() {
-            // One that stays is hidden, and removed with other leftovers.
+            // If it stays, it is hidden and removed with orphan files.
             let _ = std::fs::remove_file(&self.path);
         }
     }

@@ -1,4 +1,4 @@
-//! What the rest of the program and deltalake rely on.
+//! What this program and deltalake rely on.
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
