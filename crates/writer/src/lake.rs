@@ -145,7 +145,7 @@ impl Lake {
     }
 
     /// A fingerprint of each week's set of files: it changes when a file is added or removed.
-    pub async fn week_prints(&self, table: &'static Table) -> Result<BTreeMap<Week, u64>, Error> {
+    pub async fn week_fingerprints(&self, table: &'static Table) -> Result<BTreeMap<Week, u64>, Error> {
         let snapshot = self.inner.log(table).snapshot().await?;
         let mut prints = BTreeMap::new();
         for file in snapshot.iter().flat_map(|snapshot| &snapshot.files) {

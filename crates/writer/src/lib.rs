@@ -25,7 +25,7 @@ pub use delta::instance::Instance;
 pub use error::{Error, Remedy};
 pub use lake::{Lake, LakeFile, LakeOptions};
 pub use maintenance::compaction::Compaction;
-pub use maintenance::lost::{Extent, Lost};
+pub use maintenance::lost::{Extent, LostRows};
 pub use maintenance::survey::{Absent, Survey};
 pub use merge::carry::Carry;
 pub use merge::changes::{Changes, SortedChanges};

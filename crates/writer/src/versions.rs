@@ -32,7 +32,7 @@ impl RowVersion {
     ///
     /// # Errors
     /// [`Error::Rows`] when such a column is missing.
-    pub fn of(table: &'static Table, batch: &RecordBatch) -> Result<Vec<Self>, Error> {
+    pub fn from_batch(table: &'static Table, batch: &RecordBatch) -> Result<Vec<Self>, Error> {
         let layout = table.layout();
         let names = layout.version().iter().map(|&at| layout.fields()[at].name.as_str());
         let columns = by_name(batch, names.chain(["extracted_at"])).map_err(Error::rows(table.name))?;
@@ -51,7 +51,7 @@ impl RowVersion {
     }
 }
 
-/// The names of the columns that [`RowVersion::of`] and [`Lake::versions_of`] need.
+/// The names of the columns that [`RowVersion::from_batch`] and [`Lake::versions_of`] need.
 pub fn version_columns(table: &'static Table) -> impl Iterator<Item = &'static str> {
     let layout = table.layout();
     let columns = layout.key().iter().chain(layout.version()).map(|&at| layout.fields()[at].name.as_str());
@@ -90,9 +90,10 @@ impl Lake {
         let is_of_week = |file: &DataFile| file.week.zip(weeks).is_none_or(|(week, weeks)| weeks.contains(&week));
         let files = snapshot.iter().flat_map(|snapshot| &snapshot.files);
         let files = files.filter(|file| is_of_week(file) && file.bounds.keys_overlap(&bounds));
-        let looks: Vec<_> = files.map(|file| look(&self.inner.storage.store, table, file, &probe, &wanted)).collect();
-        let looks: Vec<Vec<_>> = stream::iter(looks).buffered(CONCURRENT_READS).try_collect().await?;
-        for (key, version) in looks.into_iter().flatten() {
+        let found_versions: Vec<_> =
+            files.map(|file| read_versions(&self.inner.storage.store, table, file, &probe, &wanted)).collect();
+        let found_versions: Vec<Vec<_>> = stream::iter(found_versions).buffered(CONCURRENT_READS).try_collect().await?;
+        for (key, version) in found_versions.into_iter().flatten() {
             for row in &wanted[&key] {
                 let of_row: &mut Option<RowVersion> = &mut found[*row];
                 if of_row.is_none_or(|before| before.compare(version).is_lt()) {
@@ -105,7 +106,7 @@ impl Lake {
 }
 
 /// The versions that a file has of the wanted rows.
-async fn look(
+async fn read_versions(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
     file: &DataFile,
@@ -125,7 +126,7 @@ async fn look(
     let mut batches = reader.read_as(&schema, Some(groups), None)?;
     while let Some(batch) = batches.try_next().await? {
         let key = by_name(&batch, table.key.iter().copied()).map_err(Error::rows(table.name))?;
-        let versions = RowVersion::of(table, &batch)?;
+        let versions = RowVersion::from_batch(table, &batch)?;
         let rows = versions.into_iter().enumerate().map(|(row, version)| (keys::hash(&key, row), version));
         found.extend(rows.filter(|(key, _)| wanted.contains_key(key)));
     }

@@ -136,7 +136,7 @@ impl<'a> RowRejects<'a> {
         let mut staying: BTreeMap<String, (Instant, Arc<Vec<Reject>>)> = BTreeMap::new();
         let mut in_lake = in_lake.into_iter();
         for Waiting { rows, records, rejects, .. } in waiting {
-            let versions = RowVersion::of(self.table, &rows)?;
+            let versions = RowVersion::from_batch(self.table, &rows)?;
             for ((record, rejects), version) in records.into_iter().zip(rejects).zip(versions) {
                 let (hash, lake) = (hash(&record), in_lake.next().flatten());
                 // Of equal versions the last one stays.

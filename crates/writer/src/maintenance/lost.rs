@@ -11,7 +11,7 @@ use crate::delta::data_file::DataFile;
 
 /// Rows that a table has lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Lost {
+pub struct LostRows {
     /// Start of the run that found the loss: what that run or a later one read is not lost.
     pub found_at: Instant,
     /// The run that found it.
@@ -29,7 +29,7 @@ pub enum Extent {
     Weeks(BTreeMap<Week, Range<Instant>>),
 }
 
-impl Lost {
+impl LostRows {
     /// The rows lost with these files.
     pub(crate) fn from_files(table: &'static Table, files: &[impl AsRef<DataFile>], found: (&str, Instant)) -> Self {
         let mut weeks = BTreeMap::new();
@@ -60,7 +60,7 @@ impl Lost {
         Self { extent, ..self }
     }
 
-    /// The text of the note, for [`Lost::parse`].
+    /// The text of the note, for [`LostRows::parse`].
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{} {}", self.found_at, self.found_by);
         match &self.extent {
@@ -124,8 +124,8 @@ mod tests {
     }
 
     fn found(table: &'static Table, files: &[Arc<DataFile>]) -> String {
-        let lost = Lost::from_files(table, files, ("r", Instant::parse("2025-11-05T12:00:00Z").unwrap()));
-        assert_eq!(Lost::parse(&lost.text()), lost);
+        let lost = LostRows::from_files(table, files, ("r", Instant::parse("2025-11-05T12:00:00Z").unwrap()));
+        assert_eq!(LostRows::parse(&lost.text()), lost);
         lost.text()
     }
 
@@ -161,14 +161,14 @@ mod tests {
     #[test]
     fn what_was_lost_before_is_lost_too() {
         let (a, b) = (
-            Lost::parse("2025-11-05T12:00:00Z r 2025-06-22/2025-06-22T00:00:00Z/2025-06-29T00:00:00Z"),
-            Lost::parse("2025-11-04T12:00:00Z q 2025-06-29/2025-06-29T00:00:00Z/2025-07-06T00:00:00Z"),
+            LostRows::parse("2025-11-05T12:00:00Z r 2025-06-22/2025-06-22T00:00:00Z/2025-06-29T00:00:00Z"),
+            LostRows::parse("2025-11-04T12:00:00Z q 2025-06-29/2025-06-29T00:00:00Z/2025-07-06T00:00:00Z"),
         );
         assert_eq!(
             a.clone().and(Some(b)).text(),
             "2025-11-05T12:00:00Z r 2025-06-22/2025-06-22T00:00:00Z/2025-06-29T00:00:00Z \
              2025-06-29/2025-06-29T00:00:00Z/2025-07-06T00:00:00Z"
         );
-        assert_eq!(a.and(Some(Lost::parse("damaged"))).extent, Extent::Everything);
+        assert_eq!(a.and(Some(LostRows::parse("damaged"))).extent, Extent::Everything);
     }
 }

@@ -14,7 +14,7 @@ use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
 use crate::lake::Lake;
 use crate::maintenance::adapt::{adapt, check};
-use crate::maintenance::lost::Lost;
+use crate::maintenance::lost::LostRows;
 use crate::maintenance::migrate;
 use crate::maintenance::orphan_files;
 use crate::merge::dedupe;
@@ -190,31 +190,31 @@ impl Lake {
             for file in listing::list(&self.inner.storage, table).await?.iter().filter(is_left) {
                 orphan_files::delete(&self.inner.storage, &file.path).await?;
             }
-            let note = (LOST.to_owned(), Lost::everything(found).text());
+            let note = (LOST.to_owned(), LostRows::everything(found).text());
             log.create(instance, &self.inner.storage.url, [note]).await?;
             return Ok(true);
         }
         let missing = orphan_files::missing(&self.inner.storage, &log).await?;
         let is_missing = !missing.is_empty();
         if is_missing {
-            self.note_lost(&log, Lost::from_files(table, &missing, found), &missing).await?;
+            self.note_lost(&log, LostRows::from_files(table, &missing, found), &missing).await?;
         }
         Ok(is_missing)
     }
 
     /// Notes that all rows of a table must be read again.
     pub async fn read_again(&self, table: &'static Table, found: (&str, Instant)) -> Result<(), Error> {
-        self.note_lost(&self.inner.log(table), Lost::everything(found), &[]).await
+        self.note_lost(&self.inner.log(table), LostRows::everything(found), &[]).await
     }
 
-    async fn note_lost(&self, log: &Log, lost: Lost, files: &[Arc<DataFile>]) -> Result<(), Error> {
+    async fn note_lost(&self, log: &Log, lost: LostRows, files: &[Arc<DataFile>]) -> Result<(), Error> {
         const ATTEMPTS: usize = 5;
         let _writing = log.writing.lock().await;
         for _ in 0..ATTEMPTS {
             let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
             let mut configuration = snapshot.metadata.configuration().clone();
             let key = format!("{}{LOST}", schema::NOTE);
-            let before = configuration.get(&key).map(|text| Lost::parse(text));
+            let before = configuration.get(&key).map(|text| LostRows::parse(text));
             configuration.insert(key, lost.clone().and(before).text());
             let changed = schema::changed(log.table, &snapshot.metadata, &configuration)?;
             let metadata = changed.unwrap_or_else(|| snapshot.metadata.clone());
@@ -227,8 +227,8 @@ impl Lake {
     }
 
     /// The lost rows of a table that were not read again yet.
-    pub async fn lost(&self, table: &'static Table) -> Result<Option<Lost>, Error> {
-        Ok(self.notes(table).await?.get(LOST).map(|text| Lost::parse(text)))
+    pub async fn lost(&self, table: &'static Table) -> Result<Option<LostRows>, Error> {
+        Ok(self.notes(table).await?.get(LOST).map(|text| LostRows::parse(text)))
     }
 
     /// Notes that all lost rows of a table were read again.

@@ -121,7 +121,7 @@ async fn the_version_that_the_table_has_is_told_by_key() {
     let rows = events(&[("b", 9, 7, "other"), ("c", 3, 1, "c"), ("a", 1, 6, "a")]);
     let weeks = std::collections::BTreeSet::from([week()]);
     let found = lake.versions_of(&COPILOT_EVENT, &rows, Some(&weeks)).await.unwrap();
-    let own = crate::RowVersion::of(&COPILOT_EVENT, &rows).unwrap();
+    let own = crate::RowVersion::from_batch(&COPILOT_EVENT, &rows).unwrap();
     let order: Vec<_> = own.iter().zip(found).map(|(own, found)| found.map(|found| own.compare(found))).collect();
     use std::cmp::Ordering::Greater;
     assert_eq!(order, [Some(Greater), None, Some(Greater)], "a later modifiedon is newer, so is a greater number");
