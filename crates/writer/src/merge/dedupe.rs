@@ -12,11 +12,11 @@ use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
 use crate::merge::key_filter::KeyFilter;
-use crate::merge::key_reader::{KeyReader, KeyRow};
+use crate::merge::key_reader::{KeyRow, for_each_row_of_files};
 use crate::merge::rewrite::rewrite;
 use crate::merge::table_keys::for_each_key;
 use crate::merge::version::Version;
-use crate::parquet::reader::{ALL_TIMES, CONCURRENT_READS};
+use crate::parquet::reader::CONCURRENT_READS;
 
 /// The run id in the commit information of such a commit.
 const RUN_ID: &str = "double keys";
@@ -26,6 +26,9 @@ const ATTEMPTS: usize = 3;
 
 /// Rows whose keys are checked together: few enough for the filter's false-positive rate to stay low.
 const PART_ROWS: u64 = 4_000_000;
+
+/// Rows of a small table: all of its keys are kept in memory, which saves a second read.
+const SMALL_TABLE_ROWS: u64 = 100_000;
 
 /// A row whose key may be in the table more than once.
 struct RowCopy {
@@ -38,7 +41,8 @@ struct RowCopy {
 
 /// Removes all rows of a key but the newest; returns how many.
 ///
-/// All keys are read once, and again where some may be duplicates; in large tables one share of the keys at a time.
+/// All keys are read once, and in larger tables again where some may be duplicates; in very large ones one share of the keys
+/// at a time.
 pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u64, Error> {
     let mut keys = log.writing.lock().await;
     for _ in 0..ATTEMPTS {
@@ -99,26 +103,29 @@ async fn copies(
     parts: u128,
 ) -> Result<HashMap<u128, Vec<RowCopy>>, Error> {
     let rows: u64 = snapshot.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
-    let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
     let mut copies: HashMap<u128, Vec<RowCopy>> = HashMap::new();
-    let look = |hash: u128| {
-        if hash % parts == part && seen.insert(hash) {
-            copies.insert(hash, vec![]);
-        }
-    };
-    for_each_key(lake, snapshot, look).await?;
-    if copies.is_empty() {
-        return Ok(copies);
-    }
-    for (at, file) in snapshot.files.iter().enumerate() {
-        let take = |row: KeyRow<'_>| {
-            if let Some(copies) = copies.get_mut(&row.key()) {
-                let (position, version) = (row.position, row.version());
-                copies.push(RowCopy { file: at, position, version, written: file.modified });
+    let is_small = rows <= SMALL_TABLE_ROWS;
+    if !is_small {
+        let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
+        let look = |hash: u128| {
+            if hash % parts == part && seen.insert(hash) {
+                copies.insert(hash, vec![]);
             }
         };
-        KeyReader::open(&lake.store, snapshot.table, file, ALL_TIMES, None).await?.for_each(take).await?;
+        for_each_key(lake, snapshot, look).await?;
+        if copies.is_empty() {
+            return Ok(copies);
+        }
     }
+    let add = |file: usize, row: KeyRow<'_>| {
+        let key = row.key();
+        if is_small || copies.contains_key(&key) {
+            let (position, version) = (row.position, row.version());
+            let copy = RowCopy { file, position, version, written: snapshot.files[file].modified };
+            copies.entry(key).or_default().push(copy);
+        }
+    };
+    for_each_row_of_files(&lake.store, snapshot.table, &snapshot.files, add).await?;
     Ok(copies)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use arrow::array::RecordBatch;
 use copilot_lake_tables::Table;
 use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt};
+use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
 use crate::delta::data_file::DataFile;
@@ -14,8 +14,9 @@ use crate::error::Error;
 use crate::keys::{KeyColumn, KeyScalar};
 use crate::merge::version::Version;
 use crate::parquet::key_probe::KeyProbe;
-use crate::parquet::reader::FileReader;
+use crate::parquet::reader::{CONCURRENT_OPENS, FileReader};
 use crate::parquet::row_selection::projected;
+use crate::parquet::small_file::rows_of;
 
 /// A row's time, key and version.
 pub(crate) struct KeyRow<'a> {
@@ -101,41 +102,72 @@ impl KeyReader {
     /// Calls with the time, key and version of every row of these times.
     pub(crate) async fn for_each(self, mut call: impl FnMut(KeyRow<'_>)) -> Result<(), Error> {
         let Self { table, reader, groups, times } = self;
-        let (columns, layout) = key_columns(table);
-        let schema = projected(table, &columns);
-        // A column may occur twice: in the key, and as the version or the time.
-        let at: Vec<usize> =
-            columns.iter().filter_map(|&c| schema.index_of(&table.layout().fields()[c].name).ok()).collect();
-        for (group, first) in groups {
-            let mut position = first;
-            let mut batches = reader.read_as(&schema, Some(vec![group]), None)?;
-            while let Some(batch) = batches.try_next().await? {
-                let values = KeyColumn::from_batch(&batch, &at).map_err(Error::rows(table.name))?;
-                for row in 0..batch.num_rows() {
-                    let key = KeyRow { values: &values, layout, row, position };
-                    position += 1;
-                    if (times.0..=times.1).contains(&key.time()) {
-                        call(key);
-                    }
-                }
+        let schema = projected(table, &key_columns(table).0);
+        let mut call = |row: KeyRow<'_>| {
+            if (times.0..=times.1).contains(&row.time()) {
+                call(row);
             }
+        };
+        for (group, first) in groups {
+            for_each_row(table, reader.read_as(&schema, Some(vec![group]), None)?, first, &mut call).await?;
         }
         Ok(())
     }
+}
+
+/// Calls with every row of batches that have the columns of [`key_columns`]. `first`: the position of the first row.
+async fn for_each_row(
+    table: &'static Table,
+    mut batches: BoxStream<'static, Result<RecordBatch, Error>>,
+    first: u32,
+    call: &mut impl FnMut(KeyRow<'_>),
+) -> Result<(), Error> {
+    let (columns, layout) = key_columns(table);
+    let schema = projected(table, &columns);
+    // A column may occur twice: in the key, and as the version or the time.
+    let at: Vec<usize> =
+        columns.iter().filter_map(|&c| schema.index_of(&table.layout().fields()[c].name).ok()).collect();
+    let mut position = first;
+    while let Some(batch) = batches.try_next().await? {
+        let values = KeyColumn::from_batch(&batch, &at).map_err(Error::rows(table.name))?;
+        for row in 0..batch.num_rows() {
+            call(KeyRow { values: &values, layout, row, position });
+            position += 1;
+        }
+    }
+    Ok(())
+}
+
+/// Calls with the index of a file and a row of it, for all rows, file by file.
+pub(crate) async fn for_each_row_of_files(
+    store: &Arc<dyn ObjectStore>,
+    table: &'static Table,
+    files: &[Arc<DataFile>],
+    mut call: impl FnMut(usize, KeyRow<'_>),
+) -> Result<(), Error> {
+    let schema = projected(table, &key_columns(table).0);
+    let opened: Vec<_> = files.iter().map(|file| rows_of(store, file, &schema, false)).collect();
+    let mut opened = stream::iter(opened).buffered(CONCURRENT_OPENS).enumerate();
+    while let Some((at, batches)) = opened.next().await {
+        if let Some(batches) = batches? {
+            for_each_row(table, batches, 0, &mut |row| call(at, row)).await?;
+        }
+    }
+    Ok(())
 }
 
 /// The hashes of a file's keys, batch by batch, in file order.
 pub(crate) async fn key_hashes(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
-    file: &DataFile,
+    file: &Arc<DataFile>,
 ) -> Result<BoxStream<'static, Result<Vec<u128>, Error>>, Error> {
-    let reader = FileReader::open(store, file).await?;
     let schema = projected(table, table.layout().key());
     let columns: Vec<usize> = (0..schema.fields().len()).collect();
     let hashes = move |batch: RecordBatch| {
         let values = KeyColumn::from_batch(&batch, &columns).map_err(Error::rows(table.name))?;
         Ok((0..batch.num_rows()).map(|row| crate::keys::hash(&values, row)).collect())
     };
-    Ok(reader.read_as(&schema, None, None)?.map(move |batch| batch.and_then(&hashes)).boxed())
+    let batches = rows_of(store, file, &schema, false).await?.unwrap_or_else(|| stream::empty().boxed());
+    Ok(batches.map(move |batch| batch.and_then(&hashes)).boxed())
 }
