@@ -93,7 +93,7 @@ impl Lake {
     /// [`Error::Held`] when another run has it.
     pub async fn lock(&self, run_id: &str) -> Result<Lock, Error> {
         match &self.inner.storage.root {
-            Some(root) => Lock::take(root, run_id),
+            Some(root) => Lock::acquire(root, run_id),
             None => Ok(Lock::none()),
         }
     }

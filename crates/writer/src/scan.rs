@@ -65,7 +65,7 @@ impl Lake {
         scan: Scan,
     ) -> Result<impl Stream<Item = Result<FileRows, Error>> + Send + use<>, Error> {
         let log = self.inner.log(table);
-        let reading = log.readers.begin();
+        let reading = log.readers.register();
         let snapshot = log.snapshot().await?;
         let mut files: Vec<Arc<DataFile>> = snapshot.iter().flat_map(|snapshot| &snapshot.files).cloned().collect();
         files.retain(|file| scan.week.is_none_or(|week| file.week == Some(week)));
@@ -106,7 +106,7 @@ impl Lake {
     /// Reading the log or a file.
     pub async fn rows_of(&self, table: &'static Table, ids: &BTreeSet<String>) -> Result<Vec<RecordBatch>, Error> {
         let (log, store) = (self.inner.log(table), &self.inner.storage.store);
-        let _reading = log.readers.begin();
+        let _reading = log.readers.register();
         let snapshot = log.snapshot().await?;
         let mut probe = KeyProbe::new(table);
         ids.iter().for_each(|id| probe.add_first(id));

@@ -85,7 +85,7 @@ impl Lake {
             return Ok(found);
         }
         let log = self.inner.log(table);
-        let _reading = log.readers.begin();
+        let _reading = log.readers.register();
         let snapshot = log.snapshot().await?;
         let is_of_week = |file: &DataFile| file.week.zip(weeks).is_none_or(|(week, weeks)| weeks.contains(&week));
         let files = snapshot.iter().flat_map(|snapshot| &snapshot.files);

@@ -349,7 +349,7 @@ impl Log {
         // For other writers, which check their commits against this one: the whole table was read.
         about.insert("isBlindAppend".to_owned(), json!(false));
         about.insert("isolationLevel".to_owned(), json!("Serializable"));
-        let is_clean = !self.is_unclean.load(Ordering::Relaxed) && !self.readers.has_left();
+        let is_clean = !self.is_unclean.load(Ordering::Relaxed) && !self.readers.has_undeleted();
         about.insert(CLEAN.to_owned(), json!(is_clean));
         if let Some(version) = read {
             about.insert("readVersion".to_owned(), json!(version));

@@ -47,8 +47,8 @@ pub(crate) async fn migrate(lake: &LakeStorage, log: &Log, from: u32) -> Result<
 async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) -> Result<(), Error> {
     // Files that are done, or belong to other tools, or cannot be read: whoever reads their rows will report that.
     let mut done: HashSet<Path> = HashSet::new();
-    let mut lost = 0;
-    while lost < ATTEMPTS {
+    let mut lost_races = 0;
+    while lost_races < ATTEMPTS {
         let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
         let lacks = |file: &&Arc<DataFile>| {
             !done.contains(&file.path) && !statistics::are_complete(file.stats.as_deref(), indexed)
@@ -72,7 +72,7 @@ async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) 
         }
         match log.restate(&snapshot, &mended).await? {
             true => done.extend(mended.into_iter().map(|file| file.path)),
-            false => lost += 1,
+            false => lost_races += 1,
         }
     }
     Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })

@@ -82,9 +82,9 @@ pub(crate) async fn remove(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<Data
         log.restate(&folder.snapshot, &folder.wrong_size).await?;
     }
     let (kept_since, removed) = (kept_since(lake), folder.removed(lake, log).await?);
-    let mut waits = false;
+    let mut keeps_some = false;
     for file in &folder.listed {
-        let deletes = if file.is_log {
+        let is_orphan = if file.is_log {
             paths::is_staged(&file.name) && {
                 let age = now_millis() - file.modified;
                 is_abandoned_entry(&file.name, folder.snapshot.version, is_own_entry(lake, file), age)
@@ -92,15 +92,15 @@ pub(crate) async fn remove(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<Data
         } else {
             let (is_current, removed_at) = (folder.named.contains(&file.path), removed.get(&file.path).copied());
             let fate = fate(FileFacts { name: &file.name, is_current, removed_at }, kept_since);
-            waits |= fate == FileFate::Wait;
+            keeps_some |= fate == FileFate::Wait;
             fate == FileFate::Delete
         };
-        if deletes {
+        if is_orphan {
             delete(lake, &file.path).await?;
             tracing::info!(path = file.path, "deleted a file that is no part of the table");
         }
     }
-    log.note_listed(!waits);
+    log.note_listed(!keeps_some);
     Ok(vec![])
 }
 

@@ -218,7 +218,7 @@ impl Lake {
             configuration.insert(key, lost.clone().and(before).text());
             let changed = schema::changed(log.table, &snapshot.metadata, &configuration)?;
             let metadata = changed.unwrap_or_else(|| snapshot.metadata.clone());
-            let files = snapshot.files.iter().filter(|file| files.iter().any(|gone| gone.path == file.path));
+            let files = snapshot.files.iter().filter(|file| files.iter().any(|missing| missing.path == file.path));
             if log.remove_missing(&snapshot, &files.cloned().collect::<Vec<_>>(), metadata).await? {
                 return Ok(());
             }

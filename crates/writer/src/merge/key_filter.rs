@@ -33,13 +33,13 @@ impl Default for FilterBudget {
 impl FilterBudget {
     /// Takes at most `wanted` bytes, and at most half of the rest, since other tables need some too. `None` when that
     /// is less than `least`.
-    fn take(&self, wanted: usize, least: usize) -> Option<usize> {
-        let share = |left: usize| wanted.min(left / 2).max(LAYER_BYTES) / BLOCK_BYTES * BLOCK_BYTES;
-        let take = |left: usize| left.checked_sub(share(left)).filter(|_| share(left) >= least);
+    fn reserve(&self, wanted: usize, least: usize) -> Option<usize> {
+        let share = |free: usize| wanted.min(free / 2).max(LAYER_BYTES) / BLOCK_BYTES * BLOCK_BYTES;
+        let take = |free: usize| free.checked_sub(share(free)).filter(|_| share(free) >= least);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok().map(share)
     }
 
-    fn give_back(&self, bytes: usize) {
+    fn release(&self, bytes: usize) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
@@ -99,7 +99,7 @@ impl KeyFilter {
 
     fn grow(&mut self, wanted: usize) {
         let size: usize = self.layers.iter().map(|layer| layer.bytes).sum();
-        if let Some(bytes) = self.budget.take(wanted, (size / 2).max(LAYER_BYTES)) {
+        if let Some(bytes) = self.budget.reserve(wanted, (size / 2).max(LAYER_BYTES)) {
             self.layers.push(Layer { filter: Sbbf::new(&vec![0; bytes]), bytes, room: bytes / KEY_BYTES });
         }
     }
@@ -107,7 +107,7 @@ impl KeyFilter {
 
 impl Drop for KeyFilter {
     fn drop(&mut self) {
-        self.budget.give_back(self.layers.iter().map(|layer| layer.bytes).sum());
+        self.budget.release(self.layers.iter().map(|layer| layer.bytes).sum());
     }
 }
 

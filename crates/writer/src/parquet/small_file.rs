@@ -25,18 +25,18 @@ const MAX_BYTES: u64 = 64 << 10;
 const MAX_ROWS: u64 = 1_024;
 
 /// The rows of a file, in its order, with the columns and types of that schema. A large file is opened when it is
-/// polled. `whole`: `None` if the file has other columns too.
+/// polled. `all_columns`: `None` if the file has other columns too.
 pub(crate) async fn rows_of(
     store: &Arc<dyn ObjectStore>,
     file: &Arc<DataFile>,
     schema: &SchemaRef,
-    whole: bool,
+    all_columns: bool,
 ) -> Result<Option<BoxStream<'static, Result<RecordBatch, Error>>>, Error> {
     if file.size <= MAX_BYTES && file.rows.is_some_and(|rows| rows <= MAX_ROWS) {
-        let batches = small(store, file, Arc::clone(schema), whole).await?;
+        let batches = small(store, file, Arc::clone(schema), all_columns).await?;
         return Ok(batches.map(|batches| stream::iter(batches.into_iter().map(Ok)).boxed()));
     }
-    if whole {
+    if all_columns {
         let reader = FileReader::open(store, file).await?;
         let has_others = reader.schema().fields().iter().any(|field| schema.index_of(field.name()).is_err());
         return if has_others { Ok(None) } else { reader.read_as(schema, None, None).map(Some) };
@@ -50,7 +50,7 @@ async fn small(
     store: &Arc<dyn ObjectStore>,
     file: &DataFile,
     schema: SchemaRef,
-    whole: bool,
+    all_columns: bool,
 ) -> Result<Option<Vec<RecordBatch>>, Error> {
     let error = Error::parquet(&file.path);
     let bytes = store.get_range(&file.path, 0..file.size).await;
@@ -61,7 +61,7 @@ async fn small(
         let metadata = ArrowReaderMetadata::load(&bytes, options).and_then(with_micros)?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata);
         let of_file = builder.schema().fields();
-        if whole && of_file.iter().any(|field| schema.index_of(field.name()).is_err()) {
+        if all_columns && of_file.iter().any(|field| schema.index_of(field.name()).is_err()) {
             return Ok(None);
         }
         let constants = constants(builder.metadata(), builder.schema(), &schema);

@@ -71,7 +71,7 @@ impl PageStoreFactory for Spill {
 }
 
 impl SpillFile {
-    fn put(&mut self, bytes: &[u8]) -> std::io::Result<u64> {
+    fn append(&mut self, bytes: &[u8]) -> std::io::Result<u64> {
         let file = match &mut self.file {
             Some(file) => file,
             none => none.insert(match &self.folder {
@@ -86,7 +86,7 @@ impl SpillFile {
         Ok(from)
     }
 
-    fn take(&mut self, from: u64, len: usize) -> std::io::Result<Bytes> {
+    fn read(&mut self, from: u64, len: usize) -> std::io::Result<Bytes> {
         let Some(file) = &mut self.file else { return Err(IoError::other("it is not there")) };
         let mut bytes = vec![0; len];
         file.seek(SeekFrom::Start(from))?;
@@ -104,7 +104,7 @@ impl PageStore for ColumnPages {
                 // A copy, because the encoder's buffers have spare capacity.
                 return Ok(PageBlob::Memory(Bytes::copy_from_slice(&value)));
             }
-            file.put(&value).map(|from| PageBlob::Spilled { from, len })
+            file.append(&value).map(|from| PageBlob::Spilled { from, len })
         })?;
         if let PageBlob::Memory(bytes) = &page {
             self.resident += bytes.len();
@@ -127,7 +127,7 @@ impl PageStore for ColumnPages {
                 })?;
                 Ok(bytes)
             }
-            PageBlob::Spilled { from, len } => self.spill.with(|file| file.take(from, len)),
+            PageBlob::Spilled { from, len } => self.spill.with(|file| file.read(from, len)),
         }
     }
 

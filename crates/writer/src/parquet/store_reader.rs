@@ -16,8 +16,10 @@ use object_store::{ObjectStore, ObjectStoreExt};
 /// Bytes fetched from the end of a file: mostly they hold the footer and the page index.
 const FOOTER_BYTES: usize = 64 << 10;
 
-/// A file of known size, read by bounded ranges only, which every store supports. Unlike the library's
-/// `ParquetObjectReader` it asks for no suffix range and spawns no task.
+/// A file of known size, read by bounded ranges only, which every store supports.
+///
+/// The library asks its users to implement [`AsyncFileReader`] like this: its own reader for object stores,
+/// `ParquetObjectReader`, is deprecated since 59.2.
 #[derive(Clone)]
 pub(crate) struct StoreReader {
     pub(crate) store: Arc<dyn ObjectStore>,

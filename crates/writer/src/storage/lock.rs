@@ -20,7 +20,7 @@ pub struct Lock {
 
 impl Lock {
     /// Takes the lock of the lake in a folder for a run.
-    pub(crate) fn take(root: &Path, run_id: &str) -> Result<Self, Error> {
+    pub(crate) fn acquire(root: &Path, run_id: &str) -> Result<Self, Error> {
         let path = root.join(LOCK);
         let action = format!("lock {}", path.display());
         make_folders(root).map_err(Error::file(format!("make the folder {}", root.display())))?;

@@ -15,7 +15,7 @@ pub(crate) struct Readers {
     local: Option<LocalStore>,
     inner: Mutex<ReaderState>,
     /// Whether a removed file is still in the folder, because it could not be deleted.
-    has_left: AtomicBool,
+    has_undeleted: AtomicBool,
 }
 
 #[derive(Default)]
@@ -29,10 +29,10 @@ pub(crate) struct ReadGuard(Arc<Readers>);
 
 impl Readers {
     pub(crate) fn new(store: Arc<dyn ObjectStore>, local: Option<LocalStore>) -> Self {
-        Self { store, local, inner: Mutex::default(), has_left: AtomicBool::new(false) }
+        Self { store, local, inner: Mutex::default(), has_undeleted: AtomicBool::new(false) }
     }
 
-    pub(crate) fn begin(self: &Arc<Self>) -> ReadGuard {
+    pub(crate) fn register(self: &Arc<Self>) -> ReadGuard {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner).reading += 1;
         ReadGuard(Arc::clone(self))
     }
@@ -55,19 +55,19 @@ impl Readers {
         for path in paths {
             match self.store.delete(&path).await {
                 Ok(()) | Err(object_store::Error::NotFound { .. }) => {}
-                Err(error) => self.note_left(&path, &error),
+                Err(error) => self.note_undeleted(&path, &error),
             }
         }
     }
 
-    fn note_left(&self, path: &Path, error: &dyn std::fmt::Display) {
-        self.has_left.store(true, Ordering::Relaxed);
+    fn note_undeleted(&self, path: &Path, error: &dyn std::fmt::Display) {
+        self.has_undeleted.store(true, Ordering::Relaxed);
         tracing::warn!(%path, %error, "a removed file could not be deleted");
     }
 
     /// Whether a file that is no longer part of the table is still in its folder.
-    pub(crate) fn has_left(&self) -> bool {
-        self.has_left.load(Ordering::Relaxed)
+    pub(crate) fn has_undeleted(&self) -> bool {
+        self.has_undeleted.load(Ordering::Relaxed)
     }
 }
 
@@ -85,7 +85,9 @@ impl Drop for ReadGuard {
             (Some(local), _) => {
                 for path in paths {
                     match local.remove(&local.root().join(path.as_ref())) {
-                        Err(error) if error.kind() != std::io::ErrorKind::NotFound => self.0.note_left(&path, &error),
+                        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                            self.0.note_undeleted(&path, &error)
+                        }
                         _ => {}
                     }
                 }

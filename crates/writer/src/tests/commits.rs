@@ -69,7 +69,7 @@ async fn what_is_known_already_makes_no_commit() {
 }
 
 #[tokio::test]
-async fn only_files_that_lose_rows_are_written_anew() {
+async fn only_files_that_lose_rows_are_rewritten() {
     let (_folder, lake) = lake().await;
     put(&lake, &[("a", 1, 1, "a"), ("b", 2, 1, "b")]).await;
     put(&lake, &[("c", 100, 1, "c"), ("d", 200, 1, "d")]).await;

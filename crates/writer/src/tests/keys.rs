@@ -411,7 +411,7 @@ async fn rows_of_some_ids_are_read_as_they_were_pushed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_that_are_double_are_healed() {
+async fn duplicate_keys_are_removed() {
     let (folder, lake) = lake().await;
     let row = |id: &str, week, version, text: &str| Row {
         id: id.to_owned(),

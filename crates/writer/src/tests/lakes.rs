@@ -136,7 +136,7 @@ async fn one_run_holds_the_lake() {
 }
 
 #[tokio::test]
-async fn leftovers_of_a_killed_run_are_removed() {
+async fn orphan_files_of_a_killed_run_are_deleted() {
     let folder = TempDir::new().unwrap();
     let options = LakeOptions { memory: 1, ..LakeOptions::default() };
     let lake = open(folder.path(), options).await;
