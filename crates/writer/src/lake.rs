@@ -10,7 +10,7 @@ use object_store::ObjectStore;
 use object_store::prefix::PrefixStore;
 use url::Url;
 
-use crate::archive::Archive;
+use crate::archive::writer::Archive;
 use crate::delta::data_file::DataFile;
 use crate::delta::log::Log;
 use crate::delta::schema;

@@ -20,7 +20,8 @@ mod scan;
 mod storage;
 mod versions;
 
-pub use archive::{Archive, ArchivedSlice, archived};
+pub use archive::reader::{ArchivedSlice, archived};
+pub use archive::writer::Archive;
 pub use delta::instance::Instance;
 pub use error::{Error, Remedy};
 pub use lake::{Lake, LakeFile, LakeOptions};
