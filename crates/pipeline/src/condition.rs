@@ -11,7 +11,7 @@ use copilot_lake_tables::{
     AI_INTERACTION, EXTRACTION_SLICE, GRAPH_USER, INTERACTION_CHILDREN, Instant, PAYLOAD, SYSTEM_USER, Source, TABLES,
     TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, dataverse_tables,
 };
-use copilot_lake_writer::{Absent, Error as LakeError, Instance, Lake, Lost, Scan, Survey};
+use copilot_lake_writer::{Absent, Error as LakeError, Instance, Lake, LostRows, Scan, Survey};
 use futures::TryStreamExt as _;
 
 use crate::error::Error;
@@ -24,7 +24,7 @@ pub(crate) struct Condition {
     /// Tables that are not written, and why.
     pub(crate) stopped: BTreeMap<&'static str, LakeError>,
     /// What tables have lost and is still to be read again.
-    pub(crate) lost: BTreeMap<&'static str, Lost>,
+    pub(crate) lost: BTreeMap<&'static str, LostRows>,
 }
 
 /// The tables that a history is written to.

@@ -12,7 +12,7 @@ use arrow::compute::filter_record_batch;
 use copilot_lake_decoder::by_week;
 use copilot_lake_extractor::{Error as ServiceError, Slice};
 use copilot_lake_tables::{Instant, Table};
-use copilot_lake_writer::{Find, Lake};
+use copilot_lake_writer::{Lake, MergeMode};
 
 use crate::archive::TRACKING;
 use crate::derived;
@@ -193,7 +193,7 @@ pub(crate) async fn forget(
     for keys in gone.chunks(TOGETHER) {
         let ids = keys.iter().filter_map(|key| key.first().cloned()).collect();
         let keys: HashSet<&Vec<String>> = keys.iter().collect();
-        let (mut changes, mut removed) = (lake.changes(table, Find::ByKey), Vec::new());
+        let (mut changes, mut removed) = (lake.changes(table, MergeMode::Upsert), Vec::new());
         for batch in lake.rows_of(table, &ids).await? {
             let is_gone = derived::keys_of(table, &batch).into_iter().enumerate().map(|(row, key)| {
                 let is_later = how.seen_until.is_some_and(|until| instant(&batch, "extracted_at", row) > until);

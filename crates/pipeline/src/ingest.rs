@@ -8,7 +8,7 @@ use arrow::compute::filter_record_batch;
 use copilot_lake_decoder::{Decoded, decode_page};
 use copilot_lake_extractor::Page;
 use copilot_lake_tables::{Instant, Labels, Table, Week};
-use copilot_lake_writer::{Changes, Find, Lake};
+use copilot_lake_writer::{Changes, Lake, MergeMode};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
 use crate::coverage::Coverage;
@@ -55,7 +55,7 @@ pub(crate) enum NotDone {
 pub(crate) struct Ingest<'a> {
     pub(crate) table: &'static Table,
     /// How a row that is there already is found.
-    pub(crate) find: Find,
+    pub(crate) find: MergeMode,
     pub(crate) lake: &'a Lake,
     pub(crate) run_id: &'a str,
     pub(crate) rejects: &'a Rejects,

@@ -12,7 +12,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use copilot_lake_decoder::assemble;
 use copilot_lake_extractor::Slice;
 use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, Instant, Table};
-use copilot_lake_writer::{Find, Lake, Scan};
+use copilot_lake_writer::{Lake, MergeMode, Scan};
 use futures::TryStreamExt as _;
 use tokio::sync::Mutex;
 
@@ -227,7 +227,7 @@ impl Ledger {
     /// Says that the run started, before it does anything else. Without an end it counts as killed.
     pub(crate) async fn start_run(&mut self, run_id: &str, command: &str, started_at: Instant) -> Result<(), Error> {
         self.groups.fold_runs(run_id).await;
-        self.write_run(run_id, rows::run(run_id, command, started_at, None, None), Find::New).await?;
+        self.write_run(run_id, rows::run(run_id, command, started_at, None, None), MergeMode::Append).await?;
         self.commands.insert(run_id.to_owned(), command.to_owned());
         self.started.insert(run_id.to_owned(), started_at);
         Ok(())
@@ -236,7 +236,8 @@ impl Ledger {
     /// Takes in a run of which only the archive tells.
     pub(crate) async fn learn_run(&mut self, run_id: &str, started_at: Instant) -> Result<(), Error> {
         if !self.started.contains_key(run_id) {
-            self.write_run(run_id, rows::run(run_id, "extract", started_at, Some("replayed"), None), Find::New).await?;
+            self.write_run(run_id, rows::run(run_id, "extract", started_at, Some("replayed"), None), MergeMode::Append)
+                .await?;
             self.started.insert(run_id.to_owned(), started_at);
         }
         Ok(())
@@ -254,7 +255,7 @@ impl Ledger {
         self.groups.fold_slices(&report.run_id).await;
         let outcome = Some(Outcome::name(report.outcome));
         let row = rows::run(&report.run_id, command, started_at, outcome, Some((finished_at, report)));
-        self.write_run(&report.run_id, row, Find::ByKey).await
+        self.write_run(&report.run_id, row, MergeMode::Upsert).await
     }
 
     /// Takes a slice's row, which is committed soon. It comes after the commit of its data: that is what makes it true.
@@ -324,7 +325,7 @@ impl Ledger {
     }
 
     /// Writes a run's row. A run keeps its start.
-    async fn write_run(&self, run_id: &str, row: Row, find: Find) -> Result<(), Error> {
+    async fn write_run(&self, run_id: &str, row: Row, find: MergeMode) -> Result<(), Error> {
         let mut changes = self.lake.changes(&EXTRACTION_RUN, find);
         changes.push(None, assemble(&EXTRACTION_RUN, row)?).await?;
         changes.commit(run_id).await?;

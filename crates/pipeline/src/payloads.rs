@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as Clock};
 use copilot_lake_decoder::{Fetched, RawPayload, SourceRow, decode_payloads};
 use copilot_lake_extractor::{Dataverse, Error as ServiceError, FileAddress, FileContent, Slice};
 use copilot_lake_tables::{Instant, PAYLOAD, Table, Week};
-use copilot_lake_writer::Find;
+use copilot_lake_writer::MergeMode;
 use futures::TryStreamExt as _;
 use tokio::task::{JoinError, JoinSet};
 
@@ -37,7 +37,7 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, tables: &[&'static Table]) -
     let mut walk = Walk {
         spine,
         unreadable: Unreadable::default(),
-        part: Part::new(&spine.lake, Find::ByKey),
+        part: Part::new(&spine.lake, MergeMode::Upsert),
         archive: None,
         parts: 0,
         since_commit: Clock::now(),
@@ -224,7 +224,7 @@ impl Walk<'_> {
         if let Some(archive) = self.archive.take() {
             archive.finish(self.spine.service.service_time().await?).await?;
         }
-        let part = std::mem::replace(&mut self.part, Part::new(&self.spine.lake, Find::ByKey));
+        let part = std::mem::replace(&mut self.part, Part::new(&self.spine.lake, MergeMode::Upsert));
         part.commit(&self.spine.rejects, &self.spine.run_id).await?;
         let mut reports = self.spine.reports.lock().await;
         for (table, Got { payloads, failed }) in std::mem::take(&mut self.uncommitted) {

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use arrow::array::AsArray;
 use copilot_lake_extractor::{Error as ServiceError, Slice};
 use copilot_lake_tables::{Instant, SYSTEM_USER, dataverse_tables};
-use copilot_lake_writer::{Find, Lake, Scan};
+use copilot_lake_writer::{Lake, MergeMode, Scan};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::archive::PageArchive;
@@ -45,7 +45,7 @@ pub(crate) async fn run(spine: &DataverseSpine<'_>, now: Instant, overlap: i64) 
             spine.stopped().await;
             return Ok(());
         }
-        Err(NotDone::Lake(error)) if !error.is_passing() => return Err(error.into()),
+        Err(NotDone::Lake(error)) if !error.is_transient() => return Err(error.into()),
         Err(NotDone::Service(error)) if error.is_service_wide() => return Err(error.into()),
         // Names are a comfort: without the permission everything else is complete.
         Err(NotDone::Service(error @ ServiceError::PermissionMissing { .. })) => {
@@ -84,7 +84,7 @@ async fn read(
     let wanted: HashSet<String> = known.iter().chain(unknown).cloned().collect();
     let ingest = Ingest {
         table: &SYSTEM_USER,
-        find: Find::ByKey,
+        find: MergeMode::Upsert,
         lake: &spine.lake,
         run_id: &spine.run_id,
         rejects: &spine.rejects,

@@ -175,7 +175,7 @@ async fn one(spine: &DataverseSpine<'_>, slice: Slice) -> Result<(), Error> {
             return Ok(());
         }
         Err(NotDone::Lake(error)) if error.stops_table().is_some() => return spine.stop_table(error).await,
-        Err(NotDone::Lake(error)) if !error.is_passing() => return Err(error.into()),
+        Err(NotDone::Lake(error)) if !error.is_transient() => return Err(error.into()),
         Err(NotDone::Service(error)) if error.is_service_wide() => return Err(error.into()),
         Err(error) => ended(spine, error).await,
     };

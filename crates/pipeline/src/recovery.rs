@@ -4,13 +4,13 @@
 use std::ops::Range;
 
 use copilot_lake_tables::Instant;
-use copilot_lake_writer::{Extent, Lost};
+use copilot_lake_writer::{Extent, LostRows};
 
 use crate::plan::{BEGINNING, CREATED, Frame, MODIFIED, Plan, Window, subtract, watermark};
 
 impl Plan {
     /// Adds what the lake has lost and no run has read again since.
-    pub(crate) fn add_lost(&mut self, lost: &Lost, windows: &[Window], frame: &Frame<'_>) {
+    pub(crate) fn add_lost(&mut self, lost: &LostRows, windows: &[Window], frame: &Frame<'_>) {
         let is_since = |run: &str| is_since(lost, run, frame);
         for range in lost_ranges(lost, windows, frame, &is_since) {
             self.first_pass.extend(subtract(range, self.first_pass.clone().into_iter()));
@@ -30,19 +30,19 @@ impl Plan {
 }
 
 /// Whether everything that the lake has lost of a table was read again, at the end of that run.
-pub(crate) fn is_recovered(lost: &Lost, windows: &[Window], frame: &Frame<'_>, run_id: &str) -> bool {
+pub(crate) fn is_recovered(lost: &LostRows, windows: &[Window], frame: &Frame<'_>, run_id: &str) -> bool {
     let is_since = |run: &str| run == run_id || is_since(lost, run, frame);
     lost_ranges(lost, windows, frame, &is_since).is_empty() && lost_changes(lost, windows, frame, &is_since).is_empty()
 }
 
 /// Whether a run read what is there now: the one that found something to be lost, or a later one.
-fn is_since(lost: &Lost, run: &str, frame: &Frame<'_>) -> bool {
+fn is_since(lost: &LostRows, run: &str, frame: &Frame<'_>) -> bool {
     run == lost.found_by || frame.started.get(run).is_some_and(|start| *start > lost.found_at)
 }
 
 /// The windows of `createdon` in which rows are lost and that no run has read since.
 fn lost_ranges(
-    lost: &Lost,
+    lost: &LostRows,
     windows: &[Window],
     frame: &Frame<'_>,
     is_since: &dyn Fn(&str) -> bool,
@@ -61,7 +61,7 @@ fn lost_ranges(
 
 /// The windows of `modifiedon` in which rows are lost: those that were made before the first pass begins came so.
 fn lost_changes(
-    lost: &Lost,
+    lost: &LostRows,
     windows: &[Window],
     frame: &Frame<'_>,
     is_since: &dyn Fn(&str) -> bool,
@@ -109,7 +109,7 @@ mod tests {
     }
 
     /// A lake whose first pass is done, and what is planned when that is lost.
-    fn with_lost(lost: &Lost, more: Vec<Window>, since: Option<&str>) -> (Vec<String>, Vec<String>, bool) {
+    fn with_lost(lost: &LostRows, more: Vec<Window>, since: Option<&str>) -> (Vec<String>, Vec<String>, bool) {
         let mut windows = vec![
             window("a", CREATED, "2025-06-01", "2025-07-01", "2025-07-01"),
             window("b", MODIFIED, "2025-06-30T23:00:00Z", "2025-07-03", "2025-07-03"),
@@ -128,7 +128,7 @@ mod tests {
     fn lost_weeks_are_read_again_once() {
         let times = at("2025-06-08")..at("2025-06-15");
         let weeks = BTreeMap::from([(Week::of(times.start), times)]);
-        let lost = Lost { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Weeks(weeks) };
+        let lost = LostRows { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Weeks(weeks) };
         let daily = |starts: &[&str]| -> Vec<String> {
             let day = |start: &&str| {
                 format!("{start}/{}", at(start).plus_seconds(Instant::DAY_SECONDS).min(at("2025-07-05")))
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn a_lost_table_is_read_again_with_what_changed_before_its_first_pass_begins() {
-        let lost = Lost { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Everything };
+        let lost = LostRows { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Everything };
         let (first_pass, changed, recovered) = with_lost(&lost, vec![], Some("2025-06-01"));
         assert_eq!(first_pass, ["2025-06-01T00:00:00Z/2025-07-05T00:00:00Z"]);
         assert_eq!(

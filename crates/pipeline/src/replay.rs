@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use copilot_lake_decoder::{RawPayload, SourceRow, decode_payloads};
 use copilot_lake_extractor::{Page, Selection, Slice};
 use copilot_lake_tables::{Instant, Labels, PAYLOAD, SYSTEM_USER, Table, Week, table};
-use copilot_lake_writer::{ArchivedSlice, Find, Instance, Lake, LakeOptions, archived};
+use copilot_lake_writer::{ArchivedSlice, Instance, Lake, LakeOptions, MergeMode, archived};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::archive::{PAYLOADS, PayloadLine, SliceFile, TRACKING, VERSION};
@@ -255,7 +255,7 @@ impl Into<'_> {
         let asks_more = selection.wires().any(|wire| !known.names(wire));
         let ingest = Ingest {
             table,
-            find: Find::Again,
+            find: MergeMode::UpsertReread,
             lake: &self.lake,
             run_id: &self.run,
             rejects: &self.rejects,
@@ -303,7 +303,7 @@ impl Into<'_> {
         }
         self.keep_newer(&mut lines).await?;
         let mut done = BTreeMap::new();
-        let mut part = Part::new(&self.lake, Find::Again);
+        let mut part = Part::new(&self.lake, MergeMode::UpsertReread);
         // A batch is decoded with one time.
         for lines in lines.chunk_by(|a, b| a.0 == b.0) {
             let extracted_at = lines[0].0;

@@ -1,7 +1,7 @@
 //! One slice: pages from the service, kept for replay where wanted, and into the lake.
 
 use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
-use copilot_lake_writer::Find;
+use copilot_lake_writer::MergeMode;
 use futures::TryStreamExt as _;
 
 use crate::archive::PageArchive;
@@ -47,7 +47,7 @@ async fn read(
     });
     let ingest = Ingest {
         table,
-        find: Find::ByKey,
+        find: MergeMode::Upsert,
         lake: &spine.lake,
         run_id: &spine.run_id,
         rejects: &spine.rejects,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use copilot_lake_extractor::Dataverse;
 use copilot_lake_tables::{Instant, Table};
-use copilot_lake_writer::{Error as LakeError, Lake, Lost};
+use copilot_lake_writer::{Error as LakeError, Lake, LostRows};
 use tokio::sync::Mutex;
 
 use crate::archive::Kept;
@@ -40,7 +40,7 @@ pub(crate) struct Spine {
     /// Read this window again; without a start from the oldest row.
     pub(crate) window: Option<(Option<Instant>, Instant)>,
     /// What tables have lost and is to be read again.
-    pub(crate) lost: BTreeMap<&'static str, Lost>,
+    pub(crate) lost: BTreeMap<&'static str, LostRows>,
     pub(crate) reports: Mutex<Reports>,
     /// What is left of what was stopped.
     pub(crate) left: Left,

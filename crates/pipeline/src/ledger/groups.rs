@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_RUN, EXTRACTION_SLICE, SYSTEM_USER};
-use copilot_lake_writer::{Compaction, Find, Lake};
+use copilot_lake_writer::{Compaction, Lake, MergeMode};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::Instant;
 use tracing::warn;
@@ -159,7 +159,7 @@ impl Groups {
             return Ok(());
         }
         for group in state.groups.values_mut().filter(|group| !group.batches.is_empty()) {
-            let find = if group.may_meet { Find::ByKey } else { Find::New };
+            let find = if group.may_meet { MergeMode::Upsert } else { MergeMode::Append };
             // If this is given up, or fails, nobody knows whether it was taken.
             group.may_meet = true;
             let mut changes = self.lake.changes(&EXTRACTION_SLICE, find);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
 use copilot_lake_tables::{COPILOT_EVENT, EXTRACTION_RUN, TABLES, Week};
-use copilot_lake_writer::{Find, Instance, Lake, LakeOptions};
+use copilot_lake_writer::{Instance, Lake, LakeOptions, MergeMode};
 
 use super::lake::{ASK, COPY, GENERATED, TestLake, UP, answer, batch, event, try_answer};
 use crate::{DuckdbViews, Error, QUERIES, Session, VIEWS, duckdb_views, query};
@@ -118,7 +118,7 @@ async fn a_lake_that_the_writer_made_is_opened_by_its_log() {
     assert!(!duckdb_views(&lake, DuckdbViews::Files).await.unwrap().contains(".parquet"));
 
     lake.prepare(&Instance::default(), false).await.unwrap();
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     for (id, created) in [("e1", "2025-06-23T10:00:00Z"), ("e2", "2025-06-30T10:00:00Z")] {
         let row = event(GENERATED, ASK, "r1", created).with(|row| row.id = id.to_owned());
         changes.push(row.created.map(Week::of), batch(&[row])).await.unwrap();
