@@ -28,8 +28,8 @@ check: ## format, lints with warnings denied, dependency rules
 	cargo test --workspace --test it --quiet -- tidy::
 
 bench: ## measure every stage and the whole, in the release profile
-	cargo build --release -p copilot-lake-cli -p benches --no-default-features
-	cargo bench -p copilot-lake-cli -p benches --no-default-features --bench '*'
+	cargo build --release -p copilot-lake-cli -p benches --no-default-features --features copilot-lake-cli/demo
+	cargo bench -p copilot-lake-cli -p benches --no-default-features --features copilot-lake-cli/demo --bench '*'
 
 release: ## the binary for real runs
 	cargo build --release -p copilot-lake-cli

@@ -2,7 +2,7 @@
 
 use copilot_lake_decoder::decode_page;
 use copilot_lake_tables::{COPILOT_EVENT, Instant, Labels};
-use copilot_lake_writer::{Find, Instance, Lake, LakeOptions};
+use copilot_lake_writer::{Instance, Lake, LakeOptions, MergeMode};
 use divan::Bencher;
 use divan::counter::{BytesCount, ItemsCount};
 
@@ -33,7 +33,7 @@ fn batch_to_parquet(bencher: Bencher<'_, '_>) {
         .with_inputs(empty_lake)
         .bench_local_values(|(folder, lake)| {
             let written = runtime.block_on(async {
-                let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+                let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
                 for (week, batch) in &batches {
                     changes.push(Some(*week), batch.clone()).await.expect("room");
                 }

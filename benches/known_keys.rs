@@ -16,7 +16,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicrosecondArray};
 use copilot_lake_decoder::assemble;
 use copilot_lake_tables::{AI_INTERACTION, COPILOT_EVENT, Instant, Table, Week};
-use copilot_lake_writer::{Find, Instance, Lake, LakeOptions};
+use copilot_lake_writer::{Instance, Lake, LakeOptions, MergeMode};
 use wait4::Wait4 as _;
 
 /// The first argument of the process that pushes rows: the lake, the table, the number of rows, and whose they are follow.
@@ -32,7 +32,7 @@ fn main() {
         let runtime = tokio::runtime::Runtime::new().expect("a runtime");
         let table = copilot_lake_tables::table(table).expect("a table");
         let (rows, salt) = (rows.parse().expect("rows"), salt.parse().expect("a number"));
-        let find = if find == "new" { Find::New } else { Find::ByKey };
+        let find = if find == "new" { MergeMode::Append } else { MergeMode::Upsert };
         return runtime.block_on(push(lake, table, rows, salt, find));
     }
     let mut numbers = arguments.iter().filter_map(|argument| argument.parse::<usize>().ok());
@@ -58,7 +58,7 @@ fn process(lake: &Path, table: &Table, rows: usize, salt: u64, find: &str) -> (f
     ((used.rusage.utime + used.rusage.stime).as_secs_f64(), used.rusage.maxrss >> 20)
 }
 
-async fn push(path: &str, table: &'static Table, rows: usize, salt: u64, find: Find) {
+async fn push(path: &str, table: &'static Table, rows: usize, salt: u64, find: MergeMode) {
     let lake = Lake::open(path, LakeOptions::default()).await.expect("a lake");
     lake.prepare(&Instance::default(), false).await.expect("tables");
     let of_week = rows / WEEKS;

@@ -18,7 +18,7 @@ use benches::process::{EmulatorProcess, ask, binary, of_graph};
 use copilot_lake_decoder::assemble;
 use copilot_lake_emulator::TENANT_ID;
 use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, GRAPH_USER, Instant, Table};
-use copilot_lake_writer::{Find, Instance, Lake, LakeOptions};
+use copilot_lake_writer::{Instance, Lake, LakeOptions, MergeMode};
 use serde_json::Value;
 
 const DAY: i64 = 86_400;
@@ -121,7 +121,7 @@ async fn fill(path: &str, ids: &[String], days: usize, whole_days: usize) {
 
 async fn commit(lake: &Lake, table: &'static Table, columns: Vec<(&'static str, ArrayRef)>) {
     let batch: RecordBatch = assemble(table, columns).expect("rows");
-    let mut changes = lake.changes(table, Find::New);
+    let mut changes = lake.changes(table, MergeMode::Append);
     changes.push(None, batch).await.expect("rows are taken");
     changes.commit("bench").await.expect("rows are committed");
 }

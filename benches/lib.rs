@@ -26,11 +26,11 @@ pub fn pages(rows: usize) -> Vec<Page> {
         let slice = Slice {
             table: &COPILOT_EVENT,
             scope: String::new(),
-            clock: "createdon",
+            time_column: "createdon",
             start: Instant::from_seconds(0),
             end: Instant::parse("2030-01-01").expect("a date"),
         };
-        let pages = service.pages(&slice, &Selection::of(&COPILOT_EVENT)).try_collect().await.expect("every page");
+        let pages = service.pages(&slice, &Selection::all(&COPILOT_EVENT)).try_collect().await.expect("every page");
         emulator.stop().await;
         pages
     })

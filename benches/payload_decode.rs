@@ -3,7 +3,7 @@
 
 use std::sync::LazyLock;
 
-use copilot_lake_decoder::{Charset, Fetched, RawPayload, Recogniser, SourceRow, decode_payloads};
+use copilot_lake_decoder::{Charset, Fetched, RawPayload, SourceRow, TextDecoder, decode_payloads};
 use copilot_lake_tables::Instant;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
@@ -55,10 +55,10 @@ fn bytes() -> BytesCount {
 
 #[divan::bench(name = "payload_decode/base64+utf-16le/1k")]
 fn payload_decode(bencher: Bencher<'_, '_>) {
-    let mut recogniser = Recogniser::default();
+    let mut decoder = TextDecoder::default();
     bencher.counter(bytes()).bench_local(|| {
         for payload in PAYLOADS.iter() {
-            let outcome = recogniser.recognise(black_box(payload.as_bytes()), Charset::Utf16Le);
+            let outcome = decoder.decode(black_box(payload.as_bytes()), Charset::Utf16Le);
             assert!(black_box(outcome.text).is_some());
         }
     });

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use copilot_lake_emulator::Request;
+use copilot_lake_emulator::RecordedRequest;
 
 use crate::harness::{World, of_table, text};
 
@@ -12,9 +12,9 @@ pub(crate) fn tenant(toml: &str) -> World {
 }
 
 /// The history requests that the emulator got, from that one on, their URLs decoded.
-pub(crate) fn histories(world: &World, from: usize) -> Vec<Request> {
+pub(crate) fn histories(world: &World, from: usize) -> Vec<RecordedRequest> {
     let requests = world.emulator.requests().into_iter().skip(from).filter(|request| request.kind == "history");
-    let decode = |request: Request| Request { url: decoded(&request.url), ..request };
+    let decode = |request: RecordedRequest| RecordedRequest { url: decoded(&request.url), ..request };
     requests.map(decode).collect()
 }
 

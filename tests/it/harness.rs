@@ -192,7 +192,8 @@ impl World {
         rows.into_iter().map(|row| (row[0].clone(), row[1].parse().unwrap())).collect()
     }
 
-    /// That the lake has the rows that the service has, by table and week, and a payload for every File that they name.
+    /// That the lake has the rows that the service has, each in its newest version and in its week, and a payload for every
+    /// File that they name.
     pub(crate) fn check_complete(&self) {
         let served = self.emulator.served();
         if served.graph.is_some() && self.keys.contains_key("graph.users") {
@@ -205,6 +206,27 @@ impl World {
             assert_eq!(self.weeks(table), of_table.weeks, "{table}: the lake is not the service");
             let payloads = self.sql(&format!("SELECT count(*) FROM payload WHERE source_table = '{table}'"));
             assert_eq!(payloads, [[of_table.files.to_string()]], "{table}: payloads");
+        }
+        self.check_rows(dataverse_tables().filter(|table| served.tables.contains_key(table.name)));
+    }
+
+    /// That the lake has the rows of these tables that the service has, each in its newest version, and no other.
+    pub(crate) fn check_rows(&self, tables: impl Iterator<Item = &'static Table>) {
+        for table in tables {
+            let keys: Vec<String> = table.key.iter().map(|name| format!("\"{name}\"")).collect();
+            let sql = format!(
+                "SELECT {}, CAST(versionnumber AS VARCHAR) FROM {} WHERE deleted_at IS NULL",
+                keys.join(" || '/' || "),
+                table.name
+            );
+            let lake: BTreeMap<String, String> =
+                self.sql(&sql).into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
+            let service = self.rows(table.name);
+            let missing: Vec<_> = service.keys().filter(|key| !lake.contains_key(*key)).take(3).collect();
+            let extra: Vec<_> = lake.keys().filter(|key| !service.contains_key(*key)).take(3).collect();
+            assert!(missing.is_empty() && extra.is_empty(), "{}: missing {missing:?}, extra {extra:?}", table.name);
+            let older: Vec<_> = service.iter().filter(|(key, version)| lake[*key] != **version).take(3).collect();
+            assert!(older.is_empty(), "{}: older versions of {older:?}", table.name);
         }
     }
 
@@ -441,4 +463,29 @@ pub(crate) fn expect(name: &str, actual: &str) {
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
     assert_eq!(actual, expected, "{} differs: if it is right, run `make accept`", path.display());
+}
+
+/// The files that the binary was made of, as cargo wrote them beside it, are no newer than the binary.
+#[test]
+fn the_binary_is_not_older_than_its_sources() {
+    let binary = binary();
+    let built = std::fs::metadata(&binary).unwrap().modified().unwrap();
+    let listed = std::fs::read_to_string(binary.with_extension("d")).unwrap();
+    let (_, sources) = listed.split_once(": ").unwrap();
+    let root = package().parent().unwrap();
+    // A blank inside a path is written with a backslash.
+    let sources = sources.trim_end().replace("\\ ", "\0");
+    let sources: Vec<_> = sources.split(' ').map(|path| PathBuf::from(path.replace('\0', " "))).collect();
+    assert!(
+        sources.iter().all(|path| path.starts_with(root)),
+        "{} was not built from {}: run `make build`",
+        binary.display(),
+        root.display()
+    );
+    let newer: Vec<_> = sources
+        .iter()
+        // A file that is gone was renamed or removed since.
+        .filter(|path| std::fs::metadata(path).and_then(|of| of.modified()).map_or(true, |changed| changed > built))
+        .collect();
+    assert!(newer.is_empty(), "{} is older than {newer:?}: run `make build`", binary.display());
 }

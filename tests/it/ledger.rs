@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray, new_null_array};
 use copilot_lake_tables::{EXTRACTION_SLICE, Instant, REJECTED_RECORD, Table};
-use copilot_lake_writer::{Find, Lake, LakeOptions};
+use copilot_lake_writer::{Lake, LakeOptions, MergeMode};
 
 use crate::harness::{World, is_soak, package, python, text};
 
@@ -82,7 +82,7 @@ fn times(at: Instant, rows: usize) -> ArrayRef {
 }
 
 async fn commit(lake: &Lake, batch: RecordBatch, table: &'static Table) {
-    let mut changes = lake.changes(table, Find::New);
+    let mut changes = lake.changes(table, MergeMode::Append);
     changes.push(None, batch).await.unwrap();
     changes.commit("test").await.unwrap();
 }

@@ -1,6 +1,7 @@
 //! The tests that look at the product from outside, in one binary.
 //!
 //! - `tidy`: the rules of the house, held against manifests and sources.
+//! - `structure`: which file needs which, what type names mean, and words that no item is named with.
 //! - `scenarios`: every `scenarios/*.toml`, run by the real binary against the emulator; what is in the lake afterwards
 //!   is compared with `expected/*.txt`, which `make accept` rewrites.
 //! - `samples`: Microsoft's published rows and transcript, value by value.
@@ -53,5 +54,6 @@ mod readers;
 mod replayed;
 mod samples;
 mod scenarios;
+mod structure;
 mod tidy;
 mod timeless;

@@ -1,33 +1,12 @@
 //! Random histories: rows are made, changed and deleted between runs, some of which read only a part; after each complete
 //! run the lake equals the service.
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use copilot_lake_tables::{Table, dataverse_tables};
+use copilot_lake_tables::dataverse_tables;
 
 use crate::foreign::{delete_and_read_again, disturb};
 use crate::harness::{Numbers, World, is_soak};
-
-/// Key and version of every row that a table has: the lake, and the service.
-pub(crate) fn check_equal(world: &World, tables: impl Iterator<Item = &'static Table>) {
-    for table in tables {
-        let keys: Vec<String> = table.key.iter().map(|name| format!("\"{name}\"")).collect();
-        let sql = format!(
-            "SELECT {}, CAST(versionnumber AS VARCHAR) FROM {} WHERE deleted_at IS NULL",
-            keys.join(" || '/' || "),
-            table.name
-        );
-        let lake: BTreeMap<String, String> =
-            world.sql(&sql).into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
-        let service = world.rows(table.name);
-        let missing: Vec<_> = service.iter().filter(|(key, _)| !lake.contains_key(*key)).take(3).collect();
-        let gone: Vec<_> = lake.iter().filter(|(key, _)| !service.contains_key(*key)).take(3).collect();
-        assert!(missing.is_empty() && gone.is_empty(), "{}: missing {missing:?}, not gone {gone:?}", table.name);
-        let differs: Vec<_> = service.iter().filter(|(key, version)| lake[*key] != **version).take(3).collect();
-        assert!(differs.is_empty(), "{}: old versions of {differs:?}", table.name);
-    }
-}
 
 /// A scenario with that many phases, each of which makes, changes and deletes rows of every table.
 pub(crate) fn history(seed: u64, phases: usize, deletes: bool) -> String {
@@ -103,7 +82,7 @@ fn run(seed: u64, how: &str) {
         world.extract(&[], code);
         world.check_lake();
         if code == 0 {
-            check_equal(&world, dataverse_tables());
+            world.check_rows(dataverse_tables());
             complete += 1;
         }
     }

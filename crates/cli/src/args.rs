@@ -35,14 +35,14 @@ const STYLES: Styles = Styles::styled()
 )]
 pub(crate) struct Args {
     #[command(flatten)]
-    pub(crate) global: Global,
+    pub(crate) global: GlobalArgs,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 /// Flags that every command takes.
 #[derive(clap::Args)]
-pub(crate) struct Global {
+pub(crate) struct GlobalArgs {
     /// Configuration file [default: ./copilot-lake.toml if it exists].
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) config: Option<PathBuf>,
@@ -52,7 +52,7 @@ pub(crate) struct Global {
     /// Set a configuration key; may be repeated.
     #[arg(long = "set", global = true, value_name = "SECTION.KEY=VALUE", help_heading = "Global options")]
     pub(crate) set: Vec<String>,
-    /// Form of what goes to stderr: lines of text, or one JSON object per event.
+    /// Format of messages on stderr: lines of text, or one JSON object per event.
     #[arg(
         long,
         global = true,
@@ -62,18 +62,18 @@ pub(crate) struct Global {
         help_heading = "Global options"
     )]
     pub(crate) log: LogFormat,
-    /// Only errors.
+    /// Print errors only.
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Global options")]
     pub(crate) quiet: bool,
-    /// Say more: the effective configuration, and what is done; twice for even more.
+    /// Print more, such as the effective configuration; repeat for even more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub(crate) verbose: u8,
-    /// No progress, neither drawn nor logged.
+    /// Neither draw nor log progress.
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) no_progress: bool,
 }
 
-/// The form of messages.
+/// The format of messages on stderr.
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogFormat {
     /// Lines for people.
@@ -82,36 +82,39 @@ pub(crate) enum LogFormat {
     Json,
 }
 
-/// What to do.
+/// The commands.
 #[derive(Subcommand)]
 pub(crate) enum Command {
     /// Try everything without an account: extract from an emulated service on this machine.
-    Demo(Demo),
-    /// Test configuration, sign-in, permissions and lake, and say what to grant.
-    Check(Check),
-    /// Say what `extract` would fetch, with calls and hours; changes nothing.
-    Plan(Plan),
+    #[cfg(feature = "demo")]
+    Demo(DemoArgs),
+    /// Test configuration, sign-in, permissions and lake, and say what is missing.
+    Check(CheckArgs),
+    /// Estimate what `extract` would fetch, in calls and hours; changes nothing.
+    Plan(PlanArgs),
     /// Extract what is missing since the last run.
-    Extract(Extract),
+    Extract(ExtractArgs),
     /// Decode archived pages again into the lake, without calling a service.
-    Replay(Replay),
-    /// Ask the lake: a shipped query or any SQL.
+    Replay(ReplayArgs),
+    /// Query the lake: a shipped query or any SQL.
     #[cfg(feature = "query")]
-    Query(Query),
-    /// The tables of the lake, or the columns of one, with documentation.
-    Tables(Tables),
+    Query(QueryArgs),
+    /// Describe the tables of the lake, or the columns of one.
+    Tables(TablesArgs),
     /// Run the emulated service alone, for trying and testing.
-    Emulator(Emulator),
+    #[cfg(feature = "demo")]
+    Emulator(EmulatorArgs),
     /// Print shell completions.
-    Completions(Completions),
+    Completions(CompletionsArgs),
 }
 
 /// Flags of `demo`.
+#[cfg(feature = "demo")]
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake demo --dir /tmp/demo-lake\n\n\
     Starts the emulator on a free port of this machine, extracts everything from it, says what was written and prints\n\
     the query `feedback_rates`. Needs no account and no network. A second demo takes up where the first ended.")]
-pub(crate) struct Demo {
+pub(crate) struct DemoArgs {
     /// Where to write the lake.
     #[arg(long, value_name = "DIR", default_value = "./demo-lake")]
     pub(crate) dir: PathBuf,
@@ -125,17 +128,17 @@ pub(crate) struct Demo {
     copilot-lake extract --repair                        read again what the lake has lost\n  \
     copilot-lake extract --deadline 06:00 --summary run.json\n\n\
     Stopped or failed halfway? Run it again: it resumes by itself.")]
-pub(crate) struct Extract {
+pub(crate) struct ExtractArgs {
     /// Only this service; may be repeated [default: every service that is configured].
     #[arg(long, value_parser = service_parser(), value_name = "SERVICE")]
     pub(crate) source: Vec<Service>,
     /// Only this table; may be repeated [default: dataverse.tables].
     #[arg(long, value_name = "TABLE")]
     pub(crate) table: Vec<String>,
-    /// Read again what was created since then: a UTC date, an instant or an age such as `7d`.
+    /// Read again what was created since this time: a UTC date, an instant or an age such as `7d`.
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
-    /// Read again what was created before then.
+    /// Read again what was created before this time.
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
     /// Read everything again.
@@ -144,7 +147,7 @@ pub(crate) struct Extract {
     /// Read again what the lake has lost: tables and files that are gone, and what is made from them.
     #[arg(long, conflicts_with_all = ["since", "until"])]
     pub(crate) repair: bool,
-    /// Start nothing after it: a duration such as `2h`, or a UTC clock time such as `06:00`.
+    /// Start no new slice after this time: a duration such as `2h`, or a UTC clock time such as `06:00`.
     #[arg(long, value_name = "TIME")]
     pub(crate) deadline: Option<String>,
     /// Write one JSON object about the run to this file, whatever the exit code.
@@ -157,7 +160,7 @@ pub(crate) struct Extract {
 #[command(after_help = "Examples:\n  copilot-lake check\n  copilot-lake check -v --read-only\n\n\
     Makes the cheapest calls there are: signs in, reads the metadata, one row and one payload of each table, and writes\n\
     and removes one file in the lake, whose tables are looked through for files that are gone. `-v` lists the effective configuration and where each value comes from.")]
-pub(crate) struct Check {
+pub(crate) struct CheckArgs {
     /// Do not write to the lake.
     #[arg(long)]
     pub(crate) read_only: bool,
@@ -166,14 +169,14 @@ pub(crate) struct Check {
 /// Flags of `plan`.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake plan --table msdyn_copilotevent")]
-pub(crate) struct Plan {
+pub(crate) struct PlanArgs {
     /// Only this service; may be repeated [default: every service that is configured].
     #[arg(long, value_parser = service_parser(), value_name = "SERVICE")]
     pub(crate) source: Vec<Service>,
     /// Only this table; may be repeated [default: dataverse.tables].
     #[arg(long, value_name = "TABLE")]
     pub(crate) table: Vec<String>,
-    /// As if everything were read again.
+    /// Estimate a run that reads everything again.
     #[arg(long)]
     pub(crate) full: bool,
 }
@@ -182,7 +185,7 @@ pub(crate) struct Plan {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake replay ./lake/_raw --lake ./lake-again\n\n\
     Reads what `lake.archive_raw = true` kept. The same archive gives equal rows.")]
-pub(crate) struct Replay {
+pub(crate) struct ReplayArgs {
     /// A lake, its `_raw`, or a folder below; a path or a URL.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) path: Vec<String>,
@@ -207,7 +210,7 @@ fn service_parser() -> impl TypedValueParser<Value = Service> {
     copilot-lake query --duckdb-views > views.sql\n\n\
     `json` is one object per line. A parameter is `getvariable('name')` in the SQL."
 )]
-pub(crate) struct Query {
+pub(crate) struct QueryArgs {
     /// A shipped query.
     pub(crate) name: Option<String>,
     /// Any SQL.
@@ -219,19 +222,19 @@ pub(crate) struct Query {
     /// Set a parameter of the query; may be repeated.
     #[arg(long, value_name = "NAME=VALUE")]
     pub(crate) param: Vec<String>,
-    /// Form of the result [default: that of the output file's extension, else table].
+    /// Format of the result [default: by the output file's extension, else table].
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
     /// Write the result to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
-    /// Print how the query would be run.
+    /// Print the query plan instead of running the query.
     #[arg(long)]
     pub(crate) explain: bool,
     /// List the shipped queries.
     #[arg(long)]
     pub(crate) list: bool,
-    /// Print the lake's tables and the shipped views for DuckDB: over the files of this moment, or over the log.
+    /// Print the lake's tables and the shipped views for DuckDB: over the current files, or over the log.
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "files")]
     pub(crate) duckdb_views: Option<DuckdbForm>,
 }
@@ -246,7 +249,7 @@ pub(crate) enum DuckdbForm {
     Delta,
 }
 
-/// The form of a result.
+/// The format of a result.
 #[cfg(feature = "query")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
@@ -263,16 +266,17 @@ pub(crate) enum Format {
 /// Flags of `tables`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  copilot-lake tables\n  copilot-lake tables msdyn_copilotevent")]
-pub(crate) struct Tables {
+pub(crate) struct TablesArgs {
     /// Describe the columns of this table.
     pub(crate) table: Option<String>,
 }
 
 /// Flags of `emulator`.
+#[cfg(feature = "demo")]
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake emulator --listen 127.0.0.1:8400\n\n\
     Prints a configuration for `extract` and runs until Ctrl-C.")]
-pub(crate) struct Emulator {
+pub(crate) struct EmulatorArgs {
     /// Address to listen on; port 0 takes a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub(crate) listen: std::net::SocketAddr,
@@ -286,7 +290,7 @@ pub(crate) struct Emulator {
 #[command(
     after_help = "Example:\n  copilot-lake completions bash > ~/.local/share/bash-completion/completions/copilot-lake"
 )]
-pub(crate) struct Completions {
+pub(crate) struct CompletionsArgs {
     /// The shell.
     #[arg(value_enum)]
     pub(crate) shell: Shell,

@@ -1,16 +1,16 @@
-//! The process's surroundings: the only file of the project that reads the environment.
+//! Environment variables and terminals: the only file of the project that reads the environment.
 
 use std::ffi::OsStr;
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
-/// What the names of the program's variables begin with: `COPILOT_LAKE_SECTION__KEY`.
+/// The prefix of the program's variables: `COPILOT_LAKE_SECTION__KEY`.
 pub(crate) const PREFIX: &str = "COPILOT_LAKE_";
 
 /// A variable that belongs to this program.
 #[derive(Clone)]
 pub(crate) struct Variable {
-    /// Its whole name, such as `COPILOT_LAKE_LAKE__URL`.
+    /// Its full name, such as `COPILOT_LAKE_LAKE__URL`.
     pub(crate) name: String,
     /// Its value; it may be a secret.
     pub(crate) value: String,
@@ -29,9 +29,9 @@ pub(crate) fn variables() -> Vec<Variable> {
     found
 }
 
-/// What the platform says of the identity that it gives to the process.
+/// The identity that the platform provides to the process.
 pub(crate) struct PlatformIdentity {
-    /// Where a managed identity's tokens are asked for, and the header that proves the process.
+    /// The token endpoint of a managed identity, and the header that authenticates this process to it.
     pub(crate) endpoint: Option<String>,
     pub(crate) header: Option<String>,
     /// Workload identity federation.

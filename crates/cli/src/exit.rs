@@ -1,6 +1,4 @@
-//! Exit codes, and what a person is told when something goes wrong: the one place that maps errors to both.
-
-use std::fmt;
+//! Errors of every crate, mapped to an exit code, a message and a hint. The only place that does so.
 
 use copilot_lake_extractor::role;
 use copilot_lake_pipeline::{EndedEarly, Report, RunOutcome, StoppedTable, TableReport};
@@ -8,102 +6,54 @@ use copilot_lake_tables::{Service, Table, table};
 
 #[cfg(feature = "query")]
 use crate::nearest::{is_near, nearest};
-use crate::remedy::remedy;
-use crate::wording::counted;
+use crate::output::remedy::advice;
+use crate::output::wording::counted;
+use crate::problem::{ExitCode, Problem};
 
-/// The exit codes of the contract.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Code {
-    /// Everything asked for is done.
-    Complete = 0,
-    /// Nothing was done.
-    Failed = 1,
-    /// The command line or the configuration is wrong.
-    Usage = 2,
-    /// Some of it is done and kept; a rerun takes up the rest.
-    Partial = 3,
-    /// Another run holds the lake.
-    Held = 4,
-    /// Sign-in was refused, or a permission is missing for everything asked.
-    Refused = 5,
-}
-
-/// What went wrong and where, what to do next, and the exit code.
-#[derive(Debug)]
-pub(crate) struct Problem {
-    pub(crate) code: Code,
-    pub(crate) message: String,
-    pub(crate) hint: Option<String>,
-}
-
-impl Problem {
-    /// A problem with that exit code.
-    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
-    }
-
-    /// Says what to do next.
-    pub(crate) fn hint(mut self, text: impl Into<String>) -> Self {
-        self.hint = Some(text.into());
-        self
-    }
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl std::error::Error for Problem {}
-
-/// Bad usage or configuration.
-pub(crate) fn usage(message: impl Into<String>) -> Problem {
-    Problem::new(Code::Usage, message)
-}
-
-/// Whether the reader of stdout went away: no error, the output was simply enough.
+/// Whether the reader of stdout closed the pipe: not an error, it has seen enough.
 pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
     let broken = |error: &std::io::Error| error.kind() == std::io::ErrorKind::BrokenPipe;
     error.chain().any(|cause| cause.downcast_ref::<std::io::Error>().is_some_and(broken))
 }
 
-/// What to tell about an error, on one line, and how to exit.
+/// The problem to report for an error: its causes on one line, a hint and the exit code.
 pub(crate) fn problem(error: &anyhow::Error) -> Problem {
-    let found = error.chain().find_map(known);
-    let (code, hint) = found.unwrap_or((Code::Failed, None));
+    let found = error.chain().find_map(code_and_hint);
+    let (code, hint) = found.unwrap_or((ExitCode::Failed, None));
     Problem { code, message: one_line(error), hint }
 }
 
 /// The code and the hint of an error of ours.
-fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Code, Option<String>)> {
+fn code_and_hint(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<String>)> {
     if let Some(problem) = error.downcast_ref::<Problem>() {
         return Some((problem.code, problem.hint.clone()));
     }
     #[cfg(feature = "query")]
     if let Some(error) = error.downcast_ref::<copilot_lake_query::Error>() {
-        return Some(of_query(error));
+        return Some(query_error(error));
+    }
+    #[cfg(feature = "demo")]
+    if error.is::<copilot_lake_emulator::Error>() {
+        return Some((ExitCode::Usage, Some("correct the scenario, or choose another `--listen`".to_owned())));
     }
     let (code, hint) = if let Some(error) = error.downcast_ref::<copilot_lake_pipeline::Error>() {
         match error {
-            copilot_lake_pipeline::Error::Lake(error) => of_lake(error),
-            copilot_lake_pipeline::Error::Service(error) => of_service(error),
-            copilot_lake_pipeline::Error::EmptyWindow { .. } => (Code::Usage, "`--since` must be before `--until`"),
+            copilot_lake_pipeline::Error::Lake(error) => lake_error(error),
+            copilot_lake_pipeline::Error::Service(error) => service_error(error),
+            copilot_lake_pipeline::Error::EmptyWindow { .. } => (ExitCode::Usage, "`--since` must be before `--until`"),
             copilot_lake_pipeline::Error::NothingArchived { .. } => {
-                (Code::Usage, "name a lake that `lake.archive_raw = true` was set for, or its `_raw`")
+                (ExitCode::Usage, "name a lake that `lake.archive_raw = true` was set for, or its `_raw`")
             }
             copilot_lake_pipeline::Error::Archive { .. } => {
-                (Code::Failed, "leave out the folder that is named, or restore it from its origin")
+                (ExitCode::Failed, "leave out the folder that is named, or restore it from its origin")
             }
-            copilot_lake_pipeline::Error::RoleMissing { .. } => (Code::Refused, GRANT_ROLE),
-            copilot_lake_pipeline::Error::Decode(_) => (Code::Failed, AGAIN),
+            copilot_lake_pipeline::Error::RoleMissing { .. } => (ExitCode::Refused, GRANT_ROLE),
+            copilot_lake_pipeline::Error::Decode(_) => (ExitCode::Failed, RUN_AGAIN),
         }
     } else if let Some(error) = error.downcast_ref::<copilot_lake_extractor::Error>() {
-        of_service(error)
+        service_error(error)
     } else if let Some(error) = error.downcast_ref::<copilot_lake_writer::Error>() {
-        of_lake(error)
-    } else if error.is::<copilot_lake_emulator::Error>() {
-        (Code::Usage, "correct the scenario, or choose another `--listen`")
+        lake_error(error)
     } else {
         return None;
     };
@@ -111,44 +61,48 @@ fn known(error: &(dyn std::error::Error + 'static)) -> Option<(Code, Option<Stri
 }
 
 const GRANT_ROLE: &str = "grant the application this permission of Microsoft Graph, as an administrator, with admin consent; sign-ins use it within an hour";
-const AGAIN: &str = "run the same command again: it takes up the rest";
+const RUN_AGAIN: &str = "run the same command again: it takes up the rest";
 
-fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
+fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static str) {
     use copilot_lake_extractor::Error;
     match error {
-        Error::Usage { .. } => (Code::Usage, "correct the configuration"),
-        Error::Insecure { .. } => (Code::Usage, "write it with https://"),
+        Error::Usage { .. } => (ExitCode::Usage, "correct the configuration"),
+        Error::Insecure { .. } => (ExitCode::Usage, "write it with https://"),
         Error::SignInRefused { .. } => {
-            (Code::Refused, "check auth.tenant_id, auth.client_id and the secret, and that it has not expired")
+            (ExitCode::Refused, "check auth.tenant_id, auth.client_id and the secret, and that it has not expired")
         }
-        Error::PermissionMissing { privilege: Some(_), table: Some(name), .. } if is_of_graph(name) => {
-            (Code::Refused, GRANT_ROLE)
+        Error::PermissionMissing { privilege: Some(_), table: Some(name), .. } if is_read_through_graph(name) => {
+            (ExitCode::Refused, GRANT_ROLE)
         }
         Error::PermissionMissing { privilege: Some(_), .. } => {
-            (Code::Refused, "give the application user a security role with that privilege")
+            (ExitCode::Refused, "give the application user a security role with that privilege")
         }
         Error::PermissionMissing { .. } => {
-            (Code::Refused, "add an application user for this app in the Power Platform admin center")
+            (ExitCode::Refused, "add an application user for this app in the Power Platform admin center")
         }
         Error::ColumnSecured { .. } => {
-            (Code::Refused, "add the application user to a column security profile that may read this column")
+            (ExitCode::Refused, "add the application user to a column security profile that may read this column")
         }
-        Error::TableMissing { .. } => (Code::Failed, "name the tables that the environment has in `dataverse.tables`"),
-        Error::ForeignLink { .. } => {
-            (Code::Failed, "check that `dataverse.url` is the environment's own address, and `graph.url` that of Graph")
+        Error::TableMissing { .. } => {
+            (ExitCode::Failed, "name the tables that the environment has in `dataverse.tables`")
         }
+        Error::ForeignLink { .. } => (
+            ExitCode::Failed,
+            "check that `dataverse.url` is the environment's own address, and `graph.url` that of Graph",
+        ),
         Error::Unreachable { cause, .. } if cause.contains("certificate") => (
-            Code::Failed,
+            ExitCode::Failed,
             "where the network opens TLS, name the certificate of its authority in `network.ca_file`, then run it again",
         ),
-        Error::Unreachable { .. } => {
-            (Code::Failed, "check `dataverse.url`, `graph.url`, `auth.authority` and the network, then run it again")
-        }
+        Error::Unreachable { .. } => (
+            ExitCode::Failed,
+            "check `dataverse.url`, `graph.url`, `auth.authority` and the network, then run it again",
+        ),
         Error::Paused { .. } => {
-            (Code::Failed, "run the same command again when that time is over: it takes up the rest")
+            (ExitCode::Failed, "run the same command again when that time is over: it takes up the rest")
         }
         Error::UserRefused { .. } | Error::GroupMissing { .. } => {
-            (Code::Failed, "check the users and groups that `graph.users` and `graph.exclude` name")
+            (ExitCode::Failed, "check the users and groups that `graph.users` and `graph.exclude` name")
         }
         Error::Refused { .. }
         | Error::FilterRefused { .. }
@@ -156,70 +110,65 @@ fn of_service(error: &copilot_lake_extractor::Error) -> (Code, &'static str) {
         | Error::TokenExpired { .. }
         | Error::FileMissing { .. }
         | Error::FileTooLarge { .. }
-        | Error::BadPage { .. } => (Code::Failed, AGAIN),
+        | Error::BadPage { .. } => (ExitCode::Failed, RUN_AGAIN),
     }
 }
 
 /// Whether a table is read through Graph.
-fn is_of_graph(name: &str) -> bool {
+fn is_read_through_graph(name: &str) -> bool {
     table(name).and_then(Table::service) == Some(Service::Graph)
 }
 
-fn of_lake(error: &copilot_lake_writer::Error) -> (Code, &'static str) {
+fn lake_error(error: &copilot_lake_writer::Error) -> (ExitCode, &'static str) {
     use copilot_lake_writer::Error;
     match error {
-        Error::Held { .. } => (Code::Held, "wait until it ends; one that was killed lets go by itself"),
-        Error::OtherInstance { .. } => (Code::Usage, "name a lake of its own for each environment with `--lake`"),
-        Error::NewerLake { .. } => (Code::Usage, "update copilot-lake"),
-        Error::Unsupported { .. } => (Code::Usage, "name a local directory with `--lake` or in `lake.url`"),
-        Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => (Code::Usage, "check the path"),
-        Error::Store { .. } | Error::File { .. } => {
-            (Code::Failed, "check that there is space and that this user may write there, then run it again")
+        Error::Held { .. } => (ExitCode::Held, "wait until it ends; one that was killed lets go by itself"),
+        Error::OtherInstance { .. } => (ExitCode::Usage, "name a lake of its own for each environment with `--lake`"),
+        Error::NewerLake { .. } => (ExitCode::Usage, "update copilot-lake"),
+        Error::Unsupported { .. } => (ExitCode::Usage, "name a local directory with `--lake` or in `lake.url`"),
+        Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
+            (ExitCode::Usage, "check the path")
         }
-        error => (Code::Failed, error.remedy().map_or(AGAIN, remedy)),
+        Error::Store { .. } | Error::File { .. } => {
+            (ExitCode::Failed, "check that there is space and that this user may write there, then run it again")
+        }
+        error => (ExitCode::Failed, error.remedy().map_or(RUN_AGAIN, advice)),
     }
 }
 
-/// What comes before the list of every column in a message of DataFusion.
-#[rustfmt::skip]
-const FIELDS: &str = ". Valid fields are ";
-
 #[cfg(feature = "query")]
-fn of_query(error: &copilot_lake_query::Error) -> (Code, Option<String>) {
+fn query_error(error: &copilot_lake_query::Error) -> (ExitCode, Option<String>) {
     match error {
-        copilot_lake_query::Error::Question(text) if text.contains(FIELDS) => {
+        copilot_lake_query::Error::ColumnNotFound { name, known } => {
             // DataFusion lists every column there is; the one that was meant is enough.
-            let (told, known) = text.split_once(FIELDS).unwrap_or_default();
-            let name = told.rsplit(' ').next().unwrap_or_default().replace('"', "");
-            let near = nearest(&name, known.split(", ").map(|name| name.trim_end_matches('.')));
-            let near = near.filter(|near| is_near(&name, near));
+            let near = nearest(name, known.iter().map(String::as_str)).filter(|near| is_near(name, near));
             let near = near.map(|near| format!("the nearest column is `{near}`; ")).unwrap_or_default();
-            (Code::Usage, Some(format!("{near}`copilot-lake tables TABLE` lists the columns of a table")))
+            (ExitCode::Usage, Some(format!("{near}`copilot-lake tables TABLE` lists the columns of a table")))
         }
         copilot_lake_query::Error::Question(_) => {
             let hint =
                 "`copilot-lake tables` lists tables and columns, `copilot-lake query --list` queries and parameters";
-            (Code::Usage, Some(hint.to_owned()))
+            (ExitCode::Usage, Some(hint.to_owned()))
         }
         copilot_lake_query::Error::Lake(error) => {
-            let (code, hint) = of_lake(error);
+            let (code, hint) = lake_error(error);
             (code, Some(hint.to_owned()))
         }
         copilot_lake_query::Error::Table { remedy: of_table, .. } => {
-            (Code::Failed, of_table.map(|of_table| remedy(of_table).to_owned()))
+            (ExitCode::Failed, of_table.map(|of_table| advice(of_table).to_owned()))
         }
-        copilot_lake_query::Error::Run(_) => (Code::Failed, None),
+        copilot_lake_query::Error::Run(_) => (ExitCode::Failed, None),
     }
 }
 
-/// What a run's report says that its caller must know; `None` when the run is complete.
-pub(crate) fn of_report(report: &Report) -> Option<Problem> {
+/// The problem with a run, by its report; `None` if the run is complete.
+pub(crate) fn run_problem(report: &Report) -> Option<Problem> {
     let has_slices_of_users = |report: &&TableReport| table(report.table).is_some_and(Table::has_slices_of_users);
     let users = report.tables.iter().find(has_slices_of_users);
     match report.outcome {
         RunOutcome::Complete => None,
         RunOutcome::Failed if report.permission_missing => {
-            let told = format!("a permission is missing for everything asked{}", first_reason(report));
+            let message = format!("a permission is missing for everything asked{}", first_reason(report));
             let hint = if users.is_some_and(|users| users.slices_failed > 0) {
                 let role = role::HISTORIES;
                 format!(
@@ -229,31 +178,31 @@ pub(crate) fn of_report(report: &Report) -> Option<Problem> {
             } else {
                 "give the application user a security role with that privilege".to_owned()
             };
-            Some(Problem::new(Code::Refused, told).hint(hint))
+            Some(Problem::new(ExitCode::Refused, message).hint(hint))
         }
         RunOutcome::Failed => {
-            Some(Problem::new(Code::Failed, format!("no slice was done{}", first_reason(report))).hint(AGAIN))
+            Some(Problem::new(ExitCode::Failed, format!("no slice was done{}", first_reason(report))).hint(RUN_AGAIN))
         }
-        RunOutcome::Partial => Some(partial(report, users.map_or(0, |users| users.slices_skipped))),
+        RunOutcome::Partial => Some(partial_run(report, users.map_or(0, |users| users.slices_skipped))),
     }
 }
 
-/// What is missing of a run that did some of it.
-fn partial(report: &Report, users_skipped: u64) -> Problem {
+/// The problem with a run that did some of its work.
+fn partial_run(report: &Report, users_skipped: u64) -> Problem {
     let (failed, payloads) = (report.total(|table| table.slices_failed), report.total(|table| table.payloads_failed));
     let mut parts = Vec::new();
-    let mut hint = AGAIN.to_owned();
+    let mut hint = RUN_AGAIN.to_owned();
     for EndedEarly { service, error } in &report.ended_early {
         parts.push(format!("{} was given up: {error}", service.name()));
-        hint = known(error).and_then(|(_, hint)| hint).unwrap_or(hint);
+        hint = code_and_hint(error).and_then(|(_, hint)| hint).unwrap_or(hint);
     }
     for StoppedTable { error, .. } in &report.stopped_tables {
         parts.push(error.to_string());
     }
     if let Some(of_table) = report.stopped_tables.iter().find_map(|of| of.error.remedy()) {
-        remedy(of_table).clone_into(&mut hint);
+        advice(of_table).clone_into(&mut hint);
     }
-    // They are told already.
+    // Those of stopped tables are named above.
     let failed = failed.saturating_sub(report.stopped_tables.len() as u64);
     let counts = [(failed, "slice"), (payloads, "payload")].into_iter().filter(|(count, _)| *count > 0);
     let counts: Vec<_> = counts.map(|(count, what)| counted(count, what)).collect();
@@ -268,27 +217,27 @@ fn partial(report: &Report, users_skipped: u64) -> Problem {
         let reason = if counts.is_empty() { first_reason(report) } else { String::new() };
         parts.push(format!("{skipped} skipped, more than 5 % of the scope{reason}"));
     }
-    let told = if parts.is_empty() {
+    let message = if parts.is_empty() {
         "stopped before everything was read; what is complete is kept".to_owned()
     } else {
         format!("partial: {}", parts.join("; "))
     };
-    Problem::new(Code::Partial, told).hint(hint)
+    Problem::new(ExitCode::Partial, message).hint(hint)
 }
 
-/// The first of the reasons that tables tell.
+/// The first of the reasons in the tables' reports.
 fn first_reason(report: &Report) -> String {
     let is_stopped = |table: &&TableReport| report.stopped_tables.iter().any(|stopped| stopped.table == table.table);
     let first = |table: &TableReport| Some(format!(": {}, {}", table.reasons.first()?, table.table));
     report.tables.iter().filter(|table| !is_stopped(table)).find_map(first).unwrap_or_default()
 }
 
-/// The chain of causes on one line, each said once.
+/// The chain of causes on one line, without repetition.
 fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain() {
         let text = cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-        let text = without_number(text.split(FIELDS).next().unwrap_or_default());
+        let text = without_number(&text);
         if line.contains(&text) {
             continue;
         }
@@ -300,39 +249,10 @@ fn one_line(error: &anyhow::Error) -> String {
     line
 }
 
-/// The operating system's words without its number.
+/// The operating system's message without its error number.
 fn without_number(text: &str) -> String {
     let Some((before, after)) = text.split_once(" (os error ") else { return text.to_owned() };
     format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(')'))
-}
-
-/// What clap found, in the form of every other error; `None` when it is help or a version, to be printed as it is.
-pub(crate) fn of_clap(error: &clap::Error) -> Option<Problem> {
-    if !error.use_stderr() || error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return None;
-    }
-    let text = error.render().to_string();
-    let mut message = Vec::new();
-    let mut hint = None;
-    let mut command = "copilot-lake".to_owned();
-    for line in text.lines().map(str::trim) {
-        if let Some(usage) = line.strip_prefix("Usage: ") {
-            let words = usage.split(' ').take_while(|word| !word.starts_with(['[', '<', '-']));
-            command = words.collect::<Vec<_>>().join(" ");
-        }
-        if line.starts_with("Usage:") || line.starts_with("For more information") {
-            break;
-        }
-        if let Some(tip) = line.strip_prefix("tip: ") {
-            hint.get_or_insert_with(|| tip.replace('\'', "`"));
-        } else if let Some(values) = line.strip_prefix("[possible values: ") {
-            hint.get_or_insert_with(|| format!("possible values: {}", values.trim_end_matches(']')));
-        } else if !line.is_empty() {
-            message.push(line.strip_prefix("error: ").unwrap_or(line).replace('\'', "`"));
-        }
-    }
-    let hint = hint.unwrap_or_else(|| format!("`{command} --help` shows the flags, with an example"));
-    Some(usage(message.join(" ")).hint(hint))
 }
 
 #[cfg(test)]
@@ -340,12 +260,13 @@ mod tests {
     use anyhow::Context;
 
     use super::*;
+    use crate::problem::usage;
 
     #[test]
     fn a_problem_keeps_its_code_and_hint_below_context() {
         let error = anyhow::Error::from(usage("no lake at `x`").hint("extract first")).context("cannot query");
         let problem = problem(&error);
-        assert_eq!(problem.code, Code::Usage);
+        assert_eq!(problem.code, ExitCode::Usage);
         assert_eq!(problem.message, "cannot query: no lake at `x`");
         assert_eq!(problem.hint.as_deref(), Some("extract first"));
     }
@@ -354,39 +275,20 @@ mod tests {
     fn others_fail_on_one_line() {
         let error = Err::<(), _>(std::io::Error::other("a\n  b")).context("reading").unwrap_err();
         let problem = problem(&error);
-        assert_eq!((problem.code, problem.message.as_str()), (Code::Failed, "reading: a b"));
+        assert_eq!((problem.code, problem.message.as_str()), (ExitCode::Failed, "reading: a b"));
     }
 
     #[cfg(feature = "query")]
     #[test]
     fn an_unknown_column_names_the_nearest_one_only() {
-        let text = "No field named creatdon. Valid fields are t.createdon, t.modifiedon, t.week_start.";
-        let problem = problem(&copilot_lake_query::Error::Question(text.to_owned()).into());
+        let not_found = |name: &str| {
+            let known = ["t.createdon", "t.modifiedon", "t.week_start"].map(str::to_owned).into();
+            problem(&copilot_lake_query::Error::ColumnNotFound { name: name.to_owned(), known }.into())
+        };
+        let problem = not_found("creatdon");
         assert_eq!(problem.message, "the query cannot be run: No field named creatdon");
         assert!(problem.hint.unwrap().starts_with("the nearest column is `t.createdon`; "));
-        let text = "No field named nope. Valid fields are t.createdon, t.modifiedon, t.kind.";
-        let problem = super::problem(&copilot_lake_query::Error::Question(text.to_owned()).into());
-        assert!(problem.hint.unwrap().starts_with("`copilot-lake tables TABLE`"));
-    }
-
-    #[test]
-    fn a_wrong_flag_is_told_like_every_other_error() {
-        use clap::Parser;
-        let told = |args: &[&str]| {
-            let problem = of_clap(&crate::args::Args::try_parse_from(args).err().unwrap()).unwrap();
-            (problem.message, problem.hint.unwrap())
-        };
-        let (message, hint) = told(&["copilot-lake", "extract", "--fulll"]);
-        assert_eq!(message, "unexpected argument `--fulll` found");
-        assert!(hint.contains("`--full`"), "{hint}");
-        let (message, hint) = told(&["copilot-lake", "extract", "--since", "1d", "--full"]);
-        assert!(message.contains("`--full`"), "{message}");
-        assert_eq!(hint, "`copilot-lake extract --help` shows the flags, with an example");
-        let (message, hint) = told(&["copilot-lake", "--log", "xml", "tables"]);
-        assert!(
-            message.starts_with("invalid value `xml`") && hint == "possible values: text, json",
-            "{message} {hint}"
-        );
+        assert!(not_found("nope").hint.unwrap().starts_with("`copilot-lake tables TABLE`"));
     }
 
     #[test]

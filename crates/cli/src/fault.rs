@@ -1,22 +1,22 @@
-//! Faults of the program itself: told like every other error, without what was being worked on.
+//! Panics, reported like every other error but without their message, which may quote user data.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook};
 
-use crate::console::Console;
-use crate::exit::{Code, Problem};
+use crate::output::console::Console;
+use crate::problem::{ExitCode, Problem};
 
-/// Tells of a panic in one line. Its text is left out: it may hold what people wrote.
+/// Reports panics to the console in one line each, by their location only.
 pub(crate) fn report_to(console: &Console) {
     let console = console.clone();
     set_hook(Box::new(move |panic| {
         let place = panic.location().map(|at| format!(", {}:{}", at.file(), at.line())).unwrap_or_default();
-        let problem = Problem::new(Code::Failed, format!("a fault of the program{place}"))
+        let problem = Problem::new(ExitCode::Failed, format!("a fault of the program{place}"))
             .hint("report this line with the command that you ran; what is committed stays");
         console.problem(&problem);
     }));
 }
 
-/// Runs the program; a panic, already told, is a failure.
-pub(crate) fn catch(run: impl FnOnce() -> Code) -> Code {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or(Code::Failed)
+/// Runs the program; a panic, which was already reported, is a failure.
+pub(crate) fn catch(run: impl FnOnce() -> ExitCode) -> ExitCode {
+    catch_unwind(AssertUnwindSafe(run)).unwrap_or(ExitCode::Failed)
 }

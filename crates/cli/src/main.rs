@@ -1,40 +1,30 @@
 //! `copilot-lake`: flags, configuration, progress, exit codes, wording.
 
-#[cfg(feature = "query")]
-mod aligned;
 mod args;
+mod command_line;
 mod commands;
 mod config;
-mod console;
 mod environment;
 mod exit;
 mod fault;
-#[cfg(feature = "query")]
-mod lake;
 mod nearest;
-#[cfg(feature = "query")]
 mod output;
-mod progress;
-mod remedy;
+mod problem;
 mod signals;
-mod summary;
-mod wording;
-
-use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 
 use crate::args::{Args, Command};
-use crate::console::Console;
-use crate::exit::Code;
+use crate::output::console::Console;
+use crate::problem::ExitCode;
 
-/// Gives memory back that is no longer used; `.cargo/config.toml` says how fast and why.
+/// Returns unused memory to the system; `.cargo/config.toml` says how fast and why.
 #[cfg(unix)]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => return refuse(&error),
@@ -44,53 +34,61 @@ fn main() -> ExitCode {
     console.catch_log();
     let code = fault::catch(|| match run(args, &console) {
         Ok(code) => code,
-        Err(error) if exit::is_broken_pipe(&error) => Code::Complete,
+        Err(error) if exit::is_broken_pipe(&error) => ExitCode::Complete,
         Err(error) => {
             let problem = exit::problem(&error);
             console.problem(&problem);
             problem.code
         }
     });
-    ExitCode::from(code as u8)
+    code.into()
 }
 
-fn run(args: Args, console: &Console) -> Result<Code> {
+fn run(args: Args, console: &Console) -> Result<ExitCode> {
     let Args { global, command } = args;
     match command {
-        Command::Tables(args) => return commands::tables::run(&args).map(|()| Code::Complete),
-        Command::Completions(args) => return commands::completions::run(&args).map(|()| Code::Complete),
+        Command::Tables(args) => return commands::tables::run_tables(&args).map(|()| ExitCode::Complete),
+        Command::Completions(args) => {
+            return commands::completions::run_completions(&args).map(|()| ExitCode::Complete);
+        }
         _ => {}
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let result = runtime.block_on(async {
         match command {
-            Command::Demo(args) => commands::demo::run(args, &global, console).await,
-            Command::Check(args) => commands::check::run(&args, global, console).await,
-            Command::Plan(args) => commands::plan::run(&args, global, console).await.map(|()| Code::Complete),
-            Command::Replay(args) => Ok(commands::replay::run(args, global, console).await),
-            Command::Extract(args) => Ok(commands::extract::run(args, global, console).await),
+            #[cfg(feature = "demo")]
+            Command::Demo(args) => commands::demo::run_demo(args, &global, console).await,
+            Command::Check(args) => commands::check::run_check(&args, global, console).await,
+            Command::Plan(args) => commands::plan::run_plan(&args, global, console).await.map(|()| ExitCode::Complete),
+            Command::Replay(args) => Ok(commands::replay::run_replay(args, global, console).await),
+            Command::Extract(args) => Ok(commands::extract::run_extract(args, global, console).await),
             #[cfg(feature = "query")]
-            Command::Query(args) => commands::query::run(args, global, console).await.map(|()| Code::Complete),
-            Command::Emulator(args) => commands::emulator::run(args, console).await.map(|()| Code::Complete),
-            Command::Tables(_) | Command::Completions(_) => Ok(Code::Complete),
+            Command::Query(args) => {
+                commands::query::run_query(args, global, console).await.map(|()| ExitCode::Complete)
+            }
+            #[cfg(feature = "demo")]
+            Command::Emulator(args) => {
+                commands::emulator::run_emulator(args, console).await.map(|()| ExitCode::Complete)
+            }
+            Command::Tables(_) | Command::Completions(_) => Ok(ExitCode::Complete),
         }
     });
-    // Work that was given up may still sit in a thread; the process does not wait for it.
+    // Abandoned work may still occupy a thread; the process does not wait for it.
     runtime.shutdown_background();
     result
 }
 
-/// Help and version on stdout; a wrong command line as every other error.
-fn refuse(error: &clap::Error) -> ExitCode {
-    match exit::of_clap(error) {
+/// Prints help and version on stdout, and reports a wrong command line like every other error.
+fn refuse(error: &clap::Error) -> std::process::ExitCode {
+    match command_line::problem(error) {
         Some(problem) => {
             Console::plain().problem(&problem);
-            ExitCode::from(problem.code as u8)
+            problem.code.into()
         }
         None => {
-            // A reader that went away has read enough.
+            // A closed pipe is no error: the reader has seen enough.
             let _ = error.print();
-            ExitCode::from(if error.use_stderr() { Code::Usage as u8 } else { Code::Complete as u8 })
+            if error.use_stderr() { ExitCode::Usage.into() } else { ExitCode::Complete.into() }
         }
     }
 }

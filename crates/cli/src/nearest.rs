@@ -1,4 +1,4 @@
-//! The nearest known name to one that is not known.
+//! The known name that is nearest to an unknown one.
 
 /// The candidate that a person most likely meant; `None` only when there are none.
 ///
@@ -8,7 +8,7 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
     known.into_iter().min_by_key(|candidate| (score(candidate), distance(name, candidate), candidate.len()))
 }
 
-/// Whether one is likely a slip of the keyboard for the other, by their last parts.
+/// Whether one is likely a typing error for the other, by their last parts.
 #[cfg(feature = "query")]
 pub(crate) fn is_near(name: &str, other: &str) -> bool {
     distance(last(name), last(other)) <= 1 + last(name).len() / 4
@@ -20,22 +20,7 @@ fn last(name: &str) -> &str {
 
 /// Edits (insert, remove, replace, swap of neighbours) that turn one into the other, letter case ignored.
 pub(crate) fn distance(a: &str, b: &str) -> usize {
-    let a: Vec<char> = a.to_lowercase().chars().collect();
-    let b: Vec<char> = b.to_lowercase().chars().collect();
-    let mut before_last = vec![0; b.len() + 1];
-    let mut last: Vec<usize> = (0..=b.len()).collect();
-    for i in 1..=a.len() {
-        let mut row = vec![i; b.len() + 1];
-        for j in 1..=b.len() {
-            let replace = last[j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            row[j] = replace.min(last[j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                row[j] = row[j].min(before_last[j - 2] + 1);
-            }
-        }
-        before_last = std::mem::replace(&mut last, row);
-    }
-    last[b.len()]
+    strsim::osa_distance(&a.to_lowercase(), &b.to_lowercase())
 }
 
 #[cfg(test)]

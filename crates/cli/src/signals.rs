@@ -1,34 +1,34 @@
-//! Ctrl-C and SIGTERM: once stops in order, twice stops at once.
+//! Ctrl-C and SIGTERM: the first requests a shutdown, the second exits at once.
 
 use std::time::Duration;
 
-use crate::console::Console;
-use crate::exit::Code;
+use crate::output::console::Console;
+use crate::problem::ExitCode;
 
-/// How long complete things have to be committed after the first signal.
+/// The grace period after the first signal, in which complete slices are committed.
 pub(crate) const GRACE: Duration = Duration::from_secs(20);
 
-/// Signals this soon after the first one are the same one: `timeout` and some shells send it to a process and then to
+/// Signals this soon after the first one count as the same one: `timeout` and some shells send it to a process and then to
 /// its group.
 const SAME: Duration = Duration::from_millis(500);
 
-/// Waits for a signal that asks to stop.
+/// Waits for a signal that requests a shutdown.
 #[cfg(unix)]
-pub(crate) async fn stop() {
+pub(crate) async fn stop_requested() {
     use tokio::signal::unix::{SignalKind, signal};
     match signal(SignalKind::terminate()) {
         Ok(mut terminate) => tokio::select! {
             _ = tokio::signal::ctrl_c() => {}
             _ = terminate.recv() => {}
         },
-        // Without a handler the system's own, ending the process, holds.
+        // Without a handler, the system's default ends the process.
         Err(_) => std::future::pending().await,
     }
 }
 
-/// Waits for a signal that asks to stop.
+/// Waits for a signal that requests a shutdown.
 #[cfg(not(unix))]
-pub(crate) async fn stop() {
+pub(crate) async fn stop_requested() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
@@ -39,8 +39,8 @@ pub(crate) fn exit_at_the_next(console: &Console) {
     let console = console.clone();
     tokio::spawn(async move {
         tokio::time::sleep(SAME).await;
-        stop().await;
+        stop_requested().await;
         console.warning("stopped at once; what is committed stays, and a rerun takes up the rest");
-        std::process::exit(Code::Partial as i32);
+        std::process::exit(ExitCode::Partial as i32);
     });
 }

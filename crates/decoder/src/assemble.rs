@@ -5,10 +5,10 @@ use copilot_lake_tables::Table;
 
 use crate::Error;
 
-/// A batch with exactly the columns of the table's layout; those that are not named are null.
+/// A batch with exactly the columns of the table's layout; columns that are not named are null.
 ///
 /// # Errors
-/// When a column has another type or length than the layout's, or a key column is missing.
+/// A column has another type or length than the layout requires, or a key column is missing.
 pub fn assemble(table: &'static Table, named: Vec<(&str, ArrayRef)>) -> Result<RecordBatch, Error> {
     let layout = table.layout();
     let rows = named.first().map_or(0, |(_, array)| array.len());

@@ -1,27 +1,27 @@
 //! JSON numbers as decimals of 38 digits, 12 of them after the point.
 //!
-//! Arrow's own reading of text overflows on long numbers and large exponents.
+//! Arrow's own parser overflows on long numbers and large exponents.
 
 /// Digits after the point.
 const SCALE: i64 = 12;
-/// The first value that 38 digits do not hold.
+/// The first value that does not fit into 38 digits.
 const TOO_LARGE: i128 = 10_i128.pow(38);
 
-/// Reads a JSON value as a number, rounded half away from zero; `None` when it is none, or does not fit.
+/// Parses a JSON number, rounding half away from zero; `None` if it is not a number or does not fit.
 pub(crate) fn parse(number: &str) -> Option<i128> {
     let (is_negative, number) = number.strip_prefix('-').map_or((false, number), |number| (true, number));
-    // Of JSON values only numbers begin like this, so that the rest is well-formed.
+    // Among JSON values only numbers begin like this, so the rest is well-formed.
     if !number.starts_with(|first: char| first.is_ascii_digit()) {
         return None;
     }
     let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
     let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
-    // An exponent beyond 32 bits is as good as one of 32 bits.
+    // Exponents beyond 32 bits saturate.
     let is_small = exponent.starts_with('-');
     let exponent = exponent.parse::<i32>().unwrap_or(if is_small { i32::MIN } else { i32::MAX });
     let digits = whole.bytes().chain(fraction.bytes()).map(|digit| i128::from(digit.wrapping_sub(b'0')));
     let count = (whole.len() + fraction.len()) as i64;
-    // So many of the digits are before the end of the last place.
+    // Number of digits up to the last decimal place.
     let kept = whole.len() as i64 + i64::from(exponent) + SCALE;
     let mut value = 0_i128;
     for (at, digit) in (0..).zip(digits) {

@@ -1,4 +1,4 @@
-//! Values that did not fit: rows of `rejected_record`.
+//! Rejects: values that did not fit, as rows of `rejected_record`.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -10,20 +10,20 @@ use copilot_lake_tables::{Instant, REJECTED_RECORD, Table};
 
 use crate::{Error, assemble};
 
-/// A value that did not fit its column: null in the row, kept here as it came.
+/// A value that did not fit its column: null in the row, kept here as raw text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
     /// The row's key, its parts joined by `/`.
     pub record_key: String,
-    /// The column; empty when the row as a whole could not be read.
+    /// The column; empty if the row as a whole could not be read.
     pub column_name: &'static str,
     /// Why it did not fit.
     pub reason: String,
-    /// The value as it came.
+    /// The raw value.
     pub raw_json: String,
 }
 
-/// How `rejected_record` names a row of a batch in the table's layout: the parts of its key joined by `/`.
+/// The key of a row in `rejected_record`: the parts of its own key joined by `/`.
 pub(crate) fn record_key(table: &'static Table, batch: &RecordBatch, row: usize) -> String {
     let part = |at: &usize| match batch.column(*at).as_primitive_opt::<Int32Type>() {
         Some(numbers) => Cow::Owned(numbers.value(row).to_string()),
@@ -32,7 +32,7 @@ pub(crate) fn record_key(table: &'static Table, batch: &RecordBatch, row: usize)
     table.layout().key().iter().map(part).collect::<Vec<_>>().join("/")
 }
 
-/// The keys of a batch's rows, as [`record_key`] gives them one by one.
+/// The keys of a batch's rows, as [`record_key`] returns them one at a time.
 pub struct RecordKeys<'b> {
     parts: Vec<KeyPart<'b>>,
 }
@@ -43,8 +43,8 @@ enum KeyPart<'b> {
 }
 
 impl<'b> RecordKeys<'b> {
-    /// Those of a batch in the table's layout.
-    pub fn of(table: &'static Table, batch: &'b RecordBatch) -> Self {
+    /// For a batch in the table's layout.
+    pub fn new(table: &'static Table, batch: &'b RecordBatch) -> Self {
         let part = |at: &usize| match batch.column(*at).as_primitive_opt::<Int32Type>() {
             Some(numbers) => KeyPart::Number(numbers),
             None => KeyPart::Text(batch.column(*at).as_string()),
@@ -52,7 +52,7 @@ impl<'b> RecordKeys<'b> {
         Self { parts: table.layout().key().iter().map(part).collect() }
     }
 
-    /// Writes a row's key over a text that is used again and again.
+    /// Writes a row's key into a buffer that is reused.
     pub fn read(&self, row: usize, key: &mut String) {
         key.clear();
         for (at, part) in self.parts.iter().enumerate() {
@@ -61,14 +61,14 @@ impl<'b> RecordKeys<'b> {
             }
             match part {
                 KeyPart::Text(texts) => key.push_str(texts.value(row)),
-                // Writing to a text does not fail.
+                // Writing to a string cannot fail.
                 KeyPart::Number(numbers) => drop(write!(key, "{}", numbers.value(row))),
             }
         }
     }
 }
 
-/// The rejects of a table's rows as rows of `rejected_record`.
+/// The rejects of a table as rows of `rejected_record`.
 ///
 /// # Errors
 /// None in practice: the columns are built for the schema.

@@ -18,7 +18,7 @@ use arrow::array::{Array, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Int32Type, Int64Type, TimestampMicrosecondType};
 use copilot_lake_tables::{COPILOT_EVENT, Instant, Labels};
 
-use crate::{Charset, Decoded, Error, Recogniser, Reject, Status, decode_page};
+use crate::{Charset, Decoded, Error, Reject, TextDecoder, TextStatus, decode_page};
 
 const ID: &str = "c49dc43b-9804-f011-bae2-6045bd014292";
 const PARTITION: &str = "20250622-20250628-100230201";
@@ -36,13 +36,13 @@ fn text<'b>(batch: &'b RecordBatch, column: &str, row: usize) -> Option<&'b str>
     array.is_valid(row).then(|| array.value(row))
 }
 
-/// Whether the long form of a test is asked for: `make soak`.
+/// Whether the long form of a test is requested: `make soak`.
 #[expect(clippy::disallowed_methods, reason = "`make soak` speaks through the environment")]
 fn is_soak() -> bool {
     std::env::var_os("COPILOT_LAKE_SOAK").is_some()
 }
 
-/// The rows of a batch, as text by column; nulls are left out.
+/// The rows of a batch, as text by column, without nulls.
 fn of_batch(batch: &RecordBatch) -> Vec<BTreeMap<String, String>> {
     let mut rows = vec![BTreeMap::new(); batch.num_rows()];
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
@@ -241,13 +241,13 @@ fn a_row_time_lies_in_its_week() {
 }
 
 #[test]
-fn quick_and_careful_agree() {
+fn the_fast_path_and_the_slow_path_agree() {
     let members = r#","createdon":"2025-06-25T10:00:00Z","msdyn_scenariotype":100230205,"new":1,"msdyn_interactioncontext":"{\"IsEmbed\":true}""#;
-    let quick = decode(&format!("[{}]", row(members)));
-    // A second row with a misfit sends the whole page the careful way.
-    let careful = decode(&format!("[{},{}]", row(members), row(r#","msdyn_scenariotype":[]"#)));
-    assert_eq!(careful.rejects.len(), 1);
-    assert_eq!(careful.batches[0].1.slice(0, 1), quick.batches[0].1);
+    let fast = decode(&format!("[{}]", row(members)));
+    // A second row with a misfit sends the whole page down the slow path.
+    let slow = decode(&format!("[{},{}]", row(members), row(r#","msdyn_scenariotype":[]"#)));
+    assert_eq!(slow.rejects.len(), 1);
+    assert_eq!(slow.batches[0].1.slice(0, 1), fast.batches[0].1);
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn base64(bytes: &[u8]) -> String {
 
 #[test]
 fn payloads_are_recognised_by_their_bytes() {
-    let mut recogniser = Recogniser::default();
+    let mut decoder = TextDecoder::default();
     let text = "Grüße: „so“ 🙂 and a longer tail of plain words";
     let envelope = format!(r#"{{"@odata.context":"c","value":"{}"}}"#, base64(&utf16(text)));
     let bare = format!(r#"{{"value":"{}"}}"#, base64(&utf16(text)));
@@ -299,7 +299,7 @@ fn payloads_are_recognised_by_their_bytes() {
         (base64(text.as_bytes()).trim_end_matches('=').as_bytes().to_vec(), "base64+utf-8"),
     ] {
         for documented in [Charset::Utf16Le, Charset::Utf8, Charset::Unknown] {
-            let outcome = recogniser.recognise(&bytes, documented);
+            let outcome = decoder.decode(&bytes, documented);
             assert_eq!((outcome.text, outcome.encoding), (Some(text), encoding), "{documented:?} {outcome:?}");
         }
     }
@@ -307,8 +307,8 @@ fn payloads_are_recognised_by_their_bytes() {
 
 #[test]
 fn the_documented_charset_breaks_ties() {
-    let mut recogniser = Recogniser::default();
-    let mut read = |bytes: &[u8], documented| recogniser.recognise(bytes, documented).text.map(str::to_owned);
+    let mut decoder = TextDecoder::default();
+    let mut read = |bytes: &[u8], documented| decoder.decode(bytes, documented).text.map(str::to_owned);
     // In UTF-16LE these four bytes are also the ASCII text "`O}Y".
     let chinese = base64(&utf16("你好"));
     assert_eq!(read(chinese.as_bytes(), Charset::Utf16Le).as_deref(), Some("你好"));
@@ -333,7 +333,7 @@ fn the_documented_charset_breaks_ties() {
 
 #[test]
 fn what_is_no_text_is_undecodable() {
-    let mut recogniser = Recogniser::default();
+    let mut decoder = TextDecoder::default();
     let long = "some text that is long enough";
     let odd = [utf16(long), vec![b'x']].concat();
     let lone = [utf16(long), vec![0x00, 0xd8], utf16("x")].concat();
@@ -347,8 +347,8 @@ fn what_is_no_text_is_undecodable() {
         (cut.as_bytes().to_vec(), "bad base64: wrong length or padding"),
         (vec![0x80, 0x81, 0xff, 0xfe, 0x41], "neither UTF-16LE nor UTF-8"),
     ] {
-        let outcome = recogniser.recognise(&bytes, Charset::Utf16Le);
-        assert_eq!((outcome.status, outcome.reason), (Status::Undecodable, Some(reason)), "{outcome:?}");
+        let outcome = decoder.decode(&bytes, Charset::Utf16Le);
+        assert_eq!((outcome.status, outcome.reason), (TextStatus::Undecodable, Some(reason)), "{outcome:?}");
         assert_eq!(outcome.text, None);
     }
     for empty in [
@@ -358,6 +358,6 @@ fn what_is_no_text_is_undecodable() {
         br#"{"@odata.context":"c","value":""}"#,
         br#"{"@odata.context":"c","value":null}"#,
     ] {
-        assert_eq!(recogniser.recognise(empty, Charset::Unknown).status, Status::Empty, "{empty:?}");
+        assert_eq!(decoder.decode(empty, Charset::Unknown).status, TextStatus::Empty, "{empty:?}");
     }
 }

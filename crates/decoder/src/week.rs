@@ -8,10 +8,10 @@ use std::collections::BTreeMap;
 
 use crate::Error;
 
-/// The instant that decided each row's week.
+/// The instant that determines each row's week.
 ///
-/// A `partitionid` names a week and not an instant: the row's own time counts when it lies in that week, else the
-/// week's first instant. A row without either belongs to [`Week::UNKNOWN`].
+/// A `partitionid` names a week, not an instant: the row's own time counts if it lies in that week, otherwise the
+/// week's first instant. A row with neither belongs to [`Week::UNKNOWN`].
 pub(crate) fn row_times(table: &Table, column: impl Fn(&str) -> Option<ArrayRef>, rows: usize) -> Vec<i64> {
     let (name, partition) = match table.time {
         TimeOf::PartitionIdOr(name) => (name, column("partitionid")),
@@ -35,8 +35,8 @@ pub(crate) fn row_times(table: &Table, column: impl Fn(&str) -> Option<ArrayRef>
         .collect()
 }
 
-/// Splits a batch by the week of `row_time`, keeping the order of rows within a week. Tables without weeks have one
-/// batch, of [`Week::UNKNOWN`]; no rows make no batch.
+/// Splits a batch by the week of `row_time`, keeping the order of rows within a week. Tables without weeks yield one
+/// batch of [`Week::UNKNOWN`]; an empty batch yields none.
 ///
 /// # Errors
 /// None in practice: the batch has the table's columns.
@@ -54,7 +54,7 @@ pub fn by_week(table: &'static Table, batch: RecordBatch) -> Result<Vec<(Week, R
     }
     let mut rows_of: BTreeMap<Week, Vec<i32>> = BTreeMap::new();
     for (row, time) in times.values().iter().enumerate() {
-        // A page has far fewer rows than an i32 counts.
+        // A page has far fewer rows than fit into an i32.
         rows_of.entry(Week::of(Instant(*time))).or_default().push(row as i32);
     }
     rows_of

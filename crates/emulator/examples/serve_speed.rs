@@ -72,7 +72,7 @@ fn token(address: SocketAddr) -> Result<String, Failure> {
 
 fn pages(address: SocketAddr, token: &str, filter: &str) -> Result<usize, Failure> {
     let mut stream = TcpStream::connect(address)?;
-    let mut path = format!("/api/data/v9.2/msdyn_copilotevents?$filter={filter}&$orderby=createdon");
+    let mut path = format!("/api/data/v9.2/msdyn_copilotevents?$filter={filter}&$orderby=createdon%20asc");
     let (mut buffer, mut bytes) = (Vec::new(), 0);
     loop {
         let request = format!(

@@ -1,11 +1,11 @@
-//! The service's clock.
+//! The emulated clock.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use copilot_lake_tables::{Instant, Week};
 
-/// Standing still where a scenario says so, else the real time (later where rows would lie in the future).
+/// Fixed where a scenario says so, else the real time, moved ahead where rows would lie in the future.
 #[derive(Debug)]
 pub(crate) struct Clock {
     fixed: AtomicI64,
@@ -30,7 +30,7 @@ impl Clock {
         self.fixed.store(at.0, Ordering::Relaxed);
     }
 
-    /// Rows lie in the past: the clock goes ahead of the real time when it must.
+    /// Moves a running clock past `latest`, so that rows lie in the past.
     pub(crate) fn pass(&self, latest: Instant) {
         let behind = latest.plus_seconds(60).0 - self.now().0;
         if behind > 0 && self.fixed.load(Ordering::Relaxed) == RUNNING {

@@ -1,4 +1,4 @@
-//! The running emulator: start, look, advance, stop.
+//! The running emulator: start, inspect, advance, stop.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -10,31 +10,35 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
 
-use crate::Error;
 use crate::clock::Clock;
-use crate::fault::Faults;
-use crate::graph::Graph;
-use crate::graph::served::{Interaction, interactions};
-use crate::limits::Limiter;
-use crate::scenario::Scenario;
-use crate::served::{Recorder, Request, Served};
-use crate::server::Server;
-use crate::store::Store;
-use crate::token::Tokens;
+use crate::data::plan::usual_end;
+use crate::data::table_store::TableStore;
+use crate::dataverse::handler::EmulatedDataverse;
+use crate::error::Error;
+use crate::graph::handler::EmulatedGraph;
+use crate::graph::report::{Interaction, interactions};
+use crate::http::api_request::SharedState;
+use crate::http::faults::Faults;
+use crate::http::recorder::Recorder;
+use crate::http::token_issuer::TokenService;
+use crate::scenario::definition::Scenario;
+use crate::served::{RecordedRequest, Served};
+use crate::server::respond;
+use crate::state::EmulatorState;
 
-/// A running emulator. Dropping it ends it at once.
+/// A running emulator. Dropping it stops it at once.
 #[derive(Debug)]
 pub struct Emulator {
-    server: Arc<Server>,
+    state: Arc<EmulatorState>,
     address: SocketAddr,
     accepting: JoinHandle<()>,
 }
 
 impl Emulator {
-    /// Makes the rows of a scenario and listens; port 0 takes a free one.
+    /// Generates the rows of a scenario and listens; port 0 picks a free port.
     ///
-    /// Memory: about 1.3 KB per row, all of them are rendered ahead; interactions of Graph need next to none. Must be called inside a tokio runtime, on whose workers
-    /// requests are answered.
+    /// Memory: about 1.3 KB per row, all rendered in advance; interactions of Graph need next to none. Must be called inside a tokio
+    /// runtime, whose workers answer the requests.
     ///
     /// # Errors
     /// [`Error::Scenario`] and [`Error::File`] for rows that cannot be made, [`Error::Listen`] for an address that is taken.
@@ -43,69 +47,67 @@ impl Emulator {
         let address = listener.local_addr().map_err(|source| Error::Listen { address: listen, source })?;
         let made = tokio::task::spawn_blocking(move || {
             let clock = Clock::new(scenario.clock.map(|clock| clock.0));
-            let stores = Store::all(&scenario, &clock)?;
+            let stores = TableStore::all(&scenario, &clock)?;
             let graph = scenario.graph.as_ref();
-            let graph = graph.map(|spec| Graph::new(spec, scenario.seed, Scenario::usual_end(), &clock)).transpose()?;
-            Ok::<_, Error>(Server {
-                stores,
-                tokens: Tokens::new(scenario.token, scenario.graph.map(|spec| spec.roles)),
+            let graph = graph.map(|spec| EmulatedGraph::new(spec, scenario.seed, usual_end(), &clock)).transpose()?;
+            let tokens = TokenService::new(scenario.token, scenario.graph.map(|spec| spec.roles));
+            let own_origin = format!("http://{address}");
+            Ok::<_, Error>(EmulatorState {
+                dataverse: EmulatedDataverse::new(stores, scenario.service.clone()),
                 graph,
+                shared: SharedState { tokens, recorder: Recorder::new(), clock, own_origin },
                 faults: Faults::new(&scenario.fault),
-                limiter: Limiter::new(scenario.service.limits.clone()),
-                recorder: Recorder::new(),
-                clock,
                 settings: scenario.service,
                 phases: Mutex::new(scenario.phase.into()),
-                own_origin: format!("http://{address}"),
             })
         });
-        let server = made.await.map_err(|error| Error::scenario(error.to_string()))??;
-        let server = Arc::new(server);
-        let accepting = tokio::spawn(accept(listener, Arc::clone(&server)));
-        Ok(Self { server, address, accepting })
+        let state = made.await.map_err(|error| Error::scenario(error.to_string()))??;
+        let state = Arc::new(state);
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&state)));
+        Ok(Self { state, address, accepting })
     }
 
     /// The base of both the environment and the sign-in authority: `http://127.0.0.1:<port>/`.
     pub fn url(&self) -> Url {
         let mut url = Url::parse("http://127.0.0.1/").unwrap_or_else(|_| unreachable!("a constant"));
-        // Neither can fail: the URL has a host.
+        // Neither can fail, because the URL has a host.
         let _ = url.set_ip_host(self.address.ip());
         let _ = url.set_port(Some(self.address.port()));
         url
     }
 
-    /// What was asked and sent until now. Takes time in proportion to the rows.
+    /// What was requested and sent so far. Takes time in proportion to the rows.
     pub fn served(&self) -> Served {
-        self.server.served()
+        self.state.served()
     }
 
-    /// The requests until now in order of their answers; the first 100,000 are kept.
-    pub fn requests(&self) -> Vec<Request> {
-        self.server.recorder.requests()
+    /// The requests so far in order of their responses; the first 100,000 are kept.
+    pub fn requests(&self) -> Vec<RecordedRequest> {
+        self.state.shared.recorder.requests()
     }
 
-    /// Calls for every interaction of every user that can be read now, those of meetings once for each who was there. By user,
-    /// and of a user in the order in which pages have them.
+    /// Calls `each` for every interaction that can be read now, by user and in the order of pages. Interactions of a meeting come
+    /// once for each participant.
     pub fn interactions(&self, each: &mut dyn FnMut(&Interaction<'_>)) {
-        let Some(graph) = &self.server.graph else { return };
-        let (tenant, present) = (graph.tenant(), graph.present(self.server.clock.now()));
+        let Some(graph) = &self.state.graph else { return };
+        let (tenant, visibility) = (graph.tenant(), graph.visibility(self.state.shared.clock.now()));
         for user in 0..tenant.people.len() as u32 {
-            interactions(&tenant, user, present, each);
+            interactions(&tenant, user, visibility, each);
         }
     }
 
-    /// Applies the scenario's next phase; says how many are left. Without one nothing happens.
+    /// Applies the scenario's next phase, if any; returns how many remain.
     ///
     /// # Errors
     /// [`Error::Scenario`] and [`Error::File`] for rows that do not exist or cannot be made.
     pub fn advance(&self) -> Result<usize, Error> {
-        self.server.advance()
+        self.state.advance()
     }
 
-    /// Ends all connections and waits until nothing listens any more.
+    /// Closes all connections and waits until the port is free.
     pub async fn stop(mut self) {
         self.accepting.abort();
-        // Aborted is what it shall be.
+        // The task was aborted on purpose.
         let _ = (&mut self.accepting).await;
     }
 }
@@ -117,18 +119,18 @@ impl Drop for Emulator {
 }
 
 /// Accepts connections until it is aborted, which ends them all.
-async fn accept(listener: TcpListener, server: Arc<Server>) {
+async fn accept(listener: TcpListener, state: Arc<EmulatorState>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => {
-                // An error is about that one connection, or passes.
+                // An error concerns this connection only, or is transient.
                 let Ok((stream, _)) = accepted else { continue };
                 let _ = stream.set_nodelay(true);
-                let server = Arc::clone(&server);
+                let state = Arc::clone(&state);
                 connections.spawn(async move {
-                    let service = service_fn(move |request| Arc::clone(&server).answer(request));
-                    // Clients break off, and so do faults.
+                    let service = service_fn(move |request| respond(Arc::clone(&state), request));
+                    // Clients may disconnect, and faults do.
                     let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
                 });
             }

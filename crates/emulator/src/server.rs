@@ -1,7 +1,6 @@
-//! Requests: faults first, then the answer, then the record of both.
+//! The path of a request: faults first, then the response, then the record of both.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,158 +10,145 @@ use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, DATE, HOST
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
-use crate::clock::{Clock, http_date};
-use crate::data::Asked;
-use crate::fault::{FaultKind, Faults};
-use crate::graph::{Asking, Graph};
-use crate::limits::Limiter;
-use crate::query::Preferences;
-use crate::random::guid_text;
-use crate::reply::{Answer, Cut, Refusal, Reply};
-use crate::route::{Kind, Route, decode};
-use crate::served::{Answered, Recorder};
-use crate::settings::ServiceSettings;
-use crate::specs::Phase;
-use crate::store::Store;
-use crate::token::{Tokens, challenge};
-use crate::tracking::DELTA;
+use crate::clock::http_date;
+use crate::control;
+use crate::data::random::guid_text;
+use crate::dataverse::route::DataverseRoute;
+use crate::http::api_request::ApiRequest;
+use crate::http::odata::{DELTA_TOKEN, decode};
+use crate::http::preferences::Preferences;
+use crate::http::recorder::{HistoryInFlight, RecordedResponse};
+use crate::http::request_kind::RequestKind;
+use crate::http::response::{Cut, HttpResponse, ResponseBody, ServiceError};
+use crate::route::Route;
+use crate::scenario::fault::FaultKind;
+use crate::state::EmulatorState;
 
-/// Everything that requests share.
-#[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) stores: Vec<Store>,
-    pub(crate) graph: Option<Graph>,
-    pub(crate) settings: ServiceSettings,
-    pub(crate) tokens: Tokens,
-    pub(crate) faults: Faults,
-    pub(crate) limiter: Limiter,
-    pub(crate) recorder: Recorder,
-    pub(crate) clock: Clock,
-    pub(crate) phases: Mutex<VecDeque<Phase>>,
-    /// Where it listens: `http://127.0.0.1:<port>`.
-    pub(crate) own_origin: String,
-}
-
-/// No answer: the connection is cut.
+/// No response: the connection is reset.
 #[derive(Debug, thiserror::Error)]
 #[error("reset by the scenario")]
 pub(crate) struct Reset;
 
-impl Server {
-    /// Answers one request.
-    pub(crate) async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response<Reply>, Reset> {
-        let route = match (Route::of(request.uri().path()), &self.graph) {
-            (Route::Graph(_), None) => Route::Other,
-            (route, _) => route,
-        };
-        if route.kind() == Kind::Own {
-            return Ok(self.answer_own(&route, request.method()).into_response(None, None));
-        }
-        let (parts, body) = request.into_parts();
-        let url = parts.uri.path_and_query().map_or("/", |url| url.as_str());
-        let authorization = text(&parts, AUTHORIZATION.as_str());
-        let mut application = self.tokens.holder(authorization);
-        let (guard, now) = self.recorder.begin(application);
-        let decoded = decode(url);
-        let prefer = parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
-        let preferences = Preferences::parse(prefer);
-        let tracks = preferences.track || decoded.contains(DELTA) || decoded.contains("istracking=\"True\"");
-        let kind = match route.kind() {
-            Kind::Page if tracks => Kind::Tracking,
-            kind => kind,
-        };
-        let (user, asking) = self.person(&route);
-        let faults = self.faults.due(kind, route.table(), &decoded);
-        if kind != Kind::Token {
-            self.recorder.arrival(application, kind);
-        }
-        let ms = faults.ms() + self.settings.latency_ms;
-        if ms > 0 {
-            tokio::time::sleep(Duration::from_millis(ms)).await;
-        }
-        let end = |application, status, rows, retry_after| {
-            let user = user.clone();
-            let answered = Answered { kind, application, status, rows, retry_after, user };
-            self.recorder.end(parts.method.as_str(), url, answered);
-        };
-        if faults.has(FaultKind::Reset) {
-            end(application, 0, 0, None);
-            return Err(Reset);
-        }
-        let cut = match () {
-            () if faults.has(FaultKind::CutBody) => Some(Cut::Length),
-            () if faults.has(FaultKind::CutChunked) => Some(Cut::Chunked),
-            () => None,
-        };
-        let version = parts.uri.path().split('/').nth(3).filter(|part| part.starts_with('v')).unwrap_or("v9.2");
-        let origin = origin(&parts);
-        let asked = Asked {
-            root: format!("{origin}/api/data/{version}/"),
-            origin,
-            own_origin: &self.own_origin,
-            authorization,
-            application,
-            now,
-            query: parts.uri.query().unwrap_or(""),
-            range: text(&parts, RANGE.as_str()),
-            preferences,
-            faults,
-        };
-        let (mut answer, rows) = if kind == Kind::Token {
+/// Answers one request.
+pub(crate) async fn respond(
+    state: Arc<EmulatorState>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Reset> {
+    let route = match (Route::parse(request.uri().path()), &state.graph) {
+        (Route::Graph(_), None) => Route::Dataverse(DataverseRoute::Elsewhere),
+        (route, _) => route,
+    };
+    if let Route::Control(route) = &route {
+        return Ok(control::answer(&state, route, request.method()).into_response(None, None));
+    }
+    let (parts, body) = request.into_parts();
+    let (shared, recorder) = (&state.shared, &state.shared.recorder);
+    let url = parts.uri.path_and_query().map_or("/", |url| url.as_str());
+    let authorization = text(&parts, AUTHORIZATION.as_str());
+    let mut application = shared.tokens.holder(authorization);
+    let (in_flight_guard, in_flight) = recorder.begin(application);
+    let decoded = decode(url);
+    let prefer = parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    let preferences = Preferences::parse(prefer);
+    let tracks = preferences.track || decoded.contains(DELTA_TOKEN) || decoded.contains("istracking=\"True\"");
+    let kind = match route.kind() {
+        RequestKind::Page if tracks => RequestKind::Tracking,
+        kind => kind,
+    };
+    let (user, history_guard) = user(&state, &route);
+    let faults = state.faults.triggered(kind, route.table(), &decoded);
+    if kind != RequestKind::Token {
+        recorder.arrival(application, kind);
+    }
+    let ms = faults.ms() + state.settings.latency_ms;
+    if ms > 0 {
+        tokio::time::sleep(Duration::from_millis(ms)).await;
+    }
+    let end = |application, status, rows, retry_after| {
+        let user = user.clone();
+        let answered = RecordedResponse { kind, application, status, rows, retry_after, user };
+        recorder.end(parts.method.as_str(), url, answered);
+    };
+    if faults.has(FaultKind::Reset) {
+        end(application, 0, 0, None);
+        return Err(Reset);
+    }
+    let cut = match () {
+        () if faults.has(FaultKind::CutBody) => Some(Cut::Length),
+        () if faults.has(FaultKind::CutChunked) => Some(Cut::Chunked),
+        () => None,
+    };
+    let call = ApiRequest {
+        shared,
+        method: &parts.method,
+        origin: origin(&parts),
+        path: parts.uri.path(),
+        query: parts.uri.query().unwrap_or(""),
+        authorization,
+        application,
+        in_flight,
+        client_request_id: text(&parts, "client-request-id"),
+        range: text(&parts, RANGE.as_str()),
+        preferences,
+        faults,
+    };
+    let (mut answer, rows) = match (&route, &state.graph) {
+        (Route::Dataverse(route), _) => state.dataverse.answer(route, &call),
+        (Route::Graph(route), Some(graph)) => graph.answer(route, &call),
+        _ => {
             let form = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
-            let (answer, holder) = self.token(&route, &parts, &form, &asked);
+            let (answer, holder) = token(&state, &route, &parts, &form, &call);
             application = holder;
             (answer, 0)
-        } else if let (Route::Graph(call), Some(graph)) = (&route, &self.graph) {
-            self.graph_answer(graph, call, &parts.method, &parts.headers, parts.uri.path(), &asked)
-        } else {
-            match self.data(&route, &parts.method, &asked) {
-                Ok(answered) => answered,
-                Err(refusal) if refusal.status == 401 => (challenge(&asked.origin), 0),
-                Err(refusal) => (refusal.into_answer(), 0),
-            }
-        };
-        let retry_after = answer.headers.iter().find(|(name, _)| *name == RETRY_AFTER);
-        let retry_after = retry_after.and_then(|(_, value)| value.to_str().ok()?.parse().ok());
-        end(application, answer.status, rows, retry_after);
-        // Before it goes out: who has it all may ask again before this is noticed here.
-        drop(asking);
-        let accepts = text(&parts, ACCEPT_ENCODING.as_str()).is_some_and(|accepted| accepted.contains("gzip"));
-        if self.settings.gzip && accepts && answer.status == 200 {
-            compress(&mut answer);
         }
-        answer.header(DATE, &http_date(self.clock.now()));
-        if answer.status == 200 {
-            answer.header("odata-version", "4.0");
-        }
-        if !kind.is_of_graph() {
-            answer.header("x-ms-service-request-id", &guid_text(self.recorder.moment()));
-            answer.header("x-ms-dop-hint", &self.settings.dop_hint.to_string());
-        }
-        Ok(answer.into_response(cut, Some(guard)))
+    };
+    let retry_after = answer.headers.iter().find(|(name, _)| *name == RETRY_AFTER);
+    let retry_after = retry_after.and_then(|(_, value)| value.to_str().ok()?.parse().ok());
+    end(application, answer.status, rows, retry_after);
+    // Before the response goes out: a client that has received it may send the next request before this code runs on.
+    drop(history_guard);
+    let accepts = text(&parts, ACCEPT_ENCODING.as_str()).is_some_and(|accepted| accepted.contains("gzip"));
+    if state.settings.gzip && accepts && answer.status == 200 {
+        compress(&mut answer);
     }
-
-    /// Whom of a tenant a request is about, by object id where there is one, and that their history is being asked for.
-    fn person(&self, route: &Route) -> (Option<String>, Option<Asking>) {
-        let (Route::Graph(call), Some(graph)) = (route, &self.graph) else { return (None, None) };
-        let Some(name) = call.user() else { return (None, None) };
-        let asking = if call.kind() == Kind::History { graph.asking(name) } else { None };
-        (Some(graph.id_of(name).unwrap_or_else(|| name.to_owned())), asking)
+    answer.header(DATE, &http_date(shared.clock.now()));
+    if answer.status == 200 {
+        answer.header("odata-version", "4.0");
     }
+    if !kind.is_of_graph() {
+        answer.header("x-ms-service-request-id", &guid_text(recorder.nanos()));
+        answer.header("x-ms-dop-hint", &state.settings.dop_hint.to_string());
+    }
+    Ok(answer.into_response(cut, Some(in_flight_guard)))
+}
 
-    /// Answers a request for a token, and says for which application.
-    fn token(&self, route: &Route, parts: &Parts, form: &[u8], asked: &Asked<'_>) -> (Answer, Option<usize>) {
-        if let Some(refusal) = asked.faults.refusal(|kind| self.refusal_of(kind, route)) {
-            return (refusal.into_answer(), None);
-        }
-        match (route, &parts.method) {
-            (Route::Token { tenant }, &Method::POST) => {
-                let url = format!("{}{}", asked.origin, parts.uri.path());
-                self.tokens.give(tenant, form, &url)
-            }
-            (Route::Managed(host), &Method::GET) => self.tokens.give_managed(*host, &parts.headers, asked.query),
-            _ => (Refusal::new(405, "", "The endpoint does not accept the method.").into_answer(), None),
-        }
+/// The user that a request is about, by object id where that exists, and a guard while their history is requested.
+fn user(state: &EmulatorState, route: &Route) -> (Option<String>, Option<HistoryInFlight>) {
+    let (Route::Graph(route), Some(graph)) = (route, &state.graph) else { return (None, None) };
+    let Some(name) = route.user() else { return (None, None) };
+    let tenant = graph.tenant();
+    let found = tenant.find(name);
+    let history = found.filter(|_| route.kind() == RequestKind::History);
+    let id = found.map(|at| tenant.people[at as usize].id());
+    (Some(id.unwrap_or_else(|| name.to_owned())), history.map(|user| state.shared.recorder.begin_history(user)))
+}
+
+/// Answers a token request; also returns the application.
+fn token(
+    state: &EmulatorState,
+    route: &Route,
+    parts: &Parts,
+    form: &[u8],
+    call: &ApiRequest<'_>,
+) -> (HttpResponse, Option<usize>) {
+    if let Some(error) = call.faults.error(|fault| state.dataverse.error_of_fault(fault, None)) {
+        return (error.into_response(), None);
+    }
+    let tokens = &call.shared.tokens;
+    match (route, &parts.method) {
+        (Route::Token(tenant), &Method::POST) => tokens.issue(tenant, form, &format!("{}{}", call.origin, call.path)),
+        (Route::Managed(host), &Method::GET) => tokens.issue_managed(*host, &parts.headers, call.query),
+        _ => (ServiceError::new(405, "", "The endpoint does not accept the method.").into_response(), None),
     }
 }
 
@@ -170,21 +156,21 @@ fn text<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {
     parts.headers.get(name).and_then(|value| value.to_str().ok())
 }
 
-/// `http://host:port` as the client wrote it, even when a proxy stands between.
+/// `http://host:port` as the client wrote it, even behind a proxy.
 fn origin(parts: &Parts) -> String {
     let scheme = text(parts, "x-forwarded-proto").unwrap_or("http");
     let host = text(parts, "x-forwarded-host").or_else(|| text(parts, HOST.as_str())).unwrap_or("127.0.0.1");
     format!("{scheme}://{host}")
 }
 
-fn compress(answer: &mut Answer) {
+fn compress(answer: &mut HttpResponse) {
     use std::io::Write;
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    // Writing to memory cannot fail; if it did, the answer goes out as it is.
-    if encoder.write_all(&answer.join()).is_ok()
+    // Writing to memory cannot fail; if it did, the response goes out as it is.
+    if answer.frames.iter().all(|frame| encoder.write_all(frame).is_ok())
         && let Ok(bytes) = encoder.finish()
     {
-        answer.content = crate::reply::Content::Frames([Bytes::from(bytes)].into());
+        answer.frames = [Bytes::from(bytes)].into();
         answer.header(CONTENT_ENCODING, "gzip");
     }
 }

@@ -1,7 +1,8 @@
 //! The envelope of a page: `{"@odata.context":"...","value":[rows],"@odata.nextLink":"..."}`.
 //!
-//! The rows are some 7 MB that the decoder parses anyway, so the usual answer is read from both ends: the members before
-//! `"value":[`, the last row, and the members after the last `]`. Whatever is unusual is parsed as a whole.
+//! The rows are some 7 MB that the decoder parses anyway, so the fast path reads the response from both ends: the
+//! members before `"value":[`, the last row, and the members after the last `]`. Anything unusual takes the slow path,
+//! a full parse.
 
 use std::ops::Range;
 
@@ -16,42 +17,42 @@ const ETAG: &[u8] = b"@odata.etag";
 const NEXT: &[u8] = b"@odata.nextLink";
 const DELTA: &[u8] = b"@odata.deltaLink";
 
-/// What a page is beside its rows.
+/// Everything in a page besides its rows.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Envelope {
-    /// Where the array of rows is, brackets included.
+    /// The range of the rows array, brackets included.
     pub(crate) rows: Range<usize>,
-    /// The link to the next page, unescaped and otherwise as it came.
+    /// The link to the next page, unescaped and otherwise verbatim.
     pub(crate) next: Option<String>,
-    /// The link to later changes, likewise.
+    /// The delta link, likewise.
     pub(crate) delta: Option<String>,
 }
 
-/// The links of an envelope.
+/// The links found in an envelope.
 #[derive(Default)]
-struct Found {
+struct EnvelopeLinks {
     next: Option<String>,
     delta: Option<String>,
 }
 
-/// Finds the rows and the link in an answer that is a complete envelope; every other answer is an error.
+/// Locates the rows and links of a complete envelope; any other response is an error.
 pub(crate) fn parse(body: &[u8]) -> Result<Envelope, &'static str> {
-    match from_both_ends(body) {
+    match fast_path(body) {
         Some(envelope) => Ok(envelope),
-        None => as_a_whole(body),
+        None => slow_path(body),
     }
 }
 
-/// The quick way; `None` where anything is unusual.
+/// The fast path; `None` for anything unusual.
 ///
-/// Why a cut answer is not taken for a complete one: the last `]` could belong to a string or to something inside a row
-/// only if the rest of that row were missing. So the last row is found by the text that every row of Dataverse begins with,
-/// and nothing inside a row (an object and its `@odata.etag`: quotes inside strings are escaped, so no string holds that
-/// text), it must parse as one complete object, and the last `]` must follow it. Rows of Graph begin like objects inside
-/// them, with an `id`: they are read the careful way.
-fn from_both_ends(body: &[u8]) -> Option<Envelope> {
-    let mut found = Found::default();
-    let mut head = Reader { bytes: body, at: 0 };
+/// Why a truncated response cannot pass for a complete one: the last `]` could belong to a string or to something
+/// inside a row only if the rest of that row were missing. So the last row is found by the text with which every
+/// Dataverse row begins and nothing inside a row does (an object and its `@odata.etag`; quotes inside strings are
+/// escaped, so no string contains it), it must parse as one complete object, and the last `]` must follow it. Rows of
+/// Graph begin like objects nested in them, with an `id`: they take the slow path.
+fn fast_path(body: &[u8]) -> Option<Envelope> {
+    let mut links = EnvelopeLinks::default();
+    let mut head = EnvelopeReader { bytes: body, at: 0 };
     if body.starts_with(BYTE_ORDER_MARK) {
         head.at = BYTE_ORDER_MARK.len();
     }
@@ -61,7 +62,7 @@ fn from_both_ends(body: &[u8]) -> Option<Envelope> {
         if name == b"value" {
             break;
         }
-        head.member(name, &mut found)?;
+        head.member(name, &mut links)?;
         head.byte(b',')?;
     }
     head.byte(b'[')?;
@@ -81,20 +82,20 @@ fn from_both_ends(body: &[u8]) -> Option<Envelope> {
             return None;
         }
     }
-    let mut tail = Reader { bytes: body, at: last + 1 };
+    let mut tail = EnvelopeReader { bytes: body, at: last + 1 };
     while tail.byte(b',').is_some() {
         let name = tail.name()?;
-        tail.member(name, &mut found)?;
+        tail.member(name, &mut links)?;
     }
     tail.byte(b'}')?;
-    let Found { next, delta } = found;
+    let EnvelopeLinks { next, delta } = links;
     (tail.after_space() == body.len()).then_some(Envelope { rows: start..last + 1, next, delta })
 }
 
-/// The careful way: one pass over the whole answer.
-fn as_a_whole(body: &[u8]) -> Result<Envelope, &'static str> {
+/// The slow path: one pass over the whole response.
+fn slow_path(body: &[u8]) -> Result<Envelope, &'static str> {
     #[derive(Deserialize)]
-    struct Whole<'a> {
+    struct FullEnvelope<'a> {
         #[serde(borrow)]
         value: &'a RawValue,
         #[serde(rename = "@odata.nextLink")]
@@ -110,29 +111,29 @@ fn as_a_whole(body: &[u8]) -> Result<Envelope, &'static str> {
     if !text.trim_ascii_start().starts_with(b"{") {
         return Err("the answer is not a JSON object");
     }
-    let whole: Whole<'_> = serde_json::from_slice(text).map_err(|error| match error.classify() {
+    let full: FullEnvelope<'_> = serde_json::from_slice(text).map_err(|error| match error.classify() {
         serde_json::error::Category::Eof => "the answer ends before its JSON does",
         serde_json::error::Category::Data => "the answer has no usable `value`",
         serde_json::error::Category::Syntax | serde_json::error::Category::Io => "the answer is not valid JSON",
     })?;
-    if whole.error.is_some() {
+    if full.error.is_some() {
         return Err("the answer ends with an error");
     }
-    let rows = whole.value.get();
+    let rows = full.value.get();
     if !rows.starts_with('[') {
         return Err("`value` is not an array");
     }
     let start = rows.as_ptr().addr() - body.as_ptr().addr();
-    Ok(Envelope { rows: start..start + rows.len(), next: whole.next, delta: whole.delta })
+    Ok(Envelope { rows: start..start + rows.len(), next: full.next, delta: full.delta })
 }
 
-/// Reads names and scalars from a position on.
-struct Reader<'a> {
+/// Reads names and scalars from a position onwards.
+struct EnvelopeReader<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> EnvelopeReader<'a> {
     fn after_space(&mut self) -> usize {
         while matches!(self.bytes.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
@@ -145,7 +146,7 @@ impl<'a> Reader<'a> {
         (self.bytes.get(at) == Some(&expected)).then(|| self.at += 1)
     }
 
-    /// A string with its quotes, unescaped.
+    /// A string with its quotes, still escaped.
     fn string(&mut self) -> Option<&'a [u8]> {
         let start = self.after_space();
         self.byte(b'"')?;
@@ -160,7 +161,7 @@ impl<'a> Reader<'a> {
         self.bytes.get(start..self.at)
     }
 
-    /// A name and its colon. An escaped name could be any name, so it is left to the careful way.
+    /// A name and its colon. An escaped name could be any name, so it is left to the slow path.
     fn name(&mut self) -> Option<&'a [u8]> {
         let quoted = self.string()?;
         let name = &quoted[1..quoted.len() - 1];
@@ -169,10 +170,10 @@ impl<'a> Reader<'a> {
     }
 
     /// The scalar value of a member, kept if it is a link.
-    fn member(&mut self, name: &[u8], found: &mut Found) -> Option<()> {
+    fn member(&mut self, name: &[u8], links: &mut EnvelopeLinks) -> Option<()> {
         let link = match name {
-            NEXT => Some(&mut found.next),
-            DELTA => Some(&mut found.delta),
+            NEXT => Some(&mut links.next),
+            DELTA => Some(&mut links.delta),
             _ => None,
         };
         let start = self.after_space();

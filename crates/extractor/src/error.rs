@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-/// Why the service did not give what was asked. Never holds a secret, a token, a query or a body.
+/// Why a call failed. Never holds a secret, a token, a query or a body.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
     /// The settings cannot work: correct them and start again.
@@ -28,18 +28,18 @@ pub enum Error {
         /// What to do about it.
         advice: &'static str,
     },
-    /// The identity is known, but may not read.
+    /// The identity is known, but may not read this.
     #[error("permission missing: {} ({call})", missing(.table, .privilege))]
     PermissionMissing {
-        /// The table that was asked for, if the call was about one.
+        /// The table that was requested, if the call was about one.
         table: Option<&'static str>,
         /// The privilege such as `prvReadmsdyn_copilotevent`, or the application permission of Graph such as
-        /// `User.Read.All`; none: the environment has no application user for it.
+        /// `User.Read.All`; `None`: the environment has no application user for the identity.
         privilege: Option<String>,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
-    /// Column security hides a column from the identity; the table's other columns may be read.
+    /// Column security hides a column from the identity; the table's other columns can be read.
     #[error(
         "permission missing: the column `{column}` of `{table}` is secured, and reading it needs the read permission of \
          a column security profile ({call})"
@@ -50,74 +50,74 @@ pub enum Error {
         /// The column, by its name in the lake.
         column: &'static str,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
-    /// The service refuses the filter of a history, as some tenants do: ask again without one, and keep what is inside the
-    /// window.
+    /// The service rejects the filter of a history, as some tenants do: repeat the request without one and filter
+    /// locally.
     #[error("the service refuses the filter ({call})")]
     FilterRefused {
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
-    /// The service refuses this one user: skip it and go on with others.
+    /// The service refuses this one user: skip the user and go on.
     #[error("the user is refused{}{} ({call})", dashed(.code), dashed(.reason))]
     UserRefused {
         /// 403, or 404: no such user, or none with a history.
         status: u16,
-        /// The service's code such as `ResourceNotFound`; empty when it sent none.
+        /// The service's code such as `ResourceNotFound`; empty if there was none.
         code: String,
-        /// What is known of that code and its message, in our words; else empty.
+        /// A known meaning of that code and message, in our own words; otherwise empty.
         reason: &'static str,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The directory has no such group.
     #[error("the directory has no such group ({call})")]
     GroupMissing {
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// The environment has no such table.
     #[error("the environment has no table `{}` ({call})", .table.unwrap_or("?"))]
     TableMissing {
-        /// The table that was asked for.
+        /// The table that was requested.
         table: Option<&'static str>,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
-    /// The table has no such column: ask again without it.
+    /// The table has no such column: repeat the request without it.
     #[error("`{table}` has no column `{column}` ({call})")]
     ColumnMissing {
-        /// The table that was asked for.
+        /// The table that was requested.
         table: &'static str,
-        /// The service's name of the property.
+        /// The wire name of the property.
         column: String,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
-    /// The token of change tracking is too old, or the table was changed since: read without one.
+    /// The change-tracking token is too old, or the table was altered since: read without one.
     #[error("the token for changes of `{table}` has expired ({call})")]
     TokenExpired {
-        /// The table whose changes were asked for.
+        /// The table whose changes were requested.
         table: &'static str,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
-    /// The service answers that this row has no such file, or that there is no such row.
+    /// The row has no such file, or there is no such row.
     #[error("no file: {reason} ({call})")]
     FileMissing {
         /// Which of the two.
         reason: &'static str,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
-    /// The file is above 32 MiB, the largest that a File column holds by its definition.
+    /// The file is above 32 MiB, the maximum size of a File column.
     #[error("the file is too large: {size} bytes or more ({call})")]
     FileTooLarge {
-        /// What the service declared, else what was read until then.
+        /// What the service declared, or the bytes read so far.
         size: u64,
         /// The call that was answered.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
     /// A link of the service leads to another scheme, host or port; it was not followed.
     #[error("the service's link leads to another origin, {origin}; it was not followed ({call})")]
@@ -125,36 +125,35 @@ pub enum Error {
         /// Scheme, host and port of the link.
         origin: String,
         /// The call whose answer held the link.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
-    /// The service refused the request; asking again will not help.
+    /// The service refused the request; repeating it will not help.
     #[error("refused{}{} ({call})", dashed(.code), dashed(.message))]
     Refused {
         /// The HTTP status.
         status: u16,
         /// The service's code such as `0x80060888`; empty when it sent none.
         code: String,
-        /// What the service said, when it is one of its documented messages; names of columns, never values.
+        /// The service's message, if it is a documented one; names of columns, never values.
         message: String,
         /// The call that was refused.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
-    /// The service could not be asked, or kept failing, until patience ended.
+    /// The service could not be reached, or kept failing until the retry policy gave up.
     #[error("gave up: {cause} ({call})")]
     Unreachable {
         /// The last failure.
         cause: String,
         /// The call that failed.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
-    /// After a 429 the service wants no requests of this identity for longer than a call is worth; nothing is sent until
-    /// then.
+    /// After a 429 the service asked for a pause longer than the retry policy allows; nothing is sent until it is over.
     #[error("the service wants no requests for a long time ({call})")]
     Paused {
-        /// For so long.
-        left: Duration,
-        /// The call that was not made, or was answered so.
-        call: Box<Call>,
+        /// Remaining length of the pause.
+        remaining: Duration,
+        /// The call that was not made, or that was throttled.
+        call: Box<FailedCall>,
     },
     /// The service keeps answering with something that is not a complete page.
     #[error("not a complete page: {reason} ({call})")]
@@ -162,13 +161,13 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
         /// The call that was answered.
-        call: Box<Call>,
+        call: Box<FailedCall>,
     },
 }
 
 impl Error {
-    /// The call it is about; none for settings and sign-in.
-    pub fn call(&self) -> Option<&Call> {
+    /// The call that failed; `None` for settings and sign-in.
+    pub fn call(&self) -> Option<&FailedCall> {
         match self {
             Self::Usage { .. } | Self::Insecure { .. } | Self::SignInRefused { .. } => None,
             Self::PermissionMissing { call, .. }
@@ -189,19 +188,19 @@ impl Error {
         }
     }
 
-    /// What happened, without the tries, times and request ids of the call: the same failure reads the same each time.
+    /// The error text without attempts, times and request ids: the same failure reads the same each time.
     pub fn without_call(&self) -> String {
         let text = self.to_string();
         let call = self.call().map(|call| format!(" ({call})")).unwrap_or_default();
         text.strip_suffix(&call).unwrap_or(&text).to_owned()
     }
 
-    /// Whether no other call of this identity will fare better, for now or at all.
-    pub fn holds_for_all(&self) -> bool {
+    /// Whether no other call of this identity will succeed, for now or at all.
+    pub fn is_service_wide(&self) -> bool {
         matches!(self, Self::Usage { .. } | Self::SignInRefused { .. } | Self::Paused { .. })
     }
 
-    /// Whether the service answered, and will go on giving this answer to this call; others may fare better.
+    /// Whether the service gave a definite answer to this call; other calls may still succeed.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -218,24 +217,24 @@ impl Error {
 
 /// Where an error happened: a call, and how it went.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Call {
+pub struct FailedCall {
     /// `GET` or `POST`.
     pub method: &'static str,
     /// The URL without its query.
     pub url: String,
-    /// The page of the slice, from 1; none outside a walk over pages.
+    /// The page of the slice, from 1; `None` outside a page stream.
     pub page: Option<u32>,
-    /// How often it was tried; 0 when what came before it forbade that.
-    pub tries: u32,
-    /// From the first try to the end of the last.
+    /// Number of attempts; 0 if an earlier failure prevented the first.
+    pub attempts: u32,
+    /// From the first attempt to the end of the last.
     pub elapsed: Duration,
-    /// The last HTTP status, if there was an answer.
+    /// The last HTTP status, if there was a response.
     pub status: Option<u16>,
     /// The service's id of the last request, for the vendor's support.
     pub request_id: Option<String>,
 }
 
-impl fmt::Display for Call {
+impl fmt::Display for FailedCall {
     /// `GET https://host/path page 3: status 503, request id ..., 10 tries in 4.2 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.url)?;
@@ -249,10 +248,10 @@ impl fmt::Display for Call {
         if let Some(id) = &self.request_id {
             write!(f, "request id {id}, ")?;
         }
-        match self.tries {
+        match self.attempts {
             0 => f.write_str("not tried"),
             1 => write!(f, "1 try in {:.1} s", self.elapsed.as_secs_f64()),
-            tries => write!(f, "{tries} tries in {:.1} s", self.elapsed.as_secs_f64()),
+            attempts => write!(f, "{attempts} tries in {:.1} s", self.elapsed.as_secs_f64()),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Turns a table and a slice into a stream of raw pages from Dataverse or Microsoft Graph, and fetches the bytes of File
-//! columns.
+//! Turns a table and a slice into a stream of raw pages from Dataverse or Microsoft Graph, and fetches the contents of
+//! File columns.
 //!
-//! Four nouns. A [`Slice`] is a table, a scope and a window of time; a [`Selection`] is what is asked of its rows, as far as
-//! the [`Environment`] has it. A [`Page`] is one answer of the service: only its envelope is parsed, the rows stay the
-//! bytes that came. A [`Dataverse`] is the service: one identity, one pool of connections, one set of limits that pages
-//! and files share. A [`Graph`] is the same for a tenant of Microsoft Graph: people, and each one's history at the pace that
-//! the tenant allows.
+//! The main types: a [`Slice`] is a table, a scope and a time window; a [`Selection`] is the set of columns to request,
+//! limited to what the [`Environment`] has. A [`Page`] is one response of the service: only its envelope is parsed, the
+//! rows stay raw bytes. [`Dataverse`] is one identity at one environment, with one connection pool and one set of
+//! limits for pages and files. [`Graph`] is the same for a tenant of Microsoft Graph: users, and the history of each at
+//! the rate that the tenant allows.
 //!
 //! ```no_run
 //! # async fn example(settings: copilot_lake_extractor::DataverseSettings, slice: copilot_lake_extractor::Slice)
@@ -23,67 +23,43 @@
 //! # }
 //! ```
 //!
-//! What it holds to: a token goes only to the origin it was asked for; secrets, tokens and bodies reach no error, no log
-//! and no Debug; URLs are logged without their query and without the ids of people and groups; a link of the service is opaque; a page that is not complete is
-//! asked for again and never handed out.
+//! Guarantees: a token is sent only to the origin it was requested for; secrets, tokens and bodies never appear in
+//! errors, logs or `Debug` output; URLs are logged without query and without ids of users and groups; links of the
+//! service are opaque; an incomplete page is requested again and never handed out.
 
 mod auth;
-mod backoff;
-mod body;
-mod budget;
-mod client;
-mod clock;
 mod dataverse;
-mod definition;
-mod dialect;
 mod envelope;
-mod environment;
 mod error;
-mod fault;
-mod files;
-mod gate;
 mod graph;
+mod http;
 mod json;
-mod key;
-mod labels;
-mod link;
-mod meter;
-mod network;
-mod origin;
-mod pacer;
+mod next_link;
 mod page;
-mod pages;
-mod permits;
-mod privileges;
-mod probe;
-mod refusal;
-mod request;
-mod retry;
-mod secret;
-mod selection;
+mod page_stream;
 mod slice;
 mod text_file;
-mod token;
-mod totals;
-mod tracking;
 
-pub use auth::{Auth, Credential};
-pub use dataverse::{Dataverse, DataverseSettings, WhoAmI};
-pub use environment::{Environment, Presence};
-pub use error::{Call, Error};
-pub use files::{File, FileAddress};
-pub use graph::{Graph, GraphSettings, HistoryAsk, TokenClaims, role};
-pub use meter::Meter;
-pub use network::Network;
+pub use auth::claims::TokenClaims;
+pub use auth::secret::Secret;
+pub use auth::sign_in::{Auth, Credential};
+pub use dataverse::change_tracking::TrackedChanges;
+pub use dataverse::environment::{Environment, Presence};
+pub use dataverse::file::FileContent;
+pub use dataverse::file_address::FileAddress;
+pub use dataverse::privileges::PrivilegeDepth;
+pub use dataverse::probe::AnyFile;
+pub use dataverse::selection::Selection;
+pub use dataverse::service::{Dataverse, DataverseSettings, WhoAmI};
+pub use error::{Error, FailedCall};
+pub use graph::history_query::HistoryQuery;
+pub use graph::role;
+pub use graph::service::{Graph, GraphSettings};
+pub use http::meter::Meter;
+pub use http::network::Network;
 pub use page::Page;
-pub use privileges::Depth;
-pub use probe::AnyFile;
-
-pub use secret::Secret;
-pub use selection::Selection;
 pub use slice::Slice;
 pub use text_file::{NotText, text_of};
-pub use tracking::Tracking;
 
 #[cfg(test)]
 mod tests;

@@ -1,4 +1,4 @@
-//! Pages: one answer of the service, its rows still the bytes that came.
+//! A page: one response of the service, with its rows still raw JSON.
 
 use std::fmt;
 use std::ops::Range;
@@ -7,37 +7,37 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::budget::Reservation;
 use crate::envelope;
+use crate::http::body_budget::BodyReservation;
 use serde::de::DeserializeOwned;
 
-/// One complete answer with rows: the envelope is parsed, the rows are not.
+/// One complete response with rows: the envelope is parsed, the rows are not.
 ///
-/// The pages of a history count against the 64 MiB that they may take in memory together until they are dropped.
+/// Pages of a history count against a common memory budget until they are dropped.
 #[derive(Clone)]
 pub struct Page {
-    /// From 1, in the order of the walk.
+    /// Position in the stream, from 1.
     pub number: u32,
-    /// The whole answer, verbatim.
+    /// The whole response, verbatim.
     pub body: Bytes,
     /// Where the rows are inside `body`.
     pub(crate) rows: Range<usize>,
-    /// Requests that it took, failed tries included.
+    /// Requests it took, failed attempts included.
     pub requests: u32,
     /// How long throttling held this page back.
     pub throttled: Duration,
-    /// The room that it takes, where pages are bounded: given back with the last clone.
-    pub(crate) _room: Option<Arc<Reservation>>,
+    /// The memory reservation of a bounded page, released with the last clone.
+    pub(crate) _reservation: Option<Arc<BodyReservation>>,
 }
 
 impl Page {
-    /// The page that an answer holds which was kept.
+    /// Parses an archived response.
     ///
     /// # Errors
-    /// Why it is no complete page.
+    /// Why it is not a complete page.
     pub fn read(number: u32, body: Bytes) -> Result<Self, &'static str> {
         let rows = envelope::parse(&body)?.rows;
-        Ok(Self { number, body, rows, requests: 0, throttled: Duration::ZERO, _room: None })
+        Ok(Self { number, body, rows, requests: 0, throttled: Duration::ZERO, _reservation: None })
     }
 
     /// The JSON array of the rows, from `[` to `]`.
@@ -45,14 +45,14 @@ impl Page {
         &self.body[self.rows.clone()]
     }
 
-    /// The rows, for the few calls that look into them.
+    /// The rows deserialized, for the few calls that look into them.
     pub(crate) fn parsed<T: DeserializeOwned>(&self) -> Result<Vec<T>, &'static str> {
         serde_json::from_slice(self.rows()).map_err(|_| "its rows are not what was asked for")
     }
 }
 
 impl fmt::Debug for Page {
-    /// Never the rows: they hold what people wrote.
+    /// Omits the rows: they hold user content.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Page")
             .field("number", &self.number)

@@ -1,14 +1,14 @@
-//! Text files that people save: UTF-8, with or without a byte-order mark.
+//! Text files written by people: UTF-8, with or without a byte-order mark.
 //!
-//! Editors of Windows put the mark there, and PowerShell writes UTF-16 when it is not told otherwise.
+//! Windows editors add the mark, and PowerShell writes UTF-16 unless told otherwise.
 
-/// What a file holds that is no text in UTF-8: follows the name of the file.
+/// Why a file is not UTF-8 text; worded to follow the file's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotText {
-    /// UTF-16, by its byte-order mark or by the zero bytes of its first character.
+    /// UTF-16, recognised by its byte-order mark or by the zero bytes of its first character.
     #[error("is UTF-16; save it as UTF-8")]
     Utf16,
-    /// Bytes that no text in UTF-8 has.
+    /// Bytes that are not valid UTF-8.
     #[error("is not UTF-8; save it as UTF-8")]
     NotUtf8,
 }
@@ -16,7 +16,7 @@ pub enum NotText {
 /// The text of a file, without its byte-order mark.
 ///
 /// # Errors
-/// What else it is.
+/// The encoding it has instead.
 pub fn text_of(bytes: &[u8]) -> Result<&str, NotText> {
     if let [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..] | [0, _, ..] | [_, 0, ..] = bytes {
         return Err(NotText::Utf16);

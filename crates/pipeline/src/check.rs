@@ -1,7 +1,9 @@
 //! `check`: what a run needs, tried with the cheapest calls there are.
 
 use copilot_lake_decoder::{User, decode_users};
-use copilot_lake_extractor::{AnyFile, Dataverse, Depth, Environment, Error as ServiceError, Graph, HistoryAsk, role};
+use copilot_lake_extractor::{
+    AnyFile, Dataverse, Environment, Error as ServiceError, Graph, HistoryQuery, PrivilegeDepth, role,
+};
 use copilot_lake_tables::{Instant, SYSTEM_USER, Table};
 use copilot_lake_writer::{Lake, Remedy};
 
@@ -39,14 +41,14 @@ pub enum Finding {
         /// The table.
         table: &'static str,
         /// The depth of the privilege, where it is known.
-        depth: Option<Depth>,
+        depth: Option<PrivilegeDepth>,
     },
     /// Only some rows of the table can be read, and the service does not say so when it leaves others out.
     SomeRows {
         /// The table.
         table: &'static str,
         /// The depth of the privilege.
-        depth: Depth,
+        depth: PrivilegeDepth,
     },
     /// The table cannot be read.
     NotReadable {
@@ -211,7 +213,7 @@ async fn check_table(
     service: &Dataverse,
     environment: &Environment,
     job: &DataverseJob,
-    (table, depth): (&'static Table, Option<Option<Depth>>),
+    (table, depth): (&'static Table, Option<Option<PrivilegeDepth>>),
     found: &mut impl FnMut(Finding),
 ) {
     let name = table.name;
@@ -230,7 +232,7 @@ async fn check_table(
         }
     };
     found(match depth {
-        Some(Some(depth)) if depth < Depth::Global => Finding::SomeRows { table: name, depth },
+        Some(Some(depth)) if depth < PrivilegeDepth::Global => Finding::SomeRows { table: name, depth },
         depth => Finding::Readable { table: name, depth: depth.flatten() },
     });
     let wants_deletes = job.deletes != Deletes::Ignore && table.is_mirror();
@@ -311,19 +313,19 @@ async fn check_graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<
         |user: &&User| (everyone || user.is_licensed) && !scope::names_of(user).any(|name| excluded.contains(&name));
     let mut refusal = None;
     for user in users.users.iter().filter(is_in_scope).take(USERS_TRIED) {
-        let mut ask = HistoryAsk {
+        let mut query = HistoryQuery {
             app_classes: job.app_classes.clone(),
             window: Some(now.plus_seconds(-Instant::DAY_SECONDS)..now),
         };
-        let mut page = service.first_history_page(&user.id, &ask).await;
+        let mut page = service.first_history_page(&user.id, &query).await;
         if let Err(ServiceError::FilterRefused { .. }) = page {
-            ask.window = None;
-            page = service.first_history_page(&user.id, &ask).await;
+            query.window = None;
+            page = service.first_history_page(&user.id, &query).await;
         }
         match page {
             Ok(_) => {
                 found(Finding::HistoryReadable { tried: true });
-                if ask.window.is_none() {
+                if query.window.is_none() {
                     found(Finding::FilterRefused);
                 }
                 return Ok(());

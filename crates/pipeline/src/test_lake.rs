@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray, TimestampMicrosecondArray};
 use copilot_lake_decoder::assemble;
 use copilot_lake_tables::{Instant, Table, Week};
-use copilot_lake_writer::{Find, Instance, Lake, LakeOptions, Scan};
+use copilot_lake_writer::{Instance, Lake, LakeOptions, MergeMode, Scan};
 use futures::TryStreamExt as _;
 
 use crate::cells::text;
@@ -33,7 +33,7 @@ pub(crate) fn rows(table: &'static Table, columns: &[&str], rows: &[&[Option<&st
 
 /// Commits rows by key, in the week of `time`.
 pub(crate) async fn put(lake: &Lake, table: &'static Table, batch: RecordBatch, time: Instant) {
-    let mut changes = lake.changes(table, Find::ByKey);
+    let mut changes = lake.changes(table, MergeMode::Upsert);
     changes.push(table.is_partitioned().then(|| Week::of(time)), batch).await.unwrap();
     changes.commit("run").await.unwrap();
 }

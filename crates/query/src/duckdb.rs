@@ -10,20 +10,20 @@ use url::Url;
 use crate::error::{Error, is_of_table};
 use crate::shipped::VIEWS;
 
-/// The variable that says where the lake is.
-const PLACE: &str = "copilot_lake";
+/// The DuckDB variable that holds the location of the lake.
+const LOCATION: &str = "copilot_lake";
 
 /// How the views of a DuckDB script find the files of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DuckdbViews {
-    /// By a list in the script: what the log named when it was made.
+    /// By a list in the script: the files in the log when it was made.
     Files,
     /// By the log itself, with DuckDB's extension `delta`.
     Delta,
 }
 
-/// What a script knows of a table.
-pub(crate) enum Reach {
+/// How a script reads a table.
+pub(crate) enum TableFiles {
     /// These files, by their paths within the lake.
     Files(Vec<String>),
     /// Its log.
@@ -41,20 +41,22 @@ pub(crate) enum Reach {
 pub async fn duckdb_views(lake: &Lake, views: DuckdbViews) -> Result<String, Error> {
     let mut tables = Vec::with_capacity(TABLES.len());
     for table in TABLES {
-        let reach = match lake.files(table).await {
-            Ok(files) if views == DuckdbViews::Files => Reach::Files(files.into_iter().map(|file| file.path).collect()),
-            Ok(_) if lake.has(table).await? => Reach::Log,
-            Ok(_) => Reach::Nowhere,
-            Err(error) if is_of_table(&error) => Reach::Unreadable(error.to_string()),
+        let files_of_table = match lake.files(table).await {
+            Ok(files) if views == DuckdbViews::Files => {
+                TableFiles::Files(files.into_iter().map(|file| file.path).collect())
+            }
+            Ok(_) if lake.has(table).await? => TableFiles::Log,
+            Ok(_) => TableFiles::Nowhere,
+            Err(error) if is_of_table(&error) => TableFiles::Unreadable(error.to_string()),
             Err(error) => return Err(error.into()),
         };
-        tables.push((*table, reach));
+        tables.push((*table, files_of_table));
     }
     Ok(script(&location(lake.url()), views, &tables))
 }
 
-/// The script for a lake at that place.
-pub(crate) fn script(place: &str, views: DuckdbViews, tables: &[(&'static Table, Reach)]) -> String {
+/// The script for a lake at that location.
+pub(crate) fn script(location: &str, views: DuckdbViews, tables: &[(&'static Table, TableFiles)]) -> String {
     let mut text = String::from(match views {
         DuckdbViews::Files => {
             "-- The lake's tables and the shipped views, for DuckDB: as they were when this was printed. Print and run it\n\
@@ -68,12 +70,12 @@ pub(crate) fn script(place: &str, views: DuckdbViews, tables: &[(&'static Table,
     });
     text.push_str(
         "-- Parameters of the shipped queries are variables: SET VARIABLE tz = 'Europe/Berlin';\n\
-         -- This one says where the lake is; after a move, set it anew:\n",
+         -- This one says where the lake is; after a move, set it again:\n",
     );
-    let _ = writeln!(text, "SET VARIABLE {PLACE} = {};", quoted(place));
-    for (table, reach) in tables {
+    let _ = writeln!(text, "SET VARIABLE {LOCATION} = {};", quoted(location));
+    for (table, files_of_table) in tables {
         text.push('\n');
-        push_table(&mut text, table, reach);
+        push_table(&mut text, table, files_of_table);
     }
     for view in VIEWS {
         let _ = write!(text, "\nCREATE OR REPLACE VIEW {} AS\n{};\n", view.name, view.sql.trim_end());
@@ -82,15 +84,15 @@ pub(crate) fn script(place: &str, views: DuckdbViews, tables: &[(&'static Table,
 }
 
 /// A view of exactly the table's columns, typed, united by name with what is read where there is something.
-fn push_table(text: &mut String, table: &'static Table, reach: &Reach) {
+fn push_table(text: &mut String, table: &'static Table, files_of_table: &TableFiles) {
     let fields =
         table.layout().schema().fields().iter().map(|field| (field.name().as_str(), duckdb_type(field.data_type())));
     let week = table.is_partitioned().then(|| (WEEK_START, "DATE".to_owned()));
     let fields: Vec<_> = fields.chain(week).collect();
-    let read = match reach {
-        Reach::Nowhere | Reach::Unreadable(_) => None,
-        Reach::Log => Some(format!("delta_scan(getvariable('{PLACE}') || '/{}')", table.name)),
-        Reach::Files(files) => {
+    let read = match files_of_table {
+        TableFiles::Nowhere | TableFiles::Unreadable(_) => None,
+        TableFiles::Log => Some(format!("delta_scan(getvariable('{LOCATION}') || '/{}')", table.name)),
+        TableFiles::Files(files) => {
             let _ = write!(text, "SET VARIABLE {}_files = [", table.name);
             for file in files {
                 let _ = write!(text, "\n  {},", quoted(file));
@@ -102,7 +104,7 @@ fn push_table(text: &mut String, table: &'static Table, reach: &Reach) {
             };
             // Paths are patterns to DuckDB: characters that mean something in them are put in brackets.
             let paths = format!(
-                "[regexp_replace(getvariable('{PLACE}') || '/' || file, '([*?\\[])', '[\\1]', 'g') \
+                "[regexp_replace(getvariable('{LOCATION}') || '/' || file, '([*?\\[])', '[\\1]', 'g') \
                  FOR file IN getvariable('{}_files')]",
                 table.name
             );
@@ -112,7 +114,7 @@ fn push_table(text: &mut String, table: &'static Table, reach: &Reach) {
     };
     let typed: Vec<_> = fields.iter().map(|(name, ty)| format!("CAST(NULL AS {ty}) AS \"{name}\"")).collect();
     let typed = format!("SELECT\n    {}\n  WHERE false", typed.join(",\n    "));
-    if let Reach::Unreadable(reason) = reach {
+    if let TableFiles::Unreadable(reason) = files_of_table {
         let _ = writeln!(text, "CREATE OR REPLACE VIEW \"{}\" AS\n  {typed} OR error({});", table.name, quoted(reason));
         return;
     }
@@ -142,7 +144,7 @@ fn duckdb_type(ty: &DataType) -> String {
     }
 }
 
-/// The lake's place as DuckDB writes it: a path for a local one.
+/// The lake's location as DuckDB writes it: a path if it is local.
 pub(crate) fn location(url: &Url) -> String {
     let place = match url.to_file_path() {
         Ok(path) if url.scheme() == "file" => path.to_string_lossy().into_owned(),

@@ -47,17 +47,17 @@ impl LakeTable {
         Self { table, schema, files, unreadable: None }
     }
 
-    /// A table whose log cannot be read: whoever asks it for rows is told why.
+    /// A table whose log cannot be read; scanning it returns the error.
     pub(crate) fn unreadable(table: &'static Table, error: copilot_lake_writer::Error) -> Self {
         Self { unreadable: Some(Arc::new(error)), ..Self::new(table, vec![]) }
     }
 
-    /// Whether a condition is about nothing but the week, so that it is settled by leaving files out.
+    /// Whether a condition depends on the week alone, so that pruning files applies it in full.
     fn is_about_weeks(&self, filter: &Expr) -> bool {
         self.table.is_partitioned() && expr_applicable_for_cols(&[WEEK_START], filter) && !filter.is_volatile()
     }
 
-    /// The files whose week meets every condition that is about weeks only.
+    /// The files whose week meets every condition on the week alone.
     fn prune(&self, state: &dyn Session, filters: &[Expr]) -> Result<Vec<&LakeFile>> {
         let mut files: Vec<_> = self.files.iter().collect();
         let schema = Arc::new(Schema::new(vec![Field::new(WEEK_START, DataType::Date32, true)]));
@@ -89,7 +89,7 @@ impl LakeTable {
     }
 }
 
-/// What the log says; files have rows, so 0 means that another writer's log does not say it.
+/// The row count of the log. Files are never empty, so 0 means that another writer did not record it.
 fn rows(count: u64) -> Precision<usize> {
     match usize::try_from(count) {
         Ok(count) if count > 0 => Precision::Exact(count),
@@ -107,7 +107,7 @@ impl TableProvider for LakeTable {
         TableType::Base
     }
 
-    /// Nothing, where there are no files: a join with it is then left out of the plan.
+    /// An empty relation if there are no files, so that the planner removes joins with it.
     fn get_logical_plan(&self) -> Option<Cow<'_, LogicalPlan>> {
         if !self.files.is_empty() || self.unreadable.is_some() {
             return None;

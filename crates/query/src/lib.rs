@@ -1,7 +1,7 @@
-//! Opens the lake in DataFusion: its tables as the Delta log has them, the shipped views and questions, and the
+//! Opens the lake in DataFusion: its tables as the Delta log has them, the shipped views and queries, and the
 //! functions that let the same SQL text run in DuckDB.
 //!
-//! [`Session::open`] reads the log once; questions then see that state of the lake.
+//! [`Session::open`] reads the log once; queries then see that state of the lake.
 
 mod duckdb;
 mod error;
@@ -13,7 +13,7 @@ mod timezone;
 
 pub use duckdb::{DuckdbViews, duckdb_views};
 pub use error::Error;
-pub use session::{Rows, Session};
+pub use session::{ResultRows, Session};
 pub use shipped::{Parameter, QUERIES, Shipped, VIEWS, query};
 
 #[cfg(test)]

@@ -22,23 +22,23 @@ use crate::lake_table::{LakeTable, STORE};
 use crate::shipped::VIEWS;
 use crate::timezone::timezone;
 
-/// What sorts and aggregates may hold before they spill to temporary files; files being read come on top.
+/// Memory for sorts and aggregates before they spill to temporary files; reading files needs more on top.
 const MEMORY: usize = 2 << 30;
 
-/// The lake, ready for questions. It shows the state that the log had when it was opened, and changes nothing.
+/// The lake, ready for queries: as its log was when the session was opened. Read-only.
 pub struct Session {
     context: SessionContext,
 }
 
-/// An answer while it is being made: batches of these columns, in order.
-pub struct Rows {
+/// The result of a query while it is computed: batches of these columns, in order.
+pub struct ResultRows {
     /// The columns of every batch.
     pub schema: SchemaRef,
     /// The batches. An error ends them.
     pub batches: BoxStream<'static, Result<RecordBatch, Error>>,
 }
 
-impl Rows {
+impl ResultRows {
     /// Waits for every batch.
     pub async fn collect(self) -> Result<Vec<RecordBatch>, Error> {
         self.batches.try_collect().await
@@ -68,7 +68,7 @@ impl Session {
         Self::of_tables(tables, store, params).await
     }
 
-    /// Registers tables; one that cannot be read fails the questions about it.
+    /// Registers tables; one that cannot be read fails only the queries that use it.
     async fn of_tables(
         tables: Vec<(&'static Table, Result<Vec<LakeFile>, copilot_lake_writer::Error>)>,
         store: Arc<dyn ObjectStore>,
@@ -94,23 +94,23 @@ impl Session {
         Ok(Self { context })
     }
 
-    /// The whole answer to one question, with its columns.
+    /// The complete result of a query, with its columns.
     ///
-    /// The text is one statement that reads: no `CREATE`, `INSERT`, `COPY` or `SET`.
+    /// The text is one read-only statement: no `CREATE`, `INSERT`, `COPY` or `SET`.
     pub async fn sql(&self, text: &str) -> Result<(SchemaRef, Vec<RecordBatch>), Error> {
         let rows = self.rows(text).await?;
         Ok((Arc::clone(&rows.schema), rows.collect().await?))
     }
 
-    /// The answer to one question while it is being made. Same text as [`Session::sql`].
-    pub async fn rows(&self, text: &str) -> Result<Rows, Error> {
+    /// The result of a query while it is computed. Takes the same text as [`Session::sql`].
+    pub async fn rows(&self, text: &str) -> Result<ResultRows, Error> {
         let plan = self.plan(text).await?;
         let stream = plan.execute_stream().await.map_err(|error| Error::planning(&error))?;
         let schema = stream.schema();
-        Ok(Rows { schema, batches: stream.map_err(|error| Error::running(&error)).boxed() })
+        Ok(ResultRows { schema, batches: stream.map_err(|error| Error::running(&error)).boxed() })
     }
 
-    /// How the question would be answered: the physical plan as an indented tree, with the files that would be read.
+    /// The physical plan of a query as an indented tree, with the files that it would read.
     pub async fn explain(&self, text: &str) -> Result<String, Error> {
         let plan = self.plan(text).await?.create_physical_plan().await.map_err(|error| Error::planning(&error))?;
         Ok(datafusion::physical_plan::displayable(plan.as_ref()).indent(true).to_string())
@@ -125,14 +125,14 @@ impl Session {
 fn context() -> datafusion::error::Result<SessionContext> {
     let mut config = SessionConfig::new().with_information_schema(true);
     let options = config.options_mut();
-    // Plain strings everywhere, so that an answer has the types that the tables declare.
+    // Plain strings everywhere, so that results have the types that the tables declare.
     options.execution.parquet.schema_force_view_types = false;
     options.sql_parser.map_string_types_to_utf8view = false;
     // Most columns are decoded only where the condition on another one is met: events are filtered by kind.
     options.execution.parquet.pushdown_filters = true;
     // Nanoseconds, the default, end in the year 2262.
     options.execution.parquet.coerce_int96 = Some("us".to_owned());
-    // What a cast from an instant to a date or a text means; local times come from timezone().
+    // The zone of casts from an instant to a date or a text; local times come from timezone().
     options.execution.time_zone = Some("UTC".to_owned());
     // As in DuckDB, whatever the direction.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();

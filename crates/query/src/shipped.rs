@@ -1,15 +1,15 @@
-//! The shipped SQL: questions and views, each one file whose header says what it is.
+//! The shipped SQL: queries and views, each a file whose header documents it.
 
 /// A file below `queries/`: one statement, the same text for DataFusion and DuckDB.
 #[derive(Debug)]
 pub struct Shipped {
-    /// Its name: the file's, without ending.
+    /// Its name: that of the file, without extension.
     pub name: &'static str,
     /// The whole file, header included.
     pub sql: &'static str,
 }
 
-/// A parameter that a shipped question knows.
+/// A parameter of a shipped query.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Parameter {
     /// Its name in `getvariable('name')`.
@@ -18,7 +18,7 @@ pub struct Parameter {
     pub doc: String,
 }
 
-/// The questions, in the order in which they are listed.
+/// The queries, in the order in which they are listed.
 pub static QUERIES: &[Shipped] = &[
     Shipped { name: "feedback_rates", sql: include_str!("../../../queries/feedback_rates.sql") },
     Shipped { name: "scenario_usage", sql: include_str!("../../../queries/scenario_usage.sql") },
@@ -28,7 +28,7 @@ pub static QUERIES: &[Shipped] = &[
 pub static VIEWS: &[Shipped] =
     &[Shipped { name: "copilot_activity", sql: include_str!("../../../queries/views/copilot_activity.sql") }];
 
-/// The shipped question of that name.
+/// The shipped query of that name.
 pub fn query(name: &str) -> Option<&'static Shipped> {
     QUERIES.iter().find(|query| query.name == name)
 }
@@ -49,7 +49,7 @@ impl Shipped {
         self.section("tables").flat_map(|line| line.split(',')).map(str::trim).collect()
     }
 
-    /// The parameters that it knows; each has a default.
+    /// Its parameters; each has a default.
     pub fn parameters(&self) -> Vec<Parameter> {
         let mut parameters: Vec<Parameter> = Vec::new();
         for line in self.section("parameters").filter(|line| *line != "none") {

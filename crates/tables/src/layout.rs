@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow_schema::{Schema, SchemaRef};
 
 use crate::column::{Column, JsonColumn, Type};
-use crate::table::{Table, TimeOf};
+use crate::time::TimeOf;
 
 /// Where the values of a stored field come from.
 #[derive(Debug, Clone, Copy)]
@@ -56,21 +56,22 @@ pub struct Layout {
 }
 
 impl Layout {
-    pub(crate) fn of(table: &'static Table) -> Self {
+    /// The layout of a table with these columns, of which `key` and `version` name some; a `mirror` has `deleted_at`.
+    pub(crate) fn new(columns: &'static [Column], key: &[&str], version: &[&str], time: TimeOf, mirror: bool) -> Self {
         let mut fields = Vec::new();
-        for column in table.columns.iter().filter(|column| column.required) {
+        for column in columns.iter().filter(|column| column.required) {
             push_column(&mut fields, column);
         }
-        if table.is_partitioned() {
+        if time.is_partitioned() {
             let doc = "The instant that decided the row's week; files are sorted by it.";
             push(&mut fields, "row_time", Type::Instant, doc, Origin::RowTime);
         }
-        for column in table.columns.iter().filter(|column| !column.required) {
+        for column in columns.iter().filter(|column| !column.required) {
             push_column(&mut fields, column);
         }
         let doc = "When this version of the row was read from the service.";
         push(&mut fields, "extracted_at", Type::Instant, doc, Origin::ExtractedAt);
-        if table.is_mirror() {
+        if mirror {
             let doc = "When the row was found to be gone at the service.";
             push(&mut fields, "deleted_at", Type::Instant, doc, Origin::DeletedAt);
         }
@@ -83,9 +84,9 @@ impl Layout {
         });
         let schema = Arc::new(Schema::new(schema.collect::<Vec<_>>()));
         let at = |name: &str| fields.iter().position(|field| field.name == name).unwrap_or(usize::MAX);
-        let key: Vec<_> = table.key.iter().map(|name| at(name)).collect();
-        let version = table.version.iter().map(|name| at(name)).collect();
-        let time = match table.time {
+        let key: Vec<_> = key.iter().map(|name| at(name)).collect();
+        let version = version.iter().map(|name| at(name)).collect();
+        let time = match time {
             TimeOf::Unpartitioned(column) => at(column),
             TimeOf::Column(_) | TimeOf::PartitionIdOr(_) | TimeOf::Parent => at("row_time"),
         };

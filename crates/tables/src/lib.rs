@@ -21,6 +21,7 @@ mod lake;
 mod layout;
 mod service;
 mod table;
+mod time;
 mod week;
 
 pub use choice::{AI_AGENT, ChoiceSet, INTERACTION_TYPE, Labels, SCENARIO_TYPE};
@@ -37,7 +38,8 @@ pub use instant::Instant;
 pub use lake::{EXTRACTION_RUN, EXTRACTION_SLICE, PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE};
 pub use layout::{Field, Layout, Origin};
 pub use service::Service;
-pub use table::{Source, Table, TimeOf};
+pub use table::{Source, Table};
+pub use time::TimeOf;
 pub use week::Week;
 
 /// The version of the lake's layout; within one version columns are only added.

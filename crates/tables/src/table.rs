@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use crate::column::{Column, Type};
 use crate::layout::Layout;
 use crate::service::Service;
+use crate::time::TimeOf;
 
 /// Where a table's rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +17,7 @@ pub enum Source {
         /// Kept in Cosmos DB: partitioned, no order by several columns.
         elastic: bool,
     },
-    /// Rows of Dataverse that rows of its other tables name: fetched by id, a few columns under names of our own.
+    /// Rows of Dataverse that other rows refer to: fetched by id, a few columns under names of our own.
     Dimension {
         /// The name in URLs.
         entity_set: &'static str,
@@ -30,19 +31,6 @@ pub enum Source {
     Derived,
     /// Written by the program about its own work.
     Bookkeeping,
-}
-
-/// What decides a row's week, and so its `row_time`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TimeOf {
-    /// The instant in this column.
-    Column(&'static str),
-    /// The first date of `partitionid`, else the instant in this column.
-    PartitionIdOr(&'static str),
-    /// The row that it was derived from.
-    Parent,
-    /// The table is not partitioned; its files are sorted by this column.
-    Unpartitioned(&'static str),
 }
 
 /// A table of the lake: one `static` value from which everything else follows.
@@ -93,12 +81,12 @@ impl Table {
 
     /// Every stored column in order, with its Arrow schema and Parquet settings.
     pub fn layout(&'static self) -> &'static Layout {
-        self.layout.get_or_init(|| Layout::of(self))
+        self.layout.get_or_init(|| Layout::new(self.columns, self.key, self.version, self.time, self.is_mirror()))
     }
 
     /// Whether its files lie in `week_start=...` folders.
     pub fn is_partitioned(&self) -> bool {
-        !matches!(self.time, TimeOf::Unpartitioned(_))
+        self.time.is_partitioned()
     }
 
     /// Whether its rows are a service's rows: they have `deleted_at`, and unknown properties in `extra_json`.
@@ -123,7 +111,7 @@ impl Table {
         }
     }
 
-    /// The columns that name a person and nothing else: ids in `systemuser`.
+    /// The columns that refer to a person and nothing else: ids in `systemuser`.
     pub fn people(&self) -> impl Iterator<Item = &'static Column> {
         self.columns.iter().filter(|column| matches!(column.ty, Type::Lookup(["systemuser"])))
     }
@@ -150,7 +138,7 @@ impl Table {
         self.is_sliced() && self.service().is_some_and(Service::has_slices_of_users)
     }
 
-    /// Whether runs read it slice by slice because somebody asks for it: others come with those.
+    /// Whether runs read it slice by slice the rows of other tables come with those.
     pub const fn is_sliced(&self) -> bool {
         matches!(self.source, Source::Dataverse { .. } | Source::Graph { sliced: true })
     }
@@ -160,7 +148,7 @@ impl Table {
         self.columns.iter().find(|column| column.name == name)
     }
 
-    /// The columns whose bytes are fetched apart.
+    /// The File columns, whose bytes are fetched separately.
     pub fn files(&self) -> impl Iterator<Item = &'static Column> {
         self.columns.iter().filter(|column| matches!(column.ty, Type::File))
     }

@@ -1,4 +1,4 @@
-//! The clock of this machine: for names of files and for the log, never for the data.
+//! The system time: for file names and the log, never for the data.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,13 +1,13 @@
 //! What can go wrong with a lake, split by what the caller does next.
 
+use ::parquet::errors::ParquetError;
 use arrow::error::ArrowError;
 use deltalake::DeltaTableError;
-use parquet::errors::ParquetError;
 
 /// An error of the lake.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Another run writes to the lake: stop, or wait for it.
+    /// Another run holds the lock of the lake: stop, or wait for it.
     #[error("another run holds the lake: {run_id}, since {since}")]
     Held {
         /// The run that holds it, as it named itself.
@@ -35,15 +35,15 @@ pub enum Error {
         /// The newest schema version that this program knows.
         known: u32,
     },
-    /// Another tool raised the protocol or changed the shape of the table: it can be read, and not written.
+    /// Another tool raised the protocol or changed the schema of the table: it can be read but not written.
     #[error("table {table} was changed by another tool: {reason}")]
     RaisedProtocol {
         /// The table.
         table: &'static str,
-        /// What it demands now.
+        /// What it requires now.
         reason: String,
     },
-    /// Another tool gave the table a feature that its readers must know: it can be neither read nor written.
+    /// Another tool enabled a feature that readers must support: the table can be neither read nor written.
     #[error("table {table} cannot be read since another tool changed it: its readers must know {}", .features.join(", "))]
     UnknownFeatures {
         /// The table.
@@ -51,7 +51,7 @@ pub enum Error {
         /// The features, as Delta Lake names them.
         features: Vec<String>,
     },
-    /// The folder of the table holds files and no log: they are somebody else's, and nothing is written there.
+    /// The folder of the table holds files but no log: they belong to somebody else, and nothing is written there.
     #[error("the folder {folder} holds {file} and no Delta log: it is not table {table} of a lake, and stays as it is")]
     NotATable {
         /// The table.
@@ -61,7 +61,7 @@ pub enum Error {
         /// One of the files.
         file: String,
     },
-    /// The table, or files that its log names, are gone: it is not written before that is repaired.
+    /// The table, or files that its log names, are missing: it is not written until that is repaired.
     #[error("table {table} is damaged: {what}")]
     Damaged {
         /// The table.
@@ -74,12 +74,12 @@ pub enum Error {
     Contended {
         /// The table.
         table: &'static str,
-        /// How many commits were lost.
+        /// Commit attempts that lost the race.
         attempts: usize,
     },
-    /// The store did not say whether a commit was taken: the next run finds out.
+    /// The store did not confirm or reject a commit: the next run reads the log and finds out.
     #[error("table {table}: it is not known whether the commit was taken: {reason}")]
-    Doubtful {
+    CommitUnknown {
         /// The table.
         table: &'static str,
         /// What the store said.
@@ -93,7 +93,7 @@ pub enum Error {
         /// Why not.
         reason: String,
     },
-    /// The store refused: disk full, no permission, network. Nothing was committed; the slice may be tried again.
+    /// The store failed: disk full, no permission, network. Nothing was committed; the slice may be retried.
     #[error("cannot {action}: {source}")]
     Store {
         /// What was tried, with the path.
@@ -102,7 +102,7 @@ pub enum Error {
         #[source]
         source: object_store::Error,
     },
-    /// The file system refused, or a file of the archive is cut.
+    /// The file system failed, or a file of the archive is truncated.
     #[error("cannot {action}: {source}")]
     File {
         /// What was tried, with the path.
@@ -138,7 +138,7 @@ pub enum Error {
         #[source]
         source: ArrowError,
     },
-    /// The work on a table ended before it was done; the slice may be tried again.
+    /// The work on a table was cut short; the slice may be retried.
     #[error("writing to table {table} was interrupted: {reason}")]
     Interrupted {
         /// The table.
@@ -148,21 +148,21 @@ pub enum Error {
     },
 }
 
-/// What helps a table that is not written.
+/// What makes a table writable again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
-    /// What is gone is read again.
+    /// Missing rows are read again.
     Repair,
-    /// Deletion vectors are turned off and purged by the tool that made them.
+    /// Deletion vectors are disabled and purged by the tool that made them.
     PurgeDeletionVectors,
-    /// The folder is moved away, and the table made anew.
+    /// The folder is moved away, and the table is created again.
     MakeAnew,
     /// Files that are not the lake's are moved away.
     MoveAway,
 }
 
 impl Error {
-    /// The table that this is about, when only that one cannot be written and the others can.
+    /// The table that cannot be written, when the others can.
     pub fn stops_table(&self) -> Option<&'static str> {
         match self {
             Self::RaisedProtocol { table, .. }
@@ -173,7 +173,7 @@ impl Error {
         }
     }
 
-    /// What helps, where the table alone has to be mended.
+    /// The remedy, where only the table has to be repaired.
     pub fn remedy(&self) -> Option<Remedy> {
         match self {
             Self::UnknownFeatures { features, .. } if features.iter().any(|feature| feature == "deletionVectors") => {
@@ -186,8 +186,8 @@ impl Error {
         }
     }
 
-    /// Whether only this commit failed: nothing was changed, and the rest of the run can go on.
-    pub fn is_passing(&self) -> bool {
+    /// Whether the error is transient: this commit changed nothing, and the rest of the run can go on.
+    pub fn is_transient(&self) -> bool {
         matches!(self, Self::Contended { .. } | Self::Interrupted { .. })
     }
 

@@ -1,4 +1,4 @@
-//! Values of sort and key columns, compared without copying.
+//! Values of sort and key columns, compared and hashed in place.
 
 use std::cmp::Ordering;
 use std::hash::Hash;
@@ -8,35 +8,35 @@ use arrow::datatypes::{DataType, Int32Type, Int64Type, TimeUnit, TimestampMicros
 use arrow::error::ArrowError;
 use siphasher::sip128::{Hasher128, SipHasher13};
 
-/// A column of a batch that can be compared.
+/// A sort or key column of a batch.
 #[derive(Clone)]
-pub(crate) enum Values {
+pub(crate) enum KeyColumn {
     Text(StringArray),
     Int64(Int64Array),
     Int32(Int32Array),
 }
 
-/// A value of such a column.
+/// A value of a [`KeyColumn`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) enum Value<'a> {
+pub(crate) enum KeyScalar<'a> {
     /// Nulls come first.
     Null,
     Int(i64),
     Text(&'a str),
 }
 
-/// A copy of the values that a row is sorted by.
+/// A copy of a row's sort key, which outlives its batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct OwnedKey(Vec<OwnedValue>);
+pub(crate) struct OwnedKey(Vec<OwnedScalar>);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum OwnedValue {
+enum OwnedScalar {
     Null,
     Int(i64),
     Text(String),
 }
 
-impl Values {
+impl KeyColumn {
     fn new(array: &ArrayRef) -> Result<Self, ArrowError> {
         Ok(match array.data_type() {
             DataType::Utf8 => Self::Text(array.as_string::<i32>().clone()),
@@ -50,35 +50,35 @@ impl Values {
     }
 
     /// The columns of a batch at these positions.
-    pub(crate) fn of(batch: &RecordBatch, columns: &[usize]) -> Result<Vec<Self>, ArrowError> {
+    pub(crate) fn from_batch(batch: &RecordBatch, columns: &[usize]) -> Result<Vec<Self>, ArrowError> {
         columns.iter().map(|&at| Self::new(batch.column(at))).collect()
     }
 
-    pub(crate) fn get(&self, row: usize) -> Value<'_> {
+    pub(crate) fn get(&self, row: usize) -> KeyScalar<'_> {
         match self {
-            Self::Text(array) if array.is_valid(row) => Value::Text(array.value(row)),
-            Self::Int64(array) if array.is_valid(row) => Value::Int(array.value(row)),
-            Self::Int32(array) if array.is_valid(row) => Value::Int(i64::from(array.value(row))),
-            _ => Value::Null,
+            Self::Text(array) if array.is_valid(row) => KeyScalar::Text(array.value(row)),
+            Self::Int64(array) if array.is_valid(row) => KeyScalar::Int(array.value(row)),
+            Self::Int32(array) if array.is_valid(row) => KeyScalar::Int(i64::from(array.value(row))),
+            _ => KeyScalar::Null,
         }
     }
 
-    /// The integer in that row; the least one for null.
+    /// The integer in a row; [`i64::MIN`] for null.
     pub(crate) fn int(&self, row: usize) -> i64 {
         match self.get(row) {
-            Value::Int(value) => value,
+            KeyScalar::Int(value) => value,
             _ => i64::MIN,
         }
     }
 }
 
 /// Compares two rows column by column.
-pub(crate) fn compare(a: &[Values], a_row: usize, b: &[Values], b_row: usize) -> Ordering {
+pub(crate) fn compare(a: &[KeyColumn], a_row: usize, b: &[KeyColumn], b_row: usize) -> Ordering {
     a.iter().zip(b).map(|(a, b)| a.get(a_row).cmp(&b.get(b_row))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
 }
 
 /// 128 bits that tell a key from every other.
-pub(crate) fn hash(columns: &[Values], row: usize) -> u128 {
+pub(crate) fn hash(columns: &[KeyColumn], row: usize) -> u128 {
     hash_of(|hasher| columns.iter().for_each(|column| column.get(row).hash(hasher)))
 }
 
@@ -90,21 +90,21 @@ pub(crate) fn hash_of(write: impl FnOnce(&mut SipHasher13)) -> u128 {
 }
 
 impl OwnedKey {
-    pub(crate) fn new(columns: &[Values], row: usize) -> Self {
+    pub(crate) fn new(columns: &[KeyColumn], row: usize) -> Self {
         let owned = columns.iter().map(|column| match column.get(row) {
-            Value::Null => OwnedValue::Null,
-            Value::Int(value) => OwnedValue::Int(value),
-            Value::Text(value) => OwnedValue::Text(value.to_owned()),
+            KeyScalar::Null => OwnedScalar::Null,
+            KeyScalar::Int(value) => OwnedScalar::Int(value),
+            KeyScalar::Text(value) => OwnedScalar::Text(value.to_owned()),
         });
         Self(owned.collect())
     }
 
     /// Compares with a row of a batch.
-    pub(crate) fn compare(&self, columns: &[Values], row: usize) -> Ordering {
+    pub(crate) fn compare(&self, columns: &[KeyColumn], row: usize) -> Ordering {
         let own = self.0.iter().map(|value| match value {
-            OwnedValue::Null => Value::Null,
-            OwnedValue::Int(value) => Value::Int(*value),
-            OwnedValue::Text(value) => Value::Text(value),
+            OwnedScalar::Null => KeyScalar::Null,
+            OwnedScalar::Int(value) => KeyScalar::Int(*value),
+            OwnedScalar::Text(value) => KeyScalar::Text(value),
         });
         own.zip(columns).map(|(own, column)| own.cmp(&column.get(row))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
     }

@@ -2,63 +2,38 @@
 //! key.
 //!
 //! A [`Lake`] is a folder of tables. [`Changes`] collect the rows of one slice in bounded memory, several at a time;
-//! [`Changes::commit`] makes them part of their table in one atomic step, after which the table has one row per key, the
-//! newest version. Nothing is to be seen of changes that are dropped.
+//! [`Changes::commit`] makes them part of their table in one atomic step, after which the table has one row per key,
+//! the newest version. Changes that are dropped leave no trace.
 
 mod archive;
-mod changes;
 mod clock;
-mod commit;
-mod commit_info;
-mod compact;
-mod conform;
-mod data_file;
+mod delta;
 mod error;
-mod file;
-mod gone;
 mod keys;
 mod lake;
-mod leftovers;
-mod listing;
-mod location;
-mod lock;
-mod log;
-mod lost;
+mod lake_storage;
+mod maintenance;
 mod memory;
 mod merge;
-mod migrate;
-mod page_reader;
-mod paths;
-mod probe;
-mod properties;
-mod read;
-mod readers;
-mod rewrite;
-mod run;
+mod parquet;
 mod scan;
-mod schema;
-mod small_file;
-mod sought;
-mod source;
-mod spill;
-mod stats;
 mod storage;
-mod store_reader;
-mod survey;
-mod upload;
 mod versions;
 
-pub use archive::{Archive, ArchivedSlice, archived};
-pub use changes::{Changes, SortedChanges};
-pub use commit::Committed;
-pub use compact::Compaction;
+pub use archive::reader::{ArchivedSlice, archived};
+pub use archive::writer::Archive;
+pub use delta::instance::Instance;
 pub use error::{Error, Remedy};
-pub use lake::{Find, Instance, Lake, LakeFile, LakeOptions};
-pub use lock::Lock;
-pub use lost::{Extent, Lost};
+pub use lake::{Lake, LakeFile, LakeOptions};
+pub use maintenance::compaction::Compaction;
+pub use maintenance::lost::{Extent, LostRows};
+pub use maintenance::survey::{Absent, Survey};
 pub use merge::carry::Carry;
+pub use merge::changes::{Changes, SortedChanges};
+pub use merge::mode::MergeMode;
+pub use merge::transaction::Committed;
 pub use scan::{FileRows, Scan};
-pub use survey::{Absent, Survey};
+pub use storage::lock::Lock;
 pub use versions::{RowVersion, version_columns};
 
 #[cfg(test)]

@@ -1,70 +1,59 @@
-//! The memory that rows wait in: one budget for all changes of a lake.
+//! The memory of rows that wait and of open row groups: one budget for a whole lake.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-/// The budget of a lake and who holds how much of it.
-pub(crate) struct Memory<T> {
+/// A budget of bytes. A reservation may exceed it: whoever waits for memory then makes a consumer spill.
+#[derive(Debug)]
+pub(crate) struct MemoryPool {
     limit: usize,
     used: Arc<AtomicUsize>,
-    holders: Mutex<Vec<Weak<T>>>,
 }
 
 /// Bytes that count against the budget until dropped.
 #[derive(Debug)]
-pub(crate) struct Charge {
+pub(crate) struct MemoryReservation {
     used: Arc<AtomicUsize>,
     held: Arc<AtomicUsize>,
     bytes: usize,
 }
 
-impl<T> Memory<T> {
+impl MemoryPool {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { limit, used: Arc::default(), holders: Mutex::default() }
+        Self { limit, used: Arc::default() }
     }
 
-    /// Bytes that may be held.
+    /// The budget in bytes.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    pub(crate) fn is_over(&self) -> bool {
+    pub(crate) fn is_exceeded(&self) -> bool {
         self.used.load(Ordering::Relaxed) > self.limit
     }
 
-    /// Those who may be asked to give memory back.
-    pub(crate) fn holders(&self) -> Vec<Arc<T>> {
-        self.holders.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
-    }
-
-    pub(crate) fn register(&self, holder: &Arc<T>) {
-        let mut holders = self.holders.lock().unwrap_or_else(PoisonError::into_inner);
-        holders.retain(|holder| holder.strong_count() > 0);
-        holders.push(Arc::downgrade(holder));
-    }
-
-    /// An empty charge on the account of `held`.
-    pub(crate) fn charge(&self, held: &Arc<AtomicUsize>) -> Charge {
-        Charge { used: Arc::clone(&self.used), held: Arc::clone(held), bytes: 0 }
+    /// An empty reservation, which also counts towards `held`, the total of one consumer.
+    pub(crate) fn reserve(&self, held: &Arc<AtomicUsize>) -> MemoryReservation {
+        MemoryReservation { used: Arc::clone(&self.used), held: Arc::clone(held), bytes: 0 }
     }
 }
 
-impl Charge {
+impl MemoryReservation {
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 
-    pub(crate) fn set(&mut self, bytes: usize) {
-        for account in [&self.used, &self.held] {
-            account.fetch_add(bytes, Ordering::Relaxed);
-            account.fetch_sub(self.bytes, Ordering::Relaxed);
+    pub(crate) fn resize(&mut self, bytes: usize) {
+        for total in [&self.used, &self.held] {
+            total.fetch_add(bytes, Ordering::Relaxed);
+            total.fetch_sub(self.bytes, Ordering::Relaxed);
         }
         self.bytes = bytes;
     }
 }
 
-impl Drop for Charge {
+impl Drop for MemoryReservation {
     fn drop(&mut self) {
-        self.set(0);
+        self.resize(0);
     }
 }

@@ -9,17 +9,19 @@ use copilot_lake_tables::{Instant, Table, Week};
 use futures::stream::BoxStream;
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 
-use crate::data_file::DataFile;
+use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::lake::Lake;
-use crate::small_file::rows_of;
-use crate::sought::Sought;
-use crate::source::{EVER, KeyReader, OPENED, READ, file_pick, projected};
+use crate::merge::key_reader::KeyReader;
+use crate::parquet::key_probe::KeyProbe;
+use crate::parquet::reader::{ALL_TIMES, CONCURRENT_OPENS, CONCURRENT_READS};
+use crate::parquet::row_selection::{projected, read_rows_at};
+use crate::parquet::small_file::rows_of;
 
-/// What is read of a table.
+/// Which rows and columns of a table are read.
 #[derive(Debug, Clone, Default)]
 pub struct Scan {
-    /// Names of columns, in the order of the batches; none: all. Unknown names are left out.
+    /// Names of columns, in the order of the batches; empty: all. Unknown names are ignored.
     pub columns: Vec<&'static str>,
     /// Only this week.
     pub week: Option<Week>,
@@ -29,18 +31,18 @@ pub struct Scan {
 
 /// The rows of a file.
 pub struct FileRows {
-    /// No row is newer, by the time that files are sorted by; `None` when nothing is known.
+    /// Upper bound of the rows' times, by the column that files are sorted by; `None` when unknown.
     pub newest: Option<Instant>,
     /// The rows by ascending time, in batches of at most 8,192.
     pub batches: BoxStream<'static, Result<RecordBatch, Error>>,
 }
 
 impl Lake {
-    /// Reads committed rows, as of now: the file with the newest rows first, of equal ones the one that was written last;
+    /// Reads the rows committed so far: the file with the newest rows first (among equals the one written last), and
     /// within a file by ascending time.
     ///
-    /// Batches have at most 8,192 rows; all columns are nullable. Files that a commit of this process removes meanwhile
-    /// stay until the stream is dropped.
+    /// Batches have at most 8,192 rows; all columns are nullable. Files that a commit of this process removes in the
+    /// meantime are kept until the stream is dropped.
     ///
     /// # Errors
     /// Reading the log; later, in the stream, reading a file.
@@ -52,7 +54,8 @@ impl Lake {
         Ok(self.scan_files(table, scan).await?.map_ok(|file| file.batches).try_flatten())
     }
 
-    /// As [`Lake::scan`], file by file: a few small ones are read ahead, another is opened when its rows are asked for.
+    /// As [`Lake::scan`], file by file. A few small files are read ahead; a large one is opened when its rows are
+    /// polled.
     ///
     /// # Errors
     /// As [`Lake::scan`].
@@ -62,15 +65,15 @@ impl Lake {
         scan: Scan,
     ) -> Result<impl Stream<Item = Result<FileRows, Error>> + Send + use<>, Error> {
         let log = self.inner.log(table);
-        let reading = log.readers.begin();
-        let state = log.state().await?;
-        let mut files: Vec<Arc<DataFile>> = state.iter().flat_map(|state| &state.files).cloned().collect();
+        let reading = log.readers.register();
+        let snapshot = log.snapshot().await?;
+        let mut files: Vec<Arc<DataFile>> = snapshot.iter().flat_map(|snapshot| &snapshot.files).cloned().collect();
         files.retain(|file| scan.week.is_none_or(|week| file.week == Some(week)));
         if let Some((column, value)) = scan.key {
             let at = table.key.iter().position(|name| *name == column);
-            files.retain(|file| at.is_none_or(|at| file.bounds.take(at, value)));
+            files.retain(|file| at.is_none_or(|at| file.bounds.may_contain(at, value)));
         }
-        // Of files with the same bounds the one that was written last comes first.
+        // Among files with the same bounds the one written last comes first.
         let newest = |file: &DataFile| file.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low));
         files.sort_by_key(|file| Reverse((newest(file), file.modified)));
         let layout = table.layout();
@@ -89,28 +92,29 @@ impl Lake {
                 Ok(FileRows { newest, batches })
             }
         });
-        Ok(files.buffered(OPENED).inspect(move |_| {
+        Ok(files.buffered(CONCURRENT_OPENS).inspect(move |_| {
             let _ = &reading;
         }))
     }
 
-    /// Reads the committed rows whose first key column is one of these ids, as of now, with exactly the table's schema.
+    /// Reads the rows committed so far whose first key column is one of these ids, with exactly the table's schema.
     ///
-    /// Of the files that may hold one, as far as bounds and Bloom filters tell, the keys are read; of the rows that are
-    /// found, the pages that hold them.
+    /// Keys are read from files that, by bounds and Bloom filters, may hold one of them; then only the pages of the
+    /// rows that were found.
     ///
     /// # Errors
     /// Reading the log or a file.
     pub async fn rows_of(&self, table: &'static Table, ids: &BTreeSet<String>) -> Result<Vec<RecordBatch>, Error> {
-        let (log, store) = (self.inner.log(table), &self.inner.store);
-        let _reading = log.readers.begin();
-        let state = log.state().await?;
-        let mut sought = Sought::new(table);
-        ids.iter().for_each(|id| sought.add_first(id));
-        let files = state.iter().flat_map(|state| &state.files).filter(|file| file.bounds.take_one_of(ids));
+        let (log, store) = (self.inner.log(table), &self.inner.storage.store);
+        let _reading = log.readers.register();
+        let snapshot = log.snapshot().await?;
+        let mut probe = KeyProbe::new(table);
+        ids.iter().for_each(|id| probe.add_first(id));
+        let files =
+            snapshot.iter().flat_map(|snapshot| &snapshot.files).filter(|file| file.bounds.may_contain_any(ids));
         let open = |file: &Arc<DataFile>| {
-            let (file, sought) = (Arc::clone(file), &sought);
-            async move { Ok((KeyReader::open(store, table, &file, EVER, Some(sought)).await?, file)) }
+            let (file, probe) = (Arc::clone(file), &probe);
+            async move { Ok((KeyReader::open(store, table, &file, ALL_TIMES, Some(probe)).await?, file)) }
         };
         let opened: Vec<_> = files.map(open).collect();
         let pick = |(keys, file): (KeyReader, Arc<DataFile>)| async move {
@@ -121,11 +125,11 @@ impl Lake {
                     rows.push(batch.clone());
                     Ok(())
                 };
-                file_pick(store, &file, table.layout().schema(), &positions, keep).await?;
+                read_rows_at(store, &file, table.layout().schema(), &positions, keep).await?;
             }
             Ok::<_, Error>(rows)
         };
-        let rows = stream::iter(opened).buffered(OPENED).map_ok(pick).try_buffered(READ);
+        let rows = stream::iter(opened).buffered(CONCURRENT_OPENS).map_ok(pick).try_buffered(CONCURRENT_READS);
         Ok(rows.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())
     }
 }

@@ -1,4 +1,4 @@
-//! Which version of a row a table has.
+//! Looking up the version in which a table has a row.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeSet, HashMap};
@@ -10,16 +10,16 @@ use copilot_lake_tables::{Instant, Table, Week};
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
-use crate::data_file::{Bounds, DataFile};
+use crate::delta::data_file::{DataFile, FileBounds};
 use crate::error::Error;
-use crate::keys::{self, Values};
+use crate::keys::{self, KeyColumn};
 use crate::lake::Lake;
 use crate::merge::version::Version;
-use crate::read::FileReader;
-use crate::sought::Sought;
-use crate::source::{EVER, READ, projected};
+use crate::parquet::key_probe::KeyProbe;
+use crate::parquet::reader::{ALL_TIMES, CONCURRENT_READS, FileReader};
+use crate::parquet::row_selection::projected;
 
-/// What decides between two rows with one key.
+/// Decides which of two rows with the same key is newer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RowVersion {
     version: Version,
@@ -28,30 +28,30 @@ pub struct RowVersion {
 }
 
 impl RowVersion {
-    /// Those of every row of a batch, which has the table's version columns and `extracted_at` by name.
+    /// The versions of all rows of a batch that has the table's version columns and `extracted_at`.
     ///
     /// # Errors
     /// [`Error::Rows`] when such a column is missing.
-    pub fn of(table: &'static Table, batch: &RecordBatch) -> Result<Vec<Self>, Error> {
+    pub fn from_batch(table: &'static Table, batch: &RecordBatch) -> Result<Vec<Self>, Error> {
         let layout = table.layout();
         let names = layout.version().iter().map(|&at| layout.fields()[at].name.as_str());
         let columns = by_name(batch, names.chain(["extracted_at"])).map_err(Error::rows(table.name))?;
         Ok((0..batch.num_rows()).map(|row| Self::at(&columns, row)).collect())
     }
 
-    /// The columns of the version, then `extracted_at`.
-    fn at(columns: &[Values], row: usize) -> Self {
+    /// `columns`: those of the version, then `extracted_at`.
+    fn at(columns: &[KeyColumn], row: usize) -> Self {
         let (versions, time) = columns.split_at(columns.len() - 1);
-        Self { version: Version::of(versions, row), extracted_at: Instant(time[0].int(row)) }
+        Self { version: Version::at_row(versions, row), extracted_at: Instant(time[0].int(row)) }
     }
 
-    /// Which of two versions is newer, whenever they were read. Equal in tables without versions.
+    /// Compares the versions alone, not when they were read. Equal in tables without versions.
     pub fn compare(self, other: Self) -> Ordering {
         self.version.compare(other.version)
     }
 }
 
-/// The names of the columns that [`RowVersion::of`] and [`Lake::versions_of`] need.
+/// The names of the columns that [`RowVersion::from_batch`] and [`Lake::versions_of`] need.
 pub fn version_columns(table: &'static Table) -> impl Iterator<Item = &'static str> {
     let layout = table.layout();
     let columns = layout.key().iter().chain(layout.version()).map(|&at| layout.fields()[at].name.as_str());
@@ -59,10 +59,10 @@ pub fn version_columns(table: &'static Table) -> impl Iterator<Item = &'static s
 }
 
 impl Lake {
-    /// The committed versions of the rows with these keys, one for each row of the batch, which has the key columns by
-    /// name. With `weeks` only files of these are looked at.
+    /// The committed versions of the rows with these keys, one for each row of the batch, which has the key columns.
+    /// With `weeks` only files of these weeks are searched.
     ///
-    /// Of the files that may hold one, as far as bounds and Bloom filters tell, the keys and versions are read.
+    /// Keys and versions are read from files that, by bounds and Bloom filters, may hold one of them.
     ///
     /// # Errors
     /// Reading the log or a file.
@@ -74,25 +74,26 @@ impl Lake {
     ) -> Result<Vec<Option<RowVersion>>, Error> {
         let mut found = vec![None; rows.num_rows()];
         let key = by_name(rows, table.key.iter().copied()).map_err(Error::rows(table.name))?;
-        let (mut wanted, mut sought): (HashMap<u128, Vec<usize>>, _) = (HashMap::new(), Sought::new(table));
-        let mut bounds = Bounds::of_keys(table.key.len());
+        let (mut wanted, mut probe): (HashMap<u128, Vec<usize>>, _) = (HashMap::new(), KeyProbe::new(table));
+        let mut bounds = FileBounds::of_keys(table.key.len());
         for row in 0..rows.num_rows() {
             wanted.entry(keys::hash(&key, row)).or_default().push(row);
-            sought.add(&key, row);
-            bounds.take_in(&key, row);
+            probe.add(&key, row);
+            bounds.extend(&key, row);
         }
         if wanted.is_empty() {
             return Ok(found);
         }
         let log = self.inner.log(table);
-        let _reading = log.readers.begin();
-        let state = log.state().await?;
+        let _reading = log.readers.register();
+        let snapshot = log.snapshot().await?;
         let is_of_week = |file: &DataFile| file.week.zip(weeks).is_none_or(|(week, weeks)| weeks.contains(&week));
-        let files = state.iter().flat_map(|state| &state.files);
-        let files = files.filter(|file| is_of_week(file) && file.bounds.keys_meet(&bounds));
-        let looks: Vec<_> = files.map(|file| look(&self.inner.store, table, file, &sought, &wanted)).collect();
-        let looks: Vec<Vec<_>> = stream::iter(looks).buffered(READ).try_collect().await?;
-        for (key, version) in looks.into_iter().flatten() {
+        let files = snapshot.iter().flat_map(|snapshot| &snapshot.files);
+        let files = files.filter(|file| is_of_week(file) && file.bounds.keys_overlap(&bounds));
+        let found_versions: Vec<_> =
+            files.map(|file| read_versions(&self.inner.storage.store, table, file, &probe, &wanted)).collect();
+        let found_versions: Vec<Vec<_>> = stream::iter(found_versions).buffered(CONCURRENT_READS).try_collect().await?;
+        for (key, version) in found_versions.into_iter().flatten() {
             for row in &wanted[&key] {
                 let of_row: &mut Option<RowVersion> = &mut found[*row];
                 if of_row.is_none_or(|before| before.compare(version).is_lt()) {
@@ -104,19 +105,19 @@ impl Lake {
     }
 }
 
-/// The versions in a file of the rows that are wanted.
-async fn look(
+/// The versions that a file has of the wanted rows.
+async fn read_versions(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
     file: &DataFile,
-    sought: &Sought,
+    probe: &KeyProbe,
     wanted: &HashMap<u128, Vec<usize>>,
 ) -> Result<Vec<(u128, RowVersion)>, Error> {
     let layout = table.layout();
     let columns: Vec<usize> = version_columns(table).filter_map(|name| layout.position(name)).collect();
     let schema = projected(table, &columns);
     let reader = FileReader::open(store, file).await?;
-    let groups = reader.row_groups_of(reader.row_groups(table, EVER), sought).await?;
+    let groups = reader.probe_row_groups(reader.row_groups(table, ALL_TIMES), probe).await?;
     let mut found = Vec::new();
     if groups.is_empty() {
         return Ok(found);
@@ -125,7 +126,7 @@ async fn look(
     let mut batches = reader.read_as(&schema, Some(groups), None)?;
     while let Some(batch) = batches.try_next().await? {
         let key = by_name(&batch, table.key.iter().copied()).map_err(Error::rows(table.name))?;
-        let versions = RowVersion::of(table, &batch)?;
+        let versions = RowVersion::from_batch(table, &batch)?;
         let rows = versions.into_iter().enumerate().map(|(row, version)| (keys::hash(&key, row), version));
         found.extend(rows.filter(|(key, _)| wanted.contains_key(key)));
     }
@@ -133,8 +134,8 @@ async fn look(
 }
 
 /// The columns of a batch with these names.
-fn by_name<'n>(batch: &RecordBatch, names: impl Iterator<Item = &'n str>) -> Result<Vec<Values>, ArrowError> {
+fn by_name<'n>(batch: &RecordBatch, names: impl Iterator<Item = &'n str>) -> Result<Vec<KeyColumn>, ArrowError> {
     let schema = batch.schema();
     let columns: Vec<usize> = names.map(|name| schema.index_of(name)).collect::<Result<_, _>>()?;
-    Values::of(batch, &columns)
+    KeyColumn::from_batch(batch, &columns)
 }

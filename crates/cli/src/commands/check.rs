@@ -5,26 +5,26 @@ use copilot_lake_pipeline::{Finding, RunOptions};
 use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, SYSTEM_USER};
 use serde_json::{Map, Value, json};
 
-use crate::args::{Check, Global};
+use crate::args::{CheckArgs, GlobalArgs};
 use crate::commands::extract;
-use crate::console::{Console, Level};
-use crate::exit::{Code, Problem};
-use crate::remedy::remedy as words_of;
-use crate::wording::{counted, listed};
+use crate::output::console::{Console, Level};
+use crate::output::remedy::advice;
+use crate::output::wording::{counted, listed};
+use crate::problem::{ExitCode, Problem};
 
 /// Runs `check`.
-pub(crate) async fn run(args: &Check, global: Global, console: &Console) -> Result<Code> {
-    let settings = extract::configured("check", (&[], &[]), RunOptions::default(), global, console)?;
-    let mut tell = |finding: &Finding| told(console, finding);
-    let findings = copilot_lake_pipeline::check(settings, args.read_only, &mut tell).await?;
+pub(crate) async fn run_check(args: &CheckArgs, global: GlobalArgs, console: &Console) -> Result<ExitCode> {
+    let settings = extract::run_settings("check", (&[], &[]), RunOptions::default(), global, console)?;
+    let mut report = |finding: &Finding| report_finding(console, finding);
+    let findings = copilot_lake_pipeline::check(settings, args.read_only, &mut report).await?;
     console.info("rows that an administrator moved to long-term retention cannot be read through the Web API");
     let missing = findings.iter().filter(|finding| finding.is_missing()).count() as u64;
     if missing == 0 {
         console.info("ok");
-        return Ok(Code::Complete);
+        return Ok(ExitCode::Complete);
     }
-    // Of what is extracted: people's names do not make up for it.
-    let asked = |finding: &&Finding| table(finding) != Some(SYSTEM_USER.name);
+    // Readable names of people do not make up for tables that cannot be read.
+    let is_extracted = |finding: &&Finding| table(finding) != Some(SYSTEM_USER.name);
     let readable = |finding: &Finding| {
         matches!(
             finding,
@@ -41,18 +41,20 @@ pub(crate) async fn run(args: &Check, global: Global, console: &Console) -> Resu
         )
     };
     let code = match () {
-        () if findings.iter().any(|finding| matches!(finding, Finding::LakeNotWritable { .. })) => Code::Failed,
-        () if findings.iter().filter(asked).any(refused) && !findings.iter().filter(asked).any(readable) => {
-            Code::Refused
+        () if findings.iter().any(|finding| matches!(finding, Finding::LakeNotWritable { .. })) => ExitCode::Failed,
+        () if findings.iter().filter(is_extracted).any(refused)
+            && !findings.iter().filter(is_extracted).any(readable) =>
+        {
+            ExitCode::Refused
         }
-        () => Code::Partial,
+        () => ExitCode::Partial,
     };
     let problem = Problem::new(code, format!("{} missing", counted(missing, "thing")));
     Err(problem.hint("mend what is named above, then run `copilot-lake check` again").into())
 }
 
-/// Says what was found.
-fn told(console: &Console, finding: &Finding) {
+/// Prints a finding.
+fn report_finding(console: &Console, finding: &Finding) {
     let (level, text) = words(finding);
     let mut fields = Map::new();
     fields.insert("ok".to_owned(), Value::from(!finding.is_missing()));
@@ -91,7 +93,7 @@ fn privilege(name: &str) -> String {
     copilot_lake_tables::table(name).map(copilot_lake_tables::Table::read_privilege).unwrap_or_default()
 }
 
-/// What a finding says, and what to do about it.
+/// A finding in words, with what to do about it.
 fn words(finding: &Finding) -> (Level, String) {
     match finding {
         Finding::SignedIn { user_id, organization_id } => {
@@ -185,7 +187,7 @@ fn words(finding: &Finding) -> (Level, String) {
                 .to_owned(),
         ),
         Finding::TableUnusable { reason, remedy, .. } => {
-            let hint = remedy.map(|remedy| format!("; {}", words_of(remedy))).unwrap_or_default();
+            let hint = remedy.map(|remedy| format!("; {}", advice(remedy))).unwrap_or_default();
             (Level::Error, format!("{reason}{hint}"))
         }
         Finding::LakeWritable => (Level::Info, "lake: ok, a file was written and removed".to_owned()),

@@ -9,50 +9,52 @@ use copilot_lake_pipeline::{RunOptions, RunOutcome, Settings};
 use copilot_lake_tables::{EXTRACTION_RUN, TABLES};
 use copilot_lake_writer::{Lake, LakeOptions};
 
-use crate::args::{Demo, Global};
+use crate::args::{DemoArgs, GlobalArgs};
 use crate::commands::extract;
 use crate::config::{Config, Sources, settings};
-use crate::console::Console;
-use crate::exit::{self, Code, usage};
-use crate::summary::Summary;
-use crate::wording::{bytes, counted, quoted, seconds};
+use crate::exit;
+use crate::output::console::Console;
+use crate::output::summary::Summary;
+use crate::output::table::aligned;
+use crate::output::wording::{bytes, counted, quoted, seconds};
+use crate::problem::{ExitCode, usage};
 
-/// Runs `demo`; tells itself how it ended.
-pub(crate) async fn run(args: Demo, global: &Global, console: &Console) -> Result<Code> {
+/// Runs `demo` and prints its summary.
+pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Console) -> Result<ExitCode> {
     let dir = args.dir.to_string_lossy().into_owned();
-    check(&args.dir, global)?;
+    check_directory(&args.dir, global)?;
     let clock = std::time::Instant::now();
     let summary = Summary::new("demo", None);
     let emulator = Emulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Scenario::demo()).await?;
     let url = emulator.url();
     console.info(&format!("extracting from the emulator at {} into {dir}", url.as_str().trim_end_matches('/')));
-    let report = match extract::walk(settings(&dir, &emulator)?, console).await {
+    let report = match extract::run_until_stopped(settings(&dir, &emulator)?, console).await {
         Ok(report) => report,
-        Err(error) => return Ok(summary.tell(console, None, Some(&exit::problem(&error)))),
+        Err(error) => return Ok(summary.report(console, None, Some(&exit::problem(&error)))),
     };
     emulator.stop().await;
-    let problem = exit::of_report(&report);
-    let code = summary.tell(console, Some(&report), problem.as_ref());
+    let problem = exit::run_problem(&report);
+    let code = summary.report(console, Some(&report), problem.as_ref());
     if report.outcome == RunOutcome::Failed {
         return Ok(code);
     }
     let lake = Lake::open(&dir, LakeOptions::default()).await?;
     console.info("");
-    for line in written(&lake).await? {
-        console.info(&line);
+    for line in table_sizes(&lake).await?.lines() {
+        console.info(line);
     }
     console.info(&format!("all of it in {}", seconds(clock.elapsed().as_secs_f64())));
     console.info("");
     #[cfg(feature = "query")]
-    show_rates(&lake, &dir, console).await?;
-    for line in next(&dir) {
+    print_rates(&lake, &dir, console).await?;
+    for line in next_steps(&dir) {
         console.info(&line);
     }
     Ok(code)
 }
 
-/// Stops before anything is made in a place that is somebody else's.
-fn check(dir: &Path, global: &Global) -> Result<()> {
+/// Refuses flags that have no meaning here, and a directory that holds something other than a lake.
+fn check_directory(dir: &Path, global: &GlobalArgs) -> Result<()> {
     let flag = if global.lake.is_some() {
         "--lake"
     } else if global.config.is_some() {
@@ -71,7 +73,7 @@ fn check(dir: &Path, global: &Global) -> Result<()> {
         Ok(mut inside) => inside.next().is_none(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => true,
         Err(error) => {
-            return Err(usage(format!("cannot use `{}`: {}", dir.display(), crate::config::reason(&error)))
+            return Err(usage(format!("cannot use `{}`: {}", dir.display(), crate::config::text_file::reason(&error)))
                 .hint("name a directory with `--dir`")
                 .into());
         }
@@ -112,8 +114,7 @@ fn settings(dir: &str, emulator: &Emulator) -> Result<Settings> {
 }
 
 /// What the lake holds, a line per table.
-async fn written(lake: &Lake) -> Result<Vec<String>> {
-    let width = TABLES.iter().map(|table| table.name.len()).max().unwrap_or_default();
+async fn table_sizes(lake: &Lake) -> Result<String> {
     let mut lines = Vec::new();
     for table in TABLES {
         let files = lake.files(table).await?;
@@ -124,24 +125,23 @@ async fn written(lake: &Lake) -> Result<Vec<String>> {
         weeks.dedup();
         let weeks = if weeks.is_empty() { String::new() } else { counted(weeks.len() as u64, "week") };
         let files = counted(files.len() as u64, "file");
-        let rows = counted(rows, "row");
-        lines.push(format!("{:<width$}  {rows:>14}  {weeks:>8}  {files:>9}  {:>10}", table.name, bytes(size)));
+        lines.push([table.name.to_owned(), counted(rows, "row"), weeks, files, bytes(size)]);
     }
-    Ok(lines)
+    Ok(aligned(lines, &[1, 2, 3, 4]))
 }
 
 #[cfg(feature = "query")]
-async fn show_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
+async fn print_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
     use copilot_lake_query::{Session, query};
 
     use crate::args::Format;
-    use crate::output::Target;
+    use crate::output::result::ResultTarget;
 
     let Some(rates) = query("feedback_rates") else { return Ok(()) };
     let session = Session::open(lake, &std::collections::BTreeMap::new()).await?;
     let mut sql = rates.sql.to_owned();
     if crate::environment::stdout_is_terminal() {
-        // Every week would push what was written off the screen.
+        // All weeks would scroll the list of tables off the screen.
         let all = sql.trim_end().trim_end_matches(';');
         sql = format!(
             "WITH rates AS (\n{all}\n) SELECT * FROM rates WHERE week_start = (SELECT max(week_start) FROM rates) ORDER BY scenario"
@@ -151,12 +151,12 @@ async fn show_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
             quoted(dir)
         ));
     }
-    crate::commands::query::print(&session, &sql, Target::Stdout, Some(Format::Table)).await?;
+    crate::commands::query::print(&session, &sql, ResultTarget::Stdout, Some(Format::Table)).await?;
     Ok(())
 }
 
 /// What to try next.
-fn next(dir: &str) -> Vec<String> {
+fn next_steps(dir: &str) -> Vec<String> {
     let mut lines = vec![String::new(), "next:".to_owned()];
     if cfg!(feature = "query") {
         let dir = quoted(dir);
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn writes_only_where_nothing_or_a_lake_is() {
-        let global = || Global {
+        let global = || GlobalArgs {
             config: None,
             lake: None,
             set: Vec::new(),
@@ -183,15 +183,15 @@ mod tests {
             no_progress: false,
         };
         let dir = tempfile::tempdir().unwrap();
-        assert!(check(&dir.path().join("absent"), &global()).is_ok());
-        assert!(check(dir.path(), &global()).is_ok());
+        assert!(check_directory(&dir.path().join("absent"), &global()).is_ok());
+        assert!(check_directory(dir.path(), &global()).is_ok());
         let file = dir.path().join("thesis.txt");
         std::fs::write(&file, "").unwrap();
-        assert!(check(dir.path(), &global()).unwrap_err().to_string().contains("holds no lake"));
-        assert!(check(&file, &global()).is_err());
+        assert!(check_directory(dir.path(), &global()).unwrap_err().to_string().contains("holds no lake"));
+        assert!(check_directory(&file, &global()).is_err());
         std::fs::create_dir(dir.path().join("extraction_run")).unwrap();
-        assert!(check(dir.path(), &global()).is_ok());
-        let global = Global { lake: Some("x".to_owned()), ..global() };
-        assert!(check(dir.path(), &global).unwrap_err().to_string().contains("`--lake`"));
+        assert!(check_directory(dir.path(), &global()).is_ok());
+        let global = GlobalArgs { lake: Some("x".to_owned()), ..global() };
+        assert!(check_directory(dir.path(), &global).unwrap_err().to_string().contains("`--lake`"));
     }
 }

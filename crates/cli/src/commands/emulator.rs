@@ -4,13 +4,13 @@ use anyhow::Result;
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
 use serde_json::{Map, json};
 
-use crate::args;
-use crate::console::{Console, Level};
-use crate::exit::usage;
+use crate::args::EmulatorArgs;
+use crate::output::console::{Console, Level};
+use crate::problem::usage;
 use crate::signals;
 
 /// Runs `emulator` until a signal ends it.
-pub(crate) async fn run(args: args::Emulator, console: &Console) -> Result<()> {
+pub(crate) async fn run_emulator(args: EmulatorArgs, console: &Console) -> Result<()> {
     let scenario = match &args.scenario {
         Some(path) => Scenario::load(path)?,
         None => Scenario::demo(),
@@ -36,7 +36,7 @@ pub(crate) async fn run(args: args::Emulator, console: &Console) -> Result<()> {
     }
     let text = if console.is_json() { String::new() } else { text };
     console.event(Level::Info, "listening", &text, fields);
-    signals::stop().await;
+    signals::stop_requested().await;
     emulator.stop().await;
     Ok(())
 }

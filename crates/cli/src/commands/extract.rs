@@ -6,44 +6,45 @@ use anyhow::Result;
 use copilot_lake_pipeline::{Report, RunOptions, Settings};
 use copilot_lake_tables::Service;
 
-use crate::args::{Extract, Global};
+use crate::args::{ExtractArgs, GlobalArgs};
 use crate::config::{Config, moment, settings};
-use crate::console::Console;
-use crate::exit::{self, Code, Problem, usage};
-use crate::progress::Progress;
+use crate::exit;
+use crate::output::console::Console;
+use crate::output::progress::Progress;
+use crate::output::summary::Summary;
+use crate::problem::{ExitCode, Problem, usage};
 use crate::signals;
-use crate::summary::Summary;
 
-/// Runs `extract`; tells itself how it ended, because the summary does.
-pub(crate) async fn run(args: Extract, global: Global, console: &Console) -> Code {
+/// Runs `extract` and prints its summary, whether it succeeds or fails.
+pub(crate) async fn run_extract(args: ExtractArgs, global: GlobalArgs, console: &Console) -> ExitCode {
     let mut summary = Summary::new("extract", args.summary.clone());
     let result = match summary.check().and_then(|()| settings(&args, global, console)) {
-        Ok(settings) => walk(settings, console).await,
+        Ok(settings) => run_until_stopped(settings, console).await,
         Err(error) => Err(error),
     };
     match result {
-        Ok(report) => summary.tell(console, Some(&report), exit::of_report(&report).as_ref()),
-        Err(error) => summary.tell(console, None, Some(&exit::problem(&error))),
+        Ok(report) => summary.report(console, Some(&report), exit::run_problem(&report).as_ref()),
+        Err(error) => summary.report(console, None, Some(&exit::problem(&error))),
     }
 }
 
 /// Runs the pipeline with progress, until it ends or a signal stops it.
-pub(crate) async fn walk(settings: Settings, console: &Console) -> Result<Report> {
+pub(crate) async fn run_until_stopped(settings: Settings, console: &Console) -> Result<Report> {
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let progress = Arc::new(Progress::new(console.clone()));
     let observer = Arc::clone(&progress);
     let run = copilot_lake_pipeline::run(settings, Arc::new(move |event| observer.observe(event)), stopped);
     let signal = async {
-        signals::stop().await;
+        signals::stop_requested().await;
         if !progress.has_started() {
-            return Problem::new(Code::Partial, "stopped by a signal before anything was read");
+            return Problem::new(ExitCode::Partial, "stopped by a signal before anything was read");
         }
         console.warning("stopping: what is complete is committed, within 20 s; Ctrl-C again stops at once");
         signals::exit_at_the_next(console);
-        // The receiver is gone only when the run is over.
+        // Sending fails only if the run has already ended.
         let _ = stop.send(true);
         tokio::time::sleep(signals::GRACE).await;
-        Problem::new(Code::Partial, "stopped by a signal; what was not complete by then is not in the lake")
+        Problem::new(ExitCode::Partial, "stopped by a signal; what was not complete by then is not in the lake")
     };
     let result = tokio::select! {
         report = run => report.map_err(anyhow::Error::from),
@@ -54,30 +55,30 @@ pub(crate) async fn walk(settings: Settings, console: &Console) -> Result<Report
     result
 }
 
-fn settings(args: &Extract, global: Global, console: &Console) -> Result<Settings> {
+fn settings(args: &ExtractArgs, global: GlobalArgs, console: &Console) -> Result<Settings> {
     let options = options(args)?;
-    configured("extract", (&args.source, &args.table), options, global, console)
+    run_settings("extract", (&args.source, &args.table), options, global, console)
 }
 
-/// What the configuration says that a command is to do, with these services and tables when some are named.
-pub(crate) fn configured(
+/// The settings of a run, limited to these services and tables where any are named.
+pub(crate) fn run_settings(
     command: &'static str,
     (sources, tables): (&[Service], &[String]),
     options: RunOptions,
-    global: Global,
+    global: GlobalArgs,
     console: &Console,
 ) -> Result<Settings> {
-    let config = Config::of_flags(global)?;
+    let config = Config::from_flags(global)?;
     for line in config.effective() {
         console.debug(&line);
     }
     let (lake, lake_options) = settings::lake(&config)?;
-    let is_wanted = |service| {
+    let is_selected = |service| {
         let names_it = |name: &String| settings::service_of(name) == service;
         (sources.is_empty() || sources.contains(&service)) && (tables.is_empty() || tables.iter().any(names_it))
     };
-    let dataverse = if is_wanted(Service::Dataverse) { settings::dataverse(&config, tables)? } else { None };
-    let graph = if is_wanted(Service::Graph) { settings::graph(&config)? } else { None };
+    let dataverse = if is_selected(Service::Dataverse) { settings::dataverse(&config, tables)? } else { None };
+    let graph = if is_selected(Service::Graph) { settings::graph(&config)? } else { None };
     for service in Service::ALL.into_iter().filter(|service| sources.contains(service)) {
         let section = service.name();
         if !config.mentions(section) {
@@ -91,10 +92,11 @@ pub(crate) fn configured(
             usage("`--source` and `--table` leave nothing to read of the services that are configured")
                 .hint("leave one of them out")
         } else {
-            usage("no service is configured").hint(
+            let demo = if cfg!(feature = "demo") { "; `copilot-lake demo` needs none" } else { "" };
+            usage("no service is configured").hint(format!(
                 "name the environment in `dataverse.url`, or whose history to read in `graph.users`, in \
-                 ./copilot-lake.toml or as COPILOT_LAKE_DATAVERSE__URL; `copilot-lake demo` needs none",
-            )
+                 ./copilot-lake.toml or as COPILOT_LAKE_DATAVERSE__URL{demo}"
+            ))
         };
         return Err(problem.into());
     }
@@ -102,7 +104,7 @@ pub(crate) fn configured(
     Ok(Settings { lake, lake_options, archive_raw, command, dataverse, graph, options })
 }
 
-fn options(args: &Extract) -> Result<RunOptions, Problem> {
+fn options(args: &ExtractArgs) -> Result<RunOptions, Problem> {
     let now = moment::now();
     let time = |flag: &str, text: &Option<String>| match text {
         None => Ok(None),
@@ -138,8 +140,8 @@ fn options(args: &Extract) -> Result<RunOptions, Problem> {
 mod tests {
     use super::*;
 
-    fn args(set: impl FnOnce(&mut Extract)) -> Extract {
-        let mut args = Extract {
+    fn args(set: impl FnOnce(&mut ExtractArgs)) -> ExtractArgs {
+        let mut args = ExtractArgs {
             source: Vec::new(),
             table: Vec::new(),
             since: None,
@@ -172,7 +174,7 @@ mod tests {
         }));
         assert!(empty.unwrap_err().message.ends_with("is empty"));
         for text in ["yesterday", "7"] {
-            assert_eq!(options(&args(|args| args.since = Some(text.to_owned()))).unwrap_err().code, Code::Usage);
+            assert_eq!(options(&args(|args| args.since = Some(text.to_owned()))).unwrap_err().code, ExitCode::Usage);
         }
         let over = options(&args(|args| args.deadline = Some("2025-01-01T00:00:00Z".to_owned())));
         assert!(over.unwrap_err().message.ends_with("is over"));

@@ -5,15 +5,16 @@ use std::io::Write;
 use anyhow::Result;
 use copilot_lake_pipeline::{CALLS_PER_HOUR, Estimate, GraphEstimate, RunOptions};
 
-use crate::args::{Global, Plan};
+use crate::args::{GlobalArgs, PlanArgs};
 use crate::commands::extract;
-use crate::console::Console;
-use crate::wording::{counted, grouped, seconds};
+use crate::output::console::Console;
+use crate::output::table::aligned;
+use crate::output::wording::{counted, grouped, seconds};
 
 /// Runs `plan`.
-pub(crate) async fn run(args: &Plan, global: Global, console: &Console) -> Result<()> {
+pub(crate) async fn run_plan(args: &PlanArgs, global: GlobalArgs, console: &Console) -> Result<()> {
     let options = RunOptions { full: args.full, ..RunOptions::default() };
-    let settings = extract::configured("plan", (&args.source, &args.table), options, global, console)?;
+    let settings = extract::run_settings("plan", (&args.source, &args.table), options, global, console)?;
     let estimate = copilot_lake_pipeline::estimate(settings).await?;
     std::io::stdout().lock().write_all(text(&estimate).as_bytes())?;
     Ok(())
@@ -22,18 +23,18 @@ pub(crate) async fn run(args: &Plan, global: Global, console: &Console) -> Resul
 fn text(estimate: &Estimate) -> String {
     let mut text = String::new();
     if !estimate.tables.is_empty() {
-        text.push_str(&of_dataverse(estimate));
+        text.push_str(&dataverse_text(estimate));
     }
     if let Some(graph) = &estimate.graph {
         if !text.is_empty() {
             text.push('\n');
         }
-        text.push_str(&of_graph(graph));
+        text.push_str(&graph_text(graph));
     }
     text
 }
 
-fn of_graph(graph: &GraphEstimate) -> String {
+fn graph_text(graph: &GraphEstimate) -> String {
     let unknown = match graph.unknown {
         0 => String::new(),
         unknown => format!(", {} of the names that are listed unknown", grouped(unknown)),
@@ -52,9 +53,8 @@ fn of_graph(graph: &GraphEstimate) -> String {
     )
 }
 
-fn of_dataverse(estimate: &Estimate) -> String {
-    let head = ["TABLE", "SLICES", "ROWS", "IN LAKE", "PAGES", "PAYLOADS"].map(str::to_owned);
-    let mut rows = vec![head];
+fn dataverse_text(estimate: &Estimate) -> String {
+    let mut rows = vec![["TABLE", "SLICES", "ROWS", "IN LAKE", "PAGES", "PAYLOADS"].map(str::to_owned)];
     for table in &estimate.tables {
         let service = match (table.absent, table.rows) {
             (true, _) => "no such table".to_owned(),
@@ -71,17 +71,7 @@ fn of_dataverse(estimate: &Estimate) -> String {
             payloads,
         ]);
     }
-    let widths: [usize; 6] = std::array::from_fn(|at| rows.iter().map(|row| row[at].len()).max().unwrap_or_default());
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(widths).enumerate();
-        let cells = cells.map(|(at, (cell, width))| match at {
-            0 => format!("{cell:<width$}"),
-            _ => format!("{cell:>width$}"),
-        });
-        text.push_str(cells.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
+    let mut text = aligned(rows, &[1, 2, 3, 4, 5]);
     let took = seconds((estimate.hours() * 3600.0).max(0.1));
     text.push_str(&format!(
         "\n{}, {took} at {} calls an hour. The service's counts may be a day old; payloads of rows that are still to be\nread are estimated.\n",

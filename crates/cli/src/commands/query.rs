@@ -7,23 +7,24 @@ use anyhow::Result;
 use copilot_lake_query::{DuckdbViews, QUERIES, Session, Shipped, duckdb_views};
 use futures::TryStreamExt;
 
-use crate::args::{DuckdbForm, Global, Query};
+use crate::args::{DuckdbForm, GlobalArgs, QueryArgs};
+use crate::commands::lake;
 use crate::config::{Config, text_file};
-use crate::console::Console;
-use crate::exit::usage;
-use crate::lake;
 use crate::nearest::nearest;
-use crate::output::{Output, Target};
+use crate::output::console::Console;
+use crate::output::result::{ResultTarget, ResultWriter};
+use crate::output::table::aligned;
+use crate::problem::usage;
 
 /// Runs `query`.
-pub(crate) async fn run(args: Query, global: Global, console: &Console) -> Result<()> {
+pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Console) -> Result<()> {
     if args.list {
         return Ok(std::io::stdout().lock().write_all(list().as_bytes())?);
     }
-    // What can be wrong without a lake is said first.
+    // Mistakes that show without a lake are reported before it is opened.
     let question = question(&args)?;
     let params = params(&args, question.shipped)?;
-    let lake = lake::existing(&Config::of_flags(global)?).await?;
+    let lake = lake::existing(&Config::from_flags(global)?).await?;
     if let Some(form) = args.duckdb_views {
         let views = match form {
             DuckdbForm::Files => DuckdbViews::Files,
@@ -38,21 +39,21 @@ pub(crate) async fn run(args: Query, global: Global, console: &Console) -> Resul
         return Ok(std::io::stdout().lock().write_all(format!("{}\n", text.trim_end()).as_bytes())?);
     }
     let started = std::time::Instant::now();
-    let target = args.output.map_or(Target::Stdout, Target::File);
+    let target = args.output.map_or(ResultTarget::Stdout, ResultTarget::File);
     let rows = print(&session, &question.sql, target, args.format).await?;
     console.debug(&format!("{rows} rows in {:.2} s", started.elapsed().as_secs_f64()));
     Ok(())
 }
 
-/// Writes the answer to a question as it is made; returns how many rows were written.
+/// Writes a query's result as it is computed. Returns the number of rows written.
 pub(crate) async fn print(
     session: &Session,
     sql: &str,
-    target: Target,
+    target: ResultTarget,
     format: Option<crate::args::Format>,
 ) -> Result<usize> {
     let mut rows = session.rows(sql).await?;
-    let mut output = Output::begin(target, format, &rows.schema)?;
+    let mut output = ResultWriter::begin(target, format, &rows.schema)?;
     let mut count = 0;
     while let Some(batch) = rows.batches.try_next().await? {
         count += batch.num_rows();
@@ -64,13 +65,13 @@ pub(crate) async fn print(
     Ok(count)
 }
 
-/// What is asked.
+/// The query to run.
 struct Question {
     sql: String,
     shipped: Option<&'static Shipped>,
 }
 
-fn question(args: &Query) -> Result<Question> {
+fn question(args: &QueryArgs) -> Result<Question> {
     let text = match (&args.name, &args.sql, &args.file) {
         (Some(name), ..) => {
             let Some(shipped) = copilot_lake_query::query(name) else {
@@ -94,7 +95,7 @@ fn question(args: &Query) -> Result<Question> {
 }
 
 /// `--param name=value`; a shipped query takes only the parameters that its header names.
-fn params(args: &Query, shipped: Option<&'static Shipped>) -> Result<BTreeMap<String, String>> {
+fn params(args: &QueryArgs, shipped: Option<&'static Shipped>) -> Result<BTreeMap<String, String>> {
     let known = shipped.map(Shipped::parameters);
     let mut params = BTreeMap::new();
     for param in &args.param {
@@ -119,13 +120,10 @@ fn params(args: &Query, shipped: Option<&'static Shipped>) -> Result<BTreeMap<St
 }
 
 fn list() -> String {
-    let width = QUERIES.iter().map(|query| query.name.len()).max().unwrap_or_default();
-    let mut text = String::new();
-    for query in QUERIES {
-        text.push_str(&format!("{:<width$}  {}\n", query.name, query.title()));
-        for parameter in query.parameters() {
-            text.push_str(&format!("{:<width$}  --param {}: {}\n", "", parameter.name, parameter.doc));
-        }
-    }
-    text
+    let lines = QUERIES.iter().flat_map(|query| {
+        let parameters = query.parameters();
+        let parameters = parameters.iter().map(|of| [String::new(), format!("--param {}: {}", of.name, of.doc)]);
+        std::iter::once([query.name.to_owned(), query.title().to_owned()]).chain(parameters).collect::<Vec<_>>()
+    });
+    aligned(lines, &[])
 }

@@ -4,25 +4,26 @@ use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::args::{Global, Replay};
+use crate::args::{GlobalArgs, ReplayArgs};
 use crate::config::{Config, settings};
-use crate::console::Console;
-use crate::exit::{self, Code};
-use crate::progress::Progress;
+use crate::exit;
+use crate::output::console::Console;
+use crate::output::progress::Progress;
+use crate::output::summary::Summary;
+use crate::problem::ExitCode;
 use crate::signals;
-use crate::summary::Summary;
 
-/// Runs `replay`; tells itself how it ended.
-pub(crate) async fn run(args: Replay, global: Global, console: &Console) -> Code {
+/// Runs `replay` and prints its summary.
+pub(crate) async fn run_replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> ExitCode {
     let summary = Summary::new("replay", None);
     match replay(args, global, console).await {
-        Ok(report) => summary.tell(console, Some(&report), exit::of_report(&report).as_ref()),
-        Err(error) => summary.tell(console, None, Some(&exit::problem(&error))),
+        Ok(report) => summary.report(console, Some(&report), exit::run_problem(&report).as_ref()),
+        Err(error) => summary.report(console, None, Some(&exit::problem(&error))),
     }
 }
 
-async fn replay(args: Replay, global: Global, console: &Console) -> Result<copilot_lake_pipeline::Report> {
-    let config = Config::of_flags(global)?;
+async fn replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> Result<copilot_lake_pipeline::Report> {
+    let config = Config::from_flags(global)?;
     let (lake, lake_options) = settings::lake(&config)?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let progress = Arc::new(Progress::new(console.clone()));
@@ -30,10 +31,10 @@ async fn replay(args: Replay, global: Global, console: &Console) -> Result<copil
     let replay = copilot_lake_pipeline::ReplaySettings { lake, lake_options, paths: args.path };
     let run = copilot_lake_pipeline::replay(replay, Arc::new(move |event| observer.observe(event)), stopped);
     let signal = async {
-        signals::stop().await;
+        signals::stop_requested().await;
         console.warning("stopping after the slice at hand; Ctrl-C again stops at once");
         signals::exit_at_the_next(console);
-        // The receiver is gone only when the replay is over.
+        // Sending fails only if the replay has already ended.
         let _ = stop.send(true);
         std::future::pending::<()>().await;
     };

@@ -5,12 +5,13 @@ use std::io::Write;
 use anyhow::Result;
 use copilot_lake_tables::{TABLES, Table, TimeOf, Type, WEEK_START, table};
 
-use crate::args::Tables;
-use crate::exit::usage;
+use crate::args::TablesArgs;
 use crate::nearest::nearest;
+use crate::output::table::aligned;
+use crate::problem::usage;
 
 /// Runs `tables`.
-pub(crate) fn run(args: &Tables) -> Result<()> {
+pub(crate) fn run_tables(args: &TablesArgs) -> Result<()> {
     let text = match &args.table {
         None => list(),
         Some(name) => match table(name) {
@@ -28,13 +29,10 @@ pub(crate) fn run(args: &Tables) -> Result<()> {
 }
 
 fn list() -> String {
-    let width = TABLES.iter().map(|table| table.name.len()).max().unwrap_or_default();
-    let mut text = String::new();
-    for table in TABLES {
-        text.push_str(&format!("{:<width$}  {}\n", table.name, table.doc));
-        text.push_str(&format!("{:<width$}  key: {}\n", "", table.key.join(", ")));
-    }
-    text
+    let lines = |table: &&Table| {
+        [[table.name.to_owned(), table.doc.to_owned()], [String::new(), format!("key: {}", table.key.join(", "))]]
+    };
+    aligned(TABLES.iter().flat_map(lines), &[])
 }
 
 fn describe(table: &'static Table) -> String {
@@ -42,10 +40,7 @@ fn describe(table: &'static Table) -> String {
     let week = "The week's first day, a Sunday: the folder of the file.";
     let weeks = table.is_partitioned().then_some((WEEK_START, "date", week));
     let fields = layout.fields().iter().map(|field| (field.name.as_str(), type_name(field.ty), field.doc.as_str()));
-    let rows: Vec<_> = [("COLUMN", "TYPE", "WHAT")].into_iter().chain(weeks).chain(fields).collect();
-    let name = rows.iter().map(|row| row.0.len()).max().unwrap_or_default();
-    let ty = rows.iter().map(|row| row.1.len()).max().unwrap_or_default();
-
+    let rows = std::iter::once(("COLUMN", "TYPE", "WHAT")).chain(weeks).chain(fields);
     let time = match table.time {
         TimeOf::Column(column) => format!("by {column}"),
         TimeOf::PartitionIdOr(column) => format!("by the first date of partitionid, else {column}"),
@@ -58,9 +53,7 @@ fn describe(table: &'static Table) -> String {
     };
     let mut text = format!("{}: {}\n", table.name, table.doc);
     text.push_str(&format!("key:    {}\nweeks:  {time}\nnewest: {newest}\n\n", table.key.join(", ")));
-    for (column, kind, doc) in rows {
-        text.push_str(&format!("{column:<name$}  {kind:<ty$}  {doc}\n"));
-    }
+    text.push_str(&aligned(rows.map(|(column, kind, doc)| [column, kind, doc]), &[]));
     text
 }
 
@@ -95,7 +88,7 @@ mod tests {
 
     #[test]
     fn an_unknown_table_names_the_nearest() {
-        let error = run(&Tables { table: Some("payloads".to_owned()) }).unwrap_err();
+        let error = run_tables(&TablesArgs { table: Some("payloads".to_owned()) }).unwrap_err();
         assert!(crate::exit::problem(&error).hint.unwrap().contains("`payload`"));
     }
 }

@@ -6,9 +6,11 @@ use anyhow::Result;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::value::{Kind, Value};
-use super::{Layers, Origin, text_file};
-use crate::exit::usage;
+use super::layers::Layers;
+use super::setting::SettingOrigin;
+use super::text_file;
+use super::value::{ConfigValue, ValueKind};
+use crate::problem::usage;
 
 /// Puts the file's values into the layers.
 ///
@@ -23,18 +25,18 @@ pub(super) fn read(path: &Path, layers: &mut Layers) -> Result<()> {
         usage(format!("the configuration file is not valid TOML: {message}, {shown} line {line}"))
             .hint("texts need quotes, as in url = \"./lake\"; sections look like [lake]")
     })?;
-    let file = File { path, text: &text };
+    let file = TomlFile { path, text: &text };
     file.table(root.get_ref(), "", layers)
 }
 
-struct File<'a> {
+struct TomlFile<'a> {
     path: &'a Path,
     text: &'a str,
 }
 
-impl File<'_> {
-    fn origin(&self, at: usize) -> Origin {
-        Origin::File { path: self.path.to_owned(), line: line(self.text, at) }
+impl TomlFile<'_> {
+    fn origin(&self, at: usize) -> SettingOrigin {
+        SettingOrigin::File { path: self.path.to_owned(), line: line(self.text, at) }
     }
 
     fn table(&self, table: &DeTable<'_>, prefix: &str, layers: &mut Layers) -> Result<()> {
@@ -64,17 +66,17 @@ impl File<'_> {
         Ok(())
     }
 
-    fn value(&self, kind: Kind, value: &Spanned<DeValue<'_>>) -> Option<Value> {
+    fn value(&self, kind: ValueKind, value: &Spanned<DeValue<'_>>) -> Option<ConfigValue> {
         let base = self.path.parent();
         match (kind, value.get_ref()) {
-            (Kind::List, DeValue::Array(items)) => {
+            (ValueKind::List, DeValue::Array(items)) => {
                 let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
-                texts.collect::<Option<Vec<_>>>().map(Value::List)
+                texts.collect::<Option<Vec<_>>>().map(ConfigValue::List)
             }
-            (Kind::Boolean, DeValue::Boolean(value)) => Some(Value::Boolean(*value)),
-            (Kind::Whole(..), DeValue::Integer(number)) => kind.parse(number.as_str(), base),
-            (Kind::Moment, DeValue::Datetime(at)) => kind.parse(&at.to_string(), base),
-            (Kind::Boolean | Kind::Whole(..), _) => None,
+            (ValueKind::Boolean, DeValue::Boolean(value)) => Some(ConfigValue::Boolean(*value)),
+            (ValueKind::Whole(..), DeValue::Integer(number)) => kind.parse(number.as_str(), base),
+            (ValueKind::Moment, DeValue::Datetime(at)) => kind.parse(&at.to_string(), base),
+            (ValueKind::Boolean | ValueKind::Whole(..), _) => None,
             (_, DeValue::String(text)) => kind.parse(text, base),
             _ => None,
         }

@@ -33,7 +33,7 @@ pub(crate) fn deadline(text: &str, now: Instant) -> Option<Instant> {
     let clock = text.strip_suffix(['Z', 'z']).unwrap_or(text);
     let seconds = if clock.len() == 5 { ":00" } else { "" };
     let day = Instant::from_days(now.days());
-    // The parser of instants knows what a clock shows.
+    // Parsing it as an instant validates the time of day.
     let of_day = Instant::parse(&format!("1970-01-01T{clock}{seconds}Z"))?;
     let today = Instant(day.0 + of_day.0);
     Some(if today > now { today } else { today.plus_seconds(86_400) })
@@ -41,7 +41,7 @@ pub(crate) fn deadline(text: &str, now: Instant) -> Option<Instant> {
 
 fn shift(now: Instant, text: &str, sign: i64) -> Option<Instant> {
     let seconds = i64::try_from(duration::parse(text)?.as_secs()).ok()?;
-    // Beyond a thousand years it is a slip of the keyboard.
+    // Anything beyond a thousand years is a typing error.
     (seconds < 1_000 * 366 * 86_400).then(|| now.plus_seconds(sign * seconds))
 }
 

@@ -1,23 +1,23 @@
-//! What the configuration asks for, as the settings of the crates.
-
-use std::time::Duration;
+//! The configuration as the settings of the crates that do the work.
 
 use anyhow::Result;
 use copilot_lake_extractor::{DataverseSettings, GraphSettings, Network};
 use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, UserSelector};
-use copilot_lake_tables::{Instant, Service, Source, Table, dataverse_tables, table};
+use copilot_lake_tables::{Service, Source, Table, dataverse_tables, table};
 use copilot_lake_writer::LakeOptions;
-use url::Url;
 
+use super::effective::Config;
 use super::key::{
     ARCHIVE_RAW, CA_FILE, DATAVERSE_SINCE, DATAVERSE_TABLES, DATAVERSE_URL, DELETES, GRAPH_APP_CLASSES, GRAPH_EXCLUDE,
-    GRAPH_MODEL, GRAPH_OVERLAP, GRAPH_RATE, GRAPH_SINCE, GRAPH_URL, GRAPH_USERS, GRAPH_VERSION, Key, LAKE_URL, OVERLAP,
+    GRAPH_MODEL, GRAPH_OVERLAP, GRAPH_RATE, GRAPH_SINCE, GRAPH_URL, GRAPH_USERS, GRAPH_VERSION, LAKE_URL, OVERLAP,
     PAGE_SIZE, PAYLOADS, PROXY, REMOVED_FILES,
 };
-use super::value::Value;
-use super::{Config, Origin, Setting, sign_in, text_file, variable_name};
-use crate::exit::{Problem, usage};
+use super::required::{duration, list, missing, moment, text, url};
+use super::setting::{Setting, SettingOrigin};
+use super::value::ConfigValue;
+use super::{sign_in, text_file};
 use crate::nearest::nearest;
+use crate::problem::{Problem, usage};
 
 /// The sections of the sign-in to each service.
 const DATAVERSE_AUTH: &str = "dataverse.auth";
@@ -28,13 +28,13 @@ pub(crate) fn lake(config: &Config) -> Result<(String, LakeOptions)> {
     config.refuse_unsupported(&["lake"])?;
     let url = text(config, "lake", &LAKE_URL)?;
     let mut options = LakeOptions::default();
-    if let Some(Setting { value: Value::Duration(removed_files), .. }) = config.of(&REMOVED_FILES) {
+    if let Some(Setting { value: ConfigValue::Duration(removed_files), .. }) = config.setting(&REMOVED_FILES) {
         options.removed_files = Some(removed_files);
     }
     Ok((url, options))
 }
 
-/// What to read from Dataverse, of these tables when some are named; `None` when it is not configured.
+/// What to read from Dataverse, limited to these tables if any are named; `None` if it is not configured.
 pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<DataverseJob>> {
     if !config.mentions("dataverse") {
         return Ok(None);
@@ -46,27 +46,27 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
         url,
         auth,
         network: network(config)?,
-        page_size: match config.of(&PAGE_SIZE) {
-            Some(Setting { value: Value::Whole(rows), .. }) => u32::try_from(rows)?,
+        page_size: match config.setting(&PAGE_SIZE) {
+            Some(Setting { value: ConfigValue::Whole(rows), .. }) => u32::try_from(rows)?,
             _ => return Err(missing("dataverse", &PAGE_SIZE).into()),
         },
     };
     let (since, overlap) = (moment(config, &DATAVERSE_SINCE).ok(), duration(config, &OVERLAP)?);
-    let deletes = match config.of(&DELETES) {
-        Some(Setting { value: Value::Text(word), .. }) => Deletes::parse(&word).unwrap_or_default(),
+    let deletes = match config.setting(&DELETES) {
+        Some(Setting { value: ConfigValue::Text(word), .. }) => Deletes::parse(&word).unwrap_or_default(),
         _ => Deletes::default(),
     };
     Ok(Some(DataverseJob {
         connection,
         tables: tables(config, only)?,
         since,
-        payloads: !matches!(config.of(&PAYLOADS), Some(Setting { value: Value::Boolean(false), .. })),
+        payloads: !matches!(config.setting(&PAYLOADS), Some(Setting { value: ConfigValue::Boolean(false), .. })),
         overlap,
         deletes,
     }))
 }
 
-/// What to read from Microsoft Graph; `None` when it is not configured.
+/// What to read from Microsoft Graph; `None` if it is not configured.
 pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
     if !config.mentions("graph") {
         return Ok(None);
@@ -78,8 +78,8 @@ pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
         version: text(config, "graph", &GRAPH_VERSION)?,
         auth,
         network: network(config)?,
-        requests_per_second: match config.of(&GRAPH_RATE) {
-            Some(Setting { value: Value::Whole(rate), .. }) => rate as f64,
+        requests_per_second: match config.setting(&GRAPH_RATE) {
+            Some(Setting { value: ConfigValue::Whole(rate), .. }) => rate as f64,
             _ => return Err(missing("graph", &GRAPH_RATE).into()),
         },
         model: text(config, "graph", &GRAPH_MODEL).ok(),
@@ -109,17 +109,17 @@ pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
 
 /// Whether raw pages and payloads are kept.
 pub(crate) fn archive_raw(config: &Config) -> bool {
-    matches!(config.of(&ARCHIVE_RAW), Some(Setting { value: Value::Boolean(true), .. }))
+    matches!(config.setting(&ARCHIVE_RAW), Some(Setting { value: ConfigValue::Boolean(true), .. }))
 }
 
 /// How services are reached.
 fn network(config: &Config) -> Result<Network> {
-    let proxy = match config.of(&PROXY) {
-        Some(Setting { value: Value::Url(url), .. }) => Some(url),
+    let proxy = match config.setting(&PROXY) {
+        Some(Setting { value: ConfigValue::Url(url), .. }) => Some(url),
         _ => None,
     };
-    let ca = match config.of(&CA_FILE) {
-        Some(Setting { value: Value::Path(path), origin }) => {
+    let ca = match config.setting(&CA_FILE) {
+        Some(Setting { value: ConfigValue::Path(path), origin }) => {
             let hint = "name a PEM file that this user can read, or remove the key";
             Some(text_file::read_pem(&path, "the file of `network.ca_file`", &format!(", {origin}"), hint)?)
         }
@@ -129,23 +129,23 @@ fn network(config: &Config) -> Result<Network> {
 }
 
 fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
-    let (names, said) = match config.of(&DATAVERSE_TABLES) {
+    let (names, origin) = match config.setting(&DATAVERSE_TABLES) {
         _ if !only.is_empty() => {
             let of_dataverse = only.iter().filter(|name| service_of(name) == Service::Dataverse);
-            (of_dataverse.cloned().collect(), Origin::Flag("--table"))
+            (of_dataverse.cloned().collect(), SettingOrigin::Flag("--table"))
         }
-        Some(Setting { value: Value::List(names), origin }) => (names, origin),
+        Some(Setting { value: ConfigValue::List(names), origin }) => (names, origin),
         _ => return Ok(dataverse_tables().collect()),
     };
     let mut tables: Vec<&'static Table> = Vec::new();
     for name in &names {
-        let found = asked(name, &said)?;
+        let found = dataverse_table(name, &origin)?;
         if !tables.iter().any(|table| table.name == found.name) {
             tables.push(found);
         }
     }
     if tables.is_empty() {
-        return Err(usage(format!("`dataverse.tables` names no table, {said}"))
+        return Err(usage(format!("`dataverse.tables` names no table, {origin}"))
             .hint("remove it to have all of them")
             .into());
     }
@@ -158,70 +158,27 @@ pub(crate) fn service_of(name: &str) -> Service {
     asked_for.and_then(Table::service).unwrap_or(Service::Dataverse)
 }
 
-/// The table of Dataverse that somebody names.
-fn asked(name: &str, said: &Origin) -> Result<&'static Table, Problem> {
+/// The Dataverse table of this name.
+fn dataverse_table(name: &str, origin: &SettingOrigin) -> Result<&'static Table, Problem> {
     match table(name) {
         Some(table) if matches!(table.source, Source::Dataverse { .. }) => Ok(table),
         Some(table) if table.service() == Some(Service::Graph) => {
-            Err(usage(format!("`{name}` is no table of Dataverse, {said}"))
+            Err(usage(format!("`{name}` is no table of Dataverse, {origin}"))
                 .hint("`--table ai_interaction` reads all that Graph has; the section [graph] says whose"))
         }
-        Some(_) => Err(usage(format!("`{name}` is made by the program and cannot be asked for, {said}"))
+        Some(_) => Err(usage(format!("`{name}` is made by the program and cannot be asked for, {origin}"))
             .hint("name the tables of the service; `copilot-lake tables` lists them")),
         None => {
             let near = nearest(name, dataverse_tables().map(|table| table.name)).unwrap_or_default();
-            Err(usage(format!("unknown table `{name}`, {said}")).hint(format!("the nearest known one is `{near}`")))
+            Err(usage(format!("unknown table `{name}`, {origin}")).hint(format!("the nearest known one is `{near}`")))
         }
     }
-}
-
-pub(super) fn text(config: &Config, section: &str, key: &Key) -> Result<String, Problem> {
-    match config.get(section, key) {
-        Some(Setting { value: Value::Text(text), .. }) => Ok(text),
-        _ => Err(missing(section, key)),
-    }
-}
-
-fn moment(config: &Config, key: &Key) -> Result<Instant, Problem> {
-    match config.of(key) {
-        Some(Setting { value: Value::Moment(moment), .. }) => Ok(moment),
-        _ => Err(missing(key.sections[0], key)),
-    }
-}
-
-fn duration(config: &Config, key: &Key) -> Result<Duration, Problem> {
-    match config.of(key) {
-        Some(Setting { value: Value::Duration(duration), .. }) => Ok(duration),
-        _ => Err(missing(key.sections[0], key)),
-    }
-}
-
-fn list(config: &Config, key: &Key) -> Vec<String> {
-    match config.of(key) {
-        Some(Setting { value: Value::List(texts), .. }) => texts,
-        _ => Vec::new(),
-    }
-}
-
-pub(super) fn url(config: &Config, section: &str, key: &Key) -> Result<Url, Problem> {
-    match config.get(section, key) {
-        Some(Setting { value: Value::Url(url), .. }) => Ok(url),
-        _ => Err(missing(section, key)),
-    }
-}
-
-fn missing(section: &str, key: &Key) -> Problem {
-    let shared = if section.ends_with(".auth") { "auth" } else { section };
-    let name = format!("{shared}.{}", key.name);
-    let doc = format!("{}{}", key.doc[..1].to_lowercase(), &key.doc[1..]);
-    usage(format!("`{name}` is not set: {doc}"))
-        .hint(format!("set it in the configuration file, or as {}", variable_name(&name)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::Sources;
     use super::*;
+    use crate::config::Sources;
 
     fn config(set: &[&str]) -> Config {
         let set = set.iter().map(|text| (*text).to_owned()).collect();

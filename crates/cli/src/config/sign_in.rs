@@ -1,28 +1,30 @@
-//! Signing in, as the configuration says: one identity, and what proves it.
+//! The configured sign-in: an identity and its credential.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use copilot_lake_extractor::{Auth, Credential, Secret};
 
+use super::effective::Config;
 use super::key::{
     AUTHORITY, CLIENT_CERTIFICATE_FILE, CLIENT_CERTIFICATE_PASSWORD_FILE, CLIENT_ID, CLIENT_SECRET, CLIENT_SECRET_FILE,
-    METHOD, TENANT_ID,
+    ConfigKey, METHOD, TENANT_ID, variable_name,
 };
-use super::settings::{text, url};
-use super::value::Value;
-use super::{Config, Setting, text_file, variable_name};
+use super::required::{text, url};
+use super::setting::Setting;
+use super::text_file;
+use super::value::ConfigValue;
 use crate::environment;
-use crate::exit::usage;
+use crate::problem::usage;
 
-/// The identity for a service: what its own section says, else `[auth]`.
+/// The identity for a service: from its own section, else from `[auth]`.
 pub(super) fn auth(config: &Config, section: &str) -> Result<Auth> {
     let optional = |key| text(config, section, key).unwrap_or_default();
     let authority = url(config, section, &AUTHORITY)?;
     let method = optional(&METHOD);
     let of_application = matches!(method.as_str(), "client-secret" | "client-certificate" | "workload-identity");
     let platform = environment::platform_identity();
-    // The platform's own words count where the configuration says nothing.
+    // What the platform provides counts where the configuration is silent.
     let named = |key, by_platform: Option<String>| match (text(config, section, key), by_platform) {
         (Ok(text), _) => Ok(text),
         (Err(_), Some(text)) if method == "workload-identity" => Ok(text),
@@ -61,9 +63,9 @@ pub(super) fn auth(config: &Config, section: &str) -> Result<Auth> {
     Ok(Auth { authority, tenant_id, client_id, credential })
 }
 
-fn path(config: &Config, section: &str, key: &super::Key) -> Result<Option<PathBuf>> {
-    match config.get(section, key) {
-        Some(Setting { value: Value::Path(path), .. }) => Ok(Some(path)),
+fn path(config: &Config, section: &str, key: &ConfigKey) -> Result<Option<PathBuf>> {
+    match config.setting_in(section, key) {
+        Some(Setting { value: ConfigValue::Path(path), .. }) => Ok(Some(path)),
         _ => Ok(None),
     }
 }
@@ -74,11 +76,11 @@ fn secret_of(path: &std::path::Path, name: &str) -> Result<Secret> {
     Ok(Secret::new(text.trim_end_matches(['\r', '\n'])))
 }
 
-/// The secret itself, or the content of the file that holds it; whoever is said with more precedence wins.
+/// The secret, given directly or in a file; the setting with the higher precedence wins.
 fn client_secret(config: &Config, section: &str) -> Result<Secret> {
     for section in [section, "auth"] {
-        let secret = config.exactly(section, &CLIENT_SECRET);
-        let file = config.exactly(section, &CLIENT_SECRET_FILE);
+        let secret = config.setting_only_in(section, &CLIENT_SECRET);
+        let file = config.setting_only_in(section, &CLIENT_SECRET_FILE);
         let take_file = match (secret, file) {
             (None, None) => continue,
             (Some(secret), Some(file)) if secret.origin.rank() == file.origin.rank() => {
@@ -93,8 +95,8 @@ fn client_secret(config: &Config, section: &str) -> Result<Secret> {
             (secret, _) => secret.is_none(),
         };
         match if take_file { file } else { secret } {
-            Some(Setting { value: Value::Secret(text), .. }) => return Ok(Secret::new(text.clone())),
-            Some(Setting { value: Value::Path(path), origin }) => {
+            Some(Setting { value: ConfigValue::Secret(text), .. }) => return Ok(Secret::new(text.clone())),
+            Some(Setting { value: ConfigValue::Path(path), origin }) => {
                 let name = format!("{section}.{}", CLIENT_SECRET_FILE.name);
                 let hint = format!("put the secret alone into a file that this user can read and name it in `{name}`");
                 let text = text_file::read(path, &format!("the file of `{name}`"), &format!(", {origin}"), &hint)?;
@@ -119,8 +121,8 @@ fn client_secret(config: &Config, section: &str) -> Result<Secret> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Sources;
     use super::*;
+    use crate::config::Sources;
     use crate::environment::Variable;
 
     const SECRET: &str = "auth.client_secret=s3cret";

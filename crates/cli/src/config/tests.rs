@@ -1,11 +1,20 @@
 //! Precedence, unknown keys, masking, and the table of keys as a whole.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use super::key::{CLIENT_SECRET, DATAVERSE_TABLES, LAKE_URL, METHOD, OVERLAP, PAGE_SIZE, TENANT_ID};
-use super::value::Value;
-use super::*;
-use crate::exit::problem;
+use anyhow::Result;
+
+use super::effective::{Config, Sources, default};
+use super::key::{
+    self, CLIENT_SECRET, ConfigKey, DATAVERSE_TABLES, KEYS, LAKE_URL, METHOD, OVERLAP, PAGE_SIZE, TENANT_ID,
+    variable_name,
+};
+use super::setting::SettingOrigin;
+use super::value::ConfigValue;
+use crate::environment::Variable;
+use crate::exit;
+use crate::problem::Problem;
 
 fn file(text: &str) -> (tempfile::TempDir, PathBuf) {
     let dir = tempfile::tempdir().unwrap();
@@ -28,13 +37,13 @@ fn load(text: &str) -> Result<Config> {
 fn complaint(text: &str) -> (String, String) {
     let (_dir, path) = file(text);
     let error = Config::load(Sources { file: Some(path.clone()), ..Sources::default() }).err().unwrap();
-    let problem = problem(&error);
-    assert_eq!(problem.code, crate::exit::Code::Usage);
+    let problem = exit::problem(&error);
+    assert_eq!(problem.code, crate::problem::ExitCode::Usage);
     (problem.message.replace(path.to_str().unwrap(), "lake.toml"), problem.hint.unwrap())
 }
 
-fn shown(config: &Config, key: &Key) -> String {
-    let setting = config.of(key).unwrap();
+fn shown(config: &Config, key: &ConfigKey) -> String {
+    let setting = config.setting(key).unwrap();
     format!("{} ({})", setting.value, setting.origin)
 }
 
@@ -46,7 +55,7 @@ fn a_file_that_an_editor_of_windows_saved_is_read_or_said_to_be_utf_16() {
     let utf_16: Vec<u8> = "\u{feff}[lake]\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
     std::fs::write(&path, utf_16).unwrap();
     let error = Config::load(Sources { file: Some(path.clone()), ..Sources::default() }).err().unwrap();
-    let Problem { message, hint, .. } = problem(&error);
+    let Problem { message, hint, .. } = exit::problem(&error);
     assert_eq!(message, format!("the configuration file `{}` is UTF-16", path.display()));
     assert!(hint.unwrap().starts_with("save it as UTF-8: in Notepad"));
 }
@@ -76,9 +85,9 @@ fn flag_beats_set_beats_environment_beats_file_beats_default() {
 #[test]
 fn a_service_overrides_the_shared_sign_in() {
     let config = load("auth.tenant_id = 'a'\n[dataverse.auth]\ntenant_id = 'b'\n").unwrap();
-    let value = |section| config.get(section, &TENANT_ID).unwrap().value.to_string();
+    let value = |section| config.setting_in(section, &TENANT_ID).unwrap().value.to_string();
     assert_eq!((value("auth"), value("dataverse.auth"), value("graph.auth")), ("a".into(), "b".into(), "a".into()));
-    assert_eq!(config.get("dataverse.auth", &METHOD).unwrap().value.to_string(), "client-secret");
+    assert_eq!(config.setting_in("dataverse.auth", &METHOD).unwrap().value.to_string(), "client-secret");
 }
 
 #[test]
@@ -94,7 +103,7 @@ fn unknown_keys_name_the_nearest_and_the_place() {
 
     let sources =
         Sources { variables: vec![variable("COPILOT_LAKE_AUTH_CLIENT_SECRET", "s3cret")], ..Sources::default() };
-    let problem = problem(&Config::load(sources).err().unwrap());
+    let problem = exit::problem(&Config::load(sources).err().unwrap());
     assert_eq!(problem.message, "unknown key in the environment variable `COPILOT_LAKE_AUTH_CLIENT_SECRET`");
     assert!(problem.hint.unwrap().contains("`COPILOT_LAKE_AUTH__CLIENT_SECRET`"));
 
@@ -105,7 +114,7 @@ fn unknown_keys_name_the_nearest_and_the_place() {
     assert!(Config::load(sources).is_ok());
 
     let sources = Sources { set: vec!["lake.bogus=s3cret".to_owned()], ..Sources::default() };
-    let message = super::tests::problem(&Config::load(sources).err().unwrap()).message;
+    let message = exit::problem(&Config::load(sources).err().unwrap()).message;
     assert_eq!(message, "unknown key `lake.bogus`, --set");
 }
 
@@ -129,7 +138,7 @@ fn wrong_values_say_what_is_right() {
 #[test]
 fn secrets_are_never_shown() {
     let config = load("auth.client_secret = 's3cret'\nlake.options.key = 's3cret'\n").unwrap();
-    assert!(matches!(config.of(&CLIENT_SECRET).unwrap().value, Value::Secret(text) if text == "s3cret"));
+    assert!(matches!(config.setting(&CLIENT_SECRET).unwrap().value, ConfigValue::Secret(text) if text == "s3cret"));
     let lines = config.effective().join("\n");
     assert!(lines.contains("auth.client_secret = *** (") && lines.contains("lake.options.key = *** ("), "{lines}");
     assert!(!lines.contains("s3cret"), "{lines}");
@@ -145,16 +154,16 @@ fn secrets_are_never_shown() {
 fn values_of_every_kind() {
     let config =
         load("[dataverse]\nsince = 2025-06-22\ntables = ['a', 'b']\noverlap = '90m'\n[lake]\nurl = './x'\n").unwrap();
-    let lake = config.of(&LAKE_URL).unwrap();
-    let Origin::File { path, line: 6 } = &lake.origin else { panic!("{}", lake.origin) };
+    let lake = config.setting(&LAKE_URL).unwrap();
+    let SettingOrigin::File { path, line: 6 } = &lake.origin else { panic!("{}", lake.origin) };
     assert_eq!(Path::new(&lake.value.to_string()), path.parent().unwrap().join("x"));
-    assert_eq!(config.of(&OVERLAP).unwrap().value, Value::Duration(std::time::Duration::from_secs(5400)));
-    assert_eq!(config.of(&key::DATAVERSE_SINCE).unwrap().value.to_string(), "2025-06-22T00:00:00Z");
-    let list = Value::List(vec!["a".to_owned(), "b".to_owned()]);
-    assert_eq!(config.of(&DATAVERSE_TABLES).unwrap().value, list);
+    assert_eq!(config.setting(&OVERLAP).unwrap().value, ConfigValue::Duration(std::time::Duration::from_secs(5400)));
+    assert_eq!(config.setting(&key::DATAVERSE_SINCE).unwrap().value.to_string(), "2025-06-22T00:00:00Z");
+    let list = ConfigValue::List(vec!["a".to_owned(), "b".to_owned()]);
+    assert_eq!(config.setting(&DATAVERSE_TABLES).unwrap().value, list);
     for text in ["dataverse.tables=a, b", "dataverse.tables=[\"a\", 'b']"] {
         let config = Config::load(Sources { set: vec![text.to_owned()], ..Sources::default() }).unwrap();
-        assert_eq!(config.of(&DATAVERSE_TABLES).unwrap().value, list);
+        assert_eq!(config.setting(&DATAVERSE_TABLES).unwrap().value, list);
     }
 }
 

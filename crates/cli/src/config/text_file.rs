@@ -4,20 +4,20 @@ use std::path::Path;
 
 use copilot_lake_extractor::{NotText, text_of};
 
-use crate::exit::{Problem, usage};
+use crate::problem::{Problem, usage};
 
 /// What to do with a file that is not UTF-8.
 const SAVE_AS_UTF_8: &str =
     "save it as UTF-8: in Notepad below `Save as`, in PowerShell with `Set-Content -Encoding utf8`";
 
-/// Reads a text file without its byte-order mark. `what` it is, `at`: who names it, with a comma in front, or nothing;
-/// `hint`: what to do when it cannot be read.
+/// Reads a text file without its byte-order mark. Messages name it as `what`, and as `at` the setting that refers to it
+/// (with a leading comma, or empty); `hint` says what to do if it cannot be read.
 pub(crate) fn read(path: &Path, what: &str, at: &str, hint: &str) -> Result<String, Problem> {
     let bytes = bytes(path, what, at, hint)?;
     text_of(&bytes).map(str::to_owned).map_err(|problem| not_text(path, what, at, problem))
 }
 
-/// Reads certificates: what stands between them may be in any charset.
+/// Reads certificates; comments between them may be in any charset.
 pub(crate) fn read_pem(path: &Path, what: &str, at: &str, hint: &str) -> Result<Vec<u8>, Problem> {
     let bytes = bytes(path, what, at, hint)?;
     match text_of(&bytes) {
@@ -40,7 +40,7 @@ fn not_text(path: &Path, what: &str, at: &str, problem: NotText) -> Problem {
     usage(format!("{what}{named} {is}{at}")).hint(SAVE_AS_UTF_8)
 }
 
-/// The operating system's words without its error number.
+/// The operating system's message without its error number.
 pub(crate) fn reason(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();

@@ -11,7 +11,7 @@ use super::{duration, moment};
 
 /// What a key's value is.
 #[derive(Clone, Copy)]
-pub(crate) enum Kind {
+pub(crate) enum ValueKind {
     /// Any text.
     Text,
     /// Any text that is never shown.
@@ -38,7 +38,7 @@ pub(crate) enum Kind {
 
 /// A value of its key's kind.
 #[derive(Clone, PartialEq)]
-pub(crate) enum Value {
+pub(crate) enum ConfigValue {
     Text(String),
     Secret(String),
     Url(Url),
@@ -50,8 +50,8 @@ pub(crate) enum Value {
     List(Vec<String>),
 }
 
-impl Kind {
-    /// What a value looks like: follows "must be".
+impl ValueKind {
+    /// What a valid value looks like; completes "must be ...".
     pub(crate) fn form(self) -> String {
         match self {
             Self::Text | Self::Secret => "a text".to_owned(),
@@ -71,40 +71,40 @@ impl Kind {
     }
 
     /// Reads a value from text; `base` is the directory of the configuration file, where the text comes from one.
-    pub(crate) fn parse(self, text: &str, base: Option<&Path>) -> Option<Value> {
+    pub(crate) fn parse(self, text: &str, base: Option<&Path>) -> Option<ConfigValue> {
         if text.is_empty() && !matches!(self, Self::List) {
             return None;
         }
         match self {
-            Self::Text => Some(Value::Text(text.to_owned())),
-            Self::Secret => Some(Value::Secret(text.to_owned())),
+            Self::Text => Some(ConfigValue::Text(text.to_owned())),
+            Self::Secret => Some(ConfigValue::Secret(text.to_owned())),
             Self::Url => {
                 let url = Url::parse(text).ok()?;
-                (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(Value::Url(url))
+                (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(ConfigValue::Url(url))
             }
-            Self::Path => Some(Value::Path(under(base, text))),
-            Self::Location if text.contains("://") => Some(Value::Text(text.to_owned())),
-            Self::Location => Some(Value::Text(under(base, text).to_string_lossy().into_owned())),
-            Self::Boolean => text.parse().ok().map(Value::Boolean),
+            Self::Path => Some(ConfigValue::Path(under(base, text))),
+            Self::Location if text.contains("://") => Some(ConfigValue::Text(text.to_owned())),
+            Self::Location => Some(ConfigValue::Text(under(base, text).to_string_lossy().into_owned())),
+            Self::Boolean => text.parse().ok().map(ConfigValue::Boolean),
             Self::Whole(least, most) => {
-                text.parse().ok().filter(|number| (least..=most).contains(number)).map(Value::Whole)
+                text.parse().ok().filter(|number| (least..=most).contains(number)).map(ConfigValue::Whole)
             }
-            Self::Duration => duration::parse(text).map(Value::Duration),
-            Self::Moment => moment::parse(text, moment::now()).map(Value::Moment),
-            Self::OneOf(words) => words.contains(&text).then(|| Value::Text(text.to_owned())),
+            Self::Duration => duration::parse(text).map(ConfigValue::Duration),
+            Self::Moment => moment::parse(text, moment::now()).map(ConfigValue::Moment),
+            Self::OneOf(words) => words.contains(&text).then(|| ConfigValue::Text(text.to_owned())),
             Self::List if text.trim_start().starts_with('[') => {
                 let mut table: toml::Table = toml::from_str(&format!("list = {text}")).ok()?;
-                table.remove("list")?.try_into().ok().map(Value::List)
+                table.remove("list")?.try_into().ok().map(ConfigValue::List)
             }
-            Self::List => Some(Value::List(
+            Self::List => Some(ConfigValue::List(
                 text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect(),
             )),
         }
     }
 
-    /// Whether a wrong value may be repeated in a message.
+    /// Whether a message may repeat an invalid value.
     pub(crate) fn may_show(self, text: &str) -> bool {
-        // A URL can carry a password, and a secret may have been put in the wrong place together with one.
+        // A URL can carry a password, and a secret may have been pasted into the wrong key.
         !matches!(self, Self::Secret) && !text.contains('@') && text.len() <= 80 && !text.contains('\n')
     }
 }
@@ -116,7 +116,7 @@ fn under(base: Option<&Path>, text: &str) -> PathBuf {
     }
 }
 
-impl fmt::Display for Value {
+impl fmt::Display for ConfigValue {
     /// The value as a person would write it; a secret is `***`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -125,7 +125,7 @@ impl fmt::Display for Value {
             Self::Url(url) if url.username().is_empty() && url.password().is_none() => f.write_str(url.as_str()),
             Self::Url(url) => {
                 let mut url = url.clone();
-                // Only a URL without a host refuses these, and such a URL is not accepted.
+                // These fail only for a URL without a host, which is never accepted.
                 let _ = url.set_username("***");
                 let _ = url.set_password(None);
                 f.write_str(url.as_str())
@@ -140,7 +140,7 @@ impl fmt::Display for Value {
     }
 }
 
-impl fmt::Debug for Value {
+impl fmt::Debug for ConfigValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }

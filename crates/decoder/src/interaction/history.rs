@@ -1,4 +1,4 @@
-//! A user's history, page by page: what is kept of it, and what comes again.
+//! A user's history across pages: filtering, and rows that are sent again.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
@@ -6,24 +6,24 @@ use std::ops::Range;
 
 use copilot_lake_tables::Instant;
 
-use crate::columns::stored_id;
+use crate::stored_id::stored_id;
 
-/// Which rows are kept of a history that was read without a filter. Rows without a usable time are.
+/// Which rows to keep of a history that was read unfiltered. Rows without a usable time are kept.
 #[derive(Debug, Clone)]
-pub struct Keep {
+pub struct HistoryWindow {
     /// When they were created.
     pub window: Range<Instant>,
-    /// Their app classes; all when empty.
+    /// Their app classes; empty means all.
     pub app_classes: Vec<String>,
 }
 
-/// The history of a user, page by page. The service walks folders by offset, so that rows may come again: one that was
-/// decoded before in the same words is left out.
+/// A user's history, page by page. The service pages through folders by offset, so rows may be sent again: identical
+/// repetitions are dropped.
 #[derive(Debug)]
 pub struct History {
     user_id: String,
-    keep: Option<Keep>,
-    /// Hashes of the keys of rows that came, and of their words.
+    keep: Option<HistoryWindow>,
+    /// Hashes of the keys and contents of the rows received.
     seen: HashMap<u64, u64>,
     state: RandomState,
     rows: u64,
@@ -31,8 +31,8 @@ pub struct History {
 }
 
 impl History {
-    /// Nothing was read yet; without `keep` all rows are kept.
-    pub fn new(user_id: &str, keep: Option<Keep>) -> Self {
+    /// Starts a history; without `keep` all rows are kept.
+    pub fn new(user_id: &str, keep: Option<HistoryWindow>) -> Self {
         Self {
             user_id: stored_id(user_id).into_owned(),
             keep,
@@ -43,12 +43,12 @@ impl History {
         }
     }
 
-    /// Rows that were received.
+    /// Rows received.
     pub fn rows(&self) -> u64 {
         self.rows
     }
 
-    /// Values of them that did not fit.
+    /// Values rejected.
     pub fn rejected(&self) -> u64 {
         self.rejected
     }
@@ -62,37 +62,37 @@ impl History {
         &self.user_id
     }
 
-    /// What becomes of a row with this key, time and class.
-    pub(super) fn meet(
+    /// Classifies a row by its key, time, app class and content.
+    pub(super) fn classify(
         &mut self,
         key: &[String; 3],
         created_at: Option<Instant>,
         app_class: Option<&str>,
         raw: &str,
-    ) -> Meeting {
-        if let Some(Keep { window, app_classes }) = &self.keep {
+    ) -> RowOccurrence {
+        if let Some(HistoryWindow { window, app_classes }) = &self.keep {
             let is_outside = created_at.is_some_and(|at| !window.contains(&at));
-            let is_other = !app_classes.is_empty() && !app_classes.iter().any(|class| Some(&**class) == app_class);
-            if is_outside || is_other {
-                return Meeting::NotWanted;
+            let is_other_app = !app_classes.is_empty() && !app_classes.iter().any(|class| Some(&**class) == app_class);
+            if is_outside || is_other_app {
+                return RowOccurrence::Filtered;
             }
         }
-        let (key, words) = (self.state.hash_one(key), self.state.hash_one(raw));
-        match self.seen.insert(key, words) {
-            None => Meeting::New(key),
-            Some(before) if before == words => Meeting::Same,
-            Some(_) => Meeting::Differs(key),
+        let (key, content_hash) = (self.state.hash_one(key), self.state.hash_one(raw));
+        match self.seen.insert(key, content_hash) {
+            None => RowOccurrence::New(key),
+            Some(before) if before == content_hash => RowOccurrence::Repeated,
+            Some(_) => RowOccurrence::Changed(key),
         }
     }
 }
 
-/// What becomes of a row, with a hash of its key if it is taken.
+/// How a row relates to the rows before it, with a hash of its key if it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Meeting {
+pub(super) enum RowOccurrence {
     New(u64),
-    /// It came before in the same words.
-    Same,
-    /// It came before in other words.
-    Differs(u64),
-    NotWanted,
+    /// Sent before with the same content.
+    Repeated,
+    /// Sent before with other content.
+    Changed(u64),
+    Filtered,
 }

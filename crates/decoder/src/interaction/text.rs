@@ -1,4 +1,4 @@
-//! What a person would read of an interaction.
+//! The readable text of an interaction.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,11 +12,11 @@ pub(super) struct Attachment {
     pub(super) content: String,
 }
 
-/// Stand in a body for the attachment whose place is between them: code points that are no characters.
+/// Markers around an attachment's number in a body: code points that are never characters.
 const OPEN: char = '\u{FDD0}';
 const CLOSE: char = '\u{FDD1}';
 
-/// The body, HTML turned into text, with placeholders replaced by the text of their adaptive card.
+/// The body, HTML converted to text, with placeholders replaced by the text of their adaptive cards.
 pub(super) fn readable(content: &str, is_html: bool, attachments: &[Attachment]) -> String {
     let content = if is_html { Cow::Owned(html::text(content)) } else { Cow::Borrowed(content) };
     let (plain, named) = mark(&content);
@@ -31,7 +31,7 @@ pub(super) fn readable(content: &str, is_html: bool, attachments: &[Attachment])
         text.push_str(before);
         let Some((number, after)) = after.split_once(CLOSE) else { break };
         let id = number.parse::<usize>().ok().and_then(|number| named.get(number));
-        // A card that is named again is not shown again.
+        // A card is shown once, even if referenced again.
         if let Some(at) = id.and_then(|id| places.get(id)).filter(|at| !shown[**at]) {
             shown[*at] = true;
             text.push_str(&of_card(&attachments[*at]).unwrap_or_default());
@@ -43,7 +43,7 @@ pub(super) fn readable(content: &str, is_html: bool, attachments: &[Attachment])
     if !text.is_empty() {
         return text.to_owned();
     }
-    // A body that says nothing: what a person sees are its cards.
+    // An empty body: what people see are its cards.
     let others = attachments.iter().zip(shown).filter(|(_, shown)| !shown).filter_map(|(card, _)| of_card(card));
     others.collect::<Vec<_>>().join("\n\n")
 }
@@ -52,13 +52,13 @@ fn of_card(attachment: &Attachment) -> Option<String> {
     (attachment.content_type == card::CARD).then(|| card::text(&attachment.content))?
 }
 
-/// Puts a mark in place of each placeholder, escaped or not, and gives the ids that they name.
+/// Replaces each attachment placeholder, escaped or not, by a marker, and returns the ids in order.
 fn mark(content: &str) -> (String, Vec<&str>) {
     const NAME: &str = "attachment id=";
     const FORMS: [[&str; 3]; 2] = [["<", ">", "</attachment>"], ["&lt;", "&gt;", "&lt;/attachment&gt;"]];
     let (mut marked, mut ids) = (String::with_capacity(content.len()), Vec::new());
     let mut rest = content;
-    // Forms of which no tag ends any more: they are not looked for to the end again and again.
+    // Forms without any further end tag: not searched for again.
     let mut endless = [false; FORMS.len()];
     while let Some((before, inside)) = rest.split_once(NAME) {
         let form = (0..FORMS.len()).find(|form| before.ends_with(FORMS[*form][0]) && !endless[*form]);
@@ -82,7 +82,7 @@ fn mark(content: &str) -> (String, Vec<&str>) {
     (marked, ids)
 }
 
-/// Adds text that could hold what stands for marks.
+/// Appends text, dropping characters that could be taken for markers.
 fn push(marked: &mut String, text: &str) {
     marked.extend(text.chars().filter(|c| !matches!(*c, OPEN | CLOSE)));
 }

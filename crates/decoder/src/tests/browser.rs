@@ -1,4 +1,4 @@
-//! HTML shows what a browser shows, in time and size that grow with its length.
+//! HTML shows what a browser shows, in linear time and size.
 
 use serde_json::json;
 
@@ -6,7 +6,7 @@ use super::interactions::text_of;
 use super::oracle::Random;
 use crate::interaction::html::{self, oracle};
 
-/// Elements that are kept inside one another, and some more of what the tree builder looks at for one tag.
+/// Elements that can be nested, and others that the tree builder handles specially.
 const WORK: u64 = 1_000;
 
 fn shown(body: &str) -> String {

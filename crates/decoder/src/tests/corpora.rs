@@ -1,4 +1,4 @@
-//! Corpora that nobody here wrote, read from beside the repository where they are there: never a panic, always a row.
+//! Public corpora, read from next to the repository if present: never a panic, always a row.
 #![expect(clippy::print_stderr, reason = "a test says when it has nothing to read")]
 
 use std::fs;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::summaries::decode_summary;
 use super::transcripts::transcript_of;
 use super::{ID, PARTITION, decode, text};
-use crate::charset::{Base64, decode_base64};
+use crate::payload::charset::{Base64, decode_base64};
 use crate::{Fetched, decode_page, decode_payloads};
 
 fn corpus(path: &str) -> Option<PathBuf> {
@@ -23,7 +23,7 @@ fn corpus(path: &str) -> Option<PathBuf> {
     None
 }
 
-/// Name and bytes of every file of JSONTestSuite; none when it is missing.
+/// Name and bytes of every file of JSONTestSuite; `None` if it is missing.
 fn json_files() -> Vec<(String, Vec<u8>)> {
     let folders = ["test_parsing", "test_transform"];
     let folders = folders.iter().filter_map(|folder| corpus(&format!("jsontestsuite/{folder}")));
@@ -42,7 +42,7 @@ fn rows(batches: &[(Week, RecordBatch)]) -> usize {
     batches.iter().map(|(_, batch)| batch.num_rows()).sum()
 }
 
-/// What must parse: an object, another value; or what must not, or may.
+/// Whether a file must parse as an object, as another value, must not parse, or may.
 #[derive(PartialEq)]
 enum Kind {
     Object,

@@ -1,4 +1,4 @@
-//! What follows from a definition: annotations that are columns, labels, tables without weeks.
+//! Derived from a definition: annotations that are columns, labels, tables without weeks.
 
 use copilot_lake_tables::{CONVERSATION_INSIGHT, Instant, Labels, SYSTEM_USER, Table, Week};
 
@@ -17,10 +17,10 @@ fn an_annotation_that_is_a_column_is_read() {
         r#""@odata.etag":"e","msdyn_conversationinsightid":"{ID}","{TARGET}@Microsoft.Dynamics.CRM.associatednavigationproperty":"n",
         "{TARGET}@Microsoft.Dynamics.CRM.lookuplogicalname":"phonecall","{TARGET}":"{ID}""#
     );
-    let quick = decode_as(&CONVERSATION_INSIGHT, &format!("[{{{members}}}]"), &Labels::default());
-    let careful =
+    let fast = decode_as(&CONVERSATION_INSIGHT, &format!("[{{{members}}}]"), &Labels::default());
+    let slow =
         decode_as(&CONVERSATION_INSIGHT, &format!(r#"[{{{members},"importsequencenumber":1.0}}]"#), &Labels::default());
-    for decoded in [quick, careful] {
+    for decoded in [fast, slow] {
         assert!(decoded.rejects.is_empty());
         let batch = &decoded.batches[0].1;
         assert_eq!(text(batch, "msdyn_conversationinsighttarget_table", 0), Some("phonecall"));

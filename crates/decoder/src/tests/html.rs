@@ -1,4 +1,4 @@
-//! Bodies and cards that nobody writes: their text is there soon, whole, and without a panic.
+//! Bodies and cards that nobody writes: decoded quickly, completely, and without a panic.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Interactions of Microsoft 365 Copilot: every value lands, and texts read as a person would expect.
+//! Interactions of Microsoft 365 Copilot: every value has a place, and texts read as a person would expect.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,7 @@ use copilot_lake_tables::{Instant, Week};
 use serde_json::{Value, json};
 
 use super::of_batch;
-use crate::{DecodedInteractions, History, Interactions, Keep, Revision, decode_interactions};
+use crate::{DecodedInteractions, History, HistoryWindow, Interactions, Revision, decode_interactions};
 
 const USER: &str = "4DB02E4B-D144-400E-B194-53253A34C5BE";
 pub(super) const CARD: &str = "application/vnd.microsoft.card.adaptive";
@@ -15,7 +15,7 @@ fn decode(rows: &Value) -> DecodedInteractions {
     decode_interactions(USER, rows.to_string().as_bytes(), Instant::parse("2025-11-05T12:00:00Z").unwrap()).unwrap()
 }
 
-/// The rows of a table, as text by column; nulls are left out.
+/// The rows of a table, as text by column, without nulls.
 fn rows(decoded: &DecodedInteractions, table: &str) -> Vec<BTreeMap<String, String>> {
     let of_table = decoded.batches.iter().filter(|(of, ..)| of.name == table);
     of_table.flat_map(|(_, _, batch)| of_batch(batch)).collect()
@@ -305,7 +305,7 @@ fn versions_of_a_row_that_are_decoded_together_follow_one_another() {
 #[test]
 fn what_was_read_without_a_filter_is_kept_within_the_window() {
     let at = |text: &str| Instant::parse(text).unwrap();
-    let keep = Keep { window: at("2025-11-01")..at("2025-11-02"), app_classes: vec!["A".to_owned()] };
+    let keep = HistoryWindow { window: at("2025-11-01")..at("2025-11-02"), app_classes: vec!["A".to_owned()] };
     let mut history = History::new(USER, Some(keep));
     let row = |id: &str, class: &str, time: Value| json!({ "id": id, "appClass": class, "createdDateTime": time, "contexts": [{}], "locale": 7 });
     let page = json!([

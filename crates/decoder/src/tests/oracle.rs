@@ -7,9 +7,9 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use super::{base64, utf16};
-use crate::{Charset, Recogniser, Status};
+use crate::{Charset, TextDecoder, TextStatus};
 
-/// Answers each line, the bytes in hexadecimal, with the text behind up to two layers of base64 in each charset.
+/// Answers each line, bytes in hexadecimal, with the text inside up to two layers of base64 in each charset.
 const PYTHON: &str = r#"
 import base64, json, sys
 def text(data, charset):
@@ -30,7 +30,7 @@ for line in sys.stdin:
     print(json.dumps(answer))
 "#;
 
-/// Answers by Python, one for each case; none when there is no Python.
+/// Python's answers, one per case; `None` without Python.
 fn ask(cases: &[Case]) -> Option<Vec<Value>> {
     let python = Command::new("python3")
         .args(["-I", "-c", PYTHON])
@@ -143,23 +143,23 @@ fn python_reads_the_same_or_refuses_too() {
     let cases = cases();
     let Some(answers) = ask(&cases) else { return };
     assert_eq!(answers.len(), cases.len());
-    let mut recogniser = Recogniser::default();
+    let mut decoder = TextDecoder::default();
     let mut refused = 0;
     for (case, answer) in cases.iter().zip(&answers) {
         let Case { bytes, documented, text } = case;
-        let outcome = recogniser.recognise(bytes, *documented);
+        let outcome = decoder.decode(bytes, *documented);
         let shown = || format!("{documented:?} {bytes:02x?}\n{outcome:?}\n{answer}");
         if let Some(text) = text {
             assert_eq!(outcome.text, Some(text.as_str()), "{}", shown());
         }
         match outcome.status {
             // Python's base64 wants padding; without it there is nobody to ask about the layer.
-            Status::Decoded if answer.get(outcome.encoding).is_none() => {
+            TextStatus::Decoded if answer.get(outcome.encoding).is_none() => {
                 assert!(!bytes.len().is_multiple_of(4), "{}", shown());
             }
-            Status::Decoded => assert_eq!(answer[outcome.encoding].as_str(), outcome.text, "{}", shown()),
-            Status::Empty => assert!(answer.as_object().unwrap().values().any(|text| text == ""), "{}", shown()),
-            Status::Undecodable => {
+            TextStatus::Decoded => assert_eq!(answer[outcome.encoding].as_str(), outcome.text, "{}", shown()),
+            TextStatus::Empty => assert!(answer.as_object().unwrap().values().any(|text| text == ""), "{}", shown()),
+            TextStatus::Undecodable => {
                 refused += 1;
                 if outcome.reason.is_some_and(|reason| reason.starts_with("bad base64")) {
                     assert!(answer.get("base64+utf-8").is_none(), "{}", shown());

@@ -1,4 +1,4 @@
-//! Random pages: whatever comes, each row lands once, what fits comes out equal, and what does not is kept as it came.
+//! Random pages: each row arrives once, values that fit come out equal, and others keep their raw text.
 
 mod made;
 
@@ -10,21 +10,21 @@ use serde_json::Value;
 
 use super::oracle::Random;
 use super::{is_soak, of_batch};
-use crate::careful::Properties;
+use crate::raw_object::RawProperties;
 use crate::{COPILOT_PLAN_ID, Reject, decode_interactions, decode_users};
 use made::{Members, Row};
 
 const USER: &str = "4db02e4b-d144-400e-b194-53253a34c5be";
 const NOW: Instant = Instant::from_seconds(1_762_300_000);
 
-/// Rows in the order in which they come out, with the time of each.
+/// Rows in output order, each with its time.
 fn by_week(rows: impl Iterator<Item = (Row, Instant)>) -> Vec<(Row, Instant)> {
     let mut rows: Vec<_> = rows.collect();
     rows.sort_by_key(|(_, time)| Week::of(*time));
     rows
 }
 
-/// Compares a row with what it was to become; gives its key.
+/// Compares a row with the expected one; returns its key.
 fn compare(found: &BTreeMap<String, String>, row: &Row, table: &'static Table, shown: &dyn Fn() -> String) -> String {
     let mut left = found.clone();
     let text = left.remove("extra_json");
@@ -39,9 +39,9 @@ fn compare(found: &BTreeMap<String, String>, row: &Row, table: &'static Table, s
     table.key.iter().map(|part| found[*part].as_str()).collect::<Vec<_>>().join("/")
 }
 
-/// Names and values of a JSON object, by name; halves of surrogate pairs in names are replaced.
+/// Names and values of a JSON object, by name; unpaired surrogates in names are replaced.
 fn properties(text: &str) -> Members {
-    let Properties(whole, broken) = serde_json::from_str(text).unwrap();
+    let RawProperties(whole, broken) = serde_json::from_str(text).unwrap();
     let broken = broken.into_iter().map(|(_, raw)| ("\u{fffd}".to_owned(), raw));
     let mut properties: Members =
         whole.into_iter().chain(broken).map(|(name, raw)| (name, raw.get().to_owned())).collect();
@@ -49,10 +49,10 @@ fn properties(text: &str) -> Members {
     properties
 }
 
-/// A row's key, a column and what did not fit: of `extra_json` by name.
+/// A row's key, a column and the raw misfit; those of `extra_json` by name.
 type Misfit = (String, String, Result<String, Members>);
 
-/// The rejects of a row of that key.
+/// The rejects of the row with that key.
 fn rejects_of(row: &Row, key: &str) -> Vec<Misfit> {
     let values = row.rejects.iter().map(|(column, raw)| (key.to_owned(), (*column).to_owned(), Ok(raw.clone())));
     let [_, refused] = row.extra();
@@ -71,7 +71,7 @@ fn check_rejects<'r>(found: impl Iterator<Item = &'r Reject>, mut expected: Vec<
     assert_eq!(found, expected, "{}", shown());
 }
 
-/// One page of interactions; how many rows and rejects it had.
+/// Decodes one page of interactions; returns its numbers of rows and rejects.
 fn check_interactions(seed: u64) -> (usize, usize) {
     let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
     // Each interaction comes once: what comes again is another test's.
@@ -150,7 +150,7 @@ fn check_interactions(seed: u64) -> (usize, usize) {
     (found.len(), count)
 }
 
-/// One page of people.
+/// Decodes one page of users.
 fn check_users(seed: u64) {
     let mut random = Random(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
     let (mut texts, mut rows, mut nobody) = (Vec::new(), Vec::new(), 0);

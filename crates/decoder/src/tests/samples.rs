@@ -49,7 +49,7 @@ fn decoded(page: &str) -> String {
     shown
 }
 
-/// Compares with a file of `expected/`, or writes it where `COPILOT_LAKE_ACCEPT` is set.
+/// Compares with a file of `expected/`, or writes it if `COPILOT_LAKE_ACCEPT` is set.
 #[expect(clippy::disallowed_methods, reason = "`make accept` speaks through the environment")]
 fn expect(name: &str) {
     let actual = decoded(&format!("fixtures/{name}.json"));
@@ -62,14 +62,14 @@ fn expect(name: &str) {
     assert_eq!(actual, expected, "{} differs: if it is right, set COPILOT_LAKE_ACCEPT=1", path.display());
 }
 
-/// The published page of Teams: a text with a placeholder of a meeting.
+/// The published page of Teams: a text with a placeholder for a meeting.
 #[test]
 fn the_published_page_of_teams() {
     expect("graph-page-teams");
 }
 
-/// A page of our own that is odd where the published one of BizChat is: bodies that are placeholders, raw and escaped,
-/// cards that say the same twice, citations, footnotes, columns and buttons.
+/// A page with the oddities of the published one of BizChat: bodies that are placeholders, raw and escaped, cards that
+/// say the same twice, citations, footnotes, columns and buttons.
 #[test]
 fn a_page_of_bizchat() {
     expect("graph-page-bizchat");

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{ID, base64, text, utf16};
 use crate::{Charset, DecodedPayloads, Fetched, RawPayload, SourceRow, decode_payloads};
 
-/// A payload of the transcript column, whose row is of 2024-03-21.
+/// A payload of the transcript column; its row is dated 2024-03-21.
 pub(super) fn transcript_of(id: &str, fetched: Fetched<Vec<u8>>) -> RawPayload<Vec<u8>> {
     let column = COPILOT_TRANSCRIPT_DATA.column("msdyn_transcriptdata").unwrap();
     let row = SourceRow {
@@ -19,7 +19,7 @@ pub(super) fn transcript_of(id: &str, fetched: Fetched<Vec<u8>>) -> RawPayload<V
         file_id: "f".to_owned(),
         file_name: None,
         row_time: Instant::parse("2024-03-21T20:26:00Z").unwrap(),
-        documented: Charset::of(column, None),
+        documented: Charset::documented_for(column, None),
     };
     RawPayload { row, fetched }
 }
@@ -55,7 +55,7 @@ fn rejects(decoded: &DecodedPayloads) -> Vec<(&'static str, &str, &'static str, 
     rejects.collect()
 }
 
-/// The shape of the published sample: key orders differ, sources only where the bot cites some.
+/// The shape of the published sample: key order varies, and sources exist only if the bot cites some.
 const PUBLISHED: &str = r#"{"messages":[
     {"id":"283C2269-b131-dac2-3aed-847bd99402e7","requestId":"93893746-e203-e9b6-18b9-887d68d18daf","message":"How can I book a trip?",
      "sequence":0,"user":"user","timestamp":1711052758750,"isActivityError":false,"context":{}},
@@ -160,24 +160,24 @@ fn what_does_not_fit_is_null_and_kept_apart() {
 fn unknown_properties_are_kept_with_their_path() {
     let text = r#"{"version":2,"messages":[{"id":"a","new":[1, 2],"x@odata.type":"t","context":{"foo":{"b":1},"customerIntent":"i"},
         "sources":[{"url":"u"}]}]}"#;
-    let quick = decode(text);
-    let careful = decode(&text.replace(r#""id":"a","#, r#""id":"a","sequence":1.0,"#));
-    for decoded in [&quick, &careful] {
+    let fast = decode(text);
+    let slow = decode(&text.replace(r#""id":"a","#, r#""id":"a","sequence":1.0,"#));
+    for decoded in [&fast, &slow] {
         assert_eq!(rejects(decoded), []);
         assert_eq!(column(&decoded.messages[0].1, "extra_json"), [Some(r#"{"new":[1, 2],"context.foo":{"b":1}}"#)]);
         assert_eq!(column(&decoded.sources[0].1, "extra_json"), [Some(r#"{"url":"u"}"#)]);
     }
-    assert_eq!(quick.sources, careful.sources);
+    assert_eq!(fast.sources, slow.sources);
 }
 
 #[test]
-fn the_quick_way_and_the_careful_way_agree() {
-    let quick = decode(PUBLISHED);
-    // A message with a misfit sends the whole transcript the careful way.
-    let careful = decode(&PUBLISHED.replace("}],\n    \"context\"", "},17],\n    \"context\""));
-    assert_eq!(rejects(&careful).len(), 1);
-    assert_eq!(careful.messages, quick.messages);
-    assert_eq!(careful.sources, quick.sources);
+fn the_fast_path_and_the_slow_path_agree() {
+    let fast = decode(PUBLISHED);
+    // A message with a misfit sends the whole transcript down the slow path.
+    let slow = decode(&PUBLISHED.replace("}],\n    \"context\"", "},17],\n    \"context\""));
+    assert_eq!(rejects(&slow).len(), 1);
+    assert_eq!(slow.messages, fast.messages);
+    assert_eq!(slow.sources, fast.sources);
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn payloads_keep_their_order_whatever_they_are() {
     payloads[4].fetched = Fetched::Failed("tired".to_owned());
     payloads[5].fetched = Fetched::TooLarge(99);
     payloads[6].fetched = Fetched::Bytes(vec![0x80], None);
-    payloads[9].fetched = Fetched::OtherSize(body.clone(), None, 7);
+    payloads[9].fetched = Fetched::SizeMismatch(body.clone(), None, 7);
     payloads[7].row.table = "msdyn_copilotevent";
     payloads[7].row.column = "msdyn_interactiondata";
     payloads[8].row.row_time = Instant(0);
@@ -257,11 +257,11 @@ fn payloads_keep_their_order_whatever_they_are() {
 #[test]
 fn a_transcript_is_documented_as_utf_16() {
     let column = COPILOT_TRANSCRIPT_DATA.column("msdyn_transcriptdata").unwrap();
-    assert_eq!(Charset::of(column, Some(100_230_205)), Charset::Utf16Le);
+    assert_eq!(Charset::documented_for(column, Some(100_230_205)), Charset::Utf16Le);
     let other = copilot_lake_tables::COPILOT_EVENT.column("msdyn_interactiondata").unwrap();
-    assert_eq!(Charset::of(other, Some(100_230_205)), Charset::Utf8);
-    assert_eq!(Charset::of(other, Some(100_230_203)), Charset::Utf16Le);
-    assert_eq!(Charset::of(other, None), Charset::Unknown);
+    assert_eq!(Charset::documented_for(other, Some(100_230_205)), Charset::Utf8);
+    assert_eq!(Charset::documented_for(other, Some(100_230_203)), Charset::Utf16Le);
+    assert_eq!(Charset::documented_for(other, None), Charset::Unknown);
 }
 
 #[test]

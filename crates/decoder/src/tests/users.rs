@@ -1,4 +1,4 @@
-//! People: rows of `graph_user`, who is licensed, and what does not fit.
+//! Users: rows of `graph_user`, who is licensed, and what does not fit.
 
 use copilot_lake_tables::{GRAPH_USER, Instant};
 use serde_json::{Value, json};

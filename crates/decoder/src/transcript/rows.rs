@@ -10,9 +10,10 @@ use arrow::array::{
 };
 use copilot_lake_tables::{Instant, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, Week};
 
-use super::{Chat, Message, Misfit, Place, Source, Text};
-use crate::columns::stored_id;
-use crate::extra::{EXTRA_JSON, Extra, Refused};
+use super::model::{ChatContext, CitedSource, JsonText, Message, MisfitPlace, TranscriptMisfit};
+use super::read::read;
+use crate::extra_json::{EXTRA_JSON, Extra, RefusedProperties};
+use crate::stored_id::stored_id;
 use crate::week::by_week;
 use crate::{Error, Reject, assemble};
 
@@ -24,25 +25,25 @@ pub(crate) struct TranscriptRows {
     rejects: Vec<(&'static Table, Reject)>,
 }
 
-/// What became of transcripts.
-pub(crate) struct Finished {
+/// The decoded rows of some transcripts.
+pub(crate) struct TranscriptBatches {
     pub(crate) messages: Vec<(Week, RecordBatch)>,
     pub(crate) sources: Vec<(Week, RecordBatch)>,
     pub(crate) rejects: Vec<(&'static Table, Reject)>,
 }
 
-/// What is said once of a chat may take so many times its text in the rows of its messages, and that much in any case:
-/// a text made to fill the memory is no transcript.
+/// Chat properties are repeated in the row of every message. They may take up this many times the length of the text,
+/// and this many bytes in any case: a text crafted to exhaust memory is not accepted as a transcript.
 const REPEATED: usize = 16;
 const REPEATED_BYTES: usize = 4 << 20;
 
 impl TranscriptRows {
-    /// Adds the rows of a transcript, under its id as it is stored and at its row's time.
+    /// Adds the rows of a transcript, with its stored id and its row's time.
     ///
     /// # Errors
-    /// Why the text is no transcript, without the text; nothing was added.
+    /// Why the text is not a transcript, without quoting it; nothing was added.
     pub(crate) fn append(&mut self, id: &str, row_time: Instant, text: &str) -> Result<(), String> {
-        let transcript = super::read(text)?;
+        let transcript = read(text)?;
         let mut messages = transcript.messages;
         if transcript.chat.bytes().saturating_mul(messages.len()) > text.len() * REPEATED + REPEATED_BYTES {
             return Err("its context is too long to be repeated".to_owned());
@@ -60,17 +61,19 @@ impl TranscriptRows {
         }
         let name = |index: usize| match messages.binary_search_by_key(&index, |message| message.index) {
             Ok(at) => names[at].clone(),
-            Err(_) => Cow::Owned(made_id(index)),
+            Err(_) => Cow::Owned(generated_id(index)),
         };
-        for Misfit { place, column, reason, raw } in transcript.misfits {
+        for TranscriptMisfit { place, column, reason, raw } in transcript.misfits {
             let (table, record_key) = match place {
-                // Said once, though null in every row: the first one stands for them.
-                Place::Chat => match names.first() {
+                // Sent once, but null in every row: the first message stands for all.
+                MisfitPlace::Chat => match names.first() {
                     Some(first) => (&TRANSCRIPT_MESSAGE, format!("{id}/{first}")),
                     None => continue,
                 },
-                Place::Message(index) => (&TRANSCRIPT_MESSAGE, format!("{id}/{}", name(index))),
-                Place::Source(index, position) => (&TRANSCRIPT_SOURCE, format!("{id}/{}/{position}", name(index))),
+                MisfitPlace::Message(index) => (&TRANSCRIPT_MESSAGE, format!("{id}/{}", name(index))),
+                MisfitPlace::Source(index, position) => {
+                    (&TRANSCRIPT_SOURCE, format!("{id}/{}/{position}", name(index)))
+                }
             };
             let (reason, raw_json) = (reason.to_owned(), raw.to_owned());
             self.rejects.push((table, Reject { record_key, column_name: column, reason, raw_json }));
@@ -78,46 +81,50 @@ impl TranscriptRows {
         Ok(())
     }
 
-    /// The text of `extra_json`; what spoils it is a reject.
+    /// The text of `extra_json`; rejected properties become a reject.
     fn extra(&mut self, extra: &Extra<'_>, table: &'static Table, key: impl FnOnce() -> String) -> Option<String> {
         let (extra, refused) = extra.finish();
-        if let Some(Refused { reason, raw }) = refused {
+        if let Some(RefusedProperties { reason, raw }) = refused {
             let reason = reason.to_owned();
             self.rejects.push((table, Reject { record_key: key(), column_name: EXTRA_JSON, reason, raw_json: raw }));
         }
         extra
     }
 
-    pub(crate) fn finish(self, extracted_at: Instant) -> Result<Finished, Error> {
+    pub(crate) fn finish(self, extracted_at: Instant) -> Result<TranscriptBatches, Error> {
         let Self { messages, sources, rejects } = self;
-        Ok(Finished { messages: messages.finish(extracted_at)?, sources: sources.finish(extracted_at)?, rejects })
+        Ok(TranscriptBatches {
+            messages: messages.finish(extracted_at)?,
+            sources: sources.finish(extracted_at)?,
+            rejects,
+        })
     }
 }
 
-/// The id of each message: its own, else one that is made from its place.
+/// The id of each message: its own, otherwise one generated from its index.
 fn message_ids<'m>(messages: &'m [Message<'_>]) -> Vec<Cow<'m, str>> {
     let mut seen = HashSet::with_capacity(messages.len());
     let ids = messages.iter().map(|message| {
         let own = message.id.as_ref().map(|id| stored_id(id.as_str()));
-        match own.filter(|id| !id.is_empty() && !is_made(id)) {
+        match own.filter(|id| !id.is_empty() && !looks_generated(id)) {
             Some(id) if seen.insert(id.clone()) => id,
-            _ => Cow::Owned(made_id(message.index)),
+            _ => Cow::Owned(generated_id(message.index)),
         }
     });
     ids.collect()
 }
 
-fn made_id(index: usize) -> String {
+fn generated_id(index: usize) -> String {
     format!("#{index}")
 }
 
-/// An id that could be mistaken for a made one would not stay unique.
-fn is_made(id: &str) -> bool {
+/// An id that looks generated could collide with a generated one.
+fn looks_generated(id: &str) -> bool {
     id.strip_prefix('#').is_some_and(|digits| digits.bytes().all(|c| c.is_ascii_digit()))
 }
 
 impl<'a> Message<'a> {
-    /// What the definition does not know of the message, its context among it.
+    /// The unknown properties of the message, including those of its context.
     fn take_extra(&mut self) -> Extra<'a> {
         let mut extra = std::mem::take(&mut self.extra);
         if let Some(context) = &mut self.context {
@@ -127,14 +134,14 @@ impl<'a> Message<'a> {
     }
 }
 
-impl Chat<'_> {
+impl ChatContext<'_> {
     fn bytes(&self) -> usize {
         let parts = [&self.chat_id, &self.session_id, &self.entity_id, &self.entity_name];
         parts.into_iter().flatten().map(|text| text.as_str().len()).sum()
     }
 }
 
-/// What rows of both tables have.
+/// Columns that both tables share.
 #[derive(Default)]
 struct CommonRows {
     transcript_data_id: StringBuilder,
@@ -187,7 +194,7 @@ impl MessageRows {
         id: &str,
         message_id: &str,
         row_time: Instant,
-        chat: &Chat<'_>,
+        chat: &ChatContext<'_>,
         message: &Message<'_>,
         extra: Option<String>,
     ) {
@@ -238,9 +245,16 @@ struct SourceRows {
 }
 
 impl SourceRows {
-    fn append(&mut self, id: &str, message_id: &str, row_time: Instant, source: &Source<'_>, extra: Option<String>) {
+    fn append(
+        &mut self,
+        id: &str,
+        message_id: &str,
+        row_time: Instant,
+        source: &CitedSource<'_>,
+        extra: Option<String>,
+    ) {
         self.common.append(id, message_id, row_time, extra);
-        // Its text has far fewer bytes than an i32 counts.
+        // A text has far fewer bytes than fit into an i32.
         self.position.append_value(source.position as i32);
         append_id(&mut self.source_id, source.id.as_ref());
         append_text(&mut self.source, source.source.as_ref());
@@ -257,10 +271,10 @@ impl SourceRows {
     }
 }
 
-fn append_text(builder: &mut StringBuilder, text: Option<&Text<'_>>) {
-    builder.append_option(text.map(Text::as_str));
+fn append_text(builder: &mut StringBuilder, text: Option<&JsonText<'_>>) {
+    builder.append_option(text.map(JsonText::as_str));
 }
 
-fn append_id(builder: &mut StringBuilder, id: Option<&Text<'_>>) {
+fn append_id(builder: &mut StringBuilder, id: Option<&JsonText<'_>>) {
     builder.append_option(id.map(|id| stored_id(id.as_str())));
 }

@@ -1,54 +1,54 @@
-//! Histories: pages that walk over the folders of a mailbox.
+//! Histories: pages across the folders of a mailbox.
 
 use base64_simd::STANDARD;
 use url::form_urlencoded;
 
-use crate::fault::FaultKind;
-use crate::graph::answer::GraphAsked;
-use crate::graph::app::FOLDERS;
-use crate::graph::filter::HistoryFilter;
-use crate::graph::row::Renderer;
+use crate::graph::graph_request::GraphRequest;
+use crate::graph::history_cursor::{HistoryCursor, HistoryEntry, Visibility};
+use crate::graph::history_filter::HistoryFilter;
+use crate::graph::interaction_json::InteractionRenderer;
 use crate::graph::tenant::Tenant;
-use crate::graph::walk::{Present, Walk};
-use crate::reply::{Answer, Refusal};
+use crate::http::response::{HttpResponse, ServiceError};
+use crate::scenario::fault::FaultKind;
+use crate::scenario::graph::FOLDERS;
 
-/// Interactions per page unless `$top` says otherwise, and the most.
+/// Interactions per page by default, and at most.
 const USUAL: usize = 10;
 const MOST: usize = 100;
 
-/// A request for the history of a person.
+/// A request for a user's history.
 pub(crate) struct HistoryRequest<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) user: u32,
-    pub(crate) asked: &'a GraphAsked<'a>,
-    pub(crate) present: Present,
+    pub(crate) request: &'a GraphRequest<'a>,
+    pub(crate) visibility: Visibility,
     pub(crate) whole_seconds: bool,
     pub(crate) refuse_filters: bool,
 }
 
-/// The query options of a request.
+/// The query options of a history.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Options {
+struct HistoryOptions {
     top: Option<usize>,
     filter: Option<String>,
     model: Option<String>,
-    place: Option<Place>,
+    position: Option<HistoryPosition>,
 }
 
 /// Where a page begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct HistoryPosition {
     folder: usize,
     skip: usize,
-    /// Pages without anything new that came before this one at the same place: their links differ.
+    /// Empty pages before this one at the same position, so that their links differ.
     empty: usize,
 }
 
 impl HistoryRequest<'_> {
-    /// Answers with a page; says how many interactions it has, and whether its link was written anew by the client.
-    pub(crate) fn answer(&self) -> Result<(Answer, usize, bool), Refusal> {
-        let options = Options::parse(self.asked.query)?;
-        if self.asked.faults.has(FaultKind::ExpiredLink) {
+    /// Answers with a page; also returns its number of interactions and whether the client altered the link.
+    pub(crate) fn answer(&self) -> Result<(HttpResponse, usize, bool), ServiceError> {
+        let options = HistoryOptions::parse(self.request.query)?;
+        if self.request.faults.has(FaultKind::ExpiredLink) {
             return Err(bad_request("The skip token has expired."));
         }
         let filter = match &options.filter {
@@ -58,44 +58,48 @@ impl HistoryRequest<'_> {
             Some(text) => HistoryFilter::parse(text, self.whole_seconds)?,
             None => HistoryFilter::ALL,
         };
-        let place = options.place.unwrap_or(Place { folder: 0, skip: 0, empty: 0 });
-        let altered = options.place.is_some() && options.write(place) != self.asked.query;
-        if place.folder >= self.tenant.folders {
+        let position = options.position.unwrap_or(HistoryPosition { folder: 0, skip: 0, empty: 0 });
+        let altered = options.position.is_some() && options.write(position) != self.request.query;
+        if position.folder >= self.tenant.folders {
             return Err(bad_request("The skip token names no folder of the mailbox."));
         }
-        let again = place.skip > 0 && self.asked.faults.has(FaultKind::DuplicateRow);
-        let most = self.asked.faults.most(options.top.unwrap_or(USUAL));
-        let skip = place.skip - usize::from(again);
-        let mut walk = Walk::new(self.tenant, self.user, place.folder, &filter, self.present).skip(skip);
-        let mut renderer = Renderer::new(self.tenant);
+        let again = position.skip > 0 && self.request.faults.has(FaultKind::DuplicateRow);
+        let most = self.request.faults.most(options.top.unwrap_or(USUAL));
+        let skip = position.skip - usize::from(again);
+        let mut cursor =
+            HistoryCursor::new(self.tenant, self.user, position.folder, &filter, self.visibility).skip(skip);
+        let mut renderer = InteractionRenderer::new(self.tenant);
         let mut rows = Vec::with_capacity(most * 1_500);
         let mut count = 0;
-        for found in walk.by_ref().take(most + usize::from(again)) {
+        for found in cursor.by_ref().take(most + usize::from(again)) {
             if count > 0 {
                 rows.push(b',');
             }
             count += 1;
-            renderer.write(&mut rows, &found);
-        }
-        let next = match walk.next() {
-            Some(_) if skip + count == place.skip => Some(Place { empty: place.empty + 1, ..place }),
-            Some(_) => Some(Place { skip: skip + count, empty: 0, ..place }),
-            None if place.folder + 1 < self.tenant.folders => {
-                Some(Place { folder: place.folder + 1, skip: 0, empty: 0 })
+            match found {
+                HistoryEntry::Generated(made) => renderer.made(&mut rows, &made),
+                HistoryEntry::Explicit(explicit) => rows.extend_from_slice(&explicit.json),
             }
-            None => self.asked.faults.has(FaultKind::ForeignLink).then_some(place),
+        }
+        let next = match cursor.next() {
+            Some(_) if skip + count == position.skip => Some(HistoryPosition { empty: position.empty + 1, ..position }),
+            Some(_) => Some(HistoryPosition { skip: skip + count, empty: 0, ..position }),
+            None if position.folder + 1 < self.tenant.folders => {
+                Some(HistoryPosition { folder: position.folder + 1, skip: 0, empty: 0 })
+            }
+            None => self.request.faults.has(FaultKind::ForeignLink).then_some(position),
         };
-        let next = next.map(|place| format!("{}?{}", self.asked.url, options.write(place)));
+        let next = next.map(|position| format!("{}?{}", self.request.url, options.write(position)));
         let head = format!(
             "{{\"@odata.context\":\"{}$metadata#Collection(microsoft.graph.aiInteraction)\",\"@odata.count\":{count},",
-            self.asked.root
+            self.request.root
         );
-        Ok((self.asked.envelope(head.into_bytes(), next, rows), count, altered))
+        Ok((self.request.page(head.into_bytes(), next, rows), count, altered))
     }
 }
 
-impl Options {
-    fn parse(query: &str) -> Result<Self, Refusal> {
+impl HistoryOptions {
+    fn parse(query: &str) -> Result<Self, ServiceError> {
         let mut options = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match name.as_ref() {
@@ -106,8 +110,9 @@ impl Options {
                 }
                 "$filter" => options.filter = Some(value.into_owned()),
                 "$skiptoken" => {
-                    let place = Place::parse(&value).ok_or_else(|| bad_request("The skip token is not valid."))?;
-                    options.place = Some(place);
+                    let position =
+                        HistoryPosition::parse(&value).ok_or_else(|| bad_request("The skip token is not valid."))?;
+                    options.position = Some(position);
                 }
                 "model" if matches!(value.as_ref(), "A" | "B") => options.model = Some(value.into_owned()),
                 other => return Err(bad_request(&format!("The query option '{other}' is not supported."))),
@@ -116,13 +121,13 @@ impl Options {
         Ok(options)
     }
 
-    /// The query of a link, as the service writes it.
-    fn write(&self, place: Place) -> String {
+    /// The query string of a link, as the service writes it.
+    fn write(&self, position: HistoryPosition) -> String {
         let mut parts = Vec::new();
         parts.extend(self.model.as_ref().map(|model| format!("model={model}")));
         parts.extend(self.top.map(|top| format!("$top={top}")));
         parts.extend(self.filter.as_ref().map(|filter| format!("$filter={}", encode(filter))));
-        let Place { folder, skip, empty } = place;
+        let HistoryPosition { folder, skip, empty } = position;
         let mut token = format!("SkipValue={skip}#MailboxFolder=MailFolders/{}", FOLDERS[folder]);
         if empty > 0 {
             token.push_str(&format!("#Empty={empty}"));
@@ -132,7 +137,7 @@ impl Options {
     }
 }
 
-impl Place {
+impl HistoryPosition {
     fn parse(token: &str) -> Option<Self> {
         let text = String::from_utf8(STANDARD.decode_to_vec(token).ok()?).ok()?;
         let (skip, folder) = text.strip_prefix("SkipValue=")?.split_once("#MailboxFolder=MailFolders/")?;
@@ -157,6 +162,6 @@ fn encode(text: &str) -> String {
     out
 }
 
-fn bad_request(message: &str) -> Refusal {
-    Refusal::new(400, "BadRequest", message)
+fn bad_request(message: &str) -> ServiceError {
+    ServiceError::new(400, "BadRequest", message)
 }

@@ -1,162 +1,26 @@
-//! Microsoft Graph: people, groups, and the histories of what they asked Copilot.
+//! Microsoft Graph: users, groups, and the histories of what users asked Copilot.
 //!
-//! Nothing is rendered ahead: of a generated interaction only its number is kept.
+//! Nothing is rendered ahead: of a generated interaction only its number is kept. Knows nothing of Dataverse.
 //! <https://learn.microsoft.com/microsoft-365-copilot/extensibility/api/ai-services/interaction-export/aiinteractionhistory-getallenterpriseinteractions>
 
-mod answer;
-mod app;
-mod block;
-mod body;
-pub(crate) mod call;
-mod directory;
-mod filter;
-mod history;
-mod hours;
-mod person;
-mod phrases;
-mod plans;
-mod profile;
-mod row;
-pub(crate) mod served;
-pub(crate) mod spec;
-mod spelled;
-mod tenant;
-mod throttle;
-mod walk;
-
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-
-use copilot_lake_tables::Instant;
-
-use crate::Error;
-use crate::clock::Clock;
-use crate::graph::spec::{GraphPhase, GraphSpec};
-use crate::graph::tenant::Tenant;
-use crate::graph::throttle::Throttle;
-use crate::graph::walk::Present;
-use crate::route::Kind;
-
-/// A tenant that is served.
-#[derive(Debug)]
-pub(crate) struct Graph {
-    settings: GraphSpec,
-    tenant: RwLock<Arc<Tenant>>,
-    throttle: Throttle,
-    counts: Arc<Mutex<Counts>>,
-}
-
-/// What is counted while the tenant is served.
-#[derive(Debug, Default)]
-pub(crate) struct Counts {
-    /// Rows in pages, by kind.
-    pub(crate) rows: BTreeMap<&'static str, u64>,
-    pub(crate) throttled: u64,
-    pub(crate) at_once: u64,
-    pub(crate) links_altered: u64,
-    /// Whose histories were sent.
-    pub(crate) read: HashSet<u32>,
-    /// How many requests for somebody's history are under way.
-    asking: HashMap<u32, u32>,
-    /// How many interactions there were at a moment.
-    interactions: Option<(i64, u64)>,
-}
-
-/// A request for somebody's history that is under way.
-#[derive(Debug)]
-pub(crate) struct Asking {
-    counts: Arc<Mutex<Counts>>,
-    user: u32,
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(now) = counts.asking.get_mut(&self.user) {
-            *now -= 1;
-            if *now == 0 {
-                counts.asking.remove(&self.user);
-            }
-        }
-    }
-}
-
-impl Graph {
-    /// The tenant of a scenario. Its generated interactions end at the end of the day that is said, or of the usual one.
-    pub(crate) fn new(spec: &GraphSpec, seed: u64, usual: i32, clock: &Clock) -> Result<Self, Error> {
-        let end = Instant::from_days(spec.end.map_or(usual, |end| end.0.days()) + 1);
-        let mut tenant = Tenant::new(spec, seed, end)?;
-        tenant.spell(&spec.interaction, end.plus_seconds(-1))?;
-        if spec.users > 0 || !spec.interaction.is_empty() {
-            clock.pass(end);
-        }
-        let settings = GraphSpec { user: Vec::new(), group: Vec::new(), interaction: Vec::new(), ..spec.clone() };
-        Ok(Self {
-            throttle: Throttle::new(spec.limits.clone()),
-            settings,
-            tenant: RwLock::new(Arc::new(tenant)),
-            counts: Arc::default(),
-        })
-    }
-
-    pub(crate) fn tenant(&self) -> Arc<Tenant> {
-        Arc::clone(&self.tenant.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    pub(crate) const fn present(&self, now: Instant) -> Present {
-        Present { now, late: self.settings.late }
-    }
-
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Notes that somebody's history is asked for, perhaps while it is being asked for already.
-    pub(crate) fn asking(&self, name: &str) -> Option<Asking> {
-        let user = self.tenant().find(name)?;
-        let mut counts = self.counts();
-        let now = counts.asking.entry(user).or_default();
-        *now += 1;
-        let before = *now - 1;
-        counts.at_once += u64::from(before > 0);
-        Some(Asking { counts: Arc::clone(&self.counts), user })
-    }
-
-    /// The object id of a person by object id or principal name.
-    pub(crate) fn id_of(&self, name: &str) -> Option<String> {
-        let tenant = self.tenant();
-        tenant.find(name).map(|at| tenant.people[at as usize].id())
-    }
-
-    fn throttled(&self) {
-        self.counts().throttled += 1;
-    }
-
-    fn sent(&self, kind: Kind, rows: usize) {
-        *self.counts().rows.entry(kind.name()).or_default() += rows as u64;
-    }
-
-    fn read(&self, user: u32, altered: bool) {
-        let mut counts = self.counts();
-        counts.read.insert(user);
-        counts.links_altered += u64::from(altered);
-    }
-
-    /// Applies what a phase says; `before` was the time until now.
-    pub(crate) fn advance(&self, phase: &GraphPhase, before: Instant, now: Instant) -> Result<(), Error> {
-        let mut tenant = Tenant::clone(&self.tenant());
-        tenant.users(&phase.user)?;
-        phase.group.iter().try_for_each(|group| tenant.group(group))?;
-        let fresh = phase.user.iter().any(|user| user.interactions.is_some());
-        if phase.interactions > 0 || fresh {
-            let until = phase.until.map_or(now.plus_seconds(-60), |at| at.0);
-            let from = phase.from.map_or(before, |at| at.0).min(until.plus_seconds(-60));
-            tenant.generate(phase.interactions, self.settings.quiet, from, until)?;
-        }
-        // A moment before now: a window that ends now has them.
-        tenant.spell(&phase.interaction, now.floor_second().plus_seconds(-2))?;
-        self.counts().interactions = None;
-        *self.tenant.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(tenant);
-        Ok(())
-    }
-}
+pub(crate) mod copilot_app;
+pub(crate) mod directory;
+pub(crate) mod explicit;
+pub(crate) mod explicit_interaction;
+pub(crate) mod generated_interaction;
+pub(crate) mod graph_request;
+pub(crate) mod handler;
+pub(crate) mod history;
+pub(crate) mod history_cursor;
+pub(crate) mod history_filter;
+pub(crate) mod interaction_body;
+pub(crate) mod interaction_json;
+pub(crate) mod phrases;
+pub(crate) mod report;
+pub(crate) mod route;
+pub(crate) mod service_plans;
+pub(crate) mod tenant;
+pub(crate) mod throttle;
+pub(crate) mod user;
+pub(crate) mod user_json;
+pub(crate) mod working_hours;

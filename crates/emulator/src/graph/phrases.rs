@@ -1,7 +1,7 @@
 //! Sentences that people write to Copilot and that it answers with, in three languages.
 
-use crate::people::Language;
-use crate::random::Random;
+use crate::data::random::Random;
+use crate::data::representatives::Language;
 
 /// The language of a person.
 pub(crate) const fn language(user: u32) -> Language {
@@ -20,7 +20,7 @@ pub(crate) const fn locale(language: Language) -> &'static str {
     }
 }
 
-/// What somebody asks.
+/// A prompt.
 pub(crate) fn prompt(random: &mut Random, language: Language) -> &'static str {
     let pool: &[&'static str] = match language {
         Language::English => &[

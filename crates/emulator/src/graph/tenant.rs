@@ -1,29 +1,29 @@
-//! A tenant as it is at one moment: people, groups, and what follows of their interactions.
+//! A tenant at one moment: users, groups, and the parameters of their interactions.
 
 use std::collections::{BTreeSet, HashMap};
 
 use copilot_lake_tables::Instant;
 
-use crate::Error;
-use crate::graph::app::share;
-use crate::graph::block::{BLOCK, Strand, Whose};
-use crate::graph::hours::work;
-use crate::graph::person::{Licence, Person};
-use crate::graph::spec::{GraphSpec, GroupSpec, UserSpec, Who};
-use crate::graph::spelled::Spelled;
-use crate::random::{Random, hash, mix};
+use crate::data::random::{Random, hash, mix};
+use crate::error::Error;
+use crate::graph::copilot_app::share;
+use crate::graph::explicit_interaction::ExplicitInteraction;
+use crate::graph::generated_interaction::{BLOCK, InteractionSequence, SequenceOwner};
+use crate::graph::user::{Licence, TenantUser};
+use crate::graph::working_hours::work;
+use crate::scenario::graph::{GraphSpec, GroupSpec, UserReference, UserSpec};
 
 /// The state of a tenant.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Tenant {
     pub(crate) seed: u64,
     pub(crate) folders: usize,
-    pub(crate) people: Vec<Person>,
-    /// People by the numbers of their ids and principal names.
+    pub(crate) people: Vec<TenantUser>,
+    /// Users by the hashes of their ids and principal names.
     index: HashMap<u64, u32>,
     waves: Vec<Wave>,
-    /// Interactions that the scenario spells out, by person.
-    pub(crate) spelled: HashMap<u32, Vec<Spelled>>,
+    /// Explicit interactions by user.
+    pub(crate) explicit: HashMap<u32, Vec<ExplicitInteraction>>,
     groups: Vec<GroupSpec>,
 }
 
@@ -31,28 +31,28 @@ pub(crate) struct Tenant {
 #[derive(Debug, Clone)]
 struct Wave {
     seed: u64,
-    /// As work.
+    /// In units of work.
     from: i64,
     until: i64,
-    /// Of every person.
+    /// One per user.
     quotas: Vec<Quota>,
 }
 
-/// How many interactions of a wave somebody has.
+/// How many interactions of a wave a user has.
 #[derive(Debug, Clone, Copy, Default)]
 struct Quota {
     own: u32,
-    /// The number of the meeting that they were in, from 1; 0: none.
+    /// The number of the meeting that they attended, from 1; 0 for none.
     meeting: u32,
 }
 
-/// People who meet.
+/// Participants of a meeting.
 const PARTY: u32 = 5;
 
-/// There is a meeting per so many interactions.
+/// Interactions per meeting.
 const MEETING_PER: u32 = 400;
 
-/// The shortest time between somebody's interactions on average, in milliseconds.
+/// The shortest average time between a user's interactions, in milliseconds.
 const SHORTEST: i64 = 4_000;
 
 impl Tenant {
@@ -84,29 +84,30 @@ impl Tenant {
         }
     }
 
-    /// The number of a person by object id or principal name.
+    /// The index of a user by object id or principal name.
     pub(crate) fn find(&self, name: &str) -> Option<u32> {
         self.index.get(&hash(name.as_bytes())).copied()
     }
 
-    /// The number of a person whom a scenario names.
-    pub(crate) fn who(&self, who: &Who) -> Result<u32, Error> {
+    /// The index of a user that a scenario names.
+    pub(crate) fn who(&self, who: &UserReference) -> Result<u32, Error> {
         let found = match who {
-            Who::Index(at) => Some(*at).filter(|at| (*at as usize) < self.people.len()),
-            Who::Name(name) => self.find(name),
+            UserReference::Index(at) => Some(*at).filter(|at| (*at as usize) < self.people.len()),
+            UserReference::Name(name) => self.find(name),
         };
         found.ok_or_else(|| Error::scenario(format!("no user {who:?}")))
     }
 
-    /// Adds or changes a person.
+    /// Adds or changes a user.
     fn user(&mut self, spec: &UserSpec) -> Result<(), Error> {
         let known = match spec.index {
-            Some(at) => Some(self.who(&Who::Index(at))?),
+            Some(at) => Some(self.who(&UserReference::Index(at))?),
             None => spec.id.as_ref().and_then(|id| self.find(id)),
         };
         let at = known.unwrap_or_else(|| {
             let seed = mix(self.seed, 20_000_000 + self.people.len() as u64);
-            let person = Person { seed, licence: Licence::Full, enabled: true, deleted: None, fresh: None, spec: None };
+            let person =
+                TenantUser { seed, licence: Licence::Full, enabled: true, deleted: None, fresh: None, spec: None };
             self.people.push(person);
             self.people.len() as u32 - 1
         });
@@ -114,14 +115,14 @@ impl Tenant {
         Ok(())
     }
 
-    /// Adds or changes people after the start.
+    /// Adds or changes users after the start.
     pub(crate) fn users(&mut self, specs: &[UserSpec]) -> Result<(), Error> {
         specs.iter().try_for_each(|spec| self.user(spec))?;
         self.index();
         Ok(())
     }
 
-    /// Adds a group, or replaces the one of that id.
+    /// Adds a group, or replaces the one with its id.
     pub(crate) fn group(&mut self, spec: &GroupSpec) -> Result<(), Error> {
         for who in &spec.members {
             self.who(who)?;
@@ -131,7 +132,7 @@ impl Tenant {
         Ok(())
     }
 
-    /// The people in a group and in groups that are its members, each once; `None`: there is no such group.
+    /// The users in a group and in the groups inside it, each once; `None` if there is no such group.
     pub(crate) fn members(&self, group: &str) -> Option<BTreeSet<u32>> {
         let named = |id: &str| self.groups.iter().find(|group| group.id.eq_ignore_ascii_case(id));
         let mut open = vec![named(group)?];
@@ -158,12 +159,12 @@ impl Tenant {
         self.groups.iter().map(|group| group.id.as_str())
     }
 
-    /// Generates interactions of everyone in an interval, those of meetings included.
+    /// Generates interactions of all users within an interval, including meetings.
     pub(crate) fn generate(&mut self, rows: u32, quiet: f64, from: Instant, until: Instant) -> Result<(), Error> {
         let number = self.waves.len() as u64;
-        // Who was given a number of their own once gets no others.
-        let exact = |person: &Person| person.spec.as_ref().is_some_and(|spec| spec.interactions.is_some());
-        let said = |person: &Person| person.fresh.or_else(|| exact(person).then_some(0));
+        // Users with an explicit number of interactions get no others.
+        let exact = |person: &TenantUser| person.spec.as_ref().is_some_and(|spec| spec.interactions.is_some());
+        let said = |person: &TenantUser| person.fresh.or_else(|| exact(person).then_some(0));
         let mut weights: Vec<_> = self.people.iter().map(|person| weight(person, quiet)).collect();
         if weights.iter().all(|weight| *weight == 0) {
             weights.fill(1);
@@ -180,7 +181,7 @@ impl Tenant {
             }
         }
         for (weight, person) in weights.iter_mut().zip(&self.people) {
-            // Who has a number of their own takes no part.
+            // Users with an explicit number take no share.
             *weight = if said(person).is_some() { 0 } else { *weight };
         }
         let total = weights.iter().sum::<u64>().max(1);
@@ -201,33 +202,33 @@ impl Tenant {
         Ok(())
     }
 
-    /// The generated interactions of a person in a folder.
-    pub(crate) fn strands(&self, user: u32, folder: usize) -> impl Iterator<Item = Strand> {
+    /// The generated interactions of a user in a folder.
+    pub(crate) fn sequences(&self, user: u32, folder: usize) -> impl Iterator<Item = InteractionSequence> {
         let seed = self.people[user as usize].seed;
         self.waves.iter().flat_map(move |wave| {
             let quota = wave.quotas.get(user as usize).copied().unwrap_or_default();
             let Wave { from, until, .. } = *wave;
             let rows = share(quota.own, seed, folder, self.folders);
-            let own = Strand {
+            let own = InteractionSequence {
                 seed: mix(mix(wave.seed, seed), folder as u64),
                 rows,
                 from,
                 until,
-                whose: Whose::Own { asker: user, folder },
+                owner: SequenceOwner::Own { asker: user, folder },
             };
-            let meeting = quota.meeting.checked_sub(1).filter(|_| folder == 0).map(|meeting| Strand {
+            let meeting = quota.meeting.checked_sub(1).filter(|_| folder == 0).map(|meeting| InteractionSequence {
                 seed: mix(wave.seed, 0x6D65_6574 + u64::from(meeting)),
                 rows: BLOCK as u32,
                 from,
                 until,
-                whose: Whose::Meeting { first: meeting * PARTY, people: PARTY },
+                owner: SequenceOwner::Meeting { first: meeting * PARTY, people: PARTY },
             });
-            [Some(own), meeting].into_iter().flatten().filter(|strand| strand.rows > 0)
+            [Some(own), meeting].into_iter().flatten().filter(|sequence| sequence.rows > 0)
         })
     }
 }
 
-fn generated(spec: &GraphSpec, seed: u64, end: Instant) -> Person {
+fn generated(spec: &GraphSpec, seed: u64, end: Instant) -> TenantUser {
     let mut random = Random::new(mix(seed, 0x7065_7273));
     let mut yes = |share: f64| random.below(10_000) < (share * 10_000.0).round() as u64;
     let (enabled, deleted) = (!yes(spec.disabled), yes(spec.deleted));
@@ -245,13 +246,13 @@ fn generated(spec: &GraphSpec, seed: u64, end: Instant) -> Person {
         }
         at -= share;
     }
-    // Some so long ago that they are listed no more.
+    // Some so long ago that they are no longer listed.
     let deleted = deleted.then(|| end.floor_second().plus_seconds(-(random.below(40 * 86_400) as i64)));
-    Person { seed, licence, enabled, deleted, fresh: None, spec: None }
+    TenantUser { seed, licence, enabled, deleted, fresh: None, spec: None }
 }
 
-/// How much somebody does, compared with others.
-fn weight(person: &Person, quiet: f64) -> u64 {
+/// How active a user is, compared with others.
+fn weight(person: &TenantUser, quiet: f64) -> u64 {
     let mut random = Random::new(mix(person.seed, 0x7765_6967));
     if random.below(10_000) < (quiet * 10_000.0).round() as u64 {
         return 0;
@@ -260,7 +261,7 @@ fn weight(person: &Person, quiet: f64) -> u64 {
     match person.licence {
         _ if person.deleted.is_some() => weight / 4,
         Licence::Full => weight,
-        // They had a licence once.
+        // They used to have a licence.
         Licence::Suspended | Licence::Other => weight / 4,
         Licence::Free | Licence::Without => 0,
     }

@@ -1,4 +1,4 @@
-//! The limit of histories per application: a burst in a short window, and a share of it in a longer one.
+//! The throttle of histories per application: a burst limit in a short window, and a sustained one in a longer window.
 //!
 //! <https://learn.microsoft.com/graph/throttling-limits>
 
@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::graph::spec::HistoryLimits;
-use crate::reply::Refusal;
-use crate::token::APPLICATIONS;
+use crate::http::response::ServiceError;
+use crate::identity::APPLICATIONS;
+use crate::scenario::graph::HistoryLimits;
 
-/// Counts the requests for histories.
+/// Limits requests for histories.
 #[derive(Debug)]
 pub(crate) struct Throttle {
     limits: Option<HistoryLimits>,
@@ -24,8 +24,8 @@ impl Throttle {
         Self { limits, recent: Default::default() }
     }
 
-    /// Refuses a request that goes beyond a limit. What is refused counts too.
-    pub(crate) fn check(&self, application: usize) -> Result<(), Refusal> {
+    /// Refuses a request beyond a limit. Refused requests count too.
+    pub(crate) fn check(&self, application: usize) -> Result<(), ServiceError> {
         let (Some(limits), Some(recent)) = (&self.limits, self.recent.get(application)) else { return Ok(()) };
         let window = Duration::from_secs(limits.window).max(BURST);
         let burst = limits.requests_per_second as usize;
@@ -39,7 +39,7 @@ impl Throttle {
         let ago = |at: usize| recent.get(at).map(|then| now.duration_since(*then));
         let left = |most: usize, window: Duration| {
             let too_many = recent.len().checked_sub(most + 1)?;
-            // When the one behind it is out of the window, there is room for one more.
+            // There is room for one more when the request after it leaves the window.
             ago(too_many).filter(|ago| *ago < window)?;
             Some(window.saturating_sub(ago(recent.len() - most.max(1))?))
         };
@@ -49,6 +49,6 @@ impl Throttle {
     }
 }
 
-pub(crate) fn too_many() -> Refusal {
-    Refusal::new(429, "TooManyRequests", "Please retry again later.")
+pub(crate) fn too_many() -> ServiceError {
+    ServiceError::new(429, "TooManyRequests", "Please retry again later.")
 }

@@ -24,7 +24,6 @@ async fn privileges_say_what_is_readable() {
     .await;
     let rows = world.get(SET).await.rows();
     assert_eq!(rows.len(), 1, "rows of others are left out without a word");
-    assert_eq!(String::from_utf8(world.get(&format!("{SET}/$count")).await.bytes).unwrap(), "\u{feff}1");
     assert_eq!(world.emulator.served().tables["msdyn_copilotevent"].rows, 21);
     let (status, code, message) = world.get("msdyn_copilottranscripts").await.error();
     assert_eq!((status, code.as_str()), (403, "0x80040220"));

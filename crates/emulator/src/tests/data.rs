@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{World, all, events, ids};
 use crate::Scenario;
-use crate::scenario::tables;
+use crate::tables::tables;
 
 const SET: &str = "msdyn_copilotevents";
 
@@ -48,7 +48,10 @@ async fn rows_have_exactly_the_columns_of_the_definition() {
 async fn every_column_has_a_value_somewhere() {
     let world = World::new(&all(3_000)).await;
     for table in tables() {
-        let all = [("prefer", "odata.include-annotations=\"*\"")];
+        let all = [(
+            "prefer",
+            "odata.include-annotations=\"Microsoft.Dynamics.CRM.lookuplogicalname,OData.Community.Display.V1.FormattedValue\"",
+        )];
         let rows = world.get_with(table.entity_set().unwrap(), &all).await.rows();
         for column in table.columns {
             let is_filled = |row: &Value| row.get(column.wire).is_some_and(|value| !value.is_null());

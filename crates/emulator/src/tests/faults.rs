@@ -43,11 +43,11 @@ async fn throttling_may_come_without_a_hint_and_by_another_code() {
 
 #[tokio::test]
 async fn faults_come_again_and_again_and_where_they_match() {
-    let world = with("at = \"page\"\nevery = 3\nkind = \"503\"\nmatching = \"createdon desc\"").await;
+    let world = with("at = \"page\"\nevery = 3\nkind = \"503\"\nmatching = \"createdon asc\"").await;
     let mut statuses = Vec::new();
     for _ in 0..6 {
         assert_eq!(world.get(SET).await.status, 200);
-        statuses.push(world.get(&format!("{SET}?$orderby=createdon%20desc")).await.status);
+        statuses.push(world.get(&format!("{SET}?$orderby=createdon%20asc")).await.status);
     }
     assert_eq!(statuses, [200, 200, 503, 200, 200, 503]);
 }

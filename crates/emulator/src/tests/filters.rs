@@ -18,22 +18,18 @@ async fn check(world: &World, all: &[Value], filter: &str, condition: impl Fn(&V
 async fn conditions_select_what_they_say() {
     let world = World::new(&events(600)).await;
     let all = world.get(SET).await.rows();
-    let kind = |row: &Value| row["msdyn_interactiontype"].as_i64().unwrap();
     let made = |row: &Value| row["createdon"].as_str().unwrap().to_owned();
-    let n = check(&world, &all, "msdyn_interactiontype eq 100230305", |row| kind(row) == 100_230_305).await;
-    assert!((100..500).contains(&n), "{n}");
-    check(&world, &all, "msdyn_interactiontype ne 100230305", |row| kind(row) != 100_230_305).await;
-    check(&world, &all, "not (msdyn_interactiontype le 100230305)", |row| kind(row) > 100_230_305).await;
     check(&world, &all, "msdyn_scenariorequestid eq null", |row| row["msdyn_scenariorequestid"].is_null()).await;
-    check(&world, &all, "msdyn_aiagent ne null", |row| !row["msdyn_aiagent"].is_null()).await;
-    check(&world, &all, "msdyn_aiagent lt 1", |_| false).await;
+    let n = check(&world, &all, "msdyn_aiagent ne null", |row| !row["msdyn_aiagent"].is_null()).await;
+    assert!((1..500).contains(&n), "{n}");
     let day = "2025-10-28T00:00:00Z";
-    let precedence = format!("createdon lt {day} or createdon ge {day} and msdyn_interactiontype eq 100230309");
-    check(&world, &all, &precedence, |row| made(row).as_str() < day || kind(row) == 100_230_309).await;
-    let grouped =
-        format!("(createdon ge {day}) and (msdyn_interactiontype eq 100230309 or msdyn_interactiontype eq 100230301)");
-    check(&world, &all, &grouped, |row| made(row).as_str() >= day && [100_230_309, 100_230_301].contains(&kind(row)))
-        .await;
+    let precedence = format!("createdon lt {day} or createdon ge {day} and msdyn_aiagent ne null");
+    check(&world, &all, &precedence, |row| made(row).as_str() < day || !row["msdyn_aiagent"].is_null()).await;
+    let grouped = format!("(createdon gt {day}) and (msdyn_aiagent ne null or msdyn_scenariorequestid eq null)");
+    check(&world, &all, &grouped, |row| {
+        made(row).as_str() > day && (!row["msdyn_aiagent"].is_null() || row["msdyn_scenariorequestid"].is_null())
+    })
+    .await;
     let owner = all[5]["_ownerid_value"].as_str().unwrap().to_owned();
     let n = check(&world, &all, &format!("_ownerid_value eq {}", owner.to_uppercase()), |row| {
         row["_ownerid_value"] == owner
@@ -42,8 +38,6 @@ async fn conditions_select_what_they_say() {
     assert!(n > 0);
     let partition = all[0]["partitionid"].as_str().unwrap().to_owned();
     check(&world, &all, &format!("partitionid eq '{partition}'"), |row| row["partitionid"] == partition).await;
-    let scoped = world.get(&format!("{SET}?partitionId={partition}")).await.rows();
-    assert!(!scoped.is_empty() && scoped.iter().all(|row| row["partitionid"] == partition));
 }
 
 #[tokio::test]
@@ -64,7 +58,9 @@ async fn wrong_conditions_are_refused() {
         "createdon eq 'text'",
         "createdon ge 2025-10-28",
         "createdon ge 2025-10-28T00:00:00",
-        "msdyn_interactiontype eq one",
+        "msdyn_interactiontype eq 100230305",
+        "not (createdon eq null)",
+        "createdon le 2025-10-28T00:00:00Z",
         "msdyn_name eq unquoted",
         "_ownerid_value eq 'f9d841e5-34e7-ee11-904c-000d3a3bb867'",
         "createdon",
@@ -104,7 +100,6 @@ async fn a_null_matches_no_range_and_comes_first() {
     let of_creation = "createdon ge 2025-10-01T00:00:00Z and createdon lt 2025-11-01T00:00:00Z";
     assert_eq!(names(&format!("$filter={of_creation}")).await, "ac");
     assert_eq!(names(&format!("$filter={of_creation}&$orderby=createdon asc")).await, "ac");
-    assert_eq!(names(&format!("$filter={of_creation}&$orderby=createdon desc")).await, "ca");
     assert_eq!(names(&format!("$filter=({of_creation}) or (createdon eq null)&$orderby=createdon asc")).await, "bac");
     assert_eq!(names("$filter=createdon eq null").await, "b");
     assert_eq!(names("$filter=createdon ne null&$orderby=createdon asc").await, "ac");

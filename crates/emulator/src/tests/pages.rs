@@ -9,9 +9,7 @@ const SET: &str = "msdyn_copilotevents";
 #[tokio::test]
 async fn every_row_comes_once_over_the_pages() {
     let world = World::new(&events(1_003)).await;
-    for order in
-        ["", "?$orderby=createdon", "?$orderby=createdon%20desc", "?$orderby=modifiedon", "?$orderby=modifiedon+desc"]
-    {
+    for order in ["", "?$orderby=createdon%20asc", "?$orderby=modifiedon+asc"] {
         let pages = world.walk(&format!("{SET}{order}"), 100).await;
         assert_eq!(pages.len(), 11, "{order}");
         let rows = pages.concat();
@@ -19,13 +17,10 @@ async fn every_row_comes_once_over_the_pages() {
         assert_eq!(ids(&rows).into_iter().collect::<BTreeSet<_>>().len(), 1_003, "{order}");
         let column = if order.contains("modifiedon") { "modifiedon" } else { "createdon" };
         let times: Vec<_> = rows.iter().map(|row| row[column].as_str().unwrap().to_owned()).collect();
-        match order.contains("desc") {
-            true => assert!(times.is_sorted_by(|a, b| a >= b), "{order}"),
-            false => assert!(times.is_sorted(), "{order}"),
-        }
+        assert!(times.is_sorted(), "{order}");
     }
     let served = world.emulator.served();
-    assert_eq!(served.rows, 5 * 1_003);
+    assert_eq!(served.rows, 3 * 1_003);
     let events = &served.tables["msdyn_copilotevent"];
     assert_eq!((events.rows, events.rows_served), (1_003, 1_003));
     assert_eq!(events.weeks, events.weeks_served);
@@ -106,27 +101,7 @@ async fn selections_have_the_key_and_what_was_asked() {
 #[tokio::test]
 async fn elastic_tables_refuse_what_cosmos_cannot_do() {
     let world = World::new(&events(3)).await;
-    assert_eq!(world.get(&format!("{SET}?$orderby=createdon,modifiedon")).await.status, 400);
-    let error = world.get(&format!("{SET}?$expand=ownerid")).await.error();
-    assert_eq!(error, (400, "0x80048d0b".to_owned(), "Link entities are not supported.".to_owned()));
-}
-
-#[tokio::test]
-async fn top_gives_way_to_the_page_size() {
-    let world = World::new(&events(20)).await;
-    let top = world.get(&format!("{SET}?$top=3")).await;
-    assert_eq!((top.rows().len(), top.link()), (3, None));
-    let both = world.get_with(&format!("{SET}?$top=3"), &[("prefer", "odata.maxpagesize=8")]).await;
-    assert_eq!((both.rows().len(), both.link().is_some()), (8, true));
-}
-
-#[tokio::test]
-async fn counts_are_capped() {
-    let world = World::new(&events(700)).await;
-    assert_eq!(world.get(&format!("{SET}?$count=true&$top=1")).await.json()["@odata.count"], 500);
-    let text = world.get(&format!("{SET}/$count?$filter=createdon%20ge%202025-10-31T00:00:00Z")).await.bytes;
-    let number: usize = String::from_utf8(text).unwrap().strip_prefix('\u{feff}').unwrap().parse().unwrap();
-    assert!(number > 0 && number < 500);
+    assert_eq!(world.get(&format!("{SET}?$orderby=createdon%20asc,modifiedon%20asc")).await.status, 400);
 }
 
 #[tokio::test]

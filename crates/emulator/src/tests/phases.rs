@@ -97,10 +97,10 @@ async fn the_emulator_tells_over_http() {
         (&rows[3]["modifiedon"], &rows[3]["versionnumber"]),
         (&sent[3]["modifiedon"], &sent[3]["versionnumber"])
     );
-    let requests = lines(world.get(&own("requests")).await);
-    let kinds: Vec<_> = requests.iter().map(|request| request["kind"].as_str().unwrap()).collect();
+    let requests = world.emulator.requests();
+    let kinds: Vec<_> = requests.iter().map(|request| request.kind).collect();
     assert_eq!(kinds, ["token", "page", "page", "page", "page"]);
-    assert!(requests[1]["url"].as_str().unwrap().ends_with("/msdyn_copilotevents"));
+    assert!(requests[1].url.ends_with("/msdyn_copilotevents"));
     let advanced = super::read(world.client.post(own("advance"))).await.unwrap();
     assert_eq!(advanced.json()["phases_left"], 1);
     assert_eq!(world.get(&own("advance")).await.status, 405);

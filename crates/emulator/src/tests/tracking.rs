@@ -73,8 +73,6 @@ async fn changes_come_since_a_token() {
     world.emulator.advance().unwrap();
     let (kept, gone) = split(&world.get(&second).await.rows());
     assert!(kept.contains(&gone[0]), "gone and made again is both");
-    let count = second.replace("msdyn_copilotevents?", "msdyn_copilotevents/$count?");
-    assert_eq!(String::from_utf8(world.get(&count).await.bytes).unwrap(), "\u{feff}3");
     let served = world.emulator.served();
     assert_eq!((served.deleted, served.tables["msdyn_copilotevent"].deleted), (3, 3));
     assert!(served.requests["tracking"] >= 6 && !served.requests.contains_key("page"));

@@ -1,4 +1,4 @@
-//! Client certificates: an assertion that their private key signs takes the place of a secret.
+//! Client certificates: an assertion signed with the private key takes the place of a secret.
 //!
 //! <https://learn.microsoft.com/entra/identity-platform/certificate-credentials>
 
@@ -15,12 +15,12 @@ use pkcs8::EncryptedPrivateKeyInfo;
 use serde_json::json;
 use url::Url;
 
-use super::file;
+use super::credential_file;
+use super::secret::Secret;
 use crate::error::Error;
-use crate::secret::Secret;
 use crate::text_file::{NotText, text_of};
 
-/// For how long an assertion is good: as long as the vendor advises at most.
+/// Lifetime of an assertion: the most that the vendor recommends.
 const LIFE: Duration = Duration::from_secs(10 * 60);
 
 /// A certificate and its private key.
@@ -30,17 +30,17 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
-    /// Reads the file, which holds both in PEM and may hold certificates of authorities too.
+    /// Reads a PEM file with both; certificates of authorities may be in it as well.
     pub(super) fn read(path: &Path, password: Option<&Secret>) -> Result<Self, Error> {
-        let bytes = file::read("auth.client_certificate_file", path)?;
+        let bytes = credential_file::read("auth.client_certificate_file", path)?;
         parse(&bytes, password)
             .map_err(|what| Error::Usage { what: format!("the file of `auth.client_certificate_file` {what}") })
     }
 
-    /// An assertion for one sign-in at this token URL.
+    /// An assertion for one sign-in at this token endpoint.
     pub(super) fn assertion(&self, client_id: &str, token_url: &Url, now: SystemTime) -> Result<Secret, Error> {
         let encode = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
-        // RS256 is what every cloud takes; of the two thumbprints each knows at least one.
+        // Every cloud accepts RS256 and at least one of the two thumbprints.
         let header = json!({
             "alg": "RS256",
             "typ": "JWT",
@@ -98,14 +98,17 @@ fn parse(bytes: &[u8], password: Option<&Secret>) -> Result<Certificate, &'stati
     if certificates.peek().is_none() {
         return Err("holds no certificate");
     }
-    // A certificate holds its public key word for word, as the private key's own half is written.
+    // A certificate contains its public key verbatim, in the encoding of the key pair's public half.
     let own = |der: &&Vec<u8>| memmem::find(der, key.public_key().as_ref()).is_some();
     let der =
         certificates.find(own).ok_or("holds a certificate and a private key that do not belong together")?.clone();
     Ok(Certificate { der, key })
 }
 
-/// Label and bytes of every section of a PEM file; what stands between them is no matter.
+/// The label and bytes of every section of a PEM file; text between sections is skipped.
+///
+/// The PEM reader of `rustls-pki-types` does not fit: it skips sections whose label it does not know, and
+/// `ENCRYPTED PRIVATE KEY` is one of them.
 fn sections(text: &str) -> Result<Vec<(&str, Vec<u8>)>, &'static str> {
     const CUT: &str = "holds a section that is cut";
     let mut sections = Vec::new();

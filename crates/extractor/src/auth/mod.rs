@@ -1,110 +1,19 @@
 //! Signing in: as an application against Microsoft Entra ID, as the machine, or as whoever ran `az login`.
 //!
-//! Not by `azure_identity` 1.0, which does not fit: its certificates need OpenSSL, and it reads the environment, keeps
-//! tokens and repeats requests by rules of its own, and shows what a refusal says.
+//! Why not `azure_identity` 1.0: its certificates need OpenSSL, it reads the environment itself, caches tokens and
+//! retries by its own rules, and its errors quote the refusal.
+//!
+//! Knows no service: a token is for an origin.
 
-mod answer;
-mod app;
-mod certificate;
-mod cli;
-mod exchange;
-mod file;
-mod managed;
-
-use std::path::PathBuf;
-
-use url::Url;
-
-use crate::error::Error;
-use crate::network::Network;
-use crate::retry::Patience;
-use crate::secret::Secret;
-use answer::Granted;
-use app::{App, Proof};
-use cli::AzureCli;
-use exchange::{Exchange, Giver};
-use managed::Machine;
-
-/// An identity, and what proves it.
-#[derive(Debug, Clone)]
-pub struct Auth {
-    /// `https://login.microsoftonline.com`, or the one of another cloud; for applications.
-    pub authority: Url,
-    /// The directory: a GUID or a domain name. Managed identities have their own; for the Azure CLI empty means the one
-    /// that it is logged in to.
-    pub tenant_id: String,
-    /// The application, or the user-assigned managed identity; empty means the system-assigned one. Of no use to the
-    /// Azure CLI.
-    pub client_id: String,
-    /// What proves it.
-    pub credential: Credential,
-}
-
-/// What proves an identity. Files are read for every sign-in: who renews them need not stop the program.
-#[derive(Debug, Clone)]
-pub enum Credential {
-    /// A client secret: its value, not its id.
-    Secret(Secret),
-    /// A certificate that the app registration knows.
-    Certificate {
-        /// PEM: the certificate and its RSA private key (PKCS#8, PKCS#1, or encrypted PKCS#8).
-        file: PathBuf,
-        /// Opens an encrypted private key.
-        password: Option<Secret>,
-    },
-    /// The identity that Azure gives this machine.
-    ManagedIdentity {
-        /// IDENTITY_ENDPOINT as the platform sets it; none: the metadata service of virtual machines.
-        endpoint: Option<Url>,
-        /// IDENTITY_HEADER as the platform sets it; none: the endpoint speaks like the metadata service.
-        header: Option<Secret>,
-    },
-    /// A token of another issuer, which the application trusts.
-    WorkloadIdentity {
-        /// AZURE_FEDERATED_TOKEN_FILE as the platform sets it.
-        token_file: PathBuf,
-    },
-    /// Whoever ran `az login`.
-    AzureCli {
-        /// `az`; on Windows `az.cmd`.
-        program: PathBuf,
-    },
-}
-
-/// An identity that is ready to sign in to one service.
-#[derive(Debug)]
-pub(crate) enum SignIn {
-    /// By asking who gives tokens.
-    Exchange(Exchange),
-    /// By running the Azure CLI.
-    Cli(AzureCli),
-}
-
-impl SignIn {
-    /// Refuses what cannot work before anything is sent. Tokens will be for the service's origin as it was configured:
-    /// what the environment is registered as.
-    pub(crate) fn new(auth: Auth, service: &Url, network: &Network) -> Result<Self, Error> {
-        let resource = service.origin().ascii_serialization();
-        let Auth { authority, tenant_id, client_id, credential } = auth;
-        let proof = match credential {
-            Credential::Secret(secret) => Proof::Secret(secret),
-            Credential::Certificate { file, password } => Proof::Certificate { file, password },
-            Credential::WorkloadIdentity { token_file } => Proof::Federated { token_file },
-            Credential::ManagedIdentity { endpoint, header } => {
-                let machine = Machine::new(endpoint, header, &client_id, &resource)?;
-                return Ok(Self::Exchange(Exchange::new(network.client_near()?, Giver::Machine(machine))));
-            }
-            Credential::AzureCli { program } => return AzureCli::new(program, tenant_id, resource).map(Self::Cli),
-        };
-        let app = App::new(&authority, &tenant_id, client_id, &resource, proof)?;
-        Ok(Self::Exchange(Exchange::new(network.client(&app.url)?, Giver::Entra(app))))
-    }
-
-    /// Asks for a token, at most `most` times.
-    pub(crate) async fn token(&self, patience: &Patience, most: u32) -> Result<Granted, Error> {
-        match self {
-            Self::Exchange(exchange) => exchange.token(patience, most).await,
-            Self::Cli(cli) => cli.token().await,
-        }
-    }
-}
+pub(crate) mod application;
+pub(crate) mod azure_cli;
+pub(crate) mod certificate;
+pub(crate) mod claims;
+pub(crate) mod credential_file;
+pub(crate) mod managed_identity;
+pub(crate) mod secret;
+pub(crate) mod sign_in;
+pub(crate) mod token;
+pub(crate) mod token_cache;
+pub(crate) mod token_client;
+pub(crate) mod token_response;

@@ -1,6 +1,6 @@
 use super::*;
 
-/// What an independent parser says: the rows as a value, and the links.
+/// The result of an independent parser: the rows as a value, and the links.
 fn oracle(body: &[u8]) -> Option<(serde_json::Value, [Option<String>; 2])> {
     let text = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
     let value: serde_json::Value = serde_json::from_slice(text).ok()?;
@@ -9,14 +9,14 @@ fn oracle(body: &[u8]) -> Option<(serde_json::Value, [Option<String>; 2])> {
     value.get("value").filter(|rows| rows.is_array()).map(|rows| (rows.clone(), links))
 }
 
-/// Asserts that both ways agree with the oracle, and whether the quick way suffices.
-fn check(body: &str, quick: bool) -> Envelope {
-    let (rows, links) = oracle(body.as_bytes()).expect("the test's own body is complete");
+/// Asserts that both paths agree with the oracle, and whether the fast one suffices.
+fn check(body: &str, fast: bool) -> Envelope {
+    let (rows, expected) = oracle(body.as_bytes()).expect("the test's own body is complete");
     let envelope = parse(body.as_bytes()).unwrap();
     let found: serde_json::Value = serde_json::from_slice(&body.as_bytes()[envelope.rows.clone()]).unwrap();
-    assert_eq!((found, [envelope.next.clone(), envelope.delta.clone()]), (rows, links), "{body}");
-    assert_eq!(as_a_whole(body.as_bytes()).unwrap(), envelope, "{body}");
-    assert_eq!(from_both_ends(body.as_bytes()).is_some(), quick, "{body}");
+    assert_eq!((found, [envelope.next.clone(), envelope.delta.clone()]), (rows, expected), "{body}");
+    assert_eq!(slow_path(body.as_bytes()).unwrap(), envelope, "{body}");
+    assert_eq!(fast_path(body.as_bytes()).is_some(), fast, "{body}");
     envelope
 }
 

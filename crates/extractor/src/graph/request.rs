@@ -1,80 +1,96 @@
-//! Requests: what is asked of Microsoft Graph, word for word.
+//! Requests to Microsoft Graph.
 
 use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, is_guid};
 use url::Url;
 
-use super::HistoryAsk;
+use super::history_query::HistoryQuery;
 use crate::error::Error;
-use crate::request::{Ask, Kind, encode};
+use crate::http::request::{Request, ResourceKind, encode};
 
-/// Users per page: the most that the directory gives.
+/// Users per page: the directory's maximum.
 const USERS: u32 = 999;
 
-/// Interactions per page: what the vendor recommends.
+/// Interactions per page: the vendor's recommendation.
 const INTERACTIONS: u32 = 100;
 
-/// The plans of users, from which the pipeline tells who is licensed.
+/// The plans of users, which show who is licensed.
 const PLANS: &str = "assignedPlans";
 
-/// Everyone in the directory.
-pub(super) fn users(api: &Url) -> Result<Ask, Error> {
-    list(api, "users", &properties(), Kind::Users)
+/// All users of the directory.
+pub(super) fn users(api: &Url) -> Result<Request, Error> {
+    list(api, "users", &properties(), ResourceKind::Users)
 }
 
-/// Everyone who was deleted and can be restored.
-pub(super) fn deleted_users(api: &Url) -> Result<Ask, Error> {
+/// Deleted users that can still be restored.
+pub(super) fn deleted_users(api: &Url) -> Result<Request, Error> {
     let properties = format!("{},deletedDateTime", properties());
-    list(api, "directory/deletedItems/microsoft.graph.user", &properties, Kind::Users)
+    list(api, "directory/deletedItems/microsoft.graph.user", &properties, ResourceKind::Users)
 }
 
-/// Everyone in a group and in the groups inside it.
-pub(super) fn members(api: &Url, group_id: &str) -> Result<Ask, Error> {
+/// All users in a group, nested groups included.
+pub(super) fn members(api: &Url, group_id: &str) -> Result<Request, Error> {
     if !is_guid(group_id) {
         return Err(Error::Usage { what: "the id of a group is a GUID".to_owned() });
     }
-    list(api, &format!("groups/{group_id}/transitiveMembers/microsoft.graph.user"), &properties(), Kind::Members)
+    list(
+        api,
+        &format!("groups/{group_id}/transitiveMembers/microsoft.graph.user"),
+        &properties(),
+        ResourceKind::Members,
+    )
 }
 
 /// One user.
-pub(super) fn user(api: &Url, id_or_name: &str) -> Result<Ask, Error> {
+pub(super) fn user(api: &Url, id_or_name: &str) -> Result<Request, Error> {
     let url = url(&format!("{api}users/{}?$select={}", segment(id_or_name)?, properties()))?;
-    let mut ask = Ask::page_of(url, &GRAPH_USER, Kind::User);
-    ask.page = None;
-    Ok(ask)
+    let mut request = Request::first_page(url, &GRAPH_USER, ResourceKind::User);
+    request.page = None;
+    Ok(request)
 }
 
-/// One user's id: the cheapest call there is.
-pub(super) fn anyone(api: &Url) -> Result<Ask, Error> {
-    Ok(Ask::page_of(url(&format!("{api}users?$top=1&$select=id"))?, &GRAPH_USER, Kind::Users))
+/// Any user's id: the cheapest call there is.
+pub(super) fn anyone(api: &Url) -> Result<Request, Error> {
+    Ok(Request::first_page(url(&format!("{api}users?$top=1&$select=id"))?, &GRAPH_USER, ResourceKind::Users))
 }
 
 /// The first page of a user's history.
-pub(super) fn history(api: &Url, user_id: &str, ask: &HistoryAsk, model: Option<&str>) -> Result<Ask, Error> {
-    interactions(api, user_id, INTERACTIONS, ask, model)
+pub(super) fn history(api: &Url, user_id: &str, query: &HistoryQuery, model: Option<&str>) -> Result<Request, Error> {
+    interactions(api, user_id, INTERACTIONS, query, model)
 }
 
-/// A page with one interaction of the same, whichever it is.
-pub(super) fn first_interaction(api: &Url, user_id: &str, ask: &HistoryAsk, model: Option<&str>) -> Result<Ask, Error> {
-    interactions(api, user_id, 1, ask, model)
+/// A page with any one interaction of it.
+pub(super) fn first_interaction(
+    api: &Url,
+    user_id: &str,
+    query: &HistoryQuery,
+    model: Option<&str>,
+) -> Result<Request, Error> {
+    interactions(api, user_id, 1, query, model)
 }
 
-fn interactions(api: &Url, user_id: &str, top: u32, ask: &HistoryAsk, model: Option<&str>) -> Result<Ask, Error> {
-    let (user, filter) = (segment(user_id)?, filter(ask));
-    let kind = Kind::History { filtered: filter.is_some() };
+fn interactions(
+    api: &Url,
+    user_id: &str,
+    top: u32,
+    query: &HistoryQuery,
+    model: Option<&str>,
+) -> Result<Request, Error> {
+    let (user, filter) = (segment(user_id)?, filter(query));
+    let kind = ResourceKind::History { filtered: filter.is_some() };
     let filter = filter.map_or_else(String::new, |filter| format!("&$filter={}", encode(&filter)));
     let model = model.map_or_else(String::new, |model| format!("&model={}", encode(model)));
     let path = "interactionHistory/getAllEnterpriseInteractions";
     let url = url(&format!("{api}copilot/users/{user}/{path}?$top={top}{filter}{model}"))?;
-    Ok(Ask::page_of(url, &AI_INTERACTION, kind))
+    Ok(Request::first_page(url, &AI_INTERACTION, kind))
 }
 
-/// The filter word for word; both bounds exclude, so the lower one is a second earlier.
-fn filter(ask: &HistoryAsk) -> Option<String> {
-    let window = ask.window.as_ref()?;
+/// The filter expression; both bounds are exclusive, so the lower one is a second earlier.
+fn filter(query: &HistoryQuery) -> Option<String> {
+    let window = query.window.as_ref()?;
     let (after, before) = (window.start.floor_second().plus_seconds(-1), window.end.ceil_second());
     let time = format!("createdDateTime gt {after} and createdDateTime lt {before}");
     let classes: Vec<_> =
-        ask.app_classes.iter().map(|class| format!("appClass eq '{}'", class.replace('\'', "''"))).collect();
+        query.app_classes.iter().map(|class| format!("appClass eq '{}'", class.replace('\'', "''"))).collect();
     Some(match classes.as_slice() {
         [] => time,
         [class] => format!("{class} and {time}"),
@@ -82,18 +98,18 @@ fn filter(ask: &HistoryAsk) -> Option<String> {
     })
 }
 
-fn list(api: &Url, path: &str, properties: &str, kind: Kind) -> Result<Ask, Error> {
+fn list(api: &Url, path: &str, properties: &str, kind: ResourceKind) -> Result<Request, Error> {
     let url = url(&format!("{api}{path}?$select={properties}&$top={USERS}"))?;
-    Ok(Ask::page_of(url, &GRAPH_USER, kind))
+    Ok(Request::first_page(url, &GRAPH_USER, kind))
 }
 
-/// What is selected of users: all that the table knows, and the plans.
+/// The properties of users to select: every column of the table, and the plans.
 fn properties() -> String {
     let known = GRAPH_USER.columns.iter().map(|column| column.wire).filter(|wire| !wire.is_empty());
     known.chain([PLANS]).collect::<Vec<_>>().join(",")
 }
 
-/// An id or a name as one segment of a path. What would leave the segment is refused: servers decode before they look.
+/// An id or name as one path segment. Text that would leave the segment is rejected: servers decode before they route.
 fn segment(text: &str) -> Result<String, Error> {
     let leaves = |c: char| matches!(c, '/' | '\\') || c.is_control();
     if matches!(text, "" | "." | "..") || text.contains(leaves) {
@@ -115,21 +131,21 @@ mod tests {
         Url::parse("https://graph.microsoft.com/v1.0/").unwrap()
     }
 
-    fn ask(app_classes: &[&str]) -> HistoryAsk {
+    fn query(app_classes: &[&str]) -> HistoryQuery {
         let at = |text| Instant::parse(text).unwrap();
         let window = Some(at("2025-06-22T00:00:00Z")..at("2025-06-29T00:00:00Z"));
-        HistoryAsk { app_classes: app_classes.iter().map(|class| (*class).to_owned()).collect(), window }
+        HistoryQuery { app_classes: app_classes.iter().map(|class| (*class).to_owned()).collect(), window }
     }
 
     #[test]
     fn the_window_is_strict_and_in_whole_seconds() {
         let time = "createdDateTime gt 2025-06-21T23:59:59Z and createdDateTime lt 2025-06-29T00:00:00Z";
-        assert_eq!(filter(&ask(&[])).unwrap(), time);
-        assert_eq!(filter(&ask(&["A'b"])).unwrap(), format!("appClass eq 'A''b' and {time}"));
+        assert_eq!(filter(&query(&[])).unwrap(), time);
+        assert_eq!(filter(&query(&["A'b"])).unwrap(), format!("appClass eq 'A''b' and {time}"));
         let two = format!("(appClass eq 'A' or appClass eq 'B') and {time}");
-        assert_eq!(filter(&ask(&["A", "B"])).unwrap(), two);
-        assert_eq!(filter(&HistoryAsk { window: None, ..ask(&["A"]) }), None);
-        let mut finer = ask(&[]);
+        assert_eq!(filter(&query(&["A", "B"])).unwrap(), two);
+        assert_eq!(filter(&HistoryQuery { window: None, ..query(&["A"]) }), None);
+        let mut finer = query(&[]);
         let window = finer.window.as_mut().unwrap();
         (window.start.0, window.end.0) = (window.start.0 + 1, window.end.0 - 1);
         assert_eq!(filter(&finer).unwrap(), time, "never less than was asked for");
@@ -137,13 +153,13 @@ mod tests {
 
     #[test]
     fn a_name_is_one_segment_and_cannot_leave_it() {
-        let path = |name: &str| user(&api(), name).map(|ask| ask.url.path().to_owned());
+        let path = |name: &str| user(&api(), name).map(|request| request.url.path().to_owned());
         assert_eq!(path("a'b#EXT#@x.y").unwrap(), "/v1.0/users/a%27b%23EXT%23%40x.y");
         assert_eq!(path("%2e%2e").unwrap(), "/v1.0/users/%252e%252e");
         assert_eq!(path("a?b é").unwrap(), "/v1.0/users/a%3Fb%20%C3%A9");
         for bad in ["", ".", "..", "a/b", "../x", "a\\b", "a\nb"] {
             assert!(matches!(path(bad), Err(Error::Usage { .. })), "{bad:?}");
-            assert!(history(&api(), bad, &ask(&[]), None).is_err(), "{bad:?}");
+            assert!(history(&api(), bad, &query(&[]), None).is_err(), "{bad:?}");
         }
         for bad in ["", "x", "f9d841e5-0000-4000-8000-000000000001/x"] {
             assert!(matches!(members(&api(), bad), Err(Error::Usage { .. })), "{bad:?}");
@@ -157,10 +173,10 @@ mod tests {
         assert!(properties.ends_with(",employeeType,assignedPlans") && !properties.contains(",,"), "{properties}");
         let url = users(&api()).unwrap().url;
         assert_eq!(url.as_str(), format!("https://graph.microsoft.com/v1.0/users?$select={properties}&$top=999"));
-        let url = history(&api(), "u", &ask(&["A"]), Some("B&x")).unwrap().url;
+        let url = history(&api(), "u", &query(&["A"]), Some("B&x")).unwrap().url;
         let pairs: Vec<_> = url.query_pairs().collect();
         assert_eq!((&*pairs[0].0, &*pairs[0].1), ("$top", "100"));
-        assert_eq!((&*pairs[1].0, &*pairs[1].1), ("$filter", filter(&ask(&["A"])).unwrap().as_str()));
+        assert_eq!((&*pairs[1].0, &*pairs[1].1), ("$filter", filter(&query(&["A"])).unwrap().as_str()));
         assert_eq!((&*pairs[2].0, &*pairs[2].1), ("model", "B&x"));
     }
 }

@@ -1,4 +1,4 @@
-//! Signing in with an assertion: of a client certificate, or of another issuer.
+//! Signing in with an assertion: from a client certificate, or from another issuer.
 
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -33,7 +33,7 @@ fn field(request: &Request, name: &str) -> String {
     request.form().into_iter().find(|(found, _)| found == name).unwrap().1
 }
 
-/// Header and claims of an assertion that the test's certificate has signed.
+/// The header and claims of an assertion signed by the test certificate.
 fn verified(assertion: &str) -> (Value, Value) {
     let pem: String = include_str!("keys/public.pem").lines().filter(|line| !line.starts_with('-')).collect();
     let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, BASE64_STANDARD.decode(pem).unwrap());
@@ -44,7 +44,7 @@ fn verified(assertion: &str) -> (Value, Value) {
     (json(header), json(claims))
 }
 
-/// A service that takes the second token only.
+/// A service that accepts only the second token.
 fn second(request: &Request) -> Reply {
     if request.header("authorization") == Some("Bearer token-2") { who_am_i() } else { Reply::new(401, "") }
 }

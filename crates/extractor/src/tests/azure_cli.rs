@@ -1,4 +1,4 @@
-//! Signing in as whoever ran `az login`, with programs in the place of `az`.
+//! Signing in as whoever ran `az login`, with stand-ins for `az`.
 
 use std::path::Path;
 

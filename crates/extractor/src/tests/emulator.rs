@@ -1,4 +1,4 @@
-//! Against the emulator: that both read the vendor's pages in the same way.
+//! Against the emulator: both read the vendor's documentation in the same way.
 
 use std::collections::BTreeSet;
 
@@ -18,8 +18,8 @@ async fn start(more: &str) -> (Emulator, Dataverse) {
     settings.auth.tenant_id = TENANT_ID.to_owned();
     settings.auth.client_id = CLIENT_ID.to_owned();
     settings.auth.credential = Credential::Secret(Secret::new(CLIENT_SECRET));
-    let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
-    let service = Dataverse::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap();
+    let backoff = Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(4), jitter: || 0.0 };
+    let service = Dataverse::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap();
     (emulator, service)
 }
 
@@ -28,9 +28,9 @@ fn everything() -> Slice {
     Slice { start, end, ..slice() }
 }
 
-/// Every row of the table by key, and the pages it took.
+/// Every row of the table by key, and the number of pages.
 async fn read_all(service: &Dataverse) -> (Vec<serde_json::Value>, usize) {
-    let pages: Vec<Page> = service.pages(&everything(), &Selection::of(&COPILOT_EVENT)).try_collect().await.unwrap();
+    let pages: Vec<Page> = service.pages(&everything(), &Selection::all(&COPILOT_EVENT)).try_collect().await.unwrap();
     let rows = pages.iter().flat_map(|page| serde_json::from_slice::<Vec<serde_json::Value>>(page.rows()).unwrap());
     (rows.collect(), pages.len())
 }

@@ -1,7 +1,7 @@
-//! What the environment has: metadata, labels, totals, privileges, first rows.
+//! What the environment has: metadata, labels, row counts, privileges, first rows.
 
 use super::*;
-use crate::{AnyFile, Depth};
+use crate::{AnyFile, PrivilegeDepth};
 use copilot_lake_tables::{CONVERSATION_INSIGHT, COPILOT_INTERACTION, SYSTEM_USER, Table};
 
 const USER: &str = "f9d841e5-0000-4000-8000-000000000009";
@@ -11,7 +11,7 @@ fn query(target: &str) -> Vec<(String, String)> {
     url.query_pairs().map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
 }
 
-/// The metadata of the event table with these attributes beside its key.
+/// The metadata of the event table with its key and these attributes.
 fn events(attributes: &str) -> Reply {
     let key = r#"{"LogicalName":"msdyn_copiloteventid","AttributeType":"Uniqueidentifier"},
         {"LogicalName":"partitionid","AttributeType":"String"}"#;
@@ -72,7 +72,7 @@ async fn without_metadata_the_definitions_are_assumed() {
         let server = Server::start(move |_| refused()).await;
         let environment = dataverse(server.url.clone()).environment(&[&COPILOT_EVENT, &SYSTEM_USER]).await.unwrap();
         assert!(environment.is_assumed());
-        assert_eq!(environment.table("msdyn_copilotevent").unwrap().selection, Selection::of(&COPILOT_EVENT));
+        assert_eq!(environment.table("msdyn_copilotevent").unwrap().selection, Selection::all(&COPILOT_EVENT));
         assert_eq!(environment.table("systemuser").unwrap().lacks, [""; 0]);
         assert_eq!(server.asked().len(), 1);
     }
@@ -168,8 +168,12 @@ async fn the_widest_depth_of_a_privilege_counts() {
     let service = dataverse(server.url.clone());
     let depths = service.read_depths(USER).await.unwrap();
     let depths: Vec<_> = depths.iter().map(|(name, depth)| (name.as_str(), *depth)).collect();
-    assert_eq!(depths, [("prvreada", Depth::Deep), ("prvreadb", Depth::Global)]);
-    assert!(Depth::Basic < Depth::Local && Depth::Local < Depth::Deep && Depth::Deep < Depth::Global);
+    assert_eq!(depths, [("prvreada", PrivilegeDepth::Deep), ("prvreadb", PrivilegeDepth::Global)]);
+    assert!(
+        PrivilegeDepth::Basic < PrivilegeDepth::Local
+            && PrivilegeDepth::Local < PrivilegeDepth::Deep
+            && PrivilegeDepth::Deep < PrivilegeDepth::Global
+    );
     let target = format!("/api/data/v9.2/systemusers({USER})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()");
     assert_eq!(server.asked()[0].target, target);
     assert!(matches!(service.read_depths("me").await, Err(Error::Usage { .. })));
@@ -184,13 +188,13 @@ async fn the_first_row_is_found_behind_empty_pages() {
     })
     .await;
     let service = dataverse(server.url.clone());
-    let found = service.first_row(&CONVERSATION_INSIGHT, &Selection::of(&CONVERSATION_INSIGHT)).await.unwrap();
+    let found = service.first_row(&CONVERSATION_INSIGHT, &Selection::all(&CONVERSATION_INSIGHT)).await.unwrap();
     assert_eq!(found.unwrap().rows(), br#"[{"a":1}]"#);
     let asked = server.asked();
     assert!(!asked[0].target.contains('@') && !asked[0].target.contains("filter"), "{}", asked[0].target);
     let prefer = "odata.maxpagesize=1,odata.include-annotations=\"Microsoft.Dynamics.CRM.lookuplogicalname\"";
     assert!(asked.iter().all(|request| request.header("prefer") == Some(prefer)) && asked.len() == 2);
-    assert!(service.first_row(&COPILOT_EVENT, &Selection::key(&COPILOT_EVENT)).await.unwrap().is_none());
+    assert!(service.first_row(&COPILOT_EVENT, &Selection::key_columns(&COPILOT_EVENT)).await.unwrap().is_none());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What refusals become.
+//! Classification of Dataverse's error responses.
 
 use super::*;
 
@@ -42,7 +42,7 @@ async fn a_missing_column_is_named_and_can_be_left_out() {
     let error = error(400, "0x80060888", message).await;
     assert!(error.to_string().starts_with("`msdyn_copilotevent` has no column `msdyn_aiagent` (GET "), "{error}");
     let Error::ColumnMissing { table: "msdyn_copilotevent", column, .. } = error else { panic!("{error}") };
-    let selection = Selection::of(&COPILOT_EVENT);
+    let selection = Selection::all(&COPILOT_EVENT);
     assert!(selection.contains(&column) && !selection.without(&column).contains(&column));
 }
 

@@ -1,4 +1,4 @@
-//! Faults that pass.
+//! Transient faults.
 
 use super::*;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 const ROWS: &str = r#"[{"@odata.etag":"1","a":"x]}"},{"@odata.etag":"2","a":"y"}]"#;
 
-/// Walks over two pages of which the second fails once in this way; returns the second page.
+/// Reads two pages, the second of which fails once in this way; returns the second page.
 async fn after(fault: impl Fn() -> Reply + Send + Sync + 'static) -> (Page, Dataverse, Server) {
     let server = Server::start(move |request| match request.number {
         1 => page(&request, "[]", Some("/second")),
@@ -104,7 +104,7 @@ async fn patience_ends_after_ten_tries() {
     let service = dataverse(server.url.clone());
     let pages = walk(&service).await;
     let [Err(error @ Error::Unreachable { cause, call })] = pages.as_slice() else { panic!("{pages:?}") };
-    assert_eq!((cause.as_str(), call.tries, call.status, call.page), ("0x8004dead", 10, Some(503), Some(1)));
+    assert_eq!((cause.as_str(), call.attempts, call.status, call.page), ("0x8004dead", 10, Some(503), Some(1)));
     assert_eq!(call.url, format!("{}api/data/v9.2/msdyn_copilotevents", server.url));
     let text = error.to_string();
     assert!(text.contains("status 503, request id 11111111-aaaa, 10 tries in "), "{text}");
@@ -116,7 +116,7 @@ async fn patience_ends_after_ten_tries() {
 async fn a_wait_beyond_all_patience_is_not_waited_for() {
     let server = Server::start(|_| refusal(503, "", "").header("Retry-After", "86400")).await;
     let error = walk(&dataverse(server.url.clone())).await.pop().unwrap().unwrap_err();
-    assert!(matches!(&error, Error::Unreachable { call, .. } if call.tries == 1), "{error}");
+    assert!(matches!(&error, Error::Unreachable { call, .. } if call.attempts == 1), "{error}");
 }
 
 #[tokio::test]
@@ -126,16 +126,16 @@ async fn a_wrong_address_is_given_up_after_three_tries() {
     drop(listener);
     let error = dataverse(url.clone()).who_am_i().await.unwrap_err();
     let Error::Unreachable { cause, call } = &error else { panic!("{error}") };
-    assert_eq!((cause.as_str(), call.tries, call.method), ("connection refused", 3, "POST"));
+    assert_eq!((cause.as_str(), call.attempts, call.method), ("connection refused", 3, "POST"));
 
     // The same when only the service, not the authority, is wrong.
     let server = Server::start(|_| Reply::new(500, "")).await;
     let mut settings = settings(url);
     settings.auth.authority = server.url.clone();
-    let backoff = Backoff { first: Duration::from_millis(1), ..Backoff::documented() };
-    let service = Dataverse::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap();
+    let backoff = Backoff { initial: Duration::from_millis(1), ..Backoff::documented() };
+    let service = Dataverse::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap();
     let error = service.who_am_i().await.unwrap_err();
-    assert!(matches!(&error, Error::Unreachable { call, .. } if call.tries == 3 && call.method == "GET"), "{error}");
+    assert!(matches!(&error, Error::Unreachable { call, .. } if call.attempts == 3 && call.method == "GET"), "{error}");
 }
 
 #[tokio::test]
@@ -143,11 +143,11 @@ async fn a_server_that_is_not_dataverse_is_given_up_early() {
     let server = Server::start(|_| Reply::ok("<html>please log in</html>")).await;
     let error = dataverse(server.url.clone()).who_am_i().await.unwrap_err();
     let Error::BadPage { reason, call } = &error else { panic!("{error}") };
-    assert_eq!((reason.as_str(), call.tries), ("the answer to WhoAmI is not Dataverse's", 3));
+    assert_eq!((reason.as_str(), call.attempts), ("the answer to WhoAmI is not Dataverse's", 3));
 }
 
-/// The first request is refused with this code; then 80 walks go at once. How many requests were under way at most, when
-/// the service waits until so many are.
+/// The first request is refused with this code, then 80 streams start at once. Returns the maximum number of requests
+/// in flight, with the service waiting for that many.
 async fn most_under_way_after(code: &'static str, expected: usize) -> usize {
     let (under_way, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let full = Arc::new(tokio::sync::Barrier::new(expected));

@@ -1,7 +1,7 @@
 //! Fetching files.
 
 use super::*;
-use crate::{File, FileAddress};
+use crate::{FileAddress, FileContent};
 
 fn address() -> FileAddress {
     FileAddress {
@@ -11,8 +11,8 @@ fn address() -> FileAddress {
     }
 }
 
-async fn fetch(answer: impl Fn(usize) -> Reply + Send + Sync + 'static) -> (Result<File, Error>, Server) {
-    let server = Server::start(move |request| answer(request.number)).await;
+async fn fetch(response: impl Fn(usize) -> Reply + Send + Sync + 'static) -> (Result<FileContent, Error>, Server) {
+    let server = Server::start(move |request| response(request.number)).await;
     (dataverse(server.url.clone()).file(&address()).await, server)
 }
 
@@ -71,11 +71,11 @@ async fn a_file_of_another_size_that_comes_twice_alike_is_kept() {
     for size in ["6", "4", "0"] {
         let (found, server) = fetch(move |_| Reply::ok("12345").header("x-ms-file-size", size)).await;
         let found = found.unwrap();
-        assert_eq!((&found.bytes[..], found.other_size), (&b"12345"[..], size.parse().ok()));
+        assert_eq!((&found.bytes[..], found.declared_size), (&b"12345"[..], size.parse().ok()));
         assert_eq!(server.asked().len(), 2);
     }
     let (found, _server) = fetch(|_| file(b"12345")).await;
-    assert_eq!(found.unwrap().other_size, None);
+    assert_eq!(found.unwrap().declared_size, None);
 }
 
 #[tokio::test]
@@ -91,7 +91,7 @@ async fn a_name_outside_ascii_is_decoded_where_it_is_utf_8() {
     }
 }
 
-/// Serves a file in parts of what is asked for.
+/// Serves a file in the requested parts.
 fn served(request: &Request, bytes: &[u8]) -> Reply {
     let Some(range) = request.header("range") else { return file(bytes) };
     let (start, end) = range.strip_prefix("bytes=").and_then(|range| range.split_once('-')).unwrap();
@@ -105,8 +105,8 @@ fn large() -> Vec<u8> {
     (0..(17 << 20) as u32).map(|n| (n >> 12) as u8).collect()
 }
 
-async fn fetch_by(answer: impl Fn(Request) -> Reply + Send + Sync + 'static) -> (Result<File, Error>, Server) {
-    let server = Server::start(answer).await;
+async fn fetch_by(response: impl Fn(Request) -> Reply + Send + Sync + 'static) -> (Result<FileContent, Error>, Server) {
+    let server = Server::start(response).await;
     (dataverse(server.url.clone()).file(&address()).await, server)
 }
 
@@ -119,7 +119,7 @@ async fn a_file_above_16_mib_comes_in_parts_of_which_each_is_tried_alone() {
     })
     .await;
     let found = found.unwrap();
-    assert!(found.bytes == large() && found.other_size.is_none());
+    assert!(found.bytes == large() && found.declared_size.is_none());
     let ranges: Vec<_> = server.asked().iter().map(|asked| asked.header("range").map(str::to_owned)).collect();
     let range = |part: usize| Some(format!("bytes={}-{}", part << 22, ((part + 1) << 22) - 1));
     let expected = [None, range(0), range(1), range(1), range(2), range(2), range(3), range(4)];

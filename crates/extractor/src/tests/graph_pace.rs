@@ -1,4 +1,4 @@
-//! The pace of a tenant, and the pauses that all its requests share.
+//! A tenant's rate limit, and the pauses that all its requests share.
 
 use super::*;
 
@@ -11,8 +11,8 @@ async fn throttled_once(retry_after: Option<&'static str>) {
     .await;
     let mut settings = graph_settings(server.url.clone());
     settings.requests_per_second = 1_000.0;
-    let backoff = Backoff { first: Duration::from_secs(1), jitter: || 0.0, ..Backoff::documented() };
-    let service = Graph::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap();
+    let backoff = Backoff { initial: Duration::from_secs(1), jitter: || 0.0, ..Backoff::documented() };
+    let service = Graph::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap();
     let first = tokio::spawn({
         let service = service.clone();
         async move { history(&service).await }
@@ -48,7 +48,7 @@ async fn a_tenant_that_stays_throttled_fails_the_walk_and_is_never_empty() {
     let server = Server::start(|_| refusal(429, "TooManyRequests", "").header("Retry-After", "0.001")).await;
     let pages = history(&graph(server.url.clone())).await;
     let [Err(Error::Unreachable { cause, call })] = pages.as_slice() else { panic!("{pages:?}") };
-    assert_eq!((cause.as_str(), call.tries, call.status), ("throttled TooManyRequests", 10, Some(429)));
+    assert_eq!((cause.as_str(), call.attempts, call.status), ("throttled TooManyRequests", 10, Some(429)));
 }
 
 #[tokio::test]
@@ -56,11 +56,11 @@ async fn a_pause_beyond_all_patience_is_kept_and_not_waited_for() {
     let server = Server::start(|_| refusal(429, "TooManyRequests", "").header("Retry-After", "1200")).await;
     let service = graph(server.url.clone());
     let first = history(&service).await.pop().unwrap().unwrap_err();
-    assert!(matches!(&first, Error::Paused { call, .. } if call.tries == 1), "{first}");
+    assert!(matches!(&first, Error::Paused { call, .. } if call.attempts == 1), "{first}");
     for _ in 0..2 {
         let error = history(&service).await.pop().unwrap().unwrap_err();
-        let Error::Paused { left, call } = &error else { panic!("{error}") };
-        assert!(left.as_secs().abs_diff(1190) <= 10 && call.tries == 0, "{left:?}, {call}");
+        let Error::Paused { remaining: left, call } = &error else { panic!("{error}") };
+        assert!(left.as_secs().abs_diff(1190) <= 10 && call.attempts == 0, "{left:?}, {call}");
         assert_eq!(error.without_call(), first.without_call());
     }
     assert_eq!(server.asked().len(), 1, "nobody asks before the pause is over");

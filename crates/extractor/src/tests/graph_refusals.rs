@@ -1,18 +1,18 @@
-//! What refusals of Graph become.
+//! Classification of Graph's error responses.
 
 use super::*;
 use futures::TryStreamExt;
 
 const TEXT: &str = "What Ada Lovelace wrote to ada@example.org.";
 
-/// A refusal as Graph sends it.
+/// An error response as Graph sends it.
 fn refused(status: u16, code: &str, message: &str) -> Reply {
     let inner = r#"{"date":"2026-01-01T00:00:00","request-id":"inner-id"}"#;
     let body = format!(r#"{{"error":{{"code":"{code}","message":"{message}","innerError":{inner}}}}}"#);
     Reply::new(status, body).header("request-id", "22222222-bbbb")
 }
 
-/// The error of a filtered history whose first page is refused so, by one request.
+/// The error of a filtered history whose first page gets this response, by a single request.
 async fn error(status: u16, code: &'static str, message: &'static str) -> Error {
     let server = Server::start(move |_| refused(status, code, message)).await;
     let mut pages = history(&graph(server.url.clone())).await;
@@ -43,7 +43,7 @@ async fn a_filter_that_is_refused_can_be_left_out() {
     let service = graph(server.url.clone());
     let pages = history(&service).await;
     assert!(matches!(&pages[1], Err(Error::Refused { status: 400, .. })), "{pages:?}");
-    let unfiltered = HistoryAsk { window: None, ..june() };
+    let unfiltered = HistoryQuery { window: None, ..june() };
     let pages: Vec<_> = service.history(PERSON, &unfiltered).collect().await;
     let [Err(error @ Error::Refused { status: 400, code, message, .. })] = pages.as_slice() else {
         panic!("{pages:?}")
@@ -120,7 +120,7 @@ async fn a_server_error_of_one_user_is_not_worth_all_patience() {
     let server = Server::start(|_| refused(500, "InternalServerError", "Failed to execute request.")).await;
     let pages = history(&graph(server.url.clone())).await;
     let [Err(error @ Error::Unreachable { cause, call })] = pages.as_slice() else { panic!("{pages:?}") };
-    assert_eq!((cause.as_str(), call.tries, call.status), ("InternalServerError", 5, Some(500)));
+    assert_eq!((cause.as_str(), call.attempts, call.status), ("InternalServerError", 5, Some(500)));
     assert!(!error.to_string().contains(PERSON));
     assert_eq!(server.asked().len(), 5);
 

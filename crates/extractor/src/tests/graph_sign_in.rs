@@ -1,15 +1,15 @@
-//! Signing in to Graph, and what its tokens say.
+//! Signing in to Graph, and the claims of its tokens.
 
 use super::*;
 use crate::TokenClaims;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
-/// A server whose tokens carry these claims.
-async fn start(claims: &'static str, answer: impl Fn(Request) -> Reply + Send + Sync + 'static) -> Server {
+/// A server that issues tokens with these claims.
+async fn start(claims: &'static str, response: impl Fn(Request) -> Reply + Send + Sync + 'static) -> Server {
     let token = format!("e30.{}.c2lnbmF0dXJl", BASE64_URL_SAFE_NO_PAD.encode(claims));
     let token = move |_| Reply::ok(format!(r#"{{"access_token":"{token}","expires_in":3600}}"#));
-    Server::start_with(move |request| std::future::ready(answer(request)), token).await
+    Server::start_with(move |request| std::future::ready(response(request)), token).await
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
-//! Walking over the pages of Graph.
+//! Page streams of Graph.
 
 use super::*;
 use futures::{FutureExt, TryStreamExt};
 use std::sync::Arc;
 
-/// The parameters of a target, decoded.
+/// The decoded query parameters of a target.
 fn query(target: &str) -> Vec<(String, String)> {
     let (_, query) = target.split_once('?').unwrap();
     url::form_urlencoded::parse(query.as_bytes()).into_owned().collect()
@@ -49,9 +49,9 @@ async fn what_is_asked_of_a_history_is_written_word_for_word() {
     settings.url.set_path("/ignored");
     let service = graph_of(settings);
     let classes = ["IPM.SkypeTeams.Message.Copilot.Word", "O'B"].map(str::to_owned).to_vec();
-    let ask = HistoryAsk { app_classes: classes, ..june() };
-    service.history("ada's#EXT#@example.org", &ask).try_collect::<Vec<_>>().await.unwrap();
-    let unfiltered = HistoryAsk { window: None, ..ask };
+    let request = HistoryQuery { app_classes: classes, ..june() };
+    service.history("ada's#EXT#@example.org", &request).try_collect::<Vec<_>>().await.unwrap();
+    let unfiltered = HistoryQuery { window: None, ..request };
     service.history(PERSON, &unfiltered).try_collect::<Vec<_>>().await.unwrap();
     service.first_history_page(PERSON, &unfiltered).await.unwrap();
 
@@ -104,7 +104,7 @@ async fn a_page_of_a_history_takes_room_until_its_last_clone_is_dropped() {
     drop(clone);
     assert!(fits(9 << 20) && !fits(11 << 20));
     drop(held);
-    assert!(fits(crate::graph::PAGES));
+    assert!(fits(crate::graph::service::PAGE_BUDGET));
 }
 
 #[tokio::test]
@@ -131,12 +131,12 @@ async fn links_must_stay_with_the_service_and_not_come_again() {
 async fn pages_without_end_are_an_error() {
     let server = Server::start(|request| page(&request, "[]", Some(&format!("/{}", request.number)))).await;
     let service = graph(server.url.clone());
-    let ask = crate::request::Ask::page_of(
+    let request = crate::http::request::Request::first_page(
         server.url.join("/v1.0/copilot/users/x/y").unwrap(),
         &copilot_lake_tables::AI_INTERACTION,
-        crate::request::Kind::History { filtered: true },
+        crate::http::request::ResourceKind::History { filtered: true },
     );
-    let pages: Vec<_> = crate::pages::one_by_one(Arc::clone(&service.client), Ok(ask), 3).collect().await;
+    let pages: Vec<_> = crate::page_stream::on_demand(Arc::clone(&service.client), Ok(request), 3).collect().await;
     let [Ok(_), Ok(_), Ok(_), Err(Error::BadPage { reason, call })] = pages.as_slice() else { panic!("{pages:?}") };
     assert_eq!((reason.as_str(), call.page), ("its link leads on after 3 pages", Some(3)));
     assert_eq!(server.asked().len(), 3);

@@ -132,5 +132,5 @@ async fn a_machine_without_an_identity_endpoint_is_given_up_early() {
     let Error::Unreachable { cause, call } = &error else { panic!("{error}") };
     assert_eq!(cause, "no managed identity answers on this machine: connection refused");
     let url = endpoint.as_str().split('?').next().unwrap();
-    assert_eq!((call.tries, call.method, call.url.as_str()), (3, "GET", url));
+    assert_eq!((call.attempts, call.method, call.url.as_str()), (3, "GET", url));
 }

@@ -25,10 +25,10 @@ use copilot_lake_tables::{COPILOT_EVENT, Week};
 use futures::StreamExt;
 use url::Url;
 
-use crate::backoff::Backoff;
-use crate::retry::Patience;
+use crate::http::backoff::Backoff;
+use crate::http::retry::RetryPolicy;
 use crate::{
-    Auth, Credential, Dataverse, DataverseSettings, Error, Graph, GraphSettings, HistoryAsk, Network, Page, Secret,
+    Auth, Credential, Dataverse, DataverseSettings, Error, Graph, GraphSettings, HistoryQuery, Network, Page, Secret,
     Selection, Slice,
 };
 use server::{Reply, Request, Server};
@@ -45,14 +45,14 @@ fn with_credential(url: Url, credential: Credential) -> DataverseSettings {
     DataverseSettings { url, auth, network: Network::default(), page_size: 3 }
 }
 
-/// As patient as in use, but in milliseconds.
+/// The production retry policy, in milliseconds.
 fn dataverse(url: Url) -> Dataverse {
     impatient(settings(url))
 }
 
 fn impatient(settings: DataverseSettings) -> Dataverse {
-    let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
-    Dataverse::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap()
+    let backoff = Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(4), jitter: || 0.0 };
+    Dataverse::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap()
 }
 
 fn graph_settings(url: Url) -> GraphSettings {
@@ -60,22 +60,22 @@ fn graph_settings(url: Url) -> GraphSettings {
     GraphSettings { url, version: "v1.0".to_owned(), auth, network, requests_per_second: 1e6, model: None }
 }
 
-/// As patient as in use, but in milliseconds, and without a pace to speak of.
+/// The production retry policy in milliseconds, without a noticeable rate limit.
 fn graph(url: Url) -> Graph {
     graph_of(graph_settings(url))
 }
 
 fn graph_of(settings: GraphSettings) -> Graph {
-    let backoff = Backoff { first: Duration::from_millis(1), most: Duration::from_millis(4), jitter: || 0.0 };
-    Graph::with_patience(settings, Patience { backoff, ..Patience::documented() }).unwrap()
+    let backoff = Backoff { initial: Duration::from_millis(1), max: Duration::from_millis(4), jitter: || 0.0 };
+    Graph::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap()
 }
 
-/// A user of Graph, who must not be seen in errors and logs.
+/// A Graph user, who must never show up in errors and logs.
 const PERSON: &str = "f9d841e5-0000-4000-8000-00000000beef";
 
-fn june() -> HistoryAsk {
+fn june() -> HistoryQuery {
     let Slice { start, end, .. } = slice();
-    HistoryAsk { app_classes: Vec::new(), window: Some(start..end) }
+    HistoryQuery { app_classes: Vec::new(), window: Some(start..end) }
 }
 
 async fn history(service: &Graph) -> Vec<Result<Page, Error>> {
@@ -88,18 +88,24 @@ fn who_am_i() -> Reply {
 
 fn slice() -> Slice {
     let week = Week::parse("2025-06-22").unwrap();
-    Slice { table: &COPILOT_EVENT, scope: String::new(), clock: "createdon", start: week.start(), end: week.end() }
+    Slice {
+        table: &COPILOT_EVENT,
+        scope: String::new(),
+        time_column: "createdon",
+        start: week.start(),
+        end: week.end(),
+    }
 }
 
 async fn walk(service: &Dataverse) -> Vec<Result<Page, Error>> {
-    service.pages(&slice(), &Selection::of(&COPILOT_EVENT)).collect().await
+    service.pages(&slice(), &Selection::all(&COPILOT_EVENT)).collect().await
 }
 
 fn rows(pages: &[Result<Page, Error>]) -> Vec<&str> {
     pages.iter().map(|page| std::str::from_utf8(page.as_ref().unwrap().rows()).unwrap()).collect()
 }
 
-/// A page whose link leads to `link` of the server that was asked.
+/// A page whose next link leads to `link` on the same server.
 fn page(request: &Request, rows: &str, link: Option<&str>) -> Reply {
     let link = link.map_or_else(String::new, |link| format!(r#","@odata.nextLink":"{}{link}""#, request.base()));
     Reply::ok(format!(r#"{{"@odata.context":"c","value":{rows}{link}}}"#))

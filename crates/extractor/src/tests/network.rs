@@ -1,10 +1,10 @@
-//! Proxies: who goes through one, and who never does.
+//! Proxies: which requests use one, and which never do.
 
 use super::*;
 
 const PASSWORD: &str = "p@ss word";
 
-/// A proxy that lets nobody through, and settings to use it.
+/// A proxy that rejects everything, and settings to use it.
 async fn proxy() -> (Server, Network) {
     let server = Server::start(|_| Reply::new(407, "hunter2")).await;
     let mut url = server.url.clone();
@@ -13,7 +13,7 @@ async fn proxy() -> (Server, Network) {
     (server, Network { proxy: Some(url), ca: None })
 }
 
-/// What the proxy was asked, and as whom.
+/// What the proxy was asked for, and as whom.
 fn asked(proxy: &Server) -> Vec<(String, Option<String>)> {
     let requests = proxy.asked().into_iter().chain(proxy.signed_in());
     requests
@@ -43,7 +43,7 @@ async fn a_service_is_reached_through_the_proxy_and_a_loopback_authority_directl
     let shown = format!("{settings:?}");
     let service = impatient(settings);
     let error = service.who_am_i().await.unwrap_err();
-    assert!(matches!(&error, Error::Unreachable { call, .. } if call.tries == 3 && call.method == "GET"), "{error}");
+    assert!(matches!(&error, Error::Unreachable { call, .. } if call.attempts == 3 && call.method == "GET"), "{error}");
     assert_eq!(asked(&proxy), vec![("contoso.crm.dynamics.com:443".to_owned(), user()); 3]);
     assert_eq!(authority.signed_in().len(), 1);
     assert_hidden(&format!("{shown} {error} {error:?} {service:?}"));

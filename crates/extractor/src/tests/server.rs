@@ -1,4 +1,4 @@
-//! The service of these tests: HTTP/1.1 on a loopback port, a token endpoint, and whatever a test answers.
+//! The test server: HTTP/1.1 on a loopback port, a token endpoint, and whatever a test responds.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use url::Url;
 
-/// A request as it came.
+/// A request as received.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     /// From 1, sign-ins not counted.
@@ -44,7 +44,7 @@ impl Request {
     }
 }
 
-/// An answer, and how it may go wrong on the way.
+/// A response, and how it may be corrupted on the way.
 pub(super) struct Reply {
     status: u16,
     headers: Vec<(&'static str, String)>,
@@ -97,14 +97,14 @@ impl Reply {
 type Answering = dyn Fn(Request) -> Pin<Box<dyn Future<Output = Reply> + Send>> + Send + Sync;
 
 struct Shared {
-    answer: Box<Answering>,
+    response: Box<Answering>,
     tokens: Box<dyn Fn(usize) -> Reply + Send + Sync>,
     asked: Mutex<Vec<Request>>,
     signed_in: Mutex<Vec<Request>>,
     count: watch::Sender<usize>,
 }
 
-/// A running server; it ends when dropped.
+/// A running server; stops on drop.
 pub(super) struct Server {
     pub(super) url: Url,
     shared: Arc<Shared>,
@@ -113,21 +113,21 @@ pub(super) struct Server {
 
 impl Server {
     /// Answers every request with what the function says; sign-ins get the tokens `token-1`, `token-2` and so on.
-    pub(super) async fn start(answer: impl Fn(Request) -> Reply + Send + Sync + 'static) -> Self {
-        Self::start_async(move |request| std::future::ready(answer(request))).await
+    pub(super) async fn start(response: impl Fn(Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::start_async(move |request| std::future::ready(response(request))).await
     }
 
-    pub(super) async fn start_async<F>(answer: impl Fn(Request) -> F + Send + Sync + 'static) -> Self
+    pub(super) async fn start_async<F>(response: impl Fn(Request) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = Reply> + Send + 'static,
     {
         let token = |n| Reply::ok(format!(r#"{{"access_token":"token-{n}","expires_in":3600,"token_type":"Bearer"}}"#));
-        Self::start_with(answer, token).await
+        Self::start_with(response, token).await
     }
 
     /// The same with own answers to sign-ins, which are counted from 1.
     pub(super) async fn start_with<F>(
-        answer: impl Fn(Request) -> F + Send + Sync + 'static,
+        response: impl Fn(Request) -> F + Send + Sync + 'static,
         tokens: impl Fn(usize) -> Reply + Send + Sync + 'static,
     ) -> Self
     where
@@ -136,7 +136,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
         let shared = Arc::new(Shared {
-            answer: Box::new(move |request| Box::pin(answer(request))),
+            response: Box::new(move |request| Box::pin(response(request))),
             tokens: Box::new(tokens),
             asked: Mutex::default(),
             signed_in: Mutex::default(),
@@ -185,7 +185,7 @@ async fn serve(stream: TcpStream, shared: Arc<Shared>) {
                 asked.push(request.clone());
             }
             shared.count.send_modify(|count| *count += 1);
-            (shared.answer)(request).await
+            (shared.response)(request).await
         };
         if !matches!(reply.send(stream.get_mut()).await, Ok(true)) {
             return;

@@ -1,4 +1,4 @@
-//! Change tracking, and rows by their ids.
+//! Change tracking, and rows by id.
 
 use super::*;
 use copilot_lake_tables::{COPILOT_TRANSCRIPT_DATA, SYSTEM_USER};
@@ -94,7 +94,7 @@ async fn rows_are_asked_for_by_forty_ids_at_a_time() {
     .await;
     let service = dataverse(server.url.clone());
     let ids: Vec<_> = (0..41).map(|number| format!("00000000-0000-4000-8000-{number:012}")).collect();
-    let selection = Selection::of(&SYSTEM_USER);
+    let selection = Selection::all(&SYSTEM_USER);
     let pages: Vec<_> = service.rows_of(&SYSTEM_USER, &ids, &selection).try_collect().await.unwrap();
     assert_eq!(pages.iter().map(|page| page.number).collect::<Vec<_>>(), [1, 2, 3]);
     let asked = server.asked();
@@ -114,7 +114,7 @@ async fn after_an_error_no_further_ids_are_asked_for() {
     let server = Server::start(|_| refusal(400, "0x80040203", "")).await;
     let ids: Vec<_> = (0..90).map(|number| format!("00000000-0000-4000-8000-{number:012}")).collect();
     let service = dataverse(server.url.clone());
-    let pages: Vec<_> = service.rows_of(&SYSTEM_USER, &ids, &Selection::of(&SYSTEM_USER)).collect().await;
+    let pages: Vec<_> = service.rows_of(&SYSTEM_USER, &ids, &Selection::all(&SYSTEM_USER)).collect().await;
     assert!(matches!(pages.as_slice(), [Err(Error::Refused { .. })]), "{pages:?}");
     assert_eq!(server.asked().len(), 1);
 }

@@ -1,4 +1,4 @@
-//! Walking over pages.
+//! Page streams of Dataverse.
 
 use super::*;
 use futures::TryStreamExt;
@@ -47,7 +47,7 @@ async fn the_next_page_is_asked_for_while_the_last_is_in_hand_and_no_further() {
     })
     .await;
     let service = dataverse(server.url.clone());
-    let mut pages = std::pin::pin!(service.pages(&slice(), &Selection::of(&COPILOT_EVENT)));
+    let mut pages = std::pin::pin!(service.pages(&slice(), &Selection::all(&COPILOT_EVENT)));
     assert!(server.asked().is_empty(), "nothing is sent before the first poll");
     pages.try_next().await.unwrap().unwrap();
     // Nobody polls the stream now.
@@ -148,8 +148,8 @@ async fn where_the_service_takes_no_question_for_nulls_it_is_asked_without_one()
     })
     .await;
     let service = dataverse(server.url.clone());
-    let changed = Slice { clock: "modifiedon", ..slice() };
-    let pages: Vec<_> = service.pages(&changed, &Selection::of(&COPILOT_EVENT)).collect().await;
+    let changed = Slice { time_column: "modifiedon", ..slice() };
+    let pages: Vec<_> = service.pages(&changed, &Selection::all(&COPILOT_EVENT)).collect().await;
     assert_eq!(rows(&pages), ["[1]", "[2]"]);
     assert_eq!(server.asked().len(), 3);
     assert!(service.oldest(&COPILOT_EVENT, "createdon").await.is_err(), "rows are no numbers");

@@ -143,7 +143,7 @@ mod tests {
 
     #[test]
     fn a_whole_reading_carries_nothing() {
-        let all = Selection::of(&COPILOT_EVENT);
+        let all = Selection::all(&COPILOT_EVENT);
         assert!(Coverage::new(&COPILOT_EVENT, &all, true).carry(&COPILOT_EVENT, false).is_none());
         assert!(Coverage::new(&COPILOT_EVENT, &all, true).carry(&COPILOT_EVENT, true).is_some());
         assert!(Coverage::new(&COPILOT_EVENT, &all, false).carry(&COPILOT_EVENT, false).is_some());
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn what_was_not_requested_stays() {
-        let less = Selection::of(&COPILOT_EVENT).without("msdyn_verbatim");
+        let less = Selection::all(&COPILOT_EVENT).without("msdyn_verbatim");
         let coverage = Coverage::new(&COPILOT_EVENT, &less, false);
         let new = events(&[(Some(7), None, None, Some(r#"{"b":2}"#)), (Some(8), None, None, None)]);
         let old = events(&[
@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn what_was_requested_is_as_it_was_read() {
-        let coverage = Coverage::new(&COPILOT_EVENT, &Selection::of(&COPILOT_EVENT), true);
+        let coverage = Coverage::new(&COPILOT_EVENT, &Selection::all(&COPILOT_EVENT), true);
         let new = events(&[(None, None, None, None), (Some(7), Some("new"), Some("x"), Some("{}"))]);
         let old = events(&[(Some(7), Some("seven"), Some("said"), Some(r#"{"a":1}"#)); 2]);
         assert_eq!(coverage.carry_over(&COPILOT_EVENT, &new, &old).unwrap(), new);

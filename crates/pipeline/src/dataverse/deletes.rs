@@ -12,7 +12,7 @@ use arrow::compute::filter_record_batch;
 use copilot_lake_decoder::by_week;
 use copilot_lake_extractor::{Error as ServiceError, Slice};
 use copilot_lake_tables::{Instant, Table};
-use copilot_lake_writer::{Find, Lake};
+use copilot_lake_writer::{Lake, MergeMode};
 
 use crate::cells::instant;
 use crate::dataverse::context::DataverseContext;
@@ -81,7 +81,7 @@ async fn track(
 ) -> Result<(), Error> {
     let as_of = context.service.service_time().await?;
     let (token, start) = since.map_or((None, as_of), |(token, start)| (Some(token), start));
-    let slice = Slice { table, scope: String::new(), clock: TRACKING, start, end: as_of };
+    let slice = Slice { table, scope: String::new(), time_column: TRACKING, start, end: as_of };
     let mut counts = SliceCounts { as_of: Some(as_of), ..SliceCounts::default() };
     let mut expired = None;
     let tracking = match context.service.deleted(table, token.as_deref()).await {
@@ -97,7 +97,7 @@ async fn track(
     };
     let tracking = match tracking {
         Ok(tracking) => tracking,
-        Err(error) if error.holds_for_all() => return Err(error.into()),
+        Err(error) if error.is_service_wide() => return Err(error.into()),
         Err(error) => {
             if matches!(error, ServiceError::PermissionMissing { .. }) {
                 context.run.reports.lock().await.refused += 1;
@@ -194,7 +194,7 @@ pub(crate) async fn delete_rows(
     for keys in deleted_keys.chunks(TOGETHER) {
         let ids = keys.iter().filter_map(|key| key.first().cloned()).collect();
         let keys: HashSet<&Vec<String>> = keys.iter().collect();
-        let (mut changes, mut removed) = (lake.changes(table, Find::ByKey), Vec::new());
+        let (mut changes, mut removed) = (lake.changes(table, MergeMode::Upsert), Vec::new());
         for batch in lake.rows_of(table, &ids).await? {
             let is_deleted = derived::keys_of(table, &batch).into_iter().enumerate().map(|(row, key)| {
                 let is_later = how.seen_until.is_some_and(|until| instant(&batch, "extracted_at", row) > until);

@@ -8,7 +8,7 @@ use arrow::compute::filter_record_batch;
 use copilot_lake_decoder::{Decoded, decode_page};
 use copilot_lake_extractor::Page;
 use copilot_lake_tables::{Instant, Labels, Table, Week};
-use copilot_lake_writer::{Changes, Find, Lake};
+use copilot_lake_writer::{Changes, Lake, MergeMode};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
 use crate::cpu;
@@ -28,7 +28,7 @@ const DECODED_AHEAD: usize = 1;
 pub(crate) struct Ingest<'a> {
     pub(crate) table: &'static Table,
     /// How rows that the lake has already are found.
-    pub(crate) find: Find,
+    pub(crate) find: MergeMode,
     pub(crate) lake: &'a Lake,
     pub(crate) run_id: &'a str,
     pub(crate) rejects: &'a Rejects,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use arrow::array::AsArray;
 use copilot_lake_extractor::{Error as ServiceError, Slice};
 use copilot_lake_tables::{Instant, SYSTEM_USER, dataverse_tables};
-use copilot_lake_writer::{Find, Lake, Scan};
+use copilot_lake_writer::{Lake, MergeMode, Scan};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::dataverse::context::DataverseContext;
@@ -36,7 +36,7 @@ pub(crate) async fn read_people(context: &DataverseContext<'_>, now: Instant, ov
     let mut unknown: Vec<String> = named.iter().filter(is_unknown).cloned().collect();
     unknown.sort_unstable();
     let since = last.map_or(now, |last| last.end.plus_seconds(-overlap).min(now));
-    let slice = Slice { table: &SYSTEM_USER, scope: String::new(), clock: MODIFIED, start: since, end: now };
+    let slice = Slice { table: &SYSTEM_USER, scope: String::new(), time_column: MODIFIED, start: since, end: now };
 
     let as_of = context.service.service_time().await?;
     let mut counts = SliceCounts { as_of: Some(as_of), ..SliceCounts::default() };
@@ -47,8 +47,8 @@ pub(crate) async fn read_people(context: &DataverseContext<'_>, now: Instant, ov
             context.run.note_stopped().await;
             return Ok(());
         }
-        Err(SliceError::Lake(error)) if !error.is_passing() => return Err(error.into()),
-        Err(SliceError::Service(error)) if error.holds_for_all() => return Err(error.into()),
+        Err(SliceError::Lake(error)) if !error.is_transient() => return Err(error.into()),
+        Err(SliceError::Service(error)) if error.is_service_wide() => return Err(error.into()),
         // Without this permission only names are missing.
         Err(SliceError::Service(error @ ServiceError::PermissionMissing { .. })) => {
             (SliceStatus::Skipped, Some(error.to_string()))
@@ -86,7 +86,7 @@ async fn read_pages(
     let wanted: HashSet<String> = known.iter().chain(unknown).cloned().collect();
     let ingest = Ingest {
         table: &SYSTEM_USER,
-        find: Find::ByKey,
+        find: MergeMode::Upsert,
         lake: &context.run.lake,
         run_id: &context.run.run_id,
         rejects: &context.run.rejects,

@@ -88,7 +88,7 @@ pub(crate) fn weekly(table: &'static Table, windows: &[Range<Instant>], oldest: 
             let week = Week::of(Instant(end.0 - 1));
             let is_last = oldest.is_none_or(|oldest| week.start() <= oldest) && window.start == BEGINNING;
             let start = if is_last { window.start } else { week.start().max(window.start) };
-            slices.push(Slice { table, scope: String::new(), clock: CREATED, start, end });
+            slices.push(Slice { table, scope: String::new(), time_column: CREATED, start, end });
             end = start;
         }
     }
@@ -100,7 +100,7 @@ pub(crate) fn daily(table: &'static Table, windows: &[Range<Instant>]) -> Vec<Sl
     let slice = |window: &Range<Instant>| Slice {
         table,
         scope: String::new(),
-        clock: MODIFIED,
+        time_column: MODIFIED,
         start: window.start,
         end: window.end,
     };

@@ -4,14 +4,14 @@
 use std::ops::Range;
 
 use copilot_lake_tables::Instant;
-use copilot_lake_writer::{Extent, Lost};
+use copilot_lake_writer::{Extent, LostRows};
 
 use crate::dataverse::plan::{PlanInput, SlicePlan};
 use crate::ledger::windows::{BEGINNING, CREATED, DoneWindow, MODIFIED, subtract, watermark};
 
 impl SlicePlan {
     /// Adds the windows that the lake has lost and no run has read again.
-    pub(crate) fn add_lost(&mut self, lost: &Lost, windows: &[DoneWindow], input: &PlanInput<'_>) {
+    pub(crate) fn add_lost(&mut self, lost: &LostRows, windows: &[DoneWindow], input: &PlanInput<'_>) {
         let is_since = |run: &str| is_since(lost, run, input);
         for range in lost_ranges(lost, windows, input, &is_since) {
             self.first_pass.extend(subtract(range, self.first_pass.clone().into_iter()));
@@ -31,19 +31,19 @@ impl SlicePlan {
 }
 
 /// Whether everything that the lake has lost of a table has been read again by the end of that run.
-pub(crate) fn is_recovered(lost: &Lost, windows: &[DoneWindow], input: &PlanInput<'_>, run_id: &str) -> bool {
+pub(crate) fn is_recovered(lost: &LostRows, windows: &[DoneWindow], input: &PlanInput<'_>, run_id: &str) -> bool {
     let is_since = |run: &str| run == run_id || is_since(lost, run, input);
     lost_ranges(lost, windows, input, &is_since).is_empty() && lost_changes(lost, windows, input, &is_since).is_empty()
 }
 
 /// Whether the rows that a run read are still there: it found the loss, or is later.
-fn is_since(lost: &Lost, run: &str, input: &PlanInput<'_>) -> bool {
+fn is_since(lost: &LostRows, run: &str, input: &PlanInput<'_>) -> bool {
     run == lost.found_by || input.started.get(run).is_some_and(|start| *start > lost.found_at)
 }
 
 /// The windows of `createdon` that have lost rows and that no run has read since.
 fn lost_ranges(
-    lost: &Lost,
+    lost: &LostRows,
     windows: &[DoneWindow],
     input: &PlanInput<'_>,
     is_since: &dyn Fn(&str) -> bool,
@@ -62,7 +62,7 @@ fn lost_ranges(
 
 /// The windows of `modifiedon` that have lost rows: rows older than the start of the first pass came that way.
 fn lost_changes(
-    lost: &Lost,
+    lost: &LostRows,
     windows: &[DoneWindow],
     input: &PlanInput<'_>,
     is_since: &dyn Fn(&str) -> bool,
@@ -110,7 +110,7 @@ mod tests {
     }
 
     /// A lake whose first pass is done, and what is planned when that is lost.
-    fn with_lost(lost: &Lost, more: Vec<DoneWindow>, since: Option<&str>) -> (Vec<String>, Vec<String>, bool) {
+    fn with_lost(lost: &LostRows, more: Vec<DoneWindow>, since: Option<&str>) -> (Vec<String>, Vec<String>, bool) {
         let mut windows = vec![
             window("a", CREATED, "2025-06-01", "2025-07-01", "2025-07-01"),
             window("b", MODIFIED, "2025-06-30T23:00:00Z", "2025-07-03", "2025-07-03"),
@@ -129,7 +129,7 @@ mod tests {
     fn lost_weeks_are_read_again_once() {
         let times = at("2025-06-08")..at("2025-06-15");
         let weeks = BTreeMap::from([(Week::of(times.start), times)]);
-        let lost = Lost { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Weeks(weeks) };
+        let lost = LostRows { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Weeks(weeks) };
         let daily = |starts: &[&str]| -> Vec<String> {
             let day = |start: &&str| {
                 format!("{start}/{}", at(start).plus_seconds(Instant::DAY_SECONDS).min(at("2025-07-05")))
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_lost_table_is_read_again_with_what_changed_before_its_first_pass_begins() {
-        let lost = Lost { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Everything };
+        let lost = LostRows { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Everything };
         let (first_pass, changed, recovered) = with_lost(&lost, vec![], Some("2025-06-01"));
         assert_eq!(first_pass, ["2025-06-01T00:00:00Z/2025-07-05T00:00:00Z"]);
         assert_eq!(

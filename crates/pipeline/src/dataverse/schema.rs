@@ -120,7 +120,7 @@ mod tests {
 
     fn schema(secured: &[&'static str]) -> Schema {
         let presence = Presence {
-            selection: Selection::of(&COPILOT_EVENT),
+            selection: Selection::all(&COPILOT_EVENT),
             lacks: vec![],
             unknown: vec![],
             tracks_changes: false,
@@ -131,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_table_that_the_environment_lacks_has_no_selection() {
-        assert_eq!(schema(&[]).selection(&COPILOT_EVENT), Some(Selection::of(&COPILOT_EVENT)));
+        assert_eq!(schema(&[]).selection(&COPILOT_EVENT), Some(Selection::all(&COPILOT_EVENT)));
         assert_eq!(schema(&[]).selection(&COPILOT_INTERACTION), None);
     }
 
@@ -142,14 +142,14 @@ mod tests {
         assert_eq!(shown(&schema(&[FILE])), FileVisibility::Perhaps);
         assert_eq!(shown(&Schema::new(Environment::assume(&[&COPILOT_EVENT]))), FileVisibility::Perhaps);
         let left_out = schema(&[FILE]);
-        assert!(left_out.forget(&COPILOT_EVENT, FILE, &Selection::of(&COPILOT_EVENT)));
+        assert!(left_out.forget(&COPILOT_EVENT, FILE, &Selection::all(&COPILOT_EVENT)));
         assert_eq!(shown(&left_out), FileVisibility::Nothing);
     }
 
     #[test]
     fn a_refused_column_is_left_out_and_every_slice_that_requested_it_tries_again() {
         let schema = schema(&[]);
-        let requested = Selection::of(&COPILOT_EVENT);
+        let requested = Selection::all(&COPILOT_EVENT);
         assert!(schema.forget(&COPILOT_EVENT, "msdyn_verbatim", &requested));
         let without = schema.selection(&COPILOT_EVENT).unwrap();
         assert_eq!(without, requested.without("msdyn_verbatim"));
@@ -160,7 +160,7 @@ mod tests {
 
     #[test]
     fn unknown_properties_are_covered_until_the_selection_is_corrected() {
-        let (schema, all) = (schema(&[]), Selection::of(&COPILOT_EVENT));
+        let (schema, all) = (schema(&[]), Selection::all(&COPILOT_EVENT));
         assert_eq!(schema.coverage(&COPILOT_EVENT, &all), Coverage::new(&COPILOT_EVENT, &all, true));
         schema.forget(&COPILOT_EVENT, "msdyn_verbatim", &all);
         assert_eq!(schema.coverage(&COPILOT_EVENT, &all), Coverage::new(&COPILOT_EVENT, &all, false));

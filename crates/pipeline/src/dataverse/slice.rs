@@ -1,7 +1,7 @@
 //! One slice: pages from the service, archived where wanted, and written to the lake.
 
 use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
-use copilot_lake_writer::Find;
+use copilot_lake_writer::MergeMode;
 use futures::TryStreamExt as _;
 
 use crate::dataverse::context::DataverseContext;
@@ -20,7 +20,7 @@ pub(crate) async fn read_slice(
 ) -> (Selection, Result<(), SliceError>) {
     let table = slice.table;
     loop {
-        let selection = context.schema.selection(table).unwrap_or_else(|| Selection::of(table));
+        let selection = context.schema.selection(table).unwrap_or_else(|| Selection::all(table));
         match read_once(slice, &selection, context, counts).await {
             // The metadata listed the column, or could not be read: the rows come without it.
             Err(SliceError::Service(ServiceError::ColumnMissing { column, .. }))
@@ -50,7 +50,7 @@ async fn read_once(
     });
     let ingest = Ingest {
         table,
-        find: Find::ByKey,
+        find: MergeMode::Upsert,
         lake: &context.run.lake,
         run_id: &context.run.run_id,
         rejects: &context.run.rejects,

@@ -108,13 +108,13 @@ async fn oldest_row(
 ) -> Result<Option<Instant>, Option<Error>> {
     let error = match context.service.oldest(table, CREATED).await {
         Ok(oldest) => return Ok(oldest),
-        Err(error) if error.holds_for_all() => return Err(Some(error.into())),
+        Err(error) if error.is_service_wide() => return Err(Some(error.into())),
         Err(error) => error,
     };
     let ended = failure_status(context, error.into()).await;
-    let slice = Slice { table, scope: String::new(), clock: CREATED, start: window.start, end: window.end };
+    let slice = Slice { table, scope: String::new(), time_column: CREATED, start: window.start, end: window.end };
     let counts = SliceCounts { as_of: Some(window.end), ..SliceCounts::default() };
-    let selection = context.schema.selection(table).unwrap_or_else(|| Selection::of(table));
+    let selection = context.schema.selection(table).unwrap_or_else(|| Selection::all(table));
     Err(record(context, slice, &selection, ended, counts).await.err())
 }
 
@@ -138,10 +138,10 @@ async fn record_missing_table(
     start: Instant,
     end: Instant,
 ) -> Result<(), Error> {
-    let slice = Slice { table, scope: String::new(), clock: CREATED, start, end };
+    let slice = Slice { table, scope: String::new(), time_column: CREATED, start, end };
     let reason = Some("the environment has no such table".to_owned());
     let counts = SliceCounts { as_of: Some(end), ..SliceCounts::default() };
-    record(context, slice, &Selection::of(table), (SliceStatus::Skipped, reason), counts).await
+    record(context, slice, &Selection::all(table), (SliceStatus::Skipped, reason), counts).await
 }
 
 /// Reads slices, several at a time. A failed slice does not hold up the others; when the lake or the sign-in fails, the
@@ -188,8 +188,8 @@ async fn read_and_record(context: &DataverseContext<'_>, slice: Slice) -> Result
             return Ok(());
         }
         Err(SliceError::Lake(error)) if error.stops_table().is_some() => return context.run.stop_table(error).await,
-        Err(SliceError::Lake(error)) if !error.is_passing() => return Err(error.into()),
-        Err(SliceError::Service(error)) if error.holds_for_all() => return Err(error.into()),
+        Err(SliceError::Lake(error)) if !error.is_transient() => return Err(error.into()),
+        Err(SliceError::Service(error)) if error.is_service_wide() => return Err(error.into()),
         Err(error) => failure_status(context, error).await,
     };
     record(context, slice, &selection, ended, counts).await

@@ -32,7 +32,7 @@ impl Attempt {
         match result {
             Ok(()) => Self::Done,
             Err(SliceError::Stopped) => Self::Stopped,
-            Err(SliceError::Service(error)) if error.holds_for_all() => Self::ServiceWide,
+            Err(SliceError::Service(error)) if error.is_service_wide() => Self::ServiceWide,
             Err(SliceError::Service(
                 ServiceError::UserRefused { status: 403, reason: "", .. } | ServiceError::PermissionMissing { .. },
             )) => Self::Refused { expected },

@@ -30,7 +30,7 @@ impl EndedSlice {
         let slice = Slice {
             table: &AI_INTERACTION,
             scope: task.user.clone(),
-            clock: CREATED,
+            time_column: CREATED,
             start: task.start,
             end: task.end,
         };

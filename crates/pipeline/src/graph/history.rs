@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use copilot_lake_decoder::{Error as DecodeError, History, Keep};
-use copilot_lake_extractor::{Error as ServiceError, Graph, HistoryAsk, Page};
+use copilot_lake_decoder::{Error as DecodeError, History, HistoryWindow};
+use copilot_lake_extractor::{Error as ServiceError, Graph, HistoryQuery, Page};
 use copilot_lake_tables::Instant;
 use futures::{StreamExt as _, stream};
 use tokio::sync::mpsc;
@@ -132,23 +132,23 @@ impl HistoryReader {
         let window = task.start..task.end;
         // Rows that come in spite of a filter are kept, whatever their time: they belong to another window, or come no
         // other way.
-        let keep = unfiltered.then(|| Keep { window: window.clone(), app_classes: self.app_classes.clone() });
+        let keep = unfiltered.then(|| HistoryWindow { window: window.clone(), app_classes: self.app_classes.clone() });
         let history = Arc::new(Mutex::new(HistoryDecoding { history: History::new(&task.user, keep), broken: None }));
-        let ask = HistoryAsk { app_classes: self.app_classes.clone(), window: (!unfiltered).then_some(window) };
-        let result = self.read_pages(task, &ask, &history, counts, events).await;
+        let query = HistoryQuery { app_classes: self.app_classes.clone(), window: (!unfiltered).then_some(window) };
+        let result = self.read_pages(task, &query, &history, counts, events).await;
         HistoryRead { history, unfiltered, result }
     }
 
     async fn read_pages(
         &self,
         task: &HistoryTask,
-        ask: &HistoryAsk,
+        query: &HistoryQuery,
         history: &Arc<Mutex<HistoryDecoding>>,
         counts: &mut SliceCounts,
         events: &mpsc::Sender<HistoryEvent>,
     ) -> Result<(), SliceError> {
         counts.as_of.get_or_insert(self.service.service_time().await?);
-        let mut pages = std::pin::pin!(self.service.history(&task.user, ask));
+        let mut pages = std::pin::pin!(self.service.history(&task.user, query));
         loop {
             // No page is requested before there is room for it.
             let Ok(slot) = events.reserve().await else { return Err(SliceError::Stopped) };
@@ -156,11 +156,11 @@ impl HistoryReader {
             let page = match page {
                 Ok(page) => page,
                 Err(error) => {
-                    counts.requests += error.call().map_or(0, |call| u64::from(call.tries));
+                    counts.requests += error.call().map_or(0, |call| u64::from(call.attempts));
                     return Err(error.into());
                 }
             };
-            if ask.window.is_some() {
+            if query.window.is_some() {
                 self.filtered.store(true, Ordering::Relaxed);
             }
             counts.pages += 1;

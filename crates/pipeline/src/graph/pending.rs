@@ -6,7 +6,7 @@ use std::time::Duration;
 use arrow::array::{AsArray, RecordBatch};
 use copilot_lake_decoder::{DecodedInteractions, Reject, Revision, reject_batch};
 use copilot_lake_tables::{AI_INTERACTION, INTERACTION_CHILDREN, Instant, REJECTED_RECORD, Table};
-use copilot_lake_writer::{Changes, Find, Lake};
+use copilot_lake_writer::{Changes, Lake, MergeMode};
 use futures::future::try_join_all;
 
 use super::bundle::Bundle;
@@ -49,9 +49,9 @@ impl<'s> PendingHistories<'s> {
     pub(crate) fn new(run: &'s RunContext) -> Self {
         let lake = &run.lake;
         Self {
-            interactions: lake.changes(&AI_INTERACTION, Find::ByKey),
+            interactions: lake.changes(&AI_INTERACTION, MergeMode::Upsert),
             children: children(lake),
-            rejected: lake.changes(&REJECTED_RECORD, Find::ByKey),
+            rejected: lake.changes(&REJECTED_RECORD, MergeMode::Upsert),
             outcomes: Vec::new(),
             deferred: Vec::new(),
             deferred_keys: HashSet::new(),
@@ -158,9 +158,9 @@ impl<'s> PendingHistories<'s> {
     /// changed.
     async fn commit_rows(&mut self) -> Result<u64, Error> {
         let (lake, run_id) = (&self.run.lake, &self.run.run_id);
-        let interactions = std::mem::replace(&mut self.interactions, lake.changes(&AI_INTERACTION, Find::ByKey));
+        let interactions = std::mem::replace(&mut self.interactions, lake.changes(&AI_INTERACTION, MergeMode::Upsert));
         let mut children = std::mem::replace(&mut self.children, children(lake));
-        let mut rejected = std::mem::replace(&mut self.rejected, lake.changes(&REJECTED_RECORD, Find::ByKey));
+        let mut rejected = std::mem::replace(&mut self.rejected, lake.changes(&REJECTED_RECORD, MergeMode::Upsert));
         let mut interactions = interactions.sort().await?;
         let mut replaced = RejectParents::new();
         for parents in interactions.existing().await? {
@@ -262,5 +262,5 @@ impl<'s> PendingHistories<'s> {
 
 /// The changes of the child tables.
 fn children(lake: &Lake) -> Vec<(&'static Table, Changes)> {
-    INTERACTION_CHILDREN.into_iter().map(|table| (table, lake.changes(table, Find::ByKey))).collect()
+    INTERACTION_CHILDREN.into_iter().map(|table| (table, lake.changes(table, MergeMode::Upsert))).collect()
 }

@@ -9,7 +9,7 @@ use arrow::datatypes::TimestampMicrosecondType;
 use copilot_lake_decoder::{DecodedUsers, User, decode_users, reject_batch};
 use copilot_lake_extractor::{Error as ServiceError, Graph, Page};
 use copilot_lake_tables::{GRAPH_USER, Instant, REJECTED_RECORD};
-use copilot_lake_writer::{Changes, Find, Lake, Scan};
+use copilot_lake_writer::{Changes, Lake, MergeMode, Scan};
 use futures::{Stream, TryStreamExt as _, stream};
 use tracing::warn;
 
@@ -57,7 +57,7 @@ pub(crate) struct UserRows<'s> {
 
 impl<'s> UserRows<'s> {
     pub(crate) fn new(lake: &Lake, rejects: &'s Rejects, run_id: &'s str) -> Self {
-        let changes = |table| lake.changes(table, Find::ByKey);
+        let changes = |table| lake.changes(table, MergeMode::Upsert);
         Self { users: changes(&GRAPH_USER), rejected: changes(&REJECTED_RECORD), rejects, run_id }
     }
 

@@ -41,7 +41,7 @@ pub(crate) struct LostHistories {
 impl LostHistories {
     /// The losses of all tables that histories are written to.
     pub(crate) fn new(
-        tables: &BTreeMap<&'static str, copilot_lake_writer::Lost>,
+        tables: &BTreeMap<&'static str, copilot_lake_writer::LostRows>,
         job: &GraphJob,
         started: &BTreeMap<String, Instant>,
     ) -> Option<Self> {
@@ -60,7 +60,7 @@ impl LostHistories {
     }
 }
 
-fn oldest(lost: &copilot_lake_writer::Lost, job: &GraphJob) -> Instant {
+fn oldest(lost: &copilot_lake_writer::LostRows, job: &GraphJob) -> Instant {
     let first = match &lost.extent {
         Extent::Everything => None,
         Extent::Weeks(weeks) => weeks.values().map(|times| times.start).min(),

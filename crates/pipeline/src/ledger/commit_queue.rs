@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, Service};
-use copilot_lake_writer::{Compaction, Find, Lake};
+use copilot_lake_writer::{Compaction, Lake, MergeMode};
 use tokio::sync::{Mutex, Notify, oneshot};
 use tokio::time::Instant;
 use tracing::warn;
@@ -48,12 +48,12 @@ struct QueueState {
 struct CommitGroup {
     batches: Vec<RecordBatch>,
     /// By key as soon as the table may have one of these rows already.
-    find: Find,
+    find: MergeMode,
 }
 
 impl Default for CommitGroup {
     fn default() -> Self {
-        Self { batches: Vec::new(), find: Find::New }
+        Self { batches: Vec::new(), find: MergeMode::Append }
     }
 }
 
@@ -114,7 +114,7 @@ impl CommitQueue {
         }
         let group = state.groups.entry(source).or_default();
         if known || !is_new {
-            group.find = Find::ByKey;
+            group.find = MergeMode::Upsert;
         }
         group.batches.push(rows);
         if state.schedule.is_due(Instant::now()) {
@@ -168,7 +168,7 @@ impl CommitQueue {
         for group in state.groups.values_mut().filter(|group| !group.batches.is_empty()) {
             // A commit that is cancelled, or fails, may have happened all the same: the next attempt looks for its
             // rows.
-            let find = std::mem::replace(&mut group.find, Find::ByKey);
+            let find = std::mem::replace(&mut group.find, MergeMode::Upsert);
             let mut changes = self.lake.changes(&EXTRACTION_SLICE, find);
             for batch in &group.batches {
                 changes.push(None, batch.clone()).await?;

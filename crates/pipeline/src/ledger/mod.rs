@@ -17,7 +17,7 @@ use std::sync::Arc;
 use arrow::array::Array;
 use copilot_lake_decoder::assemble;
 use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, Instant, Service, Table};
-use copilot_lake_writer::{Find, Lake, Scan};
+use copilot_lake_writer::{Lake, MergeMode, Scan};
 use futures::TryStreamExt as _;
 use tokio::sync::Mutex;
 
@@ -172,7 +172,7 @@ impl Ledger {
     /// Records the start of a run, before it does anything else. A run without an end counts as killed.
     pub(crate) async fn start_run(&mut self, run_id: &str, command: &str, started_at: Instant) -> Result<(), Error> {
         self.queue.compact_runs(run_id).await;
-        self.write_run(run_id, rows::run_row(run_id, command, started_at, None, None), Find::New).await?;
+        self.write_run(run_id, rows::run_row(run_id, command, started_at, None, None), MergeMode::Append).await?;
         self.runs.add(run_id, command, started_at, None);
         Ok(())
     }
@@ -180,8 +180,12 @@ impl Ledger {
     /// Adds a run that only the archive knows.
     pub(crate) async fn adopt_run(&mut self, run_id: &str, started_at: Instant) -> Result<(), Error> {
         if !self.runs.contains(run_id) {
-            self.write_run(run_id, rows::run_row(run_id, "extract", started_at, Some("replayed"), None), Find::New)
-                .await?;
+            self.write_run(
+                run_id,
+                rows::run_row(run_id, "extract", started_at, Some("replayed"), None),
+                MergeMode::Append,
+            )
+            .await?;
             self.runs.add(run_id, "", started_at, None);
         }
         Ok(())
@@ -199,7 +203,7 @@ impl Ledger {
         self.queue.compact_slices(&report.run_id).await;
         let outcome = Some(RunOutcome::name(report.outcome));
         let row = rows::run_row(&report.run_id, command, started_at, outcome, Some((finished_at, report)));
-        self.write_run(&report.run_id, row, Find::ByKey).await
+        self.write_run(&report.run_id, row, MergeMode::Upsert).await
     }
 
     /// Records a slice; its row is committed soon. To be called after the commit of the slice's data, or the row would
@@ -222,14 +226,17 @@ impl Ledger {
                 token: row.token.clone(),
                 finished_at: row.finished_at,
             };
-            self.last_windows.lock().await.insert((slice.table.name.to_owned(), slice.clock.to_owned()), last_window);
+            self.last_windows
+                .lock()
+                .await
+                .insert((slice.table.name.to_owned(), slice.time_column.to_owned()), last_window);
         }
         let mut done_until = None;
         if row.status == SliceStatus::Done && row.watermark == Watermark::OfWindows {
             let as_of = row.received.as_of.unwrap_or(row.finished_at);
             let window = DoneWindow {
                 run_id: run_id.to_owned(),
-                time_column: slice.clock.to_owned(),
+                time_column: slice.time_column.to_owned(),
                 start: slice.start,
                 end: slice.end,
                 as_of,
@@ -269,7 +276,7 @@ impl Ledger {
     }
 
     /// Writes the row of a run.
-    async fn write_run(&self, run_id: &str, row: NamedArrays, find: Find) -> Result<(), Error> {
+    async fn write_run(&self, run_id: &str, row: NamedArrays, find: MergeMode) -> Result<(), Error> {
         let mut changes = self.lake.changes(&EXTRACTION_RUN, find);
         changes.push(None, assemble(&EXTRACTION_RUN, row)?).await?;
         changes.commit(run_id).await?;

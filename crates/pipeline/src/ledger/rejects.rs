@@ -82,7 +82,7 @@ impl Rejects {
         table: &'static Table,
         batch: &RecordBatch,
     ) -> Result<Option<RecordBatch>, SliceError> {
-        let keys = RecordKeys::of(table, batch);
+        let keys = RecordKeys::new(table, batch);
         let read = |row, key: &mut String| keys.read(row, key);
         let Some(marked) = self.marked(table, batch.num_rows(), read).await? else { return Ok(None) };
         let records = marked.iter().enumerate().filter(|(_, marked)| **marked);

@@ -8,7 +8,7 @@ use arrow::array::{RecordBatch, UInt32Array};
 use arrow::compute::{concat_batches, take_record_batch};
 use copilot_lake_decoder::{Error as DecodeError, RecordKeys, Reject, reject_batch};
 use copilot_lake_tables::{Instant, REJECTED_RECORD, Table, Week};
-use copilot_lake_writer::{Changes, Find, Lake, RowVersion, version_columns};
+use copilot_lake_writer::{Changes, Lake, MergeMode, RowVersion, version_columns};
 
 use super::reject_index::hash;
 use super::rejects::{Rejects, keys_of};
@@ -27,7 +27,7 @@ pub(crate) struct RowRejects<'a> {
     lake: &'a Lake,
     rejects: &'a Rejects,
     table: &'static Table,
-    find: Find,
+    find: MergeMode,
     run_id: &'a str,
     /// Whether the rows have every column: then their earlier rejects are obsolete.
     has_all_columns: bool,
@@ -55,7 +55,7 @@ impl<'a> RowRejects<'a> {
         lake: &'a Lake,
         rejects: &'a Rejects,
         table: &'static Table,
-        find: Find,
+        find: MergeMode,
         run_id: &'a str,
         has_all_columns: bool,
     ) -> Self {
@@ -81,7 +81,7 @@ impl<'a> RowRejects<'a> {
             }
         }
         for (week, batch) in batches {
-            let keys = RecordKeys::of(self.table, batch);
+            let keys = RecordKeys::new(self.table, batch);
             let read = |row, key: &mut String| keys.read(row, key);
             let Some(marked) = self.rejects.marked(self.table, batch.num_rows(), read).await? else { continue };
             let (mut rows, mut records, mut rejects) = (vec![], vec![], vec![]);
@@ -138,7 +138,7 @@ impl<'a> RowRejects<'a> {
         let mut staying: BTreeMap<String, (Instant, Arc<Vec<Reject>>)> = BTreeMap::new();
         let mut in_lake = in_lake.into_iter();
         for UnsettledRows { rows, records, rejects, .. } in waiting {
-            let versions = RowVersion::of(self.table, &rows)?;
+            let versions = RowVersion::from_batch(self.table, &rows)?;
             for ((record, rejects), version) in records.into_iter().zip(rejects).zip(versions) {
                 let (hash, lake) = (hash(&record), in_lake.next().flatten());
                 // Of equal versions the last one stays.
@@ -182,7 +182,7 @@ impl<'a> RowRejects<'a> {
     /// the lake has may have moved to another week since.
     async fn versions_in_lake(&self, waiting: &[UnsettledRows]) -> Result<Vec<Option<RowVersion>>, SliceError> {
         let is_versioned = !self.table.layout().version().is_empty();
-        let Some(first) = waiting.first().filter(|_| is_versioned || self.find == Find::Again) else {
+        let Some(first) = waiting.first().filter(|_| is_versioned || self.find == MergeMode::UpsertReread) else {
             return Ok(vec![]);
         };
         let error = |source| DecodeError::Schema { table: self.table.name, source };
@@ -206,14 +206,14 @@ impl<'a> RowRejects<'a> {
     fn is_superseded(&self, row: RowVersion, lake: RowVersion) -> bool {
         match row.compare(lake) {
             Ordering::Less => true,
-            Ordering::Equal => self.find == Find::Again && row.extracted_at < lake.extracted_at,
+            Ordering::Equal => self.find == MergeMode::UpsertReread && row.extracted_at < lake.extracted_at,
             Ordering::Greater => false,
         }
     }
 }
 
-fn changes(lake: &Lake, find: Find) -> Changes {
-    let find = if find == Find::Again { Find::Again } else { Find::ByKey };
+fn changes(lake: &Lake, find: MergeMode) -> Changes {
+    let find = if find == MergeMode::UpsertReread { MergeMode::UpsertReread } else { MergeMode::Upsert };
     lake.changes(&REJECTED_RECORD, find)
 }
 

@@ -62,7 +62,7 @@ pub(super) fn slice_rows(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) ->
         ("source", texts(rows, |row| Some(row.slice.table.source_name()))),
         ("table_name", texts(rows, |row| Some(row.slice.table.name))),
         ("scope", texts(rows, |row| Some(&row.slice.scope))),
-        ("clock", texts(rows, |row| Some(row.slice.clock))),
+        ("clock", texts(rows, |row| Some(row.slice.time_column))),
         ("window_start", times(&|row| Some(row.slice.start))),
         ("window_end", times(&|row| Some(row.slice.end))),
         ("as_of", times(&|row| row.received.as_of)),
@@ -83,7 +83,7 @@ pub(super) fn slice_rows(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) ->
 
 /// A hash of the key of a slice's row.
 pub(super) fn key_hash(run_id: &str, row: &SliceRow) -> u64 {
-    let Slice { table, scope, clock, start, .. } = &row.slice;
+    let Slice { table, scope, time_column: clock, start, .. } = &row.slice;
     let mut hasher = DefaultHasher::new();
     (run_id, table.source_name(), table.name, scope, clock, start.0).hash(&mut hasher);
     hasher.finish()

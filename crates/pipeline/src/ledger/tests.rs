@@ -24,7 +24,7 @@ async fn lake() -> Lake {
 fn row(table: &'static Table, start: &str, finished_at: &str, status: SliceStatus) -> SliceRow {
     let (start, end) = (at(start), at(start).plus_seconds(60));
     SliceRow {
-        slice: Slice { table, scope: String::new(), clock: MODIFIED, start, end },
+        slice: Slice { table, scope: String::new(), time_column: MODIFIED, start, end },
         selection: "a,b".to_owned(),
         status,
         reason: None,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use copilot_lake_decoder::{DecodedPayloads, SourceRow, assemble, reject_batch};
 use copilot_lake_tables::{Instant, PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE};
-use copilot_lake_writer::{Changes, Find, Lake};
+use copilot_lake_writer::{Changes, Lake, MergeMode};
 
 use crate::error::Error;
 use crate::ledger::rejects::{RejectParents, Rejects};
@@ -23,7 +23,7 @@ pub(crate) struct PayloadChanges {
 
 impl PayloadChanges {
     /// `find`: by key, also for payloads that were read before.
-    pub(crate) fn new(lake: &Lake, find: Find) -> Self {
+    pub(crate) fn new(lake: &Lake, find: MergeMode) -> Self {
         Self {
             payloads: lake.changes(&PAYLOAD, find),
             messages: lake.changes(&TRANSCRIPT_MESSAGE, find),

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, AsArray, RecordBatch, StringArray};
 use copilot_lake_tables::{PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table};
-use copilot_lake_writer::{Changes, Find, Lake};
+use copilot_lake_writer::{Changes, Lake, MergeMode};
 
 use crate::error::Error;
 use crate::ledger::rejects::{RejectParents, Rejects};
@@ -51,7 +51,7 @@ pub(crate) async fn remove(
     let part = |at: usize| texts(deleted.iter().map(move |key| key.get(at).map_or("", String::as_str)));
     if table.files().any(|column| column.transcript) {
         for derived in [&TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE] {
-            let mut changes = lake.changes(derived, Find::ByKey);
+            let mut changes = lake.changes(derived, MergeMode::Upsert);
             changes.remove(&keys(derived, vec![part(0)])?)?;
             changes.commit(run_id).await?;
             let ids: Vec<String> = deleted.iter().filter_map(|key| key.first().cloned()).collect();
@@ -59,11 +59,11 @@ pub(crate) async fn remove(
         }
     }
     if table.files().next().is_some() {
-        let mut changes = lake.changes(&PAYLOAD, Find::ByKey);
+        let mut changes = lake.changes(&PAYLOAD, MergeMode::Upsert);
         changes.remove(&keys(&PAYLOAD, vec![same(table.name, rows), part(0), part(1)])?)?;
         changes.commit(run_id).await?;
     }
-    let mut changes = lake.changes(&REJECTED_RECORD, Find::ByKey);
+    let mut changes = lake.changes(&REJECTED_RECORD, MergeMode::Upsert);
     let records = texts(deleted.iter().map(|key| key.join("/")));
     changes.remove(&keys(&REJECTED_RECORD, vec![same(table.source_name(), rows), same(table.name, rows), records])?)?;
     for keys in rejects.keys_below(&parents).await? {

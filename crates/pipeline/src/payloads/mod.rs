@@ -13,9 +13,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant as Clock};
 
 use copilot_lake_decoder::{Fetched, RawPayload, SourceRow, decode_payloads};
-use copilot_lake_extractor::{Dataverse, Error as ServiceError, File, FileAddress, Slice};
+use copilot_lake_extractor::{Dataverse, Error as ServiceError, FileAddress, FileContent, Slice};
 use copilot_lake_tables::{Instant, PAYLOAD, Table, Week};
-use copilot_lake_writer::Find;
+use copilot_lake_writer::MergeMode;
 use futures::TryStreamExt as _;
 use tokio::task::{JoinError, JoinSet};
 
@@ -46,7 +46,7 @@ pub(crate) async fn fetch_payloads(context: &DataverseContext<'_>, tables: &[&'s
     let mut walk = PayloadWalk {
         context,
         unreadable: UnreadableColumns::default(),
-        changes: PayloadChanges::new(&context.run.lake, Find::ByKey),
+        changes: PayloadChanges::new(&context.run.lake, MergeMode::Upsert),
         archive: None,
         archives: 0,
         since_commit: Clock::now(),
@@ -183,7 +183,7 @@ impl PayloadWalk<'_> {
         }
         match self.context.service.file(&address(table, row)).await {
             Err(ServiceError::FileMissing { .. }) => Ok(Some(true)),
-            Err(error) if error.holds_for_all() => Err(error.into()),
+            Err(error) if error.is_service_wide() => Err(error.into()),
             Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. })) => {
                 self.unreadable.insert(row, &error, false);
                 Ok(Some(false))
@@ -196,7 +196,7 @@ impl PayloadWalk<'_> {
     fn archive(&mut self, extracted_at: Instant) -> Option<&mut PayloadArchive> {
         if self.archive.is_none() {
             let (start, end) = (extracted_at, extracted_at);
-            let slice = Slice { table: &PAYLOAD, scope: String::new(), clock: CREATED, start, end };
+            let slice = Slice { table: &PAYLOAD, scope: String::new(), time_column: CREATED, start, end };
             self.archives += 1;
             self.archive = PayloadArchive::begin(self.context.run, &slice, self.archives, extracted_at);
         }
@@ -233,7 +233,8 @@ impl PayloadWalk<'_> {
         if let Some(archive) = self.archive.take() {
             archive.finish(self.context.service.service_time().await?).await?;
         }
-        let changes = std::mem::replace(&mut self.changes, PayloadChanges::new(&self.context.run.lake, Find::ByKey));
+        let changes =
+            std::mem::replace(&mut self.changes, PayloadChanges::new(&self.context.run.lake, MergeMode::Upsert));
         changes.commit(&self.context.run.rejects, &self.context.run.run_id).await?;
         let mut reports = self.context.run.reports.lock().await;
         for (table, FetchCounts { payloads, failed }) in std::mem::take(&mut self.uncommitted) {
@@ -249,7 +250,7 @@ impl PayloadWalk<'_> {
 }
 
 /// A fetched file. Dropping it returns its bytes to the extractor's budget.
-struct FetchedFile(File);
+struct FetchedFile(FileContent);
 
 impl AsRef<[u8]> for FetchedFile {
     fn as_ref(&self) -> &[u8] {
@@ -314,15 +315,15 @@ async fn fetch_file(
     let fetched = match service.file(&address(table, &row)).await {
         Ok(file) => {
             let name = file.name.clone();
-            match file.other_size {
-                Some(size) => Fetched::OtherSize(FetchedFile(file), name, size),
+            match file.declared_size {
+                Some(size) => Fetched::SizeMismatch(FetchedFile(file), name, size),
                 None => Fetched::Bytes(FetchedFile(file), name),
             }
         }
         Err(ServiceError::FileMissing { .. }) => Fetched::Missing,
         Err(ServiceError::FileTooLarge { size, .. }) => Fetched::TooLarge(size),
         // No other File can be fetched either.
-        Err(error) if error.holds_for_all() => return Err(error.into()),
+        Err(error) if error.is_service_wide() => return Err(error.into()),
         // No other File of this column can be fetched.
         Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. })) => {
             unreadable.insert(&row, &error, true);

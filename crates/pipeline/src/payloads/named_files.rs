@@ -237,7 +237,7 @@ fn compare_batch(
             file_id: file.unwrap_or_default().to_owned(),
             file_name: (!name.is_empty()).then(|| name.to_owned()),
             row_time,
-            documented: Charset::of(column, scenario),
+            documented: Charset::documented_for(column, scenario),
         };
         if file.is_some() { rows.push(NamedFile { row: source, may_come }) } else { cleared.push(source) }
     }

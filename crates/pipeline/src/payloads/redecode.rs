@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use arrow::array::{Array, RecordBatch};
 use copilot_lake_decoder::{Charset, Fetched, RawPayload, SourceRow, decode_payloads};
 use copilot_lake_tables::{Column, PAYLOAD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, Week, dataverse_tables};
-use copilot_lake_writer::{Extent, Find, Scan};
+use copilot_lake_writer::{Extent, MergeMode, Scan};
 use futures::TryStreamExt as _;
 
 use crate::cells::{instant, text};
@@ -51,7 +51,7 @@ pub(crate) async fn redecode_messages(context: &DataverseContext<'_>) -> Result<
 async fn redecode_week(context: &DataverseContext<'_>, week: Week) -> Result<(), Error> {
     let columns = vec!["source_table", "source_id", "column_name", "file_id", "row_time", "text"];
     let scan = Scan { columns, week: Some(week), ..Scan::default() };
-    let mut changes = PayloadChanges::new(&context.run.lake, Find::ByKey);
+    let mut changes = PayloadChanges::new(&context.run.lake, MergeMode::Upsert);
     let mut batches = std::pin::pin!(context.run.lake.scan(&PAYLOAD, scan).await?);
     while let Some(batch) = batches.try_next().await? {
         let payloads: Vec<_> = (0..batch.num_rows()).filter_map(|row| transcript(&batch, row)).collect();

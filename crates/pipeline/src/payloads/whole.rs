@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use copilot_lake_tables::{PAYLOAD, Table, Week};
 use copilot_lake_writer::{Error, Lake};
 
-/// What the weeks of a table and of its payloads are, by [`Lake::week_prints`].
+/// What the weeks of a table and of its payloads are, by [`Lake::week_fingerprints`].
 type Prints = BTreeMap<Week, u64>;
 
 /// Which weeks an earlier run found whole, and what the tables' weeks were when this was read.
@@ -22,7 +22,7 @@ impl Whole {
         let mut whole = Self::default();
         for table in tables {
             let noted = notes.get(&note_name(table)).map(|note| parse(note)).unwrap_or_default();
-            let rows = lake.week_prints(table).await?;
+            let rows = lake.week_fingerprints(table).await?;
             let now = with_payloads(lake, &rows).await?;
             let unchanged = now.into_iter().filter(|(week, now)| noted.get(week) == Some(now));
             whole.weeks.insert(table.name, unchanged.map(|(week, _)| week).collect());
@@ -44,7 +44,7 @@ impl Whole {
     ) -> Result<(), Error> {
         let (known, mut notes) = (lake.notes(&PAYLOAD).await?, BTreeMap::new());
         for table in tables {
-            let mut rows = lake.week_prints(table).await?;
+            let mut rows = lake.week_fingerprints(table).await?;
             let seen = self.rows.get(table.name);
             rows.retain(|week, print| {
                 seen.is_some_and(|seen| seen.get(week) == Some(print)) && !lacking.contains(&(table.name, *week))
@@ -65,7 +65,7 @@ fn note_name(table: &Table) -> String {
 
 /// The weeks of a table, each with what its files and those of its payloads are.
 async fn with_payloads(lake: &Lake, rows: &Prints) -> Result<Prints, Error> {
-    let payloads = lake.week_prints(&PAYLOAD).await?;
+    let payloads = lake.week_fingerprints(&PAYLOAD).await?;
     let both =
         |(week, print): (&Week, &u64)| (*week, print.rotate_left(1) ^ payloads.get(week).copied().unwrap_or_default());
     Ok(rows.iter().map(both).collect())
@@ -86,7 +86,7 @@ mod tests {
     use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray};
     use copilot_lake_decoder::assemble;
     use copilot_lake_tables::{COPILOT_EVENT, Instant};
-    use copilot_lake_writer::{Find, Instance, LakeOptions};
+    use copilot_lake_writer::{Instance, LakeOptions, MergeMode};
 
     use super::*;
 
@@ -99,7 +99,7 @@ mod tests {
         let fields = table.layout().schema().fields();
         let times = ["row_time", "extracted_at"].into_iter().filter(|name| fields.iter().any(|f| f.name() == name));
         let row = of_key.chain(times.map(|name| (name, at()))).collect();
-        let mut changes = lake.changes(table, Find::ByKey);
+        let mut changes = lake.changes(table, MergeMode::Upsert);
         changes.push(Some(Week::of(time)), assemble(table, row).unwrap()).await.unwrap();
         changes.commit("run").await.unwrap();
     }

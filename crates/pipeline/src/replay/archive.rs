@@ -25,7 +25,7 @@ impl PageArchive {
     /// `None` when nothing is archived.
     pub(crate) fn begin(run: &RunContext, slice: &Slice, selection: &Selection, as_of: Instant) -> Option<Self> {
         let about = describe(run, slice, &selection.text(), as_of)?;
-        let name = format!("{}-{}-{}", slice.clock, compact(slice.start), compact(slice.end));
+        let name = format!("{}-{}-{}", slice.time_column, compact(slice.start), compact(slice.end));
         Some(Self { archive: run.lake.archive(slice.table.name, &run.run_id, &name), about, times: Mutex::default() })
     }
 
@@ -71,7 +71,7 @@ fn describe(run: &RunContext, slice: &Slice, selection: &str, as_of: Instant) ->
         source: slice.table.source_name().to_owned(),
         table: slice.table.name.to_owned(),
         scope: slice.scope.clone(),
-        clock: slice.clock.to_owned(),
+        clock: slice.time_column.to_owned(),
         window_start: slice.start.to_string(),
         window_end: slice.end.to_string(),
         as_of: as_of.to_string(),
@@ -101,7 +101,7 @@ pub(crate) async fn archive_deletions(
     let Some(mut about) = describe(run, slice, &slice.table.key.join(","), as_of) else { return Ok(()) };
     (about.deleted_keys, about.deletes, about.token) = (keys.to_vec(), deletes.to_owned(), Some(token.to_owned()));
     (about.counts, about.pages_read, about.requests) = (false, counts.pages, counts.requests);
-    let name = format!("{}-{}", slice.clock, compact(as_of));
+    let name = format!("{}-{}", slice.time_column, compact(as_of));
     run.lake.archive(slice.table.name, &run.run_id, &name).finish(json(&about), String::new()).await
 }
 
@@ -131,10 +131,10 @@ impl PayloadArchive {
         for payload in payloads {
             let mut line = PayloadLine::new(&payload.row, extracted_at);
             match &payload.fetched {
-                Fetched::Bytes(bytes, name) | Fetched::OtherSize(bytes, name, _) => {
+                Fetched::Bytes(bytes, name) | Fetched::SizeMismatch(bytes, name, _) => {
                     self.archive.payload(self.next, Bytes::copy_from_slice(bytes.as_ref())).await?;
                     (line.number, line.service_name) = (Some(self.next), name.clone());
-                    if let Fetched::OtherSize(_, _, size) = &payload.fetched {
+                    if let Fetched::SizeMismatch(_, _, size) = &payload.fetched {
                         line.size = Some(*size);
                     }
                     self.next += 1;

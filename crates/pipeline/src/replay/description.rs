@@ -134,7 +134,7 @@ impl PayloadLine {
     pub(crate) fn fetched(&self, bytes: Option<Bytes>) -> Fetched<Bytes> {
         match (bytes, self.status.as_deref()) {
             (Some(bytes), _) => match self.size {
-                Some(size) => Fetched::OtherSize(bytes, self.service_name.clone(), size),
+                Some(size) => Fetched::SizeMismatch(bytes, self.service_name.clone(), size),
                 None => Fetched::Bytes(bytes, self.service_name.clone()),
             },
             (None, Some("too_large")) => Fetched::TooLarge(self.size.unwrap_or_default()),

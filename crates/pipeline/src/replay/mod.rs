@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use copilot_lake_decoder::{RawPayload, SourceRow, decode_payloads};
 use copilot_lake_extractor::{Page, Selection, Slice};
 use copilot_lake_tables::{Instant, Labels, PAYLOAD, SYSTEM_USER, Table, Week, table};
-use copilot_lake_writer::{ArchivedSlice, Find, Instance, Lake, LakeOptions, archived};
+use copilot_lake_writer::{ArchivedSlice, Instance, Lake, LakeOptions, MergeMode, archived};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use self::description::{PAYLOADS, PayloadLine, SliceFile, VERSION};
@@ -196,7 +196,7 @@ impl ReplayTarget<'_> {
         let of = Slice {
             table,
             scope: about.scope.clone(),
-            clock: clock.ok_or_else(|| unusable(slice, "its clock is not known"))?,
+            time_column: clock.ok_or_else(|| unusable(slice, "its clock is not known"))?,
             start: instant(&about.window_start)?,
             end: instant(&about.window_end)?,
         };
@@ -219,7 +219,7 @@ impl ReplayTarget<'_> {
         report.rows_written += counts.rows_written;
         report.files_added += counts.files_added;
         report.rejected += counts.rejected;
-        let window = format!("{} {} to {}", of.clock, of.start, of.end);
+        let window = format!("{} {} to {}", of.time_column, of.start, of.end);
         let (rows_received, rows_written) = (counts.rows, counts.rows_written);
         (self.observe)(&Event::SliceDone { table: table.name, window, rows_received, rows_written });
         Ok(())
@@ -261,11 +261,11 @@ impl ReplayTarget<'_> {
         };
         let selection = Selection::parse(&about.selection);
         // When a selection names no unknown property, the archive does not say whether the environment had any.
-        let known = Selection::of(table);
+        let known = Selection::all(table);
         let asks_more = selection.wires().any(|wire| !known.names(wire));
         let ingest = Ingest {
             table,
-            find: Find::Again,
+            find: MergeMode::UpsertReread,
             lake: &self.lake,
             run_id: &self.run,
             rejects: &self.rejects,
@@ -313,7 +313,7 @@ impl ReplayTarget<'_> {
         }
         self.drop_superseded(&mut lines).await?;
         let mut done = BTreeMap::new();
-        let mut changes = PayloadChanges::new(&self.lake, Find::Again);
+        let mut changes = PayloadChanges::new(&self.lake, MergeMode::UpsertReread);
         // All payloads of a batch have one time.
         for lines in lines.chunk_by(|a, b| a.0 == b.0) {
             let extracted_at = lines[0].0;

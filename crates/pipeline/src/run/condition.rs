@@ -12,7 +12,7 @@ use copilot_lake_tables::{
     AI_INTERACTION, EXTRACTION_SLICE, GRAPH_USER, INTERACTION_CHILDREN, Instant, PAYLOAD, SYSTEM_USER, Source, TABLES,
     TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, dataverse_tables,
 };
-use copilot_lake_writer::{Absent, Error as LakeError, Instance, Lake, Lost, Scan, Survey};
+use copilot_lake_writer::{Absent, Error as LakeError, Instance, Lake, LostRows, Scan, Survey};
 use futures::TryStreamExt as _;
 
 use crate::cells::text;
@@ -26,7 +26,7 @@ pub(crate) struct LakeCondition {
     /// Tables that are not written, and why.
     pub(crate) stopped: BTreeMap<&'static str, LakeError>,
     /// What tables have lost and no run has read again yet.
-    pub(crate) lost: BTreeMap<&'static str, Lost>,
+    pub(crate) lost: BTreeMap<&'static str, LostRows>,
 }
 
 /// The tables that a history is written to.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use copilot_lake_tables::{Instant, Table};
-use copilot_lake_writer::{Error as LakeError, Lake, Lost};
+use copilot_lake_writer::{Error as LakeError, Lake, LostRows};
 use tokio::sync::Mutex;
 
 use crate::error::Error;
@@ -36,7 +36,7 @@ pub(crate) struct RunContext {
     /// The window that is read again; without a start it begins with the oldest row.
     pub(crate) window: Option<(Option<Instant>, Instant)>,
     /// What tables have lost and this run reads again.
-    pub(crate) lost: BTreeMap<&'static str, Lost>,
+    pub(crate) lost: BTreeMap<&'static str, LostRows>,
     pub(crate) reports: Mutex<Reports>,
     /// Where a run with `--full` waits before it reads everything afresh.
     pub(crate) restart_barrier: RestartBarrier,
@@ -123,7 +123,7 @@ impl RunContext {
     pub(crate) async fn report(&self, row: SliceRow) {
         let SliceRow { slice, status, reason, received: counts, .. } = row;
         let table = slice.table.name;
-        let window = format!("{} {} to {}", slice.clock, slice.start, slice.end);
+        let window = format!("{} {} to {}", slice.time_column, slice.start, slice.end);
         let mut reports = self.reports.lock().await;
         let report = reports.table(table);
         report.pages += counts.pages;

@@ -1,4 +1,4 @@
-//! `copilot_activity` over both stores: what is told once, where its text comes from, and what is read for it.
+//! `copilot_activity` over both stores: what is activity once, where its text comes from, and what is read for it.
 
 use std::collections::BTreeMap;
 
@@ -37,7 +37,7 @@ async fn lines(session: &Session, sql: &str) -> Vec<String> {
 }
 
 /// Store, id and text of each row of the view.
-async fn told(lake: &TestLake) -> Vec<String> {
+async fn activity(lake: &TestLake) -> Vec<String> {
     let sql = "SELECT CASE source_table WHEN 'copilotevent' THEN 'newer' WHEN 'copilotinteraction' THEN 'older' END AS s, \
                event_id, verbatim FROM copilot_activity ORDER BY s, event_id, partition_id";
     lines(&lake.session(&[]).await, sql).await
@@ -76,7 +76,7 @@ async fn an_interaction_of_both_stores_is_told_once() {
     let late = |row: &mut Event| row.created = Instant::parse(LATER);
     for newer in [act("o", COPY, "r1"), act("n", COPY, "r1"), act("n", COPY, "r1").with(late)] {
         let lake = lake(std::slice::from_ref(&newer), std::slice::from_ref(&older), &[]);
-        assert_eq!(told(&lake).await, [format!("newer {} -", newer.id)]);
+        assert_eq!(activity(&lake).await, [format!("newer {} -", newer.id)]);
     }
     let changes: [fn(&mut Event); 9] = [
         |row| row.request = Some("r2"),
@@ -91,7 +91,7 @@ async fn an_interaction_of_both_stores_is_told_once() {
     ];
     for (at, change) in changes.into_iter().enumerate() {
         let lake = lake(&[act("o", COPY, "r1").with(change)], std::slice::from_ref(&older), &[]);
-        assert_eq!(told(&lake).await, ["newer o -", "older o -"], "change {at}");
+        assert_eq!(activity(&lake).await, ["newer o -", "older o -"], "change {at}");
     }
 }
 
@@ -99,7 +99,7 @@ async fn an_interaction_of_both_stores_is_told_once() {
 async fn identical_actions_of_one_store_are_as_many_as_they_were() {
     for (newer, older, left) in [(0, 2, 2), (2, 0, 0), (1, 2, 1), (2, 1, 0), (2, 2, 0), (2, 5, 3)] {
         let rows = |count: usize| (0..count).map(|at| act(&format!("i{at}"), COPY, "r1")).collect::<Vec<_>>();
-        let lines = told(&lake(&rows(newer), &rows(older), &[])).await;
+        let lines = activity(&lake(&rows(newer), &rows(older), &[])).await;
         let count = |store| lines.iter().filter(|line| line.starts_with(store)).count();
         assert_eq!((count("newer"), count("older")), (newer, left), "{newer} and {older}");
     }
@@ -114,12 +114,16 @@ async fn without_a_request_only_whole_rows_are_the_same() {
             let rows = |request| [act("i", AVAILABLE, request).with(change)];
             let once = at == 0 || newer == "r1";
             let expected: &[&str] = if once { &["newer i -"] } else { &["newer i -", "older i -"] };
-            assert_eq!(told(&lake(&rows(newer), &rows(older), &[])).await, expected, "change {at}, request '{newer}'");
+            assert_eq!(
+                activity(&lake(&rows(newer), &rows(older), &[])).await,
+                expected,
+                "change {at}, request '{newer}'"
+            );
         }
     }
     // An empty request is none.
     let lake = lake(&[act("i", COPY, "").with(|row| row.request = Some(""))], &[act("i", COPY, "")], &[]);
-    assert_eq!(told(&lake).await, ["newer i -"]);
+    assert_eq!(activity(&lake).await, ["newer i -"]);
 }
 
 #[tokio::test]
@@ -135,13 +139,13 @@ async fn text_comes_from_whichever_table_has_it() {
         (&[new("n")], &[old("o", "d1")], &["newer n one"]),
         (&[new("n").says("")], &[old("o", "d1")], &["newer n one"]),
         (&[new("n").says("new")], &[old("o", "d1")], &["newer n new"]),
-        // A text is told once.
+        // A text is activity once.
         (&[new("m"), new("n").says("one")], &[old("o", "none"), old("p", "d1")], &["newer m -", "newer n one"]),
         (&[new("n")], &[old("o", "none"), old("p", "d1")], &["newer n one", "older o -"]),
         (&[new("n")], &[old("o", "d1"), old("p", "d2")], &["newer n one", "older p two"]),
     ];
     for (newer, older, expected) in cases {
-        assert_eq!(told(&lake(newer, older, &texts)).await, expected);
+        assert_eq!(activity(&lake(newer, older, &texts)).await, expected);
     }
 }
 
@@ -158,18 +162,18 @@ async fn what_the_service_deleted_is_not_told() {
         (gone(new()), gone(old()), gone(text()), &[]),
     ];
     for (newer, older, feedback, expected) in cases {
-        assert_eq!(told(&lake(&[newer], &[older], &[feedback])).await, expected);
+        assert_eq!(activity(&lake(&[newer], &[older], &[feedback])).await, expected);
     }
 }
 
 #[tokio::test]
 async fn each_store_alone_is_told() {
     let rows = [act("a", COPY, "r1"), act("b", DOWN, "r1").with(|row| row.data = Some("d"))];
-    assert_eq!(told(&lake(&rows, &[], &[])).await, ["newer a -", "newer b -"]);
-    assert_eq!(told(&lake(&[], &rows, &[])).await, ["older a -", "older b -"]);
-    assert_eq!(told(&lake(&[], &[], &[text("d", "late")])).await, [""; 0]);
-    assert_eq!(told(&lake(&[], &rows, &[text("d", "late")])).await, ["older a -", "older b late"]);
-    assert_eq!(told(&lake(&rows, &[], &[text("d", "late")])).await, ["newer a -", "newer b -"]);
+    assert_eq!(activity(&lake(&rows, &[], &[])).await, ["newer a -", "newer b -"]);
+    assert_eq!(activity(&lake(&[], &rows, &[])).await, ["older a -", "older b -"]);
+    assert_eq!(activity(&lake(&[], &[], &[text("d", "late")])).await, [""; 0]);
+    assert_eq!(activity(&lake(&[], &rows, &[text("d", "late")])).await, ["older a -", "older b late"]);
+    assert_eq!(activity(&lake(&rows, &[], &[text("d", "late")])).await, ["newer a -", "newer b -"]);
 }
 
 #[tokio::test]
@@ -208,7 +212,7 @@ async fn a_week_leaves_files_out_and_what_is_compared_is_narrow() {
         let narrow = (false, weeks.to_vec());
         assert_eq!(scans, [narrow.clone(), narrow, (true, vec![weeks[1]])], "{}: {plan}", table.name);
     }
-    // The side that is written first is the one in memory: never the rows that are told.
+    // The side that is written first is the one in memory: never the rows that are activity.
     let plan = session.explain("SELECT * FROM copilot_activity").await.unwrap();
     for join in plan.lines().filter(|line| line.contains("Join")) {
         let kinds = ["join_type=Inner", "join_type=Right,"];
@@ -296,22 +300,22 @@ fn model(newer: &[Event], older: &[Event], feedback: &[Event]) -> Vec<String> {
             groups.entry(identity).or_default()[store].push((text.is_none(), &row.id, row.partition, text));
         }
     }
-    let mut told = Vec::new();
+    let mut activity = Vec::new();
     for ((request, scenario, kind, client, user), [mut newer, mut older]) in groups {
         let comparable = request.is_some() || scenario.and(kind).and(client).and(user).is_some();
         newer.sort_unstable();
         older.sort_unstable();
         for (place, (_, id, _, text)) in newer.iter().enumerate() {
             let late = older.get(place).filter(|_| comparable).and_then(|row| row.3);
-            told.push(format!("newer {id} {}", text.or(late).unwrap_or("-")));
+            activity.push(format!("newer {id} {}", text.or(late).unwrap_or("-")));
         }
         let moved = if comparable { newer.len() } else { 0 };
         for (_, id, _, text) in older.iter().skip(moved) {
-            told.push(format!("older {id} {}", text.unwrap_or("-")));
+            activity.push(format!("older {id} {}", text.unwrap_or("-")));
         }
     }
-    told.sort_unstable();
-    told
+    activity.sort_unstable();
+    activity
 }
 
 #[tokio::test]
@@ -320,7 +324,7 @@ async fn random_stores_are_told_as_the_model_says() {
     for round in 0..12 {
         let tables = [&COPILOT_EVENT, &COPILOT_INTERACTION, &COPILOT_INTERACTION_DATA];
         let [newer, older, feedback] = tables.map(|table| random.rows(table));
-        let mut lines = told(&lake(&newer, &older, &feedback)).await;
+        let mut lines = activity(&lake(&newer, &older, &feedback)).await;
         lines.sort_unstable();
         assert_eq!(lines, model(&newer, &older, &feedback), "round {round}");
     }

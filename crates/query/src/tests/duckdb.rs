@@ -3,7 +3,7 @@
 use copilot_lake_tables::{COPILOT_EVENT, TABLES};
 use url::Url;
 
-use crate::duckdb::{DuckdbViews, Reach, location, script};
+use crate::duckdb::{DuckdbViews, TableFiles, location, script};
 
 #[test]
 fn places_are_paths_or_urls() {
@@ -26,7 +26,7 @@ fn a_table_has_its_files_or_is_empty_and_typed() {
     let file = "msdyn_copilotevent/week_start=2025-06-22/a'b.parquet";
     let tables = TABLES.iter().map(|table| {
         let files = if table.name == COPILOT_EVENT.name { vec![file.to_owned()] } else { vec![] };
-        (*table, Reach::Files(files))
+        (*table, TableFiles::Files(files))
     });
     let text = script("/our lake's", DuckdbViews::Files, &tables.collect::<Vec<_>>());
     assert!(
@@ -53,8 +53,9 @@ fn a_table_has_its_files_or_is_empty_and_typed() {
 
 #[test]
 fn the_form_over_the_log_names_no_file() {
-    let tables =
-        TABLES.iter().map(|table| (*table, if table.name == COPILOT_EVENT.name { Reach::Log } else { Reach::Nowhere }));
+    let tables = TABLES
+        .iter()
+        .map(|table| (*table, if table.name == COPILOT_EVENT.name { TableFiles::Log } else { TableFiles::Nowhere }));
     let text = script("/lake", DuckdbViews::Delta, &tables.collect::<Vec<_>>());
     assert!(text.contains("delta_scan(getvariable('copilot_lake') || '/msdyn_copilotevent')"), "{text}");
     assert_eq!(text.matches("delta_scan(").count(), 1);
@@ -63,6 +64,7 @@ fn the_form_over_the_log_names_no_file() {
 
 #[test]
 fn a_table_that_cannot_be_read_says_why_when_it_is_asked() {
-    let text = script("/lake", DuckdbViews::Files, &[(&COPILOT_EVENT, Reach::Unreadable("it's raised".to_owned()))]);
+    let text =
+        script("/lake", DuckdbViews::Files, &[(&COPILOT_EVENT, TableFiles::Unreadable("it's raised".to_owned()))]);
     assert!(text.contains("\n  WHERE false OR error('it''s raised');\n"), "{text}");
 }

@@ -8,7 +8,8 @@ use super::shared::{
     OWNING_TEAM, OWNING_UNIT, OWNING_USER, STATE_CODE, STATUS_CODE, VERSION, ZONE_CODE, ZONE_RULE,
 };
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// The summary and insights of a conversation.
 pub static CONVERSATION_INSIGHT: Table = Table::new(

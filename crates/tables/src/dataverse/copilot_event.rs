@@ -9,7 +9,8 @@ use super::shared::{
 };
 use crate::choice::{AI_AGENT, INTERACTION_TYPE, SCENARIO_TYPE};
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A use of Copilot by a service representative or an agent.
 pub static COPILOT_EVENT: Table = Table::new(

@@ -9,7 +9,8 @@ use super::shared::{
 };
 use crate::choice::{OLDER_INTERACTION_TYPE, OLDER_SCENARIO_TYPE};
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A use of Copilot, in the older store.
 pub static COPILOT_INTERACTION: Table = Table::new(

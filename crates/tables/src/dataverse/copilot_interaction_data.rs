@@ -7,7 +7,8 @@ use super::shared::{
     OWNING_TEAM, OWNING_UNIT, OWNING_USER, STATE_CODE, STATUS_CODE, VERBATIM, VERSION, ZONE_CODE, ZONE_RULE,
 };
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// What belongs to a use of Copilot in the older store.
 pub static COPILOT_INTERACTION_DATA: Table = Table::new(

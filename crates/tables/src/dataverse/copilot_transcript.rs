@@ -8,7 +8,8 @@ use super::shared::{
 };
 use crate::choice::{ACTIVITY_STATE, ACTIVITY_STATUS, COMMUNITY, INSTANCE_TYPE, PRIORITY};
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A chat with Copilot: its messages are in `msdyn_copilottranscriptdata`.
 pub static COPILOT_TRANSCRIPT: Table = Table::new(

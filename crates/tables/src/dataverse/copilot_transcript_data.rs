@@ -7,7 +7,8 @@ use super::shared::{
     OWNING_TEAM, OWNING_UNIT, OWNING_USER, STATE_CODE, STATUS_CODE, VERSION, ZONE_CODE, ZONE_RULE,
 };
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// The messages of a chat with Copilot: its File is decoded into `transcript_message`.
 pub static COPILOT_TRANSCRIPT_DATA: Table = Table::new(

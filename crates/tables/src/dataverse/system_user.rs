@@ -3,7 +3,8 @@
 //! Columns: the vendor's table reference `systemuser` (User), of which those that reports need, under plain names.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A person, or an application, that rows name.
 pub static SYSTEM_USER: Table = Table::new(

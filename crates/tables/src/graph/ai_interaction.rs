@@ -1,7 +1,8 @@
 //! `ai_interaction`: prompts to Microsoft 365 Copilot and its responses.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A prompt of a user, or a response of Copilot.
 pub static AI_INTERACTION: Table = Table::new(

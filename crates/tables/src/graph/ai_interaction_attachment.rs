@@ -1,7 +1,8 @@
 //! `ai_interaction_attachment`: cards, images and files that belong to interactions.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A card, image or file that belongs to an interaction.
 pub static AI_INTERACTION_ATTACHMENT: Table = Table::new(

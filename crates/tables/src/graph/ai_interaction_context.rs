@@ -1,7 +1,8 @@
 //! `ai_interaction_context`: files, meetings and pages that interactions were about.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// What an interaction was about.
 pub static AI_INTERACTION_CONTEXT: Table = Table::new(

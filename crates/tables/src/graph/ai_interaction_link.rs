@@ -1,7 +1,8 @@
 //! `ai_interaction_link`: links and citations in interactions.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A link in an interaction.
 pub static AI_INTERACTION_LINK: Table = Table::new(

@@ -1,7 +1,8 @@
 //! `ai_interaction_mention`: people and others whom interactions mention.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// Somebody whom an interaction mentions.
 pub static AI_INTERACTION_MENTION: Table = Table::new(

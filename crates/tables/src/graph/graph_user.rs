@@ -1,7 +1,8 @@
 //! `graph_user`: the people in scope.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A person whose history is in scope.
 pub static GRAPH_USER: Table = Table::new(

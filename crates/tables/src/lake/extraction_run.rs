@@ -1,7 +1,8 @@
 //! `extraction_run`: one row per run of a writing command.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A run of a writing command.
 pub static EXTRACTION_RUN: Table = Table::new(

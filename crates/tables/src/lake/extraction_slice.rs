@@ -1,7 +1,8 @@
 //! `extraction_slice`: the ledger. What resume reads.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// The ledger: one row per slice that was done, failed or skipped.
 pub static EXTRACTION_SLICE: Table = Table::new(

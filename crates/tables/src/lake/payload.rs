@@ -1,7 +1,8 @@
 //! `payload`: the decoded bytes of every File that a row names.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// The decoded content of a File column.
 pub static PAYLOAD: Table = Table::new(

@@ -1,7 +1,8 @@
 //! `rejected_record`: values that did not fit their column, with their raw text.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A value that did not fit its column: null in the row, kept here as it came.
 pub static REJECTED_RECORD: Table = Table::new(

@@ -1,7 +1,8 @@
 //! `transcript_message`: the messages of decoded transcripts.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A message of a chat with Copilot.
 pub static TRANSCRIPT_MESSAGE: Table = Table::new(

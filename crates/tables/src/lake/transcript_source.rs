@@ -1,7 +1,8 @@
 //! `transcript_source`: the knowledge sources that messages cite.
 
 use crate::column::Column;
-use crate::table::{Source, Table, TimeOf};
+use crate::table::{Source, Table};
+use crate::time::TimeOf;
 
 /// A knowledge source that a message of a chat cites.
 pub static TRANSCRIPT_SOURCE: Table = Table::new(

@@ -1,4 +1,4 @@
-//! Rows that keep something of the row that they replace: what their reading did not cover.
+//! Carrying values over: a new row keeps what its read did not cover from the row that it replaces.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -11,58 +11,64 @@ use arrow::error::ArrowError;
 use copilot_lake_tables::Table;
 use object_store::ObjectStore;
 
-use crate::changes::Changes;
-use crate::data_file::DataFile;
+use crate::delta::data_file::DataFile;
 use crate::error::Error;
-use crate::lake::Find;
-use crate::merge::lookup::{Found, Match};
-use crate::merge::resolve::{Losers, ascending, stays};
-use crate::merge::values::ValueReader;
-use crate::source::{Source, file_pick};
+use crate::merge::lookup::{LookupResult, Match};
+use crate::merge::mode::MergeMode;
+use crate::merge::pending_rows::PendingRows;
+use crate::merge::resolve::{SupersededRows, ascending, keeps_table_row};
+use crate::merge::row_buffer::RowBuffer;
+use crate::merge::row_digest::RowDigestReader;
+use crate::parquet::row_selection::read_rows_at;
 
-/// Makes the rows to be stored from new rows and, side by side, the table's rows of the same keys that they replace. Both
-/// batches have the table's columns, as has the one that is returned.
+/// Makes the rows to be stored from new rows and, row by row beside them, the table's rows that they replace. Both
+/// batches and the result have the table's schema.
 pub type Carry = Arc<dyn Fn(&RecordBatch, &RecordBatch) -> Result<RecordBatch, ArrowError> + Send + Sync>;
 
-/// Pairs that are looked at together: two batches of whole rows are in memory, which may hold long texts.
-const TOGETHER: usize = 256;
+/// Pairs per call: two batches of whole rows are in memory, and texts may be long.
+const PAIRS_PER_BATCH: usize = 256;
 
-/// As [`resolve`](crate::merge::resolve::resolve), for rows that keep something of what they replace: such a row gives way
-/// to the one that is made of both.
-pub(crate) struct Carried<'a> {
+/// As [`resolve`](crate::merge::resolve::resolve), with a [`Carry`]: the new row and the table's are both superseded by
+/// the row made from them.
+pub(crate) struct CarryMerge<'a> {
     pub(crate) store: &'a Arc<dyn ObjectStore>,
     pub(crate) table: &'static Table,
-    pub(crate) find: Find,
-    pub(crate) sources: &'a [Source],
+    pub(crate) mode: MergeMode,
+    pub(crate) inputs: &'a [PendingRows],
     pub(crate) files: &'a [Arc<DataFile>],
     pub(crate) carry: &'a Carry,
 }
 
-impl Carried<'_> {
-    /// Decides; the rows that are made go to `made`.
-    pub(crate) async fn resolve(&self, found: Found, mut losers: Losers, made: &mut Changes) -> Result<Losers, Error> {
-        losers.old = found.gone;
+impl CarryMerge<'_> {
+    /// Decides which rows are superseded; rows made by the carry go to `made`.
+    pub(crate) async fn resolve(
+        &self,
+        found: LookupResult,
+        mut superseded_rows: SupersededRows,
+        made: &RowBuffer,
+    ) -> Result<SupersededRows, Error> {
+        superseded_rows.old = found.deleted;
         let (older, mut pairs): (Vec<_>, Vec<_>) =
             found.matches.into_iter().partition(|found| found.order == Ordering::Less);
-        older.iter().for_each(|found| losers.keep_old(found));
-        pairs.sort_unstable_by_key(|pair| (pair.source, pair.position));
-        let reader = ValueReader::new(self.table)?;
-        for pairs in pairs.chunk_by(|a, b| a.source == b.source).flat_map(|of_source| of_source.chunks(TOGETHER)) {
-            let source = &self.sources[pairs[0].source as usize];
-            let (new, old) = (self.new_rows(source, pairs).await?, self.old_rows(pairs).await?);
+        older.iter().for_each(|found| superseded_rows.keep_old(found));
+        pairs.sort_unstable_by_key(|pair| (pair.input, pair.position));
+        let reader = RowDigestReader::new(self.table)?;
+        for pairs in pairs.chunk_by(|a, b| a.input == b.input).flat_map(|of_input| of_input.chunks(PAIRS_PER_BATCH)) {
+            let input = &self.inputs[pairs[0].input as usize];
+            let (new, old) = (self.new_rows(input, pairs).await?, self.old_rows(pairs).await?);
             let rows = (self.carry)(&new, &old).map_err(Error::rows(self.table.name))?;
             let mut kept: Vec<u32> = Vec::new();
             let values = reader.read(&rows)?.into_iter().zip(reader.read(&old)?);
             let mut last = None;
             for ((row, found), (new, old)) in (0_u32..).zip(pairs).zip(values) {
-                if found.order == Ordering::Equal && stays(self.find, new, old) {
-                    losers.keep_old(found);
-                    // Its row is in the table.
+                if found.order == Ordering::Equal && keeps_table_row(self.mode, new, old) {
+                    superseded_rows.keep_old(found);
+                    // The table keeps its row.
                     kept.retain(|row: &u32| pairs[*row as usize].position != found.position);
                 } else {
-                    losers.keep_new(found);
-                    losers.new[found.source as usize].push(found.position);
-                    // A key that is double in the table is there once afterwards.
+                    superseded_rows.keep_new(found);
+                    superseded_rows.new[found.input as usize].push(found.position);
+                    // A key that the table has twice is there once afterwards.
                     if last != Some(found.position) {
                         kept.push(row);
                     }
@@ -71,47 +77,47 @@ impl Carried<'_> {
             }
             if !kept.is_empty() {
                 let rows = take_record_batch(&rows, &UInt32Array::from(kept)).map_err(Error::rows(self.table.name))?;
-                made.push(source.week(), rows).await?;
+                made.push(input.week(), rows).await?;
             }
         }
-        Ok(losers.finish())
+        Ok(superseded_rows.finish())
     }
 
     fn schema(&self) -> &SchemaRef {
         self.table.layout().schema()
     }
 
-    /// The new rows of pairs.
-    async fn new_rows(&self, source: &Source, pairs: &[Match]) -> Result<RecordBatch, Error> {
+    /// The new row of each pair.
+    async fn new_rows(&self, input: &PendingRows, pairs: &[Match]) -> Result<RecordBatch, Error> {
         let error = Error::rows(self.table.name);
         let positions = ascending(pairs.iter().map(|pair| pair.position).collect());
         let mut found = Vec::new();
-        source.pick(self.store, self.table, self.schema(), &positions, |batch| keep(&mut found, batch)).await?;
+        input.pick(self.store, self.table, self.schema(), &positions, |batch| keep(&mut found, batch)).await?;
         let rows = concat_batches(self.schema(), &found).map_err(&error)?;
-        // A key that is double in the table has one new row.
+        // A key that the table has twice has one new row.
         let at = pairs.iter().map(|pair| positions.partition_point(|position| *position < pair.position) as u32);
         take_record_batch(&rows, &UInt32Array::from_iter_values(at)).map_err(&error)
     }
 
-    /// The table's rows of pairs.
+    /// The table's row of each pair.
     async fn old_rows(&self, pairs: &[Match]) -> Result<RecordBatch, Error> {
         let error = Error::rows(self.table.name);
         let mut of_file: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for pair in pairs {
-            of_file.entry(pair.file).or_default().push(pair.old);
+            of_file.entry(pair.file).or_default().push(pair.row);
         }
-        // The batch of each file, and where its rows are in that.
+        // One batch per file, and where each row is in it.
         let (mut batches, mut at) = (Vec::with_capacity(of_file.len()), BTreeMap::new());
         for (file, positions) in of_file {
             let positions = ascending(positions);
             let mut found = Vec::new();
             let files = &self.files[file as usize];
-            file_pick(self.store, files, self.schema(), &positions, |batch| keep(&mut found, batch)).await?;
+            read_rows_at(self.store, files, self.schema(), &positions, |batch| keep(&mut found, batch)).await?;
             at.extend((0..).zip(positions).map(|(row, position)| ((file, position), (batches.len(), row))));
             batches.push(concat_batches(self.schema(), &found).map_err(&error)?);
         }
         let places: Vec<(usize, usize)> =
-            pairs.iter().filter_map(|pair| at.get(&(pair.file, pair.old))).copied().collect();
+            pairs.iter().filter_map(|pair| at.get(&(pair.file, pair.row))).copied().collect();
         interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places).map_err(&error)
     }
 }

@@ -1,12 +1,13 @@
-//! Which keys a table may hold: a Bloom filter in bounded memory, built from the table's key columns when many commits or
-//! many rows would otherwise each search its files.
+//! The keys that a table may hold: a Bloom filter in bounded memory, built from the key columns of its files when many
+//! commits or many rows would otherwise each search them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parquet::bloom_filter::Sbbf;
+use ::parquet::bloom_filter::Sbbf;
 
-/// Bytes of the key filters of a lake at most. Half of them hold 10 million keys of one table at a false-positive rate below 1 %.
+/// Memory limit of all key filters of a lake. Half of it holds 10 million keys of one table at a false-positive rate
+/// below 1 %.
 pub(crate) const FILTER_BYTES: usize = 32 << 20;
 
 /// Bytes per key, for a false-positive rate below 1e-3 over all layers.
@@ -15,7 +16,7 @@ const KEY_BYTES: usize = 3;
 /// Bytes of a filter's block.
 const BLOCK_BYTES: usize = 32;
 
-/// Bytes of a layer at least; a layer that is added has four times as many as the one before.
+/// The least size of a layer in bytes; every further layer is four times as large as all before.
 const LAYER_BYTES: usize = 64 << 10;
 const GROWTH: usize = 4;
 
@@ -30,20 +31,20 @@ impl Default for FilterBudget {
 }
 
 impl FilterBudget {
-    /// Takes at most that many bytes, and at most half of what is left: other tables need some too. `None` when that is less
-    /// than `least`.
-    fn take(&self, wanted: usize, least: usize) -> Option<usize> {
-        let share = |left: usize| wanted.min(left / 2).max(LAYER_BYTES) / BLOCK_BYTES * BLOCK_BYTES;
-        let take = |left: usize| left.checked_sub(share(left)).filter(|_| share(left) >= least);
+    /// Takes at most `wanted` bytes, and at most half of the rest, since other tables need some too. `None` when that
+    /// is less than `least`.
+    fn reserve(&self, wanted: usize, least: usize) -> Option<usize> {
+        let share = |free: usize| wanted.min(free / 2).max(LAYER_BYTES) / BLOCK_BYTES * BLOCK_BYTES;
+        let take = |free: usize| free.checked_sub(share(free)).filter(|_| share(free) >= least);
         self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).ok().map(share)
     }
 
-    fn give_back(&self, bytes: usize) {
+    fn release(&self, bytes: usize) {
         self.0.fetch_add(bytes, Ordering::Relaxed);
     }
 }
 
-/// The keys of a table, as far as a filter can tell: never misses one, rarely takes another for one.
+/// The keys of a table, with false positives but no false negatives.
 pub(crate) struct KeyFilter {
     budget: FilterBudget,
     /// Every layer but the last is full.
@@ -53,7 +54,7 @@ pub(crate) struct KeyFilter {
 struct Layer {
     filter: Sbbf,
     bytes: usize,
-    /// Keys of which there is room at the intended false-positive rate.
+    /// Keys that can still be added at the intended false-positive rate.
     room: usize,
 }
 
@@ -71,19 +72,19 @@ impl KeyFilter {
         self.layers.is_empty() || self.layers.iter().any(|layer| layer.filter.check(&bytes[..]))
     }
 
-    /// Adds a key. Whether the table may have held it before.
+    /// Adds a key; returns whether the table may have held it before.
     pub(crate) fn insert(&mut self, key: u128) -> bool {
         !self.layers.is_empty() && self.contains(key) || !self.add(key)
     }
 
-    /// Adds a key that is new, as far as it matters. `false`: there is no memory to tell it by.
+    /// Adds a key without looking it up. `false`: there is no memory for a filter.
     pub(crate) fn add(&mut self, key: u128) -> bool {
         if self.layers.last().is_none_or(|layer| layer.room == 0) {
             let size: usize = self.layers.iter().map(|layer| layer.bytes).sum();
             self.grow(size * GROWTH);
         }
         let has_room = self.layers.last().is_some_and(|layer| layer.room > 0);
-        // Without memory for a layer that is worth its while the largest one errs more often.
+        // Without memory for a worthwhile layer the largest one is overfilled: more false positives.
         let layer =
             if has_room { self.layers.last_mut() } else { self.layers.iter_mut().max_by_key(|layer| layer.bytes) };
         match layer {
@@ -98,7 +99,7 @@ impl KeyFilter {
 
     fn grow(&mut self, wanted: usize) {
         let size: usize = self.layers.iter().map(|layer| layer.bytes).sum();
-        if let Some(bytes) = self.budget.take(wanted, (size / 2).max(LAYER_BYTES)) {
+        if let Some(bytes) = self.budget.reserve(wanted, (size / 2).max(LAYER_BYTES)) {
             self.layers.push(Layer { filter: Sbbf::new(&vec![0; bytes]), bytes, room: bytes / KEY_BYTES });
         }
     }
@@ -106,7 +107,7 @@ impl KeyFilter {
 
 impl Drop for KeyFilter {
     fn drop(&mut self) {
-        self.budget.give_back(self.layers.iter().map(|layer| layer.bytes).sum());
+        self.budget.release(self.layers.iter().map(|layer| layer.bytes).sum());
     }
 }
 

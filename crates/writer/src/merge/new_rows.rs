@@ -1,4 +1,4 @@
-//! The new rows whose keys the table may hold, or that have one key several times.
+//! The new rows to look up: those whose keys the table may hold, or that share a key.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -8,63 +8,65 @@ use copilot_lake_tables::Table;
 use object_store::ObjectStore;
 
 use crate::error::Error;
+use crate::merge::key_reader::KeyRow;
+use crate::merge::pending_rows::PendingRows;
 use crate::merge::version::Version;
-use crate::sought::Sought;
-use crate::source::{EVER, KeyRow, Source};
+use crate::parquet::key_probe::KeyProbe;
+use crate::parquet::reader::ALL_TIMES;
 
-/// More keys are not told from the others: nearly all rows are known then.
-const TOLD_APART: usize = 1 << 15;
+/// Candidates at most; beyond that nearly all rows are known, and all are looked up.
+const MAX_CANDIDATES: usize = 1 << 15;
 
 /// The newest new row of a key.
-pub(crate) struct Newest {
-    pub(crate) source: u32,
+pub(crate) struct NewestRow {
+    pub(crate) input: u32,
     pub(crate) position: u32,
     pub(crate) version: Version,
     /// The table has a row with this key.
     pub(crate) is_found: AtomicBool,
 }
 
-/// New rows that are to be looked for in the table.
+/// New rows to look up in the table.
 pub(crate) struct NewRows {
-    pub(crate) by_key: HashMap<u128, Newest>,
-    /// Positions of rows that give way to newer ones of the same key, by source.
+    pub(crate) by_key: HashMap<u128, NewestRow>,
+    /// Positions of rows superseded by newer ones of the same key, by input.
     pub(crate) superseded: Vec<Vec<u32>>,
-    /// Between which times the rows of each source lie.
+    /// The bounds of the times of each input's rows.
     pub(crate) times: Vec<Option<(i64, i64)>>,
-    /// Their keys, for the filters of files.
-    pub(crate) sought: Sought,
+    /// Their keys, for the Bloom filters of files.
+    pub(crate) probe: KeyProbe,
 }
 
-/// Keys that may be in the table, or come several times.
-pub(crate) enum Suspects {
+/// Keys that the table may hold, or that come more than once.
+pub(crate) enum Candidates {
     /// These, by their hashes.
     Some(HashSet<u128>),
     /// Any.
     All,
 }
 
-impl Suspects {
-    /// The keys of these rows of which that is true.
-    pub(crate) async fn of(
+impl Candidates {
+    /// Selects the keys for which `is_candidate` holds.
+    pub(crate) async fn select(
         store: &Arc<dyn ObjectStore>,
         table: &'static Table,
-        sources: &[Source],
-        mut is_suspect: impl FnMut(u128) -> bool,
+        inputs: &[PendingRows],
+        mut is_candidate: impl FnMut(u128) -> bool,
     ) -> Result<Self, Error> {
-        let mut suspects = HashSet::new();
-        for source in sources {
+        let mut candidates = HashSet::new();
+        for input in inputs {
             let insert = |row: KeyRow<'_>| {
                 let key = row.key();
-                if is_suspect(key) && suspects.len() <= TOLD_APART {
-                    suspects.insert(key);
+                if is_candidate(key) && candidates.len() <= MAX_CANDIDATES {
+                    candidates.insert(key);
                 }
             };
-            source.keys(store, table, EVER, insert).await?;
+            input.keys(store, table, ALL_TIMES, insert).await?;
         }
-        Ok(if suspects.len() > TOLD_APART { Self::All } else { Self::Some(suspects) })
+        Ok(if candidates.len() > MAX_CANDIDATES { Self::All } else { Self::Some(candidates) })
     }
 
-    fn contain(&self, key: u128) -> bool {
+    fn contains(&self, key: u128) -> bool {
         match self {
             Self::Some(keys) => keys.contains(&key),
             Self::All => true,
@@ -73,40 +75,40 @@ impl Suspects {
 }
 
 impl NewRows {
-    /// Finds the newest of the rows with each key, of equal versions the last one. `sought`: what is looked for besides.
+    /// Finds the newest row of each key; among equal versions the last one. Their keys are added to `probe`.
     pub(crate) async fn read(
         store: &Arc<dyn ObjectStore>,
         table: &'static Table,
-        sources: &[Source],
-        suspects: &Suspects,
-        sought: Sought,
+        inputs: &[PendingRows],
+        candidates: &Candidates,
+        probe: KeyProbe,
     ) -> Result<Self, Error> {
         let mut this = Self {
             by_key: HashMap::new(),
-            superseded: vec![Vec::new(); sources.len()],
-            times: vec![None; sources.len()],
-            sought,
+            superseded: vec![Vec::new(); inputs.len()],
+            times: vec![None; inputs.len()],
+            probe,
         };
-        if matches!(suspects, Suspects::Some(keys) if keys.is_empty()) {
+        if matches!(candidates, Candidates::Some(keys) if keys.is_empty()) {
             return Ok(this);
         }
-        for (at, source) in sources.iter().enumerate() {
-            source.keys(store, table, EVER, |row| this.insert(at, &row, suspects)).await?;
+        for (at, input) in inputs.iter().enumerate() {
+            input.keys(store, table, ALL_TIMES, |row| this.insert(at, &row, candidates)).await?;
         }
         Ok(this)
     }
 
-    fn insert(&mut self, source: usize, row: &KeyRow<'_>, suspects: &Suspects) {
+    fn insert(&mut self, input: usize, row: &KeyRow<'_>, candidates: &Candidates) {
         let key = row.key();
-        if !suspects.contain(key) {
+        if !candidates.contains(key) {
             return;
         }
         let (columns, at) = row.columns();
-        self.sought.add(columns, at);
-        let (low, high) = self.times[source].get_or_insert((row.time(), row.time()));
+        self.probe.add(columns, at);
+        let (low, high) = self.times[input].get_or_insert((row.time(), row.time()));
         (*low, *high) = ((*low).min(row.time()), (*high).max(row.time()));
         let (position, version) = (row.position, row.version());
-        let this = Newest { source: source as u32, position, version, is_found: AtomicBool::new(false) };
+        let this = NewestRow { input: input as u32, position, version, is_found: AtomicBool::new(false) };
         let superseded = match self.by_key.get(&key) {
             Some(before) if before.version.compare(version).is_gt() => this,
             _ => match self.by_key.insert(key, this) {
@@ -114,10 +116,10 @@ impl NewRows {
                 None => return,
             },
         };
-        self.superseded[superseded.source as usize].push(superseded.position);
+        self.superseded[superseded.input as usize].push(superseded.position);
     }
 
-    /// Whether a key is looked for that is not found yet.
+    /// Whether a key was not found yet.
     pub(crate) fn any_missing(&self) -> bool {
         self.by_key.values().any(|row| !row.is_found.load(Ordering::Relaxed))
     }

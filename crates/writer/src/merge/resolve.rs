@@ -1,4 +1,4 @@
-//! One row per key: which of the new rows, and which of the table's, give way.
+//! One row per key: which new rows and which of the table's are superseded.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap};
@@ -8,42 +8,44 @@ use copilot_lake_tables::Table;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
-use crate::data_file::DataFile;
+use crate::delta::data_file::DataFile;
 use crate::error::Error;
-use crate::lake::Find;
-use crate::merge::lookup::{Found, Match};
-use crate::merge::values::{ValueReader, Values};
-use crate::source::{READ, Source, file_pick};
+use crate::merge::lookup::{LookupResult, Match};
+use crate::merge::mode::MergeMode;
+use crate::merge::pending_rows::PendingRows;
+use crate::merge::row_digest::{RowDigest, RowDigestReader};
+use crate::parquet::reader::CONCURRENT_READS;
+use crate::parquet::row_selection::read_rows_at;
 
-/// The rows that give way, by ascending position.
+/// Superseded rows, by ascending position.
 #[derive(Debug, Default)]
-pub(crate) struct Losers {
-    /// For every source.
+pub(crate) struct SupersededRows {
+    /// Of each input.
     pub(crate) new: Vec<Vec<u32>>,
-    /// By the file's place in the table.
+    /// By the file's index in the snapshot.
     pub(crate) old: BTreeMap<usize, Vec<u32>>,
-    /// New rows that give way to the table's.
+    /// How many new rows were superseded by the table's.
     pub(crate) unchanged: u64,
 }
 
-impl Losers {
-    /// Begins with the new rows that are superseded by other new ones.
+impl SupersededRows {
+    /// Starts with new rows that other new ones supersede.
     pub(crate) fn new(superseded: Vec<Vec<u32>>) -> Self {
         Self { new: superseded, ..Self::default() }
     }
 
-    /// The new row gives way.
+    /// The table's row stays.
     pub(crate) fn keep_old(&mut self, found: &Match) {
         self.unchanged += 1;
-        self.new[found.source as usize].push(found.position);
+        self.new[found.input as usize].push(found.position);
     }
 
-    /// The table's row gives way.
+    /// The new row stays.
     pub(crate) fn keep_new(&mut self, found: &Match) {
-        self.old.entry(found.file as usize).or_default().push(found.old);
+        self.old.entry(found.file as usize).or_default().push(found.row);
     }
 
-    /// Puts positions in order.
+    /// Sorts the positions.
     pub(crate) fn finish(mut self) -> Self {
         for positions in self.new.iter_mut().chain(self.old.values_mut()) {
             positions.sort_unstable();
@@ -53,64 +55,68 @@ impl Losers {
     }
 }
 
-/// What a comparison of equal versions comes to.
-pub(crate) fn stays(find: Find, new: Values, old: Values) -> bool {
-    new.digest == old.digest || (find == Find::Again && new.extracted_at < old.extracted_at)
+/// Whether the table's row stays, given equal versions.
+pub(crate) fn keeps_table_row(mode: MergeMode, new: RowDigest, old: RowDigest) -> bool {
+    new.digest == old.digest || (mode == MergeMode::UpsertReread && new.extracted_at < old.extracted_at)
 }
 
 /// Decides by version, and by values where versions are equal.
 ///
-/// The newest version stays. With equal versions, or without any, the new row stays if a value differs that is not about
-/// the program's own work, else the table's. By [`Find::Again`] a row of the table that was read later stays in any case.
-/// Rows that are to go give way to nothing.
+/// The newest version stays. With equal versions, or without any, the new row stays if a value differs (provenance
+/// columns aside), else the table's. In [`MergeMode::UpsertReread`] a row of the table that was read later always
+/// stays. Deleted rows have no successor.
 pub(crate) async fn resolve(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
-    find: Find,
-    sources: &[Source],
+    mode: MergeMode,
+    inputs: &[PendingRows],
     files: &[Arc<DataFile>],
-    found: Found,
-    mut losers: Losers,
-) -> Result<Losers, Error> {
-    losers.old = found.gone;
+    found: LookupResult,
+    mut superseded_rows: SupersededRows,
+) -> Result<SupersededRows, Error> {
+    superseded_rows.old = found.deleted;
     let mut equal = Vec::new();
     for found in found.matches {
         match found.order {
-            Ordering::Greater => losers.keep_new(&found),
-            Ordering::Less => losers.keep_old(&found),
+            Ordering::Greater => superseded_rows.keep_new(&found),
+            Ordering::Less => superseded_rows.keep_old(&found),
             Ordering::Equal => equal.push(found),
         }
     }
-    for (found, new, old) in compare(store, table, sources, files, equal).await? {
-        if stays(find, new, old) { losers.keep_old(&found) } else { losers.keep_new(&found) }
+    for (found, new, old) in compare(store, table, inputs, files, equal).await? {
+        if keeps_table_row(mode, new, old) {
+            superseded_rows.keep_old(&found);
+        } else {
+            superseded_rows.keep_new(&found);
+        }
     }
-    Ok(losers.finish())
+    Ok(superseded_rows.finish())
 }
 
-/// The values of every pair: of the new row, and of the table's.
+/// The digests of every pair: of the new row, and of the table's.
 async fn compare(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
-    sources: &[Source],
+    inputs: &[PendingRows],
     files: &[Arc<DataFile>],
     pairs: Vec<Match>,
-) -> Result<Vec<(Match, Values, Values)>, Error> {
+) -> Result<Vec<(Match, RowDigest, RowDigest)>, Error> {
     if pairs.is_empty() {
         return Ok(vec![]);
     }
-    let reader = ValueReader::new(table)?;
-    let mut of_source: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+    let reader = RowDigestReader::new(table)?;
+    let mut of_input: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     let mut of_file: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
     for pair in &pairs {
-        of_source.entry(pair.source).or_default().push(pair.position);
-        of_file.entry(pair.file).or_default().push(pair.old);
+        of_input.entry(pair.input).or_default().push(pair.position);
+        of_file.entry(pair.file).or_default().push(pair.row);
     }
-    let mut new: HashMap<(u32, u32), Values> = HashMap::new();
-    for (at, positions) in of_source {
+    let mut new: HashMap<(u32, u32), RowDigest> = HashMap::new();
+    for (at, positions) in of_input {
         let positions = ascending(positions);
         let mut found = Vec::with_capacity(positions.len());
         let read = |batch: &_| reader.read(batch).map(|values| found.extend(values));
-        sources[at as usize].pick(store, table, &reader.schema, &positions, read).await?;
+        inputs[at as usize].pick(store, table, &reader.schema, &positions, read).await?;
         new.extend(positions.into_iter().map(|position| (at, position)).zip(found));
     }
     let pick = |(at, positions): (u32, Vec<u32>)| {
@@ -119,22 +125,22 @@ async fn compare(
             let positions = ascending(positions);
             let mut found = Vec::with_capacity(positions.len());
             let read = |batch: &_| reader.read(batch).map(|values| found.extend(values));
-            file_pick(store, &file, &reader.schema, &positions, read).await?;
+            read_rows_at(store, &file, &reader.schema, &positions, read).await?;
             Ok::<_, Error>(positions.into_iter().map(move |position| (at, position)).zip(found))
         }
     };
     let picked: Vec<_> = of_file.into_iter().map(pick).collect();
-    let picked: Vec<_> = stream::iter(picked).buffered(READ).try_collect().await?;
-    let old: HashMap<(u32, u32), Values> = picked.into_iter().flatten().collect();
-    let of = |values: &HashMap<(u32, u32), Values>, at| values.get(&at).copied().unwrap_or_default();
+    let picked: Vec<_> = stream::iter(picked).buffered(CONCURRENT_READS).try_collect().await?;
+    let old: HashMap<(u32, u32), RowDigest> = picked.into_iter().flatten().collect();
+    let of = |values: &HashMap<(u32, u32), RowDigest>, at| values.get(&at).copied().unwrap_or_default();
     let with_values = pairs.into_iter().map(|pair| {
-        let (new, old) = (of(&new, (pair.source, pair.position)), of(&old, (pair.file, pair.old)));
+        let (new, old) = (of(&new, (pair.input, pair.position)), of(&old, (pair.file, pair.row)));
         (pair, new, old)
     });
     Ok(with_values.collect())
 }
 
-/// The positions in order, each once.
+/// The positions sorted, without duplicates.
 pub(crate) fn ascending(mut positions: Vec<u32>) -> Vec<u32> {
     positions.sort_unstable();
     positions.dedup();

@@ -1,26 +1,26 @@
-//! Versions of a row: which of two is newer.
+//! The version of a row.
 
 use std::cmp::Ordering;
 
-use crate::keys::{Value, Values};
+use crate::keys::{KeyColumn, KeyScalar};
 
 /// A row's version, the most significant part first; a part that is null is [`i64::MIN`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Version([i64; 2]);
 
 impl Version {
-    /// The version in the version columns of a table.
-    pub(crate) fn of(columns: &[Values], row: usize) -> Self {
+    /// The version of a row, from the version columns.
+    pub(crate) fn at_row(columns: &[KeyColumn], row: usize) -> Self {
         let mut parts = [i64::MIN; 2];
         for (part, column) in parts.iter_mut().zip(columns) {
-            if let Value::Int(value) = column.get(row) {
+            if let KeyScalar::Int(value) = column.get(row) {
                 *part = value;
             }
         }
         Self(parts)
     }
 
-    /// Which of two is newer. Parts that one of them lacks do not count: a time that did not fit its column must not make
+    /// Compares two versions. Parts that either lacks do not count: a time that did not fit its column must not make
     /// its row the oldest.
     pub(crate) fn compare(self, other: Self) -> Ordering {
         let known = |(a, b): &(i64, i64)| *a != i64::MIN && *b != i64::MIN;

@@ -1,7 +1,7 @@
 //! Folders whose entries are not durable yet.
 //!
-//! The data of a file is durable when the file was synced; that it has a name in a folder, or no longer has one, when the
-//! folder was. The same holds for a folder's own name in the one above.
+//! Syncing a file makes its data durable; syncing its folder makes it durable that the file has a name there, or no
+//! longer has one. The same holds for a folder's own name in its parent.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io::{ErrorKind, Result as IoResult};
@@ -10,16 +10,16 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use object_store::Result;
 
-use super::{NAME, error};
+use crate::storage::local_io::{NAME, error};
 
-/// The folders of a store, and which of them have to be synced.
+/// The folders of a store that have to be synced.
 #[derive(Debug)]
 pub(super) struct Folders {
     root: PathBuf,
     changed: Mutex<Changed>,
-    /// Held while folders are synced: who finds nothing to sync must know that others have ended.
+    /// Held while folders are synced: whoever finds nothing to sync must wait for the others.
     syncing: Mutex<()>,
-    /// The sync that failed, in words.
+    /// The error of a sync that failed.
     failure: OnceLock<String>,
 }
 
@@ -27,13 +27,13 @@ pub(super) struct Folders {
 struct Changed {
     /// To be synced.
     folders: BTreeSet<PathBuf>,
-    /// Known to have a durable name, all the way up.
+    /// Known to be durable, with all its parents.
     durable: HashSet<PathBuf>,
 }
 
 impl Folders {
     pub(super) fn new(root: PathBuf) -> Self {
-        // Above the root's parent nothing is made by this store.
+        // This store makes nothing above the root's parent.
         let durable = root.parent().map(Path::to_owned).into_iter().collect();
         Self {
             root,
@@ -43,7 +43,7 @@ impl Folders {
         }
     }
 
-    /// Notes that a folder got or lost an entry. Those that it lies in are noted too, the first time: who made it may have
+    /// Notes that a folder got or lost an entry. The first time its parents are noted too: whoever made it may have
     /// been killed before it was durable.
     pub(super) fn note_change(&self, folder: &Path) {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -80,7 +80,7 @@ impl Folders {
         Ok(())
     }
 
-    /// Fails once a sync has failed: what the system shows then may never reach the disk, whatever a later sync says.
+    /// Fails once a sync has failed: data may then never reach the disk, even if a later sync succeeds.
     pub(super) fn check(&self) -> Result<()> {
         match self.failure.get() {
             Some(failure) => {
@@ -91,10 +91,10 @@ impl Folders {
         }
     }
 
-    /// `false`: it was removed meanwhile, and may be made again.
+    /// `false`: it was removed in the meantime, and may be made again.
     fn sync_one(&self, folder: &Path) -> IoResult<bool> {
         match sync_folder(folder) {
-            // Somebody else's folder, in which this user may make entries and not list them.
+            // Somebody else's folder, where this user may create entries but not open the folder.
             Err(source) if source.kind() == ErrorKind::PermissionDenied && !folder.starts_with(&self.root) => Ok(true),
             Err(source) if source.kind() == ErrorKind::NotFound => Ok(false),
             synced => synced.map(|()| true),
@@ -102,8 +102,7 @@ impl Folders {
     }
 }
 
-/// Makes a folder and those that it lies in, each of them durable. Returns the ones that were not there, the innermost
-/// first.
+/// Makes a folder and its missing parents durably. Returns those that were missing, the innermost first.
 pub(crate) fn make_folders(folder: &Path) -> IoResult<Vec<PathBuf>> {
     let missing: Vec<PathBuf> = folder.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
     std::fs::create_dir_all(folder)?;
@@ -120,7 +119,7 @@ pub(crate) fn make_folders(folder: &Path) -> IoResult<Vec<PathBuf>> {
 #[cfg(unix)]
 fn sync_folder(folder: &Path) -> IoResult<()> {
     match std::fs::File::open(folder)?.sync_all() {
-        // The file system has no such thing.
+        // The file system does not support it.
         Err(source) if matches!(source.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
         synced => synced,
     }

@@ -1,4 +1,4 @@
-//! Giving a finished file its name only if no file has it: what a commit of the log relies on.
+//! Publishing a staged file only if no file has its name: commits of the log rely on it.
 
 use std::fs::OpenOptions;
 use std::io::{Error as IoError, ErrorKind, Result};
@@ -6,16 +6,16 @@ use std::path::Path;
 
 /// Renames a file unless the new name is taken.
 ///
-/// A hard link refuses to replace on every file system that has links. Where there are none (SMB, Azure Files, FAT, most
-/// FUSE file systems) a rename is asked to refuse; where that is not possible either, the name is taken by an empty file
-/// first, which the rename then replaces.
+/// A hard link never replaces a file, on any file system that has links. Without links (SMB, Azure Files, FAT, most
+/// FUSE file systems) a no-replace rename is used; where that is missing too, an empty file reserves the name and the
+/// rename replaces that.
 ///
 /// # Errors
 /// [`ErrorKind::AlreadyExists`] when the name is taken.
 pub(super) fn rename_if_absent(from: &Path, to: &Path) -> Result<()> {
     match std::fs::hard_link(from, to) {
         Ok(()) => {
-            // It has its name: what is left of the other one is hidden, and removed with other leftovers.
+            // The file is published; if its temporary name stays, it is hidden and removed with orphan files.
             let _ = std::fs::remove_file(from);
             Ok(())
         }
@@ -27,7 +27,7 @@ pub(super) fn rename_if_absent(from: &Path, to: &Path) -> Result<()> {
     }
 }
 
-/// Whether the file system, rather than this file, is the reason. "Permission denied" may mean both.
+/// Whether the file system does not support the call. "Permission denied" may mean that, too.
 fn is_unsupported(error: &IoError) -> bool {
     use ErrorKind::{InvalidInput, PermissionDenied, TooManyLinks, Unsupported};
     matches!(error.kind(), PermissionDenied | Unsupported | TooManyLinks | InvalidInput)
@@ -44,7 +44,8 @@ fn rename_without_replacing(_: &Path, _: &Path) -> Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// For a moment, and after a crash in it, the file is there and empty: a log entry without actions, which changes nothing.
+/// For a moment, or after a crash for good, the file exists and is empty: a log entry without actions, which changes
+/// nothing.
 fn rename_over_reservation(from: &Path, to: &Path) -> Result<()> {
     OpenOptions::new().write(true).create_new(true).open(to)?;
     std::fs::rename(from, to).inspect_err(|_| {

@@ -1,4 +1,4 @@
-//! What the rest of the program and deltalake rely on.
+//! What this program and deltalake rely on.
 
 use std::path::Path as FilePath;
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode};
 use tempfile::TempDir;
 
-use super::LocalStore;
-use crate::location::Location;
+use crate::storage::local_store::LocalStore;
+use crate::storage::location::Location;
 
 fn store(folder: &FilePath) -> LocalStore {
-    Location::of(folder.to_str().unwrap()).unwrap().local.unwrap()
+    Location::parse(folder.to_str().unwrap()).unwrap().local.unwrap()
 }
 
 fn names(folder: &FilePath) -> Vec<String> {

@@ -100,7 +100,7 @@ async fn a_place_without_anything_is_an_error() {
 
 #[test]
 fn names_of_slices_stay_two_and_safe() {
-    let name = |slice| crate::paths::archive("t", "run-1", slice).to_string();
+    let name = |slice| crate::storage::paths::archive("t", "run-1", slice).to_string();
     assert_eq!(name("createdon-2025.06_22"), "_raw/t/run-1/createdon-2025.06_22");
     let odd = ["a b", "a/b", "a:b", "..", "", ".a", "ä", &"x".repeat(300), &"x".repeat(301)].map(name);
     for path in &odd {

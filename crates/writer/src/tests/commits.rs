@@ -12,7 +12,7 @@ fn owned(rows: &[(&str, &str)]) -> Vec<(String, String)> {
 async fn rows_come_back_as_they_went_in() {
     let (folder, lake) = lake().await;
     let given = events(&[("a", 1, 1, "one"), ("b", 2, 1, "zwei ü"), ("c", 3, 1, "")]);
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.push(Some(week()), given.clone()).await.unwrap();
     let done = changes.commit("run-1").await.unwrap();
     assert_eq!((done.version, done.rows_written, done.rows_unchanged), (Some(1), 3, 0));
@@ -29,7 +29,7 @@ async fn rows_come_back_as_they_went_in() {
 #[tokio::test]
 async fn rows_are_sorted_and_the_newest_of_a_key_stays() {
     let (folder, lake) = lake().await;
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     for rows in [
         [("c", 30, 1, "c"), ("a", 10, 2, "new"), ("b", 10, 1, "b")],
         [("a", 10, 1, "old"), ("d", 5, 1, "d"), ("c", 30, 1, "same version, later")],
@@ -64,12 +64,12 @@ async fn what_is_known_already_makes_no_commit() {
     assert_eq!(done, crate::Committed { rows_unchanged: 2, ..Default::default() });
     assert_eq!(logged(&lake, &COPILOT_EVENT).await, before);
     assert_glob_is_log(folder.path(), &lake).await;
-    let nothing = lake.changes(&COPILOT_EVENT, Find::ByKey).commit("run-1").await.unwrap();
+    let nothing = lake.changes(&COPILOT_EVENT, MergeMode::Upsert).commit("run-1").await.unwrap();
     assert_eq!(nothing, crate::Committed::default());
 }
 
 #[tokio::test]
-async fn only_files_that_lose_rows_are_written_anew() {
+async fn only_files_that_lose_rows_are_rewritten() {
     let (_folder, lake) = lake().await;
     put(&lake, &[("a", 1, 1, "a"), ("b", 2, 1, "b")]).await;
     put(&lake, &[("c", 100, 1, "c"), ("d", 200, 1, "d")]).await;
@@ -86,7 +86,7 @@ async fn only_files_that_lose_rows_are_written_anew() {
 async fn without_versions_values_decide() {
     let (folder, lake) = lake().await;
     let put = async |rows: &[(&str, i64, &str)]| {
-        let mut changes = lake.changes(&PAYLOAD, Find::ByKey);
+        let mut changes = lake.changes(&PAYLOAD, MergeMode::Upsert);
         changes.push(Some(week()), payloads(rows)).await.unwrap();
         changes.commit("run-1").await.unwrap()
     };
@@ -116,7 +116,7 @@ async fn rows_as_is(lake: &Lake, column: &'static str) -> Vec<i64> {
 async fn a_key_is_found_by_key_when_its_time_changes() {
     let (folder, lake) = lake().await;
     let put = async |rows: &[(&str, i64, &str)]| {
-        let mut changes = lake.changes(&EXTRACTION_SLICE, Find::ByKey);
+        let mut changes = lake.changes(&EXTRACTION_SLICE, MergeMode::Upsert);
         changes.push(None, slices(rows)).await.unwrap();
         changes.commit("run-1").await.unwrap()
     };
@@ -134,7 +134,7 @@ async fn a_key_is_found_by_key_when_its_time_changes() {
 async fn a_key_that_comes_in_another_week_leaves_the_old_one() {
     let (folder, lake) = lake().await;
     put(&lake, &[("a", 1, 1, "old"), ("b", 1, 1, "b")]).await;
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.push(Some(week().next()), events(&[("a", 8 * 86_400, 2, "new")])).await.unwrap();
     let done = changes.commit("run-1").await.unwrap();
     assert_eq!((done.files_added, done.files_removed), (2, 1));
@@ -146,8 +146,8 @@ async fn a_key_that_comes_in_another_week_leaves_the_old_one() {
 #[tokio::test]
 async fn changes_that_are_open_together_do_not_double_a_key() {
     let (folder, lake) = lake().await;
-    let mut first = lake.changes(&COPILOT_EVENT, Find::ByKey);
-    let mut second = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut first = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
+    let mut second = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     first.push(Some(week()), events(&[("a", 1, 1, "first"), ("b", 2, 1, "b")])).await.unwrap();
     second.push(Some(week()), events(&[("a", 1, 2, "second"), ("c", 3, 1, "c")])).await.unwrap();
     let (first, second) = tokio::join!(first.commit("run-1"), second.commit("run-1"));
@@ -207,7 +207,7 @@ async fn removed_files_stay_as_long_as_asked() {
 #[tokio::test]
 async fn rows_that_do_not_fit_are_refused() {
     let (_folder, lake) = lake().await;
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     let wrong = payloads(&[("a", 1, "decoded")]);
     let error = changes.push(Some(week()), wrong).await.unwrap_err();
     assert!(matches!(error, crate::Error::Rows { table: "msdyn_copilotevent", .. }), "{error}");
@@ -219,17 +219,17 @@ async fn keys_that_are_to_go_are_looked_for_at_their_times() {
     let (folder, lake) = lake().await;
     put(&lake, &[("a", 1, 1, "a"), ("b", 2, 1, "b")]).await;
     put(&lake, &[("a2", 100, 1, "x"), ("y", 200, 1, "y")]).await;
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.remove_within(&events(&[("a", 1, 0, ""), ("y", 3, 0, "")])).unwrap();
     changes.push(Some(week()), events(&[("c", 50, 1, "c")])).await.unwrap();
     let done = changes.commit("run-1").await.unwrap();
     assert_eq!((done.rows_written, done.files_added, done.files_removed), (1, 2, 1));
     assert_eq!(verbatims(&lake).await, owned(&[("a2", "x"), ("b", "b"), ("c", "c"), ("y", "y")]), "y has another time");
     // What is new is not looked for, unless something is to go.
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::New);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Append);
     changes.push(Some(week()), events(&[("d", 60, 1, "d")])).await.unwrap();
     changes.commit("run-1").await.unwrap();
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.push(Some(week()), events(&[("d", 60, 2, "again")])).await.unwrap();
     changes.commit("run-1").await.unwrap();
     let now = verbatims(&lake).await;
@@ -243,7 +243,7 @@ async fn keys_that_are_to_go_take_their_rows_along() {
     put(&lake, &[("a", 1, 1, "a"), ("b", 2, 1, "b")]).await;
     put(&lake, &[("x", 100, 1, "x"), ("y", 200, 1, "y")]).await;
     let before = logged(&lake, &COPILOT_EVENT).await;
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.remove(&events(&[("a", 0, 0, ""), ("c", 0, 0, "")])).unwrap();
     changes.push(Some(week()), events(&[("c", 3, 1, "c")])).await.unwrap();
     let done = changes.commit("run-1").await.unwrap();
@@ -252,10 +252,10 @@ async fn keys_that_are_to_go_take_their_rows_along() {
     assert!(logged(&lake, &COPILOT_EVENT).await.contains(&before[1]));
 
     // Without new rows it is a commit too; what is not there changes nothing.
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.remove(&events(&[("b", 0, 0, "")])).unwrap();
     assert!(changes.commit("run-1").await.unwrap().version.is_some());
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.remove(&events(&[("b", 0, 0, "")])).unwrap();
     assert_eq!(changes.commit("run-1").await.unwrap().version, None);
     assert_eq!(verbatims(&lake).await, owned(&[("c", "c"), ("x", "x"), ("y", "y")]));

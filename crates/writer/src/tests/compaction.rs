@@ -8,7 +8,7 @@ use crate::Compaction;
 const RULE: Compaction = Compaction { week: None, key: None, max_rows: 1_000, few_rows: 100, max_files: 100 };
 
 async fn put_slices(lake: &Lake, rows: &[(&str, i64, &str)]) {
-    let mut changes = lake.changes(&EXTRACTION_SLICE, Find::New);
+    let mut changes = lake.changes(&EXTRACTION_SLICE, MergeMode::Append);
     changes.push(None, slices(rows)).await.unwrap();
     changes.commit("run-1").await.unwrap();
 }
@@ -34,7 +34,7 @@ async fn neighbours_become_one_sorted_file() {
     let of_many: Vec<_> = runs.iter().zip(60..).map(|(run, at)| (run.as_str(), at, "x")).collect();
     put_slices(&lake, &of_many).await;
 
-    let version = lake.inner.log(&EXTRACTION_SLICE).state().await.unwrap().unwrap().version;
+    let version = lake.inner.log(&EXTRACTION_SLICE).snapshot().await.unwrap().unwrap().version;
     let rule = Compaction { max_files: 4, ..RULE };
     assert_eq!(lake.compact(&EXTRACTION_SLICE, &rule, "run-2").await.unwrap(), 4);
     assert_eq!(logged(&lake, &EXTRACTION_SLICE).await.len(), 2);
@@ -73,7 +73,7 @@ async fn rows_with_another_key_and_files_of_others_stay_apart() {
     // A file with another writer's name.
     let ours = logged(&lake, &EXTRACTION_SLICE).await;
     let path = folder.path().join("extraction_slice/_delta_log");
-    let last = lake.inner.log(&EXTRACTION_SLICE).state().await.unwrap().unwrap().version;
+    let last = lake.inner.log(&EXTRACTION_SLICE).snapshot().await.unwrap().unwrap().version;
     let entry = std::fs::read_to_string(path.join(format!("{last:020}.json"))).unwrap();
     let add = entry.lines().find(|line| line.starts_with("{\"add\"")).unwrap();
     let mut add: Value = serde_json::from_str(add).unwrap();
@@ -121,7 +121,7 @@ async fn the_version_that_the_table_has_is_told_by_key() {
     let rows = events(&[("b", 9, 7, "other"), ("c", 3, 1, "c"), ("a", 1, 6, "a")]);
     let weeks = std::collections::BTreeSet::from([week()]);
     let found = lake.versions_of(&COPILOT_EVENT, &rows, Some(&weeks)).await.unwrap();
-    let own = crate::RowVersion::of(&COPILOT_EVENT, &rows).unwrap();
+    let own = crate::RowVersion::from_batch(&COPILOT_EVENT, &rows).unwrap();
     let order: Vec<_> = own.iter().zip(found).map(|(own, found)| found.map(|found| own.compare(found))).collect();
     use std::cmp::Ordering::Greater;
     assert_eq!(order, [Some(Greater), None, Some(Greater)], "a later modifiedon is newer, so is a greater number");

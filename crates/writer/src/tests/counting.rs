@@ -12,8 +12,9 @@ use object_store::{
     PutOptions, PutPayload, PutResult, Result,
 };
 
-use crate::location::Location;
-use crate::{Lake, LakeOptions, paths};
+use crate::storage::location::Location;
+use crate::storage::paths;
+use crate::{Lake, LakeOptions};
 
 #[derive(Debug, Default)]
 pub(super) struct Counting {

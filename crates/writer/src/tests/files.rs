@@ -1,6 +1,6 @@
 //! What files look like, and that memory is kept.
 
-use parquet::basic::{Compression, Encoding};
+use ::parquet::basic::{Compression, Encoding};
 use serde_json::Value;
 
 use super::*;
@@ -27,7 +27,7 @@ async fn a_file_has_the_properties_of_its_table() {
         assert!(matches!(column.compression(), Compression::ZSTD(_)));
         assert_eq!(column.bloom_filter_offset().is_some(), field.bloom, "{}", field.name);
         // Booleans never have one.
-        let dictionary = field.dictionary && column.column_type() != parquet::basic::Type::BOOLEAN;
+        let dictionary = field.dictionary && column.column_type() != ::parquet::basic::Type::BOOLEAN;
         assert_eq!(column.dictionary_page_offset().is_some(), dictionary, "{}", field.name);
         let allowed = [Encoding::PLAIN, Encoding::RLE, Encoding::RLE_DICTIONARY, Encoding::PLAIN_DICTIONARY];
         assert!(column.encodings().all(|encoding| allowed.contains(&encoding)), "{}", field.name);
@@ -43,7 +43,7 @@ async fn a_file_has_the_properties_of_its_table() {
 async fn the_log_has_bounds_that_hold() {
     let (folder, lake) = lake().await;
     let long = "z".repeat(40);
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     let rows = [("b", 7, 3, long.as_str()), ("a", 5, 9, "")];
     changes.push(Some(week()), events(&rows)).await.unwrap();
     changes.commit("run-1").await.unwrap();
@@ -65,7 +65,7 @@ async fn the_log_has_bounds_that_hold() {
 
 #[test]
 fn text_bounds_are_cut_outward() {
-    use crate::stats::{cut_down, cut_up};
+    use crate::parquet::statistics::{cut_down, cut_up};
     assert_eq!(cut_up("short").as_deref(), Some("short"));
     let long = format!("{}{}", "a".repeat(31), "bc");
     assert_eq!(cut_down(&long), format!("{}b", "a".repeat(31)));
@@ -87,7 +87,7 @@ async fn a_tiny_budget_gives_the_same_rows() {
     let task = |slice: i64| {
         let lake = lake.clone();
         async move {
-            let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+            let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
             let week = if slice == 0 { week() } else { week().next() };
             for page in 0..20i64 {
                 let ids: Vec<String> =
@@ -119,7 +119,7 @@ async fn rows_out_of_order_give_sorted_files_and_one_row_per_key() {
     let options = LakeOptions { memory: 64 << 10, ..LakeOptions::default() };
     let lake = open(folder.path(), options).await;
     lake.prepare(&instance(), false).await.unwrap();
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     for page in 0..10i64 {
         let ids: Vec<String> = (0..100).map(|n| format!("{:05}", (page * 90 + n) * 7919 % 100_003)).collect();
         let rows: Vec<_> = (0..100i64)
@@ -159,7 +159,7 @@ async fn pages_that_were_put_aside_come_back() {
     let options = LakeOptions { memory: 48 << 20, ..LakeOptions::default() };
     let lake = open(folder.path(), options).await;
     lake.prepare(&instance(), false).await.unwrap();
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     let id = |n: i64| format!("{:016x}-{n:08}", (n as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15));
     for page in 0..20i64 {
         let ids: Vec<String> = (0..5_000).map(|n| id(page * 5_000 + n)).collect();

@@ -95,7 +95,7 @@ async fn folders_are_listed_after_commits_of_other_tools_only() {
     let (folder, lake) = lake().await;
     put(&lake, &[("a", 1, 1, "a")]).await;
     let file = folder.path().join(&logged(&lake, &COPILOT_EVENT).await[0]);
-    let orphan = file.with_file_name(crate::paths::data_file(&COPILOT_EVENT, None).filename().unwrap());
+    let orphan = file.with_file_name(crate::storage::paths::data_file(&COPILOT_EVENT, None).filename().unwrap());
     let is_listed = async || {
         std::fs::write(&orphan, "").unwrap();
         open(folder.path(), LakeOptions::default()).await.prepare(&instance(), false).await.unwrap();
@@ -152,7 +152,7 @@ async fn a_raised_protocol_stops_its_table_alone() {
     assert_eq!(stopped, expected);
     assert_eq!(verbatims(&next).await.len(), 1, "a constraint concerns no reader");
     assert!(matches!(next.files(&PAYLOAD).await, Err(Error::UnknownFeatures { table: "payload", .. })));
-    let mut changes = next.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = next.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.push(Some(week()), events(&[("a", 1, 2, "b")])).await.unwrap();
     let error = changes.commit("run-1").await.unwrap_err();
     assert!(matches!(error, Error::RaisedProtocol { table: "msdyn_copilotevent", .. }), "{error}");
@@ -178,7 +178,7 @@ async fn another_shape_stops_its_table() {
 async fn lost_files_stop_the_table_until_it_is_repaired() {
     let (folder, lake) = lake().await;
     put(&lake, &[("a", 1, 1, "a"), ("b", 2, 1, "b")]).await;
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.push(Some(week().next()), events(&[("c", 8 * 86_400, 1, "c")])).await.unwrap();
     changes.commit("run-1").await.unwrap();
     std::fs::remove_dir_all(folder.path().join("msdyn_copilotevent/week_start=2025-06-22")).unwrap();

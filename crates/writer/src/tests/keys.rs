@@ -173,7 +173,7 @@ async fn random_changes_give_what_a_map_would() {
             .collect();
         // An empty key is a key.
         first[7].id = String::new();
-        let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+        let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
         push(&mut changes, &first).await;
         changes.commit("run-1").await.unwrap();
         apply(&mut model, &first, &[]);
@@ -185,7 +185,7 @@ async fn random_changes_give_what_a_map_would() {
             }
             // Rows are merged in the order of their times.
             changed.sort_by_key(Row::seconds);
-            let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+            let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
             let keys: Vec<Row> = gone.iter().map(|id| Row { id: id.clone(), ..Row::default() }).collect();
             changes.remove(&rows_of(&keys)).unwrap();
             push(&mut changes, &changed).await;
@@ -209,7 +209,7 @@ async fn a_file_that_holds_none_of_the_keys_is_not_read_for_its_rows() {
     let first: Vec<Row> = (0..24_000)
         .map(|n| Row { id: random.id(), week: n % 6, version: 5, has: [false, true], text: random.id() })
         .collect();
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     push(&mut changes, &first).await;
     changes.commit("run-1").await.unwrap();
     let files = lake.files(&COPILOT_EVENT).await.unwrap();
@@ -241,14 +241,14 @@ async fn a_file_that_holds_none_of_the_keys_is_not_read_for_its_rows() {
         has: [false, true],
         text: String::new(),
     }));
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     push(&mut changes, &changed).await;
     let done = changes.commit("run-1").await.unwrap();
     assert_eq!((done.rows_written, done.files_added, done.files_removed), (21, 2, 1));
     check(nth_week(2));
 
     // A row that goes by the beginning of its key.
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.remove(&rows_of(&first[4..5]).project(&[0]).unwrap()).unwrap();
     let done = changes.commit("run-1").await.unwrap();
     assert_eq!((done.files_added, done.files_removed), (1, 1));
@@ -269,7 +269,7 @@ async fn the_filter_of_a_key_rarely_errs() {
     let mut random = Random(2);
     let rows: Vec<Row> =
         (0..30_000).map(|_| Row { id: random.id(), version: 1, has: [false, true], ..Row::default() }).collect();
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     push(&mut changes, &rows).await;
     changes.commit("run-1").await.unwrap();
     let path = folder.path().join(&logged(&lake, &COPILOT_EVENT).await[0]);
@@ -277,7 +277,7 @@ async fn the_filter_of_a_key_rarely_errs() {
     let bits = f64::from(column.bloom_filter_length().unwrap()) * 8.0 / 30_000.0;
     assert!((20.0..45.0).contains(&bits), "{bits} bits a row");
     let file = std::fs::File::open(&path).unwrap();
-    let filter = parquet::bloom_filter::Sbbf::read_from_column_chunk(&column, &file).unwrap().unwrap();
+    let filter = ::parquet::bloom_filter::Sbbf::read_from_column_chunk(&column, &file).unwrap().unwrap();
     assert!(rows.iter().all(|row| filter.check(row.id.as_str())));
     let wrong = (0..50_000).filter(|_| filter.check(random.id().as_str())).count();
     assert!(wrong <= 20, "{wrong} of 50,000");
@@ -315,7 +315,7 @@ async fn all_payload_keys(lake: &Lake) -> Vec<String> {
 async fn the_beginning_of_a_key_takes_all_its_rows_along() {
     let (folder, lake) = lake().await;
     let put = async |rows: &[[&str; 4]], status, remove: &[RecordBatch]| {
-        let mut changes = lake.changes(&PAYLOAD, Find::ByKey);
+        let mut changes = lake.changes(&PAYLOAD, MergeMode::Upsert);
         for keys in remove {
             changes.remove(keys).unwrap();
         }
@@ -353,7 +353,7 @@ async fn the_beginning_of_a_key_takes_all_its_rows_along() {
 #[tokio::test]
 async fn a_key_without_its_beginning_is_refused() {
     let (_folder, lake) = lake().await;
-    let mut changes = lake.changes(&PAYLOAD, Find::ByKey);
+    let mut changes = lake.changes(&PAYLOAD, MergeMode::Upsert);
     let keys = payload_keys(&[["t", "1", "", "x"]], "");
     for columns in [vec![], vec![1], vec![0, 2, 3]] {
         let error = changes.remove(&keys.project(&columns).unwrap()).unwrap_err();
@@ -372,7 +372,7 @@ async fn rows_of_some_ids_are_read_as_they_were_pushed() {
         .collect();
     // One id in two partitions.
     first.extend([first[0].clone(), first[0].clone()]);
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     push(&mut changes, &first[..12_000]).await;
     let mut columns = rows_of(&first[12_000..]).columns().to_vec();
     columns[1] = texts(&["p", "q"]);
@@ -403,7 +403,7 @@ async fn rows_of_some_ids_are_read_as_they_were_pushed() {
     assert!(lake.rows_of(&COPILOT_EVENT, &BTreeSet::new()).await.unwrap().is_empty());
     assert_eq!(store.take(), BTreeMap::new());
     // The first key column of payloads has no filter.
-    let mut changes = lake.changes(&PAYLOAD, Find::ByKey);
+    let mut changes = lake.changes(&PAYLOAD, MergeMode::Upsert);
     changes.push(Some(week()), payload_keys(&[["t", "1", "", "x"], ["u", "1", "", "x"]], "decoded")).await.unwrap();
     changes.commit("run-1").await.unwrap();
     let found = lake.rows_of(&PAYLOAD, &BTreeSet::from(["u".to_owned()])).await.unwrap();
@@ -411,7 +411,7 @@ async fn rows_of_some_ids_are_read_as_they_were_pushed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn keys_that_are_double_are_healed() {
+async fn duplicate_keys_are_removed() {
     let (folder, lake) = lake().await;
     let row = |id: &str, week, version, text: &str| Row {
         id: id.to_owned(),
@@ -426,17 +426,17 @@ async fn keys_that_are_double_are_healed() {
         vec![row("a", 1, 2, "new"), row("c", 2, 2, "older"), row("d", 2, 1, "d")],
         vec![row("c", 3, 1, "oldest"), row("d", 4, 1, "written later")],
     ] {
-        let mut changes = lake.changes(&COPILOT_EVENT, Find::New);
+        let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Append);
         push(&mut changes, &rows).await;
         changes.commit("run-1").await.unwrap();
     }
     let log = lake.inner.log(&COPILOT_EVENT);
-    assert_eq!(crate::merge::heal::remove_doubles(&lake.inner, &log).await.unwrap(), 4);
+    assert_eq!(crate::merge::dedupe::remove_duplicates(&lake.inner.storage, &log).await.unwrap(), 4);
     let held = held(&lake).await;
     let texts: Vec<_> = held.values().map(|row| (row.id.as_str(), row.text.as_str())).collect();
     assert_eq!(texts, [("a", "new"), ("b", "b"), ("c", "newest"), ("d", "written later")]);
     assert_glob_is_log(folder.path(), &lake).await;
-    let version = log.state().await.unwrap().unwrap().version;
-    assert_eq!(crate::merge::heal::remove_doubles(&lake.inner, &log).await.unwrap(), 0);
-    assert_eq!(log.state().await.unwrap().unwrap().version, version, "there was nothing to do");
+    let version = log.snapshot().await.unwrap().unwrap().version;
+    assert_eq!(crate::merge::dedupe::remove_duplicates(&lake.inner.storage, &log).await.unwrap(), 0);
+    assert_eq!(log.snapshot().await.unwrap().unwrap().version, version, "there was nothing to do");
 }

@@ -136,7 +136,7 @@ async fn one_run_holds_the_lake() {
 }
 
 #[tokio::test]
-async fn leftovers_of_a_killed_run_are_removed() {
+async fn orphan_files_of_a_killed_run_are_deleted() {
     let folder = TempDir::new().unwrap();
     let options = LakeOptions { memory: 1, ..LakeOptions::default() };
     let lake = open(folder.path(), options).await;
@@ -144,14 +144,14 @@ async fn leftovers_of_a_killed_run_are_removed() {
     put(&lake, &[("a", 1, 1, "a")]).await;
 
     // Killed while a file was written, and between the naming of a file and its commit.
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.push(Some(week()), events(&[("b", 2, 1, "b"), ("c", 3, 1, "c")])).await.unwrap();
     let staged = |root: &Path| walk(root).iter().filter(|path| path.to_string_lossy().contains(".parquet#")).count();
     assert_eq!(staged(folder.path()), 1);
     assert_glob_is_log(folder.path(), &lake).await;
     std::mem::forget(changes);
     let committed = folder.path().join(&logged(&lake, &COPILOT_EVENT).await[0]);
-    let left = crate::paths::data_file(&COPILOT_EVENT, None);
+    let left = crate::storage::paths::data_file(&COPILOT_EVENT, None);
     std::fs::copy(&committed, committed.with_file_name(left.filename().unwrap())).unwrap();
     std::fs::write(folder.path().join("payload").join(left.filename().unwrap()), "cut").unwrap();
     std::fs::write(folder.path().join("payload/_delta_log/00000000000000000000.json#1"), "cut").unwrap();
@@ -173,7 +173,7 @@ async fn dropped_changes_leave_nothing_to_be_seen() {
     let options = LakeOptions { memory: 1, ..LakeOptions::default() };
     let lake = open(folder.path(), options).await;
     lake.prepare(&instance(), false).await.unwrap();
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.push(Some(week()), events(&[("b", 2, 1, "b"), ("c", 3, 1, "c")])).await.unwrap();
     drop(changes);
     assert_glob_is_log(folder.path(), &lake).await;

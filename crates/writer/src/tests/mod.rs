@@ -23,7 +23,7 @@ use copilot_lake_tables::{COPILOT_EVENT, EXTRACTION_SLICE, Instant, PAYLOAD, Tab
 use futures::TryStreamExt;
 use tempfile::TempDir;
 
-use crate::{Find, Instance, Lake, LakeOptions, Scan};
+use crate::{Instance, Lake, LakeOptions, MergeMode, Scan};
 
 /// A lake in a folder of its own, prepared.
 async fn lake() -> (TempDir, Lake) {
@@ -120,7 +120,7 @@ fn slices(rows: &[(&str, i64, &str)]) -> RecordBatch {
 
 /// Commits one batch of events of the week.
 async fn put(lake: &Lake, rows: &[(&str, i64, i64, &str)]) -> crate::Committed {
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.push(Some(week()), events(rows)).await.unwrap();
     changes.commit("run-1").await.unwrap()
 }
@@ -177,8 +177,8 @@ async fn assert_glob_is_log(root: &Path, lake: &Lake) {
 }
 
 /// Reads a file with the plain Parquet reader.
-fn read(path: &Path) -> (Vec<RecordBatch>, Arc<parquet::file::metadata::ParquetMetaData>) {
-    use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+fn read(path: &Path) -> (Vec<RecordBatch>, Arc<::parquet::file::metadata::ParquetMetaData>) {
+    use ::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
     let builder = ParquetRecordBatchReaderBuilder::try_new(std::fs::File::open(path).unwrap()).unwrap();
     let metadata = Arc::clone(builder.metadata());
     (builder.build().unwrap().collect::<Result<_, _>>().unwrap(), metadata)

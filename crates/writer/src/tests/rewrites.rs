@@ -1,12 +1,12 @@
 //! Files that another tool wrote, read and rewritten: the lake's types, and no order that is not there.
 
+use ::parquet::arrow::ArrowWriter;
+use ::parquet::data_type::{ByteArray, ByteArrayType, Int64Type as Int64Column, Int96, Int96Type};
+use ::parquet::file::metadata::{ParquetMetaData, SortingColumn};
+use ::parquet::file::properties::WriterProperties;
+use ::parquet::file::writer::SerializedFileWriter;
 use arrow::array::{Int32Array, LargeStringArray, TimestampNanosecondArray};
 use arrow::datatypes::{DataType, Field, Schema};
-use parquet::arrow::ArrowWriter;
-use parquet::data_type::{ByteArray, ByteArrayType, Int64Type as Int64Column, Int96, Int96Type};
-use parquet::file::metadata::{ParquetMetaData, SortingColumn};
-use parquet::file::properties::WriterProperties;
-use parquet::file::writer::SerializedFileWriter;
 use serde_json::json;
 
 use super::*;
@@ -120,7 +120,7 @@ async fn a_large_foreign_file_declares_no_order() {
     commit_foreign(root, "theirs.parquet", 1, rows.len());
     drop(lake);
     let lake = opened(root, 64 << 10).await;
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     let key = batch_of_keys(&["00007"]);
     changes.remove(&key).unwrap();
     changes.commit("run-1").await.unwrap();
@@ -156,7 +156,7 @@ async fn an_order_that_a_file_declares_falsely_is_not_declared_again() {
     drop(lake);
     for memory in [64 << 10, LakeOptions::default().memory] {
         let lake = opened(root, memory).await;
-        let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+        let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
         changes.remove(&batch_of_keys(&[if memory == 64 << 10 { "00007" } else { "00008" }])).unwrap();
         changes.commit("run-1").await.unwrap();
         let (rest, metadata) = only_file(root, &lake).await;
@@ -180,7 +180,7 @@ async fn a_value_that_does_not_fit_is_an_error_that_names_the_file() {
     commit_foreign(root, "theirs.parquet", 1, 2);
     drop(lake);
     let lake = opened(root, LakeOptions::default().memory).await;
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.remove(&batch_of_keys(&["a"])).unwrap();
     let error = changes.commit("run-1").await.unwrap_err().to_string();
     assert!(error.contains("theirs.parquet") && error.contains("msdyn_scenariotype"), "{error}");
@@ -197,7 +197,7 @@ fn write_int96(root: &Path, name: &str, rows: &[(&str, Instant, i64)]) {
         OPTIONAL INT96 msdyn_clienttimestamp;
         OPTIONAL INT64 versionnumber;
     }";
-    let schema = Arc::new(parquet::schema::parser::parse_message_type(schema).unwrap());
+    let schema = Arc::new(::parquet::schema::parser::parse_message_type(schema).unwrap());
     let file = std::fs::File::create(root.join(FOLDER).join(name)).unwrap();
     let mut writer = SerializedFileWriter::new(file, schema, Arc::default()).unwrap();
     let mut group = writer.next_row_group().unwrap();
@@ -255,7 +255,7 @@ async fn timestamps_of_96_bits_are_read_and_rewritten_as_instants() {
     let read: Vec<RecordBatch> = lake.scan(&COPILOT_EVENT, scan()).await.unwrap().try_collect().await.unwrap();
     assert_eq!(times(read), (vec![at(20).0, before.0], vec![far; 2]));
 
-    let mut changes = lake.changes(&COPILOT_EVENT, Find::ByKey);
+    let mut changes = lake.changes(&COPILOT_EVENT, MergeMode::Upsert);
     changes.remove(&batch_of_keys(&["b"])).unwrap();
     changes.commit("run-1").await.unwrap();
     let (rest, metadata) = only_file(root, &lake).await;

@@ -35,7 +35,7 @@ fn stats_of(root: &Path, table: &str, version: u64) -> Vec<(String, Value)> {
     adds.map(|add| (add["path"].to_string(), serde_json::from_str(add["stats"].as_str().unwrap()).unwrap())).collect()
 }
 
-async fn upsert(lake: &Lake, table: &'static Table, rows: RecordBatch, find: Find) -> crate::Committed {
+async fn upsert(lake: &Lake, table: &'static Table, rows: RecordBatch, find: MergeMode) -> crate::Committed {
     let mut changes = lake.changes(table, find);
     changes.push(table.is_partitioned().then(week), rows).await.unwrap();
     changes.commit("run-1").await.unwrap()
@@ -47,7 +47,7 @@ async fn every_indexed_column_with_a_value_has_bounds() {
     for table in TABLES {
         let fields = table.layout().fields();
         let columns: Vec<_> = fields.iter().map(|field| (field.name.as_str(), two(&field.ty.data_type()).0)).collect();
-        upsert(&lake, table, batch(table, &columns), Find::New).await;
+        upsert(&lake, table, batch(table, &columns), MergeMode::Append).await;
         let stats = stats_of(folder.path(), table.name, 1).remove(0).1;
         assert_eq!(stats["numRecords"], 2);
         assert_eq!(stats["nullCount"].as_object().unwrap().len(), fields.len().min(32), "{}", table.name);
@@ -76,7 +76,7 @@ async fn without_a_bound_only_the_rows_are_counted() {
         batch(&GRAPH_USER, &columns)
     };
     for (version, (text, seen)) in [(top.as_str(), at(1)), ("x", end)].into_iter().enumerate() {
-        let done = upsert(&lake, &GRAPH_USER, rows(text, seen, version as i64), Find::ByKey).await;
+        let done = upsert(&lake, &GRAPH_USER, rows(text, seen, version as i64), MergeMode::Upsert).await;
         assert_eq!(done.rows_written, 1);
         assert_eq!(stats_of(folder.path(), "graph_user", version as u64 + 1)[0].1, json!({ "numRecords": 1 }));
     }
@@ -86,8 +86,8 @@ async fn without_a_bound_only_the_rows_are_counted() {
 
 #[test]
 fn bounds_that_were_cut_inside_a_character_are_widened() {
-    use crate::stats::{text_above, text_below};
-    use parquet::data_type::ByteArray;
+    use crate::parquet::statistics::{text_above, text_below};
+    use ::parquet::data_type::ByteArray;
     let bytes = |bytes: &[u8]| ByteArray::from(bytes.to_vec());
     assert_eq!(text_below(&bytes(b"ab\xc3")), "ab");
     assert_eq!(text_above(&bytes(b"ab\xc3")).as_deref(), Some("ac"));
@@ -141,8 +141,8 @@ fn versions_of(root: &Path, table: &str) -> usize {
 async fn statistics_of_an_older_lake_are_completed_once() {
     let (folder, lake) = lake().await;
     let root = folder.path();
-    upsert(&lake, &GRAPH_USER, users(&[("a", true)]), Find::New).await;
-    upsert(&lake, &GRAPH_USER, users(&[("b", false), ("c", true)]), Find::New).await;
+    upsert(&lake, &GRAPH_USER, users(&[("a", true)]), MergeMode::Append).await;
+    upsert(&lake, &GRAPH_USER, users(&[("b", false), ("c", true)]), MergeMode::Append).await;
     let files = logged(&lake, &GRAPH_USER).await;
     drop(lake);
     age(root, "graph_user", to_version_1);
@@ -182,7 +182,7 @@ async fn statistics_of_an_older_lake_are_completed_once() {
 async fn statistics_say_of_a_new_column_that_older_files_lack_it() {
     let (folder, lake) = lake().await;
     let root = folder.path();
-    upsert(&lake, &GRAPH_USER, users(&[("a", true)]), Find::New).await;
+    upsert(&lake, &GRAPH_USER, users(&[("a", true)]), MergeMode::Append).await;
     drop(lake);
     // As if the table had been made before the column was there.
     age(root, "graph_user", |action| {
@@ -207,14 +207,14 @@ async fn statistics_say_of_a_new_column_that_older_files_lack_it() {
 async fn files_of_other_tools_keep_their_statistics() {
     let (folder, lake) = lake().await;
     let root = folder.path();
-    upsert(&lake, &GRAPH_USER, users(&[("a", true)]), Find::New).await;
+    upsert(&lake, &GRAPH_USER, users(&[("a", true)]), MergeMode::Append).await;
     let name = logged(&lake, &GRAPH_USER).await.remove(0);
     drop(lake);
     age(root, "graph_user", to_version_1);
     // The same rows, written by somebody else.
     let (batches, _) = read(&root.join(&name));
     let file = std::fs::File::create(root.join(&name)).unwrap();
-    let mut writer = parquet::arrow::ArrowWriter::try_new(file, batches[0].schema(), None).unwrap();
+    let mut writer = ::parquet::arrow::ArrowWriter::try_new(file, batches[0].schema(), None).unwrap();
     writer.write(&batches[0]).unwrap();
     writer.close().unwrap();
     let size = std::fs::metadata(root.join(&name)).unwrap().len();

@@ -1,9 +1,8 @@
-//! Tokens to html5ever's tree builder, without those that would cost it more than their length.
+//! Feeds tokens to html5ever's tree builder, withholding those that would cost more than linear time or memory.
 //!
-//! The tree builder looks through all open elements again and again, so that time grows with the square of their
-//! number; and it opens formatting elements again in each paragraph until they are closed, so that memory does. No
-//! text depends on either: formatting elements become `span`, and of elements nested deeper than [`DEPTH`] only the
-//! lines remain.
+//! The tree builder searches all open elements over and over, so time grows with the square of their number; and it
+//! reopens unclosed formatting elements in each paragraph, so memory does too. The text depends on neither: formatting
+//! elements become `span`, and of elements nested deeper than [`DEPTH`] only the line breaks remain.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -18,45 +17,45 @@ use html5ever::{LocalName, local_name};
 use super::roles::{CHILDLESS, FORMATTING, has_lines};
 use super::tree::{Element, Tree};
 
-/// Open elements, at most: some more than people's mail has after many replies.
+/// Maximum number of open elements: somewhat more than in mail with many nested replies.
 const DEPTH: usize = 128;
 
-pub(super) type Answer = TokenSinkResult<Rc<Element>>;
+pub(super) type SinkResult = TokenSinkResult<Rc<Element>>;
 
 /// Builds a tree from tokens.
-pub(super) struct Builder {
+pub(super) struct DocumentBuilder {
     builder: TreeBuilder<Rc<Element>, Tree>,
-    /// How many elements of a name were left out and have not ended.
+    /// Withheld elements by name that have not ended yet.
     left_out: RefCell<HashMap<LocalName, usize>>,
-    /// Whether as many elements are open as may be: known until a tag is sent.
+    /// Whether the maximum is reached; cached until a tag is sent.
     is_full: Cell<bool>,
-    /// Whether lines were left since the last text that have nothing on them.
+    /// Whether a line break was emitted with no text after it yet.
     is_apart: Cell<bool>,
 }
 
-impl Builder {
+impl DocumentBuilder {
     pub(super) fn new() -> Self {
         let tree = Tree::new();
         let context = tree.context();
-        // Nobody runs scripts here: what is meant for that case is shown.
+        // No scripts are run, so `noscript` content is shown.
         let options = TreeBuilderOpts { scripting_enabled: false, ..TreeBuilderOpts::default() };
         let builder = TreeBuilder::new_for_fragment(tree, context, None, options);
         Self { builder, left_out: RefCell::default(), is_full: Cell::new(false), is_apart: Cell::new(false) }
     }
 
-    /// The tree of all tokens.
+    /// The finished tree.
     pub(super) fn finish(self) -> Tree {
         self.forward(Token::EOFToken);
         self.builder.sink
     }
 
-    /// Whether markup is that of SVG or MathML at the moment.
+    /// Whether the current element is SVG or MathML.
     pub(super) fn is_foreign(&self) -> bool {
         self.builder.adjusted_current_node_present_but_not_in_html_namespace()
     }
 
-    pub(super) fn send(&self, token: Token) -> Answer {
-        // The number of the line is only for errors.
+    pub(super) fn send(&self, token: Token) -> SinkResult {
+        // The line number is only used for errors.
         self.builder.process_token(token, 1)
     }
 
@@ -72,15 +71,15 @@ impl Builder {
         }
     }
 
-    /// A comment, whose words nobody reads.
+    /// A comment; its text is dropped.
     pub(super) fn comment(&self) {
         self.forward(Token::CommentToken(StrTendril::new()));
     }
 
-    /// A tag; the answer says how what follows a start tag is to be read.
-    pub(super) fn tag(&self, mut tag: Tag) -> Answer {
+    /// A tag; the result says how the markup after a start tag is to be read.
+    pub(super) fn tag(&self, mut tag: Tag) -> SinkResult {
         if is(&tag.name, &FORMATTING) {
-            // These two are elements of SVG, too. Other ones end it, as a `span` does.
+            // These two exist in SVG, too. Others end it, as a `span` does.
             let is_own = match &*tag.name {
                 "a" => true,
                 "font" => tag.kind == TagKind::EndTag || tag.attrs.is_empty(),
@@ -126,7 +125,7 @@ impl Builder {
         TokenSinkResult::Continue
     }
 
-    /// Sends a token after which everything is read as before.
+    /// Sends a token that does not change how the markup is read.
     fn forward(&self, token: Token) {
         let answer = self.send(token);
         debug_assert!(
@@ -137,7 +136,7 @@ impl Builder {
 
     fn is_full(&self) -> bool {
         if !self.is_full.get() {
-            // Some more than are open: what the tree builder keeps beside them, too.
+            // Slightly more than the open elements: includes what else the tree builder holds.
             let count = Count(Cell::new(0));
             self.builder.trace_handles(&count);
             self.is_full.set(count.0.get() >= DEPTH);

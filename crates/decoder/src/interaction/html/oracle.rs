@@ -1,4 +1,4 @@
-//! The same text by html5ever's own tokenizer, and the work that either way costs.
+//! The same text by html5ever's own tokenizer, and the work done by either: for tests only.
 
 use std::rc::Rc;
 
@@ -6,37 +6,37 @@ use html5ever::buffer_queue::BufferQueue;
 use html5ever::tendril::StrTendril;
 use html5ever::tokenizer::{Tag, Token, TokenSink, TokenSinkResult, Tokenizer, TokenizerOpts};
 
-use super::builder::{Answer, Builder};
+use super::builder::{DocumentBuilder, SinkResult};
 use super::roles::ATTRIBUTES;
 use super::tree::Element;
 use super::{render, tokens};
 
-/// Names that were looked up and nodes that were made for this markup.
+/// Name lookups and nodes created for this markup.
 pub(crate) fn work(html: &str) -> u64 {
-    let builder = Builder::new();
+    let builder = DocumentBuilder::new();
     tokens::read(html, &builder);
     builder.finish().work()
 }
 
 /// The text of HTML.
 pub(crate) fn text(html: &str) -> String {
-    let tokenizer = Tokenizer::new(Sink(Builder::new()), TokenizerOpts::default());
+    let tokenizer = Tokenizer::new(OracleSink(DocumentBuilder::new()), TokenizerOpts::default());
     let input = BufferQueue::default();
     input.push_back(StrTendril::from_slice(html));
     while !input.is_empty() {
-        // It stops after each script, which somebody could run.
+        // The tokenizer stops after each script.
         let _ = tokenizer.feed(&input);
     }
     tokenizer.end();
     render::text(&tokenizer.sink.0.finish())
 }
 
-struct Sink(Builder);
+struct OracleSink(DocumentBuilder);
 
-impl TokenSink for Sink {
+impl TokenSink for OracleSink {
     type Handle = Rc<Element>;
 
-    fn process_token(&self, token: Token, _: u64) -> Answer {
+    fn process_token(&self, token: Token, _: u64) -> SinkResult {
         match token {
             Token::TagToken(tag) => {
                 let mut attrs = tag.attrs;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use html5ever::data::{C1_REPLACEMENTS, NAMED_ENTITIES};
 use memchr::memchr;
 
-/// Text with its references replaced; in attributes they end less freely.
+/// Replaces character references; in attributes fewer of them end without a semicolon.
 pub(super) fn decoded(text: &str, in_attribute: bool) -> Cow<'_, str> {
     let Some(mut at) = memchr(b'&', text.as_bytes()) else { return Cow::Borrowed(text) };
     let mut decoded = String::with_capacity(text.len());
@@ -31,7 +31,7 @@ pub(super) fn decoded(text: &str, in_attribute: bool) -> Cow<'_, str> {
     }
 }
 
-/// One or two characters, the second one may be NUL, and the length of the reference behind its `&`.
+/// One or two characters (the second may be NUL), and the length of the reference after its `&`.
 fn read(text: &str, in_attribute: bool) -> Option<([char; 2], usize)> {
     match text.strip_prefix('#') {
         Some(number) => numeric(number).map(|(character, length)| ([character, '\0'], length + 1)),
@@ -47,7 +47,7 @@ fn numeric(text: &str) -> Option<(char, usize)> {
         return None;
     }
     let length = text.len() - digits.len() + end + usize::from(digits[end..].starts_with(';'));
-    // So many digits that they do not fit name no character either.
+    // A number with too many digits is no character either.
     let number = u32::from_str_radix(&digits[..end], radix).unwrap_or(u32::MAX);
     let character = match number {
         0 => None,
@@ -59,7 +59,7 @@ fn numeric(text: &str) -> Option<(char, usize)> {
 
 fn named(text: &str, in_attribute: bool) -> Option<([char; 2], usize)> {
     let mut found = None;
-    // The table has the names and whatever they begin with.
+    // The table holds the names and all their prefixes.
     for end in 1..=text.len() {
         let Some(characters) = text.get(..end).and_then(|name| NAMED_ENTITIES.get(name)) else { break };
         if characters.0 != 0 {

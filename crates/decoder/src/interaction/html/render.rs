@@ -3,12 +3,12 @@
 use super::roles::Role;
 use super::tree::{Tree, Visit};
 
-/// Columns that lines are moved to the right, at most: text stays a small multiple of its markup.
+/// Maximum indent in columns: text stays a small multiple of its markup.
 const INDENT: usize = 16;
 
 /// The text that a document shows.
 pub(super) fn text(tree: &Tree) -> String {
-    let mut writer = Writer::default();
+    let mut writer = TextWriter::default();
     tree.walk(|visit| {
         match visit {
             Visit::Start(role, only_text) => return writer.start(role, only_text),
@@ -21,26 +21,26 @@ pub(super) fn text(tree: &Tree) -> String {
 }
 
 #[derive(Default)]
-struct Writer {
+struct TextWriter {
     text: String,
-    /// Line feeds before whatever is written next.
+    /// Line feeds due before the next text.
     breaks: usize,
-    /// Whether an end of a paragraph made them.
+    /// Whether they come from the end of a paragraph.
     is_margin: bool,
-    /// Whether a space comes before it.
+    /// Whether a space is due before the next text.
     space: bool,
-    /// Nothing was written since the text had this length: lines do not break yet.
+    /// Line breaks are suppressed until the text is longer than this.
     held: usize,
-    /// What each element that is open was before it began.
+    /// State saved at the start of each open element.
     open: Vec<Before>,
-    /// The next number of each list that is open.
+    /// The next number of each open list.
     lists: Vec<Option<i64>>,
-    /// Columns that lines are moved to the right.
+    /// Current indent in columns.
     indent: usize,
-    /// Points and numbers of items in which nothing was written, and how far to the right they begin.
+    /// List markers not written yet, and the indent at which they begin.
     markers: String,
     markers_at: usize,
-    /// Elements that are open and whose white space counts.
+    /// Open elements that preserve white space.
     verbatim: usize,
 }
 
@@ -51,8 +51,8 @@ struct Before {
     markers: usize,
 }
 
-impl Writer {
-    /// Begins an element; whether what it holds is shown.
+impl TextWriter {
+    /// Begins an element; returns whether its content is shown.
     fn start(&mut self, role: &Role, only_text: Option<&str>) -> bool {
         self.lines(role, false);
         let (length, held, indent, markers) = (self.text.len(), self.held, self.indent, self.markers.len());
@@ -69,7 +69,7 @@ impl Writer {
             Role::Preformatted | Role::Verbatim => self.verbatim += 1,
             Role::LineBreak => self.line_break(),
             Role::Quotation => self.word("\u{201c}"),
-            // The place is that of its card: whoever has it knows it by this.
+            // Marks the place of a card, which is recognised by this tag.
             Role::Attachment(id) => {
                 let id = id.replace(['<', '>', '"'], "");
                 self.word(&format!("<attachment id=\"{id}\"></attachment>"));
@@ -91,7 +91,7 @@ impl Writer {
         let is_empty = self.text.len() == length;
         match role {
             Role::List(_) => drop(self.lists.pop()),
-            // An item that shows nothing is not there.
+            // An item without text is dropped.
             Role::Item(_) => self.markers.truncate(markers),
             Role::Cell => {
                 if !is_empty {
@@ -122,7 +122,7 @@ impl Writer {
         if self.breaks < breaks {
             (self.breaks, self.is_margin) = (breaks, breaks > 1);
         } else if self.is_margin && matches!(role, Role::List(_)) && !is_end {
-            // What a paragraph announces follows it closely.
+            // A list follows its introduction without an empty line.
             (self.breaks, self.is_margin) = (breaks, false);
         }
     }
@@ -164,7 +164,7 @@ impl Writer {
         }
     }
 
-    /// Writes words, a space wherever there is any white space.
+    /// Writes words, collapsing white space to single spaces.
     fn collapsed(&mut self, text: &str) {
         let is_space = |c: char| c.is_ascii_whitespace();
         for (at, word) in text.split(is_space).enumerate() {
@@ -175,7 +175,7 @@ impl Writer {
         }
     }
 
-    /// Writes something without white space around it.
+    /// Writes text without surrounding white space.
     fn word(&mut self, word: &str) {
         if self.breaks > 0 || self.text.is_empty() {
             self.text.extend(std::iter::repeat_n('\n', self.breaks));
@@ -191,7 +191,7 @@ impl Writer {
     }
 }
 
-/// Digits above the line.
+/// Superscript digits.
 fn raised(text: &str) -> Option<String> {
     const DIGITS: [char; 10] = [
         '\u{2070}', '\u{b9}', '\u{b2}', '\u{b3}', '\u{2074}', '\u{2075}', '\u{2076}', '\u{2077}', '\u{2078}',

@@ -1,4 +1,4 @@
-//! How elements are displayed: what a browser's own style sheet says of them, as far as it matters to text.
+//! How elements are displayed: a browser's default style sheet, as far as it affects text.
 
 use html5ever::tendril::StrTendril;
 use html5ever::{Attribute, QualName, ns};
@@ -10,45 +10,44 @@ pub(super) enum Role {
     Inline,
     /// On lines of its own.
     Block,
-    /// On lines of its own, with empty lines around.
+    /// On lines of its own, with empty lines around it.
     Paragraph,
     /// On lines of its own, with an empty line before.
     Table,
-    /// On a line of its own, of cells.
+    /// A table row: on a line of its own.
     Row,
     Cell,
-    /// A list, counted from a number or not at all.
+    /// A list, with its first number if it is numbered.
     List(Option<i64>),
-    /// An item of a list, which may say its number.
+    /// A list item, with its own number if it has one.
     Item(Option<i64>),
-    /// On lines of its own, further to the right.
+    /// Indented, on lines of its own.
     Indented,
-    /// As [`Role::Paragraph`], and its white space counts.
+    /// Like [`Role::Paragraph`], with white space preserved.
     Preformatted,
-    /// Its white space counts.
+    /// White space is preserved.
     Verbatim,
     LineBreak,
     Superscript,
     /// Between quotation marks.
     Quotation,
-    /// In its place stands this text, unless it has some of its own.
+    /// This text is shown if the element has none of its own.
     Alternative(StrTendril),
-    /// The place of an attachment of this id.
+    /// The place of the attachment with this id.
     Attachment(StrTendril),
-    /// Not at all.
+    /// Not shown.
     Hidden,
 }
 
-/// Attributes that a role or the tree builder asks for; no other one is kept.
+/// Attributes that a role or the tree builder needs; all others are dropped.
 pub(super) const ATTRIBUTES: [&str; 10] =
     ["alt", "color", "encoding", "face", "hidden", "id", "size", "start", "type", "value"];
 
-/// Elements that take part in formatting alone. Browsers open them again in what follows until they are closed, which
-/// no text shows.
+/// Formatting elements. Browsers reopen them until they are closed, which does not affect text.
 pub(super) const FORMATTING: [&str; 14] =
     ["a", "b", "big", "code", "em", "font", "i", "nobr", "s", "small", "strike", "strong", "tt", "u"];
 
-/// Elements of HTML that hold no others: void ones, and those whose markup is text.
+/// HTML elements without child elements: void ones, and those with raw text.
 pub(super) const CHILDLESS: [&str; 26] = [
     "area", "base", "basefont", "bgsound", "br", "col", "embed", "frame", "hr", "iframe", "img", "image", "input",
     "keygen", "link", "meta", "noembed", "noframes", "param", "script", "source", "style", "textarea", "title",
@@ -91,7 +90,7 @@ pub(super) fn role(name: &QualName, attributes: Vec<Attribute>) -> Role {
         "q" => Role::Quotation,
         "attachment" => attributes.take("id").map_or(Role::Inline, Role::Attachment),
         "input" => attributes.shown().map_or(Role::Hidden, Role::Alternative),
-        // Images, and emoji: whatever says what stands for it.
+        // Images and emoji: their alternative text.
         _ => attributes.take("alt").map_or(Role::Inline, Role::Alternative),
     }
 }
@@ -110,7 +109,7 @@ impl Attributes {
         Some(self.0.swap_remove(at).value)
     }
 
-    /// A number as HTML reads it: what follows its digits does not count.
+    /// An integer as HTML parses it: anything after the digits is ignored.
     fn integer(&mut self, name: &str) -> Option<i64> {
         let value = self.take(name)?;
         let text = value.trim_start_matches(|c: char| c.is_ascii_whitespace());
@@ -119,7 +118,7 @@ impl Attributes {
         text[..end].parse::<i32>().ok().map(i64::from)
     }
 
-    /// The text that a field of a form shows.
+    /// The visible text of a form field.
     fn shown(&mut self) -> Option<StrTendril> {
         match self.take("type").map(|kind| kind.to_ascii_lowercase()).as_deref() {
             Some("checkbox" | "color" | "file" | "hidden" | "password" | "radio" | "range") => None,

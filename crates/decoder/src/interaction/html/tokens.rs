@@ -1,7 +1,7 @@
 //! Markup to tags and text, by the rules of <https://html.spec.whatwg.org/multipage/parsing.html#tokenization>.
 //!
-//! html5ever's own tokenizer compares each attribute of a tag with all before it. This one keeps the few that are asked
-//! for; otherwise both give the same tokens, which [`super::oracle`] holds it to.
+//! html5ever's own tokenizer compares each attribute of a tag with all before it. This one keeps only the few
+//! attributes that are needed; otherwise both produce the same tokens, which tests check against [`super::oracle`].
 
 use std::borrow::Cow;
 
@@ -11,14 +11,14 @@ use html5ever::tokenizer::{Tag, TagKind, TokenSinkResult};
 use html5ever::{Attribute, LocalName, QualName, ns};
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 
-use super::builder::{Answer, Builder};
+use super::builder::{DocumentBuilder, SinkResult};
 use super::references::decoded;
 use super::roles::ATTRIBUTES;
 
 const SPACE: [char; 4] = ['\t', '\n', '\u{c}', ' '];
 
 /// Reads a fragment of HTML to its end.
-pub(super) fn read(html: &str, builder: &Builder) {
+pub(super) fn read(html: &str, builder: &DocumentBuilder) {
     let html = html.strip_prefix('\u{feff}').unwrap_or(html);
     let html = match memchr(b'\r', html.as_bytes()) {
         Some(_) => Cow::Owned(html.replace("\r\n", "\n").replace('\r', "\n")),
@@ -34,7 +34,7 @@ pub(super) fn read(html: &str, builder: &Builder) {
             markup.rest = rest;
             markup.read();
         } else {
-            // A reference does not reach over it.
+            // A character reference does not extend beyond it.
             builder.text(&decoded(text, false));
             builder.text(open);
             markup.rest = rest;
@@ -44,13 +44,13 @@ pub(super) fn read(html: &str, builder: &Builder) {
 }
 
 struct Markup<'h> {
-    /// What is left to read.
+    /// The markup not read yet.
     rest: &'h str,
-    builder: &'h Builder,
+    builder: &'h DocumentBuilder,
 }
 
 impl<'h> Markup<'h> {
-    /// Reads what follows a `<` that is no text.
+    /// Reads what follows a `<` that begins markup.
     fn read(&mut self) {
         if let Some(end) = self.rest.strip_prefix('/') {
             if end.starts_with(|c: char| c.is_ascii_alphabetic()) {
@@ -84,14 +84,14 @@ impl<'h> Markup<'h> {
     fn end_tag(&mut self) {
         if let Some(tag) = self.tag(TagKind::EndTag) {
             // Whatever it ends, markup follows.
-            let _: Answer = self.builder.tag(tag);
+            let _: SinkResult = self.builder.tag(tag);
         }
     }
 
     fn declaration(&mut self, declaration: &'h str) {
         const CDATA: &str = "[CDATA[";
         if let Some(comment) = declaration.strip_prefix("--") {
-            // `<!-->` and `<!--->` are whole.
+            // `<!-->` and `<!--->` are complete comments.
             let is_end = |at: &usize| {
                 let before = &comment[..*at];
                 matches!(before, "" | "-") || before.ends_with("--") || before.ends_with("--!")
@@ -103,23 +103,23 @@ impl<'h> Markup<'h> {
             self.builder.text(text);
             self.rest = rest;
         } else {
-            // Doctypes among them: inside a document they say nothing.
+            // Includes doctypes, which mean nothing inside a document.
             self.bogus_comment(declaration);
         }
     }
 
-    /// What is no tag and no comment either, up to the end of any tag.
+    /// A malformed comment, up to the next `>`.
     fn bogus_comment(&mut self, comment: &'h str) {
         self.comment(comment, memchr(b'>', comment.as_bytes()));
     }
 
-    /// Leaves out a comment with the last character of its end, or the rest of the markup.
+    /// Skips a comment up to its end, or the rest of the markup.
     fn comment(&mut self, comment: &'h str, end: Option<usize>) {
         self.rest = end.map_or("", |end| &comment[end + 1..]);
         self.builder.comment();
     }
 
-    /// Reads the text of an element that holds no markup, and the tag that ends it.
+    /// Reads the raw text of an element, and its end tag.
     fn raw(&mut self, name: &LocalName, kind: RawKind) {
         let end = match kind {
             RawKind::ScriptData | RawKind::ScriptDataEscaped(_) => end_of_script(self.rest),
@@ -138,7 +138,7 @@ impl<'h> Markup<'h> {
         }
     }
 
-    /// Reads a tag from its name on; none when the markup ends inside it.
+    /// Reads a tag from its name onwards; `None` if the markup ends inside it.
     fn tag(&mut self, kind: TagKind) -> Option<Tag> {
         let is_end_of_name = |c: char| SPACE.contains(&c) || matches!(c, '/' | '>');
         let name = self.until(is_end_of_name)?;
@@ -155,7 +155,7 @@ impl<'h> Markup<'h> {
                 tag.self_closing = rest.starts_with('>');
                 continue;
             }
-            // A name may begin with the sign that ends it elsewhere.
+            // An attribute name may begin with `=`.
             let begin = usize::from(self.rest.starts_with('='));
             let end = self.rest[begin..].find(|c| is_end_of_name(c) || c == '=');
             let Some(end) = end else {
@@ -172,7 +172,7 @@ impl<'h> Markup<'h> {
         }
     }
 
-    /// Takes an attribute's value; none when the markup ends inside it.
+    /// Reads an attribute's value; `None` if the markup ends inside it.
     fn value(&mut self, value: &'h str) -> Option<&'h str> {
         self.rest = value;
         match value.chars().next()? {
@@ -187,7 +187,7 @@ impl<'h> Markup<'h> {
         }
     }
 
-    /// Takes what comes before such a character; all of it, as nothing, when there is none.
+    /// Reads up to a matching character; `None`, with everything consumed, if there is none.
     fn until(&mut self, is_end: impl Fn(char) -> bool) -> Option<&'h str> {
         let Some(at) = self.rest.find(is_end) else {
             self.rest = "";
@@ -199,10 +199,10 @@ impl<'h> Markup<'h> {
     }
 }
 
-/// Keeps an attribute that is asked for, unless the tag has it.
+/// Keeps an attribute that is needed and not present yet.
 fn keep(tag: &mut Tag, name: &str, value: &str) {
     let Some(name) = ATTRIBUTES.iter().find(|known| known.eq_ignore_ascii_case(name)) else { return };
-    // These three only say that a `font` is one of HTML.
+    // These three only matter for `font` elements.
     if matches!(*name, "color" | "face" | "size") && &*tag.name != "font" {
         return;
     }
@@ -219,14 +219,14 @@ fn without_nul(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Whether text is a tag's name and something that ends it.
+/// Whether text begins with a tag's name and a delimiter.
 fn is_tag(text: &[u8], name: &[u8]) -> bool {
     let is_end = |byte: &u8| matches!(byte, b'\t' | b'\n' | 0xc | b' ' | b'/' | b'>');
     text.get(..name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name))
         && text.get(name.len()).is_some_and(is_end)
 }
 
-/// Where the tag that ends a script begins. One inside a comment that opens another script is none.
+/// The position of the end tag of a script. One inside a comment that opens another script does not count.
 fn end_of_script(script: &str) -> Option<usize> {
     enum Inside {
         Script,
@@ -252,7 +252,7 @@ fn end_of_script(script: &str) -> Option<usize> {
             Inside::Nested if is_end => inside = Inside::Comment,
             Inside::Script if text.starts_with(b"<!--") => {
                 inside = Inside::Comment;
-                // Its dashes may be those of its end, too.
+                // Its dashes may also belong to its end.
                 at += 1;
             }
             Inside::Comment if is_tag(&text[1..], b"script") => inside = Inside::Nested,

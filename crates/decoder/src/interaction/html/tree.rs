@@ -1,7 +1,7 @@
-//! The nodes of a document, as html5ever's tree builder arranges them.
+//! The nodes of a document, as arranged by html5ever's tree builder.
 //!
-//! Nodes are numbers with links to their neighbours: each change takes the same time however many there are, and
-//! neither walking nor dropping them needs a stack.
+//! Nodes are indexes with links to their neighbours: each change takes constant time, and neither walking nor dropping
+//! them needs a stack.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -13,34 +13,34 @@ use html5ever::{Attribute, ExpandedName, QualName};
 
 use super::roles::{Role, role};
 
-/// The number of a node.
+/// The index of a node.
 pub(super) type Id = u32;
 
 /// No node.
 const NONE: Id = Id::MAX;
 
-/// The node under which everything is that is shown.
+/// The root of everything that is shown.
 pub(super) const DOCUMENT: Id = 0;
 
-/// An element as the tree builder knows it.
+/// An element, as the tree builder sees it.
 #[derive(Debug)]
 pub(super) struct Element {
     id: Id,
     name: QualName,
-    /// Whether HTML goes on inside this element of MathML.
+    /// Whether HTML continues inside this MathML element.
     is_integration_point: bool,
 }
 
-/// What a node is.
+/// The content of a node.
 #[derive(Debug)]
-pub(super) enum Content {
+pub(super) enum NodeContent {
     Element(Role),
     Text(StrTendril),
 }
 
 #[derive(Debug)]
-struct Node {
-    content: Content,
+struct TreeNode {
+    content: NodeContent,
     parent: Id,
     previous: Id,
     next: Id,
@@ -48,14 +48,14 @@ struct Node {
     last: Id,
 }
 
-/// A document while it is built, and afterwards.
+/// A document, during and after its construction.
 #[derive(Debug)]
 pub(super) struct Tree {
-    nodes: RefCell<Vec<Node>>,
+    nodes: RefCell<Vec<TreeNode>>,
     document: Rc<Element>,
-    /// Stands for comments and for what templates hold: never shown.
+    /// Stands for comments and template contents: never shown.
     nowhere: Rc<Element>,
-    /// How often the tree builder asked for an element's name: the measure of its work.
+    /// How often the tree builder looked up an element's name: a measure of its work.
     lookups: Cell<u64>,
 }
 
@@ -63,40 +63,40 @@ impl Tree {
     pub(super) fn new() -> Self {
         let nodes = RefCell::new(Vec::new());
         let [document, nowhere] = [DOCUMENT, DOCUMENT + 1].map(|id| {
-            nodes.borrow_mut().push(Node::new(Content::Element(Role::Inline)));
+            nodes.borrow_mut().push(TreeNode::new(NodeContent::Element(Role::Inline)));
             let name = QualName::new(None, html5ever::ns!(html), html5ever::local_name!("div"));
             Rc::new(Element { id, name, is_integration_point: false })
         });
         Self { nodes, document, nowhere, lookups: Cell::new(0) }
     }
 
-    /// Nodes that were made, and names that were looked up.
+    /// Nodes created plus names looked up.
     #[cfg(any(test, fuzzing))]
     pub(super) fn work(&self) -> u64 {
         self.lookups.get() + self.nodes.borrow().len() as u64
     }
 
-    /// The element in whose place the markup stands.
+    /// The context element of the fragment.
     pub(super) fn context(&self) -> Rc<Element> {
         self.nowhere.clone()
     }
 
-    /// Calls `visit` for each node in order, elements again where they end. It says whether to go into an element.
+    /// Visits all nodes in order, and elements again at their end. `visit` returns whether to descend into an element.
     pub(super) fn walk(&self, mut visit: impl FnMut(Visit<'_>) -> bool) {
         let nodes = self.nodes.borrow();
         let mut at = DOCUMENT;
         loop {
             let node = &nodes[at as usize];
             let goes_in = match &node.content {
-                Content::Text(text) => {
+                NodeContent::Text(text) => {
                     visit(Visit::Text(text));
                     false
                 }
-                Content::Element(role) => {
+                NodeContent::Element(role) => {
                     let only_text = (node.first == node.last).then(|| nodes.get(node.first as usize)).flatten();
                     let only_text = only_text.and_then(|child| match &child.content {
-                        Content::Text(text) => Some(&**text),
-                        Content::Element(_) => None,
+                        NodeContent::Text(text) => Some(&**text),
+                        NodeContent::Element(_) => None,
                     });
                     visit(Visit::Start(role, only_text))
                 }
@@ -105,10 +105,10 @@ impl Tree {
                 at = node.first;
                 continue;
             }
-            // The next one in order: of the innermost element that has one.
+            // The next node in order: that of the innermost element that has one.
             loop {
                 let node = &nodes[at as usize];
-                if let Content::Element(role) = &node.content {
+                if let NodeContent::Element(role) = &node.content {
                     visit(Visit::End(role));
                 }
                 if at == DOCUMENT {
@@ -123,7 +123,7 @@ impl Tree {
         }
     }
 
-    /// Puts a node or text under a parent, before a child of it or as the last one.
+    /// Inserts a node or text under a parent, before one of its children or as the last one.
     fn insert(&self, parent: Id, before: Id, child: NodeOrText<Rc<Element>>) {
         let nodes = &mut *self.nodes.borrow_mut();
         let previous = if before == NONE { nodes[parent as usize].last } else { nodes[before as usize].previous };
@@ -134,15 +134,15 @@ impl Tree {
                 element.id
             }
             NodeOrText::AppendText(text) => {
-                if let Some(Node { content: Content::Text(before), .. }) = nodes.get_mut(previous as usize) {
+                if let Some(TreeNode { content: NodeContent::Text(before), .. }) = nodes.get_mut(previous as usize) {
                     before.push_tendril(&text);
                     return;
                 }
-                nodes.push(Node::new(Content::Text(text)));
+                nodes.push(TreeNode::new(NodeContent::Text(text)));
                 number(nodes.len() - 1)
             }
         };
-        // Detaching it may have moved the neighbour.
+        // Detaching may have changed the neighbour.
         let previous = if before == NONE { nodes[parent as usize].last } else { nodes[before as usize].previous };
         link(nodes, parent, previous, id);
         link(nodes, parent, id, before);
@@ -150,27 +150,27 @@ impl Tree {
     }
 }
 
-/// What a walk comes by.
+/// One step of a walk.
 pub(super) enum Visit<'t> {
-    /// An element, and its text if that is all it holds.
+    /// The start of an element, with its text if that is its only content.
     Start(&'t Role, Option<&'t str>),
     Text(&'t str),
     End(&'t Role),
 }
 
-impl Node {
-    fn new(content: Content) -> Self {
+impl TreeNode {
+    fn new(content: NodeContent) -> Self {
         Self { content, parent: NONE, previous: NONE, next: NONE, first: NONE, last: NONE }
     }
 }
 
-/// A body of 2^32 nodes would have come in more bytes than a page may have.
+/// Bodies with 2^32 nodes exceed the size limit of a page.
 fn number(at: usize) -> Id {
     Id::try_from(at).unwrap_or(NONE)
 }
 
-/// Makes two nodes neighbours; none before is the first place of the parent, none after its last.
-fn link(nodes: &mut [Node], parent: Id, before: Id, after: Id) {
+/// Links two nodes as neighbours; `NONE` stands for the ends of the parent's list.
+fn link(nodes: &mut [TreeNode], parent: Id, before: Id, after: Id) {
     match before {
         NONE => nodes[parent as usize].first = after,
         _ => nodes[before as usize].next = after,
@@ -181,8 +181,8 @@ fn link(nodes: &mut [Node], parent: Id, before: Id, after: Id) {
     }
 }
 
-fn detach(nodes: &mut [Node], id: Id) {
-    let Node { parent, previous, next, .. } = nodes[id as usize];
+fn detach(nodes: &mut [TreeNode], id: Id) {
+    let TreeNode { parent, previous, next, .. } = nodes[id as usize];
     if parent != NONE {
         link(nodes, parent, previous, next);
     }
@@ -213,7 +213,7 @@ impl TreeSink for Tree {
     fn create_element(&self, name: QualName, attributes: Vec<Attribute>, flags: ElementFlags) -> Rc<Element> {
         let mut nodes = self.nodes.borrow_mut();
         let id = number(nodes.len());
-        nodes.push(Node::new(Content::Element(role(&name, attributes))));
+        nodes.push(TreeNode::new(NodeContent::Element(role(&name, attributes))));
         Rc::new(Element { id, name, is_integration_point: flags.mathml_annotation_xml_integration_point })
     }
 

@@ -1,4 +1,4 @@
-//! Pages made at random, and what is to become of their values.
+//! Randomly generated pages, and the expected values.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use copilot_lake_tables::INTERACTION_CHILDREN;
 
-use crate::interaction::CHILDREN;
+use crate::interaction::interactions::CHILDREN;
 use crate::tests::interactions::CARD;
 use crate::tests::oracle::Random;
 

@@ -33,7 +33,7 @@ async fn lake() -> Lake {
 
 /// Reads these versions as one slice: rejects first, then rows. `settle`: so many rejects came in between that they do
 /// not wait.
-async fn read(lake: &Lake, rejects: &Rejects, pages: Vec<(i64, &str)>, find: Find, settle: bool) {
+async fn read(lake: &Lake, rejects: &Rejects, pages: Vec<(i64, &str)>, find: MergeMode, settle: bool) {
     let table = &COPILOT_INTERACTION;
     let mut of_rows = RowRejects::new(lake, rejects, table, find, "run", true);
     let mut changes = lake.changes(table, find);
@@ -70,11 +70,11 @@ async fn within_a_slice_the_newest_version_has_its_rejects() {
     for settle in [false, true] {
         let lake = lake().await;
         let rejects = Rejects::new(&lake);
-        read(&lake, &rejects, vec![(1, BAD_SCENARIO), (2, BAD_TYPE)], Find::ByKey, settle).await;
+        read(&lake, &rejects, vec![(1, BAD_SCENARIO), (2, BAD_TYPE)], MergeMode::Upsert, settle).await;
         assert_eq!(rejected(&lake).await, ["msdyn_interactiontype \"low\""]);
-        read(&lake, &rejects, vec![(4, BAD_SCENARIO), (3, "")], Find::ByKey, settle).await;
+        read(&lake, &rejects, vec![(4, BAD_SCENARIO), (3, "")], MergeMode::Upsert, settle).await;
         assert_eq!(rejected(&lake).await, ["msdyn_scenariotype \"high\""]);
-        read(&lake, &rejects, vec![(5, BAD_TYPE), (6, "")], Find::ByKey, settle).await;
+        read(&lake, &rejects, vec![(5, BAD_TYPE), (6, "")], MergeMode::Upsert, settle).await;
         assert_eq!(rejected(&lake).await, [""; 0]);
     }
 }
@@ -82,13 +82,13 @@ async fn within_a_slice_the_newest_version_has_its_rejects() {
 #[tokio::test]
 async fn an_older_version_changes_no_rejects_of_the_lake() {
     let lake = lake().await;
-    read(&lake, &Rejects::new(&lake), vec![(10, BAD_SCENARIO)], Find::ByKey, false).await;
-    for find in [Find::ByKey, Find::Again] {
+    read(&lake, &Rejects::new(&lake), vec![(10, BAD_SCENARIO)], MergeMode::Upsert, false).await;
+    for find in [MergeMode::Upsert, MergeMode::UpsertReread] {
         read(&lake, &Rejects::new(&lake), vec![(9, "")], find, false).await;
         read(&lake, &Rejects::new(&lake), vec![(8, BAD_TYPE)], find, false).await;
         read(&lake, &Rejects::new(&lake), vec![(10, BAD_SCENARIO)], find, false).await;
         assert_eq!(rejected(&lake).await, ["msdyn_scenariotype \"high\""]);
     }
-    read(&lake, &Rejects::new(&lake), vec![(11, "")], Find::ByKey, false).await;
+    read(&lake, &Rejects::new(&lake), vec![(11, "")], MergeMode::Upsert, false).await;
     assert_eq!(rejected(&lake).await, [""; 0]);
 }

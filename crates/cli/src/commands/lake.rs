@@ -1,0 +1,35 @@
+//! Opening an existing lake.
+
+use std::path::Path;
+
+use anyhow::Result;
+use copilot_lake_tables::EXTRACTION_RUN;
+use copilot_lake_writer::{Lake, LakeOptions};
+
+use crate::config::{Config, settings};
+use crate::problem::{Problem, usage};
+
+/// Opens the configured lake for reading; an error if there is none.
+pub(crate) async fn existing(config: &Config) -> Result<Lake> {
+    let (url, options) = settings::lake(config)?;
+    open(&url, options).await
+}
+
+/// Opens a lake for reading; an error if there is none. Creates nothing.
+pub(crate) async fn open(url: &str, options: LakeOptions) -> Result<Lake> {
+    if !url.contains("://") && !Path::new(url).exists() {
+        return Err(none(url).into());
+    }
+    let lake = Lake::open(url, options).await?;
+    // Every run writes a row there, whatever it extracts.
+    if lake.files(&EXTRACTION_RUN).await?.is_empty() {
+        return Err(none(url).into());
+    }
+    Ok(lake)
+}
+
+fn none(url: &str) -> Problem {
+    let makers =
+        if cfg!(feature = "demo") { "`copilot-lake extract` or `copilot-lake demo`" } else { "`copilot-lake extract`" };
+    usage(format!("no lake at `{url}`")).hint(format!("{makers} makes one; `--lake` names another place"))
+}

@@ -1,0 +1,144 @@
+//! The effective configuration: flags, environment, file and defaults combined, with the origin of every value.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+
+use super::file;
+use super::key::{ConfigKey, FREE_SECTIONS, KEYS, LATER_SECTIONS};
+use super::layers::Layers;
+use super::setting::{Setting, SettingOrigin};
+use crate::args::GlobalArgs;
+use crate::environment::{self, Variable};
+use crate::problem::{Problem, usage};
+
+/// The configuration file that is read if none is named and it exists.
+pub(crate) const DEFAULT_FILE: &str = "copilot-lake.toml";
+
+/// The sources of the configuration, in order of rising precedence.
+#[derive(Default)]
+pub(crate) struct Sources {
+    /// A file.
+    pub(crate) file: Option<PathBuf>,
+    /// The program's variables.
+    pub(crate) variables: Vec<Variable>,
+    /// `--set section.key=value`.
+    pub(crate) set: Vec<String>,
+    /// Flags that stand for a key: the key's whole name, the flag, the value.
+    pub(crate) flags: Vec<(&'static str, &'static str, String)>,
+}
+
+/// The effective configuration.
+pub(crate) struct Config {
+    settings: BTreeMap<String, Setting>,
+    sections: BTreeSet<String>,
+}
+
+impl Config {
+    /// Reads the flags, the environment of this process and the file: that of `--config`, else
+    /// `./copilot-lake.toml` if it exists.
+    pub(crate) fn from_flags(global: GlobalArgs) -> Result<Self> {
+        let usual = Path::new(DEFAULT_FILE);
+        Self::load(Sources {
+            file: global.config.or_else(|| usual.exists().then(|| usual.to_owned())),
+            variables: environment::variables(),
+            set: global.set,
+            flags: global.lake.map(|url| ("lake.url", "--lake", url)).into_iter().collect(),
+        })
+    }
+
+    /// Reads every source; fails at the first mistake.
+    pub(crate) fn load(sources: Sources) -> Result<Self> {
+        let mut layers = Layers::new();
+        if let Some(path) = &sources.file {
+            file::read(path, &mut layers)?;
+        }
+        for variable in sources.variables {
+            layers.variable(variable)?;
+        }
+        for assignment in &sources.set {
+            layers.assignment(assignment)?;
+        }
+        for (name, flag, text) in sources.flags {
+            layers.text(name, &text, SettingOrigin::Flag(flag))?;
+        }
+        Ok(Self { settings: layers.settings, sections: layers.sections })
+    }
+
+    /// Whether any source mentions the section.
+    pub(crate) fn mentions(&self, section: &str) -> bool {
+        let below = format!("{section}.");
+        self.sections.contains(section) || self.settings.keys().any(|name| name.starts_with(&below))
+    }
+
+    /// The setting of a key in a section, else in the key's first section (`[auth]` for `[x.auth]`), else its default.
+    pub(crate) fn setting_in(&self, section: &str, key: &ConfigKey) -> Option<Setting> {
+        let setting = self.setting_only_in(section, key);
+        setting.or_else(|| self.setting_only_in(key.sections[0], key)).cloned().or_else(|| default(key))
+    }
+
+    /// The setting of a key in exactly this section.
+    pub(super) fn setting_only_in(&self, section: &str, key: &ConfigKey) -> Option<&Setting> {
+        self.settings.get(&format!("{section}.{}", key.name))
+    }
+
+    /// The setting of a key that has one section.
+    pub(crate) fn setting(&self, key: &ConfigKey) -> Option<Setting> {
+        self.setting_in(key.sections[0], key)
+    }
+
+    /// Fails if a key below one of these sections asks for something that this version does not support.
+    pub(crate) fn refuse_unsupported(&self, sections: &[&str]) -> Result<(), Problem> {
+        let within = |name: &str, section: &str| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
+        for (name, setting) in &self.settings {
+            if !sections.iter().any(|section| within(name, section)) {
+                continue;
+            }
+            if let Some(section) = LATER_SECTIONS.iter().find(|section| within(name, section)) {
+                return Err(unsupported(&format!("[{section}]"), &setting.origin)
+                    .hint(format!("remove the section [{section}]")));
+            }
+            let Some(key) = KEYS.iter().find(|key| key.names().any(|known| known == *name)) else { continue };
+            let is_default = default(key).is_some_and(|default| default.value == setting.value);
+            if key.is_later() && !is_default {
+                return Err(unsupported(&format!("`{name}`"), &setting.origin).hint(format!("remove `{name}`")));
+            }
+        }
+        Ok(())
+    }
+
+    /// Every key's effective value and where it comes from, secrets masked: `lake.url = ./lake (default)`.
+    pub(crate) fn effective(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for key in KEYS {
+            for (at, name) in key.names().enumerate() {
+                let setting = self.settings.get(&name).cloned().or_else(|| default(key).filter(|_| at == 0));
+                match setting {
+                    // Reserved keys are listed only if they are set.
+                    None | Some(Setting { origin: SettingOrigin::Default, .. }) if key.is_later() => {}
+                    Some(Setting { value, origin }) => lines.push(format!("{name} = {value} ({origin})")),
+                    None if at == 0 => lines.push(format!("{name} is not set")),
+                    None => {}
+                }
+            }
+        }
+        // Values in a free section may be secrets of a store.
+        let free = |name: &&String| FREE_SECTIONS.iter().any(|section| name.starts_with(&format!("{section}.")));
+        lines.extend(
+            self.settings
+                .iter()
+                .filter(|entry| free(&entry.0))
+                .map(|(name, at)| format!("{name} = *** ({})", at.origin)),
+        );
+        lines
+    }
+}
+
+fn unsupported(what: &str, origin: &SettingOrigin) -> Problem {
+    usage(format!("{what} is not supported yet, {origin}"))
+}
+
+pub(super) fn default(key: &ConfigKey) -> Option<Setting> {
+    Some(Setting { value: key.kind.parse(key.default?, None)?, origin: SettingOrigin::Default })
+}

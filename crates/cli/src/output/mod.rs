@@ -1,0 +1,14 @@
+//! What the program prints: messages, progress and the summary of a run on stderr, query results on stdout.
+//!
+//! Nothing here knows a command or loads the configuration.
+
+#[cfg(feature = "query")]
+mod aligned;
+pub(crate) mod console;
+pub(crate) mod progress;
+pub(crate) mod remedy;
+#[cfg(feature = "query")]
+pub(crate) mod result;
+pub(crate) mod summary;
+pub(crate) mod table;
+pub(crate) mod wording;

@@ -1,0 +1,199 @@
+//! Query results on stdout or in a file: aligned columns, CSV, JSON lines or Parquet, batch by batch.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
+use arrow::json::writer::LineDelimited;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, ZstdLevel};
+use parquet::file::properties::WriterProperties;
+
+use crate::args::Format;
+use crate::config::text_file::reason;
+use crate::environment;
+use crate::output::aligned::Aligned;
+use crate::problem::usage;
+
+/// Rows that are shown on a terminal; a file gets all of them.
+const TERMINAL_ROWS: usize = 500;
+
+/// Where a result goes.
+pub(crate) enum ResultTarget {
+    /// The standard output.
+    Stdout,
+    /// A file, which gets its name once the result is complete.
+    File(PathBuf),
+}
+
+/// A result that is being written.
+pub(crate) struct ResultWriter {
+    writer: FormatWriter,
+    /// The temporary name of the file, and the final one.
+    rename: Option<(PathBuf, PathBuf)>,
+}
+
+enum FormatWriter {
+    Aligned(Aligned<ResultSink>),
+    Csv(Box<arrow::csv::Writer<ResultSink>>),
+    Json(arrow::json::Writer<ResultSink, LineDelimited>),
+    Parquet(Box<ArrowWriter<ResultSink>>),
+}
+
+type ResultSink = BufWriter<Box<dyn Write + Send>>;
+
+impl ResultWriter {
+    /// Begins a result with these columns. Without a format, the file's extension decides; the default is a table.
+    pub(crate) fn begin(target: ResultTarget, format: Option<Format>, schema: &SchemaRef) -> Result<Self> {
+        let terminal = matches!(target, ResultTarget::Stdout) && environment::stdout_is_terminal();
+        let format = format.unwrap_or_else(|| match &target {
+            ResultTarget::Stdout => Format::Table,
+            ResultTarget::File(path) => of_extension(path),
+        });
+        if terminal && format == Format::Parquet {
+            return Err(usage("Parquet is not for a terminal").hint("name a file with `--output FILE`").into());
+        }
+        let (sink, rename): (Box<dyn Write + Send>, _) = match target {
+            ResultTarget::Stdout => (Box::new(std::io::stdout()), None),
+            ResultTarget::File(path) => {
+                let (file, rename) = create(&path).map_err(|error| {
+                    usage(format!("cannot write `{}`: {}", path.display(), reason(&error)))
+                        .hint("name a file in a directory that exists and can be written")
+                })?;
+                (Box::new(file), rename)
+            }
+        };
+        let sink = BufWriter::with_capacity(1 << 16, sink);
+        let writer = match format {
+            Format::Table => {
+                let limit = terminal.then(|| (environment::terminal_columns(), TERMINAL_ROWS));
+                FormatWriter::Aligned(Aligned::new(sink, schema, limit))
+            }
+            Format::Csv => {
+                let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(sink);
+                // The header is written even if there are no rows.
+                writer.write(&RecordBatch::new_empty(schema.clone()))?;
+                FormatWriter::Csv(Box::new(writer))
+            }
+            Format::Json => FormatWriter::Json(arrow::json::WriterBuilder::new().with_explicit_nulls(true).build(sink)),
+            Format::Parquet => {
+                let zstd = Compression::ZSTD(ZstdLevel::default());
+                let properties = WriterProperties::builder().set_compression(zstd).build();
+                FormatWriter::Parquet(Box::new(ArrowWriter::try_new(sink, schema.clone(), Some(properties))?))
+            }
+        };
+        Ok(Self { writer, rename })
+    }
+
+    /// Writes rows. Returns `false` if no more are wanted.
+    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
+        match &mut self.writer {
+            FormatWriter::Aligned(writer) => return writer.push(batch),
+            FormatWriter::Csv(writer) => writer.write(batch)?,
+            FormatWriter::Json(writer) => writer.write(batch)?,
+            FormatWriter::Parquet(writer) => writer.write(batch)?,
+        }
+        Ok(true)
+    }
+
+    /// Completes the result; a file gets its final name.
+    pub(crate) fn finish(self) -> Result<()> {
+        let mut sink = match self.writer {
+            FormatWriter::Aligned(writer) => writer.finish()?,
+            FormatWriter::Csv(writer) => writer.into_inner(),
+            FormatWriter::Json(mut writer) => {
+                writer.finish()?;
+                writer.into_inner()
+            }
+            FormatWriter::Parquet(writer) => writer.into_inner()?,
+        };
+        sink.flush()?;
+        drop(sink);
+        if let Some((from, to)) = self.rename {
+            std::fs::rename(&from, &to).with_context(|| format!("cannot name `{}`", to.display()))?;
+        }
+        Ok(())
+    }
+}
+
+/// The format that a file's extension names; a table when it names none.
+fn of_extension(path: &Path) -> Format {
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("csv") => Format::Csv,
+        Some("json" | "jsonl" | "ndjson") => Format::Json,
+        Some("parquet") => Format::Parquet,
+        _ => Format::Table,
+    }
+}
+
+/// Opens the file under a temporary name, so that a partial result is never taken for a complete one.
+fn create(path: &Path) -> std::io::Result<(File, Option<(PathBuf, PathBuf)>)> {
+    // A pipe or a device cannot be renamed over.
+    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return Ok((File::options().write(true).open(path)?, None));
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(".partial");
+    let partial = PathBuf::from(name);
+    Ok((File::create(&partial)?, Some((partial, path.to_owned()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+
+    use super::*;
+
+    fn batch() -> RecordBatch {
+        let when = TimestampMicrosecondArray::from(vec![0, 1]).with_timezone("UTC");
+        RecordBatch::try_from_iter([
+            ("name", Arc::new(StringArray::from(vec![Some("a,\"b\""), None])) as ArrayRef),
+            ("count", Arc::new(Int64Array::from(vec![1, 20]))),
+            ("at", Arc::new(when)),
+        ])
+        .unwrap()
+    }
+
+    fn written(name: &str, batches: &[RecordBatch]) -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(name);
+        let mut output = ResultWriter::begin(ResultTarget::File(path.clone()), None, &batch().schema()).unwrap();
+        for batch in batches {
+            assert!(output.push(batch).unwrap());
+        }
+        assert!(!path.exists());
+        output.finish().unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn the_extension_names_the_format() {
+        let text = |name| String::from_utf8(written(name, &[batch(), batch().slice(0, 0)])).unwrap();
+        assert_eq!(
+            text("x.csv"),
+            "name,count,at\n\"a,\"\"b\"\"\",1,1970-01-01T00:00:00Z\n,20,1970-01-01T00:00:00.000001Z\n"
+        );
+        assert_eq!(
+            text("x.json"),
+            "{\"name\":\"a,\\\"b\\\"\",\"count\":1,\"at\":\"1970-01-01T00:00:00Z\"}\n\
+             {\"name\":null,\"count\":20,\"at\":\"1970-01-01T00:00:00.000001Z\"}\n"
+        );
+        let table = text("x.txt");
+        assert!(table.starts_with("name   count  at\n"), "{table}");
+        assert!(written("x.parquet", &[batch()]).starts_with(b"PAR1"));
+    }
+
+    #[test]
+    fn no_rows_are_a_result_too() {
+        assert_eq!(written("x.csv", &[]), b"name,count,at\n");
+        assert_eq!(written("x.json", &[]), b"");
+        assert!(String::from_utf8(written("x.txt", &[])).unwrap().starts_with("name  count  at"));
+        assert!(written("x.parquet", &[]).ends_with(b"PAR1"));
+    }
+}

@@ -1,0 +1,101 @@
+//! Generates the rows of a table from its plan, day by day, on all cores.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use copilot_lake_tables::Instant;
+
+use crate::data::plan::GenerationPlan;
+use crate::data::representatives::People;
+use crate::data::row_facts::RowFacts;
+use crate::data::row_renderer::RowRenderer;
+use crate::data::row_snapshot::{RowIndex, Segment, SegmentBuilder};
+use crate::data::versions::version;
+
+/// Days are added to a segment until it has this many rows.
+const SEGMENT_ROWS: usize = 16_384;
+
+/// Generates all rows in order of creation. Equal plans give equal rows, whatever the number of threads.
+pub(crate) fn generate(plan: &GenerationPlan, people: &People, renderer: &RowRenderer) -> Vec<Arc<Segment>> {
+    let days = plan.rows_per_day();
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    let mut filled = SEGMENT_ROWS;
+    for (day, rows) in days.iter().enumerate() {
+        if filled >= SEGMENT_ROWS {
+            groups.push(Vec::new());
+            filled = 0;
+        }
+        filled += rows;
+        if let Some(group) = groups.last_mut() {
+            group.push(day);
+        }
+    }
+    in_parallel(&groups, renderer, |group, renderer| {
+        let facts = group.iter().map(|day| {
+            let mut facts = plan.day(*day, &days, people).facts();
+            for (ordinal, facts) in facts.iter_mut().enumerate() {
+                facts.version = version(facts.modified, ordinal as i64);
+            }
+            facts
+        });
+        segment(facts.map(Vec::into_iter), group.iter().map(|day| days[*day]).sum(), renderer)
+    })
+}
+
+/// Renders rows whose facts are known, given in order of creation.
+pub(crate) fn render(facts: &[RowFacts], renderer: &RowRenderer) -> Vec<Arc<Segment>> {
+    let groups: Vec<_> = facts.chunks(SEGMENT_ROWS).collect();
+    in_parallel(&groups, renderer, |group, renderer| segment([group.iter().cloned()], group.len(), renderer))
+}
+
+/// Makes one segment per group, in order.
+fn in_parallel<G: Sync>(
+    groups: &[G],
+    renderer: &RowRenderer,
+    segment: impl Fn(&G, &mut RowRenderer) -> Segment + Sync,
+) -> Vec<Arc<Segment>> {
+    let next = AtomicUsize::new(0);
+    let done: Mutex<Vec<(usize, Arc<Segment>)>> = Mutex::new(Vec::with_capacity(groups.len()));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(groups.len());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                let mut renderer = renderer.clone();
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(group) = groups.get(number) else { break };
+                    let made = Arc::new(segment(group, &mut renderer));
+                    done.lock().unwrap_or_else(PoisonError::into_inner).push((number, made));
+                }
+            });
+        }
+    });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    done.sort_by_key(|(number, _)| *number);
+    done.into_iter().map(|(_, segment)| segment).collect()
+}
+
+fn segment<I: Iterator<Item = RowFacts>>(
+    days: impl IntoIterator<Item = I>,
+    rows: usize,
+    renderer: &mut RowRenderer,
+) -> Segment {
+    let mut builder = SegmentBuilder::with_capacity(rows);
+    for facts in days.into_iter().flatten() {
+        let files = renderer.render(&mut builder.bytes, &facts);
+        builder.end_row(index(&facts, renderer, files));
+    }
+    builder.finish()
+}
+
+/// The index entry of a rendered row.
+fn index(facts: &RowFacts, renderer: &mut RowRenderer, files: u8) -> RowIndex {
+    RowIndex {
+        created: Instant::from_seconds(facts.created).0,
+        modified: Instant::from_seconds(facts.modified).0,
+        key: renderer.key(facts),
+        week: facts.week(),
+        files,
+        lacks: 0,
+    }
+}

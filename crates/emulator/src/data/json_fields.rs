@@ -1,0 +1,64 @@
+//! The properties of a row's JSON, in order, values as raw text.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Name and raw value of every property of an object; names may repeat.
+pub(crate) struct JsonFields<'a>(Vec<(Cow<'a, str>, &'a str)>);
+
+impl<'a> JsonFields<'a> {
+    /// Parses an object without looking into its values. Fails on anything else.
+    pub(crate) fn read(json: &'a [u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(json)
+    }
+
+    /// The raw value of a property.
+    pub(crate) fn raw(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().find(|field| field.0 == name).map(|field| field.1)
+    }
+
+    /// The text of a property that is a string.
+    pub(crate) fn text(&self, name: &str) -> Option<Cow<'a, str>> {
+        let raw = self.raw(name)?;
+        match raw.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) {
+            Some(plain) if !plain.contains('\\') => Some(Cow::Borrowed(plain)),
+            Some(_) => serde_json::from_str(raw).ok().map(Cow::Owned),
+            None => None,
+        }
+    }
+
+    /// Every property in order.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
+        self.0.iter().map(|(name, raw)| (name.as_ref(), *raw))
+    }
+}
+
+/// A property's name: borrowed unless it holds escapes.
+#[derive(Deserialize)]
+struct PropertyName<'a>(#[serde(borrow)] Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for JsonFields<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct FieldsVisitor;
+        impl<'de> Visitor<'de> for FieldsVisitor {
+            type Value = JsonFields<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a row")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonFields<'de>, A::Error> {
+                let mut fields = Vec::with_capacity(32);
+                while let Some(name) = map.next_key::<PropertyName<'de>>()? {
+                    fields.push((name.0, map.next_value::<&'de RawValue>()?.get()));
+                }
+                Ok(JsonFields(fields))
+            }
+        }
+        deserializer.deserialize_map(FieldsVisitor)
+    }
+}

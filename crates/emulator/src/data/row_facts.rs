@@ -1,0 +1,120 @@
+//! The facts behind a generated row.
+
+use copilot_lake_tables::{Instant, Table, Week};
+
+use crate::data::random::{Random, mix};
+
+/// The facts from which every value of a row follows.
+#[derive(Debug, Clone)]
+pub(crate) struct RowFacts {
+    /// The seed of values that have no fact of their own.
+    pub(crate) seed: u64,
+    /// Seconds since the Unix epoch, as the next three.
+    pub(crate) created: i64,
+    pub(crate) client: i64,
+    pub(crate) modified: i64,
+    pub(crate) version: i64,
+    pub(crate) scenario: i32,
+    pub(crate) kind: i32,
+    /// The request that a response and its feedback share; 0 for none.
+    pub(crate) request: u64,
+    /// The conversation or case.
+    pub(crate) session: u64,
+    pub(crate) person: u16,
+}
+
+pub(crate) const QUESTION: i32 = 100_230_201;
+pub(crate) const GENERATED: i32 = 100_230_305;
+pub(crate) const AVAILABLE: i32 = 100_230_309;
+pub(crate) const THUMBS_UP: i32 = 100_230_301;
+pub(crate) const THUMBS_DOWN: i32 = 100_230_302;
+pub(crate) const THUMBS_CLEAR: i32 = 100_230_303;
+
+impl RowFacts {
+    /// The generator for one value, chosen by the salt.
+    pub(crate) const fn random(&self, salt: u64) -> Random {
+        Random::new(mix(self.seed, salt))
+    }
+
+    pub(crate) const fn week(&self) -> Week {
+        Week::of(Instant::from_seconds(self.created))
+    }
+
+    /// The autonomous agent that made the row, if any.
+    pub(crate) const fn agent(&self) -> Option<i32> {
+        let agent = match self.scenario {
+            100_230_218 => 192_350_003,
+            100_230_220 => 192_350_002,
+            // Both people and agents write these.
+            100_230_321 if self.session.is_multiple_of(2) => 192_350_003,
+            100_230_322 if self.session.is_multiple_of(2) => 192_350_001,
+            100_230_323 if self.session.is_multiple_of(2) => 192_350_004,
+            _ => return None,
+        };
+        Some(agent)
+    }
+
+    /// The table of the row that Copilot was used for.
+    pub(crate) const fn for_table(&self) -> &'static str {
+        match self.scenario {
+            _ if self.kind == AVAILABLE && self.seed.is_multiple_of(3) => "systemuser",
+            100_230_209 => "account",
+            QUESTION | 100_230_202 | 100_230_206 | 100_230_213 | 100_230_216 => CONVERSATION,
+            _ => "incident",
+        }
+    }
+
+    /// The seed of the id of the row that Copilot was used for.
+    pub(crate) const fn subject(&self) -> u64 {
+        mix(self.session, 4)
+    }
+}
+
+/// The table of conversations.
+pub(crate) const CONVERSATION: &str = "msdyn_ocliveworkitem";
+
+/// How a table's row ids follow from facts, so that rows of different tables can reference each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Identity {
+    /// A row of the newer table of interactions.
+    Event,
+    /// A row of the older table of interactions.
+    Interaction,
+    /// The content of an older interaction.
+    Content,
+    /// The chat of a session.
+    Transcript,
+    /// The messages of that chat.
+    Messages,
+    /// The insight into a session's conversation.
+    Insight,
+    /// A person.
+    User,
+}
+
+impl Identity {
+    pub(crate) fn for_table(table: &Table) -> Self {
+        match table.name {
+            "msdyn_copilotinteraction" => Self::Interaction,
+            "msdyn_copilotinteractiondata" => Self::Content,
+            "msdyn_copilottranscript" => Self::Transcript,
+            "msdyn_copilottranscriptdata" => Self::Messages,
+            "msdyn_conversationinsight" => Self::Insight,
+            "systemuser" => Self::User,
+            _ => Self::Event,
+        }
+    }
+
+    /// The seed of the row's id.
+    pub(crate) const fn seed(self, facts: &RowFacts) -> u64 {
+        match self {
+            // Half of the rows in both tables have the same id in both.
+            Self::Interaction if facts.seed.is_multiple_of(2) => mix(facts.seed, 21),
+            Self::Event | Self::Interaction | Self::User => mix(facts.seed, 1),
+            Self::Content => mix(facts.seed, 22),
+            Self::Transcript => mix(facts.session, 2),
+            Self::Messages => mix(facts.session, 3),
+            Self::Insight => mix(facts.session, 7),
+        }
+    }
+}

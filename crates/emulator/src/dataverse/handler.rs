@@ -1,0 +1,191 @@
+//! Handles requests to the Web API: admits them, then answers by route.
+
+use std::collections::BTreeMap;
+
+use copilot_lake_tables::Week;
+use hyper::Method;
+use serde_json::json;
+
+use crate::data::row_snapshot::RowSnapshot;
+use crate::data::table_store::TableStore;
+use crate::dataverse::file_request::FileRequest;
+use crate::dataverse::limits::{Limiter, TOO_MANY_AT_ONCE};
+use crate::dataverse::metadata::choices::choices;
+use crate::dataverse::metadata::definitions::definitions;
+use crate::dataverse::page::page;
+use crate::dataverse::page_request::PageRequest;
+use crate::dataverse::privilege::{missing_privilege, privileges};
+use crate::dataverse::route::DataverseRoute;
+use crate::dataverse::total_count::total_count;
+use crate::http::api_request::ApiRequest;
+use crate::http::response::{HttpResponse, ServiceError};
+use crate::http::token_issuer::challenge;
+use crate::identity::{ORGANIZATION_ID, UNIT_ID, USER_ID};
+use crate::scenario::fault::FaultKind;
+use crate::scenario::settings::ServiceSettings;
+use crate::scenario::specs::PrivilegeDepth;
+use crate::served::TableServed;
+
+/// A Dataverse environment.
+#[derive(Debug)]
+pub(crate) struct EmulatedDataverse {
+    pub(crate) stores: Vec<TableStore>,
+    settings: ServiceSettings,
+    limiter: Limiter,
+}
+
+impl EmulatedDataverse {
+    pub(crate) fn new(stores: Vec<TableStore>, settings: ServiceSettings) -> Self {
+        let limiter = Limiter::new(settings.limits.clone());
+        Self { stores, settings, limiter }
+    }
+
+    /// Answers a request; also returns the number of rows.
+    pub(crate) fn answer(&self, route: &DataverseRoute, call: &ApiRequest<'_>) -> (HttpResponse, usize) {
+        self.admitted(route, call).unwrap_or_else(|error| match error.status {
+            401 => (challenge(&call.origin), 0),
+            _ => (error.into_response(), 0),
+        })
+    }
+
+    fn admitted(&self, route: &DataverseRoute, call: &ApiRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
+        let recorder = &call.shared.recorder;
+        let limit = || {
+            let checked = self.limiter.check(call.application.unwrap_or_default(), call.in_flight);
+            checked.inspect_err(|error| {
+                // A client learns of the other limits from these responses; this one it can keep unprompted.
+                if error.code == TOO_MANY_AT_ONCE {
+                    recorder.limit_passed();
+                }
+            })
+        };
+        if let Some(page) = call.admit(limit, |fault| self.error_of_fault(fault, route.table()))? {
+            return Ok((page, 0));
+        }
+        if call.method != Method::GET {
+            return Err(ServiceError::new(405, "0x80060888", "The emulator's tables can be read only."));
+        }
+        self.routed(route, call).inspect_err(|error| {
+            if error.unlisted {
+                recorder.column_unlisted();
+            }
+        })
+    }
+
+    fn routed(&self, route: &DataverseRoute, call: &ApiRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
+        let (stores, query, settings) = (&self.stores, call.query, &self.settings);
+        let root = format!("{}/api/data/v9.2/", call.origin);
+        let answer = match route {
+            DataverseRoute::Page(table) => {
+                let store = self.store(table)?;
+                return page(&PageRequest {
+                    store,
+                    view: &store.view(),
+                    root: &root,
+                    query,
+                    preferences: &call.preferences,
+                    faults: &call.faults,
+                    settings,
+                    now: call.shared.clock.now(),
+                });
+            }
+            DataverseRoute::File { table, key, column } => {
+                let (store, now) = (self.store(table)?, call.shared.clock.now());
+                let request = FileRequest { store, key, column, range: call.range, ranges: settings.ranges, now };
+                request.answer().inspect(|_| call.shared.recorder.payload())
+            }
+            DataverseRoute::Definitions => definitions(stores, query, &root),
+            DataverseRoute::Choices { table, kind } => choices(stores, table, kind, query, &root, settings.language),
+            DataverseRoute::TotalCount => total_count(stores, query, &root, settings.elastic_count),
+            DataverseRoute::Privileges(user) => privileges(stores, user, &root),
+            DataverseRoute::WhoAmI => Ok(who_am_i(&root)),
+            DataverseRoute::Organizations => Ok(organizations(&root, settings.base_language)),
+            DataverseRoute::Missing(name) => Err(ServiceError::no_segment(name)),
+            DataverseRoute::Elsewhere => {
+                Err(ServiceError::new(404, "", &format!("No HTTP resource was found at {}.", call.origin)))
+            }
+            DataverseRoute::Unsupported(path) => Err(ServiceError::unsupported(&format!("the path '{path}'"))),
+        };
+        answer.map(|answer| (answer, 0))
+    }
+
+    /// A table that exists and may be read.
+    fn store(&self, name: &str) -> Result<&TableStore, ServiceError> {
+        let store = self.stores.iter().find(|store| store.table.name == name);
+        let store = store.ok_or_else(|| ServiceError::no_segment(name))?;
+        match (store.absent, store.depth) {
+            (true, _) => Err(ServiceError::no_segment(store.entity_set)),
+            (false, PrivilegeDepth::None) => Err(missing_privilege(name, store.type_code())),
+            (false, PrivilegeDepth::Basic | PrivilegeDepth::Global) => Ok(store),
+        }
+    }
+
+    /// The error response of a fault, where it has one.
+    pub(crate) fn error_of_fault(&self, fault: FaultKind, table: Option<&str>) -> Option<ServiceError> {
+        let (status, code, message) = match fault {
+            FaultKind::Unauthorized => (401, "", ""),
+            FaultKind::NoPrivilege => {
+                // Requests about no table fail for the first table's privilege.
+                let store = self.stores.iter().find(|store| table.is_none_or(|name| store.table.name == name))?;
+                return Some(missing_privilege(store.table.name, store.type_code()));
+            }
+            FaultKind::NoMember => (403, "0x80072560", "The user is not a member of the organization."),
+            FaultKind::Timeout => (408, "0x80044151", "SQL timeout expired."),
+            FaultKind::TooManyRequests => {
+                (429, "0x80072322", "Number of requests exceeded the limit of 6000 over time window of 300 seconds.")
+            }
+            FaultKind::Internal => (500, "0x80040216", "An unexpected error occurred."),
+            FaultKind::Unavailable => (503, "", "The service is unavailable."),
+            _ => return None,
+        };
+        Some(ServiceError::new(status, code, message))
+    }
+
+    /// What each table has now, and how much of it was sent.
+    pub(crate) fn served(&self) -> BTreeMap<&'static str, TableServed> {
+        let served =
+            |store: &TableStore| TableServed { deleted: store.changes().deleted, ..table_served(&store.rows()) };
+        self.stores.iter().map(|store| (store.table.name, served(store))).collect()
+    }
+}
+
+fn table_served(rows: &RowSnapshot) -> TableServed {
+    let mut weeks: BTreeMap<Week, (u64, u64)> = BTreeMap::new();
+    let mut served = TableServed::default();
+    for same in rows.keys().chunk_by(|a, b| a.0 == b.0) {
+        let rows_of_key = || same.iter().map(|(_, at)| *at as usize);
+        let Some(newest) = rows_of_key().max_by_key(|at| rows.modified(*at)) else { continue };
+        let sent = rows_of_key().any(|at| rows.is_served(at));
+        served.rows += 1;
+        served.rows_served += u64::from(sent);
+        served.files += u64::from(rows.index(newest).files);
+        let week = weeks.entry(rows.index(newest).week).or_default();
+        *week = (week.0 + 1, week.1 + u64::from(sent));
+    }
+    for (week, (rows, sent)) in weeks {
+        served.weeks.insert(week.to_string(), rows);
+        if sent > 0 {
+            served.weeks_served.insert(week.to_string(), sent);
+        }
+    }
+    served
+}
+
+/// The organization, with the properties that are requested.
+fn organizations(root: &str, language: i32) -> HttpResponse {
+    let body = json!({
+        "@odata.context": format!("{root}$metadata#organizations(languagecode)"),
+        "value": [{ "languagecode": language, "organizationid": ORGANIZATION_ID }],
+    });
+    HttpResponse::json(200, body.to_string())
+}
+
+fn who_am_i(root: &str) -> HttpResponse {
+    let body = json!({
+        "@odata.context": format!("{root}$metadata#Microsoft.Dynamics.CRM.WhoAmIResponse"),
+        "BusinessUnitId": UNIT_ID,
+        "UserId": USER_ID,
+        "OrganizationId": ORGANIZATION_ID,
+    });
+    HttpResponse::json(200, body.to_string())
+}

@@ -1,0 +1,117 @@
+//! Reports what a tenant has now, for tests that compare it with a lake.
+
+use serde_json::{Value, json};
+
+use crate::data::json::number;
+use crate::data::json_fields::JsonFields;
+use crate::graph::history_cursor::{HistoryCursor, HistoryEntry, Visibility};
+use crate::graph::history_filter::HistoryFilter;
+use crate::graph::interaction_json::{InteractionRenderer, session_id};
+use crate::graph::tenant::Tenant;
+use crate::graph::user::TenantUser;
+use crate::served::GraphServed;
+
+/// An interaction that can be read now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interaction<'a> {
+    /// In whose history it is.
+    pub user_id: &'a str,
+    /// Empty when it has none.
+    pub session_id: &'a str,
+    /// Its id, unique within a session of a user.
+    pub id: &'a str,
+    /// `createdDateTime` as it is sent.
+    pub created: &'a str,
+    /// `userPrompt` or `aiResponse`.
+    pub interaction_type: &'a str,
+    /// `appClass`.
+    pub app_class: &'a str,
+    /// The content of its body; empty when it has none.
+    pub body: &'a str,
+}
+
+impl Interaction<'_> {
+    /// FNV-1a of the body, of 64 bits.
+    pub fn body_hash(&self) -> u64 {
+        self.body.bytes().fold(0xCBF2_9CE4_8422_2325, |n, c| (n ^ u64::from(c)).wrapping_mul(0x0000_0100_0000_01B3))
+    }
+}
+
+/// Calls `each` for every interaction of a user that can be read now, in the order of pages.
+pub(crate) fn interactions(tenant: &Tenant, user: u32, visibility: Visibility, each: &mut dyn FnMut(&Interaction<'_>)) {
+    let id = tenant.people[user as usize].id();
+    let mut renderer = InteractionRenderer::new(tenant);
+    let (mut session, mut number_text, mut created) = (Vec::new(), Vec::new(), Vec::new());
+    for folder in 0..tenant.folders {
+        for found in HistoryCursor::new(tenant, user, folder, &HistoryFilter::ALL, visibility) {
+            match found {
+                HistoryEntry::Generated(made) => {
+                    session.clear();
+                    if made.session > 0 {
+                        session_id(&mut session, made.session);
+                    }
+                    number_text.clear();
+                    number(&mut number_text, made.ms);
+                    created.clear();
+                    renderer.created(&mut created, &made);
+                    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+                    each(&Interaction {
+                        user_id: &id,
+                        session_id: text(&session),
+                        id: text(&number_text),
+                        created: text(&created),
+                        interaction_type: if made.response { "aiResponse" } else { "userPrompt" },
+                        app_class: made.app.class,
+                        body: renderer.content(&made),
+                    });
+                }
+                HistoryEntry::Explicit(explicit) => {
+                    let Ok(fields) = JsonFields::read(&explicit.json) else { continue };
+                    let text = |name: &str| fields.text(name).unwrap_or_default();
+                    let body = fields.raw("body").and_then(|body| JsonFields::read(body.as_bytes()).ok());
+                    let body = body.as_ref().and_then(|body| body.text("content")).unwrap_or_default();
+                    each(&Interaction {
+                        user_id: &id,
+                        session_id: &text("sessionId"),
+                        id: &text("id"),
+                        created: &text("createdDateTime"),
+                        interaction_type: &text("interactionType"),
+                        app_class: &text("appClass"),
+                        body: &body,
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// Everyone, including deleted users.
+pub(crate) fn user_lines(tenant: &Tenant) -> Vec<Value> {
+    let groups: Vec<_> = tenant.group_ids().map(|id| (id, tenant.members(id).unwrap_or_default())).collect();
+    let line = |(person, at): (&TenantUser, u32)| {
+        let groups = groups.iter().filter(|(_, members)| members.contains(&at)).map(|(id, _)| id);
+        json!({
+            "id": person.id(),
+            "userPrincipalName": person.principal_name(at),
+            "enabled": person.enabled,
+            "licensed": person.licensed(),
+            "deleted": person.deleted.map(|at| at.to_string()),
+            "groups": groups.collect::<Vec<_>>(),
+        })
+    };
+    tenant.people.iter().zip(0..).map(line).collect()
+}
+
+/// What a tenant has now, without what was sent of it.
+pub(crate) fn served(tenant: &Tenant, visibility: Visibility) -> GraphServed {
+    let there = || tenant.people.iter().filter(|person| person.deleted.is_none());
+    let places = (0..tenant.people.len() as u32).flat_map(|user| (0..tenant.folders).map(move |folder| (user, folder)));
+    let counts = places
+        .map(|(user, folder)| HistoryCursor::new(tenant, user, folder, &HistoryFilter::ALL, visibility).count() as u64);
+    GraphServed {
+        users: there().count() as u64,
+        licensed: there().filter(|person| person.licensed()).count() as u64,
+        interactions: counts.sum(),
+        ..GraphServed::default()
+    }
+}

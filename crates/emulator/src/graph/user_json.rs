@@ -1,0 +1,72 @@
+//! Users as JSON.
+
+use serde_json::Value;
+
+use crate::data::json::JsonObject;
+use crate::data::random::{Random, hash, mix};
+use crate::graph::service_plans::assigned_plans;
+use crate::graph::user::TenantUser;
+use crate::http::response::ServiceError;
+use crate::scenario::moment::json;
+
+/// The properties that can be selected.
+const PROPERTIES: [&str; 12] = [
+    "id",
+    "accountEnabled",
+    "userPrincipalName",
+    "displayName",
+    "department",
+    "jobTitle",
+    "companyName",
+    "officeLocation",
+    "country",
+    "employeeType",
+    "assignedPlans",
+    "deletedDateTime",
+];
+
+/// The properties that `$select` names, or all of them.
+pub(crate) fn select(text: Option<&str>) -> Result<Vec<&'static str>, ServiceError> {
+    let Some(text) = text else { return Ok(PROPERTIES.to_vec()) };
+    let find = |name: &str| {
+        let known = PROPERTIES.into_iter().find(|known| known.eq_ignore_ascii_case(name));
+        known.ok_or_else(|| {
+            let message = format!("Could not find a property named '{name}' on type 'microsoft.graph.user'.");
+            ServiceError::new(400, "BadRequest", &format!("Parsing OData Select and Expand failed: {message}"))
+        })
+    };
+    text.split(',').map(|name| find(name.trim())).collect()
+}
+
+/// Appends a user; `index` is the user's index.
+pub(crate) fn write(out: &mut Vec<u8>, person: &TenantUser, index: u32, select: &[&str]) {
+    let mut object = JsonObject::new(out);
+    for name in select {
+        let said = person.spec.as_ref().and_then(|spec| spec.values.get(*name));
+        object.push(name, &said.map_or_else(|| value(person, index, name).to_string(), json));
+    }
+    object.end();
+}
+
+fn value(person: &TenantUser, index: u32, name: &str) -> Value {
+    let mut random = Random::new(mix(person.seed, hash(name.as_bytes())));
+    let (first, last) = person.names();
+    let mut one_of = |missing: u64, of: &[&'static str]| -> Value {
+        if random.chance(missing) { Value::Null } else { (*random.pick(of)).into() }
+    };
+    match name {
+        "id" => person.id().into(),
+        "userPrincipalName" => person.principal_name(index).into(),
+        "displayName" => format!("{first} {last}").into(),
+        "accountEnabled" => person.enabled.into(),
+        "deletedDateTime" => person.deleted.map(|at| at.to_string()).into(),
+        "assignedPlans" => assigned_plans(person),
+        "department" => one_of(80, &["Sales", "Finance", "Operations", "IT", "Personal & Recht", "Customer Service"]),
+        "jobTitle" => one_of(80, &["Analyst", "Account manager", "Sachbearbeiterin", "Team lead", "Contrôleur"]),
+        "companyName" => one_of(100, &["Contoso", "Contoso GmbH"]),
+        "officeLocation" => one_of(120, &["Lisbon 3/12", "Köln", "Lyon", "18/2111"]),
+        "country" => one_of(50, &["Portugal", "Germany", "France", "Österreich"]),
+        "employeeType" => one_of(200, &["Employee", "Contractor", "Intern"]),
+        _ => Value::Null,
+    }
+}

@@ -1,0 +1,171 @@
+//! `$filter`, as both services write it: comparisons joined by `and`, `or` and parentheses.
+//!
+//! The caller turns each comparison into a condition of its own type.
+
+use crate::http::odata::unquote;
+use crate::http::response::ServiceError;
+
+/// A filter over conditions of type `C`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Filter<C> {
+    /// At least two, none of which is an `And`.
+    And(Vec<Filter<C>>),
+    /// At least two, none of which is an `Or`.
+    Or(Vec<Filter<C>>),
+    Compare(C),
+}
+
+/// A comparison as it was written.
+#[derive(Debug)]
+pub(crate) struct Comparison<'a> {
+    pub(crate) property: &'a str,
+    pub(crate) operator: Operator,
+    pub(crate) literal: Literal<'a>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Operator {
+    Equal,
+    NotEqual,
+    Less,
+    Greater,
+    GreaterOrEqual,
+}
+
+/// The right-hand side of a comparison.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Literal<'a> {
+    /// `null`, an instant, a GUID.
+    Word(&'a str),
+    /// The text between quotes.
+    Quoted(String),
+}
+
+impl<C> Filter<C> {
+    /// Parses the decoded text of `$filter`. `error` words a mistake as the service does.
+    pub(crate) fn parse(
+        text: &str,
+        error: fn(&str) -> ServiceError,
+        compare: impl Fn(Comparison<'_>) -> Result<C, ServiceError>,
+    ) -> Result<Self, ServiceError> {
+        let mut parser = Parser { rest: text, error, compare };
+        let filter = parser.any()?;
+        if parser.rest.trim().is_empty() { Ok(filter) } else { Err(parser.unexpected()) }
+    }
+
+    /// The conditions that must all hold.
+    pub(crate) fn all(&self) -> &[Self] {
+        match self {
+            Self::And(all) => all,
+            other => std::slice::from_ref(other),
+        }
+    }
+
+    /// Both conditions.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match self {
+            Self::And(mut all) => {
+                all.push(other);
+                Self::And(all)
+            }
+            one => Self::And(vec![one, other]),
+        }
+    }
+}
+
+struct Parser<'a, F> {
+    rest: &'a str,
+    error: fn(&str) -> ServiceError,
+    compare: F,
+}
+
+impl<'a, F> Parser<'a, F> {
+    fn any<C>(&mut self) -> Result<Filter<C>, ServiceError>
+    where
+        F: Fn(Comparison<'_>) -> Result<C, ServiceError>,
+    {
+        let mut any = Vec::new();
+        loop {
+            match self.all()? {
+                Filter::Or(parts) => any.extend(parts),
+                one => any.push(one),
+            }
+            if !self.take_word("or") {
+                break;
+            }
+        }
+        Ok(if any.len() == 1 { any.remove(0) } else { Filter::Or(any) })
+    }
+
+    fn all<C>(&mut self) -> Result<Filter<C>, ServiceError>
+    where
+        F: Fn(Comparison<'_>) -> Result<C, ServiceError>,
+    {
+        let mut all = Vec::new();
+        loop {
+            match self.one()? {
+                Filter::And(parts) => all.extend(parts),
+                one => all.push(one),
+            }
+            if !self.take_word("and") {
+                break;
+            }
+        }
+        Ok(if all.len() == 1 { all.remove(0) } else { Filter::And(all) })
+    }
+
+    fn one<C>(&mut self) -> Result<Filter<C>, ServiceError>
+    where
+        F: Fn(Comparison<'_>) -> Result<C, ServiceError>,
+    {
+        if self.take('(') {
+            let filter = self.any()?;
+            return if self.take(')') { Ok(filter) } else { Err(self.unexpected()) };
+        }
+        let property = self.word();
+        let operator = match self.word() {
+            "eq" => Operator::Equal,
+            "ne" => Operator::NotEqual,
+            "lt" => Operator::Less,
+            "gt" => Operator::Greater,
+            "ge" => Operator::GreaterOrEqual,
+            other => return Err((self.error)(&format!("'{other}' is not an operator"))),
+        };
+        let literal = self.literal()?;
+        (self.compare)(Comparison { property, operator, literal }).map(Filter::Compare)
+    }
+
+    fn literal(&mut self) -> Result<Literal<'a>, ServiceError> {
+        let Some(quoted) = self.rest.trim_start().strip_prefix('\'') else { return Ok(Literal::Word(self.word())) };
+        let (text, rest) = unquote(quoted).ok_or_else(|| (self.error)("unterminated string"))?;
+        self.rest = rest;
+        Ok(Literal::Quoted(text))
+    }
+
+    /// The next word; empty when something else comes next.
+    fn word(&mut self) -> &'a str {
+        let text = self.rest.trim_start();
+        let end = text.find([' ', '(', ')', '\'']).unwrap_or(text.len());
+        self.rest = &text[end..];
+        &text[..end]
+    }
+
+    fn take_word(&mut self, word: &str) -> bool {
+        let before = self.rest;
+        let found = self.word() == word;
+        if !found {
+            self.rest = before;
+        }
+        found
+    }
+
+    fn take(&mut self, c: char) -> bool {
+        let after = self.rest.trim_start().strip_prefix(c);
+        self.rest = after.unwrap_or(self.rest);
+        after.is_some()
+    }
+
+    fn unexpected(&self) -> ServiceError {
+        (self.error)(&format!("unexpected '{}'", self.rest.trim()))
+    }
+}

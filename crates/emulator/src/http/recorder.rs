@@ -1,0 +1,222 @@
+//! The recorder: counts what is requested of both services and what is sent.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::http::request_kind::RequestKind;
+use crate::identity::APPLICATIONS;
+use crate::served::{GraphServed, RecordedRequest, Served};
+
+/// Requests beyond that many are counted, not kept.
+const REQUESTS_KEPT: usize = 100_000;
+
+/// Requests already on their way when a `Retry-After` was sent are no violations.
+const GRACE: Duration = Duration::from_millis(100);
+
+/// The applications, then callers that are none of them.
+const IDENTITIES: usize = APPLICATIONS.len() + 1;
+
+const fn identity(application: Option<usize>) -> usize {
+    match application {
+        Some(application) if application < IDENTITIES => application,
+        _ => IDENTITIES - 1,
+    }
+}
+
+/// What is throttled on its own: Dataverse, the directory, histories.
+const SERVICES: usize = 3;
+
+const fn service(kind: RequestKind) -> usize {
+    match kind {
+        RequestKind::History => 2,
+        kind if kind.is_of_graph() => 1,
+        _ => 0,
+    }
+}
+
+/// Counts requests and responses.
+#[derive(Debug)]
+pub(crate) struct Recorder {
+    started: Instant,
+    in_flight: Arc<AtomicU64>,
+    /// The same by application, then for callers without one.
+    in_flight_of: [Arc<AtomicU64>; IDENTITIES],
+    most_in_flight: AtomicU64,
+    record: Arc<Mutex<Record>>,
+}
+
+#[derive(Debug, Default)]
+struct Record {
+    served: Served,
+    /// Without the counters that the tenant itself has.
+    graph: GraphServed,
+    requests: Vec<RecordedRequest>,
+    /// The interval in which no request of an application to a service may come.
+    closed: [[Option<(Instant, Instant)>; SERVICES]; IDENTITIES],
+    /// Users whose history was sent.
+    histories: HashSet<u32>,
+    /// Requests for each user's history that are in flight.
+    histories_in_flight: HashMap<u32, u32>,
+}
+
+/// A response as it is recorded.
+#[derive(Debug)]
+pub(crate) struct RecordedResponse {
+    pub(crate) kind: RequestKind,
+    pub(crate) application: Option<usize>,
+    pub(crate) status: u16,
+    pub(crate) rows: usize,
+    pub(crate) retry_after: Option<u64>,
+    pub(crate) user: Option<String>,
+}
+
+/// A request that is in flight until this is dropped, when the response has gone out.
+#[derive(Debug)]
+pub(crate) struct InFlight {
+    counters: [Arc<AtomicU64>; 2],
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        for counter in &self.counters {
+            counter.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A request for a user's history that is in flight until this is dropped.
+#[derive(Debug)]
+pub(crate) struct HistoryInFlight {
+    record: Arc<Mutex<Record>>,
+    user: u32,
+}
+
+impl Drop for HistoryInFlight {
+    fn drop(&mut self) {
+        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = record.histories_in_flight.get_mut(&self.user) {
+            *count -= 1;
+        }
+    }
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self {
+            started: Instant::now(),
+            in_flight: Arc::default(),
+            in_flight_of: Default::default(),
+            most_in_flight: AtomicU64::new(0),
+            record: Arc::default(),
+        }
+    }
+
+    fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records the start of a request; returns how many of the application are in flight.
+    pub(crate) fn begin(&self, application: Option<usize>) -> (InFlight, u64) {
+        let all = self.in_flight.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most_in_flight.fetch_max(all, Ordering::Relaxed);
+        let of_application = &self.in_flight_of[identity(application)];
+        let count = of_application.fetch_add(1, Ordering::Relaxed) + 1;
+        (InFlight { counters: [Arc::clone(&self.in_flight), Arc::clone(of_application)] }, count)
+    }
+
+    /// Records the start of a request for a user's history, perhaps while another is in flight.
+    pub(crate) fn begin_history(&self, user: u32) -> HistoryInFlight {
+        let mut record = self.record();
+        let count = record.histories_in_flight.entry(user).or_default();
+        *count += 1;
+        let at_once = *count > 1;
+        record.graph.at_once += u64::from(at_once);
+        HistoryInFlight { record: Arc::clone(&self.record), user }
+    }
+
+    /// Records the arrival of a request, perhaps before a `Retry-After` is over.
+    pub(crate) fn arrival(&self, application: Option<usize>, kind: RequestKind) {
+        let now = Instant::now();
+        let mut record = self.record();
+        if record.closed[identity(application)][service(kind)].is_some_and(|(from, until)| from < now && now < until) {
+            record.served.retry_after_violations += 1;
+        }
+    }
+
+    /// Records a response.
+    pub(crate) fn end(&self, method: &str, url: &str, answered: RecordedResponse) {
+        let RecordedResponse { kind, application, status, rows, retry_after, user } = answered;
+        let now = Instant::now();
+        let mut record = self.record();
+        *record.served.requests.entry(kind.name()).or_default() += 1;
+        *record.served.statuses.entry(status).or_default() += 1;
+        if !kind.is_of_graph() {
+            record.served.rows += rows as u64;
+        } else if status == 200 {
+            *record.graph.rows.entry(kind.name()).or_default() += rows as u64;
+        }
+        // A `Retry-After` of the token service does not concern the APIs.
+        if let Some(seconds) = retry_after.filter(|_| kind != RequestKind::Token) {
+            let until = now + Duration::from_secs(seconds);
+            let closed = &mut record.closed[identity(application)][service(kind)];
+            let until = closed.map_or(until, |(_, earlier)| earlier.max(until));
+            *closed = Some((now + GRACE, until));
+        }
+        if record.requests.len() < REQUESTS_KEPT {
+            let at_ms = now.duration_since(self.started).as_millis() as u64;
+            let (method, url) = (method.to_owned(), url.to_owned());
+            let application = application.and_then(|at| APPLICATIONS.get(at)).map(|(id, _)| *id);
+            record.requests.push(RecordedRequest {
+                at_ms,
+                method,
+                kind: kind.name(),
+                url,
+                status,
+                rows,
+                application,
+                user,
+            });
+        }
+    }
+
+    pub(crate) fn column_unlisted(&self) {
+        self.record().served.columns_unlisted += 1;
+    }
+
+    pub(crate) fn limit_passed(&self) {
+        self.record().served.limits_passed += 1;
+    }
+
+    pub(crate) fn payload(&self) {
+        self.record().served.payloads += 1;
+    }
+
+    pub(crate) fn throttled(&self) {
+        self.record().graph.throttled += 1;
+    }
+
+    /// Records that a page of a user's history was sent, and whether the link to it had been altered.
+    pub(crate) fn history(&self, user: u32, altered: bool) {
+        let mut record = self.record();
+        record.histories.insert(user);
+        record.graph.links_altered += u64::from(altered);
+    }
+
+    /// Nanoseconds since the start, the seed of request ids.
+    pub(crate) fn nanos(&self) -> u64 {
+        self.started.elapsed().as_nanos() as u64
+    }
+
+    /// The counters of both services, without those of tables and tenant.
+    pub(crate) fn served(&self) -> (Served, GraphServed) {
+        let record = self.record();
+        let served = Served { concurrency_max: self.most_in_flight.load(Ordering::Relaxed), ..record.served.clone() };
+        (served, GraphServed { histories: record.histories.len() as u64, ..record.graph.clone() })
+    }
+
+    pub(crate) fn requests(&self) -> Vec<RecordedRequest> {
+        self.record().requests.clone()
+    }
+}

@@ -1,0 +1,60 @@
+//! The state of a running emulator: both services, what they share, and the remaining phases.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
+use crate::dataverse::handler::EmulatedDataverse;
+use crate::error::Error;
+use crate::graph::handler::EmulatedGraph;
+use crate::http::api_request::SharedState;
+use crate::http::faults::Faults;
+use crate::scenario::settings::ServiceSettings;
+use crate::scenario::specs::Phase;
+use crate::served::{GraphServed, Served};
+
+/// Everything that requests share.
+#[derive(Debug)]
+pub(crate) struct EmulatorState {
+    pub(crate) dataverse: EmulatedDataverse,
+    pub(crate) graph: Option<EmulatedGraph>,
+    pub(crate) shared: SharedState,
+    pub(crate) faults: Faults,
+    pub(crate) settings: ServiceSettings,
+    pub(crate) phases: Mutex<VecDeque<Phase>>,
+}
+
+impl EmulatorState {
+    /// Applies the next phase, if any; returns how many remain.
+    pub(crate) fn advance(&self) -> Result<usize, Error> {
+        let mut phases = self.phases.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(phase) = phases.pop_front() {
+            let clock = &self.shared.clock;
+            let before = clock.now();
+            if let Some(at) = phase.clock {
+                clock.fix(at.0);
+            }
+            for (number, store) in self.dataverse.stores.iter().enumerate() {
+                store.apply(&phase, number == 0, clock)?;
+            }
+            if let (Some(graph), Some(phase)) = (&self.graph, &phase.graph) {
+                graph.advance(phase, before, clock.now())?;
+            }
+        }
+        Ok(phases.len())
+    }
+
+    pub(crate) fn served(&self) -> Served {
+        let (served, of_graph) = self.shared.recorder.served();
+        let tables = self.dataverse.served();
+        let graph = self.graph.as_ref().map(|graph| GraphServed {
+            rows: of_graph.rows,
+            histories: of_graph.histories,
+            throttled: of_graph.throttled,
+            at_once: of_graph.at_once,
+            links_altered: of_graph.links_altered,
+            ..graph.served(self.shared.clock.now())
+        });
+        let deleted = tables.values().map(|table| table.deleted).sum();
+        Served { faults: self.faults.fired(), deleted, tables, graph, ..served }
+    }
+}

@@ -1,0 +1,118 @@
+//! Token requests over HTTP, repeated until granted, refused, or given up on.
+
+use std::time::SystemTime;
+
+use reqwest::Client;
+use tracing::{debug, warn};
+
+use super::application::EntraApplication;
+use super::managed_identity::{self, ManagedIdentity};
+use super::token_response::GrantedToken;
+use crate::error::{Error, FailedCall};
+use crate::http::attempt_error::Transient;
+use crate::http::body;
+use crate::http::origin::redacted;
+use crate::http::retry::{Attempts, RetryPolicy, date, retry_after};
+
+/// Who issues tokens.
+#[derive(Debug)]
+pub(crate) enum TokenIssuer {
+    /// Microsoft Entra ID, to an application.
+    Entra(EntraApplication),
+    /// The platform, to the machine.
+    ManagedIdentity(ManagedIdentity),
+}
+
+/// A token issuer and the connections to it.
+#[derive(Debug)]
+pub(crate) struct TokenClient {
+    http: Client,
+    issuer: TokenIssuer,
+}
+
+impl TokenClient {
+    pub(super) fn new(http: Client, issuer: TokenIssuer) -> Self {
+        Self { http, issuer }
+    }
+
+    /// Requests a token, with at most `max_attempts` attempts.
+    pub(super) async fn token(&self, retry_policy: &RetryPolicy, max_attempts: u32) -> Result<GrantedToken, Error> {
+        let (method, url, retry_policy) = match &self.issuer {
+            TokenIssuer::Entra(app) => ("POST", redacted(&app.url), *retry_policy),
+            TokenIssuer::ManagedIdentity(machine) => {
+                ("GET", redacted(&machine.url), managed_identity::retry_policy(retry_policy))
+            }
+        };
+        let mut reached = false;
+        let mut attempts = Attempts::new();
+        loop {
+            attempts.begin();
+            let transient = match self.attempt().await? {
+                Ok(granted) => {
+                    debug!(url, attempts = attempts.count, "signed in");
+                    return Ok(granted);
+                }
+                Err(transient) => transient,
+            };
+            reached |= transient.status.is_some();
+            let max_attempts = if transient.maybe_wrong_address && !reached {
+                max_attempts.min(retry_policy.max_attempts_unreached)
+            } else {
+                max_attempts
+            };
+            let Some(wait) = attempts.wait_before_next(&retry_policy, max_attempts, transient.retry_after) else {
+                let cause = match (&self.issuer, transient.cause) {
+                    (TokenIssuer::ManagedIdentity(_), cause) if !reached => {
+                        format!("no managed identity answers on this machine: {cause}")
+                    }
+                    (_, cause) => cause,
+                };
+                let call = FailedCall {
+                    method,
+                    url,
+                    page: None,
+                    attempts: attempts.count,
+                    elapsed: attempts.elapsed(),
+                    status: transient.status,
+                    request_id: transient.request_id,
+                };
+                return Err(Error::Unreachable { cause, call: Box::new(call) });
+            };
+            warn!(url, cause = transient.cause, status = transient.status, ?wait, "retrying sign-in");
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    async fn attempt(&self) -> Result<Result<GrantedToken, Transient>, Error> {
+        let request = match &self.issuer {
+            TokenIssuer::Entra(app) => app.request(&self.http)?,
+            TokenIssuer::ManagedIdentity(machine) => machine.request(&self.http)?,
+        };
+        let response = match request.send().await {
+            Ok(response) => response,
+            Err(error) => return Ok(Err(Transient::from(&error))),
+        };
+        let status = response.status();
+        let retry_after = retry_after(response.headers());
+        let now = date(response.headers()).unwrap_or_else(SystemTime::now);
+        let body = body::error_body(response).await;
+        let code = status.as_u16();
+        if status.is_success() {
+            return Ok(GrantedToken::read(&body, now).ok_or_else(|| Transient {
+                cause: "the answer holds no token".to_owned(),
+                status: Some(code),
+                incomplete_page: true,
+                ..Transient::default()
+            }));
+        }
+        let is_transient = matches!(&self.issuer, TokenIssuer::ManagedIdentity(machine) if machine.is_transient(code));
+        if is_transient || matches!(code, 408 | 429) || status.is_server_error() {
+            let cause = "the identity service is not available".to_owned();
+            return Ok(Err(Transient { cause, status: Some(code), retry_after, ..Transient::default() }));
+        }
+        Err(match &self.issuer {
+            TokenIssuer::Entra(app) => app.refused(code, &body),
+            TokenIssuer::ManagedIdentity(_) => managed_identity::refused(code, &body),
+        })
+    }
+}

@@ -1,0 +1,34 @@
+//! The dialect of Dataverse.
+
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RANGE};
+
+use super::error_response;
+use crate::http::dialect::Dialect;
+use crate::http::request::{FilePortion, Request, ResourceKind};
+
+pub(super) static DATAVERSE: Dialect = Dialect {
+    headers: headers,
+    classify: error_response::classify,
+    token_rejected_advice: "the service does not accept a fresh token; check `dataverse.url` and `auth.tenant_id`",
+};
+
+/// The headers that the vendor requires on every request to Dataverse.
+///
+/// <https://learn.microsoft.com/power-apps/developer/data-platform/webapi/compose-http-requests-handle-errors>
+pub(super) fn headers(request: &Request) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(8);
+    let accept = if request.kind == ResourceKind::File { "*/*" } else { "application/json" };
+    headers.insert(ACCEPT, HeaderValue::from_static(accept));
+    headers.insert(HeaderName::from_static("odata-maxversion"), HeaderValue::from_static("4.0"));
+    headers.insert(HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0"));
+    headers.insert(IF_NONE_MATCH, HeaderValue::from_static("null"));
+    if let FilePortion::Part(range) = &request.portion
+        && let Ok(range) = HeaderValue::try_from(format!("bytes={}-{}", range.start, range.end - 1))
+    {
+        headers.insert(RANGE, range);
+    }
+    if let Some(prefer) = HeaderValue::try_from(&request.prefer).ok().filter(|prefer| !prefer.is_empty()) {
+        headers.insert(HeaderName::from_static("prefer"), prefer);
+    }
+    headers
+}

@@ -1,0 +1,215 @@
+//! Files: the contents of a File column, in one response or in parts.
+
+use std::cell::Cell;
+use std::fmt;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use bytes::Bytes;
+use percent_encoding::percent_decode;
+use reqwest::StatusCode;
+use reqwest::header::{CONTENT_RANGE, HeaderMap};
+use url::Url;
+
+use super::file_address::FileAddress;
+use super::request;
+use crate::error::Error;
+use crate::http::body::{self, MAX_FILE};
+use crate::http::body_budget::BodyReservation;
+use crate::http::client::{Client, ServiceResponse};
+use crate::http::request::FilePortion;
+
+/// The largest file read from a single response if the service serves parts.
+///
+/// <https://learn.microsoft.com/power-apps/developer/data-platform/file-attributes>
+const MAX_SINGLE_RESPONSE: u64 = 16 << 20;
+
+/// Size of a part: the most that the service serves at once.
+const PART_SIZE: u64 = 4 << 20;
+
+/// Reasons for rejecting a response.
+const WRONG_SIZE: &str = "the file does not have the size that the service says";
+const WRONG_PART: &str = "the answer is not the part of the file that was asked for";
+
+/// The contents of a file. They count against the 64 MiB that files may take in memory until this value is dropped.
+///
+/// Do not hold one while waiting for another in a fixed order: take them as they complete. A caller who does so anyway
+/// proceeds, one file at a time, after 10 s each.
+pub struct FileContent {
+    /// The bytes as sent.
+    pub bytes: Bytes,
+    /// The stored file name.
+    pub name: Option<String>,
+    /// The size that the service declares, if it differs from that of the bytes: they were received twice, identically.
+    pub declared_size: Option<u64>,
+    /// Releases the memory on drop.
+    _reservation: Option<BodyReservation>,
+}
+
+impl fmt::Debug for FileContent {
+    /// Omits the bytes: they are user content.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("File").field("bytes", &self.bytes.len()).field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl FileContent {
+    fn new(bytes: Bytes, headers: &HeaderMap, reservation: Option<BodyReservation>) -> Self {
+        let declared_size = body::declared(headers).filter(|size| *size != bytes.len() as u64);
+        Self { bytes, name: name(headers), declared_size, _reservation: reservation }
+    }
+}
+
+/// Fetches a file from the service whose Web API is at `api`.
+pub(crate) async fn fetch(client: &Client, api: &Url, file: &FileAddress) -> Result<FileContent, Error> {
+    let request = request::file_request(api, file, FilePortion::Whole { limit: MAX_SINGLE_RESPONSE })?;
+    match client.get(&request, accept_whole()).await {
+        Ok((file, _)) => Ok(file),
+        Err(Error::FileTooLarge { size, .. }) if size <= MAX_FILE => fetch_large(client, api, file, size).await,
+        // The service may reject a file as too large for one response.
+        Err(refused @ Error::Refused { status: 400 | 413, .. }) => {
+            match fetch_in_parts(client, api, file, MAX_FILE).await {
+                Ok(Some(file)) => Ok(file),
+                Ok(None) | Err(Error::Refused { .. }) => Err(refused),
+                Err(error) => Err(error),
+            }
+        }
+        Err(error) => Err(as_file_error(error)),
+    }
+}
+
+/// A file too large for one response: in parts if the service serves them, otherwise whole.
+async fn fetch_large(client: &Client, api: &Url, file: &FileAddress, size: u64) -> Result<FileContent, Error> {
+    match fetch_in_parts(client, api, file, size).await? {
+        Some(file) => Ok(file),
+        None => {
+            let request = request::file_request(api, file, FilePortion::Whole { limit: MAX_FILE })?;
+            client.get(&request, accept_whole()).await.map(|(file, _)| file).map_err(as_file_error)
+        }
+    }
+}
+
+/// Accepts a whole file of the declared size, or of another size if received twice identically: a truncated body hardly
+/// ever is.
+fn accept_whole() -> impl Fn(ServiceResponse) -> Result<FileContent, &'static str> {
+    let before = Cell::new(None);
+    move |response| {
+        let file = FileContent::new(response.body, &response.headers, response.reservation);
+        let received = file.declared_size.map(|size| (size, hash(&file.bytes)));
+        match received.is_none() || before.replace(received) == received {
+            true => Ok(file),
+            false => Err(WRONG_SIZE),
+        }
+    }
+}
+
+fn hash(bytes: &[u8]) -> (usize, u64) {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    (bytes.len(), hasher.finish())
+}
+
+/// Fetches a file part by part, `size` bytes as far as is known; `None` if the service serves no parts of it. Memory
+/// for all of it is reserved first, so that no part waits.
+async fn fetch_in_parts(
+    client: &Client,
+    api: &Url,
+    file: &FileAddress,
+    size: u64,
+) -> Result<Option<FileContent>, Error> {
+    let mut reservation = client.budget.reserve((size + PART_SIZE) as usize).await;
+    let mut bytes = Vec::new();
+    let mut total = None;
+    let mut first: Option<HeaderMap> = None;
+    loop {
+        let start = bytes.len() as u64;
+        let request = request::file_request(api, file, FilePortion::Part(start..start + PART_SIZE))?;
+        let response = match client.get(&request, accept_part(start, total)).await {
+            Ok((response, _)) => response,
+            // The service serves no parts of files kept in its database.
+            Err(Error::Refused { .. }) if first.is_none() => return Ok(None),
+            // Past the end, which comes before the declared one.
+            Err(Error::Refused { status: 416, .. }) => break,
+            Err(error) => return Err(as_file_error(error)),
+        };
+        if response.status == StatusCode::OK {
+            // It ignores ranges and sends the whole file: within the memory already reserved.
+            reservation.settle(response.body.len());
+            return Ok(Some(FileContent::new(response.body, &response.headers, Some(reservation))));
+        }
+        if first.is_none() {
+            total = total_of(&response.headers);
+            first = Some(response.headers);
+        }
+        let length = total.unwrap_or(start + response.body.len() as u64);
+        if length > MAX_FILE {
+            return Err(Error::FileTooLarge { size: length, call: request.call_after(1) });
+        }
+        let more = ((length + PART_SIZE) as usize).saturating_sub(reservation.bytes());
+        if more > 0 {
+            client.budget.grow(&mut reservation, more).await;
+        }
+        bytes.reserve_exact(length as usize - bytes.len());
+        bytes.extend_from_slice(&response.body);
+        let is_last = match total {
+            Some(total) => bytes.len() as u64 >= total,
+            None => (response.body.len() as u64) < PART_SIZE,
+        };
+        if is_last || response.body.is_empty() {
+            break;
+        }
+    }
+    reservation.settle(bytes.len());
+    Ok(first.map(|headers| FileContent::new(Bytes::from(bytes), &headers, Some(reservation))))
+}
+
+/// Accepts the part at `start` of a file of `total` bytes; an empty part only when it comes twice; at the start also a
+/// whole file, from a service that ignores ranges.
+fn accept_part(start: u64, total: Option<u64>) -> impl Fn(ServiceResponse) -> Result<ServiceResponse, &'static str> {
+    let was_empty = Cell::new(false);
+    let whole = accept_whole();
+    move |response| {
+        if response.status == StatusCode::OK {
+            if start > 0 {
+                return Err(WRONG_PART);
+            }
+            let (status, headers) = (response.status, response.headers.clone());
+            let FileContent { bytes: body, _reservation: reservation, .. } = whole(response)?;
+            return Ok(ServiceResponse { status, headers, body, reservation });
+        }
+        let starts = content_range(&response.headers).is_none_or(|(first, _)| first == start);
+        let same = total.is_none_or(|total| total_of(&response.headers).is_none_or(|now| now == total));
+        match (starts && same, response.body.is_empty()) {
+            (false, _) => Err(WRONG_PART),
+            (true, true) if !was_empty.replace(true) => Err(WRONG_SIZE),
+            (true, _) => Ok(response),
+        }
+    }
+}
+
+/// The total size of a file, from the response to a part.
+fn total_of(headers: &HeaderMap) -> Option<u64> {
+    body::declared(headers).or_else(|| content_range(headers)?.1)
+}
+
+/// Start and total of `bytes 0-4194303/17825792`.
+fn content_range(headers: &HeaderMap) -> Option<(u64, Option<u64>)> {
+    let text = headers.get(CONTENT_RANGE)?.to_str().ok()?.trim().strip_prefix("bytes ")?;
+    let (range, total) = text.split_once('/')?;
+    Some((range.split_once('-')?.0.trim().parse().ok()?, total.trim().parse().ok()))
+}
+
+/// Rewords an error about a page for a file.
+fn as_file_error(error: Error) -> Error {
+    match error {
+        Error::BadPage { reason: cause, call } => Error::Unreachable { cause, call },
+        error => error,
+    }
+}
+
+/// The file name; names outside ASCII are percent-encoded.
+fn name(headers: &HeaderMap) -> Option<String> {
+    let sent = headers.get("x-ms-file-name")?.as_bytes();
+    let name = percent_decode(sent).decode_utf8().unwrap_or_else(|_| String::from_utf8_lossy(sent));
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}

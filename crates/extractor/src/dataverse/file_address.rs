@@ -1,0 +1,14 @@
+//! File addresses: a File column of a particular row.
+
+use copilot_lake_tables::Table;
+
+/// The address of a file: a File column of a row.
+#[derive(Debug, Clone)]
+pub struct FileAddress {
+    /// The table of the row.
+    pub table: &'static Table,
+    /// The values of the row's key, in the order of `table.key`.
+    pub key: Vec<String>,
+    /// The File column.
+    pub column: &'static str,
+}

@@ -1,0 +1,20 @@
+//! Dataverse: rows of tables, their metadata, deletions, and the bytes of File columns.
+//!
+//! Knows nothing of Microsoft Graph.
+
+pub(crate) mod change_tracking;
+pub(crate) mod choice_cast;
+pub(crate) mod dialect;
+pub(crate) mod environment;
+pub(crate) mod error_response;
+pub(crate) mod file;
+pub(crate) mod file_address;
+pub(crate) mod key;
+pub(crate) mod labels;
+pub(crate) mod privileges;
+pub(crate) mod probe;
+pub(crate) mod request;
+pub(crate) mod row_counts;
+pub(crate) mod selection;
+pub(crate) mod service;
+pub(crate) mod table_metadata;

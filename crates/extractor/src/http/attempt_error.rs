@@ -1,0 +1,83 @@
+//! How one attempt can fail, by what the next attempt needs.
+
+use std::error::Error as _;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::auth::token::AccessToken;
+use crate::error::Error;
+
+/// Why an attempt failed.
+#[derive(Debug)]
+pub(crate) enum AttemptError {
+    /// Worth another attempt.
+    Transient(Transient),
+    /// The service no longer accepts this token.
+    TokenRejected(Arc<AccessToken>),
+    /// Another attempt would not help.
+    Permanent(Error),
+}
+
+/// A failure that may pass.
+#[derive(Debug, Default)]
+pub(crate) struct Transient {
+    /// What happened, for people; never text of a body.
+    pub(crate) cause: String,
+    /// The HTTP status, if there was a response.
+    pub(crate) status: Option<u16>,
+    /// The service's id of the request.
+    pub(crate) request_id: Option<String>,
+    /// The wait that the service asked for.
+    pub(crate) retry_after: Option<Duration>,
+    /// The service throttles this identity (429).
+    pub(crate) throttled: bool,
+    /// It does so because too many requests are in flight, or they take too much of its time.
+    pub(crate) too_many_in_flight: bool,
+    /// The failure may concern this request alone, so fewer attempts are made.
+    pub(crate) request_specific: bool,
+    /// If the service was never reached, the address is probably wrong.
+    pub(crate) maybe_wrong_address: bool,
+    /// A response came, but not a complete page.
+    pub(crate) incomplete_page: bool,
+}
+
+impl Transient {
+    /// A response that is not what was requested.
+    pub(crate) fn bad_page(reason: impl Into<String>, status: u16, request_id: Option<String>) -> Self {
+        let (cause, status) = (reason.into(), Some(status));
+        Self { cause, status, request_id, maybe_wrong_address: true, incomplete_page: true, ..Self::default() }
+    }
+}
+
+impl From<Transient> for AttemptError {
+    fn from(transient: Transient) -> Self {
+        Self::Transient(transient)
+    }
+}
+
+/// A connection that failed, broke off, or was too slow.
+impl From<&reqwest::Error> for Transient {
+    fn from(error: &reqwest::Error) -> Self {
+        let cause = match (error.is_timeout(), error.is_connect()) {
+            (true, true) => "no connection in time".to_owned(),
+            (true, false) => "no byte came in time".to_owned(),
+            (false, _) => innermost(error),
+        };
+        Self { cause, maybe_wrong_address: error.is_connect(), ..Self::default() }
+    }
+}
+
+/// The innermost cause of the chain: the outer ones repeat the URL.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut text = "the request failed".to_owned();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text = match inner.downcast_ref::<io::Error>() {
+            Some(error) if error.raw_os_error().is_some() => error.kind().to_string(),
+            _ => inner.to_string(),
+        };
+        cause = inner.source();
+    }
+    text
+}

@@ -1,0 +1,321 @@
+//! The HTTP client: one connection pool, and every call attempted until it is answered, refused, or given up on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, HeaderMap};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tracing::{debug, warn};
+use url::Url;
+
+use super::attempt_error::{AttemptError, Transient};
+use super::body::{self, BodyError};
+use super::body_budget::{BodyBudget, BodyReservation};
+use super::concurrency_limit::{ConcurrencyLimit, Permit};
+use super::dialect::Dialect;
+use super::error_response::{self, ErrorResponse};
+use super::meter::Counters;
+use super::network::Network;
+use super::origin::redacted;
+use super::rate_limiter::RateLimiter;
+use super::request::{FilePortion, Request, ResourceKind};
+use super::retry::{Attempts, RetryPolicy};
+use super::service_clock::ServiceClock;
+use super::throttle_gate::ThrottleGate;
+use crate::auth::sign_in::{Auth, SignIn};
+use crate::auth::token::AccessToken;
+use crate::auth::token_cache::TokenCache;
+use crate::error::Error;
+use crate::json;
+
+/// Shorter waits before the next attempt are logged at debug level only.
+const LONG_WAIT: Duration = Duration::from_secs(10);
+
+/// One identity at one service: everything that its requests share.
+#[derive(Debug)]
+pub(crate) struct Client {
+    dialect: &'static Dialect,
+    http: reqwest::Client,
+    pub(crate) tokens: TokenCache,
+    limits: ClientLimits,
+    gate: ThrottleGate,
+    pub(crate) budget: BodyBudget,
+    pub(crate) clock: ServiceClock,
+    pub(crate) counters: Counters,
+    /// The service has responded at least once, so its address is right.
+    reached: AtomicBool,
+    /// A decaying maximum of recent page sizes: the first guess for the next page.
+    page_bytes: AtomicUsize,
+}
+
+/// Limits on the load that the client puts on the service.
+#[derive(Debug)]
+pub(crate) struct ClientLimits {
+    pub(crate) retry_policy: RetryPolicy,
+    pub(crate) concurrency: ConcurrencyLimit,
+    /// For rate-limited kinds of requests.
+    pub(crate) rate_limiter: Option<RateLimiter>,
+    /// Bytes of bounded bodies in memory.
+    pub(crate) budget: usize,
+}
+
+/// Upper bound of a pause requested by the service.
+const MAX_PAUSE: Duration = Duration::from_hours(24);
+
+/// A successful response.
+pub(crate) struct ServiceResponse {
+    /// 200, or 206 for a part of a file.
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    /// The memory reservation of a bounded body.
+    pub(crate) reservation: Option<BodyReservation>,
+}
+
+/// What a call cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CallCost {
+    pub(crate) requests: u32,
+    pub(crate) throttled: Duration,
+}
+
+impl Client {
+    /// A client for the service at this URL, which has passed [`require_secure`](super::origin::require_secure).
+    pub(crate) fn new(
+        dialect: &'static Dialect,
+        service: &Url,
+        auth: Auth,
+        network: &Network,
+        limits: ClientLimits,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            dialect,
+            tokens: TokenCache::new(SignIn::new(auth, service, network)?, limits.retry_policy),
+            http: network.client(service)?,
+            gate: ThrottleGate::default(),
+            budget: BodyBudget::new(limits.budget),
+            limits,
+            clock: ServiceClock::default(),
+            counters: Counters::default(),
+            reached: AtomicBool::new(false),
+            page_bytes: AtomicUsize::new(0),
+        })
+    }
+
+    /// Requests until `accept` takes a response. One that it rejects counts as truncated.
+    pub(crate) async fn get<T>(
+        &self,
+        request: &Request,
+        accept: impl Fn(ServiceResponse) -> Result<T, &'static str>,
+    ) -> Result<(T, CallCost), Error> {
+        let mut attempts = Attempts::new();
+        let mut cost = CallCost::default();
+        let mut token_refused = false;
+        loop {
+            let error = match self.attempt(request, &mut attempts, &mut cost).await {
+                Ok(response) => {
+                    let request_id = error_response::request_id(&response.headers);
+                    match accept(response) {
+                        Ok(accepted) => {
+                            // From now on a failure is the service's own, not a wrong address.
+                            self.reached.store(true, Ordering::Relaxed);
+                            self.limits.concurrency.succeeded();
+                            return Ok((accepted, cost));
+                        }
+                        Err(reason) => Transient::bad_page(reason, StatusCode::OK.as_u16(), request_id).into(),
+                    }
+                }
+                Err(error) => error,
+            };
+            match error {
+                AttemptError::Permanent(error) => return Err(error),
+                AttemptError::TokenRejected(token) if !token_refused => {
+                    debug!(url = %redacted(&request.url), "the token is not accepted any more");
+                    self.tokens.invalidate(&token);
+                    token_refused = true;
+                }
+                AttemptError::TokenRejected(_) => {
+                    let advice = self.dialect.token_rejected_advice;
+                    return Err(Error::SignInRefused { code: "status 401".to_owned(), advice });
+                }
+                AttemptError::Transient(transient) => {
+                    token_refused = false;
+                    self.back_off(request, &attempts, transient).await?;
+                }
+            }
+        }
+    }
+
+    /// Requests one JSON object; `unexpected` describes a response of any other shape.
+    pub(crate) async fn fetch_json<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        unexpected: &'static str,
+    ) -> Result<T, Error> {
+        let accept = |response: ServiceResponse| json::from_slice(&response.body).map_err(|_| unexpected);
+        self.get(request, accept).await.map(|(value, _)| value)
+    }
+
+    /// Waits until the next attempt, or gives up.
+    async fn back_off(&self, request: &Request, attempts: &Attempts, transient: Transient) -> Result<(), Error> {
+        let never_reached = transient.maybe_wrong_address && !self.reached.load(Ordering::Relaxed);
+        let retry_policy = &self.limits.retry_policy;
+        let max_attempts = match request.kind {
+            _ if never_reached => retry_policy.max_attempts_unreached,
+            ResourceKind::File => retry_policy.max_attempts_single,
+            _ if transient.request_specific => retry_policy.max_attempts_single,
+            _ => retry_policy.max_attempts,
+        };
+        let wait = attempts.wait_before_next(retry_policy, max_attempts, transient.retry_after);
+        // A wait requested of one request applies to the whole identity, even if this request gives up.
+        let requested = transient.retry_after.filter(|wait| !wait.is_zero()).or(wait);
+        if transient.throttled {
+            let pause = requested.unwrap_or_else(|| retry_policy.backoff.wait(attempts.count)).min(MAX_PAUSE);
+            let prolonged = self.gate.close(pause);
+            if pause > retry_policy.max_elapsed {
+                warn!(seconds = pause.as_secs(), "the service asks for a long pause");
+                return Err(Error::Paused {
+                    remaining: pause,
+                    call: request.call(attempts, transient.status, transient.request_id),
+                });
+            }
+            self.counters.add_throttled(prolonged);
+        }
+        let Some(wait) = wait else {
+            let call = request.call(attempts, transient.status, transient.request_id);
+            return Err(if transient.incomplete_page {
+                Error::BadPage { reason: transient.cause, call }
+            } else {
+                Error::Unreachable { cause: transient.cause, call }
+            });
+        };
+        let (url, cause, status) = (redacted(&request.url), transient.cause, transient.status);
+        let (page, request_id, attempts) = (request.page, transient.request_id, attempts.count);
+        if transient.throttled || wait < LONG_WAIT {
+            debug!(%url, page, cause, status, request_id, attempts, ?wait, "retrying");
+        } else {
+            warn!(%url, page, cause, status, request_id, attempts, ?wait, "retrying after a long wait");
+        }
+        // A throttled request waits at the gate, together with all others.
+        if !transient.throttled {
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    /// One attempt; holds its concurrency permit until the body is read.
+    async fn attempt(
+        &self,
+        request: &Request,
+        attempts: &mut Attempts,
+        cost: &mut CallCost,
+    ) -> Result<ServiceResponse, AttemptError> {
+        let (_permit, token) = self.admit(request, cost).await.map_err(AttemptError::Permanent)?;
+        attempts.begin();
+        cost.requests += 1;
+        self.counters.count_request();
+        let begun = Instant::now();
+        let http_request = self
+            .http
+            .get(request.url.clone())
+            .headers((self.dialect.headers)(request))
+            .header(AUTHORIZATION, token.header.clone());
+        let mut response = http_request.send().await.map_err(|error| Transient::from(&error))?;
+        self.clock.observe(response.headers());
+        if let Some(hint) = response.headers().get("x-ms-dop-hint").and_then(|hint| hint.to_str().ok()?.parse().ok()) {
+            self.limits.concurrency.follow_hint(hint);
+        }
+        let status = response.status();
+        let is_part = matches!(request.portion, FilePortion::Part(_)) && status == StatusCode::PARTIAL_CONTENT;
+        if status != StatusCode::OK && !is_part {
+            self.reached.store(true, Ordering::Relaxed);
+            let headers = std::mem::take(response.headers_mut());
+            let body = body::error_body(response).await;
+            let error =
+                (self.dialect.classify)(ErrorResponse::read(request, attempts, token, (status, &headers, &body)));
+            if let AttemptError::Transient(transient) = &error {
+                self.slow_down(request, transient, begun);
+            }
+            return Err(error);
+        }
+        let headers = response.headers().clone();
+        let budget = Some(&self.budget).filter(|_| request.kind.is_bounded());
+        match (request.kind, budget) {
+            (ResourceKind::File, budget) => {
+                let read = match &request.portion {
+                    FilePortion::Part(range) if is_part => {
+                        let body = body::part(response, range.end - range.start).await;
+                        body.map(|body| (body, None)).map_err(BodyError::Transient)
+                    }
+                    // Memory for all parts is already reserved.
+                    FilePortion::Part(_) => body::file(response, None, body::MAX_FILE).await,
+                    FilePortion::Whole { limit } => body::file(response, budget, *limit).await,
+                };
+                match read {
+                    Ok((body, reservation)) => Ok(ServiceResponse { status, headers, body, reservation }),
+                    Err(BodyError::Transient(transient)) => Err(transient.into()),
+                    Err(BodyError::TooLarge(size)) => {
+                        let call = request.call(attempts, Some(status.as_u16()), error_response::request_id(&headers));
+                        Err(AttemptError::Permanent(Error::FileTooLarge { size, call }))
+                    }
+                }
+            }
+            (_, budget) => {
+                let expected = self.page_bytes.load(Ordering::Relaxed);
+                let (body, reservation) = body::page(response, expected, budget).await?;
+                self.page_bytes.store(body.len().max(expected - expected / 8), Ordering::Relaxed);
+                Ok(ServiceResponse { status, headers, body, reservation })
+            }
+        }
+    }
+
+    /// Waits while the service is throttling; gives up if that exceeds the retry policy.
+    async fn wait_for_gate(&self, request: &Request) -> Result<Duration, Error> {
+        self.gate
+            .wait(self.limits.retry_policy.max_elapsed)
+            .await
+            .map_err(|remaining| Error::Paused { remaining, call: request.call_after(0) })
+    }
+
+    /// Admits a request: concurrency permit, throttle gate, token, and for rate-limited kinds the rate limiter. The
+    /// latter comes last, so that the rate is that of the requests actually sent.
+    async fn admit(&self, request: &Request, cost: &mut CallCost) -> Result<(Permit<'_>, Arc<AccessToken>), Error> {
+        let permit = self.limits.concurrency.acquire().await;
+        cost.throttled += self.wait_for_gate(request).await?;
+        let Some(rate_limiter) = self.limits.rate_limiter.as_ref().filter(|_| request.kind.is_rate_limited()) else {
+            return Ok((permit, self.tokens.get().await?));
+        };
+        let paused = self.gate.paused();
+        let mut slot = rate_limiter.next_slot().await;
+        let token = loop {
+            if !self.wait_for_gate(request).await?.is_zero() {
+                slot.forgo_backlog();
+            }
+            let token = self.tokens.get().await?;
+            slot.wait().await;
+            // Another response may have closed the gate in the meantime.
+            if self.gate.is_open() {
+                break token;
+            }
+        };
+        slot.consume();
+        cost.throttled += self.gate.paused() - paused;
+        Ok((permit, token))
+    }
+
+    /// Reduces concurrency or rate if the service says that a request begun at `begun` was too much.
+    fn slow_down(&self, request: &Request, transient: &Transient, begun: Instant) {
+        if transient.too_many_in_flight {
+            self.limits.concurrency.refused(begun);
+        }
+        if let Some(rate_limiter) =
+            self.limits.rate_limiter.as_ref().filter(|_| transient.throttled && request.kind.is_rate_limited())
+        {
+            rate_limiter.throttled(begun, transient.retry_after.unwrap_or_default());
+        }
+    }
+}

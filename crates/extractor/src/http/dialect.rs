@@ -1,0 +1,18 @@
+//! Dialects: what differs between services.
+
+use reqwest::header::HeaderMap;
+
+use super::attempt_error::AttemptError;
+use super::error_response::ErrorResponse;
+use super::request::Request;
+
+/// How to talk to a service, and what its error responses mean.
+#[derive(Debug)]
+pub(crate) struct Dialect {
+    /// The headers of every request, except for the token.
+    pub(crate) headers: fn(&Request) -> HeaderMap,
+    /// Classifies an error response.
+    pub(crate) classify: fn(ErrorResponse<'_>) -> AttemptError,
+    /// Advice for a fresh token that the service rejects.
+    pub(crate) token_rejected_advice: &'static str,
+}

@@ -1,0 +1,143 @@
+//! Error responses, before a service's own meaning is read into them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::HeaderMap;
+use serde_json::Value;
+
+use super::attempt_error::{AttemptError, Transient};
+use super::request::Request;
+use super::retry::{Attempts, retry_after};
+use crate::auth::token::AccessToken;
+use crate::error::FailedCall;
+use crate::json;
+
+/// Headers in which services send their request id.
+const REQUEST_IDS: [&str; 3] = ["x-ms-service-request-id", "req_id", "request-id"];
+
+/// A response that is not a success.
+pub(crate) struct ErrorResponse<'a> {
+    pub(crate) request: &'a Request,
+    attempts: &'a Attempts,
+    pub(crate) token: Arc<AccessToken>,
+    pub(crate) status: StatusCode,
+    retry_after: Option<Duration>,
+    pub(crate) body: ErrorBody,
+}
+
+/// The body of an error response; empty if it has another format.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct ErrorBody {
+    pub(crate) code: String,
+    /// To be inspected and never shown: it may quote user content.
+    pub(crate) message: String,
+    request_id: Option<String>,
+}
+
+impl<'a> ErrorResponse<'a> {
+    pub(crate) fn read(
+        request: &'a Request,
+        attempts: &'a Attempts,
+        token: Arc<AccessToken>,
+        (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
+    ) -> Self {
+        let mut body = ErrorBody::read(body);
+        body.request_id = request_id(headers).or(body.request_id);
+        Self { request, attempts, token, status, retry_after: retry_after(headers), body }
+    }
+
+    fn is(&self, status: StatusCode) -> bool {
+        self.status == status
+    }
+
+    /// The call that was refused.
+    pub(crate) fn call(&self) -> Box<FailedCall> {
+        self.request.call(self.attempts, Some(self.status.as_u16()), self.body.request_id.clone())
+    }
+
+    /// Whether the status alone marks a transient error.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.is(StatusCode::TOO_MANY_REQUESTS)
+            || self.is(StatusCode::REQUEST_TIMEOUT)
+            || (self.status.is_server_error() && !self.is(StatusCode::NOT_IMPLEMENTED))
+    }
+
+    /// A transient error with the service's code.
+    pub(crate) fn transient(&self, code: &str) -> Transient {
+        let throttled = self.is(StatusCode::TOO_MANY_REQUESTS);
+        let cause = match (throttled, code) {
+            (true, code) => format!("throttled {code}").trim_end().to_owned(),
+            (false, "") => "the service is not available".to_owned(),
+            (false, code) => code.to_owned(),
+        };
+        Transient {
+            cause,
+            status: Some(self.status.as_u16()),
+            request_id: self.body.request_id.clone(),
+            retry_after: self.retry_after,
+            throttled,
+            ..Transient::default()
+        }
+    }
+
+    /// The service rejects the token.
+    pub(crate) fn token_rejected(self) -> AttemptError {
+        AttemptError::TokenRejected(self.token)
+    }
+}
+
+impl ErrorBody {
+    /// Parses `{"error":{"code":"...","message":"...","innerError":{"code":"...","request-id":"..."}}}`, with the inner
+    /// object in either spelling. The inner code counts if the outer one says nothing.
+    fn read(body: &[u8]) -> Self {
+        let Ok(body) = json::from_slice::<Value>(body) else { return Self::default() };
+        let error = &body["error"];
+        let inner = if error["innerError"].is_object() { &error["innerError"] } else { &error["innererror"] };
+        let text = |value: &Value| value.as_str().map(|text| sanitized(text, 64)).filter(|text| !text.is_empty());
+        let code = text(&error["code"]).filter(|code| code != "UnknownError");
+        Self {
+            code: code.or_else(|| text(&inner["code"])).or_else(|| text(&error["code"])).unwrap_or_default(),
+            message: error["message"].as_str().unwrap_or_default().to_owned(),
+            request_id: text(&inner["request-id"]),
+        }
+    }
+}
+
+/// The service's id of a request, for the vendor's support.
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
+    let text = REQUEST_IDS.iter().find_map(|name| headers.get(*name))?.to_str().ok()?;
+    Some(sanitized(text, 64)).filter(|id| !id.is_empty())
+}
+
+/// Keeps only characters of names, codes and ids: foreign text must not forge a log line.
+pub(crate) fn sanitized(text: &str, max_length: usize) -> String {
+    text.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.')).take(max_length).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_code_and_message_in_every_spelling() {
+        let body = |body: &str| ErrorBody::read(body.as_bytes());
+        let plain = body(r#"{"error":{"code":"TooManyRequests","message":"m"}}"#);
+        assert_eq!((plain.code.as_str(), plain.message.as_str(), plain.request_id), ("TooManyRequests", "m", None));
+        for name in ["innerError", "innererror"] {
+            for outer in ["", "UnknownError"] {
+                let inner = r#"{"code":"429","request-id":"r-1","date":"2026-01-01T00:00:00"}"#;
+                let body = body(&format!(r#"{{"error":{{"code":"{outer}","message":"","{name}":{inner}}}}}"#));
+                assert_eq!((body.code.as_str(), body.request_id.as_deref()), ("429", Some("r-1")));
+            }
+        }
+        assert_eq!(body(r#"{"error":{"code":"UnknownError","innerError":{}}}"#).code, "UnknownError");
+        assert_eq!(body("\u{feff}{\"error\":{\"code\":\"c\"}}").code, "c");
+        assert_eq!(body("{\"error\":{\"code\":\"a\\nb <c>\",\"message\":null}}").code, "abc");
+        assert_eq!(body(&format!(r#"{{"error":{{"code":"{}"}}}}"#, "x".repeat(99))).code.len(), 64);
+        for odd in ["<html>", "[]", "{}", r#"{"error":"invalid"}"#, r#"{"error":{"code":7}}"#, ""] {
+            assert_eq!(body(odd), ErrorBody::default(), "{odd}");
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! HTTP: requests sent, retried, throttled and read, in the same way for every service.
+//!
+//! Knows no service: what differs between them is passed in as a [`dialect`]. Of identities it knows only the tokens of
+//! [`crate::auth`].
+
+pub(crate) mod attempt_error;
+pub(crate) mod backoff;
+pub(crate) mod body;
+pub(crate) mod body_budget;
+pub(crate) mod client;
+pub(crate) mod concurrency_limit;
+pub(crate) mod dialect;
+pub(crate) mod error_response;
+pub(crate) mod meter;
+pub(crate) mod network;
+pub(crate) mod origin;
+pub(crate) mod rate_limiter;
+pub(crate) mod request;
+pub(crate) mod retry;
+pub(crate) mod service_clock;
+pub(crate) mod throttle_gate;

@@ -1,0 +1,136 @@
+//! Requests: one HTTP call as it is to be made, before the first attempt.
+
+use std::ops::Range;
+
+use copilot_lake_tables::Table;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use url::Url;
+
+use super::body::MAX_FILE;
+use super::origin::redacted;
+use super::retry::Attempts;
+use crate::error::FailedCall;
+
+/// The kind of resource requested.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ResourceKind {
+    /// A JSON object, or a page of Dataverse rows.
+    Json,
+    /// A page of change tracking.
+    Changes,
+    File,
+    /// A page of directory users.
+    Users,
+    /// A page of group members.
+    Members,
+    /// One directory user.
+    User,
+    /// A page of one user's history. `filtered`: the first page was requested with a filter.
+    History {
+        filtered: bool,
+    },
+}
+
+impl ResourceKind {
+    /// Whether its body counts against the budget: many of these are in memory at once.
+    pub(crate) fn is_bounded(self) -> bool {
+        matches!(self, Self::File | Self::History { .. })
+    }
+
+    /// Whether it is subject to the rate limit.
+    pub(crate) fn is_rate_limited(self) -> bool {
+        matches!(self, Self::History { .. })
+    }
+}
+
+/// How much of a file is requested.
+#[derive(Debug, Clone)]
+pub(crate) enum FilePortion {
+    /// All of it, up to a limit in bytes.
+    Whole { limit: u64 },
+    /// This byte range, or as much of it as there is.
+    Part(Range<u64>),
+}
+
+/// A request, before its first attempt.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    pub(crate) url: Url,
+    pub(crate) kind: ResourceKind,
+    /// The table whose rows are requested.
+    pub(crate) table: Option<&'static str>,
+    /// The one column that the request is about.
+    pub(crate) column: Option<&'static str>,
+    /// The page of a stream, from 1.
+    pub(crate) page: Option<u32>,
+    /// For files only.
+    pub(crate) portion: FilePortion,
+    /// The URL to use if the service rejects the first one as an invalid query.
+    pub(crate) fallback_url: Option<Url>,
+    /// The `Prefer` header; the same for every page of a stream.
+    pub(crate) prefer: String,
+}
+
+impl Request {
+    /// A request for one JSON object that is not a page.
+    pub(crate) fn json(url: Url) -> Self {
+        let portion = FilePortion::Whole { limit: MAX_FILE };
+        let prefer = String::new();
+        Self {
+            url,
+            kind: ResourceKind::Json,
+            table: None,
+            column: None,
+            page: None,
+            portion,
+            fallback_url: None,
+            prefer,
+        }
+    }
+
+    /// The first page of a stream, without preferences.
+    pub(crate) fn first_page(url: Url, table: &Table, kind: ResourceKind) -> Self {
+        Self { kind, table: Some(table.name), page: Some(1), ..Self::json(url) }
+    }
+
+    /// The request with its fallback URL, if it has one.
+    pub(crate) fn fallback(&self) -> Option<Self> {
+        let url = self.fallback_url.clone()?;
+        Some(Self { url, fallback_url: None, ..self.clone() })
+    }
+
+    /// Adds a preference to the `Prefer` header.
+    pub(crate) fn prefer(&mut self, preference: &str) {
+        if !self.prefer.is_empty() {
+            self.prefer.push(',');
+        }
+        self.prefer.push_str(preference);
+    }
+
+    /// Describes the call, as far as it went.
+    pub(crate) fn call(&self, attempts: &Attempts, status: Option<u16>, request_id: Option<String>) -> Box<FailedCall> {
+        Box::new(FailedCall {
+            method: "GET",
+            url: redacted(&self.url),
+            page: self.page,
+            attempts: attempts.count,
+            elapsed: attempts.elapsed(),
+            status,
+            request_id,
+        })
+    }
+
+    /// Describes the call, with the number of attempts only.
+    pub(crate) fn call_after(&self, attempts: u32) -> Box<FailedCall> {
+        let (method, url, page) = ("GET", redacted(&self.url), self.page);
+        Box::new(FailedCall { method, url, page, attempts, ..FailedCall::default() })
+    }
+}
+
+/// Everything but unreserved characters and the comma.
+const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b',');
+
+/// Percent-encodes a value of a query or a segment of a path.
+pub(crate) fn encode(text: &str) -> String {
+    utf8_percent_encode(text, ENCODED).to_string()
+}

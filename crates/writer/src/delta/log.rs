@@ -1,0 +1,383 @@
+//! The log of a table: what is committed, and the next commit.
+//!
+//! A commit takes the version after the one it was made from, and fails if somebody else has taken that: every commit
+//! is checked against the whole table as it was read, so two blind appends conflict instead of both adding their rows.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use copilot_lake_tables::{Table, WEEK_START, Week};
+use deltalake::kernel::transaction::{CommitData, TransactionError};
+use deltalake::kernel::{Action, Add, EagerSnapshot, Metadata, Protocol, Remove};
+use deltalake::logstore::{CommitOrBytes, LogStoreRef};
+use deltalake::protocol::{DeltaOperation, SaveMode};
+use deltalake::{DeltaTable, DeltaTableError};
+use futures::TryStreamExt;
+use object_store::ObjectStoreExt;
+use object_store::path::Path;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use uuid::Uuid;
+
+use crate::delta::commit_info::{CLEAN, NewestCommit, RUN};
+use crate::delta::data_file::DataFile;
+use crate::delta::instance::Instance;
+use crate::delta::schema;
+use crate::delta::snapshot::Snapshot;
+use crate::error::Error;
+use crate::merge::table_keys::TableKeys;
+use crate::storage::paths;
+use crate::storage::readers::Readers;
+
+/// Commits between two checkpoints.
+const CHECKPOINT_COMMITS: u64 = 100;
+
+/// The log of one table. Loaded once, then kept in step with this process's commits.
+pub(crate) struct Log {
+    pub(crate) table: &'static Table,
+    store: LogStoreRef,
+    snapshot: Mutex<Option<Arc<Snapshot>>>,
+    /// Held from reading a snapshot until the commit that is based on it: one commit of a table at a time in this
+    /// process.
+    pub(crate) writing: Mutex<TableKeys>,
+    /// Streams that are reading the table's files.
+    pub(crate) readers: Arc<Readers>,
+    /// Whether files that a commit removes are kept for readers of older versions.
+    keeps_removed: bool,
+    /// Whether the folder may hold orphan files: another tool committed, or removed files are kept, and the folder was
+    /// not listed since. The next run lists it.
+    is_unclean: AtomicBool,
+}
+
+/// How a commit ended.
+pub(crate) enum CommitOutcome {
+    /// The files are part of the table.
+    Committed(Arc<Snapshot>),
+    /// Somebody else committed first; the snapshot was loaded again.
+    Conflict,
+}
+
+impl Log {
+    pub(crate) fn new(table: &'static Table, store: LogStoreRef, readers: Arc<Readers>, keeps_removed: bool) -> Self {
+        let is_unclean = AtomicBool::new(true);
+        Self { table, store, snapshot: Mutex::new(None), writing: Mutex::default(), readers, keeps_removed, is_unclean }
+    }
+
+    /// The newest version known; `None` when there is no table yet.
+    pub(crate) async fn snapshot(&self) -> Result<Option<Arc<Snapshot>>, Error> {
+        let mut snapshot = self.snapshot.lock().await;
+        if snapshot.is_none() {
+            *snapshot = self.load().await?.map(Arc::new);
+        }
+        Ok(snapshot.clone())
+    }
+
+    /// The newest version, read again.
+    pub(crate) async fn reload(&self) -> Result<Option<Arc<Snapshot>>, Error> {
+        *self.snapshot.lock().await = None;
+        self.snapshot().await
+    }
+
+    /// Names of the columns of which the log keeps statistics.
+    pub(crate) async fn indexed_columns(&self) -> Result<Vec<String>, Error> {
+        match self.snapshot().await? {
+            Some(snapshot) => schema::indexed(self.table, &snapshot.metadata),
+            None => Ok(schema::first_indexed(self.table)),
+        }
+    }
+
+    async fn load(&self) -> Result<Option<Snapshot>, Error> {
+        let error = Error::log(self.table.name);
+        if !self.store.is_delta_table_location().await.map_err(&error)? {
+            return Ok(None);
+        }
+        let loaded = match EagerSnapshot::try_new(self.store.as_ref(), None).await {
+            Ok(loaded) => loaded,
+            Err(DeltaTableError::NotATable(_)) => return Ok(None),
+            Err(source) => return Err(error(source)),
+        };
+        let unwritable = schema::unwritable_reason(self.table, loaded.protocol())?;
+        let log = loaded.try_log_data().map_err(&error)?;
+        let files = log.iter().map(|file| {
+            let path = paths::in_lake(self.table, &file.object_store_path());
+            let size = u64::try_from(file.size()).unwrap_or_default();
+            let values = file.partition_values_map();
+            let week = values.get(WEEK_START).and_then(|value| Week::parse(value.as_deref()?));
+            Arc::new(DataFile::new(self.table, path, week, size, file.modification_time(), file.stats()))
+        });
+        let files = files.collect();
+        let (version, metadata) = (loaded.version(), loaded.metadata().clone());
+        Ok(Some(Snapshot { table: self.table, version, metadata, files, unwritable }))
+    }
+
+    /// Creates the table, without rows, with these notes in its configuration.
+    pub(crate) async fn create(
+        &self,
+        instance: &Instance,
+        lake: &url::Url,
+        notes: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<(), Error> {
+        let protocol: Protocol = schema::protocol(self.table)?;
+        let metadata = schema::metadata(self.table, &Uuid::new_v4().to_string(), instance, notes)?;
+        self.note_listed(true);
+        let operation = DeltaOperation::Create {
+            mode: SaveMode::ErrorIfExists,
+            location: paths::table_url(lake, self.table),
+            protocol: protocol.clone(),
+            metadata: metadata.clone(),
+        };
+        let actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
+        let bytes = self.bytes(actions, operation, None, &HashMap::new())?;
+        self.put(0, bytes).await?;
+        self.reload().await.map(drop)
+    }
+
+    /// Replaces the metadata. `false`: somebody else committed first.
+    pub(crate) async fn set_metadata(&self, from: &Snapshot, metadata: Metadata) -> Result<bool, Error> {
+        let fields = schema::delta_schema(self.table, &metadata)?;
+        let known = schema::delta_schema(self.table, &from.metadata)?;
+        let fields: Vec<_> = fields.fields().filter(|field| known.field(field.name()).is_none()).cloned().collect();
+        let operation = if fields.is_empty() {
+            let is_new = |(key, text): &(&String, &String)| from.metadata.configuration().get(*key) != Some(text);
+            let properties = metadata.configuration().iter().filter(is_new);
+            let properties = properties.map(|(key, text)| (key.clone(), text.clone())).collect();
+            DeltaOperation::SetTableProperties { properties }
+        } else {
+            DeltaOperation::AddColumn { fields }
+        };
+        self.put_actions(from, vec![Action::Metadata(metadata)], operation).await
+    }
+
+    /// Removes missing files from the table, and replaces the metadata. `false`: somebody else committed first.
+    pub(crate) async fn remove_missing(
+        &self,
+        from: &Snapshot,
+        files: &[Arc<DataFile>],
+        metadata: Metadata,
+    ) -> Result<bool, Error> {
+        let removes = files.iter().map(|file| Action::Remove(file.remove(self.table)));
+        let actions = removes.chain([Action::Metadata(metadata)]).collect();
+        self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
+    }
+
+    /// Corrects what the log says of files; their rows do not change. `false`: somebody else committed first.
+    pub(crate) async fn restate(&self, from: &Snapshot, files: &[DataFile]) -> Result<bool, Error> {
+        let add = |file: &DataFile| Action::Add(Add { data_change: false, ..file.add(self.table) });
+        let actions = files.iter().map(add).collect();
+        self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
+    }
+
+    /// Commits on top of `from`, and reads the table again. `false`: somebody else committed first.
+    async fn put_actions(
+        &self,
+        from: &Snapshot,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+    ) -> Result<bool, Error> {
+        self.check_writable(from)?;
+        let bytes = self.bytes(actions, operation, Some(from.version), &HashMap::new())?;
+        let version = from.version + 1;
+        let won = self.put(version, bytes).await?;
+        if !won {
+            self.note_listed(false);
+        }
+        self.reload().await?;
+        if won {
+            self.checkpoint_after(version).await;
+        }
+        Ok(won)
+    }
+
+    pub(crate) fn check_writable(&self, snapshot: &Snapshot) -> Result<(), Error> {
+        let refuse = |reason: &String| Err(Error::RaisedProtocol { table: self.table.name, reason: reason.clone() });
+        snapshot.unwritable.as_ref().map_or(Ok(()), refuse)
+    }
+
+    /// Who made the newest commit.
+    pub(crate) async fn newest(&self, snapshot: &Snapshot) -> Result<NewestCommit, Error> {
+        let entry = self.store.read_commit_entry(snapshot.version).await.map_err(Error::log(self.table.name))?;
+        let newest = entry.as_deref().map_or(NewestCommit::Foreign, NewestCommit::from_entry);
+        self.note_listed(newest == NewestCommit::Clean);
+        Ok(newest)
+    }
+
+    /// Notes whether the folder is known to hold only the table's files.
+    pub(crate) fn note_listed(&self, is_clean: bool) {
+        self.is_unclean.store(!is_clean, Ordering::Relaxed);
+    }
+
+    /// Commits files on top of `from`.
+    ///
+    /// `keys` is what `writing` guards. After an error nothing was committed, except perhaps after
+    /// [`Error::CommitUnknown`].
+    pub(crate) async fn commit(
+        &self,
+        keys: &mut TableKeys,
+        from: &Snapshot,
+        add: &[DataFile],
+        remove: &[Arc<DataFile>],
+        run_id: &str,
+    ) -> Result<CommitOutcome, Error> {
+        let removes = remove.iter().map(|file| Action::Remove(file.remove(self.table)));
+        let adds = add.iter().map(|file| Action::Add(file.add(self.table)));
+        let operation = DeltaOperation::Merge {
+            predicate: None,
+            merge_predicate: Some(format!("equal {}", self.table.key.join(", "))),
+            matched_predicates: vec![],
+            not_matched_predicates: vec![],
+            not_matched_by_source_predicates: vec![],
+        };
+        self.replace(keys, from, (add, remove), removes.chain(adds).collect(), operation, run_id).await
+    }
+
+    /// As [`Log::commit`], for files with the same rows as those that they replace.
+    pub(crate) async fn commit_compaction(
+        &self,
+        keys: &mut TableKeys,
+        from: &Snapshot,
+        add: &[DataFile],
+        remove: &[Arc<DataFile>],
+        run_id: &str,
+    ) -> Result<CommitOutcome, Error> {
+        let removes =
+            remove.iter().map(|file| Action::Remove(Remove { data_change: false, ..file.remove(self.table) }));
+        let adds = add.iter().map(|file| Action::Add(Add { data_change: false, ..file.add(self.table) }));
+        let target_size = add.iter().map(|file| i64::try_from(file.size).unwrap_or(i64::MAX)).max().unwrap_or_default();
+        let operation = DeltaOperation::Optimize { predicate: None, target_size };
+        self.replace(keys, from, (add, remove), removes.chain(adds).collect(), operation, run_id).await
+    }
+
+    /// Commits these actions, which add and remove these files.
+    async fn replace(
+        &self,
+        keys: &mut TableKeys,
+        from: &Snapshot,
+        (add, remove): (&[DataFile], &[Arc<DataFile>]),
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+        run_id: &str,
+    ) -> Result<CommitOutcome, Error> {
+        self.check_writable(from)?;
+        if self.keeps_removed && !remove.is_empty() {
+            self.note_listed(false);
+        }
+        let more = HashMap::from([(RUN.to_owned(), json!(run_id))]);
+        let bytes = self.bytes(actions, operation, Some(from.version), &more)?;
+        let version = from.version + 1;
+        if !self.put(version, bytes).await? {
+            self.note_listed(false);
+            self.reload().await?;
+            return Ok(CommitOutcome::Conflict);
+        }
+        let removed: HashSet<&Path> = remove.iter().map(|file| &file.path).collect();
+        let kept = from.files.iter().filter(|file| !removed.contains(&file.path)).cloned();
+        let files = kept.chain(add.iter().cloned().map(Arc::new)).collect();
+        let metadata = from.metadata.clone();
+        let snapshot = Arc::new(Snapshot { table: self.table, version, metadata, files, unwritable: None });
+        *self.snapshot.lock().await = Some(Arc::clone(&snapshot));
+        keys.committed(version);
+        self.checkpoint_after(version).await;
+        Ok(CommitOutcome::Committed(snapshot))
+    }
+
+    /// Writes a checkpoint when it is time for one.
+    async fn checkpoint_after(&self, version: u64) {
+        if (version + 1).is_multiple_of(CHECKPOINT_COMMITS)
+            && let Err(error) = self.checkpoint().await
+        {
+            // The table works without it; the next one will be tried in time.
+            tracing::warn!(table = self.table.name, version, %error, "no checkpoint was written");
+        }
+    }
+
+    /// Writes a checkpoint, and removes log files that are older than the table's retention (30 days by default).
+    async fn checkpoint(&self) -> Result<(), Error> {
+        let error = Error::log(self.table.name);
+        let mut table = DeltaTable::new(Arc::clone(&self.store));
+        table.load().await.map_err(&error)?;
+        deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(&error)?;
+        deltalake::checkpoints::cleanup_metadata(&table, None).await.map_err(&error)?;
+        Ok(())
+    }
+
+    /// Files that commits removed, with the time of removal in milliseconds.
+    pub(crate) async fn tombstones(&self) -> Result<Vec<(Path, i64)>, Error> {
+        let error = Error::log(self.table.name);
+        let mut table = DeltaTable::new(Arc::clone(&self.store));
+        table.load().await.map_err(&error)?;
+        let state = table.snapshot().map_err(&error)?;
+        let removed = state.all_tombstones(self.store.as_ref()).map_ok(|file| {
+            let path = Path::parse(file.path()).unwrap_or_else(|_| Path::from(file.path().as_ref()));
+            (paths::in_lake(self.table, &path), file.deletion_timestamp().unwrap_or(i64::MAX))
+        });
+        removed.try_collect().await.map_err(&error)
+    }
+
+    /// As [`Log::tombstones`], read from the log entries that still exist: checkpoints drop old tombstones.
+    pub(crate) async fn tombstones_by_entries(&self) -> Result<Vec<(Path, i64)>, Error> {
+        let (store, mut removed) = (self.store.object_store(None), Vec::new());
+        let error = |source: object_store::Error| Error::log(self.table.name)(source.into());
+        let entries: Vec<_> = store.list(Some(self.store.log_path())).try_collect().await.map_err(error)?;
+        for entry in entries.into_iter().filter(|entry| entry.location.as_ref().ends_with(".json")) {
+            let bytes = match store.get(&entry.location).await {
+                Ok(found) => found.bytes().await.map_err(error)?,
+                Err(object_store::Error::NotFound { .. }) => continue,
+                Err(source) => return Err(error(source)),
+            };
+            for line in bytes.split(|byte| *byte == b'\n') {
+                let Ok(mut action) = serde_json::from_slice::<Value>(line) else { continue };
+                let remove = action["remove"].take();
+                let Some(path) = remove["path"].as_str().and_then(|path| Path::from_url_path(path).ok()) else {
+                    continue;
+                };
+                let at = remove["deletionTimestamp"].as_i64().unwrap_or(i64::MAX);
+                removed.push((paths::in_lake(self.table, &path), at));
+            }
+        }
+        Ok(removed)
+    }
+
+    fn bytes(
+        &self,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+        read: Option<u64>,
+        more: &HashMap<String, serde_json::Value>,
+    ) -> Result<bytes::Bytes, Error> {
+        let mut about = more.clone();
+        // For other writers, which check their commits against this one: the whole table was read.
+        about.insert("isBlindAppend".to_owned(), json!(false));
+        about.insert("isolationLevel".to_owned(), json!("Serializable"));
+        let is_clean = !self.is_unclean.load(Ordering::Relaxed) && !self.readers.has_undeleted();
+        about.insert(CLEAN.to_owned(), json!(is_clean));
+        if let Some(version) = read {
+            about.insert("readVersion".to_owned(), json!(version));
+        }
+        let data = CommitData::new(actions, operation, about, vec![]);
+        data.get_bytes().map_err(|source| Error::log(self.table.name)(source.into()))
+    }
+
+    /// Writes the log entry of a version. `false`: that version is taken.
+    ///
+    /// A store may report a failure, or a taken version, for an entry that it did write: so it is read back.
+    async fn put(&self, version: u64, bytes: bytes::Bytes) -> Result<bool, Error> {
+        let entry = CommitOrBytes::LogBytes(bytes.clone());
+        let failure = match self.store.write_commit_entry(version, entry, Uuid::new_v4()).await {
+            Ok(()) => return Ok(true),
+            Err(failure) => failure,
+        };
+        match self.store.read_commit_entry(version).await {
+            Ok(Some(there)) if there == bytes => Ok(true),
+            Ok(Some(_)) => Ok(false),
+            Ok(None) => match failure {
+                TransactionError::VersionAlreadyExists(_) => Ok(false),
+                failure => Err(Error::log(self.table.name)(failure.into())),
+            },
+            // Nobody knows: the files must stay until the next run has read the log.
+            Err(error) => {
+                Err(Error::CommitUnknown { table: self.table.name, reason: format!("{failure}; then {error}") })
+            }
+        }
+    }
+}

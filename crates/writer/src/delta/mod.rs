@@ -1,0 +1,10 @@
+//! The Delta log of a table: what is committed, what it says of files, and how it grows by a commit.
+//!
+//! Knows log entries and paths; never opens a data file.
+
+pub(crate) mod commit_info;
+pub(crate) mod data_file;
+pub(crate) mod instance;
+pub(crate) mod log;
+pub(crate) mod schema;
+pub(crate) mod snapshot;

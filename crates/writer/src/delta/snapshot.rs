@@ -1,0 +1,19 @@
+//! A table as committed.
+
+use std::sync::Arc;
+
+use copilot_lake_tables::Table;
+use deltalake::kernel::Metadata;
+
+use crate::delta::data_file::DataFile;
+
+/// A version of a table: its metadata and its files.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) table: &'static Table,
+    pub(crate) version: u64,
+    pub(crate) metadata: Metadata,
+    pub(crate) files: Vec<Arc<DataFile>>,
+    /// Why this program must not write to the table.
+    pub(crate) unwritable: Option<String>,
+}

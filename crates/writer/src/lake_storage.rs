@@ -1,0 +1,62 @@
+//! The storage of a lake: its object store, and the budgets of memory and threads that everything shares which reads or
+//! writes it. Knows no table.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::ObjectStore;
+use tokio::sync::Semaphore;
+use url::Url;
+
+use crate::memory::MemoryPool;
+use crate::merge::key_filter::FilterBudget;
+use crate::storage::local_store::LocalStore;
+use crate::storage::location::Location;
+
+/// Days that removed files stay for readers of older versions, outside of local folders.
+const RETENTION_DAYS: u64 = 7;
+
+/// The storage of a lake.
+pub(crate) struct LakeStorage {
+    /// Ends with `/`.
+    pub(crate) url: Url,
+    /// Rooted at the lake.
+    pub(crate) store: Arc<dyn ObjectStore>,
+    /// The same store, when it is a local folder.
+    pub(crate) local: Option<LocalStore>,
+    /// The folder, when it is a local one.
+    pub(crate) root: Option<PathBuf>,
+    /// How long files that a commit removed stay.
+    pub(crate) removed_files: Duration,
+    /// Memory of rows that wait, and of open row groups.
+    pub(crate) memory: MemoryPool,
+    /// Memory of key filters.
+    pub(crate) filter_budget: FilterBudget,
+    /// Permits to encode rows: as many as there are cores.
+    pub(crate) encoders: Arc<Semaphore>,
+}
+
+impl LakeStorage {
+    /// The storage at a location. `removed_files`: how long they stay, where the default is not meant.
+    pub(crate) fn new(location: Location, removed_files: Option<Duration>, memory: usize) -> Self {
+        let Location { url, store, local } = location;
+        let root = local.as_ref().map(|local| local.root().to_owned());
+        let default = if root.is_some() { Duration::ZERO } else { Duration::from_hours(RETENTION_DAYS * 24) };
+        Self {
+            url,
+            store,
+            local,
+            root,
+            removed_files: removed_files.unwrap_or(default),
+            memory: MemoryPool::new(memory),
+            filter_budget: FilterBudget::default(),
+            encoders: Arc::new(Semaphore::new(std::thread::available_parallelism().map_or(2, usize::from))),
+        }
+    }
+
+    /// Bytes of a part of an upload: stores want at least 5 MiB, and few requests; a local file wants little memory.
+    pub(crate) fn part_bytes(&self) -> usize {
+        if self.root.is_some() { 1 << 20 } else { 8 << 20 }
+    }
+}

@@ -1,0 +1,315 @@
+//! Compaction: merges neighbouring files of a table into one.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+use copilot_lake_tables::{Table, Week};
+use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream};
+
+use crate::delta::data_file::DataFile;
+use crate::delta::log::{CommitOutcome, Log};
+use crate::error::Error;
+use crate::keys::{self, KeyColumn, OwnedKey};
+use crate::lake::Lake;
+use crate::lake_storage::LakeStorage;
+use crate::parquet::small_file::rows_of;
+use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
+use crate::storage::paths;
+
+/// Rows are handed to the encoder in batches of about this many.
+const BATCH_ROWS: usize = 8_192;
+
+/// Files that are opened ahead of the merge.
+const OPENED_AHEAD: usize = 8;
+
+/// Which files of a table are merged into one: the newest ones, as far back as that pays.
+///
+/// A file is included once the newer ones have at least as many rows together. So a row is rewritten only when its file
+/// at least doubles, and the number of files grows with the logarithm of the rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Compaction {
+    /// The week whose files these are; `None` in tables that are not partitioned.
+    pub week: Option<Week>,
+    /// Only files all of whose rows have this value in this key column.
+    pub key: Option<(&'static str, &'static str)>,
+    /// Row limit of the merged file.
+    pub max_rows: u64,
+    /// Files with at most this many rows are always included.
+    pub few_rows: u64,
+    /// Limit of files merged at a time.
+    pub max_files: usize,
+}
+
+impl Lake {
+    /// Replaces neighbouring files by one file with the same rows, sorted; returns how many were replaced.
+    ///
+    /// The files stay in order of time. Files of other writers, and all older ones, are left alone. If another tool
+    /// commits at the same time, nothing is done.
+    ///
+    /// # Errors
+    /// Reading the log or a file; writing. The table's rows are the same in any case.
+    pub async fn compact(&self, table: &'static Table, of: &Compaction, run_id: &str) -> Result<usize, Error> {
+        let (lake, log) = (&*self.inner.storage, self.inner.log(table));
+        let mut keys = log.writing.lock().await;
+        let Some(snapshot) = log.snapshot().await? else { return Ok(0) };
+        let old = chosen(table, &snapshot.files, of);
+        if old.len() < 2 {
+            return Ok(0);
+        }
+        let Some(mut staged) = merge(lake, &log, &old).await? else { return Ok(0) };
+        let path = staged.file.path.clone();
+        let committed = match staged.complete().await {
+            Ok(()) => {
+                log.commit_compaction(&mut keys, &snapshot, std::slice::from_ref(&staged.file), &old, run_id).await
+            }
+            Err(error) => Err(error),
+        };
+        match committed {
+            Ok(CommitOutcome::Committed(_)) => {
+                if lake.removed_files.is_zero() {
+                    log.readers.delete(old.iter().map(|file| file.path.clone()).collect()).await;
+                }
+                Ok(old.len())
+            }
+            Ok(CommitOutcome::Conflict) => {
+                log.readers.delete(vec![path]).await;
+                Ok(0)
+            }
+            Err(error @ Error::CommitUnknown { .. }) => Err(error),
+            Err(error) => {
+                log.readers.delete(vec![path]).await;
+                Err(error)
+            }
+        }
+    }
+}
+
+/// The files to be merged, by ascending time.
+fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Vec<Arc<DataFile>> {
+    let at = of.key.and_then(|(column, _)| table.key.iter().position(|name| *name == column));
+    let has_key = |file: &DataFile| match (of.key, at) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some((_, value)), Some(at)) => {
+            matches!(file.bounds.key.get(at), Some(Some((low, high))) if low == value && high == value)
+        }
+    };
+    let mut files: Vec<_> = files.iter().filter(|file| file.week == of.week && has_key(file)).cloned().collect();
+    files.sort_by_key(|file| (file.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low)), file.modified));
+    // Files of others may not be sorted, and the number of rows must be known.
+    let is_ours = |file: &Arc<DataFile>| file.rows.is_some() && file.bounds.time.is_some() && paths::is_own(&file.path);
+    let ours = files.iter().rposition(|file| !is_ours(file)).map_or(0, |at| at + 1);
+    let files = files.split_off(ours);
+    let rows: Vec<u64> = files.iter().map(|file| file.rows.unwrap_or_default()).collect();
+    files[neighbours(&rows, of)].to_vec()
+}
+
+/// The range of files to merge, given their rows by ascending time: the newest for which that pays. Files that arrived
+/// late with old times lie between others.
+fn neighbours(rows: &[u64], of: &Compaction) -> Range<usize> {
+    let mut ranges = (0..=rows.len()).rev().map(|end| end - newest_files(&rows[..end], of)..end);
+    ranges.find(|files| files.len() > 1).unwrap_or_default()
+}
+
+/// How many of the newest files to merge, given their rows by ascending time; fewer than two: nothing to do.
+fn newest_files(rows: &[u64], of: &Compaction) -> usize {
+    let (mut total, mut files) = (0, 0);
+    for rows in rows.iter().rev().take(of.max_files) {
+        if files > 0 && (*rows > total.max(of.few_rows) || total + rows > of.max_rows) {
+            break;
+        }
+        total += rows;
+        files += 1;
+    }
+    files
+}
+
+/// Merges sorted files into one; `None` when one of them has columns that this program does not know. Of rows with the
+/// same time and key one stays.
+async fn merge(lake: &LakeStorage, log: &Log, old: &[Arc<DataFile>]) -> Result<Option<StagedDataFile>, Error> {
+    let table = log.table;
+    let mut files = old.to_vec();
+    files.sort_by_key(|file| low(file));
+    let schema = table.layout().schema();
+    let rows = old.iter().filter_map(|file| file.rows).sum::<u64>();
+    let reservation = lake.memory.reserve(&Arc::new(AtomicUsize::new(0)));
+    let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+    let file = NewFile {
+        table,
+        week: old[0].week,
+        schema: Arc::clone(schema),
+        indexed: log.indexed_columns().await?,
+        row_group_rows: rows,
+        order: RowOrder::Sorted,
+    };
+    let mut out = DataFileWriter::create(lake, file, reservation).await?;
+    let mut merge = SortedMerge { table, waiting: files.iter().map(|file| low(file)).collect(), open: Vec::new() };
+    let opened = stream::iter(files).map(|file| {
+        let (store, schema) = (Arc::clone(&lake.store), Arc::clone(schema));
+        async move { rows_of(&store, &file, &schema, true).await }
+    });
+    let mut opened = std::pin::pin!(opened.buffered(OPENED_AHEAD));
+    let (mut last, mut kept, mut held): (Option<OwnedKey>, Vec<RecordBatch>, usize) = (None, Vec::new(), 0);
+    loop {
+        while merge.needs_next() {
+            merge.waiting.pop_front();
+            match opened.try_next().await? {
+                Some(Some(batches)) => merge.add(batches).await?,
+                Some(None) => return Ok(None),
+                None => {}
+            }
+        }
+        let Some((batch, sort)) = merge.next().await? else { break };
+        let again = last.as_ref().is_some_and(|last| last.compare(&sort, 0).is_eq());
+        last = Some(OwnedKey::new(&sort, batch.num_rows() - 1));
+        let batch = batch.slice(usize::from(again), batch.num_rows() - usize::from(again));
+        held += batch.num_rows();
+        kept.push(batch);
+        if held >= BATCH_ROWS {
+            out = out.write(std::iter::once(concat_batches(schema, &std::mem::take(&mut kept)))).await?;
+            held = 0;
+        }
+    }
+    out = out.write(std::iter::once(concat_batches(schema, &kept))).await?;
+    out.finish().await.map(Some)
+}
+
+fn low(file: &DataFile) -> i64 {
+    file.bounds.time.map_or(i64::MIN, |(low, _)| low)
+}
+
+/// A merge of sorted files; only those that may have the next row are open.
+struct SortedMerge {
+    table: &'static Table,
+    /// The least times of the files that are not open yet.
+    waiting: VecDeque<i64>,
+    /// The last one has the next row.
+    open: Vec<MergeCursor>,
+}
+
+/// A sorted file at its next row.
+struct MergeCursor {
+    batches: BoxStream<'static, Result<RecordBatch, Error>>,
+    batch: RecordBatch,
+    sort: Vec<KeyColumn>,
+    at: usize,
+}
+
+impl SortedMerge {
+    /// Whether the next file may have the next row.
+    fn needs_next(&self) -> bool {
+        let Some(low) = self.waiting.front() else { return false };
+        self.open.last().is_none_or(|cursor| *low <= cursor.sort[0].int(cursor.at))
+    }
+
+    async fn add(&mut self, batches: BoxStream<'static, Result<RecordBatch, Error>>) -> Result<(), Error> {
+        let schema = Arc::clone(self.table.layout().schema());
+        let mut cursor = MergeCursor { batches, batch: RecordBatch::new_empty(schema), sort: vec![], at: 0 };
+        if cursor.fill(self.table).await? {
+            self.insert(cursor);
+        }
+        Ok(())
+    }
+
+    fn insert(&mut self, cursor: MergeCursor) {
+        let at = self.open.partition_point(|other| cursor.is_before(other));
+        self.open.insert(at, cursor);
+    }
+
+    /// The next rows, with the columns that they are sorted by.
+    async fn next(&mut self) -> Result<Option<(RecordBatch, Vec<KeyColumn>)>, Error> {
+        let Some(mut cursor) = self.open.pop() else { return Ok(None) };
+        let rows: Vec<usize> = (cursor.at + 1..cursor.batch.num_rows()).collect();
+        let is_next = |row: &usize| {
+            self.waiting.front().is_none_or(|low| cursor.sort[0].int(*row) < *low)
+                && self.open.last().is_none_or(|other| keys::compare(&cursor.sort, *row, &other.sort, other.at).is_le())
+        };
+        let count = 1 + rows.partition_point(is_next);
+        let batch = cursor.batch.slice(cursor.at, count);
+        cursor.at += count;
+        if cursor.at < cursor.batch.num_rows() || cursor.fill(self.table).await? {
+            self.insert(cursor);
+        }
+        let sort = KeyColumn::from_batch(&batch, self.table.layout().sort()).map_err(Error::rows(self.table.name))?;
+        Ok(Some((batch, sort)))
+    }
+}
+
+impl MergeCursor {
+    /// Moves to the next batch. `false`: there is none.
+    async fn fill(&mut self, table: &'static Table) -> Result<bool, Error> {
+        while let Some(batch) = self.batches.try_next().await? {
+            if batch.num_rows() > 0 {
+                self.sort = KeyColumn::from_batch(&batch, table.layout().sort()).map_err(Error::rows(table.name))?;
+                (self.batch, self.at) = (batch, 0);
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_before(&self, other: &Self) -> bool {
+        keys::compare(&self.sort, self.at, &other.sort, other.at).is_lt()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULE: Compaction = Compaction { week: None, key: None, max_rows: 10_000, few_rows: 100, max_files: 50 };
+
+    #[test]
+    fn few_rows_always_join_the_newest_file() {
+        assert_eq!(newest_files(&[], &RULE), 0);
+        assert_eq!(newest_files(&[5], &RULE), 1);
+        assert_eq!(newest_files(&[90, 5], &RULE), 2);
+        assert_eq!(newest_files(&[3, 3, 3, 3], &RULE), 4);
+        assert_eq!(newest_files(&[101, 5], &RULE), 1, "it would be written again for five rows");
+    }
+
+    #[test]
+    fn a_file_is_taken_in_when_the_newer_ones_have_as_many_rows() {
+        assert_eq!(newest_files(&[400, 150, 90, 200], &RULE), 4, "90, then 150 of 290, then 400 of 440");
+        assert_eq!(newest_files(&[441, 150, 90, 200], &RULE), 3);
+    }
+
+    #[test]
+    fn no_file_grows_beyond_its_bound_and_not_too_many_are_read() {
+        assert_eq!(newest_files(&[6_000, 6_000], &RULE), 1);
+        assert_eq!(newest_files(&[50, 9_980], &RULE), 1);
+        assert_eq!(newest_files(&[20, 9_980], &RULE), 2);
+        assert_eq!(newest_files(&[1; 500], &RULE), 50);
+    }
+
+    #[test]
+    fn files_that_came_late_do_not_stay_small() {
+        assert_eq!(neighbours(&[7, 7, 7, 1_001, 7], &RULE), 0..4);
+        assert_eq!(neighbours(&[1_001, 7, 7], &RULE), 1..3);
+        assert_eq!(neighbours(&[1_001, 7], &RULE), 0..0);
+        assert_eq!(neighbours(&[], &RULE), 0..0);
+    }
+
+    #[test]
+    fn files_stay_few_and_rows_are_seldom_written_again() {
+        // A thousand runs of ten rows each.
+        let (mut files, mut written) = (Vec::new(), 0);
+        for _ in 0..1_000 {
+            files.push(10);
+            let range = neighbours(&files, &RULE);
+            if !range.is_empty() {
+                let at = range.start;
+                let one: u64 = files.drain(range).sum();
+                written += one;
+                files.insert(at, one);
+            }
+            assert!(files.len() <= 10, "{files:?}");
+        }
+        assert!(written < 20 * 10_000, "{written} rows were written again for 10,000");
+    }
+}

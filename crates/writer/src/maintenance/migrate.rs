@@ -1,0 +1,99 @@
+//! Migration of tables written by older versions: one function per step, run once per table by whoever holds the lock,
+//! before the table's schema version is raised. The next run repeats a step that was interrupted.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+
+use crate::delta::data_file::DataFile;
+use crate::delta::log::Log;
+use crate::delta::schema;
+use crate::error::Error;
+use crate::lake_storage::LakeStorage;
+use crate::merge::dedupe;
+use crate::parquet::reader::{CONCURRENT_OPENS, FileReader};
+use crate::parquet::statistics;
+
+/// Commits before giving up on a table to which another tool keeps committing.
+const ATTEMPTS: usize = 5;
+
+/// Files that are corrected in one commit.
+const FILES: usize = 1_000;
+
+/// Migrates a table from an older schema version.
+pub(crate) async fn migrate(lake: &LakeStorage, log: &Log, from: u32) -> Result<(), Error> {
+    let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
+    let now = schema::indexed(log.table, &snapshot.metadata)?;
+    let coming = match schema::changed(log.table, &snapshot.metadata, snapshot.metadata.configuration())? {
+        Some(metadata) => schema::indexed(log.table, &metadata)?,
+        None => now.clone(),
+    };
+    // Statistics lack a new column, which some readers take for "no rows".
+    if from < 2 || coming != now {
+        complete_statistics(lake, log, &coming).await?;
+    }
+    if from < 2 {
+        // Version 1 did not find a row again that had moved to another time.
+        dedupe::remove_duplicates(lake, log).await?;
+    }
+    Ok(())
+}
+
+/// Completes the statistics of files of this program, from their footers.
+///
+/// In version 1 columns of booleans and decimals had a null count but no bounds.
+async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) -> Result<(), Error> {
+    // Files that are done, or belong to other tools, or cannot be read: whoever reads their rows will report that.
+    let mut done: HashSet<Path> = HashSet::new();
+    let mut lost_races = 0;
+    while lost_races < ATTEMPTS {
+        let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
+        let lacks = |file: &&Arc<DataFile>| {
+            !done.contains(&file.path) && !statistics::are_complete(file.stats.as_deref(), indexed)
+        };
+        let files: Vec<Arc<DataFile>> = snapshot.files.iter().filter(lacks).take(FILES).cloned().collect();
+        if files.is_empty() {
+            return Ok(());
+        }
+        let restated = files.iter().map(|file| restated(lake, Arc::clone(file), indexed));
+        let restated: Vec<Result<DataFile, Path>> =
+            stream::iter(restated.collect::<Vec<_>>()).buffered(CONCURRENT_OPENS).try_collect().await?;
+        let mut mended = Vec::with_capacity(restated.len());
+        for file in restated {
+            match file {
+                Ok(file) => mended.push(file),
+                Err(path) => drop(done.insert(path)),
+            }
+        }
+        if mended.is_empty() {
+            continue;
+        }
+        match log.restate(&snapshot, &mended).await? {
+            true => done.extend(mended.into_iter().map(|file| file.path)),
+            false => lost_races += 1,
+        }
+    }
+    Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
+}
+
+/// The file with complete statistics; its path when it cannot be read or another tool wrote it.
+async fn restated(
+    lake: &LakeStorage,
+    file: Arc<DataFile>,
+    indexed: &[String],
+) -> Result<Result<DataFile, Path>, Error> {
+    let reader = match FileReader::open(&lake.store, &file).await {
+        Ok(reader) => reader,
+        Err(error) => {
+            tracing::warn!(path = %file.path, %error, "the statistics of a file could not be completed");
+            return Ok(Err(file.path.clone()));
+        }
+    };
+    if !reader.is_ours() {
+        return Ok(Err(file.path.clone()));
+    }
+    let stats = statistics::to_json(indexed, reader.schema(), reader.footer());
+    Ok(Ok(DataFile { stats: Some(stats), ..DataFile::clone(&file) }))
+}

@@ -1,0 +1,229 @@
+//! What one set of changes holds in memory, week by week, and how it spills: rows are encoded into files that nobody
+//! sees yet.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use arrow::array::RecordBatch;
+use copilot_lake_tables::{Table, Week};
+use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+
+use crate::delta::log::Log;
+use crate::error::Error;
+use crate::lake_storage::LakeStorage;
+use crate::memory::MemoryReservation;
+use crate::merge::sorted_run::SortedRun;
+use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
+
+/// Rows of a row group to which more rows may come.
+const ROW_GROUP_ROWS: std::ops::RangeInclusive<usize> = 1 << 17..=1 << 18;
+
+/// Everyone who holds rows of a lake in memory.
+#[derive(Default)]
+pub(crate) struct MemoryConsumers(Mutex<Vec<Weak<MemoryConsumer>>>);
+
+/// What one set of changes holds in memory. Others that need memory make it spill.
+pub(crate) struct MemoryConsumer {
+    pub(crate) lake: Arc<LakeStorage>,
+    pub(crate) log: Arc<Log>,
+    held: Arc<AtomicUsize>,
+    pub(crate) weeks: Arc<AsyncMutex<WeekBuffers>>,
+}
+
+/// The rows of all weeks.
+#[derive(Default)]
+pub(crate) struct WeekBuffers {
+    pub(crate) weeks: BTreeMap<Option<Week>, WeekBuffer>,
+    /// Why rows that were taken are lost, until somebody is told.
+    failure: Option<Error>,
+    /// Rows are lost: nothing more is taken or committed.
+    is_lost: bool,
+}
+
+/// The rows of one week.
+pub(crate) struct WeekBuffer {
+    pub(crate) batches: Vec<RecordBatch>,
+    pub(crate) reservation: MemoryReservation,
+    /// Whether rows came since the last spill. Rows held back by that spill then stay: the next ones of the same time
+    /// would need a new file.
+    pub(crate) has_new_rows: bool,
+    pub(crate) file: Option<DataFileWriter>,
+    /// Files that are finished, in the order of their rows.
+    pub(crate) staged: Vec<StagedDataFile>,
+}
+
+impl MemoryConsumers {
+    fn add(&self, consumer: &Arc<MemoryConsumer>) {
+        let mut consumers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        consumers.retain(|consumer| consumer.strong_count() > 0);
+        consumers.push(Arc::downgrade(consumer));
+    }
+
+    /// Makes the consumer that holds the most give memory back. `false`: all of them are at it already, or hold
+    /// nothing.
+    pub(crate) async fn spill_largest(&self) -> bool {
+        let mut consumers: Vec<Arc<MemoryConsumer>> =
+            self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
+        consumers.sort_by_key(|consumer| std::cmp::Reverse(consumer.held.load(Ordering::Relaxed)));
+        for consumer in consumers {
+            let Ok(weeks) = Arc::clone(&consumer.weeks).try_lock_owned() else { continue };
+            // In a task of its own: rows of others must not be lost when the changes that need memory are dropped
+            // halfway.
+            match tokio::spawn(spill(consumer, weeks)).await {
+                Ok(true) => return true,
+                Ok(false) => {}
+                Err(error) => {
+                    if let Ok(panic) = error.try_into_panic() {
+                        std::panic::resume_unwind(panic);
+                    }
+                    return false;
+                }
+            }
+        }
+        false
+    }
+}
+
+async fn spill(consumer: Arc<MemoryConsumer>, mut weeks: OwnedMutexGuard<WeekBuffers>) -> bool {
+    if weeks.is_lost {
+        return false;
+    }
+    match weeks.spill(&consumer).await {
+        Ok(gave) => gave,
+        Err(failure) => {
+            // The memory goes with the rows; whoever pushed them gets the error.
+            weeks.weeks.clear();
+            (weeks.failure, weeks.is_lost) = (Some(failure), true);
+            true
+        }
+    }
+}
+
+impl MemoryConsumer {
+    pub(crate) fn new(lake: Arc<LakeStorage>, consumers: &MemoryConsumers, log: Arc<Log>) -> Arc<Self> {
+        let consumer = Arc::new(Self { lake, log, held: Arc::default(), weeks: Arc::default() });
+        consumers.add(&consumer);
+        consumer
+    }
+
+    pub(crate) fn table(&self) -> &'static Table {
+        self.log.table
+    }
+
+    /// An empty reservation on this consumer's account.
+    pub(crate) fn reserve(&self) -> MemoryReservation {
+        self.lake.memory.reserve(&self.held)
+    }
+}
+
+impl WeekBuffers {
+    /// The failure to write rows taken before, if there is one.
+    pub(crate) fn check(&mut self, table: &'static str) -> Result<(), Error> {
+        match self.failure.take() {
+            Some(failure) => Err(failure),
+            None if self.is_lost => {
+                Err(Error::Interrupted { table, reason: "rows before could not be written".to_owned() })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Gives memory back: encodes the rows of the largest week, or closes the largest open row group. `false`: there is
+    /// nothing to give.
+    async fn spill(&mut self, consumer: &MemoryConsumer) -> Result<bool, Error> {
+        let waiting = self.weeks.values().map(WeekBuffer::waiting_bytes).max().unwrap_or_default();
+        let open = self.weeks.values().map(WeekBuffer::open_bytes).max().unwrap_or_default();
+        if waiting == 0 && open == 0 {
+            return Ok(false);
+        }
+        // Rows shrink about eightfold when encoded, so row groups may grow large before they have to be closed.
+        if waiting >= open / 8 {
+            if let Some((&week, rows)) = self.weeks.iter_mut().max_by_key(|(_, rows)| rows.waiting_bytes()) {
+                rows.spill(consumer, week).await?;
+            }
+        } else if let Some(rows) = self.weeks.values_mut().max_by_key(|rows| rows.open_bytes())
+            && let Some(file) = rows.file.take()
+        {
+            rows.file = Some(file.close_row_group().await?);
+        }
+        Ok(true)
+    }
+}
+
+impl WeekBuffer {
+    pub(crate) fn new(consumer: &MemoryConsumer) -> Self {
+        Self { batches: vec![], reservation: consumer.reserve(), has_new_rows: true, file: None, staged: vec![] }
+    }
+
+    /// Bytes of rows that can be encoded.
+    fn waiting_bytes(&self) -> usize {
+        if self.has_new_rows { self.reservation.bytes() } else { 0 }
+    }
+
+    /// Bytes of the open row group.
+    fn open_bytes(&self) -> usize {
+        self.file.as_ref().map_or(0, DataFileWriter::open_bytes)
+    }
+
+    /// Encodes the rows except those of the last instant: more of the same time may follow.
+    async fn spill(&mut self, consumer: &MemoryConsumer, week: Option<Week>) -> Result<(), Error> {
+        let table = consumer.table();
+        let mut run = sort(table, std::mem::take(&mut self.batches)).await?;
+        let rest = run.split_last_time().map_err(Error::rows(table.name))?;
+        self.append(consumer, week, run, false).await?;
+        self.reservation.resize(rest.as_ref().map_or(0, RecordBatch::get_array_memory_size));
+        self.batches.extend(rest);
+        self.has_new_rows = false;
+        Ok(())
+    }
+
+    /// Writes sorted rows to the week's file, or to a new one where they do not come after what is written. `is_last`:
+    /// no more rows follow.
+    pub(crate) async fn append(
+        &mut self,
+        consumer: &MemoryConsumer,
+        week: Option<Week>,
+        run: SortedRun,
+        is_last: bool,
+    ) -> Result<(), Error> {
+        let Some(end) = run.last() else { return Ok(()) };
+        let follows =
+            |file: &DataFileWriter| !file.is_full() && file.last.as_ref().is_none_or(|key| run.comes_after(key));
+        let file = match self.file.take() {
+            Some(file) if follows(&file) => file,
+            before => {
+                if let Some(before) = before {
+                    self.staged.push(before.finish().await?);
+                }
+                let file = NewFile {
+                    table: consumer.table(),
+                    week,
+                    schema: Arc::clone(consumer.table().layout().schema()),
+                    indexed: consumer.log.indexed_columns().await?,
+                    row_group_rows: match is_last {
+                        true => run.len(),
+                        false => (run.len() * 8).clamp(*ROW_GROUP_ROWS.start(), *ROW_GROUP_ROWS.end()),
+                    },
+                    order: RowOrder::Sorted,
+                };
+                DataFileWriter::create(&consumer.lake, file, consumer.reserve()).await?
+            }
+        };
+        let mut file = file.write(run.into_batches()).await?;
+        file.last = Some(end);
+        self.file = Some(file);
+        Ok(())
+    }
+}
+
+/// Sorts rows away from the runtime's threads.
+pub(crate) async fn sort(table: &'static Table, batches: Vec<RecordBatch>) -> Result<SortedRun, Error> {
+    match tokio::task::spawn_blocking(move || SortedRun::new(table, batches)).await {
+        Ok(run) => run.map_err(Error::rows(table.name)),
+        Err(error) => match error.try_into_panic() {
+            Ok(panic) => std::panic::resume_unwind(panic),
+            Err(_) => Err(Error::Interrupted { table: table.name, reason: "rows were not sorted".to_owned() }),
+        },
+    }
+}

@@ -1,0 +1,310 @@
+//! The transaction: new rows are merged with the table, written to files, and committed in one atomic step; on a
+//! conflict the merge starts over.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+
+use arrow::array::RecordBatch;
+use futures::{StreamExt, TryStreamExt, stream};
+use object_store::path::Path;
+
+use crate::delta::data_file::DataFile;
+use crate::delta::log::{CommitOutcome, Log};
+use crate::delta::snapshot::Snapshot;
+use crate::error::Error;
+use crate::lake_storage::LakeStorage;
+use crate::merge::carry::{Carry, CarryMerge};
+use crate::merge::delete_keys::DeleteKeys;
+use crate::merge::lookup::{Lookup, LookupResult};
+use crate::merge::memory_consumer::MemoryConsumers;
+use crate::merge::mode::MergeMode;
+use crate::merge::new_rows::{Candidates, NewRows};
+use crate::merge::pending_rows::PendingRows;
+use crate::merge::resolve::{SupersededRows, ascending, resolve};
+use crate::merge::rewrite::rewrite;
+use crate::merge::row_buffer::RowBuffer;
+use crate::merge::table_keys::TableKeys;
+use crate::parquet::row_selection::{projected, read_rows_at};
+use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
+
+/// Commit attempts before giving up on a contended table.
+const ATTEMPTS: usize = 8;
+
+/// Files that are written at a time.
+const CONCURRENT_FILES: usize = 4;
+
+/// What a commit did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Committed {
+    /// The table's version; `None` when there was nothing to commit.
+    pub version: Option<i64>,
+    /// Rows that were new or changed.
+    pub rows_written: u64,
+    /// Rows that the table had already, in this or a newer version.
+    pub rows_unchanged: u64,
+    /// Files that became part of the table.
+    pub files_added: usize,
+    /// Files that are no longer part of the table.
+    pub files_removed: usize,
+    /// Bytes of the files that were added.
+    pub bytes: u64,
+}
+
+/// What is to be committed to a table.
+pub(crate) struct Transaction {
+    pub(crate) lake: Arc<LakeStorage>,
+    pub(crate) consumers: Arc<MemoryConsumers>,
+    pub(crate) log: Arc<Log>,
+    pub(crate) mode: MergeMode,
+    pub(crate) inputs: Vec<PendingRows>,
+    pub(crate) delete_keys: DeleteKeys,
+    pub(crate) carry: Option<Carry>,
+    /// Files that are visible in the folder but not part of the table yet.
+    pub(crate) visible: Vec<Path>,
+}
+
+/// The files of a commit.
+struct CommitFiles {
+    /// Of new rows.
+    new: Vec<StagedDataFile>,
+    /// Of the table's rows, without superseded ones.
+    rest: Vec<StagedDataFile>,
+    /// What `rest` replaces.
+    replaced: Vec<Arc<DataFile>>,
+    unchanged: u64,
+}
+
+impl Transaction {
+    /// Commits. One transaction of a table runs at a time; the others wait here.
+    pub(crate) async fn commit(mut self, run_id: &str) -> Result<Committed, Error> {
+        let log = Arc::clone(&self.log);
+        let mut keys = log.writing.lock().await;
+        let result = self.attempts(run_id, &mut keys).await;
+        if !matches!(result, Err(Error::CommitUnknown { .. })) {
+            // After a success these are files of new rows that were rewritten without superseded ones.
+            log.readers.delete(self.visible).await;
+        }
+        result
+    }
+
+    /// The keys and times of the table's rows that share a key with a new one.
+    pub(crate) async fn existing(&mut self) -> Result<Vec<RecordBatch>, Error> {
+        let (lake, log) = (Arc::clone(&self.lake), Arc::clone(&self.log));
+        let mut keys = log.writing.lock().await;
+        let Some(snapshot) = log.snapshot().await? else { return Ok(vec![]) };
+        self.publish_unread().await?;
+        let candidates = match keys.filter(&lake, &snapshot, self.rows()).await? {
+            Some(filter) => {
+                Candidates::select(&lake.store, log.table, &self.inputs, |key| filter.contains(key)).await?
+            }
+            None => Candidates::All,
+        };
+        let nothing = DeleteKeys::new(log.table);
+        let new = NewRows::read(&lake.store, log.table, &self.inputs, &candidates, nothing.probe().clone()).await?;
+        let mut positions = vec![Vec::new(); snapshot.files.len()];
+        for found in self.lookup(&snapshot, &nothing).find(&new).await?.matches {
+            positions[found.file as usize].push(found.row);
+        }
+        let schema = projected(log.table, log.table.layout().sort());
+        let mut existing = Vec::new();
+        for (file, positions) in snapshot.files.iter().zip(positions).filter(|(_, positions)| !positions.is_empty()) {
+            let keep = |batch: &RecordBatch| {
+                existing.push(batch.clone());
+                Ok(())
+            };
+            read_rows_at(&lake.store, file, &schema, &ascending(positions), keep).await?;
+        }
+        Ok(existing)
+    }
+
+    fn rows(&self) -> u64 {
+        self.inputs.iter().map(PendingRows::rows).sum()
+    }
+
+    fn lookup<'a>(&'a self, snapshot: &'a Snapshot, delete_keys: &'a DeleteKeys) -> Lookup<'a> {
+        Lookup {
+            store: &self.lake.store,
+            table: self.log.table,
+            inputs: &self.inputs,
+            files: &snapshot.files,
+            delete_keys,
+        }
+    }
+
+    /// Publishes files that have to be read for their keys.
+    async fn publish_unread(&mut self) -> Result<(), Error> {
+        for input in self.inputs.iter_mut().filter(|input| !input.has_keys()) {
+            if let PendingRows::InFile { staged, .. } = input {
+                publish(staged, &mut self.visible).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempts(&mut self, run_id: &str, keys: &mut TableKeys) -> Result<Committed, Error> {
+        let log = Arc::clone(&self.log);
+        let mut unchanged = 0;
+        for _ in 0..ATTEMPTS {
+            let Some(snapshot) = log.snapshot().await? else {
+                let reason = "there is no such table in the lake; it was not prepared".to_owned();
+                return Err(Error::Interrupted { table: log.table.name, reason });
+            };
+            let mut files = self.merge(&snapshot, keys).await?;
+            unchanged += files.unchanged;
+            if files.new.is_empty() && files.replaced.is_empty() {
+                return Ok(Committed { rows_unchanged: unchanged, ..Committed::default() });
+            }
+            publish_all(files.new.iter_mut().chain(&mut files.rest), &mut self.visible).await?;
+            let add: Vec<DataFile> = files.new.iter().chain(&files.rest).map(|staged| staged.file.clone()).collect();
+            match log.commit(keys, &snapshot, &add, &files.replaced, run_id).await? {
+                CommitOutcome::Committed(snapshot) => {
+                    self.visible.retain(|path| !add.iter().any(|file| file.path == *path));
+                    if self.lake.removed_files.is_zero() {
+                        log.readers.delete(files.replaced.iter().map(|file| file.path.clone()).collect()).await;
+                    }
+                    return Ok(Committed {
+                        version: i64::try_from(snapshot.version).ok(),
+                        rows_written: files.new.iter().filter_map(|staged| staged.file.rows).sum(),
+                        rows_unchanged: unchanged,
+                        files_added: add.len(),
+                        files_removed: files.replaced.len(),
+                        bytes: add.iter().map(|file| file.size).sum(),
+                    });
+                }
+                // What was read may be outdated: only the new rows are kept for the next attempt.
+                CommitOutcome::Conflict => {
+                    self.inputs =
+                        files.new.into_iter().map(|staged| PendingRows::InFile { staged, keys: None }).collect();
+                }
+            }
+        }
+        Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
+    }
+
+    /// Drops superseded rows, so that every key stays once, and writes what is still in memory.
+    async fn merge(&mut self, snapshot: &Snapshot, keys: &mut TableKeys) -> Result<CommitFiles, Error> {
+        let (lake, log, table) = (Arc::clone(&self.lake), Arc::clone(&self.log), self.log.table);
+        let (lake, log) = (&*lake, &*log);
+        let mut made = Vec::new();
+        let superseded_rows = match self.mode {
+            MergeMode::Append => {
+                if let Some(filter) = keys.known(snapshot) {
+                    self.publish_unread().await?;
+                    Candidates::select(&lake.store, table, &self.inputs, |key| filter.insert(key)).await?;
+                }
+                SupersededRows::new(vec![vec![]; self.inputs.len()])
+            }
+            MergeMode::Upsert | MergeMode::UpsertReread => {
+                self.publish_unread().await?;
+                let candidates = match keys.filter(lake, snapshot, self.rows()).await? {
+                    Some(filter) => {
+                        Candidates::select(&lake.store, table, &self.inputs, |key| filter.insert(key)).await?
+                    }
+                    None => Candidates::All,
+                };
+                let probe = self.delete_keys.probe().clone();
+                let new = NewRows::read(&lake.store, table, &self.inputs, &candidates, probe).await?;
+                let found = self.lookup(snapshot, &self.delete_keys).find(&new).await?;
+                self.resolve(snapshot, new, found, &mut made).await?
+            }
+        };
+        let inputs = std::mem::take(&mut self.inputs);
+        let with_superseded =
+            inputs.into_iter().zip(superseded_rows.new).chain(made.into_iter().map(|input| (input, vec![])));
+        let mut new = Vec::new();
+        for (mut input, superseded) in with_superseded {
+            if let (PendingRows::InFile { staged, .. }, false) = (&mut input, superseded.is_empty()) {
+                // It has to be read.
+                publish(staged, &mut self.visible).await?;
+            }
+            new.push(file_of(lake, log, input, superseded));
+        }
+        let new: Vec<Option<StagedDataFile>> = stream::iter(new).buffered(CONCURRENT_FILES).try_collect().await?;
+        let replaced: Vec<_> = superseded_rows.old.keys().map(|file| Arc::clone(&snapshot.files[*file])).collect();
+        let rest = replaced.iter().zip(superseded_rows.old.values()).map(|(file, rows)| rewrite(lake, log, file, rows));
+        let rest: Vec<Option<StagedDataFile>> =
+            stream::iter(rest.collect::<Vec<_>>()).buffered(CONCURRENT_FILES).try_collect().await?;
+        Ok(CommitFiles {
+            new: new.into_iter().flatten().collect(),
+            rest: rest.into_iter().flatten().collect(),
+            replaced,
+            unchanged: superseded_rows.unchanged,
+        })
+    }
+
+    /// Decides which rows are superseded; rows made by the carry are added to `made`.
+    async fn resolve(
+        &mut self,
+        snapshot: &Snapshot,
+        new: NewRows,
+        found: LookupResult,
+        made: &mut Vec<PendingRows>,
+    ) -> Result<SupersededRows, Error> {
+        let (table, superseded_rows) = (self.log.table, SupersededRows::new(new.superseded));
+        let is_read: std::collections::BTreeSet<u32> = found.matches.iter().map(|found| found.input).collect();
+        for at in is_read {
+            if let PendingRows::InFile { staged, .. } = &mut self.inputs[at as usize] {
+                publish(staged, &mut self.visible).await?;
+            }
+        }
+        let (store, files) = (&self.lake.store, &snapshot.files[..]);
+        let Some(carry) = &self.carry else {
+            return resolve(store, table, self.mode, &self.inputs, files, found, superseded_rows).await;
+        };
+        let carried = CarryMerge { store, table, mode: self.mode, inputs: &self.inputs, files, carry };
+        let rows = RowBuffer::new(Arc::clone(&self.lake), Arc::clone(&self.consumers), Arc::clone(&self.log));
+        let superseded_rows = carried.resolve(found, superseded_rows, &rows).await?;
+        made.extend(rows.finish().await?);
+        Ok(superseded_rows)
+    }
+}
+
+/// The file of new rows without superseded ones; `None` when none is left.
+async fn file_of(
+    lake: &LakeStorage,
+    log: &Log,
+    input: PendingRows,
+    superseded: Vec<u32>,
+) -> Result<Option<StagedDataFile>, Error> {
+    match input {
+        PendingRows::InFile { staged, .. } if superseded.is_empty() => Ok(Some(staged)),
+        PendingRows::InFile { staged, .. } => rewrite(lake, log, &staged.file, &superseded).await,
+        PendingRows::InMemory { week, mut run, reservation, .. } => {
+            run.drop_rows(&superseded);
+            if run.len() == 0 {
+                return Ok(None);
+            }
+            let held = Arc::new(AtomicUsize::new(0));
+            let file = NewFile {
+                table: log.table,
+                week,
+                schema: Arc::clone(log.table.layout().schema()),
+                indexed: log.indexed_columns().await?,
+                row_group_rows: run.len(),
+                order: RowOrder::Sorted,
+            };
+            let file = DataFileWriter::create(lake, file, lake.memory.reserve(&held)).await?;
+            let file = file.write(run.into_batches()).await?;
+            drop(reservation);
+            file.finish().await.map(Some)
+        }
+    }
+}
+
+/// Publishes files, several at a time, and remembers them in case the commit fails.
+async fn publish_all(files: impl Iterator<Item = &mut StagedDataFile>, visible: &mut Vec<Path>) -> Result<(), Error> {
+    let files: Vec<&mut StagedDataFile> = files.filter(|staged| !staged.is_complete()).collect();
+    visible.extend(files.iter().map(|staged| staged.file.path.clone()));
+    let completed = stream::iter(files).map(StagedDataFile::complete).buffer_unordered(CONCURRENT_FILES);
+    // All of them end before an error is returned: none may be published after the others were deleted.
+    completed.collect::<Vec<_>>().await.into_iter().collect()
+}
+
+/// Publishes a file under its name, and remembers it in case the commit fails.
+async fn publish(staged: &mut StagedDataFile, visible: &mut Vec<Path>) -> Result<(), Error> {
+    if !staged.is_complete() {
+        visible.push(staged.file.path.clone());
+        staged.complete().await?;
+    }
+    Ok(())
+}

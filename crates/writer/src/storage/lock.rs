@@ -1,0 +1,66 @@
+//! The lock of a lake: one writing command at a time.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use copilot_lake_tables::Instant;
+
+use crate::clock::now_millis;
+use crate::error::Error;
+use crate::storage::folders::make_folders;
+use crate::storage::paths::LOCK;
+
+/// The lock of a lake; released when dropped, and by the system when the process is killed.
+#[derive(Debug)]
+pub struct Lock {
+    /// The system's lock lives as long as this handle; `None` where no other process can reach the lake.
+    file: Option<File>,
+}
+
+impl Lock {
+    /// Takes the lock of the lake in a folder for a run.
+    pub(crate) fn acquire(root: &Path, run_id: &str) -> Result<Self, Error> {
+        let path = root.join(LOCK);
+        let action = format!("lock {}", path.display());
+        make_folders(root).map_err(Error::file(format!("make the folder {}", root.display())))?;
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = file.map_err(Error::file(action.clone()))?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut text = String::new();
+                // The holder may not have written its name yet.
+                let _ = file.read_to_string(&mut text);
+                let mut lines = text.lines().map(str::to_owned);
+                let run_id = lines.next().unwrap_or_else(|| "unnamed".to_owned());
+                return Err(Error::Held { run_id, since: lines.next().unwrap_or_else(|| "a moment ago".to_owned()) });
+            }
+            Err(TryLockError::Error(source)) => return Err(Error::File { action, source }),
+        }
+        let since = Instant(now_millis() * 1000).floor_second();
+        let write = |file: &mut File| {
+            file.set_len(0)?;
+            file.rewind()?;
+            write!(file, "{run_id}\n{since}\n")?;
+            file.flush()
+        };
+        write(&mut file).map_err(Error::file(action))?;
+        Ok(Self { file: Some(file) })
+    }
+
+    /// The lock of a lake that only this process can reach.
+    pub(crate) fn none() -> Self {
+        Self { file: None }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The file stays: removing it would let two runs lock two files of the same name.
+        if let Some(file) = &self.file {
+            let _ = file.set_len(0);
+            let _ = file.unlock();
+        }
+    }
+}

@@ -1,0 +1,223 @@
+//! Every path inside a lake is made here.
+
+use std::hash::Hasher;
+
+use copilot_lake_tables::{Table, WEEK_START, Week};
+use object_store::path::Path;
+use siphasher::sip::SipHasher13;
+use url::Url;
+use uuid::Uuid;
+
+/// The name of the lock file at the root of a lake.
+pub(crate) const LOCK: &str = "_lock";
+
+/// The folder of a table's log, inside the table's folder.
+pub(crate) const LOG: &str = "_delta_log";
+
+/// The folder of the archive, at the root of a lake.
+const RAW: &str = "_raw";
+
+/// Length limit, in characters, of a path segment that somebody else named.
+const PART: usize = 120;
+
+/// The folder of a table.
+pub(crate) fn table(table: &Table) -> Path {
+    Path::from(table.name)
+}
+
+/// The location of a table, ending with `/`.
+///
+/// Table names are plain words: nothing has to be encoded.
+pub(crate) fn table_url(lake: &Url, table: &Table) -> Url {
+    let mut url = lake.clone();
+    url.set_path(&format!("{}/{}/", lake.path().trim_end_matches('/'), table.name));
+    url
+}
+
+/// A new data file of a table; names sort by time of creation.
+pub(crate) fn data_file(table: &Table, week: Option<Week>) -> Path {
+    let name = format!("part-{:012x}-{}.parquet", crate::clock::now_millis(), Uuid::new_v4().simple());
+    match week {
+        Some(week) => Path::from_iter([table.name.to_owned(), week_folder(week), name]),
+        None => Path::from_iter([table.name.to_owned(), name]),
+    }
+}
+
+/// The path that the log of a table knows for a path in the lake.
+pub(crate) fn in_table(table: &Table, path: &Path) -> String {
+    let prefix = format!("{}/", table.name);
+    path.as_ref().strip_prefix(&prefix).unwrap_or(path.as_ref()).to_owned()
+}
+
+/// The path in the lake for a path that the log of a table knows.
+pub(crate) fn in_lake(table: &Table, path: &Path) -> Path {
+    Path::from_iter(std::iter::once(table.name.into()).chain(path.parts()))
+}
+
+/// Whether a file has a name made by [`data_file`], published or staged: no other tool makes such names.
+pub(crate) fn is_own_data_file(name: &str) -> bool {
+    let name = if is_staged(name) { name.rsplit_once('#').map_or(name, |(name, _)| name) } else { name };
+    let parts = name.strip_prefix("part-").and_then(|name| name.strip_suffix(".parquet")?.split_once('-'));
+    let is_hex = |text: &str| text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
+    parts.is_some_and(|(time, id)| time.len() == 12 && id.len() == 32 && is_hex(time) && is_hex(id))
+}
+
+/// Whether tools that read a table's folder ignore files and folders of this name.
+pub(crate) fn is_hidden(name: &str) -> bool {
+    name.starts_with(['_', '.'])
+}
+
+/// The folder of a week, inside the table's folder.
+pub(crate) fn week_folder(week: Week) -> String {
+    format!("{WEEK_START}={week}")
+}
+
+/// Whether [`data_file`] made the name of a file.
+pub(crate) fn is_own(path: &Path) -> bool {
+    let is_hex = |part: &str, length: usize| part.len() == length && part.bytes().all(|c| c.is_ascii_hexdigit());
+    let name = path.filename().and_then(|name| name.strip_prefix("part-")?.strip_suffix(".parquet"));
+    name.and_then(|name| name.split_once('-')).is_some_and(|(time, id)| is_hex(time, 12) && is_hex(id, 32))
+}
+
+/// Whether a local file is staged: `<name>#<n>`.
+pub(crate) fn is_staged(name: &str) -> bool {
+    name.rsplit_once('#').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()))
+}
+
+/// The temporary name of a local file until it is published.
+pub(crate) fn staged(file: &std::path::Path, number: u32) -> std::path::PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(format!("#{number}"));
+    name.into()
+}
+
+/// The root of a lake's store, as the log of a table knows it.
+///
+/// The lake's location is not part of it: deltalake would decode percent signs that were never encoded.
+pub(crate) fn store_url() -> Result<Url, url::ParseError> {
+    Url::parse("lake:///")
+}
+
+/// The location of a lake in memory.
+pub(crate) fn memory_url() -> Result<Url, url::ParseError> {
+    Url::parse("memory:///lake/")
+}
+
+/// A new folder for files that test whether a lake can be written.
+pub(crate) fn probe() -> Path {
+    Path::from(format!("_probe-{}", Uuid::new_v4().simple()))
+}
+
+/// A file in it.
+pub(crate) fn probe_file(folder: &Path, name: &str) -> Path {
+    folder.clone().join(name)
+}
+
+/// The folder of the archive.
+pub(crate) fn raw() -> Path {
+    Path::from(RAW)
+}
+
+/// The folder of a slice in the archive.
+pub(crate) fn archive(table: &str, run_id: &str, slice: &str) -> Path {
+    Path::from_iter([RAW.to_owned(), plain(table), plain(run_id), plain(slice)])
+}
+
+/// A file of a slice in the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ArchivedFile {
+    /// The description of the slice.
+    Slice,
+    /// One line for every payload.
+    Index,
+    /// The body of a page, by number.
+    Page(u32),
+    /// The bytes of a payload, by number.
+    Payload(u32),
+}
+
+pub(crate) fn archived_slice(folder: &Path) -> Path {
+    folder.clone().join("slice.json")
+}
+
+pub(crate) fn archived_index(folder: &Path) -> Path {
+    folder.clone().join("index.jsonl")
+}
+
+pub(crate) fn archived_page(folder: &Path, number: u32) -> Path {
+    folder.clone().join(format!("{number}.json.zst"))
+}
+
+pub(crate) fn archived_payload(folder: &Path, number: u32) -> Path {
+    folder.clone().join(format!("{number}.bin.zst"))
+}
+
+/// What a file in the folder of a slice is; `None` if this program did not make it.
+pub(crate) fn archived(path: &Path) -> Option<ArchivedFile> {
+    let name = path.filename()?;
+    match name {
+        "slice.json" => return Some(ArchivedFile::Slice),
+        "index.jsonl" => return Some(ArchivedFile::Index),
+        _ => {}
+    }
+    let (number, kind) = name.strip_suffix(".zst").unwrap_or(name).split_once('.')?;
+    let number = number.parse().ok()?;
+    match kind {
+        "json" => Some(ArchivedFile::Page(number)),
+        "bin" => Some(ArchivedFile::Payload(number)),
+        _ => None,
+    }
+}
+
+/// Whether a file of the archive is compressed.
+pub(crate) fn is_compressed(path: &Path) -> bool {
+    path.filename().is_some_and(|name| name.ends_with(".zst"))
+}
+
+/// The folder of a file.
+pub(crate) fn folder(path: &Path) -> Path {
+    let mut parts: Vec<_> = path.parts().collect();
+    parts.pop();
+    Path::from_iter(parts)
+}
+
+/// A name as a path segment: letters, digits, `-`, `_`, `.`. A name that had to be changed ends with a hash of the
+/// original, so that different names stay different.
+fn plain(name: &str) -> String {
+    let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if !name.is_empty() && !name.starts_with('.') && name.len() <= PART && name.chars().all(safe) {
+        return name.to_owned();
+    }
+    let cut: String = name.trim_start_matches('.').chars().take(PART).map(|c| if safe(c) { c } else { '_' }).collect();
+    // Must never change: existing archives have such names.
+    let mut hasher = SipHasher13::new();
+    hasher.write_u8(1);
+    hasher.write(name.as_bytes());
+    let hash = hasher.finish() as u32;
+    format!("{cut}-{hash:08x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use copilot_lake_tables::PAYLOAD;
+
+    use super::*;
+
+    #[test]
+    fn own_names_are_told_from_those_of_other_tools() {
+        let own = data_file(&PAYLOAD, Week::parse("2025-06-22"));
+        let own = own.filename().unwrap();
+        assert!(is_own_data_file(own) && is_own_data_file(&format!("{own}#1")), "{own}");
+        for other in [
+            "part-00000-11111111-2222-3333-4444-555555555555-c000.zstd.parquet",
+            "part-00001-0f6d2a5e-8b5c-4d0e-9d57-3c1f3f0c8a11-c000.snappy.parquet#1",
+            &own.replace("part-", "compacted-"),
+            &own.to_uppercase(),
+            &format!("{own}.crc"),
+            &format!("x{own}"),
+            "mine.parquet",
+        ] {
+            assert!(!is_own_data_file(other), "{other}");
+        }
+    }
+}
