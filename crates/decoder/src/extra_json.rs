@@ -80,7 +80,7 @@ impl<'a> Extra<'a> {
             match defect {
                 None => property.write(text.get_or_insert_with(String::new)),
                 Some(reason) => {
-                    property.write(&mut refused.get_or_insert(RefusedProperties { reason, raw: String::new() }).raw)
+                    property.write(&mut refused.get_or_insert(RefusedProperties { reason, raw: String::new() }).raw);
                 }
             }
         }

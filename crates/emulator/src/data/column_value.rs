@@ -195,7 +195,7 @@ impl ValueContext<'_> {
             ColumnRule::ForId if facts.for_table() == "systemuser" => quote(out, person.id.as_bytes()),
             ColumnRule::ForId | ColumnRule::Conversation => quoted_guid(out, facts.subject()),
             ColumnRule::Content if links.contents.contains(&facts.seed) => {
-                quoted_guid(out, Identity::Content.seed(facts))
+                quoted_guid(out, Identity::Content.seed(facts));
             }
             ColumnRule::Transcript if links.transcripts.contains(&facts.session) => {
                 quoted_guid(out, Identity::Transcript.seed(facts));
@@ -236,10 +236,10 @@ impl ValueContext<'_> {
                 out.push(b'"');
             }
             ColumnRule::Parameters if rarely(hash(column.name.as_bytes()), 500) => {
-                string(out, &prose::parameters(facts))
+                string(out, &prose::parameters(facts));
             }
             ColumnRule::Summary if rarely(17, 900) => {
-                string(out, &prose::summary(facts, people.get(facts.person).language))
+                string(out, &prose::summary(facts, people.get(facts.person).language));
             }
             ColumnRule::LongText if rarely(18, 100) => {
                 string(out, &text::passage(&mut facts.random(19), people.get(facts.person).language, 200));

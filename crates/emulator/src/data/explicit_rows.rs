@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use copilot_lake_tables::{Column, Instant, Source};
 
-use crate::data::json::{JsonObject, string};
+use crate::data::json::{ObjectWriter, string};
 use crate::data::json_fields::JsonFields;
 use crate::data::payload::{Encoding, Payload};
 use crate::data::random::{Random, guid_text, hash, mix};
@@ -93,7 +93,7 @@ impl ExplicitRowWriter<'_> {
         default("@odata.etag", format!("\"W/\\\"{version}\\\"\""));
         let fields = JsonFields::read(&old.bytes).map_err(wrong)?;
         let mut bytes = Vec::new();
-        let mut object = JsonObject::new(&mut bytes);
+        let mut object = ObjectWriter::new(&mut bytes);
         for (name, raw) in fields.iter() {
             match overrides.remove(name) {
                 None => object.push(name, raw),

@@ -75,12 +75,12 @@ pub(crate) fn instant(out: &mut Vec<u8>, dates: &mut Dates, seconds: i64) {
 }
 
 /// Appends a JSON object property by property.
-pub(crate) struct JsonObject<'a> {
+pub(crate) struct ObjectWriter<'a> {
     out: &'a mut Vec<u8>,
     start: usize,
 }
 
-impl<'a> JsonObject<'a> {
+impl<'a> ObjectWriter<'a> {
     pub(crate) fn new(out: &'a mut Vec<u8>) -> Self {
         out.push(b'{');
         Self { start: out.len(), out }

@@ -39,7 +39,7 @@ impl<'a> JsonFields<'a> {
 
 /// A property's name: borrowed unless it holds escapes.
 #[derive(Deserialize)]
-struct PropertyName<'a>(#[serde(borrow)] Cow<'a, str>);
+struct FieldName<'a>(#[serde(borrow)] Cow<'a, str>);
 
 impl<'de: 'a, 'a> Deserialize<'de> for JsonFields<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -53,7 +53,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for JsonFields<'a> {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonFields<'de>, A::Error> {
                 let mut fields = Vec::with_capacity(32);
-                while let Some(name) = map.next_key::<PropertyName<'de>>()? {
+                while let Some(name) = map.next_key::<FieldName<'de>>()? {
                     fields.push((name.0, map.next_value::<&'de RawValue>()?.get()));
                 }
                 Ok(JsonFields(fields))

@@ -25,7 +25,7 @@ use crate::data::session::Day;
 use crate::data::versions::{Versions, version};
 use crate::error::Error;
 use crate::scenario::definition::Scenario;
-use crate::scenario::specs::{MoreRows, Phase, PrivilegeDepth, RowSpec};
+use crate::scenario::specs::{MoreRows, Phase, ReadDepth, RowSpec};
 use crate::tables::{EVENTS, tables};
 
 /// A table with its rows and its explicit Files.
@@ -38,7 +38,7 @@ pub(crate) struct TableStore {
     /// Whether changes are tracked.
     pub(crate) tracked: bool,
     /// How far the application may read.
-    pub(crate) depth: PrivilegeDepth,
+    pub(crate) depth: ReadDepth,
     /// Columns that the application may not read.
     secured: Vec<String>,
     changes: Mutex<ChangeLog>,

@@ -14,7 +14,7 @@ use crate::dataverse::row_query::RowQuery;
 use crate::http::odata::DELTA_TOKEN;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::fault::FaultKind;
-use crate::scenario::specs::PrivilegeDepth;
+use crate::scenario::specs::ReadDepth;
 
 /// The number in the first delta token.
 const FIRST: u64 = 919_042;
@@ -25,7 +25,7 @@ pub(crate) fn check_tracking(request: &PageRequest<'_>, base: &str) -> Result<()
     if !request.store.tracked {
         return Err(ServiceError::new(400, "0x80072491", &format!("Entity {name} isn't enabled for change tracking.")));
     }
-    if request.store.depth != PrivilegeDepth::Global {
+    if request.store.depth != ReadDepth::Global {
         return Err(missing_privilege(name, request.store.type_code()));
     }
     let refused = form_urlencoded::parse(base.as_bytes())

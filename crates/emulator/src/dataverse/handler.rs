@@ -23,7 +23,7 @@ use crate::http::token_issuer::challenge;
 use crate::identity::{ORGANIZATION_ID, UNIT_ID, USER_ID};
 use crate::scenario::fault::FaultKind;
 use crate::scenario::settings::ServiceSettings;
-use crate::scenario::specs::PrivilegeDepth;
+use crate::scenario::specs::ReadDepth;
 use crate::served::TableServed;
 
 /// A Dataverse environment.
@@ -115,8 +115,8 @@ impl EmulatedDataverse {
         let store = store.ok_or_else(|| ServiceError::no_segment(name))?;
         match (store.absent, store.depth) {
             (true, _) => Err(ServiceError::no_segment(store.entity_set)),
-            (false, PrivilegeDepth::None) => Err(missing_privilege(name, store.type_code())),
-            (false, PrivilegeDepth::Basic | PrivilegeDepth::Global) => Ok(store),
+            (false, ReadDepth::None) => Err(missing_privilege(name, store.type_code())),
+            (false, ReadDepth::Basic | ReadDepth::Global) => Ok(store),
         }
     }
 

@@ -9,7 +9,7 @@ use crate::dataverse::row_filter::{ColumnCondition, Operand, RowFilter};
 use crate::http::filter::{Filter, Operator};
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::identity::{UNIT_ID, USER_ID};
-use crate::scenario::specs::PrivilegeDepth;
+use crate::scenario::specs::ReadDepth;
 
 /// The privilege that reading a table needs.
 fn privilege_name(table: &str) -> String {
@@ -39,7 +39,7 @@ pub(crate) fn secured() -> ServiceError {
 
 /// The condition for a caller who may read own rows only. Tables without owners are not limited.
 pub(crate) fn own_rows(store: &TableStore) -> Option<RowFilter> {
-    let column = store.table.column("ownerid").filter(|_| store.depth == PrivilegeDepth::Basic)?;
+    let column = store.table.column("ownerid").filter(|_| store.depth == ReadDepth::Basic)?;
     let operand = Operand::Text(USER_ID.to_owned());
     Some(Filter::Compare(ColumnCondition { column, operator: Operator::Equal, operand }))
 }
@@ -49,10 +49,10 @@ pub(crate) fn privileges(stores: &[TableStore], user: &str, root: &str) -> Resul
     if !user.eq_ignore_ascii_case(USER_ID) {
         return Err(ServiceError::new(404, "0x80040217", &format!("systemuser With Id = {user} Does Not Exist")));
     }
-    let granted = stores.iter().filter(|store| !store.absent && store.depth != PrivilegeDepth::None);
+    let granted = stores.iter().filter(|store| !store.absent && store.depth != ReadDepth::None);
     let granted = granted.map(|store| {
         json!({
-            "Depth": if store.depth == PrivilegeDepth::Basic { "Basic" } else { "Global" },
+            "Depth": if store.depth == ReadDepth::Basic { "Basic" } else { "Global" },
             "PrivilegeId": privilege_id(store.table.name), "BusinessUnitId": UNIT_ID,
             "PrivilegeName": privilege_name(store.table.name),
             "RecordFilterId": "00000000-0000-0000-0000-000000000000", "RecordFilterUniqueName": "",

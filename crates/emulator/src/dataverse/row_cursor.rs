@@ -14,7 +14,7 @@ use crate::dataverse::row_query::RowQuery;
 #[derive(Debug)]
 pub(crate) struct RowCursor<'a> {
     rows: &'a RowSnapshot,
-    order: RowOrder,
+    order: CursorOrder,
     /// The filter without the time range.
     rest: Option<RowFilter>,
     /// Rows without a value in the time column, which match no range of it.
@@ -22,7 +22,7 @@ pub(crate) struct RowCursor<'a> {
 }
 
 #[derive(Debug)]
-enum RowOrder {
+enum CursorOrder {
     Created(Range<usize>),
     Modified(Range<usize>),
     /// The matching rows, sorted.
@@ -51,13 +51,13 @@ impl<'a> RowCursor<'a> {
         let within = if time_column == "modifiedon" { modified } else { created };
         let nulls_come = !bounded(within) && !query.order.is_empty() && !rows.lacking(time_column).is_empty();
         let (order, rest) = if nulls_come {
-            (RowOrder::Listed(listed(rows, query, filter.as_ref())), Vec::new())
+            (CursorOrder::Listed(listed(rows, query, filter.as_ref())), Vec::new())
         } else if time_column == "modifiedon" {
             let start = rows.modified_before(modified.from);
-            (RowOrder::Modified(start..rows.modified_before(modified.until).max(start)), without_modified)
+            (CursorOrder::Modified(start..rows.modified_before(modified.until).max(start)), without_modified)
         } else {
             let start = rows.created_before(created.from);
-            (RowOrder::Created(start..rows.created_before(created.until).max(start)), without_created)
+            (CursorOrder::Created(start..rows.created_before(created.until).max(start)), without_created)
         };
         let skipped = if bounded(within) { rows.lacking(time_column) } else { &[] };
         let rest = rest.into_iter().reduce(RowFilter::and);
@@ -66,8 +66,8 @@ impl<'a> RowCursor<'a> {
 
     fn range(&self) -> Range<usize> {
         match &self.order {
-            RowOrder::Created(range) | RowOrder::Modified(range) => range.clone(),
-            RowOrder::Listed(listed) => 0..listed.len(),
+            CursorOrder::Created(range) | CursorOrder::Modified(range) => range.clone(),
+            CursorOrder::Listed(listed) => 0..listed.len(),
         }
     }
 
@@ -78,9 +78,9 @@ impl<'a> RowCursor<'a> {
     /// The row number of a step.
     pub(crate) fn row(&self, step: usize) -> usize {
         match &self.order {
-            RowOrder::Created(range) => range.start + step,
-            RowOrder::Modified(range) => self.rows.by_modified()[range.start + step] as usize,
-            RowOrder::Listed(listed) => listed[step] as usize,
+            CursorOrder::Created(range) => range.start + step,
+            CursorOrder::Modified(range) => self.rows.by_modified()[range.start + step] as usize,
+            CursorOrder::Listed(listed) => listed[step] as usize,
         }
     }
 
@@ -105,7 +105,7 @@ impl<'a> RowCursor<'a> {
 
     /// Up to `most` rows as one contiguous run in order of creation, where they are one.
     pub(crate) fn contiguous(&self, from: usize, most: usize) -> Option<(Range<usize>, Option<usize>)> {
-        let (RowOrder::Created(range), None, []) = (&self.order, &self.rest, self.skipped) else { return None };
+        let (CursorOrder::Created(range), None, []) = (&self.order, &self.rest, self.skipped) else { return None };
         let end = self.len().min(from.saturating_add(most));
         let from = from.min(end);
         Some((range.start + from..range.start + end, (end < self.len()).then_some(end)))
@@ -113,7 +113,7 @@ impl<'a> RowCursor<'a> {
 
     /// The position of a step, for a link. Positions stay valid when earlier rows change.
     pub(crate) fn position(&self, step: usize) -> LinkPosition {
-        if matches!(self.order, RowOrder::Listed(_)) {
+        if matches!(self.order, CursorOrder::Listed(_)) {
             return LinkPosition { time: 0, ties: step };
         }
         let Some(time) = step.checked_sub(1).map(|last| self.time(self.row(last))) else {
@@ -125,20 +125,20 @@ impl<'a> RowCursor<'a> {
     /// The step of a position.
     pub(crate) fn step(&self, position: LinkPosition) -> usize {
         let step = match &self.order {
-            RowOrder::Listed(_) => position.ties,
+            CursorOrder::Listed(_) => position.ties,
             _ => (self.before(position.time) + position.ties).saturating_sub(self.range().start),
         };
         step.min(self.len())
     }
 
     fn time(&self, row: usize) -> i64 {
-        if matches!(self.order, RowOrder::Modified(_)) { self.rows.modified(row) } else { self.rows.created(row) }
+        if matches!(self.order, CursorOrder::Modified(_)) { self.rows.modified(row) } else { self.rows.created(row) }
     }
 
     fn before(&self, time: i64) -> usize {
         match self.order {
-            RowOrder::Modified(_) => self.rows.modified_before(time),
-            RowOrder::Created(_) | RowOrder::Listed(_) => self.rows.created_before(time),
+            CursorOrder::Modified(_) => self.rows.modified_before(time),
+            CursorOrder::Created(_) | CursorOrder::Listed(_) => self.rows.created_before(time),
         }
     }
 }

@@ -3,7 +3,7 @@
 use copilot_lake_tables::{Column, Instant, Type};
 
 use crate::data::columns::TableView;
-use crate::data::json::{JsonObject, string};
+use crate::data::json::{ObjectWriter, string};
 use crate::data::json_fields::JsonFields;
 use crate::data::representatives::People;
 use crate::dataverse::row_query::RowQuery;
@@ -47,7 +47,7 @@ impl<'a> RowProjection<'a> {
             out.extend_from_slice(json);
             return;
         };
-        let mut object = JsonObject::new(out);
+        let mut object = ObjectWriter::new(out);
         for (name, raw) in fields.iter().filter(|(name, _)| !self.without.contains(name)) {
             if let Some(column) = self.view.columns.find(name).filter(|_| !self.annotations.is_empty() && raw != "null")
             {

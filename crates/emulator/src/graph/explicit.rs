@@ -2,7 +2,7 @@
 
 use copilot_lake_tables::Instant;
 
-use crate::data::json::JsonObject;
+use crate::data::json::ObjectWriter;
 use crate::data::json_fields::JsonFields;
 use crate::data::random::mix;
 use crate::error::Error;
@@ -71,7 +71,7 @@ fn changed(tenant: &Tenant, spec: &InteractionSpec, user: u32, time: Instant) ->
     let mut usual = Vec::new();
     InteractionRenderer::new(tenant).made(&mut usual, &made);
     let mut bytes = Vec::new();
-    let mut object = JsonObject::new(&mut bytes);
+    let mut object = ObjectWriter::new(&mut bytes);
     for (name, raw) in JsonFields::read(&usual)?.iter() {
         if spec.omit.iter().any(|omitted| omitted == name) {
             continue;

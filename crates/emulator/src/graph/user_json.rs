@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::data::json::JsonObject;
+use crate::data::json::ObjectWriter;
 use crate::data::random::{Random, hash, mix};
 use crate::graph::service_plans::assigned_plans;
 use crate::graph::user::TenantUser;
@@ -40,7 +40,7 @@ pub(crate) fn select(text: Option<&str>) -> Result<Vec<&'static str>, ServiceErr
 
 /// Appends a user; `index` is the user's index.
 pub(crate) fn write(out: &mut Vec<u8>, person: &TenantUser, index: u32, select: &[&str]) {
-    let mut object = JsonObject::new(out);
+    let mut object = ObjectWriter::new(out);
     for name in select {
         let said = person.spec.as_ref().and_then(|spec| spec.values.get(*name));
         object.push(name, &said.map_or_else(|| value(person, index, name).to_string(), json));

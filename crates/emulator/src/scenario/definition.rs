@@ -10,7 +10,7 @@ use crate::scenario::fault::FaultSpec;
 use crate::scenario::graph::GraphSpec;
 use crate::scenario::moment::Moment;
 use crate::scenario::settings::{ServiceSettings, TokenSettings};
-use crate::scenario::specs::{Phase, PrivilegeDepth, PrivilegeSpec, TableData};
+use crate::scenario::specs::{Phase, PrivilegeSpec, ReadDepth, TableData};
 use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 
 /// What an emulator serves and how it misbehaves. Unknown keys are errors.
@@ -256,11 +256,8 @@ impl Scenario {
     }
 
     /// How far the application may read a table.
-    pub(crate) fn depth(&self, table: &str) -> PrivilegeDepth {
-        self.privilege
-            .iter()
-            .find(|privilege| privilege.table == table)
-            .map_or(PrivilegeDepth::Global, |found| found.depth)
+    pub(crate) fn depth(&self, table: &str) -> ReadDepth {
+        self.privilege.iter().find(|privilege| privilege.table == table).map_or(ReadDepth::Global, |found| found.depth)
     }
 
     /// The number of people: the largest that any table sets.

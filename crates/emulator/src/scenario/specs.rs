@@ -81,12 +81,12 @@ pub(crate) struct OptionSpec {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PrivilegeSpec {
     pub(crate) table: String,
-    pub(crate) depth: PrivilegeDepth,
+    pub(crate) depth: ReadDepth,
 }
 
 /// How far a privilege reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub(crate) enum PrivilegeDepth {
+pub(crate) enum ReadDepth {
     /// Not at all.
     #[serde(rename = "none")]
     None,

@@ -7,7 +7,7 @@ use crate::http::dialect::Dialect;
 use crate::http::request::{FilePortion, Request, ResourceKind};
 
 pub(super) static DATAVERSE: Dialect = Dialect {
-    headers: headers,
+    headers,
     classify: error_response::classify,
     token_rejected_advice: "the service does not accept a fresh token; check `dataverse.url` and `auth.tenant_id`",
 };

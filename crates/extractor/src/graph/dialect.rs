@@ -7,7 +7,7 @@ use crate::http::dialect::Dialect;
 use crate::http::request::Request;
 
 pub(super) static GRAPH: Dialect = Dialect {
-    headers: headers,
+    headers,
     classify: error_response::classify,
     token_rejected_advice: "the service does not accept a fresh token; check that `graph.url` and `auth.authority` belong to the \
                  same cloud, and `auth.tenant_id`",

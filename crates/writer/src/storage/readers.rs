@@ -86,7 +86,7 @@ impl Drop for ReadGuard {
                 for path in paths {
                     match local.remove(&local.root().join(path.as_ref())) {
                         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                            self.0.note_undeleted(&path, &error)
+                            self.0.note_undeleted(&path, &error);
                         }
                         _ => {}
                     }
