@@ -160,6 +160,43 @@ fn one_file_makes_paths() {
 }
 
 #[test]
+fn the_code_map_names_what_there_is() {
+    let map = fs::read_to_string(root().join("crates/README.md")).unwrap();
+    let lines = map.lines().count();
+    assert!(lines <= 220, "crates/README.md has {lines} lines");
+    assert!(map.matches('`').count().is_multiple_of(2), "crates/README.md has a backtick without its other half");
+    let (mut paths, mut stations, mut missing) = (0, 0, Vec::new());
+    let mut folder = root().join("crates");
+    // What is between backticks: the map has no blocks of code.
+    for named in map.split('`').skip(1).step_by(2) {
+        let (path, function) = named.split_once(':').map_or((named, None), |(path, name)| (path, Some(name)));
+        let is_file = Path::new(path).extension().is_some_and(|extension| extension == "rs" || extension == "sql");
+        if !is_file && !path.ends_with('/') {
+            continue;
+        }
+        paths += 1;
+        let is_full = ["crates/", "queries/", "tests/"].iter().any(|top| path.starts_with(top));
+        let place = if is_full { root().join(path) } else { folder.join(path) };
+        // `<table>.rs` stands for any file there.
+        let looked_for = if path.contains('<') { place.parent().unwrap() } else { place.as_path() };
+        if !looked_for.exists() {
+            missing.push(format!("`{named}`: there is no {}", looked_for.display()));
+        } else if let Some(function) = function {
+            stations += 1;
+            let text = fs::read_to_string(&place).unwrap();
+            if !text.contains(&format!("fn {function}(")) && !text.contains(&format!("fn {function}<")) {
+                missing.push(format!("`{named}`: there is no `fn {function}` in {}", place.display()));
+            }
+        }
+        if is_full {
+            folder = if path.ends_with('/') { place } else { place.parent().unwrap().to_owned() };
+        }
+    }
+    assert!(missing.is_empty(), "crates/README.md names what is not there:\n{}", missing.join("\n"));
+    assert!(paths > 100 && stations > 30, "crates/README.md: only {paths} paths and {stations} functions were found");
+}
+
+#[test]
 fn the_readme_lists_what_there_is() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     assert!(readme.lines().count() <= 200);
