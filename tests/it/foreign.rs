@@ -120,7 +120,10 @@ fn a_constraint_stops_its_table_alone_and_no_question() {
     world.emulator.advance().unwrap();
     let told = stderr(&world, &["extract"], 3);
     assert!(told.contains("table msdyn_copilotevent was changed by another tool: it demands writer version"), "{told}");
-    assert!(told.contains("move the table's folder away, and `copilot-lake extract --repair` makes it anew"), "{told}");
+    assert!(
+        told.contains("move the table's folder away, and `copilot-lake extract --repair` creates it again"),
+        "{told}"
+    );
     world.check_rows(dataverse_tables().filter(|table| table.name != "msdyn_copilotevent"));
     for question in ["--list", "scenario_usage"] {
         stderr(&world, &["query", question], 0);

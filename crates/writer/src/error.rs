@@ -16,14 +16,14 @@ pub enum Error {
         since: String,
     },
     /// The lake mirrors another source instance: use another lake.
-    #[error("the lake belongs to {what} {lake}, not to {asked}")]
+    #[error("the lake belongs to {what} {lake}, not to {configured}")]
     OtherInstance {
         /// `organization` or `tenant`.
         what: &'static str,
         /// The instance that the lake mirrors.
         lake: String,
         /// The instance of this run.
-        asked: String,
+        configured: String,
     },
     /// A newer program made the lake: update this one.
     #[error("table {table} has schema version {lake}, this program knows {known}")]
@@ -156,7 +156,7 @@ pub enum Remedy {
     /// Deletion vectors are disabled and purged by the tool that made them.
     PurgeDeletionVectors,
     /// The folder is moved away, and the table is created again.
-    MakeAnew,
+    Recreate,
     /// Files that are not the lake's are moved away.
     MoveAway,
 }
@@ -179,7 +179,7 @@ impl Error {
             Self::UnknownFeatures { features, .. } if features.iter().any(|feature| feature == "deletionVectors") => {
                 Some(Remedy::PurgeDeletionVectors)
             }
-            Self::RaisedProtocol { .. } | Self::UnknownFeatures { .. } | Self::Log { .. } => Some(Remedy::MakeAnew),
+            Self::RaisedProtocol { .. } | Self::UnknownFeatures { .. } | Self::Log { .. } => Some(Remedy::Recreate),
             Self::NotATable { .. } => Some(Remedy::MoveAway),
             Self::Damaged { .. } => Some(Remedy::Repair),
             _ => None,

@@ -9,10 +9,10 @@ pub(crate) const fn advice(remedy: Remedy) -> &'static str {
         Remedy::PurgeDeletionVectors => {
             "in Spark or Fabric set the table's property `delta.enableDeletionVectors` to false, then run `REORG TABLE ... \
              APPLY (PURGE)` and `ALTER TABLE ... DROP FEATURE deletionVectors TRUNCATE HISTORY`; or move the table's \
-             folder away, and `copilot-lake extract --repair` makes it anew"
+             folder away, and `copilot-lake extract --repair` creates it again"
         }
-        Remedy::MakeAnew => {
-            "move the table's folder away, and `copilot-lake extract --repair` makes it anew and reads its rows again; or \
+        Remedy::Recreate => {
+            "move the table's folder away, and `copilot-lake extract --repair` creates it again and reads its rows; or \
              undo it with the tool that did it, such as by `ALTER TABLE ... DROP FEATURE`"
         }
         Remedy::MoveAway => "move these files away, or name another lake with `--lake`, then run it again",

@@ -22,7 +22,7 @@ pub(super) fn headers(request: &Request) -> HeaderMap {
     headers.insert(HeaderName::from_static("odata-maxversion"), HeaderValue::from_static("4.0"));
     headers.insert(HeaderName::from_static("odata-version"), HeaderValue::from_static("4.0"));
     headers.insert(IF_NONE_MATCH, HeaderValue::from_static("null"));
-    if let FilePortion::Part(range) = &request.portion
+    if let FilePortion::Range(range) = &request.portion
         && let Ok(range) = HeaderValue::try_from(format!("bytes={}-{}", range.start, range.end - 1))
     {
         headers.insert(RANGE, range);

@@ -122,7 +122,7 @@ async fn fetch_in_parts(
     let mut first: Option<HeaderMap> = None;
     loop {
         let start = bytes.len() as u64;
-        let request = request::file_request(api, file, FilePortion::Part(start..start + PART_SIZE))?;
+        let request = request::file_request(api, file, FilePortion::Range(start..start + PART_SIZE))?;
         let response = match client.get(&request, accept_part(start, total)).await {
             Ok((response, _)) => response,
             // The service serves no parts of files kept in its database.

@@ -230,7 +230,7 @@ impl Client {
             self.limits.concurrency.follow_hint(hint);
         }
         let status = response.status();
-        let is_part = matches!(request.portion, FilePortion::Part(_)) && status == StatusCode::PARTIAL_CONTENT;
+        let is_part = matches!(request.portion, FilePortion::Range(_)) && status == StatusCode::PARTIAL_CONTENT;
         if status != StatusCode::OK && !is_part {
             self.reached.store(true, Ordering::Relaxed);
             let headers = std::mem::take(response.headers_mut());
@@ -247,12 +247,12 @@ impl Client {
         match (request.kind, budget) {
             (ResourceKind::File, budget) => {
                 let read = match &request.portion {
-                    FilePortion::Part(range) if is_part => {
+                    FilePortion::Range(range) if is_part => {
                         let body = body::part(response, range.end - range.start).await;
                         body.map(|body| (body, None)).map_err(BodyError::Transient)
                     }
                     // Memory for all parts is already reserved.
-                    FilePortion::Part(_) => body::file(response, None, body::MAX_FILE).await,
+                    FilePortion::Range(_) => body::file(response, None, body::MAX_FILE).await,
                     FilePortion::Whole { limit } => body::file(response, budget, *limit).await,
                 };
                 match read {

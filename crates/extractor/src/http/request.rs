@@ -49,7 +49,7 @@ pub(crate) enum FilePortion {
     /// All of it, up to a limit in bytes.
     Whole { limit: u64 },
     /// This byte range, or as much of it as there is.
-    Part(Range<u64>),
+    Range(Range<u64>),
 }
 
 /// A request, before its first attempt.

@@ -22,10 +22,10 @@ pub(crate) fn check(table: &'static Table, snapshot: &Snapshot, instance: &Insta
     }
     let parts =
         [("organization", schema::ORGANIZATION, &instance.organization), ("tenant", schema::TENANT, &instance.tenant)];
-    for (what, key, asked) in parts {
-        match (configuration.get(key), asked) {
-            (Some(lake), Some(asked)) if !lake.eq_ignore_ascii_case(asked) => {
-                return Err(Error::OtherInstance { what, lake: lake.clone(), asked: asked.clone() });
+    for (what, key, configured) in parts {
+        match (configuration.get(key), configured) {
+            (Some(lake), Some(configured)) if !lake.eq_ignore_ascii_case(configured) => {
+                return Err(Error::OtherInstance { what, lake: lake.clone(), configured: configured.clone() });
             }
             _ => {}
         }

@@ -148,7 +148,7 @@ async fn a_raised_protocol_stops_its_table_alone() {
     let next = open(folder.path(), LakeOptions::default()).await;
     let survey = next.survey(&instance()).await.unwrap();
     let stopped: Vec<_> = survey.stopped.iter().map(|(table, error)| (table.name, error.remedy())).collect();
-    let expected = [("msdyn_copilotevent", Some(Remedy::MakeAnew)), ("payload", Some(Remedy::PurgeDeletionVectors))];
+    let expected = [("msdyn_copilotevent", Some(Remedy::Recreate)), ("payload", Some(Remedy::PurgeDeletionVectors))];
     assert_eq!(stopped, expected);
     assert_eq!(verbatims(&next).await.len(), 1, "a constraint concerns no reader");
     assert!(matches!(next.files(&PAYLOAD).await, Err(Error::UnknownFeatures { table: "payload", .. })));
