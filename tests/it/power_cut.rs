@@ -105,7 +105,11 @@ fn check_complete(world: &World) {
     for table in dataverse_tables().filter(|table| READ.contains(&table.name)) {
         let columns: Vec<_> = table.key.iter().copied().chain(["versionnumber"]).collect();
         let lake: BTreeSet<_> = rows(world, table, &columns).into_iter().collect();
-        let service = world.rows(table.name).into_iter().map(|(key, version)| format!("{key}/{version}")).collect();
+        let service = world
+            .rows(table.name)
+            .into_iter()
+            .map(|(key, version)| format!("{key}/{}", version.unwrap_or_default()))
+            .collect();
         assert_eq!(lake, service, "{}: the lake is not the service", table.name);
     }
     let payloads = rows(world, &copilot_lake_tables::PAYLOAD, &["source_table", "status"]);
