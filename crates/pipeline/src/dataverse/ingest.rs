@@ -28,7 +28,7 @@ const DECODED_AHEAD: usize = 1;
 pub(crate) struct Ingest<'a> {
     pub(crate) table: &'static Table,
     /// How rows that the lake has already are found.
-    pub(crate) find: MergeMode,
+    pub(crate) mode: MergeMode,
     pub(crate) lake: &'a Lake,
     pub(crate) run_id: &'a str,
     pub(crate) rejects: &'a Rejects,
@@ -54,12 +54,12 @@ impl Ingest<'_> {
         counts: &mut SliceCounts,
         mut each: impl FnMut(u64, f64),
     ) -> Result<UncommittedSlice<'_>, SliceError> {
-        let mut changes = self.lake.changes(self.table, self.find);
+        let mut changes = self.lake.changes(self.table, self.mode);
         let mut rejects = RowRejects::new(
             self.lake,
             self.rejects,
             self.table,
-            self.find,
+            self.mode,
             self.run_id,
             self.coverage.has_known_columns(),
         );

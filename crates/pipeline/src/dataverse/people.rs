@@ -86,7 +86,7 @@ async fn read_pages(
     let wanted: HashSet<String> = known.iter().chain(unknown).cloned().collect();
     let ingest = Ingest {
         table: &SYSTEM_USER,
-        find: MergeMode::Upsert,
+        mode: MergeMode::Upsert,
         lake: &context.run.lake,
         run_id: &context.run.run_id,
         rejects: &context.run.rejects,

@@ -50,7 +50,7 @@ async fn read_once(
     });
     let ingest = Ingest {
         table,
-        find: MergeMode::Upsert,
+        mode: MergeMode::Upsert,
         lake: &context.run.lake,
         run_id: &context.run.run_id,
         rejects: &context.run.rejects,

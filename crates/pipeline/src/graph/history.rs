@@ -93,9 +93,15 @@ impl HistoryReader {
                 return;
             }
             let mut stop = self.shutdown.subscribe();
-            tokio::select! {
-                () = self.read_one(task, &events) => {}
-                Ok(_) = stop.wait_for(|stop| *stop) => self.stopped.store(true, Ordering::Relaxed),
+            let ended = tokio::select! {
+                ended = self.read_one(task, &events) => Some(ended),
+                Ok(_) = stop.wait_for(|stop| *stop) => None,
+            };
+            match ended {
+                // What was read to its end is not lost to a shutdown while the queue is full. The receiver is closed when
+                // the run is given up.
+                Some(ended) => drop(events.send(HistoryEvent::End(Box::new(ended))).await),
+                None => self.stopped.store(true, Ordering::Relaxed),
             }
         });
         tokio::select! {
@@ -104,7 +110,7 @@ impl HistoryReader {
         }
     }
 
-    async fn read_one(&self, task: HistoryTask, events: &mpsc::Sender<HistoryEvent>) {
+    async fn read_one(&self, task: HistoryTask, events: &mpsc::Sender<HistoryEvent>) -> EndedHistory {
         let mut counts = SliceCounts::default();
         let unfiltered = self.unfiltered.load(Ordering::Relaxed);
         let mut reading = self.read_once(&task, unfiltered, &mut counts, events).await;
@@ -117,9 +123,7 @@ impl HistoryReader {
         }
         let HistoryRead { history, unfiltered, result } = reading;
         let finished_at = self.service.service_time().await.ok().or(counts.as_of).unwrap_or(task.end);
-        let ended = EndedHistory { task, history, counts, finished_at, unfiltered, result };
-        // The receiver is closed when the run is given up.
-        drop(events.send(HistoryEvent::End(Box::new(ended))).await);
+        EndedHistory { task, history, counts, finished_at, unfiltered, result }
     }
 
     async fn read_once(

@@ -40,9 +40,9 @@ use crate::report::SliceStatus;
 use crate::run::condition::graph_tables;
 use crate::run::context::RunContext;
 
-/// Pages, and ends of histories, that wait to be decoded at most: those of some 40 s at the documented rate, so that a
-/// commit does not hold up the requests. How many bytes they take is bounded by the extractor.
-const QUEUED: usize = 1024;
+/// Pages, and ends of histories, that wait to be decoded at most: a page and an end of each user for some 40 s at the
+/// documented rate, so that a commit does not hold up the requests. How many bytes they take is bounded by the extractor.
+const QUEUED: usize = 2048;
 
 /// Reads the histories that are due. Slices that fail or are skipped are in the ledger and the report.
 pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_>) -> Result<(), Error> {

@@ -48,12 +48,12 @@ struct QueueState {
 struct CommitGroup {
     batches: Vec<RecordBatch>,
     /// By key as soon as the table may have one of these rows already.
-    find: MergeMode,
+    mode: MergeMode,
 }
 
 impl Default for CommitGroup {
     fn default() -> Self {
-        Self { batches: Vec::new(), find: MergeMode::Append }
+        Self { batches: Vec::new(), mode: MergeMode::Append }
     }
 }
 
@@ -114,7 +114,7 @@ impl CommitQueue {
         }
         let group = state.groups.entry(source).or_default();
         if known || !is_new {
-            group.find = MergeMode::Upsert;
+            group.mode = MergeMode::Upsert;
         }
         group.batches.push(rows);
         if state.schedule.is_due(Instant::now()) {
@@ -168,8 +168,8 @@ impl CommitQueue {
         for group in state.groups.values_mut().filter(|group| !group.batches.is_empty()) {
             // A commit that is cancelled, or fails, may have happened all the same: the next attempt looks for its
             // rows.
-            let find = std::mem::replace(&mut group.find, MergeMode::Upsert);
-            let mut changes = self.lake.changes(&EXTRACTION_SLICE, find);
+            let mode = std::mem::replace(&mut group.mode, MergeMode::Upsert);
+            let mut changes = self.lake.changes(&EXTRACTION_SLICE, mode);
             for batch in &group.batches {
                 changes.push(None, batch.clone()).await?;
             }

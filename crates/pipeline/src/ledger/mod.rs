@@ -276,8 +276,8 @@ impl Ledger {
     }
 
     /// Writes the row of a run.
-    async fn write_run(&self, run_id: &str, row: NamedArrays, find: MergeMode) -> Result<(), Error> {
-        let mut changes = self.lake.changes(&EXTRACTION_RUN, find);
+    async fn write_run(&self, run_id: &str, row: NamedArrays, mode: MergeMode) -> Result<(), Error> {
+        let mut changes = self.lake.changes(&EXTRACTION_RUN, mode);
         changes.push(None, assemble(&EXTRACTION_RUN, row)?).await?;
         changes.commit(run_id).await?;
         Ok(())

@@ -27,7 +27,7 @@ pub(crate) struct RowRejects<'a> {
     lake: &'a Lake,
     rejects: &'a Rejects,
     table: &'static Table,
-    find: MergeMode,
+    mode: MergeMode,
     run_id: &'a str,
     /// Whether the rows have every column: then their earlier rejects are obsolete.
     has_all_columns: bool,
@@ -55,13 +55,13 @@ impl<'a> RowRejects<'a> {
         lake: &'a Lake,
         rejects: &'a Rejects,
         table: &'static Table,
-        find: MergeMode,
+        mode: MergeMode,
         run_id: &'a str,
         has_all_columns: bool,
     ) -> Self {
-        let changes = changes(lake, find);
+        let changes = changes(lake, mode);
         let (waiting, newest, pushed) = (Vec::new(), HashMap::new(), HashSet::new());
-        Self { lake, rejects, table, find, run_id, has_all_columns, changes, waiting, waiting_bytes: 0, newest, pushed }
+        Self { lake, rejects, table, mode, run_id, has_all_columns, changes, waiting, waiting_bytes: 0, newest, pushed }
     }
 
     /// Adds the rows of a page and their rejects.
@@ -153,7 +153,7 @@ impl<'a> RowRejects<'a> {
         if staying.keys().any(|record| self.pushed.contains(&hash(record))) {
             // Pushed rejects cannot be taken back, but committed ones are replaced. Rejects may be committed before
             // their row.
-            let pushed = std::mem::replace(&mut self.changes, changes(self.lake, self.find));
+            let pushed = std::mem::replace(&mut self.changes, changes(self.lake, self.mode));
             pushed.commit(self.run_id).await?;
             self.pushed.clear();
         }
@@ -182,7 +182,7 @@ impl<'a> RowRejects<'a> {
     /// the lake has may have moved to another week since.
     async fn versions_in_lake(&self, waiting: &[UnsettledRows]) -> Result<Vec<Option<RowVersion>>, SliceError> {
         let is_versioned = !self.table.layout().version().is_empty();
-        let Some(first) = waiting.first().filter(|_| is_versioned || self.find == MergeMode::UpsertReread) else {
+        let Some(first) = waiting.first().filter(|_| is_versioned || self.mode == MergeMode::UpsertReread) else {
             return Ok(vec![]);
         };
         let error = |source| DecodeError::Schema { table: self.table.name, source };
@@ -206,15 +206,15 @@ impl<'a> RowRejects<'a> {
     fn is_superseded(&self, row: RowVersion, lake: RowVersion) -> bool {
         match row.compare(lake) {
             Ordering::Less => true,
-            Ordering::Equal => self.find == MergeMode::UpsertReread && row.extracted_at < lake.extracted_at,
+            Ordering::Equal => self.mode == MergeMode::UpsertReread && row.extracted_at < lake.extracted_at,
             Ordering::Greater => false,
         }
     }
 }
 
-fn changes(lake: &Lake, find: MergeMode) -> Changes {
-    let find = if find == MergeMode::UpsertReread { MergeMode::UpsertReread } else { MergeMode::Upsert };
-    lake.changes(&REJECTED_RECORD, find)
+fn changes(lake: &Lake, mode: MergeMode) -> Changes {
+    let mode = if mode == MergeMode::UpsertReread { MergeMode::UpsertReread } else { MergeMode::Upsert };
+    lake.changes(&REJECTED_RECORD, mode)
 }
 
 #[cfg(test)]

@@ -22,13 +22,13 @@ pub(crate) struct PayloadChanges {
 }
 
 impl PayloadChanges {
-    /// `find`: by key, also for payloads that were read before.
-    pub(crate) fn new(lake: &Lake, find: MergeMode) -> Self {
+    /// `mode`: how all of them join the rows of the lake.
+    pub(crate) fn new(lake: &Lake, mode: MergeMode) -> Self {
         Self {
-            payloads: lake.changes(&PAYLOAD, find),
-            messages: lake.changes(&TRANSCRIPT_MESSAGE, find),
-            sources: lake.changes(&TRANSCRIPT_SOURCE, find),
-            rejects: lake.changes(&REJECTED_RECORD, find),
+            payloads: lake.changes(&PAYLOAD, mode),
+            messages: lake.changes(&TRANSCRIPT_MESSAGE, mode),
+            sources: lake.changes(&TRANSCRIPT_SOURCE, mode),
+            rejects: lake.changes(&REJECTED_RECORD, mode),
             replaced: RejectParents::new(),
         }
     }

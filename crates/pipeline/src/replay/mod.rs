@@ -265,7 +265,7 @@ impl ReplayTarget<'_> {
         let asks_more = selection.wires().any(|wire| !known.names(wire));
         let ingest = Ingest {
             table,
-            find: MergeMode::UpsertReread,
+            mode: MergeMode::UpsertReread,
             lake: &self.lake,
             run_id: &self.run,
             rejects: &self.rejects,

@@ -33,10 +33,10 @@ async fn lake() -> Lake {
 
 /// Reads these versions as one slice: rejects first, then rows. `settle`: so many rejects came in between that they do
 /// not wait.
-async fn read(lake: &Lake, rejects: &Rejects, pages: Vec<(i64, &str)>, find: MergeMode, settle: bool) {
+async fn read(lake: &Lake, rejects: &Rejects, pages: Vec<(i64, &str)>, mode: MergeMode, settle: bool) {
     let table = &COPILOT_INTERACTION;
-    let mut of_rows = RowRejects::new(lake, rejects, table, find, "run", true);
-    let mut changes = lake.changes(table, find);
+    let mut of_rows = RowRejects::new(lake, rejects, table, mode, "run", true);
+    let mut changes = lake.changes(table, mode);
     for (version, more) in pages {
         let decoded = page(version, more);
         of_rows.push(&decoded.batches, decoded.rejects, at(version)).await.unwrap();
@@ -83,10 +83,10 @@ async fn within_a_slice_the_newest_version_has_its_rejects() {
 async fn an_older_version_changes_no_rejects_of_the_lake() {
     let lake = lake().await;
     read(&lake, &Rejects::new(&lake), vec![(10, BAD_SCENARIO)], MergeMode::Upsert, false).await;
-    for find in [MergeMode::Upsert, MergeMode::UpsertReread] {
-        read(&lake, &Rejects::new(&lake), vec![(9, "")], find, false).await;
-        read(&lake, &Rejects::new(&lake), vec![(8, BAD_TYPE)], find, false).await;
-        read(&lake, &Rejects::new(&lake), vec![(10, BAD_SCENARIO)], find, false).await;
+    for mode in [MergeMode::Upsert, MergeMode::UpsertReread] {
+        read(&lake, &Rejects::new(&lake), vec![(9, "")], mode, false).await;
+        read(&lake, &Rejects::new(&lake), vec![(8, BAD_TYPE)], mode, false).await;
+        read(&lake, &Rejects::new(&lake), vec![(10, BAD_SCENARIO)], mode, false).await;
         assert_eq!(rejected(&lake).await, ["msdyn_scenariotype \"high\""]);
     }
     read(&lake, &Rejects::new(&lake), vec![(11, "")], MergeMode::Upsert, false).await;
