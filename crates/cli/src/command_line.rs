@@ -42,6 +42,7 @@ fn message(error: &clap::Error) -> String {
             [prior] => format!("the argument `{argument}` cannot be used with `{prior}`"),
             prior => format!("the argument `{argument}` cannot be used with: {}", prior.join(" ")),
         },
+        ErrorKind::MissingSubcommand => format!("`{}` requires a subcommand but none was provided", command(error)),
         kind => kind.as_str().unwrap_or("the command line is wrong").to_owned(),
     }
 }
@@ -51,6 +52,10 @@ fn hint(error: &clap::Error) -> Option<String> {
     let valid = texts(error, ContextKind::ValidValue);
     if !valid.is_empty() {
         return Some(format!("possible values: {}", valid.join(", ")));
+    }
+    if error.kind() == ErrorKind::MissingSubcommand {
+        let subcommands = texts(error, ContextKind::ValidSubcommand);
+        return Some(format!("subcommands: {}; `{} --help` says what they do", subcommands.join(", "), command(error)));
     }
     let kinds = [
         (ContextKind::SuggestedSubcommand, "subcommand"),
@@ -98,6 +103,13 @@ mod tests {
     fn reported(args: &[&str]) -> (String, String) {
         let problem = problem(&Args::try_parse_from(args).err().unwrap()).unwrap();
         (problem.message, problem.hint.unwrap())
+    }
+
+    #[test]
+    fn a_missing_subcommand_names_those_there_are() {
+        let (message, hint) = reported(&["copilot-lake", "-q"]);
+        assert_eq!(message, "`copilot-lake` requires a subcommand but none was provided");
+        assert!(hint.starts_with("subcommands: ") && hint.contains("extract"), "{hint}");
     }
 
     #[test]

@@ -92,7 +92,7 @@ fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static s
         ),
         Error::Unreachable { cause, .. } if cause.contains("certificate") => (
             ExitCode::Failed,
-            "where the network opens TLS, name the certificate of its authority in `network.ca_file`, then run it again",
+            "if a proxy intercepts TLS, name the certificate of its authority in `network.ca_file`, then run it again",
         ),
         Error::Unreachable { .. } => (
             ExitCode::Failed,
@@ -143,7 +143,10 @@ fn query_error(error: &copilot_lake_query::Error) -> (ExitCode, Option<String>) 
             // DataFusion lists every column there is; the one that was meant is enough.
             let near = nearest(name, known.iter().map(String::as_str)).filter(|near| is_near(name, near));
             let near = near.map(|near| format!("the nearest column is `{near}`; ")).unwrap_or_default();
-            (ExitCode::Usage, Some(format!("{near}`copilot-lake tables TABLE` lists the columns of a table")))
+            (
+                ExitCode::Usage,
+                Some(format!("{near}`copilot-lake tables TABLE` lists the columns of a table, in lower case")),
+            )
         }
         copilot_lake_query::Error::Question(_) => {
             let hint =

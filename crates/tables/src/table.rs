@@ -138,7 +138,7 @@ impl Table {
         self.is_sliced() && self.service().is_some_and(Service::has_slices_of_users)
     }
 
-    /// Whether runs read it slice by slice the rows of other tables come with those.
+    /// Whether runs read it slice by slice; the rows of other tables arrive with those of one that is.
     pub const fn is_sliced(&self) -> bool {
         matches!(self.source, Source::Dataverse { .. } | Source::Graph { sliced: true })
     }

@@ -50,7 +50,7 @@ pub(crate) async fn run_check(args: &CheckArgs, global: GlobalArgs, console: &Co
         () => ExitCode::Partial,
     };
     let problem = Problem::new(code, format!("{} missing", counted(missing, "thing")));
-    Err(problem.hint("mend what is named above, then run `copilot-lake check` again").into())
+    Err(problem.hint("fix what is named above, then run `copilot-lake check` again").into())
 }
 
 /// Prints a finding.

@@ -59,7 +59,7 @@ pub(crate) fn decode_interactions(
     let mut interactions = Interactions::default();
     interactions.add(&mut History::new(user_id, None), rows)?;
     let mut revisions = interactions.finish(extracted_at)?;
-    assert_eq!(revisions.len(), 1, "a row came in other words");
+    assert_eq!(revisions.len(), 1, "one page has one revision of a row");
     Ok(revisions.remove(0))
 }
 

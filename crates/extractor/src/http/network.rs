@@ -66,7 +66,7 @@ impl Network {
             .gzip(true);
         let Some(pem) = &self.ca else { return Ok(builder) };
         // Windows editors put byte-order marks in front, and concatenated files have several.
-        match Certificate::from_pem_bundle(&without_byte_order_marks(pem)) {
+        match Certificate::from_pem_bundle(&without_boms(pem)) {
             Ok(certificates) if !certificates.is_empty() => Ok(builder.tls_certs_merge(certificates)),
             _ => Err(usage("`network.ca_file` holds no certificate in PEM, or one that is cut")),
         }
@@ -83,7 +83,7 @@ impl Network {
 }
 
 /// Removes all byte-order marks.
-fn without_byte_order_marks(pem: &[u8]) -> Vec<u8> {
+fn without_boms(pem: &[u8]) -> Vec<u8> {
     let (mut clean, mut from) = (Vec::with_capacity(pem.len()), 0);
     for mark in memmem::find_iter(pem, BYTE_ORDER_MARK) {
         clean.extend_from_slice(&pem[from..mark]);
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn certificates_behind_byte_order_marks_are_not_left_out() {
         let (one, two) = (include_str!("../tests/keys/certificate.pem"), include_str!("../tests/keys/other.pem"));
-        let marked = without_byte_order_marks(format!("\u{feff}{one}\u{feff}{two}").as_bytes());
+        let marked = without_boms(format!("\u{feff}{one}\u{feff}{two}").as_bytes());
         assert_eq!(marked, format!("{one}{two}").into_bytes());
         let service = url("https://contoso.crm.dynamics.com");
         let ca = Some(format!("\u{feff}{one}").into_bytes());
