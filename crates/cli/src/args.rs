@@ -25,12 +25,7 @@ const STYLES: Styles = Styles::styled()
     disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    after_help = "Examples:\n  \
-        copilot-lake demo\n  \
-        copilot-lake extract --config contoso.toml --summary run.json\n  \
-        copilot-lake query feedback_rates --format csv > rates.csv\n\n\
-        Data goes to stdout, everything else to stderr. Exit codes: 0 complete, 1 failed, 2 bad usage or configuration,\n\
-        3 partial, 4 another run holds the lake, 5 sign-in refused or a permission missing.",
+    after_help = exit_code_help(),
     after_long_help = configuration_help(),
 )]
 pub(crate) struct Args {
@@ -296,12 +291,27 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: Shell,
 }
 
-fn configuration_help() -> String {
+fn examples() -> String {
+    let demo = if cfg!(feature = "demo") { "copilot-lake demo\n  " } else { "" };
     format!(
         "Examples:\n  \
-         copilot-lake demo\n  \
-         copilot-lake extract --config contoso.toml --summary run.json\n  \
-         copilot-lake query feedback_rates --format csv > rates.csv\n\n\
+         {demo}copilot-lake extract --config contoso.toml --summary run.json\n  \
+         copilot-lake query feedback_rates --format csv > rates.csv"
+    )
+}
+
+fn exit_code_help() -> String {
+    format!(
+        "{}\n\n\
+         Data goes to stdout, everything else to stderr. Exit codes: 0 complete, 1 failed, 2 bad usage or configuration,\n\
+         3 partial, 4 another run holds the lake, 5 sign-in refused or a permission missing.",
+        examples()
+    )
+}
+
+fn configuration_help() -> String {
+    format!(
+        "{}\n\n\
          Data goes to stdout, everything else to stderr.\n\n\
          Exit codes:\n  \
          0  complete\n  \
@@ -312,6 +322,7 @@ fn configuration_help() -> String {
          5  sign-in refused, or a permission is missing for everything asked\n\n\
          Configuration keys, as a TOML file has them; `--set lake.url=X` and COPILOT_LAKE_LAKE__URL=X do the same. A flag\n\
          beats the environment, which beats the file. [dataverse.auth] overrides [auth] for that service.\n{}",
+        examples(),
         key::documentation()
     )
 }

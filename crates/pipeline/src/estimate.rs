@@ -197,7 +197,7 @@ async fn estimate_dataverse(
                 estimate.page_calls += pages(1, keys, job.connection.page_size);
             }
             if job.payloads && rows.new > 0 {
-                let files = schema.selection(table).map(|asked| files(table, &asked)).unwrap_or_default();
+                let files = schema.selection(table).map(|selection| files(table, &selection)).unwrap_or_default();
                 let share = match share((lake, service), table, &files).await {
                     Err(Error::Lake(error)) if error.stops_table().is_some() => files.len() as f64,
                     share => share?,
@@ -249,8 +249,8 @@ fn pages(slices: u64, rows: u64, page_size: u32) -> u64 {
 }
 
 /// The File columns that are requested.
-fn files(table: &'static Table, asked: &Selection) -> Vec<&'static str> {
-    table.files().filter(|column| asked.contains(column.wire)).map(|column| column.name).collect()
+fn files(table: &'static Table, selection: &Selection) -> Vec<&'static str> {
+    table.files().filter(|column| selection.contains(column.wire)).map(|column| column.name).collect()
 }
 
 /// Counts the rows of a table in the lake, and the payloads that it lacks.

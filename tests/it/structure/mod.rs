@@ -4,7 +4,7 @@
 //! - `syntax`: what a module declares, imports and refers to.
 //! - `resolve`: the file that defines what a path names.
 //! - `circle`: files that need each other.
-//! - `words`: the words that `design/house.md` refuses.
+//! - `words`: the words with a private meaning that names must not have.
 
 mod circle;
 mod resolve;

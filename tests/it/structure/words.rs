@@ -1,4 +1,4 @@
-//! The words that `design/house.md` refuses: a name says what the thing is or does, in the field's standard terms.
+//! The words that names must not have: a name says what the thing is or does, in the field's standard terms.
 
 use super::syntax::Kind;
 

@@ -48,14 +48,14 @@ impl ChangeLog {
     pub(crate) fn between(&self, after: u64, until: u64) -> Vec<(ChangePosition, RowChange)> {
         let meant = self.entries.iter().enumerate().filter(|(_, (stamp, _))| *stamp > after && *stamp <= until);
         let mut last = HashMap::new();
-        let mut gone = HashSet::new();
+        let mut deleted = HashSet::new();
         let mut deletes = Vec::new();
         for (at, (_, change)) in meant {
             match change {
                 RowChange::Upsert(key) => {
                     last.insert(*key, at);
                 }
-                RowChange::Delete(id) if gone.insert(id.clone()) => deletes.push(((1, at), change.clone())),
+                RowChange::Delete(id) if deleted.insert(id.clone()) => deletes.push(((1, at), change.clone())),
                 RowChange::Delete(_) => {}
             }
         }

@@ -108,7 +108,7 @@ mod tests {
         let base = "$select=createdon&$filter=createdon%20ge%202025-06-22T00:00:00Z";
         assert_eq!(split(&link, Some(500)), Ok((base, Some(NEXT))));
         assert!(split(&link, None).is_err(), "another page size");
-        assert!(split(&link.replace("%20", "+"), Some(500)).is_err(), "encoded anew");
+        assert!(split(&link.replace("%20", "+"), Some(500)).is_err(), "encoded again");
         assert!(split(&link.replace("%22", "\""), Some(500)).is_err(), "decoded");
         assert!(split(&link.replace("$skiptoken", "%24skiptoken"), Some(500)).is_err());
         assert!(split(&link.replace("createdon&", "createdon,modifiedon&"), Some(500)).is_err(), "edited");

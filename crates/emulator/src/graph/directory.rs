@@ -87,12 +87,12 @@ impl DirectoryRequest<'_> {
     /// The query that the client wrote, and the index of the user at which a followed link begins.
     fn followed(&self) -> Result<(&str, u32), ServiceError> {
         let query = self.request.query;
-        let Some((base, said)) = query.split_once(&format!("{SKIP_TOKEN}=")) else { return Ok((query, 0)) };
+        let Some((base, skip_token)) = query.split_once(&format!("{SKIP_TOKEN}=")) else { return Ok((query, 0)) };
         let base = base.strip_suffix('&').unwrap_or(base);
-        let from = URL_SAFE_NO_PAD.decode_to_vec(said).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+        let from = URL_SAFE_NO_PAD.decode_to_vec(skip_token).ok().and_then(|bytes| String::from_utf8(bytes).ok());
         let from = from.and_then(|text| text.split_once(':')?.0.parse().ok());
         // Only the token that would be sent again is accepted.
-        let from = from.filter(|from| token(base, *from) == said);
+        let from = from.filter(|from| token(base, *from) == skip_token);
         from.map(|from| (base, from)).ok_or_else(|| ServiceError::new(400, "Request_BadRequest", "Invalid page token."))
     }
 }

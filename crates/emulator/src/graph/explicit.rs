@@ -51,21 +51,21 @@ fn explicit(tenant: &Tenant, spec: &InteractionSpec, user: u32, time: Instant) -
 fn changed(tenant: &Tenant, spec: &InteractionSpec, user: u32, time: Instant) -> Result<Vec<u8>, serde_json::Error> {
     let mut values: Vec<_> = spec.values.iter().map(|(name, value)| (name.clone(), json(value))).collect();
     values.extend(spec.json.iter().map(|(name, text)| (name.clone(), text.clone())));
-    let said = |name: &str| {
+    let given = |name: &str| {
         let (_, value) = values.iter().find(|(of, _)| of == name)?;
         serde_json::from_str::<String>(value).ok()
     };
-    let created = said("createdDateTime").and_then(|text| Instant::parse(&text)).unwrap_or(time);
+    let created = given("createdDateTime").and_then(|text| Instant::parse(&text)).unwrap_or(time);
     let count: usize = tenant.explicit.values().map(Vec::len).sum();
     let seed = mix(tenant.seed, 0x7370_656C + count as u64);
     let made = GeneratedInteraction {
         seed,
         ms: created.0.div_euclid(1_000),
         ticks: (created.0.rem_euclid(1_000) * 10) as u16,
-        response: said("interactionType").as_deref() == Some("aiResponse"),
+        response: given("interactionType").as_deref() == Some("aiResponse"),
         session: mix(seed, 1) | 1,
         request: mix(seed, 2),
-        app: CopilotApp::by_class(&said("appClass").unwrap_or_default()),
+        app: CopilotApp::by_class(&given("appClass").unwrap_or_default()),
         asker: user,
     };
     let mut usual = Vec::new();
@@ -76,8 +76,8 @@ fn changed(tenant: &Tenant, spec: &InteractionSpec, user: u32, time: Instant) ->
         if spec.omit.iter().any(|omitted| omitted == name) {
             continue;
         }
-        let said = values.iter().position(|(of, _)| of == name).map(|at| values.remove(at));
-        object.push(name, said.as_ref().map_or(raw, |(_, value)| value));
+        let given = values.iter().position(|(of, _)| of == name).map(|at| values.remove(at));
+        object.push(name, given.as_ref().map_or(raw, |(_, value)| value));
     }
     for (name, value) in &values {
         object.push(name, value);

@@ -199,12 +199,12 @@ pub(crate) fn card(out: &mut Vec<u8>, made: &GeneratedInteraction) {
         text.push_str(sentence(&mut random, language));
         text.push('\n');
         for (at, Cite { title, url, meeting, .. }) in cites.iter().enumerate() {
-            let said = sentence(&mut random, language).trim_end_matches('.');
+            let claim = sentence(&mut random, language).trim_end_matches('.');
             let number = at + 1;
             let kind = if *meeting { 3 } else { 2 };
             let _ = match footnotes {
-                true => write!(text, "\n- **{title}[{kind}]**: {said}[^{number}^]."),
-                false => write!(text, "\n- **[{title}]({url})**: {said}[{number}]({url})."),
+                true => write!(text, "\n- **{title}[{kind}]**: {claim}[^{number}^]."),
+                false => write!(text, "\n- **[{title}]({url})**: {claim}[{number}]({url})."),
             };
         }
         text.push_str("\n\n");

@@ -164,7 +164,7 @@ impl Tenant {
         let number = self.waves.len() as u64;
         // Users with an explicit number of interactions get no others.
         let exact = |person: &TenantUser| person.spec.as_ref().is_some_and(|spec| spec.interactions.is_some());
-        let said = |person: &TenantUser| person.fresh.or_else(|| exact(person).then_some(0));
+        let fixed_count = |person: &TenantUser| person.fresh.or_else(|| exact(person).then_some(0));
         let mut weights: Vec<_> = self.people.iter().map(|person| weight(person, quiet)).collect();
         if weights.iter().all(|weight| *weight == 0) {
             weights.fill(1);
@@ -174,7 +174,7 @@ impl Tenant {
         for meeting in 0..(self.people.len() as u32 / PARTY).min(rows / MEETING_PER) {
             for at in meeting * PARTY..(meeting + 1) * PARTY {
                 let at = at as usize;
-                if weights[at] > 0 && said(&self.people[at]).is_none() {
+                if weights[at] > 0 && fixed_count(&self.people[at]).is_none() {
                     quotas[at].meeting = meeting + 1;
                     met += BLOCK as u32;
                 }
@@ -182,7 +182,7 @@ impl Tenant {
         }
         for (weight, person) in weights.iter_mut().zip(&self.people) {
             // Users with an explicit number take no share.
-            *weight = if said(person).is_some() { 0 } else { *weight };
+            *weight = if fixed_count(person).is_some() { 0 } else { *weight };
         }
         let total = weights.iter().sum::<u64>().max(1);
         let share = |weight: u64| u128::from(weight) * u128::from(rows.saturating_sub(met)) / u128::from(total);
@@ -190,7 +190,7 @@ impl Tenant {
         for ((quota, weight), person) in quotas.iter_mut().zip(&weights).zip(&self.people) {
             let before = share(sum);
             sum += weight;
-            quota.own = said(person).unwrap_or((share(sum) - before) as u32);
+            quota.own = fixed_count(person).unwrap_or((share(sum) - before) as u32);
         }
         self.people.iter_mut().for_each(|person| person.fresh = None);
         let (from, until) = (from.0.div_euclid(1_000), until.0.div_euclid(1_000));

@@ -42,8 +42,8 @@ pub(crate) fn select(text: Option<&str>) -> Result<Vec<&'static str>, ServiceErr
 pub(crate) fn write(out: &mut Vec<u8>, person: &TenantUser, index: u32, select: &[&str]) {
     let mut object = ObjectWriter::new(out);
     for name in select {
-        let said = person.spec.as_ref().and_then(|spec| spec.values.get(*name));
-        object.push(name, &said.map_or_else(|| value(person, index, name).to_string(), json));
+        let given = person.spec.as_ref().and_then(|spec| spec.values.get(*name));
+        object.push(name, &given.map_or_else(|| value(person, index, name).to_string(), json));
     }
     object.end();
 }

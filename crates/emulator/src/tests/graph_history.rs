@@ -156,7 +156,7 @@ async fn tenants_refuse_filters_and_fractions() {
 }
 
 #[tokio::test]
-async fn a_link_that_is_written_anew_is_noticed() {
+async fn a_rewritten_link_is_noticed() {
     let world = World::new(&tenant(1, 100, "licensed = 1.0")).await;
     let id = people(&world).await[0]["id"].as_str().unwrap().to_owned();
     let filter = "$filter=appClass+eq+%27IPM.SkypeTeams.Message.Copilot.BizChat%27";

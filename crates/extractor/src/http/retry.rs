@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn patience_ends_by_tries_and_by_time() {
+    async fn retries_end_by_attempts_and_by_time() {
         let retry_policy =
             RetryPolicy { backoff: Backoff { jitter: || 1.0, ..Backoff::documented() }, ..RetryPolicy::documented() };
         let mut attempts = Attempts::new();
@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(
             attempts.wait_before_next(&retry_policy, 10, Some(Duration::MAX)),
             None,
-            "longer than patience lasts"
+            "longer than retries last"
         );
         assert_eq!(attempts.wait_before_next(&retry_policy, 1, None), None, "no try left");
         tokio::time::advance(Duration::from_secs(899)).await;

@@ -99,7 +99,7 @@ async fn a_pause_holds_every_request_of_the_identity() {
 }
 
 #[tokio::test]
-async fn patience_ends_after_ten_tries() {
+async fn retries_end_after_ten_attempts() {
     let server = Server::start(|_| refusal(503, "0x8004dead", "dear customer")).await;
     let service = dataverse(server.url.clone());
     let pages = walk(&service).await;
@@ -113,7 +113,7 @@ async fn patience_ends_after_ten_tries() {
 }
 
 #[tokio::test]
-async fn a_wait_beyond_all_patience_is_not_waited_for() {
+async fn a_wait_beyond_the_limit_is_not_waited_for() {
     let server = Server::start(|_| refusal(503, "", "").header("Retry-After", "86400")).await;
     let error = walk(&dataverse(server.url.clone())).await.pop().unwrap().unwrap_err();
     assert!(matches!(&error, Error::Unreachable { call, .. } if call.attempts == 1), "{error}");

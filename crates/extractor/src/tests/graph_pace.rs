@@ -52,7 +52,7 @@ async fn a_tenant_that_stays_throttled_fails_the_walk_and_is_never_empty() {
 }
 
 #[tokio::test]
-async fn a_pause_beyond_all_patience_is_kept_and_not_waited_for() {
+async fn a_pause_beyond_the_limit_is_kept_and_not_waited_for() {
     let server = Server::start(|_| refusal(429, "TooManyRequests", "").header("Retry-After", "1200")).await;
     let service = graph(server.url.clone());
     let first = history(&service).await.pop().unwrap().unwrap_err();

@@ -116,7 +116,7 @@ async fn a_persons_token_is_not_enough() {
 }
 
 #[tokio::test]
-async fn a_server_error_of_one_user_is_not_worth_all_patience() {
+async fn a_server_error_of_one_user_is_retried_less() {
     let server = Server::start(|_| refused(500, "InternalServerError", "Failed to execute request.")).await;
     let pages = history(&graph(server.url.clone())).await;
     let [Err(error @ Error::Unreachable { cause, call })] = pages.as_slice() else { panic!("{pages:?}") };

@@ -13,7 +13,7 @@ use crate::dataverse::coverage::Coverage;
 pub(crate) enum FileVisibility {
     /// There is none: rows show every File.
     Everything,
-    /// Perhaps there is one that may not be read: the service has to be asked.
+    /// Perhaps there is one that may not be read: only a request tells.
     Perhaps,
     /// Nothing: the column is not requested.
     Nothing,
@@ -40,7 +40,7 @@ impl Schema {
     pub(crate) fn shows_files(&self, table: &'static Table, column: &str) -> FileVisibility {
         let is_asked = self
             .selection(table)
-            .is_some_and(|asked| table.column(column).is_some_and(|column| asked.contains(column.wire)));
+            .is_some_and(|selection| table.column(column).is_some_and(|column| selection.contains(column.wire)));
         let may_hide = self.environment.is_assumed()
             || self.presence(table).is_some_and(|presence| presence.secured.contains(&column));
         match (is_asked, may_hide) {
@@ -90,13 +90,13 @@ impl Schema {
         }
     }
 
-    /// Leaves a property out from now on. Returns whether it was in the selection that was `asked` for: of slices that
+    /// Leaves a property out from now on. Returns whether it was in `selection`: of slices that
     /// were refused side by side, each has to be read again.
-    pub(crate) fn forget(&self, table: &'static Table, property: &str, asked: &Selection) -> bool {
+    pub(crate) fn forget(&self, table: &'static Table, property: &str, selection: &Selection) -> bool {
         if self.leave_out(table, property) {
             tracing::warn!(table = table.name, property, "the environment has no such column; it is left out");
         }
-        asked.without(property) != *asked
+        selection.without(property) != *selection
     }
 
     /// Leaves a property out from now on. Returns whether it was in the selection.

@@ -51,8 +51,8 @@ async fn decode(pages: Vec<HistoryPage>, ended: Vec<EndedHistory>) -> Result<Bun
         let mut interactions = Interactions::default();
         let (mut extracted_at, mut throttled_seconds) = (Instant(0), 0.0);
         let count = pages.len();
-        for heard in pages {
-            let HistoryPage { history, page, extracted_at: at } = heard;
+        for received in pages {
+            let HistoryPage { history, page, extracted_at: at } = received;
             extracted_at = extracted_at.max(at);
             throttled_seconds += page.throttled.as_secs_f64();
             let mut decoding = history.lock().unwrap_or_else(PoisonError::into_inner);

@@ -51,7 +51,7 @@ pub struct ReplaySettings {
 
 /// Decodes archived pages and payloads again, in the order in which they were read.
 pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Result<Report, Error> {
-    let clock = std::time::Instant::now();
+    let begun = std::time::Instant::now();
     let (mut slices, mut unread) = (Vec::new(), Vec::new());
     for path in &replay.paths {
         for slice in archived(path).await? {
@@ -130,7 +130,7 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
     let report = Report {
         outcome,
         stopped,
-        seconds: clock.elapsed().as_secs_f64(),
+        seconds: begun.elapsed().as_secs_f64(),
         tables: reports.into_values().collect(),
         ..Report::new(run)
     };
@@ -192,11 +192,11 @@ impl ReplayTarget<'_> {
         } else {
             self.replay_pages(table, about, slice, &mut counts).await?;
         }
-        let clock = [CREATED, MODIFIED, TRACKING].into_iter().find(|clock| *clock == about.clock);
+        let time_column = [CREATED, MODIFIED, TRACKING].into_iter().find(|column| *column == about.clock);
         let of = Slice {
             table,
             scope: about.scope.clone(),
-            time_column: clock.ok_or_else(|| unusable(slice, "its clock is not known"))?,
+            time_column: time_column.ok_or_else(|| unusable(slice, "its clock is not known"))?,
             start: instant(&about.window_start)?,
             end: instant(&about.window_end)?,
         };
