@@ -2,8 +2,8 @@
 //!
 //! - `tidy`: the rules of the house, held against manifests and sources.
 //! - `structure`: which file needs which, what type names mean, and words that no item is named with.
-//! - `scenarios`: every `scenarios/*.toml`, run by the real binary against the emulator; what is in the lake afterwards
-//!   is compared with `expected/*.txt`, which `make accept` rewrites.
+//! - `scenarios`: every `scenarios/*.toml`, run by the real binary against the emulator; the lake must answer as its
+//!   `[[expect]]` says, and what is in it is compared with `expected/*.txt`, which `make accept` rewrites.
 //! - `samples`: Microsoft's published rows and transcript, value by value.
 //! - `readers`: the lake read by DuckDB, pyarrow and deltalake for Python.
 //! - `demo`: the demo, as a newcomer sees it.

@@ -1,6 +1,6 @@
 //! Every `scenarios/*.toml`, run by the real binary.
 //!
-//! A file is a scenario of the emulator (see `copilot_lake_emulator::Scenario`) and two tables of its own:
+//! A file is a scenario of the emulator (see `copilot_lake_emulator::Scenario`) and three tables of its own:
 //!
 //! ```toml
 //! [config]                      # keys of the configuration
@@ -11,7 +11,13 @@
 //! code = 0
 //! advance = true                # apply the emulator's next phase first
 //! complete = true               # afterwards the lake has every row of the service (default: when the code is 0)
+//!
+//! [[expect]]                    # at least one: what the scenario claims of the lake after the last run
+//! sql = "SELECT status, count(*) FROM payload GROUP BY 1 ORDER BY 1"
+//! rows = [["decoded", "49"], ["failed", "1"]] # every value as text, null as "-"
 //! ```
+//!
+//! The claims are what a scenario is about; its file in `expected/` is all that the lake has then.
 
 use std::fmt::Write as _;
 
@@ -25,6 +31,9 @@ fn run(name: &str) {
     let mut file: toml::Table = std::fs::read_to_string(&path).unwrap().parse().unwrap();
     let config = file.remove("config");
     let runs = file.remove("run");
+    let claims = file.remove("expect");
+    let claims = claims.as_ref().and_then(toml::Value::as_array).filter(|claims| !claims.is_empty());
+    let claims = claims.unwrap_or_else(|| panic!("{name}: no [[expect]]"));
     let scenario = Scenario::parse_in(&file.to_string(), &package().join("fixtures")).unwrap();
     let mut world = World::new(scenario);
     for (key, value) in config.iter().flat_map(|config| config.as_table().unwrap()) {
@@ -76,8 +85,21 @@ fn run(name: &str) {
         assert_eq!(graph.at_once, 0, "two requests for one history at once");
         assert_eq!(graph.links_altered, 0, "a link was not followed as it came");
     }
+    for claim in claims {
+        check_claim(name, claim, &world);
+    }
     seen.push_str(&world.describe());
     expect(&format!("{name}.txt"), &seen);
+}
+
+/// That the lake answers as an `[[expect]]` says.
+fn check_claim(name: &str, claim: &toml::Value, world: &World) {
+    let text = |value: &toml::Value| value.as_str().unwrap_or_else(|| panic!("{name}: no text: {value}")).to_owned();
+    let list = |value: &toml::Value| value.as_array().unwrap_or_else(|| panic!("{name}: no list: {value}")).clone();
+    let part = |key: &str| claim.get(key).unwrap_or_else(|| panic!("{name}: an [[expect]] without `{key}`"));
+    let sql = text(part("sql"));
+    let rows: Vec<Vec<_>> = list(part("rows")).iter().map(|row| list(row).iter().map(text).collect()).collect();
+    assert_eq!(world.sql(&sql), rows, "{name}: the lake does not answer as [[expect]] says: {sql}");
 }
 
 macro_rules! scenarios {
