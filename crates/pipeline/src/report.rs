@@ -193,8 +193,10 @@ impl Report {
         let failed_otherwise = failed.saturating_sub(stopped.count() as u64);
         let mut requested = self.tables.iter().filter(is_asked).peekable();
         // An environment that has none of the tables is probably the wrong one.
-        let all_skipped =
-            of.everything_due && !of.stopped && requested.peek().is_some() && requested.all(|table| table.slices_skipped > 0);
+        let all_skipped = of.everything_due
+            && !of.stopped
+            && requested.peek().is_some()
+            && requested.all(|table| table.slices_skipped > 0);
         let has_slices_of_users = |report: &&TableReport| table(report.table).is_some_and(Table::has_slices_of_users);
         let skipped: u64 = self.tables.iter().filter(has_slices_of_users).map(|report| report.slices_skipped).sum();
         self.stopped = of.stopped;

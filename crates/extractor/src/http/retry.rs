@@ -132,11 +132,7 @@ mod tests {
             attempts.wait_before_next(&retry_policy, 10, Some(Duration::from_secs(30))),
             Some(Duration::from_secs(30))
         );
-        assert_eq!(
-            attempts.wait_before_next(&retry_policy, 10, Some(Duration::MAX)),
-            None,
-            "longer than retries last"
-        );
+        assert_eq!(attempts.wait_before_next(&retry_policy, 10, Some(Duration::MAX)), None, "longer than retries last");
         assert_eq!(attempts.wait_before_next(&retry_policy, 1, None), None, "no try left");
         tokio::time::advance(Duration::from_secs(899)).await;
         attempts.begin();
