@@ -4,7 +4,7 @@
 //! CPU and peak memory. Rows there and rows that come: the first two arguments, default 10,000,000 and 1,000,000. No page
 //! is decoded: in a run the difference is a smaller part.
 //!
-//! The lake is filled, and each pass made, by a process of its own: Linux counts the memory of whoever starts a process to
+//! The lake is filled, and each pass made, by a process of its own: Linux counts the memory of the process that starts another to
 //! that one's peak.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]

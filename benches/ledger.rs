@@ -6,7 +6,7 @@
 //! 200,000 and 365. The third, default all: of so many days, the last ones, everyone has a row, of earlier ones a hundredth,
 //! in as many files: making 73 million rows takes long, and they are not read. Needs the release binary.
 //!
-//! The lake is made by a process of its own: Linux counts the memory of whoever starts a process to that one's peak.
+//! The lake is made by a process of its own: Linux counts the memory of the process that starts another to that one's peak.
 
 #![expect(clippy::print_stdout, reason = "a bench prints its result")]
 

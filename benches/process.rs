@@ -25,7 +25,7 @@ pub struct Used {
     pub seconds: f64,
     /// User and system.
     pub cpu: f64,
-    /// The peak of its memory, or of the memory of whoever started it, if that is more: Linux counts so.
+    /// The peak of its memory, or of the memory of the process that started it, if that is more: Linux counts so.
     pub mebibytes: u64,
 }
 

@@ -31,7 +31,7 @@ fn files(world: &World) -> (usize, usize) {
 fn used(world: &World) -> (u64, f64) {
     let begun = std::time::Instant::now();
     let run = world.command(&["extract", "-q"]);
-    // Linux counts the memory of whoever starts a process to that one's peak: here of a small one.
+    // Linux counts the memory of the process that starts another to that one's peak: here of a small one.
     let mut peak = Command::new(python());
     peak.arg(package().join("python/peak.py")).arg(run.get_program()).args(run.get_args());
     let output = peak.current_dir(world.folder.path()).output().unwrap();

@@ -54,7 +54,7 @@ pub struct DataverseJob {
 pub struct GraphJob {
     /// The tenant, how to sign in, and the request rate.
     pub connection: GraphSettings,
-    /// The users whose history is read: whoever matches one of these.
+    /// The users whose history is read: those who match one of these.
     pub users: Vec<UserSelector>,
     /// The users whose history is never requested, whatever `users` says.
     pub exclude: Vec<UserSelector>,

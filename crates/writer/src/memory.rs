@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A budget of bytes. A reservation may exceed it: whoever waits for memory then makes a consumer spill.
+/// A budget of bytes. A reservation may exceed it: the task that waits for memory then makes a consumer spill.
 #[derive(Debug)]
 pub(crate) struct MemoryPool {
     limit: usize,

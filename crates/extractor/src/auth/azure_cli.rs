@@ -1,4 +1,4 @@
-//! The Azure CLI: whoever ran `az login` on this machine.
+//! The Azure CLI: the user who ran `az login` on this machine.
 
 use std::io;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Signing in: as an application against Microsoft Entra ID, as the machine, or as whoever ran `az login`.
+//! Signing in: as an application against Microsoft Entra ID, as the machine, or as the user who ran `az login`.
 //!
 //! Why not `azure_identity` 1.0: its certificates need OpenSSL, it reads the environment itself, caches tokens and
 //! retries by its own rules, and its errors quote the refusal.

@@ -53,7 +53,7 @@ pub enum Credential {
         /// AZURE_FEDERATED_TOKEN_FILE as set by the platform.
         token_file: PathBuf,
     },
-    /// Whoever ran `az login`.
+    /// The user who ran `az login`.
     AzureCli {
         /// `az`; on Windows `az.cmd`.
         program: PathBuf,

@@ -1,4 +1,4 @@
-//! Signing in as whoever ran `az login`, with stand-ins for `az`.
+//! Signing in as the user who ran `az login`, with stand-ins for `az`.
 
 use std::path::Path;
 

@@ -132,7 +132,7 @@ impl Ledger {
     }
 
     /// Reads when runs that may be resumed finished the slices of their last users. Of users the newest rows are
-    /// enough: whoever plans their slices reads the rest.
+    /// enough: the planner of their slices reads the rest.
     async fn read_active(&mut self, service: Service) -> Result<(), Error> {
         let Some(first) = self.runs.earliest_open() else { return Ok(()) };
         let columns = vec!["run_id", "finished_at"];

@@ -74,7 +74,7 @@ async fn slice(store: Arc<dyn ObjectStore>, folder: Path, files: Vec<Path>) -> R
     if !described {
         return Ok(None);
     }
-    // Whoever parses it reports damage.
+    // The parser reports damage.
     let slice_json = String::from_utf8_lossy(&read(&store, paths::archived_slice(&folder)).await?).into_owned();
     Ok(Some(ArchivedSlice { path: folder.to_string(), store, folder, slice_json, has_index, pages, payloads }))
 }

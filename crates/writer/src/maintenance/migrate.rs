@@ -1,4 +1,4 @@
-//! Migration of tables written by older versions: one function per step, run once per table by whoever holds the lock,
+//! Migration of tables written by older versions: one function per step, run once per table by the run that holds the lock,
 //! before the table's schema version is raised. The next run repeats a step that was interrupted.
 
 use std::collections::HashSet;
@@ -45,7 +45,7 @@ pub(crate) async fn migrate(lake: &LakeStorage, log: &Log, from: u32) -> Result<
 ///
 /// In version 1 columns of booleans and decimals had a null count but no bounds.
 async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) -> Result<(), Error> {
-    // Files that are done, or belong to other tools, or cannot be read: whoever reads their rows will report that.
+    // Files that are done, or belong to other tools, or cannot be read: a read of their rows will report that.
     let mut done: HashSet<Path> = HashSet::new();
     let mut lost_races = 0;
     while lost_races < ATTEMPTS {

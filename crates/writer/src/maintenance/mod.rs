@@ -1,4 +1,4 @@
-//! Maintenance of tables by whoever holds the lock: the survey and repair when a run starts, orphan files, migration of
+//! Maintenance of tables by the run that holds the lock: the survey and repair when a run starts, orphan files, migration of
 //! what older versions wrote, and compaction. Knows the log and data files; never sees new rows.
 
 mod adapt;

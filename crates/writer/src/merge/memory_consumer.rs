@@ -92,7 +92,7 @@ async fn spill(consumer: Arc<MemoryConsumer>, mut weeks: OwnedMutexGuard<WeekBuf
     match weeks.spill(&consumer).await {
         Ok(gave) => gave,
         Err(failure) => {
-            // The memory goes with the rows; whoever pushed them gets the error.
+            // The memory goes with the rows; the task that pushed them gets the error.
             weeks.weeks.clear();
             (weeks.failure, weeks.is_lost) = (Some(failure), true);
             true

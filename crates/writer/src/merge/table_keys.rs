@@ -15,7 +15,7 @@ const SEARCHES: u32 = 2;
 /// Rows whose keys are searched in the table's files; with more, the files' own filters reject too little.
 const SEARCHED_ROWS: u64 = 1 << 15;
 
-/// The keys of a table, as far as they are known. Whoever holds the lock on it may commit.
+/// The keys of a table, as far as they are known. The holder of its lock may commit.
 #[derive(Default)]
 pub(crate) struct TableKeys {
     filter: Option<KeyFilter>,

@@ -17,7 +17,7 @@ use crate::storage::local_io::{NAME, error};
 pub(super) struct Folders {
     root: PathBuf,
     changed: Mutex<Changed>,
-    /// Held while folders are synced: whoever finds nothing to sync must wait for the others.
+    /// Held while folders are synced: a caller that finds nothing to sync must wait for the others.
     syncing: Mutex<()>,
     /// The error of a sync that failed.
     failure: OnceLock<String>,
@@ -43,7 +43,7 @@ impl Folders {
         }
     }
 
-    /// Notes that a folder got or lost an entry. The first time its parents are noted too: whoever made it may have
+    /// Notes that a folder got or lost an entry. The first time its parents are noted too: its maker may have
     /// been killed before it was durable.
     pub(super) fn note_change(&self, folder: &Path) {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);

@@ -63,7 +63,7 @@ async fn a_file_of_another_tool_waits_for_its_commit_and_the_replaced_one_goes()
     assert_eq!(logged(&next, &COPILOT_EVENT).await, [format!("msdyn_copilotevent/{}", foreign_path())]);
     assert_eq!(verbatims(&next).await.len(), 2);
 
-    // What one of our commits removes goes with it, whoever wrote it.
+    // What one of our commits removes is deleted at once, whichever tool wrote it.
     put(&next, &[("a", 1, 2, "new")]).await;
     assert_glob_is_log(folder.path(), &next).await;
     assert!(!logged(&next, &COPILOT_EVENT).await[0].contains(FOREIGN));
