@@ -27,8 +27,8 @@ const ATTEMPTS: usize = 3;
 /// Rows whose keys are checked together: few enough for the filter's false-positive rate to stay low.
 const PART_ROWS: u64 = 4_000_000;
 
-/// Rows of a small table: all of its keys are kept in memory, which saves a second read.
-const SMALL_TABLE_ROWS: u64 = 100_000;
+/// Rows of a small table: all of its keys are kept in memory (about 100 bytes each), which saves a second read.
+const SMALL_TABLE_ROWS: u64 = 400_000;
 
 /// A row whose key may be in the table more than once.
 struct RowCopy {
@@ -37,6 +37,15 @@ struct RowCopy {
     version: Version,
     /// When its file was written: among equal versions the latest stays.
     written: i64,
+}
+
+impl RowCopy {
+    fn is_newer(&self, other: &Self) -> bool {
+        match self.version.compare(other.version) {
+            Ordering::Equal => (self.written, self.file, self.position) > (other.written, other.file, other.position),
+            order => order.is_gt(),
+        }
+    }
 }
 
 /// Removes all rows of a key but the newest; returns how many.
@@ -87,7 +96,7 @@ async fn all_superseded(lake: &LakeStorage, snapshot: &Snapshot) -> Result<BTree
     let parts = u128::from(rows / PART_ROWS + 1);
     let mut all: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for part in 0..parts {
-        for (file, positions) in superseded(copies(lake, snapshot, part, parts).await?) {
+        for (file, positions) in superseded_of_part(lake, snapshot, part, parts).await? {
             all.entry(file).or_default().extend(positions);
         }
     }
@@ -95,52 +104,44 @@ async fn all_superseded(lake: &LakeStorage, snapshot: &Snapshot) -> Result<BTree
     Ok(all)
 }
 
-/// The rows whose keys may be duplicates, by key.
-async fn copies(
+/// All rows but the newest of each key in this share of the keys, by file.
+async fn superseded_of_part(
     lake: &LakeStorage,
     snapshot: &Snapshot,
     part: u128,
     parts: u128,
-) -> Result<HashMap<u128, Vec<RowCopy>>, Error> {
+) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
     let rows: u64 = snapshot.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
-    let mut copies: HashMap<u128, Vec<RowCopy>> = HashMap::new();
+    // The newest row of each key that may occur more than once.
+    let mut newest: HashMap<u128, Option<RowCopy>> = HashMap::new();
+    let mut superseded: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     let is_small = rows <= SMALL_TABLE_ROWS;
     if !is_small {
         let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
         let look = |hash: u128| {
             if hash % parts == part && seen.insert(hash) {
-                copies.insert(hash, vec![]);
+                newest.insert(hash, None);
             }
         };
         for_each_key(lake, snapshot, look).await?;
-        if copies.is_empty() {
-            return Ok(copies);
+        if newest.is_empty() {
+            return Ok(superseded);
         }
     }
     let add = |file: usize, row: KeyRow<'_>| {
         let key = row.key();
-        if is_small || copies.contains_key(&key) {
-            let (position, version) = (row.position, row.version());
-            let copy = RowCopy { file, position, version, written: snapshot.files[file].modified };
-            copies.entry(key).or_default().push(copy);
+        let known = if is_small { Some(newest.entry(key).or_default()) } else { newest.get_mut(&key) };
+        let Some(known) = known else { return };
+        let (position, version) = (row.position, row.version());
+        let copy = RowCopy { file, position, version, written: snapshot.files[file].modified };
+        let older = match known {
+            Some(known) if !copy.is_newer(known) => Some(copy),
+            known => known.replace(copy),
+        };
+        if let Some(older) = older {
+            superseded.entry(older.file).or_default().push(older.position);
         }
     };
     for_each_row_of_files(&lake.store, snapshot.table, &snapshot.files, add).await?;
-    Ok(copies)
-}
-
-/// All copies but the newest of each key, by file.
-fn superseded(copies: HashMap<u128, Vec<RowCopy>>) -> BTreeMap<usize, Vec<u32>> {
-    let mut superseded: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-    for copies in copies.into_values() {
-        let newer = |a: &RowCopy, b: &RowCopy| match a.version.compare(b.version) {
-            Ordering::Equal => (a.written, a.file, a.position) > (b.written, b.file, b.position),
-            order => order.is_gt(),
-        };
-        let newest = (0..copies.len()).reduce(|best, at| if newer(&copies[at], &copies[best]) { at } else { best });
-        for (_, copy) in copies.iter().enumerate().filter(|(at, _)| Some(*at) != newest) {
-            superseded.entry(copy.file).or_default().push(copy.position);
-        }
-    }
-    superseded
+    Ok(superseded)
 }

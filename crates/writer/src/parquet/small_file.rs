@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use ::parquet::arrow::ProjectionMask;
 use ::parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use ::parquet::arrow::async_reader::AsyncFileReader as _;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::metadata::ParquetMetaData;
 use ::parquet::file::statistics::Statistics;
@@ -14,11 +15,12 @@ use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::error::ArrowError;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::{ObjectStore, ObjectStoreExt};
+use object_store::ObjectStore;
 
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::parquet::reader::{FileReader, shaped, with_micros};
+use crate::parquet::store_reader::StoreReader;
 
 /// Limits of a small file. Several are decoded ahead, so rows with long texts count too.
 const MAX_BYTES: u64 = 64 << 10;
@@ -53,8 +55,8 @@ async fn small(
     all_columns: bool,
 ) -> Result<Option<Vec<RecordBatch>>, Error> {
     let error = Error::parquet(&file.path);
-    let bytes = store.get_range(&file.path, 0..file.size).await;
-    let bytes = bytes.map_err(|source| error(ParquetError::External(Box::new(source))))?;
+    let mut reader = StoreReader { store: Arc::clone(store), path: file.path.clone(), size: file.size };
+    let bytes = reader.get_bytes(0..file.size).await.map_err(&error)?;
     let decode = move || {
         // As in `FileReader`: ignore Arrow schemas that other writers embed.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);

@@ -10,8 +10,8 @@ use ::parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::{FutureExt, TryFutureExt};
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 
 /// Bytes fetched from the end of a file: mostly they hold the footer and the page index.
 const FOOTER_BYTES: usize = 64 << 10;
@@ -29,7 +29,9 @@ pub(crate) struct StoreReader {
 
 impl AsyncFileReader for StoreReader {
     fn get_bytes(&mut self, range: Range<u64>) -> BoxFuture<'_, Result<Bytes>> {
-        self.store.get_range(&self.path, range).map_err(external).boxed()
+        // A local store opens and reads in one step then, not in two as by `get_range`.
+        let bytes = self.get_byte_ranges(vec![range]);
+        bytes.map_ok(|ranges| ranges.into_iter().next().unwrap_or_default()).boxed()
     }
 
     fn get_byte_ranges(&mut self, ranges: Vec<Range<u64>>) -> BoxFuture<'_, Result<Vec<Bytes>>> {
