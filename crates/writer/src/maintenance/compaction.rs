@@ -102,7 +102,10 @@ fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Ve
     let mut files: Vec<_> = files.iter().filter(|file| file.week == of.week && has_key(file)).cloned().collect();
     files.sort_by_key(|file| (file.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low)), file.modified));
     // Files of others may not be sorted, and the number of rows must be known.
-    let is_ours = |file: &Arc<DataFile>| file.rows.is_some() && file.bounds.time.is_some() && paths::is_own(&file.path);
+    let is_ours = |file: &Arc<DataFile>| {
+        let is_own = file.path.filename().is_some_and(paths::is_own_data_file);
+        is_own && file.rows.is_some() && file.bounds.time.is_some()
+    };
     let ours = files.iter().rposition(|file| !is_ours(file)).map_or(0, |at| at + 1);
     let files = files.split_off(ours);
     let rows: Vec<u64> = files.iter().map(|file| file.rows.unwrap_or_default()).collect();

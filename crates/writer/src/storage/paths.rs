@@ -54,7 +54,7 @@ pub(crate) fn in_lake(table: &Table, path: &Path) -> Path {
     Path::from_iter(std::iter::once(table.name.into()).chain(path.parts()))
 }
 
-/// Whether a file has a name made by [`data_file`], published or staged: no other tool makes such names.
+/// Whether [`data_file`] made the name of a file, published or staged: no other tool makes such names.
 pub(crate) fn is_own_data_file(name: &str) -> bool {
     let name = if is_staged(name) { name.rsplit_once('#').map_or(name, |(name, _)| name) } else { name };
     let parts = name.strip_prefix("part-").and_then(|name| name.strip_suffix(".parquet")?.split_once('-'));
@@ -70,13 +70,6 @@ pub(crate) fn is_hidden(name: &str) -> bool {
 /// The folder of a week, inside the table's folder.
 pub(crate) fn week_folder(week: Week) -> String {
     format!("{WEEK_START}={week}")
-}
-
-/// Whether [`data_file`] made the name of a file.
-pub(crate) fn is_own(path: &Path) -> bool {
-    let is_hex = |part: &str, length: usize| part.len() == length && part.bytes().all(|c| c.is_ascii_hexdigit());
-    let name = path.filename().and_then(|name| name.strip_prefix("part-")?.strip_suffix(".parquet"));
-    name.and_then(|name| name.split_once('-')).is_some_and(|(time, id)| is_hex(time, 12) && is_hex(id, 32))
 }
 
 /// Whether a local file is staged: `<name>#<n>`.
