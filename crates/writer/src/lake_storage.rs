@@ -9,8 +9,8 @@ use object_store::ObjectStore;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use crate::key_filter::FilterBudget;
 use crate::memory::MemoryPool;
-use crate::merge::key_filter::FilterBudget;
 use crate::storage::local_store::LocalStore;
 use crate::storage::location::Location;
 

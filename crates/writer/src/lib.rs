@@ -9,6 +9,7 @@ mod archive;
 mod clock;
 mod delta;
 mod error;
+mod key_filter;
 mod keys;
 mod lake;
 mod lake_storage;
@@ -18,6 +19,7 @@ mod merge;
 mod parquet;
 mod scan;
 mod storage;
+mod table_keys;
 mod versions;
 
 pub use archive::reader::{ArchivedSlice, archived};

@@ -26,9 +26,9 @@ use crate::delta::instance::Instance;
 use crate::delta::schema;
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
-use crate::merge::table_keys::TableKeys;
 use crate::storage::paths;
 use crate::storage::readers::Readers;
+use crate::table_keys::TableKeys;
 
 /// Commits between two checkpoints.
 const CHECKPOINT_COMMITS: u64 = 100;

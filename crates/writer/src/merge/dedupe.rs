@@ -10,11 +10,11 @@ use futures::{StreamExt, TryStreamExt, stream};
 use crate::delta::log::{CommitOutcome, Log};
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
+use crate::key_filter::KeyFilter;
 use crate::lake_storage::LakeStorage;
-use crate::merge::key_filter::KeyFilter;
 use crate::merge::key_reader::{KeyRow, for_each_row_of_files};
+use crate::merge::key_scan::for_each_key;
 use crate::merge::rewrite::rewrite;
-use crate::merge::table_keys::for_each_key;
 use crate::merge::version::Version;
 use crate::parquet::reader::CONCURRENT_READS;
 
@@ -83,7 +83,7 @@ pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u
 
 /// The positions of superseded rows, by file.
 async fn all_superseded(lake: &LakeStorage, snapshot: &Snapshot) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
-    let rows: u64 = snapshot.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
+    let rows = snapshot.rows();
     let parts = u128::from(rows / PART_ROWS + 1);
     let mut all: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for part in 0..parts {
@@ -102,7 +102,7 @@ async fn copies(
     part: u128,
     parts: u128,
 ) -> Result<HashMap<u128, Vec<RowCopy>>, Error> {
-    let rows: u64 = snapshot.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
+    let rows = snapshot.rows();
     let mut copies: HashMap<u128, Vec<RowCopy>> = HashMap::new();
     let is_small = rows <= SMALL_TABLE_ROWS;
     if !is_small {

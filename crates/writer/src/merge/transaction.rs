@@ -15,6 +15,7 @@ use crate::error::Error;
 use crate::lake_storage::LakeStorage;
 use crate::merge::carry::{Carry, CarryMerge};
 use crate::merge::delete_keys::DeleteKeys;
+use crate::merge::key_scan::filter_for;
 use crate::merge::lookup::{Lookup, LookupResult};
 use crate::merge::memory_consumer::MemoryConsumers;
 use crate::merge::mode::MergeMode;
@@ -23,9 +24,9 @@ use crate::merge::pending_rows::PendingRows;
 use crate::merge::resolve::{SupersededRows, ascending, resolve};
 use crate::merge::rewrite::rewrite;
 use crate::merge::row_buffer::RowBuffer;
-use crate::merge::table_keys::TableKeys;
 use crate::parquet::row_selection::{projected, read_rows_at};
 use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
+use crate::table_keys::TableKeys;
 
 /// Commit attempts before giving up on a contended table.
 const ATTEMPTS: usize = 8;
@@ -93,7 +94,7 @@ impl Transaction {
         let mut keys = log.writing.lock().await;
         let Some(snapshot) = log.snapshot().await? else { return Ok(vec![]) };
         self.publish_unread().await?;
-        let candidates = match keys.filter(&lake, &snapshot, self.rows()).await? {
+        let candidates = match filter_for(&mut keys, &lake, &snapshot, self.rows()).await? {
             Some(filter) => {
                 Candidates::select(&lake.store, log.table, &self.inputs, |key| filter.contains(key)).await?
             }
@@ -188,7 +189,7 @@ impl Transaction {
         let mut made = Vec::new();
         let superseded_rows = match self.mode {
             MergeMode::Append => {
-                if let Some(filter) = keys.known(snapshot) {
+                if let Some(filter) = keys.filter(snapshot.version) {
                     self.publish_unread().await?;
                     Candidates::select(&lake.store, table, &self.inputs, |key| filter.insert(key)).await?;
                 }
@@ -196,7 +197,7 @@ impl Transaction {
             }
             MergeMode::Upsert | MergeMode::UpsertReread => {
                 self.publish_unread().await?;
-                let candidates = match keys.filter(lake, snapshot, self.rows()).await? {
+                let candidates = match filter_for(keys, lake, snapshot, self.rows()).await? {
                     Some(filter) => {
                         Candidates::select(&lake.store, table, &self.inputs, |key| filter.insert(key)).await?
                     }
