@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use copilot_lake_tables::{Table, WEEK_START, Week};
 use deltalake::kernel::transaction::{CommitData, TransactionError};
-use deltalake::kernel::{Action, Add, EagerSnapshot, Metadata, Protocol, Remove};
+use deltalake::kernel::{Action, Add, EagerSnapshot, Metadata, Protocol};
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError};
@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use crate::delta::commit_info::{CLEAN, NewestCommit, RUN};
 use crate::delta::data_file::DataFile;
+use crate::delta::file_commit::FileCommit;
 use crate::delta::instance::Instance;
 use crate::delta::schema;
 use crate::delta::snapshot::Snapshot;
@@ -207,7 +208,7 @@ impl Log {
         self.is_unclean.store(!is_clean, Ordering::Relaxed);
     }
 
-    /// Commits files on top of `from`.
+    /// Commits files on top of `from`, and deletes removed ones unless they are kept for readers of older versions.
     ///
     /// `keys` is what `writing` guards. After an error nothing was committed, except perhaps after
     /// [`Error::CommitUnknown`].
@@ -215,69 +216,31 @@ impl Log {
         &self,
         keys: &mut TableKeys,
         from: &Snapshot,
-        add: &[DataFile],
-        remove: &[Arc<DataFile>],
-        run_id: &str,
-    ) -> Result<CommitOutcome, Error> {
-        let removes = remove.iter().map(|file| Action::Remove(file.remove(self.table)));
-        let adds = add.iter().map(|file| Action::Add(file.add(self.table)));
-        let operation = DeltaOperation::Merge {
-            predicate: None,
-            merge_predicate: Some(format!("equal {}", self.table.key.join(", "))),
-            matched_predicates: vec![],
-            not_matched_predicates: vec![],
-            not_matched_by_source_predicates: vec![],
-        };
-        self.replace(keys, from, (add, remove), removes.chain(adds).collect(), operation, run_id).await
-    }
-
-    /// As [`Log::commit`], for files with the same rows as those that they replace.
-    pub(crate) async fn commit_compaction(
-        &self,
-        keys: &mut TableKeys,
-        from: &Snapshot,
-        add: &[DataFile],
-        remove: &[Arc<DataFile>],
-        run_id: &str,
-    ) -> Result<CommitOutcome, Error> {
-        let removes =
-            remove.iter().map(|file| Action::Remove(Remove { data_change: false, ..file.remove(self.table) }));
-        let adds = add.iter().map(|file| Action::Add(Add { data_change: false, ..file.add(self.table) }));
-        let target_size = add.iter().map(|file| i64::try_from(file.size).unwrap_or(i64::MAX)).max().unwrap_or_default();
-        let operation = DeltaOperation::Optimize { predicate: None, target_size };
-        self.replace(keys, from, (add, remove), removes.chain(adds).collect(), operation, run_id).await
-    }
-
-    /// Commits these actions, which add and remove these files.
-    async fn replace(
-        &self,
-        keys: &mut TableKeys,
-        from: &Snapshot,
-        (add, remove): (&[DataFile], &[Arc<DataFile>]),
-        actions: Vec<Action>,
-        operation: DeltaOperation,
-        run_id: &str,
+        commit: FileCommit<'_>,
     ) -> Result<CommitOutcome, Error> {
         self.check_writable(from)?;
-        if self.keeps_removed && !remove.is_empty() {
+        if self.keeps_removed && !commit.remove.is_empty() {
             self.note_listed(false);
         }
-        let more = HashMap::from([(RUN.to_owned(), json!(run_id))]);
-        let bytes = self.bytes(actions, operation, Some(from.version), &more)?;
+        let run = HashMap::from([(RUN.to_owned(), json!(commit.run_id))]);
+        let bytes = self.bytes(commit.actions(self.table), commit.operation(self.table), Some(from.version), &run)?;
         let version = from.version + 1;
         if !self.put(version, bytes).await? {
             self.note_listed(false);
             self.reload().await?;
             return Ok(CommitOutcome::Conflict);
         }
-        let removed: HashSet<&Path> = remove.iter().map(|file| &file.path).collect();
+        let removed: HashSet<&Path> = commit.remove.iter().map(|file| &file.path).collect();
         let kept = from.files.iter().filter(|file| !removed.contains(&file.path)).cloned();
-        let files = kept.chain(add.iter().cloned().map(Arc::new)).collect();
+        let files = kept.chain(commit.add.iter().cloned().map(Arc::new)).collect();
         let metadata = from.metadata.clone();
         let snapshot = Arc::new(Snapshot { table: self.table, version, metadata, files, unwritable: None });
         *self.snapshot.lock().await = Some(Arc::clone(&snapshot));
         keys.committed(version);
         self.checkpoint_after(version).await;
+        if !self.keeps_removed {
+            self.readers.delete(removed.into_iter().cloned().collect()).await;
+        }
         Ok(CommitOutcome::Committed(snapshot))
     }
 

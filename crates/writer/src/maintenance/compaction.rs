@@ -12,11 +12,13 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::delta::data_file::DataFile;
-use crate::delta::log::{CommitOutcome, Log};
+use crate::delta::file_commit::CommitKind;
+use crate::delta::log::Log;
 use crate::error::Error;
 use crate::keys::{self, KeyColumn, OwnedKey};
 use crate::lake::Lake;
 use crate::lake_storage::LakeStorage;
+use crate::merge::replace_files::replace_files;
 use crate::parquet::small_file::rows_of;
 use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
 use crate::storage::paths;
@@ -61,31 +63,10 @@ impl Lake {
         if old.len() < 2 {
             return Ok(0);
         }
-        let Some(mut staged) = merge(lake, &log, &old).await? else { return Ok(0) };
-        let path = staged.file.path.clone();
-        let committed = match staged.complete().await {
-            Ok(()) => {
-                log.commit_compaction(&mut keys, &snapshot, std::slice::from_ref(&staged.file), &old, run_id).await
-            }
-            Err(error) => Err(error),
-        };
-        match committed {
-            Ok(CommitOutcome::Committed(_)) => {
-                if lake.removed_files.is_zero() {
-                    log.readers.delete(old.iter().map(|file| file.path.clone()).collect()).await;
-                }
-                Ok(old.len())
-            }
-            Ok(CommitOutcome::Conflict) => {
-                log.readers.delete(vec![path]).await;
-                Ok(0)
-            }
-            Err(error @ Error::CommitUnknown { .. }) => Err(error),
-            Err(error) => {
-                log.readers.delete(vec![path]).await;
-                Err(error)
-            }
-        }
+        let Some(staged) = merge(lake, &log, &old).await? else { return Ok(0) };
+        let kind = CommitKind::Compaction;
+        let is_committed = replace_files(&log, &mut keys, &snapshot, kind, vec![staged], &old, run_id).await?;
+        Ok(if is_committed { old.len() } else { 0 })
     }
 }
 

@@ -7,19 +7,21 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::delta::log::{CommitOutcome, Log};
+use crate::delta::file_commit::CommitKind;
+use crate::delta::log::Log;
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
 use crate::key_filter::KeyFilter;
 use crate::lake_storage::LakeStorage;
 use crate::merge::key_reader::{KeyRow, for_each_row_of_files};
 use crate::merge::key_scan::for_each_key;
+use crate::merge::replace_files::replace_files;
 use crate::merge::rewrite::rewrite;
 use crate::merge::version::Version;
 use crate::parquet::reader::CONCURRENT_READS;
 
 /// The run id in the commit information of such a commit.
-const RUN_ID: &str = "double keys";
+const RUN_ID: &str = "duplicate keys";
 
 /// Attempts before giving up on a table to which another tool keeps committing.
 const ATTEMPTS: usize = 3;
@@ -54,28 +56,12 @@ pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u
         let removed = superseded.values().map(|positions| positions.len() as u64).sum();
         let files: Vec<_> = superseded.keys().map(|file| Arc::clone(&snapshot.files[*file])).collect();
         let rewritten = files.iter().zip(superseded.values()).map(|(file, rows)| rewrite(lake, log, file, rows));
-        let mut rewritten: Vec<_> =
+        let rewritten: Vec<_> =
             stream::iter(rewritten.collect::<Vec<_>>()).buffered(CONCURRENT_READS).try_collect().await?;
-        for staged in rewritten.iter_mut().flatten() {
-            staged.complete().await?;
-        }
-        let add: Vec<_> = rewritten.iter().flatten().map(|staged| staged.file.clone()).collect();
-        match log.commit(&mut keys, &snapshot, &add, &files, RUN_ID).await {
-            Ok(CommitOutcome::Committed(_)) => {
-                if lake.removed_files.is_zero() {
-                    log.readers.delete(files.iter().map(|file| file.path.clone()).collect()).await;
-                }
-                let table = log.table.name;
-                tracing::warn!(table, rows = removed, "rows whose keys were there twice were removed");
-                return Ok(removed);
-            }
-            Ok(CommitOutcome::Conflict) => log.readers.delete(add.into_iter().map(|file| file.path).collect()).await,
-            Err(error) => {
-                if !matches!(error, Error::CommitUnknown { .. }) {
-                    log.readers.delete(add.into_iter().map(|file| file.path).collect()).await;
-                }
-                return Err(error);
-            }
+        let rewritten = rewritten.into_iter().flatten().collect();
+        if replace_files(log, &mut keys, &snapshot, CommitKind::Merge, rewritten, &files, RUN_ID).await? {
+            tracing::warn!(table = log.table.name, rows = removed, "removed older rows with duplicate keys");
+            return Ok(removed);
         }
     }
     Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })

@@ -17,6 +17,7 @@ pub(crate) mod memory_consumer;
 pub(crate) mod mode;
 pub(crate) mod new_rows;
 pub(crate) mod pending_rows;
+pub(crate) mod replace_files;
 pub(crate) mod resolve;
 pub(crate) mod rewrite;
 pub(crate) mod row_buffer;

@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
 use crate::delta::data_file::DataFile;
+use crate::delta::file_commit::{CommitKind, FileCommit};
 use crate::delta::log::{CommitOutcome, Log};
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
@@ -157,12 +158,10 @@ impl Transaction {
             }
             publish_all(files.new.iter_mut().chain(&mut files.rest), &mut self.visible).await?;
             let add: Vec<DataFile> = files.new.iter().chain(&files.rest).map(|staged| staged.file.clone()).collect();
-            match log.commit(keys, &snapshot, &add, &files.replaced, run_id).await? {
+            let commit = FileCommit { kind: CommitKind::Merge, add: &add, remove: &files.replaced, run_id };
+            match log.commit(keys, &snapshot, commit).await? {
                 CommitOutcome::Committed(snapshot) => {
                     self.visible.retain(|path| !add.iter().any(|file| file.path == *path));
-                    if self.lake.removed_files.is_zero() {
-                        log.readers.delete(files.replaced.iter().map(|file| file.path.clone()).collect()).await;
-                    }
                     return Ok(Committed {
                         version: i64::try_from(snapshot.version).ok(),
                         rows_written: files.new.iter().filter_map(|staged| staged.file.rows).sum(),
