@@ -167,11 +167,21 @@ impl Lake {
 
     /// Puts notes into a table's configuration. Best effort: they are lost if somebody else commits at the same time.
     pub async fn set_notes(&self, table: &'static Table, notes: BTreeMap<String, String>) -> Result<(), Error> {
+        let notes = notes.into_iter().map(|(name, text)| (format!("{}{name}", schema::NOTE), text));
+        self.edit_configuration(table, |configuration| configuration.extend(notes)).await
+    }
+
+    /// Edits a table's configuration. Best effort: nothing is changed if somebody else commits at the same time.
+    pub(crate) async fn edit_configuration(
+        &self,
+        table: &'static Table,
+        edit: impl FnOnce(&mut HashMap<String, String>),
+    ) -> Result<(), Error> {
         let log = self.inner.log(table);
         let mut keys = log.writing.lock().await;
         let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
         let mut configuration = snapshot.metadata.configuration().clone();
-        configuration.extend(notes.into_iter().map(|(name, text)| (format!("{}{name}", schema::NOTE), text)));
+        edit(&mut configuration);
         if let Some(metadata) = schema::changed(table, &snapshot.metadata, &configuration)?
             && log.set_metadata(&snapshot, metadata).await?
         {

@@ -12,12 +12,10 @@ use crate::delta::log::Log;
 use crate::delta::schema;
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
+use crate::maintenance::COMMIT_ATTEMPTS;
 use crate::merge::dedupe;
 use crate::parquet::reader::{CONCURRENT_OPENS, FileReader};
 use crate::parquet::statistics;
-
-/// Commits before giving up on a table to which another tool keeps committing.
-const ATTEMPTS: usize = 5;
 
 /// Files that are corrected in one commit.
 const FILES: usize = 1_000;
@@ -48,7 +46,7 @@ async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) 
     // Files that are done, or belong to other tools, or cannot be read: a read of their rows will report that.
     let mut done: HashSet<Path> = HashSet::new();
     let mut lost_races = 0;
-    while lost_races < ATTEMPTS {
+    while lost_races < COMMIT_ATTEMPTS {
         let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
         let lacks = |file: &&Arc<DataFile>| {
             !done.contains(&file.path) && !statistics::are_complete(file.stats.as_deref(), indexed)
@@ -75,7 +73,7 @@ async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) 
             false => lost_races += 1,
         }
     }
-    Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
+    Err(Error::Contended { table: log.table.name, attempts: COMMIT_ATTEMPTS })
 }
 
 /// The file with complete statistics; its path when it cannot be read or another tool wrote it.
