@@ -122,9 +122,8 @@ impl Lake {
 
     /// The weeks that have files, ascending.
     pub async fn weeks(&self, table: &'static Table) -> Result<Vec<Week>, Error> {
-        let snapshot = self.inner.log(table).snapshot().await?;
-        let files = snapshot.iter().flat_map(|snapshot| &snapshot.files);
-        Ok(files.filter_map(|file| file.week).collect::<BTreeSet<_>>().into_iter().collect())
+        let files = self.inner.log(table).files().await?;
+        Ok(files.iter().filter_map(|file| file.week).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     /// Whether the table exists, even without rows.
@@ -134,21 +133,19 @@ impl Lake {
 
     /// The files of a table as committed; none when there is no table yet.
     pub async fn files(&self, table: &'static Table) -> Result<Vec<LakeFile>, Error> {
-        let snapshot = self.inner.log(table).snapshot().await?;
         let file = |file: &Arc<DataFile>| LakeFile {
             path: file.path.to_string(),
             size: file.size,
             rows: file.rows.unwrap_or_default(),
             week: file.week,
         };
-        Ok(snapshot.iter().flat_map(|snapshot| &snapshot.files).map(file).collect())
+        Ok(self.inner.log(table).files().await?.iter().map(file).collect())
     }
 
     /// A fingerprint of each week's set of files: it changes when a file is added or removed.
     pub async fn week_fingerprints(&self, table: &'static Table) -> Result<BTreeMap<Week, u64>, Error> {
-        let snapshot = self.inner.log(table).snapshot().await?;
         let mut prints = BTreeMap::new();
-        for file in snapshot.iter().flat_map(|snapshot| &snapshot.files) {
+        for file in self.inner.log(table).files().await? {
             if let Some(week) = file.week {
                 let print: &mut u64 = prints.entry(week).or_default();
                 *print = print.wrapping_add(fnv1a(file.path.as_ref()));

@@ -6,6 +6,7 @@
 //! the newest version. Changes that are dropped leave no trace.
 
 mod archive;
+mod blocking;
 mod clock;
 mod delta;
 mod error;

@@ -74,6 +74,11 @@ impl Log {
         Ok(snapshot.clone())
     }
 
+    /// The files of the newest version known; none when there is no table yet.
+    pub(crate) async fn files(&self) -> Result<Vec<Arc<DataFile>>, Error> {
+        Ok(self.snapshot().await?.map(|snapshot| snapshot.files.clone()).unwrap_or_default())
+    }
+
     /// The newest version, read again.
     pub(crate) async fn reload(&self) -> Result<Option<Arc<Snapshot>>, Error> {
         *self.snapshot.lock().await = None;
@@ -129,7 +134,7 @@ impl Log {
             metadata: metadata.clone(),
         };
         let actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
-        let bytes = self.bytes(actions, operation, None, &HashMap::new())?;
+        let bytes = self.bytes(actions, operation, None, HashMap::new())?;
         self.put(0, bytes).await?;
         self.reload().await.map(drop)
     }
@@ -177,7 +182,7 @@ impl Log {
         operation: DeltaOperation,
     ) -> Result<bool, Error> {
         self.check_writable(from)?;
-        let bytes = self.bytes(actions, operation, Some(from.version), &HashMap::new())?;
+        let bytes = self.bytes(actions, operation, Some(from.version), HashMap::new())?;
         let version = from.version + 1;
         let won = self.put(version, bytes).await?;
         if !won {
@@ -222,8 +227,8 @@ impl Log {
         if self.keeps_removed && !commit.remove.is_empty() {
             self.note_listed(false);
         }
-        let run = HashMap::from([(RUN.to_owned(), json!(commit.run_id))]);
-        let bytes = self.bytes(commit.actions(self.table), commit.operation(self.table), Some(from.version), &run)?;
+        let about = HashMap::from([(RUN.to_owned(), json!(commit.run_id))]);
+        let bytes = self.bytes(commit.actions(self.table), commit.operation(self.table), Some(from.version), about)?;
         let version = from.version + 1;
         if !self.put(version, bytes).await? {
             self.note_listed(false);
@@ -256,19 +261,22 @@ impl Log {
 
     /// Writes a checkpoint, and removes log files that are older than the table's retention (30 days by default).
     async fn checkpoint(&self) -> Result<(), Error> {
-        let error = Error::log(self.table.name);
-        let mut table = DeltaTable::new(Arc::clone(&self.store));
-        table.load().await.map_err(&error)?;
+        let (error, table) = (Error::log(self.table.name), self.load_table().await?);
         deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(&error)?;
         deltalake::checkpoints::cleanup_metadata(&table, None).await.map_err(&error)?;
         Ok(())
     }
 
+    /// The newest version, as deltalake has it.
+    async fn load_table(&self) -> Result<DeltaTable, Error> {
+        let mut table = DeltaTable::new(Arc::clone(&self.store));
+        table.load().await.map_err(Error::log(self.table.name))?;
+        Ok(table)
+    }
+
     /// Files that commits removed, with the time of removal in milliseconds.
     pub(crate) async fn tombstones(&self) -> Result<Vec<(Path, i64)>, Error> {
-        let error = Error::log(self.table.name);
-        let mut table = DeltaTable::new(Arc::clone(&self.store));
-        table.load().await.map_err(&error)?;
+        let (error, table) = (Error::log(self.table.name), self.load_table().await?);
         let state = table.snapshot().map_err(&error)?;
         let removed = state.all_tombstones(self.store.as_ref()).map_ok(|file| {
             let path = Path::parse(file.path()).unwrap_or_else(|_| Path::from(file.path().as_ref()));
@@ -306,9 +314,8 @@ impl Log {
         actions: Vec<Action>,
         operation: DeltaOperation,
         read: Option<u64>,
-        more: &HashMap<String, serde_json::Value>,
+        mut about: HashMap<String, Value>,
     ) -> Result<bytes::Bytes, Error> {
-        let mut about = more.clone();
         // For other writers, which check their commits against this one: the whole table was read.
         about.insert("isBlindAppend".to_owned(), json!(false));
         about.insert("isolationLevel".to_owned(), json!("Serializable"));

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -20,7 +19,7 @@ use crate::lake::Lake;
 use crate::lake_storage::LakeStorage;
 use crate::merge::replace_files::replace_files;
 use crate::parquet::small_file::rows_of;
-use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
+use crate::parquet::writer::{DataFileWriter, NewFile, StagedDataFile};
 use crate::storage::paths;
 
 /// Rows are handed to the encoder in batches of about this many.
@@ -81,7 +80,7 @@ fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Ve
         }
     };
     let mut files: Vec<_> = files.iter().filter(|file| file.week == of.week && has_key(file)).cloned().collect();
-    files.sort_by_key(|file| (file.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low)), file.modified));
+    files.sort_by_key(|file| file.recency());
     // Files of others may not be sorted, and the number of rows must be known.
     let is_ours = |file: &Arc<DataFile>| {
         let is_own = file.path.filename().is_some_and(paths::is_own_data_file);
@@ -121,17 +120,9 @@ async fn merge(lake: &LakeStorage, log: &Log, old: &[Arc<DataFile>]) -> Result<O
     files.sort_by_key(|file| low(file));
     let schema = table.layout().schema();
     let rows = old.iter().filter_map(|file| file.rows).sum::<u64>();
-    let reservation = lake.memory.reserve(&Arc::new(AtomicUsize::new(0)));
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let file = NewFile {
-        table,
-        week: old[0].week,
-        schema: Arc::clone(schema),
-        indexed: log.indexed_columns().await?,
-        row_group_rows: rows,
-        order: RowOrder::Sorted,
-    };
-    let mut out = DataFileWriter::create(lake, file, reservation).await?;
+    let file = NewFile::sorted(table, old[0].week, log.indexed_columns().await?, rows);
+    let mut out = DataFileWriter::create(lake, file, lake.memory.reserve()).await?;
     let mut merge = SortedMerge { table, waiting: files.iter().map(|file| low(file)).collect(), open: Vec::new() };
     let opened = stream::iter(files).map(|file| {
         let (store, schema) = (Arc::clone(&lake.store), Arc::clone(schema));

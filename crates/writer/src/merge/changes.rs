@@ -92,7 +92,7 @@ impl Changes {
     /// Errors of writing, also of rows taken before.
     pub async fn sort(self) -> Result<SortedChanges, Error> {
         let Self { lake, consumers, log, mode, rows, delete_keys, carry } = self;
-        let files = log.snapshot().await?.map(|snapshot| snapshot.files.clone()).unwrap_or_default();
+        let files = log.files().await?;
         let mode = if mode == MergeMode::Append && !delete_keys.is_empty() { MergeMode::Upsert } else { mode };
         let inputs = rows.finish_for(mode, &files).await?;
         let visible = vec![];

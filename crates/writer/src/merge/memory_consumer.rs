@@ -9,12 +9,13 @@ use arrow::array::RecordBatch;
 use copilot_lake_tables::{Table, Week};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
+use crate::blocking::run_blocking;
 use crate::delta::log::Log;
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
 use crate::memory::MemoryReservation;
 use crate::merge::sorted_run::SortedRun;
-use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
+use crate::parquet::writer::{DataFileWriter, NewFile, StagedDataFile};
 
 /// Rows of a row group to which more rows may come.
 const ROW_GROUP_ROWS: std::ops::RangeInclusive<usize> = 1 << 17..=1 << 18;
@@ -113,7 +114,7 @@ impl MemoryConsumer {
 
     /// An empty reservation on this consumer's account.
     pub(crate) fn reserve(&self) -> MemoryReservation {
-        self.lake.memory.reserve(&self.held)
+        self.lake.memory.reserve_for(&self.held)
     }
 }
 
@@ -196,17 +197,12 @@ impl WeekBuffer {
                 if let Some(before) = before {
                     self.staged.push(before.finish().await?);
                 }
-                let file = NewFile {
-                    table: consumer.table(),
-                    week,
-                    schema: Arc::clone(consumer.table().layout().schema()),
-                    indexed: consumer.log.indexed_columns().await?,
-                    row_group_rows: match is_last {
-                        true => run.len(),
-                        false => (run.len() * 8).clamp(*ROW_GROUP_ROWS.start(), *ROW_GROUP_ROWS.end()),
-                    },
-                    order: RowOrder::Sorted,
+                let row_group_rows = match is_last {
+                    true => run.len(),
+                    false => (run.len() * 8).clamp(*ROW_GROUP_ROWS.start(), *ROW_GROUP_ROWS.end()),
                 };
+                let indexed = consumer.log.indexed_columns().await?;
+                let file = NewFile::sorted(consumer.table(), week, indexed, row_group_rows);
                 DataFileWriter::create(&consumer.lake, file, consumer.reserve()).await?
             }
         };
@@ -219,11 +215,8 @@ impl WeekBuffer {
 
 /// Sorts rows away from the runtime's threads.
 pub(crate) async fn sort(table: &'static Table, batches: Vec<RecordBatch>) -> Result<SortedRun, Error> {
-    match tokio::task::spawn_blocking(move || SortedRun::new(table, batches)).await {
+    match run_blocking(move || SortedRun::new(table, batches)).await {
         Ok(run) => run.map_err(Error::rows(table.name)),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::Interrupted { table: table.name, reason: "rows were not sorted".to_owned() }),
-        },
+        Err(_) => Err(Error::Interrupted { table: table.name, reason: "rows were not sorted".to_owned() }),
     }
 }

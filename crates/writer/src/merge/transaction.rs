@@ -2,7 +2,6 @@
 //! conflict the merge starts over.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
@@ -25,8 +24,8 @@ use crate::merge::pending_rows::PendingRows;
 use crate::merge::resolve::{SupersededRows, ascending, resolve};
 use crate::merge::rewrite::rewrite;
 use crate::merge::row_buffer::RowBuffer;
-use crate::parquet::row_selection::{projected, read_rows_at};
-use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
+use crate::parquet::row_selection::{projected, rows_at};
+use crate::parquet::writer::{DataFileWriter, NewFile, StagedDataFile};
 use crate::table_keys::TableKeys;
 
 /// Commit attempts before giving up on a contended table.
@@ -110,11 +109,7 @@ impl Transaction {
         let schema = projected(log.table, log.table.layout().sort());
         let mut existing = Vec::new();
         for (file, positions) in snapshot.files.iter().zip(positions).filter(|(_, positions)| !positions.is_empty()) {
-            let keep = |batch: &RecordBatch| {
-                existing.push(batch.clone());
-                Ok(())
-            };
-            read_rows_at(&lake.store, file, &schema, &ascending(positions), keep).await?;
+            existing.extend(rows_at(&lake.store, file, &schema, &ascending(positions)).await?);
         }
         Ok(existing)
     }
@@ -274,16 +269,8 @@ async fn file_of(
             if run.len() == 0 {
                 return Ok(None);
             }
-            let held = Arc::new(AtomicUsize::new(0));
-            let file = NewFile {
-                table: log.table,
-                week,
-                schema: Arc::clone(log.table.layout().schema()),
-                indexed: log.indexed_columns().await?,
-                row_group_rows: run.len(),
-                order: RowOrder::Sorted,
-            };
-            let file = DataFileWriter::create(lake, file, lake.memory.reserve(&held)).await?;
+            let file = NewFile::sorted(log.table, week, log.indexed_columns().await?, run.len());
+            let file = DataFileWriter::create(lake, file, lake.memory.reserve()).await?;
             let file = file.write(run.into_batches()).await?;
             drop(reservation);
             file.finish().await.map(Some)
