@@ -158,13 +158,14 @@ impl Lake {
     pub async fn notes(&self, table: &'static Table) -> Result<BTreeMap<String, String>, Error> {
         let snapshot = self.inner.log(table).snapshot().await?;
         let configuration = snapshot.iter().flat_map(|snapshot| snapshot.metadata.configuration());
-        let note = |(key, text): (&String, &String)| Some((key.strip_prefix(schema::NOTE)?.to_owned(), text.clone()));
+        let note =
+            |(key, text): (&String, &String)| Some((key.strip_prefix(schema::NOTE_PREFIX)?.to_owned(), text.clone()));
         Ok(configuration.filter_map(note).collect())
     }
 
     /// Puts notes into a table's configuration. Best effort: they are lost if somebody else commits at the same time.
     pub async fn set_notes(&self, table: &'static Table, notes: BTreeMap<String, String>) -> Result<(), Error> {
-        let notes = notes.into_iter().map(|(name, text)| (format!("{}{name}", schema::NOTE), text));
+        let notes = notes.into_iter().map(|(name, text)| (format!("{}{name}", schema::NOTE_PREFIX), text));
         self.edit_configuration(table, |configuration| configuration.extend(notes)).await
     }
 

@@ -46,8 +46,8 @@ pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
     let store = Arc::clone(&location.store);
     // In a lake most files belong to the tables: do not list those.
     let top = store.list_with_delimiter(None).await.map_err(Error::store(action.clone()))?;
-    let raw = paths::raw();
-    let from = top.common_prefixes.contains(&raw).then_some(&raw);
+    let archive = paths::archive_root();
+    let from = top.common_prefixes.contains(&archive).then_some(&archive);
     let mut folders: BTreeMap<Path, Vec<Path>> = BTreeMap::new();
     let mut files = store.list(from).map_ok(|meta| meta.location);
     while let Some(path) = files.try_next().await.map_err(Error::store(action.clone()))? {

@@ -89,7 +89,7 @@ impl Log {
     pub(crate) async fn indexed_columns(&self) -> Result<Vec<String>, Error> {
         match self.snapshot().await? {
             Some(snapshot) => schema::indexed(self.table, &snapshot.metadata),
-            None => Ok(schema::first_indexed(self.table)),
+            None => Ok(schema::default_indexed(self.table)),
         }
     }
 
@@ -126,7 +126,7 @@ impl Log {
     ) -> Result<(), Error> {
         let protocol: Protocol = schema::protocol(self.table)?;
         let metadata = schema::metadata(self.table, &Uuid::new_v4().to_string(), instance, notes)?;
-        self.note_listed(true);
+        self.set_clean(true);
         let operation = DeltaOperation::Create {
             mode: SaveMode::ErrorIfExists,
             location: paths::table_url(lake, self.table),
@@ -134,7 +134,7 @@ impl Log {
             metadata: metadata.clone(),
         };
         let actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
-        let bytes = self.bytes(actions, operation, None, HashMap::new())?;
+        let bytes = self.entry_bytes(actions, operation, None, HashMap::new())?;
         self.put(0, bytes).await?;
         self.reload().await.map(drop)
     }
@@ -168,7 +168,7 @@ impl Log {
     }
 
     /// Corrects what the log says of files; their rows do not change. `false`: somebody else committed first.
-    pub(crate) async fn restate(&self, from: &Snapshot, files: &[DataFile]) -> Result<bool, Error> {
+    pub(crate) async fn correct_files(&self, from: &Snapshot, files: &[DataFile]) -> Result<bool, Error> {
         let add = |file: &DataFile| Action::Add(Add { data_change: false, ..file.add(self.table) });
         let actions = files.iter().map(add).collect();
         self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
@@ -182,11 +182,11 @@ impl Log {
         operation: DeltaOperation,
     ) -> Result<bool, Error> {
         self.check_writable(from)?;
-        let bytes = self.bytes(actions, operation, Some(from.version), HashMap::new())?;
+        let bytes = self.entry_bytes(actions, operation, Some(from.version), HashMap::new())?;
         let version = from.version + 1;
         let won = self.put(version, bytes).await?;
         if !won {
-            self.note_listed(false);
+            self.set_clean(false);
         }
         self.reload().await?;
         if won {
@@ -204,12 +204,12 @@ impl Log {
     pub(crate) async fn newest(&self, snapshot: &Snapshot) -> Result<NewestCommit, Error> {
         let entry = self.store.read_commit_entry(snapshot.version).await.map_err(Error::log(self.table.name))?;
         let newest = entry.as_deref().map_or(NewestCommit::Foreign, NewestCommit::from_entry);
-        self.note_listed(newest == NewestCommit::Clean);
+        self.set_clean(newest == NewestCommit::Clean);
         Ok(newest)
     }
 
     /// Notes whether the folder is known to hold only the table's files.
-    pub(crate) fn note_listed(&self, is_clean: bool) {
+    pub(crate) fn set_clean(&self, is_clean: bool) {
         self.is_unclean.store(!is_clean, Ordering::Relaxed);
     }
 
@@ -225,13 +225,14 @@ impl Log {
     ) -> Result<CommitOutcome, Error> {
         self.check_writable(from)?;
         if self.keeps_removed && !commit.remove.is_empty() {
-            self.note_listed(false);
+            self.set_clean(false);
         }
         let about = HashMap::from([(RUN.to_owned(), json!(commit.run_id))]);
-        let bytes = self.bytes(commit.actions(self.table), commit.operation(self.table), Some(from.version), about)?;
+        let bytes =
+            self.entry_bytes(commit.actions(self.table), commit.operation(self.table), Some(from.version), about)?;
         let version = from.version + 1;
         if !self.put(version, bytes).await? {
-            self.note_listed(false);
+            self.set_clean(false);
             self.reload().await?;
             return Ok(CommitOutcome::Conflict);
         }
@@ -309,7 +310,8 @@ impl Log {
         Ok(removed)
     }
 
-    fn bytes(
+    /// The log entry of a commit. `read`: the version that it is based on.
+    fn entry_bytes(
         &self,
         actions: Vec<Action>,
         operation: DeltaOperation,

@@ -58,7 +58,7 @@ impl Lake {
         let (lake, log) = (&*self.inner.storage, self.inner.log(table));
         let mut keys = log.writing.lock().await;
         let Some(snapshot) = log.snapshot().await? else { return Ok(0) };
-        let old = chosen(table, &snapshot.files, of);
+        let old = select_files(table, &snapshot.files, of);
         if old.len() < 2 {
             return Ok(0);
         }
@@ -70,7 +70,7 @@ impl Lake {
 }
 
 /// The files to be merged, by ascending time.
-fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Vec<Arc<DataFile>> {
+fn select_files(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Vec<Arc<DataFile>> {
     let at = of.key.and_then(|(column, _)| table.key.iter().position(|name| *name == column));
     let has_key = |file: &DataFile| match (of.key, at) {
         (None, _) => true,
@@ -95,12 +95,12 @@ fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Ve
 /// The range of files to merge, given their rows by ascending time: the newest for which that pays. Files that arrived
 /// late with old times lie between others.
 fn neighbours(rows: &[u64], of: &Compaction) -> Range<usize> {
-    let mut ranges = (0..=rows.len()).rev().map(|end| end - newest_files(&rows[..end], of)..end);
+    let mut ranges = (0..=rows.len()).rev().map(|end| end - count_newest(&rows[..end], of)..end);
     ranges.find(|files| files.len() > 1).unwrap_or_default()
 }
 
 /// How many of the newest files to merge, given their rows by ascending time; fewer than two: nothing to do.
-fn newest_files(rows: &[u64], of: &Compaction) -> usize {
+fn count_newest(rows: &[u64], of: &Compaction) -> usize {
     let (mut total, mut files) = (0, 0);
     for rows in rows.iter().rev().take(of.max_files) {
         if files > 0 && (*rows > total.max(of.few_rows) || total + rows > of.max_rows) {
@@ -117,13 +117,14 @@ fn newest_files(rows: &[u64], of: &Compaction) -> usize {
 async fn merge(lake: &LakeStorage, log: &Log, old: &[Arc<DataFile>]) -> Result<Option<StagedDataFile>, Error> {
     let table = log.table;
     let mut files = old.to_vec();
-    files.sort_by_key(|file| low(file));
+    files.sort_by_key(|file| least_time(file));
     let schema = table.layout().schema();
     let rows = old.iter().filter_map(|file| file.rows).sum::<u64>();
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
     let file = NewFile::sorted(table, old[0].week, log.indexed_columns().await?, rows);
     let mut out = DataFileWriter::create(lake, file, lake.memory.reserve()).await?;
-    let mut merge = SortedMerge { table, waiting: files.iter().map(|file| low(file)).collect(), open: Vec::new() };
+    let mut merge =
+        SortedMerge { table, waiting: files.iter().map(|file| least_time(file)).collect(), open: Vec::new() };
     let opened = stream::iter(files).map(|file| {
         let (store, schema) = (Arc::clone(&lake.store), Arc::clone(schema));
         async move { rows_of(&store, &file, &schema, true).await }
@@ -154,7 +155,8 @@ async fn merge(lake: &LakeStorage, log: &Log, old: &[Arc<DataFile>]) -> Result<O
     out.finish().await.map(Some)
 }
 
-fn low(file: &DataFile) -> i64 {
+/// The least time of a file's rows.
+fn least_time(file: &DataFile) -> i64 {
     file.bounds.time.map_or(i64::MIN, |(low, _)| low)
 }
 
@@ -241,25 +243,25 @@ mod tests {
 
     #[test]
     fn few_rows_always_join_the_newest_file() {
-        assert_eq!(newest_files(&[], &RULE), 0);
-        assert_eq!(newest_files(&[5], &RULE), 1);
-        assert_eq!(newest_files(&[90, 5], &RULE), 2);
-        assert_eq!(newest_files(&[3, 3, 3, 3], &RULE), 4);
-        assert_eq!(newest_files(&[101, 5], &RULE), 1, "it would be written again for five rows");
+        assert_eq!(count_newest(&[], &RULE), 0);
+        assert_eq!(count_newest(&[5], &RULE), 1);
+        assert_eq!(count_newest(&[90, 5], &RULE), 2);
+        assert_eq!(count_newest(&[3, 3, 3, 3], &RULE), 4);
+        assert_eq!(count_newest(&[101, 5], &RULE), 1, "it would be written again for five rows");
     }
 
     #[test]
     fn a_file_is_taken_in_when_the_newer_ones_have_as_many_rows() {
-        assert_eq!(newest_files(&[400, 150, 90, 200], &RULE), 4, "90, then 150 of 290, then 400 of 440");
-        assert_eq!(newest_files(&[441, 150, 90, 200], &RULE), 3);
+        assert_eq!(count_newest(&[400, 150, 90, 200], &RULE), 4, "90, then 150 of 290, then 400 of 440");
+        assert_eq!(count_newest(&[441, 150, 90, 200], &RULE), 3);
     }
 
     #[test]
     fn no_file_grows_beyond_its_bound_and_not_too_many_are_read() {
-        assert_eq!(newest_files(&[6_000, 6_000], &RULE), 1);
-        assert_eq!(newest_files(&[50, 9_980], &RULE), 1);
-        assert_eq!(newest_files(&[20, 9_980], &RULE), 2);
-        assert_eq!(newest_files(&[1; 500], &RULE), 50);
+        assert_eq!(count_newest(&[6_000, 6_000], &RULE), 1);
+        assert_eq!(count_newest(&[50, 9_980], &RULE), 1);
+        assert_eq!(count_newest(&[20, 9_980], &RULE), 2);
+        assert_eq!(count_newest(&[1; 500], &RULE), 50);
     }
 
     #[test]

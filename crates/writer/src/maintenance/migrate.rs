@@ -55,21 +55,21 @@ async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) 
         if files.is_empty() {
             return Ok(());
         }
-        let restated = files.iter().map(|file| restated(lake, Arc::clone(file), indexed));
-        let restated: Vec<Result<DataFile, Path>> =
-            stream::iter(restated.collect::<Vec<_>>()).buffered(CONCURRENT_OPENS).try_collect().await?;
-        let mut mended = Vec::with_capacity(restated.len());
-        for file in restated {
+        let read = files.iter().map(|file| with_complete_statistics(lake, Arc::clone(file), indexed));
+        let read: Vec<Result<DataFile, Path>> =
+            stream::iter(read.collect::<Vec<_>>()).buffered(CONCURRENT_OPENS).try_collect().await?;
+        let mut completed = Vec::with_capacity(read.len());
+        for file in read {
             match file {
-                Ok(file) => mended.push(file),
+                Ok(file) => completed.push(file),
                 Err(path) => drop(done.insert(path)),
             }
         }
-        if mended.is_empty() {
+        if completed.is_empty() {
             continue;
         }
-        match log.restate(&snapshot, &mended).await? {
-            true => done.extend(mended.into_iter().map(|file| file.path)),
+        match log.correct_files(&snapshot, &completed).await? {
+            true => done.extend(completed.into_iter().map(|file| file.path)),
             false => lost_races += 1,
         }
     }
@@ -77,7 +77,7 @@ async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) 
 }
 
 /// The file with complete statistics; its path when it cannot be read or another tool wrote it.
-async fn restated(
+async fn with_complete_statistics(
     lake: &LakeStorage,
     file: Arc<DataFile>,
     indexed: &[String],

@@ -27,7 +27,7 @@ pub(crate) async fn remove(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<Data
     }
     if !folder.wrong_size.is_empty() {
         // If somebody else commits first, the next run does it.
-        log.restate(&folder.snapshot, &folder.wrong_size).await?;
+        log.correct_files(&folder.snapshot, &folder.wrong_size).await?;
     }
     let (kept_since, removed) = (kept_since(lake), removal_times(&folder, lake, log).await?);
     let mut keeps_some = false;
@@ -48,7 +48,7 @@ pub(crate) async fn remove(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<Data
             tracing::info!(path = file.path, "deleted a file that is no part of the table");
         }
     }
-    log.note_listed(!keeps_some);
+    log.set_clean(!keeps_some);
     Ok(vec![])
 }
 

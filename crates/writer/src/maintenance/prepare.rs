@@ -21,17 +21,17 @@ impl Lake {
     /// Prepares tables for a run that holds the lock: creates missing ones, adds missing columns, and deletes orphan
     /// files where there may be some. Returns tables that cannot be written, which are left alone.
     ///
-    /// `lists`: list their folders in any case, as after a run that was killed; else only after another tool's commit,
+    /// `list_folders`: list their folders in any case, as after a run that was killed; else only after another tool's commit,
     /// and where the folder of a week is missing.
     pub async fn ready(
         &self,
         instance: &Instance,
         tables: &[&'static Table],
-        lists: bool,
+        list_folders: bool,
     ) -> Result<Vec<(&'static Table, Error)>, Error> {
         let mut stopped = Vec::new();
         for &table in tables {
-            match self.ready_one(instance, table, lists).await {
+            match self.ready_one(instance, table, list_folders).await {
                 Ok(()) => {}
                 // The next run repairs what another writer kept this one from repairing.
                 Err(error @ Error::Contended { .. }) => stopped.push((table, error)),
@@ -42,16 +42,16 @@ impl Lake {
         Ok(stopped)
     }
 
-    async fn ready_one(&self, instance: &Instance, table: &'static Table, lists: bool) -> Result<(), Error> {
+    async fn ready_one(&self, instance: &Instance, table: &'static Table, list_folders: bool) -> Result<(), Error> {
         let log = self.inner.log(table);
         let Some(snapshot) = log.snapshot().await? else {
             return log.create(instance, &self.inner.storage.url, []).await;
         };
         // Tables without partitions are one folder, cheap to list, and are written when a run ends: orphans of that are
         // found now.
-        let lists = lists || !table.is_partitioned();
+        let list_folder = list_folders || !table.is_partitioned();
         let newest = log.newest(&snapshot).await?;
-        if newest != NewestCommit::Clean || lists || self.lacks_a_folder(&snapshot) {
+        if newest != NewestCommit::Clean || list_folder || self.lacks_week_folder(&snapshot) {
             let missing = orphan_files::remove(&self.inner.storage, &log).await?;
             if !missing.is_empty() {
                 return Err(damaged(table, &missing, snapshot.files.len()));
@@ -67,7 +67,7 @@ impl Lake {
     }
 
     /// Whether the folder of a week that should have files is missing on the local disk.
-    fn lacks_a_folder(&self, snapshot: &Snapshot) -> bool {
+    fn lacks_week_folder(&self, snapshot: &Snapshot) -> bool {
         let Some(root) = &self.inner.storage.root else { return false };
         let mut folders: Vec<_> = snapshot.files.iter().map(|file| paths::folder(&file.path)).collect();
         folders.sort_unstable();
@@ -79,11 +79,11 @@ impl Lake {
     ///
     /// # Errors
     /// That of the first table that cannot be written.
-    pub async fn prepare(&self, instance: &Instance, lists: bool) -> Result<(), Error> {
+    pub async fn prepare(&self, instance: &Instance, list_folders: bool) -> Result<(), Error> {
         let Survey { absent, mut stopped, .. } = self.survey(instance).await?;
         stopped.extend(absent.iter().filter_map(|absent| Some((absent.table, absent.not_a_table(self)?))));
         if stopped.is_empty() {
-            stopped = self.ready(instance, TABLES, lists).await?;
+            stopped = self.ready(instance, TABLES, list_folders).await?;
         }
         stopped.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
     }

@@ -40,8 +40,8 @@ impl Lake {
             if let (false, Some(error)) = (absent.is_own, absent.not_a_table(self)) {
                 return Err(error);
             }
-            let is_left = |file: &&listing::ListedFile| !file.is_log && paths::is_own_data_file(&file.name);
-            for file in listing::list(&self.inner.storage, table).await?.iter().filter(is_left) {
+            let is_own_file = |file: &&listing::ListedFile| !file.is_log && paths::is_own_data_file(&file.name);
+            for file in listing::list(&self.inner.storage, table).await?.iter().filter(is_own_file) {
                 delete(&self.inner.storage, &file.path).await?;
             }
             let note = (LOST.to_owned(), LostRows::everything(found).text());
@@ -66,9 +66,9 @@ impl Lake {
         for _ in 0..COMMIT_ATTEMPTS {
             let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
             let mut configuration = snapshot.metadata.configuration().clone();
-            let key = format!("{}{LOST}", schema::NOTE);
+            let key = format!("{}{LOST}", schema::NOTE_PREFIX);
             let before = configuration.get(&key).map(|text| LostRows::parse(text));
-            configuration.insert(key, lost.clone().and(before).text());
+            configuration.insert(key, lost.clone().union(before).text());
             let changed = schema::changed(log.table, &snapshot.metadata, &configuration)?;
             let metadata = changed.unwrap_or_else(|| snapshot.metadata.clone());
             let files = snapshot.files.iter().filter(|file| files.iter().any(|missing| missing.path == file.path));
@@ -88,7 +88,7 @@ impl Lake {
     /// them once more.
     pub async fn recovered(&self, table: &'static Table) -> Result<(), Error> {
         let remove = |configuration: &mut HashMap<String, String>| {
-            configuration.remove(&format!("{}{LOST}", schema::NOTE));
+            configuration.remove(&format!("{}{LOST}", schema::NOTE_PREFIX));
         };
         self.edit_configuration(table, remove).await
     }

@@ -56,7 +56,7 @@ impl Lake {
                 Ok(Some(snapshot)) => {
                     check(table, &snapshot, instance)?;
                     survey.has_rows |= !snapshot.files.is_empty();
-                    if let Err(error) = fits(&self.inner.log(table), &snapshot) {
+                    if let Err(error) = check_definition(&self.inner.log(table), &snapshot) {
                         survey.stopped.push((table, error));
                     }
                 }
@@ -91,7 +91,7 @@ impl Lake {
 }
 
 /// Checks that a table's protocol and schema are what this program writes.
-fn fits(log: &Log, snapshot: &Snapshot) -> Result<(), Error> {
+fn check_definition(log: &Log, snapshot: &Snapshot) -> Result<(), Error> {
     log.check_writable(snapshot)?;
     schema::changed(log.table, &snapshot.metadata, snapshot.metadata.configuration()).map(drop)
 }

@@ -91,7 +91,7 @@ async fn spill(consumer: Arc<MemoryConsumer>, mut weeks: OwnedMutexGuard<WeekBuf
         return false;
     }
     match weeks.spill(&consumer).await {
-        Ok(gave) => gave,
+        Ok(is_freed) => is_freed,
         Err(failure) => {
             // The memory goes with the rows; the task that pushed them gets the error.
             weeks.weeks.clear();

@@ -69,8 +69,8 @@ struct CommitFiles {
     /// Of new rows.
     new: Vec<StagedDataFile>,
     /// Of the table's rows, without superseded ones.
-    rest: Vec<StagedDataFile>,
-    /// What `rest` replaces.
+    rewritten: Vec<StagedDataFile>,
+    /// What `rewritten` replaces.
     replaced: Vec<Arc<DataFile>>,
     unchanged: u64,
 }
@@ -80,7 +80,7 @@ impl Transaction {
     pub(crate) async fn commit(mut self, run_id: &str) -> Result<Committed, Error> {
         let log = Arc::clone(&self.log);
         let mut keys = log.writing.lock().await;
-        let result = self.attempts(run_id, &mut keys).await;
+        let result = self.merge_and_commit(run_id, &mut keys).await;
         if !matches!(result, Err(Error::CommitUnknown { .. })) {
             // After a success these are files of new rows that were rewritten without superseded ones.
             log.readers.delete(self.visible).await;
@@ -138,7 +138,8 @@ impl Transaction {
         Ok(())
     }
 
-    async fn attempts(&mut self, run_id: &str, keys: &mut TableKeys) -> Result<Committed, Error> {
+    /// Merges with the newest snapshot and commits, again after each conflict.
+    async fn merge_and_commit(&mut self, run_id: &str, keys: &mut TableKeys) -> Result<Committed, Error> {
         let log = Arc::clone(&self.log);
         let mut unchanged = 0;
         for _ in 0..ATTEMPTS {
@@ -151,8 +152,9 @@ impl Transaction {
             if files.new.is_empty() && files.replaced.is_empty() {
                 return Ok(Committed { rows_unchanged: unchanged, ..Committed::default() });
             }
-            publish_all(files.new.iter_mut().chain(&mut files.rest), &mut self.visible).await?;
-            let add: Vec<DataFile> = files.new.iter().chain(&files.rest).map(|staged| staged.file.clone()).collect();
+            publish_all(files.new.iter_mut().chain(&mut files.rewritten), &mut self.visible).await?;
+            let add: Vec<DataFile> =
+                files.new.iter().chain(&files.rewritten).map(|staged| staged.file.clone()).collect();
             let commit = FileCommit { kind: CommitKind::Merge, add: &add, remove: &files.replaced, run_id };
             match log.commit(keys, &snapshot, commit).await? {
                 CommitOutcome::Committed(snapshot) => {
@@ -216,12 +218,13 @@ impl Transaction {
         }
         let new: Vec<Option<StagedDataFile>> = stream::iter(new).buffered(CONCURRENT_FILES).try_collect().await?;
         let replaced: Vec<_> = superseded_rows.old.keys().map(|file| Arc::clone(&snapshot.files[*file])).collect();
-        let rest = replaced.iter().zip(superseded_rows.old.values()).map(|(file, rows)| rewrite(lake, log, file, rows));
-        let rest: Vec<Option<StagedDataFile>> =
-            stream::iter(rest.collect::<Vec<_>>()).buffered(CONCURRENT_FILES).try_collect().await?;
+        let rewritten =
+            replaced.iter().zip(superseded_rows.old.values()).map(|(file, rows)| rewrite(lake, log, file, rows));
+        let rewritten: Vec<Option<StagedDataFile>> =
+            stream::iter(rewritten.collect::<Vec<_>>()).buffered(CONCURRENT_FILES).try_collect().await?;
         Ok(CommitFiles {
             new: new.into_iter().flatten().collect(),
-            rest: rest.into_iter().flatten().collect(),
+            rewritten: rewritten.into_iter().flatten().collect(),
             replaced,
             unchanged: superseded_rows.unchanged,
         })

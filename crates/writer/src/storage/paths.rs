@@ -18,7 +18,7 @@ pub(crate) const LOG: &str = "_delta_log";
 const RAW: &str = "_raw";
 
 /// Length limit, in characters, of a path segment that somebody else named.
-const PART: usize = 120;
+const PART_CHARS: usize = 120;
 
 /// The folder of a table.
 pub(crate) fn table(table: &Table) -> Path {
@@ -107,13 +107,13 @@ pub(crate) fn probe_file(folder: &Path, name: &str) -> Path {
 }
 
 /// The folder of the archive.
-pub(crate) fn raw() -> Path {
+pub(crate) fn archive_root() -> Path {
     Path::from(RAW)
 }
 
 /// The folder of a slice in the archive.
 pub(crate) fn archive(table: &str, run_id: &str, slice: &str) -> Path {
-    Path::from_iter([RAW.to_owned(), plain(table), plain(run_id), plain(slice)])
+    Path::from_iter([RAW.to_owned(), path_segment(table), path_segment(run_id), path_segment(slice)])
 }
 
 /// A file of a slice in the archive.
@@ -176,12 +176,13 @@ pub(crate) fn folder(path: &Path) -> Path {
 
 /// A name as a path segment: letters, digits, `-`, `_`, `.`. A name that had to be changed ends with a hash of the
 /// original, so that different names stay different.
-fn plain(name: &str) -> String {
+fn path_segment(name: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if !name.is_empty() && !name.starts_with('.') && name.len() <= PART && name.chars().all(safe) {
+    if !name.is_empty() && !name.starts_with('.') && name.len() <= PART_CHARS && name.chars().all(safe) {
         return name.to_owned();
     }
-    let cut: String = name.trim_start_matches('.').chars().take(PART).map(|c| if safe(c) { c } else { '_' }).collect();
+    let cut: String =
+        name.trim_start_matches('.').chars().take(PART_CHARS).map(|c| if safe(c) { c } else { '_' }).collect();
     // Must never change: existing archives have such names.
     let mut hasher = SipHasher13::new();
     hasher.write_u8(1);

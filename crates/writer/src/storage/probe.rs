@@ -48,13 +48,13 @@ async fn write(lake: &LakeStorage, folder: &Path, data: &Path, entry: &Path) -> 
     match store.put_opts(entry, text.into(), PutMode::Create.into()).await {
         Err(StoreError::AlreadyExists { .. }) => {}
         Err(error) => return Err(unwritten(entry)(error)),
-        Ok(_) => return Err(unfit(lake, "a file can be replaced by one that must not")),
+        Ok(_) => return Err(unsuitable(lake, "a file can be replaced by one that must not")),
     }
     let listed = store.list_with_delimiter(Some(folder)).await.map_err(failed(lake, "list", folder))?;
     if [data, entry].iter().all(|file| listed.objects.iter().any(|listed| listed.location == **file)) {
         Ok(())
     } else {
-        Err(unfit(lake, "files that were written are not listed"))
+        Err(unsuitable(lake, "files that were written are not listed"))
     }
 }
 
@@ -62,6 +62,6 @@ fn failed(lake: &LakeStorage, action: &str, path: &Path) -> impl FnOnce(StoreErr
     Error::store(format!("{action} {path} in {}", lake.url))
 }
 
-fn unfit(lake: &LakeStorage, reason: &str) -> Error {
+fn unsuitable(lake: &LakeStorage, reason: &str) -> Error {
     Error::Unsupported { url: lake.url.to_string(), reason: format!("this file system cannot hold a lake: {reason}") }
 }
