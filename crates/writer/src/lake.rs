@@ -111,8 +111,8 @@ impl Lake {
         Archive::new(self.store(), self.inner.storage.local.clone(), paths::archive(table, run_id, slice))
     }
 
-    /// Writes small files to a folder at the lake's root, as a commit does, and removes them again. The folder of a
-    /// local lake is made for that when it is not there, and removed too.
+    /// Tests whether the lake can be written: writes small files to a folder at its root, as a commit does, and removes
+    /// them. The folder of a local lake is created if it is missing, and removed again.
     ///
     /// # Errors
     /// What could not be done, and why.

@@ -1,4 +1,4 @@
-//! The memory of rows that wait and of open row groups: one budget for a whole lake.
+//! The memory of buffered rows and open row groups: one budget per lake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,7 +32,7 @@ impl MemoryPool {
         self.used.load(Ordering::Relaxed) > self.limit
     }
 
-    /// An empty reservation that no consumer can be made to give back.
+    /// An empty reservation that no consumer can be made to free.
     pub(crate) fn reserve(&self) -> MemoryReservation {
         self.reserve_for(&Arc::default())
     }

@@ -39,7 +39,7 @@ pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
     let location = Location::parse(path_or_url)?;
     let action = format!("read the archive at {path_or_url}");
     let Some(local) = &location.local else {
-        let reason = "nothing is kept there".to_owned();
+        let reason = "an archive is read from a folder".to_owned();
         return Err(Error::Unsupported { url: path_or_url.to_owned(), reason });
     };
     std::fs::metadata(local.root()).map_err(Error::file(action.clone()))?;
@@ -123,7 +123,7 @@ impl ArchivedSlice {
 }
 
 fn missing(path: &Path) -> Error {
-    Error::file(format!("read {path}"))(IoError::new(ErrorKind::NotFound, "it is not in the archive"))
+    Error::file(format!("read {path}"))(IoError::new(ErrorKind::NotFound, "not in the archive"))
 }
 
 /// A file's content, decompressed.

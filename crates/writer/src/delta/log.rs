@@ -1,7 +1,7 @@
 //! The log of a table: what is committed, and the next commit.
 //!
-//! A commit takes the version after the one it was made from, and fails if somebody else has taken that: every commit
-//! is checked against the whole table as it was read, so two blind appends conflict instead of both adding their rows.
+//! A commit takes the version after the one that it is based on, and fails if that is taken. So it always builds on the
+//! whole table as it was read, and two blind appends conflict instead of both adding their rows.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -39,8 +39,8 @@ pub(crate) struct Log {
     pub(crate) table: &'static Table,
     store: LogStoreRef,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
-    /// Held from reading a snapshot until the commit that is based on it: one commit of a table at a time in this
-    /// process.
+    /// Held from reading a snapshot until the commit that is based on it: this process makes one commit of a table at a
+    /// time.
     pub(crate) writing: Mutex<TableKeys>,
     /// Streams that are reading the table's files.
     pub(crate) readers: Arc<Readers>,
@@ -208,7 +208,7 @@ impl Log {
         Ok(newest)
     }
 
-    /// Notes whether the folder is known to hold only the table's files.
+    /// Sets whether the folder is known to hold only the table's files.
     pub(crate) fn set_clean(&self, is_clean: bool) {
         self.is_unclean.store(!is_clean, Ordering::Relaxed);
     }
@@ -255,7 +255,7 @@ impl Log {
         if (version + 1).is_multiple_of(CHECKPOINT_COMMITS)
             && let Err(error) = self.checkpoint().await
         {
-            // The table works without it; the next one will be tried in time.
+            // The table works without it, and the next one is due in time.
             tracing::warn!(table = self.table.name, version, %error, "no checkpoint was written");
         }
     }
@@ -346,7 +346,7 @@ impl Log {
                 TransactionError::VersionAlreadyExists(_) => Ok(false),
                 failure => Err(Error::log(self.table.name)(failure.into())),
             },
-            // Nobody knows: the files must stay until the next run has read the log.
+            // The outcome is unknown: the files must stay until the next run has read the log.
             Err(error) => {
                 Err(Error::CommitUnknown { table: self.table.name, reason: format!("{failure}; then {error}") })
             }

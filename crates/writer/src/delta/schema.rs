@@ -225,8 +225,8 @@ mod tests {
         assert_eq!(of(features), "it demands writer version 7 (checkConstraints), and this program writes 2");
         let vectors = json!({ "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"],
             "writerFeatures": ["deletionVectors"] });
-        assert!(of(vectors).ends_with("its readers must know deletionVectors"));
+        assert!(of(vectors).ends_with("readers must support deletionVectors"));
         let mapping = json!({ "minReaderVersion": 2, "minWriterVersion": 5 });
-        assert!(of(mapping).ends_with("its readers must know columnMapping"));
+        assert!(of(mapping).ends_with("readers must support columnMapping"));
     }
 }

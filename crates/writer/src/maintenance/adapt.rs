@@ -31,7 +31,7 @@ pub(crate) fn check(table: &'static Table, snapshot: &Snapshot, instance: &Insta
     Ok(())
 }
 
-/// Adds missing columns, and what is now known of the instance.
+/// Adds missing columns, and what has become known of the instance.
 pub(crate) async fn adapt(log: &Log, mut snapshot: Arc<Snapshot>, instance: &Instance) -> Result<(), Error> {
     for _ in 0..COMMIT_ATTEMPTS {
         let mut configuration = snapshot.metadata.configuration().clone();

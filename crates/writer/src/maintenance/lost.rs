@@ -1,5 +1,5 @@
 //! Rows that a table has lost and that must be read again. The commit that removes the lost files notes them in the
-//! log, so they are remembered until they have been read, whenever a run ends.
+//! log, so that they are remembered until they have been read, however a run ends.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::delta::data_file::DataFile;
 /// Rows that a table has lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostRows {
-    /// Start of the run that found the loss: what that run or a later one read is not lost.
+    /// Start of the run that found the loss: what that run or a later one has read is not lost.
     pub found_at: Instant,
     /// The run that found it.
     pub found_by: String,

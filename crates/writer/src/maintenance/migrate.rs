@@ -1,5 +1,5 @@
-//! Migration of tables written by older versions: one function per step, run once per table by the run that holds the lock,
-//! before the table's schema version is raised. The next run repeats a step that was interrupted.
+//! Migration of tables written by older versions: one function per step, called once per table by the run that holds
+//! the lock, before the table's schema version is raised. The next run repeats a step that was interrupted.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -28,12 +28,12 @@ pub(crate) async fn migrate(lake: &LakeStorage, log: &Log, from: u32) -> Result<
         Some(metadata) => schema::indexed(log.table, &metadata)?,
         None => now.clone(),
     };
-    // Statistics lack a new column, which some readers take for "no rows".
+    // Statistics that lack a new column mean "no rows" to some readers.
     if from < 2 || coming != now {
         complete_statistics(lake, log, &coming).await?;
     }
     if from < 2 {
-        // Version 1 did not find a row again that had moved to another time.
+        // Version 1 did not find the old row of a key whose time had changed.
         dedupe::remove_duplicates(lake, log).await?;
     }
     Ok(())
@@ -41,9 +41,9 @@ pub(crate) async fn migrate(lake: &LakeStorage, log: &Log, from: u32) -> Result<
 
 /// Completes the statistics of files of this program, from their footers.
 ///
-/// In version 1 columns of booleans and decimals had a null count but no bounds.
+/// In version 1, boolean and decimal columns had a null count but no bounds.
 async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) -> Result<(), Error> {
-    // Files that are done, or belong to other tools, or cannot be read: a read of their rows will report that.
+    // Files that are done, that another tool wrote, or that cannot be read: reading their rows will report that.
     let mut done: HashSet<Path> = HashSet::new();
     let mut lost_races = 0;
     while lost_races < COMMIT_ATTEMPTS {

@@ -1,5 +1,5 @@
 //! Orphan files: what a killed run left in a table's folder, and what other tools removed from the table. They are
-//! deleted, so that a plain glob equals the log; files that another tool may still commit stay.
+//! deleted, so that a plain glob shows what the log names; files that another tool may still commit stay.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub(crate) async fn remove(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<Data
         return Ok(folder.missing);
     }
     if !folder.wrong_size.is_empty() {
-        // If somebody else commits first, the next run does it.
+        // If another tool commits first, the next run corrects them.
         log.correct_files(&folder.snapshot, &folder.wrong_size).await?;
     }
     let (kept_since, removed) = (kept_since(lake), removal_times(&folder, lake, log).await?);
@@ -45,7 +45,7 @@ pub(crate) async fn remove(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<Data
         };
         if is_orphan {
             delete(lake, &file.path).await?;
-            tracing::info!(path = file.path, "deleted a file that is no part of the table");
+            tracing::info!(path = file.path, "deleted an orphan file");
         }
     }
     log.set_clean(!keeps_some);

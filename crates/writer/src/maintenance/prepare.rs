@@ -21,8 +21,8 @@ impl Lake {
     /// Prepares tables for a run that holds the lock: creates missing ones, adds missing columns, and deletes orphan
     /// files where there may be some. Returns tables that cannot be written, which are left alone.
     ///
-    /// `list_folders`: list their folders in any case, as after a run that was killed; else only after another tool's commit,
-    /// and where the folder of a week is missing.
+    /// `list_folders`: list their folders in any case, as after a run that was killed; otherwise only after a commit of
+    /// another tool, and where the folder of a week is missing.
     pub async fn ready(
         &self,
         instance: &Instance,
@@ -33,7 +33,7 @@ impl Lake {
         for &table in tables {
             match self.ready_one(instance, table, list_folders).await {
                 Ok(()) => {}
-                // The next run repairs what another writer kept this one from repairing.
+                // Another writer got in the way: the next run prepares the table.
                 Err(error @ Error::Contended { .. }) => stopped.push((table, error)),
                 Err(error) if error.stops_table() == Some(table.name) => stopped.push((table, error)),
                 Err(error) => return Err(error),
@@ -47,7 +47,7 @@ impl Lake {
         let Some(snapshot) = log.snapshot().await? else {
             return log.create(instance, &self.inner.storage.url, []).await;
         };
-        // Tables without partitions are one folder, cheap to list, and are written when a run ends: orphans of that are
+        // A table without partitions is one folder, cheap to list. It is written when a run ends: what that left is
         // found now.
         let list_folder = list_folders || !table.is_partitioned();
         let newest = log.newest(&snapshot).await?;

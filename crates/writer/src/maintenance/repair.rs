@@ -1,5 +1,5 @@
-//! Repair of damaged tables: missing files are removed from the log, which notes what must be read again until it has
-//! been.
+//! Repair of damaged tables: missing files are removed from the log, which remembers their rows until they have been
+//! read again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -23,11 +23,11 @@ use crate::storage::recovery::delete;
 const LOST: &str = "lost";
 
 impl Lake {
-    /// Removes missing files from a table, or creates a missing table, and notes in the same commit what must be read
-    /// again. `found`: the run that found it, and its start. `false`: nothing was missing.
+    /// Removes missing files from a table's log, or creates a missing table, and notes in the same commit what must be
+    /// read again. `found`: the run that found the damage, and its start. `false`: nothing was missing.
     ///
     /// # Errors
-    /// [`Error::NotATable`] when its folder holds files of somebody else; reading or writing the log.
+    /// [`Error::NotATable`] when its folder holds files that are not the lake's; reading or writing the log.
     pub async fn repair(
         &self,
         instance: &Instance,
@@ -79,13 +79,13 @@ impl Lake {
         Err(Error::Contended { table: log.table.name, attempts: COMMIT_ATTEMPTS })
     }
 
-    /// The lost rows of a table that were not read again yet.
+    /// The lost rows of a table that have not been read again yet.
     pub async fn lost(&self, table: &'static Table) -> Result<Option<LostRows>, Error> {
         Ok(self.notes(table).await?.get(LOST).map(|text| LostRows::parse(text)))
     }
 
-    /// Notes that all lost rows of a table were read again. If another tool commits at the same time, the next run reads
-    /// them once more.
+    /// Notes that all lost rows of a table have been read again. If another tool commits at the same time, the next run
+    /// reads them once more.
     pub async fn recovered(&self, table: &'static Table) -> Result<(), Error> {
         let remove = |configuration: &mut HashMap<String, String>| {
             configuration.remove(&format!("{}{LOST}", schema::NOTE_PREFIX));

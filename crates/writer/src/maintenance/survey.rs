@@ -29,14 +29,14 @@ pub struct Survey {
 pub struct Absent {
     /// The table.
     pub table: &'static Table,
-    /// A file that is in its folder all the same.
+    /// A file that is in its folder nevertheless.
     pub file: Option<String>,
     /// Whether all such files have names that only this program makes.
     pub is_own: bool,
 }
 
 impl Absent {
-    /// The error that the files in its folder belong to somebody else, if there are any.
+    /// The error that its folder holds files that are not the lake's, if there are any.
     pub fn not_a_table(&self, lake: &Lake) -> Option<Error> {
         let (folder, table) = (paths::table_url(&lake.inner.storage.url, self.table), self.table.name);
         let folder = folder.to_file_path().map_or_else(|()| folder.to_string(), |path| path.display().to_string());
@@ -78,7 +78,7 @@ impl Lake {
         Ok(Absent { table, file, is_own: files.all(|file| paths::is_own_data_file(&file.name)) })
     }
 
-    /// Checks a table's folder for all files that its log names.
+    /// Checks that a table's folder has all files that its log names.
     ///
     /// # Errors
     /// [`Error::Damaged`] when some are missing; reading the log or the store.

@@ -76,12 +76,12 @@ pub(crate) fn damaged(table: &'static Table, missing: &[Arc<DataFile>], files: u
     let mut weeks: Vec<_> = missing.iter().filter_map(|file| file.week).collect();
     weeks.sort_unstable();
     weeks.dedup();
-    let of_weeks = match weeks.as_slice() {
+    let in_weeks = match weeks.as_slice() {
         [] => String::new(),
-        [week] => format!(" of the week {week}"),
-        [first, .., last] => format!(" of {} weeks from {first} to {last}", weeks.len()),
+        [week] => format!(" in the week of {week}"),
+        [first, .., last] => format!(" in {} weeks from {first} to {last}", weeks.len()),
     };
     let first = missing.first().map(|file| file.path.to_string()).unwrap_or_default();
-    let what = format!("{} of its {files} files are not there or cut{of_weeks}, {first} for one", missing.len());
+    let what = format!("{} of {files} files missing or truncated{in_weeks}, the first is {first}", missing.len());
     Error::Damaged { table: table.name, what }
 }

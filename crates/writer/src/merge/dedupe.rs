@@ -20,10 +20,10 @@ use crate::merge::rewrite::rewrite;
 use crate::merge::version::Version;
 use crate::parquet::reader::CONCURRENT_READS;
 
-/// The run id in the commit information of such a commit.
+/// The run id in the commit information of a commit that removes duplicates.
 const RUN_ID: &str = "duplicate keys";
 
-/// Attempts before giving up on a table to which another tool keeps committing.
+/// Commit attempts before giving up on a contended table.
 const ATTEMPTS: usize = 3;
 
 /// Rows whose keys are checked together: few enough for the filter's false-positive rate to stay low.
@@ -43,8 +43,8 @@ struct RowCopy {
 
 /// Removes all rows of a key but the newest; returns how many.
 ///
-/// All keys are read once, and in larger tables again where some may be duplicates; in very large ones one share of the keys
-/// at a time.
+/// All keys are read once; in larger tables once more if there may be duplicates, and in very large ones in several
+/// passes, each over a share of the keys.
 pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u64, Error> {
     let mut keys = log.writing.lock().await;
     for _ in 0..ATTEMPTS {

@@ -175,7 +175,7 @@ impl Rewrite<'_> {
             if let Some(checked) = &mut checked
                 && !checked.is_next(&batch).map_err(|error| self.error(error))?
             {
-                tracing::debug!(path = %self.old.path, "a file is not in the order that it declares");
+                tracing::debug!(path = %self.old.path, "a file is not sorted as it declares");
                 return Ok(None);
             }
             held.resize(held.bytes() + batch.get_array_memory_size());

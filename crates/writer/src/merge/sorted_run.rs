@@ -130,7 +130,7 @@ impl SortedRun {
         self.gather(&rows)
     }
 
-    /// Calls, in order, with these columns of a batch and the row in them.
+    /// Calls for each row in order, with these columns of its batch and the row's position in them.
     pub(crate) fn for_each(
         &self,
         columns: &[usize],

@@ -144,7 +144,7 @@ impl Transaction {
         let mut unchanged = 0;
         for _ in 0..ATTEMPTS {
             let Some(snapshot) = log.snapshot().await? else {
-                let reason = "there is no such table in the lake; it was not prepared".to_owned();
+                let reason = "it does not exist, since the lake was not prepared".to_owned();
                 return Err(Error::Interrupted { table: log.table.name, reason });
             };
             let mut files = self.merge(&snapshot, keys).await?;

@@ -82,7 +82,7 @@ impl Write for PartWriter {
         self.part.extend_from_slice(&bytes[..taken]);
         if self.part.len() == self.size {
             let part = std::mem::replace(&mut self.part, Vec::with_capacity(self.size));
-            self.parts.blocking_send(part).map_err(|_| IoError::other("the upload was given up"))?;
+            self.parts.blocking_send(part).map_err(|_| IoError::other("the upload was cancelled"))?;
         }
         Ok(taken)
     }

@@ -147,7 +147,7 @@ impl DataFileWriter {
     ) -> Result<(Self, T), Error> {
         let Self { table, week, path, schema, indexed, mut writer, mut upload, mut reservation, last, encoders } = self;
         let Ok(encoder) = Arc::clone(&encoders).acquire_owned().await else {
-            return Err(Error::Interrupted { table: table.name, reason: "no encoder is left".to_owned() });
+            return Err(Error::Interrupted { table: table.name, reason: "its encoders were shut down".to_owned() });
         };
         let encoded = run_blocking(move || {
             let made = encode(&mut writer).map(|made| (writer, made));

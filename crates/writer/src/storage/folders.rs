@@ -84,7 +84,7 @@ impl Folders {
     pub(super) fn check(&self) -> Result<()> {
         match self.failure.get() {
             Some(failure) => {
-                let source = format!("nothing more is read or written after a failed sync: {failure}").into();
+                let source = format!("nothing more is written after a failed sync: {failure}").into();
                 Err(object_store::Error::Generic { store: NAME, source })
             }
             None => Ok(()),

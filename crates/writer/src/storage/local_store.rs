@@ -84,7 +84,7 @@ impl LocalStore {
         let path = location.parts().fold(self.root.clone(), |path, part| path.join(part.as_ref()));
         match location.filename() {
             Some(name) if !paths::is_staged(name) => Ok(path),
-            _ => Err(Error::Generic { store: NAME, source: format!("no file can be named `{location}`").into() }),
+            _ => Err(Error::Generic { store: NAME, source: format!("invalid file name: `{location}`").into() }),
         }
     }
 

@@ -33,8 +33,9 @@ impl Lock {
                 // The holder may not have written its name yet.
                 let _ = file.read_to_string(&mut text);
                 let mut lines = text.lines().map(str::to_owned);
-                let run_id = lines.next().unwrap_or_else(|| "unnamed".to_owned());
-                return Err(Error::Held { run_id, since: lines.next().unwrap_or_else(|| "a moment ago".to_owned()) });
+                let run_id = lines.next().unwrap_or_else(|| "an unnamed run".to_owned());
+                let since = lines.next().unwrap_or_else(|| "an unknown time".to_owned());
+                return Err(Error::Held { run_id, since });
             }
             Err(TryLockError::Error(source)) => return Err(Error::File { action, source }),
         }

@@ -17,7 +17,7 @@ pub(crate) const LOG: &str = "_delta_log";
 /// The folder of the archive, at the root of a lake.
 const RAW: &str = "_raw";
 
-/// Length limit, in characters, of a path segment that somebody else named.
+/// Length limit, in characters, of a path segment whose name comes from outside.
 const PART_CHARS: usize = 120;
 
 /// The folder of a table.

@@ -1,4 +1,4 @@
-//! Tests whether a lake can be written: does what a commit does, with files that are removed again.
+//! Tests whether a lake can be written: does what a commit does, with files that it removes again.
 
 use std::path::PathBuf;
 
@@ -31,7 +31,7 @@ pub(crate) async fn probe(lake: &LakeStorage) -> Result<(), Error> {
         }
     }
     for folder in made {
-        // Somebody may have started to use it.
+        // It stays if another process uses it by now.
         let _ = std::fs::remove_dir(folder);
     }
     result
@@ -48,7 +48,7 @@ async fn write(lake: &LakeStorage, folder: &Path, data: &Path, entry: &Path) -> 
     match store.put_opts(entry, text.into(), PutMode::Create.into()).await {
         Err(StoreError::AlreadyExists { .. }) => {}
         Err(error) => return Err(unwritten(entry)(error)),
-        Ok(_) => return Err(unsuitable(lake, "a file can be replaced by one that must not")),
+        Ok(_) => return Err(unsuitable(lake, "a file that must not be replaced was replaced")),
     }
     let listed = store.list_with_delimiter(Some(folder)).await.map_err(failed(lake, "list", folder))?;
     if [data, entry].iter().all(|file| listed.objects.iter().any(|listed| listed.location == **file)) {

@@ -21,7 +21,7 @@ pub(crate) enum FileFate {
     Delete,
 }
 
-/// What is known of a file in a table's folder, outside the log.
+/// What is known of a file in a table's folder that is not part of the log.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct FileFacts<'f> {
     pub(crate) name: &'f str,
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn an_entry_that_somebody_may_finish_stays() {
+    fn an_entry_that_a_writer_may_still_publish_stays() {
         let cases = [
             ("00000000000000000007.json#1", false, 0, true),
             ("00000000000000000007.checkpoint.parquet#1", false, 0, false),

@@ -71,7 +71,7 @@ impl StagedFile {
         let renamed = if is_open { rename(&self.path, &self.target) } else { Err(ErrorKind::NotFound.into()) };
         renamed.map_err(|source| {
             let _ = std::fs::remove_file(&self.path);
-            error("give its name to", &self.target)(source)
+            error("publish", &self.target)(source)
         })
     }
 }
