@@ -1,4 +1,4 @@
-//! Work that takes long or waits for the disk, away from the runtime's threads.
+//! Long or blocking work, away from the runtime's threads.
 
 use tokio::task::JoinError;
 

@@ -163,13 +163,13 @@ impl Lake {
         Ok(configuration.filter_map(note).collect())
     }
 
-    /// Puts notes into a table's configuration. Best effort: they are lost if somebody else commits at the same time.
+    /// Puts notes into a table's configuration. Best effort: they are lost if another writer commits at the same time.
     pub async fn set_notes(&self, table: &'static Table, notes: BTreeMap<String, String>) -> Result<(), Error> {
         let notes = notes.into_iter().map(|(name, text)| (format!("{}{name}", schema::NOTE_PREFIX), text));
         self.edit_configuration(table, |configuration| configuration.extend(notes)).await
     }
 
-    /// Edits a table's configuration. Best effort: nothing is changed if somebody else commits at the same time.
+    /// Edits a table's configuration. Best effort: nothing is changed if another writer commits at the same time.
     pub(crate) async fn edit_configuration(
         &self,
         table: &'static Table,

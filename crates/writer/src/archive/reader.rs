@@ -14,8 +14,8 @@ use crate::error::Error;
 use crate::storage::location::Location;
 use crate::storage::paths::{self, ArchivedFile};
 
-/// Slices whose description is read at a time.
-const SLICES: usize = 8;
+/// Slices whose descriptions are read concurrently.
+const CONCURRENT_SLICES: usize = 8;
 
 /// An archived slice.
 pub struct ArchivedSlice {
@@ -54,7 +54,7 @@ pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
         folders.entry(paths::folder(&path)).or_default().push(path);
     }
     let slices = stream::iter(folders).map(|(folder, files)| slice(Arc::clone(&store), folder, files));
-    let slices: Vec<_> = slices.buffered(SLICES).try_collect().await?;
+    let slices: Vec<_> = slices.buffered(CONCURRENT_SLICES).try_collect().await?;
     Ok(slices.into_iter().flatten().collect())
 }
 

@@ -55,7 +55,7 @@ pub(crate) struct Log {
 pub(crate) enum CommitOutcome {
     /// The files are part of the table.
     Committed(Arc<Snapshot>),
-    /// Somebody else committed first; the snapshot was loaded again.
+    /// another writer committed first; the snapshot was loaded again.
     Conflict,
 }
 
@@ -139,7 +139,7 @@ impl Log {
         self.reload().await.map(drop)
     }
 
-    /// Replaces the metadata. `false`: somebody else committed first.
+    /// Replaces the metadata. `false`: another writer committed first.
     pub(crate) async fn set_metadata(&self, from: &Snapshot, metadata: Metadata) -> Result<bool, Error> {
         let fields = schema::delta_schema(self.table, &metadata)?;
         let known = schema::delta_schema(self.table, &from.metadata)?;
@@ -155,7 +155,7 @@ impl Log {
         self.put_actions(from, vec![Action::Metadata(metadata)], operation).await
     }
 
-    /// Removes missing files from the table, and replaces the metadata. `false`: somebody else committed first.
+    /// Removes missing files from the table, and replaces the metadata. `false`: another writer committed first.
     pub(crate) async fn remove_missing(
         &self,
         from: &Snapshot,
@@ -167,14 +167,14 @@ impl Log {
         self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
     }
 
-    /// Corrects what the log says of files; their rows do not change. `false`: somebody else committed first.
+    /// Corrects what the log says of files; their rows do not change. `false`: another writer committed first.
     pub(crate) async fn correct_files(&self, from: &Snapshot, files: &[DataFile]) -> Result<bool, Error> {
         let add = |file: &DataFile| Action::Add(Add { data_change: false, ..file.add(self.table) });
         let actions = files.iter().map(add).collect();
         self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
     }
 
-    /// Commits on top of `from`, and reads the table again. `false`: somebody else committed first.
+    /// Commits on top of `from`, and reads the table again. `false`: another writer committed first.
     async fn put_actions(
         &self,
         from: &Snapshot,

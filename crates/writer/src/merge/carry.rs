@@ -68,7 +68,7 @@ impl CarryMerge<'_> {
                 } else {
                     superseded_rows.keep_new(found);
                     superseded_rows.new[found.input as usize].push(found.position);
-                    // A key that the table has twice is there once afterwards.
+                    // A key that the table has twice is written once.
                     if last != Some(found.position) {
                         kept.push(row);
                     }

@@ -118,7 +118,7 @@ impl MemoryConsumer {
 }
 
 impl WeekBuffers {
-    /// The failure to write rows taken before, if there is one.
+    /// The failure to write earlier rows, if there was one.
     pub(crate) fn check(&mut self, table: &'static str) -> Result<(), Error> {
         match self.failure.take() {
             Some(failure) => Err(failure),

@@ -4,7 +4,8 @@
 //! In order: [`changes`] takes rows, [`row_buffer`] and [`memory_consumer`] hold and spill them, [`transaction`]
 //! commits them. Within a transaction [`new_rows`] selects the rows that the table may hold already, [`lookup`] finds
 //! the table's rows with the same keys, [`resolve`] decides which rows are superseded, [`carry`] keeps values of
-//! replaced rows, and [`rewrite`] writes files without superseded rows.
+//! replaced rows, and [`rewrite`] writes files without superseded rows. [`dedupe`] removes duplicates that other tools
+//! and older versions left; [`replace_files`] commits its files, and those of a compaction.
 
 pub(crate) mod carry;
 pub(crate) mod changes;

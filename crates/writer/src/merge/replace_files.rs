@@ -11,7 +11,7 @@ use crate::parquet::writer::StagedDataFile;
 use crate::table_keys::TableKeys;
 
 /// Publishes the new files and commits them in place of the old ones; if that fails they are deleted, unless the commit
-/// may have been taken. `false`: somebody else committed first.
+/// may have succeeded. `false`: another writer committed first.
 pub(crate) async fn replace_files(
     log: &Log,
     keys: &mut TableKeys,

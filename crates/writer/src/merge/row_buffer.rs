@@ -16,7 +16,7 @@ use crate::merge::memory_consumer::{MemoryConsumer, MemoryConsumers, WeekBuffer,
 use crate::merge::mode::MergeMode;
 use crate::merge::pending_rows::{FileKeys, PendingRows};
 
-/// Weeks whose rows are encoded at a time when the last rows have come.
+/// Weeks whose rows are encoded concurrently once the last rows have come.
 const CONCURRENT_WEEKS: usize = 4;
 
 /// Rows of one table, in any order and with any number of versions of a key.

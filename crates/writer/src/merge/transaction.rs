@@ -31,7 +31,7 @@ use crate::table_keys::TableKeys;
 /// Commit attempts before giving up on a contended table.
 const ATTEMPTS: usize = 8;
 
-/// Files that are written at a time.
+/// Files written concurrently.
 const CONCURRENT_FILES: usize = 4;
 
 /// What a commit did.

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use object_store::{MultipartUpload, PutPayload};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Parts that wait in memory at most.
+/// Maximum parts that wait in memory.
 const MAX_WAITING: usize = 1;
 
 /// The encoder's output; blocks while too many parts wait.

@@ -66,7 +66,7 @@ pub(crate) struct NewFile {
     pub(crate) schema: SchemaRef,
     /// Names of the columns that the log keeps statistics of.
     pub(crate) indexed: Vec<String>,
-    /// Rows of a row group at most.
+    /// Maximum rows of a row group.
     pub(crate) row_group_rows: usize,
     pub(crate) order: RowOrder,
 }

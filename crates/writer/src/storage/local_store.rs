@@ -43,7 +43,7 @@ pub(crate) struct LocalStore {
 }
 
 impl LocalStore {
-    /// The store in the folder `root`, which is at `prefix` of the file system. Nothing is made yet.
+    /// The store in the folder `root`, which is at `prefix` of the file system. Nothing is created yet.
     pub(crate) fn new(root: PathBuf, prefix: Path) -> Self {
         let files = Arc::new(PrefixStore::new(LocalFileSystem::new(), prefix));
         let folders = Arc::new(Folders::new(root.clone()));
@@ -92,7 +92,7 @@ impl LocalStore {
         Error::NotImplemented { operation: operation.to_owned(), implementer: self.to_string() }
     }
 
-    /// A put, on a thread that may wait.
+    /// A put, on a thread that may block.
     fn put_now(&self, target: &FilePath, payload: &PutPayload, mode: &PutMode) -> Result<()> {
         self.folders.check()?;
         let mut file = StagedFile::create(target)?;

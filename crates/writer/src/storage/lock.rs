@@ -23,7 +23,7 @@ impl Lock {
     pub(crate) fn acquire(root: &Path, run_id: &str) -> Result<Self, Error> {
         let path = root.join(LOCK);
         let action = format!("lock {}", path.display());
-        make_folders(root).map_err(Error::file(format!("make the folder {}", root.display())))?;
+        make_folders(root).map_err(Error::file(format!("create the folder {}", root.display())))?;
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = file.map_err(Error::file(action.clone()))?;
         match file.try_lock() {

@@ -16,7 +16,7 @@ pub(crate) async fn probe(lake: &LakeStorage) -> Result<(), Error> {
     let mut made = match &lake.root {
         Some(root) => {
             let made = make_folders(root);
-            made.map_err(Error::file(format!("make the folder {}", root.display())))?
+            made.map_err(Error::file(format!("create the folder {}", root.display())))?
         }
         None => vec![],
     };

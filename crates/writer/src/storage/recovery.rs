@@ -31,7 +31,7 @@ pub(crate) struct FileFacts<'f> {
     pub(crate) removed_at: Option<i64>,
 }
 
-/// Decides about a file; the caller holds the lock. Files that a commit removed since `kept_since` wait.
+/// Decides what happens to a file; the caller holds the lock. Files that a commit removed since `kept_since` wait.
 pub(crate) fn fate(file: FileFacts<'_>, kept_since: Option<i64>) -> FileFate {
     let is_kept = |at: i64| kept_since.is_some_and(|since| at >= since);
     match file.removed_at {

@@ -30,7 +30,7 @@ impl StagedFile {
                 Err(source) if source.kind() == ErrorKind::AlreadyExists => number += 1,
                 Err(source) if source.kind() == ErrorKind::NotFound => {
                     let folder = target.parent().unwrap_or(target);
-                    std::fs::create_dir_all(folder).map_err(error("make the folder", folder))?;
+                    std::fs::create_dir_all(folder).map_err(error("create the folder", folder))?;
                 }
                 Err(source) => return Err(error("create", &path)(source)),
             }
