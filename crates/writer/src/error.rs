@@ -1,4 +1,4 @@
-//! What can go wrong with a lake, split by what the caller does next.
+//! What can go wrong with a lake, by what the caller does next.
 
 use ::parquet::errors::ParquetError;
 use arrow::error::ArrowError;
@@ -12,7 +12,7 @@ pub enum Error {
     Held {
         /// The run that holds it, as it named itself.
         run_id: String,
-        /// When it began, as text; empty when that cannot be read.
+        /// When it began, as text.
         since: String,
     },
     /// The lake mirrors another source instance: use another lake.
@@ -35,7 +35,7 @@ pub enum Error {
         /// The newest schema version that this program knows.
         known: u32,
     },
-    /// Another tool raised the protocol or changed the schema of the table: it can be read but not written.
+    /// Another tool raised the protocol or changed the schema of the table: it can be read, but not written.
     #[error("table {table} was changed by another tool: {reason}")]
     RaisedProtocol {
         /// The table.
@@ -44,14 +44,14 @@ pub enum Error {
         reason: String,
     },
     /// Another tool enabled a feature that readers must support: the table can be neither read nor written.
-    #[error("table {table} cannot be read since another tool changed it: its readers must know {}", .features.join(", "))]
+    #[error("table {table} cannot be read: another tool changed it, readers must support {}", .features.join(", "))]
     UnknownFeatures {
         /// The table.
         table: &'static str,
         /// The features, as Delta Lake names them.
         features: Vec<String>,
     },
-    /// The folder of the table holds files but no log: they belong to somebody else, and nothing is written there.
+    /// The folder of the table holds files but no log: they are not the lake's, and nothing is written there.
     #[error("the folder {folder} holds {file} and no Delta log: it is not table {table} of a lake, and stays as it is")]
     NotATable {
         /// The table.
@@ -61,7 +61,7 @@ pub enum Error {
         /// One of the files.
         file: String,
     },
-    /// The table, or files that its log names, are missing: it is not written until that is repaired.
+    /// The table, or files that its log names, are missing: nothing is written to it until it is repaired.
     #[error("table {table} is damaged: {what}")]
     Damaged {
         /// The table.
@@ -70,15 +70,15 @@ pub enum Error {
         what: String,
     },
     /// Another tool kept committing to the table: try the slice again later.
-    #[error("table {table}: commits of another tool kept coming first, {attempts} times")]
+    #[error("table {table}: another tool committed first in each of {attempts} attempts")]
     Contended {
         /// The table.
         table: &'static str,
         /// Commit attempts that lost the race.
         attempts: usize,
     },
-    /// The store did not confirm or reject a commit: the next run reads the log and finds out.
-    #[error("table {table}: it is not known whether the commit was taken: {reason}")]
+    /// The store neither confirmed nor rejected a commit: the next run learns from the log whether it succeeded.
+    #[error("table {table}: it is not known whether the commit succeeded: {reason}")]
     CommitUnknown {
         /// The table.
         table: &'static str,
@@ -129,8 +129,8 @@ pub enum Error {
         #[source]
         source: ParquetError,
     },
-    /// Rows that do not have the table's schema, or other misuse by the calling program.
-    #[error("rows of table {table} do not fit: {source}")]
+    /// Rows that do not have the table's schema, or other misuse by the caller.
+    #[error("invalid rows for table {table}: {source}")]
     Rows {
         /// The table.
         table: &'static str,
@@ -210,7 +210,7 @@ impl Error {
         move |source| {
             let table = path.split('/').next().and_then(copilot_lake_tables::table).filter(|_| is_not_found(&source));
             match table {
-                Some(table) => Self::Damaged { table: table.name, what: format!("{path} is not there") },
+                Some(table) => Self::Damaged { table: table.name, what: format!("{path} is missing") },
                 None => Self::Parquet { path: path.clone(), source },
             }
         }
@@ -221,7 +221,7 @@ impl Error {
     }
 }
 
-/// Whether the file is not there.
+/// Whether the error says that the file is missing.
 fn is_not_found(error: &ParquetError) -> bool {
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = next {

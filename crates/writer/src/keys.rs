@@ -49,7 +49,7 @@ impl KeyColumn {
         })
     }
 
-    /// The columns of a batch at these positions.
+    /// The columns at these positions of a batch.
     pub(crate) fn from_batch(batch: &RecordBatch, columns: &[usize]) -> Result<Vec<Self>, ArrowError> {
         columns.iter().map(|&at| Self::new(batch.column(at))).collect()
     }
@@ -77,12 +77,12 @@ pub(crate) fn compare(a: &[KeyColumn], a_row: usize, b: &[KeyColumn], b_row: usi
     a.iter().zip(b).map(|(a, b)| a.get(a_row).cmp(&b.get(b_row))).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
 }
 
-/// 128 bits that tell a key from every other.
+/// The hash of a key, which identifies it: no two keys of a lake are expected to share 128 bits.
 pub(crate) fn hash(columns: &[KeyColumn], row: usize) -> u128 {
     hash_of(|hasher| columns.iter().for_each(|column| column.get(row).hash(hasher)))
 }
 
-/// 128 bits of whatever is written.
+/// The hash of what is written to the hasher.
 pub(crate) fn hash_of(write: impl FnOnce(&mut SipHasher13)) -> u128 {
     let mut hasher = SipHasher13::new();
     write(&mut hasher);

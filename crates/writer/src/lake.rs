@@ -111,8 +111,8 @@ impl Lake {
         Archive::new(self.store(), self.inner.storage.local.clone(), paths::archive(table, run_id, slice))
     }
 
-    /// Writes small files to a folder at the lake's root, as a commit does, and removes them again. The folder of a
-    /// local lake is made for that when it is not there, and removed too.
+    /// Tests whether the lake can be written: writes small files to a folder at its root, as a commit does, and removes
+    /// them. The folder of a local lake is created if it is missing, and removed again.
     ///
     /// # Errors
     /// What could not be done, and why.
@@ -122,9 +122,8 @@ impl Lake {
 
     /// The weeks that have files, ascending.
     pub async fn weeks(&self, table: &'static Table) -> Result<Vec<Week>, Error> {
-        let snapshot = self.inner.log(table).snapshot().await?;
-        let files = snapshot.iter().flat_map(|snapshot| &snapshot.files);
-        Ok(files.filter_map(|file| file.week).collect::<BTreeSet<_>>().into_iter().collect())
+        let files = self.inner.log(table).files().await?;
+        Ok(files.iter().filter_map(|file| file.week).collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     /// Whether the table exists, even without rows.
@@ -134,21 +133,19 @@ impl Lake {
 
     /// The files of a table as committed; none when there is no table yet.
     pub async fn files(&self, table: &'static Table) -> Result<Vec<LakeFile>, Error> {
-        let snapshot = self.inner.log(table).snapshot().await?;
         let file = |file: &Arc<DataFile>| LakeFile {
             path: file.path.to_string(),
             size: file.size,
             rows: file.rows.unwrap_or_default(),
             week: file.week,
         };
-        Ok(snapshot.iter().flat_map(|snapshot| &snapshot.files).map(file).collect())
+        Ok(self.inner.log(table).files().await?.iter().map(file).collect())
     }
 
     /// A fingerprint of each week's set of files: it changes when a file is added or removed.
     pub async fn week_fingerprints(&self, table: &'static Table) -> Result<BTreeMap<Week, u64>, Error> {
-        let snapshot = self.inner.log(table).snapshot().await?;
         let mut prints = BTreeMap::new();
-        for file in snapshot.iter().flat_map(|snapshot| &snapshot.files) {
+        for file in self.inner.log(table).files().await? {
             if let Some(week) = file.week {
                 let print: &mut u64 = prints.entry(week).or_default();
                 *print = print.wrapping_add(fnv1a(file.path.as_ref()));
@@ -161,17 +158,28 @@ impl Lake {
     pub async fn notes(&self, table: &'static Table) -> Result<BTreeMap<String, String>, Error> {
         let snapshot = self.inner.log(table).snapshot().await?;
         let configuration = snapshot.iter().flat_map(|snapshot| snapshot.metadata.configuration());
-        let note = |(key, text): (&String, &String)| Some((key.strip_prefix(schema::NOTE)?.to_owned(), text.clone()));
+        let note =
+            |(key, text): (&String, &String)| Some((key.strip_prefix(schema::NOTE_PREFIX)?.to_owned(), text.clone()));
         Ok(configuration.filter_map(note).collect())
     }
 
-    /// Puts notes into a table's configuration. Best effort: they are lost if somebody else commits at the same time.
+    /// Puts notes into a table's configuration. Best effort: they are lost if another writer commits at the same time.
     pub async fn set_notes(&self, table: &'static Table, notes: BTreeMap<String, String>) -> Result<(), Error> {
+        let notes = notes.into_iter().map(|(name, text)| (format!("{}{name}", schema::NOTE_PREFIX), text));
+        self.edit_configuration(table, |configuration| configuration.extend(notes)).await
+    }
+
+    /// Edits a table's configuration. Best effort: nothing is changed if another writer commits at the same time.
+    pub(crate) async fn edit_configuration(
+        &self,
+        table: &'static Table,
+        edit: impl FnOnce(&mut HashMap<String, String>),
+    ) -> Result<(), Error> {
         let log = self.inner.log(table);
         let mut keys = log.writing.lock().await;
         let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
         let mut configuration = snapshot.metadata.configuration().clone();
-        configuration.extend(notes.into_iter().map(|(name, text)| (format!("{}{name}", schema::NOTE), text)));
+        edit(&mut configuration);
         if let Some(metadata) = schema::changed(table, &snapshot.metadata, &configuration)?
             && log.set_metadata(&snapshot, metadata).await?
         {

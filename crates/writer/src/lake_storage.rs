@@ -1,5 +1,5 @@
-//! The storage of a lake: its object store, and the budgets of memory and threads that everything shares which reads or
-//! writes it. Knows no table.
+//! The storage of a lake: its object store, and the budgets of memory and threads that all its readers and writers
+//! share. Knows no table.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,12 +9,12 @@ use object_store::ObjectStore;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use crate::key_filter::FilterBudget;
 use crate::memory::MemoryPool;
-use crate::merge::key_filter::FilterBudget;
 use crate::storage::local_store::LocalStore;
 use crate::storage::location::Location;
 
-/// Days that removed files stay for readers of older versions, outside of local folders.
+/// Days for which removed files stay for readers of older versions, except in local folders.
 const RETENTION_DAYS: u64 = 7;
 
 /// The storage of a lake.
@@ -27,9 +27,9 @@ pub(crate) struct LakeStorage {
     pub(crate) local: Option<LocalStore>,
     /// The folder, when it is a local one.
     pub(crate) root: Option<PathBuf>,
-    /// How long files that a commit removed stay.
+    /// How long files stay that a commit removed.
     pub(crate) removed_files: Duration,
-    /// Memory of rows that wait, and of open row groups.
+    /// Memory of buffered rows and open row groups.
     pub(crate) memory: MemoryPool,
     /// Memory of key filters.
     pub(crate) filter_budget: FilterBudget,
@@ -38,7 +38,7 @@ pub(crate) struct LakeStorage {
 }
 
 impl LakeStorage {
-    /// The storage at a location. `removed_files`: how long they stay, where the default is not meant.
+    /// The storage at a location. `removed_files`: how long files stay that a commit removed; `None`: the default.
     pub(crate) fn new(location: Location, removed_files: Option<Duration>, memory: usize) -> Self {
         let Location { url, store, local } = location;
         let root = local.as_ref().map(|local| local.root().to_owned());

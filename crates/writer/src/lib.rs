@@ -6,9 +6,11 @@
 //! the newest version. Changes that are dropped leave no trace.
 
 mod archive;
+mod blocking;
 mod clock;
 mod delta;
 mod error;
+mod key_filter;
 mod keys;
 mod lake;
 mod lake_storage;
@@ -18,6 +20,7 @@ mod merge;
 mod parquet;
 mod scan;
 mod storage;
+mod table_keys;
 mod versions;
 
 pub use archive::reader::{ArchivedSlice, archived};

@@ -1,4 +1,4 @@
-//! The memory of rows that wait and of open row groups: one budget for a whole lake.
+//! The memory of buffered rows and open row groups: one budget per lake.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -32,8 +32,13 @@ impl MemoryPool {
         self.used.load(Ordering::Relaxed) > self.limit
     }
 
+    /// An empty reservation that no consumer can be made to free.
+    pub(crate) fn reserve(&self) -> MemoryReservation {
+        self.reserve_for(&Arc::default())
+    }
+
     /// An empty reservation, which also counts towards `held`, the total of one consumer.
-    pub(crate) fn reserve(&self, held: &Arc<AtomicUsize>) -> MemoryReservation {
+    pub(crate) fn reserve_for(&self, held: &Arc<AtomicUsize>) -> MemoryReservation {
         MemoryReservation { used: Arc::clone(&self.used), held: Arc::clone(held), bytes: 0 }
     }
 }

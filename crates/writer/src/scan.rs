@@ -15,7 +15,7 @@ use crate::lake::Lake;
 use crate::merge::key_reader::KeyReader;
 use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::reader::{ALL_TIMES, CONCURRENT_OPENS, CONCURRENT_READS};
-use crate::parquet::row_selection::{projected, read_rows_at};
+use crate::parquet::row_selection::{projected, rows_at};
 use crate::parquet::small_file::rows_of;
 
 /// Which rows and columns of a table are read.
@@ -66,16 +66,13 @@ impl Lake {
     ) -> Result<impl Stream<Item = Result<FileRows, Error>> + Send + use<>, Error> {
         let log = self.inner.log(table);
         let reading = log.readers.register();
-        let snapshot = log.snapshot().await?;
-        let mut files: Vec<Arc<DataFile>> = snapshot.iter().flat_map(|snapshot| &snapshot.files).cloned().collect();
+        let mut files = log.files().await?;
         files.retain(|file| scan.week.is_none_or(|week| file.week == Some(week)));
         if let Some((column, value)) = scan.key {
             let at = table.key.iter().position(|name| *name == column);
             files.retain(|file| at.is_none_or(|at| file.bounds.may_contain(at, value)));
         }
-        // Among files with the same bounds the one written last comes first.
-        let newest = |file: &DataFile| file.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low));
-        files.sort_by_key(|file| Reverse((newest(file), file.modified)));
+        files.sort_by_key(|file| Reverse(file.recency()));
         let layout = table.layout();
         let columns: Vec<usize> = if scan.columns.is_empty() {
             (0..layout.fields().len()).collect()
@@ -107,27 +104,22 @@ impl Lake {
     pub async fn rows_of(&self, table: &'static Table, ids: &BTreeSet<String>) -> Result<Vec<RecordBatch>, Error> {
         let (log, store) = (self.inner.log(table), &self.inner.storage.store);
         let _reading = log.readers.register();
-        let snapshot = log.snapshot().await?;
         let mut probe = KeyProbe::new(table);
         ids.iter().for_each(|id| probe.add_first(id));
-        let files =
-            snapshot.iter().flat_map(|snapshot| &snapshot.files).filter(|file| file.bounds.may_contain_any(ids));
-        let open = |file: &Arc<DataFile>| {
-            let (file, probe) = (Arc::clone(file), &probe);
+        let mut files = log.files().await?;
+        files.retain(|file| file.bounds.may_contain_any(ids));
+        let open = |file: Arc<DataFile>| {
+            let probe = &probe;
             async move { Ok((KeyReader::open(store, table, &file, ALL_TIMES, Some(probe)).await?, file)) }
         };
-        let opened: Vec<_> = files.map(open).collect();
+        let opened: Vec<_> = files.into_iter().map(open).collect();
         let pick = |(keys, file): (KeyReader, Arc<DataFile>)| async move {
-            let (mut positions, mut rows) = (Vec::new(), Vec::new());
+            let mut positions = Vec::new();
             keys.for_each(|row| positions.extend(row.begins_with_one_of(ids).then_some(row.position))).await?;
-            if !positions.is_empty() {
-                let keep = |batch: &RecordBatch| {
-                    rows.push(batch.clone());
-                    Ok(())
-                };
-                read_rows_at(store, &file, table.layout().schema(), &positions, keep).await?;
+            if positions.is_empty() {
+                return Ok(vec![]);
             }
-            Ok::<_, Error>(rows)
+            rows_at(store, &file, table.layout().schema(), &positions).await
         };
         let rows = stream::iter(opened).buffered(CONCURRENT_OPENS).map_ok(pick).try_buffered(CONCURRENT_READS);
         Ok(rows.try_collect::<Vec<_>>().await?.into_iter().flatten().collect())

@@ -86,12 +86,11 @@ impl Lake {
         }
         let log = self.inner.log(table);
         let _reading = log.readers.register();
-        let snapshot = log.snapshot().await?;
         let is_of_week = |file: &DataFile| file.week.zip(weeks).is_none_or(|(week, weeks)| weeks.contains(&week));
-        let files = snapshot.iter().flat_map(|snapshot| &snapshot.files);
-        let files = files.filter(|file| is_of_week(file) && file.bounds.keys_overlap(&bounds));
+        let mut files = log.files().await?;
+        files.retain(|file| is_of_week(file) && file.bounds.keys_overlap(&bounds));
         let found_versions: Vec<_> =
-            files.map(|file| read_versions(&self.inner.storage.store, table, file, &probe, &wanted)).collect();
+            files.iter().map(|file| read_versions(&self.inner.storage.store, table, file, &probe, &wanted)).collect();
         let found_versions: Vec<Vec<_>> = stream::iter(found_versions).buffered(CONCURRENT_READS).try_collect().await?;
         for (key, version) in found_versions.into_iter().flatten() {
             for row in &wanted[&key] {

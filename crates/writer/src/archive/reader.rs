@@ -14,8 +14,8 @@ use crate::error::Error;
 use crate::storage::location::Location;
 use crate::storage::paths::{self, ArchivedFile};
 
-/// Slices whose description is read at a time.
-const SLICES: usize = 8;
+/// Slices whose descriptions are read concurrently.
+const CONCURRENT_SLICES: usize = 8;
 
 /// An archived slice.
 pub struct ArchivedSlice {
@@ -39,22 +39,22 @@ pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
     let location = Location::parse(path_or_url)?;
     let action = format!("read the archive at {path_or_url}");
     let Some(local) = &location.local else {
-        let reason = "nothing is kept there".to_owned();
+        let reason = "an archive is read from a folder".to_owned();
         return Err(Error::Unsupported { url: path_or_url.to_owned(), reason });
     };
     std::fs::metadata(local.root()).map_err(Error::file(action.clone()))?;
     let store = Arc::clone(&location.store);
     // In a lake most files belong to the tables: do not list those.
     let top = store.list_with_delimiter(None).await.map_err(Error::store(action.clone()))?;
-    let raw = paths::raw();
-    let from = top.common_prefixes.contains(&raw).then_some(&raw);
+    let archive = paths::archive_root();
+    let from = top.common_prefixes.contains(&archive).then_some(&archive);
     let mut folders: BTreeMap<Path, Vec<Path>> = BTreeMap::new();
     let mut files = store.list(from).map_ok(|meta| meta.location);
     while let Some(path) = files.try_next().await.map_err(Error::store(action.clone()))? {
         folders.entry(paths::folder(&path)).or_default().push(path);
     }
     let slices = stream::iter(folders).map(|(folder, files)| slice(Arc::clone(&store), folder, files));
-    let slices: Vec<_> = slices.buffered(SLICES).try_collect().await?;
+    let slices: Vec<_> = slices.buffered(CONCURRENT_SLICES).try_collect().await?;
     Ok(slices.into_iter().flatten().collect())
 }
 
@@ -123,7 +123,7 @@ impl ArchivedSlice {
 }
 
 fn missing(path: &Path) -> Error {
-    Error::file(format!("read {path}"))(IoError::new(ErrorKind::NotFound, "it is not in the archive"))
+    Error::file(format!("read {path}"))(IoError::new(ErrorKind::NotFound, "not in the archive"))
 }
 
 /// A file's content, decompressed.

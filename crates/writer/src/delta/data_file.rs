@@ -56,6 +56,13 @@ impl DataFile {
         Self { path, size, rows, week, stats, bounds, modified }
     }
 
+    /// Orders files by their newest row, then by the oldest, then by the time of writing; a file of unknown times comes
+    /// last.
+    pub(crate) fn recency(&self) -> ((i64, i64), i64) {
+        let times = self.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low));
+        (times, self.modified)
+    }
+
     fn partition_values(&self) -> HashMap<String, Option<String>> {
         self.week.map(|week| (WEEK_START.to_owned(), Some(week.to_string()))).into_iter().collect()
     }

@@ -1,7 +1,7 @@
 //! The log of a table: what is committed, and the next commit.
 //!
-//! A commit takes the version after the one it was made from, and fails if somebody else has taken that: every commit
-//! is checked against the whole table as it was read, so two blind appends conflict instead of both adding their rows.
+//! A commit takes the version after the one that it is based on, and fails if that is taken. So it always builds on the
+//! whole table as it was read, and two blind appends conflict instead of both adding their rows.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use copilot_lake_tables::{Table, WEEK_START, Week};
 use deltalake::kernel::transaction::{CommitData, TransactionError};
-use deltalake::kernel::{Action, Add, EagerSnapshot, Metadata, Protocol, Remove};
+use deltalake::kernel::{Action, Add, EagerSnapshot, Metadata, Protocol};
 use deltalake::logstore::{CommitOrBytes, LogStoreRef};
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError};
@@ -22,13 +22,14 @@ use uuid::Uuid;
 
 use crate::delta::commit_info::{CLEAN, NewestCommit, RUN};
 use crate::delta::data_file::DataFile;
+use crate::delta::file_commit::FileCommit;
 use crate::delta::instance::Instance;
 use crate::delta::schema;
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
-use crate::merge::table_keys::TableKeys;
 use crate::storage::paths;
 use crate::storage::readers::Readers;
+use crate::table_keys::TableKeys;
 
 /// Commits between two checkpoints.
 const CHECKPOINT_COMMITS: u64 = 100;
@@ -38,8 +39,8 @@ pub(crate) struct Log {
     pub(crate) table: &'static Table,
     store: LogStoreRef,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
-    /// Held from reading a snapshot until the commit that is based on it: one commit of a table at a time in this
-    /// process.
+    /// Held from reading a snapshot until the commit that is based on it: this process makes one commit of a table at a
+    /// time.
     pub(crate) writing: Mutex<TableKeys>,
     /// Streams that are reading the table's files.
     pub(crate) readers: Arc<Readers>,
@@ -54,7 +55,7 @@ pub(crate) struct Log {
 pub(crate) enum CommitOutcome {
     /// The files are part of the table.
     Committed(Arc<Snapshot>),
-    /// Somebody else committed first; the snapshot was loaded again.
+    /// another writer committed first; the snapshot was loaded again.
     Conflict,
 }
 
@@ -73,6 +74,11 @@ impl Log {
         Ok(snapshot.clone())
     }
 
+    /// The files of the newest version known; none when there is no table yet.
+    pub(crate) async fn files(&self) -> Result<Vec<Arc<DataFile>>, Error> {
+        Ok(self.snapshot().await?.map(|snapshot| snapshot.files.clone()).unwrap_or_default())
+    }
+
     /// The newest version, read again.
     pub(crate) async fn reload(&self) -> Result<Option<Arc<Snapshot>>, Error> {
         *self.snapshot.lock().await = None;
@@ -83,7 +89,7 @@ impl Log {
     pub(crate) async fn indexed_columns(&self) -> Result<Vec<String>, Error> {
         match self.snapshot().await? {
             Some(snapshot) => schema::indexed(self.table, &snapshot.metadata),
-            None => Ok(schema::first_indexed(self.table)),
+            None => Ok(schema::default_indexed(self.table)),
         }
     }
 
@@ -120,7 +126,7 @@ impl Log {
     ) -> Result<(), Error> {
         let protocol: Protocol = schema::protocol(self.table)?;
         let metadata = schema::metadata(self.table, &Uuid::new_v4().to_string(), instance, notes)?;
-        self.note_listed(true);
+        self.set_clean(true);
         let operation = DeltaOperation::Create {
             mode: SaveMode::ErrorIfExists,
             location: paths::table_url(lake, self.table),
@@ -128,12 +134,12 @@ impl Log {
             metadata: metadata.clone(),
         };
         let actions = vec![Action::Protocol(protocol), Action::Metadata(metadata)];
-        let bytes = self.bytes(actions, operation, None, &HashMap::new())?;
+        let bytes = self.entry_bytes(actions, operation, None, HashMap::new())?;
         self.put(0, bytes).await?;
         self.reload().await.map(drop)
     }
 
-    /// Replaces the metadata. `false`: somebody else committed first.
+    /// Replaces the metadata. `false`: another writer committed first.
     pub(crate) async fn set_metadata(&self, from: &Snapshot, metadata: Metadata) -> Result<bool, Error> {
         let fields = schema::delta_schema(self.table, &metadata)?;
         let known = schema::delta_schema(self.table, &from.metadata)?;
@@ -149,7 +155,7 @@ impl Log {
         self.put_actions(from, vec![Action::Metadata(metadata)], operation).await
     }
 
-    /// Removes missing files from the table, and replaces the metadata. `false`: somebody else committed first.
+    /// Removes missing files from the table, and replaces the metadata. `false`: another writer committed first.
     pub(crate) async fn remove_missing(
         &self,
         from: &Snapshot,
@@ -161,14 +167,14 @@ impl Log {
         self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
     }
 
-    /// Corrects what the log says of files; their rows do not change. `false`: somebody else committed first.
-    pub(crate) async fn restate(&self, from: &Snapshot, files: &[DataFile]) -> Result<bool, Error> {
+    /// Corrects what the log says of files; their rows do not change. `false`: another writer committed first.
+    pub(crate) async fn correct_files(&self, from: &Snapshot, files: &[DataFile]) -> Result<bool, Error> {
         let add = |file: &DataFile| Action::Add(Add { data_change: false, ..file.add(self.table) });
         let actions = files.iter().map(add).collect();
         self.put_actions(from, actions, DeltaOperation::FileSystemCheck {}).await
     }
 
-    /// Commits on top of `from`, and reads the table again. `false`: somebody else committed first.
+    /// Commits on top of `from`, and reads the table again. `false`: another writer committed first.
     async fn put_actions(
         &self,
         from: &Snapshot,
@@ -176,11 +182,11 @@ impl Log {
         operation: DeltaOperation,
     ) -> Result<bool, Error> {
         self.check_writable(from)?;
-        let bytes = self.bytes(actions, operation, Some(from.version), &HashMap::new())?;
+        let bytes = self.entry_bytes(actions, operation, Some(from.version), HashMap::new())?;
         let version = from.version + 1;
         let won = self.put(version, bytes).await?;
         if !won {
-            self.note_listed(false);
+            self.set_clean(false);
         }
         self.reload().await?;
         if won {
@@ -198,16 +204,16 @@ impl Log {
     pub(crate) async fn newest(&self, snapshot: &Snapshot) -> Result<NewestCommit, Error> {
         let entry = self.store.read_commit_entry(snapshot.version).await.map_err(Error::log(self.table.name))?;
         let newest = entry.as_deref().map_or(NewestCommit::Foreign, NewestCommit::from_entry);
-        self.note_listed(newest == NewestCommit::Clean);
+        self.set_clean(newest == NewestCommit::Clean);
         Ok(newest)
     }
 
-    /// Notes whether the folder is known to hold only the table's files.
-    pub(crate) fn note_listed(&self, is_clean: bool) {
+    /// Sets whether the folder is known to hold only the table's files.
+    pub(crate) fn set_clean(&self, is_clean: bool) {
         self.is_unclean.store(!is_clean, Ordering::Relaxed);
     }
 
-    /// Commits files on top of `from`.
+    /// Commits files on top of `from`, and deletes removed ones unless they are kept for readers of older versions.
     ///
     /// `keys` is what `writing` guards. After an error nothing was committed, except perhaps after
     /// [`Error::CommitUnknown`].
@@ -215,69 +221,32 @@ impl Log {
         &self,
         keys: &mut TableKeys,
         from: &Snapshot,
-        add: &[DataFile],
-        remove: &[Arc<DataFile>],
-        run_id: &str,
-    ) -> Result<CommitOutcome, Error> {
-        let removes = remove.iter().map(|file| Action::Remove(file.remove(self.table)));
-        let adds = add.iter().map(|file| Action::Add(file.add(self.table)));
-        let operation = DeltaOperation::Merge {
-            predicate: None,
-            merge_predicate: Some(format!("equal {}", self.table.key.join(", "))),
-            matched_predicates: vec![],
-            not_matched_predicates: vec![],
-            not_matched_by_source_predicates: vec![],
-        };
-        self.replace(keys, from, (add, remove), removes.chain(adds).collect(), operation, run_id).await
-    }
-
-    /// As [`Log::commit`], for files with the same rows as those that they replace.
-    pub(crate) async fn commit_compaction(
-        &self,
-        keys: &mut TableKeys,
-        from: &Snapshot,
-        add: &[DataFile],
-        remove: &[Arc<DataFile>],
-        run_id: &str,
-    ) -> Result<CommitOutcome, Error> {
-        let removes =
-            remove.iter().map(|file| Action::Remove(Remove { data_change: false, ..file.remove(self.table) }));
-        let adds = add.iter().map(|file| Action::Add(Add { data_change: false, ..file.add(self.table) }));
-        let target_size = add.iter().map(|file| i64::try_from(file.size).unwrap_or(i64::MAX)).max().unwrap_or_default();
-        let operation = DeltaOperation::Optimize { predicate: None, target_size };
-        self.replace(keys, from, (add, remove), removes.chain(adds).collect(), operation, run_id).await
-    }
-
-    /// Commits these actions, which add and remove these files.
-    async fn replace(
-        &self,
-        keys: &mut TableKeys,
-        from: &Snapshot,
-        (add, remove): (&[DataFile], &[Arc<DataFile>]),
-        actions: Vec<Action>,
-        operation: DeltaOperation,
-        run_id: &str,
+        commit: FileCommit<'_>,
     ) -> Result<CommitOutcome, Error> {
         self.check_writable(from)?;
-        if self.keeps_removed && !remove.is_empty() {
-            self.note_listed(false);
+        if self.keeps_removed && !commit.remove.is_empty() {
+            self.set_clean(false);
         }
-        let more = HashMap::from([(RUN.to_owned(), json!(run_id))]);
-        let bytes = self.bytes(actions, operation, Some(from.version), &more)?;
+        let about = HashMap::from([(RUN.to_owned(), json!(commit.run_id))]);
+        let bytes =
+            self.entry_bytes(commit.actions(self.table), commit.operation(self.table), Some(from.version), about)?;
         let version = from.version + 1;
         if !self.put(version, bytes).await? {
-            self.note_listed(false);
+            self.set_clean(false);
             self.reload().await?;
             return Ok(CommitOutcome::Conflict);
         }
-        let removed: HashSet<&Path> = remove.iter().map(|file| &file.path).collect();
+        let removed: HashSet<&Path> = commit.remove.iter().map(|file| &file.path).collect();
         let kept = from.files.iter().filter(|file| !removed.contains(&file.path)).cloned();
-        let files = kept.chain(add.iter().cloned().map(Arc::new)).collect();
+        let files = kept.chain(commit.add.iter().cloned().map(Arc::new)).collect();
         let metadata = from.metadata.clone();
         let snapshot = Arc::new(Snapshot { table: self.table, version, metadata, files, unwritable: None });
         *self.snapshot.lock().await = Some(Arc::clone(&snapshot));
         keys.committed(version);
         self.checkpoint_after(version).await;
+        if !self.keeps_removed {
+            self.readers.delete(removed.into_iter().cloned().collect()).await;
+        }
         Ok(CommitOutcome::Committed(snapshot))
     }
 
@@ -286,26 +255,29 @@ impl Log {
         if (version + 1).is_multiple_of(CHECKPOINT_COMMITS)
             && let Err(error) = self.checkpoint().await
         {
-            // The table works without it; the next one will be tried in time.
+            // The table works without it, and the next one is due in time.
             tracing::warn!(table = self.table.name, version, %error, "no checkpoint was written");
         }
     }
 
     /// Writes a checkpoint, and removes log files that are older than the table's retention (30 days by default).
     async fn checkpoint(&self) -> Result<(), Error> {
-        let error = Error::log(self.table.name);
-        let mut table = DeltaTable::new(Arc::clone(&self.store));
-        table.load().await.map_err(&error)?;
+        let (error, table) = (Error::log(self.table.name), self.load_table().await?);
         deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(&error)?;
         deltalake::checkpoints::cleanup_metadata(&table, None).await.map_err(&error)?;
         Ok(())
     }
 
+    /// The newest version, as deltalake has it.
+    async fn load_table(&self) -> Result<DeltaTable, Error> {
+        let mut table = DeltaTable::new(Arc::clone(&self.store));
+        table.load().await.map_err(Error::log(self.table.name))?;
+        Ok(table)
+    }
+
     /// Files that commits removed, with the time of removal in milliseconds.
     pub(crate) async fn tombstones(&self) -> Result<Vec<(Path, i64)>, Error> {
-        let error = Error::log(self.table.name);
-        let mut table = DeltaTable::new(Arc::clone(&self.store));
-        table.load().await.map_err(&error)?;
+        let (error, table) = (Error::log(self.table.name), self.load_table().await?);
         let state = table.snapshot().map_err(&error)?;
         let removed = state.all_tombstones(self.store.as_ref()).map_ok(|file| {
             let path = Path::parse(file.path()).unwrap_or_else(|_| Path::from(file.path().as_ref()));
@@ -338,14 +310,14 @@ impl Log {
         Ok(removed)
     }
 
-    fn bytes(
+    /// The log entry of a commit. `read`: the version that it is based on.
+    fn entry_bytes(
         &self,
         actions: Vec<Action>,
         operation: DeltaOperation,
         read: Option<u64>,
-        more: &HashMap<String, serde_json::Value>,
+        mut about: HashMap<String, Value>,
     ) -> Result<bytes::Bytes, Error> {
-        let mut about = more.clone();
         // For other writers, which check their commits against this one: the whole table was read.
         about.insert("isBlindAppend".to_owned(), json!(false));
         about.insert("isolationLevel".to_owned(), json!("Serializable"));
@@ -374,7 +346,7 @@ impl Log {
                 TransactionError::VersionAlreadyExists(_) => Ok(false),
                 failure => Err(Error::log(self.table.name)(failure.into())),
             },
-            // Nobody knows: the files must stay until the next run has read the log.
+            // The outcome is unknown: the files must stay until the next run has read the log.
             Err(error) => {
                 Err(Error::CommitUnknown { table: self.table.name, reason: format!("{failure}; then {error}") })
             }

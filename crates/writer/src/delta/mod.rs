@@ -4,6 +4,7 @@
 
 pub(crate) mod commit_info;
 pub(crate) mod data_file;
+pub(crate) mod file_commit;
 pub(crate) mod instance;
 pub(crate) mod log;
 pub(crate) mod schema;

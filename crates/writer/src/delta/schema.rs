@@ -15,14 +15,14 @@ pub(crate) const ORGANIZATION: &str = "copilotLake.organization";
 pub(crate) const TENANT: &str = "copilotLake.tenant";
 pub(crate) const VERSION: &str = "copilotLake.schemaVersion";
 /// The prefix of notes.
-pub(crate) const NOTE: &str = "copilotLake.note.";
+pub(crate) const NOTE_PREFIX: &str = "copilotLake.note.";
 
 /// Leading columns that the log keeps statistics of, unless a table's configuration says otherwise.
 const INDEXED_COLUMNS: usize = 32;
 
 /// Reader 1, writer 2, without features: every engine can read that.
 pub(crate) fn protocol(table: &Table) -> Result<Protocol, Error> {
-    of_json(table, json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
+    from_json(table, json!({ "minReaderVersion": 1, "minWriterVersion": 2 }))
 }
 
 /// Why this program must not write a table with that protocol; `None`: it may.
@@ -63,7 +63,7 @@ pub(crate) fn metadata(
     notes: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Metadata, Error> {
     let mut configuration = HashMap::from([(VERSION.to_owned(), SCHEMA_VERSION.to_string())]);
-    configuration.extend(notes.into_iter().map(|(name, text)| (format!("{NOTE}{name}"), text)));
+    configuration.extend(notes.into_iter().map(|(name, text)| (format!("{NOTE_PREFIX}{name}"), text)));
     if let Some(id) = &instance.organization {
         configuration.insert(ORGANIZATION.to_owned(), id.clone());
     }
@@ -72,7 +72,7 @@ pub(crate) fn metadata(
     }
     let partition_columns = partition_columns(table);
     let schema = json!({ "type": "struct", "fields": fields(table) });
-    of_json(
+    from_json(
         table,
         json!({
             "id": id,
@@ -128,7 +128,7 @@ pub(crate) fn changed(
     }
     value["schemaString"] = json!(schema.to_string());
     value["configuration"] = json!(configuration);
-    of_json(table, value).map(Some)
+    from_json(table, value).map(Some)
 }
 
 fn partition_columns(table: &Table) -> &'static [&'static str] {
@@ -151,7 +151,7 @@ pub(crate) fn indexed(table: &'static Table, metadata: &Metadata) -> Result<Vec<
 }
 
 /// As [`indexed`], for a table that does not exist yet.
-pub(crate) fn first_indexed(table: &'static Table) -> Vec<String> {
+pub(crate) fn default_indexed(table: &'static Table) -> Vec<String> {
     table.layout().fields().iter().take(INDEXED_COLUMNS).map(|field| field.name.clone()).collect()
 }
 
@@ -195,7 +195,7 @@ pub(crate) fn delta_schema(table: &'static Table, metadata: &Metadata) -> Result
     metadata.parse_schema().map_err(|source| Error::log(table.name)(source.into()))
 }
 
-fn of_json<T: serde::de::DeserializeOwned>(table: &Table, value: Value) -> Result<T, Error> {
+fn from_json<T: serde::de::DeserializeOwned>(table: &Table, value: Value) -> Result<T, Error> {
     serde_json::from_value(value).map_err(|e| corrupt(table, &e))
 }
 
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn readers_and_writers_are_refused_for_what_concerns_them() {
-        let of = |protocol: Value| match unwritable_reason(&PAYLOAD, &of_json(&PAYLOAD, protocol).unwrap()) {
+        let of = |protocol: Value| match unwritable_reason(&PAYLOAD, &from_json(&PAYLOAD, protocol).unwrap()) {
             Ok(None) => "read and write".to_owned(),
             Ok(Some(reason)) => reason,
             Err(error) => error.to_string(),
@@ -225,8 +225,8 @@ mod tests {
         assert_eq!(of(features), "it demands writer version 7 (checkConstraints), and this program writes 2");
         let vectors = json!({ "minReaderVersion": 3, "minWriterVersion": 7, "readerFeatures": ["deletionVectors"],
             "writerFeatures": ["deletionVectors"] });
-        assert!(of(vectors).ends_with("its readers must know deletionVectors"));
+        assert!(of(vectors).ends_with("readers must support deletionVectors"));
         let mapping = json!({ "minReaderVersion": 2, "minWriterVersion": 5 });
-        assert!(of(mapping).ends_with("its readers must know columnMapping"));
+        assert!(of(mapping).ends_with("readers must support columnMapping"));
     }
 }

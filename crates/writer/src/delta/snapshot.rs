@@ -17,3 +17,10 @@ pub(crate) struct Snapshot {
     /// Why this program must not write to the table.
     pub(crate) unwritable: Option<String>,
 }
+
+impl Snapshot {
+    /// Rows, as far as the log gives their number.
+    pub(crate) fn rows(&self) -> u64 {
+        self.files.iter().filter_map(|file| file.rows).sum()
+    }
+}

@@ -9,9 +9,7 @@ use crate::delta::log::Log;
 use crate::delta::schema;
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
-
-/// Commits before giving up on a table to which another tool keeps committing.
-const ATTEMPTS: usize = 5;
+use crate::maintenance::COMMIT_ATTEMPTS;
 
 /// Refuses a lake of another instance, and one of a newer program.
 pub(crate) fn check(table: &'static Table, snapshot: &Snapshot, instance: &Instance) -> Result<(), Error> {
@@ -33,9 +31,9 @@ pub(crate) fn check(table: &'static Table, snapshot: &Snapshot, instance: &Insta
     Ok(())
 }
 
-/// Adds missing columns, and what is now known of the instance.
+/// Adds missing columns, and what has become known of the instance.
 pub(crate) async fn adapt(log: &Log, mut snapshot: Arc<Snapshot>, instance: &Instance) -> Result<(), Error> {
-    for _ in 0..ATTEMPTS {
+    for _ in 0..COMMIT_ATTEMPTS {
         let mut configuration = snapshot.metadata.configuration().clone();
         configuration.insert(schema::VERSION.to_owned(), SCHEMA_VERSION.to_string());
         let known = [(schema::ORGANIZATION, &instance.organization), (schema::TENANT, &instance.tenant)];
@@ -52,5 +50,5 @@ pub(crate) async fn adapt(log: &Log, mut snapshot: Arc<Snapshot>, instance: &Ins
         check(log.table, &now, instance)?;
         snapshot = now;
     }
-    Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
+    Err(Error::Contended { table: log.table.name, attempts: COMMIT_ATTEMPTS })
 }

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -12,13 +11,15 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::delta::data_file::DataFile;
-use crate::delta::log::{CommitOutcome, Log};
+use crate::delta::file_commit::CommitKind;
+use crate::delta::log::Log;
 use crate::error::Error;
 use crate::keys::{self, KeyColumn, OwnedKey};
 use crate::lake::Lake;
 use crate::lake_storage::LakeStorage;
+use crate::merge::replace_files::replace_files;
 use crate::parquet::small_file::rows_of;
-use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
+use crate::parquet::writer::{DataFileWriter, NewFile, StagedDataFile};
 use crate::storage::paths;
 
 /// Rows are handed to the encoder in batches of about this many.
@@ -57,40 +58,19 @@ impl Lake {
         let (lake, log) = (&*self.inner.storage, self.inner.log(table));
         let mut keys = log.writing.lock().await;
         let Some(snapshot) = log.snapshot().await? else { return Ok(0) };
-        let old = chosen(table, &snapshot.files, of);
+        let old = select_files(table, &snapshot.files, of);
         if old.len() < 2 {
             return Ok(0);
         }
-        let Some(mut staged) = merge(lake, &log, &old).await? else { return Ok(0) };
-        let path = staged.file.path.clone();
-        let committed = match staged.complete().await {
-            Ok(()) => {
-                log.commit_compaction(&mut keys, &snapshot, std::slice::from_ref(&staged.file), &old, run_id).await
-            }
-            Err(error) => Err(error),
-        };
-        match committed {
-            Ok(CommitOutcome::Committed(_)) => {
-                if lake.removed_files.is_zero() {
-                    log.readers.delete(old.iter().map(|file| file.path.clone()).collect()).await;
-                }
-                Ok(old.len())
-            }
-            Ok(CommitOutcome::Conflict) => {
-                log.readers.delete(vec![path]).await;
-                Ok(0)
-            }
-            Err(error @ Error::CommitUnknown { .. }) => Err(error),
-            Err(error) => {
-                log.readers.delete(vec![path]).await;
-                Err(error)
-            }
-        }
+        let Some(staged) = merge(lake, &log, &old).await? else { return Ok(0) };
+        let kind = CommitKind::Compaction;
+        let is_committed = replace_files(&log, &mut keys, &snapshot, kind, vec![staged], &old, run_id).await?;
+        Ok(if is_committed { old.len() } else { 0 })
     }
 }
 
 /// The files to be merged, by ascending time.
-fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Vec<Arc<DataFile>> {
+fn select_files(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Vec<Arc<DataFile>> {
     let at = of.key.and_then(|(column, _)| table.key.iter().position(|name| *name == column));
     let has_key = |file: &DataFile| match (of.key, at) {
         (None, _) => true,
@@ -100,9 +80,12 @@ fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Ve
         }
     };
     let mut files: Vec<_> = files.iter().filter(|file| file.week == of.week && has_key(file)).cloned().collect();
-    files.sort_by_key(|file| (file.bounds.time.map_or((i64::MAX, i64::MAX), |(low, high)| (high, low)), file.modified));
+    files.sort_by_key(|file| file.recency());
     // Files of others may not be sorted, and the number of rows must be known.
-    let is_ours = |file: &Arc<DataFile>| file.rows.is_some() && file.bounds.time.is_some() && paths::is_own(&file.path);
+    let is_ours = |file: &Arc<DataFile>| {
+        let is_own = file.path.filename().is_some_and(paths::is_own_data_file);
+        is_own && file.rows.is_some() && file.bounds.time.is_some()
+    };
     let ours = files.iter().rposition(|file| !is_ours(file)).map_or(0, |at| at + 1);
     let files = files.split_off(ours);
     let rows: Vec<u64> = files.iter().map(|file| file.rows.unwrap_or_default()).collect();
@@ -112,12 +95,12 @@ fn chosen(table: &'static Table, files: &[Arc<DataFile>], of: &Compaction) -> Ve
 /// The range of files to merge, given their rows by ascending time: the newest for which that pays. Files that arrived
 /// late with old times lie between others.
 fn neighbours(rows: &[u64], of: &Compaction) -> Range<usize> {
-    let mut ranges = (0..=rows.len()).rev().map(|end| end - newest_files(&rows[..end], of)..end);
+    let mut ranges = (0..=rows.len()).rev().map(|end| end - count_newest(&rows[..end], of)..end);
     ranges.find(|files| files.len() > 1).unwrap_or_default()
 }
 
 /// How many of the newest files to merge, given their rows by ascending time; fewer than two: nothing to do.
-fn newest_files(rows: &[u64], of: &Compaction) -> usize {
+fn count_newest(rows: &[u64], of: &Compaction) -> usize {
     let (mut total, mut files) = (0, 0);
     for rows in rows.iter().rev().take(of.max_files) {
         if files > 0 && (*rows > total.max(of.few_rows) || total + rows > of.max_rows) {
@@ -134,21 +117,14 @@ fn newest_files(rows: &[u64], of: &Compaction) -> usize {
 async fn merge(lake: &LakeStorage, log: &Log, old: &[Arc<DataFile>]) -> Result<Option<StagedDataFile>, Error> {
     let table = log.table;
     let mut files = old.to_vec();
-    files.sort_by_key(|file| low(file));
+    files.sort_by_key(|file| least_time(file));
     let schema = table.layout().schema();
     let rows = old.iter().filter_map(|file| file.rows).sum::<u64>();
-    let reservation = lake.memory.reserve(&Arc::new(AtomicUsize::new(0)));
     let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let file = NewFile {
-        table,
-        week: old[0].week,
-        schema: Arc::clone(schema),
-        indexed: log.indexed_columns().await?,
-        row_group_rows: rows,
-        order: RowOrder::Sorted,
-    };
-    let mut out = DataFileWriter::create(lake, file, reservation).await?;
-    let mut merge = SortedMerge { table, waiting: files.iter().map(|file| low(file)).collect(), open: Vec::new() };
+    let file = NewFile::sorted(table, old[0].week, log.indexed_columns().await?, rows);
+    let mut out = DataFileWriter::create(lake, file, lake.memory.reserve()).await?;
+    let mut merge =
+        SortedMerge { table, waiting: files.iter().map(|file| least_time(file)).collect(), open: Vec::new() };
     let opened = stream::iter(files).map(|file| {
         let (store, schema) = (Arc::clone(&lake.store), Arc::clone(schema));
         async move { rows_of(&store, &file, &schema, true).await }
@@ -179,7 +155,8 @@ async fn merge(lake: &LakeStorage, log: &Log, old: &[Arc<DataFile>]) -> Result<O
     out.finish().await.map(Some)
 }
 
-fn low(file: &DataFile) -> i64 {
+/// The least time of a file's rows.
+fn least_time(file: &DataFile) -> i64 {
     file.bounds.time.map_or(i64::MIN, |(low, _)| low)
 }
 
@@ -266,25 +243,25 @@ mod tests {
 
     #[test]
     fn few_rows_always_join_the_newest_file() {
-        assert_eq!(newest_files(&[], &RULE), 0);
-        assert_eq!(newest_files(&[5], &RULE), 1);
-        assert_eq!(newest_files(&[90, 5], &RULE), 2);
-        assert_eq!(newest_files(&[3, 3, 3, 3], &RULE), 4);
-        assert_eq!(newest_files(&[101, 5], &RULE), 1, "it would be written again for five rows");
+        assert_eq!(count_newest(&[], &RULE), 0);
+        assert_eq!(count_newest(&[5], &RULE), 1);
+        assert_eq!(count_newest(&[90, 5], &RULE), 2);
+        assert_eq!(count_newest(&[3, 3, 3, 3], &RULE), 4);
+        assert_eq!(count_newest(&[101, 5], &RULE), 1, "it would be written again for five rows");
     }
 
     #[test]
     fn a_file_is_taken_in_when_the_newer_ones_have_as_many_rows() {
-        assert_eq!(newest_files(&[400, 150, 90, 200], &RULE), 4, "90, then 150 of 290, then 400 of 440");
-        assert_eq!(newest_files(&[441, 150, 90, 200], &RULE), 3);
+        assert_eq!(count_newest(&[400, 150, 90, 200], &RULE), 4, "90, then 150 of 290, then 400 of 440");
+        assert_eq!(count_newest(&[441, 150, 90, 200], &RULE), 3);
     }
 
     #[test]
     fn no_file_grows_beyond_its_bound_and_not_too_many_are_read() {
-        assert_eq!(newest_files(&[6_000, 6_000], &RULE), 1);
-        assert_eq!(newest_files(&[50, 9_980], &RULE), 1);
-        assert_eq!(newest_files(&[20, 9_980], &RULE), 2);
-        assert_eq!(newest_files(&[1; 500], &RULE), 50);
+        assert_eq!(count_newest(&[6_000, 6_000], &RULE), 1);
+        assert_eq!(count_newest(&[50, 9_980], &RULE), 1);
+        assert_eq!(count_newest(&[20, 9_980], &RULE), 2);
+        assert_eq!(count_newest(&[1; 500], &RULE), 50);
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! Rows that a table has lost and that must be read again. The commit that removes the lost files notes them in the
-//! log, so they are remembered until they have been read, whenever a run ends.
+//! log, so that they are remembered until they have been read, however a run ends.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use crate::delta::data_file::DataFile;
 /// Rows that a table has lost.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LostRows {
-    /// Start of the run that found the loss: what that run or a later one read is not lost.
+    /// Start of the run that found the loss: what that run or a later one has read is not lost.
     pub found_at: Instant,
     /// The run that found it.
     pub found_by: String,
@@ -34,7 +34,7 @@ impl LostRows {
     pub(crate) fn from_files(table: &'static Table, files: &[impl AsRef<DataFile>], found: (&str, Instant)) -> Self {
         let mut weeks = BTreeMap::new();
         for file in files {
-            match of_file(table, file.as_ref()) {
+            match times_of_file(table, file.as_ref()) {
                 Some((week, times)) => widen(&mut weeks, week, times),
                 None => return Self::everything(found),
             }
@@ -48,7 +48,7 @@ impl LostRows {
     }
 
     /// The union of both.
-    pub(crate) fn and(self, other: Option<Self>) -> Self {
+    pub(crate) fn union(self, other: Option<Self>) -> Self {
         let extent = match (self.extent, other.map(|other| other.extent)) {
             (extent, None) => extent,
             (Extent::Weeks(mut weeks), Some(Extent::Weeks(more))) => {
@@ -91,7 +91,7 @@ impl LostRows {
 }
 
 /// The week of a file, and the range of its rows' times; `None` when unknown.
-fn of_file(table: &'static Table, file: &DataFile) -> Option<(Week, Range<Instant>)> {
+fn times_of_file(table: &'static Table, file: &DataFile) -> Option<(Week, Range<Instant>)> {
     let week = file.week.filter(|week| *week != Week::UNKNOWN)?;
     let whole = week.start()..week.end();
     let (TimeOf::Column(column) | TimeOf::PartitionIdOr(column)) = table.time else { return Some((week, whole)) };
@@ -165,10 +165,10 @@ mod tests {
             LostRows::parse("2025-11-04T12:00:00Z q 2025-06-29/2025-06-29T00:00:00Z/2025-07-06T00:00:00Z"),
         );
         assert_eq!(
-            a.clone().and(Some(b)).text(),
+            a.clone().union(Some(b)).text(),
             "2025-11-05T12:00:00Z r 2025-06-22/2025-06-22T00:00:00Z/2025-06-29T00:00:00Z \
              2025-06-29/2025-06-29T00:00:00Z/2025-07-06T00:00:00Z"
         );
-        assert_eq!(a.and(Some(LostRows::parse("damaged"))).extent, Extent::Everything);
+        assert_eq!(a.union(Some(LostRows::parse("damaged"))).extent, Extent::Everything);
     }
 }

@@ -1,5 +1,5 @@
-//! Migration of tables written by older versions: one function per step, run once per table by the run that holds the lock,
-//! before the table's schema version is raised. The next run repeats a step that was interrupted.
+//! Migration of tables written by older versions: one function per step, called once per table by the run that holds
+//! the lock, before the table's schema version is raised. The next run repeats a step that was interrupted.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -12,12 +12,10 @@ use crate::delta::log::Log;
 use crate::delta::schema;
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
+use crate::maintenance::COMMIT_ATTEMPTS;
 use crate::merge::dedupe;
 use crate::parquet::reader::{CONCURRENT_OPENS, FileReader};
 use crate::parquet::statistics;
-
-/// Commits before giving up on a table to which another tool keeps committing.
-const ATTEMPTS: usize = 5;
 
 /// Files that are corrected in one commit.
 const FILES: usize = 1_000;
@@ -30,12 +28,12 @@ pub(crate) async fn migrate(lake: &LakeStorage, log: &Log, from: u32) -> Result<
         Some(metadata) => schema::indexed(log.table, &metadata)?,
         None => now.clone(),
     };
-    // Statistics lack a new column, which some readers take for "no rows".
+    // Statistics that lack a new column mean "no rows" to some readers.
     if from < 2 || coming != now {
         complete_statistics(lake, log, &coming).await?;
     }
     if from < 2 {
-        // Version 1 did not find a row again that had moved to another time.
+        // Version 1 did not find the old row of a key whose time had changed.
         dedupe::remove_duplicates(lake, log).await?;
     }
     Ok(())
@@ -43,12 +41,12 @@ pub(crate) async fn migrate(lake: &LakeStorage, log: &Log, from: u32) -> Result<
 
 /// Completes the statistics of files of this program, from their footers.
 ///
-/// In version 1 columns of booleans and decimals had a null count but no bounds.
+/// In version 1, boolean and decimal columns had a null count but no bounds.
 async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) -> Result<(), Error> {
-    // Files that are done, or belong to other tools, or cannot be read: a read of their rows will report that.
+    // Files that are done, that another tool wrote, or that cannot be read: reading their rows will report that.
     let mut done: HashSet<Path> = HashSet::new();
     let mut lost_races = 0;
-    while lost_races < ATTEMPTS {
+    while lost_races < COMMIT_ATTEMPTS {
         let Some(snapshot) = log.snapshot().await? else { return Ok(()) };
         let lacks = |file: &&Arc<DataFile>| {
             !done.contains(&file.path) && !statistics::are_complete(file.stats.as_deref(), indexed)
@@ -57,29 +55,29 @@ async fn complete_statistics(lake: &LakeStorage, log: &Log, indexed: &[String]) 
         if files.is_empty() {
             return Ok(());
         }
-        let restated = files.iter().map(|file| restated(lake, Arc::clone(file), indexed));
-        let restated: Vec<Result<DataFile, Path>> =
-            stream::iter(restated.collect::<Vec<_>>()).buffered(CONCURRENT_OPENS).try_collect().await?;
-        let mut mended = Vec::with_capacity(restated.len());
-        for file in restated {
+        let read = files.iter().map(|file| with_complete_statistics(lake, Arc::clone(file), indexed));
+        let read: Vec<Result<DataFile, Path>> =
+            stream::iter(read.collect::<Vec<_>>()).buffered(CONCURRENT_OPENS).try_collect().await?;
+        let mut completed = Vec::with_capacity(read.len());
+        for file in read {
             match file {
-                Ok(file) => mended.push(file),
+                Ok(file) => completed.push(file),
                 Err(path) => drop(done.insert(path)),
             }
         }
-        if mended.is_empty() {
+        if completed.is_empty() {
             continue;
         }
-        match log.restate(&snapshot, &mended).await? {
-            true => done.extend(mended.into_iter().map(|file| file.path)),
+        match log.correct_files(&snapshot, &completed).await? {
+            true => done.extend(completed.into_iter().map(|file| file.path)),
             false => lost_races += 1,
         }
     }
-    Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
+    Err(Error::Contended { table: log.table.name, attempts: COMMIT_ATTEMPTS })
 }
 
 /// The file with complete statistics; its path when it cannot be read or another tool wrote it.
-async fn restated(
+async fn with_complete_statistics(
     lake: &LakeStorage,
     file: Arc<DataFile>,
     indexed: &[String],

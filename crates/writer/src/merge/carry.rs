@@ -19,7 +19,7 @@ use crate::merge::pending_rows::PendingRows;
 use crate::merge::resolve::{SupersededRows, ascending, keeps_table_row};
 use crate::merge::row_buffer::RowBuffer;
 use crate::merge::row_digest::RowDigestReader;
-use crate::parquet::row_selection::read_rows_at;
+use crate::parquet::row_selection::rows_at;
 
 /// Makes the rows to be stored from new rows and, row by row beside them, the table's rows that they replace. Both
 /// batches and the result have the table's schema.
@@ -68,7 +68,7 @@ impl CarryMerge<'_> {
                 } else {
                     superseded_rows.keep_new(found);
                     superseded_rows.new[found.input as usize].push(found.position);
-                    // A key that the table has twice is there once afterwards.
+                    // A key that the table has twice is written once.
                     if last != Some(found.position) {
                         kept.push(row);
                     }
@@ -92,7 +92,11 @@ impl CarryMerge<'_> {
         let error = Error::rows(self.table.name);
         let positions = ascending(pairs.iter().map(|pair| pair.position).collect());
         let mut found = Vec::new();
-        input.pick(self.store, self.table, self.schema(), &positions, |batch| keep(&mut found, batch)).await?;
+        let keep = |batch: &RecordBatch| {
+            found.push(batch.clone());
+            Ok(())
+        };
+        input.pick(self.store, self.table, self.schema(), &positions, keep).await?;
         let rows = concat_batches(self.schema(), &found).map_err(&error)?;
         // A key that the table has twice has one new row.
         let at = pairs.iter().map(|pair| positions.partition_point(|position| *position < pair.position) as u32);
@@ -110,9 +114,7 @@ impl CarryMerge<'_> {
         let (mut batches, mut at) = (Vec::with_capacity(of_file.len()), BTreeMap::new());
         for (file, positions) in of_file {
             let positions = ascending(positions);
-            let mut found = Vec::new();
-            let files = &self.files[file as usize];
-            read_rows_at(self.store, files, self.schema(), &positions, |batch| keep(&mut found, batch)).await?;
+            let found = rows_at(self.store, &self.files[file as usize], self.schema(), &positions).await?;
             at.extend((0..).zip(positions).map(|(row, position)| ((file, position), (batches.len(), row))));
             batches.push(concat_batches(self.schema(), &found).map_err(&error)?);
         }
@@ -120,9 +122,4 @@ impl CarryMerge<'_> {
             pairs.iter().filter_map(|pair| at.get(&(pair.file, pair.row))).copied().collect();
         interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &places).map_err(&error)
     }
-}
-
-fn keep(to: &mut Vec<RecordBatch>, batch: &RecordBatch) -> Result<(), Error> {
-    to.push(batch.clone());
-    Ok(())
 }

@@ -17,8 +17,8 @@ use crate::merge::transaction::{Committed, Transaction};
 
 /// Rows of a table that become part of it together, or not at all.
 ///
-/// Rows may come in any order, and several times with the same key. They wait in memory until the lake's budget is used
-/// up; then the changes that hold the most write theirs to files that nobody sees.
+/// Rows may come in any order, and a key may come several times. They stay in memory until the lake's budget is used
+/// up; then the changes that hold the most spill theirs to files that are not visible yet.
 pub struct Changes {
     lake: Arc<LakeStorage>,
     consumers: Arc<MemoryConsumers>,
@@ -26,7 +26,7 @@ pub struct Changes {
     mode: MergeMode,
     rows: RowBuffer,
     delete_keys: DeleteKeys,
-    /// Makes a row from a new one and the one that it replaces; without it the new one is stored as it is.
+    /// Makes a row from a new one and the one that it replaces; without it, the new one is stored as it is.
     carry: Option<Carry>,
 }
 
@@ -42,12 +42,13 @@ impl Changes {
         Self { lake, consumers, log, mode, rows, delete_keys, carry: None }
     }
 
-    /// Takes rows of one week (`None` in tables that are not partitioned), with exactly the table's schema.
+    /// Adds rows of one week (`None` in tables that are not partitioned), with exactly the table's schema.
     ///
-    /// Waits while memory is short: as long as it takes to encode and write other rows.
+    /// When memory is short, waits until other rows have been encoded and written.
     ///
     /// # Errors
-    /// [`Error::Rows`] when they do not fit; errors of writing, also of rows taken before. The changes are lost then.
+    /// [`Error::Rows`] when they do not have that schema; errors of writing these rows or earlier ones. Then the
+    /// changes are lost.
     pub async fn push(&mut self, week: Option<Week>, batch: RecordBatch) -> Result<(), Error> {
         self.rows.push(week, batch).await
     }
@@ -57,7 +58,7 @@ impl Changes {
         self.carry = Some(carry);
     }
 
-    /// Takes keys of rows to be deleted, unless a row with that key is pushed. The batch has the key columns by name,
+    /// Adds keys of rows to be deleted, unless a row with that key is pushed. The batch has the key columns by name,
     /// or the first few of them: then every row is deleted whose key begins with these values.
     ///
     /// # Errors
@@ -89,10 +90,10 @@ impl Changes {
     /// Puts the rows in order, for [`SortedChanges::commit`].
     ///
     /// # Errors
-    /// Errors of writing, also of rows taken before.
+    /// Writing these rows or earlier ones.
     pub async fn sort(self) -> Result<SortedChanges, Error> {
         let Self { lake, consumers, log, mode, rows, delete_keys, carry } = self;
-        let files = log.snapshot().await?.map(|snapshot| snapshot.files.clone()).unwrap_or_default();
+        let files = log.files().await?;
         let mode = if mode == MergeMode::Append && !delete_keys.is_empty() { MergeMode::Upsert } else { mode };
         let inputs = rows.finish_for(mode, &files).await?;
         let visible = vec![];
@@ -114,7 +115,7 @@ impl SortedChanges {
     /// As [`Changes::commit`].
     ///
     /// # Errors
-    /// As there.
+    /// As [`Changes::commit`].
     pub async fn commit(self, run_id: &str) -> Result<Committed, Error> {
         self.transaction.commit(run_id).await
     }

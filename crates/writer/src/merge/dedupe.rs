@@ -7,21 +7,23 @@ use std::sync::Arc;
 
 use futures::{StreamExt, TryStreamExt, stream};
 
-use crate::delta::log::{CommitOutcome, Log};
+use crate::delta::file_commit::CommitKind;
+use crate::delta::log::Log;
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
+use crate::key_filter::KeyFilter;
 use crate::lake_storage::LakeStorage;
-use crate::merge::key_filter::KeyFilter;
 use crate::merge::key_reader::{KeyRow, for_each_row_of_files};
+use crate::merge::key_scan::for_each_key;
+use crate::merge::replace_files::replace_files;
 use crate::merge::rewrite::rewrite;
-use crate::merge::table_keys::for_each_key;
 use crate::merge::version::Version;
 use crate::parquet::reader::CONCURRENT_READS;
 
-/// The run id in the commit information of such a commit.
-const RUN_ID: &str = "double keys";
+/// The run id in the commit information of a commit that removes duplicates.
+const RUN_ID: &str = "duplicate keys";
 
-/// Attempts before giving up on a table to which another tool keeps committing.
+/// Commit attempts before giving up on a contended table.
 const ATTEMPTS: usize = 3;
 
 /// Rows whose keys are checked together: few enough for the filter's false-positive rate to stay low.
@@ -50,8 +52,8 @@ impl RowCopy {
 
 /// Removes all rows of a key but the newest; returns how many.
 ///
-/// All keys are read once, and in larger tables again where some may be duplicates; in very large ones one share of the keys
-/// at a time.
+/// All keys are read once; in larger tables once more if there may be duplicates, and in very large ones in several
+/// passes, each over a share of the keys.
 pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u64, Error> {
     let mut keys = log.writing.lock().await;
     for _ in 0..ATTEMPTS {
@@ -63,28 +65,12 @@ pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u
         let removed = superseded.values().map(|positions| positions.len() as u64).sum();
         let files: Vec<_> = superseded.keys().map(|file| Arc::clone(&snapshot.files[*file])).collect();
         let rewritten = files.iter().zip(superseded.values()).map(|(file, rows)| rewrite(lake, log, file, rows));
-        let mut rewritten: Vec<_> =
+        let rewritten: Vec<_> =
             stream::iter(rewritten.collect::<Vec<_>>()).buffered(CONCURRENT_READS).try_collect().await?;
-        for staged in rewritten.iter_mut().flatten() {
-            staged.complete().await?;
-        }
-        let add: Vec<_> = rewritten.iter().flatten().map(|staged| staged.file.clone()).collect();
-        match log.commit(&mut keys, &snapshot, &add, &files, RUN_ID).await {
-            Ok(CommitOutcome::Committed(_)) => {
-                if lake.removed_files.is_zero() {
-                    log.readers.delete(files.iter().map(|file| file.path.clone()).collect()).await;
-                }
-                let table = log.table.name;
-                tracing::warn!(table, rows = removed, "rows whose keys were there twice were removed");
-                return Ok(removed);
-            }
-            Ok(CommitOutcome::Conflict) => log.readers.delete(add.into_iter().map(|file| file.path).collect()).await,
-            Err(error) => {
-                if !matches!(error, Error::CommitUnknown { .. }) {
-                    log.readers.delete(add.into_iter().map(|file| file.path).collect()).await;
-                }
-                return Err(error);
-            }
+        let rewritten = rewritten.into_iter().flatten().collect();
+        if replace_files(log, &mut keys, &snapshot, CommitKind::Merge, rewritten, &files, RUN_ID).await? {
+            tracing::warn!(table = log.table.name, rows = removed, "removed older rows with duplicate keys");
+            return Ok(removed);
         }
     }
     Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
@@ -92,7 +78,7 @@ pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u
 
 /// The positions of superseded rows, by file.
 async fn all_superseded(lake: &LakeStorage, snapshot: &Snapshot) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
-    let rows: u64 = snapshot.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
+    let rows = snapshot.rows();
     let parts = u128::from(rows / PART_ROWS + 1);
     let mut all: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for part in 0..parts {
@@ -111,7 +97,7 @@ async fn superseded_of_part(
     part: u128,
     parts: u128,
 ) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
-    let rows: u64 = snapshot.files.iter().map(|file| file.rows.unwrap_or_default()).sum();
+    let rows = snapshot.rows();
     // The newest row of each key that may occur more than once.
     let mut newest: HashMap<u128, Option<RowCopy>> = HashMap::new();
     let mut superseded: BTreeMap<usize, Vec<u32>> = BTreeMap::new();

@@ -130,11 +130,12 @@ impl Lookup<'_> {
 
     async fn search_file(&self, at: usize, file: KeyReader, new: &NewRows) -> Result<LookupResult, Error> {
         let mut found = LookupResult::default();
-        file.for_each(|row| self.look(at, &row, new, &mut found)).await?;
+        file.for_each(|row| self.match_row(at, &row, new, &mut found)).await?;
         Ok(found)
     }
 
-    fn look(&self, file: usize, row: &KeyRow<'_>, new: &NewRows, found: &mut LookupResult) {
+    /// Notes a row of the table that has the key of a new row, or is to be deleted.
+    fn match_row(&self, file: usize, row: &KeyRow<'_>, new: &NewRows, found: &mut LookupResult) {
         let Some(newest) = new.by_key.get(&row.key()) else {
             let (columns, at) = row.columns();
             if self.delete_keys.contains(columns, at, row.time()) {

@@ -1,5 +1,5 @@
-//! What one set of changes holds in memory, week by week, and how it spills: rows are encoded into files that nobody
-//! sees yet.
+//! What one set of changes holds in memory, week by week, and how it spills: rows are encoded into files that are not
+//! visible yet.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,21 +9,22 @@ use arrow::array::RecordBatch;
 use copilot_lake_tables::{Table, Week};
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
+use crate::blocking::run_blocking;
 use crate::delta::log::Log;
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
 use crate::memory::MemoryReservation;
 use crate::merge::sorted_run::SortedRun;
-use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
+use crate::parquet::writer::{DataFileWriter, NewFile, StagedDataFile};
 
 /// Rows of a row group to which more rows may come.
 const ROW_GROUP_ROWS: std::ops::RangeInclusive<usize> = 1 << 17..=1 << 18;
 
-/// Everyone who holds rows of a lake in memory.
+/// All sets of changes that hold rows of a lake in memory.
 #[derive(Default)]
 pub(crate) struct MemoryConsumers(Mutex<Vec<Weak<MemoryConsumer>>>);
 
-/// What one set of changes holds in memory. Others that need memory make it spill.
+/// What one set of changes holds in memory. Others that need memory can make it spill.
 pub(crate) struct MemoryConsumer {
     pub(crate) lake: Arc<LakeStorage>,
     pub(crate) log: Arc<Log>,
@@ -35,9 +36,9 @@ pub(crate) struct MemoryConsumer {
 #[derive(Default)]
 pub(crate) struct WeekBuffers {
     pub(crate) weeks: BTreeMap<Option<Week>, WeekBuffer>,
-    /// Why rows that were taken are lost, until somebody is told.
+    /// Why rows were lost, until a caller has been told.
     failure: Option<Error>,
-    /// Rows are lost: nothing more is taken or committed.
+    /// Whether rows were lost: then nothing more is accepted or committed.
     is_lost: bool,
 }
 
@@ -60,8 +61,7 @@ impl MemoryConsumers {
         consumers.push(Arc::downgrade(consumer));
     }
 
-    /// Makes the consumer that holds the most give memory back. `false`: all of them are at it already, or hold
-    /// nothing.
+    /// Makes the consumer that holds the most spill. `false`: all of them are spilling already, or hold nothing.
     pub(crate) async fn spill_largest(&self) -> bool {
         let mut consumers: Vec<Arc<MemoryConsumer>> =
             self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect();
@@ -69,7 +69,7 @@ impl MemoryConsumers {
         for consumer in consumers {
             let Ok(weeks) = Arc::clone(&consumer.weeks).try_lock_owned() else { continue };
             // In a task of its own: rows of others must not be lost when the changes that need memory are dropped
-            // halfway.
+            // midway.
             match tokio::spawn(spill(consumer, weeks)).await {
                 Ok(true) => return true,
                 Ok(false) => {}
@@ -90,7 +90,7 @@ async fn spill(consumer: Arc<MemoryConsumer>, mut weeks: OwnedMutexGuard<WeekBuf
         return false;
     }
     match weeks.spill(&consumer).await {
-        Ok(gave) => gave,
+        Ok(is_freed) => is_freed,
         Err(failure) => {
             // The memory goes with the rows; the task that pushed them gets the error.
             weeks.weeks.clear();
@@ -113,24 +113,24 @@ impl MemoryConsumer {
 
     /// An empty reservation on this consumer's account.
     pub(crate) fn reserve(&self) -> MemoryReservation {
-        self.lake.memory.reserve(&self.held)
+        self.lake.memory.reserve_for(&self.held)
     }
 }
 
 impl WeekBuffers {
-    /// The failure to write rows taken before, if there is one.
+    /// The failure to write earlier rows, if there was one.
     pub(crate) fn check(&mut self, table: &'static str) -> Result<(), Error> {
         match self.failure.take() {
             Some(failure) => Err(failure),
             None if self.is_lost => {
-                Err(Error::Interrupted { table, reason: "rows before could not be written".to_owned() })
+                Err(Error::Interrupted { table, reason: "earlier rows could not be written".to_owned() })
             }
             None => Ok(()),
         }
     }
 
-    /// Gives memory back: encodes the rows of the largest week, or closes the largest open row group. `false`: there is
-    /// nothing to give.
+    /// Frees memory: encodes the rows of the largest week, or closes the largest open row group. `false`: there is
+    /// nothing to free.
     async fn spill(&mut self, consumer: &MemoryConsumer) -> Result<bool, Error> {
         let waiting = self.weeks.values().map(WeekBuffer::waiting_bytes).max().unwrap_or_default();
         let open = self.weeks.values().map(WeekBuffer::open_bytes).max().unwrap_or_default();
@@ -196,17 +196,12 @@ impl WeekBuffer {
                 if let Some(before) = before {
                     self.staged.push(before.finish().await?);
                 }
-                let file = NewFile {
-                    table: consumer.table(),
-                    week,
-                    schema: Arc::clone(consumer.table().layout().schema()),
-                    indexed: consumer.log.indexed_columns().await?,
-                    row_group_rows: match is_last {
-                        true => run.len(),
-                        false => (run.len() * 8).clamp(*ROW_GROUP_ROWS.start(), *ROW_GROUP_ROWS.end()),
-                    },
-                    order: RowOrder::Sorted,
+                let row_group_rows = match is_last {
+                    true => run.len(),
+                    false => (run.len() * 8).clamp(*ROW_GROUP_ROWS.start(), *ROW_GROUP_ROWS.end()),
                 };
+                let indexed = consumer.log.indexed_columns().await?;
+                let file = NewFile::sorted(consumer.table(), week, indexed, row_group_rows);
                 DataFileWriter::create(&consumer.lake, file, consumer.reserve()).await?
             }
         };
@@ -219,11 +214,8 @@ impl WeekBuffer {
 
 /// Sorts rows away from the runtime's threads.
 pub(crate) async fn sort(table: &'static Table, batches: Vec<RecordBatch>) -> Result<SortedRun, Error> {
-    match tokio::task::spawn_blocking(move || SortedRun::new(table, batches)).await {
+    match run_blocking(move || SortedRun::new(table, batches)).await {
         Ok(run) => run.map_err(Error::rows(table.name)),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::Interrupted { table: table.name, reason: "rows were not sorted".to_owned() }),
-        },
+        Err(_) => Err(Error::Interrupted { table: table.name, reason: "rows were not sorted".to_owned() }),
     }
 }

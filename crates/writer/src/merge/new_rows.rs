@@ -14,7 +14,7 @@ use crate::merge::version::Version;
 use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::reader::ALL_TIMES;
 
-/// Candidates at most; beyond that nearly all rows are known, and all are looked up.
+/// Maximum candidates: with more, nearly all rows are known, and all are looked up.
 const MAX_CANDIDATES: usize = 1 << 15;
 
 /// The newest new row of a key.

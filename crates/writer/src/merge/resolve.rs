@@ -83,7 +83,7 @@ pub(crate) async fn resolve(
             Ordering::Equal => equal.push(found),
         }
     }
-    for (found, new, old) in compare(store, table, inputs, files, equal).await? {
+    for (found, new, old) in digest_pairs(store, table, inputs, files, equal).await? {
         if keeps_table_row(mode, new, old) {
             superseded_rows.keep_old(&found);
         } else {
@@ -94,7 +94,7 @@ pub(crate) async fn resolve(
 }
 
 /// The digests of every pair: of the new row, and of the table's.
-async fn compare(
+async fn digest_pairs(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
     inputs: &[PendingRows],

@@ -1,7 +1,6 @@
 //! Rewriting a data file without its superseded rows.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use ::parquet::errors::ParquetError;
 use arrow::array::{BooleanArray, RecordBatch, RecordBatchOptions};
@@ -150,7 +149,7 @@ impl Rewrite<'_> {
 
     async fn create(&self, order: RowOrder) -> Result<DataFileWriter, Error> {
         let rows = self.reader.rows().saturating_sub(self.without.len());
-        let reservation = self.lake.memory.reserve(&Arc::default());
+        let reservation = self.lake.memory.reserve();
         let file = NewFile {
             table: self.log.table,
             week: self.old.week,
@@ -170,13 +169,13 @@ impl Rewrite<'_> {
             (RowOrder::Sorted, Some(sort)) => Some(OrderCheck { sort, last: None }),
             _ => None,
         };
-        let mut held = self.lake.memory.reserve(&Arc::new(AtomicUsize::new(0)));
+        let mut held = self.lake.memory.reserve();
         let mut step = Vec::new();
         while let Some(batch) = batches.try_next().await? {
             if let Some(checked) = &mut checked
                 && !checked.is_next(&batch).map_err(|error| self.error(error))?
             {
-                tracing::debug!(path = %self.old.path, "a file is not in the order that it declares");
+                tracing::debug!(path = %self.old.path, "a file is not sorted as it declares");
                 return Ok(None);
             }
             held.resize(held.bytes() + batch.get_array_memory_size());
@@ -192,7 +191,7 @@ impl Rewrite<'_> {
 
     /// The new file with the rows sorted; `None` if they take more memory than the footer suggested.
     async fn sort(&self) -> Result<Option<StagedDataFile>, Error> {
-        let mut held = self.lake.memory.reserve(&Arc::new(AtomicUsize::new(0)));
+        let mut held = self.lake.memory.reserve();
         let mut batches = Vec::new();
         let mut rows = self.rows()?;
         while let Some(batch) = rows.try_next().await? {

@@ -16,14 +16,14 @@ use crate::merge::memory_consumer::{MemoryConsumer, MemoryConsumers, WeekBuffer,
 use crate::merge::mode::MergeMode;
 use crate::merge::pending_rows::{FileKeys, PendingRows};
 
-/// Weeks whose rows are encoded at a time when the last rows have come.
+/// Weeks whose rows are encoded concurrently once the last rows have come.
 const CONCURRENT_WEEKS: usize = 4;
 
 /// Rows of one table, in any order and with any number of versions of a key.
 ///
-/// They wait in memory until the lake's budget is used up; then the buffer that holds the most writes its rows to files
-/// that nobody sees. Every file is sorted as a whole: rows that come in order of time continue the same file, others
-/// begin a new one.
+/// They stay in memory until the lake's budget is used up; then the buffer that holds the most spills its rows to files
+/// that are not visible yet. Every file is sorted as a whole: rows that come in order of time continue the same file,
+/// others begin a new one.
 pub(crate) struct RowBuffer {
     consumers: Arc<MemoryConsumers>,
     consumer: Arc<MemoryConsumer>,
@@ -39,7 +39,7 @@ impl RowBuffer {
         self.consumer.table()
     }
 
-    /// Takes rows of one week. Returns when memory is within the budget again.
+    /// Adds rows of one week. Returns when memory is within the budget again.
     pub(crate) async fn push(&self, week: Option<Week>, batch: RecordBatch) -> Result<(), Error> {
         let table = self.table();
         check(table, week, &batch).map_err(Error::rows(table.name))?;
@@ -120,7 +120,7 @@ fn check(table: &'static Table, week: Option<Week>, batch: &RecordBatch) -> Resu
         return Err(ArrowError::SchemaError(format!("the schema differs: {what}")));
     }
     if week.is_some() != table.is_partitioned() {
-        return Err(ArrowError::SchemaError("a week belongs to rows of partitioned tables only".to_owned()));
+        return Err(ArrowError::SchemaError("rows of partitioned tables have a week, others do not".to_owned()));
     }
     Ok(())
 }

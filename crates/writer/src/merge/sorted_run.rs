@@ -13,8 +13,8 @@ use crate::merge::version::Version;
 /// Rows are handed to the encoder in batches of about this many.
 const BATCH_ROWS: usize = 8_192;
 
-/// Shorter stretches of adjacent rows are gathered, longer ones are sliced without a copy.
-const STRETCH_ROWS: usize = 512;
+/// With fewer adjacent rows of a batch, rows are gathered; with more, they are sliced without a copy.
+const SLICED_ROWS: usize = 512;
 
 /// Rows of one week, sorted by time and key, one per key and time.
 pub(crate) struct SortedRun {
@@ -130,7 +130,7 @@ impl SortedRun {
         self.gather(&rows)
     }
 
-    /// Calls, in order, with these columns of a batch and the row in them.
+    /// Calls for each row in order, with these columns of its batch and the row's position in them.
     pub(crate) fn for_each(
         &self,
         columns: &[usize],
@@ -151,26 +151,26 @@ impl SortedRun {
             if at == self.order.len() {
                 return None;
             }
-            let stretch = self.stretch(at);
-            if stretch >= STRETCH_ROWS {
+            let adjacent = self.adjacent_rows(at);
+            if adjacent >= SLICED_ROWS {
                 let first = self.order[at];
-                at += stretch;
-                return Some(Ok(self.batches[first.batch as usize].slice(first.row as usize, stretch)));
+                at += adjacent;
+                return Some(Ok(self.batches[first.batch as usize].slice(first.row as usize, adjacent)));
             }
             let from = at;
             while at < self.order.len() && at - from < BATCH_ROWS {
-                let stretch = self.stretch(at);
-                if stretch >= STRETCH_ROWS {
+                let adjacent = self.adjacent_rows(at);
+                if adjacent >= SLICED_ROWS {
                     break;
                 }
-                at += stretch;
+                at += adjacent;
             }
             Some(self.gather(&self.order[from..at]))
         })
     }
 
     /// How many rows from there are adjacent in one batch.
-    fn stretch(&self, at: usize) -> usize {
+    fn adjacent_rows(&self, at: usize) -> usize {
         let first = self.order[at];
         let lies = |(row, n): &(&RowRef, u32)| row.batch == first.batch && row.row == first.row + n;
         self.order[at..].iter().zip(0..).take_while(lies).count()

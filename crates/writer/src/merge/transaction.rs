@@ -2,19 +2,20 @@
 //! conflict the merge starts over.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 
 use arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 
 use crate::delta::data_file::DataFile;
+use crate::delta::file_commit::{CommitKind, FileCommit};
 use crate::delta::log::{CommitOutcome, Log};
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
 use crate::merge::carry::{Carry, CarryMerge};
 use crate::merge::delete_keys::DeleteKeys;
+use crate::merge::key_scan::filter_for;
 use crate::merge::lookup::{Lookup, LookupResult};
 use crate::merge::memory_consumer::MemoryConsumers;
 use crate::merge::mode::MergeMode;
@@ -23,14 +24,14 @@ use crate::merge::pending_rows::PendingRows;
 use crate::merge::resolve::{SupersededRows, ascending, resolve};
 use crate::merge::rewrite::rewrite;
 use crate::merge::row_buffer::RowBuffer;
-use crate::merge::table_keys::TableKeys;
-use crate::parquet::row_selection::{projected, read_rows_at};
-use crate::parquet::writer::{DataFileWriter, NewFile, RowOrder, StagedDataFile};
+use crate::parquet::row_selection::{projected, rows_at};
+use crate::parquet::writer::{DataFileWriter, NewFile, StagedDataFile};
+use crate::table_keys::TableKeys;
 
 /// Commit attempts before giving up on a contended table.
 const ATTEMPTS: usize = 8;
 
-/// Files that are written at a time.
+/// Files written concurrently.
 const CONCURRENT_FILES: usize = 4;
 
 /// What a commit did.
@@ -68,8 +69,8 @@ struct CommitFiles {
     /// Of new rows.
     new: Vec<StagedDataFile>,
     /// Of the table's rows, without superseded ones.
-    rest: Vec<StagedDataFile>,
-    /// What `rest` replaces.
+    rewritten: Vec<StagedDataFile>,
+    /// What `rewritten` replaces.
     replaced: Vec<Arc<DataFile>>,
     unchanged: u64,
 }
@@ -79,7 +80,7 @@ impl Transaction {
     pub(crate) async fn commit(mut self, run_id: &str) -> Result<Committed, Error> {
         let log = Arc::clone(&self.log);
         let mut keys = log.writing.lock().await;
-        let result = self.attempts(run_id, &mut keys).await;
+        let result = self.merge_and_commit(run_id, &mut keys).await;
         if !matches!(result, Err(Error::CommitUnknown { .. })) {
             // After a success these are files of new rows that were rewritten without superseded ones.
             log.readers.delete(self.visible).await;
@@ -93,7 +94,7 @@ impl Transaction {
         let mut keys = log.writing.lock().await;
         let Some(snapshot) = log.snapshot().await? else { return Ok(vec![]) };
         self.publish_unread().await?;
-        let candidates = match keys.filter(&lake, &snapshot, self.rows()).await? {
+        let candidates = match filter_for(&mut keys, &lake, &snapshot, self.rows()).await? {
             Some(filter) => {
                 Candidates::select(&lake.store, log.table, &self.inputs, |key| filter.contains(key)).await?
             }
@@ -108,11 +109,7 @@ impl Transaction {
         let schema = projected(log.table, log.table.layout().sort());
         let mut existing = Vec::new();
         for (file, positions) in snapshot.files.iter().zip(positions).filter(|(_, positions)| !positions.is_empty()) {
-            let keep = |batch: &RecordBatch| {
-                existing.push(batch.clone());
-                Ok(())
-            };
-            read_rows_at(&lake.store, file, &schema, &ascending(positions), keep).await?;
+            existing.extend(rows_at(&lake.store, file, &schema, &ascending(positions)).await?);
         }
         Ok(existing)
     }
@@ -141,12 +138,13 @@ impl Transaction {
         Ok(())
     }
 
-    async fn attempts(&mut self, run_id: &str, keys: &mut TableKeys) -> Result<Committed, Error> {
+    /// Merges with the newest snapshot and commits, again after each conflict.
+    async fn merge_and_commit(&mut self, run_id: &str, keys: &mut TableKeys) -> Result<Committed, Error> {
         let log = Arc::clone(&self.log);
         let mut unchanged = 0;
         for _ in 0..ATTEMPTS {
             let Some(snapshot) = log.snapshot().await? else {
-                let reason = "there is no such table in the lake; it was not prepared".to_owned();
+                let reason = "it does not exist, since the lake was not prepared".to_owned();
                 return Err(Error::Interrupted { table: log.table.name, reason });
             };
             let mut files = self.merge(&snapshot, keys).await?;
@@ -154,14 +152,13 @@ impl Transaction {
             if files.new.is_empty() && files.replaced.is_empty() {
                 return Ok(Committed { rows_unchanged: unchanged, ..Committed::default() });
             }
-            publish_all(files.new.iter_mut().chain(&mut files.rest), &mut self.visible).await?;
-            let add: Vec<DataFile> = files.new.iter().chain(&files.rest).map(|staged| staged.file.clone()).collect();
-            match log.commit(keys, &snapshot, &add, &files.replaced, run_id).await? {
+            publish_all(files.new.iter_mut().chain(&mut files.rewritten), &mut self.visible).await?;
+            let add: Vec<DataFile> =
+                files.new.iter().chain(&files.rewritten).map(|staged| staged.file.clone()).collect();
+            let commit = FileCommit { kind: CommitKind::Merge, add: &add, remove: &files.replaced, run_id };
+            match log.commit(keys, &snapshot, commit).await? {
                 CommitOutcome::Committed(snapshot) => {
                     self.visible.retain(|path| !add.iter().any(|file| file.path == *path));
-                    if self.lake.removed_files.is_zero() {
-                        log.readers.delete(files.replaced.iter().map(|file| file.path.clone()).collect()).await;
-                    }
                     return Ok(Committed {
                         version: i64::try_from(snapshot.version).ok(),
                         rows_written: files.new.iter().filter_map(|staged| staged.file.rows).sum(),
@@ -188,7 +185,7 @@ impl Transaction {
         let mut made = Vec::new();
         let superseded_rows = match self.mode {
             MergeMode::Append => {
-                if let Some(filter) = keys.known(snapshot) {
+                if let Some(filter) = keys.filter(snapshot.version) {
                     self.publish_unread().await?;
                     Candidates::select(&lake.store, table, &self.inputs, |key| filter.insert(key)).await?;
                 }
@@ -196,7 +193,7 @@ impl Transaction {
             }
             MergeMode::Upsert | MergeMode::UpsertReread => {
                 self.publish_unread().await?;
-                let candidates = match keys.filter(lake, snapshot, self.rows()).await? {
+                let candidates = match filter_for(keys, lake, snapshot, self.rows()).await? {
                     Some(filter) => {
                         Candidates::select(&lake.store, table, &self.inputs, |key| filter.insert(key)).await?
                     }
@@ -221,12 +218,13 @@ impl Transaction {
         }
         let new: Vec<Option<StagedDataFile>> = stream::iter(new).buffered(CONCURRENT_FILES).try_collect().await?;
         let replaced: Vec<_> = superseded_rows.old.keys().map(|file| Arc::clone(&snapshot.files[*file])).collect();
-        let rest = replaced.iter().zip(superseded_rows.old.values()).map(|(file, rows)| rewrite(lake, log, file, rows));
-        let rest: Vec<Option<StagedDataFile>> =
-            stream::iter(rest.collect::<Vec<_>>()).buffered(CONCURRENT_FILES).try_collect().await?;
+        let rewritten =
+            replaced.iter().zip(superseded_rows.old.values()).map(|(file, rows)| rewrite(lake, log, file, rows));
+        let rewritten: Vec<Option<StagedDataFile>> =
+            stream::iter(rewritten.collect::<Vec<_>>()).buffered(CONCURRENT_FILES).try_collect().await?;
         Ok(CommitFiles {
             new: new.into_iter().flatten().collect(),
-            rest: rest.into_iter().flatten().collect(),
+            rewritten: rewritten.into_iter().flatten().collect(),
             replaced,
             unchanged: superseded_rows.unchanged,
         })
@@ -274,16 +272,8 @@ async fn file_of(
             if run.len() == 0 {
                 return Ok(None);
             }
-            let held = Arc::new(AtomicUsize::new(0));
-            let file = NewFile {
-                table: log.table,
-                week,
-                schema: Arc::clone(log.table.layout().schema()),
-                indexed: log.indexed_columns().await?,
-                row_group_rows: run.len(),
-                order: RowOrder::Sorted,
-            };
-            let file = DataFileWriter::create(lake, file, lake.memory.reserve(&held)).await?;
+            let file = NewFile::sorted(log.table, week, log.indexed_columns().await?, run.len());
+            let file = DataFileWriter::create(lake, file, lake.memory.reserve()).await?;
             let file = file.write(run.into_batches()).await?;
             drop(reservation);
             file.finish().await.map(Some)

@@ -37,7 +37,7 @@ pub(crate) fn conform(name: &str, column: &ArrayRef, to: &DataType) -> Result<Ar
             | DataType::BinaryView,
             DataType::Utf8,
         ) => strict(column, to),
-        _ => Err(ArrowError::CastError(format!("it holds {from}, not {to}"))),
+        _ => Err(ArrowError::CastError(format!("expected {to}, found {from}"))),
     };
     made.map_err(|error| match error {
         ArrowError::CastError(reason) if reason.starts_with("column ") => ArrowError::CastError(reason),

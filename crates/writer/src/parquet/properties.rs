@@ -7,10 +7,10 @@ use ::parquet::schema::types::ColumnPath;
 use arrow::datatypes::Schema;
 use copilot_lake_tables::{SCHEMA_VERSION, Table};
 
-/// Rows of a row group at most.
+/// Maximum rows of a row group.
 const ROW_GROUP_ROWS: usize = 1_048_576;
 
-/// Rows of a page at most.
+/// Maximum rows of a page.
 pub(crate) const PAGE_ROWS: usize = 20_000;
 
 /// The false-positive rate of Bloom filters.
@@ -20,7 +20,7 @@ const FALSE_POSITIVE_RATE: f64 = 0.01;
 /// that a row group does not hold, its filter should mostly match none.
 pub(crate) const KEY_FALSE_POSITIVE_RATE: f64 = 1e-4;
 
-/// Bytes of a row group at most, as encoded.
+/// Maximum bytes of a row group, as encoded.
 const ROW_GROUP_BYTES: usize = 128 << 20;
 
 /// The prefix of `created_by` in files of this program; the version follows.

@@ -29,6 +29,22 @@ pub(crate) async fn read_rows_at(
     Ok(())
 }
 
+/// As [`read_rows_at`], with all batches at once.
+pub(crate) async fn rows_at(
+    store: &Arc<dyn ObjectStore>,
+    file: &DataFile,
+    schema: &SchemaRef,
+    positions: &[u32],
+) -> Result<Vec<RecordBatch>, Error> {
+    let mut rows = Vec::new();
+    let keep = |batch: &RecordBatch| {
+        rows.push(batch.clone());
+        Ok(())
+    };
+    read_rows_at(store, file, schema, positions, keep).await?;
+    Ok(rows)
+}
+
 /// The columns at these positions, each once; nullable, since old files may lack them.
 pub(crate) fn projected(table: &'static Table, columns: &[usize]) -> SchemaRef {
     let all = table.layout().schema();

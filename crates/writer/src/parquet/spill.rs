@@ -87,7 +87,7 @@ impl SpillFile {
     }
 
     fn read(&mut self, from: u64, len: usize) -> std::io::Result<Bytes> {
-        let Some(file) = &mut self.file else { return Err(IoError::other("it is not there")) };
+        let Some(file) = &mut self.file else { return Err(IoError::other("it was not created")) };
         let mut bytes = vec![0; len];
         file.seek(SeekFrom::Start(from))?;
         file.read_exact(&mut bytes)?;

@@ -105,23 +105,23 @@ fn bounds(ty: &DataType, groups: &[&Statistics]) -> Option<(Box<RawValue>, Box<R
                 }
                 texts.push((text_below(of.min_opt()?), text_above(of.max_opt()?)?));
             }
-            let (low, high) = merged(texts)?;
-            Some((raw(cut_down(&low))?, raw(cut_up(&high)?)?))
+            let (low, high) = union_of(texts)?;
+            Some((raw(truncate_down(&low))?, raw(truncate_up(&high)?)?))
         }
         DataType::Boolean => {
             let of = |group: &&Statistics| match group {
                 Statistics::Boolean(of) => Some((*of.min_opt()?, *of.max_opt()?)),
                 _ => None,
             };
-            let (low, high) = merged(groups.iter().map(of).collect::<Option<Vec<_>>>()?)?;
+            let (low, high) = union_of(groups.iter().map(of).collect::<Option<Vec<_>>>()?)?;
             Some((raw(low)?, raw(high)?))
         }
         DataType::Int32 | DataType::Int64 => {
-            let (low, high) = merged(groups.iter().map(|group| integers(group)).collect::<Option<Vec<_>>>()?)?;
+            let (low, high) = union_of(groups.iter().map(|group| integers(group)).collect::<Option<Vec<_>>>()?)?;
             Some((raw(low)?, raw(high)?))
         }
         DataType::Timestamp(TimeUnit::Microsecond, _) => {
-            let (low, high) = merged(groups.iter().map(|group| integers(group)).collect::<Option<Vec<_>>>()?)?;
+            let (low, high) = union_of(groups.iter().map(|group| integers(group)).collect::<Option<Vec<_>>>()?)?;
             let (low, cut) = (low.div_euclid(1000), high.rem_euclid(1000));
             let high = high.div_euclid(1000) + i64::from(cut != 0);
             (YEARS.contains(&low) && YEARS.contains(&high)).then_some(())?;
@@ -132,7 +132,7 @@ fn bounds(ty: &DataType, groups: &[&Statistics]) -> Option<(Box<RawValue>, Box<R
                 Statistics::FixedLenByteArray(of) => Some((integer(of.min_opt()?)?, integer(of.max_opt()?)?)),
                 group => integers(group).map(|(min, max)| (i128::from(min), i128::from(max))),
             };
-            let (low, high) = merged(groups.iter().map(of).collect::<Option<Vec<_>>>()?)?;
+            let (low, high) = union_of(groups.iter().map(of).collect::<Option<Vec<_>>>()?)?;
             let number = |value| RawValue::from_string(Decimal128Type::format_decimal(value, *precision, *scale)).ok();
             Some((number(low)?, number(high)?))
         }
@@ -162,7 +162,7 @@ fn integer(bytes: &FixedLenByteArray) -> Option<i128> {
 }
 
 /// The least minimum and the greatest maximum.
-fn merged<T: Ord>(bounds: Vec<(T, T)>) -> Option<(T, T)> {
+fn union_of<T: Ord>(bounds: Vec<(T, T)>) -> Option<(T, T)> {
     bounds.into_iter().reduce(|(low, high), (min, max)| (low.min(min), high.max(max)))
 }
 
@@ -174,38 +174,42 @@ fn time(millis: i64) -> String {
 
 /// A text not greater than those bytes, which may be cut off inside a character.
 pub(crate) fn text_below(bytes: &ByteArray) -> String {
-    valid(bytes.data()).to_owned()
+    valid_prefix(bytes.data()).to_owned()
 }
 
 /// A text not less than those bytes; `None` when there is none.
 pub(crate) fn text_above(bytes: &ByteArray) -> Option<String> {
-    let text = valid(bytes.data());
-    if text.len() == bytes.data().len() { Some(text.to_owned()) } else { next(text.chars().take(TEXT_CHARS).collect()) }
+    let text = valid_prefix(bytes.data());
+    if text.len() == bytes.data().len() {
+        Some(text.to_owned())
+    } else {
+        successor(text.chars().take(TEXT_CHARS).collect())
+    }
 }
 
 /// The longest prefix that is valid UTF-8.
-fn valid(bytes: &[u8]) -> &str {
+fn valid_prefix(bytes: &[u8]) -> &str {
     match std::str::from_utf8(bytes) {
         Ok(text) => text,
         Err(error) => std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default(),
     }
 }
 
-pub(crate) fn cut_down(text: &str) -> String {
+pub(crate) fn truncate_down(text: &str) -> String {
     text.chars().take(TEXT_CHARS).collect()
 }
 
 /// The shortest text of at most 32 characters that is not less than `text`; `None` when there is none.
-pub(crate) fn cut_up(text: &str) -> Option<String> {
+pub(crate) fn truncate_up(text: &str) -> Option<String> {
     let cut: Vec<char> = text.chars().take(TEXT_CHARS).collect();
     if cut.len() == text.chars().count() {
         return Some(text.to_owned());
     }
-    next(cut)
+    successor(cut)
 }
 
 /// The shortest text that is greater than every text with this prefix.
-fn next(mut text: Vec<char>) -> Option<String> {
+fn successor(mut text: Vec<char>) -> Option<String> {
     while let Some(last) = text.pop() {
         // The next character; surrogates are not characters.
         let next = (u32::from(last) + 1..=u32::from(char::MAX)).find_map(char::from_u32);

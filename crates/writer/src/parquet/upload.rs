@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use object_store::{MultipartUpload, PutPayload};
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Parts that wait in memory at most.
+/// Maximum parts that wait in memory.
 const MAX_WAITING: usize = 1;
 
 /// The encoder's output; blocks while too many parts wait.
@@ -82,7 +82,7 @@ impl Write for PartWriter {
         self.part.extend_from_slice(&bytes[..taken]);
         if self.part.len() == self.size {
             let part = std::mem::replace(&mut self.part, Vec::with_capacity(self.size));
-            self.parts.blocking_send(part).map_err(|_| IoError::other("the upload was given up"))?;
+            self.parts.blocking_send(part).map_err(|_| IoError::other("the upload was cancelled"))?;
         }
         Ok(taken)
     }

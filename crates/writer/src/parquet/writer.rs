@@ -14,6 +14,7 @@ use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::sync::Semaphore;
 
+use crate::blocking::run_blocking;
 use crate::clock::now_millis;
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
@@ -65,9 +66,22 @@ pub(crate) struct NewFile {
     pub(crate) schema: SchemaRef,
     /// Names of the columns that the log keeps statistics of.
     pub(crate) indexed: Vec<String>,
-    /// Rows of a row group at most.
+    /// Maximum rows of a row group.
     pub(crate) row_group_rows: usize,
     pub(crate) order: RowOrder,
+}
+
+impl NewFile {
+    /// A file of rows that come in the table's order, with its columns.
+    pub(crate) fn sorted(
+        table: &'static Table,
+        week: Option<Week>,
+        indexed: Vec<String>,
+        row_group_rows: usize,
+    ) -> Self {
+        let schema = Arc::clone(table.layout().schema());
+        Self { table, week, schema, indexed, row_group_rows, order: RowOrder::Sorted }
+    }
 }
 
 /// A file that is written but not published. Dropping it discards the upload.
@@ -133,15 +147,16 @@ impl DataFileWriter {
     ) -> Result<(Self, T), Error> {
         let Self { table, week, path, schema, indexed, mut writer, mut upload, mut reservation, last, encoders } = self;
         let Ok(encoder) = Arc::clone(&encoders).acquire_owned().await else {
-            return Err(Error::Interrupted { table: table.name, reason: "no encoder is left".to_owned() });
+            return Err(Error::Interrupted { table: table.name, reason: "its encoders were shut down".to_owned() });
         };
-        let encoded = tokio::task::spawn_blocking(move || {
+        let encoded = run_blocking(move || {
             let made = encode(&mut writer).map(|made| (writer, made));
             drop(encoder);
             made
         });
         let encoded = upload.send_while(encoded).await.map_err(Error::store(format!("write {path}")))?;
-        let (writer, made) = joined(table, &path, encoded)?;
+        let interrupted = |_| Error::Interrupted { table: table.name, reason: format!("{path} was not encoded") };
+        let (writer, made) = encoded.map_err(interrupted)?.map_err(Error::parquet(&path))?;
         reservation.resize(open_bytes(&writer, &schema) + writer.inner().memory());
         Ok((Self { table, week, path, schema, indexed, writer, upload, reservation, last, encoders }, made))
     }
@@ -175,19 +190,4 @@ impl StagedDataFile {
 fn open_bytes(writer: &ArrowWriter<PartWriter>, schema: &SchemaRef) -> usize {
     let compressed = writer.in_progress_rows() >= properties::PAGE_ROWS;
     writer.memory_size() + if compressed { schema.fields().len() * COLUMN_BYTES } else { 0 }
-}
-
-/// The result of blocking work; its panic becomes this task's panic.
-fn joined<T>(
-    table: &'static Table,
-    path: &Path,
-    ended: Result<Result<T, ParquetError>, tokio::task::JoinError>,
-) -> Result<T, Error> {
-    match ended {
-        Ok(result) => result.map_err(Error::parquet(path)),
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(Error::Interrupted { table: table.name, reason: format!("{path} was not encoded") }),
-        },
-    }
 }

@@ -33,7 +33,7 @@ struct Changed {
 
 impl Folders {
     pub(super) fn new(root: PathBuf) -> Self {
-        // This store makes nothing above the root's parent.
+        // This store creates nothing above the root's parent.
         let durable = root.parent().map(Path::to_owned).into_iter().collect();
         Self {
             root,
@@ -43,8 +43,8 @@ impl Folders {
         }
     }
 
-    /// Notes that a folder got or lost an entry. The first time its parents are noted too: its maker may have
-    /// been killed before it was durable.
+    /// Notes that a folder gained or lost an entry. The first time, its parents are noted too: whoever created it may
+    /// have been killed before it was durable.
     pub(super) fn note_change(&self, folder: &Path) {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
         for folder in folder.ancestors() {
@@ -84,14 +84,14 @@ impl Folders {
     pub(super) fn check(&self) -> Result<()> {
         match self.failure.get() {
             Some(failure) => {
-                let source = format!("nothing more is read or written after a failed sync: {failure}").into();
+                let source = format!("nothing more is written after a failed sync: {failure}").into();
                 Err(object_store::Error::Generic { store: NAME, source })
             }
             None => Ok(()),
         }
     }
 
-    /// `false`: it was removed in the meantime, and may be made again.
+    /// `false`: it was removed in the meantime, and may be created again.
     fn sync_one(&self, folder: &Path) -> IoResult<bool> {
         match sync_folder(folder) {
             // Somebody else's folder, where this user may create entries but not open the folder.
@@ -102,7 +102,7 @@ impl Folders {
     }
 }
 
-/// Makes a folder and its missing parents durably. Returns those that were missing, the innermost first.
+/// Creates a folder and its missing parents durably. Returns those that were missing, the innermost first.
 pub(crate) fn make_folders(folder: &Path) -> IoResult<Vec<PathBuf>> {
     let missing: Vec<PathBuf> = folder.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
     std::fs::create_dir_all(folder)?;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 /// The name of this store in errors of `object_store`.
 pub(super) const NAME: &str = "local file system";
 
-/// Runs work on a thread that may wait for the disk.
+/// Runs work on a thread that may block.
 pub(super) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> object_store::Result<T> + Send + 'static,
 ) -> object_store::Result<T> {

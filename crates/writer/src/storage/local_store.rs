@@ -43,7 +43,7 @@ pub(crate) struct LocalStore {
 }
 
 impl LocalStore {
-    /// The store in the folder `root`, which is at `prefix` of the file system. Nothing is made yet.
+    /// The store in the folder `root`, which is at `prefix` of the file system. Nothing is created yet.
     pub(crate) fn new(root: PathBuf, prefix: Path) -> Self {
         let files = Arc::new(PrefixStore::new(LocalFileSystem::new(), prefix));
         let folders = Arc::new(Folders::new(root.clone()));
@@ -84,7 +84,7 @@ impl LocalStore {
         let path = location.parts().fold(self.root.clone(), |path, part| path.join(part.as_ref()));
         match location.filename() {
             Some(name) if !paths::is_staged(name) => Ok(path),
-            _ => Err(Error::Generic { store: NAME, source: format!("no file can be named `{location}`").into() }),
+            _ => Err(Error::Generic { store: NAME, source: format!("invalid file name: `{location}`").into() }),
         }
     }
 
@@ -92,7 +92,7 @@ impl LocalStore {
         Error::NotImplemented { operation: operation.to_owned(), implementer: self.to_string() }
     }
 
-    /// A put, on a thread that may wait.
+    /// A put, on a thread that may block.
     fn put_now(&self, target: &FilePath, payload: &PutPayload, mode: &PutMode) -> Result<()> {
         self.folders.check()?;
         let mut file = StagedFile::create(target)?;

@@ -36,7 +36,7 @@ impl MultipartUpload for LocalUpload {
         let (file, target) = (Arc::clone(&self.file), self.target.clone());
         let write = move || match file.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
             Some(file) => file.write(offset, &part),
-            None => Err(given_up(&target)),
+            None => Err(ended_upload(&target)),
         };
         blocking(write).boxed()
     }
@@ -47,7 +47,7 @@ impl MultipartUpload for LocalUpload {
         let complete = move || {
             folders.check()?;
             let file = file.lock().unwrap_or_else(PoisonError::into_inner).take();
-            let mut file = file.ok_or_else(|| given_up(&target))?;
+            let mut file = file.ok_or_else(|| ended_upload(&target))?;
             file.sync()?;
             file.replace()?;
             folders.note_change(target.parent().unwrap_or(&target));
@@ -62,6 +62,6 @@ impl MultipartUpload for LocalUpload {
     }
 }
 
-fn given_up(target: &Path) -> object_store::Error {
-    error("write", target)(std::io::Error::other("the upload was completed or given up"))
+fn ended_upload(target: &Path) -> object_store::Error {
+    error("write", target)(std::io::Error::other("the upload was completed or aborted"))
 }

@@ -25,6 +25,7 @@ impl Location {
     /// The location of a path, a `file://` URL, or `memory://`.
     pub(crate) fn parse(url: &str) -> Result<Self, Error> {
         let unsupported = |reason: String| Error::Unsupported { url: url.to_owned(), reason };
+        let not_local = |()| unsupported("it is not a local path".to_owned());
         let parsed = Url::parse(url).ok().filter(|parsed| url.contains("://") && parsed.scheme().len() > 1);
         match parsed {
             Some(parsed) if parsed.scheme() == "memory" => {
@@ -36,10 +37,10 @@ impl Location {
             }
             parsed => {
                 let root = match parsed {
-                    Some(parsed) => parsed.to_file_path().map_err(|()| unsupported("it is not a path".to_owned()))?,
+                    Some(parsed) => parsed.to_file_path().map_err(not_local)?,
                     None => absolute(Path::new(url)).map_err(|e| unsupported(e.to_string()))?,
                 };
-                let url = Url::from_directory_path(&root).map_err(|()| unsupported("it is not a path".to_owned()))?;
+                let url = Url::from_directory_path(&root).map_err(not_local)?;
                 let prefix = object_store::path::Path::from_url_path(url.path());
                 let local = LocalStore::new(root, prefix.map_err(|e| unsupported(e.to_string()))?);
                 Ok(Self { url, store: Arc::new(local.clone()), local: Some(local) })

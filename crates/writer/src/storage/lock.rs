@@ -23,7 +23,7 @@ impl Lock {
     pub(crate) fn acquire(root: &Path, run_id: &str) -> Result<Self, Error> {
         let path = root.join(LOCK);
         let action = format!("lock {}", path.display());
-        make_folders(root).map_err(Error::file(format!("make the folder {}", root.display())))?;
+        make_folders(root).map_err(Error::file(format!("create the folder {}", root.display())))?;
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let mut file = file.map_err(Error::file(action.clone()))?;
         match file.try_lock() {
@@ -33,8 +33,9 @@ impl Lock {
                 // The holder may not have written its name yet.
                 let _ = file.read_to_string(&mut text);
                 let mut lines = text.lines().map(str::to_owned);
-                let run_id = lines.next().unwrap_or_else(|| "unnamed".to_owned());
-                return Err(Error::Held { run_id, since: lines.next().unwrap_or_else(|| "a moment ago".to_owned()) });
+                let run_id = lines.next().unwrap_or_else(|| "an unnamed run".to_owned());
+                let since = lines.next().unwrap_or_else(|| "an unknown time".to_owned());
+                return Err(Error::Held { run_id, since });
             }
             Err(TryLockError::Error(source)) => return Err(Error::File { action, source }),
         }

@@ -1,5 +1,5 @@
-//! Where the files of a lake are: its location, every path in it, its lock, and the local file system as an object
-//! store whose commits survive a power cut.
+//! Where the files of a lake are: its location, every path in it, its lock, which files stay when a table's folder is
+//! recovered, and the local file system as an object store whose commits survive a power cut.
 //!
 //! Knows files and folders; knows neither rows nor the Delta log. Reading local files is left to `object_store`'s own
 //! local store.
@@ -15,6 +15,7 @@ pub(crate) mod paths;
 pub(crate) mod probe;
 mod publish;
 pub(crate) mod readers;
+pub(crate) mod recovery;
 mod staged_file;
 
 #[cfg(test)]

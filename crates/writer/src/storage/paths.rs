@@ -17,8 +17,8 @@ pub(crate) const LOG: &str = "_delta_log";
 /// The folder of the archive, at the root of a lake.
 const RAW: &str = "_raw";
 
-/// Length limit, in characters, of a path segment that somebody else named.
-const PART: usize = 120;
+/// Length limit, in characters, of a path segment whose name comes from outside.
+const PART_CHARS: usize = 120;
 
 /// The folder of a table.
 pub(crate) fn table(table: &Table) -> Path {
@@ -54,7 +54,7 @@ pub(crate) fn in_lake(table: &Table, path: &Path) -> Path {
     Path::from_iter(std::iter::once(table.name.into()).chain(path.parts()))
 }
 
-/// Whether a file has a name made by [`data_file`], published or staged: no other tool makes such names.
+/// Whether [`data_file`] made the name of a file, published or staged: no other tool makes such names.
 pub(crate) fn is_own_data_file(name: &str) -> bool {
     let name = if is_staged(name) { name.rsplit_once('#').map_or(name, |(name, _)| name) } else { name };
     let parts = name.strip_prefix("part-").and_then(|name| name.strip_suffix(".parquet")?.split_once('-'));
@@ -70,13 +70,6 @@ pub(crate) fn is_hidden(name: &str) -> bool {
 /// The folder of a week, inside the table's folder.
 pub(crate) fn week_folder(week: Week) -> String {
     format!("{WEEK_START}={week}")
-}
-
-/// Whether [`data_file`] made the name of a file.
-pub(crate) fn is_own(path: &Path) -> bool {
-    let is_hex = |part: &str, length: usize| part.len() == length && part.bytes().all(|c| c.is_ascii_hexdigit());
-    let name = path.filename().and_then(|name| name.strip_prefix("part-")?.strip_suffix(".parquet"));
-    name.and_then(|name| name.split_once('-')).is_some_and(|(time, id)| is_hex(time, 12) && is_hex(id, 32))
 }
 
 /// Whether a local file is staged: `<name>#<n>`.
@@ -114,13 +107,13 @@ pub(crate) fn probe_file(folder: &Path, name: &str) -> Path {
 }
 
 /// The folder of the archive.
-pub(crate) fn raw() -> Path {
+pub(crate) fn archive_root() -> Path {
     Path::from(RAW)
 }
 
 /// The folder of a slice in the archive.
 pub(crate) fn archive(table: &str, run_id: &str, slice: &str) -> Path {
-    Path::from_iter([RAW.to_owned(), plain(table), plain(run_id), plain(slice)])
+    Path::from_iter([RAW.to_owned(), path_segment(table), path_segment(run_id), path_segment(slice)])
 }
 
 /// A file of a slice in the archive.
@@ -183,12 +176,13 @@ pub(crate) fn folder(path: &Path) -> Path {
 
 /// A name as a path segment: letters, digits, `-`, `_`, `.`. A name that had to be changed ends with a hash of the
 /// original, so that different names stay different.
-fn plain(name: &str) -> String {
+fn path_segment(name: &str) -> String {
     let safe = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
-    if !name.is_empty() && !name.starts_with('.') && name.len() <= PART && name.chars().all(safe) {
+    if !name.is_empty() && !name.starts_with('.') && name.len() <= PART_CHARS && name.chars().all(safe) {
         return name.to_owned();
     }
-    let cut: String = name.trim_start_matches('.').chars().take(PART).map(|c| if safe(c) { c } else { '_' }).collect();
+    let cut: String =
+        name.trim_start_matches('.').chars().take(PART_CHARS).map(|c| if safe(c) { c } else { '_' }).collect();
     // Must never change: existing archives have such names.
     let mut hasher = SipHasher13::new();
     hasher.write_u8(1);

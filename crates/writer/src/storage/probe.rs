@@ -1,4 +1,4 @@
-//! Tests whether a lake can be written: does what a commit does, with files that are removed again.
+//! Tests whether a lake can be written: does what a commit does, with files that it removes again.
 
 use std::path::PathBuf;
 
@@ -16,7 +16,7 @@ pub(crate) async fn probe(lake: &LakeStorage) -> Result<(), Error> {
     let mut made = match &lake.root {
         Some(root) => {
             let made = make_folders(root);
-            made.map_err(Error::file(format!("make the folder {}", root.display())))?
+            made.map_err(Error::file(format!("create the folder {}", root.display())))?
         }
         None => vec![],
     };
@@ -31,7 +31,7 @@ pub(crate) async fn probe(lake: &LakeStorage) -> Result<(), Error> {
         }
     }
     for folder in made {
-        // Somebody may have started to use it.
+        // It stays if another process uses it by now.
         let _ = std::fs::remove_dir(folder);
     }
     result
@@ -48,13 +48,13 @@ async fn write(lake: &LakeStorage, folder: &Path, data: &Path, entry: &Path) -> 
     match store.put_opts(entry, text.into(), PutMode::Create.into()).await {
         Err(StoreError::AlreadyExists { .. }) => {}
         Err(error) => return Err(unwritten(entry)(error)),
-        Ok(_) => return Err(unfit(lake, "a file can be replaced by one that must not")),
+        Ok(_) => return Err(unsuitable(lake, "a file that must not be replaced was replaced")),
     }
     let listed = store.list_with_delimiter(Some(folder)).await.map_err(failed(lake, "list", folder))?;
     if [data, entry].iter().all(|file| listed.objects.iter().any(|listed| listed.location == **file)) {
         Ok(())
     } else {
-        Err(unfit(lake, "files that were written are not listed"))
+        Err(unsuitable(lake, "files that were written are not listed"))
     }
 }
 
@@ -62,6 +62,6 @@ fn failed(lake: &LakeStorage, action: &str, path: &Path) -> impl FnOnce(StoreErr
     Error::store(format!("{action} {path} in {}", lake.url))
 }
 
-fn unfit(lake: &LakeStorage, reason: &str) -> Error {
+fn unsuitable(lake: &LakeStorage, reason: &str) -> Error {
     Error::Unsupported { url: lake.url.to_string(), reason: format!("this file system cannot hold a lake: {reason}") }
 }

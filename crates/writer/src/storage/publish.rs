@@ -44,8 +44,7 @@ fn rename_without_replacing(_: &Path, _: &Path) -> Result<()> {
     Err(ErrorKind::Unsupported.into())
 }
 
-/// For a moment, or after a crash for good, the file exists and is empty: a log entry without actions, which changes
-/// nothing.
+/// Briefly, or for good after a crash, the file exists and is empty: a log entry without actions changes nothing.
 fn rename_over_reservation(from: &Path, to: &Path) -> Result<()> {
     OpenOptions::new().write(true).create_new(true).open(to)?;
     std::fs::rename(from, to).inspect_err(|_| {

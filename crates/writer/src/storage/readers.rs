@@ -14,7 +14,7 @@ pub(crate) struct Readers {
     /// The same store, when it is a local folder.
     local: Option<LocalStore>,
     inner: Mutex<ReaderState>,
-    /// Whether a removed file is still in the folder, because it could not be deleted.
+    /// Whether a removed file is still in the folder because it could not be deleted.
     has_undeleted: AtomicBool,
 }
 
@@ -62,7 +62,7 @@ impl Readers {
 
     fn note_undeleted(&self, path: &Path, error: &dyn std::fmt::Display) {
         self.has_undeleted.store(true, Ordering::Relaxed);
-        tracing::warn!(%path, %error, "a removed file could not be deleted");
+        tracing::warn!(%path, %error, "could not delete a removed file");
     }
 
     /// Whether a file that is no longer part of the table is still in its folder.

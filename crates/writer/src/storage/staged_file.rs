@@ -30,7 +30,7 @@ impl StagedFile {
                 Err(source) if source.kind() == ErrorKind::AlreadyExists => number += 1,
                 Err(source) if source.kind() == ErrorKind::NotFound => {
                     let folder = target.parent().unwrap_or(target);
-                    std::fs::create_dir_all(folder).map_err(error("make the folder", folder))?;
+                    std::fs::create_dir_all(folder).map_err(error("create the folder", folder))?;
                 }
                 Err(source) => return Err(error("create", &path)(source)),
             }
@@ -71,7 +71,7 @@ impl StagedFile {
         let renamed = if is_open { rename(&self.path, &self.target) } else { Err(ErrorKind::NotFound.into()) };
         renamed.map_err(|source| {
             let _ = std::fs::remove_file(&self.path);
-            error("give its name to", &self.target)(source)
+            error("publish", &self.target)(source)
         })
     }
 }

@@ -65,15 +65,15 @@ async fn the_log_has_bounds_that_hold() {
 
 #[test]
 fn text_bounds_are_cut_outward() {
-    use crate::parquet::statistics::{cut_down, cut_up};
-    assert_eq!(cut_up("short").as_deref(), Some("short"));
+    use crate::parquet::statistics::{truncate_down, truncate_up};
+    assert_eq!(truncate_up("short").as_deref(), Some("short"));
     let long = format!("{}{}", "a".repeat(31), "bc");
-    assert_eq!(cut_down(&long), format!("{}b", "a".repeat(31)));
-    assert_eq!(cut_up(&long), Some(format!("{}c", "a".repeat(31))));
+    assert_eq!(truncate_down(&long), format!("{}b", "a".repeat(31)));
+    assert_eq!(truncate_up(&long), Some(format!("{}c", "a".repeat(31))));
     let top = format!("a{}", "\u{10FFFF}".repeat(40));
-    assert_eq!(cut_up(&top).as_deref(), Some("b"));
-    assert_eq!(cut_up(&"\u{10FFFF}".repeat(40)), None);
-    assert_eq!(cut_up(&format!("{}\u{D7FF}x", "a".repeat(31))), Some(format!("{}\u{E000}", "a".repeat(31))));
+    assert_eq!(truncate_up(&top).as_deref(), Some("b"));
+    assert_eq!(truncate_up(&"\u{10FFFF}".repeat(40)), None);
+    assert_eq!(truncate_up(&format!("{}\u{D7FF}x", "a".repeat(31))), Some(format!("{}\u{E000}", "a".repeat(31))));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -186,8 +186,8 @@ async fn lost_files_stop_the_table_until_it_is_repaired() {
     let next = open(folder.path(), LakeOptions::default()).await;
     let stopped = next.ready(&instance(), TABLES, false).await.unwrap();
     let [(_, error)] = &stopped[..] else { panic!("{stopped:?}") };
-    let told = "table msdyn_copilotevent is damaged: 1 of its 2 files are not there or cut of the week 2025-06-22, \
-                msdyn_copilotevent/week_start=2025-06-22/part-";
+    let told = "table msdyn_copilotevent is damaged: 1 of 2 files missing or truncated in the week of 2025-06-22, the \
+                first is msdyn_copilotevent/week_start=2025-06-22/part-";
     assert!(error.to_string().starts_with(told), "{error}");
     assert!(matches!(next.check_files(&COPILOT_EVENT).await, Err(Error::Damaged { .. })));
     // A read finds it too.

@@ -1,5 +1,5 @@
-//! The keys that a table may hold: a Bloom filter in bounded memory, built from the key columns of its files when many
-//! commits or many rows would otherwise each search them.
+//! The keys that a table may hold: a Bloom filter in bounded memory, built from the key columns of the table's files
+//! when that is cheaper than searching them for every commit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
