@@ -107,7 +107,7 @@ fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static s
         Error::Refused { .. }
         | Error::FilterRefused { .. }
         | Error::ColumnMissing { .. }
-        | Error::TokenExpired { .. }
+        | Error::DeltaTokenExpired { .. }
         | Error::FileMissing { .. }
         | Error::FileTooLarge { .. }
         | Error::BadPage { .. } => (ExitCode::Failed, RUN_AGAIN),

@@ -95,9 +95,9 @@ pub enum Error {
         /// The call that was refused.
         call: Box<FailedCall>,
     },
-    /// The change-tracking token is too old, or the table was altered since: read without one.
-    #[error("the token for changes of `{table}` has expired ({call})")]
-    TokenExpired {
+    /// The delta token of change tracking is too old, or the table was altered since: read without one.
+    #[error("the delta token of `{table}` has expired ({call})")]
+    DeltaTokenExpired {
         /// The table whose changes were requested.
         table: &'static str,
         /// The call that was refused.
@@ -177,7 +177,7 @@ impl Error {
             | Self::GroupMissing { call }
             | Self::TableMissing { call, .. }
             | Self::ColumnMissing { call, .. }
-            | Self::TokenExpired { call, .. }
+            | Self::DeltaTokenExpired { call, .. }
             | Self::FileMissing { call, .. }
             | Self::FileTooLarge { call, .. }
             | Self::ForeignLink { call, .. }

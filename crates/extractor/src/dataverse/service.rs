@@ -9,7 +9,6 @@ use serde::Deserialize;
 use url::Url;
 
 use super::change_tracking::{self, TrackedChanges};
-use super::dialect::DATAVERSE;
 use super::environment::{self, Environment};
 use super::file::{self, FileContent};
 use super::file_address::FileAddress;
@@ -20,6 +19,7 @@ use super::probe::{self, AnyFile};
 use super::request;
 use super::row_counts;
 use super::selection::Selection;
+use super::web_api_dialect::DATAVERSE;
 use crate::auth::sign_in::Auth;
 use crate::error::Error;
 use crate::http::client::{Client, ClientLimits};
@@ -261,7 +261,7 @@ impl Dataverse {
     /// columns only, to obtain the first.
     ///
     /// # Errors
-    /// [`Error::TokenExpired`]: repeat without the token; and those of [`Self::pages`].
+    /// [`Error::DeltaTokenExpired`]: repeat without the token; and those of [`Self::pages`].
     pub async fn deleted(&self, table: &'static Table, token: Option<&str>) -> Result<TrackedChanges, Error> {
         change_tracking::fetch(&self.client, &self.api, self.page_size, table, token).await
     }

@@ -9,7 +9,7 @@ use futures::Stream;
 use serde::de::IgnoredAny;
 use url::Url;
 
-use super::dialect::GRAPH;
+use super::graph_dialect::GRAPH;
 use super::history_query::HistoryQuery;
 use super::request;
 use crate::auth::claims::TokenClaims;

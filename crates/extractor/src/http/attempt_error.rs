@@ -13,8 +13,8 @@ use crate::error::Error;
 pub(crate) enum AttemptError {
     /// Worth another attempt.
     Transient(Transient),
-    /// The service no longer accepts this token.
-    TokenRejected(Arc<AccessToken>),
+    /// The service no longer accepts this access token.
+    AccessTokenRejected(Arc<AccessToken>),
     /// Another attempt would not help.
     Permanent(Error),
 }

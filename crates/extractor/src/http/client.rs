@@ -133,13 +133,13 @@ impl Client {
             };
             match error {
                 AttemptError::Permanent(error) => return Err(error),
-                AttemptError::TokenRejected(token) if !token_refused => {
+                AttemptError::AccessTokenRejected(token) if !token_refused => {
                     debug!(url = %redacted(&request.url), "the token is not accepted any more");
                     self.tokens.invalidate(&token);
                     token_refused = true;
                 }
-                AttemptError::TokenRejected(_) => {
-                    let advice = self.dialect.token_rejected_advice;
+                AttemptError::AccessTokenRejected(_) => {
+                    let advice = self.dialect.access_token_rejected_advice;
                     return Err(Error::SignInRefused { code: "status 401".to_owned(), advice });
                 }
                 AttemptError::Transient(transient) => {
@@ -166,8 +166,8 @@ impl Client {
         let retry_policy = &self.limits.retry_policy;
         let max_attempts = match request.kind {
             _ if never_reached => retry_policy.max_attempts_unreached,
-            ResourceKind::File => retry_policy.max_attempts_single,
-            _ if transient.request_specific => retry_policy.max_attempts_single,
+            ResourceKind::File => retry_policy.max_attempts_request_specific,
+            _ if transient.request_specific => retry_policy.max_attempts_request_specific,
             _ => retry_policy.max_attempts,
         };
         let wait = attempts.wait_before_next(retry_policy, max_attempts, transient.retry_after);

@@ -14,7 +14,7 @@ pub(crate) struct RetryPolicy {
     pub(crate) max_attempts: u32,
     /// Attempts for failures that may concern this request alone, such as a file: it occupies a place that others need,
     /// and the next run retries it.
-    pub(crate) max_attempts_single: u32,
+    pub(crate) max_attempts_request_specific: u32,
     /// Attempts while the service was never reached and the failure looks like a wrong address.
     pub(crate) max_attempts_unreached: u32,
     /// No attempt begins later than this after the first.
@@ -27,7 +27,7 @@ impl RetryPolicy {
     pub(crate) const fn documented() -> Self {
         Self {
             max_attempts: 10,
-            max_attempts_single: 5,
+            max_attempts_request_specific: 5,
             max_attempts_unreached: 3,
             max_elapsed: Duration::from_secs(15 * 60),
             backoff: Backoff::documented(),

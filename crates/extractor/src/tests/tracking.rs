@@ -62,7 +62,7 @@ async fn an_expired_token_is_told_whatever_the_status() {
         let token = format!("{}{}", server.url, &TOKEN[1..]);
         let tracked = dataverse(server.url.clone()).deleted(&COPILOT_TRANSCRIPT_DATA, Some(&token)).await;
         let error = tracked.unwrap_err();
-        assert!(matches!(error, Error::TokenExpired { table: "msdyn_copilottranscriptdata", .. }), "{error}");
+        assert!(matches!(error, Error::DeltaTokenExpired { table: "msdyn_copilottranscriptdata", .. }), "{error}");
         assert!(!error.to_string().contains("919042") && server.asked().len() == 1, "{error}");
     }
 }
