@@ -29,19 +29,8 @@ pub(crate) async fn fetch_page(client: &Client, request: &Request) -> Result<Lin
     let number = request.page.unwrap_or(1);
     let accept = |response: ServiceResponse| {
         let Envelope { rows, next, delta } = envelope::parse(&response.body)?;
-        let (requests, throttled) = (0, Duration::ZERO);
-        Ok(LinkedPage {
-            page: Page {
-                number,
-                body: response.body,
-                rows,
-                requests,
-                throttled,
-                _reservation: response.reservation.map(Arc::new),
-            },
-            next,
-            delta,
-        })
+        let page = Page { number, body: response.body, rows, requests: 0, throttled: Duration::ZERO };
+        Ok(LinkedPage { page, next, delta })
     };
     let (mut linked, cost) = match (client.get(request, &accept).await, request.fallback()) {
         (Err(error @ Error::Refused { status: 400 | 501, .. }), Some(plain)) => {

@@ -275,6 +275,14 @@ impl Dataverse {
         file::fetch(&self.client, &self.api, file).await
     }
 
+    /// Whether a File column holds a file. Its bytes are not read, so a caller who holds files never waits for memory.
+    ///
+    /// # Errors
+    /// Any error of a call.
+    pub async fn has_file(&self, file: &FileAddress) -> Result<bool, Error> {
+        file::exists(&self.client, &self.api, file).await
+    }
+
     /// Usage so far.
     pub fn meter(&self) -> Meter {
         self.client.counters.snapshot()

@@ -175,8 +175,8 @@ impl Graph {
 
     /// The pages of one user's history. Each is fetched only when the stream is polled, so one request per user is in
     /// flight at a time; short and empty pages occur, and no order is promised. A page counts against the 24 MiB that
-    /// pages may take in memory until it is dropped: do not hold pages while waiting for others, or each of those comes
-    /// 10 s late.
+    /// pages may take in memory until it is dropped: a caller who waits for a page must hold no other, because a page
+    /// may need all of them.
     ///
     /// # Errors
     /// Any page can be one, and ends the stream; what came before does not cover the window. [`Error::FilterRefused`]:
@@ -224,5 +224,5 @@ fn page_of_one(response: &ServiceResponse) -> Result<Page, &'static str> {
     }
     let body = Bytes::from([BEFORE, object, b"]}"].concat());
     let rows = BEFORE.len() - 1..body.len() - 1;
-    Ok(Page { number: 1, body, rows, requests: 0, throttled: Duration::ZERO, _reservation: None })
+    Ok(Page { number: 1, body, rows, requests: 0, throttled: Duration::ZERO })
 }

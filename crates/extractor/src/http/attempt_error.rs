@@ -15,6 +15,8 @@ pub(crate) enum AttemptError {
     Transient(Transient),
     /// The service no longer accepts this access token.
     AccessTokenRejected(Arc<AccessToken>),
+    /// The body outgrew its memory reservation while memory was short: the next attempt reserves the most it can need.
+    OutOfMemory,
     /// Another attempt would not help.
     Permanent(Error),
 }

@@ -54,6 +54,11 @@ impl Attempts {
         self.started.get_or_insert_with(Instant::now);
     }
 
+    /// Takes back an attempt that failed for no reason of the service's.
+    pub(crate) fn retract(&mut self) {
+        self.count -= 1;
+    }
+
     pub(crate) fn elapsed(&self) -> Duration {
         self.started.map_or(Duration::ZERO, |started| started.elapsed())
     }
