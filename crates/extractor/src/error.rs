@@ -139,7 +139,18 @@ pub enum Error {
         /// The call that was refused.
         call: Box<FailedCall>,
     },
-    /// The service could not be reached, or kept failing until the retry policy gave up.
+    /// The service answered every attempt with a transient error until the retry policy gave up: it is throttling, busy,
+    /// or failing. The call names attempts, time and the last `Retry-After`.
+    #[error("retries exhausted: {cause} ({call})")]
+    RetriesExhausted {
+        /// The last HTTP status, such as 429 or 503.
+        status: u16,
+        /// The last failure.
+        cause: String,
+        /// The call that failed.
+        call: Box<FailedCall>,
+    },
+    /// The service could not be reached, or its responses never came through, until the retry policy gave up.
     #[error("gave up: {cause} ({call})")]
     Unreachable {
         /// The last failure.
@@ -182,6 +193,7 @@ impl Error {
             | Self::FileTooLarge { call, .. }
             | Self::ForeignLink { call, .. }
             | Self::Refused { call, .. }
+            | Self::RetriesExhausted { call, .. }
             | Self::Unreachable { call, .. }
             | Self::Paused { call, .. }
             | Self::BadPage { call, .. } => Some(call),
@@ -230,12 +242,14 @@ pub struct FailedCall {
     pub elapsed: Duration,
     /// The last HTTP status, if there was a response.
     pub status: Option<u16>,
+    /// The last wait that the service asked for.
+    pub retry_after: Option<Duration>,
     /// The service's id of the last request, for the vendor's support.
     pub request_id: Option<String>,
 }
 
 impl fmt::Display for FailedCall {
-    /// `GET https://host/path page 3: status 503, request id ..., 10 tries in 4.2 s`.
+    /// `GET https://host/path page 3: status 503, Retry-After 30 s, request id ..., 10 tries in 4.2 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.url)?;
         if let Some(page) = self.page {
@@ -244,6 +258,9 @@ impl fmt::Display for FailedCall {
         f.write_str(": ")?;
         if let Some(status) = self.status {
             write!(f, "status {status}, ")?;
+        }
+        if let Some(wait) = self.retry_after {
+            write!(f, "Retry-After {} s, ", wait.as_secs_f64())?;
         }
         if let Some(id) = &self.request_id {
             write!(f, "request id {id}, ")?;

@@ -149,7 +149,7 @@ impl Dataverse {
     /// definitions are assumed to apply: [`Environment::is_assumed`].
     ///
     /// # Errors
-    /// Those of sign-in, and [`Error::Unreachable`].
+    /// Those of sign-in, [`Error::Unreachable`] and [`Error::RetriesExhausted`].
     pub async fn environment(&self, tables: &[&'static Table]) -> Result<Environment, Error> {
         environment::discover(&self.client, &self.api, tables).await
     }
@@ -166,7 +166,7 @@ impl Dataverse {
     /// The service's row counts, at most a day old; tables it does not count are missing.
     ///
     /// # Errors
-    /// Those of sign-in, and [`Error::Unreachable`].
+    /// Those of sign-in, [`Error::Unreachable`] and [`Error::RetriesExhausted`].
     pub async fn total_rows(&self, tables: &[&'static Table]) -> Result<BTreeMap<&'static str, u64>, Error> {
         row_counts::fetch(&self.client, &self.api, tables).await
     }

@@ -112,7 +112,7 @@ impl Graph {
     /// response yet, one user's id is requested; a refusal of that does not matter.
     ///
     /// # Errors
-    /// Those of sign-in, and [`Error::Unreachable`].
+    /// Those of sign-in, [`Error::Unreachable`] and [`Error::RetriesExhausted`].
     pub async fn service_time(&self) -> Result<Instant, Error> {
         if let Some(now) = self.client.clock.now() {
             return Ok(now);

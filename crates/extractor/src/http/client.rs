@@ -201,11 +201,13 @@ impl Client {
             self.counters.add_throttled(prolonged);
         }
         let Some(wait) = wait else {
-            let call = request.call(attempts, transient.status, transient.request_id);
-            return Err(if transient.incomplete_page {
-                Error::BadPage { reason: transient.cause, call }
-            } else {
-                Error::Unreachable { cause: transient.cause, call }
+            let mut call = request.call(attempts, transient.status, transient.request_id);
+            call.retry_after = transient.retry_after;
+            let cause = transient.cause;
+            return Err(match transient.status {
+                _ if transient.incomplete_page => Error::BadPage { reason: cause, call },
+                Some(status) => Error::RetriesExhausted { status, cause, call },
+                None => Error::Unreachable { cause, call },
             });
         };
         let (url, cause, status) = (redacted(&request.url), transient.cause, transient.status);

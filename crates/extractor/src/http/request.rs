@@ -118,6 +118,7 @@ impl Request {
             attempts: attempts.count,
             elapsed: attempts.elapsed(),
             status,
+            retry_after: None,
             request_id,
         })
     }

@@ -204,5 +204,6 @@ async fn the_services_clock_is_asked_for_at_the_least_cost_even_where_that_is_re
     let targets: Vec<_> = server.asked().into_iter().map(|request| request.target).collect();
     assert_eq!(targets, ["/v1.0/users?$top=1&$select=id"]);
     let server = Server::start(|_| refusal(503, "", "")).await;
-    assert!(matches!(graph(server.url.clone()).service_time().await, Err(Error::Unreachable { .. })));
+    let error = graph(server.url.clone()).service_time().await.unwrap_err();
+    assert!(matches!(error, Error::RetriesExhausted { status: 503, .. }), "{error}");
 }
