@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Why a call failed. Never holds a secret, a token, a query or a body.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The settings cannot work: correct them and start again.
+    /// The settings are invalid: correct them and start again.
     #[error("{what}")]
     Usage {
         /// What is wrong with which setting.
@@ -20,7 +20,7 @@ pub enum Error {
         /// The host it names.
         host: String,
     },
-    /// The identity service, or the service for a fresh token, does not accept the identity.
+    /// The identity service rejects the identity, or the service rejects a fresh token.
     #[error("sign-in refused ({code}): {advice}")]
     SignInRefused {
         /// The vendor's code such as `AADSTS7000215`, else the OAuth error or the HTTP status.
@@ -66,7 +66,7 @@ pub enum Error {
         status: u16,
         /// The service's code such as `ResourceNotFound`; empty if there was none.
         code: String,
-        /// A known meaning of that code and message, in our own words; otherwise empty.
+        /// What that code and message are known to mean, in our own words; otherwise empty.
         reason: &'static str,
         /// The call that was refused.
         call: Box<FailedCall>,
@@ -124,7 +124,7 @@ pub enum Error {
     ForeignLink {
         /// Scheme, host and port of the link.
         origin: String,
-        /// The call whose answer held the link.
+        /// The call whose response held the link.
         call: Box<FailedCall>,
     },
     /// The service refused the request; repeating it will not help.
@@ -159,7 +159,7 @@ pub enum Error {
         call: Box<FailedCall>,
     },
     /// After a 429 the service asked for a pause longer than the retry policy allows; nothing is sent until it is over.
-    #[error("the service wants no requests for a long time ({call})")]
+    #[error("the service asks for a longer pause than a run waits for ({call})")]
     Paused {
         /// Remaining length of the pause.
         remaining: Duration,
@@ -212,7 +212,7 @@ impl Error {
         matches!(self, Self::Usage { .. } | Self::SignInRefused { .. } | Self::Paused { .. })
     }
 
-    /// Whether the service gave a definite answer to this call; other calls may still succeed.
+    /// Whether the service definitely refused this call; other calls may still succeed.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self,

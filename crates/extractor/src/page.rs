@@ -43,7 +43,7 @@ impl Page {
 
     /// The rows deserialized, for the few calls that look into them.
     pub(crate) fn parsed<T: DeserializeOwned>(&self) -> Result<Vec<T>, &'static str> {
-        serde_json::from_slice(self.rows()).map_err(|_| "its rows are not what was asked for")
+        serde_json::from_slice(self.rows()).map_err(|_| "its rows do not have the requested shape")
     }
 }
 

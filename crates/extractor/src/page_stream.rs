@@ -1,4 +1,4 @@
-//! Streams of pages: fetched on demand, or with the next page prefetched while the consumer works on the last.
+//! Streams of pages: fetched on demand, or with the next page prefetched while the consumer works on the current one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -96,9 +96,9 @@ fn stream_pages(
 /// How pages are fetched.
 #[derive(Clone, Copy)]
 struct StreamOptions {
-    /// The next page is fetched while the consumer works on the last.
+    /// The next page is fetched while the consumer works on the current one.
     prefetch: bool,
-    /// More pages than this indicate a fault of the service.
+    /// More pages than this mean that the service is at fault.
     max_pages: u32,
 }
 
@@ -181,7 +181,7 @@ impl ActiveStream {
             return Ok(false);
         }
         if page.number >= self.options.max_pages {
-            let reason = format!("its link leads on after {} pages", page.number);
+            let reason = format!("there is still a next link after {} pages", page.number);
             return Err(Error::BadPage { reason, call: self.request.call_after(0) });
         }
         self.request.page = Some(page.number + 1);

@@ -103,7 +103,7 @@ impl TokenClient {
         let code = status.as_u16();
         if status.is_success() {
             return Ok(GrantedToken::read(&body, now).ok_or_else(|| Transient {
-                cause: "the answer holds no token".to_owned(),
+                cause: "the response holds no token".to_owned(),
                 status: Some(code),
                 incomplete_page: true,
                 ..Transient::default()

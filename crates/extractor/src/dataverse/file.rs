@@ -27,8 +27,8 @@ const MAX_SINGLE_RESPONSE: u64 = 16 << 20;
 const PART_SIZE: u64 = 4 << 20;
 
 /// Reasons for rejecting a response.
-const WRONG_SIZE: &str = "the file does not have the size that the service says";
-const WRONG_PART: &str = "the answer is not the part of the file that was asked for";
+const WRONG_SIZE: &str = "the size of the file is not the one that the service declares";
+const WRONG_PART: &str = "the response is not the part of the file that was requested";
 
 /// The contents of a file. They count against the 64 MiB that files may take in memory until the last clone or slice of
 /// the bytes is dropped.
@@ -40,7 +40,7 @@ pub struct FileContent {
     pub bytes: Bytes,
     /// The stored file name.
     pub name: Option<String>,
-    /// The size that the service declares, if it differs from that of the bytes: they were received twice, identically.
+    /// The size that the service declares, if the bytes differ from it: the service sent the same bytes twice.
     pub declared_size: Option<u64>,
 }
 
@@ -87,8 +87,8 @@ async fn fetch_large(client: &Client, api: &Url, file: &FileAddress, size: u64) 
     }
 }
 
-/// Accepts a whole file of the declared size, or of another size if received twice identically: a truncated body hardly
-/// ever is.
+/// Accepts a whole file of the declared size, or of another size if the same bytes are received twice: two truncated
+/// bodies are hardly ever the same.
 fn accept_whole() -> impl Fn(ServiceResponse) -> Result<FileContent, &'static str> {
     let before = Cell::new(None);
     move |response| {

@@ -115,7 +115,8 @@ impl Dataverse {
         }
         let mut url = self.api.clone();
         url.set_path("/api/data/v9.2/WhoAmI");
-        let ids: Ids = self.client.fetch_json(&Request::json(url), "the answer to WhoAmI is not Dataverse's").await?;
+        let ids: Ids =
+            self.client.fetch_json(&Request::json(url), "the response to WhoAmI is not that of Dataverse").await?;
         Ok(WhoAmI {
             organization_id: ids.organization_id,
             user_id: ids.user_id,

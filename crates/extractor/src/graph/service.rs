@@ -28,7 +28,7 @@ use crate::json::without_mark;
 use crate::page::Page;
 use crate::page_stream;
 
-/// More pages of one user indicate a fault of the service: this is ten million interactions.
+/// More pages of one user mean that the service is at fault: these are ten million interactions.
 const MAX_PAGES_PER_USER: u32 = 100_000;
 
 /// Bytes of history pages in memory: being read, or not yet dropped by the caller.
@@ -191,7 +191,7 @@ impl Graph {
         page_stream::on_demand(Arc::clone(&self.client), first, MAX_PAGES_PER_USER)
     }
 
-    /// How many histories to read concurrently: more would only wait for each other.
+    /// How many histories to read concurrently: more would only queue.
     pub fn at_once(&self) -> usize {
         self.at_once
     }
@@ -220,7 +220,7 @@ fn page_of_one(response: &ServiceResponse) -> Result<Page, &'static str> {
     const BEFORE: &[u8] = b"{\"value\":[";
     let object = without_mark(&response.body).trim_ascii();
     if !object.starts_with(b"{") || serde_json::from_slice::<IgnoredAny>(object).is_err() {
-        return Err("the answer is not a user");
+        return Err("the response is not a user");
     }
     let body = Bytes::from([BEFORE, object, b"]}"].concat());
     let rows = BEFORE.len() - 1..body.len() - 1;

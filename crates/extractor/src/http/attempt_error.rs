@@ -21,7 +21,7 @@ pub(crate) enum AttemptError {
     Permanent(Error),
 }
 
-/// A failure that may pass.
+/// A failure that may be over by the next attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Transient {
     /// What happened, for people; never text of a body.
@@ -62,8 +62,8 @@ impl From<Transient> for AttemptError {
 impl From<&reqwest::Error> for Transient {
     fn from(error: &reqwest::Error) -> Self {
         let cause = match (error.is_timeout(), error.is_connect()) {
-            (true, true) => "no connection in time".to_owned(),
-            (true, false) => "no byte came in time".to_owned(),
+            (true, true) => "connecting timed out".to_owned(),
+            (true, false) => "waiting for data timed out".to_owned(),
             (false, _) => innermost(error),
         };
         Self { cause, maybe_wrong_address: error.is_connect(), ..Self::default() }

@@ -78,8 +78,8 @@ impl BodySize {
     fn exceeded_by(self, length: u64) -> BodyError {
         let cause = match self.kind {
             BodyKind::File => return BodyError::FileTooLarge(length),
-            BodyKind::Page => "the answer is larger than any page",
-            BodyKind::Part => "the part is longer than was asked for",
+            BodyKind::Page => "the response is larger than any page may be",
+            BodyKind::Part => "the part is longer than requested",
         };
         BodyError::Transient(Transient { cause: cause.to_owned(), ..Transient::default() })
     }

@@ -33,7 +33,7 @@ use crate::auth::token_cache::TokenCache;
 use crate::error::Error;
 use crate::json;
 
-/// Shorter waits before the next attempt are logged at debug level only.
+/// Waits before the next attempt that are shorter than this are logged at debug level only.
 const LONG_WAIT: Duration = Duration::from_secs(10);
 
 /// One identity at one service: everything that its requests share.
@@ -115,7 +115,7 @@ impl Client {
         })
     }
 
-    /// Requests until `accept` takes a response. One that it rejects counts as truncated.
+    /// Attempts the request until `accept` takes a response. One that it rejects counts as truncated.
     pub(crate) async fn get<T>(
         &self,
         request: &Request,
@@ -144,7 +144,7 @@ impl Client {
             match error {
                 AttemptError::Permanent(error) => return Err(error),
                 AttemptError::AccessTokenRejected(token) if !token_refused => {
-                    debug!(url = %redacted(&request.url), "the token is not accepted any more");
+                    debug!(url = %redacted(&request.url), "the access token is no longer accepted");
                     self.tokens.invalidate(&token);
                     token_refused = true;
                 }

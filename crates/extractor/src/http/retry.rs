@@ -12,14 +12,14 @@ use super::backoff::Backoff;
 pub(crate) struct RetryPolicy {
     /// Attempts in total.
     pub(crate) max_attempts: u32,
-    /// Attempts for failures that may concern this request alone, such as a file: it occupies a place that others need,
-    /// and the next run retries it.
+    /// Attempts for failures that may concern this request alone, such as a file: while it is retried it takes up a slot
+    /// that others need, and the next run fetches it again.
     pub(crate) max_attempts_request_specific: u32,
     /// Attempts while the service was never reached and the failure looks like a wrong address.
     pub(crate) max_attempts_unreached: u32,
     /// No attempt begins later than this after the first.
     pub(crate) max_elapsed: Duration,
-    /// Waits where the service names none.
+    /// Waits where the service does not ask for one.
     pub(crate) backoff: Backoff,
 }
 
@@ -54,7 +54,7 @@ impl Attempts {
         self.started.get_or_insert_with(Instant::now);
     }
 
-    /// Takes back an attempt that failed for no reason of the service's.
+    /// Uncounts an attempt that failed for a reason of our own.
     pub(crate) fn retract(&mut self) {
         self.count -= 1;
     }

@@ -86,7 +86,7 @@ async fn a_pause_holds_every_request_of_the_identity() {
         async move { walk(&service).await }
     });
     server.until_asked(1).await;
-    // The pause begins when the answer has been read: until then others may still be sent.
+    // The pause begins when the response has been read: until then others may still be sent.
     while service.meter().throttled_seconds == 0.0 {
         tokio::task::yield_now().await;
     }
@@ -167,7 +167,7 @@ async fn a_server_that_is_not_dataverse_is_given_up_early() {
     let server = Server::start(|_| Reply::ok("<html>please log in</html>")).await;
     let error = dataverse(server.url.clone()).who_am_i().await.unwrap_err();
     let Error::BadPage { reason, call } = &error else { panic!("{error}") };
-    assert_eq!((reason.as_str(), call.attempts), ("the answer to WhoAmI is not Dataverse's", 3));
+    assert_eq!((reason.as_str(), call.attempts), ("the response to WhoAmI is not that of Dataverse", 3));
 }
 
 /// The first request is refused with this code, then 80 streams start at once. Returns the maximum number of requests

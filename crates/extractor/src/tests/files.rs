@@ -61,7 +61,7 @@ async fn a_file_of_another_size_than_declared_is_asked_again() {
     let other = |number: usize| Reply::ok(&b"123456789"[..number]).header("x-ms-file-size", "10");
     let (found, server) = fetch(other).await;
     let error = found.unwrap_err();
-    let expected = "the file does not have the size that the service says";
+    let expected = "the size of the file is not the one that the service declares";
     assert!(matches!(&error, Error::Unreachable { cause, .. } if cause == expected), "{error}");
     assert_eq!(server.asked().len(), 3);
 }
@@ -139,7 +139,7 @@ async fn a_large_file_comes_whole_where_the_service_serves_no_parts() {
     let (found, server) = fetch_by(|_| file(&large())).await;
     let found = found.unwrap();
     assert!(found.bytes == large() && found.name.as_deref() == Some("summary.txt"));
-    assert_eq!(server.asked().len(), 2, "the answer to the first part is all of it");
+    assert_eq!(server.asked().len(), 2, "the response to the first part is all of it");
     let (found, _server) = fetch_by(|request| match request.header("range") {
         Some(_) => served(&request, &large()),
         None => refusal(413, "", "too large"),

@@ -18,7 +18,7 @@ async fn throttled_once(retry_after: Option<&'static str>) {
         async move { history(&service).await }
     });
     server.until_asked(1).await;
-    // The pause begins when the answer has been read: until then others may still be sent.
+    // The pause begins when the response has been read: until then others may still be sent.
     while service.meter().throttled_seconds == 0.0 {
         tokio::task::yield_now().await;
     }

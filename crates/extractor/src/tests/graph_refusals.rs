@@ -148,5 +148,5 @@ async fn a_failed_page_is_never_the_end() {
     .await;
     let pages = history(&graph(server.url.clone())).await;
     let [Ok(_), Err(Error::BadPage { reason, call })] = pages.as_slice() else { panic!("{pages:?}") };
-    assert_eq!((reason.as_str(), call.page), ("the answer ends before its JSON does", Some(2)));
+    assert_eq!((reason.as_str(), call.page), ("the response ends before its JSON does", Some(2)));
 }

@@ -82,7 +82,7 @@ async fn a_token_leads_nowhere_else() {
     assert!(matches!(read(None).await, Error::ForeignLink { .. }), "a foreign token is not kept");
     let error = read(None).await;
     let Error::BadPage { reason, .. } = &error else { panic!("{error}") };
-    assert_eq!(reason, "it has neither a next page nor a token for later changes");
+    assert_eq!(reason, "it has neither a next link nor a delta link");
 }
 
 #[tokio::test]
