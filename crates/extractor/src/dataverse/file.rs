@@ -144,12 +144,16 @@ async fn fetch_in_parts(
             Err(Error::Refused { status: 416, .. }) => break,
             Err(error) => return Err(as_file_error(error)),
         };
-        if response.status == StatusCode::OK {
-            // It ignores ranges and sends the whole file: within the memory already reserved.
-            buffer.replace(response.body);
-            return Ok(Some(FileContent::new(buffer.freeze(), &response.headers)));
+        let ServiceResponse { status, headers, body } = response;
+        if status == StatusCode::OK {
+            // It ignores ranges and sends the whole file.
+            if buffer.replace(body).is_ok() {
+                return Ok(Some(FileContent::new(buffer.freeze(), &headers)));
+            }
+            drop(buffer);
+            buffer = reserve_for_parts(client, MAX_FILE).await;
+            continue;
         }
-        let ServiceResponse { headers, body, .. } = response;
         if first.is_none() {
             total = total_of(&headers);
             first = Some(headers);

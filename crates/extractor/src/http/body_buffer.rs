@@ -53,10 +53,14 @@ impl BodyBuffer {
         self.reservation.as_mut().is_none_or(|reservation| reservation.try_grow_to(bytes))
     }
 
-    /// Replaces what was read so far by a whole body, within the memory that is reserved.
-    pub(crate) fn replace(&mut self, body: Bytes) {
+    /// Replaces what was read so far by a whole body; never waits for memory.
+    pub(crate) fn replace(&mut self, body: Bytes) -> Result<(), OutOfMemory> {
+        if !self.is_reserved(body.len()) {
+            return Err(OutOfMemory);
+        }
         // Without a copy: nobody else has these bytes.
         self.bytes = Vec::from(body);
+        Ok(())
     }
 
     /// The complete body. Its memory stays reserved until the last clone or slice of it is dropped.
@@ -134,9 +138,13 @@ mod tests {
         buffer.extend(b"part").unwrap();
         let whole = Bytes::from(MIB.to_vec());
         let address = whole.as_ptr();
-        buffer.replace(whole);
+        buffer.replace(whole).unwrap();
         let body = buffer.freeze();
         assert_eq!((body.as_ptr(), body.len()), (address, 1 << 20));
         assert!(budget.try_reserve(63 << 20).is_some(), "what the parts would have needed is released");
+        let _held = budget.try_reserve(63 << 20).unwrap();
+        drop(body);
+        let mut buffer = BodyBuffer::new(budget.try_reserve(1), 0);
+        assert_eq!(buffer.replace(Bytes::from(vec![0; 2 << 20])), Err(OutOfMemory));
     }
 }
