@@ -98,6 +98,14 @@ fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static s
             ExitCode::Failed,
             "check `dataverse.url`, `graph.url`, `auth.authority` and the network, then run it again",
         ),
+        Error::RetriesExhausted { status: 429 | 503, .. } => (
+            ExitCode::Failed,
+            "the service is throttling or busy: run the same command again later; for Microsoft Graph, a lower \
+             `graph.requests_per_second` helps",
+        ),
+        Error::RetriesExhausted { .. } => {
+            (ExitCode::Failed, "the service is failing: run the same command again later, it takes up the rest")
+        }
         Error::Paused { .. } => {
             (ExitCode::Failed, "run the same command again when that time is over: it takes up the rest")
         }
@@ -107,7 +115,7 @@ fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static s
         Error::Refused { .. }
         | Error::FilterRefused { .. }
         | Error::ColumnMissing { .. }
-        | Error::TokenExpired { .. }
+        | Error::DeltaTokenExpired { .. }
         | Error::FileMissing { .. }
         | Error::FileTooLarge { .. }
         | Error::BadPage { .. } => (ExitCode::Failed, RUN_AGAIN),
@@ -292,6 +300,24 @@ mod tests {
         assert_eq!(problem.message, "the query cannot be run: No field named creatdon");
         assert!(problem.hint.unwrap().starts_with("the nearest column is `t.createdon`; "));
         assert!(not_found("nope").hint.unwrap().starts_with("`copilot-lake tables TABLE`"));
+    }
+
+    #[test]
+    fn a_busy_service_is_no_wrong_address() {
+        use copilot_lake_extractor::Error;
+        let hint = |error: Error| {
+            let problem = problem(&error.into());
+            assert_eq!(problem.code, ExitCode::Failed);
+            problem.hint.unwrap()
+        };
+        let exhausted = |status| Error::RetriesExhausted { status, cause: "c".to_owned(), call: Box::default() };
+        for status in [429, 503] {
+            let hint = hint(exhausted(status));
+            assert!(hint.contains("again later") && hint.contains("`graph.requests_per_second`"), "{hint}");
+        }
+        assert!(hint(exhausted(500)).starts_with("the service is failing: "));
+        let unreachable = Error::Unreachable { cause: "connection refused".to_owned(), call: Box::default() };
+        assert!(hint(unreachable).contains("`dataverse.url`"));
     }
 
     #[test]

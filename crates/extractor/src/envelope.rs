@@ -106,18 +106,18 @@ fn slow_path(body: &[u8]) -> Result<Envelope, &'static str> {
     }
     let text = without_mark(body);
     if text.trim_ascii().is_empty() {
-        return Err("the answer is empty");
+        return Err("the response is empty");
     }
     if !text.trim_ascii_start().starts_with(b"{") {
-        return Err("the answer is not a JSON object");
+        return Err("the response is not a JSON object");
     }
     let full: FullEnvelope<'_> = serde_json::from_slice(text).map_err(|error| match error.classify() {
-        serde_json::error::Category::Eof => "the answer ends before its JSON does",
-        serde_json::error::Category::Data => "the answer has no usable `value`",
-        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "the answer is not valid JSON",
+        serde_json::error::Category::Eof => "the response ends before its JSON does",
+        serde_json::error::Category::Data => "the response has no usable `value`",
+        serde_json::error::Category::Syntax | serde_json::error::Category::Io => "the response is not valid JSON",
     })?;
     if full.error.is_some() {
-        return Err("the answer ends with an error");
+        return Err("the response ends with an error");
     }
     let rows = full.value.get();
     if !rows.starts_with('[') {

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// Why a call failed. Never holds a secret, a token, a query or a body.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
-    /// The settings cannot work: correct them and start again.
+    /// The settings are invalid: correct them and start again.
     #[error("{what}")]
     Usage {
         /// What is wrong with which setting.
@@ -20,7 +20,7 @@ pub enum Error {
         /// The host it names.
         host: String,
     },
-    /// The identity service, or the service for a fresh token, does not accept the identity.
+    /// The identity service rejects the identity, or the service rejects a fresh token.
     #[error("sign-in refused ({code}): {advice}")]
     SignInRefused {
         /// The vendor's code such as `AADSTS7000215`, else the OAuth error or the HTTP status.
@@ -66,7 +66,7 @@ pub enum Error {
         status: u16,
         /// The service's code such as `ResourceNotFound`; empty if there was none.
         code: String,
-        /// A known meaning of that code and message, in our own words; otherwise empty.
+        /// What that code and message are known to mean, in our own words; otherwise empty.
         reason: &'static str,
         /// The call that was refused.
         call: Box<FailedCall>,
@@ -95,9 +95,9 @@ pub enum Error {
         /// The call that was refused.
         call: Box<FailedCall>,
     },
-    /// The change-tracking token is too old, or the table was altered since: read without one.
-    #[error("the token for changes of `{table}` has expired ({call})")]
-    TokenExpired {
+    /// The delta token of change tracking is too old, or the table was altered since: read without one.
+    #[error("the delta token of `{table}` has expired ({call})")]
+    DeltaTokenExpired {
         /// The table whose changes were requested.
         table: &'static str,
         /// The call that was refused.
@@ -124,7 +124,7 @@ pub enum Error {
     ForeignLink {
         /// Scheme, host and port of the link.
         origin: String,
-        /// The call whose answer held the link.
+        /// The call whose response held the link.
         call: Box<FailedCall>,
     },
     /// The service refused the request; repeating it will not help.
@@ -139,7 +139,18 @@ pub enum Error {
         /// The call that was refused.
         call: Box<FailedCall>,
     },
-    /// The service could not be reached, or kept failing until the retry policy gave up.
+    /// The service answered every attempt with a transient error until the retry policy gave up: it is throttling, busy,
+    /// or failing. The call names attempts, time and the last `Retry-After`.
+    #[error("retries exhausted: {cause} ({call})")]
+    RetriesExhausted {
+        /// The last HTTP status, such as 429 or 503.
+        status: u16,
+        /// The last failure.
+        cause: String,
+        /// The call that failed.
+        call: Box<FailedCall>,
+    },
+    /// The service could not be reached, or its responses never came through, until the retry policy gave up.
     #[error("gave up: {cause} ({call})")]
     Unreachable {
         /// The last failure.
@@ -148,7 +159,7 @@ pub enum Error {
         call: Box<FailedCall>,
     },
     /// After a 429 the service asked for a pause longer than the retry policy allows; nothing is sent until it is over.
-    #[error("the service wants no requests for a long time ({call})")]
+    #[error("the service asks for a longer pause than a run waits for ({call})")]
     Paused {
         /// Remaining length of the pause.
         remaining: Duration,
@@ -177,11 +188,12 @@ impl Error {
             | Self::GroupMissing { call }
             | Self::TableMissing { call, .. }
             | Self::ColumnMissing { call, .. }
-            | Self::TokenExpired { call, .. }
+            | Self::DeltaTokenExpired { call, .. }
             | Self::FileMissing { call, .. }
             | Self::FileTooLarge { call, .. }
             | Self::ForeignLink { call, .. }
             | Self::Refused { call, .. }
+            | Self::RetriesExhausted { call, .. }
             | Self::Unreachable { call, .. }
             | Self::Paused { call, .. }
             | Self::BadPage { call, .. } => Some(call),
@@ -200,7 +212,7 @@ impl Error {
         matches!(self, Self::Usage { .. } | Self::SignInRefused { .. } | Self::Paused { .. })
     }
 
-    /// Whether the service gave a definite answer to this call; other calls may still succeed.
+    /// Whether the service definitely refused this call; other calls may still succeed.
     pub(crate) fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -230,12 +242,14 @@ pub struct FailedCall {
     pub elapsed: Duration,
     /// The last HTTP status, if there was a response.
     pub status: Option<u16>,
+    /// The last wait that the service asked for.
+    pub retry_after: Option<Duration>,
     /// The service's id of the last request, for the vendor's support.
     pub request_id: Option<String>,
 }
 
 impl fmt::Display for FailedCall {
-    /// `GET https://host/path page 3: status 503, request id ..., 10 tries in 4.2 s`.
+    /// `GET https://host/path page 3: status 503, Retry-After 30 s, request id ..., 10 tries in 4.2 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.url)?;
         if let Some(page) = self.page {
@@ -244,6 +258,9 @@ impl fmt::Display for FailedCall {
         f.write_str(": ")?;
         if let Some(status) = self.status {
             write!(f, "status {status}, ")?;
+        }
+        if let Some(wait) = self.retry_after {
+            write!(f, "Retry-After {} s, ", wait.as_secs_f64())?;
         }
         if let Some(id) = &self.request_id {
             write!(f, "request id {id}, ")?;

@@ -14,7 +14,7 @@ use crate::http::origin::is_same_origin;
 pub(crate) struct FollowedLinks {
     /// Any URL of the service: links must have its scheme, host and port.
     service: Url,
-    /// Hashes of the links followed so far: a repeated one would never end.
+    /// Hashes of the links followed so far: a stream that repeats one would never end.
     followed: HashSet<u64>,
 }
 
@@ -29,7 +29,7 @@ impl FollowedLinks {
         let mut hasher = DefaultHasher::new();
         link.hash(&mut hasher);
         if !self.followed.insert(hasher.finish()) {
-            return Err(Error::BadPage { reason: "its link was followed before".to_owned(), call });
+            return Err(Error::BadPage { reason: "its next link was already followed".to_owned(), call });
         }
         Ok(url)
     }

@@ -2,18 +2,16 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 
 use crate::envelope;
-use crate::http::body_budget::BodyReservation;
-use serde::de::DeserializeOwned;
 
 /// One complete response with rows: the envelope is parsed, the rows are not.
 ///
-/// Pages of a history count against a common memory budget until they are dropped.
+/// Pages of a history count against a common memory budget until the last clone or slice of their body is dropped.
 #[derive(Clone)]
 pub struct Page {
     /// Position in the stream, from 1.
@@ -26,8 +24,6 @@ pub struct Page {
     pub requests: u32,
     /// How long throttling held this page back.
     pub throttled: Duration,
-    /// The memory reservation of a bounded page, released with the last clone.
-    pub(crate) _reservation: Option<Arc<BodyReservation>>,
 }
 
 impl Page {
@@ -37,7 +33,7 @@ impl Page {
     /// Why it is not a complete page.
     pub fn read(number: u32, body: Bytes) -> Result<Self, &'static str> {
         let rows = envelope::parse(&body)?.rows;
-        Ok(Self { number, body, rows, requests: 0, throttled: Duration::ZERO, _reservation: None })
+        Ok(Self { number, body, rows, requests: 0, throttled: Duration::ZERO })
     }
 
     /// The JSON array of the rows, from `[` to `]`.
@@ -47,7 +43,7 @@ impl Page {
 
     /// The rows deserialized, for the few calls that look into them.
     pub(crate) fn parsed<T: DeserializeOwned>(&self) -> Result<Vec<T>, &'static str> {
-        serde_json::from_slice(self.rows()).map_err(|_| "its rows are not what was asked for")
+        serde_json::from_slice(self.rows()).map_err(|_| "its rows do not have the requested shape")
     }
 }
 

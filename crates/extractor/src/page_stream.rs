@@ -1,4 +1,4 @@
-//! Streams of pages: fetched on demand, or with the next page prefetched while the consumer works on the last.
+//! Streams of pages: fetched on demand, or with the next page prefetched while the consumer works on the current one.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,19 +29,8 @@ pub(crate) async fn fetch_page(client: &Client, request: &Request) -> Result<Lin
     let number = request.page.unwrap_or(1);
     let accept = |response: ServiceResponse| {
         let Envelope { rows, next, delta } = envelope::parse(&response.body)?;
-        let (requests, throttled) = (0, Duration::ZERO);
-        Ok(LinkedPage {
-            page: Page {
-                number,
-                body: response.body,
-                rows,
-                requests,
-                throttled,
-                _reservation: response.reservation.map(Arc::new),
-            },
-            next,
-            delta,
-        })
+        let page = Page { number, body: response.body, rows, requests: 0, throttled: Duration::ZERO };
+        Ok(LinkedPage { page, next, delta })
     };
     let (mut linked, cost) = match (client.get(request, &accept).await, request.fallback()) {
         (Err(error @ Error::Refused { status: 400 | 501, .. }), Some(plain)) => {
@@ -107,9 +96,9 @@ fn stream_pages(
 /// How pages are fetched.
 #[derive(Clone, Copy)]
 struct StreamOptions {
-    /// The next page is fetched while the consumer works on the last.
+    /// The next page is fetched while the consumer works on the current one.
     prefetch: bool,
-    /// More pages than this indicate a fault of the service.
+    /// More pages than this mean that the service is at fault.
     max_pages: u32,
 }
 
@@ -192,7 +181,7 @@ impl ActiveStream {
             return Ok(false);
         }
         if page.number >= self.options.max_pages {
-            let reason = format!("its link leads on after {} pages", page.number);
+            let reason = format!("there is still a next link after {} pages", page.number);
             return Err(Error::BadPage { reason, call: self.request.call_after(0) });
         }
         self.request.page = Some(page.number + 1);

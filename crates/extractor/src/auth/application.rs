@@ -126,7 +126,7 @@ fn federated_token(path: &Path) -> Result<Secret, Error> {
 fn advice(proof: &Proof, number: &str, error: &str) -> &'static str {
     match (number, error, proof) {
         ("7000215", ..) => "the client secret is wrong; `auth.client_secret` must be the secret's value, not its id",
-        ("7000222", ..) => "the client secret has expired; make a new one in the app registration",
+        ("7000222", ..) => "the client secret has expired; create a new one in the app registration",
         ("700027", ..) => {
             "the app registration does not know the certificate, or it is not valid now; upload the certificate of \
              `auth.client_certificate_file` to the app registration"

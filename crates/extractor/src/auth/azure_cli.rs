@@ -59,7 +59,7 @@ impl AzureCli {
             }
             Ok(Err(_)) => ("az not started", "the Azure CLI cannot be run by this user; check its installation"),
             Err(_) => {
-                ("az timed out", "the Azure CLI gave no answer within two minutes; try `az account get-access-token`")
+                ("az timed out", "the Azure CLI did not respond within two minutes; try `az account get-access-token`")
             }
         };
         Err(Error::SignInRefused { code: code.to_owned(), advice })

@@ -30,7 +30,7 @@ pub(super) struct Certificate {
 }
 
 impl Certificate {
-    /// Reads a PEM file with both; certificates of authorities may be in it as well.
+    /// Reads a PEM file with both; it may hold certificates of authorities as well.
     pub(super) fn read(path: &Path, password: Option<&Secret>) -> Result<Self, Error> {
         let bytes = credential_file::read("auth.client_certificate_file", path)?;
         parse(&bytes, password)
@@ -88,7 +88,7 @@ fn parse(bytes: &[u8], password: Option<&Secret>) -> Result<Certificate, &'stati
                 .map_err(|_| "is encrypted in an unknown way; encrypt it with: openssl pkcs8 -topk8")?;
             let key = encrypted
                 .decrypt(password.reveal())
-                .map_err(|_| "is not opened by the password of `auth.client_certificate_password_file`")?;
+                .map_err(|_| "cannot be decrypted with the password of `auth.client_certificate_password_file`")?;
             RsaKeyPair::from_pkcs8(key.as_bytes())
         }
         _ => return Err("holds a private key that is not RSA; Microsoft Entra ID takes only RSA"),
@@ -110,14 +110,14 @@ fn parse(bytes: &[u8], password: Option<&Secret>) -> Result<Certificate, &'stati
 /// The PEM reader of `rustls-pki-types` does not fit: it skips sections whose label it does not know, and
 /// `ENCRYPTED PRIVATE KEY` is one of them.
 fn sections(text: &str) -> Result<Vec<(&str, Vec<u8>)>, &'static str> {
-    const CUT: &str = "holds a section that is cut";
+    const TRUNCATED: &str = "holds a truncated section";
     let mut sections = Vec::new();
     let mut rest = text;
     while let Some((_, begun)) = rest.split_once("-----BEGIN ") {
-        let (label, body) = begun.split_once("-----").ok_or(CUT)?;
-        let (body, after) = body.split_once(&format!("-----END {label}-----")).ok_or(CUT)?;
+        let (label, body) = begun.split_once("-----").ok_or(TRUNCATED)?;
+        let (body, after) = body.split_once(&format!("-----END {label}-----")).ok_or(TRUNCATED)?;
         if body.contains("Proc-Type:") {
-            return Err("holds a private key that is encrypted in the old way; convert it: openssl pkcs8 -topk8");
+            return Err("holds a private key that is encrypted in the legacy format; convert it: openssl pkcs8 -topk8");
         }
         let base64: String = body.split_ascii_whitespace().collect();
         sections.push((label, BASE64_STANDARD.decode(base64).map_err(|_| "holds a section that is not base64")?));
@@ -159,14 +159,14 @@ mod tests {
     fn what_cannot_be_used_is_said_with_what_to_do() {
         assert!(refusal(&[OWN, ENCRYPTED], None).contains("set `auth.client_certificate_password_file`"));
         assert!(refusal(&[OWN, ENCRYPTED], Some("")).contains("set `auth.client_certificate_password_file`"));
-        assert!(refusal(&[OWN, ENCRYPTED], Some("hunter2")).contains("is not opened by the password"));
+        assert!(refusal(&[OWN, ENCRYPTED], Some("hunter2")).contains("cannot be decrypted with the password"));
         assert!(refusal(&[OWN, LEGACY], Some("x")).contains("openssl pkcs8 -topk8"));
         assert!(refusal(&[OTHER, PKCS8], None).contains("do not belong together"));
         assert_eq!(refusal(&[PKCS8], None), "holds no certificate");
         assert_eq!(refusal(&[OWN], None), "holds no private key");
         assert!(refusal(&[OWN, &PKCS8.replace("PRIVATE", "EC PRIVATE")], None).contains("not RSA"));
         assert!(refusal(&[OWN, &PKCS1.replace("RSA PRIVATE", "PRIVATE")], None).contains("not RSA of 2,048"));
-        assert!(refusal(&[OWN, &PKCS8[..300]], None).contains("cut"));
+        assert!(refusal(&[OWN, &PKCS8[..300]], None).contains("holds a truncated section"));
         assert!(refusal(&[OWN, &PKCS8.replace('M', "?")], None).contains("not base64"));
         let utf_16: Vec<u8> = [OWN, PKCS8].concat().encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(parse(&utf_16, None).err().unwrap(), "is UTF-16; save it as UTF-8");

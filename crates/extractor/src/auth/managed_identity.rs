@@ -67,7 +67,7 @@ impl ManagedIdentity {
         Ok(request.header("x-identity-header", value))
     }
 
-    /// Whether an IMDS status is transient that elsewhere is not: the service is starting or being updated.
+    /// Whether a status that is permanent elsewhere is transient for IMDS: the service is starting or being updated.
     pub(super) fn is_transient(&self, status: u16) -> bool {
         self.header.is_none() && matches!(status, 404 | 410)
     }
@@ -86,9 +86,9 @@ pub(super) fn refused(status: u16, body: &[u8]) -> Error {
     let unknown = refusal.as_ref().is_some_and(|refusal| refusal.description.contains("dentity not found"));
     let advice = match (status, number, error) {
         (401, ..) => {
-            "the endpoint asks for a proof that is not supported, as Azure Arc does; use another `auth.method`"
+            "the endpoint demands a kind of proof that is not supported, as Azure Arc does; use another `auth.method`"
         }
-        (403, ..) => "the endpoint does not let this program in; check IDENTITY_HEADER and the machine's firewall",
+        (403, ..) => "the endpoint denies access to this program; check IDENTITY_HEADER and the machine's firewall",
         (_, "500011" | "650057", _) | (_, _, "invalid_resource") => {
             "the tenant does not know the service; check `dataverse.url` or `graph.url`"
         }

@@ -10,7 +10,7 @@ use super::token::AccessToken;
 use crate::error::Error;
 use crate::http::retry::RetryPolicy;
 
-/// How long a failed sign-in is reported to everyone else who asks.
+/// How long other callers get the error of a failed sign-in instead of another attempt.
 const FAILURE_HOLDS: Duration = Duration::from_secs(10);
 
 /// How long a still valid token is reused after a failed renewal.

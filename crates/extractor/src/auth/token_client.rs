@@ -67,16 +67,20 @@ impl TokenClient {
                     }
                     (_, cause) => cause,
                 };
-                let call = FailedCall {
+                let call = Box::new(FailedCall {
                     method,
                     url,
                     page: None,
                     attempts: attempts.count,
                     elapsed: attempts.elapsed(),
                     status: transient.status,
+                    retry_after: transient.retry_after,
                     request_id: transient.request_id,
-                };
-                return Err(Error::Unreachable { cause, call: Box::new(call) });
+                });
+                return Err(match transient.status.filter(|_| !transient.incomplete_page) {
+                    Some(status) => Error::RetriesExhausted { status, cause, call },
+                    None => Error::Unreachable { cause, call },
+                });
             };
             warn!(url, cause = transient.cause, status = transient.status, ?wait, "retrying sign-in");
             tokio::time::sleep(wait).await;
@@ -99,7 +103,7 @@ impl TokenClient {
         let code = status.as_u16();
         if status.is_success() {
             return Ok(GrantedToken::read(&body, now).ok_or_else(|| Transient {
-                cause: "the answer holds no token".to_owned(),
+                cause: "the response holds no token".to_owned(),
                 status: Some(code),
                 incomplete_page: true,
                 ..Transient::default()

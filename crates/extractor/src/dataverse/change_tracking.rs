@@ -77,7 +77,7 @@ pub(crate) async fn fetch(
                 changes.token = delta;
                 return Ok(changes);
             }
-            (None, None) => return Err(bad("it has neither a next page nor a token for later changes")),
+            (None, None) => return Err(bad("it has neither a next link nor a delta link")),
         }
     }
 }

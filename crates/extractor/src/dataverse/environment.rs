@@ -117,7 +117,7 @@ pub(crate) async fn discover(client: &Client, api: &Url, tables: &[&'static Tabl
         value: Vec<TableMetadata>,
     }
     let request = Request::json(request::definitions_url(api, tables)?);
-    let response = client.fetch_json::<MetadataResponse>(&request, "the answer is not the metadata of tables").await;
+    let response = client.fetch_json::<MetadataResponse>(&request, "the response is not the metadata of tables").await;
     let found = response.and_then(|definitions| {
         Environment::from_metadata(tables, &definitions.value).ok_or_else(|| {
             let reason = "the metadata of a table lacks its key".to_owned();

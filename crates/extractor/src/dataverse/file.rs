@@ -14,7 +14,7 @@ use super::file_address::FileAddress;
 use super::request;
 use crate::error::Error;
 use crate::http::body::{self, MAX_FILE};
-use crate::http::body_budget::BodyReservation;
+use crate::http::body_buffer::{BodyBuffer, OutOfMemory};
 use crate::http::client::{Client, ServiceResponse};
 use crate::http::request::FilePortion;
 
@@ -27,22 +27,21 @@ const MAX_SINGLE_RESPONSE: u64 = 16 << 20;
 const PART_SIZE: u64 = 4 << 20;
 
 /// Reasons for rejecting a response.
-const WRONG_SIZE: &str = "the file does not have the size that the service says";
-const WRONG_PART: &str = "the answer is not the part of the file that was asked for";
+const WRONG_SIZE: &str = "the size of the file is not the one that the service declares";
+const WRONG_PART: &str = "the response is not the part of the file that was requested";
 
-/// The contents of a file. They count against the 64 MiB that files may take in memory until this value is dropped.
+/// The contents of a file. They count against the 64 MiB that files may take in memory until the last clone or slice of
+/// the bytes is dropped.
 ///
-/// Do not hold one while waiting for another in a fixed order: take them as they complete. A caller who does so anyway
-/// proceeds, one file at a time, after 10 s each.
+/// A caller who waits for a file may hold 28 MiB of others, so that there is room for the largest. Take files as they
+/// complete: in a fixed order, more than that may have to be held.
 pub struct FileContent {
     /// The bytes as sent.
     pub bytes: Bytes,
     /// The stored file name.
     pub name: Option<String>,
-    /// The size that the service declares, if it differs from that of the bytes: they were received twice, identically.
+    /// The size that the service declares, if the bytes differ from it: the service sent the same bytes twice.
     pub declared_size: Option<u64>,
-    /// Releases the memory on drop.
-    _reservation: Option<BodyReservation>,
 }
 
 impl fmt::Debug for FileContent {
@@ -53,9 +52,9 @@ impl fmt::Debug for FileContent {
 }
 
 impl FileContent {
-    fn new(bytes: Bytes, headers: &HeaderMap, reservation: Option<BodyReservation>) -> Self {
+    fn new(bytes: Bytes, headers: &HeaderMap) -> Self {
         let declared_size = body::declared(headers).filter(|size| *size != bytes.len() as u64);
-        Self { bytes, name: name(headers), declared_size, _reservation: reservation }
+        Self { bytes, name: name(headers), declared_size }
     }
 }
 
@@ -88,12 +87,12 @@ async fn fetch_large(client: &Client, api: &Url, file: &FileAddress, size: u64) 
     }
 }
 
-/// Accepts a whole file of the declared size, or of another size if received twice identically: a truncated body hardly
-/// ever is.
+/// Accepts a whole file of the declared size, or of another size if the same bytes are received twice: two truncated
+/// bodies are hardly ever the same.
 fn accept_whole() -> impl Fn(ServiceResponse) -> Result<FileContent, &'static str> {
     let before = Cell::new(None);
     move |response| {
-        let file = FileContent::new(response.body, &response.headers, response.reservation);
+        let file = FileContent::new(response.body, &response.headers);
         let received = file.declared_size.map(|size| (size, hash(&file.bytes)));
         match received.is_none() || before.replace(received) == received {
             true => Ok(file),
@@ -108,6 +107,21 @@ fn hash(bytes: &[u8]) -> (usize, u64) {
     (bytes.len(), hasher.finish())
 }
 
+/// Whether there is a file; its bytes are not read, and no memory is waited for.
+pub(crate) async fn exists(client: &Client, api: &Url, file: &FileAddress) -> Result<bool, Error> {
+    let request = request::file_request(api, file, FilePortion::HeadersOnly)?;
+    match client.get(&request, |_| Ok(())).await {
+        Ok(_) => Ok(true),
+        Err(Error::FileMissing { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Memory for a file of this size that is read in parts, and for the part that is being read.
+async fn reserve_for_parts(client: &Client, size: u64) -> BodyBuffer {
+    BodyBuffer::new(Some(client.budget.reserve((size + PART_SIZE) as usize).await), 0)
+}
+
 /// Fetches a file part by part, `size` bytes as far as is known; `None` if the service serves no parts of it. Memory
 /// for all of it is reserved first, so that no part waits.
 async fn fetch_in_parts(
@@ -116,12 +130,11 @@ async fn fetch_in_parts(
     file: &FileAddress,
     size: u64,
 ) -> Result<Option<FileContent>, Error> {
-    let mut reservation = client.budget.reserve((size + PART_SIZE) as usize).await;
-    let mut bytes = Vec::new();
+    let mut buffer = reserve_for_parts(client, size).await;
     let mut total = None;
     let mut first: Option<HeaderMap> = None;
     loop {
-        let start = bytes.len() as u64;
+        let start = buffer.len() as u64;
         let request = request::file_request(api, file, FilePortion::Range(start..start + PART_SIZE))?;
         let response = match client.get(&request, accept_part(start, total)).await {
             Ok((response, _)) => response,
@@ -131,35 +144,41 @@ async fn fetch_in_parts(
             Err(Error::Refused { status: 416, .. }) => break,
             Err(error) => return Err(as_file_error(error)),
         };
-        if response.status == StatusCode::OK {
-            // It ignores ranges and sends the whole file: within the memory already reserved.
-            reservation.settle(response.body.len());
-            return Ok(Some(FileContent::new(response.body, &response.headers, Some(reservation))));
+        let ServiceResponse { status, headers, body } = response;
+        if status == StatusCode::OK {
+            // It ignores ranges and sends the whole file.
+            if buffer.replace(body).is_ok() {
+                return Ok(Some(FileContent::new(buffer.freeze(), &headers)));
+            }
+            drop(buffer);
+            buffer = reserve_for_parts(client, MAX_FILE).await;
+            continue;
         }
         if first.is_none() {
-            total = total_of(&response.headers);
-            first = Some(response.headers);
+            total = total_of(&headers);
+            first = Some(headers);
         }
-        let length = total.unwrap_or(start + response.body.len() as u64);
+        let length = total.unwrap_or(start + body.len() as u64);
         if length > MAX_FILE {
             return Err(Error::FileTooLarge { size: length, call: request.call_after(1) });
         }
-        let more = ((length + PART_SIZE) as usize).saturating_sub(reservation.bytes());
-        if more > 0 {
-            client.budget.grow(&mut reservation, more).await;
+        let room = buffer.make_room(length as usize, PART_SIZE as usize);
+        if room.and_then(|()| buffer.extend(&body)) == Err(OutOfMemory) {
+            // The file is larger than was known. It is read afresh, with memory for the largest.
+            drop((buffer, body));
+            buffer = reserve_for_parts(client, MAX_FILE).await;
+            (total, first) = (None, None);
+            continue;
         }
-        bytes.reserve_exact(length as usize - bytes.len());
-        bytes.extend_from_slice(&response.body);
         let is_last = match total {
-            Some(total) => bytes.len() as u64 >= total,
-            None => (response.body.len() as u64) < PART_SIZE,
+            Some(total) => buffer.len() as u64 >= total,
+            None => (body.len() as u64) < PART_SIZE,
         };
-        if is_last || response.body.is_empty() {
+        if is_last || body.is_empty() {
             break;
         }
     }
-    reservation.settle(bytes.len());
-    Ok(first.map(|headers| FileContent::new(Bytes::from(bytes), &headers, Some(reservation))))
+    Ok(first.map(|headers| FileContent::new(buffer.freeze(), &headers)))
 }
 
 /// Accepts the part at `start` of a file of `total` bytes; an empty part only when it comes twice; at the start also a
@@ -173,8 +192,8 @@ fn accept_part(start: u64, total: Option<u64>) -> impl Fn(ServiceResponse) -> Re
                 return Err(WRONG_PART);
             }
             let (status, headers) = (response.status, response.headers.clone());
-            let FileContent { bytes: body, _reservation: reservation, .. } = whole(response)?;
-            return Ok(ServiceResponse { status, headers, body, reservation });
+            let body = whole(response)?.bytes;
+            return Ok(ServiceResponse { status, headers, body });
         }
         let starts = content_range(&response.headers).is_none_or(|(first, _)| first == start);
         let same = total.is_none_or(|total| total_of(&response.headers).is_none_or(|now| now == total));

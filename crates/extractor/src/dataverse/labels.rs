@@ -81,7 +81,7 @@ pub(crate) async fn fetch(
         if table.columns.iter().any(|column| ChoiceCast::for_column(column) == Some(cast)) {
             let request = Request::json(request::choices_url(api, table, cast)?);
             let choices: ChoicesResponse =
-                client.fetch_json(&request, "the answer is not the metadata of choices").await?;
+                client.fetch_json(&request, "the response is not the metadata of choices").await?;
             found.extend(read(table, cast, choices));
         }
     }
@@ -103,7 +103,7 @@ async fn base_language(client: &Client, api: &Url) -> Option<u32> {
         languagecode: Option<u32>,
     }
     let request = Request::json(request::language_url(api).ok()?);
-    let response = client.fetch_json::<Organizations>(&request, "the answer is not an organization").await;
+    let response = client.fetch_json::<Organizations>(&request, "the response is not an organization").await;
     match response {
         Ok(organizations) => organizations.value.into_iter().find_map(|organization| organization.languagecode),
         Err(error) => {

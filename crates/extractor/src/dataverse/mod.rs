@@ -4,9 +4,7 @@
 
 pub(crate) mod change_tracking;
 pub(crate) mod choice_cast;
-pub(crate) mod dialect;
 pub(crate) mod environment;
-pub(crate) mod error_response;
 pub(crate) mod file;
 pub(crate) mod file_address;
 pub(crate) mod key;
@@ -18,3 +16,5 @@ pub(crate) mod row_counts;
 pub(crate) mod selection;
 pub(crate) mod service;
 pub(crate) mod table_metadata;
+pub(crate) mod web_api_dialect;
+pub(crate) mod web_api_error;

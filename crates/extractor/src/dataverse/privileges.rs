@@ -59,7 +59,8 @@ pub(crate) async fn fetch(
     user_id: &str,
 ) -> Result<BTreeMap<String, PrivilegeDepth>, Error> {
     let request = Request::json(request::privileges_url(api, user_id)?);
-    let privileges: PrivilegesResponse = client.fetch_json(&request, "the answer is not a list of privileges").await?;
+    let privileges: PrivilegesResponse =
+        client.fetch_json(&request, "the response is not a list of privileges").await?;
     let mut depths = BTreeMap::new();
     for Privilege { privilege_name, depth } in privileges.role_privileges {
         let (Some(name), Some(depth)) = (privilege_name, depth.as_ref().and_then(Value::as_str)) else { continue };

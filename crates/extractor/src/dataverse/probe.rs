@@ -68,7 +68,7 @@ pub(crate) async fn any_file(
     column: &'static str,
 ) -> Result<AnyFile, Error> {
     let Some(column) = table.column(column).filter(|column| matches!(column.ty, Type::File)) else {
-        return Err(Error::Usage { what: format!("`{column}` of `{}` is no file", table.name) });
+        return Err(Error::Usage { what: format!("`{column}` of `{}` is not a File column", table.name) });
     };
     let selection = Selection::key_columns(table).with(column.wire);
     let address = |page: &Page| {

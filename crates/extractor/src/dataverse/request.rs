@@ -126,7 +126,7 @@ pub(crate) fn totals_url(api: &Url, tables: &[&'static Table]) -> Result<Url, Er
 /// The privileges of a user.
 pub(crate) fn privileges_url(api: &Url, user_id: &str) -> Result<Url, Error> {
     if !is_guid(user_id) {
-        return Err(Error::Usage { what: "the id of a user is a GUID".to_owned() });
+        return Err(Error::Usage { what: "the id of a user must be a GUID".to_owned() });
     }
     url(&format!("{api}systemusers({user_id})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()"))
 }
@@ -136,7 +136,10 @@ pub(crate) fn file_url(api: &Url, file: &FileAddress) -> Result<Url, Error> {
     let (set, elastic) = entity_set(file.table)?;
     let column = file.table.column(file.column).filter(|column| matches!(column.ty, Type::File));
     let (Some(column), true) = (column, file.key.len() == file.table.key.len()) else {
-        let what = format!("`{}` of `{}` is no file, or its key is incomplete", file.column, file.table.name);
+        let what = format!(
+            "`{}` of `{}` is not a File column, or the key of the row is incomplete",
+            file.column, file.table.name
+        );
         return Err(Error::Usage { what });
     };
     let mut parts = Vec::with_capacity(file.key.len());

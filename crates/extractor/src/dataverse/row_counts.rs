@@ -53,7 +53,7 @@ async fn fetch_batch(
     tables: &[&'static Table],
 ) -> Result<BTreeMap<&'static str, u64>, Error> {
     let request = Request::json(request::totals_url(api, tables)?);
-    let counted: RowCountsResponse = client.fetch_json(&request, "the answer is not a list of totals").await?;
+    let counted: RowCountsResponse = client.fetch_json(&request, "the response is not a list of totals").await?;
     let RowCounts { keys, values } = counted.entity_record_count_collection;
     let named = keys
         .iter()

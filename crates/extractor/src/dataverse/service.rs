@@ -9,7 +9,6 @@ use serde::Deserialize;
 use url::Url;
 
 use super::change_tracking::{self, TrackedChanges};
-use super::dialect::DATAVERSE;
 use super::environment::{self, Environment};
 use super::file::{self, FileContent};
 use super::file_address::FileAddress;
@@ -20,6 +19,7 @@ use super::probe::{self, AnyFile};
 use super::request;
 use super::row_counts;
 use super::selection::Selection;
+use super::web_api_dialect::DATAVERSE;
 use crate::auth::sign_in::Auth;
 use crate::error::Error;
 use crate::http::client::{Client, ClientLimits};
@@ -115,7 +115,8 @@ impl Dataverse {
         }
         let mut url = self.api.clone();
         url.set_path("/api/data/v9.2/WhoAmI");
-        let ids: Ids = self.client.fetch_json(&Request::json(url), "the answer to WhoAmI is not Dataverse's").await?;
+        let ids: Ids =
+            self.client.fetch_json(&Request::json(url), "the response to WhoAmI is not that of Dataverse").await?;
         Ok(WhoAmI {
             organization_id: ids.organization_id,
             user_id: ids.user_id,
@@ -149,7 +150,7 @@ impl Dataverse {
     /// definitions are assumed to apply: [`Environment::is_assumed`].
     ///
     /// # Errors
-    /// Those of sign-in, and [`Error::Unreachable`].
+    /// Those of sign-in, [`Error::Unreachable`] and [`Error::RetriesExhausted`].
     pub async fn environment(&self, tables: &[&'static Table]) -> Result<Environment, Error> {
         environment::discover(&self.client, &self.api, tables).await
     }
@@ -166,7 +167,7 @@ impl Dataverse {
     /// The service's row counts, at most a day old; tables it does not count are missing.
     ///
     /// # Errors
-    /// Those of sign-in, and [`Error::Unreachable`].
+    /// Those of sign-in, [`Error::Unreachable`] and [`Error::RetriesExhausted`].
     pub async fn total_rows(&self, tables: &[&'static Table]) -> Result<BTreeMap<&'static str, u64>, Error> {
         row_counts::fetch(&self.client, &self.api, tables).await
     }
@@ -261,7 +262,7 @@ impl Dataverse {
     /// columns only, to obtain the first.
     ///
     /// # Errors
-    /// [`Error::TokenExpired`]: repeat without the token; and those of [`Self::pages`].
+    /// [`Error::DeltaTokenExpired`]: repeat without the token; and those of [`Self::pages`].
     pub async fn deleted(&self, table: &'static Table, token: Option<&str>) -> Result<TrackedChanges, Error> {
         change_tracking::fetch(&self.client, &self.api, self.page_size, table, token).await
     }
@@ -273,6 +274,14 @@ impl Dataverse {
     /// [`Error::FileMissing`], [`Error::FileTooLarge`], and any error of a call.
     pub async fn file(&self, file: &FileAddress) -> Result<FileContent, Error> {
         file::fetch(&self.client, &self.api, file).await
+    }
+
+    /// Whether a File column holds a file. Its bytes are not read, so a caller who holds files never waits for memory.
+    ///
+    /// # Errors
+    /// Any error of a call.
+    pub async fn has_file(&self, file: &FileAddress) -> Result<bool, Error> {
+        file::exists(&self.client, &self.api, file).await
     }
 
     /// Usage so far.

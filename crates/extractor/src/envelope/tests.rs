@@ -97,17 +97,17 @@ fn check_complete(page: &str) {
 #[test]
 fn what_is_no_page_is_an_error() {
     for (body, reason) in [
-        ("", "the answer is empty"),
-        ("<html></html>", "the answer is not a JSON object"),
-        (r#"{"@odata.context":"c"}"#, "the answer has no usable `value`"),
+        ("", "the response is empty"),
+        ("<html></html>", "the response is not a JSON object"),
+        (r#"{"@odata.context":"c"}"#, "the response has no usable `value`"),
         (r#"{"value":{}}"#, "`value` is not an array"),
-        (r#"{"value":[],"value":[]}"#, "the answer has no usable `value`"),
-        (r#"{"value":[{"a":1}],"@odata.nextLink":7}"#, "the answer has no usable `value`"),
-        (r#"{"@odata.nextLink":"a","value":[{"a":1}],"@odata.nextLink":"b"}"#, "the answer has no usable `value`"),
-        (r#"{"value":[{"a":1}],"error":{"code":"x","message":"y"}}"#, "the answer ends with an error"),
-        (r#"{"value":[{"a":1}],"error":"x"}"#, "the answer ends with an error"),
-        (r#"{"value":[{"a":1}]}}"#, "the answer is not valid JSON"),
-        (r#"{"value":[{"a":1}]"#, "the answer ends before its JSON does"),
+        (r#"{"value":[],"value":[]}"#, "the response has no usable `value`"),
+        (r#"{"value":[{"a":1}],"@odata.nextLink":7}"#, "the response has no usable `value`"),
+        (r#"{"@odata.nextLink":"a","value":[{"a":1}],"@odata.nextLink":"b"}"#, "the response has no usable `value`"),
+        (r#"{"value":[{"a":1}],"error":{"code":"x","message":"y"}}"#, "the response ends with an error"),
+        (r#"{"value":[{"a":1}],"error":"x"}"#, "the response ends with an error"),
+        (r#"{"value":[{"a":1}]}}"#, "the response is not valid JSON"),
+        (r#"{"value":[{"a":1}]"#, "the response ends before its JSON does"),
     ] {
         assert_eq!(parse(body.as_bytes()).unwrap_err(), reason, "{body}");
     }

@@ -2,8 +2,8 @@
 //!
 //! Knows nothing of Dataverse.
 
-pub(crate) mod dialect;
-pub(crate) mod error_response;
+pub(crate) mod graph_dialect;
+pub(crate) mod graph_error;
 pub(crate) mod history_query;
 pub(crate) mod request;
 pub mod role;

@@ -30,7 +30,7 @@ pub(super) fn deleted_users(api: &Url) -> Result<Request, Error> {
 /// All users in a group, nested groups included.
 pub(super) fn members(api: &Url, group_id: &str) -> Result<Request, Error> {
     if !is_guid(group_id) {
-        return Err(Error::Usage { what: "the id of a group is a GUID".to_owned() });
+        return Err(Error::Usage { what: "the id of a group must be a GUID".to_owned() });
     }
     list(
         api,
@@ -58,7 +58,7 @@ pub(super) fn history(api: &Url, user_id: &str, query: &HistoryQuery, model: Opt
     interactions(api, user_id, INTERACTIONS, query, model)
 }
 
-/// A page with any one interaction of it.
+/// A page with any one interaction of a user.
 pub(super) fn first_interaction(
     api: &Url,
     user_id: &str,
@@ -113,7 +113,7 @@ fn properties() -> String {
 fn segment(text: &str) -> Result<String, Error> {
     let leaves = |c: char| matches!(c, '/' | '\\') || c.is_control();
     if matches!(text, "" | "." | "..") || text.contains(leaves) {
-        return Err(Error::Usage { what: "the id or name of a user is one word without slashes".to_owned() });
+        return Err(Error::Usage { what: "the id or name of a user must be one word without slashes".to_owned() });
     }
     Ok(encode(text))
 }

@@ -9,7 +9,7 @@ use futures::Stream;
 use serde::de::IgnoredAny;
 use url::Url;
 
-use super::dialect::GRAPH;
+use super::graph_dialect::GRAPH;
 use super::history_query::HistoryQuery;
 use super::request;
 use crate::auth::claims::TokenClaims;
@@ -28,7 +28,7 @@ use crate::json::without_mark;
 use crate::page::Page;
 use crate::page_stream;
 
-/// More pages of one user indicate a fault of the service: this is ten million interactions.
+/// More pages of one user mean that the service is at fault: these are ten million interactions.
 const MAX_PAGES_PER_USER: u32 = 100_000;
 
 /// Bytes of history pages in memory: being read, or not yet dropped by the caller.
@@ -112,7 +112,7 @@ impl Graph {
     /// response yet, one user's id is requested; a refusal of that does not matter.
     ///
     /// # Errors
-    /// Those of sign-in, and [`Error::Unreachable`].
+    /// Those of sign-in, [`Error::Unreachable`] and [`Error::RetriesExhausted`].
     pub async fn service_time(&self) -> Result<Instant, Error> {
         if let Some(now) = self.client.clock.now() {
             return Ok(now);
@@ -175,8 +175,8 @@ impl Graph {
 
     /// The pages of one user's history. Each is fetched only when the stream is polled, so one request per user is in
     /// flight at a time; short and empty pages occur, and no order is promised. A page counts against the 24 MiB that
-    /// pages may take in memory until it is dropped: do not hold pages while waiting for others, or each of those comes
-    /// 10 s late.
+    /// pages may take in memory until it is dropped: a caller who waits for a page must hold no other, because a page
+    /// may need all of them.
     ///
     /// # Errors
     /// Any page can be one, and ends the stream; what came before does not cover the window. [`Error::FilterRefused`]:
@@ -191,7 +191,7 @@ impl Graph {
         page_stream::on_demand(Arc::clone(&self.client), first, MAX_PAGES_PER_USER)
     }
 
-    /// How many histories to read concurrently: more would only wait for each other.
+    /// How many histories to read concurrently: more would only queue.
     pub fn at_once(&self) -> usize {
         self.at_once
     }
@@ -220,9 +220,9 @@ fn page_of_one(response: &ServiceResponse) -> Result<Page, &'static str> {
     const BEFORE: &[u8] = b"{\"value\":[";
     let object = without_mark(&response.body).trim_ascii();
     if !object.starts_with(b"{") || serde_json::from_slice::<IgnoredAny>(object).is_err() {
-        return Err("the answer is not a user");
+        return Err("the response is not a user");
     }
     let body = Bytes::from([BEFORE, object, b"]}"].concat());
     let rows = BEFORE.len() - 1..body.len() - 1;
-    Ok(Page { number: 1, body, rows, requests: 0, throttled: Duration::ZERO, _reservation: None })
+    Ok(Page { number: 1, body, rows, requests: 0, throttled: Duration::ZERO })
 }

@@ -13,13 +13,15 @@ use crate::error::Error;
 pub(crate) enum AttemptError {
     /// Worth another attempt.
     Transient(Transient),
-    /// The service no longer accepts this token.
-    TokenRejected(Arc<AccessToken>),
+    /// The service no longer accepts this access token.
+    AccessTokenRejected(Arc<AccessToken>),
+    /// The body outgrew its memory reservation while memory was short: the next attempt reserves the most it can need.
+    OutOfMemory,
     /// Another attempt would not help.
     Permanent(Error),
 }
 
-/// A failure that may pass.
+/// A failure that may be over by the next attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Transient {
     /// What happened, for people; never text of a body.
@@ -60,8 +62,8 @@ impl From<Transient> for AttemptError {
 impl From<&reqwest::Error> for Transient {
     fn from(error: &reqwest::Error) -> Self {
         let cause = match (error.is_timeout(), error.is_connect()) {
-            (true, true) => "no connection in time".to_owned(),
-            (true, false) => "no byte came in time".to_owned(),
+            (true, true) => "connecting timed out".to_owned(),
+            (true, false) => "waiting for data timed out".to_owned(),
             (false, _) => innermost(error),
         };
         Self { cause, maybe_wrong_address: error.is_connect(), ..Self::default() }

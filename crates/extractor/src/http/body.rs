@@ -5,13 +5,13 @@ use reqwest::Response;
 use reqwest::header::HeaderMap;
 
 use super::attempt_error::Transient;
-use super::body_budget::{BodyBudget, BodyReservation};
+use super::body_buffer::{BodyBuffer, OutOfMemory};
 
 /// The largest response accepted as a page; more is a mistake or an attack.
-const MAX_PAGE: usize = 512 << 20;
+const MAX_PAGE: u64 = 512 << 20;
 
-/// The least memory reserved for a page before it is read.
-const MIN_PAGE_RESERVATION: usize = 64 << 10;
+/// Assumed size of a page if the service declares none and recent ones were smaller.
+const ASSUMED_PAGE: usize = 64 << 10;
 
 /// The most that is read of an error response.
 const MAX_ERROR_BODY: usize = 64 << 10;
@@ -22,46 +22,79 @@ pub(crate) const MAX_FILE: u64 = 32 << 20;
 /// Assumed size of a file if the service declares none.
 const ASSUMED_FILE: u64 = 1 << 20;
 
-/// Why a file's body was not read to its end.
+/// Why a body was not read to its end.
+#[derive(Debug)]
 pub(crate) enum BodyError {
     Transient(Transient),
-    TooLarge(u64),
+    /// The file is larger than accepted: this many bytes or more.
+    FileTooLarge(u64),
+    /// It outgrew its memory reservation.
+    OutOfMemory,
 }
 
-/// Reads a page. `typical` is the size of recent pages, so that the buffer rarely grows. With a budget, memory is
-/// reserved before reading.
-pub(crate) async fn page(
-    mut response: Response,
-    typical: usize,
-    budget: Option<&BodyBudget>,
-) -> Result<(Bytes, Option<BodyReservation>), Transient> {
-    let declared = response.content_length().and_then(|length| usize::try_from(length).ok());
-    let expected = declared.unwrap_or(typical).min(MAX_PAGE);
-    let mut reservation = match budget {
-        Some(budget) => Some((budget, budget.reserve(expected.max(MIN_PAGE_RESERVATION)).await)),
-        None => None,
-    };
-    let mut body = Vec::with_capacity(expected);
-    while let Some(part) = response.chunk().await.map_err(|error| Transient::from(&error))? {
-        let length = body.len() + part.len();
-        if length > MAX_PAGE {
-            return Err(Transient { cause: "the answer is larger than any page".to_owned(), ..Transient::default() });
-        }
-        if let Some((budget, reservation)) = &mut reservation
-            && length > reservation.bytes()
-        {
-            // Grows like the buffer: by at least half its size.
-            budget.grow(reservation, (length - reservation.bytes()).max(length / 2)).await;
-            body.reserve_exact(reservation.bytes() - body.len());
-        }
-        body.extend_from_slice(&part);
+/// What a body holds, which decides what it means if it is too long.
+#[derive(Debug, Clone, Copy)]
+enum BodyKind {
+    Page,
+    File,
+    /// A part of a file.
+    Part,
+}
+
+/// The size of a body, as far as it is known before its first byte.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodySize {
+    kind: BodyKind,
+    /// The declared size, or a guess.
+    pub(crate) expected: usize,
+    /// The most that is accepted.
+    pub(crate) limit: u64,
+}
+
+impl BodySize {
+    /// A page. `typical` is the size of recent pages, so that the buffer rarely grows.
+    pub(crate) fn of_page(response: &Response, typical: usize) -> Self {
+        let declared = response.content_length().map(|length| length.min(MAX_PAGE) as usize);
+        let expected = declared.unwrap_or_else(|| typical.max(ASSUMED_PAGE));
+        Self { kind: BodyKind::Page, expected, limit: MAX_PAGE }
     }
-    let reservation = reservation.map(|(_, mut reservation)| {
-        body.shrink_to_fit();
-        reservation.settle(body.len());
-        reservation
-    });
-    Ok((Bytes::from(body), reservation))
+
+    /// A file of at most `limit` bytes.
+    pub(crate) fn of_file(response: &Response, limit: u64) -> Result<Self, BodyError> {
+        let size = declared(response.headers()).or(response.content_length());
+        match size.filter(|size| *size > limit) {
+            Some(size) => Err(BodyError::FileTooLarge(size)),
+            None => {
+                Ok(Self { kind: BodyKind::File, expected: size.unwrap_or(ASSUMED_FILE).min(limit) as usize, limit })
+            }
+        }
+    }
+
+    /// A part of a file, of at most `limit` bytes.
+    pub(crate) fn of_part(limit: u64) -> Self {
+        Self { kind: BodyKind::Part, expected: limit as usize, limit }
+    }
+
+    fn exceeded_by(self, length: u64) -> BodyError {
+        let cause = match self.kind {
+            BodyKind::File => return BodyError::FileTooLarge(length),
+            BodyKind::Page => "the response is larger than any page may be",
+            BodyKind::Part => "the part is longer than requested",
+        };
+        BodyError::Transient(Transient { cause: cause.to_owned(), ..Transient::default() })
+    }
+}
+
+/// Reads a body to its end.
+pub(crate) async fn read(mut response: Response, size: BodySize, mut buffer: BodyBuffer) -> Result<Bytes, BodyError> {
+    while let Some(chunk) = response.chunk().await.map_err(|error| BodyError::Transient(Transient::from(&error)))? {
+        let length = (buffer.len() + chunk.len()) as u64;
+        if length > size.limit {
+            return Err(size.exceeded_by(length));
+        }
+        buffer.extend(&chunk).map_err(|OutOfMemory| BodyError::OutOfMemory)?;
+    }
+    Ok(buffer.freeze())
 }
 
 /// Reads the beginning of an error response; whatever cannot be read counts as empty.
@@ -79,54 +112,4 @@ pub(crate) async fn error_body(mut response: Response) -> Vec<u8> {
 /// The file size that the service declares.
 pub(crate) fn declared(headers: &HeaderMap) -> Option<u64> {
     headers.get("x-ms-file-size")?.to_str().ok()?.trim().parse().ok()
-}
-
-/// Reads a file of at most `limit` bytes, after reserving memory for it; without a budget it is already reserved.
-pub(crate) async fn file(
-    mut response: Response,
-    budget: Option<&BodyBudget>,
-    limit: u64,
-) -> Result<(Bytes, Option<BodyReservation>), BodyError> {
-    let size = declared(response.headers()).or(response.content_length());
-    if let Some(size) = size.filter(|size| *size > limit) {
-        return Err(BodyError::TooLarge(size));
-    }
-    let expected = size.unwrap_or(ASSUMED_FILE) as usize;
-    let mut reservation = match budget {
-        Some(budget) => Some((budget, budget.reserve(expected).await)),
-        None => None,
-    };
-    let mut body = Vec::with_capacity(expected);
-    while let Some(part) = response.chunk().await.map_err(|error| BodyError::Transient(Transient::from(&error)))? {
-        let length = body.len() + part.len();
-        if length as u64 > limit {
-            return Err(BodyError::TooLarge(length as u64));
-        }
-        if let Some((budget, reservation)) = &mut reservation
-            && length > reservation.bytes()
-        {
-            budget.grow(reservation, (length - reservation.bytes()).max(ASSUMED_FILE as usize)).await;
-        }
-        body.extend_from_slice(&part);
-    }
-    let reservation = reservation.map(|(_, mut reservation)| {
-        reservation.settle(body.len());
-        reservation
-    });
-    Ok((Bytes::from(body), reservation))
-}
-
-/// Reads a part of a file of at most `limit` bytes; its memory is already reserved.
-pub(crate) async fn part(mut response: Response, limit: u64) -> Result<Bytes, Transient> {
-    let mut body = Vec::with_capacity(limit as usize);
-    while let Some(part) = response.chunk().await.map_err(|error| Transient::from(&error))? {
-        if (body.len() + part.len()) as u64 > limit {
-            return Err(Transient {
-                cause: "the part is longer than was asked for".to_owned(),
-                ..Transient::default()
-            });
-        }
-        body.extend_from_slice(&part);
-    }
-    Ok(Bytes::from(body))
 }

@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
+use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 use url::Url;
 
 use super::attempt_error::{AttemptError, Transient};
-use super::body::{self, BodyError};
-use super::body_budget::{BodyBudget, BodyReservation};
+use super::body::{self, BodyError, BodySize};
+use super::body_budget::BodyBudget;
+use super::body_buffer::BodyBuffer;
 use super::concurrency_limit::{ConcurrencyLimit, Permit};
 use super::dialect::Dialect;
 use super::error_response::{self, ErrorResponse};
@@ -32,7 +33,7 @@ use crate::auth::token_cache::TokenCache;
 use crate::error::Error;
 use crate::json;
 
-/// Shorter waits before the next attempt are logged at debug level only.
+/// Waits before the next attempt that are shorter than this are logged at debug level only.
 const LONG_WAIT: Duration = Duration::from_secs(10);
 
 /// One identity at one service: everything that its requests share.
@@ -71,9 +72,17 @@ pub(crate) struct ServiceResponse {
     /// 200, or 206 for a part of a file.
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
+    /// The memory of a bounded body is reserved until the last clone of this is dropped.
     pub(crate) body: Bytes,
-    /// The memory reservation of a bounded body.
-    pub(crate) reservation: Option<BodyReservation>,
+}
+
+/// How much memory is reserved before the first byte of a body.
+#[derive(Debug, Clone, Copy)]
+enum ReservationSize {
+    /// What the body is expected to need.
+    Expected,
+    /// The most that it can need, or all of the budget.
+    Maximum,
 }
 
 /// What a call cost.
@@ -106,7 +115,7 @@ impl Client {
         })
     }
 
-    /// Requests until `accept` takes a response. One that it rejects counts as truncated.
+    /// Attempts the request until `accept` takes a response. One that it rejects counts as truncated.
     pub(crate) async fn get<T>(
         &self,
         request: &Request,
@@ -115,8 +124,9 @@ impl Client {
         let mut attempts = Attempts::new();
         let mut cost = CallCost::default();
         let mut token_refused = false;
+        let mut reservation_size = ReservationSize::Expected;
         loop {
-            let error = match self.attempt(request, &mut attempts, &mut cost).await {
+            let error = match self.attempt(request, reservation_size, &mut attempts, &mut cost).await {
                 Ok(response) => {
                     let request_id = error_response::request_id(&response.headers);
                     match accept(response) {
@@ -133,14 +143,19 @@ impl Client {
             };
             match error {
                 AttemptError::Permanent(error) => return Err(error),
-                AttemptError::TokenRejected(token) if !token_refused => {
-                    debug!(url = %redacted(&request.url), "the token is not accepted any more");
+                AttemptError::AccessTokenRejected(token) if !token_refused => {
+                    debug!(url = %redacted(&request.url), "the access token is no longer accepted");
                     self.tokens.invalidate(&token);
                     token_refused = true;
                 }
-                AttemptError::TokenRejected(_) => {
-                    let advice = self.dialect.token_rejected_advice;
+                AttemptError::AccessTokenRejected(_) => {
+                    let advice = self.dialect.access_token_rejected_advice;
                     return Err(Error::SignInRefused { code: "status 401".to_owned(), advice });
+                }
+                AttemptError::OutOfMemory => {
+                    debug!(url = %redacted(&request.url), "the body outgrew its memory reservation");
+                    attempts.retract();
+                    reservation_size = ReservationSize::Maximum;
                 }
                 AttemptError::Transient(transient) => {
                     token_refused = false;
@@ -166,8 +181,8 @@ impl Client {
         let retry_policy = &self.limits.retry_policy;
         let max_attempts = match request.kind {
             _ if never_reached => retry_policy.max_attempts_unreached,
-            ResourceKind::File => retry_policy.max_attempts_single,
-            _ if transient.request_specific => retry_policy.max_attempts_single,
+            ResourceKind::File => retry_policy.max_attempts_request_specific,
+            _ if transient.request_specific => retry_policy.max_attempts_request_specific,
             _ => retry_policy.max_attempts,
         };
         let wait = attempts.wait_before_next(retry_policy, max_attempts, transient.retry_after);
@@ -186,11 +201,13 @@ impl Client {
             self.counters.add_throttled(prolonged);
         }
         let Some(wait) = wait else {
-            let call = request.call(attempts, transient.status, transient.request_id);
-            return Err(if transient.incomplete_page {
-                Error::BadPage { reason: transient.cause, call }
-            } else {
-                Error::Unreachable { cause: transient.cause, call }
+            let mut call = request.call(attempts, transient.status, transient.request_id);
+            call.retry_after = transient.retry_after;
+            let cause = transient.cause;
+            return Err(match transient.status {
+                _ if transient.incomplete_page => Error::BadPage { reason: cause, call },
+                Some(status) => Error::RetriesExhausted { status, cause, call },
+                None => Error::Unreachable { cause, call },
             });
         };
         let (url, cause, status) = (redacted(&request.url), transient.cause, transient.status);
@@ -207,14 +224,15 @@ impl Client {
         Ok(())
     }
 
-    /// One attempt; holds its concurrency permit until the body is read.
+    /// One attempt; holds its concurrency permit until the body is read, unless the body has to wait for memory.
     async fn attempt(
         &self,
         request: &Request,
+        reservation_size: ReservationSize,
         attempts: &mut Attempts,
         cost: &mut CallCost,
     ) -> Result<ServiceResponse, AttemptError> {
-        let (_permit, token) = self.admit(request, cost).await.map_err(AttemptError::Permanent)?;
+        let (permit, token) = self.admit(request, cost).await.map_err(AttemptError::Permanent)?;
         attempts.begin();
         cost.requests += 1;
         self.counters.count_request();
@@ -243,34 +261,61 @@ impl Client {
             return Err(error);
         }
         let headers = response.headers().clone();
-        let budget = Some(&self.budget).filter(|_| request.kind.is_bounded());
-        match (request.kind, budget) {
-            (ResourceKind::File, budget) => {
-                let read = match &request.portion {
-                    FilePortion::Range(range) if is_part => {
-                        let body = body::part(response, range.end - range.start).await;
-                        body.map(|body| (body, None)).map_err(BodyError::Transient)
-                    }
-                    // Memory for all parts is already reserved.
-                    FilePortion::Range(_) => body::file(response, None, body::MAX_FILE).await,
-                    FilePortion::Whole { limit } => body::file(response, budget, *limit).await,
-                };
-                match read {
-                    Ok((body, reservation)) => Ok(ServiceResponse { status, headers, body, reservation }),
-                    Err(BodyError::Transient(transient)) => Err(transient.into()),
-                    Err(BodyError::TooLarge(size)) => {
-                        let call = request.call(attempts, Some(status.as_u16()), error_response::request_id(&headers));
-                        Err(AttemptError::Permanent(Error::FileTooLarge { size, call }))
-                    }
-                }
-            }
-            (_, budget) => {
-                let expected = self.page_bytes.load(Ordering::Relaxed);
-                let (body, reservation) = body::page(response, expected, budget).await?;
-                self.page_bytes.store(body.len().max(expected - expected / 8), Ordering::Relaxed);
-                Ok(ServiceResponse { status, headers, body, reservation })
+        if matches!(request.portion, FilePortion::HeadersOnly) {
+            return Ok(ServiceResponse { status, headers, body: Bytes::new() });
+        }
+        match self.read_body(request, response, reservation_size, permit).await {
+            Ok(body) => Ok(ServiceResponse { status, headers, body }),
+            Err(BodyError::Transient(transient)) => Err(transient.into()),
+            Err(BodyError::OutOfMemory) => Err(AttemptError::OutOfMemory),
+            Err(BodyError::FileTooLarge(size)) => {
+                let call = request.call(attempts, Some(status.as_u16()), error_response::request_id(&headers));
+                Err(AttemptError::Permanent(Error::FileTooLarge { size, call }))
             }
         }
+    }
+
+    async fn read_body(
+        &self,
+        request: &Request,
+        response: Response,
+        reservation_size: ReservationSize,
+        permit: Permit<'_>,
+    ) -> Result<Bytes, BodyError> {
+        let typical_page = self.page_bytes.load(Ordering::Relaxed);
+        let size = match (request.kind, &request.portion) {
+            // At the start, a service that ignores ranges may send the whole file.
+            (ResourceKind::File, FilePortion::Range(range))
+                if response.status() == StatusCode::PARTIAL_CONTENT || range.start > 0 =>
+            {
+                BodySize::of_part(range.end - range.start)
+            }
+            (ResourceKind::File, FilePortion::Whole { limit }) => BodySize::of_file(&response, *limit)?,
+            (ResourceKind::File, _) => BodySize::of_file(&response, body::MAX_FILE)?,
+            _ => BodySize::of_page(&response, typical_page),
+        };
+        let is_reserved = matches!(request.portion, FilePortion::Range(_));
+        let (reservation, _permit) = if is_reserved || !request.kind.is_bounded() {
+            (None, Some(permit))
+        } else {
+            let bytes = match reservation_size {
+                ReservationSize::Expected => size.expected,
+                ReservationSize::Maximum => size.limit as usize,
+            };
+            match self.budget.try_reserve(bytes) {
+                Some(reservation) => (Some(reservation), Some(permit)),
+                None => {
+                    // Requests that hold memory may be waiting for this permit.
+                    drop(permit);
+                    (Some(self.budget.reserve(bytes).await), None)
+                }
+            }
+        };
+        let body = body::read(response, size, BodyBuffer::new(reservation, size.expected)).await?;
+        if request.kind != ResourceKind::File {
+            self.page_bytes.store(body.len().max(typical_page - typical_page / 8), Ordering::Relaxed);
+        }
+        Ok(body)
     }
 
     /// Waits while the service is throttling; gives up if that exceeds the retry policy.

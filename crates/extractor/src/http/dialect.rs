@@ -13,6 +13,6 @@ pub(crate) struct Dialect {
     pub(crate) headers: fn(&Request) -> HeaderMap,
     /// Classifies an error response.
     pub(crate) classify: fn(ErrorResponse<'_>) -> AttemptError,
-    /// Advice for a fresh token that the service rejects.
-    pub(crate) token_rejected_advice: &'static str,
+    /// Advice for a fresh access token that the service rejects.
+    pub(crate) access_token_rejected_advice: &'static str,
 }

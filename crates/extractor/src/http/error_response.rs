@@ -82,9 +82,9 @@ impl<'a> ErrorResponse<'a> {
         }
     }
 
-    /// The service rejects the token.
-    pub(crate) fn token_rejected(self) -> AttemptError {
-        AttemptError::TokenRejected(self.token)
+    /// The service rejects the access token.
+    pub(crate) fn access_token_rejected(self) -> AttemptError {
+        AttemptError::AccessTokenRejected(self.token)
     }
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod attempt_error;
 pub(crate) mod backoff;
 pub(crate) mod body;
 pub(crate) mod body_budget;
+pub(crate) mod body_buffer;
 pub(crate) mod client;
 pub(crate) mod concurrency_limit;
 pub(crate) mod dialect;

@@ -68,15 +68,15 @@ impl Network {
         // Windows editors put byte-order marks in front, and concatenated files have several.
         match Certificate::from_pem_bundle(&without_boms(pem)) {
             Ok(certificates) if !certificates.is_empty() => Ok(builder.tls_certs_merge(certificates)),
-            _ => Err(usage("`network.ca_file` holds no certificate in PEM, or one that is cut")),
+            _ => Err(usage("`network.ca_file` holds no certificate in PEM, or a truncated one")),
         }
     }
 
     fn build(&self, builder: ClientBuilder) -> Result<Client, Error> {
         builder.build().map_err(|_| {
             usage(match self.ca {
-                Some(_) => "the HTTP client cannot be made: a certificate of `network.ca_file` cannot be used",
-                None => "the HTTP client cannot be made: no usable certificates, or a bad proxy setting",
+                Some(_) => "the HTTP client cannot be created: a certificate of `network.ca_file` cannot be used",
+                None => "the HTTP client cannot be created: no usable certificates, or a bad proxy setting",
             })
         })
     }

@@ -110,7 +110,7 @@ impl Slot<'_> {
         sleep_until(self.due).await;
     }
 
-    /// Drops the backlog: after a pause nothing is made up for.
+    /// Drops the backlog: slots missed during a pause are not made up for.
     pub(crate) fn forgo_backlog(&mut self) {
         self.due = self.due.max(Instant::now());
     }

@@ -48,8 +48,10 @@ impl ResourceKind {
 pub(crate) enum FilePortion {
     /// All of it, up to a limit in bytes.
     Whole { limit: u64 },
-    /// This byte range, or as much of it as there is.
+    /// This byte range, or as much of it as there is. The caller has reserved the memory.
     Range(Range<u64>),
+    /// Nothing: only whether there is one.
+    HeadersOnly,
 }
 
 /// A request, before its first attempt.
@@ -116,6 +118,7 @@ impl Request {
             attempts: attempts.count,
             elapsed: attempts.elapsed(),
             status,
+            retry_after: None,
             request_id,
         })
     }

@@ -12,14 +12,14 @@ use super::backoff::Backoff;
 pub(crate) struct RetryPolicy {
     /// Attempts in total.
     pub(crate) max_attempts: u32,
-    /// Attempts for failures that may concern this request alone, such as a file: it occupies a place that others need,
-    /// and the next run retries it.
-    pub(crate) max_attempts_single: u32,
+    /// Attempts for failures that may concern this request alone, such as a file: while it is retried it takes up a slot
+    /// that others need, and the next run fetches it again.
+    pub(crate) max_attempts_request_specific: u32,
     /// Attempts while the service was never reached and the failure looks like a wrong address.
     pub(crate) max_attempts_unreached: u32,
     /// No attempt begins later than this after the first.
     pub(crate) max_elapsed: Duration,
-    /// Waits where the service names none.
+    /// Waits where the service does not ask for one.
     pub(crate) backoff: Backoff,
 }
 
@@ -27,7 +27,7 @@ impl RetryPolicy {
     pub(crate) const fn documented() -> Self {
         Self {
             max_attempts: 10,
-            max_attempts_single: 5,
+            max_attempts_request_specific: 5,
             max_attempts_unreached: 3,
             max_elapsed: Duration::from_secs(15 * 60),
             backoff: Backoff::documented(),
@@ -52,6 +52,11 @@ impl Attempts {
     pub(crate) fn begin(&mut self) {
         self.count += 1;
         self.started.get_or_insert_with(Instant::now);
+    }
+
+    /// Uncounts an attempt that failed for a reason of our own.
+    pub(crate) fn retract(&mut self) {
+        self.count -= 1;
     }
 
     pub(crate) fn elapsed(&self) -> Duration {

@@ -78,7 +78,7 @@ async fn without_metadata_the_definitions_are_assumed() {
     }
     let server = Server::start(|_| refusal(503, "", "")).await;
     let error = dataverse(server.url.clone()).environment(&[&COPILOT_EVENT]).await.unwrap_err();
-    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(matches!(error, Error::RetriesExhausted { status: 503, .. }), "{error}");
 }
 
 #[tokio::test]

@@ -86,7 +86,7 @@ async fn a_pause_holds_every_request_of_the_identity() {
         async move { walk(&service).await }
     });
     server.until_asked(1).await;
-    // The pause begins when the answer has been read: until then others may still be sent.
+    // The pause begins when the response has been read: until then others may still be sent.
     while service.meter().throttled_seconds == 0.0 {
         tokio::task::yield_now().await;
     }
@@ -103,7 +103,9 @@ async fn retries_end_after_ten_attempts() {
     let server = Server::start(|_| refusal(503, "0x8004dead", "dear customer")).await;
     let service = dataverse(server.url.clone());
     let pages = walk(&service).await;
-    let [Err(error @ Error::Unreachable { cause, call })] = pages.as_slice() else { panic!("{pages:?}") };
+    let [Err(error @ Error::RetriesExhausted { status: 503, cause, call })] = pages.as_slice() else {
+        panic!("{pages:?}")
+    };
     assert_eq!((cause.as_str(), call.attempts, call.status, call.page), ("0x8004dead", 10, Some(503), Some(1)));
     assert_eq!(call.url, format!("{}api/data/v9.2/msdyn_copilotevents", server.url));
     let text = error.to_string();
@@ -116,7 +118,29 @@ async fn retries_end_after_ten_attempts() {
 async fn a_wait_beyond_the_limit_is_not_waited_for() {
     let server = Server::start(|_| refusal(503, "", "").header("Retry-After", "86400")).await;
     let error = walk(&dataverse(server.url.clone())).await.pop().unwrap().unwrap_err();
-    assert!(matches!(&error, Error::Unreachable { call, .. } if call.attempts == 1), "{error}");
+    assert!(matches!(&error, Error::RetriesExhausted { status: 503, call, .. } if call.attempts == 1), "{error}");
+    assert!(error.to_string().contains(": status 503, Retry-After 86400 s, 1 try in "), "{error}");
+}
+
+#[tokio::test]
+async fn a_service_that_stays_busy_is_told_from_one_that_is_not_there() {
+    for (status, text) in [(429, "throttled 0x80072322"), (503, "0x80072322")] {
+        let server = Server::start(move |request| {
+            let wait = if request.number < 10 { "0.001" } else { "0.002" };
+            refusal(status, "0x80072322", "").header("Retry-After", wait)
+        })
+        .await;
+        let error = walk(&dataverse(server.url.clone())).await.pop().unwrap().unwrap_err();
+        let Error::RetriesExhausted { status: last, cause, call } = &error else { panic!("{error}") };
+        assert_eq!((*last, cause.as_str(), call.attempts), (status, text, 10));
+        assert_eq!((call.status, call.retry_after), (Some(status), Some(Duration::from_millis(2))));
+        assert!(call.elapsed >= Duration::from_millis(9), "{:?}", call.elapsed);
+        let shown = error.to_string();
+        let expected = format!(": status {status}, Retry-After 0.002 s, request id 11111111-aaaa, 10 tries in ");
+        assert!(shown.starts_with(&format!("retries exhausted: {text} (GET ")) && shown.contains(&expected), "{shown}");
+        assert_eq!(error.without_call(), format!("retries exhausted: {text}"));
+        assert!(!error.is_service_wide());
+    }
 }
 
 #[tokio::test]
@@ -143,7 +167,7 @@ async fn a_server_that_is_not_dataverse_is_given_up_early() {
     let server = Server::start(|_| Reply::ok("<html>please log in</html>")).await;
     let error = dataverse(server.url.clone()).who_am_i().await.unwrap_err();
     let Error::BadPage { reason, call } = &error else { panic!("{error}") };
-    assert_eq!((reason.as_str(), call.attempts), ("the answer to WhoAmI is not Dataverse's", 3));
+    assert_eq!((reason.as_str(), call.attempts), ("the response to WhoAmI is not that of Dataverse", 3));
 }
 
 /// The first request is refused with this code, then 80 streams start at once. Returns the maximum number of requests

@@ -61,7 +61,7 @@ async fn a_file_of_another_size_than_declared_is_asked_again() {
     let other = |number: usize| Reply::ok(&b"123456789"[..number]).header("x-ms-file-size", "10");
     let (found, server) = fetch(other).await;
     let error = found.unwrap_err();
-    let expected = "the file does not have the size that the service says";
+    let expected = "the size of the file is not the one that the service declares";
     assert!(matches!(&error, Error::Unreachable { cause, .. } if cause == expected), "{error}");
     assert_eq!(server.asked().len(), 3);
 }
@@ -139,7 +139,7 @@ async fn a_large_file_comes_whole_where_the_service_serves_no_parts() {
     let (found, server) = fetch_by(|_| file(&large())).await;
     let found = found.unwrap();
     assert!(found.bytes == large() && found.name.as_deref() == Some("summary.txt"));
-    assert_eq!(server.asked().len(), 2, "the answer to the first part is all of it");
+    assert_eq!(server.asked().len(), 2, "the response to the first part is all of it");
     let (found, _server) = fetch_by(|request| match request.header("range") {
         Some(_) => served(&request, &large()),
         None => refusal(413, "", "too large"),
@@ -211,4 +211,79 @@ async fn the_rooms_of_dropped_files_serve_the_next() {
         let (one, two) = tokio::join!(service.file(&address), service.file(&address));
         assert_eq!(one.unwrap().bytes.len() + two.unwrap().bytes.len(), 60 << 20);
     }
+}
+
+/// Two files of 30 MiB, which leave 4 MiB of the budget.
+async fn two_large_files(service: &Dataverse) -> (FileContent, FileContent) {
+    let address = address();
+    let (one, two) = tokio::join!(service.file(&address), service.file(&address));
+    (one.unwrap(), two.unwrap())
+}
+
+fn spawn_fetch(service: &Dataverse) -> tokio::task::JoinHandle<Result<FileContent, Error>> {
+    let service = service.clone();
+    tokio::spawn(async move { service.file(&address()).await })
+}
+
+#[tokio::test]
+async fn a_file_that_outgrows_its_memory_is_requested_again_and_waits_with_none() {
+    let server = Server::start(|request| match request.number {
+        // Each is first requested whole.
+        1..=4 => file(&vec![b'x'; 30 << 20]),
+        _ => Reply::ok(vec![b'y'; 6 << 20]).unframed(),
+    })
+    .await;
+    let service = dataverse(server.url.clone());
+    let (one, two) = two_large_files(&service).await;
+    let third = spawn_fetch(&service);
+    server.until_asked(6).await;
+    // A clone or a slice of the bytes holds their memory, too.
+    let slice = one.bytes.slice(..1);
+    drop(one);
+    assert!(!third.is_finished());
+    drop(slice);
+    assert!(third.await.unwrap().unwrap().bytes == vec![b'y'; 6 << 20]);
+    assert_eq!(server.asked().len(), 6);
+    drop(two);
+}
+
+#[tokio::test]
+async fn a_file_that_waits_for_memory_holds_no_permit_and_whether_one_exists_needs_no_memory() {
+    let server = Server::start(|request| {
+        let reply = match (request.target.contains("WhoAmI"), request.number) {
+            (true, _) => who_am_i(),
+            (false, 1..=4) => file(&vec![b'x'; 30 << 20]),
+            (false, _) => file(&vec![b'y'; 10 << 20]),
+        };
+        // One request at a time.
+        reply.header("x-ms-dop-hint", "1")
+    })
+    .await;
+    let service = dataverse(server.url.clone());
+    let (one, two) = two_large_files(&service).await;
+    let third = spawn_fetch(&service);
+    server.until_asked(5).await;
+    service.who_am_i().await.unwrap();
+    assert!(service.has_file(&address()).await.unwrap());
+    assert!(!third.is_finished());
+    drop(one);
+    assert_eq!(third.await.unwrap().unwrap().bytes.len(), 10 << 20);
+    assert_eq!(server.asked().len(), 7, "nothing was requested twice");
+    drop(two);
+}
+
+#[tokio::test]
+async fn whether_a_file_exists_is_known_without_its_bytes() {
+    let server = Server::start(|request| match request.number {
+        1 => file(&vec![b'x'; 33 << 20]),
+        2 => refusal(503, "", ""),
+        3 => refusal(404, "0x80040217", "No file attachment found for attribute"),
+        _ => refusal(403, "0x80040220", "is missing prvReadmsdyn_copilotevent privilege"),
+    })
+    .await;
+    let service = dataverse(server.url.clone());
+    assert!(service.has_file(&address()).await.unwrap());
+    assert!(!service.has_file(&address()).await.unwrap());
+    let error = service.has_file(&address()).await.unwrap_err();
+    assert!(matches!(&error, Error::PermissionMissing { .. }), "{error}");
 }

@@ -18,7 +18,7 @@ async fn throttled_once(retry_after: Option<&'static str>) {
         async move { history(&service).await }
     });
     server.until_asked(1).await;
-    // The pause begins when the answer has been read: until then others may still be sent.
+    // The pause begins when the response has been read: until then others may still be sent.
     while service.meter().throttled_seconds == 0.0 {
         tokio::task::yield_now().await;
     }
@@ -47,7 +47,7 @@ async fn a_pause_that_the_service_does_not_name_holds_everyone_back() {
 async fn a_tenant_that_stays_throttled_fails_the_walk_and_is_never_empty() {
     let server = Server::start(|_| refusal(429, "TooManyRequests", "").header("Retry-After", "0.001")).await;
     let pages = history(&graph(server.url.clone())).await;
-    let [Err(Error::Unreachable { cause, call })] = pages.as_slice() else { panic!("{pages:?}") };
+    let [Err(Error::RetriesExhausted { status: 429, cause, call })] = pages.as_slice() else { panic!("{pages:?}") };
     assert_eq!((cause.as_str(), call.attempts, call.status), ("throttled TooManyRequests", 10, Some(429)));
 }
 

@@ -119,7 +119,9 @@ async fn a_persons_token_is_not_enough() {
 async fn a_server_error_of_one_user_is_retried_less() {
     let server = Server::start(|_| refused(500, "InternalServerError", "Failed to execute request.")).await;
     let pages = history(&graph(server.url.clone())).await;
-    let [Err(error @ Error::Unreachable { cause, call })] = pages.as_slice() else { panic!("{pages:?}") };
+    let [Err(error @ Error::RetriesExhausted { status: 500, cause, call })] = pages.as_slice() else {
+        panic!("{pages:?}")
+    };
     assert_eq!((cause.as_str(), call.attempts, call.status), ("InternalServerError", 5, Some(500)));
     assert!(!error.to_string().contains(PERSON));
     assert_eq!(server.asked().len(), 5);
@@ -146,5 +148,5 @@ async fn a_failed_page_is_never_the_end() {
     .await;
     let pages = history(&graph(server.url.clone())).await;
     let [Ok(_), Err(Error::BadPage { reason, call })] = pages.as_slice() else { panic!("{pages:?}") };
-    assert_eq!((reason.as_str(), call.page), ("the answer ends before its JSON does", Some(2)));
+    assert_eq!((reason.as_str(), call.page), ("the response ends before its JSON does", Some(2)));
 }

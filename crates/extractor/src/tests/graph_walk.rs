@@ -124,7 +124,7 @@ async fn links_must_stay_with_the_service_and_not_come_again() {
     assert!(other.asked().is_empty() && other.signed_in().is_empty());
     let pages: Vec<_> = service.users().collect().await;
     let Some(Err(Error::BadPage { reason, .. })) = pages.last() else { panic!("{pages:?}") };
-    assert_eq!((reason.as_str(), pages.len()), ("its link was followed before", 3));
+    assert_eq!((reason.as_str(), pages.len()), ("its next link was already followed", 3));
 }
 
 #[tokio::test]
@@ -138,7 +138,7 @@ async fn pages_without_end_are_an_error() {
     );
     let pages: Vec<_> = crate::page_stream::on_demand(Arc::clone(&service.client), Ok(request), 3).collect().await;
     let [Ok(_), Ok(_), Ok(_), Err(Error::BadPage { reason, call })] = pages.as_slice() else { panic!("{pages:?}") };
-    assert_eq!((reason.as_str(), call.page), ("its link leads on after 3 pages", Some(3)));
+    assert_eq!((reason.as_str(), call.page), ("there is still a next link after 3 pages", Some(3)));
     assert_eq!(server.asked().len(), 3);
 }
 
@@ -184,7 +184,7 @@ async fn one_user_is_a_page_of_one_row_that_can_be_archived() {
     assert_eq!((found.number, found.requests), (1, 1));
     assert!(server.asked()[0].target.starts_with("/v1.0/users/ada%40example.org?$select=id,"));
     let error = service.user(PERSON).await.unwrap_err();
-    assert!(matches!(&error, Error::BadPage { reason, .. } if reason == "the answer is not a user"), "{error}");
+    assert!(matches!(&error, Error::BadPage { reason, .. } if reason == "the response is not a user"), "{error}");
     assert!(matches!(service.user("..").await, Err(Error::Usage { .. })));
     service.service_time().await.unwrap();
     assert!(!server.asked().iter().any(|request| request.target.contains("$top=1&")), "the time is known");
@@ -204,5 +204,6 @@ async fn the_services_clock_is_asked_for_at_the_least_cost_even_where_that_is_re
     let targets: Vec<_> = server.asked().into_iter().map(|request| request.target).collect();
     assert_eq!(targets, ["/v1.0/users?$top=1&$select=id"]);
     let server = Server::start(|_| refusal(503, "", "")).await;
-    assert!(matches!(graph(server.url.clone()).service_time().await, Err(Error::Unreachable { .. })));
+    let error = graph(server.url.clone()).service_time().await.unwrap_err();
+    assert!(matches!(error, Error::RetriesExhausted { status: 503, .. }), "{error}");
 }

@@ -62,7 +62,7 @@ async fn an_expired_token_is_told_whatever_the_status() {
         let token = format!("{}{}", server.url, &TOKEN[1..]);
         let tracked = dataverse(server.url.clone()).deleted(&COPILOT_TRANSCRIPT_DATA, Some(&token)).await;
         let error = tracked.unwrap_err();
-        assert!(matches!(error, Error::TokenExpired { table: "msdyn_copilottranscriptdata", .. }), "{error}");
+        assert!(matches!(error, Error::DeltaTokenExpired { table: "msdyn_copilottranscriptdata", .. }), "{error}");
         assert!(!error.to_string().contains("919042") && server.asked().len() == 1, "{error}");
     }
 }
@@ -82,7 +82,7 @@ async fn a_token_leads_nowhere_else() {
     assert!(matches!(read(None).await, Error::ForeignLink { .. }), "a foreign token is not kept");
     let error = read(None).await;
     let Error::BadPage { reason, .. } = &error else { panic!("{error}") };
-    assert_eq!(reason, "it has neither a next page nor a token for later changes");
+    assert_eq!(reason, "it has neither a next link nor a delta link");
 }
 
 #[tokio::test]

@@ -107,7 +107,7 @@ async fn links_that_go_in_a_circle_are_an_error() {
     let pages = walk(&dataverse(server.url.clone())).await;
     assert_eq!(pages.len(), 4);
     let Err(Error::BadPage { reason, call }) = &pages[3] else { panic!("{pages:?}") };
-    assert_eq!((reason.as_str(), call.page), ("its link was followed before", Some(3)));
+    assert_eq!((reason.as_str(), call.page), ("its next link was already followed", Some(3)));
 }
 
 #[tokio::test]

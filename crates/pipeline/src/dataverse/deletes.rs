@@ -85,7 +85,7 @@ async fn track(
     let mut counts = SliceCounts { as_of: Some(as_of), ..SliceCounts::default() };
     let mut expired = None;
     let tracking = match context.service.deleted(table, token.as_deref()).await {
-        Err(error @ ServiceError::TokenExpired { .. }) => {
+        Err(error @ ServiceError::DeltaTokenExpired { .. }) => {
             tracing::warn!(
                 table = table.name,
                 "the change tracking token has expired: deletions since then are not found"

@@ -21,7 +21,7 @@ pub(crate) enum Attempt {
     Refused { expected: bool },
     /// The user has no history that can be read, for a reason of the user's own.
     Skipped,
-    /// Something else failed. `unreachable`: the service did not answer.
+    /// Something else failed. `unreachable`: the service did not answer, or only with transient errors.
     Failed { unreachable: bool },
     /// An error that every other user would get as well.
     ServiceWide,
@@ -37,7 +37,9 @@ impl Attempt {
                 ServiceError::UserRefused { status: 403, reason: "", .. } | ServiceError::PermissionMissing { .. },
             )) => Self::Refused { expected },
             Err(SliceError::Service(ServiceError::UserRefused { .. })) => Self::Skipped,
-            Err(SliceError::Service(ServiceError::Unreachable { .. })) => Self::Failed { unreachable: true },
+            Err(SliceError::Service(ServiceError::Unreachable { .. } | ServiceError::RetriesExhausted { .. })) => {
+                Self::Failed { unreachable: true }
+            }
             Err(_) => Self::Failed { unreachable: false },
         }
     }

@@ -181,8 +181,9 @@ impl PayloadWalk<'_> {
             FileVisibility::Perhaps if self.context.run.shutdown.is_requested() => return Ok(None),
             FileVisibility::Perhaps => {}
         }
-        match self.context.service.file(&address(table, row)).await {
-            Err(ServiceError::FileMissing { .. }) => Ok(Some(true)),
+        // Not by fetching it: files that were fetched meanwhile may hold all memory, and wait for this to end.
+        match self.context.service.has_file(&address(table, row)).await {
+            Ok(false) => Ok(Some(true)),
             Err(error) if error.is_service_wide() => Err(error.into()),
             Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::ColumnSecured { .. })) => {
                 self.unreadable.insert(row, &error, false);

@@ -1,7 +1,7 @@
 //! Requests to Dataverse, verbatim.
 
 use super::*;
-use crate::dataverse::dialect;
+use crate::dataverse::web_api_dialect;
 use copilot_lake_tables::{COPILOT_EVENT, Instant, PAYLOAD, SYSTEM_USER};
 
 fn api() -> Url {
@@ -109,7 +109,7 @@ fn every_request_carries_the_documented_headers() {
     request.prefer("odata.track-changes");
     let prefer = "odata.maxpagesize=5000,\
                   odata.include-annotations=\"OData.Community.Display.V1.FormattedValue\",odata.track-changes";
-    let headers = dialect::headers(&request);
+    let headers = web_api_dialect::headers(&request);
     for (name, value) in [
         ("accept", "application/json"),
         ("odata-maxversion", "4.0"),
@@ -119,5 +119,5 @@ fn every_request_carries_the_documented_headers() {
     ] {
         assert_eq!(headers[name], value);
     }
-    assert!(!dialect::headers(&Request::json(api())).contains_key("prefer"));
+    assert!(!web_api_dialect::headers(&Request::json(api())).contains_key("prefer"));
 }

@@ -1,4 +1,4 @@
-//! Error responses of Dataverse: the one place where its statuses and codes are classified.
+//! Error responses of the Dataverse Web API: the one place where its statuses and codes are classified.
 
 use copilot_lake_tables::table;
 use reqwest::StatusCode;
@@ -17,7 +17,7 @@ const NOT_A_MEMBER: &str = "0x80072560";
 const SQL_TIMEOUT: &str = "0x80044151";
 const TOO_MANY_AT_ONCE: &str = "0x80072326";
 const TOO_MUCH_TIME: &str = "0x80072321";
-const TOKEN_EXPIRED: &str = "0x80044352";
+const DELTA_TOKEN_EXPIRED: &str = "0x80044352";
 const COLUMN_SECURED: &str = "0x8004f504";
 
 /// What an error response means for the call.
@@ -27,9 +27,9 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
     let (request, status) = (response.request, response.status);
     let call = || response.call();
     if let (ResourceKind::Changes, Some(table)) = (request.kind, request.table)
-        && (status == StatusCode::GONE || code == TOKEN_EXPIRED)
+        && (status == StatusCode::GONE || code == DELTA_TOKEN_EXPIRED)
     {
-        return AttemptError::Permanent(Error::TokenExpired { table, call: call() });
+        return AttemptError::Permanent(Error::DeltaTokenExpired { table, call: call() });
     }
     if response.is_transient() || code == SQL_TIMEOUT {
         let transient = response.transient(&code);
@@ -37,7 +37,7 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
         return AttemptError::Transient(Transient { too_many_in_flight, ..transient });
     }
     if status == StatusCode::UNAUTHORIZED {
-        return response.token_rejected();
+        return response.access_token_rejected();
     }
     if let (Some(table), Some(column)) = (request.table, request.column)
         && status == StatusCode::FORBIDDEN

@@ -23,7 +23,7 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
         return AttemptError::Transient(Transient { request_specific: own, ..response.transient(&code) });
     }
     if status == StatusCode::UNAUTHORIZED {
-        return response.token_rejected();
+        return response.access_token_rejected();
     }
     if status == StatusCode::PRECONDITION_FAILED || message.contains("delegated context") {
         return AttemptError::Permanent(Error::SignInRefused {

@@ -1,15 +1,16 @@
-//! The dialect of Dataverse.
+//! The dialect of the Dataverse Web API.
 
 use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RANGE};
 
-use super::error_response;
+use super::web_api_error;
 use crate::http::dialect::Dialect;
 use crate::http::request::{FilePortion, Request, ResourceKind};
 
 pub(super) static DATAVERSE: Dialect = Dialect {
     headers,
-    classify: error_response::classify,
-    token_rejected_advice: "the service does not accept a fresh token; check `dataverse.url` and `auth.tenant_id`",
+    classify: web_api_error::classify,
+    access_token_rejected_advice: "the service does not accept a fresh token; check `dataverse.url` and \
+                                   `auth.tenant_id`",
 };
 
 /// The headers that the vendor requires on every request to Dataverse.
