@@ -101,7 +101,8 @@ async fn superseded_of_part(
     // The newest row of each key that may occur more than once.
     let mut newest: HashMap<u128, Option<RowCopy>> = HashMap::new();
     let mut superseded: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-    let is_small = rows <= SMALL_TABLE_ROWS;
+    // Other tools may not say how many rows a file has.
+    let is_small = rows <= SMALL_TABLE_ROWS && snapshot.files.iter().all(|file| file.rows.is_some());
     if !is_small {
         let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
         let look = |hash: u128| {
