@@ -1,13 +1,14 @@
 //! `ai_interaction_attachment`: cards, images and files that belong to interactions.
 
 use crate::column::Column;
+use crate::service::Service;
 use crate::table::{Source, Table};
 use crate::time::TimeOf;
 
 /// A card, image or file that belongs to an interaction.
 pub static AI_INTERACTION_ATTACHMENT: Table = Table::new(
     "ai_interaction_attachment",
-    Source::Derived,
+    Source::DerivedFromRows { of: Service::Graph },
     &[
         Column::guid("user_id").made().required().bloom().doc("The user, as in `ai_interaction`."),
         Column::text("session_id").made().required().bloom().doc("The thread, as in `ai_interaction`."),

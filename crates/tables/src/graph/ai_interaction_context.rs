@@ -1,13 +1,14 @@
 //! `ai_interaction_context`: files, meetings and pages that interactions were about.
 
 use crate::column::Column;
+use crate::service::Service;
 use crate::table::{Source, Table};
 use crate::time::TimeOf;
 
 /// What an interaction was about.
 pub static AI_INTERACTION_CONTEXT: Table = Table::new(
     "ai_interaction_context",
-    Source::Derived,
+    Source::DerivedFromRows { of: Service::Graph },
     &[
         Column::guid("user_id").made().required().bloom().doc("The user, as in `ai_interaction`."),
         Column::text("session_id").made().required().bloom().doc("The thread, as in `ai_interaction`."),

@@ -1,13 +1,14 @@
 //! `ai_interaction_mention`: people and others whom interactions mention.
 
 use crate::column::Column;
+use crate::service::Service;
 use crate::table::{Source, Table};
 use crate::time::TimeOf;
 
 /// Somebody whom an interaction mentions.
 pub static AI_INTERACTION_MENTION: Table = Table::new(
     "ai_interaction_mention",
-    Source::Derived,
+    Source::DerivedFromRows { of: Service::Graph },
     &[
         Column::guid("user_id").made().required().bloom().doc("The user, as in `ai_interaction`."),
         Column::text("session_id").made().required().bloom().doc("The thread, as in `ai_interaction`."),
