@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
 use copilot_lake_pipeline::{RunOptions, RunOutcome, Settings};
-use copilot_lake_tables::{EXTRACTION_RUN, TABLES};
+use copilot_lake_tables::{EXTRACTION_RUN, Service, TABLES};
 use copilot_lake_writer::{Lake, LakeOptions};
 
 use crate::args::{DemoArgs, GlobalArgs};
@@ -102,13 +102,13 @@ fn settings(dir: &str, emulator: &Emulator) -> Result<Settings> {
     ];
     let set = set.map(|(key, value)| format!("{key}={value}")).into();
     let config = Config::load(Sources { set, ..Sources::default() })?;
+    let jobs = Service::ALL.into_iter().map(|service| settings::job(service, &config, &[]));
     Ok(Settings {
         lake: dir.to_owned(),
         lake_options: LakeOptions::default(),
         archive_raw: false,
         command: "demo",
-        dataverse: settings::dataverse(&config, &[])?,
-        graph: settings::graph(&config)?,
+        jobs: jobs.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect(),
         options: RunOptions::default(),
     })
 }

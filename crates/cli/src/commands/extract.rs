@@ -73,12 +73,14 @@ pub(crate) fn run_settings(
         console.debug(&line);
     }
     let (lake, lake_options) = settings::lake(&config)?;
-    let is_selected = |service| {
-        let names_it = |name: &String| settings::service_of(name) == service;
-        (sources.is_empty() || sources.contains(&service)) && (tables.is_empty() || tables.iter().any(names_it))
+    let is_selected = |service: &Service| {
+        let names_it = |name: &String| settings::service_of(name) == *service;
+        (sources.is_empty() || sources.contains(service)) && (tables.is_empty() || tables.iter().any(names_it))
     };
-    let dataverse = if is_selected(Service::Dataverse) { settings::dataverse(&config, tables)? } else { None };
-    let graph = if is_selected(Service::Graph) { settings::graph(&config)? } else { None };
+    let mut jobs = Vec::new();
+    for service in Service::ALL.into_iter().filter(is_selected) {
+        jobs.extend(settings::job(service, &config, tables)?);
+    }
     for service in Service::ALL.into_iter().filter(|service| sources.contains(service)) {
         let section = service.name();
         if !config.mentions(section) {
@@ -87,7 +89,7 @@ pub(crate) fn run_settings(
                 .into());
         }
     }
-    if dataverse.is_none() && graph.is_none() {
+    if jobs.is_empty() {
         let problem = if Service::ALL.iter().any(|service| config.mentions(service.name())) {
             usage("`--source` and `--table` leave nothing to read of the services that are configured")
                 .hint("leave one of them out")
@@ -101,7 +103,7 @@ pub(crate) fn run_settings(
         return Err(problem.into());
     }
     let archive_raw = settings::archive_raw(&config);
-    Ok(Settings { lake, lake_options, archive_raw, command, dataverse, graph, options })
+    Ok(Settings { lake, lake_options, archive_raw, command, jobs, options })
 }
 
 fn options(args: &ExtractArgs) -> Result<RunOptions, Problem> {

@@ -1,5 +1,7 @@
 //! The keys of the configuration: each declared once. Parsing, defaults, documentation and origins walk [`KEYS`].
 
+use copilot_lake_tables::Service;
+
 use super::value::ValueKind;
 use crate::environment;
 
@@ -52,8 +54,8 @@ pub(crate) const LATER_SECTIONS: &[&str] = &["lake.auth", "lake.options"];
 const LAKE: &[&str] = &["lake"];
 const AUTH: &[&str] = &["auth", "dataverse.auth", "graph.auth", "lake.auth"];
 const NETWORK: &[&str] = &["network"];
-const DATAVERSE: &[&str] = &["dataverse"];
-const GRAPH: &[&str] = &["graph"];
+const DATAVERSE: &[&str] = &[Service::Dataverse.name()];
+const GRAPH: &[&str] = &[Service::Graph.name()];
 
 pub(crate) static LAKE_URL: ConfigKey = ConfigKey::new(LAKE, "url", ValueKind::Location)
     .default("./lake")

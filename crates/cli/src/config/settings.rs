@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use copilot_lake_extractor::{DataverseSettings, GraphSettings, Network};
-use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, UserSelector};
+use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, ServiceJob, UserSelector};
 use copilot_lake_tables::{Service, Source, Table, dataverse_tables, table};
 use copilot_lake_writer::LakeOptions;
 
@@ -34,8 +34,16 @@ pub(crate) fn lake(config: &Config) -> Result<(String, LakeOptions)> {
     Ok((url, options))
 }
 
-/// What to read from Dataverse, limited to these tables if any are named; `None` if it is not configured.
-pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<DataverseJob>> {
+/// What to read from a service, limited to these tables if any are named; `None` if it is not configured.
+pub(crate) fn job(service: Service, config: &Config, only: &[String]) -> Result<Option<ServiceJob>> {
+    Ok(match service {
+        Service::Dataverse => dataverse(config, only)?.map(ServiceJob::Dataverse),
+        Service::Graph => graph(config)?.map(ServiceJob::Graph),
+    })
+}
+
+/// What to read from Dataverse.
+fn dataverse(config: &Config, only: &[String]) -> Result<Option<DataverseJob>> {
     if !config.mentions("dataverse") {
         return Ok(None);
     }
@@ -66,8 +74,8 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
     }))
 }
 
-/// What to read from Microsoft Graph; `None` if it is not configured.
-pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
+/// What to read from Microsoft Graph.
+fn graph(config: &Config) -> Result<Option<GraphJob>> {
     if !config.mentions("graph") {
         return Ok(None);
     }

@@ -1,23 +1,20 @@
-//! `plan`: what `extract` would fetch, with calls and hours at the documented limits. Changes nothing.
+//! What a run would request from Dataverse, with calls and hours at the documented limits.
 
 use arrow::array::Array;
 use copilot_lake_extractor::{Dataverse, Selection};
-use copilot_lake_tables::{AI_INTERACTION, Instant, Service, Table};
+use copilot_lake_tables::{Instant, Service, Table};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
 use crate::dataverse::plan::{self, PlanInput, SlicePlan};
 use crate::dataverse::schema::Schema;
 use crate::error::Error;
-use crate::graph::work_list::HistoryPlanner;
-use crate::ledger::Ledger;
 use crate::ledger::runs::Restart;
 use crate::ledger::windows::{CREATED, TRACKING};
 use crate::payloads::named_files::{self, ClearedFiles, RetryMissing};
 use crate::payloads::whole::Whole;
-use crate::run::restart_barrier::RestartBarrier;
-use crate::run::services::{Services, SignedIn};
-use crate::settings::{DataverseJob, Deletes, Settings};
+use crate::run::plan_context::PlanContext;
+use crate::settings::{DataverseJob, Deletes};
 
 /// Requests that one identity may make in an hour: 6,000 in five minutes.
 ///
@@ -30,41 +27,13 @@ const OTHER_CALLS: u64 = 4;
 /// Rows of the lake that are sampled for how many Files a row names.
 const SAMPLE: usize = 10_000;
 
-/// What `extract` would fetch.
+/// What `extract` would request from Dataverse.
 #[derive(Debug, Clone, Default)]
-pub struct Estimate {
-    /// Of Dataverse, per table.
+pub struct DataverseEstimate {
+    /// Per table.
     pub tables: Vec<TableEstimate>,
-    /// Of Graph.
-    pub graph: Option<GraphEstimate>,
-    /// Calls to Dataverse for no single table: for the identity, the metadata, and the people whom rows name.
+    /// Calls for no single table: for the identity, the metadata, and the people whom rows name.
     pub other_calls: u64,
-}
-
-/// What `extract` would request from Graph.
-#[derive(Debug, Clone, Default)]
-pub struct GraphEstimate {
-    /// Users in scope.
-    pub users: u64,
-    /// Users whose history is due.
-    pub due: u64,
-    /// Names in the configuration that the directory does not know.
-    pub unknown: u64,
-    /// Interactions that the lake has.
-    pub rows_in_lake: u64,
-    /// Pages of users, for which no rate limit is documented.
-    pub user_calls: u64,
-    /// Pages of histories, at least: as dense as last time, and one for each user who was not read before.
-    pub history_calls: u64,
-    /// History requests per second, as configured.
-    pub requests_per_second: f64,
-}
-
-impl GraphEstimate {
-    /// Hours at the configured rate.
-    pub fn hours(&self) -> f64 {
-        self.history_calls as f64 / self.requests_per_second / 3600.0
-    }
 }
 
 /// What `extract` would fetch of a table.
@@ -88,8 +57,8 @@ pub struct TableEstimate {
     pub payloads_expected: u64,
 }
 
-impl Estimate {
-    /// All calls to Dataverse.
+impl DataverseEstimate {
+    /// All calls.
     pub fn calls(&self) -> u64 {
         let estimate = |table: &TableEstimate| table.page_calls + table.payloads_known + table.payloads_expected;
         self.other_calls + self.tables.iter().map(estimate).sum::<u64>()
@@ -101,66 +70,29 @@ impl Estimate {
     }
 }
 
-/// Estimates what `extract` would fetch.
-///
-/// # Errors
-/// Those of the sign-in, of the metadata and of reading the lake.
-pub async fn estimate(settings: Settings) -> Result<Estimate, Error> {
-    let Settings { lake, lake_options, dataverse, graph, options, .. } = settings;
-    let lake = Lake::open(&lake, lake_options).await?;
-    let services = Services::new(dataverse.as_ref(), graph.as_ref())?;
-    let Some(signed_in) = services.sign_in(dataverse.as_ref(), graph.as_ref()).await? else {
-        return Ok(Estimate::default());
-    };
-    let SignedIn { started_at, dataverse_refused, graph_refused, .. } = signed_in;
-    if let Some(error) = dataverse_refused.or(graph_refused) {
-        return Err(error);
+/// Estimates what a run would request.
+pub(super) async fn estimate_dataverse(
+    service: &Dataverse,
+    job: &DataverseJob,
+    context: &PlanContext<'_>,
+) -> Result<DataverseEstimate, Error> {
+    let mut tables = estimate_tables(service, job, context, context.restart).await?;
+    if let Some(fresh) = context.restart.fresh(context.full) {
+        context.restart_barrier.declare(Service::Dataverse, tables.iter().any(|table| table.slices > 0));
+        if context.restart_barrier.nothing_pending().await {
+            tables = estimate_tables(service, job, context, &fresh).await?;
+        }
     }
-    let ledger = Ledger::read(&lake).await?;
-    let command = options.command("extract");
-    let restart = ledger.runs().restart(&command, started_at);
-    let (full, window) = (options.full, options.window(restart.now)?);
-    let mut estimate = Estimate::default();
-    let restart_barrier = RestartBarrier::new([]);
-    if let (Some(job), Some(service)) = (&dataverse, &services.dataverse) {
-        estimate.tables = estimate_dataverse((job, service), &lake, &ledger, &restart, full).await?;
-        estimate.other_calls = OTHER_CALLS;
-        restart_barrier.declare(Service::Dataverse, estimate.tables.iter().any(|table| table.slices > 0));
-    }
-    if let (Some(job), Some(service)) = (&graph, &services.graph) {
-        let (restart, restart_barrier) = (&restart, &restart_barrier);
-        let planner = HistoryPlanner { service, job, full, window, lost: None, restart, restart_barrier };
-        estimate.graph = Some(estimate_graph(&planner, &lake).await?);
-    }
-    if let (Some(job), Some(service), Some(fresh)) = (&dataverse, &services.dataverse, restart.fresh(full))
-        && restart_barrier.nothing_pending().await
-    {
-        estimate.tables = estimate_dataverse((job, service), &lake, &ledger, &fresh, full).await?;
-    }
-    Ok(estimate)
+    Ok(DataverseEstimate { tables, other_calls: OTHER_CALLS })
 }
 
-async fn estimate_graph(planner: &HistoryPlanner<'_>, lake: &Lake) -> Result<GraphEstimate, Error> {
-    let scope = planner.resolve(lake, None).await?;
-    let work = planner.plan(lake, scope).await?;
-    Ok(GraphEstimate {
-        users: work.users,
-        due: work.tasks.len() as u64,
-        unknown: work.unknown.len() as u64,
-        rows_in_lake: lake.files(&AI_INTERACTION).await?.iter().map(|file| file.rows).sum(),
-        user_calls: work.pages,
-        history_calls: work.tasks.iter().map(|task| task.pages_expected).sum(),
-        requests_per_second: planner.job.connection.requests_per_second,
-    })
-}
-
-async fn estimate_dataverse(
-    (job, service): (&DataverseJob, &Dataverse),
-    lake: &Lake,
-    ledger: &Ledger,
+async fn estimate_tables(
+    service: &Dataverse,
+    job: &DataverseJob,
+    context: &PlanContext<'_>,
     restart: &Restart,
-    full: bool,
 ) -> Result<Vec<TableEstimate>, Error> {
+    let PlanContext { lake, ledger, full, .. } = *context;
     let schema = Schema::new(service.environment(&job.tables).await?);
     let totals = service.total_rows(&job.tables).await?;
     let retry = RetryMissing { full, now: service.service_time().await? };

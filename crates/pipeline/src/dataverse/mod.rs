@@ -2,14 +2,17 @@
 //!
 //! Knows nothing of Graph, and nothing of how batches become files.
 
+mod check;
 pub(crate) mod context;
 pub(crate) mod coverage;
 pub(crate) mod deletes;
+pub(crate) mod estimate;
 pub(crate) mod ingest;
 pub(crate) mod labels;
 pub(crate) mod named_people;
 pub(crate) mod people;
-pub(crate) mod plan;
+mod plan;
+pub(crate) mod reader;
 pub(crate) mod recovery;
 pub(crate) mod schema;
 mod slice;
@@ -20,9 +23,7 @@ use copilot_lake_tables::{SYSTEM_USER, Service};
 use self::context::DataverseContext;
 use crate::error::Error;
 use crate::ledger::runs::Restart;
-use crate::payloads;
-use crate::payloads::redecode;
-use crate::run::condition;
+use crate::payloads::{self, PAYLOAD_TABLES, redecode};
 use crate::settings::{DataverseJob, Deletes};
 
 /// Reads rows first, then deletions, the people whom rows name, and payloads.
@@ -64,7 +65,7 @@ pub(crate) async fn read_tables(
         let now = fresh.as_ref().unwrap_or(restart).now;
         run.stop_table_on(people::read_people(context, now, job.overlap.as_secs() as i64).await).await?;
     }
-    if run.is_any_stopped(condition::PAYLOAD_TABLES).await {
+    if run.is_any_stopped(PAYLOAD_TABLES).await {
         return Ok(());
     }
     run.stop_table_on(redecode::redecode_messages(context).await).await?;

@@ -4,22 +4,25 @@
 //! Dataverse, and nothing of how batches become files.
 
 mod bundle;
+mod check;
 mod circuit_breaker;
 mod ended_slice;
+pub(crate) mod estimate;
 mod history;
 mod outcomes;
 mod pending;
-pub(crate) mod scope;
+pub(crate) mod reader;
+mod scope;
 mod scope_state;
 mod selection;
 mod watermarks;
-pub(crate) mod window;
-pub(crate) mod work_list;
+mod window;
+mod work_list;
 mod write_step;
 
 use std::sync::Arc;
 
-use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER};
+use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, written_with};
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -37,7 +40,6 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::slice_row::SliceCounts;
 use crate::report::SliceStatus;
-use crate::run::condition::graph_tables;
 use crate::run::context::RunContext;
 
 /// Pages, and ends of histories, that wait to be decoded at most: a page and an end of each user for some 40 s at the
@@ -100,7 +102,7 @@ pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_
         !run.shutdown.is_requested() && report.slices_failed == 0 && report.slices_skipped == 0
     };
     if moves_watermark && is_all_read {
-        for table in graph_tables().filter(|table| run.lost.contains_key(table.name)) {
+        for table in written_with(&AI_INTERACTION).filter(|table| run.lost.contains_key(table.name)) {
             run.lake.recovered(table).await?;
         }
     }

@@ -4,13 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use copilot_lake_tables::{GRAPH_USER, Instant};
+use copilot_lake_tables::{AI_INTERACTION, INTERACTION_CHILDREN, Instant};
 use copilot_lake_writer::Extent;
 
 use super::scope_state::ScopeState;
 use super::selection::HistorySelection;
 use crate::report::SliceStatus;
-use crate::run::condition::graph_tables;
 use crate::settings::GraphJob;
 
 /// What planning a window needs beside the user's state.
@@ -46,7 +45,7 @@ impl LostHistories {
         started: &BTreeMap<String, Instant>,
     ) -> Option<Self> {
         // Users are read in every run.
-        let of_histories = graph_tables().filter(|table| table.name != GRAPH_USER.name);
+        let of_histories = INTERACTION_CHILDREN.into_iter().chain([&AI_INTERACTION]);
         let of_graph: Vec<_> = of_histories.filter_map(|table| tables.get(table.name)).collect();
         let last = of_graph.iter().max_by_key(|lost| lost.found_at)?;
         let since = of_graph.iter().map(|lost| oldest(lost, job)).min()?;

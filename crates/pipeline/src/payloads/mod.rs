@@ -14,7 +14,7 @@ use std::time::{Duration, Instant as Clock};
 
 use copilot_lake_decoder::{Fetched, RawPayload, SourceRow, decode_payloads};
 use copilot_lake_extractor::{Dataverse, Error as ServiceError, FileAddress, FileContent, Slice};
-use copilot_lake_tables::{Instant, PAYLOAD, Table, Week};
+use copilot_lake_tables::{Instant, PAYLOAD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, Week};
 use copilot_lake_writer::MergeMode;
 use futures::TryStreamExt as _;
 use tokio::task::{JoinError, JoinSet};
@@ -29,6 +29,9 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::windows::CREATED;
 use crate::replay::archive::PayloadArchive;
+
+/// The tables that payloads are written to.
+pub(crate) const PAYLOAD_TABLES: [&Table; 3] = [&PAYLOAD, &TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE];
 
 /// Payloads that are fetched at the same time; the extractor's own limits are lower.
 const FETCHED_AT_ONCE: usize = 48;

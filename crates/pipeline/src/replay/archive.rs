@@ -46,13 +46,14 @@ impl PageArchive {
         counts: &SliceCounts,
     ) -> Result<(), Error> {
         let labels = context.labels.known(table).await;
+        let finished_at = context.service.service_time().await.map_or(self.about.as_of.clone(), |now| now.to_string());
         let about = SliceFile {
             pages: self.times.into_inner().unwrap_or_else(PoisonError::into_inner),
             labels: owned_labels(&labels),
             ids: ids.to_vec(),
             requests: counts.requests,
             throttled_seconds: counts.throttled_seconds,
-            finished_at: context.run.now(&self.about.as_of).await,
+            finished_at,
             ..self.about
         };
         self.archive.finish(json(&about), String::new()).await

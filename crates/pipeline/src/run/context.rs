@@ -16,12 +16,10 @@ use crate::replay::description::ArchiveIdentity;
 use crate::report::{SliceStatus, TableReport};
 use crate::run::condition;
 use crate::run::restart_barrier::RestartBarrier;
-use crate::run::services::Services;
 use crate::run::shutdown::Shutdown;
 
 /// What every part of a run needs.
 pub(crate) struct RunContext {
-    pub(crate) services: Services,
     pub(crate) lake: Lake,
     pub(crate) ledger: Ledger,
     pub(crate) rejects: Rejects,
@@ -78,7 +76,7 @@ impl RunContext {
 
     /// Stops writing a table. The error comes back when the run cannot go on without the table.
     pub(crate) async fn stop_table(&self, error: LakeError) -> Result<(), Error> {
-        let table = condition::table_of(&error).filter(|table| !condition::is_bookkeeping(table));
+        let table = condition::table_of(&error).filter(|table| !table.is_bookkeeping());
         let Some(table) = table else { return Err(error.into()) };
         let mut reports = self.reports.lock().await;
         if !reports.tables_stopped.contains_key(table.name) {
@@ -109,14 +107,6 @@ impl RunContext {
     pub(crate) async fn written(&self, tables: &[&'static Table]) -> Vec<&'static Table> {
         let reports = self.reports.lock().await;
         tables.iter().copied().filter(|table| !reports.tables_stopped.contains_key(table.name)).collect()
-    }
-
-    /// The service's time as text, or the other text when it cannot be had.
-    pub(crate) async fn now(&self, otherwise: &str) -> String {
-        match self.services.service_time().await {
-            Ok(Some(now)) => now.to_string(),
-            _ => otherwise.to_owned(),
-        }
     }
 
     /// Reports how a slice ended.
