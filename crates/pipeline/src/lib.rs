@@ -6,7 +6,7 @@
 //!
 //! | folder | what lives there |
 //! |---|---|
-//! | `run/` | the order of a run, and what all of its parts share |
+//! | `run/` | the order of a run, what all of its parts share, and the trait that every service implements |
 //! | `dataverse/` | rows of Dataverse, slice by slice, with deletions and people |
 //! | `payloads/` | the Files that rows name |
 //! | `graph/` | histories of Microsoft 365 Copilot, user by user |

@@ -1,7 +1,7 @@
 //! A run from its sign-in to its report, and what all of its parts share: the context, the shutdown, the services and
 //! the condition of the lake.
 //!
-//! Knows in which order things happen, and nothing of how a service is read.
+//! Knows in which order things happen, and nothing of how a service is read: that is behind [`service_reader`].
 
 pub(crate) mod condition;
 pub(crate) mod context;
