@@ -23,7 +23,7 @@ use crate::problem::{ExitCode, usage};
 pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Console) -> Result<ExitCode> {
     let dir = args.dir.to_string_lossy().into_owned();
     check_directory(&args.dir, global)?;
-    let clock = std::time::Instant::now();
+    let begun = std::time::Instant::now();
     let summary = Summary::new("demo", None);
     let emulator = Emulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Scenario::demo()).await?;
     let url = emulator.url();
@@ -43,7 +43,7 @@ pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Cons
     for line in table_sizes(&lake).await?.lines() {
         console.info(line);
     }
-    console.info(&format!("all of it in {}", seconds(clock.elapsed().as_secs_f64())));
+    console.info(&format!("all of it in {}", seconds(begun.elapsed().as_secs_f64())));
     console.info("");
     #[cfg(feature = "query")]
     print_rates(&lake, &dir, console).await?;

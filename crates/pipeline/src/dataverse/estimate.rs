@@ -199,9 +199,9 @@ async fn count_in_lake(
     }
     let tables = [table];
     let whole = if retry.full { Whole::default() } else { Whole::read(lake, &tables).await? };
-    let missing = named_files::missing(lake, &tables, &whole, &ClearedFiles::default(), retry).await?;
-    let mut missing = std::pin::pin!(missing);
-    while missing.try_next().await?.is_some() {
+    let files = named_files::files_to_fetch(lake, &tables, &whole, &ClearedFiles::default(), retry).await?;
+    let mut files = std::pin::pin!(files);
+    while files.try_next().await?.is_some() {
         estimate.payloads_known += 1;
     }
     Ok(())

@@ -54,7 +54,7 @@ pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_
         work = plan_work(run, planner) => work?,
         // No history was requested yet.
         () = run.shutdown.requested() => {
-            run.note_stopped().await;
+            run.note_shutdown().await;
             return Ok(());
         }
     };
@@ -92,7 +92,7 @@ pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_
         }
     }
     if reader.was_stopped() {
-        run.note_stopped().await;
+        run.note_shutdown().await;
     }
     result?;
     let is_all_read = {

@@ -61,7 +61,7 @@ impl ServiceReader for GraphReader {
 
     fn read<'a>(&'a self, run: &'a RunContext, restart: &'a Restart) -> LocalBoxFuture<'a, Result<(), Error>> {
         async move {
-            if run.is_any_stopped(written_with(&AI_INTERACTION)).await {
+            if run.is_any_table_stopped(written_with(&AI_INTERACTION)).await {
                 return Ok(());
             }
             let planner = HistoryPlanner {
@@ -73,7 +73,7 @@ impl ServiceReader for GraphReader {
                 restart,
                 restart_barrier: &run.restart_barrier,
             };
-            run.stop_table_on(read_histories(run, &planner).await).await
+            run.stop_failed_table(read_histories(run, &planner).await).await
         }
         .boxed_local()
     }

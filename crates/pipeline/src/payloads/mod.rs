@@ -10,7 +10,7 @@ pub(crate) mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant as Clock};
+use std::time::{Duration, Instant as MachineInstant};
 
 use copilot_lake_decoder::{Fetched, RawPayload, SourceRow, decode_payloads};
 use copilot_lake_extractor::{Dataverse, Error as ServiceError, FileAddress, FileContent, Slice};
@@ -52,7 +52,7 @@ pub(crate) async fn fetch_payloads(context: &DataverseContext<'_>, tables: &[&'s
         changes: PayloadChanges::new(&context.run.lake, MergeMode::Upsert),
         archive: None,
         archives: 0,
-        since_commit: Clock::now(),
+        since_commit: MachineInstant::now(),
         bytes: 0,
         uncommitted: BTreeMap::new(),
         incomplete: BTreeSet::new(),
@@ -82,7 +82,7 @@ struct PayloadWalk<'a> {
     changes: PayloadChanges,
     archive: Option<PayloadArchive>,
     archives: u32,
-    since_commit: Clock,
+    since_commit: MachineInstant,
     bytes: usize,
     uncommitted: BTreeMap<&'static str, FetchCounts>,
     /// Weeks that lack a payload.
@@ -106,9 +106,9 @@ impl PayloadWalk<'_> {
         let nothing = Whole::default();
         let whole = if context.run.full { &nothing } else { &self.whole };
         let retry = RetryMissing { full: context.run.full, now: context.service.service_time().await? };
-        let missing = named_files::missing(&context.run.lake, tables, whole, &cleared, retry).await?;
+        let files = named_files::files_to_fetch(&context.run.lake, tables, whole, &cleared, retry).await?;
         // One stream over all weeks: a File with many retries does not hold up the others.
-        let fetched = missing.map_ok(|NamedFile { row, may_come }| {
+        let fetched = files.map_ok(|NamedFile { row, may_come }| {
             // A task of its own, so that fetches go on while other payloads are decoded and committed.
             let mut task = JoinSet::new();
             task.spawn(fetch_file(context.service.clone(), row, unreadable.clone()));
@@ -132,7 +132,7 @@ impl PayloadWalk<'_> {
                 },
                 () = tokio::time::sleep_until(due.into()) => None,
                 () = &mut over => {
-                    context.run.note_stopped().await;
+                    context.run.note_shutdown().await;
                     break Ok(false);
                 }
             };
@@ -143,7 +143,10 @@ impl PayloadWalk<'_> {
                 together_bytes += size(&payload);
                 together.push(payload);
             }
-            if together.len() >= DECODED_TOGETHER || together_bytes >= DECODED_TOGETHER_BYTES || Clock::now() >= due {
+            if together.len() >= DECODED_TOGETHER
+                || together_bytes >= DECODED_TOGETHER_BYTES
+                || MachineInstant::now() >= due
+            {
                 self.decode(std::mem::take(&mut together), std::mem::take(&mut together_bytes)).await?;
                 self.remove_cleared(cleared.drain()).await?;
             }
@@ -247,7 +250,7 @@ impl PayloadWalk<'_> {
             (self.context.run.observe)(&Event::Payloads { table, payloads, failed });
         }
         self.bytes = 0;
-        self.since_commit = Clock::now();
+        self.since_commit = MachineInstant::now();
         Ok(())
     }
 }

@@ -139,9 +139,9 @@ pub(crate) struct NamedFile {
     pub(crate) may_come: bool,
 }
 
-/// The rows that name a File which the lake does not have, newest week first, except for weeks that are known to lack
-/// none. Rows that name no File while the lake has one are added to `cleared`.
-pub(crate) async fn missing<'a>(
+/// The Files to fetch: named by rows and not in the lake, newest week first. Weeks that are known to have all their
+/// payloads are left out. Rows that name no File while the lake has one are added to `cleared`.
+pub(crate) async fn files_to_fetch<'a>(
     lake: &'a Lake,
     tables: &'a [&'static Table],
     whole: &Whole,
@@ -160,14 +160,14 @@ pub(crate) async fn missing<'a>(
         let units = columns.map(move |(table, column)| Ok((FileColumnWeek { table, column, week }, Arc::clone(&held))));
         Ok(futures::stream::iter(units))
     });
-    let missing = units.try_flatten().and_then(move |(unit, held)| {
+    let files = units.try_flatten().and_then(move |(unit, held)| {
         let cleared = cleared.clone();
-        async move { missing_in_week(lake, unit, held, (cleared, retry)).await }
+        async move { files_to_fetch_in_week(lake, unit, held, (cleared, retry)).await }
     });
-    Ok(missing.try_flatten())
+    Ok(files.try_flatten())
 }
 
-async fn missing_in_week(
+async fn files_to_fetch_in_week(
     lake: &Lake,
     unit: FileColumnWeek,
     held: Arc<HeldPayloads>,
@@ -181,12 +181,12 @@ async fn missing_in_week(
     columns.extend(name_column);
     columns.extend(table.column(SCENARIO).map(|scenario| scenario.name));
     let rows = lake.scan(table, Scan { columns, week: Some(week), ..Scan::default() }).await?;
-    let missing = rows.map_err(Error::Lake).map_ok(move |batch| {
+    let files = rows.map_err(Error::Lake).map_ok(move |batch| {
         let (rows, without) = compare_batch(unit, name_column, &batch, held.files(table.name, column.name), retry);
         cleared.0.lock().unwrap_or_else(PoisonError::into_inner).extend(without);
         futures::stream::iter(rows.into_iter().map(Ok))
     });
-    Ok(missing.try_flatten())
+    Ok(files.try_flatten())
 }
 
 /// Whether a column has the name of the File in another one: `<column>_name`.

@@ -72,7 +72,7 @@ fn describe(run: &RunContext, slice: &Slice, selection: &str, as_of: Instant) ->
         source: slice.table.source_name().to_owned(),
         table: slice.table.name.to_owned(),
         scope: slice.scope.clone(),
-        clock: slice.time_column.to_owned(),
+        time_column: slice.time_column.to_owned(),
         window_start: slice.start.to_string(),
         window_end: slice.end.to_string(),
         as_of: as_of.to_string(),

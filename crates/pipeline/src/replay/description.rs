@@ -21,7 +21,8 @@ pub(crate) struct SliceFile {
     pub(crate) source: String,
     pub(crate) table: String,
     pub(crate) scope: String,
-    pub(crate) clock: String,
+    #[serde(rename = "clock")]
+    pub(crate) time_column: String,
     pub(crate) window_start: String,
     pub(crate) window_end: String,
     pub(crate) as_of: String,

@@ -78,9 +78,9 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
     let run = run_id(started_at);
     let lake = Lake::open(&replay.lake, replay.lake_options).await?;
     let _lock = lake.lock(&run).await?;
-    let LakeCondition { mut ledger, stopped, .. } = condition::open(&lake, &instance, None).await?;
+    let LakeCondition { mut ledger, stopped_tables, .. } = condition::open(&lake, &instance, None).await?;
     // The archive may have rows for any table.
-    if let Some(error) = stopped.into_values().next() {
+    if let Some(error) = stopped_tables.into_values().next() {
         return Err(error.into());
     }
     for (about, _) in &slices {
@@ -186,17 +186,17 @@ impl ReplayTarget<'_> {
             throttled_seconds: about.throttled_seconds,
             ..SliceCounts::default()
         };
-        if about.clock == TRACKING {
+        if about.time_column == TRACKING {
             counts.pages = about.pages_read;
             self.apply_deletions(table, about).await?;
         } else {
             self.replay_pages(table, about, slice, &mut counts).await?;
         }
-        let time_column = [CREATED, MODIFIED, TRACKING].into_iter().find(|column| *column == about.clock);
+        let time_column = [CREATED, MODIFIED, TRACKING].into_iter().find(|column| *column == about.time_column);
         let of = Slice {
             table,
             scope: about.scope.clone(),
-            time_column: time_column.ok_or_else(|| unusable(slice, "its clock is not known"))?,
+            time_column: time_column.ok_or_else(|| unusable(slice, "its time column is not known"))?,
             start: instant(&about.window_start)?,
             end: instant(&about.window_end)?,
         };
@@ -228,7 +228,7 @@ impl ReplayTarget<'_> {
     /// Reports that a slice could not be replayed.
     fn record_failure(&mut self, about: &SliceFile, reason: String) {
         let known = table(&about.table).map_or(PAYLOAD.name, |table| table.name);
-        let window = format!("{} {} to {}", about.clock, about.window_start, about.window_end);
+        let window = format!("{} {} to {}", about.time_column, about.window_start, about.window_end);
         let report = self.report(known);
         report.slices_failed += 1;
         report.reasons.push(reason.clone());

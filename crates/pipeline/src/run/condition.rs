@@ -21,7 +21,7 @@ use crate::report::SliceStatus;
 pub(crate) struct LakeCondition {
     pub(crate) ledger: Ledger,
     /// Tables that are not written, and why.
-    pub(crate) stopped: BTreeMap<&'static str, LakeError>,
+    pub(crate) stopped_tables: BTreeMap<&'static str, LakeError>,
     /// What tables have lost and no run has read again yet.
     pub(crate) lost: BTreeMap<&'static str, LostRows>,
 }
@@ -72,7 +72,7 @@ pub(crate) async fn open(
             lost.insert(table.name, of_table);
         }
     }
-    Ok(LakeCondition { ledger, stopped, lost })
+    Ok(LakeCondition { ledger, stopped_tables: stopped, lost })
 }
 
 /// What is wrong with the lake's tables, as far as reading shows. Changes nothing.

@@ -50,7 +50,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
 
     let _lock = lake.lock(&run_id).await?;
     let repair = options.repair.then_some((run_id.as_str(), started_at));
-    let LakeCondition { mut ledger, stopped: tables_stopped, lost } = condition::open(&lake, &instance, repair).await?;
+    let LakeCondition { mut ledger, stopped_tables, lost } = condition::open(&lake, &instance, repair).await?;
     let started_at = ledger.runs().next_start(started_at);
     let command = options.command(command);
     let restart = ledger.runs().restart(&command, started_at);
@@ -76,7 +76,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
         window,
         restart_barrier: services.restart_barrier(),
     };
-    for error in tables_stopped.into_values() {
+    for error in stopped_tables.into_values() {
         context.stop_table(error).await?;
     }
     let reading = services.read(&context, &restart);
@@ -95,14 +95,14 @@ impl RunContext {
         mut ended_early: Vec<EndedEarly>,
     ) -> Result<Report, Error> {
         let started_at: Instant = self.started_at;
-        let Reports { tables, stopped, aborted, refused, in_scope, tables_stopped } = self.reports.into_inner();
+        let Reports { tables, stopped, aborted, refused, in_scope, stopped_tables } = self.reports.into_inner();
         let meter = services.meter();
         let mut report = Report {
             seconds: begun.elapsed().as_secs_f64(),
             requests: meter.requests,
             throttled_seconds: meter.throttled_seconds,
             tables: tables.into_values().collect(),
-            stopped_tables: tables_stopped.into_iter().map(|(table, error)| StoppedTable { table, error }).collect(),
+            stopped_tables: stopped_tables.into_iter().map(|(table, error)| StoppedTable { table, error }).collect(),
             ..Report::new(self.run_id)
         };
         let has_ended = !ended_early.is_empty();
