@@ -99,7 +99,7 @@ pub(crate) static DATAVERSE_TABLES: ConfigKey =
 pub(crate) static DATAVERSE_SINCE: ConfigKey = ConfigKey::new(DATAVERSE, "since", ValueKind::Moment)
     .doc("Start of the first pass: a UTC date, an instant or an age; else the oldest row");
 pub(crate) static PAGE_SIZE: ConfigKey =
-    ConfigKey::new(DATAVERSE, "page_size", ValueKind::Whole(1, 5000)).default("5000").doc("Rows per response");
+    ConfigKey::new(DATAVERSE, "page_size", ValueKind::Integer(1, 5000)).default("5000").doc("Rows per response");
 pub(crate) static PAYLOADS: ConfigKey =
     ConfigKey::new(DATAVERSE, "payloads", ValueKind::Boolean).default("true").doc("Fetch and decode File columns");
 pub(crate) static OVERLAP: ConfigKey = ConfigKey::new(DATAVERSE, "overlap", ValueKind::Duration)
@@ -122,7 +122,7 @@ pub(crate) static GRAPH_EXCLUDE: ConfigKey = ConfigKey::new(GRAPH, "exclude", Va
     .doc("Ids, principal names or group:<id> that are never asked for");
 pub(crate) static GRAPH_SINCE: ConfigKey = ConfigKey::new(GRAPH, "since", ValueKind::Moment)
     .doc("Start of the first window: a UTC date, an instant or an age");
-pub(crate) static GRAPH_RATE: ConfigKey = ConfigKey::new(GRAPH, "requests_per_second", ValueKind::Whole(1, 1000))
+pub(crate) static GRAPH_RATE: ConfigKey = ConfigKey::new(GRAPH, "requests_per_second", ValueKind::Integer(1, 1000))
     .default("24")
     .doc("Requests per second; 30 are documented, of which 83 % are sustained");
 pub(crate) static GRAPH_OVERLAP: ConfigKey =

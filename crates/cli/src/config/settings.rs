@@ -55,7 +55,7 @@ fn dataverse(config: &Config, only: &[String]) -> Result<Option<DataverseJob>> {
         auth,
         network: network(config)?,
         page_size: match config.setting(&PAGE_SIZE) {
-            Some(Setting { value: ConfigValue::Whole(rows), .. }) => u32::try_from(rows)?,
+            Some(Setting { value: ConfigValue::Integer(rows), .. }) => u32::try_from(rows)?,
             _ => return Err(missing("dataverse", &PAGE_SIZE).into()),
         },
     };
@@ -87,7 +87,7 @@ fn graph(config: &Config) -> Result<Option<GraphJob>> {
         auth,
         network: network(config)?,
         requests_per_second: match config.setting(&GRAPH_RATE) {
-            Some(Setting { value: ConfigValue::Whole(rate), .. }) => rate as f64,
+            Some(Setting { value: ConfigValue::Integer(rate), .. }) => rate as f64,
             _ => return Err(missing("graph", &GRAPH_RATE).into()),
         },
         model: text(config, "graph", &GRAPH_MODEL).ok(),

@@ -11,8 +11,8 @@ use crate::dataverse::schema::Schema;
 use crate::error::Error;
 use crate::ledger::runs::Restart;
 use crate::ledger::windows::{CREATED, TRACKING};
+use crate::payloads::complete_weeks::CompleteWeeks;
 use crate::payloads::named_files::{self, ClearedFiles, RetryMissing};
-use crate::payloads::whole::Whole;
 use crate::run::plan_context::PlanContext;
 use crate::settings::{DataverseJob, Deletes};
 
@@ -198,8 +198,8 @@ async fn count_in_lake(
         return Ok(());
     }
     let tables = [table];
-    let whole = if retry.full { Whole::default() } else { Whole::read(lake, &tables).await? };
-    let files = named_files::files_to_fetch(lake, &tables, &whole, &ClearedFiles::default(), retry).await?;
+    let complete = if retry.full { CompleteWeeks::default() } else { CompleteWeeks::read(lake, &tables).await? };
+    let files = named_files::files_to_fetch(lake, &tables, &complete, &ClearedFiles::default(), retry).await?;
     let mut files = std::pin::pin!(files);
     while files.try_next().await?.is_some() {
         estimate.payloads_known += 1;

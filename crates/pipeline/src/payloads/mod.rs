@@ -3,10 +3,10 @@
 //! Knows Dataverse as the only service with Files. Rows are in the lake by the time their Files are fetched.
 
 pub(crate) mod changes;
+pub(crate) mod complete_weeks;
 pub(crate) mod derived;
 pub(crate) mod named_files;
 pub(crate) mod redecode;
-pub(crate) mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,8 +20,8 @@ use futures::TryStreamExt as _;
 use tokio::task::{JoinError, JoinSet};
 
 use self::changes::PayloadChanges;
+use self::complete_weeks::CompleteWeeks;
 use self::named_files::{ClearedFiles, NamedFile, RetryMissing};
-use self::whole::Whole;
 use crate::cpu;
 use crate::dataverse::context::DataverseContext;
 use crate::dataverse::schema::FileVisibility;
@@ -56,7 +56,7 @@ pub(crate) async fn fetch_payloads(context: &DataverseContext<'_>, tables: &[&'s
         bytes: 0,
         uncommitted: BTreeMap::new(),
         incomplete: BTreeSet::new(),
-        whole: Whole::read(&context.run.lake, &tables).await?,
+        complete: CompleteWeeks::read(&context.run.lake, &tables).await?,
     };
     let walked = walk.fetch_all(&tables).await;
     if matches!(walked, Err(Error::Lake(_) | Error::Decode(_))) {
@@ -69,7 +69,7 @@ pub(crate) async fn fetch_payloads(context: &DataverseContext<'_>, tables: &[&'s
     if walked? {
         let noted: Vec<_> = tables.into_iter().filter(|table| !refused.contains(table.name)).collect();
         // Without the note, the next run searches these weeks once more.
-        if let Err(error) = walk.whole.note(&context.run.lake, &noted, &walk.incomplete).await {
+        if let Err(error) = walk.complete.note(&context.run.lake, &noted, &walk.incomplete).await {
             tracing::warn!(%error, "which weeks have all their payloads could not be noted");
         }
     }
@@ -88,7 +88,7 @@ struct PayloadWalk<'a> {
     /// Weeks that lack a payload.
     incomplete: BTreeSet<(&'static str, Week)>,
     /// Weeks that had all their payloads before.
-    whole: Whole,
+    complete: CompleteWeeks,
 }
 
 /// Payloads of a table.
@@ -103,10 +103,10 @@ impl PayloadWalk<'_> {
     async fn fetch_all(&mut self, tables: &[&'static Table]) -> Result<bool, Error> {
         let (context, unreadable) = (self.context, self.unreadable.clone());
         let cleared = ClearedFiles::default();
-        let nothing = Whole::default();
-        let whole = if context.run.full { &nothing } else { &self.whole };
+        let nothing = CompleteWeeks::default();
+        let complete = if context.run.full { &nothing } else { &self.complete };
         let retry = RetryMissing { full: context.run.full, now: context.service.service_time().await? };
-        let files = named_files::files_to_fetch(&context.run.lake, tables, whole, &cleared, retry).await?;
+        let files = named_files::files_to_fetch(&context.run.lake, tables, complete, &cleared, retry).await?;
         // One stream over all weeks: a File with many retries does not hold up the others.
         let fetched = files.map_ok(|NamedFile { row, may_come }| {
             // A task of its own, so that fetches go on while other payloads are decoded and committed.

@@ -13,7 +13,7 @@ use futures::{Stream, TryStreamExt as _};
 
 use crate::cells::{instant, text};
 use crate::error::Error;
-use crate::payloads::whole::Whole;
+use crate::payloads::complete_weeks::CompleteWeeks;
 
 /// A File column of a table in one week.
 #[derive(Debug, Clone, Copy)]
@@ -144,13 +144,13 @@ pub(crate) struct NamedFile {
 pub(crate) async fn files_to_fetch<'a>(
     lake: &'a Lake,
     tables: &'a [&'static Table],
-    whole: &Whole,
+    complete: &CompleteWeeks,
     cleared: &ClearedFiles,
     retry: RetryMissing,
 ) -> Result<impl Stream<Item = Result<NamedFile, Error>> + use<'a>, Error> {
     let mut weeks = BTreeSet::new();
     for table in tables {
-        weeks.extend(lake.weeks(table).await?.into_iter().filter(|week| !whole.is_whole(table, *week)));
+        weeks.extend(lake.weeks(table).await?.into_iter().filter(|week| !complete.contains(table, *week)));
     }
     let cleared = cleared.clone();
     let weeks = futures::stream::iter(weeks.into_iter().rev().map(Ok::<_, Error>));
