@@ -77,7 +77,7 @@ pub fn dataverse_tables() -> impl Iterator<Item = &'static Table> {
 }
 
 /// A table that is read slice by slice, and the tables whose rows arrive with its own: those that are derived from it,
-/// and those that its service lists beside it.
+/// and those that its service lists besides.
 pub fn written_with(table: &'static Table) -> impl Iterator<Item = &'static Table> {
     TABLES.iter().copied().filter(move |other| other.name == table.name || table.brings(other))
 }

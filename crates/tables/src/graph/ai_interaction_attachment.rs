@@ -19,7 +19,7 @@ pub static AI_INTERACTION_ATTACHMENT: Table = Table::new(
             .unique()
             .doc("The id that placeholders in the body name; unique within the interaction."),
         Column::text("content_type").wire("contentType").doc("What it is, such as `reference` or an adaptive card."),
-        Column::text("content_url").wire("contentUrl").unique().doc("Where it lies."),
+        Column::text("content_url").wire("contentUrl").unique().doc("Where it is, as a URL."),
         Column::text("name").doc("Its name."),
         Column::text("content").unique().doc("Its content as the service sent it: an adaptive card is JSON."),
     ],

@@ -14,7 +14,7 @@ pub static AI_INTERACTION_CONTEXT: Table = Table::new(
         Column::text("session_id").made().required().bloom().doc("The thread, as in `ai_interaction`."),
         Column::text("interaction_id").made().required().unique().doc("The interaction, as in `ai_interaction`."),
         Column::int32("position").made().required().doc("Its place among the interaction's contexts, from 0."),
-        Column::text("context_reference").wire("contextReference").unique().doc("Where it lies, as a URL."),
+        Column::text("context_reference").wire("contextReference").unique().doc("Where it is, as a URL."),
         Column::text("context_type").wire("contextType").doc("What it is, such as `TeamsMeeting`."),
         Column::text("display_name").wire("displayName").doc("Its name."),
     ],
