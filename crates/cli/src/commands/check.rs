@@ -50,8 +50,8 @@ pub(crate) async fn run_check(args: &CheckArgs, global: GlobalArgs, console: &Co
         }
         () => ExitCode::Partial,
     };
-    let problem = Problem::new(code, format!("{} missing", counted(missing, "thing")));
-    Err(problem.hint("fix what is named above, then run `copilot-lake check` again").into())
+    let problem = Problem::new(code, format!("{} found", counted(missing, "problem")));
+    Err(problem.hint("fix what is reported above, then run `copilot-lake check` again").into())
 }
 
 /// Prints a finding.
@@ -103,8 +103,7 @@ fn words(finding: &Finding) -> (Level, String) {
         }
         Finding::MetadataAssumed => (
             Level::Warning,
-            "the environment's metadata cannot be read: every table and column of the definitions is asked for"
-                .to_owned(),
+            "the environment's metadata cannot be read: every known table and column is requested".to_owned(),
         ),
         Finding::NoTable { table } => {
             (Level::Warning, format!("{table}: the environment has no such table; it is skipped"))
@@ -116,15 +115,15 @@ fn words(finding: &Finding) -> (Level, String) {
         Finding::Readable { table, depth: None } => (
             Level::Info,
             format!(
-                "{table}: ok; whether every row can be read is not known: grant {} at depth Global (Organization)",
+                "{table}: ok, but it is unknown whether every row can be read; grant {} at depth Global (Organization)",
                 privilege(table)
             ),
         ),
         Finding::SomeRows { table, depth } => (
             Level::Error,
             format!(
-                "{table}: only own rows and those near them can be read (depth {depth:?}), others are left out without an \
-                 error; grant {} at depth Global (Organization) to the application user's security role",
+                "{table}: only some rows can be read (depth {depth:?}): the service leaves the others out without an error; \
+                 grant {} at depth Global (Organization) to the application user's security role",
                 privilege(table)
             ),
         ),
@@ -151,9 +150,7 @@ fn words(finding: &Finding) -> (Level, String) {
         ),
         Finding::NotTracked { table } => (
             Level::Warning,
-            format!(
-                "{table}: the service does not track changes of it, so deletions are not found; an administrator can enable it"
-            ),
+            format!("{table}: change tracking is off, so deletions are not found; an administrator can turn it on"),
         ),
         Finding::SignedInToGraph { roles: Some(roles) } => (
             Level::Info,
@@ -194,7 +191,7 @@ fn words(finding: &Finding) -> (Level, String) {
             (Level::Error, format!("{reason}{hint}"))
         }
         Finding::LakeWritable => (Level::Info, "lake: ok, a file was written and removed".to_owned()),
-        Finding::LakeNotTried => (Level::Info, "lake: not tried".to_owned()),
+        Finding::LakeNotTried => (Level::Info, "lake: not tested".to_owned()),
         Finding::LakeNotWritable { reason } => {
             (Level::Error, format!("lake: {reason}; check that there is space and that this user may write there"))
         }

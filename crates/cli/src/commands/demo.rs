@@ -43,7 +43,7 @@ pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Cons
     for line in table_sizes(&lake).await?.lines() {
         console.info(line);
     }
-    console.info(&format!("all of it in {}", seconds(begun.elapsed().as_secs_f64())));
+    console.info(&format!("finished in {}", seconds(begun.elapsed().as_secs_f64())));
     console.info("");
     #[cfg(feature = "query")]
     print_rates(&lake, &dir, console).await?;
@@ -65,7 +65,7 @@ fn check_directory(dir: &Path, global: &GlobalArgs) -> Result<()> {
         ""
     };
     if !flag.is_empty() {
-        return Err(usage(format!("`demo` reads no configuration: `{flag}` has no meaning for it"))
+        return Err(usage(format!("`demo` reads no configuration: `{flag}` does not apply"))
             .hint("`--dir` says where it writes; `extract` reads the configuration")
             .into());
     }

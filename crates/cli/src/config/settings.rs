@@ -154,16 +154,16 @@ fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
     }
     if tables.is_empty() {
         return Err(usage(format!("`dataverse.tables` names no table, {origin}"))
-            .hint("remove it to have all of them")
+            .hint("remove it to extract all tables")
             .into());
     }
     Ok(tables)
 }
 
-/// The service that a table asked for by name belongs to; Dataverse when the name cannot be asked for, which says why.
+/// The service of a table that was requested by name; for any other name Dataverse, whose job reports what is wrong.
 pub(crate) fn service_of(name: &str) -> Service {
-    let asked_for = table(name).filter(|table| table.is_sliced());
-    asked_for.and_then(Table::service).unwrap_or(Service::Dataverse)
+    let requested = table(name).filter(|table| table.is_sliced());
+    requested.and_then(Table::service).unwrap_or(Service::Dataverse)
 }
 
 /// The Dataverse table of this name.
@@ -171,10 +171,10 @@ fn dataverse_table(name: &str, origin: &SettingOrigin) -> Result<&'static Table,
     match table(name) {
         Some(table) if matches!(table.source, Source::Dataverse { .. }) => Ok(table),
         Some(table) if table.service() == Some(Service::Graph) => {
-            Err(usage(format!("`{name}` is no table of Dataverse, {origin}"))
-                .hint("`--table ai_interaction` reads all that Graph has; the section [graph] says whose"))
+            Err(usage(format!("`{name}` is not a Dataverse table, {origin}"))
+                .hint("`--table ai_interaction` reads histories from Graph; the section [graph] says whose"))
         }
-        Some(_) => Err(usage(format!("`{name}` is made by the program and cannot be asked for, {origin}"))
+        Some(_) => Err(usage(format!("`{name}` is made by the program and cannot be requested, {origin}"))
             .hint("name the tables of the service; `copilot-lake tables` lists them")),
         None => {
             let near = nearest(name, dataverse_tables().map(|table| table.name)).unwrap_or_default();

@@ -90,7 +90,7 @@ async fn track(
                 table = table.name,
                 "the change tracking token has expired: deletions since then are not found"
             );
-            expired = Some(format!("{error}: a new token was started, deletions before it are not found"));
+            expired = Some(format!("{error}: a new token was started; deletions before it are not found"));
             context.service.deleted(table, None).await
         }
         other => other,

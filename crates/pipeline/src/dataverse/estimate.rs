@@ -114,7 +114,7 @@ async fn estimate_tables(
             estimate.slices = (plan.changed.len() + weeks.len()) as u64;
             match count_in_lake(lake, table, job, retry, &mut estimate).await {
                 Err(Error::Lake(error)) if error.stops_table().is_some() => {
-                    tracing::warn!(%error, "not everything that the lake has can be counted");
+                    tracing::warn!(%error, "could not count everything that the lake has");
                 }
                 counted => counted?,
             }

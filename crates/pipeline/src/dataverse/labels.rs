@@ -42,7 +42,7 @@ impl LabelCache {
             Ok(labels) => labels,
             Err(error) => {
                 // A row without a label is complete all the same.
-                warn!(table = table.name, %error, "labels could not be read from the metadata");
+                warn!(table = table.name, %error, "could not read labels from the metadata");
                 Labels::default()
             }
         };

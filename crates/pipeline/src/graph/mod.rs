@@ -42,8 +42,8 @@ use crate::ledger::slice_row::SliceCounts;
 use crate::report::SliceStatus;
 use crate::run::context::RunContext;
 
-/// Pages, and ends of histories, that wait to be decoded at most: a page and an end of each user for some 40 s at the
-/// documented rate, so that a commit does not hold up the requests. How many bytes they take is bounded by the extractor.
+/// The most pages, and ends of histories, that wait to be decoded: a page and an end of each user for some 40 s at the
+/// documented rate, so that a commit does not hold up the requests. The extractor bounds how many bytes they take.
 const QUEUED: usize = 2048;
 
 /// Reads the histories that are due. Slices that fail or are skipped are in the ledger and the report.
@@ -62,7 +62,7 @@ pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_
     let (mut pending, outcomes) = (PendingHistories::new(run), HistoryOutcomes::new(moves_watermark));
     pending.add_ended(work.unknown.into_iter().map(|name| unknown_user(name, planner, moves_watermark)).collect());
     if work.users == 0 {
-        warn!("nobody is in scope: no user is whom `graph.users` means, or `graph.exclude` leaves nobody");
+        warn!("nobody is in scope: `graph.users` matches no user, or `graph.exclude` excludes them all");
     }
     (run.observe)(&Event::Planned { table, slices: work.tasks.len() });
     // A run that resumes another one may know only those whom that one did not read.

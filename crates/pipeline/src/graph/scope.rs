@@ -198,7 +198,7 @@ impl Resolver<'_, '_> {
                 Ok(None) => return Ok(()),
                 // Users who are still there are read all the same.
                 Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::Refused { .. })) => {
-                    warn!(%error, "deleted users are left out");
+                    warn!(%error, "deleted users cannot be listed and are left out");
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),

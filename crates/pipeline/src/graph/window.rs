@@ -1,4 +1,4 @@
-//! The window of a user's history that is to be read: pure, from the user's state and the options of the run.
+//! The window of a user's history to read: pure, from the user's state and the options of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -12,7 +12,7 @@ use super::selection::HistorySelection;
 use crate::report::SliceStatus;
 use crate::settings::GraphJob;
 
-/// What planning a window needs beside the user's state.
+/// What planning a window needs besides the user's state.
 #[derive(Debug)]
 pub(crate) struct WindowInput {
     /// The start of the run, or of the earliest one that it resumes, in whole seconds of the service's clock.
@@ -112,7 +112,7 @@ pub(crate) struct DirectoryState {
     pub(crate) is_deleted: bool,
 }
 
-/// Plans what is to be read of a user; `None` when a resumed run has read it.
+/// Plans the window of a user to read; `None` when a resumed run has read it.
 pub(crate) fn task(
     user: String,
     directory: DirectoryState,

@@ -133,7 +133,7 @@ fn is_over(member: &ScopeMember) -> bool {
     })
 }
 
-/// Plans what is to be read of a member; `None` when nothing is.
+/// Plans the window of a member to read; `None` when there is nothing to read.
 fn task(user: String, member: &ScopeMember, input: &WindowInput) -> Option<HistoryTask> {
     let directory = DirectoryState { is_licensed: member.is_licensed, is_deleted: member.deleted_at.is_some() };
     window::task(user, directory, member.state.as_ref(), input).filter(|task| task.start < task.end)

@@ -16,7 +16,7 @@ use crate::error::Error;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait. Slices that ended within this time are read again after a kill.
 const LAST_WAIT: Duration = Duration::from_secs(60);
-/// Rows that wait at most.
+/// The most rows that wait.
 const ROWS: usize = 10_000;
 /// Commits after which the files of a long run are compacted; they are at its end in any case.
 const COMMITS: usize = 16;
@@ -156,7 +156,7 @@ impl CommitQueue {
                 }
                 // The next row that is recorded gets the error, too.
                 if let Err(error) = self.flush(run_id).await {
-                    warn!(%error, "rows of the ledger wait for the next commit");
+                    warn!(%error, "could not commit rows of the ledger; the next commit includes them");
                 }
             }
         };
@@ -204,7 +204,7 @@ impl CommitQueue {
         state.commits = 0;
         for service in Service::ALL {
             let of = Compaction { key: Some(("source", service.name())), ..SLICES };
-            // The ledger is as good uncompacted.
+            // An uncompacted ledger is only slower to read.
             if let Err(error) = self.lake.compact(&EXTRACTION_SLICE, &of, run_id).await {
                 warn!(%error, "could not compact the ledger's files");
             }

@@ -35,7 +35,7 @@ pub(crate) const PAYLOAD_TABLES: [&Table; 3] = [&PAYLOAD, &TRANSCRIPT_MESSAGE, &
 
 /// Payloads that are fetched at the same time; the extractor's own limits are lower.
 const FETCHED_AT_ONCE: usize = 48;
-/// Payloads that are decoded together at most, by number and by bytes.
+/// The most payloads that are decoded together, by number and by bytes.
 pub(crate) const DECODED_TOGETHER: usize = 512;
 pub(crate) const DECODED_TOGETHER_BYTES: usize = 8 << 20;
 /// Payloads are committed after this time or this many bytes: a killed run fetches no more than that again.
@@ -70,7 +70,7 @@ pub(crate) async fn fetch_payloads(context: &DataverseContext<'_>, tables: &[&'s
         let noted: Vec<_> = tables.into_iter().filter(|table| !refused.contains(table.name)).collect();
         // Without the note, the next run searches these weeks once more.
         if let Err(error) = walk.complete.note(&context.run.lake, &noted, &walk.incomplete).await {
-            tracing::warn!(%error, "which weeks have all their payloads could not be noted");
+            tracing::warn!(%error, "could not note which weeks have all their payloads");
         }
     }
     Ok(())

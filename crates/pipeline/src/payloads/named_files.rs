@@ -221,9 +221,8 @@ fn compare_batch(
         let row_time = instant(batch, "row_time", row);
         let known = held.and_then(|held| held.get(&fingerprint(id, partition_id)));
         let may_come = retry.may_come(batch, row);
-        let is_asked_again = known.is_some_and(|held| held.missing && (retry.full || may_come));
-        if !is_asked_again
-            && known.map(|held| (held.file, held.row_time)) == file.map(|file| (Some(hash(&file)), row_time))
+        let is_retried = known.is_some_and(|held| held.missing && (retry.full || may_come));
+        if !is_retried && known.map(|held| (held.file, held.row_time)) == file.map(|file| (Some(hash(&file)), row_time))
         {
             continue;
         }

@@ -5,7 +5,7 @@ use copilot_lake_decoder::{Charset, Fetched, SourceRow};
 use copilot_lake_tables::Instant;
 use serde::{Deserialize, Serialize};
 
-/// The folder of payloads, beside those of tables.
+/// The folder of payloads, next to those of tables.
 pub(crate) const PAYLOADS: &str = "payload";
 
 /// `slice.json`: what was read, when and how.

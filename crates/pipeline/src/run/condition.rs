@@ -172,8 +172,8 @@ async fn missing_tables(lake: &Lake, absent: &[Absent]) -> Result<Vec<(&'static 
 
 fn lost_table(absent: &Absent) -> LakeError {
     let what = match &absent.file {
-        Some(_) => "its log is not there, and earlier runs wrote rows to it",
-        None => "it is not there, and earlier runs wrote rows to it",
+        Some(_) => "its log is missing, although earlier runs wrote rows to it",
+        None => "it is missing, although earlier runs wrote rows to it",
     };
     LakeError::Damaged { table: absent.table.name, what: what.to_owned() }
 }

@@ -81,7 +81,7 @@ impl RunContext {
         let Some(table) = table else { return Err(error.into()) };
         let mut reports = self.reports.lock().await;
         if !reports.stopped_tables.contains_key(table.name) {
-            tracing::warn!(%error, "the table is not written");
+            tracing::warn!(%error, "the table will not be written");
             let report = reports.table(table.name);
             report.slices_failed += 1;
             report.reasons.push(error.to_string());

@@ -113,7 +113,7 @@ impl RunContext {
             let finished_at = services.service_time().await.unwrap_or(started_at);
             self.ledger.end_run(command, started_at, finished_at, &report).await?;
         } else if let Err(error) = self.ledger.flush(&report.run_id).await {
-            warn!(%error, "slices that were done last will be read again");
+            warn!(%error, "could not commit the ledger: the slices that finished last will be read again");
         }
         // When every service ended early, the lake's own error says why, if there is one.
         ended_early.sort_by_key(|ended| !matches!(ended.error, Error::Lake(_)));

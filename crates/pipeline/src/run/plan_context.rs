@@ -1,4 +1,4 @@
-//! What planning needs beside the job of a service.
+//! What planning needs besides the job of a service.
 
 use copilot_lake_tables::Instant;
 use copilot_lake_writer::Lake;
@@ -7,7 +7,7 @@ use crate::ledger::Ledger;
 use crate::ledger::runs::Restart;
 use crate::run::restart_barrier::RestartBarrier;
 
-/// What planning needs beside the job of a service.
+/// What planning needs besides the job of a service.
 pub(crate) struct PlanContext<'a> {
     pub(crate) lake: &'a Lake,
     pub(crate) ledger: &'a Ledger,
