@@ -23,7 +23,7 @@ pub(crate) fn problem(error: &anyhow::Error) -> Problem {
     Problem { code, message: one_line(error), hint }
 }
 
-/// The code and the hint of an error of ours.
+/// The code and the hint of an error of our crates.
 fn code_and_hint(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<String>)> {
     if let Some(problem) = error.downcast_ref::<Problem>() {
         return Some((problem.code, problem.hint.clone()));

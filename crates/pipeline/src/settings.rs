@@ -26,7 +26,7 @@ pub struct Settings {
     pub command: &'static str,
     /// What to read, service by service.
     pub jobs: Vec<ServiceJob>,
-    /// What this run reads of it.
+    /// Which rows this run reads.
     pub options: RunOptions,
 }
 

@@ -4,6 +4,7 @@ use copilot_lake_tables::Service;
 
 use super::value::ValueKind;
 use crate::environment;
+use crate::output::table::aligned;
 
 /// A key in one section, or in several: the later ones override the first for one service.
 pub(crate) struct ConfigKey {
@@ -60,9 +61,8 @@ const GRAPH: &[&str] = &[Service::Graph.name()];
 pub(crate) static LAKE_URL: ConfigKey = ConfigKey::new(LAKE, "url", ValueKind::Location)
     .default("./lake")
     .doc("Where the lake is: a path or a file:// URL; a relative path starts at the configuration file");
-pub(crate) static REMOVED_FILES: ConfigKey = ConfigKey::new(LAKE, "removed_files", ValueKind::Duration).doc(
-    "How long superseded files are kept for readers of older versions; if not set, 0s for a path and 7d for a store",
-);
+pub(crate) static REMOVED_FILES: ConfigKey = ConfigKey::new(LAKE, "removed_files", ValueKind::Duration)
+    .doc("How long superseded files are kept for readers; if not set, 0s for a path and 7d for a store");
 pub(crate) static ARCHIVE_RAW: ConfigKey = ConfigKey::new(LAKE, "archive_raw", ValueKind::Boolean)
     .default("false")
     .doc("Keep raw pages and payloads under _raw/");
@@ -170,16 +170,11 @@ pub(crate) static KEYS: &[&ConfigKey] = &[
 
 /// The documentation of the supported keys, as indented lines.
 pub(crate) fn documentation() -> String {
-    let mut text = String::new();
-    for key in KEYS {
-        if key.is_later() {
-            continue;
-        }
-        let name = format!("{}.{}", key.sections[0], key.name);
+    let rows = KEYS.iter().filter(|key| !key.is_later()).map(|key| {
         let default = key.default.map(|text| format!(" [default: {text}]")).unwrap_or_default();
-        text.push_str(&format!("  {name:<26}{}{default}\n", key.doc));
-    }
-    text
+        [format!("{}.{}", key.sections[0], key.name), format!("{}{default}", key.doc)]
+    });
+    aligned(rows, &[]).lines().map(|line| format!("  {line}\n")).collect()
 }
 
 /// The environment variable of a key.

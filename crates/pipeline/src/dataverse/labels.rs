@@ -41,7 +41,7 @@ impl LabelCache {
         let labels = match service.labels(table).await {
             Ok(labels) => labels,
             Err(error) => {
-                // A row without a label is complete all the same.
+                // A row without a label is still complete.
                 warn!(table = table.name, %error, "could not read labels from the metadata");
                 Labels::default()
             }

@@ -59,7 +59,7 @@ pub(crate) async fn plan_slices(
             let weeks = match plan.first_pass.last() {
                 Some(first) if plan::needs_oldest(&plan) => match oldest_row(context, table, first.clone()).await {
                     Ok(oldest) => plan::weekly(table, &plan.first_pass, oldest),
-                    // Changed rows are read all the same.
+                    // Changed rows are read nevertheless.
                     Err(None) => vec![],
                     Err(Some(error)) => return Err(error),
                 },

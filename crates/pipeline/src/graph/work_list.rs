@@ -110,7 +110,7 @@ fn in_order(mut tasks: Vec<HistoryTask>) -> Vec<HistoryTask> {
     if !tasks.iter().any(|task| task.is_expected) {
         tasks.iter_mut().for_each(|task| task.is_expected = true);
     }
-    // Deleted users can soon not be read any more. Users without an expected history come last: their refusals say
+    // Deleted users can soon no longer be read. Users without an expected history come last: their refusals say
     // nothing about the others.
     let order = |task: &HistoryTask| (!task.is_deleted, !task.is_expected, task.until);
     tasks.sort_unstable_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.user.cmp(&b.user)));

@@ -58,7 +58,7 @@ struct EarlierRows {
     known: bool,
     /// This run has pushed a row with the same key before.
     pushed: bool,
-    /// A commit of these rows was attempted: cancelled or failed, it may have happened all the same.
+    /// A commit of these rows was attempted: cancelled or failed, it may have happened nevertheless.
     attempted: bool,
 }
 

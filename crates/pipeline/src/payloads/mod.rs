@@ -156,7 +156,7 @@ impl PayloadWalk<'_> {
         result
     }
 
-    /// Removes the payloads of rows that name no File any more.
+    /// Removes the payloads of rows that no longer name a File.
     async fn remove_cleared(&mut self, rows: Vec<SourceRow>) -> Result<(), Error> {
         let mut cleared = Vec::with_capacity(rows.len());
         for row in rows {
@@ -176,7 +176,7 @@ impl PayloadWalk<'_> {
         self.changes.remove_cleared(&self.context.run.rejects, &cleared).await
     }
 
-    /// Whether the File that a row does not name any more was deleted; `None` when that is not known now. Payloads of a
+    /// Whether the File that a row no longer names was deleted; `None` when that is not known now. Payloads of a
     /// hidden column stay: its rows are read again once it is shown.
     async fn is_file_deleted(&mut self, row: &SourceRow) -> Result<Option<bool>, Error> {
         let Some(table) = copilot_lake_tables::table(row.table) else { return Ok(Some(false)) };

@@ -23,7 +23,7 @@ struct FileColumnWeek {
     week: Week,
 }
 
-/// Rows that name no File any more while `payload` has one. Clones share the list.
+/// Rows that no longer name a File while `payload` has one. Clones share the list.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClearedFiles(Arc<Mutex<Vec<SourceRow>>>);
 

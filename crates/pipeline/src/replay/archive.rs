@@ -151,7 +151,7 @@ impl PayloadArchive {
         Ok(())
     }
 
-    /// Archives which rows name no File any more.
+    /// Archives which rows no longer name a File.
     pub(crate) fn push_cleared(&mut self, rows: &[SourceRow], extracted_at: Instant) {
         for row in rows {
             let line = PayloadLine { status: Some(CLEARED.to_owned()), ..PayloadLine::new(row, extracted_at) };
