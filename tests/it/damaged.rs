@@ -25,7 +25,7 @@ fn named(world: &World, arguments: &[&str], table: &str) {
     assert_eq!(output.status.code(), Some(3), "{told}");
     let named = format!("table {table} is damaged: ");
     assert!(
-        told.contains(&named) && told.contains("`copilot-lake extract --repair` reads again what is gone"),
+        told.contains(&named) && told.contains("`copilot-lake extract --repair` re-reads what is missing"),
         "{told}"
     );
 }
@@ -177,7 +177,7 @@ fn without_its_bookkeeping_a_lake_is_refused_and_everything_read_again() {
         let output = world.run(&["extract"]);
         let told = text(&output.stderr);
         assert_eq!(output.status.code(), Some(1), "{told}");
-        assert!(told.contains(&format!("table {table} is damaged: it is not there")), "{told}");
+        assert!(told.contains(&format!("table {table} is damaged: it is missing")), "{told}");
         assert!(told.contains("`copilot-lake extract --repair`"), "{told}");
         assert!(!world.lake().join(table).exists());
         check_repaired(&world);

@@ -63,7 +63,7 @@ pub(crate) struct GlobalArgs {
     /// Print more, such as the effective configuration; repeat for even more.
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     pub(crate) verbose: u8,
-    /// Neither draw nor log progress.
+    /// Do not show progress.
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) no_progress: bool,
 }
@@ -89,7 +89,7 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Extract what is missing since the last run.
     Extract(ExtractArgs),
-    /// Decode archived pages again into the lake, without calling a service.
+    /// Decode archived pages into the lake again, without calling a service.
     Replay(ReplayArgs),
     /// Query the lake: a shipped query or any SQL.
     #[cfg(feature = "query")]
@@ -108,7 +108,7 @@ pub(crate) enum Command {
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake demo --dir /tmp/demo-lake\n\n\
     Starts the emulator on a free port of this machine, extracts everything from it, says what was written and prints\n\
-    the query `feedback_rates`. Needs no account and no network. A second demo takes up where the first ended.")]
+    the query `feedback_rates`. Needs no account and no network. A second demo picks up where the first left off.")]
 pub(crate) struct DemoArgs {
     /// Where to write the lake.
     #[arg(long, value_name = "DIR", default_value = "./demo-lake")]
@@ -119,10 +119,10 @@ pub(crate) struct DemoArgs {
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  \
     copilot-lake extract                                 what is new since the last run\n  \
-    copilot-lake extract --since 7d                      read the last seven days again\n  \
-    copilot-lake extract --repair                        read again what the lake has lost\n  \
+    copilot-lake extract --since 7d                      re-read the last seven days\n  \
+    copilot-lake extract --repair                        re-read what the lake has lost\n  \
     copilot-lake extract --deadline 06:00 --summary run.json\n\n\
-    Stopped or failed halfway? Run it again: it resumes by itself.")]
+    If a run stops or fails halfway, run it again: it resumes.")]
 pub(crate) struct ExtractArgs {
     /// Only this service; may be repeated [default: every service that is configured].
     #[arg(long, value_parser = service_parser(), value_name = "SERVICE")]
@@ -130,16 +130,16 @@ pub(crate) struct ExtractArgs {
     /// Only this table; may be repeated [default: dataverse.tables].
     #[arg(long, value_name = "TABLE")]
     pub(crate) table: Vec<String>,
-    /// Read again what was created since this time: a UTC date, an instant or an age such as `7d`.
+    /// Re-read rows that were created since this time: a UTC date, an instant or an age such as `7d`.
     #[arg(long, value_name = "TIME")]
     pub(crate) since: Option<String>,
-    /// Read again what was created before this time.
+    /// Re-read rows that were created before this time.
     #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
     /// Read everything again.
     #[arg(long, conflicts_with_all = ["since", "until"])]
     pub(crate) full: bool,
-    /// Read again what the lake has lost: tables and files that are gone, and what is made from them.
+    /// Re-read what the lake has lost: missing tables and files, and what is derived from them.
     #[arg(long, conflicts_with_all = ["since", "until"])]
     pub(crate) repair: bool,
     /// Start no new slice after this time: a duration such as `2h`, or a UTC clock time such as `06:00`.
@@ -153,8 +153,9 @@ pub(crate) struct ExtractArgs {
 /// Flags of `check`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  copilot-lake check\n  copilot-lake check -v --read-only\n\n\
-    Makes the cheapest calls there are: signs in, reads the metadata, one row and one payload of each table, and writes\n\
-    and removes one file in the lake, whose tables are looked through for files that are gone. `-v` lists the effective configuration and where each value comes from.")]
+    Makes the cheapest calls possible: signs in, reads the metadata, one row and one payload of each table, writes and\n\
+    removes one file in the lake, and looks for missing files of its tables. `-v` lists the effective configuration and\n\
+    where each value comes from.")]
 pub(crate) struct CheckArgs {
     /// Do not write to the lake.
     #[arg(long)]
@@ -179,9 +180,9 @@ pub(crate) struct PlanArgs {
 /// Flags of `replay`.
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake replay ./lake/_raw --lake ./lake-again\n\n\
-    Reads what `lake.archive_raw = true` kept. The same archive gives equal rows.")]
+    Reads what was archived with `lake.archive_raw = true`. The same archive always gives the same rows.")]
 pub(crate) struct ReplayArgs {
-    /// A lake, its `_raw`, or a folder below; a path or a URL.
+    /// A lake, its folder `_raw`, or a folder below that; a path or a URL.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) path: Vec<String>,
 }
@@ -317,9 +318,9 @@ fn configuration_help() -> String {
          0  complete\n  \
          1  failed, nothing done\n  \
          2  bad usage or configuration\n  \
-         3  partial: what is done is kept, a rerun takes up the rest\n  \
+         3  partial: finished work is kept, and a rerun does the rest\n  \
          4  another run holds the lake\n  \
-         5  sign-in refused, or a permission is missing for everything asked\n\n\
+         5  sign-in refused, or a permission is missing for everything requested\n\n\
          Configuration keys, as a TOML file has them; `--set lake.url=X` and COPILOT_LAKE_LAKE__URL=X do the same. A flag\n\
          beats the environment, which beats the file. [dataverse.auth] overrides [auth] for that service.\n{}",
         examples(),

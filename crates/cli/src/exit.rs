@@ -23,7 +23,7 @@ pub(crate) fn problem(error: &anyhow::Error) -> Problem {
     Problem { code, message: one_line(error), hint }
 }
 
-/// The code and the hint of an error of ours.
+/// The code and the hint of an error of our crates.
 fn code_and_hint(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode, Option<String>)> {
     if let Some(problem) = error.downcast_ref::<Problem>() {
         return Some((problem.code, problem.hint.clone()));
@@ -42,10 +42,10 @@ fn code_and_hint(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode,
             copilot_lake_pipeline::Error::Service(error) => service_error(error),
             copilot_lake_pipeline::Error::EmptyWindow { .. } => (ExitCode::Usage, "`--since` must be before `--until`"),
             copilot_lake_pipeline::Error::NothingArchived { .. } => {
-                (ExitCode::Usage, "name a lake that `lake.archive_raw = true` was set for, or its `_raw`")
+                (ExitCode::Usage, "name a lake that was written with `lake.archive_raw = true`, or its `_raw`")
             }
             copilot_lake_pipeline::Error::Archive { .. } => {
-                (ExitCode::Failed, "leave out the folder that is named, or restore it from its origin")
+                (ExitCode::Failed, "leave out the named folder, or restore it from a backup")
             }
             copilot_lake_pipeline::Error::RoleMissing { .. } => (ExitCode::Refused, GRANT_ROLE),
             copilot_lake_pipeline::Error::Decode(_) => (ExitCode::Failed, RUN_AGAIN),
@@ -61,7 +61,7 @@ fn code_and_hint(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode,
 }
 
 const GRANT_ROLE: &str = "grant the application this permission of Microsoft Graph, as an administrator, with admin consent; sign-ins use it within an hour";
-const RUN_AGAIN: &str = "run the same command again: it takes up the rest";
+const RUN_AGAIN: &str = "run the same command again: it does the rest";
 
 fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static str) {
     use copilot_lake_extractor::Error;
@@ -84,7 +84,7 @@ fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static s
             (ExitCode::Refused, "add the application user to a column security profile that may read this column")
         }
         Error::TableMissing { .. } => {
-            (ExitCode::Failed, "name the tables that the environment has in `dataverse.tables`")
+            (ExitCode::Failed, "name only tables that the environment has in `dataverse.tables`")
         }
         Error::ForeignLink { .. } => (
             ExitCode::Failed,
@@ -92,7 +92,7 @@ fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static s
         ),
         Error::Unreachable { cause, .. } if cause.contains("certificate") => (
             ExitCode::Failed,
-            "if a proxy intercepts TLS, name the certificate of its authority in `network.ca_file`, then run it again",
+            "if a proxy intercepts TLS, name its CA certificate in `network.ca_file`, then run it again",
         ),
         Error::Unreachable { .. } => (
             ExitCode::Failed,
@@ -104,11 +104,9 @@ fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static s
              `graph.requests_per_second` helps",
         ),
         Error::RetriesExhausted { .. } => {
-            (ExitCode::Failed, "the service is failing: run the same command again later, it takes up the rest")
+            (ExitCode::Failed, "the service is failing: run the same command again later, it does the rest")
         }
-        Error::Paused { .. } => {
-            (ExitCode::Failed, "run the same command again when that time is over: it takes up the rest")
-        }
+        Error::Paused { .. } => (ExitCode::Failed, "run the same command again after that time: it does the rest"),
         Error::UserRefused { .. } | Error::GroupMissing { .. } => {
             (ExitCode::Failed, "check the users and groups that `graph.users` and `graph.exclude` name")
         }
@@ -130,8 +128,10 @@ fn is_read_through_graph(name: &str) -> bool {
 fn lake_error(error: &copilot_lake_writer::Error) -> (ExitCode, &'static str) {
     use copilot_lake_writer::Error;
     match error {
-        Error::Held { .. } => (ExitCode::Held, "wait until it ends; one that was killed lets go by itself"),
-        Error::OtherInstance { .. } => (ExitCode::Usage, "name a lake of its own for each environment with `--lake`"),
+        Error::Held { .. } => (ExitCode::Held, "wait until it ends; the lock of a killed run is released by itself"),
+        Error::OtherInstance { .. } => {
+            (ExitCode::Usage, "use a separate lake for each environment, named with `--lake`")
+        }
         Error::NewerLake { .. } => (ExitCode::Usage, "update copilot-lake"),
         Error::Unsupported { .. } => (ExitCode::Usage, "name a local directory with `--lake` or in `lake.url`"),
         Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
@@ -179,7 +179,7 @@ pub(crate) fn run_problem(report: &Report) -> Option<Problem> {
     match report.outcome {
         RunOutcome::Complete => None,
         RunOutcome::Failed if report.permission_missing => {
-            let message = format!("a permission is missing for everything asked{}", first_reason(report));
+            let message = format!("a permission is missing for everything requested{}", first_reason(report));
             let hint = if users.is_some_and(|users| users.slices_failed > 0) {
                 let role = role::HISTORIES;
                 format!(

@@ -10,8 +10,8 @@ pub(crate) fn report_to(console: &Console) {
     let console = console.clone();
     set_hook(Box::new(move |panic| {
         let place = panic.location().map(|at| format!(", {}:{}", at.file(), at.line())).unwrap_or_default();
-        let problem = Problem::new(ExitCode::Failed, format!("a fault of the program{place}"))
-            .hint("report this line with the command that you ran; what is committed stays");
+        let problem = Problem::new(ExitCode::Failed, format!("internal error{place}"))
+            .hint("please report this line and the command that you ran; what was committed stays");
         console.problem(&problem);
     }));
 }

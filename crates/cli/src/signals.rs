@@ -40,7 +40,7 @@ pub(crate) fn exit_at_the_next(console: &Console) {
     tokio::spawn(async move {
         tokio::time::sleep(SAME).await;
         stop_requested().await;
-        console.warning("stopped at once; what is committed stays, and a rerun takes up the rest");
+        console.warning("stopped at once; what was committed stays, and a rerun does the rest");
         std::process::exit(ExitCode::Partial as i32);
     });
 }

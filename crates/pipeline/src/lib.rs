@@ -6,7 +6,7 @@
 //!
 //! | folder | what lives there |
 //! |---|---|
-//! | `run/` | the order of a run, and what all of its parts share |
+//! | `run/` | the order of a run, what all of its parts share, and the trait that every service implements |
 //! | `dataverse/` | rows of Dataverse, slice by slice, with deletions and people |
 //! | `payloads/` | the Files that rows name |
 //! | `graph/` | histories of Microsoft 365 Copilot, user by user |
@@ -20,6 +20,7 @@ mod dataverse;
 mod error;
 mod estimate;
 mod event;
+mod finding;
 mod graph;
 mod ledger;
 mod payloads;
@@ -31,11 +32,15 @@ mod slice_error;
 #[cfg(test)]
 mod test_lake;
 
-pub use check::{Finding, check};
+pub use check::check;
+pub use dataverse::estimate::{CALLS_PER_HOUR, DataverseEstimate, TableEstimate};
 pub use error::Error;
-pub use estimate::{CALLS_PER_HOUR, Estimate, GraphEstimate, TableEstimate, estimate};
+pub use estimate::estimate;
 pub use event::{Event, Observer};
+pub use finding::Finding;
+pub use graph::estimate::GraphEstimate;
 pub use replay::{ReplaySettings, replay};
 pub use report::{EndedEarly, Report, RunOutcome, SliceStatus, StoppedTable, TableReport};
 pub use run::run;
-pub use settings::{DataverseJob, Deletes, GraphJob, RunOptions, Settings, Stop, UserSelector};
+pub use run::service_reader::ServiceEstimate;
+pub use settings::{DataverseJob, Deletes, GraphJob, RunOptions, ServiceJob, Settings, Stop, UserSelector};

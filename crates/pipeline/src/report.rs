@@ -119,7 +119,7 @@ fn lake_error_as_text<S: Serializer>(error: &copilot_lake_writer::Error, seriali
     serializer.collect_str(error)
 }
 
-/// What decides the outcome of a run, beside what was done for each table.
+/// What decides the outcome of a run, besides what was done for each table.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Circumstances {
     pub(crate) stopped: bool,
@@ -185,13 +185,13 @@ impl Report {
     /// Decides the outcome from what was done for each table.
     pub(crate) fn judge(&mut self, of: &Circumstances) {
         // People and users come along with other tables: reading them alone is no success.
-        let is_asked = |report: &&TableReport| table(report.table).is_some_and(|table| table.is_sliced());
-        let count = |of: fn(&TableReport) -> u64| self.tables.iter().filter(is_asked).map(of).sum::<u64>();
+        let is_requested = |report: &&TableReport| table(report.table).is_some_and(|table| table.is_sliced());
+        let count = |of: fn(&TableReport) -> u64| self.tables.iter().filter(is_requested).map(of).sum::<u64>();
         let (done, failed) = (count(|table| table.slices_done), count(|table| table.slices_failed));
         // A table that cannot be written keeps no other from being read.
         let stopped = self.stopped_tables.iter().filter(|of| table(of.table).is_some_and(|table| table.is_sliced()));
         let failed_otherwise = failed.saturating_sub(stopped.count() as u64);
-        let mut requested = self.tables.iter().filter(is_asked).peekable();
+        let mut requested = self.tables.iter().filter(is_requested).peekable();
         // An environment that has none of the tables is probably the wrong one.
         let all_skipped = of.everything_due
             && !of.stopped

@@ -24,12 +24,19 @@ pub struct Settings {
     pub archive_raw: bool,
     /// The command, for `extraction_run`.
     pub command: &'static str,
-    /// What to read from Dataverse.
-    pub dataverse: Option<DataverseJob>,
-    /// What to read from Graph.
-    pub graph: Option<GraphJob>,
-    /// What this run reads of it.
+    /// What to read, service by service.
+    pub jobs: Vec<ServiceJob>,
+    /// Which rows this run reads.
     pub options: RunOptions,
+}
+
+/// What to read from a service.
+#[derive(Debug)]
+pub enum ServiceJob {
+    /// From Dataverse.
+    Dataverse(DataverseJob),
+    /// From Microsoft Graph.
+    Graph(GraphJob),
 }
 
 /// What to read from Dataverse.

@@ -76,6 +76,12 @@ pub fn dataverse_tables() -> impl Iterator<Item = &'static Table> {
     TABLES.iter().copied().filter(|table| matches!(table.source, Source::Dataverse { .. }))
 }
 
+/// A table that is read slice by slice, and the tables whose rows arrive with its own: those that are derived from it,
+/// and those that its service lists besides.
+pub fn written_with(table: &'static Table) -> impl Iterator<Item = &'static Table> {
+    TABLES.iter().copied().filter(move |other| other.name == table.name || table.brings(other))
+}
+
 /// The table of that name.
 pub fn table(name: &str) -> Option<&'static Table> {
     TABLES.iter().find(|table| table.name == name).copied()

@@ -27,8 +27,16 @@ pub enum Source {
         /// Read user by user and window by window, rather than as one list.
         sliced: bool,
     },
-    /// Made from another table's rows.
-    Derived,
+    /// Made from the rows of a service's tables.
+    DerivedFromRows {
+        /// The service.
+        of: Service,
+    },
+    /// Made from the Files that rows of a service's tables name.
+    DerivedFromFiles {
+        /// The service.
+        of: Service,
+    },
     /// Written by the program about its own work.
     Bookkeeping,
 }
@@ -98,7 +106,7 @@ impl Table {
     pub fn entity_set(&self) -> Option<&'static str> {
         match self.source {
             Source::Dataverse { entity_set, .. } | Source::Dimension { entity_set } => Some(entity_set),
-            Source::Graph { .. } | Source::Derived | Source::Bookkeeping => None,
+            _ => None,
         }
     }
 
@@ -116,12 +124,22 @@ impl Table {
         self.columns.iter().filter(|column| matches!(column.ty, Type::Lookup(["systemuser"])))
     }
 
+    /// Whether the program writes it about its own work.
+    pub const fn is_bookkeeping(&self) -> bool {
+        matches!(self.source, Source::Bookkeeping)
+    }
+
+    /// Whether it only describes what rows of other tables refer to.
+    pub const fn is_dimension(&self) -> bool {
+        matches!(self.source, Source::Dimension { .. })
+    }
+
     /// The service that its rows are read from; `None` when they are made here.
     pub const fn service(&self) -> Option<Service> {
         match self.source {
             Source::Dataverse { .. } | Source::Dimension { .. } => Some(Service::Dataverse),
             Source::Graph { .. } => Some(Service::Graph),
-            Source::Derived | Source::Bookkeeping => None,
+            Source::DerivedFromRows { .. } | Source::DerivedFromFiles { .. } | Source::Bookkeeping => None,
         }
     }
 
@@ -141,6 +159,21 @@ impl Table {
     /// Whether runs read it slice by slice; the rows of other tables arrive with those of one that is.
     pub const fn is_sliced(&self) -> bool {
         matches!(self.source, Source::Dataverse { .. } | Source::Graph { sliced: true })
+    }
+
+    /// Whether the ledger has rows about it: one per slice, or one each time that it is read.
+    pub const fn is_in_ledger(&self) -> bool {
+        self.is_sliced() || self.is_dimension()
+    }
+
+    /// Whether rows of `other` arrive with those of this table, without rows of their own in the ledger.
+    pub(crate) fn brings(&self, other: &Self) -> bool {
+        let Some(service) = self.service().filter(|_| self.is_sliced()) else { return false };
+        match other.source {
+            Source::DerivedFromRows { of } => of == service,
+            Source::DerivedFromFiles { of } => of == service && self.files().next().is_some(),
+            _ => other.service() == Some(service) && !other.is_in_ledger(),
+        }
     }
 
     /// The column of that name.

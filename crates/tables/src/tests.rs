@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::choice::{OLDER_INTERACTION_TYPE, OLDER_SCENARIO_TYPE};
 use crate::{
     AI_AGENT, INTERACTION_TYPE, Instant, Labels, Origin, SCENARIO_TYPE, SYSTEM_USER, Service, TABLES, Table, TimeOf,
-    Type, Week, dataverse_tables, table,
+    Type, Week, dataverse_tables, table, written_with,
 };
 
 #[test]
@@ -164,6 +164,29 @@ fn every_service_has_tables_of_its_own() {
     assert_eq!(SYSTEM_USER.service(), Some(Service::Dataverse));
     assert_eq!(table("graph_user").and_then(Table::service), Some(Service::Graph));
     assert_eq!(table("payload").map(Table::source_name), Some("lake"));
+}
+
+#[test]
+fn rows_of_other_tables_arrive_with_those_of_a_sliced_one() {
+    let with = |name| written_with(table(name).unwrap()).map(|table| table.name).collect::<Vec<_>>();
+    let payloads = ["payload", "transcript_message", "transcript_source"];
+    assert_eq!(with("msdyn_copilotevent"), [&["msdyn_copilotevent"][..], &payloads].concat());
+    assert_eq!(with("msdyn_copilotinteraction"), ["msdyn_copilotinteraction"], "it has no Files");
+    let histories = [
+        "ai_interaction",
+        "ai_interaction_attachment",
+        "ai_interaction_context",
+        "ai_interaction_link",
+        "ai_interaction_mention",
+        "graph_user",
+    ];
+    assert_eq!(with("ai_interaction"), histories);
+    for name in ["systemuser", "graph_user", "payload", "extraction_slice"] {
+        assert_eq!(with(name), [name]);
+    }
+    let in_ledger: Vec<_> = TABLES.iter().filter(|table| table.is_in_ledger()).map(|table| table.name).collect();
+    let of_dataverse = dataverse_tables().map(|table| table.name);
+    assert_eq!(in_ledger, of_dataverse.chain(["systemuser", "ai_interaction"]).collect::<Vec<_>>());
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use copilot_lake_pipeline::{Finding, RunOptions};
-use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, SYSTEM_USER};
+use copilot_lake_tables::Table;
 use serde_json::{Map, Value, json};
 
 use crate::args::{CheckArgs, GlobalArgs};
@@ -24,11 +24,12 @@ pub(crate) async fn run_check(args: &CheckArgs, global: GlobalArgs, console: &Co
         return Ok(ExitCode::Complete);
     }
     // Readable names of people do not make up for tables that cannot be read.
-    let is_extracted = |finding: &&Finding| table(finding) != Some(SYSTEM_USER.name);
+    let is_extracted =
+        |finding: &&Finding| !table(finding).and_then(copilot_lake_tables::table).is_some_and(Table::is_dimension);
     let readable = |finding: &Finding| {
         matches!(
             finding,
-            Finding::Readable { .. } | Finding::SomeRows { .. } | Finding::HistoryReadable { tried: true }
+            Finding::Readable { .. } | Finding::SomeRows { .. } | Finding::HistoryReadable { tried: true, .. }
         )
     };
     let refused = |finding: &Finding| {
@@ -49,8 +50,8 @@ pub(crate) async fn run_check(args: &CheckArgs, global: GlobalArgs, console: &Co
         }
         () => ExitCode::Partial,
     };
-    let problem = Problem::new(code, format!("{} missing", counted(missing, "thing")));
-    Err(problem.hint("fix what is named above, then run `copilot-lake check` again").into())
+    let problem = Problem::new(code, format!("{} found", counted(missing, "problem")));
+    Err(problem.hint("fix what is reported above, then run `copilot-lake check` again").into())
 }
 
 /// Prints a finding.
@@ -74,11 +75,12 @@ const fn table(finding: &Finding) -> Option<&'static str> {
         | Finding::FilesReadable { table, .. }
         | Finding::FilesNotReadable { table, .. }
         | Finding::TableUnusable { table, .. }
-        | Finding::NotTracked { table } => Some(table),
-        Finding::HistoryReadable { .. } | Finding::HistoryNotReadable { .. } | Finding::FilterRefused => {
-            Some(AI_INTERACTION.name)
-        }
-        Finding::UsersReadable { .. } | Finding::UsersNotReadable { .. } => Some(GRAPH_USER.name),
+        | Finding::NotTracked { table }
+        | Finding::HistoryReadable { table, .. }
+        | Finding::HistoryNotReadable { table, .. }
+        | Finding::FilterRefused { table }
+        | Finding::UsersReadable { table, .. }
+        | Finding::UsersNotReadable { table, .. } => Some(table),
         Finding::SignedIn { .. }
         | Finding::SignedInToGraph { .. }
         | Finding::RoleMissing { .. }
@@ -90,7 +92,7 @@ const fn table(finding: &Finding) -> Option<&'static str> {
 }
 
 fn privilege(name: &str) -> String {
-    copilot_lake_tables::table(name).map(copilot_lake_tables::Table::read_privilege).unwrap_or_default()
+    copilot_lake_tables::table(name).map(Table::read_privilege).unwrap_or_default()
 }
 
 /// A finding in words, with what to do about it.
@@ -101,8 +103,7 @@ fn words(finding: &Finding) -> (Level, String) {
         }
         Finding::MetadataAssumed => (
             Level::Warning,
-            "the environment's metadata cannot be read: every table and column of the definitions is asked for"
-                .to_owned(),
+            "the environment's metadata cannot be read: every known table and column is requested".to_owned(),
         ),
         Finding::NoTable { table } => {
             (Level::Warning, format!("{table}: the environment has no such table; it is skipped"))
@@ -114,15 +115,15 @@ fn words(finding: &Finding) -> (Level, String) {
         Finding::Readable { table, depth: None } => (
             Level::Info,
             format!(
-                "{table}: ok; whether every row can be read is not known: grant {} at depth Global (Organization)",
+                "{table}: ok, but it is unknown whether every row can be read; grant {} at depth Global (Organization)",
                 privilege(table)
             ),
         ),
         Finding::SomeRows { table, depth } => (
             Level::Error,
             format!(
-                "{table}: only own rows and those near them can be read (depth {depth:?}), others are left out without an \
-                 error; grant {} at depth Global (Organization) to the application user's security role",
+                "{table}: only some rows can be read (depth {depth:?}): the service leaves the others out without an error; \
+                 grant {} at depth Global (Organization) to the application user's security role",
                 privilege(table)
             ),
         ),
@@ -149,9 +150,7 @@ fn words(finding: &Finding) -> (Level, String) {
         ),
         Finding::NotTracked { table } => (
             Level::Warning,
-            format!(
-                "{table}: the service does not track changes of it, so deletions are not found; an administrator can enable it"
-            ),
+            format!("{table}: change tracking is off, so deletions are not found; an administrator can turn it on"),
         ),
         Finding::SignedInToGraph { roles: Some(roles) } => (
             Level::Info,
@@ -164,34 +163,35 @@ fn words(finding: &Finding) -> (Level, String) {
             Level::Error,
             format!("graph: {what} cannot be read: grant the application permission {role}, with admin consent"),
         ),
-        Finding::UsersReadable { users } => {
-            (Level::Info, format!("graph_user: ok, {} on the first page", counted(*users, "user")))
+        Finding::UsersReadable { table, users } => {
+            (Level::Info, format!("{table}: ok, {} on the first page", counted(*users, "user")))
         }
-        Finding::UsersNotReadable { reason } => (
+        Finding::UsersNotReadable { table, reason } => (
             Level::Error,
-            format!("graph_user: cannot be read: {reason}; see `graph.users`, `graph.exclude` and the permissions"),
+            format!("{table}: cannot be read: {reason}; see `graph.users`, `graph.exclude` and the permissions"),
         ),
-        Finding::HistoryReadable { tried: true } => (Level::Info, "ai_interaction: ok, a history was read".to_owned()),
-        Finding::HistoryReadable { tried: false } => {
-            (Level::Warning, "ai_interaction: nobody on the first page is in scope; no history was tried".to_owned())
+        Finding::HistoryReadable { table, tried: true } => (Level::Info, format!("{table}: ok, a history was read")),
+        Finding::HistoryReadable { table, tried: false } => {
+            (Level::Warning, format!("{table}: nobody on the first page is in scope; no history was tried"))
         }
-        Finding::HistoryNotReadable { reason, role } => {
+        Finding::HistoryNotReadable { table, reason, role } => {
             let grant = role.map(|role| format!("; grant the application permission {role}, with admin consent"));
             let grant = grant.unwrap_or_default();
-            (Level::Error, format!("ai_interaction: no history that was tried can be read: {reason}{grant}"))
+            (Level::Error, format!("{table}: no history that was tried can be read: {reason}{grant}"))
         }
-        Finding::FilterRefused => (
+        Finding::FilterRefused { table } => (
             Level::Warning,
-            "ai_interaction: the tenant refuses the filter by time; whole histories are read, and what is in the window \
-             is kept"
-                .to_owned(),
+            format!(
+                "{table}: the tenant refuses the filter by time; whole histories are read, and what is in the window is \
+                 kept"
+            ),
         ),
         Finding::TableUnusable { reason, remedy, .. } => {
             let hint = remedy.map(|remedy| format!("; {}", advice(remedy))).unwrap_or_default();
             (Level::Error, format!("{reason}{hint}"))
         }
         Finding::LakeWritable => (Level::Info, "lake: ok, a file was written and removed".to_owned()),
-        Finding::LakeNotTried => (Level::Info, "lake: not tried".to_owned()),
+        Finding::LakeNotTried => (Level::Info, "lake: not tested".to_owned()),
         Finding::LakeNotWritable { reason } => {
             (Level::Error, format!("lake: {reason}; check that there is space and that this user may write there"))
         }

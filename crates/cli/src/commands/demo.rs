@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
 use copilot_lake_pipeline::{RunOptions, RunOutcome, Settings};
-use copilot_lake_tables::{EXTRACTION_RUN, TABLES};
+use copilot_lake_tables::{EXTRACTION_RUN, Service, TABLES};
 use copilot_lake_writer::{Lake, LakeOptions};
 
 use crate::args::{DemoArgs, GlobalArgs};
@@ -23,7 +23,7 @@ use crate::problem::{ExitCode, usage};
 pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Console) -> Result<ExitCode> {
     let dir = args.dir.to_string_lossy().into_owned();
     check_directory(&args.dir, global)?;
-    let clock = std::time::Instant::now();
+    let begun = std::time::Instant::now();
     let summary = Summary::new("demo", None);
     let emulator = Emulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Scenario::demo()).await?;
     let url = emulator.url();
@@ -43,7 +43,7 @@ pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Cons
     for line in table_sizes(&lake).await?.lines() {
         console.info(line);
     }
-    console.info(&format!("all of it in {}", seconds(clock.elapsed().as_secs_f64())));
+    console.info(&format!("finished in {}", seconds(begun.elapsed().as_secs_f64())));
     console.info("");
     #[cfg(feature = "query")]
     print_rates(&lake, &dir, console).await?;
@@ -65,7 +65,7 @@ fn check_directory(dir: &Path, global: &GlobalArgs) -> Result<()> {
         ""
     };
     if !flag.is_empty() {
-        return Err(usage(format!("`demo` reads no configuration: `{flag}` has no meaning for it"))
+        return Err(usage(format!("`demo` reads no configuration: `{flag}` does not apply"))
             .hint("`--dir` says where it writes; `extract` reads the configuration")
             .into());
     }
@@ -102,13 +102,13 @@ fn settings(dir: &str, emulator: &Emulator) -> Result<Settings> {
     ];
     let set = set.map(|(key, value)| format!("{key}={value}")).into();
     let config = Config::load(Sources { set, ..Sources::default() })?;
+    let jobs = Service::ALL.into_iter().map(|service| settings::job(service, &config, &[]));
     Ok(Settings {
         lake: dir.to_owned(),
         lake_options: LakeOptions::default(),
         archive_raw: false,
         command: "demo",
-        dataverse: settings::dataverse(&config, &[])?,
-        graph: settings::graph(&config)?,
+        jobs: jobs.collect::<Result<Vec<_>>>()?.into_iter().flatten().collect(),
         options: RunOptions::default(),
     })
 }

@@ -24,7 +24,7 @@ pub(crate) async fn run_emulator(args: EmulatorArgs, console: &Console) -> Resul
     let url = emulator.url();
     let url = url.as_str().trim_end_matches('/');
     let text = format!(
-        "the emulator answers at {url} until Ctrl-C; a copilot-lake.toml for it:\n\n\
+        "the emulator listens at {url} until Ctrl-C; a copilot-lake.toml for it:\n\n\
          [auth]\nauthority = \"{url}\"\ntenant_id = \"{TENANT_ID}\"\nclient_id = \"{CLIENT_ID}\"\n\
          client_secret = \"{CLIENT_SECRET}\"\n\n[dataverse]\nurl = \"{url}\"\n"
     );

@@ -39,7 +39,7 @@ pub(crate) async fn run_until_stopped(settings: Settings, console: &Console) -> 
         if !progress.has_started() {
             return Problem::new(ExitCode::Partial, "stopped by a signal before anything was read");
         }
-        console.warning("stopping: what is complete is committed, within 20 s; Ctrl-C again stops at once");
+        console.warning("stopping: finished work is committed within 20 s; press Ctrl-C again to stop at once");
         signals::exit_at_the_next(console);
         // Sending fails only if the run has already ended.
         let _ = stop.send(true);
@@ -48,7 +48,7 @@ pub(crate) async fn run_until_stopped(settings: Settings, console: &Console) -> 
     };
     let result = tokio::select! {
         report = run => report.map_err(anyhow::Error::from),
-        problem = signal => Err(problem.hint("run the same command again: it takes up the rest").into()),
+        problem = signal => Err(problem.hint("run the same command again: it does the rest").into()),
         () = progress.log() => unreachable!("it ends with the run"),
     };
     progress.finish();
@@ -73,24 +73,25 @@ pub(crate) fn run_settings(
         console.debug(&line);
     }
     let (lake, lake_options) = settings::lake(&config)?;
-    let is_selected = |service| {
-        let names_it = |name: &String| settings::service_of(name) == service;
-        (sources.is_empty() || sources.contains(&service)) && (tables.is_empty() || tables.iter().any(names_it))
+    let is_selected = |service: &Service| {
+        let names_it = |name: &String| settings::service_of(name) == *service;
+        (sources.is_empty() || sources.contains(service)) && (tables.is_empty() || tables.iter().any(names_it))
     };
-    let dataverse = if is_selected(Service::Dataverse) { settings::dataverse(&config, tables)? } else { None };
-    let graph = if is_selected(Service::Graph) { settings::graph(&config)? } else { None };
+    let mut jobs = Vec::new();
+    for service in Service::ALL.into_iter().filter(is_selected) {
+        jobs.extend(settings::job(service, &config, tables)?);
+    }
     for service in Service::ALL.into_iter().filter(|service| sources.contains(service)) {
         let section = service.name();
         if !config.mentions(section) {
-            return Err(usage(format!("`--source {section}` is asked for, and there is no section [{section}]"))
+            return Err(usage(format!("`--source {section}` needs a section [{section}] in the configuration"))
                 .hint("`copilot-lake --help` lists the keys")
                 .into());
         }
     }
-    if dataverse.is_none() && graph.is_none() {
+    if jobs.is_empty() {
         let problem = if Service::ALL.iter().any(|service| config.mentions(service.name())) {
-            usage("`--source` and `--table` leave nothing to read of the services that are configured")
-                .hint("leave one of them out")
+            usage("`--source` and `--table` exclude everything that is configured").hint("leave one of them out")
         } else {
             let demo = if cfg!(feature = "demo") { "; `copilot-lake demo` needs none" } else { "" };
             usage("no service is configured").hint(format!(
@@ -101,7 +102,7 @@ pub(crate) fn run_settings(
         return Err(problem.into());
     }
     let archive_raw = settings::archive_raw(&config);
-    Ok(Settings { lake, lake_options, archive_raw, command, dataverse, graph, options })
+    Ok(Settings { lake, lake_options, archive_raw, command, jobs, options })
 }
 
 fn options(args: &ExtractArgs) -> Result<RunOptions, Problem> {

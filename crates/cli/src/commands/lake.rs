@@ -31,5 +31,5 @@ pub(crate) async fn open(url: &str, options: LakeOptions) -> Result<Lake> {
 fn none(url: &str) -> Problem {
     let makers =
         if cfg!(feature = "demo") { "`copilot-lake extract` or `copilot-lake demo`" } else { "`copilot-lake extract`" };
-    usage(format!("no lake at `{url}`")).hint(format!("{makers} makes one; `--lake` names another place"))
+    usage(format!("no lake at `{url}`")).hint(format!("{makers} creates one; `--lake` names another place"))
 }

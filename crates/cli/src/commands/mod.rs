@@ -1,4 +1,4 @@
-//! The commands, one file each: what a command line asks for, from its flags to its exit code.
+//! The commands, one file each, from flags to exit code.
 //!
 //! A command reads the configuration, calls the crate that does the work and hands what comes back to `output`. It does
 //! not format numbers, read the environment or write to stderr itself.

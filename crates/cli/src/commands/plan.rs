@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
-use copilot_lake_pipeline::{CALLS_PER_HOUR, Estimate, GraphEstimate, RunOptions};
+use copilot_lake_pipeline::{CALLS_PER_HOUR, DataverseEstimate, GraphEstimate, RunOptions, ServiceEstimate};
 
 use crate::args::{GlobalArgs, PlanArgs};
 use crate::commands::extract;
@@ -15,23 +15,17 @@ use crate::output::wording::{counted, grouped, seconds};
 pub(crate) async fn run_plan(args: &PlanArgs, global: GlobalArgs, console: &Console) -> Result<()> {
     let options = RunOptions { full: args.full, ..RunOptions::default() };
     let settings = extract::run_settings("plan", (&args.source, &args.table), options, global, console)?;
-    let estimate = copilot_lake_pipeline::estimate(settings).await?;
-    std::io::stdout().lock().write_all(text(&estimate).as_bytes())?;
+    let estimates = copilot_lake_pipeline::estimate(settings).await?;
+    let texts: Vec<_> = estimates.iter().map(text).collect();
+    std::io::stdout().lock().write_all(texts.join("\n").as_bytes())?;
     Ok(())
 }
 
-fn text(estimate: &Estimate) -> String {
-    let mut text = String::new();
-    if !estimate.tables.is_empty() {
-        text.push_str(&dataverse_text(estimate));
+fn text(estimate: &ServiceEstimate) -> String {
+    match estimate {
+        ServiceEstimate::Dataverse(estimate) => dataverse_text(estimate),
+        ServiceEstimate::Graph(estimate) => graph_text(estimate),
     }
-    if let Some(graph) = &estimate.graph {
-        if !text.is_empty() {
-            text.push('\n');
-        }
-        text.push_str(&graph_text(graph));
-    }
-    text
 }
 
 fn graph_text(graph: &GraphEstimate) -> String {
@@ -53,7 +47,7 @@ fn graph_text(graph: &GraphEstimate) -> String {
     )
 }
 
-fn dataverse_text(estimate: &Estimate) -> String {
+fn dataverse_text(estimate: &DataverseEstimate) -> String {
     let mut rows = vec![["TABLE", "SLICES", "ROWS", "IN LAKE", "PAGES", "PAYLOADS"].map(str::to_owned)];
     for table in &estimate.tables {
         let service = match (table.absent, table.rows) {
@@ -98,7 +92,7 @@ mod tests {
             history_calls: 398_000,
             requests_per_second: 24.0,
         };
-        let text = text(&Estimate { graph: Some(graph), ..Estimate::default() });
+        let text = text(&ServiceEstimate::Graph(graph));
         assert!(text.starts_with("ai_interaction: 200,000 users in scope, 199,000 due, 1 of the names"), "{text}");
         assert!(text.contains("398,000 calls for histories at least: 4 h 36 min at 24 a second"), "{text}");
     }
@@ -114,7 +108,8 @@ mod tests {
             ..TableEstimate::default()
         };
         let absent = TableEstimate { table: "u", absent: true, ..TableEstimate::default() };
-        let text = text(&Estimate { tables: vec![known, absent], ..Estimate::default() });
+        let estimate = DataverseEstimate { tables: vec![known, absent], ..DataverseEstimate::default() };
+        let text = text(&ServiceEstimate::Dataverse(estimate));
         assert!(text.starts_with("TABLE  SLICES           ROWS  IN LAKE  PAGES  PAYLOADS\n"), "{text}");
         assert!(text.contains("\nt          13      1,000,000        0    213   287,787\n"), "{text}");
         assert!(text.contains("no such table"), "{text}");

@@ -32,7 +32,7 @@ async fn replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> Resu
     let run = copilot_lake_pipeline::replay(replay, Arc::new(move |event| observer.observe(event)), stopped);
     let signal = async {
         signals::stop_requested().await;
-        console.warning("stopping after the slice at hand; Ctrl-C again stops at once");
+        console.warning("stopping after the current slice; press Ctrl-C again to stop at once");
         signals::exit_at_the_next(console);
         // Sending fails only if the replay has already ended.
         let _ = stop.send(true);

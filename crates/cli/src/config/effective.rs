@@ -88,7 +88,7 @@ impl Config {
         self.setting_in(key.sections[0], key)
     }
 
-    /// Fails if a key below one of these sections asks for something that this version does not support.
+    /// Fails if a key below one of these sections has a value that this version does not support.
     pub(crate) fn refuse_unsupported(&self, sections: &[&str]) -> Result<(), Problem> {
         let within = |name: &str, section: &str| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
         for (name, setting) in &self.settings {

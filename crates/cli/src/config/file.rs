@@ -74,9 +74,9 @@ impl TomlFile<'_> {
                 texts.collect::<Option<Vec<_>>>().map(ConfigValue::List)
             }
             (ValueKind::Boolean, DeValue::Boolean(value)) => Some(ConfigValue::Boolean(*value)),
-            (ValueKind::Whole(..), DeValue::Integer(number)) => kind.parse(number.as_str(), base),
+            (ValueKind::Integer(..), DeValue::Integer(number)) => kind.parse(number.as_str(), base),
             (ValueKind::Moment, DeValue::Datetime(at)) => kind.parse(&at.to_string(), base),
-            (ValueKind::Boolean | ValueKind::Whole(..), _) => None,
+            (ValueKind::Boolean | ValueKind::Integer(..), _) => None,
             (_, DeValue::String(text)) => kind.parse(text, base),
             _ => None,
         }

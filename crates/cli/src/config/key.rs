@@ -1,7 +1,10 @@
 //! The keys of the configuration: each declared once. Parsing, defaults, documentation and origins walk [`KEYS`].
 
+use copilot_lake_tables::Service;
+
 use super::value::ValueKind;
 use crate::environment;
+use crate::output::table::aligned;
 
 /// A key in one section, or in several: the later ones override the first for one service.
 pub(crate) struct ConfigKey {
@@ -52,61 +55,61 @@ pub(crate) const LATER_SECTIONS: &[&str] = &["lake.auth", "lake.options"];
 const LAKE: &[&str] = &["lake"];
 const AUTH: &[&str] = &["auth", "dataverse.auth", "graph.auth", "lake.auth"];
 const NETWORK: &[&str] = &["network"];
-const DATAVERSE: &[&str] = &["dataverse"];
-const GRAPH: &[&str] = &["graph"];
+const DATAVERSE: &[&str] = &[Service::Dataverse.name()];
+const GRAPH: &[&str] = &[Service::Graph.name()];
 
 pub(crate) static LAKE_URL: ConfigKey = ConfigKey::new(LAKE, "url", ValueKind::Location)
     .default("./lake")
-    .doc("Where the lake is: a path or file://; a relative path starts at the configuration file");
+    .doc("Where the lake is: a path or a file:// URL; a relative path starts at the configuration file");
 pub(crate) static REMOVED_FILES: ConfigKey = ConfigKey::new(LAKE, "removed_files", ValueKind::Duration)
-    .doc("How long files removed from the log stay for readers of older versions; else 0s for a path, 7d for stores");
+    .doc("How long superseded files are kept for readers; if not set, 0s for a path and 7d for a store");
 pub(crate) static ARCHIVE_RAW: ConfigKey = ConfigKey::new(LAKE, "archive_raw", ValueKind::Boolean)
     .default("false")
     .doc("Keep raw pages and payloads under _raw/");
 
 pub(crate) static METHOD: ConfigKey = ConfigKey::new(AUTH, "method", ValueKind::OneOf(METHODS))
     .default("client-secret")
-    .doc("How to sign in to Microsoft Entra ID: one of the words below");
+    .doc("client-secret, client-certificate, managed-identity, workload-identity or azure-cli");
 const METHODS: &[&str] = &["client-secret", "client-certificate", "managed-identity", "workload-identity", "azure-cli"];
 pub(crate) static AUTHORITY: ConfigKey = ConfigKey::new(AUTH, "authority", ValueKind::Url)
     .default("https://login.microsoftonline.com")
-    .doc("Where to sign in");
+    .doc("Where to sign in to Microsoft Entra ID");
 pub(crate) static TENANT_ID: ConfigKey =
     ConfigKey::new(AUTH, "tenant_id", ValueKind::Text).doc("The directory (tenant) id");
 pub(crate) static CLIENT_ID: ConfigKey =
     ConfigKey::new(AUTH, "client_id", ValueKind::Text).doc("The application (client) id");
 pub(crate) static CLIENT_SECRET: ConfigKey = ConfigKey::new(AUTH, "client_secret", ValueKind::Secret)
-    .doc("The application's secret; better in a file or the environment");
+    .doc("The application's secret; a file or the environment is a safer place");
 pub(crate) static CLIENT_SECRET_FILE: ConfigKey =
     ConfigKey::new(AUTH, "client_secret_file", ValueKind::Path).doc("The file that holds the application's secret");
 pub(crate) static CLIENT_CERTIFICATE_FILE: ConfigKey = ConfigKey::new(AUTH, "client_certificate_file", ValueKind::Path)
-    .doc("The application's certificate and private key, PEM");
+    .doc("The application's certificate and private key (PEM)");
 pub(crate) static CLIENT_CERTIFICATE_PASSWORD_FILE: ConfigKey =
     ConfigKey::new(AUTH, "client_certificate_password_file", ValueKind::Path)
         .doc("The file that holds the private key's password");
 
-pub(crate) static PROXY: ConfigKey =
-    ConfigKey::new(NETWORK, "proxy", ValueKind::Url).doc("The proxy of every request; else HTTPS_PROXY and NO_PROXY");
+pub(crate) static PROXY: ConfigKey = ConfigKey::new(NETWORK, "proxy", ValueKind::Url)
+    .doc("The proxy for all requests; if not set, HTTPS_PROXY and NO_PROXY apply");
 pub(crate) static CA_FILE: ConfigKey =
-    ConfigKey::new(NETWORK, "ca_file", ValueKind::Path).doc("Certificates to trust beside the system's, PEM");
+    ConfigKey::new(NETWORK, "ca_file", ValueKind::Path).doc("Certificates to trust in addition to the system's (PEM)");
 
 pub(crate) static DATAVERSE_URL: ConfigKey =
     ConfigKey::new(DATAVERSE, "url", ValueKind::Url).doc("The environment, such as https://contoso.crm.dynamics.com");
-pub(crate) static DATAVERSE_TABLES: ConfigKey =
-    ConfigKey::new(DATAVERSE, "tables", ValueKind::List).doc("The tables to extract; else all that the program knows");
+pub(crate) static DATAVERSE_TABLES: ConfigKey = ConfigKey::new(DATAVERSE, "tables", ValueKind::List)
+    .doc("The tables to extract; if not set, all that the program knows");
 pub(crate) static DATAVERSE_SINCE: ConfigKey = ConfigKey::new(DATAVERSE, "since", ValueKind::Moment)
-    .doc("Start of the first pass: a UTC date, an instant or an age; else the oldest row");
+    .doc("Start of the first pass: a UTC date, an instant or an age; if not set, the oldest row");
 pub(crate) static PAGE_SIZE: ConfigKey =
-    ConfigKey::new(DATAVERSE, "page_size", ValueKind::Whole(1, 5000)).default("5000").doc("Rows per response");
+    ConfigKey::new(DATAVERSE, "page_size", ValueKind::Integer(1, 5000)).default("5000").doc("Rows per response");
 pub(crate) static PAYLOADS: ConfigKey =
     ConfigKey::new(DATAVERSE, "payloads", ValueKind::Boolean).default("true").doc("Fetch and decode File columns");
 pub(crate) static OVERLAP: ConfigKey = ConfigKey::new(DATAVERSE, "overlap", ValueKind::Duration)
     .default("1h")
-    .doc("Read again before the last window's end");
+    .doc("How far a window reaches back before the end of the last one");
 pub(crate) static DELETES: ConfigKey =
     ConfigKey::new(DATAVERSE, "deletes", ValueKind::OneOf(&["ignore", "mark", "remove"]))
         .default("ignore")
-        .doc("Rows that are gone at the service: ignore, mark or remove; where change tracking is enabled");
+        .doc("What to do with rows deleted at the service, if it tracks changes: ignore, mark or remove");
 
 pub(crate) static GRAPH_URL: ConfigKey = ConfigKey::new(GRAPH, "url", ValueKind::Url)
     .default("https://graph.microsoft.com")
@@ -114,22 +117,23 @@ pub(crate) static GRAPH_URL: ConfigKey = ConfigKey::new(GRAPH, "url", ValueKind:
 pub(crate) static GRAPH_VERSION: ConfigKey =
     ConfigKey::new(GRAPH, "version", ValueKind::OneOf(&["v1.0", "beta"])).default("v1.0").doc("The API's version");
 pub(crate) static GRAPH_USERS: ConfigKey = ConfigKey::new(GRAPH, "users", ValueKind::List)
-    .doc("Whose history is read: licensed, all, group:<id>, or ids and principal names");
+    .doc("Whose histories are read: licensed, all, group:<id>, or ids and principal names");
 pub(crate) static GRAPH_EXCLUDE: ConfigKey = ConfigKey::new(GRAPH, "exclude", ValueKind::List)
     .default("")
-    .doc("Ids, principal names or group:<id> that are never asked for");
+    .doc("Whose histories are never requested: ids, principal names or group:<id>");
 pub(crate) static GRAPH_SINCE: ConfigKey = ConfigKey::new(GRAPH, "since", ValueKind::Moment)
     .doc("Start of the first window: a UTC date, an instant or an age");
-pub(crate) static GRAPH_RATE: ConfigKey = ConfigKey::new(GRAPH, "requests_per_second", ValueKind::Whole(1, 1000))
+pub(crate) static GRAPH_RATE: ConfigKey = ConfigKey::new(GRAPH, "requests_per_second", ValueKind::Integer(1, 1000))
     .default("24")
-    .doc("Requests per second; 30 are documented, of which 83 % are sustained");
-pub(crate) static GRAPH_OVERLAP: ConfigKey =
-    ConfigKey::new(GRAPH, "overlap", ValueKind::Duration).default("24h").doc("Read again before the last window's end");
+    .doc("History requests per second; 30 are documented, and 83 % of that can be sustained");
+pub(crate) static GRAPH_OVERLAP: ConfigKey = ConfigKey::new(GRAPH, "overlap", ValueKind::Duration)
+    .default("24h")
+    .doc("How far a window reaches back before the end of the last one");
 pub(crate) static GRAPH_APP_CLASSES: ConfigKey = ConfigKey::new(GRAPH, "app_classes", ValueKind::List)
     .default("")
-    .doc("Only these app classes, as the service spells them");
+    .doc("The app classes to read, as the service spells them; if empty, all");
 pub(crate) static GRAPH_MODEL: ConfigKey =
-    ConfigKey::new(GRAPH, "model", ValueKind::Text).doc("The billing model, passed through");
+    ConfigKey::new(GRAPH, "model", ValueKind::Text).doc("The billing model, passed to the service unchanged");
 
 /// Every key, in the order in which the documentation lists them.
 pub(crate) static KEYS: &[&ConfigKey] = &[
@@ -166,16 +170,11 @@ pub(crate) static KEYS: &[&ConfigKey] = &[
 
 /// The documentation of the supported keys, as indented lines.
 pub(crate) fn documentation() -> String {
-    let mut text = String::new();
-    for key in KEYS {
-        if key.is_later() {
-            continue;
-        }
-        let name = format!("{}.{}", key.sections[0], key.name);
+    let rows = KEYS.iter().filter(|key| !key.is_later()).map(|key| {
         let default = key.default.map(|text| format!(" [default: {text}]")).unwrap_or_default();
-        text.push_str(&format!("  {name:<26}{}{default}\n", key.doc));
-    }
-    text
+        [format!("{}.{}", key.sections[0], key.name), format!("{}{default}", key.doc)]
+    });
+    aligned(rows, &[]).lines().map(|line| format!("  {line}\n")).collect()
 }
 
 /// The environment variable of a key.

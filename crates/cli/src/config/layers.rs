@@ -68,7 +68,7 @@ impl Layers {
                 false => String::new(),
             };
             return Err(usage(format!("`{name}` must be {}{but}, {origin}", kind.form()))
-                .hint(format!("correct `{name}`, or remove it to have the default"))
+                .hint(format!("correct `{name}`, or remove it to use the default"))
                 .into());
         };
         self.settings.insert(name.to_owned(), Setting { value, origin });

@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use copilot_lake_extractor::{DataverseSettings, GraphSettings, Network};
-use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, UserSelector};
+use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, ServiceJob, UserSelector};
 use copilot_lake_tables::{Service, Source, Table, dataverse_tables, table};
 use copilot_lake_writer::LakeOptions;
 
@@ -34,8 +34,16 @@ pub(crate) fn lake(config: &Config) -> Result<(String, LakeOptions)> {
     Ok((url, options))
 }
 
-/// What to read from Dataverse, limited to these tables if any are named; `None` if it is not configured.
-pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<DataverseJob>> {
+/// What to read from a service, limited to these tables if any are named; `None` if it is not configured.
+pub(crate) fn job(service: Service, config: &Config, only: &[String]) -> Result<Option<ServiceJob>> {
+    Ok(match service {
+        Service::Dataverse => dataverse(config, only)?.map(ServiceJob::Dataverse),
+        Service::Graph => graph(config)?.map(ServiceJob::Graph),
+    })
+}
+
+/// What to read from Dataverse.
+fn dataverse(config: &Config, only: &[String]) -> Result<Option<DataverseJob>> {
     if !config.mentions("dataverse") {
         return Ok(None);
     }
@@ -47,7 +55,7 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
         auth,
         network: network(config)?,
         page_size: match config.setting(&PAGE_SIZE) {
-            Some(Setting { value: ConfigValue::Whole(rows), .. }) => u32::try_from(rows)?,
+            Some(Setting { value: ConfigValue::Integer(rows), .. }) => u32::try_from(rows)?,
             _ => return Err(missing("dataverse", &PAGE_SIZE).into()),
         },
     };
@@ -66,8 +74,8 @@ pub(crate) fn dataverse(config: &Config, only: &[String]) -> Result<Option<Datav
     }))
 }
 
-/// What to read from Microsoft Graph; `None` if it is not configured.
-pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
+/// What to read from Microsoft Graph.
+fn graph(config: &Config) -> Result<Option<GraphJob>> {
     if !config.mentions("graph") {
         return Ok(None);
     }
@@ -79,7 +87,7 @@ pub(crate) fn graph(config: &Config) -> Result<Option<GraphJob>> {
         auth,
         network: network(config)?,
         requests_per_second: match config.setting(&GRAPH_RATE) {
-            Some(Setting { value: ConfigValue::Whole(rate), .. }) => rate as f64,
+            Some(Setting { value: ConfigValue::Integer(rate), .. }) => rate as f64,
             _ => return Err(missing("graph", &GRAPH_RATE).into()),
         },
         model: text(config, "graph", &GRAPH_MODEL).ok(),
@@ -146,16 +154,16 @@ fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
     }
     if tables.is_empty() {
         return Err(usage(format!("`dataverse.tables` names no table, {origin}"))
-            .hint("remove it to have all of them")
+            .hint("remove it to extract all tables")
             .into());
     }
     Ok(tables)
 }
 
-/// The service that a table asked for by name belongs to; Dataverse when the name cannot be asked for, which says why.
+/// The service of a table that was requested by name; for any other name Dataverse, whose job reports what is wrong.
 pub(crate) fn service_of(name: &str) -> Service {
-    let asked_for = table(name).filter(|table| table.is_sliced());
-    asked_for.and_then(Table::service).unwrap_or(Service::Dataverse)
+    let requested = table(name).filter(|table| table.is_sliced());
+    requested.and_then(Table::service).unwrap_or(Service::Dataverse)
 }
 
 /// The Dataverse table of this name.
@@ -163,10 +171,10 @@ fn dataverse_table(name: &str, origin: &SettingOrigin) -> Result<&'static Table,
     match table(name) {
         Some(table) if matches!(table.source, Source::Dataverse { .. }) => Ok(table),
         Some(table) if table.service() == Some(Service::Graph) => {
-            Err(usage(format!("`{name}` is no table of Dataverse, {origin}"))
-                .hint("`--table ai_interaction` reads all that Graph has; the section [graph] says whose"))
+            Err(usage(format!("`{name}` is not a Dataverse table, {origin}"))
+                .hint("`--table ai_interaction` reads histories from Graph; the section [graph] says whose"))
         }
-        Some(_) => Err(usage(format!("`{name}` is made by the program and cannot be asked for, {origin}"))
+        Some(_) => Err(usage(format!("`{name}` is made by the program and cannot be requested, {origin}"))
             .hint("name the tables of the service; `copilot-lake tables` lists them")),
         None => {
             let near = nearest(name, dataverse_tables().map(|table| table.name)).unwrap_or_default();

@@ -46,7 +46,7 @@ pub(super) fn auth(config: &Config, section: &str) -> Result<Auth> {
         "managed-identity" => {
             let endpoint = platform.endpoint.map(|text| text.parse()).transpose();
             let endpoint = endpoint.map_err(|_| {
-                usage("the environment variable `IDENTITY_ENDPOINT` is no URL")
+                usage("the environment variable `IDENTITY_ENDPOINT` is not a URL")
                     .hint("the platform sets it; unset it elsewhere")
             })?;
             Credential::ManagedIdentity { endpoint, header: platform.header.map(Secret::new) }
@@ -98,12 +98,12 @@ fn client_secret(config: &Config, section: &str) -> Result<Secret> {
             Some(Setting { value: ConfigValue::Secret(text), .. }) => return Ok(Secret::new(text.clone())),
             Some(Setting { value: ConfigValue::Path(path), origin }) => {
                 let name = format!("{section}.{}", CLIENT_SECRET_FILE.name);
-                let hint = format!("put the secret alone into a file that this user can read and name it in `{name}`");
+                let hint = format!("put only the secret into a file that this user can read, and name it in `{name}`");
                 let text = text_file::read(path, &format!("the file of `{name}`"), &format!(", {origin}"), &hint)?;
                 let text = text.trim();
                 if text.is_empty() {
                     return Err(usage(format!("the file of `{name}` is empty, {origin}"))
-                        .hint("put the secret alone into it")
+                        .hint("put only the secret into it")
                         .into());
                 }
                 return Ok(Secret::new(text));

@@ -183,6 +183,17 @@ fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
 }
 
 #[test]
+fn the_documentation_keeps_names_and_texts_apart() {
+    let documentation = key::documentation();
+    for line in documentation.lines() {
+        let (name, text) = line.trim_start().split_once("  ").unwrap_or_else(|| panic!("{line}"));
+        let known = KEYS.iter().find(|key| key.names().any(|known| known == name));
+        assert!(known.is_some_and(|key| text.trim_start().starts_with(key.doc)), "{line}");
+    }
+    assert!(documentation.contains("auth.client_certificate_password_file  The file"), "{documentation}");
+}
+
+#[test]
 fn every_key_is_documented_once_and_its_default_can_be_read() {
     let mut names = BTreeSet::new();
     for key in KEYS {

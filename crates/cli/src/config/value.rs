@@ -25,7 +25,7 @@ pub(crate) enum ValueKind {
     /// `true` or `false`.
     Boolean,
     /// A whole number of this range.
-    Whole(u64, u64),
+    Integer(u64, u64),
     /// A duration.
     Duration,
     /// A date, an instant or an age.
@@ -44,7 +44,7 @@ pub(crate) enum ConfigValue {
     Url(Url),
     Path(PathBuf),
     Boolean(bool),
-    Whole(u64),
+    Integer(u64),
     Duration(Duration),
     Moment(Instant),
     List(Vec<String>),
@@ -59,7 +59,7 @@ impl ValueKind {
             Self::Path => "a file's path".to_owned(),
             Self::Location => "a directory's path or a URL".to_owned(),
             Self::Boolean => "`true` or `false`".to_owned(),
-            Self::Whole(least, most) => format!("a whole number from {least} to {most}"),
+            Self::Integer(least, most) => format!("a whole number from {least} to {most}"),
             Self::Duration => duration::FORM.to_owned(),
             Self::Moment => moment::FORM.to_owned(),
             Self::OneOf(words) => {
@@ -86,8 +86,8 @@ impl ValueKind {
             Self::Location if text.contains("://") => Some(ConfigValue::Text(text.to_owned())),
             Self::Location => Some(ConfigValue::Text(under(base, text).to_string_lossy().into_owned())),
             Self::Boolean => text.parse().ok().map(ConfigValue::Boolean),
-            Self::Whole(least, most) => {
-                text.parse().ok().filter(|number| (least..=most).contains(number)).map(ConfigValue::Whole)
+            Self::Integer(least, most) => {
+                text.parse().ok().filter(|number| (least..=most).contains(number)).map(ConfigValue::Integer)
             }
             Self::Duration => duration::parse(text).map(ConfigValue::Duration),
             Self::Moment => moment::parse(text, moment::now()).map(ConfigValue::Moment),
@@ -132,7 +132,7 @@ impl fmt::Display for ConfigValue {
             }
             Self::Path(path) => write!(f, "{}", path.display()),
             Self::Boolean(value) => write!(f, "{value}"),
-            Self::Whole(number) => write!(f, "{number}"),
+            Self::Integer(number) => write!(f, "{number}"),
             Self::Duration(value) => f.write_str(&duration::format(*value)),
             Self::Moment(value) => write!(f, "{value}"),
             Self::List(texts) => write!(f, "[{}]", texts.join(", ")),

@@ -54,7 +54,7 @@ impl Progress {
         self.count(event);
         let (level, text) = match event {
             Event::Page { .. } => return,
-            Event::Started { continued: true, .. } => (Level::Info, "continuing a run that did not end".to_owned()),
+            Event::Started { continued: true, .. } => (Level::Info, "resuming an unfinished run".to_owned()),
             Event::Started { run_id, .. } => (Level::Debug, format!("run {run_id}")),
             Event::Planned { table, slices } => {
                 (Level::Debug, format!("{table}: {} to read", counted(*slices as u64, "slice")))
@@ -80,7 +80,7 @@ impl Progress {
                 (level, format!("{table}: {} {}: {reason}", counted(*slices, "slice"), status.name()))
             }
             Event::Deleted { table, rows } => {
-                (Level::Debug, format!("{table}: {} are gone at the service", counted(*rows, "row")))
+                (Level::Debug, format!("{table}: {} deleted at the service", counted(*rows, "row")))
             }
             Event::Payloads { table, payloads, failed } => {
                 (Level::Debug, format!("{table}: {}, {} failed", counted(*payloads, "payload"), grouped(*failed)))

@@ -5,7 +5,7 @@ use copilot_lake_writer::Remedy;
 /// What to do about a table that cannot be written.
 pub(crate) const fn advice(remedy: Remedy) -> &'static str {
     match remedy {
-        Remedy::Repair => "`copilot-lake extract --repair` reads again what is gone",
+        Remedy::Repair => "`copilot-lake extract --repair` re-reads what is missing",
         Remedy::PurgeDeletionVectors => {
             "in Spark or Fabric set the table's property `delta.enableDeletionVectors` to false, then run `REORG TABLE ... \
              APPLY (PURGE)` and `ALTER TABLE ... DROP FEATURE deletionVectors TRUNCATE HISTORY`; or move the table's \

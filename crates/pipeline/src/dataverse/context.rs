@@ -1,4 +1,4 @@
-//! What the tables of Dataverse need beside the context of the run.
+//! What the tables of Dataverse need besides the context of the run.
 
 use copilot_lake_extractor::{Dataverse, Environment};
 
@@ -7,7 +7,7 @@ use crate::dataverse::named_people::NamedPeople;
 use crate::dataverse::schema::Schema;
 use crate::run::context::RunContext;
 
-/// What the tables of Dataverse need beside the context of the run.
+/// What the tables of Dataverse need besides the context of the run.
 pub(crate) struct DataverseContext<'s> {
     pub(crate) run: &'s RunContext,
     pub(crate) service: Dataverse,

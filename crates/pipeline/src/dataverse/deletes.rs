@@ -33,7 +33,7 @@ const TOGETHER: usize = 10_000;
 pub(crate) async fn start_tracking(context: &DataverseContext<'_>, tables: &[&'static Table]) -> Result<(), Error> {
     for table in tracked_tables(context, tables) {
         if context.run.shutdown.is_requested() {
-            context.run.note_stopped().await;
+            context.run.note_shutdown().await;
             return Ok(());
         }
         if context.run.ledger.last_window(table.name, TRACKING).await.and_then(|last| last.token).is_none() {
@@ -52,7 +52,7 @@ pub(crate) async fn apply_deletions(
 ) -> Result<(), Error> {
     for table in tracked_tables(context, tables) {
         if context.run.shutdown.is_requested() {
-            context.run.note_stopped().await;
+            context.run.note_shutdown().await;
             return Ok(());
         }
         let last = context.run.ledger.last_window(table.name, TRACKING).await;
@@ -90,7 +90,7 @@ async fn track(
                 table = table.name,
                 "the change tracking token has expired: deletions since then are not found"
             );
-            expired = Some(format!("{error}: a new token was started, deletions before it are not found"));
+            expired = Some(format!("{error}: a new token was started; deletions before it are not found"));
             context.service.deleted(table, None).await
         }
         other => other,

@@ -74,7 +74,7 @@ impl Ingest<'_> {
         loop {
             let next = tokio::select! {
                 next = decoded.next() => next,
-                // Without a sender nobody can stop the run any more.
+                // Without a sender nothing can stop the run.
                 Ok(_) = stopped.wait_for(|stop| *stop) => return Err(SliceError::Stopped),
             };
             let Some(page) = next else { break };

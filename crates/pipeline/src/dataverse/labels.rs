@@ -41,8 +41,8 @@ impl LabelCache {
         let labels = match service.labels(table).await {
             Ok(labels) => labels,
             Err(error) => {
-                // A row without a label is complete all the same.
-                warn!(table = table.name, %error, "labels could not be read from the metadata");
+                // A row without a label is still complete.
+                warn!(table = table.name, %error, "could not read labels from the metadata");
                 Labels::default()
             }
         };

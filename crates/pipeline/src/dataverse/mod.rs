@@ -2,14 +2,17 @@
 //!
 //! Knows nothing of Graph, and nothing of how batches become files.
 
+mod check;
 pub(crate) mod context;
 pub(crate) mod coverage;
 pub(crate) mod deletes;
+pub(crate) mod estimate;
 pub(crate) mod ingest;
 pub(crate) mod labels;
 pub(crate) mod named_people;
 pub(crate) mod people;
-pub(crate) mod plan;
+mod plan;
+pub(crate) mod reader;
 pub(crate) mod recovery;
 pub(crate) mod schema;
 mod slice;
@@ -20,9 +23,7 @@ use copilot_lake_tables::{SYSTEM_USER, Service};
 use self::context::DataverseContext;
 use crate::error::Error;
 use crate::ledger::runs::Restart;
-use crate::payloads;
-use crate::payloads::redecode;
-use crate::run::condition;
+use crate::payloads::{self, PAYLOAD_TABLES, redecode};
 use crate::settings::{DataverseJob, Deletes};
 
 /// Reads rows first, then deletions, the people whom rows name, and payloads.
@@ -36,7 +37,7 @@ pub(crate) async fn read_tables(
     let deletes = if run.full || run.window.is_some() { Deletes::Ignore } else { job.deletes };
     let written = run.written(&job.tables).await;
     if deletes != Deletes::Ignore {
-        run.stop_table_on(deletes::start_tracking(context, &written).await).await?;
+        run.stop_failed_table(deletes::start_tracking(context, &written).await).await?;
     }
     let mut slices = slices::plan_slices(context, job, restart).await?;
     let mut fresh = restart.fresh(run.full);
@@ -54,23 +55,23 @@ pub(crate) async fn read_tables(
     slices::settle_lost(context, job, restart).await?;
     if deletes != Deletes::Ignore {
         let written = run.written(&job.tables).await;
-        run.stop_table_on(deletes::apply_deletions(context, &written, deletes).await).await?;
+        run.stop_failed_table(deletes::apply_deletions(context, &written, deletes).await).await?;
     }
     if run.shutdown.is_requested() {
-        run.note_stopped().await;
+        run.note_shutdown().await;
         return Ok(());
     }
-    if !run.is_any_stopped([&SYSTEM_USER]).await {
+    if !run.is_any_table_stopped([&SYSTEM_USER]).await {
         let now = fresh.as_ref().unwrap_or(restart).now;
-        run.stop_table_on(people::read_people(context, now, job.overlap.as_secs() as i64).await).await?;
+        run.stop_failed_table(people::read_people(context, now, job.overlap.as_secs() as i64).await).await?;
     }
-    if run.is_any_stopped(condition::PAYLOAD_TABLES).await {
+    if run.is_any_table_stopped(PAYLOAD_TABLES).await {
         return Ok(());
     }
-    run.stop_table_on(redecode::redecode_messages(context).await).await?;
+    run.stop_failed_table(redecode::redecode_messages(context).await).await?;
     if !job.payloads {
         return Ok(());
     }
     let written = run.written(&job.tables).await;
-    run.stop_table_on(payloads::fetch_payloads(context, &written).await).await
+    run.stop_failed_table(payloads::fetch_payloads(context, &written).await).await
 }

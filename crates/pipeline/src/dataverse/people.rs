@@ -44,7 +44,7 @@ pub(crate) async fn read_people(context: &DataverseContext<'_>, now: Instant, ov
     let (status, reason) = match result {
         Ok(()) => (SliceStatus::Done, None),
         Err(SliceError::Stopped) => {
-            context.run.note_stopped().await;
+            context.run.note_shutdown().await;
             return Ok(());
         }
         Err(SliceError::Lake(error)) if !error.is_transient() => return Err(error.into()),

@@ -11,7 +11,7 @@ use crate::ledger::runs::Restart;
 use crate::ledger::windows::{BEGINNING, CREATED, DoneWindow, MODIFIED, subtract, watermark};
 use crate::settings::DataverseJob;
 
-/// What the planner needs beside the windows.
+/// What the planner needs besides the windows.
 #[derive(Debug)]
 pub(crate) struct PlanInput<'a> {
     /// The start of the run, or of the earliest one that it resumes, in whole seconds of the service's clock.
@@ -38,7 +38,7 @@ impl<'a> PlanInput<'a> {
     }
 }
 
-/// The windows of a table that are to be read.
+/// The windows of a table to read.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct SlicePlan {
     /// Windows of `modifiedon`, oldest first.
@@ -47,7 +47,7 @@ pub(crate) struct SlicePlan {
     pub(crate) first_pass: Vec<Range<Instant>>,
 }
 
-/// Plans what is to be read of a table of which `windows` are done, with a selection that covers the present one.
+/// Plans the windows of a table to read. `windows`: those that are done, with a selection that covers the present one.
 pub(crate) fn plan(windows: &[DoneWindow], input: &PlanInput<'_>) -> SlicePlan {
     let by_column = |time_column: &'static str| windows.iter().filter(move |window| window.time_column == time_column);
     let is_before = |window: &&DoneWindow| !input.resumed.contains(&window.run_id);
@@ -221,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_killed_first_pass_keeps_its_end() {
-        // Only an old week was done; the newest week is still owed up to the first run's start, the rest is in the
+        // Only an old week was done; the newest week is still due up to the first run's start, the rest is in the
         // windows of modifiedon.
         let windows = vec![window("r1", CREATED, "2025-06-15", "2025-06-22", "2025-07-02T10:00:03Z")];
         let plan = world(windows, &[("r1", "2025-07-02T10:00:00Z")], &[]).plan("2025-07-03T10:00:00Z", None);

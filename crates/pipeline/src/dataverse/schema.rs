@@ -38,12 +38,12 @@ impl Schema {
 
     /// Whether rows that name no File in a column have none.
     pub(crate) fn shows_files(&self, table: &'static Table, column: &str) -> FileVisibility {
-        let is_asked = self
+        let is_selected = self
             .selection(table)
             .is_some_and(|selection| table.column(column).is_some_and(|column| selection.contains(column.wire)));
         let may_hide = self.environment.is_assumed()
             || self.presence(table).is_some_and(|presence| presence.secured.contains(&column));
-        match (is_asked, may_hide) {
+        match (is_selected, may_hide) {
             (false, _) => FileVisibility::Nothing,
             (true, true) => FileVisibility::Perhaps,
             (true, false) => FileVisibility::Everything,
@@ -79,8 +79,8 @@ impl Schema {
                 tracing::warn!(
                     table = table.name,
                     column,
-                    "the column is secured and no row shows a File in it: it is left out; a column security profile that \
-                     may read it brings its Files"
+                    "the column is secured and no row shows a File in it: it is left out; to read its Files, add the \
+                     identity to a column security profile that may read it"
                 );
                 let name = format!("{column}_name");
                 for column in table.columns.iter().filter(|known| known.name == column || known.name == name) {
@@ -90,8 +90,8 @@ impl Schema {
         }
     }
 
-    /// Leaves a property out from now on. Returns whether it was in `selection`: of slices that
-    /// were refused side by side, each has to be read again.
+    /// Leaves out a property that the environment lacks. Returns whether it was in `selection`: of slices that were refused
+    /// side by side, each has to be read again.
     pub(crate) fn forget(&self, table: &'static Table, property: &str, selection: &Selection) -> bool {
         if self.leave_out(table, property) {
             tracing::warn!(table = table.name, property, "the environment has no such column; it is left out");
@@ -99,15 +99,15 @@ impl Schema {
         selection.without(property) != *selection
     }
 
-    /// Leaves a property out from now on. Returns whether it was in the selection.
+    /// Leaves out a property from now on. Returns whether it was in the selection.
     fn leave_out(&self, table: &'static Table, property: &str) -> bool {
         let Some(selection) = self.selection(table) else { return false };
         let without = selection.without(property);
-        let was_asked = without != selection;
-        if was_asked {
+        let was_selected = without != selection;
+        if was_selected {
             self.corrected.lock().unwrap_or_else(PoisonError::into_inner).insert(table.name, without);
         }
-        was_asked
+        was_selected
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) async fn plan_slices(
             let weeks = match plan.first_pass.last() {
                 Some(first) if plan::needs_oldest(&plan) => match oldest_row(context, table, first.clone()).await {
                     Ok(oldest) => plan::weekly(table, &plan.first_pass, oldest),
-                    // Changed rows are read all the same.
+                    // Changed rows are read nevertheless.
                     Err(None) => vec![],
                     Err(Some(error)) => return Err(error),
                 },
@@ -173,10 +173,10 @@ pub(crate) async fn read_slices(context: &DataverseContext<'_>, slices: Vec<Slic
 
 async fn read_and_record(context: &DataverseContext<'_>, slice: Slice) -> Result<(), Error> {
     if context.run.shutdown.is_requested() {
-        context.run.note_stopped().await;
+        context.run.note_shutdown().await;
         return Ok(());
     }
-    if context.run.is_any_stopped([slice.table]).await {
+    if context.run.is_any_table_stopped([slice.table]).await {
         return Ok(());
     }
     let mut counts = SliceCounts::default();
@@ -184,7 +184,7 @@ async fn read_and_record(context: &DataverseContext<'_>, slice: Slice) -> Result
     let ended = match result {
         Ok(()) => (SliceStatus::Done, None),
         Err(SliceError::Stopped) => {
-            context.run.note_stopped().await;
+            context.run.note_shutdown().await;
             return Ok(());
         }
         Err(SliceError::Lake(error)) if error.stops_table().is_some() => return context.run.stop_table(error).await,

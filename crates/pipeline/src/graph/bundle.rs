@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use super::history::{EndedHistory, HistoryEvent, HistoryPage};
 use crate::cpu;
 
-/// Bytes that are decoded together at most, but for the last page.
+/// The most bytes that are decoded together, not counting the last page.
 const BYTES: usize = 1 << 20;
 /// Bundles that are decoded ahead.
 const AHEAD: usize = 2;

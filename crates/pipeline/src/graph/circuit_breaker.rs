@@ -61,7 +61,7 @@ pub(crate) enum Verdict {
 /// What attempts have shown so far.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct CircuitBreaker {
-    /// A page of a history came: histories may be read.
+    /// A page of a history was received: the application may read histories.
     answered: bool,
     refused: usize,
     /// The refused users who should have a history.
@@ -73,7 +73,7 @@ pub(crate) struct CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    /// Takes in that a page of a history came.
+    /// Notes that a page of a history was received.
     pub(crate) fn page_received(&mut self) {
         self.answered = true;
     }
@@ -83,7 +83,7 @@ impl CircuitBreaker {
         self.answered
     }
 
-    /// Takes in how an attempt ended.
+    /// Notes how an attempt ended. Returns what to do about it.
     pub(crate) fn attempted(&mut self, attempt: Attempt) -> Verdict {
         match attempt {
             Attempt::Stopped => Verdict::Ignore,

@@ -18,7 +18,7 @@ pub(crate) struct EndedSlice {
 }
 
 impl EndedSlice {
-    /// `moves_watermark`: a window that was asked for by `--since` or `--until` moves none. The reasons are in full and
+    /// `moves_watermark`: a window given by `--since` or `--until` moves none. The reasons are in full and
     /// short.
     pub(crate) fn new(
         task: &HistoryTask,

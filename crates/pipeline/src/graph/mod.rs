@@ -4,22 +4,25 @@
 //! Dataverse, and nothing of how batches become files.
 
 mod bundle;
+mod check;
 mod circuit_breaker;
 mod ended_slice;
+pub(crate) mod estimate;
 mod history;
 mod outcomes;
 mod pending;
-pub(crate) mod scope;
+pub(crate) mod reader;
+mod scope;
 mod scope_state;
 mod selection;
 mod watermarks;
-pub(crate) mod window;
-pub(crate) mod work_list;
+mod window;
+mod work_list;
 mod write_step;
 
 use std::sync::Arc;
 
-use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER};
+use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, written_with};
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -37,11 +40,10 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::slice_row::SliceCounts;
 use crate::report::SliceStatus;
-use crate::run::condition::graph_tables;
 use crate::run::context::RunContext;
 
-/// Pages, and ends of histories, that wait to be decoded at most: a page and an end of each user for some 40 s at the
-/// documented rate, so that a commit does not hold up the requests. How many bytes they take is bounded by the extractor.
+/// The most pages, and ends of histories, that wait to be decoded: a page and an end of each user for some 40 s at the
+/// documented rate, so that a commit does not hold up the requests. The extractor bounds how many bytes they take.
 const QUEUED: usize = 2048;
 
 /// Reads the histories that are due. Slices that fail or are skipped are in the ledger and the report.
@@ -52,7 +54,7 @@ pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_
         work = plan_work(run, planner) => work?,
         // No history was requested yet.
         () = run.shutdown.requested() => {
-            run.note_stopped().await;
+            run.note_shutdown().await;
             return Ok(());
         }
     };
@@ -60,7 +62,7 @@ pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_
     let (mut pending, outcomes) = (PendingHistories::new(run), HistoryOutcomes::new(moves_watermark));
     pending.add_ended(work.unknown.into_iter().map(|name| unknown_user(name, planner, moves_watermark)).collect());
     if work.users == 0 {
-        warn!("nobody is in scope: no user is whom `graph.users` means, or `graph.exclude` leaves nobody");
+        warn!("nobody is in scope: `graph.users` matches no user, or `graph.exclude` excludes them all");
     }
     (run.observe)(&Event::Planned { table, slices: work.tasks.len() });
     // A run that resumes another one may know only those whom that one did not read.
@@ -90,7 +92,7 @@ pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_
         }
     }
     if reader.was_stopped() {
-        run.note_stopped().await;
+        run.note_shutdown().await;
     }
     result?;
     let is_all_read = {
@@ -100,7 +102,7 @@ pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_
         !run.shutdown.is_requested() && report.slices_failed == 0 && report.slices_skipped == 0
     };
     if moves_watermark && is_all_read {
-        for table in graph_tables().filter(|table| run.lost.contains_key(table.name)) {
+        for table in written_with(&AI_INTERACTION).filter(|table| run.lost.contains_key(table.name)) {
             run.lake.recovered(table).await?;
         }
     }

@@ -9,7 +9,7 @@ use super::history::EndedHistory;
 use crate::report::SliceStatus;
 use crate::slice_error::SliceError;
 
-/// Slices that are held at most.
+/// The most slices that are held.
 const HELD: usize = 10_000;
 
 /// The outcomes of a run's histories so far.
@@ -25,7 +25,7 @@ impl HistoryOutcomes {
         Self { breaker: CircuitBreaker::default(), moves_watermark, held: Vec::new() }
     }
 
-    /// Takes in that a page of a history came.
+    /// Notes that a page of a history was received.
     pub(crate) fn page_received(&mut self) {
         self.breaker.page_received();
     }
@@ -35,7 +35,7 @@ impl HistoryOutcomes {
         self.breaker.is_open()
     }
 
-    /// Takes in how a history ended. Returns the slices that can be recorded now.
+    /// Notes how a history ended. Returns the slices that can be recorded now.
     ///
     /// # Errors
     /// When no other history can be read either.

@@ -23,7 +23,7 @@ use crate::run::context::RunContext;
 const FIRST_COMMIT: Duration = Duration::from_secs(1);
 /// The longest time between commits: a killed run repeats no more than this.
 const LAST_COMMIT: Duration = Duration::from_secs(5 * 60);
-/// Rows that are pending at most.
+/// The most rows that are pending.
 const ROWS: u64 = 500_000;
 /// Reasons that a report lists one by one.
 const REASONS: usize = 20;

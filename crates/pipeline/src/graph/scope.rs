@@ -196,9 +196,9 @@ impl Resolver<'_, '_> {
             let page = match pages.try_next().await {
                 Ok(Some(page)) => page,
                 Ok(None) => return Ok(()),
-                // Users who are still there are read all the same.
+                // Users who are still there are read nevertheless.
                 Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::Refused { .. })) => {
-                    warn!(%error, "deleted users are left out");
+                    warn!(%error, "deleted users cannot be listed and are left out");
                     return Ok(());
                 }
                 Err(error) => return Err(error.into()),

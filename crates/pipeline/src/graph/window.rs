@@ -1,19 +1,18 @@
-//! The window of a user's history that is to be read: pure, from the user's state and the options of the run.
+//! The window of a user's history to read: pure, from the user's state and the options of the run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
-use copilot_lake_tables::{GRAPH_USER, Instant};
+use copilot_lake_tables::{AI_INTERACTION, INTERACTION_CHILDREN, Instant};
 use copilot_lake_writer::Extent;
 
 use super::scope_state::ScopeState;
 use super::selection::HistorySelection;
 use crate::report::SliceStatus;
-use crate::run::condition::graph_tables;
 use crate::settings::GraphJob;
 
-/// What planning a window needs beside the user's state.
+/// What planning a window needs besides the user's state.
 #[derive(Debug)]
 pub(crate) struct WindowInput {
     /// The start of the run, or of the earliest one that it resumes, in whole seconds of the service's clock.
@@ -46,7 +45,7 @@ impl LostHistories {
         started: &BTreeMap<String, Instant>,
     ) -> Option<Self> {
         // Users are read in every run.
-        let of_histories = graph_tables().filter(|table| table.name != GRAPH_USER.name);
+        let of_histories = INTERACTION_CHILDREN.into_iter().chain([&AI_INTERACTION]);
         let of_graph: Vec<_> = of_histories.filter_map(|table| tables.get(table.name)).collect();
         let last = of_graph.iter().max_by_key(|lost| lost.found_at)?;
         let since = of_graph.iter().map(|lost| oldest(lost, job)).min()?;
@@ -113,7 +112,7 @@ pub(crate) struct DirectoryState {
     pub(crate) is_deleted: bool,
 }
 
-/// Plans what is to be read of a user; `None` when a resumed run has read it.
+/// Plans the window of a user to read; `None` when a resumed run has read it.
 pub(crate) fn task(
     user: String,
     directory: DirectoryState,

@@ -110,7 +110,7 @@ fn in_order(mut tasks: Vec<HistoryTask>) -> Vec<HistoryTask> {
     if !tasks.iter().any(|task| task.is_expected) {
         tasks.iter_mut().for_each(|task| task.is_expected = true);
     }
-    // Deleted users can soon not be read any more. Users without an expected history come last: their refusals say
+    // Deleted users can soon no longer be read. Users without an expected history come last: their refusals say
     // nothing about the others.
     let order = |task: &HistoryTask| (!task.is_deleted, !task.is_expected, task.until);
     tasks.sort_unstable_by(|a, b| order(a).cmp(&order(b)).then_with(|| a.user.cmp(&b.user)));
@@ -133,7 +133,7 @@ fn is_over(member: &ScopeMember) -> bool {
     })
 }
 
-/// Plans what is to be read of a member; `None` when nothing is.
+/// Plans the window of a member to read; `None` when there is nothing to read.
 fn task(user: String, member: &ScopeMember, input: &WindowInput) -> Option<HistoryTask> {
     let directory = DirectoryState { is_licensed: member.is_licensed, is_deleted: member.deleted_at.is_some() };
     window::task(user, directory, member.state.as_ref(), input).filter(|task| task.start < task.end)

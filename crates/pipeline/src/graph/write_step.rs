@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use copilot_lake_decoder::Revision;
 
-/// Rows that are deferred at most.
+/// The most rows that are deferred.
 const DEFERRED: usize = 10_000;
 
 /// When rows that were decoded together are written.

@@ -16,7 +16,7 @@ use crate::error::Error;
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// The longest wait. Slices that ended within this time are read again after a kill.
 const LAST_WAIT: Duration = Duration::from_secs(60);
-/// Rows that wait at most.
+/// The most rows that wait.
 const ROWS: usize = 10_000;
 /// Commits after which the files of a long run are compacted; they are at its end in any case.
 const COMMITS: usize = 16;
@@ -45,15 +45,28 @@ struct QueueState {
     commits: usize,
 }
 
+#[derive(Default)]
 struct CommitGroup {
     batches: Vec<RecordBatch>,
-    /// By key as soon as the table may have one of these rows already.
-    mode: MergeMode,
+    earlier: EarlierRows,
 }
 
-impl Default for CommitGroup {
-    fn default() -> Self {
-        Self { batches: Vec::new(), mode: MergeMode::Append }
+/// Why the table may have rows with the keys of those that wait.
+#[derive(Debug, Clone, Copy, Default)]
+struct EarlierRows {
+    /// The caller knows of some.
+    known: bool,
+    /// This run has pushed a row with the same key before.
+    pushed: bool,
+    /// A commit of these rows was attempted: cancelled or failed, it may have happened nevertheless.
+    attempted: bool,
+}
+
+/// How waiting rows are merged: appended, unless the table may have one of them already.
+fn merge_mode(earlier: EarlierRows) -> MergeMode {
+    match earlier {
+        EarlierRows { known: false, pushed: false, attempted: false } => MergeMode::Append,
+        _ => MergeMode::Upsert,
     }
 }
 
@@ -113,9 +126,8 @@ impl CommitQueue {
             self.waiting.notify_one();
         }
         let group = state.groups.entry(source).or_default();
-        if known || !is_new {
-            group.mode = MergeMode::Upsert;
-        }
+        group.earlier.known |= known;
+        group.earlier.pushed |= !is_new;
         group.batches.push(rows);
         if state.schedule.is_due(Instant::now()) {
             self.commit(&mut state, run_id).await?;
@@ -144,7 +156,7 @@ impl CommitQueue {
                 }
                 // The next row that is recorded gets the error, too.
                 if let Err(error) = self.flush(run_id).await {
-                    warn!(%error, "rows of the ledger wait for the next commit");
+                    warn!(%error, "could not commit rows of the ledger; the next commit includes them");
                 }
             }
         };
@@ -166,9 +178,8 @@ impl CommitQueue {
             return Ok(());
         }
         for group in state.groups.values_mut().filter(|group| !group.batches.is_empty()) {
-            // A commit that is cancelled, or fails, may have happened all the same: the next attempt looks for its
-            // rows.
-            let mode = std::mem::replace(&mut group.mode, MergeMode::Upsert);
+            let mode = merge_mode(group.earlier);
+            group.earlier.attempted = true;
             let mut changes = self.lake.changes(&EXTRACTION_SLICE, mode);
             for batch in &group.batches {
                 changes.push(None, batch.clone()).await?;
@@ -193,9 +204,9 @@ impl CommitQueue {
         state.commits = 0;
         for service in Service::ALL {
             let of = Compaction { key: Some(("source", service.name())), ..SLICES };
-            // The ledger is as good uncompacted.
+            // An uncompacted ledger is only slower to read.
             if let Err(error) = self.lake.compact(&EXTRACTION_SLICE, &of, run_id).await {
-                warn!(%error, "files of the ledger were not folded together");
+                warn!(%error, "could not compact the ledger's files");
             }
         }
     }
@@ -203,7 +214,7 @@ impl CommitQueue {
     /// Compacts small files of runs.
     pub(super) async fn compact_runs(&self, run_id: &str) {
         if let Err(error) = self.lake.compact(&EXTRACTION_RUN, &RUNS, run_id).await {
-            warn!(%error, "files of `extraction_run` were not folded together");
+            warn!(%error, "could not compact the files of `extraction_run`");
         }
     }
 }
@@ -211,6 +222,21 @@ impl CommitQueue {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn rows_are_appended_unless_the_table_may_have_them() {
+        let new = EarlierRows::default();
+        let cases = [
+            ("new rows", new, MergeMode::Append),
+            ("rows of a replay", EarlierRows { known: true, ..new }, MergeMode::Upsert),
+            ("a slice that is recorded twice", EarlierRows { pushed: true, ..new }, MergeMode::Upsert),
+            ("after a commit that may have happened", EarlierRows { attempted: true, ..new }, MergeMode::Upsert),
+            ("all of it", EarlierRows { known: true, pushed: true, attempted: true }, MergeMode::Upsert),
+        ];
+        for (name, earlier, expected) in cases {
+            assert_eq!(merge_mode(earlier), expected, "{name}");
+        }
+    }
 
     #[test]
     fn rows_are_due_by_time_and_by_size() {

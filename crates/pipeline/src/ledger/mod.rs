@@ -206,8 +206,8 @@ impl Ledger {
         self.write_run(&report.run_id, row, MergeMode::Upsert).await
     }
 
-    /// Records a slice; its row is committed soon. To be called after the commit of the slice's data, or the row would
-    /// not be true. Returns `false` when the run had recorded the slice before: this row replaces that one.
+    /// Records a slice; its row is committed soon. Call it after the slice's data is committed, or the row would not be
+    /// true. Returns `false` when the run had recorded the slice before: this row replaces that one.
     pub(crate) async fn record(&self, run_id: &str, row: &SliceRow) -> Result<bool, Error> {
         self.record_by(run_id, row, false).await
     }
@@ -265,7 +265,7 @@ impl Ledger {
         self.queue.push(source, batch, rows.iter().map(|(row, _)| rows::key_hash(run_id, row)), known, run_id).await
     }
 
-    /// Commits all recorded rows, for what must not happen before they are durable.
+    /// Commits all recorded rows. What follows may rely on their being durable.
     pub(crate) async fn flush(&self, run_id: &str) -> Result<(), Error> {
         self.queue.flush(run_id).await
     }

@@ -1,4 +1,4 @@
-//! Which rows have rejects, so that a row that is read again replaces them. Only for those `rejected_record` is read.
+//! Which rows have rejects, so that a row that is read again replaces them. `rejected_record` is read for those rows only.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -83,9 +83,9 @@ pub(super) fn slice_rows(run_id: &str, rows: &[(&SliceRow, Option<Instant>)]) ->
 
 /// A hash of the key of a slice's row.
 pub(super) fn key_hash(run_id: &str, row: &SliceRow) -> u64 {
-    let Slice { table, scope, time_column: clock, start, .. } = &row.slice;
+    let Slice { table, scope, time_column, start, .. } = &row.slice;
     let mut hasher = DefaultHasher::new();
-    (run_id, table.source_name(), table.name, scope, clock, start.0).hash(&mut hasher);
+    (run_id, table.source_name(), table.name, scope, time_column, start.0).hash(&mut hasher);
     hasher.finish()
 }
 

@@ -25,7 +25,7 @@ pub(crate) struct Restart {
     pub(crate) now: Instant,
     /// When the run itself started.
     pub(crate) started_at: Instant,
-    /// Whether the latest of them has an end, though an early one.
+    /// Whether the latest of them recorded its end, although it had not read everything.
     has_latest_ended: bool,
 }
 
@@ -39,7 +39,7 @@ impl Restart {
     }
 }
 
-/// All runs of a lake, as far as the ledger has them.
+/// The runs of a lake that the ledger knows.
 #[derive(Debug, Default)]
 pub(crate) struct Runs {
     started: BTreeMap<String, Instant>,

@@ -74,7 +74,7 @@ async fn a_slice_that_is_recorded_again_has_one_row() {
 }
 
 #[tokio::test]
-async fn groups_are_one_file_each_and_are_folded_together() {
+async fn groups_are_one_file_each_and_are_compacted() {
     let lake = lake().await;
     let mut ledger = Ledger::read(&lake).await.unwrap();
     ledger.start_run("r", "extract", at("2025-11-05T00:00:00Z")).await.unwrap();
@@ -88,7 +88,7 @@ async fn groups_are_one_file_each_and_are_folded_together() {
         ledger.flush("r").await.unwrap();
         most = most.max(lake.files(&EXTRACTION_SLICE).await.unwrap().len());
     }
-    assert_eq!(most, 16, "fifteen, and the one into which those before were folded");
+    assert_eq!(most, 16, "fifteen, and the one into which those before were compacted");
     let report = Report::new("r".to_owned());
     ledger.end_run("extract", at("2025-11-05T00:00:00Z"), at("2025-11-05T13:00:00Z"), &report).await.unwrap();
     assert_eq!(lake.files(&EXTRACTION_SLICE).await.unwrap().len(), 1);

@@ -67,7 +67,7 @@ impl PayloadChanges {
         Ok(())
     }
 
-    /// Removes the payloads of rows that name no File any more.
+    /// Removes the payloads of rows that no longer name a File.
     pub(crate) async fn remove_cleared(&mut self, rejects: &Rejects, cleared: &[SourceRow]) -> Result<(), Error> {
         if cleared.is_empty() {
             return Ok(());

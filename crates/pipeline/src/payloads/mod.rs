@@ -3,25 +3,25 @@
 //! Knows Dataverse as the only service with Files. Rows are in the lake by the time their Files are fetched.
 
 pub(crate) mod changes;
+pub(crate) mod complete_weeks;
 pub(crate) mod derived;
 pub(crate) mod named_files;
 pub(crate) mod redecode;
-pub(crate) mod whole;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant as Clock};
+use std::time::{Duration, Instant as MachineInstant};
 
 use copilot_lake_decoder::{Fetched, RawPayload, SourceRow, decode_payloads};
 use copilot_lake_extractor::{Dataverse, Error as ServiceError, FileAddress, FileContent, Slice};
-use copilot_lake_tables::{Instant, PAYLOAD, Table, Week};
+use copilot_lake_tables::{Instant, PAYLOAD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, Week};
 use copilot_lake_writer::MergeMode;
 use futures::TryStreamExt as _;
 use tokio::task::{JoinError, JoinSet};
 
 use self::changes::PayloadChanges;
+use self::complete_weeks::CompleteWeeks;
 use self::named_files::{ClearedFiles, NamedFile, RetryMissing};
-use self::whole::Whole;
 use crate::cpu;
 use crate::dataverse::context::DataverseContext;
 use crate::dataverse::schema::FileVisibility;
@@ -30,9 +30,12 @@ use crate::event::Event;
 use crate::ledger::windows::CREATED;
 use crate::replay::archive::PayloadArchive;
 
+/// The tables that payloads are written to.
+pub(crate) const PAYLOAD_TABLES: [&Table; 3] = [&PAYLOAD, &TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE];
+
 /// Payloads that are fetched at the same time; the extractor's own limits are lower.
 const FETCHED_AT_ONCE: usize = 48;
-/// Payloads that are decoded together at most, by number and by bytes.
+/// The most payloads that are decoded together, by number and by bytes.
 pub(crate) const DECODED_TOGETHER: usize = 512;
 pub(crate) const DECODED_TOGETHER_BYTES: usize = 8 << 20;
 /// Payloads are committed after this time or this many bytes: a killed run fetches no more than that again.
@@ -49,11 +52,11 @@ pub(crate) async fn fetch_payloads(context: &DataverseContext<'_>, tables: &[&'s
         changes: PayloadChanges::new(&context.run.lake, MergeMode::Upsert),
         archive: None,
         archives: 0,
-        since_commit: Clock::now(),
+        since_commit: MachineInstant::now(),
         bytes: 0,
         uncommitted: BTreeMap::new(),
         incomplete: BTreeSet::new(),
-        whole: Whole::read(&context.run.lake, &tables).await?,
+        complete: CompleteWeeks::read(&context.run.lake, &tables).await?,
     };
     let walked = walk.fetch_all(&tables).await;
     if matches!(walked, Err(Error::Lake(_) | Error::Decode(_))) {
@@ -66,8 +69,8 @@ pub(crate) async fn fetch_payloads(context: &DataverseContext<'_>, tables: &[&'s
     if walked? {
         let noted: Vec<_> = tables.into_iter().filter(|table| !refused.contains(table.name)).collect();
         // Without the note, the next run searches these weeks once more.
-        if let Err(error) = walk.whole.note(&context.run.lake, &noted, &walk.incomplete).await {
-            tracing::warn!(%error, "which weeks have all their payloads could not be noted");
+        if let Err(error) = walk.complete.note(&context.run.lake, &noted, &walk.incomplete).await {
+            tracing::warn!(%error, "could not note which weeks have all their payloads");
         }
     }
     Ok(())
@@ -79,13 +82,13 @@ struct PayloadWalk<'a> {
     changes: PayloadChanges,
     archive: Option<PayloadArchive>,
     archives: u32,
-    since_commit: Clock,
+    since_commit: MachineInstant,
     bytes: usize,
     uncommitted: BTreeMap<&'static str, FetchCounts>,
     /// Weeks that lack a payload.
     incomplete: BTreeSet<(&'static str, Week)>,
     /// Weeks that had all their payloads before.
-    whole: Whole,
+    complete: CompleteWeeks,
 }
 
 /// Payloads of a table.
@@ -100,12 +103,12 @@ impl PayloadWalk<'_> {
     async fn fetch_all(&mut self, tables: &[&'static Table]) -> Result<bool, Error> {
         let (context, unreadable) = (self.context, self.unreadable.clone());
         let cleared = ClearedFiles::default();
-        let nothing = Whole::default();
-        let whole = if context.run.full { &nothing } else { &self.whole };
+        let nothing = CompleteWeeks::default();
+        let complete = if context.run.full { &nothing } else { &self.complete };
         let retry = RetryMissing { full: context.run.full, now: context.service.service_time().await? };
-        let missing = named_files::missing(&context.run.lake, tables, whole, &cleared, retry).await?;
+        let files = named_files::files_to_fetch(&context.run.lake, tables, complete, &cleared, retry).await?;
         // One stream over all weeks: a File with many retries does not hold up the others.
-        let fetched = missing.map_ok(|NamedFile { row, may_come }| {
+        let fetched = files.map_ok(|NamedFile { row, may_come }| {
             // A task of its own, so that fetches go on while other payloads are decoded and committed.
             let mut task = JoinSet::new();
             task.spawn(fetch_file(context.service.clone(), row, unreadable.clone()));
@@ -129,7 +132,7 @@ impl PayloadWalk<'_> {
                 },
                 () = tokio::time::sleep_until(due.into()) => None,
                 () = &mut over => {
-                    context.run.note_stopped().await;
+                    context.run.note_shutdown().await;
                     break Ok(false);
                 }
             };
@@ -140,7 +143,10 @@ impl PayloadWalk<'_> {
                 together_bytes += size(&payload);
                 together.push(payload);
             }
-            if together.len() >= DECODED_TOGETHER || together_bytes >= DECODED_TOGETHER_BYTES || Clock::now() >= due {
+            if together.len() >= DECODED_TOGETHER
+                || together_bytes >= DECODED_TOGETHER_BYTES
+                || MachineInstant::now() >= due
+            {
                 self.decode(std::mem::take(&mut together), std::mem::take(&mut together_bytes)).await?;
                 self.remove_cleared(cleared.drain()).await?;
             }
@@ -150,7 +156,7 @@ impl PayloadWalk<'_> {
         result
     }
 
-    /// Removes the payloads of rows that name no File any more.
+    /// Removes the payloads of rows that no longer name a File.
     async fn remove_cleared(&mut self, rows: Vec<SourceRow>) -> Result<(), Error> {
         let mut cleared = Vec::with_capacity(rows.len());
         for row in rows {
@@ -170,7 +176,7 @@ impl PayloadWalk<'_> {
         self.changes.remove_cleared(&self.context.run.rejects, &cleared).await
     }
 
-    /// Whether the File that a row does not name any more was deleted; `None` when that is not known now. Payloads of a
+    /// Whether the File that a row no longer names was deleted; `None` when that is not known now. Payloads of a
     /// hidden column stay: its rows are read again once it is shown.
     async fn is_file_deleted(&mut self, row: &SourceRow) -> Result<Option<bool>, Error> {
         let Some(table) = copilot_lake_tables::table(row.table) else { return Ok(Some(false)) };
@@ -245,7 +251,7 @@ impl PayloadWalk<'_> {
             (self.context.run.observe)(&Event::Payloads { table, payloads, failed });
         }
         self.bytes = 0;
-        self.since_commit = Clock::now();
+        self.since_commit = MachineInstant::now();
         Ok(())
     }
 }

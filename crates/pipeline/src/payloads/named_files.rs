@@ -13,7 +13,7 @@ use futures::{Stream, TryStreamExt as _};
 
 use crate::cells::{instant, text};
 use crate::error::Error;
-use crate::payloads::whole::Whole;
+use crate::payloads::complete_weeks::CompleteWeeks;
 
 /// A File column of a table in one week.
 #[derive(Debug, Clone, Copy)]
@@ -23,7 +23,7 @@ struct FileColumnWeek {
     week: Week,
 }
 
-/// Rows that name no File any more while `payload` has one. Clones share the list.
+/// Rows that no longer name a File while `payload` has one. Clones share the list.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ClearedFiles(Arc<Mutex<Vec<SourceRow>>>);
 
@@ -139,18 +139,18 @@ pub(crate) struct NamedFile {
     pub(crate) may_come: bool,
 }
 
-/// The rows that name a File which the lake does not have, newest week first, except for weeks that are known to lack
-/// none. Rows that name no File while the lake has one are added to `cleared`.
-pub(crate) async fn missing<'a>(
+/// The Files to fetch: named by rows and not in the lake, newest week first. Weeks that are known to have all their
+/// payloads are left out. Rows that name no File while the lake has one are added to `cleared`.
+pub(crate) async fn files_to_fetch<'a>(
     lake: &'a Lake,
     tables: &'a [&'static Table],
-    whole: &Whole,
+    complete: &CompleteWeeks,
     cleared: &ClearedFiles,
     retry: RetryMissing,
 ) -> Result<impl Stream<Item = Result<NamedFile, Error>> + use<'a>, Error> {
     let mut weeks = BTreeSet::new();
     for table in tables {
-        weeks.extend(lake.weeks(table).await?.into_iter().filter(|week| !whole.is_whole(table, *week)));
+        weeks.extend(lake.weeks(table).await?.into_iter().filter(|week| !complete.contains(table, *week)));
     }
     let cleared = cleared.clone();
     let weeks = futures::stream::iter(weeks.into_iter().rev().map(Ok::<_, Error>));
@@ -160,14 +160,14 @@ pub(crate) async fn missing<'a>(
         let units = columns.map(move |(table, column)| Ok((FileColumnWeek { table, column, week }, Arc::clone(&held))));
         Ok(futures::stream::iter(units))
     });
-    let missing = units.try_flatten().and_then(move |(unit, held)| {
+    let files = units.try_flatten().and_then(move |(unit, held)| {
         let cleared = cleared.clone();
-        async move { missing_in_week(lake, unit, held, (cleared, retry)).await }
+        async move { files_to_fetch_in_week(lake, unit, held, (cleared, retry)).await }
     });
-    Ok(missing.try_flatten())
+    Ok(files.try_flatten())
 }
 
-async fn missing_in_week(
+async fn files_to_fetch_in_week(
     lake: &Lake,
     unit: FileColumnWeek,
     held: Arc<HeldPayloads>,
@@ -181,12 +181,12 @@ async fn missing_in_week(
     columns.extend(name_column);
     columns.extend(table.column(SCENARIO).map(|scenario| scenario.name));
     let rows = lake.scan(table, Scan { columns, week: Some(week), ..Scan::default() }).await?;
-    let missing = rows.map_err(Error::Lake).map_ok(move |batch| {
+    let files = rows.map_err(Error::Lake).map_ok(move |batch| {
         let (rows, without) = compare_batch(unit, name_column, &batch, held.files(table.name, column.name), retry);
         cleared.0.lock().unwrap_or_else(PoisonError::into_inner).extend(without);
         futures::stream::iter(rows.into_iter().map(Ok))
     });
-    Ok(missing.try_flatten())
+    Ok(files.try_flatten())
 }
 
 /// Whether a column has the name of the File in another one: `<column>_name`.
@@ -221,9 +221,8 @@ fn compare_batch(
         let row_time = instant(batch, "row_time", row);
         let known = held.and_then(|held| held.get(&fingerprint(id, partition_id)));
         let may_come = retry.may_come(batch, row);
-        let is_asked_again = known.is_some_and(|held| held.missing && (retry.full || may_come));
-        if !is_asked_again
-            && known.map(|held| (held.file, held.row_time)) == file.map(|file| (Some(hash(&file)), row_time))
+        let is_retried = known.is_some_and(|held| held.missing && (retry.full || may_come));
+        if !is_retried && known.map(|held| (held.file, held.row_time)) == file.map(|file| (Some(hash(&file)), row_time))
         {
             continue;
         }

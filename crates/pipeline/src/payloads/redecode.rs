@@ -37,7 +37,7 @@ pub(crate) async fn redecode_messages(context: &DataverseContext<'_>) -> Result<
     }
     for week in weeks.into_iter().rev() {
         if context.run.shutdown.is_requested() {
-            context.run.note_stopped().await;
+            context.run.note_shutdown().await;
             return Ok(());
         }
         redecode_week(context, week).await?;

@@ -46,13 +46,14 @@ impl PageArchive {
         counts: &SliceCounts,
     ) -> Result<(), Error> {
         let labels = context.labels.known(table).await;
+        let finished_at = context.service.service_time().await.map_or(self.about.as_of.clone(), |now| now.to_string());
         let about = SliceFile {
             pages: self.times.into_inner().unwrap_or_else(PoisonError::into_inner),
             labels: owned_labels(&labels),
             ids: ids.to_vec(),
             requests: counts.requests,
             throttled_seconds: counts.throttled_seconds,
-            finished_at: context.run.now(&self.about.as_of).await,
+            finished_at,
             ..self.about
         };
         self.archive.finish(json(&about), String::new()).await
@@ -71,7 +72,7 @@ fn describe(run: &RunContext, slice: &Slice, selection: &str, as_of: Instant) ->
         source: slice.table.source_name().to_owned(),
         table: slice.table.name.to_owned(),
         scope: slice.scope.clone(),
-        clock: slice.time_column.to_owned(),
+        time_column: slice.time_column.to_owned(),
         window_start: slice.start.to_string(),
         window_end: slice.end.to_string(),
         as_of: as_of.to_string(),
@@ -150,7 +151,7 @@ impl PayloadArchive {
         Ok(())
     }
 
-    /// Archives which rows name no File any more.
+    /// Archives which rows no longer name a File.
     pub(crate) fn push_cleared(&mut self, rows: &[SourceRow], extracted_at: Instant) {
         for row in rows {
             let line = PayloadLine { status: Some(CLEARED.to_owned()), ..PayloadLine::new(row, extracted_at) };

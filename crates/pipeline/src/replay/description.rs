@@ -5,7 +5,7 @@ use copilot_lake_decoder::{Charset, Fetched, SourceRow};
 use copilot_lake_tables::Instant;
 use serde::{Deserialize, Serialize};
 
-/// The folder of payloads, beside those of tables.
+/// The folder of payloads, next to those of tables.
 pub(crate) const PAYLOADS: &str = "payload";
 
 /// `slice.json`: what was read, when and how.
@@ -21,7 +21,8 @@ pub(crate) struct SliceFile {
     pub(crate) source: String,
     pub(crate) table: String,
     pub(crate) scope: String,
-    pub(crate) clock: String,
+    #[serde(rename = "clock")]
+    pub(crate) time_column: String,
     pub(crate) window_start: String,
     pub(crate) window_end: String,
     pub(crate) as_of: String,
@@ -63,7 +64,7 @@ pub(crate) struct PageTime {
     pub(crate) extracted_at: String,
 }
 
-/// The status of a row that names no File any more.
+/// The status of a row that no longer names a File.
 pub(crate) const CLEARED: &str = "gone";
 /// The version of [`SliceFile`] and [`PayloadLine`].
 pub(crate) const VERSION: u32 = 1;
@@ -86,7 +87,7 @@ pub(crate) struct PayloadLine {
     /// The documented charset: `utf-16le`, `utf-8` or nothing.
     pub(crate) documented: String,
     pub(crate) extracted_at: String,
-    /// Why there are no bytes: `missing`, `too_large`, `failed`; `gone` when the row names no File any more.
+    /// Why there are no bytes: `missing`, `too_large`, `failed`; `gone` when the row no longer names a File.
     pub(crate) status: Option<String>,
     /// The size that the service declares, where it differs from that of the bytes.
     pub(crate) size: Option<u64>,
@@ -120,7 +121,7 @@ impl PayloadLine {
         }
     }
 
-    /// Whether the row names no File any more.
+    /// Whether the row no longer names a File.
     pub(crate) fn is_cleared(&self) -> bool {
         self.status.as_deref() == Some(CLEARED)
     }

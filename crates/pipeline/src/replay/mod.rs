@@ -69,7 +69,7 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
     };
     // The organization is the environment; not every way of signing in knows the tenant.
     if let Some((other, _)) = slices.iter().find(|(about, _)| about.organization != first.organization) {
-        return Err(Error::Archive { what: format!("run {} is of another environment", other.run_id) });
+        return Err(Error::Archive { what: format!("run {} belongs to another environment", other.run_id) });
     }
     let instance = Instance { organization: first.organization.clone(), tenant: first.tenant.clone() };
     slices.sort_by(|(a, _), (b, _)| a.finished_at.cmp(&b.finished_at));
@@ -78,9 +78,9 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
     let run = run_id(started_at);
     let lake = Lake::open(&replay.lake, replay.lake_options).await?;
     let _lock = lake.lock(&run).await?;
-    let LakeCondition { mut ledger, stopped, .. } = condition::open(&lake, &instance, None).await?;
+    let LakeCondition { mut ledger, stopped_tables, .. } = condition::open(&lake, &instance, None).await?;
     // The archive may have rows for any table.
-    if let Some(error) = stopped.into_values().next() {
+    if let Some(error) = stopped_tables.into_values().next() {
         return Err(error.into());
     }
     for (about, _) in &slices {
@@ -142,7 +142,7 @@ fn read_about(slice: &ArchivedSlice) -> Result<SliceFile, Error> {
     let about: Result<SliceFile, _> = serde_json::from_str(slice.slice_json());
     let about = about.map_err(|error| unusable(slice, &format!("its description cannot be read: {error}")))?;
     if about.version > VERSION {
-        return Err(unusable(slice, "a newer program made it"));
+        return Err(unusable(slice, "a newer version of the program wrote it"));
     }
     Ok(about)
 }
@@ -157,7 +157,7 @@ fn damaged(error: &copilot_lake_writer::Error) -> Error {
 }
 
 fn instant(text: &str) -> Result<Instant, Error> {
-    Instant::parse(text).ok_or_else(|| Error::Archive { what: format!("`{text}` is no instant") })
+    Instant::parse(text).ok_or_else(|| Error::Archive { what: format!("`{text}` is not an instant") })
 }
 
 /// The lake into which archived slices are replayed.
@@ -186,17 +186,17 @@ impl ReplayTarget<'_> {
             throttled_seconds: about.throttled_seconds,
             ..SliceCounts::default()
         };
-        if about.clock == TRACKING {
+        if about.time_column == TRACKING {
             counts.pages = about.pages_read;
             self.apply_deletions(table, about).await?;
         } else {
             self.replay_pages(table, about, slice, &mut counts).await?;
         }
-        let time_column = [CREATED, MODIFIED, TRACKING].into_iter().find(|column| *column == about.clock);
+        let time_column = [CREATED, MODIFIED, TRACKING].into_iter().find(|column| *column == about.time_column);
         let of = Slice {
             table,
             scope: about.scope.clone(),
-            time_column: time_column.ok_or_else(|| unusable(slice, "its clock is not known"))?,
+            time_column: time_column.ok_or_else(|| unusable(slice, "its time column is not known"))?,
             start: instant(&about.window_start)?,
             end: instant(&about.window_end)?,
         };
@@ -228,7 +228,7 @@ impl ReplayTarget<'_> {
     /// Reports that a slice could not be replayed.
     fn record_failure(&mut self, about: &SliceFile, reason: String) {
         let known = table(&about.table).map_or(PAYLOAD.name, |table| table.name);
-        let window = format!("{} {} to {}", about.clock, about.window_start, about.window_end);
+        let window = format!("{} {} to {}", about.time_column, about.window_start, about.window_end);
         let report = self.report(known);
         report.slices_failed += 1;
         report.reasons.push(reason.clone());
@@ -262,7 +262,7 @@ impl ReplayTarget<'_> {
         let selection = Selection::parse(&about.selection);
         // When a selection names no unknown property, the archive does not say whether the environment had any.
         let known = Selection::all(table);
-        let asks_more = selection.wires().any(|wire| !known.names(wire));
+        let selects_unknown = selection.wires().any(|wire| !known.names(wire));
         let ingest = Ingest {
             table,
             mode: MergeMode::UpsertReread,
@@ -270,7 +270,7 @@ impl ReplayTarget<'_> {
             run_id: &self.run,
             rejects: &self.rejects,
             labels: &cache,
-            coverage: Coverage::new(table, &selection, asks_more),
+            coverage: Coverage::new(table, &selection, selects_unknown),
             named: &NamedPeople::default(),
             only: only.as_ref(),
             stop: &self.stop,
@@ -304,7 +304,7 @@ impl ReplayTarget<'_> {
         for line in index.lines() {
             let line: Result<PayloadLine, _> = serde_json::from_str(line);
             let line = line.map_err(|error| unusable(slice, &format!("its index cannot be read: {error}")))?;
-            let row = line.row().ok_or_else(|| unusable(slice, "it names a column that is not known"))?;
+            let row = line.row().ok_or_else(|| unusable(slice, "it names an unknown column"))?;
             lines.push((instant(&line.extracted_at)?, row, line));
         }
         let listed: BTreeSet<u32> = lines.iter().filter_map(|(_, _, line)| line.number).collect();

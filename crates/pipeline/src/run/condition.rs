@@ -8,10 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::Int64Type;
-use copilot_lake_tables::{
-    AI_INTERACTION, EXTRACTION_SLICE, GRAPH_USER, INTERACTION_CHILDREN, Instant, PAYLOAD, SYSTEM_USER, Source, TABLES,
-    TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table, dataverse_tables,
-};
+use copilot_lake_tables::{EXTRACTION_SLICE, Instant, TABLES, TRANSCRIPT_MESSAGE, Table, written_with};
 use copilot_lake_writer::{Absent, Error as LakeError, Instance, Lake, LostRows, Scan, Survey};
 use futures::TryStreamExt as _;
 
@@ -24,21 +21,9 @@ use crate::report::SliceStatus;
 pub(crate) struct LakeCondition {
     pub(crate) ledger: Ledger,
     /// Tables that are not written, and why.
-    pub(crate) stopped: BTreeMap<&'static str, LakeError>,
+    pub(crate) stopped_tables: BTreeMap<&'static str, LakeError>,
     /// What tables have lost and no run has read again yet.
     pub(crate) lost: BTreeMap<&'static str, LostRows>,
-}
-
-/// The tables that a history is written to.
-pub(crate) fn graph_tables() -> impl Iterator<Item = &'static Table> {
-    INTERACTION_CHILDREN.into_iter().chain([&AI_INTERACTION, &GRAPH_USER])
-}
-
-/// The tables that payloads are written to.
-pub(crate) const PAYLOAD_TABLES: [&Table; 3] = [&PAYLOAD, &TRANSCRIPT_MESSAGE, &TRANSCRIPT_SOURCE];
-
-pub(crate) fn is_bookkeeping(table: &Table) -> bool {
-    table.source == Source::Bookkeeping
 }
 
 /// Prepares the lake for a run that holds the lock. `repair`: the run, and its start, that takes what is lost out of
@@ -57,7 +42,7 @@ pub(crate) async fn open(
     let ledger = Ledger::read(lake).await?;
     let repair = repair.map(|(run_id, started_at)| (run_id, ledger.runs().next_start(started_at)));
 
-    let mut tables: Vec<_> = TABLES.iter().copied().filter(|table| !is_bookkeeping(table)).collect();
+    let mut tables: Vec<_> = TABLES.iter().copied().filter(|table| !table.is_bookkeeping()).collect();
     for (table, error) in missing_tables(lake, &absent).await? {
         match (&error, repair) {
             (LakeError::Damaged { .. }, Some(found)) => match lake.repair(instance, table, found).await {
@@ -87,14 +72,14 @@ pub(crate) async fn open(
             lost.insert(table.name, of_table);
         }
     }
-    Ok(LakeCondition { ledger, stopped, lost })
+    Ok(LakeCondition { ledger, stopped_tables: stopped, lost })
 }
 
 /// What is wrong with the lake's tables, as far as reading shows. Changes nothing.
 pub(crate) async fn inspect(lake: &Lake) -> Result<Vec<LakeError>, Error> {
     let Survey { absent, stopped, has_rows } = lake.survey(&Instance::default()).await?;
     let mut wrong: Vec<_> = stopped.into_iter().map(|(_, error)| error).collect();
-    let absent_bookkeeping = absent.iter().filter(|absent| is_bookkeeping(absent.table));
+    let absent_bookkeeping = absent.iter().filter(|absent| absent.table.is_bookkeeping());
     wrong.extend(absent_bookkeeping.filter(|_| has_rows).map(lost_table));
     for table in TABLES {
         match lake.check_files(table).await {
@@ -104,7 +89,7 @@ pub(crate) async fn inspect(lake: &Lake) -> Result<Vec<LakeError>, Error> {
             Err(error) => wrong.push(only_of_table(error)?),
         }
     }
-    let is_known = |error: &LakeError| table_of(error).is_some_and(is_bookkeeping);
+    let is_known = |error: &LakeError| table_of(error).is_some_and(Table::is_bookkeeping);
     if !wrong.iter().any(is_known) {
         wrong.extend(missing_tables(lake, &absent).await?.into_iter().map(|(_, error)| error));
     }
@@ -131,11 +116,11 @@ async fn prepare_bookkeeping(
     repair: Option<(&str, Instant)>,
     (absent, stopped, has_rows): (&[Absent], &mut BTreeMap<&'static str, LakeError>, bool),
 ) -> Result<(), Error> {
-    let tables: Vec<_> = TABLES.iter().copied().filter(|table| is_bookkeeping(table)).collect();
+    let tables: Vec<_> = TABLES.iter().copied().filter(|table| table.is_bookkeeping()).collect();
     if let Some(error) = tables.iter().find_map(|table| stopped.remove(table.name)) {
         return Err(error.into());
     }
-    let absent_bookkeeping: Vec<_> = absent.iter().filter(|absent| is_bookkeeping(absent.table)).collect();
+    let absent_bookkeeping: Vec<_> = absent.iter().filter(|absent| absent.table.is_bookkeeping()).collect();
     // A lake without rows has lost nothing.
     let is_foreign = |absent: &&&Absent| !has_rows || !absent.is_own;
     if let Some(error) = absent_bookkeeping.iter().filter(is_foreign).find_map(|absent| absent.not_a_table(lake)) {
@@ -149,7 +134,9 @@ async fn prepare_bookkeeping(
     let Some(found) = repair.filter(|_| matches!(error, LakeError::Damaged { .. })) else { return Err(error.into()) };
     // Before the rows of the ledger go: a repair that is killed here starts over.
     let is_there = |table: &Table| !absent.iter().any(|absent| absent.table.name == table.name);
-    let row_tables = dataverse_tables().chain([&SYSTEM_USER, &AI_INTERACTION, &TRANSCRIPT_MESSAGE]);
+    // Messages are decoded again from `payload`, the rows of all other tables are read again.
+    let recorded = TABLES.iter().copied().filter(|table| table.is_in_ledger());
+    let row_tables = recorded.chain([&TRANSCRIPT_MESSAGE]);
     for table in row_tables.filter(|table| is_there(table) && !stopped.contains_key(table.name)) {
         lake.read_again(table, found).await?;
     }
@@ -167,7 +154,7 @@ async fn prepare_bookkeeping(
 
 /// The missing tables that cannot be created: earlier runs wrote rows to them, or their folders hold foreign files.
 async fn missing_tables(lake: &Lake, absent: &[Absent]) -> Result<Vec<(&'static Table, LakeError)>, Error> {
-    let absent: Vec<_> = absent.iter().filter(|absent| !is_bookkeeping(absent.table)).collect();
+    let absent: Vec<_> = absent.iter().filter(|absent| !absent.table.is_bookkeeping()).collect();
     let mut wrong = Vec::new();
     if absent.is_empty() {
         return Ok(wrong);
@@ -185,8 +172,8 @@ async fn missing_tables(lake: &Lake, absent: &[Absent]) -> Result<Vec<(&'static 
 
 fn lost_table(absent: &Absent) -> LakeError {
     let what = match &absent.file {
-        Some(_) => "its log is not there, and earlier runs wrote rows to it",
-        None => "it is not there, and earlier runs wrote rows to it",
+        Some(_) => "its log is missing, although earlier runs wrote rows to it",
+        None => "it is missing, although earlier runs wrote rows to it",
     };
     LakeError::Damaged { table: absent.table.name, what: what.to_owned() }
 }
@@ -201,15 +188,11 @@ async fn tables_in_ledger(lake: &Lake) -> Result<BTreeSet<&'static str>, Error> 
         for row in (0..batch.num_rows()).filter(|row| rows.is_valid(*row) && rows.value(*row) > 0) {
             if text(&batch, "status", row) == SliceStatus::Done.name()
                 && let Some(table) = copilot_lake_tables::table(text(&batch, "table_name", row))
-                && known.insert(table.name)
-                && table.files().next().is_some()
+                && !known.contains(table.name)
             {
-                known.extend(PAYLOAD_TABLES.map(|table| table.name));
+                known.extend(written_with(table).map(|table| table.name));
             }
         }
-    }
-    if known.contains(AI_INTERACTION.name) {
-        known.extend(graph_tables().map(|table| table.name));
     }
     Ok(known)
 }

@@ -16,12 +16,10 @@ use crate::replay::description::ArchiveIdentity;
 use crate::report::{SliceStatus, TableReport};
 use crate::run::condition;
 use crate::run::restart_barrier::RestartBarrier;
-use crate::run::services::Services;
 use crate::run::shutdown::Shutdown;
 
 /// What every part of a run needs.
 pub(crate) struct RunContext {
-    pub(crate) services: Services,
     pub(crate) lake: Lake,
     pub(crate) ledger: Ledger,
     pub(crate) rejects: Rejects,
@@ -54,7 +52,7 @@ pub(crate) struct Reports {
     /// Slices that failed because a permission is missing.
     pub(crate) refused: u64,
     /// Tables that are not written, and why.
-    pub(crate) tables_stopped: BTreeMap<&'static str, LakeError>,
+    pub(crate) stopped_tables: BTreeMap<&'static str, LakeError>,
 }
 
 impl Reports {
@@ -65,34 +63,35 @@ impl Reports {
 }
 
 impl RunContext {
-    /// Notes that the run was stopped before it did everything.
-    pub(crate) async fn note_stopped(&self) {
+    /// Notes that a shutdown kept the run from doing everything.
+    pub(crate) async fn note_shutdown(&self) {
         self.reports.lock().await.stopped = true;
     }
 
-    /// Notes that the run was stopped while a commit was under way.
+    /// Notes that a shutdown cut off a commit.
     pub(crate) async fn note_aborted(&self) {
         let mut reports = self.reports.lock().await;
         (reports.stopped, reports.aborted) = (true, true);
     }
 
-    /// Stops writing a table. The error comes back when the run cannot go on without the table.
+    /// Stops writing a table for the rest of the run, and reports why. The error comes back when the run cannot go on
+    /// without the table.
     pub(crate) async fn stop_table(&self, error: LakeError) -> Result<(), Error> {
-        let table = condition::table_of(&error).filter(|table| !condition::is_bookkeeping(table));
+        let table = condition::table_of(&error).filter(|table| !table.is_bookkeeping());
         let Some(table) = table else { return Err(error.into()) };
         let mut reports = self.reports.lock().await;
-        if !reports.tables_stopped.contains_key(table.name) {
-            tracing::warn!(%error, "the table is not written");
+        if !reports.stopped_tables.contains_key(table.name) {
+            tracing::warn!(%error, "the table will not be written");
             let report = reports.table(table.name);
             report.slices_failed += 1;
             report.reasons.push(error.to_string());
-            reports.tables_stopped.insert(table.name, error);
+            reports.stopped_tables.insert(table.name, error);
         }
         Ok(())
     }
 
-    /// As [`RunContext::stop_table`] for the result of a part of the run, where its error is about a table.
-    pub(crate) async fn stop_table_on(&self, result: Result<(), Error>) -> Result<(), Error> {
+    /// Calls [`RunContext::stop_table`] when a part of the run failed on one table; passes on any other result.
+    pub(crate) async fn stop_failed_table(&self, result: Result<(), Error>) -> Result<(), Error> {
         match result {
             Err(Error::Lake(error)) if error.stops_table().is_some() => self.stop_table(error).await,
             result => result,
@@ -100,23 +99,15 @@ impl RunContext {
     }
 
     /// Whether one of these tables is not written.
-    pub(crate) async fn is_any_stopped(&self, tables: impl IntoIterator<Item = &'static Table>) -> bool {
+    pub(crate) async fn is_any_table_stopped(&self, tables: impl IntoIterator<Item = &'static Table>) -> bool {
         let reports = self.reports.lock().await;
-        tables.into_iter().any(|table| reports.tables_stopped.contains_key(table.name))
+        tables.into_iter().any(|table| reports.stopped_tables.contains_key(table.name))
     }
 
     /// The tables among these that are written.
     pub(crate) async fn written(&self, tables: &[&'static Table]) -> Vec<&'static Table> {
         let reports = self.reports.lock().await;
-        tables.iter().copied().filter(|table| !reports.tables_stopped.contains_key(table.name)).collect()
-    }
-
-    /// The service's time as text, or the other text when it cannot be had.
-    pub(crate) async fn now(&self, otherwise: &str) -> String {
-        match self.services.service_time().await {
-            Ok(Some(now)) => now.to_string(),
-            _ => otherwise.to_owned(),
-        }
+        tables.iter().copied().filter(|table| !reports.stopped_tables.contains_key(table.name)).collect()
     }
 
     /// Reports how a slice ended.

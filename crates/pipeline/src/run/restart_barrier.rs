@@ -8,7 +8,7 @@ use tokio::sync::watch;
 /// Whether any service has work pending that a stopped run left.
 ///
 /// A run with `--full` first does what a stopped one left, and reads everything afresh only when no service has such
-/// work: otherwise the failure of one service would make the other read everything once more.
+/// work: otherwise the failure of one service would make the others read everything once more.
 pub(crate) struct RestartBarrier(watch::Sender<BTreeMap<Service, Option<bool>>>);
 
 impl RestartBarrier {

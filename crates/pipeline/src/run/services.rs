@@ -1,105 +1,148 @@
-//! The services that a run reads from.
+//! The configured services: signed in to one after the other, and read side by side.
 
-use copilot_lake_extractor::{Auth, Dataverse, Error as ServiceError, Graph, Meter, TokenClaims, role};
-use copilot_lake_tables::{Instant, is_guid};
-use copilot_lake_writer::Instance;
+use copilot_lake_extractor::Meter;
+use copilot_lake_tables::Instant;
+use copilot_lake_writer::{Instance, LakeOptions};
+use futures::future::{join_all, try_join_all};
 
+use crate::dataverse::reader::DataverseReader;
 use crate::error::Error;
-use crate::settings::{DataverseJob, GraphJob};
+use crate::finding::Finding;
+use crate::graph::reader::GraphReader;
+use crate::ledger::runs::Restart;
+use crate::report::EndedEarly;
+use crate::run::context::RunContext;
+use crate::run::plan_context::PlanContext;
+use crate::run::restart_barrier::RestartBarrier;
+use crate::run::service_reader::{ServiceEstimate, ServiceReader};
+use crate::settings::ServiceJob;
 
-/// The services that a run reads from.
-pub(crate) struct Services {
-    pub(crate) dataverse: Option<Dataverse>,
-    pub(crate) graph: Option<Graph>,
-}
+/// The configured services, in the order of the jobs.
+pub(crate) struct Services(Vec<ConfiguredService>);
 
-impl Services {
-    /// Prepares the configured services. Sends nothing yet.
-    pub(crate) fn new(dataverse: Option<&DataverseJob>, graph: Option<&GraphJob>) -> Result<Self, Error> {
-        Ok(Self {
-            dataverse: dataverse.map(|job| Dataverse::new(job.connection.clone())).transpose()?,
-            graph: graph.map(|job| Graph::new(job.connection.clone())).transpose()?,
-        })
-    }
-
-    /// Signs in to every service. A refusal of one does not keep the other from being read.
-    ///
-    /// # Errors
-    /// The first service's, when no service accepts the sign-in.
-    pub(crate) async fn sign_in(
-        &self,
-        dataverse: Option<&DataverseJob>,
-        graph: Option<&GraphJob>,
-    ) -> Result<Option<SignedIn>, Error> {
-        // A tenant may be configured by one of its domains, but the lake knows it by its id.
-        let tenant = |auth: &Auth| Some(auth.tenant_id.clone()).filter(|id| is_guid(id));
-        let of_dataverse = dataverse.and_then(|job| tenant(&job.connection.auth));
-        let mut instance = Instance { organization: None, tenant: of_dataverse };
-        let (mut times, mut dataverse_refused, mut graph_refused) = (Vec::new(), None, None);
-        if let Some(service) = &self.dataverse {
-            match service.who_am_i().await {
-                Ok(who) => {
-                    instance.organization = Some(who.organization_id);
-                    times.push(who.service_time);
-                }
-                Err(error) => dataverse_refused = Some(error.into()),
-            }
-        }
-        if let (Some(service), Some(job)) = (&self.graph, graph) {
-            match sign_in_to_graph(service).await {
-                Ok((claims, time)) => {
-                    instance.tenant = claims.tenant_id.or_else(|| tenant(&job.connection.auth)).or(instance.tenant);
-                    times.push(time);
-                }
-                Err(error) => graph_refused = Some(error),
-            }
-        }
-        let Some(started_at) = times.first().copied() else {
-            return dataverse_refused.or(graph_refused).map_or(Ok(None), Err);
-        };
-        Ok(Some(SignedIn { started_at, instance, dataverse_refused, graph_refused }))
-    }
-
-    /// The time by the first service's clock.
-    pub(crate) async fn service_time(&self) -> Result<Option<Instant>, ServiceError> {
-        let Some(dataverse) = &self.dataverse else {
-            return match &self.graph {
-                Some(graph) => graph.service_time().await.map(Some),
-                None => Ok(None),
-            };
-        };
-        match (dataverse.service_time().await, &self.graph) {
-            (Err(_), Some(graph)) => graph.service_time().await.map(Some),
-            (time, _) => time.map(Some),
-        }
-    }
-
-    /// What was used of the services together.
-    pub(crate) fn meter(&self) -> Meter {
-        let meters = [self.dataverse.as_ref().map(Dataverse::meter), self.graph.as_ref().map(Graph::meter)];
-        meters.into_iter().flatten().fold(Meter::default(), |sum, meter| Meter {
-            requests: sum.requests + meter.requests,
-            throttled_seconds: sum.throttled_seconds + meter.throttled_seconds,
-        })
-    }
+struct ConfiguredService {
+    reader: Box<dyn ServiceReader>,
+    /// Why the service cannot be read.
+    refused: Option<Error>,
 }
 
 /// What signing in showed.
 pub(crate) struct SignedIn {
     /// The time by the first service's clock.
     pub(crate) started_at: Instant,
+    /// Whose data the lake holds.
     pub(crate) instance: Instance,
-    /// Why Dataverse cannot be read.
-    pub(crate) dataverse_refused: Option<Error>,
-    /// Why Graph cannot be read.
-    pub(crate) graph_refused: Option<Error>,
 }
 
-async fn sign_in_to_graph(service: &Graph) -> Result<(TokenClaims, Instant), Error> {
-    let claims = service.token().await?;
-    if claims.lacks(role::HISTORIES) {
-        return Err(Error::RoleMissing { role: role::HISTORIES });
+/// The reader of a service: the list of all that there are.
+fn reader(job: ServiceJob) -> Result<Box<dyn ServiceReader>, Error> {
+    Ok(match job {
+        ServiceJob::Dataverse(job) => Box::new(DataverseReader::new(job)?),
+        ServiceJob::Graph(job) => Box::new(GraphReader::new(job)?),
+    })
+}
+
+impl Services {
+    /// Prepares the services of these jobs. Sends nothing yet.
+    pub(crate) fn new(jobs: Vec<ServiceJob>) -> Result<Self, Error> {
+        let configured = |job| Ok(ConfiguredService { reader: reader(job)?, refused: None });
+        Ok(Self(jobs.into_iter().map(configured).collect::<Result<_, Error>>()?))
     }
-    let time = service.service_time().await?;
-    Ok((claims, time))
+
+    fn readers(&self) -> impl Iterator<Item = &dyn ServiceReader> {
+        self.0.iter().map(|configured| &*configured.reader)
+    }
+
+    /// Adapts how the lake is opened for a run that reads these services.
+    pub(crate) fn adapt_lake(&self, options: &mut LakeOptions, archive_raw: bool) {
+        self.readers().for_each(|reader| reader.adapt_lake(options, archive_raw));
+    }
+
+    /// Signs in to every service. A refusal of one does not keep the others from being read. `None` when no service is
+    /// configured.
+    ///
+    /// # Errors
+    /// The first service's, when no service accepts the sign-in.
+    pub(crate) async fn sign_in(&mut self) -> Result<Option<SignedIn>, Error> {
+        let (mut instance, mut started_at) = (Instance::default(), None);
+        for ConfiguredService { reader, refused } in &mut self.0 {
+            match reader.sign_in(&mut instance).await {
+                Ok(time) => started_at = started_at.or(Some(time)),
+                Err(error) => *refused = Some(error),
+            }
+        }
+        match started_at {
+            Some(started_at) => Ok(Some(SignedIn { started_at, instance })),
+            None => self.require_all().map(|()| None),
+        }
+    }
+
+    /// Fails with the first refusal of a sign-in, if there is one.
+    pub(crate) fn require_all(&mut self) -> Result<(), Error> {
+        self.0.iter_mut().find_map(|configured| configured.refused.take()).map_or(Ok(()), Err)
+    }
+
+    /// Requests what a run has to know of the services before it is recorded.
+    pub(crate) async fn prepare(&mut self) -> Result<(), Error> {
+        for configured in self.0.iter_mut().filter(|configured| configured.refused.is_none()) {
+            configured.reader.prepare().await?;
+        }
+        Ok(())
+    }
+
+    /// A barrier at which these services wait for each other.
+    pub(crate) fn restart_barrier(&self) -> RestartBarrier {
+        RestartBarrier::new(self.readers().map(|reader| reader.service()))
+    }
+
+    /// Reads the services that accepted the sign-in. They have limits of their own: none waits for another. When the
+    /// lake fails, all of them stop. Returns those that were given up.
+    pub(crate) async fn read(&mut self, run: &RunContext, restart: &Restart) -> Vec<EndedEarly> {
+        let reading = self.0.iter_mut().map(|ConfiguredService { reader, refused }| async move {
+            let result = match refused.take() {
+                Some(error) => Err(error),
+                None => reader.read(run, restart).await,
+            };
+            let service = reader.service();
+            // A service that did not get as far as its plan has nothing that the others would have to wait for.
+            run.restart_barrier.declare(service, false);
+            let error = result.err()?;
+            if let Error::Lake(_) = &error {
+                run.shutdown.request();
+            }
+            Some(EndedEarly { service, error })
+        });
+        join_all(reading).await.into_iter().flatten().collect()
+    }
+
+    /// Estimates what a run would request from each service.
+    pub(crate) async fn estimate(&self, context: &PlanContext<'_>) -> Result<Vec<ServiceEstimate>, Error> {
+        try_join_all(self.readers().map(|reader| reader.estimate(context))).await
+    }
+
+    /// Tries what a run needs of the services, one after the other.
+    pub(crate) async fn check(&self, found: &mut dyn FnMut(Finding)) -> Result<(), Error> {
+        for reader in self.readers() {
+            reader.check(found).await?;
+        }
+        Ok(())
+    }
+
+    /// The time by the clock of the first service that can be reached.
+    pub(crate) async fn service_time(&self) -> Option<Instant> {
+        for reader in self.readers() {
+            if let Ok(time) = reader.service_time().await {
+                return Some(time);
+            }
+        }
+        None
+    }
+
+    /// What was used of the services together.
+    pub(crate) fn meter(&self) -> Meter {
+        self.readers().map(|reader| reader.meter()).fold(Meter::default(), |sum, meter| Meter {
+            requests: sum.requests + meter.requests,
+            throttled_seconds: sum.throttled_seconds + meter.throttled_seconds,
+        })
+    }
 }

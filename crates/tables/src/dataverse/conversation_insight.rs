@@ -48,7 +48,7 @@ pub static CONVERSATION_INSIGHT: Table = Table::new(
             .doc("How much the representative talked compared with listening."),
         Column::decimal("msdyn_calltalkingspeed").doc("Words per minute."),
         Column::decimal("msdyn_callaveragepause").doc("Average pause before speaking."),
-        Column::decimal("msdyn_calllongestcustomermonologue").doc("The customer's longest time of speaking."),
+        Column::decimal("msdyn_calllongestcustomermonologue").doc("The customer's longest monologue."),
         Column::decimal("msdyn_callswitchesperconversation").doc("How often the speaker changed."),
         IMPORT,
         ZONE_RULE,

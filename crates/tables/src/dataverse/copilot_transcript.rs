@@ -59,7 +59,7 @@ pub static COPILOT_TRANSCRIPT: Table = Table::new(
         Column::int32("onholdtime").doc("Minutes on hold."),
         Column::boolean("isbilled").doc("Whether the activity was billed."),
         Column::boolean("ismapiprivate").doc("Whether the activity is private in Outlook."),
-        Column::boolean("isworkflowcreated").doc("Whether a workflow made the activity."),
+        Column::boolean("isworkflowcreated").doc("Whether a workflow created the activity."),
         Column::boolean("leftvoicemail").doc("Whether a voice mail was left."),
         Column::boolean("isregularactivity").doc("Whether it is a regular activity or an event."),
         Column::decimal("exchangerate").doc("The rate of the currency to the base currency."),
@@ -85,7 +85,7 @@ pub static COPILOT_TRANSCRIPT: Table = Table::new(
         Column::text("subject").doc("The title of the chat."),
         Column::text("description").doc("What the activity is about."),
         Column::text("activityadditionalparams").unique().doc("Further parameters of the activity, as sent."),
-        Column::text("msdyn_additionalcontext").unique().doc("What Copilot knew beside the chat, as sent."),
+        Column::text("msdyn_additionalcontext").unique().doc("What Copilot knew besides the chat, as sent."),
     ],
 )
 .doc("Chats with Copilot: one row per chat.")

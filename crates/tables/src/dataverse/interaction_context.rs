@@ -62,7 +62,7 @@ pub(super) static INTERACTION_CONTEXT: &[JsonColumn] = &[
         "context_auto_prompt_trigger",
         Type::Text,
         &["AutoPromptTrigger"],
-        "What made the automatic prompt.",
+        "What triggered the automatic prompt.",
     ),
     JsonColumn::new(
         "context_is_auto_expanded",

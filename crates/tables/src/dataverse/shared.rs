@@ -1,10 +1,10 @@
-//! Columns that several tables of Dataverse share: each is said once.
+//! Columns that several tables of Dataverse share.
 
 use crate::choice::{STATE, STATUS};
 use crate::column::Column;
 
 pub(super) const CREATED_ON: Column =
-    Column::instant("createdon").doc("When the row was made, by the service's clock.");
+    Column::instant("createdon").doc("When the row was created, by the service's clock.");
 pub(super) const MODIFIED_ON: Column =
     Column::instant("modifiedon").doc("When the row was last changed, by the service's clock.");
 pub(super) const CLIENT_TIMESTAMP: Column =
@@ -14,15 +14,15 @@ pub(super) const REQUEST_ID: Column =
 pub(super) const CREATED_BY: Column = Column::lookup("createdby", &["systemuser"])
     .wire("_createdby_value")
     .bloom()
-    .doc("Who made the row: the representative.");
+    .doc("Who created the row: the representative.");
 pub(super) const MODIFIED_BY: Column =
     Column::lookup("modifiedby", &["systemuser"]).wire("_modifiedby_value").doc("Who changed the row last.");
 pub(super) const CREATED_FOR: Column = Column::lookup("createdonbehalfby", &["systemuser"])
     .wire("_createdonbehalfby_value")
-    .doc("Who made the row in the representative's name.");
+    .doc("Who created the row on the representative's behalf.");
 pub(super) const MODIFIED_FOR: Column = Column::lookup("modifiedonbehalfby", &["systemuser"])
     .wire("_modifiedonbehalfby_value")
-    .doc("Who changed the row in another's name.");
+    .doc("Who changed the row on another's behalf.");
 pub(super) const OWNER: Column = Column::lookup("ownerid", &["systemuser", "team"])
     .wire("_ownerid_value")
     .owner("owninguser", "owningteam")
@@ -42,11 +42,11 @@ pub(super) const FOR_ID: Column =
 pub(super) const VERSION: Column = Column::int64("versionnumber").unique().doc("The row's version.");
 pub(super) const STATE_CODE: Column = Column::choice("statecode", &STATE).doc("Whether the row is in use.");
 pub(super) const STATUS_CODE: Column = Column::choice("statuscode", &STATUS).doc("Why the row is in its state.");
-pub(super) const IMPORT: Column = Column::int32("importsequencenumber").doc("The import that made the row.");
+pub(super) const IMPORT: Column = Column::int32("importsequencenumber").doc("The import that created the row.");
 pub(super) const ZONE_RULE: Column =
     Column::int32("timezoneruleversionnumber").doc("The version of the time zone rules; of the service's own use.");
 pub(super) const ZONE_CODE: Column =
-    Column::int32("utcconversiontimezonecode").doc("The time zone in which the row was made.");
+    Column::int32("utcconversiontimezonecode").doc("The time zone in which the row was created.");
 pub(super) const ORIGINAL_TIME: Column =
     Column::instant("overriddencreatedon").doc("The original time of a migrated row.");
 pub(super) const NAME: Column = Column::text("msdyn_name").doc("A title; mostly null.");

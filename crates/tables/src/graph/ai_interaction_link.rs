@@ -1,13 +1,14 @@
 //! `ai_interaction_link`: links and citations in interactions.
 
 use crate::column::Column;
+use crate::service::Service;
 use crate::table::{Source, Table};
 use crate::time::TimeOf;
 
 /// A link in an interaction.
 pub static AI_INTERACTION_LINK: Table = Table::new(
     "ai_interaction_link",
-    Source::Derived,
+    Source::DerivedFromRows { of: Service::Graph },
     &[
         Column::guid("user_id").made().required().bloom().doc("The user, as in `ai_interaction`."),
         Column::text("session_id").made().required().bloom().doc("The thread, as in `ai_interaction`."),

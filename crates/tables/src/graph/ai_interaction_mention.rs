@@ -1,19 +1,20 @@
 //! `ai_interaction_mention`: people and others whom interactions mention.
 
 use crate::column::Column;
+use crate::service::Service;
 use crate::table::{Source, Table};
 use crate::time::TimeOf;
 
 /// Somebody whom an interaction mentions.
 pub static AI_INTERACTION_MENTION: Table = Table::new(
     "ai_interaction_mention",
-    Source::Derived,
+    Source::DerivedFromRows { of: Service::Graph },
     &[
         Column::guid("user_id").made().required().bloom().doc("The user, as in `ai_interaction`."),
         Column::text("session_id").made().required().bloom().doc("The thread, as in `ai_interaction`."),
         Column::text("interaction_id").made().required().unique().doc("The interaction, as in `ai_interaction`."),
         Column::int32("position").made().required().doc("Its place among the interaction's mentions, from 0."),
-        Column::int32("mention_id").wire("mentionId").doc("The number that the body names it by."),
+        Column::int32("mention_id").wire("mentionId").doc("The number by which the body refers to it."),
         Column::text("mention_text").wire("mentionText").doc("How it is written."),
         Column::text("mentioned_kind")
             .made()

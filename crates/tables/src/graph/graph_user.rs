@@ -21,7 +21,7 @@ pub static GRAPH_USER: Table = Table::new(
         Column::text("company_name").wire("companyName").doc("The company."),
         Column::text("office_location").wire("officeLocation").doc("The office."),
         Column::text("country").doc("The country or region."),
-        Column::text("employee_type").wire("employeeType").doc("What kind of employee it is."),
+        Column::text("employee_type").wire("employeeType").doc("The type of employee, such as contractor."),
     ],
 )
 .doc("People whose use of Microsoft 365 Copilot is in scope.")

@@ -23,7 +23,7 @@ pub static EXTRACTION_RUN: Table = Table::new(
         Column::int64("rows_received").doc("Rows that the service sent."),
         Column::int64("rows_written").doc("Rows that were new or changed."),
         Column::int64("payloads").doc("Payloads that were written."),
-        Column::int64("payloads_failed").doc("Payloads that were tried and not got."),
+        Column::int64("payloads_failed").doc("Payloads that could not be fetched."),
         Column::int64("rejected").doc("Values in `rejected_record`."),
         Column::int64("requests").doc("Requests to the service, retries included."),
     ],

@@ -27,7 +27,7 @@ pub static EXTRACTION_SLICE: Table = Table::new(
         Column::int64("rejected").doc("Values that did not fit."),
         Column::int64("requests").doc("Requests made, retries included."),
         Column::decimal("throttled_seconds").doc("Time spent waiting because the service said so."),
-        Column::text("selection").doc("What was asked for: columns, app classes."),
+        Column::text("selection").doc("What was requested: columns, app classes."),
         Column::text("reason").doc("Why it failed or was skipped."),
         Column::text("token").doc("The change tracking token, where one was given."),
     ],

@@ -1,13 +1,14 @@
 //! `payload`: the decoded bytes of every File that a row names.
 
 use crate::column::Column;
+use crate::service::Service;
 use crate::table::{Source, Table};
 use crate::time::TimeOf;
 
 /// The decoded content of a File column.
 pub static PAYLOAD: Table = Table::new(
     "payload",
-    Source::Derived,
+    Source::DerivedFromFiles { of: Service::Dataverse },
     &[
         Column::text("source_table").required().doc("The table whose row names the File."),
         Column::guid("source_id").required().unique().bloom().doc("That row's own id."),

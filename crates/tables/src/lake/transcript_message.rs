@@ -1,13 +1,14 @@
 //! `transcript_message`: the messages of decoded transcripts.
 
 use crate::column::Column;
+use crate::service::Service;
 use crate::table::{Source, Table};
 use crate::time::TimeOf;
 
 /// A message of a chat with Copilot.
 pub static TRANSCRIPT_MESSAGE: Table = Table::new(
     "transcript_message",
-    Source::Derived,
+    Source::DerivedFromFiles { of: Service::Dataverse },
     &[
         Column::guid("transcript_data_id")
             .required()

@@ -1,13 +1,14 @@
 //! `transcript_source`: the knowledge sources that messages cite.
 
 use crate::column::Column;
+use crate::service::Service;
 use crate::table::{Source, Table};
 use crate::time::TimeOf;
 
 /// A knowledge source that a message of a chat cites.
 pub static TRANSCRIPT_SOURCE: Table = Table::new(
     "transcript_source",
-    Source::Derived,
+    Source::DerivedFromFiles { of: Service::Dataverse },
     &[
         Column::guid("transcript_data_id").required().bloom().doc("The chat, as in `transcript_message`."),
         Column::guid("message_id").required().unique().doc("The message, as in `transcript_message`."),

@@ -1,53 +1,54 @@
-//! Weeks whose payloads are whole: a later run does not look at them before a file of theirs comes or goes.
+//! Weeks whose payloads are complete: later runs skip them until a file of theirs is added or removed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use copilot_lake_tables::{PAYLOAD, Table, Week};
 use copilot_lake_writer::{Error, Lake};
 
-/// What the weeks of a table and of its payloads are, by [`Lake::week_fingerprints`].
-type Prints = BTreeMap<Week, u64>;
+/// Fingerprints of the files of each week, by [`Lake::week_fingerprints`].
+type WeekFingerprints = BTreeMap<Week, u64>;
 
-/// Which weeks an earlier run found whole, and what the tables' weeks were when this was read.
+/// The weeks that an earlier run found complete, and the fingerprints of all weeks when this was read.
 #[derive(Debug, Default)]
-pub(crate) struct Whole {
+pub(crate) struct CompleteWeeks {
     weeks: BTreeMap<&'static str, BTreeSet<Week>>,
-    rows: BTreeMap<&'static str, Prints>,
+    rows: BTreeMap<&'static str, WeekFingerprints>,
 }
 
-impl Whole {
+impl CompleteWeeks {
     /// What earlier runs noted about these tables.
     pub(crate) async fn read(lake: &Lake, tables: &[&'static Table]) -> Result<Self, Error> {
         let notes = lake.notes(&PAYLOAD).await?;
-        let mut whole = Self::default();
+        let mut found = Self::default();
         for table in tables {
             let noted = notes.get(&note_name(table)).map(|note| parse(note)).unwrap_or_default();
             let rows = lake.week_fingerprints(table).await?;
             let now = with_payloads(lake, &rows).await?;
             let unchanged = now.into_iter().filter(|(week, now)| noted.get(week) == Some(now));
-            whole.weeks.insert(table.name, unchanged.map(|(week, _)| week).collect());
-            whole.rows.insert(table.name, rows);
+            found.weeks.insert(table.name, unchanged.map(|(week, _)| week).collect());
+            found.rows.insert(table.name, rows);
         }
-        Ok(whole)
+        Ok(found)
     }
 
-    pub(crate) fn is_whole(&self, table: &Table, week: Week) -> bool {
+    pub(crate) fn contains(&self, table: &Table, week: Week) -> bool {
         self.weeks.get(table.name).is_some_and(|weeks| weeks.contains(&week))
     }
 
-    /// Notes that all weeks of these tables are whole but those, and those whose rows somebody else has changed since.
+    /// Notes that the weeks of these tables are complete, except `incomplete` ones and those whose rows another program
+    /// has changed since.
     pub(crate) async fn note(
         &self,
         lake: &Lake,
         tables: &[&'static Table],
-        lacking: &BTreeSet<(&'static str, Week)>,
+        incomplete: &BTreeSet<(&'static str, Week)>,
     ) -> Result<(), Error> {
         let (known, mut notes) = (lake.notes(&PAYLOAD).await?, BTreeMap::new());
         for table in tables {
             let mut rows = lake.week_fingerprints(table).await?;
             let seen = self.rows.get(table.name);
             rows.retain(|week, print| {
-                seen.is_some_and(|seen| seen.get(week) == Some(print)) && !lacking.contains(&(table.name, *week))
+                seen.is_some_and(|seen| seen.get(week) == Some(print)) && !incomplete.contains(&(table.name, *week))
             });
             let weeks = with_payloads(lake, &rows).await?;
             let weeks: Vec<_> = weeks.into_iter().map(|(week, print)| format!("{week}:{print:016x}")).collect();
@@ -63,15 +64,15 @@ fn note_name(table: &Table) -> String {
     format!("payloadsWhole.{}", table.name)
 }
 
-/// The weeks of a table, each with what its files and those of its payloads are.
-async fn with_payloads(lake: &Lake, rows: &Prints) -> Result<Prints, Error> {
+/// The weeks of a table, each with the fingerprint of its files and of those of its payloads.
+async fn with_payloads(lake: &Lake, rows: &WeekFingerprints) -> Result<WeekFingerprints, Error> {
     let payloads = lake.week_fingerprints(&PAYLOAD).await?;
     let both =
         |(week, print): (&Week, &u64)| (*week, print.rotate_left(1) ^ payloads.get(week).copied().unwrap_or_default());
     Ok(rows.iter().map(both).collect())
 }
 
-fn parse(note: &str) -> Prints {
+fn parse(note: &str) -> WeekFingerprints {
     let week = |part: &str| {
         let (week, print) = part.split_once(':')?;
         Some((Week::parse(week)?, u64::from_str_radix(print, 16).ok()?))
@@ -113,33 +114,33 @@ mod tests {
         let [first, last] = [old, new].map(|time| Week::of(Instant::parse(time).unwrap()));
         put(&lake, &COPILOT_EVENT, "a", old).await;
         put(&lake, &COPILOT_EVENT, "b", new).await;
-        let whole = async || {
-            let whole = Whole::read(&lake, &tables).await.unwrap();
-            [first, last].map(|week| whole.is_whole(&COPILOT_EVENT, week))
+        let complete = async || {
+            let complete = CompleteWeeks::read(&lake, &tables).await.unwrap();
+            [first, last].map(|week| complete.contains(&COPILOT_EVENT, week))
         };
         let note = async |lacking: &BTreeSet<_>| {
-            Whole::read(&lake, &tables).await.unwrap().note(&lake, &tables, lacking).await.unwrap();
+            CompleteWeeks::read(&lake, &tables).await.unwrap().note(&lake, &tables, lacking).await.unwrap();
         };
-        assert_eq!(whole().await, [false, false], "nothing was noted");
+        assert_eq!(complete().await, [false, false], "nothing was noted");
 
         note(&BTreeSet::from([(COPILOT_EVENT.name, last)])).await;
-        assert_eq!(whole().await, [true, false], "the last week lacks a payload");
+        assert_eq!(complete().await, [true, false], "the last week lacks a payload");
         note(&BTreeSet::new()).await;
-        assert_eq!(whole().await, [true, true]);
+        assert_eq!(complete().await, [true, true]);
 
         put(&lake, &COPILOT_EVENT, "c", new).await;
-        assert_eq!(whole().await, [true, false], "a row came");
+        assert_eq!(complete().await, [true, false], "a row came");
         note(&BTreeSet::new()).await;
         put(&lake, &PAYLOAD, "a", old).await;
-        assert_eq!(whole().await, [false, true], "a payload came");
+        assert_eq!(complete().await, [false, true], "a payload came");
 
-        let before = Whole::read(&lake, &tables).await.unwrap();
+        let before = CompleteWeeks::read(&lake, &tables).await.unwrap();
         put(&lake, &COPILOT_EVENT, "d", old).await;
         before.note(&lake, &tables, &BTreeSet::new()).await.unwrap();
-        assert_eq!(whole().await, [false, true], "a row came while payloads were looked for");
+        assert_eq!(complete().await, [false, true], "a row came while payloads were looked for");
 
         // The note is in the table's log, where another process finds it.
-        let state = Whole::read(&lake, &[]).await.unwrap();
-        assert!(!state.is_whole(&COPILOT_EVENT, last), "not asked for");
+        let state = CompleteWeeks::read(&lake, &[]).await.unwrap();
+        assert!(!state.contains(&COPILOT_EVENT, last), "not asked for");
     }
 }

@@ -1,0 +1,282 @@
+//! What a run would request from Dataverse, with calls and hours at the documented limits.
+
+use arrow::array::Array;
+use copilot_lake_extractor::{Dataverse, Selection};
+use copilot_lake_tables::{Instant, Service, Table};
+use copilot_lake_writer::{Lake, Scan};
+use futures::TryStreamExt as _;
+
+use crate::dataverse::plan::{self, PlanInput, SlicePlan};
+use crate::dataverse::schema::Schema;
+use crate::error::Error;
+use crate::ledger::runs::Restart;
+use crate::ledger::windows::{CREATED, TRACKING};
+use crate::payloads::complete_weeks::CompleteWeeks;
+use crate::payloads::named_files::{self, ClearedFiles, RetryMissing};
+use crate::run::plan_context::PlanContext;
+use crate::settings::{DataverseJob, Deletes};
+
+/// Requests that one identity may make in an hour: 6,000 in five minutes.
+///
+/// <https://learn.microsoft.com/power-apps/developer/data-platform/api-limits>
+pub const CALLS_PER_HOUR: u64 = 72_000;
+
+/// Calls that every run makes: for the identity, the metadata, and people who are new or changed.
+const OTHER_CALLS: u64 = 4;
+
+/// Rows of the lake that are sampled for how many Files a row names.
+const SAMPLE: usize = 10_000;
+
+/// What `extract` would request from Dataverse.
+#[derive(Debug, Clone, Default)]
+pub struct DataverseEstimate {
+    /// Per table.
+    pub tables: Vec<TableEstimate>,
+    /// Calls for no single table: for the identity, the metadata, and the people whom rows name.
+    pub other_calls: u64,
+}
+
+/// What `extract` would fetch of a table.
+#[derive(Debug, Clone, Default)]
+pub struct TableEstimate {
+    /// The table.
+    pub table: &'static str,
+    /// Whether the environment does not have it.
+    pub absent: bool,
+    /// Slices to read.
+    pub slices: u64,
+    /// Rows of the service according to its own count, which may be a day old; `None` when it gives none.
+    pub rows: Option<u64>,
+    /// Rows that the lake has.
+    pub rows_in_lake: u64,
+    /// Pages to read, approximately.
+    pub page_calls: u64,
+    /// Payloads that rows of the lake name and it does not have, or that are requested again.
+    pub payloads_known: u64,
+    /// Payloads of rows that are still to be read, approximately.
+    pub payloads_expected: u64,
+}
+
+impl DataverseEstimate {
+    /// All calls.
+    pub fn calls(&self) -> u64 {
+        let estimate = |table: &TableEstimate| table.page_calls + table.payloads_known + table.payloads_expected;
+        self.other_calls + self.tables.iter().map(estimate).sum::<u64>()
+    }
+
+    /// Hours at the documented limits.
+    pub fn hours(&self) -> f64 {
+        self.calls() as f64 / CALLS_PER_HOUR as f64
+    }
+}
+
+/// Estimates what a run would request.
+pub(super) async fn estimate_dataverse(
+    service: &Dataverse,
+    job: &DataverseJob,
+    context: &PlanContext<'_>,
+) -> Result<DataverseEstimate, Error> {
+    let mut tables = estimate_tables(service, job, context, context.restart).await?;
+    if let Some(fresh) = context.restart.fresh(context.full) {
+        context.restart_barrier.declare(Service::Dataverse, tables.iter().any(|table| table.slices > 0));
+        if context.restart_barrier.nothing_pending().await {
+            tables = estimate_tables(service, job, context, &fresh).await?;
+        }
+    }
+    Ok(DataverseEstimate { tables, other_calls: OTHER_CALLS })
+}
+
+async fn estimate_tables(
+    service: &Dataverse,
+    job: &DataverseJob,
+    context: &PlanContext<'_>,
+    restart: &Restart,
+) -> Result<Vec<TableEstimate>, Error> {
+    let PlanContext { lake, ledger, full, .. } = *context;
+    let schema = Schema::new(service.environment(&job.tables).await?);
+    let totals = service.total_rows(&job.tables).await?;
+    let retry = RetryMissing { full, now: service.service_time().await? };
+    let mut estimates = Vec::new();
+    for table in &job.tables {
+        let mut estimate =
+            TableEstimate { table: table.name, rows: totals.get(table.name).copied(), ..Default::default() };
+        schema.settle(service, table).await;
+        if let Some(selection) = schema.selection(table) {
+            let mut windows = ledger.windows(table, &selection.text()).await;
+            windows.retain(|window| !full || restart.runs.contains(&window.run_id));
+            let plan = plan::plan(&windows, &PlanInput::new(job, ledger, restart));
+            let needs_oldest = plan::needs_oldest(&plan);
+            let oldest = match needs_oldest || job.since.is_some() {
+                true => service.oldest(table, CREATED).await?,
+                false => None,
+            };
+            let weeks = plan::weekly(table, &plan.first_pass, oldest.filter(|_| needs_oldest));
+            estimate.slices = (plan.changed.len() + weeks.len()) as u64;
+            match count_in_lake(lake, table, job, retry, &mut estimate).await {
+                Err(Error::Lake(error)) if error.stops_table().is_some() => {
+                    tracing::warn!(%error, "could not count everything that the lake has");
+                }
+                counted => counted?,
+            }
+            let rows = rows(&estimate, &plan, (oldest, job.since, restart.now));
+            let to_read = if full { rows.first_pass } else { rows.first_pass.min(rows.new) + rows.changed };
+            estimate.page_calls = u64::from(needs_oldest) + pages(estimate.slices, to_read, job.connection.page_size);
+            let tracks = schema.presence(table).is_some_and(|presence| presence.tracks_changes);
+            if job.deletes != Deletes::Ignore && tracks && !full {
+                let last = ledger.last_window(table.name, TRACKING).await;
+                let keys =
+                    if last.is_some_and(|last| last.token.is_some()) { 0 } else { estimate.rows.unwrap_or_default() };
+                estimate.page_calls += pages(1, keys, job.connection.page_size);
+            }
+            if job.payloads && rows.new > 0 {
+                let files = schema.selection(table).map(|selection| files(table, &selection)).unwrap_or_default();
+                let share = match share((lake, service), table, &files).await {
+                    Err(Error::Lake(error)) if error.stops_table().is_some() => files.len() as f64,
+                    share => share?,
+                };
+                estimate.payloads_expected = (rows.new as f64 * share) as u64;
+            }
+        } else {
+            estimate.absent = true;
+        }
+        estimates.push(estimate);
+    }
+    Ok(estimates)
+}
+
+/// Rows that a run reads.
+#[derive(Debug, PartialEq, Eq)]
+struct RowEstimate {
+    /// In the windows of the first pass.
+    first_pass: u64,
+    /// Changed rows that the lake does not have.
+    changed: u64,
+    /// All rows that the lake does not have.
+    new: u64,
+}
+
+/// Estimates the rows of a plan, as if they had been created evenly since the oldest one.
+fn rows(
+    estimate: &TableEstimate,
+    plan: &SlicePlan,
+    (oldest, since, now): (Option<Instant>, Option<Instant>, Instant),
+) -> RowEstimate {
+    let total = estimate.rows.unwrap_or_default();
+    let within = |start: Instant, end: Instant| {
+        let oldest = oldest.unwrap_or(now).min(now);
+        let covered = (end.min(now).0 - start.max(oldest).0).max(0);
+        (total as f64 * covered as f64 / (now.0 - oldest.0).max(1) as f64).round() as u64
+    };
+    // Without a configured start, all rows.
+    let in_scope = since.map_or(total, |since| within(since, now));
+    let new = in_scope.saturating_sub(estimate.rows_in_lake);
+    let first_pass = plan.first_pass.iter().map(|window| within(window.start, window.end)).sum();
+    RowEstimate { first_pass, changed: if plan.first_pass.is_empty() { new } else { 0 }, new }
+}
+
+/// Estimates the pages of slices with so many rows: at least one each, and the last one is seldom full.
+fn pages(slices: u64, rows: u64, page_size: u32) -> u64 {
+    let full = rows / u64::from(page_size.max(1));
+    slices + full - slices.min(full) / 2
+}
+
+/// The File columns that are requested.
+fn files(table: &'static Table, selection: &Selection) -> Vec<&'static str> {
+    table.files().filter(|column| selection.contains(column.wire)).map(|column| column.name).collect()
+}
+
+/// Counts the rows of a table in the lake, and the payloads that it lacks.
+async fn count_in_lake(
+    lake: &Lake,
+    table: &'static Table,
+    job: &DataverseJob,
+    retry: RetryMissing,
+    estimate: &mut TableEstimate,
+) -> Result<(), Error> {
+    estimate.rows_in_lake = lake.files(table).await?.iter().map(|file| file.rows).sum();
+    if !job.payloads {
+        return Ok(());
+    }
+    let tables = [table];
+    let complete = if retry.full { CompleteWeeks::default() } else { CompleteWeeks::read(lake, &tables).await? };
+    let files = named_files::files_to_fetch(lake, &tables, &complete, &ClearedFiles::default(), retry).await?;
+    let mut files = std::pin::pin!(files);
+    while files.try_next().await?.is_some() {
+        estimate.payloads_known += 1;
+    }
+    Ok(())
+}
+
+/// The average number of Files that a row names in these columns: in the newest weeks of the lake, else on a page of
+/// the service; one per column when there are no rows.
+async fn share(
+    (lake, service): (&Lake, &Dataverse),
+    table: &'static Table,
+    columns: &[&'static str],
+) -> Result<f64, Error> {
+    // Without columns the scan would read all of them.
+    if columns.is_empty() {
+        return Ok(0.0);
+    }
+    let (mut rows, mut files) = (0, 0);
+    for week in lake.weeks(table).await?.into_iter().rev() {
+        let scan = Scan { columns: columns.to_vec(), week: Some(week), ..Scan::default() };
+        let mut batches = std::pin::pin!(lake.scan(table, scan).await?);
+        while let Some(batch) = batches.try_next().await? {
+            rows += batch.num_rows();
+            files += batch.columns().iter().map(|column| column.len() - column.null_count()).sum::<usize>();
+        }
+        if rows >= SAMPLE {
+            break;
+        }
+    }
+    if rows == 0 {
+        (rows, files) = service.count_files(table, columns).await?;
+    }
+    Ok(if rows == 0 { columns.len() as f64 } else { files as f64 / rows as f64 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::windows::BEGINNING;
+
+    fn at(text: &str) -> Instant {
+        Instant::parse(text).unwrap()
+    }
+
+    #[test]
+    fn rows_are_those_of_the_windows_that_the_lake_does_not_have() {
+        let (oldest, now) = (Some(at("2025-01-01")), at("2025-01-11"));
+        let of = |rows, rows_in_lake| TableEstimate { rows: Some(rows), rows_in_lake, ..TableEstimate::default() };
+        let plan = |first_pass| SlicePlan { first_pass, ..SlicePlan::default() };
+        let all = plan(vec![BEGINNING..now]);
+        assert_eq!(
+            rows(&of(1_000, 0), &all, (oldest, None, now)),
+            RowEstimate { first_pass: 1_000, changed: 0, new: 1_000 }
+        );
+        let since = Some(at("2025-01-06"));
+        let half = plan(vec![at("2025-01-06")..now]);
+        assert_eq!(
+            rows(&of(1_000, 0), &half, (oldest, since, now)),
+            RowEstimate { first_pass: 500, changed: 0, new: 500 }
+        );
+        let done = plan(vec![]);
+        assert_eq!(
+            rows(&of(1_000, 990), &done, (None, None, now)),
+            RowEstimate { first_pass: 0, changed: 10, new: 10 }
+        );
+        // What is older than the start that is configured is never read.
+        assert_eq!(
+            rows(&of(1_000, 500), &done, (oldest, since, now)),
+            RowEstimate { first_pass: 0, changed: 0, new: 0 }
+        );
+        assert_eq!(rows(&of(0, 0), &all, (None, None, now)), RowEstimate { first_pass: 0, changed: 0, new: 0 });
+    }
+
+    #[test]
+    fn a_slice_has_a_page_at_least() {
+        assert_eq!((pages(57, 2_000, 100), pages(6, 0, 5_000), pages(4, 1_000_000, 5_000)), (67, 6, 202));
+        assert_eq!(pages(0, 0, 0), 0);
+    }
+}

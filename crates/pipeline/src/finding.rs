@@ -1,0 +1,156 @@
+//! What `check` finds.
+
+use copilot_lake_extractor::PrivilegeDepth;
+use copilot_lake_writer::Remedy;
+
+/// Something that was found, good or bad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Finding {
+    /// The sign-in works, and the environment knows the identity.
+    SignedIn {
+        /// The user or application user.
+        user_id: String,
+        /// The environment's organization.
+        organization_id: String,
+    },
+    /// The metadata could not be read: the definitions are taken for granted.
+    MetadataAssumed,
+    /// The environment does not have the table: its slices are skipped.
+    NoTable {
+        /// The table.
+        table: &'static str,
+    },
+    /// The environment does not have these columns: they stay null.
+    NoColumns {
+        /// The table.
+        table: &'static str,
+        /// The columns, by their names in the lake.
+        columns: Vec<&'static str>,
+    },
+    /// All rows of the table can be read.
+    Readable {
+        /// The table.
+        table: &'static str,
+        /// The depth of the privilege, where it is known.
+        depth: Option<PrivilegeDepth>,
+    },
+    /// Only some rows of the table can be read, and the service does not say so when it leaves others out.
+    SomeRows {
+        /// The table.
+        table: &'static str,
+        /// The depth of the privilege.
+        depth: PrivilegeDepth,
+    },
+    /// The table cannot be read.
+    NotReadable {
+        /// The table.
+        table: &'static str,
+        /// What the service said.
+        reason: String,
+    },
+    /// Payloads of the column can be read.
+    FilesReadable {
+        /// The table.
+        table: &'static str,
+        /// The File column.
+        column: &'static str,
+        /// Whether one was fetched; otherwise there is none to try.
+        tried: bool,
+    },
+    /// Payloads of the column cannot be read.
+    FilesNotReadable {
+        /// The table.
+        table: &'static str,
+        /// The File column.
+        column: &'static str,
+        /// What the service said.
+        reason: String,
+    },
+    /// Deletions are wanted, and the service does not track changes of the table.
+    NotTracked {
+        /// The table.
+        table: &'static str,
+    },
+    /// The sign-in to Graph works; the roles in its token, where they can be read.
+    SignedInToGraph {
+        /// Application permissions that were granted.
+        roles: Option<Vec<String>>,
+    },
+    /// A permission of Graph is not granted.
+    RoleMissing {
+        /// The permission.
+        role: &'static str,
+        /// What it is needed for.
+        what: &'static str,
+    },
+    /// Users can be read.
+    UsersReadable {
+        /// The table.
+        table: &'static str,
+        /// On the first page.
+        users: u64,
+    },
+    /// Users cannot be read.
+    UsersNotReadable {
+        /// The table.
+        table: &'static str,
+        /// What the service said.
+        reason: String,
+    },
+    /// A user's history can be read.
+    HistoryReadable {
+        /// The table.
+        table: &'static str,
+        /// Whether there was a user to try it with.
+        tried: bool,
+    },
+    /// No user's history that was tried can be read.
+    HistoryNotReadable {
+        /// The table.
+        table: &'static str,
+        /// What the service said.
+        reason: String,
+        /// The permission that it needs, where that may be missing.
+        role: Option<&'static str>,
+    },
+    /// The tenant refuses the filter by time: whole histories are read, and what is in the window is kept.
+    FilterRefused {
+        /// The table.
+        table: &'static str,
+    },
+    /// The lake can be written.
+    LakeWritable,
+    /// A table of the lake is damaged, or another tool changed it.
+    TableUnusable {
+        /// The table.
+        table: &'static str,
+        /// What is wrong.
+        reason: String,
+        /// What would help.
+        remedy: Option<Remedy>,
+    },
+    /// The lake was not tried, as asked.
+    LakeNotTried,
+    /// The lake cannot be written.
+    LakeNotWritable {
+        /// What the store said.
+        reason: String,
+    },
+}
+
+impl Finding {
+    /// Whether a run would miss something because of it.
+    pub const fn is_missing(&self) -> bool {
+        matches!(
+            self,
+            Self::NotReadable { .. }
+                | Self::SomeRows { .. }
+                | Self::FilesNotReadable { .. }
+                | Self::RoleMissing { .. }
+                | Self::UsersNotReadable { .. }
+                | Self::HistoryNotReadable { .. }
+                | Self::LakeNotWritable { .. }
+                | Self::TableUnusable { .. }
+        )
+    }
+}
