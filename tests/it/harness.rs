@@ -418,7 +418,7 @@ impl World {
         );
         section(
             "runs",
-            "SELECT command, outcome, rows_received, rows_written, payloads, rejected FROM extraction_run ORDER BY rows_received DESC, rows_written DESC, outcome",
+            "SELECT command, outcome, rows_received, rows_written, payloads, rejected FROM extraction_run ORDER BY started_at",
         );
         text
     }
