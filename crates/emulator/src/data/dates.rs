@@ -1,5 +1,7 @@
 //! Dates as text, cached per day: rows of one day come together.
 
+use std::io::Write;
+
 use copilot_lake_tables::{Instant, Week};
 
 /// The text of the last day and week that were written.
@@ -22,22 +24,9 @@ impl Dates {
             self.date = date(day as i32);
         }
         let of_day = seconds.rem_euclid(DAY);
-        let digit = |n: i64| b'0' + (n % 10) as u8;
         let (hour, minute, second) = (of_day / 3_600, of_day / 60 % 60, of_day % 60);
-        let time = [
-            b'T',
-            digit(hour / 10),
-            digit(hour),
-            b':',
-            digit(minute / 10),
-            digit(minute),
-            b':',
-            digit(second / 10),
-            digit(second),
-            b'Z',
-        ];
-        out.extend_from_slice(self.date.as_bytes());
-        out.extend_from_slice(&time);
+        // Writing to memory cannot fail.
+        let _ = write!(out, "{}T{hour:02}:{minute:02}:{second:02}Z", self.date);
     }
 
     /// Appends `20250622-20250628-100230203`: first and last day of the week, then the scenario.

@@ -5,12 +5,11 @@ use std::path::Path;
 use bytes::Bytes;
 use copilot_lake_tables::{Column, Instant, Source};
 
-use crate::data::json::{ObjectWriter, string};
-use crate::data::json_fields::JsonFields;
+use crate::data::json_fields::{JsonFields, Overrides};
 use crate::data::payload::{Encoding, Payload};
 use crate::data::random::{Random, guid_text, hash, mix};
 use crate::data::row_facts::{GENERATED, RowFacts};
-use crate::data::row_renderer::{Overrides, RowRenderer};
+use crate::data::row_renderer::RowRenderer;
 use crate::data::row_snapshot::StoredRow;
 use crate::data::versions::{Versions, version};
 use crate::error::Error;
@@ -67,7 +66,9 @@ impl ExplicitRowWriter<'_> {
                 _ => random.below(1 << 16) as u16,
             },
         };
-        let bytes = self.renderer.render_with(&facts, &overrides);
+        let mut usual = Vec::new();
+        self.renderer.render(&mut usual, &facts);
+        let bytes = JsonFields::read(&usual).map_err(wrong)?.with(overrides);
         Ok((StoredRow::read(table, bytes, time).map_err(wrong)?, payload))
     }
 
@@ -92,23 +93,10 @@ impl ExplicitRowWriter<'_> {
         default("versionnumber", version.to_string());
         default("@odata.etag", format!("\"W/\\\"{version}\\\"\""));
         let fields = JsonFields::read(&old.bytes).map_err(wrong)?;
-        let mut bytes = Vec::new();
-        let mut object = ObjectWriter::new(&mut bytes);
-        for (name, raw) in fields.iter() {
-            match overrides.remove(name) {
-                None => object.push(name, raw),
-                Some(Some(json)) => object.push(name, &json),
-                Some(None) => {}
-            }
-        }
-        for (name, json) in &overrides {
-            // A column that the environment lacks is not sent.
-            let missing = table.columns.iter().any(|column| column.wire == name) && fields.raw(name).is_none();
-            if let (Some(json), false) = (json, missing && !spec.names(name)) {
-                object.push(name, json);
-            }
-        }
-        object.end();
+        // A column that the environment lacks is not sent.
+        let is_column = |name: &str| table.columns.iter().any(|column| column.wire == name);
+        overrides.retain(|name, _| fields.raw(name).is_some() || !is_column(name) || spec.names(name));
+        let bytes = fields.with(overrides);
         Ok((StoredRow::read(table, bytes, Instant(old.index.created)).map_err(wrong)?, payload))
     }
 
@@ -128,17 +116,11 @@ impl ExplicitRowWriter<'_> {
             })
         };
         let mut overrides = Overrides::new();
-        for (name, value) in &spec.values {
-            overrides.insert(wire(name)?, Some(json(value)));
-        }
-        for (name, text) in &spec.json {
-            overrides.insert(wire(name)?, Some(text.clone()));
-        }
-        for name in &spec.nulls {
-            overrides.insert(wire(name)?, Some("null".to_owned()));
-        }
-        for name in &spec.omit {
-            overrides.insert(wire(name)?, None);
+        let values = spec.values.iter().map(|(name, value)| (name, Some(json(value))));
+        let texts = spec.json.iter().map(|(name, text)| (name, Some(text.clone())));
+        let nulls = spec.nulls.iter().map(|name| (name, Some("null".to_owned())));
+        for (name, value) in values.chain(texts).chain(nulls).chain(spec.omit.iter().map(|name| (name, None))) {
+            overrides.insert(wire(name)?, value);
         }
         for (name, value) in &spec.extra {
             if wire(name).is_ok() {
@@ -168,9 +150,7 @@ impl ExplicitRowWriter<'_> {
             default(file, &format!("\"{id}\""));
             if let Some(column) = name_column(file) {
                 let name = spec.payload_name.as_deref().unwrap_or("interactiondata.txt");
-                let mut quoted = Vec::new();
-                string(&mut quoted, name);
-                default(column, &String::from_utf8_lossy(&quoted));
+                default(column, &serde_json::Value::from(name).to_string());
             }
         } else if spec.has_payload() {
             return Err(Error::scenario(format!("table `{}` has no such File column", table.name)));

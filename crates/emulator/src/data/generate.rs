@@ -1,7 +1,7 @@
 //! Generates the rows of a table from its plan, day by day, on all cores.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use copilot_lake_tables::Instant;
 
@@ -55,7 +55,7 @@ fn in_parallel<G: Sync>(
     segment: impl Fn(&G, &mut RowRenderer) -> Segment + Sync,
 ) -> Vec<Arc<Segment>> {
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Arc<Segment>)>> = Mutex::new(Vec::with_capacity(groups.len()));
+    let segments: Vec<OnceLock<Arc<Segment>>> = groups.iter().map(|_| OnceLock::new()).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(groups.len());
     std::thread::scope(|scope| {
         for _ in 0..threads {
@@ -64,15 +64,12 @@ fn in_parallel<G: Sync>(
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(group) = groups.get(number) else { break };
-                    let made = Arc::new(segment(group, &mut renderer));
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((number, made));
+                    segments[number].get_or_init(|| Arc::new(segment(group, &mut renderer)));
                 }
             });
         }
     });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, segment)| segment).collect()
+    segments.into_iter().filter_map(OnceLock::into_inner).collect()
 }
 
 fn segment<I: Iterator<Item = RowFacts>>(

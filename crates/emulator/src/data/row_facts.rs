@@ -1,8 +1,10 @@
 //! The facts behind a generated row.
 
-use copilot_lake_tables::{Instant, Table, Week};
+use copilot_lake_tables::{Instant, SYSTEM_USER, Table, Week};
 
 use crate::data::random::{Random, mix};
+use crate::error::Error;
+use crate::tables::{CONTENTS, EVENTS, INSIGHTS, INTERACTIONS, MESSAGES, TRANSCRIPTS};
 
 /// The facts from which every value of a row follows.
 #[derive(Debug, Clone)]
@@ -93,16 +95,18 @@ pub(crate) enum Identity {
 }
 
 impl Identity {
-    pub(crate) fn for_table(table: &Table) -> Self {
-        match table.name {
-            "msdyn_copilotinteraction" => Self::Interaction,
-            "msdyn_copilotinteractiondata" => Self::Content,
-            "msdyn_copilottranscript" => Self::Transcript,
-            "msdyn_copilottranscriptdata" => Self::Messages,
-            "msdyn_conversationinsight" => Self::Insight,
-            "systemuser" => Self::User,
-            _ => Self::Event,
-        }
+    /// Fails for a table whose rows the emulator does not know how to identify.
+    pub(crate) fn for_table(table: &Table) -> Result<Self, Error> {
+        Ok(match table.name {
+            EVENTS => Self::Event,
+            INTERACTIONS => Self::Interaction,
+            CONTENTS => Self::Content,
+            TRANSCRIPTS => Self::Transcript,
+            MESSAGES => Self::Messages,
+            INSIGHTS => Self::Insight,
+            name if name == SYSTEM_USER.name => Self::User,
+            name => return Err(Error::scenario(format!("no rule for the ids of rows of table `{name}`"))),
+        })
     }
 
     /// The seed of the row's id.

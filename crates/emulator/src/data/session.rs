@@ -4,32 +4,12 @@ use crate::data::random::{Random, mix};
 use crate::data::representatives::People;
 use crate::data::row_facts::{AVAILABLE, GENERATED, RowFacts, THUMBS_CLEAR, THUMBS_DOWN, THUMBS_UP};
 
-/// Scenarios, weighted by use.
-const SCENARIOS: [(i32, u32); 25] = {
-    const USE: [u32; 25] =
-        [280, 120, 90, 30, 130, 100, 40, 20, 20, 12, 30, 14, 28, 10, 18, 40, 6, 12, 14, 10, 8, 8, 6, 6, 4];
-    let mut scenarios = [(0, 0); 25];
-    let mut at = 0;
-    while at < 25 {
-        // The codes of the newer ones go on at 321.
-        let code = if at < OLDER_SCENARIOS { 100_230_201 } else { 100_230_301 };
-        scenarios[at] = (code + at as i32, USE[at]);
-        at += 1;
-    }
-    scenarios
-};
+/// How often each scenario is used. Their codes count from 100230201, those that the older table does not know from 100230321.
+const SCENARIOS: [u32; 25] =
+    [280, 120, 90, 30, 130, 100, 40, 20, 20, 12, 30, 14, 28, 10, 18, 40, 6, 12, 14, 10, 8, 8, 6, 6, 4];
 
-/// The hours of a day, weighted by how much is done in them.
-const HOURS: [(i64, u32); 24] = {
-    const WORK: [u32; 24] = [2, 1, 1, 1, 2, 4, 20, 60, 100, 120, 110, 80, 60, 90, 110, 100, 70, 40, 20, 12, 8, 6, 4, 3];
-    let mut hours = [(0, 0); 24];
-    let mut hour = 0;
-    while hour < 24 {
-        hours[hour] = (hour as i64, WORK[hour]);
-        hour += 1;
-    }
-    hours
-};
+/// How much is done in each hour of a day.
+const HOURS: [u32; 24] = [2, 1, 1, 1, 2, 4, 20, 60, 100, 120, 110, 80, 60, 90, 110, 100, 70, 40, 20, 12, 8, 6, 4, 3];
 
 /// What happens to a response, in permille, by the kind of scenario.
 const fn actions(scenario: i32) -> &'static [(i32, u64)] {
@@ -114,7 +94,9 @@ impl Day<'_> {
 
     fn session(&self, number: u64, facts: &mut Vec<RowFacts>) {
         let mut random = Random::new(mix(mix(self.seed, self.start as u64), number));
-        let scenario = random.weighted(if self.older { &SCENARIOS[..OLDER_SCENARIOS] } else { &SCENARIOS[..] });
+        let known = if self.older { &SCENARIOS[..OLDER_SCENARIOS] } else { &SCENARIOS[..] };
+        let scenario = random.index(known.iter().copied());
+        let scenario = scenario as i32 + if scenario < OLDER_SCENARIOS { 100_230_201 } else { 100_230_301 };
         // The first session is always a response without a rating: tomorrow's late rating is for it.
         let first = number == 0;
         let available = !first && random.chance(AVAILABLE_SHARE * 2);
@@ -176,7 +158,7 @@ impl Day<'_> {
     /// A time of the day; mostly working hours.
     fn moment(&self, random: &mut Random) -> i64 {
         let length = self.end - self.start;
-        let at = random.weighted(&HOURS) * 3_600 + random.below(3_600) as i64;
+        let at = random.index(HOURS.into_iter()) as i64 * 3_600 + random.below(3_600) as i64;
         self.start + at.min(length - 1)
     }
 }

@@ -70,7 +70,7 @@ impl TableStore {
         let data = scenario.data(table.name);
         let plan = GenerationPlan::new(scenario, &data);
         let columns = EnvironmentColumns::new(table, &data);
-        let renderer = RowRenderer::new(table, columns.all(), &dataset.people, &dataset.links);
+        let renderer = RowRenderer::new(table, columns.all(), &dataset.people, &dataset.links)?;
         let segments = match table.name {
             EVENTS => generate(&plan, &dataset.people, &renderer),
             _ => render(dataset.facts(table), &renderer),

@@ -40,7 +40,7 @@ pub(crate) fn page(request: &PageRequest<'_>) -> Result<(HttpResponse, usize), S
 
     let (body, count, next) = match cursor.contiguous(from, most) {
         Some((run, next)) if projection.is_none() && before.is_none() => {
-            rows.mark_run(run.clone());
+            run.clone().for_each(|at| rows.mark(at));
             (rows.frames(run.clone()), run.len(), next)
         }
         _ => {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use copilot_lake_tables::{Table, dataverse_tables};
 use serde::Deserialize;
 
+use crate::data::row_facts::Identity;
 use crate::error::Error;
 use crate::scenario::fault::FaultSpec;
 use crate::scenario::graph::GraphSpec;
@@ -80,8 +81,8 @@ use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 /// depth = "Basic"                   # its own rows; "Global": all; "none": 403
 ///
 /// [[fault]]                         # see `kind` below
-/// at = "page"                       # token, whoami, metadata, count, page, tracking, file, history, users, user, members,
-///                                   # deleted, any
+/// at = "page"                       # token, whoami, metadata, privileges, count, page, tracking, file, history, users, user,
+///                                   # members, deleted, any
 /// number = 3                        # from the third request of that kind on; or every = 10
 /// times = 1                         # how often; default: once, with `every` forever
 /// table = "msdyn_copilotevent"      # only requests for it
@@ -269,6 +270,7 @@ impl Scenario {
         let known = |name: &str| tables().find(|table| table.name == name);
         for (number, data) in self.table.iter().enumerate() {
             let table = known(&data.name).ok_or_else(|| Error::scenario(format!("no table `{}`", data.name)))?;
+            Identity::for_table(table)?;
             if self.table[..number].iter().any(|other| other.name == data.name) {
                 return Err(Error::scenario(format!("table `{}` twice", data.name)));
             }
