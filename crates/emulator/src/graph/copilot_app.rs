@@ -83,16 +83,7 @@ static APPS: [&CopilotApp; 15] = [
 impl CopilotApp {
     /// Picks the application of a session in a folder.
     pub(crate) fn choose(random: &mut Random, folder: usize) -> &'static Self {
-        let total: u64 = APPS.iter().map(|app| u64::from(app.often[folder])).sum();
-        let mut at = random.below(total);
-        for app in APPS {
-            let often = u64::from(app.often[folder]);
-            if at < often {
-                return app;
-            }
-            at -= often;
-        }
-        &TEAMS
+        APPS[random.index(APPS.iter().map(|app| app.often[folder]))]
     }
 
     /// The application of a class; an unknown class counts as a chat.
@@ -115,20 +106,8 @@ pub(crate) fn share(rows: u32, seed: u64, folder: usize, folders: usize) -> u32 
     let last = folders - 1;
     match mix(seed, 0x666F_6C64) % 16 {
         // Some have nothing in the first folder, some nothing in the others.
-        0 => {
-            if folder == last {
-                rows
-            } else {
-                0
-            }
-        }
-        1 => {
-            if folder == 0 {
-                rows
-            } else {
-                0
-            }
-        }
+        0 => rows * u32::from(folder == last),
+        1 => rows * u32::from(folder == 0),
         _ => {
             let part = |folder: usize| (u64::from(rows) * [0, 25, 8, 4][folder] / 100) as u32;
             if folder == 0 { rows - (1..folders).map(part).sum::<u32>() } else { part(folder) }

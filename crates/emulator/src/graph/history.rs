@@ -6,7 +6,7 @@ use url::form_urlencoded;
 use crate::graph::graph_request::GraphRequest;
 use crate::graph::history_cursor::{HistoryCursor, HistoryEntry, Visibility};
 use crate::graph::history_filter::HistoryFilter;
-use crate::graph::interaction_json::InteractionRenderer;
+use crate::graph::interaction_json::write_generated;
 use crate::graph::tenant::Tenant;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::fault::FaultKind;
@@ -68,7 +68,6 @@ impl HistoryRequest<'_> {
         let skip = position.skip - usize::from(again);
         let mut cursor =
             HistoryCursor::new(self.tenant, self.user, position.folder, &filter, self.visibility).skip(skip);
-        let mut renderer = InteractionRenderer::new(self.tenant);
         let mut rows = Vec::with_capacity(most * 1_500);
         let mut count = 0;
         for found in cursor.by_ref().take(most + usize::from(again)) {
@@ -77,7 +76,7 @@ impl HistoryRequest<'_> {
             }
             count += 1;
             match found {
-                HistoryEntry::Generated(made) => renderer.made(&mut rows, &made),
+                HistoryEntry::Generated(made) => write_generated(&mut rows, self.tenant, &made),
                 HistoryEntry::Explicit(explicit) => rows.extend_from_slice(&explicit.json),
             }
         }

@@ -2,7 +2,7 @@
 
 use copilot_lake_tables::Instant;
 
-use crate::data::random::{Random, guid, guid_text, mix};
+use crate::data::random::{Random, guid_text, mix};
 use crate::data::representatives::{FIRST, LAST};
 use crate::scenario::graph::UserSpec;
 
@@ -41,14 +41,6 @@ pub(crate) struct TenantUser {
 impl TenantUser {
     pub(crate) fn id(&self) -> String {
         self.spec.as_ref().and_then(|spec| spec.id.clone()).unwrap_or_else(|| guid_text(self.seed))
-    }
-
-    /// Appends the object id.
-    pub(crate) fn write_id(&self, out: &mut Vec<u8>) {
-        match self.spec.as_ref().and_then(|spec| spec.id.as_ref()) {
-            Some(id) => out.extend_from_slice(id.as_bytes()),
-            None => guid(out, self.seed),
-        }
     }
 
     /// First and last name.
