@@ -55,7 +55,7 @@ impl EmulatedDataverse {
             checked.inspect_err(|error| {
                 // A client learns of the other limits from these responses; this one it can keep unprompted.
                 if error.code == TOO_MANY_AT_ONCE {
-                    recorder.limit_passed();
+                    recorder.count(|served, _| served.limits_passed += 1);
                 }
             })
         };
@@ -67,7 +67,7 @@ impl EmulatedDataverse {
         }
         self.routed(route, call).inspect_err(|error| {
             if error.unlisted {
-                recorder.column_unlisted();
+                recorder.count(|served, _| served.columns_unlisted += 1);
             }
         })
     }
@@ -92,7 +92,7 @@ impl EmulatedDataverse {
             DataverseRoute::File { table, key, column } => {
                 let (store, now) = (self.store(table)?, call.shared.clock.now());
                 let request = FileRequest { store, key, column, range: call.range, ranges: settings.ranges, now };
-                request.answer().inspect(|_| call.shared.recorder.payload())
+                request.answer().inspect(|_| call.shared.recorder.count(|served, _| served.payloads += 1))
             }
             DataverseRoute::Definitions => definitions(stores, query, &root),
             DataverseRoute::Choices { table, kind } => choices(stores, table, kind, query, &root, settings.language),

@@ -122,7 +122,7 @@ impl EmulatedGraph {
         let limit = || match route.resource {
             GraphResource::History(_) => {
                 let checked = self.throttle.check(call.application.unwrap_or_default());
-                checked.inspect_err(|_| call.shared.recorder.throttled())
+                checked.inspect_err(|_| call.shared.recorder.count(|_, graph| graph.throttled += 1))
             }
             _ => Ok(()),
         };

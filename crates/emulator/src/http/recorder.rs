@@ -181,20 +181,10 @@ impl Recorder {
         }
     }
 
-    pub(crate) fn column_unlisted(&self) {
-        self.record().served.columns_unlisted += 1;
-    }
-
-    pub(crate) fn limit_passed(&self) {
-        self.record().served.limits_passed += 1;
-    }
-
-    pub(crate) fn payload(&self) {
-        self.record().served.payloads += 1;
-    }
-
-    pub(crate) fn throttled(&self) {
-        self.record().graph.throttled += 1;
+    /// Counts what only the services know of.
+    pub(crate) fn count(&self, add: impl FnOnce(&mut Served, &mut GraphServed)) {
+        let Record { served, graph, .. } = &mut *self.record();
+        add(served, graph);
     }
 
     /// Records that a page of a user's history was sent, and whether the link to it had been altered.

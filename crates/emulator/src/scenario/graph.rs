@@ -140,9 +140,7 @@ pub(crate) struct PlanSpec {
     pub(crate) id: String,
     #[serde(default = "enabled")]
     pub(crate) status: String,
-    #[serde(default)]
     pub(crate) service: Option<String>,
-    #[serde(default)]
     pub(crate) assigned: Option<Moment>,
 }
 

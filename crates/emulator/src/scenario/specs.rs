@@ -38,10 +38,9 @@ impl TableData {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ColumnSpec {
     /// In a phase: the table, by default the first.
-    #[serde(default)]
     pub(crate) table: Option<String>,
     pub(crate) name: String,
-    #[serde(default, rename = "type")]
+    #[serde(rename = "type")]
     pub(crate) ty: Option<ColumnType>,
     #[serde(default)]
     pub(crate) targets: Vec<String>,
