@@ -69,11 +69,7 @@ impl Emulator {
 
     /// The base of both the environment and the sign-in authority: `http://127.0.0.1:<port>/`.
     pub fn url(&self) -> Url {
-        let mut url = Url::parse("http://127.0.0.1/").unwrap_or_else(|_| unreachable!("a constant"));
-        // Neither can fail, because the URL has a host.
-        let _ = url.set_ip_host(self.address.ip());
-        let _ = url.set_port(Some(self.address.port()));
-        url
+        Url::parse(&format!("http://{}/", self.address)).unwrap_or_else(|_| unreachable!("an address"))
     }
 
     /// What was requested and sent so far. Takes time in proportion to the rows.

@@ -17,7 +17,7 @@ use crate::dataverse::route::DataverseRoute;
 use crate::http::api_request::ApiRequest;
 use crate::http::odata::{DELTA_TOKEN, decode};
 use crate::http::preferences::Preferences;
-use crate::http::recorder::{HistoryInFlight, RecordedResponse};
+use crate::http::recorder::{InFlight, RecordedResponse};
 use crate::http::request_kind::RequestKind;
 use crate::http::response::{Cut, HttpResponse, ResponseBody, ServiceError};
 use crate::route::Route;
@@ -123,7 +123,7 @@ pub(crate) async fn respond(
 }
 
 /// The user that a request is about, by object id where that exists, and a guard while their history is requested.
-fn user(state: &EmulatorState, route: &Route) -> (Option<String>, Option<HistoryInFlight>) {
+fn user(state: &EmulatorState, route: &Route) -> (Option<String>, Option<InFlight>) {
     let (Route::Graph(route), Some(graph)) = (route, &state.graph) else { return (None, None) };
     let Some(name) = route.user() else { return (None, None) };
     let tenant = graph.tenant();

@@ -2,7 +2,6 @@
 
 use copilot_lake_tables::{Column, Table, Type};
 
-use crate::data::dates::Dates;
 use crate::data::interaction_context::context;
 use crate::data::json::{boolean, instant, null, number, quote, quoted_guid, string};
 use crate::data::prose;
@@ -13,7 +12,7 @@ use crate::data::row_links::{RowLinks, file_seed};
 use crate::data::text;
 use crate::identity::ORGANIZATION_ID;
 
-type WriteValue = fn(&mut ValueContext<'_>, &mut Vec<u8>, &Column);
+type WriteValue = fn(&ValueContext<'_>, &mut Vec<u8>, &Column);
 
 /// How the values of a column are made.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +29,6 @@ pub(crate) struct ValueContext<'a> {
     pub(crate) people: &'a People,
     pub(crate) links: &'a RowLinks,
     pub(crate) facts: &'a RowFacts,
-    pub(crate) dates: &'a mut Dates,
 }
 
 /// The salt of what decides whether a row belongs to another, which a lookup and its annotation share.
@@ -44,19 +42,15 @@ impl ColumnRule {
     pub(crate) fn for_column(table: &Table, column: &Column) -> Self {
         let activity = table.key.first() == Some(&"activityid");
         let write: WriteValue = match column.name {
-            "partitionid" => |row, out, _| {
-                out.push(b'"');
-                row.dates.partition(out, row.facts.created, row.facts.scenario);
-                out.push(b'"');
-            },
+            "partitionid" => |row, out, _| quote(out, row.facts.partition().as_bytes()),
             name if table.key.first() == Some(&name) => |row, out, _| row.id(out),
-            "createdon" | "actualstart" | "sortdate" => |row, out, _| instant(out, row.dates, row.facts.created),
-            "modifiedon" | "actualend" => |row, out, _| instant(out, row.dates, row.facts.modified),
-            "msdyn_clienttimestamp" => |row, out, _| instant(out, row.dates, row.facts.client),
+            "createdon" | "actualstart" | "sortdate" => |row, out, _| instant(out, row.facts.created),
+            "modifiedon" | "actualend" => |row, out, _| instant(out, row.facts.modified),
+            "msdyn_clienttimestamp" => |row, out, _| instant(out, row.facts.client),
             // Migrated rows are rare: they keep their original day and name their import.
             "overriddencreatedon" => |row, out, _| {
                 let day_before = row.facts.created - row.facts.created.rem_euclid(86_400) - 86_400;
-                if row.rarely(11, 4) { instant(out, row.dates, day_before) } else { null(out) }
+                if row.rarely(11, 4) { instant(out, day_before) } else { null(out) }
             },
             "importsequencenumber" => |row, out, _| {
                 optional(out, row.rarely(11, 4).then(|| 1 + (row.facts.seed % 9) as i64), number);
@@ -187,7 +181,7 @@ impl ColumnRule {
     }
 
     /// Appends the value in one row.
-    pub(crate) fn write(self, row: &mut ValueContext<'_>, out: &mut Vec<u8>, column: &Column) {
+    pub(crate) fn write(self, row: &ValueContext<'_>, out: &mut Vec<u8>, column: &Column) {
         (self.write)(row, out, column);
     }
 }
@@ -255,7 +249,7 @@ impl<'a> ValueContext<'a> {
     }
 
     /// A meaningless value of the column's type.
-    fn typed(&mut self, out: &mut Vec<u8>, column: &Column) {
+    fn typed(&self, out: &mut Vec<u8>, column: &Column) {
         let Self { facts, people, .. } = *self;
         let mut random = facts.random(hash(column.name.as_bytes()));
         match column.ty {
@@ -265,7 +259,7 @@ impl<'a> ValueContext<'a> {
             Type::Choice(set) => number(out, i64::from(random.pick(set.options).0)),
             Type::Lookup(["systemuser", ..]) => quote(out, people.get(random.below(1 << 16) as u16).id.as_bytes()),
             Type::Lookup(_) => quoted_guid(out, mix(facts.session, 5)),
-            Type::Instant => instant(out, self.dates, facts.created),
+            Type::Instant => instant(out, facts.created),
             Type::Int32 | Type::Int64 => number(out, random.below(1_000) as i64),
             Type::Decimal => {
                 number(out, random.below(1_000) as i64);

@@ -21,7 +21,7 @@ pub(crate) type Written = (StoredRow, Option<(String, Payload)>);
 
 /// Writes the explicit rows of a table.
 pub(crate) struct ExplicitRowWriter<'a> {
-    pub(crate) renderer: &'a mut RowRenderer,
+    pub(crate) renderer: &'a RowRenderer,
     /// The version counter of the database; elastic tables have none.
     pub(crate) versions: Option<&'a Versions>,
     /// The directory of the files that rows name.
@@ -31,7 +31,7 @@ pub(crate) struct ExplicitRowWriter<'a> {
 
 impl ExplicitRowWriter<'_> {
     /// A new row. `time` is used where the row sets no time of its own.
-    pub(crate) fn row(&mut self, spec: &RowSpec, ordinal: u64, time: Instant) -> Result<Written, Error> {
+    pub(crate) fn row(&self, spec: &RowSpec, ordinal: u64, time: Instant) -> Result<Written, Error> {
         let table = self.renderer.table;
         let time = spec.at.map_or(time, |at| at.0);
         let wrong = |error: serde_json::Error| Error::scenario(format!("a row of `{}`: {error}", table.name));
@@ -77,7 +77,7 @@ impl ExplicitRowWriter<'_> {
     }
 
     /// An existing row with values set, modified at `time` and with a new version unless the scenario sets them.
-    pub(crate) fn change(&mut self, old: &StoredRow, spec: &RowSpec, time: Instant) -> Result<Written, Error> {
+    pub(crate) fn change(&self, old: &StoredRow, spec: &RowSpec, time: Instant) -> Result<Written, Error> {
         let table = self.renderer.table;
         let wrong = |error: serde_json::Error| Error::scenario(format!("a row of `{}`: {error}", table.name));
         let mut overrides = self.overrides(spec)?;
@@ -143,8 +143,7 @@ impl ExplicitRowWriter<'_> {
             overrides.entry(column.wire.to_owned()).or_insert_with(|| Some(json.to_owned()));
         };
         let name_column = |file: &Column| table.column(&format!("{}_name", file.name));
-        let wanted = spec.payload_column.as_deref();
-        let file = table.files().find(|file| wanted.is_none_or(|name| file.name == name));
+        let file = table.files().next();
         if let Some(file) = file.filter(|_| spec.has_payload()) {
             let id = guid_text(mix(seed, hash(file.name.as_bytes())));
             default(file, &format!("\"{id}\""));
@@ -153,7 +152,7 @@ impl ExplicitRowWriter<'_> {
                 default(column, &serde_json::Value::from(name).to_string());
             }
         } else if spec.has_payload() {
-            return Err(Error::scenario(format!("table `{}` has no such File column", table.name)));
+            return Err(Error::scenario(format!("table `{}` has no File column", table.name)));
         }
         for other in table.files() {
             default(other, "null");
@@ -181,10 +180,7 @@ impl ExplicitRowWriter<'_> {
                     .ok_or_else(|| Error::scenario(format!("no encoding `{name}` such as `base64+utf-16le`")))?,
             ),
         };
-        let encode = |text: &str| {
-            let plain = Encoding { json: false, base64: 0, utf16: false, bom: false };
-            Encoding { bom: spec.bom, ..encoding.unwrap_or(plain) }.encode(text)
-        };
+        let encode = |text: &str| Encoding { bom: spec.bom, ..encoding.unwrap_or_default() }.encode(text);
         if let Some(text) = &spec.payload_text {
             return Ok(encode(&text.repeat(spec.payload_repeat.unwrap_or(1))));
         }

@@ -30,7 +30,7 @@ pub(crate) fn generate(plan: &GenerationPlan, people: &People, renderer: &RowRen
             group.push(day);
         }
     }
-    in_parallel(&groups, renderer, |group, renderer| {
+    in_parallel(&groups, |group| {
         let facts = group.iter().map(|day| {
             let mut facts = plan.day(*day, &days, people).facts();
             for (ordinal, facts) in facts.iter_mut().enumerate() {
@@ -45,26 +45,21 @@ pub(crate) fn generate(plan: &GenerationPlan, people: &People, renderer: &RowRen
 /// Renders rows whose facts are known, given in order of creation.
 pub(crate) fn render(facts: &[RowFacts], renderer: &RowRenderer) -> Vec<Arc<Segment>> {
     let groups: Vec<_> = facts.chunks(SEGMENT_ROWS).collect();
-    in_parallel(&groups, renderer, |group, renderer| segment([group.iter().cloned()], group.len(), renderer))
+    in_parallel(&groups, |group| segment([group.iter().cloned()], group.len(), renderer))
 }
 
 /// Makes one segment per group, in order.
-fn in_parallel<G: Sync>(
-    groups: &[G],
-    renderer: &RowRenderer,
-    segment: impl Fn(&G, &mut RowRenderer) -> Segment + Sync,
-) -> Vec<Arc<Segment>> {
+fn in_parallel<G: Sync>(groups: &[G], segment: impl Fn(&G) -> Segment + Sync) -> Vec<Arc<Segment>> {
     let next = AtomicUsize::new(0);
     let segments: Vec<OnceLock<Arc<Segment>>> = groups.iter().map(|_| OnceLock::new()).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(groups.len());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let mut renderer = renderer.clone();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(group) = groups.get(number) else { break };
-                    segments[number].get_or_init(|| Arc::new(segment(group, &mut renderer)));
+                    segments[number].get_or_init(|| Arc::new(segment(group)));
                 }
             });
         }
@@ -75,7 +70,7 @@ fn in_parallel<G: Sync>(
 fn segment<I: Iterator<Item = RowFacts>>(
     days: impl IntoIterator<Item = I>,
     rows: usize,
-    renderer: &mut RowRenderer,
+    renderer: &RowRenderer,
 ) -> Segment {
     let mut builder = SegmentBuilder::with_capacity(rows);
     for facts in days.into_iter().flatten() {
@@ -86,7 +81,7 @@ fn segment<I: Iterator<Item = RowFacts>>(
 }
 
 /// The index entry of a rendered row.
-fn index(facts: &RowFacts, renderer: &mut RowRenderer, files: u8) -> RowIndex {
+fn index(facts: &RowFacts, renderer: &RowRenderer, files: u8) -> RowIndex {
     RowIndex {
         created: Instant::from_seconds(facts.created).0,
         modified: Instant::from_seconds(facts.modified).0,

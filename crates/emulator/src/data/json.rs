@@ -2,7 +2,8 @@
 
 use std::io::Write;
 
-use crate::data::dates::Dates;
+use copilot_lake_tables::Instant;
+
 use crate::data::random::guid;
 
 pub(crate) fn null(out: &mut Vec<u8>) {
@@ -36,10 +37,9 @@ pub(crate) fn boolean(out: &mut Vec<u8>, value: bool) {
     let _ = write!(out, "{value}");
 }
 
-pub(crate) fn instant(out: &mut Vec<u8>, dates: &mut Dates, seconds: i64) {
-    out.push(b'"');
-    dates.instant(out, seconds);
-    out.push(b'"');
+/// An instant, given in seconds since the Unix epoch.
+pub(crate) fn instant(out: &mut Vec<u8>, seconds: i64) {
+    let _ = write!(out, "\"{}\"", Instant::from_seconds(seconds));
 }
 
 /// Appends a JSON object property by property.

@@ -1,12 +1,11 @@
 //! Made-up rows of Dataverse tables: generated from a seed or explicit in a scenario, kept as the JSON that is sent.
 //!
-//! Knows no HTTP and no OData. `random`, `json`, `json_fields` and `dates` also serve the interactions of Graph.
+//! Knows no HTTP and no OData. `random`, `text`, `json` and `json_fields` also serve the interactions of Graph.
 
 pub(crate) mod change_log;
 pub(crate) mod column_value;
 pub(crate) mod columns;
 pub(crate) mod dataset;
-pub(crate) mod dates;
 pub(crate) mod explicit_rows;
 pub(crate) mod generate;
 pub(crate) mod interaction_context;

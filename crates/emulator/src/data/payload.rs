@@ -22,7 +22,7 @@ pub(crate) struct Payload {
 }
 
 /// A charset and its wrappings.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Encoding {
     pub(crate) json: bool,
     pub(crate) base64: u8,
@@ -33,7 +33,7 @@ pub(crate) struct Encoding {
 impl Encoding {
     /// Reads a name such as `utf-8`, `base64+utf-16le` or `json+base64+utf-8`.
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        let mut encoding = Self { json: false, base64: 0, utf16: false, bom: false };
+        let mut encoding = Self::default();
         let (wrapped, charset) = name.rsplit_once('+').map_or(("", name), |(wrapped, charset)| (wrapped, charset));
         encoding.utf16 = match charset {
             "utf-8" => false,
@@ -68,9 +68,8 @@ impl Encoding {
         }
         if self.json {
             let value = String::from_utf8_lossy(&bytes).into_owned();
-            bytes = serde_json::json!({ "@odata.context": "$metadata#Edm.String", "value": value })
-                .to_string()
-                .into_bytes();
+            let object = serde_json::json!({ "@odata.context": "$metadata#Edm.String", "value": value });
+            bytes = object.to_string().into_bytes();
         }
         Bytes::from(bytes)
     }
@@ -122,13 +121,7 @@ fn content(random: &mut Random, scenario: Option<i64>) -> Bytes {
     let length = 500 + random.below(most - 500) as usize;
     let response = text::passage(random, language, length);
     let text = if random.chance(600) {
-        let prompt = text::prompt(random, language);
-        let mut json = b"{\"prompt\":".to_vec();
-        crate::data::json::string(&mut json, prompt);
-        json.extend_from_slice(b",\"response\":");
-        crate::data::json::string(&mut json, &response);
-        json.push(b'}');
-        String::from_utf8_lossy(&json).into_owned()
+        serde_json::json!({ "prompt": text::prompt(random, language), "response": response }).to_string()
     } else {
         response
     };

@@ -42,6 +42,13 @@ impl RowFacts {
         Week::of(Instant::from_seconds(self.created))
     }
 
+    /// `20250622-20250628-100230203`: first and last day of the week, then the scenario.
+    pub(crate) fn partition(&self) -> String {
+        let first = self.week().start_days();
+        let day = |days| Instant::from_days(days).to_string()[..10].replace('-', "");
+        format!("{}-{}-{}", day(first), day(first + 6), self.scenario)
+    }
+
     /// The autonomous agent that made the row, if any.
     pub(crate) const fn agent(&self) -> Option<i32> {
         let agent = match self.scenario {

@@ -6,7 +6,6 @@ use copilot_lake_tables::{Column, Table, Type};
 
 use crate::data::column_value::{ColumnRule, ValueContext};
 use crate::data::columns::SHARED;
-use crate::data::dates::Dates;
 use crate::data::json::number;
 use crate::data::random::{guid, hash};
 use crate::data::representatives::People;
@@ -15,14 +14,13 @@ use crate::data::row_links::RowLinks;
 use crate::error::Error;
 
 /// Renders rows of one table: a property per column, in the service's order.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct RowRenderer {
     pub(crate) table: &'static Table,
     identity: Identity,
     people: Arc<People>,
     links: Arc<RowLinks>,
     properties: Vec<(Vec<u8>, &'static Column, ColumnRule)>,
-    dates: Dates,
 }
 
 impl RowRenderer {
@@ -52,7 +50,6 @@ impl RowRenderer {
             people: Arc::clone(people),
             links: Arc::clone(links),
             properties: properties.collect(),
-            dates: Dates::default(),
         })
     }
 
@@ -62,16 +59,16 @@ impl RowRenderer {
     }
 
     /// Appends the row as a JSON object; returns how many Files it names.
-    pub(crate) fn render(&mut self, out: &mut Vec<u8>, facts: &RowFacts) -> u8 {
+    pub(crate) fn render(&self, out: &mut Vec<u8>, facts: &RowFacts) -> u8 {
         out.extend_from_slice(b"{\"@odata.etag\":\"W/\\\"");
         number(out, facts.version);
         out.extend_from_slice(b"\\\"\"");
         let mut files = 0;
-        let Self { table, identity, ref people, ref links, ref properties, ref mut dates } = *self;
-        let mut row = ValueContext { table, identity, people, links, facts, dates };
-        for (prefix, column, rule) in properties.iter().filter(|property| !property.2.is_absent(facts)) {
+        let Self { table, identity, ref people, ref links, .. } = *self;
+        let row = ValueContext { table, identity, people, links, facts };
+        for (prefix, column, rule) in self.properties.iter().filter(|property| !property.2.is_absent(facts)) {
             out.extend_from_slice(prefix);
-            rule.write(&mut row, out, column);
+            rule.write(&row, out, column);
             files += u8::from(matches!(column.ty, Type::File) && !out.ends_with(b"null"));
         }
         out.push(b'}');
@@ -79,11 +76,11 @@ impl RowRenderer {
     }
 
     /// The key hash of a row.
-    pub(crate) fn key(&mut self, facts: &RowFacts) -> u64 {
+    pub(crate) fn key(&self, facts: &RowFacts) -> u64 {
         let mut text = Vec::with_capacity(80);
         for name in self.table.key {
             match *name {
-                "partitionid" => self.dates.partition(&mut text, facts.created, facts.scenario),
+                "partitionid" => text.extend_from_slice(facts.partition().as_bytes()),
                 _ => match self.people.user(facts.person).filter(|_| self.identity == Identity::User) {
                     Some(person) => text.extend_from_slice(person.id.as_bytes()),
                     None => guid(&mut text, self.identity.seed(facts)),

@@ -48,7 +48,7 @@ pub(crate) struct TableStore {
     base: PathBuf,
     rows: RwLock<Arc<RowSnapshot>>,
     payloads: RwLock<HashMap<String, Payload>>,
-    renderer: Mutex<RowRenderer>,
+    renderer: RowRenderer,
     versions: Arc<Versions>,
     /// Explicit rows written so far; each has its own seed.
     written: AtomicU64,
@@ -89,7 +89,7 @@ impl TableStore {
             base: scenario.base.clone(),
             rows: RwLock::new(Arc::new(RowSnapshot::new(segments))),
             payloads: RwLock::default(),
-            renderer: Mutex::new(renderer),
+            renderer,
             versions: Arc::clone(&dataset.versions),
             written: AtomicU64::new(0),
             plan,
@@ -132,16 +132,14 @@ impl TableStore {
     pub(crate) fn payload(&self, column: &str, file_id: &str, scenario: Option<i64>) -> Payload {
         let written = ignore_poison(self.payloads.read()).get(&file_id.to_lowercase()).cloned();
         written.unwrap_or_else(|| {
-            let renderer = ignore_poison(self.renderer.lock());
-            let bytes = Some(generated(column, file_id, scenario, renderer.chat(file_id)));
+            let bytes = Some(generated(column, file_id, scenario, self.renderer.chat(file_id)));
             Payload { bytes, ..Payload::default() }
         })
     }
 
-    fn with_writer<T>(&self, work: impl FnOnce(&mut ExplicitRowWriter<'_>) -> T) -> T {
-        let mut renderer = ignore_poison(self.renderer.lock());
+    fn writer(&self) -> ExplicitRowWriter<'_> {
         let versions = (!self.elastic).then_some(&*self.versions);
-        work(&mut ExplicitRowWriter { renderer: &mut renderer, versions, base: &self.base, seed: self.plan.seed })
+        ExplicitRowWriter { renderer: &self.renderer, versions, base: &self.base, seed: self.plan.seed }
     }
 
     fn keep(&self, (row, payload): (StoredRow, Option<(String, Payload)>)) -> StoredRow {
@@ -153,7 +151,7 @@ impl TableStore {
 
     fn write(&self, spec: &RowSpec, time: Instant) -> Result<StoredRow, Error> {
         let ordinal = self.written.fetch_add(1, Ordering::Relaxed);
-        self.with_writer(|writer| writer.row(spec, ordinal, time)).map(|written| self.keep(written))
+        self.writer().row(spec, ordinal, time).map(|written| self.keep(written))
     }
 
     fn edit(&self, remove: Vec<usize>, insert: Vec<StoredRow>, clock: &Clock) {
@@ -184,7 +182,7 @@ impl TableStore {
         let deleted: Vec<_> = remove.iter().map(|at| RowChange::Delete(self.id(&rows.json(*at)))).collect();
         for spec in phase.change.iter().filter(|spec| mine(&spec.table)) {
             for at in self.select(&rows, spec)? {
-                let changed = self.with_writer(|writer| writer.change(&rows.row(at), spec, time))?;
+                let changed = self.writer().change(&rows.row(at), spec, time)?;
                 insert.push(self.keep(changed));
                 remove.push(at);
             }
@@ -241,7 +239,6 @@ impl TableStore {
         let until = more.until.map_or(time.plus_seconds(1), |until| until.0);
         let from = more.from.map_or(until.plus_seconds(-60), |from| from.0);
         let (from, until) = (seconds(from), seconds(until).max(seconds(from) + 1));
-        let mut renderer = ignore_poison(self.renderer.lock());
         // A day of rows, scaled into the interval.
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let day = Day {
@@ -269,7 +266,7 @@ impl TableStore {
                 facts.kind = GENERATED;
             }
             bytes.clear();
-            renderer.render(&mut bytes, &facts);
+            self.renderer.render(&mut bytes, &facts);
             let created = Instant::from_seconds(facts.created);
             // What was just rendered is a valid object.
             insert.extend(StoredRow::read(self.table, bytes.clone(), created));

@@ -81,14 +81,14 @@ pub(crate) fn changed(
     let most = request.most();
     let (mut body, mut sent, mut count, mut next) = (Vec::new(), 0, 0, None);
     for (position, change) in changes.into_iter().filter(|(position, _)| *position >= from) {
-        // A row that has been deleted since has an entry of its own.
-        let row = match &change {
-            RowChange::Upsert(key) => rows.with_key(*key).max_by_key(|at| rows.modified(*at)),
-            RowChange::Delete(_) => None,
+        let change = match change {
+            RowChange::Upsert(key) => match rows.with_key(key).max_by_key(|at| rows.modified(*at)) {
+                Some(at) => Ok(at),
+                // The row has been deleted since, which is a change of its own.
+                None => continue,
+            },
+            RowChange::Delete(id) => Err(id),
         };
-        if matches!(change, RowChange::Upsert(_)) && row.is_none() {
-            continue;
-        }
         if sent == most {
             next = Some(position);
             break;
@@ -97,8 +97,8 @@ pub(crate) fn changed(
             body.push(b',');
         }
         sent += 1;
-        match (row, change) {
-            (Some(at), _) => {
+        match change {
+            Ok(at) => {
                 rows.mark(at);
                 count += 1;
                 match &projection {
@@ -106,12 +106,11 @@ pub(crate) fn changed(
                     None => body.extend_from_slice(&rows.json(at)),
                 }
             }
-            (None, RowChange::Delete(id)) => {
+            Err(id) => {
                 let context = format!("{}$metadata#{}/$deletedEntity", request.root, request.store.entity_set);
                 let entry = serde_json::json!({ "@odata.context": context, "id": id, "reason": "deleted" });
                 body.extend_from_slice(entry.to_string().as_bytes());
             }
-            (None, RowChange::Upsert(_)) => {}
         }
     }
     let link = match next {

@@ -8,6 +8,7 @@ use crate::graph::history_cursor::{HistoryCursor, HistoryEntry, Visibility};
 use crate::graph::history_filter::HistoryFilter;
 use crate::graph::interaction_json::write_generated;
 use crate::graph::tenant::Tenant;
+use crate::http::odata::encode_lower;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::scenario::fault::FaultKind;
 use crate::scenario::graph::FOLDERS;
@@ -146,19 +147,9 @@ impl HistoryPosition {
     }
 }
 
-/// Encodes as the service does: spaces as `+`, everything else in lower case.
+/// Encodes as the service does: spaces as `+`.
 fn encode(text: &str) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(text.len() * 2);
-    for c in text.bytes() {
-        // Writing to a string cannot fail.
-        let _ = match c {
-            b' ' => out.write_char('+'),
-            _ if c.is_ascii_alphanumeric() || b"-_.!*()".contains(&c) => out.write_char(char::from(c)),
-            _ => write!(out, "%{c:02x}"),
-        };
-    }
-    out
+    encode_lower(text, b"-_.!*() ").replace(' ', "+")
 }
 
 fn bad_request(message: &str) -> ServiceError {

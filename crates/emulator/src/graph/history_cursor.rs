@@ -2,9 +2,8 @@
 
 use copilot_lake_tables::Instant;
 
-use crate::graph::explicit_interaction::ExplicitInteraction;
-use crate::graph::generated_interaction::{GeneratedInteraction, InteractionBlock, InteractionSequence};
 use crate::graph::history_filter::HistoryFilter;
+use crate::graph::interaction::{ExplicitInteraction, GeneratedInteraction, InteractionBlock, InteractionSequence};
 use crate::graph::tenant::Tenant;
 use crate::scenario::graph::Late;
 

@@ -4,7 +4,7 @@ use crate::data::random::{Random, mix};
 use crate::data::representatives::Language;
 use crate::data::text::passage_of;
 use crate::graph::copilot_app::ResponseStyle;
-use crate::graph::generated_interaction::GeneratedInteraction;
+use crate::graph::interaction::GeneratedInteraction;
 use crate::graph::phrases::{heading, prompt, sentence, title};
 
 /// The attachment of an interaction.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::data::random::{Random, guid_text, mix};
 use crate::data::representatives::Language;
 use crate::graph::copilot_app::ResponseStyle;
-use crate::graph::generated_interaction::GeneratedInteraction;
+use crate::graph::interaction::GeneratedInteraction;
 use crate::graph::interaction_body::{Attached, card, cites, content, thread};
 use crate::graph::phrases::{locale, title};
 use crate::graph::tenant::Tenant;

@@ -6,13 +6,12 @@
 pub(crate) mod copilot_app;
 pub(crate) mod directory;
 pub(crate) mod explicit;
-pub(crate) mod explicit_interaction;
-pub(crate) mod generated_interaction;
 pub(crate) mod graph_request;
 pub(crate) mod handler;
 pub(crate) mod history;
 pub(crate) mod history_cursor;
 pub(crate) mod history_filter;
+pub(crate) mod interaction;
 pub(crate) mod interaction_body;
 pub(crate) mod interaction_json;
 pub(crate) mod phrases;

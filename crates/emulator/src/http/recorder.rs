@@ -44,7 +44,7 @@ pub(crate) struct Recorder {
     /// The same by application, then for callers without one.
     in_flight_of: [Arc<AtomicU64>; IDENTITIES],
     most_in_flight: AtomicU64,
-    record: Arc<Mutex<Record>>,
+    record: Mutex<Record>,
 }
 
 #[derive(Debug, Default)]
@@ -58,7 +58,7 @@ struct Record {
     /// Users whose history was sent.
     histories: HashSet<u32>,
     /// Requests for each user's history that are in flight.
-    histories_in_flight: HashMap<u32, u32>,
+    histories_in_flight: HashMap<u32, Arc<AtomicU64>>,
 }
 
 /// A response as it is recorded.
@@ -75,29 +75,13 @@ pub(crate) struct RecordedResponse {
 /// A request that is in flight until this is dropped, when the response has gone out.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    counters: [Arc<AtomicU64>; 2],
+    counters: Vec<Arc<AtomicU64>>,
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         for counter in &self.counters {
             counter.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// A request for a user's history that is in flight until this is dropped.
-#[derive(Debug)]
-pub(crate) struct HistoryInFlight {
-    record: Arc<Mutex<Record>>,
-    user: u32,
-}
-
-impl Drop for HistoryInFlight {
-    fn drop(&mut self) {
-        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = record.histories_in_flight.get_mut(&self.user) {
-            *count -= 1;
         }
     }
 }
@@ -109,7 +93,7 @@ impl Recorder {
             in_flight: Arc::default(),
             in_flight_of: Default::default(),
             most_in_flight: AtomicU64::new(0),
-            record: Arc::default(),
+            record: Mutex::default(),
         }
     }
 
@@ -123,17 +107,15 @@ impl Recorder {
         self.most_in_flight.fetch_max(all, Ordering::Relaxed);
         let of_application = &self.in_flight_of[identity(application)];
         let count = of_application.fetch_add(1, Ordering::Relaxed) + 1;
-        (InFlight { counters: [Arc::clone(&self.in_flight), Arc::clone(of_application)] }, count)
+        (InFlight { counters: vec![Arc::clone(&self.in_flight), Arc::clone(of_application)] }, count)
     }
 
     /// Records the start of a request for a user's history, perhaps while another is in flight.
-    pub(crate) fn begin_history(&self, user: u32) -> HistoryInFlight {
+    pub(crate) fn begin_history(&self, user: u32) -> InFlight {
         let mut record = self.record();
-        let count = record.histories_in_flight.entry(user).or_default();
-        *count += 1;
-        let at_once = *count > 1;
-        record.graph.at_once += u64::from(at_once);
-        HistoryInFlight { record: Arc::clone(&self.record), user }
+        let counter = Arc::clone(record.histories_in_flight.entry(user).or_default());
+        record.graph.at_once += counter.fetch_add(1, Ordering::Relaxed).min(1);
+        InFlight { counters: vec![counter] }
     }
 
     /// Records the arrival of a request, perhaps before a `Retry-After` is over.

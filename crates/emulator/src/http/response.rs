@@ -91,6 +91,11 @@ impl HttpResponse {
         Self::new(status, JSON, [body.into()])
     }
 
+    /// JSON as the token services send it.
+    pub(crate) fn utf8_json(status: u16, body: &serde_json::Value) -> Self {
+        Self::new(status, "application/json; charset=utf-8", [body.to_string().into()])
+    }
+
     /// The response with another body.
     pub(crate) fn with(mut self, frames: impl IntoIterator<Item = Bytes>) -> Self {
         self.frames = frames.into_iter().collect();

@@ -70,7 +70,6 @@ use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 /// payload_repeat = 1                # repeats payload_text
 /// payload_size = 5                  # the declared size, instead of the real one
 /// payload_name = "interactiondata.txt"
-/// payload_column = "msdyn_interactiondata"   # default: the first File column
 /// at = 2025-06-28T23:59:59Z         # the row's place in the order when its own times are unusable; a null matches no range
 ///
 /// [[table.row]]
@@ -103,11 +102,7 @@ use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 /// interactions = 12000              # of all users together, spread unevenly; those of a meeting count for each participant
 /// days = 91
 /// end = 2025-11-01                  # their last day
-/// licensed = 0.75                   # shares of users by plan: the plan that histories require, enabled;
-/// suspended = 0.05                  # the same, suspended;
-/// free = 0.1                        # the free chat only;
-/// other = 0.05                      # plans named after Copilot without the one that counts; the rest has none of these
-/// disabled = 0.04                   # users whose account may not sign in
+/// licensed = 0.75                   # users with the plan that histories require, enabled
 /// deleted = 0.02                    # users who were deleted in the 40 days before `end`
 /// quiet = 0.15                      # users without interactions; those who never had a licence have none anyway
 /// late = { share = 0.02, hours = 6 }         # interactions that become readable only so long (at least half of it) after they were made
@@ -126,7 +121,7 @@ use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 /// id = "99999999-0000-0000-0000-000000000001"
 /// upn = "ada@contoso.example"
 /// licensed = true
-/// plans = [{ id = "3f30311c-6b1e-48a4-ab79-725b469da960", status = "Enabled", service = "x", assigned = 2025-01-01 }]       # and no others
+/// plans = [{ id = "3f30311c-6b1e-48a4-ab79-725b469da960", status = "Enabled" }]       # and no others
 /// enabled = true
 /// deleted = 2025-10-30T08:00:00Z
 /// interactions = 12                 # exactly, beside `graph.interactions`, and none of meetings

@@ -28,10 +28,6 @@ pub(crate) struct GraphSpec {
     pub(crate) days: u16,
     pub(crate) end: Option<Moment>,
     pub(crate) licensed: f64,
-    pub(crate) suspended: f64,
-    pub(crate) free: f64,
-    pub(crate) other: f64,
-    pub(crate) disabled: f64,
     pub(crate) deleted: f64,
     pub(crate) quiet: f64,
     pub(crate) late: Late,
@@ -55,10 +51,6 @@ impl Default for GraphSpec {
             days: 91,
             end: None,
             licensed: 0.75,
-            suspended: 0.05,
-            free: 0.1,
-            other: 0.05,
-            disabled: 0.04,
             deleted: 0.02,
             quiet: 0.15,
             late: Late::default(),
@@ -140,8 +132,6 @@ pub(crate) struct PlanSpec {
     pub(crate) id: String,
     #[serde(default = "enabled")]
     pub(crate) status: String,
-    pub(crate) service: Option<String>,
-    pub(crate) assigned: Option<Moment>,
 }
 
 fn enabled() -> String {
@@ -198,9 +188,8 @@ pub(crate) struct GraphPhase {
 
 impl GraphSpec {
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let plans = [self.licensed, self.suspended, self.free, self.other];
-        let mut shares = plans.into_iter().chain([self.disabled, self.deleted, self.quiet, self.late.share]);
-        if !shares.all(|share| (0.0..=1.0).contains(&share)) {
+        let shares = [self.licensed, self.deleted, self.quiet, self.late.share];
+        if !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
             return Err(Error::scenario("[graph]: shares are between 0 and 1"));
         }
         if !(1..=FOLDERS.len()).contains(&self.folders) {

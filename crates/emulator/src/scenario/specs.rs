@@ -118,7 +118,6 @@ pub(crate) struct RowSpec {
     pub(crate) payload_repeat: Option<usize>,
     pub(crate) payload_size: Option<u64>,
     pub(crate) payload_name: Option<String>,
-    pub(crate) payload_column: Option<String>,
     pub(crate) encoding: Option<String>,
     pub(crate) bom: bool,
 }
