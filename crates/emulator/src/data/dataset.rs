@@ -164,19 +164,9 @@ fn made_later(facts: &RowFacts) -> RowFacts {
 /// A row for everyone, created before anything that they do.
 fn users(people: &People) -> Vec<RowFacts> {
     let user = |number: usize| {
-        let created = 1_700_000_000 + number as i64 * 1_000;
-        RowFacts {
-            seed: mix(number as u64, 36),
-            created,
-            client: created,
-            modified: created + 500,
-            version: 0,
-            scenario: QUESTION,
-            kind: GENERATED,
-            request: 0,
-            session: mix(number as u64, 37),
-            person: number as u16,
-        }
+        let facts = RowFacts::answer(mix(number as u64, 36), 1_700_000_000 + number as i64 * 1_000);
+        let (modified, session) = (facts.created + 500, mix(number as u64, 37));
+        RowFacts { modified, request: 0, session, person: number as u16, ..facts }
     };
     (0..people.len()).map(user).collect()
 }

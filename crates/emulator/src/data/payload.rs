@@ -5,9 +5,9 @@ use bytes::Bytes;
 use copilot_lake_tables::Instant;
 
 use crate::data::prose;
-use crate::data::random::{Random, hash, mix};
+use crate::data::random::{Random, hash};
 use crate::data::representatives::Language;
-use crate::data::row_facts::{GENERATED, QUESTION, RowFacts};
+use crate::data::row_facts::RowFacts;
 use crate::data::text;
 
 /// The content of a File.
@@ -84,7 +84,9 @@ pub(crate) fn generated(column: &str, file_id: &str, scenario: Option<i64>, chat
     let mut random = Random::new(number);
     match column {
         "msdyn_transcriptdata" => {
-            let text = chat.map_or_else(|| prose::transcript(&unknown(number)), prose::transcript);
+            // A chat that has no row was at some time in 2025.
+            let unknown = || prose::transcript(&RowFacts::answer(number, 1_760_000_000 + (number % 1_000_000) as i64));
+            let text = chat.map_or_else(unknown, prose::transcript);
             let bom = random.chance(80);
             Encoding { json: false, base64: u8::from(!random.chance(60)), utf16: true, bom }.encode(&text)
         }
@@ -93,23 +95,6 @@ pub(crate) fn generated(column: &str, file_id: &str, scenario: Option<i64>, chat
             Encoding { json: false, base64: u8::from(random.chance(400)), utf16: false, bom: false }.encode(&text)
         }
         _ => content(&mut random, scenario),
-    }
-}
-
-/// Facts for a chat that has no row.
-const fn unknown(number: u64) -> RowFacts {
-    let time = 1_760_000_000 + (number % 1_000_000) as i64;
-    RowFacts {
-        seed: number,
-        created: time,
-        client: time,
-        modified: time,
-        version: 0,
-        scenario: QUESTION,
-        kind: GENERATED,
-        request: mix(number, 1) | 1,
-        session: mix(number, 2),
-        person: 0,
     }
 }
 

@@ -33,6 +33,13 @@ pub(crate) const THUMBS_DOWN: i32 = 100_230_302;
 pub(crate) const THUMBS_CLEAR: i32 = 100_230_303;
 
 impl RowFacts {
+    /// An answer to a question, made and last modified at one time, in a session of its own.
+    pub(crate) const fn answer(seed: u64, created: i64) -> Self {
+        let (client, modified, session) = (created, created, mix(seed, 2));
+        let (scenario, kind, request) = (QUESTION, GENERATED, mix(seed, 1) | 1);
+        Self { seed, created, client, modified, version: 0, scenario, kind, request, session, person: 0 }
+    }
+
     /// The generator for one value, chosen by the salt.
     pub(crate) const fn random(&self, salt: u64) -> Random {
         Random::new(mix(self.seed, salt))
@@ -127,5 +134,26 @@ impl Identity {
             Self::Messages => mix(facts.session, 3),
             Self::Insight => mix(facts.session, 7),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use copilot_lake_tables::{AI_INTERACTION, Instant};
+
+    use super::{Identity, RowFacts};
+    use crate::tables::tables;
+
+    #[test]
+    fn every_table_has_a_rule_for_its_ids_and_an_unknown_one_is_refused() {
+        assert!(tables().all(|table| Identity::for_table(table).is_ok()));
+        assert!(Identity::for_table(&AI_INTERACTION).is_err());
+    }
+
+    #[test]
+    fn partitions_name_the_week_and_the_scenario() {
+        let created = Instant::parse("2025-06-28T23:59:59Z").unwrap().0 / 1_000_000;
+        let facts = RowFacts { scenario: 100_230_203, ..RowFacts::answer(1, created) };
+        assert_eq!(facts.partition(), "20250622-20250628-100230203");
     }
 }

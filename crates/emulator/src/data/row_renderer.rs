@@ -19,7 +19,7 @@ pub(crate) struct RowRenderer {
     pub(crate) table: &'static Table,
     identity: Identity,
     people: Arc<People>,
-    links: Arc<RowLinks>,
+    pub(crate) links: Arc<RowLinks>,
     properties: Vec<(Vec<u8>, &'static Column, ColumnRule)>,
 }
 
@@ -51,11 +51,6 @@ impl RowRenderer {
             links: Arc::clone(links),
             properties: properties.collect(),
         })
-    }
-
-    /// The facts behind the File of a chat.
-    pub(crate) fn chat(&self, file_id: &str) -> Option<&RowFacts> {
-        self.links.file(file_id)
     }
 
     /// Appends the row as a JSON object; returns how many Files it names.

@@ -118,11 +118,6 @@ impl SegmentBuilder {
         builder
     }
 
-    pub(crate) fn push(&mut self, row: &StoredRow) {
-        self.bytes.extend_from_slice(&row.bytes);
-        self.end_row(row.index);
-    }
-
     /// Ends the row whose JSON was appended to `bytes`.
     pub(crate) fn end_row(&mut self, index: RowIndex) {
         self.bytes.push(b',');
@@ -317,7 +312,8 @@ impl RowSnapshot {
 fn build(rows: &[(StoredRow, bool)]) -> Segment {
     let mut builder = SegmentBuilder::with_capacity(rows.len());
     for (row, _) in rows {
-        builder.push(row);
+        builder.bytes.extend_from_slice(&row.bytes);
+        builder.end_row(row.index);
     }
     let segment = builder.finish();
     for (at, (_, served)) in rows.iter().enumerate() {

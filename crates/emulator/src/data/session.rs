@@ -115,18 +115,8 @@ impl Day<'_> {
             // The service modifies some rows again minutes later.
             let modified = if random.chance(20) { (now + random.below(1_800) as i64).min(self.end - 1) } else { now };
             let seed = random.next();
-            facts.push(RowFacts {
-                seed,
-                created: now,
-                client,
-                modified,
-                version: 0,
-                scenario,
-                kind,
-                request,
-                session,
-                person,
-            });
+            let answer = RowFacts::answer(seed, now);
+            facts.push(RowFacts { client, modified, scenario, kind, request, session, person, ..answer });
         };
         if available {
             push(AVAILABLE, 0, &mut random);

@@ -132,7 +132,7 @@ impl TableStore {
     pub(crate) fn payload(&self, column: &str, file_id: &str, scenario: Option<i64>) -> Payload {
         let written = ignore_poison(self.payloads.read()).get(&file_id.to_lowercase()).cloned();
         written.unwrap_or_else(|| {
-            let bytes = Some(generated(column, file_id, scenario, self.renderer.chat(file_id)));
+            let bytes = Some(generated(column, file_id, scenario, self.renderer.links.file(file_id)));
             Payload { bytes, ..Payload::default() }
         })
     }
@@ -173,7 +173,6 @@ impl TableStore {
         let rows = self.rows();
         let mut remove = Vec::new();
         let mut insert = Vec::new();
-        let mut changes = Vec::new();
         for spec in phase.delete.iter().filter(|spec| mine(&spec.table)) {
             remove.extend(self.select(&rows, spec)?);
         }
@@ -196,8 +195,7 @@ impl TableStore {
         remove.sort_unstable();
         remove.dedup();
         insert.sort_by_key(|row| row.index.modified);
-        changes.extend(insert.iter().map(|row| RowChange::Upsert(row.index.key)));
-        changes.extend(deleted);
+        let changes: Vec<_> = insert.iter().map(|row| RowChange::Upsert(row.index.key)).chain(deleted).collect();
         let columns: Vec<_> = phase.column.iter().filter(|column| mine(&column.table)).collect();
         if !columns.is_empty() {
             let mut known = ignore_poison(self.columns.write());

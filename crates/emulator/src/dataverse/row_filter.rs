@@ -75,7 +75,8 @@ fn operand(column: &Column, literal: Literal<'_>) -> Result<Operand, ServiceErro
     })
 }
 
-fn syntax(what: &str) -> ServiceError {
+/// The error for a filter that cannot be parsed.
+pub(crate) fn syntax(what: &str) -> ServiceError {
     ServiceError::bad_request(&format!("Syntax error in the $filter expression: {what}."))
 }
 

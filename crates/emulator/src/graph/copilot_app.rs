@@ -1,5 +1,6 @@
 //! Application classes, and the mailbox folders in which the service keeps their interactions.
 
+use self::ResponseStyle::{Card, Html, Meeting, Text};
 use crate::data::random::{Random, mix};
 use crate::scenario::graph::FOLDERS;
 
@@ -42,39 +43,27 @@ const fn app(
 
 /// The application of meetings.
 pub(crate) static TEAMS: CopilotApp =
-    app("IPM.SkypeTeams.Message.Copilot.Teams", "Copilot in Teams", ResponseStyle::Meeting, None, [24, 0, 0, 0]);
+    app("IPM.SkypeTeams.Message.Copilot.Teams", "Copilot in Teams", Meeting, None, [24, 0, 0, 0]);
 
 static APPS: [&CopilotApp; 15] = [
     &TEAMS,
-    &app("IPM.SkypeTeams.Message.Copilot.BizChat", "Microsoft 365 Chat", ResponseStyle::Card, None, [40, 30, 0, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.Word", "Copilot in Word", ResponseStyle::Html, Some("docx"), [15, 10, 0, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.Excel", "Copilot in Excel", ResponseStyle::Html, Some("xlsx"), [10, 4, 0, 0]),
-    &app(
-        "IPM.SkypeTeams.Message.Copilot.PowerPoint",
-        "Copilot in PowerPoint",
-        ResponseStyle::Text,
-        Some("pptx"),
-        [4, 6, 0, 0],
-    ),
-    &app("IPM.SkypeTeams.Message.Copilot.Outlook", "Copilot in Outlook", ResponseStyle::Text, None, [5, 15, 0, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.WebChat", "Microsoft 365 Chat", ResponseStyle::Text, None, [0, 20, 10, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.Loop", "Copilot in Loop", ResponseStyle::Text, Some("loop"), [0, 3, 8, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.OneNote", "Copilot in OneNote", ResponseStyle::Html, None, [0, 3, 8, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.CoworkChat", "Copilot Cowork", ResponseStyle::Card, None, [0, 2, 12, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.SharePoint", "Copilot in SharePoint", ResponseStyle::Html, None, [0, 1, 8, 4]),
-    &app("IPM.SkypeTeams.Message.Copilot.Whiteboard", "Copilot in Whiteboard", ResponseStyle::Text, None, [0, 1, 4, 0]),
-    &app("IPM.SkypeTeams.Message.Copilot.ThirdPartyCopilot", "Travel agent", ResponseStyle::Text, None, [0, 2, 0, 12]),
-    &app(
-        "IPM.SkypeTeams.Message.ConnectedAIApp.AzureAI.field-service",
-        "field-service",
-        ResponseStyle::Text,
-        None,
-        [0, 1, 0, 10],
-    ),
+    &app("IPM.SkypeTeams.Message.Copilot.BizChat", "Microsoft 365 Chat", Card, None, [40, 30, 0, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.Word", "Copilot in Word", Html, Some("docx"), [15, 10, 0, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.Excel", "Copilot in Excel", Html, Some("xlsx"), [10, 4, 0, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.PowerPoint", "Copilot in PowerPoint", Text, Some("pptx"), [4, 6, 0, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.Outlook", "Copilot in Outlook", Text, None, [5, 15, 0, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.WebChat", "Microsoft 365 Chat", Text, None, [0, 20, 10, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.Loop", "Copilot in Loop", Text, Some("loop"), [0, 3, 8, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.OneNote", "Copilot in OneNote", Html, None, [0, 3, 8, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.CoworkChat", "Copilot Cowork", Card, None, [0, 2, 12, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.SharePoint", "Copilot in SharePoint", Html, None, [0, 1, 8, 4]),
+    &app("IPM.SkypeTeams.Message.Copilot.Whiteboard", "Copilot in Whiteboard", Text, None, [0, 1, 4, 0]),
+    &app("IPM.SkypeTeams.Message.Copilot.ThirdPartyCopilot", "Travel agent", Text, None, [0, 2, 0, 12]),
+    &app("IPM.SkypeTeams.Message.ConnectedAIApp.AzureAI.field-service", "field-service", Text, None, [0, 1, 0, 10]),
     &app(
         "IPM.SkypeTeams.Message.ConnectedAIApp.Entra.88888888-8888-8888-8888-888888888888",
         "Contract check",
-        ResponseStyle::Text,
+        Text,
         None,
         [0, 1, 0, 6],
     ),
@@ -97,7 +86,7 @@ impl CopilotApp {
     }
 
     pub(crate) fn conversation(&self) -> &'static str {
-        if self.shape == ResponseStyle::Card { "bizchat" } else { "appchat" }
+        if self.shape == Card { "bizchat" } else { "appchat" }
     }
 }
 

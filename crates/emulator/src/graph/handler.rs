@@ -111,7 +111,8 @@ impl EmulatedGraph {
             if is_challenge {
                 answer.headers = challenge(&call.origin).headers;
             }
-            (answer.with([Bytes::from(body.to_string())]), 0)
+            answer.frames = [Bytes::from(body.to_string())].into();
+            (answer, 0)
         });
         answer.header("request-id", &request_id);
         answer.header("client-request-id", client_id);

@@ -148,18 +148,9 @@ impl Recorder {
         }
         if record.requests.len() < REQUESTS_KEPT {
             let at_ms = now.duration_since(self.started).as_millis() as u64;
-            let (method, url) = (method.to_owned(), url.to_owned());
+            let (method, url, kind) = (method.to_owned(), url.to_owned(), kind.name());
             let application = application.and_then(|at| APPLICATIONS.get(at)).map(|(id, _)| *id);
-            record.requests.push(RecordedRequest {
-                at_ms,
-                method,
-                kind: kind.name(),
-                url,
-                status,
-                rows,
-                application,
-                user,
-            });
+            record.requests.push(RecordedRequest { at_ms, method, kind, url, status, rows, application, user });
         }
     }
 

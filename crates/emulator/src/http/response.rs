@@ -79,7 +79,7 @@ pub(crate) struct HttpResponse {
 }
 
 /// The content type of JSON responses.
-const JSON: &str = "application/json; odata.metadata=minimal";
+pub(crate) const JSON: &str = "application/json; odata.metadata=minimal";
 
 impl HttpResponse {
     pub(crate) fn new(status: u16, content_type: &'static str, frames: impl IntoIterator<Item = Bytes>) -> Self {
@@ -94,12 +94,6 @@ impl HttpResponse {
     /// JSON as the token services send it.
     pub(crate) fn utf8_json(status: u16, body: &serde_json::Value) -> Self {
         Self::new(status, "application/json; charset=utf-8", [body.to_string().into()])
-    }
-
-    /// The response with another body.
-    pub(crate) fn with(mut self, frames: impl IntoIterator<Item = Bytes>) -> Self {
-        self.frames = frames.into_iter().collect();
-        self
     }
 
     /// Adds a header, unless its value is no valid header value.

@@ -123,36 +123,37 @@ impl TokenService {
         format!("{header}.{}.{signature}", part(claims.to_string().as_bytes()))
     }
 
-    /// Whether the token of an `Authorization` header is valid for one more request to one of these origins.
-    pub(crate) fn accept(&self, authorization: Option<&str>, origins: &[&str]) -> bool {
+    /// The token of an `Authorization` header, even an expired one.
+    fn with_token<T>(&self, authorization: Option<&str>, work: impl FnOnce(&mut IssuedToken) -> T) -> Option<T> {
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = authorization.and_then(bearer).and_then(|token| issued.get_mut(token));
-        let Some(token) = token.filter(|token| Instant::now() < token.until) else { return false };
-        if !origins.iter().any(|own| origin(own) == token.audience) {
-            return false;
-        }
-        match &mut token.requests_left {
-            None => true,
-            Some(0) => false,
-            Some(left) => {
-                *left -= 1;
-                true
-            }
-        }
+        issued.get_mut(bearer(authorization?)?).map(work)
     }
 
-    /// The application of the token in an `Authorization` header, even an expired one.
+    /// Whether the token is valid for one more request to one of these origins.
+    pub(crate) fn accept(&self, authorization: Option<&str>, origins: &[&str]) -> bool {
+        let accepted = self.with_token(authorization, |token| {
+            if Instant::now() >= token.until || !origins.iter().any(|own| origin(own) == token.audience) {
+                return false;
+            }
+            match &mut token.requests_left {
+                Some(0) => false,
+                left => {
+                    *left = left.map(|left| left - 1);
+                    true
+                }
+            }
+        });
+        accepted.unwrap_or(false)
+    }
+
+    /// The application that the token was issued to.
     pub(crate) fn holder(&self, authorization: Option<&str>) -> Option<usize> {
-        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        authorization.and_then(bearer).and_then(|token| issued.get(token)).map(|token| token.application)
+        self.with_token(authorization, |token| token.application)
     }
 
     /// Expires the token.
     pub(crate) fn expire(&self, authorization: Option<&str>) {
-        let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(token) = authorization.and_then(bearer).and_then(|token| issued.get_mut(token)) {
-            token.requests_left = Some(0);
-        }
+        self.with_token(authorization, |token| token.requests_left = Some(0));
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::data::row_facts::Identity;
 use crate::error::Error;
 use crate::scenario::fault::FaultSpec;
-use crate::scenario::graph::GraphSpec;
+use crate::scenario::graph::{GraphSpec, InteractionSpec};
 use crate::scenario::moment::Moment;
 use crate::scenario::settings::{ServiceSettings, TokenSettings};
 use crate::scenario::specs::{Phase, PrivilegeSpec, ReadDepth, TableData};
@@ -287,7 +287,7 @@ impl Scenario {
         }
         self.graph.iter().try_for_each(GraphSpec::check)?;
         for graph in self.phase.iter().filter_map(|phase| phase.graph.as_ref()) {
-            graph.check()?;
+            graph.interaction.iter().try_for_each(InteractionSpec::check)?;
             self.graph.as_ref().ok_or_else(|| Error::scenario("a phase of `graph` needs [graph]"))?;
         }
         for name in self.named() {

@@ -202,14 +202,8 @@ impl GraphSpec {
     }
 }
 
-impl GraphPhase {
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        self.interaction.iter().try_for_each(InteractionSpec::check)
-    }
-}
-
 impl InteractionSpec {
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.user.is_none() {
             return Err(Error::scenario("an interaction needs a `user`"));
         }

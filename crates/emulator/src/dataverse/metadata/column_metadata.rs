@@ -55,7 +55,7 @@ const PARTIES: &[&str] = &[
 impl ColumnMetadata {
     /// The selectable properties and the id, which is always sent.
     pub(crate) fn properties(&self, table: &str) -> Map<String, Value> {
-        let value = json!({
+        let Value::Object(properties) = json!({
             "MetadataId": guid_text(hash(format!("{table}.{}", self.name).as_bytes())),
             "LogicalName": self.name,
             "AttributeType": self.code,
@@ -63,11 +63,10 @@ impl ColumnMetadata {
             "IsValidForRead": true,
             "IsValidODataAttribute": self.column.is_some(),
             "IsSecured": self.is_secured,
-        });
-        match value {
-            Value::Object(map) => map,
-            _ => Map::new(),
-        }
+        }) else {
+            return Map::new();
+        };
+        properties
     }
 
     /// The column and its choices.
