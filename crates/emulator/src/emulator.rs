@@ -10,13 +10,13 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
 
-use crate::clock::Clock;
-use crate::data::plan::usual_end;
+use crate::data::generation_plan::usual_end;
 use crate::data::table_store::TableStore;
-use crate::dataverse::handler::EmulatedDataverse;
+use crate::dataverse::emulated_dataverse::EmulatedDataverse;
+use crate::emulated_clock::Clock;
 use crate::error::Error;
-use crate::graph::handler::EmulatedGraph;
-use crate::graph::report::{Interaction, interactions};
+use crate::graph::emulated_graph::EmulatedGraph;
+use crate::graph::tenant_report::{Interaction, interactions};
 use crate::http::api_request::SharedState;
 use crate::http::faults::Faults;
 use crate::http::recorder::Recorder;

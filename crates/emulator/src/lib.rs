@@ -27,10 +27,11 @@
 //! # }
 //! ```
 
-mod clock;
 mod control;
 mod data;
 mod dataverse;
+mod emulated_clock;
+mod emulated_tables;
 mod emulator;
 mod error;
 mod graph;
@@ -41,11 +42,10 @@ mod scenario;
 mod served;
 mod server;
 mod state;
-mod tables;
 
 pub use emulator::Emulator;
 pub use error::Error;
-pub use graph::report::Interaction;
+pub use graph::tenant_report::Interaction;
 pub use identity::{
     CLIENT_ID, CLIENT_ID_2, CLIENT_SECRET, CLIENT_SECRET_2, FEDERATED_TOKEN, IDENTITY_HEADER, ORGANIZATION_ID,
     TENANT_ID, USER_ID,

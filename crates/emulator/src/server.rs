@@ -10,10 +10,10 @@ use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, DATE, HOST
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
-use crate::clock::http_date;
 use crate::control;
 use crate::data::random::guid_text;
-use crate::dataverse::route::DataverseRoute;
+use crate::dataverse::dataverse_route::DataverseRoute;
+use crate::emulated_clock::http_date;
 use crate::http::api_request::ApiRequest;
 use crate::http::odata::{DELTA_TOKEN, decode};
 use crate::http::preferences::Preferences;
@@ -21,7 +21,7 @@ use crate::http::recorder::{InFlight, RecordedResponse};
 use crate::http::request_kind::RequestKind;
 use crate::http::response::{Cut, HttpResponse, ResponseBody, ServiceError};
 use crate::route::Route;
-use crate::scenario::fault::FaultKind;
+use crate::scenario::fault_spec::FaultKind;
 use crate::state::EmulatorState;
 
 /// No response: the connection is reset.

@@ -3,12 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use crate::dataverse::handler::EmulatedDataverse;
+use crate::dataverse::emulated_dataverse::EmulatedDataverse;
 use crate::error::Error;
-use crate::graph::handler::EmulatedGraph;
+use crate::graph::emulated_graph::EmulatedGraph;
 use crate::http::api_request::SharedState;
 use crate::http::faults::Faults;
-use crate::scenario::settings::ServiceSettings;
+use crate::scenario::service_settings::ServiceSettings;
 use crate::scenario::specs::Phase;
 use crate::served::{GraphServed, Served};
 

@@ -9,15 +9,15 @@ use std::sync::Arc;
 use copilot_lake_tables::{SYSTEM_USER, Table};
 
 use crate::data::column_value::{has_file, verbatim};
-use crate::data::plan::GenerationPlan;
+use crate::data::generated_day::is_older;
+use crate::data::generation_plan::GenerationPlan;
 use crate::data::random::mix;
 use crate::data::representatives::People;
 use crate::data::row_facts::{CONVERSATION, GENERATED, QUESTION, RowFacts};
 use crate::data::row_links::{RowLinks, files_of};
-use crate::data::session::is_older;
-use crate::data::versions::Versions;
+use crate::data::row_versions::Versions;
+use crate::emulated_tables::{CONTENTS, EVENTS, INSIGHTS, INTERACTIONS, MESSAGES, TRANSCRIPTS, tables};
 use crate::scenario::definition::Scenario;
-use crate::tables::{CONTENTS, EVENTS, INSIGHTS, INTERACTIONS, MESSAGES, TRANSCRIPTS, tables};
 
 /// What the generated rows of all tables share.
 #[derive(Debug)]

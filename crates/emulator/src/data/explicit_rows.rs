@@ -5,16 +5,16 @@ use std::path::Path;
 use bytes::Bytes;
 use copilot_lake_tables::{Column, Instant, Source};
 
+use crate::data::file_content::{Encoding, Payload};
 use crate::data::json_fields::{JsonFields, Overrides};
-use crate::data::payload::{Encoding, Payload};
 use crate::data::random::{Random, guid_text, hash, mix};
 use crate::data::row_facts::{GENERATED, RowFacts};
 use crate::data::row_renderer::RowRenderer;
 use crate::data::row_snapshot::StoredRow;
-use crate::data::versions::{Versions, version};
+use crate::data::row_versions::{Versions, version};
 use crate::error::Error;
-use crate::scenario::moment::json;
 use crate::scenario::specs::RowSpec;
+use crate::scenario::toml_value::json;
 
 /// A row, and the id and content of its File.
 pub(crate) type Written = (StoredRow, Option<(String, Payload)>);

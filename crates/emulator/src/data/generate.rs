@@ -5,12 +5,12 @@ use std::sync::{Arc, OnceLock};
 
 use copilot_lake_tables::Instant;
 
-use crate::data::plan::GenerationPlan;
+use crate::data::generation_plan::GenerationPlan;
 use crate::data::representatives::People;
 use crate::data::row_facts::RowFacts;
 use crate::data::row_renderer::RowRenderer;
 use crate::data::row_snapshot::{RowIndex, Segment, SegmentBuilder};
-use crate::data::versions::version;
+use crate::data::row_versions::version;
 
 /// Days are added to a segment until it has this many rows.
 const SEGMENT_ROWS: usize = 16_384;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::data::json::ObjectWriter;
+use crate::data::json_writer::ObjectWriter;
 
 /// Name and raw value of every property of an object; names may repeat.
 pub(crate) struct JsonFields<'a>(Vec<(Cow<'a, str>, &'a str)>);

@@ -3,8 +3,8 @@
 use copilot_lake_tables::{Instant, SYSTEM_USER, Table, Week};
 
 use crate::data::random::{Random, mix};
+use crate::emulated_tables::{CONTENTS, EVENTS, INSIGHTS, INTERACTIONS, MESSAGES, TRANSCRIPTS};
 use crate::error::Error;
-use crate::tables::{CONTENTS, EVENTS, INSIGHTS, INTERACTIONS, MESSAGES, TRANSCRIPTS};
 
 /// The facts from which every value of a row follows.
 #[derive(Debug, Clone)]
@@ -142,7 +142,7 @@ mod tests {
     use copilot_lake_tables::{AI_INTERACTION, Instant};
 
     use super::{Identity, RowFacts};
-    use crate::tables::tables;
+    use crate::emulated_tables::tables;
 
     #[test]
     fn every_table_has_a_rule_for_its_ids_and_an_unknown_one_is_refused() {

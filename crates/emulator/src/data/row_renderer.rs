@@ -6,7 +6,7 @@ use copilot_lake_tables::{Column, Table, Type};
 
 use crate::data::column_value::{ColumnRule, ValueContext};
 use crate::data::columns::SHARED;
-use crate::data::json::number;
+use crate::data::json_writer::number;
 use crate::data::random::{guid, hash};
 use crate::data::representatives::People;
 use crate::data::row_facts::{Identity, RowFacts};

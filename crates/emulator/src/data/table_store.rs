@@ -7,26 +7,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use copilot_lake_tables::{Column, Instant, SYSTEM_USER, Source, Table};
 
-use crate::clock::Clock;
 use crate::data::change_log::{ChangeLog, RowChange};
 use crate::data::columns::{EnvironmentColumns, TableView};
 use crate::data::dataset::DataSet;
 use crate::data::explicit_rows::ExplicitRowWriter;
+use crate::data::file_content::{Payload, generated};
 use crate::data::generate::{generate, render};
+use crate::data::generated_day::Day;
+use crate::data::generation_plan::GenerationPlan;
 use crate::data::json_fields::JsonFields;
-use crate::data::payload::{Payload, generated};
-use crate::data::plan::GenerationPlan;
 use crate::data::random::{hash, mix};
 use crate::data::representatives::People;
 use crate::data::row_facts::GENERATED;
 use crate::data::row_renderer::RowRenderer;
 use crate::data::row_snapshot::{RowSnapshot, StoredRow, key_number};
-use crate::data::session::Day;
-use crate::data::versions::{Versions, version};
+use crate::data::row_versions::{Versions, version};
+use crate::emulated_clock::Clock;
+use crate::emulated_tables::{EVENTS, tables};
 use crate::error::Error;
 use crate::scenario::definition::Scenario;
 use crate::scenario::specs::{MoreRows, Phase, ReadDepth, RowSpec};
-use crate::tables::{EVENTS, tables};
 
 /// A table with its rows and its explicit Files.
 #[derive(Debug)]

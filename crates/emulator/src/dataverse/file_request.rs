@@ -6,14 +6,14 @@ use bytes::Bytes;
 use copilot_lake_tables::{Instant, Type};
 use percent_encoding::utf8_percent_encode;
 
+use crate::data::file_content::Payload;
 use crate::data::json_fields::JsonFields;
-use crate::data::payload::Payload;
 use crate::data::row_snapshot::key_number;
 use crate::data::table_store::TableStore;
 use crate::dataverse::privilege::{missing_privilege, own_rows, secured};
 use crate::http::odata::{KeyParts, RESERVED};
 use crate::http::response::{HttpResponse, ServiceError};
-use crate::scenario::settings::Ranges;
+use crate::scenario::service_settings::Ranges;
 
 /// The most bytes of a File in one partial response.
 const PART: usize = 4 << 20;

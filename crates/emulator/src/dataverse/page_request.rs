@@ -11,7 +11,7 @@ use crate::dataverse::row_query::RowQuery;
 use crate::http::faults::TriggeredFaults;
 use crate::http::preferences::Preferences;
 use crate::http::response::{HttpResponse, JSON, ServiceError};
-use crate::scenario::settings::ServiceSettings;
+use crate::scenario::service_settings::ServiceSettings;
 
 /// A request for rows of a table.
 pub(crate) struct PageRequest<'a> {

@@ -6,7 +6,7 @@ use copilot_lake_tables::{Column, Instant, Type};
 
 use crate::data::json_fields::JsonFields;
 use crate::data::row_snapshot::{RowSnapshot, TIME_COLUMNS};
-use crate::dataverse::next_link::LinkPosition;
+use crate::dataverse::paging_cookie::LinkPosition;
 use crate::dataverse::row_filter::{RowFilter, TimeRange};
 use crate::dataverse::row_query::RowQuery;
 

@@ -3,8 +3,8 @@
 use copilot_lake_tables::{Column, Instant, Type};
 
 use crate::data::columns::TableView;
-use crate::data::json::{ObjectWriter, string};
 use crate::data::json_fields::JsonFields;
+use crate::data::json_writer::{ObjectWriter, string};
 use crate::data::representatives::People;
 use crate::dataverse::row_query::RowQuery;
 

@@ -10,7 +10,7 @@ use crate::graph::interaction::{ExplicitInteraction, GeneratedInteraction};
 use crate::graph::interaction_json::write_generated;
 use crate::graph::tenant::Tenant;
 use crate::scenario::graph::InteractionSpec;
-use crate::scenario::moment::json;
+use crate::scenario::toml_value::json;
 
 /// Adds interactions to a tenant. `time` is used where an interaction sets no time of its own.
 pub(crate) fn add_explicit(tenant: &mut Tenant, specs: &[InteractionSpec], time: Instant) -> Result<(), Error> {

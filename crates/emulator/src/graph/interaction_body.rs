@@ -2,7 +2,7 @@
 
 use crate::data::random::{Random, mix};
 use crate::data::representatives::Language;
-use crate::data::text::passage_of;
+use crate::data::sentences::passage_of;
 use crate::graph::copilot_app::ResponseStyle;
 use crate::graph::interaction::GeneratedInteraction;
 use crate::graph::phrases::{heading, prompt, sentence, title};

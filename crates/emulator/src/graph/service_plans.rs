@@ -4,7 +4,7 @@ use copilot_lake_tables::Instant;
 use serde_json::{Value, json};
 
 use crate::data::random::{Random, mix};
-use crate::graph::user::{BUSINESS_CHAT, Licence, TenantUser};
+use crate::graph::tenant_user::{BUSINESS_CHAT, Licence, TenantUser};
 
 /// Plans that every user has.
 const OFFICE: [(&str, &str); 3] = [

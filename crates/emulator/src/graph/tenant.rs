@@ -8,7 +8,7 @@ use crate::data::random::{Random, hash, mix};
 use crate::error::Error;
 use crate::graph::copilot_app::share;
 use crate::graph::interaction::{BLOCK, ExplicitInteraction, InteractionSequence, SequenceOwner};
-use crate::graph::user::{Licence, TenantUser};
+use crate::graph::tenant_user::{Licence, TenantUser};
 use crate::graph::working_hours::work;
 use crate::scenario::graph::{GraphSpec, GroupSpec, UserReference, UserSpec};
 

@@ -2,13 +2,13 @@
 
 use hyper::Method;
 
-use crate::clock::Clock;
+use crate::emulated_clock::Clock;
 use crate::http::faults::TriggeredFaults;
 use crate::http::preferences::Preferences;
 use crate::http::recorder::Recorder;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::http::token_issuer::TokenService;
-use crate::scenario::fault::FaultKind;
+use crate::scenario::fault_spec::FaultKind;
 
 /// What the APIs share while the emulator runs.
 #[derive(Debug)]

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::http::odata::{DELTA_TOKEN, SKIP_TOKEN};
 use crate::http::request_kind::RequestKind;
 use crate::http::response::{HttpResponse, ServiceError};
-use crate::scenario::fault::{FaultKind, FaultSpec};
+use crate::scenario::fault_spec::{FaultKind, FaultSpec};
 
 /// A fault, and how many requests it has seen and hit.
 #[derive(Debug)]

@@ -13,7 +13,7 @@ use crate::data::random::{hash, mix};
 use crate::http::client_assertion::{SignInError, check};
 use crate::http::response::HttpResponse;
 use crate::identity::{APPLICATIONS, TENANT_ID, application};
-use crate::scenario::settings::TokenSettings;
+use crate::scenario::service_settings::TokenSettings;
 
 /// Issues tokens and checks them.
 #[derive(Debug)]

@@ -6,13 +6,13 @@ use copilot_lake_tables::{Table, dataverse_tables};
 use serde::Deserialize;
 
 use crate::data::row_facts::Identity;
+use crate::emulated_tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 use crate::error::Error;
-use crate::scenario::fault::FaultSpec;
+use crate::scenario::fault_spec::FaultSpec;
 use crate::scenario::graph::{GraphSpec, InteractionSpec};
-use crate::scenario::moment::Moment;
-use crate::scenario::settings::{ServiceSettings, TokenSettings};
+use crate::scenario::service_settings::{ServiceSettings, TokenSettings};
 use crate::scenario::specs::{Phase, PrivilegeSpec, ReadDepth, TableData};
-use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
+use crate::scenario::toml_value::Moment;
 
 /// What an emulator serves and how it misbehaves. Unknown keys are errors.
 ///

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::scenario::moment::Moment;
+use crate::scenario::toml_value::Moment;
 
 /// Mailbox folders in the order in which the service reads them. The first two have been seen, the others are made up.
 pub(crate) const FOLDERS: [&str; 4] = ["TeamsMessagesData", "TeamChat", "CopilotMessages", "ConnectedAIApps"];

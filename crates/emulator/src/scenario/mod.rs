@@ -3,8 +3,8 @@
 //! Describes and validates; generates no data and answers no request.
 
 pub(crate) mod definition;
-pub(crate) mod fault;
+pub(crate) mod fault_spec;
 pub(crate) mod graph;
-pub(crate) mod moment;
-pub(crate) mod settings;
+pub(crate) mod service_settings;
 pub(crate) mod specs;
+pub(crate) mod toml_value;

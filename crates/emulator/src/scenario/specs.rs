@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer};
 
 use crate::scenario::graph::GraphPhase;
-use crate::scenario::moment::Moment;
+use crate::scenario::toml_value::Moment;
 
 /// The rows of a table.
 #[derive(Debug, Clone, Default, Deserialize)]

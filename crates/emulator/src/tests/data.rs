@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{World, all, events, ids};
 use crate::Scenario;
-use crate::tables::tables;
+use crate::emulated_tables::tables;
 
 const SET: &str = "msdyn_copilotevents";
 

@@ -7,7 +7,7 @@ use crate::graph::history_cursor::{HistoryCursor, HistoryEntry, Visibility};
 use crate::graph::history_filter::HistoryFilter;
 use crate::graph::interaction_json::write_generated;
 use crate::graph::tenant::Tenant;
-use crate::graph::user::TenantUser;
+use crate::graph::tenant_user::TenantUser;
 use crate::served::GraphServed;
 
 /// An interaction that can be read now.

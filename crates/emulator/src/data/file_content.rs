@@ -8,7 +8,7 @@ use crate::data::prose;
 use crate::data::random::{Random, hash};
 use crate::data::representatives::Language;
 use crate::data::row_facts::RowFacts;
-use crate::data::text;
+use crate::data::sentences;
 
 /// The content of a File.
 #[derive(Debug, Clone, Default)]
@@ -104,9 +104,9 @@ fn content(random: &mut Random, scenario: Option<i64>) -> Bytes {
     // Most texts are short.
     let most = random.weighted(&[(1_000, 5), (2_500, 3), (6_000, 2)]);
     let length = 500 + random.below(most - 500) as usize;
-    let response = text::passage(random, language, length);
+    let response = sentences::passage(random, language, length);
     let text = if random.chance(600) {
-        serde_json::json!({ "prompt": text::prompt(random, language), "response": response }).to_string()
+        serde_json::json!({ "prompt": sentences::prompt(random, language), "response": response }).to_string()
     } else {
         response
     };

@@ -10,7 +10,7 @@ use crate::graph::interaction_json::write_generated;
 use crate::graph::tenant::Tenant;
 use crate::http::odata::encode_lower;
 use crate::http::response::{HttpResponse, ServiceError};
-use crate::scenario::fault::FaultKind;
+use crate::scenario::fault_spec::FaultKind;
 use crate::scenario::graph::FOLDERS;
 
 /// Interactions per page by default, and at most.

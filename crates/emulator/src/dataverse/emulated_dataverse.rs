@@ -8,21 +8,21 @@ use serde_json::json;
 
 use crate::data::row_snapshot::RowSnapshot;
 use crate::data::table_store::TableStore;
+use crate::dataverse::dataverse_route::DataverseRoute;
 use crate::dataverse::file_request::FileRequest;
 use crate::dataverse::limits::{Limiter, TOO_MANY_AT_ONCE};
 use crate::dataverse::metadata::choices::choices;
 use crate::dataverse::metadata::definitions::definitions;
-use crate::dataverse::page::page;
 use crate::dataverse::page_request::PageRequest;
 use crate::dataverse::privilege::{missing_privilege, privileges};
-use crate::dataverse::route::DataverseRoute;
+use crate::dataverse::row_page::page;
 use crate::dataverse::total_count::total_count;
 use crate::http::api_request::ApiRequest;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::http::token_issuer::challenge;
 use crate::identity::{ORGANIZATION_ID, UNIT_ID, USER_ID};
-use crate::scenario::fault::FaultKind;
-use crate::scenario::settings::ServiceSettings;
+use crate::scenario::fault_spec::FaultKind;
+use crate::scenario::service_settings::ServiceSettings;
 use crate::scenario::specs::ReadDepth;
 use crate::served::TableServed;
 

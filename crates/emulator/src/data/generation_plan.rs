@@ -2,13 +2,13 @@
 
 use copilot_lake_tables::{Instant, Week};
 
+use crate::data::generated_day::Day;
 use crate::data::random::{hash, mix};
 use crate::data::representatives::People;
 use crate::data::row_facts::RowFacts;
-use crate::data::session::Day;
+use crate::emulated_tables::{EVENTS, INTERACTIONS};
 use crate::scenario::definition::Scenario;
 use crate::scenario::specs::TableData;
-use crate::tables::{EVENTS, INTERACTIONS};
 
 /// What to generate.
 #[derive(Debug, Clone)]

@@ -7,22 +7,22 @@ use copilot_lake_tables::Instant;
 use hyper::Method;
 use serde_json::json;
 
-use crate::clock::Clock;
 use crate::data::random::guid_text;
+use crate::emulated_clock::Clock;
 use crate::error::Error;
 use crate::graph::directory::{DirectoryRequest, not_found};
 use crate::graph::explicit::add_explicit;
 use crate::graph::graph_request::GraphRequest;
-use crate::graph::history::HistoryRequest;
+use crate::graph::graph_route::{GraphResource, GraphRoute};
 use crate::graph::history_cursor::Visibility;
-use crate::graph::report::served;
-use crate::graph::route::{GraphResource, GraphRoute};
+use crate::graph::history_request::HistoryRequest;
 use crate::graph::tenant::Tenant;
+use crate::graph::tenant_report::served;
 use crate::graph::throttle::{Throttle, too_many};
 use crate::http::api_request::ApiRequest;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::http::token_issuer::challenge;
-use crate::scenario::fault::FaultKind;
+use crate::scenario::fault_spec::FaultKind;
 use crate::scenario::graph::{GROUP_ROLE, GraphPhase, GraphSpec, HISTORY_ROLE, USER_ROLE};
 use crate::served::GraphServed;
 

@@ -7,13 +7,13 @@ use copilot_lake_tables::Instant;
 use url::form_urlencoded;
 
 use crate::data::change_log::RowChange;
-use crate::dataverse::next_link::{FollowedLink, LinkPosition, extend};
 use crate::dataverse::page_request::PageRequest;
+use crate::dataverse::paging_cookie::{FollowedLink, LinkPosition, extend};
 use crate::dataverse::privilege::missing_privilege;
 use crate::dataverse::row_query::RowQuery;
 use crate::http::odata::DELTA_TOKEN;
 use crate::http::response::{HttpResponse, ServiceError};
-use crate::scenario::fault::FaultKind;
+use crate::scenario::fault_spec::FaultKind;
 use crate::scenario::specs::ReadDepth;
 
 /// The number in the first delta token.
