@@ -37,8 +37,8 @@ pub struct Emulator {
 impl Emulator {
     /// Generates the rows of a scenario and listens; port 0 picks a free port.
     ///
-    /// Memory: about 1.3 KB per row, all rendered in advance; interactions of Graph need next to none. Must be called inside a tokio
-    /// runtime, whose workers answer the requests.
+    /// Memory: about 1.3 KB per row, all rendered in advance; interactions of Graph need next to none. Must be called
+    /// inside a tokio runtime, whose workers answer the requests.
     ///
     /// # Errors
     /// [`Error::Scenario`] and [`Error::File`] for rows that cannot be made, [`Error::Listen`] for an address that is taken.
@@ -82,8 +82,8 @@ impl Emulator {
         self.state.shared.recorder.requests()
     }
 
-    /// Calls `each` for every interaction that can be read now, by user and in the order of pages. Interactions of a meeting come
-    /// once for each participant.
+    /// Calls `each` for every interaction that can be read now, by user and in the order of pages. Interactions of a
+    /// meeting come once for each participant.
     pub fn interactions(&self, each: &mut dyn FnMut(&Interaction<'_>)) {
         let Some(graph) = &self.state.graph else { return };
         let (tenant, visibility) = (graph.tenant(), graph.visibility(self.state.shared.clock.now()));

@@ -1,7 +1,8 @@
 //! What the generated rows of all tables share: people, links between tables, and one version counter.
 //!
-//! Rows of the newer table are generated day by day while they are rendered. Rows of the other tables are picked from what
-//! happened in the newer and the older one, so that links resolve; a table that needs more rows than that gets unrelated ones.
+//! Rows of the newer table are generated day by day while they are rendered. Rows of the other tables are picked from
+//! what happened in the newer and the older one, so that links resolve; a table that needs more rows than that gets
+//! unrelated ones.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -94,7 +95,8 @@ impl DataSet {
         Self { people: Arc::new(people), links: Arc::new(links), facts, versions: Arc::new(Versions::new(next)) }
     }
 
-    /// The generated rows of a table in order of creation; none for the newer table of interactions, which follows its plan.
+    /// The generated rows of a table in order of creation; none for the newer table of interactions, which follows its
+    /// plan.
     pub(crate) fn facts(&self, table: &Table) -> &[RowFacts] {
         self.facts.get(table.name).map_or(&[], Vec::as_slice)
     }

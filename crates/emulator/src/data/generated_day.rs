@@ -4,7 +4,8 @@ use crate::data::random::{Random, mix};
 use crate::data::representatives::People;
 use crate::data::row_facts::{AVAILABLE, GENERATED, RowFacts, THUMBS_CLEAR, THUMBS_DOWN, THUMBS_UP};
 
-/// How often each scenario is used. Their codes count from 100230201, those that the older table does not know from 100230321.
+/// How often each scenario is used. Their codes count from 100230201, those that the older table does not know from
+/// 100230321.
 const SCENARIOS: [u32; 25] =
     [280, 120, 90, 30, 130, 100, 40, 20, 20, 12, 30, 14, 28, 10, 18, 40, 6, 12, 14, 10, 8, 8, 6, 6, 4];
 

@@ -1,6 +1,7 @@
 //! Made-up rows of Dataverse tables: generated from a seed or explicit in a scenario, kept as the JSON that is sent.
 //!
-//! Knows no HTTP and no OData. `random`, `sentences`, `json_writer` and `json_fields` also serve the interactions of Graph.
+//! Knows no HTTP and no OData. `random`, `sentences`, `json_writer` and `json_fields` also serve the interactions of
+//! Graph.
 
 pub(crate) mod change_log;
 pub(crate) mod column_value;

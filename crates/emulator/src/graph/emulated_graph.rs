@@ -37,8 +37,8 @@ pub(crate) struct EmulatedGraph {
 }
 
 impl EmulatedGraph {
-    /// The tenant of a scenario. Its generated interactions end with the day that the scenario says, or with `usual_end`, in
-    /// days since the Unix epoch.
+    /// The tenant of a scenario. Its generated interactions end with the day that the scenario says, or with
+    /// `usual_end`, in days since the Unix epoch.
     pub(crate) fn new(spec: &GraphSpec, seed: u64, usual_end: i32, clock: &Clock) -> Result<Self, Error> {
         let end = Instant::from_days(spec.end.map_or(usual_end, |end| end.0.days()) + 1);
         let mut tenant = Tenant::new(spec, seed, end)?;

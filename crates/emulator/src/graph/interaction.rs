@@ -1,4 +1,5 @@
-//! Interactions. Generated ones are sequences in a folder, made in blocks that depend on a seed and their position alone.
+//! Interactions. Generated ones are sequences in a folder, made in blocks that depend on a seed and their position
+//! alone.
 //!
 //! Nothing is stored per generated interaction: its time follows from its number, and grows with it.
 

@@ -39,8 +39,8 @@ pub(crate) struct ApiRequest<'a> {
 }
 
 impl ApiRequest<'_> {
-    /// Refuses a request without a valid token, one that `limit` refuses, and one with a fault that is an error, worded by
-    /// `error_of_fault`. Returns a proxy's page where a fault sends that instead of a response.
+    /// Refuses a request without a valid token, one that `limit` refuses, and one with a fault that is an error, worded
+    /// by `error_of_fault`. Returns a proxy's page where a fault sends that instead of a response.
     pub(crate) fn admit(
         &self,
         limit: impl FnOnce() -> Result<(), ServiceError>,
