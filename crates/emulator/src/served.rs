@@ -1,4 +1,4 @@
-//! What was requested and what was sent: the counters that tests compare with.
+//! What was requested and what was sent: counters for tests to compare with.
 
 use std::collections::BTreeMap;
 

@@ -12,7 +12,7 @@ use crate::scenario::service_settings::ServiceSettings;
 use crate::scenario::specs::Phase;
 use crate::served::{GraphServed, Served};
 
-/// Everything that requests share.
+/// The state that all requests share.
 #[derive(Debug)]
 pub(crate) struct EmulatorState {
     pub(crate) dataverse: EmulatedDataverse,

@@ -14,7 +14,7 @@ use crate::identity::ORGANIZATION_ID;
 
 type WriteValue = fn(&ValueContext<'_>, &mut Vec<u8>, &Column);
 
-/// How the values of a column are made.
+/// The rule by which a column's values are made.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ColumnRule {
     write: WriteValue,
@@ -31,14 +31,14 @@ pub(crate) struct ValueContext<'a> {
     pub(crate) facts: &'a RowFacts,
 }
 
-/// The salt of what decides whether a row belongs to another, which a lookup and its annotation share.
+/// The salt for whether a row belongs to another one: a lookup and its annotation must agree.
 const REGARDING: u64 = 16;
 
 impl ColumnRule {
     /// For a column that the definition does not know: null unless a scenario sets it.
     pub(crate) const NULL: Self = Self { write: |_, out, _| null(out), present: 1_000 };
 
-    /// By the column where its meaning is known, else by its type.
+    /// The rule of a column: by name if its meaning is known, otherwise by type.
     pub(crate) fn for_column(table: &Table, column: &Column) -> Self {
         let activity = table.key.first() == Some(&"activityid");
         let write: WriteValue = match column.name {

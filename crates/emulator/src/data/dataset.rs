@@ -33,7 +33,7 @@ pub(crate) struct DataSet {
 /// First value of the version counter.
 const FIRST_VERSION: i64 = 17_413_914;
 
-/// One in this many older interactions is in both tables.
+/// One in this many older interactions is in both tables of interactions.
 const SHARED: usize = 20;
 
 const DAY: i64 = 86_400;
@@ -129,7 +129,7 @@ fn responses(people: &People, events: &GenerationPlan, interactions: &[RowFacts]
     responses
 }
 
-/// The first `count` rows by rank, filled up with unrelated rows from the plan when there are too few.
+/// The first `count` rows by rank, topped up with unrelated rows from the plan when there are too few.
 fn choose(
     mut from: Vec<RowFacts>,
     count: usize,
@@ -163,7 +163,7 @@ fn made_later(facts: &RowFacts) -> RowFacts {
     RowFacts { created, modified: facts.modified.max(created), ..facts.clone() }
 }
 
-/// A row for everyone, created before anything that they do.
+/// One row per person, created before anything that they do.
 fn users(people: &People) -> Vec<RowFacts> {
     let user = |number: usize| {
         let facts = RowFacts::answer(mix(number as u64, 36), 1_700_000_000 + number as i64 * 1_000);

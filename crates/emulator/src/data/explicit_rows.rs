@@ -1,4 +1,4 @@
-//! Explicit rows of a scenario: a generated row with values set, a row sent verbatim, or an existing row changed.
+//! Explicit rows of a scenario: a generated row with values set, a row sent verbatim, or a changed existing row.
 
 use std::path::Path;
 

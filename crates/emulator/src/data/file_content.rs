@@ -15,7 +15,7 @@ use crate::data::sentences;
 pub(crate) struct Payload {
     /// `None`: the row names a File that does not exist.
     pub(crate) bytes: Option<Bytes>,
-    /// Before this time it does not exist.
+    /// Until this time it does not exist.
     pub(crate) from: Option<Instant>,
     /// The size to declare instead of the real one.
     pub(crate) size: Option<u64>,

@@ -1,4 +1,4 @@
-//! Sessions: what one representative does with one response, as facts of a few rows.
+//! The rows of one day, made of sessions: what one representative does with one response.
 
 use crate::data::random::{Random, mix};
 use crate::data::representatives::People;
@@ -39,7 +39,7 @@ const fn actions(scenario: i32) -> &'static [(i32, u64)] {
     }
 }
 
-/// Permille of rows that only say that Copilot was available.
+/// The share of rows that only say that Copilot was available, in permille.
 const AVAILABLE_SHARE: u64 = 180;
 
 /// Generates the rows of one day; equal arguments give equal rows.
@@ -51,7 +51,7 @@ pub(crate) struct Day<'a> {
     pub(crate) rows: usize,
     /// Whether the day before had sessions whose rating may arrive today.
     pub(crate) follows: bool,
-    /// Whether only scenarios and interactions that the older table knows occur.
+    /// Whether only scenarios and interactions occur that the older table knows.
     pub(crate) older: bool,
     pub(crate) people: &'a People,
 }

@@ -1,4 +1,4 @@
-//! What to generate for a table: how many rows on which days.
+//! What to generate for a table: how many rows on each day.
 
 use copilot_lake_tables::{Instant, Week};
 
@@ -18,7 +18,7 @@ pub(crate) struct GenerationPlan {
     /// The first and the last day, in days since the Unix epoch.
     pub(crate) first_day: i32,
     pub(crate) last_day: i32,
-    /// Whether only scenarios and interactions that the older table knows occur.
+    /// Whether only scenarios and interactions occur that the older table knows.
     pub(crate) older: bool,
 }
 

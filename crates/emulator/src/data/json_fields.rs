@@ -1,4 +1,4 @@
-//! The properties of a row's JSON, in order, values as raw text.
+//! The properties of a JSON object, in order, with values as raw text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

@@ -1,4 +1,4 @@
-//! Made-up rows of Dataverse tables: generated from a seed or explicit in a scenario, kept as the JSON that is sent.
+//! Made-up rows of Dataverse tables, generated from a seed or given by a scenario, and kept as the JSON that is sent.
 //!
 //! Knows no HTTP and no OData. `random`, `sentences`, `json_writer` and `json_fields` also serve the interactions of
 //! Graph.

@@ -1,4 +1,4 @@
-//! Pseudo-random numbers from a seed, equal on every machine and in every version.
+//! Pseudo-random numbers from a seed, the same on every machine and in every version.
 
 /// A SplitMix64 generator, small because each row, File and text has its own.
 #[derive(Debug, Clone)]

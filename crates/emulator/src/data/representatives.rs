@@ -23,7 +23,7 @@ impl Language {
     }
 }
 
-/// A representative, whose work makes rows.
+/// A representative, whose work produces rows.
 #[derive(Debug)]
 pub(crate) struct Representative {
     pub(crate) id: String,

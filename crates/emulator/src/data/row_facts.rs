@@ -11,7 +11,7 @@ use crate::error::Error;
 pub(crate) struct RowFacts {
     /// The seed of values that have no fact of their own.
     pub(crate) seed: u64,
-    /// Seconds since the Unix epoch, as the next three.
+    /// Seconds since the Unix epoch, like the next two.
     pub(crate) created: i64,
     pub(crate) client: i64,
     pub(crate) modified: i64,
@@ -89,7 +89,7 @@ impl RowFacts {
 /// The table of conversations.
 pub(crate) const CONVERSATION: &str = "msdyn_ocliveworkitem";
 
-/// How a table's row ids follow from facts, so that rows of different tables can reference each other.
+/// How row ids follow from facts, by table, so that rows of different tables can reference each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Identity {
     /// A row of the newer table of interactions.

@@ -1,4 +1,4 @@
-//! The rows of a table, rendered in advance: bytes in order of creation, with a compact index.
+//! The rows of a table, rendered in advance: JSON in order of creation, with a compact index.
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};

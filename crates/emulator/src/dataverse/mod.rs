@@ -1,6 +1,6 @@
 //! The Dataverse Web API: routes, queries, pages, files, change tracking, metadata and privileges.
 //!
-//! Answers from the rows in `data/`; does not know how they are made, and knows nothing of Graph.
+//! Answers from the rows in `data/`; does not know how they are made, and knows nothing about Graph.
 
 pub(crate) mod dataverse_route;
 pub(crate) mod emulated_dataverse;

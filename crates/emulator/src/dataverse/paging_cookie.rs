@@ -1,4 +1,4 @@
-//! Links to the next page: opaque to clients, and refused unless they come back verbatim.
+//! The paging cookie in links to the next page: opaque to clients, and refused unless it comes back verbatim.
 
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 
@@ -43,7 +43,7 @@ pub(crate) fn split(query: &str, max_page: Option<usize>) -> Result<(&str, Optio
     if extend(base, followed, max_page) == query { Ok((base, Some(followed))) } else { Err(altered()) }
 }
 
-/// The query string that leads to a page.
+/// The query string that leads to a page: the client's own with the cookie added.
 pub(crate) fn extend(base: &str, next: FollowedLink, max_page: Option<usize>) -> String {
     let FollowedLink { page, position, tracking } = next;
     let signed = format!("{base} {page} {} {} {max_page:?} {tracking:?}", position.time, position.ties);

@@ -30,7 +30,7 @@ enum CursorOrder {
 }
 
 impl<'a> RowCursor<'a> {
-    /// The cursor of a query. Without an order rows come by creation, or by modification when only that is filtered.
+    /// The cursor of a query. Without an order, rows come by creation, or by modification if only that is filtered.
     ///
     /// As in OData, a null matches no range and sorts first.
     pub(crate) fn new(rows: &'a RowSnapshot, query: &RowQuery) -> Self {

@@ -19,7 +19,7 @@ use crate::scenario::specs::ReadDepth;
 /// The number in the first delta token.
 const FIRST: u64 = 919_042;
 
-/// Refuses what change tracking cannot do.
+/// Refuses what change tracking does not support.
 pub(crate) fn check_tracking(request: &PageRequest<'_>, base: &str) -> Result<(), ServiceError> {
     let name = request.store.table.name;
     if !request.store.tracked {
@@ -39,7 +39,7 @@ pub(crate) fn check_tracking(request: &PageRequest<'_>, base: &str) -> Result<()
     }
 }
 
-/// The link to what changes after a stamp.
+/// The link to the changes after a stamp.
 pub(crate) fn delta_link(request: &PageRequest<'_>, base: &str, stamp: u64) -> String {
     let plain: Vec<_> = base.split('&').filter(|part| !part.is_empty() && !is_delta(part)).collect();
     let token = format!("{}!{}", FIRST + stamp, date(request.now));

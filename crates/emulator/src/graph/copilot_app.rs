@@ -80,7 +80,7 @@ impl CopilotApp {
         APPS.into_iter().find(|app| app.class.eq_ignore_ascii_case(class)).unwrap_or(APPS[6])
     }
 
-    /// The folder that most of its interactions are in.
+    /// The folder with most of its interactions.
     pub(crate) fn folder(&self) -> usize {
         (0..FOLDERS.len()).max_by_key(|at| (self.often[*at], FOLDERS.len() - at)).unwrap_or(0)
     }

@@ -1,4 +1,4 @@
-//! A cursor over the interactions of a user in a folder, newest first, as far as they can be read now.
+//! A cursor over the interactions of a user in a folder, newest first, without those that cannot be read yet.
 
 use copilot_lake_tables::Instant;
 

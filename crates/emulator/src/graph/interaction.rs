@@ -23,7 +23,7 @@ pub(crate) struct GeneratedInteraction {
     pub(crate) session: u64,
     pub(crate) request: u64,
     pub(crate) app: &'static CopilotApp,
-    /// The user whose prompt it is, or answers.
+    /// The user who wrote the prompt, or whose prompt it answers.
     pub(crate) asker: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Microsoft Graph: users, groups, and the histories of what users asked Copilot.
+//! Microsoft Graph: users, groups, and the histories of their interactions with Copilot.
 //!
 //! Nothing is rendered ahead: of a generated interaction only its number is kept. Knows nothing of Dataverse.
 //! <https://learn.microsoft.com/microsoft-365-copilot/extensibility/api/ai-services/interaction-export/aiinteractionhistory-getallenterpriseinteractions>

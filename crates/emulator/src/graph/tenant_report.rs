@@ -1,4 +1,4 @@
-//! Reports what a tenant has now, for tests that compare it with a lake.
+//! Reports of what a tenant has now, for tests that compare it with a lake.
 
 use serde_json::{Value, json};
 

@@ -67,7 +67,7 @@ impl TenantUser {
         })
     }
 
-    /// Applies what a scenario sets and keeps the rest.
+    /// Applies the changes of a scenario and keeps the rest.
     pub(crate) fn apply(&mut self, spec: &UserSpec) {
         if let Some(licensed) = spec.licensed {
             self.licence = if licensed { Licence::Full } else { Licence::Without };

@@ -1,4 +1,4 @@
-//! A request to an API, and the checks that every request passes first: token, limits, faults.
+//! A request to an API, and the checks that come first: token, limits, faults.
 
 use hyper::Method;
 

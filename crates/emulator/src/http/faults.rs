@@ -1,4 +1,4 @@
-//! Faults: which of them a request triggers, and what they do to its response.
+//! Faults: which ones a request triggers, and what they do to its response.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -92,7 +92,7 @@ impl<'a> TriggeredFaults<'a> {
         self.has(FaultKind::NotJson).then(|| HttpResponse::new(200, "text/html", [page]))
     }
 
-    /// The largest page, given the usual one.
+    /// The size of the page, given its usual size.
     pub(crate) fn most(&self, rows: usize) -> usize {
         match (self.has(FaultKind::EmptyPage), self.find(FaultKind::ShortPage)) {
             (true, _) => 0,

@@ -15,7 +15,7 @@ pub(crate) enum Filter<C> {
     Compare(C),
 }
 
-/// A comparison as it was written.
+/// A comparison as the client wrote it.
 #[derive(Debug)]
 pub(crate) struct Comparison<'a> {
     pub(crate) property: &'a str,

@@ -1,4 +1,4 @@
-//! The recorder: counts what is requested of both services and what is sent.
+//! The recorder: counts what clients request of both services and what is sent.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use crate::http::request_kind::RequestKind;
 use crate::identity::APPLICATIONS;
 use crate::served::{GraphServed, RecordedRequest, Served};
 
-/// Requests beyond that many are counted, not kept.
+/// Requests beyond this number are counted but not kept.
 const REQUESTS_KEPT: usize = 100_000;
 
 /// Requests already on their way when a `Retry-After` was sent are no violations.
@@ -41,7 +41,7 @@ const fn service(kind: RequestKind) -> usize {
 pub(crate) struct Recorder {
     started: Instant,
     in_flight: Arc<AtomicU64>,
-    /// The same by application, then for callers without one.
+    /// The same by application, and last for callers without one.
     in_flight_of: [Arc<AtomicU64>; IDENTITIES],
     most_in_flight: AtomicU64,
     record: Mutex<Record>,
@@ -53,7 +53,7 @@ struct Record {
     /// Without the counters that the tenant itself has.
     graph: GraphServed,
     requests: Vec<RecordedRequest>,
-    /// The interval in which no request of an application to a service may come.
+    /// The interval in which an application may send no request to a service.
     closed: [[Option<(Instant, Instant)>; SERVICES]; IDENTITIES],
     /// Users whose history was sent.
     histories: HashSet<u32>,
@@ -154,7 +154,7 @@ impl Recorder {
         }
     }
 
-    /// Counts what only the services know of.
+    /// Counts what only a service can tell.
     pub(crate) fn count(&self, add: impl FnOnce(&mut Served, &mut GraphServed)) {
         let Record { served, graph, .. } = &mut *self.record();
         add(served, graph);

@@ -1,4 +1,4 @@
-//! Responses: bodies of a few frames, and errors of the documented shape.
+//! Responses: bodies of a few frames, and errors in the documented shape.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -74,7 +74,7 @@ pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) frames: VecDeque<Bytes>,
-    /// Whether it declares its length: the service streams Files without.
+    /// Whether it declares its length: the service streams Files without one.
     pub(crate) length: bool,
 }
 

@@ -129,7 +129,7 @@ impl TokenService {
         issued.get_mut(bearer(authorization?)?).map(work)
     }
 
-    /// Whether the token is valid for one more request to one of these origins.
+    /// Whether the token is valid for one more request, to one of these origins.
     pub(crate) fn accept(&self, authorization: Option<&str>, origins: &[&str]) -> bool {
         let accepted = self.with_token(authorization, |token| {
             if Instant::now() >= token.until || !origins.iter().any(|own| origin(own) == token.audience) {

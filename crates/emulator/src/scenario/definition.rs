@@ -26,7 +26,7 @@ use crate::scenario::toml_value::Moment;
 /// requests = 100                    # a token also expires after that many requests; default: never
 ///
 /// [service]
-/// max_page = 5000                   # largest page, whatever is asked for
+/// max_page = 5000                   # the largest page, whatever size is preferred
 /// full_page_link = false            # an exactly full last page links to an empty one
 /// gzip = false                      # compress responses for clients that accept it
 /// dop_hint = 52                     # `x-ms-dop-hint`
@@ -104,8 +104,8 @@ use crate::scenario::toml_value::Moment;
 /// end = 2025-11-01                  # their last day
 /// licensed = 0.75                   # users with the plan that histories require, enabled
 /// deleted = 0.02                    # users who were deleted in the 40 days before `end`
-/// quiet = 0.15                      # users without interactions; those who never had a licence have none anyway
-/// late = { share = 0.02, hours = 6 }         # interactions that become readable only so long (at least half of it) after they were made
+/// quiet = 0.15                      # users without interactions, beside those who never had a licence
+/// late = { share = 0.02, hours = 6 }         # interactions that become readable only 3 to 6 hours after they were made
 /// folders = 2                       # mailbox folders that a history covers, up to 4
 /// roles = ["AiEnterpriseInteraction.Read.All", "User.Read.All", "GroupMember.Read.All"]      # of every token
 /// whole_seconds = false             # finer times in filters are refused
@@ -131,8 +131,8 @@ use crate::scenario::toml_value::Moment;
 /// [[graph.group]]
 /// id = "aaaaaaaa-0000-0000-0000-000000000001"
 /// members = [0, "ada@contoso.example"]       # users by number, object id or principal name
-/// first = 50                        # and the first so many users
-/// every = 10                        # and every so many-th user
+/// first = 50                        # and the first 50 users
+/// every = 10                        # and every tenth user, starting with the first
 /// groups = ["aaaaaaaa-0000-0000-0000-000000000002"]  # and everyone in these groups
 ///
 /// [[graph.interaction]]             # a generated one with values set
@@ -267,7 +267,7 @@ impl Scenario {
             let table = known(&data.name).ok_or_else(|| Error::scenario(format!("no table `{}`", data.name)))?;
             Identity::for_table(table)?;
             if self.table[..number].iter().any(|other| other.name == data.name) {
-                return Err(Error::scenario(format!("table `{}` twice", data.name)));
+                return Err(Error::scenario(format!("table `{}` is listed twice", data.name)));
             }
             let days = data.days() as usize;
             if data.rows > days * ROWS_PER_DAY / 2 {
@@ -282,7 +282,7 @@ impl Scenario {
                 return Err(Error::scenario(format!("table `{}` has no column `{name}`", table.name)));
             }
             if let Some(column) = data.column.iter().find(|column| column.ty.is_some() && knows(&column.name)) {
-                return Err(Error::scenario(format!("`{}` has a type already", column.name)));
+                return Err(Error::scenario(format!("`{}` already has a type", column.name)));
             }
         }
         self.graph.iter().try_for_each(GraphSpec::check)?;

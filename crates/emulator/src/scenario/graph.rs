@@ -152,9 +152,9 @@ pub(crate) enum UserReference {
 pub(crate) struct GroupSpec {
     pub(crate) id: String,
     pub(crate) members: Vec<UserReference>,
-    /// The first so many users.
+    /// How many users from the first on.
     pub(crate) first: u32,
-    /// Every so many-th user, starting with the first.
+    /// The interval between members, starting with the first user.
     pub(crate) every: Option<u32>,
     /// The ids of groups that are members.
     pub(crate) groups: Vec<String>,

@@ -1,6 +1,6 @@
 //! Scenarios as TOML: the data that the emulator has and how it misbehaves.
 //!
-//! Describes and validates; generates no data and answers no request.
+//! Describes and validates; generates no data and answers no requests.
 
 pub(crate) mod definition;
 pub(crate) mod fault_spec;

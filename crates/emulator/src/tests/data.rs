@@ -1,4 +1,4 @@
-//! The made-up rows: shape, proportions, and what a scenario spells out.
+//! Made-up rows: their shape and proportions, and explicit ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 

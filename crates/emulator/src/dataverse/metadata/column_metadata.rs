@@ -7,7 +7,7 @@ use crate::data::columns::{EnvironmentColumns, logical_name};
 use crate::data::random::{guid_text, hash};
 use crate::data::table_store::TableStore;
 
-/// A column as metadata has it.
+/// A column as the metadata describes it.
 #[derive(Debug)]
 pub(crate) struct ColumnMetadata {
     name: String,
@@ -22,7 +22,7 @@ pub(crate) struct ColumnMetadata {
     column: Option<&'static Column>,
 }
 
-/// What can be selected of a column.
+/// The properties of a column that can be selected.
 pub(crate) const SELECTABLE: &[&str] =
     &["LogicalName", "AttributeType", "AttributeOf", "IsValidForRead", "IsValidODataAttribute", "IsSecured"];
 
