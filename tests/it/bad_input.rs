@@ -1,4 +1,4 @@
-//! What a user gets wrong: one line that says what happened and where, one that says what to do, and the exit code.
+//! User mistakes: one line that says what happened and where, one that says what to do, and the exit code.
 
 use std::fmt::Write as _;
 

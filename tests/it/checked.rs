@@ -1,4 +1,4 @@
-//! `check` and `plan`: what is missing is named, with what to grant; nothing is changed.
+//! `check` and `plan`: they name what is missing and what to grant, and change nothing.
 
 use std::fmt::Write as _;
 
@@ -96,7 +96,7 @@ fn a_plan_changes_nothing_and_knows_the_rest() {
     assert!(line.ends_with(&files.to_string()), "{files} payloads are left: {line}");
 }
 
-/// The calls that a plan says, and those that the run after it made.
+/// The number of requests that a plan estimates, and that of the run after it.
 fn planned(world: &World, arguments: &[&str]) -> (u64, u64) {
     let plan = shown(world, &[&["plan"][..], arguments].concat(), 0);
     let line = plan.lines().find(|line| line.contains(" calls, ")).unwrap_or_else(|| panic!("{plan}"));

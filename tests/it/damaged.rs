@@ -1,4 +1,4 @@
-//! Lakes of which something is gone: it is named, the rest goes on, and a repair reads it again.
+//! Lakes with missing files: they are named, everything else works, and a repair reads them again.
 
 use copilot_lake_emulator::Scenario;
 use copilot_lake_tables::dataverse_tables;
@@ -10,7 +10,7 @@ fn lose(world: &World, path: &str) {
     std::fs::remove_dir_all(world.lake().join(path)).unwrap();
 }
 
-/// The folder of a week that a table has.
+/// The folder of one of a table's weeks.
 fn week(world: &World, table: &str) -> String {
     let mut weeks: Vec<_> = std::fs::read_dir(world.lake().join(table)).unwrap().collect::<Result<_, _>>().unwrap();
     weeks.retain(|entry| entry.file_name().to_string_lossy().starts_with("week_start="));
@@ -18,7 +18,7 @@ fn week(world: &World, table: &str) -> String {
     format!("{table}/{}", weeks[weeks.len() / 2].file_name().to_string_lossy())
 }
 
-/// Runs a command that names a damaged table.
+/// Runs a command that must name a damaged table.
 fn named(world: &World, arguments: &[&str], table: &str) {
     let output = world.run(arguments);
     let told = text(&output.stderr);

@@ -1,8 +1,8 @@
-//! What a disk may hold after a power cut, by the journal that `preload/disk.c` wrote.
+//! What a disk may hold after a power cut, derived from the journal that `preload/disk.c` wrote.
 //!
-//! Until a file is synced, each of its writes may have reached the disk or not; until a folder is synced, each change of its
-//! entries. What was synced is there. Nothing else is assumed: a name may be there before its content, a rename before
-//! the write that came first, a file while its folder is not.
+//! Until a file is synced, each of its writes may or may not have reached the disk; the same goes for changes to a
+//! folder's entries until the folder is synced. What was synced is there. Nothing else is assumed: a name may exist
+//! before its content, a rename may survive without the write before it, and a file without its folder.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 
 use crate::harness::Numbers;
 
-/// A file or a folder, whatever its names are.
+/// A file or a folder, independent of its names.
 type Node = usize;
 
-/// The folder under which everything lies.
+/// The root folder.
 const ROOT: Node = 0;
 
-/// A change of one node, or a sync of it.
+/// A change to one node, or a sync of it.
 #[derive(Debug)]
 enum Step {
     Write {
@@ -27,7 +27,7 @@ enum Step {
     Cut {
         length: usize,
     },
-    /// Names that a folder's entries get or lose together.
+    /// Entries that a folder gains or loses in one step.
     Entries(Vec<(String, Option<Node>)>),
     Sync,
 }
@@ -35,13 +35,13 @@ enum Step {
 /// What was done to a disk, in order.
 pub(crate) struct Journal {
     steps: Vec<(Node, Step)>,
-    /// What each step is, for a person.
+    /// What each step does, for people to read.
     told: Vec<String>,
     /// Which nodes are folders.
     is_folder: Vec<bool>,
 }
 
-/// Which of the changes that were not synced reached the disk.
+/// Which of the unsynced changes reached the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reached {
     Nothing,
@@ -50,7 +50,7 @@ pub(crate) enum Reached {
     Entries,
     /// Content without names.
     Content,
-    /// Some, by that seed, the last write of a file perhaps in part.
+    /// Some, chosen by this seed; the last write to a file perhaps only in part.
     Some(u64),
 }
 
@@ -59,7 +59,7 @@ pub(crate) enum Reached {
 pub(crate) struct Tree(BTreeMap<PathBuf, Option<Vec<u8>>>);
 
 impl Journal {
-    /// Reads the journal of changes below that folder.
+    /// Reads the journal of changes below a folder.
     pub(crate) fn read(path: &Path, root: &Path) -> Self {
         let mut reader = Reader {
             root,
@@ -87,7 +87,7 @@ impl Journal {
         self.steps.len()
     }
 
-    /// What came last before a cut.
+    /// The last step before a cut.
     pub(crate) fn told(&self, cut: usize) -> &str {
         cut.checked_sub(1).map_or("nothing", |at| &self.told[at])
     }
@@ -96,7 +96,7 @@ impl Journal {
         self.told.iter().filter(|told| is(told)).count()
     }
 
-    /// What the disk holds when the power goes after so many steps.
+    /// What the disk holds when the power fails after this many steps.
     pub(crate) fn after_cut(&self, cut: usize, reached: Reached) -> Tree {
         let steps = &self.steps[..cut];
         let synced: HashMap<Node, usize> = steps
@@ -169,7 +169,7 @@ impl Journal {
 }
 
 impl Tree {
-    /// What lies below a folder, as if it were the root.
+    /// The tree below a folder, as if it were the root.
     pub(crate) fn below(&self, folder: &str) -> Self {
         let inside = self.0.iter().filter_map(|(path, content)| {
             let path = path.strip_prefix(folder).ok().filter(|path| !path.as_os_str().is_empty())?;
@@ -178,14 +178,14 @@ impl Tree {
         Self(inside.collect())
     }
 
-    /// Equal for equal trees.
+    /// A hash: equal for equal trees.
     pub(crate) fn print(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.0.hash(&mut hasher);
         hasher.finish()
     }
 
-    /// Puts everything in a folder, in place of what is there.
+    /// Writes the tree into a folder, replacing what is there.
     pub(crate) fn restore(&self, folder: &Path) {
         if folder.exists() {
             std::fs::remove_dir_all(folder).unwrap();
@@ -201,7 +201,7 @@ impl Tree {
     }
 }
 
-/// What is known while a journal is read.
+/// The state while a journal is read.
 struct Reader<'a> {
     root: &'a Path,
     by_inode: HashMap<u64, Node>,

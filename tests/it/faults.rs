@@ -1,4 +1,4 @@
-//! Every transient fault at every stage, alone and together: the first run is complete all the same.
+//! Every transient fault at every stage, alone and combined: the first run is complete all the same.
 
 use copilot_lake_emulator::Scenario;
 
@@ -14,7 +14,7 @@ const STAGES: &[&str] = &[
     "at = \"file\"\nnumber = 5",
 ];
 
-/// What goes wrong; each is transient.
+/// What goes wrong; all of these are transient.
 const KINDS: &[&str] = &[
     "kind = \"429\"\nretry_after = 1",
     "kind = \"503\"",
@@ -64,7 +64,7 @@ fn survive(faults: &[(&str, &str)]) {
     assert!(served.faults >= faults.len() as u64, "{faults:?}: {} happened", served.faults);
 }
 
-/// One stage at a time, so that they run side by side.
+/// One test per stage, so that stages run in parallel.
 macro_rules! stages {
     ($($name:ident $at:expr;)*) => {
         $(#[test] fn $name() {

@@ -1,4 +1,5 @@
-//! Other tools that compact, delete, vacuum and constrain tables of the lake between runs, and files of others in it.
+//! Other tools that compact, vacuum and constrain tables of the lake or delete rows between runs, and foreign files in
+//! it.
 
 use std::process::Command;
 
@@ -16,7 +17,7 @@ fn foreign(world: &World, table: &str, arguments: &[&str]) -> String {
     text(&output.stdout).trim().to_owned()
 }
 
-/// Lets another tool compact, reorder or vacuum that many tables, whichever the numbers say.
+/// Lets another tool compact, reorder or vacuum this many tables, chosen by the numbers.
 pub(crate) fn disturb(world: &World, numbers: &mut Numbers, tables: usize) {
     for _ in 0..tables {
         let table = TABLES[numbers.next(TABLES.len() as u64) as usize];
@@ -32,7 +33,7 @@ pub(crate) fn disturb(world: &World, numbers: &mut Numbers, tables: usize) {
     }
 }
 
-/// Lets another tool delete rows of some tables, which reading everything again brings back.
+/// Lets another tool delete rows of some tables, which a full read brings back.
 pub(crate) fn delete_and_read_again(world: &World) {
     for table in ["msdyn_copilotevent", "msdyn_copilotinteraction"] {
         assert_ne!(foreign(world, table, &["delete", "versionnumber % 2 = 0"]), "0");
@@ -42,7 +43,7 @@ pub(crate) fn delete_and_read_again(world: &World) {
     world.check_complete();
 }
 
-/// A lake with files of several runs in its weeks.
+/// A lake whose weeks have files of several runs.
 fn grown(seed: u64) -> World {
     let world = World::parse(&history(seed, 6, false));
     let _ = world.run(&["extract", "-q"]);

@@ -1,4 +1,4 @@
-//! Histories of Microsoft 365 Copilot: whose are read, which windows, and what is told.
+//! Histories of Microsoft 365 Copilot: whose are read, in which windows, and what is reported.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,12 @@ use copilot_lake_emulator::RecordedRequest;
 
 use crate::harness::{World, of_table, text};
 
-/// A tenant, in which nothing comes late.
+/// A tenant in which no interaction arrives late.
 pub(crate) fn tenant(toml: &str) -> World {
     World::parse(&format!("clock = 2025-11-05T12:00:00Z\n[graph]\nlate = {{ share = 0.0 }}\n{toml}"))
 }
 
-/// The history requests that the emulator got, from that one on, their URLs decoded.
+/// The history requests that the emulator received, from this one on, with decoded URLs.
 pub(crate) fn histories(world: &World, from: usize) -> Vec<RecordedRequest> {
     let requests = world.emulator.requests().into_iter().skip(from).filter(|request| request.kind == "history");
     let decode = |request: RecordedRequest| RecordedRequest { url: decoded(&request.url), ..request };
@@ -38,7 +38,7 @@ pub(crate) fn asked(world: &World, from: usize) -> BTreeSet<String> {
     histories(world, from).into_iter().filter_map(|request| request.user).collect()
 }
 
-/// The windows that were asked for: after and before which second.
+/// The requested windows: after and before which second.
 fn windows(world: &World, from: usize) -> BTreeSet<(String, String)> {
     let bound = |url: &str, sign: &str| {
         let (_, after) = url.split_once(&format!("createdDateTime {sign} "))?;

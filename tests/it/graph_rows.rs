@@ -1,4 +1,4 @@
-//! Rows of histories that are not as they should be, and rows that come again as others.
+//! Malformed rows of histories, and rows that come again with other content.
 
 use crate::graph::tenant;
 use crate::harness::of_table;

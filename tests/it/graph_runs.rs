@@ -1,4 +1,5 @@
-//! Runs over histories: how fast they are, and what one leaves that was stopped or killed, or that another service refused.
+//! Runs that read histories: their speed, and what is left behind when one is stopped, killed, or refused by the other
+//! service.
 
 use std::collections::BTreeSet;
 use std::process::{Child, Stdio};
@@ -10,7 +11,7 @@ fn requests(world: &World) -> u64 {
     world.emulator.served().requests.values().sum()
 }
 
-/// A run that has made so many requests, and goes on.
+/// A run in progress that has made this many requests.
 pub(crate) fn under_way(world: &World, arguments: &[&str], until: u64) -> Child {
     let begun = requests(world);
     let mut run = world.command(arguments).stderr(Stdio::null()).spawn().unwrap();
@@ -21,7 +22,7 @@ pub(crate) fn under_way(world: &World, arguments: &[&str], until: u64) -> Child 
     run
 }
 
-/// At a limit of the emulator's: nearly as fast as is allowed, hardly ever refused.
+/// Under a rate limit, a run is nearly as fast as allowed and hardly ever refused.
 #[test]
 fn a_tenant_is_read_at_the_pace_that_is_asked_for() {
     let (users, interactions, rate) = if is_soak() { (20_000, 1_000_000, 150) } else { (150, 2_000, 50) };
@@ -87,7 +88,7 @@ fn a_killed_run_and_its_rerun() {
     assert_eq!(world.emulator.served().graph.unwrap().at_once, 0);
 }
 
-/// Sends the signal that stops a run, and waits for its end.
+/// Sends the signal that stops a run, and waits for it to exit.
 fn stop(mut run: Child) {
     let stopped = std::process::Command::new("kill").arg(run.id().to_string()).status().unwrap();
     assert!(stopped.success());
@@ -118,7 +119,7 @@ const BOTH: &str =
     "clock = 2025-11-05T12:00:00Z\n[graph]\nusers = 300\ninteractions = 6000\nlicensed = 1.0\nquiet = 0.0
     deleted = 0.0\nlate = { share = 0.0 }\n[[table]]\nname = \"msdyn_copilotevent\"\nrows = 200\nweeks = 2\n";
 
-/// A world of both services.
+/// A world with both services.
 fn both(toml: &str) -> World {
     let mut world = World::parse(toml).of_graph("licensed", "2025-07-01");
     world.keys.remove("dataverse.url");

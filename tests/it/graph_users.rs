@@ -1,10 +1,10 @@
-//! Users who are refused, excluded, new or gone, and what is told about them.
+//! Users who are refused, excluded, new or deleted, and how they are reported.
 
 use crate::graph::{asked, histories, tenant};
 use crate::graph_runs::under_way;
 use crate::harness::{World, of_table, text};
 
-/// So many users from that number on, who are answered so.
+/// This many users from a number on, with the given response for their histories.
 fn refused(from: usize, users: usize, more: &str) -> String {
     let id = |n: usize| format!("00000000-0000-4000-8000-{n:012}");
     (from..from + users).map(|n| format!("[[graph.user]]\nindex = {n}\nid = \"{}\"\n{more}\n", id(n))).collect()

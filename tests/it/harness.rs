@@ -1,4 +1,4 @@
-//! What the tests share: the real binary, an emulator, a lake, and its content as text.
+//! What the tests share: the real binary, an emulator, a lake, and the lake's content as text.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -45,9 +45,9 @@ pub(crate) struct World {
     pub(crate) runtime: Runtime,
     pub(crate) emulator: Emulator,
     pub(crate) folder: TempDir,
-    /// Keys of the configuration beside those that every run needs, such as `dataverse.page_size`.
+    /// Configuration keys beyond those that every run needs, such as `dataverse.page_size`.
     pub(crate) keys: BTreeMap<String, toml::Value>,
-    /// Of lakes as they were after the last run: planning the views takes long in the dev profile.
+    /// Sessions over lakes as they were after the last run, kept because planning the views is slow in the dev profile.
     sessions: RefCell<BTreeMap<PathBuf, Session>>,
 }
 
@@ -62,7 +62,7 @@ impl World {
         Self::new(Scenario::parse_in(toml, &package().join("fixtures")).unwrap())
     }
 
-    /// Goes on with another emulator over the same lake.
+    /// Replaces the emulator and keeps the lake.
     pub(crate) fn serve(&mut self, toml: &str) {
         let scenario = Scenario::parse_in(toml, &package().join("fixtures")).unwrap();
         self.emulator = self.runtime.block_on(Emulator::start(([127, 0, 0, 1], 0).into(), scenario)).unwrap();
@@ -72,7 +72,7 @@ impl World {
         self.folder.path().join("lake")
     }
 
-    /// Writes the configuration and gives the command that uses it.
+    /// Writes the configuration and returns a command that uses it.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         self.sessions.borrow_mut().clear();
         let url = self.emulator.url().to_string();
@@ -81,7 +81,7 @@ impl World {
             let (section, key) = key.split_once('.').unwrap();
             let section = config.entry(section).or_insert_with(|| toml::Table::new().into());
             let section = section.as_table_mut().unwrap();
-            // An empty text stands for a key that is not there.
+            // An empty text removes the key.
             if value.as_str() == Some("") {
                 section.remove(key);
             } else {
@@ -113,7 +113,7 @@ impl World {
         self.command(arguments).output().unwrap()
     }
 
-    /// Runs `extract`, which must end with this exit code; gives its summary.
+    /// Runs `extract`, which must end with this exit code; returns its summary.
     pub(crate) fn extract(&self, arguments: &[&str], code: i32) -> serde_json::Value {
         let summary = self.folder.path().join("summary.json");
         let mut all = vec!["extract", "--summary", summary.to_str().unwrap()];
@@ -126,12 +126,12 @@ impl World {
         serde_json::from_slice(&std::fs::read(summary).unwrap()).unwrap()
     }
 
-    /// Asks the lake.
+    /// Queries the lake.
     pub(crate) fn sql(&self, text: &str) -> Vec<Vec<String>> {
         self.sql_of(&self.lake(), text)
     }
 
-    /// Asks another lake.
+    /// Queries another lake.
     pub(crate) fn sql_of(&self, lake: &Path, text: &str) -> Vec<Vec<String>> {
         let mut sessions = self.sessions.borrow_mut();
         let session = sessions.entry(lake.to_owned()).or_insert_with(|| {
@@ -151,13 +151,13 @@ impl World {
         rows
     }
 
-    /// What must hold after every run that was not killed: the log and a plain listing agree, and a key has one row.
+    /// Asserts what must hold after every run that was not killed: log and listing agree, and a key has one row.
     pub(crate) fn check_lake(&self) {
         self.check_listing();
         self.check_keys();
     }
 
-    /// That a key has one row in every table, bookkeeping included: cheap enough for every run.
+    /// Asserts that a key has one row in every table, bookkeeping included; cheap enough to run every time.
     fn check_keys(&self) {
         let options = FormatOptions::default().with_null("-");
         self.runtime.block_on(async {
@@ -179,21 +179,21 @@ impl World {
         });
     }
 
-    /// That a plain listing of every table is what its log says.
+    /// Asserts that every table has the files that its log names, and no others.
     pub(crate) fn check_listing(&self) {
         for table in TABLES {
             assert_eq!(self.listed(table), self.logged(table), "{}: listing and log differ", table.name);
         }
     }
 
-    /// The weeks of a table with their rows, by the lake.
+    /// A table's weeks in the lake with their numbers of rows.
     pub(crate) fn weeks(&self, table: &str) -> BTreeMap<String, u64> {
         let rows = self.sql(&format!("SELECT week_start, count(*) FROM {table} GROUP BY 1"));
         rows.into_iter().map(|row| (row[0].clone(), row[1].parse().unwrap())).collect()
     }
 
-    /// That the lake has the rows that the service has, each in its newest version and in its week, and a payload for every
-    /// File that they name.
+    /// Asserts that the lake has the rows that the service has, each in its newest version and in its week, and a
+    /// payload for every File that they name.
     pub(crate) fn check_complete(&self) {
         let served = self.emulator.served();
         if served.graph.is_some() && self.keys.contains_key("graph.users") {
@@ -212,13 +212,13 @@ impl World {
         self.compare_rows(tables, |lake, service| lake >= service);
     }
 
-    /// That the lake has the rows of these tables that the service has, each in that version, and no other.
+    /// Asserts that the lake has exactly the rows of these tables that the service has, in the same versions.
     pub(crate) fn check_rows(&self, tables: impl Iterator<Item = &'static Table>) {
         self.compare_rows(tables, |lake, service| lake == service);
     }
 
-    /// That the lake has the rows of these tables that the service has, and no other; of each row the version in the lake
-    /// is right beside the service's.
+    /// Asserts that the lake has exactly the rows of these tables that the service has; `is_right` compares the version
+    /// in the lake with that of the service.
     fn compare_rows(
         &self,
         tables: impl Iterator<Item = &'static Table>,
@@ -243,7 +243,7 @@ impl World {
         }
     }
 
-    /// A run of Graph alone: whose history, and since when.
+    /// Configures Graph alone: whose histories are read, and since when.
     pub(crate) fn of_graph(mut self, users: &str, since: &str) -> Self {
         for (key, value) in [("dataverse.url", ""), ("graph.users", users), ("graph.since", since)] {
             self.keys.insert(key.to_owned(), value.into());
@@ -252,13 +252,13 @@ impl World {
         self
     }
 
-    /// Users whose history the ledger says was read.
+    /// Users whose history has been read, according to the ledger.
     pub(crate) fn users_read(&self) -> BTreeSet<String> {
         let rows = self.sql("SELECT DISTINCT scope FROM extraction_slice WHERE source = 'graph' AND status = 'done'");
         rows.into_iter().map(|row| row[0].clone()).collect()
     }
 
-    /// Users whose history the ledger says was read by a run that the next one continues.
+    /// Users whose history has been read, according to the ledger, by a run that the next one continues.
     pub(crate) fn users_done_by_open_runs(&self) -> BTreeSet<String> {
         self.sessions.borrow_mut().clear();
         let rows = self.sql(
@@ -269,7 +269,7 @@ impl World {
         rows.into_iter().map(|row| row[0].clone()).collect()
     }
 
-    /// That the lake has every interaction of these users, as the service has it now, and no other.
+    /// Asserts that the lake has exactly the interactions of these users that the service has now.
     pub(crate) fn check_histories(&self, users: &BTreeSet<String>) {
         let mut service = Prints::default();
         self.emulator.interactions(&mut |of| {
@@ -293,7 +293,7 @@ impl World {
         assert_eq!(lake, service, "an interaction differs");
     }
 
-    /// Key (its parts joined by `/`) and version, if it has one that fits, of every row that the service has now.
+    /// The key (parts joined by `/`) and, where it is a number, the version of every row that the service has now.
     pub(crate) fn rows(&self, table: &str) -> BTreeMap<String, Option<i64>> {
         let url = self.emulator.url();
         let mut stream = std::net::TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).unwrap();
@@ -338,7 +338,7 @@ impl World {
         })
     }
 
-    /// The content of the lake that a person can review.
+    /// The lake's content as text that a person can review.
     pub(crate) fn describe(&self) -> String {
         let mut text = String::new();
         let mut section = |title: &str, sql: &str| {
@@ -418,13 +418,13 @@ impl World {
         );
         section(
             "runs",
-            "SELECT command, outcome, rows_received, rows_written, payloads, rejected FROM extraction_run ORDER BY rows_received DESC, rows_written DESC, outcome",
+            "SELECT command, outcome, rows_received, rows_written, payloads, rejected FROM extraction_run ORDER BY started_at",
         );
         text
     }
 }
 
-/// How many rows there are, and the sum of their hashes: equal for equal rows in any order.
+/// The number of rows and the sum of their hashes: equal for equal rows in any order.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Prints {
     rows: u64,
@@ -440,7 +440,7 @@ impl Prints {
     }
 }
 
-/// Small numbers that follow from a seed: the same ones in every run of a test.
+/// Pseudo-random small numbers from a seed: the same ones every time a test runs.
 pub(crate) struct Numbers(pub(crate) u64);
 
 impl Numbers {
@@ -450,12 +450,12 @@ impl Numbers {
     }
 }
 
-/// Whether the long form of a test is asked for: `make soak`.
+/// Whether `make soak` requested the long form of the tests.
 pub(crate) fn is_soak() -> bool {
     std::env::var_os("COPILOT_LAKE_SOAK").is_some()
 }
 
-/// What a summary says of a table.
+/// What a summary says about a table.
 pub(crate) fn of_table<'s>(summary: &'s serde_json::Value, table: &str) -> &'s serde_json::Value {
     let mut tables = summary["tables"].as_array().unwrap().iter();
     tables.find(|of| of["table"] == table).unwrap_or_else(|| panic!("{table} is not in {summary}"))
@@ -465,7 +465,7 @@ pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// Compares with a file of `expected/`, or writes it for `make accept`.
+/// Compares a text with a file of `expected/`, or writes that file for `make accept`.
 pub(crate) fn expect(name: &str, actual: &str) {
     let path = package().join("expected").join(name);
     if std::env::var_os("COPILOT_LAKE_ACCEPT").is_some() {
@@ -473,10 +473,10 @@ pub(crate) fn expect(name: &str, actual: &str) {
         return;
     }
     let expected = std::fs::read_to_string(&path).unwrap_or_default();
-    assert_eq!(actual, expected, "{} differs: if it is right, run `make accept`", path.display());
+    assert_eq!(actual, expected, "{} differs: if the new content is right, run `make accept`", path.display());
 }
 
-/// The files that the binary was made of, as cargo wrote them beside it, are no newer than the binary.
+/// The sources of the binary, which cargo lists beside it, are no newer than the binary.
 #[test]
 fn the_binary_is_not_older_than_its_sources() {
     let binary = binary();
@@ -495,7 +495,7 @@ fn the_binary_is_not_older_than_its_sources() {
     );
     let newer: Vec<_> = sources
         .iter()
-        // A file that is gone was renamed or removed since.
+        // A missing file has been renamed or removed since.
         .filter(|path| std::fs::metadata(path).and_then(|of| of.modified()).map_or(true, |changed| changed > built))
         .collect();
     assert!(newer.is_empty(), "{} is older than {newer:?}: run `make build`", binary.display());

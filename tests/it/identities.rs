@@ -1,4 +1,4 @@
-//! Every way to sign in, against endpoints that the emulator plays; and an identity of its own for one service.
+//! Every way to sign in, against the emulator's endpoints, and a separate identity for one service.
 
 use copilot_lake_emulator::{CLIENT_ID, Scenario};
 use rcgen::{CertificateParams, KeyPair, PKCS_RSA_SHA256, RsaKeySize};

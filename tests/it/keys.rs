@@ -1,5 +1,5 @@
-//! Rows whose key or whose columns a later reading might lose: each key stays once, and what was not asked for stays as it
-//! is.
+//! Rows whose key or columns a later read might lose: each key stays unique, and columns that were not selected keep
+//! their values.
 
 use std::process::Stdio;
 
@@ -17,7 +17,7 @@ fn event(values: &str, more: &str) -> String {
     )
 }
 
-/// A world that serves a row with a custom column, at that day, with that fault.
+/// A world that serves a row with a custom column on the given day, with the given fault.
 fn custom_column(day: u32, fault: &str) -> String {
     let time = "createdon = 2025-10-28T10:00:00Z, modifiedon = 2025-10-28T10:00:00Z";
     let row = event(time, "extra = { new_region = \"north\" }\npayload_text = \"hello\"");

@@ -1,4 +1,4 @@
-//! Runs that are killed at any moment and run again: nothing is missing, nothing is double.
+//! Runs that are killed at any moment and started again: nothing is missing, nothing is duplicated.
 
 use std::process::Stdio;
 
@@ -11,7 +11,7 @@ fn requests(world: &World) -> u64 {
     world.emulator.served().requests.values().sum()
 }
 
-/// Runs a command and kills it at that moment, which comes before its end.
+/// Runs a command and kills it at the given moment, which comes before it would exit.
 fn kill_when(world: &World, arguments: &[&str], is_time: impl Fn(&World) -> bool) {
     let mut run = world.command(arguments).stderr(Stdio::null()).spawn().unwrap();
     while !is_time(world) {

@@ -1,4 +1,4 @@
-//! Bookkeeping: how many files it has, and what it costs to read it.
+//! Bookkeeping: how many files it has, and what reading it costs.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn files(world: &World) -> (usize, usize) {
     (all, count(&lake.join("extraction_slice")))
 }
 
-/// Peak memory of a run that completes, in MiB, and its seconds.
+/// The peak memory of a complete run, in MiB, and its duration in seconds.
 fn used(world: &World) -> (u64, f64) {
     let begun = std::time::Instant::now();
     let run = world.command(&["extract", "-q"]);

@@ -1,29 +1,29 @@
 //! The tests that look at the product from outside, in one binary.
 //!
-//! - `tidy`: the rules of the house, held against manifests and sources.
-//! - `structure`: which file needs which, what type names mean, and words that no item is named with.
+//! - `tidy`: the rules of the house, checked against manifests and sources.
+//! - `structure`: which file needs which, what type names mean, and words that names must not contain.
 //! - `scenarios`: every `scenarios/*.toml`, run by the real binary against the emulator; the lake must answer as its
-//!   `[[expect]]` says, and what is in it is compared with `expected/*.txt`, which `make accept` rewrites.
+//!   `[[expect]]` says, and its content is compared with `expected/*.txt`, which `make accept` rewrites.
 //! - `samples`: Microsoft's published rows and transcript, value by value.
 //! - `readers`: the lake read by DuckDB, pyarrow and deltalake for Python.
 //! - `demo`: the demo, as a newcomer sees it.
-//! - `bad_input`: what a user gets wrong, and what the program says.
-//! - `keys`: each key once, whatever moves; what was not asked for stays.
+//! - `bad_input`: user mistakes, and what the program says about them.
+//! - `keys`: each key once, whatever moves; columns that were not selected stay.
 //! - `ledger`: how many files bookkeeping has, and what reading it costs.
 //! - `kill`: runs that are killed and run again.
 //! - `power_cut`: what a disk may hold after a power cut, opened and completed (`preload`, `disk`).
 //! - `places`: lakes in places with odd names, and on a file system without hard links.
 //! - `faults`: every fault at every stage, and several together.
 //! - `graph`, `graph_rows`, `graph_runs`, `graph_users`: histories of Microsoft 365 Copilot.
-//! - `payloads`: Files that come late, in parts, under other names, or in another size than is declared.
+//! - `payloads`: Files that arrive late, in parts, under odd names, or with another size than declared.
 //! - `timeless`: rows without a time, and codes without an English label.
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
-//! - `damaged`: lakes of which something is gone.
+//! - `damaged`: lakes with missing files.
 //! - `foreign`: other tools that compact, delete and constrain tables of the lake.
 //! - `replayed`: an archive that is decoded again.
 //! - `identities`: every way to sign in.
-//! - `proxy`: a network with a proxy that opens TLS.
+//! - `proxy`: a network with a proxy that intercepts TLS.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "`make accept` speaks through the environment")]

@@ -1,5 +1,5 @@
-//! Random histories: rows are made, changed and deleted between runs, some of which read only a part; after each complete
-//! run the lake equals the service.
+//! Random histories: rows are made, changed and deleted between runs, some of which read only a part; after each
+//! complete run the lake equals the service.
 
 use std::fmt::Write as _;
 
@@ -8,7 +8,7 @@ use copilot_lake_tables::dataverse_tables;
 use crate::foreign::{delete_and_read_again, disturb};
 use crate::harness::{Numbers, World, is_soak};
 
-/// A scenario with that many phases, each of which makes, changes and deletes rows of every table.
+/// A scenario with this many phases, each of which makes, changes and deletes rows of every table.
 pub(crate) fn history(seed: u64, phases: usize, deletes: bool) -> String {
     let mut numbers = Numbers(seed);
     let mut text = format!("seed = {seed}\nclock = 2025-11-05T12:00:00Z\n");

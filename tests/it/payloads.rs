@@ -1,4 +1,4 @@
-//! Files as the service may serve them: late, in parts, under names outside ASCII, in another size than it declares.
+//! Files as the service may serve them: late, in parts, with non-ASCII names, with another size than declared.
 
 use crate::harness::{World, of_table};
 

@@ -1,8 +1,8 @@
-//! The power goes: whatever the disk holds then, the lake is whole, and a rerun completes it.
+//! Power cuts: whatever the disk then holds, the lake is consistent, and a rerun completes it.
 //!
-//! Runs of the real binary are written down by a preloaded library: one that is killed, one that takes up the rest, and
-//! one that finds new rows. From what they did, states of the disk are made
-//! that a file system may show after a cut; each is opened by us and by `deltalake`, and completed by a rerun.
+//! A preloaded library records three runs of the real binary: one that is killed, one that completes it, and one that
+//! finds new rows. From the record the test derives states that a file system may be in after a power cut; each is
+//! opened by us and by `deltalake`, and completed by a rerun.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -17,7 +17,7 @@ use crate::disk::{Journal, Reached, Tree};
 use crate::harness::{Numbers, World, is_soak, package, python, text};
 use crate::preload::{Disk, preloaded};
 
-/// Rows of several weeks, with payloads and messages; then new rows, and changed ones whose files are written again.
+/// Rows of several weeks, with payloads and messages; then new rows, and changed ones whose files are rewritten.
 const HISTORY: &str = "
     seed = 10
     clock = 2025-11-05T12:00:00Z
@@ -42,7 +42,7 @@ fn world() -> World {
     world
 }
 
-/// `deltalake` for Python, which opens one lake after the other.
+/// `deltalake` for Python, which opens one lake after another.
 struct Reader {
     process: Child,
     lakes: ChildStdin,
@@ -75,7 +75,7 @@ impl Drop for Reader {
     }
 }
 
-/// Every row of a table: these columns as text, joined by `/`. No column: all of them are read.
+/// Every row of a table: these columns as text, joined by `/`. Without columns, all of them.
 fn rows(world: &World, table: &'static Table, columns: &[&'static str]) -> Vec<String> {
     world.runtime.block_on(async {
         let lake = Lake::open(world.lake().to_str().unwrap(), LakeOptions::default()).await.unwrap();
@@ -93,7 +93,7 @@ fn rows(world: &World, table: &'static Table, columns: &[&'static str]) -> Vec<S
     })
 }
 
-/// That the lake is what the service has, each row once, and a plain listing what the log says.
+/// Asserts that the lake has what the service has, each row once, and exactly the files that the log names.
 fn check_complete(world: &World) {
     world.check_listing();
     for table in TABLES {
@@ -132,7 +132,7 @@ fn check(world: &World, reader: &mut Reader, tree: &Tree) {
     check_complete(world);
 }
 
-/// Says which state it was when a test fails.
+/// Names the state of the disk when a test fails.
 struct Told(String);
 
 impl Drop for Told {

@@ -1,4 +1,4 @@
-//! The library of `preload/disk.c`, built once with the system's C compiler, and the real binary under it.
+//! The real binary with `preload/disk.c` preloaded, which is built once with the system's C compiler.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,20 +20,20 @@ static LIBRARY: LazyLock<(tempfile::TempDir, PathBuf)> = LazyLock::new(|| {
     (folder, library)
 });
 
-/// What is written down of a program's changes to files below a folder, or refused.
+/// What the library does with a program's changes to files below a folder.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Disk<'a> {
-    /// Every change is appended to that file.
+    /// Appends every change to a journal.
     Journal(&'a Path),
-    /// The same, until the program is dead after so many of them.
+    /// The same, and kills the program after this many changes.
     JournalUntil(&'a Path, u32),
-    /// There are no hard links.
+    /// Refuses hard links.
     WithoutLinks,
-    /// The sync of that number fails, counted from 1.
+    /// Fails the sync with this number, counted from 1.
     FailingSync(u32),
 }
 
-/// The command of a world with the library under it, watching the world's folder.
+/// A command of a world with the library preloaded, watching the world's folder.
 pub(crate) fn preloaded(world: &World, disk: Disk<'_>, arguments: &[&str]) -> Command {
     let mut command = world.command(arguments);
     command.env("LD_PRELOAD", &LIBRARY.1).env("DISK_ROOT", world.folder.path());

@@ -1,4 +1,5 @@
-//! A corporate network: every request goes through a proxy that opens TLS with certificates of a private authority.
+//! A corporate network: every request goes through a proxy that intercepts TLS with certificates of a private
+//! authority.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +15,7 @@ use tokio_rustls::rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use crate::harness::{World, text};
 
-/// A proxy that answers for every host with a certificate of its own, and passes the requests on to the emulator.
+/// A proxy that presents its own certificate for every host and forwards the requests to the emulator.
 struct Proxy {
     address: std::net::SocketAddr,
     ca: String,
@@ -81,7 +82,7 @@ async fn tunnel(
     client.shutdown().await
 }
 
-/// Everything up to the empty line, and that line.
+/// Reads up to and including the empty line.
 async fn head(stream: &mut (impl AsyncRead + AsyncWrite + Unpin)) -> std::io::Result<String> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {

@@ -1,4 +1,4 @@
-//! The lake of many generated rows, read by engines that nobody here wrote.
+//! A lake of many generated rows, read by third-party engines.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,10 +8,10 @@ use copilot_lake_tables::dataverse_tables;
 
 use crate::harness::{World, package, python, text};
 
-/// Filters that are asked in one query.
+/// Filters that are counted in one query.
 const TOGETHER: usize = 100;
 
-/// Runs a script of `python/`, which must end well.
+/// Runs a script of `python/`, which must succeed.
 fn script(name: &str, arguments: &[&Path]) {
     let python = python();
     // The DuckDB that has the extension `delta`.

@@ -1,4 +1,4 @@
-//! Raw pages and payloads are kept, and decoded again into an equal lake without a request.
+//! Archived pages and payloads are decoded again into an equal lake, without a single request.
 
 use std::path::{Path, PathBuf};
 
@@ -115,7 +115,7 @@ fn a_damaged_slice_of_the_archive_holds_nothing_else_up() {
     assert!(0 < some && some < all, "{some} of {all}");
 }
 
-/// The folders of a run in an archive, of all tables.
+/// A run's folders in an archive, one per table.
 fn of_first_run(raw: &Path) -> Vec<PathBuf> {
     let folders = |path: &Path| std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();
     let runs: Vec<_> = folders(raw).iter().flat_map(|table| folders(table)).collect();
@@ -123,7 +123,7 @@ fn of_first_run(raw: &Path) -> Vec<PathBuf> {
     runs.into_iter().filter(|path| path.file_name().unwrap() == first).collect()
 }
 
-/// That two lakes hold equal rows, but for which run wrote them.
+/// Asserts that two lakes hold equal rows, apart from which run wrote them.
 fn assert_equal(world: &World, again: &Path) {
     for table in TABLES.iter().filter(|table| !table.name.starts_with("extraction_")) {
         let provenance = table.columns.iter().find(|column| column.provenance).map(|column| column.name);

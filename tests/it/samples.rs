@@ -1,4 +1,4 @@
-//! Microsoft's published samples come out with every value.
+//! Microsoft's published samples, extracted value by value.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ fn fixture(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(package().join("fixtures").join(name)).unwrap()).unwrap()
 }
 
-/// The two published rows, served as events with the columns of an event, and the published transcript as their payload.
+/// The two published rows, served as events with an event's columns, with the published transcript as their payload.
 #[test]
 fn every_value_of_the_published_rows_arrives() {
     let page = fixture("copilotinteractions-page.json");

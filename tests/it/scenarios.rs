@@ -10,14 +10,14 @@
 //! args = ["--table", "msdyn_copilotevent"]
 //! code = 0
 //! advance = true                # apply the emulator's next phase first
-//! complete = true               # afterwards the lake has every row of the service (default: when the code is 0)
+//! complete = true               # afterwards the lake must have every row of the service (default: when the code is 0)
 //!
 //! [[expect]]                    # at least one: what the scenario claims of the lake after the last run
 //! sql = "SELECT status, count(*) FROM payload GROUP BY 1 ORDER BY 1"
 //! rows = [["decoded", "49"], ["failed", "1"]] # every value as text, null as "-"
 //! ```
 //!
-//! The claims are what a scenario is about; its file in `expected/` is all that the lake has then.
+//! The claims are what a scenario is about; its file in `expected/` is everything that the lake has in the end.
 
 use std::fmt::Write as _;
 
@@ -92,7 +92,7 @@ fn run(name: &str) {
     expect(&format!("{name}.txt"), &seen);
 }
 
-/// That the lake answers as an `[[expect]]` says.
+/// Asserts that the lake answers as an `[[expect]]` says.
 fn check_claim(name: &str, claim: &toml::Value, world: &World) {
     let text = |value: &toml::Value| value.as_str().unwrap_or_else(|| panic!("{name}: no text: {value}")).to_owned();
     let list = |value: &toml::Value| value.as_array().unwrap_or_else(|| panic!("{name}: no list: {value}")).clone();

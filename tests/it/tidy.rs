@@ -1,4 +1,4 @@
-//! The rules of the house, held against manifests and sources.
+//! The rules of the house, checked against manifests and sources.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -26,7 +26,7 @@ const ABSENT: &[(&str, &[&str])] = &[
     ("emulator", &["arrow", "reqwest"]),
 ];
 
-/// A file longer than this is more than one room.
+/// A file with more lines than this does more than one thing.
 const LINES: usize = 400;
 
 fn root() -> PathBuf {

@@ -1,4 +1,4 @@
-//! What is null at the service: times of rows, which no range of a filter matches, and English labels.
+//! What the service has no value for: times of rows, which then match no range of a filter, and English labels.
 
 use crate::harness::World;
 

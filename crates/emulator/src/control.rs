@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::data::json_fields::JsonFields;
 use crate::data::table_store::TableStore;
-use crate::graph::report::user_lines;
+use crate::graph::tenant_report::user_lines;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::route::ControlRoute;
 use crate::state::EmulatorState;

@@ -10,13 +10,13 @@ use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 use url::Url;
 
-use crate::clock::Clock;
-use crate::data::plan::usual_end;
+use crate::data::generation_plan::usual_end;
 use crate::data::table_store::TableStore;
-use crate::dataverse::handler::EmulatedDataverse;
+use crate::dataverse::emulated_dataverse::EmulatedDataverse;
+use crate::emulated_clock::Clock;
 use crate::error::Error;
-use crate::graph::handler::EmulatedGraph;
-use crate::graph::report::{Interaction, interactions};
+use crate::graph::emulated_graph::EmulatedGraph;
+use crate::graph::tenant_report::{Interaction, interactions};
 use crate::http::api_request::SharedState;
 use crate::http::faults::Faults;
 use crate::http::recorder::Recorder;
@@ -37,8 +37,8 @@ pub struct Emulator {
 impl Emulator {
     /// Generates the rows of a scenario and listens; port 0 picks a free port.
     ///
-    /// Memory: about 1.3 KB per row, all rendered in advance; interactions of Graph need next to none. Must be called inside a tokio
-    /// runtime, whose workers answer the requests.
+    /// Memory: about 1.3 KB per row, all rendered in advance; interactions of Graph need next to none. Must be called
+    /// inside a tokio runtime, whose workers answer the requests.
     ///
     /// # Errors
     /// [`Error::Scenario`] and [`Error::File`] for rows that cannot be made, [`Error::Listen`] for an address that is taken.
@@ -69,11 +69,7 @@ impl Emulator {
 
     /// The base of both the environment and the sign-in authority: `http://127.0.0.1:<port>/`.
     pub fn url(&self) -> Url {
-        let mut url = Url::parse("http://127.0.0.1/").unwrap_or_else(|_| unreachable!("a constant"));
-        // Neither can fail, because the URL has a host.
-        let _ = url.set_ip_host(self.address.ip());
-        let _ = url.set_port(Some(self.address.port()));
-        url
+        Url::parse(&format!("http://{}/", self.address)).unwrap_or_else(|_| unreachable!("an address"))
     }
 
     /// What was requested and sent so far. Takes time in proportion to the rows.
@@ -86,8 +82,8 @@ impl Emulator {
         self.state.shared.recorder.requests()
     }
 
-    /// Calls `each` for every interaction that can be read now, by user and in the order of pages. Interactions of a meeting come
-    /// once for each participant.
+    /// Calls `each` for every interaction that can be read now, by user and in the order of pages. Interactions of a
+    /// meeting come once for each participant.
     pub fn interactions(&self, each: &mut dyn FnMut(&Interaction<'_>)) {
         let Some(graph) = &self.state.graph else { return };
         let (tenant, visibility) = (graph.tenant(), graph.visibility(self.state.shared.clock.now()));

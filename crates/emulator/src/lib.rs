@@ -1,19 +1,20 @@
-//! A local Dataverse, Microsoft Graph and Entra token service that answers from table definitions and misbehaves on request.
+//! A local Dataverse, Microsoft Graph and Entra token service that misbehaves on request.
 //!
-//! An [`Emulator`] serves what a [`Scenario`] describes: generated rows, explicit rows, faults, phases.
-//! It speaks HTTP/1.1 without TLS; behind a proxy that terminates TLS, links follow `X-Forwarded-Proto` and
-//! `X-Forwarded-Host`. Tables and columns are derived from the definitions in `copilot-lake-tables`. It answers the shapes of
-//! requests that the extractor sends, and others with 400. Unlike the service, rows without `$orderby` come in order of creation.
+//! An [`Emulator`] serves what a [`Scenario`] describes: generated rows, explicit rows, faults, phases. It speaks HTTP/1.1
+//! without TLS; behind a proxy that terminates TLS, links follow `X-Forwarded-Proto` and `X-Forwarded-Host`. Tables and
+//! columns are derived from the definitions in `copilot-lake-tables`. It answers the requests that the extractor sends and
+//! refuses requests of other shapes with 400. Unlike in the service, rows without `$orderby` come in order of creation.
 //!
-//! Tokens: `POST /<tenant>/oauth2/v2.0/token` takes a secret or a client assertion; `GET /metadata/identity/oauth2/token` works
-//! as on a virtual machine, `GET /msi/token` as in App Service. A token is valid at the origin that it was requested for.
+//! Tokens: `POST /<tenant>/oauth2/v2.0/token` takes a secret or a client assertion;
+//! `GET /metadata/identity/oauth2/token` works as on a virtual machine, `GET /msi/token` as in App Service. A token is
+//! valid at the origin that it was requested for.
 //!
 //! Microsoft Graph is at `/v1.0` and `/beta` of the same address: users, group members, deleted users, and histories of
 //! interactions with Copilot. Its tokens carry the roles of the application. Two of the mailbox folders are made up.
 //!
-//! Its own paths, without sign-in: `GET /_emulator/served` ([`Served`] as JSON), `GET /_emulator/rows/<table>` (key, `modifiedon`,
-//! `versionnumber` and `week` of every row), `GET /_emulator/graph/users` (every user), both as a line of JSON each, and
-//! `POST /_emulator/advance` (the next phase).
+//! Its own paths, without sign-in: `GET /_emulator/served` ([`Served`] as JSON), `GET /_emulator/rows/<table>` (key,
+//! `modifiedon`, `versionnumber` and `week` of every row) and `GET /_emulator/graph/users` (every user), both as one line of
+//! JSON each, and `POST /_emulator/advance` (the next phase).
 //!
 //! ```
 //! use copilot_lake_emulator::{Emulator, Scenario};
@@ -27,10 +28,11 @@
 //! # }
 //! ```
 
-mod clock;
 mod control;
 mod data;
 mod dataverse;
+mod emulated_clock;
+mod emulated_tables;
 mod emulator;
 mod error;
 mod graph;
@@ -41,11 +43,10 @@ mod scenario;
 mod served;
 mod server;
 mod state;
-mod tables;
 
 pub use emulator::Emulator;
 pub use error::Error;
-pub use graph::report::Interaction;
+pub use graph::tenant_report::Interaction;
 pub use identity::{
     CLIENT_ID, CLIENT_ID_2, CLIENT_SECRET, CLIENT_SECRET_2, FEDERATED_TOKEN, IDENTITY_HEADER, ORGANIZATION_ID,
     TENANT_ID, USER_ID,

@@ -1,8 +1,8 @@
 //! Routes: which service a request is for, and which resource.
 
-use crate::dataverse::route::DataverseRoute;
-use crate::graph::route::GraphRoute;
-use crate::http::managed_identity::Host;
+use crate::dataverse::dataverse_route::DataverseRoute;
+use crate::graph::graph_route::GraphRoute;
+use crate::http::managed_identity_token::Host;
 use crate::http::request_kind::RequestKind;
 
 /// The resource of a request.

@@ -1,4 +1,4 @@
-//! What was requested and what was sent: the counters that tests compare with.
+//! What was requested and what was sent: counters for tests to compare with.
 
 use std::collections::BTreeMap;
 
@@ -7,8 +7,8 @@ use serde::Serialize;
 /// What was requested and sent so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Served {
-    /// Requests by kind: `token`, `whoami`, `metadata`, `privileges`, `count`, `page`, `tracking`, `file`, `history`, `users`,
-    /// `user`, `members`, `deleted`, `other`.
+    /// Requests by kind: `token`, `whoami`, `metadata`, `privileges`, `count`, `page`, `tracking`, `file`, `history`,
+    /// `users`, `user`, `members`, `deleted`, `other`.
     pub requests: BTreeMap<&'static str, u64>,
     /// Responses by status; 0 for a connection that was reset before a response.
     pub statuses: BTreeMap<u16, u64>,

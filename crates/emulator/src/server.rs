@@ -1,4 +1,4 @@
-//! The path of a request: faults first, then the response, then the record of both.
+//! The path of a request: its faults, its response, and the record of both.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,18 +10,18 @@ use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, DATE, HOST
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
-use crate::clock::http_date;
 use crate::control;
 use crate::data::random::guid_text;
-use crate::dataverse::route::DataverseRoute;
+use crate::dataverse::dataverse_route::DataverseRoute;
+use crate::emulated_clock::http_date;
 use crate::http::api_request::ApiRequest;
 use crate::http::odata::{DELTA_TOKEN, decode};
 use crate::http::preferences::Preferences;
-use crate::http::recorder::{HistoryInFlight, RecordedResponse};
+use crate::http::recorder::{InFlight, RecordedResponse};
 use crate::http::request_kind::RequestKind;
 use crate::http::response::{Cut, HttpResponse, ResponseBody, ServiceError};
 use crate::route::Route;
-use crate::scenario::fault::FaultKind;
+use crate::scenario::fault_spec::FaultKind;
 use crate::state::EmulatorState;
 
 /// No response: the connection is reset.
@@ -73,11 +73,8 @@ pub(crate) async fn respond(
         end(application, 0, 0, None);
         return Err(Reset);
     }
-    let cut = match () {
-        () if faults.has(FaultKind::CutBody) => Some(Cut::Length),
-        () if faults.has(FaultKind::CutChunked) => Some(Cut::Chunked),
-        () => None,
-    };
+    let cut_chunked = faults.has(FaultKind::CutChunked).then_some(Cut::Chunked);
+    let cut = faults.has(FaultKind::CutBody).then_some(Cut::Length).or(cut_chunked);
     let call = ApiRequest {
         shared,
         method: &parts.method,
@@ -105,7 +102,7 @@ pub(crate) async fn respond(
     let retry_after = answer.headers.iter().find(|(name, _)| *name == RETRY_AFTER);
     let retry_after = retry_after.and_then(|(_, value)| value.to_str().ok()?.parse().ok());
     end(application, answer.status, rows, retry_after);
-    // Before the response goes out: a client that has received it may send the next request before this code runs on.
+    // Before the response goes out: a client that has received it may send its next request before this code continues.
     drop(history_guard);
     let accepts = text(&parts, ACCEPT_ENCODING.as_str()).is_some_and(|accepted| accepted.contains("gzip"));
     if state.settings.gzip && accepts && answer.status == 200 {
@@ -122,8 +119,8 @@ pub(crate) async fn respond(
     Ok(answer.into_response(cut, Some(in_flight_guard)))
 }
 
-/// The user that a request is about, by object id where that exists, and a guard while their history is requested.
-fn user(state: &EmulatorState, route: &Route) -> (Option<String>, Option<HistoryInFlight>) {
+/// The user that a request is about, by object id if the user exists, and a guard while their history is requested.
+fn user(state: &EmulatorState, route: &Route) -> (Option<String>, Option<InFlight>) {
     let (Route::Graph(route), Some(graph)) = (route, &state.graph) else { return (None, None) };
     let Some(name) = route.user() else { return (None, None) };
     let tenant = graph.tenant();

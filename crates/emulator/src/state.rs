@@ -3,16 +3,16 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use crate::dataverse::handler::EmulatedDataverse;
+use crate::dataverse::emulated_dataverse::EmulatedDataverse;
 use crate::error::Error;
-use crate::graph::handler::EmulatedGraph;
+use crate::graph::emulated_graph::EmulatedGraph;
 use crate::http::api_request::SharedState;
 use crate::http::faults::Faults;
-use crate::scenario::settings::ServiceSettings;
+use crate::scenario::service_settings::ServiceSettings;
 use crate::scenario::specs::Phase;
 use crate::served::{GraphServed, Served};
 
-/// Everything that requests share.
+/// The state that all requests share.
 #[derive(Debug)]
 pub(crate) struct EmulatorState {
     pub(crate) dataverse: EmulatedDataverse,
@@ -46,13 +46,9 @@ impl EmulatorState {
     pub(crate) fn served(&self) -> Served {
         let (served, of_graph) = self.shared.recorder.served();
         let tables = self.dataverse.served();
-        let graph = self.graph.as_ref().map(|graph| GraphServed {
-            rows: of_graph.rows,
-            histories: of_graph.histories,
-            throttled: of_graph.throttled,
-            at_once: of_graph.at_once,
-            links_altered: of_graph.links_altered,
-            ..graph.served(self.shared.clock.now())
+        let graph = self.graph.as_ref().map(|graph| {
+            let GraphServed { users, licensed, interactions, .. } = graph.served(self.shared.clock.now());
+            GraphServed { users, licensed, interactions, ..of_graph }
         });
         let deleted = tables.values().map(|table| table.deleted).sum();
         Served { faults: self.faults.fired(), deleted, tables, graph, ..served }

@@ -25,14 +25,14 @@ use serde_json::Value;
 
 use crate::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
 
-/// A running emulator and a client that is signed in.
+/// A running emulator and a client that has signed in.
 pub(super) struct World {
     pub(super) emulator: Emulator,
     client: reqwest::Client,
     token: String,
 }
 
-/// An answer, read to its end.
+/// A response, read to its end.
 pub(super) struct Got {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
@@ -85,7 +85,7 @@ impl World {
         self.ask_token_with(tenant, &[("client_id", client), ("client_secret", secret)]).await
     }
 
-    /// Asks for a token with these fields beside those that every request has; a later scope replaces the own one.
+    /// Requests a token with these fields in addition to the usual ones; a later scope replaces the usual one.
     pub(super) async fn ask_token_with(&self, tenant: &str, fields: &[(&str, &str)]) -> Got {
         let scope = format!("{}/.default", self.emulator.url());
         let common = [("grant_type", "client_credentials"), ("scope", scope.as_str())];
@@ -96,7 +96,7 @@ impl World {
         read(request).await.unwrap()
     }
 
-    /// A call of the Web API: a path behind `/api/data/v9.2/`, or a whole URL.
+    /// A request to the Web API: a path behind `/api/data/v9.2/`, or a whole URL.
     pub(super) async fn get(&self, path: &str) -> Got {
         self.try_get(path, &[]).await.unwrap()
     }
@@ -117,7 +117,7 @@ impl World {
         read(request).await
     }
 
-    /// A call of Microsoft Graph: a path behind `/v1.0/`, or a whole URL.
+    /// A request to Microsoft Graph: a path behind `/v1.0/`, or a whole URL.
     pub(super) async fn graph(&self, path: &str) -> Got {
         match path.starts_with("http://") {
             true => self.get(path).await,
@@ -125,7 +125,7 @@ impl World {
         }
     }
 
-    /// Follows links of Microsoft Graph to the end; every page's rows.
+    /// Follows links of Microsoft Graph to the end; returns every page's rows.
     pub(super) async fn graph_walk(&self, path: &str) -> Vec<Vec<Value>> {
         let mut next = Some(path.to_owned());
         let mut pages = Vec::new();
@@ -138,7 +138,7 @@ impl World {
         pages
     }
 
-    /// Follows links to the end; every page's rows.
+    /// Follows links to the end; returns every page's rows.
     pub(super) async fn walk(&self, path: &str, page_size: usize) -> Vec<Vec<Value>> {
         let prefer = format!("odata.maxpagesize={page_size}");
         let mut next = Some(path.to_owned());
@@ -159,12 +159,12 @@ async fn read(request: reqwest::RequestBuilder) -> Result<Got, reqwest::Error> {
     Ok(Got { status, headers, bytes: response.bytes().await?.to_vec() })
 }
 
-/// A scenario with that many generated events in two weeks.
+/// A scenario with this many generated events in two weeks.
 pub(super) fn events(rows: usize) -> String {
     format!("[[table]]\nname = \"msdyn_copilotevent\"\nrows = {rows}\nweeks = 2\n")
 }
 
-/// A scenario with that many generated rows of every table.
+/// A scenario with this many generated rows of every table.
 pub(super) fn all(rows: usize) -> String {
     let table = |table: &copilot_lake_tables::Table| {
         format!("[[table]]\nname = \"{}\"\nrows = {rows}\nweeks = 2\n", table.name)

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use super::resolve::Needs;
 use super::source::Crate;
 
-/// Files of which each needs each, and the shortest way round.
+/// Files that all need each other, and the shortest way round.
 pub(crate) struct Circle {
     files: BTreeSet<usize>,
     /// From a file to the next, and the names that it takes from there; the last leads to the first.

@@ -4,7 +4,7 @@
 //! - `syntax`: what a module declares, imports and refers to.
 //! - `resolve`: the file that defines what a path names.
 //! - `circle`: files that need each other.
-//! - `words`: the words with a private meaning that names must not have.
+//! - `words`: words that names must not contain.
 
 mod circle;
 mod resolve;
@@ -31,7 +31,7 @@ enum Rule {
 }
 
 /// Crates that do not keep a rule yet, and why. The list only shrinks: an exception that nothing needs fails the test.
-/// Without its line here, a test prints what a crate still has to mend.
+/// Without an entry here, a test prints what a crate still has to fix.
 const EXCEPTIONS: &[(&str, Rule, &str)] = &[];
 
 /// Compares the crates that break a rule with those that may.

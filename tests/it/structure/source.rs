@@ -8,10 +8,10 @@ use syn::Item;
 
 use super::syntax::{Declaration, Import, Syntax, is_for_tests};
 
-/// Where a module stands in [`Crate::modules`].
+/// The index of a module in [`Crate::modules`].
 pub(crate) type ModuleId = usize;
 
-/// A crate as its sources say it.
+/// A crate as its sources describe it.
 pub(crate) struct Crate {
     /// Its folder under `crates/`.
     pub(crate) name: String,
@@ -23,7 +23,7 @@ pub(crate) struct Crate {
 
 /// A module: a file, or a part of one between braces.
 pub(crate) struct Module {
-    /// Where its file stands in [`Crate::files`].
+    /// The index of its file in [`Crate::files`].
     pub(crate) file: usize,
     pub(crate) parent: Option<ModuleId>,
     pub(crate) children: BTreeMap<String, ModuleId>,
@@ -100,7 +100,7 @@ impl Crate {
         id
     }
 
-    /// What all its modules declare, with the file.
+    /// Everything that its modules declare, with the file.
     pub(crate) fn declarations(&self) -> impl Iterator<Item = (&Declaration, &str)> {
         self.modules
             .iter()

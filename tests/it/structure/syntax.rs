@@ -39,7 +39,7 @@ pub(crate) struct Syntax {
     pub(crate) imports: Vec<Import>,
     /// Paths in code, in macros and in attributes, as they are written.
     pub(crate) paths: Vec<Vec<String>>,
-    /// How many bodies the visitor is in.
+    /// How many nested bodies the visitor is in.
     depth: usize,
 }
 
@@ -88,7 +88,7 @@ impl Syntax {
         }
     }
 
-    /// Collects what looks like a path among tokens, which syn does not parse.
+    /// Collects what looks like a path in the tokens of a macro, which syn does not parse.
     fn scan(&mut self, mut cursor: Cursor<'_>) {
         let mut is_member = false;
         while !cursor.eof() {

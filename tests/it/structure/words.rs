@@ -1,14 +1,14 @@
-//! The words that names must not have: a name says what the thing is or does, in the field's standard terms.
+//! Words that names must not contain: a name says what the thing is or does, in the field's standard terms.
 
 use super::syntax::Kind;
 
-/// Words without a meaning that a reader could know: refused as any part of a name.
+/// Words whose meaning no reader could know: refused as any part of a name.
 const PRIVATE: &[&str] = &[
     "anew", "ask", "asked", "asks", "careful", "doubtful", "eased", "gone", "halt", "heard", "losers", "luck", "marks",
     "patience", "relieve", "sought", "spine", "standing", "tame", "tries",
 ];
 
-/// Ordinary words that stood for something of their own: refused as the whole name of a type or a variant.
+/// Ordinary words that were used with a private meaning: refused as the whole name of a type or a variant.
 const VAGUE_TYPES: &[&str] = &[
     "again",
     "charge",
@@ -43,10 +43,10 @@ const VAGUE_FUNCTIONS: &[&str] = &[
     "tell",
 ];
 
-/// Fine for one function of a folder; of several, none is found by its name.
+/// Fine for one function in a folder; with several, none can be found by its name.
 pub(crate) const BARE: &[&str] = &["of", "run", "take"];
 
-/// The word for which a name is refused.
+/// The word because of which a name is refused.
 pub(crate) fn refused(name: &str, kind: Kind) -> Option<&'static str> {
     let name = snake_case(name);
     let private = PRIVATE.iter().find(|word| name.split('_').any(|part| part == **word));

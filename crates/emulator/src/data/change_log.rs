@@ -1,4 +1,4 @@
-//! Changes to the rows of a table since the emulator started, which change tracking answers from.
+//! Changes to a table's rows since the emulator started, from which change tracking answers.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +9,7 @@ pub(crate) enum RowChange {
     Delete(String),
 }
 
-/// All changes in order. A stamp counts phases; rows that predate the first phase have none.
+/// All changes in order. A stamp is a number of phases; rows from before the first phase have none.
 #[derive(Debug, Default)]
 pub(crate) struct ChangeLog {
     stamp: u64,

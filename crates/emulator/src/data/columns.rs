@@ -1,4 +1,4 @@
-//! The columns that the environment has: those of the definition, and those that a scenario removes or adds.
+//! The environment's columns: those of the definition, less what a scenario removes, plus what it adds.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::scenario::specs::{ColumnSpec, ColumnType, OptionSpec, TableData};
 /// Columns that every table of the service has, whether or not its definition names them.
 pub(crate) const SHARED: &[&str] = &["createdon", "modifiedon", "versionnumber"];
 
-/// A table with the columns that the environment has at the moment.
+/// A table with the environment's current columns.
 #[derive(Debug, Clone)]
 pub(crate) struct TableView {
     pub(crate) table: &'static Table,
@@ -95,7 +95,7 @@ pub(crate) fn logical_name(column: &Column) -> &'static str {
     inside.unwrap_or(column.wire)
 }
 
-/// Makes a column of a scenario. It is leaked: columns are `'static` everywhere, and a scenario adds few.
+/// A column that a scenario adds. It is leaked: columns are `'static` everywhere, and a scenario adds few.
 fn column(spec: &ColumnSpec, ty: ColumnType) -> &'static Column {
     let text = |text: &str| -> &'static str { String::leak(text.to_owned()) };
     let name = text(&spec.name);

@@ -1,7 +1,8 @@
 //! What the generated rows of all tables share: people, links between tables, and one version counter.
 //!
-//! Rows of the newer table are generated day by day while they are rendered. Rows of the other tables are picked from what
-//! happened in the newer and the older one, so that links resolve; a table that needs more rows than that gets unrelated ones.
+//! Rows of the newer table are generated day by day while they are rendered. Rows of the other tables are picked from
+//! what happened in the newer and the older one, so that links resolve; a table that needs more rows than that gets
+//! unrelated ones.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -9,15 +10,15 @@ use std::sync::Arc;
 use copilot_lake_tables::{SYSTEM_USER, Table};
 
 use crate::data::column_value::{has_file, verbatim};
-use crate::data::plan::GenerationPlan;
+use crate::data::generated_day::is_older;
+use crate::data::generation_plan::GenerationPlan;
 use crate::data::random::mix;
 use crate::data::representatives::People;
 use crate::data::row_facts::{CONVERSATION, GENERATED, QUESTION, RowFacts};
 use crate::data::row_links::{RowLinks, files_of};
-use crate::data::session::is_older;
-use crate::data::versions::Versions;
+use crate::data::row_versions::Versions;
+use crate::emulated_tables::{CONTENTS, EVENTS, INSIGHTS, INTERACTIONS, MESSAGES, TRANSCRIPTS, tables};
 use crate::scenario::definition::Scenario;
-use crate::tables::{CONTENTS, EVENTS, INSIGHTS, INTERACTIONS, MESSAGES, TRANSCRIPTS, tables};
 
 /// What the generated rows of all tables share.
 #[derive(Debug)]
@@ -32,7 +33,7 @@ pub(crate) struct DataSet {
 /// First value of the version counter.
 const FIRST_VERSION: i64 = 17_413_914;
 
-/// One in this many older interactions is in both tables.
+/// One in this many older interactions is in both tables of interactions.
 const SHARED: usize = 20;
 
 const DAY: i64 = 86_400;
@@ -94,7 +95,8 @@ impl DataSet {
         Self { people: Arc::new(people), links: Arc::new(links), facts, versions: Arc::new(Versions::new(next)) }
     }
 
-    /// The generated rows of a table in order of creation; none for the newer table of interactions, which follows its plan.
+    /// The generated rows of a table in order of creation; none for the newer table of interactions, which follows its
+    /// plan.
     pub(crate) fn facts(&self, table: &Table) -> &[RowFacts] {
         self.facts.get(table.name).map_or(&[], Vec::as_slice)
     }
@@ -127,7 +129,7 @@ fn responses(people: &People, events: &GenerationPlan, interactions: &[RowFacts]
     responses
 }
 
-/// The first `count` rows by rank, filled up with unrelated rows from the plan when there are too few.
+/// The first `count` rows by rank, topped up with unrelated rows from the plan when there are too few.
 fn choose(
     mut from: Vec<RowFacts>,
     count: usize,
@@ -161,22 +163,12 @@ fn made_later(facts: &RowFacts) -> RowFacts {
     RowFacts { created, modified: facts.modified.max(created), ..facts.clone() }
 }
 
-/// A row for everyone, created before anything that they do.
+/// One row per person, created before anything that they do.
 fn users(people: &People) -> Vec<RowFacts> {
     let user = |number: usize| {
-        let created = 1_700_000_000 + number as i64 * 1_000;
-        RowFacts {
-            seed: mix(number as u64, 36),
-            created,
-            client: created,
-            modified: created + 500,
-            version: 0,
-            scenario: QUESTION,
-            kind: GENERATED,
-            request: 0,
-            session: mix(number as u64, 37),
-            person: number as u16,
-        }
+        let facts = RowFacts::answer(mix(number as u64, 36), 1_700_000_000 + number as i64 * 1_000);
+        let (modified, session) = (facts.created + 500, mix(number as u64, 37));
+        RowFacts { modified, request: 0, session, person: number as u16, ..facts }
     };
     (0..people.len()).map(user).collect()
 }

@@ -1,28 +1,27 @@
-//! Explicit rows of a scenario: a generated row with values set, a row sent verbatim, or an existing row changed.
+//! Explicit rows of a scenario: a generated row with values set, a row sent verbatim, or a changed existing row.
 
 use std::path::Path;
 
 use bytes::Bytes;
 use copilot_lake_tables::{Column, Instant, Source};
 
-use crate::data::json::{ObjectWriter, string};
-use crate::data::json_fields::JsonFields;
-use crate::data::payload::{Encoding, Payload};
+use crate::data::file_content::{Encoding, Payload};
+use crate::data::json_fields::{JsonFields, Overrides};
 use crate::data::random::{Random, guid_text, hash, mix};
 use crate::data::row_facts::{GENERATED, RowFacts};
-use crate::data::row_renderer::{Overrides, RowRenderer};
+use crate::data::row_renderer::RowRenderer;
 use crate::data::row_snapshot::StoredRow;
-use crate::data::versions::{Versions, version};
+use crate::data::row_versions::{Versions, version};
 use crate::error::Error;
-use crate::scenario::moment::json;
 use crate::scenario::specs::RowSpec;
+use crate::scenario::toml_value::json;
 
 /// A row, and the id and content of its File.
 pub(crate) type Written = (StoredRow, Option<(String, Payload)>);
 
 /// Writes the explicit rows of a table.
 pub(crate) struct ExplicitRowWriter<'a> {
-    pub(crate) renderer: &'a mut RowRenderer,
+    pub(crate) renderer: &'a RowRenderer,
     /// The version counter of the database; elastic tables have none.
     pub(crate) versions: Option<&'a Versions>,
     /// The directory of the files that rows name.
@@ -32,7 +31,7 @@ pub(crate) struct ExplicitRowWriter<'a> {
 
 impl ExplicitRowWriter<'_> {
     /// A new row. `time` is used where the row sets no time of its own.
-    pub(crate) fn row(&mut self, spec: &RowSpec, ordinal: u64, time: Instant) -> Result<Written, Error> {
+    pub(crate) fn row(&self, spec: &RowSpec, ordinal: u64, time: Instant) -> Result<Written, Error> {
         let table = self.renderer.table;
         let time = spec.at.map_or(time, |at| at.0);
         let wrong = |error: serde_json::Error| Error::scenario(format!("a row of `{}`: {error}", table.name));
@@ -67,7 +66,9 @@ impl ExplicitRowWriter<'_> {
                 _ => random.below(1 << 16) as u16,
             },
         };
-        let bytes = self.renderer.render_with(&facts, &overrides);
+        let mut usual = Vec::new();
+        self.renderer.render(&mut usual, &facts);
+        let bytes = JsonFields::read(&usual).map_err(wrong)?.with(overrides);
         Ok((StoredRow::read(table, bytes, time).map_err(wrong)?, payload))
     }
 
@@ -76,7 +77,7 @@ impl ExplicitRowWriter<'_> {
     }
 
     /// An existing row with values set, modified at `time` and with a new version unless the scenario sets them.
-    pub(crate) fn change(&mut self, old: &StoredRow, spec: &RowSpec, time: Instant) -> Result<Written, Error> {
+    pub(crate) fn change(&self, old: &StoredRow, spec: &RowSpec, time: Instant) -> Result<Written, Error> {
         let table = self.renderer.table;
         let wrong = |error: serde_json::Error| Error::scenario(format!("a row of `{}`: {error}", table.name));
         let mut overrides = self.overrides(spec)?;
@@ -92,23 +93,10 @@ impl ExplicitRowWriter<'_> {
         default("versionnumber", version.to_string());
         default("@odata.etag", format!("\"W/\\\"{version}\\\"\""));
         let fields = JsonFields::read(&old.bytes).map_err(wrong)?;
-        let mut bytes = Vec::new();
-        let mut object = ObjectWriter::new(&mut bytes);
-        for (name, raw) in fields.iter() {
-            match overrides.remove(name) {
-                None => object.push(name, raw),
-                Some(Some(json)) => object.push(name, &json),
-                Some(None) => {}
-            }
-        }
-        for (name, json) in &overrides {
-            // A column that the environment lacks is not sent.
-            let missing = table.columns.iter().any(|column| column.wire == name) && fields.raw(name).is_none();
-            if let (Some(json), false) = (json, missing && !spec.names(name)) {
-                object.push(name, json);
-            }
-        }
-        object.end();
+        // A column that the environment lacks is not sent.
+        let is_column = |name: &str| table.columns.iter().any(|column| column.wire == name);
+        overrides.retain(|name, _| fields.raw(name).is_some() || !is_column(name) || spec.names(name));
+        let bytes = fields.with(overrides);
         Ok((StoredRow::read(table, bytes, Instant(old.index.created)).map_err(wrong)?, payload))
     }
 
@@ -128,17 +116,11 @@ impl ExplicitRowWriter<'_> {
             })
         };
         let mut overrides = Overrides::new();
-        for (name, value) in &spec.values {
-            overrides.insert(wire(name)?, Some(json(value)));
-        }
-        for (name, text) in &spec.json {
-            overrides.insert(wire(name)?, Some(text.clone()));
-        }
-        for name in &spec.nulls {
-            overrides.insert(wire(name)?, Some("null".to_owned()));
-        }
-        for name in &spec.omit {
-            overrides.insert(wire(name)?, None);
+        let values = spec.values.iter().map(|(name, value)| (name, Some(json(value))));
+        let texts = spec.json.iter().map(|(name, text)| (name, Some(text.clone())));
+        let nulls = spec.nulls.iter().map(|name| (name, Some("null".to_owned())));
+        for (name, value) in values.chain(texts).chain(nulls).chain(spec.omit.iter().map(|name| (name, None))) {
+            overrides.insert(wire(name)?, value);
         }
         for (name, value) in &spec.extra {
             if wire(name).is_ok() {
@@ -161,19 +143,16 @@ impl ExplicitRowWriter<'_> {
             overrides.entry(column.wire.to_owned()).or_insert_with(|| Some(json.to_owned()));
         };
         let name_column = |file: &Column| table.column(&format!("{}_name", file.name));
-        let wanted = spec.payload_column.as_deref();
-        let file = table.files().find(|file| wanted.is_none_or(|name| file.name == name));
+        let file = table.files().next();
         if let Some(file) = file.filter(|_| spec.has_payload()) {
             let id = guid_text(mix(seed, hash(file.name.as_bytes())));
             default(file, &format!("\"{id}\""));
             if let Some(column) = name_column(file) {
                 let name = spec.payload_name.as_deref().unwrap_or("interactiondata.txt");
-                let mut quoted = Vec::new();
-                string(&mut quoted, name);
-                default(column, &String::from_utf8_lossy(&quoted));
+                default(column, &serde_json::Value::from(name).to_string());
             }
         } else if spec.has_payload() {
-            return Err(Error::scenario(format!("table `{}` has no such File column", table.name)));
+            return Err(Error::scenario(format!("table `{}` has no File column", table.name)));
         }
         for other in table.files() {
             default(other, "null");
@@ -201,10 +180,7 @@ impl ExplicitRowWriter<'_> {
                     .ok_or_else(|| Error::scenario(format!("no encoding `{name}` such as `base64+utf-16le`")))?,
             ),
         };
-        let encode = |text: &str| {
-            let plain = Encoding { json: false, base64: 0, utf16: false, bom: false };
-            Encoding { bom: spec.bom, ..encoding.unwrap_or(plain) }.encode(text)
-        };
+        let encode = |text: &str| Encoding { bom: spec.bom, ..encoding.unwrap_or_default() }.encode(text);
         if let Some(text) = &spec.payload_text {
             return Ok(encode(&text.repeat(spec.payload_repeat.unwrap_or(1))));
         }

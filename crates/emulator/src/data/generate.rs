@@ -1,16 +1,16 @@
 //! Generates the rows of a table from its plan, day by day, on all cores.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 use copilot_lake_tables::Instant;
 
-use crate::data::plan::GenerationPlan;
+use crate::data::generation_plan::GenerationPlan;
 use crate::data::representatives::People;
 use crate::data::row_facts::RowFacts;
 use crate::data::row_renderer::RowRenderer;
 use crate::data::row_snapshot::{RowIndex, Segment, SegmentBuilder};
-use crate::data::versions::version;
+use crate::data::row_versions::version;
 
 /// Days are added to a segment until it has this many rows.
 const SEGMENT_ROWS: usize = 16_384;
@@ -30,7 +30,7 @@ pub(crate) fn generate(plan: &GenerationPlan, people: &People, renderer: &RowRen
             group.push(day);
         }
     }
-    in_parallel(&groups, renderer, |group, renderer| {
+    in_parallel(&groups, |group| {
         let facts = group.iter().map(|day| {
             let mut facts = plan.day(*day, &days, people).facts();
             for (ordinal, facts) in facts.iter_mut().enumerate() {
@@ -45,40 +45,32 @@ pub(crate) fn generate(plan: &GenerationPlan, people: &People, renderer: &RowRen
 /// Renders rows whose facts are known, given in order of creation.
 pub(crate) fn render(facts: &[RowFacts], renderer: &RowRenderer) -> Vec<Arc<Segment>> {
     let groups: Vec<_> = facts.chunks(SEGMENT_ROWS).collect();
-    in_parallel(&groups, renderer, |group, renderer| segment([group.iter().cloned()], group.len(), renderer))
+    in_parallel(&groups, |group| segment([group.iter().cloned()], group.len(), renderer))
 }
 
 /// Makes one segment per group, in order.
-fn in_parallel<G: Sync>(
-    groups: &[G],
-    renderer: &RowRenderer,
-    segment: impl Fn(&G, &mut RowRenderer) -> Segment + Sync,
-) -> Vec<Arc<Segment>> {
+fn in_parallel<G: Sync>(groups: &[G], segment: impl Fn(&G) -> Segment + Sync) -> Vec<Arc<Segment>> {
     let next = AtomicUsize::new(0);
-    let done: Mutex<Vec<(usize, Arc<Segment>)>> = Mutex::new(Vec::with_capacity(groups.len()));
+    let segments: Vec<OnceLock<Arc<Segment>>> = groups.iter().map(|_| OnceLock::new()).collect();
     let threads = std::thread::available_parallelism().map_or(1, usize::from).min(groups.len());
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                let mut renderer = renderer.clone();
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let Some(group) = groups.get(number) else { break };
-                    let made = Arc::new(segment(group, &mut renderer));
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((number, made));
+                    segments[number].get_or_init(|| Arc::new(segment(group)));
                 }
             });
         }
     });
-    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    done.sort_by_key(|(number, _)| *number);
-    done.into_iter().map(|(_, segment)| segment).collect()
+    segments.into_iter().filter_map(OnceLock::into_inner).collect()
 }
 
 fn segment<I: Iterator<Item = RowFacts>>(
     days: impl IntoIterator<Item = I>,
     rows: usize,
-    renderer: &mut RowRenderer,
+    renderer: &RowRenderer,
 ) -> Segment {
     let mut builder = SegmentBuilder::with_capacity(rows);
     for facts in days.into_iter().flatten() {
@@ -89,7 +81,7 @@ fn segment<I: Iterator<Item = RowFacts>>(
 }
 
 /// The index entry of a rendered row.
-fn index(facts: &RowFacts, renderer: &mut RowRenderer, files: u8) -> RowIndex {
+fn index(facts: &RowFacts, renderer: &RowRenderer, files: u8) -> RowIndex {
     RowIndex {
         created: Instant::from_seconds(facts.created).0,
         modified: Instant::from_seconds(facts.modified).0,

@@ -1,11 +1,14 @@
-//! The properties of a row's JSON, in order, values as raw text.
+//! The properties of a JSON object, in order, with values as raw text.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::data::json_writer::ObjectWriter;
 
 /// Name and raw value of every property of an object; names may repeat.
 pub(crate) struct JsonFields<'a>(Vec<(Cow<'a, str>, &'a str)>);
@@ -31,11 +34,31 @@ impl<'a> JsonFields<'a> {
         }
     }
 
+    /// The object with properties replaced or, at its end, added.
+    pub(crate) fn with(&self, mut overrides: Overrides) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut object = ObjectWriter::new(&mut bytes);
+        for (name, raw) in self.iter() {
+            match overrides.remove(name) {
+                None => object.push(name, raw),
+                Some(json) => json.iter().for_each(|json| object.push(name, json)),
+            }
+        }
+        for (name, json) in &overrides {
+            json.iter().for_each(|json| object.push(name, json));
+        }
+        object.end();
+        bytes
+    }
+
     /// Every property in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &'a str)> {
         self.0.iter().map(|(name, raw)| (name.as_ref(), *raw))
     }
 }
+
+/// Values that a scenario sets: raw JSON by property; `None` leaves the property out.
+pub(crate) type Overrides = BTreeMap<String, Option<String>>;
 
 /// A property's name: borrowed unless it holds escapes.
 #[derive(Deserialize)]

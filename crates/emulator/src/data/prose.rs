@@ -5,11 +5,11 @@ use serde_json::json;
 use crate::data::random::{Random, guid_text, mix};
 use crate::data::representatives::Language;
 use crate::data::row_facts::RowFacts;
-use crate::data::text;
+use crate::data::sentences;
 
 /// The opening question of a chat: its title, and the first message of its File.
 pub(crate) fn question(facts: &RowFacts, language: Language) -> &'static str {
-    text::prompt(&mut facts.random(26), language)
+    sentences::prompt(&mut facts.random(26), language)
 }
 
 /// Parameters as a JSON object.
@@ -20,7 +20,7 @@ pub(crate) fn parameters(facts: &RowFacts) -> String {
 /// A summary as the service has been seen to send it: plain text, Markdown, or a JSON object.
 pub(crate) fn summary(facts: &RowFacts, language: Language) -> String {
     let mut random = facts.random(27);
-    let sentence = |random: &mut Random| text::sentence(random, language);
+    let sentence = |random: &mut Random| sentences::sentence(random, language);
     let (first, second) = (sentence(&mut random), sentence(&mut random));
     match random.below(10) {
         0..=4 => {
@@ -44,7 +44,7 @@ pub(crate) fn transcript(facts: &RowFacts) -> String {
     let mut now = facts.client * 1_000 + random.below(1_000) as i64;
     let turns = 1 + usize::from(random.chance(250));
     for turn in 0..turns {
-        let prompt = if turn == 0 { question(facts, language) } else { text::prompt(&mut random, language) };
+        let prompt = if turn == 0 { question(facts, language) } else { sentences::prompt(&mut random, language) };
         messages.push(json!({
             "id": guid_text(random.next()), "requestId": request, "message": prompt, "sequence": turn * 2,
             "user": "user", "timestamp": now, "isActivityError": false, "context": {},
@@ -53,7 +53,7 @@ pub(crate) fn transcript(facts: &RowFacts) -> String {
         let length = 200 + random.below(1_200) as usize;
         let mut answer = json!({
             "id": guid_text(random.next()), "requestId": request,
-            "message": text::passage(&mut random, language, length), "sequence": turn * 2 + 1,
+            "message": sentences::passage(&mut random, language, length), "sequence": turn * 2 + 1,
             "user": "bot", "timestamp": now, "isActivityError": random.chance(20),
             "context": { "customerIntent": prompt },
         });

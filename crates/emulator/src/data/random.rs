@@ -1,4 +1,4 @@
-//! Pseudo-random numbers from a seed, equal on every machine and in every version.
+//! Pseudo-random numbers from a seed, the same on every machine and in every version.
 
 /// A SplitMix64 generator, small because each row, File and text has its own.
 #[derive(Debug, Clone)]
@@ -46,15 +46,18 @@ impl Random {
 
     /// Picks a value with a probability in proportion to its weight.
     pub(crate) fn weighted<T: Copy>(&mut self, of: &[(T, u32)]) -> T {
-        let total: u64 = of.iter().map(|(_, weight)| u64::from(*weight)).sum();
-        let mut at = self.below(total);
-        for (value, weight) in of {
-            if at < u64::from(*weight) {
-                return *value;
-            }
-            at -= u64::from(*weight);
-        }
-        of[of.len() - 1].0
+        of[self.index(of.iter().map(|(_, weight)| *weight))].0
+    }
+
+    /// Picks the index of a weight with a probability in proportion to it.
+    pub(crate) fn index(&mut self, weights: impl Iterator<Item = u32> + Clone) -> usize {
+        let mut at = self.below(weights.clone().map(u64::from).sum());
+        let is_passed = |weight: &u32| {
+            let passed = at >= u64::from(*weight);
+            at -= if passed { u64::from(*weight) } else { 0 };
+            passed
+        };
+        weights.take_while(is_passed).count()
     }
 }
 

@@ -12,7 +12,18 @@ pub(crate) enum Language {
     French,
 }
 
-/// A representative, whose work makes rows.
+impl Language {
+    /// The language of a person, by number.
+    pub(crate) const fn of(person: u64) -> Self {
+        match person % 10 {
+            0..=5 => Self::English,
+            6..=8 => Self::German,
+            _ => Self::French,
+        }
+    }
+}
+
+/// A representative, whose work produces rows.
 #[derive(Debug)]
 pub(crate) struct Representative {
     pub(crate) id: String,
@@ -70,16 +81,7 @@ impl People {
             object: guid_text(mix(seed, 3_000_000 + n)),
             disabled: n % 17 == 16,
         };
-        let people: Vec<_> = (0..count.max(1) as u64)
-            .map(|n| {
-                let language = match n % 10 {
-                    0..=5 => Language::English,
-                    6..=8 => Language::German,
-                    _ => Language::French,
-                };
-                person(n, language)
-            })
-            .collect();
+        let people: Vec<_> = (0..count.max(1) as u64).map(|n| person(n, Language::of(n))).collect();
         let service = Representative {
             name: "# Copilot agents".to_owned(),
             title: None,

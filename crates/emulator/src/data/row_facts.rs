@@ -1,15 +1,17 @@
 //! The facts behind a generated row.
 
-use copilot_lake_tables::{Instant, Table, Week};
+use copilot_lake_tables::{Instant, SYSTEM_USER, Table, Week};
 
 use crate::data::random::{Random, mix};
+use crate::emulated_tables::{CONTENTS, EVENTS, INSIGHTS, INTERACTIONS, MESSAGES, TRANSCRIPTS};
+use crate::error::Error;
 
 /// The facts from which every value of a row follows.
 #[derive(Debug, Clone)]
 pub(crate) struct RowFacts {
     /// The seed of values that have no fact of their own.
     pub(crate) seed: u64,
-    /// Seconds since the Unix epoch, as the next three.
+    /// Seconds since the Unix epoch, like the next two.
     pub(crate) created: i64,
     pub(crate) client: i64,
     pub(crate) modified: i64,
@@ -31,6 +33,13 @@ pub(crate) const THUMBS_DOWN: i32 = 100_230_302;
 pub(crate) const THUMBS_CLEAR: i32 = 100_230_303;
 
 impl RowFacts {
+    /// An answer to a question, made and last modified at one time, in a session of its own.
+    pub(crate) const fn answer(seed: u64, created: i64) -> Self {
+        let (client, modified, session) = (created, created, mix(seed, 2));
+        let (scenario, kind, request) = (QUESTION, GENERATED, mix(seed, 1) | 1);
+        Self { seed, created, client, modified, version: 0, scenario, kind, request, session, person: 0 }
+    }
+
     /// The generator for one value, chosen by the salt.
     pub(crate) const fn random(&self, salt: u64) -> Random {
         Random::new(mix(self.seed, salt))
@@ -38,6 +47,13 @@ impl RowFacts {
 
     pub(crate) const fn week(&self) -> Week {
         Week::of(Instant::from_seconds(self.created))
+    }
+
+    /// `20250622-20250628-100230203`: first and last day of the week, then the scenario.
+    pub(crate) fn partition(&self) -> String {
+        let first = self.week().start_days();
+        let day = |days| Instant::from_days(days).to_string()[..10].replace('-', "");
+        format!("{}-{}-{}", day(first), day(first + 6), self.scenario)
     }
 
     /// The autonomous agent that made the row, if any.
@@ -73,7 +89,7 @@ impl RowFacts {
 /// The table of conversations.
 pub(crate) const CONVERSATION: &str = "msdyn_ocliveworkitem";
 
-/// How a table's row ids follow from facts, so that rows of different tables can reference each other.
+/// How row ids follow from facts, by table, so that rows of different tables can reference each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Identity {
     /// A row of the newer table of interactions.
@@ -93,16 +109,18 @@ pub(crate) enum Identity {
 }
 
 impl Identity {
-    pub(crate) fn for_table(table: &Table) -> Self {
-        match table.name {
-            "msdyn_copilotinteraction" => Self::Interaction,
-            "msdyn_copilotinteractiondata" => Self::Content,
-            "msdyn_copilottranscript" => Self::Transcript,
-            "msdyn_copilottranscriptdata" => Self::Messages,
-            "msdyn_conversationinsight" => Self::Insight,
-            "systemuser" => Self::User,
-            _ => Self::Event,
-        }
+    /// Fails for a table whose rows the emulator does not know how to identify.
+    pub(crate) fn for_table(table: &Table) -> Result<Self, Error> {
+        Ok(match table.name {
+            EVENTS => Self::Event,
+            INTERACTIONS => Self::Interaction,
+            CONTENTS => Self::Content,
+            TRANSCRIPTS => Self::Transcript,
+            MESSAGES => Self::Messages,
+            INSIGHTS => Self::Insight,
+            name if name == SYSTEM_USER.name => Self::User,
+            name => return Err(Error::scenario(format!("no rule for the ids of rows of table `{name}`"))),
+        })
     }
 
     /// The seed of the row's id.
@@ -116,5 +134,26 @@ impl Identity {
             Self::Messages => mix(facts.session, 3),
             Self::Insight => mix(facts.session, 7),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use copilot_lake_tables::{AI_INTERACTION, Instant};
+
+    use super::{Identity, RowFacts};
+    use crate::emulated_tables::tables;
+
+    #[test]
+    fn every_table_has_a_rule_for_its_ids_and_an_unknown_one_is_refused() {
+        assert!(tables().all(|table| Identity::for_table(table).is_ok()));
+        assert!(Identity::for_table(&AI_INTERACTION).is_err());
+    }
+
+    #[test]
+    fn partitions_name_the_week_and_the_scenario() {
+        let created = Instant::parse("2025-06-28T23:59:59Z").unwrap().0 / 1_000_000;
+        let facts = RowFacts { scenario: 100_230_203, ..RowFacts::answer(1, created) };
+        assert_eq!(facts.partition(), "20250622-20250628-100230203");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::data::interaction_context::ChatReference;
+use crate::data::context_json::ChatReference;
 use crate::data::random::{guid_text, hash, mix};
 use crate::data::row_facts::{GENERATED, QUESTION, RowFacts};
 

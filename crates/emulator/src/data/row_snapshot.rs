@@ -1,7 +1,7 @@
-//! The rows of a table, rendered in advance: bytes in order of creation, with a compact index.
+//! The rows of a table, rendered in advance: JSON in order of creation, with a compact index.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
@@ -44,8 +44,8 @@ pub(crate) struct Segment {
     /// Where each row ends, its comma included.
     ends: Vec<u32>,
     index: Vec<RowIndex>,
-    /// One bit per row: whether it was sent.
-    served: Vec<AtomicU64>,
+    /// Whether each row was sent.
+    served: Vec<AtomicBool>,
 }
 
 /// Builds a segment row by row, in order of creation.
@@ -118,11 +118,6 @@ impl SegmentBuilder {
         builder
     }
 
-    pub(crate) fn push(&mut self, row: &StoredRow) {
-        self.bytes.extend_from_slice(&row.bytes);
-        self.end_row(row.index);
-    }
-
     /// Ends the row whose JSON was appended to `bytes`.
     pub(crate) fn end_row(&mut self, index: RowIndex) {
         self.bytes.push(b',');
@@ -132,12 +127,8 @@ impl SegmentBuilder {
 
     pub(crate) fn finish(mut self) -> Segment {
         self.bytes.shrink_to_fit();
-        let words = self.segment.ends.len().div_ceil(64);
-        Segment {
-            bytes: Bytes::from(self.bytes),
-            served: (0..words).map(|_| AtomicU64::new(0)).collect(),
-            ..self.segment
-        }
+        let served = self.segment.ends.iter().map(|_| AtomicBool::new(false)).collect();
+        Segment { bytes: Bytes::from(self.bytes), served, ..self.segment }
     }
 }
 
@@ -156,22 +147,11 @@ impl Segment {
     }
 
     fn is_served(&self, at: usize) -> bool {
-        self.served[at / 64].load(Ordering::Relaxed) >> (at % 64) & 1 == 1
+        self.served[at].load(Ordering::Relaxed)
     }
 
     fn mark(&self, at: usize) {
-        self.served[at / 64].fetch_or(1 << (at % 64), Ordering::Relaxed);
-    }
-
-    /// Marks 64 rows at a time.
-    fn mark_run(&self, range: Range<usize>) {
-        let mut at = range.start;
-        while at < range.end {
-            let end = range.end.min(at / 64 * 64 + 64);
-            let ones = u64::MAX >> (64 - (end - at));
-            self.served[at / 64].fetch_or(ones << (at % 64), Ordering::Relaxed);
-            at = end;
-        }
+        self.served[at].store(true, Ordering::Relaxed);
     }
 }
 
@@ -287,17 +267,6 @@ impl RowSnapshot {
         frames
     }
 
-    /// Marks a run of rows as sent.
-    pub(crate) fn mark_run(&self, range: Range<usize>) {
-        let mut at = range.start;
-        while at < range.end {
-            let number = self.starts.partition_point(|start| *start <= at) - 1;
-            let end = range.end.min(self.starts[number + 1]);
-            self.segments[number].mark_run(at - self.starts[number]..end - self.starts[number]);
-            at = end;
-        }
-    }
-
     /// Marks a row as sent.
     pub(crate) fn mark(&self, at: usize) {
         let (segment, at) = self.locate(at);
@@ -343,7 +312,8 @@ impl RowSnapshot {
 fn build(rows: &[(StoredRow, bool)]) -> Segment {
     let mut builder = SegmentBuilder::with_capacity(rows.len());
     for (row, _) in rows {
-        builder.push(row);
+        builder.bytes.extend_from_slice(&row.bytes);
+        builder.end_row(row.index);
     }
     let segment = builder.finish();
     for (at, (_, served)) in rows.iter().enumerate() {

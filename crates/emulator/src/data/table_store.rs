@@ -7,26 +7,26 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use copilot_lake_tables::{Column, Instant, SYSTEM_USER, Source, Table};
 
-use crate::clock::Clock;
 use crate::data::change_log::{ChangeLog, RowChange};
 use crate::data::columns::{EnvironmentColumns, TableView};
 use crate::data::dataset::DataSet;
 use crate::data::explicit_rows::ExplicitRowWriter;
+use crate::data::file_content::{Payload, generated};
 use crate::data::generate::{generate, render};
+use crate::data::generated_day::Day;
+use crate::data::generation_plan::GenerationPlan;
 use crate::data::json_fields::JsonFields;
-use crate::data::payload::{Payload, generated};
-use crate::data::plan::GenerationPlan;
 use crate::data::random::{hash, mix};
 use crate::data::representatives::People;
 use crate::data::row_facts::GENERATED;
 use crate::data::row_renderer::RowRenderer;
 use crate::data::row_snapshot::{RowSnapshot, StoredRow, key_number};
-use crate::data::session::Day;
-use crate::data::versions::{Versions, version};
+use crate::data::row_versions::{Versions, version};
+use crate::emulated_clock::Clock;
+use crate::emulated_tables::{EVENTS, tables};
 use crate::error::Error;
 use crate::scenario::definition::Scenario;
 use crate::scenario::specs::{MoreRows, Phase, ReadDepth, RowSpec};
-use crate::tables::{EVENTS, tables};
 
 /// A table with its rows and its explicit Files.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ pub(crate) struct TableStore {
     base: PathBuf,
     rows: RwLock<Arc<RowSnapshot>>,
     payloads: RwLock<HashMap<String, Payload>>,
-    renderer: Mutex<RowRenderer>,
+    renderer: RowRenderer,
     versions: Arc<Versions>,
     /// Explicit rows written so far; each has its own seed.
     written: AtomicU64,
@@ -70,7 +70,7 @@ impl TableStore {
         let data = scenario.data(table.name);
         let plan = GenerationPlan::new(scenario, &data);
         let columns = EnvironmentColumns::new(table, &data);
-        let renderer = RowRenderer::new(table, columns.all(), &dataset.people, &dataset.links);
+        let renderer = RowRenderer::new(table, columns.all(), &dataset.people, &dataset.links)?;
         let segments = match table.name {
             EVENTS => generate(&plan, &dataset.people, &renderer),
             _ => render(dataset.facts(table), &renderer),
@@ -89,7 +89,7 @@ impl TableStore {
             base: scenario.base.clone(),
             rows: RwLock::new(Arc::new(RowSnapshot::new(segments))),
             payloads: RwLock::default(),
-            renderer: Mutex::new(renderer),
+            renderer,
             versions: Arc::clone(&dataset.versions),
             written: AtomicU64::new(0),
             plan,
@@ -132,16 +132,14 @@ impl TableStore {
     pub(crate) fn payload(&self, column: &str, file_id: &str, scenario: Option<i64>) -> Payload {
         let written = ignore_poison(self.payloads.read()).get(&file_id.to_lowercase()).cloned();
         written.unwrap_or_else(|| {
-            let renderer = ignore_poison(self.renderer.lock());
-            let bytes = Some(generated(column, file_id, scenario, renderer.chat(file_id)));
+            let bytes = Some(generated(column, file_id, scenario, self.renderer.links.file(file_id)));
             Payload { bytes, ..Payload::default() }
         })
     }
 
-    fn with_writer<T>(&self, work: impl FnOnce(&mut ExplicitRowWriter<'_>) -> T) -> T {
-        let mut renderer = ignore_poison(self.renderer.lock());
+    fn writer(&self) -> ExplicitRowWriter<'_> {
         let versions = (!self.elastic).then_some(&*self.versions);
-        work(&mut ExplicitRowWriter { renderer: &mut renderer, versions, base: &self.base, seed: self.plan.seed })
+        ExplicitRowWriter { renderer: &self.renderer, versions, base: &self.base, seed: self.plan.seed }
     }
 
     fn keep(&self, (row, payload): (StoredRow, Option<(String, Payload)>)) -> StoredRow {
@@ -153,7 +151,7 @@ impl TableStore {
 
     fn write(&self, spec: &RowSpec, time: Instant) -> Result<StoredRow, Error> {
         let ordinal = self.written.fetch_add(1, Ordering::Relaxed);
-        self.with_writer(|writer| writer.row(spec, ordinal, time)).map(|written| self.keep(written))
+        self.writer().row(spec, ordinal, time).map(|written| self.keep(written))
     }
 
     fn edit(&self, remove: Vec<usize>, insert: Vec<StoredRow>, clock: &Clock) {
@@ -175,7 +173,6 @@ impl TableStore {
         let rows = self.rows();
         let mut remove = Vec::new();
         let mut insert = Vec::new();
-        let mut changes = Vec::new();
         for spec in phase.delete.iter().filter(|spec| mine(&spec.table)) {
             remove.extend(self.select(&rows, spec)?);
         }
@@ -184,7 +181,7 @@ impl TableStore {
         let deleted: Vec<_> = remove.iter().map(|at| RowChange::Delete(self.id(&rows.json(*at)))).collect();
         for spec in phase.change.iter().filter(|spec| mine(&spec.table)) {
             for at in self.select(&rows, spec)? {
-                let changed = self.with_writer(|writer| writer.change(&rows.row(at), spec, time))?;
+                let changed = self.writer().change(&rows.row(at), spec, time)?;
                 insert.push(self.keep(changed));
                 remove.push(at);
             }
@@ -198,8 +195,7 @@ impl TableStore {
         remove.sort_unstable();
         remove.dedup();
         insert.sort_by_key(|row| row.index.modified);
-        changes.extend(insert.iter().map(|row| RowChange::Upsert(row.index.key)));
-        changes.extend(deleted);
+        let changes: Vec<_> = insert.iter().map(|row| RowChange::Upsert(row.index.key)).chain(deleted).collect();
         let columns: Vec<_> = phase.column.iter().filter(|column| mine(&column.table)).collect();
         if !columns.is_empty() {
             let mut known = ignore_poison(self.columns.write());
@@ -241,7 +237,6 @@ impl TableStore {
         let until = more.until.map_or(time.plus_seconds(1), |until| until.0);
         let from = more.from.map_or(until.plus_seconds(-60), |from| from.0);
         let (from, until) = (seconds(from), seconds(until).max(seconds(from) + 1));
-        let mut renderer = ignore_poison(self.renderer.lock());
         // A day of rows, scaled into the interval.
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let day = Day {
@@ -269,7 +264,7 @@ impl TableStore {
                 facts.kind = GENERATED;
             }
             bytes.clear();
-            renderer.render(&mut bytes, &facts);
+            self.renderer.render(&mut bytes, &facts);
             let created = Instant::from_seconds(facts.created);
             // What was just rendered is a valid object.
             insert.extend(StoredRow::read(self.table, bytes.clone(), created));

@@ -4,22 +4,19 @@ use std::borrow::Cow;
 
 use bytes::Bytes;
 use copilot_lake_tables::{Instant, Type};
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::utf8_percent_encode;
 
+use crate::data::file_content::Payload;
 use crate::data::json_fields::JsonFields;
-use crate::data::payload::Payload;
 use crate::data::row_snapshot::key_number;
 use crate::data::table_store::TableStore;
 use crate::dataverse::privilege::{missing_privilege, own_rows, secured};
-use crate::http::odata::KeyParts;
+use crate::http::odata::{KeyParts, RESERVED};
 use crate::http::response::{HttpResponse, ServiceError};
-use crate::scenario::settings::Ranges;
+use crate::scenario::service_settings::Ranges;
 
 /// The most bytes of a File in one partial response.
 const PART: usize = 4 << 20;
-
-/// The characters of a File's name that are encoded.
-const ENCODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A request for the bytes of a File.
 pub(crate) struct FileRequest<'a> {
@@ -148,7 +145,7 @@ impl FileRequest<'_> {
 fn header_name(name: &str) -> Cow<'_, str> {
     match name.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%') {
         true => name.into(),
-        false => utf8_percent_encode(name, ENCODED).into(),
+        false => utf8_percent_encode(name, RESERVED).into(),
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use crate::http::response::ServiceError;
 use crate::identity::APPLICATIONS;
-use crate::scenario::settings::ServiceLimits;
+use crate::scenario::service_settings::ServiceLimits;
 
-/// The code of the concurrency limit, which a client can keep without being told.
+/// The code of the concurrency limit, which a client can respect without being told.
 pub(crate) const TOO_MANY_AT_ONCE: &str = "0x80072326";
 
 /// Enforces the limits of each application.

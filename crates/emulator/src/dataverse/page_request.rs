@@ -10,8 +10,8 @@ use crate::dataverse::row_projection::RowProjection;
 use crate::dataverse::row_query::RowQuery;
 use crate::http::faults::TriggeredFaults;
 use crate::http::preferences::Preferences;
-use crate::http::response::{HttpResponse, ServiceError};
-use crate::scenario::settings::ServiceSettings;
+use crate::http::response::{HttpResponse, JSON, ServiceError};
+use crate::scenario::service_settings::ServiceSettings;
 
 /// A request for rows of a table.
 pub(crate) struct PageRequest<'a> {
@@ -71,7 +71,7 @@ impl PageRequest<'_> {
             None => "]}".to_owned(),
         };
         let frames = std::iter::once(Bytes::from(head)).chain(rows).chain([Bytes::from(tail)]);
-        let mut answer = HttpResponse::new(200, "application/json; odata.metadata=minimal", frames);
+        let mut answer = HttpResponse::new(200, JSON, frames);
         let applied = self.preferences.applied();
         if !applied.is_empty() {
             answer.header("preference-applied", &applied);

@@ -37,7 +37,7 @@ pub(crate) fn secured() -> ServiceError {
     ServiceError::new(403, "0x8004F504", message)
 }
 
-/// The condition for a caller who may read own rows only. Tables without owners are not limited.
+/// The condition for a caller who may read only their own rows. Tables without owners are not limited.
 pub(crate) fn own_rows(store: &TableStore) -> Option<RowFilter> {
     let column = store.table.column("ownerid").filter(|_| store.depth == ReadDepth::Basic)?;
     let operand = Operand::Text(USER_ID.to_owned());

@@ -6,7 +6,7 @@ use copilot_lake_tables::{Column, Instant, Type};
 
 use crate::data::json_fields::JsonFields;
 use crate::data::row_snapshot::{RowSnapshot, TIME_COLUMNS};
-use crate::dataverse::next_link::LinkPosition;
+use crate::dataverse::paging_cookie::LinkPosition;
 use crate::dataverse::row_filter::{RowFilter, TimeRange};
 use crate::dataverse::row_query::RowQuery;
 
@@ -30,7 +30,7 @@ enum CursorOrder {
 }
 
 impl<'a> RowCursor<'a> {
-    /// The cursor of a query. Without an order rows come by creation, or by modification when only that is filtered.
+    /// The cursor of a query. Without an order, rows come by creation, or by modification if only that is filtered.
     ///
     /// As in OData, a null matches no range and sorts first.
     pub(crate) fn new(rows: &'a RowSnapshot, query: &RowQuery) -> Self {

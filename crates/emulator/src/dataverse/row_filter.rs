@@ -75,7 +75,8 @@ fn operand(column: &Column, literal: Literal<'_>) -> Result<Operand, ServiceErro
     })
 }
 
-fn syntax(what: &str) -> ServiceError {
+/// The error for a filter that cannot be parsed.
+pub(crate) fn syntax(what: &str) -> ServiceError {
     ServiceError::bad_request(&format!("Syntax error in the $filter expression: {what}."))
 }
 
@@ -97,16 +98,7 @@ impl RowFilter {
                     _ => any.into_iter().collect::<Option<_>>().map(Self::Or),
                 }
             }
-            Self::And(all) => {
-                let mut kept = Vec::new();
-                for part in all.iter().filter_map(|part| part.simplified(has_nulls)) {
-                    match part {
-                        Self::And(parts) => kept.extend(parts),
-                        other => kept.push(other),
-                    }
-                }
-                (!kept.is_empty()).then_some(Self::And(kept))
-            }
+            Self::And(all) => all.iter().filter_map(|part| part.simplified(has_nulls)).reduce(Self::and),
             other @ Self::Compare(_) => (!about_null(other, Operator::NotEqual)).then(|| other.clone()),
         }
     }

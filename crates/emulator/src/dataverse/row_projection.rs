@@ -3,8 +3,8 @@
 use copilot_lake_tables::{Column, Instant, Type};
 
 use crate::data::columns::TableView;
-use crate::data::json::{ObjectWriter, string};
 use crate::data::json_fields::JsonFields;
+use crate::data::json_writer::{ObjectWriter, string};
 use crate::data::representatives::People;
 use crate::dataverse::row_query::RowQuery;
 
@@ -13,7 +13,7 @@ const TARGET: &str = "Microsoft.Dynamics.CRM.lookuplogicalname";
 /// Annotation: the value for display.
 const FORMATTED: &str = "OData.Community.Display.V1.FormattedValue";
 
-/// How rows are sent when not as they are stored.
+/// How rows are sent that are not sent as they are stored.
 #[derive(Debug)]
 pub(crate) struct RowProjection<'a> {
     view: &'a TableView,

@@ -48,10 +48,7 @@ impl RowQuery {
 
     /// Adds a condition.
     pub(crate) fn and(&mut self, filter: RowFilter) {
-        self.filter = Some(match self.filter.take() {
-            Some(before) => before.and(filter),
-            None => filter,
-        });
+        self.filter = self.filter.take().into_iter().chain([filter]).reduce(RowFilter::and);
     }
 
     /// The selected names in parentheses, as a context has them.

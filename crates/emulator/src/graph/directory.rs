@@ -6,12 +6,12 @@ use url::form_urlencoded;
 
 use crate::data::random::{hash, mix};
 use crate::graph::graph_request::GraphRequest;
-use crate::graph::route::GraphResource;
+use crate::graph::graph_route::GraphResource;
 use crate::graph::tenant::Tenant;
 use crate::graph::user_json::{select, write};
 use crate::http::odata::SKIP_TOKEN;
 use crate::http::response::{HttpResponse, ServiceError};
-use crate::scenario::fault::FaultKind;
+use crate::scenario::fault_spec::FaultKind;
 
 /// Users per page by default, and at most.
 const USUAL: usize = 100;

@@ -2,17 +2,15 @@
 
 use copilot_lake_tables::Instant;
 
-use crate::data::json::ObjectWriter;
-use crate::data::json_fields::JsonFields;
+use crate::data::json_fields::{JsonFields, Overrides};
 use crate::data::random::mix;
 use crate::error::Error;
 use crate::graph::copilot_app::CopilotApp;
-use crate::graph::explicit_interaction::ExplicitInteraction;
-use crate::graph::generated_interaction::GeneratedInteraction;
-use crate::graph::interaction_json::InteractionRenderer;
+use crate::graph::interaction::{ExplicitInteraction, GeneratedInteraction};
+use crate::graph::interaction_json::write_generated;
 use crate::graph::tenant::Tenant;
 use crate::scenario::graph::InteractionSpec;
-use crate::scenario::moment::json;
+use crate::scenario::toml_value::json;
 
 /// Adds interactions to a tenant. `time` is used where an interaction sets no time of its own.
 pub(crate) fn add_explicit(tenant: &mut Tenant, specs: &[InteractionSpec], time: Instant) -> Result<(), Error> {
@@ -49,12 +47,10 @@ fn explicit(tenant: &Tenant, spec: &InteractionSpec, user: u32, time: Instant) -
 
 /// A generated interaction with values set.
 fn changed(tenant: &Tenant, spec: &InteractionSpec, user: u32, time: Instant) -> Result<Vec<u8>, serde_json::Error> {
-    let mut values: Vec<_> = spec.values.iter().map(|(name, value)| (name.clone(), json(value))).collect();
-    values.extend(spec.json.iter().map(|(name, text)| (name.clone(), text.clone())));
-    let given = |name: &str| {
-        let (_, value) = values.iter().find(|(of, _)| of == name)?;
-        serde_json::from_str::<String>(value).ok()
-    };
+    let mut overrides: Overrides = spec.values.iter().map(|(name, value)| (name.clone(), Some(json(value)))).collect();
+    overrides.extend(spec.json.iter().map(|(name, text)| (name.clone(), Some(text.clone()))));
+    overrides.extend(spec.omit.iter().map(|name| (name.clone(), None)));
+    let given = |name: &str| serde_json::from_str::<String>(overrides.get(name)?.as_deref()?).ok();
     let created = given("createdDateTime").and_then(|text| Instant::parse(&text)).unwrap_or(time);
     let count: usize = tenant.explicit.values().map(Vec::len).sum();
     let seed = mix(tenant.seed, 0x7370_656C + count as u64);
@@ -69,19 +65,6 @@ fn changed(tenant: &Tenant, spec: &InteractionSpec, user: u32, time: Instant) ->
         asker: user,
     };
     let mut usual = Vec::new();
-    InteractionRenderer::new(tenant).made(&mut usual, &made);
-    let mut bytes = Vec::new();
-    let mut object = ObjectWriter::new(&mut bytes);
-    for (name, raw) in JsonFields::read(&usual)?.iter() {
-        if spec.omit.iter().any(|omitted| omitted == name) {
-            continue;
-        }
-        let given = values.iter().position(|(of, _)| of == name).map(|at| values.remove(at));
-        object.push(name, given.as_ref().map_or(raw, |(_, value)| value));
-    }
-    for (name, value) in &values {
-        object.push(name, value);
-    }
-    object.end();
-    Ok(bytes)
+    write_generated(&mut usual, tenant, &made);
+    Ok(JsonFields::read(&usual)?.with(overrides))
 }

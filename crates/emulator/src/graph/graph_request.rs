@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::http::faults::TriggeredFaults;
-use crate::http::response::HttpResponse;
+use crate::http::response::{HttpResponse, JSON};
 
 /// A request to Graph.
 pub(crate) struct GraphRequest<'a> {
@@ -23,6 +23,6 @@ impl GraphRequest<'_> {
             head.extend_from_slice(format!("\"@odata.nextLink\":{link},").as_bytes());
         }
         head.extend_from_slice(b"\"value\":[");
-        HttpResponse::json(200, Bytes::new()).with([Bytes::from(head), Bytes::from(rows), Bytes::from_static(b"]}")])
+        HttpResponse::new(200, JSON, [Bytes::from(head), Bytes::from(rows), Bytes::from_static(b"]}")])
     }
 }

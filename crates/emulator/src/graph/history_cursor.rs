@@ -1,10 +1,9 @@
-//! A cursor over the interactions of a user in a folder, newest first, as far as they can be read now.
+//! A cursor over the interactions of a user in a folder, newest first, without those that cannot be read yet.
 
 use copilot_lake_tables::Instant;
 
-use crate::graph::explicit_interaction::ExplicitInteraction;
-use crate::graph::generated_interaction::{GeneratedInteraction, InteractionBlock, InteractionSequence};
 use crate::graph::history_filter::HistoryFilter;
+use crate::graph::interaction::{ExplicitInteraction, GeneratedInteraction, InteractionBlock, InteractionSequence};
 use crate::graph::tenant::Tenant;
 use crate::scenario::graph::Late;
 

@@ -3,15 +3,6 @@
 use crate::data::random::Random;
 use crate::data::representatives::Language;
 
-/// The language of a person.
-pub(crate) const fn language(user: u32) -> Language {
-    match user % 10 {
-        0..=5 => Language::English,
-        6..=8 => Language::German,
-        _ => Language::French,
-    }
-}
-
 pub(crate) const fn locale(language: Language) -> &'static str {
     match language {
         Language::English => "en-us",
@@ -109,16 +100,4 @@ pub(crate) fn title(random: &mut Random) -> &'static str {
         "Travel policy",
     ];
     TITLES[random.below(TITLES.len() as u64) as usize]
-}
-
-/// Sentences of about that many bytes, in paragraphs.
-pub(crate) fn passage(out: &mut String, random: &mut Random, language: Language, bytes: u64) {
-    let until = out.len() + bytes as usize;
-    let begin = out.len();
-    while out.len() < until {
-        if out.len() > begin {
-            out.push_str(if random.chance(200) { "\n\n" } else { " " });
-        }
-        out.push_str(sentence(random, language));
-    }
 }

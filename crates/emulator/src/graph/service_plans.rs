@@ -4,7 +4,7 @@ use copilot_lake_tables::Instant;
 use serde_json::{Value, json};
 
 use crate::data::random::{Random, mix};
-use crate::graph::user::{BUSINESS_CHAT, Licence, TenantUser};
+use crate::graph::tenant_user::{BUSINESS_CHAT, Licence, TenantUser};
 
 /// Plans that every user has.
 const OFFICE: [(&str, &str); 3] = [
@@ -36,11 +36,7 @@ const COPILOT: &str = "MicrosoftCopilot";
 /// The value of `assignedPlans`.
 pub(crate) fn assigned_plans(person: &TenantUser) -> Value {
     if let Some(plans) = person.spec.as_ref().and_then(|spec| spec.plans.as_ref()) {
-        let listed = plans.iter().map(|plan| {
-            let at = plan.assigned.map_or(assigned(person, 0), |at| at.0);
-            object(&plan.id, plan.service.as_deref().unwrap_or(COPILOT), &plan.status, at)
-        });
-        return listed.collect();
+        return plans.iter().map(|plan| object(&plan.id, COPILOT, &plan.status, assigned(person, 0))).collect();
     }
     let mut random = Random::new(mix(person.seed, 0x706C_616E));
     let (first, second) = (assigned(person, 0), assigned(person, 1));

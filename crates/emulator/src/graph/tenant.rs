@@ -7,9 +7,8 @@ use copilot_lake_tables::Instant;
 use crate::data::random::{Random, hash, mix};
 use crate::error::Error;
 use crate::graph::copilot_app::share;
-use crate::graph::explicit_interaction::ExplicitInteraction;
-use crate::graph::generated_interaction::{BLOCK, InteractionSequence, SequenceOwner};
-use crate::graph::user::{Licence, TenantUser};
+use crate::graph::interaction::{BLOCK, ExplicitInteraction, InteractionSequence, SequenceOwner};
+use crate::graph::tenant_user::{Licence, TenantUser};
 use crate::graph::working_hours::work;
 use crate::scenario::graph::{GraphSpec, GroupSpec, UserReference, UserSpec};
 
@@ -51,6 +50,9 @@ const PARTY: u32 = 5;
 
 /// Interactions per meeting.
 const MEETING_PER: u32 = 400;
+
+/// The share of users whose account may not sign in.
+const DISABLED: f64 = 0.04;
 
 /// The shortest average time between a user's interactions, in milliseconds.
 const SHORTEST: i64 = 4_000;
@@ -231,15 +233,12 @@ impl Tenant {
 fn generated(spec: &GraphSpec, seed: u64, end: Instant) -> TenantUser {
     let mut random = Random::new(mix(seed, 0x7065_7273));
     let mut yes = |share: f64| random.below(10_000) < (share * 10_000.0).round() as u64;
-    let (enabled, deleted) = (!yes(spec.disabled), yes(spec.deleted));
+    let (enabled, deleted) = (!yes(DISABLED), yes(spec.deleted));
     let mut at = random.below(10_000) as f64 / 10_000.0;
     let mut licence = Licence::Without;
-    for (share, kind) in [
-        (spec.licensed, Licence::Full),
-        (spec.suspended, Licence::Suspended),
-        (spec.free, Licence::Free),
-        (spec.other, Licence::Other),
-    ] {
+    for (share, kind) in
+        [(spec.licensed, Licence::Full), (0.05, Licence::Suspended), (0.1, Licence::Free), (0.05, Licence::Other)]
+    {
         if at < share {
             licence = kind;
             break;

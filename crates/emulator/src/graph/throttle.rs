@@ -1,4 +1,4 @@
-//! The throttle of histories per application: a burst limit in a short window, and a sustained one in a longer window.
+//! Throttling of histories per application: a burst limit in a short window, and a sustained one in a longer window.
 //!
 //! <https://learn.microsoft.com/graph/throttling-limits>
 

@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::data::json::ObjectWriter;
+use crate::data::json_writer::ObjectWriter;
 use crate::data::random::{Random, hash, mix};
 use crate::graph::service_plans::assigned_plans;
-use crate::graph::user::TenantUser;
+use crate::graph::tenant_user::TenantUser;
 use crate::http::response::ServiceError;
-use crate::scenario::moment::json;
+use crate::scenario::toml_value::json;
 
 /// The properties that can be selected.
 const PROPERTIES: [&str; 12] = [

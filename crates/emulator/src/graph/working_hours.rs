@@ -1,4 +1,4 @@
-//! Working hours: maps time to work done, so that rows spread evenly over work fall into working hours.
+//! Working hours: a map from time to work done. Rows that are spread evenly over work fall into working hours.
 
 /// Relative work in each hour of a working day.
 const HOURS: [i64; 24] = [2, 1, 1, 1, 2, 5, 20, 60, 100, 120, 110, 80, 60, 90, 110, 100, 70, 40, 20, 12, 8, 6, 4, 3];

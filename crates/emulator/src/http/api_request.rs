@@ -1,14 +1,14 @@
-//! A request to an API, and the checks that every request passes first: token, limits, faults.
+//! A request to an API, and the checks that come first: token, limits, faults.
 
 use hyper::Method;
 
-use crate::clock::Clock;
+use crate::emulated_clock::Clock;
 use crate::http::faults::TriggeredFaults;
 use crate::http::preferences::Preferences;
 use crate::http::recorder::Recorder;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::http::token_issuer::TokenService;
-use crate::scenario::fault::FaultKind;
+use crate::scenario::fault_spec::FaultKind;
 
 /// What the APIs share while the emulator runs.
 #[derive(Debug)]
@@ -39,8 +39,8 @@ pub(crate) struct ApiRequest<'a> {
 }
 
 impl ApiRequest<'_> {
-    /// Refuses a request without a valid token, one that `limit` refuses, and one with a fault that is an error, worded by
-    /// `error_of_fault`. Returns a proxy's page where a fault sends that instead of a response.
+    /// Refuses a request without a valid token, one that `limit` refuses, and one with a fault that is an error, worded
+    /// by `error_of_fault`. Returns a proxy's page where a fault sends that instead of a response.
     pub(crate) fn admit(
         &self,
         limit: impl FnOnce() -> Result<(), ServiceError>,

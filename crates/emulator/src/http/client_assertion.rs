@@ -9,9 +9,18 @@ use serde_json::Value;
 
 use crate::identity::FEDERATED_TOKEN;
 
-/// An error of Entra ID: status, error, code and description.
+/// An error of Entra ID, by its code.
 #[derive(Debug)]
-pub(crate) struct SignInError(pub(crate) u16, pub(crate) &'static str, pub(crate) u32, pub(crate) String);
+pub(crate) struct SignInError {
+    pub(crate) code: u32,
+    pub(crate) text: String,
+}
+
+impl SignInError {
+    pub(crate) fn new(code: u32, text: impl Into<String>) -> Self {
+        Self { code, text: text.into() }
+    }
+}
 
 /// Accepts the federated token, or a well-formed JWT; its signature is not verified.
 pub(crate) fn check(assertion: &str, client_id: &str, url: &str) -> Result<(), SignInError> {
@@ -25,23 +34,25 @@ pub(crate) fn check(assertion: &str, client_id: &str, url: &str) -> Result<(), S
     let signed = matches!(text(&header, "alg").as_str(), "RS256" | "PS256") && !signature.is_empty();
     let has_key = ["x5t", "x5t#S256", "x5c", "kid"].iter().any(|name| !header[*name].is_null());
     if !signed || !has_key {
-        let text = "AADSTS700027: The certificate with identifier used to sign the client assertion is not registered on application.";
-        return Err(SignInError(401, "invalid_client", 700_027, text.to_owned()));
+        return Err(SignInError::new(
+            700_027,
+            "The certificate with identifier used to sign the client assertion is not registered on application.",
+        ));
     }
     if text(&claims, "sub") != client_id || text(&claims, "iss") != client_id {
-        let text = "AADSTS700021: Client assertion application identifier doesn't match 'client_id' parameter.";
-        return Err(SignInError(401, "invalid_client", 700_021, text.to_owned()));
+        return Err(SignInError::new(
+            700_021,
+            "Client assertion application identifier doesn't match 'client_id' parameter.",
+        ));
     }
     if text(&claims, "aud") != url {
-        let text = "AADSTS700023: Client assertion audience claim does not match Realm issuer.";
-        return Err(SignInError(401, "invalid_client", 700_023, text.to_owned()));
+        return Err(SignInError::new(700_023, "Client assertion audience claim does not match Realm issuer."));
     }
     // Clients use the real time, whatever the scenario's clock says.
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     if claims["exp"].as_u64().is_none_or(|exp| exp <= now) || claims["nbf"].as_u64().is_some_and(|nbf| nbf > now + 300)
     {
-        let text = "AADSTS700024: Client assertion is not within its valid time range.";
-        return Err(SignInError(401, "invalid_client", 700_024, text.to_owned()));
+        return Err(SignInError::new(700_024, "Client assertion is not within its valid time range."));
     }
     Ok(())
 }
@@ -53,5 +64,5 @@ fn object(part: &str) -> Result<Value, SignInError> {
 }
 
 fn malformed() -> SignInError {
-    SignInError(401, "invalid_client", 50_027, "AADSTS50027: JWT token is invalid or malformed.".to_owned())
+    SignInError::new(50_027, "JWT token is invalid or malformed.")
 }

@@ -1,4 +1,4 @@
-//! Faults: which of them a request triggers, and what they do to its response.
+//! Faults: which ones a request triggers, and what they do to its response.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use crate::http::odata::{DELTA_TOKEN, SKIP_TOKEN};
 use crate::http::request_kind::RequestKind;
 use crate::http::response::{HttpResponse, ServiceError};
-use crate::scenario::fault::{At, FaultKind, FaultSpec};
+use crate::scenario::fault_spec::{FaultKind, FaultSpec};
 
 /// A fault, and how many requests it has seen and hit.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl Faults {
     /// Counts a request and returns its faults. `url` is decoded.
     pub(crate) fn triggered(&self, kind: RequestKind, table: Option<&str>, url: &str) -> TriggeredFaults<'_> {
         let concerns = |spec: &FaultSpec| {
-            is_at(spec.at, kind)
+            spec.at.is_none_or(|at| at == kind)
                 && (spec.table.is_none() || spec.table.as_deref() == table)
                 && spec.matching.as_ref().is_none_or(|part| url.contains(part))
                 && (url.contains(SKIP_TOKEN) || !spec.needs_link())
@@ -54,24 +54,6 @@ impl Faults {
     /// How many faults happened.
     pub(crate) fn fired(&self) -> u64 {
         self.0.iter().map(|armed| armed.fired.load(Ordering::Relaxed)).sum()
-    }
-}
-
-fn is_at(at: At, kind: RequestKind) -> bool {
-    match at {
-        At::Token => kind == RequestKind::Token,
-        At::Whoami => kind == RequestKind::WhoAmI,
-        At::Page => kind == RequestKind::Page,
-        At::File => kind == RequestKind::File,
-        At::Metadata => kind == RequestKind::Metadata,
-        At::Tracking => kind == RequestKind::Tracking,
-        At::Count => kind == RequestKind::Count,
-        At::History => kind == RequestKind::History,
-        At::Users => kind == RequestKind::Users,
-        At::User => kind == RequestKind::User,
-        At::Members => kind == RequestKind::Members,
-        At::Deleted => kind == RequestKind::Deleted,
-        At::Any => true,
     }
 }
 
@@ -110,7 +92,7 @@ impl<'a> TriggeredFaults<'a> {
         self.has(FaultKind::NotJson).then(|| HttpResponse::new(200, "text/html", [page]))
     }
 
-    /// The largest page, given the usual one.
+    /// The size of the page, given its usual size.
     pub(crate) fn most(&self, rows: usize) -> usize {
         match (self.has(FaultKind::EmptyPage), self.find(FaultKind::ShortPage)) {
             (true, _) => 0,

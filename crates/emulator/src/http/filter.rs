@@ -15,7 +15,7 @@ pub(crate) enum Filter<C> {
     Compare(C),
 }
 
-/// A comparison as it was written.
+/// A comparison as the client wrote it.
 #[derive(Debug)]
 pub(crate) struct Comparison<'a> {
     pub(crate) property: &'a str,
@@ -48,7 +48,7 @@ impl<C> Filter<C> {
         error: fn(&str) -> ServiceError,
         compare: impl Fn(Comparison<'_>) -> Result<C, ServiceError>,
     ) -> Result<Self, ServiceError> {
-        let mut parser = Parser { rest: text, error, compare };
+        let mut parser = Parser { rest: text, error, compare: &compare };
         let filter = parser.any()?;
         if parser.rest.trim().is_empty() { Ok(filter) } else { Err(parser.unexpected()) }
     }
@@ -63,61 +63,46 @@ impl<C> Filter<C> {
 
     /// Both conditions.
     pub(crate) fn and(self, other: Self) -> Self {
-        match self {
-            Self::And(mut all) => {
-                all.push(other);
-                Self::And(all)
-            }
-            one => Self::And(vec![one, other]),
-        }
+        let parts = |filter| match filter {
+            Self::And(all) => all,
+            one => vec![one],
+        };
+        Self::And([parts(self), parts(other)].into_iter().flatten().collect())
+    }
+
+    fn or(self, other: Self) -> Self {
+        let parts = |filter| match filter {
+            Self::Or(any) => any,
+            one => vec![one],
+        };
+        Self::Or([parts(self), parts(other)].into_iter().flatten().collect())
     }
 }
 
-struct Parser<'a, F> {
+struct Parser<'a, C> {
     rest: &'a str,
     error: fn(&str) -> ServiceError,
-    compare: F,
+    compare: &'a dyn Fn(Comparison<'_>) -> Result<C, ServiceError>,
 }
 
-impl<'a, F> Parser<'a, F> {
-    fn any<C>(&mut self) -> Result<Filter<C>, ServiceError>
-    where
-        F: Fn(Comparison<'_>) -> Result<C, ServiceError>,
-    {
-        let mut any = Vec::new();
-        loop {
-            match self.all()? {
-                Filter::Or(parts) => any.extend(parts),
-                one => any.push(one),
-            }
-            if !self.take_word("or") {
-                break;
-            }
+impl<'a, C> Parser<'a, C> {
+    fn any(&mut self) -> Result<Filter<C>, ServiceError> {
+        let mut filter = self.all()?;
+        while self.take_word("or") {
+            filter = filter.or(self.all()?);
         }
-        Ok(if any.len() == 1 { any.remove(0) } else { Filter::Or(any) })
+        Ok(filter)
     }
 
-    fn all<C>(&mut self) -> Result<Filter<C>, ServiceError>
-    where
-        F: Fn(Comparison<'_>) -> Result<C, ServiceError>,
-    {
-        let mut all = Vec::new();
-        loop {
-            match self.one()? {
-                Filter::And(parts) => all.extend(parts),
-                one => all.push(one),
-            }
-            if !self.take_word("and") {
-                break;
-            }
+    fn all(&mut self) -> Result<Filter<C>, ServiceError> {
+        let mut filter = self.one()?;
+        while self.take_word("and") {
+            filter = filter.and(self.one()?);
         }
-        Ok(if all.len() == 1 { all.remove(0) } else { Filter::And(all) })
+        Ok(filter)
     }
 
-    fn one<C>(&mut self) -> Result<Filter<C>, ServiceError>
-    where
-        F: Fn(Comparison<'_>) -> Result<C, ServiceError>,
-    {
+    fn one(&mut self) -> Result<Filter<C>, ServiceError> {
         if self.take('(') {
             let filter = self.any()?;
             return if self.take(')') { Ok(filter) } else { Err(self.unexpected()) };

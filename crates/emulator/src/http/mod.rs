@@ -6,7 +6,7 @@ pub(crate) mod api_request;
 pub(crate) mod client_assertion;
 pub(crate) mod faults;
 pub(crate) mod filter;
-pub(crate) mod managed_identity;
+pub(crate) mod managed_identity_token;
 pub(crate) mod odata;
 pub(crate) mod preferences;
 pub(crate) mod recorder;

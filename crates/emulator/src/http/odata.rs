@@ -1,6 +1,6 @@
 //! Pieces of OData text: percent-encoding, quoted strings, the key in an address, the tokens in links.
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str};
 
 /// The query option that leads to the next page.
 pub(crate) const SKIP_TOKEN: &str = "$skiptoken";
@@ -14,6 +14,18 @@ pub(crate) type KeyParts = Vec<(Option<String>, String)>;
 /// Decodes percent escapes; keeps `+` and malformed escapes.
 pub(crate) fn decode(text: &str) -> String {
     percent_decode_str(text).decode_utf8_lossy().into_owned()
+}
+
+/// Everything but what is never encoded in an address.
+pub(crate) const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Encodes everything but letters, digits and what is `plain`, with digits in lower case as the services do.
+pub(crate) fn encode_lower(text: &str, plain: &[u8]) -> String {
+    let encode = |byte: u8| match byte.is_ascii_alphanumeric() || plain.contains(&byte) {
+        true => char::from(byte).to_string(),
+        false => format!("%{byte:02x}"),
+    };
+    text.bytes().map(encode).collect()
 }
 
 /// Reads `a=<guid>,b='text'` or a bare guid.

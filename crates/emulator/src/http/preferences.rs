@@ -1,6 +1,6 @@
 //! The `Prefer` header.
 
-/// What `Prefer` asks for, over all its lines.
+/// What the client prefers, from all lines of the header.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Preferences {
     pub(crate) max_page: Option<usize>,

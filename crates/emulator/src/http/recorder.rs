@@ -1,4 +1,4 @@
-//! The recorder: counts what is requested of both services and what is sent.
+//! The recorder: counts what clients request of both services and what is sent.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use crate::http::request_kind::RequestKind;
 use crate::identity::APPLICATIONS;
 use crate::served::{GraphServed, RecordedRequest, Served};
 
-/// Requests beyond that many are counted, not kept.
+/// Requests beyond this number are counted but not kept.
 const REQUESTS_KEPT: usize = 100_000;
 
 /// Requests already on their way when a `Retry-After` was sent are no violations.
@@ -41,10 +41,10 @@ const fn service(kind: RequestKind) -> usize {
 pub(crate) struct Recorder {
     started: Instant,
     in_flight: Arc<AtomicU64>,
-    /// The same by application, then for callers without one.
+    /// The same by application, and last for callers without one.
     in_flight_of: [Arc<AtomicU64>; IDENTITIES],
     most_in_flight: AtomicU64,
-    record: Arc<Mutex<Record>>,
+    record: Mutex<Record>,
 }
 
 #[derive(Debug, Default)]
@@ -53,12 +53,12 @@ struct Record {
     /// Without the counters that the tenant itself has.
     graph: GraphServed,
     requests: Vec<RecordedRequest>,
-    /// The interval in which no request of an application to a service may come.
+    /// The interval in which an application may send no request to a service.
     closed: [[Option<(Instant, Instant)>; SERVICES]; IDENTITIES],
     /// Users whose history was sent.
     histories: HashSet<u32>,
     /// Requests for each user's history that are in flight.
-    histories_in_flight: HashMap<u32, u32>,
+    histories_in_flight: HashMap<u32, Arc<AtomicU64>>,
 }
 
 /// A response as it is recorded.
@@ -75,29 +75,13 @@ pub(crate) struct RecordedResponse {
 /// A request that is in flight until this is dropped, when the response has gone out.
 #[derive(Debug)]
 pub(crate) struct InFlight {
-    counters: [Arc<AtomicU64>; 2],
+    counters: Vec<Arc<AtomicU64>>,
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         for counter in &self.counters {
             counter.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
-/// A request for a user's history that is in flight until this is dropped.
-#[derive(Debug)]
-pub(crate) struct HistoryInFlight {
-    record: Arc<Mutex<Record>>,
-    user: u32,
-}
-
-impl Drop for HistoryInFlight {
-    fn drop(&mut self) {
-        let mut record = self.record.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = record.histories_in_flight.get_mut(&self.user) {
-            *count -= 1;
         }
     }
 }
@@ -109,7 +93,7 @@ impl Recorder {
             in_flight: Arc::default(),
             in_flight_of: Default::default(),
             most_in_flight: AtomicU64::new(0),
-            record: Arc::default(),
+            record: Mutex::default(),
         }
     }
 
@@ -123,17 +107,15 @@ impl Recorder {
         self.most_in_flight.fetch_max(all, Ordering::Relaxed);
         let of_application = &self.in_flight_of[identity(application)];
         let count = of_application.fetch_add(1, Ordering::Relaxed) + 1;
-        (InFlight { counters: [Arc::clone(&self.in_flight), Arc::clone(of_application)] }, count)
+        (InFlight { counters: vec![Arc::clone(&self.in_flight), Arc::clone(of_application)] }, count)
     }
 
     /// Records the start of a request for a user's history, perhaps while another is in flight.
-    pub(crate) fn begin_history(&self, user: u32) -> HistoryInFlight {
+    pub(crate) fn begin_history(&self, user: u32) -> InFlight {
         let mut record = self.record();
-        let count = record.histories_in_flight.entry(user).or_default();
-        *count += 1;
-        let at_once = *count > 1;
-        record.graph.at_once += u64::from(at_once);
-        HistoryInFlight { record: Arc::clone(&self.record), user }
+        let counter = Arc::clone(record.histories_in_flight.entry(user).or_default());
+        record.graph.at_once += counter.fetch_add(1, Ordering::Relaxed).min(1);
+        InFlight { counters: vec![counter] }
     }
 
     /// Records the arrival of a request, perhaps before a `Retry-After` is over.
@@ -166,35 +148,16 @@ impl Recorder {
         }
         if record.requests.len() < REQUESTS_KEPT {
             let at_ms = now.duration_since(self.started).as_millis() as u64;
-            let (method, url) = (method.to_owned(), url.to_owned());
+            let (method, url, kind) = (method.to_owned(), url.to_owned(), kind.name());
             let application = application.and_then(|at| APPLICATIONS.get(at)).map(|(id, _)| *id);
-            record.requests.push(RecordedRequest {
-                at_ms,
-                method,
-                kind: kind.name(),
-                url,
-                status,
-                rows,
-                application,
-                user,
-            });
+            record.requests.push(RecordedRequest { at_ms, method, kind, url, status, rows, application, user });
         }
     }
 
-    pub(crate) fn column_unlisted(&self) {
-        self.record().served.columns_unlisted += 1;
-    }
-
-    pub(crate) fn limit_passed(&self) {
-        self.record().served.limits_passed += 1;
-    }
-
-    pub(crate) fn payload(&self) {
-        self.record().served.payloads += 1;
-    }
-
-    pub(crate) fn throttled(&self) {
-        self.record().graph.throttled += 1;
+    /// Counts what only a service can tell.
+    pub(crate) fn count(&self, add: impl FnOnce(&mut Served, &mut GraphServed)) {
+        let Record { served, graph, .. } = &mut *self.record();
+        add(served, graph);
     }
 
     /// Records that a page of a user's history was sent, and whether the link to it had been altered.

@@ -1,7 +1,10 @@
 //! The kind of a request, by which requests are counted and faults are chosen.
 
+use serde::Deserialize;
+
 /// The kind of a request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum RequestKind {
     /// For a token.
     Token,
@@ -29,7 +32,8 @@ pub(crate) enum RequestKind {
     Members,
     /// A page of users who were deleted.
     Deleted,
-    /// Everything else.
+    /// Everything else; faults cannot choose it.
+    #[serde(skip)]
     Other,
 }
 
@@ -39,7 +43,12 @@ impl RequestKind {
         matches!(self, Self::History | Self::Users | Self::User | Self::Members | Self::Deleted)
     }
 
-    /// The name in counters.
+    /// Whether its responses are pages, which links lead to.
+    pub(crate) const fn is_of_pages(self) -> bool {
+        matches!(self, Self::Page | Self::Tracking | Self::History | Self::Users | Self::Members | Self::Deleted)
+    }
+
+    /// The name in counters and in scenarios.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Token => "token",

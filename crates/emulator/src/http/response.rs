@@ -1,4 +1,4 @@
-//! Responses: bodies of a few frames, and errors of the documented shape.
+//! Responses: bodies of a few frames, and errors in the documented shape.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -74,12 +74,12 @@ pub(crate) struct HttpResponse {
     pub(crate) status: u16,
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) frames: VecDeque<Bytes>,
-    /// Whether it declares its length: the service streams Files without.
+    /// Whether it declares its length: the service streams Files without one.
     pub(crate) length: bool,
 }
 
 /// The content type of JSON responses.
-const JSON: &str = "application/json; odata.metadata=minimal";
+pub(crate) const JSON: &str = "application/json; odata.metadata=minimal";
 
 impl HttpResponse {
     pub(crate) fn new(status: u16, content_type: &'static str, frames: impl IntoIterator<Item = Bytes>) -> Self {
@@ -91,10 +91,9 @@ impl HttpResponse {
         Self::new(status, JSON, [body.into()])
     }
 
-    /// The response with another body.
-    pub(crate) fn with(mut self, frames: impl IntoIterator<Item = Bytes>) -> Self {
-        self.frames = frames.into_iter().collect();
-        self
+    /// JSON as the token services send it.
+    pub(crate) fn utf8_json(status: u16, body: &serde_json::Value) -> Self {
+        Self::new(status, "application/json; charset=utf-8", [body.to_string().into()])
     }
 
     /// Adds a header, unless its value is no valid header value.

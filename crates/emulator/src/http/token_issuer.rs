@@ -13,7 +13,7 @@ use crate::data::random::{hash, mix};
 use crate::http::client_assertion::{SignInError, check};
 use crate::http::response::HttpResponse;
 use crate::identity::{APPLICATIONS, TENANT_ID, application};
-use crate::scenario::settings::TokenSettings;
+use crate::scenario::service_settings::TokenSettings;
 
 /// Issues tokens and checks them.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl TokenService {
                 let body = serde_json::json!({
                     "token_type": "Bearer", "expires_in": lifetime, "ext_expires_in": lifetime, "access_token": token,
                 });
-                HttpResponse::new(200, "application/json; charset=utf-8", [body.to_string().into()])
+                HttpResponse::utf8_json(200, &body)
             }
             Err(refused) => refuse(&refused),
         };
@@ -64,44 +64,32 @@ impl TokenService {
     ) -> Result<(usize, &'a str), SignInError> {
         let field = |name: &str| form.get(name).map_or("", String::as_str);
         if tenant != TENANT_ID {
-            let text =
-                format!("AADSTS90002: Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.");
-            return Err(SignInError(400, "invalid_request", 90_002, text));
+            let text = format!("Tenant '{tenant}' not found. Check to make sure you have the correct tenant ID.");
+            return Err(SignInError::new(90_002, text));
         }
         match field("grant_type") {
             "client_credentials" => {}
-            "" => {
-                let text = "AADSTS900144: The request body must contain the following parameter: 'grant_type'.";
-                return Err(SignInError(400, "invalid_request", 900_144, text.to_owned()));
-            }
-            _ => {
-                let text = "AADSTS70003: The app requested an unsupported grant type.";
-                return Err(SignInError(400, "unsupported_grant_type", 70_003, text.to_owned()));
-            }
+            "" => return Err(missing("grant_type")),
+            _ => return Err(SignInError::new(70_003, "The app requested an unsupported grant type.")),
         }
         let id = field("client_id");
-        let Some(application) = application(id) else {
-            let text = format!("AADSTS700016: Application with identifier '{id}' was not found.");
-            return Err(SignInError(400, "unauthorized_client", 700_016, text));
-        };
+        let unknown = || SignInError::new(700_016, format!("Application with identifier '{id}' was not found."));
+        let application = application(id).ok_or_else(unknown)?;
         if form.contains_key("client_assertion") {
             if field("client_assertion_type") != "urn:ietf:params:oauth:client-assertion-type:jwt-bearer" {
-                let text =
-                    "AADSTS900144: The request body must contain the following parameter: 'client_assertion_type'.";
-                return Err(SignInError(400, "invalid_request", 900_144, text.to_owned()));
+                return Err(missing("client_assertion_type"));
             }
             check(field("client_assertion"), id, url)?;
         } else if field("client_secret") != APPLICATIONS[application].1 {
             let text = format!(
-                "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the client secret \
-                 value, not the client secret ID, for a secret added to app '{id}'."
+                "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the \
+                 client secret ID, for a secret added to app '{id}'."
             );
-            return Err(SignInError(401, "invalid_client", 7_000_215, text));
+            return Err(SignInError::new(7_000_215, text));
         }
         let scope = field("scope");
         let audience = scope.strip_suffix("/.default").ok_or_else(|| {
-            let text = format!("AADSTS1002012: The provided value for scope {scope} is not valid.");
-            SignInError(400, "invalid_scope", 1_002_012, text)
+            SignInError::new(1_002_012, format!("The provided value for scope {scope} is not valid."))
         })?;
         Ok((application, audience))
     }
@@ -135,36 +123,37 @@ impl TokenService {
         format!("{header}.{}.{signature}", part(claims.to_string().as_bytes()))
     }
 
-    /// Whether the token of an `Authorization` header is valid for one more request to one of these origins.
-    pub(crate) fn accept(&self, authorization: Option<&str>, origins: &[&str]) -> bool {
+    /// The token of an `Authorization` header, even an expired one.
+    fn with_token<T>(&self, authorization: Option<&str>, work: impl FnOnce(&mut IssuedToken) -> T) -> Option<T> {
         let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        let token = authorization.and_then(bearer).and_then(|token| issued.get_mut(token));
-        let Some(token) = token.filter(|token| Instant::now() < token.until) else { return false };
-        if !origins.iter().any(|own| origin(own) == token.audience) {
-            return false;
-        }
-        match &mut token.requests_left {
-            None => true,
-            Some(0) => false,
-            Some(left) => {
-                *left -= 1;
-                true
-            }
-        }
+        issued.get_mut(bearer(authorization?)?).map(work)
     }
 
-    /// The application of the token in an `Authorization` header, even an expired one.
+    /// Whether the token is valid for one more request, to one of these origins.
+    pub(crate) fn accept(&self, authorization: Option<&str>, origins: &[&str]) -> bool {
+        let accepted = self.with_token(authorization, |token| {
+            if Instant::now() >= token.until || !origins.iter().any(|own| origin(own) == token.audience) {
+                return false;
+            }
+            match &mut token.requests_left {
+                Some(0) => false,
+                left => {
+                    *left = left.map(|left| left - 1);
+                    true
+                }
+            }
+        });
+        accepted.unwrap_or(false)
+    }
+
+    /// The application that the token was issued to.
     pub(crate) fn holder(&self, authorization: Option<&str>) -> Option<usize> {
-        let issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        authorization.and_then(bearer).and_then(|token| issued.get(token)).map(|token| token.application)
+        self.with_token(authorization, |token| token.application)
     }
 
     /// Expires the token.
     pub(crate) fn expire(&self, authorization: Option<&str>) {
-        let mut issued = self.issued.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(token) = authorization.and_then(bearer).and_then(|token| issued.get_mut(token)) {
-            token.requests_left = Some(0);
-        }
+        self.with_token(authorization, |token| token.requests_left = Some(0));
     }
 }
 
@@ -178,15 +167,27 @@ fn bearer(authorization: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then_some(token.trim())
 }
 
+fn missing(parameter: &str) -> SignInError {
+    let text = format!("The request body must contain the following parameter: '{parameter}'.");
+    SignInError::new(900_144, text)
+}
+
 /// An error response in Entra ID's shape.
-fn refuse(SignInError(status, error, code, description): &SignInError) -> HttpResponse {
+fn refuse(SignInError { code, text }: &SignInError) -> HttpResponse {
+    let (status, error) = match code {
+        90_002 | 900_144 => (400, "invalid_request"),
+        70_003 => (400, "unsupported_grant_type"),
+        700_016 => (400, "unauthorized_client"),
+        1_002_012 => (400, "invalid_scope"),
+        _ => (401, "invalid_client"),
+    };
     let body = serde_json::json!({
         "error": error,
-        "error_description": format!("{description} Trace ID: 00000000-0000-0000-0000-000000000000"),
+        "error_description": format!("AADSTS{code}: {text} Trace ID: 00000000-0000-0000-0000-000000000000"),
         "error_codes": [code],
         "error_uri": format!("https://login.microsoftonline.com/error?code={code}"),
     });
-    HttpResponse::new(*status, "application/json; charset=utf-8", [body.to_string().into()])
+    HttpResponse::utf8_json(status, &body)
 }
 
 /// The 401 of an API request without a valid token; `origin` is `http://host:port`.

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 use copilot_lake_tables::{Table, dataverse_tables};
 use serde::Deserialize;
 
+use crate::data::row_facts::Identity;
+use crate::emulated_tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 use crate::error::Error;
-use crate::scenario::fault::FaultSpec;
-use crate::scenario::graph::GraphSpec;
-use crate::scenario::moment::Moment;
-use crate::scenario::settings::{ServiceSettings, TokenSettings};
+use crate::scenario::fault_spec::FaultSpec;
+use crate::scenario::graph::{GraphSpec, InteractionSpec};
+use crate::scenario::service_settings::{ServiceSettings, TokenSettings};
 use crate::scenario::specs::{Phase, PrivilegeSpec, ReadDepth, TableData};
-use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
+use crate::scenario::toml_value::Moment;
 
 /// What an emulator serves and how it misbehaves. Unknown keys are errors.
 ///
@@ -25,7 +26,7 @@ use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 /// requests = 100                    # a token also expires after that many requests; default: never
 ///
 /// [service]
-/// max_page = 5000                   # largest page, whatever is asked for
+/// max_page = 5000                   # the largest page, whatever size is preferred
 /// full_page_link = false            # an exactly full last page links to an empty one
 /// gzip = false                      # compress responses for clients that accept it
 /// dop_hint = 52                     # `x-ms-dop-hint`
@@ -69,7 +70,6 @@ use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 /// payload_repeat = 1                # repeats payload_text
 /// payload_size = 5                  # the declared size, instead of the real one
 /// payload_name = "interactiondata.txt"
-/// payload_column = "msdyn_interactiondata"   # default: the first File column
 /// at = 2025-06-28T23:59:59Z         # the row's place in the order when its own times are unusable; a null matches no range
 ///
 /// [[table.row]]
@@ -80,8 +80,8 @@ use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 /// depth = "Basic"                   # its own rows; "Global": all; "none": 403
 ///
 /// [[fault]]                         # see `kind` below
-/// at = "page"                       # token, whoami, metadata, count, page, tracking, file, history, users, user, members,
-///                                   # deleted, any
+/// at = "page"                       # token, whoami, metadata, privileges, count, page, tracking, file, history, users, user,
+///                                   # members, deleted, any
 /// number = 3                        # from the third request of that kind on; or every = 10
 /// times = 1                         # how often; default: once, with `every` forever
 /// table = "msdyn_copilotevent"      # only requests for it
@@ -102,14 +102,10 @@ use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 /// interactions = 12000              # of all users together, spread unevenly; those of a meeting count for each participant
 /// days = 91
 /// end = 2025-11-01                  # their last day
-/// licensed = 0.75                   # shares of users by plan: the plan that histories require, enabled;
-/// suspended = 0.05                  # the same, suspended;
-/// free = 0.1                        # the free chat only;
-/// other = 0.05                      # plans named after Copilot without the one that counts; the rest has none of these
-/// disabled = 0.04                   # users whose account may not sign in
+/// licensed = 0.75                   # users with the plan that histories require, enabled
 /// deleted = 0.02                    # users who were deleted in the 40 days before `end`
-/// quiet = 0.15                      # users without interactions; those who never had a licence have none anyway
-/// late = { share = 0.02, hours = 6 }         # interactions that become readable only so long (at least half of it) after they were made
+/// quiet = 0.15                      # users without interactions, beside those who never had a licence
+/// late = { share = 0.02, hours = 6 }         # interactions that become readable only 3 to 6 hours after they were made
 /// folders = 2                       # mailbox folders that a history covers, up to 4
 /// roles = ["AiEnterpriseInteraction.Read.All", "User.Read.All", "GroupMember.Read.All"]      # of every token
 /// whole_seconds = false             # finer times in filters are refused
@@ -125,7 +121,7 @@ use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 /// id = "99999999-0000-0000-0000-000000000001"
 /// upn = "ada@contoso.example"
 /// licensed = true
-/// plans = [{ id = "3f30311c-6b1e-48a4-ab79-725b469da960", status = "Enabled", service = "x", assigned = 2025-01-01 }]       # and no others
+/// plans = [{ id = "3f30311c-6b1e-48a4-ab79-725b469da960", status = "Enabled" }]       # and no others
 /// enabled = true
 /// deleted = 2025-10-30T08:00:00Z
 /// interactions = 12                 # exactly, beside `graph.interactions`, and none of meetings
@@ -135,8 +131,8 @@ use crate::tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 /// [[graph.group]]
 /// id = "aaaaaaaa-0000-0000-0000-000000000001"
 /// members = [0, "ada@contoso.example"]       # users by number, object id or principal name
-/// first = 50                        # and the first so many users
-/// every = 10                        # and every so many-th user
+/// first = 50                        # and the first 50 users
+/// every = 10                        # and every tenth user, starting with the first
 /// groups = ["aaaaaaaa-0000-0000-0000-000000000002"]  # and everyone in these groups
 ///
 /// [[graph.interaction]]             # a generated one with values set
@@ -269,8 +265,9 @@ impl Scenario {
         let known = |name: &str| tables().find(|table| table.name == name);
         for (number, data) in self.table.iter().enumerate() {
             let table = known(&data.name).ok_or_else(|| Error::scenario(format!("no table `{}`", data.name)))?;
+            Identity::for_table(table)?;
             if self.table[..number].iter().any(|other| other.name == data.name) {
-                return Err(Error::scenario(format!("table `{}` twice", data.name)));
+                return Err(Error::scenario(format!("table `{}` is listed twice", data.name)));
             }
             let days = data.days() as usize;
             if data.rows > days * ROWS_PER_DAY / 2 {
@@ -285,12 +282,12 @@ impl Scenario {
                 return Err(Error::scenario(format!("table `{}` has no column `{name}`", table.name)));
             }
             if let Some(column) = data.column.iter().find(|column| column.ty.is_some() && knows(&column.name)) {
-                return Err(Error::scenario(format!("`{}` has a type already", column.name)));
+                return Err(Error::scenario(format!("`{}` already has a type", column.name)));
             }
         }
         self.graph.iter().try_for_each(GraphSpec::check)?;
         for graph in self.phase.iter().filter_map(|phase| phase.graph.as_ref()) {
-            graph.check()?;
+            graph.interaction.iter().try_for_each(InteractionSpec::check)?;
             self.graph.as_ref().ok_or_else(|| Error::scenario("a phase of `graph` needs [graph]"))?;
         }
         for name in self.named() {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use crate::error::Error;
-use crate::scenario::moment::Moment;
+use crate::scenario::toml_value::Moment;
 
 /// Mailbox folders in the order in which the service reads them. The first two have been seen, the others are made up.
 pub(crate) const FOLDERS: [&str; 4] = ["TeamsMessagesData", "TeamChat", "CopilotMessages", "ConnectedAIApps"];
@@ -28,10 +28,6 @@ pub(crate) struct GraphSpec {
     pub(crate) days: u16,
     pub(crate) end: Option<Moment>,
     pub(crate) licensed: f64,
-    pub(crate) suspended: f64,
-    pub(crate) free: f64,
-    pub(crate) other: f64,
-    pub(crate) disabled: f64,
     pub(crate) deleted: f64,
     pub(crate) quiet: f64,
     pub(crate) late: Late,
@@ -55,10 +51,6 @@ impl Default for GraphSpec {
             days: 91,
             end: None,
             licensed: 0.75,
-            suspended: 0.05,
-            free: 0.1,
-            other: 0.05,
-            disabled: 0.04,
             deleted: 0.02,
             quiet: 0.15,
             late: Late::default(),
@@ -140,10 +132,6 @@ pub(crate) struct PlanSpec {
     pub(crate) id: String,
     #[serde(default = "enabled")]
     pub(crate) status: String,
-    #[serde(default)]
-    pub(crate) service: Option<String>,
-    #[serde(default)]
-    pub(crate) assigned: Option<Moment>,
 }
 
 fn enabled() -> String {
@@ -164,9 +152,9 @@ pub(crate) enum UserReference {
 pub(crate) struct GroupSpec {
     pub(crate) id: String,
     pub(crate) members: Vec<UserReference>,
-    /// The first so many users.
+    /// How many users from the first on.
     pub(crate) first: u32,
-    /// Every so many-th user, starting with the first.
+    /// The interval between members, starting with the first user.
     pub(crate) every: Option<u32>,
     /// The ids of groups that are members.
     pub(crate) groups: Vec<String>,
@@ -200,9 +188,8 @@ pub(crate) struct GraphPhase {
 
 impl GraphSpec {
     pub(crate) fn check(&self) -> Result<(), Error> {
-        let plans = [self.licensed, self.suspended, self.free, self.other];
-        let mut shares = plans.into_iter().chain([self.disabled, self.deleted, self.quiet, self.late.share]);
-        if !shares.all(|share| (0.0..=1.0).contains(&share)) {
+        let shares = [self.licensed, self.deleted, self.quiet, self.late.share];
+        if !shares.iter().all(|share| (0.0..=1.0).contains(share)) {
             return Err(Error::scenario("[graph]: shares are between 0 and 1"));
         }
         if !(1..=FOLDERS.len()).contains(&self.folders) {
@@ -215,14 +202,8 @@ impl GraphSpec {
     }
 }
 
-impl GraphPhase {
-    pub(crate) fn check(&self) -> Result<(), Error> {
-        self.interaction.iter().try_for_each(InteractionSpec::check)
-    }
-}
-
 impl InteractionSpec {
-    fn check(&self) -> Result<(), Error> {
+    pub(crate) fn check(&self) -> Result<(), Error> {
         if self.user.is_none() {
             return Err(Error::scenario("an interaction needs a `user`"));
         }

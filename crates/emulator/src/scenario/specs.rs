@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer};
 
 use crate::scenario::graph::GraphPhase;
-use crate::scenario::moment::Moment;
+use crate::scenario::toml_value::Moment;
 
 /// The rows of a table.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -38,10 +38,9 @@ impl TableData {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ColumnSpec {
     /// In a phase: the table, by default the first.
-    #[serde(default)]
     pub(crate) table: Option<String>,
     pub(crate) name: String,
-    #[serde(default, rename = "type")]
+    #[serde(rename = "type")]
     pub(crate) ty: Option<ColumnType>,
     #[serde(default)]
     pub(crate) targets: Vec<String>,
@@ -119,7 +118,6 @@ pub(crate) struct RowSpec {
     pub(crate) payload_repeat: Option<usize>,
     pub(crate) payload_size: Option<u64>,
     pub(crate) payload_name: Option<String>,
-    pub(crate) payload_column: Option<String>,
     pub(crate) encoding: Option<String>,
     pub(crate) bom: bool,
 }

@@ -1,4 +1,4 @@
-//! What the application may read, and how much.
+//! Which tables the application may read, and which of their rows.
 
 use super::{World, events};
 

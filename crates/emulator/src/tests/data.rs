@@ -1,4 +1,4 @@
-//! The made-up rows: shape, proportions, and what a scenario spells out.
+//! Made-up rows: their shape and proportions, and explicit ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{World, all, events, ids};
 use crate::Scenario;
-use crate::tables::tables;
+use crate::emulated_tables::tables;
 
 const SET: &str = "msdyn_copilotevents";
 

@@ -1,4 +1,4 @@
-//! The bytes of Files, and what is not answered.
+//! The bytes of Files, and requests that are not answered.
 
 use super::{World, events};
 

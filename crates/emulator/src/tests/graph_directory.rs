@@ -1,4 +1,4 @@
-//! People: lists, licences, groups, those who are gone, and what applications may read.
+//! Users: lists, licences, groups, deleted users, and what applications may read.
 
 use std::collections::BTreeSet;
 

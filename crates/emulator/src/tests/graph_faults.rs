@@ -1,4 +1,4 @@
-//! What goes wrong with calls of Microsoft Graph: refusals, limits, faults, and what clients do about them.
+//! What goes wrong with requests to Microsoft Graph: refusals, limits, faults, and mistakes of clients.
 
 use std::time::Duration;
 

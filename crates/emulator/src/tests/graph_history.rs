@@ -14,7 +14,7 @@ fn key(row: &Value) -> (String, String) {
     (row["sessionId"].as_str().unwrap_or_default().to_owned(), row["id"].as_str().unwrap().to_owned())
 }
 
-/// What the emulator says there is: user, session and id.
+/// What the emulator says that it has: user, session and id.
 fn told(world: &World) -> BTreeSet<(String, String, String)> {
     let mut all = BTreeSet::new();
     world.emulator.interactions(&mut |row| {

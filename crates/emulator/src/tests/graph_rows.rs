@@ -1,4 +1,4 @@
-//! Interactions: what generated ones hold, and those that a scenario spells out.
+//! Interactions: the content of generated ones, and explicit ones.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Interactions that come late, and what happens to a tenant from phase to phase.
+//! Interactions that arrive late, and how a tenant changes from phase to phase.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! Ways to prove who asks, and how long that holds.
+//! Ways to sign in, and how long tokens last.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 

@@ -1,4 +1,4 @@
-//! Rows that name rows of other tables: what they name is there.
+//! Rows that reference rows of other tables: the referenced rows exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 

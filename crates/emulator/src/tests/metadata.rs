@@ -1,4 +1,4 @@
-//! What the environment says of itself.
+//! What the environment says about itself.
 
 use std::collections::{BTreeMap, BTreeSet};
 

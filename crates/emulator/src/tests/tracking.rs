@@ -33,7 +33,7 @@ fn token(got: &super::Got) -> String {
     got.json()["@odata.deltaLink"].as_str().unwrap_or_else(|| panic!("no link: {}", got.json())).to_owned()
 }
 
-/// Ids of rows, and ids of what is gone.
+/// Ids of rows, and ids of deleted rows.
 fn split(rows: &[Value]) -> (Vec<String>, Vec<String>) {
     let gone = rows.iter().filter(|row| row["reason"] == "deleted");
     let gone = gone.map(|row| row["id"].as_str().unwrap().to_owned()).collect();

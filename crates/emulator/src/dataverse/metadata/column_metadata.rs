@@ -7,7 +7,7 @@ use crate::data::columns::{EnvironmentColumns, logical_name};
 use crate::data::random::{guid_text, hash};
 use crate::data::table_store::TableStore;
 
-/// A column as metadata has it.
+/// A column as the metadata describes it.
 #[derive(Debug)]
 pub(crate) struct ColumnMetadata {
     name: String,
@@ -22,7 +22,7 @@ pub(crate) struct ColumnMetadata {
     column: Option<&'static Column>,
 }
 
-/// What can be selected of a column.
+/// The properties of a column that can be selected.
 pub(crate) const SELECTABLE: &[&str] =
     &["LogicalName", "AttributeType", "AttributeOf", "IsValidForRead", "IsValidODataAttribute", "IsSecured"];
 
@@ -55,7 +55,7 @@ const PARTIES: &[&str] = &[
 impl ColumnMetadata {
     /// The selectable properties and the id, which is always sent.
     pub(crate) fn properties(&self, table: &str) -> Map<String, Value> {
-        let value = json!({
+        let Value::Object(properties) = json!({
             "MetadataId": guid_text(hash(format!("{table}.{}", self.name).as_bytes())),
             "LogicalName": self.name,
             "AttributeType": self.code,
@@ -63,11 +63,10 @@ impl ColumnMetadata {
             "IsValidForRead": true,
             "IsValidODataAttribute": self.column.is_some(),
             "IsSecured": self.is_secured,
-        });
-        match value {
-            Value::Object(map) => map,
-            _ => Map::new(),
-        }
+        }) else {
+            return Map::new();
+        };
+        properties
     }
 
     /// The column and its choices.

@@ -5,5 +5,4 @@
 pub(crate) mod choices;
 pub(crate) mod column_metadata;
 pub(crate) mod definitions;
-pub(crate) mod label;
 pub(crate) mod options;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
+use crate::dataverse::row_filter::syntax;
 use crate::http::filter::{Comparison, Filter, Literal, Operator};
 use crate::http::response::ServiceError;
 
@@ -68,10 +69,6 @@ fn keeps(filter: &Filter<(String, String)>, properties: &Map<String, Value>) -> 
         Filter::Or(any) => any.iter().any(|filter| keeps(filter, properties)),
         Filter::Compare((name, text)) => properties.get(name).and_then(Value::as_str) == Some(text),
     }
-}
-
-fn syntax(what: &str) -> ServiceError {
-    ServiceError::bad_request(&format!("Syntax error in the $filter expression: {what}."))
 }
 
 /// Keeps the selected properties and the id.

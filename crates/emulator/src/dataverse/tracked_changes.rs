@@ -7,19 +7,19 @@ use copilot_lake_tables::Instant;
 use url::form_urlencoded;
 
 use crate::data::change_log::RowChange;
-use crate::dataverse::next_link::{FollowedLink, LinkPosition, extend};
 use crate::dataverse::page_request::PageRequest;
+use crate::dataverse::paging_cookie::{FollowedLink, LinkPosition, extend};
 use crate::dataverse::privilege::missing_privilege;
 use crate::dataverse::row_query::RowQuery;
 use crate::http::odata::DELTA_TOKEN;
 use crate::http::response::{HttpResponse, ServiceError};
-use crate::scenario::fault::FaultKind;
+use crate::scenario::fault_spec::FaultKind;
 use crate::scenario::specs::ReadDepth;
 
 /// The number in the first delta token.
 const FIRST: u64 = 919_042;
 
-/// Refuses what change tracking cannot do.
+/// Refuses what change tracking does not support.
 pub(crate) fn check_tracking(request: &PageRequest<'_>, base: &str) -> Result<(), ServiceError> {
     let name = request.store.table.name;
     if !request.store.tracked {
@@ -39,7 +39,7 @@ pub(crate) fn check_tracking(request: &PageRequest<'_>, base: &str) -> Result<()
     }
 }
 
-/// The link to what changes after a stamp.
+/// The link to the changes after a stamp.
 pub(crate) fn delta_link(request: &PageRequest<'_>, base: &str, stamp: u64) -> String {
     let plain: Vec<_> = base.split('&').filter(|part| !part.is_empty() && !is_delta(part)).collect();
     let token = format!("{}!{}", FIRST + stamp, date(request.now));
@@ -81,14 +81,14 @@ pub(crate) fn changed(
     let most = request.most();
     let (mut body, mut sent, mut count, mut next) = (Vec::new(), 0, 0, None);
     for (position, change) in changes.into_iter().filter(|(position, _)| *position >= from) {
-        // A row that has been deleted since has an entry of its own.
-        let row = match &change {
-            RowChange::Upsert(key) => rows.with_key(*key).max_by_key(|at| rows.modified(*at)),
-            RowChange::Delete(_) => None,
+        let change = match change {
+            RowChange::Upsert(key) => match rows.with_key(key).max_by_key(|at| rows.modified(*at)) {
+                Some(at) => Ok(at),
+                // The row has been deleted since, which is a change of its own.
+                None => continue,
+            },
+            RowChange::Delete(id) => Err(id),
         };
-        if matches!(change, RowChange::Upsert(_)) && row.is_none() {
-            continue;
-        }
         if sent == most {
             next = Some(position);
             break;
@@ -97,8 +97,8 @@ pub(crate) fn changed(
             body.push(b',');
         }
         sent += 1;
-        match (row, change) {
-            (Some(at), _) => {
+        match change {
+            Ok(at) => {
                 rows.mark(at);
                 count += 1;
                 match &projection {
@@ -106,12 +106,11 @@ pub(crate) fn changed(
                     None => body.extend_from_slice(&rows.json(at)),
                 }
             }
-            (None, RowChange::Delete(id)) => {
+            Err(id) => {
                 let context = format!("{}$metadata#{}/$deletedEntity", request.root, request.store.entity_set);
                 let entry = serde_json::json!({ "@odata.context": context, "id": id, "reason": "deleted" });
                 body.extend_from_slice(entry.to_string().as_bytes());
             }
-            (None, RowChange::Upsert(_)) => {}
         }
     }
     let link = match next {

@@ -117,14 +117,19 @@ pub(crate) fn verbatim(random: &mut Random, language: Language) -> &'static str 
     pool[random.below(pool.len() as u64) as usize]
 }
 
-/// A text of about `bytes` bytes: whole sentences, in paragraphs.
+/// A text of about `bytes` bytes of an answer, a summary or a mail.
 pub(crate) fn passage(random: &mut Random, language: Language, bytes: usize) -> String {
+    passage_of(random, bytes, |random| sentence(random, language))
+}
+
+/// A text of about `bytes` bytes: whole sentences, in paragraphs.
+pub(crate) fn passage_of(random: &mut Random, bytes: usize, sentence: impl Fn(&mut Random) -> &'static str) -> String {
     let mut text = String::with_capacity(bytes + 160);
     while text.len() < bytes {
         if !text.is_empty() {
             text.push_str(if random.chance(200) { "\n\n" } else { " " });
         }
-        text.push_str(sentence(random, language));
+        text.push_str(sentence(random));
     }
     text
 }

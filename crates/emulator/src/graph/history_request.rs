@@ -6,10 +6,11 @@ use url::form_urlencoded;
 use crate::graph::graph_request::GraphRequest;
 use crate::graph::history_cursor::{HistoryCursor, HistoryEntry, Visibility};
 use crate::graph::history_filter::HistoryFilter;
-use crate::graph::interaction_json::InteractionRenderer;
+use crate::graph::interaction_json::write_generated;
 use crate::graph::tenant::Tenant;
+use crate::http::odata::encode_lower;
 use crate::http::response::{HttpResponse, ServiceError};
-use crate::scenario::fault::FaultKind;
+use crate::scenario::fault_spec::FaultKind;
 use crate::scenario::graph::FOLDERS;
 
 /// Interactions per page by default, and at most.
@@ -68,7 +69,6 @@ impl HistoryRequest<'_> {
         let skip = position.skip - usize::from(again);
         let mut cursor =
             HistoryCursor::new(self.tenant, self.user, position.folder, &filter, self.visibility).skip(skip);
-        let mut renderer = InteractionRenderer::new(self.tenant);
         let mut rows = Vec::with_capacity(most * 1_500);
         let mut count = 0;
         for found in cursor.by_ref().take(most + usize::from(again)) {
@@ -77,7 +77,7 @@ impl HistoryRequest<'_> {
             }
             count += 1;
             match found {
-                HistoryEntry::Generated(made) => renderer.made(&mut rows, &made),
+                HistoryEntry::Generated(made) => write_generated(&mut rows, self.tenant, &made),
                 HistoryEntry::Explicit(explicit) => rows.extend_from_slice(&explicit.json),
             }
         }
@@ -147,19 +147,9 @@ impl HistoryPosition {
     }
 }
 
-/// Encodes as the service does: spaces as `+`, everything else in lower case.
+/// Encodes as the service does: spaces as `+`.
 fn encode(text: &str) -> String {
-    use std::fmt::Write;
-    let mut out = String::with_capacity(text.len() * 2);
-    for c in text.bytes() {
-        // Writing to a string cannot fail.
-        let _ = match c {
-            b' ' => out.write_char('+'),
-            _ if c.is_ascii_alphanumeric() || b"-_.!*()".contains(&c) => out.write_char(char::from(c)),
-            _ => write!(out, "%{c:02x}"),
-        };
-    }
-    out
+    encode_lower(text, b"-_.!*() ").replace(' ', "+")
 }
 
 fn bad_request(message: &str) -> ServiceError {

@@ -1,10 +1,13 @@
-//! Links to the next page: opaque to clients, and refused unless they come back verbatim.
+//! The paging cookie in links to the next page: opaque to clients, and refused unless it comes back verbatim.
 
-use std::fmt::Write;
+use percent_encoding::{AsciiSet, utf8_percent_encode};
 
 use crate::data::random::{hash, mix};
-use crate::http::odata::{SKIP_TOKEN, decode};
+use crate::http::odata::{RESERVED, SKIP_TOKEN, decode, encode_lower};
 use crate::http::response::ServiceError;
+
+/// What the service encodes around the inner cookie, with digits in upper case.
+const OUTER: &AsciiSet = &RESERVED.remove(b'=').remove(b'/');
 
 /// Where the next page begins: after the rows before a time, and `ties` of the rows at that time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +43,7 @@ pub(crate) fn split(query: &str, max_page: Option<usize>) -> Result<(&str, Optio
     if extend(base, followed, max_page) == query { Ok((base, Some(followed))) } else { Err(altered()) }
 }
 
-/// The query string that leads to a page.
+/// The query string that leads to a page: the client's own with the cookie added.
 pub(crate) fn extend(base: &str, next: FollowedLink, max_page: Option<usize>) -> String {
     let FollowedLink { page, position, tracking } = next;
     let signed = format!("{base} {page} {} {} {max_page:?} {tracking:?}", position.time, position.ties);
@@ -53,10 +56,10 @@ pub(crate) fn extend(base: &str, next: FollowedLink, max_page: Option<usize>) ->
         tracking.map_or_else(String::new, |stamp| format!(" stamp=\"{stamp}\"")),
     );
     let is_tracking = if tracking.is_some() { "True" } else { "False" };
-    let cookie = encode(&cookie, false);
+    let cookie = encode_lower(&cookie, b"-._~");
     let outer = format!("<cookie pagenumber=\"{page}\" pagingcookie=\"{cookie}\" istracking=\"{is_tracking}\" />");
     let separator = if base.is_empty() { "" } else { "&" };
-    format!("{base}{separator}{SKIP_TOKEN}={}", encode(&outer, true))
+    format!("{base}{separator}{SKIP_TOKEN}={}", utf8_percent_encode(&outer, OUTER))
 }
 
 fn read(token: &str) -> Option<FollowedLink> {
@@ -78,21 +81,6 @@ fn altered() -> ServiceError {
     ServiceError::bad_request(
         "The paging link is not the one that was sent, or was sent with another odata.maxpagesize.",
     )
-}
-
-/// Percent-encodes as the service does: the outer text in upper case with bare `=` and `/`, the inner one in lower case.
-fn encode(text: &str, outer: bool) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    for c in text.bytes() {
-        let plain = c.is_ascii_alphanumeric() || b"-._~".contains(&c) || (outer && b"=/".contains(&c));
-        // Writing to a string cannot fail.
-        let _ = match (plain, outer) {
-            (true, _) => write!(out, "{}", char::from(c)),
-            (false, true) => write!(out, "%{c:02X}"),
-            (false, false) => write!(out, "%{c:02x}"),
-        };
-    }
-    out
 }
 
 #[cfg(test)]

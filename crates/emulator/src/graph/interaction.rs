@@ -1,6 +1,7 @@
-//! Generated interactions: sequences in a folder, made in blocks that depend on a seed and their position alone.
+//! Interactions. Generated ones are sequences in a folder, made in blocks that depend on a seed and their position
+//! alone.
 //!
-//! Nothing is stored per interaction: its time follows from its number, and grows with it.
+//! Nothing is stored per generated interaction: its time follows from its number, and grows with it.
 
 use crate::data::random::{Random, mix};
 use crate::graph::copilot_app::{CopilotApp, TEAMS};
@@ -22,7 +23,7 @@ pub(crate) struct GeneratedInteraction {
     pub(crate) session: u64,
     pub(crate) request: u64,
     pub(crate) app: &'static CopilotApp,
-    /// The user whose prompt it is, or answers.
+    /// The user who wrote the prompt, or whose prompt it answers.
     pub(crate) asker: u32,
 }
 
@@ -36,6 +37,18 @@ impl GeneratedInteraction {
     pub(crate) const fn random(&self, aspect: u64) -> Random {
         Random::new(mix(self.seed, aspect))
     }
+}
+
+/// An explicit interaction as it is sent.
+#[derive(Debug, Clone)]
+pub(crate) struct ExplicitInteraction {
+    /// Microseconds since the Unix epoch.
+    pub(crate) created: i64,
+    /// When it can be read.
+    pub(crate) arrives: i64,
+    pub(crate) class: String,
+    pub(crate) folder: usize,
+    pub(crate) json: Box<[u8]>,
 }
 
 /// The owner of a sequence.

@@ -8,21 +8,21 @@ use serde_json::json;
 
 use crate::data::row_snapshot::RowSnapshot;
 use crate::data::table_store::TableStore;
+use crate::dataverse::dataverse_route::DataverseRoute;
 use crate::dataverse::file_request::FileRequest;
 use crate::dataverse::limits::{Limiter, TOO_MANY_AT_ONCE};
 use crate::dataverse::metadata::choices::choices;
 use crate::dataverse::metadata::definitions::definitions;
-use crate::dataverse::page::page;
 use crate::dataverse::page_request::PageRequest;
 use crate::dataverse::privilege::{missing_privilege, privileges};
-use crate::dataverse::route::DataverseRoute;
+use crate::dataverse::row_page::page;
 use crate::dataverse::total_count::total_count;
 use crate::http::api_request::ApiRequest;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::http::token_issuer::challenge;
 use crate::identity::{ORGANIZATION_ID, UNIT_ID, USER_ID};
-use crate::scenario::fault::FaultKind;
-use crate::scenario::settings::ServiceSettings;
+use crate::scenario::fault_spec::FaultKind;
+use crate::scenario::service_settings::ServiceSettings;
 use crate::scenario::specs::ReadDepth;
 use crate::served::TableServed;
 
@@ -55,7 +55,7 @@ impl EmulatedDataverse {
             checked.inspect_err(|error| {
                 // A client learns of the other limits from these responses; this one it can keep unprompted.
                 if error.code == TOO_MANY_AT_ONCE {
-                    recorder.limit_passed();
+                    recorder.count(|served, _| served.limits_passed += 1);
                 }
             })
         };
@@ -67,7 +67,7 @@ impl EmulatedDataverse {
         }
         self.routed(route, call).inspect_err(|error| {
             if error.unlisted {
-                recorder.column_unlisted();
+                recorder.count(|served, _| served.columns_unlisted += 1);
             }
         })
     }
@@ -92,7 +92,7 @@ impl EmulatedDataverse {
             DataverseRoute::File { table, key, column } => {
                 let (store, now) = (self.store(table)?, call.shared.clock.now());
                 let request = FileRequest { store, key, column, range: call.range, ranges: settings.ranges, now };
-                request.answer().inspect(|_| call.shared.recorder.payload())
+                request.answer().inspect(|_| call.shared.recorder.count(|served, _| served.payloads += 1))
             }
             DataverseRoute::Definitions => definitions(stores, query, &root),
             DataverseRoute::Choices { table, kind } => choices(stores, table, kind, query, &root, settings.language),

@@ -1,35 +1,16 @@
-//! Sessions: what one representative does with one response, as facts of a few rows.
+//! The rows of one day, made of sessions: what one representative does with one response.
 
 use crate::data::random::{Random, mix};
 use crate::data::representatives::People;
 use crate::data::row_facts::{AVAILABLE, GENERATED, RowFacts, THUMBS_CLEAR, THUMBS_DOWN, THUMBS_UP};
 
-/// Scenarios, weighted by use.
-const SCENARIOS: [(i32, u32); 25] = {
-    const USE: [u32; 25] =
-        [280, 120, 90, 30, 130, 100, 40, 20, 20, 12, 30, 14, 28, 10, 18, 40, 6, 12, 14, 10, 8, 8, 6, 6, 4];
-    let mut scenarios = [(0, 0); 25];
-    let mut at = 0;
-    while at < 25 {
-        // The codes of the newer ones go on at 321.
-        let code = if at < OLDER_SCENARIOS { 100_230_201 } else { 100_230_301 };
-        scenarios[at] = (code + at as i32, USE[at]);
-        at += 1;
-    }
-    scenarios
-};
+/// How often each scenario is used. Their codes count from 100230201, those that the older table does not know from
+/// 100230321.
+const SCENARIOS: [u32; 25] =
+    [280, 120, 90, 30, 130, 100, 40, 20, 20, 12, 30, 14, 28, 10, 18, 40, 6, 12, 14, 10, 8, 8, 6, 6, 4];
 
-/// The hours of a day, weighted by how much is done in them.
-const HOURS: [(i64, u32); 24] = {
-    const WORK: [u32; 24] = [2, 1, 1, 1, 2, 4, 20, 60, 100, 120, 110, 80, 60, 90, 110, 100, 70, 40, 20, 12, 8, 6, 4, 3];
-    let mut hours = [(0, 0); 24];
-    let mut hour = 0;
-    while hour < 24 {
-        hours[hour] = (hour as i64, WORK[hour]);
-        hour += 1;
-    }
-    hours
-};
+/// How much is done in each hour of a day.
+const HOURS: [u32; 24] = [2, 1, 1, 1, 2, 4, 20, 60, 100, 120, 110, 80, 60, 90, 110, 100, 70, 40, 20, 12, 8, 6, 4, 3];
 
 /// What happens to a response, in permille, by the kind of scenario.
 const fn actions(scenario: i32) -> &'static [(i32, u64)] {
@@ -58,7 +39,7 @@ const fn actions(scenario: i32) -> &'static [(i32, u64)] {
     }
 }
 
-/// Permille of rows that only say that Copilot was available.
+/// The share of rows that only say that Copilot was available, in permille.
 const AVAILABLE_SHARE: u64 = 180;
 
 /// Generates the rows of one day; equal arguments give equal rows.
@@ -70,7 +51,7 @@ pub(crate) struct Day<'a> {
     pub(crate) rows: usize,
     /// Whether the day before had sessions whose rating may arrive today.
     pub(crate) follows: bool,
-    /// Whether only scenarios and interactions that the older table knows occur.
+    /// Whether only scenarios and interactions occur that the older table knows.
     pub(crate) older: bool,
     pub(crate) people: &'a People,
 }
@@ -114,7 +95,9 @@ impl Day<'_> {
 
     fn session(&self, number: u64, facts: &mut Vec<RowFacts>) {
         let mut random = Random::new(mix(mix(self.seed, self.start as u64), number));
-        let scenario = random.weighted(if self.older { &SCENARIOS[..OLDER_SCENARIOS] } else { &SCENARIOS[..] });
+        let known = if self.older { &SCENARIOS[..OLDER_SCENARIOS] } else { &SCENARIOS[..] };
+        let scenario = random.index(known.iter().copied());
+        let scenario = scenario as i32 + if scenario < OLDER_SCENARIOS { 100_230_201 } else { 100_230_301 };
         // The first session is always a response without a rating: tomorrow's late rating is for it.
         let first = number == 0;
         let available = !first && random.chance(AVAILABLE_SHARE * 2);
@@ -133,18 +116,8 @@ impl Day<'_> {
             // The service modifies some rows again minutes later.
             let modified = if random.chance(20) { (now + random.below(1_800) as i64).min(self.end - 1) } else { now };
             let seed = random.next();
-            facts.push(RowFacts {
-                seed,
-                created: now,
-                client,
-                modified,
-                version: 0,
-                scenario,
-                kind,
-                request,
-                session,
-                person,
-            });
+            let answer = RowFacts::answer(seed, now);
+            facts.push(RowFacts { client, modified, scenario, kind, request, session, person, ..answer });
         };
         if available {
             push(AVAILABLE, 0, &mut random);
@@ -176,7 +149,7 @@ impl Day<'_> {
     /// A time of the day; mostly working hours.
     fn moment(&self, random: &mut Random) -> i64 {
         let length = self.end - self.start;
-        let at = random.weighted(&HOURS) * 3_600 + random.below(3_600) as i64;
+        let at = random.index(HOURS.into_iter()) as i64 * 3_600 + random.below(3_600) as i64;
         self.start + at.min(length - 1)
     }
 }

@@ -5,7 +5,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use copilot_lake_tables::{Instant, Week};
 
-/// Fixed where a scenario says so, else the real time, moved ahead where rows would lie in the future.
+/// Fixed if the scenario says so; otherwise the real time, moved ahead when rows would lie in the future.
 #[derive(Debug)]
 pub(crate) struct Clock {
     fixed: AtomicI64,
@@ -30,7 +30,7 @@ impl Clock {
         self.fixed.store(at.0, Ordering::Relaxed);
     }
 
-    /// Moves a running clock past `latest`, so that rows lie in the past.
+    /// Moves a running clock past `latest`, so that no row lies in the future.
     pub(crate) fn pass(&self, latest: Instant) {
         let behind = latest.plus_seconds(60).0 - self.now().0;
         if behind > 0 && self.fixed.load(Ordering::Relaxed) == RUNNING {

@@ -5,24 +5,24 @@ use bytes::Bytes;
 use copilot_lake_tables::Instant;
 
 use crate::data::prose;
-use crate::data::random::{Random, hash, mix};
+use crate::data::random::{Random, hash};
 use crate::data::representatives::Language;
-use crate::data::row_facts::{GENERATED, QUESTION, RowFacts};
-use crate::data::text;
+use crate::data::row_facts::RowFacts;
+use crate::data::sentences;
 
 /// The content of a File.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Payload {
     /// `None`: the row names a File that does not exist.
     pub(crate) bytes: Option<Bytes>,
-    /// Before this time it does not exist.
+    /// Until this time it does not exist.
     pub(crate) from: Option<Instant>,
     /// The size to declare instead of the real one.
     pub(crate) size: Option<u64>,
 }
 
 /// A charset and its wrappings.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Encoding {
     pub(crate) json: bool,
     pub(crate) base64: u8,
@@ -33,7 +33,7 @@ pub(crate) struct Encoding {
 impl Encoding {
     /// Reads a name such as `utf-8`, `base64+utf-16le` or `json+base64+utf-8`.
     pub(crate) fn parse(name: &str) -> Option<Self> {
-        let mut encoding = Self { json: false, base64: 0, utf16: false, bom: false };
+        let mut encoding = Self::default();
         let (wrapped, charset) = name.rsplit_once('+').map_or(("", name), |(wrapped, charset)| (wrapped, charset));
         encoding.utf16 = match charset {
             "utf-8" => false,
@@ -68,9 +68,8 @@ impl Encoding {
         }
         if self.json {
             let value = String::from_utf8_lossy(&bytes).into_owned();
-            bytes = serde_json::json!({ "@odata.context": "$metadata#Edm.String", "value": value })
-                .to_string()
-                .into_bytes();
+            let object = serde_json::json!({ "@odata.context": "$metadata#Edm.String", "value": value });
+            bytes = object.to_string().into_bytes();
         }
         Bytes::from(bytes)
     }
@@ -85,7 +84,9 @@ pub(crate) fn generated(column: &str, file_id: &str, scenario: Option<i64>, chat
     let mut random = Random::new(number);
     match column {
         "msdyn_transcriptdata" => {
-            let text = chat.map_or_else(|| prose::transcript(&unknown(number)), prose::transcript);
+            // A chat that has no row was at some time in 2025.
+            let unknown = || prose::transcript(&RowFacts::answer(number, 1_760_000_000 + (number % 1_000_000) as i64));
+            let text = chat.map_or_else(unknown, prose::transcript);
             let bom = random.chance(80);
             Encoding { json: false, base64: u8::from(!random.chance(60)), utf16: true, bom }.encode(&text)
         }
@@ -97,38 +98,15 @@ pub(crate) fn generated(column: &str, file_id: &str, scenario: Option<i64>, chat
     }
 }
 
-/// Facts for a chat that has no row.
-const fn unknown(number: u64) -> RowFacts {
-    let time = 1_760_000_000 + (number % 1_000_000) as i64;
-    RowFacts {
-        seed: number,
-        created: time,
-        client: time,
-        modified: time,
-        version: 0,
-        scenario: QUESTION,
-        kind: GENERATED,
-        request: mix(number, 1) | 1,
-        session: mix(number, 2),
-        person: 0,
-    }
-}
-
 /// Half a kilobyte to six of text.
 fn content(random: &mut Random, scenario: Option<i64>) -> Bytes {
     let language = random.weighted(&[(Language::English, 6), (Language::German, 3), (Language::French, 1)]);
     // Most texts are short.
     let most = random.weighted(&[(1_000, 5), (2_500, 3), (6_000, 2)]);
     let length = 500 + random.below(most - 500) as usize;
-    let response = text::passage(random, language, length);
+    let response = sentences::passage(random, language, length);
     let text = if random.chance(600) {
-        let prompt = text::prompt(random, language);
-        let mut json = b"{\"prompt\":".to_vec();
-        crate::data::json::string(&mut json, prompt);
-        json.extend_from_slice(b",\"response\":");
-        crate::data::json::string(&mut json, &response);
-        json.push(b'}');
-        String::from_utf8_lossy(&json).into_owned()
+        serde_json::json!({ "prompt": sentences::prompt(random, language), "response": response }).to_string()
     } else {
         response
     };

@@ -2,7 +2,7 @@
 
 use copilot_lake_tables::Instant;
 
-use crate::data::random::{Random, guid, guid_text, mix};
+use crate::data::random::{Random, guid_text, mix};
 use crate::data::representatives::{FIRST, LAST};
 use crate::scenario::graph::UserSpec;
 
@@ -43,14 +43,6 @@ impl TenantUser {
         self.spec.as_ref().and_then(|spec| spec.id.clone()).unwrap_or_else(|| guid_text(self.seed))
     }
 
-    /// Appends the object id.
-    pub(crate) fn write_id(&self, out: &mut Vec<u8>) {
-        match self.spec.as_ref().and_then(|spec| spec.id.as_ref()) {
-            Some(id) => out.extend_from_slice(id.as_bytes()),
-            None => guid(out, self.seed),
-        }
-    }
-
     /// First and last name.
     pub(crate) fn names(&self) -> (&'static str, &'static str) {
         let mut random = Random::new(mix(self.seed, 0x6E61_6D65));
@@ -75,7 +67,7 @@ impl TenantUser {
         })
     }
 
-    /// Applies what a scenario sets and keeps the rest.
+    /// Applies the changes of a scenario and keeps the rest.
     pub(crate) fn apply(&mut self, spec: &UserSpec) {
         if let Some(licensed) = spec.licensed {
             self.licence = if licensed { Licence::Full } else { Licence::Without };

@@ -1,14 +1,13 @@
-//! Reports what a tenant has now, for tests that compare it with a lake.
+//! Reports of what a tenant has now, for tests that compare it with a lake.
 
 use serde_json::{Value, json};
 
-use crate::data::json::number;
 use crate::data::json_fields::JsonFields;
 use crate::graph::history_cursor::{HistoryCursor, HistoryEntry, Visibility};
 use crate::graph::history_filter::HistoryFilter;
-use crate::graph::interaction_json::{InteractionRenderer, session_id};
+use crate::graph::interaction_json::write_generated;
 use crate::graph::tenant::Tenant;
-use crate::graph::user::TenantUser;
+use crate::graph::tenant_user::TenantUser;
 use crate::served::GraphServed;
 
 /// An interaction that can be read now.
@@ -30,57 +29,33 @@ pub struct Interaction<'a> {
     pub body: &'a str,
 }
 
-impl Interaction<'_> {
-    /// FNV-1a of the body, of 64 bits.
-    pub fn body_hash(&self) -> u64 {
-        self.body.bytes().fold(0xCBF2_9CE4_8422_2325, |n, c| (n ^ u64::from(c)).wrapping_mul(0x0000_0100_0000_01B3))
-    }
-}
-
 /// Calls `each` for every interaction of a user that can be read now, in the order of pages.
 pub(crate) fn interactions(tenant: &Tenant, user: u32, visibility: Visibility, each: &mut dyn FnMut(&Interaction<'_>)) {
     let id = tenant.people[user as usize].id();
-    let mut renderer = InteractionRenderer::new(tenant);
-    let (mut session, mut number_text, mut created) = (Vec::new(), Vec::new(), Vec::new());
+    let mut made = Vec::new();
     for folder in 0..tenant.folders {
         for found in HistoryCursor::new(tenant, user, folder, &HistoryFilter::ALL, visibility) {
-            match found {
-                HistoryEntry::Generated(made) => {
-                    session.clear();
-                    if made.session > 0 {
-                        session_id(&mut session, made.session);
-                    }
-                    number_text.clear();
-                    number(&mut number_text, made.ms);
-                    created.clear();
-                    renderer.created(&mut created, &made);
-                    let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
-                    each(&Interaction {
-                        user_id: &id,
-                        session_id: text(&session),
-                        id: text(&number_text),
-                        created: text(&created),
-                        interaction_type: if made.response { "aiResponse" } else { "userPrompt" },
-                        app_class: made.app.class,
-                        body: renderer.content(&made),
-                    });
+            made.clear();
+            let json: &[u8] = match found {
+                HistoryEntry::Generated(generated) => {
+                    write_generated(&mut made, tenant, &generated);
+                    &made
                 }
-                HistoryEntry::Explicit(explicit) => {
-                    let Ok(fields) = JsonFields::read(&explicit.json) else { continue };
-                    let text = |name: &str| fields.text(name).unwrap_or_default();
-                    let body = fields.raw("body").and_then(|body| JsonFields::read(body.as_bytes()).ok());
-                    let body = body.as_ref().and_then(|body| body.text("content")).unwrap_or_default();
-                    each(&Interaction {
-                        user_id: &id,
-                        session_id: &text("sessionId"),
-                        id: &text("id"),
-                        created: &text("createdDateTime"),
-                        interaction_type: &text("interactionType"),
-                        app_class: &text("appClass"),
-                        body: &body,
-                    });
-                }
-            }
+                HistoryEntry::Explicit(explicit) => &explicit.json,
+            };
+            let Ok(fields) = JsonFields::read(json) else { continue };
+            let text = |name: &str| fields.text(name).unwrap_or_default();
+            let body = fields.raw("body").and_then(|body| JsonFields::read(body.as_bytes()).ok());
+            let body = body.as_ref().and_then(|body| body.text("content")).unwrap_or_default();
+            each(&Interaction {
+                user_id: &id,
+                session_id: &text("sessionId"),
+                id: &text("id"),
+                created: &text("createdDateTime"),
+                interaction_type: &text("interactionType"),
+                app_class: &text("appClass"),
+                body: &body,
+            });
         }
     }
 }

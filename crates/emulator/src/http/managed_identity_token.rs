@@ -64,7 +64,7 @@ impl TokenService {
             body["ext_expires_in"] = lifetime.to_string().into();
             body["not_before"] = now.to_string().into();
         }
-        (HttpResponse::new(200, "application/json; charset=utf-8", [body.to_string().into()]), Some(identity))
+        (HttpResponse::utf8_json(200, &body), Some(identity))
     }
 }
 
@@ -72,10 +72,10 @@ impl TokenService {
 fn unknown_identity() -> HttpResponse {
     let message = "No User Assigned or Delegated Managed Identity found for specified ClientId/ResourceId/PrincipalId.";
     let body = serde_json::json!({ "statusCode": 400, "message": message, "correlationId": TENANT_ID });
-    HttpResponse::new(400, "application/json; charset=utf-8", [body.to_string().into()])
+    HttpResponse::utf8_json(400, &body)
 }
 
 fn refuse(status: u16, error: &str, description: &str) -> HttpResponse {
     let body = serde_json::json!({ "error": error, "error_description": description });
-    HttpResponse::new(status, "application/json; charset=utf-8", [body.to_string().into()])
+    HttpResponse::utf8_json(status, &body)
 }

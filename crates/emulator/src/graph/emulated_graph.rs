@@ -7,22 +7,22 @@ use copilot_lake_tables::Instant;
 use hyper::Method;
 use serde_json::json;
 
-use crate::clock::Clock;
 use crate::data::random::guid_text;
+use crate::emulated_clock::Clock;
 use crate::error::Error;
 use crate::graph::directory::{DirectoryRequest, not_found};
 use crate::graph::explicit::add_explicit;
 use crate::graph::graph_request::GraphRequest;
-use crate::graph::history::HistoryRequest;
+use crate::graph::graph_route::{GraphResource, GraphRoute};
 use crate::graph::history_cursor::Visibility;
-use crate::graph::report::served;
-use crate::graph::route::{GraphResource, GraphRoute};
+use crate::graph::history_request::HistoryRequest;
 use crate::graph::tenant::Tenant;
+use crate::graph::tenant_report::served;
 use crate::graph::throttle::{Throttle, too_many};
 use crate::http::api_request::ApiRequest;
 use crate::http::response::{HttpResponse, ServiceError};
 use crate::http::token_issuer::challenge;
-use crate::scenario::fault::FaultKind;
+use crate::scenario::fault_spec::FaultKind;
 use crate::scenario::graph::{GROUP_ROLE, GraphPhase, GraphSpec, HISTORY_ROLE, USER_ROLE};
 use crate::served::GraphServed;
 
@@ -37,8 +37,8 @@ pub(crate) struct EmulatedGraph {
 }
 
 impl EmulatedGraph {
-    /// The tenant of a scenario. Its generated interactions end with the day that the scenario says, or with `usual_end`, in
-    /// days since the Unix epoch.
+    /// The tenant of a scenario. Its generated interactions end with the day that the scenario says, or with
+    /// `usual_end`, in days since the Unix epoch.
     pub(crate) fn new(spec: &GraphSpec, seed: u64, usual_end: i32, clock: &Clock) -> Result<Self, Error> {
         let end = Instant::from_days(spec.end.map_or(usual_end, |end| end.0.days()) + 1);
         let mut tenant = Tenant::new(spec, seed, end)?;
@@ -111,7 +111,8 @@ impl EmulatedGraph {
             if is_challenge {
                 answer.headers = challenge(&call.origin).headers;
             }
-            (answer.with([Bytes::from(body.to_string())]), 0)
+            answer.frames = [Bytes::from(body.to_string())].into();
+            (answer, 0)
         });
         answer.header("request-id", &request_id);
         answer.header("client-request-id", client_id);
@@ -122,7 +123,7 @@ impl EmulatedGraph {
         let limit = || match route.resource {
             GraphResource::History(_) => {
                 let checked = self.throttle.check(call.application.unwrap_or_default());
-                checked.inspect_err(|_| call.shared.recorder.throttled())
+                checked.inspect_err(|_| call.shared.recorder.count(|_, graph| graph.throttled += 1))
             }
             _ => Ok(()),
         };

@@ -1,14 +1,14 @@
-//! What to generate for a table: how many rows on which days.
+//! What to generate for a table: how many rows on each day.
 
 use copilot_lake_tables::{Instant, Week};
 
+use crate::data::generated_day::Day;
 use crate::data::random::{hash, mix};
 use crate::data::representatives::People;
 use crate::data::row_facts::RowFacts;
-use crate::data::session::Day;
+use crate::emulated_tables::{EVENTS, INTERACTIONS};
 use crate::scenario::definition::Scenario;
 use crate::scenario::specs::TableData;
-use crate::tables::{EVENTS, INTERACTIONS};
 
 /// What to generate.
 #[derive(Debug, Clone)]
@@ -18,7 +18,7 @@ pub(crate) struct GenerationPlan {
     /// The first and the last day, in days since the Unix epoch.
     pub(crate) first_day: i32,
     pub(crate) last_day: i32,
-    /// Whether only scenarios and interactions that the older table knows occur.
+    /// Whether only scenarios and interactions occur that the older table knows.
     pub(crate) older: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The tables that the emulator has.
+//! The tables that the emulator serves.
 
 use copilot_lake_tables::{SYSTEM_USER, Table, dataverse_tables};
 

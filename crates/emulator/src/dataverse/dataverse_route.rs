@@ -2,9 +2,9 @@
 
 use copilot_lake_tables::Table;
 
+use crate::emulated_tables::tables;
 use crate::http::odata::{KeyParts, decode, parse_key};
 use crate::http::request_kind::RequestKind;
-use crate::tables::tables;
 
 /// The resource of a request to the Web API.
 #[derive(Debug, Clone, PartialEq, Eq)]

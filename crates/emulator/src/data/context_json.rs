@@ -44,12 +44,12 @@ pub(crate) fn context(facts: &RowFacts, chat: ChatReference) -> String {
             (("Plugin", "CustomPlugin"), 10),
         ]);
         let auto = random.chance(300);
-        let trigger = if auto {
-            random.weighted(&[("follow-up-prompt", 7), ("customer-message", 2), ("case-open", 1)])
-        } else {
-            ""
+        let trigger = match auto {
+            true => {
+                random.weighted(&[(r#""follow-up-prompt""#, 7), (r#""customer-message""#, 2), (r#""case-open""#, 1)])
+            }
+            false => "null",
         };
-        let trigger = if auto { format!("\"{trigger}\"") } else { "null".to_owned() };
         let redacted = random.chance(60);
         let expanded = random.chance(120);
         let suggested = !auto && random.chance(250);

@@ -3,13 +3,13 @@
 use bytes::Bytes;
 
 use crate::data::row_snapshot::RowSnapshot;
-use crate::dataverse::change_tracking::{changed, check_tracking, delta_link};
-use crate::dataverse::next_link::{FollowedLink, extend, split};
 use crate::dataverse::page_request::PageRequest;
+use crate::dataverse::paging_cookie::{FollowedLink, extend, split};
 use crate::dataverse::row_cursor::RowCursor;
 use crate::dataverse::row_projection::RowProjection;
+use crate::dataverse::tracked_changes::{changed, check_tracking, delta_link};
 use crate::http::response::{HttpResponse, ServiceError};
-use crate::scenario::fault::FaultKind;
+use crate::scenario::fault_spec::FaultKind;
 
 /// Answers with a page of rows or of changes; also returns the number of rows, which are marked as sent.
 pub(crate) fn page(request: &PageRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
@@ -40,7 +40,7 @@ pub(crate) fn page(request: &PageRequest<'_>) -> Result<(HttpResponse, usize), S
 
     let (body, count, next) = match cursor.contiguous(from, most) {
         Some((run, next)) if projection.is_none() && before.is_none() => {
-            rows.mark_run(run.clone());
+            run.clone().for_each(|at| rows.mark(at));
             (rows.frames(run.clone()), run.len(), next)
         }
         _ => {

@@ -1,61 +1,37 @@
 //! Faults as a scenario describes them.
 
-use serde::Deserialize;
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Deserializer};
 
 use crate::error::Error;
+use crate::http::request_kind::RequestKind;
 
 /// A fault as written in a scenario.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct FaultSpec {
-    pub(crate) at: At,
+    /// The requests that it waits for; `None`: all of them.
+    #[serde(deserialize_with = "kind_or_any")]
+    pub(crate) at: Option<RequestKind>,
     pub(crate) kind: FaultKind,
-    #[serde(default)]
     pub(crate) number: Option<u64>,
-    #[serde(default)]
     pub(crate) every: Option<u64>,
-    #[serde(default)]
     pub(crate) times: Option<u64>,
-    #[serde(default)]
     pub(crate) table: Option<String>,
-    #[serde(default)]
     pub(crate) matching: Option<String>,
-    #[serde(default)]
     pub(crate) retry_after: Option<u64>,
-    #[serde(default)]
     pub(crate) code: Option<String>,
-    #[serde(default)]
     pub(crate) message: Option<String>,
     #[serde(default)]
     pub(crate) ms: u64,
-    #[serde(default)]
     pub(crate) rows: Option<usize>,
-    #[serde(default)]
     pub(crate) origin: Option<String>,
 }
 
-/// The kind of request that a fault waits for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum At {
-    Token,
-    Whoami,
-    Page,
-    File,
-    Metadata,
-    Tracking,
-    Count,
-    History,
-    Users,
-    User,
-    Members,
-    Deleted,
-    Any,
-}
-
-impl At {
-    const fn is_of_pages(self) -> bool {
-        matches!(self, Self::Page | Self::Tracking | Self::History | Self::Users | Self::Members | Self::Deleted)
+fn kind_or_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RequestKind>, D::Error> {
+    match String::deserialize(deserializer)?.as_str() {
+        "any" => Ok(None),
+        name => RequestKind::deserialize(name.into_deserializer()).map(Some),
     }
 }
 
@@ -96,10 +72,10 @@ impl FaultSpec {
         match (self.number, self.every) {
             (Some(0), _) | (_, Some(0)) => Err(Error::scenario("faults count requests from 1")),
             (Some(_), Some(_)) | (None, None) => Err(Error::scenario("a fault needs either `number` or `every`")),
-            _ if self.kind == FaultKind::ExpiredDelta && self.at != At::Tracking => {
+            _ if self.kind == FaultKind::ExpiredDelta && self.at != Some(RequestKind::Tracking) => {
                 Err(Error::scenario("expired_delta happens at = \"tracking\" only"))
             }
-            _ if self.is_of_pages() && !self.at.is_of_pages() => {
+            _ if self.is_of_pages() && !self.at.is_some_and(RequestKind::is_of_pages) => {
                 let at = "\"page\", \"tracking\", \"history\", \"users\", \"members\" or \"deleted\"";
                 Err(Error::scenario(format!("{:?} happens at = {at} only", self.kind)))
             }
