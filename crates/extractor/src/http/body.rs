@@ -38,7 +38,7 @@ enum BodyKind {
     Page,
     File,
     /// A part of a file.
-    Part,
+    Range,
 }
 
 /// The size of a body, as far as it is known before its first byte.
@@ -72,14 +72,14 @@ impl BodySize {
 
     /// A part of a file, of at most `limit` bytes.
     pub(crate) fn of_part(limit: u64) -> Self {
-        Self { kind: BodyKind::Part, expected: limit as usize, limit }
+        Self { kind: BodyKind::Range, expected: limit as usize, limit }
     }
 
     fn exceeded_by(self, length: u64) -> BodyError {
         let cause = match self.kind {
             BodyKind::File => return BodyError::FileTooLarge(length),
             BodyKind::Page => "the response is larger than any page may be",
-            BodyKind::Part => "the part is longer than requested",
+            BodyKind::Range => "the part is longer than requested",
         };
         BodyError::Transient(Transient { cause: cause.to_owned(), ..Transient::default() })
     }
