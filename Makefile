@@ -2,42 +2,52 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 BIN := $(CARGO_TARGET_DIR)/debug/copilot-lake
 PYTHON := $(CARGO_TARGET_DIR)/python/bin/python
+DENY := $(CARGO_TARGET_DIR)/deny/bin/cargo-deny
+# A clone of RustSec's advisory-db, where there is one. cargo-deny opens it by a name made of the database's address.
+ADVISORY_DB ?= $(wildcard $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/copilot-lake/advisory-db)
 
 help: ## print the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 build: ## compile everything in the dev profile
-	cargo build --workspace
+	cargo build --locked --workspace
 
 demo: build ## extract from the embedded emulator into ./demo-lake and print the feedback rates
 	$(BIN) demo
 
 test: build python ## run every test
-	cargo test --workspace --quiet
+	cargo test --locked --workspace --quiet
 
 soak: build python ## the long form of the tests that kill runs and change rows
-	COPILOT_LAKE_SOAK=1 cargo test --workspace --test it --quiet -- kill:: mutation:: graph_runs:: power_cut::
-	COPILOT_LAKE_SOAK=1 cargo test --workspace --lib --quiet -- random::
+	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --test it --quiet -- kill:: mutation:: graph_runs:: power_cut::
+	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --lib --quiet -- random::
 
 accept: build python ## rewrite tests/expected from what the tests see; review the diff
-	COPILOT_LAKE_ACCEPT=1 cargo test --workspace --lib --test it --quiet
+	COPILOT_LAKE_ACCEPT=1 cargo test --locked --workspace --lib --test it --quiet
 
 check: ## format, lints with warnings denied, dependency rules
 	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --quiet -- -D warnings
-	cargo test --workspace --test it --quiet -- tidy::
+	cargo clippy --locked --workspace --all-targets --quiet -- -D warnings
+	cargo test --locked --workspace --test it --quiet -- tidy::
+
+deny: $(DENY) ## licences, banned crates and sources of the dependencies; known vulnerabilities with ADVISORY_DB
+	$(DENY) --locked check -D warnings licenses bans sources
+	$(if $(ADVISORY_DB),ln -sfn $(abspath $(ADVISORY_DB)) $(CARGO_TARGET_DIR)/deny/advisory-db-3157b0e258782691)
+	$(if $(ADVISORY_DB),$(DENY) --locked --offline check advisories,@echo "advisories not checked: ADVISORY_DB names no clone of RustSec's")
 
 bench: ## measure every stage and the whole, in the release profile
-	cargo build --release -p copilot-lake-cli -p benches --no-default-features --features copilot-lake-cli/demo
-	cargo bench -p copilot-lake-cli -p benches --no-default-features --features copilot-lake-cli/demo --bench '*'
+	cargo build --locked --release -p copilot-lake-cli -p benches --no-default-features --features copilot-lake-cli/demo
+	cargo bench --locked -p copilot-lake-cli -p benches --no-default-features --features copilot-lake-cli/demo --bench '*'
 
 release: ## the binary for real runs
-	cargo build --release -p copilot-lake-cli
+	cargo build --locked --release -p copilot-lake-cli
 
 python: $(PYTHON).ok
-PIP := $(PYTHON) -m pip install --quiet --disable-pip-version-check
+PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 $(PYTHON).ok: tests/python/requirements.txt tests/python/delta.txt
-	python3 -m venv $(CARGO_TARGET_DIR)/python && $(PIP) -r tests/python/requirements.txt
-	$(PIP) --upgrade --target $(CARGO_TARGET_DIR)/python/delta -r tests/python/delta.txt && touch $@
+	python3 -m venv $(CARGO_TARGET_DIR)/python && $(PYTHON) $(PIP) -r tests/python/requirements.txt
+	$(PYTHON) $(PIP) --upgrade --target $(CARGO_TARGET_DIR)/python/delta -r tests/python/delta.txt && touch $@
+$(DENY): tests/python/deny.txt
+	python3 -m venv $(CARGO_TARGET_DIR)/deny && $(CARGO_TARGET_DIR)/deny/bin/python $(PIP) -r tests/python/deny.txt && touch $@
 
-.PHONY: help build demo test accept check bench release python soak
+.PHONY: help build demo test accept check deny bench release python soak

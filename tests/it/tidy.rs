@@ -114,10 +114,61 @@ fn one_copy_of_the_types_that_meet() {
 }
 
 #[test]
+fn builds_take_what_the_lock_file_says() {
+    let mut calls = 0;
+    for name in ["Makefile", ".ci/run"] {
+        let text = fs::read_to_string(root().join(name)).unwrap();
+        for call in text.split("cargo ").skip(1) {
+            let arguments: Vec<_> = call.lines().next().unwrap().split_whitespace().collect();
+            if arguments.first().is_some_and(|first| ["build", "test", "clippy", "bench", "run"].contains(first)) {
+                calls += 1;
+                assert!(arguments.contains(&"--locked"), "{name}: cargo {} without --locked", arguments.join(" "));
+            }
+        }
+    }
+    assert!(calls > 5, "only {calls} calls of cargo were found");
+}
+
+#[test]
+fn the_toolchain_is_the_release_of_the_manifest() {
+    let pin = manifest(&root().join("rust-toolchain.toml"));
+    let channel = pin["toolchain"]["channel"].as_str().unwrap().to_owned();
+    let manifest = manifest(&root().join("Cargo.toml"));
+    let oldest = manifest["workspace"]["package"]["rust-version"].as_str().unwrap();
+    // A release in full, so that two machines do not lint with different ones.
+    assert_eq!(channel.split('.').count(), 3, "{channel}");
+    assert!(channel.starts_with(&format!("{oldest}.")), "{channel} is not a release of {oldest}");
+}
+
+#[test]
+fn python_packages_have_hashes() {
+    let makefile = fs::read_to_string(root().join("Makefile")).unwrap();
+    for line in makefile.lines().filter(|line| line.contains("pip install")) {
+        // Without `--only-binary`, pip may run a package's own build, whose requirements have no hashes.
+        assert!(line.contains("--require-hashes") && line.contains("--only-binary :all:"), "{line}");
+    }
+    let mut packages = 0;
+    for entry in fs::read_dir(root().join("tests/python")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.extension().is_none_or(|extension| extension != "txt") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).unwrap().replace("\\\n", " ");
+        for line in text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty()) {
+            packages += 1;
+            let is_pinned = line.contains("==") && line.contains("--hash=sha256:");
+            assert!(is_pinned, "{}: {}", path.display(), line.split_whitespace().next().unwrap());
+        }
+    }
+    assert!(packages > 5, "only {packages} packages were found");
+}
+
+#[test]
 fn seven_things_lie_at_the_top() {
     let known = ["Cargo.toml", "README.md", "Makefile", "crates", "queries", "tests", "benches"];
-    // The lock file is cargo's; the others are made by running things and ignored by git.
-    let made = ["Cargo.lock", "target", "demo-lake", "lake"];
+    // The lock file is cargo's, the toolchain's rustup's, which has no other name for it; the others are made by running things
+    // and ignored by git.
+    let made = ["Cargo.lock", "rust-toolchain.toml", "target", "demo-lake", "lake"];
     for entry in fs::read_dir(root()).unwrap() {
         let name = entry.unwrap().file_name().to_string_lossy().into_owned();
         assert!(name.starts_with('.') || known.contains(&name.as_str()) || made.contains(&name.as_str()), "{name}");
