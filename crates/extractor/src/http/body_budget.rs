@@ -77,8 +77,11 @@ impl BodyReservation {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
+
     use futures::FutureExt;
+
+    use super::*;
 
     const BUDGET: usize = 64 << 20;
 
@@ -97,7 +100,8 @@ mod tests {
         let budget = BodyBudget::new(BUDGET);
         let mut held = Vec::new();
         for _ in 0..1_000 {
-            let mut file = budget.reserve(1 << 20).now_or_never().expect("room: the others need little");
+            let file = tokio::time::timeout(Duration::from_secs(1), budget.reserve(1 << 20)).await;
+            let mut file = file.expect("room: the others need little");
             file.shrink_to(3_000);
             held.push(file);
         }

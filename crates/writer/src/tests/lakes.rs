@@ -196,7 +196,7 @@ async fn probing_leaves_nothing_behind() {
     let blocked = folder.path().join("file/lake");
     let error = open(&blocked, LakeOptions::default()).await.probe().await.unwrap_err();
     assert!(matches!(error, Error::File { .. }), "{error}");
-    assert!(error.to_string().contains(&format!("make the folder {}", blocked.display())), "{error}");
+    assert!(error.to_string().contains(&format!("create the folder {}", blocked.display())), "{error}");
 }
 
 #[tokio::test]
