@@ -119,7 +119,10 @@ async fn a_wait_beyond_the_limit_is_not_waited_for() {
     let server = Server::start(|_| refusal(503, "", "").header("Retry-After", "86400")).await;
     let error = walk(&dataverse(server.url.clone())).await.pop().unwrap().unwrap_err();
     assert!(matches!(&error, Error::RetriesExhausted { status: 503, call, .. } if call.attempts == 1), "{error}");
-    assert!(error.to_string().contains(": status 503, Retry-After 86400 s, 1 try in "), "{error}");
+    assert!(
+        error.to_string().contains(": status 503, Retry-After 86400 s, request id 11111111-aaaa, 1 try in "),
+        "{error}"
+    );
 }
 
 #[tokio::test]
