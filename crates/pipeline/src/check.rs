@@ -336,10 +336,7 @@ async fn check_graph(job: &GraphJob, found: &mut impl FnMut(Finding)) -> Result<
     found(match refusal {
         Some(error) => {
             let reason = error.to_string();
-            let is_missing = matches!(
-                error,
-                ServiceError::PermissionMissing { .. } | ServiceError::UserRefused { status: 403, reason: "", .. }
-            );
+            let is_missing = error.may_concern_everybody();
             Finding::HistoryNotReadable { reason, role: is_missing.then_some(role::HISTORIES) }
         }
         None => Finding::HistoryReadable { tried: false },

@@ -284,6 +284,12 @@ impl Dataverse {
         file::exists(&self.client, &self.api, file).await
     }
 
+    /// Stops all clones: nothing is attempted again, and 8 s later nothing is in flight or requested any more. Calls
+    /// that this ends return [`Error::Stopped`].
+    pub fn stop(&self) {
+        self.client.cancellation.cancel();
+    }
+
     /// Usage so far.
     pub fn meter(&self) -> Meter {
         self.client.counters.snapshot()

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::throttle_scope::ThrottleScope;
 use crate::auth::token::AccessToken;
 use crate::error::Error;
 
@@ -32,8 +33,8 @@ pub(crate) struct Transient {
     pub(crate) request_id: Option<String>,
     /// The wait that the service asked for.
     pub(crate) retry_after: Option<Duration>,
-    /// The service throttles this identity (429).
-    pub(crate) throttled: bool,
+    /// The service throttles (429), and whom.
+    pub(crate) throttled: Option<ThrottleScope>,
     /// It does so because too many requests are in flight, or they take too much of its time.
     pub(crate) too_many_in_flight: bool,
     /// The failure may concern this request alone, so fewer attempts are made.
@@ -42,6 +43,8 @@ pub(crate) struct Transient {
     pub(crate) maybe_wrong_address: bool,
     /// A response came, but not a complete page.
     pub(crate) incomplete_page: bool,
+    /// A refusal without a reason, which may be a mistake of the service: what it means if it stays.
+    pub(crate) refusal: Option<Box<Error>>,
 }
 
 impl Transient {

@@ -157,6 +157,33 @@ async fn where_the_service_takes_no_question_for_nulls_it_is_asked_without_one()
 }
 
 #[tokio::test]
+async fn an_empty_400_is_tried_again_before_rows_are_left_out() {
+    let server = Server::start(|request| match request.number {
+        1 => Reply::new(400, ""),
+        _ => page(&request, "[1]", None),
+    })
+    .await;
+    let changed = Slice { time_column: "modifiedon", ..slice() };
+    let service = dataverse(server.url.clone());
+    let pages: Vec<_> = service.pages(&changed, &Selection::all(&COPILOT_EVENT)).collect().await;
+    assert_eq!(rows(&pages), ["[1]"]);
+    let targets: Vec<_> = server.asked().into_iter().map(|request| request.target).collect();
+    assert!(targets.len() == 2 && targets[0] == targets[1] && targets[0].contains("null"), "{targets:?}");
+}
+
+#[tokio::test]
+async fn an_empty_next_link_ends_a_walk() {
+    for body in [
+        r#"{"value":[{"@odata.etag":"1","a":1}],"@odata.nextLink":""}"#,
+        r#"{"@odata.nextLink":"","value":[{"@odata.etag":"1","a":1}]}"#,
+    ] {
+        let server = Server::start(move |_| Reply::ok(body)).await;
+        assert_eq!(rows(&walk(&dataverse(server.url.clone())).await), [r#"[{"@odata.etag":"1","a":1}]"#]);
+        assert_eq!(server.asked().len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn the_services_clock_is_its_last_date() {
     let server = Server::start(|_| {
         Reply::ok(r#"{"@odata.context":"c","BusinessUnitId":"b","UserId":"u","OrganizationId":"o"}"#)
