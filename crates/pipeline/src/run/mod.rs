@@ -13,6 +13,7 @@ pub(crate) mod shutdown;
 use std::sync::Arc;
 use std::time::Instant as MachineInstant;
 
+use copilot_lake_extractor::Error as ServiceError;
 use copilot_lake_tables::{Instant, SYSTEM_USER, Service, Table};
 use copilot_lake_writer::Lake;
 use tokio::sync::Mutex;
@@ -53,6 +54,8 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     }
     let lake = Lake::open(&lake, lake_options).await?;
     let services = Services::new(dataverse.as_ref(), graph.as_ref())?;
+    let shutdown = Arc::new(Shutdown::new(stop, options.deadline));
+    let _stopping = services.stop_on(Arc::clone(&shutdown));
     let Some(signed_in) = services.sign_in(dataverse.as_ref(), graph.as_ref()).await? else {
         let seconds = begun.elapsed().as_secs_f64();
         return Ok(Report { seconds, ..Report::new(String::new()) });
@@ -83,7 +86,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let context = RunContext {
         services,
         archive: archive_raw.then_some(identity),
-        shutdown: Arc::new(Shutdown::new(stop, options.deadline)),
+        shutdown,
         full: options.full,
         lost,
         reports: Mutex::default(),
@@ -139,6 +142,10 @@ impl RunContext {
         // A service that did not get as far as its plan has nothing that the other would have to wait for.
         self.restart_barrier.declare(service, false);
         let error = result.err()?;
+        if let Error::Service(ServiceError::Stopped) = &error {
+            self.note_stopped().await;
+            return None;
+        }
         if let Error::Lake(_) = &error {
             self.shutdown.request();
         }

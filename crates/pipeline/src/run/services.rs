@@ -1,10 +1,14 @@
 //! The services that a run reads from.
 
+use std::sync::Arc;
+
 use copilot_lake_extractor::{Auth, Dataverse, Error as ServiceError, Graph, Meter, TokenClaims, role};
 use copilot_lake_tables::{Instant, is_guid};
 use copilot_lake_writer::Instance;
+use tokio::task::JoinSet;
 
 use crate::error::Error;
+use crate::run::shutdown::Shutdown;
 use crate::settings::{DataverseJob, GraphJob};
 
 /// The services that a run reads from.
@@ -20,6 +24,19 @@ impl Services {
             dataverse: dataverse.map(|job| Dataverse::new(job.connection.clone())).transpose()?,
             graph: graph.map(|job| Graph::new(job.connection.clone())).transpose()?,
         })
+    }
+
+    /// Stops every service once the run is to stop, so that nothing is attempted again and no read drags on. Ends when
+    /// the result is dropped.
+    pub(crate) fn stop_on(&self, shutdown: Arc<Shutdown>) -> JoinSet<()> {
+        let (dataverse, graph) = (self.dataverse.clone(), self.graph.clone());
+        let mut stopping = JoinSet::new();
+        stopping.spawn(async move {
+            shutdown.requested().await;
+            dataverse.iter().for_each(Dataverse::stop);
+            graph.iter().for_each(Graph::stop);
+        });
+        stopping
     }
 
     /// Signs in to every service. A refusal of one does not keep the other from being read.
