@@ -50,7 +50,7 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
     {
         return AttemptError::Permanent(Error::ColumnMissing { table, column, call: call() });
     }
-    let is_doubtful = response.is_empty_refusal() && request.kind != ResourceKind::File;
+    let is_unexplained = response.is_empty_refusal() && request.kind != ResourceKind::File;
     let refusal = match (status.as_u16(), code.as_str()) {
         (403, NOT_A_MEMBER) => Error::PermissionMissing { table: request.table, privilege: None, call: call() },
         (403, _) if code == PRIVILEGE_DENIED || privilege(message).is_some() => {
@@ -74,7 +74,7 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
         }
         _ => Error::Refused { status: status.as_u16(), message: documented(&code, message), code, call: call() },
     };
-    if is_doubtful { response.doubtful(refusal) } else { AttemptError::Permanent(refusal) }
+    if is_unexplained { response.unexplained(refusal) } else { AttemptError::Permanent(refusal) }
 }
 
 /// A code in the spelling of the constants above: some responses send it as a signed decimal.

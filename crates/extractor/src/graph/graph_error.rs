@@ -44,7 +44,7 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
         });
     }
     let (table, call) = (response.request.table, response.call());
-    let is_doubtful = response.is_empty_refusal();
+    let is_unexplained = response.is_empty_refusal();
     let refusal = match (status.as_u16(), role_of(kind)) {
         (403, Some(role)) if code == DENIED || lacks_role => {
             Error::PermissionMissing { table, privilege: Some(role.to_owned()), call }
@@ -63,7 +63,7 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
         (404, _) if kind == ResourceKind::Members => Error::GroupMissing { call },
         (status, _) => Error::Refused { status, code, message: String::new(), call },
     };
-    if is_doubtful { response.doubtful(refusal) } else { AttemptError::Permanent(refusal) }
+    if is_unexplained { response.unexplained(refusal) } else { AttemptError::Permanent(refusal) }
 }
 
 /// What a message says of a token that is not an application's, in lower case.

@@ -46,7 +46,7 @@ impl Cancellation {
     }
 
     /// Waits until the grace period is over: whatever is in flight ends here.
-    pub(crate) async fn over(&self) {
+    pub(crate) async fn grace_period_over(&self) {
         sleep_until(self.cancelled().await).await;
     }
 }
@@ -60,13 +60,16 @@ mod tests {
     async fn waits_end_at_once_and_requests_after_the_grace_period() {
         let cancellation = Cancellation::default();
         assert!(!cancellation.is_cancelled());
-        assert!(cancellation.cancelled().now_or_never().is_none() && cancellation.over().now_or_never().is_none());
+        assert!(
+            cancellation.cancelled().now_or_never().is_none()
+                && cancellation.grace_period_over().now_or_never().is_none()
+        );
         cancellation.cancel();
         assert!(cancellation.is_cancelled() && cancellation.cancelled().now_or_never().is_some());
-        assert!(cancellation.over().now_or_never().is_none());
+        assert!(cancellation.grace_period_over().now_or_never().is_none());
         tokio::time::advance(GRACE_PERIOD / 2).await;
         cancellation.cancel();
         tokio::time::advance(GRACE_PERIOD / 2).await;
-        assert!(cancellation.over().now_or_never().is_some(), "the second call does not prolong it");
+        assert!(cancellation.grace_period_over().now_or_never().is_some(), "the second call does not prolong it");
     }
 }

@@ -1,7 +1,7 @@
 //! The HTTP client: one connection pool, and every call attempted until it is answered, refused, or given up on.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,15 +17,15 @@ use super::body::{self, BodyError, BodySize};
 use super::body_budget::BodyBudget;
 use super::body_buffer::BodyBuffer;
 use super::cancellation::Cancellation;
-use super::concurrency_limit::{ConcurrencyLimit, Permit};
+use super::client_limits::ClientLimits;
+use super::concurrency_limit::Permit;
 use super::dialect::Dialect;
 use super::error_response::{self, ErrorResponse};
 use super::meter::Counters;
 use super::network::Network;
 use super::origin::redacted;
-use super::rate_limiter::RateLimiter;
 use super::request::{FilePortion, Request, ResourceKind};
-use super::retry::{Attempts, RetryPolicy};
+use super::retry::Attempts;
 use super::service_clock::ServiceClock;
 use super::throttle_gate::ThrottleGate;
 use super::throttle_scope::{ThrottleScope, UnclearThrottling};
@@ -44,9 +44,9 @@ pub(crate) struct Client {
     dialect: &'static Dialect,
     http: reqwest::Client,
     pub(crate) tokens: TokenCache,
-    limits: ClientLimits,
+    pub(crate) limits: ClientLimits,
     gate: ThrottleGate,
-    unclear_throttling: Mutex<UnclearThrottling>,
+    unclear_throttling: UnclearThrottling,
     pub(crate) cancellation: Cancellation,
     pub(crate) budget: BodyBudget,
     pub(crate) clock: ServiceClock,
@@ -55,17 +55,6 @@ pub(crate) struct Client {
     reached: AtomicBool,
     /// A decaying maximum of recent page sizes: the first guess for the next page.
     page_bytes: AtomicUsize,
-}
-
-/// Limits on the load that the client puts on the service.
-#[derive(Debug)]
-pub(crate) struct ClientLimits {
-    pub(crate) retry_policy: RetryPolicy,
-    pub(crate) concurrency: ConcurrencyLimit,
-    /// For rate-limited kinds of requests.
-    pub(crate) rate_limiter: Option<RateLimiter>,
-    /// Bytes of bounded bodies in memory.
-    pub(crate) budget: usize,
 }
 
 /// Upper bound of a pause requested by the service.
@@ -110,7 +99,7 @@ impl Client {
             tokens: TokenCache::new(SignIn::new(auth, service, network)?, limits.retry_policy),
             http: network.client(service)?,
             gate: ThrottleGate::default(),
-            unclear_throttling: Mutex::default(),
+            unclear_throttling: UnclearThrottling::default(),
             cancellation: Cancellation::default(),
             budget: BodyBudget::new(limits.budget),
             limits,
@@ -125,7 +114,7 @@ impl Client {
     pub(crate) async fn token(&self) -> Result<Arc<AccessToken>, Error> {
         tokio::select! {
             biased;
-            () = self.cancellation.over() => Err(Error::Stopped),
+            () = self.cancellation.grace_period_over() => Err(Error::Stopped),
             token = self.tokens.get() => token,
         }
     }
@@ -139,7 +128,7 @@ impl Client {
     ) -> Result<(T, CallCost), Error> {
         tokio::select! {
             biased;
-            () = self.cancellation.over() => Err(Error::Stopped),
+            () = self.cancellation.grace_period_over() => Err(Error::Stopped),
             result = self.get_uncancelled(request, accept) => result,
         }
     }
@@ -162,7 +151,7 @@ impl Client {
                             // From now on a failure is the service's own, not a wrong address.
                             self.reached.store(true, Ordering::Relaxed);
                             self.limits.concurrency.succeeded();
-                            self.unclear_throttling().answered();
+                            self.unclear_throttling.answered();
                             return Ok((accepted, cost));
                         }
                         Err(reason) => Transient::bad_page(reason, StatusCode::OK.as_u16(), request_id).into(),
@@ -212,13 +201,8 @@ impl Client {
         }
         let never_reached = transient.maybe_wrong_address && !self.reached.load(Ordering::Relaxed);
         let retry_policy = &self.limits.retry_policy;
-        let max_attempts = match request.kind {
-            _ if never_reached => retry_policy.max_attempts_unreached,
-            ResourceKind::File => retry_policy.max_attempts_request_specific,
-            _ if transient.refusal.is_some() => retry_policy.max_attempts_doubtful,
-            _ if transient.request_specific => retry_policy.max_attempts_request_specific,
-            _ => retry_policy.max_attempts,
-        };
+        let is_file = request.kind == ResourceKind::File;
+        let max_attempts = transient.max_attempts(retry_policy, is_file, never_reached);
         let wait = attempts.wait_before_next(retry_policy, max_attempts, transient.retry_after);
         // A wait that concerns the whole identity does so even if this request gives up.
         let requested = transient.retry_after.filter(|wait| !wait.is_zero()).or(wait);
@@ -236,17 +220,8 @@ impl Client {
             self.counters.add_throttled(prolonged);
         }
         let Some(wait) = wait else {
-            let mut call = request.call(attempts, transient.status, transient.request_id);
-            call.retry_after = transient.retry_after;
-            let cause = transient.cause;
-            if let Some(refusal) = transient.refusal {
-                return Err(*refusal);
-            }
-            return Err(match transient.status {
-                _ if transient.incomplete_page => Error::BadPage { reason: cause, call },
-                Some(status) => Error::RetriesExhausted { status, cause, call },
-                None => Error::Unreachable { cause, call },
-            });
+            let call = request.call(attempts, transient.status, transient.request_id.clone());
+            return Err(transient.into_error(call));
         };
         let (url, cause, status) = (redacted(&request.url), transient.cause, transient.status);
         let (page, request_id, attempts) = (request.page, transient.request_id, attempts.count);
@@ -299,12 +274,12 @@ impl Client {
             match &mut error {
                 AttemptError::Transient(transient) => {
                     if transient.throttled == Some(ThrottleScope::Unclear) {
-                        transient.throttled = Some(self.unclear_throttling().refused(request.resource));
+                        transient.throttled = Some(self.unclear_throttling.refused(request.resource));
                     }
                     self.slow_down(request, transient, begun);
                 }
                 // A refusal is an answer too.
-                _ => self.unclear_throttling().answered(),
+                _ => self.unclear_throttling.answered(),
             }
             return Err(error);
         }
@@ -379,16 +354,6 @@ impl Client {
             }
             _ = self.cancellation.cancelled() => Err(Error::Stopped),
         }
-    }
-
-    /// The fraction of the rate that throttling has left.
-    #[cfg(test)]
-    pub(crate) fn rate_fraction(&self) -> f64 {
-        self.limits.rate_limiter.as_ref().map_or(1.0, |rate_limiter| rate_limiter.fraction(Instant::now()))
-    }
-
-    fn unclear_throttling(&self) -> std::sync::MutexGuard<'_, UnclearThrottling> {
-        self.unclear_throttling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Admits a request: concurrency permit, throttle gate, token, and for rate-limited kinds the rate limiter. The

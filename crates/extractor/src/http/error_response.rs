@@ -75,7 +75,7 @@ impl<'a> ErrorResponse<'a> {
     }
 
     /// A refusal that says nothing: worth another attempt, and this error if it stays.
-    pub(crate) fn doubtful(&self, refusal: Error) -> AttemptError {
+    pub(crate) fn unexplained(&self, refusal: Error) -> AttemptError {
         let cause = "refused without a reason".to_owned();
         let (status, request_id) = (Some(self.status.as_u16()), self.body.request_id.clone());
         let refusal = Some(Box::new(refusal));

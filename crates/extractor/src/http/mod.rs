@@ -10,6 +10,7 @@ pub(crate) mod body_budget;
 pub(crate) mod body_buffer;
 pub(crate) mod cancellation;
 pub(crate) mod client;
+pub(crate) mod client_limits;
 pub(crate) mod concurrency_limit;
 pub(crate) mod dialect;
 pub(crate) mod error_response;

@@ -16,8 +16,8 @@ pub(crate) struct RetryPolicy {
     /// Attempts for failures that may concern this request alone, such as a file: while it is retried it takes up a slot
     /// that others need, and the next run fetches it again.
     pub(crate) max_attempts_request_specific: u32,
-    /// Attempts for a refusal that says nothing: it may be a mistake of the service.
-    pub(crate) max_attempts_doubtful: u32,
+    /// Attempts for a refusal without a reason: it may be a mistake of the service.
+    pub(crate) max_attempts_unexplained: u32,
     /// Attempts while the service was never reached and the failure looks like a wrong address.
     pub(crate) max_attempts_unreached: u32,
     /// No attempt begins later than this after the first.
@@ -33,7 +33,7 @@ impl RetryPolicy {
         Self {
             max_attempts: 10,
             max_attempts_request_specific: 5,
-            max_attempts_doubtful: 3,
+            max_attempts_unexplained: 3,
             max_attempts_unreached: 3,
             max_elapsed: Duration::from_secs(15 * 60),
             backoff: Backoff::documented(),

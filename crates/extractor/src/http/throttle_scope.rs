@@ -1,6 +1,7 @@
 //! The scope of a 429: one resource, such as a mailbox, or everything that the identity requests.
 
 use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -25,6 +26,12 @@ const REFUSED_SHARE: usize = 5;
 /// Responses that throttle without saying whom: the resource at first, and everybody once others are refused too.
 #[derive(Debug, Default)]
 pub(crate) struct UnclearThrottling {
+    window: Mutex<UnclearWindow>,
+}
+
+/// What came within the window.
+#[derive(Debug, Default)]
+struct UnclearWindow {
     /// The first such response.
     since: Option<Instant>,
     /// The resources that were refused since then.
@@ -35,22 +42,28 @@ pub(crate) struct UnclearThrottling {
 
 impl UnclearThrottling {
     /// Takes in a response that is no refusal.
-    pub(crate) fn answered(&mut self) {
-        if self.since.is_some() {
-            self.answered = self.answered.saturating_add(1);
+    pub(crate) fn answered(&self) {
+        let mut window = self.lock();
+        if window.since.is_some() {
+            window.answered = window.answered.saturating_add(1);
         }
     }
 
     /// Takes in an unclear refusal of a resource; returns whom it is taken to concern.
-    pub(crate) fn refused(&mut self, resource: u64) -> ThrottleScope {
+    pub(crate) fn refused(&self, resource: u64) -> ThrottleScope {
         let now = Instant::now();
-        if self.since.is_none_or(|since| now - since > WINDOW) {
-            *self = Self { since: Some(now), ..Self::default() };
+        let mut window = self.lock();
+        if window.since.is_none_or(|since| now - since > WINDOW) {
+            *window = UnclearWindow { since: Some(now), ..UnclearWindow::default() };
         }
-        self.refused.insert(resource);
-        let refused = self.refused.len();
-        let is_large_share = refused * REFUSED_SHARE >= refused + self.answered;
+        window.refused.insert(resource);
+        let refused = window.refused.len();
+        let is_large_share = refused * REFUSED_SHARE >= refused + window.answered;
         if refused > 1 && is_large_share { ThrottleScope::Identity } else { ThrottleScope::Resource }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, UnclearWindow> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -58,7 +71,7 @@ impl UnclearThrottling {
 mod tests {
     use super::*;
 
-    enum Response {
+    enum ObservedResponse {
         /// A refusal of this resource.
         Refused(u64),
         /// So many others.
@@ -69,7 +82,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_table_of_cases() {
-        use Response::{Answered, Later, Refused};
+        use ObservedResponse::{Answered, Later, Refused};
         use ThrottleScope::{Identity, Resource};
         for (what, responses, expected) in [
             ("one resource", vec![Refused(1)], Resource),
@@ -83,7 +96,7 @@ mod tests {
             ("another one a minute later", vec![Refused(1), Later(61), Refused(2)], Resource),
             ("another one within a minute", vec![Refused(1), Later(59), Refused(2)], Identity),
         ] {
-            let mut throttling = UnclearThrottling::default();
+            let throttling = UnclearThrottling::default();
             let mut scope = None;
             for response in responses {
                 match response {
