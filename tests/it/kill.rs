@@ -189,3 +189,29 @@ fn nothing_is_started_after_the_deadline() {
     world.check_lake();
     world.check_complete();
 }
+
+#[test]
+fn stalled_reads_and_long_pauses_end_with_the_deadline() {
+    for fault in
+        ["kind = \"slow\"\nms = 600000", "kind = \"503\"\nretry_after = 600", "kind = \"429\"\nretry_after = 600"]
+    {
+        let world = World::parse(&format!(
+            "[[table]]
+            name = \"msdyn_copilotevent\"
+            rows = 400
+            weeks = 2
+            [[fault]]
+            at = \"page\"
+            number = 2
+            times = 99
+            {fault}"
+        ));
+        let begun = std::time::Instant::now();
+        let summary = world.extract(&["--deadline", "2s"], 3);
+        assert!(begun.elapsed().as_secs() < 20, "{fault}: {:?}", begun.elapsed());
+        assert_eq!(summary["outcome"], "partial", "{fault}");
+        world.check_lake();
+        let tables = summary["tables"].as_array().unwrap();
+        assert!(tables.iter().all(|table| table["slices_failed"] == 0), "{fault}: a stop is no failure: {summary}");
+    }
+}

@@ -158,4 +158,10 @@ scenarios! {
     graph_refused_users
     graph_odd_pages
     graph_deleted_users
+    graph_throttled_mailbox
+    graph_precondition_failed
+    graph_slash_in_id
+    graph_expired_list
+    graph_empty_refusal
+    graph_empty_pages
 }

@@ -107,16 +107,18 @@ fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static s
             (ExitCode::Failed, "the service is failing: run the same command again later, it does the rest")
         }
         Error::Paused { .. } => (ExitCode::Failed, "run the same command again after that time: it does the rest"),
-        Error::UserRefused { .. } | Error::GroupMissing { .. } => {
+        Error::UserRefused { .. } | Error::InvalidUserId { .. } | Error::GroupMissing { .. } => {
             (ExitCode::Failed, "check the users and groups that `graph.users` and `graph.exclude` name")
         }
         Error::Refused { .. }
         | Error::FilterRefused { .. }
+        | Error::PageTokenExpired { .. }
         | Error::ColumnMissing { .. }
         | Error::DeltaTokenExpired { .. }
         | Error::FileMissing { .. }
         | Error::FileTooLarge { .. }
         | Error::BadPage { .. } => (ExitCode::Failed, RUN_AGAIN),
+        Error::Stopped => (ExitCode::Partial, RUN_AGAIN),
     }
 }
 

@@ -22,7 +22,7 @@ const DELTA: &[u8] = b"@odata.deltaLink";
 pub(crate) struct Envelope {
     /// The range of the rows array, brackets included.
     pub(crate) rows: Range<usize>,
-    /// The link to the next page, unescaped and otherwise verbatim.
+    /// The link to the next page, unescaped and otherwise verbatim; `None` at the end, where some services send `""`.
     pub(crate) next: Option<String>,
     /// The delta link, likewise.
     pub(crate) delta: Option<String>,
@@ -37,10 +37,15 @@ struct EnvelopeLinks {
 
 /// Locates the rows and links of a complete envelope; any other response is an error.
 pub(crate) fn parse(body: &[u8]) -> Result<Envelope, &'static str> {
-    match fast_path(body) {
-        Some(envelope) => Ok(envelope),
-        None => slow_path(body),
+    let mut envelope = match fast_path(body) {
+        Some(envelope) => envelope,
+        None => slow_path(body)?,
+    };
+    // An empty link is none.
+    for link in [&mut envelope.next, &mut envelope.delta] {
+        link.take_if(|link| link.is_empty());
     }
+    Ok(envelope)
 }
 
 /// The fast path; `None` for anything unusual.

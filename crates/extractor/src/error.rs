@@ -59,15 +59,30 @@ pub enum Error {
         /// The call that was refused.
         call: Box<FailedCall>,
     },
-    /// The service refuses this one user: skip the user and go on.
+    /// The service refuses this one user: skip the user and go on, unless it refuses everybody:
+    /// [`Self::may_concern_everybody`].
     #[error("the user is refused{}{} ({call})", dashed(.code), dashed(.reason))]
     UserRefused {
-        /// 403, or 404: no such user, or none with a history.
+        /// 403 or 412, or 404: no such user, or none with a history.
         status: u16,
         /// The service's code such as `ResourceNotFound`; empty if there was none.
         code: String,
         /// What that code and message are known to mean, in our own words; otherwise empty.
         reason: &'static str,
+        /// The reason is the user's own: it says nothing of others.
+        is_own: bool,
+        /// The call that was refused.
+        call: Box<FailedCall>,
+    },
+    /// The user cannot be requested: the id or name would not stay one segment of a path. Go on with the others.
+    #[error("the id or name of a user must be one word without slashes ({call})")]
+    InvalidUserId {
+        /// The call that was not made.
+        call: Box<FailedCall>,
+    },
+    /// The next link of a list has expired: begin the list again.
+    #[error("the next link of the list has expired ({call})")]
+    PageTokenExpired {
         /// The call that was refused.
         call: Box<FailedCall>,
     },
@@ -174,17 +189,22 @@ pub enum Error {
         /// The call that was answered.
         call: Box<FailedCall>,
     },
+    /// The client was stopped before the service answered.
+    #[error("stopped before the service answered")]
+    Stopped,
 }
 
 impl Error {
-    /// The call that failed; `None` for settings and sign-in.
+    /// The call that failed; `None` for settings, sign-in and a client that was stopped.
     pub fn call(&self) -> Option<&FailedCall> {
         match self {
-            Self::Usage { .. } | Self::Insecure { .. } | Self::SignInRefused { .. } => None,
+            Self::Usage { .. } | Self::Insecure { .. } | Self::SignInRefused { .. } | Self::Stopped => None,
             Self::PermissionMissing { call, .. }
             | Self::ColumnSecured { call, .. }
             | Self::FilterRefused { call }
             | Self::UserRefused { call, .. }
+            | Self::InvalidUserId { call }
+            | Self::PageTokenExpired { call }
             | Self::GroupMissing { call }
             | Self::TableMissing { call, .. }
             | Self::ColumnMissing { call, .. }
@@ -209,7 +229,13 @@ impl Error {
 
     /// Whether no other call of this identity will succeed, for now or at all.
     pub fn is_service_wide(&self) -> bool {
-        matches!(self, Self::Usage { .. } | Self::SignInRefused { .. } | Self::Paused { .. })
+        matches!(self, Self::Usage { .. } | Self::SignInRefused { .. } | Self::Paused { .. } | Self::Stopped)
+    }
+
+    /// Whether this is the refusal of one user, without a reason of the user's own: when nobody's history can be read,
+    /// the application is refused.
+    pub fn may_concern_everybody(&self) -> bool {
+        matches!(self, Self::PermissionMissing { .. } | Self::UserRefused { is_own: false, .. })
     }
 
     /// Whether the service definitely refused this call; other calls may still succeed.
@@ -220,6 +246,7 @@ impl Error {
                 | Self::PermissionMissing { .. }
                 | Self::FilterRefused { .. }
                 | Self::UserRefused { .. }
+                | Self::PageTokenExpired { .. }
                 | Self::GroupMissing { .. }
                 | Self::TableMissing { .. }
                 | Self::BadPage { .. }

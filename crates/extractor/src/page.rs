@@ -41,6 +41,11 @@ impl Page {
         &self.body[self.rows.clone()]
     }
 
+    /// Whether it has no rows.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.rows()[1..self.rows.len() - 1].trim_ascii().is_empty()
+    }
+
     /// The rows deserialized, for the few calls that look into them.
     pub(crate) fn parsed<T: DeserializeOwned>(&self) -> Result<Vec<T>, &'static str> {
         serde_json::from_slice(self.rows()).map_err(|_| "its rows do not have the requested shape")

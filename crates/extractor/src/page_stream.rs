@@ -59,7 +59,7 @@ pub(crate) async fn find_in_pages<T>(
             (Err(reason), _) => return Err(Error::BadPage { reason: reason.to_owned(), call }),
             // Empty pages with a next link are legal.
             (Ok(None), Some(next)) => {
-                request.url = links.follow(&next, call)?;
+                request.url = links.follow(&next, page.is_empty(), call)?;
                 request.fallback_url = None;
                 request.page = Some(page.number + 1);
             }
@@ -73,7 +73,18 @@ pub(crate) fn prefetched(
     client: Arc<Client>,
     calls: Result<Vec<Request>, Error>,
 ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-    stream_pages(client, calls, StreamOptions { prefetch: true, max_pages: u32::MAX })
+    stream_pages(client, calls, StreamOptions { prefetch: true, max_pages: u32::MAX, max_restarts: 0 })
+}
+
+/// The pages of one request, with one page prefetched. When a next link has expired, they begin again, up to
+/// `max_restarts` times.
+pub(crate) fn restarting(
+    client: Arc<Client>,
+    call: Result<Request, Error>,
+    max_restarts: u32,
+) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+    let options = StreamOptions { prefetch: true, max_pages: u32::MAX, max_restarts };
+    stream_pages(client, call.map(|request| vec![request]), options)
 }
 
 /// The pages of one request, each fetched only when polled, and at most `max_pages` of them.
@@ -82,7 +93,11 @@ pub(crate) fn on_demand(
     call: Result<Request, Error>,
     max_pages: u32,
 ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-    stream_pages(client, call.map(|request| vec![request]), StreamOptions { prefetch: false, max_pages })
+    stream_pages(
+        client,
+        call.map(|request| vec![request]),
+        StreamOptions { prefetch: false, max_pages, max_restarts: 0 },
+    )
 }
 
 fn stream_pages(
@@ -100,6 +115,8 @@ struct StreamOptions {
     prefetch: bool,
     /// More pages than this mean that the service is at fault.
     max_pages: u32,
+    /// How often the first request is made again when a next link has expired.
+    max_restarts: u32,
 }
 
 /// State of a stream: not started, in progress with at most one page ahead of the consumer, or failed after pages that
@@ -115,6 +132,9 @@ struct ActiveStream {
     client: Arc<Client>,
     options: StreamOptions,
     links: FollowedLinks,
+    /// The first request, and how often it was made again.
+    first: Request,
+    restarts: u32,
     /// The current request.
     request: Request,
     /// The requests that follow once the current one has no next link.
@@ -130,13 +150,22 @@ impl PageStream {
                 let mut calls = calls?.into_iter();
                 let Some(request) = calls.next() else { return Ok(None) };
                 let (links, in_flight) = (FollowedLinks::new(request.url.clone()), JoinSet::new());
-                Box::new(ActiveStream { client, options, links, request, calls, in_flight })
+                let first = request.clone();
+                Box::new(ActiveStream { client, options, links, first, restarts: 0, request, calls, in_flight })
             }
             Self::ActiveStream(active) => active,
             Self::Failed(error) => return Err(error),
             Self::Done => return Ok(None),
         };
-        let LinkedPage { page, next, .. } = active.next_page().await?;
+        let LinkedPage { page, next, .. } = loop {
+            match active.next_page().await {
+                Err(error @ Error::PageTokenExpired { .. }) if active.restarts < active.options.max_restarts => {
+                    warn!(%error, "the list begins again");
+                    active.restart();
+                }
+                result => break result?,
+            }
+        };
         let rest = match active.advance(next.as_deref(), &page) {
             Ok(true) => Self::ActiveStream(active),
             Ok(false) => Self::Done,
@@ -168,11 +197,18 @@ impl ActiveStream {
         }
     }
 
+    /// Begins again with the first request.
+    fn restart(&mut self) {
+        self.restarts += 1;
+        self.links = FollowedLinks::new(self.first.url.clone());
+        self.request = self.first.clone();
+    }
+
     /// Moves on to the next link, or to the next request; `false` at the end. Errors here report no attempts: those of
     /// the page are already counted.
     fn advance(&mut self, link: Option<&str>, page: &Page) -> Result<bool, Error> {
         if let Some(link) = link {
-            self.request.url = self.links.follow(link, self.request.call_after(0))?;
+            self.request.url = self.links.follow(link, page.is_empty(), self.request.call_after(0))?;
             self.request.fallback_url = None;
         } else if let Some(request) = self.calls.next() {
             self.links = FollowedLinks::new(request.url.clone());

@@ -7,7 +7,7 @@ pub(crate) enum SliceError {
     #[error("stopped")]
     Stopped,
     #[error(transparent)]
-    Service(#[from] copilot_lake_extractor::Error),
+    Service(copilot_lake_extractor::Error),
     #[error(transparent)]
     Decode(#[from] copilot_lake_decoder::Error),
     #[error(transparent)]
@@ -15,4 +15,13 @@ pub(crate) enum SliceError {
     /// An archived page cannot be read.
     #[error("{0}")]
     Archive(String),
+}
+
+impl From<copilot_lake_extractor::Error> for SliceError {
+    fn from(error: copilot_lake_extractor::Error) -> Self {
+        match error {
+            copilot_lake_extractor::Error::Stopped => Self::Stopped,
+            error => Self::Service(error),
+        }
+    }
 }

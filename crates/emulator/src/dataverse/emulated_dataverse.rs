@@ -123,6 +123,7 @@ impl EmulatedDataverse {
     /// The error response of a fault, where it has one.
     pub(crate) fn error_of_fault(&self, fault: FaultKind, table: Option<&str>) -> Option<ServiceError> {
         let (status, code, message) = match fault {
+            FaultKind::BadRequest => (400, "", ""),
             FaultKind::Unauthorized => (401, "", ""),
             FaultKind::NoPrivilege => {
                 // Requests about no table fail for the first table's privilege.

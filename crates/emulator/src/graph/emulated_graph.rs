@@ -203,6 +203,7 @@ fn forbidden() -> ServiceError {
 /// The error response of a fault, where it has one.
 fn error_of_fault(fault: FaultKind) -> Option<ServiceError> {
     Some(match fault {
+        FaultKind::BadRequest => ServiceError::new(400, "", ""),
         FaultKind::Unauthorized => {
             let message = "Access token is empty, expired or not for this service.";
             ServiceError::new(401, "InvalidAuthenticationToken", message)

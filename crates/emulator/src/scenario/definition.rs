@@ -159,7 +159,7 @@ use crate::scenario::toml_value::Moment;
 /// insights conversations of events. One older interaction in 20 is also one of the first events. Where no other table
 /// has rows, contexts of events name chats all the same. Rows that a phase generates for other tables stand alone.
 ///
-/// Kinds of faults: `429`, `503`, `500`, `408`, `401` (each with an optional `retry_after`, `code` and `message`), `expired_token` (the
+/// Kinds of faults: `429`, `503`, `500`, `408`, `401`, `400` (without a word; each with an optional `retry_after`, `code` and `message`), `expired_token` (the
 /// token expires at once), `403_privilege` (for the requested table), `403_member`, `cut_body` (less than Content-Length),
 /// `cut_chunked`, `reset` (no response), `not_json` (a proxy's HTML page), `slow` (`ms` before the response), and for pages, tracking reads and
 /// lists of Microsoft Graph:

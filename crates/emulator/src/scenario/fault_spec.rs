@@ -39,6 +39,9 @@ fn kind_or_any<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Requ
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum FaultKind {
+    /// Without a word, unless `code` or `message` says something.
+    #[serde(rename = "400")]
+    BadRequest,
     #[serde(rename = "401")]
     Unauthorized,
     #[serde(rename = "403_privilege")]

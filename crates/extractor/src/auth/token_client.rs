@@ -13,6 +13,7 @@ use crate::http::attempt_error::Transient;
 use crate::http::body;
 use crate::http::origin::redacted;
 use crate::http::retry::{Attempts, RetryPolicy, date, retry_after};
+use crate::http::transfer_limit::TransferLimit;
 
 /// Who issues tokens.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ impl TokenClient {
         let mut attempts = Attempts::new();
         loop {
             attempts.begin();
-            let transient = match self.attempt().await? {
+            let transient = match self.attempt(&retry_policy.transfer_limit).await? {
                 Ok(granted) => {
                     debug!(url, attempts = attempts.count, "signed in");
                     return Ok(granted);
@@ -87,7 +88,7 @@ impl TokenClient {
         }
     }
 
-    async fn attempt(&self) -> Result<Result<GrantedToken, Transient>, Error> {
+    async fn attempt(&self, transfer_limit: &TransferLimit) -> Result<Result<GrantedToken, Transient>, Error> {
         let request = match &self.issuer {
             TokenIssuer::Entra(app) => app.request(&self.http)?,
             TokenIssuer::ManagedIdentity(machine) => machine.request(&self.http)?,
@@ -99,7 +100,7 @@ impl TokenClient {
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let now = date(response.headers()).unwrap_or_else(SystemTime::now);
-        let body = body::error_body(response).await;
+        let body = body::error_body(response, transfer_limit).await;
         let code = status.as_u16();
         if status.is_success() {
             return Ok(GrantedToken::read(&body, now).ok_or_else(|| Transient {

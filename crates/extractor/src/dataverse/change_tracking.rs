@@ -49,7 +49,7 @@ pub(crate) async fn fetch(
     request.kind = ResourceKind::Changes;
     let mut links = FollowedLinks::new(api.clone());
     match token {
-        Some(token) => request.url = links.follow(token, request.call_after(0))?,
+        Some(token) => request.url = links.follow(token, false, request.call_after(0))?,
         None => request.prefer("odata.track-changes"),
     }
     let mut changes = TrackedChanges::default();
@@ -69,7 +69,7 @@ pub(crate) async fn fetch(
         changes.requests += u64::from(page.requests);
         match (next, delta) {
             (Some(next), _) => {
-                request.url = links.follow(&next, call)?;
+                request.url = links.follow(&next, page.is_empty(), call)?;
                 request.page = Some(page.number + 1);
             }
             (None, Some(delta)) => {

@@ -22,7 +22,8 @@ use super::selection::Selection;
 use super::web_api_dialect::DATAVERSE;
 use crate::auth::sign_in::Auth;
 use crate::error::Error;
-use crate::http::client::{Client, ClientLimits};
+use crate::http::client::Client;
+use crate::http::client_limits::ClientLimits;
 use crate::http::concurrency_limit::ConcurrencyLimit;
 use crate::http::meter::Meter;
 use crate::http::network::Network;
@@ -282,6 +283,12 @@ impl Dataverse {
     /// Any error of a call.
     pub async fn has_file(&self, file: &FileAddress) -> Result<bool, Error> {
         file::exists(&self.client, &self.api, file).await
+    }
+
+    /// Stops all clones: nothing is attempted again, and 8 s later nothing is in flight or requested any more. Calls
+    /// that this ends return [`Error::Stopped`].
+    pub fn stop(&self) {
+        self.client.cancellation.cancel();
     }
 
     /// Usage so far.

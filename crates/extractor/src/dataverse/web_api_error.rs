@@ -33,7 +33,7 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
     }
     if response.is_transient() || code == SQL_TIMEOUT {
         let transient = response.transient(&code);
-        let too_many_in_flight = transient.throttled && (code == TOO_MANY_AT_ONCE || code == TOO_MUCH_TIME);
+        let too_many_in_flight = transient.throttled.is_some() && (code == TOO_MANY_AT_ONCE || code == TOO_MUCH_TIME);
         return AttemptError::Transient(Transient { too_many_in_flight, ..transient });
     }
     if status == StatusCode::UNAUTHORIZED {
@@ -50,7 +50,8 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
     {
         return AttemptError::Permanent(Error::ColumnMissing { table, column, call: call() });
     }
-    AttemptError::Permanent(match (status.as_u16(), code.as_str()) {
+    let is_unexplained = response.is_empty_refusal() && request.kind != ResourceKind::File;
+    let refusal = match (status.as_u16(), code.as_str()) {
         (403, NOT_A_MEMBER) => Error::PermissionMissing { table: request.table, privilege: None, call: call() },
         (403, _) if code == PRIVILEGE_DENIED || privilege(message).is_some() => {
             let privilege = privilege(message).or_else(|| Some(table(request.table?)?.read_privilege()));
@@ -72,7 +73,8 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
             Error::FileMissing { reason: "the service answers without content", call: call() }
         }
         _ => Error::Refused { status: status.as_u16(), message: documented(&code, message), code, call: call() },
-    })
+    };
+    if is_unexplained { response.unexplained(refusal) } else { AttemptError::Permanent(refusal) }
 }
 
 /// A code in the spelling of the constants above: some responses send it as a signed decimal.

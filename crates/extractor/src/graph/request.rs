@@ -1,10 +1,12 @@
 //! Requests to Microsoft Graph.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, is_guid};
 use url::Url;
 
 use super::history_query::HistoryQuery;
-use crate::error::Error;
+use crate::error::{Error, FailedCall};
 use crate::http::request::{Request, ResourceKind, encode};
 
 /// Users per page: the directory's maximum.
@@ -42,7 +44,8 @@ pub(super) fn members(api: &Url, group_id: &str) -> Result<Request, Error> {
 
 /// One user.
 pub(super) fn user(api: &Url, id_or_name: &str) -> Result<Request, Error> {
-    let url = url(&format!("{api}users/{}?$select={}", segment(id_or_name)?, properties()))?;
+    let user = segment(id_or_name).ok_or_else(|| invalid(&format!("{api}users/***")))?;
+    let url = url(&format!("{api}users/{user}?$select={}", properties()))?;
     let mut request = Request::first_page(url, &GRAPH_USER, ResourceKind::User);
     request.page = None;
     Ok(request)
@@ -75,13 +78,16 @@ fn interactions(
     query: &HistoryQuery,
     model: Option<&str>,
 ) -> Result<Request, Error> {
-    let (user, filter) = (segment(user_id)?, filter(query));
+    let path = "interactionHistory/getAllEnterpriseInteractions";
+    let user = segment(user_id).ok_or_else(|| invalid(&format!("{api}copilot/users/***/{path}")))?;
+    let filter = filter(query);
     let kind = ResourceKind::History { filtered: filter.is_some() };
     let filter = filter.map_or_else(String::new, |filter| format!("&$filter={}", encode(&filter)));
     let model = model.map_or_else(String::new, |model| format!("&model={}", encode(model)));
-    let path = "interactionHistory/getAllEnterpriseInteractions";
     let url = url(&format!("{api}copilot/users/{user}/{path}?$top={top}{filter}{model}"))?;
-    Ok(Request::first_page(url, &AI_INTERACTION, kind))
+    let mut request = Request::first_page(url, &AI_INTERACTION, kind);
+    request.resource = hash(user_id);
+    Ok(request)
 }
 
 /// The filter expression; both bounds are exclusive, so the lower one is a second earlier.
@@ -109,13 +115,23 @@ fn properties() -> String {
     known.chain([PLANS]).collect::<Vec<_>>().join(",")
 }
 
-/// An id or name as one path segment. Text that would leave the segment is rejected: servers decode before they route.
-fn segment(text: &str) -> Result<String, Error> {
+/// An id or name as one path segment; `None` for text that would leave the segment: servers decode before they route.
+fn segment(text: &str) -> Option<String> {
     let leaves = |c: char| matches!(c, '/' | '\\') || c.is_control();
-    if matches!(text, "" | "." | "..") || text.contains(leaves) {
-        return Err(Error::Usage { what: "the id or name of a user must be one word without slashes".to_owned() });
-    }
-    Ok(encode(text))
+    (!matches!(text, "" | "." | "..") && !text.contains(leaves)).then(|| encode(text))
+}
+
+/// The error for a user who cannot be requested; `url` names nobody.
+fn invalid(url: &str) -> Error {
+    let url = url.to_owned();
+    Error::InvalidUserId { call: Box::new(FailedCall { method: "GET", url, ..FailedCall::default() }) }
+}
+
+/// Stands for a user's mailbox.
+fn hash(user_id: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    user_id.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn url(text: &str) -> Result<Url, Error> {
@@ -158,8 +174,11 @@ mod tests {
         assert_eq!(path("%2e%2e").unwrap(), "/v1.0/users/%252e%252e");
         assert_eq!(path("a?b é").unwrap(), "/v1.0/users/a%3Fb%20%C3%A9");
         for bad in ["", ".", "..", "a/b", "../x", "a\\b", "a\nb"] {
-            assert!(matches!(path(bad), Err(Error::Usage { .. })), "{bad:?}");
-            assert!(history(&api(), bad, &query(&[]), None).is_err(), "{bad:?}");
+            for error in [path(bad).unwrap_err(), history(&api(), bad, &query(&[]), None).unwrap_err()] {
+                assert!(matches!(&error, Error::InvalidUserId { call } if call.attempts == 0), "{bad:?}: {error}");
+                assert!(error.to_string().contains("/users/***"), "{bad:?}: {error}");
+                assert!(!error.is_service_wide() && !error.may_concern_everybody(), "{bad:?}: the user's own failure");
+            }
         }
         for bad in ["", "x", "f9d841e5-0000-4000-8000-000000000001/x"] {
             assert!(matches!(members(&api(), bad), Err(Error::Usage { .. })), "{bad:?}");

@@ -15,7 +15,8 @@ use super::request;
 use crate::auth::claims::TokenClaims;
 use crate::auth::sign_in::Auth;
 use crate::error::Error;
-use crate::http::client::{Client, ClientLimits, ServiceResponse};
+use crate::http::client::{Client, ServiceResponse};
+use crate::http::client_limits::ClientLimits;
 use crate::http::concurrency_limit::ConcurrencyLimit;
 use crate::http::meter::Meter;
 use crate::http::network::Network;
@@ -30,6 +31,9 @@ use crate::page_stream;
 
 /// More pages of one user mean that the service is at fault: these are ten million interactions.
 const MAX_PAGES_PER_USER: u32 = 100_000;
+
+/// How often a list whose next link has expired begins again.
+const MAX_LIST_RESTARTS: u32 = 3;
 
 /// Bytes of history pages in memory: being read, or not yet dropped by the caller.
 pub(crate) const PAGE_BUDGET: usize = 24 << 20;
@@ -105,7 +109,7 @@ impl Graph {
     /// # Errors
     /// Those of sign-in.
     pub async fn token(&self) -> Result<TokenClaims, Error> {
-        Ok(self.client.tokens.get().await?.claims())
+        Ok(self.client.token().await?.claims())
     }
 
     /// The service's time: the `Date` of its last response plus the time since, never ahead of it. If there was no
@@ -124,7 +128,7 @@ impl Graph {
     }
 
     /// All users of the directory, with the columns of `graph_user` and `assignedPlans`. One page is prefetched. Not
-    /// rate-limited.
+    /// rate-limited. When a next link has expired, the list begins again, up to three times: users come twice then.
     ///
     /// # Errors
     /// Any page can be one, and ends the stream. [`Error::PermissionMissing`] names `User.Read.All`.
@@ -164,8 +168,8 @@ impl Graph {
     /// One user, in the format of [`Self::users`]: a page with one row, the response wrapped in `{"value":[...]}`.
     ///
     /// # Errors
-    /// [`Error::UserRefused`], with status 404 if there is no such user; [`Error::Usage`] if the text can be neither id
-    /// nor principal name; and those of [`Self::users`].
+    /// [`Error::UserRefused`], with status 404 if there is no such user; [`Error::InvalidUserId`] if the text can be
+    /// neither id nor principal name; and those of [`Self::users`].
     pub async fn user(&self, id_or_name: &str) -> Result<Page, Error> {
         let request = request::user(&self.api, id_or_name)?;
         let (mut page, cost) = self.client.get(&request, |response| page_of_one(&response)).await?;
@@ -180,8 +184,9 @@ impl Graph {
     ///
     /// # Errors
     /// Any page can be one, and ends the stream; what came before does not cover the window. [`Error::FilterRefused`]:
-    /// repeat without a window. [`Error::UserRefused`]: skip the user. [`Error::PermissionMissing`] and
-    /// [`Error::is_service_wide`] errors apply to every user. [`Error::BadPage`] after 100,000 pages.
+    /// repeat without a window. [`Error::UserRefused`]: skip the user. [`Error::InvalidUserId`] concerns the user alone.
+    /// [`Error::PermissionMissing`] and [`Error::is_service_wide`] errors apply to every user. [`Error::BadPage`] after
+    /// 1,000 empty pages in a row, or 100,000 pages.
     pub fn history(
         &self,
         user_id: &str,
@@ -205,13 +210,19 @@ impl Graph {
         Ok(page_stream::fetch_page(&self.client, &request).await?.page)
     }
 
+    /// Stops all clones: nothing is attempted again, and 8 s later nothing is in flight or requested any more. Calls
+    /// that this ends return [`Error::Stopped`].
+    pub fn stop(&self) {
+        self.client.cancellation.cancel();
+    }
+
     /// Usage so far.
     pub fn meter(&self) -> Meter {
         self.client.counters.snapshot()
     }
 
     fn list(&self, first: Result<Request, Error>) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
-        page_stream::prefetched(Arc::clone(&self.client), first.map(|request| vec![request]))
+        page_stream::restarting(Arc::clone(&self.client), first, MAX_LIST_RESTARTS)
     }
 }
 

@@ -5,8 +5,10 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::retry::RetryPolicy;
+use super::throttle_scope::ThrottleScope;
 use crate::auth::token::AccessToken;
-use crate::error::Error;
+use crate::error::{Error, FailedCall};
 
 /// Why an attempt failed.
 #[derive(Debug)]
@@ -32,8 +34,8 @@ pub(crate) struct Transient {
     pub(crate) request_id: Option<String>,
     /// The wait that the service asked for.
     pub(crate) retry_after: Option<Duration>,
-    /// The service throttles this identity (429).
-    pub(crate) throttled: bool,
+    /// The service throttles (429), and whom.
+    pub(crate) throttled: Option<ThrottleScope>,
     /// It does so because too many requests are in flight, or they take too much of its time.
     pub(crate) too_many_in_flight: bool,
     /// The failure may concern this request alone, so fewer attempts are made.
@@ -42,6 +44,8 @@ pub(crate) struct Transient {
     pub(crate) maybe_wrong_address: bool,
     /// A response came, but not a complete page.
     pub(crate) incomplete_page: bool,
+    /// A refusal without a reason, which may be a mistake of the service: what it means if it stays.
+    pub(crate) refusal: Option<Box<Error>>,
 }
 
 impl Transient {
@@ -49,6 +53,31 @@ impl Transient {
     pub(crate) fn bad_page(reason: impl Into<String>, status: u16, request_id: Option<String>) -> Self {
         let (cause, status) = (reason.into(), Some(status));
         Self { cause, status, request_id, maybe_wrong_address: true, incomplete_page: true, ..Self::default() }
+    }
+}
+
+impl Transient {
+    /// The attempts that are worth making. `is_file`: a File was requested.
+    pub(crate) fn max_attempts(&self, retry_policy: &RetryPolicy, is_file: bool, never_reached: bool) -> u32 {
+        match () {
+            () if never_reached => retry_policy.max_attempts_unreached,
+            () if is_file => retry_policy.max_attempts_request_specific,
+            () if self.refusal.is_some() => retry_policy.max_attempts_unexplained,
+            () if self.request_specific => retry_policy.max_attempts_request_specific,
+            () => retry_policy.max_attempts,
+        }
+    }
+
+    /// The error once no further attempt is made.
+    pub(crate) fn into_error(self, mut call: Box<FailedCall>) -> Error {
+        call.retry_after = self.retry_after;
+        let cause = self.cause;
+        match (self.refusal, self.status) {
+            (Some(refusal), _) => *refusal,
+            (None, _) if self.incomplete_page => Error::BadPage { reason: cause, call },
+            (None, Some(status)) => Error::RetriesExhausted { status, cause, call },
+            (None, None) => Error::Unreachable { cause, call },
+        }
     }
 }
 

@@ -3,12 +3,17 @@
 use bytes::Bytes;
 use reqwest::Response;
 use reqwest::header::HeaderMap;
+use tokio::time::{Instant, timeout_at};
 
 use super::attempt_error::Transient;
 use super::body_buffer::{BodyBuffer, OutOfMemory};
+use super::transfer_limit::TransferLimit;
 
 /// The largest response accepted as a page; more is a mistake or an attack.
-const MAX_PAGE: u64 = 512 << 20;
+pub(crate) const MAX_PAGE: u64 = 64 << 20;
+
+/// Why a larger page is rejected.
+pub(crate) const PAGE_TOO_LARGE: &str = "it is larger than 64 MiB";
 
 /// Assumed size of a page if the service declares none and recent ones were smaller.
 const ASSUMED_PAGE: usize = 64 << 10;
@@ -28,6 +33,8 @@ pub(crate) enum BodyError {
     Transient(Transient),
     /// The file is larger than accepted: this many bytes or more.
     FileTooLarge(u64),
+    /// The page is larger than accepted.
+    PageTooLarge,
     /// It outgrew its memory reservation.
     OutOfMemory,
 }
@@ -53,10 +60,13 @@ pub(crate) struct BodySize {
 
 impl BodySize {
     /// A page. `typical` is the size of recent pages, so that the buffer rarely grows.
-    pub(crate) fn of_page(response: &Response, typical: usize) -> Self {
-        let declared = response.content_length().map(|length| length.min(MAX_PAGE) as usize);
-        let expected = declared.unwrap_or_else(|| typical.max(ASSUMED_PAGE));
-        Self { kind: BodyKind::Page, expected, limit: MAX_PAGE }
+    pub(crate) fn of_page(response: &Response, typical: usize) -> Result<Self, BodyError> {
+        let expected = match response.content_length() {
+            Some(declared) if declared > MAX_PAGE => return Err(BodyError::PageTooLarge),
+            Some(declared) => declared as usize,
+            None => typical.max(ASSUMED_PAGE),
+        };
+        Ok(Self { kind: BodyKind::Page, expected, limit: MAX_PAGE })
     }
 
     /// A file of at most `limit` bytes.
@@ -76,18 +86,28 @@ impl BodySize {
     }
 
     fn exceeded_by(self, length: u64) -> BodyError {
-        let cause = match self.kind {
-            BodyKind::File => return BodyError::FileTooLarge(length),
-            BodyKind::Page => "the response is larger than any page may be",
-            BodyKind::Range => "the part is longer than requested",
-        };
-        BodyError::Transient(Transient { cause: cause.to_owned(), ..Transient::default() })
+        match self.kind {
+            BodyKind::File => BodyError::FileTooLarge(length),
+            BodyKind::Page => BodyError::PageTooLarge,
+            BodyKind::Range => {
+                let cause = "the part is longer than requested".to_owned();
+                BodyError::Transient(Transient { cause, ..Transient::default() })
+            }
+        }
     }
 }
 
-/// Reads a body to its end.
-pub(crate) async fn read(mut response: Response, size: BodySize, mut buffer: BodyBuffer) -> Result<Bytes, BodyError> {
-    while let Some(chunk) = response.chunk().await.map_err(|error| BodyError::Transient(Transient::from(&error)))? {
+/// Reads a body to its end, or until it is too slow.
+pub(crate) async fn read(
+    mut response: Response,
+    size: BodySize,
+    mut buffer: BodyBuffer,
+    limit: &TransferLimit,
+) -> Result<Bytes, BodyError> {
+    let begun = Instant::now();
+    while let Some(chunk) =
+        next(&mut response, begun + limit.allowed(buffer.len() as u64)).await.map_err(BodyError::Transient)?
+    {
         let length = (buffer.len() + chunk.len()) as u64;
         if length > size.limit {
             return Err(size.exceeded_by(length));
@@ -97,10 +117,22 @@ pub(crate) async fn read(mut response: Response, size: BodySize, mut buffer: Bod
     Ok(buffer.freeze())
 }
 
-/// Reads the beginning of an error response; whatever cannot be read counts as empty.
-pub(crate) async fn error_body(mut response: Response) -> Vec<u8> {
+/// The next bytes of a body, if they arrive in time; `None` at its end.
+async fn next(response: &mut Response, deadline: Instant) -> Result<Option<Bytes>, Transient> {
+    match timeout_at(deadline, response.chunk()).await {
+        Ok(chunk) => chunk.map_err(|error| Transient::from(&error)),
+        Err(_) => {
+            let cause = "the response arrives too slowly".to_owned();
+            Err(Transient { cause, ..Transient::default() })
+        }
+    }
+}
+
+/// Reads the beginning of an error response; whatever cannot be read in time counts as empty.
+pub(crate) async fn error_body(mut response: Response, limit: &TransferLimit) -> Vec<u8> {
+    let begun = Instant::now();
     let mut body = Vec::new();
-    while let Ok(Some(part)) = response.chunk().await {
+    while let Ok(Some(part)) = next(&mut response, begun + limit.allowed(body.len() as u64)).await {
         body.extend_from_slice(&part);
         if body.len() > MAX_ERROR_BODY {
             break;

@@ -16,17 +16,19 @@ use super::attempt_error::{AttemptError, Transient};
 use super::body::{self, BodyError, BodySize};
 use super::body_budget::BodyBudget;
 use super::body_buffer::BodyBuffer;
-use super::concurrency_limit::{ConcurrencyLimit, Permit};
+use super::cancellation::Cancellation;
+use super::client_limits::ClientLimits;
+use super::concurrency_limit::Permit;
 use super::dialect::Dialect;
 use super::error_response::{self, ErrorResponse};
 use super::meter::Counters;
 use super::network::Network;
 use super::origin::redacted;
-use super::rate_limiter::RateLimiter;
 use super::request::{FilePortion, Request, ResourceKind};
-use super::retry::{Attempts, RetryPolicy};
+use super::retry::Attempts;
 use super::service_clock::ServiceClock;
 use super::throttle_gate::ThrottleGate;
+use super::throttle_scope::{ThrottleScope, UnclearThrottling};
 use crate::auth::sign_in::{Auth, SignIn};
 use crate::auth::token::AccessToken;
 use crate::auth::token_cache::TokenCache;
@@ -42,8 +44,10 @@ pub(crate) struct Client {
     dialect: &'static Dialect,
     http: reqwest::Client,
     pub(crate) tokens: TokenCache,
-    limits: ClientLimits,
+    pub(crate) limits: ClientLimits,
     gate: ThrottleGate,
+    unclear_throttling: UnclearThrottling,
+    pub(crate) cancellation: Cancellation,
     pub(crate) budget: BodyBudget,
     pub(crate) clock: ServiceClock,
     pub(crate) counters: Counters,
@@ -51,17 +55,6 @@ pub(crate) struct Client {
     reached: AtomicBool,
     /// A decaying maximum of recent page sizes: the first guess for the next page.
     page_bytes: AtomicUsize,
-}
-
-/// Limits on the load that the client puts on the service.
-#[derive(Debug)]
-pub(crate) struct ClientLimits {
-    pub(crate) retry_policy: RetryPolicy,
-    pub(crate) concurrency: ConcurrencyLimit,
-    /// For rate-limited kinds of requests.
-    pub(crate) rate_limiter: Option<RateLimiter>,
-    /// Bytes of bounded bodies in memory.
-    pub(crate) budget: usize,
 }
 
 /// Upper bound of a pause requested by the service.
@@ -106,6 +99,8 @@ impl Client {
             tokens: TokenCache::new(SignIn::new(auth, service, network)?, limits.retry_policy),
             http: network.client(service)?,
             gate: ThrottleGate::default(),
+            unclear_throttling: UnclearThrottling::default(),
+            cancellation: Cancellation::default(),
             budget: BodyBudget::new(limits.budget),
             limits,
             clock: ServiceClock::default(),
@@ -115,8 +110,30 @@ impl Client {
         })
     }
 
-    /// Attempts the request until `accept` takes a response. One that it rejects counts as truncated.
+    /// A token that is still fresh.
+    pub(crate) async fn token(&self) -> Result<Arc<AccessToken>, Error> {
+        tokio::select! {
+            biased;
+            () = self.cancellation.grace_period_over() => Err(Error::Stopped),
+            token = self.tokens.get() => token,
+        }
+    }
+
+    /// Attempts the request until `accept` takes a response, or the client is stopped. A response that `accept` rejects
+    /// counts as truncated.
     pub(crate) async fn get<T>(
+        &self,
+        request: &Request,
+        accept: impl Fn(ServiceResponse) -> Result<T, &'static str>,
+    ) -> Result<(T, CallCost), Error> {
+        tokio::select! {
+            biased;
+            () = self.cancellation.grace_period_over() => Err(Error::Stopped),
+            result = self.get_uncancelled(request, accept) => result,
+        }
+    }
+
+    async fn get_uncancelled<T>(
         &self,
         request: &Request,
         accept: impl Fn(ServiceResponse) -> Result<T, &'static str>,
@@ -134,6 +151,7 @@ impl Client {
                             // From now on a failure is the service's own, not a wrong address.
                             self.reached.store(true, Ordering::Relaxed);
                             self.limits.concurrency.succeeded();
+                            self.unclear_throttling.answered();
                             return Ok((accepted, cost));
                         }
                         Err(reason) => Transient::bad_page(reason, StatusCode::OK.as_u16(), request_id).into(),
@@ -159,7 +177,7 @@ impl Client {
                 }
                 AttemptError::Transient(transient) => {
                     token_refused = false;
-                    self.back_off(request, &attempts, transient).await?;
+                    cost.throttled += self.back_off(request, &attempts, transient).await?;
                 }
             }
         }
@@ -175,20 +193,21 @@ impl Client {
         self.get(request, accept).await.map(|(value, _)| value)
     }
 
-    /// Waits until the next attempt, or gives up.
-    async fn back_off(&self, request: &Request, attempts: &Attempts, transient: Transient) -> Result<(), Error> {
+    /// Waits until the next attempt, or gives up. Returns the time for which throttling of this resource alone held the
+    /// request back.
+    async fn back_off(&self, request: &Request, attempts: &Attempts, transient: Transient) -> Result<Duration, Error> {
+        if self.cancellation.is_cancelled() {
+            return Err(Error::Stopped);
+        }
         let never_reached = transient.maybe_wrong_address && !self.reached.load(Ordering::Relaxed);
         let retry_policy = &self.limits.retry_policy;
-        let max_attempts = match request.kind {
-            _ if never_reached => retry_policy.max_attempts_unreached,
-            ResourceKind::File => retry_policy.max_attempts_request_specific,
-            _ if transient.request_specific => retry_policy.max_attempts_request_specific,
-            _ => retry_policy.max_attempts,
-        };
+        let is_file = request.kind == ResourceKind::File;
+        let max_attempts = transient.max_attempts(retry_policy, is_file, never_reached);
         let wait = attempts.wait_before_next(retry_policy, max_attempts, transient.retry_after);
-        // A wait requested of one request applies to the whole identity, even if this request gives up.
+        // A wait that concerns the whole identity does so even if this request gives up.
         let requested = transient.retry_after.filter(|wait| !wait.is_zero()).or(wait);
-        if transient.throttled {
+        let waits_at_gate = transient.throttled == Some(ThrottleScope::Identity);
+        if waits_at_gate {
             let pause = requested.unwrap_or_else(|| retry_policy.backoff.wait(attempts.count)).min(MAX_PAUSE);
             let prolonged = self.gate.close(pause);
             if pause > retry_policy.max_elapsed {
@@ -201,27 +220,24 @@ impl Client {
             self.counters.add_throttled(prolonged);
         }
         let Some(wait) = wait else {
-            let mut call = request.call(attempts, transient.status, transient.request_id);
-            call.retry_after = transient.retry_after;
-            let cause = transient.cause;
-            return Err(match transient.status {
-                _ if transient.incomplete_page => Error::BadPage { reason: cause, call },
-                Some(status) => Error::RetriesExhausted { status, cause, call },
-                None => Error::Unreachable { cause, call },
-            });
+            let call = request.call(attempts, transient.status, transient.request_id.clone());
+            return Err(transient.into_error(call));
         };
         let (url, cause, status) = (redacted(&request.url), transient.cause, transient.status);
         let (page, request_id, attempts) = (request.page, transient.request_id, attempts.count);
-        if transient.throttled || wait < LONG_WAIT {
+        if transient.throttled.is_some() || wait < LONG_WAIT {
             debug!(%url, page, cause, status, request_id, attempts, ?wait, "retrying");
         } else {
             warn!(%url, page, cause, status, request_id, attempts, ?wait, "retrying after a long wait");
         }
-        // A throttled request waits at the gate, together with all others.
-        if !transient.throttled {
-            tokio::time::sleep(wait).await;
+        if waits_at_gate {
+            return Ok(Duration::ZERO);
         }
-        Ok(())
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            _ = self.cancellation.cancelled() => return Err(Error::Stopped),
+        }
+        Ok(if transient.throttled.is_some() { wait } else { Duration::ZERO })
     }
 
     /// One attempt; holds its concurrency permit until the body is read, unless the body has to wait for memory.
@@ -252,11 +268,18 @@ impl Client {
         if status != StatusCode::OK && !is_part {
             self.reached.store(true, Ordering::Relaxed);
             let headers = std::mem::take(response.headers_mut());
-            let body = body::error_body(response).await;
-            let error =
+            let body = body::error_body(response, &self.limits.retry_policy.transfer_limit).await;
+            let mut error =
                 (self.dialect.classify)(ErrorResponse::read(request, attempts, token, (status, &headers, &body)));
-            if let AttemptError::Transient(transient) = &error {
-                self.slow_down(request, transient, begun);
+            match &mut error {
+                AttemptError::Transient(transient) => {
+                    if transient.throttled == Some(ThrottleScope::Unclear) {
+                        transient.throttled = Some(self.unclear_throttling.refused(request.resource));
+                    }
+                    self.slow_down(request, transient, begun);
+                }
+                // A refusal is an answer too.
+                _ => self.unclear_throttling.answered(),
             }
             return Err(error);
         }
@@ -268,9 +291,12 @@ impl Client {
             Ok(body) => Ok(ServiceResponse { status, headers, body }),
             Err(BodyError::Transient(transient)) => Err(transient.into()),
             Err(BodyError::OutOfMemory) => Err(AttemptError::OutOfMemory),
-            Err(BodyError::FileTooLarge(size)) => {
+            Err(too_large @ (BodyError::FileTooLarge(_) | BodyError::PageTooLarge)) => {
                 let call = request.call(attempts, Some(status.as_u16()), error_response::request_id(&headers));
-                Err(AttemptError::Permanent(Error::FileTooLarge { size, call }))
+                Err(AttemptError::Permanent(match too_large {
+                    BodyError::FileTooLarge(size) => Error::FileTooLarge { size, call },
+                    _ => Error::BadPage { reason: body::PAGE_TOO_LARGE.to_owned(), call },
+                }))
             }
         }
     }
@@ -292,7 +318,7 @@ impl Client {
             }
             (ResourceKind::File, FilePortion::Whole { limit }) => BodySize::of_file(&response, *limit)?,
             (ResourceKind::File, _) => BodySize::of_file(&response, body::MAX_FILE)?,
-            _ => BodySize::of_page(&response, typical_page),
+            _ => BodySize::of_page(&response, typical_page)?,
         };
         let is_reserved = matches!(request.portion, FilePortion::Range(_));
         let (reservation, _permit) = if is_reserved || !request.kind.is_bounded() {
@@ -311,19 +337,23 @@ impl Client {
                 }
             }
         };
-        let body = body::read(response, size, BodyBuffer::new(reservation, size.expected)).await?;
+        let buffer = BodyBuffer::new(reservation, size.expected);
+        let body = body::read(response, size, buffer, &self.limits.retry_policy.transfer_limit).await?;
         if request.kind != ResourceKind::File {
             self.page_bytes.store(body.len().max(typical_page - typical_page / 8), Ordering::Relaxed);
         }
         Ok(body)
     }
 
-    /// Waits while the service is throttling; gives up if that exceeds the retry policy.
+    /// Waits while the service is throttling; gives up if that exceeds the retry policy, or if the client is stopped.
     async fn wait_for_gate(&self, request: &Request) -> Result<Duration, Error> {
-        self.gate
-            .wait(self.limits.retry_policy.max_elapsed)
-            .await
-            .map_err(|remaining| Error::Paused { remaining, call: request.call_after(0) })
+        tokio::select! {
+            biased;
+            waited = self.gate.wait(self.limits.retry_policy.max_elapsed) => {
+                waited.map_err(|remaining| Error::Paused { remaining, call: request.call_after(0) })
+            }
+            _ = self.cancellation.cancelled() => Err(Error::Stopped),
+        }
     }
 
     /// Admits a request: concurrency permit, throttle gate, token, and for rate-limited kinds the rate limiter. The
@@ -357,8 +387,9 @@ impl Client {
         if transient.too_many_in_flight {
             self.limits.concurrency.refused(begun);
         }
+        let is_throttled = transient.throttled == Some(ThrottleScope::Identity);
         if let Some(rate_limiter) =
-            self.limits.rate_limiter.as_ref().filter(|_| transient.throttled && request.kind.is_rate_limited())
+            self.limits.rate_limiter.as_ref().filter(|_| is_throttled && request.kind.is_rate_limited())
         {
             rate_limiter.throttled(begun, transient.retry_after.unwrap_or_default());
         }

@@ -10,8 +10,9 @@ use serde_json::Value;
 use super::attempt_error::{AttemptError, Transient};
 use super::request::Request;
 use super::retry::{Attempts, retry_after};
+use super::throttle_scope::ThrottleScope;
 use crate::auth::token::AccessToken;
-use crate::error::FailedCall;
+use crate::error::{Error, FailedCall};
 use crate::json;
 
 /// Headers in which services send their request id.
@@ -24,6 +25,8 @@ pub(crate) struct ErrorResponse<'a> {
     pub(crate) token: Arc<AccessToken>,
     pub(crate) status: StatusCode,
     retry_after: Option<Duration>,
+    /// `x-ms-throttle-scope`, which begins with whom a 429 concerns; empty if there is none.
+    pub(crate) throttle_scope: String,
     pub(crate) body: ErrorBody,
 }
 
@@ -45,7 +48,9 @@ impl<'a> ErrorResponse<'a> {
     ) -> Self {
         let mut body = ErrorBody::read(body);
         body.request_id = request_id(headers).or(body.request_id);
-        Self { request, attempts, token, status, retry_after: retry_after(headers), body }
+        let throttle_scope = headers.get("x-ms-throttle-scope").and_then(|scope| scope.to_str().ok());
+        let throttle_scope = throttle_scope.unwrap_or_default().to_owned();
+        Self { request, attempts, token, status, retry_after: retry_after(headers), throttle_scope, body }
     }
 
     fn is(&self, status: StatusCode) -> bool {
@@ -64,7 +69,20 @@ impl<'a> ErrorResponse<'a> {
             || (self.status.is_server_error() && !self.is(StatusCode::NOT_IMPLEMENTED))
     }
 
-    /// A transient error with the service's code.
+    /// Whether a 400 says nothing at all, as gateways in front of the service send it now and then.
+    pub(crate) fn is_empty_refusal(&self) -> bool {
+        self.is(StatusCode::BAD_REQUEST) && self.body.says_nothing()
+    }
+
+    /// A refusal that says nothing: worth another attempt, and this error if it stays.
+    pub(crate) fn unexplained(&self, refusal: Error) -> AttemptError {
+        let cause = "refused without a reason".to_owned();
+        let (status, request_id) = (Some(self.status.as_u16()), self.body.request_id.clone());
+        let refusal = Some(Box::new(refusal));
+        AttemptError::Transient(Transient { cause, status, request_id, refusal, ..Transient::default() })
+    }
+
+    /// A transient error with the service's code. A 429 concerns the identity, unless the service's dialect knows better.
     pub(crate) fn transient(&self, code: &str) -> Transient {
         let throttled = self.is(StatusCode::TOO_MANY_REQUESTS);
         let cause = match (throttled, code) {
@@ -77,7 +95,7 @@ impl<'a> ErrorResponse<'a> {
             status: Some(self.status.as_u16()),
             request_id: self.body.request_id.clone(),
             retry_after: self.retry_after,
-            throttled,
+            throttled: throttled.then_some(ThrottleScope::Identity),
             ..Transient::default()
         }
     }
@@ -89,6 +107,11 @@ impl<'a> ErrorResponse<'a> {
 }
 
 impl ErrorBody {
+    /// Whether there is neither a message nor a code that says anything.
+    fn says_nothing(&self) -> bool {
+        matches!(self.code.as_str(), "" | "UnknownError") && self.message.trim().is_empty()
+    }
+
     /// Parses `{"error":{"code":"...","message":"...","innerError":{"code":"...","request-id":"..."}}}`, with the inner
     /// object in either spelling. The inner code counts if the outer one says nothing.
     fn read(body: &[u8]) -> Self {

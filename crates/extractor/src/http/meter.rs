@@ -8,7 +8,7 @@ use std::time::Duration;
 pub struct Meter {
     /// Requests sent, every attempt counted, sign-ins excluded.
     pub requests: u64,
-    /// Seconds during which throttling (429) held requests back; a pause that holds all of them counts once.
+    /// Seconds during which throttling (429) held all requests back. What holds back one user alone is not in it.
     pub throttled_seconds: f64,
 }
 

@@ -84,7 +84,7 @@ impl RateLimiter {
     }
 
     /// The fraction of the rate in use now.
-    fn fraction(&self, now: Instant) -> f64 {
+    pub(crate) fn fraction(&self, now: Instant) -> f64 {
         let slowdown = self.lock();
         let regained = slowdown.throttled.map_or(1.0, |last| (now - last).div_duration_f64(RECOVERY_TIME));
         (slowdown.fraction + regained).min(1.0)

@@ -65,6 +65,8 @@ pub(crate) struct Request {
     pub(crate) column: Option<&'static str>,
     /// The page of a stream, from 1.
     pub(crate) page: Option<u32>,
+    /// Stands for what the service may throttle by itself, such as the mailbox of a history; 0 if there is nothing.
+    pub(crate) resource: u64,
     /// For files only.
     pub(crate) portion: FilePortion,
     /// The URL to use if the service rejects the first one as an invalid query.
@@ -84,6 +86,7 @@ impl Request {
             table: None,
             column: None,
             page: None,
+            resource: 0,
             portion,
             fallback_url: None,
             prefer,

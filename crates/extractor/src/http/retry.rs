@@ -6,6 +6,7 @@ use reqwest::header::{DATE, HeaderMap, RETRY_AFTER};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::transfer_limit::TransferLimit;
 
 /// When to give up on a call.
 #[derive(Debug, Clone, Copy)]
@@ -15,12 +16,16 @@ pub(crate) struct RetryPolicy {
     /// Attempts for failures that may concern this request alone, such as a file: while it is retried it takes up a slot
     /// that others need, and the next run fetches it again.
     pub(crate) max_attempts_request_specific: u32,
+    /// Attempts for a refusal without a reason: it may be a mistake of the service.
+    pub(crate) max_attempts_unexplained: u32,
     /// Attempts while the service was never reached and the failure looks like a wrong address.
     pub(crate) max_attempts_unreached: u32,
     /// No attempt begins later than this after the first.
     pub(crate) max_elapsed: Duration,
     /// Waits where the service does not ask for one.
     pub(crate) backoff: Backoff,
+    /// How slowly a response may arrive.
+    pub(crate) transfer_limit: TransferLimit,
 }
 
 impl RetryPolicy {
@@ -28,9 +33,11 @@ impl RetryPolicy {
         Self {
             max_attempts: 10,
             max_attempts_request_specific: 5,
+            max_attempts_unexplained: 3,
             max_attempts_unreached: 3,
             max_elapsed: Duration::from_secs(15 * 60),
             backoff: Backoff::documented(),
+            transfer_limit: TransferLimit::usual(),
         }
     }
 }

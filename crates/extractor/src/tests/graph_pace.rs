@@ -1,6 +1,7 @@
 //! A tenant's rate limit, and the pauses that all its requests share.
 
 use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 async fn throttled_once(retry_after: Option<&'static str>) {
     let server = Server::start(move |request| match (request.number, retry_after) {
@@ -41,6 +42,120 @@ async fn a_pause_that_the_service_names_holds_everyone_back() {
 #[tokio::test]
 async fn a_pause_that_the_service_does_not_name_holds_everyone_back() {
     throttled_once(None).await;
+}
+
+/// A 429 for a mailbox, as Exchange words it.
+fn mailbox_throttled() -> Reply {
+    refusal(429, "ApplicationThrottled", "Application is over its MailboxConcurrency limit.")
+        .header("Retry-After", "0.2")
+}
+
+/// Reads the histories of so many other users, one after the other; none of them is to wait.
+async fn others_do_not_wait(service: &Graph, count: usize) {
+    for number in 0..count {
+        let pages: Vec<_> = service.history(&format!("other-{number}"), &june()).collect().await;
+        let page = pages[0].as_ref().unwrap();
+        assert_eq!((page.throttled, page.requests), (Duration::ZERO, 1), "{number}");
+    }
+}
+
+#[tokio::test]
+async fn a_mailbox_that_is_throttled_slows_its_user_alone() {
+    let refused = AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        match request.target.contains(PERSON) && refused.fetch_add(1, Ordering::Relaxed) < 3 {
+            true => mailbox_throttled(),
+            false => page(&request, "[]", None),
+        }
+    })
+    .await;
+    let service = graph(server.url.clone());
+    let first = tokio::spawn({
+        let service = service.clone();
+        async move { history(&service).await }
+    });
+    server.until_asked(1).await;
+    others_do_not_wait(&service, 50).await;
+    let first = first.await.unwrap().pop().unwrap().unwrap();
+    assert_eq!((first.requests, first.throttled), (4, Duration::from_millis(600)));
+    assert_eq!(service.meter().throttled_seconds, 0.0, "the tenant was not held back");
+}
+
+#[tokio::test]
+async fn a_mailbox_that_stays_throttled_or_asks_for_a_long_pause_fails_alone() {
+    for (wait, attempts) in [("0.001", 10), ("1200", 1)] {
+        let server = Server::start(move |request| match request.target.contains(PERSON) {
+            true => refusal(429, "MailboxConcurrency", "").header("Retry-After", wait),
+            false => page(&request, "[]", None),
+        })
+        .await;
+        let service = graph(server.url.clone());
+        let error = history(&service).await.pop().unwrap().unwrap_err();
+        let Error::RetriesExhausted { status: 429, cause, call } = &error else { panic!("{error}") };
+        assert_eq!((cause.as_str(), call.attempts), ("throttled MailboxConcurrency", attempts));
+        assert!(!error.is_service_wide(), "{error}");
+        others_do_not_wait(&service, 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_429_that_does_not_say_whom_it_concerns_narrows_first_and_widens_when_others_are_refused_too() {
+    // One user alone.
+    let refused = AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        match request.target.contains(PERSON) && refused.fetch_add(1, Ordering::Relaxed) < 2 {
+            true => refusal(429, "UnknownError", "").header("Retry-After", "0.05"),
+            false => page(&request, "[]", None),
+        }
+    })
+    .await;
+    let service = graph(server.url.clone());
+    let first = tokio::spawn({
+        let service = service.clone();
+        async move { history(&service).await }
+    });
+    server.until_asked(1).await;
+    others_do_not_wait(&service, 20).await;
+    assert_eq!(first.await.unwrap()[0].as_ref().unwrap().throttled, Duration::from_millis(100));
+    assert_eq!(service.meter().throttled_seconds, 0.0);
+
+    // Another one, too.
+    let seen = std::sync::Mutex::new(std::collections::HashSet::new());
+    let server = Server::start(move |request| match seen.lock().unwrap().insert(request.target.clone()) {
+        true => refusal(429, "UnknownError", "").header("Retry-After", "0.25"),
+        false => page(&request, "[]", None),
+    })
+    .await;
+    let service = graph(server.url.clone());
+    let first = tokio::spawn({
+        let service = service.clone();
+        async move { history(&service).await }
+    });
+    server.until_asked(1).await;
+    let second: Vec<_> = service.history("other", &june()).collect().await;
+    assert_eq!(service.meter().throttled_seconds, 0.25, "the second refusal holds everybody back");
+    for page in [&second[0], &first.await.unwrap()[0]].map(|page| page.as_ref().unwrap()) {
+        assert!(page.requests == 2 && page.throttled > Duration::ZERO, "{page:?}");
+    }
+}
+
+#[tokio::test]
+async fn the_tenants_rate_follows_answers_about_the_tenant() {
+    // Two refusals, one after the other: they reduce the rate if they are about the tenant.
+    for (reply, slower) in [
+        (mailbox_throttled as fn() -> Reply, false),
+        (|| refusal(429, "TooManyRequests", "Please retry again later.").header("Retry-After", "0.01"), true),
+    ] {
+        let server = Server::start(move |request| match request.number {
+            1 | 2 => reply(),
+            _ => page(&request, "[]", None),
+        })
+        .await;
+        let service = graph(server.url.clone());
+        history(&service).await.pop().unwrap().unwrap();
+        let rate_limiter = service.client.limits.rate_limiter.as_ref().unwrap();
+        assert_eq!(rate_limiter.fraction(tokio::time::Instant::now()) < 1.0, slower);
+    }
 }
 
 #[tokio::test]

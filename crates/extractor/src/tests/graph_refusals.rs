@@ -106,12 +106,83 @@ async fn a_missing_permission_is_named() {
 }
 
 #[tokio::test]
-async fn a_persons_token_is_not_enough() {
-    for (status, message) in [(412, ""), (403, "Requested API is not supported in delegated context")] {
+async fn a_412_of_one_user_is_that_users_refusal_and_may_be_everybodys() {
+    const DELEGATED: &str = "Requested API is not supported in delegated context";
+    for (status, message, words, own) in [
+        (412, "", "", false),
+        (412, TEXT, "", false),
+        (412, DELEGATED, "an application's is needed", false),
+        (403, DELEGATED, "an application's is needed", false),
+        (412, "Ada does not have a mailbox.", "no mailbox", true),
+        (403, TEXT, "", false),
+        (404, TEXT, "", true),
+    ] {
         let error = error(status, "PreconditionFailed", message).await;
-        assert!(matches!(&error, Error::SignInRefused { .. }), "{error}");
-        let expected = format!("sign-in refused (status {status}): an application token is needed");
-        assert!(error.to_string().starts_with(&expected), "{error}");
+        let Error::UserRefused { status: found, reason, is_own, .. } = &error else { panic!("{error}") };
+        assert_eq!((*found, *is_own, error.may_concern_everybody()), (status, own, !own), "{status} {message}");
+        assert!(reason.contains(words) && reason.is_empty() == words.is_empty(), "{reason}");
+        assert!(!error.is_service_wide(), "{error}");
+    }
+    // A list has no user whom it could be about.
+    let server = Server::start(|_| refused(412, "PreconditionFailed", "")).await;
+    let service = graph(server.url.clone());
+    for error in [
+        service.users().try_collect::<Vec<_>>().await.unwrap_err(),
+        service.members(PERSON).try_collect::<Vec<_>>().await.unwrap_err(),
+    ] {
+        let expected = "sign-in refused (status 412): an application token is needed";
+        assert!(error.to_string().starts_with(expected), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn a_user_who_cannot_be_requested_is_that_users_failure() {
+    let server = Server::start(|request| page(&request, "[]", None)).await;
+    let service = graph(server.url.clone());
+    let pages: Vec<_> = service.history("beef/../ada", &june()).collect().await;
+    let [Err(error @ Error::InvalidUserId { call })] = pages.as_slice() else { panic!("{pages:?}") };
+    assert!(!error.is_service_wide() && !error.may_concern_everybody() && call.attempts == 0, "{error}");
+    assert!(!format!("{error} {error:?}").contains("beef"), "{error:?}");
+    assert_eq!(rows(&history(&service).await), ["[]"], "the others are read");
+    assert_eq!(server.asked().len(), 1);
+}
+
+/// An answer without a word, in several spellings.
+fn silent(number: usize) -> Reply {
+    match number % 4 {
+        0 => Reply::new(400, ""),
+        1 => Reply::new(400, "<html>"),
+        2 => refused(400, "UnknownError", ""),
+        _ => refused(400, "", " "),
+    }
+}
+
+#[tokio::test]
+async fn an_empty_400_is_tried_again_before_it_is_a_refusal_on_any_page() {
+    for number in 0..4 {
+        // It passes.
+        let server = Server::start(move |request| match request.number {
+            1 | 2 | 4 | 5 => silent(number),
+            3 => page(&request, "[]", Some("/2")),
+            _ => page(&request, r#"[{"id":"1"}]"#, None),
+        })
+        .await;
+        let pages = history(&graph(server.url.clone())).await;
+        assert_eq!(rows(&pages), ["[]", r#"[{"id":"1"}]"#]);
+        assert!(pages.iter().all(|page| page.as_ref().unwrap().requests == 3), "{pages:?}");
+        // It stays.
+        let server = Server::start(move |_| silent(number)).await;
+        let pages = history(&graph(server.url.clone())).await;
+        let [Err(Error::FilterRefused { call })] = pages.as_slice() else { panic!("{pages:?}") };
+        assert_eq!((call.attempts, call.status, server.asked().len()), (3, Some(400), 3));
+        let server = Server::start(move |request| match request.number {
+            1 => page(&request, "[]", Some("/2")),
+            _ => silent(number),
+        })
+        .await;
+        let pages = history(&graph(server.url.clone())).await;
+        let [Ok(_), Err(Error::Refused { status: 400, call, .. })] = pages.as_slice() else { panic!("{pages:?}") };
+        assert_eq!((call.attempts, call.page), (3, Some(2)));
     }
 }
 

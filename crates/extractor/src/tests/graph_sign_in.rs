@@ -47,6 +47,30 @@ async fn a_refusal_with_a_token_that_lacks_the_role_is_a_missing_permission() {
 }
 
 #[tokio::test]
+async fn a_persons_token_is_not_enough_and_an_applications_is() {
+    const DELEGATED: &str = "Requested API is not supported in delegated context";
+    let (person, application) = (r#"{"scp":"User.Read"}"#, r#"{"roles":["AiEnterpriseInteraction.Read.All"]}"#);
+    for (claims, status, message, everybody) in [
+        (person, 412, "", true),
+        (person, 412, DELEGATED, true),
+        (person, 403, DELEGATED, true),
+        (application, 412, "", false),
+        (application, 412, DELEGATED, false),
+        (application, 403, DELEGATED, false),
+    ] {
+        let server = start(claims, move |_| refusal(status, "PreconditionFailed", message)).await;
+        let error = history(&graph(server.url.clone())).await.pop().unwrap().unwrap_err();
+        assert_eq!(error.is_service_wide(), everybody, "{claims} {status} {message}: {error}");
+        if everybody {
+            let expected = format!("sign-in refused (status {status}): an application token is needed");
+            assert!(error.to_string().starts_with(&expected), "{error}");
+        } else {
+            assert!(error.may_concern_everybody(), "{error}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_token_that_is_refused_is_replaced_once() {
     let server = Server::start(|request| match request.header("authorization") {
         Some("Bearer token-2") => page(&request, "[]", None),

@@ -12,7 +12,8 @@ fn query(target: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn a_history_is_followed_verbatim_through_short_and_empty_pages_to_the_end() {
-    const LINK: &str = "/v1.0/COPILOT/users('another')/x?$filter=appClass+eq+%27a%27&$skiptoken=U2tpcA%3d%3d";
+    const LINK: &str =
+        "/v1.0/COPILOT/users('another')/x?$filter=appClass+eq+%27a%27+or+appClass+eq+'b'&$skiptoken=U2tpcA%3d%3d";
     let server = Server::start(|request| match request.number {
         1 => page(&request, "[]", Some(LINK)),
         2 => page(&request, r#"[{"id":"1"}]"#, Some("/third")),
@@ -143,6 +144,86 @@ async fn pages_without_end_are_an_error() {
 }
 
 #[tokio::test]
+async fn an_empty_next_link_ends_a_walk() {
+    for body in [
+        r#"{"value":[{"id":"1"}],"@odata.nextLink":""}"#,
+        r#"{"@odata.nextLink":"","value":[{"id":"1"}]}"#,
+        r#"{"@odata.nextLink":null,"value":[{"id":"1"}]}"#,
+    ] {
+        let server = Server::start(move |_| Reply::ok(body)).await;
+        let service = graph(server.url.clone());
+        assert_eq!(rows(&history(&service).await), [r#"[{"id":"1"}]"#]);
+        assert_eq!(rows(&service.users().collect::<Vec<_>>().await), [r#"[{"id":"1"}]"#]);
+        assert_eq!(server.asked().len(), 2);
+    }
+}
+
+#[tokio::test]
+async fn hundreds_of_empty_pages_in_a_row_are_followed_and_a_thousand_are_an_error() {
+    let server = Server::start(|request| {
+        let link = format!("/{}", request.number);
+        let rows = if request.number == 700 { r#"[{"id":"1"}]"# } else { "[ ]" };
+        page(&request, rows, Some(&link).filter(|_| request.number < 1_500).map(String::as_str))
+    })
+    .await;
+    let pages = history(&graph(server.url.clone())).await;
+    assert_eq!((pages.len(), pages.iter().filter(|page| page.is_ok()).count()), (1_500, 1_500));
+
+    let server = Server::start(|request| page(&request, "[]", Some(&format!("/{}", request.number)))).await;
+    let service = graph(server.url.clone());
+    let pages = history(&service).await;
+    let Some(Err(Error::BadPage { reason, call })) = pages.last() else { panic!("{pages:?}") };
+    assert_eq!(reason, "1,000 pages in a row have no rows, and there is still a next link");
+    assert_eq!((pages.len(), call.page, server.asked().len()), (1_001, Some(1_000), 1_000));
+}
+
+/// A list of two pages, with a next link that has expired so many times.
+async fn expiring(times: usize) -> (Graph, Server) {
+    let expired = std::sync::atomic::AtomicUsize::new(0);
+    let server = Server::start(move |request| {
+        if !request.target.starts_with("/second") {
+            return page(&request, r#"[{"id":"1"}]"#, Some("/second"));
+        }
+        match expired.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < times {
+            true => refusal(400, "Directory_ExpiredPageToken", "The specified page token value has expired."),
+            false => page(&request, r#"[{"id":"2"}]"#, None),
+        }
+    })
+    .await;
+    (graph(server.url.clone()), server)
+}
+
+#[tokio::test]
+async fn a_list_whose_next_link_has_expired_begins_again_up_to_three_times() {
+    const ONE: &str = r#"[{"id":"1"}]"#;
+    for (times, whole) in [(1, true), (3, true), (4, false)] {
+        for list in 0..3 {
+            let (service, server) = expiring(times).await;
+            let pages: Vec<_> = match list {
+                0 => service.users().collect().await,
+                1 => service.members(PERSON).collect().await,
+                _ => service.deleted_users().collect().await,
+            };
+            let begun = times.min(3) + 1;
+            assert_eq!((rows(&pages[..begun]), server.asked().len()), (vec![ONE; begun], 2 * begun));
+            match &pages[begun..] {
+                [Ok(last)] if whole => assert_eq!((last.rows(), last.number), (&br#"[{"id":"2"}]"#[..], 2)),
+                [Err(Error::PageTokenExpired { call })] if !whole => assert_eq!(call.page, Some(2)),
+                other => panic!("{times}: {other:?}"),
+            }
+        }
+    }
+    // Of a history it is a refusal like any other.
+    let server = Server::start(|request| match request.number {
+        1 => page(&request, "[]", Some("/2")),
+        _ => refusal(400, "Directory_ExpiredPageToken", ""),
+    })
+    .await;
+    let pages = history(&graph(server.url.clone())).await;
+    assert!(matches!(pages.as_slice(), [Ok(_), Err(Error::Refused { status: 400, .. })]), "{pages:?}");
+}
+
+#[tokio::test]
 async fn people_are_listed_by_directory_by_group_and_by_what_was_deleted() {
     let server = Server::start(|request| match request.number {
         1 => page(&request, r#"[{"id":"1"}]"#, Some("/v1.0/users?$skiptoken=x")),
@@ -185,7 +266,7 @@ async fn one_user_is_a_page_of_one_row_that_can_be_archived() {
     assert!(server.asked()[0].target.starts_with("/v1.0/users/ada%40example.org?$select=id,"));
     let error = service.user(PERSON).await.unwrap_err();
     assert!(matches!(&error, Error::BadPage { reason, .. } if reason == "the response is not a user"), "{error}");
-    assert!(matches!(service.user("..").await, Err(Error::Usage { .. })));
+    assert!(matches!(service.user("..").await, Err(Error::InvalidUserId { .. })));
     service.service_time().await.unwrap();
     assert!(!server.asked().iter().any(|request| request.target.contains("$top=1&")), "the time is known");
 }

@@ -12,10 +12,12 @@ mod graph_pace;
 mod graph_refusals;
 mod graph_sign_in;
 mod graph_walk;
+mod limits;
 mod managed;
 mod network;
 mod server;
 mod sign_in;
+mod stopping;
 mod tracking;
 mod walk;
 
@@ -27,6 +29,7 @@ use url::Url;
 
 use crate::http::backoff::Backoff;
 use crate::http::retry::RetryPolicy;
+use crate::http::transfer_limit::TransferLimit;
 use crate::{
     Auth, Credential, Dataverse, DataverseSettings, Error, Graph, GraphSettings, HistoryQuery, Network, Page, Secret,
     Selection, Slice,

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -53,11 +54,22 @@ pub(super) struct Reply {
     cut: Option<usize>,
     /// Declare no length: the end of the body is the end of the connection.
     unframed: bool,
+    pace: Pace,
+}
+
+/// How a body is sent.
+#[derive(Clone, Copy)]
+enum Pace {
+    AtOnce,
+    /// So many bytes, then nothing, with the connection open.
+    Stall(usize),
+    /// Byte by byte, with so much time in between.
+    Drip(Duration),
 }
 
 impl Reply {
     pub(super) fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into(), cut: None, unframed: false }
+        Self { status, headers: Vec::new(), body: body.into(), cut: None, unframed: false, pace: Pace::AtOnce }
     }
 
     pub(super) fn ok(body: impl Into<Vec<u8>>) -> Self {
@@ -79,6 +91,16 @@ impl Reply {
         self
     }
 
+    pub(super) fn stall(mut self, bytes: usize) -> Self {
+        self.pace = Pace::Stall(bytes);
+        self
+    }
+
+    pub(super) fn drip(mut self, every: Duration) -> Self {
+        self.pace = Pace::Drip(every);
+        self
+    }
+
     async fn send(&self, stream: &mut TcpStream) -> std::io::Result<bool> {
         let mut head = format!("HTTP/1.1 {} X\r\n", self.status);
         if !self.unframed && self.status != 204 {
@@ -89,7 +111,20 @@ impl Reply {
         }
         head += "\r\n";
         stream.write_all(head.as_bytes()).await?;
-        stream.write_all(&self.body[..self.cut.unwrap_or(self.body.len())]).await?;
+        match self.pace {
+            Pace::AtOnce => stream.write_all(&self.body[..self.cut.unwrap_or(self.body.len())]).await?,
+            Pace::Stall(bytes) => {
+                stream.write_all(&self.body[..bytes]).await?;
+                std::future::pending::<()>().await;
+            }
+            Pace::Drip(every) => {
+                let mut interval = tokio::time::interval(every);
+                for byte in &self.body {
+                    interval.tick().await;
+                    stream.write_all(&[*byte]).await?;
+                }
+            }
+        }
         Ok(self.cut.is_none() && !self.unframed)
     }
 }
@@ -147,6 +182,8 @@ impl Server {
         running.spawn(async move {
             let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
+                // Head and body are written one after the other: neither is to wait for the other's acknowledgement.
+                stream.set_nodelay(true).unwrap();
                 connections.spawn(serve(stream, Arc::clone(&accepting)));
             }
         });

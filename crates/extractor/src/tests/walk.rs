@@ -6,7 +6,7 @@ use std::io::Write;
 
 #[tokio::test]
 async fn a_walk_follows_links_verbatim_until_there_is_none() {
-    const LINK: &str = "/api/data/v9.2/any?$skiptoken=%3ccookie%20pagenumber=%222%22+x%2F%3E&a=b,(c);d$e";
+    const LINK: &str = "/api/data/v9.2/any?$skiptoken=%3ccookie%20pagenumber=%222%22+x%2F%3E&a='b',(c);d$e{f}|g";
     let server = Server::start(|request| match request.number {
         1 => page(&request, r#"[{"a":1},{"a":2}]"#, Some(LINK)),
         2 => page(&request, "[]", Some("/third")),
@@ -154,6 +154,33 @@ async fn where_the_service_takes_no_question_for_nulls_it_is_asked_without_one()
     assert_eq!(server.asked().len(), 3);
     assert!(service.oldest(&COPILOT_EVENT, "createdon").await.is_err(), "rows are no numbers");
     assert_eq!(server.asked().len(), 5);
+}
+
+#[tokio::test]
+async fn an_empty_400_is_tried_again_before_rows_are_left_out() {
+    let server = Server::start(|request| match request.number {
+        1 => Reply::new(400, ""),
+        _ => page(&request, "[1]", None),
+    })
+    .await;
+    let changed = Slice { time_column: "modifiedon", ..slice() };
+    let service = dataverse(server.url.clone());
+    let pages: Vec<_> = service.pages(&changed, &Selection::all(&COPILOT_EVENT)).collect().await;
+    assert_eq!(rows(&pages), ["[1]"]);
+    let targets: Vec<_> = server.asked().into_iter().map(|request| request.target).collect();
+    assert!(targets.len() == 2 && targets[0] == targets[1] && targets[0].contains("null"), "{targets:?}");
+}
+
+#[tokio::test]
+async fn an_empty_next_link_ends_a_walk() {
+    for body in [
+        r#"{"value":[{"@odata.etag":"1","a":1}],"@odata.nextLink":""}"#,
+        r#"{"@odata.nextLink":"","value":[{"@odata.etag":"1","a":1}]}"#,
+    ] {
+        let server = Server::start(move |_| Reply::ok(body)).await;
+        assert_eq!(rows(&walk(&dataverse(server.url.clone())).await), [r#"[{"@odata.etag":"1","a":1}]"#]);
+        assert_eq!(server.asked().len(), 1);
+    }
 }
 
 #[tokio::test]

@@ -100,7 +100,7 @@ async fn read_pages(
     let changed = futures::stream::iter(changed).flatten();
     let new = context.service.rows_of(&SYSTEM_USER, unknown, selection);
     let mut number = 0;
-    let pages = changed.chain(new).map_err(SliceError::Service).and_then(move |page| {
+    let pages = changed.chain(new).map_err(SliceError::from).and_then(move |page| {
         // Both streams number their pages from one.
         number += 1;
         async move {

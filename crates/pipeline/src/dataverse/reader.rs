@@ -41,6 +41,11 @@ impl ServiceReader for DataverseReader {
         Service::Dataverse
     }
 
+    fn stop(&self) -> Box<dyn FnOnce() + Send> {
+        let service = self.service.clone();
+        Box::new(move || service.stop())
+    }
+
     fn sign_in<'a>(&'a self, instance: &'a mut Instance) -> LocalBoxFuture<'a, Result<Instant, Error>> {
         async move {
             instance.tenant = tenant_id(&self.job.connection.auth);

@@ -41,7 +41,7 @@ async fn read_once(
     counts.as_of = Some(as_of);
     let archive = PageArchive::begin(context.run, slice, selection, as_of);
     let kept = archive.as_ref();
-    let pages = service.pages(slice, selection).map_err(SliceError::Service).and_then(|page| async move {
+    let pages = service.pages(slice, selection).map_err(SliceError::from).and_then(|page| async move {
         let extracted_at = service.service_time().await?;
         if let Some(archive) = kept {
             archive.push_page(page.number, &page.body, extracted_at).await?;

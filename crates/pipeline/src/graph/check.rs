@@ -79,10 +79,7 @@ pub(super) async fn check_graph(service: &Graph, job: &GraphJob, found: &mut dyn
     found(match refusal {
         Some(error) => {
             let reason = error.to_string();
-            let is_missing = matches!(
-                error,
-                ServiceError::PermissionMissing { .. } | ServiceError::UserRefused { status: 403, reason: "", .. }
-            );
+            let is_missing = error.may_concern_everybody();
             Finding::HistoryNotReadable { table, reason, role: is_missing.then_some(role::HISTORIES) }
         }
         None => Finding::HistoryReadable { table, tried: false },

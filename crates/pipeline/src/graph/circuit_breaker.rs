@@ -16,8 +16,8 @@ pub(crate) enum Attempt {
     Done,
     /// The run was stopped meanwhile: this says nothing of the user.
     Stopped,
-    /// The service refused with 403, and gave no reason that is the user's own. `expected`: the user should have a
-    /// history.
+    /// The service refused with 403 or 412, and gave no reason that is the user's own. `expected`: the user should have
+    /// a history.
     Refused { expected: bool },
     /// The user has no history that can be read, for a reason of the user's own.
     Skipped,
@@ -33,9 +33,7 @@ impl Attempt {
             Ok(()) => Self::Done,
             Err(SliceError::Stopped) => Self::Stopped,
             Err(SliceError::Service(error)) if error.is_service_wide() => Self::ServiceWide,
-            Err(SliceError::Service(
-                ServiceError::UserRefused { status: 403, reason: "", .. } | ServiceError::PermissionMissing { .. },
-            )) => Self::Refused { expected },
+            Err(SliceError::Service(error)) if error.may_concern_everybody() => Self::Refused { expected },
             Err(SliceError::Service(ServiceError::UserRefused { .. })) => Self::Skipped,
             Err(SliceError::Service(ServiceError::Unreachable { .. } | ServiceError::RetriesExhausted { .. })) => {
                 Self::Failed { unreachable: true }
@@ -123,6 +121,8 @@ impl CircuitBreaker {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const REFUSED_EXPECTED: Attempt = Attempt::Refused { expected: true };
@@ -208,6 +208,33 @@ mod tests {
             assert_eq!(breaker.is_open(), is_open, "{name}");
             assert_eq!([false, true].map(|everyone| breaker.is_application_refused(everyone)), is_refused, "{name}");
         }
+    }
+
+    #[test]
+    fn what_an_error_says_of_whom() {
+        let call = Box::default;
+        let refused = |status, reason, is_own| {
+            let code = String::new();
+            ServiceError::UserRefused { status, code, reason, is_own, call: call() }
+        };
+        let exhausted = |status| ServiceError::RetriesExhausted { status, cause: String::new(), call: call() };
+        for (what, error, expected) in [
+            ("403 without a reason", refused(403, "", false), REFUSED_EXPECTED),
+            ("412 without a reason", refused(412, "", false), REFUSED_EXPECTED),
+            ("412 that names the token", refused(412, "an application's token is needed", false), REFUSED_EXPECTED),
+            ("403 for want of a licence", refused(403, "no licence", true), Attempt::Skipped),
+            ("412 for want of a mailbox", refused(412, "no mailbox", true), Attempt::Skipped),
+            ("404", refused(404, "", true), Attempt::Skipped),
+            ("an id with a slash", ServiceError::InvalidUserId { call: call() }, BROKEN),
+            ("1,000 empty pages", ServiceError::BadPage { reason: String::new(), call: call() }, BROKEN),
+            ("429 to the end", exhausted(429), UNREACHABLE),
+            ("500 to the end", exhausted(500), UNREACHABLE),
+            ("a long pause", ServiceError::Paused { remaining: Duration::ZERO, call: call() }, Attempt::ServiceWide),
+            ("a stop", ServiceError::Stopped, Attempt::Stopped),
+        ] {
+            assert_eq!(Attempt::new(&Err(error.into()), true), expected, "{what}");
+        }
+        assert_eq!(Attempt::new(&Ok(()), true), Attempt::Done);
     }
 
     #[test]

@@ -98,6 +98,10 @@ impl HistoryReader {
                 Ok(_) = stop.wait_for(|stop| *stop) => None,
             };
             match ended {
+                // The service was stopped at the deadline, before it answered.
+                Some(EndedHistory { result: Err(SliceError::Stopped), .. }) if self.shutdown.is_requested() => {
+                    self.stopped.store(true, Ordering::Relaxed);
+                }
                 // What was read to its end is not lost to a shutdown while the queue is full. The receiver is closed when
                 // the run is given up.
                 Some(ended) => drop(events.send(HistoryEvent::End(Box::new(ended))).await),

@@ -119,7 +119,8 @@ mod tests {
     }
 
     fn refused(user: &str, reason: &'static str) -> EndedHistory {
-        let error = ServiceError::UserRefused { status: 403, code: String::new(), reason, call: Box::default() };
+        let (code, is_own, call) = (String::new(), !reason.is_empty(), Box::default());
+        let error = ServiceError::UserRefused { status: 403, code, reason, is_own, call };
         ended(user, Err(SliceError::Service(error)))
     }
 

@@ -45,6 +45,11 @@ impl ServiceReader for GraphReader {
         }
     }
 
+    fn stop(&self) -> Box<dyn FnOnce() + Send> {
+        let service = self.service.clone();
+        Box::new(move || service.stop())
+    }
+
     fn sign_in<'a>(&'a self, instance: &'a mut Instance) -> LocalBoxFuture<'a, Result<Instant, Error>> {
         async move {
             let claims = self.service.token().await?;

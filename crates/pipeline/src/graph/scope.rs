@@ -133,7 +133,8 @@ impl Resolver<'_, '_> {
                     missing.remove(name);
                     self.add_users(stream::iter([Ok(page)]), &mut scope, &excluded, |_| true).await?;
                 }
-                Err(ServiceError::UserRefused { status: 404, .. }) => {}
+                // No name in the directory has a slash.
+                Err(ServiceError::UserRefused { status: 404, .. } | ServiceError::InvalidUserId { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
         }

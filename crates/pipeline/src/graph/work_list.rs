@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use copilot_lake_extractor::Graph;
+use copilot_lake_extractor::{Error as ServiceError, Graph};
 use copilot_lake_tables::{Instant, Service};
 use copilot_lake_writer::Lake;
 
@@ -18,6 +18,7 @@ use crate::ledger::runs::Restart;
 use crate::report::SliceStatus;
 use crate::run::restart_barrier::RestartBarrier;
 use crate::settings::GraphJob;
+use crate::slice_error::SliceError;
 
 /// Plans which histories are read.
 pub(crate) struct HistoryPlanner<'a> {
@@ -48,7 +49,10 @@ impl HistoryPlanner<'_> {
     pub(crate) async fn resolve(&self, lake: &Lake, rows: Option<&mut UserRows<'_>>) -> Result<Scope, Error> {
         let known = Arc::new(scope::known_users(lake).await?);
         let resolver = Resolver { service: self.service, job: self.job, known, now: self.restart.started_at, rows };
-        Ok(resolver.resolve().await?)
+        resolver.resolve().await.map_err(|error| match error {
+            SliceError::Stopped => Error::Service(ServiceError::Stopped),
+            error => error.into(),
+        })
     }
 
     /// Plans whose history is due, and for which window. Users who were read least recently come first.

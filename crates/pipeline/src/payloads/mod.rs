@@ -127,6 +127,11 @@ impl PayloadWalk<'_> {
             let next = tokio::select! {
                 next = fetched.try_next() => match next {
                     Ok(Some(payload)) => payload,
+                    // Files whose request was stopped are not among what was fetched.
+                    Ok(None) if context.run.shutdown.is_requested() => {
+                        context.run.note_stopped().await;
+                        break Ok(false);
+                    }
                     Ok(None) => break Ok(true),
                     Err(error) => break Err(error),
                 },
@@ -329,6 +334,8 @@ async fn fetch_file(
         }
         Err(ServiceError::FileMissing { .. }) => Fetched::Missing,
         Err(ServiceError::FileTooLarge { size, .. }) => Fetched::TooLarge(size),
+        // The run ends: nothing is known of this File.
+        Err(ServiceError::Stopped) => return Ok(None),
         // No other File can be fetched either.
         Err(error) if error.is_service_wide() => return Err(error.into()),
         // No other File of this column can be fetched.

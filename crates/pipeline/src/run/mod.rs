@@ -42,6 +42,8 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let mut services = Services::new(jobs)?;
     services.adapt_lake(&mut lake_options, archive_raw);
     let lake = Lake::open(&lake, lake_options).await?;
+    let shutdown = Arc::new(Shutdown::new(stop, options.deadline));
+    let _stopping = services.stop_on(Arc::clone(&shutdown));
     let Some(SignedIn { started_at, instance }) = services.sign_in().await? else {
         let seconds = begun.elapsed().as_secs_f64();
         return Ok(Report { seconds, ..Report::new(String::new()) });
@@ -63,7 +65,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let identity = ArchiveIdentity { organization: instance.organization, tenant: instance.tenant };
     let context = RunContext {
         archive: archive_raw.then_some(identity),
-        shutdown: Arc::new(Shutdown::new(stop, options.deadline)),
+        shutdown,
         full: options.full,
         lost,
         reports: Mutex::default(),

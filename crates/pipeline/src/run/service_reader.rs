@@ -21,6 +21,9 @@ pub(crate) trait ServiceReader {
     /// Adapts how the lake is opened for a run that reads the service.
     fn adapt_lake(&self, _options: &mut LakeOptions, _archive_raw: bool) {}
 
+    /// What stops the service's requests.
+    fn stop(&self) -> Box<dyn FnOnce() + Send>;
+
     /// Signs in, and completes `instance`: whose data the lake holds. Returns the service's time.
     fn sign_in<'a>(&'a self, instance: &'a mut Instance) -> LocalBoxFuture<'a, Result<Instant, Error>>;
 

@@ -1,9 +1,12 @@
 //! The configured services: signed in to one after the other, and read side by side.
 
-use copilot_lake_extractor::Meter;
+use std::sync::Arc;
+
+use copilot_lake_extractor::{Error as ServiceError, Meter};
 use copilot_lake_tables::Instant;
 use copilot_lake_writer::{Instance, LakeOptions};
 use futures::future::{join_all, try_join_all};
+use tokio::task::JoinSet;
 
 use crate::dataverse::reader::DataverseReader;
 use crate::error::Error;
@@ -15,6 +18,7 @@ use crate::run::context::RunContext;
 use crate::run::plan_context::PlanContext;
 use crate::run::restart_barrier::RestartBarrier;
 use crate::run::service_reader::{ServiceEstimate, ServiceReader};
+use crate::run::shutdown::Shutdown;
 use crate::settings::ServiceJob;
 
 /// The configured services, in the order of the jobs.
@@ -56,6 +60,18 @@ impl Services {
     /// Adapts how the lake is opened for a run that reads these services.
     pub(crate) fn adapt_lake(&self, options: &mut LakeOptions, archive_raw: bool) {
         self.readers().for_each(|reader| reader.adapt_lake(options, archive_raw));
+    }
+
+    /// Stops every service once the run is to stop, so that nothing is attempted again and no read drags on. Ends when
+    /// the result is dropped.
+    pub(crate) fn stop_on(&self, shutdown: Arc<Shutdown>) -> JoinSet<()> {
+        let stops: Vec<_> = self.readers().map(|reader| reader.stop()).collect();
+        let mut stopping = JoinSet::new();
+        stopping.spawn(async move {
+            shutdown.requested().await;
+            stops.into_iter().for_each(|stop| stop());
+        });
+        stopping
     }
 
     /// Signs in to every service. A refusal of one does not keep the others from being read. `None` when no service is
@@ -107,6 +123,10 @@ impl Services {
             // A service that did not get as far as its plan has nothing that the others would have to wait for.
             run.restart_barrier.declare(service, false);
             let error = result.err()?;
+            if let Error::Service(ServiceError::Stopped) = &error {
+                run.note_shutdown().await;
+                return None;
+            }
             if let Error::Lake(_) = &error {
                 run.shutdown.request();
             }

@@ -1,0 +1,111 @@
+//! The scope of a 429: one resource, such as a mailbox, or everything that the identity requests.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Whom a throttled response concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ThrottleScope {
+    /// The resource of this request, such as one mailbox: nothing else waits.
+    Resource,
+    /// Everything that the identity requests.
+    Identity,
+    /// The response does not say.
+    Unclear,
+}
+
+/// How long unclear responses are looked at together.
+const WINDOW: Duration = Duration::from_secs(60);
+
+/// Everybody is throttled if at least one in so many responses is refused.
+const REFUSED_SHARE: usize = 5;
+
+/// Responses that throttle without saying whom: the resource at first, and everybody once others are refused too.
+#[derive(Debug, Default)]
+pub(crate) struct UnclearThrottling {
+    window: Mutex<UnclearWindow>,
+}
+
+/// What came within the window.
+#[derive(Debug, Default)]
+struct UnclearWindow {
+    /// The first such response.
+    since: Option<Instant>,
+    /// The resources that were refused since then.
+    refused: HashSet<u64>,
+    /// Responses since then that were no refusals.
+    answered: usize,
+}
+
+impl UnclearThrottling {
+    /// Takes in a response that is no refusal.
+    pub(crate) fn answered(&self) {
+        let mut window = self.lock();
+        if window.since.is_some() {
+            window.answered = window.answered.saturating_add(1);
+        }
+    }
+
+    /// Takes in an unclear refusal of a resource; returns whom it is taken to concern.
+    pub(crate) fn refused(&self, resource: u64) -> ThrottleScope {
+        let now = Instant::now();
+        let mut window = self.lock();
+        if window.since.is_none_or(|since| now - since > WINDOW) {
+            *window = UnclearWindow { since: Some(now), ..UnclearWindow::default() };
+        }
+        window.refused.insert(resource);
+        let refused = window.refused.len();
+        let is_large_share = refused * REFUSED_SHARE >= refused + window.answered;
+        if refused > 1 && is_large_share { ThrottleScope::Identity } else { ThrottleScope::Resource }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, UnclearWindow> {
+        self.window.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    enum ObservedResponse {
+        /// A refusal of this resource.
+        Refused(u64),
+        /// So many others.
+        Answered(usize),
+        /// So many seconds later.
+        Later(u64),
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_table_of_cases() {
+        use ObservedResponse::{Answered, Later, Refused};
+        use ThrottleScope::{Identity, Resource};
+        for (what, responses, expected) in [
+            ("one resource", vec![Refused(1)], Resource),
+            ("one resource again and again", vec![Refused(1), Refused(1), Refused(1)], Resource),
+            ("two, and nothing else is answered", vec![Refused(1), Refused(2)], Identity),
+            ("two among few others", vec![Refused(1), Answered(8), Refused(2)], Identity),
+            ("two among many others", vec![Refused(1), Answered(9), Refused(2)], Resource),
+            ("what was answered before says nothing", vec![Answered(99), Refused(1), Refused(2)], Identity),
+            ("one per cent of all", vec![Refused(1), Answered(99), Refused(2), Answered(99), Refused(3)], Resource),
+            ("more and more of them", vec![Refused(1), Answered(9), Refused(2), Refused(3), Refused(1)], Identity),
+            ("another one a minute later", vec![Refused(1), Later(61), Refused(2)], Resource),
+            ("another one within a minute", vec![Refused(1), Later(59), Refused(2)], Identity),
+        ] {
+            let throttling = UnclearThrottling::default();
+            let mut scope = None;
+            for response in responses {
+                match response {
+                    Refused(resource) => scope = Some(throttling.refused(resource)),
+                    Answered(count) => (0..count).for_each(|_| throttling.answered()),
+                    Later(seconds) => tokio::time::advance(Duration::from_secs(seconds)).await,
+                }
+            }
+            assert_eq!(scope, Some(expected), "{what}");
+        }
+    }
+}
