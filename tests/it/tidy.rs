@@ -166,7 +166,7 @@ fn python_packages_have_hashes() {
 #[test]
 fn seven_things_lie_at_the_top() {
     let known = ["Cargo.toml", "README.md", "Makefile", "crates", "queries", "tests", "benches"];
-    // The lock file is cargo's, the toolchain's rustup's, which has no other name for it; the others are made by running things
+    // The lock file is cargo's, the toolchain file rustup's, which looks for no hidden one; the others are made by running things
     // and ignored by git.
     let made = ["Cargo.lock", "rust-toolchain.toml", "target", "demo-lake", "lake"];
     for entry in fs::read_dir(root()).unwrap() {

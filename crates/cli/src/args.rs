@@ -153,8 +153,9 @@ pub(crate) struct ExtractArgs {
 /// Flags of `check`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  copilot-lake check\n  copilot-lake check -v --read-only\n\n\
-    Makes the cheapest calls possible: signs in, reads the metadata, one row and one payload of each table, writes and\n\
-    removes one file in the lake, and looks for missing files of its tables. `-v` lists the effective configuration and\n\
+    Makes the cheapest calls possible: signs in, reads the metadata, one row of each table,\n\
+    asks for one payload of each without reading it, writes and removes one file in the lake, and looks for\n\
+    missing files of its tables. `-v` lists the effective configuration and\n\
     where each value comes from.")]
 pub(crate) struct CheckArgs {
     /// Do not write to the lake.

@@ -174,7 +174,7 @@ pub enum Error {
         call: Box<FailedCall>,
     },
     /// After a 429 the service asked for a pause longer than the retry policy allows; nothing is sent until it is over.
-    #[error("the service asks for a longer pause than a run waits for ({call})")]
+    #[error("the service asks for a longer pause than a run waits for: {} s ({call})", remaining.as_secs())]
     Paused {
         /// Remaining length of the pause.
         remaining: Duration,
@@ -276,7 +276,7 @@ pub struct FailedCall {
 }
 
 impl fmt::Display for FailedCall {
-    /// `GET https://host/path page 3: status 503, Retry-After 30 s, request id ..., 10 tries in 4.2 s`.
+    /// `GET https://host/path page 3: status 503, Retry-After 30 s, request id ..., 10 attempts in 4.2 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.method, self.url)?;
         if let Some(page) = self.page {
@@ -293,9 +293,9 @@ impl fmt::Display for FailedCall {
             write!(f, "request id {id}, ")?;
         }
         match self.attempts {
-            0 => f.write_str("not tried"),
-            1 => write!(f, "1 try in {:.1} s", self.elapsed.as_secs_f64()),
-            attempts => write!(f, "{attempts} tries in {:.1} s", self.elapsed.as_secs_f64()),
+            0 => f.write_str("not attempted"),
+            1 => write!(f, "1 attempt in {:.1} s", self.elapsed.as_secs_f64()),
+            attempts => write!(f, "{attempts} attempts in {:.1} s", self.elapsed.as_secs_f64()),
         }
     }
 }

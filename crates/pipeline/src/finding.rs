@@ -129,7 +129,7 @@ pub enum Finding {
         /// What would help.
         remedy: Option<Remedy>,
     },
-    /// The lake was not tried, as asked.
+    /// The lake was not tried, as requested.
     LakeNotTried,
     /// The lake cannot be written.
     LakeNotWritable {

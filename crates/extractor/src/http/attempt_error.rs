@@ -18,7 +18,10 @@ pub(crate) enum AttemptError {
     /// The service no longer accepts this access token.
     AccessTokenRejected(Arc<AccessToken>),
     /// The body outgrew its memory reservation while memory was short: the next attempt reserves the most it can need.
-    OutOfMemory,
+    OutOfMemory {
+        /// The bytes that it had or would have had.
+        length: usize,
+    },
     /// Another attempt would not help.
     Permanent(Error),
 }

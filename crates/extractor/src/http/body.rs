@@ -36,7 +36,10 @@ pub(crate) enum BodyError {
     /// The page is larger than accepted.
     PageTooLarge,
     /// It outgrew its memory reservation.
-    OutOfMemory,
+    OutOfMemory {
+        /// The bytes that it had or would have had.
+        length: usize,
+    },
 }
 
 /// What a body holds, which decides what it means if it is too long.
@@ -112,7 +115,7 @@ pub(crate) async fn read(
         if length > size.limit {
             return Err(size.exceeded_by(length));
         }
-        buffer.extend(&chunk).map_err(|OutOfMemory| BodyError::OutOfMemory)?;
+        buffer.extend(&chunk).map_err(|OutOfMemory| BodyError::OutOfMemory { length: length as usize })?;
     }
     Ok(buffer.freeze())
 }

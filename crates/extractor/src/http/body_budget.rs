@@ -2,9 +2,13 @@
 //!
 //! Why it cannot deadlock: memory is waited for only before the first byte of a body, by a request that holds neither
 //! memory nor a concurrency permit. A body that has memory never waits for more: it takes what is free, or its attempt
-//! ends and the next one reserves the most that it can need. So every body with memory is read to its end, its caller
-//! drops it, and the requests that wait get their memory in order. What callers hold while they wait for a further body
-//! must leave room for the largest one. The bound is the budget; only a page larger than all of it exceeds it, alone.
+//! ends and the next one reserves twice the length that this one reached. It may wait for a permit, but whoever has one
+//! never waits for memory. So every body with memory is read to its end, its caller drops it, and the requests that
+//! wait get their memory in order. What callers hold while they wait for a further body must leave room for the largest
+//! one.
+//!
+//! The bound is the budget. A page larger than all of it exceeds it, alone; so does, while it is read, a file of unknown
+//! size from a service that ignores ranges.
 
 use std::sync::Arc;
 
@@ -77,8 +81,6 @@ impl BodyReservation {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use futures::FutureExt;
 
     use super::*;
@@ -101,8 +103,7 @@ mod tests {
         let budget = BodyBudget::new(BUDGET);
         let mut held = Vec::new();
         for _ in 0..1_000 {
-            let file = tokio::time::timeout(Duration::from_secs(1), budget.reserve(1 << 20)).await;
-            let mut file = file.expect("room: the others need little");
+            let mut file = budget.reserve(1 << 20).now_or_never().expect("room: the others need little");
             file.shrink_to(3_000);
             held.push(file);
         }

@@ -74,8 +74,8 @@ pub(crate) struct ServiceResponse {
 enum ReservationSize {
     /// What the body is expected to need.
     Expected,
-    /// The most that it can need, or all of the budget.
-    Maximum,
+    /// For a body that outgrew its reservation at this length: twice as much, but no more than it can need.
+    Doubled(usize),
 }
 
 /// What a call cost.
@@ -170,10 +170,10 @@ impl Client {
                     let advice = self.dialect.access_token_rejected_advice;
                     return Err(Error::SignInRefused { code: "status 401".to_owned(), advice });
                 }
-                AttemptError::OutOfMemory => {
-                    debug!(url = %redacted(&request.url), "the body outgrew its memory reservation");
+                AttemptError::OutOfMemory { length } => {
+                    debug!(url = %redacted(&request.url), length, "the body outgrew its memory reservation");
                     attempts.retract();
-                    reservation_size = ReservationSize::Maximum;
+                    reservation_size = ReservationSize::Doubled(length);
                 }
                 AttemptError::Transient(transient) => {
                     token_refused = false;
@@ -212,10 +212,8 @@ impl Client {
             let prolonged = self.gate.close(pause);
             if pause > retry_policy.max_elapsed {
                 warn!(seconds = pause.as_secs(), "the service asks for a long pause");
-                return Err(Error::Paused {
-                    remaining: pause,
-                    call: request.call(attempts, transient.status, transient.request_id),
-                });
+                let call = request.call(attempts, transient.status, transient.request_id);
+                return Err(Error::Paused { remaining: pause, call });
             }
             self.counters.add_throttled(prolonged);
         }
@@ -240,7 +238,7 @@ impl Client {
         Ok(if transient.throttled.is_some() { wait } else { Duration::ZERO })
     }
 
-    /// One attempt; holds its concurrency permit until the body is read, unless the body has to wait for memory.
+    /// One attempt; holds its concurrency permit until the body is read, except while that waits for memory.
     async fn attempt(
         &self,
         request: &Request,
@@ -290,7 +288,7 @@ impl Client {
         match self.read_body(request, response, reservation_size, permit).await {
             Ok(body) => Ok(ServiceResponse { status, headers, body }),
             Err(BodyError::Transient(transient)) => Err(transient.into()),
-            Err(BodyError::OutOfMemory) => Err(AttemptError::OutOfMemory),
+            Err(BodyError::OutOfMemory { length }) => Err(AttemptError::OutOfMemory { length }),
             Err(too_large @ (BodyError::FileTooLarge(_) | BodyError::PageTooLarge)) => {
                 let call = request.call(attempts, Some(status.as_u16()), error_response::request_id(&headers));
                 Err(AttemptError::Permanent(match too_large {
@@ -322,18 +320,19 @@ impl Client {
         };
         let is_reserved = matches!(request.portion, FilePortion::Range(_));
         let (reservation, _permit) = if is_reserved || !request.kind.is_bounded() {
-            (None, Some(permit))
+            (None, permit)
         } else {
             let bytes = match reservation_size {
                 ReservationSize::Expected => size.expected,
-                ReservationSize::Maximum => size.limit as usize,
+                ReservationSize::Doubled(length) => size.expected.max(length * 2).min(size.limit as usize),
             };
             match self.budget.try_reserve(bytes) {
-                Some(reservation) => (Some(reservation), Some(permit)),
+                Some(reservation) => (Some(reservation), permit),
                 None => {
                     // Requests that hold memory may be waiting for this permit.
                     drop(permit);
-                    (Some(self.budget.reserve(bytes).await), None)
+                    let reservation = self.budget.reserve(bytes).await;
+                    (Some(reservation), self.limits.concurrency.acquire().await)
                 }
             }
         };

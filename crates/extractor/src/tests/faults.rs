@@ -109,7 +109,7 @@ async fn retries_end_after_ten_attempts() {
     assert_eq!((cause.as_str(), call.attempts, call.status, call.page), ("0x8004dead", 10, Some(503), Some(1)));
     assert_eq!(call.url, format!("{}api/data/v9.2/msdyn_copilotevents", server.url));
     let text = error.to_string();
-    assert!(text.contains("status 503, request id 11111111-aaaa, 10 tries in "), "{text}");
+    assert!(text.contains("status 503, request id 11111111-aaaa, 10 attempts in "), "{text}");
     assert!(!text.contains('$') && !text.contains("dear"), "{text}");
     assert_eq!(server.asked().len(), 10);
 }
@@ -120,7 +120,7 @@ async fn a_wait_beyond_the_limit_is_not_waited_for() {
     let error = walk(&dataverse(server.url.clone())).await.pop().unwrap().unwrap_err();
     assert!(matches!(&error, Error::RetriesExhausted { status: 503, call, .. } if call.attempts == 1), "{error}");
     assert!(
-        error.to_string().contains(": status 503, Retry-After 86400 s, request id 11111111-aaaa, 1 try in "),
+        error.to_string().contains(": status 503, Retry-After 86400 s, request id 11111111-aaaa, 1 attempt in "),
         "{error}"
     );
 }
@@ -139,7 +139,7 @@ async fn a_service_that_stays_busy_is_told_from_one_that_is_not_there() {
         assert_eq!((call.status, call.retry_after), (Some(status), Some(Duration::from_millis(2))));
         assert!(call.elapsed >= Duration::from_millis(9), "{:?}", call.elapsed);
         let shown = error.to_string();
-        let expected = format!(": status {status}, Retry-After 0.002 s, request id 11111111-aaaa, 10 tries in ");
+        let expected = format!(": status {status}, Retry-After 0.002 s, request id 11111111-aaaa, 10 attempts in ");
         assert!(shown.starts_with(&format!("retries exhausted: {text} (GET ")) && shown.contains(&expected), "{shown}");
         assert_eq!(error.without_call(), format!("retries exhausted: {text}"));
         assert!(!error.is_service_wide());

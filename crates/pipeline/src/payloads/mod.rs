@@ -129,7 +129,7 @@ impl PayloadWalk<'_> {
                     Ok(Some(payload)) => payload,
                     // Files whose request was stopped are not among what was fetched.
                     Ok(None) if context.run.shutdown.is_requested() => {
-                        context.run.note_stopped().await;
+                        context.run.note_shutdown().await;
                         break Ok(false);
                     }
                     Ok(None) => break Ok(true),

@@ -140,7 +140,7 @@ impl Services {
         try_join_all(self.readers().map(|reader| reader.estimate(context))).await
     }
 
-    /// Tries what a run needs of the services, one after the other.
+    /// Tries what a run needs of the services.
     pub(crate) async fn check(&self, found: &mut dyn FnMut(Finding)) -> Result<(), Error> {
         for reader in self.readers() {
             reader.check(found).await?;

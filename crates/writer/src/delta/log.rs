@@ -55,7 +55,7 @@ pub(crate) struct Log {
 pub(crate) enum CommitOutcome {
     /// The files are part of the table.
     Committed(Arc<Snapshot>),
-    /// another writer committed first; the snapshot was loaded again.
+    /// Another writer committed first; the snapshot was loaded again.
     Conflict,
 }
 

@@ -32,6 +32,9 @@ const PART_ROWS: u64 = 4_000_000;
 /// Rows of a small table: all of its keys are kept in memory (about 100 bytes each), which saves a second read.
 const SMALL_TABLE_ROWS: u64 = 400_000;
 
+/// Bytes that a row takes in a file at least: its key is unique, so that it hardly compresses.
+const LEAST_ROW_BYTES: u64 = 16;
+
 /// A row whose key may be in the table more than once.
 struct RowCopy {
     file: usize,
@@ -76,9 +79,14 @@ pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u
     Err(Error::Contended { table: log.table.name, attempts: ATTEMPTS })
 }
 
+/// The table's rows, or more: other tools may not say how many a file has.
+fn rows_at_most(snapshot: &Snapshot) -> u64 {
+    snapshot.files.iter().map(|file| file.rows.unwrap_or(file.size / LEAST_ROW_BYTES)).sum()
+}
+
 /// The positions of superseded rows, by file.
 async fn all_superseded(lake: &LakeStorage, snapshot: &Snapshot) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
-    let rows = snapshot.rows();
+    let rows = rows_at_most(snapshot);
     let parts = u128::from(rows / PART_ROWS + 1);
     let mut all: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for part in 0..parts {
@@ -97,12 +105,11 @@ async fn superseded_of_part(
     part: u128,
     parts: u128,
 ) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
-    let rows = snapshot.rows();
+    let rows = rows_at_most(snapshot);
     // The newest row of each key that may occur more than once.
     let mut newest: HashMap<u128, Option<RowCopy>> = HashMap::new();
     let mut superseded: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-    // Other tools may not say how many rows a file has.
-    let is_small = rows <= SMALL_TABLE_ROWS && snapshot.files.iter().all(|file| file.rows.is_some());
+    let is_small = rows <= SMALL_TABLE_ROWS;
     if !is_small {
         let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
         let look = |hash: u128| {
