@@ -174,7 +174,7 @@ pub enum Error {
         call: Box<FailedCall>,
     },
     /// After a 429 the service asked for a pause longer than the retry policy allows; nothing is sent until it is over.
-    #[error("the service asks for a longer pause than a run waits for: {} s ({call})", remaining.as_secs())]
+    #[error("the service asks for a longer pause than a run waits for ({call})")]
     Paused {
         /// Remaining length of the pause.
         remaining: Duration,
@@ -218,6 +218,12 @@ impl Error {
             | Self::Paused { call, .. }
             | Self::BadPage { call, .. } => Some(call),
         }
+    }
+
+    /// The service is paused for this long.
+    pub(crate) fn paused(remaining: Duration, mut call: Box<FailedCall>) -> Self {
+        call.retry_after = Some(Duration::from_secs(remaining.as_secs()));
+        Self::Paused { remaining, call }
     }
 
     /// The error text without attempts, times and request ids: the same failure reads the same each time.

@@ -213,7 +213,7 @@ impl Client {
             if pause > retry_policy.max_elapsed {
                 warn!(seconds = pause.as_secs(), "the service asks for a long pause");
                 let call = request.call(attempts, transient.status, transient.request_id);
-                return Err(Error::Paused { remaining: pause, call });
+                return Err(Error::paused(pause, call));
             }
             self.counters.add_throttled(prolonged);
         }
@@ -349,7 +349,7 @@ impl Client {
         tokio::select! {
             biased;
             waited = self.gate.wait(self.limits.retry_policy.max_elapsed) => {
-                waited.map_err(|remaining| Error::Paused { remaining, call: request.call_after(0) })
+                waited.map_err(|remaining| Error::paused(remaining, request.call_after(0)))
             }
             _ = self.cancellation.cancelled() => Err(Error::Stopped),
         }
