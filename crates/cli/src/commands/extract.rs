@@ -130,8 +130,8 @@ fn options(args: &ExtractArgs) -> Result<RunOptions, Problem> {
                     .hint("as in `--deadline 2h` or `--deadline 06:00`; clock times are UTC")
             };
             let at = moment::deadline(text, now).ok_or_else(wrong)?;
-            let left = u64::try_from(at.0 - now.0).map_err(|_| usage(format!("the deadline {at} is over")))?;
-            std::time::Instant::now().checked_add(std::time::Duration::from_micros(left))
+            let remaining = u64::try_from(at.0 - now.0).map_err(|_| usage(format!("the deadline {at} is over")))?;
+            std::time::Instant::now().checked_add(std::time::Duration::from_micros(remaining))
         }
     };
     Ok(RunOptions { since, until, full: args.full, repair: args.repair, deadline })

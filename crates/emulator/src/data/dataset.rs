@@ -50,9 +50,9 @@ impl DataSet {
             0 => Vec::new(),
             _ => responses(&people, &plan(EVENTS), &interactions),
         };
-        let asked = responses.iter().filter(|facts| facts.scenario == QUESTION);
+        let questions = responses.iter().filter(|facts| facts.scenario == QUESTION);
         let chats =
-            choose(asked.cloned().collect(), wanted, |facts| mix(facts.session, 31), &plan(TRANSCRIPTS), &people);
+            choose(questions.cloned().collect(), wanted, |facts| mix(facts.session, 31), &plan(TRANSCRIPTS), &people);
         let transcripts: Vec<_> = chats.iter().take(rows(TRANSCRIPTS)).map(begun_earlier).collect();
         let messages: Vec<_> = chats.iter().take(rows(MESSAGES)).cloned().collect();
 

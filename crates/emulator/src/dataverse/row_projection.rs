@@ -31,10 +31,10 @@ impl<'a> RowProjection<'a> {
         annotations: &'a [String],
         people: &'a People,
     ) -> Option<Self> {
-        let asked = |wire: &str| query.select.is_empty() || query.select.iter().any(|name| name == wire);
+        let is_selected = |wire: &str| query.select.is_empty() || query.select.iter().any(|name| name == wire);
         let columns = view.columns.all().iter();
         let is_left_out = |column: &&&Column| {
-            column.wire.contains('@') || !(asked(column.wire) || view.table.key.contains(&column.name))
+            column.wire.contains('@') || !(is_selected(column.wire) || view.table.key.contains(&column.name))
         };
         let without: Vec<_> = columns.filter(is_left_out).map(|column| column.wire).collect();
         let plain = without.is_empty() && annotations.is_empty();

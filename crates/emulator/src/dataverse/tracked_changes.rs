@@ -63,6 +63,14 @@ fn stamp_of(request: &PageRequest<'_>, token: &str) -> Result<u64, ServiceError>
     }
 }
 
+/// A change as it is sent.
+enum ServedChange {
+    /// A row, by its position.
+    Row(usize),
+    /// A row that is gone, by its id.
+    DeletedId(String),
+}
+
 /// Answers with the changes since a token; also returns the number of rows.
 pub(crate) fn changed(
     request: &PageRequest<'_>,
@@ -83,11 +91,11 @@ pub(crate) fn changed(
     for (position, change) in changes.into_iter().filter(|(position, _)| *position >= from) {
         let change = match change {
             RowChange::Upsert(key) => match rows.with_key(key).max_by_key(|at| rows.modified(*at)) {
-                Some(at) => Ok(at),
+                Some(at) => ServedChange::Row(at),
                 // The row has been deleted since, which is a change of its own.
                 None => continue,
             },
-            RowChange::Delete(id) => Err(id),
+            RowChange::Delete(id) => ServedChange::DeletedId(id),
         };
         if sent == most {
             next = Some(position);
@@ -98,7 +106,7 @@ pub(crate) fn changed(
         }
         sent += 1;
         match change {
-            Ok(at) => {
+            ServedChange::Row(at) => {
                 rows.mark(at);
                 count += 1;
                 match &projection {
@@ -106,7 +114,7 @@ pub(crate) fn changed(
                     None => body.extend_from_slice(&rows.json(at)),
                 }
             }
-            Err(id) => {
+            ServedChange::DeletedId(id) => {
                 let context = format!("{}$metadata#{}/$deletedEntity", request.root, request.store.entity_set);
                 let entry = serde_json::json!({ "@odata.context": context, "id": id, "reason": "deleted" });
                 body.extend_from_slice(entry.to_string().as_bytes());

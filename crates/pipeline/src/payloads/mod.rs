@@ -119,7 +119,7 @@ impl PayloadWalk<'_> {
             }
         });
         let mut fetched = std::pin::pin!(fetched.try_buffer_unordered(FETCHED_AT_ONCE));
-        let mut over = std::pin::pin!(context.run.shutdown.requested());
+        let mut shutdown = std::pin::pin!(context.run.shutdown.requested());
         let mut together: Vec<RawPayload<FetchedFile>> = Vec::new();
         let mut together_bytes = 0;
         let result = loop {
@@ -136,7 +136,7 @@ impl PayloadWalk<'_> {
                     Err(error) => break Err(error),
                 },
                 () = tokio::time::sleep_until(due.into()) => None,
-                () = &mut over => {
+                () = &mut shutdown => {
                     context.run.note_shutdown().await;
                     break Ok(false);
                 }

@@ -19,6 +19,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
+use crate::blocking::run_blocking;
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::parquet::conform::conform;
@@ -285,14 +286,10 @@ fn on_other_threads(
     batches: ParquetRecordBatchReader,
 ) -> impl futures::Stream<Item = Result<RecordBatch, ParquetError>> + Send + 'static {
     stream::try_unfold(batches, |mut batches| async move {
-        let read = tokio::task::spawn_blocking(move || (batches.next(), batches)).await;
-        match read {
-            Ok((Some(batch), batches)) => Ok(Some((batch?, batches))),
-            Ok((None, _)) => Ok(None),
-            Err(error) => match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(error) => Err(ParquetError::External(Box::new(error))),
-            },
+        let read = run_blocking(move || (batches.next(), batches)).await;
+        match read.map_err(|error| ParquetError::External(Box::new(error)))? {
+            (Some(batch), batches) => Ok(Some((batch?, batches))),
+            (None, _) => Ok(None),
         }
     })
 }

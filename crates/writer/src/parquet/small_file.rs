@@ -17,6 +17,7 @@ use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
+use crate::blocking::run_blocking;
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
 use crate::parquet::reader::{FileReader, shaped, with_micros};
@@ -83,13 +84,8 @@ async fn small(
         });
         batches.collect::<Result<Vec<_>, ParquetError>>().map(Some)
     };
-    match tokio::task::spawn_blocking(decode).await {
-        Ok(batches) => batches.map_err(error),
-        Err(failed) => match failed.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(error(ParquetError::General("it was not decoded".to_owned()))),
-        },
-    }
+    let decoded = run_blocking(decode).await.map_err(|failed| ParquetError::External(Box::new(failed)));
+    decoded.and_then(|batches| batches).map_err(error)
 }
 
 /// Columns in which, by the footer, all rows have the same value or null. A short file has mostly such columns, and
