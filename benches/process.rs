@@ -88,6 +88,7 @@ impl EmulatorProcess {
         let mut process = Command::new(binary)
             .args(["emulator", "--scenario"])
             .arg(scenario)
+            .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the emulator starts");

@@ -40,7 +40,10 @@ fn code_and_hint(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode,
         match error {
             copilot_lake_pipeline::Error::Lake(error) => lake_error(error),
             copilot_lake_pipeline::Error::Service(error) => service_error(error),
-            copilot_lake_pipeline::Error::EmptyWindow { .. } => (ExitCode::Usage, "`--since` must be before `--until`"),
+            copilot_lake_pipeline::Error::EmptyWindow { .. } => (
+                ExitCode::Usage,
+                "the window begins with `--since` and ends with `--until`, or now: its end must be later",
+            ),
             copilot_lake_pipeline::Error::NothingArchived { .. } => {
                 (ExitCode::Usage, "name a lake that was written with `lake.archive_raw = true`, or its `_raw`")
             }
@@ -69,7 +72,7 @@ fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static s
         Error::Usage { .. } => (ExitCode::Usage, "correct the configuration"),
         Error::Insecure { .. } => (ExitCode::Usage, "write it with https://"),
         Error::SignInRefused { .. } => {
-            (ExitCode::Refused, "check auth.tenant_id, auth.client_id and the secret, and that it has not expired")
+            (ExitCode::Refused, "`copilot-lake check` tries the sign-in without extracting anything")
         }
         Error::PermissionMissing { privilege: Some(_), table: Some(name), .. } if is_read_through_graph(name) => {
             (ExitCode::Refused, GRANT_ROLE)
@@ -90,9 +93,14 @@ fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static s
             ExitCode::Failed,
             "check that `dataverse.url` is the environment's own address, and `graph.url` that of Graph",
         ),
-        Error::Unreachable { cause, .. } if cause.contains("certificate") => (
+        Error::Unreachable { cause, .. } if cause.contains("UnknownIssuer") => (
             ExitCode::Failed,
             "if a proxy intercepts TLS, name its CA certificate in `network.ca_file`, then run it again",
+        ),
+        Error::Unreachable { cause, .. } if cause.contains("certificate") => (
+            ExitCode::Failed,
+            "the certificate is not valid for this name or at this time: check the address and this machine's clock, or \
+             tell whoever runs the service or the proxy",
         ),
         Error::Unreachable { .. } => (
             ExitCode::Failed,

@@ -1,5 +1,7 @@
 //! `emulator`: the emulated service alone.
 
+use std::io::Write as _;
+
 use anyhow::Result;
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
 use serde_json::{Map, json};
@@ -23,10 +25,11 @@ pub(crate) async fn run_emulator(args: EmulatorArgs, console: &Console) -> Resul
     let emulator = Emulator::start(args.listen, scenario).await?;
     let url = emulator.url();
     let url = url.as_str().trim_end_matches('/');
-    let text = format!(
-        "the emulator listens at {url} until Ctrl-C; a copilot-lake.toml for it:\n\n\
-         [auth]\nauthority = \"{url}\"\ntenant_id = \"{TENANT_ID}\"\nclient_id = \"{CLIENT_ID}\"\n\
-         client_secret = \"{CLIENT_SECRET}\"\n\n[dataverse]\nurl = \"{url}\"\n"
+    // On stdout, so that it can be redirected into a file.
+    let configuration = format!(
+        "[auth]\nauthority = \"{url}\"\ntenant_id = \"{TENANT_ID}\"\nclient_id = \"{CLIENT_ID}\"\n\
+         client_secret = \"{CLIENT_SECRET}\"\n\n[dataverse]\nurl = \"{url}\"\n\n\
+         [graph]\nurl = \"{url}\"\nusers = [\"licensed\"]\nsince = \"90d\"\n"
     );
     let mut fields = Map::new();
     for (name, value) in
@@ -34,8 +37,13 @@ pub(crate) async fn run_emulator(args: EmulatorArgs, console: &Console) -> Resul
     {
         fields.insert(name.to_owned(), json!(value));
     }
-    let text = if console.is_json() { String::new() } else { text };
+    let text = format!("the emulator listens at {url} until Ctrl-C; stdout has a copilot-lake.toml for it");
     console.event(Level::Info, "listening", &text, fields);
+    if !console.is_json() {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(configuration.as_bytes())?;
+        stdout.flush()?;
+    }
     signals::stop_requested().await;
     emulator.stop().await;
     Ok(())

@@ -5,7 +5,7 @@ use std::io::Write;
 use anyhow::Result;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
 use arrow::datatypes::{DataType, Float64Type, SchemaRef};
-use arrow::util::display::{ArrayFormatter, FormatOptions};
+use arrow::util::display::{ArrayFormatter, DurationFormat, FormatOptions};
 use console::measure_text_width as width;
 
 /// Rows that decide the widths of columns; later ones may be wider.
@@ -45,7 +45,7 @@ impl<W: Write> Aligned<W> {
 
     /// Writes rows; `false` when the terminal has enough of them.
     pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
-        let options = FormatOptions::default();
+        let options = FormatOptions::default().with_duration_format(DurationFormat::Pretty);
         let columns = batch.columns().iter().map(|column| Cells::new(column, &options)).collect::<Result<Vec<_>>>()?;
         for row in 0..batch.num_rows() {
             if self.limit.is_some_and(|limit| self.rows == limit.1) {

@@ -181,7 +181,12 @@ impl Progress {
             if !std::mem::take(&mut table.changed) {
                 continue;
             }
-            let text = format!("{name}: {} of {} slices, {}", table.ended, table.slices, table.text());
+            // Some slices are known only when they begin.
+            let slices = match table.ended > table.slices {
+                true => counted(table.ended, "slice"),
+                false => format!("{} of {} slices", table.ended, table.slices),
+            };
+            let text = format!("{name}: {slices}, {}", table.text());
             let fields = json!({
                 "table": name,
                 "slices_ended": table.ended,
