@@ -29,7 +29,8 @@ impl Location {
         let not_local = |()| unsupported("it is not a local path".to_owned());
         let parsed = Url::parse(url).ok().filter(|parsed| url.contains("://") && parsed.scheme().len() > 1);
         match parsed {
-            // A folder of that name would hold the secrets of the URL.
+            _ if is_connection_string(url) => Err(unsupported("a connection string is no location".to_owned())),
+            // A folder of that name would show the secrets of the URL.
             None if url.contains("://") => Err(unsupported("it is not a valid URL".to_owned())),
             Some(parsed) if parsed.scheme() == "memory" => {
                 let url = paths::memory_url().map_err(|e| unsupported(e.to_string()))?;
@@ -55,6 +56,9 @@ impl Location {
 /// A location as messages show it: a path as it is, a URL without what may be a secret, which is user information, query
 /// and fragment.
 pub fn shown_location(location: &str) -> String {
+    if is_connection_string(location) {
+        return "***".to_owned();
+    }
     let Some((scheme, rest)) = location.split_once("://") else { return location.to_owned() };
     let cut = rest.find(['?', '#']).unwrap_or(rest.len());
     let (place, query) = rest.split_at(cut);
@@ -69,6 +73,12 @@ pub fn shown_location(location: &str) -> String {
         None => place.to_owned(),
     };
     format!("{scheme}://{place}{query}")
+}
+
+/// Whether a text is one with which Azure's tools find an account: it holds a key, and is neither a path nor a URL.
+fn is_connection_string(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["accountkey=", "sharedaccesssignature=", "sharedaccesskey="].iter().any(|part| text.contains(part))
 }
 
 /// Whether the user of a URL of this scheme is the name of a container.
@@ -111,6 +121,8 @@ mod tests {
             ("gs://bucket/lake#SECRET", "gs://bucket/lake#***"),
             ("abfss://files@account.dfs.core.windows.net/lake", "abfss://files@account.dfs.core.windows.net/lake"),
             ("abfss://files:SECRET@account.dfs.core.windows.net/lake", "abfss://***@account.dfs.core.windows.net/lake"),
+            ("DefaultEndpointsProtocol=https;AccountName=a;AccountKey=SECRET;BlobEndpoint=https://a", "***"),
+            ("AccountName=a;AccountKey=SECRET", "***"),
             ("memory://", "memory://"),
         ];
         for (location, shown) in cases {
