@@ -140,7 +140,11 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
 
 fn read_about(slice: &ArchivedSlice) -> Result<SliceFile, Error> {
     let about: Result<SliceFile, _> = serde_json::from_str(slice.slice_json());
-    let about = about.map_err(|error| unusable(slice, &format!("its description cannot be read: {error}")))?;
+    let about =
+        about.map_err(|error| unusable(slice, &format!("its description cannot be read, {}", place(&error))))?;
+    if let Some(field) = about.invalid_field() {
+        return Err(unusable(slice, &format!("`{field}` of its description is not valid")));
+    }
     if about.version > VERSION {
         return Err(unusable(slice, "a newer version of the program wrote it"));
     }
@@ -151,13 +155,18 @@ fn unusable(slice: &ArchivedSlice, what: &str) -> Error {
     Error::Archive { what: format!("{}: {what}", slice.path) }
 }
 
+/// Where JSON is malformed; its own text would quote what stands there.
+fn place(error: &serde_json::Error) -> String {
+    format!("line {} column {}", error.line(), error.column())
+}
+
 /// The error of an archived file that cannot be read.
 fn damaged(error: &copilot_lake_writer::Error) -> Error {
     Error::Archive { what: error.to_string() }
 }
 
 fn instant(text: &str) -> Result<Instant, Error> {
-    Instant::parse(text).ok_or_else(|| Error::Archive { what: format!("`{text}` is not an instant") })
+    Instant::parse(text).ok_or_else(|| Error::Archive { what: "a time in a description is not an instant".to_owned() })
 }
 
 /// The lake into which archived slices are replayed.
@@ -303,7 +312,8 @@ impl ReplayTarget<'_> {
         let mut lines = Vec::new();
         for line in index.lines() {
             let line: Result<PayloadLine, _> = serde_json::from_str(line);
-            let line = line.map_err(|error| unusable(slice, &format!("its index cannot be read: {error}")))?;
+            let line =
+                line.map_err(|error| unusable(slice, &format!("its index cannot be read, {}", place(&error))))?;
             let row = line.row().ok_or_else(|| unusable(slice, "it names an unknown column"))?;
             lines.push((instant(&line.extracted_at)?, row, line));
         }
