@@ -34,8 +34,11 @@ pub(crate) async fn run_emulator(args: EmulatorArgs, console: &Console) -> Resul
     {
         fields.insert(name.to_owned(), json!(value));
     }
-    let text = if console.is_json() { String::new() } else { text };
-    console.event(Level::Info, "listening", &text, fields);
+    if console.is_json() {
+        console.event(Level::Info, "listening", "", fields);
+    } else {
+        text.lines().for_each(|line| console.info(line));
+    }
     signals::stop_requested().await;
     emulator.stop().await;
     Ok(())
