@@ -147,7 +147,8 @@ fn mode_of(_: &Path) -> Option<u32> {
 #[cfg(not(unix))]
 fn tighten(_: &File, _: FileRights) {}
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
