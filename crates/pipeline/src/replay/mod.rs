@@ -6,12 +6,11 @@ pub(crate) mod archive;
 pub(crate) mod description;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
 
 use copilot_lake_decoder::{RawPayload, SourceRow, decode_payloads};
 use copilot_lake_extractor::{Page, Selection, Slice};
 use copilot_lake_tables::{Instant, Labels, PAYLOAD, SYSTEM_USER, Table, Week, table};
-use copilot_lake_writer::{ArchivedSlice, Instance, Lake, LakeOptions, MergeMode, archived};
+use copilot_lake_writer::{ArchivedSlice, Instance, Lake, LakeOptions, MergeMode, archived, shown_location};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use self::description::{PAYLOADS, PayloadLine, SliceFile, VERSION};
@@ -65,7 +64,9 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
         if let Some(error) = unread.pop() {
             return Err(error);
         }
-        return Err(Error::NothingArchived { paths: replay.paths.iter().map(PathBuf::from).collect() });
+        return Err(Error::NothingArchived {
+            paths: replay.paths.iter().map(|path| shown_location(path).into()).collect(),
+        });
     };
     // The organization is the environment; not every way of signing in knows the tenant.
     if let Some((other, _)) = slices.iter().find(|(about, _)| about.organization != first.organization) {
