@@ -104,6 +104,9 @@ impl World {
         config.retain(|_, section| section.as_table().is_none_or(|section| !section.is_empty()));
         let path = self.folder.path().join("copilot-lake.toml");
         std::fs::write(&path, config.to_string()).unwrap();
+        // It holds a secret.
+        #[cfg(unix)]
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
         let mut command = Command::new(binary());
         command.args(arguments).arg("--config").arg(path).env_clear().current_dir(self.folder.path());
         command

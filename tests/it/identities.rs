@@ -56,7 +56,10 @@ fn by_the_azure_cli() {
     // Stands for `az`: it asks the token endpoint with a secret, as `az` asks with what `az login` kept.
     let script = format!(
         "#!/usr/bin/env python3
-import json, sys, time, urllib.parse, urllib.request
+import json, os, sys, time, urllib.parse, urllib.request
+inherited = [name for name in os.environ if name.startswith('COPILOT_LAKE_')]
+if inherited:
+    sys.exit('inherited: ' + ', '.join(inherited))
 resource = sys.argv[sys.argv.index('--resource') + 1]
 form = urllib.parse.urlencode({{'grant_type': 'client_credentials', 'client_id': '{CLIENT_ID}',
     'client_secret': 'emulator-secret', 'scope': resource + '/.default'}}).encode()
@@ -73,7 +76,8 @@ print(json.dumps({{'accessToken': answer['access_token'], 'expires_on': int(time
     std::fs::write(&az, script).unwrap();
     std::fs::set_permissions(&az, std::fs::Permissions::from_mode(0o755)).unwrap();
     let path = format!("{}:{}", folder.display(), std::env::var("PATH").unwrap());
-    extract(&world, &[("PATH", &path)]);
+    // Another program does not get what only this one needs.
+    extract(&world, &[("PATH", &path), ("COPILOT_LAKE_AUTH__CLIENT_SECRET", "emulator-secret")]);
 }
 
 #[test]

@@ -23,6 +23,8 @@
 //! - `foreign`: other tools that compact, delete and constrain tables of the lake.
 //! - `replayed`: an archive that is decoded again.
 //! - `identities`: every way to sign in.
+//! - `secrets`: what no command, message, summary or lake may show; `file_rights`: who may read what is written;
+//!   `printed_text`: what people's text must not do to a terminal.
 //! - `proxy`: a network with a proxy that intercepts TLS.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -34,6 +36,8 @@ mod damaged;
 mod demo;
 mod disk;
 mod faults;
+#[cfg(unix)]
+mod file_rights;
 mod foreign;
 mod graph;
 mod graph_rows;
@@ -49,11 +53,13 @@ mod payloads;
 mod places;
 mod power_cut;
 mod preload;
+mod printed_text;
 mod proxy;
 mod readers;
 mod replayed;
 mod samples;
 mod scenarios;
+mod secrets;
 mod structure;
 mod tidy;
 mod timeless;

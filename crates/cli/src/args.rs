@@ -225,6 +225,9 @@ pub(crate) struct QueryArgs {
     /// Write the result to this file.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
+    /// Put an apostrophe before texts that a spreadsheet would take for formulas; for CSV.
+    #[arg(long)]
+    pub(crate) csv_safe: bool,
     /// Print the query plan instead of running the query.
     #[arg(long)]
     pub(crate) explain: bool,

@@ -2,6 +2,7 @@
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
+use crate::config::secrecy::masked;
 use crate::problem::{Problem, usage};
 
 /// The problem with a command line; `None` for help and version, which are printed as they are.
@@ -15,12 +16,18 @@ pub(crate) fn problem(error: &clap::Error) -> Option<Problem> {
 
 /// The message by its kind and what it is about, in the house's style: backticks, one line.
 fn message(error: &clap::Error) -> String {
-    let argument = texts(error, ContextKind::InvalidArg).join(" ");
+    // What was typed in the wrong place may be a secret.
+    let argument = match texts(error, ContextKind::InvalidArg).join(" ") {
+        argument if error.kind() == ErrorKind::UnknownArgument => masked(&argument).to_owned(),
+        argument => argument,
+    };
     let value = texts(error, ContextKind::InvalidValue).join(" ");
+    let value = masked(&value);
     match error.kind() {
         ErrorKind::UnknownArgument => format!("unexpected argument `{argument}` found"),
         ErrorKind::InvalidSubcommand => {
-            format!("unrecognized subcommand `{}`", texts(error, ContextKind::InvalidSubcommand).join(" "))
+            let subcommand = texts(error, ContextKind::InvalidSubcommand).join(" ");
+            format!("unrecognized subcommand `{}`", masked(&subcommand))
         }
         ErrorKind::InvalidValue if value.is_empty() => {
             format!("a value is required for `{argument}` but none was supplied")
@@ -70,7 +77,10 @@ fn hint(error: &clap::Error) -> Option<String> {
             several => return Some(format!("some similar {noun}s exist: {}", several.join(", "))),
         }
     }
-    texts(error, ContextKind::Suggested).first().map(|tip| tip.replace('\'', "`"))
+    // Some tips repeat what was typed.
+    let typed = texts(error, ContextKind::InvalidArg).concat();
+    let tip = texts(error, ContextKind::Suggested).into_iter().find(|_| masked(&typed) == typed)?;
+    Some(tip.replace('\'', "`"))
 }
 
 /// The command as it was typed, without arguments: what stands in the usage line before the first of them.
@@ -125,6 +135,19 @@ mod tests {
             message.starts_with("invalid value `xml`") && hint == "possible values: text, json",
             "{message} {hint}"
         );
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_repeated() {
+        const SECRET: &str = "aB3~xyZ9.Qq8_canary";
+        let flagged = format!("--client-secret={SECRET}");
+        let value = format!("--log={SECRET}");
+        for line in [&["extract", SECRET][..], &[SECRET], &["extract", &flagged], &[&value, "tables"], &["-q", SECRET]]
+        {
+            let args: Vec<&str> = std::iter::once("copilot-lake").chain(line.iter().copied()).collect();
+            let (message, hint) = reported(&args);
+            assert!(!message.contains(SECRET) && !hint.contains(SECRET), "{message} {hint}");
+        }
     }
 
     /// Clap's own text, on one line and with backticks, is what users and scripts have seen so far.

@@ -29,6 +29,11 @@ pub(crate) fn variables() -> Vec<Variable> {
     found
 }
 
+/// The names of the program's variables: another program that it starts must not inherit them, some are secrets.
+pub(crate) fn variable_names() -> Vec<String> {
+    variables().into_iter().map(|variable| variable.name).collect()
+}
+
 /// The identity that the platform provides to the process.
 pub(crate) struct PlatformIdentity {
     /// The token endpoint of a managed identity, and the header that authenticates this process to it.

@@ -3,6 +3,7 @@
 //!
 //! [`Session::open`] reads the log once; queries then see that state of the lake.
 
+mod casts;
 mod duckdb;
 mod error;
 mod getvariable;

@@ -16,6 +16,7 @@ use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use url::Url;
 
+use crate::casts::listed_casts;
 use crate::error::{Error, is_of_table};
 use crate::getvariable::getvariable;
 use crate::lake_table::{LakeTable, STORE};
@@ -74,7 +75,7 @@ impl Session {
         store: Arc<dyn ObjectStore>,
         params: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
-        let context = context().map_err(|error| Error::running(&error))?;
+        let context = context().map_err(|error| Error::running(&error, String::new))?;
         let root = Url::parse(STORE).map_err(|error| Error::Run(error.to_string()))?;
         context.register_object_store(&root, store);
         context.register_udf(getvariable(params));
@@ -105,9 +106,11 @@ impl Session {
     /// The result of a query while it is computed. Takes the same text as [`Session::sql`].
     pub async fn rows(&self, text: &str) -> Result<ResultRows, Error> {
         let plan = self.plan(text).await?;
+        let query = plan.clone();
         let stream = plan.execute_stream().await.map_err(|error| Error::planning(&error))?;
         let schema = stream.schema();
-        Ok(ResultRows { schema, batches: stream.map_err(|error| Error::running(&error)).boxed() })
+        let failed = move |error| Error::running(&error, || listed_casts(query.clone()));
+        Ok(ResultRows { schema, batches: stream.map_err(failed).boxed() })
     }
 
     /// The physical plan of a query as an indented tree, with the files that it would read.

@@ -55,7 +55,8 @@ impl ScalarUDFImpl for Timezone {
         };
         let Ok(zone) = name.parse::<Tz>() else {
             return plan_err!(
-                "unknown time zone '{name}': give a name such as Europe/Berlin, or an offset such as +01:00"
+                "unknown time zone{}: give a name such as Europe/Berlin, or an offset such as +01:00",
+                quoted(name)
             );
         };
         match instant {
@@ -75,6 +76,12 @@ impl ScalarUDFImpl for Timezone {
             _ => exec_err!("timezone needs a timestamp"),
         }
     }
+}
+
+/// What may be a misspelt zone, for messages; any other text may come from a table and is not shown.
+fn quoted(name: &str) -> String {
+    let is_part = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '+' | '-' | ':');
+    if name.len() <= 32 && name.chars().all(is_part) { format!(" '{name}'") } else { String::new() }
 }
 
 /// Microseconds that local time is ahead of UTC at that instant; 0 beyond the calendar.

@@ -19,6 +19,7 @@ use crate::lake_storage::LakeStorage;
 use crate::merge::changes::Changes;
 use crate::merge::memory_consumer::MemoryConsumers;
 use crate::merge::mode::MergeMode;
+use crate::storage::file_rights::FileRights;
 use crate::storage::location::Location;
 use crate::storage::lock::Lock;
 use crate::storage::readers::Readers;
@@ -32,11 +33,13 @@ pub struct LakeOptions {
     pub removed_files: Option<Duration>,
     /// Memory budget in bytes, over all changes, for buffered rows and open row groups.
     pub memory: usize,
+    /// Who may read what is created, in a local folder.
+    pub rights: FileRights,
 }
 
 impl Default for LakeOptions {
     fn default() -> Self {
-        Self { removed_files: None, memory: 80 << 20 }
+        Self { removed_files: None, memory: 80 << 20, rights: FileRights::Private }
     }
 }
 
@@ -74,7 +77,7 @@ impl Lake {
     /// # Errors
     /// [`Error::Unsupported`] for other URLs.
     pub async fn open(url: &str, options: LakeOptions) -> Result<Self, Error> {
-        Self::at(Location::parse(url)?, &options)
+        Self::at(Location::parse(url, options.rights)?, &options)
     }
 
     /// The lake at a location.
@@ -92,8 +95,8 @@ impl Lake {
     /// # Errors
     /// [`Error::Held`] when another run has it.
     pub async fn lock(&self, run_id: &str) -> Result<Lock, Error> {
-        match &self.inner.storage.root {
-            Some(root) => Lock::acquire(root, run_id),
+        match &self.inner.storage.local {
+            Some(local) => Lock::acquire(local.root(), local.rights(), run_id),
             None => Ok(Lock::none()),
         }
     }

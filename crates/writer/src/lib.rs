@@ -36,6 +36,8 @@ pub use merge::changes::{Changes, SortedChanges};
 pub use merge::mode::MergeMode;
 pub use merge::transaction::Committed;
 pub use scan::{FileRows, Scan};
+pub use storage::file_rights::FileRights;
+pub use storage::location::shown_location;
 pub use storage::lock::Lock;
 pub use versions::{RowVersion, version_columns};
 

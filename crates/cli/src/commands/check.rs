@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use crate::args::{CheckArgs, GlobalArgs};
 use crate::commands::extract;
+use crate::config::{Config, exposed_secrets};
 use crate::output::console::{Console, Level};
 use crate::output::remedy::advice;
 use crate::output::wording::{counted, listed};
@@ -14,7 +15,11 @@ use crate::problem::{ExitCode, Problem};
 
 /// Runs `check`.
 pub(crate) async fn run_check(args: &CheckArgs, global: GlobalArgs, console: &Console) -> Result<ExitCode> {
-    let settings = extract::run_settings("check", (&[], &[]), RunOptions::default(), global, console)?;
+    let config = Config::from_flags(global)?;
+    for exposed in exposed_secrets::exposed_secrets(&config) {
+        console.warning(&exposed);
+    }
+    let settings = extract::run_settings("check", (&[], &[]), RunOptions::default(), &config, console)?;
     let mut report = |finding: &Finding| report_finding(console, finding);
     let findings = copilot_lake_pipeline::check(settings, args.read_only, &mut report).await?;
     console.info("rows that an administrator moved to long-term retention cannot be read through the Web API");

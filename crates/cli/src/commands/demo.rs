@@ -135,7 +135,7 @@ async fn print_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
     use copilot_lake_query::{Session, query};
 
     use crate::args::Format;
-    use crate::output::result::ResultTarget;
+    use crate::output::result::{ResultOptions, ResultTarget};
 
     let Some(rates) = query("feedback_rates") else { return Ok(()) };
     let session = Session::open(lake, &std::collections::BTreeMap::new()).await?;
@@ -151,7 +151,8 @@ async fn print_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
             quoted(dir)
         ));
     }
-    crate::commands::query::print(&session, &sql, ResultTarget::Stdout, Some(Format::Table)).await?;
+    let options = ResultOptions { format: Some(Format::Table), ..ResultOptions::default() };
+    crate::commands::query::print(&session, &sql, ResultTarget::Stdout, options).await?;
     Ok(())
 }
 

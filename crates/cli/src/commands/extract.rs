@@ -7,7 +7,7 @@ use copilot_lake_pipeline::{Report, RunOptions, Settings};
 use copilot_lake_tables::Service;
 
 use crate::args::{ExtractArgs, GlobalArgs};
-use crate::config::{Config, moment, settings};
+use crate::config::{Config, moment, secrecy, settings};
 use crate::exit;
 use crate::output::console::Console;
 use crate::output::progress::Progress;
@@ -19,7 +19,10 @@ use crate::signals;
 pub(crate) async fn run_extract(args: ExtractArgs, global: GlobalArgs, console: &Console) -> ExitCode {
     let mut summary = Summary::new("extract", args.summary.clone());
     let result = match summary.check().and_then(|()| settings(&args, global, console)) {
-        Ok(settings) => run_until_stopped(settings, console).await,
+        Ok(settings) => {
+            summary.rights = settings.lake_options.rights;
+            run_until_stopped(settings, console).await
+        }
         Err(error) => Err(error),
     };
     match result {
@@ -57,7 +60,7 @@ pub(crate) async fn run_until_stopped(settings: Settings, console: &Console) -> 
 
 fn settings(args: &ExtractArgs, global: GlobalArgs, console: &Console) -> Result<Settings> {
     let options = options(args)?;
-    run_settings("extract", (&args.source, &args.table), options, global, console)
+    run_settings("extract", (&args.source, &args.table), options, &Config::from_flags(global)?, console)
 }
 
 /// The settings of a run, limited to these services and tables where any are named.
@@ -65,21 +68,20 @@ pub(crate) fn run_settings(
     command: &'static str,
     (sources, tables): (&[Service], &[String]),
     options: RunOptions,
-    global: GlobalArgs,
+    config: &Config,
     console: &Console,
 ) -> Result<Settings> {
-    let config = Config::from_flags(global)?;
     for line in config.effective() {
         console.debug(&line);
     }
-    let (lake, lake_options) = settings::lake(&config)?;
+    let (lake, lake_options) = settings::lake(config)?;
     let is_selected = |service: &Service| {
         let names_it = |name: &String| settings::service_of(name) == *service;
         (sources.is_empty() || sources.contains(service)) && (tables.is_empty() || tables.iter().any(names_it))
     };
     let mut jobs = Vec::new();
     for service in Service::ALL.into_iter().filter(is_selected) {
-        jobs.extend(settings::job(service, &config, tables)?);
+        jobs.extend(settings::job(service, config, tables)?);
     }
     for service in Service::ALL.into_iter().filter(|service| sources.contains(service)) {
         let section = service.name();
@@ -101,7 +103,7 @@ pub(crate) fn run_settings(
         };
         return Err(problem.into());
     }
-    let archive_raw = settings::archive_raw(&config);
+    let archive_raw = settings::archive_raw(config);
     Ok(Settings { lake, lake_options, archive_raw, command, jobs, options })
 }
 
@@ -111,7 +113,7 @@ fn options(args: &ExtractArgs) -> Result<RunOptions, Problem> {
         None => Ok(None),
         Some(text) => match moment::parse(text, now) {
             Some(time) => Ok(Some(time)),
-            None => Err(usage(format!("`{flag}` must be {}, but is `{text}`", moment::FORM))
+            None => Err(usage(format!("`{flag}` must be {}{}", moment::FORM, secrecy::but_is(text)))
                 .hint(format!("as in `{flag} 2025-06-22`; times are UTC"))),
         },
     };
@@ -126,7 +128,7 @@ fn options(args: &ExtractArgs) -> Result<RunOptions, Problem> {
         None => None,
         Some(text) => {
             let wrong = || {
-                usage(format!("`--deadline` must be {}, but is `{text}`", moment::DEADLINE_FORM))
+                usage(format!("`--deadline` must be {}{}", moment::DEADLINE_FORM, secrecy::but_is(text)))
                     .hint("as in `--deadline 2h` or `--deadline 06:00`; clock times are UTC")
             };
             let at = moment::deadline(text, now).ok_or_else(wrong)?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use copilot_lake_tables::EXTRACTION_RUN;
-use copilot_lake_writer::{Lake, LakeOptions};
+use copilot_lake_writer::{Lake, LakeOptions, shown_location};
 
 use crate::config::{Config, settings};
 use crate::problem::{Problem, usage};
@@ -31,5 +31,6 @@ pub(crate) async fn open(url: &str, options: LakeOptions) -> Result<Lake> {
 fn none(url: &str) -> Problem {
     let makers =
         if cfg!(feature = "demo") { "`copilot-lake extract` or `copilot-lake demo`" } else { "`copilot-lake extract`" };
-    usage(format!("no lake at `{url}`")).hint(format!("{makers} creates one; `--lake` names another place"))
+    usage(format!("no lake at `{}`", shown_location(url)))
+        .hint(format!("{makers} creates one; `--lake` names another place"))
 }

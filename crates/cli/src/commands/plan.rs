@@ -7,6 +7,7 @@ use copilot_lake_pipeline::{CALLS_PER_HOUR, DataverseEstimate, GraphEstimate, Ru
 
 use crate::args::{GlobalArgs, PlanArgs};
 use crate::commands::extract;
+use crate::config::Config;
 use crate::output::console::Console;
 use crate::output::table::aligned;
 use crate::output::wording::{counted, grouped, seconds};
@@ -14,7 +15,8 @@ use crate::output::wording::{counted, grouped, seconds};
 /// Runs `plan`.
 pub(crate) async fn run_plan(args: &PlanArgs, global: GlobalArgs, console: &Console) -> Result<()> {
     let options = RunOptions { full: args.full, ..RunOptions::default() };
-    let settings = extract::run_settings("plan", (&args.source, &args.table), options, global, console)?;
+    let settings =
+        extract::run_settings("plan", (&args.source, &args.table), options, &Config::from_flags(global)?, console)?;
     let estimates = copilot_lake_pipeline::estimate(settings).await?;
     let texts: Vec<_> = estimates.iter().map(text).collect();
     std::io::stdout().lock().write_all(texts.join("\n").as_bytes())?;

@@ -9,10 +9,11 @@ use futures::TryStreamExt;
 
 use crate::args::{DuckdbForm, GlobalArgs, QueryArgs};
 use crate::commands::lake;
-use crate::config::{Config, text_file};
+use crate::config::{Config, secrecy, settings, text_file};
 use crate::nearest::nearest;
 use crate::output::console::Console;
-use crate::output::result::{ResultTarget, ResultWriter};
+use crate::output::printable::cleaned;
+use crate::output::result::{ResultOptions, ResultTarget, ResultWriter};
 use crate::output::table::aligned;
 use crate::problem::usage;
 
@@ -24,7 +25,8 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
     // Mistakes that show without a lake are reported before it is opened.
     let question = question(&args)?;
     let params = params(&args, question.shipped)?;
-    let lake = lake::existing(&Config::from_flags(global)?).await?;
+    let config = Config::from_flags(global)?;
+    let lake = lake::existing(&config).await?;
     if let Some(form) = args.duckdb_views {
         let views = match form {
             DuckdbForm::Files => DuckdbViews::Files,
@@ -36,24 +38,22 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
     let session = Session::open(&lake, &params).await?;
     if args.explain {
         let text = session.explain(&question.sql).await?;
-        return Ok(std::io::stdout().lock().write_all(format!("{}\n", text.trim_end()).as_bytes())?);
+        let lines: String = text.trim_end().lines().map(|line| format!("{}\n", cleaned(line))).collect();
+        return Ok(std::io::stdout().lock().write_all(lines.as_bytes())?);
     }
     let started = std::time::Instant::now();
     let target = args.output.map_or(ResultTarget::Stdout, ResultTarget::File);
-    let rows = print(&session, &question.sql, target, args.format).await?;
+    let rights = settings::file_rights(&config);
+    let options = ResultOptions { format: args.format, csv_safe: args.csv_safe, rights };
+    let rows = print(&session, &question.sql, target, options).await?;
     console.debug(&format!("{rows} rows in {:.2} s", started.elapsed().as_secs_f64()));
     Ok(())
 }
 
 /// Writes a query's result as it is computed. Returns the number of rows written.
-pub(crate) async fn print(
-    session: &Session,
-    sql: &str,
-    target: ResultTarget,
-    format: Option<crate::args::Format>,
-) -> Result<usize> {
+pub(crate) async fn print(session: &Session, sql: &str, target: ResultTarget, options: ResultOptions) -> Result<usize> {
     let mut rows = session.rows(sql).await?;
-    let mut output = ResultWriter::begin(target, format, &rows.schema)?;
+    let mut output = ResultWriter::begin(target, options, &rows.schema)?;
     let mut count = 0;
     while let Some(batch) = rows.batches.try_next().await? {
         count += batch.num_rows();
@@ -81,7 +81,7 @@ fn question(args: &QueryArgs) -> Result<Question> {
                 } else {
                     format!("the nearest is `{near}`; `copilot-lake query --list` lists them all")
                 };
-                return Err(usage(format!("no shipped query `{name}`")).hint(hint).into());
+                return Err(usage(format!("no shipped query{}", secrecy::quoted(name))).hint(hint).into());
             };
             return Ok(Question { sql: shipped.sql.to_owned(), shipped: Some(shipped) });
         }
@@ -100,7 +100,7 @@ fn params(args: &QueryArgs, shipped: Option<&'static Shipped>) -> Result<BTreeMa
     let mut params = BTreeMap::new();
     for param in &args.param {
         let Some((name, value)) = param.split_once('=') else {
-            return Err(usage(format!("`--param` takes name=value, but is `{param}`"))
+            return Err(usage(format!("`--param` takes name=value{}", secrecy::but_is(param)))
                 .hint("as in `--param tz=UTC`")
                 .into());
         };
@@ -112,7 +112,7 @@ fn params(args: &QueryArgs, shipped: Option<&'static Shipped>) -> Result<BTreeMa
                 [] => "it takes none".to_owned(),
                 names => format!("it takes {}", names.join(", ")),
             };
-            return Err(usage(format!("the query takes no parameter `{name}`")).hint(hint).into());
+            return Err(usage(format!("the query takes no parameter{}", secrecy::quoted(name))).hint(hint).into());
         }
         params.insert(name.to_owned(), value.to_owned());
     }

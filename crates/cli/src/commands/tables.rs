@@ -6,6 +6,7 @@ use anyhow::Result;
 use copilot_lake_tables::{TABLES, Table, TimeOf, Type, WEEK_START, table};
 
 use crate::args::TablesArgs;
+use crate::config::secrecy;
 use crate::nearest::nearest;
 use crate::output::table::aligned;
 use crate::problem::usage;
@@ -18,7 +19,7 @@ pub(crate) fn run_tables(args: &TablesArgs) -> Result<()> {
             Some(table) => describe(table),
             None => {
                 let near = nearest(name, TABLES.iter().map(|table| table.name)).unwrap_or_default();
-                return Err(usage(format!("no table `{name}`"))
+                return Err(usage(format!("no table{}", secrecy::quoted(name)))
                     .hint(format!("the nearest is `{near}`; `copilot-lake tables` lists them all"))
                     .into());
             }

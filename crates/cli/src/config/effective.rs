@@ -66,6 +66,11 @@ impl Config {
         Ok(Self { settings: layers.settings, sections: layers.sections })
     }
 
+    /// What any source sets, by the key's whole name.
+    pub(super) fn settings(&self) -> impl Iterator<Item = (&str, &Setting)> {
+        self.settings.iter().map(|(name, setting)| (name.as_str(), setting))
+    }
+
     /// Whether any source mentions the section.
     pub(crate) fn mentions(&self, section: &str) -> bool {
         let below = format!("{section}.");

@@ -67,6 +67,10 @@ pub(crate) static ARCHIVE_RAW: ConfigKey = ConfigKey::new(LAKE, "archive_raw", V
     .default("false")
     .doc("Keep raw pages and payloads under _raw/");
 
+pub(crate) static SHARED: ConfigKey = ConfigKey::new(LAKE, "shared", ValueKind::Boolean)
+    .default("false")
+    .doc("Give new files and folders the rights of the umask; if false, only their owner can read them");
+
 pub(crate) static METHOD: ConfigKey = ConfigKey::new(AUTH, "method", ValueKind::OneOf(METHODS))
     .default("client-secret")
     .doc("client-secret, client-certificate, managed-identity, workload-identity or azure-cli");
@@ -140,6 +144,7 @@ pub(crate) static KEYS: &[&ConfigKey] = &[
     &LAKE_URL,
     &REMOVED_FILES,
     &ARCHIVE_RAW,
+    &SHARED,
     &METHOD,
     &AUTHORITY,
     &TENANT_ID,

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use anyhow::Result;
 
 use super::key::{FREE_SECTIONS, KEYS, variable_name};
+use super::secrecy;
 use super::setting::{Setting, SettingOrigin};
 use super::value::{ConfigValue, ValueKind};
 use crate::environment::{self, Variable};
@@ -31,7 +32,8 @@ impl Layers {
         let within = |section: &&str| name.strip_prefix(*section).is_some_and(|rest| rest.starts_with('.'));
         match self.known.get(name) {
             Some(kind) => Ok(*kind),
-            None if FREE_SECTIONS.iter().any(within) => Ok(ValueKind::Text),
+            // Some are secrets of a store.
+            None if FREE_SECTIONS.iter().any(within) => Ok(ValueKind::Secret),
             None => Err(Unknown),
         }
     }
@@ -50,7 +52,7 @@ impl Layers {
             Some(known) => format!("the nearest known key is `{known}`; `copilot-lake --help` lists them all"),
             None => "`copilot-lake --help` lists the keys".to_owned(),
         };
-        usage(format!("unknown key `{name}`, {origin}")).hint(hint).into()
+        usage(format!("unknown key{}, {origin}", secrecy::quoted(name))).hint(hint).into()
     }
 
     pub(super) fn put(
@@ -62,11 +64,7 @@ impl Layers {
         origin: SettingOrigin,
     ) -> Result<()> {
         let Some(value) = value else {
-            let but = match kind.may_show(shown) {
-                true if shown.is_empty() => ", but is empty".to_owned(),
-                true => format!(", but is `{shown}`"),
-                false => String::new(),
-            };
+            let but = if kind.may_show(shown) { secrecy::but_is(shown) } else { String::new() };
             return Err(usage(format!("`{name}` must be {}{but}, {origin}", kind.form()))
                 .hint(format!("correct `{name}`, or remove it to use the default"))
                 .into());

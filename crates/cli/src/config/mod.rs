@@ -4,11 +4,13 @@
 
 mod duration;
 mod effective;
+pub(crate) mod exposed_secrets;
 mod file;
 pub(crate) mod key;
 mod layers;
 pub(crate) mod moment;
 mod required;
+pub(crate) mod secrecy;
 mod setting;
 pub(crate) mod settings;
 mod sign_in;

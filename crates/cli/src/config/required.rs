@@ -13,7 +13,7 @@ use crate::problem::{Problem, usage};
 
 pub(super) fn text(config: &Config, section: &str, key: &ConfigKey) -> Result<String, Problem> {
     match config.setting_in(section, key) {
-        Some(Setting { value: ConfigValue::Text(text), .. }) => Ok(text),
+        Some(Setting { value: ConfigValue::Text(text) | ConfigValue::Location(text), .. }) => Ok(text),
         _ => Err(missing(section, key)),
     }
 }

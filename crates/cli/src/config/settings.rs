@@ -4,15 +4,16 @@ use anyhow::Result;
 use copilot_lake_extractor::{DataverseSettings, GraphSettings, Network};
 use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, ServiceJob, UserSelector};
 use copilot_lake_tables::{Service, Source, Table, dataverse_tables, table};
-use copilot_lake_writer::LakeOptions;
+use copilot_lake_writer::{FileRights, LakeOptions};
 
 use super::effective::Config;
 use super::key::{
     ARCHIVE_RAW, CA_FILE, DATAVERSE_SINCE, DATAVERSE_TABLES, DATAVERSE_URL, DELETES, GRAPH_APP_CLASSES, GRAPH_EXCLUDE,
     GRAPH_MODEL, GRAPH_OVERLAP, GRAPH_RATE, GRAPH_SINCE, GRAPH_URL, GRAPH_USERS, GRAPH_VERSION, LAKE_URL, OVERLAP,
-    PAGE_SIZE, PAYLOADS, PROXY, REMOVED_FILES,
+    PAGE_SIZE, PAYLOADS, PROXY, REMOVED_FILES, SHARED,
 };
 use super::required::{duration, list, missing, moment, text, url};
+use super::secrecy;
 use super::setting::{Setting, SettingOrigin};
 use super::value::ConfigValue;
 use super::{sign_in, text_file};
@@ -27,11 +28,19 @@ const GRAPH_AUTH: &str = "graph.auth";
 pub(crate) fn lake(config: &Config) -> Result<(String, LakeOptions)> {
     config.refuse_unsupported(&["lake"])?;
     let url = text(config, "lake", &LAKE_URL)?;
-    let mut options = LakeOptions::default();
+    let mut options = LakeOptions { rights: file_rights(config), ..LakeOptions::default() };
     if let Some(Setting { value: ConfigValue::Duration(removed_files), .. }) = config.setting(&REMOVED_FILES) {
         options.removed_files = Some(removed_files);
     }
     Ok((url, options))
+}
+
+/// Who may read what the program writes.
+pub(crate) fn file_rights(config: &Config) -> FileRights {
+    match config.setting(&SHARED) {
+        Some(Setting { value: ConfigValue::Boolean(true), .. }) => FileRights::Shared,
+        _ => FileRights::Private,
+    }
 }
 
 /// What to read from a service, limited to these tables if any are named; `None` if it is not configured.
@@ -178,7 +187,8 @@ fn dataverse_table(name: &str, origin: &SettingOrigin) -> Result<&'static Table,
             .hint("name the tables of the service; `copilot-lake tables` lists them")),
         None => {
             let near = nearest(name, dataverse_tables().map(|table| table.name)).unwrap_or_default();
-            Err(usage(format!("unknown table `{name}`, {origin}")).hint(format!("the nearest known one is `{near}`")))
+            Err(usage(format!("unknown table{}, {origin}", secrecy::quoted(name)))
+                .hint(format!("the nearest known one is `{near}`")))
         }
     }
 }

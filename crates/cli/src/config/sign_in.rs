@@ -57,7 +57,10 @@ pub(super) fn auth(config: &Config, section: &str) -> Result<Auth> {
                     .hint("the platform sets it where workload identity federation is enabled for the pod or job")
             })?,
         },
-        "azure-cli" => Credential::AzureCli { program: PathBuf::from(if cfg!(windows) { "az.cmd" } else { "az" }) },
+        "azure-cli" => Credential::AzureCli {
+            program: PathBuf::from(if cfg!(windows) { "az.cmd" } else { "az" }),
+            removed_variables: environment::variable_names(),
+        },
         _ => Credential::Secret(client_secret(config, section)?),
     };
     Ok(Auth { authority, tenant_id, client_id, credential })

@@ -146,6 +146,31 @@ fn secrets_are_never_shown() {
         let (message, hint) = complaint(text);
         assert!(!message.contains("s3cret") && !hint.contains("s3cret"), "{message} {hint}");
     }
+    // Given to the wrong key, whether that takes it or not.
+    const WRONG: &str = "aB3~xyZ9.Qq8_s3cret";
+    for key in KEYS.iter().filter(|key| !key.is_later() && key.name != LAKE_URL.name) {
+        for name in key.names() {
+            let sources = Sources { set: vec![format!("{name}={WRONG}")], ..Sources::default() };
+            let shown = match Config::load(sources) {
+                Ok(config) => config.effective().join("\n"),
+                Err(error) => {
+                    let problem = exit::problem(&error);
+                    format!("{} {}", problem.message, problem.hint.unwrap())
+                }
+            };
+            assert!(!shown.contains("s3cret"), "{name}: {shown}");
+        }
+    }
+    let sources = Sources { set: vec![format!("{WRONG}==")], ..Sources::default() };
+    let problem = exit::problem(&Config::load(sources).err().unwrap());
+    assert_eq!(problem.message, "unknown key, --set");
+    for (url, wanted) in [
+        ("s3://KEY:s3cret@bucket/lake", "lake.url = s3://***@bucket/lake ("),
+        ("az://box/lake?sv=1&sig=s3cret", "lake.url = az://box/lake?*** ("),
+    ] {
+        let lines = load(&format!("lake.url = '{url}'")).unwrap().effective();
+        assert!(lines.iter().any(|line| line.starts_with(wanted)), "{lines:?}");
+    }
     let proxy = load("network.proxy = 'http://user:s3cret@proxy:8080'").unwrap();
     assert!(proxy.effective().iter().any(|line| line.starts_with("network.proxy = http://***@proxy:8080/")));
 }

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use copilot_lake_tables::Instant;
+use copilot_lake_writer::shown_location;
 use url::Url;
 
+use super::secrecy::{MASK, could_be_secret, masked};
 use super::{duration, moment};
 
 /// What a key's value is.
@@ -43,6 +45,7 @@ pub(crate) enum ConfigValue {
     Secret(String),
     Url(Url),
     Path(PathBuf),
+    Location(String),
     Boolean(bool),
     Integer(u64),
     Duration(Duration),
@@ -83,8 +86,8 @@ impl ValueKind {
                 (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(ConfigValue::Url(url))
             }
             Self::Path => Some(ConfigValue::Path(under(base, text))),
-            Self::Location if text.contains("://") => Some(ConfigValue::Text(text.to_owned())),
-            Self::Location => Some(ConfigValue::Text(under(base, text).to_string_lossy().into_owned())),
+            Self::Location if text.contains("://") => Some(ConfigValue::Location(text.to_owned())),
+            Self::Location => Some(ConfigValue::Location(under(base, text).to_string_lossy().into_owned())),
             Self::Boolean => text.parse().ok().map(ConfigValue::Boolean),
             Self::Integer(least, most) => {
                 text.parse().ok().filter(|number| (least..=most).contains(number)).map(ConfigValue::Integer)
@@ -105,8 +108,13 @@ impl ValueKind {
     /// Whether a message may repeat an invalid value.
     pub(crate) fn may_show(self, text: &str) -> bool {
         // A URL can carry a password, and a secret may have been pasted into the wrong key.
-        !matches!(self, Self::Secret) && !text.contains('@') && text.len() <= 80 && !text.contains('\n')
+        !matches!(self, Self::Secret) && !text.contains('@') && text.len() <= 80
     }
+}
+
+/// Whether a path names no file and may be a secret.
+fn names_no_file(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| could_be_secret(&name.to_string_lossy())) && !path.exists()
 }
 
 fn under(base: Option<&Path>, text: &str) -> PathBuf {
@@ -116,26 +124,36 @@ fn under(base: Option<&Path>, text: &str) -> PathBuf {
     }
 }
 
+impl ConfigValue {
+    /// Whether it is a secret, or a URL with one.
+    pub(crate) fn holds_secret(&self) -> bool {
+        match self {
+            Self::Secret(_) => true,
+            Self::Url(url) => shown_location(url.as_str()) != url.as_str(),
+            Self::Location(location) => shown_location(location) != *location,
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for ConfigValue {
-    /// The value as a person would write it; a secret is `***`.
+    /// The value as a person would write it; a secret is `***`, and so is what may be one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Text(text) => f.write_str(text),
-            Self::Secret(_) => f.write_str("***"),
-            Self::Url(url) if url.username().is_empty() && url.password().is_none() => f.write_str(url.as_str()),
-            Self::Url(url) => {
-                let mut url = url.clone();
-                // These fail only for a URL without a host, which is never accepted.
-                let _ = url.set_username("***");
-                let _ = url.set_password(None);
-                f.write_str(url.as_str())
-            }
+            Self::Text(text) => f.write_str(masked(text)),
+            Self::Secret(_) => f.write_str(MASK),
+            Self::Url(url) => f.write_str(&shown_location(url.as_str())),
+            Self::Location(location) => f.write_str(&shown_location(location)),
+            // A secret may stand where the name of its file belongs.
+            Self::Path(path) if names_no_file(path) => write!(f, "{MASK} (no such file)"),
             Self::Path(path) => write!(f, "{}", path.display()),
             Self::Boolean(value) => write!(f, "{value}"),
             Self::Integer(number) => write!(f, "{number}"),
             Self::Duration(value) => f.write_str(&duration::format(*value)),
             Self::Moment(value) => write!(f, "{value}"),
-            Self::List(texts) => write!(f, "[{}]", texts.join(", ")),
+            Self::List(texts) => {
+                write!(f, "[{}]", texts.iter().map(|text| masked(text)).collect::<Vec<_>>().join(", "))
+            }
         }
     }
 }

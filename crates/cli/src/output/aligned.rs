@@ -8,6 +8,8 @@ use arrow::datatypes::{DataType, Float64Type, SchemaRef};
 use arrow::util::display::{ArrayFormatter, DurationFormat, FormatOptions};
 use console::measure_text_width as width;
 
+use crate::output::printable::cleaned;
+
 /// Rows that decide the widths of columns; later ones may be wider.
 const SAMPLE: usize = 1000;
 
@@ -34,7 +36,7 @@ impl<W: Write> Aligned<W> {
     pub(crate) fn new(writer: W, schema: &SchemaRef, limit: Option<(usize, usize)>) -> Self {
         Self {
             writer,
-            names: schema.fields().iter().map(|field| clean(field.name())).collect(),
+            names: schema.fields().iter().map(|field| cleaned(field.name()).into_owned()).collect(),
             right: schema.fields().iter().map(|field| field.data_type().is_numeric()).collect(),
             limit,
             sample: Vec::new(),
@@ -152,17 +154,9 @@ impl<'a> Cells<'a> {
                     false => text,
                 }
             }
-            Self::Other(formatter) => clean(&formatter.value(row).to_string()),
+            Self::Other(formatter) => cleaned(&formatter.value(row).to_string()).into_owned(),
         }
     }
-}
-
-/// A cell's text without control characters: a row is one line, and no text controls the terminal.
-fn clean(text: &str) -> String {
-    if !text.contains(char::is_control) {
-        return text.to_owned();
-    }
-    text.split(char::is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 /// Narrows the widest columns, none below its floor, until the line fits or every column is at its floor.
@@ -240,6 +234,18 @@ mod tests {
             "2"
         );
         assert_eq!(table(None, 1), wanted);
+    }
+
+    #[test]
+    fn no_text_controls_the_terminal_or_the_direction() {
+        let rows = RecordBatch::try_from_iter([(
+            "a\u{1b}b",
+            Arc::new(StringArray::from(vec!["\u{1b}[31mx\u{9b}y\u{202e}z\u{2069}"])) as ArrayRef,
+        )])
+        .unwrap();
+        let mut table = Aligned::new(Vec::new(), &rows.schema(), None);
+        table.push(&rows).unwrap();
+        assert_eq!(String::from_utf8(table.finish().unwrap()).unwrap(), "a b\n[31mx yz\n");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::args::{GlobalArgs, LogFormat};
 use crate::config::moment;
 use crate::environment;
+use crate::output::printable::{clean_value, cleaned};
 use crate::problem::Problem;
 
 /// How much a message matters.
@@ -132,9 +133,9 @@ impl Console {
             fields.insert("exit_code".to_owned(), json!(problem.code as u8));
             self.event(Level::Error, "error", &problem.message, fields);
         } else {
-            self.line(&format!("error: {}", problem.message));
+            self.text_line(&format!("error: {}", problem.message));
             if let Some(hint) = &problem.hint {
-                self.line(&format!("hint: {hint}"));
+                self.text_line(&format!("hint: {hint}"));
             }
         }
     }
@@ -159,13 +160,24 @@ impl Console {
             for (name, value) in fields {
                 object.entry(name).or_insert(value);
             }
-            self.line(&Value::Object(object).to_string());
+            self.json_line(Value::Object(object));
         } else {
             match level {
-                Level::Info => self.line(text.trim_end_matches('\n')),
-                level => self.line(&format!("{}: {text}", level.name())),
+                Level::Info => self.text_line(text),
+                level => self.text_line(&format!("{}: {text}", level.name())),
             }
         }
+    }
+
+    /// Prints a text on one line: whoever wrote a part of it, it controls neither the terminal nor what the next line says.
+    fn text_line(&self, text: &str) {
+        self.line(&cleaned(text));
+    }
+
+    /// Prints an object whose texts a reader may print as they are.
+    fn json_line(&self, mut object: Value) {
+        clean_value(&mut object);
+        self.line(&object.to_string());
     }
 
     /// Prints a line, above the progress bars if they are drawn.

@@ -5,6 +5,11 @@
 #[cfg(feature = "query")]
 mod aligned;
 pub(crate) mod console;
+#[cfg(feature = "query")]
+mod csv_texts;
+#[cfg(feature = "query")]
+mod json_escapes;
+pub(crate) mod printable;
 pub(crate) mod progress;
 pub(crate) mod remedy;
 #[cfg(feature = "query")]

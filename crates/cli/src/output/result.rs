@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::json::writer::LineDelimited;
+use copilot_lake_writer::FileRights;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
@@ -16,6 +17,8 @@ use crate::args::Format;
 use crate::config::text_file::reason;
 use crate::environment;
 use crate::output::aligned::Aligned;
+use crate::output::csv_texts::CsvTexts;
+use crate::output::json_escapes::JsonEscapes;
 use crate::problem::usage;
 
 /// Rows that are shown on a terminal; a file gets all of them.
@@ -29,6 +32,17 @@ pub(crate) enum ResultTarget {
     File(PathBuf),
 }
 
+/// How a result is written.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct ResultOptions {
+    /// Without one, the file's extension decides; the default is a table.
+    pub(crate) format: Option<Format>,
+    /// Whether cells of CSV that a spreadsheet would take for formulas are made texts.
+    pub(crate) csv_safe: bool,
+    /// Who may read the file.
+    pub(crate) rights: FileRights,
+}
+
 /// A result that is being written.
 pub(crate) struct ResultWriter {
     writer: FormatWriter,
@@ -38,29 +52,36 @@ pub(crate) struct ResultWriter {
 
 enum FormatWriter {
     Aligned(Aligned<ResultSink>),
-    Csv(Box<arrow::csv::Writer<ResultSink>>),
-    Json(arrow::json::Writer<ResultSink, LineDelimited>),
+    Csv(Box<arrow::csv::Writer<ResultSink>>, CsvTexts),
+    Json(arrow::json::Writer<JsonEscapes<ResultSink>, LineDelimited>),
     Parquet(Box<ArrowWriter<ResultSink>>),
 }
 
 type ResultSink = BufWriter<Box<dyn Write + Send>>;
 
 impl ResultWriter {
-    /// Begins a result with these columns. Without a format, the file's extension decides; the default is a table.
-    pub(crate) fn begin(target: ResultTarget, format: Option<Format>, schema: &SchemaRef) -> Result<Self> {
+    /// Begins a result with these columns.
+    pub(crate) fn begin(target: ResultTarget, options: ResultOptions, schema: &SchemaRef) -> Result<Self> {
         let terminal = matches!(target, ResultTarget::Stdout) && environment::stdout_is_terminal();
-        let format = format.unwrap_or_else(|| match &target {
+        let format = options.format.unwrap_or_else(|| match &target {
             ResultTarget::Stdout => Format::Table,
             ResultTarget::File(path) => of_extension(path),
         });
         if terminal && format == Format::Parquet {
             return Err(usage("Parquet is not for a terminal").hint("name a file with `--output FILE`").into());
         }
+        if options.csv_safe && format != Format::Csv {
+            return Err(usage("`--csv-safe` is for CSV")
+                .hint("as in `--format csv --csv-safe`; or leave it out")
+                .into());
+        }
         let (sink, rename): (Box<dyn Write + Send>, _) = match target {
             ResultTarget::Stdout => (Box::new(std::io::stdout()), None),
             ResultTarget::File(path) => {
-                let (file, rename) = create(&path).map_err(|error| {
-                    usage(format!("cannot write `{}`: {}", path.display(), reason(&error)))
+                let (file, rename) = create(&path, options.rights).map_err(|error| {
+                    let partial = partial_name(&path);
+                    let refused = if partial.is_symlink() { &partial } else { &path };
+                    usage(format!("cannot write `{}`: {}", refused.display(), reason(&error)))
                         .hint("name a file in a directory that exists and can be written")
                 })?;
                 (Box::new(file), rename)
@@ -73,12 +94,16 @@ impl ResultWriter {
                 FormatWriter::Aligned(Aligned::new(sink, schema, limit))
             }
             Format::Csv => {
+                let texts = CsvTexts { clean: terminal, defuse: options.csv_safe };
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(sink);
                 // The header is written even if there are no rows.
-                writer.write(&RecordBatch::new_empty(schema.clone()))?;
-                FormatWriter::Csv(Box::new(writer))
+                writer.write(&RecordBatch::new_empty(texts.schema(schema)))?;
+                FormatWriter::Csv(Box::new(writer), texts)
             }
-            Format::Json => FormatWriter::Json(arrow::json::WriterBuilder::new().with_explicit_nulls(true).build(sink)),
+            Format::Json => {
+                let json = arrow::json::WriterBuilder::new().with_explicit_nulls(true);
+                FormatWriter::Json(json.build(JsonEscapes::new(sink)))
+            }
             Format::Parquet => {
                 let zstd = Compression::ZSTD(ZstdLevel::default());
                 let properties = WriterProperties::builder().set_compression(zstd).build();
@@ -92,7 +117,7 @@ impl ResultWriter {
     pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
         match &mut self.writer {
             FormatWriter::Aligned(writer) => return writer.push(batch),
-            FormatWriter::Csv(writer) => writer.write(batch)?,
+            FormatWriter::Csv(writer, texts) => writer.write(&texts.rows(batch)?)?,
             FormatWriter::Json(writer) => writer.write(batch)?,
             FormatWriter::Parquet(writer) => writer.write(batch)?,
         }
@@ -103,10 +128,10 @@ impl ResultWriter {
     pub(crate) fn finish(self) -> Result<()> {
         let mut sink = match self.writer {
             FormatWriter::Aligned(writer) => writer.finish()?,
-            FormatWriter::Csv(writer) => writer.into_inner(),
+            FormatWriter::Csv(writer, _) => writer.into_inner(),
             FormatWriter::Json(mut writer) => {
                 writer.finish()?;
-                writer.into_inner()
+                writer.into_inner().into_inner()
             }
             FormatWriter::Parquet(writer) => writer.into_inner()?,
         };
@@ -130,15 +155,20 @@ fn of_extension(path: &Path) -> Format {
 }
 
 /// Opens the file under a temporary name, so that a partial result is never taken for a complete one.
-fn create(path: &Path) -> std::io::Result<(File, Option<(PathBuf, PathBuf)>)> {
+fn create(path: &Path, rights: FileRights) -> std::io::Result<(File, Option<(PathBuf, PathBuf)>)> {
     // A pipe or a device cannot be renamed over.
     if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
         return Ok((File::options().write(true).open(path)?, None));
     }
+    let partial = partial_name(path);
+    Ok((rights.create_for(&partial, path)?, Some((partial, path.to_owned()))))
+}
+
+/// The name of a file until it is complete.
+fn partial_name(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".partial");
-    let partial = PathBuf::from(name);
-    Ok((File::create(&partial)?, Some((partial, path.to_owned()))))
+    PathBuf::from(name)
 }
 
 #[cfg(test)]
@@ -162,7 +192,8 @@ mod tests {
     fn written(name: &str, batches: &[RecordBatch]) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
-        let mut output = ResultWriter::begin(ResultTarget::File(path.clone()), None, &batch().schema()).unwrap();
+        let mut output =
+            ResultWriter::begin(ResultTarget::File(path.clone()), ResultOptions::default(), &batch().schema()).unwrap();
         for batch in batches {
             assert!(output.push(batch).unwrap());
         }
@@ -187,6 +218,46 @@ mod tests {
         let table = text("x.txt");
         assert!(table.starts_with("name   count  at\n"), "{table}");
         assert!(written("x.parquet", &[batch()]).starts_with(b"PAR1"));
+    }
+
+    #[test]
+    fn controls_are_escaped_in_json_and_formulas_defused_in_csv_on_request() {
+        let texts: ArrayRef = Arc::new(StringArray::from(vec!["=1+1", "\u{9b}31m\u{202e}"]));
+        let batch = RecordBatch::try_from_iter([("t", texts)]).unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x");
+        let text = |format, csv_safe| {
+            let options = ResultOptions { format: Some(format), csv_safe, ..ResultOptions::default() };
+            let mut output = ResultWriter::begin(ResultTarget::File(path.clone()), options, &batch.schema())?;
+            output.push(&batch)?;
+            output.finish()?;
+            Ok(std::fs::read_to_string(&path)?)
+        };
+        assert_eq!(text(Format::Csv, false).unwrap(), "t\n=1+1\n\u{9b}31m\u{202e}\n", "a file has what the lake has");
+        assert_eq!(text(Format::Csv, true).unwrap(), "t\n'=1+1\n\u{9b}31m\u{202e}\n");
+        assert_eq!(text(Format::Json, false).unwrap(), "{\"t\":\"=1+1\"}\n{\"t\":\"\\u009b31m\\u202e\"}\n");
+        let refused: anyhow::Error = text(Format::Json, true).unwrap_err();
+        assert_eq!(refused.to_string(), "`--csv-safe` is for CSV");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_that_is_replaced_stays_closed_and_a_link_is_not_followed() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let dir = tempfile::tempdir().unwrap();
+        let (path, victim) = (dir.path().join("x.csv"), dir.path().join("victim"));
+        let write = |rights| {
+            let options = ResultOptions { rights, ..ResultOptions::default() };
+            ResultWriter::begin(ResultTarget::File(path.clone()), options, &batch().schema())?.finish()?;
+            anyhow::Ok(std::fs::metadata(&path)?.permissions().mode() & 0o777)
+        };
+        assert_eq!(write(FileRights::Private).unwrap(), 0o600);
+        assert_eq!(write(FileRights::Shared).unwrap(), 0o600, "it was closed before");
+        std::fs::write(&victim, "mine").unwrap();
+        symlink(&victim, dir.path().join("x.csv.partial")).unwrap();
+        let error = write(FileRights::Private).unwrap_err().to_string();
+        assert!(error.ends_with("x.csv.partial`: it is a symbolic link, which is not followed"), "{error}");
+        assert_eq!(std::fs::read(victim).unwrap(), b"mine");
     }
 
     #[test]

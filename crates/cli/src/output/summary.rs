@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use copilot_lake_pipeline::{Report, TableReport};
 use copilot_lake_tables::Instant;
+use copilot_lake_writer::FileRights;
 use serde_json::{Map, Value, json};
 
 use crate::config::moment;
 use crate::config::text_file::reason;
 use crate::output::console::{Console, Level};
+use crate::output::printable::clean_value;
 use crate::output::wording::{counted, grouped, seconds};
 use crate::problem::{ExitCode, Problem, usage};
 
@@ -18,12 +20,14 @@ pub(crate) struct Summary {
     command: &'static str,
     started_at: Instant,
     file: Option<PathBuf>,
+    /// Who may read the file.
+    pub(crate) rights: FileRights,
 }
 
 impl Summary {
     /// The summary of a run that starts now; also written to this file, if any.
     pub(crate) fn new(command: &'static str, file: Option<PathBuf>) -> Self {
-        Self { command, started_at: moment::now(), file }
+        Self { command, started_at: moment::now(), file, rights: FileRights::Private }
     }
 
     /// Fails early if the file cannot be written at the end of the run; then no file is written.
@@ -46,7 +50,7 @@ impl Summary {
         if let Some(file) = &self.file {
             let mut text = Value::Object(object.clone()).to_string();
             text.push('\n');
-            if let Err(error) = std::fs::write(file, text) {
+            if let Err(error) = self.rights.write(file, text.as_bytes()) {
                 let problem = Problem::new(
                     ExitCode::Failed,
                     format!("cannot write the summary `{}`: {}", file.display(), reason(&error)),
@@ -93,6 +97,7 @@ impl Summary {
                 put("tables", json!([]));
             }
         }
+        object.values_mut().for_each(clean_value);
         object
     }
 }

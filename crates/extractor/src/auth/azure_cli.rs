@@ -18,17 +18,23 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 #[derive(Debug)]
 pub(crate) struct AzureCli {
     program: PathBuf,
+    removed_variables: Vec<String>,
     tenant_id: String,
     resource: String,
 }
 
 impl AzureCli {
     /// An empty tenant id means the one that the CLI is logged in to.
-    pub(super) fn new(program: PathBuf, tenant_id: String, resource: String) -> Result<Self, Error> {
+    pub(super) fn new(
+        program: PathBuf,
+        removed_variables: Vec<String>,
+        tenant_id: String,
+        resource: String,
+    ) -> Result<Self, Error> {
         if !tenant_id.is_empty() {
             check_tenant(&tenant_id)?;
         }
-        Ok(Self { program, tenant_id, resource })
+        Ok(Self { program, removed_variables, tenant_id, resource })
     }
 
     /// Asks the CLI for a token.
@@ -50,6 +56,9 @@ impl AzureCli {
         command.args(["account", "get-access-token", "--output", "json", "--resource", &self.resource]);
         if !self.tenant_id.is_empty() {
             command.args(["--tenant", &self.tenant_id]);
+        }
+        for name in &self.removed_variables {
+            command.env_remove(name);
         }
         command.stdin(Stdio::null()).kill_on_drop(true);
         let (code, advice) = match tokio::time::timeout(TIMEOUT, command.output()).await {

@@ -20,6 +20,7 @@ pub(super) fn read(setting: &str, path: &Path) -> Result<Vec<u8>, Error> {
         let text = error.to_string();
         // Without the error number.
         let reason = text.split(" (os error").next().unwrap_or_default().to_lowercase();
-        Error::Usage { what: format!("cannot read `{}`, the file of `{setting}`: {reason}", path.display()) }
+        // Instead of a file's name, it may be the secret itself.
+        Error::Usage { what: format!("cannot read the file of `{setting}`: {reason}") }
     })
 }

@@ -57,6 +57,8 @@ pub enum Credential {
     AzureCli {
         /// `az`; on Windows `az.cmd`.
         program: PathBuf,
+        /// Variables of this process that it does not get.
+        removed_variables: Vec<String>,
     },
 }
 
@@ -86,7 +88,9 @@ impl SignIn {
                     TokenIssuer::ManagedIdentity(machine),
                 )));
             }
-            Credential::AzureCli { program } => return AzureCli::new(program, tenant_id, resource).map(Self::Cli),
+            Credential::AzureCli { program, removed_variables } => {
+                return AzureCli::new(program, removed_variables, tenant_id, resource).map(Self::Cli);
+            }
         };
         let app = EntraApplication::new(&authority, &tenant_id, client_id, &resource, proof)?;
         Ok(Self::Http(TokenClient::new(network.client(&app.url)?, TokenIssuer::Entra(app))))

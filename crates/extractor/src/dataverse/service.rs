@@ -111,7 +111,9 @@ impl Dataverse {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Ids {
+            #[serde(deserialize_with = "id")]
             organization_id: String,
+            #[serde(deserialize_with = "id")]
             user_id: String,
         }
         let mut url = self.api.clone();
@@ -295,4 +297,11 @@ impl Dataverse {
     pub fn meter(&self) -> Meter {
         self.client.counters.snapshot()
     }
+}
+
+/// Reads an id; a text that is none, such as one with a control character, is an error.
+fn id<'de, D: serde::Deserializer<'de>>(value: D) -> Result<String, D::Error> {
+    let text = String::deserialize(value)?;
+    let is_id = text.len() <= 64 && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
+    if is_id { Ok(text) } else { Err(serde::de::Error::custom("not an id")) }
 }

@@ -6,7 +6,7 @@ use super::*;
 
 fn as_user(server: &Server, script: &str) -> DataverseSettings {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/tests/az").join(script);
-    with_credential(server.url.clone(), Credential::AzureCli { program })
+    with_credential(server.url.clone(), Credential::AzureCli { program, removed_variables: Vec::new() })
 }
 
 async fn refusal(script: &str) -> String {

@@ -173,6 +173,17 @@ async fn a_server_that_is_not_dataverse_is_given_up_early() {
     assert_eq!((reason.as_str(), call.attempts), ("the response to WhoAmI is not that of Dataverse", 3));
 }
 
+#[tokio::test]
+async fn ids_are_ids() {
+    for id in ["a\nerror: forged", "a\u{1b}[31m", "a/b", &"a".repeat(65)] {
+        let body = serde_json::json!({"UserId": "u", "OrganizationId": id}).to_string();
+        let server = Server::start(move |_| Reply::ok(body.as_str())).await;
+        let error = dataverse(server.url.clone()).who_am_i().await.unwrap_err();
+        let Error::BadPage { reason, .. } = &error else { panic!("{error}") };
+        assert_eq!(reason, "the response to WhoAmI is not that of Dataverse");
+    }
+}
+
 /// The first request is refused with this code, then 80 streams start at once. Returns the maximum number of requests
 /// in flight, with the service waiting for that many.
 async fn most_under_way_after(code: &'static str, expected: usize) -> usize {

@@ -57,6 +57,31 @@ pub(crate) struct SliceFile {
     pub(crate) token: Option<String>,
 }
 
+impl SliceFile {
+    /// A field that is no name, id or time: such texts go to the ledger and into messages. Nothing that the program wrote
+    /// has one, but an archive may come from elsewhere.
+    pub(crate) fn invalid_field(&self) -> Option<&'static str> {
+        let optional = |id: &Option<String>| id.clone().unwrap_or_default();
+        let fields = [
+            ("organization", optional(&self.organization)),
+            ("tenant", optional(&self.tenant)),
+            ("run_id", self.run_id.clone()),
+            ("started_at", self.started_at.clone()),
+            ("source", self.source.clone()),
+            ("table", self.table.clone()),
+            ("scope", self.scope.clone()),
+            ("clock", self.time_column.clone()),
+            ("window_start", self.window_start.clone()),
+            ("window_end", self.window_end.clone()),
+            ("as_of", self.as_of.clone()),
+            ("finished_at", self.finished_at.clone()),
+            ("deletes", self.deletes.clone()),
+        ];
+        let is_plain = |text: &str| text.len() <= 256 && text.bytes().all(|c| c.is_ascii_graphic());
+        fields.into_iter().find(|(_, text)| !is_plain(text)).map(|(name, _)| name)
+    }
+}
+
 /// When a page was received.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PageTime {
@@ -172,4 +197,32 @@ const fn charset_name(charset: Charset) -> &'static str {
 fn charset(name: &str) -> Charset {
     let known = [Charset::Utf16Le, Charset::Utf8];
     known.into_iter().find(|known| charset_name(*known) == name).unwrap_or(Charset::Unknown)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slice() -> serde_json::Value {
+        serde_json::json!({
+            "version": 1, "organization": "o-1", "tenant": null, "run_id": "20251105T120000Z-1a", "source": "dataverse",
+            "started_at": "2025-11-05T12:00:00Z", "table": "msdyn_copilotevent", "scope": "", "clock": "createdon",
+            "window_start": "2025-11-02T00:00:00Z", "window_end": "2025-11-03T00:00:00Z", "as_of": "2025-11-05T12:00:00Z",
+            "finished_at": "2025-11-05T12:00:01Z", "selection": "", "counts": true,
+        })
+    }
+
+    #[test]
+    fn a_description_from_elsewhere_cannot_forge_lines() {
+        let invalid = |slice| serde_json::from_value::<SliceFile>(slice).unwrap().invalid_field();
+        assert_eq!(invalid(slice()), None);
+        for field in ["organization", "tenant", "run_id", "table", "scope", "clock", "window_start", "as_of", "deletes"]
+        {
+            for text in ["x\nerror: forged", "x\u{1b}[31m", "x\u{9b}31m", "x\u{202e}y", "x y", &"x".repeat(257)] {
+                let mut slice = slice();
+                slice[field] = text.into();
+                assert_eq!(invalid(slice), Some(field), "{text:?}");
+            }
+        }
+    }
 }

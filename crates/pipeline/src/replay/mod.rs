@@ -6,12 +6,11 @@ pub(crate) mod archive;
 pub(crate) mod description;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::path::PathBuf;
 
 use copilot_lake_decoder::{RawPayload, SourceRow, decode_payloads};
 use copilot_lake_extractor::{Page, Selection, Slice};
 use copilot_lake_tables::{Instant, Labels, PAYLOAD, SYSTEM_USER, Table, Week, table};
-use copilot_lake_writer::{ArchivedSlice, Instance, Lake, LakeOptions, MergeMode, archived};
+use copilot_lake_writer::{ArchivedSlice, Instance, Lake, LakeOptions, MergeMode, archived, shown_location};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use self::description::{PAYLOADS, PayloadLine, SliceFile, VERSION};
@@ -65,7 +64,9 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
         if let Some(error) = unread.pop() {
             return Err(error);
         }
-        return Err(Error::NothingArchived { paths: replay.paths.iter().map(PathBuf::from).collect() });
+        return Err(Error::NothingArchived {
+            paths: replay.paths.iter().map(|path| shown_location(path).into()).collect(),
+        });
     };
     // The organization is the environment; not every way of signing in knows the tenant.
     if let Some((other, _)) = slices.iter().find(|(about, _)| about.organization != first.organization) {
@@ -140,7 +141,11 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
 
 fn read_about(slice: &ArchivedSlice) -> Result<SliceFile, Error> {
     let about: Result<SliceFile, _> = serde_json::from_str(slice.slice_json());
-    let about = about.map_err(|error| unusable(slice, &format!("its description cannot be read: {error}")))?;
+    let about =
+        about.map_err(|error| unusable(slice, &format!("its description cannot be read, {}", place(&error))))?;
+    if let Some(field) = about.invalid_field() {
+        return Err(unusable(slice, &format!("`{field}` of its description is not valid")));
+    }
     if about.version > VERSION {
         return Err(unusable(slice, "a newer version of the program wrote it"));
     }
@@ -151,13 +156,18 @@ fn unusable(slice: &ArchivedSlice, what: &str) -> Error {
     Error::Archive { what: format!("{}: {what}", slice.path) }
 }
 
+/// Where JSON is malformed; its own text would quote what stands there.
+fn place(error: &serde_json::Error) -> String {
+    format!("line {} column {}", error.line(), error.column())
+}
+
 /// The error of an archived file that cannot be read.
 fn damaged(error: &copilot_lake_writer::Error) -> Error {
     Error::Archive { what: error.to_string() }
 }
 
 fn instant(text: &str) -> Result<Instant, Error> {
-    Instant::parse(text).ok_or_else(|| Error::Archive { what: format!("`{text}` is not an instant") })
+    Instant::parse(text).ok_or_else(|| Error::Archive { what: "a time in a description is not an instant".to_owned() })
 }
 
 /// The lake into which archived slices are replayed.
@@ -303,7 +313,8 @@ impl ReplayTarget<'_> {
         let mut lines = Vec::new();
         for line in index.lines() {
             let line: Result<PayloadLine, _> = serde_json::from_str(line);
-            let line = line.map_err(|error| unusable(slice, &format!("its index cannot be read: {error}")))?;
+            let line =
+                line.map_err(|error| unusable(slice, &format!("its index cannot be read, {}", place(&error))))?;
             let row = line.row().ok_or_else(|| unusable(slice, "it names an unknown column"))?;
             lines.push((instant(&line.extracted_at)?, row, line));
         }

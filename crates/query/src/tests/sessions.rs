@@ -205,6 +205,31 @@ async fn wrong_questions_are_told_from_failed_runs() {
     assert!(matches!(&failed, Err(Error::Run(text)) if text.contains("week_start=2025-06-22")), "{failed:?}");
 }
 
+#[tokio::test]
+async fn a_failing_value_is_not_shown_but_where_it_may_be() {
+    let secret = "\u{1b}]0;Jane earns 90\u{7}\u{9b}31m";
+    let lake = TestLake::of(&[event(UP, ASK, "r1", "2025-06-24T10:00:00Z").says(secret)]);
+    let session = lake.session(&[]).await;
+    for (sql, words) in [
+        (
+            "SELECT sum(CAST(msdyn_verbatim AS BIGINT)) FROM msdyn_copilotevent",
+            "the query casts msdyn_copilotevent.msdyn_verbatim to Int64",
+        ),
+        (
+            "SELECT count(*) FROM msdyn_copilotevent WHERE msdyn_verbatim::DATE > '2025-01-01'",
+            "msdyn_verbatim to Date32",
+        ),
+        ("SELECT to_timestamp(msdyn_verbatim) FROM msdyn_copilotevent", "the query failed: "),
+        ("SELECT regexp_like('a', msdyn_verbatim || '(') FROM msdyn_copilotevent", "the query failed: "),
+        ("SELECT timezone((SELECT max(msdyn_verbatim) FROM msdyn_copilotevent), now())", "unknown time zone: give"),
+        ("SELECT 1 / (versionnumber - versionnumber) FROM msdyn_copilotevent", "division by zero"),
+    ] {
+        let error = try_answer(&session, sql).await.unwrap_err().to_string();
+        assert!(error.contains(words), "{sql}: {error}");
+        assert!(!error.contains("Jane") && !error.contains(char::is_control), "{sql}: {error:?}");
+    }
+}
+
 #[test]
 fn every_shipped_file_has_a_whole_header() {
     for shipped in QUERIES.iter().chain(VIEWS) {

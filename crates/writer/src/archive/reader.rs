@@ -1,7 +1,9 @@
 //! Reading archived slices.
 
 use std::collections::BTreeMap;
+use std::fs::DirEntry;
 use std::io::{Error as IoError, ErrorKind};
+use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,7 +13,8 @@ use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::archive::blocking::blocking;
 use crate::error::Error;
-use crate::storage::location::Location;
+use crate::storage::file_rights::{FileRights, is_a_link};
+use crate::storage::location::{Location, shown_location};
 use crate::storage::paths::{self, ArchivedFile};
 
 /// Slices whose descriptions are read concurrently.
@@ -31,31 +34,64 @@ pub struct ArchivedSlice {
 
 /// Finds every complete slice at or below a location, sorted by path.
 ///
-/// The location is a local path or a `file://` URL: a lake, its archive, a part of that, or a copy elsewhere.
+/// The location is a local path or a `file://` URL: a lake, its archive, a part of that, or a copy elsewhere. It may be a
+/// symbolic link; below it none is followed, so that an archive from elsewhere cannot have other files read.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for other URLs, [`Error::File`] when nothing is there.
+/// [`Error::Unsupported`] for other URLs, [`Error::File`] when nothing is there, or a symbolic link below it.
 pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
-    let location = Location::parse(path_or_url)?;
-    let action = format!("read the archive at {path_or_url}");
+    let shown = shown_location(path_or_url);
+    let location = Location::parse(path_or_url, FileRights::default())?;
+    let action = format!("read the archive at {shown}");
     let Some(local) = &location.local else {
         let reason = "an archive is read from a folder".to_owned();
-        return Err(Error::Unsupported { url: path_or_url.to_owned(), reason });
+        return Err(Error::Unsupported { url: shown, reason });
     };
     std::fs::metadata(local.root()).map_err(Error::file(action.clone()))?;
     let store = Arc::clone(&location.store);
-    // In a lake most files belong to the tables: do not list those.
-    let top = store.list_with_delimiter(None).await.map_err(Error::store(action.clone()))?;
-    let archive = paths::archive_root();
-    let from = top.common_prefixes.contains(&archive).then_some(&archive);
     let mut folders: BTreeMap<Path, Vec<Path>> = BTreeMap::new();
-    let mut files = store.list(from).map_ok(|meta| meta.location);
-    while let Some(path) = files.try_next().await.map_err(Error::store(action.clone()))? {
-        folders.entry(paths::folder(&path)).or_default().push(path);
+    // In a lake most files belong to the tables: do not list those.
+    let archive = local.root().join(paths::archive_root().as_ref());
+    let from = match std::fs::symlink_metadata(&archive) {
+        Ok(found) if found.is_symlink() => return Err(Error::file(format!("read {}", archive.display()))(is_a_link())),
+        Ok(found) if found.is_dir() => archive,
+        _ => local.root().to_owned(),
+    };
+    let mut waiting = vec![from];
+    while let Some(folder) = waiting.pop() {
+        let entries = entries(&folder).map_err(Error::file(format!("read {}", folder.display())))?;
+        for (entry, is_folder) in entries {
+            if is_folder {
+                waiting.push(entry.path());
+            } else if let Some(path) = path_in(local.root(), &entry) {
+                folders.entry(paths::folder(&path)).or_default().push(path);
+            }
+        }
     }
     let slices = stream::iter(folders).map(|(folder, files)| slice(Arc::clone(&store), folder, files));
     let slices: Vec<_> = slices.buffered(CONCURRENT_SLICES).try_collect().await?;
     Ok(slices.into_iter().flatten().collect())
+}
+
+/// The entries of a folder, and whether each is a folder, too. A symbolic link is an error.
+fn entries(folder: &FilePath) -> std::io::Result<Vec<(DirEntry, bool)>> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let kind = entry.file_type()?;
+        if kind.is_symlink() {
+            return Err(IoError::other(format!("{}: {}", entry.file_name().display(), is_a_link())));
+        }
+        found.push((entry, kind.is_dir()));
+    }
+    Ok(found)
+}
+
+/// The path of a file within the location; `None` for a name that an archive does not have.
+fn path_in(root: &FilePath, entry: &DirEntry) -> Option<Path> {
+    let path = entry.path();
+    let parts: Option<Vec<_>> = path.strip_prefix(root).ok()?.iter().map(|part| part.to_str()).collect();
+    Path::parse(parts?.join("/")).ok()
 }
 
 /// The slice in a folder; `None` when its archive is incomplete.

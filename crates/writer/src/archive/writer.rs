@@ -72,8 +72,11 @@ impl Archive {
 
     /// Writes a file without syncing it: there may be very many, and all become durable with the slice.
     async fn put(&self, path: Path, bytes: Bytes) -> Result<(), Error> {
-        let store = self.local.as_ref().map_or_else(|| Arc::clone(&self.store), LocalStore::without_sync);
-        store.put(&path, bytes.into()).await.map_err(Error::store(format!("write {path}")))?;
+        let written = match &self.local {
+            Some(local) => local.put_without_sync(&path, bytes.into()).await,
+            None => self.store.put(&path, bytes.into()).await.map(drop),
+        };
+        written.map_err(Error::store(format!("write {path}")))?;
         self.written.lock().unwrap_or_else(PoisonError::into_inner).insert(path);
         Ok(())
     }

@@ -10,6 +10,7 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use object_store::Result;
 
+use crate::storage::file_rights::FileRights;
 use crate::storage::local_io::{NAME, error};
 
 /// The folders of a store that have to be synced.
@@ -103,9 +104,9 @@ impl Folders {
 }
 
 /// Creates a folder and its missing parents durably. Returns those that were missing, the innermost first.
-pub(crate) fn make_folders(folder: &Path) -> IoResult<Vec<PathBuf>> {
+pub(crate) fn make_folders(folder: &Path, rights: FileRights) -> IoResult<Vec<PathBuf>> {
     let missing: Vec<PathBuf> = folder.ancestors().take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
-    std::fs::create_dir_all(folder)?;
+    rights.create_folders(folder)?;
     for made in &missing {
         let above = made.parent().unwrap_or(made);
         match sync_folder(above) {

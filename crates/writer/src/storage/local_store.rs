@@ -18,6 +18,7 @@ use object_store::{
     ObjectStoreExt, PutMode, PutMultipartOptions, PutOptions, PutPayload, PutResult, Result,
 };
 
+use crate::storage::file_rights::FileRights;
 use crate::storage::folders::Folders;
 use crate::storage::local_io::{NAME, blocking, error};
 use crate::storage::local_upload::LocalUpload;
@@ -40,14 +41,16 @@ pub(crate) struct LocalStore {
     root: PathBuf,
     files: Arc<PrefixStore<LocalFileSystem>>,
     folders: Arc<Folders>,
+    rights: FileRights,
 }
 
 impl LocalStore {
-    /// The store in the folder `root`, which is at `prefix` of the file system. Nothing is created yet.
-    pub(crate) fn new(root: PathBuf, prefix: Path) -> Self {
+    /// The store in the folder `root`, which is at `prefix` of the file system. Nothing is created yet; what will be gets
+    /// these rights.
+    pub(crate) fn new(root: PathBuf, prefix: Path, rights: FileRights) -> Self {
         let files = Arc::new(PrefixStore::new(LocalFileSystem::new(), prefix));
         let folders = Arc::new(Folders::new(root.clone()));
-        Self { root, files, folders }
+        Self { root, files, folders, rights }
     }
 
     /// The folder.
@@ -55,9 +58,20 @@ impl LocalStore {
         &self.root
     }
 
-    /// The same files, for many puts that are synced together later by [`LocalStore::sync`].
-    pub(crate) fn without_sync(&self) -> Arc<dyn ObjectStore> {
-        Arc::<PrefixStore<LocalFileSystem>>::clone(&self.files)
+    /// The rights of what it creates.
+    pub(crate) fn rights(&self) -> FileRights {
+        self.rights
+    }
+
+    /// Puts one of many files that are synced together later by [`LocalStore::sync`].
+    pub(crate) async fn put_without_sync(&self, location: &Path, payload: PutPayload) -> Result<()> {
+        let (rights, target) = (self.rights, self.path_of(location)?);
+        let put = move || {
+            let mut file = StagedFile::create(&target, rights)?;
+            file.write(0, &payload)?;
+            file.replace()
+        };
+        blocking(put).await
     }
 
     /// Waits until the content of these files is durable; their names are durable once the next put returns.
@@ -95,7 +109,7 @@ impl LocalStore {
     /// A put, on a thread that may block.
     fn put_now(&self, target: &FilePath, payload: &PutPayload, mode: &PutMode) -> Result<()> {
         self.folders.check()?;
-        let mut file = StagedFile::create(target)?;
+        let mut file = StagedFile::create(target, self.rights)?;
         file.write(0, payload)?;
         file.sync()?;
         self.folders.sync()?;
@@ -133,8 +147,8 @@ impl ObjectStore for LocalStore {
         if !options.attributes.is_empty() {
             return Err(self.unsupported("an upload with attributes"));
         }
-        let (folders, target) = (Arc::clone(&self.folders), self.path_of(location)?);
-        Ok(Box::new(blocking(move || LocalUpload::create(folders, target)).await?))
+        let (folders, target, rights) = (Arc::clone(&self.folders), self.path_of(location)?, self.rights);
+        Ok(Box::new(blocking(move || LocalUpload::create(folders, target, rights)).await?))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use object_store::{MultipartUpload, PutPayload, PutResult, Result, UploadPart};
 
+use crate::storage::file_rights::FileRights;
 use crate::storage::folders::Folders;
 use crate::storage::local_io::{blocking, error};
 use crate::storage::staged_file::StagedFile;
@@ -22,8 +23,8 @@ pub(super) struct LocalUpload {
 }
 
 impl LocalUpload {
-    pub(super) fn create(folders: Arc<Folders>, target: PathBuf) -> Result<Self> {
-        let file = StagedFile::create(&target)?;
+    pub(super) fn create(folders: Arc<Folders>, target: PathBuf, rights: FileRights) -> Result<Self> {
+        let file = StagedFile::create(&target, rights)?;
         Ok(Self { folders, target, file: Arc::new(Mutex::new(Some(file))), end: 0 })
     }
 }

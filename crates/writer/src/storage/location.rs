@@ -8,6 +8,7 @@ use object_store::memory::InMemory;
 use url::Url;
 
 use crate::error::Error;
+use crate::storage::file_rights::FileRights;
 use crate::storage::local_store::LocalStore;
 use crate::storage::paths;
 
@@ -22,12 +23,15 @@ pub(crate) struct Location {
 }
 
 impl Location {
-    /// The location of a path, a `file://` URL, or `memory://`.
-    pub(crate) fn parse(url: &str) -> Result<Self, Error> {
-        let unsupported = |reason: String| Error::Unsupported { url: url.to_owned(), reason };
+    /// The location of a path, a `file://` URL, or `memory://`. What is created there gets these rights.
+    pub(crate) fn parse(url: &str, rights: FileRights) -> Result<Self, Error> {
+        let unsupported = |reason: String| Error::Unsupported { url: shown_location(url), reason };
         let not_local = |()| unsupported("it is not a local path".to_owned());
         let parsed = Url::parse(url).ok().filter(|parsed| url.contains("://") && parsed.scheme().len() > 1);
         match parsed {
+            _ if is_connection_string(url) => Err(unsupported("a connection string is no location".to_owned())),
+            // A folder of that name would show the secrets of the URL.
+            None if url.contains("://") => Err(unsupported("it is not a valid URL".to_owned())),
             Some(parsed) if parsed.scheme() == "memory" => {
                 let url = paths::memory_url().map_err(|e| unsupported(e.to_string()))?;
                 Ok(Self { url, store: Arc::new(InMemory::new()), local: None })
@@ -42,11 +46,44 @@ impl Location {
                 };
                 let url = Url::from_directory_path(&root).map_err(not_local)?;
                 let prefix = object_store::path::Path::from_url_path(url.path());
-                let local = LocalStore::new(root, prefix.map_err(|e| unsupported(e.to_string()))?);
+                let local = LocalStore::new(root, prefix.map_err(|e| unsupported(e.to_string()))?, rights);
                 Ok(Self { url, store: Arc::new(local.clone()), local: Some(local) })
             }
         }
     }
+}
+
+/// A location as messages show it: a path as it is, a URL without what may be a secret, which is user information, query
+/// and fragment.
+pub fn shown_location(location: &str) -> String {
+    if is_connection_string(location) {
+        return "***".to_owned();
+    }
+    let Some((scheme, rest)) = location.split_once("://") else { return location.to_owned() };
+    let cut = rest.find(['?', '#']).unwrap_or(rest.len());
+    let (place, query) = rest.split_at(cut);
+    let query = if query.is_empty() { String::new() } else { format!("{}***", &query[..1]) };
+    // A secret may contain slashes that nobody encoded: all before the last `@` counts. That of a path hides more than it
+    // must.
+    let place = match place.rsplit_once('@') {
+        Some((container, host)) if has_container(scheme) && !container.contains([':', '/', '@']) => {
+            format!("{container}@{host}")
+        }
+        Some((_, host)) => format!("***@{host}"),
+        None => place.to_owned(),
+    };
+    format!("{scheme}://{place}{query}")
+}
+
+/// Whether a text is one with which Azure's tools find an account: it holds a key, and is neither a path nor a URL.
+fn is_connection_string(text: &str) -> bool {
+    let text = text.to_ascii_lowercase();
+    ["accountkey=", "sharedaccesssignature=", "sharedaccesskey="].iter().any(|part| text.contains(part))
+}
+
+/// Whether the user of a URL of this scheme is the name of a container.
+fn has_container(scheme: &str) -> bool {
+    ["abfs", "abfss", "wasb", "wasbs"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// The absolute path without `..`, resolved as the system does it where `..` follows a link.
@@ -67,6 +104,39 @@ fn absolute(path: &Path) -> std::io::Result<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_of_a_url_are_not_shown() {
+        let cases = [
+            ("./lake", "./lake"),
+            ("/data/a@b?c#d", "/data/a@b?c#d"),
+            ("file:///data/lake", "file:///data/lake"),
+            ("s3://bucket/lake", "s3://bucket/lake"),
+            ("s3://KEY:SECRET@bucket/lake", "s3://***@bucket/lake"),
+            ("s3://KEY:SEC/RET@bucket/lake", "s3://***@bucket/lake"),
+            ("s3://KEY:SEC@RET@bucket", "s3://***@bucket"),
+            ("s3://TOKEN@bucket", "s3://***@bucket"),
+            ("az://container/lake?sv=1&sig=SECRET", "az://container/lake?***"),
+            ("https://a.blob.core.windows.net/c?sig=SE@CRET", "https://a.blob.core.windows.net/c?***"),
+            ("gs://bucket/lake#SECRET", "gs://bucket/lake#***"),
+            ("abfss://files@account.dfs.core.windows.net/lake", "abfss://files@account.dfs.core.windows.net/lake"),
+            ("abfss://files:SECRET@account.dfs.core.windows.net/lake", "abfss://***@account.dfs.core.windows.net/lake"),
+            ("DefaultEndpointsProtocol=https;AccountName=a;AccountKey=SECRET;BlobEndpoint=https://a", "***"),
+            ("AccountName=a;AccountKey=SECRET", "***"),
+            ("memory://", "memory://"),
+        ];
+        for (location, shown) in cases {
+            assert_eq!(shown_location(location), shown, "{location}");
+            let error = Location::parse(location, FileRights::Private).err().map(|error| error.to_string());
+            assert!(!error.is_some_and(|text| text.contains("SEC") || text.contains("TOKEN")), "{location}");
+        }
+    }
+
+    #[test]
+    fn what_looks_like_a_url_is_no_folder() {
+        let error = Location::parse("s3://KEY:SEC/RET@bucket", FileRights::Private).err().unwrap();
+        assert_eq!(error.to_string(), "no lake can be opened at s3://***@bucket: it is not a valid URL");
+    }
 
     #[test]
     fn a_path_goes_up_as_the_system_does() {

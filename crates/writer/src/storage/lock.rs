@@ -1,6 +1,6 @@
 //! The lock of a lake: one writing command at a time.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use copilot_lake_tables::Instant;
 
 use crate::clock::now_millis;
 use crate::error::Error;
+use crate::storage::file_rights::{FileRights, refused_link};
 use crate::storage::folders::make_folders;
 use crate::storage::paths::LOCK;
 
@@ -19,13 +20,13 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the lake in a folder for a run.
-    pub(crate) fn acquire(root: &Path, run_id: &str) -> Result<Self, Error> {
+    /// Takes the lock of the lake in a folder for a run; both are created with these rights if they are missing.
+    pub(crate) fn acquire(root: &Path, rights: FileRights, run_id: &str) -> Result<Self, Error> {
         let path = root.join(LOCK);
         let action = format!("lock {}", path.display());
-        make_folders(root).map_err(Error::file(format!("create the folder {}", root.display())))?;
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = file.map_err(Error::file(action.clone()))?;
+        make_folders(root, rights).map_err(Error::file(format!("create the folder {}", root.display())))?;
+        let file = rights.options().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = file.map_err(refused_link).map_err(Error::file(action.clone()))?;
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {

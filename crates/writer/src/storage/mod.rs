@@ -4,6 +4,7 @@
 //! Knows files and folders; knows neither rows nor the Delta log. Reading local files is left to `object_store`'s own
 //! local store.
 
+pub(crate) mod file_rights;
 pub(crate) mod folders;
 pub(crate) mod listing;
 mod local_io;

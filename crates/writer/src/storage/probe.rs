@@ -13,10 +13,10 @@ use crate::storage::paths;
 /// Writes small files to a folder at the root, as a commit does, and removes them again.
 pub(crate) async fn probe(lake: &LakeStorage) -> Result<(), Error> {
     let folder = paths::probe();
-    let mut made = match &lake.root {
-        Some(root) => {
-            let made = make_folders(root);
-            made.map_err(Error::file(format!("create the folder {}", root.display())))?
+    let mut made = match &lake.local {
+        Some(local) => {
+            let made = make_folders(local.root(), local.rights());
+            made.map_err(Error::file(format!("create the folder {}", local.root().display())))?
         }
         None => vec![],
     };

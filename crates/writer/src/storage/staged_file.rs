@@ -1,11 +1,12 @@
 //! A staged file: written under a temporary name.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use object_store::{PutPayload, Result};
 
+use crate::storage::file_rights::FileRights;
 use crate::storage::local_io::error;
 use crate::storage::paths;
 use crate::storage::publish;
@@ -21,16 +22,16 @@ pub(super) struct StagedFile {
 
 impl StagedFile {
     /// Creates the staged file for a target path, and its folders.
-    pub(super) fn create(target: &Path) -> Result<Self> {
+    pub(super) fn create(target: &Path, rights: FileRights) -> Result<Self> {
         let mut number = 1;
         loop {
             let path = paths::staged(target, number);
-            match OpenOptions::new().read(true).write(true).create_new(true).open(&path) {
+            match rights.options().read(true).write(true).create_new(true).open(&path) {
                 Ok(file) => return Ok(Self { file: Some(file), path, target: target.to_owned() }),
                 Err(source) if source.kind() == ErrorKind::AlreadyExists => number += 1,
                 Err(source) if source.kind() == ErrorKind::NotFound => {
                     let folder = target.parent().unwrap_or(target);
-                    std::fs::create_dir_all(folder).map_err(error("create the folder", folder))?;
+                    rights.create_folders(folder).map_err(error("create the folder", folder))?;
                 }
                 Err(source) => return Err(error("create", &path)(source)),
             }

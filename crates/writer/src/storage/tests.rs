@@ -1,18 +1,18 @@
 //! What this program and deltalake rely on.
 
 use std::path::Path as FilePath;
-use std::sync::Arc;
 
 use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode};
 use tempfile::TempDir;
 
+use crate::storage::file_rights::FileRights;
 use crate::storage::local_store::LocalStore;
 use crate::storage::location::Location;
 
 fn store(folder: &FilePath) -> LocalStore {
-    Location::parse(folder.to_str().unwrap()).unwrap().local.unwrap()
+    Location::parse(folder.to_str().unwrap(), FileRights::Private).unwrap().local.unwrap()
 }
 
 fn names(folder: &FilePath) -> Vec<String> {
@@ -92,9 +92,8 @@ async fn many_puts_are_synced_together() {
     let folder = TempDir::new().unwrap();
     let store = store(folder.path());
     let files: Vec<_> = (0..40).map(|number| Path::from(format!("raw/{number}"))).collect();
-    let unsynced: Arc<dyn ObjectStore> = store.without_sync();
     for file in &files {
-        unsynced.put(file, "x".into()).await.unwrap();
+        store.put_without_sync(file, "x".into()).await.unwrap();
     }
     store.sync(&files[..3]).await.unwrap();
     store.sync(&files).await.unwrap();

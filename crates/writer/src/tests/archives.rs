@@ -98,6 +98,36 @@ async fn a_place_without_anything_is_an_error() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn below_the_place_that_is_named_no_link_is_followed() {
+    use std::os::unix::fs::symlink;
+    let (folder, lake) = lake().await;
+    keep(&lake, "run-1", "a", 1).await;
+    let elsewhere = TempDir::new().unwrap();
+    std::fs::write(elsewhere.path().join("0.json"), "secret").unwrap();
+    let named = elsewhere.path().join("named");
+    symlink(folder.path().join("_raw"), &named).unwrap();
+    assert_eq!(archived(named.to_str().unwrap()).await.unwrap().len(), 1, "the place itself may be a link");
+
+    let slice = folder.path().join("_raw/msdyn_copilotevent/run-1/a");
+    for (target, link) in [
+        (elsewhere.path().join("0.json"), slice.join("1.json")),
+        (elsewhere.path().to_owned(), folder.path().join("_raw/elsewhere")),
+        (elsewhere.path().join("nothing"), slice.join("2.json")),
+    ] {
+        symlink(&target, &link).unwrap();
+        let error = archived(folder.path().to_str().unwrap()).await.err().unwrap().to_string();
+        let name = link.file_name().unwrap().to_str().unwrap();
+        assert!(error.ends_with(&format!("{name}: it is a symbolic link, which is not followed")), "{error}");
+        std::fs::remove_file(link).unwrap();
+    }
+    std::fs::rename(folder.path().join("_raw"), elsewhere.path().join("raw")).unwrap();
+    symlink(elsewhere.path().join("raw"), folder.path().join("_raw")).unwrap();
+    let error = archived(folder.path().to_str().unwrap()).await.err().unwrap().to_string();
+    assert!(error.ends_with("_raw: it is a symbolic link, which is not followed"), "{error}");
+}
+
 #[test]
 fn names_of_slices_stay_two_and_safe() {
     let name = |slice| crate::storage::paths::archive("t", "run-1", slice).to_string();

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::*;
-use crate::Error;
+use crate::{Error, FileRights};
 
 fn log_entry(root: &Path, table: &str, version: u64) -> Vec<Value> {
     let path = root.join(table).join(format!("_delta_log/{version:020}.json"));
@@ -224,4 +224,66 @@ async fn a_lake_may_lie_anywhere() {
         assert_glob_is_log(&root, &lake).await;
     }
     assert!(folder.path().join("up/payload/_delta_log").is_dir());
+}
+
+/// Every file and folder below a folder, with its mode.
+#[cfg(unix)]
+fn modes(folder: &Path) -> BTreeMap<PathBuf, u32> {
+    use std::os::unix::fs::PermissionsExt;
+    let (mut found, mut waiting) = (BTreeMap::new(), vec![folder.to_owned()]);
+    while let Some(next) = waiting.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let entry = entry.unwrap();
+            let of = entry.metadata().unwrap();
+            if of.is_dir() {
+                waiting.push(entry.path());
+            }
+            found.insert(entry.path(), of.permissions().mode() & 0o777);
+        }
+    }
+    found
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_lake_belongs_to_its_user_unless_it_is_shared() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = TempDir::new().unwrap();
+    let plain = folder.path().join("plain");
+    std::fs::write(&plain, "").unwrap();
+    // What the umask of this process makes of a file.
+    let by_umask = std::fs::metadata(&plain).unwrap().permissions().mode() & 0o777;
+    for (rights, file_mode) in [(FileRights::Private, 0o600), (FileRights::Shared, by_umask)] {
+        let place = folder.path().join(format!("{rights:?}"));
+        let root = place.join("deep/lake");
+        let lake = open(&root, LakeOptions { rights, ..LakeOptions::default() }).await;
+        let lock = lake.lock("run").await.unwrap();
+        lake.prepare(&instance(), false).await.unwrap();
+        put(&lake, &[("a", 1, 1, "text")]).await;
+        let archive = lake.archive("msdyn_copilotevent", "run", "a");
+        archive.page(0, "{}".into()).await.unwrap();
+        archive.finish("{}".to_owned(), "{}".to_owned()).await.unwrap();
+        drop(lock);
+        lake.probe().await.unwrap();
+        let found = modes(&place);
+        let count = |name: &str| found.keys().filter(|path| path.to_string_lossy().contains(name)).count();
+        assert!(count("_lock") == 1 && count(".parquet") == 1 && count("0.json.zst") == 1 && count("_delta_log/") > 1);
+        for (path, mode) in &found {
+            let wanted = if path.is_dir() { file_mode | (file_mode >> 2 & 0o111) } else { file_mode };
+            assert_eq!(mode, &wanted, "{}", path.display());
+        }
+    }
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn the_lock_is_not_taken_through_a_link() {
+    let (folder, lake) = lake().await;
+    let victim = folder.path().join("victim");
+    std::fs::write(&victim, "mine").unwrap();
+    let _ = std::fs::remove_file(folder.path().join("_lock"));
+    std::os::unix::fs::symlink(&victim, folder.path().join("_lock")).unwrap();
+    let error = lake.lock("run").await.unwrap_err().to_string();
+    assert!(error.ends_with("_lock: it is a symbolic link, which is not followed"), "{error}");
+    assert_eq!(std::fs::read(&victim).unwrap(), b"mine");
 }
