@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use copilot_lake_tables::{Instant, Labels, Table};
 use futures::Stream;
@@ -282,6 +283,12 @@ impl Dataverse {
     /// Any error of a call.
     pub async fn has_file(&self, file: &FileAddress) -> Result<bool, Error> {
         file::exists(&self.client, &self.api, file).await
+    }
+
+    /// From now on, calls are attempted for this long while the service answers nothing at all. Otherwise a call is
+    /// given up after ten attempts, or after three if the service was never reached.
+    pub fn wait_out_outages(&self, longest: Duration) {
+        self.client.wait_out_outages(longest);
     }
 
     /// Usage so far.

@@ -205,6 +205,12 @@ impl Graph {
         Ok(page_stream::fetch_page(&self.client, &request).await?.page)
     }
 
+    /// From now on, calls are attempted for this long while the service answers nothing at all. Otherwise a call is
+    /// given up after ten attempts, or after three if the service was never reached.
+    pub fn wait_out_outages(&self, longest: Duration) {
+        self.client.wait_out_outages(longest);
+    }
+
     /// Usage so far.
     pub fn meter(&self) -> Meter {
         self.client.counters.snapshot()

@@ -120,6 +120,7 @@ impl Request {
             status,
             retry_after: None,
             request_id,
+            is_outage: false,
         })
     }
 

@@ -19,6 +19,8 @@ pub(crate) struct RetryPolicy {
     pub(crate) max_attempts_unreached: u32,
     /// No attempt begins later than this after the first.
     pub(crate) max_elapsed: Duration,
+    /// While the service answers nothing at all, attempts go on for this long; zero: no longer than any others.
+    pub(crate) max_outage: Duration,
     /// Waits where the service does not ask for one.
     pub(crate) backoff: Backoff,
 }
@@ -30,6 +32,7 @@ impl RetryPolicy {
             max_attempts_request_specific: 5,
             max_attempts_unreached: 3,
             max_elapsed: Duration::from_secs(15 * 60),
+            max_outage: Duration::ZERO,
             backoff: Backoff::documented(),
         }
     }
@@ -75,9 +78,24 @@ impl Attempts {
         if self.count >= max_attempts {
             return None;
         }
-        let wait =
-            requested.filter(|requested| !requested.is_zero()).unwrap_or_else(|| retry_policy.backoff.wait(self.count));
+        let wait = self.wait(retry_policy, requested);
         (self.elapsed().saturating_add(wait) <= retry_policy.max_elapsed).then_some(wait)
+    }
+
+    /// The wait that the service asks for, else that of the back-off.
+    fn wait(&self, retry_policy: &RetryPolicy, requested: Option<Duration>) -> Duration {
+        requested.filter(|requested| !requested.is_zero()).unwrap_or_else(|| retry_policy.backoff.wait(self.count))
+    }
+
+    /// As [`Self::wait_before_next`] while nothing is answered at all, whatever the number of attempts.
+    pub(crate) fn wait_in_outage(&self, retry_policy: &RetryPolicy, requested: Option<Duration>) -> Option<Duration> {
+        let wait = self.wait(retry_policy, requested);
+        (self.elapsed().saturating_add(wait) <= retry_policy.max_outage).then_some(wait)
+    }
+
+    /// When the first attempt began.
+    pub(crate) fn begun(&self) -> Instant {
+        self.started.unwrap_or_else(Instant::now)
     }
 }
 

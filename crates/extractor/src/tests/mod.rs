@@ -14,6 +14,7 @@ mod graph_sign_in;
 mod graph_walk;
 mod managed;
 mod network;
+mod outage;
 mod server;
 mod sign_in;
 mod tracking;
