@@ -1,5 +1,6 @@
 //! The slices of a run: which ones are due, and reading several at a time.
 
+use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
@@ -10,6 +11,7 @@ use crate::dataverse::context::DataverseContext;
 use crate::dataverse::plan::{self, PlanInput};
 use crate::dataverse::recovery;
 use crate::dataverse::slice;
+use crate::dataverse::table_breaker::{FAILED, TableBreaker, TableFailure};
 use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::runs::Restart;
@@ -144,11 +146,12 @@ async fn record_missing_table(
     record(context, slice, &Selection::all(table), (SliceStatus::Skipped, reason), counts).await
 }
 
-/// Reads slices, several at a time. A failed slice does not hold up the others; when the lake or the sign-in fails, the
-/// others are stopped and finish on their own.
+/// Reads slices, several at a time. A failed slice does not hold up the others; when the lake or the service fails, no
+/// other is begun, and those under way finish on their own.
 pub(crate) async fn read_slices(context: &DataverseContext<'_>, slices: Vec<Slice>) -> Result<(), Error> {
+    let reader = SliceReader { context, breaker: RefCell::default(), is_given_up: Cell::new(false) };
     let reading =
-        futures::stream::iter(slices).map(|slice| read_and_record(context, slice)).buffer_unordered(SLICES_IN_FLIGHT);
+        futures::stream::iter(slices).map(|slice| reader.read_and_record(slice)).buffer_unordered(SLICES_IN_FLIGHT);
     let mut reading = std::pin::pin!(reading);
     let mut failure = Ok(());
     let mut grace = std::pin::pin!(context.run.shutdown.grace_period_over());
@@ -164,35 +167,79 @@ pub(crate) async fn read_slices(context: &DataverseContext<'_>, slices: Vec<Slic
             None => return failure,
             Some(Ok(())) => {}
             Some(Err(error)) => {
-                context.run.shutdown.request();
+                reader.is_given_up.set(true);
+                // Another service can still be read.
+                if !matches!(error, Error::Service(_)) {
+                    context.run.shutdown.request();
+                }
                 failure = failure.and(Err(error));
             }
         }
     }
 }
 
-async fn read_and_record(context: &DataverseContext<'_>, slice: Slice) -> Result<(), Error> {
-    if context.run.shutdown.is_requested() {
-        context.run.note_shutdown().await;
-        return Ok(());
-    }
-    if context.run.is_any_table_stopped([slice.table]).await {
-        return Ok(());
-    }
-    let mut counts = SliceCounts::default();
-    let (selection, result) = slice::read_slice(&slice, context, &mut counts).await;
-    let ended = match result {
-        Ok(()) => (SliceStatus::Done, None),
-        Err(SliceError::Stopped) => {
+/// Reads slices, and knows how those before have ended.
+struct SliceReader<'a> {
+    context: &'a DataverseContext<'a>,
+    breaker: RefCell<TableBreaker>,
+    /// Nothing more can be read or written.
+    is_given_up: Cell<bool>,
+}
+
+impl SliceReader<'_> {
+    async fn read_and_record(&self, slice: Slice) -> Result<(), Error> {
+        let context = self.context;
+        if self.is_given_up.get() {
+            return Ok(());
+        }
+        if context.run.shutdown.is_requested() {
             context.run.note_shutdown().await;
             return Ok(());
         }
-        Err(SliceError::Lake(error)) if error.stops_table().is_some() => return context.run.stop_table(error).await,
-        Err(SliceError::Lake(error)) if !error.is_transient() => return Err(error.into()),
-        Err(SliceError::Service(error)) if error.is_service_wide() => return Err(error.into()),
-        Err(error) => failure_status(context, error).await,
-    };
-    record(context, slice, &selection, ended, counts).await
+        if context.run.is_any_table_stopped([slice.table]).await {
+            return Ok(());
+        }
+        let failure = self.breaker.borrow().failure(slice.table.name).cloned();
+        if let Some(failure) = failure {
+            return self.record_unrequested(slice, failure).await;
+        }
+        let mut counts = SliceCounts::default();
+        let (selection, result) = slice::read_slice(&slice, context, &mut counts).await;
+        let ended = match result {
+            Ok(()) => {
+                self.breaker.borrow_mut().read(slice.table.name);
+                (SliceStatus::Done, None)
+            }
+            Err(SliceError::Stopped) => {
+                context.run.note_shutdown().await;
+                return Ok(());
+            }
+            Err(SliceError::Lake(error)) if error.stops_table().is_some() => {
+                return context.run.stop_table(error).await;
+            }
+            Err(SliceError::Lake(error)) if !error.is_transient() => return Err(error.into()),
+            Err(SliceError::Service(error)) if error.is_service_wide() => return Err(error.into()),
+            Err(error) => {
+                if let SliceError::Service(error) = &error {
+                    self.breaker.borrow_mut().failed(slice.table.name, error);
+                }
+                failure_status(context, error).await
+            }
+        };
+        record(context, slice, &selection, ended, counts).await
+    }
+
+    /// Records as failed a slice of a table that is not worth a request.
+    async fn record_unrequested(&self, slice: Slice, failure: TableFailure) -> Result<(), Error> {
+        let TableFailure { reason, is_refused } = failure;
+        if is_refused {
+            self.context.run.reports.lock().await.refused += 1;
+        }
+        let counts = SliceCounts { as_of: self.context.service.service_time().await.ok(), ..SliceCounts::default() };
+        let selection = self.context.schema.selection(slice.table).unwrap_or_else(|| Selection::all(slice.table));
+        let reason = format!("{reason}: not requested, because {FAILED} slices of the table failed in a row");
+        record(self.context, slice, &selection, (SliceStatus::Failed, Some(reason)), counts).await
+    }
 }
 
 /// Records a slice in the ledger and reports it.

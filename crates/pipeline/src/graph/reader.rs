@@ -1,5 +1,7 @@
 //! Microsoft Graph as a configured service.
 
+use std::time::Duration;
+
 use copilot_lake_extractor::{Error as ServiceError, Graph, Meter, role};
 use copilot_lake_tables::{AI_INTERACTION, Instant, Service, written_with};
 use copilot_lake_writer::{Instance, LakeOptions};
@@ -43,6 +45,10 @@ impl ServiceReader for GraphReader {
         if archive_raw {
             tracing::warn!("pages of Graph are not archived: `lake.archive_raw` applies to Dataverse only");
         }
+    }
+
+    fn wait_out_outages(&self, longest: Duration) {
+        self.service.wait_out_outages(longest);
     }
 
     fn sign_in<'a>(&'a self, instance: &'a mut Instance) -> LocalBoxFuture<'a, Result<Instant, Error>> {

@@ -13,9 +13,9 @@ pub(crate) mod services;
 pub(crate) mod shutdown;
 
 use std::sync::Arc;
-use std::time::Instant as MachineInstant;
+use std::time::{Duration, Instant as MachineInstant};
 
-use copilot_lake_tables::Instant;
+use copilot_lake_tables::{EXTRACTION_RUN, Instant};
 use copilot_lake_writer::Lake;
 use tokio::sync::Mutex;
 use tracing::warn;
@@ -32,6 +32,9 @@ use crate::replay::description::ArchiveIdentity;
 use crate::report::{Circumstances, EndedEarly, Report, RunOutcome, StoppedTable};
 use crate::settings::{Settings, Stop};
 
+/// How long a service may answer nothing before it is given up.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(10 * 60);
+
 /// Extracts what is missing from the lake. Slices and payloads that fail are in the report.
 ///
 /// # Errors
@@ -41,11 +44,18 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let Settings { lake, mut lake_options, archive_raw, command, jobs, options } = settings;
     let mut services = Services::new(jobs)?;
     services.adapt_lake(&mut lake_options, archive_raw);
+    let left = options.deadline.map(|deadline| deadline.saturating_duration_since(begun));
+    let longest_outage = left.map_or(LONGEST_OUTAGE, |left| left.min(LONGEST_OUTAGE));
+    // Services that a run has read before are configured well: when they cannot be reached, that may pass.
+    if Lake::open(&lake, lake_options.clone()).await?.has(&EXTRACTION_RUN).await.unwrap_or(false) {
+        services.wait_out_outages(longest_outage);
+    }
     let lake = Lake::open(&lake, lake_options).await?;
     let Some(SignedIn { started_at, instance }) = services.sign_in().await? else {
         let seconds = begun.elapsed().as_secs_f64();
         return Ok(Report { seconds, ..Report::new(String::new()) });
     };
+    services.wait_out_outages(longest_outage);
     let run_id = run_id(started_at);
 
     let _lock = lake.lock(&run_id).await?;

@@ -1,5 +1,7 @@
 //! The configured services: signed in to one after the other, and read side by side.
 
+use std::time::Duration;
+
 use copilot_lake_extractor::Meter;
 use copilot_lake_tables::Instant;
 use copilot_lake_writer::{Instance, LakeOptions};
@@ -56,6 +58,11 @@ impl Services {
     /// Adapts how the lake is opened for a run that reads these services.
     pub(crate) fn adapt_lake(&self, options: &mut LakeOptions, archive_raw: bool) {
         self.readers().for_each(|reader| reader.adapt_lake(options, archive_raw));
+    }
+
+    /// Makes every call wait this long for a service that answers nothing.
+    pub(crate) fn wait_out_outages(&self, longest: Duration) {
+        self.readers().for_each(|reader| reader.wait_out_outages(longest));
     }
 
     /// Signs in to every service. A refusal of one does not keep the others from being read. `None` when no service is
