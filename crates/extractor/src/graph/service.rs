@@ -187,7 +187,26 @@ impl Graph {
         user_id: &str,
         query: &HistoryQuery,
     ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        self.history_pages(user_id, query, false)
+    }
+
+    /// As [`Self::history`], for a window that has failed before: a page is attempted twice.
+    pub fn history_again(
+        &self,
+        user_id: &str,
+        query: &HistoryQuery,
+    ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        self.history_pages(user_id, query, true)
+    }
+
+    fn history_pages(
+        &self,
+        user_id: &str,
+        query: &HistoryQuery,
+        has_failed_before: bool,
+    ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         let first = request::history(&self.api, user_id, query, self.model.as_deref());
+        let first = first.map(|request| Request { has_failed_before, ..request });
         page_stream::on_demand(Arc::clone(&self.client), first, MAX_PAGES_PER_USER)
     }
 

@@ -213,6 +213,7 @@ impl Client {
         let retry_policy = &self.limits.retry_policy;
         let max_attempts = match request.kind {
             _ if never_reached && self.max_outage().is_zero() => retry_policy.max_attempts_unreached,
+            _ if request.has_failed_before && !transient.throttled => retry_policy.max_attempts_failed_before,
             ResourceKind::File => retry_policy.max_attempts_request_specific,
             _ if transient.request_specific => retry_policy.max_attempts_request_specific,
             _ => retry_policy.max_attempts,

@@ -71,6 +71,8 @@ pub(crate) struct Request {
     pub(crate) fallback_url: Option<Url>,
     /// The `Prefer` header; the same for every page of a stream.
     pub(crate) prefer: String,
+    /// Whether its window has failed before, so that fewer attempts are enough.
+    pub(crate) has_failed_before: bool,
 }
 
 impl Request {
@@ -87,6 +89,7 @@ impl Request {
             portion,
             fallback_url: None,
             prefer,
+            has_failed_before: false,
         }
     }
 

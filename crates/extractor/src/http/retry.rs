@@ -15,6 +15,8 @@ pub(crate) struct RetryPolicy {
     /// Attempts for failures that may concern this request alone, such as a file: while it is retried it takes up a slot
     /// that others need, and the next run fetches it again.
     pub(crate) max_attempts_request_specific: u32,
+    /// Attempts for a window that has failed before: this is to find out which part of it can be read.
+    pub(crate) max_attempts_failed_before: u32,
     /// Attempts while the service was never reached and the failure looks like a wrong address.
     pub(crate) max_attempts_unreached: u32,
     /// No attempt begins later than this after the first.
@@ -30,6 +32,7 @@ impl RetryPolicy {
         Self {
             max_attempts: 10,
             max_attempts_request_specific: 5,
+            max_attempts_failed_before: 2,
             max_attempts_unreached: 3,
             max_elapsed: Duration::from_secs(15 * 60),
             max_outage: Duration::ZERO,

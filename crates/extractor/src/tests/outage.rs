@@ -76,6 +76,18 @@ async fn a_request_that_fails_alone_is_given_up_alone() {
 }
 
 #[tokio::test]
+async fn a_window_that_has_failed_before_is_attempted_twice() {
+    let server = Server::start(|_| refusal(500, "", "")).await;
+    let service = dataverse(server.url.clone());
+    let pages = service.pages_again(&slice(), &Selection::all(&COPILOT_EVENT));
+    let error = pages.collect::<Vec<_>>().await.pop().unwrap().unwrap_err();
+    assert_eq!(error.call().unwrap().attempts, 2, "{error}");
+    let pages = graph(server.url.clone()).history_again(PERSON, &june());
+    let error = pages.collect::<Vec<_>>().await.pop().unwrap().unwrap_err();
+    assert_eq!(error.call().unwrap().attempts, 2, "{error}");
+}
+
+#[tokio::test]
 async fn a_sign_in_that_is_not_answered_is_waited_for() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
