@@ -105,7 +105,8 @@ impl RunContext {
         mut ended_early: Vec<EndedEarly>,
     ) -> Result<Report, Error> {
         let started_at: Instant = self.started_at;
-        let Reports { tables, stopped, aborted, refused, in_scope, stopped_tables } = self.reports.into_inner();
+        let Reports { tables, stopped, aborted, refused, in_scope, exempt_skips, stopped_tables } =
+            self.reports.into_inner();
         let meter = services.meter();
         let mut report = Report {
             seconds: begun.elapsed().as_secs_f64(),
@@ -116,7 +117,14 @@ impl RunContext {
             ..Report::new(self.run_id)
         };
         let has_ended = !ended_early.is_empty();
-        report.judge(&Circumstances { stopped, ended_early: has_ended, everything_due, refused, in_scope });
+        report.judge(&Circumstances {
+            stopped,
+            ended_early: has_ended,
+            everything_due,
+            refused,
+            in_scope,
+            exempt_skips,
+        });
         // A run without an end makes the next one look for orphan files.
         let lake_failed = ended_early.iter().any(|ended| matches!(ended.error, Error::Lake(_)));
         if !aborted && !lake_failed {
