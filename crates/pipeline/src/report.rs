@@ -131,6 +131,8 @@ pub(crate) struct Circumstances {
     pub(crate) refused: u64,
     /// Users in scope, whether or not their history is due.
     pub(crate) in_scope: u64,
+    /// Skipped slices of users that are no refusals.
+    pub(crate) exempt_skips: u64,
 }
 
 /// The report of one table.
@@ -200,7 +202,7 @@ impl Report {
         let has_slices_of_users = |report: &&TableReport| table(report.table).is_some_and(Table::has_slices_of_users);
         let skipped: u64 = self.tables.iter().filter(has_slices_of_users).map(|report| report.slices_skipped).sum();
         self.stopped = of.stopped;
-        self.too_many_skipped = skipped as f64 > SKIPPED * of.in_scope as f64;
+        self.too_many_skipped = skipped.saturating_sub(of.exempt_skips) as f64 > SKIPPED * of.in_scope as f64;
         let is_partial = self.total(|table| table.slices_failed + table.payloads_failed) > 0
             || of.ended_early
             || of.stopped
@@ -273,6 +275,7 @@ mod tests {
             ),
             (vec![reported(users, [95, 0, 5])], whole, (Complete, false, false)),
             (vec![reported(users, [94, 0, 6])], whole, (Partial, false, true)),
+            (vec![reported(users, [90, 0, 10])], Circumstances { exempt_skips: 5, ..whole }, (Complete, false, false)),
             (vec![reported(users, [94, 0, 0])], Circumstances { ended_early: true, ..whole }, (Partial, false, false)),
             (vec![], Circumstances { ended_early: true, ..whole }, (Failed, false, false)),
             (vec![], Circumstances { stopped: true, ..whole }, (Partial, false, false)),

@@ -1,7 +1,7 @@
 //! The HTTP client: one connection pool, and every call attempted until it is answered, refused, or given up on.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,6 +24,7 @@ use super::error_response::{self, ErrorResponse};
 use super::meter::Counters;
 use super::network::Network;
 use super::origin::redacted;
+use super::outage::{ServiceHealth, Verdict};
 use super::request::{FilePortion, Request, ResourceKind};
 use super::retry::Attempts;
 use super::service_clock::ServiceClock;
@@ -55,6 +56,12 @@ pub(crate) struct Client {
     reached: AtomicBool,
     /// A decaying maximum of recent page sizes: the first guess for the next page.
     page_bytes: AtomicUsize,
+    health: Mutex<ServiceHealth>,
+    /// How long an outage is waited out, once that is said.
+    max_outage: OnceLock<Duration>,
+    probe: Url,
+    /// When a probe was last not answered. One request probes for all that wait.
+    probing: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// Upper bound of a pause requested by the service.
@@ -107,6 +114,12 @@ impl Client {
             counters: Counters::default(),
             reached: AtomicBool::new(false),
             page_bytes: AtomicUsize::new(0),
+            health: Mutex::default(),
+            max_outage: OnceLock::new(),
+            probe: service
+                .join(dialect.probe)
+                .map_err(|error| Error::Usage { what: format!("the address cannot be used: {error}") })?,
+            probing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -117,6 +130,16 @@ impl Client {
             () = self.cancellation.grace_period_over() => Err(Error::Stopped),
             token = self.tokens.get() => token,
         }
+    }
+
+    /// From now on, attempts go on for this long while the service, or the one that signs in to it, answers nothing.
+    pub(crate) fn wait_out_outages(&self, longest: Duration) {
+        let _ = self.max_outage.set(longest);
+        self.tokens.wait_out_outages(longest);
+    }
+
+    fn max_outage(&self) -> Duration {
+        self.max_outage.get().copied().unwrap_or(self.limits.retry_policy.max_outage)
     }
 
     /// Attempts the request until `accept` takes a response, or the client is stopped. A response that `accept` rejects
@@ -142,6 +165,7 @@ impl Client {
         let mut cost = CallCost::default();
         let mut token_refused = false;
         let mut reservation_size = ReservationSize::Expected;
+        let mut failed_at = None;
         loop {
             let error = match self.attempt(request, reservation_size, &mut attempts, &mut cost).await {
                 Ok(response) => {
@@ -150,6 +174,7 @@ impl Client {
                         Ok(accepted) => {
                             // From now on a failure is the service's own, not a wrong address.
                             self.reached.store(true, Ordering::Relaxed);
+                            self.health().answered(Instant::now());
                             self.limits.concurrency.succeeded();
                             self.unclear_throttling.answered();
                             return Ok((accepted, cost));
@@ -159,6 +184,7 @@ impl Client {
                 }
                 Err(error) => error,
             };
+            self.note_health(&error);
             match error {
                 AttemptError::Permanent(error) => return Err(error),
                 AttemptError::AccessTokenRejected(token) if !token_refused => {
@@ -177,7 +203,8 @@ impl Client {
                 }
                 AttemptError::Transient(transient) => {
                     token_refused = false;
-                    cost.throttled += self.back_off(request, &attempts, transient).await?;
+                    let since = failed_at.replace(Instant::now()).unwrap_or_else(|| attempts.begun());
+                    cost.throttled += self.back_off(request, (&attempts, since), transient).await?;
                 }
             }
         }
@@ -193,16 +220,25 @@ impl Client {
         self.get(request, accept).await.map(|(value, _)| value)
     }
 
-    /// Waits until the next attempt, or gives up. Returns the time for which throttling of this resource alone held the
-    /// request back.
-    async fn back_off(&self, request: &Request, attempts: &Attempts, transient: Transient) -> Result<Duration, Error> {
+    /// Waits until the next attempt, or gives up. `since`: when the attempt before the last one failed. Returns the time
+    /// for which throttling of this resource alone held the request back.
+    async fn back_off(
+        &self,
+        request: &Request,
+        (attempts, since): (&Attempts, Instant),
+        transient: Transient,
+    ) -> Result<Duration, Error> {
         if self.cancellation.is_cancelled() {
             return Err(Error::Stopped);
         }
         let never_reached = transient.maybe_wrong_address && !self.reached.load(Ordering::Relaxed);
         let retry_policy = &self.limits.retry_policy;
+        let gives_up_early = never_reached && self.max_outage().is_zero();
         let is_file = request.kind == ResourceKind::File;
-        let max_attempts = transient.max_attempts(retry_policy, is_file, never_reached);
+        let max_attempts = match request.has_failed_before && transient.throttled.is_none() && !gives_up_early {
+            true => retry_policy.max_attempts_failed_before,
+            false => transient.max_attempts(retry_policy, is_file, gives_up_early),
+        };
         let wait = attempts.wait_before_next(retry_policy, max_attempts, transient.retry_after);
         // A wait that concerns the whole identity does so even if this request gives up.
         let requested = transient.retry_after.filter(|wait| !wait.is_zero()).or(wait);
@@ -218,7 +254,19 @@ impl Client {
             self.counters.add_throttled(prolonged);
         }
         let Some(wait) = wait else {
-            let call = request.call(attempts, transient.status, transient.request_id.clone());
+            let verdict = match transient.throttled {
+                Some(_) => Verdict::GiveUpRequest,
+                None if transient.refusal.is_some() => Verdict::GiveUpRequest,
+                None => tokio::select! {
+                    verdict = self.wait_in_outage(request, (attempts, since), &transient) => verdict,
+                    _ = self.cancellation.cancelled() => return Err(Error::Stopped),
+                },
+            };
+            if verdict == Verdict::Retry {
+                return Ok(Duration::ZERO);
+            }
+            let mut call = request.call(attempts, transient.status, transient.request_id.clone());
+            call.is_outage = verdict == Verdict::GiveUpService;
             return Err(transient.into_error(call));
         };
         let (url, cause, status) = (redacted(&request.url), transient.cause, transient.status);
@@ -236,6 +284,83 @@ impl Client {
             _ = self.cancellation.cancelled() => return Err(Error::Stopped),
         }
         Ok(if transient.throttled.is_some() { wait } else { Duration::ZERO })
+    }
+
+    /// Notes what a failed attempt shows of the service as a whole.
+    fn note_health(&self, error: &AttemptError) {
+        let now = Instant::now();
+        match error {
+            AttemptError::Transient(transient) if transient.throttled.is_none() => self.health().failed(now),
+            AttemptError::Transient(_) | AttemptError::AccessTokenRejected(_) => self.health().answered(now),
+            AttemptError::Permanent(error) if error.is_response() => self.health().answered(now),
+            AttemptError::Permanent(_) | AttemptError::OutOfMemory { .. } => {}
+        }
+    }
+
+    fn health(&self) -> std::sync::MutexGuard<'_, ServiceHealth> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What to do with a request that has used up its attempts: if it is the service that fails, waits until the next
+    /// one. When the service answers a probe, the request is attempted once more: an outage may just be over.
+    async fn wait_in_outage(
+        &self,
+        request: &Request,
+        (attempts, since): (&Attempts, Instant),
+        transient: &Transient,
+    ) -> Verdict {
+        let max_outage = self.max_outage();
+        let requested = transient.retry_after.filter(|wait| !wait.is_zero());
+        let wait = requested.unwrap_or_else(|| self.limits.retry_policy.backoff.wait(attempts.count));
+        let judge = |probed| self.health().judge(since, (Instant::now(), wait), max_outage, probed);
+        // Nothing is sent before the time that the service asked for.
+        let mut verdict = judge(requested.is_some());
+        if requested.is_some() && verdict == Verdict::Retry {
+            tokio::time::sleep(wait).await;
+            self.is_answering().await;
+            return Verdict::Retry;
+        }
+        if verdict == Verdict::Probe {
+            if self.is_answering().await {
+                return Verdict::Retry;
+            }
+            verdict = judge(true);
+        }
+        if verdict == Verdict::Retry {
+            let (url, cause, status) = (redacted(&request.url), &transient.cause, transient.status);
+            warn!(%url, cause, status, attempts = attempts.count, ?wait, "the service answers nothing: waiting for it");
+            tokio::time::sleep(wait).await;
+        }
+        verdict
+    }
+
+    /// Whether the service answers anything, by its cheapest request.
+    async fn is_answering(&self) -> bool {
+        let asked = Instant::now();
+        let mut last_failure = self.probing.lock().await;
+        if self.health().is_answered_since(asked) {
+            return true;
+        }
+        if last_failure.is_some_and(|failed| failed >= asked) {
+            return false;
+        }
+        let request = Request::json(self.probe.clone());
+        let _permit = self.limits.concurrency.acquire().await;
+        if self.wait_for_gate(&request).await.is_err() {
+            // It throttles, which is an answer.
+            return true;
+        }
+        let Ok(token) = self.tokens.get().await else { return false };
+        self.counters.count_request();
+        let headers = (self.dialect.headers)(&request);
+        let response = self.http.get(request.url).headers(headers).header(AUTHORIZATION, token.header.clone());
+        let is_answer = |status: StatusCode| !status.is_server_error() && status != StatusCode::REQUEST_TIMEOUT;
+        let answered = response.send().await.is_ok_and(|response| is_answer(response.status()));
+        match answered {
+            true => self.health().answered(Instant::now()),
+            false => *last_failure = Some(Instant::now()),
+        }
+        answered
     }
 
     /// One attempt; holds its concurrency permit until the body is read, except while that waits for memory.

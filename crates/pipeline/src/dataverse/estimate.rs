@@ -111,7 +111,9 @@ async fn estimate_tables(
                 false => None,
             };
             let weeks = plan::weekly(table, &plan.first_pass, oldest.filter(|_| needs_oldest));
-            estimate.slices = (plan.changed.len() + weeks.len()) as u64;
+            let known = if full { vec![] } else { ledger.unreadable(table, &selection.text()).await };
+            let again = plan::unreadable(table, &known);
+            estimate.slices = (plan.changed.len() + weeks.len() + again.len()) as u64;
             match count_in_lake(lake, table, job, retry, &mut estimate).await {
                 Err(Error::Lake(error)) if error.stops_table().is_some() => {
                     tracing::warn!(%error, "could not count everything that the lake has");

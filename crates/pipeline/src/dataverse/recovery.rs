@@ -102,7 +102,7 @@ mod tests {
 
     fn window(run: &str, column: &str, start: &str, end: &str, as_of: &str) -> DoneWindow {
         let (start, end, as_of) = (at(start), at(end), at(as_of));
-        DoneWindow { run_id: run.to_owned(), time_column: column.to_owned(), start, end, as_of }
+        DoneWindow { run_id: run.to_owned(), time_column: column.to_owned(), start, end, as_of, is_read: true }
     }
 
     fn texts(ranges: &[Range<Instant>]) -> Vec<String> {

@@ -49,6 +49,8 @@ pub(crate) struct Reports {
     pub(crate) aborted: bool,
     /// Users in scope, whether or not their history is due.
     pub(crate) in_scope: u64,
+    /// Skipped slices of users that are no refusals: of users known to have no history, and of parts of histories.
+    pub(crate) exempt_skips: u64,
     /// Slices that failed because a permission is missing.
     pub(crate) refused: u64,
     /// Tables that are not written, and why.

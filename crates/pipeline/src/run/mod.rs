@@ -13,9 +13,9 @@ pub(crate) mod services;
 pub(crate) mod shutdown;
 
 use std::sync::Arc;
-use std::time::Instant as MachineInstant;
+use std::time::{Duration, Instant as MachineInstant};
 
-use copilot_lake_tables::Instant;
+use copilot_lake_tables::{EXTRACTION_RUN, Instant};
 use copilot_lake_writer::Lake;
 use tokio::sync::Mutex;
 use tracing::warn;
@@ -32,6 +32,9 @@ use crate::replay::description::ArchiveIdentity;
 use crate::report::{Circumstances, EndedEarly, Report, RunOutcome, StoppedTable};
 use crate::settings::{Settings, Stop};
 
+/// How long a service may answer nothing before it is given up.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(10 * 60);
+
 /// Extracts what is missing from the lake. Slices and payloads that fail are in the report.
 ///
 /// # Errors
@@ -41,6 +44,12 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     let Settings { lake, mut lake_options, archive_raw, command, jobs, options } = settings;
     let mut services = Services::new(jobs)?;
     services.adapt_lake(&mut lake_options, archive_raw);
+    let left = options.deadline.map(|deadline| deadline.saturating_duration_since(begun));
+    let longest_outage = left.map_or(LONGEST_OUTAGE, |left| left.min(LONGEST_OUTAGE));
+    // Services that a run has read before are configured well: when they cannot be reached, that may pass.
+    if Lake::open(&lake, lake_options.clone()).await?.has(&EXTRACTION_RUN).await.unwrap_or(false) {
+        services.wait_out_outages(longest_outage);
+    }
     let lake = Lake::open(&lake, lake_options).await?;
     let shutdown = Arc::new(Shutdown::new(stop, options.deadline));
     let _stopping = services.stop_on(Arc::clone(&shutdown));
@@ -48,6 +57,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
         let seconds = begun.elapsed().as_secs_f64();
         return Ok(Report { seconds, ..Report::new(String::new()) });
     };
+    services.wait_out_outages(longest_outage);
     let run_id = run_id(started_at);
 
     let _lock = lake.lock(&run_id).await?;
@@ -97,7 +107,8 @@ impl RunContext {
         mut ended_early: Vec<EndedEarly>,
     ) -> Result<Report, Error> {
         let started_at: Instant = self.started_at;
-        let Reports { tables, stopped, aborted, refused, in_scope, stopped_tables } = self.reports.into_inner();
+        let Reports { tables, stopped, aborted, refused, in_scope, exempt_skips, stopped_tables } =
+            self.reports.into_inner();
         let meter = services.meter();
         let mut report = Report {
             seconds: begun.elapsed().as_secs_f64(),
@@ -108,7 +119,14 @@ impl RunContext {
             ..Report::new(self.run_id)
         };
         let has_ended = !ended_early.is_empty();
-        report.judge(&Circumstances { stopped, ended_early: has_ended, everything_due, refused, in_scope });
+        report.judge(&Circumstances {
+            stopped,
+            ended_early: has_ended,
+            everything_due,
+            refused,
+            in_scope,
+            exempt_skips,
+        });
         // A run without an end makes the next one look for orphan files.
         let lake_failed = ended_early.iter().any(|ended| matches!(ended.error, Error::Lake(_)));
         if !aborted && !lake_failed {

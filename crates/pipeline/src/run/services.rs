@@ -1,6 +1,7 @@
 //! The configured services: signed in to one after the other, and read side by side.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use copilot_lake_extractor::{Error as ServiceError, Meter};
 use copilot_lake_tables::Instant;
@@ -72,6 +73,11 @@ impl Services {
             stops.into_iter().for_each(|stop| stop());
         });
         stopping
+    }
+
+    /// Makes every call wait this long for a service that answers nothing.
+    pub(crate) fn wait_out_outages(&self, longest: Duration) {
+        self.readers().for_each(|reader| reader.wait_out_outages(longest));
     }
 
     /// Signs in to every service. A refusal of one does not keep the others from being read. `None` when no service is
