@@ -29,14 +29,14 @@ pub(crate) fn is_about_page(error: &ServiceError) -> bool {
 pub(crate) struct Halving {
     /// The first is read next. Siblings are read one after the other, before either of them is halved once more: one of
     /// them can usually be read, which shows that it is worth going on.
-    pending: VecDeque<Part>,
+    pending: VecDeque<SubWindow>,
     unreadable: Vec<Range<Instant>>,
     is_any_read: bool,
     failed: usize,
 }
 
 #[derive(Debug)]
-struct Part {
+struct SubWindow {
     range: Range<Instant>,
     /// An earlier run has found that it cannot be read.
     is_known: bool,
@@ -59,7 +59,7 @@ impl Halving {
         windows: impl IntoIterator<Item = Range<Instant>>,
         known: impl IntoIterator<Item = Range<Instant>>,
     ) -> Self {
-        let part = |is_known| move |range| Part { range, is_known };
+        let part = |is_known| move |range| SubWindow { range, is_known };
         let pending = windows.into_iter().map(part(false)).chain(known.into_iter().map(part(true))).collect();
         Self { pending, unreadable: Vec::new(), is_any_read: false, failed: 0 }
     }
@@ -90,7 +90,7 @@ impl Halving {
         self.failed += 1;
         let middle = middle(&part.range);
         let halves = [part.range.start..middle, middle..part.range.end];
-        self.pending.extend(halves.map(|range| Part { range, is_known: false }));
+        self.pending.extend(halves.map(|range| SubWindow { range, is_known: false }));
         let is_hopeless = !self.is_any_read && self.failed >= FAILED_AT_FIRST;
         if is_hopeless || self.pending.len() > MOST_PENDING { PartFailure::GivenUp } else { PartFailure::Halved }
     }
@@ -101,7 +101,7 @@ impl Halving {
     }
 
     /// What was not read, and may be readable.
-    pub(crate) fn rest(&self) -> Vec<Range<Instant>> {
+    pub(crate) fn unread(&self) -> Vec<Range<Instant>> {
         merged(self.pending.iter().map(|part| part.range.clone()))
     }
 }
@@ -163,7 +163,7 @@ mod tests {
                 break;
             }
         }
-        (seconds(&halving.unreadable()), seconds(&halving.rest()), seconds(&requested))
+        (seconds(&halving.unreadable()), seconds(&halving.unread()), seconds(&requested))
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The HTTP client: one connection pool, and every call attempted until it is answered, refused, or given up on.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -24,7 +24,8 @@ use super::error_response::{self, ErrorResponse};
 use super::meter::Counters;
 use super::network::Network;
 use super::origin::redacted;
-use super::outage::{ServiceHealth, Verdict};
+use super::outage::OutageVerdict;
+use super::outage_watch::OutageWatch;
 use super::request::{FilePortion, Request, ResourceKind};
 use super::retry::Attempts;
 use super::service_clock::ServiceClock;
@@ -56,12 +57,9 @@ pub(crate) struct Client {
     reached: AtomicBool,
     /// A decaying maximum of recent page sizes: the first guess for the next page.
     page_bytes: AtomicUsize,
-    health: Mutex<ServiceHealth>,
-    /// How long an outage is waited out, once that is said.
-    max_outage: OnceLock<Duration>,
+    outage: OutageWatch,
+    /// The cheapest request there is.
     probe: Url,
-    /// When a probe was last not answered. One request probes for all that wait.
-    probing: tokio::sync::Mutex<Option<Instant>>,
 }
 
 /// Upper bound of a pause requested by the service.
@@ -114,12 +112,10 @@ impl Client {
             counters: Counters::default(),
             reached: AtomicBool::new(false),
             page_bytes: AtomicUsize::new(0),
-            health: Mutex::default(),
-            max_outage: OnceLock::new(),
+            outage: OutageWatch::default(),
             probe: service
                 .join(dialect.probe)
                 .map_err(|error| Error::Usage { what: format!("the address cannot be used: {error}") })?,
-            probing: tokio::sync::Mutex::default(),
         })
     }
 
@@ -134,12 +130,8 @@ impl Client {
 
     /// From now on, attempts go on for this long while the service, or the one that signs in to it, answers nothing.
     pub(crate) fn wait_out_outages(&self, longest: Duration) {
-        let _ = self.max_outage.set(longest);
+        self.outage.wait_out(longest);
         self.tokens.wait_out_outages(longest);
-    }
-
-    fn max_outage(&self) -> Duration {
-        self.max_outage.get().copied().unwrap_or(self.limits.retry_policy.max_outage)
     }
 
     /// Attempts the request until `accept` takes a response, or the client is stopped. A response that `accept` rejects
@@ -174,7 +166,7 @@ impl Client {
                         Ok(accepted) => {
                             // From now on a failure is the service's own, not a wrong address.
                             self.reached.store(true, Ordering::Relaxed);
-                            self.health().answered(Instant::now());
+                            self.outage.answered();
                             self.limits.concurrency.succeeded();
                             self.unclear_throttling.answered();
                             return Ok((accepted, cost));
@@ -184,7 +176,7 @@ impl Client {
                 }
                 Err(error) => error,
             };
-            self.note_health(&error);
+            self.outage.failed(&error);
             match error {
                 AttemptError::Permanent(error) => return Err(error),
                 AttemptError::AccessTokenRejected(token) if !token_refused => {
@@ -233,7 +225,7 @@ impl Client {
         }
         let never_reached = transient.maybe_wrong_address && !self.reached.load(Ordering::Relaxed);
         let retry_policy = &self.limits.retry_policy;
-        let gives_up_early = never_reached && self.max_outage().is_zero();
+        let gives_up_early = never_reached && !self.outage.is_waited_out();
         let is_file = request.kind == ResourceKind::File;
         let max_attempts = match request.has_failed_before && transient.throttled.is_none() && !gives_up_early {
             true => retry_policy.max_attempts_failed_before,
@@ -254,19 +246,23 @@ impl Client {
             self.counters.add_throttled(prolonged);
         }
         let Some(wait) = wait else {
-            let verdict = match transient.throttled {
-                Some(_) => Verdict::GiveUpRequest,
-                None if transient.refusal.is_some() => Verdict::GiveUpRequest,
-                None => tokio::select! {
-                    verdict = self.wait_in_outage(request, (attempts, since), &transient) => verdict,
+            // A throttled request is answered, and so is one that is refused without a reason.
+            let is_answered = transient.throttled.is_some() || transient.refusal.is_some();
+            let verdict = if is_answered {
+                OutageVerdict::GiveUpRequest
+            } else {
+                let usual = retry_policy.backoff.wait(attempts.count);
+                tokio::select! {
+                    verdict = self.outage.judge(since, (transient.retry_after, usual), || self.probe()) => verdict,
                     _ = self.cancellation.cancelled() => return Err(Error::Stopped),
-                },
+                }
             };
-            if verdict == Verdict::Retry {
+            if verdict == OutageVerdict::Retry {
+                debug!(url = %redacted(&request.url), attempts = attempts.count, "waited for the service");
                 return Ok(Duration::ZERO);
             }
             let mut call = request.call(attempts, transient.status, transient.request_id.clone());
-            call.is_outage = verdict == Verdict::GiveUpService;
+            call.is_outage = verdict == OutageVerdict::GiveUpService;
             return Err(transient.into_error(call));
         };
         let (url, cause, status) = (redacted(&request.url), transient.cause, transient.status);
@@ -286,68 +282,11 @@ impl Client {
         Ok(if transient.throttled.is_some() { wait } else { Duration::ZERO })
     }
 
-    /// Notes what a failed attempt shows of the service as a whole.
-    fn note_health(&self, error: &AttemptError) {
-        let now = Instant::now();
-        match error {
-            AttemptError::Transient(transient) if transient.throttled.is_none() => self.health().failed(now),
-            AttemptError::Transient(_) | AttemptError::AccessTokenRejected(_) => self.health().answered(now),
-            AttemptError::Permanent(error) if error.is_response() => self.health().answered(now),
-            AttemptError::Permanent(_) | AttemptError::OutOfMemory { .. } => {}
-        }
-    }
-
-    fn health(&self) -> std::sync::MutexGuard<'_, ServiceHealth> {
-        self.health.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// What to do with a request that has used up its attempts: if it is the service that fails, waits until the next
-    /// one. When the service answers a probe, the request is attempted once more: an outage may just be over.
-    async fn wait_in_outage(
-        &self,
-        request: &Request,
-        (attempts, since): (&Attempts, Instant),
-        transient: &Transient,
-    ) -> Verdict {
-        let max_outage = self.max_outage();
-        let requested = transient.retry_after.filter(|wait| !wait.is_zero());
-        let wait = requested.unwrap_or_else(|| self.limits.retry_policy.backoff.wait(attempts.count));
-        let judge = |probed| self.health().judge(since, (Instant::now(), wait), max_outage, probed);
-        // Nothing is sent before the time that the service asked for.
-        let mut verdict = judge(requested.is_some());
-        if requested.is_some() && verdict == Verdict::Retry {
-            tokio::time::sleep(wait).await;
-            self.is_answering().await;
-            return Verdict::Retry;
-        }
-        if verdict == Verdict::Probe {
-            if self.is_answering().await {
-                return Verdict::Retry;
-            }
-            verdict = judge(true);
-        }
-        if verdict == Verdict::Retry {
-            let (url, cause, status) = (redacted(&request.url), &transient.cause, transient.status);
-            warn!(%url, cause, status, attempts = attempts.count, ?wait, "the service answers nothing: waiting for it");
-            tokio::time::sleep(wait).await;
-        }
-        verdict
-    }
-
-    /// Whether the service answers anything, by its cheapest request.
-    async fn is_answering(&self) -> bool {
-        let asked = Instant::now();
-        let mut last_failure = self.probing.lock().await;
-        if self.health().is_answered_since(asked) {
-            return true;
-        }
-        if last_failure.is_some_and(|failed| failed >= asked) {
-            return false;
-        }
+    /// Whether the service answers its cheapest request. When it throttles, that is an answer.
+    async fn probe(&self) -> bool {
         let request = Request::json(self.probe.clone());
         let _permit = self.limits.concurrency.acquire().await;
         if self.wait_for_gate(&request).await.is_err() {
-            // It throttles, which is an answer.
             return true;
         }
         let Ok(token) = self.tokens.get().await else { return false };
@@ -355,12 +294,7 @@ impl Client {
         let headers = (self.dialect.headers)(&request);
         let response = self.http.get(request.url).headers(headers).header(AUTHORIZATION, token.header.clone());
         let is_answer = |status: StatusCode| !status.is_server_error() && status != StatusCode::REQUEST_TIMEOUT;
-        let answered = response.send().await.is_ok_and(|response| is_answer(response.status()));
-        match answered {
-            true => self.health().answered(Instant::now()),
-            false => *last_failure = Some(Instant::now()),
-        }
-        answered
+        response.send().await.is_ok_and(|response| is_answer(response.status()))
     }
 
     /// One attempt; holds its concurrency permit until the body is read, except while that waits for memory.

@@ -15,7 +15,7 @@ pub(crate) struct ServiceHealth {
 
 /// What to do with a request that has failed as often as its retry policy allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum OutageVerdict {
     /// Give up the request: the service answers others, or an outage is not waited out.
     GiveUpRequest,
     /// Find out whether the service answers anything.
@@ -50,15 +50,15 @@ impl ServiceHealth {
         (now, wait): (Instant, Duration),
         max_outage: Duration,
         probed: bool,
-    ) -> Verdict {
+    ) -> OutageVerdict {
         if max_outage.is_zero() || self.is_answered_since(since) {
-            return Verdict::GiveUpRequest;
+            return OutageVerdict::GiveUpRequest;
         }
         if !probed {
-            return Verdict::Probe;
+            return OutageVerdict::Probe;
         }
         let lasting = now.saturating_duration_since(self.failing_since.unwrap_or(since));
-        if lasting.saturating_add(wait) <= max_outage { Verdict::Retry } else { Verdict::GiveUpService }
+        if lasting.saturating_add(wait) <= max_outage { OutageVerdict::Retry } else { OutageVerdict::GiveUpService }
     }
 }
 
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn a_table_of_cases() {
-        use Verdict::{GiveUpRequest, GiveUpService, Probe, Retry};
+        use OutageVerdict::{GiveUpRequest, GiveUpService, Probe, Retry};
         let start = Instant::now();
         let at = |second: u64| start + Duration::from_secs(second);
         let seconds = Duration::from_secs;

@@ -271,15 +271,15 @@ impl SliceReader<'_> {
             self.record_unreadable(part, &selection, &error, counts).await?;
             counts = SliceCounts { as_of: counts.as_of, ..SliceCounts::default() };
         }
-        let rest = halving.rest();
-        if rest.is_empty() {
+        let unread = halving.unread();
+        if unread.is_empty() {
             return Ok(());
         }
         if let SliceError::Service(error) = &error {
             self.breaker.borrow_mut().failed(table.name, error);
         }
         let ended = failure_status(context, error).await;
-        for window in rest {
+        for window in unread {
             let part = Slice { start: window.start, end: window.end, ..slice.clone() };
             record(context, part, &selection, (ended.clone(), watermark(context)), counts).await?;
             counts = SliceCounts { as_of: counts.as_of, ..SliceCounts::default() };
@@ -317,7 +317,7 @@ impl SliceReader<'_> {
         let as_of = self.context.service.service_time().await.ok();
         let selection = self.context.schema.selection(slice.table).unwrap_or_else(|| Selection::all(slice.table));
         let reason = format!("{reason}: not requested, because {FAILED} slices of the table failed in a row");
-        for window in pending.rest() {
+        for window in pending.unread() {
             if is_refused {
                 self.context.run.reports.lock().await.refused += 1;
             }
