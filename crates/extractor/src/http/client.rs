@@ -16,7 +16,9 @@ use super::attempt_error::{AttemptError, Transient};
 use super::body::{self, BodyError, BodySize};
 use super::body_budget::BodyBudget;
 use super::body_buffer::BodyBuffer;
-use super::concurrency_limit::{ConcurrencyLimit, Permit};
+use super::call_cost::CallCost;
+use super::client_limits::ClientLimits;
+use super::concurrency_limit::Permit;
 use super::dialect::Dialect;
 use super::error_response::{self, ErrorResponse};
 use super::meter::Counters;
@@ -24,9 +26,8 @@ use super::network::Network;
 use super::origin::redacted;
 use super::outage::OutageVerdict;
 use super::outage_watch::OutageWatch;
-use super::rate_limiter::RateLimiter;
 use super::request::{FilePortion, Request, ResourceKind};
-use super::retry::{Attempts, RetryPolicy};
+use super::retry::Attempts;
 use super::service_clock::ServiceClock;
 use super::throttle_gate::ThrottleGate;
 use crate::auth::sign_in::{Auth, SignIn};
@@ -58,17 +59,6 @@ pub(crate) struct Client {
     probe: Url,
 }
 
-/// Limits on the load that the client puts on the service.
-#[derive(Debug)]
-pub(crate) struct ClientLimits {
-    pub(crate) retry_policy: RetryPolicy,
-    pub(crate) concurrency: ConcurrencyLimit,
-    /// For rate-limited kinds of requests.
-    pub(crate) rate_limiter: Option<RateLimiter>,
-    /// Bytes of bounded bodies in memory.
-    pub(crate) budget: usize,
-}
-
 /// Upper bound of a pause requested by the service.
 const MAX_PAUSE: Duration = Duration::from_hours(24);
 
@@ -88,13 +78,6 @@ enum ReservationSize {
     Expected,
     /// The most that it can need, or all of the budget.
     Maximum,
-}
-
-/// What a call cost.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct CallCost {
-    pub(crate) requests: u32,
-    pub(crate) throttled: Duration,
 }
 
 impl Client {
