@@ -16,6 +16,7 @@ use super::attempt_error::{AttemptError, Transient};
 use super::body::{self, BodyError, BodySize};
 use super::body_budget::BodyBudget;
 use super::body_buffer::BodyBuffer;
+use super::call_cost::CallCost;
 use super::cancellation::Cancellation;
 use super::client_limits::ClientLimits;
 use super::concurrency_limit::Permit;
@@ -81,13 +82,6 @@ enum ReservationSize {
     Expected,
     /// For a body that outgrew its reservation at this length: twice as much, but no more than it can need.
     Doubled(usize),
-}
-
-/// What a call cost.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct CallCost {
-    pub(crate) requests: u32,
-    pub(crate) throttled: Duration,
 }
 
 impl Client {
