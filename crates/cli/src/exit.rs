@@ -71,9 +71,11 @@ fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static s
     match error {
         Error::Usage { .. } => (ExitCode::Usage, "correct the configuration"),
         Error::Insecure { .. } => (ExitCode::Usage, "write it with https://"),
-        Error::SignInRefused { .. } => {
-            (ExitCode::Refused, "`copilot-lake check` tries the sign-in without extracting anything")
-        }
+        Error::SignInRefused { .. } => (
+            ExitCode::Refused,
+            "it signs in with `auth.tenant_id`, `auth.client_id` and the credential beside them; `copilot-lake check` \
+                 tries just that",
+        ),
         Error::PermissionMissing { privilege: Some(_), table: Some(name), .. } if is_read_through_graph(name) => {
             (ExitCode::Refused, GRANT_ROLE)
         }
