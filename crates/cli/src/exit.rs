@@ -102,7 +102,7 @@ fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static s
         Error::Unreachable { cause, .. } if cause.contains("certificate") => (
             ExitCode::Failed,
             "the certificate is not valid for this name or at this time: check the address and this machine's clock, or \
-             tell whoever runs the service or the proxy",
+             report it to the operators of the service or the proxy",
         ),
         Error::Unreachable { .. } => (
             ExitCode::Failed,

@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::error::{Error, FailedCall};
 use crate::http::origin::is_same_origin;
+use crate::http::verbatim_url::verbatim_url;
 
 /// Empty pages in a row after which the service is taken to be at fault: hundreds of them are normal.
 const MAX_EMPTY_PAGES: u32 = 1_000;
@@ -46,7 +47,7 @@ impl FollowedLinks {
 
     /// The URL of a link that is not followed now.
     pub(crate) fn check(&self, link: &str, call: Box<FailedCall>) -> Result<Url, Error> {
-        let Ok(url) = Url::parse(link) else {
+        let Ok(url) = verbatim_url(link) else {
             return Err(Error::BadPage { reason: "its link is not an absolute URL".to_owned(), call });
         };
         if !is_same_origin(&self.service, &url) {

@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn the_secret_comes_from_whoever_has_precedence() {
+    fn the_secret_comes_from_the_source_with_precedence() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
         std::fs::write(&path, "of-the-file\n").unwrap();

@@ -169,7 +169,7 @@ impl Console {
         }
     }
 
-    /// Prints a text on one line: whoever wrote a part of it, it controls neither the terminal nor what the next line says.
+    /// Prints a text on one line. No part of it, whatever its origin, controls the terminal or forges another line.
     fn text_line(&self, text: &str) {
         self.line(&cleaned(text));
     }

@@ -67,7 +67,7 @@ fn stamp_of(request: &PageRequest<'_>, token: &str) -> Result<u64, ServiceError>
 enum ServedChange {
     /// A row, by its position.
     Row(usize),
-    /// A row that is gone, by its id.
+    /// A deleted row, by its id.
     DeletedId(String),
 }
 

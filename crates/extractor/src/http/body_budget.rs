@@ -2,10 +2,10 @@
 //!
 //! Why it cannot deadlock: memory is waited for only before the first byte of a body, by a request that holds neither
 //! memory nor a concurrency permit. A body that has memory never waits for more: it takes what is free, or its attempt
-//! ends and the next one reserves twice the length that this one reached. It may wait for a permit, but whoever has one
-//! never waits for memory. So every body with memory is read to its end, its caller drops it, and the requests that
-//! wait get their memory in order. What callers hold while they wait for a further body must leave room for the largest
-//! one.
+//! ends and the next one reserves twice the length that this one reached. It may wait for a permit, but the holder of a
+//! permit never waits for memory. So every body with memory is read to its end, its caller drops it, and the requests
+//! that wait get their memory in order. What callers hold while they wait for a further body must leave room for the
+//! largest one.
 //!
 //! The bound is the budget. A page larger than all of it exceeds it, alone; so does, while it is read, a file of unknown
 //! size from a service that ignores ranges.

@@ -27,3 +27,4 @@ pub(crate) mod service_clock;
 pub(crate) mod throttle_gate;
 pub(crate) mod throttle_scope;
 pub(crate) mod transfer_limit;
+pub(crate) mod verbatim_url;

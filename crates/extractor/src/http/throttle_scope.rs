@@ -20,7 +20,7 @@ pub(crate) enum ThrottleScope {
 /// How long unclear responses are looked at together.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Everybody is throttled if at least one in so many responses is refused.
+/// Throttling concerns everybody if at least one response in this many is refused.
 const REFUSED_SHARE: usize = 5;
 
 /// Responses that throttle without saying whom: the resource at first, and everybody once others are refused too.

@@ -12,7 +12,8 @@ fn query(target: &str) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn a_history_is_followed_verbatim_through_short_and_empty_pages_to_the_end() {
-    const LINK: &str = "/v1.0/COPILOT/users('another')/x?$filter=appClass+eq+%27a%27&$skiptoken=U2tpcA%3d%3d";
+    const LINK: &str =
+        "/v1.0/COPILOT/users('another')/x?$filter=appClass+eq+%27a%27+or+appClass+eq+'b'&$skiptoken=U2tpcA%3d%3d";
     let server = Server::start(|request| match request.number {
         1 => page(&request, "[]", Some(LINK)),
         2 => page(&request, r#"[{"id":"1"}]"#, Some("/third")),

@@ -6,7 +6,7 @@ use std::io::Write;
 
 #[tokio::test]
 async fn a_walk_follows_links_verbatim_until_there_is_none() {
-    const LINK: &str = "/api/data/v9.2/any?$skiptoken=%3ccookie%20pagenumber=%222%22+x%2F%3E&a=b,(c);d$e";
+    const LINK: &str = "/api/data/v9.2/any?$skiptoken=%3ccookie%20pagenumber=%222%22+x%2F%3E&a='b',(c);d$e{f}|g";
     let server = Server::start(|request| match request.number {
         1 => page(&request, r#"[{"a":1},{"a":2}]"#, Some(LINK)),
         2 => page(&request, "[]", Some("/third")),

@@ -11,7 +11,7 @@ pub enum FileRights {
     /// This user alone: files 0600 and folders 0700, less what the umask takes away.
     #[default]
     Private,
-    /// Whoever the umask admits.
+    /// Everyone whom the umask admits.
     Shared,
 }
 

@@ -44,7 +44,7 @@ impl Folders {
         }
     }
 
-    /// Notes that a folder gained or lost an entry. The first time, its parents are noted too: whoever created it may
+    /// Notes that a folder gained or lost an entry. The first time, its parents are noted too: its creator may
     /// have been killed before it was durable.
     pub(super) fn note_change(&self, folder: &Path) {
         let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
