@@ -1,21 +1,20 @@
 //! The HTTP client: one connection pool, and every call attempted until it is answered, refused, or given up on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
-use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 use url::Url;
 
 use super::attempt_error::{AttemptError, Transient};
-use super::body::{self, BodyError, BodySize};
-use super::body_budget::BodyBudget;
-use super::body_buffer::BodyBuffer;
+use super::body::{self, BodyError};
+use super::body_reader::{BodyReader, ReservationSize};
 use super::call_cost::CallCost;
 use super::cancellation::Cancellation;
 use super::client_limits::ClientLimits;
@@ -51,13 +50,11 @@ pub(crate) struct Client {
     gate: ThrottleGate,
     unclear_throttling: UnclearThrottling,
     pub(crate) cancellation: Cancellation,
-    pub(crate) budget: BodyBudget,
+    pub(crate) bodies: BodyReader,
     pub(crate) clock: ServiceClock,
     pub(crate) counters: Counters,
     /// The service has responded at least once, so its address is right.
     reached: AtomicBool,
-    /// A decaying maximum of recent page sizes: the first guess for the next page.
-    page_bytes: AtomicUsize,
     outage: OutageWatch,
     /// The cheapest request there is.
     probe: Url,
@@ -73,15 +70,6 @@ pub(crate) struct ServiceResponse {
     pub(crate) headers: HeaderMap,
     /// The memory of a bounded body is reserved until the last clone of this is dropped.
     pub(crate) body: Bytes,
-}
-
-/// How much memory is reserved before the first byte of a body.
-#[derive(Debug, Clone, Copy)]
-enum ReservationSize {
-    /// What the body is expected to need.
-    Expected,
-    /// For a body that outgrew its reservation at this length: twice as much, but no more than it can need.
-    Doubled(usize),
 }
 
 impl Client {
@@ -100,12 +88,11 @@ impl Client {
             gate: ThrottleGate::default(),
             unclear_throttling: UnclearThrottling::default(),
             cancellation: Cancellation::default(),
-            budget: BodyBudget::new(limits.budget),
+            bodies: BodyReader::new(limits.budget),
             limits,
             clock: ServiceClock::default(),
             counters: Counters::default(),
             reached: AtomicBool::new(false),
-            page_bytes: AtomicUsize::new(0),
             outage: OutageWatch::default(),
             probe: service
                 .join(dialect.probe)
@@ -338,7 +325,7 @@ impl Client {
         if matches!(request.portion, FilePortion::HeadersOnly) {
             return Ok(ServiceResponse { status, headers, body: Bytes::new() });
         }
-        match self.read_body(request, response, reservation_size, permit).await {
+        match self.bodies.read(&self.limits, request, (response, permit), reservation_size).await {
             Ok(body) => Ok(ServiceResponse { status, headers, body }),
             Err(BodyError::Transient(transient)) => Err(transient.into()),
             Err(BodyError::OutOfMemory { length }) => Err(AttemptError::OutOfMemory { length }),
@@ -350,51 +337,6 @@ impl Client {
                 }))
             }
         }
-    }
-
-    async fn read_body(
-        &self,
-        request: &Request,
-        response: Response,
-        reservation_size: ReservationSize,
-        permit: Permit<'_>,
-    ) -> Result<Bytes, BodyError> {
-        let typical_page = self.page_bytes.load(Ordering::Relaxed);
-        let size = match (request.kind, &request.portion) {
-            // At the start, a service that ignores ranges may send the whole file.
-            (ResourceKind::File, FilePortion::Range(range))
-                if response.status() == StatusCode::PARTIAL_CONTENT || range.start > 0 =>
-            {
-                BodySize::of_part(range.end - range.start)
-            }
-            (ResourceKind::File, FilePortion::Whole { limit }) => BodySize::of_file(&response, *limit)?,
-            (ResourceKind::File, _) => BodySize::of_file(&response, body::MAX_FILE)?,
-            _ => BodySize::of_page(&response, typical_page)?,
-        };
-        let is_reserved = matches!(request.portion, FilePortion::Range(_));
-        let (reservation, _permit) = if is_reserved || !request.kind.is_bounded() {
-            (None, permit)
-        } else {
-            let bytes = match reservation_size {
-                ReservationSize::Expected => size.expected,
-                ReservationSize::Doubled(length) => size.expected.max(length * 2).min(size.limit as usize),
-            };
-            match self.budget.try_reserve(bytes) {
-                Some(reservation) => (Some(reservation), permit),
-                None => {
-                    // Requests that hold memory may be waiting for this permit.
-                    drop(permit);
-                    let reservation = self.budget.reserve(bytes).await;
-                    (Some(reservation), self.limits.concurrency.acquire().await)
-                }
-            }
-        };
-        let buffer = BodyBuffer::new(reservation, size.expected);
-        let body = body::read(response, size, buffer, &self.limits.retry_policy.transfer_limit).await?;
-        if request.kind != ResourceKind::File {
-            self.page_bytes.store(body.len().max(typical_page - typical_page / 8), Ordering::Relaxed);
-        }
-        Ok(body)
     }
 
     /// Waits while the service is throttling; gives up if that exceeds the retry policy, or if the client is stopped.

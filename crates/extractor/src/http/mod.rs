@@ -8,6 +8,7 @@ pub(crate) mod backoff;
 pub(crate) mod body;
 pub(crate) mod body_budget;
 pub(crate) mod body_buffer;
+pub(crate) mod body_reader;
 pub(crate) mod call_cost;
 pub(crate) mod cancellation;
 pub(crate) mod client;
