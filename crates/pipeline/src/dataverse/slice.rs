@@ -9,6 +9,7 @@ use crate::dataverse::ingest::Ingest;
 use crate::event::Event;
 use crate::ledger::slice_row::SliceCounts;
 use crate::replay::archive::PageArchive;
+use crate::run::context::window_text;
 use crate::slice_error::SliceError;
 
 /// Reads a slice and commits it. Returns the selection that was requested; the counts hold what happened even on
@@ -73,5 +74,6 @@ async fn read_once(
     if let Some(archive) = archive {
         archive.finish(context, table, &[], counts).await?;
     }
-    ready.commit(&context.run.run_id, counts).await
+    let commit = ready.commit(&context.run.run_id, counts);
+    context.run.commit(table.name, window_text(slice), commit).await
 }

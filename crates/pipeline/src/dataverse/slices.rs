@@ -110,12 +110,9 @@ pub(crate) async fn settle_lost(
         let Some(lost) = context.run.lost.get(table.name) else { continue };
         let Some(selection) = context.schema.selection(table) else { continue };
         let windows = context.run.ledger.windows(table, &selection.text()).await;
-        if recovery::is_recovered(
-            lost,
-            &windows,
-            &PlanInput::new(job, &context.run.ledger, restart),
-            &context.run.run_id,
-        ) {
+        let unreadable = context.run.ledger.unreadable(table, &selection.text()).await;
+        let input = PlanInput::new(job, &context.run.ledger, restart);
+        if recovery::is_recovered(lost, (&windows, &unreadable), &input, &context.run.run_id) {
             context.run.lake.recovered(table).await?;
         }
     }

@@ -129,7 +129,12 @@ impl<'s> PendingHistories<'s> {
 
     /// Commits, and sets when the next commit is due.
     pub(crate) async fn commit(&mut self) -> Result<(), Error> {
-        self.flush().await?;
+        let run = self.run;
+        let what = match self.outcomes.len() {
+            1 => "1 history".to_owned(),
+            histories => format!("{histories} histories"),
+        };
+        run.commit(AI_INTERACTION.name, what, self.flush()).await?;
         self.wait = (self.wait * 2).min(LAST_COMMIT);
         self.due = tokio::time::Instant::now() + self.wait;
         Ok(())

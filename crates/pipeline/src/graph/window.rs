@@ -118,6 +118,12 @@ impl HistoryTask {
         }
     }
 
+    /// The calls to be expected: the pages, and what is requested once more.
+    pub(crate) fn calls_expected(&self) -> u64 {
+        let again = if self.leaves_out_unreadable { self.unreadable.len() as u64 } else { 0 };
+        self.pages_expected + again
+    }
+
     /// The parts in which the window is read, and what is requested once more.
     pub(crate) fn halving(&self) -> Halving {
         let known: Vec<_> = match self.leaves_out_unreadable {
@@ -337,6 +343,7 @@ mod tests {
         let planned = |input: &WindowInput| task("u".to_owned(), USER, Some(&done), input).unwrap();
         let later = planned(&input("2025-10-01"));
         assert_eq!((&later.unreadable, later.leaves_out_unreadable), (&unreadable, true));
+        assert_eq!(later.calls_expected(), later.pages_expected + 2);
         let full = planned(&WindowInput { full: true, ..input("2025-10-01") });
         assert_eq!((&full.unreadable, full.leaves_out_unreadable), (&unreadable, false), "everything is read");
         let window = Some((Some(at("2025-10-03")), at("2025-10-04")));
