@@ -146,11 +146,7 @@ mod tests {
 
     /// Reads windows at a service that fails for parts with one of these seconds. Returns what is unreadable, the rest,
     /// and the parts that were requested.
-    fn read(
-        windows: &[(i64, i64)],
-        known: &[(i64, i64)],
-        broken: &[i64],
-    ) -> (Vec<(i64, i64)>, Vec<(i64, i64)>, Vec<(i64, i64)>) {
+    fn read(windows: &[(i64, i64)], known: &[(i64, i64)], broken: &[i64]) -> [Vec<(i64, i64)>; 3] {
         let ranges =
             |windows: &[(i64, i64)]| -> Vec<_> { windows.iter().map(|(start, end)| at(*start)..at(*end)).collect() };
         let mut halving = Halving::new(ranges(windows), ranges(known));
@@ -163,7 +159,7 @@ mod tests {
                 break;
             }
         }
-        (seconds(&halving.unreadable()), seconds(&halving.unread()), seconds(&requested))
+        [seconds(&halving.unreadable()), seconds(&halving.unread()), seconds(&requested)]
     }
 
     #[test]
@@ -203,16 +199,16 @@ mod tests {
             case("what was known is there again", &[(0, 5), (7, 9)], &[(5, 7)], &[], &none, &none, 3),
         ];
         for Case { name, windows, known, broken, unreadable, rest, requests } in cases {
-            let found = read(windows, known, broken);
-            assert_eq!((&found.0, &found.1), (&unreadable, &rest), "{name}");
-            assert!(found.2.len() <= requests, "{name}: {} requests", found.2.len());
+            let [found, unread, requested] = read(windows, known, broken);
+            assert_eq!((found, unread), (unreadable, rest), "{name}");
+            assert!(requested.len() <= requests, "{name}: {} requests", requested.len());
         }
     }
 
     #[test]
     fn rows_that_are_broken_all_over_a_window_are_not_looked_for_one_by_one() {
         let broken: Vec<i64> = (0..1_000).map(|n| n * 600 + 7).collect();
-        let (unreadable, rest, requested) = read(&[(0, 604_800)], &[], &broken);
+        let [unreadable, rest, requested] = read(&[(0, 604_800)], &[], &broken);
         assert_eq!(unreadable, []);
         // What was read is not in the rest, and nothing is in neither.
         assert!(requested.len() < 100 && !rest.is_empty(), "{} requests", requested.len());

@@ -58,12 +58,14 @@ mod tests {
         ServiceError::RetriesExhausted { status, cause: format!("cause {status}"), call: Box::default() }
     }
 
+    /// The table of a slice, and the status with which it failed; `None`: it was read.
+    type SliceEnd = (&'static str, Option<u16>);
+
     #[test]
     fn a_table_of_cases() {
         const A: &str = "a";
         const B: &str = "b";
-        // `None`: read; otherwise the status of the failure.
-        let cases: &[(&str, &[(&'static str, Option<u16>)], Option<&str>)] = &[
+        let cases: &[(&str, &[SliceEnd], Option<&str>)] = &[
             ("nothing has failed", &[], None),
             ("two in a row", &[(A, Some(500)), (A, Some(500))], None),
             ("three in a row", &[(A, Some(500)), (A, Some(500)), (A, Some(502))], Some("cause 502")),

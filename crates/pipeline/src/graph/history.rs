@@ -170,7 +170,8 @@ impl HistoryReader {
                 Err(error) => break Err(error),
             }
         };
-        let unreadable = task.unreadable_now(halving.unreadable(), counts.as_of, failure.unwrap_or_default());
+        let unreadable =
+            task.unreadable_now(halving.unreadable(), counts.as_of, failure.as_deref().unwrap_or_default());
         HistoryRead { history, unfiltered, unreadable, result }
     }
 

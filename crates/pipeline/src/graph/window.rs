@@ -140,14 +140,14 @@ impl HistoryTask {
         &self,
         windows: Vec<Range<Instant>>,
         as_of: Option<Instant>,
-        reason: String,
+        reason: &str,
     ) -> Vec<UnreadableHistory> {
         let found = |window: Range<Instant>| {
             let is_part =
                 |known: &&UnreadableHistory| window.start <= known.window.start && known.window.end <= window.end;
             let known = self.unreadable.iter().filter(is_part).map(|known| known.failing_since).min();
             let failing_since = known.or(as_of).unwrap_or(self.end);
-            UnreadableHistory { window, failing_since, reason: reason.clone() }
+            UnreadableHistory { window, failing_since, reason: reason.to_owned() }
         };
         windows.into_iter().map(found).collect()
     }
