@@ -398,7 +398,7 @@ impl World {
         );
         section(
             "histories: windows, status, reason, users, slices",
-            "SELECT window_start, window_end, done_until, status, regexp_replace(reason, '127.0.0.1:[0-9]+|in [0-9.]+ s|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \
+            "SELECT window_start, window_end, done_until, status, regexp_replace(reason, '127.0.0.1:[0-9]+|[0-9]+ attempts in [0-9.]+ s|in [0-9.]+ s|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \
              count(DISTINCT scope), count(*) FROM extraction_slice WHERE source = 'graph' GROUP BY 1, 2, 3, 4, 5 ORDER BY 2, 1, 3, 4, 5",
         );
         section(
@@ -415,7 +415,7 @@ impl World {
         section("commits", &format!("SELECT '{}'", tables.join(", ")));
         section(
             "slices with rows or reasons: table, clock, status, reason, slices, rows, rejected",
-            "SELECT table_name, clock, status, regexp_replace(reason, '127.0.0.1:[0-9]+|[0-9.]+(ms|s)\\b|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \
+            "SELECT table_name, clock, status, regexp_replace(reason, '127.0.0.1:[0-9]+|[0-9]+ attempts in [0-9.]+ s|[0-9.]+(ms|s)\\b|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \
              count(*), sum(rows), sum(rejected) FROM extraction_slice WHERE source <> 'graph' AND (rows > 0 OR status <> 'done') GROUP BY 1, 2, 3, 4 \
              ORDER BY 1, 2, 3, 4",
         );

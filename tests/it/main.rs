@@ -17,6 +17,8 @@
 //! - `graph`, `graph_rows`, `graph_runs`, `graph_users`: histories of Microsoft 365 Copilot.
 //! - `payloads`: Files that arrive late, in parts, under odd names, or with another size than declared.
 //! - `timeless`: rows without a time, and codes without an English label.
+//! - `unreadable`: a row that breaks every page with it.
+//! - `night`: outages, deadlines, and commits that take too long.
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
 //! - `damaged`: lakes with missing files.
@@ -49,6 +51,7 @@ mod keys;
 mod kill;
 mod ledger;
 mod mutation;
+mod night;
 mod payloads;
 mod places;
 mod power_cut;
@@ -63,3 +66,4 @@ mod secrets;
 mod structure;
 mod tidy;
 mod timeless;
+mod unreadable;

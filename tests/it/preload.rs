@@ -31,6 +31,8 @@ pub(crate) enum Disk<'a> {
     WithoutLinks,
     /// Fails the sync with this number, counted from 1.
     FailingSync(u32),
+    /// Never ends the sync of a file whose path holds this text.
+    StalledSync(&'a str),
 }
 
 /// A command of a world with the library preloaded, watching the world's folder.
@@ -42,6 +44,7 @@ pub(crate) fn preloaded(world: &World, disk: Disk<'_>, arguments: &[&str]) -> Co
         Disk::JournalUntil(path, last) => command.env("DISK_JOURNAL", path).env("DISK_DIE", last.to_string()),
         Disk::WithoutLinks => command.env("DISK_REFUSE", "link"),
         Disk::FailingSync(number) => command.env("DISK_FAIL_SYNC", number.to_string()),
+        Disk::StalledSync(text) => command.env("DISK_STALL_SYNC", text),
     };
     command
 }

@@ -149,11 +149,19 @@ scenarios! {
     expired_token_of_changes
     transcripts
     failing_payload
+    failing_table
+    outage
+    outage_at_start
+    unreadable_row
+    unreadable_change
     people_change
     limits_kept
     graph_licensed
     graph_late_rows
     graph_failed_page
+    graph_halved_window
+    graph_unreadable_interaction
+    graph_no_mailbox
     graph_refused_filter
     graph_refused_users
     graph_odd_pages

@@ -5,6 +5,7 @@
  * DISK_DIE        the number of the record after which the program is dead, from 1
  * DISK_REFUSE     "link": hard links are refused, as file systems do that have none
  * DISK_FAIL_SYNC  the number of the sync that fails, from 1
+ * DISK_STALL_SYNC a text: the sync of a file whose path holds it never ends
  *
  * A lock is held over each change and its record, so that the order of the records is the order of the changes. */
 #define _GNU_SOURCE
@@ -31,6 +32,7 @@ static size_t root_length;
 static int journal = -1;
 static int refuse_links;
 static long fail_sync, die;
+static const char *stall_sync;
 
 static void *real(const char *name) { return dlsym(RTLD_NEXT, name); }
 
@@ -47,6 +49,7 @@ __attribute__((constructor)) static void start(void) {
     refuse_links = text && !strcmp(text, "link");
     text = getenv("DISK_FAIL_SYNC");
     fail_sync = text ? atol(text) : 0;
+    stall_sync = getenv("DISK_STALL_SYNC");
 }
 
 static int below(const char *path) {
@@ -242,6 +245,7 @@ int mkdir(const char *name, mode_t mode) { return mkdirat(AT_FDCWD, name, mode);
 static int sync_any(int fd, int (*call)(int)) {
     char path[PATH];
     if (!opened(fd, path)) return call(fd);
+    while (stall_sync && strstr(path, stall_sync)) pause();
     pthread_mutex_lock(&lock);
     int done, error;
     if (fail_sync && --fail_sync == 0) {

@@ -52,6 +52,7 @@ fn code_and_hint(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode,
             }
             copilot_lake_pipeline::Error::RoleMissing { .. } => (ExitCode::Refused, GRANT_ROLE),
             copilot_lake_pipeline::Error::Decode(_) => (ExitCode::Failed, RUN_AGAIN),
+            copilot_lake_pipeline::Error::Stopped => (ExitCode::Partial, RUN_AGAIN),
         }
     } else if let Some(error) = error.downcast_ref::<copilot_lake_extractor::Error>() {
         service_error(error)
@@ -206,12 +207,12 @@ pub(crate) fn run_problem(report: &Report) -> Option<Problem> {
         RunOutcome::Failed => {
             Some(Problem::new(ExitCode::Failed, format!("no slice was done{}", first_reason(report))).hint(RUN_AGAIN))
         }
-        RunOutcome::Partial => Some(partial_run(report, users.map_or(0, |users| users.slices_skipped))),
+        RunOutcome::Partial => Some(partial_run(report)),
     }
 }
 
 /// The problem with a run that did some of its work.
-fn partial_run(report: &Report, users_skipped: u64) -> Problem {
+fn partial_run(report: &Report) -> Problem {
     let (failed, payloads) = (report.total(|table| table.slices_failed), report.total(|table| table.payloads_failed));
     let mut parts = Vec::new();
     let mut hint = RUN_AGAIN.to_owned();
@@ -232,11 +233,18 @@ fn partial_run(report: &Report, users_skipped: u64) -> Problem {
     if !counts.is_empty() {
         parts.push(format!("{} failed{}", counts.join(" and "), first_reason(report)));
     }
+    if let Some(first) = report.uncommitted.first() {
+        let more = match report.uncommitted.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        parts.push(format!("not committed within the time after the stop: {first}{more}"));
+    }
     if report.too_many_skipped {
         if parts.is_empty() {
             "`extraction_slice` says who and why".clone_into(&mut hint);
         }
-        let skipped = counted(users_skipped, "user");
+        let skipped = counted(report.users_skipped, "user");
         let reason = if counts.is_empty() { first_reason(report) } else { String::new() };
         parts.push(format!("{skipped} skipped, more than 5 % of the scope{reason}"));
     }

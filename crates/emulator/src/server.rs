@@ -14,6 +14,7 @@ use crate::control;
 use crate::data::random::guid_text;
 use crate::dataverse::dataverse_route::DataverseRoute;
 use crate::emulated_clock::http_date;
+use crate::graph::emulated_graph::error_of_fault as graph_error;
 use crate::http::api_request::ApiRequest;
 use crate::http::odata::{DELTA_TOKEN, decode};
 use crate::http::preferences::Preferences;
@@ -89,7 +90,7 @@ pub(crate) async fn respond(
         preferences,
         faults,
     };
-    let (mut answer, rows) = match (&route, &state.graph) {
+    let (mut answer, mut rows) = match (&route, &state.graph) {
         (Route::Dataverse(route), _) => state.dataverse.answer(route, &call),
         (Route::Graph(route), Some(graph)) => graph.answer(route, &call),
         _ => {
@@ -99,6 +100,16 @@ pub(crate) async fn respond(
             (answer, 0)
         }
     };
+    if answer.status == 200 {
+        let faults = state.faults.replacing(kind, route.table(), &decoded, &answer);
+        let error = faults.error(|fault| match &route {
+            Route::Graph(_) => graph_error(fault),
+            _ => state.dataverse.error_of_fault(fault, route.table()),
+        });
+        if let Some(error) = error {
+            (answer, rows) = (error.into_response(), 0);
+        }
+    }
     let retry_after = answer.headers.iter().find(|(name, _)| *name == RETRY_AFTER);
     let retry_after = retry_after.and_then(|(_, value)| value.to_str().ok()?.parse().ok());
     end(application, answer.status, rows, retry_after);

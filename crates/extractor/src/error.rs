@@ -236,12 +236,19 @@ impl Error {
     /// Whether no other call of this identity will succeed, for now or at all.
     pub fn is_service_wide(&self) -> bool {
         matches!(self, Self::Usage { .. } | Self::SignInRefused { .. } | Self::Paused { .. } | Self::Stopped)
+            || self.call().is_some_and(|call| call.is_outage)
     }
 
     /// Whether this is the refusal of one user, without a reason of the user's own: when nobody's history can be read,
     /// the application is refused.
     pub fn may_concern_everybody(&self) -> bool {
         matches!(self, Self::PermissionMissing { .. } | Self::UserRefused { is_own: false, .. })
+    }
+
+    /// Whether it is the service's answer to this very request, whatever that was.
+    pub(crate) fn is_response(&self) -> bool {
+        let is_about_response = !matches!(self, Self::RetriesExhausted { .. } | Self::Unreachable { .. });
+        is_about_response && self.call().is_some_and(|call| call.status.is_some())
     }
 
     /// Whether the service definitely refused this call; other calls may still succeed.
@@ -279,6 +286,8 @@ pub struct FailedCall {
     pub retry_after: Option<Duration>,
     /// The service's id of the last request, for the vendor's support.
     pub request_id: Option<String>,
+    /// Nothing of the service was answered for as long as an outage is waited out: no other call will succeed either.
+    pub is_outage: bool,
 }
 
 impl fmt::Display for FailedCall {
@@ -302,7 +311,8 @@ impl fmt::Display for FailedCall {
             0 => f.write_str("not attempted"),
             1 => write!(f, "1 attempt in {:.1} s", self.elapsed.as_secs_f64()),
             attempts => write!(f, "{attempts} attempts in {:.1} s", self.elapsed.as_secs_f64()),
-        }
+        }?;
+        if self.is_outage { f.write_str(", and no other request was answered") } else { Ok(()) }
     }
 }
 

@@ -37,6 +37,9 @@ pub enum Error {
         /// Which slice, and why.
         what: String,
     },
+    /// The deadline, or a signal, came before anything was read.
+    #[error("stopped before anything was read")]
+    Stopped,
     /// The window to be read is empty.
     #[error("the window from {since} to {until} is empty")]
     EmptyWindow {

@@ -22,6 +22,7 @@ mod estimate;
 mod event;
 mod finding;
 mod graph;
+mod halving;
 mod ledger;
 mod payloads;
 mod replay;

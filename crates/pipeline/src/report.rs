@@ -70,12 +70,16 @@ pub struct Report {
     pub stopped: bool,
     /// Whether every slice failed because a permission is missing.
     pub permission_missing: bool,
-    /// Whether so many users were skipped that the run is not complete.
+    /// Users who were skipped, without those who were known to have no mailbox.
+    pub users_skipped: u64,
+    /// Whether they are so many that the run is not complete.
     pub too_many_skipped: bool,
     /// The services that were given up, and why.
     pub ended_early: Vec<EndedEarly>,
     /// The tables that were not written; each counts as a failed slice.
     pub stopped_tables: Vec<StoppedTable>,
+    /// What was read but not committed within the time after a stop: the table, and what of it.
+    pub uncommitted: Vec<String>,
     /// Seconds from start to end.
     pub seconds: f64,
     /// Requests to the service, retries included.
@@ -131,6 +135,8 @@ pub(crate) struct Circumstances {
     pub(crate) refused: u64,
     /// Users in scope, whether or not their history is due.
     pub(crate) in_scope: u64,
+    /// Skipped slices of users that are no refusals.
+    pub(crate) exempt_skips: u64,
 }
 
 /// The report of one table.
@@ -172,9 +178,11 @@ impl Report {
             outcome: RunOutcome::Complete,
             stopped: false,
             permission_missing: false,
+            users_skipped: 0,
             too_many_skipped: false,
             ended_early: Vec::new(),
             stopped_tables: Vec::new(),
+            uncommitted: Vec::new(),
             seconds: 0.0,
             requests: 0,
             throttled_seconds: 0.0,
@@ -192,15 +200,17 @@ impl Report {
         let stopped = self.stopped_tables.iter().filter(|of| table(of.table).is_some_and(|table| table.is_sliced()));
         let failed_otherwise = failed.saturating_sub(stopped.count() as u64);
         let mut requested = self.tables.iter().filter(is_requested).peekable();
+        let has_slices_of_users = |report: &TableReport| table(report.table).is_some_and(Table::has_slices_of_users);
+        let skipped = |report: &TableReport| match has_slices_of_users(report) {
+            true => report.slices_skipped.saturating_sub(of.exempt_skips),
+            false => report.slices_skipped,
+        };
         // An environment that has none of the tables is probably the wrong one.
-        let all_skipped = of.everything_due
-            && !of.stopped
-            && requested.peek().is_some()
-            && requested.all(|table| table.slices_skipped > 0);
-        let has_slices_of_users = |report: &&TableReport| table(report.table).is_some_and(Table::has_slices_of_users);
-        let skipped: u64 = self.tables.iter().filter(has_slices_of_users).map(|report| report.slices_skipped).sum();
+        let all_skipped =
+            of.everything_due && !of.stopped && requested.peek().is_some() && requested.all(|table| skipped(table) > 0);
+        self.users_skipped = self.tables.iter().filter(|report| has_slices_of_users(report)).map(skipped).sum();
         self.stopped = of.stopped;
-        self.too_many_skipped = skipped as f64 > SKIPPED * of.in_scope as f64;
+        self.too_many_skipped = self.users_skipped as f64 > SKIPPED * of.in_scope as f64;
         let is_partial = self.total(|table| table.slices_failed + table.payloads_failed) > 0
             || of.ended_early
             || of.stopped
@@ -273,6 +283,11 @@ mod tests {
             ),
             (vec![reported(users, [95, 0, 5])], whole, (Complete, false, false)),
             (vec![reported(users, [94, 0, 6])], whole, (Partial, false, true)),
+            (vec![reported(users, [90, 0, 10])], Circumstances { exempt_skips: 5, ..whole }, (Complete, false, false)),
+            (vec![reported(users, [90, 0, 11])], Circumstances { exempt_skips: 5, ..whole }, (Partial, false, true)),
+            // Nobody but users who were known to have no mailbox was due.
+            (vec![reported(users, [0, 0, 5])], Circumstances { exempt_skips: 5, ..whole }, (Complete, false, false)),
+            (vec![reported(users, [0, 0, 5])], Circumstances { exempt_skips: 4, ..whole }, (Failed, false, false)),
             (vec![reported(users, [94, 0, 0])], Circumstances { ended_early: true, ..whole }, (Partial, false, false)),
             (vec![], Circumstances { ended_early: true, ..whole }, (Failed, false, false)),
             (vec![], Circumstances { stopped: true, ..whole }, (Partial, false, false)),

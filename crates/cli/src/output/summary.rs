@@ -93,7 +93,9 @@ impl Summary {
             Some(Ok(Value::Object(report))) => object.extend(report),
             _ => {
                 put("run_id", Value::Null);
-                put("outcome", json!("failed"));
+                // A run that was stopped before anything was read is no failure.
+                let is_partial = problem.is_some_and(|problem| problem.code == ExitCode::Partial);
+                put("outcome", json!(if is_partial { "partial" } else { "failed" }));
                 put("tables", json!([]));
             }
         }

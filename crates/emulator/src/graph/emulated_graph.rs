@@ -201,7 +201,7 @@ fn forbidden() -> ServiceError {
 }
 
 /// The error response of a fault, where it has one.
-fn error_of_fault(fault: FaultKind) -> Option<ServiceError> {
+pub(crate) fn error_of_fault(fault: FaultKind) -> Option<ServiceError> {
     Some(match fault {
         FaultKind::BadRequest => ServiceError::new(400, "", ""),
         FaultKind::Unauthorized => {

@@ -29,8 +29,31 @@ impl Faults {
 
     /// Counts a request and returns its faults. `url` is decoded.
     pub(crate) fn triggered(&self, kind: RequestKind, table: Option<&str>, url: &str) -> TriggeredFaults<'_> {
+        self.count((kind, table, url), |spec| spec.holding.is_none())
+    }
+
+    /// Counts a response and returns the faults that replace it.
+    pub(crate) fn replacing(
+        &self,
+        kind: RequestKind,
+        table: Option<&str>,
+        url: &str,
+        response: &HttpResponse,
+    ) -> TriggeredFaults<'_> {
+        let is_awaited = self.0.iter().any(|armed| armed.spec.holding.is_some());
+        let body = if is_awaited { response.frames.iter().flatten().copied().collect() } else { Vec::new() };
+        let body = String::from_utf8_lossy(&body);
+        self.count((kind, table, url), |spec| spec.holding.as_ref().is_some_and(|text| body.contains(text)))
+    }
+
+    fn count(
+        &self,
+        (kind, table, url): (RequestKind, Option<&str>, &str),
+        is_meant: impl Fn(&FaultSpec) -> bool,
+    ) -> TriggeredFaults<'_> {
         let concerns = |spec: &FaultSpec| {
-            spec.at.is_none_or(|at| at == kind)
+            is_meant(spec)
+                && spec.at.is_none_or(|at| at == kind)
                 && (spec.table.is_none() || spec.table.as_deref() == table)
                 && spec.matching.as_ref().is_none_or(|part| url.contains(part))
                 && (url.contains(SKIP_TOKEN) || !spec.needs_link())

@@ -86,6 +86,7 @@ use crate::scenario::toml_value::Moment;
 /// times = 1                         # how often; default: once, with `every` forever
 /// table = "msdyn_copilotevent"      # only requests for it
 /// matching = "2025-06-22"           # only requests whose decoded URL holds this
+/// holding = "1b4e28ba"              # only where the response would hold this; `kind` is an error response
 /// kind = "429"
 /// retry_after = 1                   # seconds; default: no header
 ///

@@ -19,6 +19,8 @@ pub(crate) struct FaultSpec {
     pub(crate) times: Option<u64>,
     pub(crate) table: Option<String>,
     pub(crate) matching: Option<String>,
+    /// A text of the response: only responses that hold it are replaced.
+    pub(crate) holding: Option<String>,
     pub(crate) retry_after: Option<u64>,
     pub(crate) code: Option<String>,
     pub(crate) message: Option<String>,
@@ -78,12 +80,20 @@ impl FaultSpec {
             _ if self.kind == FaultKind::ExpiredDelta && self.at != Some(RequestKind::Tracking) => {
                 Err(Error::scenario("expired_delta happens at = \"tracking\" only"))
             }
+            _ if self.holding.is_some() && !self.is_error() => {
+                Err(Error::scenario(format!("{:?} does not replace a response: `holding` needs an error", self.kind)))
+            }
             _ if self.is_of_pages() && !self.at.is_some_and(RequestKind::is_of_pages) => {
                 let at = "\"page\", \"tracking\", \"history\", \"users\", \"members\" or \"deleted\"";
                 Err(Error::scenario(format!("{:?} happens at = {at} only", self.kind)))
             }
             _ => Ok(()),
         }
+    }
+
+    const fn is_error(&self) -> bool {
+        use FaultKind::{Internal, NoMember, NoPrivilege, Timeout, TooManyRequests, Unauthorized, Unavailable};
+        matches!(self.kind, Internal | NoMember | NoPrivilege | Timeout | TooManyRequests | Unauthorized | Unavailable)
     }
 
     const fn is_of_pages(&self) -> bool {

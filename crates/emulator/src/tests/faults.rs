@@ -1,6 +1,6 @@
 //! Each fault, as a client sees it.
 
-use super::{World, events, ids};
+use super::{Scenario, World, events, ids};
 
 const SET: &str = "msdyn_copilotevents";
 
@@ -50,6 +50,19 @@ async fn faults_come_again_and_again_and_where_they_match() {
         statuses.push(world.get(&format!("{SET}?$orderby=createdon%20asc")).await.status);
     }
     assert_eq!(statuses, [200, 200, 503, 200, 200, 503]);
+}
+
+#[tokio::test]
+async fn a_row_breaks_every_page_that_would_hold_it() {
+    let row = "[[table.row]]\nvalues = { msdyn_verbatim = \"spoilt\", createdon = 2025-10-20T10:00:00Z }";
+    let fault = "at = \"page\"\nevery = 1\nholding = \"spoilt\"\nkind = \"500\"";
+    let world = World::new(&format!("{}\n{row}\n[[fault]]\n{fault}", events(20))).await;
+    let status = async |filter: &str| world.get(&format!("{SET}?$filter=createdon%20{filter}")).await.status;
+    assert_eq!(world.get(SET).await.error().1, "0x80040216");
+    assert_eq!(status("lt%202025-10-20T10%3A00%3A00Z").await, 200);
+    assert_eq!(status("ge%202025-10-20T10%3A00%3A00Z").await, 500);
+    assert_eq!(world.get(&format!("{SET}?$select=createdon")).await.status, 200, "without that column");
+    assert!(Scenario::parse("[[fault]]\nat = \"page\"\nnumber = 1\nholding = \"x\"\nkind = \"reset\"").is_err());
 }
 
 #[tokio::test]

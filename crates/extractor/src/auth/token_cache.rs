@@ -1,6 +1,6 @@
 //! The token cache: one token per identity, renewed early by one request at a time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -21,6 +21,8 @@ const REUSE_STALE: Duration = Duration::from_secs(30);
 pub(crate) struct TokenCache {
     sign_in: SignIn,
     retry_policy: RetryPolicy,
+    /// How long an outage is waited out, once that is said.
+    max_outage: OnceLock<Duration>,
     current: Mutex<Option<Arc<AccessToken>>>,
     refresh: tokio::sync::Mutex<RefreshState>,
 }
@@ -36,7 +38,13 @@ struct RefreshState {
 
 impl TokenCache {
     pub(crate) fn new(sign_in: SignIn, retry_policy: RetryPolicy) -> Self {
-        Self { sign_in, retry_policy, current: Mutex::default(), refresh: tokio::sync::Mutex::default() }
+        let (current, refresh) = (Mutex::default(), tokio::sync::Mutex::default());
+        Self { sign_in, retry_policy, max_outage: OnceLock::new(), current, refresh }
+    }
+
+    /// From now on, sign-ins are attempted for this long while there is no valid token.
+    pub(crate) fn wait_out_outages(&self, longest: Duration) {
+        let _ = self.max_outage.set(longest);
     }
 
     /// A token that is still fresh: the cached one, or a new one shared by all callers waiting for it.
@@ -55,9 +63,13 @@ impl TokenCache {
         }
         let stale = self.lock().clone().filter(|token| Instant::now() < token.expires);
         tokio::time::sleep(refresh.cool_down()).await;
-        let max_attempts = if stale.is_some() { 1 } else { self.retry_policy.max_attempts };
+        let (max_attempts, max_outage) = match stale {
+            Some(_) => (1, Duration::ZERO),
+            None => (self.retry_policy.max_attempts, *self.max_outage.get().unwrap_or(&self.retry_policy.max_outage)),
+        };
         let requested_at = Instant::now();
-        let granted = self.sign_in.token(&self.retry_policy, max_attempts).await;
+        let retry_policy = RetryPolicy { max_outage, ..self.retry_policy };
+        let granted = self.sign_in.token(&retry_policy, max_attempts).await;
         match (
             granted.and_then(|granted| AccessToken::new(granted.token.reveal(), requested_at, granted.lifetime)),
             stale,

@@ -61,7 +61,10 @@ impl TokenClient {
             } else {
                 max_attempts
             };
-            let Some(wait) = attempts.wait_before_next(&retry_policy, max_attempts, transient.retry_after) else {
+            let wait = attempts
+                .wait_before_next(&retry_policy, max_attempts, transient.retry_after)
+                .or_else(|| attempts.wait_in_outage(&retry_policy, transient.retry_after));
+            let Some(wait) = wait else {
                 let cause = match (&self.issuer, transient.cause) {
                     (TokenIssuer::ManagedIdentity(_), cause) if !reached => {
                         format!("no managed identity answers on this machine: {cause}")
@@ -77,6 +80,7 @@ impl TokenClient {
                     status: transient.status,
                     retry_after: transient.retry_after,
                     request_id: transient.request_id,
+                    is_outage: !retry_policy.max_outage.is_zero(),
                 });
                 return Err(match transient.status.filter(|_| !transient.incomplete_page) {
                     Some(status) => Error::RetriesExhausted { status, cause, call },

@@ -119,7 +119,7 @@ pub(crate) async fn exists(client: &Client, api: &Url, file: &FileAddress) -> Re
 
 /// Memory for a file of this size that is read in parts, and for the part that is being read.
 async fn reserve_for_parts(client: &Client, size: u64) -> BodyBuffer {
-    BodyBuffer::new(Some(client.budget.reserve((size + PART_SIZE) as usize).await), 0)
+    BodyBuffer::new(Some(client.bodies.budget.reserve((size + PART_SIZE) as usize).await), 0)
 }
 
 /// Fetches a file part by part, `size` bytes as far as is known; `None` if the service serves no parts of it. Memory

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use copilot_lake_tables::{Instant, Labels, Table};
 use futures::Stream;
@@ -219,8 +220,27 @@ impl Dataverse {
         slice: &Slice,
         selection: &Selection,
     ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        self.slice_pages(slice, selection, false)
+    }
+
+    /// As [`Self::pages`], for a slice that has failed before: a page is attempted twice.
+    pub fn pages_again(
+        &self,
+        slice: &Slice,
+        selection: &Selection,
+    ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        self.slice_pages(slice, selection, true)
+    }
+
+    fn slice_pages(
+        &self,
+        slice: &Slice,
+        selection: &Selection,
+        has_failed_before: bool,
+    ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         let first = request::slice_request(&self.api, slice, selection, self.page_size);
-        page_stream::prefetched(Arc::clone(&self.client), first.map(|request| vec![request]))
+        let first = first.map(|request| vec![Request { has_failed_before, ..request }]);
+        page_stream::prefetched(Arc::clone(&self.client), first)
     }
 
     /// The rows whose key begins with one of these ids, in as many sequential requests as needed. Ids that do not or
@@ -291,6 +311,12 @@ impl Dataverse {
     /// that this ends return [`Error::Stopped`].
     pub fn stop(&self) {
         self.client.cancellation.cancel();
+    }
+
+    /// From now on, calls are attempted for this long while the service answers nothing at all. Otherwise a call is
+    /// given up after ten attempts, or after three if the service was never reached.
+    pub fn wait_out_outages(&self, longest: Duration) {
+        self.client.wait_out_outages(longest);
     }
 
     /// Usage so far.

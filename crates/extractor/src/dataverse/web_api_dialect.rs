@@ -9,6 +9,7 @@ use crate::http::request::{FilePortion, Request, ResourceKind};
 pub(super) static DATAVERSE: Dialect = Dialect {
     headers,
     classify: web_api_error::classify,
+    probe: "WhoAmI",
     access_token_rejected_advice: "the service does not accept a fresh token; check `dataverse.url` and \
                                    `auth.tenant_id`",
 };

@@ -34,7 +34,9 @@ pub(crate) fn classify(response: ErrorResponse<'_>) -> AttemptError {
     if response.is_transient() || code == SQL_TIMEOUT {
         let transient = response.transient(&code);
         let too_many_in_flight = transient.throttled.is_some() && (code == TOO_MANY_AT_ONCE || code == TOO_MUCH_TIME);
-        return AttemptError::Transient(Transient { too_many_in_flight, ..transient });
+        // A 500 may concern this request alone, such as a row that cannot be read: it is not worth all attempts.
+        let request_specific = status == StatusCode::INTERNAL_SERVER_ERROR;
+        return AttemptError::Transient(Transient { too_many_in_flight, request_specific, ..transient });
     }
     if status == StatusCode::UNAUTHORIZED {
         return response.access_token_rejected();

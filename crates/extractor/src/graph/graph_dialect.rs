@@ -9,6 +9,7 @@ use crate::http::request::Request;
 pub(super) static GRAPH: Dialect = Dialect {
     headers,
     classify: graph_error::classify,
+    probe: "users?$top=1&$select=id",
     access_token_rejected_advice: "the service does not accept a fresh token; check that `graph.url` and \
                                    `auth.authority` belong to the same cloud, and `auth.tenant_id`",
 };

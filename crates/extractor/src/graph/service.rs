@@ -192,7 +192,26 @@ impl Graph {
         user_id: &str,
         query: &HistoryQuery,
     ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        self.history_pages(user_id, query, false)
+    }
+
+    /// As [`Self::history`], for a window that has failed before: a page is attempted twice.
+    pub fn history_again(
+        &self,
+        user_id: &str,
+        query: &HistoryQuery,
+    ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
+        self.history_pages(user_id, query, true)
+    }
+
+    fn history_pages(
+        &self,
+        user_id: &str,
+        query: &HistoryQuery,
+        has_failed_before: bool,
+    ) -> impl Stream<Item = Result<Page, Error>> + Send + use<> {
         let first = request::history(&self.api, user_id, query, self.model.as_deref());
+        let first = first.map(|request| Request { has_failed_before, ..request });
         page_stream::on_demand(Arc::clone(&self.client), first, MAX_PAGES_PER_USER)
     }
 
@@ -214,6 +233,12 @@ impl Graph {
     /// that this ends return [`Error::Stopped`].
     pub fn stop(&self) {
         self.client.cancellation.cancel();
+    }
+
+    /// From now on, calls are attempted for this long while the service answers nothing at all. Otherwise a call is
+    /// given up after ten attempts, or after three if the service was never reached.
+    pub fn wait_out_outages(&self, longest: Duration) {
+        self.client.wait_out_outages(longest);
     }
 
     /// Usage so far.

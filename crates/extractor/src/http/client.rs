@@ -1,21 +1,21 @@
 //! The HTTP client: one connection pool, and every call attempted until it is answered, refused, or given up on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
-use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::{debug, warn};
 use url::Url;
 
 use super::attempt_error::{AttemptError, Transient};
-use super::body::{self, BodyError, BodySize};
-use super::body_budget::BodyBudget;
-use super::body_buffer::BodyBuffer;
+use super::body::{self, BodyError};
+use super::body_reader::{BodyReader, ReservationSize};
+use super::call_cost::CallCost;
 use super::cancellation::Cancellation;
 use super::client_limits::ClientLimits;
 use super::concurrency_limit::Permit;
@@ -24,6 +24,8 @@ use super::error_response::{self, ErrorResponse};
 use super::meter::Counters;
 use super::network::Network;
 use super::origin::redacted;
+use super::outage::OutageVerdict;
+use super::outage_watch::OutageWatch;
 use super::request::{FilePortion, Request, ResourceKind};
 use super::retry::Attempts;
 use super::service_clock::ServiceClock;
@@ -48,13 +50,14 @@ pub(crate) struct Client {
     gate: ThrottleGate,
     unclear_throttling: UnclearThrottling,
     pub(crate) cancellation: Cancellation,
-    pub(crate) budget: BodyBudget,
+    pub(crate) bodies: BodyReader,
     pub(crate) clock: ServiceClock,
     pub(crate) counters: Counters,
     /// The service has responded at least once, so its address is right.
     reached: AtomicBool,
-    /// A decaying maximum of recent page sizes: the first guess for the next page.
-    page_bytes: AtomicUsize,
+    outage: OutageWatch,
+    /// The cheapest request there is.
+    probe: Url,
 }
 
 /// Upper bound of a pause requested by the service.
@@ -67,22 +70,6 @@ pub(crate) struct ServiceResponse {
     pub(crate) headers: HeaderMap,
     /// The memory of a bounded body is reserved until the last clone of this is dropped.
     pub(crate) body: Bytes,
-}
-
-/// How much memory is reserved before the first byte of a body.
-#[derive(Debug, Clone, Copy)]
-enum ReservationSize {
-    /// What the body is expected to need.
-    Expected,
-    /// For a body that outgrew its reservation at this length: twice as much, but no more than it can need.
-    Doubled(usize),
-}
-
-/// What a call cost.
-#[derive(Debug, Clone, Copy, Default)]
-pub(crate) struct CallCost {
-    pub(crate) requests: u32,
-    pub(crate) throttled: Duration,
 }
 
 impl Client {
@@ -101,12 +88,15 @@ impl Client {
             gate: ThrottleGate::default(),
             unclear_throttling: UnclearThrottling::default(),
             cancellation: Cancellation::default(),
-            budget: BodyBudget::new(limits.budget),
+            bodies: BodyReader::new(limits.budget),
             limits,
             clock: ServiceClock::default(),
             counters: Counters::default(),
             reached: AtomicBool::new(false),
-            page_bytes: AtomicUsize::new(0),
+            outage: OutageWatch::default(),
+            probe: service
+                .join(dialect.probe)
+                .map_err(|error| Error::Usage { what: format!("the address cannot be used: {error}") })?,
         })
     }
 
@@ -117,6 +107,12 @@ impl Client {
             () = self.cancellation.grace_period_over() => Err(Error::Stopped),
             token = self.tokens.get() => token,
         }
+    }
+
+    /// From now on, attempts go on for this long while the service, or the one that signs in to it, answers nothing.
+    pub(crate) fn wait_out_outages(&self, longest: Duration) {
+        self.outage.wait_out(longest);
+        self.tokens.wait_out_outages(longest);
     }
 
     /// Attempts the request until `accept` takes a response, or the client is stopped. A response that `accept` rejects
@@ -142,6 +138,7 @@ impl Client {
         let mut cost = CallCost::default();
         let mut token_refused = false;
         let mut reservation_size = ReservationSize::Expected;
+        let mut failed_at = None;
         loop {
             let error = match self.attempt(request, reservation_size, &mut attempts, &mut cost).await {
                 Ok(response) => {
@@ -150,6 +147,7 @@ impl Client {
                         Ok(accepted) => {
                             // From now on a failure is the service's own, not a wrong address.
                             self.reached.store(true, Ordering::Relaxed);
+                            self.outage.answered();
                             self.limits.concurrency.succeeded();
                             self.unclear_throttling.answered();
                             return Ok((accepted, cost));
@@ -159,6 +157,7 @@ impl Client {
                 }
                 Err(error) => error,
             };
+            self.outage.failed(&error);
             match error {
                 AttemptError::Permanent(error) => return Err(error),
                 AttemptError::AccessTokenRejected(token) if !token_refused => {
@@ -177,7 +176,8 @@ impl Client {
                 }
                 AttemptError::Transient(transient) => {
                     token_refused = false;
-                    cost.throttled += self.back_off(request, &attempts, transient).await?;
+                    let since = failed_at.replace(Instant::now()).unwrap_or_else(|| attempts.begun());
+                    cost.throttled += self.back_off(request, (&attempts, since), transient).await?;
                 }
             }
         }
@@ -193,16 +193,25 @@ impl Client {
         self.get(request, accept).await.map(|(value, _)| value)
     }
 
-    /// Waits until the next attempt, or gives up. Returns the time for which throttling of this resource alone held the
-    /// request back.
-    async fn back_off(&self, request: &Request, attempts: &Attempts, transient: Transient) -> Result<Duration, Error> {
+    /// Waits until the next attempt, or gives up. `since`: when the attempt before the last one failed. Returns the time
+    /// for which throttling of this resource alone held the request back.
+    async fn back_off(
+        &self,
+        request: &Request,
+        (attempts, since): (&Attempts, Instant),
+        transient: Transient,
+    ) -> Result<Duration, Error> {
         if self.cancellation.is_cancelled() {
             return Err(Error::Stopped);
         }
         let never_reached = transient.maybe_wrong_address && !self.reached.load(Ordering::Relaxed);
         let retry_policy = &self.limits.retry_policy;
+        let gives_up_early = never_reached && !self.outage.is_waited_out();
         let is_file = request.kind == ResourceKind::File;
-        let max_attempts = transient.max_attempts(retry_policy, is_file, never_reached);
+        let max_attempts = match request.has_failed_before && transient.throttled.is_none() && !gives_up_early {
+            true => retry_policy.max_attempts_failed_before,
+            false => transient.max_attempts(retry_policy, is_file, gives_up_early),
+        };
         let wait = attempts.wait_before_next(retry_policy, max_attempts, transient.retry_after);
         // A wait that concerns the whole identity does so even if this request gives up.
         let requested = transient.retry_after.filter(|wait| !wait.is_zero()).or(wait);
@@ -218,7 +227,23 @@ impl Client {
             self.counters.add_throttled(prolonged);
         }
         let Some(wait) = wait else {
-            let call = request.call(attempts, transient.status, transient.request_id.clone());
+            // A throttled request is answered, and so is one that is refused without a reason.
+            let is_answered = transient.throttled.is_some() || transient.refusal.is_some();
+            let verdict = if is_answered {
+                OutageVerdict::GiveUpRequest
+            } else {
+                let usual = retry_policy.backoff.wait(attempts.count);
+                tokio::select! {
+                    verdict = self.outage.judge(since, (transient.retry_after, usual), || self.probe()) => verdict,
+                    _ = self.cancellation.cancelled() => return Err(Error::Stopped),
+                }
+            };
+            if verdict == OutageVerdict::Retry {
+                debug!(url = %redacted(&request.url), attempts = attempts.count, "waited for the service");
+                return Ok(Duration::ZERO);
+            }
+            let mut call = request.call(attempts, transient.status, transient.request_id.clone());
+            call.is_outage = verdict == OutageVerdict::GiveUpService;
             return Err(transient.into_error(call));
         };
         let (url, cause, status) = (redacted(&request.url), transient.cause, transient.status);
@@ -236,6 +261,21 @@ impl Client {
             _ = self.cancellation.cancelled() => return Err(Error::Stopped),
         }
         Ok(if transient.throttled.is_some() { wait } else { Duration::ZERO })
+    }
+
+    /// Whether the service answers its cheapest request. When it throttles, that is an answer.
+    async fn probe(&self) -> bool {
+        let request = Request::json(self.probe.clone());
+        let _permit = self.limits.concurrency.acquire().await;
+        if self.wait_for_gate(&request).await.is_err() {
+            return true;
+        }
+        let Ok(token) = self.tokens.get().await else { return false };
+        self.counters.count_request();
+        let headers = (self.dialect.headers)(&request);
+        let response = self.http.get(request.url).headers(headers).header(AUTHORIZATION, token.header.clone());
+        let is_answer = |status: StatusCode| !status.is_server_error() && status != StatusCode::REQUEST_TIMEOUT;
+        response.send().await.is_ok_and(|response| is_answer(response.status()))
     }
 
     /// One attempt; holds its concurrency permit until the body is read, except while that waits for memory.
@@ -285,7 +325,7 @@ impl Client {
         if matches!(request.portion, FilePortion::HeadersOnly) {
             return Ok(ServiceResponse { status, headers, body: Bytes::new() });
         }
-        match self.read_body(request, response, reservation_size, permit).await {
+        match self.bodies.read(&self.limits, request, (response, permit), reservation_size).await {
             Ok(body) => Ok(ServiceResponse { status, headers, body }),
             Err(BodyError::Transient(transient)) => Err(transient.into()),
             Err(BodyError::OutOfMemory { length }) => Err(AttemptError::OutOfMemory { length }),
@@ -297,51 +337,6 @@ impl Client {
                 }))
             }
         }
-    }
-
-    async fn read_body(
-        &self,
-        request: &Request,
-        response: Response,
-        reservation_size: ReservationSize,
-        permit: Permit<'_>,
-    ) -> Result<Bytes, BodyError> {
-        let typical_page = self.page_bytes.load(Ordering::Relaxed);
-        let size = match (request.kind, &request.portion) {
-            // At the start, a service that ignores ranges may send the whole file.
-            (ResourceKind::File, FilePortion::Range(range))
-                if response.status() == StatusCode::PARTIAL_CONTENT || range.start > 0 =>
-            {
-                BodySize::of_part(range.end - range.start)
-            }
-            (ResourceKind::File, FilePortion::Whole { limit }) => BodySize::of_file(&response, *limit)?,
-            (ResourceKind::File, _) => BodySize::of_file(&response, body::MAX_FILE)?,
-            _ => BodySize::of_page(&response, typical_page)?,
-        };
-        let is_reserved = matches!(request.portion, FilePortion::Range(_));
-        let (reservation, _permit) = if is_reserved || !request.kind.is_bounded() {
-            (None, permit)
-        } else {
-            let bytes = match reservation_size {
-                ReservationSize::Expected => size.expected,
-                ReservationSize::Doubled(length) => size.expected.max(length * 2).min(size.limit as usize),
-            };
-            match self.budget.try_reserve(bytes) {
-                Some(reservation) => (Some(reservation), permit),
-                None => {
-                    // Requests that hold memory may be waiting for this permit.
-                    drop(permit);
-                    let reservation = self.budget.reserve(bytes).await;
-                    (Some(reservation), self.limits.concurrency.acquire().await)
-                }
-            }
-        };
-        let buffer = BodyBuffer::new(reservation, size.expected);
-        let body = body::read(response, size, buffer, &self.limits.retry_policy.transfer_limit).await?;
-        if request.kind != ResourceKind::File {
-            self.page_bytes.store(body.len().max(typical_page - typical_page / 8), Ordering::Relaxed);
-        }
-        Ok(body)
     }
 
     /// Waits while the service is throttling; gives up if that exceeds the retry policy, or if the client is stopped.

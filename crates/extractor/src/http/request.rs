@@ -73,6 +73,8 @@ pub(crate) struct Request {
     pub(crate) fallback_url: Option<Url>,
     /// The `Prefer` header; the same for every page of a stream.
     pub(crate) prefer: String,
+    /// Whether its window has failed before, so that fewer attempts are enough.
+    pub(crate) has_failed_before: bool,
 }
 
 impl Request {
@@ -90,6 +92,7 @@ impl Request {
             portion,
             fallback_url: None,
             prefer,
+            has_failed_before: false,
         }
     }
 
@@ -123,6 +126,7 @@ impl Request {
             status,
             retry_after: None,
             request_id,
+            is_outage: false,
         })
     }
 

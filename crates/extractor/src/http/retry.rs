@@ -18,10 +18,14 @@ pub(crate) struct RetryPolicy {
     pub(crate) max_attempts_request_specific: u32,
     /// Attempts for a refusal without a reason: it may be a mistake of the service.
     pub(crate) max_attempts_unexplained: u32,
+    /// Attempts for a window that has failed before: this is to find out which part of it can be read.
+    pub(crate) max_attempts_failed_before: u32,
     /// Attempts while the service was never reached and the failure looks like a wrong address.
     pub(crate) max_attempts_unreached: u32,
     /// No attempt begins later than this after the first.
     pub(crate) max_elapsed: Duration,
+    /// While the service answers nothing at all, attempts go on for this long; zero: no longer than any others.
+    pub(crate) max_outage: Duration,
     /// Waits where the service does not ask for one.
     pub(crate) backoff: Backoff,
     /// How slowly a response may arrive.
@@ -34,8 +38,10 @@ impl RetryPolicy {
             max_attempts: 10,
             max_attempts_request_specific: 5,
             max_attempts_unexplained: 3,
+            max_attempts_failed_before: 2,
             max_attempts_unreached: 3,
             max_elapsed: Duration::from_secs(15 * 60),
+            max_outage: Duration::ZERO,
             backoff: Backoff::documented(),
             transfer_limit: TransferLimit::usual(),
         }
@@ -82,9 +88,24 @@ impl Attempts {
         if self.count >= max_attempts {
             return None;
         }
-        let wait =
-            requested.filter(|requested| !requested.is_zero()).unwrap_or_else(|| retry_policy.backoff.wait(self.count));
+        let wait = self.wait(retry_policy, requested);
         (self.elapsed().saturating_add(wait) <= retry_policy.max_elapsed).then_some(wait)
+    }
+
+    /// The wait that the service asks for, else that of the back-off.
+    fn wait(&self, retry_policy: &RetryPolicy, requested: Option<Duration>) -> Duration {
+        requested.filter(|requested| !requested.is_zero()).unwrap_or_else(|| retry_policy.backoff.wait(self.count))
+    }
+
+    /// As [`Self::wait_before_next`] while nothing is answered at all, whatever the number of attempts.
+    pub(crate) fn wait_in_outage(&self, retry_policy: &RetryPolicy, requested: Option<Duration>) -> Option<Duration> {
+        let wait = self.wait(retry_policy, requested);
+        (self.elapsed().saturating_add(wait) <= retry_policy.max_outage).then_some(wait)
+    }
+
+    /// When the first attempt began.
+    pub(crate) fn begun(&self) -> Instant {
+        self.started.unwrap_or_else(Instant::now)
     }
 }
 

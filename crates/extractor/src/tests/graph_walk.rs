@@ -93,7 +93,7 @@ async fn a_page_of_a_history_takes_room_until_its_last_clone_is_dropped() {
     let rows = format!(r#"[{{"id":"{}"}}]"#, "x".repeat(7 << 20));
     let server = Server::start(move |request| page(&request, &rows, None)).await;
     let service = graph(server.url.clone());
-    let fits = |bytes: usize| service.client.budget.reserve(bytes).now_or_never().is_some();
+    let fits = |bytes: usize| service.client.bodies.budget.reserve(bytes).now_or_never().is_some();
     let mut held = Vec::new();
     for _ in 0..3 {
         held.push(history(&service).await.remove(0).unwrap());

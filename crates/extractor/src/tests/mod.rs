@@ -15,6 +15,7 @@ mod graph_walk;
 mod limits;
 mod managed;
 mod network;
+mod outage;
 mod server;
 mod sign_in;
 mod stopping;

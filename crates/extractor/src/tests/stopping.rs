@@ -1,6 +1,8 @@
 //! Stopping: waits end at once, and requests in flight after a grace period.
 
 use super::*;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::time::Instant;
 
 use crate::http::cancellation::GRACE_PERIOD;
@@ -61,6 +63,46 @@ async fn stalled_and_dripping_responses_end_after_the_grace_period() {
 }
 
 #[tokio::test]
+async fn an_outage_is_no_longer_waited_out() {
+    // While it waits for as long as the service asks for, and while the service does not answer the probe.
+    for is_probed in [false, true] {
+        let histories = Arc::new(AtomicUsize::new(0));
+        let server = Server::start_async(move |request| {
+            let is_history = request.target.contains("getAllEnterpriseInteractions");
+            let attempt = histories.fetch_add(usize::from(is_history), Ordering::SeqCst) + 1;
+            async move {
+                let failure = refusal(500, "InternalServerError", "");
+                match () {
+                    () if !is_history => std::future::pending().await,
+                    () if attempt == 5 && !is_probed => failure.header("Retry-After", "300"),
+                    () => failure,
+                }
+            }
+        })
+        .await;
+        let service = graph(server.url.clone());
+        service.wait_out_outages(Duration::from_secs(600));
+        let reading = tokio::spawn({
+            let service = service.clone();
+            async move { history(&service).await }
+        });
+        let asked = if is_probed { 6 } else { 5 };
+        server.until_asked(asked).await;
+        tokio::time::pause();
+        // The last response is on its way.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert!(!reading.is_finished(), "it is waited out");
+        let begun = Instant::now();
+        service.stop();
+        let pages = reading.await.unwrap();
+        assert!(matches!(pages.as_slice(), [Err(Error::Stopped)]), "{pages:?}");
+        assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+        assert_eq!(server.asked().len(), asked);
+        tokio::time::resume();
+    }
+}
+
+#[tokio::test]
 async fn what_is_answered_in_time_is_not_lost() {
     let (release, released) = tokio::sync::watch::channel(false);
     let server = Server::start_async(move |request| {
@@ -100,17 +142,25 @@ async fn nothing_is_sent_once_it_is_over() {
 
 #[tokio::test]
 async fn a_sign_in_ends_with_the_stop() {
-    let tokens = |_| Reply::new(503, "").header("Retry-After", "300");
-    let server = Server::start_with(|request| std::future::ready(page(&request, "[]", None)), tokens).await;
-    let service = patient(server.url.clone());
-    let reading = tokio::spawn({
-        let service = service.clone();
-        async move { service.token().await }
-    });
-    while server.signed_in().is_empty() {
-        tokio::task::yield_now().await;
+    for waits_out_outages in [false, true] {
+        let tokens = |_| Reply::new(503, "").header("Retry-After", "300");
+        let server = Server::start_with(|request| std::future::ready(page(&request, "[]", None)), tokens).await;
+        let service = patient(server.url.clone());
+        if waits_out_outages {
+            service.wait_out_outages(Duration::from_secs(600));
+        }
+        let reading = tokio::spawn({
+            let service = service.clone();
+            async move { service.token().await }
+        });
+        while server.signed_in().is_empty() {
+            tokio::task::yield_now().await;
+        }
+        service.stop();
+        tokio::time::pause();
+        let begun = Instant::now();
+        assert!(matches!(reading.await.unwrap(), Err(Error::Stopped)));
+        assert!(begun.elapsed() < GRACE_PERIOD + Duration::from_secs(2), "{:?}", begun.elapsed());
+        tokio::time::resume();
     }
-    service.stop();
-    tokio::time::pause();
-    assert!(matches!(reading.await.unwrap(), Err(Error::Stopped)));
 }

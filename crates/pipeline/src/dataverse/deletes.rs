@@ -114,8 +114,8 @@ async fn track(
     let deleted_keys = confirmed_deletions(context, table, deleted, deletes).await?;
     archive::archive_deletions(context.run, &slice, (&deleted_keys, deletes.name(), &tracking.token), &counts).await?;
     let how = Deletion { deletes, as_of, seen_until: None };
-    let rows =
-        delete_rows(&context.run.lake, &context.run.run_id, &context.run.rejects, table, &deleted_keys, &how).await?;
+    let delete = delete_rows(&context.run.lake, &context.run.run_id, &context.run.rejects, table, &deleted_keys, &how);
+    let rows = context.run.commit(table.name, format!("{} deletions", deleted_keys.len()), delete).await?;
     record_tracking(context, slice, (SliceStatus::Done, expired), Some(tracking.token), counts).await?;
     let mut reports = context.run.reports.lock().await;
     reports.table(table.name).rows_deleted += rows;

@@ -104,14 +104,17 @@ async fn estimate_tables(
         if let Some(selection) = schema.selection(table) {
             let mut windows = ledger.windows(table, &selection.text()).await;
             windows.retain(|window| !full || restart.runs.contains(&window.run_id));
-            let plan = plan::plan(&windows, &PlanInput::new(job, ledger, restart));
+            let mut plan = plan::plan(&windows, &PlanInput::new(job, ledger, restart));
+            let known = if full { vec![] } else { ledger.unreadable(table, &selection.text()).await };
+            plan.leave_out(&known);
             let needs_oldest = plan::needs_oldest(&plan);
             let oldest = match needs_oldest || job.since.is_some() {
                 true => service.oldest(table, CREATED).await?,
                 false => None,
             };
             let weeks = plan::weekly(table, &plan.first_pass, oldest.filter(|_| needs_oldest));
-            estimate.slices = (plan.changed.len() + weeks.len()) as u64;
+            let again = plan::unreadable(table, &known);
+            estimate.slices = (plan.changed.len() + weeks.len() + again.len()) as u64;
             match count_in_lake(lake, table, job, retry, &mut estimate).await {
                 Err(Error::Lake(error)) if error.stops_table().is_some() => {
                     tracing::warn!(%error, "could not count everything that the lake has");

@@ -17,6 +17,7 @@ pub(crate) mod recovery;
 pub(crate) mod schema;
 mod slice;
 mod slices;
+mod table_breaker;
 
 use copilot_lake_tables::{SYSTEM_USER, Service};
 

@@ -15,6 +15,7 @@ use crate::ledger::slice_row::{SliceCounts, SliceRow, Watermark};
 use crate::ledger::windows::MODIFIED;
 use crate::replay::archive::PageArchive;
 use crate::report::SliceStatus;
+use crate::run::context::window_text;
 use crate::slice_error::SliceError;
 
 /// Reads the people whom rows name and the lake does not know, and those who changed. A failure is in the ledger and
@@ -115,7 +116,8 @@ async fn read_pages(
     if let Some(archive) = archive {
         archive.finish(context, &SYSTEM_USER, unknown, counts).await?;
     }
-    ready.commit(&context.run.run_id, counts).await
+    let commit = ready.commit(&context.run.run_id, counts);
+    context.run.commit(SYSTEM_USER.name, window_text(slice), commit).await
 }
 
 /// The ids of the people whom the lake has.

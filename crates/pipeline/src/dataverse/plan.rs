@@ -8,7 +8,7 @@ use copilot_lake_tables::{Instant, Table, Week};
 
 use crate::ledger::Ledger;
 use crate::ledger::runs::Restart;
-use crate::ledger::windows::{BEGINNING, CREATED, DoneWindow, MODIFIED, subtract, watermark};
+use crate::ledger::windows::{BEGINNING, CREATED, DoneWindow, MODIFIED, UnreadableWindow, subtract, watermark};
 use crate::settings::DataverseJob;
 
 /// What the planner needs besides the windows.
@@ -64,13 +64,35 @@ pub(crate) fn plan(windows: &[DoneWindow], input: &PlanInput<'_>) -> SlicePlan {
         while at < input.now {
             let until = at.plus_seconds(Instant::DAY_SECONDS).min(input.now);
             let done = by_column(MODIFIED).filter(|window| !is_before(window)).map(|window| window.start..window.end);
-            if !subtract(at..until, done).is_empty() {
-                changed.push(at..until);
-            }
+            // A killed run may have read a day in part.
+            changed.extend(subtract(at..until, done).into_iter().rev());
             at = until;
         }
     }
     SlicePlan { changed, first_pass }
+}
+
+impl SlicePlan {
+    /// Leaves out windows that are known not to be readable: each is requested by itself.
+    pub(crate) fn leave_out(&mut self, unreadable: &[UnreadableWindow]) {
+        let without = |windows: &[Range<Instant>], time_column: &str| -> Vec<Range<Instant>> {
+            let of_column = unreadable.iter().filter(|window| window.time_column == time_column);
+            let unreadable: Vec<_> = of_column.map(|window| window.start..window.end).collect();
+            windows.iter().flat_map(|window| subtract(window.clone(), unreadable.iter().cloned())).collect()
+        };
+        self.first_pass = without(&self.first_pass, CREATED);
+        self.changed = without(&self.changed, MODIFIED);
+        self.changed.sort_by_key(|range| range.start);
+    }
+}
+
+/// The slices of windows that could not be read so far, and are requested once more.
+pub(crate) fn unreadable(table: &'static Table, windows: &[UnreadableWindow]) -> Vec<Slice> {
+    let slice = |window: &UnreadableWindow| {
+        let time_column = [CREATED, MODIFIED].into_iter().find(|column| *column == window.time_column)?;
+        Some(Slice { table, scope: String::new(), time_column, start: window.start, end: window.end })
+    };
+    windows.iter().filter(|window| !window.is_skipped).filter_map(slice).collect()
 }
 
 /// Whether the oldest row has to be requested: the first pass has no configured start and has not reached its end.
@@ -118,7 +140,7 @@ mod tests {
 
     fn window(run: &str, column: &str, start: &str, end: &str, as_of: &str) -> DoneWindow {
         let (start, end, as_of) = (at(start), at(end), at(as_of));
-        DoneWindow { run_id: run.to_owned(), time_column: column.to_owned(), start, end, as_of }
+        DoneWindow { run_id: run.to_owned(), time_column: column.to_owned(), start, end, as_of, is_read: true }
     }
 
     struct World {
@@ -217,6 +239,61 @@ mod tests {
                 at("2025-07-04T09:00:00Z")..at("2025-07-05T00:00:00Z")
             ]
         );
+    }
+
+    fn found(column: &str, start: &str, end: &str) -> UnreadableWindow {
+        UnreadableWindow {
+            run_id: "r1".to_owned(),
+            time_column: column.to_owned(),
+            start: at(start),
+            end: at(end),
+            failing_since: at("2025-07-02T10:00:00Z"),
+            is_skipped: false,
+        }
+    }
+
+    #[test]
+    fn a_kill_between_halves_leaves_the_other_half() {
+        // The week was halved; its second half and one second of the first could not be read before the kill.
+        let row = found(CREATED, "2025-06-16T00:00:00Z", "2025-06-16T00:00:01Z");
+        let windows = vec![
+            window("r1", CREATED, "2025-06-22", "2025-07-02T10:00:00Z", "2025-07-02T10:00:00Z"),
+            window("r1", CREATED, "2025-06-16T00:00:01Z", "2025-06-18T12:00:00Z", "2025-07-02T10:00:00Z"),
+            window("r1", CREATED, "1753-01-01", "2025-06-16T00:00:00Z", "2025-07-02T10:00:00Z"),
+            row.passed(at("2025-07-02T10:00:00Z")),
+        ];
+        let started = [("r1", "2025-07-02T10:00:00Z")];
+        for resumed in [&["r1"][..], &[]] {
+            let mut plan = world(windows.clone(), &started, resumed).plan("2025-07-02T10:00:00Z", None);
+            plan.leave_out(std::slice::from_ref(&row));
+            assert_eq!(plan.first_pass, [at("2025-06-18T12:00:00Z")..at("2025-06-22")]);
+        }
+        let again = unreadable(&COPILOT_EVENT, &[row.clone(), UnreadableWindow { is_skipped: true, ..row }]);
+        assert_eq!(again.len(), 1, "by itself, until it is skipped");
+        assert_eq!((again[0].start, again[0].time_column), (at("2025-06-16"), CREATED));
+    }
+
+    #[test]
+    fn the_watermark_passes_what_cannot_be_read() {
+        let row = found(MODIFIED, "2025-07-04T23:30:00Z", "2025-07-04T23:30:01Z");
+        let started = [("r1", "2025-07-02T10:00:00Z"), ("r2", "2025-07-05T00:00:00Z")];
+        let windows = vec![
+            window("r1", CREATED, "1753-01-01", "2025-07-02T10:00:00Z", "2025-07-02T10:00:00Z"),
+            window("r2", MODIFIED, "2025-07-02T09:00:00Z", "2025-07-04T23:30:00Z", "2025-07-05T00:00:00Z"),
+            row.passed(at("2025-07-05T00:00:00Z")),
+            window("r2", MODIFIED, "2025-07-04T23:30:01Z", "2025-07-05T00:00:00Z", "2025-07-05T00:00:00Z"),
+        ];
+        let mut plan = world(windows.clone(), &started, &[]).plan("2025-07-05T12:00:00Z", None);
+        assert_eq!(plan.changed, [at("2025-07-04T23:00:00Z")..at("2025-07-05T12:00:00Z")]);
+        plan.leave_out(std::slice::from_ref(&row));
+        let around = [
+            at("2025-07-04T23:00:00Z")..at("2025-07-04T23:30:00Z"),
+            at("2025-07-04T23:30:01Z")..at("2025-07-05T12:00:00Z"),
+        ];
+        assert_eq!(plan.changed, around, "the overlap is read without it");
+        // A killed run had read the first part of its day.
+        let resumed = world(windows[..2].to_vec(), &started, &["r2"]).plan("2025-07-05T00:00:00Z", None);
+        assert_eq!(resumed.changed, [at("2025-07-04T23:30:00Z")..at("2025-07-05T00:00:00Z")]);
     }
 
     #[test]

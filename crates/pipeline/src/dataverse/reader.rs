@@ -1,5 +1,7 @@
 //! Dataverse as a configured service.
 
+use std::time::Duration;
+
 use copilot_lake_extractor::{Dataverse, Environment, Error as ServiceError, Meter};
 use copilot_lake_tables::{Instant, SYSTEM_USER, Service, Table};
 use copilot_lake_writer::Instance;
@@ -44,6 +46,10 @@ impl ServiceReader for DataverseReader {
     fn stop(&self) -> Box<dyn FnOnce() + Send> {
         let service = self.service.clone();
         Box::new(move || service.stop())
+    }
+
+    fn wait_out_outages(&self, longest: Duration) {
+        self.service.wait_out_outages(longest);
     }
 
     fn sign_in<'a>(&'a self, instance: &'a mut Instance) -> LocalBoxFuture<'a, Result<Instant, Error>> {

@@ -7,7 +7,7 @@ use copilot_lake_tables::Instant;
 use copilot_lake_writer::{Extent, LostRows};
 
 use crate::dataverse::plan::{PlanInput, SlicePlan};
-use crate::ledger::windows::{BEGINNING, CREATED, DoneWindow, MODIFIED, subtract, watermark};
+use crate::ledger::windows::{BEGINNING, CREATED, DoneWindow, MODIFIED, UnreadableWindow, subtract, watermark};
 
 impl SlicePlan {
     /// Adds the windows that the lake has lost and no run has read again.
@@ -30,10 +30,20 @@ impl SlicePlan {
     }
 }
 
-/// Whether everything that the lake has lost of a table has been read again by the end of that run.
-pub(crate) fn is_recovered(lost: &LostRows, windows: &[DoneWindow], input: &PlanInput<'_>, run_id: &str) -> bool {
+/// Whether everything that the lake has lost of a table has been read again by the end of that run, but for what is
+/// skipped because it cannot be read: that is no longer requested.
+pub(crate) fn is_recovered(
+    lost: &LostRows,
+    (windows, unreadable): (&[DoneWindow], &[UnreadableWindow]),
+    input: &PlanInput<'_>,
+    run_id: &str,
+) -> bool {
     let is_since = |run: &str| run == run_id || is_since(lost, run, input);
-    lost_ranges(lost, windows, input, &is_since).is_empty() && lost_changes(lost, windows, input, &is_since).is_empty()
+    let skipped = unreadable.iter().filter(|window| window.is_skipped);
+    let skipped = skipped.map(|window| DoneWindow { run_id: run_id.to_owned(), ..window.passed(input.now) });
+    let windows: Vec<_> = windows.iter().cloned().chain(skipped).collect();
+    lost_ranges(lost, &windows, input, &is_since).is_empty()
+        && lost_changes(lost, &windows, input, &is_since).is_empty()
 }
 
 /// Whether the rows that a run read are still there: it found the loss, or is later.
@@ -102,7 +112,7 @@ mod tests {
 
     fn window(run: &str, column: &str, start: &str, end: &str, as_of: &str) -> DoneWindow {
         let (start, end, as_of) = (at(start), at(end), at(as_of));
-        DoneWindow { run_id: run.to_owned(), time_column: column.to_owned(), start, end, as_of }
+        DoneWindow { run_id: run.to_owned(), time_column: column.to_owned(), start, end, as_of, is_read: true }
     }
 
     fn texts(ranges: &[Range<Instant>]) -> Vec<String> {
@@ -122,7 +132,7 @@ mod tests {
         let input = PlanInput { now, resumed: &resumed, started: &started, since, overlap_seconds: 3600 };
         let mut plan = plan(&windows, &input);
         plan.add_lost(lost, &windows, &input);
-        (texts(&plan.first_pass), texts(&plan.changed), is_recovered(lost, &windows, &input, "d"))
+        (texts(&plan.first_pass), texts(&plan.changed), is_recovered(lost, (&windows, &[]), &input, "d"))
     }
 
     #[test]
@@ -162,5 +172,31 @@ mod tests {
         assert_eq!(changed.len(), 3);
         let all = window("c", CREATED, "1000-01-01", "2025-07-05", "2025-07-04");
         assert!(with_lost(&lost, vec![all], None).2);
+    }
+
+    #[test]
+    fn what_is_skipped_keeps_no_loss_open() {
+        let times = at("2025-06-08")..at("2025-06-15");
+        let weeks = BTreeMap::from([(Week::of(times.start), times)]);
+        let lost = LostRows { found_at: at("2025-07-04"), found_by: "c".to_owned(), extent: Extent::Weeks(weeks) };
+        let unreadable = |is_skipped| UnreadableWindow {
+            run_id: "a".to_owned(),
+            time_column: CREATED.to_owned(),
+            start: at("2025-06-12"),
+            end: at("2025-06-12T00:00:01Z"),
+            failing_since: at("2025-05-01"),
+            is_skipped,
+        };
+        let around = [
+            window("d", CREATED, "2025-06-08", "2025-06-12", "2025-07-05"),
+            window("d", CREATED, "2025-06-12T00:00:01Z", "2025-06-15", "2025-07-05"),
+        ];
+        let (resumed, started) = (BTreeSet::new(), BTreeMap::new());
+        let input =
+            PlanInput { now: at("2025-07-05"), resumed: &resumed, started: &started, since: None, overlap_seconds: 0 };
+        for (is_skipped, expected) in [(true, true), (false, false)] {
+            let found = [unreadable(is_skipped)];
+            assert_eq!(is_recovered(&lost, (&around, &found), &input, "d"), expected, "{is_skipped}");
+        }
     }
 }

@@ -2,26 +2,28 @@
 
 use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
 use copilot_lake_writer::MergeMode;
-use futures::TryStreamExt as _;
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::dataverse::context::DataverseContext;
 use crate::dataverse::ingest::Ingest;
 use crate::event::Event;
 use crate::ledger::slice_row::SliceCounts;
 use crate::replay::archive::PageArchive;
+use crate::run::context::window_text;
 use crate::slice_error::SliceError;
 
 /// Reads a slice and commits it. Returns the selection that was requested; the counts hold what happened even on
-/// failure.
+/// failure. `has_failed_before`: its window, or a larger one around it.
 pub(crate) async fn read_slice(
     slice: &Slice,
     context: &DataverseContext<'_>,
+    has_failed_before: bool,
     counts: &mut SliceCounts,
 ) -> (Selection, Result<(), SliceError>) {
     let table = slice.table;
     loop {
         let selection = context.schema.selection(table).unwrap_or_else(|| Selection::all(table));
-        match read_once(slice, &selection, context, counts).await {
+        match read_once(slice, (&selection, has_failed_before), context, counts).await {
             // The metadata listed the column, or could not be read: the rows come without it.
             Err(SliceError::Service(ServiceError::ColumnMissing { column, .. }))
                 if context.schema.forget(table, &column, &selection) => {}
@@ -32,7 +34,7 @@ pub(crate) async fn read_slice(
 
 async fn read_once(
     slice: &Slice,
-    selection: &Selection,
+    (selection, has_failed_before): (&Selection, bool),
     context: &DataverseContext<'_>,
     counts: &mut SliceCounts,
 ) -> Result<(), SliceError> {
@@ -41,7 +43,11 @@ async fn read_once(
     counts.as_of = Some(as_of);
     let archive = PageArchive::begin(context.run, slice, selection, as_of);
     let kept = archive.as_ref();
-    let pages = service.pages(slice, selection).map_err(SliceError::from).and_then(|page| async move {
+    let pages = match has_failed_before {
+        true => service.pages_again(slice, selection).left_stream(),
+        false => service.pages(slice, selection).right_stream(),
+    };
+    let pages = pages.map_err(SliceError::from).and_then(|page| async move {
         let extracted_at = service.service_time().await?;
         if let Some(archive) = kept {
             archive.push_page(page.number, &page.body, extracted_at).await?;
@@ -68,5 +74,6 @@ async fn read_once(
     if let Some(archive) = archive {
         archive.finish(context, table, &[], counts).await?;
     }
-    ready.commit(&context.run.run_id, counts).await
+    let commit = ready.commit(&context.run.run_id, counts);
+    context.run.commit(table.name, window_text(slice), commit).await
 }

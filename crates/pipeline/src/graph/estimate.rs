@@ -3,6 +3,7 @@
 use copilot_lake_extractor::Graph;
 use copilot_lake_tables::AI_INTERACTION;
 
+use super::window::HistoryTask;
 use super::work_list::HistoryPlanner;
 use crate::error::Error;
 use crate::run::plan_context::PlanContext;
@@ -50,7 +51,7 @@ pub(super) async fn estimate_graph(
         unknown: work.unknown.len() as u64,
         rows_in_lake: lake.files(&AI_INTERACTION).await?.iter().map(|file| file.rows).sum(),
         user_calls: work.pages,
-        history_calls: work.tasks.iter().map(|task| task.pages_expected).sum(),
+        history_calls: work.tasks.iter().map(HistoryTask::calls_expected).sum(),
         requests_per_second: job.connection.requests_per_second,
     })
 }

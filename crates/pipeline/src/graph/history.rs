@@ -9,7 +9,9 @@ use copilot_lake_tables::Instant;
 use futures::{StreamExt as _, stream};
 use tokio::sync::mpsc;
 
+use super::scope_state::UnreadableHistory;
 use super::window::HistoryTask;
+use crate::halving::{PartFailure, is_about_page};
 use crate::ledger::slice_row::SliceCounts;
 use crate::run::shutdown::Shutdown;
 use crate::slice_error::SliceError;
@@ -45,6 +47,8 @@ pub(crate) struct EndedHistory {
     pub(crate) finished_at: Instant,
     /// The tenant refuses the filter: everything was read, and what is in the window was kept.
     pub(crate) unfiltered: bool,
+    /// What could not be read although the rest was.
+    pub(crate) unreadable: Vec<UnreadableHistory>,
     pub(crate) result: Result<(), SliceError>,
 }
 
@@ -125,9 +129,9 @@ impl HistoryReader {
                 self.unfiltered.store(true, Ordering::Relaxed);
             }
         }
-        let HistoryRead { history, unfiltered, result } = reading;
+        let HistoryRead { history, unfiltered, unreadable, result } = reading;
         let finished_at = self.service.service_time().await.ok().or(counts.as_of).unwrap_or(task.end);
-        EndedHistory { task, history, counts, finished_at, unfiltered, result }
+        EndedHistory { task, history, counts, finished_at, unfiltered, unreadable, result }
     }
 
     async fn read_once(
@@ -142,21 +146,49 @@ impl HistoryReader {
         // other way.
         let keep = unfiltered.then(|| HistoryWindow { window: window.clone(), app_classes: self.app_classes.clone() });
         let history = Arc::new(Mutex::new(HistoryDecoding { history: History::new(&task.user, keep), broken: None }));
-        let query = HistoryQuery { app_classes: self.app_classes.clone(), window: (!unfiltered).then_some(window) };
-        let result = self.read_pages(task, &query, &history, counts, events).await;
-        HistoryRead { history, unfiltered, result }
+        let query = |window| HistoryQuery { app_classes: self.app_classes.clone(), window };
+        if unfiltered {
+            let result = self.read_pages(task, (&query(None), false), &history, counts, events).await;
+            return HistoryRead { history, unfiltered, unreadable: Vec::new(), result };
+        }
+        let mut halving = task.halving();
+        let mut failure = None;
+        let result = loop {
+            let Some(part) = halving.next() else { break Ok(()) };
+            if halving.has_failed_before() && self.shutdown.is_requested() {
+                break Err(SliceError::Stopped);
+            }
+            let query = (&query(Some(part)), halving.has_failed_before());
+            match self.read_pages(task, query, &history, counts, events).await {
+                Ok(()) => halving.read(),
+                Err(SliceError::Service(error)) if is_about_page(&error) => {
+                    if halving.failed() == PartFailure::GivenUp {
+                        break Err(error.into());
+                    }
+                    failure = Some(error.to_string());
+                }
+                Err(error) => break Err(error),
+            }
+        };
+        let unreadable =
+            task.unreadable_now(halving.unreadable(), counts.as_of, failure.as_deref().unwrap_or_default());
+        HistoryRead { history, unfiltered, unreadable, result }
     }
 
     async fn read_pages(
         &self,
         task: &HistoryTask,
-        query: &HistoryQuery,
+        (query, has_failed_before): (&HistoryQuery, bool),
         history: &Arc<Mutex<HistoryDecoding>>,
         counts: &mut SliceCounts,
         events: &mpsc::Sender<HistoryEvent>,
     ) -> Result<(), SliceError> {
         counts.as_of.get_or_insert(self.service.service_time().await?);
-        let mut pages = std::pin::pin!(self.service.history(&task.user, query));
+        let pages = match has_failed_before {
+            true => self.service.history_again(&task.user, query).left_stream(),
+            false => self.service.history(&task.user, query).right_stream(),
+        };
+        let mut pages = std::pin::pin!(pages);
         loop {
             // No page is requested before there is room for it.
             let Ok(slot) = events.reserve().await else { return Err(SliceError::Stopped) };
@@ -185,5 +217,6 @@ impl HistoryReader {
 struct HistoryRead {
     history: Arc<Mutex<HistoryDecoding>>,
     unfiltered: bool,
+    unreadable: Vec<UnreadableHistory>,
     result: Result<(), SliceError>,
 }

@@ -76,13 +76,7 @@ pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_
         let reader = Arc::clone(&reader);
         async move { reader.read(work.tasks, sender).await }
     });
-    let result = tokio::select! {
-        result = commit_histories(run, events, pending, outcomes, covers_everyone) => result,
-        () = run.shutdown.grace_period_over() => {
-            run.note_aborted().await;
-            Ok(())
-        }
-    };
+    let result = commit_histories(run, events, pending, outcomes, covers_everyone).await;
     reading.abort_all();
     while let Some(joined) = reading.join_next().await {
         if let Err(failed) = joined

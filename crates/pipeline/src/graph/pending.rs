@@ -129,7 +129,12 @@ impl<'s> PendingHistories<'s> {
 
     /// Commits, and sets when the next commit is due.
     pub(crate) async fn commit(&mut self) -> Result<(), Error> {
-        self.flush().await?;
+        let run = self.run;
+        let what = match self.outcomes.len() {
+            1 => "1 history".to_owned(),
+            histories => format!("{histories} histories"),
+        };
+        run.commit(AI_INTERACTION.name, what, self.flush()).await?;
         self.wait = (self.wait * 2).min(LAST_COMMIT);
         self.due = tokio::time::Instant::now() + self.wait;
         Ok(())
@@ -148,7 +153,7 @@ impl<'s> PendingHistories<'s> {
             written += self.commit_rows().await?;
         }
         let outcomes = std::mem::take(&mut self.outcomes);
-        self.run.ledger.record_all(&self.run.run_id, outcomes.iter().map(|outcome| &outcome.row)).await?;
+        self.run.ledger.record_all(&self.run.run_id, outcomes.iter().flat_map(EndedSlice::rows)).await?;
         self.report(&outcomes, written).await;
         self.rows = 0;
         Ok(())
@@ -207,13 +212,15 @@ impl<'s> PendingHistories<'s> {
     /// Reports slices that are in the ledger now.
     async fn report(&mut self, outcomes: &[EndedSlice], rows_written: u64) {
         let table = AI_INTERACTION.name;
-        let count = |status| outcomes.iter().filter(|outcome| outcome.row.status == status).count() as u64;
+        let rows = || outcomes.iter().flat_map(EndedSlice::reported);
+        let count = |status| rows().filter(|(row, _)| row.status == status).count() as u64;
         let done = count(SliceStatus::Done);
         let (failed, skipped) = (count(SliceStatus::Failed), count(SliceStatus::Skipped));
         let sum = |of: fn(&SliceCounts) -> u64| outcomes.iter().map(|outcome| of(&outcome.row.received)).sum::<u64>();
         let rows_received = sum(|counts| counts.rows);
         {
             let mut reports = self.run.reports.lock().await;
+            reports.exempt_skips += outcomes.iter().map(EndedSlice::exempt_skips).sum::<u64>();
             let report = reports.table(table);
             report.slices_done += done;
             report.slices_failed += failed;
@@ -226,10 +233,8 @@ impl<'s> PendingHistories<'s> {
             (self.run.observe)(&Event::SlicesEnded { table, done, failed, skipped, rows_received, rows_written });
         }
         let mut not_done: BTreeMap<(SliceStatus, &str), u64> = BTreeMap::new();
-        for EndedSlice { row, short_reason } in
-            outcomes.iter().filter(|outcome| outcome.row.status != SliceStatus::Done)
-        {
-            *not_done.entry((row.status, short_reason.as_deref().unwrap_or_default())).or_default() += 1;
+        for (row, short_reason) in rows().filter(|(row, _)| row.status != SliceStatus::Done) {
+            *not_done.entry((row.status, short_reason)).or_default() += 1;
         }
         for ((status, reason), slices) in not_done {
             let known = self.reasons.len();

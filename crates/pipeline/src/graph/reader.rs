@@ -1,5 +1,7 @@
 //! Microsoft Graph as a configured service.
 
+use std::time::Duration;
+
 use copilot_lake_extractor::{Error as ServiceError, Graph, Meter, role};
 use copilot_lake_tables::{AI_INTERACTION, Instant, Service, written_with};
 use copilot_lake_writer::{Instance, LakeOptions};
@@ -48,6 +50,10 @@ impl ServiceReader for GraphReader {
     fn stop(&self) -> Box<dyn FnOnce() + Send> {
         let service = self.service.clone();
         Box::new(move || service.stop())
+    }
+
+    fn wait_out_outages(&self, longest: Duration) {
+        self.service.wait_out_outages(longest);
     }
 
     fn sign_in<'a>(&'a self, instance: &'a mut Instance) -> LocalBoxFuture<'a, Result<Instant, Error>> {

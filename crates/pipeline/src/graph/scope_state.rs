@@ -1,11 +1,15 @@
 //! What is known of a user in scope: from the directory, the lake and the ledger.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use copilot_lake_tables::Instant;
 
 use super::selection::HistorySelection;
 use crate::report::SliceStatus;
+
+/// Begins the reason of users without a history that can be read: no mailbox, or no such user.
+pub(crate) const NO_HISTORY: &str = "requested again after 30 days: ";
 
 /// A user in scope.
 #[derive(Debug)]
@@ -30,10 +34,26 @@ pub(crate) struct ScopeState {
     pub(crate) window_end: Instant,
     /// How reading that window ended.
     pub(crate) status: SliceStatus,
+    /// The run that wrote the row.
+    pub(crate) run_id: String,
     /// Whether a resumed run wrote it.
     pub(crate) is_resumed: bool,
     /// Whether the run that found a loss of the lake wrote it, or a later one.
     pub(crate) is_after_loss: bool,
     pub(crate) pages: u64,
     pub(crate) finished_at: i64,
+    /// Whether the user was found to have no history.
+    pub(crate) is_without_history: bool,
+    /// What could not be read of the history, and is requested once more.
+    pub(crate) unreadable: Vec<UnreadableHistory>,
+}
+
+/// A window of a history that the service could not serve, however small. The watermark passes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnreadableHistory {
+    pub(crate) window: Range<Instant>,
+    /// Before it was first requested in vain.
+    pub(crate) failing_since: Instant,
+    /// Why it cannot be read.
+    pub(crate) reason: String,
 }

@@ -9,7 +9,7 @@ use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_SLICE, Instant, Service};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
-use super::scope_state::{ScopeMember, ScopeState};
+use super::scope_state::{NO_HISTORY, ScopeMember, ScopeState, UnreadableHistory};
 use super::selection::HistorySelection;
 use crate::error::Error;
 use crate::report::SliceStatus;
@@ -36,7 +36,8 @@ impl StateQuery<'_> {
     pub(crate) async fn read_into(&self, lake: &Lake, users: &mut HashMap<String, ScopeMember>) -> Result<(), Error> {
         let names = COLUMNS.to_vec();
         let scan = Scan { columns: names, key: Some(("source", Service::Graph.name())), ..Scan::default() };
-        let mut reader = StateReader { users, query: self, selection: BTreeMap::new() };
+        let (selection, unreadable) = (BTreeMap::new(), HashMap::new());
+        let mut reader = StateReader { users, query: self, selection, unreadable };
         let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan).await?);
         let mut rows = 0;
         while let Some(mut file) = files.try_next().await? {
@@ -51,6 +52,7 @@ impl StateQuery<'_> {
                 reader.push(&batch);
             }
         }
+        reader.settle_unreadable();
         if rows >= LOOKED_BACK {
             users.retain(|_, member| member.state.is_some() || !self.is_long_deleted(member));
         }
@@ -71,7 +73,7 @@ pub(crate) async fn newest_slice(lake: &Lake) -> Result<Option<Instant>, Error> 
 }
 
 /// The columns that are read, in the order of [`StateReader::push`].
-const COLUMNS: [&str; 10] = [
+const COLUMNS: [&str; 12] = [
     "run_id",
     "table_name",
     "scope",
@@ -82,6 +84,8 @@ const COLUMNS: [&str; 10] = [
     "pages",
     "selection",
     "window_start",
+    "as_of",
+    "reason",
 ];
 
 struct StateReader<'a> {
@@ -89,6 +93,9 @@ struct StateReader<'a> {
     query: &'a StateQuery<'a>,
     /// Parsed selections: nearly every row has the same one.
     selection: BTreeMap<String, Option<Arc<HistorySelection>>>,
+    /// Windows that could not be read, per user, with the run that found them so. They finish with the user's own row,
+    /// or after it.
+    unreadable: HashMap<String, Vec<(String, UnreadableHistory)>>,
 }
 
 impl StateReader<'_> {
@@ -98,28 +105,57 @@ impl StateReader<'_> {
         let (run_id, table, scope) = (text(0), text(1), text(2));
         let (window_end, done_until, finished_at) = (time(3), time(4), time(5));
         let (status, pages, selection) = (text(6), batch.column(7).as_primitive::<Int64Type>(), text(8));
-        let window_start = time(9);
+        let (window_start, as_of, reason) = (time(9), time(10), text(11));
         for row in 0..batch.num_rows() {
             if table.value(row) != AI_INTERACTION.name {
                 continue;
             }
             let Some(member) = self.users.get_mut(scope.value(row)) else { continue };
             let at = finished_at.value(row);
+            let until = done_until.is_valid(row).then(|| Instant(done_until.value(row)));
+            let status = SliceStatus::parse(status.value(row)).unwrap_or(SliceStatus::Failed);
+            let window = Instant(window_start.value(row))..Instant(window_end.value(row));
+            let reason = if reason.is_valid(row) { reason.value(row) } else { "" };
+            if status != SliceStatus::Done && until.is_some_and(|until| until >= window.end) {
+                // A watermark passes only what cannot be read; what is skipped is no longer requested.
+                if status == SliceStatus::Failed {
+                    let failing_since = Instant(if as_of.is_valid(row) { as_of.value(row) } else { at });
+                    let found = UnreadableHistory { window, failing_since, reason: reason.to_owned() };
+                    let of_user = self.unreadable.entry(scope.value(row).to_owned()).or_default();
+                    of_user.push((run_id.value(row).to_owned(), found));
+                }
+                continue;
+            }
             // Files come newest first: of rows of the same time, the one that was written last counts.
             if member.state.as_ref().is_some_and(|before| before.finished_at >= at) {
                 continue;
             }
             member.state = Some(ScopeState {
-                until: done_until.is_valid(row).then(|| Instant(done_until.value(row))),
+                until,
                 selection: parse_selection(&mut self.selection, selection.value(row)),
-                window_start: Instant(window_start.value(row)),
-                window_end: Instant(window_end.value(row)),
-                status: SliceStatus::parse(status.value(row)).unwrap_or(SliceStatus::Failed),
+                window_start: window.start,
+                window_end: window.end,
+                status,
+                is_without_history: status == SliceStatus::Skipped && reason.starts_with(NO_HISTORY),
+                run_id: run_id.value(row).to_owned(),
+                unreadable: Vec::new(),
                 is_resumed: self.query.resumed.contains(run_id.value(row)),
                 is_after_loss: self.query.since_loss.is_some_and(|runs| runs.contains(run_id.value(row))),
                 pages: u64::try_from(pages.value(row)).unwrap_or_default(),
                 finished_at: at,
             });
+        }
+    }
+}
+
+impl StateReader<'_> {
+    /// Gives users what could not be read when they were read last: every run records it anew.
+    fn settle_unreadable(self) {
+        for (user, found) in self.unreadable {
+            let Some(state) = self.users.get_mut(&user).and_then(|member| member.state.as_mut()) else { continue };
+            let last = found.into_iter().filter(|(run_id, _)| *run_id == state.run_id);
+            state.unreadable = last.map(|(_, found)| found).collect();
+            state.unreadable.sort_by_key(|found| found.window.start);
         }
     }
 }

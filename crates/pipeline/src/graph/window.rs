@@ -7,10 +7,15 @@ use std::sync::Arc;
 use copilot_lake_tables::{AI_INTERACTION, INTERACTION_CHILDREN, Instant};
 use copilot_lake_writer::Extent;
 
-use super::scope_state::ScopeState;
+use super::scope_state::{ScopeState, UnreadableHistory};
 use super::selection::HistorySelection;
+use crate::halving::Halving;
+use crate::ledger::windows::subtract;
 use crate::report::SliceStatus;
 use crate::settings::GraphJob;
+
+/// Users without a history are requested again after this time.
+const WITHOUT_HISTORY_SECONDS: i64 = 30 * Instant::DAY_SECONDS;
 
 /// What planning a window needs besides the user's state.
 #[derive(Debug)]
@@ -85,6 +90,13 @@ pub(crate) struct HistoryTask {
     pub(crate) is_expected: bool,
     /// Whether the directory has deleted the user.
     pub(crate) is_deleted: bool,
+    /// Whether the user is known to have no history.
+    pub(crate) is_without_history: bool,
+    /// What earlier runs could not read.
+    pub(crate) unreadable: Vec<UnreadableHistory>,
+    /// Whether that is requested by itself, and left out of the window. Otherwise the window is read without regard to
+    /// it, as the first one is, or has nothing to do with it.
+    pub(crate) leaves_out_unreadable: bool,
 }
 
 impl HistoryTask {
@@ -100,7 +112,44 @@ impl HistoryTask {
             pages_expected: 1,
             is_expected: false,
             is_deleted: false,
+            is_without_history: false,
+            unreadable: Vec::new(),
+            leaves_out_unreadable: false,
         }
+    }
+
+    /// The calls to be expected: the pages, and what is requested once more.
+    pub(crate) fn calls_expected(&self) -> u64 {
+        let again = if self.leaves_out_unreadable { self.unreadable.len() as u64 } else { 0 };
+        self.pages_expected + again
+    }
+
+    /// The parts in which the window is read, and what is requested once more.
+    pub(crate) fn halving(&self) -> Halving {
+        let known: Vec<_> = match self.leaves_out_unreadable {
+            true => self.unreadable.iter().map(|found| found.window.clone()).collect(),
+            false => vec![],
+        };
+        let mut windows = subtract(self.start..self.end, known.iter().cloned());
+        windows.reverse();
+        Halving::new(windows, known)
+    }
+
+    /// These windows, which could not be read, with the time since when.
+    pub(crate) fn unreadable_now(
+        &self,
+        windows: Vec<Range<Instant>>,
+        as_of: Option<Instant>,
+        reason: &str,
+    ) -> Vec<UnreadableHistory> {
+        let found = |window: Range<Instant>| {
+            let is_part =
+                |known: &&UnreadableHistory| window.start <= known.window.start && known.window.end <= window.end;
+            let known = self.unreadable.iter().filter(is_part).map(|known| known.failing_since).min();
+            let failing_since = known.or(as_of).unwrap_or(self.end);
+            UnreadableHistory { window, failing_since, reason: reason.to_owned() }
+        };
+        windows.into_iter().map(found).collect()
     }
 }
 
@@ -112,7 +161,7 @@ pub(crate) struct DirectoryState {
     pub(crate) is_deleted: bool,
 }
 
-/// Plans the window of a user to read; `None` when a resumed run has read it.
+/// Plans the window of a user to read; `None` when a resumed run has read it, or the user is known to have no history.
 pub(crate) fn task(
     user: String,
     directory: DirectoryState,
@@ -126,6 +175,12 @@ pub(crate) fn task(
             && covers(&state);
         state.is_resumed && (done || (state.status == SliceStatus::Skipped && state.window_end >= input.now))
     };
+    let is_without_history = state.is_some_and(|state| state.is_without_history);
+    let is_asked_again =
+        |state: &ScopeState| state.window_end.plus_seconds(WITHOUT_HISTORY_SECONDS) <= input.now || input.full;
+    if is_without_history && !state.is_some_and(is_asked_again) {
+        return None;
+    }
     let lost = input.lost.as_ref().filter(|lost| !state.is_some_and(|state| lost.is_settled(state)));
     if input.window.is_none() && lost.is_none() && state.is_some_and(settled) {
         return None;
@@ -133,6 +188,7 @@ pub(crate) fn task(
     let chain =
         state.filter(covers).filter(|_| !input.full).and_then(|state| state.until.zip(state.selection.as_ref()));
     let since = input.selection.since;
+    let leaves_out_unreadable = input.window.is_none() && chain.is_some();
     let (start, end, selection) = match (input.window, chain) {
         (Some((start, end)), _) => {
             (start.unwrap_or(since).floor_second(), end.ceil_second(), Arc::clone(&input.selection))
@@ -161,6 +217,9 @@ pub(crate) fn task(
         pages_expected: state.map_or(1, |state| expected_pages(state, end.0 - start.0)),
         is_expected: directory.is_licensed && !directory.is_deleted && !was_left_out,
         is_deleted: directory.is_deleted,
+        is_without_history,
+        unreadable: state.map_or_else(Vec::new, |state| state.unreadable.clone()),
+        leaves_out_unreadable,
         ..HistoryTask::unread(user, start..end, selection)
     })
 }
@@ -200,6 +259,9 @@ mod tests {
             is_after_loss: false,
             pages: 4,
             finished_at: 0,
+            is_without_history: false,
+            run_id: String::new(),
+            unreadable: Vec::new(),
         }
     }
 
@@ -242,6 +304,51 @@ mod tests {
         assert_eq!(planned(Some(&done), &input("2025-11-01")), texts(["2025-10-19", "2025-11-06"]));
         let earlier = input("2025-09-01");
         assert_eq!(planned(Some(&done), &earlier), texts(["2025-09-01", "2025-11-06"]), "earlier history");
+    }
+
+    #[test]
+    fn users_without_a_history_are_requested_every_thirty_days() {
+        let state = |end: &str, is_without_history| ScopeState {
+            status: SliceStatus::Skipped,
+            is_without_history,
+            ..state(None, ("2025-10-01", end))
+        };
+        let input = input("2025-10-01");
+        let cases = [
+            ("2025-11-05", true, false, false),
+            ("2025-10-08", true, false, false),
+            ("2025-10-07", true, false, true),
+            ("2025-11-05", true, true, true),
+            ("2025-11-05", false, false, true),
+        ];
+        for (end, is_without_history, full, expected) in cases {
+            let input = WindowInput { full, selection: Arc::clone(&input.selection), lost: None, ..input };
+            let task = task("u".to_owned(), USER, Some(&state(end, is_without_history)), &input);
+            assert_eq!(task.is_some(), expected, "{end} {is_without_history} {full}");
+            assert!(task.is_none_or(|task| task.is_without_history == is_without_history));
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_out_of_what_is_read_next() {
+        let found = |start: &str, end: &str| UnreadableHistory {
+            window: at(start)..at(end),
+            failing_since: at("2025-11-05"),
+            reason: "status 500".to_owned(),
+        };
+        let unreadable =
+            vec![found("2025-10-03", "2025-10-03T00:00:02Z"), found("2025-11-04T12:00:00Z", "2025-11-04T12:00:01Z")];
+        let done =
+            ScopeState { unreadable: unreadable.clone(), ..state(Some("2025-11-05"), ("2025-11-03", "2025-11-05")) };
+        let planned = |input: &WindowInput| task("u".to_owned(), USER, Some(&done), input).unwrap();
+        let later = planned(&input("2025-10-01"));
+        assert_eq!((&later.unreadable, later.leaves_out_unreadable), (&unreadable, true));
+        assert_eq!(later.calls_expected(), later.pages_expected + 2);
+        let full = planned(&WindowInput { full: true, ..input("2025-10-01") });
+        assert_eq!((&full.unreadable, full.leaves_out_unreadable), (&unreadable, false), "everything is read");
+        let window = Some((Some(at("2025-10-03")), at("2025-10-04")));
+        assert!(!planned(&WindowInput { window, ..input("2025-10-01") }).leaves_out_unreadable, "as it was given");
+        assert!(!planned(&input("2025-09-01")).leaves_out_unreadable, "an earlier start: everything is read");
     }
 
     #[test]

@@ -202,6 +202,9 @@ mod tests {
             is_after_loss: false,
             pages: 1,
             finished_at: 0,
+            is_without_history: false,
+            run_id: String::new(),
+            unreadable: Vec::new(),
         };
         let is_over = |state| {
             let (deleted_at, state) = (Some(at(5)), Some(state));

@@ -25,7 +25,7 @@ use self::commit_queue::CommitQueue;
 use self::rows::NamedArrays;
 use self::runs::Runs;
 use self::slice_row::{SliceRow, Watermark};
-use self::windows::DoneWindow;
+use self::windows::{DoneWindow, UnreadableWindow};
 use crate::cells::{instant, text};
 use crate::error::Error;
 use crate::report::{Report, RunOutcome, SliceStatus};
@@ -37,10 +37,15 @@ pub(crate) struct Ledger {
     queue: CommitQueue,
     runs: Runs,
     /// Done windows that count towards watermarks, per table and selection.
-    windows: Mutex<BTreeMap<String, BTreeMap<String, Vec<DoneWindow>>>>,
+    windows: Mutex<WindowsByTable<DoneWindow>>,
+    /// Windows that could not be read. Watermarks pass them: they are among the done ones too.
+    unreadable: Mutex<WindowsByTable<UnreadableWindow>>,
     /// The last done window of each table and time column.
     last_windows: Mutex<BTreeMap<(String, String), LastWindow>>,
 }
+
+/// Windows per table and selection.
+type WindowsByTable<W> = BTreeMap<String, BTreeMap<String, Vec<W>>>;
 
 /// The last done window of a table by one of its time columns.
 #[derive(Debug, Clone)]
@@ -61,6 +66,7 @@ impl Ledger {
             queue: CommitQueue::new(lake.clone()),
             runs: Runs::default(),
             windows: Mutex::default(),
+            unreadable: Mutex::default(),
             last_windows: Mutex::default(),
         };
         let scan = Scan { columns: vec!["run_id", "started_at", "command", "outcome"], ..Scan::default() };
@@ -100,6 +106,7 @@ impl Ledger {
         ];
         let scan = Scan { columns, key: Some(("source", service.name())), ..Scan::default() };
         let (windows, last_windows) = (self.windows.get_mut(), self.last_windows.get_mut());
+        let unreadable = self.unreadable.get_mut();
         let mut batches = std::pin::pin!(self.lake.scan(&EXTRACTION_SLICE, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             let done_until = batch.column_by_name("done_until").map(Arc::clone);
@@ -107,24 +114,35 @@ impl Ledger {
                 let run_id = text(&batch, "run_id", row);
                 let finished_at = instant(&batch, "finished_at", row);
                 self.runs.note_active(run_id, finished_at);
-                let is_done = text(&batch, "status", row) == SliceStatus::Done.name();
-                if text(&batch, "source", row) != service.name() || !is_done {
+                let status = text(&batch, "status", row);
+                let has_watermark = done_until.as_ref().is_some_and(|column| column.is_valid(row));
+                let is_done = status == SliceStatus::Done.name();
+                if text(&batch, "source", row) != service.name() || !(is_done || has_watermark) {
                     continue;
                 }
                 let (table, time_column) = (text(&batch, "table_name", row), text(&batch, "clock", row));
-                let end = instant(&batch, "window_end", row);
+                let (start, end) = (instant(&batch, "window_start", row), instant(&batch, "window_end", row));
+                let (as_of, selection) = (instant(&batch, "as_of", row), text(&batch, "selection", row));
+                if !is_done {
+                    let window = UnreadableWindow {
+                        run_id: run_id.to_owned(),
+                        time_column: time_column.to_owned(),
+                        start,
+                        end,
+                        failing_since: as_of,
+                        is_skipped: status == SliceStatus::Skipped.name(),
+                    };
+                    windows_of(windows, table, selection).push(window.passed(finished_at));
+                    windows_of(unreadable, table, selection).push(window);
+                    continue;
+                }
                 let token = Some(text(&batch, "token", row)).filter(|token| !token.is_empty()).map(str::to_owned);
                 let last_window = LastWindow { run_id: run_id.to_owned(), end, token, finished_at };
                 keep_latest(last_windows, table, time_column, last_window);
-                if done_until.as_ref().is_some_and(|column| column.is_valid(row)) {
-                    let window = DoneWindow {
-                        run_id: run_id.to_owned(),
-                        time_column: time_column.to_owned(),
-                        start: instant(&batch, "window_start", row),
-                        end,
-                        as_of: instant(&batch, "as_of", row),
-                    };
-                    windows_of(windows, table, text(&batch, "selection", row)).push(window);
+                if has_watermark {
+                    let (run_id, time_column) = (run_id.to_owned(), time_column.to_owned());
+                    let window = DoneWindow { run_id, time_column, start, end, as_of, is_read: true };
+                    windows_of(windows, table, selection).push(window);
                 }
             }
         }
@@ -162,6 +180,16 @@ impl Ledger {
         let covering =
             windows.get(table.name).into_iter().flatten().filter(|(done, _)| windows::covers(done, selection));
         covering.flat_map(|(_, windows)| windows).cloned().collect()
+    }
+
+    /// The windows of a table that cannot be read, with a selection that covers the present one.
+    pub(crate) async fn unreadable(&self, table: &Table, selection: &str) -> Vec<UnreadableWindow> {
+        let done = self.windows(table, selection).await;
+        let unreadable = self.unreadable.lock().await;
+        let covering =
+            unreadable.get(table.name).into_iter().flatten().filter(|(found, _)| windows::covers(found, selection));
+        let found: Vec<_> = covering.flat_map(|(_, windows)| windows).cloned().collect();
+        windows::still_unreadable(&found, &done)
     }
 
     /// The last done window of a table by that time column.
@@ -240,10 +268,26 @@ impl Ledger {
                 start: slice.start,
                 end: slice.end,
                 as_of,
+                is_read: true,
             };
             windows_of(&mut *self.windows.lock().await, slice.table.name, &row.selection).push(window);
             let windows = self.windows(slice.table, &row.selection).await;
             done_until = windows::watermark(windows.iter(), as_of).or(Some(slice.start));
+        }
+        if row.watermark == Watermark::PastUnreadable {
+            let window = UnreadableWindow {
+                run_id: run_id.to_owned(),
+                time_column: slice.time_column.to_owned(),
+                start: slice.start,
+                end: slice.end,
+                failing_since: row.received.as_of.unwrap_or(row.finished_at),
+                is_skipped: row.status == SliceStatus::Skipped,
+            };
+            let passed = window.passed(row.finished_at);
+            windows_of(&mut *self.windows.lock().await, slice.table.name, &row.selection).push(passed);
+            windows_of(&mut *self.unreadable.lock().await, slice.table.name, &row.selection).push(window);
+            let windows = self.windows(slice.table, &row.selection).await;
+            done_until = windows::watermark(windows.iter(), row.finished_at).or(Some(slice.end));
         }
         self.enqueue(run_id, &[(row, done_until)], known).await
     }
@@ -285,11 +329,7 @@ impl Ledger {
 }
 
 /// The windows of a table and selection.
-fn windows_of<'w>(
-    windows: &'w mut BTreeMap<String, BTreeMap<String, Vec<DoneWindow>>>,
-    table: &str,
-    selection: &str,
-) -> &'w mut Vec<DoneWindow> {
+fn windows_of<'w, W>(windows: &'w mut WindowsByTable<W>, table: &str, selection: &str) -> &'w mut Vec<W> {
     if !windows.get(table).is_some_and(|of_table| of_table.contains_key(selection)) {
         windows.entry(table.to_owned()).or_default().insert(selection.to_owned(), vec![]);
     }

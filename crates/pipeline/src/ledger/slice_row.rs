@@ -27,12 +27,14 @@ pub(crate) enum Watermark {
     None,
     /// The one that follows from the table's done windows, with this one if it is done.
     OfWindows,
+    /// As before, and it passes the window: the service cannot serve it, however small it is.
+    PastUnreadable,
     /// The one of the slice's own scope.
     At(Option<Instant>),
 }
 
 /// What was received and written.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct SliceCounts {
     pub(crate) as_of: Option<Instant>,
     pub(crate) pages: u64,

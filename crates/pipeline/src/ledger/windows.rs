@@ -24,6 +24,61 @@ pub(crate) struct DoneWindow {
     pub(crate) start: Instant,
     pub(crate) end: Instant,
     pub(crate) as_of: Instant,
+    /// Whether it was read; otherwise the watermark passes it although it cannot be read.
+    pub(crate) is_read: bool,
+}
+
+/// A window that the service could not serve, however small, as one run found it. The watermark passes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct UnreadableWindow {
+    pub(crate) run_id: String,
+    pub(crate) time_column: String,
+    pub(crate) start: Instant,
+    pub(crate) end: Instant,
+    /// Before it was first requested in vain.
+    pub(crate) failing_since: Instant,
+    /// It has failed for so long that it is no longer requested.
+    pub(crate) is_skipped: bool,
+}
+
+impl UnreadableWindow {
+    /// The window as one that the watermark passes. `as_of`: when it was last requested.
+    pub(crate) fn passed(&self, as_of: Instant) -> DoneWindow {
+        let (run_id, time_column) = (self.run_id.clone(), self.time_column.clone());
+        DoneWindow { run_id, time_column, start: self.start, end: self.end, as_of, is_read: false }
+    }
+}
+
+/// How long a window is requested in vain before it is skipped.
+const REQUESTED_FOR_SECONDS: i64 = 30 * Instant::DAY_SECONDS;
+
+/// Whether a window that fails now, and has failed since then, is skipped.
+pub(crate) fn is_skipped(failing_since: Instant, now: Instant) -> bool {
+    now >= failing_since.plus_seconds(REQUESTED_FOR_SECONDS)
+}
+
+/// The windows that cannot be read, each once, with the time since when: those that were not read later.
+pub(crate) fn still_unreadable(found: &[UnreadableWindow], done: &[DoneWindow]) -> Vec<UnreadableWindow> {
+    let mut still: Vec<UnreadableWindow> = Vec::new();
+    for window in found {
+        let later = done.iter().filter(|done| {
+            done.is_read && done.time_column == window.time_column && done.as_of >= window.failing_since
+        });
+        if subtract(window.start..window.end, later.map(|done| done.start..done.end)).is_empty() {
+            continue;
+        }
+        let known = still.iter_mut().find(|known| {
+            (&known.time_column, known.start, known.end) == (&window.time_column, window.start, window.end)
+        });
+        match known {
+            Some(known) => {
+                known.failing_since = known.failing_since.min(window.failing_since);
+                known.is_skipped |= window.is_skipped;
+            }
+            None => still.push(window.clone()),
+        }
+    }
+    still
 }
 
 /// The watermark: the end of the gapless chain of `modifiedon` windows that begins with the first pass. `None` before
@@ -74,6 +129,47 @@ mod tests {
         assert!(covers("a,b,c", "a,c"));
         assert!(!covers("a,b", "a,c"));
         assert_eq!(BEGINNING.to_string(), "1753-01-01T00:00:00Z");
+    }
+
+    #[test]
+    fn a_window_is_unreadable_until_it_is_read() {
+        let found = |run: &str, time_column: &str, (start, end), since, is_skipped| UnreadableWindow {
+            run_id: run.to_owned(),
+            time_column: time_column.to_owned(),
+            start: Instant(start),
+            end: Instant(end),
+            failing_since: Instant(since),
+            is_skipped,
+        };
+        let done = |time_column: &str, (start, end), as_of| DoneWindow {
+            run_id: "r".to_owned(),
+            time_column: time_column.to_owned(),
+            start: Instant(start),
+            end: Instant(end),
+            as_of: Instant(as_of),
+            is_read: true,
+        };
+        let first = found("1", CREATED, (5, 6), 100, false);
+        let second = found("2", CREATED, (5, 6), 100, false);
+        let skipped = found("3", CREATED, (5, 6), 100, true);
+        let again = found("4", CREATED, (5, 6), 300, false);
+        let parts = vec![done(CREATED, (0, 5), 200), done(CREATED, (6, 9), 200)];
+        let cases = [
+            ("found once", vec![first.clone()], vec![], vec![first.clone()]),
+            ("found by two runs", vec![first.clone(), second.clone()], vec![], vec![first.clone()]),
+            ("skipped", vec![first.clone(), skipped], vec![], vec![found("1", CREATED, (5, 6), 100, true)]),
+            ("read before it failed", vec![first.clone()], vec![done(CREATED, (0, 9), 99)], vec![first.clone()]),
+            ("read later", vec![first.clone(), second], vec![done(CREATED, (0, 9), 200)], vec![]),
+            ("read around it", vec![first.clone()], parts, vec![first.clone()]),
+            ("passed by a watermark", vec![first.clone()], vec![first.passed(Instant(200))], vec![first.clone()]),
+            ("read by another column", vec![first.clone()], vec![done(MODIFIED, (0, 9), 200)], vec![first.clone()]),
+            ("failing again", vec![first, again.clone()], vec![done(CREATED, (0, 9), 200)], vec![again]),
+        ];
+        for (name, found, done, expected) in cases {
+            assert_eq!(still_unreadable(&found, &done), expected, "{name}");
+        }
+        let day = |days: i64| Instant::from_seconds(1_760_000_000 + days * Instant::DAY_SECONDS);
+        assert!(!is_skipped(day(0), day(29)) && is_skipped(day(0), day(30)));
     }
 
     #[test]

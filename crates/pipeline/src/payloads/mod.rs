@@ -247,7 +247,10 @@ impl PayloadWalk<'_> {
         }
         let changes =
             std::mem::replace(&mut self.changes, PayloadChanges::new(&self.context.run.lake, MergeMode::Upsert));
-        changes.commit(&self.context.run.rejects, &self.context.run.run_id).await?;
+        let payloads: u64 = self.uncommitted.values().map(|counts| counts.payloads).sum();
+        let what = if payloads == 1 { "1 File".to_owned() } else { format!("{payloads} Files") };
+        let commit = changes.commit(&self.context.run.rejects, &self.context.run.run_id);
+        self.context.run.commit(PAYLOAD.name, what, commit).await?;
         let mut reports = self.context.run.reports.lock().await;
         for (table, FetchCounts { payloads, failed }) in std::mem::take(&mut self.uncommitted) {
             let report = reports.table(table);

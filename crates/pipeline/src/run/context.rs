@@ -1,8 +1,9 @@
 //! The context of a run: what all of its parts share, and what they report.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use copilot_lake_extractor::Slice;
 use copilot_lake_tables::{Instant, Table};
 use copilot_lake_writer::{Error as LakeError, Lake, LostRows};
 use tokio::sync::Mutex;
@@ -47,8 +48,12 @@ pub(crate) struct Reports {
     pub(crate) stopped: bool,
     /// A commit may have been cancelled half-way: the next run has to look for orphan files.
     pub(crate) aborted: bool,
+    /// What is being committed, by table; in the end, what was cancelled.
+    pub(crate) committing: BTreeSet<(&'static str, String)>,
     /// Users in scope, whether or not their history is due.
     pub(crate) in_scope: u64,
+    /// Skipped slices of users that are no refusals: of users known to have no history, and of parts of histories.
+    pub(crate) exempt_skips: u64,
     /// Slices that failed because a permission is missing.
     pub(crate) refused: u64,
     /// Tables that are not written, and why.
@@ -72,6 +77,15 @@ impl RunContext {
     pub(crate) async fn note_aborted(&self) {
         let mut reports = self.reports.lock().await;
         (reports.stopped, reports.aborted) = (true, true);
+    }
+
+    /// Runs a commit to its end. `what` it commits is in the report if the commit is cancelled after a stop.
+    pub(crate) async fn commit<T>(&self, table: &'static str, what: String, commit: impl Future<Output = T>) -> T {
+        let entry = (table, what);
+        self.reports.lock().await.committing.insert(entry.clone());
+        let committed = commit.await;
+        self.reports.lock().await.committing.remove(&entry);
+        committed
     }
 
     /// Stops writing a table for the rest of the run, and reports why. The error comes back when the run cannot go on
@@ -114,7 +128,7 @@ impl RunContext {
     pub(crate) async fn report(&self, row: SliceRow) {
         let SliceRow { slice, status, reason, received: counts, .. } = row;
         let table = slice.table.name;
-        let window = format!("{} {} to {}", slice.time_column, slice.start, slice.end);
+        let window = window_text(&slice);
         let mut reports = self.reports.lock().await;
         let report = reports.table(table);
         report.pages += counts.pages;
@@ -136,4 +150,9 @@ impl RunContext {
             (self.observe)(&Event::SliceDone { table, window, rows_received, rows_written });
         }
     }
+}
+
+/// The window of a slice, as it is shown.
+pub(crate) fn window_text(slice: &Slice) -> String {
+    format!("{} {} to {}", slice.time_column, slice.start, slice.end)
 }

@@ -13,11 +13,12 @@ pub(crate) mod services;
 pub(crate) mod shutdown;
 
 use std::sync::Arc;
-use std::time::Instant as MachineInstant;
+use std::time::{Duration, Instant as MachineInstant};
 
-use copilot_lake_tables::Instant;
-use copilot_lake_writer::Lake;
+use copilot_lake_tables::{EXTRACTION_RUN, Instant};
+use copilot_lake_writer::{Lake, Lock};
 use tokio::sync::Mutex;
+use tokio::task::JoinSet;
 use tracing::warn;
 
 use self::condition::LakeCondition;
@@ -28,9 +29,13 @@ use self::shutdown::Shutdown;
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::ledger::rejects::Rejects;
+use crate::ledger::runs::Restart;
 use crate::replay::description::ArchiveIdentity;
 use crate::report::{Circumstances, EndedEarly, Report, RunOutcome, StoppedTable};
 use crate::settings::{Settings, Stop};
+
+/// How long a service may answer nothing before it is given up.
+const LONGEST_OUTAGE: Duration = Duration::from_secs(10 * 60);
 
 /// Extracts what is missing from the lake. Slices and payloads that fail are in the report.
 ///
@@ -38,19 +43,49 @@ use crate::settings::{Settings, Stop};
 /// When nothing could be started, or the lake itself could not be written.
 pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Report, Error> {
     let begun = MachineInstant::now();
-    let Settings { lake, mut lake_options, archive_raw, command, jobs, options } = settings;
-    let mut services = Services::new(jobs)?;
-    services.adapt_lake(&mut lake_options, archive_raw);
-    let lake = Lake::open(&lake, lake_options).await?;
-    let shutdown = Arc::new(Shutdown::new(stop, options.deadline));
-    let _stopping = services.stop_on(Arc::clone(&shutdown));
-    let Some(SignedIn { started_at, instance }) = services.sign_in().await? else {
+    let shutdown = Arc::new(Shutdown::new(stop, settings.options.deadline));
+    let started = tokio::select! {
+        biased;
+        started = start(settings, observe, Arc::clone(&shutdown)) => started,
+        () = shutdown.grace_period_over() => Err(Error::Stopped),
+    };
+    let Some(StartedRun { context, mut services, restart, command, stopping: _stopping, lock: _lock }) = started?
+    else {
         let seconds = begun.elapsed().as_secs_f64();
         return Ok(Report { seconds, ..Report::new(String::new()) });
     };
+    let reading = services.read(&context, &restart);
+    let ended_early = context.ledger.while_committing(&context.run_id, reading).await;
+    context.finish(&services, (&command, restart.runs.is_empty()), begun, ended_early).await
+}
+
+/// A run that is recorded and has read nothing yet.
+struct StartedRun {
+    context: RunContext,
+    services: Services,
+    restart: Restart,
+    command: String,
+    /// Stops the services with the run.
+    stopping: JoinSet<()>,
+    lock: Lock,
+}
+
+/// Signs in, prepares the lake, and records the start of the run. `None` when no service is configured.
+async fn start(settings: Settings, observe: Observer, shutdown: Arc<Shutdown>) -> Result<Option<StartedRun>, Error> {
+    let Settings { lake, mut lake_options, archive_raw, command, jobs, options } = settings;
+    let mut services = Services::new(jobs)?;
+    services.adapt_lake(&mut lake_options, archive_raw);
+    let stopping = services.stop_on(Arc::clone(&shutdown));
+    // Services that a run has read before are configured well: when they cannot be reached, that may pass.
+    if Lake::open(&lake, lake_options.clone()).await?.has(&EXTRACTION_RUN).await.unwrap_or(false) {
+        services.wait_out_outages(LONGEST_OUTAGE);
+    }
+    let lake = Lake::open(&lake, lake_options).await?;
+    let Some(SignedIn { started_at, instance }) = services.sign_in().await? else { return Ok(None) };
+    services.wait_out_outages(LONGEST_OUTAGE);
     let run_id = run_id(started_at);
 
-    let _lock = lake.lock(&run_id).await?;
+    let lock = lake.lock(&run_id).await?;
     let repair = options.repair.then_some((run_id.as_str(), started_at));
     let LakeCondition { mut ledger, stopped_tables, lost } = condition::open(&lake, &instance, repair).await?;
     let started_at = ledger.runs().next_start(started_at);
@@ -81,9 +116,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     for error in stopped_tables.into_values() {
         context.stop_table(error).await?;
     }
-    let reading = services.read(&context, &restart);
-    let ended_early = context.ledger.while_committing(&context.run_id, reading).await;
-    context.finish(&services, (&command, restart.runs.is_empty()), begun, ended_early).await
+    Ok(Some(StartedRun { context, services, restart, command, stopping, lock }))
 }
 
 impl RunContext {
@@ -97,7 +130,8 @@ impl RunContext {
         mut ended_early: Vec<EndedEarly>,
     ) -> Result<Report, Error> {
         let started_at: Instant = self.started_at;
-        let Reports { tables, stopped, aborted, refused, in_scope, stopped_tables } = self.reports.into_inner();
+        let Reports { tables, stopped, aborted, refused, in_scope, exempt_skips, stopped_tables, committing } =
+            self.reports.into_inner();
         let meter = services.meter();
         let mut report = Report {
             seconds: begun.elapsed().as_secs_f64(),
@@ -105,17 +139,38 @@ impl RunContext {
             throttled_seconds: meter.throttled_seconds,
             tables: tables.into_values().collect(),
             stopped_tables: stopped_tables.into_iter().map(|(table, error)| StoppedTable { table, error }).collect(),
+            uncommitted: committing.into_iter().map(|(table, what)| format!("{table} {what}")).collect(),
             ..Report::new(self.run_id)
         };
         let has_ended = !ended_early.is_empty();
-        report.judge(&Circumstances { stopped, ended_early: has_ended, everything_due, refused, in_scope });
+        report.judge(&Circumstances {
+            stopped,
+            ended_early: has_ended,
+            everything_due,
+            refused,
+            in_scope,
+            exempt_skips,
+        });
+        for what in &report.uncommitted {
+            warn!(what, "not committed within the time after the stop: the next run reads it again");
+        }
         // A run without an end makes the next one look for orphan files.
         let lake_failed = ended_early.iter().any(|ended| matches!(ended.error, Error::Lake(_)));
-        if !aborted && !lake_failed {
-            let finished_at = services.service_time().await.unwrap_or(started_at);
-            self.ledger.end_run(command, started_at, finished_at, &report).await?;
-        } else if let Err(error) = self.ledger.flush(&report.run_id).await {
-            warn!(%error, "could not commit the ledger: the slices that finished last will be read again");
+        let recorded = async {
+            if !aborted && !lake_failed {
+                let finished_at = services.service_time().await.unwrap_or(started_at);
+                self.ledger.end_run(command, started_at, finished_at, &report).await?;
+            } else if let Err(error) = self.ledger.flush(&report.run_id).await {
+                warn!(%error, "could not commit the ledger: the slices that finished last will be read again");
+            }
+            Ok::<_, Error>(())
+        };
+        tokio::select! {
+            biased;
+            recorded = recorded => recorded?,
+            () = self.shutdown.end_overdue() => {
+                warn!("could not record the end of the run in time: the slices that finished last may be read again");
+            }
         }
         // When every service ended early, the lake's own error says why, if there is one.
         ended_early.sort_by_key(|ended| !matches!(ended.error, Error::Lake(_)));

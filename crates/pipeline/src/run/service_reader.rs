@@ -1,5 +1,7 @@
 //! What the program does with a service, whichever it is. Each service implements it in its own folder.
 
+use std::time::Duration;
+
 use copilot_lake_extractor::{Auth, Error as ServiceError, Meter};
 use copilot_lake_tables::{Instant, Service, is_guid};
 use copilot_lake_writer::{Instance, LakeOptions};
@@ -23,6 +25,9 @@ pub(crate) trait ServiceReader {
 
     /// What stops the service's requests.
     fn stop(&self) -> Box<dyn FnOnce() + Send>;
+
+    /// Makes every call wait this long for a service that answers nothing.
+    fn wait_out_outages(&self, longest: Duration);
 
     /// Signs in, and completes `instance`: whose data the lake holds. Returns the service's time.
     fn sign_in<'a>(&'a self, instance: &'a mut Instance) -> LocalBoxFuture<'a, Result<Instant, Error>>;

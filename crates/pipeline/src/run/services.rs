@@ -1,6 +1,7 @@
 //! The configured services: signed in to one after the other, and read side by side.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use copilot_lake_extractor::{Error as ServiceError, Meter};
 use copilot_lake_tables::Instant;
@@ -74,6 +75,11 @@ impl Services {
         stopping
     }
 
+    /// Makes every call wait this long for a service that answers nothing.
+    pub(crate) fn wait_out_outages(&self, longest: Duration) {
+        self.readers().for_each(|reader| reader.wait_out_outages(longest));
+    }
+
     /// Signs in to every service. A refusal of one does not keep the others from being read. `None` when no service is
     /// configured.
     ///
@@ -112,12 +118,20 @@ impl Services {
     }
 
     /// Reads the services that accepted the sign-in. They have limits of their own: none waits for another. When the
-    /// lake fails, all of them stop. Returns those that were given up.
+    /// lake fails, all of them stop. Whatever still goes on when the grace period of a stop is over is cancelled: that
+    /// leaves the lake as a kill does, at the last commits. Returns those that were given up.
     pub(crate) async fn read(&mut self, run: &RunContext, restart: &Restart) -> Vec<EndedEarly> {
         let reading = self.0.iter_mut().map(|ConfiguredService { reader, refused }| async move {
             let result = match refused.take() {
                 Some(error) => Err(error),
-                None => reader.read(run, restart).await,
+                None => tokio::select! {
+                    biased;
+                    result = reader.read(run, restart) => result,
+                    () = run.shutdown.grace_period_over() => {
+                        run.note_aborted().await;
+                        Ok(())
+                    }
+                },
             };
             let service = reader.service();
             // A service that did not get as far as its plan has nothing that the others would have to wait for.

@@ -1,0 +1,10 @@
+//! The cost of a call, with all of its attempts.
+
+use std::time::Duration;
+
+/// What a call cost.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct CallCost {
+    pub(crate) requests: u32,
+    pub(crate) throttled: Duration,
+}
