@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use copilot_lake_tables::MAX_FILE_BYTES;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use reqwest::{Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -315,7 +316,7 @@ impl Client {
                 BodySize::of_part(range.end - range.start)
             }
             (ResourceKind::File, FilePortion::Whole { limit }) => BodySize::of_file(&response, *limit)?,
-            (ResourceKind::File, _) => BodySize::of_file(&response, body::MAX_FILE)?,
+            (ResourceKind::File, _) => BodySize::of_file(&response, MAX_FILE_BYTES)?,
             _ => BodySize::of_page(&response, typical_page)?,
         };
         let is_reserved = matches!(request.portion, FilePortion::Range(_));
