@@ -51,7 +51,7 @@ fn pages() {
             match member {
                 "x@y.z" => assert!(of_row.is_empty(), "an annotation"),
                 "new" => {
-                    assert_eq!((of_row[0].column_name, of_row[0].reason.as_str()), ("extra_json", "nested too deep"))
+                    assert_eq!((of_row[0].column_name, of_row[0].reason.as_str()), ("extra_json", "nested too deep"));
                 }
                 // An object is the context itself: it has no known property.
                 "msdyn_interactioncontext" if is_object => assert!(of_row.is_empty()),
@@ -115,7 +115,7 @@ fn transcripts() {
             assert_eq!(text(payload, "text", 0), Some(&*transcript), "the text stays");
             // An object is a message, even without an id.
             let has_messages = transcript.contains(r#""id""#) || transcript.starts_with(r#"{"messages":[{"a""#);
-            assert_eq!(decoded.messages.first().is_some(), has_messages, "{:.60}", transcript);
+            assert_eq!(!decoded.messages.is_empty(), has_messages, "{transcript:.60}");
             assert!(has_messages || text(payload, "reason", 0).is_some() || transcript.contains(r#""messages":[["#));
         }
     }
@@ -160,7 +160,7 @@ fn interactions() {
             assert_eq!(decoded.batches.last().unwrap().2.num_rows(), 1, "the row is there");
             let found =
                 decoded.rejects.iter().find(|(_, reject)| columns.is_none_or(|column| reject.column_name == column));
-            assert!(found.is_some() || columns.is_none(), "{:.60}", row);
+            assert!(found.is_some() || columns.is_none(), "{row:.60}");
         }
         // An array that holds itself is an array of one.
         for name in ["from", "body", "attachments", "contexts", "links", "mentions"] {
@@ -187,18 +187,18 @@ fn cards() {
 #[test]
 fn users() {
     for deep in nested() {
-        for (row, rejected) in [
-            (format!(r#"{{"id":"u","assignedPlans":{deep}}}"#), true),
-            (format!(r#"{{"id":"u","assignedPlans":[{deep}]}}"#), true),
-            (format!(r#"{{"id":"u","assignedPlans":[{{"servicePlanId":{deep}}}]}}"#), true),
-            (format!(r#"{{"id":"u","displayName":{deep}}}"#), true),
-            (format!(r#"{{"id":"u","deletedDateTime":{deep}}}"#), true),
-            (format!(r#"{{"id":"u","new":{deep}}}"#), true),
-            (format!(r#"{{"id":{deep}}}"#), true),
-            (deep.clone(), true),
+        for row in [
+            format!(r#"{{"id":"u","assignedPlans":{deep}}}"#),
+            format!(r#"{{"id":"u","assignedPlans":[{deep}]}}"#),
+            format!(r#"{{"id":"u","assignedPlans":[{{"servicePlanId":{deep}}}]}}"#),
+            format!(r#"{{"id":"u","displayName":{deep}}}"#),
+            format!(r#"{{"id":"u","deletedDateTime":{deep}}}"#),
+            format!(r#"{{"id":"u","new":{deep}}}"#),
+            format!(r#"{{"id":{deep}}}"#),
+            deep.clone(),
         ] {
             let decoded = decode_users(format!("[{row}]").as_bytes(), Instant(0), |_| Instant(0)).unwrap();
-            assert_eq!((decoded.rows, !decoded.rejects.is_empty()), (1, rejected), "{:.60}", row);
+            assert_eq!((decoded.rows, decoded.rejects.is_empty()), (1, false), "{row:.60}");
         }
     }
 }

@@ -96,7 +96,7 @@ const CASES: &[Case] = &[
         what: "attributes of one row",
         parts: 15_000,
         decode: |n| {
-            page(&COPILOT_EVENT, &format!("[{}]", super::row(&format!(",{}", list(n, |n| format!(r#""x{n}":1"#))))))
+            page(&COPILOT_EVENT, &format!("[{}]", super::row(&format!(",{}", list(n, |n| format!(r#""x{n}":1"#))))));
         },
     },
     Case {
@@ -114,7 +114,7 @@ const CASES: &[Case] = &[
             page(
                 &COPILOT_EVENT,
                 &format!("[{}]", super::row(&format!(",{}", list(n, |_| r#""createdon":7"#.to_owned())))),
-            )
+            );
         },
     },
     Case {
@@ -156,7 +156,7 @@ const CASES: &[Case] = &[
         what: "blocks of a card that is cut off",
         parts: 1_000,
         decode: |n| {
-            card(&format!(r#"{},"\ud83d"#, list(n, |n| format!(r#"{{"type":"TextBlock","text":"word{n} \ud83d"}}"#))))
+            card(&format!(r#"{},"\ud83d"#, list(n, |n| format!(r#"{{"type":"TextBlock","text":"word{n} \ud83d"}}"#))));
         },
     },
     Case {
@@ -176,7 +176,7 @@ const CASES: &[Case] = &[
             interaction(&format!(
                 r#"{{"id":"1","mentions":[{{{}}}]}}"#,
                 list(n, |_| r#""mentioned":{"user":7}"#.to_owned())
-            ))
+            ));
         },
     },
     Case {

@@ -112,7 +112,7 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
             // It was given up half-way.
             Err(Error::Archive { .. }) if *stop.borrow() => {}
             // A damaged slice does not hold up the others.
-            Err(Error::Archive { what }) => target.record_failure(about, what),
+            Err(Error::Archive { what }) => target.record_failure(about, &what),
             // What was replayed before is in the lake.
             Err(error) => return target.ledger.flush(&target.run).await.and(Err(error)),
         }
@@ -242,12 +242,12 @@ impl ReplayTarget<'_> {
     }
 
     /// Reports that a slice could not be replayed.
-    fn record_failure(&mut self, about: &SliceFile, reason: String) {
+    fn record_failure(&mut self, about: &SliceFile, reason: &str) {
         let known = table(&about.table).map_or(PAYLOAD.name, |table| table.name);
         let window = format!("{} {} to {}", about.time_column, about.window_start, about.window_end);
         let report = self.report(known);
         report.slices_failed += 1;
-        let reason = left_out(&reason, "slice");
+        let reason = left_out(reason, "slice");
         report.reasons.push(reason.clone());
         (self.observe)(&Event::SliceNotDone { table: known, window, status: SliceStatus::Failed, reason });
     }

@@ -43,7 +43,7 @@ pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
         let reason = "an archive is read from a folder".to_owned();
         return Err(Error::Unsupported { url: shown, reason });
     };
-    std::fs::metadata(local.root()).map_err(Error::file(action.clone()))?;
+    std::fs::metadata(local.root()).map_err(Error::file(action))?;
     let store = Arc::clone(&location.store);
     let mut folders: BTreeMap<Path, Vec<Path>> = BTreeMap::new();
     // In a lake most files belong to the tables: do not list those.
