@@ -115,6 +115,47 @@ fn a_damaged_slice_of_the_archive_holds_nothing_else_up() {
     assert!(0 < some && some < all, "{some} of {all}");
 }
 
+/// A page of 17 GiB in half a megabyte.
+#[cfg(unix)]
+#[test]
+fn an_archive_that_would_fill_the_memory_is_left_out() {
+    const LIMIT_KIB: u64 = 4 << 20;
+    let mut world = World::new(Scenario::rows(60, 2));
+    world.keys.insert("lake.archive_raw".to_owned(), true.into());
+    world.extract(&[], 0);
+    let raw = world.lake().join("_raw");
+    let run = of_first_run(&raw).into_iter().find(|path| path.parent().unwrap().ends_with("msdyn_copilotevent"));
+    let page = std::fs::read_dir(run.unwrap()).unwrap().map(|slice| slice.unwrap().path().join("1.json.zst"));
+    let page = page.filter(|page| page.exists()).max_by_key(|page| std::fs::metadata(page).unwrap().len()).unwrap();
+    // Blocks of 128 KiB of one repeated byte, in a frame that declares no size.
+    let mut bomb = vec![0x28, 0xB5, 0x2F, 0xFD, 0, 0x38];
+    for _ in 0..17 << 13 {
+        bomb.extend_from_slice(&[0x02, 0x00, 0x10, b' ']);
+    }
+    bomb.extend_from_slice(&[0x03, 0x00, 0x10, b' ']);
+    std::fs::write(&page, bomb).unwrap();
+
+    let again = world.folder.path().join("again");
+    let command = world.command(&["replay", raw.to_str().unwrap(), "--lake", again.to_str().unwrap()]);
+    let output = std::process::Command::new("sh")
+        .args(["-c", &format!("ulimit -v {LIMIT_KIB} && exec \"$0\" \"$@\"")])
+        .arg(command.get_program())
+        .args(command.get_args())
+        .env_clear()
+        .current_dir(world.folder.path())
+        .output()
+        .unwrap();
+    let message = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{message}");
+    assert!(
+        message
+            .contains("1.json.zst: it has more than 64 MiB, the limit for a page; the slice is left out, the others"),
+        "{message}"
+    );
+    let weeks = |lake: &Path| world.sql_of(lake, "SELECT DISTINCT week_start FROM msdyn_copilotevent").len();
+    assert!(0 < weeks(&again) && weeks(&again) < weeks(&world.lake()));
+}
+
 /// A run's folders in an archive, one per table.
 fn of_first_run(raw: &Path) -> Vec<PathBuf> {
     let folders = |path: &Path| std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path()).collect::<Vec<_>>();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanBuilder, Int32Builder, StringBuilder};
 use copilot_lake_tables::{Column, JsonColumn, Type};
-use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::stored_id::append_guid;
@@ -18,12 +18,6 @@ pub(crate) struct JsonColumns {
     /// A text that is not such an object is itself the value of the first column.
     plain: bool,
     builders: Vec<JsonColumnBuilder>,
-    /// Which builders have a value for the current row.
-    filled: Vec<bool>,
-    /// Whether the current object has a property of any column, even a null one.
-    found: bool,
-    /// Whether it has a name with control characters, which JSON allows only escaped.
-    has_controls: bool,
     rows: usize,
     misfits: Vec<JsonMisfit>,
 }
@@ -43,6 +37,26 @@ enum JsonColumnBuilder {
     Boolean(BooleanBuilder),
 }
 
+/// What one text has for the columns. None of it reaches a builder before the whole text was read: it may turn out to be
+/// something else.
+struct ObjectValues<'t> {
+    columns: &'static [JsonColumn],
+    values: Vec<Option<JsonColumnValue<'t>>>,
+    /// The columns with a value that does not fit, each once however often its property comes: the whole text is kept for
+    /// each.
+    misfits: Vec<usize>,
+    /// Whether there is a property of any column, even a null one.
+    found: bool,
+    /// Whether there is a name with control characters, which JSON allows only escaped.
+    has_controls: bool,
+}
+
+enum JsonColumnValue<'t> {
+    Text(Cow<'t, str>),
+    Int32(i32),
+    Boolean(bool),
+}
+
 impl JsonColumns {
     pub(crate) fn new(column: &'static Column, rows: usize) -> Self {
         let columns = column.json;
@@ -52,84 +66,51 @@ impl JsonColumns {
             Type::Boolean => JsonColumnBuilder::Boolean(BooleanBuilder::with_capacity(rows)),
             _ => JsonColumnBuilder::Text(StringBuilder::with_capacity(rows, rows * 16)),
         });
-        let builders = builders.collect::<Vec<_>>();
-        let filled = vec![false; builders.len()];
-        Self {
-            columns,
-            plain: column.plain,
-            builders,
-            filled,
-            found: false,
-            has_controls: false,
-            rows: 0,
-            misfits: Vec::new(),
-        }
+        Self { columns, plain: column.plain, builders: builders.collect(), rows: 0, misfits: Vec::new() }
     }
 
     pub(crate) fn append(&mut self, text: &str) {
         if self.plain {
             self.append_plain(text);
-        } else if text != "{}" && self.read(text).is_err() {
-            self.discard_row();
+        } else if text == "{}" {
+            self.append_nulls();
+        } else if let Ok(object) = ObjectValues::read(self.columns, text) {
+            self.append_object(object);
+        } else {
             self.misfits.push(JsonMisfit { row: self.rows, column: None, reason: "not a JSON object" });
+            self.append_nulls();
         }
-        self.finish_row();
     }
 
     /// The text may be prose or an object made for programs: only an object with a known property is the latter.
     fn append_plain(&mut self, text: &str) {
-        let has_columns = text.trim_start().starts_with('{') && self.read(text).is_ok() && self.found;
-        if !has_columns {
-            self.discard_row();
-            if let (Some(JsonColumnBuilder::Text(first)), false) = (self.builders.first_mut(), text.is_empty()) {
-                first.append_value(text);
-                self.filled[0] = true;
-            }
+        let object = text.trim_start().starts_with('{').then(|| ObjectValues::read(self.columns, text).ok()).flatten();
+        if let Some(object) = object.filter(|object| object.found) {
+            return self.append_object(object);
         }
-    }
-
-    fn read(&mut self, text: &str) -> Result<(), serde_json::Error> {
-        (self.found, self.has_controls) = (false, false);
-        let mut json = serde_json::Deserializer::from_str(text);
-        json.deserialize_map(PathVisitor { columns: self, path: Path::default() })?;
-        json.end()?;
-        if self.has_controls {
-            // Names are read as bytes, and therefore unchecked.
-            serde_json::from_str::<&RawValue>(text)?;
+        let mut object = ObjectValues::new(self.columns);
+        if let (Some(first), false) = (object.values.first_mut(), text.is_empty()) {
+            *first = Some(JsonColumnValue::Text(Cow::Borrowed(text)));
         }
-        Ok(())
+        self.append_object(object);
     }
 
     pub(crate) fn append_nulls(&mut self) {
-        self.finish_row();
-    }
-
-    /// Discards what was read of the current row: the text turned out to be something else.
-    fn discard_row(&mut self) {
-        let row = self.rows;
-        for (builder, filled) in self.builders.iter_mut().zip(&mut self.filled) {
-            if *filled {
-                builder.discard_last(row);
-                *filled = false;
-            }
-        }
-        while self.misfits.last().is_some_and(|misfit| misfit.row == row) {
-            self.misfits.pop();
-        }
-    }
-
-    fn finish_row(&mut self) {
-        for (builder, filled) in self.builders.iter_mut().zip(&mut self.filled) {
-            if !std::mem::take(filled) {
-                builder.append_null();
-            }
+        for builder in &mut self.builders {
+            builder.append(None);
         }
         self.rows += 1;
     }
 
-    fn misfit(&mut self, column: usize, reason: &'static str) {
-        let column = Some(self.columns[column].name);
-        self.misfits.push(JsonMisfit { row: self.rows, column, reason });
+    fn append_object(&mut self, object: ObjectValues<'_>) {
+        for (builder, value) in self.builders.iter_mut().zip(object.values) {
+            builder.append(value);
+        }
+        for column in object.misfits {
+            let column = Some(self.columns[column].name);
+            self.misfits.push(JsonMisfit { row: self.rows, column, reason: "not of the column's type" });
+        }
+        self.rows += 1;
     }
 
     pub(crate) fn finish(&mut self) -> (Vec<ArrayRef>, Vec<JsonMisfit>) {
@@ -146,47 +127,63 @@ impl JsonColumns {
 }
 
 impl JsonColumnBuilder {
-    /// Appends a JSON value if it has the column's type.
-    fn append(&mut self, raw: &str) -> Option<()> {
-        match self {
-            Self::Text(builder) => builder.append_value(text(raw)?),
-            Self::Guid(builder) => append_guid(builder, &text(raw)?),
-            Self::Int32(builder) => builder.append_value(i32::try_from(whole_number(raw)?).ok()?),
-            Self::Boolean(builder) => builder.append_value(raw.parse().ok()?),
-        }
-        Some(())
-    }
-
-    fn append_null(&mut self) {
-        match self {
-            Self::Text(builder) | Self::Guid(builder) => builder.append_null(),
-            Self::Int32(builder) => builder.append_null(),
-            Self::Boolean(builder) => builder.append_null(),
+    /// Appends a value of the column's type, or a null.
+    fn append(&mut self, value: Option<JsonColumnValue<'_>>) {
+        match (self, value) {
+            (Self::Text(builder), Some(JsonColumnValue::Text(text))) => builder.append_value(text),
+            (Self::Guid(builder), Some(JsonColumnValue::Text(text))) => append_guid(builder, &text),
+            (Self::Int32(builder), Some(JsonColumnValue::Int32(value))) => builder.append_value(value),
+            (Self::Boolean(builder), Some(JsonColumnValue::Boolean(value))) => builder.append_value(value),
+            (Self::Text(builder) | Self::Guid(builder), _) => builder.append_null(),
+            (Self::Int32(builder), _) => builder.append_null(),
+            (Self::Boolean(builder), _) => builder.append_null(),
         }
     }
+}
 
-    /// Removes the value of the current row; rare, so it may copy.
-    fn discard_last(&mut self, rows: usize) {
-        match self {
-            Self::Text(builder) | Self::Guid(builder) => {
-                let kept = builder.finish();
-                for value in kept.iter().take(rows) {
-                    builder.append_option(value);
-                }
-            }
-            Self::Int32(builder) => {
-                let kept = builder.finish();
-                for value in kept.iter().take(rows) {
-                    builder.append_option(value);
-                }
-            }
-            Self::Boolean(builder) => {
-                let kept = builder.finish();
-                for value in kept.iter().take(rows) {
-                    builder.append_option(value);
-                }
-            }
+impl<'t> JsonColumnValue<'t> {
+    /// The value, if it has the column's type.
+    fn read(ty: Type, raw: &'t str) -> Option<Self> {
+        Some(match ty {
+            Type::Int32 => Self::Int32(i32::try_from(whole_number(raw)?).ok()?),
+            Type::Boolean => Self::Boolean(raw.parse().ok()?),
+            _ => Self::Text(text(raw)?),
+        })
+    }
+}
+
+impl<'t> ObjectValues<'t> {
+    fn new(columns: &'static [JsonColumn]) -> Self {
+        let values = columns.iter().map(|_| None).collect();
+        Self { columns, values, misfits: Vec::new(), found: false, has_controls: false }
+    }
+
+    fn read(columns: &'static [JsonColumn], text: &'t str) -> Result<Self, serde_json::Error> {
+        let mut object = Self::new(columns);
+        let mut json = serde_json::Deserializer::from_str(text);
+        json.deserialize_map(PathVisitor { object: &mut object, path: Path::default() })?;
+        json.end()?;
+        if object.has_controls {
+            // Names are read as bytes, and therefore unchecked.
+            serde_json::from_str::<&RawValue>(text)?;
         }
+        Ok(object)
+    }
+
+    /// Reads the value of a column's property; fails if it has one already.
+    fn put(&mut self, column: usize, raw: &'t str) -> Result<(), &'static str> {
+        self.found = true;
+        if raw == "null" {
+            return Ok(());
+        }
+        if self.values[column].is_some() {
+            return Err("a property twice");
+        }
+        self.values[column] = JsonColumnValue::read(self.columns[column].ty, raw);
+        if self.values[column].is_none() && !self.misfits.contains(&column) {
+            self.misfits.push(column);
+        }
+        Ok(())
     }
 }
 
@@ -197,8 +194,8 @@ struct Path {
     depth: usize,
 }
 
-struct PathVisitor<'c> {
-    columns: &'c mut JsonColumns,
+struct PathVisitor<'o, 't> {
+    object: &'o mut ObjectValues<'t>,
     path: Path,
 }
 
@@ -211,7 +208,7 @@ enum PathTarget {
     Controls,
 }
 
-impl<'de> Visitor<'de> for PathVisitor<'_> {
+impl<'de> Visitor<'de> for PathVisitor<'_, 'de> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,24 +216,32 @@ impl<'de> Visitor<'de> for PathVisitor<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Path { names, depth } = self.path;
-        while let Some(target) = map.next_key_seed(PathSeed { columns: self.columns.columns, path: &names[..depth] })? {
+        let Self { object, path: Path { names, depth } } = self;
+        while let Some(target) = map.next_key_seed(PathSeed { columns: object.columns, path: &names[..depth] })? {
             match target {
                 PathTarget::Nothing => {
                     map.next_value::<IgnoredAny>()?;
                 }
                 PathTarget::Controls => {
-                    self.columns.has_controls = true;
+                    object.has_controls = true;
                     map.next_value::<IgnoredAny>()?;
                 }
                 PathTarget::Column(column) => {
-                    self.columns.found = true;
-                    map.next_value_seed(LeafSeed { columns: &mut *self.columns, column })?;
+                    // Read as raw text: a misfit concerns this column only.
+                    let raw: &'de RawValue = map.next_value()?;
+                    object.put(column, raw.get()).map_err(A::Error::custom)?;
                 }
                 PathTarget::Object(name) => {
-                    let mut path = Path { names, depth: depth + 1 };
-                    path.names[depth] = name;
-                    map.next_value_seed(NestedSeed(PathVisitor { columns: &mut *self.columns, path }))?;
+                    // Any other value on the path to a column holds none.
+                    let raw: &'de RawValue = map.next_value()?;
+                    if raw.get().starts_with('{') {
+                        let mut path = Path { names, depth: depth + 1 };
+                        path.names[depth] = name;
+                        let nested = PathVisitor { object: &mut *object, path };
+                        serde_json::Deserializer::from_str(raw.get())
+                            .deserialize_map(nested)
+                            .map_err(A::Error::custom)?;
+                    }
                 }
             }
         }
@@ -280,48 +285,6 @@ impl Visitor<'_> for PathSeed<'_> {
             }
         }
         Ok(if name.iter().any(u8::is_ascii_control) { PathTarget::Controls } else { PathTarget::Nothing })
-    }
-}
-
-/// An object on the path to a column; any other value there holds no column.
-struct NestedSeed<'c>(PathVisitor<'c>);
-
-impl<'de> DeserializeSeed<'de> for NestedSeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let raw: &'de RawValue = Deserialize::deserialize(deserializer)?;
-        if !raw.get().starts_with('{') {
-            return Ok(());
-        }
-        serde_json::Deserializer::from_str(raw.get()).deserialize_map(self.0).map_err(D::Error::custom)
-    }
-}
-
-/// A value that belongs to a column.
-struct LeafSeed<'c> {
-    columns: &'c mut JsonColumns,
-    column: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for LeafSeed<'_> {
-    type Value = ();
-
-    /// Read as raw text: a misfit concerns this column only.
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        let raw: &'de RawValue = Deserialize::deserialize(deserializer)?;
-        let Self { columns, column } = self;
-        if raw.get() == "null" {
-            return Ok(());
-        }
-        if columns.filled[column] {
-            return Err(D::Error::custom("a property twice"));
-        }
-        match columns.builders[column].append(raw.get()) {
-            Some(()) => columns.filled[column] = true,
-            None => columns.misfit(column, "not of the column's type"),
-        }
-        Ok(())
     }
 }
 

@@ -22,6 +22,7 @@ mod page;
 mod payload;
 mod raw_object;
 mod reject;
+mod repetition;
 mod stored_id;
 mod table_rows;
 mod transcript;

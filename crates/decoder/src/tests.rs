@@ -3,8 +3,10 @@
 mod browser;
 mod corpora;
 mod definitions;
+mod depth;
 mod html;
 mod interactions;
+mod linear_time;
 mod oracle;
 mod random;
 mod samples;

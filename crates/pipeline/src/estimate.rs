@@ -5,8 +5,8 @@ use copilot_lake_writer::Lake;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::run::plan_context::PlanContext;
-use crate::run::service_reader::ServiceEstimate;
 use crate::run::services::{Services, SignedIn};
+use crate::service_estimate::ServiceEstimate;
 use crate::settings::Settings;
 
 /// Estimates what `extract` would request from each service.

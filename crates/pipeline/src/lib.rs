@@ -28,20 +28,19 @@ mod payloads;
 mod replay;
 mod report;
 mod run;
+mod service_estimate;
 mod settings;
 mod slice_error;
 #[cfg(test)]
 mod test_lake;
 
 pub use check::check;
-pub use dataverse::estimate::{CALLS_PER_HOUR, DataverseEstimate, TableEstimate};
 pub use error::Error;
 pub use estimate::estimate;
 pub use event::{Event, Observer};
 pub use finding::Finding;
-pub use graph::estimate::GraphEstimate;
 pub use replay::{ReplaySettings, replay};
 pub use report::{EndedEarly, Report, RunOutcome, SliceStatus, StoppedTable, TableReport};
 pub use run::run;
-pub use run::service_reader::ServiceEstimate;
+pub use service_estimate::{EstimatePart, ServiceEstimate};
 pub use settings::{DataverseJob, Deletes, GraphJob, RunOptions, ServiceJob, Settings, Stop, UserSelector};

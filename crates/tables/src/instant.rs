@@ -102,10 +102,12 @@ impl fmt::Display for Instant {
         let of_day = self.0.rem_euclid(DAY);
         let (seconds, micros) = (of_day / SECOND, of_day % SECOND);
         write_date(f, self.days())?;
-        write!(f, "T{:02}:{:02}:{:02}", seconds / 3600, seconds / 60 % 60, seconds % 60)?;
-        if micros != 0 {
-            write!(f, ".{micros:06}")?;
-        }
+        let mut time = *b"T00:00:00.000000";
+        put(&mut time[1..3], seconds / 3600);
+        put(&mut time[4..6], seconds / 60 % 60);
+        put(&mut time[7..9], seconds % 60);
+        put(&mut time[10..], micros);
+        f.write_str(ascii(if micros == 0 { &time[..9] } else { &time }))?;
         f.write_str("Z")
     }
 }
@@ -113,7 +115,27 @@ impl fmt::Display for Instant {
 /// Writes days since the Unix epoch as `YYYY-MM-DD`.
 pub(crate) fn write_date(f: &mut fmt::Formatter<'_>, days: i32) -> fmt::Result {
     let (year, month, day) = civil_from_days(days);
-    write!(f, "{year:04}-{month:02}-{day:02}")
+    if !(0..=9_999).contains(&year) {
+        return write!(f, "{year:04}-{month:02}-{day:02}");
+    }
+    let mut date = *b"0000-00-00";
+    put(&mut date[..4], year.into());
+    put(&mut date[5..7], month.into());
+    put(&mut date[8..], day.into());
+    f.write_str(ascii(&date))
+}
+
+/// Writes a number into digits, which it must not exceed: several times as fast as formatting it, and dates are in every
+/// row.
+fn put(digits: &mut [u8], mut number: i64) {
+    for digit in digits.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+fn ascii(text: &[u8]) -> &str {
+    str::from_utf8(text).unwrap_or_default()
 }
 
 pub(crate) fn digits(bytes: &[u8]) -> Option<i32> {

@@ -37,7 +37,7 @@ pub use graph::{
 pub use instant::Instant;
 pub use lake::{EXTRACTION_RUN, EXTRACTION_SLICE, PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE};
 pub use layout::{Field, Layout, Origin};
-pub use service::Service;
+pub use service::{MAX_FILE_BYTES, MAX_PAGE_BYTES, Service};
 pub use table::{Source, Table};
 pub use time::TimeOf;
 pub use week::Week;

@@ -1,4 +1,10 @@
-//! The services that rows are read from.
+//! The services that rows are read from, and how much of an answer is taken from them.
+
+/// The largest page that is accepted, in bytes, whether a service or an archive has it; more is a mistake or an attack.
+pub const MAX_PAGE_BYTES: u64 = 64 << 20;
+
+/// The largest content of a File column, in bytes (MaxSizeInKB 32768), wherever it comes from.
+pub const MAX_FILE_BYTES: u64 = 32 << 20;
 
 /// A service that rows are read from. A third one would have its own folder in the crates that read it, its table
 /// definitions, and an entry in [`Service::ALL`].

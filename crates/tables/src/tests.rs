@@ -128,6 +128,15 @@ fn instants_read_every_offset_and_fraction() {
     for text in ["2025-06-22T08:00:34Z", "1753-01-01T00:00:00Z", "2025-06-22T08:00:34.000001Z"] {
         assert_eq!(Instant::parse(text).unwrap().to_string(), text);
     }
+    for days in -80_000..80_000 {
+        let at = Instant::from_days(days).plus_seconds(i64::from(days).rem_euclid(86_400));
+        let at = Instant(at.0 + i64::from(days).rem_euclid(7) * 142_857);
+        assert_eq!(Instant::parse(&at.to_string()), Some(at), "{at}");
+    }
+    // Years that do not have four digits.
+    for (days, text) in [(2_932_897, "10000-01-01"), (-719_529, "-001-12-31"), (-719_528, "0000-01-01")] {
+        assert_eq!(Instant::from_days(days).to_string(), format!("{text}T00:00:00Z"));
+    }
 }
 
 #[test]

@@ -135,6 +135,24 @@ fn wrong_values_say_what_is_right() {
     assert!(message.ends_with("lake.toml line 1") && !message.contains("oops"), "{message}");
 }
 
+/// Values and names that are nested as deep as a file can be.
+#[test]
+fn depth_needs_no_stack() {
+    const DEPTH: usize = 300_000;
+    for text in [
+        format!("[lake]\nurl = {}", "[".repeat(DEPTH)),
+        format!("[graph]\napp_classes = {}{}", "[".repeat(DEPTH), "]".repeat(DEPTH)),
+        format!("[lake]\noptions = {}1{}", "{a=".repeat(DEPTH), "}".repeat(DEPTH)),
+        format!("[lake{}]", ".a".repeat(DEPTH)),
+        format!("[lake]\noptions{} = 1", ".a".repeat(DEPTH)),
+    ] {
+        assert!(load(&text).is_err(), "{text:.40}");
+    }
+    let nested = format!("graph.app_classes={}{}", "[".repeat(DEPTH), "]".repeat(DEPTH));
+    let sources = Sources { set: vec![nested], ..Sources::default() };
+    assert!(Config::load(sources).is_err());
+}
+
 #[test]
 fn secrets_are_never_shown() {
     let config = load("auth.client_secret = 's3cret'\nlake.options.key = 's3cret'\n").unwrap();

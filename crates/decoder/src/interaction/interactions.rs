@@ -14,6 +14,7 @@ use super::text::Attachment;
 use super::{card, text};
 use crate::content_hash::content_hash;
 use crate::raw_object::{RawProperties, describe_error};
+use crate::repetition::may_repeat;
 use crate::table_rows::{Cell, TableRow, TableRows};
 use crate::{Error, Reject};
 
@@ -165,6 +166,14 @@ impl Interactions {
         if number > 0 {
             revision.keys.insert(hash);
         }
+        let repeated = key.iter().map(String::len).sum::<usize>().saturating_mul(elements.iter().map(Vec::len).sum());
+        if !may_repeat(repeated, raw) {
+            for (at, (_, count)) in CHILDREN.into_iter().enumerate().filter(|(at, _)| !elements[*at].is_empty()) {
+                row.set(count, Cell::Raw("null"));
+                row.reject(count, "the key of its row is too long to be repeated".to_owned(), arrays[at]);
+            }
+            elements = Default::default();
+        }
         let mut attachments = Vec::new();
         for (at, elements) in elements.iter().enumerate() {
             for (position, element) in elements.iter().enumerate() {
@@ -243,13 +252,16 @@ fn child<'a>(table: &'static Table, key: &[String; 3], position: usize, raw: &'a
     match serde_json::from_str::<RawProperties<'_>>(raw) {
         Ok(RawProperties(properties, broken)) => {
             broken.into_iter().for_each(|(name, value)| row.add_broken(name, value.get()));
+            // Of a repeated name the last value counts.
+            let mut mention = "null";
             for (name, value) in properties {
                 if name == "mentioned" && table.name == AI_INTERACTION_MENTION.name {
-                    mentioned(&mut row, value.get());
+                    mention = value.get();
                 } else {
                     row.set_property(&name, value.get());
                 }
             }
+            mentioned(&mut row, mention);
         }
         Err(_) => row.reject("", "not an object".to_owned(), raw),
     }

@@ -13,6 +13,7 @@ use copilot_lake_tables::{Instant, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE, Table,
 use super::model::{ChatContext, CitedSource, JsonText, Message, MisfitPlace, TranscriptMisfit};
 use super::read::read;
 use crate::extra_json::{EXTRA_JSON, Extra, RefusedProperties};
+use crate::repetition::may_repeat;
 use crate::stored_id::stored_id;
 use crate::week::by_week;
 use crate::{Error, Reject, assemble};
@@ -32,11 +33,6 @@ pub(crate) struct TranscriptBatches {
     pub(crate) rejects: Vec<(&'static Table, Reject)>,
 }
 
-/// Chat properties are repeated in the row of every message. They may take up this many times the length of the text,
-/// and this many bytes in any case: a text crafted to exhaust memory is not accepted as a transcript.
-const REPEATED: usize = 16;
-const REPEATED_BYTES: usize = 4 << 20;
-
 impl TranscriptRows {
     /// Adds the rows of a transcript, with its stored id and its row's time.
     ///
@@ -45,11 +41,15 @@ impl TranscriptRows {
     pub(crate) fn append(&mut self, id: &str, row_time: Instant, text: &str) -> Result<(), String> {
         let transcript = read(text)?;
         let mut messages = transcript.messages;
-        if transcript.chat.bytes().saturating_mul(messages.len()) > text.len() * REPEATED + REPEATED_BYTES {
+        // Chat properties are in the row of every message, and its id in that of each of its sources and misfits.
+        if !may_repeat(transcript.chat.bytes().saturating_mul(messages.len()), text) {
             return Err("its context is too long to be repeated".to_owned());
         }
         let extras: Vec<_> = messages.iter_mut().map(Message::take_extra).collect();
         let names = message_ids(&messages);
+        if !may_repeat(repeated_ids(&messages, &names, &transcript.misfits), text) {
+            return Err("the ids of its messages are too long to be repeated".to_owned());
+        }
         for ((message, name), extra) in messages.iter().zip(&names).zip(extras) {
             let extra = self.extra(&extra, &TRANSCRIPT_MESSAGE, || format!("{id}/{name}"));
             self.messages.append(id, name, row_time, &transcript.chat, message, extra);
@@ -112,6 +112,22 @@ fn message_ids<'m>(messages: &'m [Message<'_>]) -> Vec<Cow<'m, str>> {
         }
     });
     ids.collect()
+}
+
+/// Bytes of the ids of messages, once for each of their sources and misfits.
+fn repeated_ids(messages: &[Message<'_>], names: &[Cow<'_, str>], misfits: &[TranscriptMisfit<'_>]) -> usize {
+    let sources = messages.iter().zip(names).map(|(message, name)| {
+        let sources = message.sources.as_ref().map_or(0, Vec::len);
+        name.len().saturating_mul(sources)
+    });
+    let misfits = misfits.iter().filter_map(|misfit| match misfit.place {
+        MisfitPlace::Chat => None,
+        MisfitPlace::Message(index) | MisfitPlace::Source(index, _) => {
+            let at = messages.binary_search_by_key(&index, |message| message.index).ok()?;
+            Some(names[at].len())
+        }
+    });
+    sources.chain(misfits).fold(0, usize::saturating_add)
 }
 
 fn generated_id(index: usize) -> String {

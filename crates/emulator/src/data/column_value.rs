@@ -42,7 +42,11 @@ impl ColumnRule {
     pub(crate) fn for_column(table: &Table, column: &Column) -> Self {
         let activity = table.key.first() == Some(&"activityid");
         let write: WriteValue = match column.name {
-            "partitionid" => |row, out, _| quote(out, row.facts.partition().as_bytes()),
+            "partitionid" => |row, out, _| {
+                out.push(b'"');
+                row.facts.partition(out);
+                out.push(b'"');
+            },
             name if table.key.first() == Some(&name) => |row, out, _| row.id(out),
             "createdon" | "actualstart" | "sortdate" => |row, out, _| instant(out, row.facts.created),
             "modifiedon" | "actualend" => |row, out, _| instant(out, row.facts.modified),

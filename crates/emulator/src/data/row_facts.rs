@@ -1,5 +1,7 @@
 //! The facts behind a generated row.
 
+use std::io::Write;
+
 use copilot_lake_tables::{Instant, SYSTEM_USER, Table, Week};
 
 use crate::data::random::{Random, mix};
@@ -49,11 +51,19 @@ impl RowFacts {
         Week::of(Instant::from_seconds(self.created))
     }
 
-    /// `20250622-20250628-100230203`: first and last day of the week, then the scenario.
-    pub(crate) fn partition(&self) -> String {
+    /// Appends `20250622-20250628-100230203`: first and last day of the week, then the scenario.
+    pub(crate) fn partition(&self, out: &mut Vec<u8>) {
         let first = self.week().start_days();
-        let day = |days| Instant::from_days(days).to_string()[..10].replace('-', "");
-        format!("{}-{}-{}", day(first), day(first + 6), self.scenario)
+        // Writing to memory cannot fail.
+        for day in [first, first + 6] {
+            let start = out.len();
+            let _ = write!(out, "{}", Instant::from_days(day));
+            out.truncate(start + 10);
+            out.remove(start + 7);
+            out.remove(start + 4);
+            out.push(b'-');
+        }
+        let _ = write!(out, "{}", self.scenario);
     }
 
     /// The autonomous agent that made the row, if any.
@@ -154,6 +164,8 @@ mod tests {
     fn partitions_name_the_week_and_the_scenario() {
         let created = Instant::parse("2025-06-28T23:59:59Z").unwrap().0 / 1_000_000;
         let facts = RowFacts { scenario: 100_230_203, ..RowFacts::answer(1, created) };
-        assert_eq!(facts.partition(), "20250622-20250628-100230203");
+        let mut out = b"x".to_vec();
+        facts.partition(&mut out);
+        assert_eq!(out, b"x20250622-20250628-100230203");
     }
 }

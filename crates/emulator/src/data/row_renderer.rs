@@ -75,7 +75,7 @@ impl RowRenderer {
         let mut text = Vec::with_capacity(80);
         for name in self.table.key {
             match *name {
-                "partitionid" => text.extend_from_slice(facts.partition().as_bytes()),
+                "partitionid" => facts.partition(&mut text),
                 _ => match self.people.user(facts.person).filter(|_| self.identity == Identity::User) {
                     Some(person) => text.extend_from_slice(person.id.as_bytes()),
                     None => guid(&mut text, self.identity.seed(facts)),

@@ -14,6 +14,10 @@ use crate::error::Error;
 use crate::http::client::Client;
 use crate::http::request::Request;
 
+/// Bytes that the names of unknown properties may take in a request: no client sends a URL of 64 KiB, and proxies refuse
+/// shorter ones.
+const MAX_UNKNOWN_BYTES: usize = 32 << 10;
+
 /// What an environment has of the tables in question.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Environment {
@@ -94,8 +98,19 @@ impl Presence {
         // User tables have hundreds of columns: only those in the definition are requested.
         let unknown = readable.values().filter(|attribute| table.is_mirror() && attribute.is_own_property());
         let unknown = unknown.filter(|attribute| !known.contains(attribute.logical_name.as_str()));
-        let unknown: Vec<_> =
+        let mut unknown: Vec<_> =
             unknown.map(|attribute| attribute.property()).collect::<BTreeSet<_>>().into_iter().collect();
+        let mut bytes = 0;
+        let fitting = unknown.iter().take_while(|property| {
+            bytes += property.len() + 1;
+            bytes <= MAX_UNKNOWN_BYTES
+        });
+        let fitting = fitting.count();
+        if fitting < unknown.len() {
+            let left_out = unknown.len() - fitting;
+            warn!(table = table.name, left_out, "the table has more columns than a URL can name: some are left out");
+            unknown.truncate(fitting);
+        }
         let wires = present.iter().map(|column| column.wire.to_owned()).chain(unknown.iter().cloned());
         let secured = table
             .files()

@@ -5,6 +5,7 @@ use std::fmt;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use bytes::Bytes;
+use copilot_lake_tables::MAX_FILE_BYTES;
 use percent_encoding::percent_decode;
 use reqwest::StatusCode;
 use reqwest::header::{CONTENT_RANGE, HeaderMap};
@@ -13,7 +14,7 @@ use url::Url;
 use super::file_address::FileAddress;
 use super::request;
 use crate::error::Error;
-use crate::http::body::{self, MAX_FILE};
+use crate::http::body;
 use crate::http::body_buffer::{BodyBuffer, OutOfMemory};
 use crate::http::client::{Client, ServiceResponse};
 use crate::http::request::FilePortion;
@@ -63,10 +64,10 @@ pub(crate) async fn fetch(client: &Client, api: &Url, file: &FileAddress) -> Res
     let request = request::file_request(api, file, FilePortion::Whole { limit: MAX_SINGLE_RESPONSE })?;
     match client.get(&request, accept_whole()).await {
         Ok((file, _)) => Ok(file),
-        Err(Error::FileTooLarge { size, .. }) if size <= MAX_FILE => fetch_large(client, api, file, size).await,
+        Err(Error::FileTooLarge { size, .. }) if size <= MAX_FILE_BYTES => fetch_large(client, api, file, size).await,
         // The service may reject a file as too large for one response.
         Err(refused @ Error::Refused { status: 400 | 413, .. }) => {
-            match fetch_in_parts(client, api, file, MAX_FILE).await {
+            match fetch_in_parts(client, api, file, MAX_FILE_BYTES).await {
                 Ok(Some(file)) => Ok(file),
                 Ok(None) | Err(Error::Refused { .. }) => Err(refused),
                 Err(error) => Err(error),
@@ -81,7 +82,7 @@ async fn fetch_large(client: &Client, api: &Url, file: &FileAddress, size: u64) 
     match fetch_in_parts(client, api, file, size).await? {
         Some(file) => Ok(file),
         None => {
-            let request = request::file_request(api, file, FilePortion::Whole { limit: MAX_FILE })?;
+            let request = request::file_request(api, file, FilePortion::Whole { limit: MAX_FILE_BYTES })?;
             client.get(&request, accept_whole()).await.map(|(file, _)| file).map_err(as_file_error)
         }
     }
@@ -151,7 +152,7 @@ async fn fetch_in_parts(
                 return Ok(Some(FileContent::new(buffer.freeze(), &headers)));
             }
             drop(buffer);
-            buffer = reserve_for_parts(client, MAX_FILE).await;
+            buffer = reserve_for_parts(client, MAX_FILE_BYTES).await;
             continue;
         }
         if first.is_none() {
@@ -159,14 +160,14 @@ async fn fetch_in_parts(
             first = Some(headers);
         }
         let length = total.unwrap_or(start + body.len() as u64);
-        if length > MAX_FILE {
+        if length > MAX_FILE_BYTES {
             return Err(Error::FileTooLarge { size: length, call: request.call_after(1) });
         }
         let room = buffer.make_room(length as usize, PART_SIZE as usize);
         if room.and_then(|()| buffer.extend(&body)) == Err(OutOfMemory) {
             // The file is larger than was known. It is read afresh, with memory for the largest.
             drop((buffer, body));
-            buffer = reserve_for_parts(client, MAX_FILE).await;
+            buffer = reserve_for_parts(client, MAX_FILE_BYTES).await;
             (total, first) = (None, None);
             continue;
         }

@@ -1,5 +1,7 @@
 //! Labels: the texts of choice codes, from the environment's metadata.
 
+use std::collections::HashSet;
+
 use copilot_lake_tables::{Column, Labels, Table, Type};
 use serde::Deserialize;
 use tokio::sync::OnceCell;
@@ -128,13 +130,15 @@ fn read(table: &'static Table, cast: ChoiceCast, choices: ChoicesResponse) -> Ve
 
 /// Whether some code unknown to the catalogue has labels, but none in English.
 fn needs_base_language(found: &[OptionLabels]) -> bool {
+    let in_english: HashSet<_> = found
+        .iter()
+        .filter(|(_, _, texts)| texts.label(ENGLISH).is_some())
+        .map(|(column, code, _)| (column.name, *code))
+        .collect();
     found.iter().any(|(column, code, texts)| {
         let is_known = matches!(column.ty, Type::Choice(set) if set.label(*code).is_some());
         let has_any = texts.localized_labels.iter().flatten().any(|text| text.label.is_some());
-        let in_english = found
-            .iter()
-            .any(|(of, other, texts)| of.name == column.name && other == code && texts.label(ENGLISH).is_some());
-        !is_known && has_any && !in_english
+        !is_known && has_any && !in_english.contains(&(column.name, *code))
     })
 }
 
@@ -155,6 +159,21 @@ fn labels(found: &[OptionLabels], base: Option<u32>) -> Labels {
 mod tests {
     use super::*;
     use copilot_lake_tables::COPILOT_INTERACTION;
+
+    #[test]
+    fn very_many_options_are_compared_once() {
+        // Compared pairwise, these would take minutes.
+        let option = |code: i32| {
+            let label = r#"{"LocalizedLabels":[{"Label":"x","LanguageCode":1031},{"Label":"y","LanguageCode":1033}]}"#;
+            format!(r#"{{"Value":{code},"Label":{label}}}"#)
+        };
+        let options = (0..120_000).map(option).collect::<Vec<_>>().join(",");
+        let choices =
+            format!(r#"{{"value":[{{"LogicalName":"msdyn_scenariotype","OptionSet":{{"Options":[{options}]}}}}]}}"#);
+        let found = read(&COPILOT_INTERACTION, PICKLIST, serde_json::from_str(&choices).unwrap());
+        assert_eq!((found.len(), needs_base_language(&found)), (120_000, false));
+        assert_eq!(labels(&found, None).iter().count(), 120_000);
+    }
 
     #[test]
     fn labels_are_the_english_ones_of_the_definitions_columns() {

@@ -112,3 +112,26 @@ fn what_is_no_page_is_an_error() {
         assert_eq!(parse(body.as_bytes()).unwrap_err(), reason, "{body}");
     }
 }
+
+/// JSON that is nested a million times is skipped without recursion, wherever it stands.
+#[test]
+fn depth_needs_no_stack() {
+    const DEPTH: usize = 1_000_000;
+    for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+        let inside = if open == "[" { "" } else { "1" };
+        let deep = open.repeat(DEPTH) + inside + &close.repeat(DEPTH);
+        for (body, is_page) in [
+            (deep.clone(), false),
+            (format!(r#"{{"value":{deep}}}"#), open == "["),
+            (format!(r#"{{"value":[{deep}]}}"#), true),
+            (format!(r#"{{"value":[{{"@odata.etag":"1","a":{deep}}}]}}"#), true),
+            (format!(r#"{{"more":{deep},"value":[]}}"#), true),
+            (format!(r#"{{"value":[],"more":{deep}}}"#), true),
+            (format!(r#"{{"value":[],"@odata.nextLink":{deep}}}"#), false),
+            (format!(r#"{{"value":[],"error":{deep}}}"#), false),
+        ] {
+            assert_eq!(parse(body.as_bytes()).is_ok(), is_page, "{body:.60}");
+            assert!(parse(&body.as_bytes()[..body.len() / 2]).is_err(), "{body:.60}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Response bodies, read into one contiguous buffer with each byte copied once.
 
 use bytes::Bytes;
+use copilot_lake_tables::MAX_PAGE_BYTES;
 use reqwest::Response;
 use reqwest::header::HeaderMap;
 use tokio::time::{Instant, timeout_at};
@@ -8,9 +9,6 @@ use tokio::time::{Instant, timeout_at};
 use super::attempt_error::Transient;
 use super::body_buffer::{BodyBuffer, OutOfMemory};
 use super::transfer_limit::TransferLimit;
-
-/// The largest response accepted as a page; more is a mistake or an attack.
-pub(crate) const MAX_PAGE: u64 = 64 << 20;
 
 /// Why a larger page is rejected.
 pub(crate) const PAGE_TOO_LARGE: &str = "it is larger than 64 MiB";
@@ -20,9 +18,6 @@ const ASSUMED_PAGE: usize = 64 << 10;
 
 /// The most that is read of an error response.
 const MAX_ERROR_BODY: usize = 64 << 10;
-
-/// The largest file a File column holds (MaxSizeInKB 32768).
-pub(crate) const MAX_FILE: u64 = 32 << 20;
 
 /// Assumed size of a file if the service declares none.
 const ASSUMED_FILE: u64 = 1 << 20;
@@ -65,11 +60,11 @@ impl BodySize {
     /// A page. `typical` is the size of recent pages, so that the buffer rarely grows.
     pub(crate) fn of_page(response: &Response, typical: usize) -> Result<Self, BodyError> {
         let expected = match response.content_length() {
-            Some(declared) if declared > MAX_PAGE => return Err(BodyError::PageTooLarge),
+            Some(declared) if declared > MAX_PAGE_BYTES => return Err(BodyError::PageTooLarge),
             Some(declared) => declared as usize,
             None => typical.max(ASSUMED_PAGE),
         };
-        Ok(Self { kind: BodyKind::Page, expected, limit: MAX_PAGE })
+        Ok(Self { kind: BodyKind::Page, expected, limit: MAX_PAGE_BYTES })
     }
 
     /// A file of at most `limit` bytes.

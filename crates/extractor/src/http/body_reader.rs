@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use copilot_lake_tables::MAX_FILE_BYTES;
 use reqwest::{Response, StatusCode};
 
 use super::body::{self, BodyError, BodySize};
@@ -52,7 +53,7 @@ impl BodyReader {
                 BodySize::of_part(range.end - range.start)
             }
             (ResourceKind::File, FilePortion::Whole { limit }) => BodySize::of_file(&response, *limit)?,
-            (ResourceKind::File, _) => BodySize::of_file(&response, body::MAX_FILE)?,
+            (ResourceKind::File, _) => BodySize::of_file(&response, MAX_FILE_BYTES)?,
             _ => BodySize::of_page(&response, typical_page)?,
         };
         let is_reserved = matches!(request.portion, FilePortion::Range(_));

@@ -159,6 +159,10 @@ mod tests {
         assert_eq!(body("\u{feff}{\"error\":{\"code\":\"c\"}}").code, "c");
         assert_eq!(body("{\"error\":{\"code\":\"a\\nb <c>\",\"message\":null}}").code, "abc");
         assert_eq!(body(&format!(r#"{{"error":{{"code":"{}"}}}}"#, "x".repeat(99))).code.len(), 64);
+        // Deeper than a parser goes, which says nothing.
+        for deep in ["[".repeat(64 << 10), format!(r#"{{"error":{{"code":"c","x":{}"#, r#"{"a":"#.repeat(10_000))] {
+            assert_eq!(body(&deep), ErrorBody::default());
+        }
         for odd in ["<html>", "[]", "{}", r#"{"error":"invalid"}"#, r#"{"error":{"code":7}}"#, ""] {
             assert_eq!(body(odd), ErrorBody::default(), "{odd}");
         }

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use copilot_lake_tables::Table;
+use copilot_lake_tables::{MAX_FILE_BYTES, Table};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
 
-use super::body::MAX_FILE;
 use super::origin::redacted;
 use super::retry::Attempts;
 use crate::error::FailedCall;
@@ -80,7 +79,7 @@ pub(crate) struct Request {
 impl Request {
     /// A request for one JSON object that is not a page.
     pub(crate) fn json(url: Url) -> Self {
-        let portion = FilePortion::Whole { limit: MAX_FILE };
+        let portion = FilePortion::Whole { limit: MAX_FILE_BYTES };
         let prefer = String::new();
         Self {
             url,

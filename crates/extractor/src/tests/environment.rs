@@ -22,6 +22,24 @@ fn events(attributes: &str) -> Reply {
 }
 
 #[tokio::test]
+async fn a_table_with_very_many_columns_is_read_as_far_as_a_url_can_name_them() {
+    let server = Server::start(|request| match request.number {
+        1 => {
+            let attribute = |n| format!(r#",{{"LogicalName":"zz_{n:06}","AttributeType":"String"}}"#);
+            events(&(0..120_000).map(attribute).collect::<String>())
+        }
+        _ => page(&request, "[]", None),
+    })
+    .await;
+    let service = dataverse(server.url.clone());
+    let environment = service.environment(&[&COPILOT_EVENT]).await.unwrap();
+    let presence = environment.table("msdyn_copilotevent").unwrap();
+    assert_eq!((presence.unknown.len(), presence.unknown[0].as_str()), (3_276, "zz_000000"));
+    let pages: Vec<_> = service.pages(&slice(), &presence.selection).collect().await;
+    assert_eq!((pages.len(), pages[0].is_ok(), server.asked().len()), (1, true, 2));
+}
+
+#[tokio::test]
 async fn the_metadata_of_all_tables_is_one_request() {
     let server = Server::start(|_| {
         events(

@@ -14,12 +14,13 @@ use crate::ledger::windows::{CREATED, TRACKING};
 use crate::payloads::complete_weeks::CompleteWeeks;
 use crate::payloads::named_files::{self, ClearedFiles, RetryMissing};
 use crate::run::plan_context::PlanContext;
+use crate::service_estimate::{EstimatePart, ServiceEstimate};
 use crate::settings::{DataverseJob, Deletes};
 
 /// Requests that one identity may make in an hour: 6,000 in five minutes.
 ///
 /// <https://learn.microsoft.com/power-apps/developer/data-platform/api-limits>
-pub const CALLS_PER_HOUR: u64 = 72_000;
+const CALLS_PER_HOUR: u64 = 72_000;
 
 /// Calls that every run makes: for the identity, the metadata, and people who are new or changed.
 const OTHER_CALLS: u64 = 4;
@@ -29,44 +30,74 @@ const SAMPLE: usize = 10_000;
 
 /// What `extract` would request from Dataverse.
 #[derive(Debug, Clone, Default)]
-pub struct DataverseEstimate {
+pub(super) struct DataverseEstimate {
     /// Per table.
-    pub tables: Vec<TableEstimate>,
+    tables: Vec<TableEstimate>,
     /// Calls for no single table: for the identity, the metadata, and the people whom rows name.
-    pub other_calls: u64,
+    other_calls: u64,
 }
 
 /// What `extract` would fetch of a table.
 #[derive(Debug, Clone, Default)]
-pub struct TableEstimate {
+struct TableEstimate {
     /// The table.
-    pub table: &'static str,
+    table: &'static str,
     /// Whether the environment does not have it.
-    pub absent: bool,
+    absent: bool,
     /// Slices to read.
-    pub slices: u64,
+    slices: u64,
     /// Rows of the service according to its own count, which may be a day old; `None` when it gives none.
-    pub rows: Option<u64>,
+    rows: Option<u64>,
     /// Rows that the lake has.
-    pub rows_in_lake: u64,
+    rows_in_lake: u64,
     /// Pages to read, approximately.
-    pub page_calls: u64,
+    page_calls: u64,
     /// Payloads that rows of the lake name and it does not have, or that are requested again.
-    pub payloads_known: u64,
+    payloads_known: u64,
     /// Payloads of rows that are still to be read, approximately.
-    pub payloads_expected: u64,
+    payloads_expected: u64,
 }
 
 impl DataverseEstimate {
     /// All calls.
-    pub fn calls(&self) -> u64 {
+    fn calls(&self) -> u64 {
         let estimate = |table: &TableEstimate| table.page_calls + table.payloads_known + table.payloads_expected;
         self.other_calls + self.tables.iter().map(estimate).sum::<u64>()
     }
 
-    /// Hours at the documented limits.
-    pub fn hours(&self) -> f64 {
-        self.calls() as f64 / CALLS_PER_HOUR as f64
+    pub(super) fn describe(&self) -> ServiceEstimate {
+        use EstimatePart::{Counted, Number, Seconds};
+        let titles = ["TABLE", "SLICES", "ROWS", "IN LAKE", "PAGES", "PAYLOADS"].map(EstimatePart::text).to_vec();
+        let calls = self.calls();
+        ServiceEstimate {
+            table: std::iter::once(titles).chain(self.tables.iter().map(TableEstimate::describe)).collect(),
+            text: vec![
+                EstimatePart::text("\n"),
+                Counted(calls, "call"),
+                EstimatePart::text(", "),
+                Seconds(calls as f64 / CALLS_PER_HOUR as f64 * 3600.0),
+                EstimatePart::text(" at "),
+                Number(CALLS_PER_HOUR),
+                EstimatePart::text(
+                    " calls an hour. The service's counts may be a day old; payloads of rows that are still to be\nread \
+                     are estimated.\n",
+                ),
+            ],
+        }
+    }
+}
+
+impl TableEstimate {
+    fn describe(&self) -> Vec<EstimatePart> {
+        use EstimatePart::Number;
+        let rows = match (self.absent, self.rows) {
+            (true, _) => EstimatePart::text("no such table"),
+            (false, Some(rows)) => Number(rows),
+            (false, None) => EstimatePart::text("unknown"),
+        };
+        let payloads = self.payloads_known + self.payloads_expected;
+        let name = EstimatePart::text(self.table);
+        vec![name, Number(self.slices), rows, Number(self.rows_in_lake), Number(self.page_calls), Number(payloads)]
     }
 }
 
@@ -275,6 +306,27 @@ mod tests {
             RowEstimate { first_pass: 0, changed: 0, new: 0 }
         );
         assert_eq!(rows(&of(0, 0), &all, (None, None, now)), RowEstimate { first_pass: 0, changed: 0, new: 0 });
+    }
+
+    #[test]
+    fn says_calls_and_hours() {
+        let known = TableEstimate {
+            table: "t",
+            slices: 13,
+            rows: Some(1_000_000),
+            page_calls: 213,
+            payloads_known: 7,
+            payloads_expected: 287_780,
+            ..TableEstimate::default()
+        };
+        let absent = TableEstimate { table: "u", absent: true, ..TableEstimate::default() };
+        let ServiceEstimate { table, text } =
+            DataverseEstimate { tables: vec![known, absent], other_calls: 0 }.describe();
+        use EstimatePart::{Counted, Number, Seconds};
+        let numbers = [13, 1_000_000, 0, 213, 287_787].map(Number);
+        assert_eq!((table.len(), &table[1][1..]), (3, &numbers[..]));
+        assert_eq!(table[2][2], EstimatePart::text("no such table"));
+        assert_eq!((&text[1], &text[3]), (&Counted(288_000, "call"), &Seconds(14_400.0)));
     }
 
     #[test]

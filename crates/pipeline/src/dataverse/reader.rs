@@ -15,7 +15,8 @@ use crate::finding::Finding;
 use crate::ledger::runs::Restart;
 use crate::run::context::RunContext;
 use crate::run::plan_context::PlanContext;
-use crate::run::service_reader::{ServiceEstimate, ServiceReader, tenant_id};
+use crate::run::service_reader::{ServiceReader, tenant_id};
+use crate::service_estimate::ServiceEstimate;
 use crate::settings::DataverseJob;
 
 /// Dataverse, and what to read from it.
@@ -82,7 +83,7 @@ impl ServiceReader for DataverseReader {
     fn estimate<'a>(&'a self, context: &'a PlanContext<'a>) -> LocalBoxFuture<'a, Result<ServiceEstimate, Error>> {
         async move {
             let estimate = estimate::estimate_dataverse(&self.service, &self.job, context).await?;
-            Ok(ServiceEstimate::Dataverse(estimate))
+            Ok(estimate.describe())
         }
         .boxed_local()
     }

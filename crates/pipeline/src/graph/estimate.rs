@@ -7,31 +7,60 @@ use super::window::HistoryTask;
 use super::work_list::HistoryPlanner;
 use crate::error::Error;
 use crate::run::plan_context::PlanContext;
+use crate::service_estimate::{EstimatePart, ServiceEstimate};
 use crate::settings::GraphJob;
 
 /// What `extract` would request from Graph.
 #[derive(Debug, Clone, Default)]
-pub struct GraphEstimate {
+pub(super) struct GraphEstimate {
     /// Users in scope.
-    pub users: u64,
+    users: u64,
     /// Users whose history is due.
-    pub due: u64,
+    due: u64,
     /// Names in the configuration that the directory does not know.
-    pub unknown: u64,
+    unknown: u64,
     /// Interactions that the lake has.
-    pub rows_in_lake: u64,
+    rows_in_lake: u64,
     /// Pages of users, for which no rate limit is documented.
-    pub user_calls: u64,
+    user_calls: u64,
     /// Pages of histories, at least: as dense as last time, and one for each user who was not read before.
-    pub history_calls: u64,
+    history_calls: u64,
     /// History requests per second, as configured.
-    pub requests_per_second: f64,
+    requests_per_second: f64,
 }
 
 impl GraphEstimate {
-    /// Hours at the configured rate.
-    pub fn hours(&self) -> f64 {
-        self.history_calls as f64 / self.requests_per_second / 3600.0
+    pub(super) fn describe(&self) -> ServiceEstimate {
+        use EstimatePart::{Counted, Number, Seconds, Text};
+        let mut text = vec![
+            EstimatePart::text("ai_interaction: "),
+            Counted(self.users, "user"),
+            EstimatePart::text(" in scope, "),
+            Number(self.due),
+            EstimatePart::text(" due"),
+        ];
+        if self.unknown > 0 {
+            text.extend([
+                EstimatePart::text(", "),
+                Number(self.unknown),
+                EstimatePart::text(" of the names that are listed unknown"),
+            ]);
+        }
+        text.extend([
+            EstimatePart::text("; "),
+            Counted(self.rows_in_lake, "row"),
+            EstimatePart::text(" in the lake\n"),
+            Counted(self.user_calls, "call"),
+            EstimatePart::text(" for users, and "),
+            Counted(self.history_calls, "call"),
+            EstimatePart::text(" for histories at least: "),
+            Seconds(self.history_calls as f64 / self.requests_per_second),
+            Text(
+                format!(" at {} a second. Histories that were not read before may\n", self.requests_per_second).into(),
+            ),
+            EstimatePart::text("have more pages than one.\n"),
+        ]);
+        ServiceEstimate { table: Vec::new(), text }
     }
 }
 
@@ -54,4 +83,33 @@ pub(super) async fn estimate_graph(
         history_calls: work.tasks.iter().map(HistoryTask::calls_expected).sum(),
         requests_per_second: job.connection.requests_per_second,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_users_requests_and_hours() {
+        let graph = GraphEstimate {
+            users: 200_000,
+            due: 199_000,
+            history_calls: 398_400,
+            requests_per_second: 24.0,
+            ..GraphEstimate::default()
+        };
+        let ServiceEstimate { table, text } = graph.describe();
+        assert!(table.is_empty() && text.starts_with(&[EstimatePart::text("ai_interaction: ")]));
+        for part in [
+            EstimatePart::Counted(200_000, "user"),
+            EstimatePart::Number(199_000),
+            EstimatePart::Counted(398_400, "call"),
+            EstimatePart::Seconds(16_600.0),
+        ] {
+            assert!(text.contains(&part), "{part:?} is not in {text:?}");
+        }
+        let unknown = EstimatePart::text(" of the names that are listed unknown");
+        assert!(!text.contains(&unknown));
+        assert!(GraphEstimate { unknown: 1, ..graph }.describe().text.contains(&unknown));
+    }
 }

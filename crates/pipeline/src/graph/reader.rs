@@ -16,7 +16,8 @@ use crate::finding::Finding;
 use crate::ledger::runs::Restart;
 use crate::run::context::RunContext;
 use crate::run::plan_context::PlanContext;
-use crate::run::service_reader::{ServiceEstimate, ServiceReader, tenant_id};
+use crate::run::service_reader::{ServiceReader, tenant_id};
+use crate::service_estimate::ServiceEstimate;
 use crate::settings::GraphJob;
 
 /// Memory for rows of histories: their five tables have open files for many weeks, each with buffers of its own.
@@ -90,8 +91,7 @@ impl ServiceReader for GraphReader {
     }
 
     fn estimate<'a>(&'a self, context: &'a PlanContext<'a>) -> LocalBoxFuture<'a, Result<ServiceEstimate, Error>> {
-        async move { Ok(ServiceEstimate::Graph(estimate::estimate_graph(&self.service, &self.job, context).await?)) }
-            .boxed_local()
+        async move { Ok(estimate::estimate_graph(&self.service, &self.job, context).await?.describe()) }.boxed_local()
     }
 
     fn check<'a>(&'a self, found: &'a mut dyn FnMut(Finding)) -> LocalBoxFuture<'a, Result<(), Error>> {

@@ -1,5 +1,7 @@
 //! The descriptions in the archive: `slice.json` and the lines of `index.jsonl`.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use copilot_lake_decoder::{Charset, Fetched, SourceRow};
 use copilot_lake_tables::Instant;
@@ -58,8 +60,9 @@ pub(crate) struct SliceFile {
 }
 
 impl SliceFile {
-    /// A field that is no name, id or time: such texts go to the ledger and into messages. Nothing that the program wrote
-    /// has one, but an archive may come from elsewhere.
+    /// A field that is no name, id or time: such texts go to the ledger and into messages; or the pages, if one is listed
+    /// twice: it would be decoded as often. Nothing that the program wrote has such a field, but an archive may come from
+    /// elsewhere.
     pub(crate) fn invalid_field(&self) -> Option<&'static str> {
         let optional = |id: &Option<String>| id.clone().unwrap_or_default();
         let fields = [
@@ -78,7 +81,9 @@ impl SliceFile {
             ("deletes", self.deletes.clone()),
         ];
         let is_plain = |text: &str| text.len() <= 256 && text.bytes().all(|c| c.is_ascii_graphic());
-        fields.into_iter().find(|(_, text)| !is_plain(text)).map(|(name, _)| name)
+        let pages: BTreeSet<u32> = self.pages.iter().map(|page| page.number).collect();
+        let repeated = (pages.len() < self.pages.len()).then_some("pages");
+        fields.into_iter().find(|(_, text)| !is_plain(text)).map(|(name, _)| name).or(repeated)
     }
 }
 
@@ -210,6 +215,28 @@ mod tests {
             "window_start": "2025-11-02T00:00:00Z", "window_end": "2025-11-03T00:00:00Z", "as_of": "2025-11-05T12:00:00Z",
             "finished_at": "2025-11-05T12:00:01Z", "selection": "", "counts": true,
         })
+    }
+
+    #[test]
+    fn depth_needs_no_stack() {
+        for (open, close) in [("[", "]"), (r#"{"a":"#, "}")] {
+            let deep = open.repeat(1_000_000) + "1" + &close.repeat(1_000_000);
+            let mut text = slice().to_string();
+            assert!(serde_json::from_str::<SliceFile>(&deep).is_err());
+            assert!(serde_json::from_str::<PayloadLine>(&deep).is_err());
+            text.insert_str(1, &format!(r#""new":{deep},"#));
+            assert!(serde_json::from_str::<SliceFile>(&text).is_ok(), "an unknown field is skipped");
+        }
+    }
+
+    #[test]
+    fn a_description_lists_a_page_once() {
+        let mut slice = slice();
+        let page = |number| serde_json::json!({ "number": number, "extracted_at": "2025-11-05T12:00:00Z" });
+        for (pages, expected) in [(vec![page(1), page(2)], None), (vec![page(1), page(2), page(1)], Some("pages"))] {
+            slice["pages"] = pages.into();
+            assert_eq!(serde_json::from_value::<SliceFile>(slice.clone()).unwrap().invalid_field(), expected);
+        }
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
     let (mut slices, mut unread) = (Vec::new(), Vec::new());
     for path in &replay.paths {
         for slice in archived(path).await? {
-            match read_about(&slice) {
+            match read_about(&slice).await {
                 Ok(about) => slices.push((about, slice)),
                 Err(error) => unread.push(error),
             }
@@ -100,7 +100,7 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
         // Its table is unknown.
         let report = target.report(PAYLOAD.name);
         report.slices_failed += 1;
-        report.reasons.push(error.to_string());
+        report.reasons.push(left_out(&error.to_string(), "slice"));
     }
     for (about, slice) in &slices {
         stopped = *stop.borrow();
@@ -112,7 +112,7 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
             // It was given up half-way.
             Err(Error::Archive { .. }) if *stop.borrow() => {}
             // A damaged slice does not hold up the others.
-            Err(Error::Archive { what }) => target.record_failure(about, what),
+            Err(Error::Archive { what }) => target.record_failure(about, &what),
             // What was replayed before is in the lake.
             Err(error) => return target.ledger.flush(&target.run).await.and(Err(error)),
         }
@@ -139,8 +139,9 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
     Ok(report)
 }
 
-fn read_about(slice: &ArchivedSlice) -> Result<SliceFile, Error> {
-    let about: Result<SliceFile, _> = serde_json::from_str(slice.slice_json());
+async fn read_about(slice: &ArchivedSlice) -> Result<SliceFile, Error> {
+    let text = slice.slice_json().await.map_err(|error| damaged(&error))?;
+    let about: Result<SliceFile, _> = serde_json::from_str(&text);
     let about =
         about.map_err(|error| unusable(slice, &format!("its description cannot be read, {}", place(&error))))?;
     if let Some(field) = about.invalid_field() {
@@ -164,6 +165,11 @@ fn place(error: &serde_json::Error) -> String {
 /// The error of an archived file that cannot be read.
 fn damaged(error: &copilot_lake_writer::Error) -> Error {
     Error::Archive { what: error.to_string() }
+}
+
+/// Why something is not replayed, and what becomes of the rest.
+fn left_out(reason: &str, what: &str) -> String {
+    format!("{reason}; the {what} is left out, the others are replayed")
 }
 
 fn instant(text: &str) -> Result<Instant, Error> {
@@ -236,11 +242,12 @@ impl ReplayTarget<'_> {
     }
 
     /// Reports that a slice could not be replayed.
-    fn record_failure(&mut self, about: &SliceFile, reason: String) {
+    fn record_failure(&mut self, about: &SliceFile, reason: &str) {
         let known = table(&about.table).map_or(PAYLOAD.name, |table| table.name);
         let window = format!("{} {} to {}", about.time_column, about.window_start, about.window_end);
         let report = self.report(known);
         report.slices_failed += 1;
+        let reason = left_out(reason, "slice");
         report.reasons.push(reason.clone());
         (self.observe)(&Event::SliceNotDone { table: known, window, status: SliceStatus::Failed, reason });
     }
@@ -318,7 +325,11 @@ impl ReplayTarget<'_> {
             let row = line.row().ok_or_else(|| unusable(slice, "it names an unknown column"))?;
             lines.push((instant(&line.extracted_at)?, row, line));
         }
-        let listed: BTreeSet<u32> = lines.iter().filter_map(|(_, _, line)| line.number).collect();
+        let numbers = || lines.iter().filter_map(|(_, _, line)| line.number);
+        let listed: BTreeSet<u32> = numbers().collect();
+        if listed.len() < numbers().count() {
+            return Err(unusable(slice, "its index lists a payload twice"));
+        }
         if let Some(number) = slice.payload_numbers().into_iter().find(|number| !listed.contains(number)) {
             return Err(unusable(slice, &format!("its index does not list payload {number}")));
         }
@@ -346,7 +357,7 @@ impl ReplayTarget<'_> {
                             Err(error) => {
                                 let report = self.report(row.table);
                                 report.payloads_failed += 1;
-                                report.reasons.push(damaged(&error).to_string());
+                                report.reasons.push(left_out(&error.to_string(), "payload"));
                                 continue;
                             }
                         },

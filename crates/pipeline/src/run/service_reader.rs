@@ -7,13 +7,12 @@ use copilot_lake_tables::{Instant, Service, is_guid};
 use copilot_lake_writer::{Instance, LakeOptions};
 use futures::future::LocalBoxFuture;
 
-use crate::dataverse::estimate::DataverseEstimate;
 use crate::error::Error;
 use crate::finding::Finding;
-use crate::graph::estimate::GraphEstimate;
 use crate::ledger::runs::Restart;
 use crate::run::context::RunContext;
 use crate::run::plan_context::PlanContext;
+use crate::service_estimate::ServiceEstimate;
 
 /// A configured service.
 pub(crate) trait ServiceReader {
@@ -51,15 +50,6 @@ pub(crate) trait ServiceReader {
 
     /// What was used of the service so far.
     fn meter(&self) -> Meter;
-}
-
-/// What `extract` would request from a service.
-#[derive(Debug, Clone)]
-pub enum ServiceEstimate {
-    /// From Dataverse.
-    Dataverse(DataverseEstimate),
-    /// From Graph.
-    Graph(GraphEstimate),
 }
 
 /// The id of the configured tenant; `None` when it is configured by one of its domains.

@@ -18,8 +18,9 @@ use crate::report::EndedEarly;
 use crate::run::context::RunContext;
 use crate::run::plan_context::PlanContext;
 use crate::run::restart_barrier::RestartBarrier;
-use crate::run::service_reader::{ServiceEstimate, ServiceReader};
+use crate::run::service_reader::ServiceReader;
 use crate::run::shutdown::Shutdown;
+use crate::service_estimate::ServiceEstimate;
 use crate::settings::ServiceJob;
 
 /// The configured services, in the order of the jobs.

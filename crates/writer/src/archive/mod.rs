@@ -4,4 +4,5 @@
 
 mod blocking;
 pub(crate) mod reader;
+mod size_limit;
 pub(crate) mod writer;

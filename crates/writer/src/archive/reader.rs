@@ -7,18 +7,15 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt, stream};
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
 use crate::archive::blocking::blocking;
+use crate::archive::size_limit::SizeLimit;
 use crate::error::Error;
 use crate::storage::file_rights::{FileRights, is_a_link};
 use crate::storage::location::{Location, shown_location};
 use crate::storage::paths::{self, ArchivedFile};
-
-/// Slices whose descriptions are read concurrently.
-const CONCURRENT_SLICES: usize = 8;
 
 /// An archived slice.
 pub struct ArchivedSlice {
@@ -26,7 +23,6 @@ pub struct ArchivedSlice {
     pub path: String,
     store: Arc<dyn ObjectStore>,
     folder: Path,
-    slice_json: String,
     has_index: bool,
     pages: BTreeMap<u32, Path>,
     payloads: BTreeMap<u32, Path>,
@@ -47,7 +43,7 @@ pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
         let reason = "an archive is read from a folder".to_owned();
         return Err(Error::Unsupported { url: shown, reason });
     };
-    std::fs::metadata(local.root()).map_err(Error::file(action.clone()))?;
+    std::fs::metadata(local.root()).map_err(Error::file(action))?;
     let store = Arc::clone(&location.store);
     let mut folders: BTreeMap<Path, Vec<Path>> = BTreeMap::new();
     // In a lake most files belong to the tables: do not list those.
@@ -68,9 +64,7 @@ pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
             }
         }
     }
-    let slices = stream::iter(folders).map(|(folder, files)| slice(Arc::clone(&store), folder, files));
-    let slices: Vec<_> = slices.buffered(CONCURRENT_SLICES).try_collect().await?;
-    Ok(slices.into_iter().flatten().collect())
+    Ok(folders.into_iter().filter_map(|(folder, files)| slice(Arc::clone(&store), folder, files)).collect())
 }
 
 /// The entries of a folder, and whether each is a folder, too. A symbolic link is an error.
@@ -95,7 +89,7 @@ fn path_in(root: &FilePath, entry: &DirEntry) -> Option<Path> {
 }
 
 /// The slice in a folder; `None` when its archive is incomplete.
-async fn slice(store: Arc<dyn ObjectStore>, folder: Path, files: Vec<Path>) -> Result<Option<ArchivedSlice>, Error> {
+fn slice(store: Arc<dyn ObjectStore>, folder: Path, files: Vec<Path>) -> Option<ArchivedSlice> {
     let (mut described, mut has_index) = (false, false);
     let (mut pages, mut payloads) = (BTreeMap::new(), BTreeMap::new());
     for path in files {
@@ -107,24 +101,22 @@ async fn slice(store: Arc<dyn ObjectStore>, folder: Path, files: Vec<Path>) -> R
             None => {}
         }
     }
-    if !described {
-        return Ok(None);
-    }
-    // The parser reports damage.
-    let slice_json = String::from_utf8_lossy(&read(&store, paths::archived_slice(&folder)).await?).into_owned();
-    Ok(Some(ArchivedSlice { path: folder.to_string(), store, folder, slice_json, has_index, pages, payloads }))
+    described.then(|| ArchivedSlice { path: folder.to_string(), store, folder, has_index, pages, payloads })
 }
 
 impl ArchivedSlice {
     /// The description of the slice, as JSON.
-    pub fn slice_json(&self) -> &str {
-        &self.slice_json
+    ///
+    /// # Errors
+    /// As [`ArchivedSlice::page`].
+    pub async fn slice_json(&self) -> Result<String, Error> {
+        text(&self.store, &paths::archived_slice(&self.folder)).await
     }
 
     /// One line for every payload; empty when there is none.
     ///
     /// # Errors
-    /// Reading it.
+    /// As [`ArchivedSlice::page`].
     pub async fn index(&self) -> Result<String, Error> {
         if self.has_index { text(&self.store, &paths::archived_index(&self.folder)).await } else { Ok(String::new()) }
     }
@@ -142,10 +134,12 @@ impl ArchivedSlice {
     /// The body of a page.
     ///
     /// # Errors
-    /// [`Error::File`] when it is missing or truncated; [`Error::Store`] when it cannot be read.
+    /// [`Error::File`] when it is missing, damaged, or larger than a service could have sent it; [`Error::Store`] when it
+    /// cannot be read.
     pub async fn page(&self, number: u32) -> Result<Bytes, Error> {
         let path = self.pages.get(&number).cloned();
-        read(&self.store, path.ok_or_else(|| missing(&paths::archived_page(&self.folder, number)))?).await
+        let path = path.ok_or_else(|| missing(&paths::archived_page(&self.folder, number)))?;
+        read(&self.store, path, SizeLimit::PAGE).await
     }
 
     /// The bytes of a payload.
@@ -154,7 +148,8 @@ impl ArchivedSlice {
     /// As [`ArchivedSlice::page`].
     pub async fn payload(&self, number: u32) -> Result<Bytes, Error> {
         let path = self.payloads.get(&number).cloned();
-        read(&self.store, path.ok_or_else(|| missing(&paths::archived_payload(&self.folder, number)))?).await
+        let path = path.ok_or_else(|| missing(&paths::archived_payload(&self.folder, number)))?;
+        read(&self.store, path, SizeLimit::PAYLOAD).await
     }
 }
 
@@ -163,18 +158,21 @@ fn missing(path: &Path) -> Error {
 }
 
 /// A file's content, decompressed.
-async fn read(store: &Arc<dyn ObjectStore>, path: Path) -> Result<Bytes, Error> {
+async fn read(store: &Arc<dyn ObjectStore>, path: Path, limit: SizeLimit) -> Result<Bytes, Error> {
     let error = || Error::store(format!("read {path}"));
-    let bytes = store.get(&path).await.map_err(error())?.bytes().await.map_err(error())?;
-    if !paths::is_compressed(&path) {
+    let is_compressed = paths::is_compressed(&path);
+    let file = store.get(&path).await.map_err(error())?;
+    limit.check(file.meta.size, is_compressed).map_err(Error::file(format!("read {path}")))?;
+    let bytes = file.bytes().await.map_err(error())?;
+    if !is_compressed {
         return Ok(bytes);
     }
     let action = format!("decompress {path}");
-    blocking(action, move || zstd::decode_all(&*bytes)).await.map(Bytes::from)
+    blocking(action, move || limit.decompress(&bytes)).await.map(Bytes::from)
 }
 
 async fn text(store: &Arc<dyn ObjectStore>, path: &Path) -> Result<String, Error> {
-    let bytes = read(store, path.clone()).await?;
+    let bytes = read(store, path.clone(), SizeLimit::DESCRIPTION).await?;
     String::from_utf8(bytes.into())
         .map_err(|e| Error::file(format!("read {path}"))(IoError::new(ErrorKind::InvalidData, e)))
 }

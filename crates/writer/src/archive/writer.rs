@@ -66,7 +66,13 @@ impl Archive {
 
     async fn put_compressed(&self, path: Path, bytes: Bytes) -> Result<(), Error> {
         let action = format!("compress {path}");
-        let compressed = blocking(action, move || zstd::bulk::compress(&bytes, 1)).await?;
+        let compress = move || {
+            let mut compressor = zstd::bulk::Compressor::new(1)?;
+            // Replay has nothing else by which to tell a damaged file.
+            compressor.include_checksum(true)?;
+            compressor.compress(&bytes)
+        };
+        let compressed = blocking(action, compress).await?;
         self.put(path, compressed.into()).await
     }
 

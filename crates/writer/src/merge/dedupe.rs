@@ -26,11 +26,16 @@ const RUN_ID: &str = "duplicate keys";
 /// Commit attempts before giving up on a contended table.
 const ATTEMPTS: usize = 3;
 
-/// Rows whose keys are checked together: few enough for the filter's false-positive rate to stay low.
-const PART_ROWS: u64 = 4_000_000;
+/// How many keys are kept in memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct DedupeLimits {
+    /// Rows of a small table: all of its keys are kept (about 100 bytes each), which saves a second read.
+    pub(crate) small_table_rows: u64,
+    /// Rows whose keys are checked together: few enough for the filter's false-positive rate to stay low.
+    pub(crate) part_rows: u64,
+}
 
-/// Rows of a small table: all of its keys are kept in memory (about 100 bytes each), which saves a second read.
-const SMALL_TABLE_ROWS: u64 = 400_000;
+const LIMITS: DedupeLimits = DedupeLimits { small_table_rows: 400_000, part_rows: 4_000_000 };
 
 /// Bytes that a row takes in a file at least: its key is unique, so that it hardly compresses.
 const LEAST_ROW_BYTES: u64 = 16;
@@ -61,7 +66,7 @@ pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u
     let mut keys = log.writing.lock().await;
     for _ in 0..ATTEMPTS {
         let Some(snapshot) = log.snapshot().await? else { return Ok(0) };
-        let superseded = all_superseded(lake, &snapshot).await?;
+        let superseded = all_superseded(lake, &snapshot, LIMITS).await?;
         if superseded.is_empty() {
             return Ok(0);
         }
@@ -85,12 +90,16 @@ fn rows_at_most(snapshot: &Snapshot) -> u64 {
 }
 
 /// The positions of superseded rows, by file.
-async fn all_superseded(lake: &LakeStorage, snapshot: &Snapshot) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
+pub(crate) async fn all_superseded(
+    lake: &LakeStorage,
+    snapshot: &Snapshot,
+    limits: DedupeLimits,
+) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
     let rows = rows_at_most(snapshot);
-    let parts = u128::from(rows / PART_ROWS + 1);
+    let parts = u128::from(rows / limits.part_rows + 1);
     let mut all: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
     for part in 0..parts {
-        for (file, positions) in superseded_of_part(lake, snapshot, part, parts).await? {
+        for (file, positions) in superseded_of_part(lake, snapshot, limits, (part, parts)).await? {
             all.entry(file).or_default().extend(positions);
         }
     }
@@ -102,16 +111,16 @@ async fn all_superseded(lake: &LakeStorage, snapshot: &Snapshot) -> Result<BTree
 async fn superseded_of_part(
     lake: &LakeStorage,
     snapshot: &Snapshot,
-    part: u128,
-    parts: u128,
+    limits: DedupeLimits,
+    (part, parts): (u128, u128),
 ) -> Result<BTreeMap<usize, Vec<u32>>, Error> {
     let rows = rows_at_most(snapshot);
     // The newest row of each key that may occur more than once.
     let mut newest: HashMap<u128, Option<RowCopy>> = HashMap::new();
     let mut superseded: BTreeMap<usize, Vec<u32>> = BTreeMap::new();
-    let is_small = rows <= SMALL_TABLE_ROWS;
+    let is_small = rows <= limits.small_table_rows;
     if !is_small {
-        let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(PART_ROWS) as usize);
+        let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(limits.part_rows) as usize);
         let look = |hash: u128| {
             if hash % parts == part && seen.insert(hash) {
                 newest.insert(hash, None);

@@ -34,14 +34,14 @@ async fn pages_and_payloads_come_back_as_they_were() {
         let found = archived(&place).await.unwrap();
         assert_eq!(found.len(), 3, "{place}");
         assert!(found.is_sorted_by_key(|slice| slice.path.clone()));
-        assert_eq!(found[0].slice_json(), "{\"slice\":\"b\"}");
+        assert_eq!(found[0].slice_json().await.unwrap(), "{\"slice\":\"b\"}");
         assert_eq!(found[0].index().await.unwrap(), "{\"file_id\":\"f\"}\n");
         assert_eq!(found[1].page_numbers(), (0..12).collect::<Vec<_>>());
         for n in 0..12 {
             assert_eq!(found[1].page(n).await.unwrap(), body(n));
         }
         assert_eq!(found[1].payload(0).await.unwrap(), &b"\0\x01payload"[..]);
-        assert_eq!(found[2].slice_json(), "{}");
+        assert_eq!(found[2].slice_json().await.unwrap(), "{}");
         assert_eq!((found[2].index().await.unwrap(), found[2].page_numbers()), (String::new(), vec![]));
         let error = found[2].page(7).await.unwrap_err();
         assert!(error.to_string().contains("7.json"), "{error}");
@@ -85,6 +85,57 @@ async fn a_copy_may_be_decompressed() {
     assert_eq!(found[0].payload(3).await.unwrap(), &[0, 255][..]);
     let error = found[0].page(9).await.unwrap_err();
     assert!(error.to_string().contains("decompress copy/of it/9.json.zst"), "{error}");
+}
+
+#[tokio::test]
+async fn a_damaged_byte_is_found_wherever_it_is() {
+    let (folder, lake) = lake().await;
+    keep(&lake, "run-1", "a", 1).await;
+    let slice = &archived(folder.path().to_str().unwrap()).await.unwrap()[0];
+    let original = slice.payload(0).await.unwrap();
+    let file = folder.path().join("_raw/msdyn_copilotevent/run-1/a/0.bin.zst");
+    let whole = std::fs::read(&file).unwrap();
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        std::fs::write(&file, damaged).unwrap();
+        // A bit that means nothing may differ.
+        assert!(slice.payload(0).await.map_or(true, |bytes| bytes == original), "byte {at}");
+    }
+    std::fs::write(&file, &whole).unwrap();
+    assert_eq!(slice.payload(0).await.unwrap(), original);
+}
+
+#[tokio::test]
+async fn a_file_that_no_service_could_have_sent_is_not_read() {
+    let folder = TempDir::new().unwrap();
+    let slice = folder.path().join("a");
+    std::fs::create_dir_all(&slice).unwrap();
+    // Files with holes take no space.
+    for (name, mebibytes) in
+        [("slice.json", 257), ("index.jsonl", 257), ("0.json", 65), ("0.bin", 33), ("1.bin.zst", 33)]
+    {
+        std::fs::File::create(slice.join(name)).unwrap().set_len(mebibytes << 20).unwrap();
+    }
+    let found = &archived(folder.path().to_str().unwrap()).await.unwrap()[0];
+    for (error, expected) in [
+        (
+            found.slice_json().await.unwrap_err(),
+            "cannot read a/slice.json: it has more than 256 MiB, the limit for a description",
+        ),
+        (
+            found.index().await.unwrap_err(),
+            "cannot read a/index.jsonl: it has more than 256 MiB, the limit for a description",
+        ),
+        (found.page(0).await.unwrap_err(), "cannot read a/0.json: it has more than 64 MiB, the limit for a page"),
+        (found.payload(0).await.unwrap_err(), "cannot read a/0.bin: it has more than 32 MiB, the limit for a payload"),
+        (
+            found.payload(1).await.unwrap_err(),
+            "cannot read a/1.bin.zst: it has more than 32 MiB, the limit for a payload",
+        ),
+    ] {
+        assert_eq!(error.to_string(), expected);
+    }
 }
 
 #[tokio::test]

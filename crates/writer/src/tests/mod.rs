@@ -4,6 +4,7 @@ mod archives;
 mod commits;
 mod compaction;
 mod counting;
+mod duplicates;
 mod files;
 mod foreign;
 mod keys;
