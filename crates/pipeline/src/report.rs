@@ -1,5 +1,6 @@
 //! The report of a run.
 
+use copilot_lake_extractor::Error as ServiceError;
 use copilot_lake_tables::{Service, Table, table};
 use serde::{Serialize, Serializer};
 
@@ -76,6 +77,9 @@ pub struct Report {
     pub ended_early: Vec<EndedEarly>,
     /// The tables that were not written; each counts as a failed slice.
     pub stopped_tables: Vec<StoppedTable>,
+    /// Why a slice failed: the first refusal, otherwise the first error of a service.
+    #[serde(skip)]
+    pub first_failure: Option<ServiceError>,
     /// Seconds from start to end.
     pub seconds: f64,
     /// Requests to the service, retries included.
@@ -175,6 +179,7 @@ impl Report {
             too_many_skipped: false,
             ended_early: Vec::new(),
             stopped_tables: Vec::new(),
+            first_failure: None,
             seconds: 0.0,
             requests: 0,
             throttled_seconds: 0.0,

@@ -24,6 +24,7 @@ use super::error_response::{self, ErrorResponse};
 use super::meter::Counters;
 use super::network::Network;
 use super::origin::redacted;
+use super::proxy::NamedProxy;
 use super::request::{FilePortion, Request, ResourceKind};
 use super::retry::Attempts;
 use super::service_clock::ServiceClock;
@@ -43,6 +44,7 @@ const LONG_WAIT: Duration = Duration::from_secs(10);
 pub(crate) struct Client {
     dialect: &'static Dialect,
     http: reqwest::Client,
+    proxy: NamedProxy,
     pub(crate) tokens: TokenCache,
     pub(crate) limits: ClientLimits,
     gate: ThrottleGate,
@@ -98,6 +100,7 @@ impl Client {
             dialect,
             tokens: TokenCache::new(SignIn::new(auth, service, network)?, limits.retry_policy),
             http: network.client(service)?,
+            proxy: network.named_proxy(),
             gate: ThrottleGate::default(),
             unclear_throttling: UnclearThrottling::default(),
             cancellation: Cancellation::default(),
@@ -219,7 +222,7 @@ impl Client {
         }
         let Some(wait) = wait else {
             let call = request.call(attempts, transient.status, transient.request_id.clone());
-            return Err(transient.into_error(call));
+            return Err(transient.into_error(&self.proxy, call));
         };
         let (url, cause, status) = (redacted(&request.url), transient.cause, transient.status);
         let (page, request_id, attempts) = (request.page, transient.request_id, attempts.count);
@@ -262,6 +265,7 @@ impl Client {
             self.limits.concurrency.follow_hint(hint);
         }
         let status = response.status();
+        Transient::refused_by_proxy(status)?;
         let is_part = matches!(request.portion, FilePortion::Range(_)) && status == StatusCode::PARTIAL_CONTENT;
         if status != StatusCode::OK && !is_part {
             self.reached.store(true, Ordering::Relaxed);

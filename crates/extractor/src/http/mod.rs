@@ -17,6 +17,7 @@ pub(crate) mod error_response;
 pub(crate) mod meter;
 pub(crate) mod network;
 pub(crate) mod origin;
+pub(crate) mod proxy;
 pub(crate) mod rate_limiter;
 pub(crate) mod request;
 pub(crate) mod retry;

@@ -97,7 +97,8 @@ impl RunContext {
         mut ended_early: Vec<EndedEarly>,
     ) -> Result<Report, Error> {
         let started_at: Instant = self.started_at;
-        let Reports { tables, stopped, aborted, refused, in_scope, stopped_tables } = self.reports.into_inner();
+        let Reports { tables, stopped, aborted, refused, in_scope, stopped_tables, first_failure } =
+            self.reports.into_inner();
         let meter = services.meter();
         let mut report = Report {
             seconds: begun.elapsed().as_secs_f64(),
@@ -105,6 +106,7 @@ impl RunContext {
             throttled_seconds: meter.throttled_seconds,
             tables: tables.into_values().collect(),
             stopped_tables: stopped_tables.into_iter().map(|(table, error)| StoppedTable { table, error }).collect(),
+            first_failure,
             ..Report::new(self.run_id)
         };
         let has_ended = !ended_early.is_empty();

@@ -4,6 +4,7 @@ mod archives;
 mod commits;
 mod compaction;
 mod counting;
+mod failures;
 mod files;
 mod foreign;
 mod keys;
