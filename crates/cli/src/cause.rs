@@ -65,12 +65,16 @@ pub(crate) enum Cause {
     NothingArchived,
     ArchiveDamaged,
     /// The emulator's scenario, or its address.
+    #[cfg(feature = "demo")]
     Emulator,
     /// The query is wrong.
+    #[cfg(feature = "query")]
     QueryText,
     /// The query needs more memory than it may use.
+    #[cfg(feature = "query")]
     QueryMemory,
     /// The query failed, for a reason that the message says.
+    #[cfg(feature = "query")]
     QueryFailed,
 }
 
@@ -169,15 +173,19 @@ impl Cause {
                 (Usage, "name a lake that was written with `lake.archive_raw = true`, or its `_raw`")
             }
             Self::ArchiveDamaged => (Failed, "leave out the named folder, or restore it from a backup"),
+            #[cfg(feature = "demo")]
             Self::Emulator => (Usage, "correct the scenario, or choose another `--listen`"),
+            #[cfg(feature = "query")]
             Self::QueryText => (
                 Usage,
                 "`copilot-lake tables` lists tables and columns, `copilot-lake query --list` queries and parameters",
             ),
+            #[cfg(feature = "query")]
             Self::QueryMemory => (
                 Failed,
                 "read less at a time: fewer columns, or some weeks only, as by `WHERE week_start >= '2025-06-01'`",
             ),
+            #[cfg(feature = "query")]
             Self::QueryFailed => (Failed, ""),
         }
     }
@@ -214,6 +222,7 @@ mod tests {
             Cause::Lake(Remedy::ReplaceFile),
             Cause::Lake(Remedy::OfSystem(SystemFailure::NoSpace)),
             Cause::Lake(Remedy::OfSystem(SystemFailure::PermissionDenied)),
+            #[cfg(feature = "query")]
             Cause::QueryMemory,
             Cause::Internal,
         ];
@@ -241,7 +250,9 @@ mod tests {
             (Cause::Lake(Remedy::OfSystem(SystemFailure::TooManyOpenFiles)), 1),
             (Cause::Lake(Remedy::Repair), 1),
             (Cause::WindowAhead, 2),
+            #[cfg(feature = "query")]
             (Cause::QueryText, 2),
+            #[cfg(feature = "query")]
             (Cause::QueryMemory, 1),
         ] {
             assert_eq!(cause.code_and_hint().0 as u8, code, "{cause:?}");

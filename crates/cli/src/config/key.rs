@@ -38,7 +38,7 @@ pub(crate) enum Required {
 impl fmt::Display for Required {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ToRead(service) => write!(f, "required in [{}]", service.name()),
+            Self::ToRead(service) => write!(f, "required for {}", service.name()),
             Self::ByApplications => f.write_str("required, but not for managed-identity and azure-cli"),
             Self::WithMethod(method, None) => write!(f, "required for {method}"),
             Self::WithMethod(method, Some(other)) => write!(f, "this or {other} is required for {method}"),

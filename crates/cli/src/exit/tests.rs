@@ -36,6 +36,24 @@ fn an_unknown_column_names_the_nearest_one_only() {
 
 #[cfg(feature = "query")]
 #[test]
+fn failures_of_queries_have_the_advice_of_their_cause() {
+    use copilot_lake_query::Error;
+    let table = |remedy| Error::Table { reason: String::new(), remedy };
+    let full = Remedy::OfSystem(SystemFailure::NoSpace);
+    for (error, wanted) in [
+        (Error::Question(String::new()), Cause::QueryText),
+        (Error::OutOfMemory(String::new()), Cause::QueryMemory),
+        (Error::Run(String::new()), Cause::QueryFailed),
+        (table(None), Cause::QueryFailed),
+        (table(Some(Remedy::ReplaceFile)), Cause::Lake(Remedy::ReplaceFile)),
+        (table(Some(full)), Cause::Lake(full)),
+    ] {
+        assert_eq!(cause(&error), Some(wanted), "{error:?}");
+    }
+}
+
+#[cfg(feature = "query")]
+#[test]
 fn an_unknown_table_names_the_nearest_one() {
     let hint =
         |name: &str| problem(&copilot_lake_query::Error::TableNotFound { name: name.to_owned() }.into()).hint.unwrap();
