@@ -23,6 +23,7 @@ const CASES: &[Case] = &[
         keys: &[],
         code: 2,
     },
+    Case { name: "unknown key of a secret", arguments: &["extract"], keys: &[("auth.client_secrt", "abc")], code: 2 },
     Case { name: "unknown key", arguments: &["extract"], keys: &[("dataverse.page_sise", "100")], code: 2 },
     Case { name: "bad value", arguments: &["extract"], keys: &[("dataverse.overlap", "soon")], code: 2 },
     Case { name: "missing secret", arguments: &["extract"], keys: &[("auth.client_secret", "")], code: 2 },
@@ -120,6 +121,16 @@ fn a_lake_has_one_writer() {
     assert_eq!(world.sql("SELECT count(*) FROM extraction_run"), [["1"]], "the second run changes nothing");
     world.check_lake();
     world.check_complete();
+}
+
+#[test]
+fn a_window_that_begins_in_the_future_is_said_to() {
+    let world = World::new(Scenario::rows(10, 1));
+    let output = world.run(&["extract", "--since", "2999-01-01"]);
+    let told = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{told}");
+    assert!(told.contains("error: the window begins at 2999-01-01T00:00:00Z, which lies ahead: it is 20"), "{told}");
+    assert!(told.contains("hint: `--since` is a time in the past") && !told.contains("--until"), "{told}");
 }
 
 fn indented(text: &str) -> String {

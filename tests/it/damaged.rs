@@ -213,3 +213,74 @@ fn lost_histories_are_read_again() {
         assert_eq!(world.sql(links), before, "{lost}");
     }
 }
+
+/// What spoils a lake.
+type Spoil = fn(&World);
+
+/// Overwrites a file of a table's log.
+fn spoil(world: &World, table: &str, file: &str, content: &[u8]) {
+    std::fs::write(world.lake().join(table).join("_delta_log").join(file), content).unwrap();
+}
+
+#[test]
+fn a_broken_log_is_told_in_one_line_and_its_table_is_made_again() {
+    const TABLE: &str = "transcript_message";
+    let cases: [(&str, Spoil); 3] = [
+        ("Json error: ", |world| spoil(world, TABLE, "00000000000000000001.json", b"Jane's salary\n")),
+        ("Parquet error: ", |world| {
+            spoil(world, TABLE, "_last_checkpoint", b"{\"version\":1,\"size\":10}");
+            spoil(world, TABLE, "00000000000000000001.checkpoint.parquet", &[7; 500]);
+        }),
+        ("the entries between version 1 and version 4 are missing", |world| {
+            let log = world.lake().join(TABLE).join("_delta_log");
+            std::fs::copy(log.join("00000000000000000001.json"), log.join("00000000000000000004.json")).unwrap();
+        }),
+    ];
+    for (words, spoil) in cases {
+        let world = of_all_tables();
+        spoil(&world);
+        let query = format!("SELECT count(message) FROM {TABLE}");
+        for (arguments, code) in [
+            (&["query", "--sql", query.as_str()][..], 1),
+            (&["extract"], 3),
+            (&["extract", "--repair"], 3),
+            (&["check"], 3),
+        ] {
+            let output = world.run(arguments);
+            let told = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(code), "{told}");
+            let named = format!("the log of table {TABLE} cannot be used: ");
+            assert!(told.contains(&named) && told.contains(words), "{told}");
+            assert!(told.contains("restore the table's folder from a backup; or move it away"), "{told}");
+            let wrong = ["the same command", "ALTER TABLE", "salary", "buoyant_kernel", "ParsedLogPath"];
+            assert!(!wrong.iter().any(|wrong| told.contains(wrong)), "{told}");
+        }
+        std::fs::rename(world.lake().join(TABLE), world.folder.path().join("away")).unwrap();
+        check_repaired(&world);
+    }
+}
+
+#[test]
+fn a_query_that_meets_a_lost_or_broken_file_says_how_to_get_its_rows_back() {
+    for is_lost in [true, false] {
+        let world = of_all_tables();
+        let folder = world.lake().join(week(&world, "transcript_message"));
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if is_lost {
+                std::fs::remove_file(path).unwrap();
+            } else {
+                std::fs::write(path, [7; 500]).unwrap();
+            }
+        }
+        let output = world.run(&["query", "--sql", "SELECT count(message) FROM transcript_message"]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{told}");
+        assert!(told.contains("transcript_message/week_start="), "{told}");
+        assert!(
+            told.contains("hint: if the file is there and damaged, move it away; then `copilot-lake extract"),
+            "{told}"
+        );
+        check_repaired(&world);
+    }
+}

@@ -27,7 +27,7 @@
 //! - `identities`: every way to sign in.
 //! - `secrets`: what no command, message, summary or lake may show; `file_rights`: who may read what is written;
 //!   `printed_text`: what people's text must not do to a terminal.
-//! - `proxy`: a network with a proxy that intercepts TLS.
+//! - `proxy`: networks with a proxy that intercepts TLS, or refuses; `system_failures`: full disks, missing rights, limits.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "`make accept` speaks through the environment")]
@@ -64,6 +64,8 @@ mod samples;
 mod scenarios;
 mod secrets;
 mod structure;
+#[cfg(unix)]
+mod system_failures;
 mod tidy;
 mod timeless;
 mod unreadable;

@@ -123,3 +123,52 @@ fn without_the_authority_the_message_says_so() {
     assert!(message.contains("certificate"), "{message}");
     assert!(message.contains("network.ca_file"), "{message}");
 }
+
+/// A proxy that answers every request with this status.
+fn refusing(world: &World, status: u16) -> std::net::SocketAddr {
+    let listener = world.runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    world.runtime.spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let _ = head(&mut stream).await;
+            let answer = format!("HTTP/1.1 {status} No\r\nContent-Length: 7\r\nConnection: close\r\n\r\nhunter2");
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    address
+}
+
+#[test]
+fn a_proxys_refusal_names_the_proxy_and_the_setting_that_it_comes_from() {
+    let mut world = world();
+    let at = |address: &str| format!("http://mallory:hunter2@{address}");
+    let (forbidden, unauthorized) = (refusing(&world, 403).to_string(), refusing(&world, 407).to_string());
+    let closed = "127.0.0.1:1";
+    for (address, code, words, hint) in [
+        (forbidden.as_str(), 1, "does not connect to this host", "ask the proxy's administrators"),
+        (unauthorized.as_str(), 2, "wants a user name and a password", "put the proxy's user name and password"),
+        (closed, 1, "cannot be reached: connection refused", "check the proxy's name and port"),
+        ("proxy.invalid:8080", 1, "cannot be reached: ", "check the proxy's name and port"),
+    ] {
+        // Where the first refusal is the last, everything is tried; elsewhere that would take long.
+        let (settings, commands) = if code == 2 { (3, 3) } else { (1, 1) };
+        let origins = [("", "network.proxy"), ("HTTPS_PROXY", "HTTPS_PROXY"), ("all_proxy", "all_proxy")];
+        for (variable, setting) in &origins[..settings] {
+            let proxy = if variable.is_empty() { at(address) } else { String::new() };
+            world.keys.insert("network.proxy".to_owned(), proxy.into());
+            for command in &["extract", "check", "plan"][..commands] {
+                let mut command = world.command(&[*command]);
+                if !variable.is_empty() {
+                    command.env(variable, at(address));
+                }
+                let output = command.output().unwrap();
+                let told = text(&output.stderr);
+                assert_eq!(output.status.code(), Some(code), "{told}");
+                let named = format!("error: the proxy http://{address} of `{setting}` {words}");
+                assert!(told.contains(&named), "{named}: {told}");
+                assert!(told.contains(&format!("\nhint: {hint}")) && !told.contains("service refuse"), "{told}");
+                assert!(!told.contains("hunter2") && !told.contains("mallory"), "{told}");
+            }
+        }
+    }
+}

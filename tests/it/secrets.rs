@@ -12,6 +12,9 @@ use crate::harness::{World, text};
 /// Stands for secrets that are not those of the emulator.
 const CANARY: &str = "aB3~xyZ9.Qq8_canary";
 
+/// A secret that is shorter than those that services issue.
+const SHORT: &str = "zQ7~x";
+
 /// Every level of messages in both forms.
 const LEVELS: [&[&str]; 6] = [&[], &["-q"], &["-v"], &["-vv"], &["--log", "json"], &["--log", "json", "-vv"]];
 
@@ -25,7 +28,7 @@ fn world() -> World {
 
 /// Asserts that bytes hold neither a secret nor a token.
 fn assert_clean(what: &str, bytes: &[u8]) {
-    for secret in [CANARY, "canary", CLIENT_SECRET, "Bearer "] {
+    for secret in [CANARY, "canary", SHORT, CLIENT_SECRET, "Bearer "] {
         let found = bytes.windows(secret.len()).any(|window| window == secret.as_bytes());
         assert!(!found, "{what}: {secret} in {}", text(bytes));
     }
@@ -115,6 +118,20 @@ fn no_mistake_shows_a_secret() {
         ("auth.client_secret_file", CANARY),
         ("dataverse.secret", CANARY),
         (CANARY, "x"),
+        ("auth.client_secret", SHORT),
+        ("auth.client_secrt", SHORT),
+        ("auth.client_secret_file", SHORT),
+        ("auth.client_certificate_password_file", SHORT),
+        ("auth.method", SHORT),
+        ("auth.authority", SHORT),
+        ("network.proxy", SHORT),
+        ("dataverse.url", SHORT),
+        ("dataverse.overlap", SHORT),
+        ("dataverse.page_size", SHORT),
+        ("dataverse.payloads", SHORT),
+        ("dataverse.secret", SHORT),
+        ("lake.options.key", SHORT),
+        (SHORT, "x"),
     ] {
         let world = World::new(Scenario::rows(10, 1));
         let set = format!("{key}={value}");

@@ -34,6 +34,15 @@ pub(crate) fn variable_names() -> Vec<String> {
     variables().into_iter().map(|variable| variable.name).collect()
 }
 
+/// The variable that names the proxy for https://; the HTTP client reads the same ones in the same order.
+pub(crate) fn proxy_variable() -> Option<Variable> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one file that may read the environment")]
+    let value = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let names = ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"];
+    let (name, value) = names.into_iter().find_map(|name| Some((name, value(name)?)))?;
+    Some(Variable { name: name.to_owned(), value })
+}
+
 /// The identity that the platform provides to the process.
 pub(crate) struct PlatformIdentity {
     /// The token endpoint of a managed identity, and the header that authenticates this process to it.

@@ -2,11 +2,14 @@
 
 use copilot_lake_extractor::role;
 use copilot_lake_pipeline::{EndedEarly, Report, RunOutcome, StoppedTable, TableReport};
+#[cfg(feature = "query")]
+use copilot_lake_tables::TABLES;
 use copilot_lake_tables::{Service, Table, table};
+use copilot_lake_writer::{Remedy, SystemFailure};
 
+use crate::cause::Cause;
 #[cfg(feature = "query")]
 use crate::nearest::{is_near, nearest};
-use crate::output::remedy::advice;
 use crate::output::wording::counted;
 use crate::problem::{ExitCode, Problem};
 
@@ -19,8 +22,13 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 /// The problem to report for an error: its causes on one line, a hint and the exit code.
 pub(crate) fn problem(error: &anyhow::Error) -> Problem {
     let found = error.chain().find_map(code_and_hint);
-    let (code, hint) = found.unwrap_or((ExitCode::Failed, None));
+    let of_system = || error.chain().find_map(SystemFailure::of).map(|of| advised(Cause::Lake(Remedy::OfSystem(of))));
+    let (code, hint) = found.or_else(of_system).unwrap_or((ExitCode::Failed, None));
     Problem { code, message: one_line(error), hint }
+}
+
+fn advised(cause: Cause) -> (ExitCode, Option<String>) {
+    (cause.code_and_hint().0, cause.hint())
 }
 
 /// The code and the hint of an error of our crates.
@@ -29,107 +37,91 @@ fn code_and_hint(error: &(dyn std::error::Error + 'static)) -> Option<(ExitCode,
         return Some((problem.code, problem.hint.clone()));
     }
     #[cfg(feature = "query")]
+    match error.downcast_ref() {
+        Some(copilot_lake_query::Error::ColumnNotFound { name, known }) => return Some(column_not_found(name, known)),
+        Some(copilot_lake_query::Error::TableNotFound { name }) => return Some(table_not_found(name)),
+        _ => {}
+    }
+    cause(error).map(advised)
+}
+
+/// The cause of an error of our crates.
+fn cause(error: &(dyn std::error::Error + 'static)) -> Option<Cause> {
+    #[cfg(feature = "query")]
     if let Some(error) = error.downcast_ref::<copilot_lake_query::Error>() {
-        return Some(query_error(error));
+        return Some(of_query(error));
     }
     #[cfg(feature = "demo")]
     if error.is::<copilot_lake_emulator::Error>() {
-        return Some((ExitCode::Usage, Some("correct the scenario, or choose another `--listen`".to_owned())));
+        return Some(Cause::Emulator);
     }
-    let (code, hint) = if let Some(error) = error.downcast_ref::<copilot_lake_pipeline::Error>() {
-        match error {
-            copilot_lake_pipeline::Error::Lake(error) => lake_error(error),
-            copilot_lake_pipeline::Error::Service(error) => service_error(error),
-            copilot_lake_pipeline::Error::EmptyWindow { .. } => (
-                ExitCode::Usage,
-                "the window begins with `--since` and ends with `--until`, or now: its end must be later",
-            ),
-            copilot_lake_pipeline::Error::NothingArchived { .. } => {
-                (ExitCode::Usage, "name a lake that was written with `lake.archive_raw = true`, or its `_raw`")
-            }
-            copilot_lake_pipeline::Error::Archive { .. } => {
-                (ExitCode::Failed, "leave out the named folder, or restore it from a backup")
-            }
-            copilot_lake_pipeline::Error::RoleMissing { .. } => (ExitCode::Refused, GRANT_ROLE),
-            copilot_lake_pipeline::Error::Decode(_) => (ExitCode::Failed, RUN_AGAIN),
-            copilot_lake_pipeline::Error::Stopped => (ExitCode::Partial, RUN_AGAIN),
-        }
+    if let Some(error) = error.downcast_ref::<copilot_lake_pipeline::Error>() {
+        Some(of_pipeline(error))
     } else if let Some(error) = error.downcast_ref::<copilot_lake_extractor::Error>() {
-        service_error(error)
-    } else if let Some(error) = error.downcast_ref::<copilot_lake_writer::Error>() {
-        lake_error(error)
+        Some(of_service(error))
     } else {
-        return None;
-    };
-    Some((code, Some(hint.to_owned())))
+        error.downcast_ref::<copilot_lake_writer::Error>().map(of_lake)
+    }
 }
 
-const GRANT_ROLE: &str = "grant the application this permission of Microsoft Graph, as an administrator, with admin consent; sign-ins use it within an hour";
-const RUN_AGAIN: &str = "run the same command again: it does the rest";
-
-fn service_error(error: &copilot_lake_extractor::Error) -> (ExitCode, &'static str) {
-    use copilot_lake_extractor::Error;
+fn of_pipeline(error: &copilot_lake_pipeline::Error) -> Cause {
+    use copilot_lake_pipeline::Error;
     match error {
-        Error::Usage { .. } => (ExitCode::Usage, "correct the configuration"),
-        Error::Insecure { .. } => (ExitCode::Usage, "write it with https://"),
-        Error::SignInRefused { .. } => (
-            ExitCode::Refused,
-            "it signs in with `auth.tenant_id`, `auth.client_id` and the credential beside them; `copilot-lake check` \
-                 tries just that",
-        ),
+        Error::Lake(error) => of_lake(error),
+        Error::Service(error) => of_service(error),
+        Error::EmptyWindow { .. } => Cause::WindowEmpty,
+        Error::WindowAhead { .. } => Cause::WindowAhead,
+        Error::NothingArchived { .. } => Cause::NothingArchived,
+        Error::Archive { .. } => Cause::ArchiveDamaged,
+        Error::RoleMissing { .. } => Cause::RoleMissing,
+        Error::Decode(_) => Cause::Internal,
+        Error::Stopped => Cause::Stopped,
+    }
+}
+
+/// The codes of an application that is disabled or not consented to, and of conditional access.
+const BLOCKED: [&str; 6] =
+    ["AADSTS7000112", "AADSTS53003", "AADSTS530031", "AADSTS530034", "AADSTS65001", "AADSTS65002"];
+
+fn of_service(error: &copilot_lake_extractor::Error) -> Cause {
+    use copilot_lake_extractor::{Error, ProxyFailure};
+    match error {
+        Error::Usage { .. } => Cause::Setting,
+        Error::Insecure { .. } => Cause::InsecureUrl,
+        Error::SignInRefused { code, .. } if BLOCKED.contains(&code.as_str()) => Cause::SignInBlocked,
+        Error::SignInRefused { .. } => Cause::SignInRefused,
         Error::PermissionMissing { privilege: Some(_), table: Some(name), .. } if is_read_through_graph(name) => {
-            (ExitCode::Refused, GRANT_ROLE)
+            Cause::RoleMissing
         }
-        Error::PermissionMissing { privilege: Some(_), .. } => {
-            (ExitCode::Refused, "give the application user a security role with that privilege")
+        Error::PermissionMissing { privilege: Some(_), .. } => Cause::PrivilegeMissing,
+        Error::PermissionMissing { .. } => Cause::ApplicationUserMissing,
+        Error::ColumnSecured { .. } => Cause::ColumnSecured,
+        Error::TableMissing { .. } => Cause::TableMissing,
+        Error::ForeignLink { .. } => Cause::ForeignLink,
+        Error::Proxy { failure, .. } => match failure {
+            ProxyFailure::CredentialsMissing => Cause::ProxyCredentials,
+            ProxyFailure::Refused => Cause::ProxyRefused,
+            ProxyFailure::Unreachable(_) => Cause::ProxyUnreachable,
+        },
+        Error::Unreachable { cause, .. } if cause.contains("UnknownIssuer") => Cause::UnknownAuthority,
+        Error::Unreachable { cause, .. } if cause.contains("certificate") => Cause::InvalidCertificate,
+        Error::Unreachable { cause, .. } if cause.contains("oo many open files") => {
+            Cause::Lake(Remedy::OfSystem(SystemFailure::TooManyOpenFiles))
         }
-        Error::PermissionMissing { .. } => {
-            (ExitCode::Refused, "add an application user for this app in the Power Platform admin center")
-        }
-        Error::ColumnSecured { .. } => {
-            (ExitCode::Refused, "add the application user to a column security profile that may read this column")
-        }
-        Error::TableMissing { .. } => {
-            (ExitCode::Failed, "name only tables that the environment has in `dataverse.tables`")
-        }
-        Error::ForeignLink { .. } => (
-            ExitCode::Failed,
-            "check that `dataverse.url` is the environment's own address, and `graph.url` that of Graph",
-        ),
-        Error::Unreachable { cause, .. } if cause.contains("UnknownIssuer") => (
-            ExitCode::Failed,
-            "if a proxy intercepts TLS, name its CA certificate in `network.ca_file`, then run it again",
-        ),
-        Error::Unreachable { cause, .. } if cause.contains("certificate") => (
-            ExitCode::Failed,
-            "the certificate is not valid for this name or at this time: check the address and this machine's clock, or \
-             report it to the operators of the service or the proxy",
-        ),
-        Error::Unreachable { .. } => (
-            ExitCode::Failed,
-            "check `dataverse.url`, `graph.url`, `auth.authority` and the network, then run it again",
-        ),
-        Error::RetriesExhausted { status: 429 | 503, .. } => (
-            ExitCode::Failed,
-            "the service is throttling or busy: run the same command again later; for Microsoft Graph, a lower \
-             `graph.requests_per_second` helps",
-        ),
-        Error::RetriesExhausted { .. } => {
-            (ExitCode::Failed, "the service is failing: run the same command again later, it does the rest")
-        }
-        Error::Paused { .. } => (ExitCode::Failed, "run the same command again after that time: it does the rest"),
-        Error::UserRefused { .. } | Error::InvalidUserId { .. } | Error::GroupMissing { .. } => {
-            (ExitCode::Failed, "check the users and groups that `graph.users` and `graph.exclude` name")
-        }
+        Error::Unreachable { .. } => Cause::Unreachable,
+        Error::RetriesExhausted { status: 429 | 503, .. } => Cause::Throttled,
+        Error::RetriesExhausted { .. } => Cause::ServiceFailing,
+        Error::Paused { .. } => Cause::Paused,
+        Error::UserRefused { .. } | Error::InvalidUserId { .. } | Error::GroupMissing { .. } => Cause::UserRefused,
         Error::Refused { .. }
         | Error::FilterRefused { .. }
-        | Error::PageTokenExpired { .. }
-        | Error::ColumnMissing { .. }
-        | Error::DeltaTokenExpired { .. }
         | Error::FileMissing { .. }
-        | Error::FileTooLarge { .. }
-        | Error::BadPage { .. } => (ExitCode::Failed, RUN_AGAIN),
-        Error::Stopped => (ExitCode::Partial, RUN_AGAIN),
+        | Error::FileTooLarge { .. } => Cause::RequestRefused,
+        Error::BadPage { .. } => Cause::BadResponse,
+        Error::PageTokenExpired { .. } | Error::ColumnMissing { .. } | Error::DeltaTokenExpired { .. } => {
+            Cause::Transient
+        }
+        Error::Stopped => Cause::Stopped,
     }
 }
 
@@ -138,51 +130,51 @@ fn is_read_through_graph(name: &str) -> bool {
     table(name).and_then(Table::service) == Some(Service::Graph)
 }
 
-fn lake_error(error: &copilot_lake_writer::Error) -> (ExitCode, &'static str) {
+fn of_lake(error: &copilot_lake_writer::Error) -> Cause {
     use copilot_lake_writer::Error;
+    if let Some(remedy) = error.remedy() {
+        return Cause::Lake(remedy);
+    }
     match error {
-        Error::Held { .. } => (ExitCode::Held, "wait until it ends; the lock of a killed run is released by itself"),
-        Error::OtherInstance { .. } => {
-            (ExitCode::Usage, "use a separate lake for each environment, named with `--lake`")
-        }
-        Error::NewerLake { .. } => (ExitCode::Usage, "update copilot-lake"),
-        Error::Unsupported { .. } => (ExitCode::Usage, "name a local directory with `--lake` or in `lake.url`"),
-        Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
-            (ExitCode::Usage, "check the path")
-        }
-        Error::Store { .. } | Error::File { .. } => {
-            (ExitCode::Failed, "check that there is space and that this user may write there, then run it again")
-        }
-        error => (ExitCode::Failed, error.remedy().map_or(RUN_AGAIN, advice)),
+        Error::Held { .. } => Cause::LakeHeld,
+        Error::OtherInstance { .. } => Cause::OtherInstance,
+        Error::NewerLake { .. } => Cause::NewerLake,
+        Error::Unsupported { .. } => Cause::UnsupportedLake,
+        Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => Cause::PathMissing,
+        Error::Rows { .. } => Cause::Internal,
+        _ => Cause::Transient,
     }
 }
 
 #[cfg(feature = "query")]
-fn query_error(error: &copilot_lake_query::Error) -> (ExitCode, Option<String>) {
+fn of_query(error: &copilot_lake_query::Error) -> Cause {
+    use copilot_lake_query::Error;
     match error {
-        copilot_lake_query::Error::ColumnNotFound { name, known } => {
-            // DataFusion lists every column there is; the one that was meant is enough.
-            let near = nearest(name, known.iter().map(String::as_str)).filter(|near| is_near(name, near));
-            let near = near.map(|near| format!("the nearest column is `{near}`; ")).unwrap_or_default();
-            (
-                ExitCode::Usage,
-                Some(format!("{near}`copilot-lake tables TABLE` lists the columns of a table, in lower case")),
-            )
-        }
-        copilot_lake_query::Error::Question(_) => {
-            let hint =
-                "`copilot-lake tables` lists tables and columns, `copilot-lake query --list` queries and parameters";
-            (ExitCode::Usage, Some(hint.to_owned()))
-        }
-        copilot_lake_query::Error::Lake(error) => {
-            let (code, hint) = lake_error(error);
-            (code, Some(hint.to_owned()))
-        }
-        copilot_lake_query::Error::Table { remedy: of_table, .. } => {
-            (ExitCode::Failed, of_table.map(|of_table| advice(of_table).to_owned()))
-        }
-        copilot_lake_query::Error::Run(_) => (ExitCode::Failed, None),
+        Error::ColumnNotFound { .. } | Error::TableNotFound { .. } | Error::Question(_) => Cause::QueryText,
+        Error::Lake(error) => of_lake(error),
+        Error::Table { remedy: Some(remedy), .. } => Cause::Lake(*remedy),
+        Error::OutOfMemory(_) => Cause::QueryMemory,
+        Error::Table { remedy: None, .. } | Error::Run(_) => Cause::QueryFailed,
     }
+}
+
+#[cfg(feature = "query")]
+fn table_not_found(name: &str) -> (ExitCode, Option<String>) {
+    // Whoever leaves out the publisher's prefix means the table all the same.
+    let prefixed = format!("msdyn_{name}");
+    let near = |name: &str| nearest(name, TABLES.iter().map(|table| table.name)).filter(|near| is_near(name, near));
+    let near = near(name).or_else(|| near(&prefixed)).map(|near| format!("the nearest table is `{near}`; "));
+    let hint = format!("{}`copilot-lake tables` lists them all", near.unwrap_or_default());
+    (ExitCode::Usage, Some(hint))
+}
+
+#[cfg(feature = "query")]
+fn column_not_found(name: &str, known: &[String]) -> (ExitCode, Option<String>) {
+    // DataFusion lists every column there is; the one that was meant is enough.
+    let near = nearest(name, known.iter().map(String::as_str)).filter(|near| is_near(name, near));
+    let near = near.map(|near| format!("the nearest column is `{near}`; ")).unwrap_or_default();
+    let hint = format!("{near}`copilot-lake tables TABLE` lists the columns of a table, in lower case");
+    (ExitCode::Usage, Some(hint))
 }
 
 /// The problem with a run, by its report; `None` if the run is complete.
@@ -205,7 +197,8 @@ pub(crate) fn run_problem(report: &Report) -> Option<Problem> {
             Some(Problem::new(ExitCode::Refused, message).hint(hint))
         }
         RunOutcome::Failed => {
-            Some(Problem::new(ExitCode::Failed, format!("no slice was done{}", first_reason(report))).hint(RUN_AGAIN))
+            let message = format!("no slice was done{}", first_reason(report));
+            Some(Problem { code: ExitCode::Failed, message, hint: cause_of_slices(report).hint() })
         }
         RunOutcome::Partial => Some(partial_run(report)),
     }
@@ -215,17 +208,18 @@ pub(crate) fn run_problem(report: &Report) -> Option<Problem> {
 fn partial_run(report: &Report) -> Problem {
     let (failed, payloads) = (report.total(|table| table.slices_failed), report.total(|table| table.payloads_failed));
     let mut parts = Vec::new();
-    let mut hint = RUN_AGAIN.to_owned();
+    let mut cause = cause_of_slices(report);
     for EndedEarly { service, error } in &report.ended_early {
         parts.push(format!("{} was given up: {error}", service.name()));
-        hint = code_and_hint(error).and_then(|(_, hint)| hint).unwrap_or(hint);
+        cause = of_pipeline(error);
     }
     for StoppedTable { error, .. } in &report.stopped_tables {
         parts.push(error.to_string());
     }
-    if let Some(of_table) = report.stopped_tables.iter().find_map(|of| of.error.remedy()) {
-        advice(of_table).clone_into(&mut hint);
+    if let Some(remedy) = report.stopped_tables.iter().find_map(|of| of.error.remedy()) {
+        cause = Cause::Lake(remedy);
     }
+    let mut hint = cause.hint();
     // Those of stopped tables are named above.
     let failed = failed.saturating_sub(report.stopped_tables.len() as u64);
     let counts = [(failed, "slice"), (payloads, "payload")].into_iter().filter(|(count, _)| *count > 0);
@@ -242,7 +236,7 @@ fn partial_run(report: &Report) -> Problem {
     }
     if report.too_many_skipped {
         if parts.is_empty() {
-            "`extraction_slice` says who and why".clone_into(&mut hint);
+            hint = Some("`extraction_slice` says who and why".to_owned());
         }
         let skipped = counted(report.users_skipped, "user");
         let reason = if counts.is_empty() { first_reason(report) } else { String::new() };
@@ -253,7 +247,12 @@ fn partial_run(report: &Report) -> Problem {
     } else {
         format!("partial: {}", parts.join("; "))
     };
-    Problem::new(ExitCode::Partial, message).hint(hint)
+    Problem { code: ExitCode::Partial, message, hint }
+}
+
+/// Why slices failed: the first cause that does not go away by itself.
+fn cause_of_slices(report: &Report) -> Cause {
+    report.first_failure.as_ref().map_or(Cause::Transient, of_service)
 }
 
 /// The first of the reasons in the tables' reports.
@@ -287,62 +286,4 @@ fn without_number(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use anyhow::Context;
-
-    use super::*;
-    use crate::problem::usage;
-
-    #[test]
-    fn a_problem_keeps_its_code_and_hint_below_context() {
-        let error = anyhow::Error::from(usage("no lake at `x`").hint("extract first")).context("cannot query");
-        let problem = problem(&error);
-        assert_eq!(problem.code, ExitCode::Usage);
-        assert_eq!(problem.message, "cannot query: no lake at `x`");
-        assert_eq!(problem.hint.as_deref(), Some("extract first"));
-    }
-
-    #[test]
-    fn others_fail_on_one_line() {
-        let error = Err::<(), _>(std::io::Error::other("a\n  b")).context("reading").unwrap_err();
-        let problem = problem(&error);
-        assert_eq!((problem.code, problem.message.as_str()), (ExitCode::Failed, "reading: a b"));
-    }
-
-    #[cfg(feature = "query")]
-    #[test]
-    fn an_unknown_column_names_the_nearest_one_only() {
-        let not_found = |name: &str| {
-            let known = ["t.createdon", "t.modifiedon", "t.week_start"].map(str::to_owned).into();
-            problem(&copilot_lake_query::Error::ColumnNotFound { name: name.to_owned(), known }.into())
-        };
-        let problem = not_found("creatdon");
-        assert_eq!(problem.message, "the query cannot be run: No field named creatdon");
-        assert!(problem.hint.unwrap().starts_with("the nearest column is `t.createdon`; "));
-        assert!(not_found("nope").hint.unwrap().starts_with("`copilot-lake tables TABLE`"));
-    }
-
-    #[test]
-    fn a_busy_service_is_no_wrong_address() {
-        use copilot_lake_extractor::Error;
-        let hint = |error: Error| {
-            let problem = problem(&error.into());
-            assert_eq!(problem.code, ExitCode::Failed);
-            problem.hint.unwrap()
-        };
-        let exhausted = |status| Error::RetriesExhausted { status, cause: "c".to_owned(), call: Box::default() };
-        for status in [429, 503] {
-            let hint = hint(exhausted(status));
-            assert!(hint.contains("again later") && hint.contains("`graph.requests_per_second`"), "{hint}");
-        }
-        assert!(hint(exhausted(500)).starts_with("the service is failing: "));
-        let unreachable = Error::Unreachable { cause: "connection refused".to_owned(), call: Box::default() };
-        assert!(hint(unreachable).contains("`dataverse.url`"));
-    }
-
-    #[test]
-    fn a_broken_pipe_is_found_below_context() {
-        let error = Err::<(), _>(std::io::Error::from(std::io::ErrorKind::BrokenPipe)).context("writing").unwrap_err();
-        assert!(is_broken_pipe(&error));
-    }
-}
+mod tests;

@@ -1,6 +1,7 @@
 //! `copilot-lake`: flags, configuration, progress, exit codes, wording.
 
 mod args;
+mod cause;
 mod command_line;
 mod commands;
 mod config;

@@ -9,7 +9,6 @@ pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
 }
 
 /// Whether one is likely a typing error for the other, by their last parts.
-#[cfg(feature = "query")]
 pub(crate) fn is_near(name: &str, other: &str) -> bool {
     distance(last(name), last(other)) <= 1 + last(name).len() / 4
 }

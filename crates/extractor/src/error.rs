@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::http::proxy::ProxyFailure;
+
 /// Why a call failed. Never holds a secret, a token, a query or a body.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -74,8 +76,9 @@ pub enum Error {
         /// The call that was refused.
         call: Box<FailedCall>,
     },
-    /// The user cannot be requested: the id or name would not stay one segment of a path. Go on with the others.
-    #[error("the id or name of a user must be one word without slashes ({call})")]
+    /// The user cannot be requested: the id is not a GUID, or the name would not stay one segment of a path. Go on with
+    /// the others.
+    #[error("the id of a user must be a GUID, and a principal name one word without slashes ({call})")]
     InvalidUserId {
         /// The call that was not made.
         call: Box<FailedCall>,
@@ -173,6 +176,16 @@ pub enum Error {
         /// The call that failed.
         call: Box<FailedCall>,
     },
+    /// The proxy refuses, or cannot be reached: the service was never asked.
+    #[error("the proxy {proxy} {failure} ({call})")]
+    Proxy {
+        /// Its address without user name and password, and the setting or variable that names it.
+        proxy: String,
+        /// What is wrong.
+        failure: ProxyFailure,
+        /// The call that failed.
+        call: Box<FailedCall>,
+    },
     /// After a 429 the service asked for a pause longer than the retry policy allows; nothing is sent until it is over.
     #[error("the service asks for a longer pause than a run waits for ({call})")]
     Paused {
@@ -215,6 +228,7 @@ impl Error {
             | Self::Refused { call, .. }
             | Self::RetriesExhausted { call, .. }
             | Self::Unreachable { call, .. }
+            | Self::Proxy { call, .. }
             | Self::Paused { call, .. }
             | Self::BadPage { call, .. } => Some(call),
         }
@@ -235,8 +249,14 @@ impl Error {
 
     /// Whether no other call of this identity will succeed, for now or at all.
     pub fn is_service_wide(&self) -> bool {
-        matches!(self, Self::Usage { .. } | Self::SignInRefused { .. } | Self::Paused { .. } | Self::Stopped)
-            || self.call().is_some_and(|call| call.is_outage)
+        matches!(
+            self,
+            Self::Usage { .. }
+                | Self::SignInRefused { .. }
+                | Self::Proxy { failure: ProxyFailure::CredentialsMissing, .. }
+                | Self::Paused { .. }
+                | Self::Stopped
+        ) || self.call().is_some_and(|call| call.is_outage)
     }
 
     /// Whether this is the refusal of one user, without a reason of the user's own: when nobody's history can be read,
@@ -252,7 +272,7 @@ impl Error {
     }
 
     /// Whether the service definitely refused this call; other calls may still succeed.
-    pub(crate) fn is_refusal(&self) -> bool {
+    pub fn is_refusal(&self) -> bool {
         matches!(
             self,
             Self::Refused { .. }

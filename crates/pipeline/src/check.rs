@@ -31,7 +31,7 @@ pub async fn check(
     } else {
         found(match lake.probe().await {
             Ok(()) => Finding::LakeWritable,
-            Err(error) => Finding::LakeNotWritable { reason: error.to_string() },
+            Err(error) => Finding::LakeNotWritable { reason: error.to_string(), remedy: error.remedy() },
         });
     }
     for error in condition::inspect(&lake).await? {

@@ -40,6 +40,14 @@ pub enum Error {
     /// The deadline, or a signal, came before anything was read.
     #[error("stopped before anything was read")]
     Stopped,
+    /// The window to be read begins after the service's time, and has no end.
+    #[error("the window begins at {since}, which lies ahead: it is {now} at the service")]
+    WindowAhead {
+        /// Its start.
+        since: Instant,
+        /// The service's time.
+        now: Instant,
+    },
     /// The window to be read is empty.
     #[error("the window from {since} to {until} is empty")]
     EmptyWindow {

@@ -135,6 +135,8 @@ pub enum Finding {
     LakeNotWritable {
         /// What the store said.
         reason: String,
+        /// What would help.
+        remedy: Option<Remedy>,
     },
 }
 

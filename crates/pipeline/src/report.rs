@@ -1,5 +1,6 @@
 //! The report of a run.
 
+use copilot_lake_extractor::Error as ServiceError;
 use copilot_lake_tables::{Service, Table, table};
 use serde::{Serialize, Serializer};
 
@@ -80,6 +81,9 @@ pub struct Report {
     pub stopped_tables: Vec<StoppedTable>,
     /// What was read but not committed within the time after a stop: the table, and what of it.
     pub uncommitted: Vec<String>,
+    /// Why a slice failed: the first refusal, otherwise the first error of a service.
+    #[serde(skip)]
+    pub first_failure: Option<ServiceError>,
     /// Seconds from start to end.
     pub seconds: f64,
     /// Requests to the service, retries included.
@@ -183,6 +187,7 @@ impl Report {
             ended_early: Vec::new(),
             stopped_tables: Vec::new(),
             uncommitted: Vec::new(),
+            first_failure: None,
             seconds: 0.0,
             requests: 0,
             throttled_seconds: 0.0,

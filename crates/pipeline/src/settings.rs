@@ -152,8 +152,33 @@ impl RunOptions {
     pub(crate) fn window(&self, now: Instant) -> Result<Option<(Option<Instant>, Instant)>, Error> {
         match (self.since, self.until.unwrap_or(now)) {
             (None, _) if self.until.is_none() => Ok(None),
+            (Some(since), _) if since >= now && self.until.is_none() => Err(Error::WindowAhead { since, now }),
             (Some(since), until) if since >= until => Err(Error::EmptyWindow { since, until }),
             (since, until) => Ok(Some((since, until))),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_ends_after_its_start() {
+        let at = |text: &str| Instant::parse(text).unwrap();
+        let window = |since: &str, until: &str| {
+            let (since, until) = (Instant::parse(since), Instant::parse(until));
+            let options = RunOptions { since, until, ..RunOptions::default() };
+            options.window(at("2025-07-01")).map_err(|error| error.to_string())
+        };
+        let (june, july) = (at("2025-06-01"), at("2025-07-01"));
+        assert_eq!(window("", ""), Ok(None));
+        assert_eq!(window("2025-06-01", ""), Ok(Some((Some(june), july))));
+        assert_eq!(window("", "2025-06-01"), Ok(Some((None, june))));
+        let empty = "the window from 2025-07-01T00:00:00Z to 2025-06-01T00:00:00Z is empty";
+        assert_eq!(window("2025-07-01", "2025-06-01"), Err(empty.to_owned()));
+        let ahead =
+            "the window begins at 2025-07-02T00:00:00Z, which lies ahead: it is 2025-07-01T00:00:00Z at the service";
+        assert_eq!(window("2025-07-02", ""), Err(ahead.to_owned()));
     }
 }

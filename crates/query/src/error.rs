@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::error::ArrowError;
-use copilot_lake_writer::Remedy;
+use copilot_lake_writer::{Remedy, SystemFailure};
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::parquet::errors::ParquetError;
@@ -22,6 +22,12 @@ pub enum Error {
         /// The columns that could stand there, with their tables.
         known: Vec<String>,
     },
+    /// The text names a table that there is not. Correct the name.
+    #[error("the query cannot be run: no table {name}")]
+    TableNotFound {
+        /// The name as the text has it.
+        name: String,
+    },
     /// The lake could not be opened, or its log could not be read.
     #[error(transparent)]
     Lake(#[from] copilot_lake_writer::Error),
@@ -33,7 +39,10 @@ pub enum Error {
         /// What to do about it.
         remedy: Option<Remedy>,
     },
-    /// Reading or computing failed while the query ran: a file is gone or damaged, or memory ran out.
+    /// Sorting or grouping needs more memory than a query may use.
+    #[error("the query failed: {0}")]
+    OutOfMemory(String),
+    /// Computing failed while the query ran.
     #[error("the query failed: {0}")]
     Run(String),
 }
@@ -59,6 +68,9 @@ impl Error {
                 },
                 _ => Self::Question(text(error)),
             },
+            DataFusionError::Plan(message) if unknown_table(message).is_some() => {
+                Self::TableNotFound { name: unknown_table(message).unwrap_or_default().to_owned() }
+            }
             // Constants are computed while a query is planned.
             DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
                 Self::Question(failure(error, String::new))
@@ -89,8 +101,28 @@ impl Error {
             DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::SQL(..) => {
                 Self::of_text(error)
             }
-            _ => Self::Run(failure(error, casts)),
+            root => {
+                let is_out_of_memory = matches!(root, DataFusionError::ResourcesExhausted(_));
+                let (remedy, reason) = (remedy(error), failure(error, casts));
+                match remedy {
+                    _ if is_out_of_memory => Self::OutOfMemory(reason),
+                    Some(_) => Self::Table { reason: format!("the query failed: {reason}"), remedy },
+                    None => Self::Run(reason),
+                }
+            }
         }
+    }
+}
+
+/// What helps if a file or the system is to blame.
+fn remedy(error: &DataFusionError) -> Option<Remedy> {
+    if let Some(failure) = SystemFailure::of(error) {
+        return Some(Remedy::OfSystem(failure));
+    }
+    match root(error) {
+        DataFusionError::ParquetError(cause) if of_files(cause, String::new).is_none() => Some(Remedy::ReplaceFile),
+        DataFusionError::ObjectStore(_) => Some(Remedy::ReplaceFile),
+        _ => None,
     }
 }
 
@@ -102,9 +134,18 @@ fn root(error: &DataFusionError) -> &DataFusionError {
     }
 }
 
+/// The table that DataFusion does not find, in its words.
+fn unknown_table(message: &str) -> Option<&str> {
+    message.strip_prefix("table 'datafusion.public.")?.split_once("' not found").map(|(name, _)| name)
+}
+
 /// The innermost message on one line, without the wrappers' names and back traces.
 fn text(error: &DataFusionError) -> String {
-    root(error).message().split_whitespace().collect::<Vec<_>>().join(" ")
+    let text = root(error).message().split_whitespace().collect::<Vec<_>>().join(" ");
+    match text.strip_prefix("ParserError(\"").and_then(|text| text.strip_suffix("\")")) {
+        Some(inner) => inner.replace("\\\"", "\""),
+        None => text,
+    }
 }
 
 /// What failed, without a value of any table.

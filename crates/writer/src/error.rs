@@ -4,6 +4,9 @@ use ::parquet::errors::ParquetError;
 use arrow::error::ArrowError;
 use deltalake::DeltaTableError;
 
+use crate::log_failure::log_in_words;
+use crate::system_failure::{SystemFailure, in_words};
+
 /// An error of the lake.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -94,16 +97,15 @@ pub enum Error {
         reason: String,
     },
     /// The store failed: disk full, no permission, network. Nothing was committed; the slice may be retried.
-    #[error("cannot {action}: {source}")]
+    #[error("cannot {action}: {}", in_words(.cause))]
     Store {
         /// What was tried, with the path.
         action: String,
         /// The store's reason.
-        #[source]
-        source: object_store::Error,
+        cause: object_store::Error,
     },
     /// The file system failed, or a file of the archive is truncated.
-    #[error("cannot {action}: {source}")]
+    #[error("cannot {action}: {}", in_words(.source))]
     File {
         /// What was tried, with the path.
         action: String,
@@ -112,22 +114,20 @@ pub enum Error {
         source: std::io::Error,
     },
     /// The table's log cannot be read or written.
-    #[error("the log of table {table}: {source}")]
+    #[error("the log of table {table} cannot be used: {}", log_in_words(.cause))]
     Log {
         /// The table.
         table: &'static str,
         /// The reason.
-        #[source]
-        source: Box<DeltaTableError>,
+        cause: Box<DeltaTableError>,
     },
     /// A data file cannot be read or written.
-    #[error("data file {path}: {source}")]
+    #[error("data file {path}: {}", in_words(.cause))]
     Parquet {
         /// The file, within the lake.
         path: String,
         /// The reason.
-        #[source]
-        source: ParquetError,
+        cause: ParquetError,
     },
     /// Rows that do not have the table's schema, or other misuse by the caller.
     #[error("invalid rows for table {table}: {source}")]
@@ -148,15 +148,21 @@ pub enum Error {
     },
 }
 
-/// What makes a table writable again.
+/// What makes a lake, or a table of it, usable again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
+    /// The system must be able to do what it refused.
+    OfSystem(SystemFailure),
     /// Missing rows are read again.
     Repair,
     /// Deletion vectors are disabled and purged by the tool that made them.
     PurgeDeletionVectors,
-    /// The folder is moved away, and the table is created again.
+    /// What another tool did is undone, or the folder is moved away and the table is created again.
     Recreate,
+    /// The log is restored, or the folder is moved away and the table is created again.
+    RestoreLog,
+    /// The damaged file is moved away, and its rows are read again.
+    ReplaceFile,
     /// Files that are not the lake's are moved away.
     MoveAway,
 }
@@ -173,16 +179,31 @@ impl Error {
         }
     }
 
-    /// The remedy, where only the table has to be repaired.
+    /// The remedy, where a person has to do something about the lake or the machine first.
     pub fn remedy(&self) -> Option<Remedy> {
+        if let Some(failure) = self.system_failure() {
+            return Some(Remedy::OfSystem(failure));
+        }
         match self {
             Self::UnknownFeatures { features, .. } if features.iter().any(|feature| feature == "deletionVectors") => {
                 Some(Remedy::PurgeDeletionVectors)
             }
-            Self::RaisedProtocol { .. } | Self::UnknownFeatures { .. } | Self::Log { .. } => Some(Remedy::Recreate),
+            Self::RaisedProtocol { .. } | Self::UnknownFeatures { .. } => Some(Remedy::Recreate),
+            Self::Log { .. } => Some(Remedy::RestoreLog),
+            Self::Parquet { .. } => Some(Remedy::ReplaceFile),
             Self::NotATable { .. } => Some(Remedy::MoveAway),
             Self::Damaged { .. } => Some(Remedy::Repair),
             _ => None,
+        }
+    }
+
+    /// What the operating system refused, if that is the cause.
+    fn system_failure(&self) -> Option<SystemFailure> {
+        match self {
+            Self::Store { cause, .. } => SystemFailure::of(cause),
+            Self::Log { cause, .. } => SystemFailure::of(&**cause),
+            Self::Parquet { cause, .. } => SystemFailure::of(cause),
+            error => SystemFailure::of(error),
         }
     }
 
@@ -193,7 +214,7 @@ impl Error {
 
     pub(crate) fn store(action: impl Into<String>) -> impl FnOnce(object_store::Error) -> Self {
         let action = action.into();
-        move |source| Self::Store { action, source }
+        move |cause| Self::Store { action, cause }
     }
 
     pub(crate) fn file(action: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
@@ -202,16 +223,16 @@ impl Error {
     }
 
     pub(crate) fn log(table: &'static str) -> impl Fn(DeltaTableError) -> Self {
-        move |source| Self::Log { table, source: Box::new(source) }
+        move |cause| Self::Log { table, cause: Box::new(cause) }
     }
 
     pub(crate) fn parquet(path: &object_store::path::Path) -> impl Fn(ParquetError) -> Self + use<> {
         let path = path.to_string();
-        move |source| {
-            let table = path.split('/').next().and_then(copilot_lake_tables::table).filter(|_| is_not_found(&source));
+        move |cause| {
+            let table = path.split('/').next().and_then(copilot_lake_tables::table).filter(|_| is_not_found(&cause));
             match table {
                 Some(table) => Self::Damaged { table: table.name, what: format!("{path} is missing") },
-                None => Self::Parquet { path: path.clone(), source },
+                None => Self::Parquet { path: path.clone(), cause },
             }
         }
     }

@@ -14,12 +14,14 @@ mod key_filter;
 mod keys;
 mod lake;
 mod lake_storage;
+mod log_failure;
 mod maintenance;
 mod memory;
 mod merge;
 mod parquet;
 mod scan;
 mod storage;
+mod system_failure;
 mod table_keys;
 mod versions;
 
@@ -39,6 +41,7 @@ pub use scan::{FileRows, Scan};
 pub use storage::file_rights::FileRights;
 pub use storage::location::shown_location;
 pub use storage::lock::Lock;
+pub use system_failure::SystemFailure;
 pub use versions::{RowVersion, version_columns};
 
 #[cfg(test)]

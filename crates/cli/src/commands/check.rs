@@ -197,8 +197,9 @@ fn words(finding: &Finding) -> (Level, String) {
         }
         Finding::LakeWritable => (Level::Info, "lake: ok, a file was written and removed".to_owned()),
         Finding::LakeNotTried => (Level::Info, "lake: not tested".to_owned()),
-        Finding::LakeNotWritable { reason } => {
-            (Level::Error, format!("lake: {reason}; check that there is space and that this user may write there"))
+        Finding::LakeNotWritable { reason, remedy } => {
+            let hint = remedy.map(|remedy| format!("; {}", advice(remedy))).unwrap_or_default();
+            (Level::Error, format!("lake: {reason}{hint}"))
         }
     }
 }

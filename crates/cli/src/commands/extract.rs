@@ -132,7 +132,10 @@ fn options(args: &ExtractArgs) -> Result<RunOptions, Problem> {
                     .hint("as in `--deadline 2h` or `--deadline 06:00`; clock times are UTC")
             };
             let at = moment::deadline(text, now).ok_or_else(wrong)?;
-            let remaining = u64::try_from(at.0 - now.0).map_err(|_| usage(format!("the deadline {at} is over")))?;
+            let remaining = u64::try_from(at.0 - now.0).map_err(|_| {
+                usage(format!("the deadline {at} is over"))
+                    .hint("as in `--deadline 2h` or `--deadline 06:00`; clock times are UTC")
+            })?;
             std::time::Instant::now().checked_add(std::time::Duration::from_micros(remaining))
         }
     };

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use copilot_lake_query::{DuckdbViews, QUERIES, Session, Shipped, duckdb_views};
 use futures::TryStreamExt;
 
 use crate::args::{DuckdbForm, GlobalArgs, QueryArgs};
 use crate::commands::lake;
 use crate::config::{Config, secrecy, settings, text_file};
-use crate::nearest::nearest;
+use crate::nearest::{is_near, nearest};
 use crate::output::console::Console;
 use crate::output::printable::cleaned;
 use crate::output::result::{ResultOptions, ResultTarget, ResultWriter};
@@ -53,15 +53,16 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
 /// Writes a query's result as it is computed. Returns the number of rows written.
 pub(crate) async fn print(session: &Session, sql: &str, target: ResultTarget, options: ResultOptions) -> Result<usize> {
     let mut rows = session.rows(sql).await?;
+    let unwritten = target.unwritten();
     let mut output = ResultWriter::begin(target, options, &rows.schema)?;
     let mut count = 0;
     while let Some(batch) = rows.batches.try_next().await? {
         count += batch.num_rows();
-        if !output.push(&batch)? {
+        if !output.push(&batch).with_context(|| unwritten.clone())? {
             break;
         }
     }
-    output.finish()?;
+    output.finish().context(unwritten)?;
     Ok(count)
 }
 
@@ -75,11 +76,11 @@ fn question(args: &QueryArgs) -> Result<Question> {
     let text = match (&args.name, &args.sql, &args.file) {
         (Some(name), ..) => {
             let Some(shipped) = copilot_lake_query::query(name) else {
-                let near = nearest(name, QUERIES.iter().map(|query| query.name)).unwrap_or_default();
-                let hint = if name.contains(' ') {
-                    "SQL goes behind `--sql`".to_owned()
-                } else {
-                    format!("the nearest is `{near}`; `copilot-lake query --list` lists them all")
+                let near = nearest(name, QUERIES.iter().map(|query| query.name)).filter(|near| is_near(name, near));
+                let hint = match near {
+                    _ if name.contains(' ') => "SQL goes behind `--sql`".to_owned(),
+                    Some(near) => format!("the nearest is `{near}`; `copilot-lake query --list` lists them all"),
+                    None => "`copilot-lake query --list` lists them all".to_owned(),
                 };
                 return Err(usage(format!("no shipped query{}", secrecy::quoted(name))).hint(hint).into());
             };

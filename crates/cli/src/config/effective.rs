@@ -8,7 +8,9 @@ use anyhow::Result;
 use super::file;
 use super::key::{ConfigKey, FREE_SECTIONS, KEYS, LATER_SECTIONS};
 use super::layers::Layers;
+use super::secrecy::MASK;
 use super::setting::{Setting, SettingOrigin};
+use super::value::ConfigValue;
 use crate::args::GlobalArgs;
 use crate::environment::{self, Variable};
 use crate::problem::{Problem, usage};
@@ -122,6 +124,10 @@ impl Config {
                 match setting {
                     // Reserved keys are listed only if they are set.
                     None | Some(Setting { origin: SettingOrigin::Default, .. }) if key.is_later() => {}
+                    // A secret may stand where the name of its file belongs.
+                    Some(Setting { value: ConfigValue::Path(path), origin }) if key.is_secret() && !path.exists() => {
+                        lines.push(format!("{name} = {MASK} (no such file) ({origin})"));
+                    }
                     Some(Setting { value, origin }) => lines.push(format!("{name} = {value} ({origin})")),
                     None if at == 0 => lines.push(format!("{name} is not set")),
                     None => {}

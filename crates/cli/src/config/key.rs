@@ -1,5 +1,7 @@
 //! The keys of the configuration: each declared once. Parsing, defaults, documentation and origins walk [`KEYS`].
 
+use std::fmt;
+
 use copilot_lake_tables::Service;
 
 use super::value::ValueKind;
@@ -16,17 +18,46 @@ pub(crate) struct ConfigKey {
     pub(crate) kind: ValueKind,
     /// Its value if none is given, as text.
     pub(crate) default: Option<&'static str>,
+    /// When it has to be set; `None`: it is optional, or has a default.
+    pub(crate) required: Option<Required>,
     /// What it means: one or two short clauses.
     pub(crate) doc: &'static str,
 }
 
+/// When a key has to be set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Required {
+    /// When this service is read.
+    ToRead(Service),
+    /// When an application signs in, by a secret, a certificate or a federated token.
+    ByApplications,
+    /// With this `auth.method`, unless the other key is set.
+    WithMethod(&'static str, Option<&'static str>),
+}
+
+impl fmt::Display for Required {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ToRead(service) => write!(f, "required for {}", service.name()),
+            Self::ByApplications => f.write_str("required, but not for managed-identity and azure-cli"),
+            Self::WithMethod(method, None) => write!(f, "required for {method}"),
+            Self::WithMethod(method, Some(other)) => write!(f, "this or {other} is required for {method}"),
+        }
+    }
+}
+
 impl ConfigKey {
     const fn new(section: &'static [&'static str], name: &'static str, kind: ValueKind) -> Self {
-        Self { sections: section, name, kind, default: None, doc: "" }
+        Self { sections: section, name, kind, default: None, required: None, doc: "" }
     }
 
     const fn default(mut self, text: &'static str) -> Self {
         self.default = Some(text);
+        self
+    }
+
+    const fn required(mut self, when: Required) -> Self {
+        self.required = Some(when);
         self
     }
 
@@ -40,11 +71,20 @@ impl ConfigKey {
         LATER_SECTIONS.contains(&self.sections[0])
     }
 
+    /// Whether its value is a secret, names the file of one, or may hold one.
+    pub(crate) fn is_secret(&self) -> bool {
+        matches!(self.kind, ValueKind::Secret) || SECRET_KEYS.contains(&self.name)
+    }
+
     /// Its full names, such as `auth.tenant_id` and `dataverse.auth.tenant_id`.
     pub(crate) fn names(&self) -> impl Iterator<Item = String> {
         self.sections.iter().map(|section| format!("{section}.{}", self.name))
     }
 }
+
+/// Names of keys whose files are secrets, or whose URL may hold one.
+const SECRET_KEYS: [&str; 4] =
+    ["client_secret_file", "client_certificate_file", "client_certificate_password_file", "proxy"];
 
 /// Sections whose keys are passed through unchanged.
 pub(crate) const FREE_SECTIONS: &[&str] = &["lake.options"];
@@ -78,15 +118,19 @@ const METHODS: &[&str] = &["client-secret", "client-certificate", "managed-ident
 pub(crate) static AUTHORITY: ConfigKey = ConfigKey::new(AUTH, "authority", ValueKind::Url)
     .default("https://login.microsoftonline.com")
     .doc("Where to sign in to Microsoft Entra ID");
-pub(crate) static TENANT_ID: ConfigKey =
-    ConfigKey::new(AUTH, "tenant_id", ValueKind::Text).doc("The directory (tenant) id");
-pub(crate) static CLIENT_ID: ConfigKey =
-    ConfigKey::new(AUTH, "client_id", ValueKind::Text).doc("The application (client) id");
+pub(crate) static TENANT_ID: ConfigKey = ConfigKey::new(AUTH, "tenant_id", ValueKind::Text)
+    .required(Required::ByApplications)
+    .doc("The directory (tenant) id");
+pub(crate) static CLIENT_ID: ConfigKey = ConfigKey::new(AUTH, "client_id", ValueKind::Text)
+    .required(Required::ByApplications)
+    .doc("The application (client) id");
 pub(crate) static CLIENT_SECRET: ConfigKey = ConfigKey::new(AUTH, "client_secret", ValueKind::Secret)
+    .required(Required::WithMethod("client-secret", Some("client_secret_file")))
     .doc("The application's secret; a file or the environment is a safer place");
 pub(crate) static CLIENT_SECRET_FILE: ConfigKey =
     ConfigKey::new(AUTH, "client_secret_file", ValueKind::Path).doc("The file that holds the application's secret");
 pub(crate) static CLIENT_CERTIFICATE_FILE: ConfigKey = ConfigKey::new(AUTH, "client_certificate_file", ValueKind::Path)
+    .required(Required::WithMethod("client-certificate", None))
     .doc("The application's certificate and private key (PEM)");
 pub(crate) static CLIENT_CERTIFICATE_PASSWORD_FILE: ConfigKey =
     ConfigKey::new(AUTH, "client_certificate_password_file", ValueKind::Path)
@@ -97,8 +141,9 @@ pub(crate) static PROXY: ConfigKey = ConfigKey::new(NETWORK, "proxy", ValueKind:
 pub(crate) static CA_FILE: ConfigKey =
     ConfigKey::new(NETWORK, "ca_file", ValueKind::Path).doc("Certificates to trust in addition to the system's (PEM)");
 
-pub(crate) static DATAVERSE_URL: ConfigKey =
-    ConfigKey::new(DATAVERSE, "url", ValueKind::Url).doc("The environment, such as https://contoso.crm.dynamics.com");
+pub(crate) static DATAVERSE_URL: ConfigKey = ConfigKey::new(DATAVERSE, "url", ValueKind::Url)
+    .required(Required::ToRead(Service::Dataverse))
+    .doc("The environment, such as https://contoso.crm.dynamics.com");
 pub(crate) static DATAVERSE_TABLES: ConfigKey = ConfigKey::new(DATAVERSE, "tables", ValueKind::List)
     .doc("The tables to extract; if not set, all that the program knows");
 pub(crate) static DATAVERSE_SINCE: ConfigKey = ConfigKey::new(DATAVERSE, "since", ValueKind::Moment)
@@ -121,11 +166,13 @@ pub(crate) static GRAPH_URL: ConfigKey = ConfigKey::new(GRAPH, "url", ValueKind:
 pub(crate) static GRAPH_VERSION: ConfigKey =
     ConfigKey::new(GRAPH, "version", ValueKind::OneOf(&["v1.0", "beta"])).default("v1.0").doc("The API's version");
 pub(crate) static GRAPH_USERS: ConfigKey = ConfigKey::new(GRAPH, "users", ValueKind::List)
+    .required(Required::ToRead(Service::Graph))
     .doc("Whose histories are read: licensed, all, group:<id>, or ids and principal names");
 pub(crate) static GRAPH_EXCLUDE: ConfigKey = ConfigKey::new(GRAPH, "exclude", ValueKind::List)
     .default("")
     .doc("Whose histories are never requested: ids, principal names or group:<id>");
 pub(crate) static GRAPH_SINCE: ConfigKey = ConfigKey::new(GRAPH, "since", ValueKind::Moment)
+    .required(Required::ToRead(Service::Graph))
     .doc("Start of the first window: a UTC date, an instant or an age");
 pub(crate) static GRAPH_RATE: ConfigKey = ConfigKey::new(GRAPH, "requests_per_second", ValueKind::Integer(1, 1000))
     .default("24")
@@ -176,10 +223,18 @@ pub(crate) static KEYS: &[&ConfigKey] = &[
 /// The documentation of the supported keys, as indented lines.
 pub(crate) fn documentation() -> String {
     let rows = KEYS.iter().filter(|key| !key.is_later()).map(|key| {
-        let default = key.default.map(|text| format!(" [default: {text}]")).unwrap_or_default();
-        [format!("{}.{}", key.sections[0], key.name), format!("{}{default}", key.doc)]
+        let default = key.default.filter(|text| !text.is_empty()).map(|text| format!(" [default: {text}]"));
+        let note = default.or_else(|| key.required.map(|when| format!(" [{when}]"))).unwrap_or_default();
+        [format!("{}.{}", key.sections[0], key.name), format!("{}{note}", key.doc)]
     });
     aligned(rows, &[]).lines().map(|line| format!("  {line}\n")).collect()
+}
+
+/// Whether the values of a key of this name are secret: it is such a key, or a section of free keys.
+pub(crate) fn is_secret(name: &str) -> bool {
+    let is_free =
+        FREE_SECTIONS.iter().any(|section| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.')));
+    is_free || KEYS.iter().any(|key| key.is_secret() && key.names().any(|known| known == name))
 }
 
 /// The environment variable of a key.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 
-use super::key::{FREE_SECTIONS, KEYS, variable_name};
+use super::key::{FREE_SECTIONS, KEYS, is_secret, variable_name};
 use super::secrecy;
 use super::setting::{Setting, SettingOrigin};
 use super::value::{ConfigValue, ValueKind};
@@ -52,7 +52,7 @@ impl Layers {
             Some(known) => format!("the nearest known key is `{known}`; `copilot-lake --help` lists them all"),
             None => "`copilot-lake --help` lists the keys".to_owned(),
         };
-        usage(format!("unknown key{}, {origin}", secrecy::quoted(name))).hint(hint).into()
+        usage(format!("unknown key{}, {origin}", secrecy::quoted_key(name))).hint(hint).into()
     }
 
     pub(super) fn put(
@@ -64,7 +64,7 @@ impl Layers {
         origin: SettingOrigin,
     ) -> Result<()> {
         let Some(value) = value else {
-            let but = if kind.may_show(shown) { secrecy::but_is(shown) } else { String::new() };
+            let but = secrecy::but_is_value(shown, is_secret(name) || !kind.is_near(shown));
             return Err(usage(format!("`{name}` must be {}{but}, {origin}", kind.form()))
                 .hint(format!("correct `{name}`, or remove it to use the default"))
                 .into());

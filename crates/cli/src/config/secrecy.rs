@@ -8,15 +8,25 @@ pub(crate) const MASK: &str = "***";
 /// Shorter texts are shown: no secret that a service issues is as short.
 const SHORT: usize = 8;
 
+/// Longer texts say nothing in a message.
+const LONG: usize = 80;
+
 /// Whether a text may be a secret: it is long, and neither words, numbers, a time, an id, nor a principal name.
 pub(crate) fn could_be_secret(text: &str) -> bool {
     let text = text.trim();
     let plain = text.strip_prefix("group:").unwrap_or(text);
-    let is_word = |c: char| c.is_ascii_lowercase() || matches!(c, '_' | '.' | '-' | ' ');
-    let is_number = |c: char| c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | 'T' | 'Z' | '+' | ' ');
-    let is_known =
-        is_guid(plain) || is_principal_name(text) || text.chars().all(is_word) || text.chars().all(is_number);
+    let is_known = is_guid(plain) || is_principal_name(text) || is_words(text) || is_numbers(text);
     text.chars().count() >= SHORT && !is_known
+}
+
+/// Whether a text is of lower-case words, as keys and the words of settings are.
+fn is_words(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_lowercase() || matches!(c, '_' | '.' | '-' | ' '))
+}
+
+/// Whether a text is of numbers or a time.
+fn is_numbers(text: &str) -> bool {
+    text.chars().all(|c| c.is_ascii_digit() || matches!(c, '-' | ':' | '.' | 'T' | 'Z' | '+' | ' '))
 }
 
 /// Whether a text looks like `somebody@contoso.example`.
@@ -45,6 +55,18 @@ pub(crate) fn but_is(text: &str) -> String {
         text if could_be_secret(text) => String::new(),
         text => format!(", but is `{text}`"),
     }
+}
+
+/// `` `name` `` after a blank, for a key that is not known; nothing if it may be a secret, however short.
+pub(crate) fn quoted_key(name: &str) -> String {
+    if is_words(name) { format!(" `{name}`") } else { String::new() }
+}
+
+/// `` , but is `text` `` about an invalid value of the configuration. A secret may have been given to any key, and may be
+/// short: only words and numbers are repeated, and nothing that was given to a key `of_secret`.
+pub(crate) fn but_is_value(text: &str, of_secret: bool) -> String {
+    let is_repeated = text.is_empty() || (!of_secret && text.len() <= LONG && (is_words(text) || is_numbers(text)));
+    if is_repeated { but_is(text) } else { String::new() }
 }
 
 #[cfg(test)]
@@ -89,5 +111,22 @@ mod tests {
             (quoted("yes"), but_is("yes"), but_is("")),
             (" `yes`".into(), ", but is `yes`".into(), ", but is empty".into())
         );
+    }
+
+    #[test]
+    fn of_invalid_values_only_words_and_numbers_are_repeated_and_none_of_a_secret() {
+        for text in ["zQ7~x", "hunter2", "A", "s3", "1 hour", "a@b.example", "f9d841e5-0000-4000-8000-00000000beef"] {
+            assert_eq!((but_is_value(text, false), but_is_value(text, true)), (String::new(), String::new()), "{text}");
+            assert_eq!(quoted_key(text), "");
+        }
+        for text in ["yes", "9000", "2025-13-01", "client-secrets"] {
+            assert_eq!(but_is_value(text, false), format!(", but is `{text}`"));
+            assert_eq!(but_is_value(text, true), "");
+        }
+        assert_eq!(
+            (but_is_value("", true), but_is_value(&"a".repeat(81), false)),
+            (", but is empty".into(), "".into())
+        );
+        assert_eq!((quoted_key("lake.ulr"), quoted_key("lake.Zq7")), (" `lake.ulr`".into(), "".into()));
     }
 }

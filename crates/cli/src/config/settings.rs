@@ -1,7 +1,7 @@
 //! The configuration as the settings of the crates that do the work.
 
 use anyhow::Result;
-use copilot_lake_extractor::{DataverseSettings, GraphSettings, Network};
+use copilot_lake_extractor::{DataverseSettings, GraphSettings, Network, ProxyVariable};
 use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, ServiceJob, UserSelector};
 use copilot_lake_tables::{Service, Source, Table, dataverse_tables, table};
 use copilot_lake_writer::{FileRights, LakeOptions};
@@ -17,6 +17,7 @@ use super::secrecy;
 use super::setting::{Setting, SettingOrigin};
 use super::value::ConfigValue;
 use super::{sign_in, text_file};
+use crate::environment::{self, Variable};
 use crate::nearest::nearest;
 use crate::problem::{Problem, usage};
 
@@ -142,7 +143,8 @@ fn network(config: &Config) -> Result<Network> {
         }
         _ => None,
     };
-    Ok(Network { proxy, ca })
+    let variable = environment::proxy_variable().map(|Variable { name, value }| ProxyVariable { name, value });
+    Ok(Network { proxy, ca, variable })
 }
 
 fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {
@@ -183,7 +185,7 @@ fn dataverse_table(name: &str, origin: &SettingOrigin) -> Result<&'static Table,
             Err(usage(format!("`{name}` is not a Dataverse table, {origin}"))
                 .hint("`--table ai_interaction` reads histories from Graph; the section [graph] says whose"))
         }
-        Some(_) => Err(usage(format!("`{name}` is made by the program and cannot be requested, {origin}"))
+        Some(_) => Err(usage(format!("`{name}` comes with other tables and cannot be requested alone, {origin}"))
             .hint("name the tables of the service; `copilot-lake tables` lists them")),
         None => {
             let near = nearest(name, dataverse_tables().map(|table| table.name)).unwrap_or_default();
@@ -269,6 +271,6 @@ mod tests {
     #[test]
     fn tables_are_known_or_named() {
         assert_eq!(message(&FULL, &["msdyn_copilotevents"]), "unknown table `msdyn_copilotevents`, --table");
-        assert!(message(&FULL, &["payload"]).starts_with("`payload` is made by the program"));
+        assert!(message(&FULL, &["payload"]).starts_with("`payload` comes with other tables"));
     }
 }

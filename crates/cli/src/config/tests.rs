@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use copilot_lake_tables::Service;
 
 use super::effective::{Config, Sources, default};
 use super::key::{
-    self, CLIENT_SECRET, ConfigKey, DATAVERSE_TABLES, KEYS, LAKE_URL, METHOD, OVERLAP, PAGE_SIZE, TENANT_ID,
+    self, CLIENT_SECRET, ConfigKey, DATAVERSE_TABLES, KEYS, LAKE_URL, METHOD, OVERLAP, PAGE_SIZE, Required, TENANT_ID,
     variable_name,
 };
 use super::setting::SettingOrigin;
+use super::settings;
 use super::value::ConfigValue;
 use crate::environment::Variable;
 use crate::exit;
@@ -223,6 +225,78 @@ fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
     let built = "lake.archive_raw = true\ndataverse.deletes = 'mark'\nauth.method = 'azure-cli'\nnetwork.ca_file = 'x'";
     assert_eq!(refusal(built, all), None);
     assert_eq!(refusal("lake.auth.client_id = 'x'", &["auth"]), None);
+}
+
+/// What reading both services by a secret needs.
+const NEEDED: [&str; 6] = [
+    "auth.tenant_id=t",
+    "auth.client_id=c",
+    "auth.client_secret=s3cret",
+    "dataverse.url=https://x.example",
+    "graph.users=all",
+    "graph.since=2025-01-01",
+];
+
+/// What keeps these settings from being used to read both services.
+fn missing(set: &[&str]) -> Option<String> {
+    let set = set.iter().map(|text| (*text).to_owned()).collect();
+    let config = Config::load(Sources { set, ..Sources::default() }).unwrap();
+    let failed = |service| settings::job(service, &config, &[]).err();
+    Service::ALL.into_iter().find_map(failed).map(|error| exit::problem(&error).message)
+}
+
+#[test]
+fn what_the_help_marks_as_required_is_required_and_nothing_else_is() {
+    assert_eq!(missing(&NEEDED), None);
+    let set_without = |name: &str| NEEDED.into_iter().filter(|set| !set.starts_with(&format!("{name}="))).collect();
+    for key in KEYS.iter().filter(|key| !key.is_later()) {
+        let name = key.names().next().unwrap();
+        let mut set: Vec<&str> = set_without(&name);
+        // The section is there without the key.
+        set.extend(["dataverse.page_size=10", "graph.requests_per_second=1"]);
+        let certificate = matches!(key.required, Some(Required::WithMethod("client-certificate", _)));
+        set.extend(certificate.then_some("auth.method=client-certificate"));
+        let is_missing = missing(&set).is_some_and(|message| message.starts_with(&format!("`{name}` is not set")));
+        assert_eq!(is_missing, key.required.is_some(), "{name}: {:?}", missing(&set));
+        let documentation = key::documentation();
+        let line = documentation.lines().find(|line| line.trim_start().starts_with(&format!("{name} "))).unwrap();
+        assert_eq!(line.contains("required"), key.required.is_some(), "{line}");
+    }
+    // Other ways to sign in need no such key.
+    for method in ["managed-identity", "azure-cli"] {
+        let method = format!("auth.method={method}");
+        let set: Vec<&str> = NEEDED[3..].iter().copied().chain([method.as_str()]).collect();
+        assert_eq!(missing(&set), None, "{method}");
+    }
+}
+
+#[test]
+fn a_short_secret_is_not_repeated_whatever_key_it_was_given_to() {
+    for secret in ["zQ7~x", "s3", "hunter2"] {
+        for key in KEYS.iter().filter(|key| !key.is_later() && key.name != LAKE_URL.name) {
+            for name in key.names() {
+                let set = format!("{name}={secret}");
+                if let Err(error) = Config::load(Sources { set: vec![set.clone()], ..Sources::default() }) {
+                    let problem = exit::problem(&error);
+                    let told = format!("{} {}", problem.message, problem.hint.unwrap_or_default());
+                    assert!(!told.contains(secret), "{set}: {told}");
+                }
+            }
+        }
+        for name in ["auth.client_secrt", "auth.secret", "dataverse.key", "lake.options.key", secret] {
+            for value in [format!("'{secret}'"), format!("['{secret}']"), format!("{{ a = '{secret}' }}")] {
+                let name = if name == secret { format!("auth.'{secret}'") } else { name.to_owned() };
+                let Err(error) = load(&format!("{name} = {value}")) else { continue };
+                let told = format!("{error:?} {:?}", exit::problem(&error));
+                assert!(!told.contains(secret), "{name} = {value}: {told}");
+            }
+        }
+        let shown = load(&format!("auth.client_secret_file = '{secret}'")).unwrap().effective().join("\n");
+        assert!(!shown.contains(secret) && shown.contains("auth.client_secret_file = *** (no such file)"), "{shown}");
+    }
+    // A word of `auth.method` is repeated where it is nearly right.
+    let told = |method: &str| complaint(&format!("auth.method = '{method}'")).0;
+    assert!(told("client-secrets").contains(", but is `client-secrets`") && !told("swordfish").contains("swordfish"));
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use copilot_lake_extractor::{NotText, text_of};
+use copilot_lake_writer::{Remedy, SystemFailure};
 
+use crate::output::remedy::advice;
 use crate::problem::{Problem, usage};
 
 /// What to do with a file that is not UTF-8.
@@ -27,7 +29,10 @@ pub(crate) fn read_pem(path: &Path, what: &str, at: &str, hint: &str) -> Result<
 }
 
 fn bytes(path: &Path, what: &str, at: &str, hint: &str) -> Result<Vec<u8>, Problem> {
-    std::fs::read(path).map_err(|error| usage(format!("cannot read {what}: {}{at}", reason(&error))).hint(hint))
+    std::fs::read(path).map_err(|error| {
+        let hint = SystemFailure::of(&error).map_or(hint, |failure| advice(Remedy::OfSystem(failure)));
+        usage(format!("cannot read {what}: {}{at}", reason(&error))).hint(hint)
+    })
 }
 
 fn not_text(path: &Path, what: &str, at: &str, problem: NotText) -> Problem {

@@ -10,6 +10,7 @@ use url::Url;
 
 use super::secrecy::{MASK, could_be_secret, masked};
 use super::{duration, moment};
+use crate::nearest::is_near;
 
 /// What a key's value is.
 #[derive(Clone, Copy)]
@@ -105,10 +106,12 @@ impl ValueKind {
         }
     }
 
-    /// Whether a message may repeat an invalid value.
-    pub(crate) fn may_show(self, text: &str) -> bool {
-        // A URL can carry a password, and a secret may have been pasted into the wrong key.
-        !matches!(self, Self::Secret) && !text.contains('@') && text.len() <= 80
+    /// Whether an invalid value is likely a typing error for one of the words; where there are none, it may be.
+    pub(crate) fn is_near(self, text: &str) -> bool {
+        match self {
+            Self::OneOf(words) => words.iter().any(|word| is_near(text, word)),
+            _ => true,
+        }
     }
 }
 

@@ -83,8 +83,10 @@ impl Console {
             Level::Trace => (LevelFilter::TRACE, LevelFilter::INFO),
         };
         let filter = Targets::new().with_default(others).with_target("copilot_lake", ours);
-        // It repeats the error that is returned.
+        // They repeat the error that is returned; that of the Delta kernel, with a backtrace.
+        let repeated = if self.most == Level::Trace { others } else { LevelFilter::OFF };
         let filter = filter.with_target("rustls_platform_verifier", LevelFilter::OFF);
+        let filter = filter.with_target("buoyant_kernel", repeated);
         let log = LogLayer { console: Arc::new(self.clone()) };
         // It fails only if a subscriber is already installed, which then gets the events.
         let _ = tracing_subscriber::registry().with(log.with_filter(filter)).try_init();

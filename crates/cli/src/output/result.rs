@@ -32,6 +32,16 @@ pub(crate) enum ResultTarget {
     File(PathBuf),
 }
 
+impl ResultTarget {
+    /// What failed when a result cannot be written there.
+    pub(crate) fn unwritten(&self) -> String {
+        match self {
+            Self::File(path) => format!("cannot write `{}`", path.display()),
+            Self::Stdout => "cannot write the result".to_owned(),
+        }
+    }
+}
+
 /// How a result is written.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct ResultOptions {
@@ -75,6 +85,7 @@ impl ResultWriter {
                 .hint("as in `--format csv --csv-safe`; or leave it out")
                 .into());
         }
+        let unwritten = target.unwritten();
         let (sink, rename): (Box<dyn Write + Send>, _) = match target {
             ResultTarget::Stdout => (Box::new(std::io::stdout()), None),
             ResultTarget::File(path) => {
@@ -97,7 +108,7 @@ impl ResultWriter {
                 let texts = CsvTexts { clean: terminal, defuse: options.csv_safe };
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(sink);
                 // The header is written even if there are no rows.
-                writer.write(&RecordBatch::new_empty(texts.schema(schema)))?;
+                writer.write(&RecordBatch::new_empty(texts.schema(schema))).context(unwritten)?;
                 FormatWriter::Csv(Box::new(writer), texts)
             }
             Format::Json => {

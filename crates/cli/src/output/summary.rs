@@ -55,7 +55,10 @@ impl Summary {
                     ExitCode::Failed,
                     format!("cannot write the summary `{}`: {}", file.display(), reason(&error)),
                 )
-                .hint("what was extracted is in the lake; name another file with `--summary`");
+                .hint(match report {
+                    Some(_) => "what was extracted is in the lake; name another file with `--summary`",
+                    None => "name another file with `--summary`",
+                });
                 console.problem(&problem);
                 // A program that waits for the file must not take this for a complete run.
                 code = if code == ExitCode::Complete { ExitCode::Partial } else { code };

@@ -5,6 +5,8 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::object_id::object_id;
+
 /// What a token says about itself, read without verification: good for advice, not for trust. A token may be opaque.
 ///
 /// <https://learn.microsoft.com/entra/identity-platform/access-token-claims-reference>
@@ -39,7 +41,8 @@ impl TokenClaims {
             Some(Value::String(role)) => vec![role.clone()],
             _ => Vec::new(),
         };
-        Self { roles: Some(roles), tenant_id: claims.tid.as_ref().and_then(text) }
+        let tenant_id = claims.tid.as_ref().and_then(text).filter(|id| object_id(id).is_some());
+        Self { roles: Some(roles), tenant_id }
     }
 
     /// Whether the token is known to lack a permission.
@@ -58,8 +61,11 @@ mod tests {
 
     #[test]
     fn roles_and_tenant_are_read_from_a_json_web_token() {
-        let claims = read(r#"{"tid":"t","roles":["User.Read.All","AiEnterpriseInteraction.Read.All"],"exp":1}"#);
-        assert_eq!(claims.tenant_id.as_deref(), Some("t"));
+        const ID: &str = "f9d841e5-0000-4000-8000-00000000beef";
+        let roles = r#""roles":["User.Read.All","AiEnterpriseInteraction.Read.All"],"exp":1"#;
+        let claims = read(&format!(r#"{{"tid":"{ID}",{roles}}}"#));
+        assert_eq!(read(&format!(r#"{{"tid":"t\n",{roles}}}"#)).tenant_id, None, "no id");
+        assert_eq!(claims.tenant_id.as_deref(), Some(ID));
         assert_eq!(claims.roles.as_ref().unwrap().len(), 2);
         assert!(!claims.lacks("User.Read.All") && claims.lacks("User.Read") && claims.lacks("GroupMember.Read.All"));
         assert_eq!(read(r#"{"roles":"A"}"#).roles, Some(vec!["A".to_owned()]));

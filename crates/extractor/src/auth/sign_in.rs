@@ -12,6 +12,7 @@ use super::token_client::{TokenClient, TokenIssuer};
 use super::token_response::GrantedToken;
 use crate::error::Error;
 use crate::http::network::Network;
+use crate::http::proxy::NamedProxy;
 use crate::http::retry::RetryPolicy;
 
 /// An identity and its credential.
@@ -85,6 +86,7 @@ impl SignIn {
                 let machine = ManagedIdentity::new(endpoint, header, &client_id, &resource)?;
                 return Ok(Self::Http(TokenClient::new(
                     network.local_client()?,
+                    NamedProxy::default(),
                     TokenIssuer::ManagedIdentity(machine),
                 )));
             }
@@ -93,7 +95,7 @@ impl SignIn {
             }
         };
         let app = EntraApplication::new(&authority, &tenant_id, client_id, &resource, proof)?;
-        Ok(Self::Http(TokenClient::new(network.client(&app.url)?, TokenIssuer::Entra(app))))
+        Ok(Self::Http(TokenClient::new(network.client(&app.url)?, network.named_proxy(), TokenIssuer::Entra(app))))
     }
 
     /// Requests a token, with at most `max_attempts` attempts.

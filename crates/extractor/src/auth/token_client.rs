@@ -12,6 +12,7 @@ use crate::error::{Error, FailedCall};
 use crate::http::attempt_error::Transient;
 use crate::http::body;
 use crate::http::origin::redacted;
+use crate::http::proxy::{NamedProxy, ProxyFailure};
 use crate::http::retry::{Attempts, RetryPolicy, date, retry_after};
 use crate::http::transfer_limit::TransferLimit;
 
@@ -28,12 +29,13 @@ pub(crate) enum TokenIssuer {
 #[derive(Debug)]
 pub(crate) struct TokenClient {
     http: Client,
+    proxy: NamedProxy,
     issuer: TokenIssuer,
 }
 
 impl TokenClient {
-    pub(super) fn new(http: Client, issuer: TokenIssuer) -> Self {
-        Self { http, issuer }
+    pub(super) fn new(http: Client, proxy: NamedProxy, issuer: TokenIssuer) -> Self {
+        Self { http, proxy, issuer }
     }
 
     /// Requests a token, with at most `max_attempts` attempts.
@@ -56,10 +58,11 @@ impl TokenClient {
                 Err(transient) => transient,
             };
             reached |= transient.status.is_some();
-            let max_attempts = if transient.maybe_wrong_address && !reached {
-                max_attempts.min(retry_policy.max_attempts_unreached)
-            } else {
-                max_attempts
+            let max_attempts = match &transient.proxy {
+                // Repeated, a wrong password locks accounts.
+                Some(ProxyFailure::CredentialsMissing) if !reached => 1,
+                _ if transient.maybe_wrong_address && !reached => max_attempts.min(retry_policy.max_attempts_unreached),
+                _ => max_attempts,
             };
             let wait = attempts
                 .wait_before_next(&retry_policy, max_attempts, transient.retry_after)
@@ -82,6 +85,9 @@ impl TokenClient {
                     request_id: transient.request_id,
                     is_outage: !retry_policy.max_outage.is_zero(),
                 });
+                if let Some(failure) = transient.proxy {
+                    return Err(Error::Proxy { proxy: self.proxy.to_string(), failure, call });
+                }
                 return Err(match transient.status.filter(|_| !transient.incomplete_page) {
                     Some(status) => Error::RetriesExhausted { status, cause, call },
                     None => Error::Unreachable { cause, call },
@@ -102,6 +108,9 @@ impl TokenClient {
             Err(error) => return Ok(Err(Transient::from(&error))),
         };
         let status = response.status();
+        if let Err(transient) = Transient::refused_by_proxy(status) {
+            return Ok(Err(transient));
+        }
         let retry_after = retry_after(response.headers());
         let now = date(response.headers()).unwrap_or_else(SystemTime::now);
         let body = body::error_body(response, transfer_limit).await;

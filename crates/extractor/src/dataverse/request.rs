@@ -1,6 +1,6 @@
 //! Requests to the Dataverse Web API.
 
-use copilot_lake_tables::{Source, Table, Type, Week, is_guid};
+use copilot_lake_tables::{Source, Table, Type, Week};
 use url::Url;
 
 use super::choice_cast::ChoiceCast;
@@ -9,6 +9,7 @@ use super::selection::Selection;
 use super::table_metadata::ATTRIBUTE_PROPERTIES;
 use crate::error::Error;
 use crate::http::request::{FilePortion, Request, ResourceKind, encode};
+use crate::object_id::object_id;
 use crate::slice::Slice;
 
 /// The first page of a stream.
@@ -125,9 +126,8 @@ pub(crate) fn totals_url(api: &Url, tables: &[&'static Table]) -> Result<Url, Er
 
 /// The privileges of a user.
 pub(crate) fn privileges_url(api: &Url, user_id: &str) -> Result<Url, Error> {
-    if !is_guid(user_id) {
-        return Err(Error::Usage { what: "the id of a user must be a GUID".to_owned() });
-    }
+    let user_id =
+        object_id(user_id).ok_or_else(|| Error::Usage { what: "the id of a user must be a GUID".to_owned() })?;
     url(&format!("{api}systemusers({user_id})/Microsoft.Dynamics.CRM.RetrieveUserPrivileges()"))
 }
 

@@ -32,6 +32,7 @@ use crate::http::origin::require_secure;
 use crate::http::request::Request;
 use crate::http::retry::RetryPolicy;
 use crate::http::service_clock::local_time;
+use crate::object_id;
 use crate::page::Page;
 use crate::page_stream;
 use crate::slice::Slice;
@@ -112,9 +113,9 @@ impl Dataverse {
         #[derive(Deserialize)]
         #[serde(rename_all = "PascalCase")]
         struct Ids {
-            #[serde(deserialize_with = "id")]
+            #[serde(deserialize_with = "object_id::deserialize")]
             organization_id: String,
-            #[serde(deserialize_with = "id")]
+            #[serde(deserialize_with = "object_id::deserialize")]
             user_id: String,
         }
         let mut url = self.api.clone();
@@ -323,11 +324,4 @@ impl Dataverse {
     pub fn meter(&self) -> Meter {
         self.client.counters.snapshot()
     }
-}
-
-/// Reads an id; a text that is none, such as one with a control character, is an error.
-fn id<'de, D: serde::Deserializer<'de>>(value: D) -> Result<String, D::Error> {
-    let text = String::deserialize(value)?;
-    let is_id = text.len() <= 64 && text.bytes().all(|c| c.is_ascii_alphanumeric() || c == b'-');
-    if is_id { Ok(text) } else { Err(serde::de::Error::custom("not an id")) }
 }

@@ -2,12 +2,13 @@
 
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
-use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, is_guid};
+use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER};
 use url::Url;
 
 use super::history_query::HistoryQuery;
 use crate::error::{Error, FailedCall};
 use crate::http::request::{Request, ResourceKind, encode};
+use crate::object_id::object_id;
 
 /// Users per page: the directory's maximum.
 const USERS: u32 = 999;
@@ -31,9 +32,9 @@ pub(super) fn deleted_users(api: &Url) -> Result<Request, Error> {
 
 /// All users in a group, nested groups included.
 pub(super) fn members(api: &Url, group_id: &str) -> Result<Request, Error> {
-    if !is_guid(group_id) {
-        return Err(Error::Usage { what: "the id of a group must be a GUID".to_owned() });
-    }
+    let group_id = object_id(group_id).ok_or_else(|| Error::Usage {
+        what: "`graph.users` and `graph.exclude` name a group by its id, a GUID, as in `group:<id>`".to_owned(),
+    })?;
     list(
         api,
         &format!("groups/{group_id}/transitiveMembers/microsoft.graph.user"),
@@ -79,7 +80,7 @@ fn interactions(
     model: Option<&str>,
 ) -> Result<Request, Error> {
     let path = "interactionHistory/getAllEnterpriseInteractions";
-    let user = segment(user_id).ok_or_else(|| invalid(&format!("{api}copilot/users/***/{path}")))?;
+    let user = object_id(user_id).ok_or_else(|| invalid(&format!("{api}copilot/users/***/{path}")))?;
     let filter = filter(query);
     let kind = ResourceKind::History { filtered: filter.is_some() };
     let filter = filter.map_or_else(String::new, |filter| format!("&$filter={}", encode(&filter)));
@@ -143,6 +144,8 @@ mod tests {
     use super::*;
     use copilot_lake_tables::Instant;
 
+    const PERSON: &str = "f9d841e5-0000-4000-8000-00000000beef";
+
     fn api() -> Url {
         Url::parse("https://graph.microsoft.com/v1.0/").unwrap()
     }
@@ -180,6 +183,10 @@ mod tests {
                 assert!(!error.is_service_wide() && !error.may_concern_everybody(), "{bad:?}: the user's own failure");
             }
         }
+        for no_id in ["x", "ada@example.org", "f9d841e5-0000-4000-8000-00000000bee?"] {
+            let error = history(&api(), no_id, &query(&[]), None).unwrap_err();
+            assert!(matches!(&error, Error::InvalidUserId { call } if call.attempts == 0), "{no_id}: {error}");
+        }
         for bad in ["", "x", "f9d841e5-0000-4000-8000-000000000001/x"] {
             assert!(matches!(members(&api(), bad), Err(Error::Usage { .. })), "{bad:?}");
         }
@@ -192,7 +199,7 @@ mod tests {
         assert!(properties.ends_with(",employeeType,assignedPlans") && !properties.contains(",,"), "{properties}");
         let url = users(&api()).unwrap().url;
         assert_eq!(url.as_str(), format!("https://graph.microsoft.com/v1.0/users?$select={properties}&$top=999"));
-        let url = history(&api(), "u", &query(&["A"]), Some("B&x")).unwrap().url;
+        let url = history(&api(), PERSON, &query(&["A"]), Some("B&x")).unwrap().url;
         let pairs: Vec<_> = url.query_pairs().collect();
         assert_eq!((&*pairs[0].0, &*pairs[0].1), ("$top", "100"));
         assert_eq!((&*pairs[1].0, &*pairs[1].1), ("$filter", filter(&query(&["A"])).unwrap().as_str()));

@@ -5,6 +5,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::StatusCode;
+
+use super::proxy::{NamedProxy, ProxyFailure};
 use super::retry::RetryPolicy;
 use super::throttle_scope::ThrottleScope;
 use crate::auth::token::AccessToken;
@@ -45,6 +48,8 @@ pub(crate) struct Transient {
     pub(crate) request_specific: bool,
     /// If the service was never reached, the address is probably wrong.
     pub(crate) maybe_wrong_address: bool,
+    /// The proxy is to blame.
+    pub(crate) proxy: Option<ProxyFailure>,
     /// A response came, but not a complete page.
     pub(crate) incomplete_page: bool,
     /// A refusal without a reason, which may be a mistake of the service: what it means if it stays.
@@ -63,6 +68,8 @@ impl Transient {
     /// The attempts that are worth making. `is_file`: a File was requested.
     pub(crate) fn max_attempts(&self, retry_policy: &RetryPolicy, is_file: bool, never_reached: bool) -> u32 {
         match () {
+            // Repeated, a wrong password locks accounts.
+            () if never_reached && self.proxy == Some(ProxyFailure::CredentialsMissing) => 1,
             () if never_reached => retry_policy.max_attempts_unreached,
             () if is_file => retry_policy.max_attempts_request_specific,
             () if self.refusal.is_some() => retry_policy.max_attempts_unexplained,
@@ -71,10 +78,22 @@ impl Transient {
         }
     }
 
+    /// Fails if the status is one that only a proxy sends.
+    pub(crate) fn refused_by_proxy(status: StatusCode) -> Result<(), Self> {
+        if status != StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Ok(());
+        }
+        let proxy = Some(ProxyFailure::CredentialsMissing);
+        Err(Self { proxy, maybe_wrong_address: true, ..Self::default() })
+    }
+
     /// The error once no further attempt is made.
-    pub(crate) fn into_error(self, mut call: Box<FailedCall>) -> Error {
+    pub(crate) fn into_error(self, proxy: &NamedProxy, mut call: Box<FailedCall>) -> Error {
         call.retry_after = self.retry_after;
         let cause = self.cause;
+        if let Some(failure) = self.proxy {
+            return Error::Proxy { proxy: proxy.to_string(), failure, call };
+        }
         match (self.refusal, self.status) {
             (Some(refusal), _) => *refusal,
             (None, _) if self.incomplete_page => Error::BadPage { reason: cause, call },
@@ -98,7 +117,8 @@ impl From<&reqwest::Error> for Transient {
             (true, false) => "waiting for data timed out".to_owned(),
             (false, _) => innermost(error),
         };
-        Self { cause, maybe_wrong_address: error.is_connect(), ..Self::default() }
+        let proxy = ProxyFailure::of(error, &cause);
+        Self { cause, maybe_wrong_address: error.is_connect(), proxy, ..Self::default() }
     }
 }
 
@@ -108,10 +128,20 @@ fn innermost(error: &reqwest::Error) -> String {
     let mut cause = error.source();
     while let Some(inner) = cause {
         text = match inner.downcast_ref::<io::Error>() {
-            Some(error) if error.raw_os_error().is_some() => error.kind().to_string(),
+            Some(error) if error.raw_os_error().is_some() => of_system(error),
             _ => inner.to_string(),
         };
         cause = inner.source();
     }
     text
+}
+
+/// The kind of a failure of the system, or its own text where that is of no kind.
+fn of_system(error: &io::Error) -> String {
+    let (kind, text) = (error.kind().to_string(), error.to_string());
+    if kind == "uncategorized error" {
+        text.split(" (os error").next().unwrap_or_default().to_lowercase()
+    } else {
+        kind
+    }
 }

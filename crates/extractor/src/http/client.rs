@@ -26,6 +26,7 @@ use super::network::Network;
 use super::origin::redacted;
 use super::outage::OutageVerdict;
 use super::outage_watch::OutageWatch;
+use super::proxy::NamedProxy;
 use super::request::{FilePortion, Request, ResourceKind};
 use super::retry::Attempts;
 use super::service_clock::ServiceClock;
@@ -45,6 +46,7 @@ const LONG_WAIT: Duration = Duration::from_secs(10);
 pub(crate) struct Client {
     dialect: &'static Dialect,
     http: reqwest::Client,
+    proxy: NamedProxy,
     pub(crate) tokens: TokenCache,
     pub(crate) limits: ClientLimits,
     gate: ThrottleGate,
@@ -85,6 +87,7 @@ impl Client {
             dialect,
             tokens: TokenCache::new(SignIn::new(auth, service, network)?, limits.retry_policy),
             http: network.client(service)?,
+            proxy: network.named_proxy(),
             gate: ThrottleGate::default(),
             unclear_throttling: UnclearThrottling::default(),
             cancellation: Cancellation::default(),
@@ -244,7 +247,7 @@ impl Client {
             }
             let mut call = request.call(attempts, transient.status, transient.request_id.clone());
             call.is_outage = verdict == OutageVerdict::GiveUpService;
-            return Err(transient.into_error(call));
+            return Err(transient.into_error(&self.proxy, call));
         };
         let (url, cause, status) = (redacted(&request.url), transient.cause, transient.status);
         let (page, request_id, attempts) = (request.page, transient.request_id, attempts.count);
@@ -302,6 +305,7 @@ impl Client {
             self.limits.concurrency.follow_hint(hint);
         }
         let status = response.status();
+        Transient::refused_by_proxy(status)?;
         let is_part = matches!(request.portion, FilePortion::Range(_)) && status == StatusCode::PARTIAL_CONTENT;
         if status != StatusCode::OK && !is_part {
             self.reached.store(true, Ordering::Relaxed);

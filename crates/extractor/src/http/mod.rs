@@ -21,6 +21,7 @@ pub(crate) mod network;
 pub(crate) mod origin;
 pub(crate) mod outage;
 pub(crate) mod outage_watch;
+pub(crate) mod proxy;
 pub(crate) mod rate_limiter;
 pub(crate) mod request;
 pub(crate) mod retry;

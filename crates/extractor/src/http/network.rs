@@ -8,6 +8,7 @@ use reqwest::{Certificate, Client, ClientBuilder, Proxy};
 use url::Url;
 
 use super::origin::is_loopback;
+use super::proxy::{NamedProxy, ProxyVariable};
 use crate::error::Error;
 use crate::json::BYTE_ORDER_MARK;
 
@@ -27,6 +28,8 @@ pub struct Network {
     pub proxy: Option<Url>,
     /// Certificates (PEM) trusted in addition to the system's.
     pub ca: Option<Vec<u8>>,
+    /// The variable that names the system's proxy, for messages.
+    pub variable: Option<ProxyVariable>,
 }
 
 impl fmt::Debug for Network {
@@ -48,6 +51,14 @@ impl Network {
             Some(proxy) => builder.proxy(proxy_for(proxy)?),
             None => builder,
         })
+    }
+
+    /// The proxy of such a client; hosts in `NO_PROXY` are reached without it.
+    pub(crate) fn named_proxy(&self) -> NamedProxy {
+        match &self.proxy {
+            Some(proxy) => NamedProxy::of_setting(proxy),
+            None => NamedProxy::of_environment(self.variable.as_ref()),
+        }
     }
 
     /// A client for an endpoint of the machine itself: never through a proxy.
@@ -114,7 +125,7 @@ mod tests {
 
     #[test]
     fn a_proxy_is_an_http_address_and_never_shown_with_its_password() {
-        let network = |proxy: &str| Network { proxy: Some(url(proxy)), ca: None };
+        let network = |proxy: &str| Network { proxy: Some(url(proxy)), ..Network::default() };
         let service = url("https://contoso.crm.dynamics.com");
         for proxy in ["socks5://proxy:1080", "file:///proxy", "proxy:8080"] {
             let error = network(proxy).client(&service).unwrap_err();
@@ -130,7 +141,7 @@ mod tests {
     #[test]
     fn a_ca_file_without_a_usable_certificate_is_named() {
         let service = url("https://contoso.crm.dynamics.com");
-        let client = |pem: &[u8]| Network { proxy: None, ca: Some(pem.to_vec()) }.client(&service);
+        let client = |pem: &[u8]| Network { ca: Some(pem.to_vec()), ..Network::default() }.client(&service);
         let cut = "-----BEGIN CERTIFICATE-----\nMIIB";
         let foreign = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
         for pem in ["", "nothing", cut, foreign, include_str!("../tests/keys/pkcs8.pem")] {
@@ -149,6 +160,6 @@ mod tests {
         assert_eq!(marked, format!("{one}{two}").into_bytes());
         let service = url("https://contoso.crm.dynamics.com");
         let ca = Some(format!("\u{feff}{one}").into_bytes());
-        Network { proxy: None, ca }.client(&service).unwrap();
+        Network { ca, ..Network::default() }.client(&service).unwrap();
     }
 }

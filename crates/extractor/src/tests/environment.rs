@@ -292,7 +292,9 @@ async fn an_answer_with_a_byte_order_mark_is_read_everywhere() {
     let server = Server::start_with(
         move |request: Request| {
             std::future::ready(match request.target.as_str() {
-                target if target.contains("WhoAmI") => marked(r#"{"UserId":"u","OrganizationId":"o"}"#),
+                target if target.contains("WhoAmI") => {
+                    marked(&format!(r#"{{"UserId":"{USER}","OrganizationId":"{ORGANIZATION}"}}"#))
+                }
                 target if target.contains("EntityDefinitions?") => marked(
                     r#"{"value":[{"LogicalName":"msdyn_copilotevent","Attributes":[
                         {"LogicalName":"msdyn_copiloteventid"},{"LogicalName":"partitionid"}]}]}"#,
@@ -315,7 +317,7 @@ async fn an_answer_with_a_byte_order_mark_is_read_everywhere() {
     )
     .await;
     let service = dataverse(server.url.clone());
-    assert_eq!(service.who_am_i().await.unwrap().user_id, "u");
+    assert_eq!(service.who_am_i().await.unwrap().user_id, USER);
     let environment = service.environment(&[&COPILOT_EVENT]).await.unwrap();
     assert!(!environment.is_assumed());
     assert_eq!(service.total_rows(&[&COPILOT_EVENT]).await.unwrap()["msdyn_copilotevent"], 3);

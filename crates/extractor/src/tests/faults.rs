@@ -175,8 +175,8 @@ async fn a_server_that_is_not_dataverse_is_given_up_early() {
 
 #[tokio::test]
 async fn ids_are_ids() {
-    for id in ["a\nerror: forged", "a\u{1b}[31m", "a/b", &"a".repeat(65)] {
-        let body = serde_json::json!({"UserId": "u", "OrganizationId": id}).to_string();
+    for id in ["a\nerror: forged", "a\u{1b}[31m", "a/b", "o", "", &"a".repeat(36)] {
+        let body = serde_json::json!({"UserId": USER, "OrganizationId": id}).to_string();
         let server = Server::start(move |_| Reply::ok(body.as_str())).await;
         let error = dataverse(server.url.clone()).who_am_i().await.unwrap_err();
         let Error::BadPage { reason, .. } = &error else { panic!("{error}") };

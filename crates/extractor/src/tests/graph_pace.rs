@@ -53,7 +53,7 @@ fn mailbox_throttled() -> Reply {
 /// Reads the histories of so many other users, one after the other; none of them is to wait.
 async fn others_do_not_wait(service: &Graph, count: usize) {
     for number in 0..count {
-        let pages: Vec<_> = service.history(&format!("other-{number}"), &june()).collect().await;
+        let pages: Vec<_> = service.history(&format!("f9d841e5-0000-4000-8000-{number:012}"), &june()).collect().await;
         let page = pages[0].as_ref().unwrap();
         assert_eq!((page.throttled, page.requests), (Duration::ZERO, 1), "{number}");
     }
@@ -124,7 +124,7 @@ async fn a_429_that_does_not_say_whom_it_concerns_narrows_first_and_widens_when_
         async move { history(&service).await }
     });
     server.until_asked(1).await;
-    let second: Vec<_> = service.history("other", &june()).collect().await;
+    let second: Vec<_> = service.history(OTHER, &june()).collect().await;
     assert_eq!(service.meter().throttled_seconds, 0.25, "the second refusal holds everybody back");
     for page in [&second[0], &first.await.unwrap()[0]].map(|page| page.as_ref().unwrap()) {
         assert!(page.requests == 2 && page.throttled > Duration::ZERO, "{page:?}");

@@ -14,12 +14,12 @@ async fn start(claims: &'static str, response: impl Fn(Request) -> Reply + Send 
 
 #[tokio::test]
 async fn what_a_token_permits_is_told_without_a_request_to_the_service() {
-    let claims = r#"{"tid":"72f988bf","roles":["User.Read.All"],"aud":"https://graph.microsoft.com"}"#;
+    let claims = r#"{"tid":"72f988bf-86f1-41af-91ab-2d7cd011db47","roles":["User.Read.All"],"aud":"https://graph.microsoft.com"}"#;
     let server = start(claims, |request| page(&request, "[]", None)).await;
     let service = graph(server.url.clone());
     let token = service.token().await.unwrap();
     let roles = Some(vec!["User.Read.All".to_owned()]);
-    assert_eq!(token, TokenClaims { roles, tenant_id: Some("72f988bf".to_owned()) });
+    assert_eq!(token, TokenClaims { roles, tenant_id: Some("72f988bf-86f1-41af-91ab-2d7cd011db47".to_owned()) });
     assert!(token.lacks("AiEnterpriseInteraction.Read.All") && !token.lacks("User.Read.All"));
     service.users().collect::<Vec<_>>().await;
     assert_eq!((server.asked().len(), server.signed_in().len()), (1, 1), "the same token");

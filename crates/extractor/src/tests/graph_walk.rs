@@ -51,14 +51,14 @@ async fn what_is_asked_of_a_history_is_written_word_for_word() {
     let service = graph_of(settings);
     let classes = ["IPM.SkypeTeams.Message.Copilot.Word", "O'B"].map(str::to_owned).to_vec();
     let request = HistoryQuery { app_classes: classes, ..june() };
-    service.history("ada's#EXT#@example.org", &request).try_collect::<Vec<_>>().await.unwrap();
+    service.history(OTHER, &request).try_collect::<Vec<_>>().await.unwrap();
     let unfiltered = HistoryQuery { window: None, ..request };
     service.history(PERSON, &unfiltered).try_collect::<Vec<_>>().await.unwrap();
     service.first_history_page(PERSON, &unfiltered).await.unwrap();
 
     let targets: Vec<_> = server.asked().into_iter().map(|request| request.target).collect();
     let path = "/interactionHistory/getAllEnterpriseInteractions?";
-    assert!(targets[0].starts_with(&format!("/beta/copilot/users/ada%27s%23EXT%23%40example.org{path}")));
+    assert!(targets[0].starts_with(&format!("/beta/copilot/users/{OTHER}{path}")));
     let filter = "(appClass eq 'IPM.SkypeTeams.Message.Copilot.Word' or appClass eq 'O''B') and createdDateTime gt \
                   2025-06-21T23:59:59Z and createdDateTime lt 2025-06-29T00:00:00Z";
     let expected = [("$top", "100"), ("$filter", filter), ("model", "A")];
@@ -82,7 +82,7 @@ async fn a_history_is_asked_for_as_its_consumer_goes_and_no_further() {
     for number in 1..=3 {
         pages.try_next().await.unwrap().unwrap();
         // Other requests come and go, and nobody asks for the next page.
-        service.first_history_page("other", &june()).await.unwrap();
+        service.first_history_page(OTHER, &june()).await.unwrap();
         assert_eq!(server.asked().len(), 2 * number);
     }
     assert!(pages.try_next().await.unwrap().is_none());

@@ -32,8 +32,8 @@ use crate::http::backoff::Backoff;
 use crate::http::retry::RetryPolicy;
 use crate::http::transfer_limit::TransferLimit;
 use crate::{
-    Auth, Credential, Dataverse, DataverseSettings, Error, Graph, GraphSettings, HistoryQuery, Network, Page, Secret,
-    Selection, Slice,
+    Auth, Credential, Dataverse, DataverseSettings, Error, Graph, GraphSettings, HistoryQuery, Network, Page,
+    ProxyFailure, Secret, Selection, Slice,
 };
 use server::{Reply, Request, Server};
 
@@ -74,8 +74,13 @@ fn graph_of(settings: GraphSettings) -> Graph {
     Graph::with_retry_policy(settings, RetryPolicy { backoff, ..RetryPolicy::documented() }).unwrap()
 }
 
+/// The application user of Dataverse, and the organization.
+const USER: &str = "11111111-0000-4000-8000-00000000000a";
+const ORGANIZATION: &str = "22222222-0000-4000-8000-00000000000b";
+
 /// A Graph user, who must never show up in errors and logs.
 const PERSON: &str = "f9d841e5-0000-4000-8000-00000000beef";
+const OTHER: &str = "f9d841e5-0000-4000-8000-00000000cafe";
 
 fn june() -> HistoryQuery {
     let Slice { start, end, .. } = slice();
@@ -87,7 +92,7 @@ async fn history(service: &Graph) -> Vec<Result<Page, Error>> {
 }
 
 fn who_am_i() -> Reply {
-    Reply::ok(r#"{"UserId":"u","OrganizationId":"o"}"#)
+    Reply::ok(format!(r#"{{"UserId":"{USER}","OrganizationId":"{ORGANIZATION}"}}"#))
 }
 
 fn slice() -> Slice {

@@ -10,7 +10,7 @@ async fn proxy() -> (Server, Network) {
     let mut url = server.url.clone();
     url.set_username("mallory").unwrap();
     url.set_password(Some(PASSWORD)).unwrap();
-    (server, Network { proxy: Some(url), ca: None })
+    (server, Network { proxy: Some(url), ..Network::default() })
 }
 
 /// What the proxy was asked for, and as whom.
@@ -43,8 +43,11 @@ async fn a_service_is_reached_through_the_proxy_and_a_loopback_authority_directl
     let shown = format!("{settings:?}");
     let service = impatient(settings);
     let error = service.who_am_i().await.unwrap_err();
-    assert!(matches!(&error, Error::Unreachable { call, .. } if call.attempts == 3 && call.method == "GET"), "{error}");
-    assert_eq!(asked(&proxy), vec![("contoso.crm.dynamics.com:443".to_owned(), user()); 3]);
+    let Error::Proxy { failure: ProxyFailure::CredentialsMissing, call, .. } = &error else { panic!("{error}") };
+    assert_eq!((call.attempts, call.method), (1, "GET"), "a wrong password repeated locks accounts");
+    let named = format!("the proxy {} of `network.proxy` wants a user name", proxy.url.origin().ascii_serialization());
+    assert!(error.to_string().starts_with(&named) && error.is_service_wide(), "{error}");
+    assert_eq!(asked(&proxy), [("contoso.crm.dynamics.com:443".to_owned(), user())]);
     assert_eq!(authority.signed_in().len(), 1);
     assert_hidden(&format!("{shown} {error} {error:?} {service:?}"));
 }
@@ -57,9 +60,36 @@ async fn an_authority_is_reached_through_the_proxy() {
     settings.auth.authority = Url::parse("https://login.microsoftonline.us").unwrap();
     settings.network = network;
     let error = impatient(settings).who_am_i().await.unwrap_err();
-    assert!(matches!(&error, Error::Unreachable { call, .. } if call.method == "POST"), "{error}");
-    assert_eq!(asked(&proxy), vec![("login.microsoftonline.us:443".to_owned(), user()); 3]);
+    let Error::Proxy { failure: ProxyFailure::CredentialsMissing, call, .. } = &error else { panic!("{error}") };
+    assert_eq!((call.attempts, call.method), (1, "POST"));
+    assert_eq!(asked(&proxy), [("login.microsoftonline.us:443".to_owned(), user())]);
     assert_hidden(&format!("{error} {error:?}"));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_proxy_is_told_apart() {
+    let refusing = |status: u16| Server::start(move |_| Reply::new(status, "hunter2"));
+    let (forbidden, failing, plain) = (refusing(403).await, refusing(502).await, refusing(407).await);
+    let closed = Url::parse("http://127.0.0.1:1").unwrap();
+    let unknown = Url::parse("http://mallory:hunter2@proxy.invalid:8080").unwrap();
+    for (proxy, words) in [
+        (&forbidden.url, "does not connect to this host"),
+        (&failing.url, "does not connect to this host"),
+        (&closed, "cannot be reached: connection refused"),
+        (&unknown, "cannot be reached: "),
+    ] {
+        let mut settings = settings(Url::parse("https://contoso.crm.dynamics.com").unwrap());
+        settings.auth.authority = Url::parse("https://login.microsoftonline.com").unwrap();
+        settings.network.proxy = Some(proxy.clone());
+        let error = impatient(settings).who_am_i().await.unwrap_err();
+        let Error::Proxy { call, .. } = &error else { panic!("{error}") };
+        let shown = format!("the proxy {} of `network.proxy` {words}", proxy.origin().ascii_serialization());
+        assert!(error.to_string().starts_with(&shown) && call.attempts == 3, "{error}");
+        assert_hidden(&format!("{error} {error:?}"));
+    }
+    // A service without TLS is on this machine; should a proxy answer in its place, the status tells.
+    let error = impatient(settings(plain.url.clone())).who_am_i().await.unwrap_err();
+    assert!(matches!(&error, Error::Proxy { failure: ProxyFailure::CredentialsMissing, .. }), "{error}");
 }
 
 #[tokio::test]

@@ -186,8 +186,10 @@ async fn an_empty_next_link_ends_a_walk() {
 #[tokio::test]
 async fn the_services_clock_is_its_last_date() {
     let server = Server::start(|_| {
-        Reply::ok(r#"{"@odata.context":"c","BusinessUnitId":"b","UserId":"u","OrganizationId":"o"}"#)
-            .header("Date", "Sun, 22 Jun 2025 10:00:00 GMT")
+        Reply::ok(format!(
+            r#"{{"@odata.context":"c","BusinessUnitId":"b","UserId":"{USER}","OrganizationId":"{ORGANIZATION}"}}"#
+        ))
+        .header("Date", "Sun, 22 Jun 2025 10:00:00 GMT")
     })
     .await;
     let service = dataverse(server.url.clone());
@@ -195,7 +197,7 @@ async fn the_services_clock_is_its_last_date() {
     let time = service.service_time().await.unwrap();
     let who = service.who_am_i().await.unwrap();
     let passed = before.elapsed().as_micros() as i64;
-    assert_eq!((who.organization_id.as_str(), who.user_id.as_str()), ("o", "u"));
+    assert_eq!((who.organization_id.as_str(), who.user_id.as_str()), (ORGANIZATION, USER));
     let date = copilot_lake_tables::Instant::parse("2025-06-22T10:00:00Z").unwrap();
     assert!(time >= date && time.0 - date.0 <= passed, "{time}");
     service.service_time().await.unwrap();

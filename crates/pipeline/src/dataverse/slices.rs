@@ -144,6 +144,9 @@ async fn failure_status(context: &DataverseContext<'_>, error: SliceError) -> (S
     match error {
         SliceError::Service(ServiceError::TableMissing { .. }) => (SliceStatus::Skipped, Some(error.to_string())),
         error => {
+            if let SliceError::Service(error) = &error {
+                context.run.note_failure(error).await;
+            }
             if matches!(error, SliceError::Service(ServiceError::PermissionMissing { .. })) {
                 context.run.reports.lock().await.refused += 1;
             }

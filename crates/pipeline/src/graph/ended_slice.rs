@@ -1,6 +1,6 @@
 //! The slice of a user once it has ended: its ledger row, and the reason that it shares with others.
 
-use copilot_lake_extractor::Slice;
+use copilot_lake_extractor::{Slice, printable_id};
 use copilot_lake_tables::{AI_INTERACTION, Instant};
 
 use super::scope_state::{NO_HISTORY, UnreadableHistory};
@@ -37,7 +37,7 @@ impl EndedSlice {
     ) -> Self {
         let slice = Slice {
             table: &AI_INTERACTION,
-            scope: task.user.clone(),
+            scope: printable_id(&task.user).into_owned(),
             time_column: CREATED,
             start: task.start,
             end: task.end,

@@ -22,6 +22,7 @@ mod write_step;
 
 use std::sync::Arc;
 
+use copilot_lake_extractor::Error as ServiceError;
 use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, written_with};
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
@@ -41,6 +42,7 @@ use crate::event::Event;
 use crate::ledger::slice_row::SliceCounts;
 use crate::report::SliceStatus;
 use crate::run::context::RunContext;
+use crate::slice_error::SliceError;
 
 /// The most pages, and ends of histories, that wait to be decoded: a page and an end of each user for some 40 s at the
 /// documented rate, so that a commit does not hold up the requests. The extractor bounds how many bytes they take.
@@ -142,7 +144,13 @@ async fn commit_histories(
         }
         pending.push_bundle(bundle).await?;
         for history in ended {
-            match outcomes.ended(history.settle()) {
+            let history = history.settle();
+            if let Err(SliceError::Service(error)) = &history.result
+                && !matches!(error, ServiceError::UserRefused { .. })
+            {
+                run.note_failure(error).await;
+            }
+            match outcomes.ended(history) {
                 Ok(slices) => pending.add_ended(slices),
                 Err(error) => failure = failure.or(Some(error)),
             }

@@ -16,6 +16,14 @@ pub(crate) const TRACKING: &str = "tracking";
 /// The earliest time of Dataverse: the first pass goes back to here when no start is configured.
 pub(crate) const BEGINNING: Instant = Instant::from_days(-79_257);
 
+/// A window in words: the column, and from when to when.
+pub(crate) fn in_words(time_column: &str, start: Instant, end: Instant) -> String {
+    if start <= BEGINNING {
+        return format!("{time_column} from the beginning to {end}");
+    }
+    format!("{time_column} {start} to {end}")
+}
+
 /// A window of one table that was read and committed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct DoneWindow {
@@ -128,7 +136,15 @@ mod tests {
     fn a_selection_covers_its_parts() {
         assert!(covers("a,b,c", "a,c"));
         assert!(!covers("a,b", "a,c"));
+    }
+
+    #[test]
+    fn a_window_is_told_without_the_time_that_stands_for_the_beginning() {
+        let at = |text: &str| Instant::parse(text).unwrap();
         assert_eq!(BEGINNING.to_string(), "1753-01-01T00:00:00Z");
+        let (june, july) = (at("2025-06-01"), at("2025-07-01"));
+        assert_eq!(in_words(CREATED, june, july), "createdon 2025-06-01T00:00:00Z to 2025-07-01T00:00:00Z");
+        assert_eq!(in_words(CREATED, BEGINNING, june), "createdon from the beginning to 2025-06-01T00:00:00Z");
     }
 
     #[test]

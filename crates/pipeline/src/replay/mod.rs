@@ -27,7 +27,7 @@ use crate::ledger::Ledger;
 use crate::ledger::rejects::Rejects;
 use crate::ledger::runs::REPLAY;
 use crate::ledger::slice_row::{SliceCounts, SliceRow, Watermark};
-use crate::ledger::windows::{CREATED, MODIFIED, TRACKING};
+use crate::ledger::windows::{self, CREATED, MODIFIED, TRACKING};
 use crate::payloads::changes::PayloadChanges;
 use crate::payloads::named_files::HeldPayloads;
 use crate::payloads::{DECODED_TOGETHER, DECODED_TOGETHER_BYTES};
@@ -235,7 +235,7 @@ impl ReplayTarget<'_> {
         report.rows_written += counts.rows_written;
         report.files_added += counts.files_added;
         report.rejected += counts.rejected;
-        let window = format!("{} {} to {}", of.time_column, of.start, of.end);
+        let window = windows::in_words(of.time_column, of.start, of.end);
         let (rows_received, rows_written) = (counts.rows, counts.rows_written);
         (self.observe)(&Event::SliceDone { table: table.name, window, rows_received, rows_written });
         Ok(())
@@ -244,7 +244,10 @@ impl ReplayTarget<'_> {
     /// Reports that a slice could not be replayed.
     fn record_failure(&mut self, about: &SliceFile, reason: &str) {
         let known = table(&about.table).map_or(PAYLOAD.name, |table| table.name);
-        let window = format!("{} {} to {}", about.time_column, about.window_start, about.window_end);
+        let window = match (Instant::parse(&about.window_start), Instant::parse(&about.window_end)) {
+            (Some(start), Some(end)) => windows::in_words(&about.time_column, start, end),
+            _ => format!("{} of an unknown window", about.time_column),
+        };
         let report = self.report(known);
         report.slices_failed += 1;
         let reason = left_out(reason, "slice");

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use copilot_lake_extractor::Slice;
+use copilot_lake_extractor::{Error as ServiceError, Slice};
 use copilot_lake_tables::{Instant, Table};
 use copilot_lake_writer::{Error as LakeError, Lake, LostRows};
 use tokio::sync::Mutex;
@@ -13,6 +13,7 @@ use crate::event::{Event, Observer};
 use crate::ledger::Ledger;
 use crate::ledger::rejects::Rejects;
 use crate::ledger::slice_row::SliceRow;
+use crate::ledger::windows;
 use crate::replay::description::ArchiveIdentity;
 use crate::report::{SliceStatus, TableReport};
 use crate::run::condition;
@@ -58,6 +59,8 @@ pub(crate) struct Reports {
     pub(crate) refused: u64,
     /// Tables that are not written, and why.
     pub(crate) stopped_tables: BTreeMap<&'static str, LakeError>,
+    /// Why a slice failed: the first refusal, otherwise the first error.
+    pub(crate) first_failure: Option<ServiceError>,
 }
 
 impl Reports {
@@ -124,6 +127,14 @@ impl RunContext {
         tables.iter().copied().filter(|table| !reports.stopped_tables.contains_key(table.name)).collect()
     }
 
+    /// Notes why a slice failed.
+    pub(crate) async fn note_failure(&self, error: &ServiceError) {
+        let first = &mut self.reports.lock().await.first_failure;
+        if first.as_ref().is_none_or(|first| !first.is_refusal() && error.is_refusal()) {
+            *first = Some(error.clone());
+        }
+    }
+
     /// Reports how a slice ended.
     pub(crate) async fn report(&self, row: SliceRow) {
         let SliceRow { slice, status, reason, received: counts, .. } = row;
@@ -154,5 +165,5 @@ impl RunContext {
 
 /// The window of a slice, as it is shown.
 pub(crate) fn window_text(slice: &Slice) -> String {
-    format!("{} {} to {}", slice.time_column, slice.start, slice.end)
+    windows::in_words(slice.time_column, slice.start, slice.end)
 }

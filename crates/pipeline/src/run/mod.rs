@@ -130,8 +130,17 @@ impl RunContext {
         mut ended_early: Vec<EndedEarly>,
     ) -> Result<Report, Error> {
         let started_at: Instant = self.started_at;
-        let Reports { tables, stopped, aborted, refused, in_scope, exempt_skips, stopped_tables, committing } =
-            self.reports.into_inner();
+        let Reports {
+            tables,
+            stopped,
+            aborted,
+            refused,
+            in_scope,
+            exempt_skips,
+            stopped_tables,
+            first_failure,
+            committing,
+        } = self.reports.into_inner();
         let meter = services.meter();
         let mut report = Report {
             seconds: begun.elapsed().as_secs_f64(),
@@ -140,6 +149,7 @@ impl RunContext {
             tables: tables.into_values().collect(),
             stopped_tables: stopped_tables.into_iter().map(|(table, error)| StoppedTable { table, error }).collect(),
             uncommitted: committing.into_iter().map(|(table, what)| format!("{table} {what}")).collect(),
+            first_failure,
             ..Report::new(self.run_id)
         };
         let has_ended = !ended_early.is_empty();

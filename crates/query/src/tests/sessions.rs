@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field};
 use copilot_lake_tables::{COPILOT_EVENT, EXTRACTION_RUN, TABLES, Week};
-use copilot_lake_writer::{Instance, Lake, LakeOptions, MergeMode};
+use copilot_lake_writer::{Instance, Lake, LakeOptions, MergeMode, Remedy};
 
 use super::lake::{ASK, COPY, GENERATED, TestLake, UP, answer, batch, event, try_answer};
 use crate::{DuckdbViews, Error, QUERIES, Session, VIEWS, duckdb_views, query};
@@ -178,7 +178,6 @@ async fn wrong_questions_are_told_from_failed_runs() {
     let session = lake.session(&[("tz", "Europe/Berlyn")]).await;
     for (sql, words) in [
         ("SELEC 1", "SELEC"),
-        ("SELECT * FROM no_table", "no_table"),
         ("DROP VIEW copilot_activity", "DDL"),
         ("COPY msdyn_copilotevent TO 'x.csv'", "DML"),
         ("SET datafusion.execution.batch_size = 1", "Statement"),
@@ -190,6 +189,10 @@ async fn wrong_questions_are_told_from_failed_runs() {
             other => panic!("{sql}: {other:?}"),
         }
     }
+    let unknown = try_answer(&session, "SELECT * FROM no_table").await;
+    assert!(matches!(&unknown, Err(Error::TableNotFound { name }) if name == "no_table"), "{unknown:?}");
+    let wrong = try_answer(&session, "SELEC 1").await.unwrap_err().to_string();
+    assert!(wrong.starts_with("the query cannot be run: Expected: an SQL statement, found: SELEC"), "{wrong}");
     match try_answer(&session, "SELECT creatdon FROM msdyn_copilotevent").await {
         Err(Error::ColumnNotFound { name, known }) => {
             assert!(
@@ -202,7 +205,8 @@ async fn wrong_questions_are_told_from_failed_runs() {
     let gone = lake.directory.path().join(&lake.files["msdyn_copilotevent"][0].path);
     std::fs::remove_file(gone).unwrap();
     let failed = try_answer(&session, "SELECT max(versionnumber) FROM msdyn_copilotevent").await;
-    assert!(matches!(&failed, Err(Error::Run(text)) if text.contains("week_start=2025-06-22")), "{failed:?}");
+    let Err(Error::Table { reason, remedy: Some(Remedy::ReplaceFile) }) = &failed else { panic!("{failed:?}") };
+    assert!(reason.contains("week_start=2025-06-22"), "{reason}");
 }
 
 #[tokio::test]

@@ -5,6 +5,7 @@ mod commits;
 mod compaction;
 mod counting;
 mod duplicates;
+mod failures;
 mod files;
 mod foreign;
 mod keys;
