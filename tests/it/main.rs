@@ -25,6 +25,7 @@
 //! - `identities`: every way to sign in.
 //! - `secrets`: what no command, message, summary or lake may show; `file_rights`: who may read what is written;
 //!   `printed_text`: what people's text must not do to a terminal.
+//! - `stores`: lakes in object stores: S3 (moto) and Azure Blob (Azurite).
 //! - `proxy`: a network with a proxy that intercepts TLS.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -60,6 +61,7 @@ mod replayed;
 mod samples;
 mod scenarios;
 mod secrets;
+mod stores;
 mod structure;
 mod tidy;
 mod timeless;

@@ -141,11 +141,19 @@ fn lake_error(error: &copilot_lake_writer::Error) -> (ExitCode, &'static str) {
     use copilot_lake_writer::Error;
     match error {
         Error::Held { .. } => (ExitCode::Held, "wait until it ends; the lock of a killed run is released by itself"),
+        Error::LeaseLost { .. } => (ExitCode::Held, "wait until the other run ends, then run the same command again"),
+        Error::NoConditionalPut => (
+            ExitCode::Usage,
+            "use another store, or set `lake.single_writer = true` and never run two commands on it at a time",
+        ),
         Error::OtherInstance { .. } => {
             (ExitCode::Usage, "use a separate lake for each environment, named with `--lake`")
         }
         Error::NewerLake { .. } => (ExitCode::Usage, "update copilot-lake"),
-        Error::Unsupported { .. } => (ExitCode::Usage, "name a local directory with `--lake` or in `lake.url`"),
+        Error::Unsupported { .. } => (
+            ExitCode::Usage,
+            "name a directory or a store with `--lake` or in `lake.url`: s3://, az://, abfss:// or gs://",
+        ),
         Error::File { source, .. } if source.kind() == std::io::ErrorKind::NotFound => {
             (ExitCode::Usage, "check the path")
         }

@@ -18,6 +18,8 @@ pub(crate) enum ValueKind {
     Text,
     /// Any text that is never shown.
     Secret,
+    /// A text, a number, `true` or `false` for another program, never shown.
+    Option,
     /// An absolute `http://` or `https://` URL.
     Url,
     /// A file; relative to the configuration file that names it, else to the working directory.
@@ -58,6 +60,7 @@ impl ValueKind {
     pub(crate) fn form(self) -> String {
         match self {
             Self::Text | Self::Secret => "a text".to_owned(),
+            Self::Option => "a text, a number, `true` or `false`".to_owned(),
             Self::Url => "a URL such as `https://contoso.crm.dynamics.com`".to_owned(),
             Self::Path => "a file's path".to_owned(),
             Self::Location => "a directory's path or a URL".to_owned(),
@@ -80,7 +83,7 @@ impl ValueKind {
         }
         match self {
             Self::Text => Some(ConfigValue::Text(text.to_owned())),
-            Self::Secret => Some(ConfigValue::Secret(text.to_owned())),
+            Self::Secret | Self::Option => Some(ConfigValue::Secret(text.to_owned())),
             Self::Url => {
                 let url = Url::parse(text).ok()?;
                 (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(ConfigValue::Url(url))
@@ -108,7 +111,7 @@ impl ValueKind {
     /// Whether a message may repeat an invalid value.
     pub(crate) fn may_show(self, text: &str) -> bool {
         // A URL can carry a password, and a secret may have been pasted into the wrong key.
-        !matches!(self, Self::Secret) && !text.contains('@') && text.len() <= 80
+        !matches!(self, Self::Secret | Self::Option) && !text.contains('@') && text.len() <= 80
     }
 }
 

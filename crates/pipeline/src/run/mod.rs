@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Instant as MachineInstant;
 
 use copilot_lake_tables::Instant;
-use copilot_lake_writer::Lake;
+use copilot_lake_writer::{Lake, Lock};
 use tokio::sync::Mutex;
 use tracing::warn;
 
@@ -37,6 +37,21 @@ use crate::settings::{Settings, Stop};
 /// # Errors
 /// When nothing could be started, or the lake itself could not be written.
 pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Report, Error> {
+    let mut lock = None;
+    let report = run_locked(settings, observe, stop, &mut lock).await;
+    if let Some(lock) = lock {
+        lock.release().await;
+    }
+    report
+}
+
+/// Runs under the lake's lock, which it leaves in `lock`.
+async fn run_locked(
+    settings: Settings,
+    observe: Observer,
+    stop: Stop,
+    lock: &mut Option<Lock>,
+) -> Result<Report, Error> {
     let begun = MachineInstant::now();
     let Settings { lake, mut lake_options, archive_raw, command, jobs, options } = settings;
     let mut services = Services::new(jobs)?;
@@ -50,7 +65,7 @@ pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Re
     };
     let run_id = run_id(started_at);
 
-    let _lock = lake.lock(&run_id).await?;
+    *lock = Some(lake.lock(&run_id).await?);
     let repair = options.repair.then_some((run_id.as_str(), started_at));
     let LakeCondition { mut ledger, stopped_tables, lost } = condition::open(&lake, &instance, repair).await?;
     let started_at = ledger.runs().next_start(started_at);

@@ -1,0 +1,26 @@
+//! How services, sign-in and stores are reached.
+
+use anyhow::Result;
+use copilot_lake_extractor::Network;
+
+use super::effective::Config;
+use super::key::{CA_FILE, PROXY};
+use super::setting::Setting;
+use super::text_file;
+use super::value::ConfigValue;
+
+/// How services, sign-in and stores are reached.
+pub(super) fn network(config: &Config) -> Result<Network> {
+    let proxy = match config.setting(&PROXY) {
+        Some(Setting { value: ConfigValue::Url(url), .. }) => Some(url),
+        _ => None,
+    };
+    let ca = match config.setting(&CA_FILE) {
+        Some(Setting { value: ConfigValue::Path(path), origin }) => {
+            let hint = "name a PEM file that this user can read, or remove the key";
+            Some(text_file::read_pem(&path, "the file of `network.ca_file`", &format!(", {origin}"), hint)?)
+        }
+        _ => None,
+    };
+    Ok(Network { proxy, ca })
+}
