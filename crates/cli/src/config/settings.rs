@@ -81,7 +81,7 @@ fn dataverse(config: &Config, only: &[String]) -> Result<Option<DataverseJob>> {
         connection,
         tables: tables(config, only)?,
         since,
-        payloads: !matches!(config.setting(&PAYLOADS), Some(Setting { value: ConfigValue::Boolean(false), .. })),
+        payloads: payloads(config),
         overlap,
         deletes,
     }))
@@ -126,6 +126,11 @@ fn graph(config: &Config) -> Result<Option<GraphJob>> {
         overlap: duration(config, &GRAPH_OVERLAP)?,
         app_classes: list(config, &GRAPH_APP_CLASSES),
     }))
+}
+
+/// Whether payloads are fetched.
+pub(crate) fn payloads(config: &Config) -> bool {
+    !matches!(config.setting(&PAYLOADS), Some(Setting { value: ConfigValue::Boolean(false), .. }))
 }
 
 /// Whether raw pages and payloads are kept.

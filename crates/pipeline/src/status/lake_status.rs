@@ -4,6 +4,7 @@ use copilot_lake_tables::Instant;
 use copilot_lake_writer::Remedy;
 use serde::{Serialize, Serializer};
 
+use crate::ledger::windows::BEGINNING;
 use crate::report::SliceStatus;
 
 /// The status of a lake.
@@ -62,6 +63,13 @@ pub struct Freshness {
     pub read_until: Option<Instant>,
     /// How long ago that is.
     pub age_seconds: Option<i64>,
+}
+
+impl Freshness {
+    /// Whether nothing is missing that is older.
+    pub fn is_from_beginning(&self) -> bool {
+        self.read_from == Some(BEGINNING)
+    }
 }
 
 /// Slices that failed or were skipped, and that no later one has read.

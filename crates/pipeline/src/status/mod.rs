@@ -125,9 +125,8 @@ async fn user_slices_status(
             break;
         }
         while let Some(batch) = file.batches.try_next().await? {
-            let of_service = |row: &ledger_row::LedgerRow<'_>| {
-                row.source == service.name() && row.table == AI_INTERACTION.name
-            };
+            let of_service =
+                |row: &ledger_row::LedgerRow<'_>| row.source == service.name() && row.table == AI_INTERACTION.name;
             ledger_row::rows(&batch).filter(of_service).for_each(|row| slices.push(&row, &mut reasons));
         }
     }

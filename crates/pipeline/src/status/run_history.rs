@@ -37,8 +37,7 @@ impl RunHistory {
             "payloads",
             "payloads_failed",
         ];
-        let mut batches =
-            std::pin::pin!(lake.scan(&EXTRACTION_RUN, Scan { columns, ..Scan::default() }).await?);
+        let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_RUN, Scan { columns, ..Scan::default() }).await?);
         let mut runs = Vec::new();
         while let Some(batch) = batches.try_next().await? {
             runs.extend((0..batch.num_rows()).map(|row| run(&batch, row)));

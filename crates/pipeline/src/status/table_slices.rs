@@ -55,12 +55,8 @@ impl TableSlices {
         // A tracking read covers whatever was deleted since the last one.
         let window = if row.time_column == TRACKING { Instant(0)..Instant(1) } else { row.window.clone() };
         let reason = if row.status == SliceStatus::Done { "" } else { row.reason };
-        let attempt = SliceAttempt {
-            window,
-            finished_at: row.finished_at,
-            status: row.status,
-            reason: reasons.id(reason),
-        };
+        let attempt =
+            SliceAttempt { window, finished_at: row.finished_at, status: row.status, reason: reasons.id(reason) };
         match self.attempts.get_mut(row.time_column) {
             Some(attempts) => attempts.push(attempt),
             None => drop(self.attempts.insert(row.time_column.to_owned(), vec![attempt])),
@@ -232,10 +228,7 @@ mod tests {
             ),
             (
                 "read first, failed later",
-                &[
-                    (CREATED, (0, 100), (101, 110), Done, true),
-                    (CREATED, (50, 100), (200, 201), Failed, false),
-                ],
+                &[(CREATED, (0, 100), (101, 110), Done, true), (CREATED, (50, 100), (200, 201), Failed, false)],
                 (Some(0), Some(101), 1, 0),
             ),
             (
@@ -295,10 +288,7 @@ mod tests {
             ),
             (
                 "deletions: any later tracking read makes up for it",
-                &[
-                    (TRACKING, (0, 100), (100, 101), Failed, false),
-                    (TRACKING, (200, 300), (300, 301), Done, false),
-                ],
+                &[(TRACKING, (0, 100), (100, 101), Failed, false), (TRACKING, (200, 300), (300, 301), Done, false)],
                 (None, None, 0, 0),
             ),
             (

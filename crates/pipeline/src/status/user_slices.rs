@@ -92,7 +92,11 @@ impl UserSlices {
 
     /// How far the histories of the users in scope reach together, without those who cannot be read. Users without a
     /// slice since then are not in scope any more.
-    pub(super) fn finish(mut self, in_scope_since: Instant, reasons: &Reasons) -> (Freshness, OpenFailures, UserCounts) {
+    pub(super) fn finish(
+        mut self,
+        in_scope_since: Instant,
+        reasons: &Reasons,
+    ) -> (Freshness, OpenFailures, UserCounts) {
         let (mut freshness, mut counts) = (Freshness::default(), FailureCounts::default());
         let mut users = UserCounts::default();
         for UserState { last, until, .. } in self.users.values() {
@@ -177,7 +181,11 @@ mod tests {
             ),
             (
                 "a user who left the scope",
-                &[("b", (0, 40), 42, Failed, None), ("c", (0, 40), 43, Done, Some(40)), ("a", (0, 100), 101, Done, Some(100))],
+                &[
+                    ("b", (0, 40), 42, Failed, None),
+                    ("c", (0, 40), 43, Done, Some(40)),
+                    ("a", (0, 100), 101, Done, Some(100)),
+                ],
                 (Some(100), 0, 0, 1, 1),
             ),
             (
