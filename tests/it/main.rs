@@ -19,6 +19,7 @@
 //! - `timeless`: rows without a time, and codes without an English label.
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
+//! - `status`: how fresh and complete a lake is, for people and monitors.
 //! - `damaged`: lakes with missing files.
 //! - `foreign`: other tools that compact, delete and constrain tables of the lake.
 //! - `replayed`: an archive that is decoded again.
@@ -61,6 +62,7 @@ mod replayed;
 mod samples;
 mod scenarios;
 mod secrets;
+mod status;
 mod stores;
 mod structure;
 mod tidy;

@@ -200,7 +200,17 @@ fn a_lake_in_a_store_is_like_one_in_a_folder() {
         read_by_others(&world, kind, &server);
         let query = world.run(&["query", "--sql", "SELECT count(*) AS n FROM msdyn_copilotevent", "--format", "csv"]);
         assert_eq!(text(&query.stdout), "n\n2000\n", "{kind:?}: {}", text(&query.stderr));
-        let log = format!("{}{}", text(&check.stdout), text(&check.stderr));
+        let status = world.run(&["status", "--format", "json"]);
+        let found: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+        assert_eq!(
+            (&found["failed_slices"], &found["runs"][0]["outcome"]),
+            (&0.into(), &"complete".into()),
+            "{kind:?}"
+        );
+        let events = found["tables"].as_array().unwrap().iter().find(|of| of["table"] == "msdyn_copilotevent");
+        assert_eq!(events.unwrap()["rows"], 2000, "{kind:?}: {found}");
+        let log =
+            format!("{}{}{}{}", text(&check.stdout), text(&status.stdout), text(&status.stderr), text(&check.stderr));
         assert!(!log.contains("s3cret-of-the-store") && !log.contains("Eby8vdM02"), "{log}");
     }
 }

@@ -120,16 +120,19 @@ fn hints(status: &LakeStatus) -> Vec<String> {
     let mut hints = Vec::new();
     if let Some(run) = status.runs.first() {
         let quiet = run.started_at.map(|start| (status.at.0 - start.0) / 1_000_000).filter(|age| *age > QUIET_SECONDS);
-        match (run.outcome.as_deref(), quiet) {
-            (_, Some(quiet)) => {
-                hints.push(format!("no run has started for {}: check the scheduler and its log", age_text(quiet)))
+        if let Some(quiet) = quiet {
+            hints.push(format!("no run has started for {}: check the scheduler and its log", age_text(quiet)));
+        }
+        match run.outcome.as_deref() {
+            None if quiet.is_some() => {
+                hints.push(format!("run {} was killed: the next `copilot-lake extract` does the rest", run.run_id));
             }
-            (None, None) => hints.push(format!(
-                "run {} has not ended: it is going on, or it was killed and the next `copilot-lake extract` resumes it",
+            None => hints.push(format!(
+                "run {} has not ended: it is going on, or it was killed and the next `copilot-lake extract` does the rest",
                 run.run_id
             )),
-            (Some("partial" | "failed"), None) => {
-                hints.push("the last run is not complete: `copilot-lake extract` does the rest".to_owned())
+            Some("partial" | "failed") => {
+                hints.push("the last run is not complete: `copilot-lake extract` does the rest".to_owned());
             }
             _ => {}
         }
@@ -250,7 +253,8 @@ mod tests {
         let mut later = status(None, vec![]);
         assert!(super::text(&later).contains("has not ended"));
         later.at = at("2025-11-09T12:00:00Z");
-        assert!(super::text(&later).contains("no run has started for 4 days"));
+        let text = super::text(&later);
+        assert!(text.contains("no run has started for 4 days") && text.contains("was killed"), "{text}");
     }
 
     #[test]

@@ -32,6 +32,9 @@ use crate::error::Error;
 /// Users without a slice within this time before the newest one are not in scope, even if no run was complete since.
 const IN_SCOPE_SECONDS: i64 = 7 * Instant::DAY_SECONDS;
 
+/// The start of a run and the end of a slice may be of the clocks of two services, which differ by this much at most.
+const CLOCKS_DIFFER_SECONDS: i64 = 3600;
+
 /// Finds out how fresh and complete the lake is. `now` is the time by which ages are given. A table that cannot be used is
 /// named.
 ///
@@ -116,7 +119,7 @@ async fn user_slices_status(
     let (mut slices, mut reasons) = (UserSlices::default(), Reasons::default());
     let since = |slices: &UserSlices| {
         let recent = slices.newest().map(|newest| newest.plus_seconds(-IN_SCOPE_SECONDS));
-        recent.max(runs.complete_since(slices.runs()))
+        recent.max(runs.complete_since(slices.runs()).map(|start| start.plus_seconds(-CLOCKS_DIFFER_SECONDS)))
     };
     let mut files = std::pin::pin!(lake.scan_files(&EXTRACTION_SLICE, scan(service)).await?);
     while let Some(mut file) = files.try_next().await? {
