@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use serde_json::Value;
 
 use crate::graph::tenant;
-use crate::harness::{World, expect, text};
+use crate::harness::{World, expect, package, text};
 
 /// Every file of a folder with its size and the time of its last change.
 fn listing(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
@@ -69,7 +69,7 @@ fn each_condition_is_told() {
         writeln!(seen, "## {title}\n{}\n", masked(&status(world, &[]))).unwrap();
     };
     // A week is refused once; a File fails in the first two runs; the service has no such table.
-    let mut world = World::parse(&format!(
+    let events = format!(
         "seed = 17
         clock = 2025-11-05T12:00:00Z
         [[table]]
@@ -78,8 +78,10 @@ fn each_condition_is_told() {
         weeks = 3
         [[table.row]]
         values = {{ msdyn_copiloteventid = \"{ROW}\", partitionid = \"p\", createdon = 2025-10-27T10:00:00Z }}
-        payload_text = \"late\"
-        [[table]]
+        payload_text = \"late\"\n"
+    );
+    let mut world = World::parse(&format!(
+        "{events}[[table]]
         name = \"msdyn_copilottranscript\"
         absent = true
         [[fault]]
@@ -92,9 +94,7 @@ fn each_condition_is_told() {
         at = \"file\"
         every = 1
         matching = \"{ROW}\"
-        kind = \"500\"
-        [[phase]]
-        clock = 2025-11-05T12:30:00Z"
+        kind = \"500\""
     ));
     world.keys.insert(
         "dataverse.tables".to_owned(),
@@ -117,9 +117,16 @@ fn each_condition_is_told() {
     assert_eq!((&found["failed_slices"], &found["payloads_due"]), (&0.into(), &1.into()), "{found}");
     assert_eq!(table(&found, "msdyn_copilotevent")["read_from"], "1753-01-01T00:00:00Z");
 
-    world.serve(
-        "seed = 17\nclock = 2025-11-05T12:40:00Z\n[[table]]\nname = \"msdyn_copilotevent\"\nrows = 400\nweeks = 3\n",
-    );
+    // Everything that was in the way is over.
+    let later = events.replace("T12:00:00Z\n", "T12:30:00Z\n");
+    world.serve(&format!("{later}[[table]]\nname = \"msdyn_copilottranscript\"\nrows = 3\nweeks = 1\n"));
+    world.extract(&[], 0);
+    let found = json(&world);
+    let open = ["failed_slices", "skipped_slices", "payloads_due", "payloads_failed", "problems"];
+    assert_eq!(open.map(|name| &found[name]), [&Value::from(0); 5], "{found}");
+    let hint = "no run has started for";
+    assert!(found["hints"].as_array().unwrap().iter().all(|of| of.as_str().unwrap().starts_with(hint)), "{found}");
+
     std::fs::remove_dir_all(world.lake().join("msdyn_copilotevent/_delta_log")).unwrap();
     show("the log of a table is lost", &world);
     assert_eq!(json(&world)["problems"], 1);
@@ -227,4 +234,29 @@ fn a_run_may_be_going_on() {
     assert_eq!((&found["runs"][0]["outcome"], &found["failed_slices"]), (&Value::Null, &0.into()), "{found}");
     assert!(run.wait_with_output().unwrap().status.success());
     assert_eq!(json(&world)["runs"][0]["outcome"], "complete");
+}
+
+/// The examples for schedulers name flags that there are, and the page names fields that there are.
+#[test]
+fn the_production_page_is_true() {
+    let folder = package().parent().unwrap().join("crates/cli/examples/production");
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let world = World::parse("[[table]]\nname = \"msdyn_copilotevent\"\nrows = 3\nweeks = 1\n");
+    let help = text(&world.run(&["extract", "--help"]).stdout);
+    let mut flags = 0;
+    for name in ["copilot-lake.service", "copilot-lake.cron", "cronjob.yaml"] {
+        let commands = read(name);
+        let command = commands.lines().find(|line| line.contains("extract") && line.contains("--")).unwrap();
+        for flag in command.split([' ', ',', '[', ']']).filter(|word| word.starts_with("--")) {
+            assert!(help.contains(&format!("{flag} ")) || help.contains(&format!("{flag}\n")), "{name}: {flag}");
+            flags += 1;
+        }
+    }
+    assert!(flags >= 10, "only {flags} flags were found");
+    world.extract(&[], 0);
+    let found = json(&world);
+    let rows = read("README.md");
+    let fields: Vec<_> = rows.lines().filter_map(|line| line.strip_prefix("| `")?.split('`').next()).collect();
+    assert!(fields.len() >= 7, "{fields:?}");
+    assert!(fields.iter().all(|field| found.get(field).is_some()), "{fields:?}: {found}");
 }

@@ -60,7 +60,8 @@ mod tests {
 
     #[test]
     fn ranges_that_overlap_or_touch_are_one() {
-        let cases: [(&str, &[(i64, i64)], &[(i64, i64)]); 7] = [
+        type Ranges = &'static [(i64, i64)];
+        let cases: [(&str, Ranges, Ranges); 7] = [
             ("nothing", &[], &[]),
             ("an empty range", &[(3, 3)], &[]),
             ("apart", &[(5, 6), (1, 2)], &[(1, 2), (5, 6)]),

@@ -31,7 +31,9 @@ mod tests {
     fn a_table_of_cases() {
         let now = Instant::parse("2025-11-05T12:00:00Z").unwrap();
         let (last, present) = (Week::of(now.plus_seconds(-7 * Instant::DAY_SECONDS)), Week::of(now));
-        let cases: &[(&str, &[(usize, Option<Week>, u64)], u64)] = &[
+        /// So many files of a week with so many bytes.
+        type Files = (usize, Option<Week>, u64);
+        let cases: &[(&str, &[Files], u64)] = &[
             ("none", &[], 0),
             ("two of a week that is over", &[(2, Some(last), 1)], 0),
             ("three", &[(3, Some(last), 1)], 3),

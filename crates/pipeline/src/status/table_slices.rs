@@ -170,8 +170,9 @@ mod tests {
 
     #[test]
     fn a_table_of_cases() {
-        // Rows, and from when and until when everything is read, how many slices are failed and skipped.
-        let cases: &[(&str, &[Row], (Option<i64>, Option<i64>, u64, u64))] = &[
+        /// From when and until when everything is read, how many slices are failed and skipped.
+        type Found = (Option<i64>, Option<i64>, u64, u64);
+        let cases: &[(&str, &[Row], Found)] = &[
             ("nothing", &[], (None, None, 0, 0)),
             (
                 "a first pass, newest week first",

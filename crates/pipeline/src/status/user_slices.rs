@@ -20,7 +20,7 @@ const UNREADABLE: usize = 10_000;
 pub(super) struct UserSlices {
     users: HashMap<u64, UserState>,
     /// Windows that cannot be read, which watermarks pass.
-    unreadable: Vec<(u64, LastSlice)>,
+    unreadable: Vec<(u64, UserSlice)>,
     /// The runs that read histories.
     runs: BTreeSet<String>,
     newest: Option<Instant>,
@@ -29,7 +29,7 @@ pub(super) struct UserSlices {
 /// What is known of a user.
 #[derive(Debug)]
 struct UserState {
-    last: LastSlice,
+    last: UserSlice,
     /// The watermark.
     until: Option<Instant>,
     /// The start of the longest history that was read, and when.
@@ -37,7 +37,7 @@ struct UserState {
 }
 
 #[derive(Debug, Clone)]
-struct LastSlice {
+struct UserSlice {
     status: SliceStatus,
     reason: ReasonId,
     window: Range<Instant>,
@@ -55,7 +55,7 @@ impl UserSlices {
         row.scope.hash(&mut hasher);
         let user = hasher.finish();
         let reason = if row.status == SliceStatus::Done { "" } else { row.reason };
-        let last = LastSlice {
+        let last = UserSlice {
             status: row.status,
             reason: reasons.id(reason),
             window: row.window.clone(),
