@@ -15,14 +15,14 @@ build: ## compile everything in the dev profile
 demo: build ## extract from the embedded emulator into ./demo-lake and print the feedback rates
 	$(BIN) demo
 
-test: build python ## run every test
+test: build python stores ## run every test
 	cargo test --locked --workspace --quiet
 
-soak: build python ## the long form of the tests that kill runs and change rows
+soak: build python stores ## the long form of the tests that kill runs and change rows
 	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --test it --quiet -- kill:: mutation:: graph_runs:: power_cut::
 	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --lib --quiet -- random::
 
-accept: build python ## rewrite tests/expected from what the tests see; review the diff
+accept: build python stores ## rewrite tests/expected from what the tests see; review the diff
 	COPILOT_LAKE_ACCEPT=1 cargo test --locked --workspace --lib --test it --quiet
 
 check: ## format, lints with warnings denied, dependency rules
@@ -47,7 +47,14 @@ PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --onl
 $(PYTHON).ok: tests/python/requirements.txt tests/python/delta.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/python && $(PYTHON) $(PIP) -r tests/python/requirements.txt
 	$(PYTHON) $(PIP) --upgrade --target $(CARGO_TARGET_DIR)/python/delta -r tests/python/delta.txt && touch $@
+# Stores for tests: S3 and Azure Blob.
+stores: $(CARGO_TARGET_DIR)/moto.ok $(CARGO_TARGET_DIR)/azurite.ok
+$(CARGO_TARGET_DIR)/moto.ok: tests/python/moto.txt
+	python3 -m venv $(CARGO_TARGET_DIR)/moto && $(CARGO_TARGET_DIR)/moto/bin/python $(PIP) -r tests/python/moto.txt && touch $@
+$(CARGO_TARGET_DIR)/azurite.ok: tests/stores/package-lock.json
+	mkdir -p $(CARGO_TARGET_DIR)/azurite && cp tests/stores/package*.json $(CARGO_TARGET_DIR)/azurite
+	cd $(CARGO_TARGET_DIR)/azurite && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && touch $@
 $(DENY): tests/python/deny.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/deny && $(CARGO_TARGET_DIR)/deny/bin/python $(PIP) -r tests/python/deny.txt && touch $@
 
-.PHONY: help build demo test accept check deny bench release python soak
+.PHONY: help build demo test accept check deny bench release python soak stores

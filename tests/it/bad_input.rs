@@ -41,6 +41,9 @@ const CASES: &[Case] = &[
         code: 2,
     },
     Case { name: "no lake", arguments: &["query", "feedback_rates"], keys: &[], code: 2 },
+    Case { name: "status without a lake", arguments: &["status"], keys: &[], code: 2 },
+    Case { name: "a format that there is not", arguments: &["status", "--format", "xml"], keys: &[], code: 2 },
+    Case { name: "a flag of another command", arguments: &["status", "--full"], keys: &[], code: 2 },
     Case { name: "unknown query", arguments: &["query", "feedback_rate"], keys: &[], code: 2 },
     Case { name: "an unsupported store", arguments: &["extract"], keys: &[("lake.url", "ftp://host/lake")], code: 2 },
 ];

@@ -13,7 +13,7 @@ use arrow::util::display::{ArrayFormatter, FormatOptions};
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
 use copilot_lake_query::Session;
 use copilot_lake_tables::{AI_INTERACTION, SYSTEM_USER, TABLES, Table, dataverse_tables};
-use copilot_lake_writer::{Lake, LakeOptions, Scan};
+use copilot_lake_writer::{Lake, LakeOptions, Scan, StoreOptions};
 use futures::TryStreamExt as _;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -47,6 +47,8 @@ pub(crate) struct World {
     pub(crate) folder: TempDir,
     /// Configuration keys beyond those that every run needs, such as `dataverse.page_size`.
     pub(crate) keys: BTreeMap<String, toml::Value>,
+    /// Where the lake is, if not in the folder, and how it is reached.
+    pub(crate) store: Option<(String, StoreOptions)>,
     /// Sessions over lakes as they were after the last run, kept because planning the views is slow in the dev profile.
     sessions: RefCell<BTreeMap<PathBuf, Session>>,
 }
@@ -55,7 +57,8 @@ impl World {
     pub(crate) fn new(scenario: Scenario) -> Self {
         let runtime = Runtime::new().unwrap();
         let emulator = runtime.block_on(Emulator::start(([127, 0, 0, 1], 0).into(), scenario)).unwrap();
-        Self { runtime, emulator, folder: TempDir::new().unwrap(), keys: BTreeMap::new(), sessions: RefCell::default() }
+        let folder = TempDir::new().unwrap();
+        Self { runtime, emulator, folder, keys: BTreeMap::new(), store: None, sessions: RefCell::default() }
     }
 
     pub(crate) fn parse(toml: &str) -> Self {
@@ -70,6 +73,16 @@ impl World {
 
     pub(crate) fn lake(&self) -> PathBuf {
         self.folder.path().join("lake")
+    }
+
+    /// The lake's path or URL.
+    pub(crate) fn lake_url(&self) -> String {
+        self.store.as_ref().map_or_else(|| self.lake().to_string_lossy().into_owned(), |(url, _)| url.clone())
+    }
+
+    fn lake_options(&self) -> LakeOptions {
+        let store = self.store.as_ref().map(|(_, options)| options.clone()).unwrap_or_default();
+        LakeOptions { store, ..LakeOptions::default() }
     }
 
     /// Writes the configuration and returns a command that uses it.
@@ -88,7 +101,12 @@ impl World {
                 section.insert(key.to_owned(), value);
             }
         };
-        set("lake.url", self.lake().to_string_lossy().into_owned().into());
+        set("lake.url", self.lake_url().into());
+        if let Some((_, store)) = &self.store {
+            let options: toml::Table =
+                store.options.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+            set("lake.options", options.into());
+        }
         set("auth.authority", url.clone().into());
         set("auth.tenant_id", TENANT_ID.into());
         set("auth.client_id", CLIENT_ID.into());
@@ -131,7 +149,7 @@ impl World {
 
     /// Queries the lake.
     pub(crate) fn sql(&self, text: &str) -> Vec<Vec<String>> {
-        self.sql_of(&self.lake(), text)
+        self.sql_of(Path::new(&self.lake_url()), text)
     }
 
     /// Queries another lake.
@@ -139,7 +157,7 @@ impl World {
         let mut sessions = self.sessions.borrow_mut();
         let session = sessions.entry(lake.to_owned()).or_insert_with(|| {
             self.runtime.block_on(async {
-                let lake = Lake::open(lake.to_str().unwrap(), LakeOptions::default()).await.unwrap();
+                let lake = Lake::open(lake.to_str().unwrap(), self.lake_options()).await.unwrap();
                 Session::open(&lake, &BTreeMap::new()).await.unwrap()
             })
         });
@@ -164,7 +182,7 @@ impl World {
     fn check_keys(&self) {
         let options = FormatOptions::default().with_null("-");
         self.runtime.block_on(async {
-            let lake = Lake::open(self.lake().to_str().unwrap(), LakeOptions::default()).await.unwrap();
+            let lake = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap();
             for table in TABLES {
                 let mut seen = BTreeSet::new();
                 let scan = Scan { columns: table.key.to_vec(), ..Scan::default() };
@@ -283,7 +301,7 @@ impl World {
         let columns = vec!["user_id", "session_id", "interaction_id", "interaction_type", "app_class", "body_content"];
         let mut lake = Prints::default();
         self.runtime.block_on(async {
-            let of = Lake::open(self.lake().to_str().unwrap(), LakeOptions::default()).await.unwrap();
+            let of = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap();
             let scan = Scan { columns, ..Scan::default() };
             let mut batches = std::pin::pin!(of.scan(&AI_INTERACTION, scan).await.unwrap());
             while let Some(batch) = batches.try_next().await.unwrap() {
@@ -336,7 +354,7 @@ impl World {
 
     fn logged(&self, table: &'static Table) -> BTreeSet<String> {
         self.runtime.block_on(async {
-            let lake = Lake::open(self.lake().to_str().unwrap(), LakeOptions::default()).await.unwrap();
+            let lake = Lake::open(&self.lake_url(), self.lake_options()).await.unwrap();
             lake.files(table).await.unwrap().into_iter().map(|file| file.path).collect()
         })
     }

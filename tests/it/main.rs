@@ -21,12 +21,14 @@
 //! - `night`: outages, deadlines, and commits that take too long.
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
+//! - `status`: how fresh and complete a lake is, for people and monitors.
 //! - `damaged`: lakes with missing files.
 //! - `foreign`: other tools that compact, delete and constrain tables of the lake.
 //! - `replayed`: an archive that is decoded again.
 //! - `identities`: every way to sign in.
 //! - `secrets`: what no command, message, summary or lake may show; `file_rights`: who may read what is written;
 //!   `printed_text`: what people's text must not do to a terminal.
+//! - `stores`: lakes in object stores: S3 (moto) and Azure Blob (Azurite).
 //! - `proxy`: networks with a proxy that intercepts TLS, or refuses; `system_failures`: full disks, missing rights, limits.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
@@ -63,6 +65,8 @@ mod replayed;
 mod samples;
 mod scenarios;
 mod secrets;
+mod status;
+mod stores;
 mod structure;
 #[cfg(unix)]
 mod system_failures;

@@ -94,6 +94,8 @@ pub(crate) enum Command {
     /// Query the lake: a shipped query or any SQL.
     #[cfg(feature = "query")]
     Query(QueryArgs),
+    /// Say how fresh and complete the lake is; no request to a service, changes nothing.
+    Status(StatusArgs),
     /// Describe the tables of the lake, or the columns of one.
     Tables(TablesArgs),
     /// Run the emulated service alone, for trying and testing.
@@ -261,6 +263,26 @@ pub(crate) enum Format {
     Json,
     /// A Parquet file.
     Parquet,
+}
+
+/// Flags of `status`.
+#[derive(clap::Args)]
+#[command(after_help = "Examples:\n  copilot-lake status\n  copilot-lake status --format json | jq .failed_slices\n\n\
+    Reads the lake only: neither a sign-in nor the lock is needed, and a run may be going on. Ends with 0 whenever the lake\n\
+    can be read: what is wrong with it is in the output.")]
+pub(crate) struct StatusArgs {
+    /// Format of the status.
+    #[arg(long, value_enum, default_value = "table")]
+    pub(crate) format: StatusFormat,
+}
+
+/// The format of a status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatusFormat {
+    /// Aligned columns, and what to do.
+    Table,
+    /// One JSON object, for monitors.
+    Json,
 }
 
 /// Flags of `tables`.

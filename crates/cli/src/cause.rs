@@ -51,6 +51,8 @@ pub(crate) enum Cause {
     Stopped,
     /// Another run holds the lake.
     LakeHeld,
+    LeaseLost,
+    NoConditionalPut,
     OtherInstance,
     NewerLake,
     UnsupportedLake,
@@ -157,9 +159,16 @@ impl Cause {
             Self::Transient => (Failed, "run the same command again: it does the rest"),
             Self::Stopped => (Partial, "run the same command again: it does the rest"),
             Self::LakeHeld => (Held, "wait until it ends; the lock of a killed run is released by itself"),
+            Self::LeaseLost => (Held, "wait until the other run ends, then run the same command again"),
+            Self::NoConditionalPut => (
+                Usage,
+                "use another store, or set `lake.single_writer = true` and never run two commands on it at a time",
+            ),
             Self::OtherInstance => (Usage, "use a separate lake for each environment, named with `--lake`"),
             Self::NewerLake => (Usage, "update copilot-lake"),
-            Self::UnsupportedLake => (Usage, "name a local directory with `--lake` or in `lake.url`"),
+            Self::UnsupportedLake => {
+                (Usage, "name a directory or a store with `--lake` or in `lake.url`: s3://, az://, abfss:// or gs://")
+            }
             Self::PathMissing => (Usage, "check the path"),
             Self::Lake(remedy) => (Failed, advice(remedy)),
             Self::Internal => {
@@ -244,6 +253,8 @@ mod tests {
             (Cause::ProxyUnreachable, 1),
             (Cause::Unreachable, 1),
             (Cause::LakeHeld, 4),
+            (Cause::LeaseLost, 4),
+            (Cause::NoConditionalPut, 2),
             (Cause::Lake(Remedy::OfSystem(SystemFailure::NoSpace)), 1),
             (Cause::Lake(Remedy::OfSystem(SystemFailure::ReadOnly)), 1),
             (Cause::Lake(Remedy::OfSystem(SystemFailure::PermissionDenied)), 1),

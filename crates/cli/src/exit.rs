@@ -137,6 +137,8 @@ fn of_lake(error: &copilot_lake_writer::Error) -> Cause {
     }
     match error {
         Error::Held { .. } => Cause::LakeHeld,
+        Error::LeaseLost { .. } => Cause::LeaseLost,
+        Error::NoConditionalPut => Cause::NoConditionalPut,
         Error::OtherInstance { .. } => Cause::OtherInstance,
         Error::NewerLake { .. } => Cause::NewerLake,
         Error::Unsupported { .. } => Cause::UnsupportedLake,

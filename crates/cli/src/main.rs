@@ -63,6 +63,9 @@ fn run(args: Args, console: &Console) -> Result<ExitCode> {
             Command::Plan(args) => commands::plan::run_plan(&args, global, console).await.map(|()| ExitCode::Complete),
             Command::Replay(args) => Ok(commands::replay::run_replay(args, global, console).await),
             Command::Extract(args) => Ok(commands::extract::run_extract(args, global, console).await),
+            Command::Status(args) => {
+                commands::status::run_status(&args, global, console).await.map(|()| ExitCode::Complete)
+            }
             #[cfg(feature = "query")]
             Command::Query(args) => {
                 commands::query::run_query(args, global, console).await.map(|()| ExitCode::Complete)

@@ -12,6 +12,7 @@
 //! | `graph/` | histories of Microsoft 365 Copilot, user by user |
 //! | `ledger/` | the bookkeeping tables: runs, slices, rejects |
 //! | `replay/` | the archive of raw pages, and reading it again |
+//! | `status/` | how fresh and complete a lake is |
 
 mod cells;
 mod check;
@@ -31,6 +32,7 @@ mod run;
 mod service_estimate;
 mod settings;
 mod slice_error;
+mod status;
 #[cfg(test)]
 mod test_lake;
 
@@ -44,3 +46,6 @@ pub use report::{EndedEarly, Report, RunOutcome, SliceStatus, StoppedTable, Tabl
 pub use run::run;
 pub use service_estimate::{EstimatePart, ServiceEstimate};
 pub use settings::{DataverseJob, Deletes, GraphJob, RunOptions, ServiceJob, Settings, Stop, UserSelector};
+pub use status::{
+    FailureGroup, Freshness, LakeStatus, OpenFailures, PayloadStatus, RunStatus, TableStatus, UserCounts, status,
+};

@@ -18,6 +18,21 @@ pub enum Error {
         /// When it began, as text.
         since: String,
     },
+    /// Another run took over the lock of the lake, because this one did not renew it: stop.
+    #[error(
+        "another run has taken over the lake: {run_id}, since {since}; this one was paused or cut off for too long"
+    )]
+    LeaseLost {
+        /// The run that holds it, as it named itself.
+        run_id: String,
+        /// When it began, as text.
+        since: String,
+    },
+    /// The store cannot keep two writers apart.
+    #[error(
+        "the store replaces what must not be replaced: it ignores conditional requests, so two runs could lose rows"
+    )]
+    NoConditionalPut,
     /// The lake mirrors another source instance: use another lake.
     #[error("the lake belongs to {what} {lake}, not to {configured}")]
     OtherInstance {

@@ -20,9 +20,12 @@ use crate::merge::changes::Changes;
 use crate::merge::memory_consumer::MemoryConsumers;
 use crate::merge::mode::MergeMode;
 use crate::storage::file_rights::FileRights;
+use crate::storage::lease::Lease;
 use crate::storage::location::Location;
 use crate::storage::lock::Lock;
+use crate::storage::lock_kind::LockKind;
 use crate::storage::readers::Readers;
+use crate::storage::store_options::StoreOptions;
 use crate::storage::{paths, probe};
 
 /// How a lake is opened.
@@ -35,11 +38,13 @@ pub struct LakeOptions {
     pub memory: usize,
     /// Who may read what is created, in a local folder.
     pub rights: FileRights,
+    /// How the store of a cloud is reached.
+    pub store: StoreOptions,
 }
 
 impl Default for LakeOptions {
     fn default() -> Self {
-        Self { removed_files: None, memory: 80 << 20, rights: FileRights::Private }
+        Self { removed_files: None, memory: 80 << 20, rights: FileRights::Private, store: StoreOptions::default() }
     }
 }
 
@@ -72,17 +77,18 @@ pub(crate) struct Inner {
 }
 
 impl Lake {
-    /// Opens the lake at a path, a `file://` URL, or `memory://` (gone with the last clone). Nothing is written.
+    /// Opens the lake at a path, a `file://` URL, the URL of a cloud's store, or `memory://` (gone with the last clone).
+    /// Nothing is written, and nothing is requested.
     ///
     /// # Errors
     /// [`Error::Unsupported`] for other URLs.
     pub async fn open(url: &str, options: LakeOptions) -> Result<Self, Error> {
-        Self::at(Location::parse(url, options.rights)?, &options)
+        Self::at(Location::parse(url, options.rights, &options.store)?, &options)
     }
 
     /// The lake at a location.
     pub(crate) fn at(location: Location, options: &LakeOptions) -> Result<Self, Error> {
-        let storage = LakeStorage::new(location, options.removed_files, options.memory);
+        let storage = LakeStorage::new(location, options.removed_files, options.memory, options.store.single_writer);
         let unsupported =
             |e: url::ParseError| Error::Unsupported { url: storage.url.to_string(), reason: e.to_string() };
         let store_url = paths::store_url().map_err(unsupported)?;
@@ -90,15 +96,36 @@ impl Lake {
         Ok(Self { inner: Arc::new(inner) })
     }
 
-    /// Takes the lock of the lake for a run, until dropped.
+    /// Takes the lock of the lake for a run, until it is released or dropped.
     ///
     /// # Errors
-    /// [`Error::Held`] when another run has it.
+    /// [`Error::Held`] when another run has it; [`Error::NoConditionalPut`] when the store cannot keep two runs apart.
     pub async fn lock(&self, run_id: &str) -> Result<Lock, Error> {
-        match &self.inner.storage.local {
-            Some(local) => Lock::acquire(local.root(), local.rights(), run_id),
-            None => Ok(Lock::none()),
+        let LakeStorage { store, lock_kind, lease, single_writer, .. } = &*self.inner.storage;
+        match lock_kind {
+            LockKind::File(local) => Lock::on_file(local.root(), local.rights(), run_id),
+            LockKind::Process => Ok(Lock::process()),
+            LockKind::Lease => {
+                let acquired = Lease::acquire(Arc::clone(store), run_id, *single_writer).await?;
+                let lock = Lock::lease(Arc::clone(&acquired.lease));
+                if lease.set(acquired.lease).is_err() {
+                    lock.release().await;
+                    return Err(Error::Held { run_id: run_id.to_owned(), since: "this process".to_owned() });
+                }
+                if acquired.is_taken_over {
+                    self.fence().await?;
+                }
+                Ok(lock)
+            }
         }
+    }
+
+    /// Commits to every table, so that what the former holder of the lease has prepared conflicts.
+    async fn fence(&self) -> Result<(), Error> {
+        for table in copilot_lake_tables::TABLES.iter().copied() {
+            self.inner.log(table).fence().await?;
+        }
+        Ok(())
     }
 
     /// Begins changes of a table. Several may be open at a time, also of one table.
@@ -207,12 +234,12 @@ impl Inner {
     pub(crate) fn log(&self, table: &'static Table) -> Arc<Log> {
         let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
         let log = logs.entry(table.name).or_insert_with(|| {
-            let LakeStorage { store, local, removed_files, .. } = &*self.storage;
+            let LakeStorage { store, local, removed_files, lease, .. } = &*self.storage;
             let prefixed = Arc::new(PrefixStore::new(Arc::clone(store), paths::table(table)));
             let location = paths::table_url(&self.store_url, table);
             let log_store = default_logstore(prefixed, Arc::clone(store), &location, &StorageConfig::default());
             let readers = Readers::new(Arc::clone(store), local.clone());
-            Arc::new(Log::new(table, log_store, Arc::new(readers), !removed_files.is_zero()))
+            Arc::new(Log::new(table, log_store, Arc::new(readers), Arc::clone(lease), !removed_files.is_zero()))
         });
         Arc::clone(log)
     }

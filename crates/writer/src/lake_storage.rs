@@ -2,7 +2,7 @@
 //! share. Knows no table.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use object_store::ObjectStore;
@@ -11,11 +11,16 @@ use url::Url;
 
 use crate::key_filter::FilterBudget;
 use crate::memory::MemoryPool;
+use crate::storage::lease::Lease;
 use crate::storage::local_store::LocalStore;
 use crate::storage::location::Location;
+use crate::storage::lock_kind::LockKind;
 
 /// Days for which removed files stay for readers of older versions, except in local folders.
 const RETENTION_DAYS: u64 = 7;
+
+/// The lease of a lake that commits depend on; empty in stores that need none.
+pub(crate) type LeaseSlot = Arc<OnceLock<Arc<Lease>>>;
 
 /// The storage of a lake.
 pub(crate) struct LakeStorage {
@@ -27,6 +32,12 @@ pub(crate) struct LakeStorage {
     pub(crate) local: Option<LocalStore>,
     /// The folder, when it is a local one.
     pub(crate) root: Option<PathBuf>,
+    /// How one writing command at a time is ensured.
+    pub(crate) lock_kind: LockKind,
+    /// The lease, once it is taken.
+    pub(crate) lease: LeaseSlot,
+    /// Whether the lake is written although the store cannot keep two writers apart.
+    pub(crate) single_writer: bool,
     /// How long files stay that a commit removed.
     pub(crate) removed_files: Duration,
     /// Memory of buffered rows and open row groups.
@@ -39,8 +50,8 @@ pub(crate) struct LakeStorage {
 
 impl LakeStorage {
     /// The storage at a location. `removed_files`: how long files stay that a commit removed; `None`: the default.
-    pub(crate) fn new(location: Location, removed_files: Option<Duration>, memory: usize) -> Self {
-        let Location { url, store, local } = location;
+    pub(crate) fn new(location: Location, removed_files: Option<Duration>, memory: usize, single_writer: bool) -> Self {
+        let Location { url, store, local, lock_kind } = location;
         let root = local.as_ref().map(|local| local.root().to_owned());
         let default = if root.is_some() { Duration::ZERO } else { Duration::from_hours(RETENTION_DAYS * 24) };
         Self {
@@ -48,6 +59,9 @@ impl LakeStorage {
             store,
             local,
             root,
+            lock_kind,
+            lease: LeaseSlot::default(),
+            single_writer,
             removed_files: removed_files.unwrap_or(default),
             memory: MemoryPool::new(memory),
             filter_budget: FilterBudget::default(),

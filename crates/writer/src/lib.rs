@@ -37,10 +37,13 @@ pub use merge::carry::Carry;
 pub use merge::changes::{Changes, SortedChanges};
 pub use merge::mode::MergeMode;
 pub use merge::transaction::Committed;
+#[cfg(feature = "azure")]
+pub use object_store::azure::AzureCredentialProvider;
 pub use scan::{FileRows, Scan};
 pub use storage::file_rights::FileRights;
-pub use storage::location::shown_location;
 pub use storage::lock::Lock;
+pub use storage::shown_location::shown_location;
+pub use storage::store_options::StoreOptions;
 pub use system_failure::SystemFailure;
 pub use versions::{RowVersion, version_columns};
 

@@ -10,10 +10,10 @@ pub(crate) mod demo;
 #[cfg(feature = "demo")]
 pub(crate) mod emulator;
 pub(crate) mod extract;
-#[cfg(feature = "query")]
 mod lake;
 pub(crate) mod plan;
 #[cfg(feature = "query")]
 pub(crate) mod query;
 pub(crate) mod replay;
+pub(crate) mod status;
 pub(crate) mod tables;

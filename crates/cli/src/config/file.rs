@@ -73,6 +73,8 @@ impl TomlFile<'_> {
                 let texts = items.iter().map(|item| item.get_ref().as_str().map(str::to_owned));
                 texts.collect::<Option<Vec<_>>>().map(ConfigValue::List)
             }
+            (ValueKind::Option, DeValue::Boolean(value)) => kind.parse(&value.to_string(), base),
+            (ValueKind::Option, DeValue::Integer(number)) => kind.parse(number.as_str(), base),
             (ValueKind::Boolean, DeValue::Boolean(value)) => Some(ConfigValue::Boolean(*value)),
             (ValueKind::Integer(..), DeValue::Integer(number)) => kind.parse(number.as_str(), base),
             (ValueKind::Moment, DeValue::Datetime(at)) => kind.parse(&at.to_string(), base),

@@ -90,7 +90,7 @@ const SECRET_KEYS: [&str; 4] =
 pub(crate) const FREE_SECTIONS: &[&str] = &["lake.options"];
 
 /// Sections that are reserved for later versions.
-pub(crate) const LATER_SECTIONS: &[&str] = &["lake.auth", "lake.options"];
+pub(crate) const LATER_SECTIONS: &[&str] = &[];
 
 const LAKE: &[&str] = &["lake"];
 const AUTH: &[&str] = &["auth", "dataverse.auth", "graph.auth", "lake.auth"];
@@ -100,7 +100,7 @@ const GRAPH: &[&str] = &[Service::Graph.name()];
 
 pub(crate) static LAKE_URL: ConfigKey = ConfigKey::new(LAKE, "url", ValueKind::Location)
     .default("./lake")
-    .doc("Where the lake is: a path or a file:// URL; a relative path starts at the configuration file");
+    .doc("Where the lake is: a path, or a URL (s3://, az://, abfss://, gs://); a relative path starts at the file");
 pub(crate) static REMOVED_FILES: ConfigKey = ConfigKey::new(LAKE, "removed_files", ValueKind::Duration)
     .doc("How long superseded files are kept for readers; if not set, 0s for a path and 7d for a store");
 pub(crate) static ARCHIVE_RAW: ConfigKey = ConfigKey::new(LAKE, "archive_raw", ValueKind::Boolean)
@@ -110,6 +110,10 @@ pub(crate) static ARCHIVE_RAW: ConfigKey = ConfigKey::new(LAKE, "archive_raw", V
 pub(crate) static SHARED: ConfigKey = ConfigKey::new(LAKE, "shared", ValueKind::Boolean)
     .default("false")
     .doc("Give new files and folders the rights of the umask; if false, only their owner can read them");
+
+pub(crate) static SINGLE_WRITER: ConfigKey = ConfigKey::new(LAKE, "single_writer", ValueKind::Boolean)
+    .default("false")
+    .doc("Write to a store that cannot keep two runs apart: never run two");
 
 pub(crate) static METHOD: ConfigKey = ConfigKey::new(AUTH, "method", ValueKind::OneOf(METHODS))
     .default("client-secret")
@@ -192,6 +196,7 @@ pub(crate) static KEYS: &[&ConfigKey] = &[
     &REMOVED_FILES,
     &ARCHIVE_RAW,
     &SHARED,
+    &SINGLE_WRITER,
     &METHOD,
     &AUTHORITY,
     &TENANT_ID,

@@ -33,7 +33,7 @@ impl Layers {
         match self.known.get(name) {
             Some(kind) => Ok(*kind),
             // Some are secrets of a store.
-            None if FREE_SECTIONS.iter().any(within) => Ok(ValueKind::Secret),
+            None if FREE_SECTIONS.iter().any(within) => Ok(ValueKind::Option),
             None => Err(Unknown),
         }
     }

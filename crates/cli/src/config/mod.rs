@@ -9,11 +9,13 @@ mod file;
 pub(crate) mod key;
 mod layers;
 pub(crate) mod moment;
+mod network;
 mod required;
 pub(crate) mod secrecy;
 mod setting;
 pub(crate) mod settings;
 mod sign_in;
+mod store;
 #[cfg(test)]
 mod tests;
 pub(crate) mod text_file;

@@ -1,23 +1,23 @@
 //! The configuration as the settings of the crates that do the work.
 
 use anyhow::Result;
-use copilot_lake_extractor::{DataverseSettings, GraphSettings, Network, ProxyVariable};
+use copilot_lake_extractor::{DataverseSettings, GraphSettings};
 use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, ServiceJob, UserSelector};
 use copilot_lake_tables::{Service, Source, Table, dataverse_tables, table};
 use copilot_lake_writer::{FileRights, LakeOptions};
 
 use super::effective::Config;
 use super::key::{
-    ARCHIVE_RAW, CA_FILE, DATAVERSE_SINCE, DATAVERSE_TABLES, DATAVERSE_URL, DELETES, GRAPH_APP_CLASSES, GRAPH_EXCLUDE,
+    ARCHIVE_RAW, DATAVERSE_SINCE, DATAVERSE_TABLES, DATAVERSE_URL, DELETES, GRAPH_APP_CLASSES, GRAPH_EXCLUDE,
     GRAPH_MODEL, GRAPH_OVERLAP, GRAPH_RATE, GRAPH_SINCE, GRAPH_URL, GRAPH_USERS, GRAPH_VERSION, LAKE_URL, OVERLAP,
-    PAGE_SIZE, PAYLOADS, PROXY, REMOVED_FILES, SHARED,
+    PAGE_SIZE, PAYLOADS, REMOVED_FILES, SHARED,
 };
+use super::network::network;
 use super::required::{duration, list, missing, moment, text, url};
 use super::secrecy;
 use super::setting::{Setting, SettingOrigin};
 use super::value::ConfigValue;
-use super::{sign_in, text_file};
-use crate::environment::{self, Variable};
+use super::{sign_in, store};
 use crate::nearest::nearest;
 use crate::problem::{Problem, usage};
 
@@ -30,6 +30,9 @@ pub(crate) fn lake(config: &Config) -> Result<(String, LakeOptions)> {
     config.refuse_unsupported(&["lake"])?;
     let url = text(config, "lake", &LAKE_URL)?;
     let mut options = LakeOptions { rights: file_rights(config), ..LakeOptions::default() };
+    if url.contains("://") {
+        options.store = store::options(config)?;
+    }
     if let Some(Setting { value: ConfigValue::Duration(removed_files), .. }) = config.setting(&REMOVED_FILES) {
         options.removed_files = Some(removed_files);
     }
@@ -78,7 +81,7 @@ fn dataverse(config: &Config, only: &[String]) -> Result<Option<DataverseJob>> {
         connection,
         tables: tables(config, only)?,
         since,
-        payloads: !matches!(config.setting(&PAYLOADS), Some(Setting { value: ConfigValue::Boolean(false), .. })),
+        payloads: payloads(config),
         overlap,
         deletes,
     }))
@@ -125,26 +128,14 @@ fn graph(config: &Config) -> Result<Option<GraphJob>> {
     }))
 }
 
+/// Whether payloads are fetched.
+pub(crate) fn payloads(config: &Config) -> bool {
+    !matches!(config.setting(&PAYLOADS), Some(Setting { value: ConfigValue::Boolean(false), .. }))
+}
+
 /// Whether raw pages and payloads are kept.
 pub(crate) fn archive_raw(config: &Config) -> bool {
     matches!(config.setting(&ARCHIVE_RAW), Some(Setting { value: ConfigValue::Boolean(true), .. }))
-}
-
-/// How services are reached.
-fn network(config: &Config) -> Result<Network> {
-    let proxy = match config.setting(&PROXY) {
-        Some(Setting { value: ConfigValue::Url(url), .. }) => Some(url),
-        _ => None,
-    };
-    let ca = match config.setting(&CA_FILE) {
-        Some(Setting { value: ConfigValue::Path(path), origin }) => {
-            let hint = "name a PEM file that this user can read, or remove the key";
-            Some(text_file::read_pem(&path, "the file of `network.ca_file`", &format!(", {origin}"), hint)?)
-        }
-        _ => None,
-    };
-    let variable = environment::proxy_variable().map(|Variable { name, value }| ProxyVariable { name, value });
-    Ok(Network { proxy, ca, variable })
 }
 
 fn tables(config: &Config, only: &[String]) -> Result<Vec<&'static Table>> {

@@ -19,6 +19,8 @@ pub(crate) enum ValueKind {
     Text,
     /// Any text that is never shown.
     Secret,
+    /// A text, a number, `true` or `false` for another program, never shown.
+    Option,
     /// An absolute `http://` or `https://` URL.
     Url,
     /// A file; relative to the configuration file that names it, else to the working directory.
@@ -59,6 +61,7 @@ impl ValueKind {
     pub(crate) fn form(self) -> String {
         match self {
             Self::Text | Self::Secret => "a text".to_owned(),
+            Self::Option => "a text, a number, `true` or `false`".to_owned(),
             Self::Url => "a URL such as `https://contoso.crm.dynamics.com`".to_owned(),
             Self::Path => "a file's path".to_owned(),
             Self::Location => "a directory's path or a URL".to_owned(),
@@ -81,7 +84,7 @@ impl ValueKind {
         }
         match self {
             Self::Text => Some(ConfigValue::Text(text.to_owned())),
-            Self::Secret => Some(ConfigValue::Secret(text.to_owned())),
+            Self::Secret | Self::Option => Some(ConfigValue::Secret(text.to_owned())),
             Self::Url => {
                 let url = Url::parse(text).ok()?;
                 (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(ConfigValue::Url(url))

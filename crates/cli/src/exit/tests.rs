@@ -174,6 +174,8 @@ fn empty_report() -> Report {
         ended_early: Vec::new(),
         stopped_tables: Vec::new(),
         first_failure: None,
+        uncommitted: Vec::new(),
+        users_skipped: 0,
         seconds: 0.0,
         requests: 0,
         throttled_seconds: 0.0,

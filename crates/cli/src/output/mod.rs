@@ -14,6 +14,7 @@ pub(crate) mod progress;
 pub(crate) mod remedy;
 #[cfg(feature = "query")]
 pub(crate) mod result;
+pub(crate) mod status;
 pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod wording;

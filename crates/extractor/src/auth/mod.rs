@@ -13,6 +13,7 @@ pub(crate) mod credential_file;
 pub(crate) mod managed_identity;
 pub(crate) mod secret;
 pub(crate) mod sign_in;
+pub(crate) mod store_token;
 pub(crate) mod token;
 pub(crate) mod token_cache;
 pub(crate) mod token_client;

@@ -73,10 +73,8 @@ pub(crate) enum SignIn {
 }
 
 impl SignIn {
-    /// Rejects settings that cannot work, before anything is sent. Tokens are requested for the configured origin of
-    /// the service, under which the environment is registered.
-    pub(crate) fn new(auth: Auth, service: &Url, network: &Network) -> Result<Self, Error> {
-        let resource = service.origin().ascii_serialization();
+    /// Rejects settings that cannot work, before anything is sent. Tokens are requested for this resource.
+    pub(crate) fn new(auth: Auth, resource: String, network: &Network) -> Result<Self, Error> {
         let Auth { authority, tenant_id, client_id, credential } = auth;
         let proof = match credential {
             Credential::Secret(secret) => Proof::Secret(secret),

@@ -36,8 +36,12 @@ impl AccessToken {
 
     /// The claims of the token.
     pub(crate) fn claims(&self) -> TokenClaims {
-        let text = self.header.to_str().ok().and_then(|header| header.strip_prefix("Bearer "));
-        TokenClaims::read(text.unwrap_or_default())
+        TokenClaims::read(self.text())
+    }
+
+    /// The token as it was issued.
+    pub(super) fn text(&self) -> &str {
+        self.header.to_str().ok().and_then(|header| header.strip_prefix("Bearer ")).unwrap_or_default()
     }
 }
 

@@ -85,7 +85,11 @@ impl Client {
     ) -> Result<Self, Error> {
         Ok(Self {
             dialect,
-            tokens: TokenCache::new(SignIn::new(auth, service, network)?, limits.retry_policy),
+            // The environment is registered under the configured origin of the service.
+            tokens: TokenCache::new(
+                SignIn::new(auth, service.origin().ascii_serialization(), network)?,
+                limits.retry_policy,
+            ),
             http: network.client(service)?,
             proxy: network.named_proxy(),
             gate: ThrottleGate::default(),

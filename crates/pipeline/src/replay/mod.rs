@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use copilot_lake_decoder::{RawPayload, SourceRow, decode_payloads};
 use copilot_lake_extractor::{Page, Selection, Slice};
 use copilot_lake_tables::{Instant, Labels, PAYLOAD, SYSTEM_USER, Table, Week, table};
-use copilot_lake_writer::{ArchivedSlice, Instance, Lake, LakeOptions, MergeMode, archived, shown_location};
+use copilot_lake_writer::{ArchivedSlice, Instance, Lake, LakeOptions, Lock, MergeMode, archived, shown_location};
 use futures::{StreamExt as _, TryStreamExt as _};
 
 use self::description::{PAYLOADS, PayloadLine, SliceFile, VERSION};
@@ -50,10 +50,25 @@ pub struct ReplaySettings {
 
 /// Decodes archived pages and payloads again, in the order in which they were read.
 pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Result<Report, Error> {
+    let mut lock = None;
+    let report = replay_locked(replay, observe, stop, &mut lock).await;
+    if let Some(lock) = lock {
+        lock.release().await;
+    }
+    report
+}
+
+/// Replays under the lake's lock, which it leaves in `lock`.
+async fn replay_locked(
+    replay: ReplaySettings,
+    observe: Observer,
+    stop: Stop,
+    lock: &mut Option<Lock>,
+) -> Result<Report, Error> {
     let begun = std::time::Instant::now();
     let (mut slices, mut unread) = (Vec::new(), Vec::new());
     for path in &replay.paths {
-        for slice in archived(path).await? {
+        for slice in archived(path, &replay.lake_options.store).await? {
             match read_about(&slice).await {
                 Ok(about) => slices.push((about, slice)),
                 Err(error) => unread.push(error),
@@ -78,7 +93,7 @@ pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Re
     let started_at = local_time();
     let run = run_id(started_at);
     let lake = Lake::open(&replay.lake, replay.lake_options).await?;
-    let _lock = lake.lock(&run).await?;
+    *lock = Some(lake.lock(&run).await?);
     let LakeCondition { mut ledger, stopped_tables, .. } = condition::open(&lake, &instance, None).await?;
     // The archive may have rows for any table.
     if let Some(error) = stopped_tables.into_values().next() {

@@ -42,15 +42,29 @@ const LONGEST_OUTAGE: Duration = Duration::from_secs(10 * 60);
 /// # Errors
 /// When nothing could be started, or the lake itself could not be written.
 pub async fn run(settings: Settings, observe: Observer, stop: Stop) -> Result<Report, Error> {
+    let mut lock = None;
+    let report = run_locked(settings, observe, stop, &mut lock).await;
+    if let Some(lock) = lock {
+        lock.release().await;
+    }
+    report
+}
+
+/// Runs under the lake's lock, which it leaves in `lock`.
+async fn run_locked(
+    settings: Settings,
+    observe: Observer,
+    stop: Stop,
+    lock: &mut Option<Lock>,
+) -> Result<Report, Error> {
     let begun = MachineInstant::now();
     let shutdown = Arc::new(Shutdown::new(stop, settings.options.deadline));
     let started = tokio::select! {
         biased;
-        started = start(settings, observe, Arc::clone(&shutdown)) => started,
+        started = start(settings, observe, Arc::clone(&shutdown), lock) => started,
         () = shutdown.grace_period_over() => Err(Error::Stopped),
     };
-    let Some(StartedRun { context, mut services, restart, command, stopping: _stopping, lock: _lock }) = started?
-    else {
+    let Some(StartedRun { context, mut services, restart, command, stopping: _stopping }) = started? else {
         let seconds = begun.elapsed().as_secs_f64();
         return Ok(Report { seconds, ..Report::new(String::new()) });
     };
@@ -67,11 +81,15 @@ struct StartedRun {
     command: String,
     /// Stops the services with the run.
     stopping: JoinSet<()>,
-    lock: Lock,
 }
 
 /// Signs in, prepares the lake, and records the start of the run. `None` when no service is configured.
-async fn start(settings: Settings, observe: Observer, shutdown: Arc<Shutdown>) -> Result<Option<StartedRun>, Error> {
+async fn start(
+    settings: Settings,
+    observe: Observer,
+    shutdown: Arc<Shutdown>,
+    lock: &mut Option<Lock>,
+) -> Result<Option<StartedRun>, Error> {
     let Settings { lake, mut lake_options, archive_raw, command, jobs, options } = settings;
     let mut services = Services::new(jobs)?;
     services.adapt_lake(&mut lake_options, archive_raw);
@@ -85,7 +103,7 @@ async fn start(settings: Settings, observe: Observer, shutdown: Arc<Shutdown>) -
     services.wait_out_outages(LONGEST_OUTAGE);
     let run_id = run_id(started_at);
 
-    let lock = lake.lock(&run_id).await?;
+    *lock = Some(lake.lock(&run_id).await?);
     let repair = options.repair.then_some((run_id.as_str(), started_at));
     let LakeCondition { mut ledger, stopped_tables, lost } = condition::open(&lake, &instance, repair).await?;
     let started_at = ledger.runs().next_start(started_at);
@@ -116,7 +134,7 @@ async fn start(settings: Settings, observe: Observer, shutdown: Arc<Shutdown>) -
     for error in stopped_tables.into_values() {
         context.stop_table(error).await?;
     }
-    Ok(Some(StartedRun { context, services, restart, command, stopping, lock }))
+    Ok(Some(StartedRun { context, services, restart, command, stopping }))
 }
 
 impl RunContext {

@@ -7,6 +7,7 @@ use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::TryStreamExt;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
@@ -14,8 +15,11 @@ use crate::archive::blocking::blocking;
 use crate::archive::size_limit::SizeLimit;
 use crate::error::Error;
 use crate::storage::file_rights::{FileRights, is_a_link};
-use crate::storage::location::{Location, shown_location};
+use crate::storage::local_store::LocalStore;
+use crate::storage::location::Location;
 use crate::storage::paths::{self, ArchivedFile};
+use crate::storage::shown_location::shown_location;
+use crate::storage::store_options::StoreOptions;
 
 /// An archived slice.
 pub struct ArchivedSlice {
@@ -30,22 +34,37 @@ pub struct ArchivedSlice {
 
 /// Finds every complete slice at or below a location, sorted by path.
 ///
-/// The location is a local path or a `file://` URL: a lake, its archive, a part of that, or a copy elsewhere. It may be a
+/// The location is a path or a URL: a lake, its archive, a part of that, or a copy elsewhere. It may be a
 /// symbolic link; below it none is followed, so that an archive from elsewhere cannot have other files read.
 ///
 /// # Errors
-/// [`Error::Unsupported`] for other URLs, [`Error::File`] when nothing is there, or a symbolic link below it.
-pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
-    let shown = shown_location(path_or_url);
-    let location = Location::parse(path_or_url, FileRights::default())?;
-    let action = format!("read the archive at {shown}");
-    let Some(local) = &location.local else {
-        let reason = "an archive is read from a folder".to_owned();
-        return Err(Error::Unsupported { url: shown, reason });
-    };
-    std::fs::metadata(local.root()).map_err(Error::file(action))?;
+/// [`Error::Unsupported`] for a URL of no known store, [`Error::File`] when nothing is there, or a symbolic link below it.
+pub async fn archived(path_or_url: &str, options: &StoreOptions) -> Result<Vec<ArchivedSlice>, Error> {
+    let location = Location::parse(path_or_url, FileRights::default(), options)?;
+    let action = format!("read the archive at {}", shown_location(path_or_url));
     let store = Arc::clone(&location.store);
+    let files = match &location.local {
+        Some(local) => files_in(local, action)?,
+        None => objects_in(&*store).await.map_err(Error::store(action))?,
+    };
     let mut folders: BTreeMap<Path, Vec<Path>> = BTreeMap::new();
+    for path in files {
+        folders.entry(paths::folder(&path)).or_default().push(path);
+    }
+    Ok(folders.into_iter().filter_map(|(folder, files)| slice(Arc::clone(&store), folder, files)).collect())
+}
+
+/// The files of an archive in a store: those of the lake's archive, if it is a lake.
+async fn objects_in(store: &dyn ObjectStore) -> object_store::Result<Vec<Path>> {
+    let list = |folder: Option<Path>| store.list(folder.as_ref()).map_ok(|object| object.location).try_collect();
+    let files: Vec<Path> = list(Some(paths::archive_root())).await?;
+    if files.is_empty() { list(None).await } else { Ok(files) }
+}
+
+/// The files of an archive in a folder: those of the lake's archive, if it is a lake.
+fn files_in(local: &LocalStore, action: String) -> Result<Vec<Path>, Error> {
+    std::fs::metadata(local.root()).map_err(Error::file(action))?;
+    let mut files = Vec::new();
     // In a lake most files belong to the tables: do not list those.
     let archive = local.root().join(paths::archive_root().as_ref());
     let from = match std::fs::symlink_metadata(&archive) {
@@ -60,11 +79,11 @@ pub async fn archived(path_or_url: &str) -> Result<Vec<ArchivedSlice>, Error> {
             if is_folder {
                 waiting.push(entry.path());
             } else if let Some(path) = path_in(local.root(), &entry) {
-                folders.entry(paths::folder(&path)).or_default().push(path);
+                files.push(path);
             }
         }
     }
-    Ok(folders.into_iter().filter_map(|(folder, files)| slice(Arc::clone(&store), folder, files)).collect())
+    Ok(files)
 }
 
 /// The entries of a folder, and whether each is a folder, too. A symbolic link is an error.

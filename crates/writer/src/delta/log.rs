@@ -27,9 +27,13 @@ use crate::delta::instance::Instance;
 use crate::delta::schema;
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
+use crate::lake_storage::LeaseSlot;
 use crate::storage::paths;
 use crate::storage::readers::Readers;
 use crate::table_keys::TableKeys;
+
+/// Attempts to commit to a table whose former writer may still commit.
+const FENCE_ATTEMPTS: usize = 8;
 
 /// Commits between two checkpoints.
 const CHECKPOINT_COMMITS: u64 = 100;
@@ -44,6 +48,8 @@ pub(crate) struct Log {
     pub(crate) writing: Mutex<TableKeys>,
     /// Streams that are reading the table's files.
     pub(crate) readers: Arc<Readers>,
+    /// What commits depend on, in a store that several machines reach.
+    lease: LeaseSlot,
     /// Whether files that a commit removes are kept for readers of older versions.
     keeps_removed: bool,
     /// Whether the folder may hold orphan files: another tool committed, or removed files are kept, and the folder was
@@ -60,9 +66,23 @@ pub(crate) enum CommitOutcome {
 }
 
 impl Log {
-    pub(crate) fn new(table: &'static Table, store: LogStoreRef, readers: Arc<Readers>, keeps_removed: bool) -> Self {
-        let is_unclean = AtomicBool::new(true);
-        Self { table, store, snapshot: Mutex::new(None), writing: Mutex::default(), readers, keeps_removed, is_unclean }
+    pub(crate) fn new(
+        table: &'static Table,
+        store: LogStoreRef,
+        readers: Arc<Readers>,
+        lease: LeaseSlot,
+        keeps_removed: bool,
+    ) -> Self {
+        Self {
+            table,
+            store,
+            snapshot: Mutex::new(None),
+            writing: Mutex::default(),
+            readers,
+            lease,
+            keeps_removed,
+            is_unclean: AtomicBool::new(true),
+        }
     }
 
     /// The newest version known; `None` when there is no table yet.
@@ -153,6 +173,17 @@ impl Log {
             DeltaOperation::AddColumn { fields }
         };
         self.put_actions(from, vec![Action::Metadata(metadata)], operation).await
+    }
+
+    /// Commits without a change, so that a commit that somebody else has prepared conflicts.
+    pub(crate) async fn fence(&self) -> Result<(), Error> {
+        for _ in 0..FENCE_ATTEMPTS {
+            let Some(snapshot) = self.reload().await? else { return Ok(()) };
+            if snapshot.unwritable.is_some() || self.set_metadata(&snapshot, snapshot.metadata.clone()).await? {
+                return Ok(());
+            }
+        }
+        Err(Error::Contended { table: self.table.name, attempts: FENCE_ATTEMPTS })
     }
 
     /// Removes missing files from the table, and replaces the metadata. `false`: another writer committed first.
@@ -334,6 +365,9 @@ impl Log {
     ///
     /// A store may report a failure, or a taken version, for an entry that it did write: so it is read back.
     async fn put(&self, version: u64, bytes: bytes::Bytes) -> Result<bool, Error> {
+        if let Some(lease) = self.lease.get() {
+            lease.check().await?;
+        }
         let entry = CommitOrBytes::LogBytes(bytes.clone());
         let failure = match self.store.write_commit_entry(version, entry, Uuid::new_v4()).await {
             Ok(()) => return Ok(true),
@@ -341,7 +375,12 @@ impl Log {
         };
         match self.store.read_commit_entry(version).await {
             Ok(Some(there)) if there == bytes => Ok(true),
-            Ok(Some(_)) => Ok(false),
+            Ok(Some(_)) => {
+                if let Some(lease) = self.lease.get() {
+                    lease.check_now().await?;
+                }
+                Ok(false)
+            }
             Ok(None) => match failure {
                 TransactionError::VersionAlreadyExists(_) => Ok(false),
                 failure => Err(Error::log(self.table.name)(failure.into())),

@@ -8,9 +8,13 @@ use object_store::memory::InMemory;
 use url::Url;
 
 use crate::error::Error;
+use crate::storage::cloud_store;
 use crate::storage::file_rights::FileRights;
 use crate::storage::local_store::LocalStore;
+use crate::storage::lock_kind::LockKind;
 use crate::storage::paths;
+use crate::storage::shown_location::{is_connection_string, shown_location};
+use crate::storage::store_options::StoreOptions;
 
 /// A location, with its store.
 pub(crate) struct Location {
@@ -20,11 +24,14 @@ pub(crate) struct Location {
     pub(crate) store: Arc<dyn ObjectStore>,
     /// The same store, when it is a local folder.
     pub(crate) local: Option<LocalStore>,
+    /// How one writing command at a time is ensured.
+    pub(crate) lock_kind: LockKind,
 }
 
 impl Location {
-    /// The location of a path, a `file://` URL, or `memory://`. What is created there gets these rights.
-    pub(crate) fn parse(url: &str, rights: FileRights) -> Result<Self, Error> {
+    /// The location of a path, a `file://` URL, `memory://`, or the URL of a cloud's store. What is created in a local
+    /// folder gets these rights.
+    pub(crate) fn parse(url: &str, rights: FileRights, options: &StoreOptions) -> Result<Self, Error> {
         let unsupported = |reason: String| Error::Unsupported { url: shown_location(url), reason };
         let not_local = |()| unsupported("it is not a local path".to_owned());
         let parsed = Url::parse(url).ok().filter(|parsed| url.contains("://") && parsed.scheme().len() > 1);
@@ -34,10 +41,11 @@ impl Location {
             None if url.contains("://") => Err(unsupported("it is not a valid URL".to_owned())),
             Some(parsed) if parsed.scheme() == "memory" => {
                 let url = paths::memory_url().map_err(|e| unsupported(e.to_string()))?;
-                Ok(Self { url, store: Arc::new(InMemory::new()), local: None })
+                Ok(Self { url, store: Arc::new(InMemory::new()), local: None, lock_kind: LockKind::Process })
             }
             Some(parsed) if parsed.scheme() != "file" => {
-                Err(unsupported(format!("scheme {} is not supported yet", parsed.scheme())))
+                let cloud = cloud_store::open(&parsed, options)?;
+                Ok(Self { url: cloud.url, store: cloud.store, local: None, lock_kind: LockKind::Lease })
             }
             parsed => {
                 let root = match parsed {
@@ -47,43 +55,11 @@ impl Location {
                 let url = Url::from_directory_path(&root).map_err(not_local)?;
                 let prefix = object_store::path::Path::from_url_path(url.path());
                 let local = LocalStore::new(root, prefix.map_err(|e| unsupported(e.to_string()))?, rights);
-                Ok(Self { url, store: Arc::new(local.clone()), local: Some(local) })
+                let lock_kind = LockKind::File(local.clone());
+                Ok(Self { url, store: Arc::new(local.clone()), local: Some(local), lock_kind })
             }
         }
     }
-}
-
-/// A location as messages show it: a path as it is, a URL without what may be a secret, which is user information, query
-/// and fragment.
-pub fn shown_location(location: &str) -> String {
-    if is_connection_string(location) {
-        return "***".to_owned();
-    }
-    let Some((scheme, rest)) = location.split_once("://") else { return location.to_owned() };
-    let cut = rest.find(['?', '#']).unwrap_or(rest.len());
-    let (place, query) = rest.split_at(cut);
-    let query = if query.is_empty() { String::new() } else { format!("{}***", &query[..1]) };
-    // A secret may contain slashes that nobody encoded: all before the last `@` counts. That of a path hides more than it
-    // must.
-    let place = match place.rsplit_once('@') {
-        Some((container, host)) if has_container(scheme) && !container.contains([':', '/', '@']) => {
-            format!("{container}@{host}")
-        }
-        Some((_, host)) => format!("***@{host}"),
-        None => place.to_owned(),
-    };
-    format!("{scheme}://{place}{query}")
-}
-
-/// Whether a text is one with which Azure's tools find an account: it holds a key, and is neither a path nor a URL.
-fn is_connection_string(text: &str) -> bool {
-    let text = text.to_ascii_lowercase();
-    ["accountkey=", "sharedaccesssignature=", "sharedaccesskey="].iter().any(|part| text.contains(part))
-}
-
-/// Whether the user of a URL of this scheme is the name of a container.
-fn has_container(scheme: &str) -> bool {
-    ["abfs", "abfss", "wasb", "wasbs"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// The absolute path without `..`, resolved as the system does it where `..` follows a link.
@@ -127,14 +103,17 @@ mod tests {
         ];
         for (location, shown) in cases {
             assert_eq!(shown_location(location), shown, "{location}");
-            let error = Location::parse(location, FileRights::Private).err().map(|error| error.to_string());
+            let error = Location::parse(location, FileRights::Private, &StoreOptions::default())
+                .err()
+                .map(|error| error.to_string());
             assert!(!error.is_some_and(|text| text.contains("SEC") || text.contains("TOKEN")), "{location}");
         }
     }
 
     #[test]
     fn what_looks_like_a_url_is_no_folder() {
-        let error = Location::parse("s3://KEY:SEC/RET@bucket", FileRights::Private).err().unwrap();
+        let error =
+            Location::parse("s3://KEY:SEC/RET@bucket", FileRights::Private, &StoreOptions::default()).err().unwrap();
         assert_eq!(error.to_string(), "no lake can be opened at s3://***@bucket: it is not a valid URL");
     }
 

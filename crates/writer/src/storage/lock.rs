@@ -3,6 +3,7 @@
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 use copilot_lake_tables::Instant;
 
@@ -10,18 +11,25 @@ use crate::clock::now_millis;
 use crate::error::Error;
 use crate::storage::file_rights::{FileRights, refused_link};
 use crate::storage::folders::make_folders;
+use crate::storage::lease::Lease;
 use crate::storage::paths::LOCK;
 
-/// The lock of a lake; released when dropped, and by the system when the process is killed.
+/// The lock of a lake; a file's is released when dropped, and by the system when the process is killed.
 #[derive(Debug)]
-pub struct Lock {
-    /// The system's lock lives as long as this handle; `None` where no other process can reach the lake.
-    file: Option<File>,
+pub struct Lock(HeldLock);
+
+#[derive(Debug)]
+enum HeldLock {
+    /// The system's lock lives as long as this handle.
+    File(File),
+    Lease(Arc<Lease>),
+    /// No other process can reach the lake.
+    Process,
 }
 
 impl Lock {
     /// Takes the lock of the lake in a folder for a run; both are created with these rights if they are missing.
-    pub(crate) fn acquire(root: &Path, rights: FileRights, run_id: &str) -> Result<Self, Error> {
+    pub(crate) fn on_file(root: &Path, rights: FileRights, run_id: &str) -> Result<Self, Error> {
         let path = root.join(LOCK);
         let action = format!("lock {}", path.display());
         make_folders(root, rights).map_err(Error::file(format!("create the folder {}", root.display())))?;
@@ -48,19 +56,31 @@ impl Lock {
             file.flush()
         };
         write(&mut file).map_err(Error::file(action))?;
-        Ok(Self { file: Some(file) })
+        Ok(Self(HeldLock::File(file)))
+    }
+
+    /// A lease, held until it is released, or not renewed for long enough.
+    pub(crate) fn lease(lease: Arc<Lease>) -> Self {
+        Self(HeldLock::Lease(lease))
     }
 
     /// The lock of a lake that only this process can reach.
-    pub(crate) fn none() -> Self {
-        Self { file: None }
+    pub(crate) fn process() -> Self {
+        Self(HeldLock::Process)
+    }
+
+    /// Releases the lock, so that the next run need not wait.
+    pub async fn release(self) {
+        if let HeldLock::Lease(lease) = &self.0 {
+            lease.release().await;
+        }
     }
 }
 
 impl Drop for Lock {
     fn drop(&mut self) {
         // The file stays: removing it would let two runs lock two files of the same name.
-        if let Some(file) = &self.file {
+        if let HeldLock::File(file) = &self.0 {
             let _ = file.set_len(0);
             let _ = file.unlock();
         }

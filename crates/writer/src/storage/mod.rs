@@ -1,23 +1,28 @@
 //! Where the files of a lake are: its location, every path in it, its lock, which files stay when a table's folder is
-//! recovered, and the local file system as an object store whose commits survive a power cut.
+//! recovered, the local file system as an object store whose commits survive a power cut, and the stores of clouds.
 //!
 //! Knows files and folders; knows neither rows nor the Delta log. Reading local files is left to `object_store`'s own
 //! local store.
 
+pub(crate) mod cloud_store;
 pub(crate) mod file_rights;
 pub(crate) mod folders;
+pub(crate) mod lease;
 pub(crate) mod listing;
 mod local_io;
 pub(crate) mod local_store;
 mod local_upload;
 pub(crate) mod location;
 pub(crate) mod lock;
+pub(crate) mod lock_kind;
 pub(crate) mod paths;
 pub(crate) mod probe;
 mod publish;
 pub(crate) mod readers;
 pub(crate) mod recovery;
+pub(crate) mod shown_location;
 mod staged_file;
+pub(crate) mod store_options;
 
 #[cfg(test)]
 mod tests;

@@ -10,9 +10,10 @@ use tempfile::TempDir;
 use crate::storage::file_rights::FileRights;
 use crate::storage::local_store::LocalStore;
 use crate::storage::location::Location;
+use crate::storage::store_options::StoreOptions;
 
 fn store(folder: &FilePath) -> LocalStore {
-    Location::parse(folder.to_str().unwrap(), FileRights::Private).unwrap().local.unwrap()
+    Location::parse(folder.to_str().unwrap(), FileRights::Private, &StoreOptions::default()).unwrap().local.unwrap()
 }
 
 fn names(folder: &FilePath) -> Vec<String> {

@@ -13,6 +13,7 @@ use object_store::{
 };
 
 use crate::storage::location::Location;
+use crate::storage::lock_kind::LockKind;
 use crate::storage::paths;
 use crate::{Lake, LakeOptions};
 
@@ -27,7 +28,7 @@ impl Counting {
     pub(super) async fn lake() -> (Arc<Self>, Lake) {
         let store = Arc::new(Self::default());
         let url = paths::memory_url().unwrap();
-        let location = Location { url, store: Arc::<Self>::clone(&store), local: None };
+        let location = Location { url, store: Arc::<Self>::clone(&store), local: None, lock_kind: LockKind::Process };
         let lake = Lake::at(location, &LakeOptions::default()).unwrap();
         lake.prepare(&super::instance(), false).await.unwrap();
         (store, lake)

@@ -10,6 +10,7 @@ mod files;
 mod foreign;
 mod keys;
 mod lakes;
+mod leases;
 mod rewrites;
 mod statistics;
 
@@ -25,7 +26,7 @@ use copilot_lake_tables::{COPILOT_EVENT, EXTRACTION_SLICE, Instant, PAYLOAD, Tab
 use futures::TryStreamExt;
 use tempfile::TempDir;
 
-use crate::{Instance, Lake, LakeOptions, MergeMode, Scan};
+use crate::{Instance, Lake, LakeOptions, MergeMode, Scan, StoreOptions};
 
 /// A lake in a folder of its own, prepared.
 async fn lake() -> (TempDir, Lake) {

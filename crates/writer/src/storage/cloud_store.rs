@@ -1,0 +1,253 @@
+//! The stores of clouds, opened from a URL and options: S3 and what speaks its protocol, Azure Blob, ADLS Gen2 and OneLake,
+//! Google Cloud Storage.
+
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use object_store::path::Path;
+use object_store::prefix::PrefixStore;
+use object_store::{Certificate, ClientConfigKey, ClientOptions, ObjectStore, ObjectStoreScheme};
+use url::{Host, Url};
+
+use crate::error::Error;
+use crate::storage::shown_location::shown_location;
+use crate::storage::store_options::StoreOptions;
+
+/// Time for one request: a part of an upload has 8 MiB.
+const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What never goes through the configured proxy: this machine, and the services that sign in a virtual machine or a
+/// container.
+const NEVER_PROXIED: &str = "localhost,127.0.0.1,::1,169.254.169.254,169.254.170.2";
+
+/// The store at a URL.
+pub(crate) struct CloudStore {
+    /// Ends with `/`.
+    pub(crate) url: Url,
+    /// Rooted at the URL.
+    pub(crate) store: Arc<dyn ObjectStore>,
+}
+
+/// Opens the store at a URL. Nothing is requested.
+pub(crate) fn open(url: &Url, options: &StoreOptions) -> Result<CloudStore, Error> {
+    let unsupported = |reason: String| Error::Unsupported { url: shown_location(url.as_str()), reason };
+    let has_container = matches!(url.scheme(), "abfs" | "abfss");
+    if url.password().is_some() || (!url.username().is_empty() && !has_container) {
+        return Err(unsupported("credentials do not belong in the URL: put them into the environment".to_owned()));
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(unsupported("a location has neither a query nor a fragment".to_owned()));
+    }
+    let no_store = |_| unsupported("it is not the URL of a store that is known".to_owned());
+    let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(no_store)?;
+    let store = match scheme {
+        ObjectStoreScheme::AmazonS3 => s3(url, options),
+        ObjectStoreScheme::MicrosoftAzure => azure(url, options),
+        ObjectStoreScheme::GoogleCloudStorage => gcs(url, options),
+        _ => return Err(unsupported(format!("a lake cannot be kept behind {}://", url.scheme()))),
+    };
+    let store = store.map_err(|reason| unsupported(masked(reason, options)))?;
+    Ok(CloudStore { url: with_slash(url), store: rooted(store, prefix) })
+}
+
+/// The store below a path.
+fn rooted(store: Arc<dyn ObjectStore>, prefix: Path) -> Arc<dyn ObjectStore> {
+    if prefix.as_ref().is_empty() { store } else { Arc::new(PrefixStore::new(store, prefix)) }
+}
+
+fn with_slash(url: &Url) -> Url {
+    let mut url = url.clone();
+    if !url.path().ends_with('/') {
+        url.set_path(&format!("{}/", url.path()));
+    }
+    url
+}
+
+#[cfg(feature = "s3")]
+fn s3(url: &Url, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String> {
+    use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
+    let endpoints = [AmazonS3ConfigKey::Endpoint];
+    let mut builder = AmazonS3Builder::from_env().with_url(url.as_str());
+    for (key, value) in keys(options, |key: &AmazonS3ConfigKey| match key {
+        AmazonS3ConfigKey::Client(key) => Some(*key),
+        _ => None,
+    })? {
+        builder = builder.with_config(key, value);
+    }
+    let client = client(options, endpoints.iter().filter_map(|key| builder.get_config_value(key)))?;
+    builder.with_client_options(client).build().map(|store| Arc::new(store) as _).map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "azure")]
+fn azure(url: &Url, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String> {
+    use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+    let mut builder = MicrosoftAzureBuilder::from_env().with_url(url.as_str());
+    for (key, value) in keys(options, |key: &AzureConfigKey| match key {
+        AzureConfigKey::Client(key) => Some(*key),
+        _ => None,
+    })? {
+        builder = builder.with_config(key, value);
+    }
+    let is_credential = [
+        AzureConfigKey::AccessKey,
+        AzureConfigKey::SasKey,
+        AzureConfigKey::Token,
+        AzureConfigKey::ClientId,
+        AzureConfigKey::UseEmulator,
+    ];
+    let is_named = |key: &AzureConfigKey| builder.get_config_value(key).is_some_and(|value| value != "false");
+    if let Some(credentials) = options.azure_credentials.as_ref().filter(|_| !is_credential.iter().any(is_named)) {
+        builder = builder.with_credentials(Arc::clone(credentials));
+    }
+    let client = client(options, builder.get_config_value(&AzureConfigKey::Endpoint).into_iter())?;
+    builder.with_client_options(client).build().map(|store| Arc::new(store) as _).map_err(|error| error.to_string())
+}
+
+#[cfg(feature = "gcs")]
+fn gcs(url: &Url, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String> {
+    use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+    let mut builder = GoogleCloudStorageBuilder::from_env().with_url(url.as_str());
+    for (key, value) in keys(options, |key: &GoogleConfigKey| match key {
+        GoogleConfigKey::Client(key) => Some(*key),
+        _ => None,
+    })? {
+        builder = builder.with_config(key, value);
+    }
+    let client = client(options, builder.get_config_value(&GoogleConfigKey::BaseUrl).into_iter())?;
+    builder.with_client_options(client).build().map(|store| Arc::new(store) as _).map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "s3"))]
+fn s3(_: &Url, _: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String> {
+    Err(not_built("s3"))
+}
+
+#[cfg(not(feature = "azure"))]
+fn azure(_: &Url, _: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String> {
+    Err(not_built("azure"))
+}
+
+#[cfg(not(feature = "gcs"))]
+fn gcs(_: &Url, _: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String> {
+    Err(not_built("gcs"))
+}
+
+#[cfg(not(all(feature = "s3", feature = "azure", feature = "gcs")))]
+fn not_built(feature: &str) -> String {
+    format!("this program was built without it: build one with `cargo build --features {feature}`")
+}
+
+/// The options as a store's own keys. How requests are sent is not among them: proxies, certificates and plain HTTP have
+/// keys of their own.
+fn keys<K: FromStr>(
+    options: &StoreOptions,
+    client: impl Fn(&K) -> Option<ClientConfigKey>,
+) -> Result<Vec<(K, &String)>, String> {
+    options
+        .options
+        .iter()
+        .map(|(name, value)| match name.to_ascii_lowercase().parse::<K>() {
+            Ok(key) if client(&key).is_none() => Ok((key, value)),
+            Ok(_) => Err(format!("`lake.options.{name}` is not set here: [network] says how requests are sent")),
+            Err(_) => Err(format!("`lake.options.{name}` is no option of this store")),
+        })
+        .collect()
+}
+
+/// How requests are sent. Plain HTTP goes to this machine only.
+fn client(options: &StoreOptions, endpoints: impl Iterator<Item = String>) -> Result<ClientOptions, String> {
+    let mut client = ClientOptions::new().with_timeout(REQUEST_TIMEOUT);
+    for endpoint in endpoints {
+        let url = Url::parse(&endpoint).map_err(|error| format!("its endpoint is not a URL: {error}"))?;
+        if url.scheme() == "http" {
+            if !is_loopback(&url) {
+                return Err("its endpoint is http:// and not on this machine: use https://".to_owned());
+            }
+            client = client.with_allow_http(true);
+        }
+    }
+    if let Some(proxy) = &options.proxy {
+        client = client.with_proxy_url(proxy.as_str()).with_proxy_excludes(NEVER_PROXIED);
+    }
+    if let Some(ca) = &options.ca {
+        let unusable = |_| "the certificates of `network.ca_file` cannot be used".to_owned();
+        for certificate in Certificate::from_pem_bundle(ca).map_err(unusable)? {
+            client = client.with_root_certificate(certificate);
+        }
+    }
+    Ok(client)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// A reason without the values of options: they may be secrets.
+fn masked(reason: String, options: &StoreOptions) -> String {
+    let values = options.options.values().filter(|value| !value.is_empty());
+    values.fold(reason, |reason, value| reason.replace(value.as_str(), "***"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn opened(url: &str, options: &[(&str, &str)]) -> Result<CloudStore, String> {
+        let options = options.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let options = StoreOptions { options, ..StoreOptions::default() };
+        open(&Url::parse(url).unwrap(), &options).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_url_names_its_store() {
+        let account = ("azure_storage_account_name", "account");
+        let key = ("azure_storage_account_key", "c2VjcmV0");
+        let cases: &[(&str, &[(&str, &str)], &str)] = &[
+            ("s3://bucket/lake", &[("aws_region", "eu-central-1")], "s3://bucket/lake/"),
+            ("s3a://bucket", &[("region", "eu-central-1")], "s3a://bucket/"),
+            ("az://container/a/b/", &[account, key], "az://container/a/b/"),
+            (
+                "abfss://files@account.dfs.core.windows.net/lake",
+                &[key],
+                "abfss://files@account.dfs.core.windows.net/lake/",
+            ),
+            (
+                "abfss://work%20space@onelake.dfs.fabric.microsoft.com/sales.Lakehouse/Tables",
+                &[("azure_storage_token", "t")],
+                "abfss://work%20space@onelake.dfs.fabric.microsoft.com/sales.Lakehouse/Tables/",
+            ),
+            ("gs://bucket/lake", &[("google_skip_signature", "true")], "gs://bucket/lake/"),
+        ];
+        for (url, options, expected) in cases {
+            let store = opened(url, options).map(|store| store.url.to_string());
+            assert_eq!(store.as_deref(), Ok(*expected), "{url}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_secrets() {
+        let cases: &[(&str, &[(&str, &str)], &str)] = &[
+            ("s3://KEY:SECRET@bucket/lake", &[], "s3://***@bucket/lake: credentials do not belong in the URL"),
+            ("az://container/lake?sig=SECRET", &[], "az://container/lake?***: a location has neither"),
+            ("ftp://host/lake", &[], "ftp://host/lake: it is not the URL of a store"),
+            ("s3://bucket", &[("aws_secret", "SECRET")], "`lake.options.aws_secret` is no option of this store"),
+            ("s3://bucket", &[("allow_http", "true")], "[network] says how requests are sent"),
+            ("s3://bucket", &[("endpoint", "http://minio.example:9000")], "not on this machine"),
+            ("az://container", &[("azure_storage_account_key", "SECRET")], "az://container"),
+        ];
+        for (url, options, expected) in cases {
+            let error = opened(url, options).err().unwrap();
+            assert!(error.contains(expected) && !error.contains("SECRET"), "{url}: {error}");
+        }
+        for endpoint in ["http://localhost:9000", "http://127.0.0.1:9000", "http://[::1]:9000", "https://minio.example"]
+        {
+            assert!(opened("s3://bucket", &[("endpoint", endpoint)]).is_ok(), "{endpoint}");
+        }
+    }
+}
