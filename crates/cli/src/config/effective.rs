@@ -6,14 +6,13 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::file;
-use super::key::{ConfigKey, FREE_SECTIONS, KEYS, LATER_SECTIONS};
+use super::key::{ConfigKey, FREE_SECTIONS, KEYS};
 use super::layers::Layers;
 use super::secrecy::MASK;
 use super::setting::{Setting, SettingOrigin};
 use super::value::ConfigValue;
 use crate::args::GlobalArgs;
 use crate::environment::{self, Variable};
-use crate::problem::{Problem, usage};
 
 /// The configuration file that is read if none is named and it exists.
 pub(crate) const DEFAULT_FILE: &str = "copilot-lake.toml";
@@ -95,26 +94,6 @@ impl Config {
         self.setting_in(key.sections[0], key)
     }
 
-    /// Fails if a key below one of these sections has a value that this version does not support.
-    pub(crate) fn refuse_unsupported(&self, sections: &[&str]) -> Result<(), Problem> {
-        let within = |name: &str, section: &str| name.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'));
-        for (name, setting) in &self.settings {
-            if !sections.iter().any(|section| within(name, section)) {
-                continue;
-            }
-            if let Some(section) = LATER_SECTIONS.iter().find(|section| within(name, section)) {
-                return Err(unsupported(&format!("[{section}]"), &setting.origin)
-                    .hint(format!("remove the section [{section}]")));
-            }
-            let Some(key) = KEYS.iter().find(|key| key.names().any(|known| known == *name)) else { continue };
-            let is_default = default(key).is_some_and(|default| default.value == setting.value);
-            if key.is_later() && !is_default {
-                return Err(unsupported(&format!("`{name}`"), &setting.origin).hint(format!("remove `{name}`")));
-            }
-        }
-        Ok(())
-    }
-
     /// Every key's effective value and where it comes from, secrets masked: `lake.url = ./lake (default)`.
     pub(crate) fn effective(&self) -> Vec<String> {
         let mut lines = Vec::new();
@@ -122,8 +101,6 @@ impl Config {
             for (at, name) in key.names().enumerate() {
                 let setting = self.settings.get(&name).cloned().or_else(|| default(key).filter(|_| at == 0));
                 match setting {
-                    // Reserved keys are listed only if they are set.
-                    None | Some(Setting { origin: SettingOrigin::Default, .. }) if key.is_later() => {}
                     // A secret may stand where the name of its file belongs.
                     Some(Setting { value: ConfigValue::Path(path), origin }) if key.is_secret() && !path.exists() => {
                         lines.push(format!("{name} = {MASK} (no such file) ({origin})"));
@@ -144,10 +121,6 @@ impl Config {
         );
         lines
     }
-}
-
-fn unsupported(what: &str, origin: &SettingOrigin) -> Problem {
-    usage(format!("{what} is not supported yet, {origin}"))
 }
 
 pub(super) fn default(key: &ConfigKey) -> Option<Setting> {

@@ -66,11 +66,6 @@ impl ConfigKey {
         self
     }
 
-    /// Whether it is reserved: only its default is accepted.
-    pub(crate) fn is_later(&self) -> bool {
-        LATER_SECTIONS.contains(&self.sections[0])
-    }
-
     /// Whether its value is a secret, names the file of one, or may hold one.
     pub(crate) fn is_secret(&self) -> bool {
         matches!(self.kind, ValueKind::Secret) || SECRET_KEYS.contains(&self.name)
@@ -88,9 +83,6 @@ const SECRET_KEYS: [&str; 4] =
 
 /// Sections whose keys are passed through unchanged.
 pub(crate) const FREE_SECTIONS: &[&str] = &["lake.options"];
-
-/// Sections that are reserved for later versions.
-pub(crate) const LATER_SECTIONS: &[&str] = &[];
 
 const LAKE: &[&str] = &["lake"];
 const AUTH: &[&str] = &["auth", "dataverse.auth", "graph.auth", "lake.auth"];
@@ -227,7 +219,7 @@ pub(crate) static KEYS: &[&ConfigKey] = &[
 
 /// The documentation of the supported keys, as indented lines.
 pub(crate) fn documentation() -> String {
-    let rows = KEYS.iter().filter(|key| !key.is_later()).map(|key| {
+    let rows = KEYS.iter().map(|key| {
         let default = key.default.filter(|text| !text.is_empty()).map(|text| format!(" [default: {text}]"));
         let note = default.or_else(|| key.required.map(|when| format!(" [{when}]"))).unwrap_or_default();
         [format!("{}.{}", key.sections[0], key.name), format!("{}{note}", key.doc)]

@@ -27,7 +27,6 @@ const GRAPH_AUTH: &str = "graph.auth";
 
 /// Where the lake is, and how it is opened.
 pub(crate) fn lake(config: &Config) -> Result<(String, LakeOptions)> {
-    config.refuse_unsupported(&["lake"])?;
     let url = text(config, "lake", &LAKE_URL)?;
     let mut options = LakeOptions { rights: file_rights(config), ..LakeOptions::default() };
     if url.contains("://") {
@@ -60,7 +59,6 @@ fn dataverse(config: &Config, only: &[String]) -> Result<Option<DataverseJob>> {
     if !config.mentions("dataverse") {
         return Ok(None);
     }
-    config.refuse_unsupported(&["auth", "network", "dataverse"])?;
     let url = url(config, "dataverse", &DATAVERSE_URL)?;
     let auth = sign_in::auth(config, DATAVERSE_AUTH)?;
     let connection = DataverseSettings {
@@ -92,7 +90,6 @@ fn graph(config: &Config) -> Result<Option<GraphJob>> {
     if !config.mentions("graph") {
         return Ok(None);
     }
-    config.refuse_unsupported(&["auth", "network", "graph"])?;
     let auth = sign_in::auth(config, GRAPH_AUTH)?;
     let connection = GraphSettings {
         url: url(config, "graph", &GRAPH_URL)?,

@@ -168,7 +168,7 @@ fn secrets_are_never_shown() {
     }
     // Given to the wrong key, whether that takes it or not.
     const WRONG: &str = "aB3~xyZ9.Qq8_s3cret";
-    for key in KEYS.iter().filter(|key| !key.is_later() && key.name != LAKE_URL.name) {
+    for key in KEYS.iter().filter(|key| key.name != LAKE_URL.name) {
         for name in key.names() {
             let sources = Sources { set: vec![format!("{name}={WRONG}")], ..Sources::default() };
             let shown = match Config::load(sources) {
@@ -212,21 +212,6 @@ fn values_of_every_kind() {
     }
 }
 
-#[test]
-fn what_is_not_built_is_refused_unless_it_asks_for_nothing() {
-    let refusal = |text: &str, sections: &[&str]| {
-        load(text).unwrap().refuse_unsupported(sections).err().map(|problem| problem.message)
-    };
-    let all = &["lake", "auth", "network", "dataverse", "graph"];
-    for text in ["lake.options.region = 'x'", "lake.auth.client_id = 'x'"] {
-        let message = refusal(text, all).unwrap();
-        assert!(message.contains(" is not supported yet, "), "{text}: {message}");
-    }
-    let built = "lake.archive_raw = true\ndataverse.deletes = 'mark'\nauth.method = 'azure-cli'\nnetwork.ca_file = 'x'";
-    assert_eq!(refusal(built, all), None);
-    assert_eq!(refusal("lake.auth.client_id = 'x'", &["auth"]), None);
-}
-
 /// What reading both services by a secret needs.
 const NEEDED: [&str; 6] = [
     "auth.tenant_id=t",
@@ -249,7 +234,7 @@ fn missing(set: &[&str]) -> Option<String> {
 fn what_the_help_marks_as_required_is_required_and_nothing_else_is() {
     assert_eq!(missing(&NEEDED), None);
     let set_without = |name: &str| NEEDED.into_iter().filter(|set| !set.starts_with(&format!("{name}="))).collect();
-    for key in KEYS.iter().filter(|key| !key.is_later()) {
+    for key in KEYS {
         let name = key.names().next().unwrap();
         let mut set: Vec<&str> = set_without(&name);
         // The section is there without the key.
@@ -273,7 +258,7 @@ fn what_the_help_marks_as_required_is_required_and_nothing_else_is() {
 #[test]
 fn a_short_secret_is_not_repeated_whatever_key_it_was_given_to() {
     for secret in ["zQ7~x", "s3", "hunter2"] {
-        for key in KEYS.iter().filter(|key| !key.is_later() && key.name != LAKE_URL.name) {
+        for key in KEYS.iter().filter(|key| key.name != LAKE_URL.name) {
             for name in key.names() {
                 let set = format!("{name}={secret}");
                 if let Err(error) = Config::load(Sources { set: vec![set.clone()], ..Sources::default() }) {

@@ -4,6 +4,7 @@
 
 pub(crate) mod archive;
 pub(crate) mod description;
+mod read_description;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -13,7 +14,8 @@ use copilot_lake_tables::{Instant, Labels, PAYLOAD, SYSTEM_USER, Table, Week, ta
 use copilot_lake_writer::{ArchivedSlice, Instance, Lake, LakeOptions, Lock, MergeMode, archived, shown_location};
 use futures::{StreamExt as _, TryStreamExt as _};
 
-use self::description::{PAYLOADS, PayloadLine, SliceFile, VERSION};
+use self::description::{PAYLOADS, PayloadLine, SliceFile};
+use self::read_description::{damaged, instant, left_out, place, read_about, unusable};
 use crate::cpu;
 use crate::dataverse::coverage::Coverage;
 use crate::dataverse::deletes::{self, Deletion};
@@ -152,43 +154,6 @@ async fn replay_locked(
     };
     ledger.end_run(REPLAY, started_at, local_time(), &report).await?;
     Ok(report)
-}
-
-async fn read_about(slice: &ArchivedSlice) -> Result<SliceFile, Error> {
-    let text = slice.slice_json().await.map_err(|error| damaged(&error))?;
-    let about: Result<SliceFile, _> = serde_json::from_str(&text);
-    let about =
-        about.map_err(|error| unusable(slice, &format!("its description cannot be read, {}", place(&error))))?;
-    if let Some(field) = about.invalid_field() {
-        return Err(unusable(slice, &format!("`{field}` of its description is not valid")));
-    }
-    if about.version > VERSION {
-        return Err(unusable(slice, "a newer version of the program wrote it"));
-    }
-    Ok(about)
-}
-
-fn unusable(slice: &ArchivedSlice, what: &str) -> Error {
-    Error::Archive { what: format!("{}: {what}", slice.path) }
-}
-
-/// Where JSON is malformed; its own text would quote what stands there.
-fn place(error: &serde_json::Error) -> String {
-    format!("line {} column {}", error.line(), error.column())
-}
-
-/// The error of an archived file that cannot be read.
-fn damaged(error: &copilot_lake_writer::Error) -> Error {
-    Error::Archive { what: error.to_string() }
-}
-
-/// Why something is not replayed, and what becomes of the rest.
-fn left_out(reason: &str, what: &str) -> String {
-    format!("{reason}; the {what} is left out, the others are replayed")
-}
-
-fn instant(text: &str) -> Result<Instant, Error> {
-    Instant::parse(text).ok_or_else(|| Error::Archive { what: "a time in a description is not an instant".to_owned() })
 }
 
 /// The lake into which archived slices are replayed.
