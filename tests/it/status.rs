@@ -169,7 +169,7 @@ fn a_history_that_failed_is_open_until_it_is_read() {
     let world = tenant(&format!(
         "users = 5\ninteractions = 50\ndays = 10\nlicensed = 1.0\ndeleted = 0.0
         [[graph.user]]\nindex = 0\nid = \"{USER}\"\ninteractions = 450
-        [[fault]]\nat = \"history\"\nmatching = \"{USER}\"\nnumber = 3\ntimes = 5\nkind = \"500\"
+        [[fault]]\nat = \"history\"\nmatching = \"{USER}\"\nnumber = 3\nkind = \"foreign_link\"
         [[phase]]\nclock = 2025-11-05T13:00:00Z"
     ));
     let world = world.of_graph("all", "2025-10-20");

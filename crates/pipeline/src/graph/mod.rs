@@ -16,7 +16,7 @@ mod scope;
 mod scope_state;
 mod selection;
 mod watermarks;
-mod window;
+pub(crate) mod window;
 mod work_list;
 mod write_step;
 

@@ -15,7 +15,7 @@ use crate::report::SliceStatus;
 use crate::settings::GraphJob;
 
 /// Users without a history are requested again after this time.
-const WITHOUT_HISTORY_SECONDS: i64 = 30 * Instant::DAY_SECONDS;
+pub(crate) const WITHOUT_HISTORY_SECONDS: i64 = 30 * Instant::DAY_SECONDS;
 
 /// What planning a window needs besides the user's state.
 #[derive(Debug)]

@@ -10,6 +10,7 @@ use copilot_lake_tables::Instant;
 use super::failures::{FailureCounts, ReasonId, Reasons};
 use super::lake_status::{Freshness, OpenFailures, UserCounts};
 use super::ledger_row::LedgerRow;
+use crate::graph::window::WITHOUT_HISTORY_SECONDS;
 use crate::report::SliceStatus;
 
 /// The most windows that cannot be read that are kept.
@@ -91,7 +92,7 @@ impl UserSlices {
     }
 
     /// How far the histories of the users in scope reach together, without those who cannot be read. Users without a
-    /// slice since then are not in scope any more.
+    /// slice since then are not in scope any more; those without a history are for 30 days more.
     pub(super) fn finish(
         mut self,
         in_scope_since: Instant,
@@ -100,7 +101,11 @@ impl UserSlices {
         let (mut freshness, mut counts) = (Freshness::default(), FailureCounts::default());
         let mut users = UserCounts::default();
         for UserState { last, until, .. } in self.users.values() {
-            if last.finished_at < in_scope_since {
+            // Who has no history is asked for it only from time to time.
+            let is_rarely_asked = last.status == SliceStatus::Skipped;
+            let asked_since =
+                if is_rarely_asked { in_scope_since.plus_seconds(-WITHOUT_HISTORY_SECONDS) } else { in_scope_since };
+            if last.finished_at < asked_since {
                 continue;
             }
             users.in_scope += 1;
@@ -187,6 +192,11 @@ mod tests {
                     ("a", (0, 100), 101, Done, Some(100)),
                 ],
                 (Some(100), 0, 0, 1, 1),
+            ),
+            (
+                "a user without a mailbox whom the last run did not ask",
+                &[("b", (0, 40), 42, Skipped, None), ("a", (0, 100), 101, Done, Some(100))],
+                (Some(100), 0, 1, 2, 1),
             ),
             (
                 "a part of a history that cannot be read, recorded by two runs",

@@ -204,11 +204,14 @@ mod tests {
         open(&Url::parse(url).unwrap(), &options).map_err(|error| error.to_string())
     }
 
+    /// A URL, options, and what is expected.
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], &'a str);
+
     #[test]
     fn a_url_names_its_store() {
         let account = ("azure_storage_account_name", "account");
         let key = ("azure_storage_account_key", "c2VjcmV0");
-        let cases: &[(&str, &[(&str, &str)], &str)] = &[
+        let cases: &[Case<'_>] = &[
             ("s3://bucket/lake", &[("aws_region", "eu-central-1")], "s3://bucket/lake/"),
             ("s3a://bucket", &[("region", "eu-central-1")], "s3a://bucket/"),
             ("az://container/a/b/", &[account, key], "az://container/a/b/"),
@@ -232,7 +235,7 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_without_secrets() {
-        let cases: &[(&str, &[(&str, &str)], &str)] = &[
+        let cases: &[Case<'_>] = &[
             ("s3://KEY:SECRET@bucket/lake", &[], "s3://***@bucket/lake: credentials do not belong in the URL"),
             ("az://container/lake?sig=SECRET", &[], "az://container/lake?***: a location has neither"),
             ("ftp://host/lake", &[], "ftp://host/lake: it is not the URL of a store"),
