@@ -38,7 +38,7 @@ async fn opening_writes_nothing_and_reads_nothing() {
     let lake = open(&folder.path().join("not-there"), LakeOptions::default()).await;
     assert!(lake.files(&COPILOT_EVENT).await.unwrap().is_empty());
     assert!(!folder.path().join("not-there").exists());
-    let error = Lake::open("s3://somewhere/lake", LakeOptions::default()).await.err().unwrap();
+    let error = Lake::open("ftp://somewhere/lake", LakeOptions::default()).await.err().unwrap();
     assert!(matches!(error, Error::Unsupported { .. }));
 }
 
