@@ -1,6 +1,11 @@
 //! The stores of clouds, opened from a URL and options: S3 and what speaks its protocol, Azure Blob, ADLS Gen2 and OneLake,
 //! Google Cloud Storage.
 
+#![cfg_attr(
+    not(any(feature = "s3", feature = "azure", feature = "gcs")),
+    expect(dead_code, reason = "no store is built in")
+)]
+
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
