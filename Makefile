@@ -2,12 +2,17 @@
 export CARGO_TARGET_DIR ?= $(CURDIR)/target
 BIN := $(CARGO_TARGET_DIR)/debug/copilot-lake
 PYTHON := $(CARGO_TARGET_DIR)/python/bin/python
+INTEROP := $(CARGO_TARGET_DIR)/interop/bin/python
+# The sizes of `make bench-peers`, which takes 6 GB of disk with these.
+EVENTS ?= 1000000
+PAYLOADS ?= 200000
+PEERS := $(CARGO_TARGET_DIR)/peers/bin/python
 DENY := $(CARGO_TARGET_DIR)/deny/bin/cargo-deny
 # A clone of RustSec's advisory-db, where there is one. cargo-deny opens it by a name made of the database's address.
 ADVISORY_DB ?= $(wildcard $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/copilot-lake/advisory-db)
 
 help: ## print the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 build: ## compile everything in the dev profile
 	cargo build --locked --workspace
@@ -17,9 +22,17 @@ demo: build ## extract from the embedded emulator into ./demo-lake and print the
 
 test: build python stores ## run every test
 	cargo test --locked --workspace --quiet
+	$(PYTHON) tests/python/dialects $(BIN) --check
+
+dialects: build python ## write queries/dialects: the shipped queries in the SQL of other engines
+	$(PYTHON) tests/python/dialects $(BIN)
+
+interop: build python stores $(INTEROP).ok ## read lakes in every state and store with engines that we did not write, run the snippets of their page, ask Spark and Sail the queries
+	$(INTEROP) tests/python/interop $(CARGO_TARGET_DIR)
+	$(INTEROP) tests/python/dialects/answers.py $(CARGO_TARGET_DIR)
 
 soak: build python stores ## the long form of the tests that kill runs and change rows
-	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --test it --quiet -- kill:: mutation:: graph_runs:: power_cut::
+	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --test it --quiet -- kill:: mutation:: graph_runs:: power_cut:: store_faults:: store_writers:: queries:: bad_mailboxes:: year:: foreign::
 	COPILOT_LAKE_SOAK=1 cargo test --locked --workspace --lib --quiet -- random::
 
 accept: build python stores ## rewrite tests/expected from what the tests see; review the diff
@@ -39,14 +52,25 @@ bench: ## measure every stage and the whole, in the release profile
 	cargo build --locked --release -p copilot-lake-cli -p benches --no-default-features --features copilot-lake-cli/demo
 	cargo bench --locked -p copilot-lake-cli -p benches --no-default-features --features copilot-lake-cli/demo --bench '*'
 
+bench-peers: $(PEERS).ok ## `replay` beside DuckDB, Polars, Python and dlt, on the same files; EVENTS=50000 PAYLOADS=5000 for a short run
+	cargo build --locked --release -p copilot-lake-cli
+	$(PEERS) benches/peers/bench.py $(CARGO_TARGET_DIR)/release/copilot-lake $(CARGO_TARGET_DIR)/bench-peers benches/results/peers.md $(EVENTS) $(PAYLOADS)
+
 release: ## the binary for real runs
 	cargo build --locked --release -p copilot-lake-cli
 
 python: $(PYTHON).ok
 PIP := -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
-$(PYTHON).ok: tests/python/requirements.txt tests/python/delta.txt
+$(PYTHON).ok: tests/python/requirements.txt tests/python/delta.txt tests/python/segments.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/python && $(PYTHON) $(PIP) -r tests/python/requirements.txt
-	$(PYTHON) $(PIP) --upgrade --target $(CARGO_TARGET_DIR)/python/delta -r tests/python/delta.txt && touch $@
+	$(PYTHON) $(PIP) --upgrade --target $(CARGO_TARGET_DIR)/python/delta -r tests/python/delta.txt
+	$(PYTHON) $(PIP) --upgrade --no-deps --target $(CARGO_TARGET_DIR)/python/segments -r tests/python/segments.txt && touch $@
+$(INTEROP).ok: tests/python/interop.txt tests/python/spark.txt tests/python/sail.txt
+	python3 -m venv $(CARGO_TARGET_DIR)/interop && $(INTEROP) $(PIP) -r tests/python/interop.txt
+	$(INTEROP) $(PIP) --no-binary pyspark --no-build-isolation -r tests/python/spark.txt
+	$(INTEROP) $(PIP) --no-binary pyspark-client --no-build-isolation --upgrade --no-deps --target $(CARGO_TARGET_DIR)/interop/sail -r tests/python/sail.txt && touch $@
+$(PEERS).ok: benches/peers/requirements.txt
+	python3 -m venv $(CARGO_TARGET_DIR)/peers && $(PEERS) $(PIP) -r benches/peers/requirements.txt && touch $@
 # Stores for tests: S3 and Azure Blob.
 stores: $(CARGO_TARGET_DIR)/moto.ok $(CARGO_TARGET_DIR)/azurite.ok
 $(CARGO_TARGET_DIR)/moto.ok: tests/python/moto.txt
@@ -57,4 +81,4 @@ $(CARGO_TARGET_DIR)/azurite.ok: tests/stores/package-lock.json
 $(DENY): tests/python/deny.txt
 	python3 -m venv $(CARGO_TARGET_DIR)/deny && $(CARGO_TARGET_DIR)/deny/bin/python $(PIP) -r tests/python/deny.txt && touch $@
 
-.PHONY: help build demo test accept check deny bench release python soak stores
+.PHONY: help build demo test dialects accept check deny bench bench-peers release interop python soak stores

@@ -1,12 +1,16 @@
 -- title: Use of Copilot per scenario and week
--- answers: Who uses which feature, and what becomes of the responses? Microsoft's numbers count events in their own week;
+-- question: Who uses which feature, and what becomes of the responses? Microsoft's numbers count events in their own week;
 --   the others count requests, each once, in the week of its first response. People only: agents and autonomous
---   scenarios are left out.
--- tables: copilot_activity
+--   scenarios are left out (see agents).
+-- definition: response_events, copy_events and used_event_ratio are Microsoft's (Copilot analytics report); the rest is ours
+-- tables: copilot_activity, copilot_request
 -- parameters:
---   tz: time zone that decides the week, such as Europe/Berlin; UTC unless given
+--   tz (time zone, UTC): time zone that decides the week, such as Europe/Berlin
+--   week_start (weekday, sunday): first day of the week, sunday or monday
+--   from (date, none): leave out weeks that begin before this date
+--   to (date, none): leave out weeks that begin after this date
 -- columns:
---   week_start: first day (Sunday) of the week
+--   week_start: first day of the week
 --   scenario, scenario_label: the feature
 --   active_users: representatives who did anything; that Copilot was available to them does not count
 --   responses: requests with a response
@@ -19,71 +23,52 @@
 --   used_rate: responses_used_any / responses
 --   responses_discarded: of responses, those with Discard
 --   discard_rate: Discard / (KeepIt + Discard), in responses; null where neither happened
-WITH activity AS (
+WITH parameter AS (
   SELECT
-    request_key, scenario, scenario_label, kind, user_id,
-    -- Weeks run from Sunday; date_trunc's run from Monday. A row without createdon keeps the week of its files.
-    coalesce(
-      CAST(date_trunc('week', timezone(coalesce(getvariable('tz'), 'UTC'), created_ts) + INTERVAL '1 day')
-        - INTERVAL '1 day' AS DATE),
-      week_start) AS week
-  FROM copilot_activity
-  WHERE is_human
-),
-label AS (
-  SELECT scenario, max(scenario_label) AS scenario_label
-  FROM activity
-  GROUP BY scenario
-),
-request AS (
-  SELECT
-    request_key,
-    min(week) FILTER (WHERE kind = 100230305) AS week,
-    min(scenario) FILTER (WHERE kind = 100230305) AS scenario,
-    count(*) FILTER (WHERE kind = 100230305) AS generated,
-    count(*) FILTER (WHERE kind IN (100230304, 100230308)) AS copied,
-    count(*) FILTER (WHERE kind IN (100230304, 100230306, 100230307, 100230308, 100230312, 100230316)) AS used,
-    count(*) FILTER (WHERE kind = 100230316) AS kept,
-    count(*) FILTER (WHERE kind = 100230317) AS discarded
-  FROM activity
-  WHERE kind IN (100230304, 100230305, 100230306, 100230307, 100230308, 100230312, 100230316, 100230317)
-  GROUP BY request_key
+    coalesce(getvariable('tz'), 'UTC') AS tz,
+    coalesce(getvariable('week_start'), 'sunday') AS first_day,
+    CAST(getvariable('from') AS DATE) AS from_day,
+    CAST(getvariable('to') AS DATE) AS to_day
 ),
 counted AS (
   SELECT
-    week,
+    coalesce(week_of(first_response_at, tz, first_day), lake_week(week_start, first_day)) AS week,
     scenario,
-    0 AS active_users,
-    count(*) AS responses,
-    count(*) FILTER (WHERE copied > 0) AS used_copy,
-    count(*) FILTER (WHERE used > 0) AS used_any,
-    count(*) FILTER (WHERE kept > 0) AS kept,
-    count(*) FILTER (WHERE discarded > 0) AS discarded,
+    scenario_label,
+    CAST(NULL AS VARCHAR) AS active_user,
+    1 AS responses,
+    used_copy,
+    used_any,
+    kept,
+    discarded,
     0 AS response_events,
     0 AS copy_events
-  FROM request
-  WHERE generated > 0
-  GROUP BY week, scenario
+  FROM copilot_request
+  CROSS JOIN parameter
+  WHERE responses > 0 AND is_human = 1
   UNION ALL
   SELECT
-    week,
+    coalesce(week_of(created_ts, tz, first_day), lake_week(week_start, first_day)),
     scenario,
-    count(DISTINCT user_id) FILTER (WHERE kind IS DISTINCT FROM 100230309),
+    scenario_label,
+    CASE WHEN kind IS DISTINCT FROM 100230309 THEN user_id END,
     0,
     0,
     0,
     0,
     0,
-    count(*) FILTER (WHERE kind = 100230305),
-    count(*) FILTER (WHERE kind IN (100230304, 100230308))
-  FROM activity
-  GROUP BY week, scenario
+    CASE WHEN kind = 100230305 THEN 1 ELSE 0 END,
+    CASE WHEN kind IN (100230304, 100230308) THEN 1 ELSE 0 END
+  FROM copilot_activity
+  CROSS JOIN parameter
+  WHERE is_human
 ),
 total AS (
   SELECT
     week,
     scenario,
-    CAST(sum(active_users) AS BIGINT) AS active_users,
+    max(scenario_label) AS scenario_label,
+    count(DISTINCT active_user) AS active_users,
     CAST(sum(responses) AS BIGINT) AS responses,
     CAST(sum(used_copy) AS BIGINT) AS used_copy,
     CAST(sum(used_any) AS BIGINT) AS used_any,
@@ -92,12 +77,14 @@ total AS (
     CAST(sum(response_events) AS BIGINT) AS response_events,
     CAST(sum(copy_events) AS BIGINT) AS copy_events
   FROM counted
+  CROSS JOIN parameter
+  WHERE (from_day IS NULL OR week >= from_day) AND (to_day IS NULL OR week <= to_day)
   GROUP BY week, scenario
 )
 SELECT
-  total.week AS week_start,
-  total.scenario,
-  label.scenario_label,
+  week AS week_start,
+  scenario,
+  scenario_label,
   active_users,
   responses,
   response_events,
@@ -110,5 +97,4 @@ SELECT
   discarded AS responses_discarded,
   CAST(discarded AS DOUBLE) / nullif(kept + discarded, 0) AS discard_rate
 FROM total
-LEFT JOIN label ON label.scenario = total.scenario
-ORDER BY week_start, total.scenario NULLS LAST
+ORDER BY week_start, scenario NULLS LAST

@@ -1,9 +1,11 @@
 -- title: What representatives and agents did with Copilot
--- answers: One row per interaction in Dynamics 365 Customer Service: a response, a rating, a copy and so on, of the
---   newer store and the older one. Every Dynamics question is asked of this view. Rows that the service deleted are
---   hidden. What both stores hold is there once, as copilotevent: rows are the same interaction if request, scenario,
---   kind, client time and user agree; without a request none of the others may be missing. Rows of one store that agree
---   are as many interactions: each newer row stands for one older row, and older rows beyond them stay.
+-- question: What happened, one thing at a time? One row per interaction in Dynamics 365 Customer Service: a response, a
+--   rating, a copy and so on, of the newer store and the older one. Every Dynamics question is asked of this view. Rows
+--   that the service deleted are hidden. What both stores hold is there once, as copilotevent: rows are the same
+--   interaction if request, scenario, kind, client time and user agree; without a request none of the others may be
+--   missing. Rows of one store that agree are as many interactions: each newer row stands for one older row, and older
+--   rows beyond them stay.
+-- definition: Microsoft's events; which rows of the two stores are one interaction is ours
 -- tables: msdyn_copilotevent, msdyn_copilotinteraction, msdyn_copilotinteractiondata
 -- parameters: none
 -- columns:

@@ -45,6 +45,19 @@ const CASES: &[Case] = &[
     Case { name: "a format that there is not", arguments: &["status", "--format", "xml"], keys: &[], code: 2 },
     Case { name: "a flag of another command", arguments: &["status", "--full"], keys: &[], code: 2 },
     Case { name: "unknown query", arguments: &["query", "feedback_rate"], keys: &[], code: 2 },
+    Case { name: "a view", arguments: &["query", "copilot_request"], keys: &[], code: 2 },
+    Case {
+        name: "a value of another type",
+        arguments: &["query", "feedback_rates", "--param", "from=Oct"],
+        keys: &[],
+        code: 2,
+    },
+    Case {
+        name: "a parameter that a text does not take",
+        arguments: &["query", "--sql", "select * from m365_unused_licences", "--param", "idle_day=7"],
+        keys: &[],
+        code: 2,
+    },
     Case { name: "an unsupported store", arguments: &["extract"], keys: &[("lake.url", "ftp://host/lake")], code: 2 },
 ];
 

@@ -133,3 +133,40 @@ fn the_calls_of_a_plan_are_about_those_of_the_run() {
     let summary = world.extract(&[], 0);
     assert_eq!(of_table(&summary, "msdyn_copilotevent")["payloads"], 0);
 }
+
+#[test]
+fn a_failure_is_not_told_as_a_missing_permission() {
+    let fault = "[[fault]]\nat = \"page\"\nevery = 1\nkind = \"500\"\nretry_after = 1";
+    let events = "clock = 2025-11-05T12:00:00Z\n[[table]]\nname = \"msdyn_copilotevent\"\nrows = 30\nweeks = 1";
+    let mut world = World::parse(&format!("{events}\n{fault}"));
+    world.keys.insert("dataverse.tables".to_owned(), toml::Value::from(vec!["msdyn_copilotevent"]));
+    let seen = shown(&world, &["check"], 1);
+    assert!(seen.contains("msdyn_copilotevent: cannot be read: retries exhausted"), "{seen}");
+    assert!(seen.contains("; the service is failing") && !seen.contains("grant prvRead"), "{seen}");
+
+    let fault = fault.replace("page", "users");
+    let world = World::parse(&format!("clock = 2025-11-05T12:00:00Z\n[graph]\nusers = 4\n{fault}"));
+    let seen = shown(&world.of_graph("all", "2025-08-01"), &["check"], 1);
+    assert!(seen.contains("the service is failing") && !seen.contains("permission"), "{seen}");
+}
+
+#[test]
+fn a_service_that_fails_keeps_no_other_from_being_tried() {
+    let mut world = World::parse(
+        "clock = 2025-11-05T12:00:00Z\n[graph]\nusers = 4\ninteractions = 40\nlicensed = 1.0\ndeleted = 0.0
+        [[table]]\nname = \"msdyn_copilotevent\"
+        [[fault]]\nat = \"whoami\"\nevery = 1\nkind = \"403_member\"",
+    );
+    world.keys.insert("graph.users".to_owned(), "all".into());
+    world.keys.insert("graph.since".to_owned(), "2025-08-01".into());
+    let seen = shown(&world, &["check"], 3);
+    for line in [
+        "error: dataverse: permission missing: the environment has no application user",
+        "; add an application user for this app in the Power Platform admin center",
+        "ai_interaction: ok, a history was read",
+        "lake: ok, a file was written and removed",
+        "error: 1 problem found",
+    ] {
+        assert!(seen.contains(line), "{line}: {seen}");
+    }
+}

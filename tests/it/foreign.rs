@@ -1,16 +1,16 @@
 //! Other tools that compact, vacuum and constrain tables of the lake or delete rows between runs, and foreign files in
 //! it.
 
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use copilot_lake_emulator::Scenario;
 use copilot_lake_tables::{TABLES, dataverse_tables};
 
-use crate::harness::{Numbers, World, package, python, text};
+use crate::harness::{Numbers, World, is_soak, package, python, text};
 use crate::mutation::history;
 
 /// Lets another tool work on a table.
-fn foreign(world: &World, table: &str, arguments: &[&str]) -> String {
+pub(crate) fn foreign(world: &World, table: &str, arguments: &[&str]) -> String {
     let script = package().join("python/foreign.py");
     let output = Command::new(python()).arg(script).arg(world.lake().join(table)).args(arguments).output().unwrap();
     assert!(output.status.success(), "{table} {arguments:?}: {}", text(&output.stderr));
@@ -95,6 +95,85 @@ fn after_another_tools_commits_a_glob_equals_the_log() {
     world.extract(&["--full"], 0);
     world.check_lake();
     world.check_rows(dataverse_tables());
+}
+
+/// Another tool that compacts and vacuums the tables in turn, until it is ended.
+struct Meanwhile(Child);
+
+impl Meanwhile {
+    fn begin(world: &World, arguments: &[&str]) -> Self {
+        let script = package().join("python/meanwhile.py");
+        let mut tool = Command::new(python());
+        let tool = tool.arg(script).arg(world.lake()).args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped());
+        Self(tool.spawn().unwrap())
+    }
+
+    /// Its commits, and those that it lost.
+    fn end(mut self) -> (u64, u64) {
+        drop(self.0.stdin.take());
+        let told = text(&self.0.wait_with_output().unwrap().stdout);
+        let (committed, lost) = told.trim().split_once(' ').unwrap();
+        (committed.parse().unwrap(), lost.parse().unwrap())
+    }
+}
+
+/// A lake of which a run reads and commits a little at a time.
+fn in_small_steps(seed: u64) -> World {
+    let mut world = World::parse(&format!("{}[service]\nlatency_ms = 20\n", history(seed, 6, true)));
+    world.keys.insert("dataverse.page_size".to_owned(), 20.into());
+    world.keys.insert("dataverse.deletes".to_owned(), "remove".into());
+    for _ in 0..3 {
+        let _ = world.run(&["extract", "-q"]);
+    }
+    world
+}
+
+#[test]
+fn another_tool_may_compact_and_vacuum_during_runs() {
+    let world = in_small_steps(8);
+    let (mut committed, mut refused) = (0, 0);
+    let phases = if is_soak() { 6 } else { 2 };
+    for phase in 0..phases {
+        world.emulator.advance().unwrap();
+        let other = Meanwhile::begin(&world, &[]);
+        // A run of what changed is short.
+        let all: &[&str] = if phase % 2 == 0 { &["--full"] } else { &[] };
+        for _ in 0..3 {
+            world.extract(all, 0);
+        }
+        let (of_it, lost) = other.end();
+        committed += of_it;
+        refused += lost;
+        world.extract(&[], 0);
+        // Files of the commits that the other tool lost stay: they could be of one that it is about to make.
+        for table in TABLES {
+            let (listed, logged) = (world.listed(table), world.logged(table));
+            assert!(logged.is_subset(&listed), "{}: files of the log are missing", table.name);
+        }
+        world.check_keys();
+        world.check_complete();
+    }
+    assert!(committed > 3 * phases, "{committed} commits of the other tool, {refused} that it lost");
+}
+
+#[test]
+fn another_tool_may_delete_at_once_what_is_being_read() {
+    let world = in_small_steps(9);
+    world.emulator.advance().unwrap();
+    let other = Meanwhile::begin(&world, &["at-once"]);
+    for all in [&["--full"][..], &[], &["--full"]] {
+        let rows = "SELECT (SELECT count(*) FROM msdyn_copilotevent), (SELECT max(text) FROM payload) IS NULL";
+        let extract = [&["extract"], all].concat();
+        for command in [&extract[..], &["status"], &["query", "--sql", rows], &["plan"], &["maintain"]] {
+            let output = world.run(command);
+            assert_eq!(output.status.code(), Some(0), "{command:?}: {}", text(&output.stderr));
+        }
+    }
+    let (committed, lost) = other.end();
+    assert!(committed > 3, "{committed} commits of the other tool, {lost} that it lost");
+    world.extract(&[], 0);
+    world.check_keys();
+    world.check_complete();
 }
 
 #[test]

@@ -191,3 +191,51 @@ fn nobody_in_scope_is_told() {
     let told = text(&output.stderr);
     assert!(output.status.success() && told.contains("nobody is in scope"), "{told}");
 }
+
+#[test]
+fn a_user_who_cannot_be_looked_up_is_one_user() {
+    let id = |n: usize| format!("00000000-0000-4000-8000-{n:012}");
+    let users = "users = 3\ninteractions = 90\nlicensed = 1.0\ndeleted = 0.0\nquiet = 0.0\nend = 2025-11-04";
+    let scenario = |faults: &str| {
+        let all = refused(0, 3, "");
+        format!("clock = 2025-11-05T12:00:00Z\n[graph]\nlate = {{ share = 0.0 }}\n{users}\n{all}{faults}")
+    };
+    let fault = |more: &str| format!("[[fault]]\nat = \"user\"\nevery = 1\nmatching = \"{}\"\n{more}\n", id(0));
+    for (fault, reason) in [(fault("kind = \"500\""), "retries exhausted"), (fault("kind = \"403_privilege\""), "")] {
+        let mut world = World::parse(&scenario("")).of_graph("", "2025-08-01");
+        world.keys.insert("graph.users".to_owned(), toml::Value::from(vec![id(0), id(1), id(2)]));
+        world.extract(&[], 0);
+        world.serve(&scenario(&fault));
+        let summary = world.extract(&[], 3);
+        let of = of_table(&summary, "ai_interaction");
+        assert_eq!((&of["slices_done"], &of["slices_failed"]), (&2.into(), &1.into()), "{summary}");
+        assert!(of["reasons"][0].as_str().unwrap().starts_with(&format!("1 user failed: {reason}")), "{summary}");
+        assert!(!asked(&world, 0).contains(&id(0)), "nothing is requested of somebody who may be excluded by name");
+        // What was read before stays read.
+        world.serve(&scenario(""));
+        world.extract(&[], 0);
+        let whole = "SELECT scope, count(*) FROM extraction_slice WHERE source = 'graph' AND status = 'done' AND \
+                     window_start < '2025-10-01' GROUP BY 1 ORDER BY 1";
+        assert_eq!(world.sql(whole), [0, 1, 2].map(|n| vec![id(n), "1".to_owned()]));
+        world.check_histories(&world.users_read());
+    }
+    // Nobody can be looked up: that is not about one of them.
+    let denied =
+        "[[fault]]\nat = \"user\"\nevery = 1\nkind = \"403_privilege\"\ncode = \"Authorization_RequestDenied\"";
+    let mut world = World::parse(&scenario(denied));
+    world = world.of_graph("", "2025-08-01");
+    world.keys.insert("graph.users".to_owned(), toml::Value::from(vec![id(0), id(1)]));
+    let output = world.run(&["extract"]);
+    let told = text(&output.stderr);
+    assert!(output.status.code() == Some(5) && told.contains("User.Read.All"), "{told}");
+}
+
+#[test]
+fn the_list_of_deleted_users_may_fail() {
+    let tenant = "clock = 2025-11-05T12:00:00Z\n[graph]\nusers = 4\ninteractions = 40\nlicensed = 1.0\ndeleted = 0.0";
+    let mut world = World::parse(tenant).of_graph("licensed", "2025-08-01");
+    world.extract(&[], 0);
+    world.serve(&format!("{tenant}\n[[fault]]\nat = \"deleted\"\nevery = 1\nkind = \"500\""));
+    world.extract(&[], 0);
+    assert_eq!(world.users_read().len(), 4);
+}

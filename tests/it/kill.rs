@@ -12,7 +12,7 @@ fn requests(world: &World) -> u64 {
 }
 
 /// Runs a command and kills it at the given moment, which comes before it would exit.
-fn kill_when(world: &World, arguments: &[&str], is_time: impl Fn(&World) -> bool) {
+pub(crate) fn kill_when(world: &World, arguments: &[&str], is_time: impl Fn(&World) -> bool) {
     let mut run = world.command(arguments).stderr(Stdio::null()).spawn().unwrap();
     while !is_time(world) {
         assert!(run.try_wait().unwrap().is_none(), "it ended before it was killed");

@@ -60,7 +60,7 @@ fn runs_that_find_nothing_leave_few_files() {
 }
 
 /// A batch of a table with these columns; the others are null.
-fn batch(table: &'static Table, columns: &[(&str, ArrayRef)]) -> RecordBatch {
+pub(crate) fn batch(table: &'static Table, columns: &[(&str, ArrayRef)]) -> RecordBatch {
     let schema = table.layout().schema();
     let rows = columns[0].1.len();
     let column = |name: &str| columns.iter().find(|(given, _)| *given == name).map(|(_, array)| Arc::clone(array));
@@ -69,19 +69,19 @@ fn batch(table: &'static Table, columns: &[(&str, ArrayRef)]) -> RecordBatch {
     RecordBatch::try_new(Arc::clone(schema), arrays.collect()).unwrap()
 }
 
-fn texts(texts: impl Iterator<Item = String>) -> ArrayRef {
+pub(crate) fn texts(texts: impl Iterator<Item = String>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(texts))
 }
 
-fn same(text: &str, rows: usize) -> ArrayRef {
+pub(crate) fn same(text: &str, rows: usize) -> ArrayRef {
     texts(std::iter::repeat_n(text.to_owned(), rows))
 }
 
-fn times(at: Instant, rows: usize) -> ArrayRef {
+pub(crate) fn times(at: Instant, rows: usize) -> ArrayRef {
     Arc::new(TimestampMicrosecondArray::from_value(at.0, rows).with_timezone("UTC"))
 }
 
-async fn commit(lake: &Lake, batch: RecordBatch, table: &'static Table) {
+pub(crate) async fn commit(lake: &Lake, batch: RecordBatch, table: &'static Table) {
     let mut changes = lake.changes(table, MergeMode::Append);
     changes.push(None, batch).await.unwrap();
     changes.commit("test").await.unwrap();

@@ -15,29 +15,41 @@
 //! - `places`: lakes in places with odd names, and on a file system without hard links.
 //! - `faults`: every fault at every stage, and several together.
 //! - `graph`, `graph_rows`, `graph_runs`, `graph_users`: histories of Microsoft 365 Copilot.
+//! - `bad_mailboxes`: a tenant of which some are throttled, cannot be served in part, or are not there.
 //! - `payloads`: Files that arrive late, in parts, under odd names, or with another size than declared.
+//! - `batches`: Files that come several at a time.
 //! - `timeless`: rows without a time, and codes without an English label.
 //! - `unreadable`: a row that breaks every page with it.
 //! - `night`: outages, deadlines, and commits that take too long.
 //! - `mutation`: random histories of rows that are made, changed and deleted between runs.
 //! - `checked`: `check` and `plan`.
 //! - `status`: how fresh and complete a lake is, for people and monitors.
+//! - `report`: the page that `report` writes, and what a browser makes of it.
 //! - `damaged`: lakes with missing files.
+//! - `lake_states`: every state of a lake, crossed with every command.
+//! - `maintain`: small files become few, whatever happens meanwhile.
+//! - `year`: a lake after daily runs.
 //! - `foreign`: other tools that compact, delete and constrain tables of the lake.
 //! - `replayed`: an archive that is decoded again.
 //! - `identities`: every way to sign in.
 //! - `secrets`: what no command, message, summary or lake may show; `file_rights`: who may read what is written;
 //!   `printed_text`: what people's text must not do to a terminal.
-//! - `stores`: lakes in object stores: S3 (moto) and Azure Blob (Azurite).
+//! - `stores`: lakes in object stores: S3 (moto), Azure Blob (Azurite) and Google Cloud Storage (a script before moto);
+//!   `store_outputs`: results of queries there; `store_uploads`: what a killed run leaves there; `store_faults`: with faults on the way there;
+//!   `store_writers`: with runs that are killed, paused, or at work at once (`store_servers`, `store_proxy`);
+//!   `store_identity`: signing in to a store.
 //! - `proxy`: networks with a proxy that intercepts TLS, or refuses; `system_failures`: full disks, missing rights, limits.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "`make accept` speaks through the environment")]
 
 mod bad_input;
+mod bad_mailboxes;
+mod batches;
 mod checked;
 mod damaged;
 mod demo;
+mod dictionary;
 mod disk;
 mod faults;
 #[cfg(unix)]
@@ -51,7 +63,9 @@ mod harness;
 mod identities;
 mod keys;
 mod kill;
+mod lake_states;
 mod ledger;
+mod maintain;
 mod mutation;
 mod night;
 mod payloads;
@@ -60,12 +74,23 @@ mod power_cut;
 mod preload;
 mod printed_text;
 mod proxy;
+mod queries;
 mod readers;
 mod replayed;
+mod report;
 mod samples;
 mod scenarios;
 mod secrets;
 mod status;
+mod store_faults;
+mod store_identity;
+mod store_outputs;
+mod store_proxy;
+mod store_servers;
+#[cfg(unix)]
+mod store_uploads;
+#[cfg(unix)]
+mod store_writers;
 mod stores;
 mod structure;
 #[cfg(unix)]
@@ -73,3 +98,5 @@ mod system_failures;
 mod tidy;
 mod timeless;
 mod unreadable;
+mod world_checks;
+mod year;

@@ -158,3 +158,41 @@ fn a_commit_that_takes_too_long_after_the_deadline_is_given_up() {
     world.check_lake();
     world.check_complete();
 }
+
+#[test]
+fn a_service_that_cannot_be_prepared_keeps_no_other_from_being_read() {
+    let fault = "[[fault]]\nat = \"metadata\"\nevery = 1\nkind = \"500\"";
+    let mut world = World::parse(&format!("{TABLES}\n{fault}"));
+    for (key, value) in [("graph.users", "all"), ("graph.since", "2025-10-20"), ("dataverse.since", "2025-09-21")] {
+        world.keys.insert(key.to_owned(), value.into());
+    }
+    world.keys.insert("graph.requests_per_second".to_owned(), 1000.into());
+    let night = world.extract(&[], 3);
+    assert!(night["error"].as_str().unwrap().starts_with("partial: dataverse was given up: "), "{night}");
+    assert_eq!(world.users_read().len(), 6);
+    assert_eq!(world.sql("SELECT outcome FROM extraction_run"), [["partial"]]);
+    world.serve(TABLES);
+    world.extract(&[], 0);
+    world.check_complete();
+}
+
+#[test]
+fn deletions_that_cannot_be_confirmed_are_found_by_the_next_run() {
+    // Only the confirmation requests rows by their ids: six times in vain.
+    let mut world = World::parse(
+        "clock = 2025-11-05T12:00:00Z\n[[table]]\nname = \"msdyn_copilotevent\"\nrows = 60\nweeks = 2
+        [[phase]]\nclock = 2025-11-06T12:00:00Z\ndelete = [{ position = 5 }, { position = 30 }]
+        [[fault]]\nat = \"page\"\nnumber = 1\ntimes = 6\nmatching = \"msdyn_copiloteventid eq \"
+        kind = \"500\"\nretry_after = 1",
+    );
+    world.keys.insert("dataverse.deletes".to_owned(), "remove".into());
+    world.extract(&[], 0);
+    world.emulator.advance().unwrap();
+    let failed = world.extract(&[], 3);
+    let of = of_table(&failed, "msdyn_copilotevent");
+    assert_eq!((&of["slices_failed"], &of["rows_deleted"]), (&1.into(), &0.into()), "{failed}");
+    assert_eq!(of_table(&failed, "msdyn_copilotevent")["payloads_failed"], 0, "{failed}");
+    let healed = world.extract(&[], 0);
+    assert_eq!(of_table(&healed, "msdyn_copilotevent")["rows_deleted"], 2, "{healed}");
+    assert_eq!(world.sql("SELECT count(*) FROM msdyn_copilotevent"), [["58"]]);
+}

@@ -105,3 +105,25 @@ fn a_name_outside_ascii_is_stored_as_people_read_it() {
         world.sql("SELECT msdyn_interactiondata_name FROM msdyn_copilotevent ORDER BY msdyn_copiloteventid")
     );
 }
+
+#[test]
+fn a_column_of_which_no_file_can_be_fetched_is_given_up() {
+    let rows = "clock = 2025-11-05T12:00:00Z\n[[table]]\nname = \"msdyn_copilotevent\"\nrows = 400\nweeks = 1\n";
+    let fault = "[[fault]]\nat = \"file\"\nevery = 1\nkind = \"500\"\nretry_after = 1\n";
+    let mut world = World::parse(&format!("{rows}{fault}"));
+    let summary = world.extract(&[], 3);
+    let files = world.emulator.served().requests["file"];
+    // Up to six attempts for each of those that failed in a row, and of those under way.
+    assert!((250..=600).contains(&files), "{files} requests");
+    let error = summary["error"].as_str().unwrap();
+    let reason = " payloads of msdyn_interactiondata: retries exhausted: ";
+    assert!(error.starts_with("partial: ") && error.contains(reason), "{error}");
+    let reasons = summary["tables"].to_string();
+    assert!(reasons.contains("the rest was not requested, because 50 of them failed in a row"), "{reasons}");
+    // What was tried in vain does not keep the rest from being tried; what is healed is fetched.
+    let failed: u64 = world.sql("SELECT count(*) FROM payload WHERE status = 'failed'")[0][0].parse().unwrap();
+    assert!((50..100).contains(&failed), "{failed}");
+    world.serve(rows);
+    world.extract(&[], 0);
+    world.check_complete();
+}

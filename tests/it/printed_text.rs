@@ -58,7 +58,10 @@ fn results_control_no_terminal_and_files_have_what_the_lake_has() {
     let plain = "=Jane\u{1b}]0;x\u{7}\nerror: forged\u{9b}31m\u{202e}gpj";
     let table = shown(&[]);
     assert_harmless("table", &table);
-    assert_eq!(table.lines().nth(1), Some("=Jane ]0;x error: forged 31mgpj"));
+    assert_eq!(table.lines().nth(1), Some("=Jane ]0;x ↵ error: forged 31mgpj"));
+    let record = shown(&["--format", "record"]);
+    assert_harmless("record", &record);
+    assert_eq!(record, "msdyn_verbatim: =Jane ]0;x\n  error: forged 31mgpj\n");
     let json = shown(&["--format", "json"]);
     assert_harmless("json", &json);
     let row: serde_json::Value = serde_json::from_str(&json).unwrap();
@@ -71,16 +74,28 @@ fn results_control_no_terminal_and_files_have_what_the_lake_has() {
 
 #[cfg(unix)]
 #[test]
-fn csv_on_a_terminal_controls_nothing() {
+fn results_on_a_terminal_control_nothing() {
     let world = world(VERBATIM);
-    let command = world.command(&["query", "--sql", SELECT, "--format", "csv"]);
-    let mut terminal = Command::new("python3");
-    terminal.args(["-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"]);
-    terminal.arg(command.get_program()).args(command.get_args()).current_dir(world.folder.path());
-    let output = terminal.stdin(std::process::Stdio::null()).output().unwrap();
-    let shown = text(&output.stdout).replace("\r\n", "\n");
-    assert!(shown.contains("=Jane ]0;x error: forged 31mgpj"), "{shown:?}");
-    assert_harmless("a terminal", &shown);
+    let shown = |sql: &str, format: &str| {
+        let command = world.command(&["query", "--sql", sql, "--format", format]);
+        let mut terminal = Command::new("python3");
+        terminal.args(["-c", "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"]);
+        terminal.arg(command.get_program()).args(command.get_args()).current_dir(world.folder.path());
+        let output = terminal.stdin(std::process::Stdio::null()).output().unwrap();
+        text(&output.stdout).replace("\r\n", "\n")
+    };
+    for (format, wanted) in [
+        ("csv", "=Jane ]0;x error: forged 31mgpj"),
+        ("table", "=Jane ]0;x\n error: forged 31mgpj\n"),
+        ("record", "msdyn_verbatim: =Jane ]0;x\n  error: forged 31mgpj\n"),
+    ] {
+        let shown = shown(SELECT, format);
+        assert!(shown.contains(wanted), "{format}: {shown:?}");
+        assert!(!shown.contains("no rows"), "{format}: {shown:?}");
+        assert_harmless("a terminal", &shown);
+    }
+    let none = shown(&format!("{SELECT} WHERE false"), "table");
+    assert!(none.contains("msdyn_verbatim") && none.contains("no rows"), "{none:?}");
 }
 
 fn descriptions(folder: &Path) -> Vec<PathBuf> {
@@ -93,27 +108,39 @@ fn descriptions(folder: &Path) -> Vec<PathBuf> {
 fn an_archive_from_elsewhere_forges_no_line() {
     let world = world("text");
     let raw = world.lake().join("_raw");
-    let files = descriptions(&raw);
-    for (field, value) in [
-        ("run_id", "\"r\\nerror: forged\""),
-        ("table", "\"t\\u001b[31m\\nerror: forged\""),
-        ("window_start", "\"w\\u009b31m\\nerror: forged\""),
-        ("version", "\"\\nerror: forged\""),
+    let files: Vec<_> =
+        descriptions(&raw).into_iter().map(|path| (std::fs::read_to_string(&path).unwrap(), path)).collect();
+    assert!(!files.is_empty());
+    for (field, value, reason) in [
+        ("run_id", "\"r\\nerror: forged\"", "`run_id` of its description is not valid"),
+        ("table", "\"t\\u001b[31m\\nerror: forged\"", "`table` of its description is not valid"),
+        ("scope", "\"s\\u202eforged\"", "`scope` of its description is not valid"),
+        ("window_start", "\"w\\u009b31m\\nerror: forged\"", "`window_start` of its description is not valid"),
+        ("finished_at", "\"\\u0007forged\"", "`finished_at` of its description is not valid"),
+        ("reason", "\"r\\nerror: forged\"", "`reason` of its description is not valid"),
+        ("version", "\"\\nerror: forged\"", "its description cannot be read"),
     ] {
-        for file in &files {
-            let text = std::fs::read_to_string(file).unwrap();
-            let mut slice: serde_json::Value = serde_json::from_str(&text).unwrap();
-            slice[field] = serde_json::from_str(value).unwrap();
-            std::fs::write(file, slice.to_string()).unwrap();
+        // Each from what the program wrote, so that no field is refused for another one's sake.
+        for (text, path) in &files {
+            let forged = text.lines().map(|line| {
+                let mut slice: serde_json::Value = serde_json::from_str(line).unwrap();
+                slice[field] = serde_json::from_str(value).unwrap();
+                format!("{slice}\n")
+            });
+            std::fs::write(path, forged.collect::<String>()).unwrap();
         }
         for form in ["text", "json"] {
             let output = world.run(&["replay", raw.to_str().unwrap(), "--lake", "again", "--log", form]);
             let message = text(&output.stderr);
-            assert!(
-                !output.status.success() && message.contains("of its description is not valid") || field == "version"
-            );
+            assert!(!output.status.success(), "{field}: {message}");
+            assert!(message.contains(reason), "{field}: {message}");
             assert!(!message.contains("forged"), "{field}: {message}");
             assert_harmless(field, &message);
         }
     }
+    for (text, path) in &files {
+        std::fs::write(path, text).unwrap();
+    }
+    let output = world.run(&["replay", raw.to_str().unwrap(), "--lake", "again"]);
+    assert!(output.status.success(), "as it was written it is replayed: {}", text(&output.stderr));
 }

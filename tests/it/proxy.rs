@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use copilot_lake_emulator::Scenario;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
@@ -124,25 +125,52 @@ fn without_the_authority_the_message_says_so() {
     assert!(message.contains("network.ca_file"), "{message}");
 }
 
-/// A proxy that answers every request with this status.
-fn refusing(world: &World, status: u16) -> std::net::SocketAddr {
+#[test]
+fn what_time_does_not_mend_is_not_waited_out_where_a_lake_exists() {
+    let mut world = world();
+    let proxy = Proxy::start(&world);
+    std::fs::write(world.folder.path().join("corp.pem"), &proxy.ca).unwrap();
+    world.keys.insert("network.proxy".to_owned(), format!("http://{}", proxy.address).into());
+    world.keys.insert("network.ca_file".to_owned(), "corp.pem".into());
+    world.extract(&[], 0);
+    let refused = |world: &World, code: i32, words: &str| {
+        let begun = Instant::now();
+        let output = world.run(&["extract"]);
+        let told = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(code), "{told}");
+        assert!(told.contains(words) && begun.elapsed() < Duration::from_secs(60), "{:?}: {told}", begun.elapsed());
+    };
+    world.keys.remove("network.ca_file");
+    refused(&world, 1, "network.ca_file");
+    // A wrong password that is sent again and again locks accounts.
+    let (unauthorized, requests) = refusing(&world, 407);
+    world.keys.insert("network.proxy".to_owned(), format!("http://mallory:hunter2@{unauthorized}").into());
+    refused(&world, 2, "wants a user name and a password");
+    assert_eq!(requests.load(Ordering::Relaxed), 1);
+}
+
+/// A proxy that answers every request with this status, and how many there were.
+fn refusing(world: &World, status: u16) -> (std::net::SocketAddr, Arc<AtomicUsize>) {
     let listener = world.runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counter = Arc::clone(&requests);
     world.runtime.spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
+            counter.fetch_add(1, Ordering::Relaxed);
             let _ = head(&mut stream).await;
             let answer = format!("HTTP/1.1 {status} No\r\nContent-Length: 7\r\nConnection: close\r\n\r\nhunter2");
             let _ = stream.write_all(answer.as_bytes()).await;
         }
     });
-    address
+    (address, requests)
 }
 
 #[test]
 fn a_proxys_refusal_names_the_proxy_and_the_setting_that_it_comes_from() {
     let mut world = world();
     let at = |address: &str| format!("http://mallory:hunter2@{address}");
-    let (forbidden, unauthorized) = (refusing(&world, 403).to_string(), refusing(&world, 407).to_string());
+    let [forbidden, unauthorized] = [403, 407].map(|status| refusing(&world, status).0.to_string());
     let closed = "127.0.0.1:1";
     for (address, code, words, hint) in [
         (forbidden.as_str(), 1, "does not connect to this host", "ask the proxy's administrators"),

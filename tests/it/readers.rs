@@ -78,7 +78,7 @@ fn duckdb_deltalake_and_pyarrow_agree() {
     std::fs::write(folder.join("served.json"), serde_json::to_vec(&world.emulator.served()).unwrap()).unwrap();
     print(&world, &["query", "--duckdb-views"], "views.sql");
     for name in ["feedback_rates", "scenario_usage"] {
-        print(&world, &["query", name, "--format", "json"], &format!("{name}.json"));
+        print(&world, &["query", name, "--format", "json"], &format!("{name}.answer.json"));
     }
     let output = Command::new(python())
         .arg(package().join("python/readers.py"))

@@ -136,6 +136,7 @@ scenarios! {
     changed_rows
     older_version_again
     failing_week
+    failing_newest_weeks
     moved_rows
     corrected_rows
     window_again

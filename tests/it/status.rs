@@ -11,7 +11,7 @@ use crate::graph::tenant;
 use crate::harness::{World, expect, package, text};
 
 /// Every file of a folder with its size and the time of its last change.
-fn listing(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
+pub(crate) fn listing(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -35,11 +35,12 @@ fn status(world: &World, arguments: &[&str]) -> String {
     text(&output.stdout)
 }
 
-fn json(world: &World) -> Value {
+/// The status of the lake.
+pub(crate) fn json(world: &World) -> Value {
     serde_json::from_str(&status(world, &["--format", "json"])).unwrap()
 }
 
-fn table<'v>(status: &'v Value, name: &str) -> &'v Value {
+pub(crate) fn table<'v>(status: &'v Value, name: &str) -> &'v Value {
     let mut tables = status["tables"].as_array().unwrap().iter();
     tables.find(|table| table["table"] == name).unwrap_or_else(|| panic!("{name} is not in {status}"))
 }

@@ -148,7 +148,8 @@ fn python_packages_have_hashes() {
         assert!(line.contains("--require-hashes") && line.contains("--only-binary :all:"), "{line}");
     }
     let mut packages = 0;
-    for entry in fs::read_dir(root().join("tests/python")).unwrap() {
+    let folders = ["tests/python", "benches/peers"].map(|folder| fs::read_dir(root().join(folder)).unwrap());
+    for entry in folders.into_iter().flatten() {
         let path = entry.unwrap().path();
         if path.extension().is_none_or(|extension| extension != "txt") {
             continue;

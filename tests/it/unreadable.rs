@@ -3,6 +3,7 @@
 use std::process::Stdio;
 
 use crate::harness::World;
+use crate::status;
 
 const WINDOW: &str = "createdon%20ge%202025-10-28T10%3A00%3A00Z%20and%20createdon%20lt%202025-10-28T10%3A00%3A01Z";
 
@@ -68,6 +69,10 @@ fn a_kill_between_two_halves_loses_and_doubles_nothing() {
     }
     world.extract(&[], 3);
     check(&world, "1");
+    let told = status::json(&world);
+    assert_eq!((&told["failed_slices"], &told["skipped_slices"]), (&1.into(), &0.into()), "{told}");
+    let table = status::table(&told, "msdyn_copilotevent");
+    assert_eq!(table["read_from"], "1753-01-01T00:00:00Z", "a row that cannot be read ends no chain: {table}");
     let twice = world.sql(
         "SELECT window_start FROM extraction_slice WHERE clock = 'createdon' AND status = 'done' \
          AND table_name = 'msdyn_copilotevent' GROUP BY 1 HAVING count(*) > 1",

@@ -43,7 +43,12 @@ for table in tables:
         found = sorted(row for part in some for row in connection.execute(" UNION ALL ".join(part)).fetchall())
         for each, (_, count) in zip(of_table, found, strict=True):
             assert count == each["rows"], f"{name}: {table} WHERE {each['sql']}: {count} rows of {each['rows']}"
+answered = 0
 for path in sorted(queries.glob("*.sql")):
-    rows = {name: connection.execute(path.read_text()).fetchall() for name, connection in forms.items()}
-    assert rows["files"] and rows["files"] == rows["delta"], path.stem
+    # Texts, because Python knows no zones by itself.
+    sql = f"SELECT CAST(COLUMNS(*) AS VARCHAR) FROM ({path.read_text()})"
+    rows = {name: connection.execute(sql).fetchall() for name, connection in forms.items()}
+    assert rows["files"] == rows["delta"], path.stem
+    answered += bool(rows["files"])
+assert answered > 15, answered
 print(len(tables), "tables ok")

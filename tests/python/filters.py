@@ -7,18 +7,15 @@ VIEWS_SQL     what `copilot-lake query --duckdb-views` prints is expected here; 
 FILTERS_JSON  written: the filters as SQL with the rows that each finds, for the readers that are asked elsewhere
 """
 
-import datetime
 import json
+import os
 import pathlib
 import sys
-from decimal import Decimal
 
 import duckdb
 import polars
-import pyarrow
-import pyarrow.compute
-import pyarrow.dataset
 from deltalake import DeltaTable
+from filter_cases import as_arrow, as_sql, ask_polars, expected, filters_of
 
 lake, state, views, output = sys.argv[1:]
 lake = pathlib.Path(lake)
@@ -35,86 +32,10 @@ def change(table):
         delta.optimize.z_order(["extracted_at"])
 
 
-def literal(value):
-    match value:
-        case bool():
-            return str(value).lower()
-        case int():
-            return str(value)
-        case Decimal():
-            return f"CAST('{value:f}' AS DECIMAL(38, 12))"
-        case datetime.datetime():
-            return f"CAST('{value.isoformat()}' AS TIMESTAMP WITH TIME ZONE)"
-        case datetime.date():
-            return f"DATE '{value.isoformat()}'"
-        case str():
-            return "'" + value.replace("'", "''") + "'"
-    raise TypeError(value)
-
-
-SIGNS = {"=": "__eq__", "<": "__lt__", ">=": "__ge__"}
-
-
-def filters_of(values):
-    """Operators and operands for a column with these values, ascending: each bound of the statistics decides in one."""
-    yield ("null", None)
-    if values:
-        low, middle, high = values[0], values[len(values) // 2], values[-1]
-        yield from [("=", low), ("=", high), ("<", middle), (">=", middle), ("in", [low, high])]
-
-
-def expected(column, operator, operand):
-    there = [value for value in column if value is not None]
-    match operator:
-        case "null":
-            return len(column) - len(there)
-        case "in":
-            return sum(value in operand for value in there)
-    return sum(getattr(value, SIGNS[operator])(operand) for value in there)
-
-
-def as_sql(name, operator, operand):
-    match operator:
-        case "null":
-            return f'"{name}" IS NULL'
-        case "in":
-            return f'"{name}" IN ({", ".join(map(literal, operand))})'
-    return f'"{name}" {operator} {literal(operand)}'
-
-
-def as_arrow(field, operator, operand):
-    column = pyarrow.dataset.field(field.name)
-    match operator:
-        case "null":
-            return column.is_null()
-        case "in":
-            return column.isin(pyarrow.array(operand, field.type))
-    return getattr(column, SIGNS[operator])(pyarrow.scalar(operand, field.type))
-
-
-def as_polars(name, dtype, operator, operand):
-    column = polars.col(name)
-    match operator:
-        case "null":
-            return column.is_null()
-        case "in":
-            return column.is_in(polars.lit(polars.Series(operand, dtype=dtype).implode()))
-    return getattr(column, SIGNS[operator])(polars.lit(operand, dtype=dtype))
-
-
 def ask_duckdb(connection, name, filters):
     parts = (f"SELECT {number}, count(*) FROM {name} WHERE {each['sql']}" for number, each in enumerate(filters))
     rows = connection.execute(" UNION ALL ".join(parts)).fetchall()
     return [count for _, count in sorted(rows)]
-
-
-def ask_polars(frame, filters):
-    schema = frame.collect_schema()
-    frames = [
-        frame.filter(as_polars(each["column"], schema[each["column"]], *each["by"])).select(polars.len())
-        for each in filters
-    ]
-    return [found.item() for found in polars.collect_all(frames)]
 
 
 def compare(table, reader, filters, found):
@@ -166,4 +87,6 @@ assert licensed.num_rows > 0
 
 pathlib.Path(output).write_text(json.dumps(everything))
 assert not wrong, f"{len(wrong)} wrong\n" + "\n".join(wrong[:20])
-print(state, len(everything), "filters ok")
+print(state, len(everything), "filters ok", flush=True)
+# Threads of the readers may outlive the interpreter, and abort it when it ends.
+os._exit(0)

@@ -1,6 +1,6 @@
 """What another tool does to a table of a lake.
 
-usage: foreign.py TABLE_FOLDER compact | zorder COLUMN | vacuum | delete PREDICATE | constraint NAME EXPRESSION
+usage: foreign.py TABLE_FOLDER compact | zorder COLUMN | vacuum | checkpoint | delete PREDICATE | constraint NAME EXPRESSION
        foreign.py TABLE_FOLDER write STATE    writes a compacted file, as OPTIMIZE does before its commit
        foreign.py TABLE_FOLDER commit STATE   commits it
 """
@@ -52,6 +52,8 @@ match action:
         found = table.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True)
         print(sum(os.path.exists(os.path.join(folder, name)) for name in found))
         table.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
+    case "checkpoint":
+        table.create_checkpoint()
     case "delete":
         print(table.delete(rest[0])["num_deleted_rows"])
     case "constraint":

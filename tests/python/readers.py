@@ -5,7 +5,7 @@ usage: readers.py LAKE SERVED_JSON VIEWS_SQL QUERIES_DIR ANSWERS_DIR
 SERVED_JSON  what the emulator has, as its /_emulator/served says
 VIEWS_SQL    what `copilot-lake query --duckdb-views` printed
 QUERIES_DIR  the shipped queries
-ANSWERS_DIR  <query>.json, what `copilot-lake query <query> --format json` printed
+ANSWERS_DIR  <query>.answer.json, what `copilot-lake query <query> --format json` printed
 """
 
 import datetime
@@ -98,28 +98,29 @@ def check_delta():
 
 
 def check_queries():
-    """Every shipped query gives the same rows in DuckDB, from the same text, and no interaction is told twice."""
+    """A shipped query gives the same rows in DuckDB, from the same text, and no interaction is told twice."""
     connection = connect()
     connection.execute(views.read_text())
     rows, distinct = connection.execute(
         "SELECT count(*), count(DISTINCT (source_table, event_id, partition_id)) FROM copilot_activity"
     ).fetchone()
     assert rows == distinct, f"copilot_activity: {rows} rows, {distinct} keys"
-    for path in sorted(queries.glob("*.sql")):
-        result = connection.execute(path.read_text())
+    for answer in sorted(answers.glob("*.answer.json")):
+        name = answer.name.removesuffix(".answer.json")
+        result = connection.execute((queries / f"{name}.sql").read_text())
         names = [column[0] for column in result.description]
         rows = [
             {
-                name: value.isoformat() if isinstance(value, (datetime.date, datetime.datetime)) else value
+                name: value.isoformat() if isinstance(value, datetime.date) else value
                 for name, value in zip(names, row)
                 if value is not None
             }
             for row in result.fetchall()
         ]
-        text = (answers / f"{path.stem}.json").read_text()
+        text = answer.read_text()
         expected = [{k: v for k, v in json.loads(line).items() if v is not None} for line in text.splitlines()]
-        assert rows, f"{path.stem} has no rows"
-        assert rows == expected, f"{path.stem}: {first_difference(rows, expected)}"
+        assert rows, f"{name} has no rows"
+        assert rows == expected, f"{name}: {first_difference(rows, expected)}"
 
 
 def first_difference(left, right):

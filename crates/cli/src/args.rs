@@ -1,5 +1,9 @@
 //! The command line: every command and flag, declared once.
 
+#[cfg(feature = "query")]
+mod report;
+mod status;
+
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -8,7 +12,12 @@ use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use copilot_lake_tables::Service;
 
+#[cfg(feature = "query")]
+pub(crate) use self::report::ReportArgs;
+pub(crate) use self::status::{StatusArgs, StatusFormat};
 use crate::config::key;
+#[cfg(feature = "query")]
+use crate::duckdb_form::DuckdbForm;
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())
@@ -94,8 +103,13 @@ pub(crate) enum Command {
     /// Query the lake: a shipped query or any SQL.
     #[cfg(feature = "query")]
     Query(QueryArgs),
+    /// Write a page about use, feedback and people, in one file.
+    #[cfg(feature = "query")]
+    Report(ReportArgs),
     /// Say how fresh and complete the lake is; no request to a service, changes nothing.
     Status(StatusArgs),
+    /// Merge small files, write checkpoints and delete what is no longer needed; rows stay as they are.
+    Maintain(MaintainArgs),
     /// Describe the tables of the lake, or the columns of one.
     Tables(TablesArgs),
     /// Run the emulated service alone, for trying and testing.
@@ -109,8 +123,9 @@ pub(crate) enum Command {
 #[cfg(feature = "demo")]
 #[derive(clap::Args)]
 #[command(after_help = "Example:\n  copilot-lake demo --dir /tmp/demo-lake\n\n\
-    Starts the emulator on a free port of this machine, extracts everything from it, says what was written and prints\n\
-    the query `feedback_rates`. Needs no account and no network. A second demo picks up where the first left off.")]
+    Starts the emulator on a free port of this machine, extracts everything from it, says what was written, prints the\n\
+    newest feedback rates and writes the page `report.html` beside the tables. Needs no account and no network. A second\n\
+    demo picks up where the first left off.")]
 pub(crate) struct DemoArgs {
     /// Where to write the lake.
     #[arg(long, value_name = "DIR", default_value = "./demo-lake")]
@@ -144,7 +159,8 @@ pub(crate) struct ExtractArgs {
     /// Re-read what the lake has lost: missing tables and files, and what is derived from them.
     #[arg(long, conflicts_with_all = ["since", "until"])]
     pub(crate) repair: bool,
-    /// Start no new slice after this time: a duration such as `2h`, or a UTC clock time such as `06:00`.
+    /// Start no new slice after this time, and end within 20 s of it: a duration such as `2h`, or a UTC clock time such as
+    /// `06:00`.
     #[arg(long, value_name = "TIME")]
     pub(crate) deadline: Option<String>,
     /// Write one JSON object about the run to this file, whatever the exit code.
@@ -157,8 +173,8 @@ pub(crate) struct ExtractArgs {
 #[command(after_help = "Examples:\n  copilot-lake check\n  copilot-lake check -v --read-only\n\n\
     Makes the cheapest calls possible: signs in, reads the metadata, one row of each table,\n\
     asks for one payload of each without reading it, writes and removes one file in the lake, and looks for\n\
-    missing files of its tables. `-v` lists the effective configuration and\n\
-    where each value comes from.")]
+    files of its tables that are missing, or have other rows than the log says.\n\
+    `-v` lists the effective configuration and where each value comes from.")]
 pub(crate) struct CheckArgs {
     /// Do not write to the lake.
     #[arg(long)]
@@ -200,10 +216,11 @@ fn service_parser() -> impl TypedValueParser<Value = Service> {
 #[cfg(feature = "query")]
 #[derive(clap::Args)]
 #[command(
-    group(clap::ArgGroup::new("what").required(true).args(["name", "sql", "file", "list", "duckdb_views"])),
+    group(clap::ArgGroup::new("what").required(true).args(["name", "sql", "file", "list", "show", "duckdb_views"])),
     after_help = "Examples:\n  \
     copilot-lake query --list\n  \
     copilot-lake query scenario_usage\n  \
+    copilot-lake query transcript --param id=ID --format record\n  \
     copilot-lake query --sql 'select count(*) from msdyn_copilotevent' --format json\n  \
     copilot-lake query feedback_rates --output rates.parquet\n  \
     copilot-lake query --duckdb-views > views.sql\n\n\
@@ -212,10 +229,10 @@ fn service_parser() -> impl TypedValueParser<Value = Service> {
 pub(crate) struct QueryArgs {
     /// A shipped query.
     pub(crate) name: Option<String>,
-    /// Any SQL.
+    /// Any SQL; `-` reads standard input.
     #[arg(long, value_name = "TEXT")]
     pub(crate) sql: Option<String>,
-    /// SQL from a file.
+    /// SQL from a file; `-` reads standard input.
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
     /// Set a parameter of the query; may be repeated.
@@ -224,7 +241,7 @@ pub(crate) struct QueryArgs {
     /// Format of the result [default: by the output file's extension, else table].
     #[arg(long, value_enum)]
     pub(crate) format: Option<Format>,
-    /// Write the result to this file.
+    /// Write the result to this file: a path, or a URL such as `s3://bucket/rates.csv`.
     #[arg(long, value_name = "FILE")]
     pub(crate) output: Option<PathBuf>,
     /// Put an apostrophe before texts that a spreadsheet would take for formulas; for CSV.
@@ -236,19 +253,12 @@ pub(crate) struct QueryArgs {
     /// List the shipped queries.
     #[arg(long)]
     pub(crate) list: bool,
+    /// Print the text of a shipped query or view: the question, columns and parameters, then the SQL.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) show: Option<String>,
     /// Print the lake's tables and the shipped views for DuckDB: over the current files, or over the log.
     #[arg(long, value_enum, value_name = "FORM", num_args = 0..=1, require_equals = true, default_missing_value = "files")]
     pub(crate) duckdb_views: Option<DuckdbForm>,
-}
-
-/// What views for DuckDB read.
-#[cfg(feature = "query")]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum DuckdbForm {
-    /// The files that the log names now: print them again after each extract.
-    Files,
-    /// The log, by DuckDB's extension `delta`: they follow every extract.
-    Delta,
 }
 
 /// The format of a result.
@@ -257,6 +267,8 @@ pub(crate) enum DuckdbForm {
 pub(crate) enum Format {
     /// Aligned columns, for reading.
     Table,
+    /// A block per row, a line per column: whole texts, for reading.
+    Record,
     /// Comma-separated, with a header.
     Csv,
     /// A JSON object per line.
@@ -265,32 +277,27 @@ pub(crate) enum Format {
     Parquet,
 }
 
-/// Flags of `status`.
+/// Flags of `maintain`.
 #[derive(clap::Args)]
-#[command(after_help = "Examples:\n  copilot-lake status\n  copilot-lake status --format json | jq .failed_slices\n\n\
-    Reads the lake only: neither a sign-in nor the lock is needed, and a run may be going on. Ends with 0 whenever the lake\n\
-    can be read: what is wrong with it is in the output.")]
-pub(crate) struct StatusArgs {
-    /// Format of the status.
-    #[arg(long, value_enum, default_value = "table")]
-    pub(crate) format: StatusFormat,
-}
-
-/// The format of a status.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum StatusFormat {
-    /// Aligned columns, and what to do.
-    Table,
-    /// One JSON object, for monitors.
-    Json,
+#[command(after_help = "Example:\n  copilot-lake maintain --dry-run\n\nIt can be stopped at any time.")]
+pub(crate) struct MaintainArgs {
+    /// Only this table; may be repeated [default: all tables].
+    #[arg(long, value_name = "TABLE")]
+    pub(crate) table: Vec<String>,
+    /// Say what would be done, and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }
 
 /// Flags of `tables`.
 #[derive(clap::Args)]
 #[command(after_help = "Examples:\n  copilot-lake tables\n  copilot-lake tables msdyn_copilotevent")]
 pub(crate) struct TablesArgs {
-    /// Describe the columns of this table.
+    /// Describe the columns of this table, view or query, its codes and joins.
     pub(crate) table: Option<String>,
+    /// Print the data dictionary: every table, view, code and join, as Markdown.
+    #[arg(long, conflicts_with = "table")]
+    pub(crate) markdown: bool,
 }
 
 /// Flags of `emulator`.

@@ -1,6 +1,6 @@
 //! Why commands end, by what a person does next: the exit code and the hint of every cause, in one table.
 
-use copilot_lake_writer::Remedy;
+use copilot_lake_writer::{Remedy, SystemFailure};
 
 use crate::output::remedy::advice;
 use crate::problem::ExitCode;
@@ -36,6 +36,8 @@ pub(crate) enum Cause {
     ProxyUnreachable,
     /// The service throttles, or is busy.
     Throttled,
+    /// Graph throttles requests for histories, or is busy.
+    HistoriesThrottled,
     ServiceFailing,
     /// The service asks for a long pause.
     Paused,
@@ -136,9 +138,10 @@ impl Cause {
                 Failed,
                 "check the proxy's name and port and whether it runs; hosts in NO_PROXY are reached without one",
             ),
-            Self::Throttled => (
+            Self::Throttled => (Failed, "the service is throttling or busy: run the same command again later"),
+            Self::HistoriesThrottled => (
                 Failed,
-                "the service is throttling or busy: run the same command again later; for Microsoft Graph, a lower \
+                "Microsoft Graph is throttling or busy: run the same command again later; a lower \
                  `graph.requests_per_second` helps",
             ),
             Self::ServiceFailing => {
@@ -170,6 +173,7 @@ impl Cause {
                 (Usage, "name a directory or a store with `--lake` or in `lake.url`: s3://, az://, abfss:// or gs://")
             }
             Self::PathMissing => (Usage, "check the path"),
+            Self::Lake(remedy @ Remedy::OfSystem(SystemFailure::StoreRefuses)) => (Refused, advice(remedy)),
             Self::Lake(remedy) => (Failed, advice(remedy)),
             Self::Internal => {
                 (Failed, "please report this line and the command that you ran; what was committed stays")
@@ -185,10 +189,7 @@ impl Cause {
             #[cfg(feature = "demo")]
             Self::Emulator => (Usage, "correct the scenario, or choose another `--listen`"),
             #[cfg(feature = "query")]
-            Self::QueryText => (
-                Usage,
-                "`copilot-lake tables` lists tables and columns, `copilot-lake query --list` queries and parameters",
-            ),
+            Self::QueryText => (Usage, ""),
             #[cfg(feature = "query")]
             Self::QueryMemory => (
                 Failed,
@@ -208,13 +209,18 @@ impl Cause {
 
 #[cfg(test)]
 mod tests {
-    use copilot_lake_writer::SystemFailure;
-
     use super::*;
 
     /// Where nothing but time passes before the same command succeeds.
-    const AGAIN: [Cause; 6] =
-        [Cause::Throttled, Cause::ServiceFailing, Cause::Paused, Cause::BadResponse, Cause::Transient, Cause::Stopped];
+    const AGAIN: [Cause; 7] = [
+        Cause::Throttled,
+        Cause::HistoriesThrottled,
+        Cause::ServiceFailing,
+        Cause::Paused,
+        Cause::BadResponse,
+        Cause::Transient,
+        Cause::Stopped,
+    ];
 
     #[test]
     fn the_same_command_is_advised_only_where_it_helps() {
@@ -259,6 +265,8 @@ mod tests {
             (Cause::Lake(Remedy::OfSystem(SystemFailure::ReadOnly)), 1),
             (Cause::Lake(Remedy::OfSystem(SystemFailure::PermissionDenied)), 1),
             (Cause::Lake(Remedy::OfSystem(SystemFailure::TooManyOpenFiles)), 1),
+            (Cause::Lake(Remedy::OfSystem(SystemFailure::StoreUnavailable)), 1),
+            (Cause::Lake(Remedy::OfSystem(SystemFailure::StoreRefuses)), 5),
             (Cause::Lake(Remedy::Repair), 1),
             (Cause::WindowAhead, 2),
             #[cfg(feature = "query")]

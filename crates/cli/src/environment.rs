@@ -67,6 +67,16 @@ pub(crate) fn platform_identity() -> PlatformIdentity {
     }
 }
 
+/// The time that a reproducible build gives its outputs, in seconds since the Unix epoch.
+///
+/// <https://reproducible-builds.org/specs/source-date-epoch/>
+#[cfg(feature = "query")]
+pub(crate) fn source_date_epoch() -> Option<String> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one file that may read the environment")]
+    let value = std::env::var("SOURCE_DATE_EPOCH");
+    value.ok().filter(|value| !value.is_empty())
+}
+
 /// Whether stderr is a terminal on which lines can be redrawn.
 pub(crate) fn stderr_is_terminal() -> bool {
     #[expect(clippy::disallowed_methods, reason = "this is the one file that may read the environment")]

@@ -2,12 +2,12 @@
 
 use copilot_lake_extractor::role;
 use copilot_lake_pipeline::{EndedEarly, Report, RunOutcome, StoppedTable, TableReport};
-#[cfg(feature = "query")]
-use copilot_lake_tables::TABLES;
 use copilot_lake_tables::{Service, Table, table};
-use copilot_lake_writer::{Remedy, SystemFailure};
+use copilot_lake_writer::{Remedy, SystemFailure, without_number};
 
 use crate::cause::Cause;
+#[cfg(feature = "query")]
+use crate::commands::tables::names;
 #[cfg(feature = "query")]
 use crate::nearest::{is_near, nearest};
 use crate::output::wording::counted;
@@ -64,7 +64,8 @@ fn cause(error: &(dyn std::error::Error + 'static)) -> Option<Cause> {
     }
 }
 
-fn of_pipeline(error: &copilot_lake_pipeline::Error) -> Cause {
+/// The cause of an error of a run.
+pub(crate) fn of_pipeline(error: &copilot_lake_pipeline::Error) -> Cause {
     use copilot_lake_pipeline::Error;
     match error {
         Error::Lake(error) => of_lake(error),
@@ -83,7 +84,8 @@ fn of_pipeline(error: &copilot_lake_pipeline::Error) -> Cause {
 const BLOCKED: [&str; 6] =
     ["AADSTS7000112", "AADSTS53003", "AADSTS530031", "AADSTS530034", "AADSTS65001", "AADSTS65002"];
 
-fn of_service(error: &copilot_lake_extractor::Error) -> Cause {
+/// The cause of an error of a service.
+pub(crate) fn of_service(error: &copilot_lake_extractor::Error) -> Cause {
     use copilot_lake_extractor::{Error, ProxyFailure};
     match error {
         Error::Usage { .. } => Cause::Setting,
@@ -109,6 +111,7 @@ fn of_service(error: &copilot_lake_extractor::Error) -> Cause {
             Cause::Lake(Remedy::OfSystem(SystemFailure::TooManyOpenFiles))
         }
         Error::Unreachable { .. } => Cause::Unreachable,
+        Error::RetriesExhausted { status: 429 | 503, call, .. } if call.is_of_history() => Cause::HistoriesThrottled,
         Error::RetriesExhausted { status: 429 | 503, .. } => Cause::Throttled,
         Error::RetriesExhausted { .. } => Cause::ServiceFailing,
         Error::Paused { .. } => Cause::Paused,
@@ -155,6 +158,7 @@ fn of_query(error: &copilot_lake_query::Error) -> Cause {
         Error::ColumnNotFound { .. } | Error::TableNotFound { .. } | Error::Question(_) => Cause::QueryText,
         Error::Lake(error) => of_lake(error),
         Error::Table { remedy: Some(remedy), .. } => Cause::Lake(*remedy),
+        Error::FileMissing { .. } => Cause::Lake(Remedy::ReplaceFile),
         Error::OutOfMemory(_) => Cause::QueryMemory,
         Error::Table { remedy: None, .. } | Error::Run(_) => Cause::QueryFailed,
     }
@@ -164,7 +168,7 @@ fn of_query(error: &copilot_lake_query::Error) -> Cause {
 fn table_not_found(name: &str) -> (ExitCode, Option<String>) {
     // Whoever leaves out the publisher's prefix means the table all the same.
     let prefixed = format!("msdyn_{name}");
-    let near = |name: &str| nearest(name, TABLES.iter().map(|table| table.name)).filter(|near| is_near(name, near));
+    let near = |name: &str| nearest(name, names()).filter(|near| is_near(name, near));
     let near = near(name).or_else(|| near(&prefixed)).map(|near| format!("the nearest table is `{near}`; "));
     let hint = format!("{}`copilot-lake tables` lists them all", near.unwrap_or_default());
     (ExitCode::Usage, Some(hint))
@@ -249,7 +253,10 @@ fn partial_run(report: &Report) -> Problem {
     } else {
         format!("partial: {}", parts.join("; "))
     };
-    Problem { code: ExitCode::Partial, message, hint }
+    // A run whose lease was taken over has stopped for the other one, whatever it did before.
+    let is_lost = report.ended_early.iter().any(|ended| of_pipeline(&ended.error) == Cause::LeaseLost);
+    let code = if is_lost { ExitCode::Held } else { ExitCode::Partial };
+    Problem { code, message, hint }
 }
 
 /// Why slices failed: the first cause that does not go away by itself.
@@ -279,12 +286,6 @@ fn one_line(error: &anyhow::Error) -> String {
         line.push_str(&text);
     }
     line
-}
-
-/// The operating system's message without its error number.
-fn without_number(text: &str) -> String {
-    let Some((before, after)) = text.split_once(" (os error ") else { return text.to_owned() };
-    format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(')'))
 }
 
 #[cfg(test)]

@@ -5,12 +5,16 @@ mod cause;
 mod command_line;
 mod commands;
 mod config;
+#[cfg(feature = "query")]
+mod duckdb_form;
 mod environment;
 mod exit;
 mod fault;
 mod nearest;
 mod output;
 mod problem;
+#[cfg(feature = "query")]
+mod report;
 mod signals;
 
 use anyhow::Result;
@@ -66,9 +70,14 @@ fn run(args: Args, console: &Console) -> Result<ExitCode> {
             Command::Status(args) => {
                 commands::status::run_status(&args, global, console).await.map(|()| ExitCode::Complete)
             }
+            Command::Maintain(args) => commands::maintain::run_maintain(&args, global, console).await,
             #[cfg(feature = "query")]
             Command::Query(args) => {
                 commands::query::run_query(args, global, console).await.map(|()| ExitCode::Complete)
+            }
+            #[cfg(feature = "query")]
+            Command::Report(args) => {
+                commands::report::run_report(args, global, console).await.map(|()| ExitCode::Complete)
             }
             #[cfg(feature = "demo")]
             Command::Emulator(args) => {

@@ -9,6 +9,7 @@ use copilot_lake_tables::{Column, JsonColumn, Type};
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::json_cursor::JsonCursor;
 use crate::stored_id::append_guid;
 use crate::whole_number::whole_number;
 
@@ -159,7 +160,12 @@ impl<'t> ObjectValues<'t> {
     }
 
     fn read(columns: &'static [JsonColumn], text: &'t str) -> Result<Self, serde_json::Error> {
-        let mut object = Self::new(columns);
+        let (mut object, mut json) = (Self::new(columns), JsonCursor::new(text));
+        if object.read_object(&mut json, Path::default()).is_some() && json.is_at_end() {
+            return Ok(object);
+        }
+        // Anything unusual, such as an escaped name.
+        object = Self::new(columns);
         let mut json = serde_json::Deserializer::from_str(text);
         json.deserialize_map(PathVisitor { object: &mut object, path: Path::default() })?;
         json.end()?;
@@ -168,6 +174,31 @@ impl<'t> ObjectValues<'t> {
             serde_json::from_str::<&RawValue>(text)?;
         }
         Ok(object)
+    }
+
+    /// Reads an object whose names have neither escapes nor control characters; `None` for any other text.
+    fn read_object(&mut self, json: &mut JsonCursor<'t>, path: Path) -> Option<()> {
+        let Path { names, depth } = path;
+        json.take(b'{')?;
+        if json.peek() == b'}' {
+            return json.take(b'}');
+        }
+        loop {
+            match target(self.columns, &names[..depth], json.name()?.as_bytes()) {
+                PathTarget::Column(column) => self.put(column, json.raw_value()?).ok()?,
+                PathTarget::Object(name) if json.peek() == b'{' => {
+                    let mut path = Path { names, depth: depth + 1 };
+                    path.names[depth] = name;
+                    self.read_object(json, path)?;
+                }
+                PathTarget::Object(_) | PathTarget::Nothing | PathTarget::Controls => json.skip_value()?,
+            }
+            match json.next()? {
+                b',' => {}
+                b'}' => return Some(()),
+                _ => return None,
+            }
+        }
     }
 
     /// Reads the value of a column's property; fails if it has one already.
@@ -272,20 +303,20 @@ impl Visitor<'_> for PathSeed<'_> {
     }
 
     fn visit_bytes<E>(self, name: &[u8]) -> Result<PathTarget, E> {
-        let depth = self.path.len();
-        for (at, column) in self.columns.iter().enumerate() {
-            if column.path.get(depth).is_some_and(|part| part.as_bytes() == name) && column.path[..depth] == *self.path
-            {
-                let target = if column.path.len() == depth + 1 {
-                    PathTarget::Column(at)
-                } else {
-                    PathTarget::Object(column.path[depth])
-                };
-                return Ok(target);
-            }
-        }
-        Ok(if name.iter().any(u8::is_ascii_control) { PathTarget::Controls } else { PathTarget::Nothing })
+        Ok(target(self.columns, self.path, name))
     }
+}
+
+/// What a property of the object at that path leads to.
+fn target(columns: &[JsonColumn], path: &[&'static str], name: &[u8]) -> PathTarget {
+    let depth = path.len();
+    for (at, column) in columns.iter().enumerate() {
+        if column.path.get(depth).is_some_and(|part| part.as_bytes() == name) && column.path[..depth] == *path {
+            let is_last = column.path.len() == depth + 1;
+            return if is_last { PathTarget::Column(at) } else { PathTarget::Object(column.path[depth]) };
+        }
+    }
+    if name.iter().any(u8::is_ascii_control) { PathTarget::Controls } else { PathTarget::Nothing }
 }
 
 /// The text of a JSON string; `None` if it is not a string, or has an unpaired surrogate.

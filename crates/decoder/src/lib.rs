@@ -18,6 +18,7 @@ mod decimal;
 mod extra_json;
 mod interaction;
 mod json_columns;
+mod json_cursor;
 mod page;
 mod payload;
 mod raw_object;

@@ -12,9 +12,7 @@ pub(crate) fn append_guid(builder: &mut StringBuilder, text: &str) {
 
 /// The stored form of an id: a valid GUID in lower case, anything else unchanged.
 pub(crate) fn stored_id(text: &str) -> Cow<'_, str> {
-    if text.bytes().any(|c| c.is_ascii_uppercase()) && is_guid(text) {
-        Cow::Owned(text.to_ascii_lowercase())
-    } else {
-        Cow::Borrowed(text)
-    }
+    // All bytes are looked at, since that is done many at a time: most ids have no upper case.
+    let has_upper = text.bytes().fold(false, |has, c| has | c.is_ascii_uppercase());
+    if has_upper && is_guid(text) { Cow::Owned(text.to_ascii_lowercase()) } else { Cow::Borrowed(text) }
 }

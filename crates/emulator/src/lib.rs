@@ -31,6 +31,7 @@
 mod control;
 mod data;
 mod dataverse;
+mod demo_scenario;
 mod emulated_clock;
 mod emulated_tables;
 mod emulator;

@@ -7,13 +7,15 @@ use serde::Serialize;
 /// What was requested and sent so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Served {
-    /// Requests by kind: `token`, `whoami`, `metadata`, `privileges`, `count`, `page`, `tracking`, `file`, `history`,
-    /// `users`, `user`, `members`, `deleted`, `other`.
+    /// Requests by kind: `token`, `whoami`, `metadata`, `privileges`, `count`, `page`, `tracking`, `file`, `batch`,
+    /// `history`, `users`, `user`, `members`, `deleted`, `other`.
     pub requests: BTreeMap<&'static str, u64>,
     /// Responses by status; 0 for a connection that was reset before a response.
     pub statuses: BTreeMap<u16, u64>,
     /// Rows in pages of tables, repeated ones counted each time.
     pub rows: u64,
+    /// Requests in batches; they count nowhere else.
+    pub batch_parts: u64,
     /// Files that were sent.
     pub payloads: u64,
     /// Faults that happened.

@@ -6,19 +6,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, DATE, HOST, RANGE, RETRY_AFTER};
+use hyper::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, DATE, HOST, RANGE, RETRY_AFTER};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 
 use crate::control;
 use crate::data::random::guid_text;
+use crate::dataverse::batch_request::BatchRequest;
 use crate::dataverse::dataverse_route::DataverseRoute;
+use crate::dataverse::emulated_dataverse::ReceivedRequest;
 use crate::emulated_clock::http_date;
 use crate::graph::emulated_graph::error_of_fault as graph_error;
 use crate::http::api_request::ApiRequest;
 use crate::http::odata::{DELTA_TOKEN, decode};
 use crate::http::preferences::Preferences;
-use crate::http::recorder::{InFlight, RecordedResponse};
+use crate::http::recorder::{InFlight, MAILBOX_LIMIT, RecordedResponse};
 use crate::http::request_kind::RequestKind;
 use crate::http::response::{Cut, HttpResponse, ResponseBody, ServiceError};
 use crate::route::Route;
@@ -48,6 +50,14 @@ pub(crate) async fn respond(
     let authorization = text(&parts, AUTHORIZATION.as_str());
     let mut application = shared.tokens.holder(authorization);
     let (in_flight_guard, in_flight) = recorder.begin(application);
+    let mut body = Some(body);
+    let batch = match &route {
+        Route::Dataverse(DataverseRoute::Batch) => Some(whole(&mut body).await),
+        _ => None,
+    };
+    let origin = origin(&parts);
+    let content_type = text(&parts, CONTENT_TYPE.as_str());
+    let mut batch = batch.as_deref().map(|body| BatchRequest::parse(content_type, body, &origin));
     let decoded = decode(url);
     let prefer = parts.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     let preferences = Preferences::parse(prefer);
@@ -57,21 +67,34 @@ pub(crate) async fn respond(
         kind => kind,
     };
     let (user, history_guard) = user(&state, &route);
+    let resource = match kind {
+        RequestKind::History => user.clone(),
+        RequestKind::Page | RequestKind::Tracking | RequestKind::File => route.table().map(str::to_owned),
+        // A batch of Files is of one table.
+        RequestKind::Batch => batch.iter().flatten().find_map(|batch| batch.table()).map(str::to_owned),
+        _ => None,
+    };
     let faults = state.faults.triggered(kind, route.table(), &decoded);
     if kind != RequestKind::Token {
-        recorder.arrival(application, kind);
+        recorder.arrival(application, kind, resource.as_deref());
     }
-    let ms = faults.ms() + state.settings.latency_ms;
+    let mut ms = faults.ms() + state.settings.latency_ms;
+    if let Some(Ok(batch)) = &mut batch {
+        if faults.is_empty() {
+            batch.trigger(&state.faults);
+        }
+        ms = faults.ms() + state.settings.latency_ms * batch.parts.len() as u64 + batch.ms();
+    }
     if ms > 0 {
         tokio::time::sleep(Duration::from_millis(ms)).await;
     }
-    let end = |application, status, rows, retry_after| {
-        let user = user.clone();
-        let answered = RecordedResponse { kind, application, status, rows, retry_after, user };
+    let end = |application, status, rows, retry_after, is_of_resource: bool| {
+        let (user, resource) = (user.clone(), resource.clone().filter(|_| is_of_resource));
+        let answered = RecordedResponse { kind, application, status, rows, retry_after, user, resource };
         recorder.end(parts.method.as_str(), url, answered);
     };
     if faults.has(FaultKind::Reset) {
-        end(application, 0, 0, None);
+        end(application, 0, 0, None, false);
         return Err(Reset);
     }
     let cut_chunked = faults.has(FaultKind::CutChunked).then_some(Cut::Chunked);
@@ -79,7 +102,7 @@ pub(crate) async fn respond(
     let call = ApiRequest {
         shared,
         method: &parts.method,
-        origin: origin(&parts),
+        origin,
         path: parts.uri.path(),
         query: parts.uri.query().unwrap_or(""),
         authorization,
@@ -91,10 +114,13 @@ pub(crate) async fn respond(
         faults,
     };
     let (mut answer, mut rows) = match (&route, &state.graph) {
-        (Route::Dataverse(route), _) => state.dataverse.answer(route, &call),
+        (Route::Dataverse(route), _) => {
+            let received = batch.as_ref().map_or(ReceivedRequest::Single(route), ReceivedRequest::Batch);
+            state.dataverse.answer(received, &call)
+        }
         (Route::Graph(route), Some(graph)) => graph.answer(route, &call),
         _ => {
-            let form = body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default();
+            let form = whole(&mut body).await;
             let (answer, holder) = token(&state, &route, &parts, &form, &call);
             application = holder;
             (answer, 0)
@@ -112,7 +138,9 @@ pub(crate) async fn respond(
     }
     let retry_after = answer.headers.iter().find(|(name, _)| *name == RETRY_AFTER);
     let retry_after = retry_after.and_then(|(_, value)| value.to_str().ok()?.parse().ok());
-    end(application, answer.status, rows, retry_after);
+    // A server error may be of one table or mailbox alone: it says no more.
+    let is_of_resource = answer.status >= 500 || (answer.status == 429 && answer.text().contains(MAILBOX_LIMIT));
+    end(application, answer.status, rows, retry_after, is_of_resource);
     // Before the response goes out: a client that has received it may send its next request before this code continues.
     drop(history_guard);
     let accepts = text(&parts, ACCEPT_ENCODING.as_str()).is_some_and(|accepted| accepted.contains("gzip"));
@@ -158,6 +186,12 @@ fn token(
         (Route::Managed(host), &Method::GET) => tokens.issue_managed(*host, &parts.headers, call.query),
         _ => (ServiceError::new(405, "", "The endpoint does not accept the method.").into_response(), None),
     }
+}
+
+/// The whole body of a request; empty the second time.
+async fn whole(body: &mut Option<Incoming>) -> Bytes {
+    let Some(body) = body.take() else { return Bytes::new() };
+    body.collect().await.map(http_body_util::Collected::to_bytes).unwrap_or_default()
 }
 
 fn text<'a>(parts: &'a Parts, name: &str) -> Option<&'a str> {

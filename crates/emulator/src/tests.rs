@@ -1,6 +1,7 @@
 //! The emulator over HTTP, as a client sees it.
 
 mod access;
+mod batches;
 mod data;
 mod faults;
 mod files;
@@ -115,6 +116,22 @@ impl World {
             request = request.header(*name, *value);
         }
         read(request).await
+    }
+
+    /// A request with a body, to a path behind `/api/data/v9.2/`.
+    pub(super) async fn post(&self, path: &str, headers: &[(&str, &str)], body: String) -> Got {
+        self.try_post(path, headers, body).await.unwrap()
+    }
+
+    pub(super) async fn try_post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: String,
+    ) -> Result<Got, reqwest::Error> {
+        let request = self.client.post(format!("{}api/data/v9.2/{path}", self.emulator.url())).body(body);
+        let request = request.header(AUTHORIZATION, format!("Bearer {}", self.token));
+        read(headers.iter().fold(request, |request, (name, value)| request.header(*name, *value))).await
     }
 
     /// A request to Microsoft Graph: a path behind `/v1.0/`, or a whole URL.

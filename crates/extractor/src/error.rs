@@ -310,6 +310,13 @@ pub struct FailedCall {
     pub is_outage: bool,
 }
 
+impl FailedCall {
+    /// Whether a page of a history was requested: their rate is a setting.
+    pub fn is_of_history(&self) -> bool {
+        self.url.contains("/interactionHistory/")
+    }
+}
+
 impl fmt::Display for FailedCall {
     /// `GET https://host/path page 3: status 503, Retry-After 30 s, request id ..., 10 attempts in 4.2 s`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -45,6 +45,7 @@ pub use auth::claims::TokenClaims;
 pub use auth::secret::Secret;
 pub use auth::sign_in::{Auth, Credential};
 pub use auth::store_token::StoreIdentity;
+pub use dataverse::batched_fetch::BatchedFile;
 pub use dataverse::change_tracking::TrackedChanges;
 pub use dataverse::environment::{Environment, Presence};
 pub use dataverse::file::FileContent;

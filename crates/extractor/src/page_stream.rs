@@ -28,8 +28,8 @@ pub(crate) struct LinkedPage {
 pub(crate) async fn fetch_page(client: &Client, request: &Request) -> Result<LinkedPage, Error> {
     let number = request.page.unwrap_or(1);
     let accept = |response: ServiceResponse| {
-        let Envelope { rows, next, delta } = envelope::parse(&response.body)?;
-        let page = Page { number, body: response.body, rows, requests: 0, throttled: Duration::ZERO };
+        let Envelope { rows, next, delta } = envelope::parse(response.body.as_ref())?;
+        let page = Page { number, body: response.body.freeze(), rows, requests: 0, throttled: Duration::ZERO };
         Ok(LinkedPage { page, next, delta })
     };
     let (mut linked, cost) = match (client.get(request, &accept).await, request.fallback()) {

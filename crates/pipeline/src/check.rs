@@ -11,7 +11,7 @@ use crate::settings::Settings;
 /// Tries what a run needs, and reports every finding as soon as it is known.
 ///
 /// # Errors
-/// Only those that keep everything else from being tried: the sign-in, the service's address, an unusable lake URL.
+/// An unusable setting or lake URL, and what keeps the only service from being tried: the sign-in, its address.
 pub async fn check(
     settings: Settings,
     read_only: bool,
@@ -23,9 +23,8 @@ pub async fn check(
         report(&finding);
         findings.push(finding);
     };
-    for job in settings.jobs {
-        Services::new(vec![job])?.check(&mut found).await?;
-    }
+    let services = Services::new(settings.jobs)?;
+    let checked = services.check(&mut found).await;
     if read_only {
         found(Finding::LakeNotTried);
     } else {
@@ -39,5 +38,5 @@ pub async fn check(
             found(Finding::TableUnusable { table: table.name, reason: error.to_string(), remedy: error.remedy() });
         }
     }
-    Ok(findings)
+    checked.map(|()| findings)
 }

@@ -64,7 +64,6 @@ impl From<SliceError> for Error {
             SliceError::Service(error) => error.into(),
             SliceError::Decode(error) => error.into(),
             SliceError::Lake(error) => error.into(),
-            SliceError::Archive(what) => Self::Archive { what },
             SliceError::Stopped => Self::Archive { what: "it was stopped".to_owned() },
         }
     }

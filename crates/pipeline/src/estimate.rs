@@ -4,6 +4,7 @@ use copilot_lake_writer::Lake;
 
 use crate::error::Error;
 use crate::ledger::Ledger;
+use crate::reread::reread;
 use crate::run::plan_context::PlanContext;
 use crate::run::services::{Services, SignedIn};
 use crate::service_estimate::ServiceEstimate;
@@ -19,7 +20,7 @@ pub async fn estimate(settings: Settings) -> Result<Vec<ServiceEstimate>, Error>
     let mut services = Services::new(jobs)?;
     let Some(SignedIn { started_at, .. }) = services.sign_in().await? else { return Ok(vec![]) };
     services.require_all()?;
-    let ledger = Ledger::read(&lake).await?;
+    let ledger = reread(|| Ledger::read(&lake)).await?;
     let restart = ledger.runs().restart(&options.command("extract"), started_at);
     let context = PlanContext {
         lake: &lake,

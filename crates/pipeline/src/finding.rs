@@ -1,11 +1,21 @@
 //! What `check` finds.
 
-use copilot_lake_extractor::PrivilegeDepth;
+use copilot_lake_extractor::{Error as ServiceError, PrivilegeDepth};
+use copilot_lake_tables::Service;
 use copilot_lake_writer::Remedy;
 
+use crate::error::Error;
+
 /// Something that was found, good or bad.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Finding {
+    /// Nothing of a service can be tried; the others were.
+    ServiceFailed {
+        /// The service.
+        service: Service,
+        /// Why.
+        error: Error,
+    },
     /// The sign-in works, and the environment knows the identity.
     SignedIn {
         /// The user or application user.
@@ -41,12 +51,12 @@ pub enum Finding {
         /// The depth of the privilege.
         depth: PrivilegeDepth,
     },
-    /// The table cannot be read.
+    /// The table cannot be read, for whatever reason.
     NotReadable {
         /// The table.
         table: &'static str,
-        /// What the service said.
-        reason: String,
+        /// Why.
+        error: ServiceError,
     },
     /// Payloads of the column can be read.
     FilesReadable {
@@ -63,8 +73,8 @@ pub enum Finding {
         table: &'static str,
         /// The File column.
         column: &'static str,
-        /// What the service said.
-        reason: String,
+        /// Why; `None`: the column is secured and no row shows a File in it.
+        error: Option<ServiceError>,
     },
     /// Deletions are wanted, and the service does not track changes of the table.
     NotTracked {
@@ -94,8 +104,8 @@ pub enum Finding {
     UsersNotReadable {
         /// The table.
         table: &'static str,
-        /// What the service said.
-        reason: String,
+        /// Why.
+        error: ServiceError,
     },
     /// A user's history can be read.
     HistoryReadable {
@@ -108,8 +118,8 @@ pub enum Finding {
     HistoryNotReadable {
         /// The table.
         table: &'static str,
-        /// What the service said.
-        reason: String,
+        /// Why the last one cannot.
+        error: ServiceError,
         /// The permission that it needs, where that may be missing.
         role: Option<&'static str>,
     },
@@ -145,7 +155,8 @@ impl Finding {
     pub const fn is_missing(&self) -> bool {
         matches!(
             self,
-            Self::NotReadable { .. }
+            Self::ServiceFailed { .. }
+                | Self::NotReadable { .. }
                 | Self::SomeRows { .. }
                 | Self::FilesNotReadable { .. }
                 | Self::RoleMissing { .. }

@@ -14,6 +14,7 @@
 //! | `replay/` | the archive of raw pages, and reading it again |
 //! | `status/` | how fresh and complete a lake is |
 
+mod background;
 mod cells;
 mod check;
 mod cpu;
@@ -21,13 +22,16 @@ mod dataverse;
 mod error;
 mod estimate;
 mod event;
+mod failure_breaker;
 mod finding;
 mod graph;
 mod halving;
 mod ledger;
+mod maintain;
 mod payloads;
 mod replay;
 mod report;
+mod reread;
 mod run;
 mod service_estimate;
 mod settings;
@@ -41,6 +45,7 @@ pub use error::Error;
 pub use estimate::estimate;
 pub use event::{Event, Observer};
 pub use finding::Finding;
+pub use maintain::{MaintenanceReport, TableMaintenance, maintain, plan_maintenance};
 pub use replay::{ReplaySettings, replay};
 pub use report::{EndedEarly, Report, RunOutcome, SliceStatus, StoppedTable, TableReport};
 pub use run::run;

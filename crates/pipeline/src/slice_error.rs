@@ -12,9 +12,6 @@ pub(crate) enum SliceError {
     Decode(#[from] copilot_lake_decoder::Error),
     #[error(transparent)]
     Lake(#[from] copilot_lake_writer::Error),
-    /// An archived page cannot be read.
-    #[error("{0}")]
-    Archive(String),
 }
 
 impl From<copilot_lake_extractor::Error> for SliceError {

@@ -8,7 +8,8 @@ use copilot_lake_writer::Lake;
 use url::Url;
 
 use crate::error::{Error, is_of_table};
-use crate::shipped::VIEWS;
+use crate::functions::MACROS;
+use crate::shipped::{QUERIES, VIEWS};
 
 /// The DuckDB variable that holds the location of the lake.
 const LOCATION: &str = "copilot_lake";
@@ -69,7 +70,8 @@ pub(crate) fn script(location: &str, views: DuckdbViews, tables: &[(&'static Tab
         }
     });
     text.push_str(
-        "-- Parameters of the shipped queries are variables: SET VARIABLE tz = 'Europe/Berlin';\n\
+        "-- The shipped queries are views too: SELECT * FROM feedback_rates;\n\
+         -- Their parameters are variables: SET VARIABLE tz = 'Europe/Berlin'; SET VARIABLE \"from\" = '2025-06-01';\n\
          -- This one says where the lake is; after a move, set it again:\n",
     );
     let _ = writeln!(text, "SET VARIABLE {LOCATION} = {};", quoted(location));
@@ -77,8 +79,12 @@ pub(crate) fn script(location: &str, views: DuckdbViews, tables: &[(&'static Tab
         text.push('\n');
         push_table(&mut text, table, files_of_table);
     }
-    for view in VIEWS {
-        let _ = write!(text, "\nCREATE OR REPLACE VIEW {} AS\n{};\n", view.name, view.sql.trim_end());
+    text.push('\n');
+    for function in MACROS {
+        let _ = writeln!(text, "CREATE OR REPLACE MACRO {function};");
+    }
+    for shipped in VIEWS.iter().chain(QUERIES) {
+        let _ = write!(text, "\nCREATE OR REPLACE VIEW {} AS\n{};\n", shipped.name, shipped.sql.trim_end());
     }
     text
 }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use arrow::error::ArrowError;
-use copilot_lake_writer::{Remedy, SystemFailure};
+use copilot_lake_writer::{Remedy, SystemFailure, missing_file, store_failure_in_words};
 use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::parquet::errors::ParquetError;
+
+use crate::fallible::FallibleParts;
+use crate::value_failure::ValueFailure;
 
 /// Why a query failed, by what the caller does next.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +42,15 @@ pub enum Error {
         /// What to do about it.
         remedy: Option<Remedy>,
     },
+    /// A file that the log named when the session was opened is missing: it is lost, or it was removed since, and a new
+    /// session does not need it.
+    #[error("the query failed: {reason}")]
+    FileMissing {
+        /// The file; its path may begin outside the lake.
+        path: String,
+        /// What the store says.
+        reason: String,
+    },
     /// Sorting or grouping needs more memory than a query may use.
     #[error("the query failed: {0}")]
     OutOfMemory(String),
@@ -53,13 +65,22 @@ pub(crate) fn is_of_table(error: &copilot_lake_writer::Error) -> bool {
 }
 
 impl Error {
-    /// An error from before the first file is read.
-    pub(crate) fn planning(error: &DataFusionError) -> Self {
-        Self::of_table(error).unwrap_or_else(|| Self::of_text(error))
+    /// An error from before the first file is read. `parts` are those of the query that can fail.
+    pub(crate) fn planning(error: &DataFusionError, parts: impl FnOnce() -> FallibleParts) -> Self {
+        Self::of_table(error).unwrap_or_else(|| Self::of_text(error, parts))
+    }
+
+    /// An error from making a plan of a text, before anything is computed. What a function needs is said in its own
+    /// words, but for what they quote.
+    pub(crate) fn parsing(error: &DataFusionError) -> Self {
+        match root(error) {
+            DataFusionError::Execution(_) => Self::Question(unquoted(&text(error))),
+            _ => Self::planning(error, FallibleParts::default),
+        }
     }
 
     /// What is wrong with the text.
-    fn of_text(error: &DataFusionError) -> Self {
+    fn of_text(error: &DataFusionError, parts: impl FnOnce() -> FallibleParts) -> Self {
         match root(error) {
             DataFusionError::SchemaError(of, _) => match of.as_ref() {
                 SchemaError::FieldNotFound { field, valid_fields } => Self::ColumnNotFound {
@@ -72,9 +93,7 @@ impl Error {
                 Self::TableNotFound { name: unknown_table(message).unwrap_or_default().to_owned() }
             }
             // Constants are computed while a query is planned.
-            DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => {
-                Self::Question(failure(error, String::new))
-            }
+            DataFusionError::ArrowError(..) | DataFusionError::Execution(_) => Self::Question(failure(error, parts).0),
             _ => Self::Question(text(error)),
         }
     }
@@ -92,26 +111,39 @@ impl Error {
     }
 
     /// An error from running the query. Only its kind tells a wrong query from a failure, and only its kind is told: the
-    /// text of a library may quote a value, which is somebody's. `casts` lists the casts of the query.
-    pub(crate) fn running(error: &DataFusionError, casts: impl FnOnce() -> String) -> Self {
+    /// text of a library may quote a value, which is somebody's. `parts` are those of the query that can fail.
+    pub(crate) fn running(error: &DataFusionError, parts: impl FnOnce() -> FallibleParts) -> Self {
         if let Some(error) = Self::of_table(error) {
             return error;
         }
         match root(error) {
             DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::SQL(..) => {
-                Self::of_text(error)
+                Self::of_text(error, parts)
             }
             root => {
                 let is_out_of_memory = matches!(root, DataFusionError::ResourcesExhausted(_));
-                let (remedy, reason) = (remedy(error), failure(error, casts));
+                let (remedy, (reason, origin)) = (remedy(error), failure(error, parts));
+                if let Some(path) = missing_file(error).or_else(|| file_without_metadata(root)) {
+                    return Self::FileMissing { path: path.to_owned(), reason };
+                }
                 match remedy {
                     _ if is_out_of_memory => Self::OutOfMemory(reason),
                     Some(_) => Self::Table { reason: format!("the query failed: {reason}"), remedy },
+                    None if origin == FailureOrigin::Text => Self::Question(reason),
                     None => Self::Run(reason),
                 }
             }
         }
     }
+}
+
+/// Where the value comes from that a query fails for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum FailureOrigin {
+    /// The query's own text: nothing in it that can fail reads a column.
+    Text,
+    /// A table, or it is no value that fails.
+    Lake,
 }
 
 /// What helps if a file or the system is to blame.
@@ -120,10 +152,20 @@ fn remedy(error: &DataFusionError) -> Option<Remedy> {
         return Some(Remedy::OfSystem(failure));
     }
     match root(error) {
-        DataFusionError::ParquetError(cause) if of_files(cause, String::new).is_none() => Some(Remedy::ReplaceFile),
+        error @ DataFusionError::ParquetError(cause) if names_a_file(cause) && ValueFailure::of(error).is_none() => {
+            Some(Remedy::ReplaceFile)
+        }
         DataFusionError::ObjectStore(_) => Some(Remedy::ReplaceFile),
         _ => None,
     }
+}
+
+/// The path of a missing file whose metadata was asked for: DataFusion hands on that error as text.
+fn file_without_metadata(root: &DataFusionError) -> Option<&str> {
+    let DataFusionError::ParquetError(cause) = root else { return None };
+    let ParquetError::General(message) = cause.as_ref() else { return None };
+    let (path, cause) = message.strip_prefix("Failed to fetch metadata for file ")?.split_once(": ")?;
+    cause.contains(" not found: ").then_some(path)
 }
 
 /// The innermost error, without a note of where in the text it arose.
@@ -134,77 +176,91 @@ fn root(error: &DataFusionError) -> &DataFusionError {
     }
 }
 
-/// The table that DataFusion does not find, in its words.
+/// The table that DataFusion does not find, by its name in the text.
 fn unknown_table(message: &str) -> Option<&str> {
-    message.strip_prefix("table 'datafusion.public.")?.split_once("' not found").map(|(name, _)| name)
+    let (name, _) = message.strip_prefix("table '")?.split_once("' not found")?;
+    let in_catalog = name.strip_prefix("datafusion.").unwrap_or(name);
+    Some(in_catalog.strip_prefix("public.").unwrap_or(in_catalog))
 }
+
+/// Messages of DataFusion that speak of its interface instead of the text.
+const REWORDED: [(&str, &str); 2] = [
+    (
+        "The context currently only supports a single SQL statement",
+        "the text has several statements: run one at a time",
+    ),
+    ("No SQL statements were provided in the query string", "the text has no statement"),
+];
 
 /// The innermost message on one line, without the wrappers' names and back traces.
 fn text(error: &DataFusionError) -> String {
     let text = root(error).message().split_whitespace().collect::<Vec<_>>().join(" ");
+    if let Some((_, words)) = REWORDED.iter().find(|(of_library, _)| text == *of_library) {
+        return (*words).to_owned();
+    }
+    // Behind every signature that was tried, and a request to report an error of the library.
+    const UNFIT: &str = "No function matches the given name and argument types ";
+    if let Some(at) = text.rfind(UNFIT).filter(|_| text.contains("failed to match any signature")) {
+        return text[at..].to_owned();
+    }
     match text.strip_prefix("ParserError(\"").and_then(|text| text.strip_suffix("\")")) {
         Some(inner) => inner.replace("\\\"", "\""),
         None => text,
     }
 }
 
-/// What failed, without a value of any table.
-fn failure(error: &DataFusionError, casts: impl FnOnce() -> String) -> String {
-    match root(error) {
-        DataFusionError::ArrowError(cause, _) => of_values(cause, casts).unwrap_or_else(|| text(error)),
-        DataFusionError::ParquetError(cause) => of_files(cause, casts).unwrap_or_else(|| text(error)),
-        // These name files, or amounts of memory.
-        DataFusionError::ObjectStore(_)
+/// A message without what it quotes.
+fn unquoted(message: &str) -> String {
+    let mut shown = String::new();
+    let mut rest = message;
+    while let Some(at) = rest.find(['\'', '"', '`']) {
+        let (before, quoted) = rest.split_at(at);
+        let mark = &quoted[..1];
+        shown.push_str(before);
+        shown.push('…');
+        rest = quoted[1..].split_once(mark).map_or("", |(_, after)| after);
+    }
+    shown + rest
+}
+
+/// What failed, without a value of any table, and where it comes from.
+fn failure(error: &DataFusionError, parts: impl FnOnce() -> FallibleParts) -> (String, FailureOrigin) {
+    if let Some(words) = store_failure_in_words(error) {
+        return (words, FailureOrigin::Lake);
+    }
+    if let Some(failure) = ValueFailure::of(root(error)) {
+        let parts = parts();
+        let origin = if parts.is_empty() { FailureOrigin::Text } else { FailureOrigin::Lake };
+        return (failure.words(&parts), origin);
+    }
+    let words = match root(error) {
+        DataFusionError::ArrowError(cause, _) if matches!(**cause, ArrowError::MemoryError(_)) => {
+            "there is not enough memory".to_owned()
+        }
+        DataFusionError::ParquetError(cause) if !names_a_file(cause) => "a file cannot be read".to_owned(),
+        // These name files, or amounts of memory, and quote no value.
+        DataFusionError::ArrowError(..)
+        | DataFusionError::ParquetError(_)
+        | DataFusionError::ObjectStore(_)
         | DataFusionError::IoError(_)
         | DataFusionError::ResourcesExhausted(_)
+        | DataFusionError::Execution(_)
         | DataFusionError::NotImplemented(_) => text(error),
         DataFusionError::External(inner) if inner.is::<object_store::Error>() => text(error),
-        DataFusionError::Execution(message) if has_no_value(message) => text(error),
-        DataFusionError::Execution(_) => "a function cannot be computed for a value that it was given".to_owned(),
         _ => "the query engine reports an internal error".to_owned(),
-    }
+    };
+    (words, FailureOrigin::Lake)
 }
 
-/// What an error of Arrow is about; `None` if its own text says it and quotes no value.
-fn of_values(error: &ArrowError, casts: impl FnOnce() -> String) -> Option<String> {
-    Some(match error {
-        ArrowError::CastError(_) | ArrowError::ParseError(_) => {
-            let casts = casts();
-            let place = if casts.is_empty() { String::new() } else { format!("; the query casts {casts}") };
-            format!("a value does not have the type that it is cast to{place}")
-        }
-        // How a condition that is tested while a file is read reports its own error.
-        ArrowError::ComputeError(message) if message.contains("ArrowError(CastError(") => {
-            return of_values(&ArrowError::CastError(String::new()), casts);
-        }
-        ArrowError::DivideByZero => "division by zero".to_owned(),
-        ArrowError::ArithmeticOverflow(_) => "a result is too large for its type".to_owned(),
-        ArrowError::MemoryError(_) => "there is not enough memory".to_owned(),
-        // It names a file.
-        ArrowError::IoError(..) => return None,
-        _ => "an operation cannot be done with a value that it was given".to_owned(),
-    })
-}
-
-/// What an error of Parquet is about; `None` if its own text says it, such as which file is damaged, and quotes no value.
-fn of_files(error: &ParquetError, casts: impl FnOnce() -> String) -> Option<String> {
+/// Whether an error of Parquet says itself what it is about, such as which file is damaged.
+fn names_a_file(error: &ParquetError) -> bool {
     match error {
-        ParquetError::General(message) | ParquetError::ArrowError(message) if message.contains("predicate") => {
-            of_values(&ArrowError::ComputeError(message.clone()), casts)
+        ParquetError::External(inner) => {
+            let is_of_system = matches!(inner.downcast_ref(), Some(ArrowError::IoError(..)));
+            is_of_system || inner.is::<object_store::Error>() || inner.is::<std::io::Error>()
         }
-        ParquetError::External(inner) => match inner.downcast_ref::<ArrowError>() {
-            Some(error) => of_values(error, casts),
-            None if inner.is::<object_store::Error>() || inner.is::<std::io::Error>() => None,
-            None => Some("a file cannot be read".to_owned()),
-        },
-        _ => None,
+        _ => true,
     }
-}
-
-/// Whether a message is one of those that are known to quote no value.
-fn has_no_value(message: &str) -> bool {
-    let known = ["getvariable needs ", "timezone needs ", "Scalar subquery returned more than one row"];
-    known.iter().any(|start| message.starts_with(start))
 }
 
 #[cfg(test)]
@@ -216,13 +272,17 @@ mod tests {
         let arrow = |error: ArrowError| DataFusionError::ArrowError(Box::new(error), None);
         let secret = || "Cannot cast string '\u{1b}[31mJane's salary' to value of Int64 type".to_owned();
         let cast = "a value does not have the type that it is cast to; the query casts t.a to Int64";
-        let function = "a function cannot be computed for a value that it was given";
-        let operation = "an operation cannot be done with a value that it was given";
+        let function = "a function cannot be computed for a value that it was given; the query computes abs of t.b";
+        let operation =
+            "an operation cannot be done with a value that it was given; the query computes `%` of t.c, abs of t.b";
         for (error, words) in [
             (arrow(ArrowError::CastError(secret())), cast),
             (arrow(ArrowError::ParseError(secret())), cast),
-            (arrow(ArrowError::ArithmeticOverflow(secret())), "a result is too large for its type"),
-            (arrow(ArrowError::DivideByZero), "division by zero"),
+            (
+                arrow(ArrowError::ArithmeticOverflow(secret())),
+                "a result is too large for its type; the query computes `%` of t.c",
+            ),
+            (arrow(ArrowError::DivideByZero), "division by zero; the query computes `%` of t.c"),
             (arrow(ArrowError::ComputeError(secret())), operation),
             (arrow(ArrowError::InvalidArgumentError(secret())), operation),
             (arrow(ArrowError::JsonError(secret())), operation),
@@ -245,12 +305,40 @@ mod tests {
             (DataFusionError::ResourcesExhausted("3 MB are left".to_owned()), "3 MB are left"),
             (DataFusionError::Context(secret(), Box::new(DataFusionError::Execution(secret()))), function),
         ] {
-            let seen = Error::running(&error, || "t.a to Int64".to_owned()).to_string();
+            let parts = || FallibleParts {
+                constants: [].into(),
+                casts: ["t.a to Int64".to_owned()].into(),
+                functions: ["abs of t.b".to_owned()].into(),
+                operations: ["`%` of t.c".to_owned()].into(),
+            };
+            let seen = Error::running(&error, parts).to_string();
             assert!(seen.starts_with(&format!("the query failed: {words}")) && !seen.contains("salary"), "{seen}");
-            let planned = Error::planning(&error).to_string();
+            let planned = Error::planning(&error, FallibleParts::default).to_string();
             // No file is read before a query runs.
             let is_computed = matches!(root(&error), DataFusionError::ArrowError(..) | DataFusionError::Execution(_));
             assert!(!is_computed || !planned.contains("salary"), "{planned}");
         }
+    }
+
+    #[test]
+    fn what_a_function_needs_is_said_without_what_the_text_quotes() {
+        let parsed = |message: &str| Error::parsing(&DataFusionError::Execution(message.to_owned())).to_string();
+        assert_eq!(parsed("part must be a constant"), "the query cannot be run: part must be a constant");
+        assert_eq!(parsed("part 'it`s' of \"x\" and 'y"), "the query cannot be run: part … of … and …");
+    }
+
+    #[test]
+    fn a_value_that_stands_in_the_text_is_the_texts_mistake() {
+        let error = DataFusionError::Execution("Unsupported date part 'salary'".to_owned());
+        let is_of_text = |parts: fn() -> FallibleParts| matches!(Error::running(&error, parts), Error::Question(_));
+        assert!(is_of_text(FallibleParts::default));
+        assert!(!is_of_text(|| FallibleParts {
+            functions: ["abs of t.b".to_owned()].into(),
+            ..FallibleParts::default()
+        }));
+        // What is about no value is no mistake of anybody.
+        let memory = DataFusionError::ArrowError(Box::new(ArrowError::MemoryError("3 MB".to_owned())), None);
+        let seen = Error::running(&memory, FallibleParts::default);
+        assert!(matches!(&seen, Error::Run(reason) if reason == "there is not enough memory"), "{seen}");
     }
 }

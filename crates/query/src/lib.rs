@@ -3,19 +3,26 @@
 //!
 //! [`Session::open`] reads the log once; queries then see that state of the lake.
 
-mod casts;
+mod division;
 mod duckdb;
 mod error;
-mod getvariable;
+mod fallible;
+mod functions;
 mod lake_table;
+mod one_row;
+mod parameter;
 mod session;
 mod shipped;
-mod timezone;
+mod statement;
+mod text_parameters;
+mod value_failure;
 
 pub use duckdb::{DuckdbViews, duckdb_views};
 pub use error::Error;
+pub use parameter::{Parameter, ParameterType};
 pub use session::{ResultRows, Session};
-pub use shipped::{Parameter, QUERIES, Shipped, VIEWS, query};
+pub use shipped::{QUERIES, Shipped, VIEWS, query};
+pub use text_parameters::TextParameters;
 
 #[cfg(test)]
 mod tests;

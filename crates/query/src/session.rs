@@ -8,20 +8,27 @@ use arrow::datatypes::SchemaRef;
 use copilot_lake_tables::{TABLES, Table};
 use copilot_lake_writer::{Lake, LakeFile};
 use datafusion::dataframe::DataFrame;
+use datafusion::execution::FunctionRegistry;
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
+use datafusion::execution::session_state::SessionStateBuilder;
+use datafusion::logical_expr::planner::ExprPlanner;
+use datafusion::optimizer::{Optimizer, OptimizerRule};
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
+use datafusion::sql::parser::Statement;
 use futures::stream::BoxStream;
 use futures::{StreamExt, TryStreamExt};
 use object_store::ObjectStore;
 use url::Url;
 
-use crate::casts::listed_casts;
+use crate::division::FloatDivision;
 use crate::error::{Error, is_of_table};
-use crate::getvariable::getvariable;
+use crate::fallible::FallibleParts;
+use crate::functions::{JsonOperators, functions};
 use crate::lake_table::{LakeTable, STORE};
-use crate::shipped::VIEWS;
-use crate::timezone::timezone;
+use crate::one_row::JoinWithOneRow;
+use crate::shipped::{self, QUERIES, Shipped, VIEWS};
+use crate::statement::{Headings, write_out};
 
 /// Memory for sorts and aggregates before they spill to temporary files; reading files needs more on top.
 const MEMORY: usize = 2 << 30;
@@ -75,22 +82,26 @@ impl Session {
         store: Arc<dyn ObjectStore>,
         params: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
-        let context = context().map_err(|error| Error::running(&error, String::new))?;
+        let mut context = context().map_err(|error| Error::running(&error, FallibleParts::default))?;
         let root = Url::parse(STORE).map_err(|error| Error::Run(error.to_string()))?;
         context.register_object_store(&root, store);
-        context.register_udf(getvariable(params));
-        context.register_udf(timezone());
+        for function in functions(params) {
+            context.register_udf(function);
+        }
+        for operators in [Arc::new(FloatDivision) as Arc<dyn ExprPlanner>, Arc::new(JsonOperators)] {
+            context.register_expr_planner(operators).map_err(|error| Error::parsing(&error))?;
+        }
         for (table, files) in tables {
             let provider = Arc::new(match files {
                 Ok(files) => LakeTable::new(table, files),
                 Err(error) if is_of_table(&error) => LakeTable::unreadable(table, error),
                 Err(error) => return Err(error.into()),
             });
-            context.register_table(table.name, provider).map_err(|error| Error::planning(&error))?;
+            context.register_table(table.name, provider).map_err(|error| Error::parsing(&error))?;
         }
         for view in VIEWS {
-            let plan = context.sql(view.sql).await.map_err(|error| Error::planning(&error))?;
-            context.register_table(view.name, plan.into_view()).map_err(|error| Error::planning(&error))?;
+            let plan = context.sql(view.sql).await.map_err(|error| Error::parsing(&error))?;
+            context.register_table(view.name, plan.into_view()).map_err(|error| Error::parsing(&error))?;
         }
         Ok(Self { context })
     }
@@ -105,23 +116,73 @@ impl Session {
 
     /// The result of a query while it is computed. Takes the same text as [`Session::sql`].
     pub async fn rows(&self, text: &str) -> Result<ResultRows, Error> {
-        let plan = self.plan(text).await?;
+        let (plan, headings) = self.plan(text).await?;
         let query = plan.clone();
-        let stream = plan.execute_stream().await.map_err(|error| Error::planning(&error))?;
-        let schema = stream.schema();
-        let failed = move |error| Error::running(&error, || listed_casts(query.clone()));
-        Ok(ResultRows { schema, batches: stream.map_err(failed).boxed() })
+        let parts = move || FallibleParts::in_query(query.clone());
+        let stream = plan.execute_stream().await.map_err(|error| Error::planning(&error, &parts))?;
+        let schema = headings.applied_to(&stream.schema());
+        let named = Arc::clone(&schema);
+        let batches = stream.map(move |batch| {
+            let batch = batch.map_err(|error| Error::running(&error, &parts))?;
+            let named = RecordBatch::try_new(Arc::clone(&named), batch.columns().to_vec());
+            named.map_err(|error| Error::running(&error.into(), &parts))
+        });
+        Ok(ResultRows { schema, batches: batches.boxed() })
     }
 
     /// The physical plan of a query as an indented tree, with the files that it would read.
     pub async fn explain(&self, text: &str) -> Result<String, Error> {
-        let plan = self.plan(text).await?.create_physical_plan().await.map_err(|error| Error::planning(&error))?;
+        let (plan, _) = self.plan(text).await?;
+        let query = plan.clone();
+        let plan = plan.create_physical_plan().await;
+        let plan = plan.map_err(|error| Error::planning(&error, || FallibleParts::in_query(query)))?;
         Ok(datafusion::physical_plan::displayable(plan.as_ref()).indent(true).to_string())
     }
 
-    async fn plan(&self, text: &str) -> Result<DataFrame, Error> {
+    /// The plan of a text, and what its columns are called.
+    async fn plan(&self, text: &str) -> Result<(DataFrame, Headings), Error> {
+        self.register_queries_in(text).await?;
+        let state = self.context.state();
+        let dialect = state.config_options().sql_parser.dialect;
+        let mut parsed = state.sql_to_statement(text, &dialect).map_err(|error| Error::parsing(&error))?;
+        let headings = match &mut parsed {
+            Statement::Statement(statement) => {
+                write_out(statement);
+                Headings::written_in(statement)
+            }
+            _ => Headings::default(),
+        };
+        let plan = state.statement_to_plan(parsed).await.map_err(|error| Error::parsing(&error))?;
         let reads_only = SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false);
-        self.context.sql_with_options(text, reads_only).await.map_err(|error| Error::planning(&error))
+        reads_only.verify_plan(&plan).map_err(|error| Error::parsing(&error))?;
+        if plan.schema().fields().is_empty() {
+            return Err(Error::Question("the text selects no column".to_owned()));
+        }
+        let plan = self.context.execute_logical_plan(plan).await.map_err(|error| Error::parsing(&error))?;
+        Ok((plan, headings))
+    }
+
+    /// Registers the shipped queries that a text may use as tables. Planning all of them would take longer than most
+    /// queries run.
+    async fn register_queries_in(&self, text: &str) -> Result<(), Error> {
+        let text = text.to_lowercase();
+        for query in QUERIES.iter().filter(|query| text.contains(query.name)) {
+            self.register(query).await?;
+        }
+        Ok(())
+    }
+
+    /// Registers a shipped query, after those that it reads.
+    async fn register(&self, query: &Shipped) -> Result<(), Error> {
+        if self.context.table_exist(query.name).map_err(|error| Error::parsing(&error))? {
+            return Ok(());
+        }
+        for other in query.tables().into_iter().filter_map(shipped::query) {
+            Box::pin(self.register(other)).await?;
+        }
+        let plan = self.context.sql(query.sql).await.map_err(|error| Error::parsing(&error))?;
+        self.context.register_table(query.name, plan.into_view()).map_err(|error| Error::parsing(&error))?;
+        Ok(())
     }
 }
 
@@ -137,8 +198,18 @@ fn context() -> datafusion::error::Result<SessionContext> {
     options.execution.parquet.coerce_int96 = Some("us".to_owned());
     // The zone of casts from an instant to a date or a text; local times come from timezone().
     options.execution.time_zone = Some("UTC".to_owned());
+    // A shipped query keeps its order when it is read as a table, as in DuckDB.
+    options.sql_parser.enable_subquery_sort_elimination = false;
     // As in DuckDB, whatever the direction.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(MEMORY))).build_arc()?;
-    Ok(SessionContext::new_with_config_rt(config, runtime))
+    let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(JoinWithOneRow)];
+    rules.extend(Optimizer::new().rules);
+    let state = SessionStateBuilder::new()
+        .with_config(config)
+        .with_runtime_env(runtime)
+        .with_default_features()
+        .with_optimizer_rules(rules)
+        .build();
+    Ok(SessionContext::new_with_state(state))
 }

@@ -1,4 +1,6 @@
-//! The shipped SQL: queries and views, each a file whose header documents it.
+//! The shipped SQL: queries and views, each a file whose header documents it. Nothing else reads headers.
+
+use crate::parameter::{Parameter, ParameterType};
 
 /// A file below `queries/`: one statement, the same text for DataFusion and DuckDB.
 #[derive(Debug)]
@@ -9,24 +11,54 @@ pub struct Shipped {
     pub sql: &'static str,
 }
 
-/// A parameter of a shipped query.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Parameter {
-    /// Its name in `getvariable('name')`.
-    pub name: &'static str,
-    /// What it means, its values and its default.
-    pub doc: String,
+/// Files of a folder of `queries/`.
+macro_rules! queries {
+    ($folder:literal: $($name:literal)*) => {
+        &[$(Shipped { name: $name, sql: include_str!(concat!("../../../queries/", $folder, $name, ".sql")) }),*]
+    };
 }
 
-/// The queries, in the order in which they are listed.
-pub static QUERIES: &[Shipped] = &[
-    Shipped { name: "feedback_rates", sql: include_str!("../../../queries/feedback_rates.sql") },
-    Shipped { name: "scenario_usage", sql: include_str!("../../../queries/scenario_usage.sql") },
-];
+/// The queries, in the order in which they are listed, each after those that it uses: Dynamics 365, Microsoft 365,
+/// operations.
+pub static QUERIES: &[Shipped] = queries! { "":
+    "feedback_rates"
+    "scenario_usage"
+    "scenario_funnel"
+    "active_users"
+    "retention"
+    "interaction_content"
+    "verbatim_feedback"
+    "conversation_summaries"
+    "transcript"
+    "answer_quality"
+    "knowledge_sources"
+    "auto_prompts"
+    "agents"
+    "week_over_week"
+    "m365_active_users"
+    "m365_prompts"
+    "m365_transcript"
+    "m365_conversations"
+    "m365_response_time"
+    "m365_grounding"
+    "m365_person_weeks"
+    "m365_segments"
+    "m365_retention"
+    "m365_unused_licences"
+    "m365_by_department"
+    "longest_conversations"
+    "extraction_health"
+    "payload_health"
+    "completeness"
+};
 
 /// The views, each after those that it uses.
-pub static VIEWS: &[Shipped] =
-    &[Shipped { name: "copilot_activity", sql: include_str!("../../../queries/views/copilot_activity.sql") }];
+pub static VIEWS: &[Shipped] = queries! { "views/":
+    "copilot_activity"
+    "copilot_request"
+    "copilot_content"
+    "m365_turn"
+};
 
 /// The shipped query of that name.
 pub fn query(name: &str) -> Option<&'static Shipped> {
@@ -39,9 +71,14 @@ impl Shipped {
         self.section("title").next().unwrap_or(self.name)
     }
 
-    /// What question it answers, in a few sentences on one line.
-    pub fn answers(&self) -> String {
-        self.section("answers").collect::<Vec<_>>().join(" ")
+    /// The question that it answers, and how, in a few sentences on one line.
+    pub fn question(&self) -> String {
+        self.section("question").collect::<Vec<_>>().join(" ")
+    }
+
+    /// Whose definition of the figures it follows.
+    pub fn definition(&self) -> String {
+        self.section("definition").collect::<Vec<_>>().join(" ")
     }
 
     /// The tables and views that it reads.
@@ -49,22 +86,51 @@ impl Shipped {
         self.section("tables").flat_map(|line| line.split(',')).map(str::trim).collect()
     }
 
-    /// Its parameters; each has a default.
+    /// Its parameters, and those of the queries that it reads.
     pub fn parameters(&self) -> Vec<Parameter> {
-        let mut parameters: Vec<Parameter> = Vec::new();
-        for line in self.section("parameters").filter(|line| *line != "none") {
-            match (line.split_once(": "), parameters.last_mut()) {
-                (Some((name, doc)), _) if !name.contains(' ') => {
-                    parameters.push(Parameter { name, doc: doc.to_owned() });
+        let mut parameters = self.own_parameters();
+        for other in self.tables().into_iter().filter_map(query) {
+            for parameter in other.parameters() {
+                if !parameters.iter().any(|own| own.name == parameter.name) {
+                    parameters.push(parameter);
                 }
-                (_, Some(last)) => {
-                    last.doc.push(' ');
-                    last.doc.push_str(line);
-                }
-                _ => {}
             }
         }
         parameters
+    }
+
+    /// The parameters that its own text reads.
+    pub(crate) fn own_parameters(&self) -> Vec<Parameter> {
+        let mut parameters: Vec<Parameter> = Vec::new();
+        for line in self.section("parameters").filter(|line| *line != "none") {
+            match (named_parameter(line), parameters.last_mut()) {
+                (Some(parameter), _) => parameters.push(parameter),
+                (None, Some(last)) => {
+                    last.doc.push(' ');
+                    last.doc.push_str(line);
+                }
+                (None, None) => {}
+            }
+        }
+        parameters
+    }
+
+    /// Its columns in order, each with what it means; a name that ends in `*` stands for several. Columns that are
+    /// explained together come together.
+    pub fn columns(&self) -> Vec<(&'static str, String)> {
+        let mut columns: Vec<(&str, String)> = Vec::new();
+        for line in self.section("columns") {
+            match line.split_once(": ").filter(|(names, _)| names.split(", ").all(|name| !name.contains(' '))) {
+                Some((names, doc)) => columns.push((names, doc.to_owned())),
+                None => {
+                    if let Some((_, doc)) = columns.last_mut() {
+                        doc.push(' ');
+                        doc.push_str(line);
+                    }
+                }
+            }
+        }
+        columns
     }
 
     /// The lines of one section of the header: what follows `-- <name>:`, and the indented lines below it.
@@ -75,4 +141,13 @@ impl Shipped {
         let rest = header.take_while(|line| line.starts_with("--  "));
         first.into_iter().chain(rest.map(|line| &line[2..])).map(str::trim).filter(|line| !line.is_empty())
     }
+}
+
+/// The parameter that a line begins: `name (type, default): what it means`.
+fn named_parameter(line: &'static str) -> Option<Parameter> {
+    let (name, rest) = line.split_once(" (").filter(|(name, _)| !name.contains(' '))?;
+    let (value, doc) = rest.split_once("): ")?;
+    let (ty, default) = value.split_once(", ")?;
+    let default = Some(default).filter(|default| *default != "none");
+    Some(Parameter { name, ty: ParameterType::named(ty)?, default, doc: doc.to_owned() })
 }

@@ -17,6 +17,7 @@ mod column;
 mod dataverse;
 mod graph;
 mod instant;
+mod join;
 mod lake;
 mod layout;
 mod service;
@@ -35,6 +36,7 @@ pub use graph::{
     GRAPH_USER, INTERACTION_CHILDREN,
 };
 pub use instant::Instant;
+pub use join::{Join, joins};
 pub use lake::{EXTRACTION_RUN, EXTRACTION_SLICE, PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE};
 pub use layout::{Field, Layout, Origin};
 pub use service::{MAX_FILE_BYTES, MAX_PAGE_BYTES, Service};

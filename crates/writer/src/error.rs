@@ -87,6 +87,15 @@ pub enum Error {
         /// What is missing.
         what: String,
     },
+    /// A data file is not there. The newest version does not name it: another tool or run removed it after the snapshot
+    /// was read, and reading the table again succeeds.
+    #[error("table {table}: another tool removed {path} while it was read")]
+    FileRemoved {
+        /// The table.
+        table: &'static str,
+        /// The file, within the lake.
+        path: String,
+    },
     /// Another tool kept committing to the table: try the slice again later.
     #[error("table {table}: another tool committed first in each of {attempts} attempts")]
     Contended {
@@ -224,7 +233,7 @@ impl Error {
 
     /// Whether the error is transient: this commit changed nothing, and the rest of the run can go on.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Contended { .. } | Self::Interrupted { .. })
+        matches!(self, Self::Contended { .. } | Self::Interrupted { .. } | Self::FileRemoved { .. })
     }
 
     pub(crate) fn store(action: impl Into<String>) -> impl FnOnce(object_store::Error) -> Self {
@@ -241,12 +250,14 @@ impl Error {
         move |cause| Self::Log { table, cause: Box::new(cause) }
     }
 
+    /// The error of a data file. Where it is missing, only the newest version of its table tells whether it is lost.
     pub(crate) fn parquet(path: &object_store::path::Path) -> impl Fn(ParquetError) -> Self + use<> {
         let path = path.to_string();
         move |cause| {
-            let table = path.split('/').next().and_then(copilot_lake_tables::table).filter(|_| is_not_found(&cause));
+            let table =
+                path.split('/').next().and_then(copilot_lake_tables::table).filter(|_| missing_file(&cause).is_some());
             match table {
-                Some(table) => Self::Damaged { table: table.name, what: format!("{path} is missing") },
+                Some(table) => Self::FileRemoved { table: table.name, path: path.clone() },
                 None => Self::Parquet { path: path.clone(), cause },
             }
         }
@@ -257,17 +268,17 @@ impl Error {
     }
 }
 
-/// Whether the error says that the file is missing.
-fn is_not_found(error: &ParquetError) -> bool {
-    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+/// The path of the file of a store that is missing, if that is the cause.
+pub fn missing_file<'e>(error: &'e (dyn std::error::Error + 'static)) -> Option<&'e str> {
+    let mut next = Some(error);
     while let Some(error) = next {
-        if matches!(error.downcast_ref(), Some(object_store::Error::NotFound { .. })) {
-            return true;
+        if let Some(object_store::Error::NotFound { path, .. }) = error.downcast_ref() {
+            return Some(path);
         }
         next = match error.downcast_ref() {
             Some(ParquetError::External(inner)) => Some(inner.as_ref()),
             _ => error.source(),
         };
     }
-    false
+    None
 }

@@ -10,7 +10,7 @@ use object_store::ObjectStore;
 use object_store::prefix::PrefixStore;
 use url::Url;
 
-use crate::archive::writer::Archive;
+use crate::archive::run_archive::RunArchive;
 use crate::delta::data_file::DataFile;
 use crate::delta::log::Log;
 use crate::delta::schema;
@@ -19,6 +19,7 @@ use crate::lake_storage::LakeStorage;
 use crate::merge::changes::Changes;
 use crate::merge::memory_consumer::MemoryConsumers;
 use crate::merge::mode::MergeMode;
+use crate::storage::counted_store::{CountedStore, StoreRequests};
 use crate::storage::file_rights::FileRights;
 use crate::storage::lease::Lease;
 use crate::storage::location::Location;
@@ -70,7 +71,7 @@ pub struct Lake {
 /// The storage of a lake, and what is known of its tables.
 pub(crate) struct Inner {
     pub(crate) storage: Arc<LakeStorage>,
-    consumers: Arc<MemoryConsumers>,
+    pub(crate) consumers: Arc<MemoryConsumers>,
     /// The root of the store, as logs know it.
     store_url: Url,
     logs: Mutex<HashMap<&'static str, Arc<Log>>>,
@@ -101,7 +102,7 @@ impl Lake {
     /// # Errors
     /// [`Error::Held`] when another run has it; [`Error::NoConditionalPut`] when the store cannot keep two runs apart.
     pub async fn lock(&self, run_id: &str) -> Result<Lock, Error> {
-        let LakeStorage { store, lock_kind, lease, single_writer, .. } = &*self.inner.storage;
+        let LakeStorage { store, lock_kind, uploads, lease, single_writer, .. } = &*self.inner.storage;
         match lock_kind {
             LockKind::File(local) => Lock::on_file(local.root(), local.rights(), run_id),
             LockKind::Process => Ok(Lock::process()),
@@ -112,15 +113,19 @@ impl Lake {
                     lock.release().await;
                     return Err(Error::Held { run_id: run_id.to_owned(), since: "this process".to_owned() });
                 }
-                if acquired.is_taken_over {
+                if acquired.needs_fence {
                     self.fence().await?;
+                    if let Err(error) = uploads.abort().await {
+                        // They take room, and harm nobody.
+                        tracing::warn!(%error, "uploads that a killed run may have left were not looked for");
+                    }
                 }
                 Ok(lock)
             }
         }
     }
 
-    /// Commits to every table, so that what the former holder of the lease has prepared conflicts.
+    /// Commits to every table, so that what a former holder of the lease has sent, or prepared, conflicts.
     async fn fence(&self) -> Result<(), Error> {
         for table in copilot_lake_tables::TABLES.iter().copied() {
             self.inner.log(table).fence().await?;
@@ -134,11 +139,10 @@ impl Lake {
         Changes::new(Arc::clone(storage), Arc::clone(consumers), self.inner.log(table), mode)
     }
 
-    /// Starts to archive a slice of a table. Nothing is written yet.
-    ///
-    /// `slice` names it within the run; characters that are not safe in a path are replaced.
-    pub fn archive(&self, table: &str, run_id: &str, slice: &str) -> Archive {
-        Archive::new(self.store(), self.inner.storage.local.clone(), paths::archive(table, run_id, slice))
+    /// The archive of a run. Nothing is written yet.
+    pub fn archive(&self, run_id: &str) -> RunArchive {
+        let storage = &self.inner.storage;
+        RunArchive::new(self.store(), storage.local.clone(), storage.part_bytes(), run_id.to_owned())
     }
 
     /// Tests whether the lake can be written: writes small files to a folder at its root, as a commit does, and removes
@@ -172,13 +176,25 @@ impl Lake {
         Ok(self.inner.log(table).files().await?.iter().map(file).collect())
     }
 
-    /// A fingerprint of each week's set of files: it changes when a file is added or removed.
+    /// Whether a file that was part of a table is so no more: another tool, or another run, removed it. Reads the log of
+    /// its table again. The path may begin outside the lake.
+    ///
+    /// # Errors
+    /// Reading the log.
+    pub async fn is_removed(&self, path: &str) -> Result<bool, Error> {
+        let Some(table) = path.rsplit('/').find_map(copilot_lake_tables::table) else { return Ok(false) };
+        let now = self.inner.log(table).reload().await?;
+        Ok(!now.iter().flat_map(|now| &now.files).any(|file| path.ends_with(file.path.as_ref())))
+    }
+
+    /// A fingerprint of each week's rows: it changes when rows are added, replaced or removed, and stays when this
+    /// program merges files. After a compaction by another tool it is another one.
     pub async fn week_fingerprints(&self, table: &'static Table) -> Result<BTreeMap<Week, u64>, Error> {
         let mut prints = BTreeMap::new();
         for file in self.inner.log(table).files().await? {
             if let Some(week) = file.week {
                 let print: &mut u64 = prints.entry(week).or_default();
-                *print = print.wrapping_add(fnv1a(file.path.as_ref()));
+                *print = print.wrapping_add(paths::rows_id(&file.path));
             }
         }
         Ok(prints)
@@ -193,10 +209,13 @@ impl Lake {
         Ok(configuration.filter_map(note).collect())
     }
 
-    /// Puts notes into a table's configuration. Best effort: they are lost if another writer commits at the same time.
-    pub async fn set_notes(&self, table: &'static Table, notes: BTreeMap<String, String>) -> Result<(), Error> {
-        let notes = notes.into_iter().map(|(name, text)| (format!("{}{name}", schema::NOTE_PREFIX), text));
-        self.edit_configuration(table, |configuration| configuration.extend(notes)).await
+    /// Removes notes from a table's configuration. Best effort: they stay if another writer commits at the same time.
+    ///
+    /// # Errors
+    /// Reading or writing the log.
+    pub async fn remove_notes(&self, table: &'static Table, names: &BTreeSet<String>) -> Result<(), Error> {
+        let is_removed = |key: &str| key.strip_prefix(schema::NOTE_PREFIX).is_some_and(|name| names.contains(name));
+        self.edit_configuration(table, |configuration| configuration.retain(|key, _| !is_removed(key))).await
     }
 
     /// Edits a table's configuration. Best effort: nothing is changed if another writer commits at the same time.
@@ -216,6 +235,11 @@ impl Lake {
             keys.committed(snapshot.version + 1);
         }
         Ok(())
+    }
+
+    /// Requests to the store so far; `None` for a local folder.
+    pub fn store_requests(&self) -> Option<StoreRequests> {
+        self.inner.storage.counted.as_ref().map(CountedStore::requests)
     }
 
     /// The store, rooted at the lake.
@@ -243,9 +267,4 @@ impl Inner {
         });
         Arc::clone(log)
     }
-}
-
-/// FNV-1a: a hash that is the same in every build.
-fn fnv1a(text: &str) -> u64 {
-    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

@@ -9,15 +9,21 @@ use object_store::ObjectStore;
 use tokio::sync::Semaphore;
 use url::Url;
 
+use crate::error::Error;
 use crate::key_filter::FilterBudget;
 use crate::memory::MemoryPool;
-use crate::storage::lease::Lease;
+use crate::storage::abandoned_uploads::AbandonedUploads;
+use crate::storage::counted_store::CountedStore;
+use crate::storage::lease::{Lease, Unsettled};
 use crate::storage::local_store::LocalStore;
 use crate::storage::location::Location;
 use crate::storage::lock_kind::LockKind;
 
 /// Days for which removed files stay for readers of older versions, except in local folders.
 const RETENTION_DAYS: u64 = 7;
+
+/// Parts of uploads to a store that would take up the memory budget.
+const PARTS_OF_BUDGET: usize = 16;
 
 /// The lease of a lake that commits depend on; empty in stores that need none.
 pub(crate) type LeaseSlot = Arc<OnceLock<Arc<Lease>>>;
@@ -28,12 +34,16 @@ pub(crate) struct LakeStorage {
     pub(crate) url: Url,
     /// Rooted at the lake.
     pub(crate) store: Arc<dyn ObjectStore>,
+    /// The same store, unless it is a local folder.
+    pub(crate) counted: Option<CountedStore>,
     /// The same store, when it is a local folder.
     pub(crate) local: Option<LocalStore>,
     /// The folder, when it is a local one.
     pub(crate) root: Option<PathBuf>,
     /// How one writing command at a time is ensured.
     pub(crate) lock_kind: LockKind,
+    /// Uploads that a killed run left.
+    pub(crate) uploads: AbandonedUploads,
     /// The lease, once it is taken.
     pub(crate) lease: LeaseSlot,
     /// Whether the lake is written although the store cannot keep two writers apart.
@@ -51,15 +61,19 @@ pub(crate) struct LakeStorage {
 impl LakeStorage {
     /// The storage at a location. `removed_files`: how long files stay that a commit removed; `None`: the default.
     pub(crate) fn new(location: Location, removed_files: Option<Duration>, memory: usize, single_writer: bool) -> Self {
-        let Location { url, store, local, lock_kind } = location;
+        let Location { url, store, local, lock_kind, uploads } = location;
         let root = local.as_ref().map(|local| local.root().to_owned());
         let default = if root.is_some() { Duration::ZERO } else { Duration::from_hours(RETENTION_DAYS * 24) };
+        let counted = local.is_none().then(|| CountedStore::new(Arc::clone(&store)));
+        let store = counted.clone().map_or(store, |counted| Arc::new(counted) as _);
         Self {
             url,
             store,
+            counted,
             local,
             root,
             lock_kind,
+            uploads,
             lease: LeaseSlot::default(),
             single_writer,
             removed_files: removed_files.unwrap_or(default),
@@ -69,8 +83,22 @@ impl LakeStorage {
         }
     }
 
-    /// Bytes of a part of an upload: stores want at least 5 MiB, and few requests; a local file wants little memory.
+    /// Checks that nobody has taken the lake over until now: what was listed before is listed by the lake's only writer.
+    pub(crate) async fn check_lease(&self) -> Result<(), Error> {
+        match self.lease.get() {
+            Some(lease) => lease.check_now().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Counts what a killed run would leave in a store, until it is settled.
+    pub(crate) fn begins(&self) -> Option<Unsettled> {
+        self.lease.get().map(Lease::begins)
+    }
+
+    /// Bytes of a part of an upload: stores want at least 5 MiB, and few requests; a local file wants little memory. Two
+    /// parts of each open file are in memory.
     pub(crate) fn part_bytes(&self) -> usize {
-        if self.root.is_some() { 1 << 20 } else { 8 << 20 }
+        if self.root.is_some() { 1 << 20 } else { (self.memory.limit() / PARTS_OF_BUDGET).clamp(5 << 20, 8 << 20) }
     }
 }

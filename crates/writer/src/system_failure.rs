@@ -1,4 +1,4 @@
-//! What the operating system refuses: a matter of the machine, not of the lake or of one of its tables.
+//! What the operating system or an object store refuses: a matter of the machine, not of the lake or of one of its tables.
 
 use std::error::Error;
 use std::io;
@@ -6,7 +6,10 @@ use std::io;
 use object_store::Error as StoreError;
 use parquet::errors::ParquetError;
 
-/// Why the operating system refused, by what a person has to do about it.
+use crate::error_text::without_number;
+use crate::store_request::{self, RequestFailure};
+
+/// Why the operating system or an object store refused, by what a person has to do about it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SystemFailure {
     /// The disk, or the quota of this user, is full.
@@ -23,6 +26,10 @@ pub enum SystemFailure {
     OutOfMemory,
     /// The device failed.
     Device,
+    /// The object store does not answer, or answers that it cannot.
+    StoreUnavailable,
+    /// The object store refuses this identity, or the request as such.
+    StoreRefuses,
 }
 
 /// EMFILE and ENFILE have the same numbers on all Unix systems; on Windows it is ERROR_TOO_MANY_OPEN_FILES.
@@ -38,6 +45,11 @@ impl SystemFailure {
         while let Some(error) = next {
             if let Some(failure) = error.downcast_ref().and_then(Self::of_io) {
                 return Some(failure);
+            }
+            match store_request::failure(error) {
+                Some(RequestFailure::Unavailable) => return Some(Self::StoreUnavailable),
+                Some(RequestFailure::Refused) => return Some(Self::StoreRefuses),
+                None => {}
             }
             // These have a meaning of their own where the system's error is behind a library's.
             match error.downcast_ref() {
@@ -69,8 +81,12 @@ impl SystemFailure {
     }
 }
 
-/// An error in words. Of what the system refuses, only what names the file and says why: libraries wrap it several times.
+/// An error in words. Of a store's answer only the status; of what the system refuses, only what names the file and says
+/// why: libraries wrap it several times.
 pub(crate) fn in_words(error: &(dyn Error + 'static)) -> String {
+    if let Some(words) = store_request::in_words(error) {
+        return words;
+    }
     if SystemFailure::of(error).is_none() {
         return error.to_string();
     }
@@ -87,10 +103,4 @@ fn cause<'e>(error: &'e (dyn Error + 'static)) -> Option<&'e (dyn Error + 'stati
         Some(ParquetError::External(inner)) => Some(inner.as_ref()),
         _ => error.source(),
     }
-}
-
-/// The system's message without its number.
-fn without_number(text: &str) -> String {
-    let Some((before, after)) = text.split_once(" (os error ") else { return text.to_owned() };
-    format!("{before}{}", after.trim_start_matches(|c: char| c.is_ascii_digit()).trim_start_matches(')'))
 }

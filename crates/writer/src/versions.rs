@@ -11,6 +11,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 use object_store::ObjectStore;
 
 use crate::delta::data_file::{DataFile, FileBounds};
+use crate::delta::removed_file::reread;
 use crate::error::Error;
 use crate::keys::{self, KeyColumn};
 use crate::lake::Lake;
@@ -87,11 +88,15 @@ impl Lake {
         let log = self.inner.log(table);
         let _reading = log.readers.register();
         let is_of_week = |file: &DataFile| file.week.zip(weeks).is_none_or(|(week, weeks)| weeks.contains(&week));
-        let mut files = log.files().await?;
-        files.retain(|file| is_of_week(file) && file.bounds.keys_overlap(&bounds));
-        let found_versions: Vec<_> =
-            files.iter().map(|file| read_versions(&self.inner.storage.store, table, file, &probe, &wanted)).collect();
-        let found_versions: Vec<Vec<_>> = stream::iter(found_versions).buffered(CONCURRENT_READS).try_collect().await?;
+        let store = &self.inner.storage.store;
+        let read = || async {
+            let mut files = log.files().await?;
+            files.retain(|file| is_of_week(file) && file.bounds.keys_overlap(&bounds));
+            let versions: Vec<_> =
+                files.iter().map(|file| read_versions(store, table, file, &probe, &wanted)).collect();
+            stream::iter(versions).buffered(CONCURRENT_READS).try_collect().await
+        };
+        let found_versions: Vec<Vec<_>> = reread(&log, read).await?;
         for (key, version) in found_versions.into_iter().flatten() {
             for row in &wanted[&key] {
                 let of_row: &mut Option<RowVersion> = &mut found[*row];

@@ -1,13 +1,16 @@
 //! `check`: configuration, sign-in, permissions and lake, before anything is extracted.
 
 use anyhow::Result;
+use copilot_lake_extractor::Error as ServiceError;
 use copilot_lake_pipeline::{Finding, RunOptions};
 use copilot_lake_tables::Table;
 use serde_json::{Map, Value, json};
 
 use crate::args::{CheckArgs, GlobalArgs};
+use crate::cause::Cause;
 use crate::commands::extract;
 use crate::config::{Config, exposed_secrets};
+use crate::exit::{of_pipeline, of_service};
 use crate::output::console::{Console, Level};
 use crate::output::remedy::advice;
 use crate::output::wording::{counted, listed};
@@ -37,26 +40,28 @@ pub(crate) async fn run_check(args: &CheckArgs, global: GlobalArgs, console: &Co
             Finding::Readable { .. } | Finding::SomeRows { .. } | Finding::HistoryReadable { tried: true, .. }
         )
     };
-    let refused = |finding: &Finding| {
-        matches!(
-            finding,
-            Finding::NotReadable { .. }
-                | Finding::RoleMissing { .. }
-                | Finding::UsersNotReadable { .. }
-                | Finding::HistoryNotReadable { role: Some(_), .. }
-        )
-    };
+    let nothing = !findings.iter().filter(is_extracted).any(readable);
+    let ends_with = |code: ExitCode| findings.iter().filter(is_extracted).any(|found| code_of(found) == Some(code));
     let code = match () {
         () if findings.iter().any(|finding| matches!(finding, Finding::LakeNotWritable { .. })) => ExitCode::Failed,
-        () if findings.iter().filter(is_extracted).any(refused)
-            && !findings.iter().filter(is_extracted).any(readable) =>
-        {
-            ExitCode::Refused
-        }
+        () if nothing && ends_with(ExitCode::Refused) => ExitCode::Refused,
+        () if nothing && ends_with(ExitCode::Usage) => ExitCode::Usage,
+        () if nothing && ends_with(ExitCode::Failed) => ExitCode::Failed,
         () => ExitCode::Partial,
     };
     let problem = Problem::new(code, format!("{} found", counted(missing, "problem")));
     Err(problem.hint("fix what is reported above, then run `copilot-lake check` again").into())
+}
+
+/// The exit code of a check that finds nothing but this; `None` if something can be read nevertheless.
+fn code_of(finding: &Finding) -> Option<ExitCode> {
+    let code = |cause: Cause| cause.code_and_hint().0;
+    match finding {
+        Finding::ServiceFailed { error, .. } => Some(code(of_pipeline(error))),
+        Finding::NotReadable { error, .. } | Finding::UsersNotReadable { error, .. } => Some(code(of_service(error))),
+        Finding::RoleMissing { .. } | Finding::HistoryNotReadable { role: Some(_), .. } => Some(ExitCode::Refused),
+        _ => None,
+    }
 }
 
 /// Prints a finding.
@@ -86,7 +91,8 @@ const fn table(finding: &Finding) -> Option<&'static str> {
         | Finding::FilterRefused { table }
         | Finding::UsersReadable { table, .. }
         | Finding::UsersNotReadable { table, .. } => Some(table),
-        Finding::SignedIn { .. }
+        Finding::ServiceFailed { .. }
+        | Finding::SignedIn { .. }
         | Finding::SignedInToGraph { .. }
         | Finding::RoleMissing { .. }
         | Finding::MetadataAssumed
@@ -98,6 +104,11 @@ const fn table(finding: &Finding) -> Option<&'static str> {
 
 fn privilege(name: &str) -> String {
     copilot_lake_tables::table(name).map(Table::read_privilege).unwrap_or_default()
+}
+
+/// What to do about a cause, behind the reason.
+fn hint_of(cause: Cause) -> String {
+    cause.hint().map(|hint| format!("; {hint}")).unwrap_or_default()
 }
 
 /// A finding in words, with what to do about it.
@@ -132,10 +143,16 @@ fn words(finding: &Finding) -> (Level, String) {
                 privilege(table)
             ),
         ),
-        Finding::NotReadable { table, reason } => (
+        Finding::ServiceFailed { service, error } => {
+            (Level::Error, format!("{}: {error}{}", service.name(), hint_of(of_pipeline(error))))
+        }
+        Finding::NotReadable { table, error } if !matches!(error, ServiceError::PermissionMissing { .. }) => {
+            (Level::Error, format!("{table}: cannot be read: {error}{}", hint_of(of_service(error))))
+        }
+        Finding::NotReadable { table, error } => (
             Level::Error,
             format!(
-                "{table}: cannot be read: {reason}; grant {} at depth Global (Organization) to the application \
+                "{table}: cannot be read: {error}; grant {} at depth Global (Organization) to the application \
                  user's security role",
                 privilege(table)
             ),
@@ -146,13 +163,23 @@ fn words(finding: &Finding) -> (Level, String) {
         Finding::FilesReadable { table, column, tried: false } => {
             (Level::Info, format!("{table}: no payload of {column} to try yet"))
         }
-        Finding::FilesNotReadable { table, column, reason } => (
-            Level::Error,
-            format!(
-                "{table}: payloads of {column} cannot be read: {reason}; add the application user to a column security \
-                 profile that may read {column}"
-            ),
-        ),
+        Finding::FilesNotReadable { table, column, error: Some(error) }
+            if !matches!(error, ServiceError::ColumnSecured { .. }) =>
+        {
+            let hint = hint_of(of_service(error));
+            (Level::Error, format!("{table}: payloads of {column} cannot be read: {error}{hint}"))
+        }
+        Finding::FilesNotReadable { table, column, error } => {
+            let hidden = || "the column is secured and no row shows a File in it".to_owned();
+            let reason = error.as_ref().map_or_else(hidden, ServiceError::to_string);
+            (
+                Level::Error,
+                format!(
+                    "{table}: payloads of {column} cannot be read: {reason}; add the application user to a column \
+                     security profile that may read {column}"
+                ),
+            )
+        }
         Finding::NotTracked { table } => (
             Level::Warning,
             format!("{table}: change tracking is off, so deletions are not found; an administrator can turn it on"),
@@ -171,18 +198,24 @@ fn words(finding: &Finding) -> (Level, String) {
         Finding::UsersReadable { table, users } => {
             (Level::Info, format!("{table}: ok, {} on the first page", counted(*users, "user")))
         }
-        Finding::UsersNotReadable { table, reason } => (
+        Finding::UsersNotReadable { table, error } if !error.is_refusal() => {
+            (Level::Error, format!("{table}: cannot be read: {error}{}", hint_of(of_service(error))))
+        }
+        Finding::UsersNotReadable { table, error } => (
             Level::Error,
-            format!("{table}: cannot be read: {reason}; see `graph.users`, `graph.exclude` and the permissions"),
+            format!("{table}: cannot be read: {error}; see `graph.users`, `graph.exclude` and the permissions"),
         ),
         Finding::HistoryReadable { table, tried: true } => (Level::Info, format!("{table}: ok, a history was read")),
         Finding::HistoryReadable { table, tried: false } => {
             (Level::Warning, format!("{table}: nobody on the first page is in scope; no history was tried"))
         }
-        Finding::HistoryNotReadable { table, reason, role } => {
-            let grant = role.map(|role| format!("; grant the application permission {role}, with admin consent"));
-            let grant = grant.unwrap_or_default();
-            (Level::Error, format!("{table}: no history that was tried can be read: {reason}{grant}"))
+        Finding::HistoryNotReadable { table, error, role } => {
+            let advice = match role {
+                Some(role) => format!("; grant the application permission {role}, with admin consent"),
+                None if error.is_refusal() => String::new(),
+                None => hint_of(of_service(error)),
+            };
+            (Level::Error, format!("{table}: no history that was tried can be read: {error}{advice}"))
         }
         Finding::FilterRefused { table } => (
             Level::Warning,

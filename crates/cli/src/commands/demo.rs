@@ -6,12 +6,12 @@ use std::path::Path;
 use anyhow::Result;
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
 use copilot_lake_pipeline::{RunOptions, RunOutcome, Settings};
-use copilot_lake_tables::{EXTRACTION_RUN, Service, TABLES};
+use copilot_lake_tables::{EXTRACTION_RUN, Instant, Service, TABLES};
 use copilot_lake_writer::{Lake, LakeOptions};
 
 use crate::args::{DemoArgs, GlobalArgs};
 use crate::commands::extract;
-use crate::config::{Config, Sources, settings};
+use crate::config::{Config, Sources, moment, settings};
 use crate::exit;
 use crate::output::console::Console;
 use crate::output::summary::Summary;
@@ -25,7 +25,8 @@ pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Cons
     check_directory(&args.dir, global)?;
     let begun = std::time::Instant::now();
     let summary = Summary::new("demo", None);
-    let emulator = Emulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), Scenario::demo()).await?;
+    let scenario = Scenario::demo_until(last_day(&dir).await)?;
+    let emulator = Emulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), scenario).await?;
     let url = emulator.url();
     console.info(&format!("extracting from the emulator at {} into {dir}", url.as_str().trim_end_matches('/')));
     let report = match extract::run_until_stopped(settings(&dir, &emulator)?, console).await {
@@ -46,7 +47,7 @@ pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Cons
     console.info(&format!("finished in {}", seconds(begun.elapsed().as_secs_f64())));
     console.info("");
     #[cfg(feature = "query")]
-    print_rates(&lake, &dir, console).await?;
+    show(&lake, &dir, console).await?;
     for line in next_steps(&dir) {
         console.info(&line);
     }
@@ -67,6 +68,11 @@ fn check_directory(dir: &Path, global: &GlobalArgs) -> Result<()> {
     if !flag.is_empty() {
         return Err(usage(format!("`demo` reads no configuration: `{flag}` does not apply"))
             .hint("`--dir` says where it writes; `extract` reads the configuration")
+            .into());
+    }
+    if dir.to_string_lossy().contains("://") {
+        return Err(usage("`demo` writes to a directory, not to a store".to_owned())
+            .hint("name a directory with `--dir`; `extract` writes to stores")
             .into());
     }
     let is_empty = match std::fs::read_dir(dir) {
@@ -130,29 +136,61 @@ async fn table_sizes(lake: &Lake) -> Result<String> {
     Ok(aligned(lines, &[1, 2, 3, 4]))
 }
 
-#[cfg(feature = "query")]
-async fn print_rates(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
-    use copilot_lake_query::{Session, query};
+/// The last day of the demo's rows: yesterday, seen from the lake's first run. A later demo finds the rows as they were.
+async fn last_day(dir: &str) -> Instant {
+    let begun = if Path::new(dir).join(EXTRACTION_RUN.name).is_dir() { first_run(dir).await } else { None };
+    Instant::from_days(begun.unwrap_or_else(moment::now).days() - 1)
+}
 
+#[cfg(feature = "query")]
+async fn first_run(dir: &str) -> Option<Instant> {
+    use arrow::array::AsArray;
+    use arrow::datatypes::TimestampMicrosecondType;
+
+    // A lake that cannot be read is repaired by the run, which says what it does.
+    let lake = Lake::open(dir, LakeOptions::default()).await.ok()?;
+    let session = copilot_lake_query::Session::open(&lake, &std::collections::BTreeMap::new()).await.ok()?;
+    let (_, batches) = session.sql("SELECT min(started_at) FROM extraction_run").await.ok()?;
+    let times = batches.first()?.column(0).as_primitive_opt::<TimestampMicrosecondType>()?;
+    times.iter().next().flatten().map(Instant)
+}
+
+#[cfg(not(feature = "query"))]
+async fn first_run(_: &str) -> Option<Instant> {
+    None
+}
+
+/// The busiest scenarios of the last weeks.
+#[cfg(feature = "query")]
+const RATES: &str = "
+WITH week AS (SELECT DISTINCT week_start FROM feedback_rates ORDER BY week_start DESC LIMIT 4),
+recent AS (SELECT feedback_rates.* FROM feedback_rates JOIN week ON week.week_start = feedback_rates.week_start),
+busiest AS (
+  SELECT scenario
+  FROM recent
+  GROUP BY scenario
+  ORDER BY sum(responses) DESC, scenario
+  LIMIT 5
+)
+SELECT week_start, scenario_label, responses, rated_responses, up, down, net_positive_rate, feedback_rate
+FROM recent
+JOIN busiest ON busiest.scenario = recent.scenario
+ORDER BY week_start DESC, responses DESC, scenario_label";
+
+/// Prints a few rates and writes the page.
+#[cfg(feature = "query")]
+async fn show(lake: &Lake, dir: &str, console: &Console) -> Result<()> {
     use crate::args::Format;
     use crate::output::result::{ResultOptions, ResultTarget};
 
-    let Some(rates) = query("feedback_rates") else { return Ok(()) };
-    let session = Session::open(lake, &std::collections::BTreeMap::new()).await?;
-    let mut sql = rates.sql.to_owned();
-    if crate::environment::stdout_is_terminal() {
-        // All weeks would scroll the list of tables off the screen.
-        let all = sql.trim_end().trim_end_matches(';');
-        sql = format!(
-            "WITH rates AS (\n{all}\n) SELECT * FROM rates WHERE week_start = (SELECT max(week_start) FROM rates) ORDER BY scenario"
-        );
-        console.info(&format!(
-            "feedback rates of the newest week; all: copilot-lake query feedback_rates --lake {}",
-            quoted(dir)
-        ));
-    }
+    console.info("feedback rates of the five busiest scenarios, last four weeks");
     let options = ResultOptions { format: Some(Format::Table), ..ResultOptions::default() };
-    crate::commands::query::print(&session, &sql, ResultTarget::Stdout, options).await?;
+    let params = std::collections::BTreeMap::new();
+    crate::commands::query::print((lake, &params), RATES, ResultTarget::Stdout, options).await?;
+    let page = Path::new(dir).join("report.html");
+    crate::commands::report::write(lake, &page, true, options.rights, moment::now()).await?;
+    console.info("");
+    console.info(&format!("a page to look at: {}", page.display()));
     Ok(())
 }
 
@@ -161,7 +199,9 @@ fn next_steps(dir: &str) -> Vec<String> {
     let mut lines = vec![String::new(), "next:".to_owned()];
     if cfg!(feature = "query") {
         let dir = quoted(dir);
-        lines.push(format!("  copilot-lake query scenario_usage --lake {dir}"));
+        lines.push(format!("  copilot-lake query feedback_rates --lake {dir}    every week and scenario"));
+        lines.push("  copilot-lake query --list    what else can be answered".to_owned());
+        lines.push(format!("  copilot-lake report --lake {dir} --output report.html"));
         lines.push(format!("  copilot-lake query --lake {dir} --duckdb-views > views.sql && duckdb -init views.sql"));
     }
     lines.push("  copilot-lake tables msdyn_copilotevent".to_owned());

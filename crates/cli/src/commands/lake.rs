@@ -15,6 +15,17 @@ pub(crate) async fn existing(config: &Config) -> Result<Lake> {
     open(&url, options).await
 }
 
+/// Opens the configured lake for a command that writes; an error if there is none.
+pub(crate) async fn existing_to_write(config: &Config) -> Result<Lake> {
+    let (url, options) = settings::lake(config)?;
+    let lake = open(&url, options.clone()).await?;
+    if lake.store_requests().is_none() {
+        return Ok(lake);
+    }
+    let options = LakeOptions { store: options.store.answered(), ..options };
+    Ok(Lake::open(&url, options).await?)
+}
+
 /// Opens a lake for reading; an error if there is none. Creates nothing.
 pub(crate) async fn open(url: &str, options: LakeOptions) -> Result<Lake> {
     if !url.contains("://") && !Path::new(url).exists() {

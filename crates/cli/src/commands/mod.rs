@@ -5,15 +5,24 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+mod definition;
 #[cfg(feature = "demo")]
 pub(crate) mod demo;
+mod dictionary;
 #[cfg(feature = "demo")]
 pub(crate) mod emulator;
 pub(crate) mod extract;
 mod lake;
+pub(crate) mod maintain;
+#[cfg(feature = "query")]
+mod outdated;
+#[cfg(feature = "query")]
+mod parameters;
 pub(crate) mod plan;
 #[cfg(feature = "query")]
 pub(crate) mod query;
 pub(crate) mod replay;
+#[cfg(feature = "query")]
+pub(crate) mod report;
 pub(crate) mod status;
 pub(crate) mod tables;

@@ -2,30 +2,44 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use copilot_lake_query::{DuckdbViews, QUERIES, Session, Shipped, duckdb_views};
+use copilot_lake_query::{DuckdbViews, QUERIES, ResultRows, Session, Shipped, VIEWS, duckdb_views};
+use copilot_lake_writer::{Error, Lake, StoredFile, shown_location};
 use futures::TryStreamExt;
+use url::Url;
 
-use crate::args::{DuckdbForm, GlobalArgs, QueryArgs};
-use crate::commands::lake;
+use crate::args::{GlobalArgs, QueryArgs};
+use crate::commands::parameters::Taken;
+use crate::commands::tables::names;
+use crate::commands::{lake, outdated};
 use crate::config::{Config, secrecy, settings, text_file};
+use crate::duckdb_form::DuckdbForm;
+use crate::environment;
 use crate::nearest::{is_near, nearest};
 use crate::output::console::Console;
 use crate::output::printable::cleaned;
 use crate::output::result::{ResultOptions, ResultTarget, ResultWriter};
 use crate::output::table::aligned;
-use crate::problem::usage;
+use crate::problem::{ExitCode, Problem, usage};
 
 /// Runs `query`.
 pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Console) -> Result<()> {
     if args.list {
         return Ok(std::io::stdout().lock().write_all(list().as_bytes())?);
     }
+    if let Some(name) = &args.show {
+        let shipped = VIEWS.iter().find(|view| view.name == name);
+        let text = shipped.map_or_else(|| named(name), Ok)?.sql;
+        return Ok(std::io::stdout().lock().write_all(text.as_bytes())?);
+    }
     // Mistakes that show without a lake are reported before it is opened.
     let question = question(&args)?;
-    let params = params(&args, question.shipped)?;
+    let taken = question.shipped.map_or_else(|| Taken::by_text(&question.sql), Taken::by_query);
+    let params = taken.read(&args.param)?;
     let config = Config::from_flags(global)?;
+    let target = args.output.map_or(Ok(ResultTarget::Stdout), |output| target(output, &config))?;
     let lake = lake::existing(&config).await?;
     if let Some(form) = args.duckdb_views {
         let views = match form {
@@ -35,35 +49,97 @@ pub(crate) async fn run_query(args: QueryArgs, global: GlobalArgs, console: &Con
         let text = duckdb_views(&lake, views).await?;
         return Ok(std::io::stdout().lock().write_all(text.as_bytes())?);
     }
-    let session = Session::open(&lake, &params).await?;
     if args.explain {
-        let text = session.explain(&question.sql).await?;
+        let text = Session::open(&lake, &params).await?.explain(&question.sql).await?;
         let lines: String = text.trim_end().lines().map(|line| format!("{}\n", cleaned(line))).collect();
         return Ok(std::io::stdout().lock().write_all(lines.as_bytes())?);
     }
     let started = std::time::Instant::now();
-    let target = args.output.map_or(ResultTarget::Stdout, ResultTarget::File);
+    let is_seen = matches!(target, ResultTarget::Stdout) && environment::stdout_is_terminal();
     let rights = settings::file_rights(&config);
-    let options = ResultOptions { format: args.format, csv_safe: args.csv_safe, rights };
-    let rows = print(&session, &question.sql, target, options).await?;
+    let newest_first = question.shipped.is_some();
+    let options = ResultOptions { format: args.format, csv_safe: args.csv_safe, rights, newest_first };
+    let rows = print((&lake, &params), &question.sql, target, options).await?;
+    if rows == 0 && is_seen {
+        console.info("no rows");
+    }
     console.debug(&format!("{rows} rows in {:.2} s", started.elapsed().as_secs_f64()));
     Ok(())
 }
 
 /// Writes a query's result as it is computed. Returns the number of rows written.
-pub(crate) async fn print(session: &Session, sql: &str, target: ResultTarget, options: ResultOptions) -> Result<usize> {
-    let mut rows = session.rows(sql).await?;
+pub(crate) async fn print(
+    (lake, params): (&Lake, &BTreeMap<String, String>),
+    sql: &str,
+    target: ResultTarget,
+    options: ResultOptions,
+) -> Result<usize> {
+    let mut rows = result_of((lake, params), sql).await?;
     let unwritten = target.unwritten();
     let mut output = ResultWriter::begin(target, options, &rows.schema)?;
-    let mut count = 0;
+    let (mut count, mut attempts) = (0, 1);
+    let written = loop {
+        match write(&mut rows, &mut output, (&mut count, &unwritten)).await {
+            Err(error) if outdated::is_outdated(lake, &error).await => {
+                if count > 0 || attempts == outdated::ATTEMPTS {
+                    let what = "the query failed: another tool, or a run, removed a file of the lake while it ran";
+                    break Err(Problem::new(ExitCode::Failed, what).hint("run the same command again").into());
+                }
+                // Nothing of the result is written: it begins again with the newest version.
+                attempts += 1;
+                match result_of((lake, params), sql).await {
+                    Ok(newest) => rows = newest,
+                    Err(error) => break Err(error),
+                }
+            }
+            written => break written,
+        }
+    };
+    match written {
+        Ok(()) => {
+            output.finish().await.context(unwritten)?;
+            Ok(count)
+        }
+        Err(error) => {
+            output.discard().await;
+            Err(error)
+        }
+    }
+}
+
+async fn result_of((lake, params): (&Lake, &BTreeMap<String, String>), sql: &str) -> Result<ResultRows> {
+    Ok(Session::open(lake, params).await?.rows(sql).await?)
+}
+
+async fn write(rows: &mut ResultRows, output: &mut ResultWriter, (count, unwritten): (&mut usize, &str)) -> Result<()> {
     while let Some(batch) = rows.batches.try_next().await? {
-        count += batch.num_rows();
-        if !output.push(&batch).with_context(|| unwritten.clone())? {
+        *count += batch.num_rows();
+        if !output.push(&batch).await.with_context(|| unwritten.to_owned())? {
             break;
         }
     }
-    output.finish().context(unwritten)?;
-    Ok(count)
+    Ok(())
+}
+
+/// Where `--output` leads: a path, or the URL of a store.
+fn target(output: PathBuf, config: &Config) -> Result<ResultTarget> {
+    let Some(url) = output.to_str().filter(|text| text.contains("://")) else {
+        return Ok(ResultTarget::File(output));
+    };
+    if let Some(path) =
+        Url::parse(url).ok().filter(|url| url.scheme() == "file").and_then(|url| url.to_file_path().ok())
+    {
+        return Ok(ResultTarget::File(path));
+    }
+    let (lake, _) = settings::lake(config)?;
+    let options = settings::stores(config, std::iter::once(url))?.for_url(&lake, url);
+    match StoredFile::new(url, &options) {
+        Ok(file) => Ok(ResultTarget::Store(Box::new(file), shown_location(url))),
+        Err(Error::Unsupported { reason, .. }) => Err(usage(format!("cannot write `{}`: {reason}", shown_location(url)))
+            .hint("as in `s3://bucket/rates.csv` or `az://container/rates.csv`; `[lake.options]` and the environment say how the store is reached")
+            .into()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The query to run.
@@ -75,18 +151,12 @@ struct Question {
 fn question(args: &QueryArgs) -> Result<Question> {
     let text = match (&args.name, &args.sql, &args.file) {
         (Some(name), ..) => {
-            let Some(shipped) = copilot_lake_query::query(name) else {
-                let near = nearest(name, QUERIES.iter().map(|query| query.name)).filter(|near| is_near(name, near));
-                let hint = match near {
-                    _ if name.contains(' ') => "SQL goes behind `--sql`".to_owned(),
-                    Some(near) => format!("the nearest is `{near}`; `copilot-lake query --list` lists them all"),
-                    None => "`copilot-lake query --list` lists them all".to_owned(),
-                };
-                return Err(usage(format!("no shipped query{}", secrecy::quoted(name))).hint(hint).into());
-            };
+            let shipped = named(name)?;
             return Ok(Question { sql: shipped.sql.to_owned(), shipped: Some(shipped) });
         }
+        (_, Some(sql), _) if sql.trim() == "-" => standard_input()?,
         (_, Some(sql), _) => sql.clone(),
+        (_, _, Some(file)) if file.as_os_str() == "-" => standard_input()?,
         (_, _, Some(file)) => {
             text_file::read(file, &format!("`{}`", file.display()), "", "check the path after `--file`")?
         }
@@ -95,36 +165,38 @@ fn question(args: &QueryArgs) -> Result<Question> {
     Ok(Question { sql: text, shipped: None })
 }
 
-/// `--param name=value`; a shipped query takes only the parameters that its header names.
-fn params(args: &QueryArgs, shipped: Option<&'static Shipped>) -> Result<BTreeMap<String, String>> {
-    let known = shipped.map(Shipped::parameters);
-    let mut params = BTreeMap::new();
-    for param in &args.param {
-        let Some((name, value)) = param.split_once('=') else {
-            return Err(usage(format!("`--param` takes name=value{}", secrecy::but_is(param)))
-                .hint("as in `--param tz=UTC`")
-                .into());
-        };
-        if let Some(known) = &known
-            && !known.iter().any(|parameter| parameter.name == name)
-        {
-            let names: Vec<_> = known.iter().map(|parameter| format!("`{}`", parameter.name)).collect();
-            let hint = match names.as_slice() {
-                [] => "it takes none".to_owned(),
-                names => format!("it takes {}", names.join(", ")),
-            };
-            return Err(usage(format!("the query takes no parameter{}", secrecy::quoted(name))).hint(hint).into());
-        }
-        params.insert(name.to_owned(), value.to_owned());
+fn standard_input() -> Result<String> {
+    std::io::read_to_string(std::io::stdin()).context("standard input cannot be read as text")
+}
+
+/// The shipped query of that name.
+fn named(name: &str) -> Result<&'static Shipped> {
+    if let Some(shipped) = copilot_lake_query::query(name) {
+        return Ok(shipped);
     }
-    Ok(params)
+    if names().any(|other| other == name) {
+        let kind = if VIEWS.iter().any(|view| view.name == name) { "view" } else { "table" };
+        let hint = format!("as in `copilot-lake query --sql \"from {name} limit 10\"`");
+        return Err(usage(format!("`{name}` is a {kind}, not a query: select from it")).hint(hint).into());
+    }
+    let near = nearest(name, QUERIES.iter().map(|query| query.name)).filter(|near| is_near(name, near));
+    let hint = match near {
+        _ if name.contains(' ') => "SQL goes behind `--sql`".to_owned(),
+        Some(near) => format!("the nearest is `{near}`; `copilot-lake query --list` lists them all"),
+        None => "`copilot-lake query --list` lists them all".to_owned(),
+    };
+    Err(usage(format!("no shipped query{}", secrecy::quoted(name))).hint(hint).into())
 }
 
 fn list() -> String {
-    let lines = QUERIES.iter().flat_map(|query| {
+    let lines = QUERIES.iter().map(|query| {
         let parameters = query.parameters();
-        let parameters = parameters.iter().map(|of| [String::new(), format!("--param {}: {}", of.name, of.doc)]);
-        std::iter::once([query.name.to_owned(), query.title().to_owned()]).chain(parameters).collect::<Vec<_>>()
+        let names: Vec<_> = parameters.iter().map(|parameter| parameter.name).collect();
+        [query.name.to_owned(), query.title().to_owned(), names.join(" ")]
     });
-    aligned(lines, &[])
+    let heading = ["QUERY", "WHAT", "PARAMETERS"].map(str::to_owned);
+    format!(
+        "{}\n`copilot-lake query --show QUERY` explains columns and parameters; each is a table too, as in --sql 'SELECT * FROM feedback_rates'\n",
+        aligned(std::iter::once(heading).chain(lines), &[])
+    )
 }

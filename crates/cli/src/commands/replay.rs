@@ -28,7 +28,8 @@ async fn replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> Resu
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let progress = Arc::new(Progress::new(console.clone()));
     let observer = Arc::clone(&progress);
-    let replay = copilot_lake_pipeline::ReplaySettings { lake, lake_options, paths: args.path };
+    let archive_store = settings::stores(&config, args.path.iter().map(String::as_str))?;
+    let replay = copilot_lake_pipeline::ReplaySettings { lake, lake_options, archive_store, paths: args.path };
     let run = copilot_lake_pipeline::replay(replay, Arc::new(move |event| observer.observe(event)), stopped);
     let signal = async {
         signals::stop_requested().await;

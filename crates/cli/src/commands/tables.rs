@@ -3,8 +3,12 @@
 use std::io::Write;
 
 use anyhow::Result;
-use copilot_lake_tables::{TABLES, Table, TimeOf, Type, WEEK_START, table};
+#[cfg(feature = "query")]
+use copilot_lake_query::{Parameter, QUERIES, Shipped, VIEWS};
+use copilot_lake_tables::{TABLES, Table, joins, table};
 
+use super::definition::{code_sets, columns, weeks};
+use super::dictionary::dictionary;
 use crate::args::TablesArgs;
 use crate::config::secrecy;
 use crate::nearest::nearest;
@@ -14,11 +18,14 @@ use crate::problem::usage;
 /// Runs `tables`.
 pub(crate) fn run_tables(args: &TablesArgs) -> Result<()> {
     let text = match &args.table {
+        None if args.markdown => dictionary(),
         None => list(),
         Some(name) => match table(name) {
             Some(table) => describe(table),
+            #[cfg(feature = "query")]
+            None if shipped(name).is_some() => shipped(name).map(describe_shipped).unwrap_or_default(),
             None => {
-                let near = nearest(name, TABLES.iter().map(|table| table.name)).unwrap_or_default();
+                let near = nearest(name, names()).unwrap_or_default();
                 return Err(usage(format!("no table{}", secrecy::quoted(name)))
                     .hint(format!("the nearest is `{near}`; `copilot-lake tables` lists them all"))
                     .into());
@@ -33,46 +40,101 @@ fn list() -> String {
     let lines = |table: &&Table| {
         [[table.name.to_owned(), table.doc.to_owned()], [String::new(), format!("key: {}", table.key.join(", "))]]
     };
-    aligned(TABLES.iter().flat_map(lines), &[])
-}
-
-fn describe(table: &'static Table) -> String {
-    let layout = table.layout();
-    let week = "The week's first day, a Sunday: the folder of the file.";
-    let weeks = table.is_partitioned().then_some((WEEK_START, "date", week));
-    let fields = layout.fields().iter().map(|field| (field.name.as_str(), type_name(field.ty), field.doc.as_str()));
-    let rows = std::iter::once(("COLUMN", "TYPE", "WHAT")).chain(weeks).chain(fields);
-    let time = match table.time {
-        TimeOf::Column(column) => format!("by {column}"),
-        TimeOf::PartitionIdOr(column) => format!("by the first date of partitionid, else {column}"),
-        TimeOf::Parent => "by the row that it was derived from".to_owned(),
-        TimeOf::Unpartitioned(column) => format!("none; sorted by {column}"),
+    let text = aligned(TABLES.iter().flat_map(lines), &[]);
+    #[cfg(feature = "query")]
+    let text = {
+        let views = aligned(VIEWS.iter().map(|view| [view.name, view.title()]), &[]);
+        format!("{text}\n{views}\nthe shipped queries are tables too: `copilot-lake query --list`\n")
     };
-    let newest = match table.version {
-        [] => "the one written last".to_owned(),
-        columns => format!("by {}", columns.join(", then ")),
-    };
-    let mut text = format!("{}: {}\n", table.name, table.doc);
-    text.push_str(&format!("key:    {}\nweeks:  {time}\nnewest: {newest}\n\n", table.key.join(", ")));
-    text.push_str(&aligned(rows.map(|(column, kind, doc)| [column, kind, doc]), &[]));
     text
 }
 
-/// The type as SQL names it.
-fn type_name(ty: Type) -> &'static str {
-    match ty {
-        Type::Guid | Type::Text | Type::Lookup(_) | Type::File => "string",
-        Type::Instant => "timestamp",
-        Type::Choice(_) | Type::Int32 => "int",
-        Type::Int64 => "bigint",
-        Type::Decimal => "decimal(38, 12)",
-        Type::Boolean => "boolean",
+/// What can be selected from: tables, views and shipped queries.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    let tables = TABLES.iter().map(|table| table.name);
+    #[cfg(feature = "query")]
+    let tables = tables.chain(VIEWS.iter().chain(QUERIES).map(|shipped| shipped.name));
+    tables
+}
+
+#[cfg(feature = "query")]
+fn shipped(name: &str) -> Option<&'static Shipped> {
+    VIEWS.iter().chain(QUERIES).find(|shipped| shipped.name == name)
+}
+
+/// A view or a shipped query: what it answers, its parameters and columns.
+#[cfg(feature = "query")]
+fn describe_shipped(shipped: &'static Shipped) -> String {
+    let mut text = format!("{}: {}\n", shipped.name, shipped.title());
+    text.push_str(&format!("reads:      {}\ndefinition: {}\n\n", shipped.tables().join(", "), shipped.definition()));
+    let parameters = shipped.parameters();
+    if !parameters.is_empty() {
+        let heading = ["PARAMETER", "TYPE", "DEFAULT", "WHAT"].map(str::to_owned);
+        let line = |of: Parameter| [of.name, of.ty.name(), of.default.unwrap_or_default(), &of.doc].map(str::to_owned);
+        let lines = parameters.into_iter().map(line);
+        text.push_str(&format!("{}\n", aligned(std::iter::once(heading).chain(lines), &[])));
+    }
+    let heading = ["COLUMN".to_owned(), "WHAT".to_owned()];
+    let lines = shipped.columns().into_iter().flat_map(|(names, doc)| {
+        let names: Vec<_> = names.split(", ").map(str::to_owned).collect();
+        names.into_iter().map(move |name| [name, doc.clone()])
+    });
+    text.push_str(&aligned(std::iter::once(heading).chain(lines), &[]));
+    text
+}
+
+fn describe(table: &'static Table) -> String {
+    let rows = std::iter::once(["COLUMN", "TYPE", "WHAT"]).chain(columns(table));
+    let mut text = format!("{}: {}\n", table.name, table.doc);
+    text.push_str(&format!(
+        "key:    {}\nweeks:  {}\nnewest: {}\n\n",
+        table.key.join(", "),
+        weeks(table),
+        newest(table)
+    ));
+    text.push_str(&aligned(rows, &[]));
+    let codes = code_sets(table).into_iter().flat_map(|(columns, set)| {
+        let options = set.options.iter();
+        options.map(move |(code, label)| [columns.join(", "), code.to_string(), (*label).to_owned()])
+    });
+    text.push_str(&section(["CODES OF", "CODE", "LABEL"].map(str::to_owned), codes));
+    let joins = joins().filter(|join| join.table == table.name || join.other == table.name);
+    let joins = joins.map(|join| {
+        let other = if join.table == table.name { join.other } else { join.table };
+        [other.to_owned(), join.condition()]
+    });
+    text.push_str(&section(["JOINS", "ON"].map(str::to_owned), joins));
+    text
+}
+
+/// A table below the columns, unless it has no rows.
+fn section<const N: usize>(heading: [String; N], rows: impl Iterator<Item = [String; N]>) -> String {
+    let rows: Vec<_> = std::iter::once(heading).chain(rows).collect();
+    if rows.len() == 1 { String::new() } else { format!("\n{}", aligned(rows, &[])) }
+}
+
+fn newest(table: &Table) -> String {
+    match table.version {
+        [] => "the one written last".to_owned(),
+        columns => format!("by {}", columns.join(", then ")),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(feature = "query")]
+    fn describes_views_and_shipped_queries() {
+        for shipped in VIEWS.iter().chain(QUERIES) {
+            let text = describe_shipped(shipped);
+            for name in shipped.columns().iter().flat_map(|(names, _)| names.split(", ")) {
+                assert!(text.lines().any(|line| line.starts_with(&format!("{name}  "))), "{name}: {text}");
+            }
+        }
+        assert!(list().contains("copilot_request"));
+    }
 
     #[test]
     fn lists_every_table_and_column() {
@@ -84,12 +146,20 @@ mod tests {
                 assert!(one.contains(&format!("\n{} ", field.name)) && one.contains(&field.doc), "{}", field.name);
             }
             assert_eq!(one.contains("\nweek_start "), table.is_partitioned());
+            for (columns, set) in code_sets(table) {
+                let [(code, label), ..] = set.options else { panic!("{} has no codes", set.name) };
+                let words = [columns.join(", "), code.to_string(), (*label).to_owned()].join(" ");
+                let found = one.lines().any(|line| line.split_whitespace().eq(words.split(' ')));
+                assert!(found, "{words} is not in {one}");
+            }
+            let joined = joins().filter(|join| [join.table, join.other].contains(&table.name));
+            assert!(joined.map(|join| join.condition()).all(|condition| one.contains(&condition)), "{one}");
         }
     }
 
     #[test]
     fn an_unknown_table_names_the_nearest() {
-        let error = run_tables(&TablesArgs { table: Some("payloads".to_owned()) }).unwrap_err();
+        let error = run_tables(&TablesArgs { table: Some("payloads".to_owned()), markdown: false }).unwrap_err();
         assert!(crate::exit::problem(&error).hint.unwrap().contains("`payload`"));
     }
 }

@@ -13,6 +13,9 @@ use super::value::ConfigValue;
 const SECRET_FILES: [&str; 3] =
     [CLIENT_SECRET_FILE.name, CLIENT_CERTIFICATE_FILE.name, CLIENT_CERTIFICATE_PASSWORD_FILE.name];
 
+/// Where the options of stores are.
+const LAKE_OPTIONS: &str = "lake.options.";
+
 /// What is exposed and what to do about it, a line for each; never the secret.
 pub(crate) fn exposed_secrets(config: &Config) -> Vec<String> {
     config.settings().filter_map(|(name, setting)| exposed_secret(name, setting)).collect()
@@ -25,6 +28,7 @@ fn exposed_secret(name: &str, setting: &Setting) -> Option<String> {
         (ConfigValue::Path(path), _) if SECRET_FILES.contains(&key) => is_readable_by_others(path).then(|| {
             format!("`{name}`: other users can read `{}`; take that right away, as by `chmod 600`", path.display())
         }),
+        _ if is_public_option(name) => None,
         (value, SettingOrigin::Set | SettingOrigin::Flag(_)) if value.holds_secret() => {
             let instead = if key == CLIENT_SECRET.name {
                 format!("set {}, or name a file in `auth.{}`", variable_name(name), CLIENT_SECRET_FILE.name)
@@ -41,6 +45,16 @@ fn exposed_secret(name: &str, setting: &Setting) -> Option<String> {
         }
         _ => None,
     }
+}
+
+/// Whether it is an option of a store that is no secret, whatever the prefix of its cloud.
+fn is_public_option(name: &str) -> bool {
+    let public = ["region", "endpoint", "endpoint_url", "account_name", "container_name", "bucket", "allow_http"];
+    let Some(option) = name.strip_prefix(LAKE_OPTIONS) else { return false };
+    let option = option.to_ascii_lowercase();
+    public
+        .iter()
+        .any(|public| option.strip_suffix(public).is_some_and(|before| before.is_empty() || before.ends_with('_')))
 }
 
 /// Whether a mode lets users other than the owner read.

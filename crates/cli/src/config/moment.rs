@@ -3,6 +3,8 @@
 use copilot_lake_tables::Instant;
 
 use super::duration;
+#[cfg(feature = "query")]
+use crate::problem::{Problem, usage};
 
 /// What a moment looks like, for messages.
 pub(crate) const FORM: &str = "a UTC date such as `2025-06-22`, an instant such as `2025-06-22T09:00:00Z`, \
@@ -16,6 +18,15 @@ pub(crate) const DEADLINE_FORM: &str = "a duration such as `2h`, a UTC clock tim
 pub(crate) fn now() -> Instant {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     Instant::from_seconds(since.as_secs() as i64)
+}
+
+/// The time of an output: what SOURCE_DATE_EPOCH says, so that equal lakes give equal bytes; else the current time.
+#[cfg(feature = "query")]
+pub(crate) fn written_at(source_date_epoch: Option<&str>) -> Result<Instant, Problem> {
+    let Some(text) = source_date_epoch else { return Ok(now()) };
+    let seconds = text.parse::<i64>().ok().filter(|seconds| (0..253_402_300_800).contains(seconds));
+    let refused = || usage("SOURCE_DATE_EPOCH is not a number of seconds since 1970".to_owned());
+    seconds.map(Instant::from_seconds).ok_or_else(|| refused().hint("`date +%s` prints one; or leave it unset"))
 }
 
 /// Reads a date (its midnight), an instant, or an age before `now`.

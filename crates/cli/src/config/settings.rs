@@ -4,7 +4,7 @@ use anyhow::Result;
 use copilot_lake_extractor::{DataverseSettings, GraphSettings};
 use copilot_lake_pipeline::{DataverseJob, Deletes, GraphJob, ServiceJob, UserSelector};
 use copilot_lake_tables::{Service, Source, Table, dataverse_tables, table};
-use copilot_lake_writer::{FileRights, LakeOptions};
+use copilot_lake_writer::{FileRights, LakeOptions, StoreOptions};
 
 use super::effective::Config;
 use super::key::{
@@ -36,6 +36,11 @@ pub(crate) fn lake(config: &Config) -> Result<(String, LakeOptions)> {
         options.removed_files = Some(removed_files);
     }
     Ok((url, options))
+}
+
+/// How the stores of these URLs are reached, as that of the lake is; nothing where all are local paths.
+pub(crate) fn stores<'u>(config: &Config, mut urls: impl Iterator<Item = &'u str>) -> Result<StoreOptions> {
+    if urls.any(|url| url.contains("://")) { store::options(config) } else { Ok(StoreOptions::default()) }
 }
 
 /// Who may read what the program writes.

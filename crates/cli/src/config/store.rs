@@ -28,6 +28,8 @@ pub(super) fn options(config: &Config) -> Result<StoreOptions> {
         #[cfg(feature = "azure")]
         azure_credentials: azure_credentials(config, &network)?,
         proxy: network.proxy,
+        // A run sets it once the store has answered.
+        waits_out_outages: false,
         ca: network.ca,
     })
 }

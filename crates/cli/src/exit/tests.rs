@@ -64,7 +64,7 @@ fn an_unknown_table_names_the_nearest_one() {
 
 #[test]
 fn a_busy_service_is_no_wrong_address() {
-    use copilot_lake_extractor::Error;
+    use copilot_lake_extractor::{Error, FailedCall};
     let hint = |error: Error| {
         let problem = problem(&error.into());
         assert_eq!(problem.code, ExitCode::Failed);
@@ -72,8 +72,17 @@ fn a_busy_service_is_no_wrong_address() {
     };
     let exhausted = |status| Error::RetriesExhausted { status, cause: "c".to_owned(), call: Box::default() };
     for status in [429, 503] {
-        let hint = hint(exhausted(status));
-        assert!(hint.contains("again later") && hint.contains("`graph.requests_per_second`"), "{hint}");
+        for (url, is_of_history) in [
+            ("https://graph.microsoft.com/v1.0/copilot/users/*/interactionHistory/getAllEnterpriseInteractions", true),
+            ("https://graph.microsoft.com/v1.0/users", false),
+            ("https://contoso.crm.dynamics.com/api/data/v9.2/msdyn_copilotevents", false),
+            ("https://login.microsoftonline.com/contoso/oauth2/v2.0/token", false),
+        ] {
+            let call = Box::new(FailedCall { url: url.to_owned(), ..FailedCall::default() });
+            let hint = hint(Error::RetriesExhausted { status, cause: "c".to_owned(), call });
+            let names_setting = hint.contains("`graph.requests_per_second`");
+            assert!(hint.contains("again later") && names_setting == is_of_history, "{url}: {hint}");
+        }
     }
     assert!(hint(exhausted(500)).starts_with("the service is failing: "));
     let unreachable = Error::Unreachable { cause: "connection refused".to_owned(), call: Box::default() };

@@ -1,22 +1,35 @@
-//! Results as aligned columns, for reading: numbers to the right, cut to the width of a terminal.
+//! Results as aligned columns, for reading: numbers to the right, texts on several lines where a terminal has no room for
+//! them on one.
 
 use std::io::Write;
 
 use anyhow::Result;
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch};
-use arrow::datatypes::{DataType, Float64Type, SchemaRef};
-use arrow::util::display::{ArrayFormatter, DurationFormat, FormatOptions};
+use arrow::array::RecordBatch;
+use arrow::datatypes::SchemaRef;
 use console::measure_text_width as width;
 
-use crate::output::printable::cleaned;
+use crate::output::cells::{Cells, names};
+use crate::output::wrapping::{Share, split_at_width, widest_part, widths, wrap};
 
 /// Rows that decide the widths of columns; later ones may be wider.
 const SAMPLE: usize = 1000;
 
-/// The least width to which a text column is cut.
+/// The least width of a column of texts that do not fit.
 const LEAST: usize = 12;
 
+/// Lines of a row on a terminal; a text that needs more ends with `…`.
+const LINES: usize = 8;
+
+/// Without a terminal, texts that are wider than this make no other row wider.
+const PADDED: usize = 60;
+
 const GAP: &str = "  ";
+
+/// What stands before the further lines of a row, so that none looks like a row or a message.
+const HANG: &str = " ";
+
+/// The end of a line in a text whose row has only one line.
+const LINE_END: &str = " ↵ ";
 
 /// A table that is being written.
 pub(crate) struct Aligned<W> {
@@ -29,6 +42,30 @@ pub(crate) struct Aligned<W> {
     sample: Vec<Vec<String>>,
     widths: Option<Vec<usize>>,
     rows: usize,
+    left_out: LeftOut,
+}
+
+/// What a terminal did not get.
+#[derive(Clone, Copy, Debug, Default)]
+struct LeftOut {
+    rows: bool,
+    texts: bool,
+    columns: bool,
+}
+
+impl LeftOut {
+    /// How to get it.
+    fn footer(self) -> String {
+        let lines = [
+            (self.rows, "... and more: `--output FILE` gets every row"),
+            (
+                self.texts,
+                "... texts that end with `…` are longer: `--format record` shows all of them, `--output FILE` too",
+            ),
+            (self.columns, "... wider than the terminal: `--format record` has a line for each column"),
+        ];
+        lines.into_iter().filter(|(is_left_out, _)| *is_left_out).map(|(_, line)| format!("{line}\n")).collect()
+    }
 }
 
 impl<W: Write> Aligned<W> {
@@ -36,29 +73,28 @@ impl<W: Write> Aligned<W> {
     pub(crate) fn new(writer: W, schema: &SchemaRef, limit: Option<(usize, usize)>) -> Self {
         Self {
             writer,
-            names: schema.fields().iter().map(|field| cleaned(field.name()).into_owned()).collect(),
+            names: names(schema),
             right: schema.fields().iter().map(|field| field.data_type().is_numeric()).collect(),
             limit,
             sample: Vec::new(),
             widths: None,
             rows: 0,
+            left_out: LeftOut::default(),
         }
     }
 
     /// Writes rows; `false` when the terminal has enough of them.
     pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
-        let options = FormatOptions::default().with_duration_format(DurationFormat::Pretty);
-        let columns = batch.columns().iter().map(|column| Cells::new(column, &options)).collect::<Result<Vec<_>>>()?;
+        let texts = Cells::new(batch)?;
         for row in 0..batch.num_rows() {
             if self.limit.is_some_and(|limit| self.rows == limit.1) {
-                self.settle()?;
-                writeln!(self.writer, "... and more: `--output FILE` gets every row")?;
+                self.left_out.rows = true;
                 return Ok(false);
             }
             self.rows += 1;
-            let cells: Vec<_> = columns.iter().map(|column| column.text(row)).collect();
+            let cells = texts.row(row);
             if self.widths.is_some() {
-                self.line(&cells)?;
+                self.row(&cells)?;
             } else {
                 self.sample.push(cells);
                 if self.sample.len() == SAMPLE {
@@ -72,6 +108,7 @@ impl<W: Write> Aligned<W> {
     /// Ends the table.
     pub(crate) fn finish(mut self) -> Result<W> {
         self.settle()?;
+        self.writer.write_all(self.left_out.footer().as_bytes())?;
         Ok(self.writer)
     }
 
@@ -81,14 +118,10 @@ impl<W: Write> Aligned<W> {
             return Ok(());
         }
         let sample = std::mem::take(&mut self.sample);
-        let cells = |at: usize| sample.iter().map(|row| width(&row[at])).max().unwrap_or_default();
-        let mut widths: Vec<_> = (0..self.names.len()).map(|at| cells(at).max(width(&self.names[at]))).collect();
-        if let Some((columns, _)) = self.limit {
-            // Names are wrapped first, then texts are cut.
-            let word = |at: usize| self.names[at].split_inclusive('_').map(width).max().unwrap_or_default();
-            fit(&mut widths, columns, |at| cells(at).max(word(at)));
-            fit(&mut widths, columns, |at| if self.right[at] { usize::MAX } else { LEAST });
-        }
+        let widths = match self.limit {
+            Some((columns, _)) => self.fitted(&sample, columns),
+            None => (0..self.names.len()).map(|at| self.padded(&sample, at)).collect(),
+        };
         let names: Vec<_> = self.names.iter().zip(&widths).map(|(name, width)| wrap(name, *width)).collect();
         self.widths = Some(widths);
         let height = names.iter().map(Vec::len).max().unwrap_or_default();
@@ -99,9 +132,81 @@ impl<W: Write> Aligned<W> {
             self.line(&parts)?;
         }
         for row in &sample {
-            self.line(row)?;
+            self.row(row)?;
         }
         Ok(())
+    }
+
+    /// The widths at which a table of these rows fits a terminal, if there are any.
+    fn fitted(&mut self, sample: &[Vec<String>], columns: usize) -> Vec<usize> {
+        let shares: Vec<_> = (0..self.names.len()).map(|at| self.share(sample, at)).collect();
+        let room = columns.saturating_sub(GAP.len() * shares.len().saturating_sub(1));
+        let widths = widths(&shares, room);
+        self.left_out.columns = widths.iter().sum::<usize>() > room;
+        widths
+    }
+
+    fn share(&self, sample: &[Vec<String>], at: usize) -> Share {
+        let hang = if at == 0 { HANG.len() } else { 0 };
+        let (mut widest, mut content, mut filled) = (0, 0, 0_u32);
+        for cell in sample.iter().map(|row| &row[at]).filter(|cell| !cell.is_empty()) {
+            let hang = if cell.contains('\n') { hang } else { 0 };
+            widest = widest.max(hang + cell.split('\n').map(width).max().unwrap_or_default());
+            content += width(cell);
+            filled += 1;
+        }
+        let name = &self.names[at];
+        // A number stays on one line.
+        let least = if self.right[at] { widest } else { widest.min(LEAST + hang) };
+        Share {
+            natural: widest.max(width(name)),
+            least: least.max(widest_part(name).min(LEAST)),
+            content: content as f64 / f64::from(filled.max(1)),
+        }
+    }
+
+    /// The width of a column without a terminal.
+    fn padded(&self, sample: &[Vec<String>], at: usize) -> usize {
+        let cells = sample.iter().map(|row| width(&on_one_line(&row[at]))).filter(|wide| *wide <= PADDED);
+        cells.max().unwrap_or_default().max(width(&self.names[at]))
+    }
+
+    fn row(&mut self, cells: &[String]) -> Result<()> {
+        if self.limit.is_none() {
+            let cells: Vec<_> = cells.iter().map(|cell| on_one_line(cell)).collect();
+            return self.line(&cells);
+        }
+        let lines: Vec<_> = cells.iter().enumerate().map(|(at, cell)| self.lines(at, cell)).collect();
+        for line in 0..lines.iter().map(Vec::len).max().unwrap_or_default() {
+            let parts: Vec<_> = lines.iter().map(|lines| lines.get(line).cloned().unwrap_or_default()).collect();
+            self.line(&parts)?;
+        }
+        Ok(())
+    }
+
+    /// The lines of a cell on a terminal, at least one.
+    fn lines(&mut self, at: usize, cell: &str) -> Vec<String> {
+        let columns = self.widths.as_ref().map_or(usize::MAX, |widths| widths[at]);
+        let is_one_line = !cell.contains('\n') && width(cell) <= columns;
+        if is_one_line || self.right[at] {
+            return vec![cell.to_owned()];
+        }
+        let hang = if at == 0 { HANG } else { "" };
+        let mut lines = wrap(cell, columns.saturating_sub(hang.len()));
+        lines.retain(|line| !line.is_empty());
+        if lines.len() > LINES {
+            self.left_out.texts = true;
+            lines.truncate(LINES);
+            if let Some(last) = lines.last_mut() {
+                let room = columns.saturating_sub(hang.len() + 1);
+                let kept = if width(last) <= room { last.as_str() } else { split_at_width(last, room).0 };
+                *last = format!("{kept}…");
+            }
+        }
+        for line in lines.iter_mut().skip(1) {
+            line.insert_str(0, hang);
+        }
+        lines
     }
 
     fn line(&mut self, cells: &[String]) -> Result<()> {
@@ -111,13 +216,12 @@ impl<W: Write> Aligned<W> {
             if at > 0 {
                 line.push_str(GAP);
             }
-            let cell = if self.limit.is_some() { cut(cell, widths[at]) } else { cell.clone() };
-            let padding = " ".repeat(widths[at].saturating_sub(width(&cell)));
+            let padding = " ".repeat(widths[at].saturating_sub(width(cell)));
             if self.right[at] {
                 line.push_str(&padding);
-                line.push_str(&cell);
+                line.push_str(cell);
             } else {
-                line.push_str(&cell);
+                line.push_str(cell);
                 line.push_str(&padding);
             }
         }
@@ -126,84 +230,16 @@ impl<W: Write> Aligned<W> {
     }
 }
 
-/// The texts of a column.
-enum Cells<'a> {
-    Float(&'a arrow::array::Float64Array),
-    Decimal(ArrayFormatter<'a>),
-    Other(ArrayFormatter<'a>),
-}
-
-impl<'a> Cells<'a> {
-    fn new(column: &'a ArrayRef, options: &FormatOptions<'a>) -> Result<Self> {
-        Ok(match column.data_type() {
-            DataType::Float64 => Self::Float(column.as_primitive::<Float64Type>()),
-            DataType::Decimal128(..) => Self::Decimal(ArrayFormatter::try_new(column, options)?),
-            _ => Self::Other(ArrayFormatter::try_new(column, options)?),
-        })
-    }
-
-    fn text(&self, row: usize) -> String {
-        match self {
-            Self::Float(array) if array.is_null(row) => String::new(),
-            // Enough for reading; the other formats have every digit.
-            Self::Float(array) => format!("{:.4}", array.value(row)),
-            Self::Decimal(formatter) => {
-                let text = formatter.value(row).to_string();
-                match text.contains('.') {
-                    true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
-                    false => text,
-                }
-            }
-            Self::Other(formatter) => cleaned(&formatter.value(row).to_string()).into_owned(),
-        }
-    }
-}
-
-/// Narrows the widest columns, none below its floor, until the line fits or every column is at its floor.
-fn fit(widths: &mut [usize], columns: usize, floor: impl Fn(usize) -> usize) {
-    let floors: Vec<_> = (0..widths.len()).map(floor).collect();
-    let gaps = GAP.len() * widths.len().saturating_sub(1);
-    while widths.iter().sum::<usize>() + gaps > columns {
-        let widest = (0..widths.len()).filter(|at| widths[*at] > floors[*at]).max_by_key(|at| widths[*at]);
-        let Some(widest) = widest else { return };
-        widths[widest] -= 1;
-    }
-}
-
-/// A column's name on lines of at most that width, broken behind `_`.
-fn wrap(name: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in name.split_inclusive('_') {
-        match lines.last_mut() {
-            Some(line) if width(line) + width(word) <= columns => line.push_str(word),
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines
-}
-
-/// The text cut to that many columns of the terminal.
-fn cut(text: &str, columns: usize) -> String {
-    if width(text) <= columns {
-        return text.to_owned();
-    }
-    let mut kept = String::new();
-    for c in text.chars() {
-        kept.push(c);
-        if width(&kept) + 1 > columns {
-            kept.pop();
-            break;
-        }
-    }
-    kept.push('…');
-    kept
+/// A text whose lines are told apart by a mark.
+fn on_one_line(cell: &str) -> String {
+    cell.split('\n').filter(|line| !line.is_empty()).collect::<Vec<_>>().join(LINE_END)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{Decimal128Array, Float64Array, StringArray};
+    use arrow::array::{ArrayRef, Decimal128Array, Float64Array, StringArray};
 
     use super::*;
 
@@ -230,7 +266,7 @@ mod tests {
     #[test]
     fn aligns_by_width_and_keeps_rows_on_lines() {
         let wanted = format!(
-            "text                               rate  sum\n日本 a b, and a long rest of it  0.6667  1.5\n{:>44}\n",
+            "text                                 rate  sum\n日本 a ↵ b, and a long rest of it  0.6667  1.5\n{:>46}\n",
             "2"
         );
         assert_eq!(table(None, 1), wanted);
@@ -267,9 +303,75 @@ mod tests {
     fn a_terminal_gets_what_fits() {
         let text = table(Some((30, 3)), 2);
         let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines[1], "日本 a b, and a …  0.6667  1.5");
-        assert_eq!(width(lines[1]), 30);
-        assert_eq!(lines.len(), 5);
-        assert!(lines[4].starts_with("... and more"));
+        let row =
+            |text: &str, rate: &str, sum: &str| format!("{text}{}  {rate:>6}  {sum:>3}", " ".repeat(17 - width(text)));
+        let wanted = [
+            row("text", "rate", "sum"),
+            row("日本 a", "0.6667", "1.5"),
+            " b, and a long".to_owned(),
+            " rest of it".to_owned(),
+            row("", "", "2"),
+        ];
+        assert_eq!(lines[..5], wanted);
+        assert!(lines.iter().all(|line| line.starts_with("...") || width(line) <= 30), "{text}");
+        assert_eq!(lines.len(), 9);
+        assert!(lines[8].starts_with("... and more"));
+    }
+
+    /// A conversation, as a person reads it.
+    fn conversation() -> RecordBatch {
+        let ids = StringArray::from(vec!["6f9619ff-8b86-d011-b42d-00c04fc964ff"; 2]);
+        let messages = ["Where is my order?".to_owned(), "It left the house today. ".repeat(280)];
+        let sources = StringArray::from(vec![None, Some("KB-20401 Descaling the X-200\nKB-20421 Visits")]);
+        let intents = StringArray::from(vec!["find an order"; 2]);
+        RecordBatch::try_from_iter([
+            ("transcript_id", Arc::new(ids.clone()) as ArrayRef),
+            ("message", Arc::new(StringArray::from_iter_values(messages))),
+            ("sources", Arc::new(sources)),
+            ("request_id", Arc::new(ids)),
+            ("customer_intent", Arc::new(intents)),
+        ])
+        .unwrap()
+    }
+
+    fn shown(limit: Option<(usize, usize)>) -> String {
+        let mut table = Aligned::new(Vec::new(), &conversation().schema(), limit);
+        table.push(&conversation()).unwrap();
+        String::from_utf8(table.finish().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn on_a_terminal_ids_give_way_to_texts_and_nothing_short_is_cut() {
+        let text = shown(Some((100, 10)));
+        let table: Vec<_> = text.lines().filter(|line| !line.starts_with("...")).collect();
+        assert!(table.iter().all(|line| width(line) <= 100), "{text}");
+        // The message has the room that ids and short texts leave.
+        assert!(text.contains("It left the house today. It left the"), "{text}");
+        assert!(table.iter().any(|line| line.starts_with("6f9619ff-")), "{text}");
+        assert!(table.iter().any(|line| line.starts_with(" 00c04fc964ff")), "{text}");
+        assert!(text.contains("KB-20401") && text.contains("KB-20421"), "{text}");
+        // A heading of two lines, a row of the lines of its id, and a long one.
+        assert_eq!(table.len(), 2 + 4 + LINES, "{text}");
+        assert_eq!(text.matches('…').count(), 2, "{text}");
+        assert!(text.ends_with("`--format record` shows all of them, `--output FILE` too\n"), "{text}");
+    }
+
+    #[test]
+    fn without_a_terminal_a_long_text_pads_no_other_row() {
+        let text = shown(None);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 3, "{text}");
+        assert!(lines[..2].iter().all(|line| width(line) < 200), "{text}");
+        assert!(lines[2].contains("KB-20401 Descaling the X-200 ↵ KB-20421 Visits"), "{text}");
+        assert_eq!(lines[2].matches("It left the house today.").count(), 280, "nothing is cut");
+    }
+
+    #[test]
+    fn what_is_wider_than_any_terminal_is_said() {
+        let text = shown(Some((40, 10)));
+        assert!(
+            text.ends_with("... wider than the terminal: `--format record` has a line for each column\n"),
+            "{text}"
+        );
     }
 }

@@ -4,17 +4,30 @@
 
 #[cfg(feature = "query")]
 mod aligned;
+#[cfg(feature = "query")]
+mod cells;
 pub(crate) mod console;
 #[cfg(feature = "query")]
 mod csv_texts;
 #[cfg(feature = "query")]
 mod json_escapes;
+pub(crate) mod maintenance;
+#[cfg(feature = "query")]
+mod newest_weeks;
+#[cfg(feature = "query")]
+pub(crate) mod output_file;
 pub(crate) mod printable;
 pub(crate) mod progress;
+#[cfg(feature = "query")]
+mod records;
 pub(crate) mod remedy;
 #[cfg(feature = "query")]
 pub(crate) mod result;
 pub(crate) mod status;
+#[cfg(feature = "query")]
+mod store_output;
 pub(crate) mod summary;
 pub(crate) mod table;
 pub(crate) mod wording;
+#[cfg(feature = "query")]
+mod wrapping;

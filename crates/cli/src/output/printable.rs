@@ -30,6 +30,13 @@ pub(crate) fn cleaned(text: &str) -> Cow<'_, str> {
     Cow::Owned(visible.split(is_control).filter(|part| !part.is_empty()).collect::<Vec<_>>().join(" "))
 }
 
+/// The lines of a text, each cleaned; without the empty ones behind the last.
+#[cfg(feature = "query")]
+pub(crate) fn cleaned_lines(text: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    const BREAKS: [char; 4] = ['\n', '\u{85}', '\u{2028}', '\u{2029}'];
+    text.trim_end().split(BREAKS).map(cleaned)
+}
+
 /// Cleans every text in a JSON value.
 pub(crate) fn clean_value(value: &mut Value) {
     match value {
@@ -85,6 +92,19 @@ mod tests {
         ];
         for (text, wanted) in cases {
             assert_eq!(cleaned(text), wanted, "{text:?}");
+        }
+    }
+
+    #[cfg(feature = "query")]
+    #[test]
+    fn lines_stay_lines_and_each_is_harmless() {
+        for (text, wanted) in [
+            ("", vec![""]),
+            ("one", vec!["one"]),
+            ("a\r\n\u{1b}[31mb\n\nc\n \n", vec!["a", "[31mb", "", "c"]),
+            ("a\u{2028}b\u{85}c\rd\u{202e}", vec!["a", "b", "c d"]),
+        ] {
+            assert_eq!(cleaned_lines(text).collect::<Vec<_>>(), wanted, "{text:?}");
         }
     }
 

@@ -47,5 +47,13 @@ const fn of_system(failure: SystemFailure) -> &'static str {
             "the device reports errors: check it before anything else is written, and restore the lake from a backup if \
              files are lost"
         }
+        SystemFailure::StoreUnavailable => {
+            "the object store cannot be reached, or is busy: check the lake's URL, `lake.options` (endpoint, region), \
+             `network.proxy` and the network, then run it again"
+        }
+        SystemFailure::StoreRefuses => {
+            "the object store refuses: check the credential, the region and the endpoint, and grant the identity reading, \
+             writing, listing and deleting in the bucket or container"
+        }
     }
 }

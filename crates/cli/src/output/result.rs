@@ -1,6 +1,5 @@
-//! Query results on stdout or in a file: aligned columns, CSV, JSON lines or Parquet, batch by batch.
+//! Query results on stdout, in a file or in a store: aligned columns, records, CSV, JSON lines or Parquet, batch by batch.
 
-use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::{Path, PathBuf};
 
@@ -8,17 +7,20 @@ use anyhow::{Context, Result};
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::json::writer::LineDelimited;
-use copilot_lake_writer::FileRights;
+use copilot_lake_writer::{FileRights, StoredFile};
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, ZstdLevel};
 use parquet::file::properties::WriterProperties;
 
 use crate::args::Format;
-use crate::config::text_file::reason;
 use crate::environment;
 use crate::output::aligned::Aligned;
 use crate::output::csv_texts::CsvTexts;
 use crate::output::json_escapes::JsonEscapes;
+use crate::output::newest_weeks::NewestWeeks;
+use crate::output::output_file::{self, PendingName};
+use crate::output::records::Records;
+use crate::output::store_output::StoreOutput;
 use crate::problem::usage;
 
 /// Rows that are shown on a terminal; a file gets all of them.
@@ -30,6 +32,8 @@ pub(crate) enum ResultTarget {
     Stdout,
     /// A file, which gets its name once the result is complete.
     File(PathBuf),
+    /// A file in a store, and its URL as it is shown.
+    Store(Box<StoredFile>, String),
 }
 
 impl ResultTarget {
@@ -37,6 +41,7 @@ impl ResultTarget {
     pub(crate) fn unwritten(&self) -> String {
         match self {
             Self::File(path) => format!("cannot write `{}`", path.display()),
+            Self::Store(_, url) => format!("cannot write `{url}`"),
             Self::Stdout => "cannot write the result".to_owned(),
         }
     }
@@ -51,17 +56,28 @@ pub(crate) struct ResultOptions {
     pub(crate) csv_safe: bool,
     /// Who may read the file.
     pub(crate) rights: FileRights,
+    /// Whether a terminal may get the newest weeks first: the order is not one that the user wrote.
+    pub(crate) newest_first: bool,
 }
 
 /// A result that is being written.
 pub(crate) struct ResultWriter {
     writer: FormatWriter,
-    /// The temporary name of the file, and the final one.
-    rename: Option<(PathBuf, PathBuf)>,
+    completion: Completion,
+}
+
+/// What completes a result once it is written.
+enum Completion {
+    /// Nothing: it was seen as it was written.
+    Seen,
+    Name(PendingName),
+    Store(Box<StoreOutput>),
 }
 
 enum FormatWriter {
     Aligned(Aligned<ResultSink>),
+    NewestWeeks(NewestWeeks<ResultSink>),
+    Records(Records<ResultSink>),
     Csv(Box<arrow::csv::Writer<ResultSink>>, CsvTexts),
     Json(arrow::json::Writer<JsonEscapes<ResultSink>, LineDelimited>),
     Parquet(Box<ArrowWriter<ResultSink>>),
@@ -73,10 +89,12 @@ impl ResultWriter {
     /// Begins a result with these columns.
     pub(crate) fn begin(target: ResultTarget, options: ResultOptions, schema: &SchemaRef) -> Result<Self> {
         let terminal = matches!(target, ResultTarget::Stdout) && environment::stdout_is_terminal();
-        let format = options.format.unwrap_or_else(|| match &target {
-            ResultTarget::Stdout => Format::Table,
-            ResultTarget::File(path) => of_extension(path),
-        });
+        let format = match (options.format, &target) {
+            (Some(format), _) => format,
+            (None, ResultTarget::Stdout) => Format::Table,
+            (None, ResultTarget::File(path)) => of_extension(path)?,
+            (None, ResultTarget::Store(_, url)) => of_extension(Path::new(url))?,
+        };
         if terminal && format == Format::Parquet {
             return Err(usage("Parquet is not for a terminal").hint("name a file with `--output FILE`").into());
         }
@@ -85,25 +103,34 @@ impl ResultWriter {
                 .hint("as in `--format csv --csv-safe`; or leave it out")
                 .into());
         }
+        if format == Format::Csv
+            && let Some(field) = schema.fields().iter().find(|field| field.data_type().is_nested())
+        {
+            return Err(usage(format!("CSV cannot hold column `{}`: its values are nested", field.name()))
+                .hint("use `--format json`, or select its parts")
+                .into());
+        }
         let unwritten = target.unwritten();
-        let (sink, rename): (Box<dyn Write + Send>, _) = match target {
-            ResultTarget::Stdout => (Box::new(std::io::stdout()), None),
+        let (sink, completion): (Box<dyn Write + Send>, _) = match target {
+            ResultTarget::Stdout => (Box::new(std::io::stdout()), Completion::Seen),
+            ResultTarget::Store(file, _) => {
+                let (sink, output) = StoreOutput::new(*file);
+                (Box::new(sink), Completion::Store(Box::new(output)))
+            }
             ResultTarget::File(path) => {
-                let (file, rename) = create(&path, options.rights).map_err(|error| {
-                    let partial = partial_name(&path);
-                    let refused = if partial.is_symlink() { &partial } else { &path };
-                    usage(format!("cannot write `{}`: {}", refused.display(), reason(&error)))
-                        .hint("name a file in a directory that exists and can be written")
-                })?;
-                (Box::new(file), rename)
+                let (file, name) = output_file::create(&path, options.rights)?;
+                (Box::new(file), name.map_or(Completion::Seen, Completion::Name))
             }
         };
         let sink = BufWriter::with_capacity(1 << 16, sink);
+        let limit = terminal.then(|| (environment::terminal_columns(), TERMINAL_ROWS));
         let writer = match format {
-            Format::Table => {
-                let limit = terminal.then(|| (environment::terminal_columns(), TERMINAL_ROWS));
-                FormatWriter::Aligned(Aligned::new(sink, schema, limit))
+            Format::Table if terminal && options.newest_first && NewestWeeks::<ResultSink>::fits(schema) => {
+                let limit = (environment::terminal_columns(), usize::MAX);
+                FormatWriter::NewestWeeks(NewestWeeks::new(Aligned::new(sink, schema, Some(limit))))
             }
+            Format::Table => FormatWriter::Aligned(Aligned::new(sink, schema, limit)),
+            Format::Record => FormatWriter::Records(Records::new(sink, schema, limit)),
             Format::Csv => {
                 let texts = CsvTexts { clean: terminal, defuse: options.csv_safe };
                 let mut writer = arrow::csv::WriterBuilder::new().with_header(true).build(sink);
@@ -121,13 +148,23 @@ impl ResultWriter {
                 FormatWriter::Parquet(Box::new(ArrowWriter::try_new(sink, schema.clone(), Some(properties))?))
             }
         };
-        Ok(Self { writer, rename })
+        Ok(Self { writer, completion })
     }
 
     /// Writes rows. Returns `false` if no more are wanted.
-    pub(crate) fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
+    pub(crate) async fn push(&mut self, batch: &RecordBatch) -> Result<bool> {
+        let wants_more = self.format(batch)?;
+        if let Completion::Store(output) = &mut self.completion {
+            output.send().await?;
+        }
+        Ok(wants_more)
+    }
+
+    fn format(&mut self, batch: &RecordBatch) -> Result<bool> {
         match &mut self.writer {
             FormatWriter::Aligned(writer) => return writer.push(batch),
+            FormatWriter::NewestWeeks(writer) => writer.push(batch),
+            FormatWriter::Records(writer) => return writer.push(batch),
             FormatWriter::Csv(writer, texts) => writer.write(&texts.rows(batch)?)?,
             FormatWriter::Json(writer) => writer.write(batch)?,
             FormatWriter::Parquet(writer) => writer.write(batch)?,
@@ -136,9 +173,11 @@ impl ResultWriter {
     }
 
     /// Completes the result; a file gets its final name.
-    pub(crate) fn finish(self) -> Result<()> {
+    pub(crate) async fn finish(self) -> Result<()> {
         let mut sink = match self.writer {
             FormatWriter::Aligned(writer) => writer.finish()?,
+            FormatWriter::NewestWeeks(writer) => writer.finish()?,
+            FormatWriter::Records(writer) => writer.finish()?,
             FormatWriter::Csv(writer, _) => writer.into_inner(),
             FormatWriter::Json(mut writer) => {
                 writer.finish()?;
@@ -148,47 +187,45 @@ impl ResultWriter {
         };
         sink.flush()?;
         drop(sink);
-        if let Some((from, to)) = self.rename {
-            std::fs::rename(&from, &to).with_context(|| format!("cannot name `{}`", to.display()))?;
+        match self.completion {
+            Completion::Seen => Ok(()),
+            Completion::Name(name) => name.give(),
+            Completion::Store(output) => output.finish().await,
         }
-        Ok(())
+    }
+
+    /// Leaves nothing of a result that cannot be completed.
+    pub(crate) async fn discard(self) {
+        if let Completion::Store(output) = self.completion {
+            output.discard().await;
+        }
     }
 }
 
-/// The format that a file's extension names; a table when it names none.
-fn of_extension(path: &Path) -> Format {
-    match path.extension().and_then(|extension| extension.to_str()) {
-        Some("csv") => Format::Csv,
-        Some("json" | "jsonl" | "ndjson") => Format::Json,
-        Some("parquet") => Format::Parquet,
-        _ => Format::Table,
+/// The format that a file's extension names; a table when it has none.
+fn of_extension(path: &Path) -> Result<Format> {
+    match path.extension().map(|extension| extension.to_str().unwrap_or_default()) {
+        Some("csv") => Ok(Format::Csv),
+        Some("json" | "jsonl" | "ndjson") => Ok(Format::Json),
+        Some("parquet") => Ok(Format::Parquet),
+        None | Some("txt") => Ok(Format::Table),
+        Some(_) => Err(usage(format!("no format is known by the extension of `{}`", path.display()))
+            .hint("known are `.csv`, `.json`, `.parquet` and `.txt`; or say `--format`")
+            .into()),
     }
-}
-
-/// Opens the file under a temporary name, so that a partial result is never taken for a complete one.
-fn create(path: &Path, rights: FileRights) -> std::io::Result<(File, Option<(PathBuf, PathBuf)>)> {
-    // A pipe or a device cannot be renamed over.
-    if std::fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
-        return Ok((File::options().write(true).open(path)?, None));
-    }
-    let partial = partial_name(path);
-    Ok((rights.create_for(&partial, path)?, Some((partial, path.to_owned()))))
-}
-
-/// The name of a file until it is complete.
-fn partial_name(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    PathBuf::from(name)
 }
 
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use arrow::array::{ArrayRef, Int64Array, StringArray, TimestampMicrosecondArray};
+    use arrow::array::{ArrayRef, Int64Array, ListArray, StringArray, StructArray, TimestampMicrosecondArray};
+    use arrow::buffer::OffsetBuffer;
+    use arrow::datatypes::{DataType, Field};
+    use futures::FutureExt as _;
 
     use super::*;
+    use crate::problem::{ExitCode, Problem};
 
     fn batch() -> RecordBatch {
         let when = TimestampMicrosecondArray::from(vec![0, 1]).with_timezone("UTC");
@@ -200,18 +237,68 @@ mod tests {
         .unwrap()
     }
 
+    /// What a future yields that waits for nothing, as those of files do.
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        future.now_or_never().unwrap()
+    }
+
     fn written(name: &str, batches: &[RecordBatch]) -> Vec<u8> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(name);
         let mut output =
             ResultWriter::begin(ResultTarget::File(path.clone()), ResultOptions::default(), &batch().schema()).unwrap();
         for batch in batches {
-            assert!(output.push(batch).unwrap());
+            assert!(now(output.push(batch)).unwrap());
         }
         assert!(!path.exists());
-        output.finish().unwrap();
+        now(output.finish()).unwrap();
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
         std::fs::read(path).unwrap()
+    }
+
+    #[test]
+    fn an_unknown_extension_is_refused_and_a_failed_result_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let begin = |name: &str| {
+            let target = ResultTarget::File(dir.path().join(name));
+            ResultWriter::begin(target, ResultOptions::default(), &batch().schema())
+        };
+        assert!(
+            begin("x.xlsx").is_err_and(|error| error.to_string().starts_with("no format is known by the extension"))
+        );
+        let mut output = begin("x.csv").unwrap();
+        now(output.push(&batch())).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
+        drop(output);
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn nested_values_are_refused_in_csv_before_a_file_is_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let counts = Arc::new(Int64Array::from(vec![1])) as ArrayRef;
+        let counted = || Arc::new(Field::new("count", DataType::Int64, true));
+        let list = ListArray::new(counted(), OffsetBuffer::from_lengths([1]), Arc::clone(&counts), None);
+        let parts = StructArray::new(vec![counted()].into(), vec![Arc::clone(&counts)], None);
+        for (column, json) in [(Arc::new(list) as ArrayRef, "[1]"), (Arc::new(parts), "{\"count\":1}")] {
+            let batch = RecordBatch::try_from_iter([("count", Arc::clone(&counts)), ("all", column)]).unwrap();
+            let begin = |name: &str| {
+                let target = ResultTarget::File(dir.path().join(name));
+                ResultWriter::begin(target, ResultOptions::default(), &batch.schema())
+            };
+            let refused = begin("x.csv").err().unwrap();
+            let problem: &Problem = refused.downcast_ref().unwrap();
+            assert_eq!(problem.to_string(), "CSV cannot hold column `all`: its values are nested");
+            assert_eq!(problem.code, ExitCode::Usage);
+            assert_eq!(problem.hint.as_deref(), Some("use `--format json`, or select its parts"));
+            assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+            let mut output = begin("x.json").unwrap();
+            now(output.push(&batch)).unwrap();
+            now(output.finish()).unwrap();
+            let path = dir.path().join("x.json");
+            assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{{\"count\":1,\"all\":{json}}}\n"));
+            std::fs::remove_file(path).unwrap();
+        }
     }
 
     #[test]
@@ -240,8 +327,8 @@ mod tests {
         let text = |format, csv_safe| {
             let options = ResultOptions { format: Some(format), csv_safe, ..ResultOptions::default() };
             let mut output = ResultWriter::begin(ResultTarget::File(path.clone()), options, &batch.schema())?;
-            output.push(&batch)?;
-            output.finish()?;
+            now(output.push(&batch))?;
+            now(output.finish())?;
             Ok(std::fs::read_to_string(&path)?)
         };
         assert_eq!(text(Format::Csv, false).unwrap(), "t\n=1+1\n\u{9b}31m\u{202e}\n", "a file has what the lake has");
@@ -259,7 +346,7 @@ mod tests {
         let (path, victim) = (dir.path().join("x.csv"), dir.path().join("victim"));
         let write = |rights| {
             let options = ResultOptions { rights, ..ResultOptions::default() };
-            ResultWriter::begin(ResultTarget::File(path.clone()), options, &batch().schema())?.finish()?;
+            now(ResultWriter::begin(ResultTarget::File(path.clone()), options, &batch().schema())?.finish())?;
             anyhow::Ok(std::fs::metadata(&path)?.permissions().mode() & 0o777)
         };
         assert_eq!(write(FileRights::Private).unwrap(), 0o600);

@@ -118,7 +118,8 @@ fn runs(status: &LakeStatus) -> String {
 /// What to do, where something is wrong.
 fn hints(status: &LakeStatus) -> Vec<String> {
     let mut hints = Vec::new();
-    if let Some(run) = status.runs.first() {
+    // Maintenance reads no service: it says nothing of the schedule.
+    if let Some(run) = status.runs.iter().find(|run| run.reads_service()) {
         let quiet = run.started_at.map(|start| (status.at.0 - start.0) / 1_000_000).filter(|age| *age > QUIET_SECONDS);
         if let Some(quiet) = quiet {
             hints.push(format!("no run has started for {}: check the scheduler and its log", age_text(quiet)));
@@ -170,7 +171,11 @@ fn words(table: &TableStatus, group: &FailureGroup) -> String {
         (true, 1) => "1 history".to_owned(),
         (true, slices) => format!("{} histories", grouped(slices)),
     };
-    format!("{}: {slices} between {window_start} and {window_end}: {reason}", table.table)
+    let window = match group.is_from_beginning() {
+        true => format!("before {window_end}"),
+        false => format!("between {window_start} and {window_end}"),
+    };
+    format!("{}: {slices} {window}: {reason}", table.table)
 }
 
 fn time(at: Option<Instant>) -> String {

@@ -39,7 +39,6 @@ pub(crate) fn quoted(path: &str) -> String {
 }
 
 /// Bytes in the largest unit that keeps at least one digit before the point.
-#[cfg(any(feature = "demo", test))]
 pub(crate) fn bytes(number: u64) -> String {
     let units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
     let mut value = number as f64;

@@ -1,12 +1,11 @@
 //! Rows of a page to batches.
 
 use copilot_lake_tables::{Instant, Labels, Table};
-use serde::de::Deserializer as _;
 
 use super::decoded::Decoded;
-use super::fast_path::RowsVisitor;
+use super::fast_path;
 use super::page_columns::PageColumns;
-use super::slow_path::read_rows;
+use super::slow_path;
 use super::wire_names::WireNames;
 use crate::Error;
 use crate::raw_object::describe_error;
@@ -28,11 +27,10 @@ pub fn decode_page(
     let mut names = WireNames::new(columns.wire_columns.iter().map(|column| column.wire));
     let mut misfits = Vec::new();
 
-    let mut json = serde_json::Deserializer::from_str(text);
-    let fast = json.deserialize_seq(RowsVisitor { columns: &mut columns, names: &mut names }).and_then(|()| json.end());
-    if fast.is_err() {
+    if fast_path::read_rows(text, &mut columns, &mut names).is_none() {
         columns = PageColumns::new(table, text.len());
-        read_rows(text, &mut columns, &names, &mut misfits).map_err(|error| not_a_page(describe_error(&error)))?;
+        slow_path::read_rows(text, &mut columns, &names, &mut misfits)
+            .map_err(|error| not_a_page(describe_error(&error)))?;
     }
     columns.finish(table, extracted_at, labels, misfits)
 }

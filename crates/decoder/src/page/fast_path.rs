@@ -1,184 +1,126 @@
 //! The fast path: each value goes straight into the builder of its column.
 //!
-//! Anything unexpected (a value of another type, a repeated property, an unpaired surrogate, a row without its id)
-//! fails the fast path; [`super::slow_path`] then reads the page again from the start.
-
-use std::fmt;
-
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
+//! Properties of a row mostly come in the order of the row before, so that a name is compared and not read. Anything
+//! unexpected (a value of another type, a repeated property, an unpaired surrogate, an escaped name, a row without its
+//! id) fails the fast path; [`super::slow_path`] then reads the page again from the start.
 
 use super::page_columns::PageColumns;
 use super::wire_names::WireNames;
-use crate::column_builder::{ColumnBuilder, ColumnValue, MisfitReason};
+use crate::column_builder::{ColumnBuilder, ColumnValue};
 use crate::extra_json::Extra;
+use crate::json_cursor::{JsonCursor, JsonString};
 
-/// Reads the array of rows.
-pub(crate) struct RowsVisitor<'c> {
-    pub(crate) columns: &'c mut PageColumns,
-    pub(crate) names: &'c mut WireNames,
-}
-
-impl<'de> Visitor<'de> for RowsVisitor<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an array of rows")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<(), A::Error> {
-        while seq.next_element_seed(RowSeed { columns: &mut *self.columns, names: &mut *self.names })?.is_some() {}
-        Ok(())
-    }
-}
-
-struct RowSeed<'c> {
-    columns: &'c mut PageColumns,
-    names: &'c mut WireNames,
-}
-
-impl<'de> DeserializeSeed<'de> for RowSeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
-    }
-}
-
-impl<'de> Visitor<'de> for RowSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a row")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
-        let Self { columns, names } = self;
-        let mut seen = 0_u128;
-        let mut extra = Extra::default();
-        // Slots: a column's position, that of the annotation, and one more for the start of a row.
-        let annotation = names.wires.len() - 1;
-        let mut slot = names.wires.len();
-        while let Some(property) = map.next_key_seed(NameSeed { names, guess: names.next_slot[slot] })? {
-            match property {
-                WireProperty::Column(at) => {
-                    if seen & (1 << at) != 0 {
-                        return Err(A::Error::custom("a property twice"));
-                    }
-                    seen |= 1 << at;
-                    map.next_value_seed(ValueSeed(&mut columns.builders[at]))?;
-                    names.next_slot[slot] = at;
-                    slot = at;
-                }
-                WireProperty::Annotation => {
-                    map.next_value::<IgnoredAny>()?;
-                    names.next_slot[slot] = annotation;
-                    slot = annotation;
-                }
-                WireProperty::Unknown(name) => {
-                    let raw: &'de RawValue = map.next_value()?;
-                    extra.push(name, raw.get());
-                }
+/// Reads the array of rows; `None` for anything unexpected.
+pub(crate) fn read_rows(text: &str, columns: &mut PageColumns, names: &mut WireNames) -> Option<()> {
+    let (mut json, mut unescaped) = (JsonCursor::new(text), Vec::new());
+    json.take(b'[')?;
+    if json.peek() == b']' {
+        json.take(b']')?;
+    } else {
+        loop {
+            read_row(&mut json, columns, names, &mut unescaped)?;
+            match json.next()? {
+                b',' => {}
+                b']' => break,
+                _ => return None,
             }
         }
-        let (extra, refused) = extra.finish();
-        if let Some(refused) = refused {
-            return Err(A::Error::custom(refused.reason));
-        }
-        columns.finish_row(seen, extra).map_err(A::Error::custom)
     }
+    json.is_at_end().then_some(())
 }
 
-enum WireProperty {
+enum WireProperty<'t> {
     Column(usize),
     /// An annotation: not data.
     Annotation,
-    Unknown(String),
+    Unknown(&'t str),
 }
 
-struct NameSeed<'n> {
-    names: &'n WireNames,
-    guess: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for NameSeed<'_> {
-    type Value = WireProperty;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<WireProperty, D::Error> {
-        deserializer.deserialize_str(self)
+fn read_row(
+    json: &mut JsonCursor<'_>,
+    columns: &mut PageColumns,
+    names: &mut WireNames,
+    unescaped: &mut Vec<u8>,
+) -> Option<()> {
+    let mut seen = 0_u128;
+    let mut extra = Extra::default();
+    // Slots: a column's position, that of the annotation, and one more for the start of a row.
+    let annotation = names.wires.len() - 1;
+    let mut slot = names.wires.len();
+    json.take(b'{')?;
+    let mut goes_on = json.peek() != b'}';
+    if !goes_on {
+        json.take(b'}')?;
     }
-}
-
-impl Visitor<'_> for NameSeed<'_> {
-    type Value = WireProperty;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a property name")
-    }
-
-    fn visit_str<E>(self, name: &str) -> Result<WireProperty, E> {
-        if self.names.wires[self.guess] == name {
-            return Ok(if self.guess + 1 == self.names.wires.len() {
-                WireProperty::Annotation
-            } else {
-                WireProperty::Column(self.guess)
-            });
+    while goes_on {
+        match property(json, names, names.next_slot[slot])? {
+            WireProperty::Column(at) => {
+                if seen & (1 << at) != 0 {
+                    return None;
+                }
+                seen |= 1 << at;
+                append(json, &mut columns.builders[at], unescaped)?;
+                names.next_slot[slot] = at;
+                slot = at;
+            }
+            WireProperty::Annotation => {
+                json.skip_value()?;
+                names.next_slot[slot] = annotation;
+                slot = annotation;
+            }
+            WireProperty::Unknown(name) => extra.push(name, json.raw_value()?),
         }
-        Ok(match self.names.column(name) {
-            Some(at) => WireProperty::Column(at),
-            None if name.contains('@') => WireProperty::Annotation,
-            None => WireProperty::Unknown(name.to_owned()),
-        })
+        goes_on = match json.next()? {
+            b',' => true,
+            b'}' => false,
+            _ => return None,
+        };
     }
+    let (extra, refused) = extra.finish();
+    if refused.is_some() {
+        return None;
+    }
+    columns.finish_row(seen, extra).ok()
+}
+
+/// The next property; `guess` is the slot of the one that is expected.
+fn property<'t>(json: &mut JsonCursor<'t>, names: &WireNames, guess: usize) -> Option<WireProperty<'t>> {
+    json.peek();
+    if json.take_exactly(&names.tokens[guess]) {
+        let is_annotation = guess + 1 == names.wires.len();
+        return Some(if is_annotation { WireProperty::Annotation } else { WireProperty::Column(guess) });
+    }
+    let name = json.name()?;
+    Some(match names.column(name) {
+        Some(at) => WireProperty::Column(at),
+        None if name.contains('@') => WireProperty::Annotation,
+        None => WireProperty::Unknown(name),
+    })
 }
 
 /// Appends the next value to a builder, whatever its type.
-struct ValueSeed<'b>(&'b mut ColumnBuilder);
-
-impl ValueSeed<'_> {
-    fn append<E: serde::de::Error>(self, value: &ColumnValue<'_>) -> Result<(), E> {
-        self.0.append(value).map_err(|misfit: MisfitReason| E::custom(misfit))
+fn append(json: &mut JsonCursor<'_>, builder: &mut ColumnBuilder, unescaped: &mut Vec<u8>) -> Option<()> {
+    let first = json.peek();
+    if first == b'n' {
+        return json.take_exactly("null").then(|| builder.append(&ColumnValue::Null).ok())?;
     }
-}
-
-impl<'de> DeserializeSeed<'de> for ValueSeed<'_> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        if matches!(self.0, ColumnBuilder::Decimal(_)) {
-            // As text: a float would lose digits.
-            let raw: &RawValue = serde::Deserialize::deserialize(deserializer)?;
-            let value = if raw.get() == "null" { ColumnValue::Null } else { ColumnValue::Decimal(raw.get()) };
-            return self.append(&value);
+    if matches!(builder, ColumnBuilder::Decimal(_)) {
+        // As text: a float would lose digits.
+        return builder.append(&ColumnValue::Decimal(json.raw_value()?)).ok();
+    }
+    let appended = match first {
+        b'"' => match json.string(unescaped)? {
+            JsonString::Plain(text) => builder.append(&ColumnValue::Text(text)),
+            JsonString::Unescaped => builder.append(&ColumnValue::Text(simdutf8::basic::from_utf8(unescaped).ok()?)),
+        },
+        b't' | b'f' => {
+            let value = json.take_exactly("true");
+            if !value && !json.take_exactly("false") {
+                return None;
+            }
+            builder.append(&ColumnValue::Boolean(value))
         }
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl Visitor<'_> for ValueSeed<'_> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a value of the column's type")
-    }
-
-    fn visit_unit<E: serde::de::Error>(self) -> Result<(), E> {
-        self.append(&ColumnValue::Null)
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        self.append(&ColumnValue::Text(text))
-    }
-
-    fn visit_bool<E: serde::de::Error>(self, value: bool) -> Result<(), E> {
-        self.append(&ColumnValue::Boolean(value))
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<(), E> {
-        self.append(&ColumnValue::Int(value))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<(), E> {
-        self.append(&ColumnValue::Int(i64::try_from(value).map_err(|_| E::custom("above 64 bits"))?))
-    }
+        _ => builder.append(&ColumnValue::Int(json.integer()?)),
+    };
+    appended.ok()
 }

@@ -7,6 +7,7 @@ use copilot_lake_tables::{Instant, Table, Week};
 use rayon::prelude::*;
 
 use super::charset::TextDecoder;
+use super::exchange::Exchange;
 use super::payload_rows::PayloadRows;
 use super::raw_payload::{Fetched, RawPayload};
 use crate::stored_id::stored_id;
@@ -87,6 +88,8 @@ fn decode_task<B: AsRef<[u8]>>(payloads: &[RawPayload<B>], extracted_at: Instant
                     (Some(id), Some(text)) => transcript_rows.append(id, row.row_time, text),
                     _ => Ok(()),
                 };
+                // A transcript has its own tables.
+                let exchange = outcome.text.filter(|_| transcript.is_none()).and_then(Exchange::read);
                 let not_a_transcript = read.err().map(|reason| format!("not a transcript: {reason}"));
                 let size_mismatch = match fetched {
                     Fetched::SizeMismatch(_, _, size) => {
@@ -97,7 +100,7 @@ fn decode_task<B: AsRef<[u8]>>(payloads: &[RawPayload<B>], extracted_at: Instant
                 let undecodable = outcome.reason.map(str::to_owned);
                 let reasons: Vec<_> = size_mismatch.into_iter().chain(undecodable.or(not_a_transcript)).collect();
                 let reason = (!reasons.is_empty()).then(|| reasons.join("; "));
-                rows.append_bytes(row, name.as_deref(), bytes, &outcome, reason.as_deref());
+                rows.append_bytes(row, name.as_deref(), bytes, &outcome, exchange.as_ref(), reason.as_deref());
             }
             Fetched::Missing => {
                 rows.append_nothing(row, "missing", None, "the service answers that there is no such file");

@@ -4,5 +4,6 @@
 
 pub(crate) mod charset;
 pub(crate) mod decode_payloads;
+mod exchange;
 mod payload_rows;
 pub(crate) mod raw_payload;

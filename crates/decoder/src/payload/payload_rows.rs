@@ -6,6 +6,7 @@ use arrow::array::{Array, ArrayRef, Int64Builder, RecordBatch, StringBuilder, Ti
 use copilot_lake_tables::{Instant, PAYLOAD, Week};
 
 use super::charset::{DecodedText, TextStatus};
+use super::exchange::Exchange;
 use super::raw_payload::SourceRow;
 use crate::week::by_week;
 use crate::{Error, assemble};
@@ -23,6 +24,8 @@ pub(super) struct PayloadRows {
     status: StringBuilder,
     encoding: StringBuilder,
     reason: StringBuilder,
+    prompt_text: StringBuilder,
+    response_text: StringBuilder,
     text: StringBuilder,
     raw_base64: StringBuilder,
 }
@@ -44,6 +47,7 @@ impl PayloadRows {
         name: Option<&str>,
         bytes: &[u8],
         outcome: &DecodedText<'_>,
+        exchange: Option<&Exchange<'_>>,
         reason: Option<&str>,
     ) {
         self.append_row(row, name);
@@ -55,6 +59,8 @@ impl PayloadRows {
         });
         self.encoding.append_option((!outcome.encoding.is_empty()).then_some(outcome.encoding));
         self.reason.append_option(reason);
+        self.prompt_text.append_option(exchange.map(|exchange| &exchange.prompt));
+        self.response_text.append_option(exchange.map(|exchange| &exchange.response));
         self.text.append_option(outcome.text);
         if outcome.status == TextStatus::Undecodable {
             self.raw_base64.append_value(base64_simd::STANDARD.encode_to_string(bytes));
@@ -69,6 +75,8 @@ impl PayloadRows {
         self.status.append_value(status);
         self.encoding.append_null();
         self.reason.append_value(reason);
+        self.prompt_text.append_null();
+        self.response_text.append_null();
         self.text.append_null();
         self.raw_base64.append_null();
     }
@@ -86,6 +94,8 @@ impl PayloadRows {
             ("status", &mut self.status),
             ("encoding", &mut self.encoding),
             ("reason", &mut self.reason),
+            ("prompt_text", &mut self.prompt_text),
+            ("response_text", &mut self.response_text),
             ("text", &mut self.text),
             ("raw_base64", &mut self.raw_base64),
         ];

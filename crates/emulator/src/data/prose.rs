@@ -59,8 +59,9 @@ pub(crate) fn transcript(facts: &RowFacts) -> String {
         });
         let sources: Vec<_> = (0..random.below(4))
             .map(|number| {
-                let title = format!("KB-{}", 20_000 + random.below(500));
-                json!({ "id": guid_text(random.next()), "title": title, "source": if number < 2 { "internal_kb" } else { "sharepoint" } })
+                let article = article(&mut random);
+                let title = format!("KB-{} {}", 20_400 + article, TITLES[article as usize % TITLES.len()]);
+                json!({ "id": guid_text(mix(ARTICLES, article)), "title": title, "source": if number < 2 { "internal_kb" } else { "sharepoint" } })
             })
             .collect();
         if !sources.is_empty() {
@@ -74,6 +75,26 @@ pub(crate) fn transcript(facts: &RowFacts) -> String {
         "entityId": guid_text(facts.subject()), "entityName": facts.for_table(),
     });
     json!({ "messages": messages, "context": context }).to_string()
+}
+
+/// What the ids of articles are made from.
+const ARTICLES: u64 = 0x6B62;
+
+/// Titles of articles, which answers cite.
+const TITLES: [&str; 8] = [
+    "Returns of opened devices",
+    "Descaling the X-200",
+    "Error E-41 after brewing",
+    "Refunds and how long they take",
+    "Spare parts under warranty",
+    "Technician visits",
+    "Delayed deliveries",
+    "Changing an order",
+];
+
+/// An article: some are cited often, most of them rarely.
+fn article(random: &mut Random) -> u64 {
+    random.below(500) * (random.next() % 500) / 6_250
 }
 
 /// The File of an insight.

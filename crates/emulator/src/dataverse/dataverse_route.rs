@@ -28,13 +28,24 @@ pub(crate) enum DataverseRoute {
         table: &'static str,
         key: KeyParts,
         column: String,
+        form: FileForm,
     },
+    Batch,
     /// A table or a function that does not exist.
     Missing(String),
     /// A path outside the Web API.
     Elsewhere,
     /// A path that the emulator does not answer.
     Unsupported(String),
+}
+
+/// How a File is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum FileForm {
+    /// As its bytes: `/$value`.
+    Bytes,
+    /// As the base64 of its bytes in a JSON object, whose context names this row.
+    Json { row: String },
 }
 
 impl DataverseRoute {
@@ -45,6 +56,7 @@ impl DataverseRoute {
         let unsupported = || Self::Unsupported(parts.join("/"));
         match parts.as_slice() {
             ["WhoAmI"] => Self::WhoAmI,
+            ["$batch"] => Self::Batch,
             ["organizations"] => Self::Organizations,
             ["EntityDefinitions"] => Self::Definitions,
             [table, "Attributes", cast] if table.starts_with("EntityDefinitions(") => {
@@ -68,7 +80,11 @@ impl DataverseRoute {
                         Self::Privileges(key.into_iter().next().map(|(_, id)| id).unwrap_or_default())
                     }
                     (Some(table), [column, "$value"]) => {
-                        Self::File { table: table.name, key, column: (*column).to_owned() }
+                        Self::File { table: table.name, key, column: (*column).to_owned(), form: FileForm::Bytes }
+                    }
+                    (Some(table), [column]) => {
+                        let form = FileForm::Json { row: (*row).to_owned() };
+                        Self::File { table: table.name, key, column: (*column).to_owned(), form }
                     }
                     _ => unsupported(),
                 }
@@ -85,6 +101,7 @@ impl DataverseRoute {
             Self::Page(_) => RequestKind::Page,
             Self::TotalCount => RequestKind::Count,
             Self::File { .. } => RequestKind::File,
+            Self::Batch => RequestKind::Batch,
             Self::Missing(_) | Self::Elsewhere | Self::Unsupported(_) => RequestKind::Other,
         }
     }

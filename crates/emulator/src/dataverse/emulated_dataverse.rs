@@ -8,7 +8,9 @@ use serde_json::json;
 
 use crate::data::row_snapshot::RowSnapshot;
 use crate::data::table_store::TableStore;
-use crate::dataverse::dataverse_route::DataverseRoute;
+use crate::dataverse::batch_request::{BatchPart, BatchRequest};
+use crate::dataverse::batch_response::BatchResponse;
+use crate::dataverse::dataverse_route::{DataverseRoute, FileForm};
 use crate::dataverse::file_request::FileRequest;
 use crate::dataverse::limits::{Limiter, TOO_MANY_AT_ONCE};
 use crate::dataverse::metadata::choices::choices;
@@ -34,6 +36,14 @@ pub(crate) struct EmulatedDataverse {
     limiter: Limiter,
 }
 
+/// A request as it was received.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum ReceivedRequest<'a> {
+    Single(&'a DataverseRoute),
+    /// An error: the body is no batch.
+    Batch(&'a Result<BatchRequest<'a>, ServiceError>),
+}
+
 impl EmulatedDataverse {
     pub(crate) fn new(stores: Vec<TableStore>, settings: ServiceSettings) -> Self {
         let limiter = Limiter::new(settings.limits.clone());
@@ -41,17 +51,27 @@ impl EmulatedDataverse {
     }
 
     /// Answers a request; also returns the number of rows.
-    pub(crate) fn answer(&self, route: &DataverseRoute, call: &ApiRequest<'_>) -> (HttpResponse, usize) {
-        self.admitted(route, call).unwrap_or_else(|error| match error.status {
+    pub(crate) fn answer(&self, received: ReceivedRequest<'_>, call: &ApiRequest<'_>) -> (HttpResponse, usize) {
+        self.admitted(received, call).unwrap_or_else(|error| match error.status {
             401 => (challenge(&call.origin), 0),
             _ => (error.into_response(), 0),
         })
     }
 
-    fn admitted(&self, route: &DataverseRoute, call: &ApiRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
+    fn admitted(
+        &self,
+        received: ReceivedRequest<'_>,
+        call: &ApiRequest<'_>,
+    ) -> Result<(HttpResponse, usize), ServiceError> {
+        let (route, executions) = match received {
+            ReceivedRequest::Single(route) => (route, 1),
+            ReceivedRequest::Batch(batch) => {
+                (&DataverseRoute::Batch, batch.as_ref().map_or(1, |batch| batch.parts.len() as u64))
+            }
+        };
         let recorder = &call.shared.recorder;
         let limit = || {
-            let checked = self.limiter.check(call.application.unwrap_or_default(), call.in_flight);
+            let checked = self.limiter.check(call.application.unwrap_or_default(), call.in_flight, executions);
             checked.inspect_err(|error| {
                 // A client learns of the other limits from these responses; this one it can keep unprompted.
                 if error.code == TOO_MANY_AT_ONCE {
@@ -62,14 +82,83 @@ impl EmulatedDataverse {
         if let Some(page) = call.admit(limit, |fault| self.error_of_fault(fault, route.table()))? {
             return Ok((page, 0));
         }
+        if let ReceivedRequest::Batch(batch) = received {
+            return self.batch(batch.as_ref().map_err(Clone::clone)?, call);
+        }
+        self.read(route, call)
+    }
+
+    /// Answers a request that was admitted.
+    fn read(&self, route: &DataverseRoute, call: &ApiRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
         if call.method != Method::GET {
             return Err(ServiceError::new(405, "0x80060888", "The emulator's tables can be read only."));
         }
         self.routed(route, call).inspect_err(|error| {
             if error.unlisted {
-                recorder.count(|served, _| served.columns_unlisted += 1);
+                call.shared.recorder.count(|served, _| served.columns_unlisted += 1);
             }
         })
+    }
+
+    /// Answers the requests of a batch one after the other, until one fails unless the client prefers otherwise.
+    fn batch(&self, batch: &BatchRequest<'_>, call: &ApiRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
+        if let Some(status) = self.settings.refuse_batches {
+            return Err(ServiceError::new(status, "", "The environment takes no batches."));
+        }
+        if call.method != Method::POST {
+            return Err(ServiceError::new(405, "", "A batch is sent with POST."));
+        }
+        let mut response = BatchResponse::new(call.shared.recorder.nanos());
+        let (mut status, mut rows) = (200, 0);
+        for part in &batch.parts {
+            call.shared.recorder.count(|served, _| served.batch_parts += 1);
+            if part.faults.has(FaultKind::Reset) {
+                continue;
+            }
+            let (answer, rows_of_part) = self.part(part, call);
+            rows += rows_of_part;
+            let failed = (answer.status >= 400).then_some(answer.status);
+            response.push(answer);
+            if let Some(failed) = failed.filter(|_| !call.preferences.continue_on_error) {
+                status = failed;
+                break;
+            }
+        }
+        let mut response = response.finish(status);
+        if call.preferences.continue_on_error {
+            response.header("preference-applied", "odata.continue-on-error");
+        }
+        Ok((response, rows))
+    }
+
+    /// Answers a request of a batch.
+    fn part(&self, part: &BatchPart<'_>, call: &ApiRequest<'_>) -> (HttpResponse, usize) {
+        let call = ApiRequest {
+            method: &part.method,
+            origin: call.origin.clone(),
+            path: &part.path,
+            query: &part.query,
+            range: None,
+            preferences: part.preferences.clone(),
+            faults: part.faults.clone(),
+            ..*call
+        };
+        let error = call.faults.error(|fault| self.error_of_fault(fault, part.route.table()));
+        let answered = match (error, call.faults.not_json(), &part.route) {
+            (Some(error), _, _) => Err(error),
+            (None, Some(page), _) => Ok((page, 0)),
+            (None, None, DataverseRoute::File { form: FileForm::Bytes, .. }) => {
+                Err(ServiceError::unsupported("the bytes of a File in a batch"))
+            }
+            (None, None, route) => self.read(route, &call),
+        };
+        let (mut answer, rows) = answered.unwrap_or_else(|error| (error.into_response(), 0));
+        if call.faults.has(FaultKind::CutBody) || call.faults.has(FaultKind::CutChunked) {
+            for frame in &mut answer.frames {
+                frame.truncate(frame.len() / 2);
+            }
+        }
+        (answer, rows)
     }
 
     fn routed(&self, route: &DataverseRoute, call: &ApiRequest<'_>) -> Result<(HttpResponse, usize), ServiceError> {
@@ -89,9 +178,10 @@ impl EmulatedDataverse {
                     now: call.shared.clock.now(),
                 });
             }
-            DataverseRoute::File { table, key, column } => {
+            DataverseRoute::File { table, key, column, form } => {
                 let (store, now) = (self.store(table)?, call.shared.clock.now());
-                let request = FileRequest { store, key, column, range: call.range, ranges: settings.ranges, now };
+                let (range, ranges, root) = (call.range, settings.ranges, &root);
+                let request = FileRequest { store, key, column, form, root, range, ranges, now };
                 request.answer().inspect(|_| call.shared.recorder.count(|served, _| served.payloads += 1))
             }
             DataverseRoute::Definitions => definitions(stores, query, &root),
@@ -100,6 +190,7 @@ impl EmulatedDataverse {
             DataverseRoute::Privileges(user) => privileges(stores, user, &root),
             DataverseRoute::WhoAmI => Ok(who_am_i(&root)),
             DataverseRoute::Organizations => Ok(organizations(&root, settings.base_language)),
+            DataverseRoute::Batch => Err(ServiceError::unsupported("a batch without requests")),
             DataverseRoute::Missing(name) => Err(ServiceError::no_segment(name)),
             DataverseRoute::Elsewhere => {
                 Err(ServiceError::new(404, "", &format!("No HTTP resource was found at {}.", call.origin)))

@@ -2,14 +2,17 @@
 
 use std::borrow::Cow;
 
+use base64_simd::STANDARD;
 use bytes::Bytes;
 use copilot_lake_tables::{Instant, Type};
 use percent_encoding::utf8_percent_encode;
+use serde_json::json;
 
 use crate::data::file_content::Payload;
 use crate::data::json_fields::JsonFields;
 use crate::data::row_snapshot::key_number;
 use crate::data::table_store::TableStore;
+use crate::dataverse::dataverse_route::FileForm;
 use crate::dataverse::privilege::{missing_privilege, own_rows, secured};
 use crate::http::odata::{KeyParts, RESERVED};
 use crate::http::response::{HttpResponse, ServiceError};
@@ -23,6 +26,9 @@ pub(crate) struct FileRequest<'a> {
     pub(crate) store: &'a TableStore,
     pub(crate) key: &'a KeyParts,
     pub(crate) column: &'a str,
+    pub(crate) form: &'a FileForm,
+    /// Where the Web API is.
+    pub(crate) root: &'a str,
     /// The header `Range`.
     pub(crate) range: Option<&'a str>,
     pub(crate) ranges: Ranges,
@@ -30,7 +36,8 @@ pub(crate) struct FileRequest<'a> {
 }
 
 impl FileRequest<'_> {
-    /// Answers with the bytes as the service streams them: without Content-Length, the size in a header of its own.
+    /// Answers with the bytes as the service streams them, without Content-Length and the size in a header of its own; or
+    /// with an object that holds their base64, and neither size nor name.
     pub(crate) fn answer(&self) -> Result<HttpResponse, ServiceError> {
         let no_segment = || ServiceError::no_segment(self.column);
         let column = self.store.view().columns.find(self.column).ok_or_else(no_segment)?;
@@ -44,7 +51,10 @@ impl FileRequest<'_> {
         let fields =
             JsonFields::read(&row).map_err(|_| ServiceError::new(500, "0x80040216", "The row cannot be read."))?;
         let (name, bytes, size) = self.file(&fields)?;
-        self.stream(&name, &bytes, size)
+        let FileForm::Json { row } = self.form else { return self.stream(&name, &bytes, size) };
+        let context = format!("{}$metadata#{row}/{}", self.root, self.column);
+        let body = json!({ "@odata.context": context, "value": STANDARD.encode_to_string(&bytes) });
+        Ok(HttpResponse::json(200, body.to_string()))
     }
 
     /// The key's parts in the table's order.

@@ -15,7 +15,23 @@ pub(crate) const TOO_MANY_AT_ONCE: &str = "0x80072326";
 #[derive(Debug)]
 pub(crate) struct Limiter {
     limits: Option<ServiceLimits>,
-    recent: [Mutex<VecDeque<Instant>>; APPLICATIONS.len()],
+    recent: [Mutex<Recent>; APPLICATIONS.len()],
+}
+
+/// The requests of an application within the window, by the server that answered them.
+#[derive(Debug, Default)]
+struct Recent {
+    /// How many came, which servers take in turn.
+    count: usize,
+    servers: Vec<VecDeque<Admitted>>,
+}
+
+/// A request that was admitted.
+#[derive(Debug)]
+struct Admitted {
+    at: Instant,
+    /// How often the nominal time of a request it took: once for each part of a batch.
+    executions: u64,
 }
 
 impl Limiter {
@@ -23,20 +39,26 @@ impl Limiter {
         Self { limits, recent: Default::default() }
     }
 
-    /// Refuses a request beyond a limit; `in_flight` counts the application's requests, including this one.
-    pub(crate) fn check(&self, application: usize, in_flight: u64) -> Result<(), ServiceError> {
+    /// Refuses a request beyond a limit; `in_flight` counts the application's requests, including this one, and
+    /// `executions` the parts of a batch.
+    pub(crate) fn check(&self, application: usize, in_flight: u64, executions: u64) -> Result<(), ServiceError> {
         let (Some(limits), Some(recent)) = (&self.limits, self.recent.get(application)) else { return Ok(()) };
-        if in_flight > limits.concurrency as u64 {
+        let servers = limits.servers.max(1);
+        if in_flight > (limits.concurrency * servers) as u64 {
             let message = format!("Number of concurrent requests exceeded the limit of {}.", limits.concurrency);
             return Err(ServiceError::new(429, TOO_MANY_AT_ONCE, &message).retry_after(Some(1)));
         }
         let window = Duration::from_secs(limits.window);
         let mut recent = recent.lock().unwrap_or_else(PoisonError::into_inner);
+        recent.servers.resize_with(servers, VecDeque::new);
+        let server = recent.count % servers;
+        recent.count += 1;
+        let recent = &mut recent.servers[server];
         let at = Instant::now();
-        while recent.front().is_some_and(|first| at.duration_since(*first) >= window) {
+        while recent.front().is_some_and(|first| at.duration_since(first.at) >= window) {
             recent.pop_front();
         }
-        let left = recent.front().map_or(window, |first| window.saturating_sub(at.duration_since(*first)));
+        let left = recent.front().map_or(window, |first| window.saturating_sub(at.duration_since(first.at)));
         let refuse = |code: &str, message: String| {
             Err(ServiceError::new(429, code, &message).retry_after(Some(left.as_secs() + 1)))
         };
@@ -46,7 +68,8 @@ impl Limiter {
                 format!("Number of requests exceeded the limit of {most} over time window of {window} seconds.");
             return refuse("0x80072322", message);
         }
-        if recent.len() as u64 * limits.ms_per_request >= limits.execution * 1_000 && limits.ms_per_request > 0 {
+        let executed: u64 = recent.iter().map(|request| request.executions).sum();
+        if executed * limits.ms_per_request >= limits.execution * 1_000 && limits.ms_per_request > 0 {
             let (most, window) = (grouped(limits.execution * 1_000), limits.window);
             let message = format!(
                 "Combined execution time of incoming requests exceeded limit of {most} milliseconds over time window of {window} \
@@ -54,7 +77,7 @@ impl Limiter {
             );
             return refuse("0x80072321", message);
         }
-        recent.push_back(at);
+        recent.push_back(Admitted { at, executions });
         Ok(())
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! Answers from the rows in `data/`; does not know how they are made, and knows nothing about Graph.
 
+pub(crate) mod batch_request;
+pub(crate) mod batch_response;
 pub(crate) mod dataverse_route;
 pub(crate) mod emulated_dataverse;
 pub(crate) mod file_request;

@@ -105,6 +105,8 @@ impl InteractionSequence {
         let mut block = InteractionBlock { made: [None; BLOCK], rows };
         let mut state = Conversation::new(self.owner, seed);
         let (mut gap, mut last) = (0, (start, 0));
+        // What is prompted on a schedule is prompted at the full hour, and answered soon after.
+        let mut shift = 0;
         for at in 0..rows {
             let turn = state.next(&mut random, at == 0);
             let seed = mix(seed, 100 + at as u64);
@@ -113,16 +115,20 @@ impl InteractionSequence {
                 true => start + gap * 1_000 + random.below(1_000) as i64,
                 false => start + gap * room / ROOM,
             };
+            let hour = exact - exact.rem_euclid(3_600_000);
+            if at == 0 && scheduled && hour > begins {
+                shift = exact - hour;
+            }
+            let exact = exact - shift;
             let rounded = match round {
                 0 | 1 => exact,
                 _ => exact - exact.rem_euclid(round),
             };
-            let hour = exact - exact.rem_euclid(3_600_000);
             let ticks = if round == 0 { 10 + (mix(seed, 5) % 9_990) as u16 } else { 0 };
             let (ms, ticks) = match () {
                 // Another session at the same time has the same id.
                 () if turn.twin => last,
-                () if at == 0 && scheduled && hour > begins => (hour, 0),
+                () if at == 0 && shift > 0 => (exact, 0),
                 () if rounded > begins => (rounded, ticks),
                 () => (exact, ticks),
             };

@@ -41,8 +41,7 @@ impl Faults {
         response: &HttpResponse,
     ) -> TriggeredFaults<'_> {
         let is_awaited = self.0.iter().any(|armed| armed.spec.holding.is_some());
-        let body = if is_awaited { response.frames.iter().flatten().copied().collect() } else { Vec::new() };
-        let body = String::from_utf8_lossy(&body);
+        let body = if is_awaited { response.text() } else { String::new() };
         self.count((kind, table, url), |spec| spec.holding.as_ref().is_some_and(|text| body.contains(text)))
     }
 
@@ -84,12 +83,16 @@ impl Faults {
 const FOREIGN: &str = "http://foreign.example";
 
 /// The faults of one request.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct TriggeredFaults<'a>(Vec<&'a FaultSpec>);
 
 impl<'a> TriggeredFaults<'a> {
     fn find(&self, kind: FaultKind) -> Option<&'a FaultSpec> {
         self.0.iter().copied().find(|fault| fault.kind == kind)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     pub(crate) fn has(&self, kind: FaultKind) -> bool {

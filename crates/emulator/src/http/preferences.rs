@@ -7,6 +7,8 @@ pub(crate) struct Preferences {
     /// The names of the annotations to send.
     pub(crate) annotations: Vec<String>,
     pub(crate) track: bool,
+    /// A batch goes on behind a request that fails.
+    pub(crate) continue_on_error: bool,
 }
 
 impl Preferences {
@@ -17,6 +19,7 @@ impl Preferences {
             match name.trim() {
                 "odata.maxpagesize" => preferences.max_page = value.parse().ok().filter(|size| *size > 0),
                 "odata.track-changes" => preferences.track = true,
+                "odata.continue-on-error" => preferences.continue_on_error = value != "false",
                 "odata.include-annotations" => {
                     let names = value.trim_matches('"').split(',').map(|name| name.trim().to_owned());
                     preferences.annotations.extend(names.filter(|name| !name.is_empty()));
@@ -36,6 +39,9 @@ impl Preferences {
         }
         if self.track {
             applied.push("odata.track-changes".to_owned());
+        }
+        if self.continue_on_error {
+            applied.push("odata.continue-on-error".to_owned());
         }
         applied.join(",")
     }

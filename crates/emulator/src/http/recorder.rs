@@ -25,6 +25,11 @@ const fn identity(application: Option<usize>) -> usize {
     }
 }
 
+type Interval = (Instant, Instant);
+
+/// The words of a 429 that concerns one user's mailbox.
+pub(crate) const MAILBOX_LIMIT: &str = "MailboxConcurrency";
+
 /// What is throttled on its own: Dataverse, the directory, histories.
 const SERVICES: usize = 3;
 
@@ -54,7 +59,9 @@ struct Record {
     graph: GraphServed,
     requests: Vec<RecordedRequest>,
     /// The interval in which an application may send no request to a service.
-    closed: [[Option<(Instant, Instant)>; SERVICES]; IDENTITIES],
+    closed: [[Option<Interval>; SERVICES]; IDENTITIES],
+    /// The interval in which nobody may ask for a resource.
+    closed_resources: HashMap<String, Interval>,
     /// Users whose history was sent.
     histories: HashSet<u32>,
     /// Requests for each user's history that are in flight.
@@ -70,6 +77,8 @@ pub(crate) struct RecordedResponse {
     pub(crate) rows: usize,
     pub(crate) retry_after: Option<u64>,
     pub(crate) user: Option<String>,
+    /// What `retry_after` concerns alone, if it is not the service.
+    pub(crate) resource: Option<String>,
 }
 
 /// A request that is in flight until this is dropped, when the response has gone out.
@@ -119,17 +128,19 @@ impl Recorder {
     }
 
     /// Records the arrival of a request, perhaps before a `Retry-After` is over.
-    pub(crate) fn arrival(&self, application: Option<usize>, kind: RequestKind) {
+    pub(crate) fn arrival(&self, application: Option<usize>, kind: RequestKind, resource: Option<&str>) {
         let now = Instant::now();
         let mut record = self.record();
-        if record.closed[identity(application)][service(kind)].is_some_and(|(from, until)| from < now && now < until) {
+        let of_service = record.closed[identity(application)][service(kind)];
+        let of_resource = resource.and_then(|resource| record.closed_resources.get(resource));
+        if of_service.iter().chain(of_resource).any(|&(from, until)| from < now && now < until) {
             record.served.retry_after_violations += 1;
         }
     }
 
     /// Records a response.
     pub(crate) fn end(&self, method: &str, url: &str, answered: RecordedResponse) {
-        let RecordedResponse { kind, application, status, rows, retry_after, user } = answered;
+        let RecordedResponse { kind, application, status, rows, retry_after, user, resource } = answered;
         let now = Instant::now();
         let mut record = self.record();
         *record.served.requests.entry(kind.name()).or_default() += 1;
@@ -142,9 +153,12 @@ impl Recorder {
         // A `Retry-After` of the token service does not concern the APIs.
         if let Some(seconds) = retry_after.filter(|_| kind != RequestKind::Token) {
             let until = now + Duration::from_secs(seconds);
-            let closed = &mut record.closed[identity(application)][service(kind)];
-            let until = closed.map_or(until, |(_, earlier)| earlier.max(until));
-            *closed = Some((now + GRACE, until));
+            let interval = (now + GRACE, until);
+            let closed = match resource {
+                Some(resource) => record.closed_resources.entry(resource).or_insert(interval),
+                None => record.closed[identity(application)][service(kind)].get_or_insert(interval),
+            };
+            *closed = (interval.0, closed.1.max(until));
         }
         if record.requests.len() < REQUESTS_KEPT {
             let at_ms = now.duration_since(self.started).as_millis() as u64;

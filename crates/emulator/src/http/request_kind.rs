@@ -22,6 +22,8 @@ pub(crate) enum RequestKind {
     Privileges,
     /// The bytes of a File.
     File,
+    /// Several requests in one.
+    Batch,
     /// A page of a user's interactions, of Microsoft Graph.
     History,
     /// A page of users.
@@ -59,6 +61,7 @@ impl RequestKind {
             Self::Metadata => "metadata",
             Self::Privileges => "privileges",
             Self::File => "file",
+            Self::Batch => "batch",
             Self::History => "history",
             Self::Users => "users",
             Self::User => "user",

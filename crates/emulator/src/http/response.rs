@@ -103,6 +103,11 @@ impl HttpResponse {
         }
     }
 
+    /// What the body says.
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.frames.iter().flatten().copied().collect::<Vec<_>>()).into_owned()
+    }
+
     /// The hyper response; `cut` ends it after half of its bytes.
     pub(crate) fn into_response(mut self, cut: Option<Cut>, guard: Option<InFlight>) -> Response<ResponseBody> {
         let size = self.frames.iter().map(Bytes::len).sum();

@@ -35,8 +35,10 @@ use crate::scenario::toml_value::Moment;
 /// language = 1033                   # the caller's: labels come in it and in English
 /// base_language = 1033              # the organization's
 /// ranges = "served"                 # of Files, 4 MiB at most; "refused", as for Files in the database; "ignored": sends all of it
-/// # Per application; default: none. `execution`: seconds per window, of which each request takes a nominal `ms_per_request`.
-/// limits = { requests = 6000, window = 300, concurrency = 52, execution = 1200, ms_per_request = 0 }
+/// refuse_batches = 405              # the status of every batch; default: they are answered
+/// # Per application; default: none. `execution`: seconds per window, of which each request takes a nominal `ms_per_request`. A
+/// # batch is one request, and takes that and `latency_ms` for each of its parts. `servers` take requests in turn and count for themselves.
+/// limits = { requests = 6000, window = 300, concurrency = 52, execution = 1200, ms_per_request = 0, servers = 1 }
 ///
 /// [[table]]
 /// name = "msdyn_copilotevent"
@@ -80,8 +82,8 @@ use crate::scenario::toml_value::Moment;
 /// depth = "Basic"                   # its own rows; "Global": all; "none": 403
 ///
 /// [[fault]]                         # see `kind` below
-/// at = "page"                       # token, whoami, metadata, privileges, count, page, tracking, file, history, users, user,
-///                                   # members, deleted, any
+/// at = "page"                       # token, whoami, metadata, privileges, count, page, tracking, file, batch, history, users, user,
+///                                   # members, deleted, any; "file" is also a part of a batch, unless the batch has a fault
 /// number = 3                        # from the third request of that kind on; or every = 10
 /// times = 1                         # how often; default: once, with `every` forever
 /// table = "msdyn_copilotevent"      # only requests for it

@@ -23,6 +23,8 @@ pub(crate) struct ServiceSettings {
     pub(crate) language: i32,
     pub(crate) base_language: i32,
     pub(crate) ranges: Ranges,
+    /// The status with which every batch is refused.
+    pub(crate) refuse_batches: Option<u16>,
     pub(crate) limits: Option<ServiceLimits>,
 }
 
@@ -50,8 +52,10 @@ pub(crate) struct ServiceLimits {
     pub(crate) concurrency: usize,
     /// Seconds of execution per window.
     pub(crate) execution: u64,
-    /// The nominal duration of every request.
+    /// The nominal duration of every request, and of each one in a batch.
     pub(crate) ms_per_request: u64,
+    /// Servers that take the requests in turn, each with counters of its own.
+    pub(crate) servers: usize,
 }
 
 impl Default for TokenSettings {
@@ -72,6 +76,7 @@ impl Default for ServiceSettings {
             language: 1_033,
             base_language: 1_033,
             ranges: Ranges::Served,
+            refuse_batches: None,
             limits: None,
         }
     }
@@ -79,6 +84,6 @@ impl Default for ServiceSettings {
 
 impl Default for ServiceLimits {
     fn default() -> Self {
-        Self { requests: 6_000, window: 300, concurrency: 52, execution: 1_200, ms_per_request: 0 }
+        Self { requests: 6_000, window: 300, concurrency: 52, execution: 1_200, ms_per_request: 0, servers: 1 }
     }
 }

@@ -184,6 +184,30 @@ async fn coming_back_too_early_is_noticed() {
 }
 
 #[tokio::test]
+async fn a_table_that_is_not_available_asks_for_waiting_in_its_requests_alone() {
+    let slow = "[[fault]]\nat = \"whoami\"\nnumber = 1\nkind = \"slow\"\nms = 150";
+    let fault = "[[fault]]\nat = \"page\"\nnumber = 1\nkind = \"503\"\nretry_after = 60";
+    let world = World::new(&format!("{}\n{fault}\n{slow}", events(2))).await;
+    assert_eq!(world.get(SET).await.status, 503);
+    // The first may have been on its way; it takes the grace away from the others.
+    for _ in 0..2 {
+        assert_eq!(world.get("WhoAmI").await.status, 200);
+    }
+    assert_eq!(world.emulator.served().retry_after_violations, 0);
+    assert_eq!(world.get(SET).await.status, 200);
+    assert_eq!(world.emulator.served().retry_after_violations, 1);
+
+    let slow = slow.replace("whoami", "page");
+    let fault = fault.replace("page", "whoami");
+    let world = World::new(&format!("{}\n{fault}\n{slow}", events(2))).await;
+    assert_eq!(world.get("WhoAmI").await.status, 503);
+    for violations in [0, 1] {
+        assert_eq!(world.get(SET).await.status, 200);
+        assert_eq!(world.emulator.served().retry_after_violations, violations, "no table is meant, but the service");
+    }
+}
+
+#[tokio::test]
 async fn faults_that_make_no_sense_are_refused() {
     for (fault, why) in [
         ("at = \"page\"\nkind = \"503\"", "either `number` or `every`"),

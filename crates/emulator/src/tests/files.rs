@@ -38,7 +38,6 @@ async fn what_no_client_sends_is_refused() {
     let row = address(&row);
     for path in [
         row.clone(),
-        format!("{row}/msdyn_interactiondata"),
         format!("{row}/createdon/$value"),
         format!("{SET}/$count"),
         format!("{SET}?$top=1"),

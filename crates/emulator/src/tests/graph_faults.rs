@@ -125,6 +125,21 @@ async fn waiting_is_asked_of_histories_alone() {
 }
 
 #[tokio::test]
+async fn a_mailbox_limit_asks_for_waiting_in_one_history() {
+    let fault =
+        "[[fault]]\nat = \"history\"\nnumber = 1\nkind = \"429\"\nretry_after = 5\ncode = \"MailboxConcurrency\"";
+    let world = World::new(&format!("{}\n{fault}", tenant(""))).await;
+    let users = people(&world).await;
+    let [one, other] = [0, 1].map(|at| history(users[at]["id"].as_str().unwrap()));
+    assert_eq!(world.graph(&one).await.status, 429);
+    tokio::time::sleep(Duration::from_millis(150)).await;
+    world.graph(&other).await;
+    assert_eq!(world.emulator.served().retry_after_violations, 0);
+    world.graph(&one).await;
+    assert_eq!(world.emulator.served().retry_after_violations, 1);
+}
+
+#[tokio::test]
 async fn one_history_at_a_time() {
     let world =
         World::new(&format!("{}\n[[fault]]\nat = \"history\"\nevery = 1\nkind = \"slow\"\nms = 100", tenant(""))).await;

@@ -1,5 +1,6 @@
 //! Token requests over HTTP, repeated until granted, refused, or given up on.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::SystemTime;
 
 use reqwest::Client;
@@ -12,7 +13,7 @@ use crate::error::{Error, FailedCall};
 use crate::http::attempt_error::Transient;
 use crate::http::body;
 use crate::http::origin::redacted;
-use crate::http::proxy::{NamedProxy, ProxyFailure};
+use crate::http::proxy::NamedProxy;
 use crate::http::retry::{Attempts, RetryPolicy, date, retry_after};
 use crate::http::transfer_limit::TransferLimit;
 
@@ -31,11 +32,13 @@ pub(crate) struct TokenClient {
     http: Client,
     proxy: NamedProxy,
     issuer: TokenIssuer,
+    /// The issuer has responded at least once, so its address is right.
+    reached: AtomicBool,
 }
 
 impl TokenClient {
     pub(super) fn new(http: Client, proxy: NamedProxy, issuer: TokenIssuer) -> Self {
-        Self { http, proxy, issuer }
+        Self { http, proxy, issuer, reached: AtomicBool::new(false) }
     }
 
     /// Requests a token, with at most `max_attempts` attempts.
@@ -46,7 +49,6 @@ impl TokenClient {
                 ("GET", redacted(&machine.url), managed_identity::retry_policy(retry_policy))
             }
         };
-        let mut reached = false;
         let mut attempts = Attempts::new();
         loop {
             attempts.begin();
@@ -57,16 +59,16 @@ impl TokenClient {
                 }
                 Err(transient) => transient,
             };
-            reached |= transient.status.is_some();
-            let max_attempts = match &transient.proxy {
-                // Repeated, a wrong password locks accounts.
-                Some(ProxyFailure::CredentialsMissing) if !reached => 1,
-                _ if transient.maybe_wrong_address && !reached => max_attempts.min(retry_policy.max_attempts_unreached),
-                _ => max_attempts,
-            };
+            if transient.status.is_some() {
+                self.reached.store(true, Ordering::Relaxed);
+            }
+            let reached = self.reached.load(Ordering::Relaxed);
+            let gives_up_early = transient.is_lasting(reached) || (transient.maybe_wrong_address && !reached);
+            let max_attempts = max_attempts.min(transient.max_attempts(&retry_policy, false, gives_up_early));
+            let max_outage = transient.max_outage(retry_policy.max_outage, reached);
             let wait = attempts
                 .wait_before_next(&retry_policy, max_attempts, transient.retry_after)
-                .or_else(|| attempts.wait_in_outage(&retry_policy, transient.retry_after));
+                .or_else(|| attempts.wait_in_outage(&retry_policy, max_outage, transient.retry_after));
             let Some(wait) = wait else {
                 let cause = match (&self.issuer, transient.cause) {
                     (TokenIssuer::ManagedIdentity(_), cause) if !reached => {

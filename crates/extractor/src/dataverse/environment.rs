@@ -234,6 +234,13 @@ mod tests {
     }
 
     #[test]
+    fn metadata_may_nest_as_deep_as_it_likes() {
+        let deep = format!("{}{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        let more = format!(r#",{{"LogicalName":"zz_deep","AttributeType":"String","More":{deep}}}"#);
+        assert_eq!(presence(&COPILOT_EVENT, &definition(&COPILOT_EVENT, &more)).unknown, ["zz_deep"]);
+    }
+
+    #[test]
     fn metadata_without_the_key_says_nothing() {
         let mut definition = definition(&COPILOT_EVENT, "");
         definition.attributes = None;

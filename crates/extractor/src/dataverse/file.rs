@@ -93,7 +93,7 @@ async fn fetch_large(client: &Client, api: &Url, file: &FileAddress, size: u64) 
 fn accept_whole() -> impl Fn(ServiceResponse) -> Result<FileContent, &'static str> {
     let before = Cell::new(None);
     move |response| {
-        let file = FileContent::new(response.body, &response.headers);
+        let file = FileContent::new(response.body.freeze(), &response.headers);
         let received = file.declared_size.map(|size| (size, hash(&file.bytes)));
         match received.is_none() || before.replace(received) == received {
             true => Ok(file),
@@ -145,7 +145,7 @@ async fn fetch_in_parts(
             Err(Error::Refused { status: 416, .. }) => break,
             Err(error) => return Err(as_file_error(error)),
         };
-        let ServiceResponse { status, headers, body } = response;
+        let FileResponse { status, headers, body } = response;
         if status == StatusCode::OK {
             // It ignores ranges and sends the whole file.
             if buffer.replace(body).is_ok() {
@@ -182,9 +182,16 @@ async fn fetch_in_parts(
     Ok(first.map(|headers| FileContent::new(buffer.freeze(), &headers)))
 }
 
+/// A part of a file, or all of it.
+struct FileResponse {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
 /// Accepts the part at `start` of a file of `total` bytes; an empty part only when it comes twice; at the start also a
 /// whole file, from a service that ignores ranges.
-fn accept_part(start: u64, total: Option<u64>) -> impl Fn(ServiceResponse) -> Result<ServiceResponse, &'static str> {
+fn accept_part(start: u64, total: Option<u64>) -> impl Fn(ServiceResponse) -> Result<FileResponse, &'static str> {
     let was_empty = Cell::new(false);
     let whole = accept_whole();
     move |response| {
@@ -194,14 +201,17 @@ fn accept_part(start: u64, total: Option<u64>) -> impl Fn(ServiceResponse) -> Re
             }
             let (status, headers) = (response.status, response.headers.clone());
             let body = whole(response)?.bytes;
-            return Ok(ServiceResponse { status, headers, body });
+            return Ok(FileResponse { status, headers, body });
         }
         let starts = content_range(&response.headers).is_none_or(|(first, _)| first == start);
         let same = total.is_none_or(|total| total_of(&response.headers).is_none_or(|now| now == total));
         match (starts && same, response.body.is_empty()) {
             (false, _) => Err(WRONG_PART),
             (true, true) if !was_empty.replace(true) => Err(WRONG_SIZE),
-            (true, _) => Ok(response),
+            (true, _) => {
+                let ServiceResponse { status, headers, body } = response;
+                Ok(FileResponse { status, headers, body: body.freeze() })
+            }
         }
     }
 }

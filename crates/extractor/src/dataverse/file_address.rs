@@ -11,4 +11,6 @@ pub struct FileAddress {
     pub key: Vec<String>,
     /// The File column.
     pub column: &'static str,
+    /// The File's name, as the row has it: in a batch, files come without their names.
+    pub name: Option<String>,
 }

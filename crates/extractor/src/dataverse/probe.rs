@@ -74,7 +74,7 @@ pub(crate) async fn any_file(
     let address = |page: &Page| {
         let rows = page.parsed::<JsonRow>()?;
         let named = rows.iter().find(|row| row.get(column.wire).is_some_and(Value::is_string));
-        Ok(named.map(|row| FileAddress { table, key: key::from_row(table, row), column: column.name }))
+        Ok(named.map(|row| FileAddress { table, key: key::from_row(table, row), column: column.name, name: None }))
     };
     let request = |filter: Option<&str>, rows| {
         let url = request::rows_url(api, table, &selection, filter)?;

@@ -14,7 +14,7 @@ use crate::slice::Slice;
 
 /// The first page of a stream.
 pub(crate) fn first_page(url: Url, table: &Table, page_size: u32, selection: &Selection) -> Request {
-    let mut request = Request { table: Some(table.name), page: Some(1), ..Request::json(url) };
+    let mut request = Request::first_page(url, table, ResourceKind::Json);
     request.prefer(&format!("odata.maxpagesize={page_size}"));
     let annotations = selection.annotations();
     if !annotations.is_empty() {
@@ -25,8 +25,8 @@ pub(crate) fn first_page(url: Url, table: &Table, page_size: u32, selection: &Se
 
 /// A file, or a part of it.
 pub(crate) fn file_request(api: &Url, file: &FileAddress, portion: FilePortion) -> Result<Request, Error> {
-    let (table, column) = (Some(file.table.name), Some(file.column));
-    Ok(Request { kind: ResourceKind::File, table, column, portion, ..Request::json(file_url(api, file)?) })
+    let request = Request::of_table(file_url(api, file)?, file.table, ResourceKind::File);
+    Ok(Request { column: Some(file.column), portion, ..request })
 }
 
 /// The first page of a slice, ordered by its time column, with a fallback URL for services that reject the filter for

@@ -9,10 +9,12 @@ use futures::Stream;
 use serde::Deserialize;
 use url::Url;
 
+use super::batched_fetch::{self, BatchedFile};
 use super::change_tracking::{self, TrackedChanges};
 use super::environment::{self, Environment};
 use super::file::{self, FileContent};
 use super::file_address::FileAddress;
+use super::file_batches::FileBatches;
 use super::key::{self, JsonRow};
 use super::labels::{self, BaseLanguage};
 use super::privileges::{self, PrivilegeDepth};
@@ -59,11 +61,12 @@ pub struct DataverseSettings {
 /// A Dataverse environment and one identity in it. Clones share connections, token and limits.
 #[derive(Debug, Clone)]
 pub struct Dataverse {
-    client: Arc<Client>,
+    pub(crate) client: Arc<Client>,
     /// `<url>/api/data/v9.2/`.
     api: Url,
     page_size: u32,
     base_language: Arc<BaseLanguage>,
+    batches: Arc<FileBatches>,
 }
 
 /// The identity and its environment.
@@ -102,7 +105,13 @@ impl Dataverse {
             budget: FILE_BUDGET,
         };
         let client = Arc::new(Client::new(&DATAVERSE, &api, settings.auth, &settings.network, limits)?);
-        Ok(Self { client, api, page_size: settings.page_size.min(5_000), base_language: Arc::default() })
+        Ok(Self {
+            client,
+            api,
+            page_size: settings.page_size.min(5_000),
+            base_language: Arc::default(),
+            batches: Arc::default(),
+        })
     }
 
     /// The identity and the environment: the cheapest call that needs both.
@@ -297,7 +306,28 @@ impl Dataverse {
     /// # Errors
     /// [`Error::FileMissing`], [`Error::FileTooLarge`], and any error of a call.
     pub async fn file(&self, file: &FileAddress) -> Result<FileContent, Error> {
-        file::fetch(&self.client, &self.api, file).await
+        if let Some(samples) = self.batches.take_samples(file.table.name) {
+            let samples = (file.table.name, samples);
+            batched_fetch::compare(&self.client, &self.api, &self.batches, samples).await?;
+        }
+        let content = file::fetch(&self.client, &self.api, file).await?;
+        self.batches.add_sample(file, &content);
+        Ok(content)
+    }
+
+    /// How many Files of a table are best fetched at once by [`Self::files`]; 1: by [`Self::file`]. It follows what the
+    /// service answers.
+    pub fn files_at_once(&self, table: &Table) -> usize {
+        self.batches.files_at_once(table.name)
+    }
+
+    /// The contents of several Files of one table, in their order and in one request. Their memory is that of
+    /// [`Self::file`], and is released when the last of them is dropped.
+    ///
+    /// # Errors
+    /// Those because of which no other File can be fetched either.
+    pub async fn files(&self, files: &[FileAddress]) -> Result<Vec<BatchedFile>, Error> {
+        batched_fetch::fetch(&self.client, &self.api, &self.batches, files).await
     }
 
     /// Whether a File column holds a file. Its bytes are not read, so a caller who holds files never waits for memory.

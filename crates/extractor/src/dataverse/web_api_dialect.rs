@@ -1,7 +1,8 @@
 //! The dialect of the Dataverse Web API.
 
-use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RANGE};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, RANGE};
 
+use super::file_batch::BATCH_CONTENT_TYPE;
 use super::web_api_error;
 use crate::http::dialect::Dialect;
 use crate::http::request::{FilePortion, Request, ResourceKind};
@@ -28,6 +29,9 @@ pub(super) fn headers(request: &Request) -> HeaderMap {
         && let Ok(range) = HeaderValue::try_from(format!("bytes={}-{}", range.start, range.end - 1))
     {
         headers.insert(RANGE, range);
+    }
+    if matches!(request.kind, ResourceKind::Batch { .. }) {
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(BATCH_CONTENT_TYPE));
     }
     if let Some(prefer) = HeaderValue::try_from(&request.prefer).ok().filter(|prefer| !prefer.is_empty()) {
         headers.insert(HeaderName::from_static("prefer"), prefer);

@@ -100,7 +100,7 @@ fn role_of(kind: ResourceKind) -> Option<&'static str> {
         ResourceKind::History { .. } => Some(role::HISTORIES),
         ResourceKind::Users | ResourceKind::User => Some(role::USERS),
         ResourceKind::Members => Some(role::MEMBERS),
-        ResourceKind::Json | ResourceKind::Changes | ResourceKind::File => None,
+        ResourceKind::Json | ResourceKind::Changes | ResourceKind::File | ResourceKind::Batch { .. } => None,
     }
 }
 

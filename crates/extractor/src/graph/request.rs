@@ -1,13 +1,11 @@
 //! Requests to Microsoft Graph.
 
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-
 use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER};
 use url::Url;
 
 use super::history_query::HistoryQuery;
 use crate::error::{Error, FailedCall};
-use crate::http::request::{Request, ResourceKind, encode};
+use crate::http::request::{Request, ResourceKind, encode, resource};
 use crate::object_id::object_id;
 
 /// Users per page: the directory's maximum.
@@ -87,7 +85,7 @@ fn interactions(
     let model = model.map_or_else(String::new, |model| format!("&model={}", encode(model)));
     let url = url(&format!("{api}copilot/users/{user}/{path}?$top={top}{filter}{model}"))?;
     let mut request = Request::first_page(url, &AI_INTERACTION, kind);
-    request.resource = hash(user_id);
+    request.resource = resource(user_id);
     Ok(request)
 }
 
@@ -126,13 +124,6 @@ fn segment(text: &str) -> Option<String> {
 fn invalid(url: &str) -> Error {
     let url = url.to_owned();
     Error::InvalidUserId { call: Box::new(FailedCall { method: "GET", url, ..FailedCall::default() }) }
-}
-
-/// Stands for a user's mailbox.
-fn hash(user_id: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    user_id.hash(&mut hasher);
-    hasher.finish()
 }
 
 fn url(text: &str) -> Result<Url, Error> {

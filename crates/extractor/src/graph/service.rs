@@ -7,6 +7,7 @@ use bytes::Bytes;
 use copilot_lake_tables::Instant;
 use futures::Stream;
 use serde::de::IgnoredAny;
+use tokio::sync::watch;
 use url::Url;
 
 use super::graph_dialect::GRAPH;
@@ -220,6 +221,11 @@ impl Graph {
         self.at_once
     }
 
+    /// How many requests wait because their own mailbox throttles: as many more histories can be read meanwhile.
+    pub fn held_back(&self) -> watch::Receiver<usize> {
+        self.client.held_back.subscribe()
+    }
+
     /// A page with at most one interaction of a user, to see whether histories can be read and filtered.
     ///
     /// # Errors
@@ -254,7 +260,7 @@ impl Graph {
 /// A page whose only row is the object in this response.
 fn page_of_one(response: &ServiceResponse) -> Result<Page, &'static str> {
     const BEFORE: &[u8] = b"{\"value\":[";
-    let object = without_mark(&response.body).trim_ascii();
+    let object = without_mark(response.body.as_ref()).trim_ascii();
     if !object.starts_with(b"{") || serde_json::from_slice::<IgnoredAny>(object).is_err() {
         return Err("the response is not a user");
     }

@@ -29,6 +29,18 @@ pub(crate) enum AttemptError {
     Permanent(Error),
 }
 
+/// A failure before there is a connection that time alone seldom mends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum LastingFailure {
+    /// The certificate is not valid for this client, this name or this time.
+    Certificate,
+    /// No server of names knows the name.
+    UnknownName,
+}
+
+/// How long an unknown name is waited for: until the machine's own network is up.
+const UNKNOWN_NAME: Duration = Duration::from_secs(60);
+
 /// A failure that may be over by the next attempt.
 #[derive(Debug, Default)]
 pub(crate) struct Transient {
@@ -42,6 +54,8 @@ pub(crate) struct Transient {
     pub(crate) retry_after: Option<Duration>,
     /// The service throttles (429), and whom.
     pub(crate) throttled: Option<ThrottleScope>,
+    /// The service says for how long it cannot answer (a server error with `Retry-After`), and whom it means.
+    pub(crate) unavailable: Option<ThrottleScope>,
     /// It does so because too many requests are in flight, or they take too much of its time.
     pub(crate) too_many_in_flight: bool,
     /// The failure may concern this request alone, so fewer attempts are made.
@@ -50,6 +64,8 @@ pub(crate) struct Transient {
     pub(crate) maybe_wrong_address: bool,
     /// The proxy is to blame.
     pub(crate) proxy: Option<ProxyFailure>,
+    /// Why time alone is not likely to mend it.
+    pub(crate) lasting: Option<LastingFailure>,
     /// A response came, but not a complete page.
     pub(crate) incomplete_page: bool,
     /// A refusal without a reason, which may be a mistake of the service: what it means if it stays.
@@ -62,15 +78,35 @@ impl Transient {
         let (cause, status) = (reason.into(), Some(status));
         Self { cause, status, request_id, maybe_wrong_address: true, incomplete_page: true, ..Self::default() }
     }
-}
 
-impl Transient {
+    /// Whether another attempt does harm: repeated, a wrong password locks accounts.
+    pub(crate) fn forbids_attempts(&self) -> bool {
+        self.proxy == Some(ProxyFailure::CredentialsMissing)
+    }
+
+    /// Whether waiting is not likely to help. `reached`: there was a response before.
+    pub(crate) fn is_lasting(&self, reached: bool) -> bool {
+        match self.lasting {
+            Some(LastingFailure::Certificate) => true,
+            Some(LastingFailure::UnknownName) => !reached,
+            None => self.forbids_attempts(),
+        }
+    }
+
+    /// How long the failure is waited out, where an outage is for `max_outage`.
+    pub(crate) fn max_outage(&self, max_outage: Duration, reached: bool) -> Duration {
+        match self.lasting {
+            _ if !self.is_lasting(reached) => max_outage,
+            Some(LastingFailure::UnknownName) if !self.forbids_attempts() => max_outage.min(UNKNOWN_NAME),
+            _ => Duration::ZERO,
+        }
+    }
+
     /// The attempts that are worth making. `is_file`: a File was requested.
-    pub(crate) fn max_attempts(&self, retry_policy: &RetryPolicy, is_file: bool, never_reached: bool) -> u32 {
+    pub(crate) fn max_attempts(&self, retry_policy: &RetryPolicy, is_file: bool, gives_up_early: bool) -> u32 {
         match () {
-            // Repeated, a wrong password locks accounts.
-            () if never_reached && self.proxy == Some(ProxyFailure::CredentialsMissing) => 1,
-            () if never_reached => retry_policy.max_attempts_unreached,
+            () if self.forbids_attempts() => 1,
+            () if gives_up_early => retry_policy.max_attempts_unreached,
             () if is_file => retry_policy.max_attempts_request_specific,
             () if self.refusal.is_some() => retry_policy.max_attempts_unexplained,
             () if self.request_specific => retry_policy.max_attempts_request_specific,
@@ -117,8 +153,28 @@ impl From<&reqwest::Error> for Transient {
             (true, false) => "waiting for data timed out".to_owned(),
             (false, _) => innermost(error),
         };
+        let causes: Vec<_> =
+            std::iter::successors(error.source(), |cause| (*cause).source()).map(|cause| cause.to_string()).collect();
+        let lasting = LastingFailure::from_causes(causes.iter().map(String::as_str));
         let proxy = ProxyFailure::of(error, &cause);
-        Self { cause, maybe_wrong_address: error.is_connect(), proxy, ..Self::default() }
+        Self { cause, maybe_wrong_address: error.is_connect(), proxy, lasting, ..Self::default() }
+    }
+}
+
+impl LastingFailure {
+    /// What lasts of a connection's failure, by the texts of its causes: their types are not public.
+    fn from_causes<'a>(causes: impl IntoIterator<Item = &'a str>) -> Option<Self> {
+        let (mut is_name, mut innermost) = (false, "");
+        for cause in causes {
+            is_name |= cause == "dns error";
+            innermost = cause;
+        }
+        // That no server of names could be asked may pass.
+        match () {
+            () if innermost.starts_with("invalid peer certificate") => Some(Self::Certificate),
+            () if is_name && !innermost.contains("emporary failure") => Some(Self::UnknownName),
+            () => None,
+        }
     }
 }
 
@@ -143,5 +199,47 @@ fn of_system(error: &io::Error) -> String {
         text.split(" (os error").next().unwrap_or_default().to_lowercase()
     } else {
         kind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lasts_is_told_by_the_causes_of_a_connections_failure() {
+        use LastingFailure::{Certificate, UnknownName};
+        let unknown = "failed to lookup address information: Name or service not known";
+        let nobody_to_ask = "failed to lookup address information: Temporary failure in name resolution";
+        for (causes, expected) in [
+            (&["client error (Connect)", "invalid peer certificate: UnknownIssuer"][..], Some(Certificate)),
+            (&["client error (Connect)", "invalid peer certificate: Expired"], Some(Certificate)),
+            (&["client error (Connect)", "dns error", unknown], Some(UnknownName)),
+            (&["client error (Connect)", "tunnel error: failed", "dns error", unknown], Some(UnknownName)),
+            (&["client error (Connect)", "dns error", nobody_to_ask], None),
+            (&["client error (Connect)", "tcp connect error", "Connection refused"], None),
+            (&["error reading a body from connection", "unexpected end of file"], None),
+            (&[], None),
+        ] {
+            assert_eq!(LastingFailure::from_causes(causes.iter().copied()), expected, "{causes:?}");
+        }
+    }
+
+    #[test]
+    fn what_lasts_is_not_waited_out_like_an_outage() {
+        let outage = Duration::from_secs(600);
+        let lasting = |lasting| Transient { lasting: Some(lasting), ..Transient::default() };
+        let proxy = |failure| Transient { proxy: Some(failure), ..Transient::default() };
+        // Before there was any response, and after.
+        for (what, transient, expected) in [
+            ("anything else", Transient::default(), [600, 600]),
+            ("a certificate", lasting(LastingFailure::Certificate), [0, 0]),
+            ("an unknown name", lasting(LastingFailure::UnknownName), [60, 600]),
+            ("a password of the proxy", proxy(ProxyFailure::CredentialsMissing), [0, 0]),
+            ("a proxy that does not run", proxy(ProxyFailure::Unreachable(String::new())), [600, 600]),
+        ] {
+            let waits = [false, true].map(|reached| transient.max_outage(outage, reached).as_secs());
+            assert_eq!(waits, expected, "{what}");
+        }
     }
 }

@@ -78,6 +78,18 @@ impl BodySize {
         }
     }
 
+    /// Several files of together at most `limit` bytes, and about `expected`; 0: unknown.
+    pub(crate) fn of_batch(response: &Response, expected: usize, limit: u64) -> Result<Self, BodyError> {
+        let expected = Some(expected as u64).filter(|expected| *expected > 0);
+        match response.content_length() {
+            Some(declared) if declared > limit => Err(BodyError::FileTooLarge(declared)),
+            declared => {
+                let expected = declared.or(expected).unwrap_or(ASSUMED_FILE).min(limit) as usize;
+                Ok(Self { kind: BodyKind::File, expected, limit })
+            }
+        }
+    }
+
     /// A part of a file, of at most `limit` bytes.
     pub(crate) fn of_part(limit: u64) -> Self {
         Self { kind: BodyKind::Range, expected: limit as usize, limit }
@@ -101,7 +113,7 @@ pub(crate) async fn read(
     size: BodySize,
     mut buffer: BodyBuffer,
     limit: &TransferLimit,
-) -> Result<Bytes, BodyError> {
+) -> Result<BodyBuffer, BodyError> {
     let begun = Instant::now();
     while let Some(chunk) =
         next(&mut response, begun + limit.allowed(buffer.len() as u64)).await.map_err(BodyError::Transient)?
@@ -112,7 +124,7 @@ pub(crate) async fn read(
         }
         buffer.extend(&chunk).map_err(|OutOfMemory| BodyError::OutOfMemory { length: length as usize })?;
     }
-    Ok(buffer.freeze())
+    Ok(buffer)
 }
 
 /// The next bytes of a body, if they arrive in time; `None` at its end.

@@ -26,6 +26,10 @@ impl BodyBuffer {
         self.bytes.len()
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// Makes room for `length` bytes in all, and reserves memory for `spare` bytes besides; never waits for it.
     pub(crate) fn make_room(&mut self, length: usize, spare: usize) -> Result<(), OutOfMemory> {
         if !self.is_reserved(length + spare) {
@@ -69,6 +73,12 @@ impl BodyBuffer {
         self.bytes.shrink_to_fit();
         reservation.shrink_to(self.bytes.len());
         Bytes::from_owner(self)
+    }
+}
+
+impl AsMut<[u8]> for BodyBuffer {
+    fn as_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use bytes::Bytes;
 use copilot_lake_tables::MAX_FILE_BYTES;
 use reqwest::{Response, StatusCode};
 
@@ -43,7 +42,7 @@ impl BodyReader {
         request: &Request,
         (response, permit): (Response, Permit<'_>),
         reservation_size: ReservationSize,
-    ) -> Result<Bytes, BodyError> {
+    ) -> Result<BodyBuffer, BodyError> {
         let typical_page = self.page_bytes.load(Ordering::Relaxed);
         let size = match (request.kind, &request.portion) {
             // At the start, a service that ignores ranges may send the whole file.
@@ -53,6 +52,9 @@ impl BodyReader {
                 BodySize::of_part(range.end - range.start)
             }
             (ResourceKind::File, FilePortion::Whole { limit }) => BodySize::of_file(&response, *limit)?,
+            (ResourceKind::Batch { expected }, FilePortion::Whole { limit }) => {
+                BodySize::of_batch(&response, expected, *limit)?
+            }
             (ResourceKind::File, _) => BodySize::of_file(&response, MAX_FILE_BYTES)?,
             _ => BodySize::of_page(&response, typical_page)?,
         };
@@ -76,7 +78,7 @@ impl BodyReader {
         };
         let buffer = BodyBuffer::new(reservation, size.expected);
         let body = body::read(response, size, buffer, &limits.retry_policy.transfer_limit).await?;
-        if request.kind != ResourceKind::File {
+        if !request.kind.is_of_files() {
             self.page_bytes.store(body.len().max(typical_page - typical_page / 8), Ordering::Relaxed);
         }
         Ok(body)

@@ -7,4 +7,6 @@ use std::time::Duration;
 pub(crate) struct CallCost {
     pub(crate) requests: u32,
     pub(crate) throttled: Duration,
+    /// What the attempt took that succeeded, with its body.
+    pub(crate) last_attempt: Duration,
 }

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, HeaderMap};
 use serde::de::DeserializeOwned;
@@ -14,21 +13,23 @@ use url::Url;
 
 use super::attempt_error::{AttemptError, Transient};
 use super::body::{self, BodyError};
+use super::body_buffer::BodyBuffer;
 use super::body_reader::{BodyReader, ReservationSize};
 use super::call_cost::CallCost;
 use super::cancellation::Cancellation;
 use super::client_limits::ClientLimits;
-use super::concurrency_limit::Permit;
 use super::dialect::Dialect;
 use super::error_response::{self, ErrorResponse};
+use super::held_back::HeldBack;
 use super::meter::Counters;
 use super::network::Network;
 use super::origin::redacted;
-use super::outage::OutageVerdict;
-use super::outage_watch::OutageWatch;
+use super::outage::{OutageVerdict, OutageWait};
+use super::outages::Outages;
 use super::proxy::NamedProxy;
-use super::request::{FilePortion, Request, ResourceKind};
-use super::retry::Attempts;
+use super::request::{FilePortion, Request};
+use super::resource_gates::ResourceGates;
+use super::retry::{Attempts, retry_after};
 use super::service_clock::ServiceClock;
 use super::throttle_gate::ThrottleGate;
 use super::throttle_scope::{ThrottleScope, UnclearThrottling};
@@ -44,22 +45,22 @@ const LONG_WAIT: Duration = Duration::from_secs(10);
 /// One identity at one service: everything that its requests share.
 #[derive(Debug)]
 pub(crate) struct Client {
-    dialect: &'static Dialect,
+    pub(super) dialect: &'static Dialect,
     http: reqwest::Client,
     proxy: NamedProxy,
     pub(crate) tokens: TokenCache,
     pub(crate) limits: ClientLimits,
-    gate: ThrottleGate,
+    pub(super) gate: ThrottleGate,
+    pub(crate) resource_gates: ResourceGates,
     unclear_throttling: UnclearThrottling,
     pub(crate) cancellation: Cancellation,
     pub(crate) bodies: BodyReader,
     pub(crate) clock: ServiceClock,
     pub(crate) counters: Counters,
+    pub(crate) held_back: HeldBack,
     /// The service has responded at least once, so its address is right.
     reached: AtomicBool,
-    outage: OutageWatch,
-    /// The cheapest request there is.
-    probe: Url,
+    outages: Outages,
 }
 
 /// Upper bound of a pause requested by the service.
@@ -70,8 +71,7 @@ pub(crate) struct ServiceResponse {
     /// 200, or 206 for a part of a file.
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
-    /// The memory of a bounded body is reserved until the last clone of this is dropped.
-    pub(crate) body: Bytes,
+    pub(crate) body: BodyBuffer,
 }
 
 impl Client {
@@ -93,17 +93,20 @@ impl Client {
             http: network.client(service)?,
             proxy: network.named_proxy(),
             gate: ThrottleGate::default(),
+            resource_gates: ResourceGates::default(),
             unclear_throttling: UnclearThrottling::default(),
             cancellation: Cancellation::default(),
             bodies: BodyReader::new(limits.budget),
             limits,
             clock: ServiceClock::default(),
             counters: Counters::default(),
+            held_back: HeldBack::default(),
             reached: AtomicBool::new(false),
-            outage: OutageWatch::default(),
-            probe: service
-                .join(dialect.probe)
-                .map_err(|error| Error::Usage { what: format!("the address cannot be used: {error}") })?,
+            outages: Outages::new(
+                service
+                    .join(dialect.probe)
+                    .map_err(|error| Error::Usage { what: format!("the address cannot be used: {error}") })?,
+            ),
         })
     }
 
@@ -118,7 +121,7 @@ impl Client {
 
     /// From now on, attempts go on for this long while the service, or the one that signs in to it, answers nothing.
     pub(crate) fn wait_out_outages(&self, longest: Duration) {
-        self.outage.wait_out(longest);
+        self.outages.wait_out(longest);
         self.tokens.wait_out_outages(longest);
     }
 
@@ -154,7 +157,7 @@ impl Client {
                         Ok(accepted) => {
                             // From now on a failure is the service's own, not a wrong address.
                             self.reached.store(true, Ordering::Relaxed);
-                            self.outage.answered();
+                            self.outages.answered(request);
                             self.limits.concurrency.succeeded();
                             self.unclear_throttling.answered();
                             return Ok((accepted, cost));
@@ -164,7 +167,7 @@ impl Client {
                 }
                 Err(error) => error,
             };
-            self.outage.failed(&error);
+            self.outages.failed(request, &error);
             match error {
                 AttemptError::Permanent(error) => return Err(error),
                 AttemptError::AccessTokenRejected(token) if !token_refused => {
@@ -196,7 +199,7 @@ impl Client {
         request: &Request,
         unexpected: &'static str,
     ) -> Result<T, Error> {
-        let accept = |response: ServiceResponse| json::from_slice(&response.body).map_err(|_| unexpected);
+        let accept = |response: ServiceResponse| json::from_slice(response.body.as_ref()).map_err(|_| unexpected);
         self.get(request, accept).await.map(|(value, _)| value)
     }
 
@@ -211,22 +214,32 @@ impl Client {
         if self.cancellation.is_cancelled() {
             return Err(Error::Stopped);
         }
-        let never_reached = transient.maybe_wrong_address && !self.reached.load(Ordering::Relaxed);
+        if transient.forbids_attempts() {
+            let call = request.call(attempts, transient.status, transient.request_id.clone());
+            return Err(transient.into_error(&self.proxy, call));
+        }
+        let reached = self.reached.load(Ordering::Relaxed);
         let retry_policy = &self.limits.retry_policy;
-        let gives_up_early = never_reached && !self.outage.is_waited_out();
-        let is_file = request.kind == ResourceKind::File;
+        let gives_up_early = transient.is_lasting(reached)
+            || (transient.maybe_wrong_address && !reached && !self.outages.are_waited_out());
         let max_attempts = match request.has_failed_before && transient.throttled.is_none() && !gives_up_early {
             true => retry_policy.max_attempts_failed_before,
-            false => transient.max_attempts(retry_policy, is_file, gives_up_early),
+            false => transient.max_attempts(retry_policy, request.kind.is_of_files(), gives_up_early),
         };
         let wait = attempts.wait_before_next(retry_policy, max_attempts, transient.retry_after);
         // A wait that concerns the whole identity does so even if this request gives up.
         let requested = transient.retry_after.filter(|wait| !wait.is_zero()).or(wait);
-        let waits_at_gate = transient.throttled == Some(ThrottleScope::Identity);
+        let pause = requested.unwrap_or_else(|| retry_policy.backoff.wait(attempts.count)).min(MAX_PAUSE);
+        let is_long = pause > retry_policy.max_elapsed;
+        // For an outage that long nobody waits: whether it is one is found out from what others are answered.
+        let unavailable = transient.unavailable.filter(|_| !is_long);
+        let waits_at_gate = transient.throttled.or(unavailable) == Some(ThrottleScope::Identity);
+        if unavailable == Some(ThrottleScope::Resource) {
+            self.resource_gates.close(request.resource, pause);
+        }
         if waits_at_gate {
-            let pause = requested.unwrap_or_else(|| retry_policy.backoff.wait(attempts.count)).min(MAX_PAUSE);
             let prolonged = self.gate.close(pause);
-            if pause > retry_policy.max_elapsed {
+            if is_long {
                 warn!(seconds = pause.as_secs(), "the service asks for a long pause");
                 let call = request.call(attempts, transient.status, transient.request_id);
                 return Err(Error::paused(pause, call));
@@ -239,13 +252,14 @@ impl Client {
             let verdict = if is_answered {
                 OutageVerdict::GiveUpRequest
             } else {
-                let usual = retry_policy.backoff.wait(attempts.count);
+                let wait = OutageWait::new(transient.retry_after, retry_policy.backoff.wait(attempts.count));
+                let longest = |max_outage| transient.max_outage(max_outage, reached);
                 tokio::select! {
-                    verdict = self.outage.judge(since, (transient.retry_after, usual), || self.probe()) => verdict,
+                    verdict = self.outages.watch(request.kind).judge(since, wait, longest, || self.probe(request)) => verdict,
                     _ = self.cancellation.cancelled() => return Err(Error::Stopped),
                 }
             };
-            if verdict == OutageVerdict::Retry {
+            if let OutageVerdict::Retry(_) = verdict {
                 debug!(url = %redacted(&request.url), attempts = attempts.count, "waited for the service");
                 return Ok(Duration::ZERO);
             }
@@ -263,6 +277,7 @@ impl Client {
         if waits_at_gate {
             return Ok(Duration::ZERO);
         }
+        let _waiting = transient.throttled.map(|_| self.held_back.enter());
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
             _ = self.cancellation.cancelled() => return Err(Error::Stopped),
@@ -270,9 +285,9 @@ impl Client {
         Ok(if transient.throttled.is_some() { wait } else { Duration::ZERO })
     }
 
-    /// Whether the service answers its cheapest request. When it throttles, that is an answer.
-    async fn probe(&self) -> bool {
-        let request = Request::json(self.probe.clone());
+    /// Whether the service answers a request that it has to. When it throttles, that is an answer.
+    async fn probe(&self, probed_for: &Request) -> bool {
+        let request = Request::json(self.outages.probe(probed_for));
         let _permit = self.limits.concurrency.acquire().await;
         if self.wait_for_gate(&request).await.is_err() {
             return true;
@@ -281,8 +296,14 @@ impl Client {
         self.counters.count_request();
         let headers = (self.dialect.headers)(&request);
         let response = self.http.get(request.url).headers(headers).header(AUTHORIZATION, token.header.clone());
-        let is_answer = |status: StatusCode| !status.is_server_error() && status != StatusCode::REQUEST_TIMEOUT;
-        response.send().await.is_ok_and(|response| is_answer(response.status()))
+        let Ok(response) = response.send().await else { return false };
+        let is_answer = !response.status().is_server_error() && response.status() != StatusCode::REQUEST_TIMEOUT;
+        // Now two are refused: this is meant for everybody.
+        let requested = retry_after(response.headers()).filter(|_| !response.status().is_success());
+        if let Some(pause) = requested.filter(|pause| *pause <= self.limits.retry_policy.max_elapsed) {
+            self.counters.add_throttled(self.gate.close(pause));
+        }
+        is_answer
     }
 
     /// One attempt; holds its concurrency permit until the body is read, except while that waits for memory.
@@ -298,11 +319,12 @@ impl Client {
         cost.requests += 1;
         self.counters.count_request();
         let begun = Instant::now();
-        let http_request = self
-            .http
-            .get(request.url.clone())
-            .headers((self.dialect.headers)(request))
-            .header(AUTHORIZATION, token.header.clone());
+        let http_request = match &request.body {
+            Some(body) => self.http.post(request.url.clone()).body(body.clone()),
+            None => self.http.get(request.url.clone()),
+        };
+        let http_request =
+            http_request.headers((self.dialect.headers)(request)).header(AUTHORIZATION, token.header.clone());
         let mut response = http_request.send().await.map_err(|error| Transient::from(&error))?;
         self.clock.observe(response.headers());
         if let Some(hint) = response.headers().get("x-ms-dop-hint").and_then(|hint| hint.to_str().ok()?.parse().ok()) {
@@ -319,8 +341,10 @@ impl Client {
                 (self.dialect.classify)(ErrorResponse::read(request, attempts, token, (status, &headers, &body)));
             match &mut error {
                 AttemptError::Transient(transient) => {
-                    if transient.throttled == Some(ThrottleScope::Unclear) {
-                        transient.throttled = Some(self.unclear_throttling.refused(request.resource));
+                    for scope in [&mut transient.throttled, &mut transient.unavailable] {
+                        if *scope == Some(ThrottleScope::Unclear) {
+                            *scope = Some(self.unclear_throttling.refused(request.resource));
+                        }
                     }
                     self.slow_down(request, transient, begun);
                 }
@@ -331,10 +355,13 @@ impl Client {
         }
         let headers = response.headers().clone();
         if matches!(request.portion, FilePortion::HeadersOnly) {
-            return Ok(ServiceResponse { status, headers, body: Bytes::new() });
+            return Ok(ServiceResponse { status, headers, body: BodyBuffer::new(None, 0) });
         }
         match self.bodies.read(&self.limits, request, (response, permit), reservation_size).await {
-            Ok(body) => Ok(ServiceResponse { status, headers, body }),
+            Ok(body) => {
+                cost.last_attempt = begun.elapsed();
+                Ok(ServiceResponse { status, headers, body })
+            }
             Err(BodyError::Transient(transient)) => Err(transient.into()),
             Err(BodyError::OutOfMemory { length }) => Err(AttemptError::OutOfMemory { length }),
             Err(too_large @ (BodyError::FileTooLarge(_) | BodyError::PageTooLarge)) => {
@@ -344,56 +371,6 @@ impl Client {
                     _ => Error::BadPage { reason: body::PAGE_TOO_LARGE.to_owned(), call },
                 }))
             }
-        }
-    }
-
-    /// Waits while the service is throttling; gives up if that exceeds the retry policy, or if the client is stopped.
-    async fn wait_for_gate(&self, request: &Request) -> Result<Duration, Error> {
-        tokio::select! {
-            biased;
-            waited = self.gate.wait(self.limits.retry_policy.max_elapsed) => {
-                waited.map_err(|remaining| Error::paused(remaining, request.call_after(0)))
-            }
-            _ = self.cancellation.cancelled() => Err(Error::Stopped),
-        }
-    }
-
-    /// Admits a request: concurrency permit, throttle gate, token, and for rate-limited kinds the rate limiter. The
-    /// latter comes last, so that the rate is that of the requests actually sent.
-    async fn admit(&self, request: &Request, cost: &mut CallCost) -> Result<(Permit<'_>, Arc<AccessToken>), Error> {
-        let permit = self.limits.concurrency.acquire().await;
-        cost.throttled += self.wait_for_gate(request).await?;
-        let Some(rate_limiter) = self.limits.rate_limiter.as_ref().filter(|_| request.kind.is_rate_limited()) else {
-            return Ok((permit, self.tokens.get().await?));
-        };
-        let paused = self.gate.paused();
-        let mut slot = rate_limiter.next_slot().await;
-        let token = loop {
-            if !self.wait_for_gate(request).await?.is_zero() {
-                slot.forgo_backlog();
-            }
-            let token = self.tokens.get().await?;
-            slot.wait().await;
-            // Another response may have closed the gate in the meantime.
-            if self.gate.is_open() {
-                break token;
-            }
-        };
-        slot.consume();
-        cost.throttled += self.gate.paused() - paused;
-        Ok((permit, token))
-    }
-
-    /// Reduces concurrency or rate if the service says that a request begun at `begun` was too much.
-    fn slow_down(&self, request: &Request, transient: &Transient, begun: Instant) {
-        if transient.too_many_in_flight {
-            self.limits.concurrency.refused(begun);
-        }
-        let is_throttled = transient.throttled == Some(ThrottleScope::Identity);
-        if let Some(rate_limiter) =
-            self.limits.rate_limiter.as_ref().filter(|_| is_throttled && request.kind.is_rate_limited())
-        {
-            rate_limiter.throttled(begun, transient.retry_after.unwrap_or_default());
         }
     }
 }

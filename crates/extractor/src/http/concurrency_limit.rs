@@ -32,6 +32,11 @@ impl ConcurrencyLimit {
         Self { max, state: Mutex::new(state), freed: Notify::new() }
     }
 
+    /// How many requests may be in flight at once now.
+    pub(crate) fn limit(&self) -> usize {
+        self.lock().limit
+    }
+
     /// Waits for a permit; it is released on drop.
     pub(crate) async fn acquire(&self) -> Permit<'_> {
         loop {

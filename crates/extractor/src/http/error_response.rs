@@ -85,6 +85,7 @@ impl<'a> ErrorResponse<'a> {
     /// A transient error with the service's code. A 429 concerns the identity, unless the service's dialect knows better.
     pub(crate) fn transient(&self, code: &str) -> Transient {
         let throttled = self.is(StatusCode::TOO_MANY_REQUESTS);
+        let unavailable = self.status.is_server_error() && self.retry_after.is_some_and(|wait| !wait.is_zero());
         let cause = match (throttled, code) {
             (true, code) => format!("throttled {code}").trim_end().to_owned(),
             (false, "") => "the service is not available".to_owned(),
@@ -96,6 +97,7 @@ impl<'a> ErrorResponse<'a> {
             request_id: self.body.request_id.clone(),
             retry_after: self.retry_after,
             throttled: throttled.then_some(ThrottleScope::Identity),
+            unavailable: unavailable.then_some(ThrottleScope::Unclear),
             ..Transient::default()
         }
     }

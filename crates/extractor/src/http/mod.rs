@@ -3,8 +3,10 @@
 //! Knows no service: what differs between them is passed in as a [`dialect`]. Of identities it knows only the tokens of
 //! [`crate::auth`].
 
+pub(crate) mod admission;
 pub(crate) mod attempt_error;
 pub(crate) mod backoff;
+pub(crate) mod batch_refusal;
 pub(crate) mod body;
 pub(crate) mod body_budget;
 pub(crate) mod body_buffer;
@@ -16,14 +18,17 @@ pub(crate) mod client_limits;
 pub(crate) mod concurrency_limit;
 pub(crate) mod dialect;
 pub(crate) mod error_response;
+pub(crate) mod held_back;
 pub(crate) mod meter;
 pub(crate) mod network;
 pub(crate) mod origin;
 pub(crate) mod outage;
 pub(crate) mod outage_watch;
+pub(crate) mod outages;
 pub(crate) mod proxy;
 pub(crate) mod rate_limiter;
 pub(crate) mod request;
+pub(crate) mod resource_gates;
 pub(crate) mod retry;
 pub(crate) mod service_clock;
 pub(crate) mod throttle_gate;

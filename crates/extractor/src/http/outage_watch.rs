@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::attempt_error::AttemptError;
-use super::outage::{OutageVerdict, ServiceHealth};
+use super::outage::{OutageVerdict, OutageWait, ServiceHealth};
 
 /// What the requests of one identity show of the service as a whole.
 #[derive(Debug, Default)]
@@ -51,29 +51,37 @@ impl OutageWatch {
 
     /// What to do with a request that has used up its attempts, and whose last attempt but one failed at `since`. If it
     /// is the service that fails, waits until the next attempt: as long as the service asks for, else the usual time.
-    /// When the service answers the probe, the request is attempted once more: an outage may just be over.
+    /// When the service answers the probe, the request is attempted once more: an outage may just be over. The service
+    /// is never given up without a probe. `longest`: how long this failure is waited out, of the time that outages are.
     pub(crate) async fn judge(
         &self,
         since: Instant,
-        (requested, usual): (Option<Duration>, Duration),
+        wait: OutageWait,
+        longest: impl FnOnce(Duration) -> Duration,
         probe: impl AsyncFnOnce() -> bool,
     ) -> OutageVerdict {
-        let requested = requested.filter(|wait| !wait.is_zero());
-        let wait = requested.unwrap_or(usual);
-        let judge = |probed| self.health().judge(since, (Instant::now(), wait), self.max_outage(), probed);
-        let mut verdict = judge(requested.is_some());
-        if requested.is_some() && verdict == OutageVerdict::Retry {
+        let max_outage = Some(self.max_outage()).filter(|max_outage| !max_outage.is_zero()).map(longest);
+        let judge = |probed| self.health().judge(since, (Instant::now(), wait), max_outage, probed);
+        let is_requested = matches!(wait, OutageWait::Requested(_));
+        let mut verdict = judge(is_requested);
+        // What is asked for is longer than an outage may last: others may be answered, and this request is too late.
+        let waits_too_long = verdict == OutageVerdict::GiveUpService;
+        if let (true, OutageVerdict::Retry(wait)) = (is_requested, verdict) {
             // Nothing is sent before the time that the service asked for.
             tokio::time::sleep(wait).await;
             verdict = OutageVerdict::Probe;
         }
-        if verdict == OutageVerdict::Probe {
+        if verdict == OutageVerdict::Probe || waits_too_long {
             if self.is_answering(probe).await {
-                return OutageVerdict::Retry;
+                return if waits_too_long {
+                    OutageVerdict::GiveUpRequest
+                } else {
+                    OutageVerdict::Retry(Duration::ZERO)
+                };
             }
             verdict = judge(true);
         }
-        if verdict == OutageVerdict::Retry {
+        if let OutageVerdict::Retry(wait) = verdict {
             warn!(seconds = wait.as_secs(), "the service answers nothing: waiting for it");
             tokio::time::sleep(wait).await;
         }

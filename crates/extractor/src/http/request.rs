@@ -1,7 +1,9 @@
 //! Requests: one HTTP call as it is to be made, before the first attempt.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::ops::Range;
 
+use bytes::Bytes;
 use copilot_lake_tables::{MAX_FILE_BYTES, Table};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use url::Url;
@@ -18,6 +20,10 @@ pub(crate) enum ResourceKind {
     /// A page of change tracking.
     Changes,
     File,
+    /// Several files in one response, which is likely to have so many bytes; 0: unknown.
+    Batch {
+        expected: usize,
+    },
     /// A page of directory users.
     Users,
     /// A page of group members.
@@ -33,12 +39,22 @@ pub(crate) enum ResourceKind {
 impl ResourceKind {
     /// Whether its body counts against the budget: many of these are in memory at once.
     pub(crate) fn is_bounded(self) -> bool {
-        matches!(self, Self::File | Self::History { .. })
+        matches!(self, Self::File | Self::Batch { .. } | Self::History { .. })
+    }
+
+    /// Whether it is of files: while it is retried it takes up a slot that others need.
+    pub(crate) fn is_of_files(self) -> bool {
+        matches!(self, Self::File | Self::Batch { .. })
+    }
+
+    /// Whether it is a page of a history.
+    pub(crate) fn is_history(self) -> bool {
+        matches!(self, Self::History { .. })
     }
 
     /// Whether it is subject to the rate limit.
     pub(crate) fn is_rate_limited(self) -> bool {
-        matches!(self, Self::History { .. })
+        self.is_history()
     }
 }
 
@@ -64,10 +80,13 @@ pub(crate) struct Request {
     pub(crate) column: Option<&'static str>,
     /// The page of a stream, from 1.
     pub(crate) page: Option<u32>,
-    /// Stands for what the service may throttle by itself, such as the mailbox of a history; 0 if there is nothing.
+    /// Stands for what the service may throttle or lack by itself, such as a table or the mailbox of a history; 0 if there
+    /// is nothing.
     pub(crate) resource: u64,
     /// For files only.
     pub(crate) portion: FilePortion,
+    /// What is sent; `None` for a request that only reads a URL.
+    pub(crate) body: Option<Bytes>,
     /// The URL to use if the service rejects the first one as an invalid query.
     pub(crate) fallback_url: Option<Url>,
     /// The `Prefer` header; the same for every page of a stream.
@@ -89,15 +108,21 @@ impl Request {
             page: None,
             resource: 0,
             portion,
+            body: None,
             fallback_url: None,
             prefer,
             has_failed_before: false,
         }
     }
 
+    /// A request for rows or files of a table.
+    pub(crate) fn of_table(url: Url, table: &Table, kind: ResourceKind) -> Self {
+        Self { kind, table: Some(table.name), resource: resource(table.name), ..Self::json(url) }
+    }
+
     /// The first page of a stream, without preferences.
     pub(crate) fn first_page(url: Url, table: &Table, kind: ResourceKind) -> Self {
-        Self { kind, table: Some(table.name), page: Some(1), ..Self::json(url) }
+        Self { page: Some(1), ..Self::of_table(url, table, kind) }
     }
 
     /// The request with its fallback URL, if it has one.
@@ -114,10 +139,14 @@ impl Request {
         self.prefer.push_str(preference);
     }
 
+    fn method(&self) -> &'static str {
+        if self.body.is_some() { "POST" } else { "GET" }
+    }
+
     /// Describes the call, as far as it went.
     pub(crate) fn call(&self, attempts: &Attempts, status: Option<u16>, request_id: Option<String>) -> Box<FailedCall> {
         Box::new(FailedCall {
-            method: "GET",
+            method: self.method(),
             url: redacted(&self.url),
             page: self.page,
             attempts: attempts.count,
@@ -131,9 +160,16 @@ impl Request {
 
     /// Describes the call, with the number of attempts only.
     pub(crate) fn call_after(&self, attempts: u32) -> Box<FailedCall> {
-        let (method, url, page) = ("GET", redacted(&self.url), self.page);
+        let (method, url, page) = (self.method(), redacted(&self.url), self.page);
         Box::new(FailedCall { method, url, page, attempts, ..FailedCall::default() })
     }
+}
+
+/// Stands for a resource with this name or id.
+pub(crate) fn resource(name: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Everything but unreserved characters and the comma.

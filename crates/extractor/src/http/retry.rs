@@ -98,9 +98,14 @@ impl Attempts {
     }
 
     /// As [`Self::wait_before_next`] while nothing is answered at all, whatever the number of attempts.
-    pub(crate) fn wait_in_outage(&self, retry_policy: &RetryPolicy, requested: Option<Duration>) -> Option<Duration> {
+    pub(crate) fn wait_in_outage(
+        &self,
+        retry_policy: &RetryPolicy,
+        max_outage: Duration,
+        requested: Option<Duration>,
+    ) -> Option<Duration> {
         let wait = self.wait(retry_policy, requested);
-        (self.elapsed().saturating_add(wait) <= retry_policy.max_outage).then_some(wait)
+        (self.elapsed().saturating_add(wait) <= max_outage).then_some(wait)
     }
 
     /// When the first attempt began.

@@ -1,4 +1,5 @@
-//! The scope of a 429: one resource, such as a mailbox, or everything that the identity requests.
+//! The scope of a response that asks for a wait: one resource, such as a mailbox, or everything that the identity
+//! requests.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Whom a throttled response concerns.
+/// Whom a response concerns that asks for a wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ThrottleScope {
     /// The resource of this request, such as one mailbox: nothing else waits.
@@ -23,7 +24,7 @@ const WINDOW: Duration = Duration::from_secs(60);
 /// Throttling concerns everybody if at least one response in this many is refused.
 const REFUSED_SHARE: usize = 5;
 
-/// Responses that throttle without saying whom: the resource at first, and everybody once others are refused too.
+/// Responses that ask for a wait without saying whom: the resource at first, and everybody once others are refused too.
 #[derive(Debug, Default)]
 pub(crate) struct UnclearThrottling {
     window: Mutex<UnclearWindow>,
@@ -49,8 +50,12 @@ impl UnclearThrottling {
         }
     }
 
-    /// Takes in an unclear refusal of a resource; returns whom it is taken to concern.
+    /// Takes in an unclear refusal of a resource; returns whom it is taken to concern. Resource 0 is nothing narrower than
+    /// everybody.
     pub(crate) fn refused(&self, resource: u64) -> ThrottleScope {
+        if resource == 0 {
+            return ThrottleScope::Identity;
+        }
         let now = Instant::now();
         let mut window = self.lock();
         if window.since.is_none_or(|since| now - since > WINDOW) {
@@ -86,6 +91,7 @@ mod tests {
         use ThrottleScope::{Identity, Resource};
         for (what, responses, expected) in [
             ("one resource", vec![Refused(1)], Resource),
+            ("none in particular", vec![Refused(0)], Identity),
             ("one resource again and again", vec![Refused(1), Refused(1), Refused(1)], Resource),
             ("two, and nothing else is answered", vec![Refused(1), Refused(2)], Identity),
             ("two among few others", vec![Refused(1), Answered(8), Refused(2)], Identity),

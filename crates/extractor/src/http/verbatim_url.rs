@@ -1,7 +1,12 @@
 //! URLs whose path and query are sent as they were written.
 
+use std::sync::Once;
+
 use serde_json::Value;
 use url::{Position, Url};
+
+/// Says once that links cannot be sent as they came.
+static WARNING: Once = Once::new();
 
 /// The URL of a link, whose characters leave as they came. What HTTP cannot carry is percent-encoded: spaces, quotation
 /// marks, `<`, `>` and everything beyond ASCII. Scheme, host and port are those that any other parser sees.
@@ -9,8 +14,11 @@ use url::{Position, Url};
 /// [`Url::parse`] alone would encode more, such as `'` in a query, and resolve `..` in a path.
 pub(crate) fn verbatim_url(text: &str) -> Result<Url, url::ParseError> {
     let url = Url::parse(text)?;
-    let written = target(&url, text).and_then(|target| with_target(&url, &target));
-    Ok(written.unwrap_or(url))
+    let Some(target) = target(&url, text) else { return Ok(url) };
+    Ok(with_target(&url, &target).unwrap_or_else(|| {
+        WARNING.call_once(|| tracing::warn!("a link is sent with some characters encoded, not as it came"));
+        url
+    }))
 }
 
 /// Path and query as they were written, if they differ from those of the URL; `None` for a text with parts that could be

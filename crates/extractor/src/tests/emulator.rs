@@ -53,7 +53,7 @@ async fn every_row_is_read_once_and_every_file_is_found() {
     assert!(named.len() > 50, "{}", named.len());
     let fetches = named.iter().map(|row| {
         let key = COPILOT_EVENT.key.iter().map(|name| text(row, name).unwrap()).collect();
-        let file = FileAddress { table: &COPILOT_EVENT, key, column: "msdyn_interactiondata" };
+        let file = FileAddress { table: &COPILOT_EVENT, key, column: "msdyn_interactiondata", name: None };
         let service = &service;
         async move { service.file(&file).await.map(|file| (file.name.clone(), file.bytes.len())) }
     });

@@ -326,7 +326,7 @@ async fn an_answer_with_a_byte_order_mark_is_read_everywhere() {
     assert!(service.oldest(&COPILOT_EVENT, "createdon").await.unwrap().is_some());
     assert_eq!(walk(&service).await.len(), 1);
     let key = vec![USER.to_owned(), "p".to_owned()];
-    let address = crate::FileAddress { table: &COPILOT_EVENT, key, column: "msdyn_interactiondata" };
+    let address = crate::FileAddress { table: &COPILOT_EVENT, key, column: "msdyn_interactiondata", name: None };
     let error = service.file(&address).await.unwrap_err();
     let Error::FileMissing { reason, .. } = &error else { panic!("{error}") };
     assert_eq!(*reason, "the service has no file for this column of the row");

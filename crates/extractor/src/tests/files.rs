@@ -8,6 +8,7 @@ fn address() -> FileAddress {
         table: &COPILOT_EVENT,
         key: vec!["f9d841e5-0000-4000-8000-000000000001".to_owned(), "20250622-20250628-100230203".to_owned()],
         column: "msdyn_interactiondata",
+        name: None,
     }
 }
 

@@ -3,6 +3,7 @@
 mod assertions;
 #[cfg(unix)]
 mod azure_cli;
+mod batches;
 mod emulator;
 mod environment;
 mod errors;

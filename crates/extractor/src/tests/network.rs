@@ -42,6 +42,8 @@ async fn a_service_is_reached_through_the_proxy_and_a_loopback_authority_directl
     settings.network = network;
     let shown = format!("{settings:?}");
     let service = impatient(settings);
+    // However long an outage is waited out.
+    service.wait_out_outages(Duration::from_secs(600));
     let error = service.who_am_i().await.unwrap_err();
     let Error::Proxy { failure: ProxyFailure::CredentialsMissing, call, .. } = &error else { panic!("{error}") };
     assert_eq!((call.attempts, call.method), (1, "GET"), "a wrong password repeated locks accounts");
@@ -59,7 +61,9 @@ async fn an_authority_is_reached_through_the_proxy() {
     let mut settings = settings(server.url.clone());
     settings.auth.authority = Url::parse("https://login.microsoftonline.us").unwrap();
     settings.network = network;
-    let error = impatient(settings).who_am_i().await.unwrap_err();
+    let service = impatient(settings);
+    service.wait_out_outages(Duration::from_secs(600));
+    let error = service.who_am_i().await.unwrap_err();
     let Error::Proxy { failure: ProxyFailure::CredentialsMissing, call, .. } = &error else { panic!("{error}") };
     assert_eq!((call.attempts, call.method), (1, "POST"));
     assert_eq!(asked(&proxy), [("login.microsoftonline.us:443".to_owned(), user())]);

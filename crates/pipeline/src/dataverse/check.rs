@@ -47,7 +47,7 @@ async fn check_table(
     let has_rows = match service.first_row(table, &presence.selection).await {
         Ok(page) => page.is_some(),
         Err(error) => {
-            found(Finding::NotReadable { table: name, reason: error.to_string() });
+            found(Finding::NotReadable { table: name, error });
             return;
         }
     };
@@ -67,11 +67,10 @@ async fn check_table(
         found(match check_file(service, table, column).await {
             // Secured values are missing from rows, without an error.
             Ok(false) if has_rows && presence.secured.contains(&column) => {
-                let reason = "the column is secured and no row shows a File in it".to_owned();
-                Finding::FilesNotReadable { table: name, column, reason }
+                Finding::FilesNotReadable { table: name, column, error: None }
             }
             Ok(tried) => Finding::FilesReadable { table: name, column, tried },
-            Err(error) => Finding::FilesNotReadable { table: name, column, reason: error.to_string() },
+            Err(error) => Finding::FilesNotReadable { table: name, column, error: Some(error) },
         });
     }
 }

@@ -97,21 +97,17 @@ async fn track(
     };
     let tracking = match tracking {
         Ok(tracking) => tracking,
-        Err(error) if error.is_service_wide() => return Err(error.into()),
-        Err(error) => {
-            if matches!(error, ServiceError::PermissionMissing { .. }) {
-                context.run.reports.lock().await.refused += 1;
-            }
-            let failed = (SliceStatus::Failed, Some(error.to_string()));
-            let row = record_tracking(context, slice, failed, None, counts).await?;
-            context.run.report(row).await;
-            return Ok(());
-        }
+        Err(error) => return record_failure(context, slice, error, counts).await,
     };
     counts.pages = tracking.pages;
     counts.requests = tracking.requests;
     let deleted = if expired.is_some() { vec![] } else { tracking.deleted };
-    let deleted_keys = confirmed_deletions(context, table, deleted, deletes).await?;
+    let deleted_keys = match confirmed_deletions(context, table, deleted, deletes).await {
+        Ok(deleted_keys) => deleted_keys,
+        // The token stays: the next run finds the same deletions.
+        Err(Error::Service(error)) => return record_failure(context, slice, error, counts).await,
+        Err(error) => return Err(error),
+    };
     archive::archive_deletions(context.run, &slice, (&deleted_keys, deletes.name(), &tracking.token), &counts).await?;
     let how = Deletion { deletes, as_of, seen_until: None };
     let delete = delete_rows(&context.run.lake, &context.run.run_id, &context.run.rejects, table, &deleted_keys, &how);
@@ -120,6 +116,26 @@ async fn track(
     let mut reports = context.run.reports.lock().await;
     reports.table(table.name).rows_deleted += rows;
     (context.run.observe)(&Event::Deleted { table: table.name, rows });
+    Ok(())
+}
+
+/// Records a tracking read that failed. Fails when nothing else can be read either.
+async fn record_failure(
+    context: &DataverseContext<'_>,
+    slice: Slice,
+    error: ServiceError,
+    counts: SliceCounts,
+) -> Result<(), Error> {
+    if error.is_service_wide() {
+        return Err(error.into());
+    }
+    context.run.note_failure(&error).await;
+    if matches!(error, ServiceError::PermissionMissing { .. }) {
+        context.run.reports.lock().await.refused += 1;
+    }
+    let failed = (SliceStatus::Failed, Some(error.to_string()));
+    let row = record_tracking(context, slice, failed, None, counts).await?;
+    context.run.report(row).await;
     Ok(())
 }
 

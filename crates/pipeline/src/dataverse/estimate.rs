@@ -11,8 +11,9 @@ use crate::dataverse::schema::Schema;
 use crate::error::Error;
 use crate::ledger::runs::Restart;
 use crate::ledger::windows::{CREATED, TRACKING};
-use crate::payloads::complete_weeks::CompleteWeeks;
+use crate::payloads::complete_weeks::{CompleteWeeks, RecordedWeeks};
 use crate::payloads::named_files::{self, ClearedFiles, RetryMissing};
+use crate::reread::reread;
 use crate::run::plan_context::PlanContext;
 use crate::service_estimate::{EstimatePart, ServiceEstimate};
 use crate::settings::{DataverseJob, Deletes};
@@ -21,6 +22,12 @@ use crate::settings::{DataverseJob, Deletes};
 ///
 /// <https://learn.microsoft.com/power-apps/developer/data-platform/api-limits>
 const CALLS_PER_HOUR: u64 = 72_000;
+
+/// What the service takes for a payload: an assumption. Its time counts in full, in batches too.
+const PAYLOAD_SECONDS: f64 = 0.04;
+
+/// Seconds of the service's time that one identity may use in a second: 1,200 in five minutes.
+const SECONDS_PER_SECOND: f64 = 4.0;
 
 /// Calls that every run makes: for the identity, the metadata, and people who are new or changed.
 const OTHER_CALLS: u64 = 4;
@@ -61,8 +68,14 @@ struct TableEstimate {
 impl DataverseEstimate {
     /// All calls.
     fn calls(&self) -> u64 {
-        let estimate = |table: &TableEstimate| table.page_calls + table.payloads_known + table.payloads_expected;
-        self.other_calls + self.tables.iter().map(estimate).sum::<u64>()
+        self.other_calls + self.tables.iter().map(|table| table.page_calls + table.payload_calls()).sum::<u64>()
+    }
+
+    /// What the service's limits need: of calls, or of its own time for payloads, which counts in full in a batch.
+    fn seconds(&self) -> f64 {
+        let payloads: u64 = self.tables.iter().map(|table| table.payloads_known + table.payloads_expected).sum();
+        let of_calls = self.calls() as f64 / CALLS_PER_HOUR as f64 * 3600.0;
+        of_calls.max(payloads as f64 * PAYLOAD_SECONDS / SECONDS_PER_SECOND)
     }
 
     pub(super) fn describe(&self) -> ServiceEstimate {
@@ -75,11 +88,11 @@ impl DataverseEstimate {
                 EstimatePart::text("\n"),
                 Counted(calls, "call"),
                 EstimatePart::text(", "),
-                Seconds(calls as f64 / CALLS_PER_HOUR as f64 * 3600.0),
+                Seconds(self.seconds()),
                 EstimatePart::text(" at "),
                 Number(CALLS_PER_HOUR),
                 EstimatePart::text(
-                    " calls an hour. The service's counts may be a day old; payloads of rows that are still to be\nread \
+                    " calls an hour and 40 ms a payload. The service's counts may be a day old; payloads of rows\nthat are still to be read \
                      are estimated.\n",
                 ),
             ],
@@ -88,6 +101,15 @@ impl DataverseEstimate {
 }
 
 impl TableEstimate {
+    /// Calls for payloads: the first ones are requested singly, until it is seen that batches give the same, and those of
+    /// later calls in batches.
+    fn payload_calls(&self) -> u64 {
+        const SINGLE: u64 = 100;
+        const IN_A_BATCH: u64 = 25;
+        let payloads = self.payloads_known + self.payloads_expected;
+        payloads.min(SINGLE) + payloads.saturating_sub(SINGLE).div_ceil(IN_A_BATCH)
+    }
+
     fn describe(&self) -> Vec<EstimatePart> {
         use EstimatePart::Number;
         let rows = match (self.absent, self.rows) {
@@ -127,6 +149,7 @@ async fn estimate_tables(
     let schema = Schema::new(service.environment(&job.tables).await?);
     let totals = service.total_rows(&job.tables).await?;
     let retry = RetryMissing { full, now: service.service_time().await? };
+    let recorded = reread(|| RecordedWeeks::read(lake)).await?;
     let mut estimates = Vec::new();
     for table in &job.tables {
         let mut estimate =
@@ -146,7 +169,7 @@ async fn estimate_tables(
             let weeks = plan::weekly(table, &plan.first_pass, oldest.filter(|_| needs_oldest));
             let again = plan::unreadable(table, &known);
             estimate.slices = (plan.changed.len() + weeks.len() + again.len()) as u64;
-            match count_in_lake(lake, table, job, retry, &mut estimate).await {
+            match count_in_lake((lake, &recorded), table, job, retry, &mut estimate).await {
                 Err(Error::Lake(error)) if error.stops_table().is_some() => {
                     tracing::warn!(%error, "could not count everything that the lake has");
                 }
@@ -164,7 +187,7 @@ async fn estimate_tables(
             }
             if job.payloads && rows.new > 0 {
                 let files = schema.selection(table).map(|selection| files(table, &selection)).unwrap_or_default();
-                let share = match share((lake, service), table, &files).await {
+                let share = match reread(|| share((lake, service), table, &files)).await {
                     Err(Error::Lake(error)) if error.stops_table().is_some() => files.len() as f64,
                     share => share?,
                 };
@@ -221,7 +244,7 @@ fn files(table: &'static Table, selection: &Selection) -> Vec<&'static str> {
 
 /// Counts the rows of a table in the lake, and the payloads that it lacks.
 async fn count_in_lake(
-    lake: &Lake,
+    (lake, recorded): (&Lake, &RecordedWeeks),
     table: &'static Table,
     job: &DataverseJob,
     retry: RetryMissing,
@@ -232,7 +255,10 @@ async fn count_in_lake(
         return Ok(());
     }
     let tables = [table];
-    let complete = if retry.full { CompleteWeeks::default() } else { CompleteWeeks::read(lake, &tables).await? };
+    let complete = match retry.full {
+        true => CompleteWeeks::default(),
+        false => CompleteWeeks::read(lake, recorded, &tables).await?,
+    };
     let files = named_files::files_to_fetch(lake, &tables, &complete, &ClearedFiles::default(), retry).await?;
     let mut files = std::pin::pin!(files);
     while files.try_next().await?.is_some() {
@@ -326,7 +352,9 @@ mod tests {
         let numbers = [13, 1_000_000, 0, 213, 287_787].map(Number);
         assert_eq!((table.len(), &table[1][1..]), (3, &numbers[..]));
         assert_eq!(table[2][2], EstimatePart::text("no such table"));
-        assert_eq!((&text[1], &text[3]), (&Counted(288_000, "call"), &Seconds(14_400.0)));
+        // 100 Files singly, the others in batches of 25; the service takes 40 ms for each, four at a time.
+        let calls = 213 + 100 + 287_687_u64.div_ceil(25);
+        assert_eq!((&text[1], &text[3]), (&Counted(calls, "call"), &Seconds(287_787.0 * 0.04 / 4.0)));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use arrow::compute::filter_record_batch;
 use copilot_lake_decoder::{Decoded, decode_page};
 use copilot_lake_extractor::Page;
 use copilot_lake_tables::{Instant, Labels, Table, Week};
-use copilot_lake_writer::{Changes, Lake, MergeMode};
+use copilot_lake_writer::{Changes, Error as LakeError, Lake, MergeMode};
 use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
 use crate::cpu;
@@ -35,8 +35,8 @@ pub(crate) struct Ingest<'a> {
     pub(crate) labels: &'a LabelCache,
     /// The columns that the pages cover.
     pub(crate) coverage: Coverage,
-    /// Collects the ids of the people whom rows name.
-    pub(crate) named: &'a NamedPeople,
+    /// Collects the ids of the people whom rows name, where they are read afterwards.
+    pub(crate) named: Option<&'a NamedPeople>,
     /// Only rows with one of these ids.
     pub(crate) only: Option<&'a HashSet<String>>,
     pub(crate) stop: &'a Stop,
@@ -68,12 +68,12 @@ impl Ingest<'_> {
             let decoded = self.decode(page, extracted_at).await?;
             Ok((decoded, extracted_at, requests, throttled))
         });
-        let mut decoded = std::pin::pin!(decoded.try_buffered(DECODED_AHEAD));
+        let mut pages = std::pin::pin!(decoded.try_buffered(DECODED_AHEAD));
         let mut stopped = self.stop.clone();
         let mut unlabelled = false;
         loop {
             let next = tokio::select! {
-                next = decoded.next() => next,
+                next = pages.next() => next,
                 // Without a sender nothing can stop the run.
                 Ok(_) = stopped.wait_for(|stop| *stop) => return Err(SliceError::Stopped),
             };
@@ -90,6 +90,11 @@ impl Ingest<'_> {
             counts.rejected += refused.len() as u64;
             unlabelled |= page.unlabelled;
             let (rows, throttled) = (page.rows, throttled.as_secs_f64());
+            let decoded: usize = page.batches.iter().map(|(_, batch)| batch.num_rows()).sum();
+            if decoded as u64 != page.rows {
+                let reason = format!("{} rows were received, and {decoded} decoded", page.rows);
+                return Err(LakeError::Interrupted { table: self.table.name, reason }.into());
+            }
             let batches = page.batches.into_iter().map(|(week, batch)| Ok((week, self.wanted(batch)?)));
             let batches = batches.collect::<Result<Vec<_>, SliceError>>()?;
             rejects.push(&batches, refused, extracted_at).await?;
@@ -117,11 +122,11 @@ impl Ingest<'_> {
     }
 
     async fn decode_with(&self, page: Page, extracted_at: Instant, labels: Arc<Labels>) -> Result<Decoded, SliceError> {
-        let (table, named) = (self.table, self.named.clone());
+        let (table, named) = (self.table, self.named.cloned());
         let decoded = cpu::run_on_rayon(move || {
             let decoded = decode_page(table, page.rows(), extracted_at, &labels)?;
-            for (_, batch) in &decoded.batches {
-                named.collect(table, batch);
+            if let Some(named) = named {
+                decoded.batches.iter().for_each(|(_, batch)| named.collect(table, batch));
             }
             Ok(decoded)
         });

@@ -16,8 +16,8 @@ pub(crate) mod reader;
 pub(crate) mod recovery;
 pub(crate) mod schema;
 mod slice;
+mod slice_reader;
 mod slices;
-mod table_breaker;
 
 use copilot_lake_tables::{SYSTEM_USER, Service};
 
@@ -52,7 +52,7 @@ pub(crate) async fn read_tables(
             false => fresh = None,
         }
     }
-    slices::read_slices(context, slices).await?;
+    slice_reader::read_slices(context, slices).await?;
     slices::settle_lost(context, job, restart).await?;
     if deletes != Deletes::Ignore {
         let written = run.written(&job.tables).await;

@@ -15,6 +15,7 @@ use crate::ledger::slice_row::{SliceCounts, SliceRow, Watermark};
 use crate::ledger::windows::MODIFIED;
 use crate::replay::archive::PageArchive;
 use crate::report::SliceStatus;
+use crate::reread::reread;
 use crate::run::context::window_text;
 use crate::slice_error::SliceError;
 
@@ -30,9 +31,9 @@ pub(crate) async fn read_people(context: &DataverseContext<'_>, now: Instant, ov
     let mut named = context.named.drain();
     let is_lost = context.run.lost.contains_key(SYSTEM_USER.name);
     if !is_next || is_lost {
-        named.extend(all_named(context).await?);
+        named.extend(reread(|| all_named(context)).await?);
     }
-    let known = known_ids(&context.run.lake).await?;
+    let known = reread(|| known_ids(&context.run.lake)).await?;
     let is_unknown = |id: &&String| is_lost || !known.contains(*id);
     let mut unknown: Vec<String> = named.iter().filter(is_unknown).cloned().collect();
     unknown.sort_unstable();
@@ -54,7 +55,12 @@ pub(crate) async fn read_people(context: &DataverseContext<'_>, now: Instant, ov
         Err(SliceError::Service(error @ ServiceError::PermissionMissing { .. })) => {
             (SliceStatus::Skipped, Some(error.to_string()))
         }
-        Err(error) => (SliceStatus::Failed, Some(error.to_string())),
+        Err(error) => {
+            if let SliceError::Service(error) = &error {
+                context.run.note_failure(error).await;
+            }
+            (SliceStatus::Failed, Some(error.to_string()))
+        }
     };
     let row = SliceRow {
         slice,
@@ -93,7 +99,7 @@ async fn read_pages(
         rejects: &context.run.rejects,
         labels: &context.labels,
         coverage: context.schema.coverage(&SYSTEM_USER, selection),
-        named: &context.named,
+        named: Some(&context.named),
         only: Some(&wanted),
         stop: &context.run.shutdown.subscribe(),
     };

@@ -1,5 +1,6 @@
 //! The planner of slices: pure, from the windows of the ledger and the options of the run.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
@@ -117,6 +118,20 @@ pub(crate) fn weekly(table: &'static Table, windows: &[Range<Instant>], oldest: 
     slices
 }
 
+/// Puts the slices of all tables into the order in which they are read: first what changed, then the first pass from the
+/// newest week of every table back. Those that were last requested in vain come after all others, so that they do not
+/// keep these from being read in one run after the other: the rest of a table fails at once after some failures.
+pub(crate) fn in_order(
+    changed: Vec<Slice>,
+    mut first_pass: Vec<Slice>,
+    last_failure: impl Fn(&Slice) -> Option<Instant>,
+) -> Vec<Slice> {
+    first_pass.sort_by_key(|slice| Reverse(slice.end));
+    let mut slices: Vec<_> = changed.into_iter().chain(first_pass).collect();
+    slices.sort_by_cached_key(last_failure);
+    slices
+}
+
 /// The slices of changed rows.
 pub(crate) fn daily(table: &'static Table, windows: &[Range<Instant>]) -> Vec<Slice> {
     let slice = |window: &Range<Instant>| Slice {
@@ -141,6 +156,43 @@ mod tests {
     fn window(run: &str, column: &str, start: &str, end: &str, as_of: &str) -> DoneWindow {
         let (start, end, as_of) = (at(start), at(end), at(as_of));
         DoneWindow { run_id: run.to_owned(), time_column: column.to_owned(), start, end, as_of, is_read: true }
+    }
+
+    #[test]
+    fn what_was_requested_in_vain_comes_after_everything_else() {
+        let slice = |time_column, start: &str, end: &str| {
+            let (table, scope) = (&COPILOT_EVENT, String::new());
+            Slice { table, scope, time_column, start: at(start), end: at(end) }
+        };
+        let changed: Vec<_> =
+            (1..4).map(|n| slice(MODIFIED, &format!("2025-11-0{n}"), &format!("2025-11-0{}", n + 1))).collect();
+        let weeks: Vec<_> =
+            (1..4).map(|n| slice(CREATED, &format!("2025-0{n}-01"), &format!("2025-0{n}-08"))).collect();
+        // The windows that failed, each with when it last did, and the starts in the expected order.
+        type Case<'a> = (&'a str, &'a [(&'a str, &'a str)], [&'a str; 6]);
+        let cases: [Case<'_>; 4] = [
+            ("nothing", &[], ["11-01", "11-02", "11-03", "03-01", "02-01", "01-01"]),
+            ("a week", &[("03-01", "2025-11-09")], ["11-01", "11-02", "11-03", "02-01", "01-01", "03-01"]),
+            (
+                "a day, then a week",
+                &[("11-01", "2025-11-08"), ("03-01", "2025-11-09")],
+                ["11-02", "11-03", "02-01", "01-01", "11-01", "03-01"],
+            ),
+            (
+                "a week, then a day",
+                &[("11-01", "2025-11-09"), ("03-01", "2025-11-08")],
+                ["11-02", "11-03", "02-01", "01-01", "03-01", "11-01"],
+            ),
+        ];
+        for (what, failures, expected) in cases {
+            let last_failure = |slice: &Slice| {
+                let start = slice.start.to_string();
+                failures.iter().find(|(failed, _)| start[5..].starts_with(failed)).map(|(_, last)| at(last))
+            };
+            let slices = in_order(changed.clone(), weeks.clone(), last_failure);
+            let starts: Vec<_> = slices.iter().map(|slice| slice.start.to_string()[5..10].to_owned()).collect();
+            assert_eq!(starts, expected, "{what}");
+        }
     }
 
     struct World {

@@ -23,7 +23,11 @@ pub(crate) async fn read_slice(
     let table = slice.table;
     loop {
         let selection = context.schema.selection(table).unwrap_or_else(|| Selection::all(table));
-        match read_once(slice, (&selection, has_failed_before), context, counts).await {
+        let result = read_once(slice, (&selection, has_failed_before), context, counts).await;
+        if let Err(SliceError::Service(error)) = &result {
+            counts.requests += error.call().map_or(0, |call| u64::from(call.attempts));
+        }
+        match result {
             // The metadata listed the column, or could not be read: the rows come without it.
             Err(SliceError::Service(ServiceError::ColumnMissing { column, .. }))
                 if context.schema.forget(table, &column, &selection) => {}
@@ -62,7 +66,7 @@ async fn read_once(
         rejects: &context.run.rejects,
         labels: &context.labels,
         coverage: context.schema.coverage(table, selection),
-        named: &context.named,
+        named: Some(&context.named),
         only: None,
         stop: &context.run.shutdown.subscribe(),
     };

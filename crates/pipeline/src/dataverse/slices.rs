@@ -1,40 +1,32 @@
-//! The slices of a run: which ones are due, and reading several at a time.
+//! The slices of a run: which ones are due, and what they leave in the ledger.
 
-use std::cell::{Cell, RefCell};
 use std::ops::Range;
 
 use copilot_lake_extractor::{Error as ServiceError, Selection, Slice};
 use copilot_lake_tables::{Instant, Table};
-use futures::StreamExt as _;
 
 use crate::dataverse::context::DataverseContext;
 use crate::dataverse::plan::{self, PlanInput};
 use crate::dataverse::recovery;
-use crate::dataverse::slice;
-use crate::dataverse::table_breaker::{FAILED, TableBreaker, TableFailure};
 use crate::error::Error;
 use crate::event::Event;
-use crate::halving::{Halving, PartFailure, is_about_page};
 use crate::ledger::runs::Restart;
 use crate::ledger::slice_row::{SliceCounts, SliceRow, Watermark};
-use crate::ledger::windows::{self, BEGINNING, CREATED};
+use crate::ledger::windows::{BEGINNING, CREATED};
 use crate::report::SliceStatus;
 use crate::settings::DataverseJob;
 use crate::slice_error::SliceError;
 
-/// Slices in flight. Each holds a page or two, so this bounds memory; the service's own limits are far higher.
-const SLICES_IN_FLIGHT: usize = 3;
-
 /// A slice to read.
 #[derive(Debug)]
 pub(crate) struct PlannedSlice {
-    slice: Slice,
+    pub(crate) slice: Slice,
     /// An earlier run has found that it cannot be read.
-    is_unreadable: bool,
+    pub(crate) is_unreadable: bool,
 }
 
 /// Plans the slices that are due: first what changed, then the first pass from the newest week back, and last what could
-/// not be read so far.
+/// not be read so far, first of it what may be readable in parts.
 pub(crate) async fn plan_slices(
     context: &DataverseContext<'_>,
     job: &DataverseJob,
@@ -93,11 +85,9 @@ pub(crate) async fn plan_slices(
         first_pass.extend(weeks);
         unreadable.extend(again);
     }
-    // The newest week of every table comes first.
-    first_pass.sort_by_key(|slice: &Slice| std::cmp::Reverse(slice.end));
     let planned = |is_unreadable| move |slice| PlannedSlice { slice, is_unreadable };
-    let readable = changed.into_iter().chain(first_pass).map(planned(false));
-    Ok(readable.chain(unreadable.into_iter().map(planned(true))).collect())
+    let readable = plan::in_order(changed, first_pass, |slice| context.run.ledger.last_failure(slice));
+    Ok(readable.into_iter().map(planned(false)).chain(unreadable.into_iter().map(planned(true))).collect())
 }
 
 /// Marks tables as recovered that have read again everything they had lost.
@@ -140,7 +130,7 @@ async fn oldest_row(
 }
 
 /// The status and reason of a slice that was not done.
-async fn failure_status(context: &DataverseContext<'_>, error: SliceError) -> (SliceStatus, Option<String>) {
+pub(super) async fn failure_status(context: &DataverseContext<'_>, error: SliceError) -> (SliceStatus, Option<String>) {
     match error {
         SliceError::Service(ServiceError::TableMissing { .. }) => (SliceStatus::Skipped, Some(error.to_string())),
         error => {
@@ -169,173 +159,13 @@ async fn record_missing_table(
     record(context, slice, &Selection::all(table), ended, counts).await
 }
 
-/// Reads slices, several at a time. A failed slice does not hold up the others; when the lake or the service fails, no
-/// other is begun, and those under way finish on their own.
-pub(crate) async fn read_slices(context: &DataverseContext<'_>, slices: Vec<PlannedSlice>) -> Result<(), Error> {
-    let reader = SliceReader { context, breaker: RefCell::default(), is_given_up: Cell::new(false) };
-    let reading =
-        futures::stream::iter(slices).map(|slice| reader.read_and_record(slice)).buffer_unordered(SLICES_IN_FLIGHT);
-    let mut reading = std::pin::pin!(reading);
-    let mut failure = Ok(());
-    let mut grace = std::pin::pin!(context.run.shutdown.grace_period_over());
-    loop {
-        let next = tokio::select! {
-            next = reading.next() => next,
-            () = &mut grace => {
-                context.run.note_aborted().await;
-                return failure;
-            }
-        };
-        match next {
-            None => return failure,
-            Some(Ok(())) => {}
-            Some(Err(error)) => {
-                reader.is_given_up.set(true);
-                // Another service can still be read.
-                if !matches!(error, Error::Service(_)) {
-                    context.run.shutdown.request();
-                }
-                failure = failure.and(Err(error));
-            }
-        }
-    }
-}
-
-/// Reads slices, and knows how those before have ended.
-struct SliceReader<'a> {
-    context: &'a DataverseContext<'a>,
-    breaker: RefCell<TableBreaker>,
-    /// Nothing more can be read or written.
-    is_given_up: Cell<bool>,
-}
-
-impl SliceReader<'_> {
-    /// Reads a slice, in parts if a page of it cannot be read, and records what was read and what cannot be.
-    async fn read_and_record(&self, planned: PlannedSlice) -> Result<(), Error> {
-        let context = self.context;
-        let PlannedSlice { slice, is_unreadable } = planned;
-        let table = slice.table;
-        let window = slice.start..slice.end;
-        let mut halving = match is_unreadable {
-            true => Halving::new([], [window]),
-            false => Halving::new([window], []),
-        };
-        let mut failure = None;
-        while let Some(part) = halving.next() {
-            if self.is_given_up.get() {
-                return Ok(());
-            }
-            if context.run.shutdown.is_requested() {
-                context.run.note_shutdown().await;
-                return Ok(());
-            }
-            if context.run.is_any_table_stopped([table]).await {
-                return Ok(());
-            }
-            let refused = self.breaker.borrow().failure(table.name).cloned();
-            if let Some(refused) = refused {
-                return self.record_unrequested(&slice, &halving, refused).await;
-            }
-            let part = Slice { start: part.start, end: part.end, ..slice.clone() };
-            let mut counts = SliceCounts::default();
-            let (selection, result) = slice::read_slice(&part, context, halving.has_failed_before(), &mut counts).await;
-            match result {
-                Ok(()) => {
-                    self.breaker.borrow_mut().read(table.name);
-                    halving.read();
-                    let ended = ((SliceStatus::Done, None), watermark(context));
-                    record(context, part, &selection, ended, counts).await?;
-                }
-                Err(SliceError::Stopped) => {
-                    context.run.note_shutdown().await;
-                    return Ok(());
-                }
-                Err(SliceError::Lake(error)) if error.stops_table().is_some() => {
-                    return context.run.stop_table(error).await;
-                }
-                Err(SliceError::Lake(error)) if !error.is_transient() => return Err(error.into()),
-                Err(SliceError::Service(error)) if error.is_service_wide() => return Err(error.into()),
-                Err(error) => {
-                    let is_about_page = matches!(&error, SliceError::Service(error) if is_about_page(error));
-                    let goes_on = is_about_page && halving.failed() != PartFailure::GivenUp;
-                    failure = Some((selection, error, counts));
-                    if !goes_on {
-                        break;
-                    }
-                }
-            }
-        }
-        let Some((selection, error, mut counts)) = failure else { return Ok(()) };
-        for window in halving.unreadable() {
-            let part = Slice { start: window.start, end: window.end, ..slice.clone() };
-            self.record_unreadable(part, &selection, &error, counts).await?;
-            counts = SliceCounts { as_of: counts.as_of, ..SliceCounts::default() };
-        }
-        let unread = halving.unread();
-        if unread.is_empty() {
-            return Ok(());
-        }
-        if let SliceError::Service(error) = &error {
-            self.breaker.borrow_mut().failed(table.name, error);
-        }
-        let ended = failure_status(context, error).await;
-        for window in unread {
-            let part = Slice { start: window.start, end: window.end, ..slice.clone() };
-            record(context, part, &selection, (ended.clone(), watermark(context)), counts).await?;
-            counts = SliceCounts { as_of: counts.as_of, ..SliceCounts::default() };
-        }
-        Ok(())
-    }
-
-    /// Records a window that cannot be read, however small it is. A window that is read again by `--since` and `--until`
-    /// is not remembered.
-    async fn record_unreadable(
-        &self,
-        slice: Slice,
-        selection: &Selection,
-        error: &SliceError,
-        counts: SliceCounts,
-    ) -> Result<(), Error> {
-        let context = self.context;
-        let now = context.service.service_time().await.ok().or(counts.as_of).unwrap_or(slice.end);
-        let known = context.run.ledger.unreadable(slice.table, &selection.text()).await;
-        let is_part = |window: &&windows::UnreadableWindow| {
-            window.time_column == slice.time_column && slice.start <= window.start && window.end <= slice.end
-        };
-        let failing_since = known.iter().filter(is_part).map(|window| window.failing_since).min();
-        let failing_since = failing_since.or(counts.as_of).unwrap_or(now);
-        let is_skipped = windows::is_skipped(failing_since, now);
-        let status = if is_skipped { SliceStatus::Skipped } else { SliceStatus::Failed };
-        let watermark = if context.run.window.is_none() { Watermark::PastUnreadable } else { Watermark::None };
-        let counts = SliceCounts { as_of: Some(failing_since), ..counts };
-        record(context, slice, selection, ((status, Some(error.to_string())), watermark), counts).await
-    }
-
-    /// Records as failed what is pending of a slice whose table is not worth a request.
-    async fn record_unrequested(&self, slice: &Slice, pending: &Halving, refused: TableFailure) -> Result<(), Error> {
-        let TableFailure { reason, is_refused } = refused;
-        let as_of = self.context.service.service_time().await.ok();
-        let selection = self.context.schema.selection(slice.table).unwrap_or_else(|| Selection::all(slice.table));
-        let reason = format!("{reason}: not requested, because {FAILED} slices of the table failed in a row");
-        for window in pending.unread() {
-            if is_refused {
-                self.context.run.reports.lock().await.refused += 1;
-            }
-            let part = Slice { start: window.start, end: window.end, ..slice.clone() };
-            let ended = ((SliceStatus::Failed, Some(reason.clone())), watermark(self.context));
-            record(self.context, part, &selection, ended, SliceCounts { as_of, ..SliceCounts::default() }).await?;
-        }
-        Ok(())
-    }
-}
-
 /// The watermark after a slice: a window that is read again moves none.
-fn watermark(context: &DataverseContext<'_>) -> Watermark {
+pub(super) fn watermark(context: &DataverseContext<'_>) -> Watermark {
     if context.run.window.is_none() { Watermark::OfWindows } else { Watermark::None }
 }
 
 /// Records a slice in the ledger and reports it.
-async fn record(
+pub(super) async fn record(
     context: &DataverseContext<'_>,
     slice: Slice,
     selection: &Selection,

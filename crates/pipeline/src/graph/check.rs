@@ -8,6 +8,7 @@ use super::scope;
 use crate::error::Error;
 use crate::finding::Finding;
 use crate::settings::{GraphJob, UserSelector};
+use crate::slice_error::SliceError;
 
 /// Users who are tried until a history can be read: some may have no mailbox.
 const USERS_TRIED: usize = 5;
@@ -37,7 +38,7 @@ pub(super) async fn check_graph(service: &Graph, job: &GraphJob, found: &mut dyn
     let page = match page {
         Ok(page) => page,
         Err(error) => {
-            found(Finding::UsersNotReadable { table: users_table, reason: error.to_string() });
+            found(Finding::UsersNotReadable { table: users_table, error });
             return Ok(());
         }
     };
@@ -46,10 +47,11 @@ pub(super) async fn check_graph(service: &Graph, job: &GraphJob, found: &mut dyn
     found(Finding::UsersReadable { table: users_table, users: users.rows });
     let excluded = match scope::excluded_names(service, job).await {
         Ok(excluded) => excluded,
-        Err(error) => {
-            found(Finding::UsersNotReadable { table: users_table, reason: error.to_string() });
+        Err(SliceError::Service(error)) => {
+            found(Finding::UsersNotReadable { table: users_table, error });
             return Ok(());
         }
+        Err(error) => return Err(error.into()),
     };
     let everyone = !job.users.contains(&UserSelector::Licensed);
     let is_in_scope =
@@ -78,9 +80,8 @@ pub(super) async fn check_graph(service: &Graph, job: &GraphJob, found: &mut dyn
     }
     found(match refusal {
         Some(error) => {
-            let reason = error.to_string();
-            let is_missing = error.may_concern_everybody();
-            Finding::HistoryNotReadable { table, reason, role: is_missing.then_some(role::HISTORIES) }
+            let role = error.may_concern_everybody().then_some(role::HISTORIES);
+            Finding::HistoryNotReadable { table, error, role }
         }
         None => Finding::HistoryReadable { table, tried: false },
     });

@@ -10,7 +10,7 @@ use crate::ledger::windows::is_skipped;
 use crate::report::SliceStatus;
 
 /// The time column of the windows.
-const CREATED: &str = "createdDateTime";
+pub(crate) const CREATED: &str = "createdDateTime";
 
 /// A slice that has ended.
 pub(crate) struct EndedSlice {

@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use copilot_lake_decoder::{Error as DecodeError, History, HistoryWindow};
 use copilot_lake_extractor::{Error as ServiceError, Graph, HistoryQuery, Page};
 use copilot_lake_tables::Instant;
-use futures::{StreamExt as _, stream};
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
 use tokio::sync::mpsc;
 
 use super::scope_state::UnreadableHistory;
@@ -15,6 +16,10 @@ use crate::halving::{PartFailure, is_about_page};
 use crate::ledger::slice_row::SliceCounts;
 use crate::run::shutdown::Shutdown;
 use crate::slice_error::SliceError;
+
+/// The most histories that are read beside others that wait for their mailbox: each that is under way has room for a page
+/// in the queue.
+const HELD_BACK: usize = 500;
 
 /// What happens to a history while it is read.
 pub(crate) enum HistoryEvent {
@@ -26,9 +31,20 @@ pub(crate) enum HistoryEvent {
 
 /// A history while its pages are decoded.
 pub(crate) struct HistoryDecoding {
+    pub(crate) user: String,
+    /// What is kept of a history that was read unfiltered.
+    pub(crate) keep: Option<HistoryWindow>,
     pub(crate) history: History,
+    /// Pages that were decoded.
+    pub(crate) pages: u32,
     /// Why a page could not be decoded.
     pub(crate) broken: Option<DecodeError>,
+}
+
+impl HistoryDecoding {
+    pub(crate) fn new(user: &str, keep: Option<HistoryWindow>) -> Self {
+        Self { user: user.to_owned(), history: History::new(user, keep.clone()), keep, pages: 0, broken: None }
+    }
 }
 
 /// A page of a user's history.
@@ -91,30 +107,49 @@ impl HistoryReader {
 
     /// Reads histories, several at a time, and sends what happens. Ends early when the receiver is closed, or on a shutdown.
     pub(crate) async fn read(&self, tasks: Vec<HistoryTask>, events: mpsc::Sender<HistoryEvent>) {
-        let reading = stream::iter(tasks).for_each_concurrent(self.service.at_once(), |task| async {
-            if self.shutdown.is_requested() {
-                self.stopped.store(true, Ordering::Relaxed);
-                return;
-            }
-            let mut stop = self.shutdown.subscribe();
-            let ended = tokio::select! {
-                ended = self.read_one(task, &events) => Some(ended),
-                Ok(_) = stop.wait_for(|stop| *stop) => None,
-            };
-            match ended {
-                // The service was stopped at the deadline, before it answered.
-                Some(EndedHistory { result: Err(SliceError::Stopped), .. }) if self.shutdown.is_requested() => {
-                    self.stopped.store(true, Ordering::Relaxed);
-                }
-                // What was read to its end is not lost to a shutdown while the queue is full. The receiver is closed when
-                // the run is given up.
-                Some(ended) => drop(events.send(HistoryEvent::End(Box::new(ended))).await),
-                None => self.stopped.store(true, Ordering::Relaxed),
-            }
-        });
         tokio::select! {
-            () = reading => {}
+            () = self.read_all(tasks, &events) => {}
             () = events.closed() => {}
+        }
+    }
+
+    /// Reads several at a time, and one more for each that waits because its own mailbox throttles.
+    async fn read_all(&self, tasks: Vec<HistoryTask>, events: &mpsc::Sender<HistoryEvent>) {
+        let (mut tasks, mut reading) = (tasks.into_iter(), FuturesUnordered::new());
+        let mut held_back = self.service.held_back();
+        loop {
+            let at_once = self.service.at_once() + (*held_back.borrow_and_update()).min(HELD_BACK);
+            while reading.len() < at_once
+                && let Some(task) = tasks.next()
+            {
+                reading.push(self.read_and_send(task, events));
+            }
+            tokio::select! {
+                ended = reading.next() => if ended.is_none() { return },
+                Ok(()) = held_back.changed() => {}
+            }
+        }
+    }
+
+    async fn read_and_send(&self, task: HistoryTask, events: &mpsc::Sender<HistoryEvent>) {
+        if self.shutdown.is_requested() {
+            self.stopped.store(true, Ordering::Relaxed);
+            return;
+        }
+        let mut stop = self.shutdown.subscribe();
+        let ended = tokio::select! {
+            ended = self.read_one(task, events) => Some(ended),
+            Ok(_) = stop.wait_for(|stop| *stop) => None,
+        };
+        match ended {
+            // The service was stopped at the deadline, before it answered.
+            Some(EndedHistory { result: Err(SliceError::Stopped), .. }) if self.shutdown.is_requested() => {
+                self.stopped.store(true, Ordering::Relaxed);
+            }
+            // What was read to its end is not lost to a shutdown while the queue is full. The receiver is closed when the
+            // run is given up.
+            Some(ended) => drop(events.send(HistoryEvent::End(Box::new(ended))).await),
+            None => self.stopped.store(true, Ordering::Relaxed),
         }
     }
 
@@ -145,7 +180,7 @@ impl HistoryReader {
         // Rows that come in spite of a filter are kept, whatever their time: they belong to another window, or come no
         // other way.
         let keep = unfiltered.then(|| HistoryWindow { window: window.clone(), app_classes: self.app_classes.clone() });
-        let history = Arc::new(Mutex::new(HistoryDecoding { history: History::new(&task.user, keep), broken: None }));
+        let history = Arc::new(Mutex::new(HistoryDecoding::new(&task.user, keep)));
         let query = |window| HistoryQuery { app_classes: self.app_classes.clone(), window };
         if unfiltered {
             let result = self.read_pages(task, (&query(None), false), &history, counts, events).await;

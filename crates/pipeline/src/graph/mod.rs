@@ -3,16 +3,16 @@
 //! Planned by [`work_list`], read by [`history`], decoded in [`bundle`]s and committed by [`pending`]. Knows nothing of
 //! Dataverse, and nothing of how batches become files.
 
-mod bundle;
+pub(crate) mod bundle;
 mod check;
 mod circuit_breaker;
-mod ended_slice;
+pub(crate) mod ended_slice;
 pub(crate) mod estimate;
-mod history;
+pub(crate) mod history;
 mod outcomes;
-mod pending;
+pub(crate) mod pending;
 pub(crate) mod reader;
-mod scope;
+pub(crate) mod scope;
 mod scope_state;
 mod selection;
 mod watermarks;
@@ -23,7 +23,8 @@ mod write_step;
 use std::sync::Arc;
 
 use copilot_lake_extractor::Error as ServiceError;
-use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, written_with};
+use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, Instant, written_with};
+use copilot_lake_writer::MergeMode;
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -40,6 +41,7 @@ use self::work_list::{HistoryPlanner, WorkList};
 use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::slice_row::SliceCounts;
+use crate::replay::graph_archive::UserArchive;
 use crate::report::SliceStatus;
 use crate::run::context::RunContext;
 use crate::slice_error::SliceError;
@@ -61,7 +63,12 @@ pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_
         }
     };
     let moves_watermark = planner.window.is_none();
-    let (mut pending, outcomes) = (PendingHistories::new(run), HistoryOutcomes::new(moves_watermark));
+    let (mut pending, outcomes) =
+        (PendingHistories::new(run, MergeMode::Upsert), HistoryOutcomes::new(moves_watermark));
+    for (task, error) in work.unresolved {
+        run.note_failure(&error).await;
+        pending.add_ended(vec![unresolved_user(&task, &error, run.started_at, moves_watermark)]);
+    }
     pending.add_ended(work.unknown.into_iter().map(|name| unknown_user(name, planner, moves_watermark)).collect());
     if work.users == 0 {
         warn!("nobody is in scope: `graph.users` matches no user, or `graph.exclude` excludes them all");
@@ -107,7 +114,7 @@ pub(crate) async fn read_histories(run: &RunContext, planner: &HistoryPlanner<'_
 
 /// Commits who is in scope, then plans what is due.
 async fn plan_work(run: &RunContext, planner: &HistoryPlanner<'_>) -> Result<WorkList, Error> {
-    let mut rows = UserRows::new(&run.lake, &run.rejects, &run.run_id);
+    let mut rows = UserRows::new(run, MergeMode::Upsert, UserArchive::begin(run, planner.restart.started_at));
     let scope = planner.resolve(&run.lake, Some(&mut rows)).await?;
     let written = rows.commit().await?;
     let work = planner.plan(&run.lake, scope).await?;
@@ -127,7 +134,7 @@ async fn commit_histories(
     covers_everyone: bool,
 ) -> Result<(), Error> {
     let mut failure = None;
-    let mut bundles = Box::pin(bundles(events));
+    let mut bundles = Box::pin(bundles(events, run.archive.is_some()));
     while failure.is_none() && !outcomes.is_application_refused() {
         let next = tokio::select! {
             next = bundles.next() => next,
@@ -167,6 +174,13 @@ async fn commit_histories(
     pending.commit().await?;
     pending.report_reasons().await;
     failure.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// The slice of a name of which it could not be found out who is meant.
+fn unresolved_user(task: &HistoryTask, error: &ServiceError, at: Instant, moves_watermark: bool) -> EndedSlice {
+    let reasons = (Some(error.to_string()), Some(error.without_call()));
+    let counts = SliceCounts { as_of: Some(at), ..SliceCounts::default() };
+    EndedSlice::new(task, SliceStatus::Failed, reasons, (at, counts), moves_watermark)
 }
 
 /// The slice of a name that the directory does not know.

@@ -116,7 +116,6 @@ fn unreadable_parts(unreadable: &[UnreadableHistory]) -> (Option<String>, Option
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use copilot_lake_decoder::History;
     use copilot_lake_tables::Instant;
 
     use super::*;
@@ -131,7 +130,7 @@ mod tests {
         let selection = HistorySelection { since: NOW, app_classes: std::collections::BTreeSet::new() };
         EndedHistory {
             task: HistoryTask::unread(user.to_owned(), NOW..NOW.plus_seconds(60), Arc::new(selection)),
-            history: Arc::new(Mutex::new(HistoryDecoding { history: History::new(user, None), broken: None })),
+            history: Arc::new(Mutex::new(HistoryDecoding::new(user, None))),
             counts: SliceCounts::default(),
             finished_at: NOW,
             unfiltered: false,

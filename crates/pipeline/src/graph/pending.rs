@@ -16,7 +16,10 @@ use crate::error::Error;
 use crate::event::Event;
 use crate::ledger::rejects::RejectParents;
 use crate::ledger::slice_row::SliceCounts;
+use crate::replay::archive;
+use crate::replay::graph_archive::HistoryArchive;
 use crate::report::SliceStatus;
+use crate::reread::reread;
 use crate::run::context::RunContext;
 
 /// The time until the first commit of a run; it doubles from one commit to the next.
@@ -31,6 +34,8 @@ const REASONS: usize = 20;
 /// Histories that are committed together.
 pub(crate) struct PendingHistories<'s> {
     run: &'s RunContext,
+    mode: MergeMode,
+    archive: HistoryArchive,
     interactions: Changes,
     children: Vec<(&'static Table, Changes)>,
     rejected: Changes,
@@ -46,12 +51,15 @@ pub(crate) struct PendingHistories<'s> {
 }
 
 impl<'s> PendingHistories<'s> {
-    pub(crate) fn new(run: &'s RunContext) -> Self {
+    /// `mode`: how rows join those of the lake.
+    pub(crate) fn new(run: &'s RunContext, mode: MergeMode) -> Self {
         let lake = &run.lake;
         Self {
-            interactions: lake.changes(&AI_INTERACTION, MergeMode::Upsert),
-            children: children(lake),
-            rejected: lake.changes(&REJECTED_RECORD, MergeMode::Upsert),
+            mode,
+            archive: HistoryArchive::default(),
+            interactions: lake.changes(&AI_INTERACTION, mode),
+            children: children(lake, mode),
+            rejected: lake.changes(&REJECTED_RECORD, mode),
             outcomes: Vec::new(),
             deferred: Vec::new(),
             deferred_keys: HashSet::new(),
@@ -75,7 +83,8 @@ impl<'s> PendingHistories<'s> {
 
     /// Adds rows that were decoded together.
     pub(crate) async fn push_bundle(&mut self, bundle: Bundle) -> Result<(), Error> {
-        let Bundle { decoded, extracted_at, throttled_seconds, .. } = bundle;
+        let Bundle { decoded, extracted_at, throttled_seconds, raw, .. } = bundle;
+        self.archive.push(self.run, raw, extracted_at).await?;
         let rows = decoded.iter().map(|part| part.rows).sum();
         for part in decoded {
             match WriteStep::decide(&part.revision, &self.deferred_keys) {
@@ -135,13 +144,16 @@ impl<'s> PendingHistories<'s> {
             histories => format!("{histories} histories"),
         };
         run.commit(AI_INTERACTION.name, what, self.flush()).await?;
+        archive::merge_when_due(run, &AI_INTERACTION).await;
         self.wait = (self.wait * 2).min(LAST_COMMIT);
         self.due = tokio::time::Instant::now() + self.wait;
         Ok(())
     }
 
-    /// Commits the rejects, then the rows, then the ledger.
+    /// Completes the archive, then commits the rejects, the rows and the ledger.
     async fn flush(&mut self) -> Result<(), Error> {
+        // Before the commit: whatever is in the lake can be replayed.
+        self.archive.finish(self.run, self.outcomes.iter().flat_map(EndedSlice::rows)).await?;
         let mut written = self.commit_rows().await?;
         self.deferred_keys.clear();
         let deferred = std::mem::take(&mut self.deferred);
@@ -153,7 +165,7 @@ impl<'s> PendingHistories<'s> {
             written += self.commit_rows().await?;
         }
         let outcomes = std::mem::take(&mut self.outcomes);
-        self.run.ledger.record_all(&self.run.run_id, outcomes.iter().flat_map(EndedSlice::rows)).await?;
+        self.run.ledger.record_all(&self.run.run_id, outcomes.iter().flat_map(EndedSlice::rows), false).await?;
         self.report(&outcomes, written).await;
         self.rows = 0;
         Ok(())
@@ -163,15 +175,16 @@ impl<'s> PendingHistories<'s> {
     /// changed.
     async fn commit_rows(&mut self) -> Result<u64, Error> {
         let (lake, run_id) = (&self.run.lake, &self.run.run_id);
-        let interactions = std::mem::replace(&mut self.interactions, lake.changes(&AI_INTERACTION, MergeMode::Upsert));
-        let mut children = std::mem::replace(&mut self.children, children(lake));
-        let mut rejected = std::mem::replace(&mut self.rejected, lake.changes(&REJECTED_RECORD, MergeMode::Upsert));
-        let mut interactions = interactions.sort().await?;
+        let mode = self.mode;
+        let interactions = std::mem::replace(&mut self.interactions, lake.changes(&AI_INTERACTION, mode));
+        let mut children = std::mem::replace(&mut self.children, children(lake, mode));
+        let mut rejected = std::mem::replace(&mut self.rejected, lake.changes(&REJECTED_RECORD, mode));
+        let (interactions, existing) = interactions.sort().await?.existing().await?;
         let mut replaced = RejectParents::new();
-        for parents in interactions.existing().await? {
+        for parents in existing {
             self.replace_children(&parents, &mut children, &mut replaced).await?;
         }
-        for keys in self.run.rejects.keys_below(&replaced).await? {
+        for keys in reread(|| self.run.rejects.keys_below(&replaced)).await? {
             rejected.remove(&keys)?;
         }
         rejected.commit(run_id).await?;
@@ -266,6 +279,6 @@ impl<'s> PendingHistories<'s> {
 }
 
 /// The changes of the child tables.
-fn children(lake: &Lake) -> Vec<(&'static Table, Changes)> {
-    INTERACTION_CHILDREN.into_iter().map(|table| (table, lake.changes(table, MergeMode::Upsert))).collect()
+fn children(lake: &Lake, mode: MergeMode) -> Vec<(&'static Table, Changes)> {
+    INTERACTION_CHILDREN.into_iter().map(|table| (table, lake.changes(table, mode))).collect()
 }

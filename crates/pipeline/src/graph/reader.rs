@@ -41,11 +41,8 @@ impl ServiceReader for GraphReader {
         Service::Graph
     }
 
-    fn adapt_lake(&self, options: &mut LakeOptions, archive_raw: bool) {
+    fn adapt_lake(&self, options: &mut LakeOptions) {
         options.memory = options.memory.min(HISTORIES);
-        if archive_raw {
-            tracing::warn!("pages of Graph are not archived: `lake.archive_raw` applies to Dataverse only");
-        }
     }
 
     fn stop(&self) -> Box<dyn FnOnce() + Send> {

@@ -3,9 +3,10 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
-use arrow::array::{AsArray, BooleanArray, RecordBatch};
+use arrow::array::{AsArray, BooleanArray};
 use arrow::compute::filter_record_batch;
 use arrow::datatypes::TimestampMicrosecondType;
+use bytes::Bytes;
 use copilot_lake_decoder::{DecodedUsers, User, decode_users, reject_batch};
 use copilot_lake_extractor::{Error as ServiceError, Graph, Page};
 use copilot_lake_tables::{GRAPH_USER, Instant, REJECTED_RECORD};
@@ -17,6 +18,8 @@ use super::scope_state::ScopeMember;
 use crate::cpu;
 use crate::error::Error;
 use crate::ledger::rejects::Rejects;
+use crate::replay::graph_archive::UserArchive;
+use crate::run::context::RunContext;
 use crate::settings::{GraphJob, UserSelector};
 use crate::slice_error::SliceError;
 
@@ -30,8 +33,30 @@ pub(crate) struct Scope {
     pub(crate) users: HashMap<String, ScopeMember>,
     /// Names in the configuration that the directory does not know.
     pub(crate) unknown: Vec<String>,
+    /// Why it could not be found out who is meant by a name in the configuration. They are among the users, by that name.
+    pub(crate) unresolved: HashMap<String, ServiceError>,
     /// Pages of users that were read.
     pub(crate) pages: u64,
+}
+
+impl Scope {
+    /// Adds a name of which it could not be found out who is meant. Fails when nothing else can be found out either.
+    fn leave_unresolved(&mut self, name: String, error: ServiceError) -> Result<(), ServiceError> {
+        if error.is_service_wide() {
+            return Err(error);
+        }
+        warn!(%error, "a user or group of `graph.users` cannot be looked up and is not read");
+        let member = ScopeMember { is_licensed: false, deleted_at: None, first_seen: None, state: None };
+        self.users.entry(name.clone()).or_insert(member);
+        self.unresolved.insert(name, error);
+        Ok(())
+    }
+
+    /// Why nobody could be looked up: that is not about one name.
+    fn refusal(&mut self) -> Option<ServiceError> {
+        let is_anyone_known = self.users.len() > self.unresolved.len() || !self.unknown.is_empty();
+        if is_anyone_known { None } else { self.unresolved.drain().next().map(|(_, error)| error) }
+    }
 }
 
 /// The users whom the lake knows.
@@ -53,15 +78,34 @@ pub(crate) struct UserRows<'s> {
     rejected: Changes,
     rejects: &'s Rejects,
     run_id: &'s str,
+    archive: Option<UserArchive>,
 }
 
 impl<'s> UserRows<'s> {
-    pub(crate) fn new(lake: &Lake, rejects: &'s Rejects, run_id: &'s str) -> Self {
-        let changes = |table| lake.changes(table, MergeMode::Upsert);
-        Self { users: changes(&GRAPH_USER), rejected: changes(&REJECTED_RECORD), rejects, run_id }
+    /// `mode`: how they join those of the lake.
+    pub(crate) fn new(run: &'s RunContext, mode: MergeMode, archive: Option<UserArchive>) -> Self {
+        let changes = |table| run.lake.changes(table, mode);
+        let (users, rejected) = (changes(&GRAPH_USER), changes(&REJECTED_RECORD));
+        Self { users, rejected, rejects: &run.rejects, run_id: &run.run_id, archive }
     }
 
-    async fn push(&mut self, batch: RecordBatch, decoded: &DecodedUsers, at: Instant) -> Result<(), SliceError> {
+    /// Collects the rows of the users to keep. `body`: the page that they are on.
+    pub(crate) async fn push(
+        &mut self,
+        mut decoded: DecodedUsers,
+        (keep, body): (Vec<bool>, Bytes),
+        at: Instant,
+    ) -> Result<(), SliceError> {
+        let Some(batch) = decoded.batch.take() else { return Ok(()) };
+        let kept = decoded.users.iter().zip(&keep).filter(|(_, keep)| **keep);
+        let ids: HashSet<&str> = kept.map(|(user, _)| user.id.as_str()).collect();
+        // Nothing is stored of other users.
+        decoded.rejects.retain(|reject| ids.contains(reject.record_key.as_str()));
+        if let Some(archive) = self.archive.as_mut().filter(|_| !ids.is_empty()) {
+            archive.push_page(body, ids, at).await?;
+        }
+        let batch = filter_record_batch(&batch, &BooleanArray::from(keep))
+            .map_err(|source| copilot_lake_decoder::Error::Schema { table: GRAPH_USER.name, source })?;
         if !decoded.rejects.is_empty() {
             let batch = reject_batch(&GRAPH_USER, &decoded.rejects, self.run_id, at)?;
             self.rejected.push(None, batch).await?;
@@ -75,6 +119,10 @@ impl<'s> UserRows<'s> {
 
     /// Commits the rows. Returns how many were new or changed.
     pub(crate) async fn commit(self) -> Result<u64, Error> {
+        // Before the commit: whatever is in the lake can be replayed.
+        if let Some(archive) = self.archive {
+            archive.finish().await?;
+        }
         self.rejected.commit(self.run_id).await?;
         Ok(self.users.commit(self.run_id).await?.rows_written)
     }
@@ -121,7 +169,10 @@ impl Resolver<'_, '_> {
             self.add_users(service.users(), &mut scope, &excluded, wants).await?;
         }
         for id in groups(&job.users) {
-            self.add_users(service.members(id), &mut scope, &excluded, |_| true).await?;
+            match self.add_users(service.members(id), &mut scope, &excluded, |_| true).await {
+                Err(SliceError::Service(error)) => scope.leave_unresolved(format!("group:{id}"), error)?,
+                added => added?,
+            }
         }
         for name in names(&job.users).difference(&excluded) {
             if scope.users.contains_key(name) {
@@ -135,13 +186,19 @@ impl Resolver<'_, '_> {
                 }
                 // No name in the directory has a slash.
                 Err(ServiceError::UserRefused { status: 404, .. } | ServiceError::InvalidUserId { .. }) => {}
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    missing.remove(name);
+                    scope.leave_unresolved(name.clone(), error)?;
+                }
             }
         }
         missing.retain(|name| !excluded.contains(name));
         self.add_deleted_users(&mut scope, &excluded, &mut missing).await?;
         scope.unknown = missing.into_iter().collect();
-        Ok(scope)
+        match scope.refusal() {
+            Some(error) => Err(error.into()),
+            None => Ok(scope),
+        }
     }
 
     /// Adds the wanted users of these pages.
@@ -155,13 +212,14 @@ impl Resolver<'_, '_> {
         let mut pages = std::pin::pin!(pages);
         while let Some(page) = pages.try_next().await? {
             let at = self.service.service_time().await?;
-            let mut decoded = self.decode(page, at).await?;
+            let body = page.body.clone();
+            let decoded = self.decode(page, at).await?;
             let is_kept = |user: &User| wants(user) && !names_of(user).any(|name| excluded.contains(&name));
             let keep: Vec<bool> = decoded.users.iter().map(is_kept).collect();
             scope.pages += 1;
             let kept = decoded.users.iter().zip(&keep).filter(|(_, keep)| **keep);
             scope.users.extend(kept.map(|(user, _)| (user.id.clone(), self.member(user, user.is_licensed, None))));
-            self.push_rows(&mut decoded, keep, at).await?;
+            self.push_rows(decoded, (keep, body), at).await?;
         }
         Ok(())
     }
@@ -170,16 +228,16 @@ impl Resolver<'_, '_> {
         ScopeMember { is_licensed, deleted_at, first_seen: self.known.get(&user.id).copied(), state: None }
     }
 
-    /// Collects the rows of the users to keep.
-    async fn push_rows(&mut self, decoded: &mut DecodedUsers, keep: Vec<bool>, at: Instant) -> Result<(), SliceError> {
-        let (Some(rows), Some(batch)) = (&mut self.rows, decoded.batch.take()) else { return Ok(()) };
-        let kept = decoded.users.iter().zip(&keep).filter(|(_, keep)| **keep);
-        let ids: HashSet<&str> = kept.map(|(user, _)| user.id.as_str()).collect();
-        // Nothing is stored of other users.
-        decoded.rejects.retain(|reject| ids.contains(reject.record_key.as_str()));
-        let batch = filter_record_batch(&batch, &BooleanArray::from(keep))
-            .map_err(|source| copilot_lake_decoder::Error::Schema { table: GRAPH_USER.name, source })?;
-        rows.push(batch, decoded, at).await
+    async fn push_rows(
+        &mut self,
+        decoded: DecodedUsers,
+        kept: (Vec<bool>, Bytes),
+        at: Instant,
+    ) -> Result<(), SliceError> {
+        match &mut self.rows {
+            Some(rows) => rows.push(decoded, kept, at).await,
+            None => Ok(()),
+        }
     }
 
     /// Adds deleted users whom the lake knows or the configuration names.
@@ -197,15 +255,16 @@ impl Resolver<'_, '_> {
             let page = match pages.try_next().await {
                 Ok(Some(page)) => page,
                 Ok(None) => return Ok(()),
+                Err(error) if error.is_service_wide() => return Err(error.into()),
                 // Users who are still there are read nevertheless.
-                Err(error @ (ServiceError::PermissionMissing { .. } | ServiceError::Refused { .. })) => {
+                Err(error) => {
                     warn!(%error, "deleted users cannot be listed and are left out");
                     return Ok(());
                 }
-                Err(error) => return Err(error.into()),
             };
             scope.pages += 1;
-            let mut decoded = self.decode(page, self.now).await?;
+            let body = page.body.clone();
+            let decoded = self.decode(page, self.now).await?;
             let mut keep = Vec::with_capacity(decoded.users.len());
             for user in &decoded.users {
                 let is_named = names_of(user).filter(|name| missing.remove(name)).count() > 0;
@@ -220,15 +279,25 @@ impl Resolver<'_, '_> {
                 // Users whom the lake knows keep their last row.
                 keep.push(is_taken && !is_known);
             }
-            self.push_rows(&mut decoded, keep, self.now).await?;
+            self.push_rows(decoded, (keep, body), self.now).await?;
         }
     }
 
     async fn decode(&self, page: Page, at: Instant) -> Result<DecodedUsers, SliceError> {
-        let (known, now) = (Arc::clone(&self.known), self.now);
-        let first_seen = move |id: &str| known.get(id).copied().unwrap_or(now);
-        Ok(cpu::run_on_rayon(move || decode_users(page.rows(), at, first_seen)).await?)
+        decode_page(page, at, &self.known, self.now).await
     }
+}
+
+/// Decodes a page of users. Those whom the lake does not know are in scope from `now` on.
+pub(crate) async fn decode_page(
+    page: Page,
+    at: Instant,
+    known: &Arc<KnownUsers>,
+    now: Instant,
+) -> Result<DecodedUsers, SliceError> {
+    let known = Arc::clone(known);
+    let first_seen = move |id: &str| known.get(id).copied().unwrap_or(now);
+    Ok(cpu::run_on_rayon(move || decode_users(page.rows(), at, first_seen)).await?)
 }
 
 /// The single users among these.

@@ -12,7 +12,7 @@ use crate::report::SliceStatus;
 pub(crate) const NO_HISTORY: &str = "requested again after 30 days: ";
 
 /// A user in scope.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct ScopeMember {
     pub(crate) is_licensed: bool,
     pub(crate) deleted_at: Option<Instant>,

@@ -146,9 +146,7 @@ impl StateReader<'_> {
             });
         }
     }
-}
 
-impl StateReader<'_> {
     /// Gives users what could not be read when they were read last: every run records it anew.
     fn settle_unreadable(self) {
         for (user, found) in self.unreadable {

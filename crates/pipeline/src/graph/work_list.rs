@@ -16,6 +16,7 @@ use super::window::{self, DirectoryState, HistoryTask, LostHistories, WindowInpu
 use crate::error::Error;
 use crate::ledger::runs::Restart;
 use crate::report::SliceStatus;
+use crate::reread::reread;
 use crate::run::restart_barrier::RestartBarrier;
 use crate::settings::GraphJob;
 use crate::slice_error::SliceError;
@@ -38,6 +39,9 @@ pub(crate) struct WorkList {
     pub(crate) tasks: Vec<HistoryTask>,
     /// Names in the configuration that the directory does not know.
     pub(crate) unknown: Vec<String>,
+    /// Histories that are due and cannot be requested: who is meant by a name in the configuration could not be found
+    /// out.
+    pub(crate) unresolved: Vec<(HistoryTask, ServiceError)>,
     /// Users in scope.
     pub(crate) users: u64,
     /// Pages of users that were read to find them.
@@ -47,7 +51,7 @@ pub(crate) struct WorkList {
 impl HistoryPlanner<'_> {
     /// Finds out who is in scope. Committing the rows of these users is up to the caller, before anything is planned.
     pub(crate) async fn resolve(&self, lake: &Lake, rows: Option<&mut UserRows<'_>>) -> Result<Scope, Error> {
-        let known = Arc::new(scope::known_users(lake).await?);
+        let known = Arc::new(reread(|| scope::known_users(lake)).await?);
         let resolver = Resolver { service: self.service, job: self.job, known, now: self.restart.started_at, rows };
         resolver.resolve().await.map_err(|error| match error {
             SliceError::Stopped => Error::Service(ServiceError::Stopped),
@@ -58,7 +62,7 @@ impl HistoryPlanner<'_> {
     /// Plans whose history is due, and for which window. Users who were read least recently come first.
     pub(crate) async fn plan(&self, lake: &Lake, scope: Scope) -> Result<WorkList, Error> {
         let started_at = self.restart.started_at;
-        let Scope { users: mut members, unknown, pages } = scope;
+        let Scope { users: in_scope, unknown, unresolved, pages } = scope;
         let last = watermarks::newest_slice(lake).await?;
         let query = watermarks::StateQuery {
             resumed: &self.restart.runs,
@@ -68,7 +72,11 @@ impl HistoryPlanner<'_> {
                 last.plus_seconds(-Instant::DAY_SECONDS).min(started_at.plus_seconds(-7 * Instant::DAY_SECONDS))
             }),
         };
-        query.read_into(lake, &mut members).await?;
+        let read = || async {
+            let mut members = in_scope.clone();
+            query.read_into(lake, &mut members).await.map(|()| members)
+        };
+        let mut members = reread(read).await?;
         members.retain(|_, member| self.lost.is_some() || !is_over(member));
         let users = members.len() as u64;
         let mut now = self.restart.now;
@@ -82,8 +90,8 @@ impl HistoryPlanner<'_> {
                 now = fresh.now;
             }
         }
-        let tasks = self.tasks(members, now);
-        Ok(WorkList { tasks, unknown, users, pages })
+        let (tasks, unresolved) = without_unresolved(self.tasks(members, now), unresolved);
+        Ok(WorkList { tasks, unknown, unresolved, users, pages })
     }
 
     fn has_pending(&self, members: &HashMap<String, ScopeMember>, now: Instant) -> bool {
@@ -107,6 +115,21 @@ impl HistoryPlanner<'_> {
         let input = self.input(now);
         in_order(members.into_iter().filter_map(|(user, member)| task(user, &member, &input)).collect())
     }
+}
+
+/// Takes out the histories of names of which it could not be found out who is meant.
+fn without_unresolved(
+    tasks: Vec<HistoryTask>,
+    mut unresolved: HashMap<String, ServiceError>,
+) -> (Vec<HistoryTask>, Vec<(HistoryTask, ServiceError)>) {
+    let (mut known, mut others) = (Vec::with_capacity(tasks.len()), Vec::new());
+    for task in tasks {
+        match unresolved.remove(&task.user) {
+            Some(error) => others.push((task, error)),
+            None => known.push(task),
+        }
+    }
+    (known, others)
 }
 
 /// Puts histories into the order in which they are read.

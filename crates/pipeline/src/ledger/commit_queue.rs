@@ -27,6 +27,11 @@ const SLICES: Compaction = Compaction { week: None, key: None, max_rows: 250_000
 /// How the files of `extraction_run` are compacted, which is read as a whole.
 const RUNS: Compaction = Compaction { max_rows: 1_000_000, ..SLICES };
 
+/// How the files of slices are compacted, service by service.
+pub(crate) fn slices() -> impl Iterator<Item = Compaction> {
+    Service::ALL.into_iter().map(|service| Compaction { key: Some(("source", service.name())), ..SLICES })
+}
+
 /// Rows that wait to be committed, by service.
 pub(super) struct CommitQueue {
     lake: Lake,
@@ -202,8 +207,7 @@ impl CommitQueue {
 
     async fn compact(&self, state: &mut QueueState, run_id: &str) {
         state.commits = 0;
-        for service in Service::ALL {
-            let of = Compaction { key: Some(("source", service.name())), ..SLICES };
+        for of in slices() {
             // An uncompacted ledger is only slower to read.
             if let Err(error) = self.lake.compact(&EXTRACTION_SLICE, &of, run_id).await {
                 warn!(%error, "could not compact the ledger's files");

@@ -2,7 +2,7 @@
 //!
 //! Knows nothing of how a service is read: it gets the row of a slice once the slice is committed.
 
-mod commit_queue;
+pub(crate) mod commit_queue;
 mod reject_index;
 pub(crate) mod rejects;
 pub(crate) mod row_rejects;
@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use arrow::array::Array;
 use copilot_lake_decoder::assemble;
+use copilot_lake_extractor::Slice;
 use copilot_lake_tables::{EXTRACTION_RUN, EXTRACTION_SLICE, Instant, Service, Table};
 use copilot_lake_writer::{Lake, MergeMode, Scan};
 use futures::TryStreamExt as _;
@@ -26,7 +27,7 @@ use self::rows::NamedArrays;
 use self::runs::Runs;
 use self::slice_row::{SliceRow, Watermark};
 use self::windows::{DoneWindow, UnreadableWindow};
-use crate::cells::{instant, text};
+use crate::cells::{instant, int, text};
 use crate::error::Error;
 use crate::report::{Report, RunOutcome, SliceStatus};
 
@@ -42,7 +43,11 @@ pub(crate) struct Ledger {
     unreadable: Mutex<WindowsByTable<UnreadableWindow>>,
     /// The last done window of each table and time column.
     last_windows: Mutex<BTreeMap<(String, String), LastWindow>>,
+    failures: FailedWindows,
 }
+
+/// The windows per table and time column that were requested in vain, with the last time.
+type FailedWindows = BTreeMap<(String, String), BTreeMap<(Instant, Instant), Instant>>;
 
 /// Windows per table and selection.
 type WindowsByTable<W> = BTreeMap<String, BTreeMap<String, Vec<W>>>;
@@ -68,6 +73,7 @@ impl Ledger {
             windows: Mutex::default(),
             unreadable: Mutex::default(),
             last_windows: Mutex::default(),
+            failures: FailedWindows::default(),
         };
         let scan = Scan { columns: vec!["run_id", "started_at", "command", "outcome"], ..Scan::default() };
         let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_RUN, scan).await?);
@@ -103,6 +109,7 @@ impl Ledger {
             "selection",
             "finished_at",
             "token",
+            "requests",
         ];
         let scan = Scan { columns, key: Some(("source", service.name())), ..Scan::default() };
         let (windows, last_windows) = (self.windows.get_mut(), self.last_windows.get_mut());
@@ -117,11 +124,19 @@ impl Ledger {
                 let status = text(&batch, "status", row);
                 let has_watermark = done_until.as_ref().is_some_and(|column| column.is_valid(row));
                 let is_done = status == SliceStatus::Done.name();
-                if text(&batch, "source", row) != service.name() || !(is_done || has_watermark) {
+                if text(&batch, "source", row) != service.name() {
                     continue;
                 }
                 let (table, time_column) = (text(&batch, "table_name", row), text(&batch, "clock", row));
                 let (start, end) = (instant(&batch, "window_start", row), instant(&batch, "window_end", row));
+                if !(is_done || has_watermark) {
+                    if status == SliceStatus::Failed.name() && int(&batch, "requests", row) > 0 {
+                        let of_table = self.failures.entry((table.to_owned(), time_column.to_owned())).or_default();
+                        let last = of_table.entry((start, end)).or_insert(finished_at);
+                        *last = finished_at.max(*last);
+                    }
+                    continue;
+                }
                 let (as_of, selection) = (instant(&batch, "as_of", row), text(&batch, "selection", row));
                 if !is_done {
                     let window = UnreadableWindow {
@@ -190,6 +205,13 @@ impl Ledger {
             unreadable.get(table.name).into_iter().flatten().filter(|(found, _)| windows::covers(found, selection));
         let found: Vec<_> = covering.flat_map(|(_, windows)| windows).cloned().collect();
         windows::still_unreadable(&found, &done)
+    }
+
+    /// When a slice, or one that overlaps it, was last requested in vain by an earlier run.
+    pub(crate) fn last_failure(&self, slice: &Slice) -> Option<Instant> {
+        let of_table = self.failures.get(&(slice.table.name.to_owned(), slice.time_column.to_owned()))?;
+        let overlapping = of_table.iter().filter(|((start, end), _)| *start < slice.end && slice.start < *end);
+        overlapping.map(|(_, at)| *at).max()
     }
 
     /// The last done window of a table by that time column.
@@ -292,14 +314,20 @@ impl Ledger {
         self.enqueue(run_id, &[(row, done_until)], known).await
     }
 
-    /// Records slices that were committed together and whose watermarks are those of their scopes.
-    pub(crate) async fn record_all(&self, run_id: &str, rows: impl Iterator<Item = &SliceRow>) -> Result<(), Error> {
+    /// Records slices that were committed together and whose watermarks are those of their scopes. `known`: the lake may
+    /// have the rows already.
+    pub(crate) async fn record_all(
+        &self,
+        run_id: &str,
+        rows: impl Iterator<Item = &SliceRow>,
+        known: bool,
+    ) -> Result<(), Error> {
         let done_until = |row: &SliceRow| if let Watermark::At(at) = row.watermark { at } else { None };
         let rows: Vec<_> = rows.map(|row| (row, done_until(row))).collect();
         if rows.is_empty() {
             return Ok(());
         }
-        self.enqueue(run_id, &rows, false).await.map(drop)
+        self.enqueue(run_id, &rows, known).await.map(drop)
     }
 
     async fn enqueue(&self, run_id: &str, rows: &[(&SliceRow, Option<Instant>)], known: bool) -> Result<bool, Error> {

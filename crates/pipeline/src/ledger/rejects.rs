@@ -13,6 +13,7 @@ use tokio::sync::OnceCell;
 use super::reject_index::{RejectIndex, hash, parent};
 use crate::cells::text;
 use crate::error::Error;
+use crate::reread::reread;
 use crate::slice_error::SliceError;
 
 /// The rows with rejects: those of the lake when the first row came, and those of this run.
@@ -57,7 +58,7 @@ impl Rejects {
         rows: usize,
         read: impl Fn(usize, &mut String),
     ) -> Result<Option<Vec<bool>>, LakeError> {
-        let known = self.known.get_or_try_init(|| RejectIndex::read(&self.lake)).await?.hashes(table);
+        let known = self.known.get_or_try_init(|| reread(|| RejectIndex::read(&self.lake))).await?.hashes(table);
         let learned = || self.learned.lock().unwrap_or_else(PoisonError::into_inner);
         if known.is_empty() && !learned().contains_key(table.name) {
             return Ok(None);

@@ -8,6 +8,8 @@ use crate::report::RunOutcome;
 
 /// The command of a replay.
 pub(crate) const REPLAY: &str = "replay";
+/// The command of a maintenance.
+pub(crate) const MAINTAIN: &str = "maintain";
 /// The end of the command of a run that reads everything again.
 pub(crate) const FULL: &str = " --full";
 
@@ -15,6 +17,11 @@ pub(crate) const FULL: &str = " --full";
 const RESUMED_WITHIN_SECONDS: i64 = 6 * 3600;
 /// Runs that start within this time of each other may have read the same value from a service's clock.
 const SAME_MOMENT_SECONDS: i64 = 60;
+
+/// Whether runs of that command read a service.
+pub(crate) fn reads_service(command: &str) -> bool {
+    command != REPLAY && command != MAINTAIN
+}
 
 /// The runs that a new run resumes, and the time that it plans for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,31 +91,36 @@ impl Runs {
         last.map_or(started_at, |last| started_at.max(Instant(last.0 + 1)))
     }
 
-    /// Whether no run started between these two.
+    /// Whether no run that may change rows started between these two.
     pub(crate) fn is_before(&self, run_id: &str, next: &str) -> bool {
         let Some(start) = self.started.get(next) else { return false };
-        let earlier = self.started.iter().map(|(run, at)| (at, run.as_str())).filter(|run| *run < (start, next));
+        let earlier = self.changing().map(|(run, at)| (at, run.as_str())).filter(|run| *run < (start, next));
         earlier.max().is_some_and(|(_, before)| before == run_id)
     }
 
     /// Whether a recent run has no end and may have left orphan files. The next complete run cleaned up after older
     /// ones.
     pub(crate) fn has_unfinished(&self) -> bool {
-        let is_replay = |run: &str| self.command(run) == REPLAY;
+        let is_local = |run: &str| !reads_service(self.command(run));
         let ended = self.started.iter().filter(|(run, _)| self.outcomes.contains_key(*run));
         self.started.iter().filter(|(run, _)| !self.outcomes.contains_key(*run)).any(|(run, started)| {
-            // Replays read the machine's clock, extractions the service's: only a day between two starts tells their
-            // order.
+            // Replays and maintenance read the machine's clock, extractions the service's: only a day between two starts
+            // tells their order.
             let margin = |other: &str| {
-                if is_replay(other) == is_replay(run) { RESUMED_WITHIN_SECONDS } else { Instant::DAY_SECONDS }
+                if is_local(other) == is_local(run) { RESUMED_WITHIN_SECONDS } else { Instant::DAY_SECONDS }
             };
             !ended.clone().any(|(other, at)| *at > started.plus_seconds(margin(other)))
         })
     }
 
+    /// The runs that may change rows, each with its start.
+    fn changing(&self) -> impl Iterator<Item = (&String, &Instant)> {
+        self.started.iter().filter(|(run, _)| self.command(run) != MAINTAIN)
+    }
+
     /// Whether the run that started last was complete, or there is none.
     pub(crate) fn is_last_complete(&self) -> bool {
-        let last = self.started.iter().max_by_key(|(_, started)| **started).map(|(run, _)| run);
+        let last = self.changing().max_by_key(|(_, started)| **started).map(|(run, _)| run);
         last.is_none_or(|run| self.outcomes.get(run).is_some_and(|outcome| outcome == RunOutcome::Complete.name()))
     }
 
@@ -124,7 +136,7 @@ impl Runs {
 
     /// The start of the earliest run that another one may resume; `None` when there is none.
     pub(super) fn earliest_open(&self) -> Option<Instant> {
-        let mut runs: Vec<_> = self.started.iter().collect();
+        let mut runs: Vec<_> = self.changing().collect();
         runs.sort_by_key(|(_, started)| std::cmp::Reverse(**started));
         let is_open = |run: &str| match self.outcomes.get(run) {
             None => true,
@@ -141,7 +153,7 @@ impl Runs {
         let is_full = command.ends_with(FULL);
         let is_of_kind = |run: &str| {
             let command = self.command(run);
-            command != REPLAY && (!is_full || command.ends_with(FULL))
+            reads_service(command) && (!is_full || command.ends_with(FULL))
         };
         let mut runs: Vec<_> = self.started.iter().filter(|(run, _)| is_of_kind(run)).collect();
         runs.sort_by_key(|(_, started)| std::cmp::Reverse(**started));
@@ -186,9 +198,11 @@ mod tests {
             ("b", "extract", "2025-11-05T08:00:00Z", ""),
             ("c", "extract --full", "2025-11-05T09:00:00Z", ""),
             ("d", "replay", "2025-11-05T10:00:00Z", ""),
+            ("e", "maintain", "2025-11-05T10:30:00Z", "complete"),
         ]);
         let now = at("2025-11-05T11:00:00Z");
-        assert_eq!(runs.restart("extract", now).runs, names(["b", "c"]), "a replay ends no chain");
+        assert_eq!(runs.restart("extract", now).runs, names(["b", "c"]), "neither replay nor maintenance ends a chain");
+        assert_eq!(runs.earliest_open(), Some(at("2025-11-05T08:00:00Z")));
         assert_eq!(runs.restart("extract --full", now).runs, names(["c"]), "what was read before is read again");
         let later = at("2025-11-05T14:30:00Z");
         assert_eq!(runs.restart("extract", later).runs, names(["c"]), "within six hours");
@@ -223,6 +237,7 @@ mod tests {
         let runs = runs(&[
             ("z", "extract", "2025-11-05T07:00:00Z", "complete"),
             ("y", "replay", "2025-11-05T08:00:00Z", "complete"),
+            ("m", "maintain", "2025-11-05T08:30:00Z", "complete"),
             ("x", "extract", "2025-11-05T09:00:00Z", "complete"),
         ]);
         assert!(runs.is_before("y", "x") && runs.is_before("z", "y"));

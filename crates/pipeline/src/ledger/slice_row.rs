@@ -45,3 +45,22 @@ pub(crate) struct SliceCounts {
     pub(crate) requests: u64,
     pub(crate) throttled_seconds: f64,
 }
+
+impl SliceCounts {
+    /// Adds those of another part of the slice, which was read later.
+    pub(crate) fn add(&mut self, later: Self) {
+        self.as_of = later.as_of.or(self.as_of);
+        self.pages += later.pages;
+        self.rows += later.rows;
+        self.rows_written += later.rows_written;
+        self.files_added += later.files_added;
+        self.rejected += later.rejected;
+        self.requests += later.requests;
+        self.throttled_seconds += later.throttled_seconds;
+    }
+
+    /// Takes the counts, of which the time remains: several rows share them, and one of them has them.
+    pub(crate) fn take(&mut self) -> Self {
+        std::mem::replace(self, Self { as_of: self.as_of, ..Self::default() })
+    }
+}

@@ -99,3 +99,31 @@ async fn groups_are_one_file_each_and_are_compacted() {
     assert_eq!(windows.len(), 200);
     assert_eq!(windows[199].end, at("2025-11-05T03:20:00Z"));
 }
+
+#[tokio::test]
+async fn what_was_requested_in_vain_is_known_to_the_next_run() {
+    let lake = lake().await;
+    let ledger = Ledger::read(&lake).await.unwrap();
+    let (day, week) = ("2025-11-05T00:00:00Z", "2025-11-06T00:00:00Z");
+    for (start, finished_at, requests) in [
+        (day, "2025-11-07T12:00:00Z", 5),
+        (day, "2025-11-06T12:00:00Z", 5),
+        // The table was not worth a request.
+        (week, "2025-11-08T12:00:00Z", 0),
+    ] {
+        let mut failed = row(&COPILOT_EVENT, start, finished_at, SliceStatus::Failed);
+        failed.received.requests = requests;
+        ledger.record(finished_at, &failed).await.unwrap();
+        ledger.flush(finished_at).await.unwrap();
+    }
+    let ledger = Ledger::read(&lake).await.unwrap();
+    let last = |table, start: &str, seconds| {
+        let start = at(start).plus_seconds(seconds);
+        let slice = Slice { table, scope: String::new(), time_column: MODIFIED, start, end: start.plus_seconds(60) };
+        ledger.last_failure(&slice)
+    };
+    assert_eq!(last(&COPILOT_EVENT, day, 30), Some(at("2025-11-07T12:00:00Z")), "an overlapping one");
+    assert_eq!(last(&COPILOT_EVENT, day, 60), None, "its neighbour");
+    assert_eq!(last(&COPILOT_EVENT, week, 0), None, "not requested");
+    assert_eq!(last(&COPILOT_INTERACTION, day, 0), None, "another table");
+}

@@ -12,6 +12,9 @@ pub(crate) const MODIFIED: &str = "modifiedon";
 
 /// What slices of change tracking have in place of a time column.
 pub(crate) const TRACKING: &str = "tracking";
+/// The time column of a week of which all Files are in the lake: the week of their rows. `selection` is the fingerprint of
+/// the week's rows and payloads; empty: some of its Files are missing again.
+pub(crate) const PAYLOADS: &str = "payloads";
 
 /// The earliest time of Dataverse: the first pass goes back to here when no start is configured.
 pub(crate) const BEGINNING: Instant = Instant::from_days(-79_257);

@@ -10,6 +10,7 @@ use copilot_lake_writer::{Changes, Lake, MergeMode};
 use crate::error::Error;
 use crate::ledger::rejects::{RejectParents, Rejects};
 use crate::payloads::derived;
+use crate::reread::reread;
 
 /// Payloads that are committed together, with the rows derived from them.
 pub(crate) struct PayloadChanges {
@@ -83,7 +84,7 @@ impl PayloadChanges {
 
     /// Commits derived rows before the payloads: a payload that is there has its messages.
     pub(crate) async fn commit(mut self, rejects: &Rejects, run_id: &str) -> Result<(), Error> {
-        for keys in rejects.keys_below(&self.replaced).await? {
+        for keys in reread(|| rejects.keys_below(&self.replaced)).await? {
             self.rejects.remove(&keys)?;
         }
         for changes in [self.sources, self.messages, self.rejects, self.payloads] {

@@ -1,12 +1,72 @@
-//! Weeks whose payloads are complete: later runs skip them until a file of theirs is added or removed.
+//! Weeks whose payloads are complete: later runs skip them until rows of theirs, or of their payloads, come or go. The
+//! ledger has them as windows of the time column [`PAYLOADS`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use copilot_lake_tables::{PAYLOAD, Table, Week};
-use copilot_lake_writer::{Error, Lake};
+use copilot_lake_extractor::Slice;
+use copilot_lake_tables::{EXTRACTION_SLICE, Instant, PAYLOAD, Table, Week};
+use copilot_lake_writer::{Error, Lake, Scan};
+use futures::TryStreamExt as _;
 
-/// Fingerprints of the files of each week, by [`Lake::week_fingerprints`].
+use crate::cells::{instant, text};
+use crate::ledger::slice_row::{SliceCounts, SliceRow, Watermark};
+use crate::ledger::windows::PAYLOADS;
+use crate::report::SliceStatus;
+
+/// What the names of the notes begin with that older versions kept in the configuration of `payload`.
+const NOTE: &str = "payloadsWhole.";
+
+/// Fingerprints of the rows of each week, by [`Lake::week_fingerprints`].
 type WeekFingerprints = BTreeMap<Week, u64>;
+
+/// What earlier runs have recorded of the weeks of each table: the fingerprint with which a week was complete.
+#[derive(Debug, Default)]
+pub(crate) struct RecordedWeeks {
+    /// In the ledger; `None`: it is not complete any more.
+    ledger: BTreeMap<String, BTreeMap<Week, Option<u64>>>,
+    /// As older versions did, in the table's configuration.
+    notes: BTreeMap<String, WeekFingerprints>,
+}
+
+impl RecordedWeeks {
+    /// Reads what earlier runs have recorded.
+    pub(crate) async fn read(lake: &Lake) -> Result<Self, Error> {
+        let columns = vec!["table_name", "clock", "window_start", "finished_at", "selection"];
+        let scan = Scan { columns, key: Some(("clock", PAYLOADS)), ..Scan::default() };
+        let mut newest = BTreeMap::<(String, Week), (Instant, Option<u64>)>::new();
+        let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_SLICE, scan).await?);
+        while let Some(batch) = batches.try_next().await? {
+            for row in (0..batch.num_rows()).filter(|row| text(&batch, "clock", *row) == PAYLOADS) {
+                let week = Week::of(instant(&batch, "window_start", row));
+                let print = u64::from_str_radix(text(&batch, "selection", row), 16).ok();
+                let recorded = (instant(&batch, "finished_at", row), print);
+                let kept = newest.entry((text(&batch, "table_name", row).to_owned(), week)).or_insert(recorded);
+                if kept.0 < recorded.0 {
+                    *kept = recorded;
+                }
+            }
+        }
+        let mut found = Self::default();
+        for ((table, week), (_, print)) in newest {
+            found.ledger.entry(table).or_default().insert(week, print);
+        }
+        // The command that needs them reads the table again, and reports why it cannot be read.
+        for (name, note) in lake.notes(&PAYLOAD).await.unwrap_or_default() {
+            if let Some(table) = name.strip_prefix(NOTE) {
+                found.notes.insert(table.to_owned(), parse(&note));
+            }
+        }
+        Ok(found)
+    }
+
+    /// The fingerprint with which a week was complete.
+    fn complete(&self, table: &Table, week: Week) -> Option<u64> {
+        match self.ledger.get(table.name).and_then(|weeks| weeks.get(&week)) {
+            Some(print) => *print,
+            None => self.notes.get(table.name)?.get(&week).copied(),
+        }
+    }
+}
 
 /// The weeks that an earlier run found complete, and the fingerprints of all weeks when this was read.
 #[derive(Debug, Default)]
@@ -16,15 +76,13 @@ pub(crate) struct CompleteWeeks {
 }
 
 impl CompleteWeeks {
-    /// What earlier runs noted about these tables.
-    pub(crate) async fn read(lake: &Lake, tables: &[&'static Table]) -> Result<Self, Error> {
-        let notes = lake.notes(&PAYLOAD).await?;
+    /// The weeks of these tables that are as they were recorded.
+    pub(crate) async fn read(lake: &Lake, recorded: &RecordedWeeks, tables: &[&'static Table]) -> Result<Self, Error> {
         let mut found = Self::default();
         for table in tables {
-            let noted = notes.get(&note_name(table)).map(|note| parse(note)).unwrap_or_default();
             let rows = lake.week_fingerprints(table).await?;
             let now = with_payloads(lake, &rows).await?;
-            let unchanged = now.into_iter().filter(|(week, now)| noted.get(week) == Some(now));
+            let unchanged = now.into_iter().filter(|(week, now)| recorded.complete(table, *week) == Some(*now));
             found.weeks.insert(table.name, unchanged.map(|(week, _)| week).collect());
             found.rows.insert(table.name, rows);
         }
@@ -35,36 +93,57 @@ impl CompleteWeeks {
         self.weeks.get(table.name).is_some_and(|weeks| weeks.contains(&week))
     }
 
-    /// Notes that the weeks of these tables are complete, except `incomplete` ones and those whose rows another program
-    /// has changed since.
-    pub(crate) async fn note(
+    /// What is to be recorded: the weeks of these tables are complete, except `incomplete` ones and those whose rows
+    /// another program has changed since. `at`: the service's time.
+    pub(crate) async fn changed_since(
         &self,
         lake: &Lake,
+        recorded: &RecordedWeeks,
         tables: &[&'static Table],
         incomplete: &BTreeSet<(&'static str, Week)>,
-    ) -> Result<(), Error> {
-        let (known, mut notes) = (lake.notes(&PAYLOAD).await?, BTreeMap::new());
-        for table in tables {
-            let mut rows = lake.week_fingerprints(table).await?;
+        at: Instant,
+    ) -> Result<Vec<SliceRow>, Error> {
+        let mut changed = Vec::new();
+        for &table in tables {
+            let rows = lake.week_fingerprints(table).await?;
             let seen = self.rows.get(table.name);
-            rows.retain(|week, print| {
-                seen.is_some_and(|seen| seen.get(week) == Some(print)) && !incomplete.contains(&(table.name, *week))
-            });
-            let weeks = with_payloads(lake, &rows).await?;
-            let weeks: Vec<_> = weeks.into_iter().map(|(week, print)| format!("{week}:{print:016x}")).collect();
-            if !weeks.is_empty() || known.contains_key(&note_name(table)) {
-                notes.insert(note_name(table), weeks.join(" "));
+            for (week, print) in with_payloads(lake, &rows).await? {
+                let is_seen = seen.is_some_and(|seen| seen.get(&week) == rows.get(&week));
+                let is_complete = is_seen && !incomplete.contains(&(table.name, week));
+                let in_ledger = recorded.ledger.get(table.name).and_then(|weeks| weeks.get(&week)).copied().flatten();
+                if is_complete && in_ledger != Some(print) {
+                    changed.push(row(table, week, Some(print), at));
+                } else if !is_complete && recorded.complete(table, week) == Some(print) {
+                    // Its rows are the same, and something of them is missing now.
+                    changed.push(row(table, week, None, at));
+                }
             }
         }
-        lake.set_notes(&PAYLOAD, notes).await
+        Ok(changed)
     }
 }
 
-fn note_name(table: &Table) -> String {
-    format!("payloadsWhole.{}", table.name)
+/// Removes what older versions kept in the table's configuration: it is in the ledger now.
+pub(crate) async fn remove_older(lake: &Lake, recorded: &RecordedWeeks) -> Result<(), Error> {
+    let names = recorded.notes.keys().map(|table| format!("{NOTE}{table}")).collect::<BTreeSet<_>>();
+    if names.is_empty() { Ok(()) } else { lake.remove_notes(&PAYLOAD, &names).await }
 }
 
-/// The weeks of a table, each with the fingerprint of its files and of those of its payloads.
+fn row(table: &'static Table, week: Week, print: Option<u64>, at: Instant) -> SliceRow {
+    let (scope, time_column) = (String::new(), PAYLOADS);
+    SliceRow {
+        slice: Slice { table, scope, time_column, start: week.start(), end: week.end() },
+        selection: print.map(|print| format!("{print:016x}")).unwrap_or_default(),
+        status: SliceStatus::Done,
+        reason: None,
+        watermark: Watermark::None,
+        token: None,
+        finished_at: at,
+        received: SliceCounts { as_of: Some(at), ..SliceCounts::default() },
+    }
+}
+
+/// The weeks of a table, each with the fingerprint of its rows and of those of its payloads.
 async fn with_payloads(lake: &Lake, rows: &WeekFingerprints) -> Result<WeekFingerprints, Error> {
     let payloads = lake.week_fingerprints(&PAYLOAD).await?;
     let both =
@@ -72,6 +151,7 @@ async fn with_payloads(lake: &Lake, rows: &WeekFingerprints) -> Result<WeekFinge
     Ok(rows.iter().map(both).collect())
 }
 
+/// Reads a note of an older version.
 fn parse(note: &str) -> WeekFingerprints {
     let week = |part: &str| {
         let (week, print) = part.split_once(':')?;
@@ -86,10 +166,11 @@ mod tests {
 
     use arrow::array::{ArrayRef, StringArray, TimestampMicrosecondArray};
     use copilot_lake_decoder::assemble;
-    use copilot_lake_tables::{COPILOT_EVENT, Instant};
+    use copilot_lake_tables::COPILOT_EVENT;
     use copilot_lake_writer::{Instance, LakeOptions, MergeMode};
 
     use super::*;
+    use crate::ledger::Ledger;
 
     /// Puts a row with that id and time into a table.
     async fn put(lake: &Lake, table: &'static Table, id: &str, time: &str) {
@@ -114,19 +195,39 @@ mod tests {
         let [first, last] = [old, new].map(|time| Week::of(Instant::parse(time).unwrap()));
         put(&lake, &COPILOT_EVENT, "a", old).await;
         put(&lake, &COPILOT_EVENT, "b", new).await;
+        let read = async || {
+            let recorded = RecordedWeeks::read(&lake).await.unwrap();
+            let complete = CompleteWeeks::read(&lake, &recorded, &tables).await.unwrap();
+            (recorded, complete)
+        };
         let complete = async || {
-            let complete = CompleteWeeks::read(&lake, &tables).await.unwrap();
+            let complete = read().await.1;
             [first, last].map(|week| complete.contains(&COPILOT_EVENT, week))
         };
-        let note = async |lacking: &BTreeSet<_>| {
-            CompleteWeeks::read(&lake, &tables).await.unwrap().note(&lake, &tables, lacking).await.unwrap();
+        let ledger = Ledger::read(&lake).await.unwrap();
+        let seconds = std::cell::Cell::new(0);
+        let record = async |(recorded, complete): (RecordedWeeks, CompleteWeeks), lacking: &BTreeSet<_>| {
+            // Each by a run of its own.
+            seconds.set(seconds.get() + 1);
+            let (run, at) = (format!("run-{}", seconds.get()), Instant(seconds.get() * 1_000_000));
+            let rows = complete.changed_since(&lake, &recorded, &tables, lacking, at).await.unwrap();
+            ledger.record_all(&run, rows.iter(), false).await.unwrap();
+            ledger.flush(&run).await.unwrap();
+            remove_older(&lake, &recorded).await.unwrap();
+            rows.len()
         };
+        let note = async |lacking: &BTreeSet<_>| record(read().await, lacking).await;
         assert_eq!(complete().await, [false, false], "nothing was noted");
 
-        note(&BTreeSet::from([(COPILOT_EVENT.name, last)])).await;
+        let lacks_last = BTreeSet::from([(COPILOT_EVENT.name, last)]);
+        note(&lacks_last).await;
         assert_eq!(complete().await, [true, false], "the last week lacks a payload");
-        note(&BTreeSet::new()).await;
+        assert_eq!(note(&BTreeSet::new()).await, 1, "what is known is not recorded again");
         assert_eq!(complete().await, [true, true]);
+        assert_eq!(note(&BTreeSet::new()).await, 0);
+        note(&lacks_last).await;
+        assert_eq!(complete().await, [true, false], "a File is missing of the same rows");
+        note(&BTreeSet::new()).await;
 
         put(&lake, &COPILOT_EVENT, "c", new).await;
         assert_eq!(complete().await, [true, false], "a row came");
@@ -134,13 +235,22 @@ mod tests {
         put(&lake, &PAYLOAD, "a", old).await;
         assert_eq!(complete().await, [false, true], "a payload came");
 
-        let before = CompleteWeeks::read(&lake, &tables).await.unwrap();
+        let before = read().await;
         put(&lake, &COPILOT_EVENT, "d", old).await;
-        before.note(&lake, &tables, &BTreeSet::new()).await.unwrap();
+        record(before, &BTreeSet::new()).await;
         assert_eq!(complete().await, [false, true], "a row came while payloads were looked for");
+    }
 
-        // The note is in the table's log, where another process finds it.
-        let state = CompleteWeeks::read(&lake, &[]).await.unwrap();
-        assert!(!state.contains(&COPILOT_EVENT, last), "not asked for");
+    #[test]
+    fn what_older_versions_noted_counts_until_the_ledger_says_otherwise() {
+        let week = |text: &str| Week::parse(text).unwrap();
+        let [first, second] = [week("2025-09-28"), week("2025-10-26")];
+        let notes = parse("2025-09-28:00000000000000ff 2025-10-26:0000000000000001 nonsense");
+        let mut recorded = RecordedWeeks::default();
+        recorded.notes.insert(COPILOT_EVENT.name.to_owned(), notes);
+        assert_eq!([first, second].map(|week| recorded.complete(&COPILOT_EVENT, week)), [Some(255), Some(1)]);
+        let of_ledger = BTreeMap::from([(first, Some(7)), (second, None)]);
+        recorded.ledger.insert(COPILOT_EVENT.name.to_owned(), of_ledger);
+        assert_eq!([first, second].map(|week| recorded.complete(&COPILOT_EVENT, week)), [Some(7), None]);
     }
 }

@@ -8,6 +8,7 @@ use copilot_lake_writer::{Changes, Lake, MergeMode};
 
 use crate::error::Error;
 use crate::ledger::rejects::{RejectParents, Rejects};
+use crate::reread::reread;
 
 /// A column with the same text in every row.
 fn same(text: &str, rows: usize) -> ArrayRef {
@@ -66,7 +67,7 @@ pub(crate) async fn remove(
     let mut changes = lake.changes(&REJECTED_RECORD, MergeMode::Upsert);
     let records = texts(deleted.iter().map(|key| key.join("/")));
     changes.remove(&keys(&REJECTED_RECORD, vec![same(table.source_name(), rows), same(table.name, rows), records])?)?;
-    for keys in rejects.keys_below(&parents).await? {
+    for keys in reread(|| rejects.keys_below(&parents)).await? {
         changes.remove(&keys)?;
     }
     changes.commit(run_id).await?;

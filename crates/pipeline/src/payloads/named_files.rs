@@ -9,11 +9,13 @@ use arrow::datatypes::Int32Type;
 use copilot_lake_decoder::{Charset, SourceRow};
 use copilot_lake_tables::{Column, Instant, PAYLOAD, Table, Week};
 use copilot_lake_writer::{Lake, Scan};
-use futures::{Stream, TryStreamExt as _};
+use futures::stream::BoxStream;
+use futures::{Stream, StreamExt as _, TryStreamExt as _};
 
 use crate::cells::{instant, text};
 use crate::error::Error;
 use crate::payloads::complete_weeks::CompleteWeeks;
+use crate::reread::{self, reread};
 
 /// A File column of a table in one week.
 #[derive(Debug, Clone, Copy)]
@@ -137,6 +139,8 @@ pub(crate) struct NamedFile {
     pub(crate) row: SourceRow,
     /// Whether the service may have it later when it is missing now.
     pub(crate) may_come: bool,
+    /// Whether an earlier run could not fetch it.
+    pub(crate) has_failed_before: bool,
 }
 
 /// The Files to fetch: named by rows and not in the lake, newest week first. Weeks that are known to have all their
@@ -155,16 +159,51 @@ pub(crate) async fn files_to_fetch<'a>(
     let cleared = cleared.clone();
     let weeks = futures::stream::iter(weeks.into_iter().rev().map(Ok::<_, Error>));
     let units = weeks.and_then(move |week| async move {
-        let held = Arc::new(HeldPayloads::read(lake, week).await?);
+        let held = Arc::new(reread(|| HeldPayloads::read(lake, week)).await?);
         let columns = tables.iter().flat_map(|table| table.files().map(|column| (*table, column)));
-        let units = columns.map(move |(table, column)| Ok((FileColumnWeek { table, column, week }, Arc::clone(&held))));
+        let units = columns
+            .map(move |(table, column)| Ok::<_, Error>((FileColumnWeek { table, column, week }, Arc::clone(&held))));
         Ok(futures::stream::iter(units))
     });
-    let files = units.try_flatten().and_then(move |(unit, held)| {
-        let cleared = cleared.clone();
-        async move { files_to_fetch_in_week(lake, unit, held, (cleared, retry)).await }
+    let files = units.try_flatten().map_ok(move |(unit, held)| {
+        let week = WeekReader { lake, unit, held, cleared: cleared.clone(), retry, files: None, attempts: 1 };
+        futures::stream::try_unfold(week, |mut week| async move {
+            Ok::<_, Error>(week.next().await?.map(|file| (file, week)))
+        })
     });
     Ok(files.try_flatten())
+}
+
+/// The Files to fetch of a week. Fetching them takes long, and meanwhile another tool may remove what is still to be read.
+struct WeekReader<'a> {
+    lake: &'a Lake,
+    unit: FileColumnWeek,
+    held: Arc<HeldPayloads>,
+    cleared: ClearedFiles,
+    retry: RetryMissing,
+    files: Option<BoxStream<'static, Result<NamedFile, Error>>>,
+    attempts: usize,
+}
+
+impl WeekReader<'_> {
+    async fn next(&mut self) -> Result<Option<NamedFile>, Error> {
+        loop {
+            let Some(files) = &mut self.files else {
+                let (held, how) = (Arc::clone(&self.held), (self.cleared.clone(), self.retry));
+                self.files = Some(files_to_fetch_in_week(self.lake, self.unit, held, how).await?.boxed());
+                continue;
+            };
+            match files.try_next().await {
+                Err(error) if self.attempts < reread::ATTEMPTS && reread::is_outdated(&error) => {
+                    // Files that were fetched and not committed are fetched twice.
+                    self.attempts += 1;
+                    self.held = Arc::new(reread(|| HeldPayloads::read(self.lake, self.unit.week)).await?);
+                    self.files = None;
+                }
+                next => return next,
+            }
+        }
+    }
 }
 
 async fn files_to_fetch_in_week(
@@ -238,7 +277,12 @@ fn compare_batch(
             row_time,
             documented: Charset::documented_for(column, scenario),
         };
-        if file.is_some() { rows.push(NamedFile { row: source, may_come }) } else { cleared.push(source) }
+        if file.is_none() {
+            cleared.push(source);
+            continue;
+        }
+        let has_failed_before = known.is_some_and(|held| held.file.is_none());
+        rows.push(NamedFile { row: source, may_come, has_failed_before });
     }
     (rows, cleared)
 }

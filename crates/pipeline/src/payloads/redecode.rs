@@ -13,6 +13,7 @@ use crate::cpu;
 use crate::dataverse::context::DataverseContext;
 use crate::error::Error;
 use crate::payloads::changes::PayloadChanges;
+use crate::reread::reread;
 
 /// The byte-order mark of UTF-8.
 const MARK: &[u8] = b"\xef\xbb\xbf";
@@ -40,7 +41,7 @@ pub(crate) async fn redecode_messages(context: &DataverseContext<'_>) -> Result<
             context.run.note_shutdown().await;
             return Ok(());
         }
-        redecode_week(context, week).await?;
+        reread(|| redecode_week(context, week)).await?;
     }
     for (table, _) in derived.into_iter().filter(|(_, lost)| lost.is_some()) {
         context.run.lake.recovered(table).await?;

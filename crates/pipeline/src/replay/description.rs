@@ -1,4 +1,4 @@
-//! The descriptions in the archive: `slice.json` and the lines of `index.jsonl`.
+//! The descriptions in the archive: the lines of `slice.json`, and what its index says of pages and payloads.
 
 use std::collections::BTreeSet;
 
@@ -7,11 +7,8 @@ use copilot_lake_decoder::{Charset, Fetched, SourceRow};
 use copilot_lake_tables::Instant;
 use serde::{Deserialize, Serialize};
 
-/// The folder of payloads, next to those of tables.
-pub(crate) const PAYLOADS: &str = "payload";
-
-/// `slice.json`: what was read, when and how.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// A line of `slice.json`: what was read, when and how.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct SliceFile {
     /// The version of this description.
     pub(crate) version: u32,
@@ -32,10 +29,19 @@ pub(crate) struct SliceFile {
     pub(crate) selection: String,
     /// Whether the window moves the watermark.
     pub(crate) counts: bool,
-    /// When each page was received, in the order of their numbers.
-    #[serde(default)]
+    /// How the slice ended if it is not done; of histories alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) status: Option<String>,
+    /// Why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) reason: Option<String>,
+    /// The watermark of its scope; of histories alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) done_until: Option<String>,
+    /// In the first version, when each page was received, in the order of their numbers.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) pages: Vec<PageTime>,
-    /// Pages of a tracking read, which are not archived.
+    /// Pages of a tracking read, which are not archived, or of a history.
     #[serde(default)]
     pub(crate) pages_read: u64,
     /// Requests, retries included.
@@ -44,18 +50,18 @@ pub(crate) struct SliceFile {
     #[serde(default)]
     pub(crate) throttled_seconds: f64,
     /// Rows that were requested by id, of a table that is stored in part.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) ids: Vec<String>,
     /// Labels that came from the service's metadata.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) labels: Vec<(String, i32, String)>,
     /// Keys of rows that were deleted at the service.
-    #[serde(default, rename = "gone")]
+    #[serde(default, rename = "gone", skip_serializing_if = "Vec::is_empty")]
     pub(crate) deleted_keys: Vec<Vec<String>>,
     /// What to do with them: `mark` or `remove`.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub(crate) deletes: String,
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) token: Option<String>,
 }
 
@@ -79,15 +85,23 @@ impl SliceFile {
             ("as_of", self.as_of.clone()),
             ("finished_at", self.finished_at.clone()),
             ("deletes", self.deletes.clone()),
+            ("status", optional(&self.status)),
+            ("done_until", optional(&self.done_until)),
         ];
         let is_plain = |text: &str| text.len() <= 256 && text.bytes().all(|c| c.is_ascii_graphic());
         let pages: BTreeSet<u32> = self.pages.iter().map(|page| page.number).collect();
         let repeated = (pages.len() < self.pages.len()).then_some("pages");
-        fields.into_iter().find(|(_, text)| !is_plain(text)).map(|(name, _)| name).or(repeated)
+        let reason = self.reason.as_ref().filter(|reason| !is_printable(reason)).map(|_| "reason");
+        fields.into_iter().find(|(_, text)| !is_plain(text)).map(|(name, _)| name).or(repeated).or(reason)
     }
 }
 
-/// When a page was received.
+/// Whether a sentence can be shown as it is.
+fn is_printable(text: &str) -> bool {
+    text.len() <= 4096 && text.chars().all(|c| !c.is_control() && !matches!(c, '\u{200e}'..='\u{202e}'))
+}
+
+/// In the first version, when a page was received.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PageTime {
     pub(crate) number: u32,
@@ -96,13 +110,51 @@ pub(crate) struct PageTime {
 
 /// The status of a row that no longer names a File.
 pub(crate) const CLEARED: &str = "gone";
-/// The version of [`SliceFile`] and [`PayloadLine`].
-pub(crate) const VERSION: u32 = 1;
+/// The version of these descriptions. The first one had a file for each page and payload.
+pub(crate) const VERSION: u32 = 2;
 
-/// A line of `index.jsonl`: a payload, and the row that names it.
+/// What the index says of a page.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct PageLine {
+    /// Its position in the slice, from 1.
+    pub(crate) number: u32,
+    pub(crate) extracted_at: String,
+    /// Of a page of users, those in scope: nothing is stored of others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) ids: Vec<String>,
+}
+
+impl PageLine {
+    pub(crate) fn new(number: u32, extracted_at: Instant) -> Self {
+        Self { number, extracted_at: extracted_at.to_string(), ids: Vec::new() }
+    }
+}
+
+/// What the index says of a page of a history.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct HistoryLine {
+    pub(crate) user: String,
+    /// Its position in the history, from 1.
+    pub(crate) number: u32,
+    pub(crate) extracted_at: String,
+    /// What is kept of a history that was read unfiltered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) keep: Option<KeptRows>,
+}
+
+/// The rows to keep of a history that was read unfiltered.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct KeptRows {
+    pub(crate) start: String,
+    pub(crate) end: String,
+    pub(crate) app_classes: Vec<String>,
+}
+
+/// What the index says of a payload: the row that names it, and how it was fetched.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct PayloadLine {
-    /// The number of its file; `None` when there are no bytes.
+    /// In the first version, the number of its file, if it has bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) number: Option<u32>,
     pub(crate) source_table: String,
     pub(crate) source_id: String,
@@ -110,8 +162,10 @@ pub(crate) struct PayloadLine {
     pub(crate) column: String,
     pub(crate) file_id: String,
     /// The File's name according to the row.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) row_name: Option<String>,
     /// The File's name according to the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) service_name: Option<String>,
     pub(crate) row_time: String,
     /// The documented charset: `utf-16le`, `utf-8` or nothing.
@@ -122,13 +176,6 @@ pub(crate) struct PayloadLine {
     /// The size that the service declares, where it differs from that of the bytes.
     pub(crate) size: Option<u64>,
     pub(crate) reason: Option<String>,
-}
-
-/// Whose data is archived.
-#[derive(Debug, Clone)]
-pub(crate) struct ArchiveIdentity {
-    pub(crate) organization: Option<String>,
-    pub(crate) tenant: Option<String>,
 }
 
 impl PayloadLine {

@@ -16,6 +16,7 @@ use crate::cells::text;
 use crate::error::Error;
 use crate::ledger::Ledger;
 use crate::report::SliceStatus;
+use crate::reread::reread;
 
 /// The condition in which a run finds the lake.
 pub(crate) struct LakeCondition {
@@ -39,7 +40,7 @@ pub(crate) async fn open(
     let Survey { absent, stopped, has_rows } = lake.survey(instance).await?;
     let mut stopped: BTreeMap<_, _> = stopped.into_iter().map(|(table, error)| (table.name, error)).collect();
     prepare_bookkeeping(lake, instance, repair, (&absent, &mut stopped, has_rows)).await?;
-    let ledger = Ledger::read(lake).await?;
+    let ledger = reread(|| Ledger::read(lake)).await?;
     let repair = repair.map(|(run_id, started_at)| (run_id, ledger.runs().next_start(started_at)));
 
     let mut tables: Vec<_> = TABLES.iter().copied().filter(|table| !table.is_bookkeeping()).collect();
@@ -82,10 +83,15 @@ pub(crate) async fn inspect(lake: &Lake) -> Result<Vec<LakeError>, Error> {
     let absent_bookkeeping = absent.iter().filter(|absent| absent.table.is_bookkeeping());
     wrong.extend(absent_bookkeeping.filter(|_| has_rows).map(lost_table));
     for table in TABLES {
-        match lake.check_files(table).await {
+        let checked = match lake.check_files(table).await {
+            Ok(()) => lake.check_rows(table).await,
+            failed => failed,
+        };
+        match checked {
             Ok(()) => {}
             // The survey found it.
             Err(error) if wrong.iter().any(|found| found.to_string() == error.to_string()) => {}
+            Err(error @ LakeError::Parquet { .. }) => wrong.push(error),
             Err(error) => wrong.push(only_of_table(error)?),
         }
     }
@@ -100,12 +106,13 @@ pub(crate) async fn inspect(lake: &Lake) -> Result<Vec<LakeError>, Error> {
 pub(crate) fn table_of(error: &LakeError) -> Option<&'static Table> {
     match error {
         LakeError::Log { table, .. } => copilot_lake_tables::table(table),
+        LakeError::Parquet { path, .. } => path.split('/').next().and_then(copilot_lake_tables::table),
         error => error.stops_table().and_then(copilot_lake_tables::table),
     }
 }
 
 /// Passes an error on as a table's own where it is about one table; otherwise it is an error of the lake.
-fn only_of_table(error: LakeError) -> Result<LakeError, Error> {
+pub(crate) fn only_of_table(error: LakeError) -> Result<LakeError, Error> {
     if error.stops_table().is_some() || matches!(error, LakeError::Log { .. }) { Ok(error) } else { Err(error.into()) }
 }
 
@@ -159,7 +166,7 @@ async fn missing_tables(lake: &Lake, absent: &[Absent]) -> Result<Vec<(&'static 
     if absent.is_empty() {
         return Ok(wrong);
     }
-    let known = tables_in_ledger(lake).await?;
+    let known = reread(|| tables_in_ledger(lake)).await?;
     for absent in absent {
         if known.contains(absent.table.name) && absent.is_own {
             wrong.push((absent.table, lost_table(absent)));

@@ -14,7 +14,7 @@ use crate::ledger::Ledger;
 use crate::ledger::rejects::Rejects;
 use crate::ledger::slice_row::SliceRow;
 use crate::ledger::windows;
-use crate::replay::description::ArchiveIdentity;
+use crate::replay::archive_target::ArchiveTarget;
 use crate::report::{SliceStatus, TableReport};
 use crate::run::condition;
 use crate::run::restart_barrier::RestartBarrier;
@@ -29,8 +29,8 @@ pub(crate) struct RunContext {
     pub(crate) started_at: Instant,
     pub(crate) observe: Observer,
     pub(crate) shutdown: Arc<Shutdown>,
-    /// Whose pages and payloads are archived for replay; `None` archives nothing.
-    pub(crate) archive: Option<ArchiveIdentity>,
+    /// Where pages and payloads are archived for replay; `None` archives nothing.
+    pub(crate) archive: Option<ArchiveTarget>,
     /// Whether everything is read again.
     pub(crate) full: bool,
     /// The window that is read again; without a start it begins with the oldest row.

@@ -11,15 +11,16 @@ pub(crate) mod run_id;
 pub(crate) mod service_reader;
 pub(crate) mod services;
 pub(crate) mod shutdown;
+pub(crate) mod small_files;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant as MachineInstant};
 
 use copilot_lake_tables::{EXTRACTION_RUN, Instant};
-use copilot_lake_writer::{Lake, Lock};
+use copilot_lake_writer::{Instance, Lake, Lock, StoreRequests};
 use tokio::sync::Mutex;
 use tokio::task::JoinSet;
-use tracing::warn;
+use tracing::{debug, warn};
 
 use self::condition::LakeCondition;
 use self::context::{Reports, RunContext};
@@ -30,7 +31,8 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::ledger::rejects::Rejects;
 use crate::ledger::runs::Restart;
-use crate::replay::description::ArchiveIdentity;
+use crate::replay::archive;
+use crate::replay::archive_target::ArchiveTarget;
 use crate::report::{Circumstances, EndedEarly, Report, RunOutcome, StoppedTable};
 use crate::settings::{Settings, Stop};
 
@@ -70,6 +72,8 @@ async fn run_locked(
     };
     let reading = services.read(&context, &restart);
     let ended_early = context.ledger.while_committing(&context.run_id, reading).await;
+    archive::merge_all(&context).await;
+    small_files::merge_small_files(&context).await;
     context.finish(&services, (&command, restart.runs.is_empty()), begun, ended_early).await
 }
 
@@ -92,11 +96,14 @@ async fn start(
 ) -> Result<Option<StartedRun>, Error> {
     let Settings { lake, mut lake_options, archive_raw, command, jobs, options } = settings;
     let mut services = Services::new(jobs)?;
-    services.adapt_lake(&mut lake_options, archive_raw);
+    services.adapt_lake(&mut lake_options);
     let stopping = services.stop_on(Arc::clone(&shutdown));
-    // Services that a run has read before are configured well: when they cannot be reached, that may pass.
-    if Lake::open(&lake, lake_options.clone()).await?.has(&EXTRACTION_RUN).await.unwrap_or(false) {
-        services.wait_out_outages(LONGEST_OUTAGE);
+    // What has answered before is configured well: of the store this request tells, of the services the runs before.
+    if let Ok(has_runs) = Lake::open(&lake, lake_options.clone()).await?.has(&EXTRACTION_RUN).await {
+        lake_options.store = lake_options.store.answered();
+        if has_runs {
+            services.wait_out_outages(LONGEST_OUTAGE);
+        }
     }
     let lake = Lake::open(&lake, lake_options).await?;
     let Some(SignedIn { started_at, instance }) = services.sign_in().await? else { return Ok(None) };
@@ -115,9 +122,10 @@ async fn start(
     ledger.start_run(&run_id, &command, started_at).await?;
     observe(&Event::Started { run_id: run_id.clone(), continued: !restart.runs.is_empty() });
 
-    let identity = ArchiveIdentity { organization: instance.organization, tenant: instance.tenant };
+    let Instance { organization, tenant } = instance;
+    let archive = archive_raw.then(|| ArchiveTarget { organization, tenant, run_archive: lake.archive(&run_id) });
     let context = RunContext {
-        archive: archive_raw.then_some(identity),
+        archive,
         shutdown,
         full: options.full,
         lost,
@@ -199,6 +207,9 @@ impl RunContext {
             () = self.shutdown.end_overdue() => {
                 warn!("could not record the end of the run in time: the slices that finished last may be read again");
             }
+        }
+        if let Some(StoreRequests { reads, writes, lists, deletes }) = self.lake.store_requests() {
+            debug!(reads, writes, lists, deletes, "requests to the store");
         }
         // When every service ended early, the lake's own error says why, if there is one.
         ended_early.sort_by_key(|ended| !matches!(ended.error, Error::Lake(_)));

@@ -20,7 +20,7 @@ pub(crate) trait ServiceReader {
     fn service(&self) -> Service;
 
     /// Adapts how the lake is opened for a run that reads the service.
-    fn adapt_lake(&self, _options: &mut LakeOptions, _archive_raw: bool) {}
+    fn adapt_lake(&self, _options: &mut LakeOptions) {}
 
     /// What stops the service's requests.
     fn stop(&self) -> Box<dyn FnOnce() + Send>;

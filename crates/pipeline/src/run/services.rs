@@ -60,8 +60,8 @@ impl Services {
     }
 
     /// Adapts how the lake is opened for a run that reads these services.
-    pub(crate) fn adapt_lake(&self, options: &mut LakeOptions, archive_raw: bool) {
-        self.readers().for_each(|reader| reader.adapt_lake(options, archive_raw));
+    pub(crate) fn adapt_lake(&self, options: &mut LakeOptions) {
+        self.readers().for_each(|reader| reader.adapt_lake(options));
     }
 
     /// Stops every service once the run is to stop, so that nothing is attempted again and no read drags on. Ends when
@@ -100,17 +100,26 @@ impl Services {
         }
     }
 
-    /// Fails with the first refusal of a sign-in, if there is one.
+    /// Fails with the first error of a service that cannot be read, if there is one.
     pub(crate) fn require_all(&mut self) -> Result<(), Error> {
         self.0.iter_mut().find_map(|configured| configured.refused.take()).map_or(Ok(()), Err)
     }
 
-    /// Requests what a run has to know of the services before it is recorded.
+    /// Requests what a run has to know of the services before it is recorded. A failure of one does not keep the others
+    /// from being read.
+    ///
+    /// # Errors
+    /// The first service's, when no service can be read.
     pub(crate) async fn prepare(&mut self) -> Result<(), Error> {
-        for configured in self.0.iter_mut().filter(|configured| configured.refused.is_none()) {
-            configured.reader.prepare().await?;
+        for ConfiguredService { reader, refused } in &mut self.0 {
+            if refused.is_none() {
+                *refused = reader.prepare().await.err();
+            }
         }
-        Ok(())
+        match self.0.iter().all(|configured| configured.refused.is_some()) {
+            true => self.require_all(),
+            false => Ok(()),
+        }
     }
 
     /// A barrier at which these services wait for each other.
@@ -155,10 +164,14 @@ impl Services {
         try_join_all(self.readers().map(|reader| reader.estimate(context))).await
     }
 
-    /// Tries what a run needs of the services.
+    /// Tries what a run needs of the services. A failure of one does not keep the others from being tried; that of the
+    /// only one is returned.
     pub(crate) async fn check(&self, found: &mut dyn FnMut(Finding)) -> Result<(), Error> {
         for reader in self.readers() {
-            reader.check(found).await?;
+            match reader.check(found).await {
+                Err(error) if self.0.len() > 1 => found(Finding::ServiceFailed { service: reader.service(), error }),
+                checked => checked?,
+            }
         }
         Ok(())
     }

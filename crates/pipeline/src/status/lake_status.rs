@@ -4,6 +4,7 @@ use copilot_lake_tables::Instant;
 use copilot_lake_writer::Remedy;
 use serde::{Serialize, Serializer};
 
+use crate::ledger::runs::reads_service;
 use crate::ledger::windows::BEGINNING;
 use crate::report::SliceStatus;
 
@@ -106,6 +107,13 @@ pub struct FailureGroup {
     pub last_failed_at: Instant,
 }
 
+impl FailureGroup {
+    /// Whether the first of the windows has no beginning.
+    pub fn is_from_beginning(&self) -> bool {
+        self.window_start == BEGINNING
+    }
+}
+
 /// Users whose histories are read.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct UserCounts {
@@ -155,6 +163,13 @@ pub struct RunStatus {
     pub payloads: Option<i64>,
     /// Payloads that could not be fetched.
     pub payloads_failed: Option<i64>,
+}
+
+impl RunStatus {
+    /// Whether such runs read a service: others say nothing of the schedule, or of how far tables reach.
+    pub fn reads_service(&self) -> bool {
+        reads_service(&self.command)
+    }
 }
 
 fn as_text<S: Serializer>(at: &Instant, serializer: S) -> Result<S::Ok, S::Error> {

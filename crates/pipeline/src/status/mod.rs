@@ -9,14 +9,13 @@ mod ledger_row;
 mod payload_status;
 mod range_set;
 mod run_history;
-mod small_files;
 mod table_slices;
 mod user_slices;
 
 use std::collections::BTreeMap;
 
 use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_SLICE, Instant, Service, TABLES, Table};
-use copilot_lake_writer::{Lake, Remedy, Scan};
+use copilot_lake_writer::{Lake, Remedy, Scan, SmallFileLimits};
 use futures::TryStreamExt as _;
 
 pub use self::lake_status::{
@@ -28,6 +27,8 @@ use self::run_history::{RunHistory, seconds_between};
 use self::table_slices::TableSlices;
 use self::user_slices::UserSlices;
 use crate::error::Error;
+use crate::payloads::complete_weeks::RecordedWeeks;
+use crate::reread::reread;
 
 /// Users without a slice within this time before the newest one are not in scope, even if no run was complete since.
 const IN_SCOPE_SECONDS: i64 = 7 * Instant::DAY_SECONDS;
@@ -41,6 +42,10 @@ const CLOCKS_DIFFER_SECONDS: i64 = 3600;
 /// # Errors
 /// Reading the ledger or the runs.
 pub async fn status(lake: &Lake, payloads: bool, now: Instant) -> Result<LakeStatus, Error> {
+    reread(|| read_status(lake, payloads, now)).await
+}
+
+async fn read_status(lake: &Lake, payloads: bool, now: Instant) -> Result<LakeStatus, Error> {
     let runs = RunHistory::read(lake).await?;
     let mut slices = BTreeMap::new();
     for service in Service::ALL {
@@ -49,13 +54,14 @@ pub async fn status(lake: &Lake, payloads: bool, now: Instant) -> Result<LakeSta
             false => slices.extend(table_slices_status(lake, service).await?),
         }
     }
+    let recorded = if payloads { Some(RecordedWeeks::read(lake).await?) } else { None };
     let mut tables = Vec::new();
     for table in TABLES.iter().copied() {
         let known = slices.remove(table.name);
         let (has_slices, mut status) = (known.is_some(), known.unwrap_or_default());
         status.table = table.name;
         status.freshness.age_seconds = status.freshness.read_until.map(|until| seconds_between(until, now).max(0));
-        match add_files(lake, table, (payloads, has_slices), now, &mut status).await {
+        match add_files(lake, table, (recorded.as_ref(), has_slices), now, &mut status).await {
             Err(Error::Lake(error)) if error.remedy().is_some() => {
                 (status.problem, status.remedy) = (Some(error.to_string()), error.remedy());
             }
@@ -72,7 +78,7 @@ pub async fn status(lake: &Lake, payloads: bool, now: Instant) -> Result<LakeSta
 async fn add_files(
     lake: &Lake,
     table: &'static Table,
-    (payloads, has_slices): (bool, bool),
+    (recorded, has_slices): (Option<&RecordedWeeks>, bool),
     now: Instant,
     status: &mut TableStatus,
 ) -> Result<(), Error> {
@@ -80,13 +86,14 @@ async fn add_files(
     status.files = files.len() as u64;
     status.rows = files.iter().map(|file| file.rows).sum();
     status.bytes = files.iter().map(|file| file.size).sum();
-    status.small_files = small_files::small_files(&files, now);
+    let small = lake.small_files(table, SmallFileLimits::TOLERATED, now).await?;
+    status.small_files = small.iter().map(|of_week| of_week.files as u64).sum();
     if has_slices && !lake.has(table).await? {
         status.problem = Some(format!("table {} is missing: the ledger has slices of it", table.name));
         status.remedy = Some(Remedy::Repair);
     }
-    if payloads && !files.is_empty() && table.files().next().is_some() {
-        status.payloads = Some(payload_status::payload_status(lake, table, now).await?);
+    if let Some(recorded) = recorded.filter(|_| !files.is_empty() && table.files().next().is_some()) {
+        status.payloads = Some(payload_status::payload_status(lake, recorded, table, now).await?);
     }
     Ok(())
 }

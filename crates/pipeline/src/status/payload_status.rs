@@ -7,13 +7,18 @@ use futures::TryStreamExt as _;
 use super::lake_status::PayloadStatus;
 use crate::cells::text;
 use crate::error::Error;
-use crate::payloads::complete_weeks::CompleteWeeks;
+use crate::payloads::complete_weeks::{CompleteWeeks, RecordedWeeks};
 use crate::payloads::named_files::{self, ClearedFiles, RetryMissing};
 
 /// The payloads that the rows of a table name. `now` decides which missing ones may still come.
-pub(super) async fn payload_status(lake: &Lake, table: &'static Table, now: Instant) -> Result<PayloadStatus, Error> {
+pub(super) async fn payload_status(
+    lake: &Lake,
+    recorded: &RecordedWeeks,
+    table: &'static Table,
+    now: Instant,
+) -> Result<PayloadStatus, Error> {
     let tables = [table];
-    let complete = CompleteWeeks::read(lake, &tables).await?;
+    let complete = CompleteWeeks::read(lake, recorded, &tables).await?;
     let weeks = lake.weeks(table).await?;
     let incomplete: Vec<_> = weeks.iter().filter(|week| !complete.contains(table, **week)).collect();
     let mut status = PayloadStatus {

@@ -12,7 +12,6 @@ use futures::TryStreamExt as _;
 use super::lake_status::RunStatus;
 use crate::cells::text;
 use crate::error::Error;
-use crate::ledger::runs::REPLAY;
 use crate::report::RunOutcome;
 
 /// The most runs that are shown.
@@ -58,7 +57,7 @@ impl RunHistory {
     /// The start of the last complete one of these runs, or of the earliest of the runs that it may have resumed: whoever
     /// is in scope has had a slice since. `None` when none of them is complete.
     pub(super) fn complete_since(&self, of: &BTreeSet<String>) -> Option<Instant> {
-        let mut runs = self.0.iter().filter(|run| run.command != REPLAY);
+        let mut runs = self.0.iter().filter(|run| run.reads_service());
         let complete = runs.find(|run| is_complete(run) && of.contains(&run.run_id))?;
         runs.take_while(|run| !is_complete(run)).last().unwrap_or(complete).started_at
     }
@@ -71,7 +70,7 @@ impl RunHistory {
 }
 
 fn is_complete(run: &RunStatus) -> bool {
-    run.command != REPLAY && run.outcome.as_deref() == Some(RunOutcome::Complete.name())
+    run.reads_service() && run.outcome.as_deref() == Some(RunOutcome::Complete.name())
 }
 
 fn run(batch: &RecordBatch, row: usize) -> RunStatus {
@@ -129,6 +128,7 @@ mod tests {
             ("r", "replay", 35, "complete"),
             ("d", "extract", 40, "complete"),
             ("e", "extract", 50, "complete"),
+            ("m", "maintain", 55, "complete"),
             ("f", "extract", 60, ""),
         ]);
         let since = |of: &[&str]| runs.complete_since(&of.iter().map(|run| (*run).to_owned()).collect());
@@ -138,6 +138,6 @@ mod tests {
         assert_eq!(since(&["b", "f", "r"]), None);
         assert_eq!(runs.last_complete_at(), Some(Instant(55)));
         let shown: Vec<_> = runs.shown().into_iter().map(|run| run.run_id).collect();
-        assert_eq!(shown, ["f", "e", "d", "r", "c"]);
+        assert_eq!(shown, ["f", "m", "e", "d", "r"]);
     }
 }

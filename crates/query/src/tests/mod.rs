@@ -2,6 +2,8 @@
 
 mod activity;
 mod duckdb;
+mod failures;
 mod lake;
 mod questions;
 mod sessions;
+mod statements;

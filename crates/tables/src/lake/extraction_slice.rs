@@ -14,7 +14,8 @@ pub static EXTRACTION_SLICE: Table = Table::new(
         Column::text("table_name").required().doc("The table that was read."),
         Column::text("scope").required().doc("The Graph user; else empty."),
         Column::text("clock").required().doc(
-            "What the window is about: `createdon`, `modifiedon`, `createdDateTime`, or `tracking` for deletions.",
+            "What the window is about: `createdon`, `modifiedon`, `createdDateTime`, `tracking` for deletions, or `payloads`: \
+             a week whose Files are all in the lake.",
         ),
         Column::instant("window_start").required().doc("Start of the window, included."),
         Column::instant("window_end").doc("End of the window, excluded."),
@@ -27,7 +28,10 @@ pub static EXTRACTION_SLICE: Table = Table::new(
         Column::int64("rejected").doc("Values that did not fit."),
         Column::int64("requests").doc("Requests made, retries included."),
         Column::decimal("throttled_seconds").doc("Time spent waiting because the service said so."),
-        Column::text("selection").doc("What was requested: columns, app classes."),
+        Column::text("selection").doc(
+            "What was requested: columns, app classes. Of `payloads` a fingerprint of the week's rows and payloads: it \
+             counts while they are the same; empty: not complete any more.",
+        ),
         Column::text("reason").doc("Why it failed or was skipped."),
         Column::text("token").doc("The change tracking token, where one was given."),
     ],

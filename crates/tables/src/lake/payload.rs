@@ -21,6 +21,8 @@ pub static PAYLOAD: Table = Table::new(
             .doc("`decoded`, `empty`, `undecodable`, `missing` (404), `too_large` (above 32 MiB) or `failed`."),
         Column::text("encoding").doc("What was undone, such as `base64+utf-16le` or `utf-8`."),
         Column::text("reason").doc("Why it was not decoded."),
+        Column::text("prompt_text").unique().doc("The prompt, where the text is an envelope of prompt and response."),
+        Column::text("response_text").unique().doc("The response, where the text is an envelope of both."),
         Column::text("text").unique().doc("The text, without its byte-order mark."),
         Column::text("raw_base64").unique().doc("The bytes as fetched, only when they could not be decoded."),
     ],

@@ -1,18 +1,17 @@
-//! Reading archived slices.
+//! Finding archives.
 
 use std::collections::BTreeMap;
 use std::fs::DirEntry;
-use std::io::{Error as IoError, ErrorKind};
+use std::io::Error as IoError;
+use std::ops::RangeInclusive;
 use std::path::Path as FilePath;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures::TryStreamExt;
+use object_store::ObjectStore;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::archive::blocking::blocking;
-use crate::archive::size_limit::SizeLimit;
+use crate::archive::archived_folder::ArchivedFolder;
 use crate::error::Error;
 use crate::storage::file_rights::{FileRights, is_a_link};
 use crate::storage::local_store::LocalStore;
@@ -21,48 +20,45 @@ use crate::storage::paths::{self, ArchivedFile};
 use crate::storage::shown_location::shown_location;
 use crate::storage::store_options::StoreOptions;
 
-/// An archived slice.
-pub struct ArchivedSlice {
-    /// Its folder, within the location that was searched.
-    pub path: String,
-    store: Arc<dyn ObjectStore>,
-    folder: Path,
-    has_index: bool,
-    pages: BTreeMap<u32, Path>,
-    payloads: BTreeMap<u32, Path>,
-}
-
-/// Finds every complete slice at or below a location, sorted by path.
+/// Finds every complete archive at or below a location, sorted by path.
 ///
 /// The location is a path or a URL: a lake, its archive, a part of that, or a copy elsewhere. It may be a
 /// symbolic link; below it none is followed, so that an archive from elsewhere cannot have other files read.
 ///
 /// # Errors
 /// [`Error::Unsupported`] for a URL of no known store, [`Error::File`] when nothing is there, or a symbolic link below it.
-pub async fn archived(path_or_url: &str, options: &StoreOptions) -> Result<Vec<ArchivedSlice>, Error> {
+pub async fn archived(path_or_url: &str, options: &StoreOptions) -> Result<Vec<ArchivedFolder>, Error> {
     let location = Location::parse(path_or_url, FileRights::default(), options)?;
     let action = format!("read the archive at {}", shown_location(path_or_url));
-    let store = Arc::clone(&location.store);
-    let files = match &location.local {
-        Some(local) => files_in(local, action)?,
-        None => objects_in(&*store).await.map_err(Error::store(action))?,
+    let (files, store) = match &location.local {
+        Some(local) => (files_in(local, action)?, location.store),
+        None => {
+            let files = objects_in(&*location.store).await.map_err(Error::store(action))?;
+            (files, Location::parse(path_or_url, FileRights::default(), &options.answered())?.store)
+        }
     };
-    let mut folders: BTreeMap<Path, Vec<Path>> = BTreeMap::new();
-    for path in files {
-        folders.entry(paths::folder(&path)).or_default().push(path);
+    let mut folders: BTreeMap<Path, Vec<(Path, u64)>> = BTreeMap::new();
+    for (path, bytes) in files {
+        folders.entry(paths::folder(&path)).or_default().push((path, bytes));
     }
-    Ok(folders.into_iter().filter_map(|(folder, files)| slice(Arc::clone(&store), folder, files)).collect())
+    let complete =
+        |(folder, files): (Path, _)| Some((folder.clone(), archived_folder(Arc::clone(&store), folder, files)?));
+    let mut archives = folders.into_iter().filter_map(complete).collect();
+    leave_out_merged(&mut archives);
+    Ok(archives.into_values().collect())
 }
 
-/// The files of an archive in a store: those of the lake's archive, if it is a lake.
-async fn objects_in(store: &dyn ObjectStore) -> object_store::Result<Vec<Path>> {
-    let list = |folder: Option<Path>| store.list(folder.as_ref()).map_ok(|object| object.location).try_collect();
-    let files: Vec<Path> = list(Some(paths::archive_root())).await?;
+/// The files of an archive in a store, with their sizes: those of the lake's archive, if it is a lake.
+async fn objects_in(store: &dyn ObjectStore) -> object_store::Result<Vec<(Path, u64)>> {
+    let list = |folder: Option<Path>| {
+        store.list(folder.as_ref()).map_ok(|object| (object.location, object.size)).try_collect()
+    };
+    let files: Vec<_> = list(Some(paths::archive_root())).await?;
     if files.is_empty() { list(None).await } else { Ok(files) }
 }
 
-/// The files of an archive in a folder: those of the lake's archive, if it is a lake.
-fn files_in(local: &LocalStore, action: String) -> Result<Vec<Path>, Error> {
+/// The files of an archive in a folder, with their sizes: those of the lake's archive, if it is a lake.
+fn files_in(local: &LocalStore, action: String) -> Result<Vec<(Path, u64)>, Error> {
     std::fs::metadata(local.root()).map_err(Error::file(action))?;
     let mut files = Vec::new();
     // In a lake most files belong to the tables: do not list those.
@@ -79,7 +75,8 @@ fn files_in(local: &LocalStore, action: String) -> Result<Vec<Path>, Error> {
             if is_folder {
                 waiting.push(entry.path());
             } else if let Some(path) = path_in(local.root(), &entry) {
-                files.push(path);
+                let found = entry.metadata().map_err(Error::file(format!("read {}", entry.path().display())))?;
+                files.push((path, found.len()));
             }
         }
     }
@@ -107,91 +104,27 @@ fn path_in(root: &FilePath, entry: &DirEntry) -> Option<Path> {
     Path::parse(parts?.join("/")).ok()
 }
 
-/// The slice in a folder; `None` when its archive is incomplete.
-fn slice(store: Arc<dyn ObjectStore>, folder: Path, files: Vec<Path>) -> Option<ArchivedSlice> {
-    let (mut described, mut has_index) = (false, false);
-    let (mut pages, mut payloads) = (BTreeMap::new(), BTreeMap::new());
-    for path in files {
-        match paths::archived(&path) {
-            Some(ArchivedFile::Slice) => described = true,
-            Some(ArchivedFile::Index) => has_index = true,
-            Some(ArchivedFile::Page(number)) => drop(pages.insert(number, path)),
-            Some(ArchivedFile::Payload(number)) => drop(payloads.insert(number, path)),
-            None => {}
+/// The archive in a folder; `None` when it is incomplete.
+fn archived_folder(store: Arc<dyn ObjectStore>, folder: Path, files: Vec<(Path, u64)>) -> Option<ArchivedFolder> {
+    let mut archived = ArchivedFolder::new(store, folder);
+    let mut is_described = false;
+    for (path, bytes) in files {
+        is_described |= archived.add_file(path, bytes) == Some(ArchivedFile::Slice);
+    }
+    is_described.then_some(archived)
+}
+
+/// Leaves out archives that were merged into another one, and that a killed run did not remove.
+fn leave_out_merged(archives: &mut BTreeMap<Path, ArchivedFolder>) {
+    let mut merged: BTreeMap<Path, Vec<RangeInclusive<u32>>> = BTreeMap::new();
+    for folder in archives.keys() {
+        if let Some(numbers) = paths::archive_numbers(folder).filter(|numbers| numbers.start() < numbers.end()) {
+            merged.entry(paths::folder(folder)).or_default().push(numbers);
         }
     }
-    described.then(|| ArchivedSlice { path: folder.to_string(), store, folder, has_index, pages, payloads })
-}
-
-impl ArchivedSlice {
-    /// The description of the slice, as JSON.
-    ///
-    /// # Errors
-    /// As [`ArchivedSlice::page`].
-    pub async fn slice_json(&self) -> Result<String, Error> {
-        text(&self.store, &paths::archived_slice(&self.folder)).await
-    }
-
-    /// One line for every payload; empty when there is none.
-    ///
-    /// # Errors
-    /// As [`ArchivedSlice::page`].
-    pub async fn index(&self) -> Result<String, Error> {
-        if self.has_index { text(&self.store, &paths::archived_index(&self.folder)).await } else { Ok(String::new()) }
-    }
-
-    /// The numbers of its pages, ascending.
-    pub fn page_numbers(&self) -> Vec<u32> {
-        self.pages.keys().copied().collect()
-    }
-
-    /// The numbers of its payloads, ascending.
-    pub fn payload_numbers(&self) -> Vec<u32> {
-        self.payloads.keys().copied().collect()
-    }
-
-    /// The body of a page.
-    ///
-    /// # Errors
-    /// [`Error::File`] when it is missing, damaged, or larger than a service could have sent it; [`Error::Store`] when it
-    /// cannot be read.
-    pub async fn page(&self, number: u32) -> Result<Bytes, Error> {
-        let path = self.pages.get(&number).cloned();
-        let path = path.ok_or_else(|| missing(&paths::archived_page(&self.folder, number)))?;
-        read(&self.store, path, SizeLimit::PAGE).await
-    }
-
-    /// The bytes of a payload.
-    ///
-    /// # Errors
-    /// As [`ArchivedSlice::page`].
-    pub async fn payload(&self, number: u32) -> Result<Bytes, Error> {
-        let path = self.payloads.get(&number).cloned();
-        let path = path.ok_or_else(|| missing(&paths::archived_payload(&self.folder, number)))?;
-        read(&self.store, path, SizeLimit::PAYLOAD).await
-    }
-}
-
-fn missing(path: &Path) -> Error {
-    Error::file(format!("read {path}"))(IoError::new(ErrorKind::NotFound, "not in the archive"))
-}
-
-/// A file's content, decompressed.
-async fn read(store: &Arc<dyn ObjectStore>, path: Path, limit: SizeLimit) -> Result<Bytes, Error> {
-    let error = || Error::store(format!("read {path}"));
-    let is_compressed = paths::is_compressed(&path);
-    let file = store.get(&path).await.map_err(error())?;
-    limit.check(file.meta.size, is_compressed).map_err(Error::file(format!("read {path}")))?;
-    let bytes = file.bytes().await.map_err(error())?;
-    if !is_compressed {
-        return Ok(bytes);
-    }
-    let action = format!("decompress {path}");
-    blocking(action, move || limit.decompress(&bytes)).await.map(Bytes::from)
-}
-
-async fn text(store: &Arc<dyn ObjectStore>, path: &Path) -> Result<String, Error> {
-    let bytes = read(store, path.clone(), SizeLimit::DESCRIPTION).await?;
-    String::from_utf8(bytes.into())
-        .map_err(|e| Error::file(format!("read {path}"))(IoError::new(ErrorKind::InvalidData, e)))
+    archives.retain(|folder, _| {
+        let Some(own) = paths::archive_numbers(folder) else { return true };
+        let has = |other: &RangeInclusive<u32>| other.contains(own.start()) && other.contains(own.end());
+        !merged.get(&paths::folder(folder)).is_some_and(|merged| merged.iter().any(|other| *other != own && has(other)))
+    });
 }

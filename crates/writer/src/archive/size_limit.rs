@@ -7,6 +7,8 @@ use std::io::{Error, ErrorKind, Read, Result};
 
 use copilot_lake_tables::{MAX_FILE_BYTES, MAX_PAGE_BYTES};
 
+use crate::archive::index::EntryKind;
+
 /// The most bytes that a file of an archive may have once it is decompressed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SizeLimit {
@@ -19,6 +21,14 @@ pub(super) struct SizeLimit {
 const MAX_WINDOW_LOG: u32 = 27;
 
 impl SizeLimit {
+    /// The limit of an entry.
+    pub(super) const fn of(kind: EntryKind) -> Self {
+        match kind {
+            EntryKind::Page => Self::PAGE,
+            EntryKind::Payload => Self::PAYLOAD,
+        }
+    }
+
     pub(super) const PAGE: Self = Self { bytes: MAX_PAGE_BYTES, what: "a page" };
     pub(super) const PAYLOAD: Self = Self { bytes: MAX_FILE_BYTES, what: "a payload" };
     /// The description or the index of a slice: millions of keys or payloads.
@@ -46,6 +56,29 @@ impl SizeLimit {
         // One more byte tells a file that is too large from one that just fits.
         decoder.take(self.bytes + 1).read_to_end(&mut bytes)?;
         if bytes.len() as u64 > self.bytes { Err(self.exceeded()) } else { Ok(bytes) }
+    }
+
+    /// Decompresses one frame of a bundle to that many bytes, in the memory of `bytes` if that is enough.
+    pub(super) fn decompress_frame(
+        self,
+        decompressor: &mut zstd::bulk::Decompressor<'_>,
+        frame: &[u8],
+        size: u64,
+        mut bytes: Vec<u8>,
+    ) -> Result<Vec<u8>> {
+        bytes.clear();
+        if bytes.capacity() < size as usize {
+            bytes = Vec::with_capacity(size as usize);
+        }
+        decompressor.decompress_to_buffer(frame, &mut bytes)?;
+        let is_whole = bytes.len() as u64 == size;
+        if is_whole { Ok(bytes) } else { Err(Error::new(ErrorKind::InvalidData, "it has another size")) }
+    }
+
+    /// Fails for an entry of a bundle that is too large, going by its size and that of its frame.
+    pub(super) fn check_entry(self, size: u64, frame_bytes: u64) -> Result<()> {
+        self.check(size, false)?;
+        self.check(frame_bytes, true)
     }
 
     fn exceeded(self) -> Error {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use copilot_lake_tables::{Table, WEEK_START, Week};
-use deltalake::kernel::transaction::{CommitData, TransactionError};
+use deltalake::kernel::transaction::CommitData;
 use deltalake::kernel::{Action, Add, EagerSnapshot, Metadata, Protocol};
-use deltalake::logstore::{CommitOrBytes, LogStoreRef};
+use deltalake::logstore::LogStoreRef;
 use deltalake::protocol::{DeltaOperation, SaveMode};
 use deltalake::{DeltaTable, DeltaTableError};
 use futures::TryStreamExt;
@@ -22,12 +22,14 @@ use uuid::Uuid;
 
 use crate::delta::commit_info::{CLEAN, NewestCommit, RUN};
 use crate::delta::data_file::DataFile;
+use crate::delta::entry_put::EntryPut;
 use crate::delta::file_commit::FileCommit;
 use crate::delta::instance::Instance;
 use crate::delta::schema;
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
 use crate::lake_storage::LeaseSlot;
+use crate::storage::lease::Lease;
 use crate::storage::paths;
 use crate::storage::readers::Readers;
 use crate::table_keys::TableKeys;
@@ -35,13 +37,10 @@ use crate::table_keys::TableKeys;
 /// Attempts to commit to a table whose former writer may still commit.
 const FENCE_ATTEMPTS: usize = 8;
 
-/// Commits between two checkpoints.
-const CHECKPOINT_COMMITS: u64 = 100;
-
 /// The log of one table. Loaded once, then kept in step with this process's commits.
 pub(crate) struct Log {
     pub(crate) table: &'static Table,
-    store: LogStoreRef,
+    pub(super) store: LogStoreRef,
     snapshot: Mutex<Option<Arc<Snapshot>>>,
     /// Held from reading a snapshot until the commit that is based on it: this process makes one commit of a table at a
     /// time.
@@ -85,6 +84,11 @@ impl Log {
         }
     }
 
+    /// What commits depend on, if it is taken.
+    pub(crate) fn lease(&self) -> Option<&Arc<Lease>> {
+        self.lease.get()
+    }
+
     /// The newest version known; `None` when there is no table yet.
     pub(crate) async fn snapshot(&self) -> Result<Option<Arc<Snapshot>>, Error> {
         let mut snapshot = self.snapshot.lock().await;
@@ -115,12 +119,11 @@ impl Log {
 
     async fn load(&self) -> Result<Option<Snapshot>, Error> {
         let error = Error::log(self.table.name);
-        if !self.store.is_delta_table_location().await.map_err(&error)? {
-            return Ok(None);
-        }
         let loaded = match EagerSnapshot::try_new(self.store.as_ref(), None).await {
             Ok(loaded) => loaded,
             Err(DeltaTableError::NotATable(_)) => return Ok(None),
+            // Only now: it is a listing more.
+            Err(_) if !self.store.is_delta_table_location().await.map_err(&error)? => return Ok(None),
             Err(source) => return Err(error(source)),
         };
         let unwritable = schema::unwritable_reason(self.table, loaded.protocol())?;
@@ -281,26 +284,8 @@ impl Log {
         Ok(CommitOutcome::Committed(snapshot))
     }
 
-    /// Writes a checkpoint when it is time for one.
-    async fn checkpoint_after(&self, version: u64) {
-        if (version + 1).is_multiple_of(CHECKPOINT_COMMITS)
-            && let Err(error) = self.checkpoint().await
-        {
-            // The table works without it, and the next one is due in time.
-            tracing::warn!(table = self.table.name, version, %error, "no checkpoint was written");
-        }
-    }
-
-    /// Writes a checkpoint, and removes log files that are older than the table's retention (30 days by default).
-    async fn checkpoint(&self) -> Result<(), Error> {
-        let (error, table) = (Error::log(self.table.name), self.load_table().await?);
-        deltalake::checkpoints::create_checkpoint(&table, None).await.map_err(&error)?;
-        deltalake::checkpoints::cleanup_metadata(&table, None).await.map_err(&error)?;
-        Ok(())
-    }
-
     /// The newest version, as deltalake has it.
-    async fn load_table(&self) -> Result<DeltaTable, Error> {
+    pub(super) async fn load_table(&self) -> Result<DeltaTable, Error> {
         let mut table = DeltaTable::new(Arc::clone(&self.store));
         table.load().await.map_err(Error::log(self.table.name))?;
         Ok(table)
@@ -352,6 +337,8 @@ impl Log {
         // For other writers, which check their commits against this one: the whole table was read.
         about.insert("isBlindAppend".to_owned(), json!(false));
         about.insert("isolationLevel".to_owned(), json!("Serializable"));
+        // No two entries are equal: one that is read back tells who wrote it.
+        about.insert("txnId".to_owned(), json!(Uuid::new_v4()));
         let is_clean = !self.is_unclean.load(Ordering::Relaxed) && !self.readers.has_undeleted();
         about.insert(CLEAN.to_owned(), json!(is_clean));
         if let Some(version) = read {
@@ -362,33 +349,11 @@ impl Log {
     }
 
     /// Writes the log entry of a version. `false`: that version is taken.
-    ///
-    /// A store may report a failure, or a taken version, for an entry that it did write: so it is read back.
     async fn put(&self, version: u64, bytes: bytes::Bytes) -> Result<bool, Error> {
-        if let Some(lease) = self.lease.get() {
-            lease.check().await?;
-        }
-        let entry = CommitOrBytes::LogBytes(bytes.clone());
-        let failure = match self.store.write_commit_entry(version, entry, Uuid::new_v4()).await {
-            Ok(()) => return Ok(true),
-            Err(failure) => failure,
-        };
-        match self.store.read_commit_entry(version).await {
-            Ok(Some(there)) if there == bytes => Ok(true),
-            Ok(Some(_)) => {
-                if let Some(lease) = self.lease.get() {
-                    lease.check_now().await?;
-                }
-                Ok(false)
-            }
-            Ok(None) => match failure {
-                TransactionError::VersionAlreadyExists(_) => Ok(false),
-                failure => Err(Error::log(self.table.name)(failure.into())),
-            },
-            // The outcome is unknown: the files must stay until the next run has read the log.
-            Err(error) => {
-                Err(Error::CommitUnknown { table: self.table.name, reason: format!("{failure}; then {error}") })
-            }
+        let put = EntryPut { table: self.table.name, store: &self.store, version, bytes };
+        match self.lease() {
+            Some(lease) => put.under_lease(lease).await,
+            None => put.once_and_for_all().await,
         }
     }
 }

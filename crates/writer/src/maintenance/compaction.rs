@@ -1,32 +1,18 @@
 //! Compaction: merges neighbouring files of a table into one.
 
-use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use arrow::compute::concat_batches;
 use copilot_lake_tables::{Table, Week};
-use futures::stream::BoxStream;
-use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::delta::data_file::DataFile;
 use crate::delta::file_commit::CommitKind;
-use crate::delta::log::Log;
+use crate::delta::removed_file::expect_removed;
 use crate::error::Error;
-use crate::keys::{self, KeyColumn, OwnedKey};
 use crate::lake::Lake;
-use crate::lake_storage::LakeStorage;
+use crate::maintenance::merge_files::{Merged, merge_files};
 use crate::merge::replace_files::replace_files;
-use crate::parquet::small_file::rows_of;
-use crate::parquet::writer::{DataFileWriter, NewFile, StagedDataFile};
 use crate::storage::paths;
-
-/// Rows are handed to the encoder in batches of about this many.
-const BATCH_ROWS: usize = 8_192;
-
-/// Files that are opened ahead of the merge.
-const OPENED_AHEAD: usize = 8;
 
 /// Which files of a table are merged into one: the newest ones, as far back as that pays.
 ///
@@ -47,6 +33,15 @@ pub struct Compaction {
 }
 
 impl Lake {
+    /// How many files [`Lake::compact`] would replace.
+    ///
+    /// # Errors
+    /// Reading the log.
+    pub async fn files_to_compact(&self, table: &'static Table, of: &Compaction) -> Result<usize, Error> {
+        let files = select_files(table, &self.inner.log(table).files().await?, of).len();
+        Ok(if files < 2 { 0 } else { files })
+    }
+
     /// Replaces neighbouring files by one file with the same rows, sorted; returns how many were replaced.
     ///
     /// The files stay in order of time. Files of other writers, and all older ones, are left alone. If another tool
@@ -62,9 +57,13 @@ impl Lake {
         if old.len() < 2 {
             return Ok(0);
         }
-        let Some(staged) = merge(lake, &log, &old).await? else { return Ok(0) };
+        let staged = match merge_files(lake, &log, &old, 1).await {
+            Ok(Merged::Files(staged)) => staged,
+            Ok(_) => return Ok(0),
+            Err(error) => return expect_removed(&log, error).await.map(|()| 0),
+        };
         let kind = CommitKind::Compaction;
-        let is_committed = replace_files(&log, &mut keys, &snapshot, kind, vec![staged], &old, run_id).await?;
+        let is_committed = replace_files(&log, &mut keys, &snapshot, kind, staged, &old, run_id).await?;
         Ok(if is_committed { old.len() } else { 0 })
     }
 }
@@ -110,129 +109,6 @@ fn count_newest(rows: &[u64], of: &Compaction) -> usize {
         files += 1;
     }
     files
-}
-
-/// Merges sorted files into one; `None` when one of them has columns that this program does not know. Of rows with the
-/// same time and key one stays.
-async fn merge(lake: &LakeStorage, log: &Log, old: &[Arc<DataFile>]) -> Result<Option<StagedDataFile>, Error> {
-    let table = log.table;
-    let mut files = old.to_vec();
-    files.sort_by_key(|file| least_time(file));
-    let schema = table.layout().schema();
-    let rows = old.iter().filter_map(|file| file.rows).sum::<u64>();
-    let rows = usize::try_from(rows).unwrap_or(usize::MAX);
-    let file = NewFile::sorted(table, old[0].week, log.indexed_columns().await?, rows);
-    let mut out = DataFileWriter::create(lake, file, lake.memory.reserve()).await?;
-    let mut merge =
-        SortedMerge { table, waiting: files.iter().map(|file| least_time(file)).collect(), open: Vec::new() };
-    let opened = stream::iter(files).map(|file| {
-        let (store, schema) = (Arc::clone(&lake.store), Arc::clone(schema));
-        async move { rows_of(&store, &file, &schema, true).await }
-    });
-    let mut opened = std::pin::pin!(opened.buffered(OPENED_AHEAD));
-    let (mut last, mut kept, mut held): (Option<OwnedKey>, Vec<RecordBatch>, usize) = (None, Vec::new(), 0);
-    loop {
-        while merge.needs_next() {
-            merge.waiting.pop_front();
-            match opened.try_next().await? {
-                Some(Some(batches)) => merge.add(batches).await?,
-                Some(None) => return Ok(None),
-                None => {}
-            }
-        }
-        let Some((batch, sort)) = merge.next().await? else { break };
-        let again = last.as_ref().is_some_and(|last| last.compare(&sort, 0).is_eq());
-        last = Some(OwnedKey::new(&sort, batch.num_rows() - 1));
-        let batch = batch.slice(usize::from(again), batch.num_rows() - usize::from(again));
-        held += batch.num_rows();
-        kept.push(batch);
-        if held >= BATCH_ROWS {
-            out = out.write(std::iter::once(concat_batches(schema, &std::mem::take(&mut kept)))).await?;
-            held = 0;
-        }
-    }
-    out = out.write(std::iter::once(concat_batches(schema, &kept))).await?;
-    out.finish().await.map(Some)
-}
-
-/// The least time of a file's rows.
-fn least_time(file: &DataFile) -> i64 {
-    file.bounds.time.map_or(i64::MIN, |(low, _)| low)
-}
-
-/// A merge of sorted files; only those that may have the next row are open.
-struct SortedMerge {
-    table: &'static Table,
-    /// The least times of the files that are not open yet.
-    waiting: VecDeque<i64>,
-    /// The last one has the next row.
-    open: Vec<MergeCursor>,
-}
-
-/// A sorted file at its next row.
-struct MergeCursor {
-    batches: BoxStream<'static, Result<RecordBatch, Error>>,
-    batch: RecordBatch,
-    sort: Vec<KeyColumn>,
-    at: usize,
-}
-
-impl SortedMerge {
-    /// Whether the next file may have the next row.
-    fn needs_next(&self) -> bool {
-        let Some(low) = self.waiting.front() else { return false };
-        self.open.last().is_none_or(|cursor| *low <= cursor.sort[0].int(cursor.at))
-    }
-
-    async fn add(&mut self, batches: BoxStream<'static, Result<RecordBatch, Error>>) -> Result<(), Error> {
-        let schema = Arc::clone(self.table.layout().schema());
-        let mut cursor = MergeCursor { batches, batch: RecordBatch::new_empty(schema), sort: vec![], at: 0 };
-        if cursor.fill(self.table).await? {
-            self.insert(cursor);
-        }
-        Ok(())
-    }
-
-    fn insert(&mut self, cursor: MergeCursor) {
-        let at = self.open.partition_point(|other| cursor.is_before(other));
-        self.open.insert(at, cursor);
-    }
-
-    /// The next rows, with the columns that they are sorted by.
-    async fn next(&mut self) -> Result<Option<(RecordBatch, Vec<KeyColumn>)>, Error> {
-        let Some(mut cursor) = self.open.pop() else { return Ok(None) };
-        let rows: Vec<usize> = (cursor.at + 1..cursor.batch.num_rows()).collect();
-        let is_next = |row: &usize| {
-            self.waiting.front().is_none_or(|low| cursor.sort[0].int(*row) < *low)
-                && self.open.last().is_none_or(|other| keys::compare(&cursor.sort, *row, &other.sort, other.at).is_le())
-        };
-        let count = 1 + rows.partition_point(is_next);
-        let batch = cursor.batch.slice(cursor.at, count);
-        cursor.at += count;
-        if cursor.at < cursor.batch.num_rows() || cursor.fill(self.table).await? {
-            self.insert(cursor);
-        }
-        let sort = KeyColumn::from_batch(&batch, self.table.layout().sort()).map_err(Error::rows(self.table.name))?;
-        Ok(Some((batch, sort)))
-    }
-}
-
-impl MergeCursor {
-    /// Moves to the next batch. `false`: there is none.
-    async fn fill(&mut self, table: &'static Table) -> Result<bool, Error> {
-        while let Some(batch) = self.batches.try_next().await? {
-            if batch.num_rows() > 0 {
-                self.sort = KeyColumn::from_batch(&batch, table.layout().sort()).map_err(Error::rows(table.name))?;
-                (self.batch, self.at) = (batch, 0);
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    fn is_before(&self, other: &Self) -> bool {
-        keys::compare(&self.sort, self.at, &other.sort, other.at).is_lt()
-    }
 }
 
 #[cfg(test)]

@@ -7,12 +7,17 @@
 mod adapt;
 pub(crate) mod compaction;
 pub(crate) mod lost;
+pub(crate) mod maintain;
+pub(crate) mod merge_files;
+pub(crate) mod merge_small_files;
 mod migrate;
-mod orphan_files;
+pub(crate) mod orphan_files;
 mod prepare;
 mod repair;
+pub(crate) mod small_files;
 pub(crate) mod survey;
 mod table_folder;
+mod unfinished_archives;
 
 /// Commit attempts before giving up on a contended table.
 const COMMIT_ATTEMPTS: usize = 5;

@@ -15,22 +15,22 @@ use crate::storage::listing::ListedFile;
 use crate::storage::paths;
 use crate::storage::recovery::{FileFacts, FileFate, delete, fate, is_abandoned_entry, kept_since};
 
-/// Deletes the orphan files in a table's folder. Returns files of the table that are missing: if there are any, nothing
-/// is deleted.
+/// What a table's folder holds that its log does not name.
+pub(crate) struct Orphans {
+    folder: TableFolder,
+    /// What is to be deleted.
+    pub(crate) files: Vec<ListedFile>,
+    /// Whether some stay until their time is over.
+    keeps_some: bool,
+}
+
+/// Looks for the orphan files in a table's folder; `None` when there is no table. Nothing is deleted.
 ///
-/// The caller must hold the lock: files of running changes look like orphans. A file that cannot be deleted is an
-/// error: a glob would show its rows.
-pub(crate) async fn remove(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
-    let Some(folder) = TableFolder::read(lake, log).await? else { return Ok(vec![]) };
-    if !folder.missing.is_empty() {
-        return Ok(folder.missing);
-    }
-    if !folder.wrong_size.is_empty() {
-        // If another tool commits first, the next run corrects them.
-        log.correct_files(&folder.snapshot, &folder.wrong_size).await?;
-    }
+/// Without the lock, files of running changes look like orphans.
+pub(crate) async fn find(lake: &LakeStorage, log: &Log) -> Result<Option<Orphans>, Error> {
+    let Some(folder) = TableFolder::read(lake, log).await? else { return Ok(None) };
     let (kept_since, removed) = (kept_since(lake), removal_times(&folder, lake, log).await?);
-    let mut keeps_some = false;
+    let (mut files, mut keeps_some) = (Vec::new(), false);
     for file in &folder.listed {
         let is_orphan = if file.is_log {
             paths::is_staged(&file.name) && {
@@ -44,12 +44,44 @@ pub(crate) async fn remove(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<Data
             fate == FileFate::Delete
         };
         if is_orphan {
+            files.push(file.clone());
+        }
+    }
+    Ok(Some(Orphans { folder, files, keeps_some }))
+}
+
+/// Deletes the orphan files in a table's folder. Returns files of the table that are missing: if there are any, nothing
+/// is deleted.
+///
+/// The caller must hold the lock. A file that cannot be deleted is an error: a glob would show its rows.
+pub(crate) async fn remove(lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
+    match find(lake, log).await? {
+        Some(orphans) => orphans.remove(lake, log).await,
+        None => Ok(vec![]),
+    }
+}
+
+impl Orphans {
+    /// Deletes them, as [`remove`] does.
+    pub(crate) async fn remove(self, lake: &LakeStorage, log: &Log) -> Result<Vec<Arc<DataFile>>, Error> {
+        if !self.folder.missing.is_empty() {
+            return Ok(self.folder.missing);
+        }
+        if !self.folder.wrong_size.is_empty() {
+            // If another tool commits first, the next run corrects them.
+            log.correct_files(&self.folder.snapshot, &self.folder.wrong_size).await?;
+        }
+        if !self.files.is_empty() {
+            // A run that was paused before it listed the folder may have listed files of the one that took over.
+            lake.check_lease().await?;
+        }
+        for file in &self.files {
             delete(lake, &file.path).await?;
             tracing::info!(path = file.path, "deleted an orphan file");
         }
+        log.set_clean(!self.keeps_some);
+        Ok(vec![])
     }
-    log.set_clean(!keeps_some);
-    Ok(vec![])
 }
 
 /// When the files outside the newest version were removed, as far as that matters.

@@ -1,7 +1,7 @@
 //! Repair of damaged tables: missing files are removed from the log, which remembers their rows until they have been
 //! read again.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use copilot_lake_tables::{Instant, Table};
@@ -41,7 +41,7 @@ impl Lake {
                 return Err(error);
             }
             let is_own_file = |file: &&listing::ListedFile| !file.is_log && paths::is_own_data_file(&file.name);
-            for file in listing::list(&self.inner.storage, table).await?.iter().filter(is_own_file) {
+            for file in listing::list(&self.inner.storage, &paths::table(table)).await?.iter().filter(is_own_file) {
                 delete(&self.inner.storage, &file.path).await?;
             }
             let note = (LOST.to_owned(), LostRows::everything(found).text());
@@ -87,9 +87,6 @@ impl Lake {
     /// Notes that all lost rows of a table have been read again. If another tool commits at the same time, the next run
     /// reads them once more.
     pub async fn recovered(&self, table: &'static Table) -> Result<(), Error> {
-        let remove = |configuration: &mut HashMap<String, String>| {
-            configuration.remove(&format!("{}{LOST}", schema::NOTE_PREFIX));
-        };
-        self.edit_configuration(table, remove).await
+        self.remove_notes(table, &BTreeSet::from([LOST.to_owned()])).await
     }
 }

@@ -1,15 +1,21 @@
 //! The survey of a lake: which tables exist and can be written. Nothing is written.
 
-use copilot_lake_tables::{TABLES, Table};
+use std::sync::Arc;
 
+use copilot_lake_tables::{TABLES, Table};
+use futures::{StreamExt as _, stream};
+
+use crate::delta::data_file::DataFile;
 use crate::delta::instance::Instance;
 use crate::delta::log::Log;
+use crate::delta::removed_file::expect_removed;
 use crate::delta::schema;
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
 use crate::lake::Lake;
 use crate::maintenance::adapt::check;
 use crate::maintenance::table_folder::{damaged, missing};
+use crate::parquet::reader::{CONCURRENT_OPENS, FileReader};
 use crate::storage::listing;
 use crate::storage::paths;
 
@@ -72,7 +78,7 @@ impl Lake {
 
     /// What the folder of a table without a log holds.
     pub(crate) async fn absent(&self, table: &'static Table) -> Result<Absent, Error> {
-        let listed = listing::list(&self.inner.storage, table).await?;
+        let listed = listing::list(&self.inner.storage, &paths::table(table)).await?;
         let mut files = listed.iter().filter(|file| !file.is_log && !paths::is_hidden(&file.name)).peekable();
         let file = files.peek().map(|file| file.path.clone());
         Ok(Absent { table, file, is_own: files.all(|file| paths::is_own_data_file(&file.name)) })
@@ -87,6 +93,26 @@ impl Lake {
         let missing = missing(&self.inner.storage, &log).await?;
         let files = log.snapshot().await?.map_or(0, |snapshot| snapshot.files.len());
         if missing.is_empty() { Ok(()) } else { Err(damaged(table, &missing, files)) }
+    }
+
+    /// Checks that each file of a table has as many rows as its log says. Reads the footers of all.
+    ///
+    /// # Errors
+    /// [`Error::Parquet`] of the first file that cannot be opened or has other rows; reading the log.
+    pub async fn check_rows(&self, table: &'static Table) -> Result<(), Error> {
+        let log = self.inner.log(table);
+        let _reading = log.readers.register();
+        let store = &self.inner.storage.store;
+        let open = |file: Arc<DataFile>| async move { FileReader::open(store, &file).await.map(drop) };
+        let mut opened = stream::iter(log.files().await?).map(open).buffered(CONCURRENT_OPENS);
+        while let Some(opened) = opened.next().await {
+            match opened {
+                Ok(()) => {}
+                // A command that is running may have removed it since.
+                Err(error) => expect_removed(&log, error).await?,
+            }
+        }
+        Ok(())
     }
 }
 

@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::lake_storage::LakeStorage;
 use crate::parquet::reader::FileReader;
 use crate::storage::listing::{ListedFile, list};
+use crate::storage::paths;
 
 /// A table's folder compared to its log.
 pub(crate) struct TableFolder {
@@ -28,7 +29,7 @@ impl TableFolder {
     /// Lists the folder; `None` when the log has no table.
     pub(crate) async fn read(lake: &LakeStorage, log: &Log) -> Result<Option<Self>, Error> {
         let Some(mut snapshot) = log.snapshot().await? else { return Ok(None) };
-        let mut listed = list(lake, log.table).await?;
+        let mut listed = list(lake, &paths::table(log.table)).await?;
         let is_there = |listed: &[ListedFile], snapshot: &Snapshot| {
             let there: HashSet<&str> = listed.iter().map(|file| file.path.as_str()).collect();
             snapshot.files.iter().all(|file| there.contains(file.path.as_ref()))
@@ -37,7 +38,7 @@ impl TableFolder {
             // Another tool may have committed in the meantime.
             let Some(now) = log.reload().await? else { return Ok(None) };
             snapshot = now;
-            listed = list(lake, log.table).await?;
+            listed = list(lake, &paths::table(log.table)).await?;
         }
         let sizes: HashMap<&str, u64> = listed.iter().map(|file| (file.path.as_str(), file.size)).collect();
         let (mut missing, mut wrong_size) = (Vec::new(), Vec::new());

@@ -14,6 +14,7 @@ use crate::merge::memory_consumer::MemoryConsumers;
 use crate::merge::mode::MergeMode;
 use crate::merge::row_buffer::RowBuffer;
 use crate::merge::transaction::{Committed, Transaction};
+use crate::merge::visible_files::VisibleFiles;
 
 /// Rows of a table that become part of it together, or not at all.
 ///
@@ -96,9 +97,9 @@ impl Changes {
         let files = log.files().await?;
         let mode = if mode == MergeMode::Append && !delete_keys.is_empty() { MergeMode::Upsert } else { mode };
         let inputs = rows.finish_for(mode, &files).await?;
-        let visible = vec![];
+        let visible = VisibleFiles::new(Arc::clone(&log));
         Ok(SortedChanges {
-            transaction: Transaction { lake, consumers, log, mode, inputs, delete_keys, carry, visible },
+            transaction: Transaction { lake, consumers, log, mode, inputs, delete_keys, carry, visible, unchanged: 0 },
         })
     }
 }
@@ -108,8 +109,9 @@ impl SortedChanges {
     ///
     /// # Errors
     /// Reading the log or a file.
-    pub async fn existing(&mut self) -> Result<Vec<RecordBatch>, Error> {
-        self.transaction.existing().await
+    pub async fn existing(self) -> Result<(Self, Vec<RecordBatch>), Error> {
+        let (transaction, existing) = self.transaction.existing().await?;
+        Ok((Self { transaction }, existing))
     }
 
     /// As [`Changes::commit`].

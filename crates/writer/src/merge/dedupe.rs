@@ -9,6 +9,7 @@ use futures::{StreamExt, TryStreamExt, stream};
 
 use crate::delta::file_commit::CommitKind;
 use crate::delta::log::Log;
+use crate::delta::removed_file::reread;
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
 use crate::key_filter::KeyFilter;
@@ -63,6 +64,10 @@ impl RowCopy {
 /// All keys are read once; in larger tables once more if there may be duplicates, and in very large ones in several
 /// passes, each over a share of the keys.
 pub(crate) async fn remove_duplicates(lake: &LakeStorage, log: &Log) -> Result<u64, Error> {
+    reread(log, || find_and_remove(lake, log)).await
+}
+
+async fn find_and_remove(lake: &LakeStorage, log: &Log) -> Result<u64, Error> {
     let mut keys = log.writing.lock().await;
     for _ in 0..ATTEMPTS {
         let Some(snapshot) = log.snapshot().await? else { return Ok(0) };

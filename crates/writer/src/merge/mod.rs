@@ -26,3 +26,4 @@ pub(crate) mod row_digest;
 pub(crate) mod sorted_run;
 pub(crate) mod transaction;
 pub(crate) mod version;
+pub(crate) mod visible_files;

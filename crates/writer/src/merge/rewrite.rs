@@ -43,18 +43,15 @@ pub(crate) async fn rewrite(
     if reader.rows() <= without.len() {
         return Ok(None);
     }
+    let rows = (reader.rows() - without.len()) as u64;
     let rewrite = Rewrite { lake, log, old, without, target: RewriteSchema::new(log.table, reader.schema()), reader };
-    if rewrite.is_sorted()
-        && let Some(staged) = rewrite.copy(RowOrder::Sorted).await?
-    {
-        return Ok(Some(staged));
+    let staged = rewrite.write().await?;
+    let written = staged.as_ref().and_then(|staged| staged.file.rows);
+    if written == Some(rows) {
+        return Ok(staged);
     }
-    if rewrite.fits_in_memory()
-        && let Some(staged) = rewrite.sort().await?
-    {
-        return Ok(Some(staged));
-    }
-    rewrite.copy(RowOrder::Unknown).await
+    let reason = format!("{rows} rows of {} stay, and {} were written", old.path, written.unwrap_or_default());
+    Err(Error::Interrupted { table: log.table.name, reason })
 }
 
 /// The columns of the new file.
@@ -109,6 +106,20 @@ struct Rewrite<'a> {
 }
 
 impl Rewrite<'_> {
+    async fn write(&self) -> Result<Option<StagedDataFile>, Error> {
+        if self.is_sorted()
+            && let Some(staged) = self.copy(RowOrder::Sorted).await?
+        {
+            return Ok(Some(staged));
+        }
+        if self.fits_in_memory()
+            && let Some(staged) = self.sort().await?
+        {
+            return Ok(Some(staged));
+        }
+        self.copy(RowOrder::Unknown).await
+    }
+
     /// Whether the old file declares the sort order, and this program wrote it.
     fn is_sorted(&self) -> bool {
         let layout = self.log.table.layout();
@@ -157,6 +168,7 @@ impl Rewrite<'_> {
             indexed: self.log.indexed_columns().await?,
             row_group_rows: rows,
             order,
+            rows_id: None,
         };
         DataFileWriter::create(self.lake, file, reservation).await
     }

@@ -1,15 +1,16 @@
 //! The transaction: new rows are merged with the table, written to files, and committed in one atomic step; on a
 //! conflict the merge starts over.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use arrow::array::RecordBatch;
 use futures::{StreamExt, TryStreamExt, stream};
-use object_store::path::Path;
+use tokio::sync::oneshot;
 
 use crate::delta::data_file::DataFile;
 use crate::delta::file_commit::{CommitKind, FileCommit};
 use crate::delta::log::{CommitOutcome, Log};
+use crate::delta::removed_file::{REREADS, expect_removed};
 use crate::delta::snapshot::Snapshot;
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
@@ -24,6 +25,7 @@ use crate::merge::pending_rows::PendingRows;
 use crate::merge::resolve::{SupersededRows, ascending, resolve};
 use crate::merge::rewrite::rewrite;
 use crate::merge::row_buffer::RowBuffer;
+use crate::merge::visible_files::VisibleFiles;
 use crate::parquet::row_selection::{projected, rows_at};
 use crate::parquet::writer::{DataFileWriter, NewFile, StagedDataFile};
 use crate::table_keys::TableKeys;
@@ -60,8 +62,25 @@ pub(crate) struct Transaction {
     pub(crate) inputs: Vec<PendingRows>,
     pub(crate) delete_keys: DeleteKeys,
     pub(crate) carry: Option<Carry>,
-    /// Files that are visible in the folder but not part of the table yet.
-    pub(crate) visible: Vec<Path>,
+    pub(crate) visible: VisibleFiles,
+    /// Rows that the table had already, and that are no more among the inputs.
+    pub(crate) unchanged: u64,
+}
+
+/// The caller that waits for a step of a transaction. The step goes on if the caller is dropped.
+#[derive(Default)]
+struct Caller(Option<Weak<()>>);
+
+impl Caller {
+    /// Fails if the caller was dropped: nothing more is committed for it.
+    fn check(&self, table: &'static str) -> Result<(), Error> {
+        match &self.0 {
+            Some(waits) if waits.strong_count() == 0 => {
+                Err(Error::Interrupted { table, reason: "it was given up".to_owned() })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The files of a commit.
@@ -72,29 +91,70 @@ struct CommitFiles {
     rewritten: Vec<StagedDataFile>,
     /// What `rewritten` replaces.
     replaced: Vec<Arc<DataFile>>,
-    unchanged: u64,
 }
 
 impl Transaction {
     /// Commits. One transaction of a table runs at a time; the others wait here.
-    pub(crate) async fn commit(mut self, run_id: &str) -> Result<Committed, Error> {
+    ///
+    /// In a store, a commit that is given up is carried on until it is known what became of it.
+    pub(crate) async fn commit(self, run_id: &str) -> Result<Committed, Error> {
+        let run_id = run_id.to_owned();
+        self.carried_through(move |this, caller| this.commit_for(run_id, caller)).await
+    }
+
+    async fn commit_for(mut self, run_id: String, caller: Caller) -> Result<Committed, Error> {
         let log = Arc::clone(&self.log);
         let mut keys = log.writing.lock().await;
-        let result = self.merge_and_commit(run_id, &mut keys).await;
-        if !matches!(result, Err(Error::CommitUnknown { .. })) {
+        let result = self.merge_and_commit(&run_id, &mut keys, &caller).await;
+        if matches!(result, Err(Error::CommitUnknown { .. })) {
+            self.visible.keep();
+        } else {
             // After a success these are files of new rows that were rewritten without superseded ones.
-            log.readers.delete(self.visible).await;
+            self.visible.delete().await;
         }
         result
     }
 
+    /// Runs a step, in a store to its end even if this is dropped.
+    async fn carried_through<T: Send + 'static, F: Future<Output = Result<T, Error>> + Send + 'static>(
+        self,
+        step: impl FnOnce(Self, Caller) -> F,
+    ) -> Result<T, Error> {
+        let table = self.log.table.name;
+        let Some(lease) = self.log.lease().map(Arc::clone) else { return step(self, Caller::default()).await };
+        let waits = Arc::new(());
+        let (done, result) = oneshot::channel();
+        let step = step(self, Caller(Some(Arc::downgrade(&waits))));
+        // Nobody may wait for it any more.
+        lease.background.spawn(async move { drop(done.send(step.await)) });
+        let result = result.await;
+        drop(waits);
+        result.unwrap_or_else(|_| Err(Error::Interrupted { table, reason: "its commit was broken off".to_owned() }))
+    }
+
     /// The keys and times of the table's rows that share a key with a new one.
-    pub(crate) async fn existing(&mut self) -> Result<Vec<RecordBatch>, Error> {
-        let (lake, log) = (Arc::clone(&self.lake), Arc::clone(&self.log));
+    pub(crate) async fn existing(self) -> Result<(Self, Vec<RecordBatch>), Error> {
+        let read = |mut this: Self, _| async move { this.read_existing().await.map(|existing| (this, existing)) };
+        self.carried_through(read).await
+    }
+
+    async fn read_existing(&mut self) -> Result<Vec<RecordBatch>, Error> {
+        let log = Arc::clone(&self.log);
         let mut keys = log.writing.lock().await;
+        for _ in 0..REREADS {
+            match self.read_existing_of_snapshot(&mut keys).await {
+                Err(error) => expect_removed(&log, error).await?,
+                existing => return existing,
+            }
+        }
+        self.read_existing_of_snapshot(&mut keys).await
+    }
+
+    async fn read_existing_of_snapshot(&mut self, keys: &mut TableKeys) -> Result<Vec<RecordBatch>, Error> {
+        let (lake, log) = (Arc::clone(&self.lake), Arc::clone(&self.log));
         let Some(snapshot) = log.snapshot().await? else { return Ok(vec![]) };
         self.publish_unread().await?;
-        let candidates = match filter_for(&mut keys, &lake, &snapshot, self.rows()).await? {
+        let candidates = match filter_for(keys, &lake, &snapshot, self.rows()).await? {
             Some(filter) => {
                 Candidates::select(&lake.store, log.table, &self.inputs, |key| filter.contains(key)).await?
             }
@@ -139,22 +199,35 @@ impl Transaction {
     }
 
     /// Merges with the newest snapshot and commits, again after each conflict.
-    async fn merge_and_commit(&mut self, run_id: &str, keys: &mut TableKeys) -> Result<Committed, Error> {
+    async fn merge_and_commit(
+        &mut self,
+        run_id: &str,
+        keys: &mut TableKeys,
+        caller: &Caller,
+    ) -> Result<Committed, Error> {
         let log = Arc::clone(&self.log);
-        let mut unchanged = 0;
         for _ in 0..ATTEMPTS {
+            caller.check(log.table.name)?;
             let Some(snapshot) = log.snapshot().await? else {
                 let reason = "it does not exist, since the lake was not prepared".to_owned();
                 return Err(Error::Interrupted { table: log.table.name, reason });
             };
-            let mut files = self.merge(&snapshot, keys).await?;
-            unchanged += files.unchanged;
+            let mut files = match self.merge(&snapshot, keys).await {
+                Ok(files) => files,
+                // Files of this transaction are in no snapshot: it cannot do without them.
+                Err(error) if !snapshot.lacks(&error) => return Err(error),
+                Err(error) => {
+                    expect_removed(&log, error).await?;
+                    continue;
+                }
+            };
             if files.new.is_empty() && files.replaced.is_empty() {
-                return Ok(Committed { rows_unchanged: unchanged, ..Committed::default() });
+                return Ok(Committed { rows_unchanged: self.unchanged, ..Committed::default() });
             }
             publish_all(files.new.iter_mut().chain(&mut files.rewritten), &mut self.visible).await?;
             let add: Vec<DataFile> =
                 files.new.iter().chain(&files.rewritten).map(|staged| staged.file.clone()).collect();
+            caller.check(log.table.name)?;
             let commit = FileCommit { kind: CommitKind::Merge, add: &add, remove: &files.replaced, run_id };
             match log.commit(keys, &snapshot, commit).await? {
                 CommitOutcome::Committed(snapshot) => {
@@ -162,7 +235,7 @@ impl Transaction {
                     return Ok(Committed {
                         version: i64::try_from(snapshot.version).ok(),
                         rows_written: files.new.iter().filter_map(|staged| staged.file.rows).sum(),
-                        rows_unchanged: unchanged,
+                        rows_unchanged: self.unchanged,
                         files_added: add.len(),
                         files_removed: files.replaced.len(),
                         bytes: add.iter().map(|file| file.size).sum(),
@@ -170,8 +243,7 @@ impl Transaction {
                 }
                 // What was read may be outdated: only the new rows are kept for the next attempt.
                 CommitOutcome::Conflict => {
-                    self.inputs =
-                        files.new.into_iter().map(|staged| PendingRows::InFile { staged, keys: None }).collect();
+                    self.inputs = files.new.into_iter().map(in_file).collect();
                 }
             }
         }
@@ -206,10 +278,12 @@ impl Transaction {
             }
         };
         let inputs = std::mem::take(&mut self.inputs);
+        self.unchanged += superseded_rows.unchanged;
         let with_superseded =
             inputs.into_iter().zip(superseded_rows.new).chain(made.into_iter().map(|input| (input, vec![])));
-        let mut new = Vec::new();
+        let (mut new, mut rows) = (Vec::new(), 0);
         for (mut input, superseded) in with_superseded {
+            rows += input.rows().saturating_sub(superseded.len() as u64);
             if let (PendingRows::InFile { staged, .. }, false) = (&mut input, superseded.is_empty()) {
                 // It has to be read.
                 publish(staged, &mut self.visible).await?;
@@ -217,16 +291,27 @@ impl Transaction {
             new.push(file_of(lake, log, input, superseded));
         }
         let new: Vec<Option<StagedDataFile>> = stream::iter(new).buffered(CONCURRENT_FILES).try_collect().await?;
+        let written: u64 = new.iter().flatten().filter_map(|staged| staged.file.rows).sum();
+        if written != rows {
+            let reason = format!("{rows} new rows were to be written, and {written} were");
+            return Err(Error::Interrupted { table: table.name, reason });
+        }
         let replaced: Vec<_> = superseded_rows.old.keys().map(|file| Arc::clone(&snapshot.files[*file])).collect();
         let rewritten =
             replaced.iter().zip(superseded_rows.old.values()).map(|(file, rows)| rewrite(lake, log, file, rows));
         let rewritten: Vec<Option<StagedDataFile>> =
-            stream::iter(rewritten.collect::<Vec<_>>()).buffered(CONCURRENT_FILES).try_collect().await?;
+            match stream::iter(rewritten.collect::<Vec<_>>()).buffered(CONCURRENT_FILES).try_collect().await {
+                Ok(rewritten) => rewritten,
+                Err(error) => {
+                    // For the next attempt, if there is one.
+                    self.inputs = new.into_iter().flatten().map(in_file).collect();
+                    return Err(error);
+                }
+            };
         Ok(CommitFiles {
             new: new.into_iter().flatten().collect(),
             rewritten: rewritten.into_iter().flatten().collect(),
             replaced,
-            unchanged: superseded_rows.unchanged,
         })
     }
 
@@ -257,6 +342,11 @@ impl Transaction {
     }
 }
 
+/// New rows that are written and not committed.
+fn in_file(staged: StagedDataFile) -> PendingRows {
+    PendingRows::InFile { staged, keys: None }
+}
+
 /// The file of new rows without superseded ones; `None` when none is left.
 async fn file_of(
     lake: &LakeStorage,
@@ -282,18 +372,21 @@ async fn file_of(
 }
 
 /// Publishes files, several at a time, and remembers them in case the commit fails.
-async fn publish_all(files: impl Iterator<Item = &mut StagedDataFile>, visible: &mut Vec<Path>) -> Result<(), Error> {
+async fn publish_all(
+    files: impl Iterator<Item = &mut StagedDataFile>,
+    visible: &mut VisibleFiles,
+) -> Result<(), Error> {
     let files: Vec<&mut StagedDataFile> = files.filter(|staged| !staged.is_complete()).collect();
-    visible.extend(files.iter().map(|staged| staged.file.path.clone()));
+    visible.add(files.iter().map(|staged| staged.file.path.clone()));
     let completed = stream::iter(files).map(StagedDataFile::complete).buffer_unordered(CONCURRENT_FILES);
     // All of them end before an error is returned: none may be published after the others were deleted.
     completed.collect::<Vec<_>>().await.into_iter().collect()
 }
 
 /// Publishes a file under its name, and remembers it in case the commit fails.
-async fn publish(staged: &mut StagedDataFile, visible: &mut Vec<Path>) -> Result<(), Error> {
+async fn publish(staged: &mut StagedDataFile, visible: &mut VisibleFiles) -> Result<(), Error> {
     if !staged.is_complete() {
-        visible.push(staged.file.path.clone());
+        visible.add([staged.file.path.clone()]);
         staged.complete().await?;
     }
     Ok(())

@@ -62,6 +62,17 @@ pub(crate) struct FileSelection {
     pub(crate) rows: Option<RowSelection>,
 }
 
+/// Checks that a file has as many rows as the log says.
+pub(crate) fn check_rows(file: &DataFile, footer: &ParquetMetaData) -> Result<(), ParquetError> {
+    let rows = u64::try_from(footer.file_metadata().num_rows()).unwrap_or_default();
+    match file.rows {
+        Some(logged) if logged != rows => {
+            Err(ParquetError::General(format!("it has {rows} rows, and {logged} by the log")))
+        }
+        _ => Ok(()),
+    }
+}
+
 impl FileReader {
     pub(crate) async fn open(store: &Arc<dyn ObjectStore>, file: &DataFile) -> Result<Self, Error> {
         Self::open_with(store, file, PageIndexPolicy::Skip).await
@@ -78,6 +89,7 @@ impl FileReader {
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true).with_page_index_policy(pages);
         let metadata = ArrowReaderMetadata::load_async(&mut reader, options).await;
         let metadata = metadata.and_then(with_micros).map_err(Error::parquet(&file.path))?;
+        check_rows(file, metadata.metadata()).map_err(Error::parquet(&file.path))?;
         Ok(Self { reader, metadata })
     }
 

@@ -20,7 +20,7 @@ use object_store::ObjectStore;
 use crate::blocking::run_blocking;
 use crate::delta::data_file::DataFile;
 use crate::error::Error;
-use crate::parquet::reader::{FileReader, shaped, with_micros};
+use crate::parquet::reader::{FileReader, check_rows, shaped, with_micros};
 use crate::parquet::store_reader::StoreReader;
 
 /// Limits of a small file. Several are decoded ahead, so rows with long texts count too.
@@ -51,18 +51,20 @@ pub(crate) async fn rows_of(
 
 async fn small(
     store: &Arc<dyn ObjectStore>,
-    file: &DataFile,
+    file: &Arc<DataFile>,
     schema: SchemaRef,
     all_columns: bool,
 ) -> Result<Option<Vec<RecordBatch>>, Error> {
     let error = Error::parquet(&file.path);
     let mut reader = StoreReader { store: Arc::clone(store), path: file.path.clone(), size: file.size };
     let bytes = reader.get_bytes(0..file.size).await.map_err(&error)?;
+    let logged = Arc::clone(file);
     let decode = move || {
         // As in `FileReader`: ignore Arrow schemas that other writers embed.
         let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
         let metadata = ArrowReaderMetadata::load(&bytes, options).and_then(with_micros)?;
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, metadata);
+        check_rows(&logged, builder.metadata())?;
         let of_file = builder.schema().fields();
         if all_columns && of_file.iter().any(|field| schema.index_of(field.name()).is_err()) {
             return Ok(None);

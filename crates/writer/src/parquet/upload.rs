@@ -1,41 +1,49 @@
 //! Uploads the encoder's output, which comes from a thread of its own, to the store part by part.
 
 use std::io::{Error as IoError, Write};
-use std::sync::{Mutex, PoisonError};
 
-use object_store::{MultipartUpload, PutPayload};
+use object_store::Result;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 
-/// Maximum parts that wait in memory.
-const MAX_WAITING: usize = 1;
+use crate::storage::part_upload::{PartUpload, UploadTarget};
 
-/// The encoder's output; blocks while too many parts wait.
+/// Full parts in memory, beside the one that is filled.
+const FULL_PARTS: usize = 1;
+
+/// The encoder's output; blocks while the part before is not sent.
 pub(crate) struct PartWriter {
     part: Vec<u8>,
     size: usize,
     parts: Sender<Vec<u8>>,
+    /// One for each part that may be made.
+    room: Receiver<()>,
+    has_sent: bool,
 }
 
-/// An upload in progress. Dropping it discards what was sent.
+/// An upload of the encoder's output. Dropping it discards what was sent.
 pub(crate) struct Upload {
-    /// In a mutex that is never locked, because an upload alone is not `Sync`.
-    upload: Mutex<Box<dyn MultipartUpload>>,
+    upload: PartUpload,
     parts: Receiver<Vec<u8>>,
+    room: Sender<()>,
 }
 
 impl Upload {
     /// An upload, and the writer for its bytes. All parts but the last have `size` bytes.
-    pub(crate) fn new(upload: Box<dyn MultipartUpload>, size: usize) -> (PartWriter, Self) {
-        let (sender, parts) = channel(MAX_WAITING);
-        (PartWriter { part: Vec::new(), size, parts: sender }, Self { upload: Mutex::new(upload), parts })
+    pub(crate) fn new(to: UploadTarget, size: usize) -> (PartWriter, Self) {
+        let (sender, parts) = channel(FULL_PARTS);
+        let (freed, room) = channel(FULL_PARTS);
+        let upload = Self { upload: PartUpload::new(to), parts, room: freed };
+        (0..FULL_PARTS).for_each(|_| upload.make_room());
+        (PartWriter { part: Vec::new(), size, parts: sender, room, has_sent: false }, upload)
     }
 
-    fn inner(&mut self) -> &mut dyn MultipartUpload {
-        self.upload.get_mut().unwrap_or_else(PoisonError::into_inner).as_mut()
+    /// Begins the upload in parts, whatever the file's size will be.
+    pub(crate) async fn begin(&mut self) -> Result<()> {
+        self.upload.begin().await.map(drop)
     }
 
     /// Sends parts while `work` makes them; fails as soon as sending does.
-    pub(crate) async fn send_while<T>(&mut self, work: impl Future<Output = T>) -> Result<T, object_store::Error> {
+    pub(crate) async fn send_while<T>(&mut self, work: impl Future<Output = T>) -> Result<T> {
         tokio::pin!(work);
         let made = loop {
             tokio::select! {
@@ -50,16 +58,26 @@ impl Upload {
         Ok(made)
     }
 
-    pub(crate) async fn put(&mut self, part: Vec<u8>) -> Result<(), object_store::Error> {
-        if part.is_empty() {
-            return Ok(());
-        }
-        self.inner().put_part(PutPayload::from(part)).await
+    async fn put(&mut self, part: Vec<u8>) -> Result<()> {
+        self.upload.put(part).await?;
+        self.make_room();
+        Ok(())
     }
 
-    /// Publishes the file under its name.
-    pub(crate) async fn complete(mut self) -> Result<(), object_store::Error> {
-        self.inner().complete().await.map(drop)
+    /// Lets the encoder make another part.
+    fn make_room(&self) {
+        // It fails only when nobody encodes any more.
+        let _ = self.room.try_send(());
+    }
+
+    /// Sends the last part; a short file waits until it is published.
+    pub(crate) async fn put_last(&mut self, part: Vec<u8>) -> Result<()> {
+        self.upload.put_last(part).await
+    }
+
+    /// Publishes the file of `size` bytes under its name.
+    pub(crate) async fn complete(self, size: u64) -> Result<()> {
+        self.upload.complete(size).await
     }
 }
 
@@ -69,9 +87,9 @@ impl PartWriter {
         std::mem::take(&mut self.part)
     }
 
-    /// Bytes in memory.
+    /// Bytes in memory, at most: of a large file a part is being sent while the next one is filled.
     pub(crate) fn memory(&self) -> usize {
-        self.part.capacity()
+        self.part.capacity() + if self.has_sent { FULL_PARTS * self.size } else { 0 }
     }
 }
 
@@ -81,8 +99,11 @@ impl Write for PartWriter {
         let taken = bytes.len().min(room);
         self.part.extend_from_slice(&bytes[..taken]);
         if self.part.len() == self.size {
+            let cancelled = || IoError::other("the upload was cancelled");
+            self.room.blocking_recv().ok_or_else(cancelled)?;
+            self.has_sent = true;
             let part = std::mem::replace(&mut self.part, Vec::with_capacity(self.size));
-            self.parts.blocking_send(part).map_err(|_| IoError::other("the upload was cancelled"))?;
+            self.parts.blocking_send(part).map_err(|_| cancelled())?;
         }
         Ok(taken)
     }

@@ -10,7 +10,6 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use copilot_lake_tables::{Table, Week};
-use object_store::ObjectStoreExt;
 use object_store::path::Path;
 use tokio::sync::Semaphore;
 
@@ -25,8 +24,11 @@ use crate::parquet::properties;
 use crate::parquet::spill::Spill;
 use crate::parquet::statistics;
 use crate::parquet::upload::{PartWriter, Upload};
+use crate::storage::part_upload::UploadTarget;
 use crate::storage::paths;
 
+/// Files of at most so many bytes wait in memory until they are published.
+const SINGLE_BYTES: usize = 256 << 10;
 /// Size at which a file is closed.
 const FILE_BYTES: usize = 512 << 20;
 
@@ -45,6 +47,8 @@ pub(crate) struct DataFileWriter {
     writer: ArrowWriter<PartWriter>,
     upload: Upload,
     reservation: MemoryReservation,
+    /// Rows that were handed to the encoder.
+    rows: u64,
     /// The sort key of the last row.
     pub(crate) last: Option<OwnedKey>,
     /// Permits to encode: as many as there are cores.
@@ -69,6 +73,8 @@ pub(crate) struct NewFile {
     /// Maximum rows of a row group.
     pub(crate) row_group_rows: usize,
     pub(crate) order: RowOrder,
+    /// What its rows are known by, when they are those of other files; `None`: they are new.
+    pub(crate) rows_id: Option<u64>,
 }
 
 impl NewFile {
@@ -80,14 +86,14 @@ impl NewFile {
         row_group_rows: usize,
     ) -> Self {
         let schema = Arc::clone(table.layout().schema());
-        Self { table, week, schema, indexed, row_group_rows, order: RowOrder::Sorted }
+        Self { table, week, schema, indexed, row_group_rows, order: RowOrder::Sorted, rows_id: None }
     }
 }
 
 /// A file that is written but not published. Dropping it discards the upload.
 pub(crate) struct StagedDataFile {
     pub(crate) file: DataFile,
-    upload: Option<Upload>,
+    upload: Option<Box<Upload>>,
 }
 
 impl DataFileWriter {
@@ -97,18 +103,31 @@ impl DataFileWriter {
         file: NewFile,
         reservation: MemoryReservation,
     ) -> Result<Self, Error> {
-        let NewFile { table, week, schema, indexed, row_group_rows, order } = file;
-        let path = paths::data_file(table, week);
+        let NewFile { table, week, schema, indexed, row_group_rows, order, rows_id } = file;
+        let path = paths::data_file(table, week, rows_id.unwrap_or_else(paths::new_rows_id));
         let properties = properties::properties(table, &schema, row_group_rows, order == RowOrder::Sorted);
         // Without the embedded Arrow schema: readers see plain types.
         let options = ArrowWriterOptions::new().with_properties(properties).with_skip_arrow_metadata(true);
         let options = options.with_page_store_factory(Arc::new(Spill::new(lake.root.clone())));
-        let upload = lake.store.put_multipart(&path).await.map_err(Error::store(format!("write {path}")))?;
-        let (parts, upload) = Upload::new(upload, lake.part_bytes());
+        let (store, keeps_parts, unsettled) = (Arc::clone(&lake.store), lake.root.is_none(), lake.begins());
+        let to = UploadTarget {
+            store,
+            path: path.clone(),
+            keeps_parts,
+            single_bytes: SINGLE_BYTES,
+            replaces: false,
+            unsettled,
+        };
+        let (parts, mut upload) = Upload::new(to, lake.part_bytes());
+        if lake.root.is_some() {
+            // On a disk it costs nothing, and no file waits in memory.
+            upload.begin().await.map_err(Error::store(format!("write {path}")))?;
+        }
         let writer = ArrowWriter::try_new_with_options(parts, Arc::clone(&schema), options);
         let writer = writer.map_err(Error::parquet(&path))?;
         let encoders = Arc::clone(&lake.encoders);
-        Ok(Self { table, week, path, schema, indexed, writer, upload, reservation, last: None, encoders })
+        let (rows, last) = (0, None);
+        Ok(Self { table, week, path, schema, indexed, writer, upload, reservation, rows, last, encoders })
     }
 
     /// Whether the file is large enough to be closed.
@@ -127,12 +146,17 @@ impl DataFileWriter {
         batches: impl Iterator<Item = Result<RecordBatch, ArrowError>> + Send + 'static,
     ) -> Result<Self, Error> {
         let encode = move |writer: &mut ArrowWriter<PartWriter>| {
+            let mut rows = 0;
             for batch in batches {
-                writer.write(&batch?)?;
+                let batch = batch?;
+                rows += batch.num_rows() as u64;
+                writer.write(&batch)?;
             }
-            Ok(())
+            Ok(rows)
         };
-        Ok(self.step(encode).await?.0)
+        let (mut this, rows) = self.step(encode).await?;
+        this.rows += rows;
+        Ok(this)
     }
 
     /// Closes the open row group and releases its memory.
@@ -145,7 +169,8 @@ impl DataFileWriter {
         self,
         encode: impl FnOnce(&mut ArrowWriter<PartWriter>) -> Result<T, ParquetError> + Send + 'static,
     ) -> Result<(Self, T), Error> {
-        let Self { table, week, path, schema, indexed, mut writer, mut upload, mut reservation, last, encoders } = self;
+        let Self { table, week, path, schema, indexed, mut writer, mut upload, mut reservation, rows, last, encoders } =
+            self;
         let Ok(encoder) = Arc::clone(&encoders).acquire_owned().await else {
             return Err(Error::Interrupted { table: table.name, reason: "its encoders were shut down".to_owned() });
         };
@@ -158,18 +183,28 @@ impl DataFileWriter {
         let interrupted = |_| Error::Interrupted { table: table.name, reason: format!("{path} was not encoded") };
         let (writer, made) = encoded.map_err(interrupted)?.map_err(Error::parquet(&path))?;
         reservation.resize(open_bytes(&writer, &schema) + writer.inner().memory());
-        Ok((Self { table, week, path, schema, indexed, writer, upload, reservation, last, encoders }, made))
+        let this = Self { table, week, path, schema, indexed, writer, upload, reservation, rows, last, encoders };
+        Ok((this, made))
     }
 
     /// Writes the footer. The file is invisible until [`StagedDataFile::complete`].
     pub(crate) async fn finish(self) -> Result<StagedDataFile, Error> {
         let (mut this, metadata) = self.step(ArrowWriter::finish).await?;
         let rest = this.writer.inner_mut().take_rest();
-        this.upload.put(rest).await.map_err(Error::store(format!("write {}", this.path)))?;
+        this.upload.put_last(rest).await.map_err(Error::store(format!("write {}", this.path)))?;
         let size = this.writer.bytes_written() as u64;
         let stats = statistics::to_json(&this.indexed, &this.schema, &metadata);
         let file = DataFile::new(this.table, this.path, this.week, size, now_millis(), Some(stats));
-        Ok(StagedDataFile { file, upload: Some(this.upload) })
+        // What was pushed is what the footer has, and what the log will say.
+        let of_footer = u64::try_from(metadata.file_metadata().num_rows()).ok();
+        if of_footer != Some(this.rows) || file.rows != of_footer {
+            let counts = format!("{} were written, it has {of_footer:?}, its statistics {:?}", this.rows, file.rows);
+            return Err(Error::Interrupted {
+                table: this.table.name,
+                reason: format!("rows of {}: {counts}", file.path),
+            });
+        }
+        Ok(StagedDataFile { file, upload: Some(Box::new(this.upload)) })
     }
 }
 
@@ -177,7 +212,7 @@ impl StagedDataFile {
     /// Publishes the file under its name.
     pub(crate) async fn complete(&mut self) -> Result<(), Error> {
         if let Some(upload) = self.upload.take() {
-            upload.complete().await.map_err(Error::store(format!("finish {}", self.file.path)))?;
+            upload.complete(self.file.size).await.map_err(Error::store(format!("finish {}", self.file.path)))?;
         }
         Ok(())
     }

@@ -12,15 +12,23 @@ use std::time::Duration;
 
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{Certificate, ClientConfigKey, ClientOptions, ObjectStore, ObjectStoreScheme};
+use object_store::{
+    BackoffConfig, Certificate, ClientConfigKey, ClientOptions, ObjectStore, ObjectStoreScheme, RetryConfig,
+};
 use url::{Host, Url};
 
 use crate::error::Error;
+use crate::storage::abandoned_uploads::AbandonedUploads;
+#[cfg(feature = "s3")]
+use crate::storage::s3_uploads::S3Uploads;
 use crate::storage::shown_location::shown_location;
 use crate::storage::store_options::StoreOptions;
 
 /// Time for one request: a part of an upload has 8 MiB.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// The longest pause before a request is sent again to a store that does not answer.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
 /// What never goes through the configured proxy: this machine, and the services that sign in a virtual machine or a
 /// container.
@@ -32,7 +40,12 @@ pub(crate) struct CloudStore {
     pub(crate) url: Url,
     /// Rooted at the URL.
     pub(crate) store: Arc<dyn ObjectStore>,
+    /// Below the URL.
+    pub(crate) uploads: AbandonedUploads,
 }
+
+/// A store, not rooted yet, and its uploads.
+type OpenedStore = (Arc<dyn ObjectStore>, AbandonedUploads);
 
 /// Opens the store at a URL. Nothing is requested.
 pub(crate) fn open(url: &Url, options: &StoreOptions) -> Result<CloudStore, Error> {
@@ -46,14 +59,15 @@ pub(crate) fn open(url: &Url, options: &StoreOptions) -> Result<CloudStore, Erro
     }
     let no_store = |_| unsupported("it is not the URL of a store that is known".to_owned());
     let (scheme, prefix) = ObjectStoreScheme::parse(url).map_err(no_store)?;
-    let store = match scheme {
-        ObjectStoreScheme::AmazonS3 => s3(url, options),
-        ObjectStoreScheme::MicrosoftAzure => azure(url, options),
-        ObjectStoreScheme::GoogleCloudStorage => gcs(url, options),
+    let unlisted = |store| (store, AbandonedUploads::Unlisted);
+    let opened = match scheme {
+        ObjectStoreScheme::AmazonS3 => s3(url, &prefix, options),
+        ObjectStoreScheme::MicrosoftAzure => azure(url, options).map(unlisted),
+        ObjectStoreScheme::GoogleCloudStorage => gcs(url, options).map(unlisted),
         _ => return Err(unsupported(format!("a lake cannot be kept behind {}://", url.scheme()))),
     };
-    let store = store.map_err(|reason| unsupported(masked(reason, options)))?;
-    Ok(CloudStore { url: with_slash(url), store: rooted(store, prefix) })
+    let (store, uploads) = opened.map_err(|reason| unsupported(masked(reason, options)))?;
+    Ok(CloudStore { url: with_slash(url), store: rooted(store, prefix), uploads })
 }
 
 /// The store below a path.
@@ -70,7 +84,7 @@ fn with_slash(url: &Url) -> Url {
 }
 
 #[cfg(feature = "s3")]
-fn s3(url: &Url, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String> {
+fn s3(url: &Url, prefix: &Path, options: &StoreOptions) -> Result<OpenedStore, String> {
     use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
     let endpoints = [AmazonS3ConfigKey::Endpoint];
     let mut builder = AmazonS3Builder::from_env().with_url(url.as_str());
@@ -81,7 +95,12 @@ fn s3(url: &Url, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String>
         builder = builder.with_config(key, value);
     }
     let client = client(options, endpoints.iter().filter_map(|key| builder.get_config_value(key)))?;
-    builder.with_client_options(client).build().map(|store| Arc::new(store) as _).map_err(|error| error.to_string())
+    let region = builder.get_config_value(&AmazonS3ConfigKey::Region).unwrap_or_else(|| "us-east-1".to_owned());
+    let builder = builder.with_client_options(client.clone()).with_retry(retry(options));
+    let store = builder.build().map_err(|error| error.to_string())?;
+    let store = Arc::new(store);
+    let (uploads, prefix) = (Arc::clone(&store), prefix.clone());
+    Ok((store, AbandonedUploads::S3(Box::new(S3Uploads { store: uploads, region, client, prefix }))))
 }
 
 #[cfg(feature = "azure")]
@@ -106,7 +125,8 @@ fn azure(url: &Url, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, Stri
         builder = builder.with_credentials(Arc::clone(credentials));
     }
     let client = client(options, builder.get_config_value(&AzureConfigKey::Endpoint).into_iter())?;
-    builder.with_client_options(client).build().map(|store| Arc::new(store) as _).map_err(|error| error.to_string())
+    let builder = builder.with_client_options(client).with_retry(retry(options));
+    builder.build().map(|store| Arc::new(store) as _).map_err(|error| error.to_string())
 }
 
 #[cfg(feature = "gcs")]
@@ -120,11 +140,12 @@ fn gcs(url: &Url, options: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String
         builder = builder.with_config(key, value);
     }
     let client = client(options, builder.get_config_value(&GoogleConfigKey::BaseUrl).into_iter())?;
-    builder.with_client_options(client).build().map(|store| Arc::new(store) as _).map_err(|error| error.to_string())
+    let builder = builder.with_client_options(client).with_retry(retry(options));
+    builder.build().map(|store| Arc::new(store) as _).map_err(|error| error.to_string())
 }
 
 #[cfg(not(feature = "s3"))]
-fn s3(_: &Url, _: &StoreOptions) -> Result<Arc<dyn ObjectStore>, String> {
+fn s3(_: &Url, _: &Path, _: &StoreOptions) -> Result<OpenedStore, String> {
     Err(not_built("s3"))
 }
 
@@ -158,6 +179,16 @@ fn keys<K: FromStr>(
             Err(_) => Err(format!("`lake.options.{name}` is no option of this store")),
         })
         .collect()
+}
+
+/// How often, and for how long, requests are sent again.
+fn retry(options: &StoreOptions) -> RetryConfig {
+    let default = RetryConfig::default();
+    if !options.waits_out_outages {
+        return default;
+    }
+    let backoff = BackoffConfig { max_backoff: LONGEST_PAUSE, ..BackoffConfig::default() };
+    RetryConfig { backoff, max_retries: usize::MAX, ..default }
 }
 
 /// How requests are sent. Plain HTTP goes to this machine only.
@@ -195,8 +226,12 @@ fn is_loopback(url: &Url) -> bool {
 
 /// A reason without the values of options: they may be secrets.
 fn masked(reason: String, options: &StoreOptions) -> String {
-    let values = options.options.values().filter(|value| !value.is_empty());
-    values.fold(reason, |reason, value| reason.replace(value.as_str(), "***"))
+    // A short value may be a part of any word: it is looked for where it is quoted.
+    let quoted = |value: &String| ['"', '`', '\''].map(|mark| format!("{mark}{value}{mark}"));
+    options.options.values().filter(|value| !value.is_empty()).fold(reason, |reason, value| match value.len() {
+        ..8 => quoted(value).iter().fold(reason, |reason, quoted| reason.replace(quoted, "***")),
+        _ => reason.replace(value.as_str(), "***"),
+    })
 }
 
 #[cfg(test)]

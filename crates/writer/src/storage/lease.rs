@@ -5,44 +5,41 @@
 //! every table, after which a commit that was prepared before conflicts.
 
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use copilot_lake_tables::Instant as LakeInstant;
-use object_store::path::Path;
-use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutResult, UpdateVersion};
-use serde::{Deserialize, Serialize};
+use object_store::{ObjectStore, PutMode, UpdateVersion};
 use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use uuid::Uuid;
 
 use crate::clock::now_millis;
 use crate::error::Error;
-use crate::storage::paths::LOCK;
+use crate::storage::background::Background;
+use crate::storage::lease_object::{FoundLease, LeasePut, LeaseText, check_conditions, put_if, read};
 
 /// How often a lease is renewed.
 const RENEWED_EVERY: Duration = Duration::from_secs(10);
+/// How soon after a failure.
+const RENEWED_AGAIN: Duration = Duration::from_secs(2);
+/// How long a renewal may take: less than it takes to lose the lease, so that a connection that hangs does not cost it.
+const RENEWED_WITHIN: Duration = Duration::from_secs(20);
 /// How long a lease is watched, without a renewal, before it is taken over.
 const WATCHED_FOR: Duration = Duration::from_secs(30);
 /// How often a watched lease is looked at.
 const LOOKED_AT_EVERY: Duration = Duration::from_secs(2);
 /// How long after its last renewal a holder relies on a lease without looking.
 const RELIED_ON_FOR: Duration = Duration::from_secs(15);
-/// Attempts to take a lease that others take and release meanwhile.
+/// How long a holder that must know tries to renew its lease: as long as the store's requests are retried.
+const RETRIED_FOR: Duration = Duration::from_secs(180);
+/// How long a release may take: the run has ended.
+const RELEASED_WITHIN: Duration = Duration::from_secs(5);
+/// How long a run that lost its lease may take to remove its files. The run that took over does not wait for it.
+const CLEARED_WITHIN: Duration = Duration::from_secs(60);
+/// Attempts to take a lease that others take and release meanwhile, or to renew one whose renewals were not answered.
 const ATTEMPTS: usize = 8;
-
-/// What the object says.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct LeaseText {
-    run_id: String,
-    since: String,
-    /// Tells two holders with the same run apart.
-    holder: String,
-    /// Counts up, so that each renewal changes the object's ETag.
-    renewal: u64,
-    /// The holder has ended.
-    released: bool,
-}
 
 /// A lease that this process holds, or held.
 pub(crate) struct Lease {
@@ -51,6 +48,10 @@ pub(crate) struct Lease {
     held: tokio::sync::Mutex<HeldLease>,
     state: Mutex<LeaseState>,
     renewing: Mutex<Option<JoinHandle<()>>>,
+    /// Commits that were sent and whose outcome is unknown, and uploads that are not ended.
+    unsettled: AtomicUsize,
+    /// What is carried to its end before the lease is released.
+    pub(crate) background: Background,
 }
 
 impl fmt::Debug for Lease {
@@ -71,10 +72,31 @@ struct LeaseState {
     is_lost: bool,
 }
 
-/// A lease, and whether it was taken from a holder that did not release it.
+/// A lease that was taken.
 pub(crate) struct Acquired {
     pub(crate) lease: Arc<Lease>,
-    pub(crate) is_taken_over: bool,
+    /// Whether somebody who held it before may have left a commit that still arrives, or uploads.
+    pub(crate) needs_fence: bool,
+}
+
+/// A request whose outcome is unknown, or an upload that is not ended, until it is settled. Dropping it settles nothing.
+#[must_use]
+pub(crate) struct Unsettled(Arc<Lease>);
+
+impl Unsettled {
+    /// The outcome is known.
+    pub(crate) fn settle(self) {
+        self.0.unsettled.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Ends what is counted, before the lease is released.
+    pub(crate) fn end_with(self, end: impl Future<Output = bool> + Send + 'static) {
+        Arc::clone(&self.0).background.spawn(async move {
+            if end.await {
+                self.settle();
+            }
+        });
+    }
 }
 
 impl Lease {
@@ -93,129 +115,185 @@ impl Lease {
             holder: Uuid::new_v4().simple().to_string(),
             ..LeaseText::default()
         };
+        let mut found = None;
         for _ in 0..ATTEMPTS {
             let sent = Instant::now();
-            match put(&*store, &text, PutMode::Create).await {
-                Ok(put) => {
+            found = match put_if(&*store, &text, PutMode::Create).await? {
+                LeasePut::Done(version) => {
                     if !single_writer {
                         check_conditions(&*store, &text).await?;
                     }
-                    return Ok(Self::begin(store, text, put, sent, false));
+                    // Nothing tells how a holder before has ended.
+                    return Ok(Self::begin(store, text, version, sent, true));
                 }
-                Err(StoreError::AlreadyExists { .. }) => {}
-                Err(error) => return Err(failed("take")(error)),
-            }
-            let Some((found, version)) = read(&*store).await? else { continue };
-            if found.holder == text.holder {
-                // The first attempt was not answered, and was done.
-                return Ok(Self::begin(store, text, into_put(version), sent, false));
-            }
-            let is_taken_over = !found.released;
-            let version = if found.released { version } else { watch(&*store, found, version).await? };
+                LeasePut::Refused(found) => found,
+            };
+            let Some(of_other) = found.take() else { continue };
+            let of_other = if of_other.text.released { of_other } else { watch(&*store, of_other).await? };
+            let needs_fence = !of_other.text.released || of_other.text.unsettled;
             let sent = Instant::now();
-            match put(&*store, &text, PutMode::Update(version)).await {
-                Ok(put) => return Ok(Self::begin(store, text, put, sent, is_taken_over)),
-                Err(StoreError::Precondition { .. } | StoreError::NotFound { .. }) => {}
-                Err(error) => return Err(failed("take")(error)),
+            match put_if(&*store, &text, PutMode::Update(of_other.version)).await? {
+                LeasePut::Done(version) => return Ok(Self::begin(store, text, version, sent, needs_fence)),
+                LeasePut::Refused(other) => found = other,
             }
         }
-        let found = read(&*store).await?.map(|(found, _)| found).unwrap_or_default();
-        Err(Error::Held { run_id: found.run_id, since: found.since })
+        let (run_id, since) = found.map(|found| found.text).unwrap_or_default().named();
+        Err(Error::Held { run_id, since })
     }
 
     fn begin(
         store: Arc<dyn ObjectStore>,
         text: LeaseText,
-        put: PutResult,
+        version: UpdateVersion,
         sent: Instant,
-        is_taken_over: bool,
+        needs_fence: bool,
     ) -> Acquired {
-        let held = HeldLease { text, version: put.into() };
         let lease = Arc::new(Self {
             store,
-            held: tokio::sync::Mutex::new(held),
+            held: tokio::sync::Mutex::new(HeldLease { text, version }),
             state: Mutex::new(LeaseState { renewed_at: sent, is_lost: false }),
             renewing: Mutex::new(None),
+            unsettled: AtomicUsize::new(0),
+            background: Background::default(),
         });
         let renewed = Arc::downgrade(&lease);
         let renewing = tokio::spawn(async move {
+            let mut pause = RENEWED_EVERY;
             loop {
-                tokio::time::sleep(RENEWED_EVERY).await;
+                tokio::time::sleep(pause).await;
                 let Some(lease) = renewed.upgrade() else { return };
-                match lease.renew().await {
-                    Ok(()) => {}
+                pause = match lease.renew(Instant::now()).await {
+                    Ok(()) => RENEWED_EVERY,
                     Err(Error::LeaseLost { .. }) => return,
                     // The store may answer again in time.
-                    Err(error) => tracing::warn!(%error, "the lease of the lake was not renewed"),
-                }
+                    Err(error) => {
+                        tracing::warn!(%error, "the lease of the lake was not renewed");
+                        RENEWED_AGAIN
+                    }
+                };
             }
         });
         *lease.renewing.lock().unwrap_or_else(PoisonError::into_inner) = Some(renewing);
-        Acquired { lease, is_taken_over }
+        Acquired { lease, needs_fence }
     }
 
     /// Checks that the lease is held still: by the time of its last renewal, or by renewing it.
     pub(crate) async fn check(&self) -> Result<(), Error> {
-        let LeaseState { renewed_at, is_lost } = *self.state();
-        if !is_lost && renewed_at.elapsed() < RELIED_ON_FOR { Ok(()) } else { self.renew().await }
+        // A machine that has only just started has no earlier instant.
+        let now = Instant::now();
+        self.check_since(now.checked_sub(RELIED_ON_FOR).unwrap_or(now)).await
     }
 
-    /// Checks that the lease is held still, by renewing it: somebody else has committed.
+    /// Checks that the lease is held still, by renewing it: somebody else has committed, or may have while this process
+    /// was paused.
     pub(crate) async fn check_now(&self) -> Result<(), Error> {
-        self.renew().await
+        self.check_since(Instant::now()).await
     }
 
-    /// Renews the lease.
-    async fn renew(&self) -> Result<(), Error> {
-        let mut held = self.held.lock().await;
-        if self.state().is_lost {
-            return Err(self.lost().await);
-        }
-        held.text.renewal += 1;
-        let sent = Instant::now();
-        match put(&*self.store, &held.text, PutMode::Update(held.version.clone())).await {
-            Ok(put) => held.version = put.into(),
-            Err(StoreError::Precondition { .. } | StoreError::NotFound { .. }) => {
-                match read(&*self.store).await? {
-                    // An earlier renewal was not answered, and was done: the next one tells how long it holds.
-                    Some((found, version)) if found.holder == held.text.holder && !found.released => {
-                        held.version = version;
-                        held.text.renewal = held.text.renewal.max(found.renewal) + 1;
-                        let sent = Instant::now();
-                        let again = put(&*self.store, &held.text, PutMode::Update(held.version.clone())).await;
-                        held.version = again.map_err(failed("renew"))?.into();
-                        self.state().renewed_at = sent;
-                        return Ok(());
-                    }
-                    _ => {
-                        self.state().is_lost = true;
-                        return Err(self.lost().await);
-                    }
+    async fn check_since(&self, since: Instant) -> Result<(), Error> {
+        let began = Instant::now();
+        loop {
+            match self.renew(since).await {
+                Err(Error::Store { .. }) if began.elapsed() < RETRIED_FOR => {
+                    tokio::time::sleep(RENEWED_AGAIN).await;
                 }
+                renewed => return renewed,
             }
-            Err(error) => return Err(failed("renew")(error)),
         }
-        self.state().renewed_at = sent;
-        Ok(())
     }
 
-    async fn lost(&self) -> Error {
-        let found = read(&*self.store).await.ok().flatten().map(|(found, _)| found).unwrap_or_default();
-        Error::LeaseLost { run_id: found.run_id, since: found.since }
+    /// Counts a commit that is about to be sent, or an upload. If it is never settled, the next holder fences and looks
+    /// for abandoned uploads.
+    pub(crate) fn begins(self: &Arc<Self>) -> Unsettled {
+        self.unsettled.fetch_add(1, Ordering::Relaxed);
+        Unsettled(Arc::clone(self))
     }
 
-    /// Ends the lease, so that the next run need not watch it.
-    pub(crate) async fn release(&self) {
-        if let Some(renewing) = self.renewing.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            renewing.abort();
+    /// Renews the lease, unless a renewal that was sent since has succeeded.
+    async fn renew(&self, since: Instant) -> Result<(), Error> {
+        let is_renewed = || {
+            let LeaseState { renewed_at, is_lost } = *self.state();
+            !is_lost && renewed_at > since
+        };
+        if is_renewed() {
+            return Ok(());
         }
         let mut held = self.held.lock().await;
-        if std::mem::replace(&mut self.state().is_lost, true) {
-            return;
+        if is_renewed() {
+            return Ok(());
         }
-        held.text.released = true;
-        held.text.renewal += 1;
-        if let Err(error) = put(&*self.store, &held.text, PutMode::Update(held.version.clone())).await {
+        if self.state().is_lost {
+            return Err(self.lost(None).await);
+        }
+        match timeout(RENEWED_WITHIN, self.replace(&mut held)).await {
+            Ok(Ok(sent)) => {
+                self.state().renewed_at = sent;
+                Ok(())
+            }
+            Ok(Err(ReplaceError::Lost(found))) => {
+                self.state().is_lost = true;
+                Err(self.lost(found).await)
+            }
+            Ok(Err(ReplaceError::Store(error))) => Err(error),
+            Err(_) => Err(timed_out()),
+        }
+    }
+
+    /// Replaces what this holder wrote last, renewed by one. Returns when that was sent.
+    async fn replace(&self, held: &mut HeldLease) -> Result<Instant, ReplaceError> {
+        for _ in 0..ATTEMPTS {
+            held.text.renewal += 1;
+            let sent = Instant::now();
+            match put_if(&*self.store, &held.text, PutMode::Update(held.version.clone())).await {
+                Ok(LeasePut::Done(version)) => {
+                    held.version = version;
+                    return Ok(sent);
+                }
+                // An earlier renewal was not answered, and was done: when, it does not tell.
+                Ok(LeasePut::Refused(Some(found))) if found.text.holder == held.text.holder => {
+                    held.version = found.version;
+                    held.text.renewal = held.text.renewal.max(found.text.renewal);
+                }
+                Ok(LeasePut::Refused(found)) => return Err(ReplaceError::Lost(found)),
+                Err(error) => return Err(ReplaceError::Store(error)),
+            }
+        }
+        Err(ReplaceError::Store(timed_out()))
+    }
+
+    async fn lost(&self, found: Option<FoundLease>) -> Error {
+        let found = match found {
+            Some(found) => Some(found),
+            None => timeout(RELEASED_WITHIN, read(&*self.store)).await.ok().and_then(Result::ok).flatten(),
+        };
+        let (run_id, since) = found.map(|found| found.text).unwrap_or_default().named();
+        Error::LeaseLost { run_id, since }
+    }
+
+    /// Ends the lease, so that the next run need not watch it, after what is under way has ended.
+    pub(crate) async fn release(&self) {
+        if self.state().is_lost && timeout(CLEARED_WITHIN, self.background.ended()).await.is_err() {
+            tracing::warn!("files of this run may be left in the lake: `copilot-lake maintain` removes them");
+        }
+        let released = async {
+            self.background.ended().await;
+            // A renewal that is under way ends first: its outcome would be unknown.
+            let mut held = self.held.lock().await;
+            if let Some(renewing) = self.renewing.lock().unwrap_or_else(PoisonError::into_inner).take() {
+                renewing.abort();
+            }
+            if std::mem::replace(&mut self.state().is_lost, true) {
+                return Ok(());
+            }
+            held.text.released = true;
+            held.text.unsettled = self.unsettled.load(Ordering::Relaxed) > 0;
+            match self.replace(&mut held).await {
+                // Somebody else holds it, and knows what to do.
+                Ok(_) | Err(ReplaceError::Lost(_)) => Ok(()),
+                Err(ReplaceError::Store(error)) => Err(error),
+            }
+        };
+        if let Err(error) = timeout(RELEASED_WITHIN, released).await.unwrap_or_else(|_| Err(timed_out())) {
             tracing::warn!(%error, "the lock of the lake was not released: the next run watches it for 30 s");
         }
     }
@@ -231,59 +309,39 @@ impl Lease {
     }
 }
 
-/// Watches a lease of somebody else. Returns the version to replace, when nobody has renewed it for long enough.
-async fn watch(store: &dyn ObjectStore, found: LeaseText, version: UpdateVersion) -> Result<UpdateVersion, Error> {
-    tracing::info!(run_id = found.run_id, "another run holds the lake: watching whether it still runs");
-    let began = Instant::now();
+/// Why what a holder wrote was not replaced.
+enum ReplaceError {
+    /// Somebody else's is there, or none.
+    Lost(Option<FoundLease>),
+    Store(Error),
+}
+
+/// Watches a lease of somebody else. Returns it when its holder has ended, or has not renewed it for long enough.
+async fn watch(store: &dyn ObjectStore, found: FoundLease) -> Result<FoundLease, Error> {
+    tracing::info!(run_id = found.text.run_id, "another run holds the lake: watching whether it still runs");
+    let mut began = Instant::now();
     while began.elapsed() < WATCHED_FOR {
         tokio::time::sleep(LOOKED_AT_EVERY).await;
-        match read(store).await? {
-            // It ended meanwhile.
-            Some((now, version)) if now.released => return Ok(version),
-            Some((now, _)) if now != found => return Err(Error::Held { run_id: now.run_id, since: now.since }),
-            Some(_) => {}
+        let asked = Instant::now();
+        let now = read(store).await?;
+        if asked.elapsed() > LOOKED_AT_EVERY {
+            // While the store does not answer, nobody can renew.
+            began = Instant::now();
+        }
+        match now {
+            Some(now) if now.is_unchanged(&found) => {}
+            Some(now) if now.text.released => return Ok(now),
+            Some(now) => {
+                let (run_id, since) = now.text.named();
+                return Err(Error::Held { run_id, since });
+            }
             None => break,
         }
     }
-    Ok(version)
+    Ok(found)
 }
 
-/// Checks that the store does not replace an object that must be absent, or that has changed meanwhile.
-async fn check_conditions(store: &dyn ObjectStore, text: &LeaseText) -> Result<(), Error> {
-    let outdated = UpdateVersion { e_tag: Some("\"0\"".to_owned()), version: Some("1".to_owned()) };
-    for mode in [PutMode::Create, PutMode::Update(outdated)] {
-        match put(store, text, mode).await {
-            Err(StoreError::AlreadyExists { .. } | StoreError::Precondition { .. }) => {}
-            Err(error) => return Err(failed("take")(error)),
-            Ok(_) => return Err(Error::NoConditionalPut),
-        }
-    }
-    Ok(())
-}
-
-async fn put(store: &dyn ObjectStore, text: &LeaseText, mode: PutMode) -> Result<PutResult, StoreError> {
-    let text =
-        serde_json::to_vec(text).map_err(|source| StoreError::Generic { store: "lease", source: source.into() })?;
-    store.put_opts(&Path::from(LOCK), text.into(), mode.into()).await
-}
-
-/// What the lease says, and its version; `None` if there is none.
-async fn read(store: &dyn ObjectStore) -> Result<Option<(LeaseText, UpdateVersion)>, Error> {
-    let found = match store.get(&Path::from(LOCK)).await {
-        Ok(found) => found,
-        Err(StoreError::NotFound { .. }) => return Ok(None),
-        Err(error) => return Err(failed("read")(error)),
-    };
-    let version = UpdateVersion { e_tag: found.meta.e_tag.clone(), version: found.meta.version.clone() };
-    let text = found.bytes().await.map_err(failed("read"))?;
-    // A text that another program wrote holds until nobody has changed it for long enough.
-    Ok(Some((serde_json::from_slice(&text).unwrap_or_default(), version)))
-}
-
-fn into_put(version: UpdateVersion) -> PutResult {
-    PutResult { e_tag: version.e_tag, version: version.version }
-}
-
-fn failed(action: &str) -> impl FnOnce(StoreError) -> Error + use<> {
-    Error::store(format!("{action} the lock of the lake"))
+fn timed_out() -> Error {
+    let source = "the store did not answer in time".into();
+    Error::store("renew the lock of the lake".to_owned())(object_store::Error::Generic { store: "lease", source })
 }

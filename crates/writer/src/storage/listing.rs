@@ -1,15 +1,15 @@
-//! Listing a table's folder.
+//! Listing a folder of a lake.
 
 use std::path::Path as FilePath;
 
-use copilot_lake_tables::Table;
 use futures::TryStreamExt;
+use object_store::path::Path;
 
 use crate::error::Error;
 use crate::lake_storage::LakeStorage;
 use crate::storage::paths;
 
-/// A file in a table's folder.
+/// A file in a folder of a lake.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ListedFile {
     /// Within the lake.
@@ -24,20 +24,19 @@ pub(crate) struct ListedFile {
     pub(crate) is_log: bool,
 }
 
-/// Lists a table's files, staged ones included, except in folders that are hidden by convention. A missing folder has
-/// none.
-pub(crate) async fn list(lake: &LakeStorage, table: &'static Table) -> Result<Vec<ListedFile>, Error> {
-    let folder = paths::table(table);
+/// Lists the files of a folder, staged ones included, except in folders below that are hidden by convention. A missing
+/// folder has none.
+pub(crate) async fn list(lake: &LakeStorage, folder: &Path) -> Result<Vec<ListedFile>, Error> {
     let mut found = Vec::new();
     if let Some(root) = &lake.root {
         // The store hides staged files.
         walk(root, folder.as_ref(), false, &mut found).map_err(Error::file(format!("list {folder}")))?;
         return Ok(found);
     }
-    let mut files = lake.store.list(Some(&folder));
+    let mut files = lake.store.list(Some(folder));
     while let Some(meta) = files.try_next().await.map_err(Error::store(format!("list {folder}")))? {
         let path = meta.location.to_string();
-        let mut parts = path.split('/').skip(1).collect::<Vec<_>>();
+        let mut parts = path.split('/').skip(folder.parts().count()).collect::<Vec<_>>();
         let name = parts.pop().unwrap_or_default().to_owned();
         let is_log = parts.first() == Some(&paths::LOG);
         if is_log || !parts.iter().any(|part| paths::is_hidden(part)) {

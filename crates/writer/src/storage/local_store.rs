@@ -1,7 +1,6 @@
 //! A folder of the local file system as an object store.
 
 use std::fmt;
-use std::fs::File;
 use std::ops::Range;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
@@ -20,14 +19,10 @@ use object_store::{
 
 use crate::storage::file_rights::FileRights;
 use crate::storage::folders::Folders;
-use crate::storage::local_io::{NAME, blocking, error};
+use crate::storage::local_io::{NAME, blocking};
 use crate::storage::local_upload::LocalUpload;
 use crate::storage::paths;
 use crate::storage::staged_file::StagedFile;
-
-/// Up to this many files are synced one by one; more, where the system supports it, by one sync of the whole file
-/// system.
-const SYNCED_ALONE: usize = 16;
 
 /// A folder as an object store. Clones are the same store.
 ///
@@ -63,29 +58,6 @@ impl LocalStore {
         self.rights
     }
 
-    /// Puts one of many files that are synced together later by [`LocalStore::sync`].
-    pub(crate) async fn put_without_sync(&self, location: &Path, payload: PutPayload) -> Result<()> {
-        let (rights, target) = (self.rights, self.path_of(location)?);
-        let put = move || {
-            let mut file = StagedFile::create(&target, rights)?;
-            file.write(0, &payload)?;
-            file.replace()
-        };
-        blocking(put).await
-    }
-
-    /// Waits until the content of these files is durable; their names are durable once the next put returns.
-    pub(crate) async fn sync(&self, files: impl IntoIterator<Item = &Path>) -> Result<()> {
-        let files = files.into_iter().map(|file| self.path_of(file)).collect::<Result<Vec<_>>>()?;
-        let this = self.clone();
-        let sync = move || {
-            sync_files(&this.root, &files)?;
-            files.iter().for_each(|file| this.folders.note_change(folder_of(file)));
-            Ok(())
-        };
-        blocking(sync).await
-    }
-
     /// Deletes a file.
     pub(crate) fn remove(&self, file: &FilePath) -> std::io::Result<()> {
         std::fs::remove_file(file)?;
@@ -94,7 +66,7 @@ impl LocalStore {
     }
 
     /// The path of a file. Names of staged files are reserved for this store.
-    fn path_of(&self, location: &Path) -> Result<PathBuf> {
+    pub(crate) fn path_of(&self, location: &Path) -> Result<PathBuf> {
         let path = location.parts().fold(self.root.clone(), |path, part| path.join(part.as_ref()));
         match location.filename() {
             Some(name) if !paths::is_staged(name) => Ok(path),
@@ -203,26 +175,4 @@ impl ObjectStore for LocalStore {
 /// The folder of a file.
 fn folder_of(file: &FilePath) -> &FilePath {
     file.parent().unwrap_or(file)
-}
-
-fn sync_files(root: &FilePath, files: &[PathBuf]) -> Result<()> {
-    if files.len() > SYNCED_ALONE && sync_file_system(root)? {
-        return Ok(());
-    }
-    files.iter().try_for_each(|file| {
-        let synced = File::options().write(true).open(file).and_then(|file| file.sync_data());
-        synced.map_err(error("sync", file))
-    })
-}
-
-/// Syncs the file system of a folder. `false`: the system does not support it.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-fn sync_file_system(folder: &FilePath) -> Result<bool> {
-    let synced = File::open(folder).and_then(|folder| rustix::fs::syncfs(folder).map_err(std::io::Error::from));
-    synced.map(|()| true).map_err(error("sync the file system of", folder))
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn sync_file_system(_: &FilePath) -> Result<bool> {
-    Ok(false)
 }

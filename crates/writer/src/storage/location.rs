@@ -8,7 +8,8 @@ use object_store::memory::InMemory;
 use url::Url;
 
 use crate::error::Error;
-use crate::storage::cloud_store;
+use crate::storage::abandoned_uploads::AbandonedUploads;
+use crate::storage::cloud_store::{self, CloudStore};
 use crate::storage::file_rights::FileRights;
 use crate::storage::local_store::LocalStore;
 use crate::storage::lock_kind::LockKind;
@@ -26,6 +27,8 @@ pub(crate) struct Location {
     pub(crate) local: Option<LocalStore>,
     /// How one writing command at a time is ensured.
     pub(crate) lock_kind: LockKind,
+    /// Uploads that a killed run left.
+    pub(crate) uploads: AbandonedUploads,
 }
 
 impl Location {
@@ -41,11 +44,12 @@ impl Location {
             None if url.contains("://") => Err(unsupported("it is not a valid URL".to_owned())),
             Some(parsed) if parsed.scheme() == "memory" => {
                 let url = paths::memory_url().map_err(|e| unsupported(e.to_string()))?;
-                Ok(Self { url, store: Arc::new(InMemory::new()), local: None, lock_kind: LockKind::Process })
+                let (store, uploads) = (Arc::new(InMemory::new()), AbandonedUploads::Unlisted);
+                Ok(Self { url, store, local: None, lock_kind: LockKind::Process, uploads })
             }
             Some(parsed) if parsed.scheme() != "file" => {
-                let cloud = cloud_store::open(&parsed, options)?;
-                Ok(Self { url: cloud.url, store: cloud.store, local: None, lock_kind: LockKind::Lease })
+                let CloudStore { url, store, uploads } = cloud_store::open(&parsed, options)?;
+                Ok(Self { url, store, local: None, lock_kind: LockKind::Lease, uploads })
             }
             parsed => {
                 let root = match parsed {
@@ -56,7 +60,8 @@ impl Location {
                 let prefix = object_store::path::Path::from_url_path(url.path());
                 let local = LocalStore::new(root, prefix.map_err(|e| unsupported(e.to_string()))?, rights);
                 let lock_kind = LockKind::File(local.clone());
-                Ok(Self { url, store: Arc::new(local.clone()), local: Some(local), lock_kind })
+                let (store, uploads) = (Arc::new(local.clone()), AbandonedUploads::Unlisted);
+                Ok(Self { url, store, local: Some(local), lock_kind, uploads })
             }
         }
     }

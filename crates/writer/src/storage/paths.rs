@@ -1,6 +1,7 @@
 //! Every path inside a lake is made here.
 
 use std::hash::Hasher;
+use std::ops::RangeInclusive;
 
 use copilot_lake_tables::{Table, WEEK_START, Week};
 use object_store::path::Path;
@@ -34,13 +35,34 @@ pub(crate) fn table_url(lake: &Url, table: &Table) -> Url {
     url
 }
 
-/// A new data file of a table; names sort by time of creation.
-pub(crate) fn data_file(table: &Table, week: Option<Week>) -> Path {
-    let name = format!("part-{:012x}-{}.parquet", crate::clock::now_millis(), Uuid::new_v4().simple());
+/// A new data file of a table, with the id of its rows; names sort by time of creation.
+pub(crate) fn data_file(table: &Table, week: Option<Week>, rows_id: u64) -> Path {
+    let (unique, _) = Uuid::new_v4().as_u64_pair();
+    let name = format!("part-{:012x}-{unique:016x}{rows_id:016x}.parquet", crate::clock::now_millis());
     match week {
         Some(week) => Path::from_iter([table.name.to_owned(), week_folder(week), name]),
         None => Path::from_iter([table.name.to_owned(), name]),
     }
+}
+
+/// A new id for the rows of a file.
+pub(crate) fn new_rows_id() -> u64 {
+    Uuid::new_v4().as_u64_pair().1
+}
+
+/// The id of a file's rows: files that were merged into others have the same sum of ids as those. The ids of other tools'
+/// files are hashes of their paths.
+pub(crate) fn rows_id(path: &Path) -> u64 {
+    let of_name = || {
+        let name = path.filename().filter(|name| is_own_data_file(name))?.strip_suffix(".parquet")?;
+        u64::from_str_radix(name.get(name.len() - 16..)?, 16).ok()
+    };
+    of_name().unwrap_or_else(|| fnv1a(path.as_ref()))
+}
+
+/// FNV-1a: a hash that is the same in every build.
+fn fnv1a(text: &str) -> u64 {
+    text.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 /// The path that the log of a table knows for a path in the lake.
@@ -56,10 +78,18 @@ pub(crate) fn in_lake(table: &Table, path: &Path) -> Path {
 
 /// Whether [`data_file`] made the name of a file, published or staged: no other tool makes such names.
 pub(crate) fn is_own_data_file(name: &str) -> bool {
-    let name = if is_staged(name) { name.rsplit_once('#').map_or(name, |(name, _)| name) } else { name };
-    let parts = name.strip_prefix("part-").and_then(|name| name.strip_suffix(".parquet")?.split_once('-'));
+    let parts =
+        published_name(name).strip_prefix("part-").and_then(|name| name.strip_suffix(".parquet")?.split_once('-'));
     let is_hex = |text: &str| text.bytes().all(|c| matches!(c, b'0'..=b'9' | b'a'..=b'f'));
     parts.is_some_and(|(time, id)| time.len() == 12 && id.len() == 32 && is_hex(time) && is_hex(id))
+}
+
+/// Whether this program uploads such a file to the lake: a data file, or a file of an archive.
+pub(crate) fn is_own_upload(path: &str) -> bool {
+    let Some((folder, _)) = path.split_once('/') else { return false };
+    let path = Path::from(path);
+    let is_data = path.filename().is_some_and(is_own_data_file) && copilot_lake_tables::table(folder).is_some();
+    is_data || (folder == RAW && archived(&path).is_some())
 }
 
 /// Whether tools that read a table's folder ignore files and folders of this name.
@@ -75,6 +105,11 @@ pub(crate) fn week_folder(week: Week) -> String {
 /// Whether a local file is staged: `<name>#<n>`.
 pub(crate) fn is_staged(name: &str) -> bool {
     name.rsplit_once('#').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|c| c.is_ascii_digit()))
+}
+
+/// The name that a staged file gets when it is published; that of another one is its own.
+pub(crate) fn published_name(name: &str) -> &str {
+    if is_staged(name) { name.rsplit_once('#').map_or(name, |(name, _)| name) } else { name }
 }
 
 /// The temporary name of a local file until it is published.
@@ -111,21 +146,45 @@ pub(crate) fn archive_root() -> Path {
     Path::from(RAW)
 }
 
-/// The folder of a slice in the archive.
-pub(crate) fn archive(table: &str, run_id: &str, slice: &str) -> Path {
-    Path::from_iter([RAW.to_owned(), path_segment(table), path_segment(run_id), path_segment(slice)])
+/// The folder of a table's archives.
+pub(crate) fn archives(table: &Table) -> Path {
+    Path::from_iter([RAW.to_owned(), path_segment(table.name)])
 }
 
-/// A file of a slice in the archive.
+/// The folder of an archive: of a table, of a run, and with a name of its own.
+pub(crate) fn archive(table: &str, run_id: &str, name: &str) -> Path {
+    Path::from_iter([RAW.to_owned(), path_segment(table), path_segment(run_id), path_segment(name)])
+}
+
+/// The folder of the archive with that number within a run, or of several that were merged.
+pub(crate) fn numbered_archive(table: &str, run_id: &str, numbers: RangeInclusive<u32>, name: &str) -> Path {
+    let (first, last) = numbers.into_inner();
+    archive(table, run_id, &format!("{first:06}-{last:06}-{name}"))
+}
+
+/// The numbers of such an archive; `None` if [`numbered_archive`] did not make the name.
+pub(crate) fn archive_numbers(folder: &Path) -> Option<RangeInclusive<u32>> {
+    let (first, rest) = folder.filename()?.split_once('-')?;
+    let (last, _) = rest.split_once('-')?;
+    let is_number = |text: &str| text.len() >= 6 && text.bytes().all(|c| c.is_ascii_digit());
+    if !is_number(first) || !is_number(last) {
+        return None;
+    }
+    Some(first.parse().ok()?..=last.parse().ok()?)
+}
+
+/// A file of an archive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ArchivedFile {
-    /// The description of the slice.
+    /// The description of each slice.
     Slice,
-    /// One line for every payload.
+    /// One line for every page and payload; in the older form, for every payload.
     Index,
-    /// The body of a page, by number.
+    /// Pages and payloads, by number.
+    Bundle(u32),
+    /// In the older form, the body of a page, by number.
     Page(u32),
-    /// The bytes of a payload, by number.
+    /// In the older form, the bytes of a payload, by number.
     Payload(u32),
 }
 
@@ -134,24 +193,37 @@ pub(crate) fn archived_slice(folder: &Path) -> Path {
 }
 
 pub(crate) fn archived_index(folder: &Path) -> Path {
-    folder.clone().join("index.jsonl")
+    folder.clone().join("index.jsonl.zst")
 }
 
+pub(crate) fn archived_bundle(folder: &Path, number: u32) -> Path {
+    folder.clone().join(format!("bundle-{number:04}.zst"))
+}
+
+/// A page in the older form.
 pub(crate) fn archived_page(folder: &Path, number: u32) -> Path {
     folder.clone().join(format!("{number}.json.zst"))
 }
 
+/// A payload in the older form.
 pub(crate) fn archived_payload(folder: &Path, number: u32) -> Path {
     folder.clone().join(format!("{number}.bin.zst"))
 }
 
-/// What a file in the folder of a slice is; `None` if this program did not make it.
+/// What a file in the folder of an archive is; `None` if this program did not make it.
 pub(crate) fn archived(path: &Path) -> Option<ArchivedFile> {
-    let name = path.filename()?;
+    archived_file(path.filename()?)
+}
+
+/// As [`archived`], by name.
+pub(crate) fn archived_file(name: &str) -> Option<ArchivedFile> {
     match name {
         "slice.json" => return Some(ArchivedFile::Slice),
-        "index.jsonl" => return Some(ArchivedFile::Index),
+        "index.jsonl" | "index.jsonl.zst" => return Some(ArchivedFile::Index),
         _ => {}
+    }
+    if let Some(number) = name.strip_prefix("bundle-").and_then(|name| name.strip_suffix(".zst")) {
+        return number.parse().ok().map(ArchivedFile::Bundle);
     }
     let (number, kind) = name.strip_suffix(".zst").unwrap_or(name).split_once('.')?;
     let number = number.parse().ok()?;
@@ -198,8 +270,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn own_uploads_are_data_files_and_bundles() {
+        let own = data_file(&PAYLOAD, None, 1);
+        let archive = numbered_archive("payload", "run", 1..=1, "name");
+        for path in [own.as_ref(), archived_bundle(&archive, 1).as_ref(), archived_index(&archive).as_ref()] {
+            assert!(is_own_upload(path), "{path}");
+        }
+        let other_table = format!("other/{}", own.filename().unwrap());
+        for path in [other_table.as_str(), "payload/mine.parquet", "_raw/payload/run/x/mine.zst", "bundle-0001.zst"] {
+            assert!(!is_own_upload(path), "{path}");
+        }
+    }
+
+    #[test]
     fn own_names_are_told_from_those_of_other_tools() {
-        let own = data_file(&PAYLOAD, Week::parse("2025-06-22"));
+        let own = data_file(&PAYLOAD, Week::parse("2025-06-22"), 0x2a);
+        assert_eq!(rows_id(&own), 42, "{own}");
         let own = own.filename().unwrap();
         assert!(is_own_data_file(own) && is_own_data_file(&format!("{own}#1")), "{own}");
         for other in [
@@ -212,6 +298,7 @@ mod tests {
             "mine.parquet",
         ] {
             assert!(!is_own_data_file(other), "{other}");
+            assert_eq!(rows_id(&Path::from(other)), fnv1a(Path::from(other).as_ref()), "{other}");
         }
     }
 }

@@ -65,7 +65,11 @@ pub(crate) async fn delete(lake: &LakeStorage, path: &str) -> Result<(), Error> 
     match &lake.local {
         // The store hides staged files.
         Some(local) => local.remove(&local.root().join(path)).map_err(Error::file(format!("delete {path}"))),
-        None => lake.store.delete(&Path::from(path)).await.map_err(Error::store(format!("delete {path}"))),
+        None => match lake.store.delete(&Path::from(path)).await {
+            // A delete that was not answered is sent again.
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(Error::store(format!("delete {path}"))(error)),
+        },
     }
 }
 

@@ -87,17 +87,3 @@ async fn listings_are_sorted_and_hide_what_is_staged() {
     assert_eq!((listed.common_prefixes, listed.objects.len()), (vec![Path::from("log")], 0));
     assert!(store.put(&Path::parse("log/7.json#1").unwrap(), "x".into()).await.is_err());
 }
-
-#[tokio::test]
-async fn many_puts_are_synced_together() {
-    let folder = TempDir::new().unwrap();
-    let store = store(folder.path());
-    let files: Vec<_> = (0..40).map(|number| Path::from(format!("raw/{number}"))).collect();
-    for file in &files {
-        store.put_without_sync(file, "x".into()).await.unwrap();
-    }
-    store.sync(&files[..3]).await.unwrap();
-    store.sync(&files).await.unwrap();
-    let missing = store.sync(&[Path::from("raw/41")]).await.unwrap_err();
-    assert!(matches!(missing, Error::NotFound { .. }), "{missing}");
-}

@@ -51,6 +51,9 @@ fn a_failure_is_found_behind_every_library() {
 fn what_helps_follows_from_the_cause_and_not_from_where_it_showed() {
     let no_space = Some(Remedy::OfSystem(SystemFailure::NoSpace));
     let denied = Some(Remedy::OfSystem(SystemFailure::PermissionDenied));
+    let store_refuses = Some(Remedy::OfSystem(SystemFailure::StoreRefuses));
+    let refused =
+        "Error performing GET http://b/x in 1ms - Server returned non-2xx status code: 403 Forbidden: <Key>k</Key>";
     let path = object_store::path::Path::from("payload/x.parquet");
     let broken = || ParquetError::General("corrupt footer".to_owned());
     let damaged = Error::Damaged { table: "payload", what: "it is missing".to_owned() };
@@ -62,8 +65,13 @@ fn what_helps_follows_from_the_cause_and_not_from_where_it_showed() {
         (Error::parquet(&path)(ParquetError::External(Box::new(store(28)))), no_space),
         (Error::log("payload")(store(13).into()), denied),
         (Error::log("payload")(DeltaTableError::Generic("nonsense".to_owned())), Some(Remedy::RestoreLog)),
+        (Error::log("payload")(DeltaTableError::Generic(refused.to_owned())), store_refuses),
+        (
+            Error::store("write x")(StoreError::Generic { store: "S3", source: Box::new(io::Error::other(refused)) }),
+            store_refuses,
+        ),
         (Error::parquet(&path)(broken()), Some(Remedy::ReplaceFile)),
-        (Error::parquet(&path)(ParquetError::External(Box::new(not_found))), Some(Remedy::Repair)),
+        (Error::parquet(&path)(ParquetError::External(Box::new(not_found))), None),
         (damaged, Some(Remedy::Repair)),
         (Error::Contended { table: "payload", attempts: 8 }, None),
     ] {

@@ -33,11 +33,11 @@ async fn write_foreign(root: &Path, lake: &Lake) -> String {
     old
 }
 
-fn remove(path: &str, at: i64) -> Value {
+pub(super) fn remove(path: &str, at: i64) -> Value {
     json!({ "remove": { "path": path, "dataChange": false, "deletionTimestamp": at } })
 }
 
-fn add(path: &str, size: u64) -> Value {
+pub(super) fn add(path: &str, size: u64) -> Value {
     json!({ "add": { "path": path, "partitionValues": { "week_start": "2025-06-22" }, "size": size,
         "modificationTime": now(), "dataChange": false } })
 }
@@ -95,7 +95,7 @@ async fn folders_are_listed_after_commits_of_other_tools_only() {
     let (folder, lake) = lake().await;
     put(&lake, &[("a", 1, 1, "a")]).await;
     let file = folder.path().join(&logged(&lake, &COPILOT_EVENT).await[0]);
-    let orphan = file.with_file_name(crate::storage::paths::data_file(&COPILOT_EVENT, None).filename().unwrap());
+    let orphan = file.with_file_name(crate::storage::paths::data_file(&COPILOT_EVENT, None, 1).filename().unwrap());
     let is_listed = async || {
         std::fs::write(&orphan, "").unwrap();
         open(folder.path(), LakeOptions::default()).await.prepare(&instance(), false).await.unwrap();
@@ -230,4 +230,22 @@ async fn a_cut_file_and_a_lost_table_are_repaired() {
     assert_eq!(next.lost(&COPILOT_EVENT).await.unwrap().unwrap().extent, Extent::Everything);
     assert!(verbatims(&next).await.is_empty());
     assert_glob_is_log(folder.path(), &next).await;
+}
+
+#[tokio::test]
+async fn a_file_with_other_rows_than_its_log_says_is_named() {
+    let (folder, lake) = lake().await;
+    put(&lake, &[("a", 1, 1, "a"), ("b", 2, 1, "b")]).await;
+    lake.check_rows(&COPILOT_EVENT).await.unwrap();
+    let path = logged(&lake, &COPILOT_EVENT).await.remove(0);
+    let size = std::fs::metadata(folder.path().join(&path)).unwrap().len();
+    let mut entry = add(path.strip_prefix("msdyn_copilotevent/").unwrap(), size);
+    entry["add"]["stats"] = json!("{\"numRecords\":3}");
+    commit(folder.path(), "msdyn_copilotevent", &[entry]);
+    let next = open(folder.path(), LakeOptions::default()).await;
+    let found = next.check_rows(&COPILOT_EVENT).await.unwrap_err();
+    assert!(matches!(&found, Error::Parquet { path: of, .. } if *of == path), "{found}");
+    assert!(found.to_string().contains("it has 2 rows, and 3 by the log"), "{found}");
+    let read = next.scan(&COPILOT_EVENT, Scan::default()).await.unwrap().try_collect::<Vec<_>>().await;
+    assert_eq!(read.unwrap_err().to_string(), found.to_string(), "whoever opens it");
 }

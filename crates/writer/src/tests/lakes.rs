@@ -151,7 +151,7 @@ async fn orphan_files_of_a_killed_run_are_deleted() {
     assert_glob_is_log(folder.path(), &lake).await;
     std::mem::forget(changes);
     let committed = folder.path().join(&logged(&lake, &COPILOT_EVENT).await[0]);
-    let left = crate::storage::paths::data_file(&COPILOT_EVENT, None);
+    let left = crate::storage::paths::data_file(&COPILOT_EVENT, None, 1);
     std::fs::copy(&committed, committed.with_file_name(left.filename().unwrap())).unwrap();
     std::fs::write(folder.path().join("payload").join(left.filename().unwrap()), "cut").unwrap();
     std::fs::write(folder.path().join("payload/_delta_log/00000000000000000000.json#1"), "cut").unwrap();
@@ -260,14 +260,14 @@ async fn a_lake_belongs_to_its_user_unless_it_is_shared() {
         let lock = lake.lock("run").await.unwrap();
         lake.prepare(&instance(), false).await.unwrap();
         put(&lake, &[("a", 1, 1, "text")]).await;
-        let archive = lake.archive("msdyn_copilotevent", "run", "a");
-        archive.page(0, "{}".into()).await.unwrap();
-        archive.finish("{}".to_owned(), "{}".to_owned()).await.unwrap();
+        archives::keep(&lake.archive("run"), "msdyn_copilotevent", "a", 1).await;
         drop(lock);
         lake.probe().await.unwrap();
         let found = modes(&place);
         let count = |name: &str| found.keys().filter(|path| path.to_string_lossy().contains(name)).count();
-        assert!(count("_lock") == 1 && count(".parquet") == 1 && count("0.json.zst") == 1 && count("_delta_log/") > 1);
+        assert!(
+            count("_lock") == 1 && count(".parquet") == 1 && count("bundle-0001.zst") == 1 && count("_delta_log/") > 1
+        );
         for (path, mode) in &found {
             let wanted = if path.is_dir() { file_mode | (file_mode >> 2 & 0o111) } else { file_mode };
             assert_eq!(mode, &wanted, "{}", path.display());

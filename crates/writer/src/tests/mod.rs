@@ -11,7 +11,11 @@ mod foreign;
 mod keys;
 mod lakes;
 mod leases;
+mod machine;
+mod removed_files;
+mod requests;
 mod rewrites;
+mod small_files;
 mod statistics;
 
 use std::collections::BTreeMap;

@@ -14,7 +14,7 @@ use super::*;
 const FOLDER: &str = "msdyn_copilotevent/week_start=2025-06-22";
 
 /// Commits a file that lies in the week's folder, as another tool does.
-fn commit_foreign(root: &Path, name: &str, version: u64, rows: usize) {
+pub(super) fn commit_foreign(root: &Path, name: &str, version: u64, rows: usize) {
     let size = std::fs::metadata(root.join(FOLDER).join(name)).unwrap().len();
     let add = json!({ "add": {
         "path": format!("week_start=2025-06-22/{name}"), "partitionValues": { "week_start": "2025-06-22" }, "size": size,
@@ -26,7 +26,7 @@ fn commit_foreign(root: &Path, name: &str, version: u64, rows: usize) {
 }
 
 /// Writes rows by way of Arrow, in one row group.
-fn write_foreign(root: &Path, name: &str, batch: &RecordBatch, properties: Option<WriterProperties>) {
+pub(super) fn write_foreign(root: &Path, name: &str, batch: &RecordBatch, properties: Option<WriterProperties>) {
     std::fs::create_dir_all(root.join(FOLDER)).unwrap();
     let file = std::fs::File::create(root.join(FOLDER).join(name)).unwrap();
     let mut writer = ArrowWriter::try_new(file, batch.schema(), properties).unwrap();
@@ -35,7 +35,7 @@ fn write_foreign(root: &Path, name: &str, batch: &RecordBatch, properties: Optio
 }
 
 /// Events as some tools write them: nanoseconds without a zone, large strings, wide integers, a column of their own.
-fn foreign_events(rows: &[(&str, i64, i64, &str)]) -> RecordBatch {
+pub(super) fn foreign_events(rows: &[(&str, i64, i64, &str)]) -> RecordBatch {
     let nanos =
         || Arc::new(TimestampNanosecondArray::from_iter_values(rows.iter().map(|row| at(row.1).0 * 1_000))) as ArrayRef;
     let large = |values: Vec<&str>| Arc::new(LargeStringArray::from(values)) as ArrayRef;

@@ -84,6 +84,7 @@ fn a_files_address_quotes_texts_and_encodes_everything() {
         table: &COPILOT_EVENT,
         key: vec!["f9d841e5-0000-4000-8000-000000000001".to_owned(), partition.to_owned()],
         column: "msdyn_interactiondata",
+        name: None,
     };
     let path = |partition: &str| file_url(&api(), &address(partition)).unwrap().path().to_owned();
     assert_eq!(

@@ -1,0 +1,19 @@
+//! Flags of `report`.
+
+use std::path::PathBuf;
+
+/// Flags of `report`.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  copilot-lake report\n  copilot-lake report --output november.html --with-text\n\n\
+    One HTML file that needs no network: use, feedback, people, knowledge sources and the health of the extraction, of\n\
+    the last 26 weeks. Every chart has its numbers as a table, and names the query that they are from."
+)]
+pub(crate) struct ReportArgs {
+    /// Write the page to this file.
+    #[arg(long, value_name = "FILE", default_value = "report.html")]
+    pub(crate) output: PathBuf,
+    /// Quote the latest thumbs-down: what people wrote, had asked and were answered.
+    #[arg(long)]
+    pub(crate) with_text: bool,
+}

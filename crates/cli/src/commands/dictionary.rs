@@ -1,0 +1,117 @@
+//! The data dictionary of `tables --markdown`: what the definitions say, as one page.
+
+use std::collections::BTreeMap;
+
+use copilot_lake_tables::{TABLES, Table, joins, table};
+
+use super::definition::{code_sets, columns, weeks};
+
+const HEAD: &str = "# Data dictionary
+
+Printed by `copilot-lake tables --markdown`; `copilot-lake tables TABLE` prints one table with its joins.
+
+Times are UTC, in microseconds. Ids are lower-case text. A code column `x` has its English label in `x_label`; codes that the service added
+later are data too, without a label until the service's own metadata gives one. Tables with weeks have their files in folders `week_start=...`.
+";
+
+/// The page.
+pub(super) fn dictionary() -> String {
+    let mut page = HEAD.to_owned();
+    page.push_str("\n## How tables join\n\n");
+    page.push_str("A line leads from the columns that name a row to the table that has it.\n");
+    page.push_str("The conditions are below, with each table.\n\n");
+    page.push_str(&diagram());
+    for table in TABLES {
+        describe(&mut page, table);
+    }
+    #[cfg(feature = "query")]
+    views(&mut page);
+    page
+}
+
+/// An entity relationship diagram, as Mermaid: one line per pair of tables, with all columns that join them.
+fn diagram() -> String {
+    let place = |name| TABLES.iter().position(|table| table.name == name);
+    let mut pairs: BTreeMap<_, (&str, Vec<String>)> = BTreeMap::new();
+    for join in joins() {
+        let one = table(join.other).is_some_and(|other| other.key == join.other_columns);
+        let pair = pairs.entry((place(join.table), place(join.other)));
+        let (_, labels) = pair.or_insert_with(|| (if one { "|" } else { "{" }, Vec::new()));
+        labels.push(join.columns.join(" and "));
+    }
+    let mut text = "```mermaid\nerDiagram\n".to_owned();
+    for ((of, other), (ending, labels)) in pairs {
+        let name = |at: Option<usize>| at.map_or("", |at| TABLES[at].name);
+        text.push_str(&format!("    {} }}o--o{ending} {} : \"{}\"\n", name(of), name(other), labels.join(", ")));
+    }
+    text + "```\n"
+}
+
+fn describe(page: &mut String, table: &'static Table) {
+    let key: Vec<_> = table.key.iter().map(|name| format!("`{name}`")).collect();
+    page.push_str(&format!(
+        "\n## {}\n\n{} Key: {}. Weeks: {}.\n\n",
+        table.name,
+        table.doc,
+        key.join(", "),
+        weeks(table)
+    ));
+    page.push_str("| column | type | meaning |\n|---|---|---|\n");
+    for [name, kind, doc] in columns(table) {
+        page.push_str(&format!("| `{name}` | {kind} | {} |\n", cell(doc)));
+    }
+    for (columns, set) in code_sets(table) {
+        let codes = set.options.iter().map(|(code, label)| format!("{code} {label}"));
+        let codes = cell(&codes.collect::<Vec<_>>().join("; "));
+        page.push_str(&format!("\nCodes of `{}`: {codes}.\n", columns.join("`, `")));
+    }
+    let joins: Vec<_> = joins().filter(|join| join.table == table.name).collect();
+    if !joins.is_empty() {
+        page.push_str("\nJoins:\n\n```sql\n");
+        for join in joins {
+            page.push_str(&format!("{}\n", join.condition()));
+        }
+        page.push_str("```\n");
+    }
+}
+
+#[cfg(feature = "query")]
+fn views(page: &mut String) {
+    page.push_str("\n# Views\n\nThe shipped queries are asked of these; in DuckDB `copilot-lake query --duckdb-views` makes them.\n");
+    for view in copilot_lake_query::VIEWS {
+        page.push_str(&format!("\n## {}\n\n{}. {}\n\n", view.name, view.title(), view.question()));
+        page.push_str("| column | meaning |\n|---|---|\n");
+        for (names, doc) in view.columns() {
+            let names = names.split(", ").collect::<Vec<_>>().join("`, `");
+            page.push_str(&format!("| `{names}` | {} |\n", cell(&doc)));
+        }
+    }
+}
+
+/// A text inside a table of Markdown.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_table_column_and_join_is_there() {
+        let page = dictionary();
+        for table in TABLES {
+            let (_, rest) = page.split_once(&format!("\n## {}\n", table.name)).unwrap();
+            let own = rest.split("\n## ").next().unwrap();
+            for field in table.layout().fields() {
+                assert!(own.contains(&format!("\n| `{}` | ", field.name)), "{}.{}", table.name, field.name);
+            }
+        }
+        for join in joins() {
+            assert!(page.contains(&format!("\n{}\n", join.condition())), "{}", join.condition());
+            let ending = if table(join.other).unwrap().key == join.other_columns { "|" } else { "{" };
+            let line = format!("    {} }}o--o{ending} {} : ", join.table, join.other);
+            assert_eq!(page.matches(&line).count(), 1, "{line}");
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! `report`: a page about the use of Copilot, in one file.
+
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use copilot_lake_query::Session;
+use copilot_lake_tables::Instant;
+use copilot_lake_writer::{FileRights, Lake};
+
+use crate::args::{GlobalArgs, ReportArgs};
+use crate::commands::lake;
+use crate::commands::outdated::recomputed;
+use crate::config::{Config, moment, settings};
+use crate::environment;
+use crate::output::console::Console;
+use crate::output::output_file::{self, PendingName};
+use crate::output::wording::bytes;
+use crate::report::{Figures, Period, page};
+
+/// Runs `report`.
+pub(crate) async fn run_report(args: ReportArgs, global: GlobalArgs, console: &Console) -> Result<()> {
+    let started = std::time::Instant::now();
+    let now = moment::written_at(environment::source_date_epoch().as_deref())?;
+    let config = Config::from_flags(global)?;
+    let lake = lake::existing(&config).await?;
+    let size = write(&lake, &args.output, args.with_text, settings::file_rights(&config), now).await?;
+    console.info(&format!("wrote {} ({})", args.output.display(), bytes(size)));
+    console.debug(&format!("in {:.2} s", started.elapsed().as_secs_f64()));
+    Ok(())
+}
+
+/// Writes the page of a lake. Returns its size.
+pub(crate) async fn write(lake: &Lake, path: &Path, with_text: bool, rights: FileRights, now: Instant) -> Result<u64> {
+    // A file that cannot be written shows before the queries run.
+    let (mut file, name) = output_file::create(path, rights)?;
+    let compute = || async {
+        let period = Period::of_lake(lake, now).await?;
+        let session = Session::open(lake, &period.map(Period::parameters).unwrap_or_default()).await?;
+        Ok::<_, anyhow::Error>(page(&Figures::of_lake(&session, with_text).await?, period, now))
+    };
+    let page = recomputed(lake, compute).await?;
+    file.write_all(page.as_bytes()).with_context(|| format!("cannot write `{}`", path.display()))?;
+    drop(file);
+    name.map_or(Ok(()), PendingName::give)?;
+    Ok(page.len() as u64)
+}

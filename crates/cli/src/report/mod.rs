@@ -1,0 +1,22 @@
+//! The page that `report` writes: one HTML file that needs no network and is readable without scripts.
+//!
+//! [`figures`] asks the shipped queries for numbers, `sections` says which chart shows which of them, `chart/` draws them,
+//! [`page`] puts text, tables, style and script together. Nothing here defines a figure, reads a clock, the configuration
+//! or the environment, or writes a file.
+
+mod answer;
+mod chart;
+mod data;
+mod figures;
+mod measures;
+mod numbers;
+mod page;
+mod sections;
+mod table;
+mod weeks;
+
+pub(crate) use figures::{Figures, Period};
+pub(crate) use page::page;
+
+#[cfg(test)]
+mod tests;

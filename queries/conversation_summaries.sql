@@ -1,0 +1,43 @@
+-- title: Summaries of conversations with customers
+-- question: What were conversations about? One row per insight with a summary, newest first: the text that Copilot wrote,
+--   however the service wrapped it. Rows that the service deleted are hidden.
+-- definition: ours
+-- tables: msdyn_conversationinsight
+-- parameters:
+--   tz (time zone, UTC): time zone that decides the day, such as Europe/Berlin
+--   from (date, none): leave out days before this date
+--   to (date, none): leave out days after this date
+-- columns:
+--   created_at: when the service recorded it
+--   conversation_id: the conversation
+--   target_table, target_id: the row that the insight is about
+--   summary: the text
+--   status_code: 20000 is success; null where the service gave none
+--   owner_id: who owns it
+--   insight_id: the row in msdyn_conversationinsight
+WITH parameter AS (
+  SELECT
+    coalesce(getvariable('tz'), 'UTC') AS tz,
+    CAST(getvariable('from') AS DATE) AS from_day,
+    CAST(getvariable('to') AS DATE) AS to_day
+),
+summary AS (
+  SELECT
+    createdon AS created_at,
+    msdyn_conversationid AS conversation_id,
+    msdyn_conversationinsighttarget_table AS target_table,
+    msdyn_conversationinsighttarget AS target_id,
+    coalesce(nullif(summary_text, ''), nullif(msdyn_summary, '')) AS summary,
+    summary_status_code AS status_code,
+    ownerid AS owner_id,
+    msdyn_conversationinsightid AS insight_id
+  FROM msdyn_conversationinsight
+  CROSS JOIN parameter
+  WHERE deleted_at IS NULL
+    AND (from_day IS NULL OR local_day(createdon, tz) >= from_day)
+    AND (to_day IS NULL OR local_day(createdon, tz) <= to_day)
+)
+SELECT created_at, conversation_id, target_table, target_id, summary, status_code, owner_id, insight_id
+FROM summary
+WHERE summary IS NOT NULL
+ORDER BY created_at DESC NULLS LAST, insight_id

@@ -1,0 +1,555 @@
+-- The lake's tables, and the shipped views of them.
+-- Snowflake. Generated and parsed only: it was never run.
+-- Generated from queries/views by `make dialects`: edit those.
+-- The external volume `copilot_lake` leads to the lake; the catalog integration `copilot_lake` has
+-- CATALOG_SOURCE = OBJECT_STORE and TABLE_FORMAT = DELTA.
+-- The parameters of the queries, which are texts; null is the default that a query's header names. To set some,
+-- make this view again, with all of its columns.
+CREATE OR REPLACE VIEW copilot_lake_parameter AS
+SELECT
+  CAST(NULL AS VARCHAR) AS "from",
+  CAST(NULL AS VARCHAR) AS id,
+  CAST(NULL AS VARCHAR) AS idle_days,
+  CAST(NULL AS VARCHAR) AS min_group,
+  CAST(NULL AS VARCHAR) AS request,
+  CAST(NULL AS VARCHAR) AS "to",
+  CAST(NULL AS VARCHAR) AS tz,
+  CAST(NULL AS VARCHAR) AS user_id,
+  CAST(NULL AS VARCHAR) AS week_start;
+CREATE OR REPLACE ICEBERG TABLE msdyn_copilotevent
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'msdyn_copilotevent' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE msdyn_copilotinteraction
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'msdyn_copilotinteraction' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE msdyn_copilotinteractiondata
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'msdyn_copilotinteractiondata' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE msdyn_copilottranscript
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'msdyn_copilottranscript' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE msdyn_copilottranscriptdata
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'msdyn_copilottranscriptdata' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE msdyn_conversationinsight
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'msdyn_conversationinsight' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE payload
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'payload' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE transcript_message
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'transcript_message' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE transcript_source
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'transcript_source' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE systemuser
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'systemuser' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE ai_interaction
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'ai_interaction' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE ai_interaction_attachment
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'ai_interaction_attachment' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE ai_interaction_context
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'ai_interaction_context' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE ai_interaction_link
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'ai_interaction_link' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE ai_interaction_mention
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'ai_interaction_mention' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE graph_user
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'graph_user' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE extraction_run
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'extraction_run' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE extraction_slice
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'extraction_slice' AUTO_REFRESH = TRUE;
+CREATE OR REPLACE ICEBERG TABLE rejected_record
+  EXTERNAL_VOLUME = 'copilot_lake' CATALOG = 'copilot_lake' BASE_LOCATION = 'rejected_record' AUTO_REFRESH = TRUE;
+
+-- title: What representatives and agents did with Copilot
+-- question: What happened, one thing at a time? One row per interaction in Dynamics 365 Customer Service: a response, a
+--   rating, a copy and so on, of the newer store and the older one. Every Dynamics question is asked of this view. Rows
+--   that the service deleted are hidden. What both stores hold is there once, as copilotevent: rows are the same
+--   interaction if request, scenario, kind, client time and user agree; without a request none of the others may be
+--   missing. Rows of one store that agree are as many interactions: each newer row stands for one older row, and older
+--   rows beyond them stay.
+-- definition: Microsoft's events; which rows of the two stores are one interaction is ours
+-- tables: msdyn_copilotevent, msdyn_copilotinteraction, msdyn_copilotinteractiondata
+-- parameters: none
+-- columns:
+--   source_table: the store that the row comes from: copilotevent since August 2025, copilotinteraction before
+--   event_id, partition_id: the row's key in that store; the older one has no partitions
+--   request_id: the request that a response and its feedback share; null on Available rows
+--   request_key: request_id, else a value of the row's own: what to group by
+--   scenario, scenario_label: the feature; unknown codes have no label
+--   kind, kind_label: what was done; unknown codes have no label
+--   agent: the autonomous agent that acted; null for people, and in the older store
+--   is_human: no agent and no autonomous scenario (100230218, 100230220); never null
+--   user_id: who made the row, else who owns it
+--   client_ts, created_ts: when, by the representative's clock and by the service's; the latter decides weeks
+--   version_number: the row's version
+--   for_table, for_id: the row that Copilot was used for
+--   verbatim: what the representative wrote with a rating, never empty; from the older store where only that has it
+--   transcript_id, transcript_data_id: the chat, and the row that holds its messages
+--   ctx_*: how Copilot was used, from the row's context
+--   week_start: the UTC week of the row's files; filter on it to read fewer of them
+CREATE OR REPLACE VIEW copilot_activity AS
+WITH feedback AS (
+  SELECT
+    msdyn_copilotinteractiondataid AS data_id,
+    msdyn_verbatim AS verbatim
+  FROM msdyn_copilotinteractiondata
+  WHERE
+    deleted_at IS NULL AND msdyn_verbatim <> ''
+), older AS (
+  SELECT
+    msdyn_copilotinteractionid AS older_id,
+    NULLIF(msdyn_scenariorequestid, '') AS request_id,
+    msdyn_scenariotype AS scenario,
+    msdyn_interactiontype AS kind,
+    msdyn_clienttimestamp AS client_ts,
+    createdby AS user_id,
+    feedback.verbatim
+  FROM feedback
+  RIGHT JOIN msdyn_copilotinteraction
+    ON feedback.data_id = msdyn_interactiondataid
+  WHERE
+    deleted_at IS NULL
+    AND (
+      msdyn_scenariorequestid <> ''
+      OR (
+        NOT msdyn_scenariotype IS NULL
+        AND NOT msdyn_interactiontype IS NULL
+        AND NOT msdyn_clienttimestamp IS NULL
+        AND NOT createdby IS NULL
+      )
+    )
+), newer AS (
+  SELECT
+    msdyn_copiloteventid AS event_id,
+    partitionid AS partition_id,
+    NULLIF(msdyn_scenariorequestid, '') AS request_id,
+    msdyn_scenariotype AS scenario,
+    msdyn_interactiontype AS kind,
+    msdyn_clienttimestamp AS client_ts,
+    COALESCE(createdby, ownerid) AS user_id,
+    NULLIF(msdyn_verbatim, '') AS verbatim
+  FROM msdyn_copilotevent
+  WHERE
+    deleted_at IS NULL
+), moved AS (
+  SELECT
+    older_id
+  FROM (
+    SELECT
+      older_id,
+      newer_rows,
+      ROW_NUMBER() OVER (
+        ORDER BY older.request_id, older.scenario, older.kind, older.client_ts, older.user_id, CASE WHEN older.verbatim IS NULL THEN '1' ELSE '0' END || older_id
+      ) - RANK() OVER (ORDER BY older.request_id, older.scenario, older.kind, older.client_ts, older.user_id) AS rows_before
+    FROM older
+    JOIN (
+      SELECT
+        request_id,
+        scenario,
+        kind,
+        client_ts,
+        user_id,
+        COUNT(*) AS newer_rows
+      FROM newer
+      GROUP BY
+        request_id,
+        scenario,
+        kind,
+        client_ts,
+        user_id
+    ) AS newer
+      ON (
+        newer.request_id IS NOT DISTINCT FROM older.request_id
+      )
+      AND (
+        newer.scenario IS NOT DISTINCT FROM older.scenario
+      )
+      AND (
+        newer.kind IS NOT DISTINCT FROM older.kind
+      )
+      AND (
+        newer.client_ts IS NOT DISTINCT FROM older.client_ts
+      )
+      AND (
+        newer.user_id IS NOT DISTINCT FROM older.user_id
+      )
+  ) AS placed
+  WHERE
+    rows_before < newer_rows
+), late_text AS (
+  SELECT
+    event_id,
+    partition_id,
+    verbatim
+  FROM (
+    SELECT
+      event_id,
+      partition_id,
+      older.verbatim,
+      newer.verbatim AS newer_verbatim,
+      DENSE_RANK() OVER (PARTITION BY older.request_id, older.scenario, older.kind, older.client_ts, older.user_id ORDER BY older_id) AS older_place,
+      DENSE_RANK() OVER (
+        PARTITION BY older.request_id, older.scenario, older.kind, older.client_ts, older.user_id
+        ORDER BY newer.verbatim IS NULL, event_id, partition_id
+      ) AS newer_place
+    FROM older
+    JOIN newer
+      ON (
+        newer.request_id IS NOT DISTINCT FROM older.request_id
+      )
+      AND (
+        newer.scenario IS NOT DISTINCT FROM older.scenario
+      )
+      AND (
+        newer.kind IS NOT DISTINCT FROM older.kind
+      )
+      AND (
+        newer.client_ts IS NOT DISTINCT FROM older.client_ts
+      )
+      AND (
+        newer.user_id IS NOT DISTINCT FROM older.user_id
+      )
+    WHERE
+      NOT older.verbatim IS NULL
+  ) AS placed
+  WHERE
+    older_place = newer_place AND newer_verbatim IS NULL
+)
+SELECT
+  'copilotevent' AS source_table,
+  msdyn_copiloteventid AS event_id,
+  partitionid AS partition_id,
+  msdyn_scenariorequestid AS request_id,
+  COALESCE(NULLIF(msdyn_scenariorequestid, ''), 'copilotevent:' || msdyn_copiloteventid) AS request_key,
+  msdyn_scenariotype AS scenario,
+  msdyn_scenariotype_label AS scenario_label,
+  msdyn_interactiontype AS kind,
+  msdyn_interactiontype_label AS kind_label,
+  msdyn_aiagent AS agent,
+  msdyn_aiagent IS NULL AND COALESCE(NOT msdyn_scenariotype IN (100230218, 100230220), TRUE) AS is_human,
+  COALESCE(createdby, ownerid) AS user_id,
+  msdyn_clienttimestamp AS client_ts,
+  createdon AS created_ts,
+  versionnumber AS version_number,
+  msdyn_interactionforlogicalname AS for_table,
+  msdyn_interactionforid AS for_id,
+  COALESCE(NULLIF(msdyn_verbatim, ''), late_text.verbatim) AS verbatim,
+  transcript_id,
+  transcript_data_id,
+  context_oc_session_id AS ctx_oc_session_id,
+  context_response_status_code AS ctx_response_status_code,
+  context_is_content_redacted AS ctx_is_content_redacted,
+  context_streaming_state AS ctx_streaming_state,
+  context_response_source_category AS ctx_response_source_category,
+  context_response_source_sub_category AS ctx_response_source_sub_category,
+  context_is_auto_prompt AS ctx_is_auto_prompt,
+  context_auto_prompt_trigger AS ctx_auto_prompt_trigger,
+  context_is_auto_expanded AS ctx_is_auto_expanded,
+  context_is_suggested_prompt AS ctx_is_suggested_prompt,
+  context_is_embed AS ctx_is_embed,
+  context_is_standalone AS ctx_is_standalone,
+  week_start
+FROM late_text
+RIGHT JOIN msdyn_copilotevent
+  ON late_text.event_id = msdyn_copiloteventid AND late_text.partition_id = partitionid
+WHERE
+  deleted_at IS NULL
+UNION ALL
+SELECT
+  'copilotinteraction',
+  msdyn_copilotinteractionid,
+  CAST(NULL AS VARCHAR),
+  msdyn_scenariorequestid,
+  COALESCE(NULLIF(msdyn_scenariorequestid, ''), 'copilotinteraction:' || msdyn_copilotinteractionid),
+  msdyn_scenariotype,
+  msdyn_scenariotype_label,
+  msdyn_interactiontype,
+  msdyn_interactiontype_label,
+  CAST(NULL AS INT),
+  COALESCE(NOT msdyn_scenariotype IN (100230218, 100230220), TRUE),
+  createdby,
+  msdyn_clienttimestamp,
+  createdon,
+  versionnumber,
+  msdyn_interactionforlogicalname,
+  msdyn_interactionforid,
+  feedback.verbatim,
+  transcript_id,
+  transcript_data_id,
+  context_oc_session_id,
+  context_response_status_code,
+  context_is_content_redacted,
+  context_streaming_state,
+  context_response_source_category,
+  context_response_source_sub_category,
+  context_is_auto_prompt,
+  context_auto_prompt_trigger,
+  context_is_auto_expanded,
+  context_is_suggested_prompt,
+  context_is_embed,
+  context_is_standalone,
+  week_start
+FROM feedback
+RIGHT JOIN (
+  SELECT
+    interaction.*
+  FROM moved
+  RIGHT JOIN msdyn_copilotinteraction AS interaction
+    ON moved.older_id = msdyn_copilotinteractionid
+  WHERE
+    moved.older_id IS NULL AND deleted_at IS NULL
+) AS interaction
+  ON feedback.data_id = msdyn_interactiondataid;
+
+-- title: What Copilot produced, by interaction
+-- question: Which text belongs to an interaction? One row per file of the newer store, and per interaction of the older one
+--   that a file belongs to: there the text is kept beside the interaction.
+-- definition: ours
+-- tables: payload, msdyn_copilotinteraction
+-- parameters: none
+-- columns:
+--   source_table, event_id, partition_id: the interaction in copilot_activity; partition_id is empty in the older store
+--   status: decoded, empty, undecodable, missing, too_large or failed
+--   content: the text; null unless decoded
+--   prompt_text, response_text: what was asked and answered, where the text is an envelope of both
+CREATE OR REPLACE VIEW copilot_content AS
+SELECT
+  'copilotevent' AS source_table,
+  source_id AS event_id,
+  source_partitionid AS partition_id,
+  status,
+  CASE WHEN status = 'decoded' THEN text END AS content,
+  prompt_text,
+  response_text
+FROM payload
+WHERE
+  source_table = 'msdyn_copilotevent' AND column_name = 'msdyn_interactiondata'
+UNION ALL
+SELECT
+  'copilotinteraction',
+  msdyn_copilotinteractionid,
+  '',
+  status,
+  CASE WHEN status = 'decoded' THEN text END,
+  prompt_text,
+  response_text
+FROM payload
+JOIN msdyn_copilotinteraction
+  ON msdyn_interactiondataid = source_id
+WHERE
+  source_table = 'msdyn_copilotinteractiondata' AND column_name = 'msdyn_interactiondata';
+
+-- title: Requests to Copilot in Dynamics 365, and what became of them
+-- question: What happened to each response? One row per scenario request: everything that copilot_activity says about it.
+--   Where people and agents share a request, it is the person's if Copilot responded to the person, and only the
+--   person's rows count, but for the rating. Flags are 1 or 0.
+-- definition: Microsoft's events; a request, and the final rating of one, are ours
+-- tables: copilot_activity
+-- parameters: none
+-- columns:
+--   request_key: what the rows of a request share
+--   request_id: the service's id of it; null where a row came without one, which is a request of its own
+--   scenario, scenario_label: the feature
+--   agent: the autonomous agent that acted on it, if one did
+--   is_human: 1 if a person got a response, or did anything where nobody got one; 0 for agents' own requests
+--   user_id: who got the response, else who did anything; of several people, the first in the order of ids
+--   first_response_at: when the service recorded the first response; null without one, and where it has no time
+--   first_row_at: when the service recorded anything of it first
+--   responses: Generated events; 0 for a rating or a copy whose response is not in the lake
+--   response_status_code: 20000 is success; of several that of a failure; null where the service gave none
+--   viewed: ViewHistory, ExpandTile or CheckSources
+--   used_copy: Copy or ManualCopy
+--   used_any: used_copy, or SendToCustomer, EditAndSend, AcceptSuggestion or KeepIt
+--   sent, edited: SendToCustomer; EditAndSend
+--   kept, discarded: KeepIt; Discard
+--   auto_prompted: 1 if Copilot began by itself; null where the service does not say
+--   rating: up, down or cleared: the last of the request's ratings; null if it has none
+--   has_verbatim: 1 if any of its ThumbsDown rows has text
+--   transcript_id, transcript_data_id: the chat, and the row that holds its messages
+--   for_table, for_id: the row that Copilot was used for
+--   response_source_category, response_source_sub_category: what the response was made from
+--   week_start: the UTC week of the files of its first response, else of its first row
+CREATE OR REPLACE VIEW copilot_request AS
+WITH activity AS (
+  SELECT
+    *,
+    CASE WHEN is_human THEN 2 ELSE 1 END AS actor,
+    CASE WHEN kind = 100230305 AND is_human THEN 2 WHEN kind = 100230305 THEN 1 END AS responder
+  FROM copilot_activity
+  WHERE
+    kind IS DISTINCT FROM 100230309
+), request AS (
+  SELECT
+    request_key,
+    MAX(request_id) AS request_id,
+    COALESCE(MIN(IFF(responder = 2, scenario, NULL)), MIN(IFF(responder = 1, scenario, NULL)), MIN(scenario)) AS scenario,
+    MIN(agent) AS agent,
+    COALESCE(MAX(responder), MAX(actor)) - 1 AS is_human,
+    COALESCE(MIN(IFF(responder = 2, user_id, NULL)), MIN(IFF(responder = 1, user_id, NULL)), MIN(user_id)) AS user_id,
+    COALESCE(MIN(IFF(responder = 2, created_ts, NULL)), MIN(IFF(responder = 1, created_ts, NULL))) AS first_response_at,
+    MIN(created_ts) AS first_row_at,
+    COUNT_IF(responder = 2) AS responses_to_people,
+    COUNT_IF(responder = 1) AS other_responses,
+    COALESCE(
+      MIN(IFF(responder > 0 AND ctx_response_status_code <> 20000, ctx_response_status_code, NULL)),
+      MIN(IFF(responder > 0, ctx_response_status_code, NULL))
+    ) AS response_status_code,
+    MAX(IFF(kind IN (100230313, 100230314, 100230326), actor, NULL)) AS viewed,
+    MAX(IFF(kind IN (100230304, 100230308), actor, NULL)) AS used_copy,
+    MAX(IFF(kind IN (100230304, 100230306, 100230307, 100230308, 100230312, 100230316), actor, NULL)) AS used_any,
+    MAX(IFF(kind = 100230306, actor, NULL)) AS sent,
+    MAX(IFF(kind = 100230307, actor, NULL)) AS edited,
+    MAX(IFF(kind = 100230316, actor, NULL)) AS kept,
+    MAX(IFF(kind = 100230317, actor, NULL)) AS discarded,
+    MAX(IFF(responder > 0, CASE WHEN ctx_is_auto_prompt THEN 1 WHEN NOT ctx_is_auto_prompt THEN 0 END, NULL)) AS auto_prompted,
+    MAX(transcript_id) AS transcript_id,
+    MAX(transcript_data_id) AS transcript_data_id,
+    MAX(for_table) AS for_table,
+    MAX(for_id) AS for_id,
+    MIN(IFF(responder > 0, ctx_response_source_category, NULL)) AS response_source_category,
+    MIN(IFF(responder > 0, ctx_response_source_sub_category, NULL)) AS response_source_sub_category,
+    COALESCE(MIN(IFF(responder = 2, week_start, NULL)), MIN(IFF(responder = 1, week_start, NULL)), MIN(week_start)) AS week_start
+  FROM activity
+  GROUP BY
+    request_key
+), label AS (
+  SELECT
+    scenario,
+    MAX(scenario_label) AS scenario_label
+  FROM copilot_activity
+  GROUP BY
+    scenario
+), rating AS (
+  SELECT
+    request_key,
+    CASE kind WHEN 100230301 THEN 'up' WHEN 100230302 THEN 'down' ELSE 'cleared' END AS rating,
+    MAX(CASE WHEN kind = 100230302 AND verbatim <> '' THEN 1 ELSE 0 END) OVER (PARTITION BY request_key) AS has_verbatim,
+    ROW_NUMBER() OVER (
+      PARTITION BY request_key
+      ORDER BY COALESCE(client_ts, created_ts) DESC NULLS LAST, created_ts DESC NULLS LAST, version_number DESC NULLS LAST, event_id DESC NULLS LAST, partition_id DESC NULLS LAST
+    ) AS place
+  FROM copilot_activity
+  WHERE
+    kind IN (100230301, 100230302, 100230303)
+)
+SELECT
+  request.request_key,
+  request_id,
+  request.scenario,
+  label.scenario_label,
+  agent,
+  CAST(is_human AS INT) AS is_human,
+  user_id,
+  first_response_at,
+  first_row_at,
+  CASE WHEN is_human = 1 THEN responses_to_people ELSE other_responses END AS responses,
+  response_status_code,
+  CAST(CASE WHEN viewed > is_human THEN 1 ELSE 0 END AS INT) AS viewed,
+  CAST(CASE WHEN used_copy > is_human THEN 1 ELSE 0 END AS INT) AS used_copy,
+  CAST(CASE WHEN used_any > is_human THEN 1 ELSE 0 END AS INT) AS used_any,
+  CAST(CASE WHEN sent > is_human THEN 1 ELSE 0 END AS INT) AS sent,
+  CAST(CASE WHEN edited > is_human THEN 1 ELSE 0 END AS INT) AS edited,
+  CAST(CASE WHEN kept > is_human THEN 1 ELSE 0 END AS INT) AS kept,
+  CAST(CASE WHEN discarded > is_human THEN 1 ELSE 0 END AS INT) AS discarded,
+  CAST(auto_prompted AS INT) AS auto_prompted,
+  rating.rating,
+  CAST(COALESCE(rating.has_verbatim, 0) AS INT) AS has_verbatim,
+  transcript_id,
+  transcript_data_id,
+  for_table,
+  for_id,
+  response_source_category,
+  response_source_sub_category,
+  week_start
+FROM request
+LEFT JOIN rating
+  ON rating.request_key = request.request_key AND rating.place = 1
+LEFT JOIN label
+  ON label.scenario = request.scenario;
+
+-- title: Prompts to Microsoft 365 Copilot with their answers
+-- question: What was asked, and how was it answered? One row per prompt and the responses to it, paired by request within a
+--   person and session, whenever they were read. A response without its prompt is a turn too, and so is an interaction
+--   without a request. What the API does not export is missing: unlicensed chat, and agents made in Copilot Studio.
+-- definition: ours; system-made prompts by the marks that are known of them
+-- tables: ai_interaction
+-- parameters: none
+-- columns:
+--   user_id, session_id: whose interaction history, and which conversation in it; sessions of two people may share an id
+--   turn_key: the request that prompt and responses share, else a value of the interaction's own
+--   conversation_key: the session, else the turn
+--   app: where it was asked
+--   is_system_prompt: 1 if a program made the prompt: themes and images in Outlook, [AutoGenerated] in Word
+--   prompts, responses: rows of each; prompts is 0 where only responses are known
+--   prompted_at: time of the first prompt
+--   answered_at: time of the first response
+--   started_at, ended_at: time of the first and of the last row
+--   reply_seconds: from prompt to first response; null without either
+--   grounded: 1 if prompt or response has a context or a link
+--   context_count, link_count, attachment_count: of prompt and responses together
+--   prompt_length, response_length: characters of text; null without a prompt or a response
+--   locale: of the prompt, else of a response
+--   week_start: the UTC week of the files of its first row
+CREATE OR REPLACE VIEW m365_turn AS
+WITH interaction AS (
+  SELECT
+    *,
+    COALESCE(NULLIF(request_id, ''), 'interaction:' || interaction_id) AS turn_key,
+    CASE WHEN interaction_type = 'userPrompt' THEN 1 ELSE 0 END AS is_prompt,
+    CASE WHEN interaction_type = 'aiResponse' THEN 1 ELSE 0 END AS is_response,
+    CASE
+      WHEN app = 'Outlook' AND (
+        body_content LIKE '%VisualTheming%' OR body_content LIKE '%data:image%base64,%'
+      )
+      THEN 1
+      WHEN app = 'Word' AND body_content LIKE '%[AutoGenerated]%'
+      THEN 1
+      ELSE 0
+    END AS is_system
+  FROM ai_interaction
+), turn AS (
+  SELECT
+    user_id,
+    session_id,
+    turn_key,
+    COALESCE(MIN(IFF(is_prompt = 1, app, NULL)), MIN(app)) AS app,
+    CAST(COALESCE(MIN(IFF(is_prompt = 1, is_system, NULL)), 0) AS INT) AS is_system_prompt,
+    CAST(SUM(is_prompt) AS BIGINT) AS prompts,
+    CAST(SUM(is_response) AS BIGINT) AS responses,
+    MIN(IFF(is_prompt = 1, created_at, NULL)) AS prompted_at,
+    MIN(IFF(is_response = 1, created_at, NULL)) AS answered_at,
+    MIN(created_at) AS started_at,
+    MAX(created_at) AS ended_at,
+    CAST(SUM(context_count) AS BIGINT) AS context_count,
+    CAST(SUM(link_count) AS BIGINT) AS link_count,
+    CAST(SUM(attachment_count) AS BIGINT) AS attachment_count,
+    CAST(SUM(IFF(is_prompt = 1, LENGTH(text), NULL)) AS BIGINT) AS prompt_length,
+    CAST(SUM(IFF(is_response = 1, LENGTH(text), NULL)) AS BIGINT) AS response_length,
+    COALESCE(MIN(IFF(is_prompt = 1, locale, NULL)), MIN(locale)) AS locale,
+    MIN(week_start) AS week_start
+  FROM interaction
+  WHERE
+    is_prompt + is_response > 0
+  GROUP BY
+    user_id,
+    session_id,
+    turn_key
+)
+SELECT
+  user_id,
+  session_id,
+  turn_key,
+  CASE WHEN session_id <> '' THEN session_id ELSE turn_key END AS conversation_key,
+  app,
+  is_system_prompt,
+  prompts,
+  responses,
+  prompted_at,
+  answered_at,
+  started_at,
+  ended_at,
+  CAST(DATEDIFF(MICROSECOND, prompted_at, answered_at) AS DOUBLE) / 1000000 AS reply_seconds,
+  CAST(CASE WHEN context_count > 0 OR link_count > 0 THEN 1 ELSE 0 END AS INT) AS grounded,
+  context_count,
+  link_count,
+  attachment_count,
+  prompt_length,
+  response_length,
+  locale,
+  week_start
+FROM turn;

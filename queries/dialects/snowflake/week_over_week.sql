@@ -1,0 +1,218 @@
+-- title: Measures week over week
+-- question: What changed since last week? A fixed list of measures in long form; every week from the first to the last of
+--   a service's rows has each of its measures. A count of a silent week is 0, a rate without anything to divide is null.
+--   The newest week may be incomplete.
+-- definition: those of feedback_rates, scenario_usage and m365_active_users, over all scenarios and apps
+-- tables: copilot_activity, copilot_request, m365_turn
+-- parameters:
+--   tz (time zone, UTC): time zone that decides the week, such as Europe/Berlin
+--   week_start (weekday, sunday): first day of the week, sunday or monday
+--   from (date, none): leave out weeks that begin before this date
+--   to (date, none): leave out weeks that begin after this date
+-- columns:
+--   week_start: first day of the week
+--   measure: active_users, responses, rated_responses, feedback_rate, net_positive_rate and used_rate of Dynamics 365, of
+--     people only; m365_active_users and m365_prompts of Microsoft 365
+--   value: the measure in this week
+--   previous: in the week before; null in the first week
+--   change: value - previous
+-- Snowflake. Generated and parsed only: it was never run.
+-- Generated from queries/week_over_week.sql by `make dialects`: edit that one.
+-- Parameters are columns of the view copilot_lake_parameter, which lake.sql makes.
+WITH parameter AS (
+  SELECT
+    COALESCE(copilot_lake_parameter.tz, 'UTC') AS tz,
+    COALESCE(copilot_lake_parameter.week_start, 'sunday') AS first_day,
+    CAST(copilot_lake_parameter."from" AS DATE) AS from_day,
+    CAST(copilot_lake_parameter."to" AS DATE) AS to_day
+  FROM copilot_lake_parameter
+), activity AS (
+  SELECT
+    COALESCE(
+      DATEADD(
+        DAY,
+        -(
+          DAYOFWEEKISO(CAST(CONVERT_TIMEZONE(tz, created_ts) AS DATE)) - CASE first_day WHEN 'sunday' THEN 0 WHEN 'monday' THEN 1 END
+        ) % 7,
+        CAST(CONVERT_TIMEZONE(tz, created_ts) AS DATE)
+      ),
+      CASE first_day WHEN 'sunday' THEN week_start WHEN 'monday' THEN DATEADD(DAY, 1, week_start) END
+    ) AS week,
+    CASE WHEN kind IS DISTINCT FROM 100230309 THEN user_id END AS active_user,
+    CAST(NULL AS VARCHAR) AS m365_user,
+    0 AS responses,
+    0 AS rated,
+    0 AS up,
+    0 AS used,
+    0 AS m365_prompts,
+    1 AS is_dynamics
+  FROM copilot_activity
+  CROSS JOIN parameter
+  WHERE
+    is_human
+  UNION ALL
+  SELECT
+    COALESCE(
+      DATEADD(
+        DAY,
+        -(
+          DAYOFWEEKISO(CAST(CONVERT_TIMEZONE(tz, first_response_at) AS DATE)) - CASE first_day WHEN 'sunday' THEN 0 WHEN 'monday' THEN 1 END
+        ) % 7,
+        CAST(CONVERT_TIMEZONE(tz, first_response_at) AS DATE)
+      ),
+      CASE first_day WHEN 'sunday' THEN week_start WHEN 'monday' THEN DATEADD(DAY, 1, week_start) END
+    ),
+    CAST(NULL AS VARCHAR),
+    CAST(NULL AS VARCHAR),
+    1,
+    CASE WHEN rating IN ('up', 'down') THEN 1 ELSE 0 END,
+    CASE WHEN rating = 'up' THEN 1 ELSE 0 END,
+    used_any,
+    0,
+    1
+  FROM copilot_request
+  CROSS JOIN parameter
+  WHERE
+    responses > 0 AND is_human = 1
+  UNION ALL
+  SELECT
+    DATEADD(
+      DAY,
+      -(
+        DAYOFWEEKISO(CAST(CONVERT_TIMEZONE(tz, prompted_at) AS DATE)) - CASE first_day WHEN 'sunday' THEN 0 WHEN 'monday' THEN 1 END
+      ) % 7,
+      CAST(CONVERT_TIMEZONE(tz, prompted_at) AS DATE)
+    ),
+    CAST(NULL AS VARCHAR),
+    user_id,
+    0,
+    0,
+    0,
+    0,
+    prompts,
+    0
+  FROM m365_turn
+  CROSS JOIN parameter
+  WHERE
+    NOT prompted_at IS NULL AND is_system_prompt = 0
+), total AS (
+  SELECT
+    is_dynamics,
+    week,
+    COUNT(DISTINCT active_user) AS active_users,
+    COUNT(DISTINCT m365_user) AS m365_users,
+    CAST(SUM(responses) AS DOUBLE) AS responses,
+    CAST(SUM(rated) AS DOUBLE) AS rated,
+    CAST(SUM(up) AS DOUBLE) AS up,
+    CAST(SUM(used) AS DOUBLE) AS used,
+    CAST(SUM(m365_prompts) AS DOUBLE) AS m365_prompts,
+    MIN(MIN(week)) OVER (PARTITION BY is_dynamics) AS first_week,
+    MAX(MAX(week)) OVER (PARTITION BY is_dynamics) AS last_week
+  FROM activity
+  WHERE
+    week >= CAST('2000-01-01' AS DATE)
+  GROUP BY
+    is_dynamics,
+    week
+), digit AS (
+  SELECT
+    n
+  FROM (VALUES
+    (0),
+    (1),
+    (2),
+    (3),
+    (4),
+    (5),
+    (6),
+    (7),
+    (8),
+    (9)) AS digits(n)
+), week AS (
+  SELECT
+    reach.is_dynamics,
+    first_week + CAST((
+      hundreds.n * 100 + tens.n * 10 + ones.n
+    ) * 7 AS INT) AS week
+  FROM (
+    SELECT DISTINCT
+      is_dynamics,
+      first_week,
+      last_week
+    FROM total
+  ) AS reach
+  CROSS JOIN digit AS hundreds
+  CROSS JOIN digit AS tens
+  CROSS JOIN digit AS ones
+  WHERE
+    first_week + CAST((
+      hundreds.n * 100 + tens.n * 10 + ones.n
+    ) * 7 AS INT) <= last_week
+), measure AS (
+  SELECT
+    place,
+    is_dynamics,
+    measure
+  FROM (VALUES
+    (1, 1, 'active_users'),
+    (2, 1, 'responses'),
+    (3, 1, 'rated_responses'),
+    (4, 1, 'feedback_rate'),
+    (5, 1, 'net_positive_rate'),
+    (6, 1, 'used_rate'),
+    (7, 0, 'm365_active_users'),
+    (8, 0, 'm365_prompts')) AS measures(place, is_dynamics, measure)
+), valued AS (
+  SELECT
+    week.week,
+    place,
+    measure,
+    CASE measure
+      WHEN 'active_users'
+      THEN CAST(COALESCE(active_users, 0) AS DOUBLE)
+      WHEN 'responses'
+      THEN COALESCE(responses, 0)
+      WHEN 'rated_responses'
+      THEN COALESCE(rated, 0)
+      WHEN 'feedback_rate'
+      THEN rated / NULLIF(responses, 0)
+      WHEN 'net_positive_rate'
+      THEN up / NULLIF(rated, 0)
+      WHEN 'used_rate'
+      THEN used / NULLIF(responses, 0)
+      WHEN 'm365_active_users'
+      THEN CAST(COALESCE(m365_users, 0) AS DOUBLE)
+      WHEN 'm365_prompts'
+      THEN COALESCE(m365_prompts, 0)
+    END AS value
+  FROM week
+  JOIN measure
+    ON measure.is_dynamics = week.is_dynamics
+  LEFT JOIN total
+    ON total.is_dynamics = week.is_dynamics AND total.week = week.week
+), compared AS (
+  SELECT
+    week,
+    place,
+    measure,
+    value,
+    LAG(value) OVER (PARTITION BY measure ORDER BY week) AS previous
+  FROM valued
+)
+SELECT
+  week AS week_start,
+  measure,
+  value,
+  previous,
+  value - previous AS change
+FROM compared
+CROSS JOIN parameter
+WHERE
+  (
+    from_day IS NULL OR week >= from_day
+  ) AND (
+    to_day IS NULL OR week <= to_day
+  )
+ORDER BY
+  week_start,
+  place
