@@ -1,6 +1,8 @@
 """What another tool does to a table of a lake.
 
-usage: foreign.py TABLE_FOLDER compact | zorder COLUMN | vacuum | checkpoint | delete PREDICATE | constraint NAME EXPRESSION
+usage: foreign.py TABLE_FOLDER compact | zorder COLUMN | checkpoint | delete PREDICATE | constraint NAME EXPRESSION
+       foreign.py TABLE_FOLDER vacuum         deletes whatever the newest version does not name; only while nobody writes
+       foreign.py TABLE_FOLDER vacuum-removed deletes what commits have removed
        foreign.py TABLE_FOLDER write STATE    writes a compacted file, as OPTIMIZE does before its commit
        foreign.py TABLE_FOLDER commit STATE   commits it
 """
@@ -13,6 +15,7 @@ import time
 import pyarrow
 import pyarrow.parquet
 from deltalake import DeltaTable
+from deltalake.exceptions import DeltaError
 
 folder, action, *rest = sys.argv[1:]
 table = DeltaTable(folder)
@@ -42,9 +45,23 @@ def commit(state):
         file.write("\n".join(json.dumps(action) for action in actions) + "\n")
 
 
+def compact():
+    """Begins again where a file of the version that it read was replaced, and deleted, by the lake's own program."""
+    for _ in range(9):
+        try:
+            return DeltaTable(folder).optimize.compact()["numFilesRemoved"]
+        except DeltaError as error:
+            if "not found" not in str(error):
+                raise
+            named = {os.path.basename(uri) for uri in DeltaTable(folder).file_uris()}
+            if any(name in str(error) for name in named):
+                raise
+    raise SystemExit("the table changed nine times")
+
+
 match action:
     case "compact":
-        print(table.optimize.compact()["numFilesRemoved"])
+        print(compact())
     case "zorder":
         print(table.optimize.z_order(rest)["numFilesRemoved"])
     case "vacuum":
@@ -52,6 +69,8 @@ match action:
         found = table.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True)
         print(sum(os.path.exists(os.path.join(folder, name)) for name in found))
         table.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
+    case "vacuum-removed":
+        table.vacuum(0, dry_run=False, enforce_retention_duration=False)
     case "checkpoint":
         table.create_checkpoint()
     case "delete":
