@@ -57,3 +57,14 @@ CONTEXT = {
     "context_is_embed": ("IsEmbed", "BOOLEAN"),
     "context_is_standalone": ("IsStandalone", "BOOLEAN"),
 }
+
+# The columns that have values in the tables of payloads, their messages, and the sources that these cite.
+PAYLOAD_COLUMNS = (
+    "source_table", "source_id", "source_partitionid", "column_name", "row_time", "file_id", "file_name", "byte_length",
+    "status", "encoding", "text", "extracted_at",
+)
+MESSAGE_COLUMNS = (
+    "transcript_data_id", "message_id", "row_time", "sent_at", "sequence", "role", "request_id", "chat_id", "session_id",
+    "entity_id", "entity_name", "is_activity_error", "source_count", "customer_intent", "message", "extracted_at",
+)
+SOURCE_COLUMNS = ("transcript_data_id", "message_id", "position", "row_time", "source_id", "source", "title", "extracted_at")

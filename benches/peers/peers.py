@@ -3,20 +3,21 @@
 usage: peers.py PEER MATERIAL OUT [SAMPLE]
 
 MATERIAL  what material.py made
-OUT       where weekly Parquet files go: OUT/week_start=.../*.parquet, or OUT/{payload,message}/week_start=...
+OUT       where weekly Parquet files go: OUT/week_start=.../*.parquet, or OUT/{payload,message,source}/week_start=...
 SAMPLE    read so many pages or payloads only
 """
 
 import base64
 import codecs
 import datetime
+import hashlib
 import itertools
 import json
 import pathlib
 import sys
 import tempfile
 
-from columns import CONTEXT, INTEGER, TIME, WIRES
+from columns import CONTEXT, INTEGER, MESSAGE_COLUMNS, PAYLOAD_COLUMNS, SOURCE_COLUMNS, TIME, WIRES
 
 SUNDAY = datetime.date(2025, 8, 3)
 
@@ -128,8 +129,9 @@ def polars_ndjson(material, out, _):
 class WeeklyFiles:
     """A Parquet file for each week; rows wait until they are a row group."""
 
-    def __init__(self, folder, schema, rows=100_000):
+    def __init__(self, folder, schema, rows=100_000, order=(), **options):
         self.folder, self.schema, self.rows, self.waiting, self.files = folder, schema, rows, {}, {}
+        self.order, self.options = [(name, "ascending") for name in order], options
 
     def add(self, week, batch):
         batches = self.waiting.setdefault(week, [])
@@ -144,8 +146,9 @@ class WeeklyFiles:
         if week not in self.files:
             (self.folder / f"week_start={week}").mkdir(parents=True)
             path = self.folder / f"week_start={week}" / "0.parquet"
-            self.files[week] = pq.ParquetWriter(path, self.schema, compression="zstd")
-        self.files[week].write_table(pa.Table.from_batches(self.waiting.pop(week), self.schema))
+            self.files[week] = pq.ParquetWriter(path, self.schema, compression="zstd", **self.options)
+        rows = pa.Table.from_batches(self.waiting.pop(week), self.schema)
+        self.files[week].write_table(rows.sort_by(self.order) if self.order else rows)
 
     def close(self):
         for week in list(self.waiting):
@@ -235,6 +238,87 @@ def python_payloads(material, out, sample):
         file.close()
 
 
+def archived_payloads(material, sample):
+    """The payloads of the archive, each with what its index says of it."""
+    import orjson
+    import zstandard
+
+    def entries():
+        decompressor = zstandard.ZstdDecompressor()
+        for index in sorted((material / "payload-archive").rglob("index.jsonl.zst")):
+            with open(index.parent / "bundle-0001.zst", "rb") as bundle:
+                for line in decompressor.decompressobj().decompress(index.read_bytes()).splitlines():
+                    line = orjson.loads(line)
+                    bundle.seek(line["offset"])
+                    frame = bundle.read(line["length"])
+                    if hashlib.sha256(frame).hexdigest() != line["sha256"]:
+                        raise ValueError(f"{index}: damaged at {line['offset']}")
+                    yield line["about"], decompressor.decompress(frame)
+
+    return itertools.islice(entries(), sample)
+
+
+def same_work_files(out):
+    """The tables, with the order and the Bloom filters of the lake's."""
+    import pyarrow as pa
+
+    time, number = pa.timestamp("us", "UTC"), pa.int32()
+    types = {"row_time": time, "sent_at": time, "extracted_at": time, "byte_length": pa.int64(), "sequence": number}
+    types |= {"position": number, "source_count": number, "is_activity_error": pa.bool_()}
+    unique = {"source_id", "file_id", "byte_length", "text", "message_id", "message", "row_time"}
+    for name, columns, key, filters, rows in (
+        ("payload", PAYLOAD_COLUMNS, ("source_table", "source_id", "source_partitionid", "column_name"), ("source_id",), 5_000),
+        ("message", MESSAGE_COLUMNS, ("transcript_data_id", "message_id"), ("transcript_data_id", "request_id"), 20_000),
+        ("source", SOURCE_COLUMNS, ("transcript_data_id", "message_id", "position"), ("transcript_data_id",), 20_000),
+    ):
+        schema = pa.schema([(column, types.get(column, pa.string())) for column in columns])
+        yield WeeklyFiles(
+            out / name, schema, rows, ("row_time", *key), write_page_index=True,
+            use_dictionary=[column for column in columns if column not in unique],
+            bloom_filter_options={column: {"ndv": rows, "fpp": 1e-4} for column in filters},
+        )
+
+
+def python_payloads_same_work(material, out, sample):
+    """As python_payloads, of the archive, with all columns and the cited sources, in the order of time and key."""
+    import pyarrow as pa
+
+    files = tuple(same_work_files(out))
+    parse = datetime.datetime.fromisoformat
+    payloads = archived_payloads(material, sample)
+    while part := list(itertools.islice(payloads, 2_000)):
+        weeks = {}
+        for about, content in part:
+            raw = base64.b64decode(content)
+            text = codecs.decode(raw, "utf-16-le")
+            at, read_at, key = parse(about["row_time"]), parse(about["extracted_at"]), about["source_id"]
+            week = at.date() - datetime.timedelta((at.date() - SUNDAY).days % 7)
+            rows = weeks.setdefault(week, ([], [], []))
+            rows[0].append((
+                about["source_table"], key, about["source_partitionid"], about["column"], at, about["file_id"],
+                about["service_name"] or about["row_name"], len(content), "decoded", "base64+utf-16le", text, read_at,
+            ))
+            chat = json.loads(text)
+            of_chat = tuple(chat["context"].get(name) for name in ("chatId", "sessionId", "entityId", "entityName"))
+            for message in chat["messages"]:
+                sources = message.get("sources")
+                rows[1].append((
+                    key, message["id"], at, message["timestamp"] * 1_000, message["sequence"], message["user"],
+                    message["requestId"], *of_chat, message["isActivityError"], len(sources or ()),
+                    message["context"].get("customerIntent"), message["message"], read_at,
+                ))
+                for position, source in enumerate(sources or ()):
+                    cited = (source["id"], source["source"], source["title"])
+                    rows[2].append((key, message["id"], position, at, *cited, read_at))
+        for week, rows in weeks.items():
+            for file, rows_of_file in zip(files, rows):
+                if rows_of_file:
+                    arrays = [pa.array(values, of.type) for values, of in zip(zip(*rows_of_file), file.schema)]
+                    file.add(week, pa.RecordBatch.from_arrays(arrays, schema=file.schema))
+    for file in files:
+        file.close()
+
+
 PEERS = {
     "duckdb-pages": duckdb_pages,
     "duckdb-ndjson": duckdb_ndjson,
@@ -244,6 +328,7 @@ PEERS = {
     "python-pages": python_pages,
     "dlt-pages": dlt_pages,
     "python-payloads": python_payloads,
+    "python-payloads-same-work": python_payloads_same_work,
 }
 
 if __name__ == "__main__":

@@ -49,6 +49,8 @@ pub(crate) struct KeyFilter {
     budget: FilterBudget,
     /// Every layer but the last is full.
     layers: Vec<Layer>,
+    /// Whether a key is missing, because there was no memory for it: then no key can be ruled out.
+    is_incomplete: bool,
 }
 
 struct Layer {
@@ -61,7 +63,7 @@ struct Layer {
 impl KeyFilter {
     /// An empty filter with room for that many keys.
     pub(crate) fn new(budget: FilterBudget, keys: usize) -> Self {
-        let mut filter = Self { budget, layers: Vec::new() };
+        let mut filter = Self { budget, layers: Vec::new(), is_incomplete: false };
         filter.grow(keys * KEY_BYTES);
         filter
     }
@@ -69,12 +71,12 @@ impl KeyFilter {
     /// Whether the table may hold a key, by its hash.
     pub(crate) fn contains(&self, key: u128) -> bool {
         let bytes = key.to_le_bytes();
-        self.layers.is_empty() || self.layers.iter().any(|layer| layer.filter.check(&bytes[..]))
+        self.is_incomplete || self.layers.iter().any(|layer| layer.filter.check(&bytes[..]))
     }
 
     /// Adds a key; returns whether the table may have held it before.
     pub(crate) fn insert(&mut self, key: u128) -> bool {
-        !self.layers.is_empty() && self.contains(key) || !self.add(key)
+        self.contains(key) || !self.add(key)
     }
 
     /// Adds a key without looking it up. `false`: there is no memory for a filter.
@@ -93,7 +95,10 @@ impl KeyFilter {
                 layer.room = layer.room.saturating_sub(1);
                 true
             }
-            None => false,
+            None => {
+                self.is_incomplete = true;
+                false
+            }
         }
     }
 
@@ -139,8 +144,10 @@ mod tests {
         let mut last = KeyFilter::new(budget.clone(), 100);
         assert!(last.insert(1), "without memory nothing can be told");
         drop(others);
-        assert!(!last.insert(1) && last.insert(1));
-        drop((large, last));
+        assert!(last.insert(2) && last.contains(1), "the first key was not kept");
+        let mut next = KeyFilter::new(budget.clone(), 100);
+        assert!(!next.insert(1) && next.insert(1));
+        drop((large, last, next));
         assert_eq!(budget.0.load(Ordering::Relaxed), FILTER_BYTES);
     }
 }

@@ -82,6 +82,11 @@ pub(crate) fn hash(columns: &[KeyColumn], row: usize) -> u128 {
     hash_of(|hasher| columns.iter().for_each(|column| column.get(row).hash(hasher)))
 }
 
+/// The hash of a key of one text.
+pub(crate) fn hash_of_text(text: &str) -> u128 {
+    hash_of(|hasher| KeyScalar::Text(text).hash(hasher))
+}
+
 /// The hash of what is written to the hasher.
 pub(crate) fn hash_of(write: impl FnOnce(&mut SipHasher13)) -> u128 {
     let mut hasher = SipHasher13::new();

@@ -1,19 +1,16 @@
 //! The fast path: typed values, one pass, no copy of text without escapes.
 
 use std::borrow::Cow;
-use std::fmt;
-use std::marker::PhantomData;
-
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
-use serde_json::value::RawValue;
 
 use super::model::{ChatContext, CitedSource, JsonText, Message, MessageContext, SentAt, Transcript};
-use crate::extra_json::Extra;
+use crate::json_cursor::{JsonCursor, JsonString};
 
-pub(super) fn read(text: &str) -> Result<Transcript<'_>, serde_json::Error> {
-    let JsonObject(root): JsonObject<Root<'_>> = serde_json::from_str(text)?;
-    let objects = root.messages.ok_or_else(|| serde_json::Error::custom("no messages"))?;
-    let mut messages: Vec<_> = objects.into_iter().map(|JsonObject(message)| message).collect();
+/// Reads a transcript; `None` for anything unexpected.
+pub(super) fn read(text: &str) -> Option<Transcript<'_>> {
+    let mut reader = TranscriptReader { json: JsonCursor::new(text), unescaped: Vec::new() };
+    let root: Root<'_> = reader.object()?;
+    reader.json.is_at_end().then_some(())?;
+    let mut messages = root.messages?;
     for (index, message) in messages.iter_mut().enumerate() {
         message.index = index;
         let sources = message.sources.as_deref_mut().unwrap_or_default();
@@ -22,157 +19,158 @@ pub(super) fn read(text: &str) -> Result<Transcript<'_>, serde_json::Error> {
             source.position = position;
         }
     }
-    let chat = root.chat.map(|JsonObject(chat)| chat).unwrap_or_default();
-    Ok(Transcript { chat, messages, misfits: Vec::new() })
+    Some(Transcript { chat: root.chat.unwrap_or_default(), messages, misfits: Vec::new() })
+}
+
+/// A position in the text of a transcript.
+struct TranscriptReader<'t> {
+    json: JsonCursor<'t>,
+    /// The last string with escapes, undone.
+    unescaped: Vec<u8>,
 }
 
 /// A type read from a JSON object, property by property.
-trait FromProperties<'a>: Default {
-    fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error>;
+trait FromProperties<'t>: Default {
+    fn property(&mut self, name: &'t str, reader: &mut TranscriptReader<'t>) -> Option<()>;
 }
 
-/// A JSON object; arrays are rejected.
-struct JsonObject<T>(T);
-
-impl<'de, T: FromProperties<'de>> Deserialize<'de> for JsonObject<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(JsonObjectVisitor(PhantomData))
-    }
-}
-
-struct JsonObjectVisitor<T>(PhantomData<T>);
-
-impl<'de, T: FromProperties<'de>> Visitor<'de> for JsonObjectVisitor<T> {
-    type Value = JsonObject<T>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON object")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<JsonObject<T>, A::Error> {
+impl<'t> TranscriptReader<'t> {
+    /// Reads an object.
+    fn object<T: FromProperties<'t>>(&mut self) -> Option<T> {
         let mut object = T::default();
-        while let Some(JsonText(name)) = map.next_key()? {
-            object.property(name, &mut map)?;
+        self.json.take(b'{')?;
+        if self.json.peek() == b'}' {
+            self.json.take(b'}')?;
+            return Some(object);
         }
-        Ok(JsonObject(object))
+        loop {
+            let name = self.json.name()?;
+            object.property(name, self)?;
+            match self.json.next()? {
+                b',' => {}
+                b'}' => return Some(object),
+                _ => return None,
+            }
+        }
     }
-}
 
-/// Reads a property's value into a field; null leaves it empty.
-fn fill<'a, T: Deserialize<'a>, A: MapAccess<'a>>(place: &mut Option<T>, map: &mut A) -> Result<(), A::Error> {
-    fill_with(place, map, |value| value)
-}
-
-fn fill_with<'a, T, R: Deserialize<'a>, A: MapAccess<'a>>(
-    place: &mut Option<T>,
-    map: &mut A,
-    convert: impl FnOnce(R) -> T,
-) -> Result<(), A::Error> {
-    if place.is_some() {
-        return Err(A::Error::custom("a property twice"));
+    /// Reads an array of objects.
+    fn objects<T: FromProperties<'t>>(&mut self) -> Option<Vec<T>> {
+        let mut objects = Vec::new();
+        self.json.take(b'[')?;
+        if self.json.peek() == b']' {
+            self.json.take(b']')?;
+            return Some(objects);
+        }
+        loop {
+            objects.push(self.object()?);
+            match self.json.next()? {
+                b',' => {}
+                b']' => return Some(objects),
+                _ => return None,
+            }
+        }
     }
-    *place = map.next_value::<Option<R>>()?.map(convert);
-    Ok(())
+
+    fn text(&mut self) -> Option<JsonText<'t>> {
+        Some(JsonText(match self.json.string(&mut self.unescaped)? {
+            JsonString::Plain(text) => Cow::Borrowed(text),
+            JsonString::Unescaped => Cow::Owned(simdutf8::basic::from_utf8(&self.unescaped).ok()?.to_owned()),
+        }))
+    }
+
+    fn int32(&mut self) -> Option<i32> {
+        self.json.integer()?.try_into().ok()
+    }
+
+    fn boolean(&mut self) -> Option<bool> {
+        let value = self.json.take_exactly("true");
+        (value || self.json.take_exactly("false")).then_some(value)
+    }
+
+    fn sent_at(&mut self) -> Option<SentAt> {
+        match self.json.peek() {
+            b'"' => SentAt::parse(self.text()?.as_str()),
+            _ => SentAt::from_millis(self.json.integer()?),
+        }
+    }
+
+    /// Reads a property's value into a field; null leaves it empty.
+    fn fill<T>(&mut self, place: &mut Option<T>, read: impl FnOnce(&mut Self) -> Option<T>) -> Option<()> {
+        if place.is_some() {
+            // A property twice.
+            return None;
+        }
+        if self.json.peek() == b'n' {
+            return self.json.take_exactly("null").then_some(());
+        }
+        *place = Some(read(self)?);
+        Some(())
+    }
 }
 
 #[derive(Default)]
-struct Root<'a> {
-    messages: Option<Vec<JsonObject<Message<'a>>>>,
-    chat: Option<JsonObject<ChatContext<'a>>>,
+struct Root<'t> {
+    messages: Option<Vec<Message<'t>>>,
+    chat: Option<ChatContext<'t>>,
 }
 
-impl<'a> FromProperties<'a> for Root<'a> {
-    fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
-        match &*name {
-            "messages" => fill(&mut self.messages, map),
-            "context" => fill(&mut self.chat, map),
+impl<'t> FromProperties<'t> for Root<'t> {
+    fn property(&mut self, name: &'t str, reader: &mut TranscriptReader<'t>) -> Option<()> {
+        match name {
+            "messages" => reader.fill(&mut self.messages, TranscriptReader::objects),
+            "context" => reader.fill(&mut self.chat, TranscriptReader::object),
             // No row has a column for it; the payload's text keeps it.
-            _ => map.next_value::<IgnoredAny>().map(|_| ()),
+            _ => reader.json.skip_value(),
         }
     }
 }
 
-impl<'a> FromProperties<'a> for ChatContext<'a> {
-    fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
-        match &*name {
-            "chatId" => fill(&mut self.chat_id, map),
-            "sessionId" => fill(&mut self.session_id, map),
-            "entityId" => fill(&mut self.entity_id, map),
-            "entityName" => fill(&mut self.entity_name, map),
-            _ => map.next_value::<IgnoredAny>().map(|_| ()),
+impl<'t> FromProperties<'t> for ChatContext<'t> {
+    fn property(&mut self, name: &'t str, reader: &mut TranscriptReader<'t>) -> Option<()> {
+        match name {
+            "chatId" => reader.fill(&mut self.chat_id, TranscriptReader::text),
+            "sessionId" => reader.fill(&mut self.session_id, TranscriptReader::text),
+            "entityId" => reader.fill(&mut self.entity_id, TranscriptReader::text),
+            "entityName" => reader.fill(&mut self.entity_name, TranscriptReader::text),
+            _ => reader.json.skip_value(),
         }
     }
 }
 
-impl<'a> FromProperties<'a> for Message<'a> {
-    fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
-        match &*name {
-            "id" => fill(&mut self.id, map),
-            "requestId" => fill(&mut self.request_id, map),
-            "message" => fill(&mut self.text, map),
-            "sequence" => fill(&mut self.sequence, map),
-            "user" => fill(&mut self.role, map),
-            "timestamp" => fill(&mut self.sent_at, map),
-            "isActivityError" => fill(&mut self.is_activity_error, map),
-            "context" => fill_with(&mut self.context, map, |JsonObject(context)| context),
-            "sources" => fill_with(&mut self.sources, map, |sources: Vec<JsonObject<CitedSource<'a>>>| {
-                sources.into_iter().map(|JsonObject(source)| source).collect()
-            }),
-            _ => keep(&mut self.extra, name, map),
+impl<'t> FromProperties<'t> for Message<'t> {
+    fn property(&mut self, name: &'t str, reader: &mut TranscriptReader<'t>) -> Option<()> {
+        match name {
+            "id" => reader.fill(&mut self.id, TranscriptReader::text),
+            "requestId" => reader.fill(&mut self.request_id, TranscriptReader::text),
+            "message" => reader.fill(&mut self.text, TranscriptReader::text),
+            "sequence" => reader.fill(&mut self.sequence, TranscriptReader::int32),
+            "user" => reader.fill(&mut self.role, TranscriptReader::text),
+            "timestamp" => reader.fill(&mut self.sent_at, TranscriptReader::sent_at),
+            "isActivityError" => reader.fill(&mut self.is_activity_error, TranscriptReader::boolean),
+            "context" => reader.fill(&mut self.context, TranscriptReader::object),
+            "sources" => reader.fill(&mut self.sources, TranscriptReader::objects),
+            _ => reader.json.raw_value().map(|raw| self.extra.push(name, raw)),
         }
     }
 }
 
-impl<'a> FromProperties<'a> for MessageContext<'a> {
-    fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
-        match &*name {
-            "customerIntent" => fill(&mut self.customer_intent, map),
-            _ => keep(&mut self.extra, name, map),
+impl<'t> FromProperties<'t> for MessageContext<'t> {
+    fn property(&mut self, name: &'t str, reader: &mut TranscriptReader<'t>) -> Option<()> {
+        match name {
+            "customerIntent" => reader.fill(&mut self.customer_intent, TranscriptReader::text),
+            _ => reader.json.raw_value().map(|raw| self.extra.push(name, raw)),
         }
     }
 }
 
-impl<'a> FromProperties<'a> for CitedSource<'a> {
-    fn property<A: MapAccess<'a>>(&mut self, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
-        match &*name {
-            "id" => fill(&mut self.id, map),
-            "title" => fill(&mut self.title, map),
-            "source" => fill(&mut self.source, map),
-            _ => keep(&mut self.extra, name, map),
+impl<'t> FromProperties<'t> for CitedSource<'t> {
+    fn property(&mut self, name: &'t str, reader: &mut TranscriptReader<'t>) -> Option<()> {
+        match name {
+            "id" => reader.fill(&mut self.id, TranscriptReader::text),
+            "title" => reader.fill(&mut self.title, TranscriptReader::text),
+            "source" => reader.fill(&mut self.source, TranscriptReader::text),
+            _ => reader.json.raw_value().map(|raw| self.extra.push(name, raw)),
         }
-    }
-}
-
-fn keep<'a, A: MapAccess<'a>>(extra: &mut Extra<'a>, name: Cow<'a, str>, map: &mut A) -> Result<(), A::Error> {
-    let raw: &'a RawValue = map.next_value()?;
-    extra.push(name, raw.get());
-    Ok(())
-}
-
-impl<'de> Deserialize<'de> for SentAt {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SentAtVisitor)
-    }
-}
-
-struct SentAtVisitor;
-
-impl Visitor<'_> for SentAtVisitor {
-    type Value = SentAt;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("milliseconds or an instant")
-    }
-
-    fn visit_i64<E: serde::de::Error>(self, millis: i64) -> Result<SentAt, E> {
-        SentAt::from_millis(millis).ok_or_else(|| E::custom("not an instant"))
-    }
-
-    fn visit_u64<E: serde::de::Error>(self, millis: u64) -> Result<SentAt, E> {
-        self.visit_i64(i64::try_from(millis).unwrap_or(i64::MAX))
-    }
-
-    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<SentAt, E> {
-        SentAt::parse(text).ok_or_else(|| E::custom("not an instant"))
     }
 }

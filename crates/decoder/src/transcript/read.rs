@@ -8,5 +8,5 @@ use super::{fast_path, slow_path};
 /// # Errors
 /// Why the text is not a transcript, without quoting it.
 pub(super) fn read(text: &str) -> Result<Transcript<'_>, String> {
-    fast_path::read(text).or_else(|_| slow_path::read(text))
+    fast_path::read(text).map_or_else(|| slow_path::read(text), Ok)
 }

@@ -20,6 +20,7 @@ use crate::merge::replace_files::replace_files;
 use crate::merge::rewrite::rewrite;
 use crate::merge::version::Version;
 use crate::parquet::reader::CONCURRENT_READS;
+use crate::table_keys::KeyHashes;
 
 /// The run id in the commit information of a commit that removes duplicates.
 const RUN_ID: &str = "duplicate keys";
@@ -126,9 +127,9 @@ async fn superseded_of_part(
     let is_small = rows <= limits.small_table_rows;
     if !is_small {
         let mut seen = KeyFilter::new(lake.filter_budget.clone(), rows.min(limits.part_rows) as usize);
-        let look = |hash: u128| {
-            if hash % parts == part && seen.insert(hash) {
-                newest.insert(hash, None);
+        let look = |KeyHashes { key, .. }| {
+            if key % parts == part && seen.insert(key) {
+                newest.insert(key, None);
             }
         };
         for_each_key(lake, snapshot, look).await?;

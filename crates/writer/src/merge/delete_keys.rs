@@ -10,6 +10,7 @@ use copilot_lake_tables::Table;
 use crate::delta::data_file::FileBounds;
 use crate::keys::{self, KeyColumn};
 use crate::parquet::key_probe::KeyProbe;
+use crate::table_keys::TableFilters;
 
 /// Keys of rows to be deleted.
 pub(crate) struct DeleteKeys {
@@ -52,6 +53,25 @@ impl DeleteKeys {
             self.probe.add(&values, row);
         }
         Ok(())
+    }
+
+    /// Those that the table may hold, going by filters of its keys; `None` when they cannot tell.
+    pub(crate) fn narrowed(&self, filters: &TableFilters) -> Option<Self> {
+        if self.keys.keys().any(|(columns, _)| *columns != 1) {
+            return None;
+        }
+        let mut keys = BTreeMap::new();
+        for (given, set) in &self.keys {
+            let mut hashes = HashSet::new();
+            for hash in &set.hashes {
+                if filters.begins_with(*hash)? {
+                    hashes.insert(*hash);
+                }
+            }
+            keys.insert(*given, KeySet { hashes, bounds: set.bounds.clone() });
+        }
+        let may_hold = |value: &str| filters.begins_with(keys::hash_of_text(value)).unwrap_or(true);
+        Some(Self { table: self.table, keys, probe: self.probe.narrowed(may_hold) })
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -17,6 +17,7 @@ use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::reader::{CONCURRENT_OPENS, FileReader};
 use crate::parquet::row_selection::projected;
 use crate::parquet::small_file::rows_of;
+use crate::table_keys::{KeyHashes, is_deleted_by_first};
 
 /// A row's time, key and version.
 pub(crate) struct KeyRow<'a> {
@@ -59,6 +60,12 @@ impl<'a> KeyRow<'a> {
     pub(crate) fn key(&self) -> u128 {
         let (columns, row) = self.columns();
         crate::keys::hash(columns, row)
+    }
+
+    /// The hashes of the key. `with_first`: that of its first column, too.
+    pub(crate) fn hashes(&self, with_first: bool) -> KeyHashes {
+        let (columns, row) = self.columns();
+        KeyHashes { key: self.key(), first: with_first.then(|| crate::keys::hash(&columns[..1], row)) }
     }
 
     pub(crate) fn version(&self) -> Version {
@@ -161,12 +168,17 @@ pub(crate) async fn key_hashes(
     store: &Arc<dyn ObjectStore>,
     table: &'static Table,
     file: &Arc<DataFile>,
-) -> Result<BoxStream<'static, Result<Vec<u128>, Error>>, Error> {
+) -> Result<BoxStream<'static, Result<Vec<KeyHashes>, Error>>, Error> {
     let schema = projected(table, table.layout().key());
     let columns: Vec<usize> = (0..schema.fields().len()).collect();
+    let with_first = is_deleted_by_first(table);
     let hashes = move |batch: RecordBatch| {
         let values = KeyColumn::from_batch(&batch, &columns).map_err(Error::rows(table.name))?;
-        Ok((0..batch.num_rows()).map(|row| crate::keys::hash(&values, row)).collect())
+        let of_row = |row| KeyHashes {
+            key: crate::keys::hash(&values, row),
+            first: with_first.then(|| crate::keys::hash(&values[..1], row)),
+        };
+        Ok((0..batch.num_rows()).map(of_row).collect())
     };
     let batches = rows_of(store, file, &schema, false).await?.unwrap_or_else(|| stream::empty().boxed());
     Ok(batches.map(move |batch| batch.and_then(&hashes)).boxed())

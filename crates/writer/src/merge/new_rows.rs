@@ -13,6 +13,7 @@ use crate::merge::pending_rows::PendingRows;
 use crate::merge::version::Version;
 use crate::parquet::key_probe::KeyProbe;
 use crate::parquet::reader::ALL_TIMES;
+use crate::table_keys::{KeyHashes, is_deleted_by_first};
 
 /// Maximum candidates: with more, nearly all rows are known, and all are looked up.
 const MAX_CANDIDATES: usize = 1 << 15;
@@ -51,14 +52,15 @@ impl Candidates {
         store: &Arc<dyn ObjectStore>,
         table: &'static Table,
         inputs: &[PendingRows],
-        mut is_candidate: impl FnMut(u128) -> bool,
+        mut is_candidate: impl FnMut(KeyHashes) -> bool,
     ) -> Result<Self, Error> {
         let mut candidates = HashSet::new();
+        let with_first = is_deleted_by_first(table);
         for input in inputs {
             let insert = |row: KeyRow<'_>| {
-                let key = row.key();
-                if is_candidate(key) && candidates.len() <= MAX_CANDIDATES {
-                    candidates.insert(key);
+                let hashes = row.hashes(with_first);
+                if is_candidate(hashes) && candidates.len() <= MAX_CANDIDATES {
+                    candidates.insert(hashes.key);
                 }
             };
             input.keys(store, table, ALL_TIMES, insert).await?;

@@ -11,8 +11,10 @@ use copilot_lake_tables::Table;
 use crate::keys::{self, KeyColumn, OwnedKey};
 use crate::merge::version::Version;
 
-/// Rows are handed to the encoder in batches of about this many.
+/// Rows are gathered for the encoder in batches of at most so many rows, and of about so many bytes: what is gathered
+/// should still be in the processor's cache when it is encoded, and texts may be long.
 const BATCH_ROWS: usize = 8_192;
+const BATCH_BYTES: usize = 1 << 20;
 
 /// With fewer adjacent rows of a batch, rows are gathered; with more, they are sliced without a copy.
 const SLICED_ROWS: usize = 512;
@@ -150,6 +152,8 @@ impl SortedRun {
 
     /// The rows in order, as batches for the encoder.
     pub(crate) fn into_batches(self) -> impl Iterator<Item = Result<RecordBatch, ArrowError>> {
+        let bytes = |batch: &RecordBatch| batch.get_array_memory_size() / batch.num_rows().max(1);
+        let row_bytes: Vec<usize> = self.batches.iter().map(bytes).collect();
         let mut at = 0;
         std::iter::from_fn(move || {
             if at == self.order.len() {
@@ -161,12 +165,13 @@ impl SortedRun {
                 at += adjacent;
                 return Some(Ok(self.batches[first.batch as usize].slice(first.row as usize, adjacent)));
             }
-            let from = at;
-            while at < self.order.len() && at - from < BATCH_ROWS {
+            let (from, mut bytes) = (at, 0);
+            while at < self.order.len() && at - from < BATCH_ROWS && bytes < BATCH_BYTES {
                 let adjacent = self.adjacent_rows(at);
                 if adjacent >= SLICED_ROWS {
                     break;
                 }
+                bytes += adjacent * row_bytes[self.order[at].batch as usize];
                 at += adjacent;
             }
             Some(self.gather(&self.order[from..at]))
@@ -271,5 +276,20 @@ mod tests {
         let single: Vec<_> = rows.iter().map(|row| (row.batch as usize, row.row as usize)).collect();
         let expected = interleave_record_batch(&batches.iter().collect::<Vec<_>>(), &single).unwrap();
         assert_eq!(copy_ranges(&batches, &ranges, rows.len()).unwrap(), expected);
+    }
+
+    #[test]
+    fn long_texts_are_gathered_in_small_batches() {
+        let text = (0..100).map(|n: usize| Some(n.to_string().repeat(1 << 15)));
+        let columns: Vec<(&str, ArrayRef)> = vec![("text", Arc::new(text.collect::<StringArray>()))];
+        let batch = RecordBatch::try_from_iter(columns).unwrap();
+        // From the last to the first: no two are adjacent.
+        let order: Vec<RowRef> = (0..100).rev().map(|row| RowRef { time: 0, batch: 0, row }).collect();
+        let run = SortedRun { batches: vec![batch.clone()], sort: vec![vec![]], order };
+        let gathered: Vec<RecordBatch> = run.into_batches().collect::<Result<_, _>>().unwrap();
+        assert!(gathered.iter().all(|part| part.get_array_memory_size() <= 2 * BATCH_BYTES), "{}", gathered.len());
+        let reversed = arrow::array::UInt32Array::from_iter_values((0..100).rev());
+        let expected = take_record_batch(&batch, &reversed).unwrap();
+        assert_eq!(arrow::compute::concat_batches(&batch.schema(), &gathered).unwrap(), expected);
     }
 }

@@ -155,8 +155,8 @@ impl Transaction {
         let Some(snapshot) = log.snapshot().await? else { return Ok(vec![]) };
         self.publish_unread().await?;
         let candidates = match filter_for(keys, &lake, &snapshot, self.rows()).await? {
-            Some(filter) => {
-                Candidates::select(&lake.store, log.table, &self.inputs, |key| filter.contains(key)).await?
+            Some(filters) => {
+                Candidates::select(&lake.store, log.table, &self.inputs, |of| filters.contains(of.key)).await?
             }
             None => Candidates::All,
         };
@@ -257,23 +257,25 @@ impl Transaction {
         let mut made = Vec::new();
         let superseded_rows = match self.mode {
             MergeMode::Append => {
-                if let Some(filter) = keys.filter(snapshot.version) {
+                if let Some(filters) = keys.filters(snapshot.version) {
                     self.publish_unread().await?;
-                    Candidates::select(&lake.store, table, &self.inputs, |key| filter.insert(key)).await?;
+                    Candidates::select(&lake.store, table, &self.inputs, |of| filters.insert(of)).await?;
                 }
                 SupersededRows::new(vec![vec![]; self.inputs.len()])
             }
             MergeMode::Upsert | MergeMode::UpsertReread => {
                 self.publish_unread().await?;
-                let candidates = match filter_for(keys, lake, snapshot, self.rows()).await? {
-                    Some(filter) => {
-                        Candidates::select(&lake.store, table, &self.inputs, |key| filter.insert(key)).await?
-                    }
+                let filters = filter_for(keys, lake, snapshot, self.rows()).await?;
+                // Before the new keys are in the filters.
+                let narrowed = filters.as_ref().and_then(|filters| self.delete_keys.narrowed(filters));
+                let delete_keys = narrowed.as_ref().unwrap_or(&self.delete_keys);
+                let candidates = match filters {
+                    Some(to) => Candidates::select(&lake.store, table, &self.inputs, |of| to.insert(of)).await?,
                     None => Candidates::All,
                 };
-                let probe = self.delete_keys.probe().clone();
+                let probe = delete_keys.probe().clone();
                 let new = NewRows::read(&lake.store, table, &self.inputs, &candidates, probe).await?;
-                let found = self.lookup(snapshot, &self.delete_keys).find(&new).await?;
+                let found = self.lookup(snapshot, delete_keys).find(&new).await?;
                 self.resolve(snapshot, new, found, &mut made).await?
             }
         };

@@ -51,6 +51,16 @@ impl KeyProbe {
         }
     }
 
+    /// The probe with only those values of the first key column for which this holds.
+    pub(crate) fn narrowed(&self, holds: impl Fn(&str) -> bool) -> Self {
+        let keep = |values: &HashSet<Box<str>>| values.iter().filter(|value| holds(value)).cloned().collect();
+        let is_of_first = matches!(self.column, Some((0, _)));
+        Self {
+            column: self.column,
+            values: self.values.as_ref().map(|all| if is_of_first { keep(all) } else { all.clone() }),
+        }
+    }
+
     /// The column's name and the values; `None` when filters are of no use.
     pub(crate) fn values(&self) -> Option<(&'static str, &HashSet<Box<str>>)> {
         Some((self.column?.1, self.values.as_ref()?))

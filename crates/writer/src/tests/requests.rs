@@ -1,5 +1,6 @@
 //! Requests to a store in a cloud: few, and no more of them as a lake grows old.
 
+use copilot_lake_tables::TRANSCRIPT_MESSAGE;
 use object_store::memory::InMemory;
 
 use super::*;
@@ -75,4 +76,45 @@ async fn a_run_that_starts_asks_no_more_of_an_old_lake() {
         "of {} tables: {costs:?}",
         copilot_lake_tables::TABLES.len()
     );
+}
+
+/// Commits two messages of a transcript, which replace all others of it.
+async fn put_messages(lake: &Lake, transcript: &str, messages: [&str; 2]) -> crate::Committed {
+    let rows = batch(
+        &TRANSCRIPT_MESSAGE,
+        &[
+            ("transcript_data_id", texts(&[transcript; 2])),
+            ("message_id", texts(&messages)),
+            ("row_time", times([at(1), at(1)].into_iter())),
+            ("extracted_at", times([at(2), at(2)].into_iter())),
+        ],
+    );
+    let mut changes = lake.changes(&TRANSCRIPT_MESSAGE, MergeMode::Upsert);
+    changes.remove(&rows.project(&[0]).unwrap().slice(0, 1)).unwrap();
+    changes.push(Some(week()), rows).await.unwrap();
+    changes.commit("run-1").await.unwrap()
+}
+
+#[tokio::test]
+async fn messages_of_new_transcripts_are_not_searched_for_in_the_table() {
+    let store = Arc::default();
+    let lake = opened(&store);
+    lake.prepare(&instance(), false).await.unwrap();
+    for n in 0..12 {
+        let of_new = requests(&lake, put_messages(&lake, &format!("t{n}"), ["a", "b"])).await;
+        assert!(n == 0 || of_new.reads == 0, "transcript {n}: {of_new:?}");
+    }
+    // Those of a known one are found, by this lake and by one that begins to know its keys.
+    let replaced = put_messages(&lake, "t3", ["b", "c"]).await;
+    assert_eq!((replaced.rows_written, replaced.rows_unchanged), (1, 1));
+    let next = opened(&store);
+    next.prepare(&instance(), false).await.unwrap();
+    for n in 0..4 {
+        put_messages(&next, &format!("u{n}"), ["a", "b"]).await;
+    }
+    let replaced = put_messages(&next, "t3", ["c", "d"]).await;
+    assert_eq!((replaced.rows_written, replaced.rows_unchanged), (1, 1));
+    let mut found = rows(&next, &TRANSCRIPT_MESSAGE, "transcript_data_id", "message_id").await;
+    found.retain(|(transcript, _)| transcript == "t3");
+    assert_eq!(found, [("t3", "c"), ("t3", "d")].map(|(a, b)| (a.to_owned(), b.to_owned())));
 }
