@@ -56,8 +56,8 @@ impl World {
         rows.into_iter().map(|row| (row[0].clone(), row[1].parse().unwrap())).collect()
     }
 
-    /// Asserts that the lake has the rows that the service has, each in its newest version and in its week, and a
-    /// payload for every File that they name.
+    /// Asserts that the lake has the rows that the service has, each in its newest version and in its week, a
+    /// payload for every File that they name, and the views of them.
     pub(crate) fn check_complete(&self) {
         let served = self.emulator.served();
         if served.graph.is_some() && self.keys.contains_key("graph.users") {
@@ -74,6 +74,7 @@ impl World {
         // Where a service sends an older version again, the lake keeps the newer one.
         let tables = dataverse_tables().filter(|table| served.tables.contains_key(table.name));
         self.compare_rows(tables, |lake, service| lake >= service);
+        self.check_views();
     }
 
     /// Asserts that the lake has exactly the rows of these tables that the service has, in the same versions.
@@ -281,7 +282,7 @@ impl World {
         section(
             "slices with rows or reasons: table, clock, status, reason, slices, rows, rejected",
             "SELECT table_name, clock, status, regexp_replace(reason, '127.0.0.1:[0-9]+|[0-9]+ attempts in [0-9.]+ s|[0-9.]+(ms|s)\\b|[0-9a-f]{8}-[0-9a-f-]{27}', '*', 'g'), \
-             count(*), sum(rows), sum(rejected) FROM extraction_slice WHERE source <> 'graph' AND (rows > 0 OR status <> 'done') GROUP BY 1, 2, 3, 4 \
+             count(*), sum(rows), sum(rejected) FROM extraction_slice WHERE source NOT IN ('graph', 'lake') AND (rows > 0 OR status <> 'done') GROUP BY 1, 2, 3, 4 \
              ORDER BY 1, 2, 3, 4",
         );
         section(

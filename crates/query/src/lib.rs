@@ -9,6 +9,7 @@ mod error;
 mod fallible;
 mod functions;
 mod lake_table;
+mod materialized;
 mod one_row;
 mod parameter;
 mod session;
@@ -19,9 +20,10 @@ mod value_failure;
 
 pub use duckdb::{DuckdbViews, duckdb_views};
 pub use error::Error;
+pub use materialized::{FreshBatch, FreshRows, fresh_rows};
 pub use parameter::{Parameter, ParameterType};
 pub use session::{ResultRows, Session};
-pub use shipped::{QUERIES, Shipped, VIEWS, query};
+pub use shipped::{QUERIES, Shipped, VIEWS, query, view};
 pub use text_parameters::TextParameters;
 
 #[cfg(test)]

@@ -58,11 +58,20 @@ impl Session {
     ///
     /// `params` are what `getvariable('name')` finds in SQL.
     pub async fn open(lake: &Lake, params: &BTreeMap<String, String>) -> Result<Self, Error> {
-        let mut tables = Vec::with_capacity(TABLES.len());
-        for table in TABLES {
-            tables.push((*table, lake.files(table).await));
-        }
-        Self::of_tables(tables, lake.store(), params).await
+        let session = Self::of_tables(files(lake).await, lake.store(), params, MEMORY)?;
+        session.register_views().await
+    }
+
+    /// A session without views, which have to be registered, and with that much memory before queries spill.
+    pub(crate) async fn without_views(lake: &Lake, memory: usize) -> Result<Self, Error> {
+        Self::of_tables(files(lake).await, lake.store(), &BTreeMap::new(), memory)
+    }
+
+    /// Registers the files of a table under another name.
+    pub(crate) fn register_files(&self, name: &str, table: &'static Table, files: Vec<LakeFile>) -> Result<(), Error> {
+        let provider = Arc::new(LakeTable::new(table, files));
+        self.context.register_table(name, provider).map_err(|error| Error::parsing(&error))?;
+        Ok(())
     }
 
     /// A session over these files, whose paths start at the store's root.
@@ -73,16 +82,17 @@ impl Session {
         params: &BTreeMap<String, String>,
     ) -> Result<Self, Error> {
         let tables = tables.into_iter().map(|(table, files)| (table, Ok(files))).collect();
-        Self::of_tables(tables, store, params).await
+        Self::of_tables(tables, store, params, MEMORY)?.register_views().await
     }
 
     /// Registers tables; one that cannot be read fails only the queries that use it.
-    async fn of_tables(
+    fn of_tables(
         tables: Vec<(&'static Table, Result<Vec<LakeFile>, copilot_lake_writer::Error>)>,
         store: Arc<dyn ObjectStore>,
         params: &BTreeMap<String, String>,
+        memory: usize,
     ) -> Result<Self, Error> {
-        let mut context = context().map_err(|error| Error::running(&error, FallibleParts::default))?;
+        let mut context = context(memory).map_err(|error| Error::running(&error, FallibleParts::default))?;
         let root = Url::parse(STORE).map_err(|error| Error::Run(error.to_string()))?;
         context.register_object_store(&root, store);
         for function in functions(params) {
@@ -99,11 +109,14 @@ impl Session {
             });
             context.register_table(table.name, provider).map_err(|error| Error::parsing(&error))?;
         }
-        for view in VIEWS {
-            let plan = context.sql(view.sql).await.map_err(|error| Error::parsing(&error))?;
-            context.register_table(view.name, plan.into_view()).map_err(|error| Error::parsing(&error))?;
-        }
         Ok(Self { context })
+    }
+
+    async fn register_views(self) -> Result<Self, Error> {
+        for view in VIEWS {
+            self.register(view).await?;
+        }
+        Ok(self)
     }
 
     /// The complete result of a query, with its columns.
@@ -172,12 +185,13 @@ impl Session {
         Ok(())
     }
 
-    /// Registers a shipped query, after those that it reads.
-    async fn register(&self, query: &Shipped) -> Result<(), Error> {
+    /// Registers a shipped query or view, after those that it reads.
+    pub(crate) async fn register(&self, query: &Shipped) -> Result<(), Error> {
         if self.context.table_exist(query.name).map_err(|error| Error::parsing(&error))? {
             return Ok(());
         }
-        for other in query.tables().into_iter().filter_map(shipped::query) {
+        let shipped = |name: &str| shipped::query(name).or_else(|| shipped::view(name));
+        for other in query.tables().into_iter().filter_map(shipped) {
             Box::pin(self.register(other)).await?;
         }
         let plan = self.context.sql(query.sql).await.map_err(|error| Error::parsing(&error))?;
@@ -186,7 +200,16 @@ impl Session {
     }
 }
 
-fn context() -> datafusion::error::Result<SessionContext> {
+/// The files of every table. Materialized views are asked of what they are made from, and so are never behind it.
+async fn files(lake: &Lake) -> Vec<(&'static Table, Result<Vec<LakeFile>, copilot_lake_writer::Error>)> {
+    let mut tables = Vec::with_capacity(TABLES.len());
+    for table in TABLES.iter().filter(|table| table.view_of().is_none()) {
+        tables.push((*table, lake.files(table).await));
+    }
+    tables
+}
+
+fn context(memory: usize) -> datafusion::error::Result<SessionContext> {
     let mut config = SessionConfig::new().with_information_schema(true);
     let options = config.options_mut();
     // Plain strings everywhere, so that results have the types that the tables declare.
@@ -202,7 +225,7 @@ fn context() -> datafusion::error::Result<SessionContext> {
     options.sql_parser.enable_subquery_sort_elimination = false;
     // As in DuckDB, whatever the direction.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
-    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(MEMORY))).build_arc()?;
+    let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory))).build_arc()?;
     let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(JoinWithOneRow)];
     rules.extend(Optimizer::new().rules);
     let state = SessionStateBuilder::new()

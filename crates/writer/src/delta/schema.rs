@@ -184,6 +184,7 @@ fn delta_type(ty: &DataType) -> String {
         DataType::Timestamp(TimeUnit::Microsecond, Some(_)) => "timestamp".to_owned(),
         DataType::Int32 => "integer".to_owned(),
         DataType::Int64 => "long".to_owned(),
+        DataType::Date32 => "date".to_owned(),
         DataType::Boolean => "boolean".to_owned(),
         DataType::Decimal128(digits, scale) => format!("decimal({digits},{scale})"),
         _ => "string".to_owned(),
