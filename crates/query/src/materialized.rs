@@ -36,7 +36,8 @@ struct RowGroups {
     also: &'static str,
     /// A table whose rows may change what those of any week of the other one mean.
     reaching: Option<(&'static str, &'static Table)>,
-    /// SQL of what a stored row has in `row_time`, or in the time column of a table without weeks.
+    /// SQL of what a stored row has in `row_time`, or in the time column of a table without weeks. In microseconds:
+    /// nanoseconds, which a type without precision means, end in the years 1677 and 2262.
     time: (&'static str, &'static str),
 }
 
@@ -62,7 +63,10 @@ static VIEWS: &[RowGroups] = &[
                  AS label ON label.scenario = stored.scenario \
                WHERE label.scenario_label IS DISTINCT FROM stored.scenario_label",
         reaching: Some(("msdyn_copilotinteractiondata", &COPILOT_INTERACTION)),
-        time: ("row_time", "coalesce(first_response_at, first_row_at, CAST(week_start AS TIMESTAMP WITH TIME ZONE))"),
+        time: (
+            "row_time",
+            "coalesce(first_response_at, first_row_at, CAST(week_start AS TIMESTAMP(6) WITH TIME ZONE))",
+        ),
     },
     RowGroups {
         view: &M365_TURN,
@@ -72,7 +76,7 @@ static VIEWS: &[RowGroups] = &[
         span: (WEEK_START, "last_week"),
         also: "",
         reaching: None,
-        time: ("row_time", "coalesce(started_at, CAST(week_start AS TIMESTAMP WITH TIME ZONE))"),
+        time: ("row_time", "coalesce(started_at, CAST(week_start AS TIMESTAMP(6) WITH TIME ZONE))"),
     },
     RowGroups {
         view: &CALENDAR,
@@ -81,7 +85,7 @@ static VIEWS: &[RowGroups] = &[
         span: ("", ""),
         also: "",
         reaching: None,
-        time: ("starts_at", "CAST(date AS TIMESTAMP WITH TIME ZONE)"),
+        time: ("starts_at", "CAST(date AS TIMESTAMP(6) WITH TIME ZONE)"),
     },
 ];
 
