@@ -61,7 +61,8 @@ impl Lake {
             match self.inner.log(table).reload().await {
                 Ok(Some(snapshot)) => {
                     check(table, &snapshot, instance)?;
-                    survey.has_rows |= !snapshot.files.is_empty();
+                    let is_own = schema::foreign_reason(table, &snapshot.metadata).is_none();
+                    survey.has_rows |= is_own && !snapshot.files.is_empty();
                     if let Err(error) = check_definition(&self.inner.log(table), &snapshot) {
                         survey.stopped.push((table, error));
                     }
