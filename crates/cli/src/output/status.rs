@@ -38,7 +38,8 @@ pub(crate) fn json(status: &LakeStatus, lake: &str) -> String {
     put("skipped_slices", total(|table| table.open.skipped));
     put("payloads_due", total(|table| table.payloads.map_or(0, |payloads| payloads.due)));
     put("payloads_failed", total(|table| table.payloads.map_or(0, |payloads| payloads.failed)));
-    put("stale_weeks", total(|table| table.stale_weeks.unwrap_or_default()));
+    // Without queries this program makes no views: theirs are another program's to make.
+    put("stale_weeks", total(|table| table.stale_weeks.filter(|_| cfg!(feature = "query")).unwrap_or_default()));
     put("small_files", total(|table| table.small_files));
     put("problems", total(|table| u64::from(table.problem.is_some())));
     put("max_age_seconds", json!(status.tables.iter().filter(is_read_by_every_run).filter_map(age).max()));
