@@ -43,7 +43,7 @@ pub use layout::{Field, Layout, Origin};
 pub use service::{MAX_FILE_BYTES, MAX_PAGE_BYTES, Service};
 pub use table::{OWN_SOURCE, Source, Table};
 pub use time::TimeOf;
-pub use view::{CALENDAR, COPILOT_REQUEST, M365_TURN};
+pub use view::{CALENDAR, CALENDAR_WEEKS, COPILOT_REQUEST, M365_TURN};
 pub use week::Week;
 
 /// The version of the lake's layout; within one version columns are only added.

@@ -57,7 +57,7 @@ CREATE OR REPLACE ICEBERG TABLE rejected_record
 
 -- title: Days, with the weeks, months and quarters that they lie in
 -- question: Which days does the lake reach over? One row per day of every year that has rows, without gaps, as date tables of
---   reporting tools must be. Rows of unknown time count for nothing; it ends after 108 years.
+--   reporting tools must be. Rows of other years than 2000 to 2107 count for nothing.
 -- definition: ours
 -- tables: msdyn_copilotevent, msdyn_copilotinteraction, ai_interaction
 -- parameters: none
@@ -85,7 +85,7 @@ WITH reach AS (
     FROM ai_interaction
   ) AS row_of
   WHERE
-    week_start <> CAST('1970-01-04' AS DATE)
+    week_start BETWEEN CAST('2000-01-02' AS DATE) AND CAST('2107-12-18' AS DATE)
 ), digit AS (
   SELECT
     n

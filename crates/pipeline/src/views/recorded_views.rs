@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use copilot_lake_extractor::Slice;
-use copilot_lake_tables::{EXTRACTION_SLICE, Instant, Table, Week};
+use copilot_lake_tables::{CALENDAR_WEEKS, EXTRACTION_SLICE, Instant, Table, Week};
 use copilot_lake_writer::{Error, Lake, Scan};
 use futures::TryStreamExt as _;
 
@@ -91,7 +91,8 @@ impl RecordedViews {
                 }
                 false => {
                     let weeks: Vec<_> = lake.weeks(table).await?;
-                    let mut known = weeks.into_iter().filter(|week| *week != Week::UNKNOWN);
+                    let (from, to) = CALENDAR_WEEKS;
+                    let mut known = weeks.into_iter().filter(|week| (from..=to).contains(week));
                     if let Some(first) = known.next() {
                         let last = known.next_back().unwrap_or(first);
                         let reach = [first, last].map(|week| u64::from(week.start_days().cast_unsigned()));

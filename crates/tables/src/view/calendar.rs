@@ -3,6 +3,11 @@
 use crate::column::Column;
 use crate::table::{Source, Table};
 use crate::time::TimeOf;
+use crate::week::Week;
+
+/// The first and the last week that the calendar counts, from 2000 on: rows of others have a time that nobody meant, or
+/// none, and would make it reach over centuries. The view says the same.
+pub const CALENDAR_WEEKS: (Week, Week) = (Week::of_day(10_958), Week::of_day(50_389));
 
 /// A day of the years that the lake has rows of.
 pub static CALENDAR: Table = Table::new(

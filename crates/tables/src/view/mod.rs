@@ -5,6 +5,6 @@ mod calendar;
 mod copilot_request;
 mod m365_turn;
 
-pub use calendar::CALENDAR;
+pub use calendar::{CALENDAR, CALENDAR_WEEKS};
 pub use copilot_request::COPILOT_REQUEST;
 pub use m365_turn::M365_TURN;
