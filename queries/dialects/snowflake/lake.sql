@@ -417,7 +417,7 @@ WHERE
 --   Where people and agents share a request, it is the person's if Copilot responded to the person, and only the
 --   person's rows count, but for the rating. Flags are 1 or 0.
 -- definition: Microsoft's events; a request, and the final rating of one, are ours
--- tables: copilot_activity, transcript_message
+-- tables: copilot_activity, transcript_message, msdyn_copilotevent, msdyn_copilotinteraction
 -- parameters: none
 -- columns:
 --   request_key: what the rows of a request share
@@ -494,7 +494,17 @@ WITH activity AS (
   SELECT
     scenario,
     MAX(scenario_label) AS scenario_label
-  FROM copilot_activity
+  FROM (
+    SELECT
+      msdyn_scenariotype AS scenario,
+      msdyn_scenariotype_label AS scenario_label
+    FROM msdyn_copilotevent
+    UNION ALL
+    SELECT
+      msdyn_scenariotype,
+      msdyn_scenariotype_label
+    FROM msdyn_copilotinteraction
+  ) AS row_of
   GROUP BY
     scenario
 ), chat AS (
@@ -530,11 +540,29 @@ WITH activity AS (
   FROM copilot_activity
   WHERE
     kind IN (100230301, 100230302, 100230303)
+), rated AS (
+  SELECT
+    request.*,
+    rating.rating,
+    rating.has_verbatim
+  FROM rating
+  RIGHT JOIN request
+    ON rating.request_key = request.request_key AND rating.place = 1
+), answered AS (
+  SELECT
+    rated.*,
+    chat.answer_seconds,
+    chat.source_count,
+    chat.first_week AS first_chat_week,
+    chat.last_week AS last_chat_week
+  FROM chat
+  RIGHT JOIN rated
+    ON chat.request_id = rated.request_id
 )
 SELECT
-  request.request_key,
-  request.request_id,
-  request.scenario,
+  request_key,
+  request_id,
+  answered.scenario,
   label.scenario_label,
   agent,
   CAST(is_human AS INT) AS is_human,
@@ -543,7 +571,7 @@ SELECT
   first_row_at,
   CASE WHEN is_human = 1 THEN responses_to_people ELSE other_responses END AS responses,
   response_status_code,
-  chat.answer_seconds,
+  answer_seconds,
   CAST(CASE WHEN viewed > is_human THEN 1 ELSE 0 END AS INT) AS viewed,
   CAST(CASE WHEN used_copy > is_human THEN 1 ELSE 0 END AS INT) AS used_copy,
   CAST(CASE WHEN used_any > is_human THEN 1 ELSE 0 END AS INT) AS used_any,
@@ -552,25 +580,21 @@ SELECT
   CAST(CASE WHEN kept > is_human THEN 1 ELSE 0 END AS INT) AS kept,
   CAST(CASE WHEN discarded > is_human THEN 1 ELSE 0 END AS INT) AS discarded,
   CAST(auto_prompted AS INT) AS auto_prompted,
-  rating.rating,
-  CAST(COALESCE(rating.has_verbatim, 0) AS INT) AS has_verbatim,
-  chat.source_count,
+  rating,
+  CAST(COALESCE(answered.has_verbatim, 0) AS INT) AS has_verbatim,
+  source_count,
   transcript_id,
   transcript_data_id,
   for_table,
   for_id,
   response_source_category,
   response_source_sub_category,
-  CASE WHEN chat.first_week < request.first_week THEN chat.first_week ELSE request.first_week END AS first_week,
-  CASE WHEN chat.last_week > request.last_week THEN chat.last_week ELSE request.last_week END AS last_week,
+  CASE WHEN first_chat_week < answered.first_week THEN first_chat_week ELSE answered.first_week END AS first_week,
+  CASE WHEN last_chat_week > answered.last_week THEN last_chat_week ELSE answered.last_week END AS last_week,
   week_start
-FROM request
-LEFT JOIN rating
-  ON rating.request_key = request.request_key AND rating.place = 1
-LEFT JOIN chat
-  ON chat.request_id = request.request_id
-LEFT JOIN label
-  ON label.scenario = request.scenario;
+FROM label
+RIGHT JOIN answered
+  ON label.scenario = answered.scenario;
 
 -- title: Prompts to Microsoft 365 Copilot with their answers
 -- question: What was asked, and how was it answered? One row per prompt and the responses to it, paired by request within a
