@@ -56,4 +56,4 @@ pub use settings::{DataverseJob, Deletes, GraphJob, RunOptions, ServiceJob, Sett
 pub use status::{
     FailureGroup, Freshness, LakeStatus, OpenFailures, PayloadStatus, RunStatus, TableStatus, UserCounts, status,
 };
-pub use views::view_maker::{ChangedWeeks, ViewBatch, ViewError, ViewMaker, ViewRows};
+pub use views::view_maker::{ChangedWeeks, ViewBatch, ViewError, ViewMaker, ViewPart, ViewParts};

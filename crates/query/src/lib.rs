@@ -12,6 +12,7 @@ mod lake_table;
 mod materialized;
 mod one_row;
 mod parameter;
+mod row_groups;
 mod session;
 mod shipped;
 mod statement;
@@ -20,7 +21,7 @@ mod value_failure;
 
 pub use duckdb::{DuckdbViews, duckdb_views};
 pub use error::Error;
-pub use materialized::{FreshBatch, FreshRows, fresh_rows};
+pub use materialized::{FreshBatch, FreshPart, fresh_parts};
 pub use parameter::{Parameter, ParameterType};
 pub use session::{ResultRows, Session};
 pub use shipped::{QUERIES, Shipped, VIEWS, query, view};

@@ -1,97 +1,44 @@
 //! The rows of materialized views: which weeks are out of date when rows have changed, and what belongs into them.
 //!
-//! A row of a view is made from a group of rows, such as those of one request, which may lie in several weeks. A change in
-//! one week makes all weeks stale in which its groups have rows, or had a row of the view. Too many weeks are harmless:
-//! a row that comes out equal is not written.
+//! A change in one week makes all weeks stale in which its groups of rows have rows, or had a row of the view. Too many weeks
+//! are harmless: a row that comes out equal is not written. Of a large lake, the stale weeks are made part by part, each
+//! from the files of the weeks that it takes: joins hold their rows in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, BooleanArray, Date32Array, RecordBatch, new_null_array};
-use arrow::compute::{CastOptions, cast_with_options, filter_record_batch, is_not_null, is_null};
-use arrow::datatypes::Date32Type;
-use copilot_lake_tables::{CALENDAR, COPILOT_INTERACTION, COPILOT_REQUEST, M365_TURN, Origin, Table, WEEK_START, Week};
+use arrow::array::{Array as _, ArrayRef, AsArray, BooleanArray, Date32Array, RecordBatch, new_null_array};
+use arrow::compute::{CastOptions, cast, cast_with_options, filter_record_batch, is_not_null, is_null};
+use arrow::datatypes::{DataType, Date32Type, Int32Type};
+use copilot_lake_tables::{Table, WEEK_START, Week};
 use copilot_lake_writer::Lake;
 use futures::stream::BoxStream;
-use futures::{StreamExt as _, TryStreamExt as _};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use crate::error::Error;
+use crate::row_groups::{CodeLabel, RowGroups};
 use crate::session::Session;
 use crate::shipped;
 
-/// Memory for sorts and aggregates before they spill to temporary files.
-const MEMORY: usize = 512 << 20;
-
-/// How the rows of a view hang together.
-struct RowGroups {
-    view: &'static Table,
-    /// SQL of `group_key` and `week_start`, for every row that the view reads; rows without a key are their own group.
-    grouped: &'static str,
-    /// SQL of the key of a stored row's group.
-    stored_key: &'static str,
-    /// The columns of a stored row that say in which weeks the first and the last row of its group are.
-    span: (&'static str, &'static str),
-    /// SQL of further weeks whose stored rows are stale, if there may be some.
-    also: &'static str,
-    /// A table whose rows may change what those of any week of the other one mean.
-    reaching: Option<(&'static str, &'static Table)>,
-    /// SQL of what a stored row has in `row_time`, or in the time column of a table without weeks. In microseconds:
-    /// nanoseconds, which a type without precision means, end in the years 1677 and 2262.
-    time: (&'static str, &'static str),
+/// How much is made at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct PartLimits {
+    /// Memory for sorts and aggregates before they spill to temporary files, and for joins, which do not.
+    pub(crate) memory: usize,
+    /// Rows of the tables from which a part is made, unless one week takes more.
+    pub(crate) rows: u64,
 }
 
-/// The views. Rows without a request may be the same interaction as one of the other store, whatever its week: while the
-/// older store has rows, all of them are one group.
-static VIEWS: &[RowGroups] = &[
-    RowGroups {
-        view: &COPILOT_REQUEST,
-        grouped: "SELECT coalesce(nullif(msdyn_scenariorequestid, ''), CASE WHEN older_rows > 0 THEN '' END) AS group_key, \
-                    week_start \
-                  FROM (SELECT msdyn_scenariorequestid, msdyn_interactiontype, week_start FROM msdyn_copilotevent \
-                        UNION ALL \
-                        SELECT msdyn_scenariorequestid, msdyn_interactiontype, week_start \
-                        FROM msdyn_copilotinteraction) AS row_of \
-                  CROSS JOIN (SELECT count(*) AS older_rows FROM msdyn_copilotinteraction) AS older \
-                  WHERE msdyn_interactiontype IS DISTINCT FROM 100230309 \
-                  UNION ALL \
-                  SELECT request_id, week_start FROM transcript_message WHERE request_id <> ''",
-        stored_key: "coalesce(request_id, '')",
-        span: ("first_week", "last_week"),
-        also: "SELECT stored.week_start FROM stored_copilot_request AS stored \
-               LEFT JOIN (SELECT scenario, max(scenario_label) AS scenario_label FROM copilot_activity GROUP BY scenario) \
-                 AS label ON label.scenario = stored.scenario \
-               WHERE label.scenario_label IS DISTINCT FROM stored.scenario_label",
-        reaching: Some(("msdyn_copilotinteractiondata", &COPILOT_INTERACTION)),
-        time: (
-            "row_time",
-            "coalesce(first_response_at, first_row_at, CAST(week_start AS TIMESTAMP(6) WITH TIME ZONE))",
-        ),
-    },
-    RowGroups {
-        view: &M365_TURN,
-        grouped: "SELECT user_id || '/' || session_id || '/' || request_id AS group_key, week_start \
-                  FROM ai_interaction WHERE request_id <> ''",
-        stored_key: "user_id || '/' || session_id || '/' || turn_key",
-        span: (WEEK_START, "last_week"),
-        also: "",
-        reaching: None,
-        time: ("row_time", "coalesce(started_at, CAST(week_start AS TIMESTAMP(6) WITH TIME ZONE))"),
-    },
-    RowGroups {
-        view: &CALENDAR,
-        grouped: "",
-        stored_key: "",
-        span: ("", ""),
-        also: "",
-        reaching: None,
-        time: ("starts_at", "CAST(date AS TIMESTAMP(6) WITH TIME ZONE)"),
-    },
-];
+impl Default for PartLimits {
+    fn default() -> Self {
+        Self { memory: 512 << 20, rows: 1_000_000 }
+    }
+}
 
-/// The stale part of a view, as it should be.
-pub struct FreshRows {
-    /// The weeks that were stale; none in a view without weeks, which is made as a whole.
+/// Some of the stale weeks of a view, as they should be.
+pub struct FreshPart {
+    /// The weeks; none in a view without weeks, which is made as a whole.
     pub weeks: BTreeSet<Week>,
     /// Their rows. An error ends them.
     pub batches: BoxStream<'static, Result<FreshBatch, Error>>,
@@ -107,141 +54,216 @@ pub struct FreshBatch {
     pub removed: RecordBatch,
 }
 
+/// Weeks in which a group has rows, by each of them.
+type WeekLinks = BTreeMap<Week, BTreeSet<Week>>;
+
+/// Weeks of a view that are made together.
+#[derive(Debug, PartialEq, Eq)]
+struct WeekPart {
+    weeks: BTreeSet<Week>,
+    /// The weeks whose rows it takes.
+    sources: BTreeSet<Week>,
+}
+
 /// What a materialized view lacks after the rows that it is made from have changed. `changed`: the weeks, by table, whose
 /// rows may be others than those that it was made from; under the view's own name the weeks of which stored rows may have
 /// been lost.
 ///
+/// The parts are made one after the other. Weeks in which no row has changed that the view is made from come first: once one
+/// of the others is made, nothing else lacks what changed there.
+///
 /// # Errors
 /// Reading the lake.
-pub async fn fresh_rows(
+pub async fn fresh_parts(
     lake: &Lake,
     view: &'static Table,
     changed: &BTreeMap<&'static str, BTreeSet<Week>>,
-) -> Result<FreshRows, Error> {
-    let Some(groups) = VIEWS.iter().find(|groups| groups.view.name == view.name) else {
+) -> Result<BoxStream<'static, Result<FreshPart, Error>>, Error> {
+    parts_within(lake, view, changed, PartLimits::default()).await
+}
+
+/// [`fresh_parts`] within limits.
+pub(crate) async fn parts_within(
+    lake: &Lake,
+    view: &'static Table,
+    changed: &BTreeMap<&'static str, BTreeSet<Week>>,
+    limits: PartLimits,
+) -> Result<BoxStream<'static, Result<FreshPart, Error>>, Error> {
+    let Some(groups) = RowGroups::of(view) else {
         return Err(Error::Run(format!("table {} is no view", view.name)));
     };
-    let session = Session::without_views(lake, MEMORY).await?;
+    let (parts, label) = match view.is_partitioned() {
+        true => plan(lake, groups, changed, limits).await?,
+        false => (vec![WeekPart { weeks: BTreeSet::new(), sources: BTreeSet::new() }], None),
+    };
+    let lake = lake.clone();
+    let parts = stream::iter(parts).then(move |part| {
+        let (lake, label) = (lake.clone(), label.clone());
+        async move { make(&lake, groups, part, label.as_deref(), limits.memory).await }
+    });
+    Ok(parts.boxed())
+}
+
+/// The parts in which the stale weeks of a view are made, and the SQL of its labels.
+async fn plan(
+    lake: &Lake,
+    groups: &'static RowGroups,
+    changed: &BTreeMap<&'static str, BTreeSet<Week>>,
+    limits: PartLimits,
+) -> Result<(Vec<WeekPart>, Option<String>), Error> {
+    let view = groups.view;
+    let session = Session::over_files(lake, limits.memory, |_, _| true).await?;
+    session.register_files(&groups.stored_name(), view, lake.files(view).await?)?;
+    let label = match &groups.label {
+        Some(label) => Some(label_of(label, &session).await?),
+        None => None,
+    };
+    let links = links(groups, &session).await?;
+
+    let changed_weeks: BTreeSet<Week> = changed.values().flatten().copied().collect();
+    let mut stale = changed_weeks.clone();
+    if let Some((table, reached)) = groups.reaching
+        && changed.get(table).is_some_and(|weeks| !weeks.is_empty())
+    {
+        stale.extend(lake.weeks(reached).await?);
+    }
+    let mut all = BTreeSet::from_iter(lake.weeks(view).await?);
+    let mut rows = BTreeMap::<Week, u64>::new();
+    for table in view.view_of().into_iter().flatten().filter_map(|name| copilot_lake_tables::table(name)) {
+        for file in lake.files(table).await? {
+            if let Some(week) = file.week {
+                all.insert(week);
+                *rows.entry(week).or_default() += file.rows;
+            }
+        }
+    }
+    if !stale.is_empty() && !stale.is_superset(&all) {
+        let mut more: BTreeSet<Week> = stale.iter().filter_map(|week| links.get(week)).flatten().copied().collect();
+        more.extend(weeks(&session, &groups.met_sql(&stale)).await?);
+        if let Some(sql) = label.as_deref().and_then(|label| groups.relabelled_sql(label)) {
+            more.extend(weeks(&session, &sql).await?);
+        }
+        stale.extend(more);
+    }
+    // The newest weeks are asked for most.
+    let of_sources = changed.iter().filter(|(table, _)| **table != view.name);
+    let of_sources: BTreeSet<Week> = of_sources.flat_map(|(_, weeks)| weeks).copied().collect();
+    let (last, first): (Vec<_>, Vec<_>) = stale.into_iter().rev().partition(|week| of_sources.contains(week));
+    Ok((divide(first.into_iter().chain(last), &links, &rows, limits.rows), label))
+}
+
+/// Divides weeks into parts, in order. `rows`: how many each week has in the tables that are read.
+fn divide(
+    weeks: impl IntoIterator<Item = Week>,
+    links: &WeekLinks,
+    rows: &BTreeMap<Week, u64>,
+    limit: u64,
+) -> Vec<WeekPart> {
+    let count = |weeks: &BTreeSet<Week>| weeks.iter().filter_map(|week| rows.get(week)).sum::<u64>();
+    let mut parts: Vec<WeekPart> = Vec::new();
+    for week in weeks {
+        let own: BTreeSet<Week> = links.get(&week).into_iter().flatten().copied().chain([week]).collect();
+        if let Some(part) = parts.last_mut() {
+            let sources: BTreeSet<Week> = part.sources.union(&own).copied().collect();
+            let together: BTreeSet<Week> = part.weeks.iter().copied().chain([week]).collect();
+            // Where everything hangs together, weeks that take nothing more are not made by themselves.
+            let is_small = count(&sources) <= limit || sources.len() == part.sources.len();
+            if is_small && count(&together) <= limit {
+                *part = WeekPart { weeks: together, sources };
+                continue;
+            }
+        }
+        parts.push(WeekPart { weeks: BTreeSet::from([week]), sources: own });
+    }
+    parts
+}
+
+/// The SQL of the label of a code.
+async fn label_of(label: &CodeLabel, session: &Session) -> Result<String, Error> {
+    let (_, batches) = session.sql(label.known).await?;
+    let mut cases = String::new();
+    for batch in &batches {
+        let codes = batch.column(0).as_primitive::<Int32Type>();
+        let labels = text(batch.column(1))?;
+        let labels = labels.as_string::<i32>();
+        for row in (0..batch.num_rows()).filter(|row| codes.is_valid(*row) && labels.is_valid(*row)) {
+            let _ = write!(cases, " WHEN {} THEN '{}'", codes.value(row), labels.value(row).replace('\'', "''"));
+        }
+    }
+    Ok(match cases.is_empty() {
+        true => "CAST(NULL AS VARCHAR)".to_owned(),
+        false => format!("CASE {}{cases} END", label.code),
+    })
+}
+
+/// Which weeks hang together. Only keys and weeks are read.
+async fn links(groups: &RowGroups, session: &Session) -> Result<WeekLinks, Error> {
+    let (mut links, mut group, mut of_group) = (WeekLinks::new(), String::new(), BTreeSet::new());
+    let mut rows = session.rows(&groups.links_sql()).await?;
+    while let Some(batch) = rows.batches.try_next().await? {
+        let keys = text(batch.column(0))?;
+        let weeks = batch.column(1).as_primitive::<Date32Type>();
+        for (row, key) in keys.as_string::<i32>().iter().enumerate() {
+            let key = key.unwrap_or_default();
+            if key != group {
+                link(&mut links, &std::mem::take(&mut of_group));
+                key.clone_into(&mut group);
+            }
+            if weeks.is_valid(row) {
+                of_group.insert(Week::of_day(weeks.value(row)));
+            }
+        }
+    }
+    link(&mut links, &of_group);
+    Ok(links)
+}
+
+/// Adds the weeks of a group.
+fn link(links: &mut WeekLinks, of_group: &BTreeSet<Week>) {
+    for week in of_group {
+        links.entry(*week).or_default().extend(of_group);
+    }
+}
+
+/// The weeks that a text selects.
+async fn weeks(session: &Session, sql: &str) -> Result<BTreeSet<Week>, Error> {
+    let (_, batches) = session.sql(sql).await?;
+    let days = batches.iter().flat_map(|batch| batch.column(0).as_primitive::<Date32Type>().iter().flatten());
+    Ok(days.map(Week::of_day).collect())
+}
+
+/// A column of text.
+fn text(column: &ArrayRef) -> Result<ArrayRef, Error> {
+    cast(column, &DataType::Utf8).map_err(|error| Error::Run(error.to_string()))
+}
+
+/// Makes a part of a view, from the files of the weeks that it takes.
+async fn make(
+    lake: &Lake,
+    groups: &'static RowGroups,
+    WeekPart { weeks, sources }: WeekPart,
+    label: Option<&str>,
+    memory: usize,
+) -> Result<FreshPart, Error> {
+    let view = groups.view;
     let Some(shipped) = shipped::view(view.name) else {
         return Err(Error::Run(format!("view {} is not shipped", view.name)));
     };
+    let is_everywhere =
+        |table: &Table| !view.is_partitioned() || groups.reaching.is_some_and(|(reaching, _)| reaching == table.name);
+    let is_among = |weeks: &BTreeSet<Week>, week: Option<Week>| week.is_none_or(|week| weeks.contains(&week));
+    let session =
+        Session::over_files(lake, memory, |table, week| is_everywhere(table) || is_among(&sources, week)).await?;
     session.register(shipped).await?;
-    session.register_files(&groups.stored(), view, lake.files(view).await?)?;
-    let weeks = match view.is_partitioned() {
-        true => groups.stale_weeks(lake, &session, changed).await?,
-        false => BTreeSet::new(),
-    };
-    if view.is_partitioned() && weeks.is_empty() {
-        return Ok(FreshRows { weeks, batches: futures::stream::empty().boxed() });
-    }
-    let rows = session.rows(&groups.fresh_sql(&weeks)).await?;
+    let mut stored = lake.files(view).await?;
+    stored.retain(|file| !view.is_partitioned() || is_among(&weeks, file.week));
+    session.register_files(&groups.stored_name(), view, stored)?;
+    let rows = session.rows(&groups.fresh_sql(&weeks, label)).await?;
     let batches = rows
         .batches
         .map(move |batch| split(view, &batch?))
-        .map_ok(|parts| futures::stream::iter(parts.into_iter().map(Ok::<_, Error>)));
-    Ok(FreshRows { weeks, batches: batches.try_flatten().boxed() })
-}
-
-impl RowGroups {
-    /// The name under which a session has the rows of the view as they are stored.
-    fn stored(&self) -> String {
-        format!("stored_{}", self.view.name)
-    }
-
-    /// The weeks of the view in which a row may have changed.
-    async fn stale_weeks(
-        &self,
-        lake: &Lake,
-        session: &Session,
-        changed: &BTreeMap<&'static str, BTreeSet<Week>>,
-    ) -> Result<BTreeSet<Week>, Error> {
-        let mut stale: BTreeSet<Week> = changed.values().flatten().copied().collect();
-        if let Some((table, reached)) = self.reaching
-            && changed.get(table).is_some_and(|weeks| !weeks.is_empty())
-        {
-            stale.extend(lake.weeks(reached).await?);
-        }
-        let mut all = BTreeSet::from_iter(lake.weeks(self.view).await?);
-        for table in self.view.view_of().into_iter().flatten().filter_map(|name| copilot_lake_tables::table(name)) {
-            all.extend(lake.weeks(table).await?);
-        }
-        if stale.is_empty() || stale.is_superset(&all) {
-            return Ok(stale);
-        }
-        let (_, batches) = session.sql(&self.stale_sql(&stale)).await?;
-        for batch in batches {
-            let weeks = batch.column(0).as_primitive::<Date32Type>();
-            stale.extend(weeks.iter().flatten().map(Week::of_day));
-        }
-        Ok(stale)
-    }
-
-    /// The weeks in which groups have rows that also have some in changed weeks.
-    fn stale_sql(&self, changed: &BTreeSet<Week>) -> String {
-        let Self { grouped, stored_key, span: (first, last), also, .. } = self;
-        let meets = ranges(changed)
-            .into_iter()
-            .map(|(from, to)| format!("({first} <= DATE '{to}' AND {last} >= DATE '{from}')"));
-        let meets = meets.collect::<Vec<_>>().join(" OR ");
-        let (changed, stored) = (listed(changed), self.stored());
-        let also = if also.is_empty() { String::new() } else { format!(" UNION {also}") };
-        format!(
-            "WITH grouped AS ({grouped}), \
-             touched AS (SELECT group_key FROM grouped WHERE week_start IN ({changed}) \
-               UNION SELECT {stored_key} FROM {stored} WHERE {meets}) \
-             SELECT week_start FROM grouped JOIN touched ON touched.group_key = grouped.group_key \
-             UNION SELECT week_start FROM {stored} WHERE {meets}{also}"
-        )
-    }
-
-    /// The rows of these weeks beside the keys of those that are stored there: either may be missing.
-    fn fresh_sql(&self, weeks: &BTreeSet<Week>) -> String {
-        let Self { view, time: (time_column, time), .. } = self;
-        let (mut columns, mut keys, mut equal) = (String::new(), String::new(), String::new());
-        for field in view.layout().fields() {
-            let name = field.name.as_str();
-            match field.origin {
-                Origin::ExtractedAt => {}
-                _ if name == *time_column => {
-                    let _ = write!(columns, "{time} AS {name}, ");
-                }
-                _ => {
-                    let _ = write!(columns, "{name}, ");
-                }
-            }
-        }
-        for key in view.key {
-            let _ = write!(keys, "{key} AS stored_{key}, ");
-            let _ = write!(equal, "{}made.{key} = stored.stored_{key}", if equal.is_empty() { "" } else { " AND " });
-        }
-        let (week, chosen) = match view.is_partitioned() {
-            true => (WEEK_START, format!("WHERE {WEEK_START} IN ({})", listed(weeks))),
-            false => ("CAST(NULL AS DATE) AS week_start", String::new()),
-        };
-        format!(
-            "SELECT * FROM (SELECT {columns}{week} FROM {} {chosen}) AS made \
-             FULL JOIN (SELECT {keys}1 AS is_stored FROM {} {chosen}) AS stored ON {equal}",
-            view.name,
-            self.stored()
-        )
-    }
-}
-
-/// The weeks as a list of literals.
-fn listed(weeks: &BTreeSet<Week>) -> String {
-    weeks.iter().map(|week| format!("DATE '{week}'")).collect::<Vec<_>>().join(", ")
-}
-
-/// Weeks that follow each other, as the first and the last of each series.
-fn ranges(weeks: &BTreeSet<Week>) -> Vec<(Week, Week)> {
-    let mut found: Vec<(Week, Week)> = Vec::new();
-    for &week in weeks {
-        match found.last_mut() {
-            Some((_, last)) if last.next() == week => *last = week,
-            _ => found.push((week, week)),
-        }
-    }
-    found
+        .map_ok(|parts| stream::iter(parts.into_iter().map(Ok::<_, Error>)));
+    Ok(FreshPart { weeks, batches: batches.try_flatten().boxed() })
 }
 
 /// Tells the rows of a batch by week, and apart from keys of rows that are no more.
@@ -295,22 +317,30 @@ fn split(view: &'static Table, batch: &RecordBatch) -> Result<Vec<FreshBatch>, E
 mod tests {
     use super::*;
 
-    #[test]
-    fn every_materialized_view_is_known() {
-        for table in copilot_lake_tables::views() {
-            let groups = VIEWS.iter().find(|groups| groups.view.name == table.name).unwrap();
-            assert!(crate::VIEWS.iter().any(|view| view.name == table.name), "{}", table.name);
-            assert!(table.layout().position(groups.time.0).is_some(), "{}", table.name);
-            assert_eq!(groups.grouped.is_empty(), !table.is_partitioned(), "{}", table.name);
-        }
+    /// The week with that number, from 2025-06-01 on.
+    fn week(number: i32) -> Week {
+        Week::of_day(Week::parse("2025-06-01").unwrap().start_days() + 7 * number)
+    }
+
+    fn weeks(numbers: &[i32]) -> BTreeSet<Week> {
+        numbers.iter().map(|number| week(*number)).collect()
     }
 
     #[test]
-    fn weeks_in_a_row_are_one_range() {
-        let weeks = |texts: &[&str]| texts.iter().map(|text| Week::parse(text).unwrap()).collect::<BTreeSet<_>>();
-        let found = ranges(&weeks(&["2025-06-01", "2025-06-08", "2025-06-15", "2025-06-29"]));
-        let found: Vec<_> = found.iter().map(|(from, to)| format!("{from} {to}")).collect();
-        assert_eq!(found, ["2025-06-01 2025-06-15", "2025-06-29 2025-06-29"]);
-        assert!(ranges(&BTreeSet::new()).is_empty());
+    fn weeks_are_made_together_while_they_take_few_rows() {
+        let rows: BTreeMap<Week, u64> = (0..6).map(|number| (week(number), 10)).collect();
+        let mut links = WeekLinks::new();
+        link(&mut links, &weeks(&[0, 3]));
+        let part = |of: &[i32], sources: &[i32]| WeekPart { weeks: weeks(of), sources: weeks(sources) };
+        let of = |numbers: &[i32], limit| divide(numbers.iter().map(|number| week(*number)), &links, &rows, limit);
+        assert_eq!(of(&[5, 4, 3], 40), [part(&[5, 4, 3], &[5, 4, 3, 0])]);
+        assert_eq!(of(&[5, 4, 3], 30), [part(&[5, 4], &[5, 4]), part(&[3], &[3, 0])]);
+        assert_eq!(of(&[5, 4], 5), [part(&[5], &[5]), part(&[4], &[4])], "a week is the least");
+        assert!(of(&[], 40).is_empty());
+        // Where everything hangs together each part reads everything: there are as few as may be.
+        link(&mut links, &weeks(&[0, 1, 2, 3, 4, 5]));
+        let everything = divide((0..6).map(week), &links, &rows, 30);
+        let all = [0, 1, 2, 3, 4, 5];
+        assert_eq!(everything, [part(&[0, 1, 2], &all), part(&[3, 4, 5], &all)]);
     }
 }

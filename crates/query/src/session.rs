@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
-use copilot_lake_tables::{TABLES, Table};
+use copilot_lake_tables::{TABLES, Table, Week};
 use copilot_lake_writer::{Lake, LakeFile};
 use datafusion::dataframe::DataFrame;
 use datafusion::execution::FunctionRegistry;
@@ -62,9 +62,23 @@ impl Session {
         session.register_views().await
     }
 
-    /// A session without views, which have to be registered, and with that much memory before queries spill.
-    pub(crate) async fn without_views(lake: &Lake, memory: usize) -> Result<Self, Error> {
-        Self::of_tables(files(lake).await, lake.store(), &BTreeMap::new(), memory)
+    /// A session without views, which have to be registered, and with that much memory before queries spill, over the
+    /// files of those tables and weeks that are to be read. Its joins hold the side that is written first in memory: sizes
+    /// of what is grouped and filtered are guesses.
+    pub(crate) async fn over_files(
+        lake: &Lake,
+        memory: usize,
+        is_read: impl Fn(&Table, Option<Week>) -> bool,
+    ) -> Result<Self, Error> {
+        let mut tables = files(lake).await;
+        for (table, files) in &mut tables {
+            if let Ok(files) = files {
+                files.retain(|file| is_read(table, file.week));
+            }
+        }
+        let session = Self::of_tables(tables, lake.store(), &BTreeMap::new(), memory)?;
+        session.context.state_ref().write().config_mut().options_mut().optimizer.join_reordering = false;
+        Ok(session)
     }
 
     /// Registers the files of a table under another name.
@@ -225,6 +239,9 @@ fn context(memory: usize) -> datafusion::error::Result<SessionContext> {
     options.sql_parser.enable_subquery_sort_elimination = false;
     // As in DuckDB, whatever the direction.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
+    // What each sort keeps for merging: little memory is enough for several of them.
+    let kept = &mut options.execution.sort_spill_reservation_bytes;
+    *kept = (*kept).min(memory / 32);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory))).build_arc()?;
     let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(JoinWithOneRow)];
     rules.extend(Optimizer::new().rules);

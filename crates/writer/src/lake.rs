@@ -165,6 +165,12 @@ impl Lake {
         Ok(self.inner.log(table).snapshot().await?.is_some())
     }
 
+    /// The newest version of a table that is known; `None` when there is no table yet.
+    pub async fn version(&self, table: &'static Table) -> Result<Option<i64>, Error> {
+        let snapshot = self.inner.log(table).snapshot().await?;
+        Ok(snapshot.and_then(|snapshot| i64::try_from(snapshot.version).ok()))
+    }
+
     /// The files of a table as committed; none when there is no table yet.
     pub async fn files(&self, table: &'static Table) -> Result<Vec<LakeFile>, Error> {
         let file = |file: &Arc<DataFile>| LakeFile {

@@ -117,6 +117,7 @@ async fn replay_locked(
     for slice in &slices {
         ledger.adopt_run(&slice.about.run_id, instant(&slice.about.started_at)?).await?;
     }
+    let started_at = ledger.runs().next_start(started_at);
     ledger.start_run(&run_id, REPLAY, started_at).await?;
     observe(&Event::Started { run_id: run_id.clone(), continued: false });
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use copilot_lake_extractor::Slice;
-use copilot_lake_tables::{CALENDAR_WEEKS, EXTRACTION_SLICE, Instant, Table, Week};
+use copilot_lake_tables::{CALENDAR_WEEKS, COPILOT_INTERACTION, EXTRACTION_SLICE, Instant, Table, Week};
 use copilot_lake_writer::{Error, Lake, Scan};
 use futures::TryStreamExt as _;
 
@@ -43,7 +43,11 @@ impl WeekState {
 
 /// What earlier runs have recorded, by view.
 #[derive(Debug, Default)]
-pub(crate) struct RecordedViews(BTreeMap<String, WeekStates>);
+pub(crate) struct RecordedViews {
+    states: BTreeMap<String, WeekStates>,
+    /// When the newest of them was recorded.
+    newest: Option<Instant>,
+}
 
 /// Where a view is stale.
 #[derive(Debug)]
@@ -52,7 +56,13 @@ pub(crate) struct StaleView {
     pub(crate) changed: ChangedWeeks,
     /// What every week is now.
     pub(crate) state: WeekStates,
+    /// The version of the view's table that has its own rows of them.
+    pub(crate) version: Option<i64>,
 }
+
+/// The name under which a state has how many rows of the older store there are. Such a row may stand for one of the newer
+/// store in any week, or lend it its text, and no stored row tells: where some are lost, all weeks may be stale.
+const OLDER_ROWS: &str = "msdyn_copilotinteraction.rows";
 
 impl RecordedViews {
     /// Reads what earlier runs have recorded.
@@ -60,22 +70,28 @@ impl RecordedViews {
         let columns = vec!["table_name", "clock", "window_start", "finished_at", "selection"];
         let scan = Scan { columns, key: Some(("clock", VIEWS)), ..Scan::default() };
         let mut newest = BTreeMap::<(String, Week), (Instant, WeekState)>::new();
+        let mut found = Self::default();
         let mut batches = std::pin::pin!(lake.scan(&EXTRACTION_SLICE, scan).await?);
         while let Some(batch) = batches.try_next().await? {
             for row in (0..batch.num_rows()).filter(|row| text(&batch, "clock", *row) == VIEWS) {
                 let week = Week::of(instant(&batch, "window_start", row));
                 let key = (text(&batch, "table_name", row).to_owned(), week);
                 let finished_at = instant(&batch, "finished_at", row);
+                found.newest = found.newest.max(Some(finished_at));
                 if newest.get(&key).is_none_or(|(kept, _)| *kept < finished_at) {
                     newest.insert(key, (finished_at, WeekState::parse(text(&batch, "selection", row))));
                 }
             }
         }
-        let mut found = Self::default();
         for ((view, week), (_, state)) in newest {
-            found.0.entry(view).or_default().insert(week, state);
+            found.states.entry(view).or_default().insert(week, state);
         }
         Ok(found)
+    }
+
+    /// When something is recorded that is newer than all of this, whatever the clocks of the runs said.
+    pub(crate) fn next(&self, started_at: Instant) -> Instant {
+        self.newest.map_or(started_at, |newest| started_at.max(Instant(newest.0 + 1)))
     }
 
     /// Finds out where a view is stale. Only logs are read.
@@ -87,6 +103,12 @@ impl RecordedViews {
                 true => {
                     for (week, print) in lake.week_fingerprints(table).await? {
                         note(&mut state, week, name, print);
+                    }
+                    if table.name == COPILOT_INTERACTION.name {
+                        for file in lake.files(table).await? {
+                            let rows = state.entry(file.week.unwrap_or(Week::UNKNOWN)).or_default();
+                            *rows.0.entry(OLDER_ROWS.to_owned()).or_default() += file.rows;
+                        }
                     }
                 }
                 false => {
@@ -101,10 +123,10 @@ impl RecordedViews {
                 }
             }
         }
-        note_own(lake, view, &mut state).await?;
+        let version = note_own(lake, view, &mut state).await?;
         let none = WeekStates::new();
-        let recorded = self.0.get(view.name).unwrap_or(&none);
-        let mut changed = ChangedWeeks::new();
+        let recorded = self.states.get(view.name).unwrap_or(&none);
+        let (mut changed, mut has_lost) = (ChangedWeeks::new(), false);
         for week in state.keys().chain(recorded.keys()).copied().collect::<BTreeSet<_>>() {
             let print =
                 |states: &WeekStates, name: &str| states.get(&week).and_then(|state| state.0.get(name)).copied();
@@ -113,8 +135,12 @@ impl RecordedViews {
                     changed.entry(name).or_default().insert(week);
                 }
             }
+            has_lost |= print(&state, OLDER_ROWS) < print(recorded, OLDER_ROWS);
         }
-        Ok(StaleView { changed, state })
+        if has_lost {
+            changed.entry(view.name).or_default().extend(lake.weeks(view).await?);
+        }
+        Ok(StaleView { changed, state, version })
     }
 
     /// The number of weeks in which a view is stale.
@@ -124,15 +150,20 @@ impl RecordedViews {
     }
 }
 
-/// Notes what the view's own rows are now.
-pub(crate) async fn note_own(lake: &Lake, view: &'static Table, state: &mut WeekStates) -> Result<(), Error> {
-    for state in state.values_mut() {
-        state.0.remove(view.name);
-    }
+/// Notes what the view's own rows are now. Returns the version of its table that has them.
+pub(crate) async fn note_own(lake: &Lake, view: &'static Table, state: &mut WeekStates) -> Result<Option<i64>, Error> {
+    forget_own(view, state);
     for (week, print) in lake.week_fingerprints(view).await? {
         note(state, week, view.name, print);
     }
-    Ok(())
+    lake.version(view).await
+}
+
+/// Notes that nobody knows what the view's own rows are now: they are made again.
+pub(crate) fn forget_own(view: &'static Table, state: &mut WeekStates) {
+    for state in state.values_mut() {
+        state.0.remove(view.name);
+    }
 }
 
 fn note(state: &mut WeekStates, week: Week, table: &str, print: u64) {

@@ -13,9 +13,13 @@ use futures::stream::BoxStream;
 /// Why rows of a view could not be computed.
 pub type ViewError = Box<dyn std::error::Error + Send + Sync>;
 
-/// The stale part of a view, as it should be.
-pub struct ViewRows {
-    /// The weeks that were stale; none in a view without weeks.
+/// The stale parts of a view, one after the other. An error ends them.
+pub type ViewParts = BoxStream<'static, Result<ViewPart, ViewError>>;
+
+/// Some of the stale weeks of a view, as they should be. Weeks in which no row has changed that it is made from come before
+/// the others: who stops in between makes them once more.
+pub struct ViewPart {
+    /// The weeks; none in a view without weeks.
     pub weeks: BTreeSet<Week>,
     /// Their rows. An error ends them.
     pub batches: BoxStream<'static, Result<ViewBatch, ViewError>>,
@@ -36,7 +40,7 @@ pub struct ViewBatch {
 pub type ChangedWeeks = BTreeMap<&'static str, BTreeSet<Week>>;
 
 type MakeView =
-    dyn Fn(Lake, &'static Table, ChangedWeeks) -> BoxFuture<'static, Result<ViewRows, ViewError>> + Send + Sync;
+    dyn Fn(Lake, &'static Table, ChangedWeeks) -> BoxFuture<'static, Result<ViewParts, ViewError>> + Send + Sync;
 
 /// Computes what a materialized view lacks.
 #[derive(Clone)]
@@ -45,7 +49,7 @@ pub struct ViewMaker(Arc<MakeView>);
 impl ViewMaker {
     /// One that calls this function.
     pub fn new(
-        make: impl Fn(Lake, &'static Table, ChangedWeeks) -> BoxFuture<'static, Result<ViewRows, ViewError>>
+        make: impl Fn(Lake, &'static Table, ChangedWeeks) -> BoxFuture<'static, Result<ViewParts, ViewError>>
         + Send
         + Sync
         + 'static,
@@ -61,7 +65,7 @@ impl ViewMaker {
         lake: Lake,
         view: &'static Table,
         changed: ChangedWeeks,
-    ) -> Result<ViewRows, ViewError> {
+    ) -> Result<ViewParts, ViewError> {
         (self.0)(lake, view, changed).await
     }
 }
