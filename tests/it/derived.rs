@@ -259,6 +259,24 @@ fn other_tools_may_compact_and_empty_a_view() {
 }
 
 #[test]
+fn rows_that_the_older_store_has_lost_make_all_weeks_stale() {
+    let world = World::parse(SCENARIO);
+    world.extract(&[], 0);
+    let folder = world.lake().join(COPILOT_REQUEST.name);
+    let names = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let weeks = names.filter(|name| name.to_string_lossy().starts_with("week_start=")).count() as u64;
+    // They stood for rows of the newer store, or lent them their text.
+    let table = "msdyn_copilotinteraction";
+    assert_ne!(crate::foreign::foreign(&world, table, &["delete", "importsequencenumber is null"]), "0");
+    let status = status::json(&world);
+    let stale = status::table(&status, COPILOT_REQUEST.name)["stale_weeks"].as_u64().unwrap();
+    assert!(weeks > 1 && stale >= weeks, "{stale} of {weeks} weeks");
+    world.extract(&[], 0);
+    world.check_views();
+    assert_eq!(status::json(&world)["stale_weeks"], 0);
+}
+
+#[test]
 fn duckdb_computes_what_the_views_hold() {
     let world = World::parse(SCENARIO);
     world.extract(&[], 0);

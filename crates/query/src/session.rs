@@ -33,6 +33,9 @@ use crate::statement::{Headings, write_out};
 /// Memory for sorts and aggregates before they spill to temporary files; reading files needs more on top.
 const MEMORY: usize = 2 << 30;
 
+/// The most partitions of a query in a session over chosen files.
+const PARTITIONS: usize = 4;
+
 /// The lake, ready for queries: as its log was when the session was opened. Read-only.
 pub struct Session {
     context: SessionContext,
@@ -77,8 +80,18 @@ impl Session {
             }
         }
         let session = Self::of_tables(tables, lake.store(), &BTreeMap::new(), memory)?;
-        session.context.state_ref().write().config_mut().options_mut().optimizer.join_reordering = false;
+        session.limit_memory();
         Ok(session)
+    }
+
+    /// Lets queries take no more memory than their text and the session's memory say.
+    fn limit_memory(&self) {
+        let state = self.context.state_ref();
+        let mut state = state.write();
+        let options = state.config_mut().options_mut();
+        options.optimizer.join_reordering = false;
+        // Each partition of a sort or an aggregate takes its share of the memory.
+        options.execution.target_partitions = options.execution.target_partitions.min(PARTITIONS);
     }
 
     /// Registers the files of a table under another name.
@@ -239,9 +252,10 @@ fn context(memory: usize) -> datafusion::error::Result<SessionContext> {
     options.sql_parser.enable_subquery_sort_elimination = false;
     // As in DuckDB, whatever the direction.
     options.sql_parser.default_null_ordering = "nulls_last".to_owned();
-    // What each sort keeps for merging: little memory is enough for several of them.
+    // What each sort keeps for merging, in every partition: a query has several.
+    let partitions = options.execution.target_partitions.max(1);
     let kept = &mut options.execution.sort_spill_reservation_bytes;
-    *kept = (*kept).min(memory / 32);
+    *kept = (*kept).min(memory / 16 / partitions);
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(Arc::new(FairSpillPool::new(memory))).build_arc()?;
     let mut rules: Vec<Arc<dyn OptimizerRule + Send + Sync>> = vec![Arc::new(JoinWithOneRow)];
     rules.extend(Optimizer::new().rules);

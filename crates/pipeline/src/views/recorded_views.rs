@@ -195,4 +195,14 @@ mod tests {
         }
         assert_eq!(WeekState::parse("nonsense a:x"), WeekState::default());
     }
+
+    #[test]
+    fn what_is_recorded_next_is_the_newest_whatever_the_clocks_say() {
+        let (now, ahead) = (Instant::from_seconds(1_000), Instant::from_seconds(9_000));
+        assert_eq!(RecordedViews::default().next(now), now);
+        let recorded = |newest| RecordedViews { newest: Some(newest), ..RecordedViews::default() };
+        assert_eq!(recorded(now).next(ahead), ahead);
+        assert!(recorded(ahead).next(now) > ahead, "a replay by a clock that is ahead does not win for ever");
+        assert!(recorded(now).next(now) > now);
+    }
 }
