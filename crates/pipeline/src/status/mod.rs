@@ -96,6 +96,10 @@ async fn add_files(
     now: Instant,
     status: &mut TableStatus,
 ) -> Result<(), Error> {
+    if table.view_of().is_some() {
+        // It may be somebody else's, who named it so.
+        lake.check_writable(table).await?;
+    }
     let files = lake.files(table).await?;
     status.files = files.len() as u64;
     status.rows = files.iter().map(|file| file.rows).sum();

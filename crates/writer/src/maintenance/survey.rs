@@ -85,6 +85,15 @@ impl Lake {
         Ok(Absent { table, file, is_own: files.all(|file| paths::is_own_data_file(&file.name)) })
     }
 
+    /// Checks that a table may be written, by its log; one that does not exist may be.
+    ///
+    /// # Errors
+    /// [`Error::RaisedProtocol`] when another tool has changed it, or it is somebody else's; reading the log.
+    pub async fn check_writable(&self, table: &'static Table) -> Result<(), Error> {
+        let log = self.inner.log(table);
+        log.snapshot().await?.map_or(Ok(()), |snapshot| log.check_writable(&snapshot))
+    }
+
     /// Checks that a table's folder has all files that its log names.
     ///
     /// # Errors
