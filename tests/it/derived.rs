@@ -8,9 +8,10 @@ use arrow::array::{ArrayRef, RecordBatch};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use copilot_lake_query::{Session, view};
-use copilot_lake_tables::{COPILOT_REQUEST, Table, Week, dataverse_tables, views};
+use copilot_lake_tables::{CALENDAR, COPILOT_REQUEST, Table, Week, dataverse_tables, views};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
+use serde_json::json;
 
 use crate::harness::{World, of_table, package, python, text};
 use crate::kill::kill_when;
@@ -256,6 +257,34 @@ fn other_tools_may_compact_and_empty_a_view() {
     world.check_lake();
     world.extract(&[], 0);
     world.check_views();
+}
+
+#[test]
+fn a_table_of_somebody_elses_with_the_name_of_a_view_is_named_and_stays() {
+    let world = World::parse(SCENARIO);
+    let folder = world.lake().join(CALENDAR.name);
+    std::fs::create_dir_all(folder.join("_delta_log")).unwrap();
+    let field = json!({ "name": "date", "type": "date", "nullable": false, "metadata": {} });
+    let schema = json!({ "type": "struct", "fields": [field] }).to_string();
+    let actions = [
+        json!({ "protocol": { "minReaderVersion": 1, "minWriterVersion": 2 } }),
+        json!({ "metaData": { "id": "11111111-2222-3333-4444-555555555555", "schemaString": schema,
+            "format": { "provider": "parquet", "options": {} }, "partitionColumns": [], "configuration": {},
+            "createdTime": 0 } }),
+        json!({ "add": { "path": "mine.parquet", "partitionValues": {}, "size": 4, "modificationTime": 0,
+            "dataChange": true } }),
+    ];
+    let lines: Vec<_> = actions.iter().map(ToString::to_string).collect();
+    std::fs::write(folder.join("_delta_log/00000000000000000000.json"), lines.join("\n")).unwrap();
+    std::fs::write(folder.join("mine.parquet"), "mine").unwrap();
+    let before = status::listing(&folder);
+    let summary = world.extract(&[], 3);
+    assert!(of_table(&summary, CALENDAR.name)["reasons"].to_string().contains("somebody else's"), "{summary}");
+    assert_eq!(status::listing(&folder), before);
+    let status = status::json(&world);
+    let problem = status::table(&status, CALENDAR.name)["problem"].to_string();
+    assert!(problem.contains("somebody else's"), "{problem}");
+    assert_eq!(status["stale_weeks"], 0, "the other views are made");
 }
 
 #[test]
