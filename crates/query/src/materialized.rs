@@ -40,6 +40,8 @@ impl Default for PartLimits {
 pub struct FreshPart {
     /// The weeks; none in a view without weeks, which is made as a whole.
     pub weeks: BTreeSet<Week>,
+    /// Whether no other part follows.
+    pub is_last: bool,
     /// Their rows. An error ends them.
     pub batches: BoxStream<'static, Result<FreshBatch, Error>>,
 }
@@ -96,10 +98,13 @@ pub(crate) async fn parts_within(
         true => plan(lake, groups, changed, limits).await?,
         false => (vec![WeekPart { weeks: BTreeSet::new(), sources: BTreeSet::new() }], None),
     };
-    let lake = lake.clone();
-    let parts = stream::iter(parts).then(move |part| {
+    let (lake, count) = (lake.clone(), parts.len());
+    let parts = stream::iter(parts.into_iter().enumerate()).then(move |(at, part)| {
         let (lake, label) = (lake.clone(), label.clone());
-        async move { make(&lake, groups, part, label.as_deref(), limits.memory).await }
+        async move {
+            let made = make(&lake, groups, part, label.as_deref(), limits.memory).await?;
+            Ok::<_, Error>(FreshPart { is_last: at + 1 == count, ..made })
+        }
     });
     Ok(parts.boxed())
 }
@@ -263,7 +268,7 @@ async fn make(
         .batches
         .map(move |batch| split(view, &batch?))
         .map_ok(|parts| stream::iter(parts.into_iter().map(Ok::<_, Error>)));
-    Ok(FreshPart { weeks, batches: batches.try_flatten().boxed() })
+    Ok(FreshPart { weeks, is_last: false, batches: batches.try_flatten().boxed() })
 }
 
 /// Tells the rows of a batch by week, and apart from keys of rows that are no more.

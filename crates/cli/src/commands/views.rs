@@ -13,8 +13,9 @@ pub(crate) fn view_maker() -> Option<ViewMaker> {
         let making = async move {
             let parts = fresh_parts(&lake, view, &changed).await?;
             let batch = |FreshBatch { week, rows, removed }| ViewBatch { week, rows, removed };
-            let part = move |FreshPart { weeks, batches }| ViewPart {
+            let part = move |FreshPart { weeks, is_last, batches }| ViewPart {
                 weeks,
+                is_last,
                 batches: batches.map_ok(batch).map_err(ViewError::from).boxed(),
             };
             Ok::<_, ViewError>(parts.map_ok(part).map_err(ViewError::from).boxed())

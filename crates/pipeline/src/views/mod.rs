@@ -108,9 +108,9 @@ async fn make_view(
     };
     loop {
         let computed = async {
-            let Some(ViewPart { weeks, mut batches }) = parts.try_next().await? else { return Ok(None) };
+            let Some(ViewPart { weeks, is_last, mut batches }) = parts.try_next().await? else { return Ok(None) };
             let weeks = if view.is_partitioned() { weeks } else { all.clone() };
-            let mut part = PendingPart::new(context, view, weeks);
+            let mut part = PendingPart::new(context, view, weeks, is_last);
             while let Some(batch) = batches.try_next().await? {
                 part.push(batch).await?;
             }
@@ -130,15 +130,17 @@ struct PendingPart<'c> {
     context: &'c RunContext,
     view: &'static Table,
     weeks: BTreeSet<Week>,
+    /// Whether no other part follows.
+    is_last: bool,
     /// How many each week has.
     rows: BTreeMap<Week, u64>,
     changes: Changes,
 }
 
 impl<'c> PendingPart<'c> {
-    fn new(context: &'c RunContext, view: &'static Table, weeks: BTreeSet<Week>) -> Self {
+    fn new(context: &'c RunContext, view: &'static Table, weeks: BTreeSet<Week>, is_last: bool) -> Self {
         let changes = context.lake.changes(view, MergeMode::Upsert);
-        Self { context, view, weeks, rows: BTreeMap::new(), changes }
+        Self { context, view, weeks, is_last, rows: BTreeMap::new(), changes }
     }
 
     async fn push(&mut self, ViewBatch { week, rows, removed }: ViewBatch) -> Result<(), ViewError> {
@@ -167,7 +169,8 @@ struct MadeView<'c> {
 
 impl MadeView<'_> {
     /// Commits a part, and records its weeks afterwards.
-    async fn commit(&mut self, PendingPart { weeks, rows, changes, .. }: PendingPart<'_>) -> Result<(), ViewError> {
+    async fn commit(&mut self, part: PendingPart<'_>) -> Result<(), ViewError> {
+        let PendingPart { weeks, is_last, rows, changes, .. } = part;
         let Self { context, view, at, .. } = *self;
         let what = format!("{} weeks", weeks.len());
         let committed = context.commit(view.name, what, changes.commit(&context.run_id)).await?;
@@ -185,6 +188,10 @@ impl MadeView<'_> {
         };
         let rows: Vec<_> = weeks.iter().map(row).collect();
         context.ledger.record_all(&context.run_id, rows.iter(), false).await?;
+        if !is_last {
+            // A run that is killed while it computes the next part has made this one.
+            context.ledger.flush(&context.run_id).await?;
+        }
         Ok(())
     }
 

@@ -21,6 +21,8 @@ pub type ViewParts = BoxStream<'static, Result<ViewPart, ViewError>>;
 pub struct ViewPart {
     /// The weeks; none in a view without weeks.
     pub weeks: BTreeSet<Week>,
+    /// Whether no other part follows.
+    pub is_last: bool,
     /// Their rows. An error ends them.
     pub batches: BoxStream<'static, Result<ViewBatch, ViewError>>,
 }
