@@ -1,8 +1,8 @@
 //! The rows of materialized views: which weeks are out of date when rows have changed, and what belongs into them.
 //!
-//! A change in one week makes all weeks stale in which its groups of rows have rows, or had a row of the view. Too many weeks
-//! are harmless: a row that comes out equal is not written. Of a large lake, the stale weeks are made part by part, each
-//! from the files of the weeks that it takes: joins hold their rows in memory.
+//! A change in one week makes all weeks stale in which its groups of rows have rows, or had a row of the view. Too many
+//! weeks are harmless: a row that comes out equal is not written. Of a large lake, the stale weeks are made part by part,
+//! each from the files of the weeks that it takes: joins hold their rows in memory.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -71,8 +71,8 @@ struct WeekPart {
 /// rows may be others than those that it was made from; under the view's own name the weeks of which stored rows may have
 /// been lost.
 ///
-/// The parts are made one after the other. Weeks in which no row has changed that the view is made from come first: once one
-/// of the others is made, nothing else lacks what changed there.
+/// The parts are made one after the other. Weeks in which no row has changed that the view is made from come first: once
+/// one of the others is made, nothing else lacks what changed there.
 ///
 /// # Errors
 /// Reading the lake.
