@@ -8,9 +8,10 @@ use serde::Deserialize;
 use crate::data::row_facts::Identity;
 use crate::emulated_tables::{CONTENTS, EVENTS, INTERACTIONS, tables};
 use crate::error::Error;
+use crate::identity::APPLICATIONS;
 use crate::scenario::fault_spec::FaultSpec;
 use crate::scenario::graph::{GraphSpec, InteractionSpec};
-use crate::scenario::service_settings::{ServiceSettings, TokenSettings};
+use crate::scenario::service_settings::{ApplicationSpec, ServiceSettings, TokenSettings};
 use crate::scenario::specs::{Phase, PrivilegeSpec, ReadDepth, TableData};
 use crate::scenario::toml_value::Moment;
 
@@ -38,7 +39,13 @@ use crate::scenario::toml_value::Moment;
 /// refuse_batches = 405              # the status of every batch; default: they are answered
 /// # Per application; default: none. `execution`: seconds per window, of which each request takes a nominal `ms_per_request`. A
 /// # batch is one request, and takes that and `latency_ms` for each of its parts. `servers` take requests in turn and count for themselves.
-/// limits = { requests = 6000, window = 300, concurrency = 52, execution = 1200, ms_per_request = 0, servers = 1 }
+/// # Time passes `compression` times as fast for the window and for `Retry-After`.
+/// limits = { requests = 6000, window = 300, concurrency = 52, execution = 1200, ms_per_request = 0, servers = 1, compression = 1 }
+///
+/// [[application]]                   # what is different for one of the two applications
+/// number = 2
+/// revoked_after = 100               # requests to the services; then neither its tokens nor its secret are accepted
+/// member = true                     # false: 403, the environment has no user for it
 ///
 /// [[table]]
 /// name = "msdyn_copilotevent"
@@ -177,6 +184,7 @@ pub struct Scenario {
     pub(crate) clock: Option<Moment>,
     pub(crate) token: TokenSettings,
     pub(crate) service: ServiceSettings,
+    pub(crate) application: Vec<ApplicationSpec>,
     pub(crate) table: Vec<TableData>,
     pub(crate) privilege: Vec<PrivilegeSpec>,
     pub(crate) fault: Vec<FaultSpec>,
@@ -287,6 +295,9 @@ impl Scenario {
             if let Some(column) = data.column.iter().find(|column| column.ty.is_some() && knows(&column.name)) {
                 return Err(Error::scenario(format!("`{}` already has a type", column.name)));
             }
+        }
+        if self.application.iter().any(|spec| !(1..=APPLICATIONS.len()).contains(&spec.number)) {
+            return Err(Error::scenario(format!("applications have numbers from 1 to {}", APPLICATIONS.len())));
         }
         self.graph.iter().try_for_each(GraphSpec::check)?;
         for graph in self.phase.iter().filter_map(|phase| phase.graph.as_ref()) {

@@ -10,7 +10,7 @@ use super::request;
 use super::selection::Selection;
 use crate::error::Error;
 use crate::http::client::Client;
-use crate::http::request::ResourceKind;
+use crate::http::request::{IdentityChoice, ResourceKind};
 use crate::next_link::FollowedLinks;
 use crate::page_stream::{self, LinkedPage};
 
@@ -47,6 +47,8 @@ pub(crate) async fn fetch(
     let key = Selection::key_columns(table);
     let mut request = request::first_page(request::rows_url(api, table, &key, None)?, table, page_size, &key);
     request.kind = ResourceKind::Changes;
+    // A delta token holds what one user has seen: those of all runs are of the same one.
+    request.identity = IdentityChoice::Preferred(0);
     let mut links = FollowedLinks::new(api.clone());
     match token {
         Some(token) => request.url = links.follow(token, false, request.call_after(0))?,

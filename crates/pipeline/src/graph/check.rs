@@ -2,7 +2,7 @@
 
 use copilot_lake_decoder::{User, decode_users};
 use copilot_lake_extractor::{Error as ServiceError, Graph, HistoryQuery, role};
-use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, Instant};
+use copilot_lake_tables::{AI_INTERACTION, GRAPH_USER, Instant, Service};
 
 use super::scope;
 use crate::error::Error;
@@ -25,6 +25,7 @@ pub(super) async fn check_graph(service: &Graph, job: &GraphJob, found: &mut dyn
         (role::MEMBERS, "members of groups", has_groups),
     ];
     found(Finding::SignedInToGraph { roles: claims.roles.clone() });
+    Finding::of_identities(Service::Graph, service.identities()).into_iter().for_each(&mut *found);
     for (role, what, is_needed) in needed {
         if is_needed && claims.lacks(role) {
             found(Finding::RoleMissing { role, what });

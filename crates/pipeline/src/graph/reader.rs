@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use copilot_lake_extractor::{Error as ServiceError, Graph, Meter, role};
+use copilot_lake_extractor::{Error as ServiceError, Graph, IdentityUsage, Meter, role};
 use copilot_lake_tables::{AI_INTERACTION, Instant, Service, written_with};
 use copilot_lake_writer::{Instance, LakeOptions};
 use futures::FutureExt as _;
@@ -101,5 +101,9 @@ impl ServiceReader for GraphReader {
 
     fn meter(&self) -> Meter {
         self.service.meter()
+    }
+
+    fn identities(&self) -> Vec<IdentityUsage> {
+        self.service.identities()
     }
 }
