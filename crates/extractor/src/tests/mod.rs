@@ -18,6 +18,7 @@ mod managed;
 mod network;
 mod outage;
 mod server;
+mod several_identities;
 mod sign_in;
 mod stopping;
 mod tracking;

@@ -1,0 +1,214 @@
+//! Several identities that share the requests to one service.
+
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::auth::sign_in::NamedAuth;
+use crate::http::client::Client;
+
+fn named(url: &Url) -> NamedAuth {
+    let mut auth = settings(url.clone()).auth;
+    auth.client_id = "other-client".to_owned();
+    NamedAuth { name: "dataverse.identity.1".to_owned(), auth }
+}
+
+/// Signs in as both, so that the first has `token-1` and the second `token-2`.
+async fn sign_in(client: &Client) {
+    for index in 0..2 {
+        client.token_of(index).await.unwrap();
+    }
+}
+
+async fn two(server: &Server) -> Dataverse {
+    let more_identities = vec![named(&server.url)];
+    let service = impatient(DataverseSettings { more_identities, ..settings(server.url.clone()) });
+    sign_in(&service.client).await;
+    service
+}
+
+async fn two_of_graph(server: &Server) -> Graph {
+    let more_identities = vec![named(&server.url)];
+    let service = graph_of(GraphSettings { more_identities, ..graph_settings(server.url.clone()) });
+    sign_in(&service.client).await;
+    service
+}
+
+/// Which identity sent a request.
+fn sender(request: &Request) -> usize {
+    request.header("authorization").unwrap().strip_prefix("Bearer token-").unwrap().parse().unwrap()
+}
+
+fn senders(server: &Server) -> Vec<usize> {
+    server.asked().iter().map(sender).collect()
+}
+
+fn throttled(seconds: &'static str) -> Reply {
+    refusal(429, "0x80072322", "Number of requests exceeded the limit.").header("Retry-After", seconds)
+}
+
+#[tokio::test]
+async fn requests_are_shared_and_each_is_counted_for_its_identity() {
+    let server = Server::start(|_| who_am_i()).await;
+    let service = two(&server).await;
+    for _ in 0..6 {
+        service.who_am_i().await.unwrap();
+    }
+    assert_eq!(senders(&server), [1, 2, 1, 2, 1, 2]);
+    let usage = service.identities();
+    assert_eq!(usage.iter().map(|usage| usage.meter.requests).collect::<Vec<_>>(), [3, 3]);
+    assert_eq!(usage.iter().map(|usage| usage.name.as_str()).collect::<Vec<_>>(), ["auth", "dataverse.identity.1"]);
+    assert_eq!(service.meter().requests, 6);
+}
+
+#[tokio::test]
+async fn a_wait_is_that_of_the_identity_it_is_asked_of() {
+    for wait in ["60", "7200"] {
+        let server = Server::start(move |request| match sender(&request) {
+            1 => throttled(wait),
+            _ => who_am_i(),
+        })
+        .await;
+        let (service, begun) = (two(&server).await, Instant::now());
+        for _ in 0..5 {
+            service.who_am_i().await.unwrap();
+        }
+        assert_eq!(senders(&server), [1, 2, 2, 2, 2, 2], "{wait}");
+        assert!(begun.elapsed() < Duration::from_secs(30), "nobody waited");
+        assert_eq!(service.identities()[0].ended, None, "it is slowed down, not ended");
+    }
+}
+
+#[tokio::test]
+async fn a_pause_of_all_of_them_is_that_of_the_service() {
+    let server = Server::start(|_| throttled("7200")).await;
+    let service = two(&server).await;
+    let error = service.who_am_i().await.unwrap_err();
+    assert!(matches!(error, Error::Paused { .. }) && error.is_service_wide(), "{error}");
+    assert_eq!(senders(&server), [1, 2]);
+    assert!(matches!(service.who_am_i().await.unwrap_err(), Error::Paused { .. }));
+    assert_eq!(server.asked().len(), 2, "nothing is sent until it is over");
+}
+
+#[tokio::test]
+async fn the_identity_that_may_send_sooner_sends() {
+    let server = Server::start(move |request| match (sender(&request), request.number) {
+        (1, 1) => throttled("30"),
+        (2, 2) => throttled("0.05"),
+        _ => who_am_i(),
+    })
+    .await;
+    let (service, begun) = (two(&server).await, Instant::now());
+    service.who_am_i().await.unwrap();
+    assert_eq!(senders(&server), [1, 2, 2]);
+    assert!(begun.elapsed() >= Duration::from_millis(50) && begun.elapsed() < Duration::from_secs(20));
+}
+
+#[tokio::test]
+async fn a_mailbox_that_throttles_one_is_read_by_the_other() {
+    let server = Server::start(move |request| match (sender(&request), request.target.contains(PERSON)) {
+        (1, true) => refusal(429, "MailboxConcurrency", "").header("Retry-After", "60"),
+        _ => page(&request, "[]", None),
+    })
+    .await;
+    let (service, begun) = (two_of_graph(&server).await, Instant::now());
+    for _ in 0..2 {
+        history(&service).await.pop().unwrap().unwrap();
+    }
+    assert_eq!(senders(&server), [1, 2, 2]);
+    let others: Vec<_> = service.history(OTHER, &june()).collect().await;
+    assert!(others.iter().all(Result::is_ok));
+    assert_eq!(senders(&server)[3], 1, "another mailbox does not throttle it");
+    assert!(begun.elapsed() < Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn links_of_graph_are_followed_by_whom_they_were_given_to() {
+    let next = |request: &Request| match request.target.split_once("skip=") {
+        None => Some("/next?skip=1"),
+        Some((_, "1")) => Some("/next?skip=2"),
+        Some(_) => None,
+    };
+    let server = Server::start(move |request| page(&request, "[]", next(&request))).await;
+    let service = two_of_graph(&server).await;
+    for _ in 0..2 {
+        assert_eq!(history(&service).await.len(), 3);
+    }
+    let senders = senders(&server);
+    assert!(senders[..3] == [1; 3] && senders[3..] == [2; 3], "{senders:?}");
+
+    // Those of Dataverse by anybody.
+    let server = Server::start(move |request| page(&request, "[]", next(&request))).await;
+    let service = two(&server).await;
+    assert_eq!(walk(&service).await.len(), 3);
+    assert_eq!(server.asked().iter().map(sender).collect::<Vec<_>>(), [1, 2, 1]);
+}
+
+#[tokio::test]
+async fn whoever_cannot_sign_in_is_named_and_the_other_goes_on() {
+    let token = |number| match number {
+        1 => Reply::ok(r#"{"access_token":"token-1","expires_in":3600,"token_type":"Bearer"}"#),
+        _ => Reply::new(
+            401,
+            r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret 'hunter2'."}"#,
+        ),
+    };
+    let server = Server::start_with(|_| std::future::ready(who_am_i()), token).await;
+    let more_identities = vec![named(&server.url)];
+    let service = impatient(DataverseSettings { more_identities, ..settings(server.url.clone()) });
+    service.client.token_of(0).await.unwrap();
+    let tables = [&COPILOT_EVENT];
+    assert_eq!(service.sign_in(&tables).await.unwrap().user_id, USER);
+    let ended = service.identities()[1].ended.clone().unwrap();
+    assert!(ended.starts_with("sign-in refused (AADSTS7000215)") && !ended.contains("hunter2"), "{ended}");
+    for _ in 0..3 {
+        service.who_am_i().await.unwrap();
+    }
+    assert!(senders(&server).iter().all(|sender| *sender == 1));
+    assert_eq!(server.signed_in().len(), 2, "it is not attempted again");
+}
+
+#[tokio::test]
+async fn whose_tokens_are_rejected_is_used_no_more_unless_it_is_the_last() {
+    let server = Server::start(|request| match request.header("authorization").unwrap() {
+        "Bearer token-2" => who_am_i(),
+        _ => Reply::new(401, ""),
+    })
+    .await;
+    let service = two(&server).await;
+    for _ in 0..2 {
+        service.who_am_i().await.unwrap();
+    }
+    // A new token of the first is rejected too.
+    assert_eq!(senders(&server), [1, 3, 2, 2]);
+    assert!(service.identities()[0].ended.as_ref().unwrap().contains("status 401"));
+
+    let server = Server::start(|_| Reply::new(401, "")).await;
+    let service = two(&server).await;
+    assert!(matches!(service.who_am_i().await.unwrap_err(), Error::SignInRefused { .. }));
+    assert_eq!(service.identities().iter().filter(|usage| usage.ended.is_some()).count(), 1);
+}
+
+#[tokio::test]
+async fn who_may_not_read_what_another_may_is_used_no_more() {
+    let denied = || refusal(403, "0x80040220", "Principal user is missing prvReadmsdyn_copilotevent privilege.");
+    let server = Server::start(move |request| match sender(&request) {
+        1 => denied(),
+        _ => page(&request, "[]", None),
+    })
+    .await;
+    let service = two(&server).await;
+    for _ in 0..2 {
+        assert_eq!(rows(&walk(&service).await), ["[]"]);
+    }
+    assert_eq!(senders(&server), [1, 2, 2]);
+    let ended = service.identities()[0].ended.clone().unwrap();
+    assert!(ended.starts_with("permission missing: `prvReadmsdyn_copilotevent`"), "{ended}");
+
+    // What nobody may read says nothing of an identity.
+    let server = Server::start(move |_| denied()).await;
+    let service = two(&server).await;
+    let error = walk(&service).await.pop().unwrap().unwrap_err();
+    assert!(matches!(error, Error::PermissionMissing { .. }), "{error}");
+    assert_eq!(senders(&server), [1, 2]);
+    assert!(service.identities().iter().all(|usage| usage.ended.is_none()));
+}
