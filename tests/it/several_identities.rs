@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_ID_2, CLIENT_SECRET_2, RecordedRequest};
+use copilot_lake_tables::dataverse_tables;
 
 use crate::graph::histories;
 use crate::harness::{World, text};
@@ -47,7 +48,7 @@ fn answered(requests: &[RecordedRequest], kind: &str) -> BTreeMap<&'static str, 
 
 /// Every row is in the lake once, and no `Retry-After` was broken.
 fn check_events(world: &World) {
-    world.check_complete();
+    world.check_rows(dataverse_tables());
     assert_eq!(world.sql("SELECT count(*) FROM msdyn_copilotevent"), [["1400"]]);
     let served = world.emulator.served();
     assert_eq!((served.retry_after_violations, served.limits_passed), (0, 0), "{served:?}");
@@ -127,7 +128,7 @@ fn check_and_plan_name_every_identity() {
     assert!(plan.contains("Identity `dataverse.identity.1` is not used: permission missing"), "{plan}");
     let summary = world.extract(&[], 0);
     assert_ne!(summary["identities"][1]["reason"], serde_json::Value::Null);
-    world.check_complete();
+    world.check_rows(dataverse_tables());
 }
 
 #[test]

@@ -27,9 +27,9 @@ pub(super) fn more(config: &Config, list: &str, first: &Auth) -> Result<Vec<Name
                 && (!auth.client_id.is_empty()
                     || std::mem::discriminant(&other.credential) == std::mem::discriminant(&auth.credential))
         };
-        let others =
+        let mut others =
             std::iter::once(("auth", first)).chain(more.iter().map(|other| (other.name.as_str(), &other.auth)));
-        if let Some((other, _)) = others.into_iter().find(|(_, other)| is_same(other)) {
+        if let Some((other, _)) = others.find(|(_, other)| is_same(other)) {
             return Err(usage(format!("`{name}` is the same identity as `{other}`"))
                 .hint("the service counts the requests of each identity: name another application in `client_id`")
                 .into());

@@ -56,7 +56,7 @@ pub(crate) async fn fetch(
     }
     let mut changes = TrackedChanges::default();
     loop {
-        let LinkedPage { page, next, delta } = page_stream::fetch_page(client, &request).await?;
+        let LinkedPage { page, next, delta, .. } = page_stream::fetch_page(client, &request).await?;
         let call = request.call_after(page.requests);
         let bad = |reason: &str| Error::BadPage { reason: reason.to_owned(), call: call.clone() };
         for change in page.parsed::<ChangedRow>().map_err(bad)? {

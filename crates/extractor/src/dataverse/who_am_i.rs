@@ -54,14 +54,14 @@ pub(crate) async fn compare(client: &Client, api: &Url, tables: &[&'static Table
     if client.identities.count() == 1 {
         return fetch(client, api, IdentityChoice::Any).await;
     }
-    let sign_ins = client.identities.used().into_iter().map(|index| async move {
+    let indices = client.identities.used();
+    let sign_ins = indices.iter().map(|&index| async move {
         let who = fetch(client, api, IdentityChoice::Only(index)).await?;
         // Not every identity may read its own privileges.
         let depths = privileges::fetch(client, api, &who.user_id, IdentityChoice::Only(index)).await;
-        Ok((who, depths.ok().filter(|depths| !depths.is_empty())))
+        Ok::<_, Error>((who, depths.ok().filter(|depths| !depths.is_empty())))
     });
-    let indices = client.identities.used();
-    let sign_ins: Vec<Result<_, Error>> = join_all(sign_ins).await;
+    let sign_ins = join_all(sign_ins).await;
     let (mut accepted, mut refused) = (Vec::new(), Vec::new());
     for (index, sign_in) in indices.into_iter().zip(sign_ins) {
         match sign_in {

@@ -34,6 +34,8 @@ impl Client {
             };
             let again = self.identities.candidates(request, refusals);
             match error {
+                // Those that are left have refused it.
+                Some(error) if again.is_empty() => return Err(refusals.last().map_or(error, |(_, own)| own.clone())),
                 Some(error) if again == candidates || matches!(error, Error::Stopped) => return Err(error),
                 _ => candidates = again,
             }

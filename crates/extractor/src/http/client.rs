@@ -40,7 +40,7 @@ use crate::json;
 /// One service and the identities that share its requests: everything that these have in common.
 #[derive(Debug)]
 pub(crate) struct Client {
-    pub(super) dialect: &'static Dialect,
+    pub(crate) dialect: &'static Dialect,
     pub(super) http: reqwest::Client,
     pub(super) proxy: NamedProxy,
     pub(crate) identities: Identities,
@@ -138,7 +138,7 @@ impl Client {
         let mut cost = CallCost::default();
         // Of the identity whose token was refused.
         let mut token_refused = None;
-        let mut refusals = Refusals::new();
+        let mut refusals = Vec::new();
         let mut reservation_size = ReservationSize::Expected;
         let mut failed_at = None;
         loop {

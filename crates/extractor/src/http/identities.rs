@@ -33,7 +33,7 @@ pub struct IdentityUsage {
 }
 
 /// The identities by which a request was refused, with the error.
-pub(super) type Refusals = Vec<(usize, Error)>;
+pub(super) type Refusals = [(usize, Error)];
 
 impl Identities {
     /// These identities; the first is the one that is preferred where all requests should have the same.
@@ -80,7 +80,7 @@ impl Identities {
     }
 
     /// Uses those no more that were refused what another was given.
-    pub(super) fn end_refused(&self, refusals: Refusals) {
+    pub(super) fn end_refused(&self, refusals: Vec<(usize, Error)>) {
         for (index, error) in refusals {
             self.end(index, &error.without_call());
         }

@@ -11,7 +11,7 @@ impl Client {
     /// Whether the service answers the cheapest request there is. When it throttles, that is an answer.
     pub(super) async fn probe(&self, probed_for: &Request) -> bool {
         let request = Request::json(self.outages.probe(probed_for));
-        let Some(index) = self.identities.candidates(&request, &Vec::new()).first().copied() else { return false };
+        let Some(index) = self.identities.candidates(&request, &[]).first().copied() else { return false };
         let identity = self.identities.get(index);
         let _permit = identity.concurrency.acquire().await;
         if identity.wait_for_gate(&request, self.shared_waits()).await.is_err() {
