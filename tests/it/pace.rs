@@ -18,6 +18,9 @@ const LIMITS: &str = "limits = { requests = 500, window = 300, compression = 40 
 /// The windows that are looked at.
 const WINDOWS: u64 = 2;
 
+/// Requests are counted when they are answered: as many as may be in flight may belong to the time before.
+const MOST: f64 = 1.0 + 52.0 / (WINDOWS * REQUESTS) as f64;
+
 /// The share of the permitted requests that were answered within some windows from the first of this kind.
 fn share(requests: &[RecordedRequest], kind: &str) -> f64 {
     let api = || requests.iter().filter(|request| request.kind != "token" && request.status == 200);
@@ -47,14 +50,14 @@ fn rows_of_dataverse_come_as_fast_as_is_permitted() {
     let keys = [("dataverse.payloads", toml::Value::from(false))];
     let share = measured(7_500, "max_page = 5", &keys, "page");
     println!("rows: {:.1} % of the permitted requests", share * 100.0);
-    assert!((LEAST..=1.01).contains(&share), "{share}");
+    assert!((LEAST..=MOST).contains(&share), "{share}");
 }
 
 #[test]
 fn payloads_come_as_fast_as_is_permitted() {
     let share = measured(4_500, "refuse_batches = 404", &[], "file");
     println!("payloads: {:.1} % of the permitted requests", share * 100.0);
-    assert!((LEAST..=1.01).contains(&share), "{share}");
+    assert!((LEAST..=MOST).contains(&share), "{share}");
 }
 
 /// Of the documented rate, 83 % can be sustained; the default of `graph.requests_per_second` for 30 is 24.
