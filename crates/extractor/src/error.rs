@@ -271,6 +271,11 @@ impl Error {
             || self.may_concern_everybody()
     }
 
+    /// Whether the identity lacks a right, whatever it requests, if another is given the same.
+    pub(crate) fn is_of_rights(&self) -> bool {
+        matches!(self, Self::PermissionMissing { .. } | Self::ColumnSecured { .. })
+    }
+
     /// Whether it is the service's answer to this very request, whatever that was.
     pub(crate) fn is_response(&self) -> bool {
         let is_about_response = !matches!(self, Self::RetriesExhausted { .. } | Self::Unreachable { .. });

@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use futures::future::select_all;
 
 use super::client::Client;
-use super::identities::Refusals;
+use super::identities::{self, Refusals, SOON};
 use super::identity::{Admission, SharedWaits};
 use super::request::{IdentityChoice, Request};
 use crate::error::Error;
@@ -20,31 +20,51 @@ impl Client {
     }
 
     /// Admits a request; returns the index of the identity that may send it. Identities by which it was refused are left
-    /// out. One whose sign-in is refused is used no more, as long as there is another.
+    /// out, and the others have to be ready within seconds: otherwise the refusal is its answer. One whose sign-in is
+    /// refused is used no more, as long as there is another.
     pub(super) async fn admit(&self, request: &Request, refusals: &Refusals) -> Result<(usize, Admission<'_>), Error> {
         let mut candidates = self.identities.candidates(request, refusals);
         loop {
-            let error = match self.first_admission(request, &candidates).await {
+            if candidates.is_empty() {
+                // They have refused it, or were ended meanwhile.
+                let last = refusals.last().map_or(Error::Stopped, |(_, error)| error.clone());
+                return Err(identities::conclusion(refusals, last));
+            }
+            if let Some(refusal) = identities::refusal(refusals)
+                && !self.identities.opens_soon(&candidates, request.resource)
+            {
+                return Err(refusal.clone());
+            }
+            let error = match self.first_admission(request, refusals, &candidates).await {
                 // It may have ended meanwhile.
                 Ok((index, admission)) if candidates.len() == 1 || self.identities.is_used(index) => {
                     return Ok((index, admission));
                 }
                 Ok(_) => None,
+                Err(Error::Stopped) => return Err(Error::Stopped),
                 Err(error) => Some(error),
             };
             let again = self.identities.candidates(request, refusals);
+            // Their order is that of what they have to do.
+            let are_same = again.len() == candidates.len() && again.iter().all(|index| candidates.contains(index));
             match error {
-                // Those that are left have refused it.
-                Some(error) if again.is_empty() => return Err(refusals.last().map_or(error, |(_, own)| own.clone())),
-                Some(error) if again == candidates || matches!(error, Error::Stopped) => return Err(error),
+                Some(error) if again.is_empty() || are_same => return Err(identities::conclusion(refusals, error)),
                 _ => candidates = again,
             }
         }
     }
 
     /// The first admission that one of these identities gives, or the last error if none does.
-    async fn first_admission(&self, request: &Request, candidates: &[usize]) -> Result<(usize, Admission<'_>), Error> {
-        let (waits, in_race) = (self.shared_waits(), self.identities.count() > 1);
+    async fn first_admission(
+        &self,
+        request: &Request,
+        refusals: &Refusals,
+        candidates: &[usize],
+    ) -> Result<(usize, Admission<'_>), Error> {
+        let (mut waits, in_race) = (self.shared_waits(), self.identities.count() > 1);
+        if identities::refusal(refusals).is_some() {
+            waits.limit = waits.limit.min(SOON);
+        }
         if let [index] = *candidates {
             let admitted = self.identities.get(index).admit(request, waits, in_race).await;
             return admitted.map(|admission| (index, admission)).inspect_err(|error| self.note(request, index, error));

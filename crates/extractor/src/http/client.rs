@@ -21,7 +21,7 @@ use super::client_limits::ClientLimits;
 use super::dialect::Dialect;
 use super::error_response::{self, ErrorResponse};
 use super::held_back::HeldBack;
-use super::identities::{Identities, Refusals};
+use super::identities::{self, Identities, Refusals};
 use super::identity::{Admission, ServiceIdentity};
 use super::network::Network;
 use super::origin::redacted;
@@ -161,7 +161,7 @@ impl Client {
                             self.answered.fetch_add(1, Ordering::Relaxed);
                             identity.concurrency.succeeded();
                             identity.unclear_throttling.answered();
-                            self.identities.end_refused(refusals);
+                            self.identities.answered(cost.identity, refusals);
                             return Ok((accepted, cost));
                         }
                         Err(reason) => Transient::bad_page(reason, StatusCode::OK.as_u16(), request_id).into(),
@@ -172,12 +172,7 @@ impl Client {
             self.outages.failed(request, &error);
             match error {
                 AttemptError::Permanent(error) if error.may_concern_identity() => {
-                    // What another is given shows whether it was this identity that was refused.
-                    refusals.push((cost.identity, error.clone()));
-                    if self.identities.candidates(request, &refusals).is_empty() {
-                        return Err(error);
-                    }
-                    debug!(url = %redacted(&request.url), %error, "another identity requests it");
+                    self.ask_another(request, &mut refusals, (cost.identity, error))?;
                 }
                 AttemptError::Permanent(error) | AttemptError::Unsent(error) => return Err(error),
                 AttemptError::AccessTokenRejected(token) if token_refused != Some(cost.identity) => {
@@ -188,10 +183,7 @@ impl Client {
                 AttemptError::AccessTokenRejected(_) => {
                     let advice = self.dialect.access_token_rejected_advice;
                     let error = Error::SignInRefused { code: "status 401".to_owned(), advice };
-                    let is_only = matches!(request.identity, IdentityChoice::Only(_));
-                    if is_only || !self.identities.end(cost.identity, &error.to_string()) {
-                        return Err(error);
-                    }
+                    self.ask_another(request, &mut refusals, (cost.identity, error))?;
                     token_refused = None;
                 }
                 AttemptError::OutOfMemory { length } => {
@@ -209,9 +201,26 @@ impl Client {
                     outpaced += u32::from(is_of_identity && answered > answered_before);
                     answered_before = answered;
                     let made = (&attempts, outpaced, since);
-                    cost.throttled += self.back_off((request, &refusals, cost.identity), made, transient).await?;
+                    let waited = self.back_off((request, &refusals, cost.identity), made, transient).await;
+                    cost.throttled += waited.map_err(|error| identities::conclusion(&refusals, error))?;
                 }
             }
+        }
+    }
+
+    /// Takes in that an identity was refused a request: what another is given shows whether that was for the identity.
+    /// Fails with the refusal if there is no other.
+    fn ask_another(
+        &self,
+        request: &Request,
+        refusals: &mut Vec<(usize, Error)>,
+        (index, error): (usize, Error),
+    ) -> Result<(), Error> {
+        debug!(url = %redacted(&request.url), %error, "an identity is refused it");
+        refusals.push((index, error.clone()));
+        match self.identities.candidates(request, refusals).is_empty() {
+            true => Err(identities::conclusion(refusals, error)),
+            false => Ok(()),
         }
     }
 

@@ -11,14 +11,30 @@ use super::meter::Meter;
 use super::request::{IdentityChoice, Request};
 use crate::error::Error;
 
+/// How often an identity may be refused what another is given, without an answer of its own in between: a single refusal
+/// may be that of one user.
+const MAX_DIFFERENCES: u32 = 3;
+
+/// How long a request that one identity was refused waits for another to ask.
+pub(super) const SOON: Duration = Duration::from_secs(10);
+
 /// All identities of a client, at least one.
 #[derive(Debug)]
 pub(crate) struct Identities {
     all: Vec<ServiceIdentity>,
-    /// Why an identity is used no more, for each; never for all of them.
-    ended: Mutex<Vec<Option<String>>>,
+    /// How each of them stands; never have all of them ended.
+    standings: Mutex<Vec<Standing>>,
     /// The longest time that a request waits for one identity alone.
     longest_wait: Duration,
+}
+
+/// How an identity stands among the others.
+#[derive(Debug, Clone, Default)]
+struct Standing {
+    /// Why it is used no more.
+    ended: Option<String>,
+    /// How often it was refused what another was given, since its last answer.
+    differences: u32,
 }
 
 /// What an identity did so far.
@@ -35,11 +51,25 @@ pub struct IdentityUsage {
 /// The identities by which a request was refused, with the error.
 pub(super) type Refusals = [(usize, Error)];
 
+/// The refusal that is the service's answer to a request, if there is one: that an identity is not signed in is none.
+pub(super) fn refusal(refusals: &Refusals) -> Option<&Error> {
+    refusals.iter().rev().map(|(_, error)| error).find(|error| !error.is_service_wide())
+}
+
+/// What a request ends with that fails for a reason other than its own: one that was refused has its answer, whatever
+/// keeps the other identities from asking.
+pub(super) fn conclusion(refusals: &Refusals, error: Error) -> Error {
+    match refusal(refusals) {
+        Some(refusal) if !matches!(error, Error::Stopped) => refusal.clone(),
+        _ => error,
+    }
+}
+
 impl Identities {
     /// These identities; the first is the one that is preferred where all requests should have the same.
     pub(super) fn new(all: Vec<ServiceIdentity>, longest_wait: Duration) -> Self {
-        let ended = Mutex::new(vec![None; all.len()]);
-        Self { all, ended, longest_wait }
+        let standings = Mutex::new(vec![Standing::default(); all.len()]);
+        Self { all, standings, longest_wait }
     }
 
     pub(crate) fn get(&self, index: usize) -> &ServiceIdentity {
@@ -57,32 +87,46 @@ impl Identities {
 
     /// Whether an identity is still used.
     pub(crate) fn is_used(&self, index: usize) -> bool {
-        self.lock()[index].is_none()
+        self.lock()[index].ended.is_none()
     }
 
     /// The indices of those that are still used.
     pub(crate) fn used(&self) -> Vec<usize> {
-        self.lock().iter().enumerate().filter(|(_, ended)| ended.is_none()).map(|(index, _)| index).collect()
+        let standings = self.lock();
+        let used = standings.iter().enumerate().filter(|(_, standing)| standing.ended.is_none());
+        used.map(|(index, _)| index).collect()
     }
 
     /// Uses an identity no more, unless it is the last one: then `false`, and what is wrong is the service's.
     pub(crate) fn end(&self, index: usize, reason: &str) -> bool {
-        let mut ended = self.lock();
-        if ended[index].is_some() {
+        let mut standings = self.lock();
+        if standings[index].ended.is_some() {
             return true;
         }
-        if ended.iter().filter(|ended| ended.is_none()).count() == 1 {
+        if standings.iter().filter(|standing| standing.ended.is_none()).count() == 1 {
             return false;
         }
-        ended[index] = Some(reason.to_owned());
+        standings[index].ended = Some(reason.to_owned());
         warn!(identity = self.all[index].name, reason, "an identity is used no more; the others go on");
         true
     }
 
-    /// Uses those no more that were refused what another was given.
-    pub(super) fn end_refused(&self, refusals: Vec<(usize, Error)>) {
-        for (index, error) in refusals {
-            self.end(index, &error.without_call());
+    /// Notes that an identity was given what it requested, and others were refused it. One that lacks a right is used no
+    /// more; so is one that is refused again and again.
+    pub(super) fn answered(&self, index: usize, refusals: Vec<(usize, Error)>) {
+        if self.all.len() == 1 {
+            return;
+        }
+        self.lock()[index].differences = 0;
+        for (refused, error) in refusals {
+            let differences = {
+                let mut standings = self.lock();
+                standings[refused].differences = standings[refused].differences.saturating_add(1);
+                standings[refused].differences
+            };
+            if error.is_of_rights() || differences >= MAX_DIFFERENCES {
+                self.end(refused, &error.without_call());
+            }
         }
     }
 
@@ -119,6 +163,11 @@ impl Identities {
         candidates.iter().map(opens_in).min()
     }
 
+    /// Whether one of these identities lets a request for this resource pass within seconds.
+    pub(super) fn opens_soon(&self, candidates: &[usize], resource: u64) -> bool {
+        self.opens_in(candidates, resource).is_some_and(|wait| wait <= SOON)
+    }
+
     /// Closes the gates of all identities: it is the service that cannot answer.
     pub(super) fn close_all(&self, pause: Duration) -> Duration {
         self.all.iter().map(|identity| identity.gate.close(pause)).max().unwrap_or_default()
@@ -131,13 +180,13 @@ impl Identities {
 
     /// What each did so far.
     pub(crate) fn usage(&self) -> Vec<IdentityUsage> {
-        let ended = self.lock();
-        let usage = |(identity, ended): (&ServiceIdentity, &Option<String>)| IdentityUsage {
+        let standings = self.lock();
+        let usage = |(identity, standing): (&ServiceIdentity, &Standing)| IdentityUsage {
             name: identity.name.clone(),
             meter: identity.counters.snapshot(),
-            ended: ended.clone(),
+            ended: standing.ended.clone(),
         };
-        self.all.iter().zip(ended.iter()).map(usage).collect()
+        self.all.iter().zip(standings.iter()).map(usage).collect()
     }
 
     /// The requests of all of them, and the time for which they were throttled, on average.
@@ -150,7 +199,7 @@ impl Identities {
         Meter { throttled_seconds: sum.throttled_seconds / self.all.len() as f64, ..sum }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Option<String>>> {
-        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<Standing>> {
+        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
