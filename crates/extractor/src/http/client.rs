@@ -37,6 +37,9 @@ use crate::auth::token::AccessToken;
 use crate::error::Error;
 use crate::json;
 
+/// How many times as many attempts as usual are no reason to give up, if others took what was permitted.
+const MAX_OUTPACED: u32 = 3;
+
 /// One service and the identities that share its requests: everything that these have in common.
 #[derive(Debug)]
 pub(crate) struct Client {
@@ -144,7 +147,7 @@ impl Client {
         let mut refusals = Vec::new();
         let mut reservation_size = ReservationSize::Expected;
         let mut failed_at = None;
-        let (mut answered_before, mut outpaced) = (self.answered.load(Ordering::Relaxed), 0);
+        let (mut answered_before, mut outpaced) = (self.answered.load(Ordering::Relaxed), 0_u32);
         loop {
             let error = match self
                 .attempt((request, &refusals, token_refused), reservation_size, &mut attempts, &mut cost)
@@ -160,7 +163,7 @@ impl Client {
                             let identity = self.identities.get(cost.identity);
                             self.answered.fetch_add(1, Ordering::Relaxed);
                             identity.concurrency.succeeded();
-                            identity.unclear_throttling.answered();
+                            identity.answered(request.resource);
                             self.identities.answered(cost.identity, refusals);
                             return Ok((accepted, cost));
                         }
@@ -199,6 +202,7 @@ impl Client {
                     let is_of_identity =
                         transient.throttled == Some(ThrottleScope::Identity) && transient.retry_after.is_some();
                     outpaced += u32::from(is_of_identity && answered > answered_before);
+                    outpaced = outpaced.min(MAX_OUTPACED * self.limits.retry_policy.max_attempts);
                     answered_before = answered;
                     let made = (&attempts, outpaced, since);
                     let waited = self.back_off((request, &refusals, cost.identity), made, transient).await;
@@ -280,10 +284,13 @@ impl Client {
                             *scope = Some(identity.unclear_throttling.refused(request.resource));
                         }
                     }
+                    if transient.throttled == Some(ThrottleScope::Identity) {
+                        transient.throttled = Some(identity.lone_throttling.refused(request.resource));
+                    }
                     identity.slow_down(request, transient, begun);
                 }
                 // A refusal is an answer too.
-                _ => identity.unclear_throttling.answered(),
+                _ => identity.answered(request.resource),
             }
             return Err(error);
         }

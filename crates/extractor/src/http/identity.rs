@@ -14,7 +14,7 @@ use super::rate_limiter::RateLimiter;
 use super::request::Request;
 use super::resource_gates::ResourceGates;
 use super::throttle_gate::ThrottleGate;
-use super::throttle_scope::{ThrottleScope, UnclearThrottling};
+use super::throttle_scope::{LoneThrottling, ThrottleScope, UnclearThrottling};
 use crate::auth::sign_in::SignIn;
 use crate::auth::token::AccessToken;
 use crate::auth::token_cache::TokenCache;
@@ -33,6 +33,7 @@ pub(crate) struct ServiceIdentity {
     /// What throttles this identity alone, such as a mailbox.
     pub(super) throttled_resources: ResourceGates,
     pub(super) unclear_throttling: UnclearThrottling,
+    pub(super) lone_throttling: LoneThrottling,
     pub(super) counters: Counters,
 }
 
@@ -64,6 +65,7 @@ impl ServiceIdentity {
             gate: ThrottleGate::default(),
             throttled_resources: ResourceGates::default(),
             unclear_throttling: UnclearThrottling::default(),
+            lone_throttling: LoneThrottling::default(),
             counters: Counters::default(),
         }
     }
@@ -124,7 +126,8 @@ impl ServiceIdentity {
             self.wait_for_resource(request, waits).await?;
             let permit = self.concurrency.acquire().await;
             throttled += self.wait_for_gate(request, waits).await?;
-            if waits.resource_gates.is_open(request.resource) {
+            let gates = [waits.resource_gates, &self.throttled_resources];
+            if gates.iter().all(|gates| gates.is_open(request.resource)) {
                 break permit;
             }
         };
@@ -147,6 +150,12 @@ impl ServiceIdentity {
         slot.consume();
         throttled += self.gate.paused() - paused;
         Ok(Admission { permit, token, throttled })
+    }
+
+    /// Takes in a response for a resource that does not ask for a wait.
+    pub(super) fn answered(&self, resource: u64) {
+        self.unclear_throttling.answered();
+        self.lone_throttling.answered(resource);
     }
 
     /// Reduces concurrency or rate if the service says that a request begun at `begun` was too much.

@@ -72,6 +72,55 @@ impl UnclearThrottling {
     }
 }
 
+/// A resource that is refused so often while others are answered, and nothing else is refused, is throttled by itself.
+const REFUSALS_ALONE: u32 = 10;
+
+/// Responses that throttle the whole identity, of which those for one resource may be meant for that alone: they come again
+/// and again, while others are answered after every wait.
+#[derive(Debug, Default)]
+pub(crate) struct LoneThrottling {
+    last: Mutex<LoneResource>,
+}
+
+/// The resource that was refused last.
+#[derive(Debug, Default)]
+struct LoneResource {
+    resource: u64,
+    /// How often, with an answer to others before each.
+    refused: u32,
+    /// Whether others were answered since.
+    are_others_answered: bool,
+}
+
+impl LoneThrottling {
+    /// Takes in a response for a resource that is no refusal.
+    pub(crate) fn answered(&self, resource: u64) {
+        let mut last = self.lock();
+        if last.resource == resource {
+            *last = LoneResource::default();
+        } else {
+            last.are_others_answered = true;
+        }
+    }
+
+    /// Takes in a refusal of a resource; returns whom it is taken to concern.
+    pub(crate) fn refused(&self, resource: u64) -> ThrottleScope {
+        let mut last = self.lock();
+        if last.resource != resource {
+            *last = LoneResource { resource, ..LoneResource::default() };
+        } else if last.are_others_answered {
+            last.refused = last.refused.saturating_add(1);
+            last.are_others_answered = false;
+        }
+        let is_alone = resource != 0 && last.refused >= REFUSALS_ALONE;
+        if is_alone { ThrottleScope::Resource } else { ThrottleScope::Identity }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, LoneResource> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -110,6 +159,29 @@ mod tests {
                     Answered(count) => (0..count).for_each(|_| throttling.answered()),
                     Later(seconds) => tokio::time::advance(Duration::from_secs(seconds)).await,
                 }
+            }
+            assert_eq!(scope, Some(expected), "{what}");
+        }
+    }
+
+    #[test]
+    fn who_alone_is_refused_while_others_are_answered_is_throttled_alone() {
+        use ThrottleScope::{Identity, Resource};
+        // After so many rounds, in each of which 1 is refused and the second is answered or refused.
+        for (what, resource, answered, refused, expected) in [
+            ("others are answered", 1, Some(2), None, Resource),
+            ("nothing else is requested", 1, None, None, Identity),
+            ("others are refused too", 1, Some(3), Some(2), Identity),
+            ("it is answered in between", 1, Some(1), None, Identity),
+            ("it is nothing in particular", 0, Some(2), None, Identity),
+        ] {
+            let throttling = LoneThrottling::default();
+            let mut scope = None;
+            for round in 0..=REFUSALS_ALONE {
+                scope = Some(throttling.refused(resource));
+                assert!(round == REFUSALS_ALONE || scope == Some(Identity), "{what}: {round}");
+                refused.into_iter().for_each(|other| _ = throttling.refused(other));
+                answered.into_iter().for_each(|other| throttling.answered(other));
             }
             assert_eq!(scope, Some(expected), "{what}");
         }

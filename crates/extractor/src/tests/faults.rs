@@ -266,3 +266,24 @@ async fn a_request_that_others_outpace_is_not_given_up() {
     let attempts = server.asked().iter().filter(|request| request.target.contains("msdyn_copilotevents")).count();
     assert!(attempts > 10, "{attempts} attempts");
 }
+
+#[tokio::test]
+async fn a_table_that_alone_stays_throttled_is_given_up() {
+    let server = Server::start(|request| match request.target.contains("msdyn_copilotevents") {
+        true => refusal(429, "0x80072322", "Number of requests exceeded the limit.").header("Retry-After", "0.005"),
+        false => who_am_i(),
+    })
+    .await;
+    let service = dataverse(server.url.clone());
+    let slow = tokio::spawn({
+        let service = service.clone();
+        async move { walk(&service).await }
+    });
+    while !slow.is_finished() {
+        service.who_am_i().await.unwrap();
+    }
+    let error = slow.await.unwrap().pop().unwrap().unwrap_err();
+    assert!(matches!(error, Error::RetriesExhausted { status: 429, .. }), "{error}");
+    let attempts = server.asked().iter().filter(|request| request.target.contains("msdyn_copilotevents")).count();
+    assert!((10..=40).contains(&attempts), "{attempts} attempts");
+}
