@@ -77,7 +77,7 @@ async fn refusal(
     let request = request::file_request(api, file, FilePortion::HeadersOnly)?;
     Ok(match client.refusal_in_batch((identity, &request), response).await? {
         // Another identity may read it.
-        Some(error) if error.may_concern_identity() && client.identities.count() > 1 => BatchedFile::Unfetched,
+        Some(error) if error.may_concern_identity() && client.identities.used().len() > 1 => BatchedFile::Unfetched,
         Some(error @ (Error::FileMissing { .. } | Error::PermissionMissing { .. } | Error::ColumnSecured { .. })) => {
             BatchedFile::Fetched(Err(error))
         }

@@ -12,14 +12,18 @@ use crate::error::Error;
 
 impl Client {
     /// The error that a response inside a batch means for the request that it answers; `None` if another attempt may
-    /// succeed. Where it asks for a wait, all requests of the
-    /// identity that sent the batch wait.
+    /// succeed. Where it asks for a wait, all requests of the identity that sent the batch wait.
     pub(crate) async fn refusal_in_batch(
         &self,
         (identity, request): (usize, &Request),
         (status, headers, body): (StatusCode, &HeaderMap, &[u8]),
     ) -> Result<Option<Error>, Error> {
-        let token = self.token_of(identity).await?;
+        let token = match self.token_of(identity).await {
+            Ok(token) => token,
+            Err(Error::Stopped) => return Err(Error::Stopped),
+            // Its sign-in has failed since: others may still send the request.
+            Err(_) => return Ok(None),
+        };
         let identity = self.identities.get(identity);
         let mut attempts = Attempts::new();
         attempts.begin();

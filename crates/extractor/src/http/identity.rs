@@ -72,7 +72,7 @@ impl ServiceIdentity {
 
     /// Waits while the service is throttling the identity; gives up if that exceeds the limit, or if the client is
     /// stopped.
-    pub(super) async fn wait_for_gate(&self, request: &Request, waits: SharedWaits<'_>) -> Result<Duration, Error> {
+    async fn wait_for_gate(&self, request: &Request, waits: SharedWaits<'_>) -> Result<Duration, Error> {
         tokio::select! {
             biased;
             waited = self.gate.wait(waits.limit) => {

@@ -4,20 +4,21 @@ use reqwest::StatusCode;
 use reqwest::header::AUTHORIZATION;
 
 use super::client::Client;
+use super::identity::Admission;
 use super::request::Request;
 use super::retry::retry_after;
+use crate::error::Error;
 
 impl Client {
-    /// Whether the service answers the cheapest request there is. When it throttles, that is an answer.
+    /// Whether the service answers the cheapest request there is, sent by whichever identity may send it soonest. When it
+    /// throttles, that is an answer.
     pub(super) async fn probe(&self, probed_for: &Request) -> bool {
         let request = Request::json(self.outages.probe(probed_for));
-        let Some(index) = self.identities.candidates(&request, &[]).first().copied() else { return false };
+        let (index, Admission { permit: _permit, token, .. }) = match self.admit(&request, &[]).await {
+            Ok(admitted) => admitted,
+            Err(error) => return matches!(error, Error::Paused { .. } | Error::Stopped),
+        };
         let identity = self.identities.get(index);
-        let _permit = identity.concurrency.acquire().await;
-        if identity.wait_for_gate(&request, self.shared_waits()).await.is_err() {
-            return true;
-        }
-        let Ok(token) = identity.tokens.get().await else { return false };
         identity.counters.count_request();
         let headers = (self.dialect.headers)(&request);
         let response = self.http.get(request.url).headers(headers).header(AUTHORIZATION, token.header.clone());
