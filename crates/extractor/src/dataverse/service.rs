@@ -114,7 +114,7 @@ impl Dataverse {
     }
 
     /// Signs in as every identity. One that cannot read what the others read of these tables is used no more: it is
-    /// refused, in another organization, the same user as another, or sees fewer rows.
+    /// refused, in another organization, the same user as another, sees fewer rows, or does not tell whether it does.
     ///
     /// # Errors
     /// Those of [`Self::who_am_i`], if no identity is accepted.
@@ -182,7 +182,7 @@ impl Dataverse {
     pub async fn read_depths(&self, user_id: &str) -> Result<BTreeMap<String, PrivilegeDepth>, Error> {
         // The user is that of the first identity, who may read its own privileges.
         let first = self.client.identities.used().first().copied().unwrap_or_default();
-        privileges::fetch(&self.client, &self.api, user_id, IdentityChoice::Preferred(first)).await
+        privileges::fetch(&self.client, &self.api, user_id, IdentityChoice::Only(first)).await
     }
 
     /// A page with one row, to see whether the table can be read; `None` if the identity sees no row.

@@ -49,7 +49,8 @@ pub(crate) async fn fetch(client: &Client, api: &Url, identity: IdentityChoice) 
     })
 }
 
-/// Signs in as every identity, and uses those no more that do not read what the others read of these tables.
+/// Signs in as every identity, and uses those no more of which it is not known that they read what the others read of
+/// these tables.
 pub(crate) async fn compare(client: &Client, api: &Url, tables: &[&'static Table]) -> Result<WhoAmI, Error> {
     if client.identities.count() == 1 {
         return fetch(client, api, IdentityChoice::Any).await;
@@ -57,9 +58,8 @@ pub(crate) async fn compare(client: &Client, api: &Url, tables: &[&'static Table
     let indices = client.identities.used();
     let sign_ins = indices.iter().map(|&index| async move {
         let who = fetch(client, api, IdentityChoice::Only(index)).await?;
-        // Not every identity may read its own privileges.
         let depths = privileges::fetch(client, api, &who.user_id, IdentityChoice::Only(index)).await;
-        Ok::<_, Error>((who, depths.ok().filter(|depths| !depths.is_empty())))
+        Ok::<_, Error>((who, told(depths)?))
     });
     let sign_ins = join_all(sign_ins).await;
     let (mut accepted, mut refused) = (Vec::new(), Vec::new());
@@ -82,24 +82,35 @@ pub(crate) async fn compare(client: &Client, api: &Url, tables: &[&'static Table
     used.map(|(_, who, _)| who).ok_or(Error::Stopped)
 }
 
+/// What an identity is told of its privileges: not every identity may read them.
+fn told(depths: Result<BTreeMap<String, PrivilegeDepth>, Error>) -> Result<ReadDepths, Error> {
+    match depths {
+        Ok(depths) => Ok(Some(depths).filter(|depths| !depths.is_empty())),
+        Err(error) if error.call().is_some_and(|call| call.status == Some(403)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// The identities that are not to be used beside the others, and why.
 fn unequal(accepted: &[(usize, WhoAmI, ReadDepths)], tables: &[&'static Table]) -> Vec<(usize, String)> {
     let mut unequal = Vec::new();
+    let mut equal: Vec<&WhoAmI> = Vec::new();
     let deepest = |table: &Table| accepted.iter().filter_map(|(_, _, depths)| depth(depths, table)).max();
     for (number, (index, who, depths)) in accepted.iter().enumerate() {
-        let others = &accepted[..number];
-        let is_shallow = |table: &&&'static Table| match depths {
-            // What is not the same for everybody is each user's own.
-            Some(_) => {
-                let own = depth(depths, table);
-                own < deepest(table) || (number > 0 && own.is_some_and(|own| own < PrivilegeDepth::Global))
-            }
-            None => false,
+        // What is not the same for everybody is each user's own.
+        let is_shallow = |table: &&&'static Table| {
+            let own = depth(depths, table);
+            own < deepest(table) || (!equal.is_empty() && own.is_some_and(|own| own < PrivilegeDepth::Global))
         };
-        let reason = if others.iter().any(|(_, other, _)| other.organization_id != who.organization_id) {
+        let reason = if who.organization_id != accepted[0].1.organization_id {
             Some("it belongs to another organization".to_owned())
-        } else if others.iter().any(|(_, other, _)| other.user_id == who.user_id) {
+        } else if equal.iter().any(|other| other.user_id == who.user_id) {
             Some("it is the same user as another, whose limits it shares".to_owned())
+        } else if depths.is_none() {
+            // The first is as good as it would be alone.
+            let reason = "it may not read its own privileges, so that it is not known whether it sees every row: grant \
+                          prvReadRole";
+            Some(reason.to_owned()).filter(|_| number > 0)
         } else {
             let shallow = tables.iter().find(is_shallow);
             shallow.map(|table| {
@@ -107,7 +118,10 @@ fn unequal(accepted: &[(usize, WhoAmI, ReadDepths)], tables: &[&'static Table]) 
                 format!("it may not see every row of {}: grant {privilege} at depth Global (Organization)", table.name)
             })
         };
-        unequal.extend(reason.map(|reason| (*index, reason)));
+        match reason {
+            Some(reason) => unequal.push((*index, reason)),
+            None => equal.push(who),
+        }
     }
     unequal
 }
@@ -138,11 +152,24 @@ mod tests {
             service_time: Instant(0),
         };
         let all = || depths([Some(Global), Some(Global)]);
-        let cases: [(&str, Vec<(WhoAmI, ReadDepths)>, &[usize]); 8] = [
+        let none = || (who("b", "o"), None);
+        let cases: [(&str, Vec<(WhoAmI, ReadDepths)>, &[usize]); 12] = [
             ("all read everything", vec![(who("a", "o"), all()), (who("b", "o"), all())], &[]),
             ("another organization", vec![(who("a", "o"), all()), (who("b", "p"), all())], &[1]),
             ("one user twice", vec![(who("a", "o"), all()), (who("a", "o"), all())], &[1]),
-            ("unknown", vec![(who("a", "o"), None), (who("b", "o"), None)], &[]),
+            (
+                "another organization in between",
+                vec![(who("a", "o"), all()), (who("b", "p"), all()), (who("c", "o"), all())],
+                &[1],
+            ),
+            ("nothing is told", vec![(who("a", "o"), None), none()], &[1]),
+            ("of the second nothing is told", vec![(who("a", "o"), all()), none(), (who("c", "o"), all())], &[1]),
+            ("of the first nothing is told", vec![(who("a", "o"), None), (who("b", "o"), all())], &[]),
+            (
+                "of the first nothing is told, and the second sees its own rows",
+                vec![(who("a", "o"), None), (who("b", "o"), depths([Some(Global), Some(Basic)]))],
+                &[1],
+            ),
             (
                 "the second sees less",
                 vec![(who("a", "o"), all()), (who("b", "o"), depths([Some(Global), Some(Local)]))],

@@ -42,6 +42,20 @@ fn senders(server: &Server) -> Vec<usize> {
     server.asked().iter().map(sender).collect()
 }
 
+/// How far the caller may read events.
+fn told(depth: &str) -> Reply {
+    let name = COPILOT_EVENT.read_privilege();
+    Reply::ok(format!(r#"{{"RolePrivileges":[{{"PrivilegeName":"{name}","Depth":"{depth}"}}]}}"#))
+}
+
+fn asks_for_privileges(request: &Request) -> bool {
+    request.target.contains("RetrieveUserPrivileges")
+}
+
+fn denied() -> Reply {
+    refusal(403, "0x80040220", "Principal user is missing prvReadmsdyn_copilotevent privilege.")
+}
+
 fn throttled(seconds: &'static str) -> Reply {
     refusal(429, "0x80072322", "Number of requests exceeded the limit.").header("Retry-After", seconds)
 }
@@ -152,7 +166,11 @@ async fn whoever_cannot_sign_in_is_named_and_the_other_goes_on() {
             r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret 'hunter2'."}"#,
         ),
     };
-    let server = Server::start_with(|_| std::future::ready(who_am_i()), token).await;
+    let answer = |request: Request| match asks_for_privileges(&request) {
+        true => told("Global"),
+        false => who_am_i(),
+    };
+    let server = Server::start_with(move |request| std::future::ready(answer(request)), token).await;
     let more_identities = vec![named(&server.url)];
     let service = impatient(DataverseSettings { more_identities, ..settings(server.url.clone()) });
     service.client.token_of(0).await.unwrap();
@@ -168,29 +186,33 @@ async fn whoever_cannot_sign_in_is_named_and_the_other_goes_on() {
 }
 
 #[tokio::test]
-async fn whose_tokens_are_rejected_is_used_no_more_unless_it_is_the_last() {
+async fn whose_tokens_are_rejected_again_and_again_is_used_no_more_unless_it_is_the_last() {
     let server = Server::start(|request| match request.header("authorization").unwrap() {
         "Bearer token-2" => who_am_i(),
         _ => Reply::new(401, ""),
     })
     .await;
     let service = two(&server).await;
+    for _ in 0..4 {
+        service.who_am_i().await.unwrap();
+    }
+    // New tokens of the first are rejected too.
+    assert_eq!(senders(&server), [1, 3, 2, 2, 3, 4, 2, 2]);
+    assert_eq!(service.identities()[0].ended, None);
     for _ in 0..2 {
         service.who_am_i().await.unwrap();
     }
-    // A new token of the first is rejected too.
-    assert_eq!(senders(&server), [1, 3, 2, 2]);
+    assert_eq!(senders(&server)[8..], [4, 5, 2, 2]);
     assert!(service.identities()[0].ended.as_ref().unwrap().contains("status 401"));
 
     let server = Server::start(|_| Reply::new(401, "")).await;
     let service = two(&server).await;
     assert!(matches!(service.who_am_i().await.unwrap_err(), Error::SignInRefused { .. }));
-    assert_eq!(service.identities().iter().filter(|usage| usage.ended.is_some()).count(), 1);
+    assert!(service.identities().iter().all(|usage| usage.ended.is_none()), "it is nobody's own");
 }
 
 #[tokio::test]
 async fn who_may_not_read_what_another_may_is_used_no_more() {
-    let denied = || refusal(403, "0x80040220", "Principal user is missing prvReadmsdyn_copilotevent privilege.");
     let server = Server::start(move |request| match sender(&request) {
         1 => denied(),
         _ => page(&request, "[]", None),
@@ -211,4 +233,82 @@ async fn who_may_not_read_what_another_may_is_used_no_more() {
     assert!(matches!(error, Error::PermissionMissing { .. }), "{error}");
     assert_eq!(senders(&server), [1, 2]);
     assert!(service.identities().iter().all(|usage| usage.ended.is_none()));
+}
+
+#[tokio::test]
+async fn a_refusal_is_the_answer_while_nobody_else_can_be_asked() {
+    for wait in ["300", "7200"] {
+        let server = Server::start(move |request| match sender(&request) {
+            1 => denied(),
+            _ => throttled(wait),
+        })
+        .await;
+        let (service, begun) = (two(&server).await, Instant::now());
+        for _ in 0..2 {
+            let error = walk(&service).await.pop().unwrap().unwrap_err();
+            assert!(matches!(error, Error::PermissionMissing { .. }) && !error.is_service_wide(), "{wait}: {error}");
+        }
+        assert_eq!(senders(&server), [1, 2, 1], "{wait}");
+        assert!(begun.elapsed() < Duration::from_secs(60), "nobody waited");
+        assert!(service.identities().iter().all(|usage| usage.ended.is_none()));
+    }
+}
+
+#[tokio::test]
+async fn who_is_refused_one_user_is_used_for_others() {
+    let start = || {
+        Server::start(|request| match (sender(&request), request.target.contains(PERSON)) {
+            (1, true) => refusal(403, "Forbidden", ""),
+            _ => page(&request, "[]", None),
+        })
+    };
+    let server = start().await;
+    let service = two_of_graph(&server).await;
+    for _ in 0..5 {
+        assert_eq!(rows(&history(&service).await), ["[]"]);
+        for _ in 0..2 {
+            let others: Vec<_> = service.history(OTHER, &june()).collect().await;
+            assert_eq!(rows(&others), ["[]"]);
+        }
+    }
+    assert_eq!(senders(&server), [1, 2].repeat(10));
+    assert_eq!(service.identities()[0].ended, None, "it has answers of its own");
+
+    let server = start().await;
+    let service = two_of_graph(&server).await;
+    for round in 1..=4 {
+        assert_eq!(rows(&history(&service).await), ["[]"]);
+        assert_eq!(service.identities()[0].ended.is_some(), round > 2, "{round}");
+    }
+    assert_eq!(senders(&server), [1, 2, 1, 2, 1, 2, 2]);
+}
+
+#[tokio::test]
+async fn whoever_does_not_tell_what_it_reads_is_not_used_beside_another() {
+    let cases: [(&str, fn() -> Reply, Option<&str>); 5] = [
+        ("everything", || told("Global"), None),
+        ("less", || told("Local"), Some("it may not see every row of msdyn_copilotevent")),
+        ("not told", denied, Some("it may not read its own privileges")),
+        ("nothing", || Reply::ok(r#"{"RolePrivileges":[]}"#), Some("it may not read its own privileges")),
+        ("an error", || refusal(400, "0x80040203", ""), Some("refused: 0x80040203")),
+    ];
+    for (what, second, expected) in cases {
+        let server = Server::start(move |request| match (sender(&request), asks_for_privileges(&request)) {
+            (1, true) => told("Global"),
+            (_, true) => second(),
+            (number, false) => {
+                let user = format!("{}{number}", &USER[..35]);
+                Reply::ok(format!(r#"{{"UserId":"{user}","OrganizationId":"{ORGANIZATION}"}}"#))
+            }
+        })
+        .await;
+        let service = two(&server).await;
+        assert!(service.sign_in(&[&COPILOT_EVENT]).await.unwrap().user_id.ends_with('1'), "{what}");
+        let ended: Vec<_> = service.identities().into_iter().map(|usage| usage.ended).collect();
+        assert_eq!(ended[0], None, "{what}");
+        match (&ended[1], expected) {
+            (Some(reason), Some(expected)) => assert!(reason.contains(expected), "{what}: {reason}"),
+            (ended, expected) => assert_eq!(ended.as_deref(), expected, "{what}"),
+        }
+    }
 }
