@@ -34,6 +34,12 @@ pub(super) fn more(config: &Config, list: &str, first: &Auth) -> Result<Vec<Name
                 .hint("the service counts the requests of each identity: name another application in `client_id`")
                 .into());
         }
+        let are_known = !auth.tenant_id.is_empty() && !first.tenant_id.is_empty();
+        if are_known && !auth.tenant_id.eq_ignore_ascii_case(&first.tenant_id) {
+            return Err(usage(format!("`{name}.tenant_id` names another tenant than that of `auth`"))
+                .hint(format!("all identities of `{list}` read the same tenant: leave the key out"))
+                .into());
+        }
         more.push(NamedAuth { name, auth });
     }
     Ok(more)

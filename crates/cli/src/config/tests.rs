@@ -318,7 +318,7 @@ fn more_identities_are_lists_of_sections() {
     let config = load(
         "[auth]\ntenant_id = 't'\nclient_id = 'a'\nclient_secret = 's3cret'\n[dataverse]\nurl = 'https://x.example'\n\
          [[dataverse.identity]]\nclient_id = 'b'\nclient_secret = 's3cret-b'\n[[dataverse.identity]]\nclient_id = 'c'\n\
-         client_secret = 's3cret-c'\ntenant_id = 'u'\n",
+         client_secret = 's3cret-c'\ntenant_id = 'T'\n",
     )
     .unwrap();
     let Ok(Some(ServiceJob::Dataverse(job))) = settings::job(Service::Dataverse, &config, &[]) else {
@@ -330,7 +330,7 @@ fn more_identities_are_lists_of_sections() {
         .iter()
         .map(|more| (more.name.as_str(), more.auth.tenant_id.as_str(), more.auth.client_id.as_str()))
         .collect();
-    assert_eq!(shown, [("dataverse.identity.1", "t", "b"), ("dataverse.identity.2", "u", "c")]);
+    assert_eq!(shown, [("dataverse.identity.1", "t", "b"), ("dataverse.identity.2", "T", "c")]);
     let lines = config.effective().join("\n");
     assert!(lines.contains("dataverse.identity.2.client_id = c (") && !lines.contains("s3cret"), "{lines}");
     assert!(lines.contains("dataverse.identity.2.client_secret = *** ("), "{lines}");
@@ -348,6 +348,8 @@ fn more_identities_are_lists_of_sections() {
     assert_eq!(with(&method).unwrap(), "`graph.identity.7.client_certificate_file` is not set");
     let same = ["graph.identity.1.client_id=C", "graph.identity.1.client_secret=s3cret"];
     assert_eq!(with(&same).unwrap(), "`graph.identity.1` is the same identity as `auth`");
+    let other = [own[0], own[1], "dataverse.identity.1.tenant_id=u"];
+    assert_eq!(with(&other).unwrap(), "`dataverse.identity.1.tenant_id` names another tenant than that of `auth`");
 
     let (message, hint) = complaint("[dataverse.identity]\nclient_id = 'b'\n");
     assert_eq!(message, "`dataverse.identity` is a list of sections, lake.toml line 1");

@@ -28,6 +28,7 @@ use crate::http::request::Request;
 use crate::http::retry::RetryPolicy;
 use crate::http::service_clock::local_time;
 use crate::json::without_mark;
+use crate::object_id::object_id;
 use crate::page::Page;
 use crate::page_stream;
 
@@ -73,6 +74,8 @@ pub struct Graph {
     api: Url,
     model: Option<String>,
     at_once: usize,
+    /// The configured tenant, where it is a GUID.
+    tenant: Option<String>,
 }
 
 impl Graph {
@@ -102,20 +105,22 @@ impl Graph {
         api.set_path(&format!("/{version}/"));
         let in_flight = (rate * SECONDS_IN_FLIGHT).ceil().clamp(IN_FLIGHT_RANGE.0, IN_FLIGHT_RANGE.1) as usize;
         let limits = ClientLimits { retry_policy, in_flight, requests_per_second: Some(rate), budget: PAGE_BUDGET };
+        let tenant = object_id(&auth.tenant_id).map(str::to_owned);
         let first = NamedAuth { name: "auth".to_owned(), auth };
         let identities: Vec<_> = std::iter::once(first).chain(more_identities).collect();
         let at_once = in_flight * identities.len();
         let client = Arc::new(Client::new(&GRAPH, &api, identities, &network, limits)?);
-        Ok(Self { client, api, model, at_once })
+        Ok(Self { client, api, model, at_once, tenant })
     }
 
-    /// Signs in as every identity and returns the claims of the first token. One that cannot read what the first reads is
-    /// used no more: its sign-in is refused, it belongs to another tenant, or it lacks a permission.
+    /// Signs in as every identity and returns the claims of the first token. One that cannot read what the others read is
+    /// used no more: its sign-in is refused, it belongs to another tenant, or it lacks one of these permissions of
+    /// [`role`](crate::role).
     ///
     /// # Errors
     /// Those of sign-in, if no identity is accepted.
-    pub async fn token(&self) -> Result<TokenClaims, Error> {
-        sign_in::compare(&self.client).await
+    pub async fn token(&self, needed: &[&str]) -> Result<TokenClaims, Error> {
+        sign_in::compare(&self.client, self.tenant.as_deref(), needed).await
     }
 
     /// What each identity did so far.

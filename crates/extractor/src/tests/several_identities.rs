@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::auth::sign_in::NamedAuth;
 use crate::http::client::Client;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
 fn named(url: &Url) -> NamedAuth {
     let mut auth = settings(url.clone()).auth;
@@ -310,5 +312,29 @@ async fn whoever_does_not_tell_what_it_reads_is_not_used_beside_another() {
             (Some(reason), Some(expected)) => assert!(reason.contains(expected), "{what}: {reason}"),
             (ended, expected) => assert_eq!(ended.as_deref(), expected, "{what}"),
         }
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_of_another_tenant_is_not_used() {
+    // The ids stand for tenants here.
+    for (tenants, expected) in
+        [([USER, USER], [false, false]), ([USER, OTHER], [false, true]), ([OTHER, USER], [true, false])]
+    {
+        let token = move |number: usize| {
+            let claims = BASE64_URL_SAFE_NO_PAD.encode(format!(r#"{{"tid":"{}"}}"#, tenants[number - 1]));
+            Reply::ok(format!(r#"{{"access_token":"e30.{claims}.c2ln","expires_in":3600}}"#))
+        };
+        let server = Server::start_with(|request| std::future::ready(page(&request, "[]", None)), token).await;
+        let mut settings =
+            GraphSettings { more_identities: vec![named(&server.url)], ..graph_settings(server.url.clone()) };
+        settings.auth.tenant_id = USER.to_uppercase();
+        let service = graph_of(settings);
+        sign_in(&service.client).await;
+        assert_eq!(service.token(&[]).await.unwrap().tenant_id.as_deref(), Some(USER));
+        let usages = service.identities();
+        assert_eq!([0, 1].map(|index| usages[index].ended.is_some()), expected, "{tenants:?}");
+        let mut reasons = usages.iter().filter_map(|usage| usage.ended.as_ref());
+        assert!(reasons.all(|reason| reason.contains("another tenant")));
     }
 }

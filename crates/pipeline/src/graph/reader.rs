@@ -56,7 +56,8 @@ impl ServiceReader for GraphReader {
 
     fn sign_in<'a>(&'a self, instance: &'a mut Instance) -> LocalBoxFuture<'a, Result<Instant, Error>> {
         async move {
-            let claims = self.service.token().await?;
+            let needed: Vec<_> = check::needed_roles(&self.job).into_iter().map(|(role, _)| role).collect();
+            let claims = self.service.token(&needed).await?;
             if claims.lacks(role::HISTORIES) {
                 return Err(Error::RoleMissing { role: role::HISTORIES });
             }
