@@ -176,3 +176,18 @@ fn histories_are_read_twice_as_fast_by_two_applications() {
     let reason = summary["identities"][1]["reason"].as_str().unwrap();
     assert!(reason.starts_with("sign-in refused (AADSTS7000112)"), "{reason}");
 }
+
+#[test]
+fn deletions_are_not_looked_for_while_the_first_identity_is_not_used() {
+    let mut world = with_second(events(6_000, "[[application]]\nnumber = 1\nmember = false"), "dataverse");
+    world.keys.insert("dataverse.deletes".to_owned(), "mark".into());
+    let summary = world.extract(&[], 0);
+    check_events(&world);
+    let reasons = summary["tables"].to_string();
+    assert!(reasons.contains("deletions are not looked for: the first identity"), "{reasons}");
+    assert!(!world.emulator.served().requests.contains_key("tracking"));
+
+    world.serve("seed = 5\nclock = 2025-11-05T12:00:00Z\n[[table]]\nname = \"msdyn_copilotevent\"\nrows = 1400\nweeks = 4");
+    world.extract(&[], 0);
+    assert!(world.emulator.served().requests["tracking"] > 0, "tracking begins");
+}

@@ -14,6 +14,10 @@ use crate::http::request::{IdentityChoice, ResourceKind};
 use crate::next_link::FollowedLinks;
 use crate::page_stream::{self, LinkedPage};
 
+/// The identity that reads changes, by its index: a delta token holds what one user has seen, so that those of all runs are
+/// of the same one.
+pub(crate) const IDENTITY: usize = 0;
+
 /// The result of reading a table's changes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrackedChanges {
@@ -47,8 +51,7 @@ pub(crate) async fn fetch(
     let key = Selection::key_columns(table);
     let mut request = request::first_page(request::rows_url(api, table, &key, None)?, table, page_size, &key);
     request.kind = ResourceKind::Changes;
-    // A delta token holds what one user has seen: those of all runs are of the same one.
-    request.identity = IdentityChoice::Preferred(0);
+    request.identity = IdentityChoice::Only(IDENTITY);
     let mut links = FollowedLinks::new(api.clone());
     match token {
         Some(token) => request.url = links.follow(token, false, request.call_after(0))?,

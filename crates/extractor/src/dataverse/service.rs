@@ -283,12 +283,23 @@ impl Dataverse {
     }
 
     /// The rows deleted since a token was issued, and the next token. Without a token the table is read once, key
-    /// columns only, to obtain the first.
+    /// columns only, to obtain the first. The first identity alone is asked.
     ///
     /// # Errors
     /// [`Error::DeltaTokenExpired`]: repeat without the token; and those of [`Self::pages`].
     pub async fn deleted(&self, table: &'static Table, token: Option<&str>) -> Result<TrackedChanges, Error> {
         change_tracking::fetch(&self.client, &self.api, self.page_size, table, token).await
+    }
+
+    /// Why [`Self::deleted`] cannot be called in this run: the first identity, which alone reads deletions, is used no more.
+    pub fn deletions_refused(&self) -> Option<String> {
+        self.client.identities.ended(change_tracking::IDENTITY)
+    }
+
+    /// Whether an error of [`Self::deleted`] says nothing of other calls, though it would elsewhere: other identities go on.
+    pub fn concerns_deletions_alone(&self, error: &Error) -> bool {
+        let others_go_on = self.client.identities.used().iter().any(|index| *index != change_tracking::IDENTITY);
+        others_go_on && matches!(error, Error::SignInRefused { .. } | Error::Usage { .. } | Error::Paused { .. })
     }
 
     /// The contents of a File column, at most 32 MiB. Many can be fetched at once: they share the concurrency limit and

@@ -90,6 +90,11 @@ impl Identities {
         self.lock()[index].ended.is_none()
     }
 
+    /// Why an identity is used no more.
+    pub(crate) fn ended(&self, index: usize) -> Option<String> {
+        self.lock()[index].ended.clone()
+    }
+
     /// The indices of those that are still used.
     pub(crate) fn used(&self) -> Vec<usize> {
         let standings = self.lock();
