@@ -187,7 +187,9 @@ fn deletions_are_not_looked_for_while_the_first_identity_is_not_used() {
     assert!(reasons.contains("deletions are not looked for: the first identity"), "{reasons}");
     assert!(!world.emulator.served().requests.contains_key("tracking"));
 
-    world.serve("seed = 5\nclock = 2025-11-05T12:00:00Z\n[[table]]\nname = \"msdyn_copilotevent\"\nrows = 1400\nweeks = 4");
+    world.serve(
+        "seed = 5\nclock = 2025-11-05T12:00:00Z\n[[table]]\nname = \"msdyn_copilotevent\"\nrows = 1400\nweeks = 4",
+    );
     world.extract(&[], 0);
     assert!(world.emulator.served().requests["tracking"] > 0, "tracking begins");
 }
