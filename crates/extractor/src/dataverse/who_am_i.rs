@@ -59,7 +59,7 @@ pub(crate) async fn compare(client: &Client, api: &Url, tables: &[&'static Table
     let sign_ins = indices.iter().map(|&index| async move {
         let who = fetch(client, api, IdentityChoice::Only(index)).await?;
         let depths = privileges::fetch(client, api, &who.user_id, IdentityChoice::Only(index)).await;
-        Ok::<_, Error>((who, told(depths)?))
+        Ok::<_, Error>((who, known_depths(depths)?))
     });
     let sign_ins = join_all(sign_ins).await;
     let (mut accepted, mut refused) = (Vec::new(), Vec::new());
@@ -83,7 +83,7 @@ pub(crate) async fn compare(client: &Client, api: &Url, tables: &[&'static Table
 }
 
 /// What an identity is told of its privileges: not every identity may read them.
-fn told(depths: Result<BTreeMap<String, PrivilegeDepth>, Error>) -> Result<ReadDepths, Error> {
+fn known_depths(depths: Result<BTreeMap<String, PrivilegeDepth>, Error>) -> Result<ReadDepths, Error> {
     match depths {
         Ok(depths) => Ok(Some(depths).filter(|depths| !depths.is_empty())),
         Err(error) if error.call().is_some_and(|call| call.status == Some(403)) => Ok(None),
@@ -109,7 +109,7 @@ fn unequal(accepted: &[(usize, WhoAmI, ReadDepths)], tables: &[&'static Table]) 
         } else if depths.is_none() {
             // The first is as good as it would be alone.
             let reason = "it may not read its own privileges, so that it is not known whether it sees every row: grant \
-                          prvReadRole";
+                          prvReadUser and prvReadOrganization";
             Some(reason.to_owned()).filter(|_| number > 0)
         } else {
             let shallow = tables.iter().find(is_shallow);

@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use futures::future::select_all;
 
 use super::client::Client;
-use super::identities::{self, Refusals, SOON};
+use super::identities::{self, MAX_WAIT_AFTER_REFUSAL, Refusals};
 use super::identity::{Admission, SharedWaits};
 use super::request::{IdentityChoice, Request};
 use crate::error::Error;
@@ -63,7 +63,7 @@ impl Client {
     ) -> Result<(usize, Admission<'_>), Error> {
         let (mut waits, in_race) = (self.shared_waits(), self.identities.count() > 1);
         if identities::refusal(refusals).is_some() {
-            waits.limit = waits.limit.min(SOON);
+            waits.limit = waits.limit.min(MAX_WAIT_AFTER_REFUSAL);
         }
         if let [index] = *candidates {
             let admitted = self.identities.get(index).admit(request, waits, in_race).await;

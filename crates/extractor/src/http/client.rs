@@ -175,7 +175,7 @@ impl Client {
             self.outages.failed(request, &error);
             match error {
                 AttemptError::Permanent(error) if error.may_concern_identity() => {
-                    self.ask_another(request, &mut refusals, (cost.identity, error))?;
+                    self.note_refusal(request, &mut refusals, (cost.identity, error))?;
                 }
                 AttemptError::Permanent(error) | AttemptError::Unsent(error) => return Err(error),
                 AttemptError::AccessTokenRejected(token) if token_refused != Some(cost.identity) => {
@@ -186,7 +186,7 @@ impl Client {
                 AttemptError::AccessTokenRejected(_) => {
                     let advice = self.dialect.access_token_rejected_advice;
                     let error = Error::SignInRefused { code: "status 401".to_owned(), advice };
-                    self.ask_another(request, &mut refusals, (cost.identity, error))?;
+                    self.note_refusal(request, &mut refusals, (cost.identity, error))?;
                     token_refused = None;
                 }
                 AttemptError::OutOfMemory { length } => {
@@ -214,7 +214,7 @@ impl Client {
 
     /// Takes in that an identity was refused a request: what another is given shows whether that was for the identity.
     /// Fails with the refusal if there is no other.
-    fn ask_another(
+    fn note_refusal(
         &self,
         request: &Request,
         refusals: &mut Vec<(usize, Error)>,

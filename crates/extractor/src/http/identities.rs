@@ -16,21 +16,21 @@ use crate::error::Error;
 const MAX_DIFFERENCES: u32 = 3;
 
 /// How long a request that one identity was refused waits for another to ask.
-pub(super) const SOON: Duration = Duration::from_secs(10);
+pub(super) const MAX_WAIT_AFTER_REFUSAL: Duration = Duration::from_secs(10);
 
 /// All identities of a client, at least one.
 #[derive(Debug)]
 pub(crate) struct Identities {
     all: Vec<ServiceIdentity>,
-    /// How each of them stands; never have all of them ended.
-    standings: Mutex<Vec<Standing>>,
+    /// The state of each; never are all of them ended.
+    states: Mutex<Vec<IdentityState>>,
     /// The longest time that a request waits for one identity alone.
     longest_wait: Duration,
 }
 
-/// How an identity stands among the others.
+/// What the others show of an identity.
 #[derive(Debug, Clone, Default)]
-struct Standing {
+struct IdentityState {
     /// Why it is used no more.
     ended: Option<String>,
     /// How often it was refused what another was given, since its last answer.
@@ -68,8 +68,8 @@ pub(super) fn conclusion(refusals: &Refusals, error: Error) -> Error {
 impl Identities {
     /// These identities; the first is the one that is preferred where all requests should have the same.
     pub(super) fn new(all: Vec<ServiceIdentity>, longest_wait: Duration) -> Self {
-        let standings = Mutex::new(vec![Standing::default(); all.len()]);
-        Self { all, standings, longest_wait }
+        let states = Mutex::new(vec![IdentityState::default(); all.len()]);
+        Self { all, states, longest_wait }
     }
 
     pub(crate) fn get(&self, index: usize) -> &ServiceIdentity {
@@ -97,21 +97,21 @@ impl Identities {
 
     /// The indices of those that are still used.
     pub(crate) fn used(&self) -> Vec<usize> {
-        let standings = self.lock();
-        let used = standings.iter().enumerate().filter(|(_, standing)| standing.ended.is_none());
+        let states = self.lock();
+        let used = states.iter().enumerate().filter(|(_, state)| state.ended.is_none());
         used.map(|(index, _)| index).collect()
     }
 
     /// Uses an identity no more, unless it is the last one: then `false`, and what is wrong is the service's.
     pub(crate) fn end(&self, index: usize, reason: &str) -> bool {
-        let mut standings = self.lock();
-        if standings[index].ended.is_some() {
+        let mut states = self.lock();
+        if states[index].ended.is_some() {
             return true;
         }
-        if standings.iter().filter(|standing| standing.ended.is_none()).count() == 1 {
+        if states.iter().filter(|state| state.ended.is_none()).count() == 1 {
             return false;
         }
-        standings[index].ended = Some(reason.to_owned());
+        states[index].ended = Some(reason.to_owned());
         warn!(identity = self.all[index].name, reason, "an identity is used no more; the others go on");
         true
     }
@@ -125,9 +125,9 @@ impl Identities {
         self.lock()[index].differences = 0;
         for (refused, error) in refusals {
             let differences = {
-                let mut standings = self.lock();
-                standings[refused].differences = standings[refused].differences.saturating_add(1);
-                standings[refused].differences
+                let mut states = self.lock();
+                states[refused].differences = states[refused].differences.saturating_add(1);
+                states[refused].differences
             };
             if error.is_of_rights() || differences >= MAX_DIFFERENCES {
                 self.end(refused, &error.without_call());
@@ -170,7 +170,7 @@ impl Identities {
 
     /// Whether one of these identities lets a request for this resource pass within seconds.
     pub(super) fn opens_soon(&self, candidates: &[usize], resource: u64) -> bool {
-        self.opens_in(candidates, resource).is_some_and(|wait| wait <= SOON)
+        self.opens_in(candidates, resource).is_some_and(|wait| wait <= MAX_WAIT_AFTER_REFUSAL)
     }
 
     /// Closes the gates of all identities: it is the service that cannot answer.
@@ -185,13 +185,13 @@ impl Identities {
 
     /// What each did so far.
     pub(crate) fn usage(&self) -> Vec<IdentityUsage> {
-        let standings = self.lock();
-        let usage = |(identity, standing): (&ServiceIdentity, &Standing)| IdentityUsage {
+        let states = self.lock();
+        let usage = |(identity, state): (&ServiceIdentity, &IdentityState)| IdentityUsage {
             name: identity.name.clone(),
             meter: identity.counters.snapshot(),
-            ended: standing.ended.clone(),
+            ended: state.ended.clone(),
         };
-        self.all.iter().zip(standings.iter()).map(usage).collect()
+        self.all.iter().zip(states.iter()).map(usage).collect()
     }
 
     /// The requests of all of them, and the time for which they were throttled, on average.
@@ -204,7 +204,7 @@ impl Identities {
         Meter { throttled_seconds: sum.throttled_seconds / self.all.len() as f64, ..sum }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Standing>> {
-        self.standings.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Vec<IdentityState>> {
+        self.states.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -45,12 +45,12 @@ fn senders(server: &Server) -> Vec<usize> {
 }
 
 /// How far the caller may read events.
-fn told(depth: &str) -> Reply {
+fn privileges(depth: &str) -> Reply {
     let name = COPILOT_EVENT.read_privilege();
     Reply::ok(format!(r#"{{"RolePrivileges":[{{"PrivilegeName":"{name}","Depth":"{depth}"}}]}}"#))
 }
 
-fn asks_for_privileges(request: &Request) -> bool {
+fn is_of_privileges(request: &Request) -> bool {
     request.target.contains("RetrieveUserPrivileges")
 }
 
@@ -168,8 +168,8 @@ async fn whoever_cannot_sign_in_is_named_and_the_other_goes_on() {
             r#"{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret 'hunter2'."}"#,
         ),
     };
-    let answer = |request: Request| match asks_for_privileges(&request) {
-        true => told("Global"),
+    let answer = |request: Request| match is_of_privileges(&request) {
+        true => privileges("Global"),
         false => who_am_i(),
     };
     let server = Server::start_with(move |request| std::future::ready(answer(request)), token).await;
@@ -288,15 +288,15 @@ async fn who_is_refused_one_user_is_used_for_others() {
 #[tokio::test]
 async fn whoever_does_not_tell_what_it_reads_is_not_used_beside_another() {
     let cases: [(&str, fn() -> Reply, Option<&str>); 5] = [
-        ("everything", || told("Global"), None),
-        ("less", || told("Local"), Some("it may not see every row of msdyn_copilotevent")),
+        ("everything", || privileges("Global"), None),
+        ("less", || privileges("Local"), Some("it may not see every row of msdyn_copilotevent")),
         ("not told", denied, Some("it may not read its own privileges")),
         ("nothing", || Reply::ok(r#"{"RolePrivileges":[]}"#), Some("it may not read its own privileges")),
         ("an error", || refusal(400, "0x80040203", ""), Some("refused: 0x80040203")),
     ];
     for (what, second, expected) in cases {
-        let server = Server::start(move |request| match (sender(&request), asks_for_privileges(&request)) {
-            (1, true) => told("Global"),
+        let server = Server::start(move |request| match (sender(&request), is_of_privileges(&request)) {
+            (1, true) => privileges("Global"),
             (_, true) => second(),
             (number, false) => {
                 let user = format!("{}{number}", &USER[..35]);
