@@ -163,7 +163,7 @@ impl Client {
                             let identity = self.identities.get(cost.identity);
                             self.answered.fetch_add(1, Ordering::Relaxed);
                             identity.concurrency.succeeded();
-                            identity.answered(request.resource);
+                            identity.unclear_throttling.answered();
                             self.identities.answered(cost.identity, refusals);
                             return Ok((accepted, cost));
                         }
@@ -285,15 +285,19 @@ impl Client {
                         }
                     }
                     if transient.throttled == Some(ThrottleScope::Identity) {
-                        transient.throttled = Some(identity.lone_throttling.refused(request.resource));
+                        transient.throttled = Some(identity.lone_throttling.refused(request.resource, begun));
                     }
                     identity.slow_down(request, transient, begun);
                 }
                 // A refusal is an answer too.
-                _ => identity.answered(request.resource),
+                _ => {
+                    identity.unclear_throttling.answered();
+                    identity.lone_throttling.answered(request.resource, begun);
+                }
             }
             return Err(error);
         }
+        identity.lone_throttling.answered(request.resource, begun);
         let headers = response.headers().clone();
         if matches!(request.portion, FilePortion::HeadersOnly) {
             return Ok(ServiceResponse { status, headers, body: BodyBuffer::new(None, 0) });

@@ -152,12 +152,6 @@ impl ServiceIdentity {
         Ok(Admission { permit, token, throttled })
     }
 
-    /// Takes in a response for a resource that does not ask for a wait.
-    pub(super) fn answered(&self, resource: u64) {
-        self.unclear_throttling.answered();
-        self.lone_throttling.answered(resource);
-    }
-
     /// Reduces concurrency or rate if the service says that a request begun at `begun` was too much.
     pub(super) fn slow_down(&self, request: &Request, transient: &Transient, begun: Instant) {
         if transient.too_many_in_flight {
