@@ -30,7 +30,7 @@
 //! - `maintain`: small files become few, whatever happens meanwhile.
 //! - `year`: a lake after daily runs.
 //! - `foreign`: other tools that compact, delete and constrain tables of the lake.
-//! - `replayed`: an archive that is decoded again.
+//! - `replayed`: an archive that is decoded again; `shards`: by several processes.
 //! - `identities`: every way to sign in.
 //! - `secrets`: what no command, message, summary or lake may show; `file_rights`: who may read what is written;
 //!   `printed_text`: what people's text must not do to a terminal.
@@ -81,6 +81,7 @@ mod report;
 mod samples;
 mod scenarios;
 mod secrets;
+mod shards;
 mod status;
 mod store_faults;
 mod store_identity;

@@ -10,6 +10,7 @@ use clap::builder::styling::{AnsiColor, Styles};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+use copilot_lake_pipeline::Shard;
 use copilot_lake_tables::Service;
 
 #[cfg(feature = "query")]
@@ -198,12 +199,30 @@ pub(crate) struct PlanArgs {
 
 /// Flags of `replay`.
 #[derive(clap::Args)]
-#[command(after_help = "Example:\n  copilot-lake replay ./lake/_raw --lake ./lake-again\n\n\
-    Reads what was archived with `lake.archive_raw = true`. The same archive always gives the same rows.")]
+#[command(
+    after_help = "Example:\n  copilot-lake replay ./lake/_raw --lake ./lake-again\n  copilot-lake replay ./lake/_raw --lake ./lake-again --shard 1/4\n\n\
+    Reads what was archived with `lake.archive_raw = true`. The same archive always gives the same rows."
+)]
 pub(crate) struct ReplayArgs {
     /// A lake, its folder `_raw`, or a folder below that; a path or a URL.
     #[arg(required = true, value_name = "PATH")]
     pub(crate) path: Vec<String>,
+    /// Replay one of N shards, as in `1/4`: several processes share the work and fill a new lake.
+    #[arg(long, value_name = "I/N", value_parser = shard, conflicts_with = "finish")]
+    pub(crate) shard: Option<Shard>,
+    /// Check that all shards are in the lake, and replay what needs the rows of all of them.
+    #[arg(long)]
+    pub(crate) finish: bool,
+}
+
+/// Reads a shard: `1/4`.
+fn shard(text: &str) -> Result<Shard, &'static str> {
+    let parsed = text
+        .split_once('/')
+        .and_then(|(number, of)| Some(Shard { number: number.parse().ok()?, of: of.parse().ok()? }));
+    parsed
+        .filter(|shard| (1..=shard.of).contains(&shard.number))
+        .ok_or("it is a number and how many there are, as in `1/4`")
 }
 
 /// Reads the name of a service.

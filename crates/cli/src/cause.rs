@@ -68,6 +68,9 @@ pub(crate) enum Cause {
     WindowAhead,
     NothingArchived,
     ArchiveDamaged,
+    ShardRefused,
+    /// Some shards of a replay are not in the lake.
+    ShardsMissing,
     /// The emulator's scenario, or its address.
     #[cfg(feature = "demo")]
     Emulator,
@@ -185,6 +188,8 @@ impl Cause {
             Self::NothingArchived => {
                 (Usage, "name a lake that was written with `lake.archive_raw = true`, or its `_raw`")
             }
+            Self::ShardRefused => (Usage, "shards of one archive, `--shard 1/N` to `--shard N/N`, fill one new lake"),
+            Self::ShardsMissing => (Partial, "replay each of them with `--shard`, then run the same command again"),
             Self::ArchiveDamaged => (Failed, "leave out the named folder, or restore it from a backup"),
             #[cfg(feature = "demo")]
             Self::Emulator => (Usage, "correct the scenario, or choose another `--listen`"),

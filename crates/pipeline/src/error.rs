@@ -37,6 +37,20 @@ pub enum Error {
         /// Which slice, and why.
         what: String,
     },
+    /// The archive cannot be replayed in shards into this lake.
+    #[error("the archive cannot be replayed in shards: {what}")]
+    Shards {
+        /// Why.
+        what: String,
+    },
+    /// Not all shards are in the lake.
+    #[error("{} of {of} shards {} not in the lake: {}", missing.len(), if missing.len() == 1 { "is" } else { "are" }, missing.iter().map(u32::to_string).collect::<Vec<_>>().join(", "))]
+    ShardsMissing {
+        /// Their numbers.
+        missing: Vec<u32>,
+        /// How many there are.
+        of: u32,
+    },
     /// The deadline, or a signal, came before anything was read.
     #[error("stopped before anything was read")]
     Stopped,

@@ -17,6 +17,11 @@ pub enum Event {
         /// Whether it resumes another one.
         continued: bool,
     },
+    /// The rows of a shard are in the lake already.
+    ShardTaken {
+        /// Which one, as in `1/4`.
+        shard: String,
+    },
     /// The slices of a table are planned.
     Planned {
         /// The table.

@@ -20,6 +20,7 @@ mod maintenance;
 mod memory;
 mod merge;
 mod parquet;
+mod parts;
 mod scan;
 mod storage;
 mod store_request;

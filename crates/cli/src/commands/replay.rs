@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use anyhow::Result;
+use copilot_lake_pipeline::{ReplayPart, ReplaySettings, Report};
 
 use crate::args::{GlobalArgs, ReplayArgs};
 use crate::config::{Config, settings};
@@ -22,14 +23,19 @@ pub(crate) async fn run_replay(args: ReplayArgs, global: GlobalArgs, console: &C
     }
 }
 
-async fn replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> Result<copilot_lake_pipeline::Report> {
+async fn replay(args: ReplayArgs, global: GlobalArgs, console: &Console) -> Result<Report> {
     let config = Config::from_flags(global)?;
     let (lake, lake_options) = settings::lake(&config)?;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let progress = Arc::new(Progress::new(console.clone()));
     let observer = Arc::clone(&progress);
     let archive_store = settings::stores(&config, args.path.iter().map(String::as_str))?;
-    let replay = copilot_lake_pipeline::ReplaySettings { lake, lake_options, archive_store, paths: args.path };
+    let part = match args.shard {
+        Some(shard) => ReplayPart::Shard(shard),
+        None if args.finish => ReplayPart::Rest,
+        None => ReplayPart::Whole,
+    };
+    let replay = ReplaySettings { lake, lake_options, archive_store, paths: args.path, part };
     let run = copilot_lake_pipeline::replay(replay, Arc::new(move |event| observer.observe(event)), stopped);
     let signal = async {
         signals::stop_requested().await;

@@ -56,6 +56,7 @@ impl Progress {
             Event::Page { .. } => return,
             Event::Started { continued: true, .. } => (Level::Info, "resuming an unfinished run".to_owned()),
             Event::Started { run_id, .. } => (Level::Debug, format!("run {run_id}")),
+            Event::ShardTaken { shard } => (Level::Info, format!("shard {shard} is in the lake already")),
             Event::Planned { table, slices } => {
                 (Level::Debug, format!("{table}: {} to read", counted(*slices as u64, "slice")))
             }
@@ -121,7 +122,7 @@ impl Progress {
         let mut state = self.state();
         match event {
             Event::Started { .. } => state.started = true,
-            Event::Deleted { .. } | Event::SlicesNotDone { .. } => {}
+            Event::Deleted { .. } | Event::SlicesNotDone { .. } | Event::ShardTaken { .. } => {}
             Event::SlicesEnded { table, done, failed, skipped, .. } => {
                 self.table(&mut state, table).ended += done + failed + skipped;
             }

@@ -9,23 +9,30 @@ pub(crate) mod description;
 pub(crate) mod graph_archive;
 mod histories;
 mod open_histories;
+mod outdated_rejects;
 mod page_slices;
+mod part;
 mod payload_archives;
 mod read_ahead;
 mod read_description;
 mod replayer;
+mod shards;
 mod users;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use copilot_lake_tables::{AI_INTERACTION, EXTRACTION_RUN, GRAPH_USER, PAYLOAD, SYSTEM_USER, Table, written_with};
-use copilot_lake_writer::{Instance, Lake, LakeOptions, Lock, StoreOptions, archived, shown_location};
+use copilot_lake_writer::{Instance, Lake, LakeOptions, StoreOptions, archived, shown_location};
 use futures::{StreamExt as _, stream};
 
+use self::outdated_rejects::remove_outdated_rejects;
+use self::part::archive_id;
+pub use self::part::{ReplayPart, Shard};
 use self::read_ahead::ReadAhead;
 use self::read_description::{ArchivedSlice, instant, left_out, read_slices};
 use self::replayer::Replayer;
+use self::shards::{ShardPlan, is_taken, part_of};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::ledger::rejects::Rejects;
@@ -54,26 +61,61 @@ pub struct ReplaySettings {
     pub archive_store: StoreOptions,
     /// Where archived slices are: paths or URLs of lakes, of their `_raw`, or of folders below.
     pub paths: Vec<String>,
+    /// Which part of them is replayed.
+    pub part: ReplayPart,
 }
 
 /// Decodes archived pages and payloads again, in the order in which they were read.
 pub async fn replay(replay: ReplaySettings, observe: Observer, stop: Stop) -> Result<Report, Error> {
-    let mut lock = None;
-    let report = replay_locked(replay, observe, stop, &mut lock).await;
-    if let Some(lock) = lock {
-        lock.release().await;
+    let begun = std::time::Instant::now();
+    let archive = read_archive(&replay).await?;
+    let id = archive_id(&archive.slices);
+    let run_id = run_id(local_time());
+    let mut lake_options = replay.lake_options;
+    if Lake::open(&replay.lake, lake_options.clone()).await?.has(&EXTRACTION_RUN).await.is_ok() {
+        lake_options.store = lake_options.store.answered();
     }
-    report
+    let lake = Lake::open(&replay.lake, lake_options).await?;
+    let shard = match replay.part {
+        ReplayPart::Whole => return replay_into(&lake, run_id, archive, replay.part, (observe, stop, begun)).await,
+        ReplayPart::Rest => {
+            ShardPlan::check_all(&lake, &id).await?;
+            let report = replay_into(&lake, run_id, archive, replay.part, (observe, stop, begun)).await?;
+            if !report.stopped {
+                lake.remove_parts().await?;
+            }
+            return Ok(report);
+        }
+        ReplayPart::Shard(shard) => shard,
+    };
+    let part = part_of(&id, shard);
+    if is_taken(&lake, &id, shard).await? {
+        observe(&Event::ShardTaken { shard: shard.to_string() });
+        return Ok(Report { outcome: RunOutcome::Complete, ..Report::new(run_id) });
+    }
+    ShardPlan::join(&lake, &id, shard).await?;
+    let (of_shard, instance) = (lake.part(&part)?, archive.instance.clone());
+    let held = of_shard.lock(&run_id).await?;
+    let cleared = lake.clear_part(&part).await;
+    held.release().await;
+    cleared?;
+    let settings = (observe, stop.clone(), begun);
+    let report = replay_into(&of_shard, run_id.clone(), archive, replay.part, settings).await?;
+    if !report.stopped {
+        shards::take(&lake, &part, &instance, &run_id, stop).await?;
+    }
+    Ok(report)
 }
 
-/// Replays under the lake's lock, which it leaves in `lock`.
-async fn replay_locked(
-    replay: ReplaySettings,
-    observe: Observer,
-    stop: Stop,
-    lock: &mut Option<Lock>,
-) -> Result<Report, Error> {
-    let begun = std::time::Instant::now();
+/// What is to be replayed.
+struct ArchiveToReplay {
+    instance: Instance,
+    /// In the order in which they were read.
+    slices: Vec<ArchivedSlice>,
+    unread: Vec<Error>,
+}
+
+async fn read_archive(replay: &ReplaySettings) -> Result<ArchiveToReplay, Error> {
     let (mut slices, mut unread) = (Vec::new(), Vec::new());
     for path in &replay.paths {
         for folder in archived(path, &replay.archive_store.for_url(&replay.lake, path)).await? {
@@ -100,15 +142,32 @@ async fn replay_locked(
     }
     let instance = Instance { organization: first.about.organization.clone(), tenant: first.about.tenant.clone() };
     slices.sort_by(|a, b| a.about.finished_at.cmp(&b.about.finished_at));
+    Ok(ArchiveToReplay { instance, slices, unread })
+}
 
-    let started_at = local_time();
-    let run_id = run_id(started_at);
-    let mut lake_options = replay.lake_options;
-    if Lake::open(&replay.lake, lake_options.clone()).await?.has(&EXTRACTION_RUN).await.is_ok() {
-        lake_options.store = lake_options.store.answered();
-    }
-    let lake = Lake::open(&replay.lake, lake_options).await?;
-    *lock = Some(lake.lock(&run_id).await?);
+/// Replays a part of an archive into a lake, under its lock.
+async fn replay_into(
+    lake: &Lake,
+    run_id: String,
+    archive: ArchiveToReplay,
+    part: ReplayPart,
+    settings: (Observer, Stop, std::time::Instant),
+) -> Result<Report, Error> {
+    let lock = lake.lock(&run_id).await?;
+    let report = replay_locked(lake.clone(), run_id, archive, part, settings).await;
+    lock.release().await;
+    report
+}
+
+async fn replay_locked(
+    lake: Lake,
+    run_id: String,
+    archive: ArchiveToReplay,
+    part: ReplayPart,
+    (observe, stop, begun): (Observer, Stop, std::time::Instant),
+) -> Result<Report, Error> {
+    let ArchiveToReplay { instance, slices, unread } = archive;
+    let (slices, started_at) = (part.of(slices), local_time());
     let LakeCondition { mut ledger, stopped_tables, .. } = condition::open(&lake, &instance, None).await?;
     for slice in &slices {
         ledger.adopt_run(&slice.about.run_id, instant(&slice.about.started_at)?).await?;
@@ -135,12 +194,17 @@ async fn replay_locked(
     for error in stopped_tables.into_values() {
         run.stop_table(error).await?;
     }
-    let replayer =
-        Replayer { run, had_payloads, ahead: ReadAhead::default(), histories: tokio::sync::Mutex::default() };
-    for error in unread {
+    let histories = tokio::sync::Mutex::default();
+    let replayer = Replayer { run, part, had_payloads, ahead: ReadAhead::default(), histories };
+    // Of shards, the last step says so, once.
+    for error in unread.iter().filter(|_| !matches!(part, ReplayPart::Shard(_))) {
         replayer.record_unread(&error.to_string()).await;
     }
-    if let Err(error) = replay_all(&replayer, slices).await {
+    let mut replayed = replay_all(&replayer, slices).await;
+    if part == ReplayPart::Rest && replayed.is_ok() {
+        replayed = remove_outdated_rejects(&replayer.run).await;
+    }
+    if let Err(error) = replayed {
         // What was replayed before is in the lake.
         return replayer.run.ledger.flush(&replayer.run.run_id).await.and(Err(error));
     }

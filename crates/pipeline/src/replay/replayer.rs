@@ -5,6 +5,7 @@ use tokio::sync::Mutex;
 
 use super::description::SliceFile;
 use super::open_histories::OpenHistories;
+use super::part::ReplayPart;
 use super::read_ahead::ReadAhead;
 use super::read_description::left_out;
 use crate::event::Event;
@@ -18,6 +19,8 @@ pub(super) const REASONS: usize = 50;
 /// A replay into a lake.
 pub(super) struct Replayer {
     pub(super) run: RunContext,
+    /// Which payloads and histories it replays.
+    pub(super) part: ReplayPart,
     /// Whether the lake had payloads before: some may be newer than the archive's.
     pub(super) had_payloads: bool,
     pub(super) ahead: ReadAhead,

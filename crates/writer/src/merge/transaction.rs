@@ -25,16 +25,13 @@ use crate::merge::pending_rows::PendingRows;
 use crate::merge::resolve::{SupersededRows, ascending, resolve};
 use crate::merge::rewrite::rewrite;
 use crate::merge::row_buffer::RowBuffer;
-use crate::merge::visible_files::VisibleFiles;
+use crate::merge::visible_files::{CONCURRENT_FILES, VisibleFiles, publish, publish_all};
 use crate::parquet::row_selection::{projected, rows_at};
 use crate::parquet::writer::{DataFileWriter, NewFile, StagedDataFile};
 use crate::table_keys::TableKeys;
 
 /// Commit attempts before giving up on a contended table.
 const ATTEMPTS: usize = 8;
-
-/// Files written concurrently.
-const CONCURRENT_FILES: usize = 4;
 
 /// What a commit did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -65,6 +62,8 @@ pub(crate) struct Transaction {
     pub(crate) visible: VisibleFiles,
     /// Rows that the table had already, and that are no more among the inputs.
     pub(crate) unchanged: u64,
+    /// What the log knows the commit by, if it is to be made once and for all.
+    pub(crate) once: Option<String>,
 }
 
 /// The caller that waits for a step of a transaction. The step goes on if the caller is dropped.
@@ -212,6 +211,11 @@ impl Transaction {
                 let reason = "it does not exist, since the lake was not prepared".to_owned();
                 return Err(Error::Interrupted { table: log.table.name, reason });
             };
+            if let Some(once) = &self.once
+                && log.has_committed(once).await?
+            {
+                return Ok(Committed::default());
+            }
             let mut files = match self.merge(&snapshot, keys).await {
                 Ok(files) => files,
                 // Files of this transaction are in no snapshot: it cannot do without them.
@@ -221,14 +225,15 @@ impl Transaction {
                     continue;
                 }
             };
-            if files.new.is_empty() && files.replaced.is_empty() {
+            if files.new.is_empty() && files.replaced.is_empty() && self.once.is_none() {
                 return Ok(Committed { rows_unchanged: self.unchanged, ..Committed::default() });
             }
             publish_all(files.new.iter_mut().chain(&mut files.rewritten), &mut self.visible).await?;
             let add: Vec<DataFile> =
                 files.new.iter().chain(&files.rewritten).map(|staged| staged.file.clone()).collect();
             caller.check(log.table.name)?;
-            let commit = FileCommit { kind: CommitKind::Merge, add: &add, remove: &files.replaced, run_id };
+            let once = self.once.as_deref();
+            let commit = FileCommit { kind: CommitKind::Merge, add: &add, remove: &files.replaced, run_id, once };
             match log.commit(keys, &snapshot, commit).await? {
                 CommitOutcome::Committed(snapshot) => {
                     self.visible.retain(|path| !add.iter().any(|file| file.path == *path));
@@ -369,25 +374,4 @@ async fn file_of(
             file.finish().await.map(Some)
         }
     }
-}
-
-/// Publishes files, several at a time, and remembers them in case the commit fails.
-async fn publish_all(
-    files: impl Iterator<Item = &mut StagedDataFile>,
-    visible: &mut VisibleFiles,
-) -> Result<(), Error> {
-    let files: Vec<&mut StagedDataFile> = files.filter(|staged| !staged.is_complete()).collect();
-    visible.add(files.iter().map(|staged| staged.file.path.clone()));
-    let completed = stream::iter(files).map(StagedDataFile::complete).buffer_unordered(CONCURRENT_FILES);
-    // All of them end before an error is returned: none may be published after the others were deleted.
-    completed.collect::<Vec<_>>().await.into_iter().collect()
-}
-
-/// Publishes a file under its name, and remembers it in case the commit fails.
-async fn publish(staged: &mut StagedDataFile, visible: &mut VisibleFiles) -> Result<(), Error> {
-    if !staged.is_complete() {
-        visible.add([staged.file.path.clone()]);
-        staged.complete().await?;
-    }
-    Ok(())
 }

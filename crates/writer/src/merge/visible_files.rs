@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt, stream};
 use object_store::path::Path;
 
 use crate::delta::log::Log;
+use crate::error::Error;
+use crate::parquet::writer::StagedDataFile;
+
+/// Files that are written or published at a time.
+pub(crate) const CONCURRENT_FILES: usize = 4;
 
 /// Their paths. In a store, those that are dropped are deleted before the lease is released: after it was lost, nobody
 /// looks for them. A local folder is listed by the next run.
@@ -47,4 +53,25 @@ impl Drop for VisibleFiles {
             lease.background.spawn(async move { readers.delete(paths).await });
         }
     }
+}
+
+/// Publishes files, several at a time, and remembers them in case the commit fails.
+pub(crate) async fn publish_all(
+    files: impl Iterator<Item = &mut StagedDataFile>,
+    visible: &mut VisibleFiles,
+) -> Result<(), Error> {
+    let files: Vec<&mut StagedDataFile> = files.filter(|staged| !staged.is_complete()).collect();
+    visible.add(files.iter().map(|staged| staged.file.path.clone()));
+    let completed = stream::iter(files).map(StagedDataFile::complete).buffer_unordered(CONCURRENT_FILES);
+    // All of them end before an error is returned: none may be published after the others were deleted.
+    completed.collect::<Vec<_>>().await.into_iter().collect()
+}
+
+/// Publishes a file under its name, and remembers it in case the commit fails.
+pub(crate) async fn publish(staged: &mut StagedDataFile, visible: &mut VisibleFiles) -> Result<(), Error> {
+    if !staged.is_complete() {
+        visible.add([staged.file.path.clone()]);
+        staged.complete().await?;
+    }
+    Ok(())
 }

@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result, UploadPart,
+    PutOptions, PutPayload, PutResult, RenameOptions, Result, UploadPart,
 };
 
 use crate::storage::repeated_deletes;
@@ -123,6 +123,12 @@ impl ObjectStore for CountedStore {
     async fn copy_opts(&self, from: &Path, to: &Path, options: CopyOptions) -> Result<()> {
         add(&self.counters.writes);
         self.inner.copy_opts(from, to, options).await
+    }
+
+    async fn rename_opts(&self, from: &Path, to: &Path, options: RenameOptions) -> Result<()> {
+        add(&self.counters.writes);
+        add(&self.counters.deletes);
+        self.inner.rename_opts(from, to, options).await
     }
 }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use object_store::ObjectStore;
 use object_store::memory::InMemory;
+use object_store::prefix::PrefixStore;
 use url::Url;
 
 use crate::error::Error;
+use crate::lake_storage::LakeStorage;
 use crate::storage::abandoned_uploads::AbandonedUploads;
 use crate::storage::cloud_store::{self, CloudStore};
 use crate::storage::file_rights::FileRights;
@@ -64,6 +66,24 @@ impl Location {
                 Ok(Self { url, store, local: Some(local), lock_kind, uploads })
             }
         }
+    }
+
+    /// The location of a folder of a lake, as a lake of its own.
+    pub(crate) fn within(lake: &LakeStorage, folder: &object_store::path::Path) -> Result<Self, Error> {
+        let mut url = lake.url.clone();
+        url.set_path(&format!("{}/{folder}/", lake.url.path().trim_end_matches('/')));
+        if let Some(local) = &lake.local {
+            let root = local.root().to_str().map(|root| format!("{root}/{folder}"));
+            let not_text =
+                || Error::Unsupported { url: shown_location(url.as_str()), reason: "it is no text".to_owned() };
+            return Self::parse(&root.ok_or_else(not_text)?, local.rights(), &StoreOptions::default());
+        }
+        let store = Arc::new(PrefixStore::new(Arc::clone(&lake.store), folder.clone()));
+        let lock_kind = match lake.lock_kind {
+            LockKind::Lease => LockKind::Lease,
+            LockKind::File(_) | LockKind::Process => LockKind::Process,
+        };
+        Ok(Self { url, store, local: None, lock_kind, uploads: AbandonedUploads::Unlisted })
     }
 }
 
