@@ -6,6 +6,7 @@ use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use copilot_lake_decoder::{DecodedPayloads, SourceRow, assemble, reject_batch};
 use copilot_lake_tables::{Instant, PAYLOAD, REJECTED_RECORD, TRANSCRIPT_MESSAGE, TRANSCRIPT_SOURCE};
 use copilot_lake_writer::{Changes, Lake, MergeMode};
+use tokio::sync::oneshot;
 
 use crate::error::Error;
 use crate::ledger::rejects::{RejectParents, Rejects};
@@ -82,14 +83,25 @@ impl PayloadChanges {
         self.replace_messages(rejects, &transcripts).await
     }
 
-    /// Commits derived rows before the payloads: a payload that is there has its messages.
+    /// Commits derived rows before the payloads: a payload that is there has its messages. Their files are written at the
+    /// same time.
     pub(crate) async fn commit(mut self, rejects: &Rejects, run_id: &str) -> Result<(), Error> {
         for keys in reread(|| rejects.keys_below(&self.replaced)).await? {
             self.rejects.remove(&keys)?;
         }
-        for changes in [self.sources, self.messages, self.rejects, self.payloads] {
-            changes.commit(run_id).await?;
-        }
+        let (committed, before) = oneshot::channel();
+        let Self { payloads, messages, sources, rejects, replaced: _ } = self;
+        let derived = async {
+            for changes in [sources, messages, rejects] {
+                changes.commit(run_id).await?;
+            }
+            // Nobody hears it when the payloads have failed.
+            let _ = committed.send(());
+            Ok::<_, Error>(())
+        };
+        let (derived, payloads) = tokio::join!(derived, payloads.commit_after(before, run_id));
+        derived?;
+        payloads?;
         Ok(())
     }
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use copilot_lake_tables::Week;
+use tokio::sync::oneshot;
 
 use crate::delta::log::Log;
 use crate::error::Error;
@@ -88,6 +89,16 @@ impl Changes {
         self.sort().await?.commit(run_id).await
     }
 
+    /// As [`Changes::commit`], but nothing is committed before `committed` says so; until then files are written.
+    ///
+    /// # Errors
+    /// As [`Changes::commit`]; [`Error::Interrupted`] when `committed` is dropped.
+    pub async fn commit_after(self, committed: oneshot::Receiver<()>, run_id: &str) -> Result<Committed, Error> {
+        let mut sorted = self.sort().await?;
+        sorted.transaction.after = Some(committed);
+        sorted.commit(run_id).await
+    }
+
     /// Puts the rows in order, for [`SortedChanges::commit`].
     ///
     /// # Errors
@@ -99,7 +110,18 @@ impl Changes {
         let inputs = rows.finish_for(mode, &files).await?;
         let visible = VisibleFiles::new(Arc::clone(&log));
         Ok(SortedChanges {
-            transaction: Transaction { lake, consumers, log, mode, inputs, delete_keys, carry, visible, unchanged: 0 },
+            transaction: Transaction {
+                lake,
+                consumers,
+                log,
+                mode,
+                inputs,
+                delete_keys,
+                carry,
+                visible,
+                after: None,
+                unchanged: 0,
+            },
         })
     }
 }

@@ -63,6 +63,8 @@ pub(crate) struct Transaction {
     pub(crate) delete_keys: DeleteKeys,
     pub(crate) carry: Option<Carry>,
     pub(crate) visible: VisibleFiles,
+    /// What has to be committed before, if anything.
+    pub(crate) after: Option<oneshot::Receiver<()>>,
     /// Rows that the table had already, and that are no more among the inputs.
     pub(crate) unchanged: u64,
 }
@@ -192,7 +194,7 @@ impl Transaction {
     async fn publish_unread(&mut self) -> Result<(), Error> {
         for input in self.inputs.iter_mut().filter(|input| !input.has_keys()) {
             if let PendingRows::InFile { staged, .. } = input {
-                publish(staged, &mut self.visible).await?;
+                self.visible.publish(staged).await?;
             }
         }
         Ok(())
@@ -224,7 +226,11 @@ impl Transaction {
             if files.new.is_empty() && files.replaced.is_empty() {
                 return Ok(Committed { rows_unchanged: self.unchanged, ..Committed::default() });
             }
-            publish_all(files.new.iter_mut().chain(&mut files.rewritten), &mut self.visible).await?;
+            self.visible.publish_all(files.new.iter_mut().chain(&mut files.rewritten)).await?;
+            if let Some(before) = self.after.take() {
+                let reason = "what has to be committed before was not".to_owned();
+                before.await.map_err(|_| Error::Interrupted { table: log.table.name, reason })?;
+            }
             let add: Vec<DataFile> =
                 files.new.iter().chain(&files.rewritten).map(|staged| staged.file.clone()).collect();
             caller.check(log.table.name)?;
@@ -288,7 +294,7 @@ impl Transaction {
             rows += input.rows().saturating_sub(superseded.len() as u64);
             if let (PendingRows::InFile { staged, .. }, false) = (&mut input, superseded.is_empty()) {
                 // It has to be read.
-                publish(staged, &mut self.visible).await?;
+                self.visible.publish(staged).await?;
             }
             new.push(file_of(lake, log, input, superseded));
         }
@@ -329,7 +335,7 @@ impl Transaction {
         let is_read: std::collections::BTreeSet<u32> = found.matches.iter().map(|found| found.input).collect();
         for at in is_read {
             if let PendingRows::InFile { staged, .. } = &mut self.inputs[at as usize] {
-                publish(staged, &mut self.visible).await?;
+                self.visible.publish(staged).await?;
             }
         }
         let (store, files) = (&self.lake.store, &snapshot.files[..]);
@@ -371,25 +377,4 @@ async fn file_of(
             file.finish().await.map(Some)
         }
     }
-}
-
-/// Publishes files, several at a time, and remembers them in case the commit fails.
-async fn publish_all(
-    files: impl Iterator<Item = &mut StagedDataFile>,
-    visible: &mut VisibleFiles,
-) -> Result<(), Error> {
-    let files: Vec<&mut StagedDataFile> = files.filter(|staged| !staged.is_complete()).collect();
-    visible.add(files.iter().map(|staged| staged.file.path.clone()));
-    let completed = stream::iter(files).map(StagedDataFile::complete).buffer_unordered(CONCURRENT_FILES);
-    // All of them end before an error is returned: none may be published after the others were deleted.
-    completed.collect::<Vec<_>>().await.into_iter().collect()
-}
-
-/// Publishes a file under its name, and remembers it in case the commit fails.
-async fn publish(staged: &mut StagedDataFile, visible: &mut VisibleFiles) -> Result<(), Error> {
-    if !staged.is_complete() {
-        visible.add([staged.file.path.clone()]);
-        staged.complete().await?;
-    }
-    Ok(())
 }

@@ -2,9 +2,15 @@
 
 use std::sync::Arc;
 
+use futures::{StreamExt, stream};
 use object_store::path::Path;
 
 use crate::delta::log::Log;
+use crate::error::Error;
+use crate::parquet::writer::StagedDataFile;
+
+/// Files published concurrently.
+const CONCURRENT_FILES: usize = 4;
 
 /// Their paths. In a store, those that are dropped are deleted before the lease is released: after it was lost, nobody
 /// looks for them. A local folder is listed by the next run.
@@ -20,6 +26,20 @@ impl VisibleFiles {
 
     pub(crate) fn add(&mut self, paths: impl IntoIterator<Item = Path>) {
         self.paths.extend(paths);
+    }
+
+    /// Publishes a file under its name, and remembers it in case the commit fails.
+    pub(crate) async fn publish(&mut self, staged: &mut StagedDataFile) -> Result<(), Error> {
+        self.publish_all(std::iter::once(staged)).await
+    }
+
+    /// As [`VisibleFiles::publish`], several at a time.
+    pub(crate) async fn publish_all(&mut self, files: impl Iterator<Item = &mut StagedDataFile>) -> Result<(), Error> {
+        let files: Vec<&mut StagedDataFile> = files.filter(|staged| !staged.is_complete()).collect();
+        self.add(files.iter().map(|staged| staged.file.path.clone()));
+        let completed = stream::iter(files).map(StagedDataFile::complete).buffer_unordered(CONCURRENT_FILES);
+        // All of them end before an error is returned: none may be published after the others were deleted.
+        completed.collect::<Vec<_>>().await.into_iter().collect()
     }
 
     /// Those for which it does not hold are part of the table now.

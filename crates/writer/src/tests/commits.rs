@@ -270,3 +270,35 @@ async fn an_equal_version_with_other_values_replaces_the_row() {
     assert_eq!((done.rows_written, done.rows_unchanged), (1, 1));
     assert_eq!(verbatims(&lake).await, owned(&[("a", "as decoded now"), ("b", "b")]));
 }
+
+#[tokio::test]
+async fn a_commit_waits_for_what_has_to_be_there_before() {
+    let (folder, lake) = lake().await;
+    let changes = |status| {
+        let mut changes = lake.changes(&PAYLOAD, MergeMode::Upsert);
+        async move {
+            changes.push(Some(week()), payloads(&[("1", 1, status)])).await.unwrap();
+            changes
+        }
+    };
+    let (committed, before) = tokio::sync::oneshot::channel();
+    let first = changes("decoded").await;
+    let mut commit = std::pin::pin!(first.commit_after(before, "run-1"));
+    // Its file is written, and it is not part of the table.
+    while glob(folder.path(), "payload").is_empty() {
+        tokio::select! {
+            done = &mut commit => panic!("it did not wait: {done:?}"),
+            () = tokio::task::yield_now() => {}
+        }
+    }
+    assert!(logged(&lake, &PAYLOAD).await.is_empty());
+    committed.send(()).unwrap();
+    assert_eq!(commit.await.unwrap().rows_written, 1);
+
+    let (committed, before) = tokio::sync::oneshot::channel();
+    drop(committed);
+    let error = changes("failed").await.commit_after(before, "run-1").await.unwrap_err();
+    assert!(error.to_string().contains("what has to be committed before was not"), "{error}");
+    assert_eq!(rows(&lake, &PAYLOAD, "source_id", "status").await, [("1".to_owned(), "decoded".to_owned())]);
+    assert_glob_is_log(folder.path(), &lake).await;
+}
