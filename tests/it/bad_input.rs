@@ -123,10 +123,8 @@ fn a_lake_has_one_writer() {
         kind = \"slow\"
         ms = 5000",
     );
-    let first = world.command(&["extract", "-q"]).spawn().unwrap();
-    while !world.emulator.served().requests.contains_key("page") {
-        std::thread::yield_now();
-    }
+    let mut first = world.command(&["extract", "-q"]).spawn().unwrap();
+    assert!(world.wait_until(&mut first, || world.emulator.request_counts().contains_key("page")), "it ended before");
     let second = world.run(&["extract"]);
     let message = text(&second.stderr);
     assert_eq!(second.status.code(), Some(4), "{message}");

@@ -8,17 +8,14 @@ use crate::graph::{asked, histories};
 use crate::harness::{Numbers, World, is_soak, of_table, text};
 
 fn requests(world: &World) -> u64 {
-    world.emulator.served().requests.values().sum()
+    world.emulator.request_counts().values().sum()
 }
 
 /// A run in progress that has made this many requests.
 pub(crate) fn under_way(world: &World, arguments: &[&str], until: u64) -> Child {
     let begun = requests(world);
     let mut run = world.command(arguments).stderr(Stdio::null()).spawn().unwrap();
-    while requests(world) - begun < until {
-        assert!(run.try_wait().unwrap().is_none(), "it ended before its time");
-        std::thread::yield_now();
-    }
+    assert!(world.wait_until(&mut run, || requests(world) - begun >= until), "it ended before its time");
     run
 }
 
@@ -63,18 +60,11 @@ fn a_killed_run_and_its_rerun() {
         let done: BTreeSet<String> = if killed > 0 { world.users_done_by_open_runs() } else { BTreeSet::new() };
         let until = 100 + moments.next(700);
         let mut run = world.command(&["extract", "-q"]).stderr(Stdio::null()).spawn().unwrap();
-        let ended = loop {
-            if let Some(status) = run.try_wait().unwrap() {
-                break Some(status);
-            }
-            if requests(&world) - begun >= until {
-                run.kill().unwrap();
-                run.wait().unwrap();
-                break None;
-            }
-            std::thread::yield_now();
-        };
-        killed += usize::from(ended.is_none());
+        if world.wait_until(&mut run, || requests(&world) - begun >= until) {
+            run.kill().unwrap();
+            run.wait().unwrap();
+            killed += 1;
+        }
         spared += done.len();
         let again: Vec<_> = asked(&world, before).intersection(&done).cloned().collect();
         assert!(again.is_empty(), "done, and asked again: {again:?}");

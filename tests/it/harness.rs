@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
+use std::time::Duration;
 
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use copilot_lake_emulator::{CLIENT_ID, CLIENT_SECRET, Emulator, Scenario, TENANT_ID};
@@ -80,6 +81,18 @@ impl World {
     pub(crate) fn lake_options(&self) -> LakeOptions {
         let store = self.store.as_ref().map(|(_, options)| options.clone()).unwrap_or_default();
         LakeOptions { store, ..LakeOptions::default() }
+    }
+
+    /// Waits until something holds while a run is under way: looks again after each answer of the services, and after a
+    /// millisecond. `false`: the run has ended before.
+    pub(crate) fn wait_until(&self, run: &mut Child, mut holds: impl FnMut() -> bool) -> bool {
+        while !holds() {
+            if run.try_wait().unwrap().is_some() {
+                return false;
+            }
+            self.emulator.wait_for_answer(Duration::from_millis(1));
+        }
+        true
     }
 
     /// Writes the configuration and returns a command that uses it.

@@ -170,11 +170,8 @@ fn a_row_that_moves_during_the_first_pass_is_there_once() {
         change = [{{ key = [\"{ROW}\", \"p\"], values = {{ createdon = 2025-08-12T10:00:00Z }} }}]"
     ));
     let mut run = world.command(&["extract", "--table", "msdyn_copilotevent"]).stderr(Stdio::null()).spawn().unwrap();
-    let read = |world: &World| world.emulator.served().requests.get("page").copied().unwrap_or_default();
-    while read(&world) < 5 {
-        assert!(run.try_wait().unwrap().is_none(), "it ended before the row moved");
-        std::thread::yield_now();
-    }
+    let read = || world.emulator.request_counts().get("page").copied().unwrap_or_default();
+    assert!(world.wait_until(&mut run, || read() >= 5), "it ended before the row moved");
     world.emulator.advance().unwrap();
     assert!(run.wait().unwrap().success());
     world.check_lake();

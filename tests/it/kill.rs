@@ -8,16 +8,13 @@ use crate::foreign::{delete_and_read_again, disturb};
 use crate::harness::{Numbers, World, is_soak, of_table, text};
 
 fn requests(world: &World) -> u64 {
-    world.emulator.served().requests.values().sum()
+    world.emulator.request_counts().values().sum()
 }
 
 /// Runs a command and kills it at the given moment, which comes before it would exit.
 pub(crate) fn kill_when(world: &World, arguments: &[&str], is_time: impl Fn(&World) -> bool) {
     let mut run = world.command(arguments).stderr(Stdio::null()).spawn().unwrap();
-    while !is_time(world) {
-        assert!(run.try_wait().unwrap().is_none(), "it ended before it was killed");
-        std::thread::yield_now();
-    }
+    assert!(world.wait_until(&mut run, || is_time(world)), "it ended before it was killed");
     run.kill().unwrap();
     run.wait().unwrap();
 }
@@ -28,7 +25,7 @@ fn a_killed_run_and_its_rerun() {
     let mut world = World::new(Scenario::rows(4_000, 6));
     world.keys.insert("dataverse.page_size".to_owned(), 200.into());
     let mut moments = Numbers(42);
-    let pages = |world: &World| world.emulator.served().requests.get("page").copied();
+    let pages = |world: &World| world.emulator.request_counts().get("page").copied();
     // Runs that were killed, those of them that had asked for a page, and runs that ended before.
     let (mut killed, mut begun, mut completed) = (0, 0, 0);
     for kill in 0..kills {
@@ -38,20 +35,16 @@ fn a_killed_run_and_its_rerun() {
         let before = pages(&world);
         let until = requests(&world) + 1 + moments.next(300);
         let mut run = world.command(&["extract", "-q"]).stderr(Stdio::null()).spawn().unwrap();
-        let ended = loop {
-            if let Some(status) = run.try_wait().unwrap() {
-                break Some(status);
+        let ended = if world.wait_until(&mut run, || requests(&world) >= until) {
+            // A little later than a request, or much later: commits lie between requests.
+            for _ in 0..moments.next(200_000) {
+                std::hint::spin_loop();
             }
-            if requests(&world) >= until {
-                // A little later than a request, or much later: commits lie between requests.
-                for _ in 0..moments.next(200_000) {
-                    std::hint::spin_loop();
-                }
-                run.kill().unwrap();
-                run.wait().unwrap();
-                break None;
-            }
-            std::thread::yield_now();
+            run.kill().unwrap();
+            run.wait().unwrap();
+            None
+        } else {
+            run.try_wait().unwrap()
         };
         killed += usize::from(ended.is_none());
         begun += usize::from(ended.is_none() && pages(&world) > before);
@@ -152,10 +145,8 @@ fn a_signal_stops_a_run_that_the_next_one_completes() {
     world.keys.insert("dataverse.page_size".to_owned(), 100.into());
     for until in [70, 300] {
         let until = requests(&world) + until;
-        let run = world.command(&["extract"]).stderr(Stdio::piped()).spawn().unwrap();
-        while requests(&world) < until {
-            std::thread::yield_now();
-        }
+        let mut run = world.command(&["extract"]).stderr(Stdio::piped()).spawn().unwrap();
+        assert!(world.wait_until(&mut run, || requests(&world) >= until), "it ended before");
         let sent = std::process::Command::new("kill").args(["-TERM", &run.id().to_string()]).status().unwrap();
         assert!(sent.success());
         let output = run.wait_with_output().unwrap();

@@ -10,7 +10,7 @@ use copilot_lake_tables::{EXTRACTION_RUN, TABLES, dataverse_tables};
 use copilot_lake_writer::{Lake, Scan};
 use futures::TryStreamExt as _;
 
-use crate::foreign::foreign;
+use crate::foreign::{all_tables, foreign, foreign_each};
 use crate::harness::{World, expect, text};
 use crate::kill::kill_when;
 use crate::status::listing;
@@ -36,17 +36,17 @@ const STATES: &[(&str, Change)] = &[
         world.emulator.advance().unwrap();
         kill_when(world, &["extract", "-q"], |_| std::fs::read_dir(&log).unwrap().count() > before);
     }),
-    ("with checkpoints", |world| each(world, &["checkpoint"])),
+    ("with checkpoints", |world| _ = foreign_each(world, all_tables(), &["checkpoint"])),
     ("compacted by another tool", |world| {
         world.emulator.advance().unwrap();
         world.extract(&[], 0);
-        each(world, &["compact"]);
+        foreign_each(world, all_tables(), &["compact"]);
     }),
     ("compacted and vacuumed by another tool", |world| {
         world.emulator.advance().unwrap();
         world.extract(&[], 0);
-        each(world, &["compact"]);
-        each(world, &["vacuum"]);
+        foreign_each(world, all_tables(), &["compact"]);
+        foreign_each(world, all_tables(), &["vacuum"]);
     }),
     ("of an older schema", |world| of_schema(world, "1")),
     ("of a newer schema", |world| of_schema(world, "9")),
@@ -59,12 +59,6 @@ const STATES: &[(&str, Change)] = &[
     }),
     ("without a table", |world| std::fs::remove_dir_all(world.lake().join("payload")).unwrap()),
 ];
-
-fn each(world: &World, arguments: &[&str]) {
-    for table in TABLES {
-        foreign(world, table.name, arguments);
-    }
-}
 
 /// Lets a log end with this action.
 fn commit(log: &Path, action: &str) {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use copilot_lake_tables::{EXTRACTION_RUN, TABLES};
 use serde_json::Value;
 
-use crate::foreign::foreign;
+use crate::foreign::{all_tables, foreign, foreign_each};
 use crate::harness::{Numbers, World, is_soak, package, python, text};
 use crate::mutation::history;
 
@@ -230,15 +230,14 @@ fn a_maintenance_that_is_killed_is_completed_by_the_next_command() {
         let all = || TABLES.iter().map(|table| commits(&world, table.name)).sum::<usize>();
         let until = all() + 1 + numbers.next(60) as usize;
         let mut run = world.command(&["maintain", "-q"]).stderr(Stdio::null()).spawn().unwrap();
-        while run.try_wait().unwrap().is_none() {
-            if all() >= until {
-                // A little later than a commit: files are written and deleted between them.
-                for _ in 0..numbers.next(2_000_000) {
-                    std::hint::spin_loop();
-                }
-                killed += usize::from(run.try_wait().unwrap().is_none());
-                let _ = run.kill();
+        if world.wait_until(&mut run, || all() >= until) {
+            // A little later than a commit: files are written and deleted between them.
+            for _ in 0..numbers.next(2_000_000) {
+                std::hint::spin_loop();
             }
+            killed += usize::from(run.try_wait().unwrap().is_none());
+            let _ = run.kill();
+            run.wait().unwrap();
         }
         match kill % 2 {
             0 => world.extract(&[], 0),
@@ -259,16 +258,12 @@ fn a_maintenance_that_is_killed_is_completed_by_the_next_command() {
 fn other_tools_compact_and_vacuum_before_and_meanwhile() {
     let world = grown(14);
     let before = rows(&world);
-    for table in TABLES {
-        foreign(&world, table.name, &["compact"]);
-    }
+    foreign_each(&world, all_tables(), &["compact"]);
     foreign(&world, "msdyn_copilotevent", &["zorder", "msdyn_copiloteventid"]);
     maintain(&world, &[], 0);
     world.check_lake();
     assert_eq!(rows(&world), before);
-    for table in TABLES {
-        assert_eq!(foreign(&world, table.name, &["vacuum"]), "0", "{}: nothing was left", table.name);
-    }
+    assert_eq!(foreign_each(&world, all_tables(), &["vacuum"]), vec!["0"; TABLES.len()], "nothing was left");
     world.emulator.advance().unwrap();
     world.extract(&[], 0);
     let before = rows(&world);

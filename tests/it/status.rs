@@ -225,10 +225,8 @@ fn a_run_may_be_going_on() {
         kind = \"slow\"
         ms = 5000",
     );
-    let run = world.command(&["extract", "-q"]).spawn().unwrap();
-    while !world.emulator.served().requests.contains_key("page") {
-        std::thread::yield_now();
-    }
+    let mut run = world.command(&["extract", "-q"]).spawn().unwrap();
+    assert!(world.wait_until(&mut run, || world.emulator.request_counts().contains_key("page")), "it ended before");
     let output = world.run(&["status", "--format", "json"]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let found: Value = serde_json::from_slice(&output.stdout).unwrap();

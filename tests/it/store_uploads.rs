@@ -25,10 +25,7 @@ fn kill_during_an_upload(world: &mut World, server: &Server) -> Vec<String> {
     world.store.as_mut().unwrap().1.options = Kind::S3.options(&proxy.url);
     proxy.fail("PUT", "partNumber=", 0, 1, StoreFault::Held);
     let mut run = world.command(&["extract", "-q"]).stderr(Stdio::null()).spawn().unwrap();
-    while !proxy.is_holding() {
-        assert!(run.try_wait().unwrap().is_none(), "it ended before");
-        std::thread::yield_now();
-    }
+    assert!(world.wait_until(&mut run, || proxy.is_holding()), "it ended before");
     run.kill().unwrap();
     run.wait().unwrap();
     proxy.let_go(world);

@@ -43,18 +43,18 @@ impl Store {
         let until = self.proxy.requests() + requests;
         let log = std::fs::File::create(log_of(world)).unwrap();
         let mut run = world.command(command).stdout(Stdio::null()).stderr(log).spawn().unwrap();
-        wait_until(&mut run, || self.proxy.requests() >= until).then_some(run)
+        world.wait_until(&mut run, || self.proxy.requests() >= until).then_some(run)
     }
 
     /// Cuts a run off from the store for a while: nothing listens, or, where its state is on disk, the server is stopped
     /// and started.
-    fn cut_off(&mut self, run: &mut Child) {
+    fn cut_off(&mut self, world: &World, run: &mut Child) {
         let refused = self.proxy.requests() + 15;
         self.proxy.refuse(true);
         if matches!(self.kind, Kind::Azure) {
             self.restart();
         }
-        wait_until(run, || self.proxy.requests() >= refused);
+        world.wait_until(run, || self.proxy.requests() >= refused);
         self.proxy.refuse(false);
     }
 
@@ -82,17 +82,6 @@ fn assert_ends(run: &mut Child, code: i32, world: &World, what: &str) {
     assert_eq!(ended.code(), Some(code), "{what}: {}", std::fs::read_to_string(log_of(world)).unwrap());
 }
 
-/// Waits until something holds while a run is under way. `false`: the run has ended before.
-fn wait_until(run: &mut Child, holds: impl Fn() -> bool) -> bool {
-    while !holds() {
-        if run.try_wait().unwrap().is_some() {
-            return false;
-        }
-        std::thread::yield_now();
-    }
-    true
-}
-
 /// Rows in every table of both services.
 fn all_tables() -> String {
     let others = dataverse_tables().filter(|table| table.name != SYSTEM_USER.name && !BOTH.contains(table.name));
@@ -118,7 +107,7 @@ fn killed(kind: Kind) {
     }
     assert!(killed >= 1, "no run was killed");
     if let Some(mut run) = store.under_way(&world, 60) {
-        store.cut_off(&mut run);
+        store.cut_off(&world, &mut run);
         assert_ends(&mut run, 0, &world, "it was cut off for a moment");
     }
     world.extract(&[], 0);
@@ -151,7 +140,7 @@ fn every_writing_command_waits_for_a_store_that_cannot_be_reached() {
     // More requests are refused than one is sent again to a store that has never answered.
     for (command, requests) in [(&["maintain"][..], 60), (&replay, 40), (&replay, 90)] {
         let mut run = store.command_under_way(&world, command, requests).expect("it ended before");
-        store.cut_off(&mut run);
+        store.cut_off(&world, &mut run);
         assert_ends(&mut run, 0, &world, command[0]);
     }
     store.check(&world);
@@ -174,7 +163,7 @@ fn paused(kind: Kind, seed: u64, in_commit: bool) {
         let after = TABLES.len() as u64 + numbers.next(6);
         store.proxy.fail("PUT", "_delta_log/", after, 1, StoreFault::Held);
         let mut run = store.under_way(&world, 1).unwrap();
-        assert!(wait_until(&mut run, || store.proxy.is_holding()), "it ended before");
+        assert!(world.wait_until(&mut run, || store.proxy.is_holding()), "it ended before");
         run
     } else {
         store.under_way(&world, 60 + numbers.next(120)).expect("it ended before")
@@ -229,15 +218,9 @@ fn of_two_runs_at_once_one_stops_and_names_the_other() {
         let (mut world, store) = Store::of(kind, BOTH);
         world.keys.insert("graph.requests_per_second".to_owned(), 1.into());
         let start = || world.command(&["extract", "-q"]).stderr(Stdio::piped()).spawn().unwrap();
-        let mut runs = [start(), start()];
-        let first = loop {
-            if let Some(first) = (0..2).find(|run| runs[*run].try_wait().unwrap().is_some()) {
-                break first;
-            }
-            std::thread::yield_now();
-        };
-        let [a, b] = runs;
-        let (stopped, running) = if first == 0 { (a, b) } else { (b, a) };
+        let (mut a, mut b) = (start(), start());
+        let is_second = world.wait_until(&mut a, || b.try_wait().unwrap().is_some());
+        let (stopped, running) = if is_second { (b, a) } else { (a, b) };
         let stopped = stopped.wait_with_output().unwrap();
         let message = text(&stopped.stderr);
         assert_eq!(stopped.status.code(), Some(4), "{kind:?}: {message}");

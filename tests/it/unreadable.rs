@@ -60,10 +60,8 @@ fn a_kill_between_two_halves_loses_and_doubles_nothing() {
         let from = world.emulator.requests().len();
         // Some parts of its week have been requested by then.
         let has_halved = |url: &String| !url.contains("T00%3A00%3A00Z%20and%20createdon%20lt");
-        while first_pass(&world, from).iter().filter(|url| has_halved(url)).count() < parts {
-            assert!(run.try_wait().unwrap().is_none(), "it ended before it was killed");
-            std::thread::yield_now();
-        }
+        let halves = || first_pass(&world, from).iter().filter(|url| has_halved(url)).count();
+        assert!(world.wait_until(&mut run, || halves() >= parts), "it ended before it was killed");
         run.kill().unwrap();
         run.wait().unwrap();
     }

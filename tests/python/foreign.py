@@ -1,10 +1,10 @@
-"""What another tool does to a table of a lake.
+"""What another tool does to tables of a lake, one after the other; prints a line for each where there is something to say.
 
-usage: foreign.py TABLE_FOLDER compact | zorder COLUMN | checkpoint | delete PREDICATE | constraint NAME EXPRESSION
-       foreign.py TABLE_FOLDER vacuum         deletes whatever the newest version does not name; only while nobody writes
-       foreign.py TABLE_FOLDER vacuum-removed deletes what commits have removed
-       foreign.py TABLE_FOLDER write STATE    writes a compacted file, as OPTIMIZE does before its commit
-       foreign.py TABLE_FOLDER commit STATE   commits it
+usage: foreign.py LAKE TABLE,... compact | zorder COLUMN | checkpoint | delete PREDICATE | constraint NAME EXPRESSION
+       foreign.py LAKE TABLE,... vacuum         deletes whatever the newest version does not name; only while nobody writes
+       foreign.py LAKE TABLE,... vacuum-removed deletes what commits have removed
+       foreign.py LAKE TABLE write STATE        writes a compacted file, as OPTIMIZE does before its commit
+       foreign.py LAKE TABLE commit STATE       commits it
 """
 
 import json
@@ -17,12 +17,11 @@ import pyarrow.parquet
 from deltalake import DeltaTable
 from deltalake.exceptions import DeltaError
 
-folder, action, *rest = sys.argv[1:]
-table = DeltaTable(folder)
+lake, tables, action, *rest = sys.argv[1:]
 NAME = "part-00000-11111111-2222-3333-4444-555555555555-c000.zstd.parquet"
 
 
-def write(state):
+def write(folder, table, state):
     files = [os.path.basename(uri) for uri in table.file_uris()]
     rows = pyarrow.concat_tables([pyarrow.parquet.read_table(os.path.join(folder, name)) for name in files])
     pyarrow.parquet.write_table(rows, os.path.join(folder, NAME))
@@ -30,7 +29,7 @@ def write(state):
         json.dump(files, file)
 
 
-def commit(state):
+def commit(folder, table, state):
     with open(state) as file:
         files = json.load(file)
     now = int(time.time() * 1000)
@@ -45,7 +44,7 @@ def commit(state):
         file.write("\n".join(json.dumps(action) for action in actions) + "\n")
 
 
-def compact():
+def compact(folder):
     """Begins again where a file of the version that it read was replaced, and deleted, by the lake's own program."""
     for _ in range(9):
         try:
@@ -59,27 +58,30 @@ def compact():
     raise SystemExit("the table changed nine times")
 
 
-match action:
-    case "compact":
-        print(compact())
-    case "zorder":
-        print(table.optimize.z_order(rest)["numFilesRemoved"])
-    case "vacuum":
-        # It lists what was removed from the log, whether or not it is still there.
-        found = table.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True)
-        print(sum(os.path.exists(os.path.join(folder, name)) for name in found))
-        table.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
-    case "vacuum-removed":
-        table.vacuum(0, dry_run=False, enforce_retention_duration=False)
-    case "checkpoint":
-        table.create_checkpoint()
-    case "delete":
-        print(table.delete(rest[0])["num_deleted_rows"])
-    case "constraint":
-        table.alter.add_constraint({rest[0]: rest[1]})
-    case "write":
-        write(*rest)
-    case "commit":
-        commit(*rest)
-    case _:
-        sys.exit(__doc__)
+for name in tables.split(","):
+    folder = os.path.join(lake, name)
+    table = DeltaTable(folder)
+    match action:
+        case "compact":
+            print(compact(folder))
+        case "zorder":
+            print(table.optimize.z_order(rest)["numFilesRemoved"])
+        case "vacuum":
+            # It lists what was removed from the log, whether or not it is still there.
+            found = table.vacuum(0, dry_run=True, enforce_retention_duration=False, full=True)
+            print(sum(os.path.exists(os.path.join(folder, file)) for file in found))
+            table.vacuum(0, dry_run=False, enforce_retention_duration=False, full=True)
+        case "vacuum-removed":
+            table.vacuum(0, dry_run=False, enforce_retention_duration=False)
+        case "checkpoint":
+            table.create_checkpoint()
+        case "delete":
+            print(table.delete(rest[0])["num_deleted_rows"])
+        case "constraint":
+            table.alter.add_constraint({rest[0]: rest[1]})
+        case "write":
+            write(folder, table, *rest)
+        case "commit":
+            commit(folder, table, *rest)
+        case _:
+            sys.exit(__doc__)

@@ -1,7 +1,9 @@
 //! The running emulator: start, inspect, advance, stop.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -70,6 +72,16 @@ impl Emulator {
     /// The base of both the environment and the sign-in authority: `http://127.0.0.1:<port>/`.
     pub fn url(&self) -> Url {
         Url::parse(&format!("http://{}/", self.address)).unwrap_or_else(|_| unreachable!("an address"))
+    }
+
+    /// How many requests of each kind were answered so far.
+    pub fn request_counts(&self) -> BTreeMap<&'static str, u64> {
+        self.state.shared.recorder.counts()
+    }
+
+    /// Waits for the next answer to anybody, for `most` at most.
+    pub fn wait_for_answer(&self, most: Duration) {
+        self.state.shared.recorder.wait(most);
     }
 
     /// What was requested and sent so far. Takes time in proportion to the rows.

@@ -1,8 +1,8 @@
 //! The recorder: counts what clients request of both services and what is sent.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::http::request_kind::RequestKind;
@@ -50,6 +50,8 @@ pub(crate) struct Recorder {
     in_flight_of: [Arc<AtomicU64>; IDENTITIES],
     most_in_flight: AtomicU64,
     record: Mutex<Record>,
+    /// A response was recorded.
+    answered: Condvar,
 }
 
 #[derive(Debug, Default)]
@@ -103,6 +105,7 @@ impl Recorder {
             in_flight_of: Default::default(),
             most_in_flight: AtomicU64::new(0),
             record: Mutex::default(),
+            answered: Condvar::new(),
         }
     }
 
@@ -166,6 +169,16 @@ impl Recorder {
             let application = application.and_then(|at| APPLICATIONS.get(at)).map(|(id, _)| *id);
             record.requests.push(RecordedRequest { at_ms, method, kind, url, status, rows, application, user });
         }
+        self.answered.notify_all();
+    }
+
+    /// Waits for the next response, for `most` at most.
+    pub(crate) fn wait(&self, most: Duration) {
+        drop(self.answered.wait_timeout(self.record(), most));
+    }
+
+    pub(crate) fn counts(&self) -> BTreeMap<&'static str, u64> {
+        self.record().served.requests.clone()
     }
 
     /// Counts what only a service can tell.
