@@ -1,6 +1,7 @@
 //! The fetches of Files: many at a time, in batches where the service answers these.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use copilot_lake_decoder::{Fetched, RawPayload, SourceRow};
 use copilot_lake_extractor::{BatchedFile, Dataverse, Error as ServiceError, FileAddress, FileContent};
@@ -15,6 +16,9 @@ use crate::error::Error;
 
 /// Requests that are made at the same time; the extractor's own limits are lower.
 const REQUESTS_AT_ONCE: usize = 48;
+
+/// After how long it is looked again whether Files have to wait.
+const LOOKED_AGAIN: Duration = Duration::from_secs(1);
 
 /// A fetched file. Dropping it returns its bytes to the extractor's budget.
 pub(super) struct FetchedFile(pub(super) FileContent);
@@ -78,7 +82,8 @@ impl<'a> FileFetches<'a> {
                 return Ok(Some(fetched));
             }
             self.begin_requests();
-            let has_room = self.requests.len() < REQUESTS_AT_ONCE;
+            let is_held = self.groups.keys().any(|table| self.is_held(table));
+            let has_room = self.requests.len() < REQUESTS_AT_ONCE && !is_held;
             tokio::select! {
                 biased;
                 Some(joined) = self.requests.join_next(), if !self.requests.is_empty() => {
@@ -93,6 +98,8 @@ impl<'a> FileFetches<'a> {
                     Some(file) => self.add(file),
                     None => self.all_named = true,
                 },
+                // The comparison may take longer than it is waited for.
+                () = tokio::time::sleep(LOOKED_AGAIN), if is_held => {}
                 else => return Ok(None),
             }
         }
@@ -121,15 +128,24 @@ impl<'a> FileFetches<'a> {
         }
     }
 
+    /// Whether the Files of a table wait until it is known whether they may be fetched in batches: what is fetched one by one
+    /// in the meantime costs more of the service's limits than the moment is worth. Never while nothing else goes on.
+    fn is_held(&self, table: &str) -> bool {
+        let has_files = self.groups.get(table).is_some_and(|files| !files.is_empty());
+        let compares = |table| self.fetcher.service.compares_batches(table);
+        has_files && !self.requests.is_empty() && copilot_lake_tables::table(table).is_some_and(compares)
+    }
+
     /// A group that is complete.
     fn next_group(&mut self) -> Option<Vec<NamedFile>> {
-        for (name, files) in &mut self.groups {
+        let ready = self.groups.iter().find_map(|(name, files)| {
             let size = copilot_lake_tables::table(name).map_or(1, |table| self.fetcher.service.files_at_once(table));
-            if files.len() >= size || (self.all_named && !files.is_empty()) {
-                return Some(files.drain(..size.min(files.len())).collect());
-            }
-        }
-        None
+            let is_full = files.len() >= size || (self.all_named && !files.is_empty());
+            (is_full && !self.is_held(name)).then_some((*name, size))
+        });
+        let (name, size) = ready?;
+        let files = self.groups.get_mut(name)?;
+        Some(files.drain(..size.min(files.len())).collect())
     }
 }
 
