@@ -101,10 +101,10 @@ impl DataverseEstimate {
 }
 
 impl TableEstimate {
-    /// Calls for payloads: the first ones are requested singly, until it is seen that batches give the same, and those of
-    /// later calls in batches.
+    /// Calls for payloads: the first ones are requested singly, as many as are on their way before enough of them can be
+    /// compared with batches, and those of later calls in batches.
     fn payload_calls(&self) -> u64 {
-        const SINGLE: u64 = 100;
+        const SINGLE: u64 = 50;
         const IN_A_BATCH: u64 = 25;
         let payloads = self.payloads_known + self.payloads_expected;
         payloads.min(SINGLE) + payloads.saturating_sub(SINGLE).div_ceil(IN_A_BATCH)
@@ -352,8 +352,8 @@ mod tests {
         let numbers = [13, 1_000_000, 0, 213, 287_787].map(Number);
         assert_eq!((table.len(), &table[1][1..]), (3, &numbers[..]));
         assert_eq!(table[2][2], EstimatePart::text("no such table"));
-        // 100 Files singly, the others in batches of 25; the service takes 40 ms for each, four at a time.
-        let calls = 213 + 100 + 287_687_u64.div_ceil(25);
+        // 50 Files singly, the others in batches of 25; the service takes 40 ms for each, four at a time.
+        let calls = 213 + 50 + 287_737_u64.div_ceil(25);
         assert_eq!((&text[1], &text[3]), (&Counted(calls, "call"), &Seconds(287_787.0 * 0.04 / 4.0)));
     }
 
