@@ -83,6 +83,7 @@ fn run(seed: u64, how: &str) {
         world.check_lake();
         if code == 0 {
             world.check_rows(dataverse_tables());
+            world.check_views();
             complete += 1;
         }
     }
