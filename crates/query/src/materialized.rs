@@ -123,8 +123,6 @@ async fn plan(
         Some(label) => Some(label_of(label, &session).await?),
         None => None,
     };
-    let links = links(groups, &session).await?;
-
     let changed_weeks: BTreeSet<Week> = changed.values().flatten().copied().collect();
     let mut stale = changed_weeks.clone();
     if let Some((table, reached)) = groups.reaching
@@ -142,6 +140,9 @@ async fn plan(
             }
         }
     }
+    // A first run of few rows: all is made at once, whatever hangs together.
+    let is_one_part = stale.is_superset(&all) && rows.values().sum::<u64>() <= limits.rows;
+    let links = if is_one_part { WeekLinks::new() } else { links(groups, &session).await? };
     if !stale.is_empty() && !stale.is_superset(&all) {
         let mut more: BTreeSet<Week> = stale.iter().filter_map(|week| links.get(week)).flatten().copied().collect();
         more.extend(weeks(&session, &groups.met_sql(&stale)).await?);

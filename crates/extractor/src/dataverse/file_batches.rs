@@ -70,6 +70,11 @@ impl FileBatches {
         }
     }
 
+    /// Whether files of a table are being compared.
+    pub(crate) fn is_comparing(&self, table: &'static str) -> bool {
+        matches!(self.tables().get(table), Some(FetchMode::Comparing))
+    }
+
     /// The bytes that the body of a batch is likely to have.
     pub(crate) fn expected_bytes(&self, table: &'static str, files: usize) -> usize {
         match self.tables().get(table) {

@@ -321,6 +321,11 @@ impl Dataverse {
         self.batches.files_at_once(table.name)
     }
 
+    /// Whether it is being found out just now if batches of a table bring the same as single requests.
+    pub fn compares_batches(&self, table: &Table) -> bool {
+        self.batches.is_comparing(table.name)
+    }
+
     /// The contents of several Files of one table, in their order and in one request. Their memory is that of
     /// [`Self::file`], and is released when the last of them is dropped.
     ///

@@ -78,7 +78,8 @@ impl<'a> FileFetches<'a> {
                 return Ok(Some(fetched));
             }
             self.begin_requests();
-            let has_room = self.requests.len() < REQUESTS_AT_ONCE;
+            let has_room =
+                self.requests.len() < REQUESTS_AT_ONCE && !self.groups.keys().any(|table| self.is_held(table));
             tokio::select! {
                 biased;
                 Some(joined) = self.requests.join_next(), if !self.requests.is_empty() => {
@@ -121,15 +122,24 @@ impl<'a> FileFetches<'a> {
         }
     }
 
+    /// Whether the Files of a table wait until it is known whether they may be fetched in batches: what is fetched one by one
+    /// in the meantime costs more of the service's limits than the moment is worth. Never while nothing else goes on.
+    fn is_held(&self, table: &str) -> bool {
+        let has_files = self.groups.get(table).is_some_and(|files| !files.is_empty());
+        let compares = |table| self.fetcher.service.compares_batches(table);
+        has_files && !self.requests.is_empty() && copilot_lake_tables::table(table).is_some_and(compares)
+    }
+
     /// A group that is complete.
     fn next_group(&mut self) -> Option<Vec<NamedFile>> {
-        for (name, files) in &mut self.groups {
+        let ready = self.groups.iter().find_map(|(name, files)| {
             let size = copilot_lake_tables::table(name).map_or(1, |table| self.fetcher.service.files_at_once(table));
-            if files.len() >= size || (self.all_named && !files.is_empty()) {
-                return Some(files.drain(..size.min(files.len())).collect());
-            }
-        }
-        None
+            let is_full = files.len() >= size || (self.all_named && !files.is_empty());
+            (is_full && !self.is_held(name)).then_some((*name, size))
+        });
+        let (name, size) = ready?;
+        let files = self.groups.get_mut(name)?;
+        Some(files.drain(..size.min(files.len())).collect())
     }
 }
 

@@ -53,16 +53,26 @@ async fn make_stale(context: &RunContext, maker: &ViewMaker) {
         if context.is_any_table_stopped(tables_of(view)).await {
             continue;
         }
+        let mut noted = BTreeSet::new();
         for attempt in 1.. {
             // DataFusion may panic: that must not take the run with it.
-            let made = AssertUnwindSafe(make_view(context, maker, view, &recorded)).catch_unwind().await;
+            let making = make_view(context, maker, view, &recorded, &mut noted);
+            let made = AssertUnwindSafe(making).catch_unwind().await;
             let reason = match made {
                 Ok(Ok(())) => break,
                 Ok(Err(reason)) => reason.to_string(),
                 Err(_) => "computing it panicked".to_owned(),
             };
-            if attempt == ATTEMPTS || !is_changed(context, view).await {
+            if !is_changed(context, view).await {
                 report_failure(context, view, &reason).await;
+                break;
+            }
+            if attempt == ATTEMPTS {
+                // The rows are in: what is left to the next run is a copy of what they say.
+                warn!(
+                    view = view.name,
+                    reason, "another tool replaces files while the view is made: the next run makes it"
+                );
                 break;
             }
             debug!(view = view.name, reason, "another tool has changed what the view is made from: made again");
@@ -85,12 +95,14 @@ async fn is_changed(context: &RunContext, view: &'static Table) -> bool {
     changed
 }
 
-/// Makes a view anew where it is stale, part by part. Only a commit goes on after a shutdown.
+/// Makes a view anew where it is stale, part by part. Only a commit goes on after a shutdown. `noted`: the weeks that this
+/// run has recorded.
 async fn make_view(
     context: &RunContext,
     maker: &ViewMaker,
     view: &'static Table,
     recorded: &RecordedViews,
+    noted: &mut BTreeSet<Week>,
 ) -> Result<(), ViewError> {
     let StaleView { changed, state, version } = recorded.stale(&context.lake, view).await?;
     if changed.is_empty() {
@@ -101,7 +113,7 @@ async fn make_view(
         return Ok(());
     }
     let all: BTreeSet<Week> = changed.values().flatten().copied().collect();
-    let mut made = MadeView { context, view, state, version, at: recorded.next(context.started_at) };
+    let mut made = MadeView { context, view, state, version, at: recorded.next(context.started_at), noted };
     let mut parts = tokio::select! {
         parts = maker.make(context.lake.clone(), view, changed) => parts?,
         () = context.shutdown.requested() => return made.give_up().await,
@@ -165,6 +177,9 @@ struct MadeView<'c> {
     version: Option<i64>,
     /// When its weeks are recorded.
     at: Instant,
+    /// Those that this run has recorded. One that is made once more, because another tool has changed files in the meantime,
+    /// is stale to the next run.
+    noted: &'c mut BTreeSet<Week>,
 }
 
 impl MadeView<'_> {
@@ -186,7 +201,7 @@ impl MadeView<'_> {
             let state = self.state.get(week).map(ToString::to_string).unwrap_or_default();
             row(view, *week, state, rows.get(week).copied().unwrap_or_default(), at)
         };
-        let rows: Vec<_> = weeks.iter().map(row).collect();
+        let rows: Vec<_> = weeks.iter().filter(|week| self.noted.insert(**week)).map(row).collect();
         context.ledger.record_all(&context.run_id, rows.iter(), false).await?;
         if !is_last {
             // A run that is killed while it computes the next part has made this one.
