@@ -39,18 +39,19 @@ pub(crate) struct CodeLabel {
 static VIEWS: &[RowGroups] = &[
     RowGroups {
         view: &COPILOT_REQUEST,
-        grouped: "SELECT coalesce(nullif(msdyn_scenariorequestid, ''), CASE WHEN older_rows > 0 THEN '' END) AS group_key, \
+        grouped: "SELECT coalesce(nullif(msdyn_scenariorequestid, ''), \
+                           CASE WHEN older_rows > 0 THEN '' ELSE 'copilotevent:' || id END) AS group_key, \
                     week_start \
                   FROM (SELECT count(*) AS older_rows FROM msdyn_copilotinteraction) AS older \
-                  CROSS JOIN (SELECT msdyn_scenariorequestid, msdyn_interactiontype, week_start \
+                  CROSS JOIN (SELECT msdyn_copiloteventid AS id, msdyn_scenariorequestid, msdyn_interactiontype, week_start \
                               FROM msdyn_copilotevent \
                               UNION ALL \
-                              SELECT msdyn_scenariorequestid, msdyn_interactiontype, week_start \
+                              SELECT NULL, msdyn_scenariorequestid, msdyn_interactiontype, week_start \
                               FROM msdyn_copilotinteraction) AS row_of \
                   WHERE msdyn_interactiontype IS DISTINCT FROM 100230309 \
                   UNION ALL \
                   SELECT request_id, week_start FROM transcript_message WHERE request_id <> ''",
-        stored: "SELECT coalesce(nullif(request_id, ''), CASE WHEN older_rows > 0 THEN '' END) AS group_key, \
+        stored: "SELECT coalesce(nullif(request_id, ''), CASE WHEN older_rows > 0 THEN '' ELSE request_key END) AS group_key, \
                    week_start, first_week, last_week \
                  FROM (SELECT count(*) AS older_rows FROM msdyn_copilotinteraction) AS older \
                  CROSS JOIN stored_copilot_request",
@@ -103,8 +104,7 @@ impl RowGroups {
     }
 
     /// The groups that have rows in several weeks, in order, with these weeks. Also those of which only stored rows know
-    /// that they had rows there.
-    /// The keys of these groups, which are few, are held in memory.
+    /// that they had rows there. The keys of these groups, which are few, are held in memory.
     pub(crate) fn links_sql(&self) -> String {
         let Self { grouped, stored, .. } = self;
         format!(

@@ -182,14 +182,13 @@ impl Lake {
         Ok(self.inner.log(table).files().await?.iter().map(file).collect())
     }
 
-    /// Reads the log of a table again. Whether it has other files than before: another tool has changed it.
+    /// Reads the log of a table again.
     ///
     /// # Errors
     /// Reading the log.
-    pub async fn is_changed(&self, table: &'static Table) -> Result<bool, Error> {
-        let before = self.files(table).await?;
+    pub async fn reload(&self, table: &'static Table) -> Result<(), Error> {
         self.inner.log(table).reload().await?;
-        Ok(self.files(table).await? != before)
+        Ok(())
     }
 
     /// Whether a file that was part of a table is so no more: another tool, or another run, removed it. Reads the log of

@@ -83,6 +83,18 @@ async fn refusal(
     })
 }
 
+/// A comparison; dropping it ends it, wherever it is.
+struct SampleComparison<'b> {
+    batches: &'b FileBatches,
+    table: &'static str,
+}
+
+impl Drop for SampleComparison<'_> {
+    fn drop(&mut self) {
+        self.batches.compared(self.table);
+    }
+}
+
 /// Fetches files in batches that were fetched one by one before, and decides how the others of their table are fetched.
 ///
 /// # Errors
@@ -93,14 +105,12 @@ pub(crate) async fn compare(
     batches: &FileBatches,
     (table, samples): (&'static str, Vec<Vec<Sample>>),
 ) -> Result<(), Error> {
+    let _comparison = SampleComparison { batches, table };
     for samples in samples {
         let files: Vec<_> = samples.iter().map(|sample| sample.file.clone()).collect();
         let parts = match file_batch::fetch(client, api, &files, 0).await {
             Ok((parts, _)) => parts,
-            Err(error) if error.is_service_wide() => {
-                batches.not_compared(table);
-                return Err(error);
-            }
+            Err(error) if error.is_service_wide() => return Err(error),
             Err(error) => {
                 batches.give_up(table, &error.to_string());
                 return Ok(());

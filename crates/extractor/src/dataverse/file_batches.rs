@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use tracing::{info, warn};
 
@@ -17,6 +18,9 @@ const SAMPLES: usize = 20;
 /// Files of a batch that is compared.
 const COMPARED_AT_ONCE: usize = 10;
 
+/// How long other files may wait for a comparison.
+const WAITED_FOR: Duration = Duration::from_secs(10);
+
 /// The largest file that is compared: as many as are compared at once fit into a batch.
 const LARGEST_SAMPLE: usize = MAX_BATCH_BYTES / 2 / COMPARED_AT_ONCE;
 
@@ -28,8 +32,8 @@ pub(crate) struct FileBatches(Mutex<BTreeMap<&'static str, FetchMode>>);
 enum FetchMode {
     /// One by one, until there are enough to compare.
     Sampling(Vec<Sample>),
-    /// One by one, while they are compared.
-    Comparing,
+    /// One by one, while they are compared since then.
+    Comparing(Instant),
     InBatches(BatchSize),
     OneByOne,
 }
@@ -70,9 +74,9 @@ impl FileBatches {
         }
     }
 
-    /// Whether files of a table are being compared.
+    /// Whether files of a table are being compared, and not for long.
     pub(crate) fn is_comparing(&self, table: &'static str) -> bool {
-        matches!(self.tables().get(table), Some(FetchMode::Comparing))
+        matches!(self.tables().get(table), Some(FetchMode::Comparing(since)) if since.elapsed() < WAITED_FOR)
     }
 
     /// The bytes that the body of a batch is likely to have.
@@ -104,13 +108,16 @@ impl FileBatches {
             return None;
         }
         let samples = std::mem::take(samples);
-        *state = FetchMode::Comparing;
+        *state = FetchMode::Comparing(Instant::now());
         Some(samples.chunks(COMPARED_AT_ONCE).map(<[_]>::to_vec).collect())
     }
 
-    /// The comparison did not come to its end: it is made once more.
-    pub(crate) fn not_compared(&self, table: &'static str) {
-        self.tables().insert(table, FetchMode::Sampling(Vec::new()));
+    /// A comparison that did not come to its end is made once more.
+    pub(crate) fn compared(&self, table: &'static str) {
+        let mut tables = self.tables();
+        if matches!(tables.get(table), Some(FetchMode::Comparing(_))) {
+            tables.insert(table, FetchMode::Sampling(Vec::new()));
+        }
     }
 
     /// All compared files were the same.

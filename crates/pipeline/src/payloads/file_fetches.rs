@@ -1,6 +1,7 @@
 //! The fetches of Files: many at a time, in batches where the service answers these.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
 
 use copilot_lake_decoder::{Fetched, RawPayload, SourceRow};
 use copilot_lake_extractor::{BatchedFile, Dataverse, Error as ServiceError, FileAddress, FileContent};
@@ -15,6 +16,9 @@ use crate::error::Error;
 
 /// Requests that are made at the same time; the extractor's own limits are lower.
 const REQUESTS_AT_ONCE: usize = 48;
+
+/// After how long it is looked again whether Files have to wait.
+const LOOKED_AGAIN: Duration = Duration::from_secs(1);
 
 /// A fetched file. Dropping it returns its bytes to the extractor's budget.
 pub(super) struct FetchedFile(pub(super) FileContent);
@@ -78,8 +82,8 @@ impl<'a> FileFetches<'a> {
                 return Ok(Some(fetched));
             }
             self.begin_requests();
-            let has_room =
-                self.requests.len() < REQUESTS_AT_ONCE && !self.groups.keys().any(|table| self.is_held(table));
+            let is_held = self.groups.keys().any(|table| self.is_held(table));
+            let has_room = self.requests.len() < REQUESTS_AT_ONCE && !is_held;
             tokio::select! {
                 biased;
                 Some(joined) = self.requests.join_next(), if !self.requests.is_empty() => {
@@ -94,6 +98,8 @@ impl<'a> FileFetches<'a> {
                     Some(file) => self.add(file),
                     None => self.all_named = true,
                 },
+                // The comparison may take longer than it is waited for.
+                () = tokio::time::sleep(LOOKED_AGAIN), if is_held => {}
                 else => return Ok(None),
             }
         }

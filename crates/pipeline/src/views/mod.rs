@@ -12,8 +12,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use arrow::array::{RecordBatch, TimestampMicrosecondArray};
-use copilot_lake_tables::{Instant, Table, Week, views};
-use copilot_lake_writer::{Changes, MergeMode};
+use copilot_lake_tables::{Table, Week, views};
+use copilot_lake_writer::{Changes, Error as LakeError, MergeMode};
 use futures::{FutureExt as _, TryStreamExt as _};
 use tracing::{debug, warn};
 
@@ -22,10 +22,8 @@ use self::view_maker::{ViewBatch, ViewError, ViewMaker, ViewPart};
 use crate::error::Error;
 use crate::event::Event;
 use crate::report::SliceStatus;
+use crate::reread::{ATTEMPTS, lake_error, reread};
 use crate::run::context::RunContext;
-
-/// Attempts at a view while another tool replaces files that it reads.
-const ATTEMPTS: usize = 5;
 
 /// Makes every view anew where it is stale. Views that fail are reported, and that a stale one is left at a shutdown.
 pub(crate) async fn make_views(context: &RunContext, maker: &ViewMaker) {
@@ -37,7 +35,7 @@ pub(crate) async fn make_views(context: &RunContext, maker: &ViewMaker) {
 }
 
 async fn make_stale(context: &RunContext, maker: &ViewMaker) {
-    let recorded = match RecordedViews::read(&context.lake).await {
+    let recorded = match reread(|| RecordedViews::read(&context.lake)).await {
         Ok(recorded) => recorded,
         Err(_) if context.shutdown.is_requested() => return context.note_shutdown().await,
         Err(error) => {
@@ -58,12 +56,12 @@ async fn make_stale(context: &RunContext, maker: &ViewMaker) {
             // DataFusion may panic: that must not take the run with it.
             let making = make_view(context, maker, view, &recorded, &mut noted);
             let made = AssertUnwindSafe(making).catch_unwind().await;
-            let reason = match made {
+            let (reason, is_transient) = match made {
                 Ok(Ok(())) => break,
-                Ok(Err(reason)) => reason.to_string(),
-                Err(_) => "computing it panicked".to_owned(),
+                Ok(Err(error)) => (error.to_string(), lake_error(&*error).is_some_and(LakeError::is_transient)),
+                Err(_) => ("computing it panicked".to_owned(), false),
             };
-            if !is_changed(context, view).await {
+            if !is_transient {
                 report_failure(context, view, &reason).await;
                 break;
             }
@@ -76,6 +74,10 @@ async fn make_stale(context: &RunContext, maker: &ViewMaker) {
                 break;
             }
             debug!(view = view.name, reason, "another tool has changed what the view is made from: made again");
+            for table in tables_of(view) {
+                // What cannot be read is said by the next attempt.
+                let _ = context.lake.reload(table).await;
+            }
         }
     }
 }
@@ -84,15 +86,6 @@ async fn make_stale(context: &RunContext, maker: &ViewMaker) {
 fn tables_of(view: &'static Table) -> impl Iterator<Item = &'static Table> {
     let sources = view.view_of().into_iter().flatten().filter_map(|name| copilot_lake_tables::table(name));
     sources.chain([view])
-}
-
-/// Whether another tool has changed a table of a view since its log was read.
-async fn is_changed(context: &RunContext, view: &'static Table) -> bool {
-    let mut changed = false;
-    for table in tables_of(view) {
-        changed |= context.lake.is_changed(table).await.unwrap_or(false);
-    }
-    changed
 }
 
 /// Makes a view anew where it is stale, part by part. Only a commit goes on after a shutdown. `noted`: the weeks that this
@@ -113,7 +106,7 @@ async fn make_view(
         return Ok(());
     }
     let all: BTreeSet<Week> = changed.values().flatten().copied().collect();
-    let mut made = MadeView { context, view, state, version, at: recorded.next(context.started_at), noted };
+    let mut made = MadeView { context, view, state, version, recorded, noted };
     let mut parts = tokio::select! {
         parts = maker.make(context.lake.clone(), view, changed) => parts?,
         () = context.shutdown.requested() => return made.give_up().await,
@@ -175,9 +168,9 @@ struct MadeView<'c> {
     state: WeekStates,
     /// The version of the view's table to which nobody else has added anything; `None`: another tool has, or there is none.
     version: Option<i64>,
-    /// When its weeks are recorded.
-    at: Instant,
-    /// Those that this run has recorded. One that is made once more, because another tool has changed files in the meantime,
+    /// What earlier runs have recorded.
+    recorded: &'c RecordedViews,
+    /// The weeks that this run has recorded. One that is made once more, because another tool has changed files in the meantime,
     /// is stale to the next run.
     noted: &'c mut BTreeSet<Week>,
 }
@@ -186,7 +179,7 @@ impl MadeView<'_> {
     /// Commits a part, and records its weeks afterwards.
     async fn commit(&mut self, part: PendingPart<'_>) -> Result<(), ViewError> {
         let PendingPart { weeks, is_last, rows, changes, .. } = part;
-        let Self { context, view, at, .. } = *self;
+        let Self { context, view, recorded, .. } = *self;
         let what = format!("{} weeks", weeks.len());
         let committed = context.commit(view.name, what, changes.commit(&context.run_id)).await?;
         debug!(view = view.name, weeks = weeks.len(), rows_written = committed.rows_written, "made");
@@ -197,12 +190,15 @@ impl MadeView<'_> {
             // Nobody has compared what another tool committed meanwhile with what the view answers.
             recorded_views::forget_own(view, &mut self.state);
         }
-        let row = |week: &Week| {
-            let state = self.state.get(week).map(ToString::to_string).unwrap_or_default();
-            row(view, *week, state, rows.get(week).copied().unwrap_or_default(), at)
-        };
-        let rows: Vec<_> = weeks.iter().filter(|week| self.noted.insert(**week)).map(row).collect();
-        context.ledger.record_all(&context.run_id, rows.iter(), false).await?;
+        let at = recorded.next(context.started_at);
+        let mut of_weeks = Vec::with_capacity(weeks.len());
+        for week in weeks {
+            let state = self.state.get(&week).cloned().unwrap_or_default();
+            if !recorded.has(view, week, &state) && self.noted.insert(week) {
+                of_weeks.push(row(view, week, state.to_string(), rows.get(&week).copied().unwrap_or_default(), at));
+            }
+        }
+        context.ledger.record_all(&context.run_id, of_weeks.iter(), false).await?;
         if !is_last {
             // A run that is killed while it computes the next part has made this one.
             context.ledger.flush(&context.run_id).await?;

@@ -89,6 +89,11 @@ impl RecordedViews {
         Ok(found)
     }
 
+    /// Whether this is what is recorded of a week.
+    pub(crate) fn has(&self, view: &Table, week: Week, state: &WeekState) -> bool {
+        self.states.get(view.name).and_then(|states| states.get(&week)) == Some(state)
+    }
+
     /// When something is recorded that is newer than all of this, whatever the clocks of the runs said.
     pub(crate) fn next(&self, started_at: Instant) -> Instant {
         self.newest.map_or(started_at, |newest| started_at.max(Instant(newest.0 + 1)))

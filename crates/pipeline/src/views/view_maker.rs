@@ -10,7 +10,7 @@ use copilot_lake_writer::Lake;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
-/// Why rows of a view could not be computed.
+/// Why rows of a view could not be computed. Where another tool removed a file in the meantime: the lake's error that says so.
 pub type ViewError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The stale parts of a view, one after the other. An error ends them.
@@ -58,9 +58,7 @@ impl ViewMaker {
     ) -> Self {
         Self(Arc::new(make))
     }
-}
 
-impl ViewMaker {
     /// What a view lacks after these changes.
     pub(crate) async fn make(
         &self,
