@@ -144,7 +144,7 @@ fn a_signal_stops_a_run_that_the_next_one_completes() {
         weeks = 4",
     );
     world.keys.insert("dataverse.page_size".to_owned(), 100.into());
-    for until in [70, 300] {
+    for until in [60, 40] {
         let until = requests(&world) + until;
         let mut run = world.command(&["extract"]).stderr(Stdio::piped()).spawn().unwrap();
         assert!(world.wait_until(&mut run, || requests(&world) >= until), "it ended before");
