@@ -1,36 +1,21 @@
 //! What `copilot-lake demo` shows: rows that end when it is run, people whom both services know, and what goes wrong in
 //! real environments.
 
-use std::fmt::Write as _;
-
 use copilot_lake_tables::Instant;
 
 use crate::data::generation_plan::GenerationPlan;
 use crate::data::representatives::People;
+use crate::data::template::parse;
 use crate::emulated_tables::{EVENTS, INTERACTIONS};
-use crate::error::Error;
 use crate::scenario::definition::Scenario;
 use crate::scenario::graph::UserSpec;
-use crate::scenario::specs::TableData;
+use crate::scenario::specs::{RowSpec, TableData};
 use crate::scenario::toml_value::Moment;
-
-/// Values of events that do not fit their columns, and Files that nothing decodes.
-const ODD_EVENTS: [&str; 6] = [
-    "payload_text = \"no base64 at all\"",
-    "payload_base64 = \"SABlAGwAbABvACwAIAAA2HcAbwByAGwAZAAhAA==\"",
-    "payload_text = \"SABlAGwAbABvACwAIAB3AG8AcgBsAGQALgAuA\"",
-    "payload_text = \"\"",
-    "json = { ttlinseconds = '\"soon\"' }",
-    "json = { msdyn_clienttimestamp = '\"yesterday\"' }",
-];
 
 impl Scenario {
     /// The scenario of the demo, with `last_day` as the last day of every service's rows. Representatives of Dynamics 365
     /// are users of the tenant, by object id; most of them use both, some neither.
-    ///
-    /// # Errors
-    /// None that is expected: its own rows are read like those of a file.
-    pub fn demo_until(last_day: Instant) -> Result<Self, Error> {
+    pub fn demo_until(last_day: Instant) -> Self {
         let mut scenario = Self::demo();
         // Older interactions end where events begin.
         for data in scenario.table.iter_mut().filter(|data| data.name != INTERACTIONS) {
@@ -51,27 +36,22 @@ impl Scenario {
                 })
                 .collect();
         }
-        let odd: TableData = toml::from_str(&odd_rows(last_day)).map_err(|error| Error::scenario(error.to_string()))?;
         if let Some(data) = scenario.table.iter_mut().find(|data| data.name == EVENTS) {
-            data.row = odd.row;
+            data.row = odd_rows(last_day);
         }
-        Ok(scenario)
+        scenario
     }
 }
 
-/// Odd events of the last four weeks.
-fn odd_rows(last_day: Instant) -> String {
-    let mut rows = String::new();
-    for number in 0..18 {
-        let odd = ODD_EVENTS[number % ODD_EVENTS.len()];
-        let created = last_day.plus_seconds(36_000 - number as i64 * 130_000);
-        // Writing to a text cannot fail.
-        let _ = writeln!(
-            rows,
-            "[[row]]\nvalues = {{ createdon = {created}, msdyn_scenariotype = 100230201, msdyn_interactiontype = 100230305 }}\n{odd}"
-        );
-    }
-    rows
+/// Events of the last four weeks that are odd in the ways of `templates/demo.toml`.
+fn odd_rows(last_day: Instant) -> Vec<RowSpec> {
+    let odd: TableData = parse("demo.toml", include_str!("../templates/demo.toml"));
+    let row = |(number, mut row): (i64, RowSpec)| {
+        let created = last_day.plus_seconds(36_000 - number * 130_000).to_string();
+        row.values.insert("createdon".to_owned(), created.into());
+        row
+    };
+    (0..18).zip(odd.row.into_iter().cycle()).map(row).collect()
 }
 
 #[cfg(test)]
@@ -81,7 +61,7 @@ mod tests {
     #[test]
     fn people_are_in_both_services_and_rows_end_on_the_last_day() {
         let last_day = Instant::parse("2026-11-28").unwrap();
-        let scenario = Scenario::demo_until(last_day).unwrap();
+        let scenario = Scenario::demo_until(last_day);
         let graph = scenario.graph.as_ref().unwrap();
         assert_eq!((graph.user.len(), graph.end.map(|end| end.0)), (40, Some(last_day)));
         assert!(graph.user.iter().all(|user| user.id.as_ref().is_some_and(|id| id.len() == 36)));

@@ -25,7 +25,7 @@ pub(crate) async fn run_demo(args: DemoArgs, global: &GlobalArgs, console: &Cons
     check_directory(&args.dir, global)?;
     let begun = std::time::Instant::now();
     let summary = Summary::new("demo", None);
-    let scenario = Scenario::demo_until(last_day(&dir).await)?;
+    let scenario = Scenario::demo_until(last_day(&dir).await);
     let emulator = Emulator::start(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), scenario).await?;
     let url = emulator.url();
     console.info(&format!("extracting from the emulator at {} into {dir}", url.as_str().trim_end_matches('/')));

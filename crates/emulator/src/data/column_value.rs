@@ -6,10 +6,10 @@ use crate::data::context_json::context;
 use crate::data::json_writer::{boolean, instant, null, number, quote, quoted_guid, string};
 use crate::data::prose;
 use crate::data::random::{hash, mix};
-use crate::data::representatives::{Language, People, Representative};
+use crate::data::representatives::{People, Representative};
 use crate::data::row_facts::{GENERATED, Identity, RowFacts, THUMBS_DOWN, THUMBS_UP};
 use crate::data::row_links::{RowLinks, file_seed};
-use crate::data::sentences;
+use crate::data::texts::{DATAVERSE, Language};
 use crate::identity::ORGANIZATION_ID;
 
 type WriteValue = fn(&ValueContext<'_>, &mut Vec<u8>, &Column);
@@ -126,7 +126,7 @@ impl ColumnRule {
                 false => null(out),
             },
             "msdyn_summary" | "description" => |row, out, _| match row.rarely(18, 100) {
-                true => string(out, &sentences::passage(&mut row.facts.random(19), row.language(), 200)),
+                true => string(out, &DATAVERSE.sentences.passage(&mut row.facts.random(19), row.language(), 200)),
                 false => null(out),
             },
             "activitytypecode" => |row, out, _| quote(out, row.table.name.as_bytes()),
@@ -259,7 +259,7 @@ impl<'a> ValueContext<'a> {
         match column.ty {
             _ if !column.required && random.chance(100) => null(out),
             Type::Guid | Type::File => quoted_guid(out, random.next()),
-            Type::Text => string(out, sentences::sentence(&mut random, people.get(facts.person).language)),
+            Type::Text => string(out, DATAVERSE.sentences.pick(&mut random, people.get(facts.person).language)),
             Type::Choice(set) => number(out, i64::from(random.pick(set.options).0)),
             Type::Lookup(["systemuser", ..]) => quote(out, people.get(random.below(1 << 16) as u16).id.as_bytes()),
             Type::Lookup(_) => quoted_guid(out, mix(facts.session, 5)),
@@ -293,5 +293,5 @@ pub(crate) fn verbatim(facts: &RowFacts, people: &People) -> Option<&'static str
         THUMBS_UP => random.chance(40),
         _ => false,
     };
-    wrote.then(|| sentences::verbatim(&mut random, people.get(facts.person).language))
+    wrote.then(|| DATAVERSE.comments.pick(&mut random, people.get(facts.person).language))
 }

@@ -1,7 +1,12 @@
-//! The JSON text of `msdyn_interactioncontext`, in the variants seen in the service.
+//! The JSON text of `msdyn_interactioncontext`, in the variants seen in the service: `templates/context.toml`.
 
-use crate::data::random::{guid_text, mix};
+use std::sync::LazyLock;
+
+use serde::Deserialize;
+
+use crate::data::random::mix;
 use crate::data::row_facts::{AVAILABLE, GENERATED, Identity, QUESTION, RowFacts};
+use crate::data::template::{SeededGuid, Template, TemplateValues, Weighted, parse};
 
 /// Whether a response names the chat that it belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,57 +19,80 @@ pub(crate) enum ChatReference {
     Absent,
 }
 
+#[derive(Debug, Deserialize)]
+struct ContextTemplates {
+    status: Weighted<String>,
+    state: Weighted<String>,
+    source: Weighted<String>,
+    trigger: Weighted<String>,
+    transcript: Template,
+    feedback: Template,
+    full: Template,
+    chat: Template,
+    filters: Template,
+    session: Template,
+}
+
+static TEMPLATES: LazyLock<ContextTemplates> =
+    LazyLock::new(|| parse("context.toml", include_str!("../../templates/context.toml")));
+
 /// The context of a row as JSON text.
 pub(crate) fn context(facts: &RowFacts, chat: ChatReference) -> String {
     if facts.kind == AVAILABLE {
         return "{}".to_owned();
     }
     let mut random = facts.random(0x636F_6E74);
-    let session = guid_text(mix(facts.session, 1));
+    let session = SeededGuid(mix(facts.session, 1));
     let embed = random.chance(150);
     let standalone = !embed && random.chance(80);
     if facts.kind != GENERATED {
-        return format!(r#"{{"OcSessionId":"{session}","IsEmbed":{embed},"IsStandalone":{standalone}}}"#);
+        let values: TemplateValues<'_> = &[("session", &session), ("embed", &embed), ("standalone", &standalone)];
+        return TEMPLATES.feedback.text(values);
     }
-    let status = random.weighted(&[(20_000, 955), (20_400, 15), (40_300, 15), (50_000, 15)]);
-    let transcript = if chat == ChatReference::Absent {
-        String::new()
-    } else {
-        let id = |identity: Identity| guid_text(identity.seed(facts));
-        format!(r#""Transcript":{{"Id":"{}","DataId":"{}"}},"#, id(Identity::Transcript), id(Identity::Messages))
+    let status = TEMPLATES.status.pick(&mut random);
+    let id = |identity: Identity| SeededGuid(identity.seed(facts));
+    let transcript = match chat {
+        ChatReference::Absent => String::new(),
+        ChatReference::Unknown | ChatReference::Kept => {
+            TEMPLATES.transcript.text(&[("chat", &id(Identity::Transcript)), ("messages", &id(Identity::Messages))])
+        }
     };
-    let asks = facts.scenario == QUESTION;
-    let full = random.chance(500);
-    if full {
-        let state = random.weighted(&[("GENERATED", 94), ("CANCELLED", 4), ("FAILED", 2)]);
-        let (category, sub) = random.weighted(&[
-            (("KnowledgeSearch", "KnowledgeSearch"), 60),
-            (("KnowledgeSearch", "SharePoint"), 15),
-            (("CaseData", "Summary"), 15),
-            (("Plugin", "CustomPlugin"), 10),
-        ]);
+    if random.chance(500) {
+        let state = TEMPLATES.state.pick(&mut random);
+        let source = TEMPLATES.source.pick(&mut random);
         let auto = random.chance(300);
-        let trigger = match auto {
-            true => {
-                random.weighted(&[(r#""follow-up-prompt""#, 7), (r#""customer-message""#, 2), (r#""case-open""#, 1)])
-            }
-            false => "null",
-        };
+        let trigger = if auto { TEMPLATES.trigger.pick(&mut random).as_str() } else { "null" };
         let redacted = random.chance(60);
         let expanded = random.chance(120);
         let suggested = !auto && random.chance(250);
-        return format!(
-            r#"{{"OcSessionId":"{session}","ResponseStatusCode":{status},"Plugins":{{"IsContentRedacted":{redacted}}},{transcript}"Filters":{{"AgentContextFilters":[],"AutomatedFilters":[]}},"Streaming":{{"State":"{state}"}},"ResponseSource":{{"category":"{category}","subCategory":"{sub}"}},"IsAutoPrompt":{auto},"AutoPromptTrigger":{trigger},"IsAutoExpanded":{expanded},"IsSuggestedPrompt":{suggested},"IsEmbed":{embed},"IsStandalone":{standalone}}}"#
-        );
+        let values: TemplateValues<'_> = &[
+            ("session", &session),
+            ("status", status),
+            ("redacted", &redacted),
+            ("transcript", &transcript),
+            ("state", state),
+            ("source", source),
+            ("auto", &auto),
+            ("trigger", &trigger),
+            ("expanded", &expanded),
+            ("suggested", &suggested),
+            ("embed", &embed),
+            ("standalone", &standalone),
+        ];
+        return TEMPLATES.full.text(values);
     }
-    let filters = r#""Filters":{"AgentContextFilters":[],"DynamicFilters":{"IsApplied":false}}"#;
-    match random.below(3) {
-        variant if chat == ChatReference::Kept || (variant == 0 && asks) => {
-            format!(r#"{{"ResponseStatusCode":{status},"Plugins":{{}},{transcript}{filters}}}"#)
-        }
-        0 => format!("{{{filters}}}"),
-        _ => format!(
-            r#"{{"OcSessionId":"{session}","ResponseStatusCode":{status},{filters},"IsEmbed":{embed},"IsStandalone":{standalone}}}"#
-        ),
-    }
+    let variant = match random.below(3) {
+        _ if chat == ChatReference::Kept => &TEMPLATES.chat,
+        0 if facts.scenario == QUESTION => &TEMPLATES.chat,
+        0 => &TEMPLATES.filters,
+        _ => &TEMPLATES.session,
+    };
+    let values: TemplateValues<'_> = &[
+        ("session", &session),
+        ("status", status),
+        ("transcript", &transcript),
+        ("embed", &embed),
+        ("standalone", &standalone),
+    ];
+    variant.text(values)
 }

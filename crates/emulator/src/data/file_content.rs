@@ -6,9 +6,8 @@ use copilot_lake_tables::Instant;
 
 use crate::data::prose;
 use crate::data::random::{Random, hash};
-use crate::data::representatives::Language;
 use crate::data::row_facts::RowFacts;
-use crate::data::sentences;
+use crate::data::texts::{DATAVERSE, Language};
 
 /// The content of a File.
 #[derive(Debug, Clone, Default)]
@@ -100,13 +99,13 @@ pub(crate) fn generated(column: &str, file_id: &str, scenario: Option<i64>, chat
 
 /// Half a kilobyte to six of text.
 fn content(random: &mut Random, scenario: Option<i64>) -> Bytes {
-    let language = random.weighted(&[(Language::English, 6), (Language::German, 3), (Language::French, 1)]);
+    let language = Language::any(random);
     // Most texts are short.
     let most = random.weighted(&[(1_000, 5), (2_500, 3), (6_000, 2)]);
     let length = 500 + random.below(most - 500) as usize;
-    let response = sentences::passage(random, language, length);
+    let response = DATAVERSE.sentences.passage(random, language, length);
     let text = if random.chance(600) {
-        serde_json::json!({ "prompt": sentences::prompt(random, language), "response": response }).to_string()
+        serde_json::json!({ "prompt": DATAVERSE.prompts.pick(random, language), "response": response }).to_string()
     } else {
         response
     };

@@ -1,43 +1,55 @@
 //! The rows of one day, made of sessions: what one representative does with one response.
 
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use copilot_lake_tables::{INTERACTION_TYPE, SCENARIO_TYPE};
+use serde::Deserialize;
+
 use crate::data::random::{Random, mix};
 use crate::data::representatives::People;
 use crate::data::row_facts::{AVAILABLE, GENERATED, RowFacts, THUMBS_CLEAR, THUMBS_DOWN, THUMBS_UP};
+use crate::data::template::parse;
 
-/// How often each scenario is used. Their codes count from 100230201, those that the older table does not know from
-/// 100230321.
-const SCENARIOS: [u32; 25] =
-    [280, 120, 90, 30, 130, 100, 40, 20, 20, 12, 30, 14, 28, 10, 18, 40, 6, 12, 14, 10, 8, 8, 6, 6, 4];
-
-/// How much is done in each hour of a day.
-const HOURS: [u32; 24] = [2, 1, 1, 1, 2, 4, 20, 60, 100, 120, 110, 80, 60, 90, 110, 100, 70, 40, 20, 12, 8, 6, 4, 3];
-
-/// What happens to a response, in permille, by the kind of scenario.
-const fn actions(scenario: i32) -> &'static [(i32, u64)] {
-    match scenario {
-        100_230_201 | 100_230_204 => {
-            &[(100_230_326, 120), (100_230_304, 240), (100_230_308, 80), (100_230_306, 90), (100_230_307, 60)]
-        }
-        100_230_202 | 100_230_213 | 100_230_216 => {
-            &[(100_230_312, 120), (100_230_306, 280), (100_230_307, 180), (100_230_304, 80), (100_230_328, 20)]
-        }
-        100_230_203 | 100_230_211 => &[
-            (100_230_325, 100),
-            (100_230_319, 90),
-            (100_230_318, 50),
-            (100_230_327, 60),
-            (100_230_321, 280),
-            (100_230_316, 300),
-            (100_230_317, 160),
-            (100_230_320, 230),
-        ],
-        100_230_208 | 100_230_214 => &[(100_230_310, 350), (100_230_311, 200), (100_230_316, 200), (100_230_317, 120)],
-        100_230_212 | 100_230_215 | 100_230_218 | 100_230_321..=100_230_325 => {
-            &[(100_230_315, 120), (100_230_322, 300), (100_230_323, 180), (100_230_324, 80), (100_230_311, 100)]
-        }
-        _ => &[(100_230_314, 200), (100_230_304, 120), (100_230_311, 80), (100_230_313, 60), (100_230_328, 40)],
-    }
+/// How Copilot is used.
+#[derive(Debug)]
+struct Usage {
+    /// How much is done in each hour of a day.
+    hours: Vec<u32>,
+    /// In order of their codes.
+    scenarios: Vec<ScenarioUsage>,
 }
+
+#[derive(Debug)]
+struct ScenarioUsage {
+    code: i32,
+    weight: u32,
+    /// What happens to a response, in permille.
+    actions: Vec<(i32, u64)>,
+}
+
+/// The same in the words of `templates/usage.toml`.
+#[derive(Debug, Deserialize)]
+struct UsageTexts {
+    hours: Vec<u32>,
+    /// Weight and kind by label.
+    scenarios: HashMap<String, (u32, String)>,
+    actions: HashMap<String, Vec<(String, u64)>>,
+}
+
+static USAGE: LazyLock<Usage> = LazyLock::new(|| {
+    let texts: UsageTexts = parse("usage.toml", include_str!("../../templates/usage.toml"));
+    let named = |(name, permille): &(String, u64)| {
+        let code = INTERACTION_TYPE.options.iter().find(|(_, label)| label == name).map(|(code, _)| *code);
+        (code.unwrap_or_else(|| unreachable!("no interaction `{name}`")), *permille)
+    };
+    let scenario = |(code, label): &(i32, &str)| {
+        let (weight, kind) = texts.scenarios.get(*label)?;
+        let actions = texts.actions.get(kind).unwrap_or_else(|| unreachable!("no actions `{kind}`"));
+        Some(ScenarioUsage { code: *code, weight: *weight, actions: actions.iter().map(named).collect() })
+    };
+    Usage { hours: texts.hours, scenarios: SCENARIO_TYPE.options.iter().filter_map(scenario).collect() }
+});
 
 /// The share of rows that only say that Copilot was available, in permille.
 const AVAILABLE_SHARE: u64 = 180;
@@ -95,9 +107,9 @@ impl Day<'_> {
 
     fn session(&self, number: u64, facts: &mut Vec<RowFacts>) {
         let mut random = Random::new(mix(mix(self.seed, self.start as u64), number));
-        let known = if self.older { &SCENARIOS[..OLDER_SCENARIOS] } else { &SCENARIOS[..] };
-        let scenario = random.index(known.iter().copied());
-        let scenario = scenario as i32 + if scenario < OLDER_SCENARIOS { 100_230_201 } else { 100_230_301 };
+        let known = &USAGE.scenarios[..if self.older { OLDER_SCENARIOS } else { USAGE.scenarios.len() }];
+        let ScenarioUsage { code: scenario, actions, .. } =
+            &known[random.index(known.iter().map(|known| known.weight))];
         // The first session is always a response without a rating: tomorrow's late rating is for it.
         let first = number == 0;
         let available = !first && random.chance(AVAILABLE_SHARE * 2);
@@ -117,14 +129,14 @@ impl Day<'_> {
             let modified = if random.chance(20) { (now + random.below(1_800) as i64).min(self.end - 1) } else { now };
             let seed = random.next();
             let answer = RowFacts::answer(seed, now);
-            facts.push(RowFacts { client, modified, scenario, kind, request, session, person, ..answer });
+            facts.push(RowFacts { client, modified, scenario: *scenario, kind, request, session, person, ..answer });
         };
         if available {
             push(AVAILABLE, 0, &mut random);
             return;
         }
         push(GENERATED, 0, &mut random);
-        for (kind, permille) in actions(scenario) {
+        for (kind, permille) in actions {
             if random.chance(*permille) && (!self.older || is_older(*kind)) {
                 let wait = random.below(25) as i64;
                 push(*kind, wait, &mut random);
@@ -149,7 +161,19 @@ impl Day<'_> {
     /// A time of the day; mostly working hours.
     fn moment(&self, random: &mut Random) -> i64 {
         let length = self.end - self.start;
-        let at = random.index(HOURS.into_iter()) as i64 * 3_600 + random.below(3_600) as i64;
+        let at = random.index(USAGE.hours.iter().copied()) as i64 * 3_600 + random.below(3_600) as i64;
         self.start + at.min(length - 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::USAGE;
+
+    #[test]
+    fn every_scenario_of_the_service_is_used() {
+        let codes: Vec<_> = USAGE.scenarios.iter().map(|scenario| scenario.code).collect();
+        assert_eq!(codes, copilot_lake_tables::SCENARIO_TYPE.options.iter().map(|option| option.0).collect::<Vec<_>>());
+        assert!(USAGE.scenarios.iter().all(|scenario| scenario.actions.len() >= 4) && USAGE.hours.len() == 24);
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn number(out: &mut Vec<u8>, value: i64) {
 }
 
 pub(crate) fn boolean(out: &mut Vec<u8>, value: bool) {
-    let _ = write!(out, "{value}");
+    out.extend_from_slice(if value { "true" } else { "false" }.as_bytes());
 }
 
 /// An instant, given in seconds since the Unix epoch.

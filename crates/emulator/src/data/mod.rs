@@ -1,7 +1,7 @@
 //! Made-up rows of Dataverse tables, generated from a seed or given by a scenario, and kept as the JSON that is sent.
 //!
-//! Knows no HTTP and no OData. `random`, `sentences`, `json_writer` and `json_fields` also serve the interactions of
-//! Graph.
+//! Knows no HTTP and no OData. What rows say comes from the files of `templates/`, picked by the seed. `random`, `template`,
+//! `texts`, `json_writer` and `json_fields` also serve the interactions of Graph.
 
 pub(crate) mod change_log;
 pub(crate) mod column_value;
@@ -23,5 +23,6 @@ pub(crate) mod row_links;
 pub(crate) mod row_renderer;
 pub(crate) mod row_snapshot;
 pub(crate) mod row_versions;
-pub(crate) mod sentences;
 pub(crate) mod table_store;
+pub(crate) mod template;
+pub(crate) mod texts;

@@ -1,27 +1,36 @@
 //! The representatives, their business units and teams.
 
 use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use serde::Deserialize;
 
 use crate::data::random::{Random, guid_text, mix};
+use crate::data::template::parse;
+use crate::data::texts::Language;
 
-/// The language of a representative.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Language {
-    English,
-    German,
-    French,
+/// What made-up people are called, and what they are: `templates/people.toml`.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PeopleTexts {
+    pub(crate) first_names: Vec<String>,
+    pub(crate) last_names: Vec<String>,
+    units: Vec<String>,
+    titles: Vec<String>,
+    /// Who is mentioned in prompts.
+    pub(crate) mentioned: String,
+    /// Properties of users in Microsoft 365.
+    pub(crate) properties: HashMap<String, PropertyTexts>,
 }
 
-impl Language {
-    /// The language of a person, by number.
-    pub(crate) const fn of(person: u64) -> Self {
-        match person % 10 {
-            0..=5 => Self::English,
-            6..=8 => Self::German,
-            _ => Self::French,
-        }
-    }
+/// The values of a property, and how many users of a thousand lack it.
+#[derive(Debug, Deserialize)]
+pub(crate) struct PropertyTexts {
+    pub(crate) missing: u64,
+    pub(crate) values: Vec<String>,
 }
+
+pub(crate) static PEOPLE: LazyLock<PeopleTexts> =
+    LazyLock::new(|| parse("people.toml", include_str!("../../templates/people.toml")));
 
 /// A representative, whose work produces rows.
 #[derive(Debug)]
@@ -47,37 +56,19 @@ pub(crate) struct People {
     names: HashMap<String, String>,
 }
 
-pub(crate) const FIRST: &[&str] = &[
-    "Amira", "Jonas", "Chloé", "Marta", "Tariq", "Sofía", "Björn", "Wanjiru", "Luca", "Hana", "Émile", "Priya", "Oskar",
-];
-pub(crate) const LAST: &[&str] = &[
-    "Okafor",
-    "Lindqvist",
-    "Müller",
-    "Nakamura",
-    "Dubois",
-    "Kowalska",
-    "Haddad",
-    "O’Brien",
-    "Rossi",
-    "Grünwald",
-    "Petrov",
-];
-const UNITS: [&str; 4] = ["Service North", "Service South", "Service West", "Back Office"];
-const TITLES: &[&str] = &["Service representative", "Senior service representative", "Team lead", "Kundenberaterin"];
-
 impl People {
     pub(crate) fn new(seed: u64, count: usize) -> Self {
-        let seed = mix(seed, 0x7065_6F70);
-        let units: Vec<_> = (0..4).map(|n| guid_text(mix(seed, 1_000 + n))).collect();
-        let teams: Vec<_> = (0..4).map(|n| guid_text(mix(seed, 2_000 + n))).collect();
+        let (seed, texts) = (mix(seed, 0x7065_6F70), &*PEOPLE);
+        let ids = |first: u64| texts.units.iter().zip(first..).map(|(_, n)| guid_text(mix(seed, n))).collect();
+        let (units, teams): (Vec<_>, Vec<_>) = (ids(1_000), ids(2_000));
+        let text = |of: &'static [String], n: u64| of[n as usize % of.len()].as_str();
         let person = |n: u64, language| Representative {
             id: guid_text(mix(seed, 10_000 + n)),
             unit: units[n as usize % units.len()].clone(),
             team: teams[n as usize % teams.len()].clone(),
             language,
-            name: format!("{} {}", FIRST[n as usize % FIRST.len()], LAST[n as usize / 2 % LAST.len()]),
-            title: (n % 9 != 8).then(|| TITLES[n as usize % TITLES.len()]),
+            name: format!("{} {}", text(&texts.first_names, n), text(&texts.last_names, n / 2)),
+            title: (n % 9 != 8).then(|| text(&texts.titles, n)),
             object: guid_text(mix(seed, 3_000_000 + n)),
             disabled: n % 17 == 16,
         };
@@ -90,9 +81,9 @@ impl People {
         };
         let mut names: HashMap<_, _> =
             people.iter().chain([&service]).map(|person| (person.id.clone(), person.name.clone())).collect();
-        for (at, name) in UNITS.into_iter().enumerate() {
-            names.insert(units[at].clone(), name.to_owned());
-            names.insert(teams[at].clone(), format!("Team {name}"));
+        for (name, (unit, team)) in texts.units.iter().zip(units.into_iter().zip(teams)) {
+            names.insert(unit, name.clone());
+            names.insert(team, format!("Team {name}"));
         }
         Self { people, service, names }
     }

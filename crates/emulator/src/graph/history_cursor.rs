@@ -128,7 +128,7 @@ impl<'a> HistoryCursor<'a> {
         let now = self.visibility.now.0;
         match found {
             HistoryEntry::Generated(made) => {
-                self.filter.matches(made.created(), made.app.class) && self.visibility.arrives(made) <= now
+                self.filter.matches(made.created(), &made.app.class) && self.visibility.arrives(made) <= now
             }
             HistoryEntry::Explicit(explicit) => {
                 explicit.folder == self.folder

@@ -4,7 +4,7 @@
 //! Nothing is stored per generated interaction: its time follows from its number, and grows with it.
 
 use crate::data::random::{Random, mix};
-use crate::graph::copilot_app::{CopilotApp, TEAMS};
+use crate::graph::copilot_app::CopilotApp;
 use crate::graph::working_hours::moment;
 
 /// Interactions per block.
@@ -185,8 +185,9 @@ struct Conversation {
 }
 
 impl Conversation {
-    const fn new(owner: SequenceOwner, seed: u64) -> Self {
-        Self { owner, seed, sessions: 0, requests: 0, app: &TEAMS, asker: 0, responses: 0, twins: false }
+    fn new(owner: SequenceOwner, seed: u64) -> Self {
+        let app = CopilotApp::of_meetings();
+        Self { owner, seed, sessions: 0, requests: 0, app, asker: 0, responses: 0, twins: false }
     }
 
     /// Whether sessions may lack an id: a user's own in the first folder, unless two are at one time.

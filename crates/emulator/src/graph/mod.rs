@@ -15,7 +15,6 @@ pub(crate) mod history_request;
 pub(crate) mod interaction;
 pub(crate) mod interaction_body;
 pub(crate) mod interaction_json;
-pub(crate) mod phrases;
 pub(crate) mod service_plans;
 pub(crate) mod tenant;
 pub(crate) mod tenant_report;

@@ -3,7 +3,7 @@
 use copilot_lake_tables::Instant;
 
 use crate::data::random::{Random, guid_text, mix};
-use crate::data::representatives::{FIRST, LAST};
+use crate::data::representatives::PEOPLE;
 use crate::scenario::graph::UserSpec;
 
 /// The service plan that histories require.
@@ -46,7 +46,7 @@ impl TenantUser {
     /// First and last name.
     pub(crate) fn names(&self) -> (&'static str, &'static str) {
         let mut random = Random::new(mix(self.seed, 0x6E61_6D65));
-        (*random.pick(FIRST), *random.pick(LAST))
+        (random.pick(&PEOPLE.first_names).as_str(), random.pick(&PEOPLE.last_names).as_str())
     }
 
     /// The user principal name; `index` is the user's index.

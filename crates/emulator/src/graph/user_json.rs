@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::data::json_writer::ObjectWriter;
 use crate::data::random::{Random, hash, mix};
+use crate::data::representatives::PEOPLE;
 use crate::graph::service_plans::assigned_plans;
 use crate::graph::tenant_user::TenantUser;
 use crate::http::response::ServiceError;
@@ -49,11 +50,7 @@ pub(crate) fn write(out: &mut Vec<u8>, person: &TenantUser, index: u32, select: 
 }
 
 fn value(person: &TenantUser, index: u32, name: &str) -> Value {
-    let mut random = Random::new(mix(person.seed, hash(name.as_bytes())));
     let (first, last) = person.names();
-    let mut one_of = |missing: u64, of: &[&'static str]| -> Value {
-        if random.chance(missing) { Value::Null } else { (*random.pick(of)).into() }
-    };
     match name {
         "id" => person.id().into(),
         "userPrincipalName" => person.principal_name(index).into(),
@@ -61,12 +58,10 @@ fn value(person: &TenantUser, index: u32, name: &str) -> Value {
         "accountEnabled" => person.enabled.into(),
         "deletedDateTime" => person.deleted.map(|at| at.to_string()).into(),
         "assignedPlans" => assigned_plans(person),
-        "department" => one_of(80, &["Sales", "Finance", "Operations", "IT", "Personal & Recht", "Customer Service"]),
-        "jobTitle" => one_of(80, &["Analyst", "Account manager", "Sachbearbeiterin", "Team lead", "Contrôleur"]),
-        "companyName" => one_of(100, &["Contoso", "Contoso GmbH"]),
-        "officeLocation" => one_of(120, &["Lisbon 3/12", "Köln", "Lyon", "18/2111"]),
-        "country" => one_of(50, &["Portugal", "Germany", "France", "Österreich"]),
-        "employeeType" => one_of(200, &["Employee", "Contractor", "Intern"]),
-        _ => Value::Null,
+        name => {
+            let mut random = Random::new(mix(person.seed, hash(name.as_bytes())));
+            let texts = PEOPLE.properties.get(name);
+            texts.filter(|texts| !random.chance(texts.missing)).map(|texts| random.pick(&texts.values).as_str()).into()
+        }
     }
 }

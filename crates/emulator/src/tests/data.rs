@@ -183,6 +183,15 @@ async fn keys_that_repeat_count_once() {
     assert_eq!((events.rows, events.weeks.keys().next().unwrap().as_str()), (1, "2025-06-29"));
 }
 
+#[tokio::test]
+async fn the_documented_scenario_is_served() {
+    let mut scenario = Scenario::parse(include_str!("../../scenario.toml")).unwrap();
+    scenario.token.requests = None;
+    let world = World::with(scenario).await;
+    assert!(world.emulator.served().tables["msdyn_copilotevent"].rows >= 1_000);
+    assert_eq!(world.emulator.advance().unwrap(), 0);
+}
+
 #[test]
 fn scenarios_with_mistakes_are_refused() {
     for (toml, why) in [
